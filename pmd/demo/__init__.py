@@ -1,0 +1,1 @@
+"""The demonstration: a small web, annotation files of every source in upstream's formats, and what must come of them."""

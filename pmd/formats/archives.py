@@ -1,0 +1,278 @@
+"""Members of zip and tar files, read in place through seeks, never unpacked and never whole in memory.
+
+Annotation files come zipped (COCO, Visual Genome, RedCaps) or tarred (SBU), and images in archives of up to 20 GB, often on
+an object store: only the directory and the bytes of the members asked for are read. A location within an archive is
+written ``ARCHIVE!/MEMBER``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import struct
+import tarfile
+import zipfile
+import zlib
+from typing import Any, BinaryIO, Final, cast
+
+from pmd import storage
+from pmd.errors import InputError
+from pmd.formats.streams import (
+    HEAD_BYTES,
+    Guarded,
+    Slice,
+    buffered,
+    compression_of,
+    decompressed,
+    read_head,
+)
+
+#: Stands between an archive's path and a member's name.
+MEMBER_SEPARATOR: Final = "!/"
+
+_TAR_BLOCK: Final = 512
+_ZIP_LOCAL_HEADER_BYTES: Final = 30
+_ZIP_ENCRYPTED: Final = 0x1
+_ZIP_DAMAGE: Final = (zipfile.BadZipFile, zlib.error, EOFError, OSError)
+_AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Member:
+    """One file in an archive.
+
+    Attributes:
+        name: Its name in the archive, with "/" between folders.
+        bytes: Its size once out of the archive.
+        offset: Where it can be sought to: in a tar the byte of its content, in a zip that of its local header. None in
+            a compressed tar, where reaching a member means reading everything before it.
+    """
+
+    name: str
+    bytes: int
+    offset: int | None
+
+
+def split_member(location: str) -> tuple[str, str | None]:
+    """Cut "a.zip!/x/y" into ("a.zip", "x/y"); a path without a member gives (path, None)."""
+    path, separator, name = location.partition(MEMBER_SEPARATOR)
+    return path, name if separator else None
+
+
+def is_archive(path: str) -> bool:
+    """Return whether a file is a zip or a tar, plain or compressed, by its content.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    return _kind(path) is not None
+
+
+def members(path: str) -> list[Member]:
+    """Return the files (no folders, no links) of an archive, in its order; of two with one name the later, as unpacking does.
+
+    Raises:
+        InputError: The file is no archive, or is damaged or truncated; names the byte.
+    """
+    return list(_directory(path).values())
+
+
+def open_member(path: str, name: str) -> BinaryIO:
+    """Open one member as the bytes that were put into the archive; `compression.open_decompressed` also decompresses them.
+
+    Tar members are seekable, others are not. A damaged member raises an `InputError` where it is read.
+
+    Raises:
+        InputError: There is no such archive or member.
+    """
+    kind = _kind(path)
+    if kind == "zip":
+        return _open_zip_member(path, name)
+    member = _directory(path).get(name)
+    if member is None:
+        raise _no_such_member(path, name)
+    label = path + MEMBER_SEPARATOR + name
+    if member.offset is None:
+        return _open_in_compressed_tar(path, name, label)
+    return buffered(Slice(storage.open_raw(path), label, member.offset, member.bytes))
+
+
+def _kind(path: str) -> str | None:
+    """Return "zip", "tar", "compressed tar", or None."""
+    with storage.open_raw(path) as file:
+        head = read_head(file, _TAR_BLOCK)
+    compression = compression_of(head[:HEAD_BYTES])
+    if compression == "zip":
+        return "zip"
+    if compression == "plain":
+        return "tar" if _is_tar_header(head) else None
+    with decompressed(storage.open_raw(path), path) as plain:
+        try:
+            head = read_head(plain, _TAR_BLOCK)
+        except InputError:
+            return None  # damage is reported by whoever reads the content
+    return "compressed tar" if _is_tar_header(head) else None
+
+
+def _is_tar_header(block: bytes) -> bool:
+    """Return whether a block is a tar header: its checksum is right, which no text's is."""
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:  # type: ignore[attr-defined]  # public by its docs, absent from the stubs
+        return False
+    return True
+
+
+def _directory(path: str) -> dict[str, Member]:
+    return _directory_of_version(path, storage.fingerprint(path))
+
+
+@functools.lru_cache(maxsize=4)
+def _directory_of_version(path: str, _fingerprint: str) -> dict[str, Member]:
+    kind = _kind(path)
+    if kind == "zip":
+        return {
+            name: Member(name, info.file_size, info.header_offset)
+            for name, info in _zip_directory_of_version(path, _fingerprint).items()
+        }
+    if kind == "tar":
+        return _tar_directory(path)
+    if kind == "compressed tar":
+        return _compressed_tar_directory(path)
+    raise InputError(
+        "not an archive",
+        where=path,
+        expected="a zip or a tar file",
+        found=f"a file of {storage.size(path)} bytes that begins otherwise",
+        remedy="check the path in the configuration",
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _zip_directory_of_version(path: str, _fingerprint: str) -> dict[str, zipfile.ZipInfo]:
+    """Return the central directory; kept, since that of COCO's images takes half a second to read."""
+    with storage.open_raw(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return {info.filename: info for info in archive.infolist() if not info.is_dir()}
+        except (zipfile.BadZipFile, struct.error, EOFError, OSError, ValueError, NotImplementedError) as error:
+            raise InputError(
+                "the zip file is damaged or truncated",
+                where=f"{path}:byte {storage.size(path)}",
+                expected="a central directory before the end of the file",
+                found=str(error),
+                remedy=_AGAIN,
+            ) from None
+
+
+def _open_zip_member(path: str, name: str) -> BinaryIO:
+    info = _zip_directory_of_version(path, storage.fingerprint(path)).get(name)
+    if info is None:
+        raise _no_such_member(path, name)
+    label = path + MEMBER_SEPARATOR + name
+    if info.flag_bits & _ZIP_ENCRYPTED:
+        raise InputError("the member is encrypted", where=label, remedy="unpack the archive yourself and name the files")
+    file = storage.open_raw(path)
+    try:
+        file.seek(info.header_offset)
+        header = read_head(file, _ZIP_LOCAL_HEADER_BYTES)
+        if len(header) < _ZIP_LOCAL_HEADER_BYTES or header[:4] != b"PK\x03\x04":
+            raise InputError(
+                "the zip file is damaged",
+                where=f"{path}:byte {info.header_offset}",
+                expected=f"the header of {name}",
+                found=repr(header[:4]),
+                remedy=_AGAIN,
+            )
+        # The lengths of the local header count: its extra field often differs from the directory's.
+        name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
+        file.seek(name_bytes + extra_bytes, io.SEEK_CUR)
+        try:
+            plain = zipfile.ZipExtFile(cast(Any, file), "r", info)
+        except NotImplementedError as error:
+            raise InputError(
+                "the member's compression is not supported", where=label, found=str(error), remedy="unpack the archive"
+            ) from None
+    except BaseException:
+        file.close()
+        raise
+    return buffered(Guarded(cast(BinaryIO, plain), label, _ZIP_DAMAGE, info.file_size, (file,)))
+
+
+def _tar_directory(path: str) -> dict[str, Member]:
+    found: dict[str, Member] = {}
+    with storage.open_raw(path) as file:
+        try:
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                for info in tar:
+                    if _is_file(path, info):
+                        found[info.name] = Member(info.name, info.size, info.offset_data)
+                end = tar.offset  # type: ignore[attr-defined]
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise _bad_tar(path, f"{path}:byte {file.tell()}", str(error)) from None
+        # tarfile takes a cut between two members, and rubbish after one, for the end of the archive; a whole tar ends in zeros.
+        # It has read past the end marker where there is one.
+        file.seek(max(end - _TAR_BLOCK, 0))
+        blocks = read_head(file, 2 * _TAR_BLOCK)
+        if not any(blocks[at : at + _TAR_BLOCK] == bytes(_TAR_BLOCK) for at in (0, _TAR_BLOCK)):
+            raise _bad_tar(path, f"{path}:byte {end}", "no end-of-archive block")
+    return found
+
+
+def _compressed_tar_directory(path: str) -> dict[str, Member]:
+    with decompressed(storage.open_raw(path), path) as plain, _tar_stream(path, plain) as tar:
+        try:
+            found = [Member(info.name, info.size, None) for info in tar if _is_file(path, info)]
+        except tarfile.TarError as error:
+            raise _bad_tar(path, path, str(error)) from None
+    return {member.name: member for member in found}
+
+
+def _tar_stream(path: str, plain: BinaryIO) -> tarfile.TarFile:
+    try:
+        return tarfile.open(fileobj=plain, mode="r|")
+    except tarfile.TarError as error:
+        raise _bad_tar(path, path, str(error)) from None
+
+
+def _open_in_compressed_tar(path: str, name: str, label: str) -> BinaryIO:
+    plain = decompressed(storage.open_raw(path), path)
+    tar = _tar_stream(path, plain)
+    for info in tar:
+        if info.name == name and info.isreg():
+            content = tar.extractfile(info)
+            assert content is not None  # noqa: S101 - a regular file has content
+            return buffered(Guarded(cast(BinaryIO, content), label, (tarfile.TarError, EOFError), info.size, (plain,)))
+    plain.close()
+    raise _no_such_member(path, name)
+
+
+def _is_file(path: str, info: tarfile.TarInfo) -> bool:
+    if info.issparse():
+        raise InputError(
+            "sparse tar members are not supported",
+            where=path + MEMBER_SEPARATOR + info.name,
+            remedy="unpack the archive and name the files",
+        )
+    return info.isreg()
+
+
+def _bad_tar(path: str, where: str, found: str) -> InputError:
+    return InputError(
+        "the tar file is damaged or truncated",
+        where=where,
+        expected="members up to an end-of-archive block",
+        found=found,
+        remedy=_AGAIN,
+    )
+
+
+def _no_such_member(path: str, name: str) -> InputError:
+    return InputError(
+        "no such member",
+        where=path,
+        expected=name,
+        found="an archive without it",
+        remedy="list the archive (unzip -l, tar -t) and check the name in the configuration",
+    )

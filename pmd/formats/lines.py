@@ -1,0 +1,289 @@
+"""Lines of a file, or of a range of it, as Arrow arrays: how every reader of TSV and JSON Lines gets its rows.
+
+A large file is cut into byte ranges that workers read alone. A range owns the lines that *start* in it, so that over any cut
+every line is read exactly once. bzip2 is cut too (`pmd.formats.bzip2`), since YFCC100M is one 15 GB file of it; gzip and zstd
+cannot be. Lines are found over whole buffers: no Python object is made for a line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pmd import storage
+from pmd.errors import InputError
+from pmd.formats import bzip2
+from pmd.formats.archives import MEMBER_SEPARATOR
+from pmd.formats.compression import open_decompressed, sniff
+
+#: Default length of a range: some minutes of work for one core at most, and 250 units for all of YFCC100M.
+RANGE_BYTES: Final = 64 * 1024 * 1024
+#: No annotation row is near this; a longer "line" is a file of another kind, and would not fit in memory with its copies.
+MAX_LINE_BYTES: Final = 64 * 1024 * 1024
+
+_BATCH_BYTES: Final = 4 * 1024 * 1024
+_NEWLINE: Final = 10
+_RETURN: Final = 13
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a piece of plain bytes comes from.
+
+    Attributes:
+        block_bit: First bit of its bzip2 block in the file, or None.
+        byte: Position of its first byte: in the block, else in the file or its decompressed content.
+    """
+
+    block_bit: int | None
+    byte: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LineBatch:
+    """Lines, and where each stands.
+
+    Attributes:
+        lines: The lines' bytes without "\\n", and without a "\\r" before it.
+        starts: Offset of each line in the buffer that `origins` describes.
+        origins: (offset in that buffer, origin), ascending; each holds up to the next.
+        label: What places call the file; with the word before their byte.
+    """
+
+    lines: pa.LargeBinaryArray
+    starts: npt.NDArray[np.int64]
+    origins: tuple[tuple[int, _Origin], ...]
+    label: str
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def place(self, i: int) -> str:
+        """Return where line i starts: "FILE:byte N", "FILE:decompressed byte N", or "FILE:bz2 block at bit B, byte N of it"."""
+        start = int(self.starts[i])
+        offset, origin = next(pair for pair in reversed(self.origins) if pair[0] <= start)
+        return _place(self.label, origin, start - offset)
+
+
+def ranges(path: str, target_bytes: int = RANGE_BYTES) -> list[tuple[int, int | None]]:
+    """Cut a file into ranges for `read_lines` that workers can read alone.
+
+    Depends on nothing but the file's size and kind. bzip2 is cut by compressed bytes.
+
+    Args:
+        path: The file.
+        target_bytes: Length of a range; all have it but the last.
+
+    Returns:
+        Ranges [start, stop) in order; the last one's stop is None. gzip, zstd and zip give one range.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    if sniff(path) not in ("plain", "bzip2"):
+        return [(0, None)]
+    cuts = list(range(0, max(storage.size(path), 1), target_bytes))
+    return list(zip(cuts, [*cuts[1:], None], strict=True))
+
+
+def read_lines(
+    path: str, start: int = 0, stop: int | None = None, *, batch_bytes: int = _BATCH_BYTES, member: str | None = None
+) -> Iterator[LineBatch]:
+    """Yield the lines that start in a range, in order; empty ones too, and a last one without a newline.
+
+    For bzip2, a line belongs to the range in which the *block* that holds its first byte starts. Memory does not grow
+    with the range: a few times `batch_bytes`, and of the longest line.
+
+    Args:
+        path: The file.
+        start: First byte of the range, as `ranges` gives it.
+        stop: End of the range, exclusive; None means the end of the file.
+        batch_bytes: Bytes of lines in a batch, about.
+        member: A member of an archive, read whole.
+
+    Raises:
+        InputError: The file is damaged or truncated, or has a line over `MAX_LINE_BYTES`; names the byte. Also where a range
+            is asked of what cannot be cut.
+    """
+    label = path if member is None else path + MEMBER_SEPARATOR + member
+    compression = sniff(path) if member is None else None
+    if compression == "plain":
+        yield from _batches(f"{label}:byte", _plain_pieces(path, start, stop), batch_bytes)
+    elif compression == "bzip2":
+        yield from _batches(f"{label}:", _bzip2_pieces(path, start, stop), batch_bytes)
+    elif start != 0 or stop is not None:
+        raise InputError(
+            "only plain and bzip2 files can be read in ranges",
+            where=label,
+            expected="a plain or bzip2 file",
+            found=f"{compression or 'a member of an archive'}, and the range {start}…{stop}",
+            remedy="plan again: the file has changed since",
+        )
+    else:
+        word = "byte" if member is not None else "decompressed byte"
+        yield from _batches(f"{label}:{word}", _stream_pieces(path, member), batch_bytes)
+
+
+def split_lines(buffer: bytes) -> tuple[pa.LargeBinaryArray, npt.NDArray[np.int64]]:
+    """Cut a buffer at each newline; a rest after the last newline is a line, an empty rest is none.
+
+    Returns:
+        The lines (without "\\n" or "\\r\\n"), and each one's offset in the buffer.
+    """
+    data = np.frombuffer(buffer, np.uint8)
+    newlines = np.flatnonzero(data == _NEWLINE)
+    whole = not buffer or buffer.endswith(b"\n")
+    count = len(newlines) + (not whole)
+    # Lines and what separates them are laid as alternate values over the buffer, so that one gather copies only the lines.
+    bounds = np.zeros(2 * count + 1, np.int64)
+    ends, nexts = bounds[1::2], bounds[2::2]
+    ends[: len(newlines)] = newlines
+    nexts[: len(newlines)] = newlines + 1
+    if not whole:
+        ends[-1] = nexts[-1] = len(buffer)
+    if b"\r\n" in buffer:
+        # Every newline has a byte before it but one at the buffer's start.
+        ends[: len(newlines)] -= (newlines > 0) & (data[newlines - 1] == _RETURN)
+    return _every_other(buffer, bounds), bounds[0 : 2 * count : 2]
+
+
+def _every_other(buffer: bytes, bounds: npt.NDArray[np.int64]) -> pa.LargeBinaryArray:
+    """Return values 0, 2, 4, … of those that `bounds` cut out of a buffer."""
+    pieces = pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(buffer)]
+    )
+    return pieces.take(pa.array(np.arange(0, len(bounds) - 1, 2)))
+
+
+#: A piece of plain bytes and where its first byte comes from. An origin of None continues the piece before.
+_Piece = tuple[bytes, _Origin | None]
+
+
+def _plain_pieces(path: str, start: int, stop: int | None) -> Iterator[_Piece]:
+    """Yield the bytes of the lines that start in [start, stop) of a plain file."""
+    with storage.open_raw(path) as file:
+        # A line starts at `start` only where the byte before is a newline, so reading begins there.
+        position = max(start - 1, 0)
+        file.seek(position)
+        looking = start > 0
+        origin: _Origin | None = None
+        while stop is None or position < stop:
+            piece = file.read(_BATCH_BYTES if stop is None else min(_BATCH_BYTES, stop - position))
+            if not piece:
+                return
+            skipped = 0
+            position += len(piece)
+            if looking:
+                skipped = piece.find(b"\n") + 1
+                if not skipped:
+                    continue
+                looking = False
+                piece = piece[skipped:]
+            if piece:
+                yield piece, _Origin(None, position - len(piece)) if origin is None else None
+                origin = _Origin(None, position)
+                last = piece[-1:]
+        if origin is None or last == b"\n":
+            return
+        # The last line that starts in the range goes on after it.
+        while tail := file.read(READ_TAIL_BYTES):
+            end = tail.find(b"\n") + 1
+            yield tail[: end or None], None
+            if end:
+                return
+
+
+def _stream_pieces(path: str, member: str | None) -> Iterator[_Piece]:
+    with open_decompressed(path, member) as file:
+        origin: _Origin | None = _Origin(None, 0)
+        while piece := file.read(_BATCH_BYTES):
+            yield piece, origin
+            origin = None
+
+
+def _bzip2_pieces(path: str, start: int, stop: int | None) -> Iterator[_Piece]:
+    """Yield the bytes of the lines whose first byte lies in a block that starts in [start, stop)."""
+    at_line_start = True  # of the next byte
+    ours = False  # a line that is ours has begun
+    for block in bzip2.blocks_from(path, start, stop):
+        if block.bit < 8 * start:
+            at_line_start = block.data.endswith(b"\n")
+            continue
+        if stop is not None and block.bit >= 8 * stop:
+            if not ours or at_line_start:
+                return
+            end = block.data.find(b"\n") + 1
+            yield block.data[: end or None], _Origin(block.bit, 0)
+            if end:
+                return
+            continue
+        skipped = 0
+        if not ours and not at_line_start:
+            skipped = block.data.find(b"\n") + 1
+            if not skipped:
+                continue
+        if skipped < len(block.data):
+            ours = True
+            yield block.data[skipped:], _Origin(block.bit, skipped)
+        at_line_start = block.data.endswith(b"\n")
+
+
+def _batches(label: str, pieces: Iterator[_Piece], batch_bytes: int) -> Iterator[LineBatch]:
+    """Join pieces to buffers of whole lines, and cut these."""
+    held: list[bytes] = []
+    held_bytes = 0
+    origins: list[tuple[int, _Origin]] = []
+    line_bytes = 0  # of the line that the held bytes end in
+    for piece, origin in pieces:
+        if origin is not None:
+            origins.append((held_bytes, origin))
+        held.append(piece)
+        held_bytes += len(piece)
+        newline = piece.rfind(b"\n")
+        first = piece.find(b"\n")
+        longest = line_bytes + (first if first >= 0 else len(piece))
+        line_bytes = len(piece) - newline - 1 if newline >= 0 else line_bytes + len(piece)
+        if longest > MAX_LINE_BYTES:
+            raise _too_long(label, origins, held_bytes - len(piece) - (longest - min(longest, first if first >= 0 else len(piece))))
+        if held_bytes >= batch_bytes and line_bytes < held_bytes:
+            buffer = b"".join(held)
+            cut = held_bytes - line_bytes
+            yield _batch(label, buffer[:cut], origins)
+            held, held_bytes = [buffer[cut:]], line_bytes
+            origins = _from(origins, cut)
+    if held_bytes:
+        yield _batch(label, b"".join(held), origins)
+
+
+def _batch(label: str, buffer: bytes, origins: list[tuple[int, _Origin]]) -> LineBatch:
+    lines, starts = split_lines(buffer)
+    return LineBatch(lines, starts, tuple(origins), label)
+
+
+def _from(origins: list[tuple[int, _Origin]], cut: int) -> list[tuple[int, _Origin]]:
+    """Return origins as they are for the rest of a buffer from `cut` on."""
+    kept = [(offset - cut, origin) for offset, origin in origins if offset > cut]
+    offset, origin = next(pair for pair in reversed(origins) if pair[0] <= cut)
+    return [(0, dataclasses.replace(origin, byte=origin.byte + cut - offset)), *kept]
+
+
+def _place(label: str, origin: _Origin, offset: int) -> str:
+    if origin.block_bit is None:
+        return f"{label} {origin.byte + offset}"
+    return f"{label}bz2 block at bit {origin.block_bit}, byte {origin.byte + offset} of it"
+
+
+def _too_long(label: str, origins: list[tuple[int, _Origin]], start: int) -> InputError:
+    offset, origin = next(pair for pair in reversed(origins) if pair[0] <= start)
+    return InputError(
+        f"a line is longer than {MAX_LINE_BYTES} bytes",
+        where=_place(label, origin, start - offset),
+        expected="text in lines, one row each",
+        found=f"no line end in {MAX_LINE_BYTES} bytes",
+        remedy="check that the file is the annotation file that the configuration says it is",
+    )

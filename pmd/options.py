@@ -1,0 +1,114 @@
+"""The options of the stages: one frozen model a stage, which the configuration fills and the stage receives whole.
+
+A field that differs between profiles carries a `Rule`; the others are plain settings with one default. Names are those
+of the configuration file.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pmd.sources.contract import PROFILES, Profile, Rule
+
+
+class StageOptions(BaseModel):
+    """Options of a stage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @classmethod
+    def rules(cls) -> dict[str, Rule]:
+        """Return the rule of each option that differs between profiles."""
+        return {
+            name: rule
+            for name, field in cls.model_fields.items()
+            for rule in field.metadata
+            if isinstance(rule, Rule)
+        }
+
+    @classmethod
+    def profile_values(cls, profile: Profile) -> dict[str, Any]:
+        """Return the values that a profile sets."""
+        assert profile in PROFILES
+        return {name: getattr(rule, profile) for name, rule in cls.rules().items()}
+
+
+class PerHost(StageOptions):
+    """What one host is asked for, at most, by the whole job."""
+
+    requests_per_s: float = Field(default=10.0, gt=0)
+    connections: int = Field(default=8, ge=1)
+
+
+class FetchOptions(StageOptions):
+    """How images are downloaded, and in which form they are kept."""
+
+    store: Literal["original", "resized"] = "resized"
+    short_side_px: int = Field(default=256, ge=16)
+    jpeg_quality: int = Field(default=95, ge=1, le=100)
+    per_host: PerHost = PerHost()
+    concurrency: int = Field(default=64, ge=1)
+    lanes: int = Field(default=1, ge=1)
+    timeout_s: float = Field(default=30.0, gt=0)
+    max_bytes: int = Field(default=64 * 2**20, ge=1)
+    max_pixels: int = Field(default=178_956_970, ge=1)  # Pillow's own limit for a decompression bomb
+    min_side_px: int = Field(default=1, ge=1)
+    max_redirects: int = Field(default=10, ge=0)
+    retries: int = Field(default=2, ge=0)
+    user_agent: str = "pmd/0.1"  # the contact is added to it
+    resolve: dict[str, str] = {}
+    allow_addresses: tuple[str, ...] = ()
+    ca_file: str | None = None
+    robots: bool = True
+
+
+class DedupeOptions(StageOptions):
+    """Which images count as one, once their bytes are known."""
+
+    same_bytes: Annotated[
+        Literal["keep", "merge"],
+        Rule(
+            says="Images with identical bytes under different identities: keep each, or merge their pairs into one.",
+            origin="FLAVA §3.1 describes no de-duplication; merging is ours",
+            paper="keep",
+            hub="keep",
+            recommended="merge",
+        ),
+    ]
+    repeated_bytes: Annotated[
+        int,
+        Rule(
+            says="Reject images whose bytes this many identities or more share (0: never): hosts' placeholder pictures.",
+            origin="ours; no published figure: see docs/decisions.md",
+            paper=0,
+            hub=0,
+            recommended=10,
+        ),
+    ]
+
+
+class ShardOptions(StageOptions):
+    """The training-ready form."""
+
+    formats: tuple[Literal["webdataset", "parquet"], ...] = ("webdataset", "parquet")
+    unit: Literal["image", "pair"] = "image"
+    samples_per_shard: int = Field(default=10_000, ge=1)
+    short_side_px: int | None = None
+    jpeg_quality: int = Field(default=95, ge=1, le=100)
+    min_crop_px: int = Field(default=32, ge=1)
+    max_aspect_difference: float = Field(default=0.01, gt=0)
+    window: int = Field(default=64, ge=1)
+
+
+class AuditOptions(StageOptions):
+    """What the audit measures."""
+
+    text_sample: int = Field(default=200_000, ge=1)
+
+
+class PublishOptions(StageOptions):
+    """What goes into the published lists."""
+
+    withheld_text: Literal["omit", "include"] = "omit"

@@ -1,0 +1,16 @@
+"""The exit codes of `pmd`: a closed list, the same as in `pmd.errors`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+EXIT_CODES: Final[dict[int, str]] = {
+    0: "done",
+    1: "an error that none of the others describes",
+    2: "the configuration or the command line cannot be used",
+    3: "an input file is missing, truncated or foreign",
+    4: "ROOT is locked, of another version, or not where it was said to be",
+    5: "verification failed: books or files disagree",
+    6: "a download failed, or the network itself is broken",
+    130: "interrupted; what was committed stays, and the same command goes on from there",
+}

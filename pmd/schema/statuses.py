@@ -1,0 +1,18 @@
+"""How an image ended in the fetch ledger: the closed list of statuses.
+
+A status other than `ok` is also the reason (`pmd.schema.reasons`, stage `fetch`) with which the image's pairs leave.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pmd.schema.reasons import reasons_of
+
+OK: Final = "ok"
+
+#: Everything a ledger row may say. `not_fetched` is no status: such an image has no ledger row.
+STATUSES: Final[tuple[str, ...]] = (OK, *(reason for reason in reasons_of("fetch") if reason != "not_fetched"))
+
+#: Statuses that may end otherwise another day, so that `pmd fetch --retry` is worth asking for.
+TRANSIENT: Final[tuple[str, ...]] = ("rate_limited", "server_error", "dns", "tls", "connection", "timeout")

@@ -1,0 +1,161 @@
+"""The tables: one Arrow schema each. Everything that crosses a stage has one of these types.
+
+Keys (`pair_id`, `image_id`) are 16 bytes, made by `pmd.keys` from content alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+KEY: Final = pa.binary(16)
+#: `[x, y, width, height]` in fractions of the upstream width and height; null means the whole image.
+REGION: Final = pa.list_(pa.field("item", pa.float64(), nullable=False), 4)
+
+LOCATION: Final = pa.struct(
+    [
+        pa.field("kind", pa.string(), nullable=False),  # archive | mirror | original
+        pa.field("url", pa.string(), nullable=False),  # archive: "PATH!/MEMBER", PATH as the configuration spells it
+    ]
+)
+
+_DESCRIPTION: Final = [
+    pa.field("image_url", pa.string()),  # upstream's string; null where upstream gives none
+    pa.field("identity", pa.string()),  # see pmd.urls.identity; a draft's null asks for the URL's own
+    pa.field("file_name", pa.string()),  # name in upstream's image archive: "train2017/000000000009.jpg"
+    pa.field("mirrors", pa.list_(pa.string())),  # further URLs of the same image, best first
+    pa.field("width_px", pa.int32()),  # as upstream claims, of the image that regions were drawn on
+    pa.field("height_px", pa.int32()),
+    pa.field("region", REGION),
+    pa.field("text", pa.string()),
+    pa.field("meta", pa.string()),  # JSON object of upstream's fields under upstream's names
+    pa.field("text_licence", pa.string()),  # SPDX, or NOASSERTION
+    pa.field("image_licence", pa.string()),
+    pa.field("licence_evidence", pa.string()),  # the string or URL the image's licence was read from
+    pa.field("split", pa.string()),  # upstream's: train, validation, test
+]
+
+#: What a reader yields: candidates for pairs, and rows that leave (reason not null). One row a pair, or one a lost record.
+DRAFTS: Final = pa.schema(
+    [
+        # Upstream's id, parts joined by "/". Null: the row is keyed by `row_digest`.
+        pa.field("source_id", pa.string()),
+        # Digest of everything upstream says in this row: tells apart, and orders, rows with one id.
+        pa.field("row_digest", KEY, nullable=False),
+        *_DESCRIPTION,
+        pa.field("reason", pa.string()),
+        pa.field("detail", pa.string()),
+        pa.field("where", pa.string()),  # "FILE[!MEMBER]:line 12", "…:byte 4711", "…:images[3]"
+    ]
+)
+
+PAIRS: Final = pa.schema(
+    [
+        pa.field("pair_id", KEY, nullable=False),
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("source_id", pa.string(), nullable=False),
+        *(
+            field.with_nullable(False) if field.name in {"identity", "text", "meta"} else field
+            for field in _DESCRIPTION
+        ),
+    ]
+)
+
+REJECTED: Final = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("pair_id", KEY, nullable=False),
+        pa.field("image_id", KEY),
+        pa.field("stage", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("detail", pa.string()),
+        pa.field("where", pa.string()),
+    ]
+)
+
+IMAGES: Final = pa.schema(
+    [
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("identity", pa.string(), nullable=False),
+        pa.field("locations", pa.list_(pa.field("item", LOCATION, nullable=False)), nullable=False),
+        pa.field("sources", pa.list_(pa.string()), nullable=False),
+        pa.field("has_region", pa.bool_(), nullable=False),
+        pa.field("fetch_shard", pa.int32(), nullable=False),
+    ]
+)
+
+#: The pairs again, as later stages need them: one row a pair, in order of (image_id, pair_id), beside `images`.
+VIEWS: Final = pa.schema(
+    [
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("pair_id", KEY, nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("region", REGION),
+        pa.field("width_px", pa.int32()),
+        pa.field("height_px", pa.int32()),
+        pa.field("text", pa.string(), nullable=False),
+    ]
+)
+
+ATTEMPTS: Final = pa.schema(
+    [
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("location", pa.string(), nullable=False),
+        pa.field("generation", pa.int32(), nullable=False),
+        pa.field("when", pa.timestamp("ms", tz="UTC"), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("http_status", pa.int32()),
+        pa.field("final_url", pa.string()),
+        pa.field("headers", pa.string()),  # JSON object: those kept as evidence
+        pa.field("policy", pa.string()),  # allowed | denied, by whom
+        pa.field("policy_evidence", pa.string()),
+        pa.field("error", pa.string()),
+        pa.field("seconds", pa.float64()),
+    ]
+)
+
+LEDGER: Final = pa.schema(
+    [
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("location", pa.string()),  # the one used, or the last one tried
+        pa.field("bytes", pa.int64()),  # of the original
+        pa.field("sha256", pa.binary(32)),  # of the original
+        pa.field("width_px", pa.int32()),  # of the original, upright
+        pa.field("height_px", pa.int32()),
+        pa.field("format", pa.string()),  # of the original: jpeg, png, webp, gif, avif, tiff, bmp
+        pa.field("perceptual_hash", pa.binary(32)),  # PDQ of the upright original
+        pa.field("frames", pa.int32()),
+        pa.field("store_file", pa.string()),  # relative to ROOT
+        pa.field("offset", pa.int64()),  # of the member's first content byte
+        pa.field("length", pa.int64()),
+        pa.field("stored_form", pa.string()),  # original | resized
+        pa.field("stored_format", pa.string()),
+        pa.field("generation", pa.int32(), nullable=False),
+        pa.field("tried", pa.list_(pa.string())),  # locations tried so far, sorted
+    ]
+)
+
+#: Outcome columns of the ledger: equal for two runs, given a web that answers alike.
+LEDGER_OUTCOME: Final = (
+    "image_id",
+    "status",
+    "sha256",
+    "bytes",
+    "width_px",
+    "height_px",
+    "perceptual_hash",
+)
+
+GROUPS: Final = pa.schema(
+    [
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("kept_id", KEY, nullable=False),
+        pa.field("relation", pa.string(), nullable=False),  # same_bytes
+        pa.field("distance", pa.int32(), nullable=False),
+    ]
+)

@@ -1,0 +1,257 @@
+"""COCO captions: `captions_{train,val}20{14,17}.json`, or the same captions as Karpathy's `dataset_coco.json` has them.
+
+Two passes over an annotation file: its keys may come in any order and its annotations are in no order of images, so the
+image records (118,287 in the largest file) are kept as JSON, some 50 MB, and the captions are joined to them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Final
+
+import orjson
+import pyarrow as pa
+
+from pmd.formats import json_stream
+from pmd.sources import karpathy, records
+from pmd.sources.contract import DraftBuilder, InputFile, Rule, SourceOptions, Unit
+
+NAME: Final = "coco"
+
+_MEMBERS: Final = r"captions_.*\.json|" + karpathy.MEMBER
+_EXPECTED: Final = (
+    'COCO captions: {"images": [{"id": …, "file_name": …}, …], "annotations": [{"id": …, "image_id": …, "caption": …}, …]}'
+)
+#: The folder of an image, in upstream's archives and URLs, and what it says of the split.
+_FOLDERS: Final = {"train": "train", "val": "validation", "test": "test"}
+_CREATIVE_COMMONS: Final = re.compile(r"https?://creativecommons\.org/licenses/([a-z-]+)/(\d\.\d)/?")
+
+
+class Options(SourceOptions):
+    """Options of `coco`."""
+
+    karpathy: Annotated[str, karpathy.FILE_RULE]
+    exclude_karpathy: Annotated[bool, karpathy.EXCLUDE_RULE]
+
+
+class Coco:
+    """COCO captions; see the module."""
+
+    name = NAME
+    options: type[SourceOptions] = Options
+
+    def plan(self, files: Sequence[InputFile], options: Options) -> list[Unit]:
+        """One unit a document; its form is told by its first bytes."""
+        units = []
+        for path, member in records.documents(files, _MEMBERS, expected="captions_*.json, or dataset_coco.json"):
+            form = _form(path, member)
+            needed = (
+                karpathy.companions(NAME, options.karpathy, exclude=options.exclude_karpathy)
+                if form == "captions"
+                else ()
+            )
+            units.append(Unit(path=path, form=form, member=member, companions=needed))
+        return units
+
+    def read(self, unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
+        """Yield one draft a caption."""
+        drafts = _karpathy_drafts(unit, options) if unit.form == "karpathy" else _caption_drafts(unit, options)
+        builder = DraftBuilder()
+        for draft in drafts:
+            builder.add(**draft)
+            if builder.full():
+                yield builder.take()
+        if len(builder):
+            yield builder.take()
+
+
+SOURCE = Coco()
+
+
+def licence_of(url: str | None) -> str:
+    """Return the SPDX identifier of a licence's URL: a Creative Commons one's, else NOASSERTION.
+
+    "No known copyright restrictions" (Flickr Commons) and US Government works have none.
+    """
+    match = _CREATIVE_COMMONS.fullmatch(url or "")
+    return f"CC-{match[1].upper()}-{match[2]}" if match else "NOASSERTION"
+
+
+def folder_of(url: str | None, file_name: str, document: str) -> str | None:
+    """Return the folder of an image in upstream's archives ("train2017").
+
+    It is read from the image's URL, else from a file name of 2014 ("COCO_train2014_…"), else from the name of the
+    annotation file ("captions_train2017.json"); None where none of them has it.
+    """
+    if url and url.endswith("/" + file_name):
+        return posixpath.basename(posixpath.dirname(url))
+    for name in (file_name, posixpath.basename(document)):
+        if match := re.search(r"(?:^|_)((?:train|val|test)20\d\d)(?:_|\.|$)", name):
+            return match[1]
+    return None
+
+
+def split_of(folder: str | None) -> str | None:
+    """Return the split that a folder's name tells: train2017 → train, val2014 → validation."""
+    match = re.match(r"train|val|test", folder or "")
+    return _FOLDERS[match[0]] if match else None
+
+
+def _form(path: str, member: str | None) -> str:
+    start = records.head(path, member)
+    if not start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        raise records.foreign(path, member, expected=_EXPECTED, start=start)
+    return "karpathy" if b'"sentids"' in start or b'"sentences"' in start else "captions"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pictures:
+    """What an annotation file says of its images: id → record as JSON; licence id → URL."""
+
+    images: dict[int, bytes]
+    licences: dict[int, str]
+
+
+def _pictures(unit: Unit) -> _Pictures:
+    images: dict[int, bytes] = {}
+    licences: dict[int, str] = {}
+    for prefix, _, value in json_stream.objects_of(
+        unit.path, ["licenses.item", "images.item"], member=unit.member, expected=_EXPECTED
+    ):
+        # A record without a whole number for an id can be nobody's image; its captions, if any, are `no_image`.
+        if isinstance(value, dict) and type(value.get("id")) is int:
+            if prefix == "images.item":
+                images.setdefault(value["id"], records.meta(value).encode())
+            elif isinstance(value.get("url"), str):
+                licences.setdefault(value["id"], value["url"])
+    return _Pictures(images, licences)
+
+
+def _caption_drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
+    held = karpathy.held_out(options.karpathy) if options.exclude_karpathy else {}
+    pictures = _pictures(unit)
+    document = records.location(unit.path, unit.member)
+    for index, annotation in json_stream.objects(
+        unit.path, "annotations.item", member=unit.member, expected=_EXPECTED
+    ):
+        where = f"{document}:annotations[{index}]"
+        try:
+            yield {**_caption_draft(annotation, pictures, held, document), "where": where}
+        except records.Malformed as error:
+            yield {
+                "row_digest": records.row_digest(annotation),
+                "reason": "malformed_row",
+                "detail": str(error),
+                "where": where,
+            }
+
+
+def _caption_draft(annotation: Any, pictures: _Pictures, held: dict[int, str], document: str) -> dict[str, Any]:
+    record = records.mapping(annotation, "annotation")
+    image_id = records.integer(record, "image_id")
+    draft: dict[str, Any] = {
+        "source_id": str(records.integer(record, "id")),
+        "text": records.text(record, "caption"),
+        "identity": f"coco:{image_id}",
+        "text_licence": "CC-BY-4.0",
+        "image_licence": "NOASSERTION",
+    }
+    image = pictures.images.get(image_id)
+    if image is None:
+        return draft | {
+            "row_digest": records.row_digest(record),
+            "meta": records.meta(record),
+            "reason": "no_image",
+            "detail": f"image_id {image_id} is not in `images`",
+        }
+    picture: dict[str, Any] = orjson.loads(image)
+    draft |= {
+        "row_digest": records.row_digest(record, picture),
+        "meta": records.meta({**record, "image": picture}),
+        **_picture_columns(picture, pictures.licences, document),
+    }
+    if image_id in held:
+        draft |= {"reason": "evaluation_image", "detail": f"Karpathy {held[image_id]}"}
+    elif not draft["image_url"] and not draft["file_name"]:
+        draft |= {"reason": "no_image", "detail": "the image has neither coco_url nor file_name"}
+    return draft
+
+
+def _picture_columns(picture: dict[str, Any], licences: dict[int, str], document: str) -> dict[str, Any]:
+    """Return the columns that an image record fills."""
+    url = records.optional_text(picture, "coco_url")
+    file_name = records.optional_text(picture, "file_name")
+    licence = licences.get(records.optional_integer(picture, "license") or 0)
+    folder = folder_of(url, file_name, document) if file_name else None
+    return {
+        "image_url": url,
+        "file_name": f"{folder}/{file_name}" if folder else file_name,
+        "width_px": records.optional_pixels(picture, "width"),
+        "height_px": records.optional_pixels(picture, "height"),
+        "image_licence": licence_of(licence),
+        "licence_evidence": licence,
+        "split": split_of(folder),
+    }
+
+
+def _karpathy_drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
+    document = records.location(unit.path, unit.member)
+    for index, image in karpathy.images(unit.path, unit.member):
+        where = f"{document}:images[{index}]"
+        try:
+            shared, picture, sentences = _karpathy_image(image)
+        except records.Malformed as error:
+            yield _lost(image, "malformed_row", str(error), where)
+            continue
+        if not sentences:
+            yield shared | _lost(image, "no_caption", "the image has no sentences", where)
+        held = options.exclude_karpathy and picture["split"] in karpathy.HELD_OUT
+        for number, sentence in enumerate(sentences):
+            place = f"{where}.sentences[{number}]"
+            try:
+                draft = shared | _sentence_columns(sentence, picture) | {"where": place}
+            except records.Malformed as error:
+                yield _lost(sentence, "malformed_row", str(error), place)
+                continue
+            if held:
+                draft |= {"reason": "evaluation_image", "detail": f"Karpathy {picture['split']}"}
+            yield draft
+
+
+def _lost(record: Any, reason: str, detail: str, where: str) -> dict[str, Any]:
+    return {"row_digest": records.row_digest(record), "reason": reason, "detail": detail, "where": where}
+
+
+def _karpathy_image(image: Any) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
+    """Return the columns that an image's captions share, its record without `sentences`, and the sentences."""
+    record = records.mapping(image, "image")
+    coco_id = records.integer(record, "cocoid")
+    folder, file_name = records.text(record, "filepath"), records.text(record, "filename")
+    split = karpathy.SPLITS.get(records.text(record, "split"))
+    if split is None:
+        raise records.Malformed(f"split: expected one of {', '.join(karpathy.SPLITS)}, found {record['split']}")
+    sentences = record.get("sentences")
+    if not isinstance(sentences, list):
+        raise records.Malformed("sentences: expected a list")
+    shared = {
+        "image_url": f"http://images.cocodataset.org/{folder}/{file_name}",
+        "identity": f"coco:{coco_id}",
+        "file_name": f"{folder}/{file_name}",
+        "text_licence": "CC-BY-4.0",
+        "image_licence": "NOASSERTION",
+        "split": split,
+    }
+    return shared, {key: value for key, value in record.items() if key != "sentences"}, sentences
+
+
+def _sentence_columns(sentence: Any, picture: dict[str, Any]) -> dict[str, Any]:
+    record = records.mapping(sentence, "sentence")
+    return {
+        "source_id": str(records.integer(record, "sentid")),
+        "text": records.text(record, "raw"),
+        "row_digest": records.row_digest(record, picture),
+        "meta": records.meta({**record, "image": picture}),
+    }

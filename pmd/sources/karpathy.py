@@ -1,0 +1,127 @@
+"""Karpathy's split of COCO: which images every evaluation on COCO holds out, and their captions a second time.
+
+`dataset_coco.json`, plain or inside `caption_datasets.zip`, is read here for all who need it: COCO, Localized Narratives
+on COCO and Visual Genome leave out its validation and test images (`held_out`), and COCO may read its captions instead
+of the annotation files' (`images`). No source itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any, Final
+
+from pmd import storage
+from pmd.errors import InputError
+from pmd.formats import archives, json_stream
+from pmd.sources import records
+from pmd.sources.contract import InputFile, Rule
+
+#: Value of the option `karpathy` when no file was given.
+NONE: Final = "none"
+
+MEMBER: Final = r"dataset_coco\.json"
+
+EXPECTED: Final = 'Karpathy\'s dataset_coco.json: {"images": [{"cocoid": …, "split": …, "sentences": […]}, …]}'
+
+#: Karpathy's split → the split that a pair is in; `restval` is what its users add to training.
+SPLITS: Final[dict[str, str]] = {"train": "train", "restval": "train", "val": "validation", "test": "test"}
+
+HELD_OUT: Final = ("val", "test")
+
+#: The two options that COCO, Localized Narratives on COCO and Visual Genome share.
+FILE_RULE: Final = Rule(
+    says='Path of dataset_coco.json, plain or inside caption_datasets.zip; "none" where there is none.',
+    origin="Karpathy and Fei-Fei (2015), deepimagesent",
+    paper=NONE,
+    hub=NONE,
+    recommended=NONE,
+)
+EXCLUDE_RULE: Final = Rule(
+    says="Leave out images of Karpathy's validation and test splits (needs `karpathy`).",
+    origin="facebook/pmd's loader; FLAVA (2112.04482) names no split and no decontamination",
+    paper=False,
+    hub=True,
+    recommended=True,
+    table2="COCO, Visual Genome and Localized Narratives lose the pairs of up to 10,000 images when it is on",
+)
+
+
+def companions(source: str, karpathy: str, *, exclude: bool) -> tuple[str, ...]:
+    """Return the file that a unit needs besides its own: Karpathy's where its images are left out, else none.
+
+    Args:
+        source: Name of the source, for the error.
+        karpathy: Value of the option.
+        exclude: Value of `exclude_karpathy`.
+
+    Raises:
+        InputError: Images are to be left out, but no file says which; or the file is not there.
+    """
+    if not exclude:
+        return ()
+    if karpathy == NONE:
+        raise InputError(
+            "Karpathy's validation and test images cannot be left out: no file names them",
+            where=f"[sources.{source}]",
+            expected='karpathy = "PATH", of dataset_coco.json or caption_datasets.zip',
+            found='karpathy = "none", and exclude_karpathy = true',
+            remedy="give the path (pmd manifests fetch coco downloads it), or set exclude_karpathy = false",
+        )
+    locate(karpathy)
+    return (karpathy,)
+
+
+def locate(path: str) -> tuple[str, str | None]:
+    """Return the file and the member that hold dataset_coco.json.
+
+    Raises:
+        InputError: There is no such file, or it is an archive without dataset_coco.json.
+    """
+    (document,) = records.documents([InputFile(path, storage.size(archives.split_member(path)[0]))], MEMBER, expected="dataset_coco.json")[:1]
+    return document
+
+
+def images(path: str, member: str | None = None) -> Iterator[tuple[int, Any]]:
+    """Yield (index, image) for each element of `images`, unchecked.
+
+    Raises:
+        InputError: The file is truncated or foreign.
+    """
+    return json_stream.objects(path, "images.item", member=member, expected=EXPECTED)
+
+
+def held_out(path: str) -> dict[int, str]:
+    """Return the COCO ids of the validation and test images, each with its split ("val" or "test").
+
+    Raises:
+        InputError: The file is truncated or foreign, or an image of it has no id or no known split: a hole in a list of
+            evaluation images must not go unseen.
+    """
+    return _held_out(path, storage.fingerprint(archives.split_member(path)[0]))
+
+
+@functools.lru_cache(maxsize=2)
+def _held_out(path: str, fingerprint: str) -> dict[int, str]:  # noqa: ARG001 (part of the cache's key only)
+    file, member = locate(path)
+    held: dict[int, str] = {}
+    index = -1
+    for index, image in images(file, member):
+        try:
+            record = records.mapping(image, "image")
+            coco_id, split = records.integer(record, "cocoid"), records.text(record, "split")
+            if split not in SPLITS:
+                raise records.Malformed(f"split: expected one of {', '.join(SPLITS)}, found {split}")
+        except records.Malformed as error:
+            raise InputError(
+                "not Karpathy's split of COCO",
+                where=f"{records.location(file, member)}:images[{index}]",
+                expected=EXPECTED,
+                found=str(error),
+                remedy="download it anew: pmd manifests fetch coco",
+            ) from None
+        if split in HELD_OUT:
+            held[coco_id] = split
+    if index < 0:
+        raise InputError("no images in it", where=records.location(file, member), expected=EXPECTED)
+    return held

@@ -1,0 +1,182 @@
+"""Bytes on any file system that fsspec reaches: raw reads, whole-file writes, put-if-absent, sweeping.
+
+Beam's own `FileSystems` is not used: its files show before they are whole, its local rename overwrites, and it decides
+compression by name. Here a file is there whole or not at all, and only `put_if_absent` decides races.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import posixpath
+import uuid
+from collections.abc import Iterator
+from typing import Any, BinaryIO, cast
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from pmd.errors import InputError
+
+#: Marks files that are being written; sweeps remove them, readers never see them.
+TEMPORARY = ".tmp-"
+
+
+@functools.cache
+def _filesystem(protocol: str) -> Any:
+    return fsspec.filesystem(protocol)
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """Return the file system of a path or URL, and the path within it."""
+    protocol = fsspec.utils.get_protocol(url)
+    fs = _filesystem(protocol)
+    return fs, cast(str, fs._strip_protocol(url))
+
+
+def join(*parts: str) -> str:
+    """Join path parts with "/", whatever the file system."""
+    return posixpath.join(*parts)
+
+
+def exists(url: str) -> bool:
+    """Return whether a file or folder is there."""
+    fs, path = filesystem(url)
+    return bool(fs.exists(path))
+
+
+def size(url: str) -> int:
+    """Return a file's size in bytes.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    fs, path = filesystem(url)
+    try:
+        return int(fs.size(path))
+    except FileNotFoundError:
+        raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
+
+
+def fingerprint(url: str) -> str:
+    """Return a string that changes when the file does: its size and what its file system says of its version."""
+    fs, path = filesystem(url)
+    info = fs.info(path)
+    version = info.get("mtime") or info.get("etag") or info.get("ETag") or info.get("generation") or info.get("created")
+    return f"{info['size']}:{version}"
+
+
+def open_raw(url: str) -> BinaryIO:
+    """Open a file for reading its bytes as they are: seekable, never decompressed by its name.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    fs, path = filesystem(url)
+    try:
+        if isinstance(fs, LocalFileSystem):
+            return open(path, "rb")
+        return cast(BinaryIO, fs.open(path, "rb", compression=None))
+    except FileNotFoundError:
+        raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
+
+
+def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> bytes:
+    """Return a file's bytes, or those of a range."""
+    fs, path = filesystem(url)
+    return cast(bytes, fs.cat_file(path, start=start, end=stop))
+
+
+def glob(pattern: str) -> list[str]:
+    """Return the files that match a pattern, sorted, spelled with the pattern's protocol; a plain path matches itself."""
+    fs, path = filesystem(pattern)
+    if not any(character in pattern for character in "*?["):
+        return [pattern] if fs.exists(path) else []
+    protocol = pattern.split("://", 1)[0] + "://" if "://" in pattern else ""
+    found = sorted(cast(list[str], fs.glob(path)))
+    if isinstance(fs, LocalFileSystem) and not os.path.isabs(pattern) and not protocol:
+        return [os.path.relpath(name) for name in found]
+    return [protocol + name for name in found]
+
+
+def list_files(folder: str) -> list[str]:
+    """Return every file below a folder, relative to it, sorted; an absent folder has none."""
+    fs, path = filesystem(folder)
+    if not fs.exists(path):
+        return []
+    prefix = path.rstrip("/") + "/"
+    return sorted(name.removeprefix(prefix) for name in fs.find(path))
+
+
+def make_folder(folder: str) -> None:
+    """Make a folder and those above it; nothing where the file system has no folders."""
+    fs, path = filesystem(folder)
+    fs.makedirs(path, exist_ok=True)
+
+
+def remove(url: str) -> None:
+    """Remove a file if it is there."""
+    fs, path = filesystem(url)
+    with contextlib.suppress(FileNotFoundError):
+        fs.rm_file(path)
+
+
+def remove_tree(folder: str) -> None:
+    """Remove a folder and everything in it, if it is there."""
+    fs, path = filesystem(folder)
+    with contextlib.suppress(FileNotFoundError):
+        fs.rm(path, recursive=True)
+
+
+@contextlib.contextmanager
+def write_whole(url: str) -> Iterator[BinaryIO]:
+    """Write a file that shows only when it is whole: a temporary beside it, then a rename over what was there."""
+    fs, path = filesystem(url)
+    temporary = f"{posixpath.dirname(path)}/{TEMPORARY}{uuid.uuid4().hex}"
+    fs.makedirs(posixpath.dirname(path), exist_ok=True)
+    try:
+        with fs.open(temporary, "wb") as file:
+            yield cast(BinaryIO, file)
+        if isinstance(fs, LocalFileSystem):
+            os.replace(temporary, path)
+        else:
+            fs.mv(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            fs.rm_file(temporary)
+        raise
+
+
+def put(url: str, content: bytes) -> None:
+    """Write a whole file, replacing what was there."""
+    with write_whole(url) as file:
+        file.write(content)
+
+
+def put_if_absent(url: str, content: bytes) -> bool:
+    """Write a whole file only where none stands; return whether it was written. Of several writers exactly one wins.
+
+    Local: a hard link of a finished temporary, which fails where the name is taken. Object stores: fsspec's
+    ``mode="create"`` (generation match on Cloud Storage, If-None-Match on S3).
+    """
+    fs, path = filesystem(url)
+    fs.makedirs(posixpath.dirname(path), exist_ok=True)
+    if not isinstance(fs, LocalFileSystem):
+        try:
+            fs.pipe_file(path, content, mode="create")
+        except FileExistsError:
+            return False
+        return True
+    temporary = f"{posixpath.dirname(path)}/{TEMPORARY}{uuid.uuid4().hex}"
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(temporary)
+    return True
