@@ -73,9 +73,15 @@ class Commit:
         """Return the files whose name starts with a folder's name, in order."""
         return [file for file in self.files if file.name.startswith(f"{prefix}/")]
 
-    def digest(self) -> str:
+    def digest(self, prefix: str | None = None) -> str:
         """Return the hash of what is committed (not of how): what later stages depend on."""
-        return options_hash([[file.name, file.sha256] for file in self.files])
+        files = self.files if prefix is None else self.under(prefix)
+        return options_hash([[file.name, file.sha256] for file in files] + [dict(self.facts)])
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of bytes, in hex."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def options_hash(content: Any) -> str:
@@ -188,12 +194,12 @@ def put_content(folder: str, prefix: str, suffix: str, content: bytes, rows: int
         content: The whole file.
         rows: What it holds.
     """
-    sha256 = hashlib.sha256(content).hexdigest()
-    name = f"{prefix}-{sha256[:16]}{suffix}"
+    digest = sha256(content)
+    name = f"{prefix}-{digest[:16]}{suffix}"
     path = storage.join(folder, name)
     if not storage.exists(path):
         storage.put(path, content)
-    return File(name, len(content), rows, sha256)
+    return File(name, len(content), rows, digest)
 
 
 def put_table(folder: str, prefix: str, table: pa.Table) -> File:

@@ -35,6 +35,21 @@ class StageOptions(BaseModel):
         return {name: getattr(rule, profile) for name, rule in cls.rules().items()}
 
 
+class CurateOptions(StageOptions):
+    """What is the same for all sources."""
+
+    duplicate_rows: Annotated[
+        Literal["keep", "reject"],
+        Rule(
+            says="A row that repeats an earlier one's id, image, region and text: keep it as `#2`, or reject it.",
+            origin="FLAVA §3.1 describes no de-duplication; rejecting is ours",
+            paper="keep",
+            hub="keep",
+            recommended="reject",
+        ),
+    ]
+
+
 class PerHost(StageOptions):
     """What one host is asked for, at most, by the whole job."""
 

@@ -180,3 +180,11 @@ def put_if_absent(url: str, content: bytes) -> bool:
     finally:
         os.unlink(temporary)
     return True
+
+
+def list_names(folder: str) -> list[str]:
+    """Return the names that stand directly in a folder, sorted; an absent folder has none."""
+    fs, path = filesystem(folder)
+    if not fs.exists(path):
+        return []
+    return sorted(posixpath.basename(name.rstrip("/")) for name in fs.ls(path, detail=False))

@@ -1,39 +1,295 @@
-"""URLs: canonical form and image identity (skeleton)."""
+"""URLs: the canonical form of one, and the identity of the image that it shows, known before anything is downloaded.
+
+Curate takes `image_id` from the identity (`pmd.keys.image_id`), so that one photograph is fetched once however many
+sources name it, in whatever size. Two URLs share an identity only where their host documents, or its own naming
+shows, that they are copies of one picture; a wrong merge loses a picture, a missed one costs a download, so doubt
+keeps them apart. Nothing is fetched by these strings: `locations` hold upstream's URLs.
+
+- *Canonical*: the WHATWG URL standard's serialisation (ada), of http and https only, less the fragment, the tracking
+  parameters and an empty query. Scheme, user information, the query's order and percent-encoding stay as the standard
+  leaves them. Idempotent.
+- *Identity*: see `identity`. Where no rule knows the host: ``url:`` and the canonical URL without its scheme, because
+  the same address over http and https is the same image.
+"""
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Final
+from urllib import parse
+
+import ada_url
 import pyarrow as pa
+import pyarrow.compute as pc
+from publicsuffixlist import PublicSuffixList
+
+#: Parameters that say where a visitor came from, and never which image is meant: Google Analytics' campaign parameters
+#: (Analytics help, "URL builders"), Google Ads' click id (Ads help, "GCLID") and Facebook's. No others: `ref`,
+#: `source`, `v` and the like choose content somewhere.
+_TRACKING_PREFIX: Final = "utm_"
+_TRACKING: Final = frozenset({"gclid", "fbclid"})
+_MAY_TRACK: Final = re.compile("utm_|gclid|fbclid", re.IGNORECASE)
+
+#: "Photo Image URLs" of the Flickr API documentation, former editions of it included, and `_l`, which old links have.
+#: The path of c1.staticflickr.com and its like begins with the farm; `_d` asks for a download. Secrets are
+#: hexadecimal.
+_FLICKR_HOST: Final = re.compile(r"(?:farm[0-9]+\.|c[0-9]+\.|live\.)?static\.?flickr\.com")
+_FLICKR_PATH: Final = re.compile(
+    r"/(?:[0-9]+/)?[0-9]+/([1-9][0-9]*)_[0-9a-f]{6,16}(?:_(?:[sqtmnwzcblhkfo]|[3-6]k))?(?:_d)?\.(?:jpg|jpeg|png|gif|webp)",
+    re.IGNORECASE,
+)
+
+#: images.cocodataset.org is also the name of the S3 bucket behind it; mscoco.org/images/N is `coco_url` in the first
+#: release of the annotations.
+_COCO_PATH: Final = re.compile(
+    r"/(?:train|val|test)20(?:14|15|17)/(?:COCO_(?:train|val|test)20(?:14|15|17)_)?([0-9]{12})\.jpg"
+)
+_MSCOCO_PATH: Final = re.compile(r"/images/([1-9][0-9]*)")
+_OPEN_IMAGES_PATH: Final = re.compile(r"/(?:train|validation|test)/([0-9a-f]{16})\.jpg")
+_VISUAL_GENOME_PATH: Final = re.compile(r"/people/rak248/VG_100K(?:_2)?/([1-9][0-9]*)\.jpg")
+
+#: MediaWiki's thumbnails: `/thumb/` and the hashed folders, the file's name, then size and name again. Pages of
+#: documents but the first, translated drawings and frames of videos are other pictures, and keep their URL.
+_WIKIMEDIA_THUMB: Final = re.compile(
+    r"(/[a-z0-9_-]+/[a-z0-9_-]+)/thumb(/(?:archive/)?[0-9a-f]/[0-9a-f]{2}/[^/]+\.(?:jpe?g|png|gif|svg|tiff?|webp|bmp))"
+    r"/(?:qlow-|(?:lossy-|lossless-)?page1-)?[0-9]+px-[^/]*",
+    re.IGNORECASE,
+)
+_WIKIMEDIA_FILE: Final = re.compile(r"/[a-z0-9_-]+/[a-z0-9_-]+/(?:archive/)?[0-9a-f]/[0-9a-f]{2}/[^/]+")
+
+#: An Imgur id has 5 or 7 letters and digits. A thumbnail has one letter more; after 5 that would be a guess (ids of 6
+#: were never documented, nor ruled out), after 7 it is certain. The extension does not choose the picture; .gifv and
+#: .mp4 are videos.
+_IMGUR_PATH: Final = re.compile(
+    r"/(?:([0-9A-Za-z]{7})[sbtmlh]|([0-9A-Za-z]{5}|[0-9A-Za-z]{7}))\.(?:jpe?g|png|gif|webp)"
+)
+
+_S3_PATH_STYLE: Final = re.compile(r"s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com")
+_S3_BUCKET_STYLE: Final = re.compile(r"([a-z0-9.-]+)\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com")
+
+#: A host for which some rule may hold (RE2, on canonical URLs): the rest never leave Arrow.
+_KNOWN_HOSTS: Final = (
+    r"^https?://(?:[a-z0-9.-]*static\.?flickr\.com|images\.cocodataset\.org|(?:www\.)?mscoco\.org"
+    r"|[a-z0-9.-]*\.amazonaws\.com|cs\.stanford\.edu|upload\.wikimedia\.org|(?:i\.)?imgur\.com)[/:]"
+)
+
+_YFCC_BUCKET: Final = "https://multimedia-commons.s3-us-west-2.amazonaws.com/data/images"
+_HEXADECIMAL: Final = re.compile("[0-9a-f]+")
 
 
 def canonical(urls: pa.Array) -> pa.Array:
-    raise NotImplementedError
+    """Return the canonical form of each URL; null where it is null or not an absolute http or https URL."""
+    return pa.array([None if url is None else canonical_one(url) for url in urls.to_pylist()], type=pa.string())
 
 
 def canonical_one(url: str) -> str | None:
-    raise NotImplementedError
+    """Return one URL as `canonical` does."""
+    try:
+        href = ada_url.normalize_url(url)
+    except ValueError:
+        return None
+    if not href.startswith(("http://", "https://")):
+        return None
+    # The standard escapes "#" everywhere but before the fragment, and "?" everywhere before the query.
+    href = href.partition("#")[0]
+    if "?" not in href:
+        return href
+    address, _, query = href.partition("?")
+    if _MAY_TRACK.search(query):
+        query = "&".join(part for part in query.split("&") if not _is_tracking(part))
+    return f"{address}?{query}" if query else address
 
 
 def identity(urls: pa.Array) -> pa.Array:
-    raise NotImplementedError
+    """Return what each URL says of which image it shows; null where `canonical` is.
+
+    ======================  ===============================================================================
+    ``flickr:ID``           the photo id, in any of Flickr's hosts, sizes and editions of its URLs
+    ``coco:ID``             the image id, without leading zeros; 2014, 2015 and 2017 share their ids
+    ``openimages:ID``       16 hexadecimal digits
+    ``visual_genome:ID``    the image id
+    ``imgur:ID``            the id, in any size and extension that is no video
+    ``url:HOST/PATH``       the rest. A Wikimedia thumbnail gives its original's URL
+    ======================  ===============================================================================
+
+    The size variants that Flickr and Imgur crop square (`_s`, `_q`; `s`, `b`) count as the same photograph.
+    """
+    forms = canonical(urls)
+    result = pc.replace_substring_regex(forms, r"^https?://", "url:")
+    known = pc.fill_null(pc.match_substring_regex(forms, _KNOWN_HOSTS), fill_value=False)
+    if not pc.any(known).as_py():
+        return result
+    named = pa.array([_identity_of(form) for form in forms.filter(known).to_pylist()], type=pa.string())
+    return pc.replace_with_mask(result, known, named)
 
 
 def identity_one(url: str) -> str | None:
-    raise NotImplementedError
+    """Return the identity of one URL as `identity` does."""
+    form = canonical_one(url)
+    return None if form is None else _identity_of(form)
 
 
 def host(urls: pa.Array) -> pa.Array:
-    raise NotImplementedError
+    """Return each URL's host, lower-case and without user and port (IPv6 in brackets); null where `canonical` is."""
+    found = pc.extract_regex(canonical(urls), r"^https?://(?:[^/?]*@)?(?P<host>\[[^\]]*\]|[^/?:]*)")
+    return pc.struct_field(found, "host")
 
 
+@functools.lru_cache(maxsize=65_536)
 def registrable_domain(host: str) -> str:
-    raise NotImplementedError
+    """Return the domain that someone registered ("farm1.static.flickr.com" → "flickr.com"), by the public suffix list.
+
+    The list is the one that the installed publicsuffixlist ships. A host that has no such domain (an IP address, a
+    suffix itself) is returned as it is.
+    """
+    if host.startswith("[") or host.replace(".", "").isdigit():
+        return host
+    return _suffixes().privatesuffix(host) or host
 
 
-def flickr_url(
-    server: int | str, photo_id: int | str, secret: str, size: str | None, farm: int | str | None = None
+def flickr_url(  # noqa: PLR0913 (they are the parts of the URL)
+    server: int | str,
+    photo_id: int | str,
+    secret: str,
+    size: str | None,
+    farm: int | str | None = None,
+    *,
+    extension: str = "jpg",
 ) -> str:
-    raise NotImplementedError
+    """Return the URL of a Flickr photograph.
+
+    Args:
+        server: Server id.
+        photo_id: Photo id.
+        secret: The secret that goes with the size; `o`, `h`, `k` and larger have their own.
+        size: Suffix of the size without "_" ("o" is the original), or None for 500 px.
+        farm: With it, the host of YFCC100M's days (farmN.staticflickr.com); without, live.staticflickr.com.
+        extension: The original's may be other than jpg.
+    """
+    base = "https://live.staticflickr.com" if farm is None else f"http://farm{farm}.staticflickr.com"
+    suffix = f"_{size}" if size else ""
+    return f"{base}/{server}/{photo_id}_{secret}{suffix}.{extension}"
 
 
 def yfcc_mirrors(download_url: str, published_hash: str | None) -> list[str]:
-    raise NotImplementedError
+    """Return where the Multimedia Commons bucket may hold a YFCC100M photograph, likeliest first, without repeats.
+
+    A key is named by a hash: the one in the row where it has one, which is md5 of the download URL, each byte printed
+    without its leading zero (true of 400 of 400 genuine rows). Whether the bucket's keys follow that or ordinary
+    hexadecimal is not known, so both are given.
+
+    Args:
+        download_url: The row's download URL, exactly as it stands there.
+        published_hash: The row's hash column; None in the layout of 23 columns.
+    """
+    md5 = hashlib.md5(download_url.encode(), usedforsecurity=False)
+    unpadded = "".join(f"{byte:x}" for byte in md5.digest())
+    published = (published_hash or "").strip().lower()
+    hashes = [published] if _HEXADECIMAL.fullmatch(published) else []
+    hashes += [unpadded, md5.hexdigest()]
+    return [f"{_YFCC_BUCKET}/{name[:3]}/{name[3:6]}/{name}.jpg" for name in dict.fromkeys(hashes)]
+
+
+def _is_tracking(parameter: str) -> bool:
+    name = parameter.partition("=")[0].lower()
+    return name.startswith(_TRACKING_PREFIX) or name in _TRACKING
+
+
+def _identity_of(form: str) -> str:
+    """Return the identity of a canonical URL."""
+    rest = form.partition("://")[2]
+    address, _, query = rest.partition("?")
+    host_name, slash, path = address.partition("/")
+    return _named(host_name, slash + path, query) or f"url:{rest}"
+
+
+def _named(host_name: str, path: str, query: str) -> str | None:
+    """Return the identity that a host's own rule gives, or None.
+
+    Where the picture does not depend on the query by the host's nature (Flickr, Wikimedia, Imgur) it is ignored;
+    elsewhere a URL with a query is left alone.
+    """
+    if host_name.endswith("flickr.com"):
+        photo = _FLICKR_PATH.fullmatch(path) if _FLICKR_HOST.fullmatch(host_name) else None
+        return f"flickr:{photo[1]}" if photo else None
+    if host_name == "upload.wikimedia.org":
+        return _wikimedia(path)
+    if host_name in {"i.imgur.com", "imgur.com"}:
+        picture = _IMGUR_PATH.fullmatch(path)
+        return f"imgur:{picture[1] or picture[2]}" if picture else None
+    if query:
+        return None
+    if host_name.endswith("amazonaws.com"):
+        bucket, path = _bucket(host_name, path)
+        rule = _BUCKETS.get(bucket)
+    else:
+        rule = _HOSTS.get(host_name)
+    return rule(path) if rule else None
+
+
+def _coco(path: str) -> str | None:
+    image = _COCO_PATH.fullmatch(path)
+    return f"coco:{int(image[1])}" if image else None
+
+
+def _mscoco(path: str) -> str | None:
+    image = _MSCOCO_PATH.fullmatch(path)
+    return f"coco:{image[1]}" if image else None
+
+
+def _open_images(path: str) -> str | None:
+    image = _OPEN_IMAGES_PATH.fullmatch(path)
+    return f"openimages:{image[1]}" if image else None
+
+
+def _visual_genome(path: str) -> str | None:
+    image = _VISUAL_GENOME_PATH.fullmatch(path)
+    return f"visual_genome:{image[1]}" if image else None
+
+
+_HOSTS: Final[dict[str, Callable[[str], str | None]]] = {
+    "images.cocodataset.org": _coco,
+    "mscoco.org": _mscoco,
+    "www.mscoco.org": _mscoco,
+    "cs.stanford.edu": _visual_genome,
+}
+_BUCKETS: Final[dict[str, Callable[[str], str | None]]] = {
+    "images.cocodataset.org": _coco,
+    "open-images-dataset": _open_images,
+}
+
+
+def _bucket(host_name: str, path: str) -> tuple[str, str]:
+    """Return bucket and key (with its slash) of an S3 URL, whose bucket stands in the host or begins the path."""
+    if _S3_PATH_STYLE.fullmatch(host_name):
+        bucket, slash, key = path[1:].partition("/")
+        return bucket, slash + key
+    in_host = _S3_BUCKET_STYLE.fullmatch(host_name)
+    return (in_host[1], path) if in_host else ("", path)
+
+
+def _wikimedia(path: str) -> str | None:
+    thumb = _WIKIMEDIA_THUMB.fullmatch(path)
+    original = thumb[1] + thumb[2] if thumb else path
+    if not _WIKIMEDIA_FILE.fullmatch(original):
+        return None
+    return f"url:upload.wikimedia.org{_one_encoding(original)}"
+
+
+def _one_encoding(path: str) -> str:
+    """Return a path with one spelling of its percent-encoding, where that is sure not to change what it names.
+
+    Wikipedia's pages write "(" and "," of a file's name both plain and encoded.
+    """
+    if "%" not in path or "%2f" in path.lower():
+        return path
+    decoded = parse.unquote(path)
+    return path if "\ufffd" in decoded else parse.quote(decoded, safe="/:@!$&'()*,;=~")
+
+
+@functools.cache
+def _suffixes() -> PublicSuffixList:
+    return PublicSuffixList()

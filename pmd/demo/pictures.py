@@ -195,7 +195,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.cache
 def _ramp() -> Image.Image:
     return Image.linear_gradient("L")
 
@@ -673,3 +673,10 @@ def bomb_png(side_px: int = 65_535) -> bytes:
 
     header = struct.pack(">IIBBBBB", side_px, side_px, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\x00")) + chunk(b"IEND", b"")
+
+
+def tracking_pixel() -> bytes:
+    """Return a GIF of one pixel."""
+    target = io.BytesIO()
+    Image.new("P", (1, 1)).save(target, "GIF")
+    return target.getvalue()

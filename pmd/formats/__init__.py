@@ -1,1 +1,1 @@
-"""Reading primitives that every source shares: bytes, lines, JSON, tab-separated text and SQLite, without rules of any source."""
+"""Reading primitives that every source shares: bytes, lines, JSON, tab-separated text, SQLite; no source's rules."""

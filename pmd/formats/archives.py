@@ -1,7 +1,7 @@
 """Members of zip and tar files, read in place through seeks, never unpacked and never whole in memory.
 
-Annotation files come zipped (COCO, Visual Genome, RedCaps) or tarred (SBU), and images in archives of up to 20 GB, often on
-an object store: only the directory and the bytes of the members asked for are read. A location within an archive is
+Annotation files come zipped (COCO, Visual Genome, RedCaps) or tarred (SBU), images in archives of up to 20 GB, often
+on an object store: only the directory and the bytes of the members asked for are read. A location within an archive is
 written ``ARCHIVE!/MEMBER``.
 """
 
@@ -70,7 +70,7 @@ def is_archive(path: str) -> bool:
 
 
 def members(path: str) -> list[Member]:
-    """Return the files (no folders, no links) of an archive, in its order; of two with one name the later, as unpacking does.
+    """Return the files (no folders, no links) of an archive, in its order; of two with one name the later.
 
     Raises:
         InputError: The file is no archive, or is damaged or truncated; names the byte.
@@ -79,9 +79,10 @@ def members(path: str) -> list[Member]:
 
 
 def open_member(path: str, name: str) -> BinaryIO:
-    """Open one member as the bytes that were put into the archive; `compression.open_decompressed` also decompresses them.
+    """Open one member as the bytes that were put into the archive.
 
-    Tar members are seekable, others are not. A damaged member raises an `InputError` where it is read.
+    `compression.open_decompressed` does so too, and decompresses the member by its content. Tar members are seekable,
+    others are not. A damaged member raises an `InputError` where it is read.
 
     Raises:
         InputError: There is no such archive or member.
@@ -119,13 +120,18 @@ def _is_tar_header(block: bytes) -> bool:
     """Return whether a block is a tar header: its checksum is right, which no text's is."""
     try:
         tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except tarfile.HeaderError:  # type: ignore[attr-defined]  # public by its docs, absent from the stubs
+    except tarfile.HeaderError:
         return False
     return True
 
 
 def _directory(path: str) -> dict[str, Member]:
-    return _directory_of_version(path, storage.fingerprint(path))
+    return _directory_of_version(path, _version(path))
+
+
+def _version(path: str) -> str:
+    storage.size(path)  # says so if there is no such file
+    return storage.fingerprint(path)
 
 
 @functools.lru_cache(maxsize=4)
@@ -167,12 +173,14 @@ def _zip_directory_of_version(path: str, _fingerprint: str) -> dict[str, zipfile
 
 
 def _open_zip_member(path: str, name: str) -> BinaryIO:
-    info = _zip_directory_of_version(path, storage.fingerprint(path)).get(name)
+    info = _zip_directory_of_version(path, _version(path)).get(name)
     if info is None:
         raise _no_such_member(path, name)
     label = path + MEMBER_SEPARATOR + name
     if info.flag_bits & _ZIP_ENCRYPTED:
-        raise InputError("the member is encrypted", where=label, remedy="unpack the archive yourself and name the files")
+        raise InputError(
+            "the member is encrypted", where=label, remedy="unpack the archive yourself and name the files"
+        )
     file = storage.open_raw(path)
     try:
         file.seek(info.header_offset)
@@ -208,11 +216,11 @@ def _tar_directory(path: str) -> dict[str, Member]:
                 for info in tar:
                     if _is_file(path, info):
                         found[info.name] = Member(info.name, info.size, info.offset_data)
-                end = tar.offset  # type: ignore[attr-defined]
+                end = tar.offset
         except (tarfile.TarError, EOFError, OSError) as error:
             raise _bad_tar(path, f"{path}:byte {file.tell()}", str(error)) from None
-        # tarfile takes a cut between two members, and rubbish after one, for the end of the archive; a whole tar ends in zeros.
-        # It has read past the end marker where there is one.
+        # tarfile takes a cut between two members, and rubbish after one, for the end of the archive; a whole one ends
+        # in zeros. It has read past the end marker where there is one.
         file.seek(max(end - _TAR_BLOCK, 0))
         blocks = read_head(file, 2 * _TAR_BLOCK)
         if not any(blocks[at : at + _TAR_BLOCK] == bytes(_TAR_BLOCK) for at in (0, _TAR_BLOCK)):
@@ -239,13 +247,15 @@ def _tar_stream(path: str, plain: BinaryIO) -> tarfile.TarFile:
 def _open_in_compressed_tar(path: str, name: str, label: str) -> BinaryIO:
     plain = decompressed(storage.open_raw(path), path)
     tar = _tar_stream(path, plain)
-    for info in tar:
-        if info.name == name and info.isreg():
-            content = tar.extractfile(info)
-            assert content is not None  # noqa: S101 - a regular file has content
-            return buffered(Guarded(cast(BinaryIO, content), label, (tarfile.TarError, EOFError), info.size, (plain,)))
-    plain.close()
-    raise _no_such_member(path, name)
+    try:
+        info = next((one for one in tar if one.name == name and one.isreg()), None)
+        content = tar.extractfile(info) if info is not None else None
+    except tarfile.TarError as error:
+        raise _bad_tar(path, path, str(error)) from None
+    if info is None or content is None:
+        plain.close()
+        raise _no_such_member(path, name)
+    return buffered(Guarded(cast(BinaryIO, content), label, (tarfile.TarError, EOFError), info.size, (plain,)))
 
 
 def _is_file(path: str, info: tarfile.TarInfo) -> bool:

@@ -1,8 +1,8 @@
 """Blocks of a bzip2 file, each decoded alone, so that one 15 GB file can be read by many workers.
 
 A bzip2 file is one or more streams; a stream is a header, blocks that follow each other without byte alignment, and an
-end mark with the checksum of all of them. A block begins with 48 fixed bits, so blocks are found by looking for these at
-every bit. The same 48 bits may stand by chance within a block: a block ends at the first mark up to which it decodes
+end mark with the checksum of all of them. A block begins with 48 fixed bits, so blocks are found by looking for them
+at every bit. The same 48 bits may stand by chance within a block: a block ends at the first mark up to which it decodes
 with its own checksum, and marks that are passed over that way are none.
 """
 
@@ -27,7 +27,7 @@ _CRC_BITS: Final = 32
 _HEADER_BYTES: Final = 4
 _LEVELS: Final = b"123456789"
 
-#: No block is longer: 900,000 bytes grow by 1 % and 600 bytes at worst (bzip2's manual, section 3.1); twice that to be sure.
+#: No block is longer: 900,000 bytes grow by 1 % and 600 bytes at worst (bzip2's manual); twice that to be sure.
 MAX_BLOCK_BYTES: Final = 1 << 21
 _READ_BYTES: Final = 1 << 20
 _AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
@@ -58,7 +58,7 @@ def blocks_from(path: str, start: int = 0, stop: int | None = None) -> Iterator[
         stop: End of the range, exclusive; None means the end of the file.
 
     Raises:
-        InputError: A block fails its checksum, or the file is truncated, or something else stands in it; names the byte.
+        InputError: A block fails its checksum, the file is truncated, or something else stands in it; names the byte.
     """
     with storage.open_raw(path) as file:
         margin = MAX_BLOCK_BYTES
@@ -151,7 +151,8 @@ class _Window:
             seen = len(self.marks)
             if stop_bit is not None and 8 * self._stop >= stop_bit + _MAGIC_BITS:
                 return False
-            # What lies between the range's start and its first block is needed only from one block's length before that.
+            if 8 * self._stop > start_bit + 16 * MAX_BLOCK_BYTES:
+                return True  # no bzip2 file is that long without a block: let decoding find out what it is
             if not self._grow():
                 return False
 
@@ -295,7 +296,7 @@ _PAIRS: Final = _pairs()
 
 
 def _decode(data: bytes, bit: int, end: int) -> tuple[bytes, int] | None:
-    """Decode the bits [bit, end) as exactly one block; return its plain bytes and checksum, None where they are not that.
+    """Decode the bits [bit, end) as exactly one block; return its plain bytes and checksum, None if they are not that.
 
     The block is moved to a byte's edge, given a header before and an end mark after whose checksum is its own.
     """

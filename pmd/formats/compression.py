@@ -1,6 +1,6 @@
 """Opens any annotation file as plain bytes, deciding by content and never by name.
 
-Upstream's names lie: a WIT shard named ``.tsv.gz`` may be plain text, and a proxy may have decompressed what it passed on.
+Names lie: a WIT shard named ``.tsv.gz`` may be plain text, and a proxy may have decompressed what it passed on.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ def sniff(path: str) -> Compression:
 def open_decompressed(path: str, member: str | None = None) -> BinaryIO:
     """Open a file, or a member of a zip or tar, as plain bytes.
 
-    Several gzip members, bzip2 streams or zstd frames that follow each other are one file. A member is itself decompressed
-    by content. A zip that holds exactly one file needs no `member`. A plain file is seekable, anything else is not.
+    Several gzip members, bzip2 streams or zstd frames that follow each other are one file. A member is itself
+    decompressed by content. A zip that holds exactly one file needs no `member`. A plain file is seekable, anything
+    else is not.
 
     Raises:
-        InputError: There is no such file or member, or a zip of several files was named without a member. Reading raises
-            it at damage and truncation: "FILE:byte N" counts the compressed file's bytes, "decompressed byte N" a member's.
+        InputError: There is no such file or member, or a zip of several files was named without a member. Reading
+            raises it at damage and truncation: "FILE:byte N" counts the bytes of the compressed file, and "decompressed
+            byte N" those of a member.
     """
     if member is None and sniff(path) == "zip":
         inside = archives.members(path)

@@ -1,8 +1,8 @@
 """Lines of a file, or of a range of it, as Arrow arrays: how every reader of TSV and JSON Lines gets its rows.
 
-A large file is cut into byte ranges that workers read alone. A range owns the lines that *start* in it, so that over any cut
-every line is read exactly once. bzip2 is cut too (`pmd.formats.bzip2`), since YFCC100M is one 15 GB file of it; gzip and zstd
-cannot be. Lines are found over whole buffers: no Python object is made for a line.
+A large file is cut into byte ranges that workers read alone. A range owns the lines that *start* in it, so that over
+any cut every line is read exactly once. bzip2 is cut too (`pmd.formats.bzip2`), since YFCC100M is one 15 GB file of it;
+gzip and zstd cannot be. Lines are found over whole buffers: no Python object is made for a line.
 """
 
 from __future__ import annotations
@@ -23,10 +23,14 @@ from pmd.formats.compression import open_decompressed, sniff
 
 #: Default length of a range: some minutes of work for one core at most, and 250 units for all of YFCC100M.
 RANGE_BYTES: Final = 64 * 1024 * 1024
-#: No annotation row is near this; a longer "line" is a file of another kind, and would not fit in memory with its copies.
+#: No annotation row is near this: a longer "line" is a file of another kind, and would not fit in memory with copies.
 MAX_LINE_BYTES: Final = 64 * 1024 * 1024
+#: How the reason of a row begins whose bytes are not UTF-8, which its reader rejects as `bad_encoding`.
+INVALID_UTF8: Final = "invalid UTF-8"
 
 _BATCH_BYTES: Final = 4 * 1024 * 1024
+_PIECE_BYTES: Final = 1024 * 1024
+_TAIL_BYTES: Final = 64 * 1024
 _NEWLINE: Final = 10
 _RETURN: Final = 13
 
@@ -49,7 +53,7 @@ class LineBatch:
     """Lines, and where each stands.
 
     Attributes:
-        lines: The lines' bytes without "\\n", and without a "\\r" before it.
+        lines: The lines' bytes without a newline, and without a carriage return before it.
         starts: Offset of each line in the buffer that `origins` describes.
         origins: (offset in that buffer, origin), ascending; each holds up to the next.
         label: What places call the file; with the word before their byte.
@@ -61,10 +65,14 @@ class LineBatch:
     label: str
 
     def __len__(self) -> int:
+        """Return the number of lines."""
         return len(self.lines)
 
     def place(self, i: int) -> str:
-        """Return where line i starts: "FILE:byte N", "FILE:decompressed byte N", or "FILE:bz2 block at bit B, byte N of it"."""
+        """Return where line i starts.
+
+        Plain: "FILE:byte N"; gzip and zstd: "FILE:decompressed byte N"; bzip2: "FILE:bz2 block at bit B, byte N of it".
+        """
         start = int(self.starts[i])
         offset, origin = next(pair for pair in reversed(self.origins) if pair[0] <= start)
         return _place(self.label, origin, start - offset)
@@ -107,8 +115,8 @@ def read_lines(
         member: A member of an archive, read whole.
 
     Raises:
-        InputError: The file is damaged or truncated, or has a line over `MAX_LINE_BYTES`; names the byte. Also where a range
-            is asked of what cannot be cut.
+        InputError: The file is damaged or truncated, or has a line over `MAX_LINE_BYTES`; names the byte. Also where a
+            range is asked of what cannot be cut.
     """
     label = path if member is None else path + MEMBER_SEPARATOR + member
     compression = sniff(path) if member is None else None
@@ -133,13 +141,13 @@ def split_lines(buffer: bytes) -> tuple[pa.LargeBinaryArray, npt.NDArray[np.int6
     """Cut a buffer at each newline; a rest after the last newline is a line, an empty rest is none.
 
     Returns:
-        The lines (without "\\n" or "\\r\\n"), and each one's offset in the buffer.
+        The lines without their ends, and each one's offset in the buffer.
     """
     data = np.frombuffer(buffer, np.uint8)
     newlines = np.flatnonzero(data == _NEWLINE)
     whole = not buffer or buffer.endswith(b"\n")
     count = len(newlines) + (not whole)
-    # Lines and what separates them are laid as alternate values over the buffer, so that one gather copies only the lines.
+    # Lines and what separates them are alternate values over the buffer, so that one gather copies only the lines.
     bounds = np.zeros(2 * count + 1, np.int64)
     ends, nexts = bounds[1::2], bounds[2::2]
     ends[: len(newlines)] = newlines
@@ -171,27 +179,25 @@ def _plain_pieces(path: str, start: int, stop: int | None) -> Iterator[_Piece]:
         position = max(start - 1, 0)
         file.seek(position)
         looking = start > 0
-        origin: _Origin | None = None
+        last = b"\n"
+        begun = False
         while stop is None or position < stop:
-            piece = file.read(_BATCH_BYTES if stop is None else min(_BATCH_BYTES, stop - position))
+            piece = file.read(_PIECE_BYTES if stop is None else min(_PIECE_BYTES, stop - position))
             if not piece:
                 return
-            skipped = 0
             position += len(piece)
             if looking:
                 skipped = piece.find(b"\n") + 1
-                if not skipped:
-                    continue
-                looking = False
-                piece = piece[skipped:]
+                looking = not skipped
+                piece = piece[skipped:] if skipped else b""
             if piece:
-                yield piece, _Origin(None, position - len(piece)) if origin is None else None
-                origin = _Origin(None, position)
+                yield piece, None if begun else _Origin(None, position - len(piece))
+                begun = True
                 last = piece[-1:]
-        if origin is None or last == b"\n":
+        if last == b"\n":
             return
         # The last line that starts in the range goes on after it.
-        while tail := file.read(READ_TAIL_BYTES):
+        while tail := file.read(_TAIL_BYTES):
             end = tail.find(b"\n") + 1
             yield tail[: end or None], None
             if end:
@@ -201,7 +207,7 @@ def _plain_pieces(path: str, start: int, stop: int | None) -> Iterator[_Piece]:
 def _stream_pieces(path: str, member: str | None) -> Iterator[_Piece]:
     with open_decompressed(path, member) as file:
         origin: _Origin | None = _Origin(None, 0)
-        while piece := file.read(_BATCH_BYTES):
+        while piece := file.read(_PIECE_BYTES):
             yield piece, origin
             origin = None
 
@@ -245,11 +251,10 @@ def _batches(label: str, pieces: Iterator[_Piece], batch_bytes: int) -> Iterator
         held.append(piece)
         held_bytes += len(piece)
         newline = piece.rfind(b"\n")
-        first = piece.find(b"\n")
-        longest = line_bytes + (first if first >= 0 else len(piece))
+        # A piece is shorter than the limit, so that only the line that it goes on with can be over it.
+        if line_bytes + (piece.find(b"\n") if newline >= 0 else len(piece)) > MAX_LINE_BYTES:
+            raise _too_long(label, origins, held_bytes - len(piece) - line_bytes)
         line_bytes = len(piece) - newline - 1 if newline >= 0 else line_bytes + len(piece)
-        if longest > MAX_LINE_BYTES:
-            raise _too_long(label, origins, held_bytes - len(piece) - (longest - min(longest, first if first >= 0 else len(piece))))
         if held_bytes >= batch_bytes and line_bytes < held_bytes:
             buffer = b"".join(held)
             cut = held_bytes - line_bytes

@@ -1,23 +1,219 @@
-"""Rows of a SQLite database, read only (skeleton; being filled in)."""
+"""Rows of a SQLite database, read only and in ranges of an integer key: the open copy of YFCC100M is one.
+
+That file is named ``yfcc100m_dataset.sql`` but is a database and no SQL text; the first bytes decide.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
+import sqlite3
+import struct
+import urllib.parse
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
+
+from fsspec.implementations.local import LocalFileSystem
+
+from pmd import storage
+from pmd.errors import InputError
+from pmd.formats.streams import compression_of, read_head
+
+#: First bytes of every SQLite 3 database (file format, section 1.3).
+MAGIC: Final = b"SQLite format 3\0"
+
+_HEADER_BYTES: Final = 100
+_SQL_TEXT_HEAD_BYTES: Final = 4096
+_SQL_STARTS: Final = (b"--", b"/*", b"BEGIN", b"CREATE", b"INSERT", b"PRAGMA", b"DROP", b"SET", b"USE", b"LOCK")
+_AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
 
 
 def is_sqlite(path: str) -> bool:
-    """Return whether a file is a SQLite database, by its first 16 bytes."""
-    raise NotImplementedError
+    """Return whether a file is a SQLite database, by its first 16 bytes.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    with storage.open_raw(path) as file:
+        return read_head(file, len(MAGIC)) == MAGIC
 
 
 def id_ranges(path: str, table: str, key: str, parts: int) -> list[tuple[int, int]]:
-    """Cut the keys of a table into at most `parts` ranges [start, stop); an empty table has none."""
-    raise NotImplementedError
+    """Cut the keys of a table into ranges of equal width that `read_rows` can read alone.
+
+    Equal widths are not equal numbers of rows, so `parts` should be several times the number of workers.
+
+    Args:
+        path: The database, on a local disk.
+        table: Name of the table.
+        key: Its integer primary key, so that the ends are found without reading the table.
+        parts: How many ranges at most.
+
+    Returns:
+        Ranges [start, stop) in order that hold every key; none for an empty table.
+
+    Raises:
+        InputError: As `read_rows`; also where the key is no integer.
+    """
+    with _reading(path, table) as connection:
+        _require_columns(connection, path, table, [key])
+        # Two statements: SQLite uses the index for min or max alone, and reads the whole table for both.
+        first, last = (
+            connection.execute(f"SELECT {end}({_quoted(key)}) FROM {_quoted(table)}").fetchone()[0]  # noqa: S608
+            for end in ("min", "max")
+        )
+    if first is None:
+        return []
+    if not isinstance(first, int) or not isinstance(last, int):
+        raise InputError(
+            f"the key {key!r} of table {table!r} is not an integer", where=path, expected="integers", found=repr(first)
+        )
+    span = last + 1 - first
+    parts = max(1, min(parts, span))
+    cuts = [first + span * part // parts for part in range(parts + 1)]
+    return list(itertools.pairwise(cuts))
 
 
-def read_rows(
+def read_rows(  # noqa: PLR0913 - a range of some columns of a table of a file
     path: str, table: str, columns: Sequence[str], key: str, start: int, stop: int | None, batch_rows: int
 ) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield the rows with start <= key < stop in key order, as tuples of `columns`; text that is not UTF-8 comes as bytes."""
-    raise NotImplementedError
+    """Yield the rows with start <= key < stop, in the order of the key.
+
+    Args:
+        path: The database, on a local disk.
+        table: Name of the table.
+        columns: Names of the columns wanted, in the order wanted.
+        key: The integer primary key.
+        start: First key.
+        stop: End of the keys, exclusive; None means to the last.
+        batch_rows: Rows in a list, at most.
+
+    Yields:
+        Lists of tuples of int, float, str, bytes or None; text that is not UTF-8 comes as bytes.
+
+    Raises:
+        InputError: The file is no database, cut short, damaged or not local, or lacks the table or a column.
+    """
+    with _reading(path, table) as connection:
+        _require_columns(connection, path, table, [*columns, key])
+        wanted = ", ".join(_quoted(column) for column in columns)
+        statement = f"SELECT {wanted} FROM {_quoted(table)} WHERE {_quoted(key)} >= ?"  # noqa: S608 - names are quoted
+        values = [start]
+        if stop is not None:
+            statement += f" AND {_quoted(key)} < ?"
+            values.append(stop)
+        cursor = connection.execute(f"{statement} ORDER BY {_quoted(key)}", values)
+        cursor.arraysize = batch_rows
+        done = 0
+        while rows := _fetch(cursor, f"{path}: table {table}, after {done} rows of those from {key} {start}"):
+            done += len(rows)
+            yield rows
+
+
+def _fetch(cursor: sqlite3.Cursor, where: str) -> list[tuple[Any, ...]]:
+    try:
+        return cursor.fetchmany()
+    except sqlite3.DatabaseError as error:
+        raise _damaged(where, error) from None
+
+
+@contextlib.contextmanager
+def _reading(path: str, table: str) -> Iterator[sqlite3.Connection]:
+    """Open a database so that nothing is written or locked, not even a journal beside it."""
+    fs, local = storage.filesystem(path)
+    if not isinstance(fs, LocalFileSystem):
+        raise InputError(
+            "a SQLite database can be read only from a local disk",
+            where=path,
+            remedy="copy it to one, and name the copy in the configuration",
+        )
+    _require_whole(path)
+    address = "file:" + urllib.parse.quote(os.path.abspath(local)) + "?mode=ro&immutable=1"
+    try:
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+            connection.text_factory = _text
+            yield connection
+    except sqlite3.DatabaseError as error:
+        raise _damaged(f"{path}: table {table}", error) from None
+
+
+def _text(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _require_whole(path: str) -> None:
+    """Raise unless a file is a database and as long as its header says (file format, sections 1.3.2 and 1.3.8)."""
+    with storage.open_raw(path) as file:
+        head = read_head(file, _SQL_TEXT_HEAD_BYTES)
+    size = storage.size(path)
+    if head[: len(MAGIC)] != MAGIC:
+        raise _not_a_database(path, head)
+    if len(head) >= _HEADER_BYTES:
+        page_bytes = struct.unpack(">H", head[16:18])[0]
+        page_bytes = 65536 if page_bytes == 1 else page_bytes
+        change_counter, pages = struct.unpack(">II", head[24:32])
+        # Old writers leave the number of pages as it was; it counts when this field was set with the last change.
+        valid_for = struct.unpack(">I", head[92:96])[0]
+        if not pages or change_counter != valid_for or size >= pages * page_bytes:
+            return
+        expected = f"{pages} pages of {page_bytes} bytes, {pages * page_bytes} in all"
+    else:
+        expected = f"a header of {_HEADER_BYTES} bytes"
+    raise InputError(
+        "the SQLite database is truncated",
+        where=f"{path}:byte {size}",
+        expected=expected,
+        found=f"the end of the file after {size} bytes",
+        remedy=_AGAIN,
+    )
+
+
+def _not_a_database(path: str, head: bytes) -> InputError:
+    if head.lstrip().upper().startswith(_SQL_STARTS):
+        found, remedy = "SQL text", f"load it into a database: sqlite3 yfcc100m.sqlite < {path}, and name that"
+    elif compression_of(head) != "plain":
+        found, remedy = (
+            f"{compression_of(head)} data",
+            "decompress it first: a database cannot be read through compression",
+        )
+    else:
+        found, remedy = repr(head[: len(MAGIC)]), "check the path in the configuration"
+    return InputError("not a SQLite database", where=f"{path}:byte 0", expected=repr(MAGIC), found=found, remedy=remedy)
+
+
+def _require_columns(connection: sqlite3.Connection, path: str, table: str, columns: Sequence[str]) -> None:
+    """Raise unless a table has these columns; SQLite takes a quoted name that it does not know for a string."""
+    present = [row[1] for row in connection.execute(f"PRAGMA table_info({_quoted(table)})")]
+    if not present:
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        raise InputError(
+            f"the database has no table {table!r}",
+            where=path,
+            expected=table,
+            found=", ".join(tables) or "no tables",
+            remedy="check that this is the database that the configuration says it is",
+        )
+    known = {name.lower() for name in present}
+    missing = [column for column in columns if column.lower() not in known]
+    if missing:
+        raise InputError(
+            f"table {table!r} lacks columns",
+            where=path,
+            expected=", ".join(missing),
+            found=", ".join(present),
+            remedy="check that this is the database that the configuration says it is",
+        )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _damaged(where: str, error: sqlite3.Error) -> InputError:
+    return InputError(
+        "the SQLite database cannot be read", where=where, expected="a whole database", found=str(error), remedy=_AGAIN
+    )

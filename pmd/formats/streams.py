@@ -1,7 +1,7 @@
-"""Byte streams that decompress by content and turn damage into an `InputError` with the byte; the lowest layer of `formats`.
+"""Byte streams that decompress by content and turn damage into an `InputError` with the byte; the lowest of `formats`.
 
-The standard library's file objects are not used: they hide how far the compressed file was read, so that an error could not
-name the byte, and those of `zstandard` take a truncated file for a whole one.
+The standard library's file objects are not used: they hide how far the compressed file was read, so that an error could
+not name the byte, and those of `zstandard` take a truncated file for a whole one.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ STEP_BYTES: Final = 1 << 18
 _ZSTD_FEED_BYTES: Final = 1 << 14
 
 _BZIP2_MAGICS: Final = (b"1AY&SY", b"\x17rE8P\x90")  # a block, or the end of an empty stream
+_ZSTD_SKIPPABLE: Final = 5  # upper half of the first byte of a frame to be skipped (RFC 8878, 3.1.2)
 _WHOLE_AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
 
 
@@ -38,7 +39,7 @@ def compression_of(head: bytes) -> Compression:
     # Text may begin with "BZh", so the magic of the first block must follow the level.
     if head[:3] == b"BZh" and head[3:4] in b"123456789" and head[4:10] in _BZIP2_MAGICS:
         return "bzip2"
-    if head[:4] == b"\x28\xb5\x2f\xfd" or (head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F):
+    if head[:4] == b"\x28\xb5\x2f\xfd" or (head[1:4] == b"\x2a\x4d\x18" and head[0] >> 4 == _ZSTD_SKIPPABLE):
         return "zstd"
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return "zip"
@@ -81,7 +82,7 @@ class _Gzip:
 
 
 class _Bzip2:
-    """The library keeps what it has not used, so `rest` is empty before the end, and feeding nothing goes on with it."""
+    """The library keeps what it has not used: `rest` is empty before the end, and feeding nothing goes on with it."""
 
     def __init__(self) -> None:
         self._inner = bz2.BZ2Decompressor()
@@ -198,8 +199,8 @@ class Decompressed(io.RawIOBase):
         return made
 
     def _next_stream(self) -> bytes | None:
-        """Begin the stream that follows, if any: zero padding is passed over, as gzip does, anything else is an error."""
-        if self._codec is not None:
+        """Begin the stream that follows, if any: gzip's zero padding is passed over, anything else is an error."""
+        if self._codec is not None and self._compression == "gzip":
             while not self._input.lstrip(b"\0"):
                 if not self._refill():
                     return None
@@ -210,6 +211,8 @@ class Decompressed(io.RawIOBase):
                 break
             self._taken += len(more)
             self._input += more
+        if self._codec is not None and not self._input:
+            return None
         if compression_of(self._input[:HEAD_BYTES]) != self._compression and self._codec is not None:
             self._refuse_tail()
         self._codec = self._new()
@@ -308,7 +311,9 @@ class Slice(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = max(offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence], 0)
+        self._position = max(
+            offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence], 0
+        )
         return self._position
 
     def tell(self) -> int:

@@ -1,50 +1,133 @@
-"""Tab-separated text: unquoted by columns, quoted by rows (skeleton; being filled in)."""
+"""Tab-separated text in its two dialects: unquoted (CC3M, CC12M, YFCC100M) by columns, quoted (WIT) row by row.
+
+They cannot be told apart by looking, and mixing them up loses rows silently: a caption that begins with a quotation
+mark would swallow what follows. So the caller says which it is.
+"""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from pmd.errors import InputError
+from pmd.formats.archives import MEMBER_SEPARATOR
+from pmd.formats.compression import open_decompressed, sniff
+from pmd.formats.lines import INVALID_UTF8, MAX_LINE_BYTES
+
+_QUOTE: Final = ord('"')
 
 
 class SplitColumns:
     """Lines cut into fields.
 
     Attributes:
-        fields: Number of fields of each line (int64, one a line).
-        valid_count: Mask: the number of fields is one of those asked for.
-        invalid_utf8: Mask: the line is not UTF-8.
-        good: Indices of the lines that have the right count and are UTF-8.
-        bad: Indices of the others.
+        fields: Number of fields of each line.
+        valid_count: Whether the number of fields is one of those asked for, for each line.
+        invalid_utf8: Whether the line is not UTF-8, for each line.
+        good: Indices of the lines that have the right count and are UTF-8, ascending.
+        bad: Indices of the others, ascending.
     """
 
-    fields: npt.NDArray[np.int64]
-    valid_count: npt.NDArray[np.bool_]
-    invalid_utf8: npt.NDArray[np.bool_]
-    good: npt.NDArray[np.int64]
-    bad: npt.NDArray[np.int64]
+    def __init__(
+        self,
+        data: npt.NDArray[np.uint8],
+        offsets: npt.NDArray[np.int64],
+        separators: npt.NDArray[np.int64],
+        counts: Sequence[int],
+    ) -> None:
+        self._data = data
+        self._offsets = offsets
+        self._separators = separators
+        self._first = np.searchsorted(separators, offsets)  # each line's first separator
+        self.fields: npt.NDArray[np.int64] = np.diff(self._first) + 1
+        self.valid_count: npt.NDArray[np.bool_] = np.isin(self.fields, list(counts))
+        self.invalid_utf8: npt.NDArray[np.bool_] = _invalid_utf8(data, offsets)
+        passed = self.valid_count & ~self.invalid_utf8
+        self.good: npt.NDArray[np.int64] = np.flatnonzero(passed)
+        self.bad: npt.NDArray[np.int64] = np.flatnonzero(~passed)
 
     def column(self, index: int) -> pa.LargeStringArray:
-        """Return field `index` of each good line (computed when asked for; null where a line has fewer fields)."""
-        raise NotImplementedError
+        """Return field `index` (from 0) of each good line, null where a line has fewer; cut out when asked for."""
+        good, fields = self.good, self.fields[self.good]
+        line_starts, line_ends, first = self._offsets[good], self._offsets[good + 1], self._first[good]
+        missing = fields <= index
+        # An index that a short line does not have may lie past the last separator; what it finds is not used.
+        separators = np.append(self._separators, [0] * (index + 1))
+        starts = line_starts if index == 0 else separators[first + index - 1] + 1
+        ends = np.where(fields == index + 1, line_ends, separators[first + index])
+        # Fields and what lies between them are alternate values over the buffer: one gather copies only the fields.
+        bounds = np.empty(2 * len(good), np.int64)
+        bounds[0::2] = np.where(missing, line_ends, starts)
+        bounds[1::2] = np.where(missing, line_ends, ends)
+        if not len(good):
+            return pa.array([], pa.large_string())
+        pieces = pa.LargeBinaryArray.from_buffers(
+            pa.large_binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(self._data)]
+        )
+        return pieces.take(pa.array(np.arange(0, len(bounds), 2), mask=missing)).view(pa.large_string())
 
     @property
     def columns(self) -> list[pa.LargeStringArray]:
-        """Return every column of the good lines."""
-        raise NotImplementedError
+        """Return every column of the good lines, as many as the longest of them has."""
+        width = int(self.fields[self.good].max()) if len(self.good) else 0
+        return [self.column(index) for index in range(width)]
 
 
 def split_columns(lines: pa.LargeBinaryArray, separator: bytes = b"\t", *, columns: Sequence[int]) -> SplitColumns:
-    """Cut lines at each separator, without quoting; `columns` are the numbers of fields that a good line may have."""
-    raise NotImplementedError
+    """Cut lines at every separator, without quoting of any kind.
+
+    Args:
+        lines: Lines without their ends, as `lines.read_lines` gives them; no nulls.
+        separator: One byte.
+        columns: The numbers of fields that a good line may have.
+    """
+    _, offsets_buffer, data_buffer = lines.buffers()
+    if offsets_buffer is None or not len(lines):
+        offsets = np.zeros(1, np.int64)
+    else:
+        offsets = np.frombuffer(offsets_buffer, np.int64)[lines.offset : lines.offset + len(lines) + 1]
+    data = np.frombuffer(data_buffer or b"", np.uint8)[offsets[0] : offsets[-1]]
+    separators = np.flatnonzero(data == ord(separator))
+    return SplitColumns(data, offsets - offsets[0], separators, columns)
+
+
+def _invalid_utf8(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Return for each value whether it is not UTF-8; halves what fails until the single values are known."""
+    values = pa.LargeStringArray.from_buffers(
+        len(offsets) - 1, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(data)
+    )
+    invalid = np.zeros(len(values), np.bool_)
+    todo = [(0, len(values))]
+    while todo:
+        start, stop = todo.pop()
+        try:
+            values.slice(start, stop - start).validate(full=True)
+        except pa.ArrowInvalid:
+            if stop - start == 1:
+                invalid[start] = True
+            else:
+                middle = (start + stop) // 2
+                todo += [(start, middle), (middle, stop)]
+    return invalid
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CsvRow:
-    """One row of quoted text: physical line (from 1) and decompressed byte where it starts, fields, its bytes, error."""
+    """One row of quoted text.
+
+    Attributes:
+        line: Physical line where it starts, from 1.
+        byte: Byte of the decompressed file where it starts.
+        fields: Its fields, unquoted; empty for an empty line, and where there is an error.
+        raw: Its bytes without the last line end.
+        error: Why it could not be read, else None; of bytes that are not UTF-8 it begins with `lines.INVALID_UTF8`.
+    """
 
     line: int
     byte: int
@@ -54,5 +137,130 @@ class CsvRow:
 
 
 def read_csv(path: str, *, member: str | None = None, delimiter: str = "\t") -> Iterator[CsvRow]:
-    """Yield every row, the header included; a row that cannot be read has no fields and an `error`."""
-    raise NotImplementedError
+    """Yield every row, a header included, of text quoted as Python's `csv` does it by default.
+
+    A quotation mark opens only at the start of a field, is doubled within, and newlines within are part of the field.
+    Lines end in a newline, with a carriage return before it or not; a carriage return alone, outside quotes, makes the
+    row an error. NUL is a character like others.
+
+    Raises:
+        InputError: A quote is open at the end of the file, or a row is over `MAX_LINE_BYTES`: names the byte and the
+            line where the quote opened. Also for damaged compressed data.
+    """
+    # The limit belongs to the process; it is raised and never lowered, and the bound that counts is our own, on rows.
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
+    label = path if member is None else path + MEMBER_SEPARATOR + member
+    word = "byte" if member is not None or sniff(path) == "plain" else "decompressed byte"
+    with open_decompressed(path, member) as file:
+        feed = _RowFeed(file, f"{label}:{word}", delimiter)
+        reader = csv.reader(feed, delimiter=delimiter)
+        while True:
+            feed.begin_row()
+            fields: list[str] = []
+            error = None
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as problem:
+                error = str(problem)
+            feed.require_closed()
+            if feed.undecodable is not None:
+                fields, error = [], f"{INVALID_UTF8} at byte {feed.undecodable} of the row"
+            yield CsvRow(feed.first_line, feed.first_byte, fields, _without_line_end(b"".join(feed.row)), error)
+
+
+class _RowFeed:
+    """Gives physical lines to a csv reader and knows which of them the present row is made of.
+
+    Attributes:
+        first_line: Line where the row starts, from 1.
+        first_byte: Byte where it starts.
+        row: Its lines so far.
+        undecodable: First byte of the row that is not UTF-8, or None.
+    """
+
+    def __init__(self, file: BinaryIO, label: str, delimiter: str) -> None:
+        self._file = file
+        self._delimiter = ord(delimiter)
+        self._label = label
+        self._next_line = 1
+        self._next_byte = 0
+        self._ended = False
+        self.begin_row()
+
+    def begin_row(self) -> None:
+        self.first_line = self._next_line
+        self.first_byte = self._next_byte
+        self.row: list[bytes] = []
+        self._row_bytes = 0
+        self.undecodable: int | None = None
+
+    def __iter__(self) -> _RowFeed:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(MAX_LINE_BYTES + 1)
+        if not line:
+            # The reader asks within a row only while a quote is open.
+            self._ended = True
+            raise StopIteration
+        if self._row_bytes + len(line) > MAX_LINE_BYTES:
+            self.row.append(line)
+            raise self._unclosed(f"a row is longer than {MAX_LINE_BYTES} bytes", "no end of the row in that many bytes")
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            if self.undecodable is None:
+                self.undecodable = self._row_bytes + error.start
+            text = line.decode(errors="surrogateescape")
+        self.row.append(line)
+        self._row_bytes += len(line)
+        self._next_line += 1
+        self._next_byte += len(line)
+        return text
+
+    def require_closed(self) -> None:
+        """Raise if the file ended within the row, which the csv reader takes for its end."""
+        if self._ended and self.row:
+            raise self._unclosed(
+                "a quoted field is not closed: the file is truncated, or not quoted", "the end of the file"
+            )
+
+    def _unclosed(self, problem: str, found: str) -> InputError:
+        row = b"".join(self.row)
+        opened = open_quote(row, self._delimiter)
+        at = 0 if opened is None else opened
+        line = self.first_line + row.count(b"\n", 0, at)
+        return InputError(
+            problem,
+            where=f"{self._label} {self.first_byte + at} (line {line})",
+            expected='a closing " for the one that opens there' if opened is not None else "a row that ends",
+            found=found,
+            remedy="fetch the file again: pmd manifests verify tells whether it is the published one",
+        )
+
+
+def open_quote(row: bytes, delimiter: int) -> int | None:
+    """Return where the quote opens that is still open at the end of a row's bytes; None if none is."""
+    at = 0
+    while True:
+        # At the start of a field.
+        if at < len(row) and row[at] == _QUOTE:
+            opened = at
+            at += 1
+            while True:
+                at = row.find(b'"', at)
+                if at < 0:
+                    return opened
+                at += 1
+                if at == len(row) or row[at] != _QUOTE:
+                    break
+                at += 1
+        at = row.find(bytes([delimiter]), at) + 1
+        if not at:
+            return None
+
+
+def _without_line_end(row: bytes) -> bytes:
+    return row.removesuffix(b"\n").removesuffix(b"\r") if row.endswith(b"\n") else row

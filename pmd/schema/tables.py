@@ -11,7 +11,7 @@ import pyarrow as pa
 
 KEY: Final = pa.binary(16)
 #: `[x, y, width, height]` in fractions of the upstream width and height; null means the whole image.
-REGION: Final = pa.list_(pa.field("item", pa.float64(), nullable=False), 4)
+REGION: Final = pa.list_(pa.float64(), 4)
 
 LOCATION: Final = pa.struct(
     [
@@ -23,6 +23,7 @@ LOCATION: Final = pa.struct(
 _DESCRIPTION: Final = [
     pa.field("image_url", pa.string()),  # upstream's string; null where upstream gives none
     pa.field("identity", pa.string()),  # see pmd.urls.identity; a draft's null asks for the URL's own
+    pa.field("also", pa.string()),  # another identity of the same photograph: COCO's and VG's Flickr photo
     pa.field("file_name", pa.string()),  # name in upstream's image archive: "train2017/000000000009.jpg"
     pa.field("mirrors", pa.list_(pa.string())),  # further URLs of the same image, best first
     pa.field("width_px", pa.int32()),  # as upstream claims, of the image that regions were drawn on
@@ -84,6 +85,20 @@ IMAGES: Final = pa.schema(
         pa.field("sources", pa.list_(pa.string()), nullable=False),
         pa.field("has_region", pa.bool_(), nullable=False),
         pa.field("fetch_shard", pa.int32(), nullable=False),
+    ]
+)
+
+#: A would-be pair on its way to its partition: what `pmd.curate.judge` makes of a draft.
+JUDGED: Final = pa.schema(
+    [
+        pa.field("key", KEY, nullable=False),  # pair_id of (source, source_id): the partition, before occurrence numbers
+        pa.field("image_id", KEY),
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("row_digest", KEY, nullable=False),
+        *_DESCRIPTION,
+        pa.field("reason", pa.string()),
+        pa.field("detail", pa.string()),
+        pa.field("where", pa.string()),
     ]
 )
 

@@ -15,15 +15,17 @@ from typing import Annotated, Any, Final
 import orjson
 import pyarrow as pa
 
+from pmd import urls
 from pmd.formats import json_stream
 from pmd.sources import karpathy, records
-from pmd.sources.contract import DraftBuilder, InputFile, Rule, SourceOptions, Unit
+from pmd.sources.contract import InputFile, SourceOptions, Unit
 
 NAME: Final = "coco"
 
 _MEMBERS: Final = r"captions_.*\.json|" + karpathy.MEMBER
 _EXPECTED: Final = (
-    'COCO captions: {"images": [{"id": …, "file_name": …}, …], "annotations": [{"id": …, "image_id": …, "caption": …}, …]}'
+    'COCO captions: {"images": [{"id": …, "file_name": …}, …], '
+    '"annotations": [{"id": …, "image_id": …, "caption": …}, …]}'
 )
 #: The folder of an image, in upstream's archives and URLs, and what it says of the split.
 _FOLDERS: Final = {"train": "train", "val": "validation", "test": "test"}
@@ -58,14 +60,8 @@ class Coco:
 
     def read(self, unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
         """Yield one draft a caption."""
-        drafts = _karpathy_drafts(unit, options) if unit.form == "karpathy" else _caption_drafts(unit, options)
-        builder = DraftBuilder()
-        for draft in drafts:
-            builder.add(**draft)
-            if builder.full():
-                yield builder.take()
-        if len(builder):
-            yield builder.take()
+        drafts = _karpathy_drafts if unit.form == "karpathy" else _caption_drafts
+        yield from records.batches(drafts(unit, options))
 
 
 SOURCE = Coco()
@@ -102,7 +98,7 @@ def split_of(folder: str | None) -> str | None:
 
 def _form(path: str, member: str | None) -> str:
     start = records.head(path, member)
-    if not start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+    if not start.lstrip(records.BLANK).startswith(b"{"):
         raise records.foreign(path, member, expected=_EXPECTED, start=start)
     return "karpathy" if b'"sentids"' in start or b'"sentences"' in start else "captions"
 
@@ -134,19 +130,12 @@ def _caption_drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
     held = karpathy.held_out(options.karpathy) if options.exclude_karpathy else {}
     pictures = _pictures(unit)
     document = records.location(unit.path, unit.member)
-    for index, annotation in json_stream.objects(
-        unit.path, "annotations.item", member=unit.member, expected=_EXPECTED
-    ):
+    for index, annotation in json_stream.objects(unit.path, "annotations.item", member=unit.member, expected=_EXPECTED):
         where = f"{document}:annotations[{index}]"
         try:
             yield {**_caption_draft(annotation, pictures, held, document), "where": where}
         except records.Malformed as error:
-            yield {
-                "row_digest": records.row_digest(annotation),
-                "reason": "malformed_row",
-                "detail": str(error),
-                "where": where,
-            }
+            yield records.lost(annotation, "malformed_row", str(error), where)
 
 
 def _caption_draft(annotation: Any, pictures: _Pictures, held: dict[int, str], document: str) -> dict[str, Any]:
@@ -188,6 +177,7 @@ def _picture_columns(picture: dict[str, Any], licences: dict[int, str], document
     folder = folder_of(url, file_name, document) if file_name else None
     return {
         "image_url": url,
+        "also": _flickr_photo(records.optional_text(picture, "flickr_url")),
         "file_name": f"{folder}/{file_name}" if folder else file_name,
         "width_px": records.optional_pixels(picture, "width"),
         "height_px": records.optional_pixels(picture, "height"),
@@ -197,6 +187,12 @@ def _picture_columns(picture: dict[str, Any], licences: dict[int, str], document
     }
 
 
+def _flickr_photo(url: str | None) -> str | None:
+    """Return the identity of the Flickr photo that a COCO image was made of, if its URL tells."""
+    identity = urls.identity_one(url) if url else None
+    return identity if identity and identity.startswith("flickr:") else None
+
+
 def _karpathy_drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
     document = records.location(unit.path, unit.member)
     for index, image in karpathy.images(unit.path, unit.member):
@@ -204,25 +200,21 @@ def _karpathy_drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
         try:
             shared, picture, sentences = _karpathy_image(image)
         except records.Malformed as error:
-            yield _lost(image, "malformed_row", str(error), where)
+            yield records.lost(image, "malformed_row", str(error), where)
             continue
         if not sentences:
-            yield shared | _lost(image, "no_caption", "the image has no sentences", where)
+            yield shared | records.lost(image, "no_caption", "the image has no sentences", where)
         held = options.exclude_karpathy and picture["split"] in karpathy.HELD_OUT
         for number, sentence in enumerate(sentences):
             place = f"{where}.sentences[{number}]"
             try:
                 draft = shared | _sentence_columns(sentence, picture) | {"where": place}
             except records.Malformed as error:
-                yield _lost(sentence, "malformed_row", str(error), place)
+                yield records.lost(sentence, "malformed_row", str(error), place)
                 continue
             if held:
                 draft |= {"reason": "evaluation_image", "detail": f"Karpathy {picture['split']}"}
             yield draft
-
-
-def _lost(record: Any, reason: str, detail: str, where: str) -> dict[str, Any]:
-    return {"row_digest": records.row_digest(record), "reason": reason, "detail": detail, "where": where}
 
 
 def _karpathy_image(image: Any) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
@@ -230,12 +222,8 @@ def _karpathy_image(image: Any) -> tuple[dict[str, Any], dict[str, Any], list[An
     record = records.mapping(image, "image")
     coco_id = records.integer(record, "cocoid")
     folder, file_name = records.text(record, "filepath"), records.text(record, "filename")
-    split = karpathy.SPLITS.get(records.text(record, "split"))
-    if split is None:
-        raise records.Malformed(f"split: expected one of {', '.join(karpathy.SPLITS)}, found {record['split']}")
-    sentences = record.get("sentences")
-    if not isinstance(sentences, list):
-        raise records.Malformed("sentences: expected a list")
+    split = karpathy.SPLITS[karpathy.split_of(record)]
+    sentences = records.items(record, "sentences")
     shared = {
         "image_url": f"http://images.cocodataset.org/{folder}/{file_name}",
         "identity": f"coco:{coco_id}",

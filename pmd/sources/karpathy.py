@@ -1,8 +1,8 @@
 """Karpathy's split of COCO: which images every evaluation on COCO holds out, and their captions a second time.
 
-`dataset_coco.json`, plain or inside `caption_datasets.zip`, is read here for all who need it: COCO, Localized Narratives
-on COCO and Visual Genome leave out its validation and test images (`held_out`), and COCO may read its captions instead
-of the annotation files' (`images`). No source itself.
+`dataset_coco.json`, plain or inside `caption_datasets.zip`, is read here for all who need it: COCO, Localized
+Narratives on COCO and Visual Genome leave out its validation and test images (`held_out`), and COCO may read its
+captions instead of the annotation files' (`images`). No source itself.
 """
 
 from __future__ import annotations
@@ -78,8 +78,7 @@ def locate(path: str) -> tuple[str, str | None]:
     Raises:
         InputError: There is no such file, or it is an archive without dataset_coco.json.
     """
-    (document,) = records.documents([InputFile(path, storage.size(archives.split_member(path)[0]))], MEMBER, expected="dataset_coco.json")[:1]
-    return document
+    return records.documents([InputFile(path, 0)], MEMBER, expected="dataset_coco.json")[0]
 
 
 def images(path: str, member: str | None = None) -> Iterator[tuple[int, Any]]:
@@ -89,6 +88,14 @@ def images(path: str, member: str | None = None) -> Iterator[tuple[int, Any]]:
         InputError: The file is truncated or foreign.
     """
     return json_stream.objects(path, "images.item", member=member, expected=EXPECTED)
+
+
+def split_of(record: dict[str, Any]) -> str:
+    """Return Karpathy's split of an image: train, restval, val or test."""
+    split = records.text(record, "split")
+    if split not in SPLITS:
+        raise records.Malformed(f"split: expected one of {', '.join(SPLITS)}, found {split}")
+    return split
 
 
 def held_out(path: str) -> dict[int, str]:
@@ -102,16 +109,14 @@ def held_out(path: str) -> dict[int, str]:
 
 
 @functools.lru_cache(maxsize=2)
-def _held_out(path: str, fingerprint: str) -> dict[int, str]:  # noqa: ARG001 (part of the cache's key only)
+def _held_out(path: str, fingerprint: str) -> dict[int, str]:
     file, member = locate(path)
     held: dict[int, str] = {}
     index = -1
     for index, image in images(file, member):
         try:
             record = records.mapping(image, "image")
-            coco_id, split = records.integer(record, "cocoid"), records.text(record, "split")
-            if split not in SPLITS:
-                raise records.Malformed(f"split: expected one of {', '.join(SPLITS)}, found {split}")
+            coco_id, split = records.integer(record, "cocoid"), split_of(record)
         except records.Malformed as error:
             raise InputError(
                 "not Karpathy's split of COCO",

@@ -6,24 +6,29 @@ missing key, a number out of range or a string "false" is judged and worded alik
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
-from collections.abc import Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import orjson
+import pyarrow as pa
 
 from pmd import keys
 from pmd.errors import InputError
 from pmd.formats import archives, compression
-from pmd.sources.contract import InputFile
+from pmd.sources.contract import DraftBuilder, InputFile
 
 #: Bytes read to tell what a document is: the first records of every JSON form that the readers know are far shorter.
 HEAD_BYTES: Final = 64 * 1024
 
+#: Bytes that may stand before a document: a byte order mark, and JSON's white space.
+BLANK: Final = b"\xef\xbb\xbf \t\r\n"
+
 _INT32_MAX: Final = 2**31 - 1
+#: How much of what was found an error shows.
+_SHOWN_NAMES: Final = 5
+_SHOWN_CHARACTERS: Final = 60
 
 
 class Malformed(ValueError):
@@ -54,7 +59,7 @@ def documents(files: Sequence[InputFile], wanted: str, *, expected: str) -> list
                 "the archive holds no annotation file of this source",
                 where=path,
                 expected=expected,
-                found=", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") or "no files",
+                found=", ".join([*names[:_SHOWN_NAMES], *(["…"] if len(names) > _SHOWN_NAMES else [])]) or "no files",
                 remedy="check that it is the archive that the source's manifest names",
             )
         found += [(path, name) for name in chosen]
@@ -78,9 +83,25 @@ def foreign(path: str, member: str | None, *, expected: str, start: bytes) -> In
         "not an annotation file of this source",
         where=location(path, member) + ":byte 0",
         expected=expected,
-        found=start[:60].decode("utf-8", "replace") if start else "an empty file",
+        found=start[:_SHOWN_CHARACTERS].decode("utf-8", "replace") if start else "an empty file",
         remedy="check `annotations` in the configuration against the files that the source's manifest names",
     )
+
+
+def batches(drafts: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+    """Yield drafts, given as columns by name, in batches of at most `DRAFT_ROWS`."""
+    builder = DraftBuilder()
+    for draft in drafts:
+        builder.add(**draft)
+        if builder.full():
+            yield builder.take()
+    if len(builder):
+        yield builder.take()
+
+
+def lost(record: Any, reason: str, detail: str, where: str) -> dict[str, Any]:
+    """Return the draft of a record that yields no pair; it is keyed by the record's digest."""
+    return {"row_digest": row_digest(record), "reason": reason, "detail": detail, "where": where}
 
 
 def mapping(value: Any, name: str) -> dict[str, Any]:
@@ -116,15 +137,20 @@ def optional_integer(record: dict[str, Any], key: str) -> int | None:
     return None if record.get(key) is None else integer(record, key)
 
 
+def items(record: dict[str, Any], key: str) -> list[Any]:
+    """Return a list that must be there; it may be empty."""
+    value = _required(record, key)
+    if not isinstance(value, list):
+        raise Malformed(f"{key}: expected a list, found {_kind(value)}")
+    return value
+
+
 def number(record: dict[str, Any], key: str) -> float:
     """Return a number that must be there, as a float."""
     value = _required(record, key)
-    if type(value) not in (int, float, Decimal):
+    if type(value) not in (int, float):
         raise Malformed(f"{key}: expected a number, found {_kind(value)}")
-    try:
-        return float(value)
-    except OverflowError:
-        raise Malformed(f"{key}: expected a number, found {_kind(value)}") from None
+    return float(value)
 
 
 def pixels(record: dict[str, Any], key: str) -> int:
@@ -142,12 +168,12 @@ def optional_pixels(record: dict[str, Any], key: str) -> int | None:
 
 def meta(record: Any) -> str:
     """Return upstream's fields as compact JSON, in upstream's order of keys."""
-    return _dump(record, 0).decode()
+    return orjson.dumps(record).decode()
 
 
 def canonical(record: Any) -> bytes:
     """Return a record as JSON with sorted keys: equal for equal records, whatever the order of their keys."""
-    return _dump(record, orjson.OPT_SORT_KEYS)
+    return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
 
 
 def row_digest(*records: Any) -> bytes:
@@ -168,21 +194,4 @@ def _kind(value: Any) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     shown = meta(value)
-    return shown if len(shown) <= 60 else shown[:60] + "…"
-
-
-def _dump(record: Any, option: int) -> bytes:
-    try:
-        return orjson.dumps(record, default=_plain, option=option)
-    except TypeError:
-        # orjson has no integers beyond 64 bits; JSON has.
-        return json.dumps(
-            record, default=_plain, ensure_ascii=False, separators=(",", ":"), sort_keys=bool(option)
-        ).encode("utf-8", "backslashreplace")
-
-
-def _plain(value: Any) -> float:
-    """Return a number that the streaming parser gave as a decimal; any other type is our mistake."""
-    if isinstance(value, Decimal):
-        return float(value)
-    raise TypeError(f"not JSON: {type(value).__name__}")
+    return shown if len(shown) <= _SHOWN_CHARACTERS else shown[:_SHOWN_CHARACTERS] + "…"

@@ -1,0 +1,1 @@
+"""Beam wiring only: one module a stage. `build(root, config)` wires, `main(argv)` parses."""

@@ -1,0 +1,47 @@
+"""De-duplicate: the ledger's digests → groups of equal images, and the pairs that leave for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+import orjson
+import pyarrow as pa
+
+from pipelines import running
+from pmd import parts, root, stages
+from pmd.beam.dedupe import CommitDedupe, FindGroups, JudgePart, SpreadHashes, WriteGroups
+from pmd.beam.parts import part_batches
+from pmd.beam.transforms import ByPartition, PerUnit, Spread, WriteCommit, create
+from pmd.config import Config
+
+
+def build(config: Config, flags: Sequence[str] = ()) -> None:
+    """Run the pipeline and commit `dedupe`."""
+    wanted = stages.dedupe(config)
+    cut = parts.cut(config.root)
+    work = root.work_folder(config.root, "dedupe")
+    judge = JudgePart(config.root, wanted.folder, cut, work)
+
+    def wire(pipeline: beam.Pipeline) -> Any:
+        units = pipeline | "Parts" >> create(part_batches(cut.part_bits))
+        groups = units | "Groups" >> ByPartition(
+            SpreadHashes(config.root, cut, work, cut.part_bits), FindGroups(config.dedupe, work)
+        )
+        written = groups | "Write groups" >> beam.ParDo(PerUnit(WriteGroups(wanted.folder, work))).with_output_types(
+            pa.RecordBatch
+        )
+        judged = (
+            units
+            | "Spread" >> Spread()
+            | "Judge"
+            >> beam.FlatMap(judge.judge, found=beam.pvalue.AsList(groups)).with_output_types(pa.RecordBatch)
+        )
+        return (
+            (written, judged)
+            | "Outputs" >> beam.Flatten()
+            | "Commit" >> WriteCommit(CommitDedupe(wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
+        )
+
+    running.run(wire, flags, work)

@@ -1,0 +1,112 @@
+"""Images: the pairs of all sources → distinct images, and the pairs in order of their images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines import running
+from pmd import commits, exchange, images, inputs, keys, root, stages, storage
+from pmd.beam.images import CommitImages, GatherPartition, SpreadPairs, file_batch
+from pmd.beam.transforms import ByPartition, WriteCommit, create
+from pmd.config import Config
+from pmd.schema.tables import KEY
+
+
+def build(config: Config, flags: Sequence[str] = ()) -> None:
+    """Run the pipeline and commit `images` and `views`."""
+    wanted = stages.images(config)
+    names = stages.chosen_sources(config)
+    files = [
+        (name, storage.join(folder, file.name))
+        for name in names
+        for folder in [root.curate_folder(config.root, name)]
+        for file in commits.require(folder, f"run: pmd curate (source {name})").under("pairs")
+    ]
+    if root.describe(config.root) is None or "fetch_shard_bits" not in root.require(config.root):
+        count = images.estimate_distinct(_image_ids(path for _, path in files))
+        root.create(config.root, exchange.bits_for(count, root.IMAGES_PER_SHARD, most=20))
+    shard_bits = int(root.require(config.root)["fetch_shard_bits"])
+    bits = min(shard_bits, images.MOST_PART_BITS)
+    work = root.work_folder(config.root, "images")
+    side = root.work_folder(config.root, "images-side")
+    indexes = tuple(
+        (name, _write_index(config, name, side)) for name in names if inputs.archives_of(config.sources[name])
+    )
+    aliases = _write_aliases([path for _, path in files], side)
+    views = root.views_folder(config.root)
+
+    def wire(pipeline: beam.Pipeline) -> Any:
+        return (
+            pipeline
+            | "Files" >> create([file_batch(*file) for file in files])
+            | "Images"
+            >> ByPartition(
+                SpreadPairs(work, bits, config.sample, images.read_takedown(config.takedown), indexes, aliases),
+                GatherPartition(wanted.folder, views, bits, shard_bits, work),
+            )
+            | "Commit"
+            >> WriteCommit(
+                CommitImages(wanted.folder, views, wanted.hash, orjson.dumps(wanted.run()), bits, shard_bits, work)
+            )
+        )
+
+    running.run(wire, flags, work)
+    storage.remove_tree(side)
+
+
+def _image_ids(paths: Iterator[str]) -> Iterator[pa.Array]:
+    for path in paths:
+        with storage.open_raw(path) as file:
+            for batch in pq.ParquetFile(file).iter_batches(columns=["image_id"]):
+                yield batch.column(0)
+
+
+def _write_index(config: Config, name: str, folder: str) -> str:
+    path = storage.join(folder, f"archives-{name}.json")
+    storage.put(path, orjson.dumps(images.index_archives(inputs.archives_of(config.sources[name]))))
+    return path
+
+
+def _write_aliases(paths: Sequence[str], folder: str) -> str:
+    """Write image_id → the image that stands for it, from the pairs whose source knows two identities.
+
+    Where several images say that they are also one (COCO holds some photographs twice), the smallest key stands for it.
+    """
+    found: dict[bytes, tuple[bytes, str]] = {}
+    for path in paths:
+        with storage.open_raw(path) as file:
+            parquet = pq.ParquetFile(file)
+            column = parquet.schema_arrow.get_field_index("also")
+            for group in range(parquet.num_row_groups):
+                statistics = parquet.metadata.row_group(group).column(column).statistics
+                if statistics is not None and statistics.null_count == parquet.metadata.row_group(group).num_rows:
+                    continue
+                table = parquet.read_row_group(group, columns=["image_id", "identity", "also"])
+                table = table.filter(pc.is_valid(table["also"]))
+                table = table.group_by(["image_id", "identity", "also"]).aggregate([])
+                for row in table.to_pylist():
+                    also = keys.image_id(row["also"])
+                    kept = (row["image_id"], row["identity"])
+                    if also != row["image_id"]:
+                        found[also] = min(found.get(also, kept), kept)
+    ordered = sorted(found.items())
+    table = pa.table(
+        {
+            "image_id": pa.array([also for also, _ in ordered], KEY),
+            "kept_id": pa.array([kept for _, (kept, _) in ordered], KEY),
+            "identity": pa.array([identity for _, (_, identity) in ordered], pa.string()),
+        }
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    path = storage.join(folder, "aliases.arrow")
+    storage.put(path, sink.getvalue().to_pybytes())
+    return path

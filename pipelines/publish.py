@@ -1,0 +1,45 @@
+"""Publish one source: its pairs, and what became of their images → a list of URLs, texts and checksums."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+import orjson
+
+from pipelines import running
+from pmd import commits, manifests, parts, publish, root, stages, storage
+from pmd.beam.publish import SpreadBoth, WriteList, units
+from pmd.beam.settle import CommitStage
+from pmd.beam.transforms import ByPartition, WriteCommit, create
+from pmd.config import Config
+
+
+def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
+    """Run the pipeline and commit `publish/source=…`."""
+    wanted = stages.publish(config, source)
+    manifest = manifests.load(source)
+    with_text = manifest.redistribute_text or config.publish.withheld_text == "include"
+    curated = root.curate_folder(config.root, source)
+    files = commits.require(curated, "run: pmd curate").under("pairs")
+    bits = max((len(files) - 1).bit_length(), 0)
+    cut = parts.cut(config.root)
+    work = root.work_folder(config.root, f"publish-{source}")
+
+    def wire(pipeline: beam.Pipeline) -> Any:
+        return (
+            pipeline
+            | "Units" >> create(units((storage.join(curated, file.name) for file in files), cut.part_bits))
+            | "Publish"
+            >> ByPartition(
+                SpreadBoth(config.root, source, cut, bits, work),
+                WriteList(source, manifest.hub_name, with_text, wanted.folder, bits, work),
+            )
+            | "Commit"
+            >> WriteCommit(
+                CommitStage(publish.STAGE, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)
+            )
+        )
+
+    running.run(wire, flags, work)

@@ -1,0 +1,70 @@
+"""Shard: the pairs that are left, and their pictures → training-ready files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+import orjson
+import pyarrow as pa
+
+from pipelines import running
+from pmd import parts, root, stages
+from pmd.beam.parts import part_batches
+from pmd.beam.shard import CommitShards, CutShards, OrderWindow, SpreadViews, WriteShard, window_outputs
+from pmd.beam.transforms import ByPartition, PerUnit, Spread, WriteCommit, create
+from pmd.config import Config
+from pmd.shards.samples import window_bits
+
+
+def build(config: Config, flags: Sequence[str] = ()) -> None:
+    """Run the pipeline and commit `shards/rejected` and `shards/<format>`."""
+    forms = tuple(config.shard.formats)
+    wanted = [stages.shard(config, form) for form in ("rejected", *forms)]
+    cut = parts.cut(config.root)
+    bits = window_bits(cut, config.shard.window)
+    work = root.work_folder(config.root, "shard")
+    folders = tuple((form, root.shards_folder(config.root, form)) for form in forms)
+    tag = wanted[0].hash[:8]
+
+    def wire(pipeline: beam.Pipeline) -> Any:
+        windows = (
+            pipeline
+            | "Parts" >> create(part_batches(cut.part_bits))
+            | "Windows"
+            >> ByPartition(
+                SpreadViews(config.root, cut, bits, work),
+                OrderWindow(config.root, cut, bits, config.shard, config.seed, wanted[0].folder, work),
+            )
+        )
+        shards = (
+            windows
+            | "All" >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
+            | "Count" >> beam.GroupByKey()
+            | "Cut"
+            >> beam.ParDo(PerUnit(CutShards(config.shard.samples_per_shard, work))).with_output_types(pa.RecordBatch)
+            | "Spread" >> Spread()
+            | "Write"
+            >> beam.ParDo(PerUnit(WriteShard(config.root, folders, tag, config.shard, work))).with_output_types(
+                pa.RecordBatch
+            )
+        )
+        rejected = windows | "Rejected" >> beam.Map(window_outputs).with_output_types(pa.RecordBatch)
+        return (
+            (shards, rejected)
+            | "Outputs" >> beam.Flatten()
+            | "Commit"
+            >> WriteCommit(
+                CommitShards(
+                    tuple(
+                        (form, item.folder, item.hash)
+                        for form, item in zip(("rejected", *forms), wanted, strict=True)
+                    ),
+                    tuple(orjson.dumps(item.run()) for item in wanted),
+                    work,
+                )
+            )
+        )
+
+    running.run(wire, flags, work)

@@ -1,0 +1,5 @@
+"""`python -m pmd`: the command line."""
+
+from pmd.cli import main
+
+main()

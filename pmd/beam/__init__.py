@@ -1,0 +1,1 @@
+"""What crosses Beam: the Arrow coder and the transforms. The decisions they carry out are functions elsewhere in `pmd`."""

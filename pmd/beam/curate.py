@@ -1,0 +1,107 @@
+"""Curate on Beam: units of annotation files → run files → partitions of pairs and rejected rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from pmd import commits, exchange, sources
+from pmd.beam.transforms import Collected, outputs
+from pmd.curate import STAGE, judge, settle
+from pmd.options import CurateOptions
+from pmd.schema.tables import JUDGED
+from pmd.sources.contract import Unit
+
+UNITS = pa.schema(
+    [
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("form", pa.string(), nullable=False),
+        pa.field("member", pa.string()),
+        pa.field("start", pa.int64(), nullable=False),
+        pa.field("stop", pa.int64()),
+        pa.field("companions", pa.list_(pa.string()), nullable=False),
+    ]
+)
+
+
+def unit_batch(unit: Unit) -> pa.RecordBatch:
+    """Return a unit as a batch of one row."""
+    return pa.RecordBatch.from_pylist([dataclasses.asdict(unit)], schema=UNITS)
+
+
+def unit_of(batch: pa.RecordBatch) -> Unit:
+    """Return the unit of a batch of one row."""
+    row = batch.to_pylist()[0]
+    return Unit(**{**row, "companions": tuple(row["companions"])})
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadUnit:
+    """Read a unit, judge its drafts, write them to a run; give references by partition."""
+
+    source: str
+    options: Any
+    work: str
+    bits: int
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """UNITS of one row → (partition, RUNS)."""
+        run = exchange.RunWriter(self.work, JUDGED, self.bits)
+        try:
+            for drafts in sources.load(self.source).read(unit_of(batch), self.options):
+                run.add(judge(self.source, drafts), "key")
+        except BaseException as error:
+            run.discard(error)
+            raise
+        yield from run.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class SettlePartition:
+    """Read a partition's rows back, settle them, write its two files."""
+
+    source: str
+    options: CurateOptions
+    folder: str
+    bits: int
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition, all its RUNS) → OUTPUTS."""
+        partition, references = keyed
+        settled = settle(self.source, exchange.read(references, JUDGED), self.options)
+        part = f"part-{partition:05d}-of-{2**self.bits:05d}"
+        files = [
+            commits.put_table(self.folder, f"{name}/{part}", table)
+            for name, table in (("pairs", settled.pairs), ("rejected", settled.rejected))
+            if table.num_rows
+        ]
+        yield outputs(files, {self.source: settled.books()})
+
+
+@dataclasses.dataclass(frozen=True)
+class CommitSource:
+    """Commit a source: its files, its books."""
+
+    source: str
+    folder: str
+    hash: str
+    run: bytes
+    work: str
+
+    def __call__(self, found: Collected) -> None:
+        """Write `_stage.json`."""
+        commits.write(
+            self.folder,
+            commits.Commit(
+                STAGE,
+                found.files,
+                {self.source: found.books.get(self.source, commits.Books())},
+                self.hash,
+                orjson.loads(self.run),
+            ),
+        )

@@ -1,0 +1,103 @@
+"""De-duplication on Beam: digests meet in run files, groups go to every worker, parts are judged."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import orjson
+import pyarrow as pa
+
+from pmd import commits, dedupe, exchange, images, parts
+from pmd.beam.parts import part_of
+from pmd.beam.transforms import Collected, outputs
+from pmd.options import DedupeOptions
+from pmd.schema.tables import GROUPS
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadHashes:
+    """Write the digests of a part's images to a run."""
+
+    root: str
+    cut: parts.Cut
+    work: str
+    bits: int
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """PARTS of one row → (partition, RUNS)."""
+        part = part_of(batch)
+        wanted = parts.read_views(self.root, part, ["image_id"])["image_id"].unique()
+        run = exchange.RunWriter(self.work, dedupe.HASHES, self.bits)
+        for rows in dedupe.hashes(parts.read_ledger(self.root, self.cut.shards(part)), wanted).to_batches():
+            run.add(rows, "key")
+        yield from run.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class FindGroups:
+    """Find the groups of a partition."""
+
+    options: DedupeOptions
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition, all its RUNS) → GROUPS."""
+        found = dedupe.groups(exchange.read(keyed[1], dedupe.HASHES), self.options)
+        yield from found.combine_chunks().to_batches()
+
+
+@dataclasses.dataclass(frozen=True)
+class WriteGroups:
+    """Write a partition's groups. The name is the content's: partitions are those of the digests, groups are of images."""
+
+    folder: str
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """GROUPS → OUTPUTS."""
+        if batch.num_rows:
+            yield outputs([commits.put_table(self.folder, "groups/part", pa.Table.from_batches([batch]))])
+
+
+@dataclasses.dataclass(frozen=True)
+class JudgePart:
+    """Reject the pairs of placeholders; count; digest what survives."""
+
+    root: str
+    folder: str
+    cut: parts.Cut
+    work: str
+
+    def judge(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row, and all GROUPS → OUTPUTS."""
+        part = part_of(batch)
+        groups = pa.Table.from_batches(list(found), schema=GROUPS)
+        ledger = parts.read_ledger(self.root, self.cut.shards(part))
+        kept, rejected = dedupe.judge(parts.read_views(self.root, part), ledger, groups)
+        name = f"rejected/part-{part:05d}-of-{2**self.cut.part_bits:05d}"
+        files = [commits.put_table(self.folder, name, rejected)] if rejected.num_rows else []
+        digest = orjson.dumps({key: f"{value:016x}" for key, value in dedupe.survivors_digest(kept, ledger).items()})
+        yield outputs(files, images.count_books(kept, rejected), [digest.decode()])
+
+
+@dataclasses.dataclass(frozen=True)
+class CommitDedupe:
+    """Commit groups, rejected pairs, books, and each source's digest of survivors."""
+
+    folder: str
+    hash: str
+    run: bytes
+    work: str
+
+    def __call__(self, found: Collected) -> None:
+        """Write `_stage.json`."""
+        totals: dict[str, int] = {}
+        for fact in found.facts:
+            for source, digest in orjson.loads(fact).items():
+                totals[source] = (totals.get(source, 0) + int(digest, 16)) % 2**64
+        facts = {"survivors": {source: f"{value:016x}" for source, value in sorted(totals.items())}}
+        commits.write(
+            self.folder,
+            commits.Commit(dedupe.STAGE, found.files, found.books, self.hash, orjson.loads(self.run), facts),
+        )

@@ -1,0 +1,125 @@
+"""Images on Beam: files of pairs → run files by image → files of images and views, cut alike."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Iterator
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pmd import commits, exchange, images, storage
+from pmd.beam.transforms import Collected, outputs
+
+PAIR_FILES = pa.schema([pa.field("source", pa.string(), nullable=False), pa.field("path", pa.string(), nullable=False)])
+
+
+def file_batch(source: str, path: str) -> pa.RecordBatch:
+    """Return one file of pairs as a unit."""
+    return pa.RecordBatch.from_pylist([{"source": source, "path": path}], schema=PAIR_FILES)
+
+
+@functools.lru_cache(maxsize=2)
+def _index(path: str) -> dict[str, list[str]]:
+    return dict(orjson.loads(storage.read_bytes(path)))
+
+
+@functools.lru_cache(maxsize=1)
+def _aliases(path: str) -> dict[bytes, tuple[bytes, str]]:
+    table = pa.ipc.open_file(storage.read_bytes(path)).read_all()
+    kept = zip(table["kept_id"].to_pylist(), table["identity"].to_pylist(), strict=True)
+    return dict(zip(table["image_id"].to_pylist(), kept, strict=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadPairs:
+    """Read a file of pairs in batches, give each row its image, write them to a run."""
+
+    work: str
+    bits: int
+    sample: int
+    takedown: images.Takedown
+    indexes: tuple[tuple[str, str], ...]  # source → index file, where it has archives
+    aliases: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """PAIR_FILES of one row → (partition, RUNS)."""
+        unit = batch.to_pylist()[0]
+        index_file = dict(self.indexes).get(unit["source"])
+        run = exchange.RunWriter(self.work, images.IMAGE_ROWS, self.bits)
+        try:
+            with storage.open_raw(unit["path"]) as file:
+                for pairs in pq.ParquetFile(file).iter_batches(columns=list(images.NEEDED)):
+                    run.add(
+                        images.spread(
+                            pairs,
+                            aliases=_aliases(self.aliases),
+                            index=_index(index_file) if index_file else {},
+                            sample=self.sample,
+                            takedown=self.takedown,
+                        ),
+                        "image_id",
+                    )
+        except BaseException as error:
+            run.discard(error)
+            raise
+        yield from run.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class GatherPartition:
+    """Read a partition's rows back, gather them, write its files of images, views and rejected rows."""
+
+    images_folder: str
+    views_folder: str
+    bits: int
+    shard_bits: int
+
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition, all its RUNS) → OUTPUTS; names start with the folder they are in: `images` or `views`."""
+        partition, references = keyed
+        gathered = images.gather(exchange.read(references, images.IMAGE_ROWS), self.shard_bits)
+        part = f"part-{partition:05d}-of-{2**self.bits:05d}"
+        files = []
+        for folder, name, table in (
+            (self.images_folder, part, gathered.images),
+            (self.views_folder, f"pairs/{part}", gathered.views),
+            (self.views_folder, f"rejected/{part}", gathered.rejected),
+        ):
+            if table.num_rows:
+                file = commits.put_table(folder, name, table)
+                kind = "images" if folder == self.images_folder else "views"
+                files.append(dataclasses.replace(file, name=f"{kind}:{file.name}"))
+        yield outputs(files, gathered.books())
+
+
+@dataclasses.dataclass(frozen=True)
+class CommitImages:
+    """Commit the views, then the images."""
+
+    images_folder: str
+    views_folder: str
+    hash: str
+    run: bytes
+    bits: int
+    shard_bits: int
+
+    work: str
+
+    def __call__(self, found: Collected) -> None:
+        """Write both `_stage.json`."""
+        for folder, kind in ((self.views_folder, "views"), (self.images_folder, "images")):
+            files = tuple(
+                dataclasses.replace(file, name=file.name.removeprefix(f"{kind}:"))
+                for file in found.files
+                if file.name.startswith(f"{kind}:")
+            )
+            facts = {"part_bits": self.bits, "fetch_shard_bits": self.shard_bits}
+            commits.write(
+                folder,
+                commits.Commit(images.STAGE, files, found.books, self.hash, orjson.loads(self.run), facts),
+            )

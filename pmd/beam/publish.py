@@ -1,0 +1,95 @@
+"""Publishing on Beam: a source's pairs and what became of their images meet in run files, by pair."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pmd import commits, dedupe, exchange, parts, publish, storage
+from pmd.beam.shard import read_groups
+from pmd.beam.transforms import outputs
+from pmd.schema.tables import PAIRS
+
+UNITS = pa.schema([pa.field("part", pa.int32()), pa.field("path", pa.string())])
+
+#: Both kinds of rows in one run: a pair (`sha256` null) or a fate (the pair's columns null).
+MEETING = pa.schema(
+    [
+        publish.FATES.field("pair_id"),
+        *(field.with_nullable(True) for field in list(publish.FATES)[1:]),
+        pa.field("is_fate", pa.bool_(), nullable=False),
+        *(field.with_nullable(True) for field in PAIRS if field.name != "pair_id"),
+    ]
+)
+
+
+def units(paths: Iterable[str], part_bits: int) -> list[pa.RecordBatch]:
+    """Return the files of pairs and the parts, one batch each."""
+    rows = [{"path": path} for path in paths] + [{"part": part} for part in range(2**part_bits)]
+    return [pa.RecordBatch.from_pylist([row], schema=UNITS) for row in rows]
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadBoth:
+    """Write pairs of a file, or fates of a part, to a run."""
+
+    root: str
+    source: str
+    cut: parts.Cut
+    bits: int
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """UNITS of one row → (partition, RUNS)."""
+        unit = batch.to_pylist()[0]
+        run = exchange.RunWriter(self.work, MEETING, self.bits)
+        if unit["path"] is not None:
+            with storage.open_raw(unit["path"]) as file:
+                for rows in pq.ParquetFile(file).iter_batches():
+                    run.add(_meeting(pa.Table.from_batches([rows]), is_fate=False), "pair_id")
+        else:
+            ledger = parts.read_ledger(self.root, self.cut.shards(unit["part"]))
+            views = parts.read_views(self.root, unit["part"])
+            kept, _ = dedupe.judge(views.filter(pc.equal(views["source"], self.source)), ledger, read_groups(self.root))
+            if kept.num_rows:
+                run.add(_meeting(publish.fates(kept, ledger), is_fate=True), "pair_id")
+        yield from run.close()
+
+
+def _meeting(rows: pa.Table, *, is_fate: bool) -> pa.RecordBatch:
+    columns = [
+        rows[field.name].combine_chunks()
+        if field.name in rows.schema.names
+        else pa.array([is_fate] * rows.num_rows)
+        if field.name == "is_fate"
+        else pa.nulls(rows.num_rows, field.type)
+        for field in MEETING
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=MEETING)
+
+
+@dataclasses.dataclass(frozen=True)
+class WriteList:
+    """Join a partition and write its part of the list."""
+
+    source: str
+    hub_name: str
+    with_text: bool
+    folder: str
+    bits: int
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition, all its RUNS) → OUTPUTS."""
+        partition, references = keyed
+        meeting = exchange.read(references, MEETING)
+        pairs = meeting.filter(pc.invert(meeting["is_fate"])).select(PAIRS.names)
+        fate = meeting.filter(meeting["is_fate"]).select(publish.FATES.names)
+        table = publish.rows(pairs, fate, name=self.hub_name, with_text=self.with_text)
+        name = f"part-{partition:05d}-of-{2**self.bits:05d}"
+        files = [commits.put_table(self.folder, name, table)] if table.num_rows else []
+        yield outputs(files, {self.source: commits.Books(table.num_rows, {})})

@@ -1,0 +1,56 @@
+"""After fetching, on Beam: the pairs whose image could not be had, by part."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd import commits, images, parts
+from pmd.beam.parts import part_of
+from pmd.beam.transforms import Collected, outputs
+from pmd.schema.statuses import OK
+
+STAGE = "fetch"
+
+
+@dataclasses.dataclass(frozen=True)
+class SettlePart:
+    """Join a part's views with its ledger; write the pairs that leave."""
+
+    root: str
+    folder: str
+    cut: parts.Cut
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row → OUTPUTS."""
+        part = part_of(batch)
+        views = parts.read_views(self.root, part, ["image_id", "pair_id", "source", "source_id"])
+        ledger = parts.read_ledger(self.root, self.cut.shards(part))
+        found = parts.statuses(views, ledger)
+        out = pc.not_equal(found, OK)
+        rejected = images.reject(views.filter(out), STAGE, found.filter(out))
+        name = f"part-{part:05d}-of-{2**self.cut.part_bits:05d}"
+        files = [commits.put_table(self.folder, name, rejected)] if rejected.num_rows else []
+        yield outputs(files, images.count_books(views.filter(pc.invert(out)), rejected))
+
+
+@dataclasses.dataclass(frozen=True)
+class CommitStage:
+    """Commit files and books, and nothing else: for stages that are one folder."""
+
+    stage: str
+    folder: str
+    hash: str
+    run: bytes
+    work: str
+
+    def __call__(self, found: Collected) -> None:
+        """Write `_stage.json`."""
+        commits.write(
+            self.folder, commits.Commit(self.stage, found.files, found.books, self.hash, orjson.loads(self.run))
+        )

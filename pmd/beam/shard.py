@@ -1,0 +1,193 @@
+"""Shards on Beam: views meet by window in run files → ordered samples → equal shards."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pmd import commits, dedupe, exchange, images, parts, storage
+from pmd import root as layout
+from pmd.beam.parts import part_of
+from pmd.beam.transforms import Collected, outputs
+from pmd.options import ShardOptions
+from pmd.schema.tables import GROUPS
+from pmd.shards import samples, writing
+
+WINDOWS = pa.schema(
+    [
+        pa.field("window", pa.int32(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("samples", pa.int64(), nullable=False),
+        pa.field("outputs", pa.binary(), nullable=False),  # OUTPUTS: the rejected pairs' file, and the books
+    ]
+)
+
+SHARDS = pa.schema(
+    [
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("of", pa.int32(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("start", pa.int64(), nullable=False),
+        pa.field("stop", pa.int64(), nullable=False),
+    ]
+)
+
+
+def read_groups(root: str) -> pa.Table:
+    """Return all committed groups."""
+    folder = layout.dedupe_folder(root)
+    files = commits.require(folder, "run: pmd dedupe").under("groups")
+    return pa.concat_tables([GROUPS.empty_table(), *(commits.read_table(folder, file) for file in files)])
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadViews:
+    """Write the views of a part that are left, under the images that stand for theirs, to a run."""
+
+    root: str
+    cut: parts.Cut
+    bits: int
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """PARTS of one row → (window, RUNS)."""
+        part = part_of(batch)
+        groups = read_groups(self.root)
+        ledger = parts.read_ledger(self.root, self.cut.shards(part))
+        kept, _ = dedupe.judge(parts.read_views(self.root, part), ledger, groups)
+        ids = dedupe.kept_ids(kept["image_id"], groups)
+        rows = kept.set_column(0, "image_id", ids).select(samples.SAMPLE_ROWS.names).cast(samples.SAMPLE_ROWS)
+        run = exchange.RunWriter(self.work, samples.SAMPLE_ROWS, self.bits)
+        for piece in rows.combine_chunks().to_batches():
+            run.add(piece, "image_id")
+        yield from run.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class OrderWindow:
+    """Order a window's samples; write them and the rejected pairs."""
+
+    root: str
+    cut: parts.Cut
+    bits: int
+    options: ShardOptions
+    seed: int
+    rejected_folder: str
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(window, all its RUNS) → WINDOWS."""
+        window, references = keyed
+        rows = exchange.read(references, samples.SAMPLE_ROWS)
+        ledger = parts.read_ledger(self.root, self.cut.shards(window, self.bits))
+        ordered = samples.order(rows, ledger, self.options, self.seed)
+        path = storage.join(self.work, commits.put_table(self.work, f"samples-{window:05d}", ordered.samples).name)
+        name = f"part-{window:05d}-of-{2**self.bits:05d}"
+        files = (
+            [commits.put_table(self.rejected_folder, name, ordered.rejected)] if ordered.rejected.num_rows else []
+        )
+        books = images.count_books(ordered.kept, ordered.rejected)
+        described = outputs([dataclasses.replace(file, name=f"rejected:{file.name}") for file in files], books)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, described.schema) as writer:
+            writer.write_batch(described)
+        yield pa.RecordBatch.from_pylist(
+            [
+                {
+                    "window": window,
+                    "path": path,
+                    "samples": ordered.samples.num_rows,
+                    "outputs": sink.getvalue().to_pybytes(),
+                }
+            ],
+            schema=WINDOWS,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class CutShards:
+    """Turn the windows' counts into shards of equal size."""
+
+    samples_per_shard: int
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(0, all WINDOWS) → SHARDS, one batch a shard, one row a slice."""
+        windows = sorted((row for batch in keyed[1] for row in batch.to_pylist()), key=lambda row: row["window"])
+        shards = samples.cut_ranks([row["samples"] for row in windows], self.samples_per_shard)
+        for shard, slices in enumerate(shards):
+            yield pa.RecordBatch.from_pylist(
+                [
+                    {
+                        "shard": shard,
+                        "of": len(shards),
+                        "path": windows[window]["path"],
+                        "start": start,
+                        "stop": stop,
+                    }
+                    for window, start, stop in slices
+                ],
+                schema=SHARDS,
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class WriteShard:
+    """Write one shard in every format."""
+
+    root: str
+    folders: tuple[tuple[str, str], ...]
+    tag: str
+    options: ShardOptions
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """SHARDS of one shard → OUTPUTS; names start with the format."""
+        slices = batch.to_pylist()
+        rows = pa.concat_tables([_slice(row["path"], row["start"], row["stop"]) for row in slices])
+        name = f"{slices[0]['shard']:05d}-of-{slices[0]['of']:05d}-{self.tag}"
+        written = writing.write_shard(self.root, dict(self.folders), name, rows, self.options)
+        yield outputs(
+            [dataclasses.replace(file, name=f"{form}:{file.name}") for form, file in written.items()]
+        )
+
+
+def _slice(path: str, start: int, stop: int) -> pa.Table:
+    with storage.open_raw(path) as file:
+        return pq.read_table(file).slice(start, stop - start)
+
+
+def window_outputs(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the OUTPUTS that a batch of WINDOWS carries."""
+    with pa.ipc.open_stream(batch["outputs"][0].as_py()) as reader:
+        return reader.read_next_batch()
+
+
+@dataclasses.dataclass(frozen=True)
+class CommitShards:
+    """Commit the rejected pairs, then each format with its `sizes.json`."""
+
+    folders: tuple[tuple[str, str, str], ...]  # form ("rejected" first), folder, hash
+    runs: tuple[bytes, ...]
+    work: str
+
+    def __call__(self, found: Collected) -> None:
+        """Write the `_stage.json` of each folder."""
+        for (form, folder, digest), run in zip(self.folders, self.runs, strict=True):
+            files = [
+                dataclasses.replace(file, name=file.name.removeprefix(f"{form}:"))
+                for file in found.files
+                if file.name.startswith(f"{form}:")
+            ]
+            if form != "rejected":
+                content = writing.sizes(files)
+                path = storage.join(folder, "sizes.json")
+                storage.put(path, content)
+                files.append(commits.File("sizes.json", len(content), 0, commits.sha256(content)))
+            commits.write(
+                folder, commits.Commit(samples.STAGE, tuple(files), found.books, digest, orjson.loads(run))
+            )

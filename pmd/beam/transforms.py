@@ -1,0 +1,179 @@
+"""The shapes that every pipeline here has: units read in parallel, rows brought together by partition, one commit.
+
+Elements are Arrow batches or (partition, batch) pairs, declared, so that the Arrow coder carries them. Barriers are
+GroupByKeys: an engine may ignore a Reshuffle. Nothing is kept between bundles.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+import apache_beam as beam
+import pyarrow as pa
+
+import pmd.beam.coder  # noqa: F401  registers the coder of record batches
+from pmd.beam import mistakes
+from pmd.commits import Books, File
+from pmd.errors import PmdError
+
+#: What a worker hands to the commit: one row a file, or one a (source, reason) count. `fact` is JSON.
+OUTPUTS = pa.schema(
+    [
+        pa.field("name", pa.string()),
+        pa.field("bytes", pa.int64()),
+        pa.field("rows", pa.int64()),
+        pa.field("sha256", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("reason", pa.string()),  # null: kept
+        pa.field("count", pa.int64()),
+        pa.field("fact", pa.string()),
+    ]
+)
+
+
+def outputs(
+    files: Iterable[File], books: dict[str, Books] | None = None, facts: Iterable[str] = ()
+) -> pa.RecordBatch:
+    """Return files, books and facts as one batch of `OUTPUTS`."""
+    rows: list[dict[str, Any]] = [dataclasses.asdict(file) for file in files]
+    for source, book in (books or {}).items():
+        rows.append({"source": source, "reason": None, "count": book.kept})
+        rows += [{"source": source, "reason": reason, "count": count} for reason, count in book.rejected.items()]
+    rows += [{"fact": fact} for fact in facts]
+    return pa.RecordBatch.from_pylist(rows, schema=OUTPUTS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Collected:
+    """All outputs of a stage."""
+
+    files: tuple[File, ...]
+    books: dict[str, Books]
+    facts: tuple[str, ...]
+
+
+def collect(batches: Iterable[pa.RecordBatch]) -> Collected:
+    """Add up batches of `OUTPUTS`, in any order; equal files count once."""
+    files: set[File] = set()
+    books: dict[str, Books] = {}
+    facts: list[str] = []
+    for batch in batches:
+        for row in batch.to_pylist():
+            if row["name"] is not None:
+                files.add(File(row["name"], row["bytes"], row["rows"], row["sha256"]))
+            elif row["fact"] is not None:
+                facts.append(row["fact"])
+            else:
+                kept = row["reason"] is None
+                more = Books(row["count"], {}) if kept else Books(0, {row["reason"]: row["count"]})
+                books[row["source"]] = books.get(row["source"], Books()) + more
+    return Collected(tuple(sorted(files, key=lambda file: file.name)), books, tuple(sorted(facts)))
+
+
+class Work(Protocol):
+    """What a worker does with one element: a picklable callable that knows the run's work folder."""
+
+    @property
+    def work(self) -> str:
+        """The folder of this run."""
+
+    def __call__(self, element: Any, /) -> Iterable[Any]:
+        """Yield the outputs of one element."""
+
+
+def spread_key(batch: pa.RecordBatch) -> int:
+    """Return a number that scatters units over workers and does not depend on their order."""
+    return zlib.crc32(repr(batch.to_pylist()).encode())
+
+
+class Spread(beam.PTransform):  # type: ignore[misc]
+    """Hand each unit to a worker of its own: a GroupByKey on a scattering number, which no engine skips."""
+
+    def expand(self, units: Any) -> Any:
+        """PCollection[RecordBatch] → PCollection[RecordBatch]."""
+        return (
+            units
+            | "Key" >> beam.Map(lambda batch: (spread_key(batch), batch)).with_output_types(tuple[int, pa.RecordBatch])
+            | "Group" >> beam.GroupByKey()
+            | "Ungroup" >> beam.FlatMap(lambda keyed: keyed[1]).with_output_types(pa.RecordBatch)
+        )
+
+
+def create(batches: list[pa.RecordBatch]) -> Any:
+    """Return a PTransform that gives these batches, one element each."""
+    return beam.Create(batches, reshuffle=False).with_output_types(pa.RecordBatch)
+
+
+class PerUnit(beam.DoFn):  # type: ignore[misc]
+    """Run a function from a batch to batches."""
+
+    def __init__(self, function: Work) -> None:
+        self._function = function
+
+    def process(self, element: Any) -> Iterator[Any]:
+        """Yield what the function gives; leave a user's mistake where the driver finds it."""
+        try:
+            yield from self._function(element)
+        except PmdError as error:
+            mistakes.leave(self._function.work, error)
+            raise
+
+
+class ByPartition(beam.PTransform):  # type: ignore[misc]
+    """Rows meet by partition: `write` turns a unit into (partition, references), `merge` gets all of a partition.
+
+    Both are picklable callables of `pmd` (plain dataclasses with `__call__`).
+    """
+
+    def __init__(
+        self,
+        write: Work,
+        merge: Work,
+    ) -> None:
+        super().__init__()
+        self._write = write
+        self._merge = merge
+
+    def expand(self, units: Any) -> Any:
+        """PCollection[RecordBatch] of units → PCollection[RecordBatch] of outputs."""
+        return (
+            units
+            | "Spread" >> Spread()
+            # (partition, RUNS)
+            | "Write runs" >> beam.ParDo(PerUnit(self._write)).with_output_types(tuple[int, pa.RecordBatch])
+            | "Meet" >> beam.GroupByKey()
+            # OUTPUTS
+            | "Merge" >> beam.ParDo(PerUnit(self._merge)).with_output_types(pa.RecordBatch)
+        )
+
+
+class WriteCommit(beam.PTransform):  # type: ignore[misc]
+    """Bring all outputs of a stage together and commit them; the end of every pipeline."""
+
+    def __init__(self, finish: Callable[[Collected], None]) -> None:
+        super().__init__()
+        self._finish = finish
+
+    def expand(self, found: Any) -> Any:
+        """PCollection[RecordBatch] of outputs → PCollection of one None."""
+        pipeline = found.pipeline
+        nothing = pipeline | "Nothing" >> create([outputs(())])  # a stage without any output commits too
+        return (
+            (found, nothing)
+            | "All" >> beam.Flatten()
+            | "Together" >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
+            | "Barrier" >> beam.GroupByKey()
+            | "Commit" >> beam.Map(_Finish(self._finish)).with_output_types(int)
+        )
+
+
+class _Finish:
+    def __init__(self, finish: Callable[[Collected], None]) -> None:
+        self._finish = finish
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> int:
+        self._finish(collect(keyed[1]))
+        return 0

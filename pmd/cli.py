@@ -1,0 +1,392 @@
+"""The command line: a skin. It parses, calls the library, shows what came back, and turns mistakes into exit codes.
+
+Everything slow is imported inside its command: `pmd sources` answers without Beam.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from pmd.errors import ConfigError, PmdError
+from pmd.schema.exits import EXIT_CODES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipelines.build import Step
+    from pmd.config import Config
+
+app = typer.Typer(
+    name="pmd",
+    help="Rebuild PMD (Public Multimodal Datasets): annotation files in, training-ready shards, URL lists and an audit out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()),
+)
+manifests_app = typer.Typer(help="Upstream annotation files: fetch them, verify them.", no_args_is_help=True)
+app.add_typer(manifests_app, name="manifests")
+
+ConfigPath = Annotated[str, typer.Argument(metavar="CONFIG", help="The configuration file (see pmd init).")]
+RootPath = Annotated[str, typer.Argument(metavar="ROOT", help="The folder or fsspec URL of a build.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Sources = Annotated[str | None, typer.Option(help="Only these sources, separated by commas.")]
+Sample = Annotated[str | None, typer.Option(help="A coherent small PMD: 1/N of the images, by hash.", metavar="1/N")]
+_BEAM = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is told without a traceback, with its exit code."""
+    try:
+        app(standalone_mode=True)
+    except PmdError as error:
+        typer.echo(f"pmd: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("pmd: interrupted; what was committed stays, and the same command goes on from there", err=True)
+        sys.exit(130)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def _table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for i, column in enumerate(columns):
+        numbers = all(isinstance(row[i], int | float) or row[i] in {"", None} for row in rows) and bool(rows)
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    from rich.markup import escape
+
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else escape(str(value))
+
+
+def _names(given: str | None, known: Sequence[str]) -> list[str] | None:
+    if given is None:
+        return None
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                "no such source", where="--sources", expected=f"one of {', '.join(known)}", found=name
+            )
+    return names
+
+
+def _sample_of(given: str | None) -> int | None:
+    if given is None:
+        return None
+    top, _, bottom = given.partition("/")
+    if top.strip() != "1" or not bottom.strip().isdigit() or int(bottom) < 1:
+        raise ConfigError("not a sample", where="--sample", expected="1/N with N of 1 or more", found=given)
+    return int(bottom)
+
+
+def _config(path: str, sample: str | None = None) -> Config:
+    import dataclasses
+
+    from pmd import config
+
+    loaded = config.load(path)
+    number = _sample_of(sample)
+    return loaded if number is None else dataclasses.replace(loaded, sample=number)
+
+
+@app.command()
+def sources(
+    *,
+    rules: Annotated[bool, typer.Option("--rules", help="Every rule of every profile, and the closed lists.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the sources: licence, published counts, needs; or every rule, with its origin."""
+    from pmd import catalogue
+
+    if rules:
+        found = catalogue.rules()
+        if as_json:
+            _print_json(found)
+            return
+        _table(
+            "Rules: options, and their value in each profile",
+            ("where", "option", "paper", "hub", "recommended", "what it does", "origin"),
+            [
+                [r["where"], r["option"], r["paper"], r["hub"], r["recommended"], r["says"], r["origin"]]
+                for r in found["rules"]
+            ],
+        )
+        _table("\nReasons", ("stage", "reason", "meaning"), [[r["stage"], r["reason"], r["says"]] for r in found["reasons"]])
+        _table("\nStatuses of the ledger", ("status",), [[status] for status in found["statuses"]])
+        _table("\nExit codes", ("code", "meaning"), [[str(c["code"]), c["says"]] for c in found["exit_codes"]])
+        return
+    listed = catalogue.sources()
+    if as_json:
+        _print_json(listed)
+        return
+    _table(
+        None,
+        ("source", "pairs upstream", "FLAVA Table 2", "text licence", "image licence", "annotations", "needs"),
+        [
+            [s["name"], s["upstream_rows"], s["table2"], s["text_licence"], s["image_licence"], s["download"], s["needs"]]
+            for s in listed
+        ],
+    )
+
+
+@app.command()
+def init(sources: Sources = None) -> None:
+    """Print a commented configuration: what to download, how large, what is gated."""
+    from pmd import manifests
+
+    known = list(manifests.load_all())
+    typer.echo(manifests.starter_config(_names(sources, known) or known))
+
+
+@manifests_app.command("fetch")
+def manifests_fetch(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="Sources; default: all.")] = None,
+    *,
+    folder: Annotated[Path, typer.Option(help="Where files go: FOLDER/data/SOURCE/NAME.")] = Path(),
+    images: Annotated[bool, typer.Option("--images", help="Image archives too.")] = False,
+    optional: Annotated[bool, typer.Option("--optional", help="Variants too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Download upstream annotation files: resumable, checksummed, mirrors in order."""
+    from pmd import catalogue
+
+    outcomes = catalogue.fetch_files(names or [], folder, images=images, optional=optional)
+    _outcomes(outcomes, as_json=as_json)
+
+
+@manifests_app.command("verify")
+def manifests_verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="Sources; default: all.")] = None,
+    *,
+    folder: Annotated[Path, typer.Option(help="Where files are: FOLDER/data/SOURCE/NAME.")] = Path(),
+    images: Annotated[bool, typer.Option("--images", help="Image archives too.")] = False,
+    optional: Annotated[bool, typer.Option("--optional", help="Variants too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check files against the manifests: there, of the right size, of the right checksum."""
+    from pmd import catalogue
+
+    outcomes = catalogue.verify_files(names or [], folder, images=images, optional=optional)
+    _outcomes(outcomes, as_json=as_json)
+
+
+def _outcomes(outcomes: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        _print_json(outcomes)
+    else:
+        _table(None, ("source", "file", "state", "what to do"), [[o["source"], o["name"], o["state"], o["says"]] for o in outcomes])
+    if any(o["bad"] for o in outcomes):
+        raise typer.Exit(6 if any(o["state"] == "failed" for o in outcomes) else 3)
+
+
+def _run(context: typer.Context, path: str, only: str | None, names: str | None, sample: str | None) -> Config:
+    from pipelines import build as pipeline
+    from pmd import root
+
+    config = _config(path, sample)
+    chosen = _names(names, sorted(config.sources))
+    with root.writer(config.root, " ".join(["pmd", *sys.argv[1:]])):
+        pipeline.build(
+            config,
+            names=chosen,
+            only=only,
+            flags=context.args,
+            report=_report,
+            started=lambda step: typer.echo(f"  {step.stage} {step.unit}: {step.why} …", err=True),
+        )
+    return config
+
+
+def _report(step: Step) -> None:
+    if step.seconds is None:
+        typer.echo(f"= {step.stage} {step.unit}: committed and unchanged", err=True)
+    else:
+        typer.echo(f"✓ {step.stage} {step.unit}: {step.seconds:.1f} s", err=True)
+
+
+@app.command(context_settings=_BEAM)
+def build(
+    context: typer.Context,
+    config: ConfigPath,
+    *,
+    sources: Sources = None,
+    sample: Sample = None,
+    why: Annotated[bool, typer.Option("--why", help="Say what is stale and why; run nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run every stage, skipping what is committed and unchanged. Beam's own flags follow --."""
+    from pmd import status
+
+    if why:
+        from pipelines import build as pipeline
+
+        loaded = _config(config, sample)
+        steps = pipeline.explain(loaded, _names(sources, sorted(loaded.sources)))
+        if as_json:
+            _print_json([{"stage": s.stage, "unit": s.unit, "why": s.why} for s in steps])
+        else:
+            _table(None, ("stage", "unit", "why"), [[s.stage, s.unit, s.why or "committed and unchanged"] for s in steps])
+        return
+    loaded = _run(context, config, None, sources, sample)
+    _show_status(status.books(loaded.root), as_json=as_json)
+
+
+def _stage(stage: str, text: str) -> None:
+    def command(
+        context: typer.Context, config: ConfigPath, sources: Sources = None, sample: Sample = None
+    ) -> None:
+        _run(context, config, stage, sources, sample)
+
+    command.__doc__ = text
+    app.command(stage, context_settings=_BEAM)(command)
+
+
+_stage("curate", "Read the sources: pairs and rejected rows. Beam's own flags follow --.")
+_stage("images", "Find the distinct images of all pairs, and where each can be had.")
+_stage("dedupe", "Find images with equal bytes.")
+_stage("shard", "Write training-ready shards.")
+_stage("publish", "Write each source's list of URLs.")
+_stage("audit", "Write the audit: audit/report.html and audit/audit.json.")
+
+
+@app.command(context_settings=_BEAM)
+def fetch(
+    context: typer.Context,
+    config: ConfigPath,
+    *,
+    retry: Annotated[str, typer.Option(help="Try images of these statuses again, separated by commas.")] = "",
+    sample: Sample = None,
+) -> None:
+    """Download each image once, and settle what became of it."""
+    from pipelines import fetch as pipeline
+    from pmd import root
+    from pmd.schema.statuses import STATUSES
+
+    loaded = _config(config, sample)
+    statuses = tuple(status.strip() for status in retry.split(",") if status.strip())
+    for status in statuses:
+        if status not in STATUSES or status == "ok":
+            raise ConfigError("no such status", where="--retry", expected=", ".join(STATUSES[1:]), found=status)
+    with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]])):
+        pipeline.build(loaded, context.args, retry=statuses)
+
+
+@app.command()
+def plan(config: ConfigPath, *, sample: Sample = None, as_json: Json = False) -> None:
+    """Estimate rows, bytes, hours and disk, and name the slowest host, before anything runs."""
+    from pmd import plan as planning
+
+    found = planning.plan(_config(config, sample))
+    if as_json:
+        _print_json(found)
+    else:
+        typer.echo(planning.text(found))
+
+
+@app.command()
+def status(root: RootPath, *, as_json: Json = False) -> None:
+    """Show what is committed, and the books of every stage."""
+    from pmd import status as statuses
+
+    _show_status(statuses.books(root), as_json=as_json)
+
+
+def _show_status(found: dict[str, Any], *, as_json: bool) -> None:
+    from pmd import status as statuses
+
+    if as_json:
+        _print_json(found)
+    else:
+        typer.echo(statuses.text(found))
+
+
+@app.command()
+def verify(root: RootPath, *, as_json: Json = False) -> None:
+    """Recount the books from the committed files, and check every file's bytes."""
+    from pmd import verify as verification
+
+    found = verification.verify(root)
+    if as_json:
+        _print_json(found)
+    else:
+        typer.echo(verification.text(found))
+    if found["problems"]:
+        raise typer.Exit(5)
+
+
+@app.command()
+def explain(
+    root: RootPath,
+    what: Annotated[str, typer.Argument(metavar="ID|URL", help="A pair_id, image_id, source id or image URL.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Tell what became of a pair or an image, stage by stage."""
+    from pmd import explain as explaining
+
+    found = explaining.explain(root, what)
+    if as_json:
+        _print_json(found)
+    else:
+        typer.echo(explaining.text(found))
+
+
+@app.command()
+def peek(
+    root: RootPath,
+    *,
+    out: Annotated[Path | None, typer.Option(help="The page; default: peek.html.")] = None,
+    pairs: Annotated[int, typer.Option(help="Pairs to show.")] = 48,
+    rejected: Annotated[int, typer.Option(help="Rejected rows to show.")] = 48,
+    source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only rows rejected for this reason.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed shows other rows.")] = 0,
+) -> None:
+    """Write one page of sampled pairs with their pictures, and of rejected rows with their reasons."""
+    from pmd import peek as peeking
+
+    page = peeking.page(root, pairs=pairs, rejected=rejected, source=source, reason=reason, seed=seed)
+    target = out or Path("peek.html")
+    target.write_text(page, encoding="utf-8")
+    typer.echo(str(target))
+
+
+@app.command(context_settings=_BEAM)
+def demo(
+    context: typer.Context,
+    *,
+    out: Annotated[Path, typer.Option(help="Where everything goes; made anew.")] = Path("out/demo"),
+    profile: Annotated[str, typer.Option(help="paper, hub or recommended.")] = "recommended",
+) -> None:
+    """Run the whole thing on a small built-in web, in under two minutes."""
+    from pipelines import demo as demonstration
+
+    typer.echo(demonstration.run(out, profile=profile, flags=context.args, report=_report))
+
+
+if __name__ == "__main__":
+    main()

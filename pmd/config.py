@@ -1,0 +1,282 @@
+"""The configuration: one TOML file, checked whole before anything starts, then one frozen object passed through.
+
+Every mistake is found in one go, each with its line, what was expected, what was found and what to do. Paths in it are
+relative to the folder in which `pmd` is run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from pmd import options, sources, storage
+from pmd.errors import ConfigError
+from pmd.sources.contract import PROFILES, Profile, SourceOptions
+
+_STAGES: Final[dict[str, type[options.StageOptions]]] = {
+    "curate": options.CurateOptions,
+    "fetch": options.FetchOptions,
+    "dedupe": options.DedupeOptions,
+    "shard": options.ShardOptions,
+    "publish": options.PublishOptions,
+    "audit": options.AuditOptions,
+}
+_TOP: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "sources", *_STAGES)
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceConfig:
+    """One source, as configured."""
+
+    name: str
+    annotations: tuple[str, ...]
+    images: tuple[str, ...]
+    options: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A whole configuration. `sample` is N of 1/N: only images whose key falls in the first N-th are taken."""
+
+    root: str
+    profile: Profile
+    seed: int
+    contact: str | None
+    sample: int
+    takedown: tuple[str, ...]
+    sources: Mapping[str, SourceConfig]
+    curate: options.CurateOptions
+    fetch: options.FetchOptions
+    dedupe: options.DedupeOptions
+    shard: options.ShardOptions
+    publish: options.PublishOptions
+    audit: options.AuditOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One mistake in a configuration."""
+
+    line: int | None
+    key: str
+    expected: str
+    found: str
+    remedy: str
+
+    def __str__(self) -> str:
+        place = f"line {self.line}: " if self.line else ""
+        return f"{place}{self.key}\n    expected: {self.expected}\n    found: {self.found}\n    remedy: {self.remedy}"
+
+
+class InvalidConfig(ConfigError):
+    """All mistakes of one configuration file."""
+
+    def __init__(self, path: str, problems: Sequence[Problem]) -> None:
+        count = len(problems)
+        super().__init__(f"{path}: {count} {'mistake' if count == 1 else 'mistakes'}; nothing was run")
+        self.path = path
+        self.problems = tuple(problems)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return InvalidConfig, (self.path, self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join([self.problem, *(f"  {problem}" for problem in self.problems)])
+
+
+def load(path: str) -> Config:
+    """Read and check a configuration file.
+
+    Raises:
+        InvalidConfig: It has mistakes; all of them are told.
+    """
+    if not storage.exists(path):
+        raise ConfigError("no such configuration file", where=path, remedy="write one with: pmd init > pmd.toml")
+    content = storage.read_bytes(path).decode("utf-8", errors="replace")
+    return parse(content, path)
+
+
+def parse(content: str, path: str = "CONFIG") -> Config:
+    """Check the text of a configuration file; `path` names it in errors."""
+    try:
+        raw = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"at line (\d+)", str(error))
+        problem = Problem(int(line[1]) if line else None, "syntax", "a TOML file", str(error), "mend the line")
+        raise InvalidConfig(path, [problem]) from None
+    checker = _Checker(_lines(content))
+    config = checker.config(raw)
+    if checker.problems or config is None:
+        raise InvalidConfig(path, sorted(checker.problems, key=lambda problem: problem.line or 0))
+    return config
+
+
+class _Checker:
+    """Collects every mistake while building the configuration."""
+
+    def __init__(self, lines: Mapping[tuple[str, ...], int]) -> None:
+        self._lines = lines
+        self.problems: list[Problem] = []
+
+    def problem(self, key: tuple[str, ...], expected: str, found: Any, remedy: str) -> None:
+        shown = found if isinstance(found, str) and found.startswith("nothing") else _show(found)
+        self.problems.append(Problem(self._line(key), ".".join(key), expected, shown, remedy))
+
+    def _line(self, key: tuple[str, ...]) -> int | None:
+        while key:
+            if key in self._lines:
+                return self._lines[key]
+            key = key[:-1]
+        return None
+
+    def config(self, raw: dict[str, Any]) -> Config | None:
+        self._unknown(raw, (), _TOP)
+        root = self._value(raw, "root", str, "a folder or fsspec URL", required=True)
+        profile = self._value(raw, "profile", str, f"one of {', '.join(PROFILES)}", default="recommended")
+        if profile not in PROFILES:
+            if isinstance(profile, str):
+                self.problem(("profile",), f"one of {', '.join(PROFILES)}", profile, _nearest(profile, PROFILES))
+            profile = "recommended"
+        seed = self._value(raw, "seed", int, "a whole number", default=0)
+        contact = self._value(raw, "contact", str, '"mailto:…" or a URL where you can be reached')
+        sample = self._value(raw, "sample", int, "a whole number: N of 1/N", default=1)
+        if isinstance(sample, int) and sample < 1:
+            self.problem(("sample",), "a whole number of 1 or more: N of 1/N", sample, "write 1 for everything")
+        takedown = self._strings(raw, ("takedown",), "files that list image URLs, image_ids or pair_ids, one a line")
+        stages = {
+            name: self._model(model, raw.get(name, {}), (name,), model.profile_values(profile))
+            for name, model in _STAGES.items()
+        }
+        chosen = self._sources(raw.get("sources"), profile)
+        fetch = stages["fetch"]
+        if contact is None and fetch is not None and not any(host.startswith("*:") for host in fetch.resolve):
+            self.problem(
+                ("contact",),
+                '"mailto:you@example.org" or a URL; it is sent with every request',
+                "nothing",
+                "add a line contact = … at the top",
+            )
+        if self.problems:
+            return None
+        return Config(root, profile, seed, contact, sample, takedown, chosen, **stages)
+
+    def _sources(self, raw: Any, profile: Profile) -> dict[str, SourceConfig]:
+        known = sources.names()
+        if not isinstance(raw, dict) or not raw:
+            self.problem(
+                ("sources",), "at least one [sources.NAME] table", raw or "nothing", "run pmd init to see them all"
+            )
+            return {}
+        result = {}
+        for name, table in raw.items():
+            key = ("sources", name)
+            if name not in known:
+                self.problem(key, f"one of {', '.join(known)}", name, _nearest(name, known))
+                continue
+            if not isinstance(table, dict):
+                self.problem(key, f"a table [sources.{name}]", table, f"write [sources.{name}]")
+                continue
+            annotations = self._strings(table, (*key, "annotations"), "paths or globs of annotation files")
+            if "annotations" not in table:
+                self.problem(
+                    (*key, "annotations"),
+                    "a list of paths or globs of annotation files",
+                    "nothing",
+                    f"see: pmd init --sources {name}",
+                )
+            images = self._strings(table, (*key, "images"), "paths or globs of archives or folders of images")
+            model: type[SourceOptions] = sources.load(name).options
+            given = {k: v for k, v in table.items() if k not in {"annotations", "images"}}
+            chosen = self._model(model, given, key, model.profile_values(profile), beside=("annotations", "images"))
+            result[name] = SourceConfig(name, annotations, images, chosen)
+        return result
+
+    def _model(
+        self,
+        model: type[_Model],
+        given: Any,
+        key: tuple[str, ...],
+        profile_values: Mapping[str, Any],
+        beside: Sequence[str] = (),
+    ) -> _Model | None:
+        if not isinstance(given, dict):
+            self.problem(key, f"a table [{'.'.join(key)}]", given, f"write [{'.'.join(key)}] above its keys")
+            return None
+        try:
+            return model.model_validate_json(orjson.dumps({**profile_values, **given}, default=str))
+        except ValidationError as error:
+            for item in error.errors():
+                place = tuple(str(part) for part in item["loc"])
+                names = [*model.model_fields, *beside]
+                if item["type"] == "extra_forbidden":
+                    self.problem((*key, *place), "a known option", place[-1], _nearest(place[-1], names))
+                else:
+                    expected = item["msg"].removeprefix("Input should be ")
+                    self.problem((*key, *place), expected, item["input"], f"change {place[0] if place else key[-1]}")
+            return None
+
+    def _value(self, raw: dict[str, Any], key: str, kind: type, expected: str, **more: Any) -> Any:
+        if key not in raw:
+            if more.get("required"):
+                self.problem((key,), expected, "nothing", f"add a line {key} = … at the top")
+            return more.get("default")
+        value = raw[key]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+            self.problem((key,), expected, value, 'write ' + key + (' = "…"' if kind is str else ' = a number'))
+            return more.get("default")
+        return value
+
+    def _strings(self, raw: dict[str, Any], key: tuple[str, ...], expected: str) -> tuple[str, ...]:
+        value = raw.get(key[-1], [])
+        value = [value] if isinstance(value, str) else value
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            self.problem(key, f"a list of strings: {expected}", value, f'write {key[-1]} = ["…"]')
+            return ()
+        return tuple(value)
+
+    def _unknown(self, raw: Mapping[str, Any], key: tuple[str, ...], known: Sequence[str]) -> None:
+        for name in raw:
+            if name not in known:
+                self.problem((*key, name), f"one of {', '.join(known)}", name, _nearest(name, known))
+
+
+def _show(value: Any) -> str:
+    shown = orjson.dumps(value, default=str).decode()
+    return shown if len(shown) <= 120 else shown[:117] + "…"  # noqa: PLR2004  a line of a terminal
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else "remove it, or choose one of: " + ", ".join(known)
+
+
+_HEADER: Final = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?")
+_KEY: Final = re.compile(r"""^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_PART: Final = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
+
+
+def _lines(content: str) -> dict[tuple[str, ...], int]:
+    """Return the line on which each key stands; the text is known to be TOML."""
+    found: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(content.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            table = _parts(header[1])
+            found.setdefault(table, number)
+        elif key := _KEY.match(line):
+            parts = _parts(key[1])
+            for length in range(1, len(parts) + 1):
+                found.setdefault(table + parts[:length], number)
+    return found
+
+
+def _parts(dotted: str) -> tuple[str, ...]:
+    return tuple(part.strip("\"'") for part in _PART.findall(dotted))

@@ -1,0 +1,134 @@
+"""De-duplicate images by their bytes, once these are known.
+
+Groups say which image stands for which; under ``same_bytes = "merge"`` the pairs of an image that gives way move to the
+one that stays, so that every caption is kept. A picture that very many identities share is a host's placeholder and its
+pairs leave.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd import images, parts
+from pmd.options import DedupeOptions
+from pmd.schema.statuses import OK
+from pmd.schema.tables import GROUPS, KEY
+
+STAGE: Final = "dedupe"
+SAME_BYTES: Final = "same_bytes"
+REPEATED_BYTES: Final = "repeated_bytes"
+
+#: What is compared: one row an image that was fetched. `key` is the start of the digest, by which rows meet.
+HASHES: Final = pa.schema(
+    [
+        pa.field("key", KEY, nullable=False),
+        pa.field("sha256", pa.binary(32), nullable=False),
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("pixels", pa.int64(), nullable=False),
+    ]
+)
+
+
+def hashes(ledger: pa.Table, image_ids: pa.Array) -> pa.Table:
+    """Return the digests of those images of a ledger that are there and still wanted.
+
+    Args:
+        ledger: `LEDGER`.
+        image_ids: The images that views name; others are of sources no longer configured.
+    """
+    wanted = pc.and_(pc.equal(ledger["status"], OK), pc.is_in(ledger["image_id"], value_set=image_ids))
+    rows = ledger.filter(wanted).combine_chunks()
+    digests = rows["sha256"].to_pylist()
+    return pa.table(
+        {
+            "key": pa.array([digest[:16] for digest in digests], KEY),
+            "sha256": rows["sha256"],
+            "image_id": rows["image_id"],
+            "pixels": pc.multiply(rows["width_px"].cast(pa.int64()), rows["height_px"].cast(pa.int64())),
+        }
+    ).cast(HASHES)
+
+
+def groups(rows: pa.Table, options: DedupeOptions) -> pa.Table:
+    """Find the images with equal bytes.
+
+    Args:
+        rows: All `HASHES` of a partition, in any order.
+        options: Options of the stage.
+
+    Returns:
+        `GROUPS`, in order of image_id: one row an image that gives way. The image with most pixels stays, among equals
+        the smallest key (equal bytes have equal pixels, so the key decides; the order is that of later comparisons).
+        Under `repeated_bytes` every image of the group has a row, and its kept_id is that smallest one.
+    """
+    rows = rows.take(
+        pc.sort_indices(rows, [("sha256", "ascending"), ("pixels", "descending"), ("image_id", "ascending")])
+    ).combine_chunks()
+    digests = rows["sha256"].to_pylist()
+    ids = rows["image_id"].to_pylist()
+    found: list[tuple[bytes, bytes, str, int]] = []
+    start = 0
+    for stop in range(1, len(digests) + 1):
+        if stop < len(digests) and digests[stop] == digests[start]:
+            continue
+        size = stop - start
+        if options.repeated_bytes and size >= options.repeated_bytes:
+            found += [(image, ids[start], REPEATED_BYTES, 0) for image in ids[start:stop]]
+        elif options.same_bytes == "merge":
+            found += [(image, ids[start], SAME_BYTES, 0) for image in ids[start + 1 : stop]]
+        start = stop
+    found.sort()
+    columns = list(zip(*found, strict=True)) if found else [(), (), (), ()]
+    return pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, GROUPS, strict=True)], schema=GROUPS
+    )
+
+
+def judge(views: pa.Table, ledger: pa.Table, found: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Split the views of fetched images into kept and rejected.
+
+    Args:
+        views: `VIEWS` of a part.
+        ledger: `LEDGER` of the part.
+        found: `GROUPS` of the whole ROOT.
+
+    Returns:
+        The kept views (with the image_id they came with), and `REJECTED`.
+    """
+    there = parts.fetched(views, ledger)
+    repeated = found.filter(pc.equal(found["relation"], REPEATED_BYTES))
+    out = pc.is_in(there["image_id"], value_set=repeated["image_id"].combine_chunks())
+    leaving = there.filter(out)
+    reasons = pa.array([REPEATED_BYTES] * leaving.num_rows, pa.string())
+    return there.filter(pc.invert(out)), images.reject(leaving, STAGE, reasons)
+
+
+def kept_ids(image_ids: pa.ChunkedArray, found: pa.Table) -> pa.Array:
+    """Return for each image the one that stands for it: itself, unless a group says another."""
+    merged = found.filter(pc.equal(found["relation"], SAME_BYTES)).combine_chunks()
+    at = parts.positions(image_ids, merged)
+    return pc.coalesce(merged["kept_id"].take(at).combine_chunks(), image_ids.combine_chunks())
+
+
+def survivors_digest(kept: pa.Table, ledger: pa.Table) -> dict[str, int]:
+    """Return for each source a number that changes when what became of its pairs does; parts add up, modulo 2^64.
+
+    It is a sum of 64-bit words of (pair_id, sha256), so it does not depend on order or on how views are cut.
+    """
+    digests = ledger["sha256"].take(parts.positions(kept["image_id"], ledger)).combine_chunks()
+    pair_words = _words(kept["pair_id"].combine_chunks(), 16)
+    byte_words = _words(digests, 32)
+    mixed = (pair_words[:, 0] ^ (byte_words[:, 0] * np.uint64(0x9E3779B97F4A7C15))) + pair_words[:, 1]
+    sources = np.asarray(kept["source"].to_pylist(), dtype=object)
+    return {
+        str(source): int(np.sum(mixed[sources == source], dtype=np.uint64)) for source in sorted(set(sources.tolist()))
+    }
+
+
+def _words(array: pa.Array, width: int) -> np.ndarray:
+    raw = np.frombuffer(array.buffers()[1] or b"", dtype=np.uint8, count=width * (array.offset + len(array)))
+    return raw.reshape(-1, width)[array.offset :].copy().view("<u8")

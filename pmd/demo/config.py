@@ -1,0 +1,117 @@
+"""Writes the demo's folder: its data, its certificate authority, and the configuration that `pmd build` takes.
+
+The last step of the demo's making; what stands here is what a user would write by hand, comments included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pmd.demo import rows
+from pmd.demo.annotations import write_annotations
+from pmd.demo.rows import build_world
+from pmd.demo.web import DemoWeb
+from pmd.sources.contract import Profile
+
+#: An image with a side under this is a tracking pixel or a bullet.
+MIN_SIDE_PX = 16
+#: Less than the demo's endless body, and far more than any of its pictures.
+MAX_BYTES = 8 * 1024 * 1024
+SAMPLES_PER_SHARD = 64
+
+_SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
+    # source: (annotation files, archives of images, whether Karpathy's split is asked)
+    "coco": ((rows.COCO_FILE,), (rows.COCO_ARCHIVE,), True),
+    "visual_genome": ((rows.VG_IMAGES_FILE, rows.VG_REGIONS_FILE), (), True),
+    "localized_narratives__openimages": ((rows.LN_OPENIMAGES_FILE,), (), False),
+    "localized_narratives__coco": ((rows.LN_COCO_FILE, rows.LN_COCO_FULL_FILE), (rows.COCO_ARCHIVE,), True),
+    "localized_narratives__flickr30k": ((rows.LN_FLICKR30K_FILE,), (rows.FLICKR30K_ARCHIVE,), False),
+    "localized_narratives__ADE20k": ((rows.LN_ADE20K_FILE,), (rows.ADE20K_ARCHIVE,), False),
+    "red_caps": ((rows.RED_CAPS_FILE,), (), False),
+    "yfcc100m": ((rows.YFCC_FILE,), (), False),
+    "sbu_captions": ((rows.SBU_FILE,), (), False),
+    "conceptual_captions": ((rows.CC3M_FILE,), (), False),
+    "conceptual_12m": ((rows.CC12M_FILE,), (), False),
+    "wit": ((rows.WIT_FILE,), (), False),
+}
+SOURCES: tuple[str, ...] = tuple(_SOURCES)
+
+
+def open_web() -> DemoWeb:
+    """Return the demo's web, to be opened with `with`."""
+    world = build_world()
+    return DemoWeb(world.routes, untrusted_hosts=world.untrusted_hosts)
+
+
+def write_demo(folder: Path, web: DemoWeb, *, profile: Profile = "recommended") -> Path:
+    """Write the demo's data and its configuration.
+
+    Args:
+        folder: Where; made if need be. The configuration spells its paths as this one is spelled, so a relative folder
+            gives a configuration to be used from the present working folder.
+        web: The open web that the configuration leads to.
+        profile: The profile that it asks for.
+
+    Returns:
+        The configuration file, `folder/pmd.toml`. Its ROOT is `folder/pmd`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_annotations(build_world(), folder)
+    (folder / "ca.pem").write_bytes(web.ca_pem)
+    path = folder / "pmd.toml"
+    path.write_text(config_text(folder, web.address, web.tls_address, profile=profile), encoding="utf-8")
+    return path
+
+
+def config_text(folder: Path, address: str, tls_address: str, *, profile: Profile = "recommended") -> str:
+    """Return the configuration's text; the addresses are "127.0.0.1:PORT"."""
+    return "\n".join(
+        [
+            "# The configuration of `pmd demo`: all twelve sources over a small web of its own, on this machine.",
+            "# A real one differs in its paths and its contact, and needs no resolve, allow_addresses or ca_file.",
+            f"root = {_string(folder / 'pmd')}",
+            f'profile = "{profile}"',
+            "seed = 0",
+            'contact = "mailto:demo@example.org"',
+            "",
+            *(line for name in _SOURCES for line in _source(folder, name)),
+            "[fetch]",
+            'store = "resized"',
+            "short_side_px = 256",
+            "per_host = { requests_per_s = 200.0, connections = 8 }",
+            "timeout_s = 10.0",
+            "retries = 1",
+            f"max_bytes = {MAX_BYTES}",
+            f"min_side_px = {MIN_SIDE_PX}",
+            f'resolve = {{ "*:80" = "{address}", "*:443" = "{tls_address}" }}  # every host is the demo\'s own server',
+            'allow_addresses = ["127.0.0.1/32"]  # private addresses are refused unless named',
+            f"ca_file = {_string(folder / 'ca.pem')}",
+            "",
+            "[shard]",
+            'formats = ["webdataset", "parquet"]',
+            'unit = "image"',
+            f"samples_per_shard = {SAMPLES_PER_SHARD}",
+            "",
+        ]
+    )
+
+
+def _source(folder: Path, name: str) -> list[str]:
+    annotations, images, karpathy = _SOURCES[name]
+    lines = [f"[sources.{name}]", f"annotations = {_list(folder, annotations)}"]
+    if images:
+        lines.append(f"images = {_list(folder, images)}")
+    if karpathy:
+        lines.append(f"karpathy = {_string(folder / rows.KARPATHY_FILE)}")
+    return [*lines, ""]
+
+
+def _string(path: Path) -> str:
+    """Return a path as a TOML string."""
+    text = path.as_posix()
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _list(folder: Path, names: Iterable[str]) -> str:
+    return "[" + ", ".join(_string(folder / name) for name in names) + "]"

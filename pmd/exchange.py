@@ -1,0 +1,124 @@
+"""Rows that must meet cross between workers in run files under ROOT; only references to them cross Beam's shuffle.
+
+A worker appends its rows to a *run*: an Arrow IPC file whose record batches each belong to one partition. What it hands to
+Beam is a small batch of `RUNS`: which batches of which run hold which partition. After a GroupByKey, the worker of a
+partition reads just those. So the bytes of a 100M-row source never stand in a runner's memory (the local one keeps about
+five times what crosses a shuffle), and memory is one buffer while writing and one partition while reading. A worker that
+is killed or doubled leaves a run that nobody refers to; the commit removes the whole work folder.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from pmd import storage
+
+#: Bytes of rows that a writer collects before it cuts them by partition.
+BUFFER_BYTES: Final = 48 * 2**20
+
+RUNS: Final = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),  # path of the run file
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("batches", pa.list_(pa.int32()), nullable=False),
+        pa.field("rows", pa.int64(), nullable=False),
+    ]
+)
+
+
+def partitions(keys: pa.Array, bits: int) -> np.ndarray:
+    """Return the partition of each 16-byte key: its first `bits` bits, as int32."""
+    if isinstance(keys, pa.ChunkedArray):
+        keys = keys.combine_chunks()
+    raw = np.frombuffer(keys.buffers()[1], dtype=np.uint8, count=16 * (keys.offset + len(keys)))
+    first = raw.reshape(-1, 16)[keys.offset :, :4].copy().view(">u4").reshape(-1).astype(np.uint32)
+    return (first >> np.uint32(32 - bits)).astype(np.int32) if bits else np.zeros(len(keys), np.int32)
+
+
+def bits_for(count: float, per_partition: float, most: int = 12) -> int:
+    """Return how many bits cut `count` (bytes, rows) into partitions of at most `per_partition`."""
+    bits = 0
+    while bits < most and count > per_partition * 2**bits:
+        bits += 1
+    return bits
+
+
+class RunWriter:
+    """Writes the rows of one worker's unit into one run file, cut by partition."""
+
+    def __init__(self, folder: str, schema: pa.Schema, bits: int) -> None:
+        self._path = storage.join(folder, f"run-{uuid.uuid4().hex}.arrow")
+        self._schema = schema
+        self._bits = bits
+        self._buffer: list[tuple[pa.RecordBatch, np.ndarray]] = []
+        self._buffered_bytes = 0
+        self._index: dict[int, list[int]] = {}
+        self._rows: dict[int, int] = {}
+        self._batches = 0
+        self._whole = storage.write_whole(self._path)
+        self._writer = pa.ipc.new_file(
+            self._whole.__enter__(), schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
+        )
+
+    def add(self, batch: pa.RecordBatch, key: str) -> None:
+        """Add rows; the partition is read from the key column."""
+        self._buffer.append((batch, partitions(batch.column(key), self._bits)))
+        self._buffered_bytes += batch.nbytes
+        if self._buffered_bytes >= BUFFER_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._buffer:
+            return
+        table = pa.Table.from_batches([batch for batch, _ in self._buffer])
+        where = np.concatenate([numbers for _, numbers in self._buffer])
+        self._buffer, self._buffered_bytes = [], 0
+        order = np.argsort(where, kind="stable")
+        table, where = table.take(pa.array(order)), where[order]
+        starts = np.flatnonzero(np.r_[True, where[1:] != where[:-1]])
+        for start, stop in zip(starts, np.r_[starts[1:], len(where)], strict=True):
+            partition = int(where[start])
+            for batch in table.slice(start, stop - start).combine_chunks().to_batches():
+                self._writer.write_batch(batch)
+                self._index.setdefault(partition, []).append(self._batches)
+                self._batches += 1
+            self._rows[partition] = self._rows.get(partition, 0) + int(stop - start)
+
+    def close(self) -> list[tuple[int, pa.RecordBatch]]:
+        """Finish the run; return (partition, reference) for each partition that has rows."""
+        self._flush()
+        self._writer.close()
+        self._whole.__exit__(None, None, None)
+        return [
+            (
+                partition,
+                pa.RecordBatch.from_pylist(
+                    [{"run": self._path, "partition": partition, "batches": numbers, "rows": self._rows[partition]}],
+                    schema=RUNS,
+                ),
+            )
+            for partition, numbers in sorted(self._index.items())
+        ]
+
+    def discard(self, error: BaseException) -> None:
+        """Leave no file behind when the unit failed."""
+        self._whole.__exit__(type(error), error, error.__traceback__)
+
+
+def read(references: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    """Return all rows of one partition, in no particular order."""
+    return pa.Table.from_batches(list(_batches(references)), schema=schema)
+
+
+def _batches(references: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for reference in references:
+        for row in reference.to_pylist():
+            with storage.open_raw(row["run"]) as file:
+                reader = pa.ipc.open_file(file)
+                for number in row["batches"]:
+                    yield reader.get_batch(number)

@@ -1,0 +1,310 @@
+"""Images: from the pairs of all sources to the distinct images, each with every place it can be had from.
+
+URL de-duplication happens here, by identity. The same photograph may have two identities, a COCO id and a Flickr photo
+id; where COCO or Visual Genome say so (`also`), the Flickr one gives way, so that it is fetched once. The stage also puts
+the pairs in order of their images (`VIEWS`), cut alike, so that every later join is a merge of two files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd import exchange, keys, storage, urls
+from pmd.commits import Books
+from pmd.formats import archives
+from pmd.schema.tables import IMAGES, KEY, REGION, REJECTED, VIEWS
+
+STAGE: Final = "images"
+
+#: Files that images and views are cut into, at most 2 to this power.
+MOST_PART_BITS: Final = 9
+
+#: A pair on its way to its image.
+IMAGE_ROWS: Final = pa.schema(
+    [
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("pair_id", KEY, nullable=False),
+        pa.field("identity", pa.string(), nullable=False),
+        pa.field("own_id", KEY, nullable=False),  # image_id in the source's own pairs
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("image_url", pa.string()),
+        pa.field("archive", pa.string()),
+        pa.field("mirrors", pa.string()),  # joined by new lines
+        pa.field("region", REGION),
+        pa.field("width_px", pa.int32()),
+        pa.field("height_px", pa.int32()),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("reason", pa.string()),
+    ]
+)
+
+#: The columns of the pairs that the stage reads.
+NEEDED: Final = (
+    "pair_id",
+    "image_id",
+    "source",
+    "source_id",
+    "image_url",
+    "identity",
+    "file_name",
+    "mirrors",
+    "width_px",
+    "height_px",
+    "region",
+    "text",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Takedown:
+    """What must not be used: keys of images or pairs, and canonical URLs."""
+
+    ids: frozenset[bytes] = frozenset()
+    urls: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.ids or self.urls)
+
+
+def read_takedown(paths: Iterable[str]) -> Takedown:
+    """Read takedown lists: one image URL, image_id or pair_id (32 hex digits) a line; "#" starts a comment."""
+    ids: set[bytes] = set()
+    found: set[str] = set()
+    for path in paths:
+        for line in storage.read_bytes(path).decode("utf-8", errors="replace").splitlines():
+            item = line.split("#", 1)[0].strip() if line.lstrip().startswith("#") else line.strip()
+            if not item:
+                continue
+            if len(item) == 2 * 16 and all(character in "0123456789abcdefABCDEF" for character in item):
+                ids.add(bytes.fromhex(item))
+                continue
+            identity = urls.identity_one(item)
+            if identity is not None:
+                ids.add(keys.image_id(identity))
+                found.add(str(urls.canonical_one(item)))
+    return Takedown(frozenset(ids), frozenset(found))
+
+
+def in_sample(image_ids: pa.Array, sample: int) -> np.ndarray:
+    """Return which images are in the sample 1/`sample`: those whose key, as a fraction of all keys, is under it.
+
+    Samples are nested: 1/1000 is a part of 1/100. The key's *last* eight bytes decide, since its first ones are the fetch
+    shard: a sample touches every shard.
+    """
+    raw = np.frombuffer(image_ids.buffers()[1], dtype=np.uint8, count=16 * (image_ids.offset + len(image_ids)))
+    tail = raw.reshape(-1, 16)[image_ids.offset :, 8:].copy().view(">u8").reshape(-1)
+    return np.asarray(tail < 2**64 / sample if sample > 1 else np.ones(len(image_ids), bool))
+
+
+def index_archives(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Return base name → locations ("ARCHIVE!/MEMBER", sorted) of the files in archives and folders."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        names = (
+            [member.name for member in archives.members(path)] if archives.is_archive(path) else storage.list_files(path)
+        )
+        for name in names:
+            found[posixpath.basename(name)].append(f"{path}!/{name}")
+    return {name: sorted(locations) for name, locations in sorted(found.items())}
+
+
+def _locate(file_name: str | None, index: Mapping[str, Sequence[str]]) -> str | None:
+    if file_name is None:
+        return None
+    locations = index.get(posixpath.basename(file_name), ())
+    exact = [location for location in locations if location.endswith(f"/{file_name}")]
+    return next(iter(exact or locations), None)
+
+
+def spread(
+    pairs: pa.RecordBatch,
+    *,
+    aliases: Mapping[bytes, tuple[bytes, str]],
+    index: Mapping[str, Sequence[str]],
+    sample: int,
+    takedown: Takedown,
+) -> pa.RecordBatch:
+    """Give each pair its image's key and places, and say which leave.
+
+    Args:
+        pairs: A batch with the columns `NEEDED`.
+        aliases: image_id → (image_id, identity) of the identity that stands for it.
+        index: Base name → locations, of this source's archives.
+        sample: N of 1/N.
+        takedown: What must not be used.
+
+    Returns:
+        The same rows as `IMAGE_ROWS`.
+    """
+    own_ids = pairs["image_id"]
+    image_ids = own_ids
+    identities = pairs["identity"]
+    if aliases:
+        stand = [aliases.get(own) for own in own_ids.to_pylist()]
+        if any(item is not None for item in stand):
+            image_ids = pc.coalesce(pa.array([item[0] if item else None for item in stand], KEY), own_ids)
+            identities = pc.coalesce(pa.array([item[1] if item else None for item in stand], pa.string()), identities)
+    reasons = np.full(len(pairs), None, dtype=object)
+    reasons[~in_sample(image_ids, sample)] = "not_sampled"
+    if takedown:
+        forms = urls.canonical(pairs["image_url"]).to_pylist() if takedown.urls else [None] * len(pairs)
+        named = zip(
+            own_ids.to_pylist(), image_ids.to_pylist(), pairs["pair_id"].to_pylist(), forms, strict=True
+        )
+        for i, (own, image, pair, form) in enumerate(named):
+            if own in takedown.ids or image in takedown.ids or pair in takedown.ids or form in takedown.urls:
+                reasons[i] = "takedown"
+    columns = {
+        "image_id": image_ids,
+        "identity": identities,
+        "own_id": own_ids,
+        "archive": pa.array([_locate(name, index) for name in pairs["file_name"].to_pylist()], pa.string())
+        if index
+        else pa.nulls(len(pairs), pa.string()),
+        "mirrors": pc.binary_join(pairs["mirrors"], "\n"),
+        "reason": pa.array(reasons, pa.string()),
+    }
+    return pa.RecordBatch.from_arrays(
+        [columns[name] if name in columns else pairs[name] for name in IMAGE_ROWS.names], schema=IMAGE_ROWS
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Gathered:
+    """One partition, finished: `IMAGES` and `VIEWS` of what stays, `REJECTED` of what leaves."""
+
+    images: pa.Table
+    views: pa.Table
+    rejected: pa.Table
+
+    def books(self) -> dict[str, Books]:
+        """Return the pairs kept and rejected of each source."""
+        return count_books(self.views, self.rejected)
+
+
+def count_books(kept: pa.Table, rejected: pa.Table) -> dict[str, Books]:
+    """Return the books of tables with a `source` column; the second also has `reason`."""
+    counts = Counter(kept["source"].to_pylist())
+    left: dict[str, Counter[str]] = defaultdict(Counter)
+    for source, reason in zip(rejected["source"].to_pylist(), rejected["reason"].to_pylist(), strict=True):
+        left[source][reason] += 1
+    return {
+        source: Books(counts[source], dict(sorted(left[source].items()))) for source in sorted({*counts, *left})
+    }
+
+
+def reject(rows: pa.Table, stage: str, reasons: pa.Array, details: pa.Array | None = None) -> pa.Table:
+    """Return rows (with source, source_id, pair_id, image_id) as `REJECTED`, in order of pair_id."""
+    nulls = pa.nulls(rows.num_rows, pa.string())
+    table = pa.table(
+        {
+            "source": rows["source"],
+            "source_id": rows["source_id"],
+            "pair_id": rows["pair_id"],
+            "image_id": rows["image_id"],
+            "stage": pa.array([stage] * rows.num_rows, pa.string()),
+            "reason": reasons,
+            "detail": nulls if details is None else details,
+            "where": nulls,
+        }
+    ).cast(REJECTED)
+    return table.take(pc.sort_indices(table, [("pair_id", "ascending")])).combine_chunks()
+
+
+def gather(rows: pa.Table, shard_bits: int) -> Gathered:
+    """Bring the rows of each image together.
+
+    The places of an image are in this order, each once: local archive members, mirrors, upstream's URLs; among equals
+    the source that comes first by name, then upstream's order (mirrors) or the URL itself.
+
+    Args:
+        rows: All rows of a partition, `IMAGE_ROWS`, in any order.
+        shard_bits: Bits of the image_id that are its fetch shard.
+    """
+    rows = rows.take(
+        pc.sort_indices(rows, [("image_id", "ascending"), ("pair_id", "ascending")])
+    ).combine_chunks()
+    stays = pc.is_null(rows["reason"])
+    leaving = rows.filter(pc.invert(stays))
+    kept = rows.filter(stays).combine_chunks()
+    return Gathered(
+        _images(kept, shard_bits),
+        kept.select(VIEWS.names).cast(VIEWS),
+        reject(leaving, STAGE, leaving["reason"]),
+    )
+
+
+def _images(kept: pa.Table, shard_bits: int) -> pa.Table:
+    described = ("image_id", "identity", "source", "image_url", "archive", "mirrors")
+    places = kept.group_by(list(described)).aggregate([("region", "count")])
+    places = places.take(
+        pc.sort_indices(
+            places, [("image_id", "ascending"), *((name, "ascending") for name in described[1:])]
+        )
+    )
+    result = [
+        {
+            "image_id": image_id,
+            "identity": rows[0]["identity"],
+            "locations": _locations(rows),
+            "sources": sorted({row["source"] for row in rows}),
+            "has_region": any(row["region_count"] for row in rows),
+            "fetch_shard": keys.partition_of(image_id, shard_bits),
+        }
+        for image_id, rows in _grouped(places)
+    ]
+    return pa.Table.from_pylist(result, schema=IMAGES)
+
+
+def _grouped(places: pa.Table) -> Iterator[tuple[bytes, list[dict[str, Any]]]]:
+    group: list[dict[str, Any]] = []
+    for batch in places.to_batches(max_chunksize=exchange.BUFFER_BYTES // 1024):
+        for row in batch.to_pylist():
+            if group and group[0]["image_id"] != row["image_id"]:
+                yield group[0]["image_id"], group
+                group = []
+            group.append(row)
+    if group:
+        yield group[0]["image_id"], group
+
+
+def _locations(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    places = [("archive", row["archive"]) for row in rows if row["archive"]]
+    places += [("mirror", url) for row in rows if row["mirrors"] for url in row["mirrors"].split("\n")]
+    places += [("original", row["image_url"]) for row in rows if row["image_url"]]
+    seen: set[str] = set()
+    found = []
+    for kind, url in places:
+        form = url if kind == "archive" else urls.canonical_one(url)
+        if form is not None and form not in seen:
+            seen.add(form)
+            found.append({"kind": kind, "url": url})
+    return found
+
+
+#: Keys kept to estimate how many there are; the estimate is then within about 3 % (1/√1024).
+_SMALLEST: Final = 1024
+
+
+def estimate_distinct(batches: Iterable[pa.Array]) -> int:
+    """Estimate how many distinct keys there are, from the smallest of them (k minimum values; keys are uniform hashes).
+
+    Source: Bar-Yossef et al., Counting Distinct Elements in a Data Stream, RANDOM 2002. Exact below 1,024.
+    """
+    smallest = np.zeros(0, np.uint64)
+    for array in batches:
+        raw = np.frombuffer(array.buffers()[1], dtype=np.uint8, count=16 * (array.offset + len(array)))
+        heads = raw.reshape(-1, 16)[array.offset :, :8].copy().view(">u8").reshape(-1).astype(np.uint64)
+        smallest = np.unique(np.concatenate([smallest, heads]))[:_SMALLEST]
+    if len(smallest) < _SMALLEST:
+        return len(smallest)
+    return int((_SMALLEST - 1) / (float(smallest[-1]) / 2**64))

@@ -1,0 +1,61 @@
+"""The annotation files of a configured source: globs expanded, sizes read, missing ones told all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pmd import manifests, storage
+from pmd.config import Config, SourceConfig
+from pmd.errors import InputError
+from pmd.formats import archives
+from pmd.sources.contract import InputFile
+
+
+def files(source: SourceConfig) -> list[InputFile]:
+    """Return the annotation files of one source, sorted by path.
+
+    Raises:
+        InputError: A path or glob matches nothing.
+    """
+    problems = _missing(source)
+    if problems:
+        raise InputError("\n".join(problems))
+    return [InputFile(path, storage.size(archives.split_member(path)[0])) for path in _expand(source.annotations)]
+
+
+def check(config: Config, names: Iterable[str]) -> None:
+    """Check that every file of the sources is there, before anything runs.
+
+    Raises:
+        InputError: Names every path that is not, and the command that fetches it.
+    """
+    problems = [problem for name in names for problem in _missing(config.sources[name])]
+    problems += [f"takedown: {path} not found" for path in config.takedown if not storage.exists(path)]
+    if problems:
+        raise InputError("\n".join(problems), remedy="fetch or move the files, or mend the paths in the configuration")
+
+
+def archives_of(source: SourceConfig) -> list[str]:
+    """Return the archives and folders of images of one source, sorted."""
+    return sorted({path for pattern in source.images for path in (storage.glob(pattern) or [pattern])})
+
+
+def fingerprints(paths: Iterable[str]) -> dict[str, str]:
+    """Return path → what changes when the file does."""
+    return {path: storage.fingerprint(archives.split_member(path)[0]) for path in paths}
+
+
+def _expand(patterns: Iterable[str]) -> list[str]:
+    found = set()
+    for pattern in patterns:
+        archive, member = archives.split_member(pattern)
+        found |= {pattern} if member is not None else set(storage.glob(archive))
+    return sorted(found)
+
+
+def _missing(source: SourceConfig) -> list[str]:
+    return [
+        manifests.missing_hint(source.name, pattern)
+        for pattern in (*source.annotations, *source.images)
+        if not storage.glob(archives.split_member(pattern)[0])
+    ]

@@ -1,0 +1,33 @@
+"""The sources' manifests: what upstream publishes, where, how large, under which licence; and getting and checking it.
+
+The data stand in `manifests/*.toml`, one file a source, beside the package `pmd`; nothing here knows a source by name.
+Importing this package is cheap (no HTTP client, no terminal library), since `pmd sources` must answer at once.
+"""
+
+from pmd.manifests.download import fetch
+from pmd.manifests.load import load, load_all
+from pmd.manifests.model import Gated, Manifest, ManifestFile, Published, Table2
+from pmd.manifests.outcome import STATUSES, Doing, Outcome, Progress
+from pmd.manifests.select import human_bytes, select
+from pmd.manifests.starter import missing_hint, starter_config
+from pmd.manifests.verify import verify
+
+__all__ = [
+    "STATUSES",
+    "Doing",
+    "Gated",
+    "Manifest",
+    "ManifestFile",
+    "Outcome",
+    "Progress",
+    "Published",
+    "Table2",
+    "fetch",
+    "human_bytes",
+    "load",
+    "load_all",
+    "missing_hint",
+    "select",
+    "starter_config",
+    "verify",
+]

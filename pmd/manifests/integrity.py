@@ -1,0 +1,153 @@
+"""Whether a file on disk is the published one, by size and checksum; and the note kept of what was downloaded.
+
+Many files have no published checksum. So a note (`.NAME.fetched`, JSON) keeps the SHA-256 of what came over the wire:
+`verify` finds damage with it, and `fetch` need not hash 20 GB again to see that a file is still the one it checked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pmd.manifests.model import ManifestFile
+from pmd.manifests.outcome import Outcome, Progress, Silent
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+#: Bytes read or received at a time: large enough that hashing, not Python, takes the time.
+CHUNK_BYTES: Final = 1 << 20
+
+_SILENT: Final = Silent()
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What is kept of a finished download.
+
+    Attributes:
+        url: Where it came from; empty where somebody put it there.
+        bytes: Its size.
+        mtime_ns: Its time of change when it was checked; another one means that somebody touched it.
+        sha256: Its digest.
+        md5: Its digest, where upstream publishes only that.
+    """
+
+    url: str
+    bytes: int
+    mtime_ns: int
+    sha256: str
+    md5: str | None = None
+
+
+class Digests:
+    """SHA-256, and MD5 where that is what upstream published, of bytes as they pass."""
+
+    def __init__(self, file: ManifestFile) -> None:
+        """Begin with no bytes; `file` says which digests are asked for."""
+        self._sha256: _Hash = hashlib.sha256()
+        self._md5: _Hash | None = hashlib.md5(usedforsecurity=False) if file.sha256 is None and file.md5 else None
+
+    def update(self, chunk: bytes) -> None:
+        """Take further bytes in."""
+        self._sha256.update(chunk)
+        if self._md5 is not None:
+            self._md5.update(chunk)
+
+    @property
+    def sha256(self) -> str:
+        """The digest so far, hex."""
+        return self._sha256.hexdigest()
+
+    @property
+    def md5(self) -> str | None:
+        """The digest so far, hex; None where it is not asked for."""
+        return self._md5.hexdigest() if self._md5 is not None else None
+
+    def published(self, file: ManifestFile) -> tuple[str, str] | None:
+        """Return (expected, found) of the published checksum; None where none is published."""
+        if file.digest is None:
+            return None
+        algorithm, expected = file.digest
+        return expected, self.sha256 if algorithm == "sha256" else str(self.md5)
+
+
+def record_path(path: Path) -> Path:
+    """Return where a file's note is kept: hidden, so that no glob over annotation files finds it."""
+    return path.with_name(f".{path.name}.fetched")
+
+
+def read_record(path: Path) -> Record | None:
+    """Return a file's note; None where there is none that can be read: it only ever saves work."""
+    try:
+        return Record(**json.loads(record_path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_record(path: Path, url: str, digests: Digests) -> None:
+    """Note that a file is whole and checked; its modification time binds the note to these bytes."""
+    status = path.stat()
+    record = Record(url, status.st_size, status.st_mtime_ns, digests.sha256, digests.md5)
+    note = record_path(path)
+    temporary = note.with_name(note.name + ".tmp")
+    temporary.write_text(json.dumps(dataclasses.asdict(record), indent=1) + "\n", encoding="utf-8")
+    temporary.replace(note)
+
+
+def check(file: ManifestFile, path: Path, *, quick: bool, progress: Progress = _SILENT) -> Outcome:
+    """Compare a file with what is published of it, and with the note of its download.
+
+    Args:
+        file: What is published.
+        path: Where it should be.
+        quick: Take the note's word for the checksum where size and time of change are still the note's, and leave a
+            note where there was none; otherwise read every byte and write nothing.
+        progress: Who is told.
+
+    Returns:
+        An outcome `present`, `absent`, `wrong_size` or `wrong_checksum`, without a remedy.
+    """
+    where = str(path)
+    if not path.is_file():
+        return Outcome(file, where, "absent", "no such file")
+    status = path.stat()
+    if file.bytes is not None and status.st_size != file.bytes:
+        return Outcome(file, where, "wrong_size", f"expected {file.bytes} bytes, found {status.st_size}")
+    record = read_record(path)
+    if quick and record and (record.bytes, record.mtime_ns) == (status.st_size, status.st_mtime_ns):
+        expected = file.digest
+        noted = record.sha256 if expected is None or expected[0] == "sha256" else record.md5
+        if expected is None or expected[1] == noted:
+            return Outcome(file, where, "present", "unchanged since it was checked")
+    if file.digest is None and record is None:
+        return Outcome(file, where, "present", "no checksum is published")
+    digests = hash_file(file, path, progress)
+    if (published := digests.published(file)) is not None:
+        expected_hex, found_hex = published
+        if quick and expected_hex == found_hex:
+            write_record(path, record.url if record else "", digests)
+        return _compared(file, where, expected_hex, found_hex, "the published checksum")
+    assert record is not None  # noqa: S101 - told apart above
+    return _compared(file, where, record.sha256, digests.sha256, "the checksum noted at download (none is published)")
+
+
+def hash_file(file: ManifestFile, path: Path, progress: Progress = _SILENT) -> Digests:
+    """Return the digests of a file's bytes."""
+    digests = Digests(file)
+    with open(path, "rb") as content:
+        progress.start(file, "checking", os.fstat(content.fileno()).st_size, 0)
+        while chunk := content.read(CHUNK_BYTES):
+            digests.update(chunk)
+            progress.advance(len(chunk))
+    return digests
+
+
+def _compared(file: ManifestFile, where: str, expected: str, found: str, by: str) -> Outcome:
+    if expected == found:
+        return Outcome(file, where, "present", f"has {by}")
+    return Outcome(file, where, "wrong_checksum", f"expected {by}, {expected}; found {found}")

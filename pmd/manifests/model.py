@@ -1,0 +1,187 @@
+"""What a manifest says: frozen, strictly checked models, one field a key of the TOML."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Kind = Literal["annotations", "images"]
+
+#: The rows of FLAVA's Table 2 (arXiv 2112.04482), as the paper spells them; the four Localized Narratives share one.
+Table2Row = Literal[
+    "COCO",
+    "SBU Captions",
+    "Localized Narratives",
+    "Conceptual Captions (CC3M)",
+    "Visual Genome",
+    "Wikipedia Image Text",
+    "Conceptual Captions 12M",
+    "RedCaps",
+    "YFCC100M, filtered",
+]
+
+#: What a build cannot do without; archives of images are large, and most images have URLs of their own.
+ANNOTATIONS: Final[tuple[Kind, ...]] = ("annotations",)
+
+NOASSERTION: Final = "NOASSERTION"
+
+_Text = Annotated[str, Field(min_length=1)]
+_Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+_FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+_Licence = Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]+$", description="SPDX identifier, or NOASSERTION")]
+_Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+/\S*$")]
+_Count = Annotated[int, Field(gt=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Table2(_Strict):
+    """A row of FLAVA's Table 2.
+
+    Attributes:
+        row: The row's name; sources that share it share its pairs.
+        pairs_millions: Image-text pairs, in millions, rounded as the paper does.
+        mean_words: Average text length in words.
+        note: How the figure relates to upstream's, as far as is known.
+    """
+
+    row: Table2Row
+    pairs_millions: Annotated[float, Field(gt=0)]
+    mean_words: Annotated[float, Field(gt=0)]
+    note: _Text
+
+
+class Published(_Strict):
+    """A count that somebody published.
+
+    Attributes:
+        what: What was counted.
+        rows: How many.
+        origin: The file or publication that says so.
+    """
+
+    what: _Text
+    rows: _Count
+    origin: _Text
+
+
+class Gated(_Strict):
+    """What a person must do for a file that is not simply downloaded.
+
+    Attributes:
+        how: What to do.
+        where_to_ask: The page or form.
+    """
+
+    how: _Text
+    where_to_ask: _Url
+
+
+class ManifestFile(_Strict):
+    """One file that upstream publishes.
+
+    Attributes:
+        source: The source in whose folder it is kept. Another source that uses it too names this one (`same_as`).
+        name: Its name there.
+        kind: `annotations` or `images` (an archive of them).
+        urls: Where it is, best first; empty where it is gated.
+        bytes: Its size, where published.
+        bytes_about: Its approximate size, where only that is known; never checked.
+        sha256: Digest, hex, where published.
+        md5: Digest, hex, where only that was published.
+        rows: Records in it, where published.
+        optional: Whether a build does without: variants of other files, splits that PMD leaves out.
+        option: The source's option that names this file in the configuration; None: its `annotations` or `images` do.
+        note: What else there is to know.
+        gated: What to do for it, where it cannot simply be downloaded.
+    """
+
+    source: _Word
+    name: _FileName
+    kind: Kind
+    urls: tuple[_Url, ...] = ()
+    bytes: _Count | None = None
+    bytes_about: _Count | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    rows: _Count | None = None
+    optional: bool = False
+    option: _Word | None = None
+    note: str = ""
+    gated: Gated | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_get_it(self) -> Self:
+        if bool(self.urls) == (self.gated is not None):
+            raise ValueError("expected either urls or gated")
+        if self.bytes is not None and self.bytes_about is not None:
+            raise ValueError("expected bytes or bytes_about, not both")
+        return self
+
+    @property
+    def target(self) -> str:
+        """Its place under the data folder."""
+        return f"{self.source}/{self.name}"
+
+    @property
+    def digest(self) -> tuple[Literal["sha256", "md5"], str] | None:
+        """The published checksum: its algorithm and hex digest."""
+        if self.sha256 is not None:
+            return "sha256", self.sha256
+        return ("md5", self.md5) if self.md5 is not None else None
+
+
+class Manifest(_Strict):
+    """One source, as upstream publishes it.
+
+    Attributes:
+        name: The source's word in this project; also the file's name.
+        title: Its name among people.
+        hub_name: What facebook/pmd writes in its column `source`.
+        homepage: Upstream's page.
+        description: One sentence.
+        images_by_url: Whether each image has a URL of its own; without, the archive of `images` is needed.
+        text_licence: The text's licence, SPDX or NOASSERTION.
+        text_licence_note: Its terms in words.
+        image_licence: The images' licence, where all have the same; else NOASSERTION.
+        image_licence_note: Where an image's licence is found.
+        redistribute_text: Whether publication may carry the text.
+        redistribute_reason: Why, or why not.
+        citation: BibTeX.
+        table2: The row of FLAVA's Table 2.
+        published: Published counts; the first is that of upstream's records.
+        files: What upstream publishes, files of other sources that this one uses too among them.
+    """
+
+    name: _Word
+    title: _Text
+    hub_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_/]+$")]
+    homepage: _Url
+    description: _Text
+    images_by_url: bool
+    text_licence: _Licence
+    text_licence_note: _Text
+    image_licence: _Licence
+    image_licence_note: _Text
+    redistribute_text: bool
+    redistribute_reason: _Text
+    citation: Annotated[str, Field(pattern=r"^@\w+\{")]
+    table2: Table2
+    published: Annotated[tuple[Published, ...], Field(min_length=1)]
+    files: Annotated[tuple[ManifestFile, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _files_are_told_apart(self) -> Self:
+        targets = [file.target for file in self.files]
+        twice = sorted({target for target in targets if targets.count(target) > 1})
+        if twice:
+            raise ValueError(f"files named more than once: {', '.join(twice)}")
+        return self
+
+    @property
+    def upstream_rows(self) -> int:
+        """How many records upstream has, by the first published count."""
+        return self.published[0].rows

@@ -1,0 +1,135 @@
+"""Shows people how far downloads have come: bars on a terminal, plain lines in a log. The CLI passes it to `fetch`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from pmd.manifests.model import ManifestFile
+from pmd.manifests.outcome import Doing, Outcome, Progress
+from pmd.manifests.select import human_bytes
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+#: A log gets a line each time this part of a file is done; of a file of unknown size, each such number of bytes.
+_LOG_STEP: Final = 0.1
+_LOG_STEP_BYTES: Final = 1 << 30
+
+
+@contextlib.contextmanager
+def progress_bar(console: Console | None = None) -> Iterator[Progress]:
+    """Give the `progress` of `fetch` and `verify`.
+
+    Args:
+        console: Where to write; None: standard error, so that standard output stays a command's result.
+    """
+    from rich.console import Console
+
+    console = console or Console(stderr=True)
+    if not console.is_terminal:
+        yield Lines(console)
+        return
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=console) as bars:
+        yield OnTerminal(bars)
+
+
+class Lines:
+    """One line where something happens, and one a tenth of a file."""
+
+    def __init__(self, console: Console) -> None:
+        """Write to `console`."""
+        self._console = console
+        self._file: ManifestFile | None = None
+        self._total: int | None = None
+        self._done = 0
+        self._next = 0.0
+
+    def start(self, file: ManifestFile, doing: Doing, total_bytes: int | None, done_bytes: int) -> None:
+        """Say what is begun, and where."""
+        self._file, self._total, self._done = file, total_bytes, done_bytes
+        size = human_bytes(total_bytes) if total_bytes is not None else "size not known"
+        since = f", from {human_bytes(done_bytes)}" if done_bytes else ""
+        self._say(f"{file.target}: {doing} ({size}{since})")
+        self._next = self._step() * (done_bytes // self._step() + 1)
+
+    def advance(self, count: int) -> None:
+        """Say how far it is, once a step."""
+        self._done += count
+        if self._done < self._next or self._file is None or self._done == self._total:
+            return
+        self._next = self._step() * (self._done // self._step() + 1)
+        share = f" ({100 * self._done // self._total} %)" if self._total else ""
+        self._say(f"{self._file.target}: {human_bytes(self._done)}{share}")
+
+    def retry(self, file: ManifestFile, why: str, wait_s: float) -> None:
+        """Say why, and when it goes on."""
+        self._say(_retry_line(file, why, wait_s))
+
+    def finish(self, outcome: Outcome) -> None:
+        """Say how it ended."""
+        self._say(_last_line(outcome))
+
+    def _step(self) -> float:
+        return max(self._total * _LOG_STEP, 1.0) if self._total else float(_LOG_STEP_BYTES)
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class OnTerminal:
+    """One bar a file, and a line where something happens."""
+
+    def __init__(self, bars: Bars) -> None:
+        """Add to `bars`, which is running."""
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def start(self, file: ManifestFile, doing: Doing, total_bytes: int | None, done_bytes: int) -> None:
+        """Show the file's bar, anew where it was begun before."""
+        if (task := self._tasks.pop(file.target, None)) is not None:
+            self._bars.remove_task(task)
+        task = self._bars.add_task(f"{doing} {file.target}", total=total_bytes, completed=done_bytes)
+        self._tasks = {**self._tasks, file.target: task}
+
+    def advance(self, count: int) -> None:
+        """Move the newest bar."""
+        if self._tasks:
+            self._bars.advance(list(self._tasks.values())[-1], count)
+
+    def retry(self, file: ManifestFile, why: str, wait_s: float) -> None:
+        """Say why, and when it goes on."""
+        self._say(_retry_line(file, why, wait_s))
+
+    def finish(self, outcome: Outcome) -> None:
+        """Take the bar away and say how it ended."""
+        if (task := self._tasks.pop(outcome.file.target, None)) is not None:
+            self._bars.remove_task(task)
+        self._say(_last_line(outcome))
+
+    def _say(self, line: str) -> None:
+        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _retry_line(file: ManifestFile, why: str, wait_s: float) -> str:
+    then = f"trying again in {wait_s:g} s" if wait_s else "trying the next place"
+    return f"{file.target}: {why}; {then}"
+
+
+def _last_line(outcome: Outcome) -> str:
+    detail = f", {outcome.detail}" if outcome.detail else ""
+    remedy = f"; {outcome.remedy}" if outcome.remedy else ""
+    return f"{outcome.file.target}: {outcome.status.replace('_', ' ')}{detail}{remedy}"

@@ -1,0 +1,158 @@
+"""What a person reads who lacks a file: the one-line hint of a build, and the configuration that `pmd init` prints."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import posixpath
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from pmd.manifests.load import load, load_all
+from pmd.manifests.model import Kind, Manifest, ManifestFile
+from pmd.manifests.select import fetch_command, human_size, select
+
+_COLUMNS: Final = 118
+_IMAGES: Final[tuple[Kind, ...]] = ("images",)
+
+_HEAD = """\
+root = "out/pmd"                     # any fsspec URL
+profile = "recommended"              # paper | hub | recommended
+seed = 0
+contact = "mailto:you@example.org"   # sent with every request; a real run needs it
+"""
+
+_TAIL = """\
+[fetch]
+store = "resized"                    # or "original"; images with regions are always kept original
+short_side_px = 256
+per_host = { requests_per_s = 10, connections = 8 }
+# resolve = { "images.cocodataset.org:80" = "127.0.0.1:8080", "*:443" = "127.0.0.1:8443" }   # as curl's --connect-to
+# allow_addresses = ["127.0.0.1/32"]   # private addresses are refused unless named
+# ca_file = "ca.pem"
+
+[shard]
+formats = ["webdataset", "parquet"]
+unit = "image"                       # or "pair"
+samples_per_shard = 10000
+"""
+
+
+def missing_hint(source: str, path: str) -> str:
+    """Return the line that ends a build which lacks a file: what is missing, and what gets it.
+
+    Args:
+        source: The source whose configuration names the file.
+        path: Path or glob, as the configuration spells it; a member ("a.zip!/m") stands for its archive.
+
+    Raises:
+        ConfigError: There is no such source.
+    """
+    manifest = load(source)
+    name = posixpath.basename(path.partition("!/")[0])
+    files = [file for file in manifest.files if fnmatch.fnmatchcase(file.name, name)]
+    # A glob such as "*.zip" means what a build needs, unless it names nothing but variants.
+    files = [file for file in files if not file.optional] or files
+    missing = f"{source}: {name} not found"
+    if not files:
+        required = select([manifest])
+        names = ", ".join(file.name for file in required)
+        command = fetch_command(required[0], manifest)
+        return f"{missing}; run: {command} ({human_size(required)}), which gets {names}"
+    if files[0].gated:
+        return f"{missing}; {files[0].gated.how}; ask at {files[0].gated.where_to_ask}; put it at {path}"
+    extra = [part for file in files[1:] if "--file" in (part := fetch_command(file, manifest))]
+    command = fetch_command(files[0], manifest) + "".join(part.partition("fetch " + source)[2] for part in extra)
+    return f"{missing}; run: {command} ({human_size(files)})"
+
+
+def starter_config(names: Iterable[str] | None = None, *, folder: str = "data") -> str:
+    """Return a configuration to begin with: TOML, with comments on what to download, how large it is and what is gated.
+
+    Args:
+        names: Sources, in the order wanted; None: all.
+        folder: The data folder, as `pmd manifests fetch` was or will be given it.
+
+    Raises:
+        ConfigError: There is no such source.
+    """
+    manifests = list(load_all().values()) if names is None else [load(name) for name in dict.fromkeys(names)]
+    sections = [_section(manifest, folder) for manifest in manifests]
+    return "\n".join([_totals(manifests), _HEAD, *sections, _TAIL])
+
+
+def _totals(manifests: list[Manifest]) -> str:
+    annotations = [file for file in select(manifests) if not file.gated]
+    images = [file for file in select(manifests, kinds=_IMAGES) if not file.gated]
+    names = " ".join(manifest.name for manifest in manifests)
+    lines = ["What to download first, unless you have it:", f"  pmd manifests fetch {names}"]
+    if annotations:
+        lines.append(f"Annotation files: {human_size(annotations)}.")
+    if images:
+        lines.append(f"Archives of images, named below: {human_size(images)} more.")
+    lines.append("`pmd plan` tells rows, bytes, hours and disk before anything runs.")
+    return "".join(f"# {line}\n" for line in lines)  # not wrapped: the command is to be copied
+
+
+def _section(manifest: Manifest, folder: str) -> str:
+    table2 = manifest.table2
+    sharing = sum(other.table2.row == table2.row for other in load_all().values())
+    together = f" ({sharing} sources together)" if sharing > 1 else ""
+    lines = [
+        f"{manifest.title}: {manifest.description}",
+        f"Upstream: {manifest.upstream_rows:,} {manifest.published[0].what}. "
+        f'FLAVA\'s Table 2, "{table2.row}": {table2.pairs_millions}M pairs{together}.',
+        f"Text: {manifest.text_licence}. {manifest.text_licence_note}",
+        f"Images: {manifest.image_licence}. {manifest.image_licence_note}",
+    ]
+    text = "".join(_comment(line) for line in lines) + f"[sources.{manifest.name}]\n"
+    annotations = [file for file in select([manifest]) if file.option is None]
+    images = select([manifest], kinds=_IMAGES)
+    # Where a file is gated, what can be had without asking is shown beside it.
+    open_to_all = [file for file in manifest.files if file.optional and file.kind == "annotations" and not file.gated]
+    text += _array("annotations", annotations, folder, open_to_all if any(file.gated for file in annotations) else ())
+    if images and manifest.images_by_url:
+        text += _comment("Optional: archives, read in place, so that these images need not be fetched one by one.")
+        text += "".join("# " + line for line in _array("images", images, folder).splitlines(keepends=True))
+    elif images:
+        text += _comment("Needed: these images have no URLs of their own.") + _array("images", images, folder)
+    for file in select([manifest]):
+        if file.option is not None:
+            text += f"{file.option} = {_path(file, folder)}   # {_remark(file)}\n"
+            if file.note:
+                text += _comment(f"  {file.note}")
+    return text
+
+
+def _array(key: str, files: list[ManifestFile], folder: str, others: Sequence[ManifestFile] = ()) -> str:
+    """Spell an array of paths, one a line, each with its size; `others` as comments; what is gated is told above it."""
+    text = ""
+    for file in files:
+        if file.gated:
+            text += _comment(f"Gated, {file.name}: {file.gated.how}; ask at {file.gated.where_to_ask}")
+    text += f"{key} = [\n"
+    for file in [*files, *others]:
+        either = "# " if file in others else ""
+        text += f"    {either}{_path(file, folder)},   # {_remark(file)}\n"
+    return text + "]\n"
+
+
+def _remark(file: ManifestFile) -> str:
+    size = human_size([file])
+    rows = f", {file.rows:,} rows" if file.rows else ""
+    if file.gated:
+        return f"{size}{rows}; gated"
+    command = fetch_command(file)
+    return f"{size}{rows}; {command}" if "--file" in command else f"{size}{rows}"
+
+
+def _path(file: ManifestFile, folder: str) -> str:
+    # A JSON string of printable characters is a TOML basic string.
+    return json.dumps(posixpath.join(folder, file.target))
+
+
+def _comment(text: str) -> str:
+    return "".join(
+        f"# {line}\n" for line in textwrap.wrap(text, _COLUMNS, break_on_hyphens=False, break_long_words=False)
+    )

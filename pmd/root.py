@@ -1,0 +1,190 @@
+"""ROOT: where each stage's folder stands, what is chosen once (`root.json`), and the one writer.
+
+`fetch_shard_bits` cuts image_ids into fetch shards of about 4,000 images. It is chosen at the first build and never
+derived again, since the store's folders depend on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any, Final
+
+import orjson
+
+from pmd import storage
+from pmd.errors import RootError
+
+ROOT_FILE: Final = "root.json"
+LOCK_FILE: Final = "writer.json"
+VERSION: Final = 1
+
+#: Images in a fetch shard, about: 4,000 pictures of 30 to 80 kB are a tar of 120 to 320 MB.
+IMAGES_PER_SHARD: Final = 4096
+
+
+def curate_folder(root: str, source: str) -> str:
+    """Return the folder of a source's pairs and rejected rows."""
+    return storage.join(root, "curate", f"source={source}")
+
+
+def images_folder(root: str) -> str:
+    """Return the folder of the distinct images."""
+    return storage.join(root, "images")
+
+
+def views_folder(root: str) -> str:
+    """Return the folder of the pairs in order of their images."""
+    return storage.join(root, "views")
+
+
+def ledger_folder(root: str, shard: int, generation: int) -> str:
+    """Return the folder of one generation of one fetch shard."""
+    return storage.join(root, "fetch", "ledger", f"shard={shard:05d}", f"generation={generation:04d}")
+
+
+def fetch_rejected_folder(root: str) -> str:
+    """Return the folder of the pairs whose image could not be had."""
+    return storage.join(root, "fetch", "rejected")
+
+
+def dedupe_folder(root: str) -> str:
+    """Return the folder of groups and of the pairs that they reject."""
+    return storage.join(root, "dedupe")
+
+
+def shards_folder(root: str, form: str) -> str:
+    """Return the folder of one format's shards, or of the rejected pairs (form "rejected")."""
+    return storage.join(root, "shards", form)
+
+
+def publish_folder(root: str, source: str) -> str:
+    """Return the folder of a source's published list."""
+    return storage.join(root, "publish", f"source={source}")
+
+
+def audit_folder(root: str) -> str:
+    """Return the folder of the audit."""
+    return storage.join(root, "audit")
+
+
+def work_folder(root: str, name: str) -> str:
+    """Return a folder for what a stage needs only while it runs."""
+    return storage.join(root, "_work", name)
+
+
+def curated_sources(root: str) -> list[str]:
+    """Return the sources that have a curate commit, sorted."""
+    prefix, suffix = "source=", "/_stage.json"
+    names = storage.list_names(storage.join(root, "curate"))
+    return sorted(
+        name.removeprefix(prefix)
+        for name in names
+        if name.startswith(prefix) and storage.exists(storage.join(root, "curate", name) + suffix)
+    )
+
+
+def describe(root: str) -> dict[str, Any] | None:
+    """Return what `root.json` says, or None for a folder that is no ROOT yet.
+
+    Raises:
+        RootError: It is of another version, or damaged.
+    """
+    path = storage.join(root, ROOT_FILE)
+    if not storage.exists(path):
+        return None
+    try:
+        content = orjson.loads(storage.read_bytes(path))
+        found = content["version"]
+    except (ValueError, KeyError, TypeError):
+        content, found = {}, "something else"
+    if found != VERSION:
+        raise RootError(
+            "not a ROOT that this pmd can read",
+            where=path,
+            expected=f'{{"version": {VERSION}, …}}',
+            found=str(found),
+            remedy="use the pmd that made it, or another root",
+        )
+    return dict(content)
+
+
+def require(root: str) -> dict[str, Any]:
+    """Return what `root.json` says.
+
+    Raises:
+        RootError: There is none.
+    """
+    content = describe(root)
+    if content is None:
+        raise RootError("no ROOT here", where=root, expected=ROOT_FILE, remedy="run: pmd build CONFIG")
+    return content
+
+
+def create(root: str, fetch_shard_bits: int) -> None:
+    """Write `root.json` once; the first writer's stays."""
+    storage.put_if_absent(
+        storage.join(root, ROOT_FILE),
+        orjson.dumps({"version": VERSION, "fetch_shard_bits": fetch_shard_bits}, option=orjson.OPT_APPEND_NEWLINE),
+    )
+
+
+@contextlib.contextmanager
+def writer(root: str, command: str) -> Iterator[None]:
+    """Be the one writer of a ROOT.
+
+    A lock whose process on this machine has ended is taken over; so a killed run needs no cleaning up.
+
+    Raises:
+        RootError: Somebody else writes; says who and since when.
+    """
+    path = storage.join(root, LOCK_FILE)
+    own = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "process": _process_start(os.getpid()),
+        "since": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": command,
+    }
+    while not storage.put_if_absent(path, orjson.dumps(own)):
+        try:
+            holder = orjson.loads(storage.read_bytes(path))
+        except (FileNotFoundError, ValueError):
+            continue
+        same_machine = holder["host"] == own["host"]
+        if same_machine and _process_start(holder["pid"]) != holder["process"]:
+            storage.remove(path)
+            continue
+        raise RootError(
+            f"another writer has it since {holder['since']}: {holder['command']}",
+            where=root,
+            found=f"process {holder['pid']} on {holder['host']}",
+            remedy=f"wait for it; if you know that it is gone, remove {path}",
+        )
+    try:
+        yield
+    finally:
+        storage.remove(path)
+
+
+def _process_start(pid: int) -> str | None:
+    """Return when a process of this machine started (so that a pid used anew is told apart), or None if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rsplit(")", 1)[1].split()[19]
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return None
+    if os.path.isdir("/proc/self"):
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        return "running"
+    return "running"

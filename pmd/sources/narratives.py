@@ -1,0 +1,231 @@
+"""Localized Narratives: what its four sources share. Each is one data set's images under one kind of JSON Lines row.
+
+Read alike: captions-only files, full files (with or without `traces`), and facebook/pmd's `*_captions_multi.jsonl`,
+which are already split at full stops and keep the narrative as `original_caption`. A sentence has the same `source_id`
+from whichever of them it is read. The four modules over this one say which images there are, and how they are found.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, Final
+
+import pyarrow as pa
+
+from pmd import keys, text
+from pmd.formats import json_stream, lines
+from pmd.sources import karpathy, records
+from pmd.sources.contract import InputFile, Rule, SourceOptions, Unit
+
+_MEMBERS: Final = r".*\.jsonl"
+_EXPECTED: Final = (
+    'JSON Lines of Localized Narratives: {"dataset_id": …, "image_id": …, "annotator_id": …, "caption": …}'
+)
+#: A mouse trace and timed words are up to some 100 kB a row, and say nothing of the pair.
+_TOO_HEAVY: Final = frozenset({"traces", "timed_caption"})
+_SPLITS: Final[dict[str, str]] = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+#: What a `dataset_id` or file name has in it, by data set.
+_MARKS: Final[dict[str, re.Pattern[str]]] = {
+    "openimages": re.compile(r"open_?images", re.IGNORECASE),
+    "coco": re.compile(r"coco", re.IGNORECASE),
+    "flickr30k": re.compile(r"flick", re.IGNORECASE),
+    "ADE20k": re.compile(r"ade20k|^ade", re.IGNORECASE),
+}
+
+
+class Options(SourceOptions):
+    """Options of the four Localized Narratives sources."""
+
+    split_sentences: Annotated[
+        bool,
+        Rule(
+            says="Cut a narrative at its full stops: each piece, with its full stop put back, is a pair.",
+            origin="facebook/pmd's loader and files; FLAVA (2112.04482) is silent, but Table 2's 1.9M pairs of 13.8 "
+            "words are sentences: whole narratives are 0.87M of 36.5 words",
+            paper=True,
+            hub=True,
+            recommended=True,
+            table2="Localized Narratives: 1.9M pairs fall to 0.87M when it is off",
+        ),
+    ]
+
+
+class CocoOptions(Options):
+    """Options of Localized Narratives on COCO."""
+
+    karpathy: Annotated[str, karpathy.FILE_RULE]
+    exclude_karpathy: Annotated[bool, karpathy.EXCLUDE_RULE]
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """Which image a narrative is of.
+
+    Attributes:
+        identity: The image's identity.
+        file_name: Its name in upstream's archive.
+        image_url: Its URL, where upstream's images have one each.
+    """
+
+    identity: str
+    file_name: str
+    image_url: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Narratives:
+    """One of the four sources.
+
+    Attributes:
+        name: Name of the source.
+        dataset: Key of its data set in `dataset_id` and file names.
+        picture: Says which image `image_id` is, given the split. Raises `records.Malformed` where it is no id of the
+            data set, and `NoSplit` where its place depends on a split that nothing tells.
+        options: Options of the source.
+    """
+
+    name: str
+    dataset: str
+    picture: Callable[[str, str | None], Picture]
+    options: type[SourceOptions] = Options
+
+    def plan(self, files: Sequence[InputFile], options: Options) -> list[Unit]:
+        """Cut plain files into byte ranges; a member of an archive is one unit."""
+        held: tuple[str, ...] = ()
+        if isinstance(options, CocoOptions):
+            held = karpathy.companions(self.name, options.karpathy, exclude=options.exclude_karpathy)
+        units = []
+        for path, member in records.documents(files, _MEMBERS, expected="*.jsonl"):
+            self._refuse_foreign(path, member)
+            for start, stop in [(0, None)] if member is not None else lines.ranges(path):
+                units.append(Unit(path=path, form="jsonl", member=member, start=start, stop=stop, companions=held))
+        return units
+
+    def read(self, unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
+        """Yield one draft a sentence, or a narrative."""
+        yield from records.batches(self._drafts(unit, options))
+
+    def _refuse_foreign(self, path: str, member: str | None) -> None:
+        """Raise for a file whose first lines hold no narrative, or those of another data set.
+
+        A file without lines has no narratives, and is none the worse for it.
+        """
+        first = next(lines.read_lines(path, member=member), None)
+        if first is None:
+            return
+        rows = [row for _, row, _ in json_stream.parse_json_lines(first) if isinstance(row, dict)]
+        named = next((row["dataset_id"] for row in rows if isinstance(row.get("dataset_id"), str)), None)
+        others = [pattern for dataset, pattern in _MARKS.items() if dataset != self.dataset]
+        mine = named is not None and (_MARKS[self.dataset].search(named) or not any(p.search(named) for p in others))
+        if not mine:
+            raise records.foreign(
+                path, member, expected=f"{_EXPECTED}, of {self.dataset}", start=first.lines[0].as_py()
+            )
+
+    def _drafts(self, unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
+        held: dict[int, str] = {}
+        if isinstance(options, CocoOptions) and options.exclude_karpathy:
+            held = karpathy.held_out(options.karpathy)
+        document = records.location(unit.path, unit.member)
+        for batch in lines.read_lines(unit.path, unit.start, unit.stop, member=unit.member):
+            for i, row, error in json_stream.parse_json_lines(batch):
+                where = batch.place(i)
+                if error is not None:
+                    yield _unreadable(batch.lines[i].as_py(), error, where)
+                    continue
+                try:
+                    drafts = self._narrative(row, document, held, split=options.split_sentences)
+                except NoSplit as lacking:
+                    yield records.lost(row, "no_image", str(lacking), where)
+                except records.Malformed as malformed:
+                    yield records.lost(row, "malformed_row", str(malformed), where)
+                else:
+                    for draft in drafts:
+                        yield draft | {"where": where}
+
+    def _narrative(self, row: Any, document: str, held: dict[int, str], *, split: bool) -> list[dict[str, Any]]:
+        """Return the drafts of one row; at least one."""
+        record = records.mapping(row, "row")
+        dataset_id, image_id = records.text(record, "dataset_id"), records.text(record, "image_id")
+        annotator_id = records.integer(record, "annotator_id")
+        caption = records.text(record, "caption")
+        original = records.optional_text(record, "original_caption")
+        of_split = split_of(dataset_id, image_id, document)
+        picture = self.picture(image_id, of_split)
+        shared = {
+            **dataclasses.asdict(picture),
+            "row_digest": records.row_digest(record),
+            "text_licence": "CC-BY-4.0",
+            "image_licence": "NOASSERTION",
+            "split": of_split,
+        }
+        if held and (karpathy_split := held.get(int(image_id))):
+            shared |= {"reason": "evaluation_image", "detail": f"Karpathy {karpathy_split}"}
+        light = {key: value for key, value in record.items() if key not in _TOO_HEAVY}
+        narrative = caption if original is None else original
+        stem = f"{dataset_id}/{image_id}/{annotator_id}/{keys.digest(narrative).hex()}"
+        if original is not None:
+            return [
+                shared
+                | {"source_id": _split_upstream(stem, caption, original), "text": caption, "meta": records.meta(light)}
+            ]
+        if not split:
+            return [shared | {"source_id": stem, "text": caption, "meta": records.meta(light)}]
+        sentences = text.split_sentences([caption])[0]
+        if not sentences:
+            return [
+                {"reason": "empty_text", "detail": "the narrative has no sentence"}
+                | shared
+                | {"source_id": f"{stem}/0", "text": caption, "meta": records.meta(light)}
+            ]
+        return [
+            shared
+            | {
+                "source_id": f"{stem}/{number}",
+                "text": sentence,
+                "meta": records.meta({**light, "caption": sentence, "original_caption": caption}),
+            }
+            for number, sentence in enumerate(sentences)
+        ]
+
+
+class NoSplit(ValueError):
+    """Neither the row nor the file's name says which split the image is in. Never leaves a reader."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("neither dataset_id, image_id nor the file's name says train, validation or test")
+
+
+def split_of(dataset_id: str, image_id: str, document: str) -> str | None:
+    """Return the split that a row is in.
+
+    As its `dataset_id` says (mscoco_val2017), else its image id (ADE_train_…), else the name of its file; None where
+    none of them does.
+    """
+    for name in (dataset_id, image_id, re.split(r"[/\\]", document)[-1]):
+        if match := re.search(r"(?<![a-z])(train(?:ing)?|val(?:idation)?|test)(?![a-z])", name, re.IGNORECASE):
+            return _SPLITS[match[1].lower()]
+    return None
+
+
+def _split_upstream(stem: str, caption: str, original: str) -> str:
+    """Return the id of a sentence that upstream cut out: its number is where it stands in the narrative.
+
+    A sentence that a narrative has twice stands at its first place both times, and one that is not in it has no number.
+    """
+    pieces = text.split_sentences([original])[0]
+    return f"{stem}/{pieces.index(caption)}" if caption in pieces else f"{stem}/{keys.digest(caption).hex()}"
+
+
+def _unreadable(line: bytes, error: str, where: str) -> dict[str, Any]:
+    reason = "bad_encoding" if error.startswith(lines.INVALID_UTF8) else "malformed_row"
+    return {"row_digest": keys.digest(line), "reason": reason, "detail": error, "where": where}

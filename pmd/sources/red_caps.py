@@ -1,0 +1,146 @@
+"""RedCaps: Reddit's captions, `annotations/<subreddit>_<year>.json`, from the release's zip as it is, or unpacked.
+
+The release has 1,391 documents of very unequal size. A unit is a run of them of some `UNIT_BYTES`: indices of members
+of the zip, or files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+from pmd.formats import archives, json_stream
+from pmd.sources import records
+from pmd.sources.contract import InputFile, Rule, SourceOptions, Unit
+
+NAME: Final = "red_caps"
+
+#: Plain JSON in a unit, about: all of RedCaps (some 5 GB) is then some 80 units.
+UNIT_BYTES: Final = 64 * 1024 * 1024
+
+#: Hidden files, such as the "._x.json" that macOS puts into zips, are none of the release's.
+_MEMBERS: Final = r"[^.].*\.json"
+_EXPECTED: Final = 'RedCaps: {"annotations": [{"image_id": …, "url": …, "caption": …, "raw_caption": …}, …]}'
+_IMGUR: Final = re.compile(r"(?:.+\.)?imgur\.com", re.IGNORECASE)
+
+
+class Options(SourceOptions):
+    """Options of `red_caps`."""
+
+    text: Annotated[
+        Literal["caption", "raw_caption"],
+        Rule(
+            says="caption: RedCaps' cleaned text (lower case, ASCII, without brackets, user names as <usr>); "
+            "raw_caption: the title as posted.",
+            origin="FLAVA (2112.04482) is silent, its code's example takes caption; M4's builder takes raw_caption; "
+            "recommended keeps caption, since raw_caption names people",
+            paper="caption",
+            hub="raw_caption",
+            recommended="caption",
+            table2="RedCaps: the average length (9.5 words) moves; some 12,000 pairs have an empty caption",
+        ),
+    ]
+
+
+class RedCaps:
+    """RedCaps; see the module."""
+
+    name = NAME
+    options: type[SourceOptions] = Options
+
+    def plan(self, files: Sequence[InputFile], options: Options) -> list[Unit]:
+        """Group the documents of each zip, and those that stand alone, by size."""
+        units: list[Unit] = []
+        alone: list[tuple[str, int]] = []
+        for file in sorted(files, key=lambda file: file.path):
+            path, member = archives.split_member(file.path)
+            if member is None and archives.is_archive(path):
+                bytes_of = {entry.name: entry.bytes for entry in archives.members(path)}
+                sizes = [bytes_of[name] for _, name in _members(path) if name is not None]
+                units += [Unit(path=path, form="zip", start=start, stop=stop) for start, stop in runs(sizes)]
+            else:
+                _refuse_foreign(path, member)
+                alone.append((file.path, file.bytes))
+        for start, stop in runs([size for _, size in alone]):
+            first, *others = [path for path, _ in alone[start:stop]]
+            path, member = archives.split_member(first)
+            units.append(Unit(path=path, form="json", member=member, companions=tuple(others)))
+        return units
+
+    def read(self, unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
+        """Yield one draft an annotation."""
+        yield from records.batches(_drafts(unit, options))
+
+
+SOURCE = RedCaps()
+
+
+def runs(sizes: Sequence[int], target_bytes: int = UNIT_BYTES) -> list[tuple[int, int]]:
+    """Cut documents, in their order, into runs [start, stop) that end where they reach the target size."""
+    cuts, start, total = [], 0, 0
+    for index, size in enumerate(sizes):
+        total += size
+        if total >= target_bytes:
+            cuts.append((start, index + 1))
+            start, total = index + 1, 0
+    return [*cuts, (start, len(sizes))] if start < len(sizes) else cuts
+
+
+def names_several_images(url: str) -> bool:
+    """Return whether a URL is Imgur's for several images: their ids, with commas between."""
+    try:
+        parts = urlsplit(url.strip())
+        host = parts.hostname or ""
+    except ValueError:  # no URL at all, which is not for this rule to say
+        return False
+    return "," in parts.path and _IMGUR.fullmatch(host) is not None
+
+
+def _members(path: str) -> list[tuple[str, str | None]]:
+    return records.documents([InputFile(path, 0)], _MEMBERS, expected="annotations/<subreddit>_<year>.json")
+
+
+def _refuse_foreign(path: str, member: str | None) -> None:
+    start = records.head(path, member)
+    if not start.lstrip(records.BLANK).startswith(b"{"):
+        raise records.foreign(path, member, expected=_EXPECTED, start=start)
+
+
+def _documents(unit: Unit) -> list[tuple[str, str | None]]:
+    if unit.form == "zip":
+        return _members(unit.path)[unit.start : unit.stop]
+    return [(unit.path, unit.member), *(archives.split_member(companion) for companion in unit.companions)]
+
+
+def _drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
+    for path, member in _documents(unit):
+        document = records.location(path, member)
+        for index, annotation in json_stream.objects(path, "annotations.item", member=member, expected=_EXPECTED):
+            where = f"{document}:annotations[{index}]"
+            try:
+                yield _draft(annotation, options.text) | {"where": where}
+            except records.Malformed as error:
+                yield records.lost(annotation, "malformed_row", str(error), where)
+
+
+def _draft(annotation: Any, text_key: str) -> dict[str, Any]:
+    record = records.mapping(annotation, "annotation")
+    url = records.text(record, "url")
+    draft = {
+        "source_id": records.text(record, "image_id"),
+        "row_digest": records.row_digest(record),
+        "image_url": url,
+        "text": records.text(record, text_key),
+        "meta": records.meta(record),
+        "text_licence": "CC-BY-4.0",
+        "image_licence": "NOASSERTION",
+    }
+    if not url.strip():
+        draft |= {"reason": "no_image", "detail": "url is empty"}
+    elif names_several_images(url):
+        draft |= {"reason": "several_images", "detail": url}
+    return draft

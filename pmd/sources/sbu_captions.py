@@ -1,0 +1,170 @@
+"""SBU Captions: `sbu-captions-all.json`, or the older pair of text files whose lines belong together.
+
+The JSON document is three parallel lists one after the other. They are read in lockstep by three parsers, each over
+the whole file, so that memory holds one row and not three million strings. Upstream has no row ids: rows are keyed by
+digest.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+
+from pmd import keys
+from pmd.errors import InputError
+from pmd.formats import archives, json_stream, lines
+from pmd.sources import records
+from pmd.sources.contract import InputFile, SourceOptions, Unit
+
+NAME: Final = "sbu_captions"
+
+_MEMBERS: Final = r"sbu-captions-all\.json|SBU_captioned_photo_dataset_(urls|captions)\.txt"
+_EXPECTED_MEMBERS: Final = "sbu-captions-all.json, or SBU_captioned_photo_dataset_{urls,captions}.txt"
+_EXPECTED: Final = 'SBU captions: {"image_urls": […], "user_ids": […], "captions": […]}, three lists of one length'
+#: Upstream's lists, and the name of one of their elements in `meta`, as facebook/pmd has it.
+_LISTS: Final[dict[str, str]] = {"image_urls": "image_url", "user_ids": "user_id", "captions": "caption"}
+
+
+class Options(SourceOptions):
+    """Options of `sbu_captions`: it has no rules of its own."""
+
+
+class SbuCaptions:
+    """SBU Captions; see the module."""
+
+    name = NAME
+    options: type[SourceOptions] = Options
+
+    def plan(self, files: Sequence[InputFile], options: Options) -> list[Unit]:
+        """One unit a JSON document, and one a pair of text files, whose names differ in one word."""
+        units, texts = [], []
+        for path, member in records.documents(files, _MEMBERS, expected=_EXPECTED_MEMBERS):
+            start = records.head(path, member)
+            if start.lstrip(records.BLANK).startswith(b"{"):
+                units.append(Unit(path=path, form="json", member=member))
+            elif re.search(r"(urls|captions)\.txt", member or path):
+                texts.append(records.location(path, member))
+            else:
+                raise records.foreign(path, member, expected=f"{_EXPECTED_MEMBERS}: {_EXPECTED}", start=start)
+        return units + _pairs(texts)
+
+    def read(self, unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
+        """Yield one draft a row."""
+        yield from records.batches(_json_drafts(unit) if unit.form == "json" else _text_drafts(unit))
+
+
+SOURCE = SbuCaptions()
+
+
+def _pairs(texts: list[str]) -> list[Unit]:
+    """Return a unit for each pair "…urls.txt", "…captions.txt"."""
+    units = []
+    for urls in [name for name in texts if _other(name, "urls") == name]:
+        captions = _other(urls, "captions")
+        if captions not in texts:
+            raise _missing(urls, captions)
+        path, member = archives.split_member(urls)
+        units.append(Unit(path=path, form="txt", member=member, companions=(captions,)))
+    for captions in set(texts) - {
+        name for unit in units for name in (records.location(unit.path, unit.member), *unit.companions)
+    }:
+        raise _missing(captions, _other(captions, "urls"))
+    return units
+
+
+def _other(name: str, word: str) -> str:
+    """Return the name of a pair's file of one kind, given either's; what follows ".txt" (".gz") stays."""
+    return re.sub(r"(urls|captions)(\.txt[^/]*)$", word + r"\2", name)
+
+
+def _missing(file: str, other: str) -> InputError:
+    return InputError(
+        "the file that its lines belong to is missing",
+        where=file,
+        expected=f"{other} beside it in `annotations`",
+        remedy="name both files, or the .tar.gz that has them",
+    )
+
+
+def _draft(fields: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return the draft of one row, given its `image_url`, `caption` and, but for the text files, `user_id`."""
+    for name, value in fields.items():
+        if not isinstance(value, str):
+            return records.lost(fields, "malformed_row", f"{name}: expected a string", where)
+    draft = {
+        "row_digest": keys.digest(fields["image_url"], fields.get("user_id", ""), fields["caption"]),
+        "image_url": fields["image_url"],
+        "text": fields["caption"],
+        "meta": records.meta(fields),
+        "text_licence": "NOASSERTION",
+        "image_licence": "NOASSERTION",
+        "where": where,
+    }
+    if not fields["image_url"].strip():
+        draft |= {"reason": "no_image", "detail": "image_url is empty"}
+    return draft
+
+
+def _json_drafts(unit: Unit) -> Iterator[dict[str, Any]]:
+    document = records.location(unit.path, unit.member)
+    columns = [
+        json_stream.objects(unit.path, f"{name}.item", member=unit.member, expected=_EXPECTED) for name in _LISTS
+    ]
+    for index in itertools.count():
+        row = [next(column, None) for column in columns]
+        if None in row:
+            # At least one list is at its end; the others must be too.
+            lengths = [
+                index + (value is not None) + sum(1 for _ in column) for value, column in zip(row, columns, strict=True)
+            ]
+            if len(set(lengths)) > 1:
+                raise _unequal(document, _EXPECTED, dict(zip(_LISTS, lengths, strict=True)))
+            return
+        fields = {name: value for name, (_, value) in zip(_LISTS.values(), (cell for cell in row if cell), strict=True)}
+        yield _draft(fields, f"{document}:image_urls[{index}]")
+
+
+def _text_drafts(unit: Unit) -> Iterator[dict[str, Any]]:
+    (companion,) = unit.companions
+    path, member = archives.split_member(companion)
+    urls, captions = _lines(unit.path, unit.member), _lines(path, member)
+    for number in itertools.count():
+        url, caption = next(urls, None), next(captions, None)
+        if url is None or caption is None:
+            lengths = [
+                number + (line is not None) + sum(1 for _ in rest) for line, rest in ((url, urls), (caption, captions))
+            ]
+            if lengths[0] != lengths[1]:
+                document = records.location(unit.path, unit.member)
+                raise _unequal(document, "as many URLs as captions", {document: lengths[0], companion: lengths[1]})
+            return
+        (url_bytes, where), (caption_bytes, _) = url, caption
+        try:
+            yield _draft({"image_url": url_bytes.decode(), "caption": caption_bytes.decode()}, where)
+        except UnicodeDecodeError as error:
+            yield {
+                "row_digest": keys.digest(url_bytes, b"", caption_bytes),
+                "reason": "bad_encoding",
+                "detail": f"not UTF-8: {error.reason}",
+                "where": where,
+            }
+
+
+def _lines(path: str, member: str | None) -> Iterator[tuple[bytes, str]]:
+    for batch in lines.read_lines(path, member=member):
+        for i, line in enumerate(batch.lines.to_pylist()):
+            yield line, batch.place(i)
+
+
+def _unequal(where: str, expected: str, lengths: dict[str, int]) -> InputError:
+    return InputError(
+        "parallel lists are not of one length, so that no caption can be told to be of its image",
+        where=where,
+        expected=expected,
+        found=", ".join(f"{name} has {length}" for name, length in lengths.items()),
+        remedy="the file is cut short, or of another release: download it anew",
+    )

@@ -1,0 +1,117 @@
+"""Files of two columns, a URL and a caption, without header and without quoting: Conceptual Captions and Conceptual 12M.
+
+The two sources differ in the order of their columns, and in nothing else that a parser sees: a file given to the wrong one
+reads without an error, and yields captions for URLs. So the first lines must show a URL where the source has its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd.errors import InputError
+from pmd.formats import lines, tsv
+from pmd.sources import table_drafts
+from pmd.sources.contract import InputFile, SourceOptions, Unit
+
+#: Bytes of a unit.
+UNIT_BYTES: Final = lines.RANGE_BYTES
+
+#: Lines looked at to tell whether a file is the source's.
+_HEAD_LINES: Final = 100
+_HEAD_BYTES: Final = 64 * 1024
+_URL: Final = "(?i)^https?://"
+
+
+class NoOptions(SourceOptions):
+    """These sources have no rules of their own: neither the paper nor any loader filters them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoColumns:
+    """A source whose files have two columns.
+
+    Attributes:
+        name: As in `Source`.
+        columns: "image_url" and "caption", in the order of the file.
+        rival: The source whose files have the other order.
+        split_of: Upstream's split of a file, by its path.
+    """
+
+    name: str
+    columns: tuple[str, str]
+    rival: str
+    split_of: Callable[[str], str]
+    options: type[SourceOptions] = NoOptions
+
+    def plan(self, files: Sequence[InputFile], options: SourceOptions) -> list[Unit]:
+        """Cut each file into ranges of `UNIT_BYTES`; gzip and zstd files are one unit each."""
+        for file in files:
+            self._check(file.path)
+        return [
+            Unit(path=file.path, form="tsv", start=start, stop=stop)
+            for file in sorted(files, key=lambda file: file.path)
+            for start, stop in lines.ranges(file.path, UNIT_BYTES)
+        ]
+
+    def read(self, unit: Unit, options: SourceOptions) -> Iterator[pa.RecordBatch]:
+        """Yield drafts in the order of the lines, but a slice's lost lines after its others.
+
+        `row_digest` is that of the line's bytes without its end; there is no upstream id.
+        """
+        split = self.split_of(unit.path)
+        for batch in lines.read_lines(unit.path, unit.start, unit.stop):
+            for part, places in table_drafts.slices(batch):
+                yield from self._drafts(part, places, split)
+
+    def _drafts(self, part: pa.Array, places: pa.Array, split: str) -> Iterator[pa.RecordBatch]:
+        digests = table_drafts.digests(part)
+        cut = tsv.split_columns(part, columns=[2])
+        if len(cut.good):
+            columns = {name: cut.column(index) for index, name in enumerate(self.columns)}
+            urls = columns["image_url"]
+            no_url = pc.equal(urls, pa.scalar("", urls.type))
+            yield table_drafts.drafts(
+                len(cut.good),
+                {
+                    "row_digest": table_drafts.take(digests, cut.good),
+                    "image_url": pc.if_else(no_url, pa.scalar(None, urls.type), urls),
+                    "text": columns["caption"],
+                    "meta": table_drafts.json_objects(columns),
+                    "text_licence": "NOASSERTION",
+                    "image_licence": "NOASSERTION",
+                    "split": split,
+                    "reason": pc.if_else(no_url, "no_image", pa.scalar(None, pa.string())),
+                    "where": table_drafts.take(places, cut.good),
+                },
+            )
+        if len(cut.bad):
+            yield table_drafts.lost_lines(part, cut, digests=digests, places=places, expected="2 fields")
+
+    def _check(self, path: str) -> None:
+        """Refuse a file whose first lines show no URL in the source's column; an empty file is no mistake."""
+        for batch in itertools.islice(lines.read_lines(path, batch_bytes=_HEAD_BYTES), 1):
+            head = batch.lines.slice(0, _HEAD_LINES)
+            cut = tsv.split_columns(head, columns=[2])
+            urls = {
+                name: int(np.count_nonzero(table_drafts.matches(cut.column(index), _URL)))
+                for index, name in enumerate(self.columns)
+            }
+            if not len(head) or urls["image_url"]:
+                return
+            swapped = urls["caption"] > 0
+            raise InputError(
+                "the columns are in the other order" if swapped else f"not a file of {self.name}",
+                where=f"{path}:byte 0",
+                expected=f"lines of {'<TAB>'.join(self.columns)}",
+                found=head[0].as_py()[:80].decode("utf-8", "replace"),
+                remedy=f"name this file under [sources.{self.rival}]"
+                if swapped
+                else f"check `annotations` in the configuration against manifests/{self.name}.toml",
+            )

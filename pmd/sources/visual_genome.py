@@ -1,0 +1,249 @@
+"""Visual Genome's region descriptions, joined to `image_data.json`; releases 1.0 and 1.2.
+
+`region_descriptions.json` is one array of 700 MB in one line: it is streamed, an image with its regions at a time,
+while the 108,077 image records are kept as JSON, some 40 MB. A region is a view of its image: its box in fractions of
+the width and height that upstream says the image has, since copies of the photographs differ in size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import posixpath
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+import pyarrow as pa
+
+from pmd import keys
+from pmd.errors import InputError
+from pmd.formats import archives, json_stream
+from pmd.sources import karpathy, records
+from pmd.sources.contract import InputFile, Rule, SourceOptions, Unit
+
+NAME: Final = "visual_genome"
+
+_MEMBERS: Final = r"(region_descriptions|image_data).*\.json"
+_EXPECTED_REGIONS: Final = 'region_descriptions.json: [{"id": …, "regions": [{"region_id": …, "phrase": …}, …]}, …]'
+_EXPECTED_IMAGES: Final = 'image_data.json: [{"image_id": …, "url": …, "width": …, "height": …}, …]'
+#: A box may reach this far over the edge without a note: annotators' boxes are rounded to whole pixels.
+_OVERHANG_PX: Final = 1.0
+
+
+class Options(SourceOptions):
+    """Options of `visual_genome`."""
+
+    regions: Annotated[
+        Literal["crop", "whole"],
+        Rule(
+            says="crop: a phrase belongs to its region, cut out of the image; whole: to the whole image.",
+            origin="FLAVA (2112.04482) is silent; its 68M unique images only come out with crops, as in M4's builder",
+            paper="crop",
+            hub="crop",
+            recommended="crop",
+            table2="Visual Genome: the pairs stay 5.4M, its unique images fall from 5.4M to 0.1M with `whole`",
+        ),
+    ]
+    karpathy: Annotated[str, karpathy.FILE_RULE]
+    exclude_karpathy: Annotated[bool, karpathy.EXCLUDE_RULE]
+
+
+class VisualGenome:
+    """Visual Genome's regions; see the module."""
+
+    name = NAME
+    options: type[SourceOptions] = Options
+
+    def plan(self, files: Sequence[InputFile], options: Options) -> list[Unit]:
+        """One unit a file of regions; the image records are its companions, those of its folder first."""
+        documents = records.documents(files, _MEMBERS, expected="region_descriptions.json or image_data.json")
+        forms = {document: _form(*document) for document in documents}
+        tables = [document for document in documents if forms[document] == "images"]
+        regions = [document for document in documents if forms[document] == "regions"]
+        if not tables or not regions:
+            raise InputError(
+                "an annotation file that the others need is missing",
+                where=f"[sources.{NAME}] annotations",
+                expected="region_descriptions.json and image_data.json (or their .zip)",
+                found=", ".join(records.location(*document) for document in documents) or "no files",
+                remedy=f"pmd manifests fetch {NAME}, and name both files in `annotations`",
+            )
+        held = karpathy.companions(NAME, options.karpathy, exclude=options.exclude_karpathy)
+        return [
+            Unit(
+                path=path,
+                form="regions",
+                member=member,
+                companions=(*(records.location(*table) for table in _nearest_first(tables, path)), *held),
+            )
+            for path, member in regions
+        ]
+
+    def read(self, unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
+        """Yield one draft a region, and one for each image that has none."""
+        yield from records.batches(_drafts(unit, options))
+
+
+SOURCE = VisualGenome()
+
+
+def fractions(box: Sequence[float], width_px: int, height_px: int) -> tuple[list[float] | None, str | None]:
+    """Return a box in fractions of its image, and a note.
+
+    Args:
+        box: x, y, width and height in pixels, from the top left corner.
+        width_px: Width of the image that the box was drawn on.
+        height_px: Its height.
+
+    Returns:
+        The box, clipped to the image, and None; a note beside it where more than a pixel was clipped; None and the
+        reason where nothing is left of it.
+    """
+    x, y, width, height = box
+    if not all(map(math.isfinite, box)):
+        return None, "the box has numbers that are not finite"
+    left, top = max(x, 0.0), max(y, 0.0)
+    right, bottom = min(x + width, float(width_px)), min(y + height, float(height_px))
+    shown = f"box {x:g},{y:g} {width:g} by {height:g} in an image of {width_px} by {height_px}"
+    if width <= 0 or height <= 0:
+        return None, f"{shown} is empty"
+    if right <= left or bottom <= top:
+        return None, f"{shown} is outside of it"
+    if left == x and top == y and right == x + width and bottom == y + height:
+        return [x / width_px, y / height_px, width / width_px, height / height_px], None
+    overhang = max(left - x, top - y, x + width - right, y + height - bottom)
+    clipped = [left / width_px, top / height_px, (right - left) / width_px, (bottom - top) / height_px]
+    return clipped, None if overhang <= _OVERHANG_PX else f"{shown} was clipped to it"
+
+
+def _form(path: str, member: str | None) -> Literal["regions", "images"]:
+    start = records.head(path, member)
+    if start.lstrip(records.BLANK).startswith(b"["):
+        if b'"regions"' in start or b'"phrase"' in start:
+            return "regions"
+        if b'"url"' in start and b'"width"' in start:
+            return "images"
+    raise records.foreign(path, member, expected=f"{_EXPECTED_REGIONS}, or {_EXPECTED_IMAGES}", start=start)
+
+
+def _nearest_first(tables: list[tuple[str, str | None]], path: str) -> list[tuple[str, str | None]]:
+    """Return tables with those in the folder of `path` first: releases are kept in folders of their own."""
+    folder = posixpath.dirname(path)
+    return sorted(tables, key=lambda table: (posixpath.dirname(table[0]) != folder, table[0], table[1] or ""))
+
+
+def _image_records(companions: Sequence[str]) -> dict[int, bytes]:
+    """Return each image's record as JSON, by image id; the first file that has an image decides."""
+    table: dict[int, bytes] = {}
+    for companion in companions:
+        path, member = archives.split_member(companion)
+        for _, record in json_stream.objects(path, "item", member=member, expected=_EXPECTED_IMAGES):
+            if isinstance(record, dict):
+                image_id = record.get("image_id", record.get("id"))
+                # A record without a whole number for an id can be nobody's image; its regions are `no_image`.
+                if type(image_id) is int:
+                    table.setdefault(image_id, records.meta(record).encode())
+    return table
+
+
+def _drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
+    held = karpathy.held_out(options.karpathy) if options.exclude_karpathy else {}
+    table = _image_records([companion for companion in unit.companions if companion != options.karpathy])
+    document = records.location(unit.path, unit.member)
+    for index, element in json_stream.objects(unit.path, "item", member=unit.member, expected=_EXPECTED_REGIONS):
+        where = f"{document}:[{index}]"
+        try:
+            image_id, regions = _regions_of(element)
+        except records.Malformed as error:
+            yield records.lost(element, "malformed_row", str(error), where)
+            continue
+        if not regions:
+            yield records.lost(element, "no_caption", "the image has no regions", where)
+            continue
+        try:
+            picture = _picture(image_id, table, held)
+        except records.Malformed as error:
+            for number, region in enumerate(regions):
+                yield records.lost(region, "malformed_row", f"image record: {error}", f"{where}.regions[{number}]")
+            continue
+        for number, region in enumerate(regions):
+            place = f"{where}.regions[{number}]"
+            try:
+                yield _draft(region, image_id, picture, options.regions) | {"where": place}
+            except records.Malformed as error:
+                yield records.lost(region, "malformed_row", str(error), place)
+
+
+def _regions_of(element: Any) -> tuple[int, list[Any]]:
+    record = records.mapping(element, "image")
+    image_id = records.integer(record, "image_id" if "image_id" in record else "id")
+    return image_id, records.items(record, "regions")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Picture:
+    """What an image's regions share.
+
+    Attributes:
+        columns: Columns of their drafts; among them the reason, where all of them leave.
+        canonical: The image record, for the row's digest.
+        fields: Fields of the image record that go into `meta`, beside the region's own.
+    """
+
+    columns: dict[str, Any]
+    canonical: bytes
+    fields: dict[str, Any]
+
+
+def _picture(image_id: int, table: dict[int, bytes], held: dict[int, str]) -> _Picture:
+    columns: dict[str, Any] = {
+        "identity": f"visual_genome:{image_id}",
+        "text_licence": "CC-BY-4.0",
+        "image_licence": "NOASSERTION",
+    }
+    if image_id not in table:
+        columns |= {"reason": "no_image", "detail": f"image {image_id} is not in image_data.json"}
+        return _Picture(columns, b"", {})
+    record: dict[str, Any] = orjson.loads(table[image_id])
+    coco_id, flickr_id = (records.optional_integer(record, key) for key in ("coco_id", "flickr_id"))
+    url = records.text(record, "url")
+    columns |= {
+        "image_url": url,
+        # The COCO id comes first in every source: Localized Narratives knows no other.
+        "identity": f"coco:{coco_id}"
+        if coco_id is not None
+        else f"flickr:{flickr_id}"
+        if flickr_id is not None
+        else columns["identity"],
+        "also": f"flickr:{flickr_id}" if coco_id is not None and flickr_id is not None else None,
+        "file_name": "/".join(url.split("/")[-2:]),
+        "width_px": records.pixels(record, "width"),
+        "height_px": records.pixels(record, "height"),
+    }
+    if coco_id in held:
+        columns |= {"reason": "evaluation_image", "detail": f"Karpathy {held[coco_id]}"}
+    fields: dict[str, Any] = {key: record[key] for key in ("coco_id", "flickr_id", "url") if key in record}
+    return _Picture(columns, records.canonical(record), fields)
+
+
+def _draft(region: Any, image_id: int, picture: _Picture, regions: Literal["crop", "whole"]) -> dict[str, Any]:
+    record = records.mapping(region, "region")
+    named = next((key for key in ("image_id", "image") if key in record), None)  # 1.2, 1.0
+    if named and record[named] != image_id:
+        raise records.Malformed(f"{named}: the region says {record[named]}, the image that it stands in {image_id}")
+    box = [records.number(record, key) for key in ("x", "y", "width", "height")]
+    draft = {
+        **picture.columns,
+        "source_id": str(records.integer(record, "region_id" if "region_id" in record else "id")),
+        "row_digest": keys.digest(records.canonical(record), picture.canonical),
+        "text": records.text(record, "phrase"),
+        "meta": records.meta({**record, **picture.fields}),
+    }
+    if regions == "crop" and "width_px" in draft:
+        draft["region"], note = fractions(box, draft["width_px"], draft["height_px"])
+        if "reason" not in draft:
+            draft["detail"] = note
+            if draft["region"] is None:
+                draft["reason"] = "bad_region"
+    return draft

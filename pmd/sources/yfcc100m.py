@@ -1,0 +1,483 @@
+"""YFCC100M: Flickr photos with their users' titles and descriptions, filtered as FLAVA did; the largest of PMD's sources.
+
+Three forms of one table: lines of 25 columns, the older lines of 23 (without line number and hash), and the Multimedia
+Commons' SQLite dump. One row of upstream gives the same pair, key and digest in all of them. Text columns are
+URL-encoded, and hold HTML once decoded.
+
+FLAVA's rule (arXiv 2112.04482, §3.1): English captions of more than two words; "first consider the description field; if
+it does not pass the filters, consider the title field". Its detector and tokeniser are not named: here the language
+identifier of `pmd.language`, and words between white space.
+
+Everything is done a column at a time; 30M of 100M rows stay, so what only they need (`meta`, mirrors) is made last.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+from pydantic import Field
+
+from pmd import language, text, urls
+from pmd.errors import InputError
+from pmd.formats import lines, sqlite, tsv
+from pmd.sources import table_drafts
+from pmd.sources.contract import DRAFT_ROWS, InputFile, Rule, SourceOptions, Unit
+from pmd.sources.table_drafts import Indices
+
+NAME: Final = "yfcc100m"
+
+#: Bytes of a unit: of lines, of a bzip2 file, or of the dump.
+UNIT_BYTES: Final = lines.RANGE_BYTES
+
+#: The columns that all three forms have, in order, by the dump's names.
+COLUMNS: Final = (
+    "photoid", "uid", "unickname", "datetaken", "dateuploaded", "capturedevice", "title", "description", "usertags",
+    "machinetags", "longitude", "latitude", "accuracy", "pageurl", "downloadurl", "licensename", "licenseurl", "serverid",
+    "farmid", "secret", "secretoriginal", "ext", "marker",
+)  # fmt: skip
+#: Number of columns → their names, for the two forms of lines.
+LAYOUTS: Final[Mapping[int, tuple[str, ...]]] = {
+    25: ("line_number", COLUMNS[0], "hash", *COLUMNS[1:]),
+    23: COLUMNS,
+}
+TABLE: Final = "yfcc100m_dataset"
+
+_HEAD_LINES: Final = 100
+_HEAD_BYTES: Final = 64 * 1024
+_PHOTO_ID: Final = "^[1-9][0-9]{0,18}$"
+_PHOTO, _VIDEO = "0", "1"
+
+#: The six licences that YFCC100M has, by the end of their names and by the path of their URLs.
+_LICENCES: Final = {
+    "Attribution License": "by",
+    "Attribution-ShareAlike License": "by-sa",
+    "Attribution-NoDerivs License": "by-nd",
+    "Attribution-NonCommercial License": "by-nc",
+    "Attribution-NonCommercial-ShareAlike License": "by-nc-sa",
+    "Attribution-NonCommercial-NoDerivs License": "by-nc-nd",
+}
+_SPDX_OF_URL: Final = {
+    f"creativecommons.org/licenses/{code}/2.0": f"CC-{code.upper()}-2.0" for code in _LICENCES.values()
+}
+_SPDX_OF_NAME: Final = {name: f"CC-{code.upper()}-2.0" for name, code in _LICENCES.items()}
+
+_ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "description_then_title": ("description", "title"),
+    "description": ("description",),
+    "title": ("title",),
+}
+
+
+class Options(SourceOptions):
+    """Options of `yfcc100m`."""
+
+    caption_fields: Annotated[
+        Literal["description_then_title", "description", "title"],
+        Rule(
+            says="Which field is the caption; the title is considered where the description does not pass the rules below.",
+            origin="FLAVA (2112.04482) §3.1",
+            paper="description_then_title",
+            hub="description_then_title",
+            recommended="description_then_title",
+        ),
+    ]
+    min_words: Annotated[
+        int,
+        Field(ge=1),
+        Rule(
+            says="Fewest words of a caption, between white space, once decoded and without HTML.",
+            origin='FLAVA (2112.04482) §3.1: "more than two words"; no tokeniser named',
+            paper=3,
+            hub=3,
+            recommended=3,
+            table2="YFCC100M: tokenisers that part punctuation let more two-word titles pass",
+        ),
+    ]
+    detector: Annotated[
+        Literal["default", "fasttext", "cld2", "any"],
+        Rule(
+            says='What must find a caption English; "any" takes every language.',
+            origin="FLAVA (2112.04482) §3.1: non-English captions are discarded, no detector named",
+            paper="default",
+            hub="default",
+            recommended="default",
+            table2="YFCC100M 30.3M: detectors differ most on titles of three and four words",
+        ),
+    ]
+    unquote_plus: Annotated[
+        bool,
+        Rule(
+            says="Decode the URL-encoding of titles and descriptions, + being a space.",
+            origin="the format; facebook/pmd's predecessor script imports `unquote_plus`",
+            paper=True,
+            hub=True,
+            recommended=True,
+        ),
+    ]
+    strip_html: Annotated[
+        bool,
+        Rule(
+            says="Remove HTML tags from captions and decode character references, before words are counted.",
+            origin="FLAVA is silent; later users of YFCC100M (SLIP, GroupViT) strip tags",
+            paper=True,
+            hub=True,
+            recommended=True,
+            table2="YFCC100M: with tags kept, an attribute counts as a word, and its words as English",
+        ),
+    ]
+    drop_non_ascii: Annotated[
+        bool,
+        Rule(
+            says="Drop every character beyond ASCII from the chosen caption; reject it where nothing is left.",
+            origin="M4's builders do so for WIT; for YFCC100M the loader of the published file is not known",
+            paper=False,
+            hub=True,
+            recommended=False,
+        ),
+    ]
+    exclude_videos: Annotated[
+        bool,
+        Rule(
+            says="Reject videos.",
+            origin="FLAVA (2112.04482) §3.1 counts image-text pairs",
+            paper=True,
+            hub=True,
+            recommended=True,
+        ),
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Rows of any form that have the right number of columns and are UTF-8.
+
+    Attributes:
+        columns: Upstream's strings by name, in the order of the form; nulls of the dump are empty.
+        digests: Of the columns that all forms have, joined by tabs.
+        places: Where each row stands.
+    """
+
+    columns: Mapping[str, pa.Array]
+    digests: pa.Array
+    places: pa.Array
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+
+@dataclasses.dataclass(frozen=True)
+class Captions:
+    """The caption of each row, or why it has none.
+
+    Attributes:
+        texts: Captions; null where none passes.
+        fields: Which field each came from; null where none passes.
+        languages: What the detector said of it; null too with detector "any".
+        scores: How sure it was, to two decimals; null as `languages`.
+        reasons: empty_text, too_few_words, not_english, not_ascii; null where one passes.
+        details: What each field was, where a reason is given.
+    """
+
+    texts: pa.Array
+    fields: pa.Array
+    languages: pa.Array
+    scores: pa.Array
+    reasons: pa.Array
+    details: pa.Array
+
+
+def choose(fields: Mapping[str, pa.Array], options: Options) -> Captions:
+    """Apply the caption rules.
+
+    Where no field passes, the reason is that of the field that came furthest: `not_english` where one has enough words,
+    `too_few_words` where one has any, else `empty_text`.
+
+    Args:
+        fields: Raw "title" and "description", of one length.
+        options: The rules.
+    """
+    rows = len(fields["title"])
+    undecided: Indices = np.arange(rows)
+    any_words, enough_words = np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
+    slots = np.full(rows, -1, np.int64)
+    chosen: list[tuple[pa.Array, ...]] = []
+    notes: list[pa.Array] = []
+    count = 0
+    for name in _ORDERS[options.caption_fields]:
+        texts = _clean(table_drafts.take(fields[name], undecided), options)
+        words = text.word_count(texts)
+        enough = table_drafts.mask(pc.greater_equal(words, options.min_words))
+        any_words[undecided] |= table_drafts.mask(pc.greater(words, 0))
+        enough_words[undecided] |= enough
+        tried = texts.filter(pa.array(enough))
+        passes, languages, scores = _english(tried, options)
+        tried_at = np.flatnonzero(enough)
+        kept = pa.array(np.flatnonzero(passes))
+        slots[undecided[tried_at[passes]]] = np.arange(count, count + len(kept))
+        count += len(kept)
+        chosen.append(
+            (tried.take(kept), pa.repeat(name, len(kept)), languages.take(kept), scores.take(kept)),
+        )
+        notes.append(table_drafts.scatter(_notes(name, words, languages, scores, tried_at), undecided, rows))
+        undecided = undecided[~np.isin(np.arange(len(undecided)), tried_at[passes])]
+    places = pa.array(slots, mask=slots < 0)
+    texts, names, languages, scores = (pa.concat_arrays(parts).take(places) for parts in zip(*chosen, strict=True))
+    reasons = np.full(rows, None, object)
+    reasons[undecided] = np.where(
+        enough_words[undecided], "not_english", np.where(any_words[undecided], "too_few_words", "empty_text")
+    )
+    if options.drop_non_ascii:
+        texts = text.normalise(text.drop_non_ascii(texts))
+        reasons[table_drafts.equals(texts, "")] = "not_ascii"
+    reason_column = pa.array(reasons, pa.string())
+    details = pc.if_else(
+        pc.is_valid(reason_column),
+        pc.binary_join_element_wise(*notes, "; ", null_handling="skip"),
+        pa.scalar(None, pa.string()),
+    )
+    return Captions(texts, names, languages, scores, reason_column, details)
+
+
+def draft(rows: Rows, options: Options) -> pa.RecordBatch:
+    """Return the drafts of rows, in their order."""
+    columns = rows.columns
+    reasons = np.full(len(rows), None, object)
+    details = np.full(len(rows), None, object)
+    bad_id = ~table_drafts.matches(columns["photoid"], _PHOTO_ID)
+    video = table_drafts.equals(columns["marker"], _VIDEO)
+    bad_marker = ~(video | table_drafts.equals(columns["marker"], _PHOTO))
+    reasons[table_drafts.equals(columns["downloadurl"], "")] = "no_image"
+    if options.exclude_videos:
+        reasons[video] = "video"
+    for name, wrong, expected in (("marker", bad_marker, "0 or 1"), ("photoid", bad_id, "a photo id")):
+        for i in np.flatnonzero(wrong):
+            reasons[i] = "malformed_row"
+            details[i] = f"{name}: expected {expected}, found {columns[name][int(i)].as_py()!r}"
+    eligible = np.flatnonzero(reasons == None)  # noqa: E711 - elementwise
+    captions = choose({name: table_drafts.take(columns[name], eligible) for name in ("title", "description")}, options)
+    reasons[eligible] = captions.reasons.to_numpy(zero_copy_only=False)
+    details[eligible] = captions.details.to_numpy(zero_copy_only=False)
+    passed = table_drafts.mask(pc.is_valid(captions.fields)) & table_drafts.mask(pc.is_null(captions.reasons))
+    kept, of_kept = eligible[passed], pa.array(np.flatnonzero(passed))
+    well_formed = pa.array(reasons != "malformed_row")
+    ids = pc.if_else(well_formed, columns["photoid"].cast(pa.string()), pa.scalar(None, pa.string()))
+    download_urls = columns["downloadurl"].cast(pa.string())
+    raw = {name: table_drafts.take(values, kept) for name, values in columns.items()}
+    return table_drafts.drafts(
+        len(rows),
+        {
+            "source_id": ids,
+            "row_digest": rows.digests,
+            "image_url": pc.if_else(pc.equal(download_urls, ""), pa.scalar(None, pa.string()), download_urls),
+            "identity": pc.binary_join_element_wise("flickr:", ids, ""),
+            "mirrors": table_drafts.scatter(_mirrors(raw), kept, len(rows)),
+            "text": table_drafts.scatter(captions.texts.take(of_kept), kept, len(rows)),
+            "meta": table_drafts.scatter(_meta(raw, captions, of_kept), kept, len(rows)),
+            "text_licence": "NOASSERTION",
+            "image_licence": _licences(columns["licenseurl"], columns["licensename"]),
+            "licence_evidence": columns["licenseurl"],
+            "split": "train",
+            "reason": pa.array(reasons, pa.string()),
+            "detail": pa.array(details, pa.string()),
+            "where": rows.places,
+        },
+    )
+
+
+class Yfcc100m:
+    """YFCC100M; see the module."""
+
+    name = NAME
+    options: type[SourceOptions] = Options
+
+    def plan(self, files: Sequence[InputFile], options: Options) -> list[Unit]:
+        """Cut lines into ranges of bytes and the dump into ranges of photo ids, of about `UNIT_BYTES` each."""
+        units: list[Unit] = []
+        for file in sorted(files, key=lambda file: file.path):
+            if sqlite.is_sqlite(file.path):
+                parts = max(1, file.bytes // UNIT_BYTES)
+                cuts: Sequence[tuple[int, int | None]] = sqlite.id_ranges(file.path, TABLE, "photoid", parts)
+                form = "sqlite"
+            else:
+                _check(file.path)
+                cuts = lines.ranges(file.path, UNIT_BYTES)
+                form = "tsv"
+            units += [Unit(path=file.path, form=form, start=start, stop=stop) for start, stop in cuts]
+        return units
+
+    def read(self, unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
+        """Yield drafts; lines of 25 columns, of 23, and lost ones are batches of their own."""
+        return _read_dump(unit, options) if unit.form == "sqlite" else _read_lines(unit, options)
+
+
+SOURCE: Final = Yfcc100m()
+
+
+def _read_lines(unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
+    for batch in lines.read_lines(unit.path, unit.start, unit.stop):
+        for part, places in table_drafts.slices(batch):
+            cut = tsv.split_columns(part, columns=list(LAYOUTS))
+            digests = _line_digests(part, cut.fields == max(LAYOUTS))
+            counts = cut.fields[cut.good]
+            for count, names in LAYOUTS.items():
+                chosen = np.flatnonzero(counts == count)
+                if len(chosen):
+                    columns = {name: table_drafts.take(cut.column(i), chosen) for i, name in enumerate(names)}
+                    at = cut.good[chosen]
+                    yield draft(Rows(columns, table_drafts.take(digests, at), table_drafts.take(places, at)), options)
+            if len(cut.bad):
+                yield table_drafts.lost_lines(part, cut, digests=digests, places=places, expected="23 or 25 fields")
+
+
+def _read_dump(unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
+    for rows in sqlite.read_rows(unit.path, TABLE, COLUMNS, "photoid", unit.start, unit.stop, DRAFT_ROWS):
+        columns = list(zip(*rows, strict=True))
+        undecoded = {
+            i for column in columns if bytes in set(map(type, column)) for i, v in enumerate(column) if type(v) is bytes
+        }
+        good = [row for i, row in enumerate(rows) if i not in undecoded] if undecoded else rows
+        if good:
+            yield draft(_dump_rows(good, unit.path), options)
+        if undecoded:
+            lost = [rows[i] for i in sorted(undecoded)]
+            yield table_drafts.drafts(
+                len(lost),
+                {
+                    "row_digest": table_drafts.keys_of(
+                        (xxhash.xxh3_128_digest(b"\t".join(_as_bytes(value) for value in row)) for row in lost),
+                        len(lost),
+                    ),
+                    "reason": "bad_encoding",
+                    "detail": "the row is not UTF-8",
+                    "where": _dump_places(unit.path, lost),
+                },
+            )
+
+
+def _dump_rows(rows: Sequence[tuple[Any, ...]], path: str) -> Rows:
+    texts = [
+        column if set(map(type, column)) == {str} else tuple(map(_as_text, column))
+        for column in zip(*rows, strict=True)
+    ]
+    joined = map(str.encode, map("\t".join, zip(*texts, strict=True)))
+    return Rows(
+        columns={name: pa.array(column, pa.string()) for name, column in zip(COLUMNS, texts, strict=True)},
+        digests=table_drafts.keys_of(map(xxhash.xxh3_128_digest, joined), len(rows)),
+        places=_dump_places(path, rows),
+    )
+
+
+def _dump_places(path: str, rows: Sequence[tuple[Any, ...]]) -> pa.Array:
+    return pa.array([f"{path}:{TABLE}, photoid {row[0]}" for row in rows], pa.string())
+
+
+def _as_text(value: Any) -> str:
+    """Return a value of the dump as the lines spell it: a null is an empty field."""
+    return "" if value is None else str(value)
+
+
+def _as_bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else _as_text(value).encode()
+
+
+def _line_digests(part: pa.Array, numbered: table_drafts.Mask) -> pa.Array:
+    """Return digests of lines; those that are `numbered` (25 fields) without their line number and hash."""
+    raw = part.to_pylist()
+    if not numbered.any():
+        return table_drafts.digests(part)
+
+    def common(line: bytes) -> bytes:
+        _, photo_id, _, rest = line.split(b"\t", 3)
+        return photo_id + b"\t" + rest
+
+    if not numbered.all():
+        return table_drafts.keys_of(
+            (xxhash.xxh3_128_digest(common(line) if has else line) for line, has in zip(raw, numbered, strict=True)),
+            len(raw),
+        )
+    return table_drafts.keys_of(map(xxhash.xxh3_128_digest, map(common, raw)), len(raw))
+
+
+def _clean(raw: pa.Array, options: Options) -> pa.Array:
+    texts = raw.cast(pa.string())
+    if options.unquote_plus:
+        texts = text.unquote_plus(texts)
+    if options.strip_html:
+        texts = text.strip_html(texts)
+    return text.normalise(texts)
+
+
+def _english(texts: pa.Array, options: Options) -> tuple[table_drafts.Mask, pa.Array, pa.Array]:
+    """Return which texts pass the language rule, what the detector said, and its score to two decimals."""
+    if options.detector == "any":
+        return np.ones(len(texts), np.bool_), pa.nulls(len(texts), pa.string()), pa.nulls(len(texts), pa.float64())
+    found = language.english(texts, detector=options.detector)
+    scores = pc.round(found["score"].cast(pa.float64()), 2)
+    return table_drafts.mask(found["is_english"]), found["language"].cast(pa.string()), scores
+
+
+def _notes(name: str, words: pa.Array, languages: pa.Array, scores: pa.Array, tried_at: Indices) -> pa.Array:
+    """Return what a field was, e.g. "description: 7 words, de 0.98" or "title: 1 word"."""
+    rows = len(words)
+    verdicts = pc.binary_join_element_wise(", ", languages, " ", scores.cast(pa.string()), "")
+    verdicts = pc.fill_null(table_drafts.scatter(verdicts, tried_at, rows), "")
+    unit = pc.if_else(pc.equal(words, 1), " word", " words")
+    return pc.binary_join_element_wise(f"{name}: ", words.cast(pa.string()), unit, verdicts, "")
+
+
+def _mirrors(raw: Mapping[str, pa.Array]) -> pa.Array:
+    download_urls = raw["downloadurl"].to_pylist()
+    hashes = raw["hash"].to_pylist() if "hash" in raw else [None] * len(download_urls)
+    return pa.array(
+        [urls.yfcc_mirrors(url, published) for url, published in zip(download_urls, hashes, strict=True)],
+        pa.list_(pa.string()),
+    )
+
+
+def _meta(raw: Mapping[str, pa.Array], captions: Captions, of_kept: pa.Array) -> pa.Array:
+    """Return upstream's columns, and under `_pmd` what the rules chose: field, language and score."""
+    said = {"field": captions.fields.take(of_kept)}
+    if not pc.all(pc.is_null(captions.languages)).as_py():
+        said |= {"language": captions.languages.take(of_kept), "score": captions.scores.take(of_kept)}
+    chosen = pa.StructArray.from_arrays(list(said.values()), names=list(said))
+    return table_drafts.json_objects({**raw, "_pmd": chosen})
+
+
+def _licences(licence_urls: pa.Array, names: pa.Array) -> pa.Array:
+    """Return SPDX identifiers, by the licence's URL, else by its name, else NOASSERTION."""
+    pairs = pc.binary_join_element_wise(
+        licence_urls.cast(pa.string()), names.cast(pa.string()), "\t"
+    ).dictionary_encode()
+    spdx = pa.array([_licence(*pair.split("\t", 1)) for pair in pairs.dictionary.to_pylist()], pa.string())
+    return spdx.take(pairs.indices)
+
+
+def _licence(url: str, name: str) -> str:
+    address = url.partition("://")[2].removeprefix("www.").rstrip("/").lower()
+    return _SPDX_OF_URL.get(address) or _SPDX_OF_NAME.get(name.strip()) or "NOASSERTION"
+
+
+def _check(path: str) -> None:
+    """Refuse a file of which no early line has the columns of a photo; an empty file is no mistake."""
+    head = next((batch.lines.slice(0, _HEAD_LINES) for batch in lines.read_lines(path, batch_bytes=_HEAD_BYTES)), None)
+    if head is None or not len(head):
+        return
+    cut = tsv.split_columns(head, columns=list(LAYOUTS))
+    counts = cut.fields[cut.good]
+    for count, names in LAYOUTS.items():
+        ids = cut.column(names.index("photoid")).filter(pa.array(counts == count))
+        if table_drafts.matches(ids, _PHOTO_ID).any():
+            return
+    raise InputError(
+        "not a file of yfcc100m",
+        where=f"{path}:byte 0",
+        expected="lines of 25 columns (or 23, without line number and hash) parted by tabs, or the SQLite dump",
+        found=cast(bytes, head[0].as_py())[:80].decode("utf-8", "replace"),
+        remedy=f"check `annotations` in the configuration against manifests/{NAME}.toml",
+    )

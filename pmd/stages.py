@@ -1,0 +1,175 @@
+"""What each stage depends on, and therefore what is stale and why.
+
+A unit (a source's curate, the images, …) is fresh when its commit's hash is that of the options and inputs it would be
+run with now. Inputs of a later stage are the *contents* of earlier commits, so a stage that is redone with the same
+outcome does not make the next one stale. Options and inputs are also kept, spelled out, in the commit's `run` section;
+comparing them tells why.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any, Final
+
+from pmd import __version__, commits, inputs, root, storage
+from pmd.config import Config
+from pmd.fetch import state
+
+#: Raised when a change of the code changes the bytes a stage writes for the same options and inputs.
+FORMAT: Final = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """One unit, with all that its output depends on."""
+
+    stage: str
+    unit: str
+    folder: str
+    options: Mapping[str, Any]
+    inputs: Mapping[str, str]
+
+    @property
+    def hash(self) -> str:
+        """The hash that a commit of this unit carries."""
+        return commits.options_hash([self.stage, self.unit, FORMAT, self.options, self.inputs])
+
+    def why(self) -> str | None:
+        """Return why the unit must be run, in words, or None where its commit is fresh."""
+        commit = commits.read(self.folder)
+        if commit is None:
+            return "nothing is committed yet"
+        if commit.hash == self.hash:
+            return None
+        before = commit.run
+        changes = [
+            *_changes("option", before.get("options", {}), self.options),
+            *_changes("input", before.get("inputs", {}), self.inputs),
+        ]
+        return "; ".join(changes) or "written by another version of pmd"
+
+    def run(self, **facts: Any) -> dict[str, Any]:
+        """Return the `run` section of this unit's commit: outside every equality claim."""
+        return {
+            "pmd": __version__,
+            "python": platform.python_version(),
+            "beam": metadata.version("apache-beam"),
+            "pyarrow": metadata.version("pyarrow"),
+            "options": dict(self.options),
+            "inputs": dict(self.inputs),
+            **facts,
+        }
+
+
+def _changes(kind: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    found = []
+    for name in sorted({*before, *now}):
+        if name not in before:
+            found.append(f"{kind} {name} is new")
+        elif name not in now:
+            found.append(f"{kind} {name} is gone")
+        elif before[name] != now[name] and kind == "option":
+            found.append(f"option {name} was {before[name]!r}, is {now[name]!r}")
+        elif before[name] != now[name]:
+            found.append(f"input {name} changed")
+    return found
+
+
+def _json(model: Any) -> dict[str, Any]:
+    return dict(model.model_dump(mode="json"))
+
+
+def chosen_sources(config: Config) -> list[str]:
+    """Return the configured sources that are curated: those that the images come from."""
+    curated = root.curated_sources(config.root)
+    return [name for name in sorted(config.sources) if name in curated]
+
+
+def curate(config: Config, source: str) -> Wanted:
+    """Return what a source's pairs depend on: its options, and its files' sizes and versions."""
+    chosen = config.sources[source]
+    options = _json(chosen.options)
+    paths = [file.path for file in inputs.files(chosen)]
+    karpathy = options.get("karpathy")
+    if isinstance(karpathy, str) and karpathy != "none" and karpathy not in paths:
+        paths.append(karpathy)
+    return Wanted(
+        "curate",
+        source,
+        root.curate_folder(config.root, source),
+        {**options, **_json(config.curate)},
+        inputs.fingerprints(paths),
+    )
+
+
+def images(config: Config) -> Wanted:
+    """Return what the images depend on: the pairs of all sources, the archives, the sample, the takedowns."""
+    found: dict[str, str] = {}
+    for name in chosen_sources(config):
+        found[name] = commits.require(root.curate_folder(config.root, name), "run: pmd curate").digest("pairs")
+        for path in inputs.archives_of(config.sources[name]):
+            found[path] = storage.fingerprint(path)
+    for path in config.takedown:
+        found[path] = hashlib.sha256(storage.read_bytes(path)).hexdigest()
+    return Wanted("images", "all", root.images_folder(config.root), {"sample": config.sample}, found)
+
+
+def settle(config: Config) -> Wanted:
+    """Return what the fetch stage's rejected pairs depend on: the views and the ledger."""
+    found = {"views": _digest(root.views_folder(config.root)), "ledger": ledger_digest(config.root)}
+    return Wanted("fetch", "rejected", root.fetch_rejected_folder(config.root), {}, found)
+
+
+def dedupe(config: Config) -> Wanted:
+    """Return what the groups depend on."""
+    found = {"views": _digest(root.views_folder(config.root)), "ledger": ledger_digest(config.root)}
+    return Wanted("dedupe", "all", root.dedupe_folder(config.root), _json(config.dedupe), found)
+
+
+def shard(config: Config, form: str) -> Wanted:
+    """Return what a format's shards depend on; form "rejected" stands for the pairs that no format takes."""
+    options = _json(config.shard) | {"seed": config.seed}
+    del options["formats"]
+    found = {
+        "views": _digest(root.views_folder(config.root)),
+        "ledger": ledger_digest(config.root),
+        "dedupe": _digest(root.dedupe_folder(config.root)),
+    }
+    return Wanted("shard", form, root.shards_folder(config.root, form), options, found)
+
+
+def publish(config: Config, source: str) -> Wanted:
+    """Return what a source's list depends on: its own pairs and what became of them, nothing of other sources."""
+    survivors = commits.require(root.dedupe_folder(config.root), "run: pmd dedupe").facts.get("survivors", {})
+    found = {
+        "pairs": commits.require(root.curate_folder(config.root, source), "run: pmd curate").digest("pairs"),
+        "survivors": survivors.get(source, ""),
+    }
+    return Wanted("publish", source, root.publish_folder(config.root, source), _json(config.publish), found)
+
+
+def audit(config: Config) -> Wanted:
+    """Return what the audit depends on: everything before it."""
+    found = {name: _digest(root.curate_folder(config.root, name)) for name in chosen_sources(config)}
+    for name, folder in (
+        ("views", root.views_folder(config.root)),
+        ("fetch", root.fetch_rejected_folder(config.root)),
+        ("dedupe", root.dedupe_folder(config.root)),
+        ("shard", root.shards_folder(config.root, "rejected")),
+    ):
+        found[name] = _digest(folder)
+    options = _json(config.audit) | {"profile": config.profile}
+    return Wanted("audit", "all", root.audit_folder(config.root), options, found)
+
+
+def ledger_digest(root_url: str) -> str:
+    """Return the digest of all committed generations."""
+    return commits.options_hash(state.generations_digest(root_url))
+
+
+def _digest(folder: str) -> str:
+    return commits.require(folder, "run: pmd build CONFIG").digest()

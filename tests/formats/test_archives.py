@@ -1,0 +1,188 @@
+"""Members of zip and tar: listed and read in place, damage named."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pmd.errors import InputError
+from pmd.formats.archives import Member, is_archive, members, open_member, split_member
+from pmd.formats.compression import open_decompressed
+
+FILES = {"a.txt": b"first\n" * 50_000, "folder/b.bin": bytes(range(256)) * 300, "folder/empty": b""}
+
+
+def make_zip(path: Path, compression: int = zipfile.ZIP_DEFLATED) -> str:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.mkdir("folder")
+        for name, content in FILES.items():
+            archive.writestr(name, content)
+    return str(path)
+
+
+def make_tar(path: Path, mode: str = "w", files: dict[str, bytes] = FILES) -> str:
+    with tarfile.open(path, mode) as archive:
+        folder = tarfile.TarInfo("folder")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "a.txt"
+        archive.addfile(link)
+    return str(path)
+
+
+MAKERS = {
+    "deflated": lambda path: make_zip(path),
+    "stored": lambda path: make_zip(path, zipfile.ZIP_STORED),
+    "bzip2 in zip": lambda path: make_zip(path, zipfile.ZIP_BZIP2),
+    "tar": lambda path: make_tar(path),
+    "tar.gz": lambda path: make_tar(path, "w:gz"),
+    "tar.bz2": lambda path: make_tar(path, "w:bz2"),
+}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_members_are_listed_and_read(tmp_path: Path, kind: str) -> None:
+    path = MAKERS[kind](tmp_path / "archive")
+    assert is_archive(path)
+    assert [(member.name, member.bytes) for member in members(path)] == [(n, len(c)) for n, c in FILES.items()]
+    for name, content in FILES.items():
+        with open_member(path, name) as file:
+            assert file.read() == content
+
+
+def test_a_tar_member_can_be_sought_to(tmp_path: Path) -> None:
+    path = make_tar(tmp_path / "a.tar")
+    member = members(path)[1]
+    assert member.offset is not None
+    assert Path(path).read_bytes()[member.offset : member.offset + member.bytes] == FILES["folder/b.bin"]
+    with open_member(path, "folder/b.bin") as file:
+        file.seek(-3, io.SEEK_END)
+        assert file.read() == bytes([253, 254, 255])
+        file.seek(257)
+        assert file.read(2) == b"\x01\x02"
+
+
+def test_a_compressed_tar_has_no_offsets(tmp_path: Path) -> None:
+    assert members(make_tar(tmp_path / "a.tgz", "w:gz"))[0] == Member("a.txt", len(FILES["a.txt"]), None)
+
+
+def test_zip64_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive, archive.open("big", "w", force_zip64=True) as file:
+        file.write(b"x" * 1000)
+    with open_member(str(path), "big") as member:
+        assert member.read() == b"x" * 1000
+
+
+def test_a_changed_archive_is_listed_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    make_tar(path)
+    assert len(members(str(path))) == 3
+    make_tar(path, files={"only": b"1" * 99_999})
+    assert [member.name for member in members(str(path))] == ["only"]
+
+
+def test_members_are_decompressed_by_content(tmp_path: Path) -> None:
+    path = make_tar(
+        tmp_path / "a.tar", files={"x.tsv": gzip.compress(b"one") + gzip.compress(b"two"), "y.gz": b"plain"}
+    )
+    with open_decompressed(path, "x.tsv") as file:
+        assert file.read() == b"onetwo"
+    with open_decompressed(path, "y.gz") as file:
+        assert file.read() == b"plain"
+
+
+@pytest.mark.parametrize(
+    ("location", "parts"),
+    [
+        ("a.zip!/x/y", ("a.zip", "x/y")),
+        ("gs://bucket/a.tar!/x!/y", ("gs://bucket/a.tar", "x!/y")),
+        ("folder/a.jsonl", ("folder/a.jsonl", None)),
+    ],
+)
+def test_a_location_is_cut_at_its_separator(location: str, parts: tuple[str, str | None]) -> None:
+    assert split_member(location) == parts
+
+
+@pytest.mark.parametrize("content", [b"", b"plain text, long enough to be a block\n" * 100, gzip.compress(b"x" * 2000)])
+def test_other_files_are_no_archives(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(content)
+    assert not is_archive(str(path))
+    with pytest.raises(InputError, match="not an archive"):
+        members(str(path))
+
+
+def test_a_missing_archive_and_member_are_named(tmp_path: Path) -> None:
+    for call in (lambda path: members(path), lambda path: open_member(path, "x"), lambda path: is_archive(path)):
+        with pytest.raises(InputError, match="nowhere.zip: no such file"):
+            call(str(tmp_path / "nowhere.zip"))
+    for path in (make_zip(tmp_path / "a.zip"), make_tar(tmp_path / "a.tar"), make_tar(tmp_path / "a.tgz", "w:gz")):
+        with pytest.raises(InputError, match="no such member") as caught:
+            open_member(path, "c.txt")
+        assert caught.value.where == path
+        assert caught.value.expected == "c.txt"
+
+
+def test_a_truncated_zip_names_its_last_byte(tmp_path: Path) -> None:
+    path = Path(make_zip(tmp_path / "a.zip"))
+    path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(InputError, match=r"a\.zip:byte 700: the zip file is damaged or truncated"):
+        members(str(path))
+
+
+def test_damage_within_a_zip_member_names_the_byte(tmp_path: Path) -> None:
+    path = Path(make_zip(tmp_path / "a.zip", zipfile.ZIP_STORED))
+    content = bytearray(path.read_bytes())
+    content[content.index(b"first") + 3] ^= 1
+    path.write_bytes(content)
+    with (
+        open_member(str(path), "a.txt") as file,
+        pytest.raises(InputError, match=r"a\.zip!/a\.txt:decompressed byte \d+: .*damaged") as caught,
+    ):
+        file.read()
+    assert "CRC" in str(caught.value.found)
+
+
+@pytest.mark.parametrize("cut", [1, 200, 512, 600, 1024, 5000, 300_000])
+def test_a_truncated_tar_is_no_shorter_tar(tmp_path: Path, cut: int) -> None:
+    path = Path(make_tar(tmp_path / "a.tar"))
+    content = path.read_bytes()
+    end = content.rindex(b"ustar") - 257 + 512  # of the last member, a link, which is a header alone
+    path.write_bytes(content[: end - cut])
+    with pytest.raises(InputError, match=r"a\.tar:byte \d+: the tar file is damaged or truncated"):
+        members(str(path))
+
+
+def test_a_tar_cut_between_members_is_truncated(tmp_path: Path) -> None:
+    path = Path(make_tar(tmp_path / "a.tar"))
+    offset = members(str(path))[1].offset
+    assert offset is not None
+    path.write_bytes(path.read_bytes()[: offset - 512])
+    with pytest.raises(InputError, match="no end-of-archive block"):
+        members(str(path))
+
+
+def test_a_truncated_compressed_tar_is_an_error(tmp_path: Path) -> None:
+    path = Path(make_tar(tmp_path / "a.tgz", "w:gz"))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match="truncated"):
+        members(str(path))
+
+
+def test_genuine_red_caps_archive(samples: Path) -> None:
+    path = str(samples / "redcaps" / "annotations.zip")
+    inside = members(path)
+    assert len(inside) == 1391
+    with open_decompressed(path, "dummy_data/annotations/abandonedporn_2017.json") as file:
+        assert file.read(17) == b'{"annotations": ['

@@ -1,0 +1,200 @@
+"""Tab-separated text: by columns without quoting, row by row with it."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pmd.errors import InputError
+from pmd.formats import tsv
+from pmd.formats.lines import INVALID_UTF8, read_lines
+from pmd.formats.tsv import CsvRow, open_quote, read_csv, split_columns
+
+
+def lines_of(rows: list[bytes]) -> pa.LargeBinaryArray:
+    return pa.array(rows, pa.large_binary())
+
+
+def test_lines_are_cut_into_columns() -> None:
+    split = split_columns(
+        lines_of([b"a\tb", b"", b'"x\ty"', b"one", b"\t", b"a\tb\tc", b"\xff\tz", "é\t\0".encode()]), columns=[2]
+    )
+    assert split.fields.tolist() == [2, 1, 2, 1, 2, 3, 2, 2]
+    assert split.valid_count.tolist() == [True, False, True, False, True, False, True, True]
+    assert split.invalid_utf8.tolist() == [False] * 6 + [True, False]
+    assert split.good.tolist() == [0, 2, 4, 7]
+    assert split.bad.tolist() == [1, 3, 5, 6]
+    assert [column.to_pylist() for column in split.columns] == [["a", '"x', "", "é"], ["b", 'y"', "", "\0"]]
+    assert all(column.type == pa.large_string() for column in split.columns)
+
+
+def test_short_lines_have_nulls_where_two_widths_are_good() -> None:
+    split = split_columns(lines_of([b"a\tb", b"1\t2\t3", b"x"]), columns=[2, 3])
+    assert split.good.tolist() == [0, 1]
+    assert [column.to_pylist() for column in split.columns] == [["a", "1"], ["b", "2"], [None, "3"]]
+    assert split.column(9).to_pylist() == [None, None]
+
+
+@pytest.mark.parametrize("rows", [[], [b""], [b"bad"], [b"\xff"]])
+def test_no_good_lines(rows: list[bytes]) -> None:
+    split = split_columns(lines_of(rows), columns=[2])
+    assert len(split.good) == 0
+    assert len(split.bad) == len(rows)
+    assert split.columns == []
+    assert split.column(0).to_pylist() == []
+
+
+def test_characters_are_not_joined_over_lines() -> None:
+    split = split_columns(lines_of([b"\xc3", b"\xa9"]), columns=[1])
+    assert split.invalid_utf8.tolist() == [True, True]
+
+
+def test_slices_are_read_as_slices() -> None:
+    lines = lines_of([b"\xff", b"a\tb", b"c\td", b"e"])
+    split = split_columns(lines.slice(1, 2), columns=[2])
+    assert [column.to_pylist() for column in split.columns] == [["a", "c"], ["b", "d"]]
+
+
+def test_other_separators() -> None:
+    assert split_columns(lines_of([b"a,b\t"]), b",", columns=[2]).column(1).to_pylist() == ["b\t"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rows=st.lists(
+        st.lists(st.sampled_from([b"", b"a", b"\xff", b'"', "日本".encode(), b"\xe2\x80"]), min_size=1, max_size=5),
+        max_size=30,
+    )
+)
+def test_columns_are_those_of_a_slow_split(rows: list[list[bytes]]) -> None:
+    split = split_columns(lines_of([b"\t".join(row) for row in rows]), columns=[2, 4])
+
+    def decodes(row: list[bytes]) -> bool:
+        try:
+            b"\t".join(row).decode()
+        except UnicodeDecodeError:
+            return False
+        return True
+
+    good = [index for index, row in enumerate(rows) if len(row) in (2, 4) and decodes(row)]
+    assert split.good.tolist() == good
+    assert sorted([*split.good, *split.bad]) == list(range(len(rows)))
+    for column in range(4):
+        wanted = [rows[i][column].decode() if column < len(rows[i]) else None for i in good]
+        assert split.column(column).to_pylist() == wanted
+
+
+def write(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    return str(path)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    rows=st.lists(
+        st.lists(st.text(st.sampled_from('ab"\t\n\0é\u2028'), max_size=6), min_size=2, max_size=4), max_size=8
+    ),
+    line_end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_what_csv_writes_is_read(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], line_end: str
+) -> None:
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter="\t", lineterminator=line_end).writerows(rows)
+    content = out.getvalue().encode()
+    path = write(tmp_path_factory.getbasetemp() / "rows.tsv", content)
+    found = list(read_csv(path))
+    assert [row.fields for row in found] == rows
+    for row in found:
+        assert row.error is None
+        assert content[row.byte :].startswith(row.raw)
+        assert row.line == content.count(b"\n", 0, row.byte) + 1
+
+
+def test_rows_know_their_lines_and_bytes(tmp_path: Path) -> None:
+    path = write(tmp_path / "a", b'h\tk\r\n"a\r\nb"\t"c ""d"""\r\n\r\nlast\t"x"y')
+    assert list(read_csv(path)) == [
+        CsvRow(1, 0, ["h", "k"], b"h\tk", None),
+        CsvRow(2, 5, ["a\r\nb", 'c "d"'], b'"a\r\nb"\t"c ""d"""', None),
+        CsvRow(4, 23, [], b"", None),
+        CsvRow(5, 25, ["last", "xy"], b'last\t"x"y', None),
+    ]
+
+
+def test_bad_rows_are_rows_with_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "a", b'ok\t1\n"a\nb\xff"\t2\nx\ry\t3\nok\t4\n')
+    rows = list(read_csv(path))
+    assert [row.fields for row in rows] == [["ok", "1"], [], [], ["ok", "4"]]
+    assert rows[1].error == f"{INVALID_UTF8} at byte 4 of the row"
+    assert rows[1].raw == b'"a\nb\xff"\t2'
+    assert "new-line character" in str(rows[2].error)
+    assert [row.line for row in rows] == [1, 2, 4, 5]
+
+
+def test_long_fields_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "a", b'a\t"' + b"x" * 3_000_000 + b'"\n')
+    assert [len(field) for field in next(iter(read_csv(path))).fields] == [1, 3_000_000]
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        (b'h\tk\na\t"b\nc\n', "byte 6 (line 2)"),
+        (b'h\tk\n"x\ny"\t"z', "byte 10 (line 3)"),
+        (b'"', "byte 0 (line 1)"),
+        (b'"a""', "byte 0 (line 1)"),
+    ],
+)
+def test_an_open_quote_names_where_it_opened(tmp_path: Path, content: bytes, where: str) -> None:
+    path = write(tmp_path / "a", content)
+    with pytest.raises(InputError, match="a quoted field is not closed") as caught:
+        list(read_csv(path))
+    assert caught.value.where == f"{path}:{where}"
+    path = write(tmp_path / "a.gz", gzip.compress(content))
+    with pytest.raises(InputError) as caught:
+        list(read_csv(path))
+    assert caught.value.where == f"{path}:decompressed {where}"
+
+
+def test_an_open_quote_does_not_swallow_all_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tsv, "MAX_LINE_BYTES", 1000)
+    path = write(tmp_path / "a", b'a\tb\nc\t"d\n' + b"e\tf\n" * 10_000)
+    with pytest.raises(InputError, match=r"byte 6 \(line 2\): a row is longer than 1000 bytes"):
+        list(read_csv(path))
+
+
+@pytest.mark.parametrize(
+    ("row", "opened"),
+    [
+        (b"", None),
+        (b'a"b', None),
+        (b'"a"', None),
+        (b'"a""b', 0),
+        (b'"a"b"c', None),
+        (b'x\t"a"\t"b\tc', 6),
+        (b'"a"x\t"', 5),
+    ],
+)
+def test_where_a_quote_opens(row: bytes, opened: int | None) -> None:
+    assert open_quote(row, ord("\t")) == opened
+
+
+def test_genuine_rows(samples: Path) -> None:
+    rows = list(read_csv(str(samples / "wit" / "tfds_train-00000-of-00009.tsv")))
+    assert [len(row.fields) for row in rows] == [17] * len(rows)
+    cut = str(samples / "wit" / "tfds_test-00000-of-00005.tsv")
+    with pytest.raises(InputError, match=r":byte \d+ \(line \d+\): a quoted field is not closed"):
+        list(read_csv(cut))
+    batches = list(read_lines(str(samples / "cc3m" / "Validation_GCC-1.1.0-Validation.head5000.tsv")))
+    splits = [split_columns(batch.lines, columns=[2]) for batch in batches]
+    assert sum(len(split.good) for split in splits) == 5000
+    urls = np.concatenate([split.column(1).to_numpy(zero_copy_only=False) for split in splits])
+    assert all(url.startswith("http") for url in urls)

@@ -1,0 +1,190 @@
+"""The twelve manifests as they are, and what a mistake in one is told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pmd.errors import ConfigError, InputError
+from pmd.manifests import load, load_all
+from pmd.manifests.load import FOLDER
+
+SOURCES = [
+    "coco",
+    "conceptual_12m",
+    "conceptual_captions",
+    "localized_narratives__ADE20k",
+    "localized_narratives__coco",
+    "localized_narratives__flickr30k",
+    "localized_narratives__openimages",
+    "red_caps",
+    "sbu_captions",
+    "visual_genome",
+    "wit",
+    "yfcc100m",
+]
+
+#: FLAVA (arXiv 2112.04482), Table 2: pairs in millions, average words.
+TABLE_2 = {
+    "COCO": (0.9, 12.4),
+    "SBU Captions": (1.0, 12.1),
+    "Localized Narratives": (1.9, 13.8),
+    "Conceptual Captions (CC3M)": (3.1, 10.3),
+    "Visual Genome": (5.4, 5.1),
+    "Wikipedia Image Text": (4.8, 12.8),
+    "Conceptual Captions 12M": (11.0, 17.3),
+    "RedCaps": (11.6, 9.5),
+    "YFCC100M, filtered": (30.3, 12.7),
+}
+
+
+def test_all_twelve_are_there_in_order() -> None:
+    assert list(load_all()) == SOURCES
+
+
+def test_table_2_is_the_papers_and_sums_to_its_total() -> None:
+    rows = {manifest.table2.row: manifest.table2 for manifest in load_all().values()}
+    assert {row: (table2.pairs_millions, table2.mean_words) for row, table2 in rows.items()} == TABLE_2
+    assert sum(table2.pairs_millions for table2 in rows.values()) == pytest.approx(70.0)
+
+
+def test_the_four_localized_narratives_share_one_row() -> None:
+    shared = [name for name, manifest in load_all().items() if manifest.table2.row == "Localized Narratives"]
+    assert len(shared) == 4
+    assert all(name.startswith("localized_narratives__") for name in shared)
+    assert sum(load(name).upstream_rows for name in shared) == 873_107
+
+
+def test_rows_of_files_add_up_to_the_published_count() -> None:
+    for name in ("wit", "localized_narratives__openimages", "localized_narratives__coco", "red_caps", "conceptual_12m"):
+        manifest = load(name)
+        rows = [file.rows for file in manifest.files if file.rows and not file.optional]
+        assert sum(rows) == manifest.upstream_rows, name
+
+
+def test_wit_bytes_add_up() -> None:
+    assert sum(file.bytes or 0 for file in load("wit").files) == 26_701_451_720
+
+
+def test_only_wit_is_spelled_otherwise_by_facebook_pmd() -> None:
+    assert {name: manifest.hub_name for name, manifest in load_all().items() if manifest.hub_name != name} == {
+        "wit": "google/wit"
+    }
+
+
+def test_what_is_gated() -> None:
+    gated = {file.target for manifest in load_all().values() for file in manifest.files if file.gated}
+    assert gated == {"yfcc100m/yfcc100m_dataset.bz2", "localized_narratives__flickr30k/flickr30k-images.tar"}
+
+
+def test_text_that_must_not_be_redistributed() -> None:
+    assert {name for name, manifest in load_all().items() if not manifest.redistribute_text} == {
+        "sbu_captions",
+        "yfcc100m",
+    }
+
+
+def test_no_source_licence_is_copied_onto_images() -> None:
+    assert {manifest.image_licence for manifest in load_all().values()} == {"NOASSERTION"}
+
+
+def test_a_file_of_another_source_is_that_sources_but_for_its_own_keys() -> None:
+    mine = next(file for file in load("visual_genome").files if file.name == "caption_datasets.zip")
+    theirs = next(file for file in load("coco").files if file.name == "caption_datasets.zip")
+    assert mine.target == "coco/caption_datasets.zip"
+    assert (mine.sha256, mine.bytes, mine.urls, mine.option) == (theirs.sha256, theirs.bytes, theirs.urls, "karpathy")
+    assert mine.note != theirs.note
+
+
+def test_models_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load("coco").title = "other"
+
+
+def test_an_unknown_source_is_told_with_its_neighbour() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("redcaps")
+    assert str(caught.value).startswith("no such source: redcaps\n  expected: coco, conceptual_12m, ")
+    assert caught.value.remedy == "did you mean red_caps?"
+
+
+def test_loading_imports_no_http_client_and_no_terminal_library() -> None:
+    code = (
+        "import sys; from pmd.manifests import load_all; load_all(); "
+        "print(sorted({'requests', 'rich', 'apache_beam', 'pyarrow', 'fsspec'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with RedCaps' manifest."""
+    (tmp_path / "red_caps.toml").write_text((FOLDER / "red_caps.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    return tmp_path
+
+
+def change(folder: Path, old: str, new: str) -> Path:
+    path = folder / "red_caps.toml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "says"),
+    [
+        ('name = "red_caps"\n', 'name = "redcaps"\n', "name", "expected 'red_caps', as the file is called"),
+        ('title = "RedCaps 1.0"\n', "", "title", "Field required"),
+        ("bytes = 1061908181", 'bytes = "1061908181"', "files[0].bytes", "valid integer"),
+        ("bytes = 1061908181", "bytes = 1061908181\nsize = 3", "files[0].size", "Extra inputs are not permitted"),
+        ('sha256 = "d50', 'sha256 = "D50', "files[0].sha256", "should match pattern"),
+        ('kind = "annotations"', 'kind = "annotation"', "files[0].kind", "'annotations' or 'images'"),
+        ('row = "RedCaps"', 'row = "Red Caps"', "table2.row", "'RedCaps'"),
+        ("redistribute_text = true", 'redistribute_text = "yes"', "redistribute_text", "valid boolean"),
+        ("bytes = 1061908181", "bytes_about = 1\nbytes = 1061908181", "files[0]", "bytes or bytes_about, not both"),
+        ('urls = ["https', 'urls = ["ftp', "files[0].urls[0]", "should match pattern"),
+        ('kind = "annotations"', 'kind = "annotations"\nsame_as = "coco/x.zip"', "files[0].same_as", "not permitted"),
+        ('name = "redcaps_v1', 'name = "../redcaps_v1', "files[0].name", "should match pattern"),
+    ],
+)
+def test_a_mistake_names_the_file_and_the_key(folder: Path, old: str, new: str, key: str, says: str) -> None:
+    path = change(folder, old, new)
+    with pytest.raises(InputError) as caught:
+        load_all(folder)
+    assert caught.value.where == str(path)
+    assert f"{key}: " in str(caught.value.found)
+    assert says in str(caught.value.found)
+
+
+def test_all_mistakes_of_a_file_are_told_at_once(folder: Path) -> None:
+    change(folder, "pairs_millions = 11.6", "pairs_millions = -1")
+    change(folder, 'title = "RedCaps 1.0"', "title = 1")
+    with pytest.raises(InputError, match="2 mistakes in the manifest") as caught:
+        load_all(folder)
+    assert "title: " in str(caught.value.found)
+    assert "table2.pairs_millions: " in str(caught.value.found)
+
+
+def test_what_is_not_toml_is_told_with_its_line(folder: Path) -> None:
+    change(folder, 'title = "RedCaps 1.0"', "title = RedCaps")
+    with pytest.raises(InputError, match="not a TOML file") as caught:
+        load_all(folder)
+    assert "line 2" in str(caught.value.found)
+
+
+def test_an_empty_folder_says_that_the_installation_is_broken(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no manifests") as caught:
+        load_all(tmp_path)
+    assert caught.value.remedy == "install pmd again; its wheel carries this folder"
+
+
+def test_the_folder_holds_data_only() -> None:
+    assert {path.suffix for path in FOLDER.iterdir() if path.name != "__pycache__"} == {".toml"}
+    for path in FOLDER.glob("*.toml"):
+        assert tomllib.loads(path.read_text(encoding="utf-8"))["name"] == path.stem

@@ -1,0 +1,102 @@
+"""Files on disk against what is published of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pmd.manifests import STATUSES, Manifest, ManifestFile, fetch, verify
+
+MakeFile = Callable[..., ManifestFile]
+MakeManifest = Callable[..., Manifest]
+
+
+@pytest.fixture
+def put(data: Path) -> Callable[[bytes], Path]:
+    """Put bytes where a.zip belongs."""
+
+    def write(content: bytes) -> Path:
+        path = data / "red_caps" / "a.zip"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+Put = Callable[[bytes], Path]
+
+
+def test_a_right_file(file: MakeFile, manifest: MakeManifest, data: Path, put: Put, body: bytes) -> None:
+    put(body)
+    (outcome,) = verify([manifest(file("/a"))], data)
+    assert (outcome.status, outcome.detail, outcome.remedy) == ("present", "has the published checksum", "")
+    assert [path.name for path in (data / "red_caps").iterdir()] == ["a.zip"]
+
+
+def test_an_absent_file(file: MakeFile, manifest: MakeManifest, data: Path) -> None:
+    (outcome,) = verify([manifest(file("/a"))], data)
+    assert (outcome.status, outcome.remedy) == ("absent", "run: pmd manifests fetch red_caps (524 kB)")
+
+
+def test_a_wrong_size(file: MakeFile, manifest: MakeManifest, data: Path, put: Put, body: bytes) -> None:
+    put(body[:-1])
+    (outcome,) = verify([manifest(file("/a"))], data)
+    assert (outcome.status, outcome.detail) == ("wrong_size", "expected 524288 bytes, found 524287")
+    assert outcome.remedy.endswith("it replaces the file once the new one is right")
+
+
+def test_a_wrong_checksum(file: MakeFile, manifest: MakeManifest, data: Path, put: Put, body: bytes) -> None:
+    put(bytes(len(body)))
+    (outcome,) = verify([manifest(file("/a"))], data)
+    assert outcome.status == "wrong_checksum"
+    assert outcome.detail.startswith("expected the published checksum, ")
+
+
+def test_damage_to_a_file_without_a_published_checksum_is_found_by_the_note(
+    web: Any, resource: Any, file: MakeFile, manifest: MakeManifest, data: Path, body: bytes
+) -> None:
+    web.resources["/a"] = resource(body)
+    source = manifest(file("/a", checked=False))
+    (fetched,) = fetch([source], data)
+    (right,) = verify([source], data)
+    assert right.detail == "has the checksum noted at download (none is published)"
+    Path(fetched.path).write_bytes(body[:-1])
+    (wrong,) = verify([source], data)
+    assert wrong.status == "wrong_checksum"
+
+
+def test_a_file_of_which_nothing_is_published_is_taken_as_it_is(
+    file: MakeFile, manifest: MakeManifest, data: Path, put: Put
+) -> None:
+    put(b"anything")
+    (outcome,) = verify([manifest(file("/a", checked=False))], data)
+    assert (outcome.status, outcome.detail) == ("present", "no checksum is published")
+
+
+def test_optional_files_are_checked_only_where_they_are(
+    file: MakeFile, manifest: MakeManifest, data: Path, put: Put
+) -> None:
+    source = manifest(file("/b", name="b.zip"), file("/a", optional=True))
+    assert [outcome.file.name for outcome in verify([source], data)] == ["b.zip"]
+    put(b"wrong")
+    assert [(one.file.name, one.status) for one in verify([source], data)] == [
+        ("b.zip", "absent"),
+        ("a.zip", "wrong_size"),
+    ]
+    assert [one.remedy for one in verify([source], data, names=["a.zip"])] == [
+        "run: pmd manifests fetch red_caps --file a.zip (524 kB); it replaces the file once the new one is right"
+    ]
+
+
+def test_a_gated_file_that_is_absent(file: MakeFile, manifest: MakeManifest, data: Path) -> None:
+    closed = file(gated={"how": "fill in the form", "where_to_ask": "http://example.org/form"}, checked=False)
+    (outcome,) = verify([manifest(closed)], data)
+    assert (outcome.status, outcome.detail) == ("gated", "cannot simply be downloaded")
+
+
+def test_statuses_are_told_in_words() -> None:
+    assert all(STATUSES.values())

@@ -1,0 +1,344 @@
+"""COCO captions, by golden rows written in upstream's format and by the genuine files."""
+
+# ruff: noqa: E501 - golden rows stand as upstream has them, one line each
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pmd.errors import InputError
+from pmd.sources.coco import SOURCE, folder_of, licence_of, split_of
+from pmd.sources.contract import InputFile
+from pmd.sources.records import row_digest
+
+ReadAll = Callable[..., list[dict[str, Any]]]
+
+LICENCES = """[
+    {"url": "http://creativecommons.org/licenses/by-nc-sa/2.0/", "id": 1, "name": "Attribution-NonCommercial-ShareAlike"},
+    {"url": "http://creativecommons.org/licenses/by/2.0/", "id": 4, "name": "Attribution License"},
+    {"url": "http://flickr.com/commons/usage/", "id": 7, "name": "No known copyright restrictions"}]"""
+IMAGES = """[
+    {"license": 4, "file_name": "000000000007.jpg",
+     "coco_url": "http://images.cocodataset.org/train2017/000000000007.jpg", "height": 480, "width": 640,
+     "date_captured": "2013-11-14 17:02:52", "flickr_url": "http://farm7.staticflickr.com/6116/70001_da26cf2c9e_z.jpg",
+     "id": 7},
+    {"license": 7, "file_name": "000000000009.jpg",
+     "coco_url": "http://images.cocodataset.org/train2017/000000000009.jpg", "height": 333, "width": 500,
+     "date_captured": "2013-11-15 09:00:00", "flickr_url": "http://farm1.staticflickr.com/1/90001_0a_z.jpg", "id": 9},
+    {"license": 99, "file_name": "COCO_val2014_000000000011.jpg", "height": 10, "width": 20, "id": 11},
+    {"id": 12},
+    {"file_name": "000000000013.jpg", "width": "640", "height": 480, "id": 13},
+    {"file_name": "nameless.jpg"}]"""
+#: Ten rows and the odd ones: quoted, unicode, white space, empty, "false", twice the same, no image, malformed.
+ANNOTATIONS = r"""[
+    {"image_id": 9, "id": 101, "caption": "A man says \"hello\" to a dog."},
+    {"image_id": 7, "id": 102, "caption": "Un café — 東京 \ud83d\ude80\n"},
+    {"image_id": 9, "id": 103, "caption": "  two  spaces \t"},
+    {"image_id": 7, "id": 104, "caption": ""},
+    {"image_id": 7, "id": 105, "caption": "false"},
+    {"image_id": 9, "id": 101, "caption": "A man says \"hello\" to a dog."},
+    {"image_id": 11, "id": 107, "caption": "An image of 2014 without a URL."},
+    {"image_id": 404, "id": 108, "caption": "An image that is not there."},
+    {"image_id": 12, "id": 109, "caption": "An image without any name."},
+    {"image_id": 7, "id": true, "caption": "No number."},
+    {"image_id": 7, "id": 111, "caption": null},
+    {"image_id": 7, "id": 112},
+    {"image_id": 13, "id": 113, "caption": "A width that is a string."},
+    "false"]"""
+UPSTREAM = f"""{{"info": {{"year": 2017}}, "licenses": {LICENCES}, "images": {IMAGES}, "annotations": {ANNOTATIONS}}}"""
+#: The same document with its keys in another order.
+REVERSED = f"""{{"annotations": {ANNOTATIONS}, "images": {IMAGES}, "licenses": {LICENCES}, "info": {{"year": 2017}}}}"""
+KARPATHY = r"""{"images": [
+    {"filepath": "val2014", "sentids": [501, 502], "filename": "COCO_val2014_000000000007.jpg", "imgid": 0,
+     "split": "test", "sentences": [
+        {"tokens": ["a", "cat"], "raw": "A cat.", "imgid": 0, "sentid": 501},
+        {"tokens": [], "raw": " \"caf\u00e9\"\n", "imgid": 0, "sentid": 502}], "cocoid": 7},
+    {"filepath": "train2014", "sentids": [503], "filename": "COCO_train2014_000000000009.jpg", "imgid": 1,
+     "split": "restval", "sentences": [{"tokens": ["false"], "raw": "false", "imgid": 1, "sentid": 503}], "cocoid": 9},
+    {"filepath": "train2014", "sentids": [], "filename": "COCO_train2014_000000000010.jpg", "imgid": 2,
+     "split": "train", "sentences": [], "cocoid": 10},
+    {"filepath": "val2014", "sentids": [504, 505], "filename": "COCO_val2014_000000000011.jpg", "imgid": 3,
+     "split": "val", "sentences": [{"tokens": [], "raw": "", "imgid": 3, "sentid": 504},
+                                   {"tokens": [], "imgid": 3, "sentid": 505}], "cocoid": 11}
+    ], "dataset": "coco"}"""
+
+
+#: Without Karpathy's file, nothing can be excluded.
+GOLDEN_OPTIONS = {"exclude_karpathy": False}
+
+
+def write_golden(folder: Path) -> list[str]:
+    """Write upstream's file."""
+    path = folder / "captions_train2017.json"
+    path.write_text(UPSTREAM)
+    return [str(path)]
+
+
+@pytest.fixture
+def captions(tmp_path: Path) -> Path:
+    """The golden annotation file."""
+    return Path(*write_golden(tmp_path))
+
+
+@pytest.fixture
+def karpathy_file(tmp_path: Path) -> Path:
+    """A small dataset_coco.json: image 7 is held out as test, image 11 as val."""
+    path = tmp_path / "dataset_coco.json"
+    path.write_text(KARPATHY)
+    return path
+
+
+def _columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
+    return [tuple(row[name] for name in names) for row in rows]
+
+
+def test_a_caption_fills_every_column(captions: Path, read_all: ReadAll) -> None:
+    image = {
+        "license": 4,
+        "file_name": "000000000007.jpg",
+        "coco_url": "http://images.cocodataset.org/train2017/000000000007.jpg",
+        "height": 480,
+        "width": 640,
+        "date_captured": "2013-11-14 17:02:52",
+        "flickr_url": "http://farm7.staticflickr.com/6116/70001_da26cf2c9e_z.jpg",
+        "id": 7,
+    }
+    annotation = {"image_id": 7, "id": 102, "caption": "Un café — 東京 🚀\n"}
+    row = read_all(SOURCE, captions)[1]
+    assert row == {
+        "source_id": "102",
+        "row_digest": row_digest(annotation, image),
+        "image_url": "http://images.cocodataset.org/train2017/000000000007.jpg",
+        "identity": "coco:7",
+        "also": "flickr:70001",
+        "file_name": "train2017/000000000007.jpg",
+        "mirrors": None,
+        "width_px": 640,
+        "height_px": 480,
+        "region": None,
+        "text": "Un café — 東京 🚀\n",
+        "meta": json.dumps({**annotation, "image": image}, ensure_ascii=False, separators=(",", ":")),
+        "text_licence": "CC-BY-4.0",
+        "image_licence": "CC-BY-2.0",
+        "licence_evidence": "http://creativecommons.org/licenses/by/2.0/",
+        "split": "train",
+        "reason": None,
+        "detail": None,
+        "where": f"{captions}:annotations[1]",
+    }
+
+
+def test_golden_rows(captions: Path, read_all: ReadAll) -> None:
+    rows = read_all(SOURCE, captions)
+    assert _columns(rows, "source_id", "identity", "text", "reason", "detail") == [
+        ("101", "coco:9", 'A man says "hello" to a dog.', None, None),
+        ("102", "coco:7", "Un café — 東京 🚀\n", None, None),
+        ("103", "coco:9", "  two  spaces \t", None, None),
+        ("104", "coco:7", "", None, None),
+        ("105", "coco:7", "false", None, None),
+        ("101", "coco:9", 'A man says "hello" to a dog.', None, None),
+        ("107", "coco:11", "An image of 2014 without a URL.", None, None),
+        ("108", "coco:404", "An image that is not there.", "no_image", "image_id 404 is not in `images`"),
+        ("109", "coco:12", "An image without any name.", "no_image", "the image has neither coco_url nor file_name"),
+        (None, None, None, "malformed_row", "id: expected a whole number, found true"),
+        (None, None, None, "malformed_row", "caption: expected a string, found null"),
+        (None, None, None, "malformed_row", "caption: missing"),
+        (None, None, None, "malformed_row", 'width: expected a whole number, found "640"'),
+        (None, None, None, "malformed_row", 'annotation: expected an object, found "false"'),
+    ]
+    assert rows[0]["row_digest"] == rows[5]["row_digest"]
+    assert len({row["row_digest"] for row in rows}) == len(rows) - 1
+    assert _columns(rows[:1] + rows[6:7], "file_name", "image_url", "image_licence", "licence_evidence", "split") == [
+        (
+            "train2017/000000000009.jpg",
+            "http://images.cocodataset.org/train2017/000000000009.jpg",
+            "NOASSERTION",
+            "http://flickr.com/commons/usage/",
+            "train",
+        ),
+        ("val2014/COCO_val2014_000000000011.jpg", None, "NOASSERTION", None, "validation"),
+    ]
+
+
+def test_order_of_keys_changes_nothing(captions: Path, tmp_path: Path, read_all: ReadAll) -> None:
+    rows = read_all(SOURCE, captions)
+    captions.write_text(REVERSED)
+    assert read_all(SOURCE, captions) == rows
+
+
+def test_captions_in_upstreams_zip(captions: Path, tmp_path: Path, read_all: ReadAll) -> None:
+    archive = tmp_path / "annotations_trainval2017.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("annotations/instances_train2017.json", '{"annotations": []}')
+        file.writestr("annotations/captions_train2017.json", UPSTREAM)
+    plain, zipped = read_all(SOURCE, captions), read_all(SOURCE, archive)
+    assert zipped[0].pop("where") == f"{archive}!/annotations/captions_train2017.json:annotations[0]"
+    assert plain[0].pop("where")
+    assert zipped[0] == plain[0]
+    assert len(zipped) == len(plain)
+    assert read_all(SOURCE, f"{archive}!/annotations/captions_train2017.json") == [
+        zipped[0] | {"where": f"{archive}!/annotations/captions_train2017.json:annotations[0]"},
+        *zipped[1:],
+    ]
+
+
+def test_karpathy_images_leave(captions: Path, karpathy_file: Path, read_all: ReadAll) -> None:
+    kept = read_all(SOURCE, captions)
+    rows = read_all(SOURCE, captions, profile="recommended", karpathy=str(karpathy_file))
+    left = [row["source_id"] for row in rows if row["reason"] == "evaluation_image"]
+    assert left == ["102", "104", "105", "107"]
+    assert {row["detail"] for row in rows if row["source_id"] in {"102", "104", "105"}} == {"Karpathy test"}
+    assert rows[6]["detail"] == "Karpathy val"
+    assert [row for row in rows if row["reason"] != "evaluation_image"] == [
+        row for row in kept if row["source_id"] not in left
+    ]
+
+
+def test_exclusion_without_karpathys_file_is_an_error(captions: Path, read_all: ReadAll) -> None:
+    with pytest.raises(InputError) as error:
+        read_all(SOURCE, captions, profile="recommended")
+    assert str(error.value) == (
+        "[sources.coco]: Karpathy's validation and test images cannot be left out: no file names them\n"
+        '  expected: karpathy = "PATH", of dataset_coco.json or caption_datasets.zip\n'
+        '  found: karpathy = "none", and exclude_karpathy = true\n'
+        "  remedy: give the path (pmd manifests fetch coco downloads it), or set exclude_karpathy = false"
+    )
+
+
+def test_plan_names_karpathys_file_as_companion(captions: Path, karpathy_file: Path) -> None:
+    options = SOURCE.options.model_validate({"karpathy": str(karpathy_file), "exclude_karpathy": True})
+    (unit,) = SOURCE.plan([InputFile(str(captions), 1)], options)  # type: ignore[arg-type]
+    assert (unit.form, unit.companions) == ("captions", (str(karpathy_file),))
+
+
+def test_captions_as_karpathy_has_them(karpathy_file: Path, read_all: ReadAll) -> None:
+    rows = read_all(SOURCE, karpathy_file)
+    assert _columns(rows, "source_id", "text", "identity", "split", "reason", "detail") == [
+        ("501", "A cat.", "coco:7", "test", None, None),
+        ("502", ' "café"\n', "coco:7", "test", None, None),
+        ("503", "false", "coco:9", "train", None, None),
+        (None, None, "coco:10", "train", "no_caption", "the image has no sentences"),
+        ("504", "", "coco:11", "validation", None, None),
+        (None, None, None, None, "malformed_row", "raw: missing"),
+    ]
+    assert rows[0]["image_url"] == "http://images.cocodataset.org/val2014/COCO_val2014_000000000007.jpg"
+    assert rows[0]["file_name"] == "val2014/COCO_val2014_000000000007.jpg"
+    assert rows[1]["where"] == f"{karpathy_file}:images[0].sentences[1]"
+    assert json.loads(rows[0]["meta"]) == {
+        "tokens": ["a", "cat"],
+        "raw": "A cat.",
+        "imgid": 0,
+        "sentid": 501,
+        "image": {
+            "filepath": "val2014",
+            "sentids": [501, 502],
+            "filename": "COCO_val2014_000000000007.jpg",
+            "imgid": 0,
+            "split": "test",
+            "cocoid": 7,
+        },
+    }
+
+
+def test_karpathys_own_file_needs_no_other_to_exclude(karpathy_file: Path, read_all: ReadAll) -> None:
+    rows = read_all(SOURCE, karpathy_file, profile="hub")
+    assert _columns(rows, "source_id", "reason") == [
+        ("501", "evaluation_image"),
+        ("502", "evaluation_image"),
+        ("503", None),
+        (None, "no_caption"),
+        ("504", "evaluation_image"),
+        (None, "malformed_row"),
+    ]
+
+
+@pytest.mark.parametrize("content", ["[]", "image,caption\n", ""])
+def test_a_foreign_file_is_refused(captions: Path, content: str, read_all: ReadAll) -> None:
+    captions.write_text(content)
+    with pytest.raises(InputError, match=r"captions_train2017\.json:byte 0: not an annotation file of this source"):
+        read_all(SOURCE, captions)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"images": [], "boxes": []}', '{"images": {}, "annotations": {}}'])
+def test_an_object_without_its_lists_is_refused(captions: Path, content: str, read_all: ReadAll) -> None:
+    captions.write_text(content)
+    with pytest.raises(InputError, match="captions_train2017"):
+        read_all(SOURCE, captions)
+
+
+def test_an_archive_without_captions_is_refused(tmp_path: Path, read_all: ReadAll) -> None:
+    archive = tmp_path / "x.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("annotations/instances_val2017.json", "{}")
+    with pytest.raises(InputError) as error:
+        read_all(SOURCE, archive)
+    assert error.value.expected == "captions_*.json, or dataset_coco.json"
+    assert error.value.found == "annotations/instances_val2017.json"
+
+
+@pytest.mark.parametrize(
+    ("url", "licence"),
+    [
+        ("http://creativecommons.org/licenses/by-nc-sa/2.0/", "CC-BY-NC-SA-2.0"),
+        ("http://creativecommons.org/licenses/by-nc/2.0/", "CC-BY-NC-2.0"),
+        ("http://creativecommons.org/licenses/by-nc-nd/2.0/", "CC-BY-NC-ND-2.0"),
+        ("http://creativecommons.org/licenses/by/2.0/", "CC-BY-2.0"),
+        ("http://creativecommons.org/licenses/by-sa/2.0/", "CC-BY-SA-2.0"),
+        ("http://creativecommons.org/licenses/by-nd/2.0/", "CC-BY-ND-2.0"),
+        ("http://flickr.com/commons/usage/", "NOASSERTION"),
+        ("http://www.usa.gov/copyright.shtml", "NOASSERTION"),
+        (None, "NOASSERTION"),
+    ],
+)
+def test_licence_of(url: str | None, licence: str) -> None:
+    assert licence_of(url) == licence
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "document", "folder", "split"),
+    [
+        ("http://images.cocodataset.org/val2017/1.jpg", "1.jpg", "x.json", "val2017", "validation"),
+        (None, "COCO_train2014_000000000001.jpg", "x.json", "train2014", "train"),
+        (None, "000000000001.jpg", "a.zip!/annotations/captions_val2017.json", "val2017", "validation"),
+        ("http://mirror.example/other.jpg", "1.jpg", "x.json", None, None),
+    ],
+)
+def test_folder_and_split(url: str | None, name: str, document: str, folder: str | None, split: str | None) -> None:
+    assert folder_of(url, name, document) == folder
+    assert split_of(folder) == split
+
+
+@pytest.mark.parametrize("part", ["train2017", "val2017"])
+def test_genuine_captions_field_for_field(samples: Path, part: str, read_all: ReadAll) -> None:
+    path = samples / "coco" / f"captions_{part}.json"
+    upstream = json.loads(path.read_text())
+    images = {image["id"]: image for image in upstream["images"]}
+    licences = {licence["id"]: licence["url"] for licence in upstream["licenses"]}
+    rows = read_all(SOURCE, path)
+    assert len(rows) == len(upstream["annotations"])
+    for index, (row, annotation) in enumerate(zip(rows, upstream["annotations"], strict=True)):
+        image = images[annotation["image_id"]]
+        assert row["reason"] is None
+        assert row["source_id"] == str(annotation["id"])
+        assert row["text"] == annotation["caption"]
+        assert row["image_url"] == image["coco_url"]
+        assert row["identity"] == f"coco:{image['id']}"
+        assert row["also"] == f"flickr:{image['flickr_url'].split('/')[-1].split('_')[0]}"
+        assert row["file_name"] == f"{part}/{image['file_name']}"
+        # Of the validation photographs the samples lack the last.
+        assert (samples / "coco" / row["file_name"]).is_file() or part == "val2017"
+        assert (row["width_px"], row["height_px"]) == (image["width"], image["height"])
+        assert row["licence_evidence"] == licences[image["license"]]
+        assert json.loads(row["meta"]) == {**annotation, "image": image}
+        assert row["where"] == f"{path}:annotations[{index}]"
+
+
+def test_a_truncated_genuine_file_names_file_and_byte(samples: Path, read_all: ReadAll) -> None:
+    with pytest.raises(InputError, match=r"truncated_captions_val2017\.json:byte 10485\d\d"):
+        read_all(SOURCE, samples / "coco" / "truncated_captions_val2017.json")

@@ -1,0 +1,147 @@
+"""Conceptual Captions, by golden lines in upstream's format and by the genuine files."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pmd import keys
+from pmd.errors import InputError
+from pmd.sources.conceptual_captions import SOURCE
+from pmd.sources.contract import InputFile
+
+ReadAll = Callable[..., list[dict[str, Any]]]
+
+#: Ten lines and the odd ones: unpaired quote, unicode, "false", twice the same, empty, lost ones.
+LINES: tuple[bytes, ...] = (
+    b"a very typical bus station\thttp://lh6.example.com/a/IMG_3422.JPG?imgmax=800",
+    b"\thttps://img.example.com/7.jpg",
+    b'" quoted at one end only\thttps://img.example.com/2.jpg',
+    "caf\u00e9 \u2014 \u6771\u4eac \U0001f680\thttps://img.example.com/3.jpg".encode(),
+    b"false\thttps://img.example.com/4.jpg",
+    b"  two  spaces \thttps://img.example.com/5.jpg",
+    b"a very typical bus station\thttp://lh6.example.com/a/IMG_3422.JPG?imgmax=800",
+    b"no url at all\t",
+    b"no tab at all",
+    b"one\ttab too many\thttps://img.example.com/10.jpg",
+    b"latin caf\xe9\thttps://img.example.com/11.jpg",
+    b"",
+    b"back\\slash and \x01 control\tftp://img.example.com/13.jpg",
+)
+VALIDATION: tuple[bytes, ...] = (
+    b"author : a life in photography -- in pictures\thttps://img.example.com/v1.jpg",
+    b"an angler fishes river on a snowy day .\thttp://img.example.com/v2.jpg",
+    b"a brave person\thttp://img.example.com/v3.jpg",
+)
+GOLDEN_OPTIONS: dict[str, Any] = {}
+
+
+def write_golden(folder: Path) -> list[str]:
+    """Write upstream's two files."""
+    train, validation = folder / "Train_GCC-training.tsv", folder / "Validation_GCC-1.1.0-Validation.tsv"
+    train.write_bytes(b"".join(line + b"\n" for line in LINES))
+    validation.write_bytes(b"".join(line + b"\n" for line in VALIDATION))
+    return [str(train), str(validation)]
+
+
+def _row(line: int, text: str | None, url: str | None, caption: str | None = None, **others: Any) -> dict[str, Any]:
+    """Return the draft expected of a line; `caption` is upstream's where it differs from the text."""
+    columns = {
+        "source_id": None,
+        "row_digest": keys.digest(LINES[line]),
+        "image_url": url,
+        "text": text,
+        "meta": None
+        if text is None
+        else json.dumps({"caption": text, "image_url": url or ""}, ensure_ascii=False, separators=(",", ":")),
+        "text_licence": None if text is None else "NOASSERTION",
+        "image_licence": None if text is None else "NOASSERTION",
+        "split": None if text is None else "train",
+        "reason": None,
+        "detail": None,
+    }
+    return columns | others
+
+
+EXPECTED = [
+    _row(0, "a very typical bus station", "http://lh6.example.com/a/IMG_3422.JPG?imgmax=800"),
+    _row(1, "", "https://img.example.com/7.jpg"),
+    _row(2, '" quoted at one end only', "https://img.example.com/2.jpg"),
+    _row(3, "café — 東京 🚀", "https://img.example.com/3.jpg"),
+    _row(4, "false", "https://img.example.com/4.jpg"),
+    _row(5, "  two  spaces ", "https://img.example.com/5.jpg"),
+    _row(6, "a very typical bus station", "http://lh6.example.com/a/IMG_3422.JPG?imgmax=800"),
+    _row(7, "no url at all", None, reason="no_image"),
+    _row(12, "back\\slash and \x01 control", "ftp://img.example.com/13.jpg"),
+    _row(8, None, None, reason="malformed_row", detail="expected 2 fields, found 1"),
+    _row(9, None, None, reason="malformed_row", detail="expected 2 fields, found 3"),
+    _row(10, None, None, reason="bad_encoding", detail="invalid UTF-8 at byte 9 of the line"),
+    _row(11, None, None, reason="malformed_row", detail="expected 2 fields, found 1"),
+]
+
+
+def test_golden_rows(tmp_path: Path, read_all: ReadAll) -> None:
+    train, _ = write_golden(tmp_path)
+    rows = read_all(SOURCE, train)
+    assert [{name: row[name] for name in EXPECTED[0]} for row in rows] == EXPECTED
+    for row in rows:
+        assert row["identity"] is row["mirrors"] is row["file_name"] is row["region"] is row["licence_evidence"] is None
+    # Kept lines first, then the lost ones; each says where it starts.
+    starts = [sum(len(line) + 1 for line in LINES[:i]) for i in (*range(8), 12, 8, 9, 10, 11)]
+    assert [row["where"] for row in rows] == [f"{train}:byte {start}" for start in starts]
+
+
+def test_the_splits_are_the_files(tmp_path: Path, read_all: ReadAll) -> None:
+    rows = read_all(SOURCE, *write_golden(tmp_path))
+    assert [row["text"] for row in rows if row["split"] == "validation"] == [
+        line.decode().split("\t")[0] for line in VALIDATION
+    ]
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_line_ends_and_compression_change_nothing(tmp_path: Path, read_all: ReadAll, end: bytes) -> None:
+    path = tmp_path / "Train_GCC-training.tsv"
+    path.write_bytes(gzip.compress(end.join(LINES) + end))
+    assert [{name: row[name] for name in EXPECTED[0]} for row in read_all(SOURCE, path)] == EXPECTED
+
+
+def test_conceptual_12m_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cc12m.tsv"
+    path.write_text("https://img.example.com/1.jpg\tTwo syringes and a small vial of vaccine.\n")
+    with pytest.raises(InputError) as caught:
+        SOURCE.plan([InputFile(str(path), path.stat().st_size)], SOURCE.options())
+    assert str(caught.value) == (
+        f"{path}:byte 0: the columns are in the other order\n"
+        "  expected: lines of caption<TAB>image_url\n"
+        "  found: https://img.example.com/1.jpg\tTwo syringes and a small vial of vaccine.\n"
+        "  remedy: name this file under [sources.conceptual_12m]"
+    )
+
+
+def test_prose_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "readme.txt"
+    path.write_text("Conceptual Captions\tis a data set\n")
+    with pytest.raises(InputError, match="not a file of conceptual_captions"):
+        SOURCE.plan([InputFile(str(path), path.stat().st_size)], SOURCE.options())
+
+
+@pytest.mark.parametrize(
+    ("file", "split", "count"),
+    [("Validation_GCC-1.1.0-Validation.head5000.tsv", "validation", 5000), ("Train_GCC-training.tsv", "train", 5)],
+)
+def test_genuine_lines(samples: Path, read_all: ReadAll, file: str, split: str, count: int) -> None:
+    path = samples / "cc3m" / file
+    rows = read_all(SOURCE, path)
+    genuine = [line.split("\t") for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    assert len(rows) == count
+    assert [[row["text"], row["image_url"]] for row in rows] == genuine
+    assert [list(json.loads(row["meta"]).items()) for row in rows] == [
+        [("caption", caption), ("image_url", url)] for caption, url in genuine
+    ]
+    assert {row["split"] for row in rows} == {split}
+    assert [row["row_digest"] for row in rows] == [keys.digest("\t".join(fields)) for fields in genuine]

@@ -1,0 +1,271 @@
+"""The contract that every source keeps, whatever its format. The folder says which sources there are.
+
+Each source's own test module brings its golden files: ``write_golden(folder) -> list[str]`` writes them and returns the
+annotation paths, ``GOLDEN_OPTIONS`` has options that differ from the profiles'.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import importlib.util
+import json
+import shutil
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pmd import sources
+from pmd.errors import InputError
+from pmd.formats import lines, sqlite
+from pmd.schema.reasons import reasons_of
+from pmd.schema.tables import DRAFTS
+from pmd.sources.contract import DRAFT_ROWS, PROFILES, InputFile, Profile, Source, SourceOptions, Unit
+
+HERE = Path(__file__).parent
+MANIFESTS = HERE.parent.parent / "manifests"
+#: What is no annotation file of anyone: the start of a PNG, with a newline and bytes that are not UTF-8.
+FOREIGN = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(range(128, 256)) * 8
+
+pytestmark = pytest.mark.parametrize("name", sources.names())
+
+Row = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Golden:
+    """A source and its golden files.
+
+    Attributes:
+        source: The source.
+        paths: Its annotation files, as a configuration names them.
+        overrides: Options that differ from the profiles'.
+    """
+
+    source: Source
+    paths: tuple[str, ...]
+    overrides: dict[str, Any]
+
+    def options(self, profile: Profile = "paper") -> SourceOptions:
+        """Return the options of a profile."""
+        return self.source.options(**{**self.source.options.profile_values(profile), **self.overrides})
+
+    def files(self) -> list[Path]:
+        """Return the files on disk: of an archive's members, the archive."""
+        return sorted({Path(path.split("!/")[0]) for path in self.paths})
+
+    def plan(self, paths: Sequence[str] | None = None, profile: Profile = "paper") -> list[Unit]:
+        """Return the units."""
+        files = [InputFile(path, Path(path.split("!/")[0]).stat().st_size) for path in (paths or self.paths)]
+        return self.source.plan(files, self.options(profile))
+
+    def batches(self, unit: Unit, profile: Profile = "paper") -> list[pa.RecordBatch]:
+        """Return a unit's drafts."""
+        return list(self.source.read(unit, self.options(profile)))
+
+    def rows(self, paths: Sequence[str] | None = None, profile: Profile = "paper") -> list[Row]:
+        """Return the drafts of all units."""
+        return [
+            row
+            for unit in self.plan(paths, profile)
+            for batch in self.batches(unit, profile)
+            for row in batch.to_pylist()
+        ]
+
+
+@functools.cache
+def _test_module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"golden_{name}", HERE / f"test_{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def golden(name: str, tmp_path: Path) -> Golden:
+    """Write the golden files of the source under test."""
+    if not (HERE / f"test_{name}.py").is_file() or not hasattr(_test_module(name), "write_golden"):
+        pytest.skip(f"tests/sources/test_{name}.py has no write_golden(folder) yet")
+    module = _test_module(name)
+    folder = tmp_path / "golden"
+    folder.mkdir()
+    paths = tuple(str(path) for path in module.write_golden(folder))
+    return Golden(sources.load(name), paths, dict(getattr(module, "GOLDEN_OPTIONS", {})))
+
+
+def _content(rows: Sequence[Row]) -> Counter[tuple[Any, ...]]:
+    """Return what must not depend on cuts and order: everything but `where`."""
+    return Counter(
+        (
+            row["source_id"],
+            row["row_digest"],
+            row["text"],
+            row["meta"],
+            row["identity"],
+            row["reason"],
+            str(row["region"]),
+        )
+        for row in rows
+    )
+
+
+def _stands_in(row: Row, path: Path) -> bool:
+    return str(row["where"]).startswith((f"{path}:", f"{path}!/"))
+
+
+def test_one_name_everywhere(name: str) -> None:
+    module = importlib.import_module(f"pmd.sources.{name}")
+    assert module.SOURCE.name == name
+    assert tomllib.loads((MANIFESTS / f"{name}.toml").read_text(encoding="utf-8"))["name"] == name
+
+
+def test_the_module_says_what_it_reads(name: str) -> None:
+    documentation = importlib.import_module(f"pmd.sources.{name}").__doc__
+    assert documentation
+    assert documentation.strip()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_options_are_valid_in_each_profile(name: str, profile: Profile) -> None:
+    model = sources.load(name).options
+    values = model.profile_values(profile)
+    assert set(values) == set(model.model_fields)
+    chosen = model(**values)
+    # As a configuration file would say them: TOML has lists and no tuples.
+    spelled = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+    assert model(**spelled) == chosen
+    with pytest.raises(ValueError, match="no_such_option"):
+        model(**{**values, "no_such_option": 1})
+
+
+def test_rules_say_what_they_do_and_whence(name: str) -> None:
+    for option, rule in sources.load(name).options.rules().items():
+        assert rule.says.endswith("."), option
+        assert rule.origin, option
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_drafts_have_the_schema(golden: Golden, profile: Profile) -> None:
+    for unit in golden.plan(profile=profile):
+        for batch in golden.batches(unit, profile):
+            assert batch.schema.equals(DRAFTS)
+            assert 0 < len(batch) <= DRAFT_ROWS
+            batch.validate(full=True)
+            assert batch["row_digest"].null_count == 0
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_rows_are_whole(golden: Golden, profile: Profile) -> None:
+    rows = golden.rows(profile=profile)
+    for row in rows:
+        assert row["where"], row
+        assert any(_stands_in(row, path) for path in golden.files()), row
+        if row["reason"] is None:
+            assert row["text"] is not None, row
+            assert row["identity"] or row["image_url"], row
+            assert row["text_licence"], row
+            assert row["image_licence"], row
+            assert row["meta"], row
+        else:
+            assert row["reason"] in reasons_of("curate"), row
+        if row["meta"] is not None:
+            assert isinstance(json.loads(row["meta"]), dict), row
+        assert row["split"] in {"train", "validation", "test", None}, row
+    assert any(row["reason"] is None for row in rows)
+    assert any(row["reason"] is not None for row in rows)
+
+
+def test_every_record_appears_in_every_profile(golden: Golden) -> None:
+    places = {profile: {row["where"] for row in golden.rows(profile=profile)} for profile in PROFILES}
+    assert len(places["paper"]) >= 10
+    assert places["paper"] == places["hub"] == places["recommended"]
+
+
+def test_a_row_is_keyed_by_content(golden: Golden, tmp_path: Path) -> None:
+    # The same files in another folder: nothing but `where` may change.
+    before = _content(golden.rows())
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(tmp_path / "golden", moved)
+    paths = [path.replace(str(tmp_path / "golden"), str(moved), 1) for path in golden.paths]
+    assert _content(golden.rows(paths)) == before
+
+
+def test_the_order_of_files_does_not_matter(golden: Golden) -> None:
+    expected = golden.plan()
+    paths = list(golden.paths)
+    assert golden.plan(paths[::-1]) == expected
+    assert golden.plan(paths[1:] + paths[:1]) == expected
+
+
+def test_cuts_do_not_matter(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = _content(golden.rows())
+    whole = len(golden.plan())
+    ranges, id_ranges = lines.ranges, sqlite.id_ranges
+    for target_bytes, parts in ((101, 7), (1024, 2)):
+        monkeypatch.setattr(lines, "ranges", _cutting(ranges, target_bytes))
+        monkeypatch.setattr(
+            sqlite, "id_ranges", lambda path, table, key, _, parts=parts: id_ranges(path, table, key, parts)
+        )
+        assert len(golden.plan()) >= whole
+        assert _content(golden.rows()) == expected
+
+
+def _cutting(
+    ranges: Callable[[str, int], list[tuple[int, int | None]]], target_bytes: int
+) -> Callable[..., list[tuple[int, int | None]]]:
+    return lambda path, *_: ranges(path, target_bytes)
+
+
+def test_reading_twice_gives_equal_drafts(golden: Golden) -> None:
+    for unit in golden.plan():
+        assert golden.batches(unit) == golden.batches(unit)
+
+
+def test_an_empty_file_is_no_rows_or_an_error_that_names_it(golden: Golden) -> None:
+    for path in golden.files():
+        content = path.read_bytes()
+        path.write_bytes(b"")
+        try:
+            rows = golden.rows()
+        except InputError as error:
+            assert str(path) in str(error)  # noqa: PT017 - both ends are right
+        else:
+            assert not [row for row in rows if _stands_in(row, path)]
+        path.write_bytes(content)
+
+
+def test_a_foreign_file_is_an_error_that_names_it(golden: Golden) -> None:
+    for path in golden.files():
+        content = path.read_bytes()
+        path.write_bytes(FOREIGN)
+        with pytest.raises(InputError) as caught:
+            golden.rows()
+        assert str(path) in str(caught.value)
+        assert caught.value.expected
+        path.write_bytes(content)
+
+
+def test_a_truncated_file_is_never_a_silent_short_read(golden: Golden) -> None:
+    for path in golden.files():
+        content = path.read_bytes()
+        # Three bytes into a line: a line format has a line that is no row, any other has no end.
+        line = content.find(b"\n", len(content) // 2) + 1
+        path.write_bytes(content[: line + 3 if 0 < line < len(content) - 3 else len(content) // 2])
+        try:
+            rows = golden.rows()
+        except InputError as error:
+            assert str(path) in str(error)  # noqa: PT017 - both ends are right
+        else:
+            assert any(row["reason"] == "malformed_row" and _stands_in(row, path) for row in rows), path
+        path.write_bytes(content)

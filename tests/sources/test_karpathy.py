@@ -1,0 +1,75 @@
+"""Karpathy's split: which images are held out, plain and in the zip, and what is refused."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pmd.errors import InputError
+from pmd.sources import karpathy
+
+UPSTREAM = """{"images": [
+    {"filepath": "val2014", "sentids": [1], "filename": "COCO_val2014_000000000007.jpg", "imgid": 0, "split": "test",
+     "sentences": [{"tokens": ["a"], "raw": "A.", "imgid": 0, "sentid": 1}], "cocoid": 7},
+    {"cocoid": 8, "split": "val"}, {"cocoid": 9, "split": "train"}, {"cocoid": 10, "split": "restval"}],
+    "dataset": "coco"}"""
+
+
+def test_held_out_plain_and_zipped(tmp_path: Path) -> None:
+    plain, archive = tmp_path / "dataset_coco.json", tmp_path / "caption_datasets.zip"
+    plain.write_text(UPSTREAM)
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("dataset_flickr8k.json", "{}")
+        file.writestr("dataset_coco.json", UPSTREAM)
+    expected = {7: "test", 8: "val"}
+    assert karpathy.held_out(str(plain)) == expected
+    assert karpathy.held_out(str(archive)) == expected
+    assert karpathy.held_out(f"{archive}!/dataset_coco.json") == expected
+    assert karpathy.locate(str(archive)) == (str(archive), "dataset_coco.json")
+
+
+def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_coco.json"
+    path.write_text(UPSTREAM)
+    assert karpathy.held_out(str(path)) == {7: "test", 8: "val"}
+    path.write_text(UPSTREAM.replace('"restval"', '"test"'))
+    assert karpathy.held_out(str(path)) == {7: "test", 8: "val", 10: "test"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ('"cocoid": 8', '"cocoid": "8"', 'cocoid: expected a whole number, found "8"'),
+        ('"split": "val"', '"split": "dev"', "split: expected one of train, restval, val, test, found dev"),
+        ('"cocoid": 8, ', "", "cocoid: missing"),
+    ],
+)
+def test_a_hole_in_the_list_is_an_error(tmp_path: Path, old: str, new: str, found: str) -> None:
+    path = tmp_path / "dataset_coco.json"
+    path.write_text(UPSTREAM.replace(old, new))
+    with pytest.raises(InputError, match=r"dataset_coco\.json:images\[1\]: not Karpathy's split of COCO") as error:
+        karpathy.held_out(str(path))
+    assert error.value.found == found
+
+
+def test_missing_and_foreign_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        karpathy.companions("coco", str(tmp_path / "absent.json"), exclude=True)
+    archive = tmp_path / "x.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("dataset_flickr30k.json", "{}")
+    with pytest.raises(InputError) as error:
+        karpathy.companions("coco", str(archive), exclude=True)
+    assert error.value.found == "dataset_flickr30k.json"
+    empty = tmp_path / "empty.json"
+    empty.write_text('{"images": []}')
+    with pytest.raises(InputError, match="no images in it"):
+        karpathy.held_out(str(empty))
+
+
+def test_companions() -> None:
+    assert karpathy.companions("coco", "anything", exclude=False) == ()
+    with pytest.raises(InputError, match=r"\[sources.visual_genome\]: Karpathy's validation"):
+        karpathy.companions("visual_genome", "none", exclude=True)

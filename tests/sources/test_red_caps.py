@@ -1,0 +1,210 @@
+"""RedCaps, by golden rows written in upstream's format and by the genuine archive."""
+
+# ruff: noqa: E501 - golden rows stand as upstream has them, one line each
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pmd.errors import InputError
+from pmd.sources.contract import InputFile
+from pmd.sources.records import row_digest
+from pmd.sources.red_caps import SOURCE, names_several_images, runs
+
+ReadAll = Callable[..., list[dict[str, Any]]]
+
+#: With `info`, as released, and the odd rows: quoted, unicode, empty, "false", several images, no URL, no score.
+CATS = r"""{"info": {"start_date": "2017-01-01", "end_date": "2017-12-31", "url": "https://redcaps.xyz", "version": "1.0"},
+ "annotations": [
+    {"image_id": "aa1", "author": "None", "url": "https://i.redd.it/aa1.jpg", "raw_caption": "My \"cat\" (OC) [600\u00d7400]",
+     "caption": "my \"cat\"", "subreddit": "cats", "score": 10, "created_utc": 1514764821,
+     "permalink": "/r/cats/comments/aa1/my_cat/", "crosspost_parents": null},
+    {"image_id": "aa2", "author": "bo", "url": "http://i.imgur.com/aa2.jpg", "raw_caption": "Caf\u00e9 \ud83d\ude80 by @bo",
+     "caption": "cafe by <usr>", "subreddit": "cats", "created_utc": 1514764822, "permalink": "/r/cats/comments/aa2/x/"},
+    {"image_id": "aa3", "author": "bo", "url": "https://i.redd.it/aa3.jpg", "raw_caption": "[OC]", "caption": "",
+     "subreddit": "cats", "score": 1, "created_utc": 1514764823, "permalink": "/r/cats/comments/aa3/oc/"},
+    {"image_id": "aa4", "author": "false", "url": "https://i.redd.it/aa4.jpg", "raw_caption": "False", "caption": "false",
+     "subreddit": "cats", "score": 1, "created_utc": 1514764824, "permalink": "/r/cats/comments/aa4/false/"},
+    {"image_id": "aa4", "author": "false", "url": "https://i.redd.it/aa4.jpg", "raw_caption": "False", "caption": "false",
+     "subreddit": "cats", "score": 1, "created_utc": 1514764824, "permalink": "/r/cats/comments/aa4/false/"}]}"""
+DOGS = r"""{"annotations": [
+    {"image_id": "bb1", "author": "al", "url": "http://imgur.com/Abc12,Def34", "raw_caption": "Two", "caption": "two",
+     "subreddit": "dogs", "score": 2, "created_utc": 1483228800, "permalink": "/r/dogs/comments/bb1/two/"},
+    {"image_id": "bb2", "author": "al", "url": "https://farm1.staticflickr.com/1/2_3,4.jpg", "raw_caption": "One",
+     "caption": "one", "subreddit": "dogs", "score": 2, "created_utc": 1483228801, "permalink": "/r/dogs/comments/bb2/one/"},
+    {"image_id": "bb3", "author": "al", "url": " ", "raw_caption": "None", "caption": "none", "subreddit": "dogs"},
+    {"image_id": "bb4", "author": "al", "raw_caption": "None", "caption": "none", "subreddit": "dogs"},
+    {"image_id": 5, "author": "al", "url": "https://i.redd.it/bb5.jpg", "raw_caption": "Five", "caption": "five"},
+    {"image_id": "bb6", "author": "al", "url": "https://i.redd.it/bb6.jpg", "raw_caption": "Six"},
+    []]}"""
+EMPTY = '{"annotations": []}'
+
+
+def write_golden(folder: Path) -> list[str]:
+    """Write upstream's release: three documents, and what macOS leaves in a zip."""
+    path = folder / "annotations.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("annotations/", "")
+        file.writestr("annotations/dogs_2017.json", DOGS)
+        file.writestr("annotations/cats_2017.json", CATS)
+        file.writestr("annotations/birds_2020.json", EMPTY)
+        file.writestr("__MACOSX/annotations/._dogs_2017.json", b"\x00\x05\x16\x07")
+    return [str(path)]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """The golden release."""
+    return Path(*write_golden(tmp_path))
+
+
+def _columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
+    return [tuple(row[name] for name in names) for row in rows]
+
+
+def test_an_annotation_fills_every_column(archive: Path, read_all: ReadAll) -> None:
+    upstream = json.loads(CATS)["annotations"][0]
+    assert read_all(SOURCE, archive)[0] == {
+        "source_id": "aa1",
+        "row_digest": row_digest(upstream),
+        "image_url": "https://i.redd.it/aa1.jpg",
+        "identity": None,
+        "also": None,
+        "file_name": None,
+        "mirrors": None,
+        "width_px": None,
+        "height_px": None,
+        "region": None,
+        "text": 'my "cat"',
+        "meta": json.dumps(upstream, ensure_ascii=False, separators=(",", ":")),
+        "text_licence": "CC-BY-4.0",
+        "image_licence": "NOASSERTION",
+        "licence_evidence": None,
+        "split": None,
+        "reason": None,
+        "detail": None,
+        "where": f"{archive}!/annotations/cats_2017.json:annotations[0]",
+    }
+
+
+def test_golden_rows(archive: Path, read_all: ReadAll) -> None:
+    rows = read_all(SOURCE, archive)
+    assert _columns(rows, "source_id", "image_url", "text", "reason", "detail") == [
+        ("aa1", "https://i.redd.it/aa1.jpg", 'my "cat"', None, None),
+        ("aa2", "http://i.imgur.com/aa2.jpg", "cafe by <usr>", None, None),
+        ("aa3", "https://i.redd.it/aa3.jpg", "", None, None),
+        ("aa4", "https://i.redd.it/aa4.jpg", "false", None, None),
+        ("aa4", "https://i.redd.it/aa4.jpg", "false", None, None),
+        ("bb1", "http://imgur.com/Abc12,Def34", "two", "several_images", "http://imgur.com/Abc12,Def34"),
+        ("bb2", "https://farm1.staticflickr.com/1/2_3,4.jpg", "one", None, None),
+        ("bb3", " ", "none", "no_image", "url is empty"),
+        (None, None, None, "malformed_row", "url: missing"),
+        (None, None, None, "malformed_row", "image_id: expected a string, found 5"),
+        (None, None, None, "malformed_row", "caption: missing"),
+        (None, None, None, "malformed_row", "annotation: expected an object, found a list"),
+    ]
+    assert rows[3]["row_digest"] == rows[4]["row_digest"]
+
+
+def test_raw_captions(archive: Path, read_all: ReadAll) -> None:
+    rows = read_all(SOURCE, archive, profile="hub")
+    assert [row["text"] for row in rows[:4]] == ['My "cat" (OC) [600×400]', "Café 🚀 by @bo", "[OC]", "False"]
+    assert rows[-2]["source_id"] == "bb6"
+
+
+def test_unpacked(tmp_path: Path, archive: Path, read_all: ReadAll) -> None:
+    paths = []
+    for name, content in (("cats_2017", CATS), ("dogs_2017", DOGS), ("birds_2020", EMPTY)):
+        paths.append(tmp_path / f"{name}.json")
+        paths[-1].write_text(content)
+    rows, zipped = read_all(SOURCE, *paths), read_all(SOURCE, archive)
+    assert rows[0]["where"] == f"{tmp_path}/cats_2017.json:annotations[0]"
+    assert [row | {"where": ""} for row in rows] == [row | {"where": ""} for row in zipped]
+
+
+def test_units_are_runs_of_documents(archive: Path, monkeypatch: pytest.MonkeyPatch, read_all: ReadAll) -> None:
+    options = SOURCE.options(**SOURCE.options.profile_values("paper"))
+    file = InputFile(str(archive), archive.stat().st_size)
+    (whole,) = SOURCE.plan([file], options)  # type: ignore[arg-type]
+    assert (whole.form, whole.start, whole.stop) == ("zip", 0, 3)
+    pieces = [
+        row["where"]
+        for start, stop in ((0, 1), (1, 2), (2, 3))
+        for batch in SOURCE.read(type(whole)(whole.path, "zip", start=start, stop=stop), options)  # type: ignore[arg-type]
+        for row in batch.to_pylist()
+    ]
+    assert pieces == [row["where"] for row in read_all(SOURCE, archive)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([], []),
+        ([5], [(0, 1)]),
+        ([5, 5, 5], [(0, 2), (2, 3)]),
+        ([1, 99, 1, 1], [(0, 2), (2, 4)]),
+        ([10, 10], [(0, 1), (1, 2)]),
+    ],
+)
+def test_runs(sizes: list[int], expected: list[tuple[int, int]]) -> None:
+    assert runs(sizes, target_bytes=10) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "several"),
+    [
+        ("http://imgur.com/Abc12,Def34", True),
+        ("https://i.imgur.com/Abc12,Def34.jpg", True),
+        ("https://I.Imgur.COM/a,b", True),
+        ("https://i.imgur.com/Abc12.jpg", False),
+        ("https://i.imgur.com/Abc12.jpg?1,2", False),
+        ("https://notimgur.com/a,b", False),
+        ("https://i.redd.it/a,b.jpg", False),
+        ("http://[imgur.com/a,b", False),
+    ],
+)
+def test_names_several_images(url: str, several: bool) -> None:
+    assert names_several_images(url) == several
+
+
+@pytest.mark.parametrize("content", ["[]", "url,caption\n", ""])
+def test_a_foreign_file_is_refused(tmp_path: Path, content: str, read_all: ReadAll) -> None:
+    path = tmp_path / "cats_2017.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"cats_2017\.json:byte 0: not an annotation file of this source"):
+        read_all(SOURCE, path)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"annotations": {}}', CATS[:700]])
+def test_foreign_and_truncated_members_are_refused(tmp_path: Path, content: str, read_all: ReadAll) -> None:
+    path = tmp_path / "annotations.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("annotations/cats_2017.json", content)
+    with pytest.raises(InputError, match=r"annotations\.zip!/annotations/cats_2017\.json"):
+        read_all(SOURCE, path)
+
+
+def test_genuine_annotations_field_for_field(samples: Path, read_all: ReadAll) -> None:
+    path = samples / "redcaps" / "annotations.zip"
+    with zipfile.ZipFile(path) as file:
+        upstream = [
+            (name, annotation)
+            for name in sorted(file.namelist())
+            if name.endswith(".json")
+            for annotation in json.loads(file.read(name))["annotations"]
+        ]
+    rows = read_all(SOURCE, path)
+    assert len(rows) == len(upstream) == 5
+    for row, (name, annotation) in zip(rows, upstream, strict=True):
+        assert row["reason"] is None
+        assert row["source_id"] == annotation["image_id"]
+        assert row["image_url"] == annotation["url"]
+        assert row["text"] == annotation["caption"]
+        assert json.loads(row["meta"]) == annotation
+        assert row["where"] == f"{path}!/{name}:annotations[0]"

@@ -1,0 +1,207 @@
+"""SBU Captions, by golden rows written in upstream's two formats and by the genuine file."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pmd import keys
+from pmd.errors import InputError
+from pmd.sources.sbu_captions import SOURCE
+
+ReadAll = Callable[..., list[dict[str, Any]]]
+
+URL = "http://static.flickr.com/2723/4385058960_b0f291553e.jpg"
+#: Ten rows and the odd ones: quoted, unicode, empty, "false", the same twice, no URL, a number.
+LISTS: dict[str, list[Any]] = {
+    "image_urls": [URL, *(f"http://static.flickr.com/1/{n}_a.jpg" for n in range(1, 6)), URL, "", 7, "not a URL"],
+    "user_ids": ["47889917@N08", "a", "b", "c", "d", "e", "47889917@N08", "f", "g", None],
+    "captions": [
+        'A "wooden" chair',
+        "Café — 東京 🚀",
+        "",
+        "false",
+        " edges \n",
+        "a\tb",
+        'A "wooden" chair',
+        "no URL",
+        "a number",
+        "no user",
+    ],
+}
+NAMES = ("SBU_captioned_photo_dataset_urls.txt", "SBU_captioned_photo_dataset_captions.txt")
+
+
+def write_golden(folder: Path) -> list[str]:
+    """Write upstream's document."""
+    path = folder / "sbu-captions-all.json"
+    path.write_text(json.dumps(LISTS))
+    return [str(path)]
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    """The golden JSON document."""
+    return Path(*write_golden(tmp_path))
+
+
+def _pair(folder: Path, urls: bytes, captions: bytes) -> list[Path]:
+    paths = [folder / name for name in NAMES]
+    for path, content in zip(paths, (urls, captions), strict=True):
+        path.write_bytes(content)
+    return paths
+
+
+def _columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
+    return [tuple(row[name] for name in names) for row in rows]
+
+
+def test_a_row_fills_every_column(document: Path, read_all: ReadAll) -> None:
+    assert read_all(SOURCE, document)[0] == {
+        "source_id": None,
+        "row_digest": keys.digest(URL, "47889917@N08", 'A "wooden" chair'),
+        "image_url": URL,
+        "identity": None,
+        "also": None,
+        "file_name": None,
+        "mirrors": None,
+        "width_px": None,
+        "height_px": None,
+        "region": None,
+        "text": 'A "wooden" chair',
+        "meta": f'{{"image_url":"{URL}","user_id":"47889917@N08","caption":"A \\"wooden\\" chair"}}',
+        "text_licence": "NOASSERTION",
+        "image_licence": "NOASSERTION",
+        "licence_evidence": None,
+        "split": None,
+        "reason": None,
+        "detail": None,
+        "where": f"{document}:image_urls[0]",
+    }
+
+
+def test_golden_rows(document: Path, read_all: ReadAll) -> None:
+    rows = read_all(SOURCE, document)
+    assert _columns(rows, "image_url", "text", "reason", "detail") == [
+        *zip(LISTS["image_urls"][:7], LISTS["captions"][:7], [None] * 7, [None] * 7, strict=True),
+        ("", "no URL", "no_image", "image_url is empty"),
+        (None, None, "malformed_row", "image_url: expected a string"),
+        (None, None, "malformed_row", "user_id: expected a string"),
+    ]
+    assert rows[0]["row_digest"] == rows[6]["row_digest"]
+    assert len({row["row_digest"] for row in rows}) == 9
+
+
+def test_order_of_the_lists_changes_nothing(document: Path, read_all: ReadAll) -> None:
+    rows = read_all(SOURCE, document)
+    document.write_text(json.dumps(dict(reversed(LISTS.items()))))
+    assert read_all(SOURCE, document) == rows
+
+
+@pytest.mark.parametrize("short", ["image_urls", "user_ids", "captions"])
+def test_lists_of_unequal_length_are_refused(document: Path, short: str, read_all: ReadAll) -> None:
+    document.write_text(json.dumps(LISTS | {short: LISTS[short][:4]}))
+    with pytest.raises(InputError, match="parallel lists are not of one length") as error:
+        read_all(SOURCE, document)
+    lengths = dict.fromkeys(LISTS, 10) | {short: 4}
+    assert error.value.found == ", ".join(f"{name} has {length}" for name, length in lengths.items())
+    assert error.value.where == str(document)
+
+
+def test_the_text_pair(tmp_path: Path, read_all: ReadAll) -> None:
+    urls = [
+        b"http://a.example/1.jpg",
+        b"http://a.example/2.jpg",
+        b"http://a.example/3.jpg",
+        b"",
+        b"http://a.example/1.jpg",
+    ]
+    captions = [b" This is 0", ' "Café" 東京 '.encode(), b" bad \xff", b" no URL", b" This is 0"]
+    paths = _pair(tmp_path, b"\n".join(urls), b"\n".join(captions) + b"\n")
+    rows = read_all(SOURCE, *paths)
+    assert _columns(rows, "image_url", "text", "meta", "reason") == [
+        ("http://a.example/1.jpg", " This is 0", '{"image_url":"http://a.example/1.jpg","caption":" This is 0"}', None),
+        (
+            "http://a.example/2.jpg",
+            ' "Café" 東京 ',
+            '{"image_url":"http://a.example/2.jpg","caption":" \\"Café\\" 東京 "}',
+            None,
+        ),
+        (None, None, None, "bad_encoding"),
+        ("", " no URL", '{"image_url":"","caption":" no URL"}', "no_image"),
+        ("http://a.example/1.jpg", " This is 0", '{"image_url":"http://a.example/1.jpg","caption":" This is 0"}', None),
+    ]
+    assert rows[0]["row_digest"] == rows[4]["row_digest"] == keys.digest("http://a.example/1.jpg", "", " This is 0")
+    assert rows[1]["where"] == f"{paths[0]}:byte 23"
+
+
+def test_both_forms_in_upstreams_tars(tmp_path: Path, document: Path, read_all: ReadAll) -> None:
+    one, two = tmp_path / "sbu-captions-all.tar.gz", tmp_path / "SBUCaptionedPhotoDataset.tar.gz"
+    with tarfile.open(one, "w:gz") as file:
+        file.add(document, "sbu-captions-all.json")
+    with tarfile.open(two, "w:gz") as file:
+        for name, content in (
+            *zip(NAMES, (b"http://a.example/1.jpg\n", b" This is 0\n"), strict=True),
+            ("README", b"x"),
+        ):
+            info = tarfile.TarInfo(f"dataset/{name}")
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    rows = read_all(SOURCE, one)
+    assert rows[0]["where"] == f"{one}!/sbu-captions-all.json:image_urls[0]"
+    assert [row | {"where": ""} for row in rows] == [row | {"where": ""} for row in read_all(SOURCE, document)]
+    (row,) = read_all(SOURCE, two)
+    assert (row["image_url"], row["text"]) == ("http://a.example/1.jpg", " This is 0")
+
+
+def test_texts_of_unequal_length_are_refused(tmp_path: Path, read_all: ReadAll) -> None:
+    paths = _pair(tmp_path, b"http://a.example/1.jpg\n" * 3, b" A\n" * 5)
+    with pytest.raises(InputError, match="parallel lists are not of one length") as error:
+        read_all(SOURCE, *paths)
+    assert error.value.found == f"{paths[0]} has 3, {paths[1]} has 5"
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_half_a_pair_is_refused(tmp_path: Path, kept: int, read_all: ReadAll) -> None:
+    paths = _pair(tmp_path, b"http://a.example/1.jpg\n", b" A\n")
+    with pytest.raises(InputError, match="the file that its lines belong to is missing") as error:
+        read_all(SOURCE, paths[kept])
+    assert error.value.where == str(paths[kept])
+    assert error.value.expected == f"{paths[1 - kept]} beside it in `annotations`"
+
+
+@pytest.mark.parametrize("content", ["[]", "url,caption\n", ""])
+def test_a_foreign_file_is_refused(document: Path, content: str, read_all: ReadAll) -> None:
+    document.write_text(content)
+    with pytest.raises(InputError, match=r"sbu-captions-all\.json:byte 0: not an annotation file of this source"):
+        read_all(SOURCE, document)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"image_urls": [], "captions": []}', json.dumps(LISTS)[:300]])
+def test_foreign_objects_and_truncated_files_are_refused(document: Path, content: str, read_all: ReadAll) -> None:
+    document.write_text(content)
+    with pytest.raises(InputError, match=r"sbu-captions-all\.json"):
+        read_all(SOURCE, document)
+
+
+def test_genuine_rows_field_for_field(samples: Path, read_all: ReadAll) -> None:
+    path = samples / "sbu" / "sbu-captions-all.json"
+    upstream = json.loads(path.read_text())
+    rows = read_all(SOURCE, path)
+    assert _columns(rows, "image_url", "text") == list(zip(upstream["image_urls"], upstream["captions"], strict=True))
+    assert [json.loads(row["meta"])["user_id"] for row in rows] == upstream["user_ids"]
+    assert {row["reason"] for row in rows} == {None}
+
+
+def test_the_text_pair_of_the_samples(samples: Path, read_all: ReadAll) -> None:
+    paths = [samples / "sbu" / name for name in NAMES]
+    rows = read_all(SOURCE, *paths)
+    urls, captions = (path.read_text().splitlines() for path in paths)
+    assert _columns(rows, "image_url", "text") == list(zip(urls, captions, strict=True))
+    assert all(row["text"].startswith(" ") for row in rows)
