@@ -1,7 +1,7 @@
 """Writes the demo's annotation files and archives, each in upstream's own format, name and compression.
 
-From the rows of a world (`pmd.demo.world`) to files; which rows there are is decided there. The same world gives the same
-bytes: archives carry no clock.
+From the rows of a world (`pmd.demo.world`) to files; which rows there are is decided there. The same world gives
+the same bytes: archives carry no clock.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""What must come of the demo, stage by stage, in profile `recommended`: read off the rows' intended outcomes, never off a run.
+"""What must come of the demo, stage by stage, in profile `recommended`.
 
+It is read off the outcomes that the rows were written with (`pmd.demo.world`), never off a run.
 `pmd demo` ends with a comparison, and the end-to-end test is one.
 """
 
@@ -10,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pmd.demo.world import DemoImage, Outcome, Row, World
 from pmd.demo.web import Route
+from pmd.demo.world import DemoImage, Outcome, Row, World
 from pmd.schema.statuses import OK
 
 #: As `_stage.json` has them: {"in": n, "kept": n, "rejected": {reason: n}}.

@@ -1,11 +1,11 @@
 """Draws the demo's pictures: the first step of `pmd demo`, since everything else there names, serves or captions one.
 
-A picture is a *scene* (what is drawn) in a colour, at a time of day, in a size and a file format. The same picture gives the
-same bytes each time with one version of Pillow: nothing is drawn at random, and no font of the machine is used. What was
-drawn where is kept beside the pixels, so that region captions can tell the truth.
+A picture is a *scene* (what is drawn) in a colour, at a time of day, in a size and a file format. The same picture gives
+the same bytes each time with one version of Pillow: nothing is drawn at random, and no font of the machine is used. What
+was drawn where is kept beside the pixels, so that region captions can tell the truth.
 
-Shapes are drawn in stage units: the stage is the largest centred square of the image, x to the right and y downwards from
--1 to 1. Backgrounds fill the whole image.
+Shapes are drawn in stage units: the stage is the largest centred square of the image, x to the right and y downwards
+from -1 to 1. Backgrounds fill the whole image.
 """
 
 from __future__ import annotations
@@ -158,7 +158,9 @@ class Canvas:
 
     def stroke(self, points: Sequence[_Point], fill: str, width: float = 0.03) -> None:
         """Draw a line through points."""
-        self._pen.line([self._point(x, y) for x, y in points], fill=fill, width=max(2, int(width * self._half)), joint="curve")
+        self._pen.line(
+            [self._point(x, y) for x, y in points], fill=fill, width=max(2, int(width * self._half)), joint="curve"
+        )
 
     def part(self, phrase: str, left: float, top: float, right: float, bottom: float) -> None:
         """Note that something is seen in a box; `{}` in the phrase is the picture's colour."""
@@ -437,7 +439,13 @@ def _skyline(c: Canvas) -> None:
         for row in range(int(height / 0.14)):
             for column in (0.04, 0.12):
                 lit = "#ffe9a0" if (row + i) % 3 else "#2b3342"
-                c.bar(left + column, 0.5 - height + 0.05 + row * 0.14, left + column + 0.05, 0.5 - height + 0.12 + row * 0.14, lit)
+                c.bar(
+                    left + column,
+                    0.5 - height + 0.05 + row * 0.14,
+                    left + column + 0.05,
+                    0.5 - height + 0.12 + row * 0.14,
+                    lit,
+                )
     c.part("the tall {} tower", -0.24, -0.45, -0.03, 0.5)
     c.part("lit windows of a building", -0.72, -0.2, -0.51, 0.5)
     c.part("the river in front of the city", -0.96, 0.5, 0.96, 0.85)
@@ -452,7 +460,10 @@ def _bridge(c: Canvas) -> None:
         span = end - start
         ends = {-1.0: (0.15, -0.55), -0.5: (-0.55, -0.55), 0.5: (-0.55, 0.15)}[start]
         points = [
-            (start + span * t / 12, ends[0] + (ends[1] - ends[0]) * t / 12 + 2.4 * (t / 12) * (1 - t / 12) * (0.55 if span == 1 else 0.1))
+            (
+                start + span * t / 12,
+                ends[0] + (ends[1] - ends[0]) * t / 12 + 2.4 * (t / 12) * (1 - t / 12) * (0.55 if span == 1 else 0.1),
+            )
             for t in range(13)
         ]
         c.stroke(points, c.colour, 0.025)
@@ -515,7 +526,9 @@ def _clock(c: Canvas) -> None:
     for i, (x, y) in enumerate(((0, -1), (0.5, -0.87), (0.87, -0.5), (1, 0), (0.87, 0.5), (0.5, 0.87))):
         for sign in (-1, 1):
             width = 0.035 if i % 3 == 0 else 0.018
-            c.stroke([(sign * x * 0.54, sign * y * 0.54 - 0.05), (sign * x * 0.62, sign * y * 0.62 - 0.05)], "#26262c", width)
+            c.stroke(
+                [(sign * x * 0.54, sign * y * 0.54 - 0.05), (sign * x * 0.62, sign * y * 0.62 - 0.05)], "#26262c", width
+            )
     c.stroke([(0, -0.05), (0.25, -0.32)], "#26262c", 0.05)
     c.stroke([(0, -0.05), (-0.15, 0.42)], "#26262c", 0.035)
     c.disc(0, -0.05, 0.05, c.colour)

@@ -1,8 +1,8 @@
 """Fills the demo's world: every row of every source, with its picture, its answer on the web, and its intended outcome.
 
 One function a source, in upstream's order of things; what several sources share (the same photograph of Flickr) is made
-first. The odd rows are here on purpose, one or two of every kind that upstream's files have: nearly every reason for which
-curate rejects, and nearly every status in which a fetch ends.
+first. The odd rows are here on purpose, one or two of every kind that upstream's files have: nearly every reason for
+which curate rejects, and nearly every status in which a fetch ends.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def build_world() -> World:
     shared = _shared(builder)
     _coco(builder, shared)
     _visual_genome(builder, shared)
-    _localized_narratives(builder, shared)
+    _localized_narratives(builder)
     _red_caps(builder, shared)
     _yfcc(builder, shared)
     _sbu(builder, shared)
@@ -364,18 +364,43 @@ def _narrative(picture: Picture, style: int) -> list[str]:
     ]
 
 
-def _localized_narratives(b: Builder, shared: Shared) -> None:
-    annotators = itertools.cycle([89, 12, 104, 57])
+_ANNOTATORS: Final = (89, 12, 104, 57)
 
-    def narrate(dataset_id: str, image_id: str, caption: str, **more: Any) -> dict[str, Any]:
-        return {"dataset_id": dataset_id, "image_id": image_id, "annotator_id": next(annotators), "caption": caption, **more}
 
-    def add(source: str, file: str, dataset_id: str, image_id: str, image: str, sentences: list[str], **more: Any) -> None:
-        caption = ". ".join(sentences) + "."
-        record = narrate(dataset_id, image_id, caption, **more)
-        b.add(source, file, record, *(kept(image, f"{sentence.strip()}.") for sentence in sentences))
+def _narrated(dataset_id: str, image_id: str, caption: str, **more: Any) -> dict[str, Any]:
+    """Return one record of Localized Narratives."""
+    annotator_id = _ANNOTATORS[len(image_id + caption) % len(_ANNOTATORS)]
+    return {"dataset_id": dataset_id, "image_id": image_id, "annotator_id": annotator_id, "caption": caption, **more}
 
-    source, file, dataset = "localized_narratives__openimages", LN_OPENIMAGES_FILE, "open_images_train"
+
+@dataclasses.dataclass(frozen=True)
+class _Narratives:
+    """One source of narratives in the making."""
+
+    b: Builder
+    source: str
+    file: str
+    dataset_id: str
+
+    def tell(self, image_id: str, image: str, sentences: list[str], **more: Any) -> None:
+        """Add a narrative of sentences, which are given without their full stops."""
+        record = _narrated(self.dataset_id, image_id, ". ".join(sentences) + ".", **more)
+        self.b.add(self.source, self.file, record, *(kept(image, f"{sentence}.") for sentence in sentences))
+
+    def add(self, record: dict[str, Any] | bytes, *outcomes: Outcome) -> None:
+        """Add a record as it is."""
+        self.b.add(self.source, self.file, record, *outcomes)
+
+
+def _localized_narratives(b: Builder) -> None:
+    _ln_openimages(b)
+    _ln_coco(b)
+    _ln_archived(b)
+
+
+def _ln_openimages(b: Builder) -> None:
+    dataset = "open_images_train"
+    source = _Narratives(b, "localized_narratives__openimages", LN_OPENIMAGES_FILE, dataset)
     for number in range(12):
         picture = b.picture()
         gone = number == 11
@@ -385,80 +410,92 @@ def _localized_narratives(b: Builder, shared: Shared) -> None:
         b.locate(image, url, None if gone else picture)
         sentences = _narrative(picture, number)
         if number == 3:  # the rule knows no numbers: every full stop ends a sentence
-            sentences[1:1] = ["It is about 1", "5 metres away"]
-            caption = sentences[0] + ". It is about 1.5 metres away. " + ". ".join(sentences[3:]) + "."
-            record = narrate(dataset, image_id, caption)
-            b.add(source, file, record, *(kept(image, f"{sentence}.") for sentence in sentences))
+            first, *others = sentences
+            caption = f"{first}. It is about 1.5 metres away. {'. '.join(others)}."
+            pieces = [first, "It is about 1", "5 metres away", *others]
+            source.add(_narrated(dataset, image_id, caption), *(kept(image, f"{piece}.") for piece in pieces))
         elif number == 4:  # two full stops, white space before one, none at the end
             caption = f"{sentences[0]}..  {sentences[1]} .\n It is a nai\u0308ve drawing"
-            record = narrate(dataset, image_id, caption)
-            texts = [f"{sentences[0]}.", f"{sentences[1]}.", "It is a nai\u0308ve drawing."]
-            b.add(source, file, record, *(kept(image, text) for text in texts))
+            pieces = [sentences[0], sentences[1], "It is a nai\u0308ve drawing"]
+            source.add(_narrated(dataset, image_id, caption), *(kept(image, f"{piece}.") for piece in pieces))
         else:
-            add(source, file, dataset, image_id, image, sentences)
+            source.tell(image_id, image, sentences)
         if number == 5:
-            b.add(source, file, narrate(dataset, image_id, " . ."), rejected("empty_text"))
-            b.add(source, file, narrate(dataset, image_id, ""), rejected("empty_text"))
-            b.add(source, file, b'{"dataset_id": "open_images_train", "image_id": "0a1b', rejected("malformed_row"))
-            latin = json.dumps(narrate(dataset, image_id, "A caf@ in a street.")).replace("@", "\xe9")
-            b.add(source, file, latin.encode("latin-1"), rejected("bad_encoding"))
-            mute = narrate(dataset, image_id, "")
-            del mute["caption"]
-            b.add(source, file, mute, rejected("malformed_row"))
+            _ln_broken(source, image_id)
         if number == 6:
-            once = narrate(dataset, image_id, "One sentence that the file has twice.")
-            b.add(source, file, once, kept(image, once["caption"]))
-            b.add(source, file, once, rejected("duplicate_row"))
+            once = _narrated(dataset, image_id, "One sentence that the file has twice.")
+            source.add(once, kept(image, once["caption"]))
+            source.add(once, rejected("duplicate_row"))
 
-    source, dataset = "localized_narratives__coco", "mscoco_train2017"
-    by_id = {entry["id"]: entry for entry in b.coco_images}
+
+def _ln_broken(source: _Narratives, image_id: str) -> None:
+    """Add lines from which no pair comes."""
+    dataset = source.dataset_id
+    source.add(_narrated(dataset, image_id, " . ."), rejected("empty_text"))
+    source.add(_narrated(dataset, image_id, ""), rejected("empty_text"))
+    source.add(b'{"dataset_id": "open_images_train", "image_id": "0a1b', rejected("malformed_row"))
+    latin = json.dumps(_narrated(dataset, image_id, "A caf@ in a street.")).replace("@", "\xe9")
+    source.add(latin.encode("latin-1"), rejected("bad_encoding"))
+    mute = {key: value for key, value in _narrated(dataset, image_id, "").items() if key != "caption"}
+    source.add(mute, rejected("malformed_row"))
+
+
+def _ln_coco(b: Builder) -> None:
+    dataset = "mscoco_train2017"
+    short = _Narratives(b, "localized_narratives__coco", LN_COCO_FILE, dataset)
+    full = dataclasses.replace(short, file=LN_COCO_FULL_FILE)
+
+    def captioned(position: int) -> tuple[str, str, list[str]]:
+        """Return an image that COCO's captions have, and its narrative."""
+        coco_id = _coco_id(position)
+        image = b.image_at(f"http://images.cocodataset.org/train2017/{coco_id:012d}.jpg")
+        return str(coco_id), image, _narrative(b.picture_of(image), position)
+
     for position in (0, 1, 9, 10, 11):
-        name = b.image_at(by_id[_coco_id(position)]["coco_url"])
-        add(source, LN_COCO_FILE, dataset, str(_coco_id(position)), name, _narrative(b.picture_of(name), position))
-    held = narrate(dataset, str(_coco_id(6)), "In this image I can see what models are tested on.")
-    b.add(source, LN_COCO_FILE, held, rejected("evaluation_image"))
+        short.tell(*captioned(position))
+    held_out = "In this image I can see what models are tested on."
+    short.add(_narrated(dataset, str(_coco_id(6)), held_out), rejected("evaluation_image"))
     for number, coco_id in enumerate((580_001, 580_002)):  # not among the captions; one on the web, one nowhere
         picture = b.picture((640, 480))
         image = b.image(picture, "dead" if number else "ok")
         url = f"http://images.cocodataset.org/train2017/{coco_id:012d}.jpg"
         b.locate(image, url, None if number else picture)
-        add(source, LN_COCO_FILE, dataset, str(coco_id), image, _narrative(picture, number))
-    for position, traced in ((12, True), (13, False)):
-        name = b.image_at(by_id[_coco_id(position)]["coco_url"])
-        sentences = _narrative(b.picture_of(name), position)
-        more: dict[str, Any] = {
-            "timed_caption": [
-                {"utterance": sentence, "start_time": float(n), "end_time": n + 0.9} for n, sentence in enumerate(sentences)
-            ]
-        }
+        short.tell(str(coco_id), image, _narrative(picture, number))
+    for position, traced in ((12, True), (13, False)):  # upstream has a row without traces too
+        image_id, image, sentences = captioned(position)
+        utterances = [
+            {"utterance": sentence, "start_time": float(n), "end_time": n + 0.9} for n, sentence in enumerate(sentences)
+        ]
+        more: dict[str, Any] = {"timed_caption": utterances}
         if traced:
             more["traces"] = [[{"x": 0.2012, "y": 0.2271, "t": 0.022}, {"x": 0.2101, "y": 0.2306, "t": 0.045}]]
-        more["voice_recording"] = f"coco_train/coco_train_{_coco_id(position):012d}_57.ogg"
-        add(source, LN_COCO_FULL_FILE, dataset, str(_coco_id(position)), name, sentences, **more)
+        more["voice_recording"] = f"coco_train/coco_train_{int(image_id):012d}_57.ogg"
+        full.tell(image_id, image, sentences, **more)
 
-    source, file = "localized_narratives__flickr30k", LN_FLICKR30K_FILE
+
+def _ln_archived(b: Builder) -> None:
+    """Add Flickr30k and ADE20k, whose images have no URL; the last image of each is not in the archive."""
+    source = _Narratives(b, "localized_narratives__flickr30k", LN_FLICKR30K_FILE, "Flickr30k_train")
     for number in range(8):
         picture = b.picture((500, 375) if number % 2 else (375, 500))
-        absent = number == 7
         image_id = str(1_000_092_795 + 911_383 * number)
-        image = b.image(picture, "no_location" if absent else "ok")
+        image = b.image(picture, "no_location" if number == 7 else "ok")
         b.name_file(image, f"{image_id}.jpg")
-        if not absent:
+        if number != 7:
             b.store(image, FLICKR30K_ARCHIVE, f"flickr30k-images/{image_id}.jpg", picture)
-        add(source, file, "Flickr30k_train", image_id, image, _narrative(picture, number))
+        source.tell(image_id, image, _narrative(picture, number))
 
-    source, file = "localized_narratives__ADE20k", LN_ADE20K_FILE
+    source = _Narratives(b, "localized_narratives__ADE20k", LN_ADE20K_FILE, "ADE20k_train")
     for number in range(8):
         picture = b.picture((683, 512) if number % 2 else (512, 683))
-        absent = number == 7
         image_id = f"ADE_train_{number * 2411 + 1:08d}"
-        image = b.image(picture, "no_location" if absent else "ok")
+        image = b.image(picture, "no_location" if number == 7 else "ok")
         b.name_file(image, f"{image_id}.jpg")
-        if not absent:
+        if number != 7:
             b.store(image, ADE20K_ARCHIVE, f"ADEChallengeData2016/images/training/{image_id}.jpg", picture)
-        add(source, file, "ADE20k_train", image_id, image, _narrative(picture, number))
+        source.tell(image_id, image, _narrative(picture, number))
         if number == 0:  # several narratives of one image
-            add(source, file, "ADE20k_train", image_id, image, ["A second person says what is seen", "It is bright"])
+            source.tell(image_id, image, ["A second person says what is seen", "It is bright"])
 
 
 # -------------------------------------------------------------------------------------------------------- RedCaps
@@ -469,7 +506,9 @@ def _red_caps(b: Builder, shared: Shared) -> None:
     authors = itertools.cycle(["quiet_heron", "MapleAndMoss", "None", "tin_lantern_7"])
     numbers = itertools.count()
 
-    def post(subreddit: str, year: int, url: str, raw: str, caption: str | None, **more: Any) -> tuple[str, dict[str, Any]]:
+    def post(
+        subreddit: str, year: int, url: str, raw: str, caption: str | None, **more: Any
+    ) -> tuple[str, dict[str, Any]]:
         number = next(numbers)
         image_id = _base36(40_000_000 + number * 77_777)
         slug = "_".join(word for word in raw.lower().split()[:5] if word.isalnum()) or "untitled"
@@ -523,7 +562,13 @@ def _red_caps(b: Builder, shared: Shared) -> None:
     b.locate(image, url, _copy(b.picture_of(image), 900, 675))
     add("itookapicture", 2017, image, url, "Taken years ago, still my favourite", "taken years ago, still my favourite")
 
-    b.serve(REMOVED_URL, Answer(notice("The image you are requesting\ndoes not exist\nor is no longer available.", 161, 81), content_type="image/png"))
+    b.serve(
+        REMOVED_URL,
+        Answer(
+            notice("The image you are requesting\ndoes not exist\nor is no longer available.", 161, 81),
+            content_type="image/png",
+        ),
+    )
     b.may_repeat.add(route_of(REMOVED_URL))
     for number in range(2):
         removed = b.image(status="placeholder")
@@ -536,7 +581,9 @@ def _red_caps(b: Builder, shared: Shared) -> None:
     album = "https://i.imgur.com/aB3dE5f,gH7iJ9k.jpg"
     b.add(source, *post("crafts", 2017, album, "Before and after", "before and after"), rejected("several_images"))
     b.add(source, *post("crafts", 2018, url, "No other caption", None), rejected("malformed_row"))
-    b.add(source, *post("sailing", 2018, "//i.redd.it/nowhere.jpg", "Sailing away", "sailing away"), rejected("bad_url"))
+    b.add(
+        source, *post("sailing", 2018, "//i.redd.it/nowhere.jpg", "Sailing away", "sailing away"), rejected("bad_url")
+    )
     picture = b.picture()
     image = b.image(picture)
     url = b.locate(image, f"https://i.redd.it/{token('twice', 13)}.jpg", picture)
@@ -622,7 +669,7 @@ def _yfcc(b: Builder, shared: Shared) -> None:
             _published_hash(url),
             user,
             quote_plus(nickname),
-            f"20{6 + number % 8:02d}-{1 + number % 12:02d}-{1 + number % 28:02d} {number % 24:02d}:11:{number % 60:02d}.0",
+            f"{2006 + number % 8}-{1 + number % 12:02d}-{1 + number % 28:02d} {number % 24:02d}:11:{number % 60:02d}.0",
             str(1_150_000_000 + number * 4_321_987),
             ("Canon+PowerShot+ELPH+310+HS", "NIKON+D90", "")[number % 3],
             quote_plus(title),
@@ -688,7 +735,8 @@ def _yfcc(b: Builder, shared: Shared) -> None:
     # Texts that need care.
     add(
         "recipe",
-        'The recipe is <a href="http://kitchen.example/cake?id=7&amp;x=1" rel="nofollow">on this page</a>, and the cake is for <b>my mother</b> &amp; me.',
+        'The recipe is <a href="http://kitchen.example/cake?id=7&amp;x=1" rel="nofollow">on this page</a>, '
+        "and the cake is for <b>my mother</b> &amp; me.",
         "The recipe is on this page, and the cake is for my mother & me.",
         b.picture(),
     )
@@ -815,12 +863,13 @@ def _cc3m(b: Builder) -> None:
         picture = b.picture(form="png" if number == 4 else "jpeg")
         image = b.image(picture)
         query = "?imgmax=800" if number == 2 else ""
-        url = f"http://{next(hosts)}/{2009 + number % 9}/{number:02d}/picture-{token(f'cc3m {number}', 6)}.{picture.extension}{query}"
+        name = f"picture-{token(f'cc3m {number}', 6)}.{picture.extension}{query}"
+        url = f"http://{next(hosts)}/{2009 + number % 9}/{number:02d}/{name}"
         b.locate(image, url, picture)
         record = add(_alt(picture, number), url, kept(image, _alt(picture, number)))
     b.add(source, CC3M_FILE, record, rejected("duplicate_row"))
 
-    for number, (what, answer) in enumerate(
+    for number, (what, code) in enumerate(
         (
             (f"http://www.travel-notes.example/new/{token('moved', 6)}.jpg", 301),
             ("/kept/relative.jpg", 302),
@@ -831,7 +880,7 @@ def _cc3m(b: Builder) -> None:
         host = ("old-blog.example", "photos.garden-blog.example")[number]
         target = what if what.startswith("http") else f"http://{host}{what}"
         b.serve(target, picture)
-        url = b.locate(image, f"http://{host}/2008/entry-{number}.jpg", redirect(what, answer))
+        url = b.locate(image, f"http://{host}/2008/entry-{number}.jpg", redirect(what, code))
         add(_alt(picture, number), url, kept(image, _alt(picture, number)))
 
     for status, answer, caption in (
@@ -861,7 +910,12 @@ def _cc3m(b: Builder) -> None:
     add("a picture on a host of another kind .", "ftp://ftp.example/pub/picture.jpg", rejected("bad_url"))
     b.add(source, CC3M_FILE, ("a caption without a url .",), rejected("malformed_row"))
     b.add(source, CC3M_FILE, ("a caption", "http://cdn.shop.example/x.jpg", "and more"), rejected("malformed_row"))
-    b.add(source, CC3M_FILE, "caf\xe9 in a street .\thttp://cdn.shop.example/y.jpg".encode("latin-1"), rejected("bad_encoding"))
+    b.add(
+        source,
+        CC3M_FILE,
+        "caf\xe9 in a street .\thttp://cdn.shop.example/y.jpg".encode("latin-1"),
+        rejected("bad_encoding"),
+    )
 
 
 def _cc12m(b: Builder, shared: Shared) -> None:
@@ -880,7 +934,8 @@ def _cc12m(b: Builder, shared: Shared) -> None:
         form = {2: "cmyk", 5: "avif", 8: "webp", 11: "png"}.get(number, "jpeg")
         picture = b.picture(form=form)  # type: ignore[arg-type]
         scheme = "https" if number % 4 == 1 else "http"
-        url = f"{scheme}://{next(hosts)}/wp-content/uploads/20{10 + number % 10}/{token(f'cc12m {number}', 8)}.{picture.extension}"
+        name = f"{token(f'cc12m {number}', 8)}.{picture.extension}"
+        url = f"{scheme}://{next(hosts)}/wp-content/uploads/20{10 + number % 10}/{name}"
         scene = SCENES[picture.scene]
         caption = (
             f"<PERSON> with {_a(picture.subject)} {scene.place}",
@@ -891,35 +946,51 @@ def _cc12m(b: Builder, shared: Shared) -> None:
         good(url, caption, picture)
 
     picture = b.picture()
-    good("http://busy.blog.example/photo.jpg", "A host that was busy for a moment", picture,
-         Answer(encoded(picture), behaviour="busy_once"))
+    good(
+        "http://busy.blog.example/photo.jpg",
+        "A host that was busy for a moment",
+        picture,
+        Answer(encoded(picture), behaviour="busy_once"),
+    )
     b.may_repeat.add(route_of("http://busy.blog.example/photo.jpg"))
     picture = b.picture()
-    good("http://slow.blog.example/photo.jpg", "A host that is slow but gets there", picture,
-         Answer(encoded(picture), behaviour="drip"))
+    good(
+        "http://slow.blog.example/photo.jpg",
+        "A host that is slow but gets there",
+        picture,
+        Answer(encoded(picture), behaviour="drip"),
+    )
 
     truncated = encoded(b.picture((640, 480)))
     for place in (
         _Page("http://nowhere.blog.example/a/photo.jpg", "dead", page("Not Found", 404)),
         _Page("http://nowhere.blog.example/b/photo.jpg", "dead", page("Gone", 410)),
         _Page("http://law.blog.example/photo.jpg", "forbidden", page("Unavailable For Legal Reasons", 451)),
-        _Page("http://overloaded.blog.example/photo.jpg", "rate_limited",
-              dataclasses.replace(page("Service Unavailable", 503), headers=(("Retry-After", "1"),))),
+        _Page(
+            "http://overloaded.blog.example/photo.jpg",
+            "rate_limited",
+            dataclasses.replace(page("Service Unavailable", 503), headers=(("Retry-After", "1"),)),
+        ),
         _Page("http://gibberish.blog.example/photo.jpg", "server_error", Answer(behaviour="garbage")),
         _Page("http://silent.blog.example/photo.jpg", "connection", Answer(behaviour="drop")),
         _Page("https://untrusted.blog.example/photo.jpg", "tls", Answer(encoded(b.picture()))),
         _Page("http://loop.blog.example/1.jpg", "too_many_redirects", redirect("http://loop.blog.example/2.jpg")),
-        _Page("http://endless.blog.example/photo.jpg", "too_large",
-              Answer(truncated, behaviour="endless")),
+        _Page("http://endless.blog.example/photo.jpg", "too_large", Answer(truncated, behaviour="endless")),
         _Page("http://half.blog.example/photo.jpg", "undecodable", Answer(truncated[: len(truncated) // 2])),
         _Page("http://huge.blog.example/photo.png", "bomb", Answer(bomb_png(), content_type="image/png")),
         _Page("http://pixel.blog.example/track.gif", "too_small", Answer(tracking_pixel(), content_type="image/gif")),
-        _Page("http://noai.blog.example/photo.jpg", "opted_out",
-              Answer(encoded(b.picture()), headers=(("X-Robots-Tag", "noai, noimageai"),))),
+        _Page(
+            "http://noai.blog.example/photo.jpg",
+            "opted_out",
+            Answer(encoded(b.picture()), headers=(("X-Robots-Tag", "noai, noimageai"),)),
+        ),
         _Page("http://robots.blog.example/private/photo.jpg", "opted_out", Answer(encoded(b.picture()))),
         _Page("http://tdm.blog.example/photo.jpg", "opted_out", Answer(encoded(b.picture()))),
-        _Page("http://trap.blog.example/metadata.jpg", "blocked_address",
-              redirect("http://169.254.169.254/latest/meta-data/")),
+        _Page(
+            "http://trap.blog.example/metadata.jpg",
+            "blocked_address",
+            redirect("http://169.254.169.254/latest/meta-data/"),
+        ),
         _Page("http://trap.blog.example/file.jpg", "blocked_address", redirect("file:///etc/passwd")),
         _Page("http://192.168.1.20/cam/photo.jpg", "blocked_address", Answer(encoded(b.picture()))),
     ):
@@ -929,12 +1000,21 @@ def _cc12m(b: Builder, shared: Shared) -> None:
     b.serve("http://loop.blog.example/2.jpg", redirect("http://loop.blog.example/1.jpg"))
     b.serve("http://169.254.169.254/latest/meta-data/", Answer(encoded(b.picture())))
     b.untrusted_hosts.add("untrusted.blog.example")
-    for url in ("http://169.254.169.254/latest/meta-data/", "http://192.168.1.20/cam/photo.jpg",
-                "http://robots.blog.example/private/photo.jpg", "http://tdm.blog.example/photo.jpg"):
+    for url in (
+        "http://169.254.169.254/latest/meta-data/",
+        "http://192.168.1.20/cam/photo.jpg",
+        "http://robots.blog.example/private/photo.jpg",
+        "http://tdm.blog.example/photo.jpg",
+    ):
         b.never_requested.add(route_of(url))
-    for url in ("http://overloaded.blog.example/photo.jpg", "http://gibberish.blog.example/photo.jpg",
-                "http://silent.blog.example/photo.jpg", "http://loop.blog.example/1.jpg", "http://loop.blog.example/2.jpg",
-                "http://endless.blog.example/photo.jpg"):
+    for url in (
+        "http://overloaded.blog.example/photo.jpg",
+        "http://gibberish.blog.example/photo.jpg",
+        "http://silent.blog.example/photo.jpg",
+        "http://loop.blog.example/1.jpg",
+        "http://loop.blog.example/2.jpg",
+        "http://endless.blog.example/photo.jpg",
+    ):
         b.may_repeat.add(route_of(url))
 
     # The same bytes under two URLs: a repost. And one notice under twelve: a host that forbids hot links.
@@ -954,7 +1034,9 @@ def _cc12m(b: Builder, shared: Shared) -> None:
     image, photo = shared.cc12m_yfcc
     caption = "A large version of a picture from Flickr"
     add(photo.live("_b"), caption, kept(image, caption))
-    for number, spelling in enumerate(("http://both.blog.example/shared-0.jpg", "http://BOTH.blog.example/shared-1.jpg#top")):
+    for number, spelling in enumerate(
+        ("http://both.blog.example/shared-0.jpg", "http://BOTH.blog.example/shared-1.jpg#top")
+    ):
         url = f"http://both.blog.example{'' if number == 0 else ':80'}/shared-{number}.jpg"
         image = b.image_at(url)
         caption = f"The same address as in the smaller collection, number {number + 1}"
@@ -994,7 +1076,9 @@ def _wit(b: Builder) -> None:
     source = "wit"
     numbers = itertools.count()
 
-    def row(url: str, picture: Picture | None, language: str = "en", section: str = "", **captions: str) -> tuple[str, ...]:
+    def row(
+        url: str, picture: Picture | None, language: str = "en", section: str = "", **captions: str
+    ) -> tuple[str, ...]:
         number = next(numbers)
         title = f"Drawing {number}" if picture is None else f"{picture.subject.capitalize()} (drawing)"
         mime = "image/svg+xml" if url.endswith(".svg") else "image/png" if url.endswith(".png") else "image/jpeg"
@@ -1014,7 +1098,7 @@ def _wit(b: Builder) -> None:
             "is_main_image": "false" if section else "true",
             "attribution_passes_lang_id": "true" if language == "en" else "false",
             "page_changed_recently": "true" if number % 2 else "false",
-            "context_page_description": f"{title} is a drawing.\nIt has \"quoted\" words, a tab\there, and two lines.",
+            "context_page_description": f'{title} is a drawing.\nIt has "quoted" words, a tab\there, and two lines.',
             "context_section_description": f"{title} is a drawing." if section else "",
         }
         return tuple(values[column] for column in WIT_COLUMNS)
@@ -1039,7 +1123,9 @@ def _wit(b: Builder) -> None:
             f"Drawing of {_a(picture.subject)}, with\na second line, by the artist and her students",
             f"{scene.detail}; “the finest of its kind”",
         )[number % 3]
-        image, url, record = add(picture, text, reference=text, attribution=f"English: {picture.subject.capitalize()} in a drawing")
+        image, url, record = add(
+            picture, text, reference=text, attribution=f"English: {picture.subject.capitalize()} in a drawing"
+        )
     b.add(source, WIT_FILE, record, rejected("duplicate_row"))
     again = "The same image in another section of the same page"
     b.add(source, WIT_FILE, row(url, picture, section="Gallery", reference=again), kept(image, again))
@@ -1052,7 +1138,12 @@ def _wit(b: Builder) -> None:
         attribution="English: View over the old town Deutsch: Blick über die Altstadt",
     )
     add(b.picture(), "a drawing of several houses", alt="a drawing of several houses")
-    add(b.picture(), "A street in the old town of Strasbourg", name="Straße_in_Straßburg.jpg", reference="A street in the old town of Strasbourg")
+    add(
+        b.picture(),
+        "A street in the old town of Strasbourg",
+        name="Straße_in_Straßburg.jpg",
+        reference="A street in the old town of Strasbourg",
+    )
 
     vector = b.image(status="not_an_image")
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="400" height="400"><circle cx="200" cy="200" r="150"/></svg>'
@@ -1071,7 +1162,12 @@ def _wit(b: Builder) -> None:
     ):
         b.add(source, WIT_FILE, row(elsewhere, None, language, reference=reference), rejected("language"))
     b.add(source, WIT_FILE, row(elsewhere, None), rejected("no_caption"))
-    b.add(source, WIT_FILE, row(elsewhere, None, reference="A row that lacks its last column")[:-1], rejected("malformed_row"))
+    b.add(
+        source,
+        WIT_FILE,
+        row(elsewhere, None, reference="A row that lacks its last column")[:-1],
+        rejected("malformed_row"),
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- policies

@@ -1,7 +1,7 @@
 """The demo's web: one loopback server that answers for every host, over HTTP and HTTPS, with good and bad answers.
 
-A fetcher reaches it through its option `resolve` (``"*:80"`` and ``"*:443"`` → the two addresses here), so that it asks for
-upstream's real URLs and meets what the real web does: redirects, dead links, refusals, slow and endless bodies, broken
+A fetcher reaches it through its option `resolve` (``"*:80"`` and ``"*:443"`` → the two addresses here), so that it asks
+for upstream's real URLs and meets what the real web does: redirects, dead links, refusals, slow and endless bodies, broken
 files. Nothing here ever leaves 127.0.0.1. Who answers what is a table of routes; this module knows only how to answer.
 """
 
@@ -53,8 +53,8 @@ class Answer:
         status: HTTP status.
         content_type: Value of Content-Type.
         headers: Further headers.
-        behaviour: How it is said. "busy_once": the first request for the path gets 429 with Retry-After: 1. "drip": in ten
-            pieces over a second. "endless": in chunks up to `ENDLESS_BYTES`. "hang": no answer at all, for up to 30 s.
+        behaviour: How it is said. "busy_once": the first request for the path gets 429 with Retry-After: 1. "drip": in
+            ten pieces over a second. "endless": in chunks up to `ENDLESS_BYTES`. "hang": no answer at all, for up to 30 s.
             "drop": the connection is closed instead. "garbage": bytes that are not HTTP.
     """
 
@@ -356,9 +356,7 @@ def _certificate(
         .not_valid_after(now + _CERTIFICATE_LIFE)
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=0 if is_authority else None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         .add_extension(_key_usage(is_authority=is_authority), critical=True)
     )
     if not is_authority:

@@ -110,7 +110,7 @@ class World:
         coco_images: `images` of COCO's captions file.
         karpathy_images: `images` of Karpathy's file.
         vg_images: Visual Genome's image_data.
-        never_requested: What a fetcher must not ask for: forbidden by robots.txt or TDMRep, or no business of the web's.
+        never_requested: What a fetcher must not ask for: forbidden by robots.txt or TDMRep, or not the web's to give.
         may_repeat: What may be asked for more than once: it said so, or several redirects lead to it.
     """
 

@@ -183,29 +183,33 @@ def _open_zip_member(path: str, name: str) -> BinaryIO:
         )
     file = storage.open_raw(path)
     try:
-        file.seek(info.header_offset)
-        header = read_head(file, _ZIP_LOCAL_HEADER_BYTES)
-        if len(header) < _ZIP_LOCAL_HEADER_BYTES or header[:4] != b"PK\x03\x04":
-            raise InputError(
-                "the zip file is damaged",
-                where=f"{path}:byte {info.header_offset}",
-                expected=f"the header of {name}",
-                found=repr(header[:4]),
-                remedy=_AGAIN,
-            )
-        # The lengths of the local header count: its extra field often differs from the directory's.
-        name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
-        file.seek(name_bytes + extra_bytes, io.SEEK_CUR)
-        try:
-            plain = zipfile.ZipExtFile(cast(Any, file), "r", info)
-        except NotImplementedError as error:
-            raise InputError(
-                "the member's compression is not supported", where=label, found=str(error), remedy="unpack the archive"
-            ) from None
+        _seek_to_content(file, path, info)
+        plain = zipfile.ZipExtFile(cast(Any, file), "r", info)
+    except NotImplementedError as error:
+        file.close()
+        raise InputError(
+            "the member's compression is not supported", where=label, found=str(error), remedy="unpack the archive"
+        ) from None
     except BaseException:
         file.close()
         raise
     return buffered(Guarded(cast(BinaryIO, plain), label, _ZIP_DAMAGE, info.file_size, (file,)))
+
+
+def _seek_to_content(file: BinaryIO, path: str, info: zipfile.ZipInfo) -> None:
+    file.seek(info.header_offset)
+    header = read_head(file, _ZIP_LOCAL_HEADER_BYTES)
+    if len(header) < _ZIP_LOCAL_HEADER_BYTES or header[:4] != b"PK\x03\x04":
+        raise InputError(
+            "the zip file is damaged",
+            where=f"{path}:byte {info.header_offset}",
+            expected=f"the header of {info.filename}",
+            found=repr(header[:4]),
+            remedy=_AGAIN,
+        )
+    # The lengths of the local header count: its extra field often differs from the directory's.
+    name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
+    file.seek(name_bytes + extra_bytes, io.SEEK_CUR)
 
 
 def _tar_directory(path: str) -> dict[str, Member]:

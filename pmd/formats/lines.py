@@ -154,9 +154,8 @@ def split_lines(buffer: bytes) -> tuple[pa.LargeBinaryArray, npt.NDArray[np.int6
     nexts[: len(newlines)] = newlines + 1
     if not whole:
         ends[-1] = nexts[-1] = len(buffer)
-    if b"\r\n" in buffer:
-        # Every newline has a byte before it but one at the buffer's start.
-        ends[: len(newlines)] -= (newlines > 0) & (data[newlines - 1] == _RETURN)
+    # Every newline has a byte before it but one at the buffer's start.
+    ends[: len(newlines)] -= (newlines > 0) & (data[newlines - 1] == _RETURN)
     return _every_other(buffer, bounds), bounds[0 : 2 * count : 2]
 
 
@@ -165,7 +164,9 @@ def _every_other(buffer: bytes, bounds: npt.NDArray[np.int64]) -> pa.LargeBinary
     pieces = pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(buffer)]
     )
-    return pieces.take(pa.array(np.arange(0, len(bounds) - 1, 2)))
+    # From buffers, since pa.array() imports pandas first.
+    evens = np.arange(0, len(bounds) - 1, 2)
+    return pieces.take(pa.Array.from_buffers(pa.int64(), len(evens), [None, pa.py_buffer(evens)]))
 
 
 #: A piece of plain bytes and where its first byte comes from. An origin of None continues the piece before.

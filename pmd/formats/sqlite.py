@@ -75,7 +75,7 @@ def id_ranges(path: str, table: str, key: str, parts: int) -> list[tuple[int, in
     return list(itertools.pairwise(cuts))
 
 
-def read_rows(  # noqa: PLR0913 - a range of some columns of a table of a file
+def read_rows(
     path: str, table: str, columns: Sequence[str], key: str, start: int, stop: int | None, batch_rows: int
 ) -> Iterator[list[tuple[Any, ...]]]:
     """Yield the rows with start <= key < stop, in the order of the key.

@@ -70,7 +70,9 @@ class SplitColumns:
         pieces = pa.LargeBinaryArray.from_buffers(
             pa.large_binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(self._data)]
         )
-        return pieces.take(pa.array(np.arange(0, len(bounds), 2), mask=missing)).view(pa.large_string())
+        present = pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.any() else None
+        evens = pa.py_buffer(np.arange(0, len(bounds), 2))
+        return pieces.take(pa.Array.from_buffers(pa.int64(), len(good), [present, evens])).view(pa.large_string())
 
     @property
     def columns(self) -> list[pa.LargeStringArray]:

@@ -1,4 +1,4 @@
-"""Conceptual 12M (CC12M): alt texts of web images, names replaced by `<PERSON>`; `url<TAB>caption`, 12.4M lines, one split.
+"""Conceptual 12M (CC12M): alt texts of web images; `url<TAB>caption`, 12.4M lines, one split.
 
 `<PERSON>` stays in the text: it is upstream's word for a name, in a quarter of the captions. The licence is as for
 `conceptual_captions`.

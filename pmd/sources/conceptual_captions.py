@@ -1,8 +1,8 @@
 """Conceptual Captions (CC3M): lower-case, hypernymed captions of web images; `caption<TAB>url`, 3.3M lines.
 
-Captions may start with or hold a quote character, which is text: M4's loader reads the file with a csv reader and so loses
-rows at an unclosed quote; none of the profiles does. Google allows any use and asks to be acknowledged, which no SPDX
-licence says: the texts are NOASSERTION, and the manifest has Google's words.
+Captions may start with or hold a quote character, which is text: M4's loader reads the file with a csv reader and so
+loses rows at an unclosed quote; none of the profiles does. Google allows any use and asks to be acknowledged, which no
+SPDX licence says: the texts are NOASSERTION, and the manifest has Google's words.
 """
 
 from __future__ import annotations

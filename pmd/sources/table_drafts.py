@@ -1,7 +1,7 @@
 """Columns into drafts: what the readers of tables share, so that no row of theirs becomes a Python object.
 
-YFCC100M, Conceptual Captions and WIT are 150 million rows together. Their readers hold Arrow columns from the file to the
-drafts; only digests, one call of a C function a row, leave Arrow. Knows no source.
+YFCC100M, Conceptual Captions and WIT are 150 million rows together. Their readers hold Arrow columns from the file to
+the drafts; only digests, one call of a C function a row, leave Arrow. Knows no source.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def drafts(rows: int, columns: Mapping[str, Any]) -> pa.RecordBatch:
 
     Args:
         rows: Number of rows.
-        columns: Columns of `DRAFTS` by name: an array, of strings in either width, or one value for every row. What is left
-            out is null.
+        columns: Columns of `DRAFTS` by name: an array, of strings in either width, or one value for every row. What is
+            left out is null.
     """
 
     def column(field: pa.Field) -> pa.Array:

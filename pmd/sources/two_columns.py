@@ -1,7 +1,8 @@
-"""Files of two columns, a URL and a caption, without header and without quoting: Conceptual Captions and Conceptual 12M.
+"""Files of two columns, a URL and a caption, without header or quoting: Conceptual Captions and Conceptual 12M.
 
-The two sources differ in the order of their columns, and in nothing else that a parser sees: a file given to the wrong one
-reads without an error, and yields captions for URLs. So the first lines must show a URL where the source has its own.
+The two sources differ in the order of their columns, and in nothing else that a parser sees: a file given to the wrong
+one reads without an error, and yields captions for URLs. So the first lines must show a URL where the
+source has its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """WIT v1: images of Wikipedia with up to three texts each; quoted, tab-separated shards with a header.
 
-A quoted field may hold newlines, and gzip cannot be entered in the middle, so one csv reader reads a shard from end to end:
-ten shards are ten units. The header decides which column is which; later releases add columns, which stay in `meta`.
+A quoted field may hold newlines, and gzip cannot be entered in the middle, so one csv reader reads a shard from end to
+end: ten shards are ten units. The header decides which column is which; a release's further columns stay in `meta`.
 
 **The row's id.** Upstream has none. One image stands on many pages, and on one page in several sections, each time with
 another reference text: the id is page URL, image URL and `hierarchical_section_title`. The hierarchical title is taken
@@ -89,8 +89,9 @@ class Options(SourceOptions):
         tuple[Candidate, ...],
         Field(min_length=1, strict=False),
         Rule(
-            says="Texts in order of preference: the first that has enough words is the caption. `attribution_english` is "
-            "what follows the label English in a text of several languages, `attribution` the whole.",
+            says="Texts in order of preference: the first that has enough words is the caption. "
+            "`attribution_english` is what follows the label English in a text of several languages, "
+            "`attribution` the whole text.",
             origin=f"FLAVA (2112.04482) is silent; the chain with attribution_english is {_M4}",
             paper=("reference", "attribution", "alt_text"),
             hub=("reference", "attribution_english", "alt_text"),
@@ -244,7 +245,8 @@ def draft(
         count,
         {
             "source_id": pc.if_else(well_formed, ids, nothing),
-            "row_digest": table_drafts.keys_of((keys.digest(*fields) for fields in rows), count),
+            # The same as of the fields as parts, and one call for a row instead of seventeen.
+            "row_digest": table_drafts.keys_of(map(keys.digest, map("\x00".join, rows)), count),
             "image_url": pc.if_else(pc.equal(columns["image_url"], ""), nothing, columns["image_url"]),
             **{
                 name: pa.array(
@@ -346,7 +348,7 @@ def _header(path: str, row: CsvRow | None) -> tuple[str, ...]:
 
 
 def _split(path: str) -> str:
-    """Return upstream's split by the file's name ("wit_v1.val.all-00000-of-00005.tsv.gz"); train where it names none."""
+    """Return upstream's split by the file's name (wit_v1.val.all-00000-of-00005.tsv.gz); train where it names none."""
     words = re.split("[^a-z]+", posixpath.basename(path).lower())
     return next((_SPLITS[word] for word in words if word in _SPLITS), "train")
 

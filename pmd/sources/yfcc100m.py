@@ -1,11 +1,11 @@
-"""YFCC100M: Flickr photos with their users' titles and descriptions, filtered as FLAVA did; the largest of PMD's sources.
+"""YFCC100M: Flickr photos with their users' titles and descriptions, filtered as FLAVA did; PMD's largest source.
 
 Three forms of one table: lines of 25 columns, the older lines of 23 (without line number and hash), and the Multimedia
 Commons' SQLite dump. One row of upstream gives the same pair, key and digest in all of them. Text columns are
 URL-encoded, and hold HTML once decoded.
 
-FLAVA's rule (arXiv 2112.04482, §3.1): English captions of more than two words; "first consider the description field; if
-it does not pass the filters, consider the title field". Its detector and tokeniser are not named: here the language
+FLAVA's rule (arXiv 2112.04482, §3.1): English captions of more than two words; "first consider the description field;
+if it does not pass the filters, consider the title field". Its detector and tokeniser are not named: here the language
 identifier of `pmd.language`, and words between white space.
 
 Everything is done a column at a time; 30M of 100M rows stay, so what only they need (`meta`, mirrors) is made last.
@@ -38,8 +38,8 @@ UNIT_BYTES: Final = lines.RANGE_BYTES
 #: The columns that all three forms have, in order, by the dump's names.
 COLUMNS: Final = (
     "photoid", "uid", "unickname", "datetaken", "dateuploaded", "capturedevice", "title", "description", "usertags",
-    "machinetags", "longitude", "latitude", "accuracy", "pageurl", "downloadurl", "licensename", "licenseurl", "serverid",
-    "farmid", "secret", "secretoriginal", "ext", "marker",
+    "machinetags", "longitude", "latitude", "accuracy", "pageurl", "downloadurl", "licensename", "licenseurl",
+    "serverid", "farmid", "secret", "secretoriginal", "ext", "marker",
 )  # fmt: skip
 #: Number of columns → their names, for the two forms of lines.
 LAYOUTS: Final[Mapping[int, tuple[str, ...]]] = {
@@ -80,7 +80,7 @@ class Options(SourceOptions):
     caption_fields: Annotated[
         Literal["description_then_title", "description", "title"],
         Rule(
-            says="Which field is the caption; the title is considered where the description does not pass the rules below.",
+            says="Which field is the caption; the title is considered where the description fails the other rules.",
             origin="FLAVA (2112.04482) §3.1",
             paper="description_then_title",
             hub="description_then_title",
@@ -168,6 +168,7 @@ class Rows:
     places: pa.Array
 
     def __len__(self) -> int:
+        """Return the number of rows."""
         return len(self.digests)
 
 

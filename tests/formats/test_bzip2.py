@@ -23,7 +23,7 @@ def write(path: Path, content: bytes) -> str:
 
 @pytest.mark.parametrize("shift", range(8))
 @pytest.mark.parametrize(("magic", "is_block"), [(0x314159265359, True), (0x177245385090, False)])
-def test_marks_are_found_at_any_bit(shift: int, magic: int, is_block: bool) -> None:  # noqa: FBT001
+def test_marks_are_found_at_any_bit(shift: int, magic: int, is_block: bool) -> None:
     for before, after in ((0, 0), (0, 5), (3, 0), (3, 5)):
         number = magic << (8 - shift) % 8
         data = b"\xaa" * before + number.to_bytes(7 if shift else 6, "big") + b"\x55" * after
@@ -58,7 +58,8 @@ def test_a_range_without_a_block_is_empty(tmp_path: Path, monkeypatch: pytest.Mo
 def chance_mark_content() -> bytes:
     """Return text whose blocks truly hold a block's mark within.
 
-    A block says which bytes it uses as bit maps of 16 bits, one after the other: those used here read 0x3141 0x5926 0x5359.
+    A block says which bytes it uses as bit maps of 16 bits, one after the other; those used here read
+    0x3141 0x5926 0x5359.
     """
     used = [
         16 * row + column
@@ -71,7 +72,7 @@ def chance_mark_content() -> bytes:
 
 
 @pytest.mark.parametrize("far", [False, True])
-def test_a_mark_by_chance_within_a_block_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, far: bool) -> None:  # noqa: FBT001
+def test_a_mark_by_chance_within_a_block_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, far: bool) -> None:
     content = chance_mark_content()
     compressed = bz2.compress(content, 1)
     path = write(tmp_path / "a", compressed)

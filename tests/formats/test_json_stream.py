@@ -27,7 +27,7 @@ def read(path: str, prefix: str = "annotations.item") -> list[Any]:
 
 
 def test_elements_are_python_values_with_their_index(tmp_path: Path) -> None:
-    values = [{"id": 1, "x": 2.5, "ä": "\U0001f600\u0000"}, None, True, [], 1e3, 2**53, "s"]
+    values: list[Any] = [{"id": 1, "x": 2.5, "ä": "\U0001f600\u0000"}, None, True, [], 1e3, 2**53, "s"]
     path = write(tmp_path / "a.json", json.dumps({"info": {"item": 1}, "annotations": values, "z": [9]}).encode())
     assert list(objects(path, "annotations.item", expected=EXPECTED)) == list(enumerate(values))
     assert isinstance(read(path)[0]["id"], int)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import itertools
 import random
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -31,7 +32,7 @@ def in_ranges(path: str, cuts: Sequence[int], batch_bytes: int = 4096) -> list[b
     bounds = [0, *sorted(set(cuts) - {0}), None]
     return [
         line
-        for start, stop in zip(bounds, bounds[1:], strict=False)
+        for start, stop in itertools.pairwise(bounds)
         for batch in read_lines(path, start or 0, stop, batch_bytes=batch_bytes)
         for line in batch.lines.to_pylist()
     ]
@@ -88,7 +89,7 @@ def test_plain_ranges_give_every_line_once(
     assert in_ranges(str(path), cuts, batch_bytes) == expected_lines(b"".join(content))
 
 
-TEXT = random_text(1, 900_000)
+TEXT = random_text(1, 700_000)
 LONG_LINES = b"\n".join(
     bytes([65 + n % 26]) + random.Random(n).randbytes(250_000).replace(b"\n", b"") for n in range(4)
 )
@@ -100,7 +101,7 @@ STREAMS = {
     ),
     "empty streams between": (
         TEXT,
-        bz2.compress(b"") * 2 + bz2.compress(TEXT[:400_000], 1) + bz2.compress(b"") + bz2.compress(TEXT[400_000:], 2),
+        bz2.compress(b"") * 2 + bz2.compress(TEXT[:300_000], 1) + bz2.compress(b"") + bz2.compress(TEXT[300_000:], 2),
     ),
     "streams cut at line ends": (
         TEXT,
@@ -113,7 +114,7 @@ STREAMS = {
 }
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("kind", STREAMS)
 def test_bzip2_ranges_give_every_line_once(folder: Path, kind: str, data: st.DataObject) -> None:
@@ -125,10 +126,10 @@ def test_bzip2_ranges_give_every_line_once(folder: Path, kind: str, data: st.Dat
 
 
 def test_bzip2_ranges_far_from_the_start_of_the_file(folder: Path) -> None:
-    content = random_text(2, 6_000_000)
+    content = random_text(2, 5_000_000)
     path = folder / "far.bz2"
     path.write_bytes(bz2.compress(content, 9))
-    cuts = [2_500_000, 2_500_001, 3_000_000, 4_600_000, 5_200_000]
+    cuts = [2_500_000, 2_500_001, 4_100_000]
     assert in_ranges(str(path), cuts, 1 << 20) == expected_lines(content)
 
 
@@ -207,7 +208,7 @@ def test_places_in_bzip2_blocks(folder: Path) -> None:
     assert whole == cut, "a place does not depend on the cut"
     assert whole[0][0] == f"{path}:bz2 block at bit 32, byte 0 of it"
     blocks = {place.split("bit ")[1].split(",")[0] for place, _ in whole}
-    assert len(blocks) > 8
+    assert len(blocks) > 6
     assert len({place for place, _ in whole}) == len(whole)
 
 

@@ -28,20 +28,12 @@ _GERMAN = "Eine+schwarze+Katze+schl%C3%A4ft+auf+dem+K%C3%BCchentisch"
 _FRENCH = "Un+chat+noir+dort+sur+la+table+de+la+cuisine"
 
 
-def _line(
-    photo_id: str,
-    title: str,
-    description: str,
-    *,
-    licence: str = "by-nc-nd",
-    licence_name: str = "Attribution-NonCommercial-NoDerivs License",
-    marker: str = "0",
-    url: str | None = None,
-    nickname: str = "nino63004",
-) -> str:
+def _line(photo_id: str, title: str, description: str, **others: Any) -> str:
     """Return a line of 25 columns; the line number is 7 of every one, which must not matter."""
-    download = f"http://farm8.staticflickr.com/7205/{photo_id}_df7747990d.jpg" if url is None else url
-    published = "".join(f"{byte:x}" for byte in hashlib.md5(download.encode()).digest())  # noqa: S324 - upstream's
+    nickname, marker = others.get("nickname", "nino63004"), others.get("marker", "0")
+    licence, licence_name = others.get("licence", ("by-nc-nd", "Attribution-NonCommercial-NoDerivs License"))
+    download = others.get("url", f"http://farm8.staticflickr.com/7205/{photo_id}_df7747990d.jpg")
+    published = "".join(f"{byte:x}" for byte in hashlib.md5(download.encode()).digest())
     return (
         f"7\t{photo_id}\t{published}\t39089491@N00\t{nickname}\t2012-02-16 09:56:37.0\t1331840483\t"
         f"Canon+PowerShot+ELPH+310+HS\t{title}\t{description}\tcanon,key+west+florida\t\t-81.804885\t24.550558\t12\t"
@@ -54,7 +46,7 @@ def _line(
 _WELL_FORMED = (
     _line("101", "IMG_0520", _ENGLISH),
     _line("102", _ENGLISH, ""),
-    _line("103", _ENGLISH, _GERMAN, licence="by-sa", licence_name="Attribution-ShareAlike License"),
+    _line("103", _ENGLISH, _GERMAN, licence=("by-sa", "Attribution-ShareAlike License")),
     _line("104", "", "+%0A+"),
     _line("105", "false", "Two+words"),
     _line("106", _FRENCH, _GERMAN),
@@ -68,7 +60,7 @@ _WELL_FORMED = (
     ),
     _line("109", _ENGLISH, "", marker="2"),
     _line("110", _ENGLISH, "", url=""),
-    _line("111", _ENGLISH, "", licence="by/3.0", licence_name="Some other licence"),
+    _line("111", _ENGLISH, "", licence=("by/3.0", "Some other licence")),
     _line("101", "IMG_0520", _ENGLISH),
 )
 #: And those that only lines can.
@@ -101,7 +93,7 @@ def _dump(path: Path, lines: Sequence[bytes]) -> None:
             values = _common(line).decode().split("\t")
             # The dump may have null where lines have an empty field.
             connection.execute(
-                f"INSERT OR IGNORE INTO yfcc100m_dataset VALUES ({', '.join('?' * len(COLUMNS))})",  # noqa: S608
+                f"INSERT OR IGNORE INTO yfcc100m_dataset VALUES ({', '.join('?' * len(COLUMNS))})",
                 [value or None for value in values],
             )
     connection.close()
@@ -146,7 +138,7 @@ def test_a_row_fills_every_column(tsv: Path, read_all: ReadAll) -> None:
     assert decision["language"] == "en"
     assert 0 < decision["score"] <= 1
     download = "http://farm8.staticflickr.com/7205/108_df7747990d.jpg"
-    md5 = hashlib.md5(download.encode())  # noqa: S324 - upstream's
+    md5 = hashlib.md5(download.encode())
     unpadded = "".join(f"{byte:x}" for byte in md5.digest())
     bucket = "https://multimedia-commons.s3-us-west-2.amazonaws.com/data/images"
     assert row == {
