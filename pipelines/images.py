@@ -63,9 +63,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
 
 def _image_ids(paths: Iterator[str]) -> Iterator[pa.Array]:
     for path in paths:
-        with storage.open_raw(path) as file:
-            for batch in pq.ParquetFile(file).iter_batches(columns=["image_id"]):
-                yield batch.column(0)
+        for batch in commits.iterate(path, ["image_id"]):
+            yield batch.column(0)
 
 
 def _write_index(config: Config, name: str, folder: str) -> str:

@@ -131,7 +131,13 @@ def sources(
             "Rules: options, and their value in each profile",
             ("where", "option", "paper", "hub", "recommended", "what it does", "origin"),
             [
-                [r["where"], r["option"], r["paper"], r["hub"], r["recommended"], r["says"], r["origin"]]
+                [
+                    r["where"],
+                    r["option"],
+                    *(catalogue.spell(r[profile]) for profile in ("paper", "hub", "recommended")),
+                    r["says"],
+                    r["origin"],
+                ]
                 for r in found["rules"]
             ],
         )
@@ -169,12 +175,17 @@ def manifests_fetch(
     folder: Annotated[Path, typer.Option(help="Where files go: FOLDER/data/SOURCE/NAME.")] = Path(),
     images: Annotated[bool, typer.Option("--images", help="Image archives too.")] = False,
     optional: Annotated[bool, typer.Option("--optional", help="Variants too.")] = False,
+    file: Annotated[list[str] | None, typer.Option(help="Only the file of this name; may be repeated.")] = None,
     as_json: Json = False,
 ) -> None:
     """Download upstream annotation files: resumable, checksummed, mirrors in order."""
     from pmd import catalogue
+    from pmd.manifests.progress import progress_bar
 
-    outcomes = catalogue.fetch_files(names or [], folder, images=images, optional=optional)
+    with progress_bar() as progress:
+        outcomes = catalogue.fetch_files(
+            names or [], folder, images=images, optional=optional, files=file or [], progress=progress
+        )
     _outcomes(outcomes, as_json=as_json)
 
 
@@ -185,12 +196,17 @@ def manifests_verify(
     folder: Annotated[Path, typer.Option(help="Where files are: FOLDER/data/SOURCE/NAME.")] = Path(),
     images: Annotated[bool, typer.Option("--images", help="Image archives too.")] = False,
     optional: Annotated[bool, typer.Option("--optional", help="Variants too.")] = False,
+    file: Annotated[list[str] | None, typer.Option(help="Only the file of this name; may be repeated.")] = None,
     as_json: Json = False,
 ) -> None:
     """Check files against the manifests: there, of the right size, of the right checksum."""
     from pmd import catalogue
+    from pmd.manifests.progress import progress_bar
 
-    outcomes = catalogue.verify_files(names or [], folder, images=images, optional=optional)
+    with progress_bar() as progress:
+        outcomes = catalogue.verify_files(
+            names or [], folder, images=images, optional=optional, files=file or [], progress=progress
+        )
     _outcomes(outcomes, as_json=as_json)
 
 

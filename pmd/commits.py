@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -211,3 +211,12 @@ def read_table(folder: str, file: File, columns: Iterable[str] | None = None) ->
     """Read one committed Parquet file, or some of its columns."""
     with storage.open_raw(storage.join(folder, file.name)) as source:
         return pq.read_table(source, columns=list(columns) if columns is not None else None)
+
+
+def iterate(path: str, columns: Iterable[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield a Parquet file's rows, a row group at a time."""
+    wanted = list(columns) if columns is not None else None
+    with storage.open_raw(path) as file:
+        parquet = pq.ParquetFile(file)
+        for group in range(parquet.num_row_groups):
+            yield from parquet.read_row_group(group, columns=wanted).combine_chunks().to_batches()

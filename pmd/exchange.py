@@ -110,6 +110,17 @@ class RunWriter:
         self._whole.__exit__(type(error), error, error.__traceback__)
 
 
+def widen(rows: pa.Table, schema: pa.Schema, **constants: object) -> pa.RecordBatch:
+    """Return rows under a schema that holds rows of several kinds: columns that they lack are constant, or null."""
+    columns = [
+        rows[field.name].cast(field.type).combine_chunks()
+        if field.name in rows.schema.names
+        else pa.array([constants.get(field.name)] * rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
 def read(references: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
     """Return all rows of one partition, in no particular order."""
     return pa.Table.from_batches(list(_batches(references)), schema=schema)

@@ -1,14 +1,16 @@
 """Intervals for shares, ratios and changes when pairs come in clusters: several captions, or fifty regions, an image.
 
 Pairs of one image are alike, and need not lie in one batch, so images are dealt into `BUCKETS` groups by a hash of
-image_id, and numerators and denominators are kept by group. Variance is that of the delete-a-group jackknife: leave out one
-group at a time, see how far the figure moves (Kott, "The delete-a-group jackknife", Journal of Official Statistics 17(4), 2001;
-Shao and Tu, "The Jackknife and Bootstrap", Springer 1995, chapter 6). As whole images fall into groups, it holds however alike
-the pairs of an image are; with few images a group is an image, and it is the ordinary delete-one jackknife over clusters.
+image_id, and numerators and denominators are kept by group. Variance is that of the delete-a-group jackknife: leave out
+one group at a time, see how far the figure moves (Kott, "The delete-a-group jackknife", Journal of Official Statistics
+17(4), 2001; Shao and Tu, "The Jackknife and Bootstrap", Springer 1995, chapter 6). As whole images fall into groups, it
+holds however alike the pairs of an image are; with few images a group is an image, and it is the ordinary delete-one
+jackknife over clusters.
 
 The interval of a share is Wilson's with the effective sample size that the variance implies, in the manner of Korn and
 Graubard ("Confidence intervals for proportions with small expected number of positive counts estimated from survey
-data", Survey Methodology 24, 1998): a plain ± would run below 0 and would be [0, 0] where nothing was found. All are 95 % intervals.
+data", Survey Methodology 24, 1998): a plain ± would run below 0 and would be [0, 0] where nothing was found. All are 95
+% intervals.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ BUCKETS: Final = 256
 
 _Z: Final = NormalDist().inv_cdf(0.975)
 
-#: A share is called too uncertain to read below this effective sample size, or above this width: the presentation standards of
-#: the US National Center for Health Statistics (Parker et al., Vital and Health Statistics 2(175), 2017).
+#: A share is called too uncertain to read below this effective sample size, or above this width: the presentation
+#: standards of the US National Center for Health Statistics (Parker et al., Vital and Health Statistics 2(175), 2017).
 MIN_EFFECTIVE: Final = 30
 MAX_WIDTH: Final = 0.30
 
@@ -127,13 +129,11 @@ def ratio(above: Array, below: Array, *, enough: bool) -> Estimate:
     variance = (groups - 1) / groups * float(((np.log(tops / bottoms) - log) ** 2).sum())
     half = t_quantile(groups - 1) * math.sqrt(variance)
     # Over a factor of four from one end to the other says nothing that a reader could use.
-    return Estimate(
-        top / bottom, math.exp(log - half), math.exp(log + half), enough=enough and 2 * half <= math.log(4)
-    )
+    return Estimate(top / bottom, math.exp(log - half), math.exp(log + half), enough=enough and 2 * half <= math.log(4))
 
 
 def change(part: Array, whole: Array, part_before: Array, whole_before: Array, *, enough: bool) -> Estimate:
-    """Return how a share differs from what it was before, in the same images' groups, so that what both have cancels out.
+    """Return how a share differs from what it was, in the same groups of images, so that what both have cancels out.
 
     Args:
         part: Pairs with the property by group, after.

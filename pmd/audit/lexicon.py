@@ -1,12 +1,13 @@
 """Gendered terms: the word lists of genbit, read from its wheel, and which of them a text has.
 
-The lists are GenBit's (Sengupta et al., "GenBit: measure and mitigate gender bias in language datasets", Microsoft Journal of
-Applied Research 16, 2021; MIT). The package itself is never imported: that would bring in torch, stanza and nltk. It is
-optional, so its absence is an answer, which the report prints together with the command that mends it.
+The lists are GenBit's (Sengupta et al., "GenBit: measure and mitigate gender bias in language datasets", Microsoft
+Journal of Applied Research 16, 2021; MIT). The package itself is never imported: that would bring in torch, stanza and
+nltk. It is optional, so its absence is an answer, which the report prints together with the command that mends it.
 
 A word here is a run of letters and digits, case-folded, with inner hyphens and apostrophes ("mother-in-law", "ma'am");
-a possessive "'s" is cut off. Terms are cut in the same way ("mrs." is the word "mrs"), and match whole words, the longest
-term first, so that "trans woman" is one term. A hyphenated compound that is no term ("woman-sized") mentions nothing.
+a possessive "'s" is cut off. Terms are cut in the same way ("mrs." is the word "mrs"), and match whole words, the
+longest term first, so that "trans woman" is one term. A hyphenated compound that is no term ("woman-sized") mentions
+nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Final
 
 PACKAGE: Final = "genbit"
@@ -97,8 +99,8 @@ def load() -> Lexicon | Absent:
         return Absent(f"the package {PACKAGE} is not installed")
     contents: dict[str, bytes] = {}
     for name, (path, sha256) in LISTS.items():
-        file = next((file for file in package.files or () if str(file) == path), None)
-        content = b"" if file is None or not package.locate_file(file).is_file() else file.read_binary()
+        place = Path(str(package.locate_file(path)))
+        content = place.read_bytes() if place.is_file() else b""
         if hashlib.sha256(content).hexdigest() != sha256:
             return Absent(f"{path} of {PACKAGE} {package.version} is not that of {PACKAGE} {VERSION}")
         contents[name] = content

@@ -1,8 +1,8 @@
 """What the audit counts of a batch of pairs, and how the counts of two batches become one.
 
-Every pair belongs to one *class*: the last stage that it survived. What stands after a stage is the sum of the classes from
-that stage on, so the pairs are read once for all stages. What readers gave and curate rejected carries no text; of it only
-the books tell.
+Every pair belongs to one *class*: the last stage that it survived. What stands after a stage is the sum of the classes
+from that stage on, so the pairs are read once for all stages. What readers gave and curate rejected carries no text; of
+it only the books tell.
 
 A `Partial` holds integers and samples by hash, nothing that depends on the order of pairs or batches; `merge` is
 associative and commutative, and the merged bytes are equal however the pairs were dealt out. Its size is bounded: per
@@ -50,14 +50,15 @@ STAGES: Final = ("curate", "images", "fetch", "dedupe", "shard")
 USER_FIELDS: Final[dict[str, str]] = {"yfcc100m": "uid", "sbu_captions": "user_id", "red_caps": "author"}
 #: Keys of longitude and latitude in `meta`, of the sources that have them.
 GEOTAG_FIELDS: Final[dict[str, tuple[str, str]]] = {"yfcc100m": ("longitude", "latitude")}
-#: What stands in a user field for nobody: RedCaps writes "None", Reddit's own words for a removed account are bracketed.
+#: What stands in a user field for nobody: RedCaps writes "None", Reddit's own words for a removed account are
+#: bracketed.
 _NOBODY: Final = frozenset({"", "None", "[deleted]", "[removed]"})
 
 #: Words from which texts are counted together; their mean is exact all the same.
 MAX_WORDS: Final = 512
 
-#: What is counted of the text sample, by class and group of images. "female", "male" and "neutral" count English texts with a
-#: term of the list; "both" those with a female and a male one.
+#: What is counted of the text sample, by class and group of images. "female", "male" and "neutral" count English texts
+#: with a term of the list; "both" those with a female and a male one.
 FIELDS: Final = ("sampled", "english", "undetermined", "female", "male", "both", "neutral")
 
 #: Columns of PAIRS that `measure` reads.
@@ -73,8 +74,8 @@ class Plan:
     """What is settled before any pair is seen, so that every worker takes the same sample.
 
     Attributes:
-        limits: Source → a pair's text is in the sample where the hash of its pair_id is below this; a source that is not
-            named is taken whole.
+        limits: Source → a pair's text is in the sample where the hash of its pair_id is below this; a
+            source that is not named is taken whole.
         lexicon: The gendered terms, or why there are none.
     """
 
@@ -87,8 +88,8 @@ def plan(kept: Mapping[str, int], options: AuditOptions, lexicon: Lexicon | Abse
 
     Args:
         kept: Source → pairs after curate, from its books.
-        options: `text_sample` is how many texts of a source are looked at: all where it has no more pairs, else on average,
-            give or take twice the square root.
+        options: `text_sample` is how many texts of a source are looked at: all where it has no more pairs, else on
+            average, give or take twice the square root.
         lexicon: `pmd.audit.lexicon.load()`.
     """
     return Plan(
@@ -158,10 +159,16 @@ class SourcePartial:
     def from_json(cls, raw: Mapping[str, Any]) -> SourcePartial:
         """Return what `to_json` wrote."""
         return cls(
-            *(_counts(raw[name]) for name in ("pairs", "words", "lengths", "sample")),
-            *({code: _counts(row) for code, row in raw[name].items()} for name in ("languages", "countries")),
-            *(Sketch.from_json(raw[name]) for name in ("users", "hosts", "images")),
-            PairSample.from_json(raw["drawn"]),
+            pairs=_counts(raw["pairs"]),
+            words=_counts(raw["words"]),
+            lengths=_counts(raw["lengths"]),
+            sample=_counts(raw["sample"]),
+            languages={code: _counts(row) for code, row in raw["languages"].items()},
+            countries={code: _counts(row) for code, row in raw["countries"].items()},
+            users=Sketch.from_json(raw["users"]),
+            hosts=Sketch.from_json(raw["hosts"]),
+            images=Sketch.from_json(raw["images"]),
+            drawn=PairSample.from_json(raw["drawn"]),
         )
 
 
@@ -340,9 +347,7 @@ def _texts(
     return sample, _tally(codes, classes[chosen])
 
 
-def _people_and_places(
-    source: str, metas: pa.Array, classes: NDArray[np.intp]
-) -> tuple[list[str], dict[str, Counts]]:
+def _people_and_places(source: str, metas: pa.Array, classes: NDArray[np.intp]) -> tuple[list[str], dict[str, Counts]]:
     """Return each pair's user ("" for none), and the countries of the geotags."""
     user_field, geotag_fields = USER_FIELDS.get(source), GEOTAG_FIELDS.get(source)
     if user_field is None and geotag_fields is None:
@@ -380,4 +385,4 @@ def _counts(raw: Any) -> Counts:
 
 
 def _hash(unit: str) -> int:
-    return min(xxhash.xxh3_64_intdigest(unit), EVERYTHING - 1)
+    return min(xxhash.xxh3_64_intdigest(unit.encode()), EVERYTHING - 1)

@@ -1,12 +1,13 @@
 """Samples by hash: which users, hosts, images and pairs are followed, so that the audit's memory does not grow.
 
 A *bottom-k* sketch keeps the k units whose hashes are smallest, and all that is counted of them. Whether a unit is kept
-depends on its hash and the set of all units alone, so the sketch of the whole is the same in whatever order and grouping the
-parts are merged, and the counts of the units in it are exact: a unit that once fell out can never come back. (Misra–Gries and
-space-saving sketches find the largest units better, but depend on order.) The units kept are a uniform sample of all units,
-and the (k+1)-th smallest hash tells how many there are: Bar-Yossef et al., "Counting distinct elements in a data stream",
-RANDOM 2002; Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC 2007. The relative standard error of that count is
-about 1/√k, 2.2 % for the k used here; HyperLogLog would come to the same within 4 kB, but gives no sample.
+depends on its hash and the set of all units alone, so the sketch of the whole is the same in whatever order and
+grouping the parts are merged, and the counts of the units in it are exact: a unit that once fell out can never come
+back. (Misra–Gries and space-saving sketches find the largest units better, but depend on order.) The units kept are a
+uniform sample of all units, and the (k+1)-th smallest hash tells how many there are: Bar-Yossef et al., "Counting
+distinct elements in a data stream", RANDOM 2002; Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC
+2007. The relative standard error of that count is about 1/√k, 2.2 % for the k used here; HyperLogLog would come to the
+same within 4 kB, but gives no sample.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ EVERYTHING: Final = 2**64 - 1
 def mix(keys: pa.Array) -> Hashes:
     """Return a 64-bit hash of each 16-byte key, below 2^64 - 1.
 
-    The second half of the key goes through the finaliser of SplitMix64 (Steele et al., OOPSLA 2014). Fetch shards and
-    samples of images are cut by a key's first bits; this hash is independent of them.
+    The second half of the key goes through the finaliser of SplitMix64 (Steele et al., OOPSLA 2014), so that the hash
+    is independent of what else is cut by a key's bits: fetch shards by the first ones, samples of images by the last.
     """
     fixed = keys.cast(pa.binary(16))
     raw = np.frombuffer(fixed.buffers()[1] or b"", dtype=">u8")[2 * fixed.offset : 2 * (fixed.offset + len(fixed))]

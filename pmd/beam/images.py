@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pmd import commits, exchange, images, storage
 from pmd.beam.transforms import Collected, outputs
@@ -50,18 +49,15 @@ class SpreadPairs:
         index_file = dict(self.indexes).get(unit["source"])
         run = exchange.RunWriter(self.work, images.IMAGE_ROWS, self.bits)
         try:
-            with storage.open_raw(unit["path"]) as file:
-                for pairs in pq.ParquetFile(file).iter_batches(columns=list(images.NEEDED)):
-                    run.add(
-                        images.spread(
-                            pairs,
-                            aliases=_aliases(self.aliases),
-                            index=_index(index_file) if index_file else {},
-                            sample=self.sample,
-                            takedown=self.takedown,
-                        ),
-                        "image_id",
-                    )
+            for pairs in commits.iterate(unit["path"], images.NEEDED):
+                rows = images.spread(
+                    pairs,
+                    aliases=_aliases(self.aliases),
+                    index=_index(index_file) if index_file else {},
+                    sample=self.sample,
+                    takedown=self.takedown,
+                )
+                run.add(rows, "image_id")
         except BaseException as error:
             run.discard(error)
             raise

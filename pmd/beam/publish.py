@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from pmd import commits, dedupe, exchange, parts, publish, storage
+from pmd import commits, dedupe, exchange, parts, publish
 from pmd.beam.shard import read_groups
 from pmd.beam.transforms import outputs
 from pmd.schema.tables import PAIRS
@@ -48,28 +47,15 @@ class SpreadBoth:
         unit = batch.to_pylist()[0]
         run = exchange.RunWriter(self.work, MEETING, self.bits)
         if unit["path"] is not None:
-            with storage.open_raw(unit["path"]) as file:
-                for rows in pq.ParquetFile(file).iter_batches():
-                    run.add(_meeting(pa.Table.from_batches([rows]), is_fate=False), "pair_id")
+            for rows in commits.iterate(unit["path"]):
+                run.add(exchange.widen(pa.Table.from_batches([rows]), MEETING, is_fate=False), "pair_id")
         else:
             ledger = parts.read_ledger(self.root, self.cut.shards(unit["part"]))
             views = parts.read_views(self.root, unit["part"])
             kept, _ = dedupe.judge(views.filter(pc.equal(views["source"], self.source)), ledger, read_groups(self.root))
             if kept.num_rows:
-                run.add(_meeting(publish.fates(kept, ledger), is_fate=True), "pair_id")
+                run.add(exchange.widen(publish.fates(kept, ledger), MEETING, is_fate=True), "pair_id")
         yield from run.close()
-
-
-def _meeting(rows: pa.Table, *, is_fate: bool) -> pa.RecordBatch:
-    columns = [
-        rows[field.name].combine_chunks()
-        if field.name in rows.schema.names
-        else pa.array([is_fate] * rows.num_rows)
-        if field.name == "is_fate"
-        else pa.nulls(rows.num_rows, field.type)
-        for field in MEETING
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=MEETING)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""Draws the demo's pictures: the first step of `pmd demo`, since everything else there names, serves or captions one.
+"""Draws the demo's pictures: the first step of `pmd demo`; all else there names, serves or captions one.
 
-A picture is a *scene* (what is drawn) in a colour, at a time of day, in a size and a file format. The same picture gives
-the same bytes each time with one version of Pillow: nothing is drawn at random, and no font of the machine is used. What
-was drawn where is kept beside the pixels, so that region captions can tell the truth.
+A picture is a *scene* (what is drawn) in a colour, at a time of day, in a size and a file format. The same picture
+gives the same bytes with one version of Pillow: nothing is drawn at random, and the machine's fonts are not used.
+What was drawn where is kept beside the pixels, so that region captions can tell the truth.
 
 Shapes are drawn in stage units: the stage is the largest centred square of the image, x to the right and y downwards
 from -1 to 1. Backgrounds fill the whole image.

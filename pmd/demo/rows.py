@@ -653,12 +653,21 @@ def _mirror(name: str) -> str:
     return f"https://multimedia-commons.s3-us-west-2.amazonaws.com/data/images/{name[:3]}/{name[3:6]}/{name}.jpg"
 
 
-def _yfcc(b: Builder, shared: Shared) -> None:
-    source = "yfcc100m"
-    lines = itertools.count()
+class _Yfcc:
+    """The rows of YFCC100M in the making."""
 
-    def columns(photo: Photo, title: str, description: str, *, marker: str = "0") -> tuple[str, ...]:
-        number = next(lines)
+    def __init__(self, b: Builder) -> None:
+        self.b = b
+        self._lines = itertools.count()
+        self._numbers = itertools.count(200)
+
+    def photo(self) -> Photo:
+        """Return a photograph that no row has had."""
+        return Photo.number(next(self._numbers))
+
+    def columns(self, photo: Photo, title: str, description: str, *, marker: str = "0") -> tuple[str, ...]:
+        """Return the 25 columns of a photograph (marker "0") or a video ("1")."""
+        number = next(self._lines)
         user, nickname = _USERS[number % len(_USERS)]
         longitude, latitude, accuracy = _PLACES[number % len(_PLACES)]
         licence, licence_url = _LICENCES[number % len(_LICENCES)]
@@ -691,10 +700,10 @@ def _yfcc(b: Builder, shared: Shared) -> None:
             marker,
         )
 
-    def place(image: str, photo: Photo, picture: Picture, *, held_by: str) -> None:
+    def place(self, image: str, photo: Photo, picture: Picture, *, held_by: str) -> None:
         """Put the photograph on the mirror, on Flickr, or on neither."""
         url = photo.on_farm()
-        b.locate(image, url, picture if held_by == "flickr" else None)
+        self.b.locate(image, url, picture if held_by == "flickr" else None)
         published = _published_hash(url)
         padded = hashlib.md5(url.encode(), usedforsecurity=False).hexdigest()
         if held_by == "padded" and padded == published:
@@ -702,24 +711,35 @@ def _yfcc(b: Builder, shared: Shared) -> None:
         for name in dict.fromkeys((published, padded)):
             mine = name == (padded if held_by == "padded" else published)
             copy = dataclasses.replace(picture, quality=80) if mine and held_by in ("mirror", "padded") else None
-            b.locate(image, _mirror(name), copy)
+            self.b.locate(image, _mirror(name), copy)
 
-    numbers = itertools.count(200)
-
-    def photo_of(picture: Picture, held_by: str = "mirror") -> tuple[str, Photo]:
-        photo = Photo.number(next(numbers))
+    def _photo_of(self, picture: Picture, held_by: str = "mirror") -> tuple[str, Photo]:
+        photo = self.photo()
         while held_by == "padded" and len(_published_hash(photo.on_farm())) == 32:
-            photo = Photo.number(next(numbers))
-        image = b.image(picture, "dead" if held_by == "nowhere" else "ok")
-        place(image, photo, picture, held_by=held_by)
+            photo = self.photo()
+        image = self.b.image(picture, "dead" if held_by == "nowhere" else "ok")
+        self.place(image, photo, picture, held_by=held_by)
         return image, photo
 
-    def add(title: str, description: str, text: str, picture: Picture, held_by: str = "mirror") -> tuple[str, ...]:
-        image, photo = photo_of(picture, held_by)
-        record = columns(photo, title, description)
-        b.add(source, YFCC_FILE, record, kept(image, text))
+    def add(
+        self, title: str, description: str, text: str, picture: Picture, held_by: str = "mirror"
+    ) -> tuple[str, ...]:
+        """Add a photograph of its own, whose text must come out as `text`; return its columns."""
+        image, photo = self._photo_of(picture, held_by)
+        record = self.columns(photo, title, description)
+        self.b.add("yfcc100m", YFCC_FILE, record, kept(image, text))
         return record
 
+    def reject(self, reason: str, title: str, description: str, *, marker: str = "0") -> None:
+        """Add a row of which nothing comes, so that its image must not be asked for."""
+        record = self.columns(self.photo(), title, description, marker=marker)
+        self.b.add("yfcc100m", YFCC_FILE, record, rejected(reason))
+        for name in (record[16], _mirror(record[2])):
+            self.b.never_requested.add(route_of(name))
+
+
+def _yfcc(b: Builder, shared: Shared) -> None:
+    rows = _Yfcc(b)
     for number in range(14):
         picture = b.picture(form="exif6" if number == 3 else "jpeg")
         held_by = {3: "flickr", 5: "padded", 7: "flickr", 9: "nowhere"}.get(number, "mirror")
@@ -729,25 +749,25 @@ def _yfcc(b: Builder, shared: Shared) -> None:
             f"My husband took this picture of {_a(picture.subject)} when he was on holiday with the children.",
             f"{scene.detail}, which is why I stopped to look at it.",
         )[number % 3]
-        last = add(f"IMG_{520 + number:04d}", text, text, picture, held_by)
-    b.add(source, YFCC_FILE, last, rejected("duplicate_row"))
+        last = rows.add(f"IMG_{520 + number:04d}", text, text, picture, held_by)
+    b.add("yfcc100m", YFCC_FILE, last, rejected("duplicate_row"))
 
     # Texts that need care.
-    add(
+    rows.add(
         "recipe",
         'The recipe is <a href="http://kitchen.example/cake?id=7&amp;x=1" rel="nofollow">on this page</a>, '
         "and the cake is for <b>my mother</b> &amp; me.",
         "The recipe is on this page, and the cake is for my mother & me.",
         b.picture(),
     )
-    add(
+    rows.add(
         "DSC_0031",
         "The first line of the description,\nand  the second line with\ttwo spaces.",
         "The first line of the description, and the second line with two spaces.",
         b.picture(),
     )
     cafe = "We had breakfast in the old cafe\u0301 by the river, and she loved it \U0001f60d"
-    add("morning", cafe, cafe, b.picture())
+    rows.add("morning", cafe, cafe, b.picture())
     # The description does not pass, so the title speaks.
     for title, description in (
         ("A quiet evening by the sea with friends", _GERMAN[0]),
@@ -756,7 +776,7 @@ def _yfcc(b: Builder, shared: Shared) -> None:
         ("The view from our window this morning", "Love it"),
         ("Three birds are sitting on a branch", '<a href="http://www.flickr.com/photos/10000001@N00/"></a>'),
     ):
-        add(title, description, title, b.picture())
+        rows.add(title, description, title, b.picture())
     # The same photograph elsewhere, under another URL.
     for (image, photo), text in (
         (shared.everywhere, "This is the photograph that you will find in every data set."),
@@ -764,27 +784,23 @@ def _yfcc(b: Builder, shared: Shared) -> None:
         (shared.sbu_yfcc, "I like the colours in this picture more than in the other ones."),
         (shared.cc12m_yfcc, "A large version of this picture is used by many web sites."),
     ):
-        place(image, photo, _copy(b.picture_of(image), 500, 375), held_by="flickr")
-        b.add(source, YFCC_FILE, columns(photo, f"P{photo.server}", text), kept(image, text))
+        rows.place(image, photo, _copy(b.picture_of(image), 500, 375), held_by="flickr")
+        b.add("yfcc100m", YFCC_FILE, rows.columns(photo, f"P{photo.server}", text), kept(image, text))
+    _yfcc_rejected(rows)
 
-    def reject(reason: str, title: str, description: str, *, marker: str = "0") -> tuple[str, ...]:
-        record = columns(Photo.number(next(numbers)), title, description, marker=marker)
-        b.add(source, YFCC_FILE, record, rejected(reason))
-        for name in (record[16], _mirror(record[2])):
-            b.never_requested.add(route_of(name))
-        return record
 
-    reject("video", "A short film of the harbour", "We filmed the boats in the harbour this morning.", marker="1")
-    reject("video", "MVI_0042", "The children are singing a song for their grandmother.", marker="1")
-    reject("too_few_words", "Blue sky", "Love it")
-    reject("too_few_words", "IMG_0999", "")
-    reject("not_english", _GERMAN[1], _SPANISH)
-    reject("not_english", "DSC_0012", _FRENCH)
-    short = columns(Photo.number(next(numbers)), "A row that was cut", "This row has lost its last column.")[:-1]
-    b.add(source, YFCC_FILE, short, rejected("malformed_row"))
-    broken = columns(Photo.number(next(numbers)), "A row in another encoding", "This row is not in UTF-8 at all.")
+def _yfcc_rejected(rows: _Yfcc) -> None:
+    rows.reject("video", "A short film of the harbour", "We filmed the boats in the harbour this morning.", marker="1")
+    rows.reject("video", "MVI_0042", "The children are singing a song for their grandmother.", marker="1")
+    rows.reject("too_few_words", "Blue sky", "Love it")
+    rows.reject("too_few_words", "IMG_0999", "")
+    rows.reject("not_english", _GERMAN[1], _SPANISH)
+    rows.reject("not_english", "DSC_0012", _FRENCH)
+    short = rows.columns(rows.photo(), "A row that was cut", "This row has lost its last column.")[:-1]
+    rows.b.add("yfcc100m", YFCC_FILE, short, rejected("malformed_row"))
+    broken = rows.columns(rows.photo(), "A row in another encoding", "This row is not in UTF-8 at all.")
     latin = "\t".join((*broken[:4], "ren\xe9", *broken[5:])).encode("latin-1")
-    b.add(source, YFCC_FILE, latin, rejected("bad_encoding"))
+    rows.b.add("yfcc100m", YFCC_FILE, latin, rejected("bad_encoding"))
 
 
 # ------------------------------------------------------------------------------------------------------------ SBU

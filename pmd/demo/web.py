@@ -1,8 +1,8 @@
 """The demo's web: one loopback server that answers for every host, over HTTP and HTTPS, with good and bad answers.
 
 A fetcher reaches it through its option `resolve` (``"*:80"`` and ``"*:443"`` → the two addresses here), so that it asks
-for upstream's real URLs and meets what the real web does: redirects, dead links, refusals, slow and endless bodies, broken
-files. Nothing here ever leaves 127.0.0.1. Who answers what is a table of routes; this module knows only how to answer.
+for upstream's real URLs and meets what the real web does: redirects, dead links, refusals, slow and endless bodies,
+broken files. It listens on 127.0.0.1 alone. Who answers what is a table of routes; this module only answers.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Answer:
         content_type: Value of Content-Type.
         headers: Further headers.
         behaviour: How it is said. "busy_once": the first request for the path gets 429 with Retry-After: 1. "drip": in
-            ten pieces over a second. "endless": in chunks up to `ENDLESS_BYTES`. "hang": no answer at all, for up to 30 s.
+            ten pieces over a second. "endless": in chunks up to `ENDLESS_BYTES`. "hang": no answer, for up to 30 s.
             "drop": the connection is closed instead. "garbage": bytes that are not HTTP.
     """
 

@@ -10,8 +10,9 @@ from typing import Final
 import pyarrow as pa
 
 KEY: Final = pa.binary(16)
-#: `[x, y, width, height]` in fractions of the upstream width and height; null means the whole image.
-REGION: Final = pa.list_(pa.float64(), 4)
+#: `[x, y, width, height]`, always four, in fractions of the upstream width and height; null means the whole image.
+#: Not a fixed-size list: Arrow writes one with nulls to Parquet and then cannot read it back (25.0).
+REGION: Final = pa.list_(pa.float64())
 
 LOCATION: Final = pa.struct(
     [

@@ -47,7 +47,7 @@ PARQUET: Final = pa.schema(
                         "image_id": {"dtype": "string", "_type": "Value"},
                         "region": {
                             "feature": {"dtype": "float64", "_type": "Value"},
-                            "length": 4,
+                            "length": -1,
                             "_type": "Sequence",
                         },
                         "pairs": [

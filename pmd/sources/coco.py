@@ -36,7 +36,12 @@ class Options(SourceOptions):
     """Options of `coco`."""
 
     karpathy: Annotated[str, karpathy.FILE_RULE]
-    exclude_karpathy: Annotated[bool, karpathy.EXCLUDE_RULE]
+    exclude_karpathy: Annotated[
+        karpathy.Exclude,
+        dataclasses.replace(
+            karpathy.EXCLUDE_RULE, hub="test", origin="facebook/pmd keeps COCO's validation rows, as its validation split"
+        ),
+    ]
 
 
 class Coco:
@@ -50,11 +55,7 @@ class Coco:
         units = []
         for path, member in records.documents(files, _MEMBERS, expected="captions_*.json, or dataset_coco.json"):
             form = _form(path, member)
-            needed = (
-                karpathy.companions(NAME, options.karpathy, exclude=options.exclude_karpathy)
-                if form == "captions"
-                else ()
-            )
+            needed = karpathy.companions(options.karpathy, options.exclude_karpathy) if form == "captions" else ()
             units.append(Unit(path=path, form=form, member=member, companions=needed))
         return units
 
@@ -127,7 +128,7 @@ def _pictures(unit: Unit) -> _Pictures:
 
 
 def _caption_drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
-    held = karpathy.held_out(options.karpathy) if options.exclude_karpathy else {}
+    held = karpathy.left_out(options.karpathy, options.exclude_karpathy)
     pictures = _pictures(unit)
     document = records.location(unit.path, unit.member)
     for index, annotation in json_stream.objects(unit.path, "annotations.item", member=unit.member, expected=_EXPECTED):
@@ -204,7 +205,7 @@ def _karpathy_drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
             continue
         if not sentences:
             yield shared | records.lost(image, "no_caption", "the image has no sentences", where)
-        held = options.exclude_karpathy and picture["split"] in karpathy.HELD_OUT
+        held = picture["split"] in karpathy.HELD_OUT[options.exclude_karpathy]
         for number, sentence in enumerate(sentences):
             place = f"{where}.sentences[{number}]"
             try:

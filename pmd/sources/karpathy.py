@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pmd import storage
 from pmd.errors import InputError
@@ -27,7 +27,13 @@ EXPECTED: Final = 'Karpathy\'s dataset_coco.json: {"images": [{"cocoid": …, "s
 #: Karpathy's split → the split that a pair is in; `restval` is what its users add to training.
 SPLITS: Final[dict[str, str]] = {"train": "train", "restval": "train", "val": "validation", "test": "test"}
 
-HELD_OUT: Final = ("val", "test")
+#: What `exclude_karpathy` may say, and the splits that it leaves out.
+Exclude = Literal["none", "test", "val_and_test"]
+HELD_OUT: Final[dict[str, frozenset[str]]] = {
+    "none": frozenset(),
+    "test": frozenset({"test"}),
+    "val_and_test": frozenset({"val", "test"}),
+}
 
 #: The two options that COCO, Localized Narratives on COCO and Visual Genome share.
 FILE_RULE: Final = Rule(
@@ -38,38 +44,40 @@ FILE_RULE: Final = Rule(
     recommended=NONE,
 )
 EXCLUDE_RULE: Final = Rule(
-    says="Leave out images of Karpathy's validation and test splits (needs `karpathy`).",
+    says="Leave out images of Karpathy's test split, or of validation and test (needs `karpathy`; without it none is).",
     origin="facebook/pmd's loader; FLAVA (2112.04482) names no split and no decontamination",
-    paper=False,
-    hub=True,
-    recommended=True,
+    paper="none",
+    hub="val_and_test",
+    recommended="val_and_test",
     table2="COCO, Visual Genome and Localized Narratives lose the pairs of up to 10,000 images when it is on",
 )
 
 
-def companions(source: str, karpathy: str, *, exclude: bool) -> tuple[str, ...]:
+def companions(karpathy: str, exclude: str) -> tuple[str, ...]:
     """Return the file that a unit needs besides its own: Karpathy's where its images are left out, else none.
 
     Args:
-        source: Name of the source, for the error.
-        karpathy: Value of the option.
+        karpathy: Value of the option; "none" leaves every image in, whatever `exclude` says (a build tells so).
         exclude: Value of `exclude_karpathy`.
 
     Raises:
-        InputError: Images are to be left out, but no file says which; or the file is not there.
+        InputError: The file is not there.
     """
-    if not exclude:
+    if not HELD_OUT[exclude] or karpathy == NONE:
         return ()
-    if karpathy == NONE:
-        raise InputError(
-            "Karpathy's validation and test images cannot be left out: no file names them",
-            where=f"[sources.{source}]",
-            expected='karpathy = "PATH", of dataset_coco.json or caption_datasets.zip',
-            found='karpathy = "none", and exclude_karpathy = true',
-            remedy="give the path (pmd manifests fetch coco downloads it), or set exclude_karpathy = false",
-        )
     locate(karpathy)
     return (karpathy,)
+
+
+def left_out(karpathy: str, exclude: str) -> dict[int, str]:
+    """Return the COCO ids of the images to be left out, each with its split.
+
+    Raises:
+        InputError: The file is truncated or foreign.
+    """
+    if not companions(karpathy, exclude):
+        return {}
+    return {coco_id: split for coco_id, split in held_out(karpathy).items() if split in HELD_OUT[exclude]}
 
 
 def locate(path: str) -> tuple[str, str | None]:
@@ -125,7 +133,7 @@ def _held_out(path: str, fingerprint: str) -> dict[int, str]:
                 found=str(error),
                 remedy="download it anew: pmd manifests fetch coco",
             ) from None
-        if split in HELD_OUT:
+        if split in HELD_OUT["val_and_test"]:
             held[coco_id] = split
     if index < 0:
         raise InputError("no images in it", where=records.location(file, member), expected=EXPECTED)

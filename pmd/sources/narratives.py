@@ -62,7 +62,7 @@ class CocoOptions(Options):
     """Options of Localized Narratives on COCO."""
 
     karpathy: Annotated[str, karpathy.FILE_RULE]
-    exclude_karpathy: Annotated[bool, karpathy.EXCLUDE_RULE]
+    exclude_karpathy: Annotated[karpathy.Exclude, karpathy.EXCLUDE_RULE]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Narratives:
         """Cut plain files into byte ranges; a member of an archive is one unit."""
         held: tuple[str, ...] = ()
         if isinstance(options, CocoOptions):
-            held = karpathy.companions(self.name, options.karpathy, exclude=options.exclude_karpathy)
+            held = karpathy.companions(options.karpathy, options.exclude_karpathy)
         units = []
         for path, member in records.documents(files, _MEMBERS, expected="*.jsonl"):
             self._refuse_foreign(path, member)
@@ -132,8 +132,8 @@ class Narratives:
 
     def _drafts(self, unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
         held: dict[int, str] = {}
-        if isinstance(options, CocoOptions) and options.exclude_karpathy:
-            held = karpathy.held_out(options.karpathy)
+        if isinstance(options, CocoOptions):
+            held = karpathy.left_out(options.karpathy, options.exclude_karpathy)
         document = records.location(unit.path, unit.member)
         for batch in lines.read_lines(unit.path, unit.start, unit.stop, member=unit.member):
             for i, row, error in json_stream.parse_json_lines(batch):

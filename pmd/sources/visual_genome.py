@@ -46,7 +46,7 @@ class Options(SourceOptions):
         ),
     ]
     karpathy: Annotated[str, karpathy.FILE_RULE]
-    exclude_karpathy: Annotated[bool, karpathy.EXCLUDE_RULE]
+    exclude_karpathy: Annotated[karpathy.Exclude, karpathy.EXCLUDE_RULE]
 
 
 class VisualGenome:
@@ -69,7 +69,7 @@ class VisualGenome:
                 found=", ".join(records.location(*document) for document in documents) or "no files",
                 remedy=f"pmd manifests fetch {NAME}, and name both files in `annotations`",
             )
-        held = karpathy.companions(NAME, options.karpathy, exclude=options.exclude_karpathy)
+        held = karpathy.companions(options.karpathy, options.exclude_karpathy)
         return [
             Unit(
                 path=path,
@@ -148,7 +148,7 @@ def _image_records(companions: Sequence[str]) -> dict[int, bytes]:
 
 
 def _drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
-    held = karpathy.held_out(options.karpathy) if options.exclude_karpathy else {}
+    held = karpathy.left_out(options.karpathy, options.exclude_karpathy)
     table = _image_records([companion for companion in unit.companions if companion != options.karpathy])
     document = records.location(unit.path, unit.member)
     for index, element in json_stream.objects(unit.path, "item", member=unit.member, expected=_EXPECTED_REGIONS):

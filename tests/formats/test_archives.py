@@ -6,6 +6,7 @@ import gzip
 import io
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -41,7 +42,7 @@ def make_tar(path: Path, mode: Literal["w", "w:gz", "w:bz2"] = "w", files: dict[
     return str(path)
 
 
-MAKERS = {
+MAKERS: dict[str, Callable[[Path], str]] = {
     "deflated": make_zip,
     "stored": lambda path: make_zip(path, zipfile.ZIP_STORED),
     "bzip2 in zip": lambda path: make_zip(path, zipfile.ZIP_BZIP2),

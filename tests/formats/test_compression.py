@@ -6,6 +6,7 @@ import bz2
 import gzip
 import random
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pmd.errors import InputError
 from pmd.formats.compression import open_decompressed, sniff
 
 CONTENT = "".join(f"row {number}\t{number * 7919 % 10007}\n" for number in range(60_000)).encode()
-COMPRESSORS = {
+COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, 1),
     "bzip2": lambda data: bz2.compress(data, 1),
     "zstd": lambda data: zstandard.ZstdCompressor(write_checksum=True).compress(data),

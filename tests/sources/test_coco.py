@@ -69,8 +69,7 @@ KARPATHY = r"""{"images": [
     ], "dataset": "coco"}"""
 
 
-#: Without Karpathy's file, nothing can be excluded.
-GOLDEN_OPTIONS = {"exclude_karpathy": False}
+GOLDEN_OPTIONS: dict[str, object] = {}
 
 
 def write_golden(folder: Path) -> list[str]:
@@ -200,19 +199,12 @@ def test_karpathy_images_leave(captions: Path, karpathy_file: Path, read_all: Re
     ]
 
 
-def test_exclusion_without_karpathys_file_is_an_error(captions: Path, read_all: ReadAll) -> None:
-    with pytest.raises(InputError) as error:
-        read_all(SOURCE, captions, profile="recommended")
-    assert str(error.value) == (
-        "[sources.coco]: Karpathy's validation and test images cannot be left out: no file names them\n"
-        '  expected: karpathy = "PATH", of dataset_coco.json or caption_datasets.zip\n'
-        '  found: karpathy = "none", and exclude_karpathy = true\n'
-        "  remedy: give the path (pmd manifests fetch coco downloads it), or set exclude_karpathy = false"
-    )
+def test_without_karpathys_file_every_image_stays(captions: Path, read_all: ReadAll) -> None:
+    assert read_all(SOURCE, captions, profile="recommended") == read_all(SOURCE, captions, profile="paper")
 
 
 def test_plan_names_karpathys_file_as_companion(captions: Path, karpathy_file: Path) -> None:
-    options = SOURCE.options.model_validate({"karpathy": str(karpathy_file), "exclude_karpathy": True})
+    options = SOURCE.options.model_validate({"karpathy": str(karpathy_file), "exclude_karpathy": "val_and_test"})
     (unit,) = SOURCE.plan([InputFile(str(captions), 1)], options)  # type: ignore[arg-type]
     assert (unit.form, unit.companions) == ("captions", (str(karpathy_file),))
 
@@ -253,7 +245,7 @@ def test_karpathys_own_file_needs_no_other_to_exclude(karpathy_file: Path, read_
         ("502", "evaluation_image"),
         ("503", None),
         (None, "no_caption"),
-        ("504", "evaluation_image"),
+        ("504", None),
         (None, "malformed_row"),
     ]
 

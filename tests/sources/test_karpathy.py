@@ -56,12 +56,12 @@ def test_a_hole_in_the_list_is_an_error(tmp_path: Path, old: str, new: str, foun
 
 def test_missing_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
-        karpathy.companions("coco", str(tmp_path / "absent.json"), exclude=True)
+        karpathy.companions(str(tmp_path / "absent.json"), "test")
     archive = tmp_path / "x.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("dataset_flickr30k.json", "{}")
     with pytest.raises(InputError) as error:
-        karpathy.companions("coco", str(archive), exclude=True)
+        karpathy.companions(str(archive), "val_and_test")
     assert error.value.found == "dataset_flickr30k.json"
     empty = tmp_path / "empty.json"
     empty.write_text('{"images": []}')
@@ -70,6 +70,15 @@ def test_missing_and_foreign_files(tmp_path: Path) -> None:
 
 
 def test_companions() -> None:
-    assert karpathy.companions("coco", "anything", exclude=False) == ()
-    with pytest.raises(InputError, match=r"\[sources.visual_genome\]: Karpathy's validation"):
-        karpathy.companions("visual_genome", "none", exclude=True)
+    assert karpathy.companions("anything", "none") == ()
+    assert karpathy.companions("none", "val_and_test") == ()
+
+
+def test_left_out_takes_the_splits_that_are_asked(tmp_path: Path) -> None:
+    path = tmp_path / "dataset_coco.json"
+    path.write_text(UPSTREAM)
+    both = karpathy.left_out(str(path), "val_and_test")
+    assert both == karpathy.held_out(str(path))
+    assert set(both.values()) == {"val", "test"}
+    assert karpathy.left_out(str(path), "test") == {key: split for key, split in both.items() if split == "test"}
+    assert karpathy.left_out(str(path), "none") == karpathy.left_out("none", "test") == {}

@@ -1,0 +1,70 @@
+"""Audit: every pair and the last stage that it survived → audit.json and report.html."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+import orjson
+
+from pipelines import running
+from pmd import commits, exchange, manifests, parts, root, stages
+from pmd.audit import lexicon, measure
+from pmd.beam.audit import CommitAudit, CountPartition, SpreadPairs, units
+from pmd.beam.transforms import ByPartition, WriteCommit, create
+from pmd.config import Config
+
+#: Bytes of committed pairs in a partition; in memory they are about ten times that.
+PARTITION_BYTES = 16 * 2**20
+
+
+def books_of(config: Config) -> dict[str, dict[str, commits.Books]]:
+    """Return stage → source → books, for the sources of the images."""
+    names = stages.chosen_sources(config)
+    folders = {
+        "images": root.views_folder(config.root),
+        "fetch": root.fetch_rejected_folder(config.root),
+        "dedupe": root.dedupe_folder(config.root),
+        "shard": root.shards_folder(config.root, "rejected"),
+    }
+    curated = {
+        name: commits.require(root.curate_folder(config.root, name), "run: pmd curate").sources[name] for name in names
+    }
+    later = {stage: commits.require(folder, f"run: pmd {stage}").sources for stage, folder in folders.items()}
+    return {
+        "curate": curated,
+        **{stage: {name: found.get(name, commits.Books()) for name in names} for stage, found in later.items()},
+    }
+
+
+def build(config: Config, flags: Sequence[str] = ()) -> None:
+    """Run the pipeline and commit `audit`."""
+    wanted = stages.audit(config)
+    names = stages.chosen_sources(config)
+    books = books_of(config)
+    plan = measure.plan({name: books["curate"][name].kept for name in names}, config.audit, lexicon.load())
+    table2 = {name: manifest.table2 for name, manifest in manifests.load_all().items() if name in names}
+    cut = parts.cut(config.root)
+    size = sum(
+        file.bytes
+        for name in names
+        for file in commits.require(root.curate_folder(config.root, name), "run: pmd curate").under("pairs")
+    )
+    bits = exchange.bits_for(size, PARTITION_BYTES)
+    work = root.work_folder(config.root, "audit")
+
+    def wire(pipeline: beam.Pipeline) -> Any:
+        return (
+            pipeline
+            | "Units" >> create(units(config.root, names, cut.part_bits))
+            | "Count" >> ByPartition(SpreadPairs(config.root, cut, bits, work), CountPartition(plan, work))
+            | "Commit"
+            >> WriteCommit(
+                CommitAudit(
+                    wanted.folder, plan, books, table2, config.profile, wanted.hash, orjson.dumps(wanted.run()), work
+                )
+            )
+        )
+
+    running.run(wire, flags, work)

@@ -1,0 +1,66 @@
+"""The demo: a small built-in web and annotation files of every source, built from end to end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from pipelines import build
+from pmd import config, root, status
+from pmd.demo.config import open_web, write_demo
+from pmd.errors import ConfigError
+from pmd.sources.contract import PROFILES, Profile
+
+
+def run(
+    out: Path, *, profile: str = "recommended", flags: Sequence[str] = (), report: build.Report = lambda step: None
+) -> str:
+    """Write the demo's files into a folder, build them, and say what came out.
+
+    Args:
+        out: The folder; a demo that stands there is made anew, anything else is left alone.
+        profile: The profile to build under.
+        flags: Beam's own flags.
+        report: Told of every step.
+
+    Raises:
+        ConfigError: The folder holds something else, or the profile does not exist.
+    """
+    if profile not in PROFILES:
+        raise ConfigError("no such profile", where="--profile", expected=", ".join(PROFILES), found=profile)
+    if out.exists() and any(out.iterdir()) and not (out / "pmd.toml").exists():
+        raise ConfigError(
+            "the folder holds something that is no demo",
+            where=str(out),
+            expected="an empty folder, or an earlier demo",
+            remedy="give another folder with --out",
+        )
+    shutil.rmtree(out, ignore_errors=True)
+    with open_web() as web:
+        path = write_demo(out, web, profile=cast(Profile, profile))
+        chosen = config.load(str(path))
+        with root.writer(chosen.root, "pmd demo"):
+            build.build(chosen, flags=flags, report=report)
+        requests = len(web.requests)
+    return "\n".join([status.text(status.books(chosen.root)), "", *_next(out, chosen.root, requests)])
+
+
+def _next(out: Path, where: str, requests: int) -> list[Any]:
+    return [
+        f"The built-in web answered {requests} requests.",
+        "",
+        "What was made",
+        f"  {where}/audit/report.html     the audit: open it in a browser",
+        f"  {where}/shards/webdataset/    training-ready tars, with sizes.json",
+        f"  {where}/shards/parquet/       the same samples for Hugging Face datasets",
+        f"  {where}/publish/              lists of URLs, texts and checksums, one a source",
+        f"  {out}/pmd.toml                the configuration it was built from",
+        "",
+        "What to look at next",
+        f"  pmd peek {where}              sampled pairs with their pictures, and rejected rows with their reasons",
+        f"  pmd verify {where}            recount the books from the files",
+        f"  pmd explain {where} URL       what became of one pair or image",
+        f"  pmd build {out}/pmd.toml --why   what a second build would redo, and why",
+    ]

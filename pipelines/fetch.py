@@ -1,0 +1,86 @@
+"""Fetch: images that have no settled row, or a new location → generations; then the pairs whose image could not be had."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines import running
+from pmd import parts, root, stages
+from pmd.beam.fetch import FetchLane, ToLane, shard_batch
+from pmd.beam.parts import part_batches
+from pmd.beam.settle import STAGE, CommitStage, SettlePart
+from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
+from pmd.config import Config
+from pmd.fetch import state
+
+
+def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
+    """Return fetch shard → images to be tried; shards without any are left out."""
+    cut = parts.cut(config.root)
+    found: dict[int, int] = {}
+    for part in range(2**cut.part_bits):
+        images = parts.read_images(config.root, part)
+        for shard in cut.shards(part):
+            mine = images.filter(pc.equal(images["fetch_shard"], shard))
+            if mine.num_rows:
+                count = state.wanted(mine, state.read_ledger(config.root, shard), retry).num_rows
+                if count:
+                    found[shard] = count
+    return found
+
+
+def pending_reason(config: Config) -> str | None:
+    """Return why images must be fetched, or None."""
+    found = sum(pending(config).values())
+    return f"{found:,} images have not been tried, or have a new location" if found else None
+
+
+def build(config: Config, flags: Sequence[str] = (), retry: Sequence[str] = ()) -> None:
+    """Download what is pending, each shard in a generation of its own, then commit `fetch/rejected`."""
+    shards = sorted(pending(config, retry))
+    if shards:
+        _download(config, shards, flags, tuple(retry))
+    if stages.settle(config).why() is not None:
+        _settle(config, flags)
+
+
+def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry: tuple[str, ...]) -> None:
+    work = root.work_folder(config.root, "fetch")
+    lanes = min(config.fetch.lanes, len(shards))
+    lane = FetchLane(config.root, parts.cut(config.root), config.fetch, config.contact or "", retry, work)
+
+    def wire(pipeline: beam.Pipeline) -> Any:
+        return (
+            pipeline
+            | "Shards" >> create([shard_batch(shard) for shard in shards])
+            # (lane, SHARDS)
+            | "Lanes" >> beam.Map(ToLane(lanes)).with_output_types(tuple[int, pa.RecordBatch])
+            | "Lane" >> beam.GroupByKey()
+            | "Fetch" >> beam.ParDo(PerUnit(lane)).with_output_types(pa.RecordBatch)
+        )
+
+    running.run(wire, flags, work)
+
+
+def _settle(config: Config, flags: Sequence[str]) -> None:
+    wanted = stages.settle(config)
+    cut = parts.cut(config.root)
+    work = root.work_folder(config.root, "settle")
+
+    def wire(pipeline: beam.Pipeline) -> Any:
+        return (
+            pipeline
+            | "Parts" >> create(part_batches(cut.part_bits))
+            | "Spread" >> Spread()
+            | "Settle"
+            >> beam.ParDo(PerUnit(SettlePart(config.root, wanted.folder, cut, work))).with_output_types(pa.RecordBatch)
+            | "Commit" >> WriteCommit(CommitStage(STAGE, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
+        )
+
+    running.run(wire, flags, work)

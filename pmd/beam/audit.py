@@ -1,0 +1,136 @@
+"""The audit on Beam: pairs and the last stage that each survived meet in run files, by pair; partitions are counted."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd import commits, dedupe, exchange, parts, root, storage
+from pmd.audit import measure, report, result
+from pmd.beam.shard import read_groups
+from pmd.beam.transforms import Collected, outputs
+from pmd.manifests import Table2
+from pmd.schema.tables import KEY, PAIRS
+
+STAGE = "audit"
+
+#: One of: a file of pairs, a part, a file of pairs that the shards left out.
+UNITS = pa.schema([pa.field("pairs", pa.string()), pa.field("part", pa.int32()), pa.field("left_out", pa.string())])
+
+#: A pair (`last` null), the last stage that one survived, or "left out" for one that the shards left out.
+MEETING = pa.schema(
+    [
+        pa.field("pair_id", KEY, nullable=False),
+        pa.field("last", pa.string()),
+        *(PAIRS.field(name).with_nullable(True) for name in measure.COLUMNS if name != "pair_id"),
+    ]
+)
+LEFT_OUT = "left out"
+
+
+def units(root_url: str, sources: Iterable[str], part_bits: int) -> list[pa.RecordBatch]:
+    """Return everything that the audit reads, one batch each."""
+    rows: list[dict[str, Any]] = [{"part": part} for part in range(2**part_bits)]
+    for source in sources:
+        folder = root.curate_folder(root_url, source)
+        files = commits.require(folder, "run: pmd curate").under("pairs")
+        rows += [{"pairs": storage.join(folder, file.name)} for file in files]
+    folder = root.shards_folder(root_url, "rejected")
+    files = list(commits.require(folder, "run: pmd shard").files)
+    rows += [{"left_out": storage.join(folder, file.name)} for file in files]
+    return [pa.RecordBatch.from_pylist([row], schema=UNITS) for row in rows]
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadPairs:
+    """Write pairs, or what became of them, to a run."""
+
+    root: str
+    cut: parts.Cut
+    bits: int
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """UNITS of one row → (partition, RUNS)."""
+        unit = batch.to_pylist()[0]
+        run = exchange.RunWriter(self.work, MEETING, self.bits)
+        if unit["pairs"] is not None:
+            for rows in commits.iterate(unit["pairs"], measure.COLUMNS):
+                run.add(exchange.widen(pa.Table.from_batches([rows]), MEETING), "pair_id")
+        elif unit["left_out"] is not None:
+            for rows in commits.iterate(unit["left_out"], ["pair_id"]):
+                run.add(exchange.widen(pa.Table.from_batches([rows]), MEETING, last=LEFT_OUT), "pair_id")
+        else:
+            for stage, pair_ids in self._last_stages(unit["part"]):
+                run.add(exchange.widen(pa.table({"pair_id": pair_ids}), MEETING, last=stage), "pair_id")
+        yield from run.close()
+
+    def _last_stages(self, part: int) -> Iterator[tuple[str, pa.ChunkedArray]]:
+        views = parts.read_views(self.root, part)
+        ledger = parts.read_ledger(self.root, self.cut.shards(part))
+        kept, rejected = dedupe.judge(views, ledger, read_groups(self.root))
+        fetched = pa.concat_arrays([*kept["pair_id"].chunks, *rejected["pair_id"].chunks, pa.array([], KEY)])
+        yield "dedupe", kept["pair_id"]
+        yield "fetch", rejected["pair_id"]
+        yield "images", views.filter(pc.invert(pc.is_in(views["pair_id"], value_set=fetched)))["pair_id"]
+
+
+@dataclasses.dataclass(frozen=True)
+class CountPartition:
+    """Count a partition; its counts go to the commit as a fact."""
+
+    plan: measure.Plan
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition, all its RUNS) → OUTPUTS."""
+        meeting = exchange.read(keyed[1], MEETING)
+        pairs = meeting.filter(pc.is_null(meeting["last"])).combine_chunks()
+        fates = meeting.filter(pc.is_valid(meeting["last"])).combine_chunks()
+        left_out = fates.filter(pc.equal(fates["last"], LEFT_OUT))["pair_id"].combine_chunks()
+        fates = fates.filter(pc.not_equal(fates["last"], LEFT_OUT)).combine_chunks()
+        last = fates["last"].take(pc.index_in(pairs["pair_id"], value_set=fates["pair_id"].combine_chunks()))
+        last = pc.fill_null(last.combine_chunks(), "curate")
+        in_shards = pc.and_(pc.equal(last, "dedupe"), pc.invert(pc.is_in(pairs["pair_id"], value_set=left_out)))
+        last = pc.if_else(in_shards.combine_chunks() if isinstance(in_shards, pa.ChunkedArray) else in_shards, "shard", last)
+        counted = measure.Partial()
+        offset = 0
+        for batch in pairs.select(list(measure.COLUMNS)).to_batches(max_chunksize=65_536):
+            counted = measure.merge(counted, measure.measure(batch, last.slice(offset, batch.num_rows), self.plan))
+            offset += batch.num_rows
+        yield outputs((), facts=[base64.b64encode(measure.to_bytes(counted)).decode()])
+
+
+@dataclasses.dataclass(frozen=True)
+class CommitAudit:
+    """Merge all counts, write audit.json and report.html, commit."""
+
+    folder: str
+    plan: measure.Plan
+    books: Mapping[str, Mapping[str, commits.Books]]  # stage → source → books
+    table2: Mapping[str, Table2]
+    profile: str
+    hash: str
+    run: bytes
+    work: str
+
+    def __call__(self, found: Collected) -> None:
+        """Write the files and `_stage.json`."""
+        counted = measure.merge_all(measure.from_bytes(base64.b64decode(fact)) for fact in found.facts)
+        content = result.result(counted, self.books, self.plan, self.table2, profile=self.profile)
+        written = {
+            "audit.json": orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS),
+            "report.html": report.html(content).encode(),
+        }
+        files = []
+        for name, data in written.items():
+            storage.put(storage.join(self.folder, name), data)
+            files.append(commits.File(name, len(data), 0, commits.sha256(data)))
+        commits.write(self.folder, commits.Commit(STAGE, tuple(files), {}, self.hash, orjson.loads(self.run)))
+

@@ -1,0 +1,480 @@
+"""One URL asked for once: redirects by hand, every check again at each hop, headers judged before the body, all bounded.
+
+The order at each hop: scheme and address, placeholder, circuit, name, robots.txt, the host's turn, the request, the status,
+X-Robots-Tag, the first bytes, the rest. What fails is a status with its evidence, never an exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime
+import ssl
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import Executor
+from typing import Final
+
+import aiohttp
+import yarl
+from aiohttp import http_exceptions
+
+from pmd import codec
+from pmd.fetch import addresses, outcome, robots
+from pmd.fetch.addresses import Blocked, NameUnknown, Resolver, Target
+from pmd.fetch.hosts import Hosts, Paused, Slot, Turn
+from pmd.options import FetchOptions
+from pmd.schema.statuses import OK
+
+Clock = Callable[[], datetime.datetime]
+
+#: Of an answer that is of no use, this much is read so that its connection can be kept; beyond it, hanging up is cheaper.
+_DRAIN_BYTES: Final = 64 * 1024
+
+#: Bytes that tell the format (`codec.sniff`).
+_HEAD_BYTES: Final = 64
+
+#: Redirects of a robots.txt that are followed (RFC 9309 §2.3.1.2: at least five).
+_ROBOTS_REDIRECTS: Final = 5
+
+_GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
+_TOO_MANY_REQUESTS: Final = 429
+
+
+@dataclasses.dataclass(slots=True)
+class Answer:
+    """What came of asking for a URL once.
+
+    Attributes:
+        status: One of `pmd.schema.statuses`; ok means that `content` is an image by its first bytes.
+        content: The body, decoded from a content encoding.
+        slot: Held while `content` is; the caller releases it.
+        answered: A server answered something, if only a redirect.
+        seconds: Time on the network, waiting for turns left out.
+    """
+
+    status: str
+    content: bytes | None = None
+    slot: Slot | None = None
+    http_status: int | None = None
+    final_url: str | None = None
+    headers: str | None = None
+    policy: str | None = None
+    policy_evidence: str | None = None
+    error: str | None = None
+    seconds: float = 0.0
+    answered: bool = False
+    untried: bool = False  # no request was made: the circuit is open, or the host is paused
+
+
+class _Ended(Exception):
+    """Ends an exchange with a status."""
+
+    def __init__(self, status: str, error: str | None = None) -> None:
+        super().__init__(status)
+        self.status = status
+        self.error = error
+
+
+class Client:
+    """Asks for URLs.
+
+    Args:
+        session: With `resolver` inside; see `open_session`.
+        resolver: Checks addresses.
+        hosts: Gives turns.
+        options: Limits.
+        agent: Product token for robots.txt and X-Robots-Tag.
+        policies: What is known of robots.txt by origin; what is learnt is added.
+        threads: For decompressing.
+        clock: For dates in headers and policies.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        resolver: Resolver,
+        hosts: Hosts,
+        options: FetchOptions,
+        agent: str,
+        policies: MutableMapping[str, robots.Policy],
+        threads: Executor,
+        clock: Clock,
+    ) -> None:
+        self._session = session
+        self._resolver = resolver
+        self._hosts = hosts
+        self._options = options
+        self._agent = agent
+        self._policies = policies
+        self._threads = threads
+        self._clock = clock
+        self._asking: dict[str, asyncio.Task[robots.Policy]] = {}
+
+    async def get_image(self, url: str, chance: float) -> Answer:
+        """Ask for an image.
+
+        Args:
+            url: As upstream writes it.
+            chance: In [0, 1): this image's share of jitter.
+        """
+        answer = Answer(OK)
+        await self._ending(answer, self._exchange(answer, url, chance))
+        return answer
+
+    async def _ending(self, answer: Answer, exchange: Awaitable[None]) -> None:
+        """Run an exchange; whatever ends it becomes the answer's status."""
+        try:
+            await exchange
+        except _Ended as ended:
+            answer.status, answer.error = ended.status, ended.error
+        except _FAILURES as error:
+            answer.status = _status_of_failure(error)
+            answer.error = f"{type(error).__name__}: {error}"[:500]
+        if answer.status != OK and answer.slot is not None:
+            answer.slot.release()
+            answer.slot, answer.content = None, None
+
+    async def _exchange(self, answer: Answer, url: str, chance: float) -> None:
+        base: str | None = None
+        for _ in range(self._options.max_redirects + 1):
+            target = addresses.parse(url, base)
+            answer.final_url = target.url
+            source = outcome.placeholder_of(target.host, target.path.partition("?")[0])
+            if source is not None:
+                raise _Ended("placeholder", source)
+            await self._may_ask(answer, target)
+            location = await self._hop(answer, target, chance)
+            if location is None:
+                return
+            url, base = location, target.url
+        raise _Ended("too_many_redirects", f"more than {self._options.max_redirects}")
+
+    async def _may_ask(self, answer: Answer, target: Target) -> None:
+        """Check what can be checked before a request: circuit, address, robots.txt.
+
+        Raises:
+            _Ended: One of them says no.
+        """
+        circuit = self._hosts.circuit(target.host, target.port)
+        refusal = circuit.refusal()
+        if refusal is not None:
+            answer.untried = True
+            raise _Ended(refusal, f"not asked: {circuit.failures} images in a row could not be had from {target.host}")
+        await self._named(target)
+        if not self._options.robots:
+            answer.policy, answer.policy_evidence = "allowed", "robots.txt is not asked for (fetch.robots = false)"
+            return
+        policy = await self._robots_policy(target)
+        found = robots.verdict(policy, target.origin, target.path, self._agent)
+        answer.policy = "allowed" if found.allowed else "denied by robots.txt"
+        answer.policy_evidence = found.evidence
+        if not found.allowed:
+            answer.untried = True
+            raise _Ended(policy.status or "opted_out", found.evidence)
+
+    async def _named(self, target: Target) -> None:
+        try:
+            async with asyncio.timeout(self._options.timeout_s):
+                await self._resolver.endpoints(target.host, target.port)
+        except TimeoutError:
+            raise NameUnknown(f"{target.host}: no answer in {self._options.timeout_s:g} s") from None
+
+    async def _hop(self, answer: Answer, target: Target, chance: float) -> str | None:
+        """Make one request; return where it redirects to, or None when the answer is complete."""
+        group = self._hosts.group(target.host)
+        try:
+            turn = await group.turn()
+        except Paused as paused:
+            answer.untried = True
+            raise _Ended("rate_limited", f"not asked: {paused}") from None
+        started = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(max(0.001, self._options.timeout_s - answer.seconds)) as deadline:
+                async with self._request(target) as response:
+                    answer.answered = True
+                    self._hosts.circuit(target.host, target.port).reached()
+                    return await self._read(answer, target, response, turn, deadline, chance)
+        finally:
+            answer.seconds += asyncio.get_running_loop().time() - started
+            turn.hang_up()
+            if answer.slot is None:
+                turn.leave()
+
+    def _request(self, target: Target) -> aiohttp.client._RequestContextManager:
+        return self._session.get(yarl.URL(target.url, encoded=True), allow_redirects=False)
+
+    async def _read(
+        self,
+        answer: Answer,
+        target: Target,
+        response: aiohttp.ClientResponse,
+        turn: Turn,
+        deadline: asyncio.Timeout,
+        chance: float,
+    ) -> str | None:
+        answer.http_status = response.status
+        answer.headers = outcome.evidence(response.headers)
+        group = self._hosts.group(target.host)
+        if outcome.is_redirect(response.status):
+            group.served()
+            await _drain(response)
+            location = response.headers.get("Location")
+            if not location:
+                raise _Ended("too_many_redirects", "a redirect without a target")
+            return location
+        status = outcome.status_of_http(response.status)
+        if status == "rate_limited":
+            group.refused(
+                turn.sent_at, outcome.retry_after_s(response.headers.get("Retry-After"), self._clock()), chance
+            )
+        else:
+            group.served()
+        if status != OK:
+            await _drain(response)
+            raise _Ended(status, f"HTTP {response.status}")
+        tag = outcome.denying_tag(response.headers.getall("X-Robots-Tag", []), self._agent)
+        if tag is not None:
+            answer.policy, answer.policy_evidence = "denied by X-Robots-Tag", f"X-Robots-Tag: {tag}"
+            response.close()
+            raise _Ended("opted_out", answer.policy_evidence)
+        answer.slot = turn.slot
+        answer.content = await self._body(response, turn.slot, deadline)
+        return None
+
+    async def _body(self, response: aiohttp.ClientResponse, slot: Slot, deadline: asyncio.Timeout) -> bytes:
+        """Read a body that is an image by its first bytes.
+
+        Raises:
+            _Ended: It is too large, or none.
+        """
+        limit = self._options.max_bytes
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        length = response.content_length
+        if length is not None and length > limit:
+            response.close()
+            raise _Ended("too_large", f"Content-Length {length} over {limit}")
+        if encoding not in {"identity", "", "gzip", "x-gzip", "deflate"}:
+            response.close()
+            raise _Ended("not_an_image", f"Content-Encoding {encoding}, which was not asked for")
+        plain = encoding in {"identity", ""}
+        reserved = length if length is not None and plain else UNKNOWN_FIRST
+        await _waiting(deadline, slot.reserve(reserved))
+        body = bytearray()
+        judged = not plain
+        while chunk := await response.content.readany():
+            body += chunk
+            if len(body) > limit:
+                response.close()
+                raise _Ended("too_large", f"over {limit} bytes")
+            if not judged and len(body) >= _HEAD_BYTES:
+                judged = True
+                if codec.sniff(bytes(body[:_HEAD_BYTES])) is None:
+                    await _drain(response)
+                    raise _Ended("not_an_image", _begins(body, response))
+            if len(body) > reserved:
+                reserved = limit
+                await _waiting(deadline, slot.reserve(reserved))
+        if not plain:
+            await _waiting(deadline, slot.reserve(limit))
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, _decompressed, bytes(body), limit)
+        if codec.sniff(bytes(body[:_HEAD_BYTES])) is None:
+            raise _Ended("not_an_image", _begins(body, response))
+        return bytes(body)
+
+    # --- robots.txt ---
+
+    async def _robots_policy(self, target: Target) -> robots.Policy:
+        origin = target.origin
+        known = self._policies.get(origin)
+        if known is not None and known.is_fresh(self._clock()):
+            return known
+        task = self._asking.get(origin)
+        if task is None:
+            task = asyncio.create_task(self._ask_for_robots(origin))
+            self._asking[origin] = task
+            task.add_done_callback(lambda _: self._asking.pop(origin, None))
+        return await asyncio.shield(task)
+
+    async def _ask_for_robots(self, origin: str) -> robots.Policy:
+        for tries in range(self._options.retries + 1):
+            answer = Answer(OK)
+            body = bytearray()
+            await self._ending(answer, self._robots_exchange(answer, f"{origin}/robots.txt", body))
+            if answer.status not in outcome.RETRIED or answer.untried or tries == self._options.retries:
+                break
+        policy = robots.Policy(
+            when=self._clock(),
+            http_status=answer.http_status,
+            body=body.decode("utf-8", "replace") if answer.status == OK else "",
+            status=None if _is_settled(answer) else answer.status,
+            error=answer.error,
+        )
+        self._policies[origin] = policy
+        return policy
+
+    async def _robots_exchange(self, answer: Answer, url: str, body: bytearray) -> None:
+        base: str | None = None
+        for _ in range(_ROBOTS_REDIRECTS + 1):
+            target = addresses.parse(url, base)
+            answer.final_url = target.url
+            await self._named(target)
+            location = await self._robots_hop(answer, target, body)
+            if location is None:
+                return
+            url, base = location, target.url
+        raise _Ended("too_many_redirects")
+
+    async def _robots_hop(self, answer: Answer, target: Target, body: bytearray) -> str | None:
+        group = self._hosts.group(target.host)
+        try:
+            turn = await group.turn()
+        except Paused as paused:
+            answer.untried = True
+            raise _Ended("rate_limited", str(paused)) from None
+        try:
+            async with asyncio.timeout(self._options.timeout_s), self._request(target) as response:
+                answer.answered = True
+                answer.http_status = response.status
+                self._hosts.circuit(target.host, target.port).reached()
+                if outcome.is_redirect(response.status) and "Location" in response.headers:
+                    await _drain(response)
+                    return response.headers["Location"]
+                status = outcome.status_of_http(response.status)
+                if status == "rate_limited":
+                    after = outcome.retry_after_s(response.headers.get("Retry-After"), self._clock())
+                    group.refused(turn.sent_at, after, 0.0)
+                if status != OK:
+                    await _drain(response)
+                    raise _Ended(status, f"HTTP {response.status}")
+                while len(body) < robots.MAX_BYTES and (chunk := await response.content.readany()):
+                    body += chunk
+                if len(body) >= robots.MAX_BYTES:
+                    del body[robots.MAX_BYTES :]
+                    response.close()
+                return None
+        finally:
+            turn.leave()
+
+
+def _is_settled(answer: Answer) -> bool:
+    """Return whether a robots.txt's answer settles what is allowed: it is there, or it is not ("unavailable", §2.3.1.3).
+
+    429 is counted as unreachable, against the letter and with the sense: the host asks to be left alone.
+    """
+    if answer.status in {OK, "not_an_image", "too_many_redirects"}:
+        return True
+    refused = answer.http_status is not None and 400 <= answer.http_status < 500  # noqa: PLR2004
+    return refused and answer.http_status != _TOO_MANY_REQUESTS and answer.status in {"dead", "forbidden", "timeout"}
+
+
+#: Reserved for a body of unknown length.
+UNKNOWN_FIRST: Final = 1 << 20
+
+_FAILURES: Final = (
+    TimeoutError,
+    OSError,
+    aiohttp.ClientError,
+    http_exceptions.HttpProcessingError,
+    ssl.SSLError,
+)
+
+
+def _status_of_failure(error: BaseException) -> str:
+    """Return the status of what went wrong on the way."""
+    cause = getattr(error, "os_error", None) or error.__cause__
+    if isinstance(error, Blocked) or isinstance(cause, Blocked):
+        return "blocked_address"
+    if isinstance(error, NameUnknown | aiohttp.ClientConnectorDNSError) or isinstance(cause, NameUnknown):
+        return "dns"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError) or isinstance(cause, ssl.SSLError):
+        return "tls"
+    if isinstance(error, aiohttp.InvalidURL):
+        return "blocked_address"
+    if isinstance(error, aiohttp.ClientResponseError | http_exceptions.HttpProcessingError):
+        return "server_error"  # no HTTP, or more of it than is read
+    return "connection"
+
+
+async def _waiting(deadline: asyncio.Timeout, turn: Awaitable[None]) -> None:
+    """Wait for something of ours with the host's deadline standing still."""
+    loop = asyncio.get_running_loop()
+    when, started = deadline.when(), loop.time()
+    deadline.reschedule(None)
+    await turn
+    if when is not None:
+        deadline.reschedule(when + loop.time() - started)
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read what is left of a short answer, so that its connection is kept; hang up on a long one."""
+    left = _DRAIN_BYTES
+    if (response.content_length or 0) > left:
+        response.close()
+        return
+    while left > 0 and (chunk := await response.content.readany()):
+        left -= len(chunk)
+    if left <= 0:
+        response.close()
+
+
+def _begins(body: bytearray, response: aiohttp.ClientResponse) -> str:
+    said = response.headers.get("Content-Type", "no Content-Type")
+    return f"{said}, begins with {bytes(body[:16])!r}" if body else f"{said}, no body"
+
+
+def _decompressed(body: bytes, limit: int) -> bytes:
+    """Undo a content encoding that was sent unasked.
+
+    Raises:
+        _Ended: It grows beyond the limit, is damaged, or holds no image.
+    """
+    content, damage = b"", ""
+    for bits in (_GZIP_OR_ZLIB, -zlib.MAX_WBITS):  # "deflate" is zlib by the book and raw in the wild
+        try:
+            content = zlib.decompressobj(bits).decompress(body, limit + 1)
+        except zlib.error as error:
+            damage = damage or str(error)
+        else:
+            break
+    if len(content) > limit:
+        raise _Ended("too_large", f"{len(body)} bytes that decompress to more than {limit}")
+    if codec.sniff(content[:_HEAD_BYTES]) is None:
+        raise _Ended("not_an_image", f"compressed, {damage or f'begins with {content[:16]!r}'}")
+    return content
+
+
+def open_session(resolver: Resolver, options: FetchOptions, contact: str) -> aiohttp.ClientSession:
+    """Return a session that keeps connections, sends no cookies, uses no proxy, and names us and our contact."""
+    agent = f"{options.user_agent} ({contact})" if contact else options.user_agent
+    headers = {"User-Agent": agent, "Accept": "image/*, */*;q=0.8", "Accept-Encoding": "identity"}
+    if contact.startswith("mailto:"):
+        headers["From"] = contact.removeprefix("mailto:")
+    connector = aiohttp.TCPConnector(
+        resolver=resolver,
+        use_dns_cache=False,
+        limit=0,  # `hosts` bounds connections, by domain
+        ssl=_tls(options.ca_file),
+        keepalive_timeout=30,
+        socket_factory=resolver.open_socket,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        headers=headers,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+        read_bufsize=2**18,
+        max_line_size=16_384,
+    )
+
+
+def _tls(ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context

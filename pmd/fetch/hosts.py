@@ -1,0 +1,277 @@
+"""Politeness and bounds: how often and how widely a host is asked, when it is left alone, and how much is under way.
+
+A *group* is a registrable domain: pace, connections and pauses hold for all its hosts together. A *circuit* is one host and
+port: where connecting fails again and again, the rest of its images end the same way without being tried. *Slots* bound how
+many images are under way in a lane, from request to handing over; *bytes* bound what their bodies take.
+
+Everything runs in one event loop, whose clock is the only one read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import dataclasses
+from typing import Final
+
+from pmd import urls
+from pmd.errors import ConfigError
+from pmd.options import PerHost
+
+#: Bytes reserved for a body that does not say how long it is, until it proves longer.
+UNKNOWN_BYTES: Final = 1 << 20
+
+_BUDGET_BYTES: Final = 256 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Patience:
+    """How long we wait for a host, and when we give up on it. All ours; none is a published figure.
+
+    Attributes:
+        backoff_s: First wait after a failure; doubled each time, plus up to half of it by chance.
+        limit_s: The longest wait. A host that asks for a longer one is not asked again before, and its images end
+            `rate_limited` meanwhile: sooner would be rude, and later would hold up the shard.
+        failures: Images in a row that could not be connected to before a host is left alone.
+        open_s: How long it is left alone; then one image tries.
+    """
+
+    backoff_s: float = 1.0
+    limit_s: float = 120.0
+    failures: int = 10
+    open_s: float = 300.0
+
+    def backoff(self, failures: int, chance: float) -> float:
+        """Return the wait after the n-th failure (from 1); `chance` in [0, 1) comes from the image, not from a clock."""
+        return float(min(self.limit_s, self.backoff_s * 2.0 ** (failures - 1) * (1 + chance / 2)))
+
+
+class Paused(Exception):
+    """The host wants to be left alone for longer than we wait."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the host wants no request for {seconds:.0f} s more")
+
+
+class Slots:
+    """How many images may be under way, and how many bytes of their bodies."""
+
+    def __init__(self, images: int, max_bytes: int) -> None:
+        self._images = asyncio.Semaphore(images)
+        # Enough for every image to have begun and one to be of full size, so that nobody waits for ever.
+        self._free = max(_BUDGET_BYTES, images * UNKNOWN_BYTES + max_bytes)
+        self._waiting: collections.deque[tuple[int, asyncio.Future[None]]] = collections.deque()
+
+    async def take(self) -> Slot:
+        """Wait for a slot."""
+        await self._images.acquire()
+        return Slot(self)
+
+    async def _reserve(self, count: int, *, urgent: bool) -> None:
+        if count <= self._free and not self._waiting:
+            self._free -= count
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (count, turn)
+        # Bodies that have begun go first: only their end frees what they hold.
+        self._waiting.appendleft(entry) if urgent else self._waiting.append(entry)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._return(count)
+            else:
+                self._waiting.remove(entry)
+            raise
+
+    def _return(self, count: int) -> None:
+        self._free += count
+        while self._waiting and self._waiting[0][0] <= self._free:
+            wanted, turn = self._waiting.popleft()
+            self._free -= wanted
+            turn.set_result(None)
+
+    def _release(self, count: int) -> None:
+        self._images.release()
+        self._return(count)
+
+
+class Slot:
+    """One image under way; released once, when its outcome has been handed over."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots: Slots | None = slots
+        self.bytes = 0
+
+    async def reserve(self, count: int) -> None:
+        """Wait until this image may hold `count` bytes in all."""
+        slots = self._slots
+        assert slots is not None  # noqa: S101 - a released slot reserves nothing
+        more = count - self.bytes
+        if more > 0:
+            await slots._reserve(more, urgent=self.bytes > 0)  # noqa: SLF001 - its other half
+            self.bytes = count
+
+    def release(self) -> None:
+        """Give it back; a second time does nothing."""
+        slots, self._slots = self._slots, None
+        if slots is not None:
+            slots._release(self.bytes)  # noqa: SLF001 - its other half
+
+
+class Turn:
+    """Leave to send one request: a connection of the host's, and a slot."""
+
+    def __init__(self, connections: asyncio.Semaphore, slot: Slot, sent_at: float) -> None:
+        self._connections: asyncio.Semaphore | None = connections
+        self.slot = slot
+        self.sent_at = sent_at
+
+    def hang_up(self) -> None:
+        """Give the connection back, the slot still held."""
+        connections, self._connections = self._connections, None
+        if connections is not None:
+            connections.release()
+
+    def leave(self) -> None:
+        """Give both back."""
+        self.hang_up()
+        self.slot.release()
+
+
+class Group:
+    """What one registrable domain is asked, by this lane."""
+
+    def __init__(self, spacing_s: float, connections: int, slots: Slots, patience: Patience) -> None:
+        self._spacing_s = spacing_s
+        self._connections = asyncio.Semaphore(connections)
+        self._slots = slots
+        self._patience = patience
+        self._pace = asyncio.Lock()
+        self._next = 0.0
+        self._paused_until = 0.0
+        self._paused_at = 0.0
+        self._refusals = 0
+        self.requests = 0
+
+    async def turn(self) -> Turn:
+        """Wait until a request may be sent: first in, first out.
+
+        Requests leave at least the spacing apart, so that no second sees more than was agreed. The slot is taken last:
+        images that wait for a slow host keep nobody else waiting.
+
+        Raises:
+            Paused: The host is left alone for longer than we wait.
+        """
+        await self._connections.acquire()
+        try:
+            async with self._pace:
+                while True:
+                    await self._wait()
+                    slot = await self._slots.take()
+                    now = asyncio.get_running_loop().time()
+                    if now >= self._paused_until:
+                        self._next = now + self._spacing_s
+                        self.requests += 1
+                        return Turn(self._connections, slot, now)
+                    slot.release()
+        except BaseException:
+            self._connections.release()
+            raise
+
+    async def _wait(self) -> None:
+        now = asyncio.get_running_loop().time
+        while (seconds := max(self._next, self._paused_until) - now()) > 0:
+            if self._paused_until - now() > self._patience.limit_s:
+                raise Paused(self._paused_until - now())
+            await asyncio.sleep(seconds)
+
+    def refused(self, sent_at: float, retry_after_s: float | None, chance: float) -> None:
+        """Note a 429 or 503: everybody waits as long as the host asks, or twice as long as the last time.
+
+        Answers to requests that were sent before the last refusal was known do not count again.
+        """
+        now = asyncio.get_running_loop().time()
+        if sent_at >= self._paused_at or not self._refusals:
+            self._refusals += 1
+            self._paused_at = now
+        seconds = self._patience.backoff(self._refusals, chance) if retry_after_s is None else retry_after_s
+        self._paused_until = max(self._paused_until, now + seconds)
+
+    def served(self) -> None:
+        """Note an answer that is no refusal."""
+        self._refusals = 0
+
+
+@dataclasses.dataclass
+class Circuit:
+    """Whether one host and port can be connected to at all."""
+
+    patience: Patience
+    failures: int = 0
+    status: str = ""
+    until: float = 0.0
+
+    def refusal(self) -> str | None:
+        """Return the status with which an image ends untried, or None where it may try."""
+        now = asyncio.get_running_loop().time()
+        if self.failures < self.patience.failures:
+            return None
+        if now < self.until:
+            return self.status
+        self.until = now + self.patience.open_s  # this one tries; the others wait for what it finds
+        return None
+
+    def failed(self, status: str) -> None:
+        """Note an image that could not be connected to, however often it tried."""
+        self.failures += 1
+        self.status = status
+        self.until = asyncio.get_running_loop().time() + self.patience.open_s
+
+    def reached(self) -> None:
+        """Note that the host answered, whatever it said."""
+        self.failures = 0
+
+
+class Hosts:
+    """The groups and circuits of a lane.
+
+    Raises:
+        ConfigError: There are more lanes than connections to a host, so that a share would be less than one.
+    """
+
+    def __init__(self, per_host: PerHost, lanes: int, slots: Slots, patience: Patience) -> None:
+        if lanes > per_host.connections:
+            raise ConfigError(
+                "more lanes than connections to a host",
+                where="fetch.lanes",
+                expected=f"at most fetch.per_host.connections, {per_host.connections}",
+                found=str(lanes),
+                remedy="lower lanes or raise connections",
+            )
+        self._spacing_s = lanes / per_host.requests_per_s
+        self._connections = per_host.connections // lanes
+        self._slots = slots
+        self._patience = patience
+        self._groups: dict[str, Group] = {}
+        self._group_of_host: dict[str, Group] = {}
+        self._circuits: dict[tuple[str, int], Circuit] = {}
+
+    def group(self, host: str) -> Group:
+        """Return the group of a host."""
+        group = self._group_of_host.get(host)
+        if group is None:
+            domain = urls.registrable_domain(host)
+            group = self._groups.get(domain)
+            if group is None:
+                group = self._groups[domain] = Group(self._spacing_s, self._connections, self._slots, self._patience)
+            self._group_of_host[host] = group
+        return group
+
+    def circuit(self, host: str, port: int) -> Circuit:
+        """Return the circuit of a host and port."""
+        return self._circuits.setdefault((host, port), Circuit(self._patience))
+
+    def requests(self) -> dict[str, int]:
+        """Return how many requests each domain has had from this lane."""
+        return {domain: group.requests for domain, group in self._groups.items()}

@@ -1,0 +1,199 @@
+"""What is said about an image: the status of an answer, the evidence kept, and how several attempts become one outcome.
+
+Pure: no network, no clock. Statuses are those of `pmd.schema.statuses`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+import pyarrow as pa
+
+from pmd.schema.statuses import OK
+from pmd.schema.tables import ATTEMPTS
+
+#: Response headers kept with an attempt: what was served, how fresh, and what the host asks of us.
+EVIDENCE_HEADERS: Final = (
+    "content-type",
+    "content-length",
+    "content-encoding",
+    "last-modified",
+    "etag",
+    "x-robots-tag",
+    "retry-after",
+    "location",
+)
+
+#: Which status stands for an image none of whose locations has it, first found first: what its owner said; what may end
+#: otherwise another day (`TRANSIENT`, so that a retry finds it); what was got but is no use; and then what was not got.
+MOST_INFORMATIVE: Final = (
+    "opted_out",
+    "rate_limited",
+    "timeout",
+    "server_error",
+    "connection",
+    "tls",
+    "dns",
+    "bomb",
+    "too_large",
+    "too_small",
+    "undecodable",
+    "placeholder",
+    "not_an_image",
+    "blocked_address",
+    "forbidden",
+    "too_many_redirects",
+    "dead",
+    "no_location",
+)
+
+#: Statuses for which the same URL is asked again within a run, up to `FetchOptions.retries` times.
+RETRIED: Final = frozenset({"rate_limited", "server_error", "connection", "timeout"})
+
+#: Host and path of pictures that say "removed", and where that is known from.
+PLACEHOLDERS: Final = (
+    # RedCaps (arXiv 2111.11431) §A: "Imgur … removed.png"; asked for directly, or the target of a redirect.
+    (re.compile(r"(?:i\.)?imgur\.com/removed\.(?:png|jpg)"), "Imgur's picture for removed images"),
+    # Where a Flickr URL of a deleted or private photo redirects to.
+    (re.compile(r"[^/]*(?:flickr\.com|yimg\.com)/.*photo_(?:unavailable|not_found)[^/]*"), "Flickr's picture for lost photos"),
+)
+
+#: Directives of X-Robots-Tag that keep an image out: indexing of the page or of its images, and training on them. Those of
+#: img2dataset's default, with `none`, which means noindex and nofollow (Google's robots meta tag specification).
+DENYING_TAGS: Final = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_FORBIDDEN: Final = frozenset({401, 402, 403, 407, 451})
+_RATE_LIMITED: Final = frozenset({429, 503})
+_NOT_AN_AGENT: Final = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at one location; a row of `ATTEMPTS`."""
+
+    image_id: bytes
+    location: str
+    generation: int
+    when: datetime.datetime
+    status: str
+    http_status: int | None = None
+    final_url: str | None = None
+    headers: str | None = None
+    policy: str | None = None
+    policy_evidence: str | None = None
+    error: str | None = None
+    seconds: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fetched:
+    """An image settled: a row of `LEDGER` but for its place in the store, the bytes to be stored, and its attempts."""
+
+    image_id: bytes
+    status: str
+    location: str | None
+    tried: tuple[str, ...]
+    attempts: tuple[Attempt, ...]
+    bytes: int | None = None
+    sha256: bytes | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+    format: str | None = None
+    perceptual_hash: bytes | None = None
+    frames: int | None = None
+    stored: bytes | None = None
+    stored_form: str | None = None
+    stored_format: str | None = None
+
+
+def attempts_table(attempts: Iterable[Attempt]) -> pa.Table:
+    """Return attempts as a table, by image and in the order in which each image's were made."""
+    rows = sorted(attempts, key=lambda attempt: (attempt.image_id, attempt.when))
+    columns = {name: [getattr(row, name) for row in rows] for name in ATTEMPTS.names}
+    return pa.Table.from_pydict(columns, schema=ATTEMPTS)
+
+
+def is_redirect(http_status: int) -> bool:
+    """Return whether an answer sends us elsewhere."""
+    return http_status in _REDIRECTS
+
+
+def status_of_http(http_status: int) -> str:
+    """Return the status that an HTTP answer without a redirect means; ok is that there is a body to look at."""
+    if http_status in {200, 203}:
+        return OK
+    if http_status in _RATE_LIMITED:
+        return "rate_limited"
+    if http_status in _FORBIDDEN:
+        return "forbidden"
+    if http_status == 408:  # noqa: PLR2004 - Request Timeout
+        return "timeout"
+    if 400 <= http_status < 500:  # noqa: PLR2004
+        return "dead"
+    # 204 and 205 have no body, 206 was not asked for, 304 neither, and 1xx is no answer.
+    return "not_an_image" if http_status in {204, 205} else "server_error"
+
+
+def most_informative(statuses: Iterable[str]) -> str:
+    """Return the status of an image from those of its attempts: ok if any is, else the first of `MOST_INFORMATIVE`."""
+    found = set(statuses)
+    if OK in found:
+        return OK
+    return next((status for status in MOST_INFORMATIVE if status in found), "no_location")
+
+
+def placeholder_of(host: str, path: str) -> str | None:
+    """Return what is known of a URL that shows a placeholder, or None."""
+    address = host.lower() + path
+    return next((source for pattern, source in PLACEHOLDERS if pattern.fullmatch(address)), None)
+
+
+def denying_tag(values: Sequence[str], agent: str) -> str | None:
+    """Return the header line of X-Robots-Tag that forbids our use, or None.
+
+    Args:
+        values: The header's values, one a header line: "noindex, nofollow" or "otherbot: noindex".
+        agent: Our product token; lines for other agents are not ours.
+    """
+    for value in values:
+        for_us = True
+        for part in value.split(","):
+            name, colon, rest = part.partition(":")
+            directive = part.strip().lower()
+            if colon and name.strip().lower() not in _NOT_AN_AGENT:
+                for_us = name.strip().lower() in {agent.lower(), "*"}
+                directive = rest.strip().lower()
+            if for_us and directive in DENYING_TAGS:
+                return value
+    return None
+
+
+def evidence(headers: Mapping[str, Any]) -> str | None:
+    """Return the headers kept as evidence as a JSON object, or None where there are none; repeated ones are joined."""
+    getall = getattr(headers, "getall", None)
+    kept = {
+        name: ", ".join(getall(name)) if getall is not None else str(headers[name])
+        for name in EVIDENCE_HEADERS
+        if name in headers
+    }
+    return orjson.dumps(kept).decode() if kept else None
+
+
+def retry_after_s(value: str | None, now: datetime.datetime) -> float | None:
+    """Return the seconds that a Retry-After header asks for (RFC 9110 §10.2.3: seconds or a date), or None."""
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        until = datetime.datetime.strptime(value, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=datetime.UTC)
+    except ValueError:
+        return None
+    return max(0.0, (until - now).total_seconds())
