@@ -42,7 +42,8 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
                 ReadUnit(source, chosen.options, work, bits),
                 SettlePartition(source, config.curate, wanted.folder, bits, work),
             )
-            | "Commit" >> WriteCommit(CommitSource(source, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
+            | "Commit"
+            >> WriteCommit(CommitSource(source, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
         )
 
     running.run(wire, flags, work)

@@ -35,8 +35,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         judged = (
             units
             | "Spread" >> Spread()
-            | "Judge"
-            >> beam.FlatMap(judge.judge, found=beam.pvalue.AsList(groups)).with_output_types(pa.RecordBatch)
+            | "Judge" >> beam.FlatMap(judge.judge, found=beam.pvalue.AsList(groups)).with_output_types(pa.RecordBatch)
         )
         return (
             (written, judged)

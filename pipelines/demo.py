@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pipelines import build
 from pmd import config, root, status
 from pmd.demo.config import open_web, write_demo
 from pmd.errors import ConfigError
-from pmd.sources.contract import PROFILES, Profile
+from pmd.sources.contract import PROFILES
 
 
 def run(
@@ -39,7 +39,7 @@ def run(
         )
     shutil.rmtree(out, ignore_errors=True)
     with open_web() as web:
-        path = write_demo(out, web, profile=cast(Profile, profile))
+        path = write_demo(out, web, profile=profile)
         chosen = config.load(str(path))
         with root.writer(chosen.root, "pmd demo"):
             build.build(chosen, flags=flags, report=report)

@@ -37,9 +37,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
                 WriteList(source, manifest.hub_name, with_text, wanted.folder, bits, work),
             )
             | "Commit"
-            >> WriteCommit(
-                CommitStage(publish.STAGE, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)
-            )
+            >> WriteCommit(CommitStage(publish.STAGE, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
         )
 
     running.run(wire, flags, work)

@@ -58,8 +58,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             >> WriteCommit(
                 CommitShards(
                     tuple(
-                        (form, item.folder, item.hash)
-                        for form, item in zip(("rejected", *forms), wanted, strict=True)
+                        (form, item.folder, item.hash) for form, item in zip(("rejected", *forms), wanted, strict=True)
                     ),
                     tuple(orjson.dumps(item.run()) for item in wanted),
                     work,

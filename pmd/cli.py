@@ -88,9 +88,7 @@ def _names(given: str | None, known: Sequence[str]) -> list[str] | None:
     names = [name.strip() for name in given.split(",") if name.strip()]
     for name in names:
         if name not in known:
-            raise ConfigError(
-                "no such source", where="--sources", expected=f"one of {', '.join(known)}", found=name
-            )
+            raise ConfigError("no such source", where="--sources", expected=f"one of {', '.join(known)}", found=name)
     return names
 
 
@@ -141,7 +139,11 @@ def sources(
                 for r in found["rules"]
             ],
         )
-        _table("\nReasons", ("stage", "reason", "meaning"), [[r["stage"], r["reason"], r["says"]] for r in found["reasons"]])
+        _table(
+            "\nReasons",
+            ("stage", "reason", "meaning"),
+            [[r["stage"], r["reason"], r["says"]] for r in found["reasons"]],
+        )
         _table("\nStatuses of the ledger", ("status",), [[status] for status in found["statuses"]])
         _table("\nExit codes", ("code", "meaning"), [[str(c["code"]), c["says"]] for c in found["exit_codes"]])
         return
@@ -153,7 +155,15 @@ def sources(
         None,
         ("source", "pairs upstream", "FLAVA Table 2", "text licence", "image licence", "annotations", "needs"),
         [
-            [s["name"], s["upstream_rows"], s["table2"], s["text_licence"], s["image_licence"], s["download"], s["needs"]]
+            [
+                s["name"],
+                s["upstream_rows"],
+                s["table2"],
+                s["text_licence"],
+                s["image_licence"],
+                s["download"],
+                s["needs"],
+            ]
             for s in listed
         ],
     )
@@ -214,7 +224,11 @@ def _outcomes(outcomes: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         _print_json(outcomes)
     else:
-        _table(None, ("source", "file", "state", "what to do"), [[o["source"], o["name"], o["state"], o["says"]] for o in outcomes])
+        _table(
+            None,
+            ("source", "file", "state", "what to do"),
+            [[o["source"], o["name"], o["state"], o["says"]] for o in outcomes],
+        )
     if any(o["bad"] for o in outcomes):
         raise typer.Exit(6 if any(o["state"] == "failed" for o in outcomes) else 3)
 
@@ -265,16 +279,16 @@ def build(
         if as_json:
             _print_json([{"stage": s.stage, "unit": s.unit, "why": s.why} for s in steps])
         else:
-            _table(None, ("stage", "unit", "why"), [[s.stage, s.unit, s.why or "committed and unchanged"] for s in steps])
+            _table(
+                None, ("stage", "unit", "why"), [[s.stage, s.unit, s.why or "committed and unchanged"] for s in steps]
+            )
         return
     loaded = _run(context, config, None, sources, sample)
     _show_status(status.books(loaded.root), as_json=as_json)
 
 
 def _stage(stage: str, text: str) -> None:
-    def command(
-        context: typer.Context, config: ConfigPath, sources: Sources = None, sample: Sample = None
-    ) -> None:
+    def command(context: typer.Context, config: ConfigPath, sources: Sources = None, sample: Sample = None) -> None:
         _run(context, config, stage, sources, sample)
 
     command.__doc__ = text

@@ -151,7 +151,7 @@ class _Checker:
         if isinstance(sample, int) and sample < 1:
             self.problem(("sample",), "a whole number of 1 or more: N of 1/N", sample, "write 1 for everything")
         takedown = self._strings(raw, ("takedown",), "files that list image URLs, image_ids or pair_ids, one a line")
-        stages = {
+        stages: dict[str, Any] = {
             name: self._model(model, raw.get(name, {}), (name,), model.profile_values(profile))
             for name, model in _STAGES.items()
         }
@@ -230,7 +230,7 @@ class _Checker:
             return more.get("default")
         value = raw[key]
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
-            self.problem((key,), expected, value, 'write ' + key + (' = "…"' if kind is str else ' = a number'))
+            self.problem((key,), expected, value, "write " + key + (' = "…"' if kind is str else " = a number"))
             return more.get("default")
         return value
 

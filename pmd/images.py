@@ -110,7 +110,9 @@ def index_archives(paths: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for path in paths:
         names = (
-            [member.name for member in archives.members(path)] if archives.is_archive(path) else storage.list_files(path)
+            [member.name for member in archives.members(path)]
+            if archives.is_archive(path)
+            else storage.list_files(path)
         )
         for name in names:
             found[posixpath.basename(name)].append(f"{path}!/{name}")
@@ -157,9 +159,7 @@ def spread(
     reasons[~in_sample(image_ids, sample)] = "not_sampled"
     if takedown:
         forms = urls.canonical(pairs["image_url"]).to_pylist() if takedown.urls else [None] * len(pairs)
-        named = zip(
-            own_ids.to_pylist(), image_ids.to_pylist(), pairs["pair_id"].to_pylist(), forms, strict=True
-        )
+        named = zip(own_ids.to_pylist(), image_ids.to_pylist(), pairs["pair_id"].to_pylist(), forms, strict=True)
         for i, (own, image, pair, form) in enumerate(named):
             if own in takedown.ids or image in takedown.ids or pair in takedown.ids or form in takedown.urls:
                 reasons[i] = "takedown"
@@ -197,9 +197,7 @@ def count_books(kept: pa.Table, rejected: pa.Table) -> dict[str, Books]:
     left: dict[str, Counter[str]] = defaultdict(Counter)
     for source, reason in zip(rejected["source"].to_pylist(), rejected["reason"].to_pylist(), strict=True):
         left[source][reason] += 1
-    return {
-        source: Books(counts[source], dict(sorted(left[source].items()))) for source in sorted({*counts, *left})
-    }
+    return {source: Books(counts[source], dict(sorted(left[source].items()))) for source in sorted({*counts, *left})}
 
 
 def reject(rows: pa.Table, stage: str, reasons: pa.Array, details: pa.Array | None = None) -> pa.Table:
@@ -230,9 +228,7 @@ def gather(rows: pa.Table, shard_bits: int) -> Gathered:
         rows: All rows of a partition, `IMAGE_ROWS`, in any order.
         shard_bits: Bits of the image_id that are its fetch shard.
     """
-    rows = rows.take(
-        pc.sort_indices(rows, [("image_id", "ascending"), ("pair_id", "ascending")])
-    ).combine_chunks()
+    rows = rows.take(pc.sort_indices(rows, [("image_id", "ascending"), ("pair_id", "ascending")])).combine_chunks()
     stays = pc.is_null(rows["reason"])
     leaving = rows.filter(pc.invert(stays))
     kept = rows.filter(stays).combine_chunks()
@@ -247,9 +243,7 @@ def _images(kept: pa.Table, shard_bits: int) -> pa.Table:
     described = ("image_id", "identity", "source", "image_url", "archive", "mirrors")
     places = kept.group_by(list(described)).aggregate([("region", "count")])
     places = places.take(
-        pc.sort_indices(
-            places, [("image_id", "ascending"), *((name, "ascending") for name in described[1:])]
-        )
+        pc.sort_indices(places, [("image_id", "ascending"), *((name, "ascending") for name in described[1:])])
     )
     result = [
         {

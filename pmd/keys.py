@@ -18,9 +18,7 @@ _SEPARATOR = b"\x00"
 
 def digest(*parts: str | bytes) -> bytes:
     """Return the 16-byte digest of parts, which are joined by NUL so that ("ab", "c") and ("a", "bc") differ."""
-    return xxhash.xxh3_128_digest(
-        _SEPARATOR.join(part.encode() if isinstance(part, str) else part for part in parts)
-    )
+    return xxhash.xxh3_128_digest(_SEPARATOR.join(part.encode() if isinstance(part, str) else part for part in parts))
 
 
 def pair_id(source: str, source_id: str) -> bytes:

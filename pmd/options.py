@@ -22,10 +22,7 @@ class StageOptions(BaseModel):
     def rules(cls) -> dict[str, Rule]:
         """Return the rule of each option that differs between profiles."""
         return {
-            name: rule
-            for name, field in cls.model_fields.items()
-            for rule in field.metadata
-            if isinstance(rule, Rule)
+            name: rule for name, field in cls.model_fields.items() for rule in field.metadata if isinstance(rule, Rule)
         }
 
     @classmethod

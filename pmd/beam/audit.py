@@ -98,7 +98,9 @@ class CountPartition:
         last = fates["last"].take(pc.index_in(pairs["pair_id"], value_set=fates["pair_id"].combine_chunks()))
         last = pc.fill_null(last.combine_chunks(), "curate")
         in_shards = pc.and_(pc.equal(last, "dedupe"), pc.invert(pc.is_in(pairs["pair_id"], value_set=left_out)))
-        last = pc.if_else(in_shards.combine_chunks() if isinstance(in_shards, pa.ChunkedArray) else in_shards, "shard", last)
+        last = pc.if_else(
+            in_shards.combine_chunks() if isinstance(in_shards, pa.ChunkedArray) else in_shards, "shard", last
+        )
         counted = measure.Partial()
         offset = 0
         for batch in pairs.select(list(measure.COLUMNS)).to_batches(max_chunksize=65_536):
@@ -133,4 +135,3 @@ class CommitAudit:
             storage.put(storage.join(self.folder, name), data)
             files.append(commits.File(name, len(data), 0, commits.sha256(data)))
         commits.write(self.folder, commits.Commit(STAGE, tuple(files), {}, self.hash, orjson.loads(self.run)))
-

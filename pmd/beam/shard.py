@@ -87,9 +87,7 @@ class OrderWindow:
         ordered = samples.order(rows, ledger, self.options, self.seed)
         path = storage.join(self.work, commits.put_table(self.work, f"samples-{window:05d}", ordered.samples).name)
         name = f"part-{window:05d}-of-{2**self.bits:05d}"
-        files = (
-            [commits.put_table(self.rejected_folder, name, ordered.rejected)] if ordered.rejected.num_rows else []
-        )
+        files = [commits.put_table(self.rejected_folder, name, ordered.rejected)] if ordered.rejected.num_rows else []
         books = images.count_books(ordered.kept, ordered.rejected)
         described = outputs([dataclasses.replace(file, name=f"rejected:{file.name}") for file in files], books)
         sink = pa.BufferOutputStream()
@@ -151,9 +149,7 @@ class WriteShard:
         rows = pa.concat_tables([_slice(row["path"], row["start"], row["stop"]) for row in slices])
         name = f"{slices[0]['shard']:05d}-of-{slices[0]['of']:05d}-{self.tag}"
         written = writing.write_shard(self.root, dict(self.folders), name, rows, self.options)
-        yield outputs(
-            [dataclasses.replace(file, name=f"{form}:{file.name}") for form, file in written.items()]
-        )
+        yield outputs([dataclasses.replace(file, name=f"{form}:{file.name}") for form, file in written.items()])
 
 
 def _slice(path: str, start: int, stop: int) -> pa.Table:
@@ -188,6 +184,4 @@ class CommitShards:
                 path = storage.join(folder, "sizes.json")
                 storage.put(path, content)
                 files.append(commits.File("sizes.json", len(content), 0, commits.sha256(content)))
-            commits.write(
-                folder, commits.Commit(samples.STAGE, tuple(files), found.books, digest, orjson.loads(run))
-            )
+            commits.write(folder, commits.Commit(samples.STAGE, tuple(files), found.books, digest, orjson.loads(run)))

@@ -34,9 +34,7 @@ OUTPUTS = pa.schema(
 )
 
 
-def outputs(
-    files: Iterable[File], books: dict[str, Books] | None = None, facts: Iterable[str] = ()
-) -> pa.RecordBatch:
+def outputs(files: Iterable[File], books: dict[str, Books] | None = None, facts: Iterable[str] = ()) -> pa.RecordBatch:
     """Return files, books and facts as one batch of `OUTPUTS`."""
     rows: list[dict[str, Any]] = [dataclasses.asdict(file) for file in files]
     for source, book in (books or {}).items():

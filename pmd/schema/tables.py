@@ -92,7 +92,9 @@ IMAGES: Final = pa.schema(
 #: A would-be pair on its way to its partition: what `pmd.curate.judge` makes of a draft.
 JUDGED: Final = pa.schema(
     [
-        pa.field("key", KEY, nullable=False),  # pair_id of (source, source_id): the partition, before occurrence numbers
+        pa.field(
+            "key", KEY, nullable=False
+        ),  # pair_id of (source, source_id): the partition, before occurrence numbers
         pa.field("image_id", KEY),
         pa.field("source_id", pa.string(), nullable=False),
         pa.field("row_digest", KEY, nullable=False),

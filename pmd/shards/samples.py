@@ -136,15 +136,15 @@ _Sample = tuple[bytes, str, bytes, list[float] | None, list[dict[str, str]]]
 
 def _samples(kept: pa.Table, options: ShardOptions, seed: int) -> Iterator[_Sample]:
     """Yield (rank, key, image_id, region, pairs)."""
-    grouped: dict[tuple[bytes, ...], list[dict[str, Any]]] = {}
+    grouped: dict[tuple[bytes, bytes, bytes], list[dict[str, Any]]] = {}
     for row in kept.to_pylist():
         region = row["region"]
-        view = (row["image_id"], struct.pack("<4d", *region) if region else b"")
-        place = (*view, row["pair_id"]) if options.unit == "pair" else view
+        box = struct.pack("<4d", *region) if region else b""
+        place = (row["image_id"], box, row["pair_id"] if options.unit == "pair" else b"")
         grouped.setdefault(place, []).append(row)
     for place, members in grouped.items():
         members.sort(key=lambda row: (row["source"], row["source_id"], row["pair_id"]))
-        key = place[2] if options.unit == "pair" else keys.digest("sample", *place) if place[1] else place[0]
+        key = place[2] or (keys.digest("sample", *place[:2]) if place[1] else place[0])
         pairs = [
             {
                 "pair_id": row["pair_id"].hex(),

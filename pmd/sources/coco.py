@@ -19,6 +19,7 @@ from pmd import urls
 from pmd.formats import json_stream
 from pmd.sources import karpathy, records
 from pmd.sources.contract import InputFile, SourceOptions, Unit
+from pmd.sources.karpathy import Exclude
 
 NAME: Final = "coco"
 
@@ -37,9 +38,11 @@ class Options(SourceOptions):
 
     karpathy: Annotated[str, karpathy.FILE_RULE]
     exclude_karpathy: Annotated[
-        karpathy.Exclude,
+        Exclude,
         dataclasses.replace(
-            karpathy.EXCLUDE_RULE, hub="test", origin="facebook/pmd keeps COCO's validation rows, as its validation split"
+            karpathy.EXCLUDE_RULE,
+            hub="test",
+            origin="facebook/pmd keeps COCO's validation rows, as its validation split",
         ),
     ]
 

@@ -18,6 +18,7 @@ from pmd import keys, text
 from pmd.formats import json_stream, lines
 from pmd.sources import karpathy, records
 from pmd.sources.contract import InputFile, Rule, SourceOptions, Unit
+from pmd.sources.karpathy import Exclude
 
 _MEMBERS: Final = r".*\.jsonl"
 _EXPECTED: Final = (
@@ -62,7 +63,7 @@ class CocoOptions(Options):
     """Options of Localized Narratives on COCO."""
 
     karpathy: Annotated[str, karpathy.FILE_RULE]
-    exclude_karpathy: Annotated[karpathy.Exclude, karpathy.EXCLUDE_RULE]
+    exclude_karpathy: Annotated[Exclude, karpathy.EXCLUDE_RULE]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,6 +21,7 @@ from pmd.errors import InputError
 from pmd.formats import archives, json_stream
 from pmd.sources import karpathy, records
 from pmd.sources.contract import InputFile, Rule, SourceOptions, Unit
+from pmd.sources.karpathy import Exclude
 
 NAME: Final = "visual_genome"
 
@@ -46,7 +47,7 @@ class Options(SourceOptions):
         ),
     ]
     karpathy: Annotated[str, karpathy.FILE_RULE]
-    exclude_karpathy: Annotated[karpathy.Exclude, karpathy.EXCLUDE_RULE]
+    exclude_karpathy: Annotated[Exclude, karpathy.EXCLUDE_RULE]
 
 
 class VisualGenome:

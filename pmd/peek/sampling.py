@@ -1,0 +1,88 @@
+"""Which rows are shown: those with the smallest digests of seed and key, spread evenly over strata.
+
+A digest of a row's own key decides, so the same ROOT and seed show the same rows on any machine, in any order of files,
+and a row that is shown stays shown when others are added beside it. One pass; memory is bounded by what is kept.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+from pmd import keys
+
+T = TypeVar("T")
+
+#: What rows are spread over: (source,) or (source, reason).
+Stratum = tuple[str, ...]
+
+
+def rank(seed: int, pair_id: bytes) -> int:
+    """Return a pair's place in the order in which rows are shown: smaller comes first."""
+    return int.from_bytes(keys.digest("peek", str(seed), pair_id), "big")
+
+
+class Smallest(Generic[T]):
+    """Keeps the `size` items of smallest rank of each stratum.
+
+    Args:
+        size: How many each stratum keeps.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._heaps: dict[Stratum, list[tuple[int, int, T]]] = {}
+        self._counts: Counter[Stratum] = Counter()
+
+    def add(self, stratum: Stratum, place: int, item: T) -> None:
+        """Take an item, or leave it where `size` smaller ones are known. Among equal places the first one stays."""
+        self._counts[stratum] += 1
+        entry = (-place, -self._counts[stratum], item)  # a max-heap: the largest stands on top, and gives way
+        heap = self._heaps.setdefault(stratum, [])
+        if len(heap) < self._size:
+            heapq.heappush(heap, entry)
+        elif heap and entry[:2] > heap[0][:2]:
+            heapq.heapreplace(heap, entry)
+
+    def count(self, stratum: Stratum) -> int:
+        """Return how many items of a stratum were seen, kept or not."""
+        return self._counts[stratum]
+
+    def strata(self) -> dict[Stratum, list[T]]:
+        """Return the items of each stratum, smallest first; strata in order of their names."""
+        return {
+            stratum: [item for _, _, item in sorted(self._heaps[stratum], key=lambda entry: entry[:2], reverse=True)]
+            for stratum in sorted(self._heaps)
+        }
+
+
+def spread(strata: Mapping[Stratum, Iterable[T]], wanted: int) -> list[T]:
+    """Take items in turn from the strata until there are enough, or none is left.
+
+    The next turn is that of the stratum that had fewest; among equals, of the one whose parts (its source, its reason) had
+    fewest in all; then of the first by name. So where there are more strata than items wanted, all sources and all reasons
+    still have their share.
+
+    Args:
+        strata: Items of each stratum, in the order in which they are to be taken; read no further than is needed.
+        wanted: How many to take.
+
+    Returns:
+        The items, in order of their turns.
+    """
+    left: dict[Stratum, Iterator[T]] = {stratum: iter(items) for stratum, items in strata.items()}
+    taken: Counter[Stratum] = Counter()
+    of_parts: Counter[tuple[int, str]] = Counter()
+    found: list[T] = []
+    while left and len(found) < wanted:
+        turn = min(left, key=lambda stratum: (taken[stratum], sum(of_parts[part] for part in enumerate(stratum)), stratum))
+        try:
+            found.append(next(left[turn]))
+        except StopIteration:
+            del left[turn]
+            continue
+        taken[turn] += 1
+        of_parts.update(enumerate(turn))
+    return found
