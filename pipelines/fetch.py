@@ -17,7 +17,7 @@ from pmd.beam.parts import part_batches
 from pmd.beam.settle import STAGE, CommitStage, SettlePart
 from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
-from pmd.fetch import state
+from pmd.fetch import state, store
 
 
 def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
@@ -51,9 +51,11 @@ def build(config: Config, flags: Sequence[str] = (), retry: Sequence[str] = ()) 
 
 
 def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry: tuple[str, ...]) -> None:
+    for shard in shards:
+        store.sweep(config.root, shard)
     work = root.work_folder(config.root, "fetch")
     lanes = min(config.fetch.lanes, len(shards))
-    lane = FetchLane(config.root, parts.cut(config.root), config.fetch, config.contact or "", retry, work)
+    lane = FetchLane(config.root, parts.cut(config.root), config.fetch, config.contact or "", retry, lanes, work)
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (

@@ -5,6 +5,7 @@ Everything slow is imported inside its command: `pmd sources` answers without Be
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,6 +43,7 @@ _BEAM = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def main() -> None:
     """Run the command line; a user's mistake is told without a traceback, with its exit code."""
+    logging.basicConfig(level=logging.ERROR)  # libraries that Beam looks for and does not find are no news
     try:
         app(standalone_mode=True)
     except PmdError as error:

@@ -1,7 +1,8 @@
 """Image bytes in, pixels and image bytes out: what fetch keeps, what shard crops, and what either calls an image.
 
-Every decision about pixels stands here, so that fetch (which judges what the web sent), shard (which cuts and shrinks) and
-the audit agree on what a picture looks like: upright by its EXIF orientation, sRGB, eight bits, on white, first frame.
+Every decision about pixels stands here, so that fetch (which judges what the web sent), shard (which cuts and shrinks)
+and the audit agree on what a picture looks like: upright by its EXIF orientation, sRGB, eight bits, on white, first
+frame.
 
 Nothing here trusts its input. The format is told by the first bytes, never by a name or a Content-Type. The header is
 checked before a pixel is decoded. Pillow's plugins are called directly: `Image.open` would try every other format it
@@ -23,7 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, cast
 
 import numpy as np
-import pdqhash  # type: ignore[import-untyped]
+import pdqhash
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -42,15 +43,15 @@ from pmd.schema.statuses import OK
 #: Pixels that Pillow itself takes for a decompression bomb: 2^30 / 4 / 3 x 2, half a gigabyte of RGB.
 MAX_PIXELS: Final = 178_956_970
 
-#: Scans of a progressive JPEG above which it is taken for a bomb: each scan walks all pixels again, so that a file of some
-#: kilobytes can cost hours. Encoders write about ten; 500 is the limit of libjpeg-turbo's own fuzzers.
+#: Scans of a progressive JPEG above which it is taken for a bomb: each scan walks all pixels again, so that a file of
+#: some kilobytes can cost hours. Encoders write about ten; 500 is the limit of libjpeg-turbo's own fuzzers.
 MAX_SCANS: Final = 500
 
 #: Frames are counted up to here; a hostile GIF of 64 MiB has millions.
 MAX_FRAMES: Final = 10_000
 
-#: Short side of the scaled decoding that the perceptual hash is taken of, whatever form is stored: one value, so that the
-#: hash does not depend on the options of the store. The default store decodes at the same scale and pays nothing.
+#: Short side of the scaled decoding that the perceptual hash is taken of, whatever form is stored: one value, so that
+#: the hash does not depend on the options of the store. The default store decodes at the same scale and pays nothing.
 HASH_SIDE_PX: Final = 256
 
 #: Longest side that JPEG can hold (libjpeg's JPEG_MAX_DIMENSION).
@@ -82,8 +83,9 @@ EXTENSIONS: Final[dict[Format, str]] = {
     "bmp": "bmp",
 }
 
-#: JPEG markers (ITU-T T.81, table B.1): frame headers; those of them that libjpeg scales; those of several scans; markers
-#: without a length, 0 being none at all; the end of the picture and the start of a scan, behind which no header comes.
+#: JPEG markers (ITU-T T.81, table B.1): frame headers; those of them that libjpeg scales; those of several scans;
+#: markers without a length, 0 being none at all; the end of the picture and the start of a scan, behind which no header
+#: comes.
 _FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _SCALABLE: Final = frozenset({0xC0, 0xC1, 0xC2})
 _PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
@@ -218,7 +220,8 @@ def inspect(content: bytes, limits: Limits) -> Inspected:
 def prepare(content: bytes, limits: Limits, form: Form) -> Prepared:
     """Judge content, hash it and bring it into the form that is kept, decoding it once where scales agree.
 
-    Never raises on account of the content. The same content and form give the same bytes, for one version of the codecs.
+    Never raises on account of the content. The same content and form give the same bytes, for one version of the
+    codecs.
     """
     try:
         loaded = _load(_open(content, limits), at_least_px=HASH_SIDE_PX)
@@ -245,7 +248,8 @@ def upright_rgb(
 
     Args:
         content: A whole file.
-        min_short_side_px: A JPEG may come smaller than it is, by a factor of 2, 4 or 8, as long as neither side falls under
+        min_short_side_px: A JPEG may come smaller than it is, by a factor of 2, 4 or 8, as long as neither side falls
+        under
             this. None: as it is.
         max_pixels: More are refused.
 
@@ -267,9 +271,9 @@ def resized(
     Never enlarges. Bytes come back untouched where they are a JPEG already that is small enough, upright and sRGB;
     otherwise the result is a baseline JPEG without metadata. A picture too long for JPEG also stays as it is.
 
-    Scaled by area averaging: against a full decoding averaged by area it keeps a mean SSIM of 1 where the JPEG decoder's
-    own scaling is not used, and .97 or more where it is; Lanczos is sharper than that reference, farther from it, and
-    takes three times as long.
+    Scaled by area averaging: against a full decoding averaged by area it keeps a mean SSIM of 1 where the JPEG
+    decoder's own scaling is not used, and .97 or more where it is; Lanczos is sharper than that reference, farther from
+    it, and takes three times as long.
 
     Raises:
         Refused: The content is no acceptable image.
@@ -287,8 +291,8 @@ def crop(image: Image.Image, region: Sequence[float]) -> Image.Image:
         image: Upright.
         region: `[x, y, width, height]` in fractions of the image.
 
-    Each of the four edges goes to the nearest pixel boundary (halves up), within the image, so that a box of whole pixels
-    on an image of the size it was drawn on gives exactly these pixels. At least one pixel is left on each axis.
+    Each of the four edges goes to the nearest pixel boundary (halves up), within the image, so that a box of whole
+    pixels on an image of the size it was drawn on gives exactly these pixels. At least one pixel is left on each axis.
     """
     x, y, width, height = region
     left, right = _edges(x, width, image.width)
@@ -315,9 +319,9 @@ def encode_jpeg(image: Image.Image, quality: int = 95) -> bytes:
 def perceptual_hash(image: Image.Image) -> bytes:
     """Return the 32-byte PDQ hash of an upright RGB image, in the byte order of PDQ's hexadecimal form.
 
-    The image is averaged by area to PDQ's own 64 x 64 first, instead of by PDQ's Jarosz filter at full size: on photographs
-    a mean of 9 and at most 18 of 256 bits differ from the reference hash (PDQ calls 31 bits a match), at a tenth of the time
-    and without holding the GIL for it.
+    The image is averaged by area to PDQ's own 64 x 64 first, instead of by PDQ's Jarosz filter at full size: on
+    photographs a mean of 9 and at most 18 of 256 bits differ from the reference hash (PDQ calls 31 bits a match), at a
+    tenth of the time and without holding the GIL for it.
     """
     small = np.ascontiguousarray(np.asarray(image.resize((64, 64), Image.Resampling.BOX)))
     bits, _ = pdqhash.compute(small)
@@ -373,10 +377,11 @@ def _open(content: bytes, limits: Limits) -> _Opened:
 
 
 def _is_scalable(content: bytes, size: tuple[int, int]) -> bool:
-    """Return whether libjpeg may scale this JPEG while decoding it: Huffman-coded baseline, extended or progressive DCT.
+    """Return whether libjpeg may scale a JPEG while decoding it: Huffman-coded baseline, extended or progressive.
 
-    Asked to scale a lossless JPEG (ITU-T T.81, SOF3), libjpeg-turbo 3 writes it in full size into the smaller buffer that
-    Pillow 12.3 hands it: the heap is overrun. So the frame header that libjpeg will find decides, not Pillow's reading.
+    Asked to scale a lossless JPEG (ITU-T T.81, SOF3), libjpeg-turbo 3 writes it in full size into the smaller buffer
+    that Pillow 12.3 hands it: the heap is overrun. So the frame header that libjpeg will find decides, not Pillow's
+    reading.
 
     Raises:
         Refused: There is no frame header, it is not the one that Pillow read, or there are too many scans.
@@ -418,7 +423,7 @@ def _check_pixels(size: tuple[int, int], limits: Limits) -> None:
 def _webp_size(content: bytes) -> tuple[int, int]:
     """Return the canvas of a WebP file (RFC 9649 §2.7; RFC 6386 §9.1), or (0, 0) for the decoder to judge."""
     chunk, head = content[12:16], content[20:30]
-    if len(head) < 10:  # noqa: PLR2004 - the longest of the three headers
+    if len(head) < 10:
         return 0, 0
     if chunk == b"VP8X":
         return 1 + int.from_bytes(head[4:7], "little"), 1 + int.from_bytes(head[7:10], "little")
@@ -496,10 +501,10 @@ def _gif_frames(content: bytes) -> int:
     try:
         at = 13 + _colour_table_bytes(content[10])
         while frames < MAX_FRAMES:
-            if content[at] == 0x2C:  # noqa: PLR2004 - image descriptor
+            if content[at] == 0x2C:
                 frames += 1
                 at = _after_blocks(content, at + 11 + _colour_table_bytes(content[at + 9]))
-            elif content[at] == 0x21:  # noqa: PLR2004 - extension
+            elif content[at] == 0x21:
                 at = _after_blocks(content, at + 2)
             else:
                 break
@@ -603,7 +608,7 @@ def _keeping_profile(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return grey of 16 or 32 bits, or of floats, as eight bits: 16 bits by their upper half, others by their own range."""
+    """Return grey of 16 bits as eight by their upper half; of 32 bits, or of floats, by their own range."""
     values = np.asarray(image)
     if image.mode.startswith("I;16"):
         return Image.fromarray((values >> 8).astype(np.uint8))

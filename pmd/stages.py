@@ -168,7 +168,13 @@ def audit(config: Config) -> Wanted:
 
 def ledger_digest(root_url: str) -> str:
     """Return the digest of all committed generations."""
-    return commits.options_hash(state.generations_digest(root_url))
+    return commits.options_hash(
+        [
+            [shard, generation, commit.digest()]
+            for shard in state.shards(root_url)
+            for generation, _, commit in state.generations(root_url, shard)
+        ]
+    )
 
 
 def _digest(folder: str) -> str:

@@ -1,4 +1,4 @@
-"""The report's charts: inline SVG from numbers, coloured by the page's own style sheet so that they follow light and dark.
+"""The report's charts: inline SVG from numbers, coloured by the page's own style sheet, so in light and dark alike.
 
 Every chart has a title that says what it shows, for readers who cannot see it; every mark has one with its figures.
 Texts that come from data are escaped here and nowhere else.
@@ -111,7 +111,7 @@ def dot_plot(rows: Sequence[Dots], title: str, *, unit: float = 1.0, suffix: str
     def x(value: float) -> float:
         return left + min(value * unit / top, 1.0) * (right - left)
 
-    parts = [_grid(top, step, suffix, left, right, 22, height - 6)]
+    parts = [_grid((top, step), suffix, (left, right), (22, height - 6))]
     for number, row in enumerate(rows):
         middle = 26 + _ROW * number + _ROW / 2
         parts.append(_row_label(row.label, middle))
@@ -131,7 +131,8 @@ def dot_plot(rows: Sequence[Dots], title: str, *, unit: float = 1.0, suffix: str
                 else ""
             )
             shape = (
-                f'<rect x="{x(mark.value) - 3.8:.1f}" y="{y - 3.8:.1f}" width="7.6" height="7.6" class="mark {mark.style}"/>'
+                f'<rect class="mark {mark.style}" x="{x(mark.value) - 3.8:.1f}" y="{y - 3.8:.1f}" '
+                'width="7.6" height="7.6"/>'
                 if mark.style.endswith(" b")
                 else f'<circle cx="{x(mark.value):.1f}" cy="{y:.1f}" r="4.2" class="mark {mark.style}"/>'
             )
@@ -139,16 +140,14 @@ def dot_plot(rows: Sequence[Dots], title: str, *, unit: float = 1.0, suffix: str
     return svg("".join(parts), WIDTH, height, title)
 
 
-def bar_list(
-    rows: Sequence[Bar], styles: Sequence[str], title: str, *, unit: float = 100.0, suffix: str = " %"
-) -> str:
+def bar_list(rows: Sequence[Bar], styles: Sequence[str], title: str, *, unit: float = 100.0, suffix: str = " %") -> str:
     """Return rows of horizontal bars, one bar a style, over one axis that begins at 0."""
     largest = max((value for row in rows for value in row.values if value is not None), default=0.0)
     top, step = _axis(largest * unit)
     left, right = _LABEL_WIDTH, WIDTH - _VALUE_WIDTH
     height = 26 + _ROW * len(rows) + 8
     thick = 14 / max(len(styles), 1)
-    parts = [_grid(top, step, suffix, left, right, 22, height - 6)]
+    parts = [_grid((top, step), suffix, (left, right), (22, height - 6))]
     for number, row in enumerate(rows):
         middle = 26 + _ROW * number + _ROW / 2
         parts.append(_row_label(row.label, middle))
@@ -260,7 +259,8 @@ def _axis(largest: float) -> tuple[float, float]:
     return step * math.ceil(largest / step * 0.999), step
 
 
-def _grid(top: float, step: float, suffix: str, left: float, right: float, high: float, low: float) -> str:
+def _grid(axis: tuple[float, float], suffix: str, across: tuple[float, float], down: tuple[float, float]) -> str:
+    (top, step), (left, right), (high, low) = axis, across, down
     parts = []
     for number in range(round(top / step) + 1):
         x = left + number * step / top * (right - left)

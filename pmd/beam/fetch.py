@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from pmd import parts
 from pmd.fetch import store
+from pmd.fetch.engine import Lane
 from pmd.options import FetchOptions
 
 SHARDS = pa.schema([pa.field("shard", pa.int32(), nullable=False)])
@@ -40,19 +41,17 @@ class FetchLane:
     options: FetchOptions
     contact: str
     retry: tuple[str, ...]
+    lanes: int
     work: str
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
-        for batch in sorted(keyed[1], key=lambda item: int(item.column(0)[0].as_py())):
-            shard = int(batch.column(0)[0].as_py())
-            images = parts.read_images(self.root, shard >> (self.cut.shard_bits - self.cut.part_bits))
-            store.run_shard(
-                self.root,
-                shard,
-                images.filter(pc.equal(images["fetch_shard"], shard)),
-                options=self.options,
-                contact=self.contact,
-                retry=self.retry,
-            )
-            yield batch
+        with Lane(self.options, contact=self.contact, lanes=self.lanes) as lane:
+            for batch in sorted(keyed[1], key=lambda item: int(item.column(0)[0].as_py())):
+                shard = int(batch.column(0)[0].as_py())
+                images = parts.read_images(self.root, shard >> (self.cut.shard_bits - self.cut.part_bits))
+                mine = images.filter(pc.equal(images["fetch_shard"], shard))
+                store.run_shard(
+                    self.root, shard, mine, options=self.options, contact=self.contact, lane=lane, retry=self.retry
+                )
+                yield batch

@@ -144,8 +144,8 @@ def _literal(host: str) -> IpAddress | None:
 class Routes:
     """curl's --connect-to: where a host and port is asked for instead.
 
-    "host:port" goes before "*:port", which stands for every other host *name*: an address in a URL is never rerouted, so
-    that a redirect to a private address stays one.
+    "host:port" goes before "*:port", which stands for every other host *name*: an address in a URL is never rerouted,
+    so that a redirect to a private address stays one.
     """
 
     routes: Mapping[tuple[str, int], tuple[str, int]]
@@ -202,7 +202,9 @@ class Resolver(AbstractResolver):
         lookup: What resolves a name.
     """
 
-    def __init__(self, policy: AddressPolicy, routes: Routes, threads: Executor, lookup: Lookup = system_lookup) -> None:
+    def __init__(
+        self, policy: AddressPolicy, routes: Routes, threads: Executor, lookup: Lookup = system_lookup
+    ) -> None:
         self._policy = policy
         self._routes = routes
         self._threads = threads

@@ -1,7 +1,7 @@
-"""One URL asked for once: redirects by hand, every check again at each hop, headers judged before the body, all bounded.
+"""One URL asked for once: redirects by hand, every check again at each hop, headers before bodies, all of it bounded.
 
-The order at each hop: scheme and address, placeholder, circuit, name, robots.txt, the host's turn, the request, the status,
-X-Robots-Tag, the first bytes, the rest. What fails is a status with its evidence, never an exception.
+The order at each hop: scheme and address, placeholder, circuit, name, robots.txt, the host's turn, the request, the
+status, X-Robots-Tag, the first bytes, the rest. What fails is a status with its evidence, never an exception.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import yarl
 from aiohttp import http_exceptions
 
 from pmd import codec
-from pmd.fetch import addresses, outcome, robots
+from pmd.fetch import addresses, hosts, outcome, robots
 from pmd.fetch.addresses import Blocked, NameUnknown, Resolver, Target
 from pmd.fetch.hosts import Hosts, Paused, Slot, Turn
 from pmd.options import FetchOptions
@@ -28,8 +28,10 @@ from pmd.schema.statuses import OK
 
 Clock = Callable[[], datetime.datetime]
 
-#: Of an answer that is of no use, this much is read so that its connection can be kept; beyond it, hanging up is cheaper.
+#: Of an answer that is of no use, this much is read so that its connection can be kept; beyond it, hanging up is
+#: cheaper.
 _DRAIN_BYTES: Final = 64 * 1024
+_DRAIN_S: Final = 1.0
 
 #: Bytes that tell the format (`codec.sniff`).
 _HEAD_BYTES: Final = 64
@@ -38,7 +40,6 @@ _HEAD_BYTES: Final = 64
 _ROBOTS_REDIRECTS: Final = 5
 
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
-_TOO_MANY_REQUESTS: Final = 429
 
 
 @dataclasses.dataclass(slots=True)
@@ -49,8 +50,10 @@ class Answer:
         status: One of `pmd.schema.statuses`; ok means that `content` is an image by its first bytes.
         content: The body, decoded from a content encoding.
         slot: Held while `content` is; the caller releases it.
-        answered: A server answered something, if only a redirect.
         seconds: Time on the network, waiting for turns left out.
+        asked: Host and port last asked.
+        answered: It answered something.
+        untried: It was not asked: robots.txt denies it, the circuit is open, or the host is paused.
     """
 
     status: str
@@ -63,8 +66,15 @@ class Answer:
     policy_evidence: str | None = None
     error: str | None = None
     seconds: float = 0.0
+    asked: tuple[str, int] | None = None
     answered: bool = False
-    untried: bool = False  # no request was made: the circuit is open, or the host is paused
+    untried: bool = False
+
+    def free(self) -> None:
+        """Let go of the content and what it holds."""
+        slot, self.slot, self.content = self.slot, None, None
+        if slot is not None:
+            slot.release()
 
 
 class _Ended(Exception):
@@ -131,9 +141,11 @@ class Client:
         except _FAILURES as error:
             answer.status = _status_of_failure(error)
             answer.error = f"{type(error).__name__}: {error}"[:500]
-        if answer.status != OK and answer.slot is not None:
-            answer.slot.release()
-            answer.slot, answer.content = None, None
+        except BaseException:
+            answer.free()
+            raise
+        if answer.status != OK:
+            answer.free()
 
     async def _exchange(self, answer: Answer, url: str, chance: float) -> None:
         base: str | None = None
@@ -156,6 +168,7 @@ class Client:
         Raises:
             _Ended: One of them says no.
         """
+        answer.asked, answer.answered = (target.host, target.port), False
         circuit = self._hosts.circuit(target.host, target.port)
         refusal = circuit.refusal()
         if refusal is not None:
@@ -258,7 +271,7 @@ class Client:
             response.close()
             raise _Ended("not_an_image", f"Content-Encoding {encoding}, which was not asked for")
         plain = encoding in {"identity", ""}
-        reserved = length if length is not None and plain else UNKNOWN_FIRST
+        reserved = length if length is not None and plain else hosts.UNKNOWN_BYTES
         await _waiting(deadline, slot.reserve(reserved))
         body = bytearray()
         judged = not plain
@@ -283,6 +296,11 @@ class Client:
             raise _Ended("not_an_image", _begins(body, response))
         return bytes(body)
 
+    def unreachable(self, answer: Answer) -> None:
+        """Note an image for which all tries are used up: a host that never answered comes closer to an open circuit."""
+        if answer.asked is not None and not answer.answered and answer.status in _UNREACHABLE:
+            self._hosts.circuit(*answer.asked).failed(answer.status)
+
     # --- robots.txt ---
 
     async def _robots_policy(self, target: Target) -> robots.Policy:
@@ -304,6 +322,8 @@ class Client:
             await self._ending(answer, self._robots_exchange(answer, f"{origin}/robots.txt", body))
             if answer.status not in outcome.RETRIED or answer.untried or tries == self._options.retries:
                 break
+            if answer.status != "rate_limited":
+                await asyncio.sleep(self._hosts.patience.backoff(tries + 1, 0.0))
         policy = robots.Policy(
             when=self._clock(),
             http_status=answer.http_status,
@@ -359,18 +379,17 @@ class Client:
 
 
 def _is_settled(answer: Answer) -> bool:
-    """Return whether a robots.txt's answer settles what is allowed: it is there, or it is not ("unavailable", §2.3.1.3).
+    """Return whether a robots.txt's answer settles what is allowed.
 
-    429 is counted as unreachable, against the letter and with the sense: the host asks to be left alone.
+    It does where the file is there, and where it is not ("unavailable", RFC 9309 §2.3.1.3: all is allowed). 408
+    and 429 are counted as unreachable, against the letter and with the sense: the host asks us to come later.
     """
     if answer.status in {OK, "not_an_image", "too_many_redirects"}:
         return True
-    refused = answer.http_status is not None and 400 <= answer.http_status < 500  # noqa: PLR2004
-    return refused and answer.http_status != _TOO_MANY_REQUESTS and answer.status in {"dead", "forbidden", "timeout"}
+    return answer.status in {"dead", "forbidden"}
 
 
-#: Reserved for a body of unknown length.
-UNKNOWN_FIRST: Final = 1 << 20
+_UNREACHABLE: Final = frozenset({"connection", "timeout"})
 
 _FAILURES: Final = (
     TimeoutError,
@@ -411,12 +430,16 @@ async def _waiting(deadline: asyncio.Timeout, turn: Awaitable[None]) -> None:
 
 async def _drain(response: aiohttp.ClientResponse) -> None:
     """Read what is left of a short answer, so that its connection is kept; hang up on a long one."""
-    left = _DRAIN_BYTES
-    if (response.content_length or 0) > left:
+    if (response.content_length or 0) > _DRAIN_BYTES:
         response.close()
         return
-    while left > 0 and (chunk := await response.content.readany()):
-        left -= len(chunk)
+    left = _DRAIN_BYTES
+    try:
+        async with asyncio.timeout(_DRAIN_S):
+            while left > 0 and (chunk := await response.content.readany()):
+                left -= len(chunk)
+    except (TimeoutError, OSError, aiohttp.ClientError):
+        left = 0  # what was said stands, however the rest of it fares
     if left <= 0:
         response.close()
 
@@ -432,6 +455,8 @@ def _decompressed(body: bytes, limit: int) -> bytes:
     Raises:
         _Ended: It grows beyond the limit, is damaged, or holds no image.
     """
+    if codec.sniff(body[:_HEAD_BYTES]) is not None:
+        return body  # the header was wrong
     content, damage = b"", ""
     for bits in (_GZIP_OR_ZLIB, -zlib.MAX_WBITS):  # "deflate" is zlib by the book and raw in the wild
         try:
@@ -469,7 +494,6 @@ def open_session(resolver: Resolver, options: FetchOptions, contact: str) -> aio
         trust_env=False,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         read_bufsize=2**18,
-        max_line_size=16_384,
     )
 
 

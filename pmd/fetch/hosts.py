@@ -1,8 +1,9 @@
 """Politeness and bounds: how often and how widely a host is asked, when it is left alone, and how much is under way.
 
-A *group* is a registrable domain: pace, connections and pauses hold for all its hosts together. A *circuit* is one host and
-port: where connecting fails again and again, the rest of its images end the same way without being tried. *Slots* bound how
-many images are under way in a lane, from request to handing over; *bytes* bound what their bodies take.
+A *group* is a registrable domain: pace, connections and pauses hold for all its hosts together. A *circuit* is one host
+and
+port: where connecting fails again and again, the rest of its images end the same way without being tried. *Slots* bound
+how many images are under way in a lane, from request to handing over; *bytes* bound what their bodies take.
 
 Everything runs in one event loop, whose clock is the only one read.
 """
@@ -42,7 +43,7 @@ class Patience:
     open_s: float = 300.0
 
     def backoff(self, failures: int, chance: float) -> float:
-        """Return the wait after the n-th failure (from 1); `chance` in [0, 1) comes from the image, not from a clock."""
+        """Return the wait after the n-th failure (from 1); `chance` in [0, 1) comes from the image, never a clock."""
         return float(min(self.limit_s, self.backoff_s * 2.0 ** (failures - 1) * (1 + chance / 2)))
 
 
@@ -67,7 +68,8 @@ class Slots:
         await self._images.acquire()
         return Slot(self)
 
-    async def _reserve(self, count: int, *, urgent: bool) -> None:
+    async def reserve(self, count: int, *, urgent: bool) -> None:
+        """Wait for bytes; see `Slot.reserve`."""
         if count <= self._free and not self._waiting:
             self._free -= count
             return
@@ -91,7 +93,8 @@ class Slots:
             self._free -= wanted
             turn.set_result(None)
 
-    def _release(self, count: int) -> None:
+    def release(self, count: int) -> None:
+        """Give back a slot and its bytes; see `Slot.release`."""
         self._images.release()
         self._return(count)
 
@@ -106,17 +109,17 @@ class Slot:
     async def reserve(self, count: int) -> None:
         """Wait until this image may hold `count` bytes in all."""
         slots = self._slots
-        assert slots is not None  # noqa: S101 - a released slot reserves nothing
+        assert slots is not None
         more = count - self.bytes
         if more > 0:
-            await slots._reserve(more, urgent=self.bytes > 0)  # noqa: SLF001 - its other half
+            await slots.reserve(more, urgent=self.bytes > 0)
             self.bytes = count
 
     def release(self) -> None:
         """Give it back; a second time does nothing."""
         slots, self._slots = self._slots, None
         if slots is not None:
-            slots._release(self.bytes)  # noqa: SLF001 - its other half
+            slots.release(self.bytes)
 
 
 class Turn:
@@ -233,26 +236,30 @@ class Circuit:
         self.failures = 0
 
 
-class Hosts:
-    """The groups and circuits of a lane.
+def check_lanes(per_host: PerHost, lanes: int) -> None:
+    """Check that every lane's share of a host is at least one connection.
 
     Raises:
-        ConfigError: There are more lanes than connections to a host, so that a share would be less than one.
+        ConfigError: There are more lanes than connections.
     """
+    if lanes > per_host.connections:
+        raise ConfigError(
+            "more lanes than connections to a host",
+            where="fetch.lanes",
+            expected=f"at most fetch.per_host.connections, {per_host.connections}",
+            found=str(lanes),
+            remedy="lower lanes or raise connections",
+        )
+
+
+class Hosts:
+    """The groups and circuits of a lane."""
 
     def __init__(self, per_host: PerHost, lanes: int, slots: Slots, patience: Patience) -> None:
-        if lanes > per_host.connections:
-            raise ConfigError(
-                "more lanes than connections to a host",
-                where="fetch.lanes",
-                expected=f"at most fetch.per_host.connections, {per_host.connections}",
-                found=str(lanes),
-                remedy="lower lanes or raise connections",
-            )
         self._spacing_s = lanes / per_host.requests_per_s
         self._connections = per_host.connections // lanes
         self._slots = slots
-        self._patience = patience
+        self.patience = patience
         self._groups: dict[str, Group] = {}
         self._group_of_host: dict[str, Group] = {}
         self._circuits: dict[tuple[str, int], Circuit] = {}
@@ -264,13 +271,13 @@ class Hosts:
             domain = urls.registrable_domain(host)
             group = self._groups.get(domain)
             if group is None:
-                group = self._groups[domain] = Group(self._spacing_s, self._connections, self._slots, self._patience)
+                group = self._groups[domain] = Group(self._spacing_s, self._connections, self._slots, self.patience)
             self._group_of_host[host] = group
         return group
 
     def circuit(self, host: str, port: int) -> Circuit:
         """Return the circuit of a host and port."""
-        return self._circuits.setdefault((host, port), Circuit(self._patience))
+        return self._circuits.setdefault((host, port), Circuit(self.patience))
 
     def requests(self) -> dict[str, int]:
         """Return how many requests each domain has had from this lane."""

@@ -59,13 +59,19 @@ RETRIED: Final = frozenset({"rate_limited", "server_error", "connection", "timeo
 PLACEHOLDERS: Final = (
     # RedCaps (arXiv 2111.11431) §A: "Imgur … removed.png"; asked for directly, or the target of a redirect.
     (re.compile(r"(?:i\.)?imgur\.com/removed\.(?:png|jpg)"), "Imgur's picture for removed images"),
-    # Where a Flickr URL of a deleted or private photo redirects to.
-    (re.compile(r"[^/]*(?:flickr\.com|yimg\.com)/.*photo_(?:unavailable|not_found)[^/]*"), "Flickr's picture for lost photos"),
+    # Where Flickr sends those who ask for a deleted or private photo.
+    (
+        re.compile(r"[^/]*(?:flickr\.com|yimg\.com)/.*photo_(?:unavailable|not_found)[^/]*"),
+        "Flickr's picture for lost photos",
+    ),
 )
 
-#: Directives of X-Robots-Tag that keep an image out: indexing of the page or of its images, and training on them. Those of
-#: img2dataset's default, with `none`, which means noindex and nofollow (Google's robots meta tag specification).
+#: Directives of X-Robots-Tag that keep an image out: indexing of the page or of its images, and training on them. Those
+#: of img2dataset's default, with `none`, which means noindex and nofollow (Google's robots meta tag specification).
 DENYING_TAGS: Final = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
+
+#: The builtin, where a field of that name stands before.
+_Bytes = bytes
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _FORBIDDEN: Final = frozenset({401, 402, 403, 407, 451})
@@ -101,13 +107,13 @@ class Fetched:
     tried: tuple[str, ...]
     attempts: tuple[Attempt, ...]
     bytes: int | None = None
-    sha256: bytes | None = None
+    sha256: _Bytes | None = None
     width_px: int | None = None
     height_px: int | None = None
     format: str | None = None
-    perceptual_hash: bytes | None = None
+    perceptual_hash: _Bytes | None = None
     frames: int | None = None
-    stored: bytes | None = None
+    stored: _Bytes | None = None
     stored_form: str | None = None
     stored_format: str | None = None
 
@@ -132,9 +138,9 @@ def status_of_http(http_status: int) -> str:
         return "rate_limited"
     if http_status in _FORBIDDEN:
         return "forbidden"
-    if http_status == 408:  # noqa: PLR2004 - Request Timeout
+    if http_status == 408:
         return "timeout"
-    if 400 <= http_status < 500:  # noqa: PLR2004
+    if 400 <= http_status < 500:
         return "dead"
     # 204 and 205 have no body, 206 was not asked for, 304 neither, and 1xx is no answer.
     return "not_an_image" if http_status in {204, 205} else "server_error"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -38,6 +39,7 @@ class Rule:
 
     pattern: str
     allow: bool
+    normal: str  # the pattern with the same escapes for the same octets
 
     def __str__(self) -> str:
         return f"{'Allow' if self.allow else 'Disallow'}: {self.pattern}"
@@ -76,7 +78,8 @@ class Verdict:
     evidence: str
 
 
-def rules_for(body: str, agent: str) -> list[Rule]:
+@functools.lru_cache(maxsize=1024)
+def rules_for(body: str, agent: str) -> tuple[Rule, ...]:
     """Return the rules of the groups for an agent, merged; those of "*" if there are none (RFC 9309 §2.2.1).
 
     Args:
@@ -101,15 +104,15 @@ def rules_for(body: str, agent: str) -> list[Rule]:
             named = named or agent.lower() in current
         elif key in {"allow", "disallow"}:
             in_rules = True
-            rule = Rule(value, key == "allow")
+            rule = Rule(value, key == "allow", _normal(value))
             if agent.lower() in current:
                 ours.append(rule)
             if "*" in current:
                 others.append(rule)
-    return ours if named else others
+    return tuple(ours if named else others)
 
 
-def decide(rules: list[Rule], path: str) -> Rule | None:
+def decide(rules: Sequence[Rule], path: str) -> Rule | None:
     """Return the rule that decides for a path: the longest pattern that matches, of two the one that allows (§2.2.2).
 
     Args:
@@ -117,8 +120,8 @@ def decide(rules: list[Rule], path: str) -> Rule | None:
         path: Path and query, as sent.
     """
     normal = _normal(path)
-    matching = [rule for rule in rules if rule.pattern and _matches(_normal(rule.pattern), normal)]
-    return max(matching, key=lambda rule: (len(_normal(rule.pattern)), rule.allow), default=None)
+    matching = [rule for rule in rules if rule.pattern and _matches(rule.normal, normal)]
+    return max(matching, key=lambda rule: (len(rule.normal), rule.allow), default=None)
 
 
 def verdict(policy: Policy, origin: str, path: str, agent: str) -> Verdict:
@@ -145,7 +148,7 @@ def _unescaped(escape: str) -> str:
 
 
 def _matches(pattern: str, path: str) -> bool:
-    """Return whether a pattern, with `*` for anything and `$` for the end, matches a path from its start; in linear time."""
+    """Return whether a pattern (`*` for anything, `$` for the end) matches a path from its start; in linear time."""
     anchored = pattern.endswith("$")
     first, *rest = pattern.removesuffix("$").split("*")
     if not path.startswith(first):

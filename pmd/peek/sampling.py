@@ -28,27 +28,28 @@ class Smallest(Generic[T]):
     """Keeps the `size` items of smallest rank of each stratum.
 
     Args:
-        size: How many each stratum keeps.
+        size: How many each stratum keeps, 1 or more.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._heaps: dict[Stratum, list[tuple[int, int, T]]] = {}
-        self._counts: Counter[Stratum] = Counter()
+        self._order = 0
+
+    def accepts(self, stratum: Stratum, place: int) -> bool:
+        """Return whether an item of this rank would be kept, so that only such items need be made."""
+        heap = self._heaps.get(stratum, ())
+        return len(heap) < self._size or place < -heap[0][0]
 
     def add(self, stratum: Stratum, place: int, item: T) -> None:
-        """Take an item, or leave it where `size` smaller ones are known. Among equal places the first one stays."""
-        self._counts[stratum] += 1
-        entry = (-place, -self._counts[stratum], item)  # a max-heap: the largest stands on top, and gives way
+        """Keep an item that `accepts` has found near enough; the farthest one gives way."""
         heap = self._heaps.setdefault(stratum, [])
+        self._order += 1
+        entry = (-place, -self._order, item)  # largest rank on top; among equals the one that came last
         if len(heap) < self._size:
             heapq.heappush(heap, entry)
-        elif heap and entry[:2] > heap[0][:2]:
+        else:
             heapq.heapreplace(heap, entry)
-
-    def count(self, stratum: Stratum) -> int:
-        """Return how many items of a stratum were seen, kept or not."""
-        return self._counts[stratum]
 
     def strata(self) -> dict[Stratum, list[T]]:
         """Return the items of each stratum, smallest first; strata in order of their names."""

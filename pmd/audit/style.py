@@ -1,0 +1,121 @@
+"""The report's style sheet: light or dark by the reader's setting, light on paper; no fonts from elsewhere."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: The colours of Table 2's rows, in the paper's order, then that of sources without a row.
+ROW_COLOURS: Final = (
+    "#4e79a7",
+    "#9c755f",
+    "#e39b3d",
+    "#6aa55e",
+    "#b07aa1",
+    "#59a5a1",
+    "#d4605c",
+    "#8c86c9",
+    "#3b6fb6",
+    "#9a9a94",
+)
+
+_LIGHT: Final = """
+  --paper: #fbfaf7; --card: #ffffff; --ink: #1d2327; --soft: #5a6570; --line: #e2e0d9; --grid: #ebe9e3;
+  --before: #b3bcc4; --after: #1f5f8b; --a: #0b7a75; --b: #b8641b; --warn: #8a4b00; --warn-paper: #fff4e0;
+  --track: #e9e7e1; --gone: #d9d5cb;
+"""
+
+_DARK: Final = """
+  --paper: #14181b; --card: #1b2024; --ink: #e8e6e1; --soft: #a3adb5; --line: #2f363c; --grid: #272e33;
+  --before: #5d6871; --after: #6fb4e0; --a: #4fc0b5; --b: #e79a55; --warn: #f0bd73; --warn-paper: #2c2416;
+  --track: #2b3237; --gone: #3a4147;
+"""
+
+CSS: Final = (
+    ":root { color-scheme: light dark;"
+    + _LIGHT
+    + "}\n@media (prefers-color-scheme: dark) { :root {"
+    + _DARK
+    + "} }\n"
+    + """
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI",
+  Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif; }
+main { max-width: 1160px; margin: 0 auto; padding: 40px 28px 80px; }
+h1 { font-size: 34px; line-height: 1.15; letter-spacing: -.015em; margin: 0 0 6px; }
+h2 { font-size: 23px; letter-spacing: -.01em; margin: 56px 0 4px; }
+h3 { font-size: 16px; margin: 26px 0 6px; }
+p { margin: 6px 0 12px; max-width: 76ch; }
+.soft, figcaption, .coverage { color: var(--soft); }
+.lead { font-size: 17px; max-width: 80ch; }
+.reading { font-size: 17px; font-weight: 500; margin-top: 4px; }
+.coverage { font-size: 13.5px; margin: 4px 0 10px; max-width: 110ch; }
+nav { margin: 18px 0 0; font-size: 14.5px; display: flex; flex-wrap: wrap; gap: 4px 18px; }
+a { color: var(--after); text-decoration-thickness: 1px; text-underline-offset: 2px; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); gap: 12px; margin: 26px 0 8px; }
+.tile { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px 16px 12px; }
+.tile b { display: block; font-size: 27px; line-height: 1.2; letter-spacing: -.01em;
+  font-variant-numeric: tabular-nums; }
+.tile span { color: var(--soft); font-size: 13.5px; line-height: 1.35; display: block; }
+figure { margin: 14px 0 18px; background: var(--card); border: 1px solid var(--line); border-radius: 10px;
+  padding: 16px 18px 14px; overflow-x: auto; break-inside: avoid; }
+figure > svg { display: block; width: 100%; min-width: 720px; height: auto; }
+figcaption { font-size: 13.5px; margin-bottom: 10px; display: flex; flex-wrap: wrap; gap: 3px 16px;
+  align-items: center; }
+.key { display: inline-flex; align-items: center; gap: 6px; }
+.key i { width: 12px; height: 12px; border-radius: 2px; display: inline-block; background: var(--before); }
+.key i.after { background: var(--after); } .key i.gone { background: var(--gone); }
+.key i.line { border-radius: 0; width: 2px; height: 15px; background: var(--ink); }
+.key i.a { background: var(--a); border-radius: 50%; } .key i.b { background: var(--b); }
+.key i.hollow { background: none; border: 2px solid var(--soft); border-radius: 50%; }
+.key i.filled { background: var(--soft); border-radius: 50%; }
+.key i.even { background: none; height: 0; border-radius: 0; border-top: 1.5px dashed var(--soft); }
+.small { display: grid; grid-template-columns: repeat(auto-fill, minmax(290px, 1fr)); gap: 14px; margin: 14px 0; }
+.small figure { margin: 0; padding: 12px 14px; } .small figure > svg { min-width: 0; }
+.small h4 { margin: 0 0 2px; font-size: 14.5px; } .small p { font-size: 13.5px; margin: 4px 0 0; }
+svg text { fill: var(--ink); font-size: 13px; dominant-baseline: central; font-variant-numeric: tabular-nums; }
+svg .tick { fill: var(--soft); font-size: 11.5px; } svg .value { fill: var(--soft); font-size: 12.5px; }
+svg .end { text-anchor: end; } svg .middle { text-anchor: middle; }
+.grid { stroke: var(--grid); fill: none; } .track { fill: var(--track); } .over { stroke: var(--ink);
+  stroke-width: 2; }
+.bar.before { fill: var(--before); } .bar.after { fill: var(--after); }
+.reference { stroke: var(--ink); stroke-width: 2; fill: none; }
+.mark { stroke-width: 1.8; stroke: var(--after); fill: var(--after); } .interval { stroke-width: 2;
+  stroke: var(--after); fill: none; }
+.mark.before { fill: var(--card); stroke: var(--soft); } .interval.before { stroke: var(--before); }
+.mark.a { stroke: var(--a); } .mark.after.a { fill: var(--a); } .interval.a { stroke: var(--a); }
+.mark.b { stroke: var(--b); } .mark.after.b { fill: var(--b); } .interval.b { stroke: var(--b); }
+.interval.before { opacity: .45; } .faint { opacity: .38; } .faint .interval { stroke-dasharray: 3 3; }
+.segment { stroke: var(--card); stroke-width: .75; } .segment.gone { fill: var(--gone); }
+.even { stroke: var(--soft); fill: none; stroke-dasharray: 4 4; } .curve { fill: none; stroke-width: 2.2;
+  stroke: var(--after); }
+.curve.before { stroke: var(--before); stroke-width: 4; }
+.table { overflow-x: auto; margin: 12px 0; }
+table { border-collapse: collapse; font-size: 14px; width: 100%; font-variant-numeric: tabular-nums; }
+th { text-align: right; font-weight: 600; color: var(--soft); font-size: 12.5px; line-height: 1.3;
+  vertical-align: bottom; }
+th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; text-align: right; }
+th:first-child, td:first-child, td.words, th.words { text-align: left; } td.wide { white-space: normal;
+  text-align: left; }
+tr.total td { font-weight: 600; border-top: 2px solid var(--line); }
+td small { color: var(--soft); font-size: 12px; } .few { color: var(--warn); font-size: 12px; }
+.meter { width: 90px; height: 13px; vertical-align: -2px; margin-right: 8px; }
+.swatch { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 8px; }
+.notice { background: var(--warn-paper); border-left: 3px solid var(--warn); padding: 10px 16px;
+  border-radius: 0 8px 8px 0; }
+.notice code, code { font: 13.5px ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace; }
+details { border: 1px solid var(--line); border-radius: 10px; background: var(--card); padding: 0 16px; margin: 8px 0; }
+summary { cursor: pointer; padding: 10px 0; font-weight: 500; } details[open] { padding-bottom: 12px; }
+ul { padding-left: 20px; max-width: 84ch; } li { margin: 5px 0; }
+.hash { color: var(--soft); font: 12px ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace;
+  overflow-wrap: anywhere; white-space: normal; }
+@media (max-width: 640px) { main { padding: 24px 16px 60px; } h1 { font-size: 27px; } }
+@media print { :root {"""
+    + _LIGHT
+    + """ --paper: #fff; } body { font-size: 11pt; } main { max-width: none; padding: 0; } nav { display: none; }
+  h2 { break-after: avoid; } .reading, .coverage { break-after: avoid; } figure, tr, .tile { break-inside: avoid; }
+  figure > svg { min-width: 0; } .table { overflow: visible; } th, td { padding: 3px 5px; white-space: normal; } }
+"""
+    + "".join(
+        f".row-{number} {{ fill: {colour}; background: {colour}; }}\n" for number, colour in enumerate(ROW_COLOURS)
+    )
+)

@@ -1,0 +1,235 @@
+"""The census: every pair, in every stage it stands in, brought together by its key; for `pmd verify`.
+
+Keys are put into buckets by their first bits, on disk once they are many, and each bucket is judged alone. So memory is
+one bucket, whatever the number of pairs, and the answer is exact: no pair is missing, doubled, or in two places at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import IO, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import xxhash
+
+#: Where a pair can stand: kept by curate, among the views, rejected by a stage, in a list. Formats of shards follow.
+CURATED: Final = 0
+CURATE_REJECTED: Final = 1
+VIEWED: Final = 2
+IMAGES_REJECTED: Final = 3
+FETCH_REJECTED: Final = 4
+DEDUPE_REJECTED: Final = 5
+SHARD_REJECTED: Final = 6
+PUBLISHED: Final = 7
+SHARDED: Final = 8
+
+REJECTED_ROLES: Final = {
+    "curate": CURATE_REJECTED,
+    "images": IMAGES_REJECTED,
+    "fetch": FETCH_REJECTED,
+    "dedupe": DEDUPE_REJECTED,
+    "shard": SHARD_REJECTED,
+}
+
+_RECORD: Final = np.dtype(
+    [
+        ("high", "<u8"),
+        ("low", "<u8"),
+        ("text", "<u8"),  # digest of the text; 0: the text is not there
+        ("file", "<u4"),
+        ("source", "<u2"),
+        ("role", "u1"),
+    ]
+)
+
+#: Records of a bucket: sorted, with the counts, about 150 MB.
+_BUCKET_RECORDS: Final = 1 << 20
+#: A bucket is in memory up to this size, and a temporary file beyond it.
+_SPOOL_BYTES: Final = 1 << 22
+_MOST_BITS: Final = 9
+
+Tell = Callable[[str, str, str, str], None]
+Counts = npt.NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Expectation:
+    """What is committed, and therefore where pairs must stand.
+
+    Attributes:
+        stages: The stages that are committed.
+        imaged: The sources that the images were made of.
+        published: The sources whose lists are committed.
+        formats: The formats of shards, in the order of their roles (`SHARDED` + position).
+    """
+
+    stages: Collection[str]
+    imaged: Collection[str]
+    published: Collection[str]
+    formats: Sequence[str]
+
+
+class Census:
+    """Collects where pairs stand, then judges; a context manager."""
+
+    def __init__(self, records: int) -> None:
+        """Prepare for about `records` entries in all."""
+        self._bits = min(max((records - 1) // _BUCKET_RECORDS, 0).bit_length(), _MOST_BITS)
+        self._stack = contextlib.ExitStack()
+        self._buckets: list[IO[bytes]] = []
+        self._files: list[str] = []
+        self._sources: list[str] = []
+
+    def __enter__(self) -> Census:
+        self._buckets = [
+            self._stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)) for _ in range(2**self._bits)
+        ]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def file(self, place: str) -> int:
+        """Return the number under which a file's entries are added."""
+        self._files.append(place)
+        return len(self._files) - 1
+
+    def add(
+        self, role: int, file: int, pair_ids: Sequence[bytes], sources: Sequence[str], texts: Sequence[str | None] | None
+    ) -> None:
+        """Add the pairs of a file, or some of them.
+
+        Args:
+            role: Where they stand.
+            file: Which file says so.
+            pair_ids: 16 bytes each.
+            sources: Their sources.
+            texts: Their texts, where the file has them.
+        """
+        if not pair_ids:
+            return
+        keys = np.frombuffer(b"".join(pair_ids), dtype=">u8").reshape(-1, 2)
+        records = np.zeros(len(pair_ids), _RECORD)
+        records["high"], records["low"] = keys[:, 0], keys[:, 1]
+        records["file"], records["role"] = file, role
+        for source in {*sources}.difference(self._sources):
+            self._sources.append(source)
+        numbers = {source: number for number, source in enumerate(self._sources)}
+        records["source"] = [numbers[source] for source in sources]
+        if texts is not None:
+            records["text"] = [0 if text is None else xxhash.xxh3_64_intdigest(text.encode()) for text in texts]
+        if not self._bits:
+            self._buckets[0].write(records.tobytes())
+            return
+        where = records["high"] >> np.uint64(64 - self._bits)
+        for bucket in np.unique(where):
+            self._buckets[int(bucket)].write(records[where == bucket].tobytes())
+
+    def judge(self, expected: Expectation, tell: Tell) -> None:
+        """Tell of every pair that does not stand where it must: (place, what, expected, found)."""
+        for bucket in self._buckets:
+            bucket.seek(0)
+            records = np.frombuffer(bucket.read(), _RECORD)
+            if len(records):
+                self._judge(records, expected, tell)
+
+    def _judge(self, records: npt.NDArray[np.void], expected: Expectation, tell: Tell) -> None:
+        records = records[np.lexsort((records["low"], records["high"]))]
+        new = np.r_[
+            True, (records["high"][1:] != records["high"][:-1]) | (records["low"][1:] != records["low"][:-1])
+        ]
+        starts = np.flatnonzero(new)
+        group = np.cumsum(new) - 1
+        roles = SHARDED + len(expected.formats)
+        counts: Counts = np.bincount(group * roles + records["role"], minlength=len(starts) * roles).reshape(-1, roles)
+        sources = records["source"][starts]
+        stops = np.r_[starts[1:], len(records)]
+
+        def report(wrong: npt.NDArray[np.bool_], what: str, should: Counts, found: Counts) -> None:
+            for at in np.flatnonzero(wrong):
+                tell(
+                    self._place(records[starts[at] : stops[at]]),
+                    what,
+                    str(int(should[at])),
+                    str(int(found[at])),
+                )
+
+        for wrong, what, should, found in _mistakes(counts, self._among(sources, expected), expected):
+            report(wrong, what, should, found)
+        self._judge_texts(records, starts, stops, tell)
+
+    def _among(self, sources: npt.NDArray[np.uint16], expected: Expectation) -> dict[str, npt.NDArray[np.bool_]]:
+        return {
+            name: np.array([source in chosen for source in self._sources], bool)[sources]
+            for name, chosen in (("imaged", expected.imaged), ("published", expected.published))
+        }
+
+    def _judge_texts(
+        self, records: npt.NDArray[np.void], starts: npt.NDArray[np.intp], stops: npt.NDArray[np.intp], tell: Tell
+    ) -> None:
+        """A pair has one text, wherever it stands."""
+        texts = records["text"]
+        largest = np.maximum.reduceat(texts, starts)
+        smallest = np.minimum.reduceat(np.where(texts == 0, np.uint64(2**64 - 1), texts), starts)
+        for at in np.flatnonzero((largest != 0) & (largest != smallest)):
+            standing = records[starts[at] : stops[at]]
+            tell(self._place(standing[standing["text"] != 0]), "the pair's text", "one text", "different texts")
+
+    def _place(self, standing: npt.NDArray[np.void]) -> str:
+        key = f"{int(standing['high'][0]):016x}{int(standing['low'][0]):016x}"
+        files = dict.fromkeys(self._files[number] for number in standing["file"])
+        return f"{', '.join(files)}: pair {key}"
+
+
+def _mistakes(
+    counts: Counts, among: dict[str, npt.NDArray[np.bool_]], expected: Expectation
+) -> Iterator[tuple[npt.NDArray[np.bool_], str, Counts, Counts]]:
+    """Yield (which pairs are wrong, what was counted, how often it should be, how often it is)."""
+    entered = counts[:, CURATED] + counts[:, CURATE_REJECTED]
+    yield entered > 1, "times in curate, kept or rejected", np.ones_like(entered), entered
+    if "images" not in expected.stages:
+        return
+    should = np.where(among["imaged"], np.minimum(counts[:, CURATED], 1), 0)
+    found = counts[:, VIEWED] + counts[:, IMAGES_REJECTED]
+    yield found != should, "times in images, kept or rejected, of those that curate kept", should, found
+    left = np.minimum(counts[:, VIEWED], 1)
+    after_dedupe = left
+    for stage, role in (("fetch", FETCH_REJECTED), ("dedupe", DEDUPE_REJECTED), ("shard", SHARD_REJECTED)):
+        if stage not in expected.stages:
+            break
+        found = counts[:, role]
+        yield found > left, f"times rejected by {stage}, of those that came to it", left, found
+        left = left - np.minimum(found, left)
+        if stage == "dedupe":
+            after_dedupe = left
+    if "shard" in expected.stages:
+        for position, form in enumerate(expected.formats):
+            found = counts[:, SHARDED + position]
+            yield found != left, f"times in the {form} shards, of those that shard kept", left, found
+    if "dedupe" in expected.stages:
+        should = np.where(among["published"], after_dedupe, 0)
+        found = counts[:, PUBLISHED]
+        yield found != should, "times published, of those that dedupe kept", should, found
+
+
+def key_bytes(column: pa.ChunkedArray | pa.Array) -> list[bytes]:
+    """Return a key column as a list."""
+    keys: list[bytes] = column.to_pylist()
+    return keys
+
+
+def hex_keys(column: Iterable[str]) -> list[bytes]:
+    """Return keys that a file spells in hex.
+
+    Raises:
+        ValueError: One is no 32 hex digits.
+    """
+    found = [bytes.fromhex(item) for item in column]
+    if any(len(item) != 16 for item in found):
+        raise ValueError("a key that is not 32 hex digits")
+    return found

@@ -1,0 +1,408 @@
+"""A lane: the part of a fetch that shares one event loop, its connections, and its share of every host's patience.
+
+One thread runs the event loop (waiting, HTTP), `CODEC_THREADS` threads judge, scale, hash and encode (outside the GIL),
+and the caller's thread takes results and writes them. An image is one task; of these only `FetchOptions.concurrency`
+are under way, from request to handing over, so that neither slow codecs nor a slow disk pile up bodies. A lane may be
+given many shards, one after the other or several at once from several threads: what it knows of hosts serves all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import datetime
+import hashlib
+import queue
+import threading
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Final, Self
+
+import pyarrow as pa
+
+from pmd import codec, keys
+from pmd.fetch import addresses, archives, client, hosts, outcome, robots
+from pmd.fetch.client import Answer, Client, Clock
+from pmd.fetch.outcome import Attempt, Fetched
+from pmd.options import FetchOptions
+from pmd.schema.statuses import OK
+
+#: Threads that decode and encode in one lane. Measured on two cores: a third one gains nothing.
+CODEC_THREADS: Final = 2
+
+_DNS_THREADS: Final = 16
+_ARCHIVE_THREADS: Final = 2
+
+#: Images of one call that have a task at a time: enough that slow hosts keep no others waiting, few enough for memory.
+_WINDOW: Final = 16_384
+
+Progress = Callable[[Fetched], None]
+
+
+def utc_now() -> datetime.datetime:
+    """Return the time; the default clock."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Image:
+    """One image to fetch, with what stands for it already."""
+
+    image_id: bytes
+    locations: tuple[tuple[str, str], ...]  # kind, url
+    has_region: bool
+    before: frozenset[str]  # locations tried in earlier generations and not now
+    standing: str | None  # the status that they gave
+
+
+@dataclasses.dataclass(frozen=True)
+class _Result:
+    fetched: Fetched
+    slot: hosts.Slot | None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """What one call of `Lane.fetch` is made with."""
+
+    generation: int
+    base_folder: str | None
+    results: queue.SimpleQueue[_Result | BaseException | None]
+
+
+class Lane:
+    """One lane of a fetch; a context manager.
+
+    Args:
+        options: Limits, politeness, form of the store.
+        contact: Who we are: "mailto:…" or a URL; sent with every request.
+        lanes: How many lanes share the hosts' patience.
+        policies: robots.txt by origin (`robots.read_policies`); what is learnt is added to it.
+        patience: How long to wait for hosts.
+        lookup: What resolves names.
+        clock: The time, for attempts and policies.
+
+    Raises:
+        ConfigError: An option cannot be used.
+    """
+
+    def __init__(
+        self,
+        options: FetchOptions,
+        *,
+        contact: str,
+        lanes: int = 1,
+        policies: MutableMapping[str, robots.Policy] | None = None,
+        patience: hosts.Patience | None = None,
+        lookup: addresses.Lookup = addresses.system_lookup,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._options = options
+        self._contact = contact
+        self._lanes = lanes
+        self._patience = patience or hosts.Patience()
+        self._lookup = lookup
+        self._clock = clock
+        self._limits = codec.Limits(options.max_pixels, options.min_side_px)
+        self.policies: MutableMapping[str, robots.Policy] = {} if policies is None else policies
+        # Checked here, so that a mistake is met before anything runs.
+        self._address_policy = addresses.AddressPolicy.of(options.allow_addresses)
+        self._routes = addresses.Routes.of(options.resolve)
+        hosts.check_lanes(options.per_host, lanes)
+
+    def __enter__(self) -> Self:
+        self._codec = ThreadPoolExecutor(CODEC_THREADS, "codec")
+        self._names = ThreadPoolExecutor(_DNS_THREADS, "dns")
+        self._files = ThreadPoolExecutor(_ARCHIVE_THREADS, "archive")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fetch", daemon=True)
+        self._thread.start()
+        self._call(self._open())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._call(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        for pool in (self._codec, self._files):
+            pool.shutdown(cancel_futures=True)
+        self._names.shutdown(wait=False, cancel_futures=True)  # a lookup can hang, and nobody waits for it
+
+    def fetch(
+        self,
+        images: pa.Table,
+        *,
+        generation: int = 0,
+        previous: pa.Table | None = None,
+        base_folder: str | None = None,
+        progress: Progress | None = None,
+    ) -> Generator[Fetched, None, None]:
+        """Yield each image settled, in order of completion.
+
+        Args:
+            images: `IMAGES`; all locations listed are tried in order until one is ok (`state.wanted` leaves those to
+            try).
+            generation: Written into the attempts.
+            previous: What stands for these images in the ledger: locations tried before stay in `tried`, and their
+            status
+                counts for the image's where they are not tried anew.
+            base_folder: What relative paths of archives are relative to.
+            progress: Called with each, in the caller's thread.
+
+        Raises:
+            InputError: An archive is gone.
+        """
+        run = _Run(generation, base_folder, queue.SimpleQueue())
+        future = asyncio.run_coroutine_threadsafe(self._run(_images(images, previous), run), self._loop)
+        ended = False
+        try:
+            while True:
+                taken = run.results.get()
+                if taken is None:
+                    ended = True
+                    return
+                if isinstance(taken, BaseException):
+                    raise taken
+                self._release(taken)
+                if progress is not None:
+                    progress(taken.fetched)
+                yield taken.fetched
+        finally:
+            future.cancel()
+            while not ended and (left := run.results.get()) is not None:
+                if isinstance(left, _Result):
+                    self._release(left)
+
+    def requests(self) -> dict[str, int]:
+        """Return how many requests each domain has had so far."""
+        return self._hosts.requests()
+
+    # --- in the loop's thread ---
+
+    async def _open(self) -> None:
+        slots = hosts.Slots(self._options.concurrency, self._options.max_bytes)
+        self._slots = slots
+        self._hosts = hosts.Hosts(self._options.per_host, self._lanes, slots, self._patience)
+        resolver = addresses.Resolver(self._address_policy, self._routes, self._names, self._lookup)
+        self._session = client.open_session(resolver, self._options, self._contact)
+        self._client = Client(
+            self._session,
+            resolver,
+            self._hosts,
+            self._options,
+            self._options.user_agent.partition("/")[0],
+            self.policies,
+            self._codec,
+            self._clock,
+        )
+
+    async def _close(self) -> None:
+        await self._session.close()
+
+    async def _run(self, images: Sequence[_Image], run: _Run) -> None:
+        window = asyncio.Semaphore(_WINDOW)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for image in images:
+                    await window.acquire()
+                    group.create_task(self._image(image, run)).add_done_callback(lambda _: window.release())
+        except BaseExceptionGroup as errors:
+            run.results.put(errors.exceptions[0])
+        finally:
+            run.results.put(None)
+
+    async def _image(self, image: _Image, run: _Run) -> None:
+        attempts: list[Attempt] = []
+        found: _Result | None = None
+        for number, (kind, url) in enumerate(image.locations):
+            chance = keys.partition_of(keys.digest(image.image_id, str(number)), 32) / 2**32
+            if kind == "archive":
+                found = await self._from_archive(image, url, run, attempts)
+            else:
+                found = await self._from_web(image, url, run, attempts, chance)
+            if found is not None:
+                break
+        run.results.put(found or _Result(_lost(image, attempts), None))
+
+    async def _from_web(
+        self, image: _Image, url: str, run: _Run, attempts: list[Attempt], chance: float
+    ) -> _Result | None:
+        """Try one URL, and again where that may help."""
+        for tries in range(self._options.retries + 1):
+            when = self._clock()
+            answer = await self._client.get_image(url, chance)
+            judged = await self._judged(image, answer)
+            status = judged.prepared.inspected.status if judged is not None else answer.status
+            attempts.append(_attempt(image, url, run, when, answer, status, judged))
+            if judged is not None and status == OK:
+                return _Result(_settled(image, url, attempts, judged), answer.slot)
+            answer.free()
+            if status not in outcome.RETRIED or answer.untried:
+                return None
+            if tries < self._options.retries and status != "rate_limited":  # that pauses the whole host
+                await asyncio.sleep(self._patience.backoff(tries + 1, chance))
+        self._client.unreachable(answer)
+        return None
+
+    async def _from_archive(self, image: _Image, url: str, run: _Run, attempts: list[Attempt]) -> _Result | None:
+        slot: hosts.Slot | None = await self._slots.take()
+        try:
+            when = self._clock()
+            started = self._loop.time()
+            member = await self._loop.run_in_executor(
+                self._files, archives.read, url, self._options.max_bytes, run.base_folder
+            )
+            answer = Answer(member.status, member.content, error=member.error, seconds=self._loop.time() - started)
+            judged = await self._judged(image, answer)
+            status = judged.prepared.inspected.status if judged is not None else answer.status
+            attempts.append(_attempt(image, url, run, when, answer, status, judged))
+            if judged is not None and status == OK:
+                result = _Result(_settled(image, url, attempts, judged), slot)
+                slot = None
+                return result
+            return None
+        finally:
+            if slot is not None:
+                slot.release()
+
+    async def _judged(self, image: _Image, answer: Answer) -> _Judged | None:
+        if answer.content is None:
+            return None
+        keep = self._options.store == "original" or image.has_region
+        form = codec.Form(None if keep else self._options.short_side_px, self._options.jpeg_quality)
+        try:
+            return await self._loop.run_in_executor(self._codec, _judge, answer.content, self._limits, form)
+        except BaseException:
+            answer.free()
+            raise
+
+    # --- between the threads ---
+
+    def _call(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def _release(self, result: _Result) -> None:
+        if result.slot is not None:
+            self._loop.call_soon_threadsafe(result.slot.release)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Judged:
+    length: int
+    sha256: bytes
+    prepared: codec.Prepared
+
+
+def fetch(
+    images: pa.Table,
+    *,
+    options: FetchOptions,
+    contact: str,
+    generation: int = 0,
+    previous: pa.Table | None = None,
+    base_folder: str | None = None,
+    lanes: int = 1,
+    progress: Progress | None = None,
+    clock: Clock = utc_now,
+) -> Iterator[Fetched]:
+    """Yield each image settled, with a lane of its own; see `Lane` and `Lane.fetch`."""
+    with (
+        Lane(options, contact=contact, lanes=lanes, clock=clock) as lane,
+        contextlib.closing(
+            lane.fetch(images, generation=generation, previous=previous, base_folder=base_folder, progress=progress)
+        ) as settled,
+    ):
+        yield from settled
+
+
+def _judge(content: bytes, limits: codec.Limits, form: codec.Form) -> _Judged:
+    return _Judged(len(content), hashlib.sha256(content).digest(), codec.prepare(content, limits, form))
+
+
+def _images(images: pa.Table, previous: pa.Table | None) -> list[_Image]:
+    """Return the rows in the order in which they are begun: those of archives, archive by archive, then the web's."""
+    standing: Mapping[bytes, tuple[str, list[str]]] = {}
+    if previous is not None:
+        columns = (previous[name].to_pylist() for name in ("image_id", "status", "tried"))
+        standing = {image_id: (status, tried or []) for image_id, status, tried in zip(*columns, strict=True)}
+    rows = []
+    for row in images.select(["image_id", "locations", "has_region"]).to_pylist():
+        locations = tuple((place["kind"], place["url"]) for place in row["locations"])
+        status, tried = standing.get(row["image_id"], (None, []))
+        before = frozenset(tried) - {url for _, url in locations}
+        rows.append(_Image(row["image_id"], locations, row["has_region"], before, status if before else None))
+    return sorted(rows, key=_begin)
+
+
+def _begin(image: _Image) -> tuple[bool, str]:
+    kind, url = image.locations[0] if image.locations else ("", "")
+    return (kind != "archive", url if kind == "archive" else image.image_id.hex())
+
+
+def _attempt(
+    image: _Image,
+    url: str,
+    run: _Run,
+    when: datetime.datetime,
+    answer: Answer,
+    status: str,
+    judged: _Judged | None,
+) -> Attempt:
+    return Attempt(
+        image_id=image.image_id,
+        location=url,
+        generation=run.generation,
+        when=when,
+        status=status,
+        http_status=answer.http_status,
+        final_url=answer.final_url,
+        headers=answer.headers,
+        policy=answer.policy,
+        policy_evidence=answer.policy_evidence,
+        error=answer.error if judged is None else judged.prepared.inspected.detail,
+        seconds=answer.seconds,
+    )
+
+
+def _tried(image: _Image, attempts: Sequence[Attempt]) -> tuple[str, ...]:
+    return tuple(sorted(image.before | {attempt.location for attempt in attempts}))
+
+
+def _settled(image: _Image, url: str, attempts: Sequence[Attempt], judged: _Judged) -> Fetched:
+    prepared = judged.prepared
+    inspected = prepared.inspected
+    return Fetched(
+        image_id=image.image_id,
+        status=OK,
+        location=url,
+        tried=_tried(image, attempts),
+        attempts=tuple(attempts),
+        bytes=judged.length,
+        sha256=judged.sha256,
+        width_px=inspected.width_px,
+        height_px=inspected.height_px,
+        format=inspected.format,
+        perceptual_hash=prepared.perceptual_hash,
+        frames=inspected.frames,
+        stored=prepared.stored,
+        stored_form=prepared.stored_form,
+        stored_format=prepared.stored_format,
+    )
+
+
+def _lost(image: _Image, attempts: Sequence[Attempt]) -> Fetched:
+    """Return the outcome of an image that no location gave; of each location the last attempt counts."""
+    last = {attempt.location: attempt.status for attempt in attempts}
+    statuses = [*last.values(), *([image.standing] if image.standing is not None else [])]
+    return Fetched(
+        image_id=image.image_id,
+        status=outcome.most_informative(statuses),
+        location=attempts[-1].location if attempts else None,
+        tried=_tried(image, attempts),
+        attempts=tuple(attempts),
+    )

@@ -1,0 +1,122 @@
+"""What fetch has settled, read through commits alone, and which images are still wanted.
+
+A fetch shard is a row of *generations*, each committed once and never changed (`fetch/ledger/shard=…/generation=…/`).
+Its `_stage.json` lists its ledger, its tar and its attempts; the last two lie in other folders and are named relative
+to the commit's (`../../../store/…`). What stands for an image is the row of its latest generation, but an `ok` is never
+replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+
+from pmd import commits, root, storage
+from pmd.commits import Commit
+from pmd.schema.statuses import OK
+from pmd.schema.tables import IMAGES, LEDGER
+
+_UP: Final = "../"
+
+
+def shard_folder(root_folder: str, kind: str, shard: int) -> str:
+    """Return the folder of a fetch shard's "ledger", "store" or "attempts"."""
+    return storage.join(root_folder, "fetch", kind, f"shard={shard:05d}")
+
+
+def shards(root_folder: str) -> list[int]:
+    """Return the fetch shards that have a folder in the ledger, sorted."""
+    return _numbers(storage.join(root_folder, "fetch", "ledger"), "shard=")
+
+
+def generations(root_folder: str, shard: int) -> Iterator[tuple[int, str, Commit]]:
+    """Yield the committed generations of a shard in order: number, folder, commit."""
+    for generation in _numbers(shard_folder(root_folder, "ledger", shard), "generation="):
+        folder = root.ledger_folder(root_folder, shard, generation)
+        commit = commits.read(folder)
+        if commit is not None:
+            yield generation, folder, commit
+
+
+def file_path(folder: str, name: str) -> str:
+    """Return the path of a file that a commit lists, with its `../` resolved: object stores know no such thing."""
+    while name.startswith(_UP):
+        folder, name = folder.rsplit("/", 1)[0], name.removeprefix(_UP)
+    return storage.join(folder, name)
+
+
+def read_ledger(root_folder: str, shard: int) -> pa.Table:
+    """Return what stands for each image of a shard: a `LEDGER` table sorted by image_id."""
+    tables = [
+        commits.read_table(folder, file)
+        for _, folder, commit in generations(root_folder, shard)
+        for file in commit.files
+        if not file.name.startswith(_UP)
+    ]
+    return effective(tables)
+
+
+def effective(ledgers: Collection[pa.Table]) -> pa.Table:
+    """Return one row an image from the ledgers of its generations, in order: the first ok, else the last row."""
+    if not ledgers:
+        return LEDGER.empty_table()
+    table = pa.concat_tables(ledgers)
+    if len(ledgers) == 1:
+        return table
+    standing: dict[bytes, int] = {}
+    settled: set[bytes] = set()
+    for row, (image_id, status) in enumerate(
+        zip(table["image_id"].to_pylist(), table["status"].to_pylist(), strict=True)
+    ):
+        if image_id not in settled:
+            standing[image_id] = row
+        if status == OK:
+            settled.add(image_id)
+    return table.take(pa.array([row for _, row in sorted(standing.items())], pa.int64()))
+
+
+def wanted(images: pa.Table, ledger: pa.Table, retry: Collection[str] = ()) -> pa.Table:
+    """Return the images that are to be fetched, each with the locations that are to be tried.
+
+    An image is wanted if it has no ledger row, or none that is ok and either a location that was not tried yet (then
+    only such are tried) or a status in `retry` (then all are).
+
+    Args:
+        images: `IMAGES` rows.
+        ledger: What stands for them (`read_ledger`).
+        retry: Statuses.
+    """
+    known = {
+        image_id: (status, frozenset(tried or ()))
+        for image_id, status, tried in zip(
+            *(ledger[name].to_pylist() for name in ("image_id", "status", "tried")), strict=True
+        )
+    }
+    rows: list[int] = []
+    locations: list[list[dict[str, str]]] = []
+    ids, places = images["image_id"].to_pylist(), images["locations"].to_pylist()
+    for row, (image_id, all_locations) in enumerate(zip(ids, places, strict=True)):
+        status, tried = known.get(image_id, (None, frozenset()))
+        if status == OK:
+            continue
+        again = status is None or status in retry
+        to_try = [place for place in all_locations if again or place["url"] not in tried]
+        if again or to_try:
+            rows.append(row)
+            locations.append(to_try)
+    at = images.schema.get_field_index("locations")
+    field = IMAGES.field("locations")
+    return images.take(pa.array(rows, pa.int64())).set_column(at, field, pa.array(locations, type=field.type))
+
+
+def read_image(root_folder: str, row: Mapping[str, Any]) -> bytes:
+    """Return the stored bytes of an ok ledger row, by one range read of its tar."""
+    start = int(row["offset"])
+    return storage.read_bytes(storage.join(root_folder, row["store_file"]), start, start + int(row["length"]))
+
+
+def _numbers(folder: str, prefix: str) -> list[int]:
+    names = storage.list_names(folder)
+    return sorted(int(name.removeprefix(prefix)) for name in names if name.startswith(prefix))

@@ -1,0 +1,257 @@
+"""One generation of one fetch shard: which images it takes, the tar, the attempts, the ledger, and the commit.
+
+The order is what makes it survive anything: the tar is streamed to a temporary and named by its digest when it is
+whole; attempts and ledger follow; `_stage.json` comes last and only if none is there. A kill leaves files that nothing
+lists (`sweep` removes them), never a listed file that is not whole. Of two workers with the same shard one commits; the
+other removes what it wrote.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import posixpath
+import tarfile
+import uuid
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, Final, cast
+
+import pyarrow as pa
+from fsspec.implementations.local import LocalFileSystem
+
+from pmd import codec, commits, root, storage
+from pmd.commits import Books, Commit, File
+from pmd.fetch import outcome, state
+from pmd.fetch.client import Clock
+from pmd.fetch.engine import Lane, Progress, utc_now
+from pmd.fetch.outcome import Attempt, Fetched
+from pmd.options import FetchOptions
+from pmd.schema.statuses import OK
+from pmd.schema.tables import LEDGER
+
+STAGE: Final = "fetch"
+
+_BLOCK: Final = tarfile.BLOCKSIZE
+#: Options that change no outcome, given a web that answers alike.
+_NO_OUTCOME: Final = frozenset({"per_host", "concurrency", "lanes", "resolve", "ca_file"})
+
+
+def run_shard(
+    root_folder: str,
+    shard: int,
+    images: pa.Table,
+    *,
+    options: FetchOptions,
+    contact: str,
+    lane: Lane | None = None,
+    lanes: int = 1,
+    retry: Collection[str] = (),
+    base_folder: str | None = None,
+    progress: Progress | None = None,
+    clock: Clock = utc_now,
+) -> Commit | None:
+    """Fetch what is wanted of a shard and commit it as its next generation.
+
+    Args:
+        root_folder: ROOT.
+        shard: The fetch shard.
+        images: Its `IMAGES` rows, wanted or not.
+        options: How to fetch and in which form to store.
+        contact: Who we are.
+        lane: A lane that serves several shards; without one this shard gets its own.
+        lanes: How many lanes share the hosts' patience, if it does.
+        retry: Statuses whose images are tried anew.
+        base_folder: What relative paths of archives are relative to.
+        progress: Called with each image settled.
+        clock: The time, for attempts and the `run` section.
+
+    Returns:
+        The commit that stands for the generation, be it another worker's; None if no image is wanted.
+
+    Raises:
+        InputError: An archive is gone.
+    """
+    before = list(state.generations(root_folder, shard))
+    ledger = state.read_ledger(root_folder, shard)
+    todo = state.wanted(images, ledger, retry)
+    if todo.num_rows == 0:
+        return None
+    generation = before[-1][0] + 1 if before else 0
+    with contextlib.ExitStack() as stack:
+        own = lane or stack.enter_context(Lane(options, contact=contact, lanes=lanes, clock=clock))
+        started = clock()
+        settled = stack.enter_context(
+            contextlib.closing(
+                own.fetch(todo, generation=generation, previous=ledger, base_folder=base_folder, progress=progress)
+            )
+        )
+        files, rows = _write(root_folder, shard, generation, settled)
+    sources = dict(zip(todo["image_id"].to_pylist(), todo["sources"].to_pylist(), strict=True))
+    commit = Commit(
+        stage=STAGE,
+        files=tuple(files),
+        sources=_books(rows, sources),
+        hash=commits.options_hash(
+            [options.model_dump(mode="json", exclude=set(_NO_OUTCOME)), sorted(image_id.hex() for image_id in sources)]
+        ),
+        run={"started": started.isoformat(), "ended": clock().isoformat(), "images": len(rows)},
+        facts={"shard": shard, "generation": generation},
+    )
+    return _commit(root_folder, shard, generation, commit)
+
+
+def _write(
+    root_folder: str, shard: int, generation: int, settled: Iterator[Fetched]
+) -> tuple[list[File], list[dict[str, Any]]]:
+    """Write tar, attempts and ledger; return the files, named as in the commit, and the ledger's rows."""
+    store = state.shard_folder(root_folder, "store", shard)
+    rows: list[dict[str, Any]] = []
+    attempts: list[Attempt] = []
+    with StoreTar(store) as tar:
+        for fetched in settled:
+            rows.append(_ledger_row(fetched, generation, tar))
+            attempts += fetched.attempts
+        tar_file = tar.finish()
+    files = []
+    if tar_file is not None:
+        path = storage.join("fetch", "store", f"shard={shard:05d}", tar_file.name)
+        for row in rows:
+            if row["length"] is not None:
+                row["store_file"] = path
+        files.append(_elsewhere(tar_file, "store", shard))
+    attempts_file = commits.put_table(
+        state.shard_folder(root_folder, "attempts", shard),
+        f"generation={generation:04d}",
+        outcome.attempts_table(attempts),
+    )
+    files.append(_elsewhere(attempts_file, "attempts", shard))
+    rows.sort(key=lambda row: cast(bytes, row["image_id"]))
+    table = pa.Table.from_pylist(rows, schema=LEDGER)
+    files.append(commits.put_table(root.ledger_folder(root_folder, shard, generation), "ledger", table))
+    return files, rows
+
+
+def _ledger_row(fetched: Fetched, generation: int, tar: StoreTar) -> dict[str, Any]:
+    row = {name: getattr(fetched, name, None) for name in LEDGER.names}
+    row |= {"generation": generation, "tried": list(fetched.tried)}
+    if fetched.stored is not None:
+        extension = codec.EXTENSIONS[cast(codec.Format, fetched.stored_format)]
+        row["offset"] = tar.add(f"{fetched.image_id.hex()}.{extension}", fetched.stored)
+        row["length"] = len(fetched.stored)
+    return row
+
+
+def _elsewhere(file: File, kind: str, shard: int) -> File:
+    """Return a file named relative to the folder of the commit, in which it does not stand."""
+    return File(f"../../../{kind}/shard={shard:05d}/{file.name}", file.bytes, file.rows, file.sha256)
+
+
+def _books(rows: Sequence[Mapping[str, Any]], sources: Mapping[bytes, Sequence[str]]) -> dict[str, Books]:
+    """Count this generation's images for each of their sources."""
+    counts: dict[str, Counter[str]] = {}
+    for row in rows:
+        for source in sources[row["image_id"]]:
+            counts.setdefault(source, Counter())[row["status"]] += 1
+    return {source: Books(found.pop(OK, 0), dict(found)) for source, found in counts.items()}
+
+
+def _commit(root_folder: str, shard: int, generation: int, commit: Commit) -> Commit:
+    """Commit if nobody has; return what stands, and remove what does not."""
+    folder = root.ledger_folder(root_folder, shard, generation)
+    # A sweep may have taken a file that a worker, thought dead, had written and not yet committed.
+    if all(storage.exists(state.file_path(folder, file.name)) for file in commit.files) and commits.write_if_absent(
+        folder, commit
+    ):
+        return commit
+    winner = commits.require(folder, "run the same command again")
+    listed = {file.name for file in winner.files}
+    for file in commit.files:
+        if file.name not in listed:
+            storage.remove(state.file_path(folder, file.name))
+    return winner
+
+
+def sweep(root_folder: str, shard: int) -> list[str]:
+    """Remove what no commit of a shard lists: leftovers of killed runs. Returns their paths.
+
+    Only for the one writer of ROOT, before its workers start.
+    """
+    listed = {
+        state.file_path(folder, name)
+        for _, folder, commit in state.generations(root_folder, shard)
+        for name in (commits.STAGE_FILE, *(file.name for file in commit.files))
+    }
+    removed = []
+    for kind in ("store", "attempts", "ledger"):
+        folder = state.shard_folder(root_folder, kind, shard)
+        for name in storage.list_files(folder):
+            path = storage.join(folder, name)
+            if path not in listed:
+                storage.remove(path)
+                removed.append(path)
+    return removed
+
+
+class StoreTar:
+    """A plain ustar file, streamed to a temporary and named by its digest once it is whole; a context manager.
+
+    Members stand in order of completion. Nothing in their headers depends on when, where or by whom they were written.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._fs, self._folder = storage.filesystem(folder)
+        self._temporary = f"{self._folder}/{storage.TEMPORARY}{uuid.uuid4().hex}"
+        self._digest = hashlib.sha256()
+        self._file: BinaryIO | None = None
+        self._bytes = 0
+        self._members = 0
+
+    def __enter__(self) -> StoreTar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:  # not finished
+            self._file.close()
+            with contextlib.suppress(FileNotFoundError):
+                self._fs.rm_file(self._temporary)
+
+    def add(self, name: str, content: bytes) -> int:
+        """Append a member; return the offset of its first byte."""
+        info = tarfile.TarInfo(name)
+        info.size = len(content)
+        header = info.tobuf(tarfile.USTAR_FORMAT)
+        offset = self._bytes + len(header)
+        self._append(header)
+        self._append(content)
+        self._append(bytes(-len(content) % _BLOCK))
+        self._members += 1
+        return offset
+
+    def finish(self) -> File | None:
+        """End the file and give it its name; None if nothing was added."""
+        if self._file is None:
+            return None
+        self._append(bytes(2 * _BLOCK))
+        if isinstance(self._fs, LocalFileSystem):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        self._file.close()
+        sha256 = self._digest.hexdigest()
+        name = f"{sha256[:16]}.tar"
+        final = posixpath.join(self._folder, name)
+        if isinstance(self._fs, LocalFileSystem):
+            os.replace(self._temporary, final)
+        else:
+            self._fs.mv(self._temporary, final)
+        self._file = None
+        return File(name, self._bytes, self._members, sha256)
+
+    def _append(self, content: bytes) -> None:
+        if self._file is None:
+            self._fs.makedirs(self._folder, exist_ok=True)
+            self._file = cast(BinaryIO, self._fs.open(self._temporary, "wb"))
+        self._file.write(content)
+        self._digest.update(content)
+        self._bytes += len(content)
