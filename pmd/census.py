@@ -64,7 +64,7 @@ class Expectation:
     Attributes:
         stages: The stages that are committed.
         imaged: The sources that the images were made of.
-        published: The sources whose lists are committed.
+        published: Those of them whose lists are committed.
         formats: The formats of shards, in the order of their roles (`SHARDED` + position).
     """
 
@@ -87,7 +87,8 @@ class Census:
 
     def __enter__(self) -> Census:
         self._buckets = [
-            self._stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)) for _ in range(2**self._bits)
+            self._stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES))
+            for _ in range(2**self._bits)
         ]
         return self
 
@@ -100,7 +101,12 @@ class Census:
         return len(self._files) - 1
 
     def add(
-        self, role: int, file: int, pair_ids: Sequence[bytes], sources: Sequence[str], texts: Sequence[str | None] | None
+        self,
+        role: int,
+        file: int,
+        pair_ids: Sequence[bytes],
+        sources: Sequence[str],
+        texts: Sequence[str | None] | None,
     ) -> None:
         """Add the pairs of a file, or some of them.
 
@@ -140,9 +146,7 @@ class Census:
 
     def _judge(self, records: npt.NDArray[np.void], expected: Expectation, tell: Tell) -> None:
         records = records[np.lexsort((records["low"], records["high"]))]
-        new = np.r_[
-            True, (records["high"][1:] != records["high"][:-1]) | (records["low"][1:] != records["low"][:-1])
-        ]
+        new = np.r_[True, (records["high"][1:] != records["high"][:-1]) | (records["low"][1:] != records["low"][:-1])]
         starts = np.flatnonzero(new)
         group = np.cumsum(new) - 1
         roles = SHARDED + len(expected.formats)
@@ -212,9 +216,9 @@ def _mistakes(
             found = counts[:, SHARDED + position]
             yield found != left, f"times in the {form} shards, of those that shard kept", left, found
     if "dedupe" in expected.stages:
-        should = np.where(among["published"], after_dedupe, 0)
         found = counts[:, PUBLISHED]
-        yield found != should, "times published, of those that dedupe kept", should, found
+        wrong = among["published"] & (found != after_dedupe)
+        yield wrong, "times published, of those that dedupe kept", after_dedupe, found
 
 
 def key_bytes(column: pa.ChunkedArray | pa.Array) -> list[bytes]:

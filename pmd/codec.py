@@ -21,7 +21,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 import pdqhash
@@ -120,9 +120,8 @@ _UPRIGHT: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION: Final = 0x0112
-_FIRST_QUARTER_TURN: Final = 5
+_QUARTER_TURNS: Final = frozenset(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
 _WHITE: Final = (255, 255, 255)
-_WITH_ALPHA: Final = frozenset({"LA", "La", "PA", "RGBa"})
 
 
 class Refused(Exception):
@@ -226,14 +225,16 @@ def prepare(content: bytes, limits: Limits, form: Form) -> Prepared:
     try:
         loaded = _load(_open(content, limits), at_least_px=HASH_SIDE_PX)
         inspected = _accepted(loaded, limits)
-        hashed = perceptual_hash(loaded.pixels)
+        small = loaded.picture(HASH_SIDE_PX)
+        hashed = perceptual_hash(small)
         side = form.short_side_px
         if side is None or not _is_to_change(loaded, side):
             return Prepared(inspected, content, "original", loaded.kind, hashed)
-        if loaded.kind == "jpeg" and _draft_scale(loaded.size, side) != _draft_scale(loaded.size, HASH_SIDE_PX):
-            loaded = _load(_open(content, limits), at_least_px=side)
-        stored = encode_jpeg(_reduced(loaded.pixels, loaded.size, side), form.quality)
-        return Prepared(inspected, stored, "resized", "jpeg", hashed)
+        if side != HASH_SIDE_PX:
+            if loaded.kind == "jpeg" and _draft_scale(loaded.size, side) != _draft_scale(loaded.size, HASH_SIDE_PX):
+                loaded = _load(_open(content, limits), at_least_px=side)
+            small = loaded.picture(side)
+        return Prepared(inspected, encode_jpeg(small, form.quality), "resized", "jpeg", hashed)
     except Refused as refused:
         return Prepared(_refused(content, refused))
 
@@ -249,14 +250,13 @@ def upright_rgb(
     Args:
         content: A whole file.
         min_short_side_px: A JPEG may come smaller than it is, by a factor of 2, 4 or 8, as long as neither side falls
-        under
-            this. None: as it is.
+            under this. None: as it is.
         max_pixels: More are refused.
 
     Raises:
         Refused: The content is no acceptable image.
     """
-    return _load(_open(content, Limits(max_pixels)), at_least_px=min_short_side_px).pixels
+    return _load(_open(content, Limits(max_pixels)), at_least_px=min_short_side_px).picture()
 
 
 def resized(
@@ -281,7 +281,7 @@ def resized(
     loaded = _load(_open(content, Limits(max_pixels)), at_least_px=short_side_px)
     if not _is_to_change(loaded, short_side_px):
         return content, loaded.kind
-    return encode_jpeg(_reduced(loaded.pixels, loaded.size, short_side_px), quality), "jpeg"
+    return encode_jpeg(loaded.picture(short_side_px), quality), "jpeg"
 
 
 def crop(image: Image.Image, region: Sequence[float]) -> Image.Image:
@@ -343,21 +343,33 @@ class _Opened:
 
 @dataclasses.dataclass(frozen=True)
 class _Loaded:
-    """A decoded picture.
+    """A decoded picture, in the colours and the position that the file has it in.
 
     Attributes:
         kind: Its format.
-        pixels: Upright and RGB, perhaps scaled down.
+        pixels: RGB, L, CMYK, LAB or RGBA, perhaps scaled down by the decoder.
         size: The upright size it has in full.
         frames: How many it has.
-        plain: The file's own pixels are upright sRGB already.
+        turn: What brings it upright.
+        transform: What brings its colours to sRGB; None where plain conversion does.
     """
 
     kind: Format
     pixels: Image.Image
     size: tuple[int, int]
     frames: int
-    plain: bool
+    turn: Image.Transpose | None
+    transform: ImageCms.ImageCmsTransform | None
+
+    def picture(self, short_side_px: int | None = None) -> Image.Image:
+        """Return it upright and sRGB on white, its short side brought down first: colours cost by the pixel."""
+        pixels = self.pixels
+        if short_side_px is not None:
+            target = _target(self.size, short_side_px)
+            target = target[::-1] if self.turn in _QUARTER_TURNS else target
+            pixels = pixels if pixels.size == target else pixels.resize(target, Image.Resampling.BOX)
+        picture = _on_white(pixels, self.transform)
+        return picture if self.turn is None else picture.transpose(self.turn)
 
 
 def _open(content: bytes, limits: Limits) -> _Opened:
@@ -449,17 +461,14 @@ def _load(opened: _Opened, *, at_least_px: int | None) -> _Loaded:
         image.load()
         orientation = _orientation(image)  # after the pixels: a PNG may say it behind them
         size = header if kind == "jpeg" else image.size  # a TIFF has been turned upright by Pillow
-        turn = _UPRIGHT.get(orientation)
-        plain = turn is None and image.mode == "RGB" and _transform_of(image) is None
-        pixels = _rgb(image)
+        pixels = _eight_bits(image)
     except Image.DecompressionBombError as error:
         raise Refused("bomb", str(error)) from None
     except _DAMAGE as error:
         raise Refused("undecodable", _says(error)) from None
-    if turn is not None:
-        pixels = pixels.transpose(turn)
-        size = size[::-1] if orientation >= _FIRST_QUARTER_TURN else size
-    return _Loaded(kind, pixels, size, _frames(opened), plain)
+    turn = _UPRIGHT.get(orientation)
+    size = size[::-1] if turn in _QUARTER_TURNS else size
+    return _Loaded(kind, pixels, size, _frames(opened), turn, _transform_of(pixels, image.info.get("icc_profile")))
 
 
 def _accepted(loaded: _Loaded, limits: Limits) -> Inspected:
@@ -550,7 +559,8 @@ def _draft_scale(size: tuple[int, int], at_least_px: int) -> int:
 
 
 def _is_to_change(loaded: _Loaded, short_side_px: int) -> bool:
-    if loaded.kind == "jpeg" and loaded.plain and min(loaded.size) <= short_side_px:
+    plain = loaded.turn is None and loaded.transform is None and loaded.pixels.mode == "RGB"
+    if loaded.kind == "jpeg" and plain and min(loaded.size) <= short_side_px:
         return False
     return max(_target(loaded.size, short_side_px)) <= _JPEG_SIDE_PX
 
@@ -565,52 +575,31 @@ def _target(size: tuple[int, int], short_side_px: int) -> tuple[int, int]:
     return (short_side_px, long) if width <= height else (long, short_side_px)
 
 
-def _reduced(pixels: Image.Image, full_size: tuple[int, int], short_side_px: int) -> Image.Image:
-    target = _target(full_size, short_side_px)
-    return pixels if pixels.size == target else pixels.resize(target, Image.Resampling.BOX)
-
-
 def _edges(start: float, length: float, pixels: int) -> tuple[int, int]:
     low = min(max(math.floor(start * pixels + 0.5), 0), pixels - 1)
     high = min(max(math.floor((start + length) * pixels + 0.5), low + 1), pixels)
     return low, high
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """Return any mode as sRGB of eight bits on white."""
-    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        image = _eight_bits(image)
-    elif image.mode in _WITH_ALPHA or ("transparency" in image.info and image.mode in {"P", "L", "RGB"}):
-        image = _keeping_profile(image, "RGBA")
-    elif image.mode == "P":
-        image = _keeping_profile(image, "RGB")
-    transform = _transform_of(image)
-    colours = image.convert("RGB") if image.mode == "RGBA" else image
-    if transform is not None:
-        colours = cast(Image.Image, ImageCms.applyTransform(colours, transform))
-    elif colours.mode != "RGB":
-        colours = colours.convert("RGB")
-    if image.mode != "RGBA":
-        return colours
-    flat = Image.new("RGB", image.size, _WHITE)
-    flat.paste(colours, mask=image.getchannel("A"))
-    return flat
-
-
-def _keeping_profile(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode in {"La", "RGBa"}:
-        image = image.convert("LA" if image.mode == "La" else "RGBA")
-    profile = image.info.get("icc_profile")
-    converted = image.convert(mode)
-    if profile is not None:
-        converted.info["icc_profile"] = profile
-    return converted
-
-
 def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return any mode as RGB, L, CMYK, LAB or, where there is transparency, RGBA: what can be scaled and has profiles."""
+    mode = image.mode
+    if mode in {"I", "F"} or mode.startswith("I;16"):
+        return _eight_bit_grey(np.asarray(image), upper_half=mode.startswith("I;16"))
+    if "transparency" in image.info and mode in {"P", "L", "RGB"}:
+        return image.convert("RGBA")
+    if mode in {"La", "RGBa"}:  # premultiplied
+        return image.convert("LA" if mode == "La" else "RGBA").convert("RGBA")
+    if mode in {"LA", "PA"}:
+        return image.convert("RGBA")
+    if mode == "1":
+        return image.convert("L")
+    return image if mode in {"RGB", "L", "CMYK", "LAB", "RGBA"} else image.convert("RGB")
+
+
+def _eight_bit_grey(values: np.ndarray[tuple[int, ...], np.dtype[Any]], *, upper_half: bool) -> Image.Image:
     """Return grey of 16 bits as eight by their upper half; of 32 bits, or of floats, by their own range."""
-    values = np.asarray(image)
-    if image.mode.startswith("I;16"):
+    if upper_half:
         return Image.fromarray((values >> 8).astype(np.uint8))
     finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(finite.min()), float(finite.max())
@@ -618,15 +607,25 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(scaled.astype(np.uint8))
 
 
-def _transform_of(image: Image.Image) -> ImageCms.ImageCmsTransform | None:
+def _on_white(pixels: Image.Image, transform: ImageCms.ImageCmsTransform | None) -> Image.Image:
+    colours = pixels.convert("RGB") if pixels.mode == "RGBA" else pixels
+    if transform is not None:
+        colours = cast(Image.Image, ImageCms.applyTransform(colours, transform))
+    elif colours.mode != "RGB":
+        colours = colours.convert("RGB")
+    if pixels.mode != "RGBA":
+        return colours
+    flat = Image.new("RGB", pixels.size, _WHITE)
+    flat.paste(colours, mask=pixels.getchannel("A"))
+    return flat
+
+
+def _transform_of(pixels: Image.Image, profile: object) -> ImageCms.ImageCmsTransform | None:
     """Return what brings an image's colours to sRGB; None where plain conversion does."""
-    mode = "RGB" if image.mode == "RGBA" else image.mode
-    profile = image.info.get("icc_profile")
+    mode = "RGB" if pixels.mode == "RGBA" else pixels.mode
     if mode == "LAB":
         return _transform(b"", mode)
-    if mode in {"L", "RGB", "CMYK"} and isinstance(profile, bytes) and profile:
-        return _transform(profile, mode)
-    return None
+    return _transform(profile, mode) if isinstance(profile, bytes) and profile else None
 
 
 @functools.lru_cache(maxsize=64)

@@ -156,7 +156,10 @@ def balance(units: Mapping[str, Unit]) -> list[dict[str, Any]]:
     for stage in STAGES:
         if stage not in accounts:
             continue
-        known = sorted({*accounts[stage]} | (set() if stage in {"curate", "publish"} else {*chosen}))
+        # A source that is no longer configured keeps its pairs and its list; what is across sources has moved on.
+        known = sorted({*accounts[stage]} & {*chosen} if stage == "publish" else {*accounts[stage]})
+        if stage not in {"curate", "publish"}:
+            known = sorted({*known, *chosen})
         for source in known:
             account = accounts[stage].get(source, NOTHING)
             before = BEFORE.get(stage)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import os
 import posixpath
 import uuid
@@ -60,9 +61,21 @@ def size(url: str) -> int:
 
 
 def fingerprint(url: str) -> str:
-    """Return a string that changes when the file does: its size and what its file system says of its version."""
+    """Return a string that changes when the file does: its size and what its file system says of its version.
+
+    A folder's tells the names and sizes of all files below it: its own time does not change with what is deeper in it.
+
+    Raises:
+        InputError: There is nothing of this name.
+    """
     fs, path = filesystem(url)
-    info = fs.info(path)
+    try:
+        info = fs.info(path)
+    except FileNotFoundError:
+        raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
+    if info["type"] == "directory":
+        sizes = {name.removeprefix(path): entry["size"] for name, entry in fs.find(path, detail=True).items()}
+        return hashlib.sha256(repr(sorted(sizes.items())).encode()).hexdigest()
     version = info.get("mtime") or info.get("etag") or info.get("ETag") or info.get("generation") or info.get("created")
     return f"{info['size']}:{version}"
 

@@ -1001,7 +1001,6 @@ def _cc12m(b: Builder, shared: Shared) -> None:
             Answer(encoded(b.picture()), headers=(("X-Robots-Tag", "noai, noimageai"),)),
         ),
         _Page("http://robots.blog.example/private/photo.jpg", "opted_out", Answer(encoded(b.picture()))),
-        _Page("http://tdm.blog.example/photo.jpg", "opted_out", Answer(encoded(b.picture()))),
         _Page(
             "http://trap.blog.example/metadata.jpg",
             "blocked_address",
@@ -1020,7 +1019,6 @@ def _cc12m(b: Builder, shared: Shared) -> None:
         "http://169.254.169.254/latest/meta-data/",
         "http://192.168.1.20/cam/photo.jpg",
         "http://robots.blog.example/private/photo.jpg",
-        "http://tdm.blog.example/photo.jpg",
     ):
         b.never_requested.add(route_of(url))
     for url in (
@@ -1193,7 +1191,5 @@ def _policies(b: Builder) -> None:
     """Serve what hosts say about who may take their pictures."""
     robots = b"User-agent: *\nDisallow: /private/\n"
     b.serve("http://robots.blog.example/robots.txt", Answer(robots, content_type="text/plain"))
-    tdm = b'[{"location": "/*", "tdm-reservation": 1, "tdm-policy": "http://tdm.blog.example/policy.json"}]'
-    b.serve("http://tdm.blog.example/.well-known/tdmrep.json", Answer(tdm, content_type="application/json"))
     everyone = b"User-agent: *\nAllow: /\nCrawl-delay: 0\n"
     b.serve("https://upload.wikimedia.org/robots.txt", Answer(everyone, content_type="text/plain"))

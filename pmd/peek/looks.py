@@ -115,8 +115,8 @@ details li div { color: var(--soft); font-size: .8rem; }
 .id { cursor: copy; border-radius: .2rem; background: var(--sunk); padding: 0 .25em; user-select: all; overflow-wrap: anywhere; }
 .id .rest { font-size: 0; }
 .id .head::after { content: "…"; }
-.id:focus .rest, .id:hover .rest { font-size: inherit; }
-.id:focus .head::after, .id:hover .head::after { content: ""; }
+.id:focus .rest { font-size: inherit; }
+.id:focus .head::after { content: ""; }
 .id.copied { background: var(--tint); color: var(--accent); }
 .empty { padding: 1.4rem; color: var(--soft); }
 footer { color: var(--soft); font-size: .86rem; padding-block: 2.2rem 3rem; }

@@ -55,9 +55,7 @@ def picture(content: bytes, region: Sequence[float] | None) -> Picture:
         return Picture(codec.encode_jpeg(view, _QUALITY), view.size)
     view = _small(codec.crop(whole, region), VIEW_PX)
     inset = _boxed(_small(whole, INSET_PX), region)
-    return Picture(
-        codec.encode_jpeg(view, _QUALITY), view.size, codec.encode_jpeg(inset, _QUALITY), inset.size
-    )
+    return Picture(codec.encode_jpeg(view, _QUALITY), view.size, codec.encode_jpeg(inset, _QUALITY), inset.size)
 
 
 def data_uri(jpeg: bytes) -> str:

@@ -192,9 +192,7 @@ def rejected(root_url: str, wanted: int, sources: Sequence[str], reason: str | N
     return [_judged(root_url, row, known.get(row["pair_id"]), ledger) for row in chosen]
 
 
-def _judged(
-    root_url: str, row: dict[str, Any], pair: dict[str, Any] | None, ledger: _Ledger
-) -> ShownRejected:
+def _judged(root_url: str, row: dict[str, Any], pair: dict[str, Any] | None, ledger: _Ledger) -> ShownRejected:
     settled = ledger.row(row["image_id"]) if row["stage"] in {"fetch", "dedupe", "shard"} else None
     attempts = ledger.attempts(row["image_id"]) if row["stage"] == "fetch" else []
     picture = None
@@ -204,18 +202,20 @@ def _judged(
 
 
 def _folder(root_url: str, stage: str) -> str:
-    return {
-        "images": root.views_folder,
-        "fetch": root.fetch_rejected_folder,
-        "dedupe": root.dedupe_folder,
-        "shard": lambda url: root.shards_folder(url, "rejected"),
-    }[stage](root_url)
+    """Return the folder in which a stage behind curate commits its rejected rows."""
+    if stage == "images":
+        return root.views_folder(root_url)
+    if stage == "fetch":
+        return root.fetch_rejected_folder(root_url)
+    return root.dedupe_folder(root_url) if stage == "dedupe" else root.shards_folder(root_url, "rejected")
 
 
 def _rejected_files(root_url: str, stage: str, sources: Sequence[str]) -> Iterator[str]:
     """Yield the paths of a stage's files of rejected rows."""
     folders = (
-        [root.curate_folder(root_url, source) for source in sources] if stage == "curate" else [_folder(root_url, stage)]
+        [root.curate_folder(root_url, source) for source in sources]
+        if stage == "curate"
+        else [_folder(root_url, stage)]
     )
     for folder in folders:
         commit = commits.read(folder)

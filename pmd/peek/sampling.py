@@ -38,8 +38,8 @@ class Smallest(Generic[T]):
 
     def accepts(self, stratum: Stratum, place: int) -> bool:
         """Return whether an item of this rank would be kept, so that only such items need be made."""
-        heap = self._heaps.get(stratum, ())
-        return len(heap) < self._size or place < -heap[0][0]
+        heap = self._heaps.get(stratum)
+        return heap is None or len(heap) < self._size or place < -heap[0][0]
 
     def add(self, stratum: Stratum, place: int, item: T) -> None:
         """Keep an item that `accepts` has found near enough; the farthest one gives way."""
@@ -78,7 +78,9 @@ def spread(strata: Mapping[Stratum, Iterable[T]], wanted: int) -> list[T]:
     of_parts: Counter[tuple[int, str]] = Counter()
     found: list[T] = []
     while left and len(found) < wanted:
-        turn = min(left, key=lambda stratum: (taken[stratum], sum(of_parts[part] for part in enumerate(stratum)), stratum))
+        turn = min(
+            left, key=lambda stratum: (taken[stratum], sum(of_parts[part] for part in enumerate(stratum)), stratum)
+        )
         try:
             found.append(next(left[turn]))
         except StopIteration:

@@ -26,14 +26,15 @@ from pmd.shards.samples import PAIR
 #: Samples whose stored bytes are in memory at a time: at 10 MB for the largest originals, about 600 MB at the very worst.
 CHUNK: Final = 64
 
+#: Fields are nullable, since `datasets` takes its own description only of fields that equal its own.
 PARQUET: Final = pa.schema(
     [
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())]), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("key", pa.string()),
+        pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])),
+        pa.field("text", pa.string()),
+        pa.field("image_id", pa.string()),
         pa.field("region", REGION),
-        pa.field("pairs", pa.list_(PAIR), nullable=False),
+        pa.field("pairs", pa.list_(PAIR)),
     ],
     # What Hugging Face `datasets` reads to decode the image column by itself.
     metadata={

@@ -1,0 +1,478 @@
+"""The page: HTML from what `pmd.peek.rows` found.
+
+Captions, ids, URLs and headers come from strangers. Every one goes through `_text`, which escapes it, shows control
+characters instead of sending them, and stands in a `<bdi>` inside a block of its own, so that neither markup nor a
+direction override reaches its neighbours. A URL becomes a link only where its scheme is http or https.
+"""
+
+from __future__ import annotations
+
+import datetime
+import html
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+
+from pmd.commits import Books
+from pmd.peek import looks
+from pmd.peek.pictures import Picture, data_uri
+from pmd.peek.rows import STAGES, ShownPair, ShownRejected, SourceBooks, count_reasons
+from pmd.schema.reasons import REASONS
+
+#: What each stage looks at, for its heading.
+_JUDGES: Final = {
+    "curate": "the row itself: its text, its URL, the rules of the profile",
+    "images": "takedown lists, and the sample that was asked for",
+    "fetch": "what the web answered",
+    "dedupe": "the picture's bytes",
+    "shard": "whether the region can be cut out",
+}
+#: C0 controls and DEL → their pictures (U+2400 …), but for white space.
+_CONTROLS: Final = {code: 0x2400 + code for code in range(0x20) if code not in {0x09, 0x0A, 0x0D}} | {0x7F: 0x2421}
+#: Key lengths: the first eight hex digits tell a page's ids apart.
+_SHORT: Final = 8
+_LONG_ID: Final = 40
+
+
+def page(
+    root_url: str,
+    *,
+    books: Sequence[SourceBooks],
+    images: int | None,
+    pairs: Sequence[ShownPair],
+    rejected: Sequence[ShownRejected],
+    seed: int,
+    source: str | None,
+    reason: str | None,
+) -> str:
+    """Return the whole page.
+
+    Args:
+        root_url: ROOT, as it was given.
+        books: The books of every source, shown or not.
+        images: Distinct images, where known.
+        pairs: Pairs to show.
+        rejected: Rejected rows to show.
+        seed: What they were drawn with.
+        source: The source that was asked for.
+        reason: The reason that was asked for.
+    """
+    return "".join(
+        [
+            "<!doctype html>\n",
+            '<html lang="en-GB"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_escaped(looks.policy())}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="referrer" content="no-referrer">',
+            f"<title>pmd peek {_escaped(root_url)}</title>",
+            f"<style>{looks.STYLE}</style></head><body>",
+            _header(root_url, books, images, len(pairs), len(rejected), seed, source, reason),
+            _bar(pairs, rejected),
+            "<main>",
+            _pairs(pairs),
+            _rejected(rejected, books),
+            "</main>",
+            _footer(seed),
+            f"<script>{looks.SCRIPT}</script></body></html>\n",
+        ]
+    )
+
+
+# --- words from strangers --------------------------------------------------------------------------------------------
+
+
+def _escaped(value: str) -> str:
+    return html.escape(value.translate(_CONTROLS), quote=True)
+
+
+def _text(value: str) -> str:
+    """Return a stranger's words, to stand in a block of their own."""
+    return f"<bdi>{_escaped(value)}</bdi>"
+
+
+def _url(value: str) -> str:
+    """Return a URL, as a link where it leads to the web and as plain words elsewhere."""
+    shown = f'<span class="clamp" title="{_escaped(value)}">{_text(value)}</span>'
+    if not _is_web(value):
+        return shown
+    return f'<a href="{_escaped(value)}" target="_blank" rel="noopener noreferrer nofollow">{shown}</a>'
+
+
+def _is_web(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc)
+
+
+def _id(value: str) -> str:
+    """Return an id: its beginning, all of it when pointed at or focused, and all of it when copied."""
+    short = value[:_SHORT]
+    return (
+        f'<code class="id" tabindex="0" title="{_escaped(value)}">'
+        f'<span class="head">{_escaped(short)}</span><span class="rest">{_escaped(value[_SHORT:])}</span></code>'
+    )
+
+
+def _upstream_id(value: str) -> str:
+    if len(value) <= _LONG_ID:
+        return f'<code class="id" tabindex="0" title="{_escaped(value)}">{_text(value)}</code>'
+    return f'<code class="id clamp" tabindex="0" title="{_escaped(value)}">{_text(value)}</code>'
+
+
+# --- head ------------------------------------------------------------------------------------------------------------
+
+
+def _header(
+    root_url: str,
+    books: Sequence[SourceBooks],
+    images: int | None,
+    pairs: int,
+    rejected: int,
+    seed: int,
+    source: str | None,
+    reason: str | None,
+) -> str:
+    total, left = sum(item.total for item in books), sum(item.left for item in books)
+    only = "".join(
+        f", {word} <strong>{_escaped(value)}</strong> only"
+        for word, value in (("source", source), ("rejected for", reason))
+        if value is not None
+    )
+    totals = [
+        ("sources", len(books)),
+        ("pairs and rows read", total),
+        ("pairs left", left),
+        ("rejected", total - left),
+        ("distinct images", images),
+    ]
+    return "".join(
+        [
+            f"<header><h1>A look into <code>{_text(root_url)}</code></h1>",
+            f'<p class="lead">{pairs:,} of {left:,} pairs that are left, and {rejected:,} of {total - left:,} rejected rows, '
+            f"drawn with seed {seed}{only}. Pictures are small copies of those in the store.</p>",
+            '<dl class="totals">',
+            *(
+                f"<div><dt>{name}</dt><dd>{'–' if count is None else format(count, ',')}</dd></div>"
+                for name, count in totals
+            ),
+            "</dl>",
+            _books_table(books),
+            _how(root_url, seed, books),
+            "</header>",
+        ]
+    )
+
+
+def _books_table(books: Sequence[SourceBooks]) -> str:
+    head = "".join(f'<th scope="col"><span class="swatch {stage}"></span>−&#8239;{stage}</th>' for stage in STAGES)
+    total = _totals(books)
+    return "".join(
+        [
+            '<div class="panel scroll" role="region" aria-label="The books" tabindex="0"><table>',
+            "<caption>The books: what came in, what each stage rejected, what is left</caption>",
+            f'<thead><tr><th scope="col">source</th><th scope="col">in</th>{head}'
+            '<th scope="col"><span class="swatch left"></span>left</th><th scope="col">share</th></tr></thead><tbody>',
+            *(f"<tr>{_books_row(item)}</tr>" for item in books),
+            "</tbody>",
+            f"<tfoot><tr>{_books_row(total)}</tr></tfoot>" if len(books) > 1 else "",
+            "</table></div>",
+        ]
+    )
+
+
+def _totals(books: Sequence[SourceBooks]) -> SourceBooks:
+    stages = {
+        stage: sum((item.stages[stage] for item in books if stage in item.stages), Books())
+        for stage in STAGES
+        if any(stage in item.stages for item in books)
+    }
+    # A source may be ahead of another, so what is left is not what the last stage kept.
+    last = [stage for stage in STAGES if stage in stages][-1:]
+    for stage in last:
+        stages[stage] = Books(sum(item.left for item in books), stages[stage].rejected)
+    return SourceBooks("all", stages)
+
+
+def _books_row(item: SourceBooks) -> str:
+    curate = item.stages.get("curate", Books())
+    lost = {stage: sum(item.stages[stage].rejected.values()) for stage in STAGES if stage in item.stages}
+    left = item.left if item.stages else 0
+    cells = "".join(_lost_cell(item, stage, lost.get(stage)) for stage in STAGES)
+    total = max(left + sum(lost.values()), 1)
+    return (
+        f'<th scope="row">{_escaped(item.source)}</th><td>{max(curate.total, left + sum(lost.values())):,}</td>{cells}<td>{left:,}</td>'
+        f'<td class="share">{_share(item.source, left, lost, total)}</td>'
+    )
+
+
+def _lost_cell(item: SourceBooks, stage: str, lost: int | None) -> str:
+    if lost is None:
+        return '<td class="nil" title="not run yet">–</td>'
+    why = ", ".join(f"{reason} {count:,}" for reason, count in item.stages[stage].rejected.items())
+    return f'<td title="{_escaped(why)}">{lost:,}</td>' if lost else '<td class="nil">0</td>'
+
+
+def _share(source: str, left: int, lost: Mapping[str, int], total: int) -> str:
+    parts = [("left", left), *lost.items()]
+    says = ", ".join(f"{name} {100 * count / total:.1f} %" for name, count in parts if count)
+    start, drawn = 0.0, []
+    for name, count in parts:
+        width = 100 * count / total
+        if count:
+            drawn.append(f'<rect class="f-{name}" x="{start:.3f}" y="0" width="{width:.3f}" height="10"></rect>')
+        start += width
+    return (
+        f'<svg class="share" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" '
+        f'aria-label="{_escaped(source)}: {says}"><title>{says}</title>{"".join(drawn)}</svg>'
+    )
+
+
+def _how(root_url: str, seed: int, books: Sequence[SourceBooks]) -> str:
+    place = shlex.quote(root_url)
+    reasons = count_reasons(books)
+    source = max(books, key=lambda item: item.total).source
+    lines = [
+        (f"pmd peek {place} --seed {seed + 1}", "other rows"),
+        (f"pmd peek {place} --source {source} --pairs 200", "one source, more of it"),
+    ]
+    if reasons:
+        reason = max(reasons, key=lambda name: reasons[name])
+        lines.append((f"pmd peek {place} --reason {reason} --pairs 0", "one reason"))
+    lines.append((f"pmd explain {place} ID", "what became of one pair or image; any id or URL of this page will do"))
+    shown = "\n".join(f"{_escaped(command)}  <i># {says}</i>" for command, says in lines)
+    return f'<div class="panel more"><p>To see others:</p><pre tabindex="0"><code>{shown}</code></pre></div>'
+
+
+def _bar(pairs: Sequence[ShownPair], rejected: Sequence[ShownRejected]) -> str:
+    names = [item.pair["source"] for item in pairs] + [item.row["source"] for item in rejected]
+    chips = _chips("source", {name: names.count(name) for name in sorted(set(names))}, "all sources")
+    return f'<nav class="bar" aria-label="Sources on this page">{chips}<div class="status" role="status"></div></nav>'
+
+
+def _chips(by: str, counts: Mapping[str, int], all_of_them: str) -> str:
+    items = [f'<li data-by="{by}">{all_of_them}<small>{sum(counts.values()):,}</small></li>']
+    for name, count in counts.items():
+        says = f' title="{_escaped(REASONS[name][1])}"' if name in REASONS else ""
+        items.append(
+            f'<li data-by="{by}" data-value="{_escaped(name)}"{says}>{_escaped(name)}<small>{count:,}</small></li>'
+        )
+    return f'<ul class="chips {by}s">{"".join(items)}</ul>'
+
+
+# --- cards -----------------------------------------------------------------------------------------------------------
+
+
+def _pairs(pairs: Sequence[ShownPair]) -> str:
+    cards = "".join(_pair_card(item) for item in pairs) or '<p class="panel empty">There is no pair to show here.</p>'
+    return (
+        '<section data-block><h2 id="pairs">Pairs</h2>'
+        '<p class="lead">What a model would be shown. For a region the picture is the crop; the small one beneath it is the '
+        "whole image, with the region's box.</p>"
+        f'<div class="grid">{cards}</div></section>'
+    )
+
+
+def _pair_card(item: ShownPair) -> str:
+    pair = item.pair
+    facts = [
+        *_ids(pair["pair_id"], item.image_id, pair["source_id"]),
+        *_licences(pair),
+        ("image URL", _url(pair["image_url"]) if pair["image_url"] else "none"),
+        ("upstream size", _size(pair["width_px"], pair["height_px"]) or "not given"),
+        *_fetched(item.ledger, pair["image_url"]),
+    ]
+    split = f'<span class="tag plain">{_escaped(pair["split"])}</span>' if pair["split"] else ""
+    return "".join(
+        [
+            f'<article class="card panel" data-source="{_escaped(pair["source"])}">',
+            _figure(item.picture, pair["text"], pair["region"]),
+            f'<div class="body"><div class="tags"><span class="tag">{_escaped(pair["source"])}</span>{split}</div>',
+            f'<p class="caption" dir="auto">{_text(pair["text"])}</p>',
+            _others(item),
+            _facts(facts),
+            "</div></article>",
+        ]
+    )
+
+
+def _figure(picture: Picture, alt: str, region: Sequence[float] | None) -> str:
+    if picture.view is None:
+        return f'<figure class="look"><div class="view"><p class="none">{_escaped(picture.why_not or "")}</p></div></figure>'
+    view = f'<img src="{data_uri(picture.view)}" width="{picture.size[0]}" height="{picture.size[1]}" alt="{_escaped(alt)}">'
+    below = ""
+    if picture.inset is not None and region is not None:
+        x, y, width, height = (100 * side for side in region)
+        below = (
+            f'<figcaption class="from"><img src="{data_uri(picture.inset)}" width="{picture.inset_size[0]}" '
+            f'height="{picture.inset_size[1]}" alt="The whole image, with the box of the region">'
+            f"<span>A region: {width:.0f} × {height:.0f} % of the image, from {x:.0f} % across and {y:.0f} % down.</span>"
+            "</figcaption>"
+        )
+    return f'<figure class="look"><div class="view">{view}</div>{below}</figure>'
+
+
+def _others(item: ShownPair) -> str:
+    if not item.captions:
+        return ""
+    count = len(item.captions) + item.more_captions
+    rows = "".join(
+        f"<li><div>{_escaped(caption.source)}{'' if caption.same_view else ', another part of the image'}</div>"
+        f'<p class="caption quiet" dir="auto">{_text(caption.text)}</p></li>'
+        for caption in item.captions
+    )
+    more = f"<li>and {item.more_captions:,} more</li>" if item.more_captions else ""
+    noun = "caption" if count == 1 else "captions"
+    return f"<details><summary>{count:,} other {noun} of this image</summary><ul>{rows}{more}</ul></details>"
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> str:
+    return f'<dl class="facts">{"".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts)}</dl>'
+
+
+def _ids(pair_id: bytes, image_id: bytes | None, source_id: str) -> Iterator[tuple[str, str]]:
+    yield "pair", _id(pair_id.hex())
+    if image_id is not None:
+        yield "image", _id(image_id.hex())
+    yield "source id", _upstream_id(source_id)
+
+
+def _licences(pair: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "text licence", _escaped(pair["text_licence"] or "not given")
+    evidence = pair["licence_evidence"]
+    found = f"<div>by {_url(evidence)}</div>" if evidence else ""
+    yield "image licence", _escaped(pair["image_licence"] or "not given") + found
+
+
+def _size(width_px: int | None, height_px: int | None) -> str:
+    return "" if width_px is None or height_px is None else f"{width_px:,} × {height_px:,} px"
+
+
+def _fetched(ledger: Mapping[str, Any] | None, image_url: str | None) -> Iterator[tuple[str, str]]:
+    if ledger is None:
+        return
+    if ledger["bytes"] is not None:
+        parts = [
+            _size(ledger["width_px"], ledger["height_px"]),
+            str(ledger["format"] or ""),
+            f"{ledger['bytes'] / 1000:,.1f} kB",
+            f"kept {ledger['stored_form']}" if ledger["stored_form"] else "",
+        ]
+        yield "fetched", _escaped(", ".join(part for part in parts if part))
+    if ledger["location"]:
+        same = ledger["location"] == image_url
+        yield "from", "the image URL" if same else _url(ledger["location"])
+
+
+# --- rejected rows ---------------------------------------------------------------------------------------------------
+
+
+def _rejected(rejected: Sequence[ShownRejected], books: Sequence[SourceBooks]) -> str:
+    reasons = [item.row["reason"] for item in rejected]
+    shown = {reason: reasons.count(reason) for reason in REASONS if reason in reasons}
+    counts = {
+        stage: sum(sum(item.stages[stage].rejected.values()) for item in books if stage in item.stages)
+        for stage in STAGES
+    }
+    sections = []
+    for stage in STAGES:
+        cards = "".join(_rejected_card(item) for item in rejected if item.row["stage"] == stage)
+        if cards:
+            sections.append(
+                f'<section data-block><h3><span class="swatch {stage}"></span>{stage}'
+                f"<small>{counts[stage]:,} rejected, by {_JUDGES[stage]}</small></h3>"
+                f'<div class="grid">{cards}</div></section>'
+            )
+    body = "".join(sections) or '<p class="panel empty">There is no rejected row to show here.</p>'
+    chips = _chips("reason", shown, "all reasons") if shown else ""
+    return (
+        '<section data-block><h2 id="rejected">Rejected rows</h2>'
+        '<p class="lead">Nothing leaves without a reason. Each of these rows left at one stage, for one reason of a closed '
+        f"list.</p>{chips}{body}</section>"
+    )
+
+
+def _rejected_card(item: ShownRejected) -> str:
+    row, pair = item.row, item.pair
+    stage, meaning = REASONS[row["reason"]]
+    text = pair["text"] if pair is not None else None
+    facts = [
+        ("stage", stage),
+        *((("detail", _text(row["detail"])),) if row["detail"] else ()),
+        *((("where", _text(row["where"])),) if row["where"] else ()),
+        *_ids(row["pair_id"], row["image_id"], row["source_id"]),
+        *((("image URL", _url(pair["image_url"])),) if pair is not None and pair["image_url"] else ()),
+        *(_fetched(item.ledger, pair["image_url"] if pair is not None else None) if stage != "fetch" else ()),
+        *_evidence(item),
+    ]
+    return "".join(
+        [
+            f'<article class="card panel" data-source="{_escaped(row["source"])}" data-reason="{_escaped(row["reason"])}">',
+            _figure(item.picture, text or "", pair["region"] if pair is not None else None) if item.picture else "",
+            f'<div class="body"><div class="tags"><span class="tag why">{_escaped(row["reason"])}</span>'
+            f'<span class="tag">{_escaped(row["source"])}</span></div>',
+            f'<p class="meaning">{_escaped(meaning[:1].upper() + meaning[1:])}.</p>',
+            f'<p class="caption quiet" dir="auto">{_text(text)}</p>' if text else "",
+            _facts(facts),
+            _headers(item.last),
+            "</div></article>",
+        ]
+    )
+
+
+def _evidence(item: ShownRejected) -> Iterator[tuple[str, str]]:
+    """Yield what the last attempt found."""
+    last = item.last
+    if item.row["stage"] != "fetch":
+        return
+    if last is None:
+        yield "attempts", "none"
+        return
+    yield "attempts", f"{item.attempts:,}; the last one:"
+    yield "asked for", _url(last["location"])
+    yield "answer", _escaped(_answer(last))
+    if last["final_url"] and last["final_url"] != last["location"]:
+        yield "ended at", _url(last["final_url"])
+    if last["error"]:
+        yield "error", _text(last["error"])
+    if last["policy"]:
+        yield "policy", _text(last["policy"])
+    if last["policy_evidence"]:
+        yield "evidence", _url(last["policy_evidence"])
+
+
+def _answer(last: Mapping[str, Any]) -> str:
+    when: datetime.datetime = last["when"]
+    parts = [
+        str(last["status"]),
+        f"HTTP {last['http_status']}" if last["http_status"] is not None else "no HTTP answer",
+        f"{last['seconds']:.2f} s" if last["seconds"] is not None else "",
+        f"{when:%Y-%m-%d %H:%M:%S} UTC",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _headers(last: Mapping[str, Any] | None) -> str:
+    if last is None or not last["headers"]:
+        return ""
+    try:
+        headers = dict(orjson.loads(last["headers"]))
+    except (ValueError, TypeError):
+        headers = {"": last["headers"]}
+    rows = "".join(
+        f"<li><div>{_text(str(name))}</div><p>{_text(str(value))}</p></li>" for name, value in sorted(headers.items())
+    )
+    return f"<details><summary>Headers kept as evidence</summary><ul>{rows}</ul></details>"
+
+
+def _footer(seed: int) -> str:
+    return (
+        "<footer><p>Shown are the rows whose keys have the smallest digests with the seed "
+        f"({seed}), in turn from every source, and of rejected rows from every source and reason: the same ROOT and seed "
+        "give the same rows. Captions are their authors' words, and pictures their authors' works, under the licences "
+        "named beside them; NOASSERTION means that upstream says nothing that would settle it.</p></footer>"
+    )
