@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -40,6 +40,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         (name, _write_index(config, name, side)) for name in names if inputs.archives_of(config.sources[name])
     )
     aliases = _write_aliases([path for _, path in files], side)
+    takedown = _takedown(config, [path for _, path in files])
     views = root.views_folder(config.root)
 
     def wire(pipeline: beam.Pipeline) -> Any:
@@ -48,7 +49,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Files" >> create([file_batch(*file) for file in files])
             | "Images"
             >> ByPartition(
-                SpreadPairs(work, bits, config.sample, images.read_takedown(config.takedown), indexes, aliases),
+                SpreadPairs(work, bits, config.sample, takedown, indexes, aliases),
                 GatherPartition(wanted.folder, views, bits, shard_bits, work),
             )
             | "Commit"
@@ -68,33 +69,34 @@ def _image_ids(paths: Iterator[str]) -> Iterator[pa.Array]:
 
 
 def _write_index(config: Config, name: str, folder: str) -> str:
-    path = storage.join(folder, f"archives-{name}.json")
-    storage.put(path, orjson.dumps(images.index_archives(inputs.archives_of(config.sources[name]))))
-    return path
+    index = images.index_archives(inputs.archives_of(config.sources[name]))
+    return _put_by_digest(folder, f"archives-{name}", orjson.dumps(index))
 
 
-def _write_aliases(paths: Sequence[str], folder: str) -> str:
+def _put_by_digest(folder: str, name: str, content: bytes) -> str:
+    """Write a file that workers keep in memory by its path: another run's has another."""
+    return storage.join(folder, commits.put_content(folder, name, "", content, 0).name)
+
+
+def _takedown(config: Config, paths: Iterable[str]) -> images.Takedown:
+    """Return what must not be used, under every identity that the sources know of it."""
+    listed = images.read_takedown(config.takedown)
+    if not listed.ids:
+        return listed
+    return images.widened(listed, ((row["image_id"], keys.image_id(row["also"])) for row in _also(paths)))
+
+
+def _write_aliases(paths: Iterable[str], folder: str) -> str:
     """Write image_id → the image that stands for it, from the pairs whose source knows two identities.
 
     Where several images say that they are also one (COCO holds some photographs twice), the smallest key stands for it.
     """
     found: dict[bytes, tuple[bytes, str]] = {}
-    for path in paths:
-        with storage.open_raw(path) as file:
-            parquet = pq.ParquetFile(file)
-            column = parquet.schema_arrow.get_field_index("also")
-            for group in range(parquet.num_row_groups):
-                statistics = parquet.metadata.row_group(group).column(column).statistics
-                if statistics is not None and statistics.null_count == parquet.metadata.row_group(group).num_rows:
-                    continue
-                table = parquet.read_row_group(group, columns=["image_id", "identity", "also"])
-                table = table.filter(pc.is_valid(table["also"]))
-                table = table.group_by(["image_id", "identity", "also"]).aggregate([])
-                for row in table.to_pylist():
-                    also = keys.image_id(row["also"])
-                    kept = (row["image_id"], row["identity"])
-                    if also != row["image_id"]:
-                        found[also] = min(found.get(also, kept), kept)
+    for row in _also(paths):
+        also = keys.image_id(row["also"])
+        kept = (row["image_id"], row["identity"])
+        if also != row["image_id"]:
+            found[also] = min(found.get(also, kept), kept)
     ordered = sorted(found.items())
     table = pa.table(
         {
@@ -106,6 +108,19 @@ def _write_aliases(paths: Sequence[str], folder: str) -> str:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
-    path = storage.join(folder, "aliases.arrow")
-    storage.put(path, sink.getvalue().to_pybytes())
-    return path
+    return _put_by_digest(folder, "aliases", sink.getvalue().to_pybytes())
+
+
+def _also(paths: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield image_id, identity and `also` of the pairs that have one, each once a row group; few sources do."""
+    for path in paths:
+        with storage.open_raw(path) as file:
+            parquet = pq.ParquetFile(file)
+            column = parquet.schema_arrow.get_field_index("also")
+            for group in range(parquet.num_row_groups):
+                statistics = parquet.metadata.row_group(group).column(column).statistics
+                if statistics is not None and statistics.null_count == parquet.metadata.row_group(group).num_rows:
+                    continue
+                table = parquet.read_row_group(group, columns=["image_id", "identity", "also"])
+                table = table.filter(pc.is_valid(table["also"]))
+                yield from table.group_by(["image_id", "identity", "also"]).aggregate([]).to_pylist()

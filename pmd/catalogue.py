@@ -22,6 +22,8 @@ from pmd.schema.statuses import STATUSES
 #: The folder under FOLDER that upstream's files go to, as `pmd init` spells it.
 DATA: Final = "data"
 
+_IMAGES: Final[tuple[Kind, ...]] = ("images",)
+
 
 def sources() -> list[dict[str, Any]]:
     """Return one entry a source, in order of names; sizes and counts are those that were published."""
@@ -66,7 +68,7 @@ def _needs(manifest: Manifest) -> str:
         ]
     if manifest.images_by_url:
         return "; ".join(asked)
-    archives = manifests.select([manifest], kinds=("images",))
+    archives = manifests.select([manifest], kinds=_IMAGES)
     asked += [
         f"image archive {file.name} ({human_size([file])})"
         + (f", ask: {file.gated.where_to_ask}" if file.gated else ", pmd manifests fetch --images")

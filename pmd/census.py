@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import struct
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import IO, Final
@@ -41,6 +42,7 @@ _RECORD: Final = np.dtype(
         ("high", "<u8"),
         ("low", "<u8"),
         ("text", "<u8"),  # digest of the text; 0: the text is not there
+        ("shown", "<u8"),  # digest of the image and region it is shown with; 0: not said
         ("file", "<u4"),
         ("source", "<u2"),
         ("role", "u1"),
@@ -87,7 +89,7 @@ class Census:
 
     def __enter__(self) -> Census:
         self._buckets = [
-            self._stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES))
+            self._stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES))  # noqa: SIM115  the stack closes it
             for _ in range(2**self._bits)
         ]
         return self
@@ -106,7 +108,8 @@ class Census:
         file: int,
         pair_ids: Sequence[bytes],
         sources: Sequence[str],
-        texts: Sequence[str | None] | None,
+        texts: Sequence[str | None] | None = None,
+        shown: Sequence[bytes] | None = None,
     ) -> None:
         """Add the pairs of a file, or some of them.
 
@@ -116,6 +119,7 @@ class Census:
             pair_ids: 16 bytes each.
             sources: Their sources.
             texts: Their texts, where the file has them.
+            shown: Image and region (`view_bytes`) that each is shown with, where the file says so.
         """
         if not pair_ids:
             return
@@ -129,6 +133,8 @@ class Census:
         records["source"] = [numbers[source] for source in sources]
         if texts is not None:
             records["text"] = [0 if text is None else xxhash.xxh3_64_intdigest(text.encode()) for text in texts]
+        if shown is not None:
+            records["shown"] = [xxhash.xxh3_64_intdigest(view) for view in shown]
         if not self._bits:
             self._buckets[0].write(records.tobytes())
             return
@@ -165,7 +171,7 @@ class Census:
 
         for wrong, what, should, found in _mistakes(counts, self._among(sources, expected), expected):
             report(wrong, what, should, found)
-        self._judge_texts(records, starts, stops, tell)
+        self._judge_sameness(records, starts, stops, tell)
 
     def _among(self, sources: npt.NDArray[np.uint16], expected: Expectation) -> dict[str, npt.NDArray[np.bool_]]:
         return {
@@ -173,16 +179,21 @@ class Census:
             for name, chosen in (("imaged", expected.imaged), ("published", expected.published))
         }
 
-    def _judge_texts(
-        self, records: npt.NDArray[np.void], starts: npt.NDArray[np.intp], stops: npt.NDArray[np.intp], tell: Tell
+    def _judge_sameness(
+        self,
+        records: npt.NDArray[np.void],
+        starts: npt.NDArray[np.intp],
+        stops: npt.NDArray[np.intp],
+        tell: Tell,
     ) -> None:
-        """A pair has one text, wherever it stands."""
-        texts = records["text"]
-        largest = np.maximum.reduceat(texts, starts)
-        smallest = np.minimum.reduceat(np.where(texts == 0, np.uint64(2**64 - 1), texts), starts)
-        for at in np.flatnonzero((largest != 0) & (largest != smallest)):
-            standing = records[starts[at] : stops[at]]
-            tell(self._place(standing[standing["text"] != 0]), "the pair's text", "one text", "different texts")
+        """A pair has one text, and is shown with one image and region, wherever it stands."""
+        for field, what in (("text", "the pair's text"), ("shown", "the image and region of a pair")):
+            digests = records[field]
+            largest = np.maximum.reduceat(digests, starts)
+            smallest = np.minimum.reduceat(np.where(digests == 0, np.uint64(2**64 - 1), digests), starts)
+            for at in np.flatnonzero((largest != 0) & (largest != smallest)):
+                standing = records[starts[at] : stops[at]]
+                tell(self._place(standing[standing[field] != 0]), what, "the same everywhere", "different ones")
 
     def _place(self, standing: npt.NDArray[np.void]) -> str:
         key = f"{int(standing['high'][0]):016x}{int(standing['low'][0]):016x}"
@@ -225,6 +236,11 @@ def key_bytes(column: pa.ChunkedArray | pa.Array) -> list[bytes]:
     """Return a key column as a list."""
     keys: list[bytes] = column.to_pylist()
     return keys
+
+
+def view_bytes(image_id: bytes, region: Sequence[float] | None) -> bytes:
+    """Return an image and the region of it that is shown, as bytes that are equal where both are."""
+    return image_id + (struct.pack("<4d", *region) if region is not None else b"")
 
 
 def hex_keys(column: Iterable[str]) -> list[bytes]:

@@ -50,9 +50,12 @@ MAX_SCANS: Final = 500
 #: Frames are counted up to here; a hostile GIF of 64 MiB has millions.
 MAX_FRAMES: Final = 10_000
 
-#: Short side of the scaled decoding that the perceptual hash is taken of, whatever form is stored: one value, so that
-#: the hash does not depend on the options of the store. The default store decodes at the same scale and pays nothing.
+#: Short side of the picture that the perceptual hash is taken of, whatever form is stored: one value, so that
+#: the hash does not depend on the options of the store. The default store keeps that very picture, and pays nothing.
 HASH_SIDE_PX: Final = 256
+
+#: A JPEG is decoded to at least so many times the short side that is wanted: see `resized` for what less would cost.
+_OVERSAMPLING: Final = 2
 
 #: Longest side that JPEG can hold (libjpeg's JPEG_MAX_DIMENSION).
 _JPEG_SIDE_PX: Final = 65_500
@@ -223,7 +226,7 @@ def prepare(content: bytes, limits: Limits, form: Form) -> Prepared:
     codecs.
     """
     try:
-        loaded = _load(_open(content, limits), at_least_px=HASH_SIDE_PX)
+        loaded = _load(_open(content, limits), at_least_px=_OVERSAMPLING * HASH_SIDE_PX)
         inspected = _accepted(loaded, limits)
         small = loaded.picture(HASH_SIDE_PX)
         hashed = perceptual_hash(small)
@@ -232,7 +235,7 @@ def prepare(content: bytes, limits: Limits, form: Form) -> Prepared:
             return Prepared(inspected, content, "original", loaded.kind, hashed)
         if side != HASH_SIDE_PX:
             if loaded.kind == "jpeg" and _draft_scale(loaded.size, side) != _draft_scale(loaded.size, HASH_SIDE_PX):
-                loaded = _load(_open(content, limits), at_least_px=side)
+                loaded = _load(_open(content, limits), at_least_px=_OVERSAMPLING * side)
             small = loaded.picture(side)
         return Prepared(inspected, encode_jpeg(small, form.quality), "resized", "jpeg", hashed)
     except Refused as refused:
@@ -271,14 +274,15 @@ def resized(
     Never enlarges. Bytes come back untouched where they are a JPEG already that is small enough, upright and sRGB;
     otherwise the result is a baseline JPEG without metadata. A picture too long for JPEG also stays as it is.
 
-    Scaled by area averaging: against a full decoding averaged by area it keeps a mean SSIM of 1 where the JPEG
-    decoder's own scaling is not used, and .97 or more where it is; Lanczos is sharper than that reference, farther from
-    it, and takes three times as long.
+    Scaled by area averaging, of a JPEG from a decoding that may be scaled already but has twice the short side. Against
+    a full decoding averaged by area, before encoding, mean SSIM on 30 photographs is .985 to .999 for short sides of 64 to 384 px and
+    never under .955; from a decoding of one to two times the short side it is .95 to .99 and falls to .86. Lanczos is
+    sharper than that reference (.97) and takes three times as long.
 
     Raises:
         Refused: The content is no acceptable image.
     """
-    loaded = _load(_open(content, Limits(max_pixels)), at_least_px=short_side_px)
+    loaded = _load(_open(content, Limits(max_pixels)), at_least_px=_OVERSAMPLING * short_side_px)
     if not _is_to_change(loaded, short_side_px):
         return content, loaded.kind
     return encode_jpeg(loaded.picture(short_side_px), quality), "jpeg"
@@ -552,9 +556,9 @@ def _tiff_frames(content: bytes) -> int:
 # --- pixels ----------------------------------------------------------------------------------------------------------
 
 
-def _draft_scale(size: tuple[int, int], at_least_px: int) -> int:
-    """Return by how much libjpeg may scale while decoding: 8, 4, 2 or 1."""
-    scale = min(size) // at_least_px
+def _draft_scale(size: tuple[int, int], short_side_px: int) -> int:
+    """Return by how much libjpeg scales while decoding for a short side: 8, 4, 2 or 1."""
+    scale = min(size) // (_OVERSAMPLING * short_side_px)
     return next(factor for factor in (8, 4, 2, 1) if scale >= factor or factor == 1)
 
 

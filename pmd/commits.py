@@ -123,7 +123,7 @@ def from_json(content: bytes, where: str) -> Commit:
             run=raw["run"],
             facts=raw.get("facts", {}),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RootError(
             "not a commit of this version of pmd",
             where=where,

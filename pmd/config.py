@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-import orjson
 from pydantic import BaseModel, ValidationError
 
 from pmd import options, sources, storage
@@ -29,6 +29,7 @@ _STAGES: Final[dict[str, type[options.StageOptions]]] = {
     "audit": options.AuditOptions,
 }
 _TOP: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "sources", *_STAGES)
+_CONTACT: Final = '"mailto:you@example.org", or a URL where you can be reached'
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -100,7 +101,10 @@ def load(path: str) -> Config:
     """
     if not storage.exists(path):
         raise ConfigError("no such configuration file", where=path, remedy="write one with: pmd init > pmd.toml")
-    content = storage.read_bytes(path).decode("utf-8", errors="replace")
+    try:
+        content = storage.read_bytes(path).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("cannot be read", where=path, expected="a TOML file in UTF-8", found=str(error)) from None
     return parse(content, path)
 
 
@@ -139,14 +143,19 @@ class _Checker:
 
     def config(self, raw: dict[str, Any]) -> Config | None:
         self._unknown(raw, (), _TOP)
+        self._integers(raw, ())
         root = self._value(raw, "root", str, "a folder or fsspec URL", required=True)
+        if root == "":
+            self.problem(("root",), "a folder or fsspec URL", root, "name a folder of its own")
         profile = self._value(raw, "profile", str, f"one of {', '.join(PROFILES)}", default="recommended")
         if profile not in PROFILES:
             if isinstance(profile, str):
                 self.problem(("profile",), f"one of {', '.join(PROFILES)}", profile, _nearest(profile, PROFILES))
             profile = "recommended"
         seed = self._value(raw, "seed", int, "a whole number", default=0)
-        contact = self._value(raw, "contact", str, '"mailto:…" or a URL where you can be reached')
+        contact = self._value(raw, "contact", str, _CONTACT)
+        if contact is not None and not re.fullmatch(r"(mailto:|https?://)[!-~]+", contact):
+            self.problem(("contact",), _CONTACT, contact, 'write contact = "mailto:you@example.org"')
         sample = self._value(raw, "sample", int, "a whole number: N of 1/N", default=1)
         if isinstance(sample, int) and sample < 1:
             self.problem(("sample",), "a whole number of 1 or more: N of 1/N", sample, "write 1 for everything")
@@ -156,11 +165,10 @@ class _Checker:
             for name, model in _STAGES.items()
         }
         chosen = self._sources(raw.get("sources"), profile)
-        fetch = stages["fetch"]
-        if contact is None and fetch is not None and not any(host.startswith("*:") for host in fetch.resolve):
+        if "contact" not in raw and not _is_rerouted(raw.get("fetch")):
             self.problem(
                 ("contact",),
-                '"mailto:you@example.org" or a URL; it is sent with every request',
+                f"{_CONTACT}; it is sent with every request",
                 "nothing",
                 "add a line contact = … at the top",
             )
@@ -185,11 +193,11 @@ class _Checker:
                 self.problem(key, f"a table [sources.{name}]", table, f"write [sources.{name}]")
                 continue
             annotations = self._strings(table, (*key, "annotations"), "paths or globs of annotation files")
-            if "annotations" not in table:
+            if table.get("annotations", []) in ([], ""):
                 self.problem(
                     (*key, "annotations"),
                     "a list of paths or globs of annotation files",
-                    "nothing",
+                    table.get("annotations", "nothing"),
                     f"see: pmd init --sources {name}",
                 )
             images = self._strings(table, (*key, "images"), "paths or globs of archives or folders of images")
@@ -211,16 +219,17 @@ class _Checker:
             self.problem(key, f"a table [{'.'.join(key)}]", given, f"write [{'.'.join(key)}] above its keys")
             return None
         try:
-            return model.model_validate_json(orjson.dumps({**profile_values, **given}, default=str))
+            return model.model_validate_json(_json({**profile_values, **given}))
         except ValidationError as error:
             for item in error.errors():
                 place = tuple(str(part) for part in item["loc"])
-                names = [*model.model_fields, *beside]
                 if item["type"] == "extra_forbidden":
+                    names = _options_of(model, place[:-1]) if place[:-1] else [*model.model_fields, *beside]
                     self.problem((*key, *place), "a known option", place[-1], _nearest(place[-1], names))
                 else:
-                    expected = item["msg"].removeprefix("Input should be ")
-                    self.problem((*key, *place), expected, item["input"], f"change {place[0] if place else key[-1]}")
+                    expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+                    named = [part for part in place if not part.isdigit()] or [key[-1]]
+                    self.problem((*key, *place), expected, item["input"], f"change {named[-1]}")
             return None
 
     def _value(self, raw: dict[str, Any], key: str, kind: type, expected: str, **more: Any) -> Any:
@@ -229,6 +238,8 @@ class _Checker:
                 self.problem((key,), expected, "nothing", f"add a line {key} = … at the top")
             return more.get("default")
         value = raw[key]
+        if _outgrown(value):
+            return more.get("default")
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
             self.problem((key,), expected, value, "write " + key + (' = "…"' if kind is str else " = a number"))
             return more.get("default")
@@ -242,14 +253,48 @@ class _Checker:
             return ()
         return tuple(value)
 
+    def _integers(self, raw: Any, key: tuple[str, ...]) -> None:
+        """Find whole numbers of more than 64 bits, which TOML does not know (toml.io 1.0, "Integer")."""
+        for name, value in raw.items() if isinstance(raw, dict) else enumerate(raw):
+            place = (*key, str(name))
+            if isinstance(value, dict | list):
+                self._integers(value, place)
+            elif _outgrown(value):
+                self.problem(place, "a whole number of 64 bits", value, "write a smaller one")
+
     def _unknown(self, raw: Mapping[str, Any], key: tuple[str, ...], known: Sequence[str]) -> None:
         for name in raw:
             if name not in known:
                 self.problem((*key, name), f"one of {', '.join(known)}", name, _nearest(name, known))
 
 
+def _outgrown(value: Any) -> bool:
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
+
+
+def _json(value: Any) -> str:
+    """Return a TOML value as JSON; numbers of any size, and inf and nan, stay what they are, for the check to judge."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _is_rerouted(fetch: Any) -> bool:
+    """Return whether every host is resolved to one of ours, so that nobody is asked who would want to know who asks."""
+    resolve = fetch.get("resolve") if isinstance(fetch, dict) else None
+    return isinstance(resolve, dict) and any(host.startswith("*:") for host in resolve)
+
+
+def _options_of(model: type[BaseModel], place: Sequence[str]) -> list[str]:
+    """Return the names of the options of a table within a model."""
+    for name in place:
+        inner = model.model_fields[name].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
 def _show(value: Any) -> str:
-    shown = orjson.dumps(value, default=str).decode()
+    shown = _json(value)
     return shown if len(shown) <= 120 else shown[:117] + "…"  # noqa: PLR2004  a line of a terminal
 
 
@@ -267,7 +312,7 @@ def _lines(content: str) -> dict[tuple[str, ...], int]:
     """Return the line on which each key stands; the text is known to be TOML."""
     found: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(content.split("\n"), start=1):
         if header := _HEADER.match(line):
             table = _parts(header[1])
             found.setdefault(table, number)

@@ -63,8 +63,8 @@ def judge(source: str, drafts: pa.RecordBatch) -> pa.RecordBatch:
     )
     columns = {name: drafts[name] for name in JUDGED.names if name in drafts.schema.names}
     columns |= {
-        "key": pa.array([keys.pair_id(source, item) for item in source_ids.to_pylist()], KEY),
-        "image_id": pa.array([None if item is None else keys.image_id(item) for item in identities.to_pylist()], KEY),
+        "key": keys.pair_ids(source, source_ids),
+        "image_id": keys.image_ids(identities),
         "source_id": source_ids,
         "text": texts,
         "identity": identities,
@@ -87,6 +87,10 @@ class Settled:
         return Books(self.pairs.num_rows, dict(sorted(Counter(self.rejected["reason"].to_pylist()).items())))
 
 
+#: What orders the rows of one id. The last three may come from a file's name, which is not in the digest.
+_ORDER: Final = ("source_id", "row_digest", "reason", "detail", "file_name", "split")
+
+
 def settle(source: str, judged: pa.Table, options: CurateOptions) -> Settled:
     """Number the rows that share an upstream id, and split pairs from rejected rows.
 
@@ -99,9 +103,7 @@ def settle(source: str, judged: pa.Table, options: CurateOptions) -> Settled:
         judged: All rows of a partition, `JUDGED`, in any order.
         options: Options of the stage.
     """
-    table = judged.take(
-        pc.sort_indices(judged, [("source_id", "ascending"), ("row_digest", "ascending"), ("reason", "ascending")])
-    ).combine_chunks()
+    table = judged.take(pc.sort_indices(judged, [(name, "ascending") for name in _ORDER])).combine_chunks()
     bases = table["source_id"].to_numpy(zero_copy_only=False)
     first = np.r_[True, bases[1:] != bases[:-1]] if len(bases) else np.zeros(0, bool)
     positions = np.arange(len(bases))

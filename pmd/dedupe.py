@@ -29,6 +29,7 @@ HASHES: Final = pa.schema(
         pa.field("sha256", pa.binary(32), nullable=False),
         pa.field("image_id", KEY, nullable=False),
         pa.field("pixels", pa.int64(), nullable=False),
+        pa.field("whole", pa.bool_(), nullable=False),  # kept as it was fetched, not resized
     ]
 )
 
@@ -49,6 +50,7 @@ def hashes(ledger: pa.Table, image_ids: pa.Array) -> pa.Table:
             "sha256": rows["sha256"],
             "image_id": rows["image_id"],
             "pixels": pc.multiply(rows["width_px"].cast(pa.int64()), rows["height_px"].cast(pa.int64())),
+            "whole": pc.equal(rows["stored_form"], "original"),
         }
     ).cast(HASHES)
 
@@ -61,13 +63,13 @@ def groups(rows: pa.Table, options: DedupeOptions) -> pa.Table:
         options: Options of the stage.
 
     Returns:
-        `GROUPS`, in order of image_id: one row an image that gives way. The image with most pixels stays, among equals
-        the smallest key (equal bytes have equal pixels, so the key decides; the order is that of later comparisons).
-        Under `repeated_bytes` every image of the group has a row, and its kept_id is that smallest one.
+        `GROUPS`, in order of image_id: one row an image that gives way. The image with most pixels stays (equal bytes
+        have equal pixels; the order is that of later comparisons), among equals one that is kept as it was fetched, since
+        regions of another may have to be cut from it, then the smallest key. Under `repeated_bytes` every image of the
+        group has a row, and its kept_id is the one that would have stayed.
     """
-    rows = rows.take(
-        pc.sort_indices(rows, [("sha256", "ascending"), ("pixels", "descending"), ("image_id", "ascending")])
-    ).combine_chunks()
+    order = [("sha256", "ascending"), ("pixels", "descending"), ("whole", "descending"), ("image_id", "ascending")]
+    rows = rows.take(pc.sort_indices(rows, order)).combine_chunks()
     digests = rows["sha256"].to_pylist()
     ids = rows["image_id"].to_pylist()
     found: list[tuple[bytes, bytes, str, int]] = []

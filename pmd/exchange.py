@@ -67,6 +67,8 @@ class RunWriter:
 
     def add(self, batch: pa.RecordBatch, key: str) -> None:
         """Add rows; the partition is read from the key column."""
+        if not batch.num_rows:
+            return
         self._buffer.append((batch, partitions(batch.column(key), self._bits)))
         self._buffered_bytes += batch.nbytes
         if self._buffered_bytes >= BUFFER_BYTES:

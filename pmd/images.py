@@ -94,6 +94,18 @@ def read_takedown(paths: Iterable[str]) -> Takedown:
     return Takedown(frozenset(ids), frozenset(found))
 
 
+def widened(takedown: Takedown, also: Iterable[tuple[bytes, bytes]]) -> Takedown:
+    """Return a takedown that reaches its photographs under every identity that sources know of them.
+
+    Args:
+        takedown: As it was listed.
+        also: (image_id, image_id of another identity of the same photograph).
+    """
+    pairs = set(also)
+    others = takedown.ids | {other for image, other in pairs if image in takedown.ids}
+    return Takedown(others | {image for image, other in pairs if other in others}, takedown.urls)
+
+
 def in_sample(image_ids: pa.Array, sample: int) -> np.ndarray:
     """Return which images are in the sample 1/`sample`: those whose key, as a fraction of all keys, is under it.
 
@@ -106,13 +118,17 @@ def in_sample(image_ids: pa.Array, sample: int) -> np.ndarray:
 
 
 def index_archives(paths: Iterable[str]) -> dict[str, list[str]]:
-    """Return base name → locations ("ARCHIVE!/MEMBER", sorted) of the files in archives and folders."""
+    """Return base name → locations ("ARCHIVE!/MEMBER", sorted) of the files in archives and folders.
+
+    Raises:
+        InputError: A path is a file and no archive.
+    """
     found: dict[str, list[str]] = defaultdict(list)
     for path in paths:
         names = (
-            [member.name for member in archives.members(path)]
-            if archives.is_archive(path)
-            else storage.list_files(path)
+            storage.list_files(path)
+            if storage.is_folder(path)
+            else [member.name for member in archives.members(path)]
         )
         for name in names:
             found[posixpath.basename(name)].append(f"{path}!/{name}")

@@ -31,6 +31,8 @@ def check(config: Config, names: Iterable[str]) -> None:
     """
     problems = [problem for name in names for problem in _missing(config.sources[name])]
     problems += [f"takedown: {path} not found" for path in config.takedown if not storage.exists(path)]
+    if config.fetch.ca_file is not None and not storage.exists(config.fetch.ca_file):
+        problems.append(f"fetch.ca_file: {config.fetch.ca_file} not found")
     if problems:
         raise InputError("\n".join(problems), remedy="fetch or move the files, or mend the paths in the configuration")
 
@@ -38,6 +40,12 @@ def check(config: Config, names: Iterable[str]) -> None:
 def archives_of(source: SourceConfig) -> list[str]:
     """Return the archives and folders of images of one source, sorted."""
     return sorted({path for pattern in source.images for path in (storage.glob(pattern) or [pattern])})
+
+
+def karpathy_of(source: SourceConfig) -> str | None:
+    """Return the path of Karpathy's `dataset_coco.json`, where a source's options name it."""
+    path = getattr(source.options, "karpathy", "none")
+    return None if path == "none" else str(path)
 
 
 def fingerprints(paths: Iterable[str]) -> dict[str, str]:
@@ -54,8 +62,9 @@ def _expand(patterns: Iterable[str]) -> list[str]:
 
 
 def _missing(source: SourceConfig) -> list[str]:
+    karpathy = karpathy_of(source)
     return [
         manifests.missing_hint(source.name, pattern)
-        for pattern in (*source.annotations, *source.images)
+        for pattern in (*source.annotations, *source.images, *([] if karpathy is None else [karpathy]))
         if not storage.glob(archives.split_member(pattern)[0])
     ]

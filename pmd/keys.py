@@ -36,6 +36,22 @@ def key_array(keys: Iterable[bytes | None]) -> pa.Array:
     return pa.array(list(keys), type=KEY)
 
 
+def pair_ids(source: str, source_ids: pa.Array) -> pa.Array:
+    """Return `pair_id` of each source id."""
+    return _digests(f"pair\0{source}\0".encode(), source_ids)
+
+
+def image_ids(identities: pa.Array) -> pa.Array:
+    """Return `image_id` of each identity; null stays null."""
+    return _digests(b"image\0", identities)
+
+
+def _digests(prefix: bytes, texts: pa.Array) -> pa.Array:
+    found = texts.cast(pa.binary()).to_pylist()
+    hashed = [None if text is None else xxhash.xxh3_128_digest(prefix + text) for text in found]
+    return key_array(hashed)
+
+
 def partition_of(key: bytes, bits: int) -> int:
     """Return the first `bits` bits (0…32) of a key as a number: the partition, or fetch shard, that it belongs to."""
     return int.from_bytes(key[:4], "big") >> (32 - bits) if bits else 0

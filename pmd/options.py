@@ -6,9 +6,11 @@ of the configuration file.
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pmd.sources.contract import PROFILES, Profile, Rule
 
@@ -75,6 +77,24 @@ class FetchOptions(StageOptions):
     ca_file: str | None = None
     robots: bool = True
 
+    @field_validator("resolve")
+    @classmethod
+    def _routes(cls, value: dict[str, str]) -> dict[str, str]:
+        for host, target in value.items():
+            if not all(re.fullmatch(r".+:[0-9]+", end) for end in (host, target)):
+                raise ValueError('"host:port" = "address:port", as in "*:443" = "127.0.0.1:8443"')
+        return value
+
+    @field_validator("allow_addresses")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ValueError('addresses with a prefix length, such as "127.0.0.1/32"') from None
+        return value
+
 
 class DedupeOptions(StageOptions):
     """Which images count as one, once their bytes are known."""
@@ -98,7 +118,15 @@ class DedupeOptions(StageOptions):
             hub=0,
             recommended=10,
         ),
+        Field(ge=0),
     ]
+
+    @field_validator("repeated_bytes")
+    @classmethod
+    def _never_all(cls, value: int) -> int:
+        if value == 1:  # every image would be a placeholder
+            raise ValueError("0 (never), or 2 or more")
+        return value
 
 
 class ShardOptions(StageOptions):
@@ -107,11 +135,18 @@ class ShardOptions(StageOptions):
     formats: tuple[Literal["webdataset", "parquet"], ...] = ("webdataset", "parquet")
     unit: Literal["image", "pair"] = "image"
     samples_per_shard: int = Field(default=10_000, ge=1)
-    short_side_px: int | None = None
+    short_side_px: int | None = Field(default=None, ge=1)
     jpeg_quality: int = Field(default=95, ge=1, le=100)
     min_crop_px: int = Field(default=32, ge=1)
     max_aspect_difference: float = Field(default=0.01, gt=0)
     window: int = Field(default=64, ge=1)
+
+    @field_validator("formats")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) < len(value):
+            raise ValueError("each format once, and one at least")
+        return value
 
 
 class AuditOptions(StageOptions):

@@ -149,13 +149,11 @@ def writer(root: str, command: str) -> Iterator[None]:
         "since": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command,
     }
-    while not storage.put_if_absent(path, orjson.dumps(own)):
-        try:
-            holder = orjson.loads(storage.read_bytes(path))
-        except (FileNotFoundError, ValueError):
+    while not _take(root, path, orjson.dumps(own)):
+        holder = _holder(path)
+        if holder is None:
             continue
-        same_machine = holder["host"] == own["host"]
-        if same_machine and _process_start(holder["pid"]) != holder["process"]:
+        if holder["host"] == own["host"] and _process_start(holder["pid"]) != holder["process"]:
             storage.remove(path)
             continue
         raise RootError(
@@ -168,6 +166,31 @@ def writer(root: str, command: str) -> Iterator[None]:
         yield
     finally:
         storage.remove(path)
+
+
+def _take(root: str, path: str, content: bytes) -> bool:
+    try:
+        return storage.put_if_absent(path, content)
+    except OSError as error:
+        raise RootError(
+            "cannot be written",
+            where=root,
+            found=f"{type(error).__name__}: {error}",
+            remedy="choose another root, or mend its permissions",
+        ) from None
+
+
+def _holder(path: str) -> dict[str, Any] | None:
+    """Return who holds a lock, or None where it has just been given back."""
+    try:
+        holder = orjson.loads(storage.read_bytes(path))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        holder = None
+    if not isinstance(holder, dict) or not {"host", "pid", "process", "since", "command"} <= set(holder):
+        raise RootError("not the lock of a writer", where=path, remedy=f"if nobody writes here, remove {path}")
+    return holder
 
 
 def _process_start(pid: int) -> str | None:

@@ -92,16 +92,15 @@ def chosen_sources(config: Config) -> list[str]:
 def curate(config: Config, source: str) -> Wanted:
     """Return what a source's pairs depend on: its options, and its files' sizes and versions."""
     chosen = config.sources[source]
-    options = _json(chosen.options)
     paths = [file.path for file in inputs.files(chosen)]
-    karpathy = options.get("karpathy")
-    if isinstance(karpathy, str) and karpathy != "none" and karpathy not in paths:
+    karpathy = inputs.karpathy_of(chosen)
+    if karpathy is not None and karpathy not in paths:
         paths.append(karpathy)
     return Wanted(
         "curate",
         source,
         root.curate_folder(config.root, source),
-        {**options, **_json(config.curate)},
+        {**_json(chosen.options), **_json(config.curate)},
         inputs.fingerprints(paths),
     )
 

@@ -9,13 +9,16 @@ import dataclasses
 import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from pmd import commits, root, storage
 from pmd.commits import STAGE_FILE, Commit
 from pmd.fetch import state
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 #: Stages that count pairs, in order.
 STAGES: Final = ("curate", "images", "fetch", "dedupe", "shard", "publish")
@@ -271,8 +274,8 @@ def _stages(units: Mapping[str, Unit], accounts: Mapping[str, Mapping[str, Accou
 def _fetch(root_url: str, units: Mapping[str, Unit]) -> dict[str, Any]:
     """Return the images of the ledger by status.
 
-    A shard's only generation says so in its books; of several, the ledger itself is read, since later rows replace
-    earlier ones.
+    Books of a generation count an image once a source, so the ledgers themselves are read: of a shard with one generation
+    only their statuses.
     """
     by_shard: defaultdict[int, list[Unit]] = defaultdict(list)
     for folder, unit in units.items():
@@ -280,11 +283,13 @@ def _fetch(root_url: str, units: Mapping[str, Unit]) -> dict[str, Any]:
             by_shard[int(folder.split("shard=")[1].split("/")[0])].append(unit)
     statuses: Counter[str] = Counter()
     for shard, generations in sorted(by_shard.items()):
-        if len(generations) == 1:
-            for account in generations[0].accounts.values():
-                statuses.update({"ok": account.kept} | dict(account.rejected))
-        else:
+        if len(generations) > 1:
             statuses.update(state.read_ledger(root_url, shard)["status"].to_pylist())
+            continue
+        for name, file in generations[0].files():
+            if name.startswith("fetch/ledger/"):
+                whole = dataclasses.replace(file, name=name)
+                statuses.update(commits.read_table(root_url, whole, ["status"])["status"].to_pylist())
     images = units["images"].commit.files if "images" in units else ()
     return {
         "images": sum(file.rows for file in images),
@@ -333,56 +338,70 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
 def text(found: dict[str, Any], width: int = 130) -> str:
     """Return `books` as people read it: pairs by source and stage, why the others left, fetching, and the balance."""
     from rich.console import Console
-    from rich.table import Table
 
-    console = Console(file=io.StringIO(), width=width, color_system=None)
-    print_ = console.print
-    pairs = Table(title="Pairs, by source and stage", title_justify="left", box=None, pad_edge=False)
-    pairs.add_column("source", overflow="fold")
-    for heading, _, _ in _COLUMNS:
-        pairs.add_column(heading, justify="right")
-    for source, stages in found["sources"].items():
-        pairs.add_row(source, *(_figure(stages, stage, field) for _, stage, field in _COLUMNS))
-    pairs.add_row("all", *(_figure(found["stages"], stage, field) for _, stage, field in _COLUMNS))
-    print_(pairs)
-
-    reasons = Table(title="\nRejected pairs", title_justify="left", box=None, pad_edge=False)
-    for heading in ("stage", "reason", "source"):
-        reasons.add_column(heading, overflow="fold")
-    reasons.add_column("pairs", justify="right")
-    for stage in STAGES:
-        for source, stages in found["sources"].items():
-            for reason, count in stages.get(stage, {}).get("rejected", {}).items():
-                reasons.add_row(stage, reason, source, f"{count:,}")
-    if reasons.row_count:
-        print_(reasons)
-
-    fetch = found["fetch"]
-    if fetch["generations"]:
-        statuses = ", ".join(f"{status} {count:,}" for status, count in fetch["ledger"].items())
-        print_(f"\nImages: {fetch['images']:,}; in the ledger: {statuses}", markup=False, highlight=False)
-        print_(
-            f"{fetch['generations']:,} generations of {fetch['shards']:,} fetch shards; "
-            f"store: {fetch['store_bytes']:,} bytes",
-            highlight=False,
-        )
-    sizes = Table(title="\nFiles", title_justify="left", box=None, pad_edge=False)
-    sizes.add_column("stage")
-    for heading in ("files", "bytes"):
-        sizes.add_column(heading, justify="right")
-    for stage, entry in found["stages"].items():
-        sizes.add_row(stage, f"{entry['files']:,}", f"{entry['bytes']:,}")
-    for form, entry in found["shards"].items():
-        sizes.add_row(f"  {form}: {entry['samples']:,} samples", f"{entry['shards']:,}", f"{entry['bytes']:,}")
-    print_(sizes)
-    print_("")
+    sink = io.StringIO()
+    console = Console(file=sink, width=width, color_system=None, highlight=False, markup=False)
+    console.print(_pairs_table(found))
+    reasons = [
+        [stage, reason, source, f"{count:,}"]
+        for stage in STAGES
+        for source, stages in found["sources"].items()
+        for reason, count in stages.get(stage, {}).get("rejected", {}).items()
+    ]
+    if reasons:
+        console.print(_table("\nRejected pairs", ["stage", "reason", "source", "pairs"], reasons, numbers=1))
+    for line in _fetch_lines(found["fetch"]):
+        console.print(line)
+    console.print(_files_table(found))
+    console.print()
     for line in _balance_lines(found):
-        print_(line, markup=False, highlight=False)
+        console.print(line)
     for item in found["missing"]:
         unit = "" if item["unit"] == "all" else f" of {item['unit']}"
-        print_(f"Not committed: {item['stage']}{unit}; run: {item['run']}", markup=False, highlight=False)
-    assert isinstance(console.file, io.StringIO)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+        console.print(f"Not committed: {item['stage']}{unit}; run: {item['run']}")
+    return "\n".join(line.rstrip() for line in sink.getvalue().splitlines())
+
+
+def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int) -> Table:
+    """Return a table whose last `numbers` columns are figures."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for position, heading in enumerate(headings):
+        figures = position >= len(headings) - numbers
+        table.add_column(heading, justify="right" if figures else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _pairs_table(found: Mapping[str, Any]) -> Table:
+    rows = [
+        [name, *(_figure(stages, stage, field) for _, stage, field in _COLUMNS)]
+        for name, stages in (*found["sources"].items(), ("all", found["stages"]))
+    ]
+    headings = ["source", *(heading for heading, _, _ in _COLUMNS)]
+    return _table("Pairs, by source and stage", headings, rows, numbers=len(_COLUMNS))
+
+
+def _files_table(found: Mapping[str, Any]) -> Table:
+    rows = [[stage, f"{entry['files']:,}", f"{entry['bytes']:,}"] for stage, entry in found["stages"].items()]
+    rows += [
+        [f"  shards/{form}: {entry['samples']:,} samples", f"{entry['shards']:,}", f"{entry['bytes']:,}"]
+        for form, entry in found["shards"].items()
+    ]
+    return _table("\nFiles", ["stage", "files", "bytes"], rows, numbers=2)
+
+
+def _fetch_lines(fetch: Mapping[str, Any]) -> list[str]:
+    if not fetch["generations"]:
+        return []
+    statuses = ", ".join(f"{status} {count:,}" for status, count in fetch["ledger"].items())
+    return [
+        f"\nImages: {fetch['images']:,} wanted. In the ledger: {statuses}.",
+        f"Fetched in {fetch['generations']:,} generations of {fetch['shards']:,} fetch shards; "
+        f"the store holds {fetch['store_bytes']:,} bytes.",
+    ]
 
 
 def _figure(stages: Mapping[str, Any], stage: str, field: str) -> str:

@@ -47,6 +47,12 @@ def exists(url: str) -> bool:
     return bool(fs.exists(path))
 
 
+def is_folder(url: str) -> bool:
+    """Return whether a folder is there."""
+    fs, path = filesystem(url)
+    return bool(fs.isdir(path))
+
+
 def size(url: str) -> int:
     """Return a file's size in bytes.
 

@@ -29,7 +29,10 @@ def test_a_key_does_not_depend_on_the_process() -> None:
     code = "from pmd import keys; print(keys.pair_id('wit', 'a/é/b').hex())"
     runs = {
         subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed, "PYTHONPATH": "."}, capture_output=True, check=True
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": "."},
+            capture_output=True,
+            check=True,
         ).stdout.strip()
         for seed in ("1", "2")
     }
@@ -62,7 +65,14 @@ def test_a_key_array_holds_keys_and_nulls() -> None:
 
 @pytest.mark.parametrize(
     ("head", "bits", "partition"),
-    [("00000000", 0, 0), ("ffffffff", 0, 0), ("80000000", 1, 1), ("7fffffff", 1, 0), ("a5000000", 8, 0xA5), ("ffffffff", 32, 2**32 - 1)],
+    [
+        ("00000000", 0, 0),
+        ("ffffffff", 0, 0),
+        ("80000000", 1, 1),
+        ("7fffffff", 1, 0),
+        ("a5000000", 8, 0xA5),
+        ("ffffffff", 32, 2**32 - 1),
+    ],
 )
 def test_a_partition_is_the_first_bits(head: str, bits: int, partition: int) -> None:
     assert keys.partition_of(bytes.fromhex(head) + bytes(12), bits) == partition

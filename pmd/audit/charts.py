@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 WIDTH: Final = 1040
-_LABEL_WIDTH: Final = 230
+_LABEL_WIDTH: Final = 262
 _VALUE_WIDTH: Final = 150
 _ROW: Final = 26
 
@@ -140,7 +140,9 @@ def dot_plot(rows: Sequence[Dots], title: str, *, unit: float = 1.0, suffix: str
     return svg("".join(parts), WIDTH, height, title)
 
 
-def bar_list(rows: Sequence[Bar], styles: Sequence[str], title: str, *, unit: float = 100.0, suffix: str = " %") -> str:
+def bar_list(
+    rows: Sequence[Bar], styles: Sequence[str], title: str, *, unit: float = 100.0, suffix: str = "\u00a0%"
+) -> str:
     """Return rows of horizontal bars, one bar a style, over one axis that begins at 0."""
     largest = max((value for row in rows for value in row.values if value is not None), default=0.0)
     top, step = _axis(largest * unit)
@@ -234,7 +236,7 @@ def curve(series: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: st
     for style, points in series:
         drawn = " ".join(at(x, y).replace(" ", ",") for x, y in points)
         parts.append(f'<polyline class="curve {style}" points="{drawn}"/>')
-    return svg("".join(parts), 320, 196, title)
+    return svg("".join(parts), 334, 196, title)
 
 
 def meter(share: float, title: str) -> str:

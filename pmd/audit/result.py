@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, cast
 import numpy as np
 import pycld2
 
-from pmd import commits
+from pmd import commits, language
 from pmd.audit import intervals, lexicon, places
 from pmd.audit.components import components
 from pmd.audit.intervals import Estimate
@@ -65,9 +65,9 @@ METHODS: Final = {
     "gendered": "Share of the English texts of the sample with at least one term of a list; whole words, case-folded, "
     "the longest term first. 'neutral' is genbit's non-binary list, which also holds neutral words for people "
     "(firefighter). Intervals: delete-a-group jackknife over 256 groups of images, Wilson's form with the effective "
-    "sample size.",
-    "users": "Pairs of each user, followed for the users with the smallest hashes (2,048 a source), exact where there "
-    "are no more. Users are never named. The chance that two pairs have one user is taken from a uniform sample of "
+    "sample size; the images count as drawn from many like them.",
+    "users": "Pairs of each user: exact up to 2,048 users a source, else followed for the 2,048 with the smallest "
+    "hashes. Users are never named. The chance that two pairs have one user then comes from a uniform sample of "
     "4,096 pairs.",
     "hosts": "Registrable domains of the upstream image URLs. Shares of single hosts are exact where a source has no "
     "more than 2,048, else from a uniform sample of 4,096 pairs; the curve follows the hosts with the smallest hashes, "
@@ -268,13 +268,10 @@ def _population(
     }
 
 
-def _coverage(measured: float, eligible: float, of: str) -> dict[str, Any]:
-    return {
-        "measured": measured,
-        "eligible": eligible,
-        "share": measured / eligible if eligible else None,
-        "of": of,
-    }
+def _coverage(measured: float, eligible: float, of: str, rest: str | None = None) -> dict[str, Any]:
+    """Return a section's coverage: how many were measured, of how many of what, and why not the rest."""
+    found = {"measured": measured, "eligible": eligible, "share": measured / eligible if eligible else None, "of": of}
+    return found if rest is None else found | {"rest": rest}
 
 
 def _estimate(estimate: Estimate) -> dict[str, Any]:
@@ -370,9 +367,9 @@ def _languages(strata: Sequence[_Stratum]) -> dict[str, Any]:
     total = sum(weighted.values())
     ranked = sorted(weighted, key=lambda code: (-weighted[code], code))
     return {
-        "coverage": _coverage(sampled, sum(stratum.pairs for stratum in strata), "pairs"),
+        "coverage": _coverage(sampled, sum(stratum.pairs for stratum in strata), "pairs", "is not in the sample"),
         "method": "languages",
-        "distinct": len(ranked),
+        "distinct": len([code for code in ranked if code != language.UNDETERMINED]),
         "english": _estimate(_share(strata, _field(strata, "english"), "sampled")),
         "undetermined": _estimate(_share(strata, _field(strata, "undetermined"), "sampled")),
         "shares": [
@@ -401,7 +398,7 @@ def _gendered(
     shares = {name: _share(strata, parts[name], "english") for name in sorted(parts)}
     enough = shares["female"].enough and shares["male"].enough
     found: dict[str, Any] = {
-        "coverage": _coverage(english, _size(strata, "sampled"), "texts of the sample; the rest is not English")
+        "coverage": _coverage(english, _size(strata, "sampled"), "texts of the sample", "is not English")
         | {"pairs": pairs},
         "method": "gendered",
         **{name: _estimate(share) for name, share in shares.items()},
@@ -433,7 +430,7 @@ def _countries(strata: Sequence[_Stratum]) -> dict[str, Any]:
     placed = geotagged - found.get(places.NOWHERE, 0)
     ranked = sorted((code for code in found if code != places.NOWHERE), key=lambda code: (-found[code], code))
     return {
-        "coverage": _coverage(geotagged, sum(stratum.pairs for stratum in strata), "pairs; the rest has no geotag"),
+        "coverage": _coverage(geotagged, sum(stratum.pairs for stratum in strata), "pairs", "has no geotag"),
         "method": "countries",
         "distinct": len(ranked),
         "shares": [
@@ -493,7 +490,7 @@ def _users(strata: Sequence[_Stratum]) -> dict[str, Any]:
     having = [stratum for stratum in strata if stratum.source in USER_FIELDS]
     with_user = sum(int(stratum.of(stratum.counted.users.total)) for stratum in having)
     found: dict[str, Any] = {
-        "coverage": _coverage(with_user, pairs, "pairs; the rest names no user"),
+        "coverage": _coverage(with_user, pairs, "pairs", "names no user"),
         "method": "users",
     }
     if len(strata) != 1 or not with_user:
@@ -506,7 +503,11 @@ def _users(strata: Sequence[_Stratum]) -> dict[str, Any]:
     return (
         found
         | _concentration(only.counted.users, only.stage)
-        | {"two_pairs_share_one": _collision(only.counted.drawn, only.stage, lambda drawn: drawn.users.tolist())}
+        | {
+            "two_pairs_share_one": _collision(
+                only.counted.users, only.counted.drawn, only.stage, lambda drawn: drawn.users.tolist()
+            )
+        }
     )
 
 
@@ -514,7 +515,7 @@ def _hosts(strata: Sequence[_Stratum]) -> dict[str, Any]:
     pairs = sum(stratum.pairs for stratum in strata)
     with_host = sum(int(stratum.of(stratum.counted.hosts.total)) for stratum in strata)
     found: dict[str, Any] = {
-        "coverage": _coverage(with_host, pairs, "pairs; the rest has no image URL"),
+        "coverage": _coverage(with_host, pairs, "pairs", "has no image URL"),
         "method": "hosts",
     }
     sketch = _joined(stratum.counted.hosts for stratum in strata)
@@ -526,7 +527,7 @@ def _hosts(strata: Sequence[_Stratum]) -> dict[str, Any]:
         found
         | _concentration(sketch, stage)
         | _largest(sketch, drawn, stage)
-        | {"two_pairs_share_one": _collision(drawn, stage, lambda sample: sample.hosts)}
+        | {"two_pairs_share_one": _collision(sketch, drawn, stage, lambda sample: sample.hosts)}
     )
 
 
@@ -571,7 +572,7 @@ def _spread(
     exact: bool,
 ) -> dict[str, Any]:
     """Return a figure of units; where they are a sample, with a jackknife over 32 groups of them."""
-    if not len(counts):
+    if len(counts) < 2:
         return _estimate(intervals.NOTHING)
     value = figure(counts)
     if exact:
@@ -633,17 +634,24 @@ def _largest(sketch: Sketch, drawn: PairSample, stage: int) -> dict[str, Any]:
     }
 
 
-def _collision(drawn: PairSample, stage: int, units: Callable[[PairSample], Sequence[Any]]) -> dict[str, Any]:
-    """Return the chance that two different pairs drawn at random have one unit: unbiased, from the sample of pairs."""
-    tally: dict[Any, int] = {}
-    for unit, number in zip(units(drawn), drawn.classes.tolist(), strict=True):
-        if unit and number >= stage:
-            tally[unit] = tally.get(unit, 0) + 1
-    total = sum(tally.values())
-    if total < 2:
-        return {"value": None, "sample": total, "exact": drawn.complete}
-    same = sum(count * (count - 1) for count in tally.values())
-    return {"value": same / (total * (total - 1)), "sample": total, "exact": drawn.complete}
+def _collision(
+    sketch: Sketch, drawn: PairSample, stage: int, units: Callable[[PairSample], Sequence[Any]]
+) -> dict[str, Any]:
+    """Return the chance that two different pairs drawn at random have one unit.
+
+    Exact where every unit is followed, else unbiased from the sample of pairs.
+    """
+    if sketch.complete:
+        sizes = _in_stage(sketch, stage).tolist()
+    else:
+        tally: dict[Any, int] = {}
+        for unit, number in zip(units(drawn), drawn.classes.tolist(), strict=True):
+            if unit and number >= stage:
+                tally[unit] = tally.get(unit, 0) + 1
+        sizes = list(tally.values())
+    total = sum(sizes)
+    same = sum(size * (size - 1) for size in sizes)
+    return {"value": same / (total * (total - 1)) if total > 1 else None, "pairs": total, "exact": sketch.complete}
 
 
 # The whole.
@@ -656,7 +664,10 @@ def _labels(found: Mapping[str, Any]) -> dict[str, Any]:
     languages = {row["language"] for figures in populations for row in figures["languages"]["shares"]}
     countries = {row["country"] for figures in populations for row in figures["countries"]["shares"]}
     return {
-        "languages": {code: "undetermined" if code == "und" else names.get(code, code) for code in sorted(languages)},
+        "languages": {
+            code: "undetermined" if code == language.UNDETERMINED else names.get(code, code)
+            for code in sorted(languages)
+        },
         "countries": {code: places.name(code) for code in sorted(countries | {places.NOWHERE})},
     }
 

@@ -6,7 +6,7 @@ from typing import Final
 
 #: The colours of Table 2's rows, in the paper's order, then that of sources without a row.
 ROW_COLOURS: Final = (
-    "#4e79a7",
+    "#8a8f2b",
     "#9c755f",
     "#e39b3d",
     "#6aa55e",
@@ -14,7 +14,7 @@ ROW_COLOURS: Final = (
     "#59a5a1",
     "#d4605c",
     "#8c86c9",
-    "#3b6fb6",
+    "#2f6db0",
     "#9a9a94",
 )
 
@@ -91,13 +91,15 @@ svg .end { text-anchor: end; } svg .middle { text-anchor: middle; }
 .curve.before { stroke: var(--before); stroke-width: 4; }
 .table { overflow-x: auto; margin: 12px 0; }
 table { border-collapse: collapse; font-size: 14px; width: 100%; font-variant-numeric: tabular-nums; }
-th { text-align: right; font-weight: 600; color: var(--soft); font-size: 12.5px; line-height: 1.3;
+.keys { display: flex; flex-wrap: wrap; gap: 3px 16px; font-size: 13.5px; color: var(--soft); }
+th { text-align: right; white-space: normal; font-weight: 600; color: var(--soft); font-size: 12.5px; line-height: 1.3;
   vertical-align: bottom; }
-th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; text-align: right; }
-th:first-child, td:first-child, td.words, th.words { text-align: left; } td.wide { white-space: normal;
+th, td { padding: 6px 8px; border-bottom: 1px solid var(--line); text-align: right; } td { white-space: nowrap; }
+th:first-child, td:first-child, td.words, th.words { text-align: left; } td.wide { min-width: 240px; white-space: normal;
   text-align: left; }
 tr.total td { font-weight: 600; border-top: 2px solid var(--line); }
-td small { color: var(--soft); font-size: 12px; } .few { color: var(--warn); font-size: 12px; }
+td small { color: var(--soft); font-size: 12px; } .stacked td small { display: block; line-height: 1.2; }
+.few, .few small { color: var(--warn); }
 .meter { width: 90px; height: 13px; vertical-align: -2px; margin-right: 8px; }
 .swatch { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 8px; }
 .notice { background: var(--warn-paper); border-left: 3px solid var(--warn); padding: 10px 16px;
@@ -112,10 +114,12 @@ ul { padding-left: 20px; max-width: 84ch; } li { margin: 5px 0; }
 @media print { :root {"""
     + _LIGHT
     + """ --paper: #fff; } body { font-size: 11pt; } main { max-width: none; padding: 0; } nav { display: none; }
-  h2 { break-after: avoid; } .reading, .coverage { break-after: avoid; } figure, tr, .tile { break-inside: avoid; }
+  h2, h3 { break-after: avoid; } table { font-size: 8.5pt; } th { font-size: 8pt; } td small { white-space: nowrap; }
+  .reading, .coverage { break-after: avoid; } figure, tr, .tile { break-inside: avoid; }
   figure > svg { min-width: 0; } .table { overflow: visible; } th, td { padding: 3px 5px; white-space: normal; } }
 """
     + "".join(
-        f".row-{number} {{ fill: {colour}; background: {colour}; }}\n" for number, colour in enumerate(ROW_COLOURS)
+        f".row-{number}, .key i.row-{number} {{ fill: {colour}; background: {colour}; }}\n"
+        for number, colour in enumerate(ROW_COLOURS)
     )
 )

@@ -19,8 +19,6 @@ from typing import Final
 import ada_url
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from pmd.errors import ConfigError
-
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -88,21 +86,8 @@ class AddressPolicy:
 
     @classmethod
     def of(cls, networks: Iterable[str]) -> AddressPolicy:
-        """Return the policy that allows these networks, written "127.0.0.1/32".
-
-        Raises:
-            ConfigError: One of them is no network.
-        """
-        try:
-            return cls(tuple(ipaddress.ip_network(network) for network in networks))
-        except ValueError as error:
-            raise ConfigError(
-                "not a network",
-                where="fetch.allow_addresses",
-                expected='addresses with a prefix length, such as "127.0.0.1/32"',
-                found=str(error),
-                remedy="mend the entry",
-            ) from None
+        """Return the policy that allows these networks ("127.0.0.1/32"), which the configuration has checked."""
+        return cls(tuple(ipaddress.ip_network(network) for network in networks))
 
     def refusal(self, address: str) -> str | None:
         """Return why an address is refused, or None for one that may be asked."""
@@ -152,12 +137,8 @@ class Routes:
 
     @classmethod
     def of(cls, resolve: Mapping[str, str]) -> Routes:
-        """Return the routes of `fetch.resolve`.
-
-        Raises:
-            ConfigError: An entry is not "host:port" = "address:port".
-        """
-        return cls({_endpoint(key, key, value): _endpoint(value, key, value) for key, value in resolve.items()})
+        """Return the routes of `fetch.resolve`, whose form the configuration has checked."""
+        return cls({_endpoint(key): _endpoint(value) for key, value in resolve.items()})
 
     def of_host(self, host: str, port: int) -> tuple[str, int]:
         """Return the host and port to connect to for those of a URL."""
@@ -166,16 +147,8 @@ class Routes:
         return self.routes.get((host, port)) or self.routes.get(("*", port)) or (host, port)
 
 
-def _endpoint(text: str, key: str, value: str) -> tuple[str, int]:
+def _endpoint(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit():
-        raise ConfigError(
-            "not a route",
-            where="fetch.resolve",
-            expected='"host:port" = "address:port", as in "*:443" = "127.0.0.1:8443"',
-            found=f'"{key}" = "{value}"',
-            remedy="mend the entry",
-        )
     return host.strip("[]").lower(), int(port)
 
 

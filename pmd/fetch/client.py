@@ -1,7 +1,7 @@
 """One URL asked for once: redirects by hand, every check again at each hop, headers before bodies, all of it bounded.
 
-The order at each hop: scheme and address, placeholder, circuit, name, robots.txt, the host's turn, the request, the
-status, X-Robots-Tag, the first bytes, the rest. What fails is a status with its evidence, never an exception.
+The order at each hop: scheme and address, placeholder, name, robots.txt, the host's turn, the request, the status,
+X-Robots-Tag, the first bytes, the rest. What fails is a status with its evidence, never an exception.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from aiohttp import http_exceptions
 from pmd import codec
 from pmd.fetch import addresses, hosts, outcome, robots
 from pmd.fetch.addresses import Blocked, NameUnknown, Resolver, Target
-from pmd.fetch.hosts import Hosts, Paused, Slot, Turn
+from pmd.fetch.hosts import CircuitOpen, Hosts, Paused, Slot, Turn
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
 
@@ -163,17 +163,12 @@ class Client:
         raise _Ended("too_many_redirects", f"more than {self._options.max_redirects}")
 
     async def _may_ask(self, answer: Answer, target: Target) -> None:
-        """Check what can be checked before a request: circuit, address, robots.txt.
+        """Check what can be checked before a request: the address and robots.txt.
 
         Raises:
             _Ended: One of them says no.
         """
         answer.asked, answer.answered = (target.host, target.port), False
-        circuit = self._hosts.circuit(target.host, target.port)
-        refusal = circuit.refusal()
-        if refusal is not None:
-            answer.untried = True
-            raise _Ended(refusal, f"not asked: {circuit.failures} images in a row could not be had from {target.host}")
         await self._named(target)
         if not self._options.robots:
             answer.policy, answer.policy_evidence = "allowed", "robots.txt is not asked for (fetch.robots = false)"
@@ -195,12 +190,7 @@ class Client:
 
     async def _hop(self, answer: Answer, target: Target, chance: float) -> str | None:
         """Make one request; return where it redirects to, or None when the answer is complete."""
-        group = self._hosts.group(target.host)
-        try:
-            turn = await group.turn()
-        except Paused as paused:
-            answer.untried = True
-            raise _Ended("rate_limited", f"not asked: {paused}") from None
+        turn = await self._turn(answer, target)
         started = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(max(0.001, self._options.timeout_s - answer.seconds)) as deadline:
@@ -213,6 +203,21 @@ class Client:
             turn.hang_up()
             if answer.slot is None:
                 turn.leave()
+
+    async def _turn(self, answer: Answer, target: Target) -> Turn:
+        """Wait for leave to send a request.
+
+        Raises:
+            _Ended: The host is given up, or wants to be left alone for longer than we wait.
+        """
+        try:
+            return await self._hosts.group(target.host).turn(self._hosts.circuit(target.host, target.port))
+        except Paused as paused:
+            answer.untried = True
+            raise _Ended("rate_limited", f"not asked: {paused}") from None
+        except CircuitOpen as given_up:
+            answer.untried = True
+            raise _Ended(given_up.status, f"not asked: {given_up}") from None
 
     def _request(self, target: Target) -> aiohttp.client._RequestContextManager:
         return self._session.get(yarl.URL(target.url, encoded=True), allow_redirects=False)
@@ -348,11 +353,7 @@ class Client:
 
     async def _robots_hop(self, answer: Answer, target: Target, body: bytearray) -> str | None:
         group = self._hosts.group(target.host)
-        try:
-            turn = await group.turn()
-        except Paused as paused:
-            answer.untried = True
-            raise _Ended("rate_limited", str(paused)) from None
+        turn = await self._turn(answer, target)
         try:
             async with asyncio.timeout(self._options.timeout_s), self._request(target) as response:
                 answer.answered = True
@@ -486,7 +487,7 @@ def open_session(resolver: Resolver, options: FetchOptions, contact: str) -> aio
         keepalive_timeout=30,
         socket_factory=resolver.open_socket,
     )
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         connector=connector,
         headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -495,6 +496,10 @@ def open_session(resolver: Resolver, options: FetchOptions, contact: str) -> aio
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         read_bufsize=2**18,
     )
+    # aiohttp repeats a request whose connection was dropped, at once and unseen: a request that the host's pace and the
+    # attempts would know nothing of. It has no public switch for that; tests/fetch/test_engine.py counts requests.
+    session._retry_connection = False
+    return session
 
 
 def _tls(ca_file: str | None) -> ssl.SSLContext:

@@ -54,6 +54,14 @@ class Paused(Exception):
         super().__init__(f"the host wants no request for {seconds:.0f} s more")
 
 
+class CircuitOpen(Exception):
+    """The host has not been reached for so long that this image ends without being tried."""
+
+    def __init__(self, status: str, failures: int) -> None:
+        super().__init__(f"{failures} images in a row could not be had from the host")
+        self.status = status
+
+
 class Slots:
     """How many images may be under way, and how many bytes of their bodies."""
 
@@ -157,7 +165,7 @@ class Group:
         self._refusals = 0
         self.requests = 0
 
-    async def turn(self) -> Turn:
+    async def turn(self, circuit: Circuit) -> Turn:
         """Wait until a request may be sent: first in, first out.
 
         Requests leave at least the spacing apart, so that no second sees more than was agreed. The slot is taken last:
@@ -165,10 +173,12 @@ class Group:
 
         Raises:
             Paused: The host is left alone for longer than we wait.
+            CircuitOpen: It is given up; found out when the turn comes, since others may have tried meanwhile.
         """
         await self._connections.acquire()
         try:
             async with self._pace:
+                circuit.check()
                 while True:
                     await self._wait()
                     slot = await self._slots.take()
@@ -215,15 +225,17 @@ class Circuit:
     status: str = ""
     until: float = 0.0
 
-    def refusal(self) -> str | None:
-        """Return the status with which an image ends untried, or None where it may try."""
+    def check(self) -> None:
+        """Let an image try.
+
+        Raises:
+            CircuitOpen: It may not.
+        """
         now = asyncio.get_running_loop().time()
-        if self.failures < self.patience.failures:
-            return None
-        if now < self.until:
-            return self.status
-        self.until = now + self.patience.open_s  # this one tries; the others wait for what it finds
-        return None
+        if self.failures >= self.patience.failures:
+            if now < self.until:
+                raise CircuitOpen(self.status, self.failures)
+            self.until = now + self.patience.open_s  # this one tries; the others wait for what it finds
 
     def failed(self, status: str) -> None:
         """Note an image that could not be connected to, however often it tried."""

@@ -61,7 +61,7 @@ PLACEHOLDERS: Final = (
     (re.compile(r"(?:i\.)?imgur\.com/removed\.(?:png|jpg)"), "Imgur's picture for removed images"),
     # Where Flickr sends those who ask for a deleted or private photo.
     (
-        re.compile(r"[^/]*(?:flickr\.com|yimg\.com)/.*photo_(?:unavailable|not_found)[^/]*"),
+        re.compile(r"(?:[^/]*\.)?(?:flickr|staticflickr|yimg)\.com/.*photo_(?:unavailable|not_found)[^/]*"),
         "Flickr's picture for lost photos",
     ),
 )

@@ -44,22 +44,26 @@ header .lead { margin-inline: auto; max-width: 88rem; }
 a { color: var(--accent); text-underline-offset: .15em; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 3px; }
 code, pre { font-family: var(--mono); font-size: .9em; }
-.totals { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .7rem; margin: 1.2rem auto; padding: 0; }
-.totals div { background: var(--card); border: 1px solid var(--line); border-radius: .7rem; padding: .65rem .9rem; box-shadow: var(--shadow); }
+.totals { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .7rem;
+  margin: 1.2rem auto; padding: 0; }
+.totals div { background: var(--card); border: 1px solid var(--line); border-radius: .7rem;
+  padding: .65rem .9rem; box-shadow: var(--shadow); }
 .totals dt { color: var(--soft); font-size: .84rem; }
 .totals dd { margin: 0; font-size: 1.5rem; font-weight: 650; letter-spacing: -.02em; font-variant-numeric: tabular-nums; }
 .panel { background: var(--card); border: 1px solid var(--line); border-radius: .8rem; box-shadow: var(--shadow); }
 .scroll { overflow-x: auto; position: relative; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-caption { text-align: left; padding: .8rem 1rem .3rem; color: var(--soft); }
+.about { padding: .8rem 1rem .2rem; margin: 0; color: var(--soft); font-size: .9rem; }
 th, td { padding: .34rem .7rem; text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 1rem; }
 th:last-child, td:last-child { padding-right: 1rem; }
 thead th { color: var(--soft); font-weight: 600; font-size: .82rem; border-bottom: 1px solid var(--line); }
 tbody th { font-weight: 600; }
+tbody wbr { display: none; }
 tbody tr:nth-child(even) { background: color-mix(in srgb, var(--sunk) 45%, transparent); }
 tfoot th, tfoot td { border-top: 1px solid var(--line); font-weight: 650; }
 td.nil { color: var(--soft); opacity: .6; }
+th.share { text-align: left; }
 td.share { width: 24%; min-width: 9rem; }
 svg.share { display: block; width: 100%; height: .72rem; border-radius: .2rem; background: var(--sunk); }
 .f-left { fill: var(--left); } .f-curate { fill: var(--curate); } .f-images { fill: var(--images); }
@@ -73,13 +77,15 @@ svg.share { display: block; width: 100%; height: .72rem; border-radius: .2rem; b
 .more pre { margin: 0; overflow-x: auto; line-height: 1.65; }
 .more pre i { color: var(--soft); font-style: normal; }
 .bar { position: sticky; top: 0; z-index: 5; background: color-mix(in srgb, var(--page) 92%, transparent);
-  backdrop-filter: blur(6px); border-bottom: 1px solid var(--line); padding: .55rem clamp(.9rem, 3vw, 2.5rem); margin-top: 1.4rem; }
+  backdrop-filter: blur(6px); border-bottom: 1px solid var(--line);
+  padding: .55rem clamp(.9rem, 3vw, 2.5rem); margin-top: 1.4rem; }
 .chips { list-style: none; display: flex; flex-wrap: wrap; gap: .35rem; padding: 0; margin: 0; font-size: .85rem; }
 .bar .chips { margin-inline: auto; }
 .chips li, .chips button { border-radius: 99px; }
 .chips li { border: 1px solid var(--line); background: var(--card); padding: .12rem .62rem; }
 .chips li:has(button) { padding: 0; border: 0; background: none; }
-.chips button { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--line); padding: .12rem .62rem; cursor: pointer; }
+.chips button { font: inherit; color: inherit; background: var(--card);
+  border: 1px solid var(--line); padding: .12rem .62rem; cursor: pointer; }
 .chips button:hover { border-color: var(--accent); }
 .chips button[aria-pressed=true] { background: var(--accent); border-color: var(--accent); color: var(--accent-ink); }
 .chips small { opacity: .72; font-variant-numeric: tabular-nums; margin-left: .3em; font-size: .92em; }
@@ -89,15 +95,20 @@ svg.share { display: block; width: 100%; height: .72rem; border-radius: .2rem; b
 .card { display: flex; flex-direction: column; overflow: hidden; min-width: 0; }
 .card[hidden], section[hidden] { display: none; }
 .look { margin: 0; }
-.view { height: 15rem; background: var(--sunk); display: grid; place-items: center; border-bottom: 1px solid var(--line); }
+.view { height: 15rem; background: var(--sunk); display: grid; grid-template: minmax(0, 1fr) / minmax(0, 1fr);
+  border-bottom: 1px solid var(--line); }
 .view img { width: 100%; height: 100%; object-fit: contain; display: block; }
-.view img.tiny { width: auto; height: auto; min-width: 40%; image-rendering: auto; }
-.none { color: var(--soft); font-size: .9rem; border: 1px dashed var(--line); border-radius: .6rem; padding: .5rem .9rem; margin: 1rem; text-align: center; overflow-wrap: anywhere; }
-.from { display: flex; gap: .8rem; align-items: center; padding: .6rem .9rem; border-bottom: 1px solid var(--line); font-size: .84rem; color: var(--soft); }
+.view:has(.none) { height: 6rem; }
+.view .none { align-self: center; justify-self: center; }
+.none { color: var(--soft); font-size: .9rem; text-align: center; overflow-wrap: anywhere;
+  border: 1px dashed var(--line); border-radius: .6rem; padding: .5rem .9rem; margin: 1rem; }
+.from { display: flex; gap: .8rem; align-items: center; font-size: .84rem; color: var(--soft);
+  padding: .6rem .9rem; border-bottom: 1px solid var(--line); }
 .from img { max-width: 7.5rem; max-height: 6rem; width: auto; height: auto; border-radius: .25rem; display: block; flex: none; }
 .body { padding: .75rem .95rem .9rem; display: flex; flex-direction: column; gap: .55rem; flex: 1; min-width: 0; }
 .tags { display: flex; flex-wrap: wrap; gap: .4rem; align-items: center; font-size: .8rem; }
-.tag { border-radius: .35rem; padding: .08rem .5rem; background: var(--tint); color: var(--accent); font-weight: 600; overflow-wrap: anywhere; }
+.tag { border-radius: .35rem; padding: .08rem .5rem; font-weight: 600; overflow-wrap: anywhere;
+  background: var(--tint); color: var(--accent); }
 .tag.why { background: var(--warn-tint); color: var(--warn); font-family: var(--mono); }
 .tag.plain { background: var(--sunk); color: var(--soft); font-weight: 500; }
 .caption { font-size: 1.04rem; line-height: 1.42; margin: 0; max-height: 11.4em; overflow: auto; overflow-wrap: anywhere; }
@@ -108,7 +119,8 @@ summary { cursor: pointer; color: var(--accent); width: fit-content; }
 details ul { margin: .4rem 0 0; padding: 0; list-style: none; max-height: 16rem; overflow: auto; }
 details li { padding: .35rem 0; border-top: 1px solid var(--line); overflow-wrap: anywhere; }
 details li div { color: var(--soft); font-size: .8rem; }
-.facts { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .16rem .7rem; margin: auto 0 0; padding-top: .6rem; border-top: 1px solid var(--line); font-size: .8rem; line-height: 1.4; }
+.facts { font-size: .8rem; line-height: 1.4; display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .16rem .7rem;
+  margin: auto 0 0; padding-top: .6rem; border-top: 1px solid var(--line); }
 .facts dt { color: var(--soft); }
 .facts dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
 .clamp { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; }
@@ -120,9 +132,14 @@ details li div { color: var(--soft); font-size: .8rem; }
 .id.copied { background: var(--tint); color: var(--accent); }
 .empty { padding: 1.4rem; color: var(--soft); }
 footer { color: var(--soft); font-size: .86rem; padding-block: 2.2rem 3rem; }
+@media (max-width: 68rem) {
+  th, td { padding-inline: .4rem; }
+  td.share { width: auto; min-width: 6rem; }
+}
 @media (max-width: 40rem) {
   .grid { gap: .8rem; }
-  td.share { min-width: 6rem; }
+  tbody wbr { display: inline; }
+  tbody th { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; font-size: .85rem; }
   .bar { position: static; }
 }
 @media print { .bar, .more { display: none; } .card { break-inside: avoid; } }

@@ -79,7 +79,7 @@ def _boxed(image: Image.Image, region: Sequence[float]) -> Image.Image:
     bottom = max(top + 1, round((y + height) * image.height)) - 1
     image = image.copy()
     draw = ImageDraw.Draw(image)
-    for out, colour in ((2, _DARK), (1, _LIGHT), (0, _LIGHT), (-1, _DARK)):
+    for out, colour in zip(range(3, -3, -1), (_DARK, *(_LIGHT,) * 4, _DARK), strict=True):
         if right - left + 2 * out >= 0 and bottom - top + 2 * out >= 0:
             draw.rectangle((left - out, top - out, right + out, bottom + out), outline=colour)
     return image

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import html
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -24,7 +25,7 @@ from pmd.schema.reasons import REASONS
 
 #: What each stage looks at, for its heading.
 _JUDGES: Final = {
-    "curate": "the row itself: its text, its URL, the rules of the profile",
+    "curate": "the row itself: text, URL, the rules of the profile",
     "images": "takedown lists, and the sample that was asked for",
     "fetch": "what the web answered",
     "dedupe": "the picture's bytes",
@@ -102,6 +103,8 @@ def _url(value: str) -> str:
 
 
 def _is_web(value: str) -> bool:
+    if any(character.isspace() for character in value):
+        return False
     try:
         parts = urlsplit(value)
     except ValueError:
@@ -138,6 +141,10 @@ def _header(
     reason: str | None,
 ) -> str:
     total, left = sum(item.total for item in books), sum(item.left for item in books)
+    chosen = [item for item in books if source in {None, item.source}]
+    could = sum(item.left for item in chosen)
+    reasons = count_reasons(chosen)
+    could_not = sum(reasons.values()) if reason is None else reasons.get(reason, 0)
     only = "".join(
         f", {word} <strong>{_escaped(value)}</strong> only"
         for word, value in (("source", source), ("rejected for", reason))
@@ -145,15 +152,15 @@ def _header(
     )
     totals = [
         ("sources", len(books)),
-        ("pairs and rows read", total),
+        ("came in", total),
         ("pairs left", left),
-        ("rejected", total - left),
+        ("rejected", sum(count_reasons(books).values())),
         ("distinct images", images),
     ]
     return "".join(
         [
             f"<header><h1>A look into <code>{_text(root_url)}</code></h1>",
-            f'<p class="lead">{pairs:,} of {left:,} pairs that are left, and {rejected:,} of {total - left:,} rejected rows, '
+            f'<p class="lead">{pairs:,} of {could:,} pairs that are left, and {rejected:,} of {could_not:,} rejected rows, '
             f"drawn with seed {seed}{only}. Pictures are small copies of those in the store.</p>",
             '<dl class="totals">',
             *(
@@ -170,50 +177,47 @@ def _header(
 
 def _books_table(books: Sequence[SourceBooks]) -> str:
     head = "".join(f'<th scope="col"><span class="swatch {stage}"></span>−&#8239;{stage}</th>' for stage in STAGES)
-    total = _totals(books)
     return "".join(
         [
-            '<div class="panel scroll" role="region" aria-label="The books" tabindex="0"><table>',
-            "<caption>The books: what came in, what each stage rejected, what is left</caption>",
-            f'<thead><tr><th scope="col">source</th><th scope="col">in</th>{head}'
-            '<th scope="col"><span class="swatch left"></span>left</th><th scope="col">share</th></tr></thead><tbody>',
-            *(f"<tr>{_books_row(item)}</tr>" for item in books),
-            "</tbody>",
-            f"<tfoot><tr>{_books_row(total)}</tr></tfoot>" if len(books) > 1 else "",
-            "</table></div>",
+            '<section class="panel"><p class="about" id="books">The books: what came in, what each stage rejected, what is '
+            "left.</p>",
+            '<div class="scroll" role="region" aria-labelledby="books" tabindex="0"><table aria-labelledby="books">',
+            '<thead><tr><th scope="col">source</th><th scope="col">in</th>',
+            '<th scope="col"><span class="swatch left"></span>left</th>',
+            f'<th scope="col" class="share">shares</th>{head}</tr></thead><tbody>',
+            *(f"<tr>{_books_row(item.source, [item])}</tr>" for item in books),
+            f"</tbody><tfoot><tr>{_books_row('all', books)}</tr></tfoot>" if len(books) > 1 else "</tbody>",
+            "</table></div></section>",
         ]
     )
 
 
-def _totals(books: Sequence[SourceBooks]) -> SourceBooks:
+def _books_row(name: str, books: Sequence[SourceBooks]) -> str:
+    """Return the cells of one source, or of several added up."""
     stages = {
         stage: sum((item.stages[stage] for item in books if stage in item.stages), Books())
         for stage in STAGES
         if any(stage in item.stages for item in books)
     }
-    # A source may be ahead of another, so what is left is not what the last stage kept.
-    last = [stage for stage in STAGES if stage in stages][-1:]
-    for stage in last:
-        stages[stage] = Books(sum(item.left for item in books), stages[stage].rejected)
-    return SourceBooks("all", stages)
-
-
-def _books_row(item: SourceBooks) -> str:
-    curate = item.stages.get("curate", Books())
-    lost = {stage: sum(item.stages[stage].rejected.values()) for stage in STAGES if stage in item.stages}
-    left = item.left if item.stages else 0
-    cells = "".join(_lost_cell(item, stage, lost.get(stage)) for stage in STAGES)
-    total = max(left + sum(lost.values()), 1)
+    total, left = sum(item.total for item in books), sum(item.left for item in books)
+    lost = {stage: sum(judged.rejected.values()) for stage, judged in stages.items()}
     return (
-        f'<th scope="row">{_escaped(item.source)}</th><td>{max(curate.total, left + sum(lost.values())):,}</td>{cells}<td>{left:,}</td>'
-        f'<td class="share">{_share(item.source, left, lost, total)}</td>'
+        f'<th scope="row">{_breakable(name)}</th><td>{total:,}</td><td>{left:,}</td>'
+        f'<td class="share">{_share(name, left, lost, max(total, left + sum(lost.values()), 1))}</td>'
+        + "".join(_lost_cell(stages.get(stage)) for stage in STAGES)
     )
 
 
-def _lost_cell(item: SourceBooks, stage: str, lost: int | None) -> str:
-    if lost is None:
+def _breakable(name: str) -> str:
+    """Return a source's name, to be broken behind its underscores where there is no room."""
+    return re.sub(r"(_+)", r"\1<wbr>", _escaped(name))
+
+
+def _lost_cell(judged: Books | None) -> str:
+    if judged is None:
         return '<td class="nil" title="not run yet">–</td>'
-    why = ", ".join(f"{reason} {count:,}" for reason, count in item.stages[stage].rejected.items())
+    why = ", ".join(f"{reason} {count:,}" for reason, count in judged.rejected.items())
+    lost = sum(judged.rejected.values())
     return f'<td title="{_escaped(why)}">{lost:,}</td>' if lost else '<td class="nil">0</td>'
 
 
@@ -254,10 +258,11 @@ def _bar(pairs: Sequence[ShownPair], rejected: Sequence[ShownRejected]) -> str:
     return f'<nav class="bar" aria-label="Sources on this page">{chips}<div class="status" role="status"></div></nav>'
 
 
-def _chips(by: str, counts: Mapping[str, int], all_of_them: str) -> str:
-    items = [f'<li data-by="{by}">{all_of_them}<small>{sum(counts.values()):,}</small></li>']
-    for name, count in counts.items():
-        says = f' title="{_escaped(REASONS[name][1])}"' if name in REASONS else ""
+def _chips(by: str, shown: Mapping[str, int], all_of_them: str, totals: Mapping[str, int] | None = None) -> str:
+    """Return the list that the script turns into switches: each value with how many of its rows are on the page."""
+    items = [f'<li data-by="{by}">{all_of_them}<small>{sum(shown.values()):,}</small></li>']
+    for name, count in shown.items():
+        says = f' title="{_escaped(REASONS[name][1])}; {totals.get(name, 0):,} in all"' if totals is not None else ""
         items.append(
             f'<li data-by="{by}" data-value="{_escaped(name)}"{says}>{_escaped(name)}<small>{count:,}</small></li>'
         )
@@ -302,18 +307,27 @@ def _pair_card(item: ShownPair) -> str:
 
 def _figure(picture: Picture, alt: str, region: Sequence[float] | None) -> str:
     if picture.view is None:
-        return f'<figure class="look"><div class="view"><p class="none">{_escaped(picture.why_not or "")}</p></div></figure>'
-    view = f'<img src="{data_uri(picture.view)}" width="{picture.size[0]}" height="{picture.size[1]}" alt="{_escaped(alt)}">'
-    below = ""
-    if picture.inset is not None and region is not None:
-        x, y, width, height = (100 * side for side in region)
-        below = (
-            f'<figcaption class="from"><img src="{data_uri(picture.inset)}" width="{picture.inset_size[0]}" '
-            f'height="{picture.inset_size[1]}" alt="The whole image, with the box of the region">'
-            f"<span>A region: {width:.0f} × {height:.0f} % of the image, from {x:.0f} % across and {y:.0f} % down.</span>"
-            "</figcaption>"
-        )
-    return f'<figure class="look"><div class="view">{view}</div>{below}</figure>'
+        view = f'<p class="none">{_escaped(picture.why_not or "")}</p>'
+    else:
+        view = _img(picture.view, picture.size, alt)
+    return f'<figure class="look"><div class="view">{view}</div>{_from(picture, region)}</figure>'
+
+
+def _from(picture: Picture, region: Sequence[float] | None) -> str:
+    """Return where in the whole image a region is."""
+    if region is None:
+        return ""
+    whole = "The whole image, with the box of the region"
+    inset = "" if picture.inset is None else _img(picture.inset, picture.inset_size, whole)
+    x, y, width, height = (100 * side for side in region)
+    return (
+        f'<figcaption class="from">{inset}<span>A region: {width:.0f} × {height:.0f} % of the image, from {x:.0f} % across '
+        f"and {y:.0f} % down.</span></figcaption>"
+    )
+
+
+def _img(jpeg: bytes, size: tuple[int, int], alt: str) -> str:
+    return f'<img src="{data_uri(jpeg)}" width="{size[0]}" height="{size[1]}" alt="{_escaped(alt)}">'
 
 
 def _others(item: ShownPair) -> str:
@@ -344,7 +358,7 @@ def _ids(pair_id: bytes, image_id: bytes | None, source_id: str) -> Iterator[tup
 def _licences(pair: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "text licence", _escaped(pair["text_licence"] or "not given")
     evidence = pair["licence_evidence"]
-    found = f"<div>by {_url(evidence)}</div>" if evidence else ""
+    found = f'<div class="by">{_url(evidence)}</div>' if evidence else ""
     yield "image licence", _escaped(pair["image_licence"] or "not given") + found
 
 
@@ -384,11 +398,11 @@ def _rejected(rejected: Sequence[ShownRejected], books: Sequence[SourceBooks]) -
         if cards:
             sections.append(
                 f'<section data-block><h3><span class="swatch {stage}"></span>{stage}'
-                f"<small>{counts[stage]:,} rejected, by {_JUDGES[stage]}</small></h3>"
+                f"<small>judges {_JUDGES[stage]}; {counts[stage]:,} rejected</small></h3>"
                 f'<div class="grid">{cards}</div></section>'
             )
     body = "".join(sections) or '<p class="panel empty">There is no rejected row to show here.</p>'
-    chips = _chips("reason", shown, "all reasons") if shown else ""
+    chips = _chips("reason", shown, "all reasons", count_reasons(books)) if shown else ""
     return (
         '<section data-block><h2 id="rejected">Rejected rows</h2>'
         '<p class="lead">Nothing leaves without a reason. Each of these rows left at one stage, for one reason of a closed '
@@ -433,16 +447,15 @@ def _evidence(item: ShownRejected) -> Iterator[tuple[str, str]]:
         yield "attempts", "none"
         return
     yield "attempts", f"{item.attempts:,}; the last one:"
-    yield "asked for", _url(last["location"])
+    image_url = item.pair["image_url"] if item.pair is not None else None
+    yield "asked for", "the image URL" if last["location"] == image_url else _url(last["location"])
     yield "answer", _escaped(_answer(last))
     if last["final_url"] and last["final_url"] != last["location"]:
         yield "ended at", _url(last["final_url"])
-    if last["error"]:
+    if last["error"] and last["error"] != last["policy_evidence"]:
         yield "error", _text(last["error"])
     if last["policy"]:
-        yield "policy", _text(last["policy"])
-    if last["policy_evidence"]:
-        yield "evidence", _url(last["policy_evidence"])
+        yield "policy", _text(": ".join(filter(None, (last["policy"], last["policy_evidence"]))))
 
 
 def _answer(last: Mapping[str, Any]) -> str:

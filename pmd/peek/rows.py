@@ -120,14 +120,13 @@ def books(root_url: str) -> list[SourceBooks]:
     """Return the books of every curated source, by name."""
     found: dict[str, dict[str, Books]] = {}
     for source in root.curated_sources(root_url):
-        commit = commits.require(root.curate_folder(root_url, source), "run: pmd curate CONFIG")
-        found[source] = {"curate": commit.sources.get(source, Books())}
+        curated = commits.require(root.curate_folder(root_url, source), "run: pmd curate CONFIG")
+        found[source] = {"curate": curated.sources.get(source, Books())}
     for stage in STAGES[1:]:
-        late = commits.read(_folder(root_url, stage))
-        for source in found if late is not None else ():
-            assert late is not None
-            if source in late.sources:
-                found[source][stage] = late.sources[source]
+        commit = commits.read(_folder(root_url, stage))
+        for source, judged in commit.sources.items() if commit is not None else ():
+            if source in found:
+                found[source][stage] = judged
     return [SourceBooks(source, stages) for source, stages in found.items()]
 
 
@@ -149,10 +148,10 @@ def pairs(root_url: str, wanted: int, sources: Sequence[str], seed: int) -> list
     if not wanted:
         return []
     nearest = sampling.Smallest[_Pick](max(CANDIDATES, wanted))
-    for pick in _picks(root_url, sources):
-        place = sampling.rank(seed, pick.pair_id)
-        if nearest.accepts((pick.source,), place):
-            nearest.add((pick.source,), place, pick)
+    for pair_id, image_id, source in _keys(root_url, sources):
+        place = sampling.rank(seed, pair_id)
+        if nearest.accepts((source,), place):
+            nearest.add((source,), place, _Pick(pair_id, image_id, source))
     candidates = nearest.strata()
     ledger = _Ledger(root_url)
     gone = _rejected_late(root_url, [pick.pair_id for picks in candidates.values() for pick in picks])
@@ -237,8 +236,8 @@ def _rejected_batches(root_url: str, sources: Sequence[str], reason: str | None)
                 yield batch.filter(wanted)
 
 
-def _picks(root_url: str, sources: Sequence[str]) -> Iterator[_Pick]:
-    """Yield the keys of the pairs that go on: those in the views, or while there are none, those that curate kept."""
+def _keys(root_url: str, sources: Sequence[str]) -> Iterator[tuple[bytes, bytes, str]]:
+    """Yield (pair_id, image_id, source) of the pairs that go on: those in the views; before these, those curate kept."""
     folder = root.views_folder(root_url)
     commit = commits.read(folder)
     known = set() if commit is None else set(commit.sources)
@@ -252,8 +251,7 @@ def _picks(root_url: str, sources: Sequence[str]) -> Iterator[_Pick]:
     for path in files:
         for batch in commits.iterate(path, ["pair_id", "image_id", "source"]):
             rows = batch.filter(pc.is_in(batch["source"], value_set=chosen))
-            for keyed in zip(*(rows[name].to_pylist() for name in ("pair_id", "image_id", "source")), strict=True):
-                yield _Pick(*keyed)
+            yield from zip(*(rows[name].to_pylist() for name in ("pair_id", "image_id", "source")), strict=True)
 
 
 def _rejected_late(root_url: str, pair_ids: Sequence[bytes]) -> set[bytes]:

@@ -79,7 +79,7 @@ def misfits(rows: pa.Table, ledger: pa.Table, options: ShardOptions) -> pa.Array
     """Return why each view cannot be cropped, or null.
 
     `box_mismatch`: the image's aspect ratio is not that of the image on which the region was drawn. `crop_too_small`:
-    the region, in pixels of the image that was fetched, has a short side under the limit.
+    the region, in the whole pixels of the image that `codec.crop` cuts out, has a short side under the limit.
 
     Args:
         rows: `SAMPLE_ROWS`.
@@ -94,12 +94,21 @@ def misfits(rows: pa.Table, ledger: pa.Table, options: ShardOptions) -> pa.Array
     has_region = pc.is_valid(rows["region"]).to_numpy(zero_copy_only=False)
     sides = np.zeros((len(rows), 4))
     sides[has_region] = np.array(rows["region"].filter(pa.array(has_region)).to_pylist()).reshape(-1, 4)
-    short = np.minimum(sides[:, 2] * width, sides[:, 3] * height)
-    mismatch = np.abs((width / height) / (drawn_width / drawn_height) - 1) > options.max_aspect_difference
+    short = np.minimum(
+        _pixels_between(sides[:, 0], sides[:, 2], width), _pixels_between(sides[:, 1], sides[:, 3], height)
+    )
+    # Products of whole numbers, so that a difference of exactly the limit is one.
+    expected = drawn_width * height
+    mismatch = np.abs(width * drawn_height - expected) > options.max_aspect_difference * expected
     reasons = np.full(len(rows), None, dtype=object)
-    reasons[has_region & (np.round(short) < options.min_crop_px)] = "crop_too_small"
+    reasons[has_region & (short < options.min_crop_px)] = "crop_too_small"
     reasons[has_region & mismatch] = "box_mismatch"
     return pa.array(reasons, pa.string())
+
+
+def _pixels_between(start: np.ndarray, length: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    low = np.clip(np.floor(start * pixels + 0.5), 0, pixels - 1)
+    return np.minimum(np.maximum(np.floor((start + length) * pixels + 0.5), low + 1), pixels) - low
 
 
 def order(rows: pa.Table, ledger: pa.Table, options: ShardOptions, seed: int) -> Window:

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import build
-from pmd import commits, config, root
+from pmd import commits, config, parts, root
 from pmd.config import Config
+from pmd.schema.tables import LEDGER_OUTCOME
 
 
 def run(chosen: Config, flags: tuple[str, ...] = ()) -> list[build.Step]:
@@ -82,3 +83,9 @@ def assert_same(one: Path, other: Path, *, fetched_alike: bool) -> None:
 
 def _without_where(folder: Path) -> list[dict[str, Any]]:
     return [{**row, "where": None} for row in rows(folder, "rejected/")]
+
+
+def outcomes(where: str) -> list[dict[str, Any]]:
+    """Return the outcome columns of the whole ledger: what two runs on a web that answers alike have in common."""
+    ledger = parts.read_ledger(where, range(2 ** parts.cut(where).shard_bits))
+    return sorted(ledger.select(LEDGER_OUTCOME).to_pylist(), key=lambda row: row["image_id"])

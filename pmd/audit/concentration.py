@@ -1,0 +1,155 @@
+"""The report's sections on how few users and hosts hold how many pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pmd.audit import charts, page, writing
+from pmd.audit.charts import Bar, escape
+
+
+def users(result: Mapping[str, Any]) -> str:
+    """Return the section on users."""
+    first = result["stages"][0]
+    having = [
+        (source, result["sources"][source])
+        for source, _, _ in page.sources_in_order(result)
+        if "distinct" in result["sources"][source][first]["users"]
+    ]
+    heading = '<h2 id="users">Concentration of users</h2>\n'
+    coverage = page.coverage(result, result["all"][first]["users"])
+    if not having:
+        return heading + '<p class="reading">No source here names its users.</p>' + coverage
+    figures = [(source, populations[first]["users"]) for source, populations in having]
+    worst = [
+        (users["top_1_percent"]["value"], source)
+        for source, users in figures
+        if users["top_1_percent"]["value"] is not None and users["top_1_percent"]["enough"]
+    ]
+    reading = (
+        f"The most active 1 % of users hold {writing.percent(max(worst)[0])} of the pairs of {max(worst)[1]}, "
+        "where they are most concentrated."
+        if worst
+        else "There are too few users here for the most active 1 % of them to mean anything."
+    )
+    return (
+        heading
+        + f'<p class="reading">{escape(reading)}</p>'
+        + _curves(result, having, "users")
+        + _concentration_table(result, having, "users")
+        + coverage
+    )
+
+
+def hosts(result: Mapping[str, Any]) -> str:
+    """Return the section on hosts."""
+    first, last = page.ends(result)
+    having = [
+        (source, result["sources"][source])
+        for source, _, _ in page.sources_in_order(result)
+        if "distinct" in result["sources"][source][first]["hosts"]
+    ]
+    heading = '<h2 id="hosts">Concentration of hosts</h2>\n'
+    before, after = result["all"][first]["hosts"], result["all"][last]["hosts"]
+    if "distinct" not in before:
+        return heading + '<p class="reading">No pair here has an image URL.</p>' + page.coverage(result, before)
+    largest = after.get("largest", [])
+    seen = after.get("largest_seen_in", {"pairs": 0})["pairs"]
+    earlier = {row["host"]: row["share"]["value"] for row in before["largest"]}
+    bars = [
+        Bar(
+            row["host"],
+            [row["share"]["value"]] if first == last else [earlier.get(row["host"]), row["share"]["value"]],
+            f"{writing.count(row['pairs_seen'])} of {writing.count(seen)}"
+            if seen < writing.FEW
+            else writing.percent(row["share"]["value"]),
+            f"{row['host']}: {writing.share(row['share'])} of pairs with an image URL after {last}",
+        )
+        for row in largest[:15]
+    ]
+    reading = (
+        f"Ten of {writing.number(after['distinct'])} registrable domains hold {writing.share(after['top_10'])} of the "
+        f"pairs with an image URL after {last}."
+        if largest and after["distinct"]["value"] > 10
+        else f"{writing.number(after['distinct'])} registrable domains hold all pairs with an image URL after {last}."
+        if largest
+        else f"No pair with an image URL is left after {last}."
+    )
+    return (
+        heading
+        + f'<p class="reading">{escape(reading)}</p>'
+        + (
+            page.chart(charts.bar_list(bars, page.styles(result), "The largest hosts"), *page.before_after(result))
+            if bars
+            else ""
+        )
+        + _curves(result, having, "hosts")
+        + _concentration_table(result, having, "hosts")
+        + page.coverage(result, before)
+    )
+
+
+def _curves(result: Mapping[str, Any], having: Sequence[tuple[str, Mapping[str, Any]]], kind: str) -> str:
+    """Return one concentration curve a source; none where a curve of so few units would only be steps."""
+    first, last = page.ends(result)
+    figures = []
+    for source, populations in having:
+        units = populations[first][kind]
+        if units["followed"]["units"] < writing.FEW:
+            continue
+        series = [
+            (style, [(x, y) for x, y in populations[stage][kind]["curve"]])
+            for stage, style in page.two_stages(first, last)
+            if populations[stage][kind].get("curve")
+        ]
+        title = f"{source}: share of pairs that the largest {kind} hold"
+        follow = units["followed"]
+        followed = (
+            f"all {writing.count(follow['units'])} {kind}"
+            if follow["exact"]
+            else f"{writing.count(follow['units'])} of about {writing.short(units['distinct']['value'])} {kind}"
+        )
+        figures.append(
+            f"<figure><h4>{escape(source)}</h4>{charts.curve(series, title)}"
+            f'<p class="soft">Largest … % of {kind} (across) hold … % of pairs (up); {escape(followed)}.</p></figure>'
+        )
+    if not figures:
+        return ""
+    keys = "".join((*page.before_after(result), page.key("even", "if all had alike")))
+    return f'<p class="keys">{keys}</p><div class="small">{"".join(figures)}</div>'
+
+
+def _concentration_table(result: Mapping[str, Any], having: Sequence[tuple[str, Mapping[str, Any]]], kind: str) -> str:
+    first, last = page.ends(result)
+    rows = []
+    for source, populations in having:
+        for stage, _ in page.two_stages(first, last):
+            units = populations[stage][kind]
+            if "distinct" not in units:
+                continue
+            same = units["two_pairs_share_one"]
+            chance = (
+                "–"
+                if same["value"] is None
+                else "none seen"
+                if same["value"] == 0
+                else f"1 in {writing.short(1 / same['value'])}"
+            )
+            cells = (
+                f"<tr><td>{escape(source)}</td><td class='words'>after {escape(stage)}</td>"
+                f"<td>{escape(writing.number(units['distinct']))}</td>{writing.ratio_cell(units['gini'])}{writing.share_cell(units['top_1_percent'])}"
+                f"<td>{chance} <small>({writing.count(same['pairs'])} pairs)</small></td>"
+            )
+            if kind == "hosts":
+                top = units["largest"][0] if units["largest"] else None
+                cells += writing.share_cell(units["top_10"]) + (
+                    f"<td class='words'>{escape(top['host'])} {escape(writing.percent(top['share']['value']))}</td>"
+                    if top
+                    else "<td>–</td>"
+                )
+            rows.append(cells + "</tr>")
+    head = ["<source", "<", kind, "Gini's coefficient", f"top 1 % of {kind}", "two pairs share one"]
+    if kind == "hosts":
+        head += ["top 10", "<largest"]
+    return page.table(head, rows)

@@ -1,0 +1,395 @@
+"""The report's sections on what is in the pairs: by stage, lengths, languages, countries, gendered terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pmd.audit import charts, page, writing
+from pmd.audit.charts import Bar, Dots, Mark, escape
+
+#: Texts of a sample below which the share of one language is written as "3 of 512".
+MANY: Final = 1000
+
+#: Rows of the tables by stage, from top to bottom.
+_STAGE_ROWS: Final = (
+    "pairs",
+    "distinct images",
+    "words, mean",
+    "words, median",
+    "words, 95th percentile",
+    "identified as English",
+    "with a geotag",
+    "commonest country",
+    "with a female term",
+    "with a male term",
+    "female : male",
+    "users",
+    "pairs of the top 1 % of users",
+    "hosts (registrable domains)",
+    "pairs of the top 10 hosts",
+)
+
+
+def stage_by_stage(result: Mapping[str, Any]) -> str:
+    """Return the tables of the main figures after each stage."""
+    sources = "".join(
+        f"<h3>{escape(source)}</h3>{_stage_table(result, result['sources'][source])}"
+        for source, _, _ in page.sources_in_order(result)
+    )
+    return (
+        '<h2 id="stages">Stage by stage</h2>\n<p>The main figures of all sources together after every stage. Small '
+        "figures are 95 % intervals; ≈ stands before an estimate to within 5 %; all others are exact counts; "
+        '<span class="few">this colour</span> marks what rests on too few to be read as a rate.</p>'
+        + _stage_table(result, result["all"])
+        + f"<details><summary>The same for each source</summary>{sources}</details>"
+    )
+
+
+def _stage_table(result: Mapping[str, Any], populations: Mapping[str, Any]) -> str:
+    """Return the main figures, one row a figure and one column a stage."""
+    columns = [_stage_cells(populations[stage]) for stage in result["stages"]]
+    rows = [
+        f"<tr><td>{label}</td>{''.join(column[label] for column in columns)}</tr>"
+        for label in columns[0]
+        if any(column[label] != "<td>–</td>" for column in columns)
+    ]
+    return page.table(("<", *(f"after {stage}" for stage in result["stages"])), rows)
+
+
+def _stage_cells(figures: Mapping[str, Any]) -> dict[str, str]:
+    """Return the cells of one population: label → table cell; "–" for what is not measured."""
+    words, countries, gendered = figures["words"], figures["countries"], figures["gendered"]
+    users, hosts = figures["users"], figures["hosts"]
+    top = countries["shares"][0] if countries["shares"] else None
+    none = "<td>–</td>"
+    cells = {
+        "pairs": writing.count(figures["pairs"]),
+        "distinct images": writing.approximate(figures["images"]["distinct"]),
+        "words, mean": writing.decimal(words["mean"]),
+        "words, median": writing.count(words["median"]),
+        "words, 95th percentile": writing.count(words["p95"]),
+        "with a geotag": writing.percent(countries["coverage"]["share"]) if countries["coverage"]["measured"] else "–",
+        "commonest country": f"{top['country']} {writing.percent(top['share'])}" if top else "–",
+        "users": writing.approximate(users["distinct"]) if "distinct" in users else "–",
+        "hosts (registrable domains)": writing.approximate(hosts["distinct"]) if "distinct" in hosts else "–",
+    }
+    found = {label: f"<td>{escape(text)}</td>" for label, text in cells.items()} | {
+        "identified as English": writing.share_cell(figures["languages"]["english"]),
+        "with a female term": writing.share_cell(gendered.get("female")),
+        "with a male term": writing.share_cell(gendered.get("male")),
+        "female : male": writing.ratio_cell(gendered["female_to_male"]) if "female_to_male" in gendered else none,
+        "pairs of the top 1 % of users": writing.share_cell(users.get("top_1_percent")),
+        "pairs of the top 10 hosts": writing.share_cell(hosts.get("top_10")),
+    }
+    return {label: found[label] for label in _STAGE_ROWS}
+
+
+def lengths(result: Mapping[str, Any]) -> str:
+    """Return the section on the lengths of captions."""
+    first, last = page.ends(result)
+    before, after = result["all"][first]["words"], result["all"][last]["words"]
+    bins = after["histogram"]
+    labels = [
+        f"{one['from']}+"
+        if one["below"] is None
+        else (f"{one['from']}" if one["below"] == one["from"] + 1 else f"{one['from']}–{one['below'] - 1}")
+        for one in bins
+    ]
+
+    def shares(words: Mapping[str, Any]) -> list[float]:
+        total = sum(one["pairs"] for one in words["histogram"]) or 1
+        return [one["pairs"] / total for one in words["histogram"]]
+
+    series, styles = [shares(after)], ["after"]
+    if first != last:
+        series, styles = [shares(before), shares(after)], ["before", "after"]
+    published = {source: row["published"]["mean_words"] for row in result["table2"] for source in row["sources_here"]}
+    rows = []
+    for source, _, _ in page.sources_in_order(result):
+        populations = result["sources"][source]
+        marks = [
+            Mark(
+                populations[stage]["words"]["mean"],
+                None,
+                None,
+                style,
+                f"{source}, after {stage}: {populations[stage]['words']['mean']:.1f} words on average, "
+                f"{writing.count(populations[stage]['pairs'])} pairs",
+                faint=populations[stage]["pairs"] < writing.FEW,
+            )
+            for stage, style in page.two_stages(first, last)
+            if populations[stage]["words"]["mean"] is not None
+        ]
+        if marks:
+            paper = published.get(source)
+            left = populations[last]["words"]["mean"]
+            note = ("none left" if left is None else f"{left:.1f}") + (f" (paper {paper:.1f})" if paper else "")
+            rows.append(Dots(source, marks, note, reference=paper))
+    reading = (
+        f"A caption has {after['mean']:.1f} words on average after {last}"
+        + (f", {before['mean']:.1f} after {first}" if first != last else "")
+        + f"; half have {after['median']} or fewer, fewer than one in twenty more than {after['p95']}."
+        if after["mean"] is not None and before["mean"] is not None
+        else "No caption is left."
+    )
+    return (
+        f'<h2 id="lengths">Caption lengths</h2>\n<p class="reading">{escape(reading)}</p>'
+        + page.chart(
+            charts.columns(labels, series, styles, "Share of captions by number of words", "words"),
+            *page.before_after(result),
+        )
+        + page.chart(
+            charts.dot_plot(rows, "Mean words of a caption by source, beside Table 2"),
+            *page.dot_keys(result),
+            page.key("line", "Table 2"),
+        )
+        + page.coverage(result, after)
+    )
+
+
+def _estimate_mark(estimate: Mapping[str, Any], style: str, title: str) -> Mark:
+    interval = estimate["interval"] or (None, None)
+    return Mark(
+        estimate["value"],
+        interval[0],
+        interval[1],
+        style,
+        f"{title}: {writing.share(estimate)}",
+        faint=not estimate["enough"],
+    )
+
+
+def _complement(estimate: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the estimate of the share that has not what another has."""
+    interval = estimate["interval"]
+    return {
+        "value": None if estimate["value"] is None else 1 - estimate["value"],
+        "interval": None if interval is None else [1 - interval[1], 1 - interval[0]],
+        "enough": estimate["enough"],
+    }
+
+
+def languages(result: Mapping[str, Any]) -> str:
+    """Return the section on languages."""
+    first, last = page.ends(result)
+    names = result["labels"]["languages"]
+    rows = []
+    for source, _, _ in page.sources_in_order(result):
+        populations = result["sources"][source]
+        marks = [
+            _estimate_mark(
+                _complement(populations[stage]["languages"]["english"]), style, f"{source}, not English, after {stage}"
+            )
+            for stage, style in page.two_stages(first, last)
+            if populations[stage]["languages"]["english"]["value"] is not None
+        ]
+        if marks:
+            rows.append(Dots(source, marks, writing.share(_complement(populations[last]["languages"]["english"]))))
+    before, after = result["all"][first]["languages"], result["all"][last]["languages"]
+    english, unsure = after["english"], after["undetermined"]
+    few, sampled = not english["enough"], after["coverage"]["measured"]
+    others = [row for row in after["shares"] if row["language"] not in {"en", "und"}]
+    earlier = {row["language"]: row["share"] for row in before["shares"]}
+    bars = [
+        Bar(
+            f"{names.get(row['language'], row['language'])} ({row['language']})",
+            [row["share"]] if first == last else [earlier.get(row["language"], 0.0), row["share"]],
+            f"{writing.percent(row['share'])} ({writing.count(row['texts'])} texts)"
+            if sampled >= MANY
+            else f"{row['texts']} of {sampled} texts",
+            f"{names.get(row['language'], row['language'])}: {writing.percent(row['share'])} after {last}, "
+            f"{writing.count(row['texts'])} of {writing.count(sampled)} texts of the sample",
+        )
+        for row in others[:12]
+    ]
+    reading = (
+        "No text was looked at."
+        if english["value"] is None
+        else f"{writing.percent(english['value'])} of captions are identified as English after {last}, "
+        f"{writing.percent(unsure['value'])} as no language for sure"
+        + ("; too few were looked at to say more." if few else f"; {after['distinct']} languages occur in the sample.")
+    )
+    other = charts.bar_list(bars, page.styles(result), "Languages other than English")
+    return (
+        f'<h2 id="languages">Languages</h2>\n<p class="reading">{escape(reading)}</p>'
+        + "<h3>Captions not identified as English: another language, or none for sure</h3>"
+        + page.chart(
+            charts.dot_plot(rows, "Share of captions not identified as English, by source", unit=100, suffix=" %"),
+            *page.dot_keys(result),
+        )
+        + (f"<h3>Other languages, all sources</h3>{page.chart(other, *page.before_after(result))}" if bars else "")
+        + page.coverage(result, after)
+    )
+
+
+def countries(result: Mapping[str, Any]) -> str:
+    """Return the section on the countries of geotags."""
+    first, last = page.ends(result)
+    before, after = result["all"][first]["countries"], result["all"][last]["countries"]
+    names = result["labels"]["countries"]
+    heading = '<h2 id="countries">Countries of geotags</h2>\n'
+    if not before["coverage"]["measured"]:
+        return heading + '<p class="reading">No pair here has a geotag.</p>' + page.coverage(result, before)
+    earlier = {row["country"]: row["share"] for row in before["shares"]}
+    placed = after["coverage"]["measured"] - after["no_country"]
+    few = placed < writing.FEW
+    bars = [
+        Bar(
+            names.get(row["country"], row["country"]),
+            [row["share"]] if first == last else [earlier.get(row["country"], 0.0), row["share"]],
+            f"{row['pairs']} of {placed}"
+            if few
+            else f"{writing.percent(row['share'])}  ({writing.short(row['pairs'])})",
+            f"{names.get(row['country'], row['country'])}: {writing.count(row['pairs'])} pairs, "
+            f"{writing.percent(row['share'])} of those with a country after {last}",
+        )
+        for row in after["shares"][:20]
+    ]
+    top = after["shares"][:3]
+    share = sum(row["share"] for row in top)
+    if not top:
+        reading = f"No pair with a geotag is left after {last}."
+    elif few:
+        reading = f"Only {placed} pairs with a geotag lie in a country: too few to speak of shares."
+    else:
+        three = ", ".join(names.get(row["country"], row["country"]) for row in top)
+        reading = (
+            f"{writing.percent(share)} of the pairs with a geotag are from {len(top)} of {after['distinct']} "
+            f"countries: {three}."
+            if after["distinct"] > len(top)
+            else f"All pairs with a geotag are from {three}."
+        )
+    rest = (
+        '<p class="coverage">Shares are of the pairs whose geotag lies in a country; '
+        f"{writing.count(after['no_country'])} more are at sea or in no single one. "
+        f"Countries not shown: {escape(writing.percent(_rest(after)))}.</p>"
+    )
+    return (
+        heading
+        + f'<p class="reading">{escape(reading)}</p>'
+        + (
+            page.chart(charts.bar_list(bars, page.styles(result), "Countries of geotags"), *page.before_after(result))
+            if bars
+            else ""
+        )
+        + rest
+        + page.coverage(result, after)
+    )
+
+
+def _rest(countries: Mapping[str, Any]) -> float:
+    return float((countries["other"] or 0.0) + sum(row["share"] for row in countries["shares"][20:]))
+
+
+def gendered(result: Mapping[str, Any]) -> str:
+    """Return the section on gendered terms, or why there is none."""
+    first, last = page.ends(result)
+    after = result["all"][last]["gendered"]
+    heading = '<h2 id="gendered">Gendered terms</h2>\n'
+    if "not_measured" in after:
+        return (
+            heading
+            + f'<p class="notice"><b>Not measured:</b> {escape(after["not_measured"])}. To add it: '
+            + f"<code>{escape(after['remedy'])}</code>, then run <code>pmd audit CONFIG</code> again.</p>"
+            + page.coverage(result, after)
+        )
+    rows, table = [], []
+    everything = [("all sources", result["all"])]
+    for source, populations in [
+        *((name, result["sources"][name]) for name, _, _ in page.sources_in_order(result)),
+        *everything,
+    ]:
+        figures = populations[last]["gendered"]
+        if figures["female"]["value"] is None:
+            continue
+        for word, kind in (("female", "a"), ("male", "b")):
+            marks = [
+                _estimate_mark(
+                    populations[stage]["gendered"][word], f"{style} {kind}", f"{source}, {word} term, after {stage}"
+                )
+                for stage, style in page.two_stages(first, last)
+                if populations[stage]["gendered"][word]["value"] is not None
+            ]
+            rows.append(Dots(source if kind == "a" else "", marks, writing.share(figures[word])))
+        changed = figures.get("change_since_curate")
+        table.append(
+            ('<tr class="total">' if source == "all sources" else "<tr>")
+            + f"<td>{escape(source)}</td>"
+            + f"<td>{writing.count(figures['coverage']['measured'])}</td>"
+            + "".join(writing.share_cell(figures[name]) for name in ("female", "male", "both", "neither", "neutral"))
+            + writing.ratio_cell(figures["female_to_male"])
+            + writing.points_cell(changed["female"] if changed else None)
+            + writing.points_cell(changed["male"] if changed else None)
+            + "</tr>"
+        )
+    drawing = (
+        page.chart(
+            charts.dot_plot(
+                rows, "Share of English captions with a female and with a male term", unit=100, suffix=" %"
+            ),
+            page.key("a", "female term"),
+            page.key("b", "male term"),
+            *((page.key("hollow", f"after {first}"),) if first != last else ()),
+            page.key("filled", f"after {last}"),
+            '<span class="key">lines: 95 % intervals; faint: too few</span>',
+        )
+        + page.table(
+            (
+                f"<after {last}",
+                "English texts",
+                "female",
+                "male",
+                "both",
+                "neither",
+                "neutral",
+                "female : male",
+                "female, since curate (points)",
+                "male, since curate (points)",
+            ),
+            table,
+            stacked=True,
+        )
+        if rows
+        else ""
+    )
+    return (
+        heading
+        + f'<p class="reading">{escape(_gendered_reading(after, last))}</p>'
+        + drawing
+        + page.coverage(result, after)
+    )
+
+
+def _gendered_reading(figures: Mapping[str, Any], stage: str) -> str:
+    female, male, ratio = figures["female"], figures["male"], figures["female_to_male"]
+    if female["value"] is None:
+        return "No English caption was looked at."
+    if not (female["enough"] and male["enough"]):
+        return (
+            f"Of {writing.count(figures['coverage']['measured'])} English captions after {stage}, "
+            f"{writing.count(figures['texts']['female'])} have a female and "
+            f"{writing.count(figures['texts']['male'])} a male term: too few, from too few images, to speak of rates."
+        )
+    text = (
+        f"After {stage}, {writing.share(female)} of English captions have a female term and "
+        f"{writing.share(male)} a male one: "
+        + (
+            f"{ratio['value']:.2f} with a female term for each with a male one"
+            + (f" ({ratio['interval'][0]:.2f}–{ratio['interval'][1]:.2f})" if ratio["interval"] else "")
+            if ratio["value"] is not None
+            else "no ratio can be given"
+        )
+        + "."
+    )
+    changed = figures.get("change_since_curate")
+    if changed is None:
+        return text
+    moved = [
+        f"the {name} share moved by {writing.signed(change['value'])} points"
+        for name, change in sorted(changed.items())
+        if change["enough"] and change["interval"] and (change["interval"][0] > 0 or change["interval"][1] < 0)
+    ]
+    if not moved:
+        return f"{text} No change since curate is larger than chance would make it."
+    return f"{text} Since curate {' and '.join(moved)}, more than chance would."

@@ -1,0 +1,91 @@
+"""What the report's sections share: coverage lines, tables, keys of charts, the two stages that are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pmd.audit import writing
+from pmd.audit.charts import escape
+from pmd.audit.style import ROW_COLOURS
+
+
+def coverage(result: Mapping[str, Any], section: Mapping[str, Any]) -> str:
+    """Return a section's coverage and method."""
+    covered = section["coverage"]
+    measured, eligible = writing.count(covered["measured"]), writing.count(covered["eligible"])
+    rest = f"; the rest {covered['rest']}" if "rest" in covered and covered["measured"] < covered["eligible"] else ""
+    whole = f"; the sample stands for {writing.count(covered['pairs'])} pairs" if "pairs" in covered else ""
+    return (
+        f'<p class="coverage"><b>Coverage</b> {measured} of {eligible} {escape(covered["of"])} '
+        f"({escape(writing.percent(covered['share']))}){escape(rest)}{escape(whole)}. "
+        f"{escape(result['methods'][section['method']])}</p>"
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[str], *, stacked: bool = False) -> str:
+    """Return a table; heads are texts, rows HTML. A head that begins with "<" stands over words, at the left.
+
+    With `stacked`, intervals stand under their figures.
+    """
+    cells = "".join(
+        f'<th scope="col" class="words">{escape(name[1:])}</th>'
+        if name.startswith("<")
+        else f'<th scope="col">{escape(name)}</th>'
+        for name in head
+    )
+    kind = ' class="stacked"' if stacked else ""
+    return (
+        f'<div class="table"><table{kind}><thead><tr>{cells}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    )
+
+
+def chart(drawing: str, *keys: str) -> str:
+    """Return a chart in its frame, under the keys of its colours."""
+    caption = f"<figcaption>{''.join(keys)}</figcaption>" if keys else ""
+    return f"<figure>{caption}{drawing}</figure>"
+
+
+def key(style: str, text: str) -> str:
+    """Return one key of a chart: a patch of a style, and what it stands for."""
+    return f'<span class="key"><i class="{style}"></i>{escape(text)}</span>'
+
+
+def ends(result: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the first and the last stage that have run."""
+    return result["stages"][0], result["stages"][-1]
+
+
+def before_after(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the keys of bars."""
+    first, last = ends(result)
+    if first == last:
+        return (key("after", f"after {last}"),)
+    return key("before", f"after {first}"), key("after", f"after {last}")
+
+
+def styles(result: Mapping[str, Any]) -> list[str]:
+    """Return the styles of bars, one a stage that is shown."""
+    return ["after"] if len(result["stages"]) == 1 else ["before", "after"]
+
+
+def two_stages(first: str, last: str) -> tuple[tuple[str, str], ...]:
+    """Return the stages that charts compare, each with its style: one where but one has run."""
+    return ((last, "after"),) if first == last else ((first, "before"), (last, "after"))
+
+
+def dot_keys(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the keys of dots."""
+    first, last = ends(result)
+    if first == last:
+        return (key("filled", f"after {last}"),)
+    return key("hollow", f"after {first}"), key("filled", f"after {last}")
+
+
+def sources_in_order(result: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    """Return each source with its Table 2 row and the number of its colour, in the order of Table 2."""
+    found = []
+    for number, row in enumerate(result["table2"]):
+        found += [(source, row["row"], min(number, len(ROW_COLOURS) - 2)) for source in row["sources_here"]]
+    known = {source for source, _, _ in found}
+    return found + [(source, "", len(ROW_COLOURS) - 1) for source in result["sources"] if source not in known]

@@ -1,0 +1,120 @@
+"""How the report writes figures: no more decimals than an interval bears, and a mark on what rests on too few."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pmd.audit.charts import escape
+
+#: Pairs below which a share is written as "3 of 7".
+FEW: Final = 30
+
+#: The sign with its space, which no line breaks.
+PER_CENT: Final = "\u00a0%"
+
+
+def count(number: float | None) -> str:
+    """Return a whole number with its thousands marked."""
+    return "–" if number is None else f"{round(number):,}"
+
+
+def decimal(number: float | None) -> str:
+    """Return a number with one decimal."""
+    return "–" if number is None else f"{number:.1f}"
+
+
+def approximate(distinct: Mapping[str, Any]) -> str:
+    """Return a number of distinct units for a table: "≈ 1.2M", or exactly."""
+    return count(distinct["value"]) if distinct["exact"] else f"≈ {short(distinct['value'])}"
+
+
+def short(number: float | None) -> str:
+    """Return a count in three figures: "30.3M", "4.1k", "512"."""
+    if number is None:
+        return "–"
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e4, "k")):
+        if number >= size * 0.9995:
+            scaled = number / (1e3 if letter == "k" else size)
+            return f"{scaled:.3g}{letter}" if scaled < 999.5 else f"{scaled:.0f}{letter}"
+    return f"{round(number):,}"
+
+
+def percent(share: float | None, width: float | None = None) -> str:
+    """Return a share with as many decimals as an interval of this width (of one) bears; without one, two or three."""
+    if share is None:
+        return "–"
+    value = share * 100
+    if width is not None:
+        decimals = 2 if width < 0.002 else 1 if width < 0.05 else 0
+    else:
+        decimals = 0 if value >= 99.95 or value == 0 else 1 if value >= 1 else 2
+    text = f"{value:.{decimals}f}"
+    if value > 0 and float(text) == 0:
+        return f"<{10**-decimals:g}{PER_CENT}"
+    return f"{0 if value == 0 else text}{PER_CENT}"
+
+
+def _interval(interval: Sequence[float]) -> str:
+    """Return an interval of shares in per cent, without the sign: "4.1–5.0"."""
+    width = interval[1] - interval[0]
+    return "–".join(percent(end, width).removesuffix(PER_CENT) for end in interval)
+
+
+def share(estimate: Mapping[str, Any]) -> str:
+    """Return a share with its interval as plain text, and a word of warning where it is not to be read as a rate."""
+    if estimate["value"] is None:
+        return "–"
+    interval = estimate["interval"]
+    if interval is None:
+        return percent(estimate["value"]) + ("" if estimate["enough"] else ": too few")
+    value = percent(estimate["value"], interval[1] - interval[0])
+    if not estimate["enough"]:
+        return f"too few: {_interval(interval)}{PER_CENT}"
+    return f"{value} ({_interval(interval)})"
+
+
+def share_cell(estimate: Mapping[str, Any] | None) -> str:
+    """Return a share with its interval as a table cell."""
+    if estimate is None or estimate["value"] is None:
+        return "<td>–</td>"
+    interval = estimate["interval"]
+    if interval is None:
+        return _td(percent(estimate["value"]), "", estimate)
+    return _td(percent(estimate["value"], interval[1] - interval[0]), _interval(interval), estimate)
+
+
+def _td(value: str, interval: str, estimate: Mapping[str, Any]) -> str:
+    few = "" if estimate["enough"] else ' class="few" title="too few to be read as a rate"'
+    ends = f" <small>{escape(interval)}</small>" if interval else ""
+    return f"<td{few}>{escape(value)}{ends}</td>"
+
+
+def ratio_cell(estimate: Mapping[str, Any]) -> str:
+    """Return a ratio with its interval as a table cell."""
+    if estimate["value"] is None:
+        return "<td>–</td>"
+    interval = estimate["interval"]
+    ends = "" if interval is None else f"{interval[0]:.2f}–{interval[1]:.2f}"
+    return _td(f"{estimate['value']:.2f}", ends, estimate)
+
+
+def points_cell(estimate: Mapping[str, Any] | None) -> str:
+    """Return a change of a share in percentage points, with its interval, as a table cell."""
+    if estimate is None or estimate["value"] is None:
+        return "<td>–</td>"
+    interval = estimate["interval"]
+    if estimate["value"] == 0 and interval in (None, [0, 0]):
+        return "<td>0</td>"
+    ends = "" if interval is None else f"{signed(interval[0])} to {signed(interval[1])}"
+    return _td(signed(estimate["value"]), ends, estimate)
+
+
+def signed(share: float) -> str:
+    """Return a difference of shares in percentage points, with a true minus."""
+    return f"{share * 100:+.2f}".replace("-", "−")
+
+
+def number(distinct: Mapping[str, Any]) -> str:
+    """Return a number of distinct units in words: exact, or an estimate as such."""
+    return count(distinct["value"]) if distinct["exact"] else f"about {short(distinct['value'])}"

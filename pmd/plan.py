@@ -1,0 +1,391 @@
+"""Plan: rows, bytes, hours, disk and the slowest host of a build, before anything runs.
+
+What is committed is counted; what is not is estimated from what was published, and each figure says which. Nothing is
+read of the annotation files but their sizes, and nothing is asked of the web.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+import posixpath
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd import commits, inputs, manifests, parts, root
+from pmd.commits import Commit
+from pmd.config import Config, SourceConfig
+from pmd.errors import InputError
+from pmd.fetch import state
+from pmd.formats import archives
+from pmd.manifests.model import Manifest, ManifestFile
+from pmd.manifests.select import human_bytes
+from pmd.options import FetchOptions
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+#: Seconds of one request over a connection that is kept open: a transatlantic round trip; nothing of ours measured it.
+LATENCY_S: Final = 0.1
+#: Images a second that one machine decodes, resizes and encodes. img2dataset 1.47 does 312 to 332 on two cores with
+#: photographs of about 77 kB; scaled decoding alone reaches 344 a core.
+MACHINE_IMAGES_PER_S: Final = 320.0
+#: Bytes of a photograph with its short side at 256 px, JPEG quality 95: mean of 80 of COCO's, by `pmd.codec`.
+RESIZED_BYTES: Final = 47_000
+#: The short side that `RESIZED_BYTES` is of; other sizes are taken by area.
+_RESIZED_SHORT_SIDE_PX: Final = 256
+#: Bytes of an original: COCO's archives of 2014, 20.16 GB of 123,287 photographs.
+ORIGINAL_BYTES: Final = 163_000
+#: A crop of a region, as JPEG: Visual Genome's regions are a small part of their photographs; a guess.
+CROP_BYTES: Final = 12_000
+
+#: Fewest bytes of a record in any annotation file, compressed: bounds an estimate by a file that is shorter than upstream's.
+_FEWEST_BYTES: Final = 20
+#: Where Table 2's figure is this near to the published records, a record is a pair and the rest is link rot; elsewhere
+#: (YFCC100M, WIT: a filter; Localized Narratives: sentences) Table 2 says how many pairs come of them.
+_NEAR: Final = (0.5, 1.5)
+
+#: Where a source's images are, and how many pairs share one. Several hosts, or not known: None.
+_HOSTS: Final[Mapping[str, tuple[str | None, float]]] = {
+    "coco": ("images.cocodataset.org", 616_767 / 123_287),
+    "visual_genome": ("cs.stanford.edu", 5_408_689 / 108_077),
+    "localized_narratives__openimages": ("s3.amazonaws.com", 1.9e6 / 873_107),
+    "localized_narratives__coco": ("images.cocodataset.org", 1.9e6 / 873_107),
+    "yfcc100m": ("multimedia-commons.s3-us-west-2.amazonaws.com", 1.0),
+    "wit": ("upload.wikimedia.org", 1.0),
+    "sbu_captions": ("static.flickr.com", 1.0),
+}
+SEVERAL: Final = "(many hosts)"
+_LOCAL: Final = "(archives)"
+
+ASSUMPTIONS: Final = (
+    f"{LATENCY_S:g} s a request, so that a host gives connections ÷ {LATENCY_S:g} images a second, or requests_per_s if "
+    "that is less",
+    f"{MACHINE_IMAGES_PER_S:g} images a second decoded and resized by one machine of two cores (img2dataset: 312 to 332)",
+    f"{human_bytes(ORIGINAL_BYTES)} an original (COCO's archives: 20.16 GB of 123,287 photographs)",
+    f"{human_bytes(RESIZED_BYTES)} a picture with its short side at 256 px, JPEG quality 95 (mean of 80 of COCO's); other "
+    "sizes by area",
+    f"{human_bytes(CROP_BYTES)} a crop of a region (a guess)",
+    "no link is dead: published rates of what is still there are 57 to 70 % for web images, so disk is an upper bound",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class SourcePlan:
+    """What is expected of one source. `basis` says where `pairs` comes from: committed, published or Table 2."""
+
+    name: str
+    input_bytes: int
+    missing: tuple[str, ...]
+    pairs: int
+    basis: str
+    images: int
+    local: bool
+    regions: bool
+
+
+def plan(config: Config) -> dict[str, Any]:
+    """Return what a build will read, fetch, write and wait for.
+
+    Files that are not there yet are told, and planned for as if they were upstream's.
+
+    Returns:
+        ``sources``: per source input bytes, pairs and their basis, images, what is missing; ``hosts``: images to fetch
+        and hours, slowest first; ``slowest``; ``fetch_hours``; ``disk``: bytes of store and shards, by store form;
+        ``shards``; ``assumptions``. JSON-able.
+    """
+    described = [_source(config, source) for _, source in sorted(config.sources.items())]
+    counted = _committed_images(config)
+    to_fetch = counted if counted is not None else _estimated_hosts(described)
+    hosts = _hosts(to_fetch, config.fetch)
+    images = sum(item.images for item in described) if counted is None else _count(root.images_folder(config.root))
+    pairs = sum(item.pairs for item in described)
+    regions = sum(item.pairs for item in described if item.regions)
+    whole = images - sum(item.images for item in described if item.regions) if counted is None else images
+    samples = pairs if config.shard.unit == "pair" else max(whole, 0) + regions
+    per_shard = config.shard.samples_per_shard
+    fetched = sum(entry["images"] for entry in hosts)
+    hours = max(
+        [fetched / MACHINE_IMAGES_PER_S / 3600, *(entry["hours"] for entry in hosts if entry["host"] != SEVERAL)]
+    )
+    return {
+        "root": config.root,
+        "profile": config.profile,
+        "sample": config.sample,
+        "sources": [{**dataclasses.asdict(item), "missing": list(item.missing)} for item in described],
+        "input_bytes": sum(item.input_bytes for item in described),
+        "pairs": pairs,
+        "images": images,
+        "images_basis": "committed" if counted is not None else "estimated",
+        "hosts": hosts,
+        "slowest": _slowest(hosts, fetched),
+        "fetch_hours": hours,
+        "disk": _disk(config, described, images, samples, regions),
+        "samples": samples,
+        "shards": {form: math.ceil(samples / per_shard) for form in config.shard.formats},
+        "assumptions": list(ASSUMPTIONS),
+    }
+
+
+def _source(config: Config, source: SourceConfig) -> SourcePlan:
+    manifest = manifests.load(source.name)
+    try:
+        files = inputs.files(source)
+        missing: tuple[str, ...] = ()
+    except InputError as error:
+        files, missing = [], tuple(error.problem.splitlines())
+    commit = commits.read(root.curate_folder(config.root, source.name))
+    if commit is not None:
+        pairs, basis = commit.sources[source.name].kept, "committed"
+    else:
+        sizes = {file.path: file.bytes for file in files} or None
+        pairs, basis = expected_pairs(manifest, sizes, _sharing(manifest))
+    # Pairs are counted before the sample is taken, which is of images.
+    pairs = round(pairs / config.sample)
+    regions = getattr(source.options, "regions", None) == "crop"
+    per_image = _HOSTS.get(source.name, (None, 1.0))[1]
+    return SourcePlan(
+        source.name,
+        sum(file.bytes for file in files),
+        missing,
+        pairs,
+        basis,
+        math.ceil(pairs / per_image),
+        bool(source.images) or not manifest.images_by_url,
+        regions,
+    )
+
+
+def _sharing(manifest: Manifest) -> int:
+    """Return the published records of all sources that share this one's row of Table 2."""
+    return sum(
+        other.upstream_rows for other in manifests.load_all().values() if other.table2.row == manifest.table2.row
+    )
+
+
+def expected_pairs(manifest: Manifest, sizes: Mapping[str, int] | None, row_records: int) -> tuple[int, str]:
+    """Estimate the pairs that curating a source's files gives.
+
+    Args:
+        manifest: The source's.
+        sizes: Path → bytes of the annotation files that are there; None: all of upstream's.
+        row_records: Published records behind the source's row of Table 2, those of other sources too.
+
+    Returns:
+        The estimate, and "published" (a record is a pair) or "Table 2" (a rule decides how many pairs a record is).
+    """
+    records = float(manifest.upstream_rows) if sizes is None else _records(manifest, sizes)
+    per_record = manifest.table2.pairs_millions * 1e6 / row_records
+    if _NEAR[0] <= per_record <= _NEAR[1]:
+        return round(records), "published"
+    return round(records * per_record), "Table 2"
+
+
+def _records(manifest: Manifest, sizes: Mapping[str, int]) -> float:
+    """Return the published records of the files that are there: by name where upstream's is known, else by size."""
+    known = {file.name: file for file in manifest.files if file.kind == "annotations"}
+    found, other_bytes = 0.0, 0
+    main = manifest.upstream_rows
+    for path, size in sizes.items():
+        file = known.get(posixpath.basename(archives.split_member(path)[0]))
+        if file is None:
+            other_bytes += size
+        elif file.option is None:
+            found += _scaled(file, size, manifest)
+    if other_bytes:
+        published = sum(file.bytes or 0 for file in manifests.select([manifest]) if file.option is None)
+        share = min(other_bytes / published, 1.0) if published else 1.0
+        found += min(main * share, other_bytes / _FEWEST_BYTES)
+    return found
+
+
+def _scaled(file: ManifestFile, size: int, manifest: Manifest) -> float:
+    """Return a file's published records, or as large a part of them as the file is of upstream's."""
+    several = sum(other.option is None and not other.optional for other in manifests.select([manifest])) > 1
+    rows = file.rows if file.rows is not None else 0 if several else manifest.upstream_rows
+    if any(entry.rows == rows and entry.what.startswith("images") for entry in manifest.published):
+        return 0.0  # VG's image_data.json, which its regions need: no records of their own
+    whole = file.bytes or file.bytes_about
+    share = min(size / whole, 1.0) if whole else 1.0
+    return min(rows * share, size / _FEWEST_BYTES)
+
+
+def _estimated_hosts(described: Iterable[SourcePlan]) -> Counter[str]:
+    hosts: Counter[str] = Counter()
+    for item in described:
+        hosts[_LOCAL if item.local else _HOSTS.get(item.name, (None, 1.0))[0] or SEVERAL] += item.images
+    return hosts
+
+
+def _committed_images(config: Config) -> Counter[str] | None:
+    """Return the images without a row in the ledger, by the host of their first location; None where none is committed."""
+    if commits.read(root.images_folder(config.root)) is None or commits.read(root.views_folder(config.root)) is None:
+        return None
+    cut = parts.cut(config.root)
+    hosts: Counter[str] = Counter()
+    for part in range(2**cut.part_bits):
+        images = parts.read_images(config.root, part)
+        known = parts.read_ledger(config.root, cut.shards(part))["image_id"].combine_chunks()
+        images = images.filter(pc.invert(pc.is_in(images["image_id"], value_set=known)))
+        there = images.filter(pc.greater(pc.list_value_length(images["locations"]), 0))
+        hosts["(no location)"] += images.num_rows - there.num_rows
+        if there.num_rows:
+            hosts.update(_first_hosts(there["locations"]))
+    return +hosts
+
+
+def _first_hosts(locations: pa.ChunkedArray) -> list[str]:
+    first = pc.list_element(locations, 0)
+    local = pc.equal(pc.struct_field(first, "kind"), "archive")
+    # Cheaper than `urls.host`, which canonicalises: tens of millions of URLs pass here.
+    named = pc.extract_regex(pc.struct_field(first, "url"), r"(?i)^https?://(?:[^/?#@]*@)?(?P<host>[^/?#:]+)")
+    host = pc.utf8_lower(pc.struct_field(named, "host"))
+    found: list[str] = pc.if_else(local, _LOCAL, pc.fill_null(host, "(no host)")).to_pylist()
+    return found
+
+
+def _count(folder: str) -> int:
+    commit: Commit | None = commits.read(folder)
+    return 0 if commit is None else sum(file.rows for file in commit.files)
+
+
+def rate_per_s(options: FetchOptions) -> float:
+    """Return how many images one host gives in a second, at most."""
+    return min(options.per_host.requests_per_s, options.per_host.connections / LATENCY_S)
+
+
+def _hosts(to_fetch: Mapping[str, int], options: FetchOptions) -> list[dict[str, Any]]:
+    """Return the hosts, slowest first; archives are read at the machine's pace, and so are many hosts together."""
+    entries = []
+    for host, images in to_fetch.items():
+        named = not host.startswith("(")
+        pace = rate_per_s(options) if named else MACHINE_IMAGES_PER_S
+        entries.append({"host": host, "images": images, "images_per_s": pace, "hours": images / pace / 3600})
+    return sorted((entry for entry in entries if entry["images"]), key=lambda entry: (-entry["hours"], entry["host"]))
+
+
+def _slowest(hosts: list[dict[str, Any]], fetched: int) -> str | None:
+    """Return what decides how long fetching takes: a host, or the machine itself."""
+    named = next((entry for entry in hosts if not entry["host"].startswith("(")), None)
+    if named is None or named["hours"] < fetched / MACHINE_IMAGES_PER_S / 3600:
+        return "this machine" if fetched else None
+    return str(named["host"])
+
+
+def _resized_bytes(short_side_px: int) -> int:
+    return min(round(RESIZED_BYTES * (short_side_px / _RESIZED_SHORT_SIDE_PX) ** 2), ORIGINAL_BYTES)
+
+
+def _disk(config: Config, described: Iterable[SourcePlan], images: int, samples: int, regions: int) -> dict[str, Any]:
+    """Return bytes of the store in either form, and of the shards; images with regions are always kept original."""
+    with_region = min(sum(item.images for item in described if item.regions), images)
+    resized = _resized_bytes(config.fetch.short_side_px)
+    store = {
+        "resized": (images - with_region) * resized + with_region * ORIGINAL_BYTES,
+        "original": images * ORIGINAL_BYTES,
+    }
+    picture = ORIGINAL_BYTES if config.fetch.store == "original" else resized
+    if config.shard.short_side_px is not None:
+        picture = min(picture, _resized_bytes(config.shard.short_side_px))
+    crops = min(regions, samples)
+    each = (samples - crops) * picture + crops * CROP_BYTES
+    shards = dict.fromkeys(config.shard.formats, each)
+    return {
+        "store": store,
+        "chosen": config.fetch.store,
+        "shards": shards,
+        "total": store[config.fetch.store] + sum(shards.values()),
+        "there": _store_bytes(config.root),
+    }
+
+
+def _store_bytes(root_url: str) -> int:
+    """Return the bytes that the store already holds."""
+    return sum(
+        file.bytes
+        for shard in state.shards(root_url)
+        for _, _, commit in state.generations(root_url, shard)
+        for file in commit.files
+        if file.name.endswith(".tar")
+    )
+
+
+def text(found: Mapping[str, Any], width: int = 120) -> str:
+    """Return a plan as people read it."""
+    from rich.console import Console
+
+    sink = io.StringIO()
+    console = Console(file=sink, width=width, color_system=None, highlight=False, markup=False)
+    sample = f", 1/{found['sample']} of the images" if found["sample"] > 1 else ""
+    console.print(f"{found['root']}: profile {found['profile']}{sample}\n")
+    console.print(
+        _table(
+            ["source", "annotations", "pairs", "counted from", "images"],
+            [
+                [
+                    item["name"],
+                    human_bytes(item["input_bytes"]) if not item["missing"] else "not there yet",
+                    f"{item['pairs']:,}",
+                    item["basis"],
+                    f"{item['images']:,}",
+                ]
+                for item in found["sources"]
+            ]
+            + [["all", human_bytes(found["input_bytes"]), f"{found['pairs']:,}", "", f"{found['images']:,}"]],
+        )
+    )
+    none = "" if found["hosts"] else " none; the ledger has all of them"
+    console.print(f"\nImages to fetch ({found['images_basis']}), by host:{none}")
+    shown = found["hosts"][:_MOST_HOSTS]
+    console.print(
+        _table(
+            ["host", "images", "a second", "hours"],
+            [
+                [entry["host"], f"{entry['images']:,}", f"{entry['images_per_s']:g}", f"{entry['hours']:,.1f}"]
+                for entry in shown
+            ],
+        )
+    )
+    if len(found["hosts"]) > len(shown):
+        console.print(f"… and {len(found['hosts']) - len(shown):,} more hosts")
+    if found["slowest"]:
+        console.print(f"Slowest: {found['slowest']}. Fetching takes {found['fetch_hours']:,.1f} hours or more.")
+    disk = found["disk"]
+    forms = ", ".join(
+        f"{human_bytes(size)} {form}{' (chosen)' if form == disk['chosen'] else ''}"
+        for form, size in disk["store"].items()
+    )
+    console.print(f"\nStore: {forms}; {human_bytes(disk['there'])} are there.")
+    for form, size in disk["shards"].items():
+        console.print(
+            f"Shards, {form}: {found['shards'][form]:,} of up to {found['samples']:,} samples, {human_bytes(size)}"
+        )
+    console.print(f"Disk in all: {human_bytes(disk['total'])}\n")
+    for item in found["sources"]:
+        for line in item["missing"]:
+            console.print(line, soft_wrap=True)
+    console.print("Assumed:")
+    for line in found["assumptions"]:
+        console.print(f"- {line}")
+    return "\n".join(line.rstrip() for line in sink.getvalue().splitlines())
+
+
+#: Hosts that the text names.
+_MOST_HOSTS: Final = 12
+
+
+def _table(headings: list[str], rows: list[list[str]]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        right = heading not in {"source", "host", "counted from"}
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -1,0 +1,183 @@
+"""What is counted of a batch, and that order and dealing out never matter."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pmd import language
+from pmd.audit import lexicon, measure, sketch
+from pmd.audit.intervals import BUCKETS
+from pmd.audit.measure import FIELDS, STAGES, Partial, Plan
+from pmd.errors import PmdError
+from pmd.options import AuditOptions
+from tests.audit.batches import WHOLE, batch, pair
+
+
+@pytest.fixture
+def by_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Languages by a mark in the text, so that a test's figures do not hang on an identifier's taste."""
+
+    def marked(texts: pa.Array) -> pa.Array:
+        codes = ["de" if "(de)" in text else "und" if "(?)" in text else "en" for text in texts.to_pylist()]
+        return pa.array(codes, pa.string())
+
+    monkeypatch.setattr(language, "languages", marked)
+
+
+def _rows() -> list[dict[str, Any]]:
+    paris = {"uid": "1@N00", "longitude": "2.35", "latitude": "48.85"}
+    return [
+        pair("yfcc100m", "1", "a woman in Paris", url="http://farm1.staticflickr.com/1.jpg", meta=paris),
+        pair("yfcc100m", "2", "the same man", url="http://farm2.staticflickr.com/2.jpg", meta=paris | {"uid": "2@N00"}),
+        pair(
+            "yfcc100m",
+            "3",
+            "ein Hund (de)",
+            url="http://farm2.staticflickr.com/3.jpg",
+            meta={"uid": "1@N00", "longitude": "-1.0", "latitude": "-1.0"},
+        ),
+        pair("coco", "1", "a man and a woman", image="coco:1"),
+        pair("coco", "2", "two people", image="coco:1"),
+        pair("red_caps", "1", "x (?)", url="https://i.redd.it/1.jpg", meta={"author": "None"}),
+    ]
+
+
+_LAST = ["shard", "fetch", "curate", "shard", "shard", "images"]
+
+
+@pytest.mark.usefixtures("by_mark")
+def test_a_batch_by_hand() -> None:
+    found = measure.measure(batch(_rows()), pa.array(_LAST), WHOLE).sources
+    assert sorted(found) == ["coco", "red_caps", "yfcc100m"]
+    yfcc = found["yfcc100m"]
+    assert yfcc.pairs.tolist() == [1, 0, 1, 0, 1]
+    assert yfcc.words.tolist() == [3, 0, 3, 0, 4]
+    assert [(stage, words) for stage, words in zip(*np.nonzero(yfcc.lengths), strict=True)] == [(0, 3), (2, 3), (4, 4)]
+    assert {code: counts.tolist() for code, counts in yfcc.languages.items()} == {
+        "de": [1, 0, 0, 0, 0],
+        "en": [0, 0, 1, 0, 1],
+    }
+    assert {code: counts.tolist() for code, counts in yfcc.countries.items()} == {"FR": [0, 0, 1, 0, 1]}
+    assert dict(zip(FIELDS, yfcc.sample.sum(axis=(0, 1)).tolist(), strict=True)) == {
+        "sampled": 3,
+        "english": 2,
+        "undetermined": 0,
+        "female": 1,
+        "male": 1,
+        "both": 0,
+        "neutral": 0,
+    }
+    assert sorted(yfcc.users.counts.tolist()) == [[0, 0, 1, 0, 0], [1, 0, 0, 0, 1]]
+    assert yfcc.users.names is None
+    assert (yfcc.hosts.names, yfcc.hosts.counts.tolist()) == (("staticflickr.com",), [[1, 0, 1, 0, 1]])
+    coco = found["coco"]
+    assert coco.images.counts.tolist() == [[0, 0, 0, 0, 2]]
+    assert (coco.hosts.total.sum(), coco.users.total.sum(), coco.countries) == (0, 0, {})
+    # Both captions of one image stand in one group.
+    assert sorted(coco.sample[4, :, 0].tolist())[-2:] == [0, 2]
+    assert coco.sample[4].sum(axis=0).tolist() == [2, 2, 0, 1, 1, 1, 0]
+    assert found["red_caps"].users.total.sum() == 0  # "None" is nobody
+    assert found["red_caps"].sample[1].sum(axis=0).tolist() == [1, 0, 1, 0, 0, 0, 0]
+
+
+def _drawn(seed: int, number: int) -> tuple[list[dict[str, Any]], list[str]]:
+    chance = random.Random(seed)
+    rows = [
+        pair(
+            chance.choice(["yfcc100m", "sbu_captions", "coco"]),
+            str(index),
+            " ".join(chance.choices(["woman", "man", "(de)", "(?)", "dog", "person"], k=chance.randint(1, 6))),
+            image=f"image {chance.randint(0, number // 2)}",
+            url=chance.choice([None, f"http://host{chance.randint(0, 30)}.org/x.jpg"]),
+            meta={"uid": str(chance.randint(0, 30)), "user_id": "", "longitude": str(index % 90), "latitude": "45.0"},
+        )
+        for index in range(number)
+    ]
+    return rows, chance.choices(STAGES, k=number)
+
+
+@pytest.mark.usefixtures("by_mark")
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 5), st.randoms(use_true_random=False))
+def test_partials_do_not_depend_on_how_pairs_are_dealt_out(seed: int, parts: int, chance: random.Random) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sketch, "UNITS", 11)
+        patch.setattr(sketch, "PAIRS", 13)
+        rows, last = _drawn(seed, 60)
+        plan = Plan({"yfcc100m": 2**63}, WHOLE.lexicon)
+        whole = measure.to_bytes(measure.measure(batch(rows), pa.array(last), plan))
+        order = list(range(60))
+        chance.shuffle(order)
+        dealt = [order[number::parts] for number in range(parts)]
+        partials = [
+            measure.measure(batch([rows[index] for index in some]), pa.array([last[index] for index in some]), plan)
+            for some in dealt
+        ]
+        forth = measure.merge_all(partials)
+        back = Partial()
+        for partial in reversed(partials):
+            back = measure.merge(partial, back)
+        paired = measure.merge(measure.merge_all(partials[:2]), measure.merge_all(partials[2:]))
+    assert measure.to_bytes(forth) == measure.to_bytes(back) == measure.to_bytes(paired) == whole
+    assert measure.to_bytes(measure.from_bytes(whole)) == whole
+
+
+@pytest.mark.usefixtures("by_mark")
+def test_a_partial_stays_small() -> None:
+    rows, last = _drawn(1, 3000)
+    sizes = []
+    for number in (300, 3000):
+        partial = measure.measure(batch(rows[:number]), pa.array(last[:number]), WHOLE)
+        sizes.append(len(measure.to_bytes(partial)))
+        assert partial.sources["coco"].sample.shape == (len(STAGES), BUCKETS, len(FIELDS))
+    assert sizes[1] < 250_000
+
+
+@pytest.mark.usefixtures("by_mark")
+def test_the_sample_of_texts_is_about_what_was_asked_for_and_the_same_at_every_stage() -> None:
+    rows = [pair("coco", str(index), "a dog") for index in range(4000)]
+    plan = measure.plan({"coco": 4000}, AuditOptions(text_sample=400), WHOLE.lexicon)
+    found = measure.measure(batch(rows), pa.array(["shard"] * 4000), plan).sources["coco"]
+    assert found.pairs.sum() == 4000
+    assert 340 <= found.sample[..., 0].sum() <= 460  # three standard deviations
+    again = measure.measure(batch(rows[:2000]), pa.array(["curate"] * 2000), plan).sources["coco"]
+    more = measure.measure(batch(rows[2000:]), pa.array(["fetch"] * 2000), plan).sources["coco"]
+    assert (again + more).sample[..., 0].sum() == found.sample[..., 0].sum()
+    assert measure.plan({"coco": 4000}, AuditOptions(text_sample=4000), WHOLE.lexicon).limits["coco"] == 2**64 - 1
+
+
+def test_without_a_lexicon_nothing_is_called_gendered() -> None:
+    plan = Plan({}, lexicon.Absent("the package genbit is not installed"))
+    found = measure.measure(batch(_rows()), pa.array(_LAST), plan).sources["coco"]
+    assert found.sample[..., 3:].sum() == 0
+
+
+def test_last_stages_from_masks() -> None:
+    masks = {
+        "images": pa.array([True, True, True, False]),
+        "fetch": pa.array([True, True, False, False]),
+        "dedupe": pa.array([True, False, False, False]),
+    }
+    assert measure.last_stages(masks).to_pylist() == ["dedupe", "fetch", "images", "curate"]
+    assert measure.last_stages({"curate": pa.array([True])}).to_pylist() == ["curate"]
+    with pytest.raises(PmdError, match="a pair is there after fetch, but not before it"):
+        measure.last_stages({"images": pa.array([False]), "fetch": pa.array([True])})
+
+
+def test_an_unknown_stage_is_refused() -> None:
+    with pytest.raises(PmdError, match="no such stage") as caught:
+        measure.measure(batch(_rows()[:1]), pa.array(["publish"]), WHOLE)
+    assert caught.value.found == "'publish'"
+
+
+def test_an_empty_batch_counts_nothing() -> None:
+    empty = measure.measure(batch([]), pa.array([], pa.string()), WHOLE)
+    assert empty == Partial()
+    assert measure.from_bytes(measure.to_bytes(empty)) == empty

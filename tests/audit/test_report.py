@@ -1,0 +1,203 @@
+"""The page: whole without network or scripts, well-formed, and careful with small numbers."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pytest
+
+from pmd import language
+from pmd.audit import charts, measure, writing
+from pmd.audit.lexicon import Absent
+from pmd.audit.measure import Partial, Plan
+from pmd.audit.report import html
+from pmd.audit.result import result
+from pmd.commits import Books
+from tests.audit.batches import WHOLE, batch, pair
+from tests.audit.test_result import TABLE2
+
+_VOID = {"meta", "br"}
+
+
+class _Page(HTMLParser):
+    """Reads a page strictly: every element is closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, self.getpos()
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in {"style", "title"}:
+            self.text.append(data)
+
+
+def _read(page: str) -> tuple[_Page, str]:
+    parser = _Page()
+    parser.feed(page)
+    parser.close()
+    assert parser.open == []
+    return parser, re.sub(r"\s+", " ", "".join(parser.text))
+
+
+def _figures(
+    number: int, plan: Plan = WHOLE, stages: tuple[str, ...] = ("curate", "images", "fetch")
+) -> dict[str, Any]:
+    rows, last = [], []
+    for index in range(number):
+        meta = {"uid": str(index % 7), "longitude": "2.35", "latitude": "48.85"} if index % 2 else {"uid": ""}
+        text = ("a woman", "a man in a park", "some dog", "er <b>&</b> sie")[index % 4]
+        rows.append(pair("yfcc100m", str(index), text, url=f"http://h{index % 50}.org/<x>", meta=meta))
+        last.append(stages[-1] if index % 5 else stages[max(len(stages) - 2, 0)])
+    partial = measure.measure(batch(rows), pa.array(last), plan)
+    kept = {stage: int(partial.sources["yfcc100m"].pairs[measure.STAGES.index(stage) :].sum()) for stage in stages}
+    books = {"curate": {"yfcc100m": Books(kept["curate"], {"too_few_words": 3})}}
+    for before, stage in itertools.pairwise(stages):
+        lost = kept[before] - kept[stage]
+        books[stage] = {"yfcc100m": Books(kept[stage], {"dead": lost} if lost else {})}
+    return result(partial, books, plan, TABLE2, profile="paper")
+
+
+@pytest.fixture(autouse=True)
+def _english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "languages", lambda texts: pa.array(["en"] * len(texts), pa.string()))
+
+
+def test_the_page_loads_nothing() -> None:
+    page = html(_figures(200))
+    parser, _ = _read(page)
+    for tag, name, value in parser.attributes:
+        assert tag not in {"script", "link", "img", "iframe", "object", "embed", "use", "image"}
+        assert not name.startswith("on")
+        if name in {"src", "href", "srcset", "data", "action", "xlink:href"}:
+            assert value.startswith("#"), (tag, name, value)
+    assert "http" not in page
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_every_link_of_the_page_has_its_place() -> None:
+    parser, _ = _read(html(_figures(200)))
+    places = {value for _, name, value in parser.attributes if name == "id"}
+    links = {value.removeprefix("#") for _, name, value in parser.attributes if name == "href"}
+    assert links <= places
+    assert {"flow", "table2", "stages", "lengths", "languages", "countries", "gendered", "users", "hosts"} <= links
+
+
+def test_every_drawing_says_what_it_shows() -> None:
+    page = html(_figures(200))
+    drawings = re.findall(r"<svg [^>]*>(.{0,40})", page)
+    assert len(drawings) > 8
+    assert all(drawing.startswith("<title>") for drawing in drawings)
+    assert page.count("<svg ") == page.count('role="img"')
+
+
+def test_the_page_is_the_same_from_the_file() -> None:
+    found = _figures(60)
+    assert html(found) == html(orjson.loads(orjson.dumps(found)))
+
+
+def test_a_build_large_enough_is_read_in_sentences() -> None:
+    _, text = _read(html(_figures(400)))
+    assert "After fetch, 25" in text
+    assert "with a female term for each with a male one" in text
+    assert "All pairs with a geotag are from France." in text
+    assert "Ten of 40 registrable domains hold 25.0" in text
+    assert "Coverage 320 of 320 pairs (100" in text
+
+
+def test_a_tiny_build_claims_no_rates() -> None:
+    _, text = _read(html(_figures(8)))
+    assert "too few, from too few images, to speak of rates" in text
+    assert "Only 3 pairs with a geotag lie in a country: too few to speak of shares." in text
+    assert "There are too few users here" in text
+    assert "This build holds too small a part of PMD" in text
+
+
+def test_a_build_of_one_stage_has_no_before() -> None:
+    page = html(_figures(40, stages=("curate",)))
+    _, text = _read(page)
+    assert "Not run yet: images, fetch, dedupe, shard." in text
+    assert "since curate" in text  # the head of a column that stays empty
+    assert 'class="bar before"' not in page
+
+
+def test_a_source_that_is_lost_whole_is_still_shown() -> None:
+    rows = [pair("coco", str(index), "a woman") for index in range(40)]
+    partial = measure.measure(batch(rows), pa.array(["images"] * 40), WHOLE)
+    books = {"curate": {"coco": Books(40)}, "images": {"coco": Books(40)}, "fetch": {"coco": Books(0, {"dead": 40})}}
+    _, text = _read(html(result(partial, books, WHOLE, TABLE2)))
+    assert "No caption is left." in text
+    assert "none left" in text
+
+
+def test_an_absent_lexicon_is_said_with_its_remedy() -> None:
+    _, text = _read(html(_figures(40, Plan({}, Absent("the package genbit is not installed")))))
+    assert "Not measured: the package genbit is not installed." in text
+    assert "pip install --no-deps genbit==2.2.0.0" in text
+
+
+def test_an_empty_root_says_what_to_do() -> None:
+    _, text = _read(html(result(Partial(), {}, WHOLE, TABLE2)))
+    assert "no stage is committed in this ROOT yet" in text
+    assert "pmd build CONFIG" in text
+
+
+@pytest.mark.parametrize(
+    ("share", "width", "text"),
+    [
+        (0.1234, None, "12.3\u00a0%"),
+        (0.00456, None, "0.46\u00a0%"),
+        (0.1234, 0.2, "12\u00a0%"),
+        (0.1234, 0.01, "12.3\u00a0%"),
+        (0.1234, 0.001, "12.34\u00a0%"),
+        (0.00001, None, "<0.01\u00a0%"),
+        (0.001, 0.2, "<1\u00a0%"),
+        (0.0, 0.2, "0\u00a0%"),
+        (1.0, None, "100\u00a0%"),
+        (None, None, "–"),
+    ],
+)
+def test_no_more_decimals_than_the_interval_bears(share: float | None, width: float | None, text: str) -> None:
+    assert writing.percent(share, width) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (512, "512"), (9_876, "9,876"), (12_345, "12.3k"), (999_600, "1M"), (30_312_004, "30.3M"), (None, "–")],
+)
+def test_short_counts(number: int | None, text: str) -> None:
+    assert writing.short(number) == text
+
+
+def test_texts_from_data_are_escaped() -> None:
+    drawing = charts.bar_list([charts.Bar("<script>", [0.5], '"note"', "a & b")], ["after"], "<title> & co")
+    assert "<script>" not in drawing
+    assert "&lt;script&gt;" in drawing
+    assert 'aria-label="&lt;title&gt; &amp; co"' in drawing
+
+
+def test_axes_end_at_round_numbers_beyond_the_largest_value() -> None:
+    for largest in (0.003, 0.09, 0.7, 1.0, 4.9, 17.3, 99.0, 100.0):
+        drawing = charts.dot_plot([charts.Dots("x", [charts.Mark(largest, None, None, "after", "x")])], "x")
+        ticks = [float(tick) for tick in re.findall(r'class="tick middle">([\d.]+)<', drawing)]
+        assert ticks[0] == 0
+        assert ticks[-1] >= largest * 0.999
+        assert 3 <= len(ticks) <= 7

@@ -1,0 +1,259 @@
+"""The figures of a small build, computed by hand, and that books and pairs must agree."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pytest
+
+from pmd import language
+from pmd.audit import measure, sketch
+from pmd.audit.lexicon import Absent
+from pmd.audit.measure import Partial, Plan
+from pmd.audit.result import Table2Row, result
+from pmd.commits import Books
+from pmd.errors import VerificationError
+from tests.audit.batches import WHOLE, batch, pair
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    row: str
+    pairs_millions: float
+    mean_words: float
+
+
+TABLE2: dict[str, Table2Row] = {
+    "coco": Row("COCO", 0.9, 12.4),
+    "localized_narratives__coco": Row("Localized Narratives", 1.9, 13.8),
+    "localized_narratives__ADE20k": Row("Localized Narratives", 1.9, 13.8),
+    "yfcc100m": Row("YFCC100M, filtered", 30.3, 12.7),
+}
+
+
+@pytest.fixture(autouse=True)
+def _english(monkeypatch: pytest.MonkeyPatch) -> None:
+    def marked(texts: pa.Array) -> pa.Array:
+        return pa.array(["de" if "(de)" in text else "en" for text in texts.to_pylist()], pa.string())
+
+    monkeypatch.setattr(language, "languages", marked)
+
+
+def _build() -> tuple[Partial, dict[str, dict[str, Books]]]:
+    """Four captions of two COCO photographs, and six YFCC photographs of three users, two of which are lost."""
+    paris = {"longitude": "2.35", "latitude": "48.85"}
+    london = {"longitude": "-0.12", "latitude": "51.5"}
+    flickr = "http://farm1.staticflickr.com/{}.jpg"
+    rows = [
+        (pair("coco", "1", "a woman with a man", image="a"), "fetch"),
+        (pair("coco", "2", "a woman", image="a"), "fetch"),
+        (pair("coco", "3", "a dog", image="b"), "fetch"),
+        (pair("coco", "4", "a red dog here", image="b"), "fetch"),
+        *(
+            (pair("yfcc100m", name, text, url=flickr.format(name), meta={"uid": user, **place}), last)
+            for name, text, user, place, last in (
+                ("1", "a man in Paris", "u", paris, "fetch"),
+                ("2", "a man in Paris too", "u", paris, "fetch"),
+                ("3", "she sees London", "u", london, "fetch"),
+                ("4", "some more words here", "v", {}, "fetch"),
+                ("5", "ein Hund (de)", "v", {}, "images"),
+                ("6", "she was lost", "w", london, "images"),
+            )
+        ),
+    ]
+    partial = measure.measure(batch(row for row, _ in rows), pa.array([last for _, last in rows]), WHOLE)
+    books = {
+        "curate": {"coco": Books(4, {"evaluation_image": 1}), "yfcc100m": Books(6, {"too_few_words": 5, "video": 1})},
+        "images": {"coco": Books(4), "yfcc100m": Books(6)},
+        "fetch": {"coco": Books(4), "yfcc100m": Books(4, {"dead": 2})},
+    }
+    return partial, books
+
+
+def _result() -> dict[str, Any]:
+    partial, books = _build()
+    return result(partial, books, WHOLE, TABLE2, profile="recommended")
+
+
+def test_counts_stand_beside_table_2() -> None:
+    found = _result()
+    assert found["stages"] == ["curate", "images", "fetch"]
+    assert found["books"]["curate"]["yfcc100m"] == {"in": 12, "kept": 6, "rejected": {"too_few_words": 5, "video": 1}}
+    assert [row["row"] for row in found["table2"]] == ["COCO", "Localized Narratives", "YFCC100M, filtered"]
+    coco, narratives, yfcc = found["table2"]
+    assert coco["published"] == {"pairs": 900_000, "mean_words": 12.4}
+    assert coco["pairs"] == {"curate": 4, "images": 4, "fetch": 4}
+    assert coco["mean_words"]["curate"] == 3.25  # 5 + 2 + 2 + 4 words
+    assert coco["of_published"]["curate"] == pytest.approx(4 / 900_000, rel=1e-5)
+    assert (yfcc["read"], yfcc["pairs"]) == (12, {"curate": 6, "images": 6, "fetch": 4})
+    assert narratives["sources"] == ["localized_narratives__ADE20k", "localized_narratives__coco"]
+    assert (narratives["sources_here"], narratives["mean_words"]["curate"]) == ([], None)
+
+
+def test_lengths_by_hand() -> None:
+    words = _result()["sources"]["yfcc100m"]["fetch"]["words"]
+    # 4, 5, 3 and 4 words.
+    assert (words["mean"], words["median"], words["p95"]) == (4.0, 4, 5)
+    assert {one["from"]: one["pairs"] for one in words["histogram"] if one["pairs"]} == {3: 3, 5: 1}
+    assert words["coverage"] == {"measured": 4, "eligible": 4, "share": 1.0, "of": "pairs"}
+
+
+def test_languages_by_hand() -> None:
+    languages = _result()["all"]["curate"]["languages"]
+    assert languages["english"]["value"] == 0.9
+    assert languages["shares"] == [
+        {"language": "en", "texts": 9, "share": 0.9},
+        {"language": "de", "texts": 1, "share": 0.1},
+    ]
+    assert languages["coverage"]["share"] == 1.0
+    assert _result()["labels"]["languages"] == {"de": "German", "en": "English"}
+
+
+def test_countries_by_hand() -> None:
+    before, after = (_result()["all"][stage]["countries"] for stage in ("curate", "fetch"))
+    assert before["coverage"] == {
+        "measured": 4,
+        "eligible": 10,
+        "share": 0.4,
+        "of": "pairs",
+        "rest": "has no geotag",
+    }
+    assert [(row["country"], row["pairs"], row["share"]) for row in before["shares"]] == [
+        ("FR", 2, 0.5),
+        ("GB", 2, 0.5),
+    ]
+    assert [(row["country"], row["pairs"]) for row in after["shares"]] == [("FR", 2), ("GB", 1)]
+
+
+def test_gendered_terms_by_hand() -> None:
+    found = _result()
+    coco = found["sources"]["coco"]["curate"]["gendered"]
+    assert (coco["female"]["value"], coco["male"]["value"], coco["both"]["value"]) == (0.5, 0.25, 0.25)
+    assert (coco["neither"]["value"], coco["neutral"]["value"]) == (0.5, 0.0)
+    assert coco["female_to_male"]["value"] == 2.0
+    assert not coco["female"]["enough"]  # four captions of two images
+    assert coco["coverage"] == {
+        "measured": 4,
+        "eligible": 4,
+        "share": 1.0,
+        "of": "texts of the sample",
+        "rest": "is not English",
+        "pairs": 4,
+    }
+    yfcc = found["sources"]["yfcc100m"]["fetch"]["gendered"]
+    assert yfcc["female"]["value"] == 0.25
+    # Two of five English ones before: "she sees London", "she was lost".
+    assert yfcc["change_since_curate"]["female"]["value"] == pytest.approx(0.25 - 0.4)
+    assert "change_since_curate" not in coco
+
+
+def test_concentration_by_hand() -> None:
+    users = _result()["sources"]["yfcc100m"]["curate"]["users"]
+    assert users["distinct"] == {"value": 3, "interval": None, "exact": True}
+    # 3, 2 and 1 pairs: Gini = Σ (2i − n − 1) x_i ÷ (n Σ x) with x ascending = (−2·1 + 0·2 + 2·3) ÷ 18.
+    assert users["gini"]["value"] == pytest.approx(4 / 18, rel=1e-5)
+    assert users["two_pairs_share_one"] == {"value": pytest.approx(8 / 30, rel=1e-5), "pairs": 6, "exact": True}
+    assert users["top_1_percent"]["value"] is None
+    assert users["top_1_percent"]["too_few_units"] == 3
+    assert dict(users["curve"])[1.0] == 1.0
+    hosts = _result()["all"]["fetch"]["hosts"]
+    assert hosts["coverage"]["measured"] == 4
+    assert [(row["host"], row["share"]["value"]) for row in hosts["largest"]] == [("staticflickr.com", 1.0)]
+    assert "not_measured" in _result()["sources"]["coco"]["curate"]["users"]
+    assert "not_measured" in _result()["all"]["curate"]["users"]
+
+
+def test_images_are_counted_once() -> None:
+    images = _result()["sources"]["coco"]["curate"]["images"]
+    assert (images["distinct"]["value"], images["pairs_per_image"]) == (2, 2.0)
+
+
+def test_sources_weigh_as_their_pairs_do_however_many_texts_were_looked_at() -> None:
+    rows = [pair("coco", str(index), "a woman") for index in range(2000)]
+    rows += [pair("yfcc100m", str(index), "a dog", meta={"uid": "u"}) for index in range(2000)]
+    plan = Plan({"yfcc100m": 2**64 // 10}, WHOLE.lexicon)
+    partial = measure.measure(batch(rows), pa.array(["curate"] * 4000), plan)
+    books = {"curate": {"coco": Books(2000), "yfcc100m": Books(2000)}}
+    gendered = result(partial, books, plan, TABLE2)["all"]["curate"]["gendered"]
+    assert gendered["texts"]["female"] == 2000
+    assert gendered["coverage"]["measured"] < 2300
+    assert gendered["female"]["value"] == pytest.approx(0.5)
+
+
+def test_large_sources_are_estimated_with_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sketch, "UNITS", 200)
+    monkeypatch.setattr(sketch, "PAIRS", 500)
+    rows = [
+        pair(
+            "yfcc100m",
+            str(index),
+            "a dog",
+            url=f"http://{'big' if index % 4 == 0 else index}.org/x.jpg",
+            meta={"uid": str(index % 1500)},
+        )
+        for index in range(3000)
+    ]
+    partial = measure.measure(batch(rows), pa.array(["curate"] * 3000), WHOLE)
+    found = result(partial, {"curate": {"yfcc100m": Books(3000)}}, WHOLE, TABLE2)["sources"]["yfcc100m"]["curate"]
+    low, high = found["users"]["distinct"]["interval"]
+    assert low <= 1500 <= high
+    assert found["users"]["gini"]["value"] == pytest.approx(0.0)  # two pairs each
+    biggest = found["hosts"]["largest"][0]
+    assert biggest["host"] == "big.org"
+    assert biggest["share"]["interval"][0] <= 0.25 <= biggest["share"]["interval"][1]
+    assert found["hosts"]["two_pairs_share_one"]["value"] == pytest.approx(0.0625, abs=0.02)
+
+
+def test_books_that_say_otherwise_than_the_pairs_are_refused() -> None:
+    partial, books = _build()
+    books["fetch"]["yfcc100m"] = Books(5, {"dead": 1})
+    with pytest.raises(VerificationError) as caught:
+        result(partial, books, WHOLE, TABLE2)
+    assert str(caught.value) == (
+        "stage fetch, source yfcc100m: the books and the pairs disagree\n"
+        "  expected: 5 pairs, as the stage's books say\n"
+        "  found: 4 pairs\n"
+        "  remedy: run: pmd verify ROOT"
+    )
+
+
+def test_a_stage_must_get_what_the_one_before_kept() -> None:
+    partial, books = _build()
+    books["fetch"]["yfcc100m"] = Books(4, {"dead": 1})
+    with pytest.raises(VerificationError, match="stage fetch did not get what images kept"):
+        result(partial, books, WHOLE, TABLE2)
+
+
+def test_the_content_is_json_and_always_the_same() -> None:
+    partial, books = _build()
+    turned = {stage: dict(reversed(list(books[stage].items()))) for stage in reversed(list(books))}
+    one, two = result(partial, books, WHOLE, TABLE2), result(partial, turned, WHOLE, dict(reversed(TABLE2.items())))
+    assert orjson.dumps(one) == orjson.dumps(two)
+    assert orjson.loads(orjson.dumps(one)) == one
+    assert list(one) == sorted(one)
+
+
+def test_what_is_not_measured_says_why_and_covers_nothing() -> None:
+    partial, books = _build()
+    plan = Plan({}, Absent("the package genbit is not installed"))
+    found = result(partial, books, plan, TABLE2)
+    gendered = found["all"]["fetch"]["gendered"]
+    assert gendered["coverage"]["measured"] == 0
+    assert gendered["remedy"] == "pip install --no-deps genbit==2.2.0.0"
+    assert found["components"][0]["version"] is None
+
+
+def test_components_have_versions_and_licences() -> None:
+    parts = {part["name"]: part for part in _result()["components"]}
+    assert parts["genbit"]["sha256"]["female"]
+    assert all(part["version"] and part["licence"] for part in parts.values())
+    assert parts["tzfpy"]["data_licence"] == "ODbL-1.0"
+    assert "OpenStreetMap" in parts["tzfpy"]["data"]
+
+
+def test_an_empty_root_has_no_figures() -> None:
+    found = result(Partial(), {}, WHOLE, TABLE2)
+    assert (found["stages"], found["sources"], found["all"]) == ([], {}, {})

@@ -1,0 +1,37 @@
+"""The demo's ROOT, built once for all tests of this folder that only read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pmd import config
+from pmd.config import Config
+from pmd.demo.config import open_web, write_demo
+from pmd.demo.web import DemoWeb
+from tests.end_to_end import building
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A finished demo; its web still answers."""
+
+    folder: Path
+    config: Config
+    web: DemoWeb
+
+    @property
+    def root(self) -> Path:
+        return Path(self.config.root)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    folder = tmp_path_factory.mktemp("demo")
+    with open_web() as web:
+        chosen = config.load(str(write_demo(folder, web)))
+        building.run(chosen)
+        yield Demo(folder, chosen, web)

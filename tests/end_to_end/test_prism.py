@@ -1,0 +1,66 @@
+"""The demo on Prism, where everything crosses a process boundary, equals the local runner's."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end import building
+from tests.end_to_end.conftest import Demo
+
+PRISM = Path(__file__).resolve().parents[2] / ".engines/bin/prism"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def prism(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prism job service, and the endpoint it listens on."""
+    if not PRISM.exists():
+        pytest.skip(f"Prism is not built ({PRISM}); run: make engines")
+    port = _free_port()
+    log = tmp_path_factory.mktemp("prism") / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [str(PRISM), f"--job_port={port}", "--serve_http=false"], stdout=out, stderr=subprocess.STDOUT
+        )
+        try:
+            for _ in range(200):
+                if process.poll() is not None:
+                    pytest.fail(f"Prism ended at once: {log.read_text()}")
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.05)
+            yield f"localhost:{port}"
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+def test_the_demo_on_prism_equals_the_local_runners(demo: Demo, prism: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    shutil.copytree(demo.root / "fetch", root / "fetch")
+    flags = ("--runner=PortableRunner", f"--job_endpoint={prism}", "--environment_type=LOOPBACK")
+    steps = building.run(dataclasses.replace(demo.config, root=str(root)), flags)
+    assert {step.stage for step in steps if step.seconds is not None} >= {"curate", "images", "dedupe", "shard", "audit"}
+    building.assert_same(demo.root, root, fetched_alike=True)
+
+
+def test_fetching_on_prism_ends_alike(demo: Demo, prism: str, tmp_path: Path) -> None:
+    flags = ("--runner=PortableRunner", f"--job_endpoint={prism}", "--environment_type=LOOPBACK")
+    building.run(dataclasses.replace(demo.config, root=str(tmp_path / "root")), flags)
+    building.assert_same(demo.root, tmp_path / "root", fetched_alike=False)
+    assert building.outcomes(demo.config.root) == building.outcomes(str(tmp_path / "root"))

@@ -1,0 +1,358 @@
+"""The pure parts: statuses, headers, addresses, robots.txt, pace."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pmd.fetch import addresses, hosts, outcome, robots
+from pmd.options import PerHost
+from pmd.schema.statuses import OK, STATUSES, TRANSIENT
+
+NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
+
+
+def test_the_order_of_statuses_is_complete_and_puts_what_may_pass_before_what_will_not() -> None:
+    assert sorted(outcome.MOST_INFORMATIVE) == sorted(set(STATUSES) - {OK})
+    places = [outcome.MOST_INFORMATIVE.index(status) for status in TRANSIENT]
+    assert sorted(places) == list(range(1, len(TRANSIENT) + 1))
+    assert outcome.most_informative(["dead", "timeout"]) == "timeout"
+    assert outcome.most_informative(["dead", "ok", "opted_out"]) == "ok"
+    assert outcome.most_informative([]) == "no_location"
+    assert set(STATUSES) >= outcome.RETRIED
+
+
+@given(st.integers(100, 599))
+def test_every_http_status_has_one_of_ours(http_status: int) -> None:
+    assert outcome.status_of_http(http_status) in STATUSES
+
+
+@pytest.mark.parametrize(
+    ("values", "denied"),
+    [
+        ([], False),
+        (["all"], False),
+        (["NoAI"], True),
+        (["nofollow, noindex"], True),
+        (["noimageindex"], True),
+        (["none"], True),
+        (["otherbot: noindex, noai"], False),
+        (["otherbot: noindex, PMD: noai"], True),
+        (["otherbot: noindex", "noai"], True),
+        (["unavailable_after: 25 Jun 2010 15:00:00 PST, noai"], True),
+        (["max-snippet: 50"], False),
+    ],
+)
+def test_x_robots_tag(values: list[str], *, denied: bool) -> None:
+    assert (outcome.denying_tag(values, "pmd") is not None) == denied
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("120", 120),
+        (" 0 ", 0),
+        ("Fri, 02 Jan 2026 12:00:30 GMT", 30),
+        ("Fri, 02 Jan 2026 11:00:00 GMT", 0),
+        ("soon", None),
+        ("-5", None),
+    ],
+)
+def test_retry_after(value: str | None, seconds: float | None) -> None:
+    assert outcome.retry_after_s(value, NOON) == seconds
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "known"),
+    [
+        ("i.imgur.com", "/removed.png", True),
+        ("I.Imgur.com", "/removed.png", True),
+        ("i.imgur.com", "/a/removed.png", False),
+        ("combo.staticflickr.com", "/pw/images/en-us/photo_unavailable.png", True),
+        ("s.yimg.com", "/pw/images/en-us/photo_unavailable.png", True),
+        ("live.staticflickr.com", "/1/2_3.jpg", False),
+        ("notflickr.com", "/photo_unavailable.png", False),
+        ("notflickr.com.evil.test", "/photo_unavailable.png", False),
+    ],
+)
+def test_placeholders(host: str, path: str, *, known: bool) -> None:
+    assert (outcome.placeholder_of(host, path) is not None) == known
+
+
+@pytest.mark.parametrize(
+    ("address", "refused"),
+    [
+        ("8.8.8.8", False),
+        ("2606:4700::1", False),
+        ("127.0.0.1", True),
+        ("10.0.0.1", True),
+        ("192.168.1.1", True),
+        ("172.16.0.1", True),
+        ("169.254.169.254", True),
+        ("100.64.0.1", True),
+        ("100.100.100.200", True),
+        ("168.63.129.16", True),
+        ("192.0.0.192", True),
+        ("0.0.0.0", True),
+        ("224.0.0.1", True),
+        ("255.255.255.255", True),
+        ("::", True),
+        ("::1", True),
+        ("fe80::1", True),
+        ("fec0::1", True),
+        ("fd00:ec2::254", True),
+        ("ff02::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("::ffff:8.8.8.8", False),
+        ("64:ff9b::7f00:1", True),
+        ("64:ff9b::808:808", False),
+        ("2002:7f00:1::", True),
+        ("2001:db8::1", True),
+    ],
+)
+def test_addresses(address: str, *, refused: bool) -> None:
+    assert (addresses.AddressPolicy().refusal(address) is not None) == refused
+
+
+def test_named_addresses_are_allowed_in_either_spelling() -> None:
+    policy = addresses.AddressPolicy.of(("127.0.0.0/8", "::1/128"))
+    assert [policy.refusal(address) for address in ("127.0.0.1", "::ffff:127.0.0.1", "::1")] == [None] * 3
+    assert policy.refusal("10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("url", "base", "expected"),
+    [
+        ("http://A.test", None, ("http://a.test/", "a.test", 80, "/")),
+        (
+            "https://a.test:8443/ä b?c d#e",
+            None,
+            ("https://a.test:8443/%C3%A4%20b?c%20d", "a.test", 8443, "/%C3%A4%20b?c%20d"),
+        ),
+        ("http://user:secret@a.test/", None, ("http://a.test/", "a.test", 80, "/")),
+        ("http://bücher.test/", None, ("http://xn--bcher-kva.test/", "xn--bcher-kva.test", 80, "/")),
+        ("http://0x7f.1/", None, ("http://127.0.0.1/", "127.0.0.1", 80, "/")),
+        ("http://[::1]:81/", None, ("http://[::1]:81/", "::1", 81, "/")),
+        ("../b", "http://a.test/x/y/z", ("http://a.test/x/b", "a.test", 80, "/x/b")),
+        ("//b.test/c", "https://a.test/", ("https://b.test/c", "b.test", 443, "/c")),
+    ],
+)
+def test_urls_are_taken_apart(url: str, base: str | None, expected: tuple[str, str, int, str]) -> None:
+    target = addresses.parse(url, base)
+    assert (target.url, target.host, target.port, target.path) == expected
+
+
+@pytest.mark.parametrize(
+    "url", ["", "x", "ftp://a.test/", "file:///etc/passwd", "http://", "http://a b/", "javascript:1"]
+)
+def test_urls_that_are_none(url: str) -> None:
+    with pytest.raises(addresses.Blocked):
+        addresses.parse(url)
+
+
+def test_routes_are_those_of_curl() -> None:
+    routes = addresses.Routes.of({"a.test:80": "127.0.0.1:8080", "*:443": "[::1]:8443"})
+    assert routes.of_host("a.test", 80) == ("127.0.0.1", 8080)
+    assert routes.of_host("b.test", 80) == ("b.test", 80)
+    assert routes.of_host("b.test", 443) == ("::1", 8443)
+    assert routes.of_host("169.254.169.254", 443) == ("169.254.169.254", 443)
+
+
+FILE = """
+# of an image host
+User-agent: *
+Disallow: /private/
+Allow: /private/open
+Disallow: /*.gif$
+Disallow: /caf%C3%A9
+
+User-agent: OtherBot
+User-agent: pmd/2.0
+Disallow: /ours
+Sitemap: https://a.test/map
+
+User-agent: PMD
+Disallow: /also-ours
+"""
+
+
+@pytest.mark.parametrize(
+    ("agent", "path", "allowed"),
+    [
+        ("nobody", "/x.jpg", True),
+        ("nobody", "/private/x.jpg", False),
+        ("nobody", "/private/open.jpg", True),
+        ("nobody", "/a/b.gif", False),
+        ("nobody", "/a/b.gif?x", True),
+        ("nobody", "/café/x", False),
+        ("nobody", "/caf%c3%a9/x", False),
+        ("nobody", "/%70rivate/x", False),
+        ("nobody", "/ours", True),
+        ("pmd", "/ours/x", False),
+        ("pmd", "/also-ours", False),
+        ("pmd", "/private/x", True),
+        ("pmdx", "/ours/x", True),
+        ("otherbot", "/ours", False),
+        ("otherbot", "/also-ours", True),
+    ],
+)
+def test_robots_rules(agent: str, path: str, *, allowed: bool) -> None:
+    assert robots.verdict(robots.Policy(NOON, 200, FILE), "https://a.test", path, agent).allowed == allowed
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "matches"),
+    [
+        ("/fish", "/fish.html", True),
+        ("/fish", "/Fish.asp", False),
+        ("/fish*", "/fishheads/yummy.html", True),
+        ("/fish/", "/fish", False),
+        ("/*.php", "/folder/filename.php?parameters", True),
+        ("/*.php$", "/filename.php?parameters", False),
+        ("/*.php$", "/filename.php", True),
+        ("/fish*.php", "/fishheads/catfish.php?parameters", True),
+        ("*", "/anything", True),
+        ("/$", "/", True),
+        ("/$", "/x", False),
+        ("/a*a$", "/a", False),
+        ("/" + "*a" * 200 + "$", "/" + "a" * 199 + "b", False),
+    ],
+)
+def test_robots_patterns(pattern: str, path: str, *, matches: bool) -> None:
+    """The examples of RFC 9309 and of Google's specification, and one that backtracking would never end on."""
+    rules = robots.rules_for(f"User-agent: *\nDisallow: {pattern}", "pmd")
+    assert (robots.decide(rules, path) is not None) == matches
+
+
+@given(st.text(), st.text())
+def test_no_robots_file_is_an_error(body: str, path: str) -> None:
+    robots.verdict(robots.Policy(NOON, 200, body), "https://a.test", "/" + path, "pmd")
+
+
+def test_policies_are_kept_and_age(tmp_path: Path) -> None:
+    old = robots.Policy(NOON - datetime.timedelta(hours=2), 404)
+    new = robots.Policy(NOON, 200, "User-agent: *\nDisallow: /")
+    broken = robots.Policy(NOON - datetime.timedelta(hours=2), 500, status="server_error")
+    robots.write_policies(str(tmp_path), "lane-0", {"http://a.test": old, "http://b.test": broken})
+    robots.write_policies(str(tmp_path), "lane-1", {"http://a.test": new})
+    assert robots.read_policies(str(tmp_path)) == {"http://a.test": new, "http://b.test": broken}
+    assert [policy.is_fresh(NOON) for policy in (old, new, broken)] == [True, True, False]
+    assert not old.is_fresh(NOON + datetime.timedelta(hours=30))
+
+
+def run(coroutine: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(coroutine)
+
+
+def test_bytes_under_way_are_bounded_and_begun_bodies_come_first() -> None:
+    async def story() -> None:
+        slots = hosts.Slots(images=4, max_bytes=1)
+        free = slots._free
+        first, second, third = [await slots.take() for _ in range(3)]
+        await first.reserve(free - 10)
+        await second.reserve(5)
+        order: list[str] = []
+
+        async def more(name: str, slot: hosts.Slot, count: int) -> None:
+            await slot.reserve(count)
+            order.append(name)
+
+        newcomer = asyncio.create_task(more("newcomer", third, 20))
+        await asyncio.sleep(0)
+        begun = asyncio.create_task(more("begun", second, 50))
+        await asyncio.sleep(0)
+        assert not order
+        first.release()
+        await asyncio.gather(newcomer, begun)
+        assert order == ["begun", "newcomer"]
+        second.release()
+        second.release()
+        third.release()
+        assert slots._free == free
+
+    run(story())
+
+
+def test_a_wait_that_is_given_up_keeps_nothing() -> None:
+    async def story() -> None:
+        slots = hosts.Slots(images=2, max_bytes=1)
+        free = slots._free
+        holder, waiter = await slots.take(), await slots.take()
+        await holder.reserve(free)
+        waiting = asyncio.create_task(waiter.reserve(1))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        holder.release()
+        waiter.release()
+        assert slots._free == free
+
+    run(story())
+
+
+def test_waits_double_up_to_the_limit() -> None:
+    patience = hosts.Patience(backoff_s=1, limit_s=5)
+    assert [patience.backoff(failures, 0.0) for failures in (1, 2, 3, 4)] == [1, 2, 4, 5]
+    assert patience.backoff(1, 0.5) == 1.25
+
+
+def test_refusals_of_one_moment_count_once_and_a_pause_holds_everybody() -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        patience = hosts.Patience(backoff_s=0.02, limit_s=1)
+        group = hosts.Group(0.0, 8, hosts.Slots(8, 1), patience)
+        circuit = hosts.Circuit(patience)
+        turns = [await group.turn(circuit) for _ in range(4)]
+        refused_at = loop.time()
+        for turn in turns:
+            group.refused(turn.sent_at, None, 0.0)
+            turn.leave()
+        again = await group.turn(circuit)
+        assert 0.02 <= loop.time() - refused_at < 0.2
+        group.refused(again.sent_at, None, 0.0)
+        again.leave()
+        assert group._refusals == 2
+        group.refused(again.sent_at, 60.0, 0.0)
+        with pytest.raises(hosts.Paused):
+            await group.turn(circuit)
+
+    run(story())
+
+
+def test_an_open_circuit_lets_one_image_try_after_a_while() -> None:
+    async def story() -> None:
+        circuit = hosts.Circuit(hosts.Patience(failures=2, open_s=0.02))
+        for _ in range(2):
+            circuit.check()
+            circuit.failed("timeout")
+        with pytest.raises(hosts.CircuitOpen) as raised:
+            circuit.check()
+        assert raised.value.status == "timeout"
+        await asyncio.sleep(0.03)
+        circuit.check()
+        with pytest.raises(hosts.CircuitOpen):
+            circuit.check()
+        circuit.reached()
+        circuit.check()
+        circuit.check()
+
+    run(story())
+
+
+def test_hosts_of_a_domain_share_a_group() -> None:
+    async def story() -> None:
+        patience = hosts.Patience()
+        known = hosts.Hosts(PerHost(), 2, hosts.Slots(1, 1), patience)
+        assert known.group("farm1.static.flickr.com") is known.group("live.flickr.com")
+        assert known.group("i.redd.it") is not known.group("i.imgur.com")
+        assert known.circuit("a", 80) is known.circuit("a", 80)
+
+    run(story())

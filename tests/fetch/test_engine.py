@@ -1,0 +1,489 @@
+from __future__ import annotations
+
+import asyncio
+import datetime
+import gzip
+import io
+import struct
+import tarfile
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from pmd import keys
+from pmd.errors import ConfigError, InputError
+from pmd.fetch import engine, robots
+from pmd.fetch.engine import Lane
+from pmd.fetch.outcome import Fetched
+from pmd.options import FetchOptions, PerHost
+from pmd.schema.tables import LEDGER
+from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
+
+JPEG = photo()
+
+
+def run(
+    rows: pa.Table, fetch_options: FetchOptions, *, previous: pa.Table | None = None, **lane: object
+) -> dict[str, Fetched]:
+    """Fetch, and return outcomes by the identities that tests gave."""
+    names = dict(zip(rows["image_id"].to_pylist(), rows["identity"].to_pylist(), strict=True))
+    with Lane(fetch_options, contact="mailto:us@example.org", **{"patience": HASTE, **lane}) as opened:  # type: ignore[arg-type]
+        settled = list(opened.fetch(rows, previous=previous))
+    assert len(settled) == rows.num_rows
+    return {names[fetched.image_id]: fetched for fetched in settled}
+
+
+def test_an_image_that_is_there(web: Web) -> None:
+    web.routes["a.test/x.jpg"] = reply(JPEG, ETag='"7"')
+    got = run(table(image_row("x", "http://a.test/x.jpg")), options(web))["x"]
+    assert (got.status, got.location, got.bytes, got.format) == ("ok", "http://a.test/x.jpg", len(JPEG), "jpeg")
+    assert (got.width_px, got.height_px, got.frames, got.stored_form) == (320, 300, 1, "resized")
+    assert got.stored != JPEG
+    assert got.perceptual_hash is not None
+    assert len(got.perceptual_hash) == 32
+    (attempt,) = got.attempts
+    assert (attempt.status, attempt.http_status, attempt.final_url) == ("ok", 200, "http://a.test/x.jpg")
+    assert attempt.headers is not None
+    assert '"etag":"\\"7\\""' in attempt.headers
+    assert attempt.policy == "allowed"
+
+
+async def endless(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 X\r\nContent-Type: image/jpeg\r\n\r\n" + JPEG)
+    while True:
+        writer.write(bytes(65536))
+        await writer.drain()
+
+
+async def endless_page(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 X\r\nContent-Type: text/html\r\n\r\n<html>")
+    while True:
+        writer.write(b" " * 65536)
+        await writer.drain()
+
+
+async def drip(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 X\r\nContent-Length: 100000\r\n\r\n" + JPEG[:100])
+    while True:
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+
+
+async def hang(writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(60)
+
+
+async def drop(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def cut(writer: asyncio.StreamWriter) -> None:
+    writer.write(reply(JPEG)[:-200])
+    await writer.drain()
+
+
+async def reset(writer: asyncio.StreamWriter) -> None:
+    writer.write(reply(JPEG)[:2000])
+    await writer.drain()
+    socket = writer.get_extra_info("socket")
+    socket.setsockopt(1, 13, struct.pack("ii", 1, 0))  # SO_LINGER: close with a reset
+    writer.transport.abort()
+
+
+async def garbage(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"220 ftp.example.org ready\r\n")
+    await writer.drain()
+
+
+async def header_flood(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 X\r\n")
+    for number in range(1_000_000):
+        writer.write(b"X-%d: y\r\n" % number)
+        await writer.drain()
+
+
+async def long_header(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 X\r\nX-Long: ")
+    while True:
+        writer.write(b"x" * 65536)
+        await writer.drain()
+
+
+def png_header(width: int, height: int) -> bytes:
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = (b"IHDR" + head, b"IDAT" + zlib.compress(bytes(60_000)), b"IEND")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks
+    )
+
+
+ANSWERS = {
+    "plain": (reply(JPEG), "ok"),
+    "png": (reply(photo(kind="PNG"), Content_Type="text/plain"), "ok"),
+    "not-found": (reply(b"gone", 404), "dead"),
+    "gone": (reply(status=410), "dead"),
+    "bad-request": (reply(status=400), "dead"),
+    "forbidden": (reply(status=403), "forbidden"),
+    "legal": (reply(status=451), "forbidden"),
+    "error": (reply(status=500), "server_error"),
+    "partial": (reply(JPEG, 206), "server_error"),
+    "empty": (reply(b""), "not_an_image"),
+    "no-content": (b"HTTP/1.1 204 X\r\n\r\n", "not_an_image"),
+    "page": (reply(b"<!doctype html><title>Sorry</title>" + b" " * 100), "not_an_image"),
+    "svg": (reply(b'<svg xmlns="http://www.w3.org/2000/svg"/>', Content_Type="image/svg+xml"), "not_an_image"),
+    "truncated": (reply(JPEG[: len(JPEG) // 2]), "undecodable"),
+    "bomb": (reply(png_header(65536, 65536)), "bomb"),
+    "small": (reply(photo(20, 20)), "too_small"),
+    "said-large": (reply(b"", Content_Length="99999999"), "too_large"),
+    "endless": (endless, "too_large"),
+    "endless-page": (endless_page, "not_an_image"),
+    "drip": (drip, "timeout"),
+    "hang": (hang, "timeout"),
+    "drop": (drop, "connection"),
+    "cut": (cut, "connection"),
+    "reset": (reset, "connection"),
+    "garbage": (garbage, "server_error"),
+    "header-flood": (header_flood, "server_error"),
+    "long-header": (long_header, "server_error"),
+    "gzip": (reply(gzip.compress(JPEG), Content_Encoding="gzip"), "ok"),
+    "deflate": (reply(zlib.compress(JPEG), Content_Encoding="deflate"), "ok"),
+    "not-gzip": (reply(JPEG, Content_Encoding="gzip"), "ok"),
+    "gzip-bomb": (reply(gzip.compress(JPEG + bytes(2_000_000)), Content_Encoding="gzip"), "too_large"),
+    "brotli": (reply(b"?" * 90, Content_Encoding="br"), "not_an_image"),
+    "noai": (reply(JPEG, X_Robots_Tag="noai, noimageai"), "opted_out"),
+    "other-agent": (reply(JPEG, X_Robots_Tag="otherbot: noindex"), "ok"),
+    "to-itself": (reply(status=302, Location="/x"), "too_many_redirects"),
+    "nowhere": (reply(status=301), "too_many_redirects"),
+    "to-file": (reply(status=302, Location="file:///etc/passwd"), "blocked_address"),
+    "to-metadata": (reply(status=302, Location="http://169.254.169.254/latest/meta-data/"), "blocked_address"),
+    "to-mapped": (reply(status=302, Location="http://[::ffff:10.0.0.1]/"), "blocked_address"),
+    "to-number": (reply(status=302, Location="http://2130706434/"), "blocked_address"),
+    "to-plain": (reply(b"moved", 301, Location="http://plain.test/x"), "ok"),
+    "relative": (reply(status=307, Location="../y?z=1"), "dead"),
+    "removed": (reply(status=302, Location="https://i.imgur.com/removed.png"), "placeholder"),
+}
+
+
+def test_every_answer_has_its_status(web: Web) -> None:
+    """All at once, each from a host of its own, so that the worst keeps nobody waiting."""
+    for name, (answer, _) in ANSWERS.items():
+        web.routes[f"{name}.test/x"] = answer
+    rows = table(*(image_row(name, f"http://{name}.test/x") for name in ANSWERS))
+    started = time.monotonic()
+    got = run(rows, options(web, timeout_s=0.7, max_bytes=1_000_000, min_side_px=32, max_redirects=4))
+    assert {name: fetched.status for name, fetched in got.items()} == {
+        name: status for name, (_, status) in ANSWERS.items()
+    }
+    assert time.monotonic() - started < 3
+    assert all(len(fetched.attempts) == 1 for fetched in got.values())
+    assert len(web.asked("to-itself.test")) == 5
+    assert got["to-plain"].attempts[0].final_url == "http://plain.test/x"
+    assert got["relative"].attempts[0].final_url == "http://relative.test/y?z=1"
+    assert got["noai"].attempts[0].policy_evidence == "X-Robots-Tag: noai, noimageai"
+    assert not [request for request in web.asked() if "imgur" in request.host]
+
+
+@pytest.mark.parametrize("url", ["ftp://a.test/x", "data:image/png;base64,AAAA", "not a url", "http://127.0.0.2/x"])
+def test_urls_that_are_not_asked_for(web: Web, url: str) -> None:
+    got = run(table(image_row("x", url)), options(web))["x"]
+    assert got.status == "blocked_address"
+    assert not web.log
+
+
+def test_an_image_without_a_location(web: Web) -> None:
+    got = run(table(image_row("x")), options(web))["x"]
+    assert (got.status, got.location, got.tried, got.attempts) == ("no_location", None, (), ())
+
+
+def test_names_are_resolved_once_and_their_addresses_checked(web: Web) -> None:
+    asked: list[str] = []
+
+    def lookup(host: str) -> list[str]:
+        asked.append(host)
+        if host == "unknown.test":
+            raise OSError(-2, "Name or service not known")
+        return ["10.1.2.3", "fd00::1"] if host == "inside.test" else ["127.0.0.1"]
+
+    rows = table(
+        *(image_row(f"{host} {number}", f"http://{host}:{web.port}/{number}") for host in HOSTS for number in range(3))
+    )
+    got = run(rows, options(resolve={}, allow_addresses=()), lookup=lookup)
+    assert {name: fetched.status for name, fetched in got.items()} == {
+        f"{host} {number}": status for host, status in HOSTS.items() for number in range(3)
+    }
+    assert sorted(asked) == sorted(HOSTS)
+    assert not web.connections
+
+
+HOSTS = {"unknown.test": "dns", "inside.test": "blocked_address", "rebound.test": "blocked_address"}
+
+
+def test_the_socket_itself_refuses_what_slipped_through(web: Web) -> None:
+    """A resolver whose answer was good when it was checked, and is not when the connection is made."""
+    with Lane(
+        options(resolve={}, allow_addresses=()), contact="", patience=HASTE, lookup=lambda _: ["93.184.215.14"]
+    ) as lane:
+        resolver = lane._session.connector._resolver  # type: ignore[union-attr]
+
+        async def rebound(host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
+            return [{"hostname": host, "host": "127.0.0.1", "port": web.port, "family": 2, "proto": 0, "flags": 0}]
+
+        resolver.resolve = rebound  # type: ignore[method-assign,assignment]
+        rows = table(image_row("x", f"http://rebound.test:{web.port}/x"))
+        (got,) = lane.fetch(rows)
+    assert got.status == "blocked_address"
+    assert not web.connections
+
+
+def test_connections_are_kept_and_bounded(web: Web) -> None:
+    for number in range(40):
+        web.routes[f"a.test/{number}"] = reply(JPEG) if number % 4 else reply(b"gone", 404)
+    rows = table(*(image_row(str(number), f"http://a.test/{number}") for number in range(40)))
+    got = run(rows, options(web, per_host=PerHost(requests_per_s=10_000, connections=4)))
+    assert sum(fetched.status == "ok" for fetched in got.values()) == 30
+    assert len(web.asked()) == 40
+    assert web.connections <= 4
+    assert web.most_at_once <= 4
+
+
+def test_a_domain_shares_its_pace_redirects_included(web: Web) -> None:
+    for number in range(6):
+        web.routes[f"a{number}.one.test/x"] = reply(status=302, Location=f"http://cdn.one.test/{number}")
+        web.routes[f"cdn.one.test/{number}"] = reply(JPEG)
+    rows = table(*(image_row(str(number), f"http://a{number}.one.test/x") for number in range(6)))
+    run(rows, options(web, robots=False, per_host=PerHost(requests_per_s=80, connections=8)), lanes=2)
+    times = sorted(request.at for request in web.log)
+    assert len(times) == 12
+    assert times[-1] - times[0] >= 11 / 40 * 0.97  # two lanes: half the pace each
+    assert min(later - earlier for earlier, later in zip(times, times[2:], strict=False)) > 1 / 40
+
+
+def test_a_503_is_waited_out_and_nobody_else_asks_meanwhile(web: Web) -> None:
+    web.routes["a.test/0"] = [reply(status=503, Retry_After="1"), reply(JPEG)]
+    for number in range(1, 6):
+        web.routes[f"a.test/{number}"] = reply(photo(seed=number))
+    rows = table(*(image_row(str(number), f"http://a.test/{number}") for number in range(6)))
+    got = run(rows, options(web, robots=False, retries=1, per_host=PerHost(requests_per_s=10_000, connections=1)))
+    assert {fetched.status for fetched in got.values()} == {"ok"}
+    assert [attempt.status for attempt in got["0"].attempts] == ["rate_limited", "ok"]
+    refused = next(request.at for request in web.log if request.path == "/0")
+    after = [request.at - refused for request in web.log if request.at > refused]
+    assert after
+    assert min(after) >= 1.0
+
+
+def test_a_host_that_asks_for_more_than_patience_is_left_alone(web: Web) -> None:
+    web.routes |= {f"a.test/{number}": reply(status=429, Retry_After="3600") for number in range(9)}
+    rows = table(*(image_row(str(number), f"http://a.test/{number}") for number in range(9)))
+    got = run(rows, options(web, robots=False, retries=3, per_host=PerHost(requests_per_s=10_000, connections=1)))
+    assert {fetched.status for fetched in got.values()} == {"rate_limited"}
+    assert len(web.log) == 1
+    assert sum("not asked" in (attempt.error or "") for fetched in got.values() for attempt in fetched.attempts) == 9
+
+
+def test_what_may_pass_is_tried_again_and_what_will_not_is_not(web: Web) -> None:
+    web.routes |= {
+        "a.test/error": [reply(status=500), reply(status=502), reply(JPEG)],
+        "a.test/dead": [reply(status=404), reply(JPEG)],
+        "a.test/busy": [reply(status=429), reply(JPEG)],
+    }
+    rows = table(*(image_row(name, f"http://a.test/{name}") for name in ("error", "dead", "busy")))
+    got = run(rows, options(web, retries=2))
+    assert [attempt.status for attempt in got["error"].attempts] == ["server_error", "server_error", "ok"]
+    assert [attempt.status for attempt in got["dead"].attempts] == ["dead"]
+    assert [attempt.status for attempt in got["busy"].attempts] == ["rate_limited", "ok"]
+
+
+def test_a_host_that_cannot_be_connected_to_is_given_up(web: Web) -> None:
+    for number in range(12):
+        web.routes[f"a.test/{number}"] = drop
+    rows = table(*(image_row(str(number), f"http://a.test/{number}") for number in range(12)))
+    got = run(rows, options(web, robots=False, per_host=PerHost(requests_per_s=10_000, connections=1)))
+    assert {fetched.status for fetched in got.values()} == {"connection"}
+    assert HASTE.failures <= len(web.log) < 12
+    assert sum("not asked" in (fetched.attempts[0].error or "") for fetched in got.values()) == 12 - len(web.log)
+
+
+ROBOTS = {
+    "denies": (reply(b"User-agent: *\nDisallow: /*.jpg$\n"), "opted_out", "Disallow: /*.jpg$"),
+    "denies-us": (reply(b"User-agent: pmd\nDisallow: /\n\nUser-agent: *\nAllow: /\n"), "opted_out", "Disallow: /"),
+    "allows": (reply(b"User-agent: *\nDisallow: /private\n"), "ok", "has no rule"),
+    "has-none": (reply(status=404), "ok", "HTTP 404"),
+    "refuses": (reply(status=403), "ok", "HTTP 403"),
+    "moved": (reply(status=301, Location="http://denies.test/robots.txt"), "opted_out", "Disallow: /*.jpg$"),
+    "fails": (reply(status=500), "server_error", "RFC 9309"),
+    "drops": (drop, "connection", "RFC 9309"),
+}
+
+
+def test_robots_txt_is_asked_for_once_and_obeyed(web: Web) -> None:
+    for name, (answer, _, _) in ROBOTS.items():
+        web.routes[f"{name}.test/robots.txt"] = answer
+        web.routes |= {f"{name}.test/{number}.jpg": reply(JPEG) for number in range(3)}
+    rows = table(*(image_row(f"{name} {n}", f"http://{name}.test/{n}.jpg") for name in ROBOTS for n in range(3)))
+    policies: dict[str, robots.Policy] = {}
+    got = run(rows, options(web), policies=policies)
+    for name, (_, status, evidence) in ROBOTS.items():
+        fetched = got[f"{name} 0"]
+        assert (name, fetched.status) == (name, status)
+        assert evidence in (fetched.attempts[0].policy_evidence or "")
+        assert (fetched.attempts[0].policy == "allowed") == (status == "ok")
+        assert len(web.asked(f"{name}.test")) == (3 if status == "ok" else 0)
+    assert sum(request.path == "/robots.txt" for request in web.log) == len(ROBOTS) + 1
+    assert policies["http://denies.test"].http_status == 200
+    before = len(web.log)
+    run(
+        rows.filter([name.startswith("denies") for name in rows["identity"].to_pylist()]),
+        options(web),
+        policies=policies,
+    )
+    assert len(web.log) == before
+
+
+def test_who_we_are_and_what_is_not_sent(web: Web) -> None:
+    web.routes["a.test/x?a=%20b"] = [reply(status=302, Location="/y", Set_Cookie="id=1"), reply(JPEG)]
+    web.routes["a.test/y"] = reply(JPEG)
+    run(table(image_row("x", "HTTP://user:secret@A.test:80/x?a= b#there")), options(web))
+    (first, second) = web.asked("a.test")
+    assert first.headers["user-agent"] == "pmd/0.1 (mailto:us@example.org)"
+    assert first.headers["from"] == "us@example.org"
+    assert first.headers["accept-encoding"] == "identity"
+    assert "authorization" not in first.headers
+    assert "cookie" not in second.headers
+    assert second.path == "/y"
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[tuple[Web, Path]]:
+    import ssl
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "secure.test")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("secure.test")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "ca.pem"
+    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private = tmp_path / "key.pem"
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pem, private)
+    with Web(context) as server:
+        yield server, pem
+
+
+def test_certificates_are_verified(secure: tuple[Web, Path]) -> None:
+    server, pem = secure
+    server.routes["secure.test/x"] = server.routes["other.test/x"] = reply(JPEG)
+    rows = table(image_row("right", "https://secure.test/x"), image_row("wrong", "https://other.test/x"))
+    routes = {"*:443": f"127.0.0.1:{server.port}"}
+    trusting = run(rows, options(resolve=routes, ca_file=str(pem)))
+    assert {name: fetched.status for name, fetched in trusting.items()} == {"right": "ok", "wrong": "tls"}
+    strict = run(rows, options(resolve=routes))
+    assert {fetched.status for fetched in strict.values()} == {"tls"}
+
+
+def test_archives_come_first_and_the_web_when_they_lack_it(web: Web, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as zipped:
+        zipped.writestr("in/a.jpg", photo(seed=1))
+        zipped.writestr("in/page.html", b"<html>")
+    with tarfile.open(tmp_path / "b.tar", "w") as tar:
+        info = tarfile.TarInfo("b.jpg")
+        info.size = len(photo(seed=2))
+        tar.addfile(info, io.BytesIO(photo(seed=2)))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "c.jpg").write_bytes(photo(seed=3))
+    web.routes["a.test/x"] = reply(JPEG)
+    rows = table(
+        image_row("zip", f"{tmp_path}/a.zip!/in/a.jpg", "http://a.test/never"),
+        image_row("tar", f"{tmp_path}/b.tar!/b.jpg", "http://a.test/never"),
+        image_row("folder", "folder!/c.jpg", "http://a.test/never"),
+        image_row("page", f"{tmp_path}/a.zip!/in/page.html"),
+        image_row("lacks", f"{tmp_path}/a.zip!/in/z.jpg", "http://a.test/x"),
+        image_row("escapes", "folder!/../a.zip"),
+    )
+    settled = engine.fetch(rows, options=options(web), contact="", base_folder=str(tmp_path))
+    got = {fetched.image_id: fetched for fetched in settled}
+    assert {name: got[keys.image_id(name)].status for name in ("zip", "tar", "folder", "page", "lacks", "escapes")} == {
+        "zip": "ok",
+        "tar": "ok",
+        "folder": "ok",
+        "page": "not_an_image",
+        "lacks": "ok",
+        "escapes": "blocked_address",
+    }
+    assert [attempt.status for attempt in got[keys.image_id("lacks")].attempts] == ["dead", "ok"]
+    assert [request.path for request in web.asked()] == ["/x"]
+
+
+def test_an_archive_that_is_gone_ends_the_run(web: Web, tmp_path: Path) -> None:
+    rows = table(*(image_row(str(number), f"{tmp_path}/gone.zip!/{number}.jpg") for number in range(20)))
+    with pytest.raises(InputError, match="no such file"):
+        list(engine.fetch(rows, options=options(web), contact=""))
+
+
+def test_the_first_location_that_has_it_is_taken(web: Web) -> None:
+    web.routes |= {"b.test/x": reply(b"<html>" + bytes(100)), "c.test/x": reply(JPEG), "d.test/x": reply(JPEG)}
+    rows = table(image_row("x", *(f"http://{host}.test/x" for host in "abcd")))
+    got = run(rows, options(web))["x"]
+    assert (got.status, got.location) == ("ok", "http://c.test/x")
+    assert got.tried == ("http://a.test/x", "http://b.test/x", "http://c.test/x")
+    assert not web.asked("d.test")
+
+
+def test_the_status_of_several_failures_and_of_earlier_ones(web: Web) -> None:
+    web.routes |= {"a.test/x": reply(status=403), "b.test/x": reply(status=500)}
+    rows = table(image_row("x", "http://a.test/x", "http://b.test/x", "http://c.test/x"))
+    assert run(rows, options(web))["x"].status == "server_error"
+    previous = pa.Table.from_pylist(
+        [{"image_id": keys.image_id("x"), "status": "opted_out", "generation": 0, "tried": ["http://z.test/x"]}],
+        schema=LEDGER,
+    )
+    got = run(rows, options(web), previous=previous)["x"]
+    assert got.status == "opted_out"
+    assert "http://z.test/x" in got.tried
+
+
+@pytest.mark.parametrize(("store", "has_region"), [("original", False), ("resized", True)])
+def test_originals_are_kept_where_asked_for_and_where_regions_are(web: Web, *, store: str, has_region: bool) -> None:
+    web.routes["a.test/x"] = reply(JPEG)
+    got = run(table(image_row("x", "http://a.test/x", has_region=has_region)), options(web, store=store))["x"]
+    assert (got.stored, got.stored_form, got.stored_format) == (JPEG, "original", "jpeg")
+
+
+def test_stopping_early_leaves_the_lane_fit_for_more(web: Web) -> None:
+    web.routes |= {f"a.test/{number}": reply(photo(seed=number)) for number in range(30)}
+    rows = table(*(image_row(str(number), f"http://a.test/{number}") for number in range(30)))
+    with Lane(options(web, concurrency=4), contact="", patience=HASTE) as lane:
+        some = lane.fetch(rows)
+        next(some)
+        some.close()
+        assert len(list(lane.fetch(rows))) == 30
+        assert lane.requests()["a.test"] >= 31
+
+
+def test_more_lanes_than_connections_cannot_be() -> None:
+    with pytest.raises(ConfigError, match="more lanes than connections") as raised:
+        Lane(options(per_host=PerHost(connections=1)), contact="", lanes=2)
+    assert raised.value.remedy

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from pmd import keys
+from pmd.fetch import state
+from pmd.schema.tables import LEDGER
+from tests.fetch.conftest import image_row, table
+
+
+def ledger(*rows: tuple[str, str, int, list[str]]) -> pa.Table:
+    return pa.Table.from_pylist(
+        sorted(
+            (
+                {"image_id": keys.image_id(name), "status": status, "generation": generation, "tried": tried}
+                for name, status, generation, tried in rows
+            ),
+            key=lambda row: row["image_id"],  # type: ignore[arg-type,return-value]
+        ),
+        schema=LEDGER,
+    )
+
+
+@pytest.mark.parametrize(
+    ("standing", "locations", "retry", "expected"),
+    [
+        (None, ["u", "v"], (), ["u", "v"]),
+        (None, [], (), []),
+        (("dead", ["u"]), ["u"], (), None),
+        (("dead", ["u"]), ["u", "v"], (), ["v"]),
+        (("dead", ["u"]), ["u", "v"], ("dead",), ["u", "v"]),
+        (("timeout", ["u"]), ["u"], ("timeout",), ["u"]),
+        (("timeout", ["u"]), ["u"], ("dns",), None),
+        (("ok", ["u"]), ["u", "v"], ("ok",), None),
+        (("no_location", []), [], (), None),
+        (("no_location", []), ["u"], (), ["u"]),
+    ],
+)
+def test_wanted(
+    standing: tuple[str, list[str]] | None, locations: list[str], retry: tuple[str, ...], expected: list[str] | None
+) -> None:
+    known = ledger(("x", standing[0], 0, standing[1])) if standing else ledger()
+    found = state.wanted(table(image_row("x", *locations)), known, retry)
+    assert [[place["url"] for place in places] for places in found["locations"].to_pylist()] == (
+        [] if expected is None else [expected]
+    )
+    assert found.schema.equals(table().schema)
+
+
+def test_what_stands_is_the_latest_row_and_the_first_ok() -> None:
+    first = ledger(("a", "dead", 0, []), ("b", "ok", 0, []), ("c", "timeout", 0, []))
+    second = ledger(("a", "ok", 1, []), ("b", "dead", 1, []), ("c", "dns", 1, []))
+    third = ledger(("a", "ok", 2, []), ("d", "dead", 2, []))
+    found = {
+        row["image_id"]: (row["status"], row["generation"])
+        for row in state.effective([first, second, third]).to_pylist()
+    }
+    assert found == {
+        keys.image_id("a"): ("ok", 1),
+        keys.image_id("b"): ("ok", 0),
+        keys.image_id("c"): ("dns", 1),
+        keys.image_id("d"): ("dead", 2),
+    }
+    assert list(found) == sorted(found)
+    assert state.effective([]).schema.equals(LEDGER)
+
+
+@pytest.mark.parametrize("base", ["out", "/data/out", "s3://bucket/out"])
+def test_names_with_dots_lead_out_of_the_folder(base: str) -> None:
+    folder = f"{base}/fetch/ledger/shard=00001/generation=0000"
+    assert state.file_path(folder, "../../../store/shard=00001/x.tar") == f"{base}/fetch/store/shard=00001/x.tar"
+    assert state.file_path(folder, "ledger-x.parquet") == f"{folder}/ledger-x.parquet"
+
+
+def test_nothing_fetched_yet(tmp_path: object) -> None:
+    assert state.read_ledger(str(tmp_path), 0).num_rows == 0
+    assert state.shards(str(tmp_path)) == []

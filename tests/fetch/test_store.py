@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from pmd import commits, keys, root, storage
+from pmd.commits import Books, Commit
+from pmd.fetch import state, store
+from pmd.fetch.engine import Lane
+from pmd.schema.tables import ATTEMPTS, LEDGER, LEDGER_OUTCOME
+from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
+
+
+def images(web: Web, count: int = 6) -> pa.Table:
+    """Return images of two sources: the even ones are there."""
+    for number in range(0, count, 2):
+        web.routes[f"a.test/{number}"] = reply(photo(seed=number))
+    return table(
+        *(
+            image_row(str(number), f"http://a.test/{number}", sources=("coco", "sbu") if number < 2 else ("sbu",))
+            for number in range(count)
+        )
+    )
+
+
+def run(folder: Path, rows: pa.Table, web: Web, **changes: Any) -> Commit | None:
+    with Lane(options(web), contact="", patience=HASTE) as lane:
+        return store.run_shard(str(folder), 3, rows, options=options(web), contact="", lane=lane, **changes)
+
+
+def files(folder: Path) -> list[str]:
+    return [name for name in storage.list_files(str(folder)) if name.startswith("fetch/")]
+
+
+def outcome(folder: Path) -> list[dict[str, Any]]:
+    return state.read_ledger(str(folder), 3).select(list(LEDGER_OUTCOME)).to_pylist()
+
+
+def test_a_generation_is_committed_with_its_books(web: Web, tmp_path: Path) -> None:
+    commit = run(tmp_path, images(web), web)
+    assert commit is not None
+    assert commit.stage == "fetch"
+    assert commit.sources == {"coco": Books(1, {"dead": 1}), "sbu": Books(3, {"dead": 3})}
+    folder = root.ledger_folder(str(tmp_path), 3, 0)
+    assert commits.require(folder, "").sources == commit.sources
+    for file in commit.files:
+        content = storage.read_bytes(state.file_path(folder, file.name))
+        assert len(content) == file.bytes
+        assert file.name.rsplit("-", 1)[-1].rsplit("/", 1)[-1].startswith(file.sha256[:16])
+    assert [
+        (file.name.split("/")[3] if file.name.startswith("../") else "ledger", file.rows) for file in commit.files
+    ] == [
+        ("store", 3),
+        ("attempts", 6),
+        ("ledger", 6),
+    ]
+    assert len(files(tmp_path)) == 4
+    attempts = next(file for file in commit.files if "attempts" in file.name)
+    table_read = commits.read_table(*state.file_path(folder, attempts.name).rsplit("/", 1)[:1], attempts_file(attempts))
+    assert table_read.schema.equals(ATTEMPTS)
+
+
+def attempts_file(file: commits.File) -> commits.File:
+    return commits.File(file.name.rsplit("/", 1)[1], file.bytes, file.rows, file.sha256)
+
+
+def test_the_ledger_leads_to_the_bytes(web: Web, tmp_path: Path) -> None:
+    run(tmp_path, images(web), web)
+    ledger = state.read_ledger(str(tmp_path), 3)
+    assert ledger.schema.equals(LEDGER)
+    assert ledger["image_id"].to_pylist() == sorted(ledger["image_id"].to_pylist())
+    rows = [row for row in ledger.to_pylist() if row["status"] == "ok"]
+    assert len(rows) == 3
+    with tarfile.open(tmp_path / rows[0]["store_file"], "r:") as tar:
+        members = {member.name: member for member in tar}
+        assert {member.mtime for member in members.values()} == {0}
+        assert {(member.uid, member.gid, member.uname) for member in members.values()} == {(0, 0, "")}
+        for row in rows:
+            member = members[f"{row['image_id'].hex()}.jpg"]
+            assert (member.offset_data, member.size) == (row["offset"], row["length"])
+            content = state.read_image(str(tmp_path), row)
+            extracted = tar.extractfile(member)
+            assert extracted is not None
+            assert extracted.read() == content
+            with Image.open(io.BytesIO(content)) as picture:
+                picture.load()
+                assert min(picture.size) == 256
+    for row in ledger.to_pylist():
+        assert (row["store_file"] is None) == (row["status"] != "ok")
+
+
+def test_a_second_run_asks_for_nothing(web: Web, tmp_path: Path) -> None:
+    run(tmp_path, images(web), web)
+    requests, before = len(web.log), files(tmp_path)
+    assert run(tmp_path, images(web), web) is None
+    assert (len(web.log), files(tmp_path)) == (requests, before)
+
+
+def test_a_location_that_comes_later_is_all_that_is_tried(web: Web, tmp_path: Path) -> None:
+    rows = images(web)
+    run(tmp_path, rows, web)
+    web.routes["b.test/1"] = reply(photo(seed=1))
+    requests = len(web.log)
+    more = table(
+        *(row for row in rows.to_pylist() if row["identity"] != "1"),
+        image_row("1", "http://a.test/1", "http://b.test/1"),
+    )
+    commit = run(tmp_path, more, web)
+    assert [request.host for request in web.asked()[requests - 1 :]] == ["b.test"]
+    assert commit is not None
+    assert commit.facts == {"shard": 3, "generation": 1}
+    assert commit.sources == {"coco": Books(1)}
+    (row,) = [row for row in state.read_ledger(str(tmp_path), 3).to_pylist() if row["image_id"] == keys.image_id("1")]
+    assert (row["status"], row["generation"], row["tried"]) == ("ok", 1, ["http://a.test/1", "http://b.test/1"])
+
+
+def test_retry_tries_the_statuses_that_it_names_and_no_ok(web: Web, tmp_path: Path) -> None:
+    rows = images(web)
+    web.routes["a.test/1"] = [reply(status=500), reply(photo(seed=1))]
+    run(tmp_path, rows, web)
+    requests = len(web.asked())
+    assert run(tmp_path, rows, web, retry=("timeout", "ok")) is None
+    commit = run(tmp_path, rows, web, retry=("server_error",))
+    assert commit is not None
+    assert commit.sources["coco"] == Books(1)
+    assert [request.path for request in web.asked()[requests:]] == ["/1"]
+
+
+def test_images_that_all_fail_need_no_tar(web: Web, tmp_path: Path) -> None:
+    commit = run(tmp_path, table(image_row("x", "http://a.test/x"), image_row("y")), web)
+    assert commit is not None
+    assert commit.sources == {"coco": Books(0, {"dead": 1, "no_location": 1})}
+    assert not [file for file in commit.files if "store" in file.name]
+
+
+class Killed(BaseException):
+    """Stands for kill -9."""
+
+
+@pytest.mark.parametrize("place", ["put_table", "write_if_absent", "finish"])
+def test_killed_between_its_writes_and_run_again(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    rows = images(web)
+    run(tmp_path / "undisturbed", rows, web)
+
+    def kill(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.StoreTar if place == "finish" else commits, place, kill)
+        with pytest.raises(Killed):
+            run(tmp_path / "killed", rows, web)
+    assert state.read_ledger(str(tmp_path / "killed"), 3).num_rows == 0
+    left = files(tmp_path / "killed")
+    assert not [name for name in left if name.endswith("_stage.json")]
+    assert len(store.sweep(str(tmp_path / "killed"), 3)) == len(left)
+    run(tmp_path / "killed", rows, web)
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "undisturbed")
+    assert store.sweep(str(tmp_path / "killed"), 3) == []
+    assert len(files(tmp_path / "killed")) == 4
+
+
+def test_of_two_workers_one_commits_and_the_other_leaves_nothing(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = images(web)
+    commit_first = commits.write_if_absent
+
+    def be_late(folder: str, commit: Commit) -> bool:
+        monkeypatch.setattr(commits, "write_if_absent", commit_first)
+        run(tmp_path, rows, web)
+        return commit_first(folder, commit)
+
+    monkeypatch.setattr(commits, "write_if_absent", be_late)
+    standing = run(tmp_path, rows, web)
+    folder = root.ledger_folder(str(tmp_path), 3, 0)
+    assert standing == commits.require(folder, "")
+    assert all(storage.exists(state.file_path(folder, file.name)) for file in standing.files)
+    assert store.sweep(str(tmp_path), 3) == []
+
+
+def test_what_a_commit_lists_is_there_even_if_a_sweep_came_between(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = store._commit
+
+    def swept(root_folder: str, shard: int, generation: int, commit: Commit) -> Commit:
+        store.sweep(root_folder, shard)
+        return whole(root_folder, shard, generation, commit)
+
+    monkeypatch.setattr(store, "_commit", swept)
+    with pytest.raises(Exception, match="nothing is committed here"):
+        run(tmp_path, images(web), web)
+    assert list(state.generations(str(tmp_path), 3)) == []
+
+
+def test_the_tar_of_the_same_members_has_the_same_bytes(tmp_path: Path) -> None:
+    names = []
+    for folder in ("a", "b"):
+        with store.StoreTar(str(tmp_path / folder)) as tar:
+            assert tar.add("x.jpg", b"abc") == 512
+            assert tar.add("y.jpg", bytes(512)) == 1536
+            file = tar.finish()
+        assert file is not None
+        assert (file.bytes, file.rows) == (512 + 512 + 512 + 512 + 1024, 2)
+        names.append(file.name)
+    assert names[0] == names[1]
+    with store.StoreTar(str(tmp_path / "c")) as tar:
+        tar.add("x.jpg", b"abc")
+    assert storage.list_files(str(tmp_path / "c")) == []
+
+
+def test_commit_is_json_with_names_relative_to_its_folder(web: Web, tmp_path: Path) -> None:
+    run(tmp_path, images(web), web)
+    content = json.loads((tmp_path / "fetch/ledger/shard=00003/generation=0000/_stage.json").read_bytes())
+    names = sorted(file["name"].rsplit("-", 1)[0].rsplit("/", 1)[0] for file in content["files"])
+    assert names == ["../../../attempts/shard=00003", "../../../store/shard=00003", "ledger"]

@@ -1,0 +1,199 @@
+"""The documents say what the code does: commands, options, links, versions and examples are compared with it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pydantic import BaseModel
+
+from pmd import catalogue, config, manifests, sources
+from pmd.cli import app
+from pmd.options import StageOptions
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [README, ROOT / "CHANGELOG.md", *DOCS]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LONGEST_README = 200
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def commands(group: Any = None, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield (words of the command, the command) for every command of the command line."""
+    for name, command in (group or typer.main.get_command(app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*before, name))
+        else:
+            yield (*before, name), command
+
+
+COMMANDS = dict(commands())
+STAGES = {
+    model.__name__.removesuffix("Options").lower(): model
+    for model in StageOptions.__subclasses__()
+    if model.__name__.endswith("Options")
+}
+
+
+def plain(value: Any) -> Any:
+    """Return an option's value as TOML has it."""
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def section(text: str, heading: str) -> str:
+    """Return what stands under a heading of the second level."""
+    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"no section {heading}"
+    return found[1]
+
+
+def table(text: str) -> list[list[str]]:
+    """Return the cells of every row of a section's tables, without their ticks."""
+    return [
+        [cell.strip().strip("`") for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("|") and not line.startswith("|-")
+    ]
+
+
+def fences(text: str, kind: str = "") -> list[str]:
+    """Return the code blocks of a page."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_is_short() -> None:
+    assert len(read(README).splitlines()) <= LONGEST_README
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_has_help_and_is_documented(words: tuple[str, ...]) -> None:
+    command = COMMANDS[words]
+    assert command.help
+    assert all(option.help for option in command.params if option.name != "help"), "an option without help"
+    assert f"`pmd {' '.join(words)}`" in read(README)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_in_the_documents_exist(page: Path) -> None:
+    """Lines of code that begin with `pmd`, and their flags up to Beam's."""
+    lines = [line for block in fences(read(page)) for line in block.splitlines() if line.startswith("pmd ")]
+    for line in lines:
+        words = shlex.split(line.partition(" -- ")[0], comments=True)[1:]
+        name = tuple(words[:2]) if tuple(words[:2]) in COMMANDS else tuple(words[:1])
+        assert name in COMMANDS, line
+        known = {flag for option in COMMANDS[name].params for flag in option.opts}
+        assert {word for word in words if word.startswith("--")} <= known, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_resolve(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", read(page), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"https?://", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.is_file(), f"{page.name}: {link}"
+        assert not anchor or anchor in anchors(read(target)), f"{page.name}: {link}"
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+def test_every_document_can_be_found(page: Path) -> None:
+    linked = {link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", read(README))}
+    assert f"docs/{page.name}" in linked
+
+
+def test_the_changelog_has_the_version() -> None:
+    assert re.search(rf"^## {re.escape(PROJECT['version'])}\b", read(ROOT / "CHANGELOG.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", sources.names())
+def test_options_of_a_source(name: str) -> None:
+    """docs/sources.md has exactly the options of the code, with their values in each profile."""
+    documented = [row[:4] for row in table(section(read(ROOT / "docs/sources.md"), name)) if row[0] != "option"]
+    expected = [
+        [rule["option"], *(catalogue.spell(rule[profile]) for profile in ("paper", "hub", "recommended"))]
+        for rule in catalogue.rules()["rules"]
+        if rule["where"] == name
+    ]
+    assert documented == expected
+
+
+def test_options_of_the_stages() -> None:
+    """docs/running.md has exactly the options of the code, with their defaults or values in each profile."""
+    rules: dict[tuple[str, str], list[str]] = {}
+    settings: dict[tuple[str, str], str] = {}
+    stage = ""
+    for row in table(section(read(ROOT / "docs/running.md"), "Options of the stages")):
+        if row[0] == "where":
+            continue
+        stage = row[0].strip("[]") or stage
+        if len(row) == 6:
+            rules[stage, row[1]] = row[2:5]
+        else:
+            settings[stage, row[1]] = row[2]
+    for stage, model in STAGES.items():
+        for name, field in model.model_fields.items():
+            if rule := model.rules().get(name):
+                values = [getattr(rule, profile) for profile in ("paper", "hub", "recommended")]
+                assert rules.pop((stage, name)) == [catalogue.spell(value) for value in values]
+            else:
+                said = settings.pop((stage, name))
+                found = None if said == "none" else tomllib.loads(f"value = {said}")["value"]
+                assert found == plain(field.default), name
+    assert not rules
+    assert not settings
+
+
+def test_the_silences_of_the_paper() -> None:
+    """docs/profile-paper.md names every option that says that it moves a row of Table 2."""
+    page = read(ROOT / "docs/profile-paper.md")
+    for rule in catalogue.rules()["rules"]:
+        if rule["table2"]:
+            where = re.sub(r"^(localized_narratives__).*", r"\1*", rule["where"])
+            spellings = (f"`{rule['where']}.{rule['option']}`", f"`{where}.{rule['option']}`")
+            assert any(spelling in page for spelling in spellings), spellings
+
+
+def test_the_readme_lists_every_source() -> None:
+    rows = {row[0]: row for row in table(section(read(README), "The sources"))}
+    for name, manifest in manifests.load_all().items():
+        assert f"{manifest.upstream_rows:,}" in rows[name][1]
+        assert f"{manifest.table2.pairs_millions}M" in rows[name][2]
+
+
+def test_the_configuration_of_the_readme_is_one() -> None:
+    (example,) = fences(read(README), "toml")
+    loaded = config.parse(example, "README.md")
+    assert set(loaded.sources) == {"coco", "conceptual_captions"}
+
+
+def test_every_requirement_has_its_reason() -> None:
+    page = read(ROOT / "docs/decisions.md")
+    for requirement in PROJECT["dependencies"]:
+        name = re.split(r"[\[<>=]", requirement)[0]
+        assert re.search(rf"\b{re.escape(name)}\b", page), name
+
+
+def test_the_snippets_of_the_readme_compile() -> None:
+    for snippet in fences(read(README), "python"):
+        compile(snippet, "README.md", "exec")

@@ -1,0 +1,147 @@
+"""ROOT: its layout, what is chosen once, and its one writer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from pmd import root, storage
+from pmd.errors import RootError
+
+
+def lock_of(folder: Path) -> Path:
+    return folder / root.LOCK_FILE
+
+
+def test_the_layout_is_the_contract() -> None:
+    assert root.curate_folder("out", "coco") == "out/curate/source=coco"
+    assert root.ledger_folder("out", 3, 12) == "out/fetch/ledger/shard=00003/generation=0012"
+    assert root.shards_folder("out", "webdataset") == "out/shards/webdataset"
+    assert root.publish_folder("out", "wit") == "out/publish/source=wit"
+    assert root.dedupe_folder("gs://bucket/pmd") == "gs://bucket/pmd/dedupe"
+
+
+def test_a_second_writer_is_refused_and_told_who_and_since_when(tmp_path: Path) -> None:
+    with root.writer(str(tmp_path), "pmd build pmd.toml"):
+        holder = orjson.loads(lock_of(tmp_path).read_bytes())
+        with pytest.raises(RootError) as caught, root.writer(str(tmp_path), "pmd fetch pmd.toml"):
+            pytest.fail("two writers")
+        assert str(caught.value) == (
+            f"{tmp_path}: another writer has it since {holder['since']}: pmd build pmd.toml\n"
+            f"  found: process {os.getpid()} on {holder['host']}\n"
+            f"  remedy: wait for it; if you know that it is gone, remove {lock_of(tmp_path)}"
+        )
+        assert orjson.loads(lock_of(tmp_path).read_bytes()) == holder
+    assert not lock_of(tmp_path).exists()
+
+
+def test_a_writer_that_fails_gives_the_root_back(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="boom"), root.writer(str(tmp_path), "pmd build"):
+        raise RuntimeError("boom")
+    with root.writer(str(tmp_path), "pmd build"):
+        assert lock_of(tmp_path).exists()
+
+
+def test_a_writer_that_was_killed_is_taken_over(tmp_path: Path) -> None:
+    code = "import os, sys; from pmd import root\nwith root.writer(sys.argv[1], 'pmd build (killed)'): os._exit(9)\n"
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert killed.returncode == 9
+    assert orjson.loads(lock_of(tmp_path).read_bytes())["command"] == "pmd build (killed)"
+    with root.writer(str(tmp_path), "pmd build (next)"):
+        assert orjson.loads(lock_of(tmp_path).read_bytes())["command"] == "pmd build (next)"
+
+
+@pytest.mark.skipif(
+    not os.path.isdir("/proc/self"), reason="only where a process' start can be read is a reused pid told"
+)
+def test_a_process_that_has_the_pid_of_a_dead_writer_is_not_taken_for_it(tmp_path: Path) -> None:
+    with root.writer(str(tmp_path), "pmd build"):
+        holder = orjson.loads(lock_of(tmp_path).read_bytes())
+    lock_of(tmp_path).write_bytes(
+        orjson.dumps({**holder, "process": "1"})
+    )  # this process' pid, started at another time
+    with root.writer(str(tmp_path), "pmd build again"):
+        assert orjson.loads(lock_of(tmp_path).read_bytes())["command"] == "pmd build again"
+
+
+def test_a_writer_on_another_machine_is_never_taken_over(tmp_path: Path) -> None:
+    lock_of(tmp_path).write_bytes(
+        orjson.dumps(
+            {
+                "host": "elsewhere",
+                "pid": 2**22,
+                "process": None,
+                "since": "2025-01-02T03:04:05+00:00",
+                "command": "pmd build",
+            }
+        )
+    )
+    with (
+        pytest.raises(
+            RootError, match=r"since 2025-01-02T03:04:05\+00:00: pmd build\n  found: process 4194304 on elsewhere"
+        ),
+        root.writer(str(tmp_path), "pmd build"),
+    ):
+        pytest.fail("taken over")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"host": "x"}'])
+def test_a_damaged_lock_is_told_and_not_waited_for(tmp_path: Path, content: bytes) -> None:
+    lock_of(tmp_path).write_bytes(content)
+    with pytest.raises(RootError) as caught, root.writer(str(tmp_path), "pmd build"):
+        pytest.fail("taken over")
+    assert str(caught.value) == (
+        f"{lock_of(tmp_path)}: not the lock of a writer\n  remedy: if nobody writes here, remove {lock_of(tmp_path)}"
+    )
+
+
+def test_a_root_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    where = str(tmp_path / "file" / "root")
+    with pytest.raises(RootError) as caught, root.writer(where, "pmd build"):
+        pytest.fail("written")
+    assert str(caught.value).startswith(f"{where}: cannot be written\n  found: ")
+    assert str(caught.value).endswith("  remedy: choose another root, or mend its permissions")
+
+
+def test_what_is_chosen_once_stays(tmp_path: Path) -> None:
+    assert root.describe(str(tmp_path)) is None
+    root.create(str(tmp_path), 5)
+    root.create(str(tmp_path), 9)
+    assert root.describe(str(tmp_path)) == {"version": 1, "fetch_shard_bits": 5}
+    assert root.require(str(tmp_path)) == {"version": 1, "fetch_shard_bits": 5}
+
+
+def test_a_folder_that_is_no_root_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RootError) as caught:
+        root.require(str(tmp_path))
+    assert str(caught.value) == f"{tmp_path}: no ROOT here\n  expected: root.json\n  remedy: run: pmd build CONFIG"
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [(b'{"version": 2}', "2"), (b"{", "something else"), (b"[]", "something else"), (b"null", "something else")],
+)
+def test_a_root_of_another_version_is_told(tmp_path: Path, content: bytes, found: str) -> None:
+    (tmp_path / root.ROOT_FILE).write_bytes(content)
+    with pytest.raises(RootError) as caught:
+        root.describe(str(tmp_path))
+    assert str(caught.value) == (
+        f"{tmp_path}/root.json: not a ROOT that this pmd can read\n"
+        '  expected: {"version": 1, …}\n'
+        f"  found: {found}\n"
+        "  remedy: use the pmd that made it, or another root"
+    )
+
+
+def test_only_committed_sources_are_curated(tmp_path: Path) -> None:
+    assert root.curated_sources(str(tmp_path)) == []
+    storage.put(f"{root.curate_folder(str(tmp_path), 'wit')}/_stage.json", b"{}")
+    storage.put(f"{root.curate_folder(str(tmp_path), 'coco')}/_stage.json", b"{}")
+    storage.put(f"{root.curate_folder(str(tmp_path), 'sbu_captions')}/pairs/part", b"")
+    assert root.curated_sources(str(tmp_path)) == ["coco", "wit"]

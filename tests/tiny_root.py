@@ -1,0 +1,331 @@
+"""A small finished ROOT, made by the stages' own workers without an engine: three sources, every kind of loss.
+
+What is in it (profile `recommended`, four fetch shards, each a part):
+
+=====================  ==================================================================================================
+conceptual_captions    7 lines: c1, c2 (same bytes, so merged), c3 dead, c4 taken down, c5 is COCO's photograph by its
+                       Flickr URL, one bad URL, one malformed
+coco                   photograph 9 (also Flickr's 4242) with two captions
+visual_genome          photograph 1 with four regions: two fit, one is too small, one text is empty
+=====================  ==================================================================================================
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from PIL import Image
+
+from pipelines import images as images_pipeline
+from pmd import commits, config, exchange, images, inputs, keys, manifests, parts, root, sources, stages, storage, urls
+from pmd.beam.curate import CommitSource, ReadUnit, SettlePartition, unit_batch
+from pmd.beam.dedupe import CommitDedupe, FindGroups, JudgePart, SpreadHashes, WriteGroups
+from pmd.beam.images import CommitImages, GatherPartition, SpreadPairs, file_batch
+from pmd.beam.parts import part_batches
+from pmd.beam.publish import SpreadBoth, WriteList, units
+from pmd.beam.settle import CommitStage, SettlePart
+from pmd.beam.shard import CommitShards, CutShards, OrderWindow, SpreadViews, WriteShard, window_outputs
+from pmd.beam.transforms import collect, outputs
+from pmd.fetch import store
+from pmd.fetch.outcome import Attempt, Fetched
+from pmd.shards.samples import window_bits
+
+SHARD_BITS = 2
+
+C1 = "http://one.example/c1.jpg"
+C2 = "http://two.example/copy-of-c1.jpg"
+C3 = "http://one.example/gone.jpg"
+C4 = "http://one.example/taken-down.jpg"
+C5 = "http://farm1.staticflickr.com/2/4242_abcdef.jpg"
+COCO_URL = "http://images.cocodataset.org/train2017/000000000009.jpg"
+VG_URL = "https://cs.stanford.edu/people/rak248/VG_100K/1.jpg"
+
+_CC3M = [
+    ("a red square", C1),
+    ("the same square elsewhere", C2),
+    ("a picture that is gone", C3),
+    ("a picture taken down", C4),
+    ("a photograph that coco has too", C5),
+    ("no url at all", "nowhere"),
+]
+_COCO = {
+    "images": [
+        {
+            "id": 9,
+            "file_name": "000000000009.jpg",
+            "coco_url": COCO_URL,
+            "flickr_url": "http://farm1.staticflickr.com/2/4242_abcdef_z.jpg",
+            "license": 1,
+            "height": 60,
+            "width": 80,
+        }
+    ],
+    "licenses": [{"id": 1, "name": "Attribution License", "url": "http://creativecommons.org/licenses/by/2.0/"}],
+    "annotations": [
+        {"id": 12345, "image_id": 9, "caption": "A green field."},
+        {"id": 12346, "image_id": 9, "caption": "A field under the sky. "},
+    ],
+}
+_VG_IMAGES = [{"image_id": 1, "url": VG_URL, "width": 100, "height": 100, "coco_id": None, "flickr_id": None}]
+_VG_REGIONS = [
+    {
+        "id": 1,
+        "regions": [
+            {"region_id": 10, "image_id": 1, "phrase": "the left half", "x": 0, "y": 0, "width": 50, "height": 100},
+            {"region_id": 11, "image_id": 1, "phrase": "all of it", "x": 0, "y": 0, "width": 100, "height": 100},
+            {"region_id": 12, "image_id": 1, "phrase": "a corner", "x": 0, "y": 0, "width": 5, "height": 5},
+            {"region_id": 13, "image_id": 1, "phrase": " ", "x": 0, "y": 0, "width": 50, "height": 50},
+        ],
+    }
+]
+
+
+def write_config(folder: Path) -> str:
+    """Write the annotation files and the configuration; return the configuration's path."""
+    data = folder / "data"
+    data.mkdir(parents=True)
+    lines = [f"{caption}\t{url}" for caption, url in _CC3M] + ["one column only"]
+    (data / "GCC-training.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (data / "captions_train2017.json").write_text(json.dumps(_COCO), encoding="utf-8")
+    (data / "image_data.json").write_text(json.dumps(_VG_IMAGES), encoding="utf-8")
+    (data / "region_descriptions.json").write_text(json.dumps(_VG_REGIONS), encoding="utf-8")
+    (data / "takedown.txt").write_text(f"# a list\n{C4}\n", encoding="utf-8")
+    text = f"""
+root = "{folder}/pmd"
+profile = "recommended"
+contact = "mailto:tests@example.org"
+takedown = ["{data}/takedown.txt"]
+[sources.conceptual_captions]
+annotations = ["{data}/GCC-training.tsv"]
+[sources.coco]
+annotations = ["{data}/captions_train2017.json"]
+exclude_karpathy = "none"
+[sources.visual_genome]
+annotations = ["{data}/image_data.json", "{data}/region_descriptions.json"]
+exclude_karpathy = "none"
+[shard]
+samples_per_shard = 3
+"""
+    path = folder / "pmd.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def build(folder: Path) -> config.Config:
+    """Build everything but the audit below `folder`/pmd."""
+    chosen = config.load(write_config(folder))
+    for name in sorted(chosen.sources):
+        curate(chosen, name)
+    make_images(chosen)
+    fetch(chosen, 0)
+    settle(chosen)
+    dedupe(chosen)
+    shard(chosen)
+    for name in sorted(chosen.sources):
+        publish(chosen, name)
+    return chosen
+
+
+def _meet(write: Any, merge: Any, elements: Iterable[Any]) -> Iterator[Any]:
+    """Do what the transform `ByPartition` does."""
+    keyed: dict[int, list[Any]] = {}
+    for element in elements:
+        for key, reference in write(element):
+            keyed.setdefault(key, []).append(reference)
+    for key in sorted(keyed):
+        yield from merge((key, keyed[key]))
+
+
+def _work(chosen: config.Config, name: str) -> str:
+    work = root.work_folder(chosen.root, name)
+    storage.remove_tree(work)
+    storage.make_folder(work)
+    return work
+
+
+def curate(chosen: config.Config, name: str) -> None:
+    """Curate one source into two partitions."""
+    wanted, work = stages.curate(chosen, name), _work(chosen, f"curate-{name}")
+    source = chosen.sources[name]
+    plan = sources.load(name).plan(inputs.files(source), source.options)
+    found = _meet(
+        ReadUnit(name, source.options, work, 1),
+        SettlePartition(name, chosen.curate, wanted.folder, 1, work),
+        [unit_batch(unit) for unit in plan],
+    )
+    CommitSource(name, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect(found))
+    storage.remove_tree(root.work_folder(chosen.root, ""))
+
+
+def make_images(chosen: config.Config) -> None:
+    """Find the images, in four parts."""
+    wanted, work = stages.images(chosen), _work(chosen, "images")
+    root.create(chosen.root, SHARD_BITS)
+    folders = {name: root.curate_folder(chosen.root, name) for name in stages.chosen_sources(chosen)}
+    files = [
+        (name, storage.join(folder, file.name))
+        for name, folder in folders.items()
+        for file in commits.require(folder, "").under("pairs")
+    ]
+    aliases = images_pipeline._write_aliases([path for _, path in files], work)
+    takedown = images.read_takedown(chosen.takedown)
+    views = root.views_folder(chosen.root)
+    found = _meet(
+        SpreadPairs(work, SHARD_BITS, chosen.sample, takedown, (), aliases),
+        GatherPartition(wanted.folder, views, SHARD_BITS, SHARD_BITS, work),
+        [file_batch(*file) for file in files],
+    )
+    run = orjson.dumps(wanted.run())
+    CommitImages(wanted.folder, views, wanted.hash, run, SHARD_BITS, SHARD_BITS, work)(collect(found))
+    storage.remove_tree(root.work_folder(chosen.root, ""))
+
+
+def picture(colour: tuple[int, int, int], size: tuple[int, int]) -> bytes:
+    """Return a JPEG of one colour."""
+    sink = io.BytesIO()
+    Image.new("RGB", size, colour).save(sink, "JPEG")
+    return sink.getvalue()
+
+
+def _web() -> dict[bytes, bytes]:
+    pictures = {
+        C1: picture((200, 0, 0), (64, 48)),
+        C2: picture((200, 0, 0), (64, 48)),
+        COCO_URL: picture((0, 200, 0), (80, 60)),
+        VG_URL: picture((0, 0, 200), (100, 100)),
+    }
+    return {keys.image_id(str(urls.identity_one(url))): content for url, content in pictures.items()}
+
+
+class Lane:
+    """Stands in for a lane of the fetch engine: pictures of `_web`, everything else is a 404."""
+
+    def __init__(self, found: dict[bytes, bytes]) -> None:
+        self._found = found
+
+    def fetch(self, todo: pa.Table, *, generation: int, **_: Any) -> Iterator[Fetched]:
+        for row in todo.to_pylist():
+            image_id = row["image_id"]
+            location = row["locations"][0]["url"]
+            content = self._found.get(image_id)
+            status = "dead" if content is None else "ok"
+            attempt = Attempt(
+                image_id,
+                location,
+                generation,
+                datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC),
+                status,
+                404 if content is None else 200,
+                headers=json.dumps({"content-type": "image/jpeg"}),
+            )
+            if content is None:
+                yield Fetched(image_id, status, location, (location,), (attempt,))
+                continue
+            with Image.open(io.BytesIO(content)) as image:
+                width, height = image.size
+            yield Fetched(
+                image_id,
+                status,
+                location,
+                (location,),
+                (attempt,),
+                bytes=len(content),
+                sha256=hashlib.sha256(content).digest(),
+                width_px=width,
+                height_px=height,
+                format="jpeg",
+                frames=1,
+                stored=content,
+                stored_form="original",
+                stored_format="jpeg",
+            )
+
+
+def fetch(chosen: config.Config, generation: int, retry: tuple[str, ...] = ()) -> None:
+    """Commit a generation of every fetch shard that has something to fetch; from the second on, nothing is dead."""
+    found = _web()
+    if generation:
+        found[keys.image_id(str(urls.identity_one(C3)))] = picture((9, 9, 9), (40, 40))
+    cut = parts.cut(chosen.root)
+    for part in range(2**cut.part_bits):
+        rows = parts.read_images(chosen.root, part)
+        for number in cut.shards(part):
+            mine = rows.filter(pc.equal(rows["fetch_shard"], number))
+            lane: Any = Lane(found)
+            store.run_shard(chosen.root, number, mine, options=chosen.fetch, contact="", lane=lane, retry=retry)
+
+
+def settle(chosen: config.Config) -> None:
+    """Write the pairs whose image could not be had."""
+    wanted, work = stages.settle(chosen), _work(chosen, "settle")
+    part = SettlePart(chosen.root, wanted.folder, parts.cut(chosen.root), work)
+    found = [item for batch in part_batches(SHARD_BITS) for item in part(batch)]
+    CommitStage("fetch", wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect(found))
+    storage.remove_tree(root.work_folder(chosen.root, ""))
+
+
+def dedupe(chosen: config.Config) -> None:
+    """Find equal images."""
+    wanted, work = stages.dedupe(chosen), _work(chosen, "dedupe")
+    cut = parts.cut(chosen.root)
+    groups = list(
+        _meet(SpreadHashes(chosen.root, cut, work, 1), FindGroups(chosen.dedupe, work), part_batches(SHARD_BITS))
+    )
+    write, judge = WriteGroups(wanted.folder, work), JudgePart(chosen.root, wanted.folder, cut, work)
+    found = [item for batch in groups for item in write(batch)]
+    found += [item for batch in part_batches(SHARD_BITS) for item in judge.judge(batch, groups)]
+    CommitDedupe(wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect([*found, outputs(())]))
+    storage.remove_tree(root.work_folder(chosen.root, ""))
+
+
+def shard(chosen: config.Config) -> None:
+    """Write shards in both formats."""
+    forms = tuple(chosen.shard.formats)
+    wanted = [stages.shard(chosen, form) for form in ("rejected", *forms)]
+    cut, work = parts.cut(chosen.root), _work(chosen, "shard")
+    bits = window_bits(cut, chosen.shard.window)
+    windows = list(
+        _meet(
+            SpreadViews(chosen.root, cut, bits, work),
+            OrderWindow(chosen.root, cut, bits, chosen.shard, chosen.seed, wanted[0].folder, work),
+            part_batches(cut.part_bits),
+        )
+    )
+    write = WriteShard(
+        chosen.root,
+        tuple((form, root.shards_folder(chosen.root, form)) for form in forms),
+        wanted[0].hash[:8],
+        chosen.shard,
+        work,
+    )
+    found = [item for batch in CutShards(chosen.shard.samples_per_shard, work)((0, windows)) for item in write(batch)]
+    found += [window_outputs(batch) for batch in windows]
+    named = tuple((form, item.folder, item.hash) for form, item in zip(("rejected", *forms), wanted, strict=True))
+    CommitShards(named, tuple(orjson.dumps(item.run()) for item in wanted), work)(collect(found))
+    storage.remove_tree(root.work_folder(chosen.root, ""))
+
+
+def publish(chosen: config.Config, name: str) -> None:
+    """Write a source's list."""
+    wanted, work = stages.publish(chosen, name), _work(chosen, f"publish-{name}")
+    manifest = manifests.load(name)
+    curated = root.curate_folder(chosen.root, name)
+    files = commits.require(curated, "").under("pairs")
+    bits = exchange.bits_for(len(files), 1)
+    cut = parts.cut(chosen.root)
+    found = _meet(
+        SpreadBoth(chosen.root, name, cut, bits, work),
+        WriteList(name, manifest.hub_name, manifest.redistribute_text, wanted.folder, bits, work),
+        units((storage.join(curated, file.name) for file in files), cut.part_bits),
+    )
+    CommitStage("publish", wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect([*found, outputs(())]))
+    storage.remove_tree(root.work_folder(chosen.root, ""))
