@@ -51,7 +51,7 @@ wheel: $(VENV)/.dev
 lock:
 	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group dev -o requirements-dev.txt
 	sed 's/ *--hash.*//; s/ \\$$//' requirements-dev.txt | grep == > .constraints
-	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group lexicons -c .constraints -o requirements.txt
+	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group environment -c .constraints -o requirements.txt
 	rm .constraints
 
 clean:

@@ -44,7 +44,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     names = stages.chosen_sources(config)
     books = books_of(config)
     plan = measure.plan({name: books["curate"][name].kept for name in names}, config.audit, lexicon.load())
-    table2 = {name: manifest.table2 for name, manifest in manifests.load_all().items() if name in names}
+    table2 = {name: manifest.table2 for name, manifest in manifests.load_all().items()}
     cut = parts.cut(config.root)
     size = sum(
         file.bytes
@@ -68,3 +68,14 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         )
 
     running.run(wire, flags, work)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run this stage from a command line of its own."""
+    from pipelines import command  # which imports every stage
+
+    command.main("audit", argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -47,3 +47,14 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
         )
 
     running.run(wire, flags, work)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run this stage from a command line of its own."""
+    from pipelines import command  # which imports every stage
+
+    command.main("curate", argv)
+
+
+if __name__ == "__main__":
+    main()

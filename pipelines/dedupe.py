@@ -44,3 +44,14 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         )
 
     running.run(wire, flags, work)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run this stage from a command line of its own."""
+    from pipelines import command  # which imports every stage
+
+    command.main("dedupe", argv)
+
+
+if __name__ == "__main__":
+    main()

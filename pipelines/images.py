@@ -124,3 +124,14 @@ def _also(paths: Iterable[str]) -> Iterator[dict[str, Any]]:
                 table = parquet.read_row_group(group, columns=["image_id", "identity", "also"])
                 table = table.filter(pc.is_valid(table["also"]))
                 yield from table.group_by(["image_id", "identity", "also"]).aggregate([]).to_pylist()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run this stage from a command line of its own."""
+    from pipelines import command  # which imports every stage
+
+    command.main("images", argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -235,18 +235,29 @@ def _outcomes(outcomes: list[dict[str, Any]], *, as_json: bool) -> None:
         raise typer.Exit(6 if any(o["state"] == "failed" for o in outcomes) else 3)
 
 
-def _run(context: typer.Context, path: str, only: str | None, names: str | None, sample: str | None) -> Config:
+def run_stage(path: str, only: str | None, names: str | None, sample: str | None, flags: Sequence[str]) -> Config:
+    """Run one stage, or all of them, of a configuration; tell of every unit on standard error.
+
+    Args:
+        path: The configuration file.
+        only: A stage, or None for all.
+        names: Sources, separated by commas.
+        sample: "1/N".
+        flags: Beam's own flags.
+    """
     from pipelines import build as pipeline
-    from pmd import root
+    from pmd import inputs, root
 
     config = _config(path, sample)
     chosen = _names(names, sorted(config.sources))
+    for note in inputs.notes(config):
+        typer.echo(f"! {note}", err=True)
     with root.writer(config.root, " ".join(["pmd", *sys.argv[1:]])):
         pipeline.build(
             config,
             names=chosen,
             only=only,
-            flags=context.args,
+            flags=flags,
             report=_report,
             started=lambda step: typer.echo(f"  {step.stage} {step.unit}: {step.why} …", err=True),
         )
@@ -285,13 +296,13 @@ def build(
                 None, ("stage", "unit", "why"), [[s.stage, s.unit, s.why or "committed and unchanged"] for s in steps]
             )
         return
-    loaded = _run(context, config, None, sources, sample)
+    loaded = run_stage(config, None, sources, sample, context.args)
     _show_status(status.books(loaded.root), as_json=as_json)
 
 
 def _stage(stage: str, text: str) -> None:
     def command(context: typer.Context, config: ConfigPath, sources: Sources = None, sample: Sample = None) -> None:
-        _run(context, config, stage, sources, sample)
+        run_stage(config, stage, sources, sample, context.args)
 
     command.__doc__ = text
     app.command(stage, context_settings=_BEAM)(command)

@@ -37,6 +37,16 @@ def check(config: Config, names: Iterable[str]) -> None:
         raise InputError("\n".join(problems), remedy="fetch or move the files, or mend the paths in the configuration")
 
 
+def notes(config: Config) -> list[str]:
+    """Return what a person should know before a build, though it is no mistake."""
+    return [
+        f"{name}: evaluation images of COCO stay in, since no file names them; "
+        f'give karpathy = "PATH" of dataset_coco.json, or set exclude_karpathy = "none"'
+        for name, source in sorted(config.sources.items())
+        if getattr(source.options, "karpathy", None) == "none" and source.options.exclude_karpathy != "none"
+    ]
+
+
 def archives_of(source: SourceConfig) -> list[str]:
     """Return the archives and folders of images of one source, sorted."""
     return sorted({path for pattern in source.images for path in (storage.glob(pattern) or [pattern])})

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import parts
-from pmd.fetch import store
+from pmd.fetch import robots, store
 from pmd.fetch.engine import Lane
 from pmd.options import FetchOptions
 
@@ -46,7 +46,8 @@ class FetchLane:
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
-        with Lane(self.options, contact=self.contact, lanes=self.lanes) as lane:
+        policies = robots.read_policies(self.root)
+        with Lane(self.options, contact=self.contact, lanes=self.lanes, policies=policies) as lane:
             for batch in sorted(keyed[1], key=lambda item: int(item.column(0)[0].as_py())):
                 shard = int(batch.column(0)[0].as_py())
                 images = parts.read_images(self.root, shard >> (self.cut.shard_bits - self.cut.part_bits))
@@ -55,3 +56,4 @@ class FetchLane:
                     self.root, shard, mine, options=self.options, contact=self.contact, lane=lane, retry=self.retry
                 )
                 yield batch
+        robots.write_policies(self.root, f"lane-{keyed[0]:05d}", policies)

@@ -108,7 +108,8 @@ def misfits(rows: pa.Table, ledger: pa.Table, options: ShardOptions) -> pa.Array
 
 def _pixels_between(start: np.ndarray, length: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     low = np.clip(np.floor(start * pixels + 0.5), 0, pixels - 1)
-    return np.minimum(np.maximum(np.floor((start + length) * pixels + 0.5), low + 1), pixels) - low
+    high = np.clip(np.floor((start + length) * pixels + 0.5), low + 1, pixels)
+    return np.asarray(high - low)
 
 
 def order(rows: pa.Table, ledger: pa.Table, options: ShardOptions, seed: int) -> Window:

@@ -64,6 +64,9 @@ PARQUET: Final = pa.schema(
     },
 )
 
+#: What is stored has passed the limit of the fetch stage, which may be another than the codec's own.
+_ANY_PIXELS: Final = 2**62
+
 #: Extension of a stored format, as readers of WebDataset know it.
 EXTENSIONS: Final = {"jpeg": "jpg", "tiff": "tif"}
 
@@ -96,10 +99,12 @@ def load_pictures(root: str, samples: pa.Table, options: ShardOptions) -> Iterat
 
 def _picture(content: bytes, row: dict[str, Any], options: ShardOptions) -> tuple[bytes, str]:
     if row["region"] is not None:
-        cropped = codec.crop(codec.upright_rgb(content), row["region"])
+        cropped = codec.crop(codec.upright_rgb(content, max_pixels=_ANY_PIXELS), row["region"])
         return codec.encode_jpeg(_shrunk(cropped, options.short_side_px), options.jpeg_quality), "jpg"
     if options.short_side_px is not None:
-        resized, form = codec.resized(content, options.short_side_px, options.jpeg_quality)
+        resized, form = codec.resized(
+            content, options.short_side_px, options.jpeg_quality, max_pixels=_ANY_PIXELS
+        )
         return resized, extension(form)
     return content, extension(row["stored_format"])
 

@@ -43,13 +43,17 @@ def test_texts_are_those_that_were_meant(demo: Demo, meant: Expected) -> None:
 def test_every_image_ends_as_it_was_meant(demo: Demo, meant: Expected) -> None:
     root = str(demo.root)
     cut = parts.cut(root)
-    images = {row["image_id"]: row for part in range(2**cut.part_bits) for row in parts.read_images(root, part).to_pylist()}
+    images = {
+        row["image_id"]: row for part in range(2**cut.part_bits) for row in parts.read_images(root, part).to_pylist()
+    }
     ledger = parts.read_ledger(root, range(2**cut.shard_bits)).to_pylist()
     assert len(ledger) == len(images) == len(meant.images)
     judged = 0
     for row in ledger:
         urls = [place["url"] for place in images[row["image_id"]]["locations"]]
-        statuses = {meant.statuses[name] for url in urls for name in (url, url.rsplit("/", 1)[-1]) if name in meant.statuses}
+        statuses = {
+            meant.statuses[name] for url in urls for name in (url, url.rsplit("/", 1)[-1]) if name in meant.statuses
+        }
         if statuses:
             judged += 1
             assert statuses == {row["status"]}, urls

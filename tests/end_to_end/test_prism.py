@@ -55,7 +55,13 @@ def test_the_demo_on_prism_equals_the_local_runners(demo: Demo, prism: str, tmp_
     shutil.copytree(demo.root / "fetch", root / "fetch")
     flags = ("--runner=PortableRunner", f"--job_endpoint={prism}", "--environment_type=LOOPBACK")
     steps = building.run(dataclasses.replace(demo.config, root=str(root)), flags)
-    assert {step.stage for step in steps if step.seconds is not None} >= {"curate", "images", "dedupe", "shard", "audit"}
+    assert {step.stage for step in steps if step.seconds is not None} >= {
+        "curate",
+        "images",
+        "dedupe",
+        "shard",
+        "audit",
+    }
     building.assert_same(demo.root, root, fetched_alike=True)
 
 

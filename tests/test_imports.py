@@ -1,0 +1,136 @@
+"""The order of modules: each imports only what stands before it, the slow ones late, Beam not before the pipelines."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: Every module or package of pmd, in the order in which they stand.
+ORDER = (
+    "errors",
+    "schema",
+    "keys",
+    "storage",
+    "commits",
+    "manifests",
+    "formats",
+    "text",
+    "urls",
+    "language",
+    "sources",
+    "options",
+    "config",
+    "inputs",
+    "root",
+    "exchange",
+    "codec",
+    "curate",
+    "images",
+    "fetch",
+    "parts",
+    "dedupe",
+    "shards",
+    "publish",
+    "audit",
+    "stages",
+    "catalogue",
+    "status",
+    "census",
+    "recount",
+    "verify",
+    "plan",
+    "explain",
+    "peek",
+    "beam",
+    "demo",
+    "cli",
+    "__main__",
+)
+
+
+def modules() -> dict[str, Path]:
+    """Return the dotted name of every module of pmd, and its file."""
+    found = {}
+    for path in sorted((ROOT / "pmd").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def place(module: str) -> str:
+    """Return the name by which a module stands in the order: "pmd.sources.coco" → "sources"."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Yield each module that a file imports at run time, and whether it does so inside a function."""
+
+    def walk(node: ast.AST, *, inside: bool) -> Iterator[tuple[str, bool]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from ((alias.name, inside) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{path}: relative import"
+                yield from ((f"{child.module}.{alias.name}", inside) for alias in child.names)
+            elif not is_for_types(child):
+                yield from walk(child, inside=inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
+
+    yield from walk(ast.parse(path.read_text(encoding="utf-8")), inside=False)
+
+
+def test_the_order_names_every_module() -> None:
+    standing = {place(name) for name in modules()} - {""}
+    assert standing <= set(ORDER), "a new module has its place in ORDER, and in the docstring of pmd"
+    assert len(set(ORDER)) == len(ORDER)
+
+
+@pytest.mark.parametrize("name", sorted(set(modules()) - {"pmd"}))
+def test_a_module_imports_only_what_stands_before_it(name: str) -> None:
+    mine = ORDER.index(place(name))
+    for target, _ in imports(modules()[name]):
+        if not target.startswith("pmd.") or target == "pmd.__version__":
+            continue
+        other = place(target)
+        assert other in ORDER, f"{name} imports {target}"
+        assert ORDER.index(other) <= mine, f"{name} imports {target}, which stands after it"
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_only_the_command_line_imports_pipelines_and_only_inside_functions(name: str) -> None:
+    found = [(target, inside) for target, inside in imports(modules()[name]) if target.split(".")[0] == "pipelines"]
+    assert not found or name == "pmd.cli"
+    assert all(inside for _, inside in found)
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_only_what_is_in_pmd_beam_imports_beam(name: str) -> None:
+    found = [target for target, _ in imports(modules()[name]) if target.split(".")[0] == "apache_beam"]
+    assert not found or place(name) == "beam"
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Return the top-level packages that a fresh interpreter has after a statement."""
+    code = f"{statement}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    return set(subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True).stdout.split())
+
+
+def test_up_to_the_sources_nothing_loads_beam() -> None:
+    names = [name for name in modules() if place(name) and ORDER.index(place(name)) <= ORDER.index("config")]
+    assert "apache_beam" not in loaded_after("import " + ", ".join(names))
+
+
+@pytest.mark.parametrize("command", ["sources", "init"])
+def test_a_quick_command_loads_nothing_slow(command: str) -> None:
+    run = f"import sys; sys.argv = ['pmd', '{command}']\nfrom pmd import cli\ntry: cli.main()\nexcept SystemExit: pass"
+    assert not loaded_after(run) & {"apache_beam", "polars", "pandas", "datasets", "aiohttp", "pipelines"}
