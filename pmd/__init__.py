@@ -1,7 +1,8 @@
 """Rebuild PMD (Public Multimodal Datasets) from its upstream annotation files.
 
 Modules stand in one order and import only what stands before them: errors, schema, keys, storage, commits, manifests,
-formats, text, urls, language, sources, options, config, and then the stages. Up to `pmd.sources` nothing imports Apache Beam.
+formats, text, urls, language, sources, options, config, and then the stages (`tests/test_imports.py` has the whole order).
+Only `pmd.beam` imports Apache Beam.
 """
 
 __version__ = "0.1.0"

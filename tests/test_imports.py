@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import pmd
+
 ROOT = Path(__file__).resolve().parent.parent
 
 #: Every module or package of pmd, in the order in which they stand.
@@ -93,6 +95,7 @@ def test_the_order_names_every_module() -> None:
     standing = {place(name) for name in modules()} - {""}
     assert standing <= set(ORDER), "a new module has its place in ORDER, and in the docstring of pmd"
     assert len(set(ORDER)) == len(ORDER)
+    assert ", ".join(ORDER[: ORDER.index("config") + 1]) in " ".join((pmd.__doc__ or "").split())
 
 
 @pytest.mark.parametrize("name", sorted(set(modules()) - {"pmd"}))

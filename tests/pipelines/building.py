@@ -1,0 +1,110 @@
+"""What the pipeline tests share: the tiny world built by the pipelines themselves, in several partitions of everything."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pytest
+
+import pmd.beam.fetch
+from pipelines import audit, build, curate, running
+from pmd import config, root, storage
+from pmd.config import Config
+from pmd.fetch import state
+from pmd.schema.tables import LEDGER_OUTCOME
+from tests import tiny_root
+
+#: Bits of the fetch shards, so that there are several parts, windows and partitions.
+SHARD_BITS = 2
+
+
+class FakeLane(tiny_root.Lane):
+    """The tiny world's pictures in place of a lane of the fetch engine."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__(tiny_root._web())
+
+    def __enter__(self) -> FakeLane:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def world(folder: Path) -> Config:
+    """Write the annotation files and the configuration of the tiny world."""
+    chosen = config.load(tiny_root.write_config(folder))
+    return dataclasses.replace(chosen, shard=chosen.shard.model_copy(update={"samples_per_shard": 2, "window": 1}))
+
+
+@contextlib.contextmanager
+def small() -> Iterator[pytest.MonkeyPatch]:
+    """Make partitions so small that even the tiny world has several, and fetch from no web."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pmd.beam.fetch, "Lane", FakeLane)
+        patch.setattr(curate, "PARTITION_BYTES", 200)
+        patch.setattr(audit, "PARTITION_BYTES", 4000)
+        yield patch
+
+
+def run(chosen: Config) -> None:
+    """Build everything."""
+    root.create(chosen.root, SHARD_BITS)
+    build.build(chosen)
+
+
+@contextlib.contextmanager
+def captured() -> Iterator[dict[str, Any]]:
+    """Collect each pipeline's proto, by the folder that it works in, while pipelines run."""
+    found: dict[str, Any] = {}
+    original = running.run
+
+    def run_and_keep(wire: running.Wire, flags: Any, work: str) -> None:
+        import apache_beam as beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+        pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
+        wire(pipeline)
+        found[Path(work).name] = pipeline.to_runner_api()
+        original(wire, flags, work)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "run", run_and_keep)
+        yield found
+
+
+def committed(where: str) -> dict[str, dict[str, Any]]:
+    """Return folder → what is committed there, less the `run` section and what differs from one fetch to the next."""
+    found = {}
+    for path in sorted(Path(where).rglob("_stage.json")):
+        content = orjson.loads(path.read_bytes())
+        del content["run"]
+        folder = str(path.parent.relative_to(where))
+        if folder.startswith("fetch/ledger"):
+            content["files"] = content["hash"] = None
+        found[folder] = content
+    return found
+
+
+def outcomes(where: str) -> list[dict[str, Any]]:
+    """Return what the ledger says became of each image, of all fetch shards."""
+    ledger = pa.concat_tables([state.read_ledger(where, shard) for shard in state.shards(where)])
+    return list(ledger.select(list(LEDGER_OUTCOME)).to_pylist())
+
+
+def unlisted(where: str) -> list[str]:
+    """Return the files of a ROOT that no commit lists, less those that stand outside of commits."""
+    listed = {"root.json"}
+    for path in sorted(Path(where).rglob("_stage.json")):
+        folder = path.parent
+        listed.add(str(path.relative_to(where)))
+        for file in orjson.loads(path.read_bytes())["files"]:
+            listed.add(str(Path(state.file_path(str(folder), file["name"])).relative_to(where)))
+    return [name for name in storage.list_files(where) if name not in listed and not name.startswith("fetch/hosts/")]
