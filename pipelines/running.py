@@ -11,7 +11,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pmd import storage
-from pmd.beam import mistakes
+from pmd.beam import mistakes, sight
+from pmd.errors import ConfigError
 
 Wire = Callable[[beam.Pipeline], Any]
 
@@ -26,17 +27,18 @@ def run(wire: Wire, flags: Sequence[str], work: str) -> None:
         work: The folder of this run; removed when it has ended well. A worker leaves there what it has to tell a person.
 
     Raises:
+        ConfigError: Beam knows no such runner.
         PmdError: A worker met a user's mistake.
     """
     storage.remove_tree(work)
     storage.make_folder(work)
-    named = any(flag.split("=", 1)[0] == "--runner" for flag in flags)
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     try:
-        pipeline = beam.Pipeline(runner=None if named else FnApiRunner(), options=PipelineOptions(list(flags)))
+        pipeline = _pipeline(flags)
         wire(pipeline)
-        result = pipeline.run()
-        result.wait_until_finish()
+        with sight.Watch(work):
+            result = pipeline.run()
+            result.wait_until_finish()
     except Exception as error:
         told = mistakes.read(work)
         if told is not None:
@@ -44,3 +46,16 @@ def run(wire: Wire, flags: Sequence[str], work: str) -> None:
         raise
     finally:
         storage.remove_tree(work)
+
+
+def _pipeline(flags: Sequence[str]) -> beam.Pipeline:
+    named = any(flag.split("=", 1)[0] == "--runner" for flag in flags)
+    try:
+        return beam.Pipeline(runner=None if named else FnApiRunner(), options=PipelineOptions(list(flags)))
+    except (ValueError, ImportError) as error:
+        raise ConfigError(
+            "Beam refuses these flags",
+            where=" ".join(flags),
+            found=str(error),
+            remedy="name another --runner, or install what it needs",
+        ) from None

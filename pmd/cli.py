@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
+import typer.core
 
 from pmd.errors import ConfigError, PmdError
 from pmd.schema.exits import EXIT_CODES
@@ -22,8 +23,21 @@ if TYPE_CHECKING:
     from pipelines.build import Step
     from pmd.config import Config
 
+
+class _Interruptible(typer.core.TyperGroup):
+    """Says what an interrupt means; typer itself ends without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("pmd: interrupted; what was committed stays, and the same command goes on from there", err=True)
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
     name="pmd",
+    cls=_Interruptible,
     help="Rebuild PMD (Public Multimodal Datasets): annotation files in, training-ready shards, URL lists and an audit out.",
     no_args_is_help=True,
     add_completion=False,
@@ -38,20 +52,31 @@ RootPath = Annotated[str, typer.Argument(metavar="ROOT", help="The folder or fss
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Sources = Annotated[str | None, typer.Option(help="Only these sources, separated by commas.")]
 Sample = Annotated[str | None, typer.Option(help="A coherent small PMD: 1/N of the images, by hash.", metavar="1/N")]
-_BEAM = {"allow_extra_args": True, "ignore_unknown_options": True}
+#: Beam's own flags follow --; an option before it that is none of ours is a mistake, not a flag to hand on.
+_BEAM = {"allow_extra_args": True}
 
 
 def main() -> None:
     """Run the command line; a user's mistake is told without a traceback, with its exit code."""
     logging.basicConfig(level=logging.ERROR)  # libraries that Beam looks for and does not find are no news
+    _show_progress()
     try:
         app(standalone_mode=True)
     except PmdError as error:
         typer.echo(f"pmd: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("pmd: interrupted; what was committed stays, and the same command goes on from there", err=True)
-        sys.exit(130)
+
+
+def _show_progress() -> None:
+    """Show progress on standard error: one line written over on a terminal, plain lines in a log."""
+    terminal = sys.stderr.isatty()
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("\r\x1b[K    %(message)s" if terminal else "    %(message)s"))
+    handler.terminator = "" if terminal else "\n"
+    progress = logging.getLogger("pmd.progress")
+    progress.addHandler(handler)
+    progress.propagate = False
+    progress.setLevel(logging.INFO)
 
 
 def _print_json(value: Any) -> None:
@@ -98,7 +123,7 @@ def _sample_of(given: str | None) -> int | None:
     if given is None:
         return None
     top, _, bottom = given.partition("/")
-    if top.strip() != "1" or not bottom.strip().isdigit() or int(bottom) < 1:
+    if top.strip() != "1" or not bottom.strip().isdecimal() or not 1 <= int(bottom) < 2**63:
         raise ConfigError("not a sample", where="--sample", expected="1/N with N of 1 or more", found=given)
     return int(bottom)
 
@@ -265,6 +290,8 @@ def run_stage(path: str, only: str | None, names: str | None, sample: str | None
 
 
 def _report(step: Step) -> None:
+    if sys.stderr.isatty():
+        typer.echo("\r\x1b[K", err=True, nl=False)
     if step.seconds is None:
         typer.echo(f"= {step.stage} {step.unit}: committed and unchanged", err=True)
     else:
@@ -414,6 +441,7 @@ def peek(
 
     page = peeking.page(root, pairs=pairs, rejected=rejected, source=source, reason=reason, seed=seed)
     target = out or Path("peek.html")
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
     typer.echo(str(target))
 

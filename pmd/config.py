@@ -295,7 +295,7 @@ def _options_of(model: type[BaseModel], place: Sequence[str]) -> list[str]:
 
 def _show(value: Any) -> str:
     shown = _json(value)
-    return shown if len(shown) <= 120 else shown[:117] + "…"  # noqa: PLR2004  a line of a terminal
+    return shown if len(shown) <= 120 else shown[:117] + "…"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -179,7 +179,7 @@ class _Book:
         found = set()
         for path, _ in self._files(root.images_folder(self.root)):
             with storage.open_raw(path) as file:
-                for batch in pq.ParquetFile(file).iter_batches(columns=["image_id", "locations"]):
+                for batch in pq.ParquetFile(file).iter_batches(columns=["image_id", "locations"], use_threads=False):
                     places = batch["locations"]
                     named = urls.canonical(pc.struct_field(places.flatten(), "url"))
                     rows = pc.list_parent_indices(places).filter(pc.fill_null(pc.equal(named, form), fill_value=False))
@@ -286,7 +286,7 @@ def _sample_keys(path: str) -> set[str]:
         return {member.name.partition(".")[0] for member in archives.members(path)}
     if path.endswith(".parquet"):
         with storage.open_raw(path) as file:
-            return {*pq.read_table(file, columns=["key"])["key"].to_pylist()}
+            return {*pq.ParquetFile(file).read(columns=["key"], use_threads=False)["key"].to_pylist()}
     return set()
 
 
@@ -303,9 +303,11 @@ def _find(path: str, column: str, values: Collection[Any]) -> list[dict[str, Any
             statistics = parquet.metadata.row_group(group).column(leaf).statistics
             if statistics is not None and statistics.has_min_max and not _may_hold(statistics, values):
                 continue
-            here = pc.is_in(parquet.read_row_group(group, columns=[column])[column], value_set=wanted)
+            here = pc.is_in(
+                parquet.read_row_group(group, columns=[column], use_threads=False)[column], value_set=wanted
+            )
             if pc.any(here).as_py():
-                found += parquet.read_row_group(group).filter(here).to_pylist()
+                found += parquet.read_row_group(group, use_threads=False).filter(here).to_pylist()
     return found
 
 

@@ -126,9 +126,7 @@ def index_archives(paths: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for path in paths:
         names = (
-            storage.list_files(path)
-            if storage.is_folder(path)
-            else [member.name for member in archives.members(path)]
+            storage.list_files(path) if storage.is_folder(path) else [member.name for member in archives.members(path)]
         )
         for name in names:
             found[posixpath.basename(name)].append(f"{path}!/{name}")

@@ -17,11 +17,11 @@ import importlib.util
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import fasttext  # type: ignore[import-untyped]
+import fasttext
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pycld2  # type: ignore[import-untyped]
+import pycld2
 
 from pmd.errors import PmdError
 

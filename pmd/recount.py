@@ -224,7 +224,8 @@ class Recount:
         number = self._pairs.file(name)
         before: _Keys = None
         rows = 0
-        for batch in parquet.iter_batches(batch_size=writing.CHUNK if schema is writing.PARQUET else _ROWS):
+        size = writing.CHUNK if schema is writing.PARQUET else _ROWS
+        for batch in parquet.iter_batches(batch_size=size, use_threads=False):  # as in `commits.read_table`
             rows += batch.num_rows
             before = check(self, unit, name, number, batch, before, generation)
         return rows

@@ -88,7 +88,7 @@ def canonical(urls: pa.Array) -> pa.Array:
 def canonical_one(url: str) -> str | None:
     """Return one URL as `canonical` does."""
     try:
-        href = ada_url.normalize_url(url)
+        href: str = ada_url.normalize_url(url)
     except ValueError:
         return None
     if not href.startswith(("http://", "https://")):
@@ -150,7 +150,7 @@ def registrable_domain(host: str) -> str:
     return _suffixes().privatesuffix(host) or host
 
 
-def flickr_url(  # noqa: PLR0913 (they are the parts of the URL)
+def flickr_url(
     server: int | str,
     photo_id: int | str,
     secret: str,

@@ -14,7 +14,7 @@ from pmd.errors import ConfigError
 from pmd.options import PerHost
 from pmd.sources.contract import PROFILES
 
-#: As the documentation shows it, word for word.
+#: As the documentation shows it, with shorter comments.
 EXAMPLE = """\
 root = "out/pmd"                     # any fsspec URL
 profile = "recommended"              # paper | hub | recommended
@@ -22,15 +22,15 @@ seed = 0
 contact = "mailto:you@example.org"   # sent with every request; a real run needs it
 
 [sources.coco]
-annotations = ["data/coco/captions_train2017.json"]   # paths or globs; every annotation file of the source (for VG image_data.json too)
+annotations = ["data/coco/captions_train2017.json"]   # paths or globs; every annotation file of the source
 images = ["data/coco/train2017.zip"]                  # optional: archives (zip, tar) or folders, read in place
-karpathy = "none"                                     # or the path of dataset_coco.json; options are per source, listed by `pmd sources`
+karpathy = "none"                                     # or the path of dataset_coco.json
 
 [fetch]
 store = "resized"                    # or "original"; images with regions are always kept original
 short_side_px = 256
 per_host = { requests_per_s = 10, connections = 8 }
-resolve = { "images.cocodataset.org:80" = "127.0.0.1:8080", "*:443" = "127.0.0.1:8443" }   # as curl's --connect-to; * is every other host
+resolve = { "images.cocodataset.org:80" = "127.0.0.1:8080", "*:443" = "127.0.0.1:8443" }   # * is every other host
 allow_addresses = ["127.0.0.1/32"]   # private addresses are refused unless named
 ca_file = "ca.pem"
 
@@ -370,7 +370,8 @@ def test_what_is_no_toml_is_told_with_its_line(text: str, line: int, found: str)
 
 
 def test_lines_are_those_of_an_editor() -> None:
-    text = f'# a line separator \u2028 and a next line \x85 are no new lines\r\n{LEAST}[sources."sbu_captions"] # quoted\r\nannotations = [\r\n  "a",\r\n]\r\nx = 1\r\n'
+    first = "# a line separator \u2028 and a next line \x85 are no new lines\r\n"
+    text = f'{first}{LEAST}[sources."sbu_captions"] # quoted\r\nannotations = [\r\n  "a",\r\n]\r\nx = 1\r\n'
     (problem,) = problems(text)
     assert (problem.line, problem.key) == (8, "sources.sbu_captions.x")
 

@@ -63,7 +63,11 @@ def ids(table: pa.Table) -> list[str]:
         ({"image_url": None, "identity": "coco:9"}, None, None),
         ({"image_url": "nowhere", "identity": "coco:9"}, None, None),
         ({"reason": "not_english", "detail": "de"}, "not_english", "de"),
-        ({"reason": "malformed_row", "detail": "2 columns", "text": None, "image_url": None}, "malformed_row", "2 columns"),
+        (
+            {"reason": "malformed_row", "detail": "2 columns", "text": None, "image_url": None},
+            "malformed_row",
+            "2 columns",
+        ),
         ({"reason": "video", "image_url": "nowhere"}, "video", None),
     ],
 )
@@ -131,7 +135,9 @@ def test_rows_with_one_id_are_numbered_in_order_of_their_content() -> None:
         assert row["pair_id"] == keys.pair_id("sbu_captions", row["source_id"])
 
 
-@pytest.mark.parametrize(("options", "kept", "left"), [(KEEP, ["7", "7#2", "7#3"], []), (REJECT, ["7"], ["7#2", "7#3"])])
+@pytest.mark.parametrize(
+    ("options", "kept", "left"), [(KEEP, ["7", "7#2", "7#3"], []), (REJECT, ["7"], ["7#2", "7#3"])]
+)
 def test_the_same_row_again(options: CurateOptions, kept: list[str], left: list[str]) -> None:
     settled = settle(options, judge(draft(), draft(), draft(where="g.tsv:line 4")))
     assert (ids(settled.pairs), ids(settled.rejected)) == (kept, left)
@@ -194,7 +200,9 @@ _DRAFTS = st.builds(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(_DRAFTS, max_size=12), st.data(), st.sampled_from([KEEP, REJECT]))
-def test_any_order_and_any_cut_give_equal_tables(rows: list[dict[str, Any]], data: st.DataObject, options: CurateOptions) -> None:
+def test_any_order_and_any_cut_give_equal_tables(
+    rows: list[dict[str, Any]], data: st.DataObject, options: CurateOptions
+) -> None:
     shuffled = data.draw(st.permutations(rows))
     cut = data.draw(st.integers(0, len(rows)))
     one = settle(options, judge(*rows))

@@ -90,7 +90,9 @@ def aliases_of(tmp_path: Path, *files: str) -> dict[bytes, tuple[bytes, str]]:
 
 def test_a_flickr_photograph_that_coco_has_gives_way_to_it(tmp_path: Path) -> None:
     coco = pair("coco", "1", "coco:9", image_url=COCO, also="flickr:4242", file_name="train2017/000000000009.jpg")
-    genome = pair("visual_genome", "5", "coco:9", image_url="https://cs.stanford.edu/VG/1.jpg", region=[0.0, 0.0, 0.5, 1.0])
+    genome = pair(
+        "visual_genome", "5", "coco:9", image_url="https://cs.stanford.edu/VG/1.jpg", region=[0.0, 0.0, 0.5, 1.0]
+    )
     flickr = pair("yfcc100m", "4242", "flickr:4242", image_url=FLICKR, mirrors=["http://mirror.org/4242"])
     files = [write_pairs(tmp_path, coco), write_pairs(tmp_path, flickr), write_pairs(tmp_path, genome)]
     aliases = aliases_of(tmp_path, *files)
@@ -164,6 +166,15 @@ def test_archives_and_folders_are_indexed_by_base_name(tmp_path: Path) -> None:
     assert images.index_archives([]) == {}
 
 
+def test_what_workers_keep_in_memory_by_its_path_has_another_path_when_it_changes(tmp_path: Path) -> None:
+    side = str(tmp_path / "side")
+    rows = [pair("coco", str(n), f"coco:{n}", image_url=COCO, also=f"flickr:{n}") for n in (1, 2)]
+    paths = [pipeline._write_aliases([write_pairs(tmp_path, *some)], side) for some in (rows[:1], rows, rows[:1])]
+    assert paths[0] == paths[2] != paths[1]
+    found = [pipeline._put_by_digest(side, "archives-coco", content) for content in (b"{}", b"[]", b"{}")]
+    assert found[0] == found[2] != found[1]
+
+
 def test_images_that_are_no_archive_are_told(tmp_path: Path) -> None:
     path = tmp_path / "train2017.zip"
     path.write_bytes(b"<html>not found</html>")
@@ -213,7 +224,9 @@ def test_what_is_outside_the_sample_leaves_whole() -> None:
     gathered = gather(spread(*pairs, sample=4))
     taken = {row["image_id"] for row in gathered.views.to_pylist()}
     left = {row["image_id"] for row in gathered.rejected.to_pylist()}
-    assert taken and left and not taken & left
+    assert taken
+    assert left
+    assert not taken & left
     assert set(gathered.rejected["reason"].to_pylist()) == {"not_sampled"}
     assert gathered.views.num_rows + gathered.rejected.num_rows == 200
 
@@ -269,12 +282,17 @@ def test_no_takedown_is_nothing() -> None:
 @pytest.mark.parametrize("count", [0, 1, 1023, 1024])
 def test_few_distinct_keys_are_counted_exactly(count: int) -> None:
     array = key_array(count)
-    assert images.estimate_distinct([array, array.slice(count // 2), array]) in {count, *([1023] if count == 1024 else [])}
+    assert images.estimate_distinct([array, array.slice(count // 2), array]) in {
+        count,
+        *([1023] if count == 1024 else []),
+    }
 
 
 def test_many_distinct_keys_are_estimated_within_ten_percent() -> None:
     array = key_array(50_000)
-    assert images.estimate_distinct([array.slice(i, 1000) for i in range(0, 50_000, 1000)]) == pytest.approx(50_000, rel=0.1)
+    assert images.estimate_distinct([array.slice(i, 1000) for i in range(0, 50_000, 1000)]) == pytest.approx(
+        50_000, rel=0.1
+    )
 
 
 _PAIRS = st.builds(

@@ -125,7 +125,11 @@ def test_only_what_is_in_pmd_beam_imports_beam(name: str) -> None:
 def loaded_after(statement: str) -> set[str]:
     """Return the top-level packages that a fresh interpreter has after a statement."""
     code = f"{statement}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
-    return set(subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True).stdout.split())
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True
+        ).stdout.split()
+    )
 
 
 def test_up_to_the_sources_nothing_loads_beam() -> None:

@@ -56,7 +56,9 @@ def fates_of(*source_ids: str) -> pa.Table:
 
 
 def test_a_row_is_what_facebook_pmd_has_and_more() -> None:
-    table = publish.rows(pairs_of(pair("a", region=[0.0, 0.0, 0.5, 1.0])), fates_of("a"), name="google/wit", with_text=True)
+    table = publish.rows(
+        pairs_of(pair("a", region=[0.0, 0.0, 0.5, 1.0])), fates_of("a"), name="google/wit", with_text=True
+    )
     assert table.schema == publish.PUBLISHED
     assert table.to_pylist() == [
         {

@@ -252,9 +252,15 @@ def test_the_seed_and_nothing_else_changes_the_order(unit: str) -> None:
 
 def stored(root: Path) -> pa.Table:
     """Store three pictures as fetch does; return their ledger."""
-    contents = {1: (png(picture()), "png"), 2: (codec.encode_jpeg(picture((60, 40))), "jpeg"), 3: (png(picture((50, 80))), "png")}
+    contents = {
+        1: (png(picture()), "png"),
+        2: (codec.encode_jpeg(picture((60, 40))), "jpeg"),
+        3: (png(picture((50, 80))), "png"),
+    }
     with StoreTar(str(root / "fetch/store/shard=00000")) as tar:
-        offsets = {number: tar.add(f"{key(number).hex()}.{form}", content) for number, (content, form) in contents.items()}
+        offsets = {
+            number: tar.add(f"{key(number).hex()}.{form}", content) for number, (content, form) in contents.items()
+        }
         file = tar.finish()
     assert file is not None
     sizes = {1: (100, 100), 2: (60, 40), 3: (50, 80)}
@@ -274,7 +280,7 @@ def stored(root: Path) -> pa.Table:
 
 
 FILE_ROWS = [
-    view(1, "a", text="Ünïcode: a \"picture\"\u2028of"),
+    view(1, "a", text='Ünïcode: a "picture"\u2028of'),
     view(1, "b"),
     view(1, "left", [0.0, 0.0, 0.5, 1.0], width_px=100, height_px=100),
     view(2, "c"),
@@ -320,8 +326,9 @@ def test_what_a_shard_holds_and_what_is_said_of_it(tmp_path: Path) -> None:
     assert pixels.shape == (100, 50, 3)
     assert np.abs(pixels - np.asarray(picture())[:, :50]).mean() < 3
     assert json.loads(files[crop.replace(".jpg", ".json")])["region"] == [0.0, 0.0, 0.5, 1.0]
-    for info in tarfile.open(tmp_path / "shards/webdataset/00000-of-00001.tar"):
-        assert (info.mtime, info.uid, info.gid, info.uname, info.gname, info.mode) == (0, 0, 0, "", "", 0o644)
+    with tarfile.open(tmp_path / "shards/webdataset/00000-of-00001.tar") as tar:
+        for info in tar:
+            assert (info.mtime, info.uid, info.gid, info.uname, info.gname, info.mode) == (0, 0, 0, "", "", 0o644)
 
 
 def test_the_parquet_says_the_same_in_the_same_order(tmp_path: Path) -> None:
@@ -345,12 +352,16 @@ def test_the_same_samples_give_the_same_bytes_and_another_seed_others(tmp_path: 
 def test_pictures_are_brought_down_where_asked(tmp_path: Path) -> None:
     write(tmp_path, short_side_px=20, formats=("webdataset",))
     files = members(tmp_path / "shards/webdataset/00000-of-00001.tar")
-    sizes = sorted(Image.open(io.BytesIO(content)).size for name, content in files.items() if name.endswith((".jpg", ".png")))
+    sizes = sorted(
+        Image.open(io.BytesIO(content)).size for name, content in files.items() if name.endswith((".jpg", ".png"))
+    )
     assert sizes == [(20, 20), (20, 32), (20, 40), (30, 20)]
     assert not (tmp_path / "shards/parquet").exists()
 
 
-def test_a_picture_that_fetch_accepted_is_never_refused_by_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_fetch_accepted_is_never_refused_by_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # fetch.max_pixels may be higher than the codec's own limit, which must then not stand in the way.
     for function in (codec.upright_rgb, codec.resized):
         monkeypatch.setitem(function.__kwdefaults__, "max_pixels", 1)
@@ -377,7 +388,10 @@ def test_hugging_face_datasets_opens_the_parquet_with_the_image_decoded(
     datasets.disable_progress_bars()
     write(tmp_path)
     dataset = datasets.load_dataset(
-        "parquet", data_files=str(tmp_path / "shards/parquet/*.parquet"), split="train", cache_dir=str(tmp_path / "cache")
+        "parquet",
+        data_files=str(tmp_path / "shards/parquet/*.parquet"),
+        split="train",
+        cache_dir=str(tmp_path / "cache"),
     )
     assert isinstance(dataset.features["image"], datasets.Image)
     found = {row["key"]: row for row in dataset}

@@ -46,20 +46,24 @@ def test_a_compressed_name_is_read_as_its_bytes(folder: str) -> None:
         assert file.read() == b"not gzip at all"
 
 
+def write_half(url: str, error: BaseException) -> None:
+    with storage.write_whole(url) as file:
+        file.write(b"half of")
+        raise error
+
+
 def test_a_write_that_fails_leaves_nothing(folder: str) -> None:
     url = storage.join(folder, "file")
-    with pytest.raises(RuntimeError, match="killed"), storage.write_whole(url) as file:
-        file.write(b"half of")
-        raise RuntimeError("killed")
+    with pytest.raises(RuntimeError, match="killed"):
+        write_half(url, RuntimeError("killed"))
     assert storage.list_files(folder) == []
 
 
 def test_a_write_that_fails_leaves_what_was_there(folder: str) -> None:
     url = storage.join(folder, "file")
     storage.put(url, b"old")
-    with pytest.raises(KeyboardInterrupt), storage.write_whole(url) as file:
-        file.write(b"half of")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write_half(url, KeyboardInterrupt())
     assert storage.read_bytes(url) == b"old"
     assert storage.list_files(folder) == ["file"]
 

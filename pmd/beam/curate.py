@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import orjson
 import pyarrow as pa
 
 from pmd import commits, exchange, sources
+from pmd.beam import sight
 from pmd.beam.transforms import Collected, outputs
 from pmd.curate import STAGE, judge, settle
 from pmd.options import CurateOptions
@@ -51,12 +53,15 @@ class ReadUnit:
     def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
         """UNITS of one row → (partition, RUNS)."""
         run = exchange.RunWriter(self.work, JUDGED, self.bits)
+        counts = sight.Counts(self.work, uuid.uuid4().hex)
         try:
             for drafts in sources.load(self.source).read(unit_of(batch), self.options):
                 run.add(judge(self.source, drafts), "key")
+                counts.add(rows=len(drafts))
         except BaseException as error:
             run.discard(error)
             raise
+        counts.write()
         yield from run.close()
 
 

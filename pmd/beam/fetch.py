@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import parts
+from pmd.beam import sight
 from pmd.fetch import robots, store
 from pmd.fetch.engine import Lane
+from pmd.fetch.outcome import Fetched
 from pmd.options import FetchOptions
 
 SHARDS = pa.schema([pa.field("shard", pa.int32(), nullable=False)])
@@ -47,13 +49,25 @@ class FetchLane:
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
         policies = robots.read_policies(self.root)
+        counts = sight.Counts(self.work, f"lane-{keyed[0]:05d}")
+
+        def told(fetched: Fetched) -> None:
+            counts.add(**{"images": 1, "bytes": fetched.bytes or 0, fetched.status: 1})
+
         with Lane(self.options, contact=self.contact, lanes=self.lanes, policies=policies) as lane:
             for batch in sorted(keyed[1], key=lambda item: int(item.column(0)[0].as_py())):
                 shard = int(batch.column(0)[0].as_py())
                 images = parts.read_images(self.root, shard >> (self.cut.shard_bits - self.cut.part_bits))
                 mine = images.filter(pc.equal(images["fetch_shard"], shard))
                 store.run_shard(
-                    self.root, shard, mine, options=self.options, contact=self.contact, lane=lane, retry=self.retry
+                    self.root,
+                    shard,
+                    mine,
+                    options=self.options,
+                    contact=self.contact,
+                    lane=lane,
+                    retry=self.retry,
+                    progress=told,
                 )
                 yield batch
         robots.write_policies(self.root, f"lane-{keyed[0]:05d}", policies)

@@ -193,7 +193,7 @@ class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
     def finish_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
         """Serve one connection; the TLS handshake is made here, in the connection's own thread."""
-        assert isinstance(request, socket.socket)  # noqa: S101 - a TCP server's requests are sockets
+        assert isinstance(request, socket.socket)
         connection = request
         with self._connections_lock:
             self._connections.add(request)

@@ -134,7 +134,7 @@ def fetch(
 
 def gated(file: ManifestFile, found: Outcome) -> Outcome:
     """Return the outcome of a gated file that is not there, or not right: what to do, where to ask, where to put it."""
-    assert file.gated is not None  # noqa: S101 - callers ask first
+    assert file.gated is not None
     detail = "cannot simply be downloaded" if found.status == "absent" else found.detail
     remedy = f"{file.gated.how}; ask at {file.gated.where_to_ask}; put it at {found.path}"
     return Outcome(file, found.path, "gated" if found.status == "absent" else found.status, detail, remedy)

@@ -132,7 +132,7 @@ def check(file: ManifestFile, path: Path, *, quick: bool, progress: Progress = _
         if quick and expected_hex == found_hex:
             write_record(path, record.url if record else "", digests)
         return _compared(file, where, expected_hex, found_hex, "the published checksum")
-    assert record is not None  # noqa: S101 - told apart above
+    assert record is not None
     return _compared(file, where, record.sha256, digests.sha256, "the checksum noted at download (none is published)")
 
 

@@ -48,7 +48,7 @@ def human_bytes(count: int) -> str:
     """Return a size as people say it: three digits and a decimal unit ("1.06 GB")."""
     size = float(count)
     for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.5:  # noqa: PLR2004 - from here on it would read "1000"
+        if size < 999.5:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:#.3g} {unit}".replace(". ", " ")
         size /= 1000
     return f"{size:#.3g} TB".replace(". ", " ")

@@ -102,9 +102,7 @@ def _picture(content: bytes, row: dict[str, Any], options: ShardOptions) -> tupl
         cropped = codec.crop(codec.upright_rgb(content, max_pixels=_ANY_PIXELS), row["region"])
         return codec.encode_jpeg(_shrunk(cropped, options.short_side_px), options.jpeg_quality), "jpg"
     if options.short_side_px is not None:
-        resized, form = codec.resized(
-            content, options.short_side_px, options.jpeg_quality, max_pixels=_ANY_PIXELS
-        )
+        resized, form = codec.resized(content, options.short_side_px, options.jpeg_quality, max_pixels=_ANY_PIXELS)
         return resized, extension(form)
     return content, extension(row["stored_format"])
 
@@ -132,7 +130,7 @@ class TarWriter:
     """WebDataset: `KEY.jpg`, `KEY.txt` and `KEY.json` for each sample."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)
+        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115  see close
 
     def add(self, row: dict[str, Any], picture: bytes, form: str) -> None:
         """Add one sample: picture, first caption, everything known."""

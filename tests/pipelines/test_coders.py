@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import apache_beam as beam
+import pyarrow as pa
 import pytest
 from apache_beam import coders
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners import pipeline_context
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pmd.beam.coder import RecordBatchCoder
+from pmd.beam.transforms import create
 from tests.pipelines import building
 
 PIPELINES = {
@@ -69,6 +74,46 @@ def test_every_pipeline_was_walked(protos: dict[str, Any]) -> None:
     assert set(protos) == PIPELINES
 
 
+def test_a_pickled_element_would_be_found() -> None:
+    pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
+    batch = pa.RecordBatch.from_pylist([{"x": 1}])
+    typed = pipeline | create([batch])
+    typed | "Undeclared" >> beam.Map(lambda item: item).with_output_types(Any)
+    typed | "Half declared" >> beam.Map(lambda item: (0, item)).with_output_types(tuple[int, Any])
+    found = pickled(pipeline.to_runner_api())
+    assert len(found) == 2
+    for name in ("Undeclared", "Half declared"):
+        assert any(name in line for line in found), name
+
+
 @pytest.mark.parametrize("name", sorted(PIPELINES))
 def test_no_element_is_pickled(protos: dict[str, Any], name: str) -> None:
     assert pickled(protos[name]) == []
+    assert "RecordBatchCoder" in repr(list(_coders(protos[name])))
+
+
+def _coders(proto: Any) -> Iterator[Any]:
+    context = pipeline_context.PipelineContext(proto.components)
+    for collection in proto.components.pcollections.values():
+        yield from leaves(context.coders.get_by_id(collection.coder_id))
+
+
+def test_a_slice_is_carried_without_its_parent() -> None:
+    whole = pa.RecordBatch.from_pydict({"x": list(range(100_000)), "y": ["text"] * 100_000})
+    some = whole.slice(50_000, 10)
+    encoded = RecordBatchCoder().encode(some)
+    assert len(encoded) < 2000
+    assert RecordBatchCoder().decode(encoded).equals(some)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_a_batch_comes_back_as_it_was(rows: int) -> None:
+    batch = pa.RecordBatch.from_pylist(
+        [{"key": bytes(16), "text": None if row else "é", "list": [row]} for row in range(rows)],
+        schema=pa.schema([("key", pa.binary(16)), ("text", pa.string()), ("list", pa.list_(pa.int32()))]),
+    )
+    back = RecordBatchCoder().decode(RecordBatchCoder().encode(batch))
+    assert back.equals(batch)
+    assert back.schema == batch.schema
+    assert RecordBatchCoder().is_deterministic()
+    assert coders.registry.get_coder(pa.RecordBatch) == RecordBatchCoder()

@@ -1,0 +1,252 @@
+"""What real engines do and the local runner never does: workers doubled and interleaved, and killed between writes.
+
+Every callable that a pipeline runs on a worker is wrapped. *Twice*: it runs in two threads of which one waits while the
+other works, and the turn changes at every write; the outputs of one of them are dropped, as those of a zombie are.
+*Killed*: it is run and killed before its first write, then before its second, and so on, until a run comes through. In
+both cases what is committed must be what an undisturbed build commits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pmd import storage
+from pmd.beam import dedupe, transforms
+from pmd.config import Config
+from tests.pipelines import building
+
+Run = Callable[[], list[Any]]
+Around = Callable[[Run], list[Any]]
+Before = Callable[[], None]
+
+#: Everything in `pmd.storage` that changes what is there.
+WRITES = ("write_whole", "put", "put_if_absent", "remove", "remove_tree")
+
+
+class Killed(BaseException):
+    """A worker is gone, in the middle of something; nothing may catch this."""
+
+
+@contextlib.contextmanager
+def before_writes(before: Before) -> Iterator[None]:
+    """Call a function before each write to storage."""
+
+    def wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*arguments: Any) -> Any:
+            before()
+            return original(*arguments)
+
+        return write
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in WRITES:
+            patch.setattr(storage, name, wrapped(getattr(storage, name)))
+        yield
+
+
+class Turns:
+    """Two threads of which one runs at a time; a write hands the turn over."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._turn = 0
+        self._done: set[int] = set()
+        self._own = threading.local()
+        self.changes = 0
+
+    def wait(self) -> None:
+        with self._condition:
+            assert self._condition.wait_for(lambda: self._turn == self._own.number, timeout=30)
+
+    def hand_over(self) -> None:
+        number = self._own.number
+        with self._condition:
+            if 1 - number not in self._done:
+                self._turn = 1 - number
+                self.changes += 1
+                self._condition.notify_all()
+        self.wait()
+
+    def run(self, number: int, function: Run, results: dict[int, list[Any] | BaseException]) -> None:
+        self._own.number = number
+        self.wait()
+        try:
+            results[number] = function()
+        except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
+            results[number] = error
+        with self._condition:
+            self._done.add(number)
+            self._turn = 1 - number
+            self._condition.notify_all()
+
+
+class Twice:
+    """Runs a worker twice, interleaved, and takes the outputs of the first and the second in turn."""
+
+    def __init__(self) -> None:
+        self._which = itertools.cycle((0, 1))
+        self.interleaved = 0
+
+    def __call__(self, run: Run) -> list[Any]:
+        turns = Turns()
+        results: dict[int, list[Any] | BaseException] = {}
+        threads = [threading.Thread(target=turns.run, args=(number, run, results)) for number in (0, 1)]
+        with before_writes(turns.hand_over):
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        self.interleaved += turns.changes > 1
+        for result in results.values():
+            if isinstance(result, BaseException):
+                raise result
+        chosen = results[next(self._which)]
+        assert isinstance(chosen, list)
+        return chosen
+
+
+class KilledThenAgain:
+    """Kills a worker before its first, second, … write, until one run comes through."""
+
+    def __init__(self) -> None:
+        self.kills = 0
+
+    def __call__(self, run: Run) -> list[Any]:
+        for survived in itertools.count():
+            writes = itertools.count()
+
+            def count(writes: Iterator[int] = writes, limit: int = survived) -> None:
+                if next(writes) == limit:
+                    raise Killed
+
+            with before_writes(count):
+                try:
+                    return run()
+                except Killed:
+                    self.kills += 1
+        raise AssertionError
+
+
+class _Now:
+    """What is put around every worker just now; the patches below are found by name, since pipelines are pickled."""
+
+    around: Around
+    ran: set[str]
+
+
+def _process(self: transforms.PerUnit, element: Any) -> Iterator[Any]:
+    # Each run reads a group's values anew, as an engine would give them.
+    again = (element[0], list(element[1])) if isinstance(element, tuple) else element
+    _Now.ran.add(type(self._function).__name__)
+    yield from _Now.around(lambda: list(self._function(again)))
+
+
+_JUDGE = dedupe.JudgePart.judge
+
+
+def _judge(self: dedupe.JudgePart, batch: Any, found: Any) -> Iterator[Any]:
+    _Now.ran.add(type(self).__name__)
+    yield from _Now.around(lambda: list(_JUDGE(self, batch, found)))
+
+
+def _finish(self: transforms._Finish, keyed: Any) -> int:
+    collected = transforms.collect(keyed[1])
+    _Now.ran.add(type(self._finish).__name__)
+    _Now.around(lambda: [self._finish(collected)])
+    return 0
+
+
+@contextlib.contextmanager
+def workers(around: Around) -> Iterator[set[str]]:
+    """Put something around every worker callable; yields the names of those that ran."""
+    _Now.around, _Now.ran = staticmethod(around), set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transforms.PerUnit, "process", _process)
+        patch.setattr(dedupe.JudgePart, "judge", _judge)
+        patch.setattr(transforms._Finish, "__call__", _finish)
+        yield _Now.ran
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """The tiny world, built as the local runner does."""
+    chosen = building.world(tmp_path_factory.mktemp("undisturbed"))
+    with building.small():
+        building.run(chosen)
+    assert building.unlisted(chosen.root) == []
+    return chosen
+
+
+#: The callables of `pmd.beam` that write something, or what others write by.
+ALL = {
+    "ReadUnit",
+    "SettlePartition",
+    "CommitSource",
+    "SpreadPairs",
+    "GatherPartition",
+    "CommitImages",
+    "FetchLane",
+    "SettlePart",
+    "CommitStage",
+    "SpreadHashes",
+    "FindGroups",
+    "WriteGroups",
+    "JudgePart",
+    "CommitDedupe",
+    "SpreadViews",
+    "OrderWindow",
+    "CutShards",
+    "WriteShard",
+    "CommitShards",
+    "SpreadBoth",
+    "WriteList",
+    "CountPartition",
+    "CommitAudit",
+}
+
+
+def disturbed(undisturbed: Config, where: Path, around: Around) -> str:
+    """Build the same inputs into another ROOT with something around every worker; return that ROOT."""
+    chosen = dataclasses.replace(undisturbed, root=str(where / "pmd"))
+    with building.small(), workers(around) as ran:
+        building.run(chosen)
+    assert ran == ALL, "every worker is put to the test, and a new one has its place in ALL"
+    return chosen.root
+
+
+def assert_same(root: str, expected: str) -> None:
+    assert building.committed(root) == building.committed(expected)
+    assert building.outcomes(root) == building.outcomes(expected)
+
+
+def test_the_world_has_several_of_everything(undisturbed: Config) -> None:
+    found = building.committed(undisturbed.root)
+    for folder in ("curate/source=coco", "curate/source=conceptual_captions", "images", "views", "shards/webdataset"):
+        assert len(found[folder]["files"]) > 1, folder
+    assert {row["status"] for row in building.outcomes(undisturbed.root)} == {"ok", "dead"}
+    assert found["dedupe"]["files"]
+
+
+def test_workers_that_run_twice_and_interleaved_change_nothing(undisturbed: Config, tmp_path: Path) -> None:
+    twice = Twice()
+    root = disturbed(undisturbed, tmp_path, twice)
+    assert twice.interleaved > 20
+    assert_same(root, undisturbed.root)
+    assert building.unlisted(root) == []
+
+
+def test_workers_that_are_killed_between_their_writes_change_nothing(undisturbed: Config, tmp_path: Path) -> None:
+    killed = KilledThenAgain()
+    root = disturbed(undisturbed, tmp_path, killed)
+    assert killed.kills > 100
+    assert_same(root, undisturbed.root)
+    # Only fetch leaves something, for its next run to sweep: a generation that was not committed.
+    assert [name for name in building.unlisted(root) if not name.startswith("fetch/")] == []

@@ -1,0 +1,252 @@
+"""The command line: help for everything, documented exit codes, and no traceback for a user's mistake."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from pmd import cli, manifests, sources
+from pmd.errors import PmdError
+from pmd.schema.exits import EXIT_CODES
+from pmd.schema.reasons import REASONS
+from pmd.schema.statuses import STATUSES
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Pmd = Callable[..., Ended]
+
+
+@pytest.fixture
+def pmd(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Pmd:
+    """A function that runs the command line in an empty folder; fails on a traceback."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["pmd", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        code = ended.value.code
+        found = Ended(code if isinstance(code, int) else int(bool(code)), said.out, said.err)
+        assert "Traceback" not in found.err
+        assert found.code in EXIT_CODES
+        return found
+
+    return run
+
+
+def commands() -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command."""
+
+    def walk(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        yield words
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from walk(inner, (*words, name))
+
+    yield from walk(typer.main.get_command(cli.app), ())
+
+
+def config(folder: Path, text: str = "", **paths: str) -> Path:
+    """Write a configuration with some sources and their annotation file."""
+    tables = "".join(f'[sources.{name}]\nannotations = ["{path}"]\n' for name, path in paths.items())
+    path = folder / "pmd.toml"
+    path.write_text(f'root = "{folder}/pmd"\ncontact = "mailto:tests@example.org"\n{text}{tables}', encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
+def test_every_command_has_help(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli.app, [*words, "--help"])
+    assert result.exit_code == 0
+    command = typer.main.get_command(cli.app)
+    for word in words:
+        command = command.commands[word]  # type: ignore[attr-defined]
+    first = (command.help or "").split("\n")[0]
+    assert first.endswith("."), "help is a sentence"
+    for parameter in command.params:
+        assert getattr(parameter, "help", None), f"{parameter.name} has no help"
+
+
+def test_the_commands_are_those_of_the_contract() -> None:
+    expected = "sources init manifests plan build curate images fetch dedupe shard publish audit status verify peek explain demo"
+    assert {words[0] for words in commands() if words} == set(expected.split())
+    assert {words[1] for words in commands() if len(words) == 2} == {"fetch", "verify"}
+
+
+def test_the_help_lists_the_exit_codes() -> None:
+    shown = " ".join(CliRunner().invoke(cli.app, ["--help"], env={"COLUMNS": "400"}).output.split())
+    for code, meaning in EXIT_CODES.items():
+        assert f"{code} {meaning}" in shown
+
+
+def test_a_source_is_listed_once(pmd: Pmd) -> None:
+    listed = json.loads(pmd("sources", "--json").out)
+    assert [entry["name"] for entry in listed] == list(sources.names())
+    for name in sources.names():
+        assert name in pmd("sources").out
+
+
+def test_the_closed_lists_are_shown(pmd: Pmd) -> None:
+    found = json.loads(pmd("sources", "--rules", "--json").out)
+    assert [item["reason"] for item in found["reasons"]] == list(REASONS)
+    assert found["statuses"] == list(STATUSES)
+    assert {item["code"]: item["says"] for item in found["exit_codes"]} == EXIT_CODES
+    assert {item["where"] for item in found["rules"]} >= {"curate", "dedupe", "coco", "wit"}
+    assert "duplicate_rows" in pmd("sources", "--rules").out
+
+
+def test_the_starter_configuration_is_printed(pmd: Pmd) -> None:
+    assert pmd("init", "--sources", "coco").out.strip() == manifests.starter_config(["coco"]).strip()
+
+
+def test_a_missing_annotation_file_ends_a_build_at_once_with_the_hint(pmd: Pmd, tmp_path: Path) -> None:
+    path = config(
+        tmp_path,
+        red_caps="data/redcaps_v1.0_annotations.zip",
+        sbu_captions="data/sbu.json",
+        coco="data/captions_train2017.json",
+    )
+    path.write_text(path.read_text() + 'karpathy = "data/dataset_coco.json"\nimages = ["data/train2017.zip"]\n')
+    ended = pmd("build", path)
+    assert ended.code == 3
+    assert ended.out == ""
+    lines = ended.err.splitlines()
+    assert lines[0] == "pmd: coco: captions_train2017.json not found; run: " + hint("coco", "captions_train2017.json")
+    assert lines[1].startswith("coco: train2017.zip not found; run: pmd manifests fetch coco")
+    assert lines[2].startswith("coco: dataset_coco.json not found; ")
+    assert lines[3] == "red_caps: redcaps_v1.0_annotations.zip not found; run: pmd manifests fetch red_caps (1.06 GB)"
+    assert lines[4].startswith("sbu_captions: sbu.json not found; ")
+    assert lines[5] == "  remedy: fetch or move the files, or mend the paths in the configuration"
+    assert not (tmp_path / "pmd" / "curate").exists()
+
+
+def hint(name: str, path: str) -> str:
+    return manifests.missing_hint(name, path).partition("run: ")[2]
+
+
+def test_other_files_of_a_configuration_are_looked_for_too(pmd: Pmd, tmp_path: Path) -> None:
+    (tmp_path / "sbu.json").write_text('{"image_urls": [], "user_ids": [], "captions": []}')
+    path = config(tmp_path, 'takedown = ["gone.txt"]\n', sbu_captions="sbu.json")
+    path.write_text(path.read_text() + '[fetch]\nca_file = "ca.pem"\n')
+    ended = pmd("build", path)
+    assert ended.code == 3
+    assert ended.err.splitlines()[:2] == ["pmd: takedown: gone.txt not found", "fetch.ca_file: ca.pem not found"]
+
+
+def test_a_truncated_file_is_told_with_its_byte(pmd: Pmd, tmp_path: Path) -> None:
+    (tmp_path / "sbu.json").write_text('{"image_urls": ["http://e.org/1"], "user_ids": ["u"], "captions": ["a do')
+    ended = pmd("curate", config(tmp_path, sbu_captions="sbu.json"))
+    assert ended.code == 3
+    assert "pmd: sbu.json:byte " in ended.err
+    assert "expected: " in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["build", "absent.toml"], 2, "pmd: absent.toml: no such configuration file"),
+        (
+            ["build", "pmd.toml", "--sources", "wit,coco"],
+            2,
+            "pmd: --sources: no such source\n  expected: one of sbu_captions",
+        ),
+        (["build", "pmd.toml", "--sample", "1/0"], 2, "pmd: --sample: not a sample"),
+        (["build", "pmd.toml", "--sample", "2/3"], 2, "pmd: --sample: not a sample"),
+        (["build", "pmd.toml", "--sample", "1/²"], 2, "pmd: --sample: not a sample"),
+        (["build", "pmd.toml", "--sample", f"1/{10**30}"], 2, "pmd: --sample: not a sample"),
+        (["build", "pmd.toml", "--sourcs", "coco"], 2, "No such option"),
+        (["build", "pmd.toml", "--", "--runner=Nonsense"], 2, "pmd: --runner=Nonsense: Beam refuses these flags"),
+        (["init", "--sources", "imagenet"], 2, "pmd: --sources: no such source"),
+        (["nonsense"], 2, "No such command"),
+        (["build"], 2, "Missing argument"),
+        (["fetch", "pmd.toml", "--retry", "gone"], 2, "pmd: --retry: no such status"),
+        (["fetch", "pmd.toml", "--retry", "ok"], 2, "pmd: --retry: no such status"),
+        (["fetch", "pmd.toml"], 4, "nothing is committed here"),
+        (["dedupe", "pmd.toml"], 4, "nothing is committed here"),
+        (["shard", "pmd.toml"], 4, "nothing is committed here"),
+        (["audit", "pmd.toml"], 4, "nothing is committed here"),
+        (["status", "nowhere"], 4, "pmd: nowhere: no ROOT here"),
+        (["verify", "nowhere"], 4, "pmd: nowhere: no ROOT here"),
+        (["explain", "nowhere", "x"], 4, "pmd: nowhere: no ROOT here"),
+        (["peek", "nowhere"], 4, "pmd: nowhere: nothing to look at: no source is curated here"),
+        (["demo", "--profile", "papers"], 2, "pmd: --profile: no such profile"),
+        (["manifests", "fetch", "imagenet"], 2, "imagenet"),
+        (["manifests", "verify", "sbu_captions"], 3, ""),
+    ],
+)
+def test_a_users_mistake_is_told_with_its_exit_code(
+    pmd: Pmd, tmp_path: Path, arguments: list[str], code: int, says: str
+) -> None:
+    (tmp_path / "sbu.json").write_text('{"image_urls": ["http://e.org/1"], "user_ids": ["u"], "captions": ["a dog"]}')
+    config(tmp_path, sbu_captions="sbu.json")
+    ended = pmd(*arguments)
+    assert ended.code == code
+    assert says in ended.err
+
+
+def test_every_mistake_of_a_configuration_is_shown(pmd: Pmd, tmp_path: Path) -> None:
+    (tmp_path / "pmd.toml").write_text('root = "out"\nprofil = "hub"\n[shard]\nunit = "view"\n')
+    ended = pmd("plan", "pmd.toml")
+    assert ended.code == 2
+    assert ended.err.startswith("pmd: pmd.toml: 4 mistakes; nothing was run\n")
+
+
+def test_a_second_writer_is_refused(pmd: Pmd, tmp_path: Path) -> None:
+    from pmd import root
+
+    (tmp_path / "sbu.json").write_text('{"image_urls": [], "user_ids": [], "captions": []}')
+    path = config(tmp_path, sbu_captions="sbu.json")
+    with root.writer(f"{tmp_path}/pmd", "pmd build other.toml"):
+        ended = pmd("build", path)
+    assert ended.code == 4
+    assert "another writer has it since" in ended.err
+    assert "pmd build other.toml" in ended.err
+
+
+def test_a_page_is_written_where_it_was_asked_for(pmd: Pmd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pmd.peek.page", lambda *_, **__: "<html>")
+    assert pmd("peek", "out", "--out", "new/page.html").out == "new/page.html\n"
+    assert (tmp_path / "new" / "page.html").read_text() == "<html>"
+
+
+@pytest.mark.parametrize("kind", [PmdError, *PmdError.__subclasses__()])
+def test_each_kind_of_error_has_its_exit_code(pmd: Pmd, monkeypatch: pytest.MonkeyPatch, kind: type[PmdError]) -> None:
+    def fail() -> None:
+        raise kind("it broke", remedy="mend it")
+
+    monkeypatch.setattr("pmd.catalogue.sources", fail)
+    ended = pmd("sources")
+    assert ended.code == kind("x").exit_code
+    assert ended.err == "pmd: it broke\n  remedy: mend it\n"
+
+
+def test_an_interrupt_is_told_and_has_its_exit_code(pmd: Pmd, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pmd.catalogue.sources", interrupt)
+    ended = pmd("sources")
+    assert ended.code == 130
+    assert ended.err.strip() == "pmd: interrupted; what was committed stays, and the same command goes on from there"
+
+
+def test_the_module_is_the_command() -> None:
+    run = subprocess.run([sys.executable, "-m", "pmd", "sources", "--json"], capture_output=True, text=True, check=True)
+    assert len(json.loads(run.stdout)) == len(sources.names())
