@@ -397,9 +397,14 @@ def _show_status(found: dict[str, Any], *, as_json: bool) -> None:
 @app.command()
 def verify(root: RootPath, *, as_json: Json = False) -> None:
     """Recount the books from the committed files, and check every file's bytes."""
+    from rich.console import Console
+    from rich.progress import Progress
+
     from pmd import verify as verification
 
-    found = verification.verify(root)
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+        bar = bars.add_task("recounting", total=None)
+        found = verification.verify(root, lambda done, total: bars.update(bar, completed=done, total=total))
     if as_json:
         _print_json(found)
     else:

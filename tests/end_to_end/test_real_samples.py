@@ -228,7 +228,7 @@ def test_yfcc(built: Built) -> None:
     for key, reason in lost.items():
         words = [len(unquote_plus(photos[key][i]).split()) for i in (8, 9)]
         assert reason != "empty_text" or max(words) == 0
-        assert reason != "too_few_words" or 0 < max(words)
+        assert reason != "too_few_words" or max(words) > 0
 
 
 def test_sbu(built: Built) -> None:

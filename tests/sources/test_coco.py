@@ -1,7 +1,5 @@
 """COCO captions, by golden rows written in upstream's format and by the genuine files."""
 
-# ruff: noqa: E501 - golden rows stand as upstream has them, one line each
-
 from __future__ import annotations
 
 import json

@@ -1,7 +1,5 @@
 """Localized Narratives on COCO, and what all four sources share, by golden rows written in upstream's format."""
 
-# ruff: noqa: E501 - golden rows stand as upstream has them, one line each
-
 from __future__ import annotations
 
 import json

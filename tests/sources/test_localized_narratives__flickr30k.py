@@ -1,7 +1,5 @@
 """Localized Narratives on Flickr30k: which images, by golden rows; the rest is tested with COCO's."""
 
-# ruff: noqa: E501 - golden rows stand as upstream has them, one line each
-
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Visual Genome's regions, by golden rows written in upstream's format (1.0 and 1.2) and by the genuine files."""
 
-# ruff: noqa: E501 - golden rows stand as upstream has them, one line each
-
 from __future__ import annotations
 
 import json
