@@ -28,7 +28,7 @@ WORDS = (
     "blue old stone bridge over water cup table light sign tree green "
     "window small large two people standing near white building sky car parked "
     "front beach sunset mountain snow child "
-).split()
+).split()  # noqa: SIM905  a list of words, not of strings
 
 
 def caption(number: int, words: int) -> str:

@@ -121,7 +121,7 @@ def _also(paths: Iterable[str]) -> Iterator[dict[str, Any]]:
                 statistics = parquet.metadata.row_group(group).column(column).statistics
                 if statistics is not None and statistics.null_count == parquet.metadata.row_group(group).num_rows:
                     continue
-                table = parquet.read_row_group(group, columns=["image_id", "identity", "also"])
+                table = parquet.read_row_group(group, columns=["image_id", "identity", "also"], use_threads=False)
                 table = table.filter(pc.is_valid(table["also"]))
                 yield from table.group_by(["image_id", "identity", "also"]).aggregate([]).to_pylist()
 

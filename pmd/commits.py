@@ -223,4 +223,5 @@ def iterate(path: str, columns: Iterable[str] | None = None) -> Iterator[pa.Reco
     with storage.open_raw(path) as file:
         parquet = pq.ParquetFile(file)
         for group in range(parquet.num_row_groups):
-            yield from parquet.read_row_group(group, columns=wanted).combine_chunks().to_batches()
+            rows = parquet.read_row_group(group, columns=wanted, use_threads=False)
+            yield from rows.combine_chunks().to_batches()

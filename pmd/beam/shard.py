@@ -154,7 +154,7 @@ class WriteShard:
 
 def _slice(path: str, start: int, stop: int) -> pa.Table:
     with storage.open_raw(path) as file:
-        return pq.read_table(file).slice(start, stop - start)
+        return pq.ParquetFile(file).read(use_threads=False).slice(start, stop - start)
 
 
 def window_outputs(batch: pa.RecordBatch) -> pa.RecordBatch:

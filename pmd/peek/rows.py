@@ -372,9 +372,11 @@ def _rows_with(folder: str, column: str, values: Iterable[bytes]) -> Iterator[di
         with storage.open_raw(storage.join(folder, file.name)) as source:
             parquet = pq.ParquetFile(source)
             for group in range(parquet.num_row_groups):
-                hits = pc.is_in(parquet.read_row_group(group, columns=[column])[column], value_set=wanted)
+                hits = pc.is_in(
+                    parquet.read_row_group(group, columns=[column], use_threads=False)[column], value_set=wanted
+                )
                 if pc.any(hits).as_py():
-                    yield from parquet.read_row_group(group).filter(hits).to_pylist()
+                    yield from parquet.read_row_group(group, use_threads=False).filter(hits).to_pylist()
 
 
 def _captions(root_url: str, image_ids: set[bytes], cut: parts.Cut | None) -> dict[bytes, list[dict[str, Any]]]:
