@@ -23,12 +23,12 @@ from typing import Any
 
 VG_BYTES = 700_000_000
 CC12M_BYTES = 2_707_204_412
-WORDS = (
+WORDS = (  # noqa: SIM905  a list of words, not of strings
     "a the of on in with and man woman dog street red "
     "blue old stone bridge over water cup table light sign tree green "
     "window small large two people standing near white building sky car parked "
     "front beach sunset mountain snow child "
-).split()  # noqa: SIM905  a list of words, not of strings
+).split()
 
 
 def caption(number: int, words: int) -> str:
