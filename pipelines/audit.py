@@ -71,10 +71,10 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run this stage from a command line of its own."""
-    from pipelines import command  # which imports every stage
-
-    command.main("audit", argv)
+    """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
+    with running.command("audit", argv) as told:
+        if stages.audit(told.config).why() is not None:
+            build(told.config, told.flags)
 
 
 if __name__ == "__main__":

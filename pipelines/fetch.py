@@ -89,10 +89,9 @@ def _settle(config: Config, flags: Sequence[str]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run this stage from a command line of its own."""
-    from pipelines import command  # which imports every stage
-
-    command.main("fetch", argv)
+    """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
+    with running.command("fetch", argv) as told:
+        build(told.config, told.flags)
 
 
 if __name__ == "__main__":

@@ -127,10 +127,10 @@ def _also(paths: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run this stage from a command line of its own."""
-    from pipelines import command  # which imports every stage
-
-    command.main("images", argv)
+    """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
+    with running.command("images", argv) as told:
+        if stages.images(told.config).why() is not None:
+            build(told.config, told.flags)
 
 
 if __name__ == "__main__":

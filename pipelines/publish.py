@@ -44,10 +44,11 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run this stage from a command line of its own."""
-    from pipelines import command  # which imports every stage
-
-    command.main("publish", argv)
+    """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
+    with running.command("publish", argv) as told:
+        for name in told.names:
+            if stages.publish(told.config, name).why() is not None:
+                build(told.config, name, told.flags)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pmd import storage
+from pmd import config, root, storage
 from pmd.beam import mistakes, sight
-from pmd.errors import ConfigError
+from pmd.config import Config
+from pmd.errors import ConfigError, PmdError
 
 Wire = Callable[[beam.Pipeline], Any]
 
@@ -46,6 +51,40 @@ def run(wire: Wire, flags: Sequence[str], work: str) -> None:
         raise
     finally:
         storage.remove_tree(work)
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """What a stage's own command line says."""
+
+    config: Config
+    names: tuple[str, ...]
+    flags: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def command(stage: str, argv: Sequence[str] | None) -> Iterator[Command]:
+    """Parse `python -m pipelines.<stage> CONFIG [--sources …] [--sample 1/N] [Beam flags]`, and be ROOT's writer meanwhile.
+
+    A user's mistake is told without a traceback and ends the process with its exit code.
+
+    Args:
+        stage: The stage's name.
+        argv: The command line; by default the process's own.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m pipelines.{stage}", description=f"Run the stage {stage}.")
+    parser.add_argument("config", metavar="CONFIG", help="the configuration file")
+    parser.add_argument("--sources", help="only these sources, separated by commas")
+    parser.add_argument("--sample", metavar="1/N", help="a coherent small PMD: 1/N of the images, by hash")
+    arguments, flags = parser.parse_known_args(argv)
+    try:
+        chosen = config.load_with(arguments.config, arguments.sample)
+        names = config.chosen(arguments.sources, sorted(chosen.sources))
+        with root.writer(chosen.root, f"python -m pipelines.{stage}"):
+            yield Command(chosen, tuple(sorted(chosen.sources) if names is None else names), tuple(flags))
+    except PmdError as error:
+        sys.stderr.write(f"pmd: {error}\n")
+        sys.exit(error.exit_code)
 
 
 def _pipeline(flags: Sequence[str]) -> beam.Pipeline:

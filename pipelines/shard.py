@@ -70,10 +70,10 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run this stage from a command line of its own."""
-    from pipelines import command  # which imports every stage
-
-    command.main("shard", argv)
+    """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
+    with running.command("shard", argv) as told:
+        if any(stages.shard(told.config, form).why() for form in ("rejected", *told.config.shard.formats)):
+            build(told.config, told.flags)
 
 
 if __name__ == "__main__":

@@ -109,33 +109,16 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else escape(str(value))
 
 
-def _names(given: str | None, known: Sequence[str]) -> list[str] | None:
-    if given is None:
-        return None
-    names = [name.strip() for name in given.split(",") if name.strip()]
-    for name in names:
-        if name not in known:
-            raise ConfigError("no such source", where="--sources", expected=f"one of {', '.join(known)}", found=name)
-    return names
+def _chosen(given: str | None, known: Sequence[str]) -> list[str] | None:
+    from pmd import config
 
-
-def _sample_of(given: str | None) -> int | None:
-    if given is None:
-        return None
-    top, _, bottom = given.partition("/")
-    if top.strip() != "1" or not bottom.strip().isdecimal() or not 1 <= int(bottom) < 2**63:
-        raise ConfigError("not a sample", where="--sample", expected="1/N with N of 1 or more", found=given)
-    return int(bottom)
+    return config.chosen(given, known)
 
 
 def _config(path: str, sample: str | None = None) -> Config:
-    import dataclasses
-
     from pmd import config
 
-    loaded = config.load(path)
-    number = _sample_of(sample)
-    return loaded if number is None else dataclasses.replace(loaded, sample=number)
+    return config.load_with(path, sample)
 
 
 @app.command()
@@ -202,7 +185,7 @@ def init(sources: Sources = None) -> None:
     from pmd import manifests
 
     known = list(manifests.load_all())
-    typer.echo(manifests.starter_config(_names(sources, known) or known))
+    typer.echo(manifests.starter_config(_chosen(sources, known) or known))
 
 
 @manifests_app.command("fetch")
@@ -274,7 +257,7 @@ def run_stage(path: str, only: str | None, names: str | None, sample: str | None
     from pmd import inputs, root
 
     config = _config(path, sample)
-    chosen = _names(names, sorted(config.sources))
+    chosen = _chosen(names, sorted(config.sources))
     for note in inputs.notes(config):
         typer.echo(f"! {note}", err=True)
     with root.writer(config.root, " ".join(["pmd", *sys.argv[1:]])):
@@ -315,7 +298,7 @@ def build(
         from pipelines import build as pipeline
 
         loaded = _config(config, sample)
-        steps = pipeline.explain(loaded, _names(sources, sorted(loaded.sources)))
+        steps = pipeline.explain(loaded, _chosen(sources, sorted(loaded.sources)))
         if as_json:
             _print_json([{"stage": s.stage, "unit": s.unit, "why": s.why} for s in steps])
         else:

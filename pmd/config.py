@@ -108,6 +108,36 @@ def load(path: str) -> Config:
     return parse(content, path)
 
 
+def load_with(path: str, sample: str | None = None) -> Config:
+    """Read a configuration file, with the sample of a command line ("1/N") in the place of its own.
+
+    Raises:
+        ConfigError: The file has mistakes, or the sample is none.
+    """
+    loaded = load(path)
+    if sample is None:
+        return loaded
+    top, _, bottom = sample.partition("/")
+    if top.strip() != "1" or not bottom.strip().isdecimal() or not 1 <= int(bottom) < 2**63:
+        raise ConfigError("not a sample", where="--sample", expected="1/N with N of 1 or more", found=sample)
+    return dataclasses.replace(loaded, sample=int(bottom))
+
+
+def chosen(given: str | None, known: Sequence[str]) -> list[str] | None:
+    """Return the sources that a command line names, separated by commas; None where it names none.
+
+    Raises:
+        ConfigError: One of them is not known.
+    """
+    if given is None:
+        return None
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise ConfigError("no such source", where="--sources", expected=f"one of {', '.join(known)}", found=name)
+    return names
+
+
 def parse(content: str, path: str = "CONFIG") -> Config:
     """Check the text of a configuration file; `path` names it in errors."""
     try:

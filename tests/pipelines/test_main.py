@@ -1,0 +1,46 @@
+"""Each pipeline as a plain module: `python -m pipelines.<stage> CONFIG`, with what a user may get wrong."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from pmd import commits, stages
+from pmd.config import load
+
+STAGES = ("curate", "images", "fetch", "dedupe", "shard", "publish", "audit")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    (tmp_path / "train.tsv").write_text("a red bus\thttp://a.example/1.jpg\na blue bus\thttp://a.example/2.jpg\n")
+    path = tmp_path / "pmd.toml"
+    path.write_text(
+        f'root = "{tmp_path / "root"}"\nprofile = "paper"\ncontact = "mailto:test@example.org"\n'
+        '[fetch]\nresolve = { "*:80" = "127.0.0.1:9" }\nallow_addresses = ["127.0.0.1/32"]\nretries = 0\n'
+        f'[sources.conceptual_captions]\nannotations = ["{tmp_path / "train.tsv"}"]\n'
+    )
+    return path
+
+
+def test_the_stages_one_after_the_other(config: Path) -> None:
+    for stage in STAGES:
+        importlib.import_module(f"pipelines.{stage}").main([str(config)])
+    commit = commits.require(f"{load(str(config)).root}/audit", "")
+    assert commit.stage == "audit"
+    assert stages.audit(load(str(config))).why() is None
+
+
+def test_a_mistake_ends_with_its_exit_code(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    curate = importlib.import_module("pipelines.curate")
+    with pytest.raises(SystemExit) as ended:
+        curate.main([str(config), "--sources", "coco"])
+    assert ended.value.code == 2
+    assert "--sources: no such source" in capsys.readouterr().err
+    (config.parent / "train.tsv").unlink()
+    with pytest.raises(SystemExit) as ended:
+        curate.main([str(config)])
+    assert ended.value.code == 3
+    assert "train.tsv not found" in capsys.readouterr().err
