@@ -76,6 +76,7 @@ class FetchOptions(StageOptions):
     allow_addresses: tuple[str, ...] = ()
     ca_file: str | None = None
     robots: bool = True
+    tdmrep: bool = True
 
     @field_validator("resolve")
     @classmethod

@@ -46,8 +46,10 @@ class FetchLane:
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
-        policies = robots.read_policies(self.root)
-        with Lane(self.options, contact=self.contact, lanes=self.lanes, policies=policies) as lane:
+        policies, reservations = robots.read_policies(self.root), robots.read_policies(self.root, "tdmrep")
+        with Lane(
+            self.options, contact=self.contact, lanes=self.lanes, policies=policies, reservations=reservations
+        ) as lane:
             for batch in sorted(keyed[1], key=lambda item: int(item.column(0)[0].as_py())):
                 shard = int(batch.column(0)[0].as_py())
                 images = parts.read_images(self.root, shard >> (self.cut.shard_bits - self.cut.part_bits))
@@ -57,3 +59,4 @@ class FetchLane:
                 )
                 yield batch
         robots.write_policies(self.root, f"lane-{keyed[0]:05d}", policies)
+        robots.write_policies(self.root, f"lane-{keyed[0]:05d}", reservations, "tdmrep")

@@ -5,6 +5,7 @@ Modules, each importing only those above it::
     outcome     statuses, attempts, evidence: what is said about one image; pure
     addresses   where a URL leads: parsing, `resolve`, DNS, refused addresses
     robots      RFC 9309: rules and their verdicts, kept with date and evidence
+    tdmrep      TDMRep: what is reserved, by file and by header
     hosts       politeness and bounds: pace, connections, pauses, circuit breakers, slots, bytes in flight
     client      one URL asked for once: redirects by hand, deadlines, limits, headers before bodies
     archives    one member of a local archive or folder

@@ -80,6 +80,7 @@ class Lane:
         contact: Who we are: "mailto:…" or a URL; sent with every request.
         lanes: How many lanes share the hosts' patience.
         policies: robots.txt by origin (`robots.read_policies`); what is learnt is added to it.
+        reservations: The same for `pmd.fetch.tdmrep`.
         patience: How long to wait for hosts.
         lookup: What resolves names.
         clock: The time, for attempts and policies.
@@ -95,6 +96,7 @@ class Lane:
         contact: str,
         lanes: int = 1,
         policies: MutableMapping[str, robots.Policy] | None = None,
+        reservations: MutableMapping[str, robots.Policy] | None = None,
         patience: hosts.Patience | None = None,
         lookup: addresses.Lookup = addresses.system_lookup,
         clock: Clock = utc_now,
@@ -107,6 +109,7 @@ class Lane:
         self._clock = clock
         self._limits = codec.Limits(options.max_pixels, options.min_side_px)
         self.policies: MutableMapping[str, robots.Policy] = {} if policies is None else policies
+        self.reservations: MutableMapping[str, robots.Policy] = {} if reservations is None else reservations
         # Checked here, so that a mistake is met before anything runs.
         self._address_policy = addresses.AddressPolicy.of(options.allow_addresses)
         self._routes = addresses.Routes.of(options.resolve)
@@ -197,6 +200,7 @@ class Lane:
             self._options,
             self._options.user_agent.partition("/")[0],
             self.policies,
+            self.reservations,
             self._codec,
             self._clock,
         )

@@ -25,6 +25,8 @@ EVIDENCE_HEADERS: Final = (
     "last-modified",
     "etag",
     "x-robots-tag",
+    "tdm-reservation",
+    "tdm-policy",
     "retry-after",
     "location",
 )
@@ -67,8 +69,9 @@ PLACEHOLDERS: Final = (
 )
 
 #: Directives of X-Robots-Tag that keep an image out: indexing of the page or of its images, and training on them. Those
-#: of img2dataset's default, with `none`, which means noindex and nofollow (Google's robots meta tag specification).
-DENYING_TAGS: Final = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
+#: of img2dataset's default, with `none`, which means noindex and nofollow (Google's robots meta tag specification), and
+#: `noml`, which says the same of machine learning.
+DENYING_TAGS: Final = frozenset({"noai", "noimageai", "noindex", "noimageindex", "noml", "none"})
 
 #: The builtin, where a field of that name stands before.
 _Bytes = bytes

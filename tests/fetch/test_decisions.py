@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmd.fetch import addresses, hosts, outcome, robots
+from pmd.fetch import addresses, hosts, outcome, robots, tdmrep
 from pmd.options import PerHost
 from pmd.schema.statuses import OK, STATUSES, TRANSIENT
 
@@ -43,6 +43,7 @@ def test_every_http_status_has_one_of_ours(http_status: int) -> None:
         (["nofollow, noindex"], True),
         (["noimageindex"], True),
         (["none"], True),
+        (["all, noml"], True),
         (["otherbot: noindex, noai"], False),
         (["otherbot: noindex, PMD: noai"], True),
         (["otherbot: noindex", "noai"], True),
@@ -237,6 +238,57 @@ def test_no_robots_file_is_an_error(body: str, path: str) -> None:
     robots.verdict(robots.Policy(NOON, 200, body), "https://a.test", "/" + path, "pmd")
 
 
+RESERVED = """[
+  {"location": "/open/*", "tdm-reservation": 0},
+  {"location": "/open-again", "tdm-reservation": "0"},
+  {"location": "/pictures/*.jpg$", "tdm-reservation": 1, "tdm-policy": "https://a.test/terms.json"},
+  {"location": "/text", "tdm-reservation": "1"},
+  {"location": "/odd", "tdm-reservation": true},
+  {"location": 3, "tdm-reservation": 1},
+  "nothing",
+  {"location": "/open", "tdm-reservation": 1}
+]"""
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed", "evidence"),
+    [
+        ("/open/x.jpg", True, "/open/*: tdm-reservation 0"),
+        ("/open-again", True, "/open-again: tdm-reservation 0"),
+        ("/open", False, "/open: tdm-reservation 1"),
+        ("/pictures/a/x.jpg", False, "/pictures/*.jpg$: tdm-reservation 1, tdm-policy https://a.test/terms.json"),
+        ("/pictures/x.jpg?size=1", True, "has no rule for it"),
+        ("/%74ext/x", False, "/text: tdm-reservation 1"),
+        ("/odd", True, "/odd: tdm-reservation 0"),
+        ("/elsewhere", True, "has no rule for it"),
+    ],
+)
+def test_tdmrep_rules(path: str, evidence: str, *, allowed: bool) -> None:
+    found = tdmrep.verdict(robots.Policy(NOON, 200, RESERVED), "https://a.test", path)
+    assert found.allowed == allowed
+    assert found.evidence.startswith("https://a.test/.well-known/tdmrep.json")
+    assert found.evidence.endswith(evidence)
+
+
+@given(st.text() | st.sampled_from(["{}", "[", "null", '[{"location": "", "tdm-reservation": 1}]']), st.text())
+def test_no_tdmrep_file_is_an_error(body: str, path: str) -> None:
+    assert tdmrep.verdict(robots.Policy(NOON, 200, body), "https://a.test", "/" + path).allowed
+
+
+@pytest.mark.parametrize(
+    ("values", "policies", "said"),
+    [
+        ([], [], None),
+        (["0"], ["https://a.test/terms"], None),
+        (["yes"], [], None),
+        ([" 1 "], [], "tdm-reservation: 1"),
+        (["0", "1"], ["https://a.test/terms"], "tdm-reservation: 1; tdm-policy: https://a.test/terms"),
+    ],
+)
+def test_tdmrep_headers(values: list[str], policies: list[str], said: str | None) -> None:
+    assert tdmrep.reserving_header(values, policies) == said
+
+
 def test_policies_are_kept_and_age(tmp_path: Path) -> None:
     old = robots.Policy(NOON - datetime.timedelta(hours=2), 404)
     new = robots.Policy(NOON, 200, "User-agent: *\nDisallow: /")
@@ -244,6 +296,9 @@ def test_policies_are_kept_and_age(tmp_path: Path) -> None:
     robots.write_policies(str(tmp_path), "lane-0", {"http://a.test": old, "http://b.test": broken})
     robots.write_policies(str(tmp_path), "lane-1", {"http://a.test": new})
     assert robots.read_policies(str(tmp_path)) == {"http://a.test": new, "http://b.test": broken}
+    robots.write_policies(str(tmp_path), "lane-0", {"http://a.test": new}, "tdmrep")
+    assert robots.read_policies(str(tmp_path), "tdmrep") == {"http://a.test": new}
+    assert len(robots.read_policies(str(tmp_path))) == 2
     assert [policy.is_fresh(NOON) for policy in (old, new, broken)] == [True, True, False]
     assert not old.is_fresh(NOON + datetime.timedelta(hours=30))
 

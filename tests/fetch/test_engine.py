@@ -339,6 +339,7 @@ def test_robots_txt_is_asked_for_once_and_obeyed(web: Web) -> None:
         assert (fetched.attempts[0].policy == "allowed") == (status == "ok")
         assert len(web.asked(f"{name}.test")) == (3 if status == "ok" else 0)
     assert sum(request.path == "/robots.txt" for request in web.log) == len(ROBOTS) + 1
+    assert not [request for request in web.asked("denies.test", robots=True) if request.path.endswith("tdmrep.json")]
     assert policies["http://denies.test"].http_status == 200
     before = len(web.log)
     run(
@@ -347,6 +348,58 @@ def test_robots_txt_is_asked_for_once_and_obeyed(web: Web) -> None:
         policies=policies,
     )
     assert len(web.log) == before
+
+
+RESERVES_JPG = b'[{"location": "/*.jpg$", "tdm-reservation": 1, "tdm-policy": "http://reserves.test/terms"}]'
+
+TDMREP = {
+    "reserves": (reply(RESERVES_JPG, Content_Type="application/json"), "opted_out", "/*.jpg$: tdm-reservation 1"),
+    "elsewhere": (reply(b'[{"location": "/texts/", "tdm-reservation": 1}]'), "ok", "has no rule for it"),
+    "undeclared": (reply(status=404), "ok", "tdmrep.json (HTTP 404) has no rule"),
+    "breaks": (reply(status=500), "ok", "tdmrep.json (HTTP 500) has no rule"),
+    "busy": (reply(status=429, Retry_After="3600"), "rate_limited", "tdmrep.json could not be had"),
+    "moves": (reply(status=301, Location="http://reserves.test/.well-known/tdmrep.json"), "opted_out", "/*.jpg$"),
+}
+
+
+def test_tdmrep_is_asked_for_once_and_obeyed(web: Web) -> None:
+    for name, (answer, _, _) in TDMREP.items():
+        web.routes[f"{name}.test/.well-known/tdmrep.json"] = answer
+        web.routes |= {f"{name}.test/{number}.jpg": reply(JPEG) for number in range(3)}
+    rows = table(*(image_row(f"{name} {n}", f"http://{name}.test/{n}.jpg") for name in TDMREP for n in range(3)))
+    reservations: dict[str, robots.Policy] = {}
+    got = run(rows, options(web), reservations=reservations)
+    for name, (_, status, evidence) in TDMREP.items():
+        fetched = got[f"{name} 0"]
+        assert (name, fetched.status) == (name, status)
+        assert evidence in (fetched.attempts[0].policy_evidence or "")
+        assert len(web.asked(f"{name}.test")) == (3 if status == "ok" else 0)
+    assert got["reserves 0"].attempts[0].policy == "denied by TDMRep"
+    assert sum(request.path.endswith("/tdmrep.json") for request in web.log) == len(TDMREP) + 1
+    assert reservations["http://reserves.test"].body == RESERVES_JPG.decode()
+    web.log.clear()
+    run(table(image_row("x", "http://reserves.test/9.jpg")), options(web), reservations=reservations)
+    assert [request.path for request in web.log] == ["/robots.txt"]
+    web.log.clear()
+    got = run(table(image_row("x", "http://reserves.test/0.jpg")), options(web, tdmrep=False))
+    assert got["x"].status == "ok"
+    assert not [request for request in web.log if request.path.endswith("tdmrep.json")]
+
+
+def test_a_tdmrep_header_is_obeyed_before_the_body(web: Web) -> None:
+    async def reserved(writer: asyncio.StreamWriter) -> None:
+        writer.write(reply(b"", Content_Length="500000", tdm_reservation="1", tdm_policy="http://a.test/terms"))
+        await asyncio.sleep(60)
+
+    web.routes |= {"a.test/x": reserved, "a.test/y": reply(JPEG, tdm_reservation="0")}
+    got = run(table(image_row("x", "http://a.test/x"), image_row("y", "http://a.test/y")), options(web))
+    assert {name: fetched.status for name, fetched in got.items()} == {"x": "opted_out", "y": "ok"}
+    (attempt,) = got["x"].attempts
+    assert (attempt.policy, attempt.policy_evidence) == (
+        "denied by TDMRep",
+        "tdm-reservation: 1; tdm-policy: http://a.test/terms",
+    )
+    assert '"tdm-reservation":"1"' in (attempt.headers or "")
 
 
 def test_who_we_are_and_what_is_not_sent(web: Web) -> None:
