@@ -288,6 +288,13 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
         ("fetch", "ca_file = 1", "ca_file", "a valid string", "1"),
         ("fetch", 'robots = "no"', "robots", "a valid boolean", '"no"'),
         ("fetch", 'tdmrep = "no"', "tdmrep", "a valid boolean", '"no"'),
+        (
+            "fetch",
+            'host_groups = { x = ["a.org"], y = ["a.org"] }',
+            "host_groups",
+            "each host in one group",
+            '{"x": ["a.org"], "y": ["a.org"]}',
+        ),
         ("dedupe", "same_bytes = true", "same_bytes", "'keep' or 'merge'", "true"),
         ("dedupe", "repeated_bytes = -1", "repeated_bytes", "greater than or equal to 0", "-1"),
         ("dedupe", "repeated_bytes = 1", "repeated_bytes", "0 (never), or 2 or more", "1"),

@@ -48,7 +48,12 @@ class FetchLane:
         """(lane, its SHARDS) → SHARDS that are done."""
         policies, reservations = robots.read_policies(self.root), robots.read_policies(self.root, "tdmrep")
         with Lane(
-            self.options, contact=self.contact, lanes=self.lanes, policies=policies, reservations=reservations
+            self.options,
+            contact=self.contact,
+            lanes=self.lanes,
+            number=keyed[0],
+            policies=policies,
+            reservations=reservations,
         ) as lane:
             for batch in sorted(keyed[1], key=lambda item: int(item.column(0)[0].as_py())):
                 shard = int(batch.column(0)[0].as_py())

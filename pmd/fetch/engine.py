@@ -79,6 +79,7 @@ class Lane:
         options: Limits, politeness, form of the store.
         contact: Who we are: "mailto:…" or a URL; sent with every request.
         lanes: How many lanes share the hosts' patience.
+        number: Which of them this is, from 0.
         policies: robots.txt by origin (`robots.read_policies`); what is learnt is added to it.
         reservations: The same for `pmd.fetch.tdmrep`.
         patience: How long to wait for hosts.
@@ -95,6 +96,7 @@ class Lane:
         *,
         contact: str,
         lanes: int = 1,
+        number: int = 0,
         policies: MutableMapping[str, robots.Policy] | None = None,
         reservations: MutableMapping[str, robots.Policy] | None = None,
         patience: hosts.Patience | None = None,
@@ -104,6 +106,7 @@ class Lane:
         self._options = options
         self._contact = contact
         self._lanes = lanes
+        self._number = number
         self._patience = patience or hosts.Patience()
         self._lookup = lookup
         self._clock = clock
@@ -190,7 +193,7 @@ class Lane:
     async def _open(self) -> None:
         slots = hosts.Slots(self._options.concurrency, self._options.max_bytes)
         self._slots = slots
-        self._hosts = hosts.Hosts(self._options.per_host, self._lanes, slots, self._patience)
+        self._hosts = hosts.Hosts(self._options, self._lanes, self._number, slots, self._patience)
         resolver = addresses.Resolver(self._address_policy, self._routes, self._names, self._lookup)
         self._session = client.open_session(resolver, self._options, self._contact)
         self._client = Client(

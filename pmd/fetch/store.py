@@ -35,7 +35,7 @@ STAGE: Final = "fetch"
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 #: Options that change no outcome, given a web that answers alike.
-_NO_OUTCOME: Final = frozenset({"per_host", "concurrency", "lanes", "resolve", "ca_file"})
+_NO_OUTCOME: Final = frozenset({"per_host", "host_groups", "concurrency", "lanes", "resolve", "ca_file"})
 
 
 def run_shard(

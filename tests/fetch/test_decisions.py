@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import math
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pmd.fetch import addresses, hosts, outcome, robots, tdmrep
-from pmd.options import PerHost
+from pmd.options import FetchOptions
 from pmd.schema.statuses import OK, STATUSES, TRANSIENT
 
 NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
@@ -402,11 +403,40 @@ def test_an_open_circuit_lets_one_image_try_after_a_while() -> None:
     run(story())
 
 
+@given(
+    st.floats(0.05, 300) | st.integers(1, 300).map(float),
+    st.integers(1, 12),
+    st.lists(st.floats(0, 3), min_size=12, max_size=12),
+    st.floats(0, 60),
+)
+def test_lanes_together_keep_to_the_pace_in_any_second(
+    rate: float, lanes: int, starts: list[float], begins: float
+) -> None:
+    """Whatever the phases of the lanes are, no window of one second has more requests than were agreed."""
+    assume(lanes == 1 or lanes <= rate)
+    sent = 0
+    for lane in range(lanes):
+        spacing = hosts.spacing_s(rate, lanes, lane)
+        first, last = math.ceil((begins - starts[lane]) / spacing), math.floor((begins + 1 - starts[lane]) / spacing)
+        sent += max(0, last - max(first, 0) + 1)
+    assert sent <= max(1, rate)
+
+
+def test_shares_add_up() -> None:
+    assert [hosts.share(10, 4, lane) for lane in range(4)] == [3, 3, 2, 2]
+    assert [hosts.share(8, 1, 0)] == [8]
+
+
 def test_hosts_of_a_domain_share_a_group() -> None:
     async def story() -> None:
         patience = hosts.Patience()
-        known = hosts.Hosts(PerHost(), 2, hosts.Slots(1, 1), patience)
-        assert known.group("farm1.static.flickr.com") is known.group("live.flickr.com")
+        groups = {"wikimedia": ("wikimedia.org", "wikipedia.org"), "farms": ("staticflickr.com", "live.flickr.com")}
+        known = hosts.Hosts(FetchOptions(host_groups=groups), 2, 0, hosts.Slots(1, 1), patience)
+        assert known.group("upload.wikimedia.org") is known.group("en.wikipedia.org")
+        assert known.group("live.flickr.com") is known.group("c1.staticflickr.com")
+        assert known.group("notwikipedia.org") is not known.group("wikipedia.org")
+        assert set(known.requests()) == {"wikimedia", "farms", "notwikipedia.org"}
+        assert known.group("farm1.static.flickr.com") is known.group("www.flickr.com")
         assert known.group("i.redd.it") is not known.group("i.imgur.com")
         assert known.circuit("a", 80) is known.circuit("a", 80)
 
