@@ -81,6 +81,7 @@ class FetchOptions(StageOptions):
     ca_file: str | None = None
     robots: bool = True
     tdmrep: bool = True
+    blocklists: tuple[str, ...] = ()
 
     @field_validator("resolve")
     @classmethod

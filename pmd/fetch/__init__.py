@@ -7,6 +7,7 @@ Modules, each importing only those above it::
     robots      RFC 9309: rules and their verdicts, kept with date and evidence
     tdmrep      TDMRep: what is reserved, by file and by header
     hosts       politeness and bounds: pace, connections, pauses, circuit breakers, slots, bytes in flight
+    blocklists  content that must not be kept
     client      one URL asked for once: redirects by hand, deadlines, limits, headers before bodies
     archives    one member of a local archive or folder
     state       what the store and the ledger hold; which images are wanted

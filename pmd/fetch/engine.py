@@ -23,7 +23,7 @@ from typing import Any, Final, Self
 import pyarrow as pa
 
 from pmd import codec, keys
-from pmd.fetch import addresses, archives, client, hosts, outcome, robots
+from pmd.fetch import addresses, archives, blocklists, client, hosts, outcome, robots
 from pmd.fetch.client import Answer, Client, Clock
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.options import FetchOptions
@@ -88,6 +88,7 @@ class Lane:
 
     Raises:
         ConfigError: An option cannot be used.
+        InputError: A blocklist cannot be read.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Lane:
         self._address_policy = addresses.AddressPolicy.of(options.allow_addresses)
         self._routes = addresses.Routes.of(options.resolve)
         hosts.check_lanes(options.per_host, lanes)
+        self._blocklist = blocklists.read(options.blocklists)
 
     def __enter__(self) -> Self:
         self._codec = ThreadPoolExecutor(CODEC_THREADS, "codec")
@@ -232,7 +234,7 @@ class Lane:
                 found = await self._from_archive(image, url, run, attempts)
             else:
                 found = await self._from_web(image, url, run, attempts, chance)
-            if found is not None:
+            if found is not None or (attempts and attempts[-1].status == blocklists.STATUS):
                 break
         run.results.put(found or _Result(_lost(image, attempts), None))
 
@@ -283,7 +285,9 @@ class Lane:
         keep = self._options.store == "original" or image.has_region
         form = codec.Form(None if keep else self._options.short_side_px, self._options.jpeg_quality)
         try:
-            return await self._loop.run_in_executor(self._codec, _judge, answer.content, self._limits, form)
+            return await self._loop.run_in_executor(
+                self._codec, _judge, answer.content, self._limits, form, self._blocklist
+            )
         except BaseException:
             answer.free()
             raise
@@ -327,8 +331,16 @@ def fetch(
         yield from settled
 
 
-def _judge(content: bytes, limits: codec.Limits, form: codec.Form) -> _Judged:
-    return _Judged(len(content), hashlib.sha256(content).digest(), codec.prepare(content, limits, form))
+def _judge(content: bytes, limits: codec.Limits, form: codec.Form, blocklist: blocklists.Blocklist) -> _Judged:
+    sha256 = hashlib.sha256(content).digest()
+    name = blocklist.match(sha256, None)
+    if name is None:
+        prepared = codec.prepare(content, limits, form)
+        name = blocklist.match(None, prepared.perceptual_hash)
+        if name is None:
+            return _Judged(len(content), sha256, prepared)
+    inspected = codec.Inspected(blocklists.STATUS, detail=blocklists.evidence(name))
+    return _Judged(len(content), sha256, codec.Prepared(inspected))
 
 
 def _images(images: pa.Table, previous: pa.Table | None) -> list[_Image]:
@@ -360,6 +372,8 @@ def _attempt(
     status: str,
     judged: _Judged | None,
 ) -> Attempt:
+    if judged is not None and status == blocklists.STATUS:  # what the host says of it tells what it is
+        return Attempt(image.image_id, url, run.generation, when, status, error=judged.prepared.inspected.detail)
     return Attempt(
         image_id=image.image_id,
         location=url,

@@ -31,9 +31,11 @@ EVIDENCE_HEADERS: Final = (
     "location",
 )
 
-#: Which status stands for an image none of whose locations has it, first found first: what its owner said; what may end
-#: otherwise another day (`TRANSIENT`, so that a retry finds it); what was got but is no use; and then what was not got.
+#: Which status stands for an image none of whose locations has it, first found first: what must not be kept; what its
+#: owner said; what may end otherwise another day (`TRANSIENT`, so that a retry finds it); what was got but is no use; and
+#: then what was not got.
 MOST_INFORMATIVE: Final = (
+    "blocked_content",
     "opted_out",
     "rate_limited",
     "timeout",

@@ -9,7 +9,9 @@ other removes what it wrote.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
+import itertools
 import os
 import posixpath
 import tarfile
@@ -23,7 +25,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from pmd import codec, commits, root, storage
 from pmd.commits import Books, Commit, File
-from pmd.fetch import outcome, state
+from pmd.fetch import blocklists, outcome, state
 from pmd.fetch.client import Clock
 from pmd.fetch.engine import Lane, Progress, utc_now
 from pmd.fetch.outcome import Attempt, Fetched
@@ -52,7 +54,7 @@ def run_shard(
     progress: Progress | None = None,
     clock: Clock = utc_now,
 ) -> Commit | None:
-    """Fetch what is wanted of a shard and commit it as its next generation.
+    """Fetch what is wanted of a shard and commit it as its next generation, with what blocklists have come to name.
 
     Args:
         root_folder: ROOT.
@@ -76,7 +78,8 @@ def run_shard(
     before = list(state.generations(root_folder, shard))
     ledger = state.read_ledger(root_folder, shard)
     todo = state.wanted(images, ledger, retry)
-    if todo.num_rows == 0:
+    blocked = blocklists.read(options.blocklists).stored(ledger, images)
+    if todo.num_rows == 0 and not blocked:
         return None
     generation = before[-1][0] + 1 if before else 0
     with contextlib.ExitStack() as stack:
@@ -87,8 +90,10 @@ def run_shard(
                 own.fetch(todo, generation=generation, previous=ledger, base_folder=base_folder, progress=progress)
             )
         )
-        files, rows = _write(root_folder, shard, generation, settled)
-    sources = dict(zip(todo["image_id"].to_pylist(), todo["sources"].to_pylist(), strict=True))
+        listed = _blocked(ledger, blocked, generation, started)
+        files, rows = _write(root_folder, shard, generation, itertools.chain(listed, settled))
+    sources = dict(zip(images["image_id"].to_pylist(), images["sources"].to_pylist(), strict=True))
+    sources = {row["image_id"]: sources[row["image_id"]] for row in rows}
     commit = Commit(
         stage=STAGE,
         files=tuple(files),
@@ -100,6 +105,19 @@ def run_shard(
         facts={"shard": shard, "generation": generation},
     )
     return _commit(root_folder, shard, generation, commit)
+
+
+def _blocked(
+    ledger: pa.Table, names: Mapping[bytes, str], generation: int, when: datetime.datetime
+) -> Iterator[Fetched]:
+    """Yield the outcome of images that were fetched before a blocklist named them."""
+    for row in ledger.select(["image_id", "location", "tried"]).to_pylist():
+        name = names.get(row["image_id"])
+        if name is not None:
+            evidence = blocklists.evidence(name)
+            attempt = Attempt(row["image_id"], row["location"], generation, when, blocklists.STATUS, error=evidence)
+            tried = tuple(row["tried"] or ())
+            yield Fetched(row["image_id"], blocklists.STATUS, row["location"], tried, (attempt,))
 
 
 def _write(

@@ -44,6 +44,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "bomb": ("fetch", "more pixels than allowed, by its header"),
     "placeholder": ("fetch", "the host's 'image removed' picture, by its URL or digest"),
     "blocked_address": ("fetch", "the URL leads to a private or unlisted address, or to another scheme"),
+    "blocked_content": ("fetch", "the picture is on a private blocklist; nothing of it is kept but the entry's id"),
     "no_location": ("fetch", "no archive holds it and it has no URL; the source's manifest says where to get it"),
     "repeated_bytes": ("dedupe", "more distinct images than allowed have exactly these bytes: a placeholder"),
     "crop_too_small": ("shard", "the region's short side is under the limit"),
