@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import running
-from pmd import parts, root, stages
+from pmd import parts, root, stages, storage
 from pmd.beam.fetch import FetchLane, ToLane, shard_batch
 from pmd.beam.parts import part_batches
 from pmd.beam.settle import STAGE, CommitStage, SettlePart
 from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
-from pmd.fetch import blocklists, state, store
+from pmd.fetch import adopt, blocklists, state, store
 
 
 def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
@@ -57,7 +57,8 @@ def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry
         store.sweep(config.root, shard)
     work = root.work_folder(config.root, "fetch")
     lanes = min(config.fetch.lanes, len(shards))
-    lane = FetchLane(config.root, parts.cut(config.root), config.fetch, config.contact or "", retry, lanes, work)
+    index = _index(config)
+    lane = FetchLane(config.root, parts.cut(config.root), config.fetch, config.contact or "", retry, lanes, work, index)
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
@@ -69,7 +70,21 @@ def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry
             | "Fetch" >> beam.ParDo(PerUnit(lane)).with_output_types(pa.RecordBatch)
         )
 
-    running.run(wire, flags, work)
+    try:
+        running.run(wire, flags, work)
+    finally:
+        storage.remove_tree(root.work_folder(config.root, "adopt"))
+
+
+def _index(config: Config) -> str | None:
+    """Write down what may be taken over, for the workers; return where."""
+    if not config.fetch.adopt:
+        return None
+    folder = root.work_folder(config.root, "adopt")
+    storage.make_folder(folder)
+    path = storage.join(folder, "index.parquet")
+    adopt.write(path, adopt.index(config.fetch.adopt))
+    return path
 
 
 def _settle(config: Config, flags: Sequence[str]) -> None:

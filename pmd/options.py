@@ -82,6 +82,7 @@ class FetchOptions(StageOptions):
     robots: bool = True
     tdmrep: bool = True
     blocklists: tuple[str, ...] = ()
+    adopt: tuple[str, ...] = ()
 
     @field_validator("resolve")
     @classmethod

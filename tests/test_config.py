@@ -287,6 +287,7 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
         ),
         ("fetch", "ca_file = 1", "ca_file", "a valid string", "1"),
         ("fetch", 'robots = "no"', "robots", "a valid boolean", '"no"'),
+        ("fetch", 'adopt = "a.tar"', "adopt", "a valid array", '"a.tar"'),
         ("fetch", "blocklists = [1]", "blocklists.0", "a valid string", "1"),
         ("fetch", 'tdmrep = "no"', "tdmrep", "a valid boolean", '"no"'),
         (

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import parts
-from pmd.fetch import robots, store
+from pmd.fetch import adopt, robots, store
 from pmd.fetch.engine import Lane
 from pmd.options import FetchOptions
 
@@ -43,6 +43,7 @@ class FetchLane:
     retry: tuple[str, ...]
     lanes: int
     work: str
+    index: str | None = None
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
@@ -60,7 +61,14 @@ class FetchLane:
                 images = parts.read_images(self.root, shard >> (self.cut.shard_bits - self.cut.part_bits))
                 mine = images.filter(pc.equal(images["fetch_shard"], shard))
                 store.run_shard(
-                    self.root, shard, mine, options=self.options, contact=self.contact, lane=lane, retry=self.retry
+                    self.root,
+                    shard,
+                    mine,
+                    options=self.options,
+                    contact=self.contact,
+                    lane=lane,
+                    retry=self.retry,
+                    adopted=adopt.read(self.index, mine) if self.index is not None else None,
                 )
                 yield batch
         robots.write_policies(self.root, f"lane-{keyed[0]:05d}", policies)

@@ -10,6 +10,7 @@ Modules, each importing only those above it::
     blocklists  content that must not be kept
     client      one URL asked for once: redirects by hand, deadlines, limits, headers before bodies
     archives    one member of a local archive or folder
+    adopt       images of img2dataset's shards, taken over
     state       what the store and the ledger hold; which images are wanted
     engine      a lane: event loop, codec threads and all the above, for as many images and shards as it is given
     store       one generation of one fetch shard: tar, attempts, ledger, commit
