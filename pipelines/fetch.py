@@ -11,17 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import running
-from pmd import parts, root, stages
+from pmd import parts, root, stages, storage
 from pmd.beam.fetch import FetchLane, ToLane, shard_batch
 from pmd.beam.parts import part_batches
 from pmd.beam.settle import STAGE, CommitStage, SettlePart
 from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
-from pmd.fetch import state, store
+from pmd.fetch import adopt, blocklists, state, store
 
 
 def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
-    """Return fetch shard → images to be tried; shards without any are left out."""
+    """Return fetch shard → images to be tried or, stored before a blocklist named them, judged anew; none, no shard."""
+    blocklist = blocklists.read(config.fetch.blocklists)
     cut = parts.cut(config.root)
     found: dict[int, int] = {}
     for part in range(2**cut.part_bits):
@@ -29,7 +30,8 @@ def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
         for shard in cut.shards(part):
             mine = images.filter(pc.equal(images["fetch_shard"], shard))
             if mine.num_rows:
-                count = state.wanted(mine, state.read_ledger(config.root, shard), retry).num_rows
+                ledger = state.read_ledger(config.root, shard)
+                count = state.wanted(mine, ledger, retry).num_rows + len(blocklist.stored(ledger, mine))
                 if count:
                     found[shard] = count
     return found
@@ -38,7 +40,7 @@ def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
 def pending_reason(config: Config) -> str | None:
     """Return why images must be fetched, or None."""
     found = sum(pending(config).values())
-    return f"{found:,} images have not been tried, or have a new location" if found else None
+    return f"{found:,} images have not been tried, have a new location, or are on a blocklist" if found else None
 
 
 def build(config: Config, flags: Sequence[str] = (), retry: Sequence[str] = ()) -> None:
@@ -55,7 +57,8 @@ def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry
         store.sweep(config.root, shard)
     work = root.work_folder(config.root, "fetch")
     lanes = min(config.fetch.lanes, len(shards))
-    lane = FetchLane(config.root, parts.cut(config.root), config.fetch, config.contact or "", retry, lanes, work)
+    index = _index(config)
+    lane = FetchLane(config.root, parts.cut(config.root), config.fetch, config.contact or "", retry, lanes, work, index)
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
@@ -67,7 +70,21 @@ def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry
             | "Fetch" >> beam.ParDo(PerUnit(lane)).with_output_types(pa.RecordBatch)
         )
 
-    running.run(wire, flags, work)
+    try:
+        running.run(wire, flags, work)
+    finally:
+        storage.remove_tree(root.work_folder(config.root, "adopt"))
+
+
+def _index(config: Config) -> str | None:
+    """Write down what may be taken over, for the workers; return where."""
+    if not config.fetch.adopt:
+        return None
+    folder = root.work_folder(config.root, "adopt")
+    storage.make_folder(folder)
+    path = storage.join(folder, "index.parquet")
+    adopt.write(path, adopt.index(config.fetch.adopt))
+    return path
 
 
 def _settle(config: Config, flags: Sequence[str]) -> None:

@@ -14,10 +14,17 @@ from pmd.beam.publish import SpreadBoth, WriteList, units
 from pmd.beam.settle import CommitStage
 from pmd.beam.transforms import ByPartition, WriteCommit, create
 from pmd.config import Config
+from pmd.errors import RootError
+from pmd.fetch import blocklists
 
 
 def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
-    """Run the pipeline and commit `publish/source=…`."""
+    """Run the pipeline and commit `publish/source=…`.
+
+    Raises:
+        RootError: Pictures that a blocklist names are still among those that are listed.
+    """
+    _refuse_blocked(config)
     wanted = stages.publish(config, source)
     manifest = manifests.load(source)
     with_text = manifest.redistribute_text or config.publish.withheld_text == "include"
@@ -41,6 +48,24 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
         )
 
     running.run(wire, flags, work)
+
+
+def _refuse_blocked(config: Config) -> None:
+    blocklist = blocklists.read(config.fetch.blocklists)
+    if not blocklist:
+        return
+    cut = parts.cut(config.root)
+    found = sum(
+        len(blocklist.stored(parts.read_ledger(config.root, cut.shards(part)), parts.read_images(config.root, part)))
+        for part in range(2**cut.part_bits)
+    )
+    if found:
+        raise RootError(
+            "pictures in the store are on a blocklist",
+            where=config.root,
+            found=f"{found:,} images",
+            remedy="run: pmd build CONFIG; it takes them out of shards and lists",
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

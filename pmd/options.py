@@ -63,6 +63,10 @@ class FetchOptions(StageOptions):
     short_side_px: int = Field(default=256, ge=16)
     jpeg_quality: int = Field(default=95, ge=1, le=100)
     per_host: PerHost = PerHost()
+    host_groups: dict[str, tuple[str, ...]] = {
+        "flickr": ("flickr.com", "staticflickr.com"),
+        "wikimedia": ("wikimedia.org", "wikipedia.org"),
+    }
     concurrency: int = Field(default=64, ge=1)
     lanes: int = Field(default=1, ge=1)
     timeout_s: float = Field(default=30.0, gt=0)
@@ -76,6 +80,9 @@ class FetchOptions(StageOptions):
     allow_addresses: tuple[str, ...] = ()
     ca_file: str | None = None
     robots: bool = True
+    tdmrep: bool = True
+    blocklists: tuple[str, ...] = ()
+    adopt: tuple[str, ...] = ()
 
     @field_validator("resolve")
     @classmethod
@@ -83,6 +90,18 @@ class FetchOptions(StageOptions):
         for host, target in value.items():
             if not all(re.fullmatch(r".+:[0-9]+", end) for end in (host, target)):
                 raise ValueError('"host:port" = "address:port", as in "*:443" = "127.0.0.1:8443"')
+        return value
+
+    @field_validator("host_groups")
+    @classmethod
+    def _groups(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        hosts = [host for group in value.values() for host in group]
+        if any("." in name or not name for name in value) or any(
+            not re.fullmatch(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*", host) for host in hosts
+        ):
+            raise ValueError('name = ["host", …]: names without dots, hosts as in URLs and in small letters')
+        if len(set(hosts)) < len(hosts):
+            raise ValueError("each host in one group")
         return value
 
     @field_validator("allow_addresses")

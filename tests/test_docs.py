@@ -50,6 +50,8 @@ def plain(value: Any) -> Any:
     """Return an option's value as TOML has it."""
     if isinstance(value, BaseModel):
         return value.model_dump()
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
     return list(value) if isinstance(value, tuple) else value
 
 

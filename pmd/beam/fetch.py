@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from pmd import parts
 from pmd.beam import sight
-from pmd.fetch import robots, store
+from pmd.fetch import adopt, robots, store
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
 from pmd.options import FetchOptions
@@ -45,16 +45,24 @@ class FetchLane:
     retry: tuple[str, ...]
     lanes: int
     work: str
+    index: str | None = None
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
-        policies = robots.read_policies(self.root)
+        policies, reservations = robots.read_policies(self.root), robots.read_policies(self.root, "tdmrep")
         counts = sight.Counts(self.work, f"lane-{keyed[0]:05d}")
 
         def told(fetched: Fetched) -> None:
             counts.add(**{"images": 1, "bytes": fetched.bytes or 0, fetched.status: 1})
 
-        with Lane(self.options, contact=self.contact, lanes=self.lanes, policies=policies) as lane:
+        with Lane(
+            self.options,
+            contact=self.contact,
+            lanes=self.lanes,
+            number=keyed[0],
+            policies=policies,
+            reservations=reservations,
+        ) as lane:
             for batch in sorted(keyed[1], key=lambda item: int(item.column(0)[0].as_py())):
                 shard = int(batch.column(0)[0].as_py())
                 images = parts.read_images(self.root, shard >> (self.cut.shard_bits - self.cut.part_bits))
@@ -68,6 +76,8 @@ class FetchLane:
                     lane=lane,
                     retry=self.retry,
                     progress=told,
+                    adopted=adopt.read(self.index, mine) if self.index is not None else None,
                 )
                 yield batch
         robots.write_policies(self.root, f"lane-{keyed[0]:05d}", policies)
+        robots.write_policies(self.root, f"lane-{keyed[0]:05d}", reservations, "tdmrep")

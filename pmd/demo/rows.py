@@ -1001,6 +1001,7 @@ def _cc12m(b: Builder, shared: Shared) -> None:
             Answer(encoded(b.picture()), headers=(("X-Robots-Tag", "noai, noimageai"),)),
         ),
         _Page("http://robots.blog.example/private/photo.jpg", "opted_out", Answer(encoded(b.picture()))),
+        _Page("http://reserved.blog.example/photo.jpg", "opted_out", Answer(encoded(b.picture()))),
         _Page(
             "http://trap.blog.example/metadata.jpg",
             "blocked_address",
@@ -1019,6 +1020,7 @@ def _cc12m(b: Builder, shared: Shared) -> None:
         "http://169.254.169.254/latest/meta-data/",
         "http://192.168.1.20/cam/photo.jpg",
         "http://robots.blog.example/private/photo.jpg",
+        "http://reserved.blog.example/photo.jpg",
     ):
         b.never_requested.add(route_of(url))
     for url in (
@@ -1191,5 +1193,7 @@ def _policies(b: Builder) -> None:
     """Serve what hosts say about who may take their pictures."""
     robots = b"User-agent: *\nDisallow: /private/\n"
     b.serve("http://robots.blog.example/robots.txt", Answer(robots, content_type="text/plain"))
+    reserved = b'[{"location": "/", "tdm-reservation": 1}]\n'
+    b.serve("http://reserved.blog.example/.well-known/tdmrep.json", Answer(reserved, content_type="application/json"))
     everyone = b"User-agent: *\nAllow: /\nCrawl-delay: 0\n"
     b.serve("https://upload.wikimedia.org/robots.txt", Answer(everyone, content_type="text/plain"))

@@ -5,9 +5,12 @@ Modules, each importing only those above it::
     outcome     statuses, attempts, evidence: what is said about one image; pure
     addresses   where a URL leads: parsing, `resolve`, DNS, refused addresses
     robots      RFC 9309: rules and their verdicts, kept with date and evidence
+    tdmrep      TDMRep: what is reserved, by file and by header
     hosts       politeness and bounds: pace, connections, pauses, circuit breakers, slots, bytes in flight
+    blocklists  content that must not be kept
     client      one URL asked for once: redirects by hand, deadlines, limits, headers before bodies
     archives    one member of a local archive or folder
+    adopt       images of img2dataset's shards, taken over
     state       what the store and the ledger hold; which images are wanted
     engine      a lane: event loop, codec threads and all the above, for as many images and shards as it is given
     store       one generation of one fetch shard: tar, attempts, ledger, commit

@@ -1,7 +1,7 @@
 """One URL asked for once: redirects by hand, every check again at each hop, headers before bodies, all of it bounded.
 
-The order at each hop: scheme and address, placeholder, name, robots.txt, the host's turn, the request, the status,
-X-Robots-Tag, the first bytes, the rest. What fails is a status with its evidence, never an exception.
+The order at each hop: scheme and address, placeholder, name, robots.txt, TDMRep, the host's turn, the request, the
+status, X-Robots-Tag and TDMRep's header, the first bytes, the rest. What fails is a status with its evidence, never an exception.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import yarl
 from aiohttp import http_exceptions
 
 from pmd import codec
-from pmd.fetch import addresses, hosts, outcome, robots
+from pmd.fetch import addresses, hosts, outcome, robots, tdmrep
 from pmd.fetch.addresses import Blocked, NameUnknown, Resolver, Target
 from pmd.fetch.hosts import CircuitOpen, Hosts, Paused, Slot, Turn
 from pmd.options import FetchOptions
@@ -36,8 +36,10 @@ _DRAIN_S: Final = 1.0
 #: Bytes that tell the format (`codec.sniff`).
 _HEAD_BYTES: Final = 64
 
-#: Redirects of a robots.txt that are followed (RFC 9309 §2.3.1.2: at least five).
-_ROBOTS_REDIRECTS: Final = 5
+#: Redirects of a robots.txt that are followed (RFC 9309 §2.3.1.2: at least five); TDMRep names no number.
+_FILE_REDIRECTS: Final = 5
+
+_ROBOTS_PATH: Final = "/robots.txt"
 
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 
@@ -96,6 +98,7 @@ class Client:
         options: Limits.
         agent: Product token for robots.txt and X-Robots-Tag.
         policies: What is known of robots.txt by origin; what is learnt is added.
+        reservations: The same for TDMRep's file.
         threads: For decompressing.
         clock: For dates in headers and policies.
     """
@@ -108,6 +111,7 @@ class Client:
         options: FetchOptions,
         agent: str,
         policies: MutableMapping[str, robots.Policy],
+        reservations: MutableMapping[str, robots.Policy],
         threads: Executor,
         clock: Clock,
     ) -> None:
@@ -117,6 +121,7 @@ class Client:
         self._options = options
         self._agent = agent
         self._policies = policies
+        self._reservations = reservations
         self._threads = threads
         self._clock = clock
         self._asking: dict[str, asyncio.Task[robots.Policy]] = {}
@@ -163,23 +168,22 @@ class Client:
         raise _Ended("too_many_redirects", f"more than {self._options.max_redirects}")
 
     async def _may_ask(self, answer: Answer, target: Target) -> None:
-        """Check what can be checked before a request: the address and robots.txt.
+        """Check what can be checked before a request: the address, robots.txt and TDMRep's file.
 
         Raises:
             _Ended: One of them says no.
         """
         answer.asked, answer.answered = (target.host, target.port), False
         await self._named(target)
-        if not self._options.robots:
-            answer.policy, answer.policy_evidence = "allowed", "robots.txt is not asked for (fetch.robots = false)"
-            return
-        policy = await self._robots_policy(target)
-        found = robots.verdict(policy, target.origin, target.path, self._agent)
-        answer.policy = "allowed" if found.allowed else "denied by robots.txt"
-        answer.policy_evidence = found.evidence
-        if not found.allowed:
-            answer.untried = True
-            raise _Ended(policy.status or "opted_out", found.evidence)
+        evidence = ["robots.txt is not asked for (fetch.robots = false)"]
+        if self._options.robots:
+            policy = await self._site_file(self._policies, target.origin, _ROBOTS_PATH)
+            found = robots.verdict(policy, target.origin, target.path, self._agent)
+            evidence = [_heeded(answer, policy, found, "robots.txt")]
+        if self._options.tdmrep:
+            policy = await self._site_file(self._reservations, target.origin, tdmrep.PATH)
+            evidence.append(_heeded(answer, policy, tdmrep.verdict(policy, target.origin, target.path), "TDMRep"))
+        answer.policy, answer.policy_evidence = "allowed", "; ".join(evidence)
 
     async def _named(self, target: Target) -> None:
         try:
@@ -256,6 +260,14 @@ class Client:
             answer.policy, answer.policy_evidence = "denied by X-Robots-Tag", f"X-Robots-Tag: {tag}"
             response.close()
             raise _Ended("opted_out", answer.policy_evidence)
+        if self._options.tdmrep:
+            reserved = tdmrep.reserving_header(
+                response.headers.getall("tdm-reservation", []), response.headers.getall("tdm-policy", [])
+            )
+            if reserved is not None:
+                answer.policy, answer.policy_evidence = "denied by TDMRep", reserved
+                response.close()
+                raise _Ended("opted_out", reserved)
         answer.slot = turn.slot
         answer.content = await self._body(response, turn.slot, deadline)
         return None
@@ -306,52 +318,53 @@ class Client:
         if answer.asked is not None and not answer.answered and answer.status in _UNREACHABLE:
             self._hosts.circuit(*answer.asked).failed(answer.status)
 
-    # --- robots.txt ---
+    # --- robots.txt and tdmrep.json ---
 
-    async def _robots_policy(self, target: Target) -> robots.Policy:
-        origin = target.origin
-        known = self._policies.get(origin)
-        if known is not None and known.is_fresh(self._clock()):
-            return known
-        task = self._asking.get(origin)
+    async def _site_file(self, known: MutableMapping[str, robots.Policy], origin: str, path: str) -> robots.Policy:
+        """Return what an origin's file says, asked for by one image for all of them."""
+        policy = known.get(origin)
+        if policy is not None and policy.is_fresh(self._clock()):
+            return policy
+        url = origin + path
+        task = self._asking.get(url)
         if task is None:
-            task = asyncio.create_task(self._ask_for_robots(origin))
-            self._asking[origin] = task
-            task.add_done_callback(lambda _: self._asking.pop(origin, None))
-        return await asyncio.shield(task)
+            task = asyncio.create_task(self._ask_for_file(url))
+            self._asking[url] = task
+            task.add_done_callback(lambda _: self._asking.pop(url, None))
+        known[origin] = policy = await asyncio.shield(task)
+        return policy
 
-    async def _ask_for_robots(self, origin: str) -> robots.Policy:
+    async def _ask_for_file(self, url: str) -> robots.Policy:
         for tries in range(self._options.retries + 1):
             answer = Answer(OK)
             body = bytearray()
-            await self._ending(answer, self._robots_exchange(answer, f"{origin}/robots.txt", body))
+            await self._ending(answer, self._file_exchange(answer, url, body))
             if answer.status not in outcome.RETRIED or answer.untried or tries == self._options.retries:
                 break
             if answer.status != "rate_limited":
                 await asyncio.sleep(self._hosts.patience.backoff(tries + 1, 0.0))
-        policy = robots.Policy(
+        missing = url.endswith(tdmrep.PATH) and answer.status == "server_error"  # as the protocol has it
+        return robots.Policy(
             when=self._clock(),
             http_status=answer.http_status,
             body=body.decode("utf-8", "replace") if answer.status == OK else "",
-            status=None if _is_settled(answer) else answer.status,
+            status=None if missing or _is_settled(answer) else answer.status,
             error=answer.error,
         )
-        self._policies[origin] = policy
-        return policy
 
-    async def _robots_exchange(self, answer: Answer, url: str, body: bytearray) -> None:
+    async def _file_exchange(self, answer: Answer, url: str, body: bytearray) -> None:
         base: str | None = None
-        for _ in range(_ROBOTS_REDIRECTS + 1):
+        for _ in range(_FILE_REDIRECTS + 1):
             target = addresses.parse(url, base)
             answer.final_url = target.url
             await self._named(target)
-            location = await self._robots_hop(answer, target, body)
+            location = await self._file_hop(answer, target, body)
             if location is None:
                 return
             url, base = location, target.url
         raise _Ended("too_many_redirects")
 
-    async def _robots_hop(self, answer: Answer, target: Target, body: bytearray) -> str | None:
+    async def _file_hop(self, answer: Answer, target: Target, body: bytearray) -> str | None:
         group = self._hosts.group(target.host)
         turn = await self._turn(answer, target)
         try:
@@ -377,6 +390,18 @@ class Client:
                 return None
         finally:
             turn.leave()
+
+
+def _heeded(answer: Answer, policy: robots.Policy, found: robots.Verdict, who: str) -> str:
+    """Return the evidence of a verdict that allows.
+
+    Raises:
+        _Ended: It does not.
+    """
+    if not found.allowed:
+        answer.policy, answer.policy_evidence, answer.untried = f"denied by {who}", found.evidence, True
+        raise _Ended(policy.status or "opted_out", found.evidence)
+    return found.evidence
 
 
 def _is_settled(answer: Answer) -> bool:

@@ -23,7 +23,7 @@ from typing import Any, Final, Self
 import pyarrow as pa
 
 from pmd import codec, keys
-from pmd.fetch import addresses, archives, client, hosts, outcome, robots
+from pmd.fetch import addresses, archives, blocklists, client, hosts, outcome, robots
 from pmd.fetch.client import Answer, Client, Clock
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.options import FetchOptions
@@ -79,13 +79,16 @@ class Lane:
         options: Limits, politeness, form of the store.
         contact: Who we are: "mailto:…" or a URL; sent with every request.
         lanes: How many lanes share the hosts' patience.
+        number: Which of them this is, from 0.
         policies: robots.txt by origin (`robots.read_policies`); what is learnt is added to it.
+        reservations: The same for `pmd.fetch.tdmrep`.
         patience: How long to wait for hosts.
         lookup: What resolves names.
         clock: The time, for attempts and policies.
 
     Raises:
         ConfigError: An option cannot be used.
+        InputError: A blocklist cannot be read.
     """
 
     def __init__(
@@ -94,7 +97,9 @@ class Lane:
         *,
         contact: str,
         lanes: int = 1,
+        number: int = 0,
         policies: MutableMapping[str, robots.Policy] | None = None,
+        reservations: MutableMapping[str, robots.Policy] | None = None,
         patience: hosts.Patience | None = None,
         lookup: addresses.Lookup = addresses.system_lookup,
         clock: Clock = utc_now,
@@ -102,15 +107,18 @@ class Lane:
         self._options = options
         self._contact = contact
         self._lanes = lanes
+        self._number = number
         self._patience = patience or hosts.Patience()
         self._lookup = lookup
         self._clock = clock
         self._limits = codec.Limits(options.max_pixels, options.min_side_px)
         self.policies: MutableMapping[str, robots.Policy] = {} if policies is None else policies
+        self.reservations: MutableMapping[str, robots.Policy] = {} if reservations is None else reservations
         # Checked here, so that a mistake is met before anything runs.
         self._address_policy = addresses.AddressPolicy.of(options.allow_addresses)
         self._routes = addresses.Routes.of(options.resolve)
         hosts.check_lanes(options.per_host, lanes)
+        self._blocklist = blocklists.read(options.blocklists)
 
     def __enter__(self) -> Self:
         self._codec = ThreadPoolExecutor(CODEC_THREADS, "codec")
@@ -187,7 +195,7 @@ class Lane:
     async def _open(self) -> None:
         slots = hosts.Slots(self._options.concurrency, self._options.max_bytes)
         self._slots = slots
-        self._hosts = hosts.Hosts(self._options.per_host, self._lanes, slots, self._patience)
+        self._hosts = hosts.Hosts(self._options, self._lanes, self._number, slots, self._patience)
         resolver = addresses.Resolver(self._address_policy, self._routes, self._names, self._lookup)
         self._session = client.open_session(resolver, self._options, self._contact)
         self._client = Client(
@@ -197,6 +205,7 @@ class Lane:
             self._options,
             self._options.user_agent.partition("/")[0],
             self.policies,
+            self.reservations,
             self._codec,
             self._clock,
         )
@@ -225,7 +234,7 @@ class Lane:
                 found = await self._from_archive(image, url, run, attempts)
             else:
                 found = await self._from_web(image, url, run, attempts, chance)
-            if found is not None:
+            if found is not None or (attempts and attempts[-1].status == blocklists.STATUS):
                 break
         run.results.put(found or _Result(_lost(image, attempts), None))
 
@@ -276,7 +285,9 @@ class Lane:
         keep = self._options.store == "original" or image.has_region
         form = codec.Form(None if keep else self._options.short_side_px, self._options.jpeg_quality)
         try:
-            return await self._loop.run_in_executor(self._codec, _judge, answer.content, self._limits, form)
+            return await self._loop.run_in_executor(
+                self._codec, _judge, answer.content, self._limits, form, self._blocklist
+            )
         except BaseException:
             answer.free()
             raise
@@ -320,8 +331,16 @@ def fetch(
         yield from settled
 
 
-def _judge(content: bytes, limits: codec.Limits, form: codec.Form) -> _Judged:
-    return _Judged(len(content), hashlib.sha256(content).digest(), codec.prepare(content, limits, form))
+def _judge(content: bytes, limits: codec.Limits, form: codec.Form, blocklist: blocklists.Blocklist) -> _Judged:
+    sha256 = hashlib.sha256(content).digest()
+    name = blocklist.match(sha256, None)
+    if name is None:
+        prepared = codec.prepare(content, limits, form)
+        name = blocklist.match(None, prepared.perceptual_hash)
+        if name is None:
+            return _Judged(len(content), sha256, prepared)
+    inspected = codec.Inspected(blocklists.STATUS, detail=blocklists.evidence(name))
+    return _Judged(len(content), sha256, codec.Prepared(inspected))
 
 
 def _images(images: pa.Table, previous: pa.Table | None) -> list[_Image]:
@@ -353,6 +372,8 @@ def _attempt(
     status: str,
     judged: _Judged | None,
 ) -> Attempt:
+    if judged is not None and status == blocklists.STATUS:  # what the host says of it tells what it is
+        return Attempt(image.image_id, url, run.generation, when, status, error=judged.prepared.inspected.detail)
     return Attempt(
         image_id=image.image_id,
         location=url,

@@ -1,9 +1,9 @@
 """Politeness and bounds: how often and how widely a host is asked, when it is left alone, and how much is under way.
 
-A *group* is a registrable domain: pace, connections and pauses hold for all its hosts together. A *circuit* is one host
-and
-port: where connecting fails again and again, the rest of its images end the same way without being tried. *Slots* bound
-how many images are under way in a lane, from request to handing over; *bytes* bound what their bodies take.
+A *group* is a registrable domain, or several that the configuration names as one: pace, connections and pauses hold for
+all its hosts together. A *circuit* is one host and port: where connecting fails again and again, the rest of its images
+end the same way without being tried. *Slots* bound how many images are under way in a lane, from request to handing
+over; *bytes* bound what their bodies take.
 
 Everything runs in one event loop, whose clock is the only one read.
 """
@@ -13,16 +13,22 @@ from __future__ import annotations
 import asyncio
 import collections
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pmd import urls
 from pmd.errors import ConfigError
-from pmd.options import PerHost
+from pmd.options import FetchOptions, PerHost
 
 #: Bytes reserved for a body that does not say how long it is, until it proves longer.
 UNKNOWN_BYTES: Final = 1 << 20
 
 _BUDGET_BYTES: Final = 256 << 20
+
+#: By how much of a second requests may arrive closer to each other than they left (a connection that had to be opened
+#: before the first and not before the last, a busy machine): so much longer is the second in which a lane sends its
+#: share. Ours.
+MARGIN_S: Final = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,8 +174,8 @@ class Group:
     async def turn(self, circuit: Circuit) -> Turn:
         """Wait until a request may be sent: first in, first out.
 
-        Requests leave at least the spacing apart, so that no second sees more than was agreed. The slot is taken last:
-        images that wait for a slow host keep nobody else waiting.
+        Requests leave at least the spacing apart (`spacing_s`), so that no second sees more than was agreed. The slot is
+        taken last: images that wait for a slow host keep nobody else waiting.
 
         Raises:
             Paused: The host is left alone for longer than we wait.
@@ -248,12 +254,36 @@ class Circuit:
         self.failures = 0
 
 
+def share(total: int, lanes: int, lane: int) -> int:
+    """Return a lane's share of something that cannot be split: shares differ by one at most, and add up to the total."""
+    return (total + lanes - 1 - lane) // lanes
+
+
+def spacing_s(requests_per_s: float, lanes: int, lane: int) -> float:
+    """Return how far apart a lane's requests to a host leave, so that no second sees more than was agreed.
+
+    Lanes know nothing of each other, so any second may hold the most that each can send in one: shares are whole
+    requests, and k requests leave so far apart that no k + 1 fall into one second, wherever it begins.
+    """
+    if requests_per_s < 1:
+        return 1 / requests_per_s + MARGIN_S
+    return (1 + MARGIN_S) / share(int(requests_per_s), lanes, lane)
+
+
 def check_lanes(per_host: PerHost, lanes: int) -> None:
-    """Check that every lane's share of a host is at least one connection.
+    """Check that every lane's share of a host is at least one connection, and one request a second.
 
     Raises:
-        ConfigError: There are more lanes than connections.
+        ConfigError: There are more lanes than that.
     """
+    if lanes > 1 and lanes > per_host.requests_per_s:
+        raise ConfigError(
+            "more lanes than requests a second to a host",
+            where="fetch.lanes",
+            expected=f"at most fetch.per_host.requests_per_s, {per_host.requests_per_s:g}",
+            found=str(lanes),
+            remedy="lower lanes: lanes know nothing of each other, and each asks once a second at least",
+        )
     if lanes > per_host.connections:
         raise ConfigError(
             "more lanes than connections to a host",
@@ -264,12 +294,33 @@ def check_lanes(per_host: PerHost, lanes: int) -> None:
         )
 
 
-class Hosts:
-    """The groups and circuits of a lane."""
+def group_name(host: str, named: Mapping[str, str]) -> str:
+    """Return the name of a host's group: that which names the host or the nearest domain above it, else its own domain.
 
-    def __init__(self, per_host: PerHost, lanes: int, slots: Slots, patience: Patience) -> None:
-        self._spacing_s = lanes / per_host.requests_per_s
-        self._connections = per_host.connections // lanes
+    Args:
+        host: As in a URL.
+        named: Host or domain → the group that the configuration puts it into.
+    """
+    labels: Sequence[str] = host.split(".")
+    above = (".".join(labels[start:]) for start in range(len(labels)))
+    return next((named[name] for name in above if name in named), urls.registrable_domain(host))
+
+
+class Hosts:
+    """The groups and circuits of a lane.
+
+    Args:
+        options: `per_host` and `host_groups`.
+        lanes: How many lanes there are.
+        lane: Which this is, from 0.
+        slots: Of the lane.
+        patience: With each host.
+    """
+
+    def __init__(self, options: FetchOptions, lanes: int, lane: int, slots: Slots, patience: Patience) -> None:
+        self._spacing_s = spacing_s(options.per_host.requests_per_s, lanes, lane)
+        self._connections = share(options.per_host.connections, lanes, lane)
+        self._named = {host: name for name, hosts in options.host_groups.items() for host in hosts}
         self._slots = slots
         self.patience = patience
         self._groups: dict[str, Group] = {}
@@ -280,7 +331,7 @@ class Hosts:
         """Return the group of a host."""
         group = self._group_of_host.get(host)
         if group is None:
-            domain = urls.registrable_domain(host)
+            domain = group_name(host, self._named)
             group = self._groups.get(domain)
             if group is None:
                 group = self._groups[domain] = Group(self._spacing_s, self._connections, self._slots, self.patience)

@@ -25,13 +25,17 @@ EVIDENCE_HEADERS: Final = (
     "last-modified",
     "etag",
     "x-robots-tag",
+    "tdm-reservation",
+    "tdm-policy",
     "retry-after",
     "location",
 )
 
-#: Which status stands for an image none of whose locations has it, first found first: what its owner said; what may end
-#: otherwise another day (`TRANSIENT`, so that a retry finds it); what was got but is no use; and then what was not got.
+#: Which status stands for an image none of whose locations has it, first found first: what must not be kept; what its
+#: owner said; what may end otherwise another day (`TRANSIENT`, so that a retry finds it); what was got but is no use; and
+#: then what was not got.
 MOST_INFORMATIVE: Final = (
+    "blocked_content",
     "opted_out",
     "rate_limited",
     "timeout",
@@ -67,8 +71,9 @@ PLACEHOLDERS: Final = (
 )
 
 #: Directives of X-Robots-Tag that keep an image out: indexing of the page or of its images, and training on them. Those
-#: of img2dataset's default, with `none`, which means noindex and nofollow (Google's robots meta tag specification).
-DENYING_TAGS: Final = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
+#: of img2dataset's default, with `none`, which means noindex and nofollow (Google's robots meta tag specification), and
+#: `noml`, which says the same of machine learning.
+DENYING_TAGS: Final = frozenset({"noai", "noimageai", "noindex", "noimageindex", "noml", "none"})
 
 #: The builtin, where a field of that name stands before.
 _Bytes = bytes

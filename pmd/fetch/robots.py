@@ -11,12 +11,15 @@ import datetime
 import functools
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import quote, unquote_to_bytes
 
 import orjson
 
 from pmd import storage
+
+#: Files that say what may be asked for; `fetch/hosts/` keeps each kind apart.
+Kind = Literal["robots", "tdmrep"]
 
 #: What is read of a robots.txt: RFC 9309 §2.5 asks for at least 500 KiB.
 MAX_BYTES: Final = 512 * 1024
@@ -47,7 +50,7 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """What an origin's robots.txt said, when.
+    """What an origin's robots.txt (or `pmd.fetch.tdmrep`) said, when.
 
     Attributes:
         when: When it was asked for.
@@ -136,6 +139,11 @@ def verdict(policy: Policy, origin: str, path: str, agent: str) -> Verdict:
     return Verdict(rule.allow, f"{where}: {rule}")
 
 
+def matches(pattern: str, path: str) -> bool:
+    """Return whether a pattern as robots.txt has them matches a path and query, however either is escaped."""
+    return bool(pattern) and _matches(_normal(pattern), _normal(path))
+
+
 def _normal(path: str) -> str:
     """Return a path or pattern with the same escapes for the same octets (§2.2.2)."""
     ascii_path = quote(path, safe="%/?#[]@!$&'()*+,;=:-._~|^`{}\"<>\\ ")
@@ -172,11 +180,11 @@ def hosts_folder(root: str) -> str:
     return storage.join(root, "fetch", "hosts")
 
 
-def read_policies(root: str) -> dict[str, Policy]:
-    """Return every policy kept under ROOT by origin, the latest of each."""
+def read_policies(root: str, kind: Kind = "robots") -> dict[str, Policy]:
+    """Return every policy of a kind kept under ROOT by origin, the latest of each."""
     found: dict[str, Policy] = {}
     for name in storage.list_files(hosts_folder(root)):
-        if not name.startswith("robots-") or not name.endswith(".json"):
+        if not name.startswith(f"{kind}-") or not name.endswith(".json"):
             continue
         for origin, raw in orjson.loads(storage.read_bytes(storage.join(hosts_folder(root), name))).items():
             policy = Policy(**{**raw, "when": datetime.datetime.fromisoformat(raw["when"])})
@@ -185,14 +193,15 @@ def read_policies(root: str) -> dict[str, Policy]:
     return found
 
 
-def write_policies(root: str, name: str, policies: Mapping[str, Policy]) -> None:
-    """Keep policies in a file of their own, `robots-<name>.json`, replacing what it held.
+def write_policies(root: str, name: str, policies: Mapping[str, Policy], kind: Kind = "robots") -> None:
+    """Keep policies in a file of their own, `<kind>-<name>.json`, replacing what it held.
 
     Args:
         root: ROOT.
         name: Whose they are: one a writer, such as the lane's number.
         policies: By origin.
+        kind: Of which file of the origins.
     """
     content = {origin: dataclasses.asdict(policy) for origin, policy in sorted(policies.items())}
-    path = storage.join(hosts_folder(root), f"robots-{name}.json")
+    path = storage.join(hosts_folder(root), f"{kind}-{name}.json")
     storage.put(path, orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

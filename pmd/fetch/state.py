@@ -3,7 +3,7 @@
 A fetch shard is a row of *generations*, each committed once and never changed (`fetch/ledger/shard=…/generation=…/`).
 Its `_stage.json` lists its ledger, its tar and its attempts; the last two lie in other folders and are named relative
 to the commit's (`../../../store/…`). What stands for an image is the row of its latest generation, but an `ok` is never
-replaced.
+replaced, save by `blocked_content`, when a blocklist has grown.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from pmd import commits, root, storage
 from pmd.commits import Commit
+from pmd.fetch import blocklists
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES, LEDGER
 
@@ -59,7 +60,10 @@ def read_ledger(root_folder: str, shard: int) -> pa.Table:
 
 
 def effective(ledgers: Collection[pa.Table]) -> pa.Table:
-    """Return one row an image from the ledgers of its generations, in order: the first ok, else the last row."""
+    """Return one row an image from the ledgers of its generations, in order: the first ok, else the last row.
+
+    What was blocked is so until it is retried, even where it had been fetched before it was listed.
+    """
     if not ledgers:
         return LEDGER.empty_table()
     table = pa.concat_tables(ledgers)
@@ -70,6 +74,8 @@ def effective(ledgers: Collection[pa.Table]) -> pa.Table:
     for row, (image_id, status) in enumerate(
         zip(table["image_id"].to_pylist(), table["status"].to_pylist(), strict=True)
     ):
+        if status == blocklists.STATUS:
+            settled.discard(image_id)
         if image_id not in settled:
             standing[image_id] = row
         if status == OK:
@@ -81,7 +87,8 @@ def wanted(images: pa.Table, ledger: pa.Table, retry: Collection[str] = ()) -> p
     """Return the images that are to be fetched, each with the locations that are to be tried.
 
     An image is wanted if it has no ledger row, or none that is ok and either a location that was not tried yet (then
-    only such are tried) or a status in `retry` (then all are).
+    only such are tried) or a status in `retry` (then all are). What is blocked is wanted only in a retry: other locations
+    show the same picture.
 
     Args:
         images: `IMAGES` rows.
@@ -100,6 +107,8 @@ def wanted(images: pa.Table, ledger: pa.Table, retry: Collection[str] = ()) -> p
     for row, (image_id, all_locations) in enumerate(zip(ids, places, strict=True)):
         status, tried = known.get(image_id, (None, frozenset()))
         if status == OK:
+            continue
+        if status == blocklists.STATUS and status not in retry:
             continue
         again = status is None or status in retry
         to_try = [place for place in all_locations if again or place["url"] not in tried]

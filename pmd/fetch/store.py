@@ -9,6 +9,7 @@ other removes what it wrote.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
 import os
 import posixpath
@@ -19,23 +20,24 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Final, cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from fsspec.implementations.local import LocalFileSystem
 
 from pmd import codec, commits, root, storage
 from pmd.commits import Books, Commit, File
-from pmd.fetch import outcome, state
+from pmd.fetch import adopt, blocklists, outcome, state
 from pmd.fetch.client import Clock
 from pmd.fetch.engine import Lane, Progress, utc_now
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
-from pmd.schema.tables import LEDGER
+from pmd.schema.tables import KEY, LEDGER
 
 STAGE: Final = "fetch"
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 #: Options that change no outcome, given a web that answers alike.
-_NO_OUTCOME: Final = frozenset({"per_host", "concurrency", "lanes", "resolve", "ca_file"})
+_NO_OUTCOME: Final = frozenset({"per_host", "host_groups", "adopt", "concurrency", "lanes", "resolve", "ca_file"})
 
 
 def run_shard(
@@ -48,11 +50,12 @@ def run_shard(
     lane: Lane | None = None,
     lanes: int = 1,
     retry: Collection[str] = (),
+    adopted: pa.Table | None = None,
     base_folder: str | None = None,
     progress: Progress | None = None,
     clock: Clock = utc_now,
 ) -> Commit | None:
-    """Fetch what is wanted of a shard and commit it as its next generation.
+    """Fetch what is wanted of a shard and commit it as its next generation, with what blocklists have come to name.
 
     Args:
         root_folder: ROOT.
@@ -63,6 +66,7 @@ def run_shard(
         lane: A lane that serves several shards; without one this shard gets its own.
         lanes: How many lanes share the hosts' patience, if it does.
         retry: Statuses whose images are tried anew.
+        adopted: What may be taken over: `adopt.INDEX`.
         base_folder: What relative paths of archives are relative to.
         progress: Called with each image settled.
         clock: The time, for attempts and the `run` section.
@@ -76,19 +80,40 @@ def run_shard(
     before = list(state.generations(root_folder, shard))
     ledger = state.read_ledger(root_folder, shard)
     todo = state.wanted(images, ledger, retry)
-    if todo.num_rows == 0:
+    blocklist = blocklists.read(options.blocklists)
+    blocked = blocklist.stored(ledger, images)
+    if todo.num_rows == 0 and not blocked:
         return None
     generation = before[-1][0] + 1 if before else 0
     with contextlib.ExitStack() as stack:
         own = lane or stack.enter_context(Lane(options, contact=contact, lanes=lanes, clock=clock))
         started = clock()
-        settled = stack.enter_context(
-            contextlib.closing(
-                own.fetch(todo, generation=generation, previous=ledger, base_folder=base_folder, progress=progress)
+
+        def settled() -> Iterator[Fetched]:
+            yield from _blocked(ledger, blocked, generation, started)
+            taken = []
+            if adopted is not None:
+                for fetched in adopt.fetched(
+                    todo,
+                    adopted,
+                    options=options,
+                    blocklist=blocklist,
+                    generation=generation,
+                    previous=ledger,
+                    when=started,
+                ):
+                    taken.append(fetched.image_id)
+                    yield fetched
+            left = todo.filter(pc.invert(pc.is_in(todo["image_id"], value_set=pa.array(taken, KEY))))
+            yield from stack.enter_context(
+                contextlib.closing(
+                    own.fetch(left, generation=generation, previous=ledger, base_folder=base_folder, progress=progress)
+                )
             )
-        )
-        files, rows = _write(root_folder, shard, generation, settled)
-    sources = dict(zip(todo["image_id"].to_pylist(), todo["sources"].to_pylist(), strict=True))
+
+        files, rows = _write(root_folder, shard, generation, settled())
+    sources = dict(zip(images["image_id"].to_pylist(), images["sources"].to_pylist(), strict=True))
+    sources = {row["image_id"]: sources[row["image_id"]] for row in rows}
     commit = Commit(
         stage=STAGE,
         files=tuple(files),
@@ -100,6 +125,19 @@ def run_shard(
         facts={"shard": shard, "generation": generation},
     )
     return _commit(root_folder, shard, generation, commit)
+
+
+def _blocked(
+    ledger: pa.Table, names: Mapping[bytes, str], generation: int, when: datetime.datetime
+) -> Iterator[Fetched]:
+    """Yield the outcome of images that were fetched before a blocklist named them."""
+    for row in ledger.select(["image_id", "location", "tried"]).to_pylist():
+        name = names.get(row["image_id"])
+        if name is not None:
+            evidence = blocklists.evidence(name)
+            attempt = Attempt(row["image_id"], row["location"], generation, when, blocklists.STATUS, error=evidence)
+            tried = tuple(row["tried"] or ())
+            yield Fetched(row["image_id"], blocklists.STATUS, row["location"], tried, (attempt,))
 
 
 def _write(

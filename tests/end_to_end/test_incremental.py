@@ -52,7 +52,7 @@ def stale(chosen: Config) -> dict[tuple[str, str], str]:
 
 
 def images_asked(web: DemoWeb, since: int) -> list[tuple[str, str]]:
-    return [route for route in web.requests[since:] if not route[1].endswith("/robots.txt")]
+    return [route for route in web.requests[since:] if not route[1].endswith(("/robots.txt", "/tdmrep.json"))]
 
 
 def test_a_source_added(finished: tuple[Path, Config, DemoWeb], tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ from pmd.schema.tables import IMAGES
 
 Behaviour = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
+#: What is asked for before an origin's first image.
+SITE_FILES = ("/robots.txt", "/.well-known/tdmrep.json")
+
 #: Tests do not wait.
 HASTE = Patience(backoff_s=0.01, limit_s=5.0, failures=4, open_s=60.0)
 
@@ -77,11 +80,11 @@ class Web:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def asked(self, host: str | None = None, *, robots: bool = False) -> list[Request]:
-        """Return the requests to a host, those for robots.txt left out."""
+        """Return the requests to a host, those for robots.txt and tdmrep.json left out."""
         return [
             request
             for request in self.log
-            if host in {None, request.host} and (robots or request.path != "/robots.txt")
+            if host in {None, request.host} and (robots or request.path not in SITE_FILES)
         ]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -123,8 +126,9 @@ def web() -> Iterator[Web]:
 
 
 def options(web: Web | None = None, **changes: object) -> FetchOptions:
-    """Return options that lead every host to the test's web, in haste."""
+    """Return options that lead every host to the test's web, in haste; without robots.txt, without TDMRep too."""
     plain = {
+        "tdmrep": changes.get("robots", True),
         "per_host": PerHost(requests_per_s=10_000, connections=8),
         "retries": 0,
         "timeout_s": 5.0,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import math
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pmd.fetch import addresses, hosts, outcome, robots
-from pmd.options import PerHost
+from pmd.fetch import addresses, hosts, outcome, robots, tdmrep
+from pmd.options import FetchOptions
 from pmd.schema.statuses import OK, STATUSES, TRANSIENT
 
 NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
@@ -22,7 +23,7 @@ NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
 def test_the_order_of_statuses_is_complete_and_puts_what_may_pass_before_what_will_not() -> None:
     assert sorted(outcome.MOST_INFORMATIVE) == sorted(set(STATUSES) - {OK})
     places = [outcome.MOST_INFORMATIVE.index(status) for status in TRANSIENT]
-    assert sorted(places) == list(range(1, len(TRANSIENT) + 1))
+    assert sorted(places) == list(range(2, len(TRANSIENT) + 2))
     assert outcome.most_informative(["dead", "timeout"]) == "timeout"
     assert outcome.most_informative(["dead", "ok", "opted_out"]) == "ok"
     assert outcome.most_informative([]) == "no_location"
@@ -43,6 +44,7 @@ def test_every_http_status_has_one_of_ours(http_status: int) -> None:
         (["nofollow, noindex"], True),
         (["noimageindex"], True),
         (["none"], True),
+        (["all, noml"], True),
         (["otherbot: noindex, noai"], False),
         (["otherbot: noindex, PMD: noai"], True),
         (["otherbot: noindex", "noai"], True),
@@ -237,6 +239,57 @@ def test_no_robots_file_is_an_error(body: str, path: str) -> None:
     robots.verdict(robots.Policy(NOON, 200, body), "https://a.test", "/" + path, "pmd")
 
 
+RESERVED = """[
+  {"location": "/open/*", "tdm-reservation": 0},
+  {"location": "/open-again", "tdm-reservation": "0"},
+  {"location": "/pictures/*.jpg$", "tdm-reservation": 1, "tdm-policy": "https://a.test/terms.json"},
+  {"location": "/text", "tdm-reservation": "1"},
+  {"location": "/odd", "tdm-reservation": true},
+  {"location": 3, "tdm-reservation": 1},
+  "nothing",
+  {"location": "/open", "tdm-reservation": 1}
+]"""
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed", "evidence"),
+    [
+        ("/open/x.jpg", True, "/open/*: tdm-reservation 0"),
+        ("/open-again", True, "/open-again: tdm-reservation 0"),
+        ("/open", False, "/open: tdm-reservation 1"),
+        ("/pictures/a/x.jpg", False, "/pictures/*.jpg$: tdm-reservation 1, tdm-policy https://a.test/terms.json"),
+        ("/pictures/x.jpg?size=1", True, "has no rule for it"),
+        ("/%74ext/x", False, "/text: tdm-reservation 1"),
+        ("/odd", True, "/odd: tdm-reservation 0"),
+        ("/elsewhere", True, "has no rule for it"),
+    ],
+)
+def test_tdmrep_rules(path: str, evidence: str, *, allowed: bool) -> None:
+    found = tdmrep.verdict(robots.Policy(NOON, 200, RESERVED), "https://a.test", path)
+    assert found.allowed == allowed
+    assert found.evidence.startswith("https://a.test/.well-known/tdmrep.json")
+    assert found.evidence.endswith(evidence)
+
+
+@given(st.text() | st.sampled_from(["{}", "[", "null", '[{"location": "", "tdm-reservation": 1}]']), st.text())
+def test_no_tdmrep_file_is_an_error(body: str, path: str) -> None:
+    assert tdmrep.verdict(robots.Policy(NOON, 200, body), "https://a.test", "/" + path).allowed
+
+
+@pytest.mark.parametrize(
+    ("values", "policies", "said"),
+    [
+        ([], [], None),
+        (["0"], ["https://a.test/terms"], None),
+        (["yes"], [], None),
+        ([" 1 "], [], "tdm-reservation: 1"),
+        (["0", "1"], ["https://a.test/terms"], "tdm-reservation: 1; tdm-policy: https://a.test/terms"),
+    ],
+)
+def test_tdmrep_headers(values: list[str], policies: list[str], said: str | None) -> None:
+    assert tdmrep.reserving_header(values, policies) == said
+
+
 def test_policies_are_kept_and_age(tmp_path: Path) -> None:
     old = robots.Policy(NOON - datetime.timedelta(hours=2), 404)
     new = robots.Policy(NOON, 200, "User-agent: *\nDisallow: /")
@@ -244,6 +297,9 @@ def test_policies_are_kept_and_age(tmp_path: Path) -> None:
     robots.write_policies(str(tmp_path), "lane-0", {"http://a.test": old, "http://b.test": broken})
     robots.write_policies(str(tmp_path), "lane-1", {"http://a.test": new})
     assert robots.read_policies(str(tmp_path)) == {"http://a.test": new, "http://b.test": broken}
+    robots.write_policies(str(tmp_path), "lane-0", {"http://a.test": new}, "tdmrep")
+    assert robots.read_policies(str(tmp_path), "tdmrep") == {"http://a.test": new}
+    assert len(robots.read_policies(str(tmp_path))) == 2
     assert [policy.is_fresh(NOON) for policy in (old, new, broken)] == [True, True, False]
     assert not old.is_fresh(NOON + datetime.timedelta(hours=30))
 
@@ -347,11 +403,40 @@ def test_an_open_circuit_lets_one_image_try_after_a_while() -> None:
     run(story())
 
 
+@given(
+    st.floats(0.05, 300) | st.integers(1, 300).map(float),
+    st.integers(1, 12),
+    st.lists(st.floats(0, 3), min_size=12, max_size=12),
+    st.floats(0, 60),
+)
+def test_lanes_together_keep_to_the_pace_in_any_second(
+    rate: float, lanes: int, starts: list[float], begins: float
+) -> None:
+    """Whatever the phases of the lanes are, no window of one second has more requests than were agreed."""
+    assume(lanes == 1 or lanes <= rate)
+    sent = 0
+    for lane in range(lanes):
+        spacing = hosts.spacing_s(rate, lanes, lane)
+        first, last = math.ceil((begins - starts[lane]) / spacing), math.floor((begins + 1 - starts[lane]) / spacing)
+        sent += max(0, last - max(first, 0) + 1)
+    assert sent <= max(1, rate)
+
+
+def test_shares_add_up() -> None:
+    assert [hosts.share(10, 4, lane) for lane in range(4)] == [3, 3, 2, 2]
+    assert [hosts.share(8, 1, 0)] == [8]
+
+
 def test_hosts_of_a_domain_share_a_group() -> None:
     async def story() -> None:
         patience = hosts.Patience()
-        known = hosts.Hosts(PerHost(), 2, hosts.Slots(1, 1), patience)
-        assert known.group("farm1.static.flickr.com") is known.group("live.flickr.com")
+        groups = {"wikimedia": ("wikimedia.org", "wikipedia.org"), "farms": ("staticflickr.com", "live.flickr.com")}
+        known = hosts.Hosts(FetchOptions(host_groups=groups), 2, 0, hosts.Slots(1, 1), patience)
+        assert known.group("upload.wikimedia.org") is known.group("en.wikipedia.org")
+        assert known.group("live.flickr.com") is known.group("c1.staticflickr.com")
+        assert known.group("notwikipedia.org") is not known.group("wikipedia.org")
+        assert set(known.requests()) == {"wikimedia", "farms", "notwikipedia.org"}
+        assert known.group("farm1.static.flickr.com") is known.group("www.flickr.com")
         assert known.group("i.redd.it") is not known.group("i.imgur.com")
         assert known.circuit("a", 80) is known.circuit("a", 80)
 

@@ -4,7 +4,10 @@ import asyncio
 import datetime
 import gzip
 import io
+import itertools
 import struct
+import subprocess
+import sys
 import tarfile
 import time
 import zipfile
@@ -20,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from pmd import keys
 from pmd.errors import ConfigError, InputError
-from pmd.fetch import engine, robots
+from pmd.fetch import engine, hosts, robots
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
 from pmd.options import FetchOptions, PerHost
@@ -263,8 +266,9 @@ def test_a_domain_shares_its_pace_redirects_included(web: Web) -> None:
     run(rows, options(web, robots=False, per_host=PerHost(requests_per_s=80, connections=8)), lanes=2)
     times = sorted(request.at for request in web.log)
     assert len(times) == 12
-    assert times[-1] - times[0] >= 11 / 40 * 0.97  # two lanes: half the pace each
-    assert min(later - earlier for earlier, later in zip(times, times[2:], strict=False)) > 1 / 40
+    spacing = hosts.spacing_s(80, lanes=2, lane=0)
+    assert times[-1] - times[0] >= 11 * spacing * 0.97
+    assert min(later - earlier for earlier, later in zip(times, times[2:], strict=False)) > spacing
 
 
 def test_a_503_is_waited_out_and_nobody_else_asks_meanwhile(web: Web) -> None:
@@ -279,6 +283,86 @@ def test_a_503_is_waited_out_and_nobody_else_asks_meanwhile(web: Web) -> None:
     after = [request.at - refused for request in web.log if request.at > refused]
     assert after
     assert min(after) >= 1.0
+
+
+class Strict(dict[str, bytes]):
+    """Routes of a host that counts: above a limit in any second it answers 429, as from the n-th request for a while 503."""
+
+    def __init__(self, limit: int, *, busy_from: int | None = None, busy_s: float = 0.0) -> None:
+        super().__init__()
+        self.limit, self.busy_from, self.busy_s = limit, busy_from, busy_s
+        self.busy_until = 0.0
+        self.served: list[float] = []
+        self.refused: list[float] = []
+
+    def get(self, key: str, default: bytes | None = None) -> bytes | None:  # type: ignore[override]
+        now = time.monotonic()
+        if len(self.served) == self.busy_from and not self.busy_until:
+            self.busy_until = now + self.busy_s
+        if now < self.busy_until:
+            self.refused.append(now)
+            return reply(status=503, Retry_After=str(int(self.busy_s)))
+        recent = sum(at > now - 1 for at in self.served)
+        if recent >= self.limit:
+            self.refused.append(now)
+            return reply(status=429)
+        self.served.append(now)
+        return reply(JPEG) if key.endswith(".jpg") else default
+
+
+LANE = """
+import sys
+from pmd.fetch.engine import Lane
+from tests.fetch.conftest import image_row, options, table
+port, number, images = map(int, sys.argv[1:])
+rows = table(*(image_row(f"{number} {image}", f"http://h{image % 3}.one.test/{number}-{image}.jpg") for image in range(images)))
+web = type("Web", (), {"port": port})
+with Lane(options(web, per_host={"requests_per_s": 22.0, "connections": 8}), contact="", lanes=4, number=number) as lane:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    assert [fetched.status for fetched in lane.fetch(rows)] == ["ok"] * images
+"""
+
+
+def test_four_lanes_in_processes_of_their_own_never_ask_too_often(web: Web) -> None:
+    routes = Strict(limit=22)
+    web.routes = routes  # type: ignore[assignment]
+    images = (15, 15, 12, 12)  # as their shares are: 6, 6, 5, 5
+    lanes = [
+        subprocess.Popen(
+            [sys.executable, "-c", LANE, str(web.port), str(number), str(images[number])],
+            cwd=Path(__file__).parent.parent.parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for number in range(4)
+    ]
+    for lane in lanes:
+        assert lane.stdout is not None
+        assert lane.stdout.readline() == b"ready\n"
+    for lane in lanes:
+        assert lane.stdin is not None
+        lane.stdin.write(b"go\n")
+        lane.stdin.close()
+    assert [lane.wait() for lane in lanes] == [0] * 4
+    assert not routes.refused
+    assert len(routes.served) == sum(images) + 4 * 3 * 2  # each lane asks each host for robots.txt and tdmrep.json
+    assert routes.served[-1] - routes.served[0] < 2 * len(routes.served) / 22
+
+
+def test_the_way_back_after_a_503_is_exactly_what_the_host_asks_for(web: Web) -> None:
+    """Nobody asks before the time is up, somebody does then, at the usual pace, and for each image once more at most."""
+    routes = Strict(limit=40, busy_from=10, busy_s=1.0)
+    web.routes = routes  # type: ignore[assignment]
+    rows = table(*(image_row(str(number), f"http://a.test/{number}.jpg") for number in range(30)))
+    got = run(rows, options(web, robots=False, retries=1, per_host=PerHost(requests_per_s=40, connections=4)))
+    assert {fetched.status for fetched in got.values()} == {"ok"}
+    first, *others = routes.refused
+    assert all(at - first < 0.2 for at in others)  # already on their way when the first answer came
+    back = [at for at in routes.served if at > first]
+    assert 1.0 <= back[0] - first < 1.4
+    assert min(later - earlier for earlier, later in itertools.pairwise(back)) > 0.5 / 40
+    assert len(web.log) == 30 + len(routes.refused)
 
 
 def test_a_host_that_asks_for_more_than_patience_is_left_alone(web: Web) -> None:
@@ -339,6 +423,7 @@ def test_robots_txt_is_asked_for_once_and_obeyed(web: Web) -> None:
         assert (fetched.attempts[0].policy == "allowed") == (status == "ok")
         assert len(web.asked(f"{name}.test")) == (3 if status == "ok" else 0)
     assert sum(request.path == "/robots.txt" for request in web.log) == len(ROBOTS) + 1
+    assert not [request for request in web.asked("denies.test", robots=True) if request.path.endswith("tdmrep.json")]
     assert policies["http://denies.test"].http_status == 200
     before = len(web.log)
     run(
@@ -347,6 +432,58 @@ def test_robots_txt_is_asked_for_once_and_obeyed(web: Web) -> None:
         policies=policies,
     )
     assert len(web.log) == before
+
+
+RESERVES_JPG = b'[{"location": "/*.jpg$", "tdm-reservation": 1, "tdm-policy": "http://reserves.test/terms"}]'
+
+TDMREP = {
+    "reserves": (reply(RESERVES_JPG, Content_Type="application/json"), "opted_out", "/*.jpg$: tdm-reservation 1"),
+    "elsewhere": (reply(b'[{"location": "/texts/", "tdm-reservation": 1}]'), "ok", "has no rule for it"),
+    "undeclared": (reply(status=404), "ok", "tdmrep.json (HTTP 404) has no rule"),
+    "breaks": (reply(status=500), "ok", "tdmrep.json (HTTP 500) has no rule"),
+    "busy": (reply(status=429, Retry_After="3600"), "rate_limited", "tdmrep.json could not be had"),
+    "moves": (reply(status=301, Location="http://reserves.test/.well-known/tdmrep.json"), "opted_out", "/*.jpg$"),
+}
+
+
+def test_tdmrep_is_asked_for_once_and_obeyed(web: Web) -> None:
+    for name, (answer, _, _) in TDMREP.items():
+        web.routes[f"{name}.test/.well-known/tdmrep.json"] = answer
+        web.routes |= {f"{name}.test/{number}.jpg": reply(JPEG) for number in range(3)}
+    rows = table(*(image_row(f"{name} {n}", f"http://{name}.test/{n}.jpg") for name in TDMREP for n in range(3)))
+    reservations: dict[str, robots.Policy] = {}
+    got = run(rows, options(web), reservations=reservations)
+    for name, (_, status, evidence) in TDMREP.items():
+        fetched = got[f"{name} 0"]
+        assert (name, fetched.status) == (name, status)
+        assert evidence in (fetched.attempts[0].policy_evidence or "")
+        assert len(web.asked(f"{name}.test")) == (3 if status == "ok" else 0)
+    assert got["reserves 0"].attempts[0].policy == "denied by TDMRep"
+    assert sum(request.path.endswith("/tdmrep.json") for request in web.log) == len(TDMREP) + 1
+    assert reservations["http://reserves.test"].body == RESERVES_JPG.decode()
+    web.log.clear()
+    run(table(image_row("x", "http://reserves.test/9.jpg")), options(web), reservations=reservations)
+    assert [request.path for request in web.log] == ["/robots.txt"]
+    web.log.clear()
+    got = run(table(image_row("x", "http://reserves.test/0.jpg")), options(web, tdmrep=False))
+    assert got["x"].status == "ok"
+    assert not [request for request in web.log if request.path.endswith("tdmrep.json")]
+
+
+def test_a_tdmrep_header_is_obeyed_before_the_body(web: Web) -> None:
+    async def reserved(writer: asyncio.StreamWriter) -> None:
+        writer.write(reply(b"", Content_Length="500000", tdm_reservation="1", tdm_policy="http://a.test/terms"))
+        await asyncio.sleep(60)
+
+    web.routes |= {"a.test/x": reserved, "a.test/y": reply(JPEG, tdm_reservation="0")}
+    got = run(table(image_row("x", "http://a.test/x"), image_row("y", "http://a.test/y")), options(web))
+    assert {name: fetched.status for name, fetched in got.items()} == {"x": "opted_out", "y": "ok"}
+    (attempt,) = got["x"].attempts
+    assert (attempt.policy, attempt.policy_evidence) == (
+        "denied by TDMRep",
+        "tdm-reservation: 1; tdm-policy: http://a.test/terms",
+    )
+    assert '"tdm-reservation":"1"' in (attempt.headers or "")
 
 
 def test_who_we_are_and_what_is_not_sent(web: Web) -> None:
@@ -487,3 +624,5 @@ def test_more_lanes_than_connections_cannot_be() -> None:
     with pytest.raises(ConfigError, match="more lanes than connections") as raised:
         Lane(options(per_host=PerHost(connections=1)), contact="", lanes=2)
     assert raised.value.remedy
+    with pytest.raises(ConfigError, match="more lanes than requests a second"):
+        Lane(options(per_host=PerHost(requests_per_s=1.5, connections=2)), contact="", lanes=2)

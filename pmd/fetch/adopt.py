@@ -1,0 +1,242 @@
+"""Images that img2dataset has downloaded already, taken over from its WebDataset shards without asking the web again.
+
+img2dataset writes beside each picture a JSON with the URL, a status, the SHA-256 of what was downloaded, and its size
+before resizing. A picture is taken over for an image that has that URL among its locations, if it decodes and is either
+the download itself, byte for byte, or an honest smaller copy that is no smaller than what we would keep: same shape, and
+short side enough. Images with regions are kept original, so only the former will do for them. All else is left to the
+web, as is what img2dataset could not have.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import re
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pmd import codec, keys, storage, urls
+from pmd.errors import InputError
+from pmd.fetch import blocklists
+from pmd.fetch.blocklists import Blocklist
+from pmd.fetch.outcome import Attempt, Fetched
+from pmd.options import FetchOptions
+from pmd.schema.statuses import OK
+from pmd.schema.tables import KEY
+
+#: What is known of the pictures of all shards, in order of image_id.
+INDEX: Final = pa.schema(
+    [
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("url", pa.string(), nullable=False),  # canonical
+        pa.field("tar", pa.string(), nullable=False),
+        pa.field("member", pa.string(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("sha256", pa.binary(32)),  # of the download, as img2dataset says
+        pa.field("width_px", pa.int32()),  # of the download, likewise
+        pa.field("height_px", pa.int32()),
+    ]
+)
+
+#: How far the shape of a smaller copy may differ: rounding to whole pixels at 64 px and more, and no crop. Ours.
+_ASPECT: Final = 0.01
+
+_SUCCESS: Final = "success"
+_SHA256: Final = re.compile("[0-9a-f]{64}")
+
+
+def index(patterns: Sequence[str]) -> pa.Table:
+    """Return what the shards hold.
+
+    Args:
+        patterns: Paths or globs of tars.
+
+    Raises:
+        InputError: A pattern matches nothing, or a file is no whole tar.
+    """
+    rows: list[dict[str, Any]] = []
+    for pattern in patterns:
+        paths = storage.glob(pattern)
+        if not paths:
+            raise InputError("no such file", where=f"fetch.adopt: {pattern}", remedy="mend the path or the glob")
+        for path in paths:
+            rows += _entries(path)
+    return pa.Table.from_pylist(rows, schema=INDEX).sort_by([("image_id", "ascending"), ("tar", "ascending")])
+
+
+def write(path: str, table: pa.Table) -> None:
+    """Keep an index for the workers."""
+    with storage.write_whole(path) as file:
+        pq.write_table(table, file, row_group_size=2**16)
+
+
+def read(path: str, images: pa.Table) -> pa.Table:
+    """Return the rows of an index for a shard's images."""
+    with storage.open_raw(path) as file:
+        ids = images["image_id"].combine_chunks()
+        if not len(ids):
+            return INDEX.empty_table()
+        parquet, found = pq.ParquetFile(file), [INDEX.empty_table()]
+        low, high = min(ids.to_pylist()), max(ids.to_pylist())
+        for group in range(parquet.num_row_groups):
+            statistics = parquet.metadata.row_group(group).column(0).statistics
+            if statistics is None or (statistics.min <= high and statistics.max >= low):
+                rows = parquet.read_row_group(group).cast(INDEX)
+                found.append(rows.filter(pc.is_in(rows["image_id"], value_set=ids)))
+    return pa.concat_tables(found)
+
+
+def fetched(
+    images: pa.Table,
+    entries: pa.Table,
+    *,
+    options: FetchOptions,
+    blocklist: Blocklist,
+    generation: int,
+    previous: pa.Table,
+    when: datetime.datetime,
+) -> Iterator[Fetched]:
+    """Yield the images that can be taken over, or that turn out to be blocked; the others are left for the web.
+
+    Args:
+        images: `IMAGES` that are wanted.
+        entries: `INDEX` rows for them.
+        options: Limits, and the form in which images are kept.
+        blocklist: What must not be kept.
+        generation: Written into the attempts.
+        previous: What stands for these images in the ledger.
+        when: Written into the attempts.
+    """
+    offered: dict[bytes, list[dict[str, Any]]] = {}
+    for entry in entries.to_pylist():
+        offered.setdefault(entry["image_id"], []).append(entry)
+    tried = dict(zip(previous["image_id"].to_pylist(), previous["tried"].to_pylist(), strict=True))
+    for row in images.filter(pc.is_in(images["image_id"], value_set=entries["image_id"].combine_chunks())).to_pylist():
+        locations = {urls.canonical_one(place["url"]) for place in row["locations"] if place["kind"] != "archive"}
+        for entry in offered[row["image_id"]]:
+            if entry["url"] not in locations:
+                continue
+            taken = _taken(entry, options, blocklist, keep=options.store == "original" or row["has_region"])
+            if taken is None:
+                continue
+            location = f"{entry['tar']}!/{entry['member']}"
+            attempt = Attempt(
+                row["image_id"],
+                location,
+                generation,
+                when,
+                taken.status,
+                final_url=entry["url"] if taken.status == OK else None,
+                error=taken.said,
+            )
+            yield Fetched(
+                image_id=row["image_id"],
+                status=taken.status,
+                location=location,
+                tried=tuple(sorted({*(tried.get(row["image_id"]) or ()), location})),
+                attempts=(attempt,),
+                **taken.facts,
+            )
+            break
+
+
+@dataclasses.dataclass(frozen=True)
+class _Taken:
+    status: str
+    said: str
+    facts: Mapping[str, Any]
+
+
+def _taken(entry: Mapping[str, Any], options: FetchOptions, blocklist: Blocklist, *, keep: bool) -> _Taken | None:
+    """Return the picture of an entry as it goes into store and ledger; None if it will not do."""
+    if entry["length"] > options.max_bytes:
+        return None
+    content = storage.read_bytes(entry["tar"], entry["offset"], entry["offset"] + entry["length"])
+    digest = hashlib.sha256(content).digest()
+    form = codec.Form(None if keep else options.short_side_px, options.jpeg_quality)
+    prepared = codec.prepare(content, codec.Limits(options.max_pixels, options.min_side_px), form)
+    for sha256, seen in ((digest, None), (entry["sha256"], prepared.perceptual_hash)):
+        name = blocklist.match(sha256, seen)
+        if name is not None:
+            return _Taken(blocklists.STATUS, blocklists.evidence(name), {})
+    inspected = prepared.inspected
+    if inspected.status != OK:
+        return None
+    original = {"sha256": digest, "bytes": len(content), "format": inspected.format, "frames": inspected.frames}
+    size = inspected.width_px, inspected.height_px
+    said = "adopted from img2dataset"
+    if digest != entry["sha256"]:
+        whole = (entry["width_px"], entry["height_px"])
+        if keep or entry["sha256"] is None or not _is_copy(size, whole, options.short_side_px):
+            return None
+        original, size = {"sha256": entry["sha256"]}, whole
+        said += ", a smaller copy of what it had downloaded"
+    facts = {
+        **original,
+        "width_px": size[0],
+        "height_px": size[1],
+        "perceptual_hash": prepared.perceptual_hash,
+        "stored": prepared.stored,
+        "stored_form": prepared.stored_form if digest == entry["sha256"] else "resized",
+        "stored_format": prepared.stored_format,
+    }
+    return _Taken(OK, said, facts)
+
+
+def _is_copy(size: Sequence[int | None], whole: Sequence[int | None], short_side_px: int) -> bool:
+    """Return whether a picture is one of a known size, uncropped and no smaller than what is kept."""
+    width, height, full_width, full_height = (*size, *whole)
+    if not (width and height and full_width and full_height):
+        return False
+    same_shape = abs(width / height / (full_width / full_height) - 1) <= _ASPECT
+    return same_shape and min(width, height) >= min(short_side_px, full_width, full_height)
+
+
+def _entries(path: str) -> Iterator[dict[str, Any]]:
+    pictures: dict[str, tarfile.TarInfo] = {}
+    described: dict[str, dict[str, Any]] = {}
+    try:
+        with storage.open_raw(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            for member in tar:
+                key, _, extension = member.name.rpartition(".")
+                if extension == "json":
+                    content = tar.extractfile(member)
+                    described[key] = orjson.loads(content.read()) if content is not None else {}
+                elif extension not in {"txt", "cls"}:
+                    pictures[key] = member
+    except (tarfile.TarError, orjson.JSONDecodeError, EOFError) as error:
+        raise InputError(
+            "not a whole WebDataset shard of img2dataset",
+            where=path,
+            found=str(error),
+            remedy="remove it: img2dataset was stopped while it wrote it; its images are fetched",
+        ) from None
+    for key, said in described.items():
+        picture, url = pictures.get(key), str(said.get("url"))
+        identity = urls.identity_one(url)
+        if picture is None or identity is None or said.get("status") != _SUCCESS:
+            continue
+        yield {
+            "image_id": keys.image_id(identity),
+            "url": urls.canonical_one(url),
+            "tar": path,
+            "member": picture.name,
+            "offset": picture.offset_data,
+            "length": picture.size,
+            "sha256": _digest(said.get("sha256")),
+            "width_px": said.get("original_width"),
+            "height_px": said.get("original_height"),
+        }
+
+
+def _digest(text: object) -> bytes | None:
+    """Return a SHA-256 from hexadecimal; null where img2dataset was told to compute another digest or none."""
+    return bytes.fromhex(text) if isinstance(text, str) and _SHA256.fullmatch(text) else None

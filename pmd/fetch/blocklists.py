@@ -1,0 +1,113 @@
+"""Private lists of content that must not be kept: digests and perceptual hashes, each entry with an id.
+
+What such a list names is nobody's to hand around: a picture that matches is not stored, its digests and headers are not
+written down, and all that the ledger and the attempts say is `blocked_content` and the entry's id.
+
+A list is text, an entry a line, `#` begins a comment::
+
+    sha256:9f86d081…0a08 case-17      bytes with this SHA-256
+    pdq:f8f8f0cc…c1c0                 pictures within `PDQ_MATCH` of this hash; the id is then FILE:LINE
+
+Both hashes have 64 hexadecimal digits, so the kind is part of the entry.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd import storage
+from pmd.errors import InputError
+from pmd.schema.statuses import OK
+
+STATUS: Final = "blocked_content"
+
+#: Bits of 256 that may differ: the threshold of PDQ's reference implementation (facebook/ThreatExchange, pdq).
+PDQ_MATCH: Final = 31
+
+_ENTRY: Final = re.compile(r"(sha256|pdq):([0-9a-fA-F]{64})(?:\s+(\S+))?")
+
+_Hashes = np.ndarray[tuple[int, ...], np.dtype[np.uint64]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocklist:
+    """Entries of all lists.
+
+    Attributes:
+        digests: SHA-256 → id.
+        hashes: PDQ hashes, n x 4 words.
+        names: Their ids.
+    """
+
+    digests: Mapping[bytes, str]
+    hashes: _Hashes
+    names: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.digests or self.names)
+
+    def match(self, sha256: bytes | None, perceptual_hash: bytes | None) -> str | None:
+        """Return the id of the entry that content matches, the nearest of several, or None."""
+        if sha256 is not None and sha256 in self.digests:
+            return self.digests[sha256]
+        if perceptual_hash is None or not self.names:
+            return None
+        distances = np.bitwise_count(self.hashes ^ np.frombuffer(perceptual_hash, np.uint64)).sum(axis=1)
+        nearest = int(distances.argmin())
+        return self.names[nearest] if distances[nearest] <= PDQ_MATCH else None
+
+    def stored(self, ledger: pa.Table, images: pa.Table) -> dict[bytes, str]:
+        """Return image_id → the entry's id of images that are ok in the ledger: what was fetched before it was listed."""
+        if not self:
+            return {}
+        asked = pc.is_in(ledger["image_id"], value_set=images["image_id"].combine_chunks())
+        kept = ledger.filter(pc.and_(asked, pc.equal(ledger["status"], OK)))
+        columns = (kept[name].to_pylist() for name in ("image_id", "sha256", "perceptual_hash"))
+        found = ((image_id, self.match(sha256, seen)) for image_id, sha256, seen in zip(*columns, strict=True))
+        return {image_id: name for image_id, name in found if name is not None}
+
+
+def read(paths: Iterable[str]) -> Blocklist:
+    """Read lists.
+
+    Raises:
+        InputError: A line is no entry, or a file is missing.
+    """
+    digests: dict[bytes, str] = {}
+    hashes: list[bytes] = []
+    names: list[str] = []
+    for path in paths:
+        for number, line in enumerate(storage.read_bytes(path).decode("utf-8", "replace").splitlines(), start=1):
+            text = line.partition("#")[0].strip()
+            if not text:
+                continue
+            entry = _ENTRY.fullmatch(text)
+            if entry is None:
+                # What stands there is not repeated: it may be a hash that is nobody's to see.
+                raise InputError(
+                    "not an entry of a blocklist",
+                    where=f"{path}:{number}",
+                    expected="sha256:HEX or pdq:HEX, 64 hexadecimal digits, and then an id if you like",
+                )
+            kind, hexadecimal, name = entry.groups()
+            name = name or f"{posixpath.basename(path)}:{number}"
+            if kind == "sha256":
+                digests.setdefault(bytes.fromhex(hexadecimal), name)
+            else:
+                hashes.append(bytes.fromhex(hexadecimal))
+                names.append(name)
+    words = np.frombuffer(b"".join(hashes), np.uint64).reshape(-1, 4)
+    return Blocklist(digests, words, tuple(names))
+
+
+def evidence(name: str) -> str:
+    """Return all that is written down of a match."""
+    return f"blocklist entry {name}"

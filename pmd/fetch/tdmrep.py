@@ -1,0 +1,82 @@
+"""TDMRep, the W3C community group's TDM Reservation Protocol: whether mining of a path is reserved, and by what.
+
+Two of its three ways hold for pictures: a file of the origin's, `/.well-known/tdmrep.json`, and headers of the answer,
+`tdm-reservation` and `tdm-policy`. (The third stands in HTML.) A `tdm-policy` says on what terms mining could be had; we
+make no contracts, so what is reserved is left out with or without one. The file is asked for once a run and kept beside
+robots.txt; where it reserves a path, that path is not asked for, though a header could have said otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+
+from pmd.fetch import robots
+from pmd.fetch.robots import Policy, Verdict
+
+#: Where an origin's file is.
+PATH: Final = "/.well-known/tdmrep.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One object of the file: whether paths that match a pattern are reserved."""
+
+    location: str
+    reserved: bool
+    policy: str | None
+
+    def __str__(self) -> str:
+        terms = f", tdm-policy {self.policy}" if self.policy else ""
+        return f"{self.location}: tdm-reservation {int(self.reserved)}{terms}"
+
+
+@functools.lru_cache(maxsize=1024)
+def rules_of(body: str) -> tuple[Rule, ...]:
+    """Return the rules of a file in its order; objects that are none are passed over, as is a file that is no array."""
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ()
+    found = content if isinstance(content, list) else [content]
+    return tuple(_rule(entry) for entry in found if isinstance(entry, dict) and isinstance(entry.get("location"), str))
+
+
+def decide(rules: Sequence[Rule], path: str) -> Rule | None:
+    """Return the rule for a path and query: the first that matches, with robots.txt's `*` and `$`."""
+    return next((rule for rule in rules if robots.matches(rule.location, path)), None)
+
+
+def verdict(policy: Policy, origin: str, path: str) -> Verdict:
+    """Return whether a path of an origin may be asked for; only what is reserved may not."""
+    where = f"{origin}{PATH}"
+    if policy.status is not None:
+        said = f"HTTP {policy.http_status}" if policy.http_status is not None else str(policy.error)
+        return Verdict(False, f"{where} could not be had ({said})")
+    rule = decide(rules_of(policy.body), path) if policy.body else None
+    if rule is None:
+        return Verdict(True, f"{where} (HTTP {policy.http_status}) has no rule for it")
+    return Verdict(not rule.reserved, f"{where}: {rule}")
+
+
+def reserving_header(values: Sequence[str], policies: Sequence[str]) -> str | None:
+    """Return the headers that reserve an answer, as one line, or None.
+
+    Args:
+        values: Of `tdm-reservation`; of several, one that reserves is enough.
+        policies: Of `tdm-policy`.
+    """
+    if not any(value.strip() == "1" for value in values):
+        return None
+    return "; ".join(["tdm-reservation: 1", *(f"tdm-policy: {policy}" for policy in policies)])
+
+
+def _rule(entry: dict[str, Any]) -> Rule:
+    value, policy = entry.get("tdm-reservation"), entry.get("tdm-policy")
+    # The value is the number 1; files in the wild have it as text. Anything else means "not declared".
+    reserved = value is not True and value in (1, "1")
+    return Rule(entry["location"], reserved, policy if isinstance(policy, str) else None)

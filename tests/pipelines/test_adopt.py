@@ -1,0 +1,42 @@
+"""`fetch.adopt` in a whole build: what img2dataset has is in store, shards and lists, and its host hears nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from pipelines import build
+from pmd import config, root, storage, verify
+from tests.end_to_end.building import rows
+from tests.fetch.conftest import Web, photo, reply
+from tests.fetch.test_adopt import entry, written
+
+
+def test_a_build_takes_over_what_is_there(tmp_path: Path) -> None:
+    pictures = {f"http://a.test/{number}.jpg": photo(640, 480, seed=number) for number in range(6)}
+    digests = {url: hashlib.sha256(content).hexdigest() for url, content in pictures.items()}
+    lines = [f"picture number {number} of them\t{url}" for number, url in enumerate(pictures)]
+    (tmp_path / "cc3m.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    there = list(pictures)[:4]
+    written(tmp_path, *(entry(url, pictures[url], sha256=digests[url]) for url in there))
+    with Web() as web:
+        web.routes |= {url.removeprefix("http://"): reply(content) for url, content in pictures.items()}
+        chosen = config.parse(
+            f"""
+root = "{tmp_path}/root"
+contact = "mailto:tests@example.org"
+[sources.conceptual_captions]
+annotations = ["{tmp_path}/cc3m.tsv"]
+[fetch]
+adopt = ["{tmp_path}/0*.tar"]
+allow_addresses = ["127.0.0.1/32"]
+resolve = {{ "*:80" = "127.0.0.1:{web.port}" }}
+"""
+        )
+        root.create(chosen.root, 1)
+        build.build(chosen)
+        assert sorted(request.path for request in web.asked()) == ["/4.jpg", "/5.jpg"]
+    listed = {row["image_url"]: row["sha256"] for row in rows(tmp_path / "root/publish/source=conceptual_captions")}
+    assert listed == digests
+    assert verify.verify(chosen.root)["problems"] == []
+    assert not storage.is_folder(root.work_folder(chosen.root, "adopt"))
