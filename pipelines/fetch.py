@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipelines import running
 from pmd import parts, root, stages
-from pmd.beam.fetch import FetchLane, ToLane, shard_batch
+from pmd.beam.fetch import FetchLane, ToLane, run_lanes, shard_batch
 from pmd.beam.parts import part_batches
 from pmd.beam.settle import STAGE, CommitStage, SettlePart
 from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
@@ -56,6 +56,9 @@ def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry
     work = root.work_folder(config.root, "fetch")
     lanes = min(config.fetch.lanes, len(shards))
     lane = FetchLane(config.root, parts.cut(config.root), config.fetch, config.contact or "", retry, lanes, work)
+    if lanes > 1 and not flags:
+        run_lanes(lane, shards)
+        return
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
