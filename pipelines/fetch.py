@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipelines import running
 from pmd import parts, root, stages, storage
-from pmd.beam.fetch import FetchLane, ToLane, shard_batch
+from pmd.beam.fetch import FetchLane, ToLane, run_lanes, shard_batch
 from pmd.beam.parts import part_batches
 from pmd.beam.settle import STAGE, CommitStage, SettlePart
 from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
@@ -71,7 +71,10 @@ def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry
         )
 
     try:
-        running.run(wire, flags, work)
+        if lanes > 1 and not flags:
+            run_lanes(lane, shards)
+        else:
+            running.run(wire, flags, work)
     finally:
         storage.remove_tree(root.work_folder(config.root, "adopt"))
 

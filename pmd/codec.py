@@ -19,12 +19,14 @@ import io
 import math
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, cast
 
 import numpy as np
 import pdqhash
+from cykooz_resizer import FilterType, ResizeAlg, ResizeOptions, Resizer
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -274,10 +276,10 @@ def resized(
     Never enlarges. Bytes come back untouched where they are a JPEG already that is small enough, upright and sRGB;
     otherwise the result is a baseline JPEG without metadata. A picture too long for JPEG also stays as it is.
 
-    Scaled by area averaging, of a JPEG from a decoding that may be scaled already but has twice the short side. Against
-    a full decoding averaged by area, before encoding, mean SSIM on 30 photographs is .985 to .999 for short sides of 64
-    to 384 px and never under .955; from a decoding of one to two times the short side it is .95 to .99 and falls to
-    .86. Lanczos is sharper than that reference (.97) and takes three times as long.
+    Scaled by a triangle filter as wide as the scale, of a JPEG from a decoding that may be scaled already but has twice
+    the short side. Against a full decoding averaged by area, mean SSIM on 159 photographs of 640 x 480 brought to 256
+    is .993 and never under .968 (with encoding, .982); Pillow's own box filter, which gives each pixel to one side of
+    an edge and none to the other, has .975 and falls to .886.
 
     Raises:
         Refused: The content is no acceptable image.
@@ -323,11 +325,11 @@ def encode_jpeg(image: Image.Image, quality: int = 95) -> bytes:
 def perceptual_hash(image: Image.Image) -> bytes:
     """Return the 32-byte PDQ hash of an upright RGB image, in the byte order of PDQ's hexadecimal form.
 
-    The image is averaged by area to PDQ's own 64 x 64 first, instead of by PDQ's Jarosz filter at full size: on
-    photographs a mean of 9 and at most 18 of 256 bits differ from the reference hash (PDQ calls 31 bits a match), at a
-    tenth of the time and without holding the GIL for it.
+    The image is brought to PDQ's own 64 x 64 by a triangle filter first, instead of by PDQ's Jarosz filter (two passes
+    of a box, so a triangle as well) at full size: on photographs a mean of 9 and at most 18 of 256 bits differ from the
+    reference hash (PDQ calls 31 bits a match), at a tenth of the time and without holding the GIL for it.
     """
-    small = np.ascontiguousarray(np.asarray(image.resize((64, 64), Image.Resampling.BOX)))
+    small = np.ascontiguousarray(np.asarray(_scaled(image, (64, 64))))
     bits, _ = pdqhash.compute(small)
     return np.packbits(bits.astype(np.uint8)).tobytes()
 
@@ -371,7 +373,7 @@ class _Loaded:
         if short_side_px is not None:
             target = _target(self.size, short_side_px)
             target = target[::-1] if self.turn in _QUARTER_TURNS else target
-            pixels = pixels if pixels.size == target else pixels.resize(target, Image.Resampling.BOX)
+            pixels = _scaled(pixels, target)
         picture = _on_white(pixels, self.transform)
         return picture if self.turn is None else picture.transpose(self.turn)
 
@@ -577,6 +579,31 @@ def _target(size: tuple[int, int], short_side_px: int) -> tuple[int, int]:
         return size
     long = max(1, (2 * max(size) * short_side_px + short) // (2 * short))
     return (short_side_px, long) if width <= height else (long, short_side_px)
+
+
+class _Scaler(threading.local):
+    """One a thread: it keeps buffers."""
+
+    def __init__(self) -> None:
+        self.resizer = Resizer()
+
+
+_SCALER: Final = _Scaler()
+_TRIANGLE: Final = ResizeOptions(ResizeAlg.convolution(FilterType.bilinear))
+
+
+def _scaled(pixels: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return pixels in another size, by a triangle filter as wide as the scale.
+
+    Pillow's `BILINEAR` is the same filter (no value differs by more than one level) at three to four times the time.
+    """
+    if pixels.size == size:
+        return pixels
+    if pixels.mode not in {"RGB", "L", "CMYK"}:
+        return pixels.resize(size, Image.Resampling.BILINEAR)
+    scaled = Image.new(pixels.mode, size)
+    _SCALER.resizer.resize_pil(pixels, scaled, _TRIANGLE)
+    return scaled
 
 
 def _edges(start: float, length: float, pixels: int) -> tuple[int, int]:

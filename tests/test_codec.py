@@ -47,6 +47,22 @@ def difference(one: Image.Image, other: Image.Image) -> float:
     return float(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).mean())
 
 
+def averaged_by_area(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return the exact mean under each new pixel; Pillow's BOX gives a pixel on an edge to one side of it, whole."""
+
+    def weights(before: int, after: int) -> np.ndarray:
+        edges = np.linspace(0, before, after + 1)
+        pixels = np.arange(before)
+        covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+        return covered.clip(0) * after / before
+
+    pixels = np.asarray(image).astype(np.float64)
+    means = np.einsum(
+        "ay,bx,yxc->abc", weights(image.height, size[1]), weights(image.width, size[0]), pixels, optimize=True
+    )
+    return Image.fromarray(np.rint(means).astype(np.uint8))
+
+
 def ssim(one: Image.Image, other: Image.Image) -> float:
     """Return the mean SSIM of luma over windows of 8 x 8 (Wang et al. 2004, with uniform windows)."""
     x, y = (np.asarray(image.convert("L"), np.float64) for image in (one, other))
@@ -401,7 +417,7 @@ def test_quality_against_a_full_decoding_averaged_by_area(samples: Path) -> None
             full = image.convert("RGB")
         for side in (100, 256):
             kept = opened(codec.resized(content, side)[0])
-            scores.append(ssim(kept, full.resize(kept.size, Image.Resampling.BOX)))
+            scores.append(ssim(kept, averaged_by_area(full, kept.size)))
     assert np.mean(scores) > 0.975  # encoding at quality 95 included
     assert min(scores) > 0.94
 

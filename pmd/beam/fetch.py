@@ -1,15 +1,25 @@
-"""Fetching on Beam: a lane is one key whose value is a list of fetch shards; each shard ends in a generation or in none."""
+"""Fetching in lanes: a lane is one key whose value is a list of fetch shards; each shard ends in a generation or in none.
+
+On Beam a lane is an element, which an engine gives to a worker. On one machine each lane is a process of its own, without
+Beam: its local runner would work them off one after the other, and several event loops under one GIL stand in each
+other's way.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import parts
-from pmd.beam import sight
+from pmd import parts, storage
+from pmd.beam import mistakes, sight
+from pmd.errors import PmdError
 from pmd.fetch import adopt, robots, store
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
@@ -81,3 +91,64 @@ class FetchLane:
                 yield batch
         robots.write_policies(self.root, f"lane-{keyed[0]:05d}", policies)
         robots.write_policies(self.root, f"lane-{keyed[0]:05d}", reservations, "tdmrep")
+
+
+def run_lanes(lane: FetchLane, shards: Sequence[int]) -> None:
+    """Fetch shards on this machine, each lane in a process of its own, and wait for all.
+
+    Args:
+        lane: Says how many lanes there are; its work folder is made, and removed at the end.
+        shards: All that are to be fetched.
+
+    Raises:
+        PmdError: A lane met a user's mistake.
+        RuntimeError: A lane died.
+    """
+    to_lane = ToLane(lane.lanes)
+    mine: dict[int, list[pa.RecordBatch]] = {}
+    for number, batch in map(to_lane, map(shard_batch, shards)):
+        mine.setdefault(number, []).append(batch)
+    storage.remove_tree(lane.work)
+    storage.make_folder(lane.work)
+    # Not forked: threads of Arrow's and of a runner's may hold locks in this process.
+    processes = [
+        multiprocessing.get_context("spawn").Process(
+            target=_run_lane, args=(lane, number, batches), name=f"lane-{number}"
+        )
+        for number, batches in sorted(mine.items())
+    ]
+    try:
+        with sight.Watch(lane.work):
+            for process in processes:
+                process.start()
+            for process in processes:
+                process.join()
+        told = mistakes.read(lane.work)
+        if told is not None:
+            raise told
+        died = [f"{process.name} (exit {process.exitcode})" for process in processes if process.exitcode]
+        if died:
+            raise RuntimeError(f"lanes of the fetch died: {', '.join(died)}")
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.terminate()
+                process.join()
+        storage.remove_tree(lane.work)
+
+
+def _run_lane(lane: FetchLane, number: int, batches: list[pa.RecordBatch]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        for _ in lane((number, batches)):
+            pass
+    except PmdError as error:
+        mistakes.leave(lane.work, error)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone: ROOT has one writer, and that may soon be another."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)

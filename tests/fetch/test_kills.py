@@ -6,6 +6,7 @@ Kills follow each other on one ROOT until one run is left alone: what it ends wi
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import shutil
 import signal
@@ -138,6 +139,7 @@ class Job:
         with subprocess.Popen(
             [sys.executable, str(self._script), when, where, str(count), self._config],
             cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         ) as process:
