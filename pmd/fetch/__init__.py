@@ -6,6 +6,7 @@ Modules, each importing only those above it::
     addresses   where a URL leads: parsing, `resolve`, DNS, refused addresses
     robots      RFC 9309: rules and their verdicts, kept with date and evidence
     tdmrep      TDMRep: what is reserved, by file and by header
+    network     whether it is the network that is broken
     hosts       politeness and bounds: pace, connections, pauses, circuit breakers, slots, bytes in flight
     blocklists  content that must not be kept
     client      one URL asked for once: redirects by hand, deadlines, limits, headers before bodies

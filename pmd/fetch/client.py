@@ -200,7 +200,7 @@ class Client:
             async with asyncio.timeout(max(0.001, self._options.timeout_s - answer.seconds)) as deadline:
                 async with self._request(target) as response:
                     answer.answered = True
-                    self._hosts.circuit(target.host, target.port).reached()
+                    self._hosts.reached(target.host, target.port)
                     return await self._read(answer, target, response, turn, deadline, chance)
         finally:
             answer.seconds += asyncio.get_running_loop().time() - started
@@ -371,7 +371,7 @@ class Client:
             async with asyncio.timeout(self._options.timeout_s), self._request(target) as response:
                 answer.answered = True
                 answer.http_status = response.status
-                self._hosts.circuit(target.host, target.port).reached()
+                self._hosts.reached(target.host, target.port)
                 if outcome.is_redirect(response.status) and "Location" in response.headers:
                     await _drain(response)
                     return response.headers["Location"]

@@ -23,7 +23,7 @@ from typing import Any, Final, Self
 import pyarrow as pa
 
 from pmd import codec, keys
-from pmd.fetch import addresses, archives, blocklists, client, hosts, outcome, robots
+from pmd.fetch import addresses, archives, blocklists, client, hosts, network, outcome, robots
 from pmd.fetch.client import Answer, Client, Clock
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.options import FetchOptions
@@ -55,6 +55,7 @@ class _Image:
     has_region: bool
     before: frozenset[str]  # locations tried in earlier generations and not now
     standing: str | None  # the status that they gave
+    was_unreached: bool = False  # in an earlier generation: that it is so again says nothing of the network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +165,7 @@ class Lane:
 
         Raises:
             InputError: An archive is gone.
+            NetworkError: The network is broken, by all that is seen.
         """
         run = _Run(generation, base_folder, queue.SimpleQueue())
         future = asyncio.run_coroutine_threadsafe(self._run(_images(images, previous), run), self._loop)
@@ -251,12 +253,23 @@ class Lane:
             if judged is not None and status == OK:
                 return _Result(_settled(image, url, attempts, judged), answer.slot)
             answer.free()
+            self._unreached(image, answer)
             if status not in outcome.RETRIED or answer.untried:
                 return None
             if tries < self._options.retries and status != "rate_limited":  # that pauses the whole host
                 await asyncio.sleep(self._patience.backoff(tries + 1, chance))
         self._client.unreachable(answer)
         return None
+
+    def _unreached(self, image: _Image, answer: Answer) -> None:
+        """Note a host that was not reached.
+
+        Raises:
+            NetworkError: It is the network.
+        """
+        if answer.status in network.UNREACHED and not (answer.answered or image.was_unreached):
+            assert answer.asked is not None
+            self._hosts.unreached(answer.asked[0], answer.status, answer.error)
 
     async def _from_archive(self, image: _Image, url: str, run: _Run, attempts: list[Attempt]) -> _Result | None:
         slot: hosts.Slot | None = await self._slots.take()
@@ -354,7 +367,10 @@ def _images(images: pa.Table, previous: pa.Table | None) -> list[_Image]:
         locations = tuple((place["kind"], place["url"]) for place in row["locations"])
         status, tried = standing.get(row["image_id"], (None, []))
         before = frozenset(tried) - {url for _, url in locations}
-        rows.append(_Image(row["image_id"], locations, row["has_region"], before, status if before else None))
+        was_unreached = status in network.UNREACHED
+        rows.append(
+            _Image(row["image_id"], locations, row["has_region"], before, status if before else None, was_unreached)
+        )
     return sorted(rows, key=_begin)
 
 

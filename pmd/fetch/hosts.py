@@ -18,6 +18,7 @@ from typing import Final
 
 from pmd import urls
 from pmd.errors import ConfigError
+from pmd.fetch.network import Network
 from pmd.options import FetchOptions, PerHost
 
 #: Bytes reserved for a body that does not say how long it is, until it proves longer.
@@ -73,6 +74,8 @@ class Slots:
 
     def __init__(self, images: int, max_bytes: int) -> None:
         self._images = asyncio.Semaphore(images)
+        #: Group → its requests under way.
+        self.asking: collections.Counter[str] = collections.Counter()
         # Enough for every image to have begun and one to be of full size, so that nobody waits for ever.
         self._free = max(_BUDGET_BYTES, images * UNKNOWN_BYTES + max_bytes)
         self._waiting: collections.deque[tuple[int, asyncio.Future[None]]] = collections.deque()
@@ -139,7 +142,8 @@ class Slot:
 class Turn:
     """Leave to send one request: a connection of the host's, and a slot."""
 
-    def __init__(self, connections: asyncio.Semaphore, slot: Slot, sent_at: float) -> None:
+    def __init__(self, group: Group, connections: asyncio.Semaphore, slot: Slot, sent_at: float) -> None:
+        self._group = group
         self._connections: asyncio.Semaphore | None = connections
         self.slot = slot
         self.sent_at = sent_at
@@ -149,6 +153,7 @@ class Turn:
         connections, self._connections = self._connections, None
         if connections is not None:
             connections.release()
+            self._group.hung_up()
 
     def leave(self) -> None:
         """Give both back."""
@@ -159,7 +164,8 @@ class Turn:
 class Group:
     """What one registrable domain is asked, by this lane."""
 
-    def __init__(self, spacing_s: float, connections: int, slots: Slots, patience: Patience) -> None:
+    def __init__(self, spacing_s: float, connections: int, slots: Slots, patience: Patience, name: str = "") -> None:
+        self._name = name
         self._spacing_s = spacing_s
         self._connections = asyncio.Semaphore(connections)
         self._slots = slots
@@ -192,7 +198,8 @@ class Group:
                     if now >= self._paused_until:
                         self._next = now + self._spacing_s
                         self.requests += 1
-                        return Turn(self._connections, slot, now)
+                        self._slots.asking[self._name] += 1
+                        return Turn(self, self._connections, slot, now)
                     slot.release()
         except BaseException:
             self._connections.release()
@@ -216,6 +223,12 @@ class Group:
             self._paused_at = now
         seconds = self._patience.backoff(self._refusals, chance) if retry_after_s is None else retry_after_s
         self._paused_until = max(self._paused_until, now + seconds)
+
+    def hung_up(self) -> None:
+        """Note the end of a request."""
+        self._slots.asking[self._name] -= 1
+        if not self._slots.asking[self._name]:
+            del self._slots.asking[self._name]
 
     def served(self) -> None:
         """Note an answer that is no refusal."""
@@ -322,6 +335,7 @@ class Hosts:
         self._connections = share(options.per_host.connections, lanes, lane)
         self._named = {host: name for name, hosts in options.host_groups.items() for host in hosts}
         self._slots = slots
+        self._network = Network()
         self.patience = patience
         self._groups: dict[str, Group] = {}
         self._group_of_host: dict[str, Group] = {}
@@ -334,9 +348,24 @@ class Hosts:
             domain = group_name(host, self._named)
             group = self._groups.get(domain)
             if group is None:
-                group = self._groups[domain] = Group(self._spacing_s, self._connections, self._slots, self.patience)
+                group = self._groups[domain] = Group(
+                    self._spacing_s, self._connections, self._slots, self.patience, domain
+                )
             self._group_of_host[host] = group
         return group
+
+    def reached(self, host: str, port: int) -> None:
+        """Note that a host answered, whatever it said."""
+        self.circuit(host, port).reached()
+        self._network.reached(group_name(host, self._named))
+
+    def unreached(self, host: str, status: str, error: str | None) -> None:
+        """Note that a host was not reached; see `Network.unreached`.
+
+        Raises:
+            NetworkError: It is the network.
+        """
+        self._network.unreached(group_name(host, self._named), status, error, self._slots.asking)
 
     def circuit(self, host: str, port: int) -> Circuit:
         """Return the circuit of a host and port."""

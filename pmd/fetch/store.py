@@ -76,6 +76,7 @@ def run_shard(
 
     Raises:
         InputError: An archive is gone.
+        NetworkError: The network is broken; nothing of the generation is kept.
     """
     before = list(state.generations(root_folder, shard))
     ledger = state.read_ledger(root_folder, shard)

@@ -1,0 +1,95 @@
+"""A run on a broken network stops and says so; a list of which much is gone does not."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pmd import keys, storage
+from pmd.errors import NetworkError
+from pmd.fetch import network, store
+from pmd.fetch.engine import Lane
+from pmd.schema.tables import LEDGER
+from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
+
+IMAGES = 120
+
+
+def rows(domains: int = 60) -> pa.Table:
+    return table(*(image_row(str(n), f"http://h{n % domains}.test/{n}.jpg") for n in range(IMAGES)))
+
+
+def unknown(host: str) -> list[str]:
+    raise OSError(-3, "Temporary failure in name resolution")
+
+
+def test_without_dns_a_run_stops_and_leaves_nothing(web: Web, tmp_path: Path) -> None:
+    chosen = options(resolve={})
+    with (
+        Lane(chosen, contact="", patience=HASTE, lookup=unknown) as lane,
+        pytest.raises(NetworkError, match="DNS does not work") as raised,
+    ):
+        store.run_shard(str(tmp_path), 0, rows(), options=chosen, contact="", lane=lane)
+    assert raised.value.exit_code == 6
+    assert "20 × names that do not resolve" in (raised.value.found or "")
+    assert "Temporary failure" in (raised.value.found or "")
+    assert "--retry dns" in (raised.value.remedy or "")
+    assert storage.list_files(str(tmp_path)) == []
+
+
+def test_without_a_connection_a_run_stops(web: Web) -> None:
+    chosen = options(resolve={"*:80": "127.0.0.1:9"})
+    with (
+        Lane(chosen, contact="", patience=HASTE) as lane,
+        pytest.raises(NetworkError, match="network does not work") as raised,
+    ):
+        list(lane.fetch(rows()))
+    assert "connections that fail" in (raised.value.found or "")
+
+
+def test_one_host_that_is_down_stops_nothing_nor_do_images_that_were_unreached_before(web: Web) -> None:
+    with Lane(options(resolve={}), contact="", patience=HASTE, lookup=unknown) as lane:
+        assert {fetched.status for fetched in lane.fetch(rows(domains=5))} == {"dns"}
+    previous = pa.Table.from_pylist(
+        [
+            {
+                "image_id": keys.image_id(str(n)),
+                "status": "dns",
+                "generation": 0,
+                "tried": [f"http://h{n % 60}.test/{n}.jpg"],
+            }
+            for n in range(IMAGES)
+        ],
+        schema=LEDGER,
+    )
+    with Lane(options(resolve={}), contact="", patience=HASTE, lookup=unknown) as lane:
+        assert len(list(lane.fetch(rows(), previous=previous))) == IMAGES
+
+
+def test_a_list_of_which_much_is_gone_is_fetched_to_its_end(web: Web) -> None:
+    """Of 60 domains 45 have no name any more."""
+    web.routes |= {f"h{n % 60}.test/{n}.jpg": reply(photo(seed=n % 90)) for n in range(IMAGES)}
+    chosen = options(resolve={f"h{n}.test:80": f"127.0.0.1:{web.port}" for n in range(0, 60, 4)})
+    with Lane(chosen, contact="", patience=HASTE, lookup=unknown) as lane:
+        # A reroute leads to an address that needs no name.
+        statuses = [fetched.status for fetched in lane.fetch(rows())]
+    assert statuses.count("ok") == IMAGES // 4
+    assert statuses.count("dns") == IMAGES * 3 // 4
+
+
+def test_a_network_that_breaks_later_is_noticed_and_bad_luck_is_not() -> None:
+    chance = random.Random(1)
+    seen = network.Network()
+    for number in range(20_000):
+        if chance.random() < 0.4:
+            seen.reached(f"h{number}")
+        else:
+            seen.unreached(f"h{number}", "dns", "gone", [])
+    for number in range(network.LAST_HOSTS - 2):
+        seen.unreached(f"later{number}", "connection", "refused", ["one", "two"])
+    seen.unreached("one", "connection", "refused", ["two", "three"])
+    with pytest.raises(NetworkError, match="network does not work"):
+        seen.unreached("two", "connection", "refused", ["one", "two", "three"])
