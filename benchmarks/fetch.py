@@ -1,6 +1,6 @@
 """Fetch the same photographs with `pmd fetch` and with img2dataset, in turns: images per second and what they look like.
 
-    python benchmarks/fetch.py [--images 1200] [--runs 2] [--lanes 2] [--photos FOLDER] [--quality Q] [--out FOLDER]
+    python benchmarks/fetch.py [--images 1600] [--runs 2] [--lanes 2] [--photos FOLDER] [--quality Q] [--out FOLDER]
 
 One loopback server, in a process of its own, answers both over HTTP/1.1 and over TLS, on the cores that both run on:
 COCO's photographs under distinct URLs (`--quality` re-encodes them first: at 75 they have about the 77 kB of a photo on
@@ -27,6 +27,7 @@ import ipaddress
 import json
 import multiprocessing
 import os
+import resource
 import shutil
 import ssl
 import statistics
@@ -47,7 +48,8 @@ from PIL import Image
 from pmd import codec, root
 
 CORES = len(os.sched_getaffinity(0))
-SHARD_BITS = 2  # four shards for either
+SHARD_BITS = 1  # a shard a core, for either: a real shard has thousands of images, and its end is not to be seen here
+STARTING = 100  # images of the runs that tell what starting takes
 SIDE_PX = 256
 QUALITY = 95
 CASES = {
@@ -183,18 +185,19 @@ def served(photos: list[bytes], folder: Path) -> Iterator[dict[str, int]]:
 # --- the two ---------------------------------------------------------------------------------------------------------
 
 
-def timed(command: list[str], environment: dict[str, str], log: Path) -> float:
-    """Run a command; return its seconds."""
-    start = time.monotonic()
+def timed(command: list[str], environment: dict[str, str], log: Path) -> tuple[float, float]:
+    """Run a command; return its seconds, and those of the processors, its children's included."""
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     with log.open("wb") as file:
         code = subprocess.run(command, env=environment, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
     if code:
         raise SystemExit(f"{command[:4]} failed; see {log}")
-    return time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.monotonic() - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def ours(folder: Path, scheme: str, port: int, form: str, arguments: argparse.Namespace) -> dict[str, float]:
-    """Run `pmd fetch` on a new ROOT whose images are known; return steady and whole images per second."""
+    """Run `pmd fetch` on a new ROOT whose images are known; return images per second, and processor time an image."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     rows = (f"{scheme}://localhost:{port}/{i}.jpg\ta photo of a street, number {i}\n" for i in range(arguments.images))
@@ -210,17 +213,21 @@ def ours(folder: Path, scheme: str, port: int, form: str, arguments: argparse.Na
     command = [sys.executable, "-m", "pmd"]
     for stage in ("curate", "images"):
         timed([*command, stage, f"{folder}/config.toml"], dict(os.environ), folder / "log.txt")
-    seconds = timed([*command, "fetch", f"{folder}/config.toml"], dict(os.environ), folder / "log.txt")
+    seconds, cpu = timed([*command, "fetch", f"{folder}/config.toml"], dict(os.environ), folder / "log.txt")
     commits = [json.loads(path.read_text()) for path in folder.glob("root/fetch/ledger/*/*/_stage.json")]
     kept = sum(commit["sources"]["conceptual_12m"]["kept"] for commit in commits)
     if kept != arguments.images:
         raise SystemExit(f"{kept} of {arguments.images} images kept: see {folder}")
     times = [[datetime.datetime.fromisoformat(commit["run"][at]) for commit in commits] for at in ("started", "ended")]
-    return {"steady": kept / (max(times[1]) - min(times[0])).total_seconds(), "whole": kept / seconds}
+    return {
+        "steady": kept / (max(times[1]) - min(times[0])).total_seconds(),
+        "whole": kept / seconds,
+        "cpu_s": cpu,
+    }
 
 
 def theirs(folder: Path, scheme: str, port: int, form: str, arguments: argparse.Namespace) -> dict[str, float]:
-    """Run img2dataset; return steady and whole images per second."""
+    """Run img2dataset; return images per second, and processor time an image."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "urls.txt").write_text("".join(f"{scheme}://localhost:{port}/{i}.jpg\n" for i in range(arguments.images)))
@@ -246,13 +253,13 @@ def theirs(folder: Path, scheme: str, port: int, form: str, arguments: argparse.
         "WANDB_MODE": "disabled",
         "SSL_CERT_FILE": f"{arguments.out.resolve()}/ca.pem",
     }
-    seconds = timed([sys.executable, f"{folder}/peer.py", json.dumps(options)], environment, folder / "log.txt")
+    seconds, cpu = timed([sys.executable, f"{folder}/peer.py", json.dumps(options)], environment, folder / "log.txt")
     shards = [json.loads(path.read_text()) for path in folder.glob("out/*_stats.json")]
     kept = sum(shard["successes"] for shard in shards)
     if kept != arguments.images:
         raise SystemExit(f"img2dataset kept {kept} of {arguments.images} images: see {folder}")
     steady = max(shard["end_time"] for shard in shards) - min(shard["start_time"] for shard in shards)
-    return {"steady": kept / steady, "whole": kept / seconds}
+    return {"steady": kept / steady, "whole": kept / seconds, "cpu_s": cpu}
 
 
 # --- the limit and the quality ---------------------------------------------------------------------------------------
@@ -351,6 +358,11 @@ def measure(photos: list[bytes], ports: dict[str, int], arguments: argparse.Name
     """Run the pairs; return medians of what they gave and of their ratios."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in CASES}
     shares, quality = [], {}
+    few = argparse.Namespace(**{**vars(arguments), "images": STARTING})
+    starting = {
+        name: [run(arguments.out / "starting", scheme, ports[scheme], form, few)["cpu_s"] for run in (ours, theirs)]
+        for name, (scheme, form) in CASES.items()
+    }
     for run in range(arguments.runs):
         for name, (scheme, form) in CASES.items():
             mine = ours(arguments.out / "ours", scheme, ports[scheme], form, arguments)
@@ -360,7 +372,10 @@ def measure(photos: list[bytes], ports: dict[str, int], arguments: argparse.Name
                 "theirs": peer["steady"],
                 "ratio": mine["steady"] / peer["steady"],
                 "whole_ratio": mine["whole"] / peer["whole"],
+                "our_cpu_ms": (mine["cpu_s"] - starting[name][0]) / (arguments.images - STARTING) * 1e3,
+                "their_cpu_ms": (peer["cpu_s"] - starting[name][1]) / (arguments.images - STARTING) * 1e3,
             }
+            pair["cpu_ratio"] = pair["their_cpu_ms"] / pair["our_cpu_ms"]
             if name == "http_resize":
                 alone = limit(photos, arguments.images)
                 shares.append(mine["steady"] / alone)
@@ -377,6 +392,9 @@ def measure(photos: list[bytes], ports: dict[str, int], arguments: argparse.Name
     return {
         "ratios": medians("ratio"),
         "whole_ratios": medians("whole_ratio"),
+        "cpu_ratios": medians("cpu_ratio"),
+        "cpu_ms": medians("our_cpu_ms"),
+        "peer_cpu_ms": medians("their_cpu_ms"),
         "images_per_s": medians("ours"),
         "peer_images_per_s": medians("theirs"),
         "limit_images_per_s": round(statistics.median(pair["limit"] for pair in found["http_resize"])),
@@ -392,7 +410,7 @@ def measure(photos: list[bytes], ports: dict[str, int], arguments: argparse.Name
 def main() -> None:
     """Serve, run, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=1200)
+    parser.add_argument("--images", type=int, default=1600)
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--lanes", type=int, default=CORES)
     parser.add_argument("--photos", type=Path, default=Path("../shared/samples/coco"))
