@@ -1,4 +1,4 @@
-"""De-duplicate: the ledger's digests → groups of equal images, and the pairs that leave for them."""
+"""De-duplicate: the ledger's digests and hashes → groups of images that are one, and the pairs that leave for them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ import pyarrow as pa
 
 from pipelines import running
 from pmd import parts, root, stages
-from pmd.beam.dedupe import CommitDedupe, FindGroups, JudgePart, SpreadHashes, WriteGroups
+from pmd.beam.dedupe import (
+    CommitDedupe,
+    Elect,
+    FindGroups,
+    FindLinks,
+    JudgePart,
+    SpreadHashed,
+    SpreadHashes,
+    WriteGroups,
+)
 from pmd.beam.parts import part_batches
 from pmd.beam.transforms import ByPartition, PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
@@ -29,6 +38,25 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         groups = units | "Groups" >> ByPartition(
             SpreadHashes(config.root, cut, work, cut.part_bits), FindGroups(config.dedupe, work)
         )
+        if config.dedupe.near == "merge":
+            spread = SpreadHashed(config.root, cut, work)
+            distance = config.dedupe.near_distance
+            near = (
+                units
+                | "Spread hashes" >> Spread()
+                # (unit, RUNS)
+                | "Hashes"
+                >> beam.FlatMap(spread.spread, found=beam.pvalue.AsList(groups)).with_output_types(
+                    tuple[int, pa.RecordBatch]
+                )
+                | "By band" >> beam.GroupByKey()
+                # (0, RUNS)
+                | "Search"
+                >> beam.ParDo(PerUnit(FindLinks(distance, work))).with_output_types(tuple[int, pa.RecordBatch])
+                | "All links" >> beam.GroupByKey()
+                | "Elect" >> beam.ParDo(PerUnit(Elect(distance, work))).with_output_types(pa.RecordBatch)
+            )
+            groups = (groups, near) | "All groups" >> beam.Flatten()
         written = groups | "Write groups" >> beam.ParDo(PerUnit(WriteGroups(wanted.folder, work))).with_output_types(
             pa.RecordBatch
         )

@@ -310,7 +310,7 @@ def _stage(stage: str, text: str) -> None:
 
 _stage("curate", "Read the sources: pairs and rejected rows. Beam's own flags follow --.")
 _stage("images", "Find the distinct images of all pairs, and where each can be had.")
-_stage("dedupe", "Find images with equal bytes.")
+_stage("dedupe", "Find images that are one: equal bytes, near-duplicates.")
 _stage("shard", "Write training-ready shards.")
 _stage("publish", "Write each source's list of URLs.")
 _stage("audit", "Write the audit: audit/report.html and audit/audit.json.")

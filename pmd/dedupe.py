@@ -1,8 +1,8 @@
-"""De-duplicate images by their bytes, once these are known.
+"""De-duplicate images by their bytes and by what they look like, once these are known.
 
-Groups say which image stands for which; under ``same_bytes = "merge"`` the pairs of an image that gives way move to the
-one that stays, so that every caption is kept. A picture that very many identities share is a host's placeholder and its
-pairs leave.
+Groups say which image stands for which: of those with equal bytes one stays, and of those that are left one of each
+set of near-duplicates (`pmd.near`). The pairs of an image that gives way move to the one that stays, so that every caption
+is kept. A picture that very many identities share is a host's placeholder and its pairs leave.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import images, parts
+from pmd import images, near, parts
 from pmd.options import DedupeOptions
 from pmd.schema.statuses import OK
 from pmd.schema.tables import GROUPS, KEY
@@ -21,6 +21,12 @@ from pmd.schema.tables import GROUPS, KEY
 STAGE: Final = "dedupe"
 SAME_BYTES: Final = "same_bytes"
 REPEATED_BYTES: Final = "repeated_bytes"
+NEAR_DUPLICATE: Final = "near_duplicate"
+
+#: Relations under which the pairs of an image move to another.
+MERGED: Final = (SAME_BYTES, NEAR_DUPLICATE)
+#: All that groups may say.
+RELATIONS: Final = (*MERGED, REPEATED_BYTES)
 
 #: What is compared: one row an image that was fetched. `key` is the start of the digest, by which rows meet.
 HASHES: Final = pa.schema(
@@ -90,6 +96,50 @@ def groups(rows: pa.Table, options: DedupeOptions) -> pa.Table:
     )
 
 
+def hashed(views: pa.Table, ledger: pa.Table, found: pa.Table) -> pa.Table:
+    """Return what is compared for near-duplicates: the images of a part that are left.
+
+    Args:
+        views: `VIEWS` of a part (image_id and region will do).
+        ledger: `LEDGER` of the part.
+        found: `GROUPS` of equal bytes, of the whole ROOT.
+
+    Returns:
+        `near.HASHED`. An image that stands for others counts as one that regions are shown of, wherever they may be cut
+        from it: its own part does not know the others' views.
+    """
+    shown = views.group_by("image_id").aggregate([("region", "count")])
+    left = pc.and_(
+        pc.equal(ledger["status"], OK), pc.is_in(ledger["image_id"], value_set=shown["image_id"].combine_chunks())
+    )
+    left = pc.and_(left, pc.is_valid(ledger["perceptual_hash"]))
+    gone = pc.is_in(ledger["image_id"], value_set=found["image_id"].combine_chunks())
+    rows = ledger.filter(pc.and_(left, pc.invert(gone)))
+    whole = pc.equal(rows["stored_form"], "original")
+    stands = pc.and_(whole, pc.is_in(rows["image_id"], value_set=found["kept_id"].combine_chunks()))
+    regions = shown["region_count"].take(parts.positions(rows["image_id"], shown))
+    return pa.table(
+        {
+            **{name: rows[name] for name in near.HASHED.names[:4]},
+            "whole": whole,
+            "has_region": pc.or_(stands, pc.greater(regions, 0)),
+        }
+    ).cast(near.HASHED)
+
+
+def near_groups(matches: pa.Table) -> pa.Table:
+    """Return `near.MATCHES` as `GROUPS`."""
+    relation = pa.array([NEAR_DUPLICATE] * matches.num_rows, pa.string())
+    return pa.table(
+        {
+            "image_id": matches["image_id"],
+            "kept_id": matches["kept_id"],
+            "relation": relation,
+            "distance": matches["distance"],
+        }
+    ).cast(GROUPS)
+
+
 def judge(views: pa.Table, ledger: pa.Table, found: pa.Table) -> tuple[pa.Table, pa.Table]:
     """Split the views of fetched images into kept and rejected.
 
@@ -110,10 +160,15 @@ def judge(views: pa.Table, ledger: pa.Table, found: pa.Table) -> tuple[pa.Table,
 
 
 def kept_ids(image_ids: pa.ChunkedArray, found: pa.Table) -> pa.Array:
-    """Return for each image the one that stands for it: itself, unless a group says another."""
-    merged = found.filter(pc.equal(found["relation"], SAME_BYTES)).combine_chunks()
-    at = parts.positions(image_ids, merged)
-    return pc.coalesce(merged["kept_id"].take(at).combine_chunks(), image_ids.combine_chunks())
+    """Return for each image the one that stands for it: itself, unless a group says another.
+
+    The one that stays of those with equal bytes may give way to a near-duplicate, which stays: two steps at most.
+    """
+    ids = image_ids.combine_chunks()
+    for relation in MERGED:
+        merged = found.filter(pc.equal(found["relation"], relation)).combine_chunks()
+        ids = pc.coalesce(merged["kept_id"].take(parts.positions(ids, merged)).combine_chunks(), ids)
+    return ids
 
 
 def survivors_digest(kept: pa.Table, ledger: pa.Table) -> dict[str, int]:

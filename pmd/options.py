@@ -120,6 +120,17 @@ class DedupeOptions(StageOptions):
         ),
         Field(ge=0),
     ]
+    near: Annotated[
+        Literal["keep", "merge"],
+        Rule(
+            says="Images that match by their perceptual hashes: keep each, or merge their pairs into the largest.",
+            origin="FLAVA §3.1 describes no de-duplication; merging is ours",
+            paper="keep",
+            hub="keep",
+            recommended="merge",
+        ),
+    ]
+    near_distance: int = Field(default=31, ge=0, le=31)  # PDQ's own threshold, and the most that is searched for
 
     @field_validator("repeated_bytes")
     @classmethod

@@ -289,6 +289,8 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
         ("fetch", 'robots = "no"', "robots", "a valid boolean", '"no"'),
         ("dedupe", "same_bytes = true", "same_bytes", "'keep' or 'merge'", "true"),
         ("dedupe", "repeated_bytes = -1", "repeated_bytes", "greater than or equal to 0", "-1"),
+        ("dedupe", 'near = "maybe"', "near", "'keep' or 'merge'", '"maybe"'),
+        ("dedupe", "near_distance = 32", "near_distance", "less than or equal to 31", "32"),
         ("dedupe", "repeated_bytes = 1", "repeated_bytes", "0 (never), or 2 or more", "1"),
         ("shard", 'formats = ["webdataset", "tfrecord"]', "formats.1", "'webdataset' or 'parquet'", '"tfrecord"'),
         ("shard", 'formats = "parquet"', "formats", "a valid array", '"parquet"'),

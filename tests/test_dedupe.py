@@ -14,8 +14,8 @@ from pmd import commits, dedupe, keys, parts
 from pmd.options import DedupeOptions
 from pmd.schema.tables import GROUPS, KEY, LEDGER, REJECTED, VIEWS
 
-MERGE = DedupeOptions(same_bytes="merge", repeated_bytes=0)
-KEEP = DedupeOptions(same_bytes="keep", repeated_bytes=0)
+MERGE = DedupeOptions(same_bytes="merge", repeated_bytes=0, near="keep")
+KEEP = DedupeOptions(same_bytes="keep", repeated_bytes=0, near="keep")
 
 
 def key(number: int) -> bytes:
@@ -70,13 +70,16 @@ def found(options: DedupeOptions, *rows: dict[str, Any]) -> list[tuple[int, int,
     [
         (KEEP, []),
         (MERGE, [(2, 1, "same_bytes"), (4, 1, "same_bytes")]),
-        (DedupeOptions(same_bytes="merge", repeated_bytes=4), [(2, 1, "same_bytes"), (4, 1, "same_bytes")]),
         (
-            DedupeOptions(same_bytes="merge", repeated_bytes=3),
+            DedupeOptions(same_bytes="merge", repeated_bytes=4, near="keep"),
+            [(2, 1, "same_bytes"), (4, 1, "same_bytes")],
+        ),
+        (
+            DedupeOptions(same_bytes="merge", repeated_bytes=3, near="keep"),
             [(1, 1, "repeated_bytes"), (2, 1, "repeated_bytes"), (4, 1, "repeated_bytes")],
         ),
         (
-            DedupeOptions(same_bytes="keep", repeated_bytes=3),
+            DedupeOptions(same_bytes="keep", repeated_bytes=3, near="keep"),
             [(1, 1, "repeated_bytes"), (2, 1, "repeated_bytes"), (4, 1, "repeated_bytes")],
         ),
     ],
@@ -99,7 +102,11 @@ def test_images_that_no_view_names_count_for_nothing() -> None:
 
 
 def test_an_image_that_is_kept_whole_stays_since_regions_may_be_cut_from_it() -> None:
-    rows = [image(1, "a", stored_form="resized"), image(2, "a", stored_form="original"), image(3, "a", stored_form="original")]
+    rows = [
+        image(1, "a", stored_form="resized"),
+        image(2, "a", stored_form="original"),
+        image(3, "a", stored_form="original"),
+    ]
     assert found(MERGE, *rows) == [(1, 2, "same_bytes"), (3, 2, "same_bytes")]
 
 
@@ -108,7 +115,12 @@ _ROWS = st.lists(
     max_size=12,
     unique_by=lambda row: row["image_id"],
 )
-_OPTIONS = st.builds(DedupeOptions, same_bytes=st.sampled_from(["keep", "merge"]), repeated_bytes=st.sampled_from([0, 2, 4]))
+_OPTIONS = st.builds(
+    DedupeOptions,
+    same_bytes=st.sampled_from(["keep", "merge"]),
+    repeated_bytes=st.sampled_from([0, 2, 4]),
+    near=st.just("keep"),
+)
 
 
 @settings(max_examples=40, deadline=None)
@@ -131,9 +143,12 @@ def test_who_stays_does_not_depend_on_order(rows: list[dict[str, Any]], random: 
 
 def test_views_of_placeholders_leave_and_nothing_else() -> None:
     table = ledger(image(1, "a"), image(2, "a"), image(3, "b"), {"image_id": key(4), "status": "dead"})
-    all_views = views((1, "coco", "1"), (2, "wit", "2"), (2, "wit", "3"), (3, "coco", "4"), (4, "coco", "5"), (5, "coco", "6"))
+    all_views = views(
+        (1, "coco", "1"), (2, "wit", "2"), (2, "wit", "3"), (3, "coco", "4"), (4, "coco", "5"), (5, "coco", "6")
+    )
     groups = dedupe.groups(
-        dedupe.hashes(table, all_views["image_id"].combine_chunks()), DedupeOptions(same_bytes="merge", repeated_bytes=2)
+        dedupe.hashes(table, all_views["image_id"].combine_chunks()),
+        DedupeOptions(same_bytes="merge", repeated_bytes=2, near="keep"),
     )
     kept, rejected = dedupe.judge(all_views, table, groups)
     assert kept["source_id"].to_pylist() == ["4"]

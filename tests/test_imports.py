@@ -37,6 +37,7 @@ ORDER = (
     "images",
     "fetch",
     "parts",
+    "near",
     "dedupe",
     "shards",
     "publish",

@@ -173,7 +173,7 @@ GROUPS: Final = pa.schema(
     [
         pa.field("image_id", KEY, nullable=False),
         pa.field("kept_id", KEY, nullable=False),
-        pa.field("relation", pa.string(), nullable=False),  # same_bytes
+        pa.field("relation", pa.string(), nullable=False),  # same_bytes, near_duplicate, repeated_bytes
         pa.field("distance", pa.int32(), nullable=False),
     ]
 )
