@@ -35,7 +35,7 @@ def strangers(count: int, random: np.random.Generator) -> np.ndarray:
     for start in range(0, count, 50_000):
         size = min(50_000, count - start)
         places = np.argsort(random.random((size, 256), dtype=np.float32), axis=1)
-        packed[start : start + size] = np.packbits((places < 128).astype(np.uint8), axis=1)  # noqa: PLR2004  half of them
+        packed[start : start + size] = np.packbits((places < 128).astype(np.uint8), axis=1)
     return packed
 
 

@@ -129,7 +129,7 @@ class Bands:
         word, offset = divmod(start, 64)
         width = stop - start
         found = hashes[:, word] << np.uint64(offset)
-        if offset + width > 64:  # noqa: PLR2004  the bits of a word
+        if offset + width > 64:
             found = found | (hashes[:, word + 1] >> np.uint64(64 - offset))
         return (found >> np.uint64(64 - width)).astype(np.int64)
 
