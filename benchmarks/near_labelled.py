@@ -43,7 +43,9 @@ def cropped(picture: Image.Image, share: float) -> Image.Image:
 
 
 TRANSFORMATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "resized to half": lambda picture: picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.LANCZOS),
+    "resized to half": lambda picture: picture.resize(
+        (picture.width // 2, picture.height // 2), Image.Resampling.LANCZOS
+    ),
     "resized to 100 px": lambda picture: ImageOps.contain(picture, (100, 100)),
     "JPEG of quality 30": lambda picture: reencoded(picture, 30),
     "cropped by 2 %": lambda picture: cropped(picture, 0.02),

@@ -399,6 +399,24 @@ def explain(
 
 
 @app.command()
+def hashes(
+    path: Annotated[str, typer.Argument(metavar="FOLDER|ARCHIVE", help="Images: a folder, a tar or a zip.")],
+) -> None:
+    """Write a list of images' hashes, for `[dedupe] evaluation`; the images themselves need not be shared."""
+    from pmd import evaluation, storage
+    from pmd.errors import InputError
+    from pmd.formats import archives
+
+    if not storage.exists(path) or not (storage.is_folder(path) or archives.is_archive(path)):
+        raise InputError("neither a folder nor an archive", where=path, expected="a folder, a tar or a zip of images")
+    found = 0
+    for image in evaluation.hashed(path):
+        typer.echo(evaluation.line(*image))
+        found += 1
+    typer.echo(f"{found:,} images", err=True)
+
+
+@app.command()
 def peek(
     root: RootPath,
     *,

@@ -451,9 +451,8 @@ def _image_lines(page: _Page, image: Mapping[str, Any]) -> None:
                 f"{entry['length']:,} bytes",
             )
     for group in image["groups"]:
-        page.say(
-            1, f"group: {group['image_id']} → {group['kept_id']} ({group['relation']}, distance {group['distance']})"
-        )
+        line = f"group: {group['image_id']} → {group['kept_id']} ({group['relation']}, distance {group['distance']})"
+        page.say(1, line if group["matched"] is None else f"{line}: {group['matched']}")
 
 
 def _attempt_line(attempt: Mapping[str, Any]) -> str:

@@ -131,6 +131,7 @@ class DedupeOptions(StageOptions):
         ),
     ]
     near_distance: int = Field(default=31, ge=0, le=31)  # PDQ's own threshold, and the most that is searched for
+    evaluation: tuple[str, ...] = ()
 
     @field_validator("repeated_bytes")
     @classmethod

@@ -124,8 +124,11 @@ def settle(config: Config) -> Wanted:
 
 
 def dedupe(config: Config) -> Wanted:
-    """Return what the groups depend on."""
+    """Return what the groups depend on: the views, the ledger, and the lists of evaluation images."""
     found = {"views": _digest(root.views_folder(config.root)), "ledger": ledger_digest(config.root)}
+    for path in config.dedupe.evaluation:
+        files = [storage.join(path, name) for name in storage.list_files(path)] if storage.is_folder(path) else [path]
+        found[path] = commits.options_hash([[file, storage.fingerprint(file)] for file in files])
     return Wanted("dedupe", "all", root.dedupe_folder(config.root), _json(config.dedupe), found)
 
 

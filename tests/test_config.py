@@ -290,6 +290,7 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
         ("dedupe", "same_bytes = true", "same_bytes", "'keep' or 'merge'", "true"),
         ("dedupe", "repeated_bytes = -1", "repeated_bytes", "greater than or equal to 0", "-1"),
         ("dedupe", 'near = "maybe"', "near", "'keep' or 'merge'", '"maybe"'),
+        ("dedupe", "evaluation = 3", "evaluation", "a valid array", "3"),
         ("dedupe", "near_distance = 32", "near_distance", "less than or equal to 31", "32"),
         ("dedupe", "repeated_bytes = 1", "repeated_bytes", "0 (never), or 2 or more", "1"),
         ("shard", 'formats = ["webdataset", "tfrecord"]', "formats.1", "'webdataset' or 'parquet'", '"tfrecord"'),

@@ -38,6 +38,7 @@ ORDER = (
     "fetch",
     "parts",
     "near",
+    "evaluation",
     "dedupe",
     "shards",
     "publish",

@@ -302,8 +302,9 @@ def dedupe(chosen: config.Config) -> None:
     """Find equal images."""
     wanted, work = stages.dedupe(chosen), _work(chosen, "dedupe")
     cut = parts.cut(chosen.root)
+    spread_bytes = SpreadHashes(chosen.root, cut, work, 1)
     groups = list(
-        _meet(SpreadHashes(chosen.root, cut, work, 1), FindGroups(chosen.dedupe, work), part_batches(SHARD_BITS))
+        _meet(lambda batch: spread_bytes.spread(batch, ()), FindGroups(chosen.dedupe, work), part_batches(SHARD_BITS))
     )
     if chosen.dedupe.near == "merge":
         spread, distance = SpreadHashed(chosen.root, cut, work), chosen.dedupe.near_distance

@@ -11,12 +11,39 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pmd import commits, dedupe, exchange, images, near, parts
+from pmd import commits, dedupe, evaluation, exchange, images, near, parts, storage
 from pmd.beam.parts import part_of
 from pmd.beam.transforms import Collected, outputs
 from pmd.options import DedupeOptions
 from pmd.schema.tables import GROUPS
+
+
+@dataclasses.dataclass(frozen=True)
+class FindOverlaps:
+    """Compare a part's images with the evaluation images, which the driver has written to a file of the run."""
+
+    root: str
+    cut: parts.Cut
+    work: str
+    distance: int
+
+    def write(self, known: pa.Table) -> None:
+        """Write the evaluation images."""
+        storage.put(self._path, commits.parquet_bytes(known))
+
+    @property
+    def _path(self) -> str:
+        return storage.join(self.work, "evaluation.parquet")
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row → GROUPS."""
+        part = part_of(batch)
+        known = pa.Table.from_batches(list(commits.iterate(self._path)), schema=evaluation.KNOWN)
+        wanted = parts.read_views(self.root, part, ["image_id"])["image_id"].unique()
+        ledger = parts.read_ledger(self.root, self.cut.shards(part))
+        yield from dedupe.overlaps(ledger, wanted, known, self.distance).to_batches()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +55,12 @@ class SpreadHashes:
     work: str
     bits: int
 
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """PARTS of one row → (partition, RUNS)."""
+    def spread(self, batch: pa.RecordBatch, gone: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """PARTS of one row, and the GROUPS of images that leave → (partition, RUNS)."""
         part = part_of(batch)
         wanted = parts.read_views(self.root, part, ["image_id"])["image_id"].unique()
+        left = pa.Table.from_batches(list(gone), schema=GROUPS)["image_id"].combine_chunks()
+        wanted = wanted.filter(pc.invert(pc.is_in(wanted, value_set=left)))
         run = exchange.RunWriter(self.work, dedupe.HASHES, self.bits)
         for rows in dedupe.hashes(parts.read_ledger(self.root, self.cut.shards(part)), wanted).to_batches():
             run.add(rows, "key")
