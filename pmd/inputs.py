@@ -34,6 +34,7 @@ def check(config: Config, names: Iterable[str]) -> None:
     problems += [
         f"dedupe.evaluation: {path} not found" for path in config.dedupe.evaluation if not storage.exists(path)
     ]
+    problems += [f"scores: {rule.file} not found" for rule in config.scores if not storage.exists(rule.file)]
     if config.fetch.ca_file is not None and not storage.exists(config.fetch.ca_file):
         problems.append(f"fetch.ca_file: {config.fetch.ca_file} not found")
     if problems:

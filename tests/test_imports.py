@@ -27,6 +27,7 @@ ORDER = (
     "urls",
     "language",
     "sources",
+    "scores",
     "options",
     "config",
     "inputs",

@@ -26,6 +26,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "duplicate_row": ("curate", "the same row of the same source stands in its files more than once"),
     "not_sampled": ("images", "the image is outside the sample that was asked for"),
     "takedown": ("images", "the image or the pair is on a takedown list"),
+    "score": ("images", "a score that was given for the image or the pair keeps it out, or is missing"),
     "not_fetched": ("fetch", "the image has not been tried yet"),
     "dead": ("fetch", "no location has it: 404, 410 and the like"),
     "forbidden": ("fetch", "every location refuses it: 401, 403, 451"),
