@@ -1,4 +1,4 @@
-"""De-duplicate: the ledger's digests → groups of equal images, and the pairs that leave for them."""
+"""De-duplicate: the ledger's digests and hashes → groups of images that are one, and the pairs that leave for them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,20 @@ import orjson
 import pyarrow as pa
 
 from pipelines import running
-from pmd import parts, root, stages
-from pmd.beam.dedupe import CommitDedupe, FindGroups, JudgePart, SpreadHashes, WriteGroups
+from pmd import evaluation, parts, root, stages
+from pmd.beam.dedupe import (
+    CommitDedupe,
+    Elect,
+    FindGroups,
+    FindLinks,
+    FindOverlaps,
+    JudgePart,
+    SpreadHashed,
+    SpreadHashes,
+    WriteGroups,
+)
 from pmd.beam.parts import part_batches
-from pmd.beam.transforms import ByPartition, PerUnit, Spread, WriteCommit, create
+from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
 
 
@@ -22,13 +32,53 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     wanted = stages.dedupe(config)
     cut = parts.cut(config.root)
     work = root.work_folder(config.root, "dedupe")
+    known = evaluation.read(config.dedupe.evaluation) if config.dedupe.evaluation else None
     judge = JudgePart(config.root, wanted.folder, cut, work)
 
     def wire(pipeline: beam.Pipeline) -> Any:
         units = pipeline | "Parts" >> create(part_batches(cut.part_bits))
-        groups = units | "Groups" >> ByPartition(
-            SpreadHashes(config.root, cut, work, cut.part_bits), FindGroups(config.dedupe, work)
+        gone = pipeline | "None leaves" >> create([])
+        if known is not None:
+            overlaps = FindOverlaps(config.root, cut, work, config.dedupe.near_distance)
+            overlaps.write(known)
+            found = (
+                units
+                | "Spread overlaps" >> Spread()
+                | "Overlaps" >> beam.ParDo(PerUnit(overlaps)).with_output_types(pa.RecordBatch)
+            )
+            gone = (gone, found) | "All that leave" >> beam.Flatten()
+        spread_bytes = SpreadHashes(config.root, cut, work, cut.part_bits)
+        equal = (
+            units
+            | "Spread digests" >> Spread()
+            # (partition, RUNS)
+            | "Digests"
+            >> beam.FlatMap(spread_bytes.spread, gone=beam.pvalue.AsList(gone)).with_output_types(
+                tuple[int, pa.RecordBatch]
+            )
+            | "Meet" >> beam.GroupByKey()
+            | "Groups" >> beam.ParDo(PerUnit(FindGroups(config.dedupe, work))).with_output_types(pa.RecordBatch)
         )
+        groups = (gone, equal) | "Before near ones" >> beam.Flatten()
+        if config.dedupe.near == "merge":
+            spread = SpreadHashed(config.root, cut, work)
+            distance = config.dedupe.near_distance
+            near = (
+                units
+                | "Spread hashes" >> Spread()
+                # (unit, RUNS)
+                | "Hashes"
+                >> beam.FlatMap(spread.spread, found=beam.pvalue.AsList(groups)).with_output_types(
+                    tuple[int, pa.RecordBatch]
+                )
+                | "By band" >> beam.GroupByKey()
+                # (0, RUNS)
+                | "Search"
+                >> beam.ParDo(PerUnit(FindLinks(distance, work))).with_output_types(tuple[int, pa.RecordBatch])
+                | "All links" >> beam.GroupByKey()
+                | "Elect" >> beam.ParDo(PerUnit(Elect(distance, work))).with_output_types(pa.RecordBatch)
+            )
+            groups = (groups, near) | "All groups" >> beam.Flatten()
         written = groups | "Write groups" >> beam.ParDo(PerUnit(WriteGroups(wanted.folder, work))).with_output_types(
             pa.RecordBatch
         )

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import running
-from pmd import commits, exchange, images, inputs, keys, root, stages, storage
+from pmd import commits, exchange, images, inputs, keys, root, scores, stages, storage
 from pmd.beam.images import CommitImages, GatherPartition, SpreadPairs, file_batch
 from pmd.beam.transforms import ByPartition, WriteCommit, create
 from pmd.config import Config
@@ -41,6 +41,10 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     )
     aliases = _write_aliases([path for _, path in files], side)
     takedown = _takedown(config, [path for _, path in files])
+    verdicts = tuple(
+        _put_by_digest(side, f"scores-{number}", scores.read(rule.file, rule.keep, rule.missing).to_bytes())
+        for number, rule in enumerate(config.scores)
+    )
     views = root.views_folder(config.root)
 
     def wire(pipeline: beam.Pipeline) -> Any:
@@ -49,7 +53,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Files" >> create([file_batch(*file) for file in files])
             | "Images"
             >> ByPartition(
-                SpreadPairs(work, bits, config.sample, takedown, indexes, aliases),
+                SpreadPairs(work, bits, config.sample, takedown, indexes, aliases, verdicts),
                 GatherPartition(wanted.folder, views, bits, shard_bits, work),
             )
             | "Commit"

@@ -320,7 +320,7 @@ def _stage(stage: str, text: str) -> None:
 
 _stage("curate", "Read the sources: pairs and rejected rows. Beam's own flags follow --.")
 _stage("images", "Find the distinct images of all pairs, and where each can be had.")
-_stage("dedupe", "Find images with equal bytes.")
+_stage("dedupe", "Find images that are one: equal bytes, near-duplicates.")
 _stage("shard", "Write training-ready shards.")
 _stage("publish", "Write each source's list of URLs.")
 _stage("audit", "Write the audit: audit/report.html and audit/audit.json.")
@@ -411,6 +411,24 @@ def explain(
         _print_json(found)
     else:
         typer.echo(explaining.text(found))
+
+
+@app.command()
+def hashes(
+    path: Annotated[str, typer.Argument(metavar="FOLDER|ARCHIVE", help="Images: a folder, a tar or a zip.")],
+) -> None:
+    """Write a list of images' hashes, for `[dedupe] evaluation`; the images themselves need not be shared."""
+    from pmd import evaluation, storage
+    from pmd.errors import InputError
+    from pmd.formats import archives
+
+    if not storage.exists(path) or not (storage.is_folder(path) or archives.is_archive(path)):
+        raise InputError("neither a folder nor an archive", where=path, expected="a folder, a tar or a zip of images")
+    found = 0
+    for image in evaluation.hashed(path):
+        typer.echo(evaluation.line(*image))
+        found += 1
+    typer.echo(f"{found:,} images", err=True)
 
 
 @app.command()

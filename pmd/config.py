@@ -28,7 +28,7 @@ _STAGES: Final[dict[str, type[options.StageOptions]]] = {
     "publish": options.PublishOptions,
     "audit": options.AuditOptions,
 }
-_TOP: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "sources", *_STAGES)
+_TOP: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "sources", "scores", *_STAGES)
 _CONTACT: Final = '"mailto:you@example.org", or a URL where you can be reached'
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -54,6 +54,7 @@ class Config:
     sample: int
     takedown: tuple[str, ...]
     sources: Mapping[str, SourceConfig]
+    scores: tuple[options.ScoreRule, ...]
     curate: options.CurateOptions
     fetch: options.FetchOptions
     dedupe: options.DedupeOptions
@@ -195,6 +196,7 @@ class _Checker:
             for name, model in _STAGES.items()
         }
         chosen = self._sources(raw.get("sources"), profile)
+        rules = self._scores(raw.get("scores", []))
         if "contact" not in raw and not _is_rerouted(raw.get("fetch")):
             self.problem(
                 ("contact",),
@@ -204,7 +206,7 @@ class _Checker:
             )
         if self.problems:
             return None
-        return Config(root, profile, seed, contact, sample, takedown, chosen, **stages)
+        return Config(root, profile, seed, contact, sample, takedown, chosen, rules, **stages)
 
     def _sources(self, raw: Any, profile: Profile) -> dict[str, SourceConfig]:
         known = sources.names()
@@ -237,6 +239,13 @@ class _Checker:
             result[name] = SourceConfig(name, annotations, images, chosen)
         return result
 
+    def _scores(self, raw: Any) -> tuple[options.ScoreRule, ...]:
+        if not isinstance(raw, list):
+            self.problem(("scores",), "tables [[scores]]", raw, "write [[scores]] above file, keep and missing")
+            return ()
+        found = (self._model(options.ScoreRule, rule, ("scores", str(n)), {}) for n, rule in enumerate(raw))
+        return tuple(rule for rule in found if rule is not None)
+
     def _model(
         self,
         model: type[_Model],
@@ -256,6 +265,8 @@ class _Checker:
                 if item["type"] == "extra_forbidden":
                     names = _options_of(model, place[:-1]) if place[:-1] else [*model.model_fields, *beside]
                     self.problem((*key, *place), "a known option", place[-1], _nearest(place[-1], names))
+                elif item["type"] == "missing":
+                    self.problem((*key, *place), f"a value of {place[-1]}", "nothing", f"add a line {place[-1]} = …")
                 else:
                     expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
                     named = [part for part in place if not part.isdigit()] or [key[-1]]
@@ -342,10 +353,15 @@ def _lines(content: str) -> dict[tuple[str, ...], int]:
     """Return the line on which each key stands; the text is known to be TOML."""
     found: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
+    times: dict[tuple[str, ...], int] = {}
     for number, line in enumerate(content.split("\n"), start=1):
         if header := _HEADER.match(line):
             table = _parts(header[1])
             found.setdefault(table, number)
+            if line.lstrip().startswith("[["):
+                times[table] = times.get(table, -1) + 1
+                table = (*table, str(times[table]))
+                found[table] = number
         elif key := _KEY.match(line):
             parts = _parts(key[1])
             for length in range(1, len(parts) + 1):

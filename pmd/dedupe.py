@@ -1,19 +1,19 @@
-"""De-duplicate images by their bytes, once these are known.
+"""De-duplicate images by their bytes and by what they look like, once these are known.
 
-Groups say which image stands for which; under ``same_bytes = "merge"`` the pairs of an image that gives way move to the
-one that stays, so that every caption is kept. A picture that very many identities share is a host's placeholder and its
-pairs leave.
+Groups say which image stands for which: of those with equal bytes one stays, and of those that are left one of each
+set of near-duplicates (`pmd.near`). The pairs of an image that gives way move to the one that stays, so that every caption
+is kept. A picture that very many identities share is a host's placeholder and its pairs leave.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import images, parts
+from pmd import evaluation, images, near, parts
 from pmd.options import DedupeOptions
 from pmd.schema.statuses import OK
 from pmd.schema.tables import GROUPS, KEY
@@ -21,6 +21,15 @@ from pmd.schema.tables import GROUPS, KEY
 STAGE: Final = "dedupe"
 SAME_BYTES: Final = "same_bytes"
 REPEATED_BYTES: Final = "repeated_bytes"
+NEAR_DUPLICATE: Final = "near_duplicate"
+EVALUATION_OVERLAP: Final = "evaluation_overlap"
+
+#: Relations under which the pairs of an image move to another.
+MERGED: Final = (SAME_BYTES, NEAR_DUPLICATE)
+#: Relations whose images leave, with all their pairs, and that are the reason.
+LEAVING: Final = (REPEATED_BYTES, EVALUATION_OVERLAP)
+#: All that groups may say.
+RELATIONS: Final = (*MERGED, *LEAVING)
 
 #: What is compared: one row an image that was fetched. `key` is the start of the digest, by which rows meet.
 HASHES: Final = pa.schema(
@@ -85,9 +94,71 @@ def groups(rows: pa.Table, options: DedupeOptions) -> pa.Table:
         start = stop
     found.sort()
     columns = list(zip(*found, strict=True)) if found else [(), (), (), ()]
+    return _groups(*columns)
+
+
+def _groups(image_ids: Any, kept_ids: Any, relations: Any, distances: Any, matched: Any = None) -> pa.Table:
+    matched = [None] * len(image_ids) if matched is None else matched
+    columns = (image_ids, kept_ids, relations, distances, matched)
     return pa.table(
         [pa.array(column, field.type) for column, field in zip(columns, GROUPS, strict=True)], schema=GROUPS
     )
+
+
+def overlaps(ledger: pa.Table, image_ids: pa.Array, known: pa.Table, distance: int) -> pa.Table:
+    """Return the `GROUPS` of evaluation images: each image that matches one, how far it is, and which it matches.
+
+    Args:
+        ledger: `LEDGER` of a part.
+        image_ids: The images that views name.
+        known: `evaluation.KNOWN`.
+        distance: The largest at which perceptual hashes match.
+    """
+    rows = ledger.filter(pc.and_(pc.equal(ledger["status"], OK), pc.is_in(ledger["image_id"], value_set=image_ids)))
+    found = evaluation.overlaps(rows, known, distance)
+    ids = rows["image_id"].take(found["place"]).to_pylist()
+    groups = _groups(
+        ids, ids, [EVALUATION_OVERLAP] * len(ids), found["distance"].to_pylist(), found["name"].to_pylist()
+    )
+    return groups.take(pc.sort_indices(groups, [("image_id", "ascending")])).combine_chunks()
+
+
+def hashed(views: pa.Table, ledger: pa.Table, found: pa.Table) -> pa.Table:
+    """Return what is compared for near-duplicates: the images of a part that are left.
+
+    Args:
+        views: `VIEWS` of a part (image_id and region will do).
+        ledger: `LEDGER` of the part.
+        found: `GROUPS` of equal bytes, of the whole ROOT.
+
+    Returns:
+        `near.HASHED`. An image that stands for others counts as one that regions are shown of, wherever they may be cut
+        from it: its own part does not know the others' views.
+    """
+    shown = views.group_by("image_id").aggregate([("region", "count")])
+    left = pc.and_(
+        pc.equal(ledger["status"], OK), pc.is_in(ledger["image_id"], value_set=shown["image_id"].combine_chunks())
+    )
+    left = pc.and_(left, pc.is_valid(ledger["perceptual_hash"]))
+    gone = pc.is_in(ledger["image_id"], value_set=found["image_id"].combine_chunks())
+    rows = ledger.filter(pc.and_(left, pc.invert(gone)))
+    whole = pc.equal(rows["stored_form"], "original")
+    stands = pc.and_(whole, pc.is_in(rows["image_id"], value_set=found["kept_id"].combine_chunks()))
+    regions = shown["region_count"].take(parts.positions(rows["image_id"], shown))
+    return pa.table(
+        {
+            **{name: rows[name] for name in near.HASHED.names[:4]},
+            "whole": whole,
+            "has_region": pc.or_(stands, pc.greater(regions, 0)),
+        }
+    ).cast(near.HASHED)
+
+
+def near_groups(matches: pa.Table) -> pa.Table:
+    """Return `near.MATCHES` as `GROUPS`."""
+    names = ("image_id", "kept_id", "distance")
+    ids, kept, distances = (matches[name].to_pylist() for name in names)
+    return _groups(ids, kept, [NEAR_DUPLICATE] * len(ids), distances)
 
 
 def judge(views: pa.Table, ledger: pa.Table, found: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -102,18 +173,25 @@ def judge(views: pa.Table, ledger: pa.Table, found: pa.Table) -> tuple[pa.Table,
         The kept views (with the image_id they came with), and `REJECTED`.
     """
     there = parts.fetched(views, ledger)
-    repeated = found.filter(pc.equal(found["relation"], REPEATED_BYTES))
-    out = pc.is_in(there["image_id"], value_set=repeated["image_id"].combine_chunks())
-    leaving = there.filter(out)
-    reasons = pa.array([REPEATED_BYTES] * leaving.num_rows, pa.string())
-    return there.filter(pc.invert(out)), images.reject(leaving, STAGE, reasons)
+    gone = found.filter(pc.is_in(found["relation"], value_set=pa.array(LEAVING))).combine_chunks()
+    at = parts.positions(there["image_id"], gone)
+    out = pc.is_valid(at)
+    leaving, at = there.filter(out), at.filter(out)
+    return there.filter(pc.invert(out)), images.reject(
+        leaving, STAGE, gone["relation"].take(at), gone["matched"].take(at)
+    )
 
 
 def kept_ids(image_ids: pa.ChunkedArray, found: pa.Table) -> pa.Array:
-    """Return for each image the one that stands for it: itself, unless a group says another."""
-    merged = found.filter(pc.equal(found["relation"], SAME_BYTES)).combine_chunks()
-    at = parts.positions(image_ids, merged)
-    return pc.coalesce(merged["kept_id"].take(at).combine_chunks(), image_ids.combine_chunks())
+    """Return for each image the one that stands for it: itself, unless a group says another.
+
+    The one that stays of those with equal bytes may give way to a near-duplicate, which stays: two steps at most.
+    """
+    ids = image_ids.combine_chunks()
+    for relation in MERGED:
+        merged = found.filter(pc.equal(found["relation"], relation)).combine_chunks()
+        ids = pc.coalesce(merged["kept_id"].take(parts.positions(ids, merged)).combine_chunks(), ids)
+    return ids
 
 
 def survivors_digest(kept: pa.Table, ledger: pa.Table) -> dict[str, int]:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd import commits, keys, parts, root, storage, urls
-from pmd.dedupe import SAME_BYTES
+from pmd.dedupe import MERGED
 from pmd.errors import PmdError
 from pmd.fetch import state
 from pmd.formats import archives
@@ -350,12 +350,14 @@ def _pair(book: _Book, row: Mapping[str, Any], standing: Mapping[bytes, bytes]) 
 
 
 def _kept_image(book: _Book, pair_id: bytes, image_id: bytes) -> bytes:
-    """Return the image under which a pair is shown: another identity's, or another's with the same bytes."""
+    """Return the image under which a pair is shown: another identity's, or another's that is the same picture."""
     if not any(book.images({image_id})):
         image_id = next((row["image_id"] for row in book.viewed({pair_id})), image_id)
-    for group in book.groups(image_id):
-        if group["image_id"] == image_id and group["relation"] == SAME_BYTES:
-            return bytes(group["kept_id"])
+    for relation in MERGED:
+        for group in book.groups(image_id):
+            if group["image_id"] == image_id and group["relation"] == relation:
+                image_id = bytes(group["kept_id"])
+                break
     return image_id
 
 
@@ -451,7 +453,8 @@ def _image_lines(page: _Page, image: Mapping[str, Any]) -> None:
                 f"{entry['length']:,} bytes",
             )
     for group in image["groups"]:
-        page.say(1, f"group: {group['image_id']} → {group['kept_id']} ({group['relation']})")
+        line = f"group: {group['image_id']} → {group['kept_id']} ({group['relation']}, distance {group['distance']})"
+        page.say(1, line if group["matched"] is None else f"{line}: {group['matched']}")
 
 
 def _attempt_line(attempt: Mapping[str, Any]) -> str:

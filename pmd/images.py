@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import exchange, keys, storage, urls
+from pmd import exchange, keys, scores, storage, urls
 from pmd.commits import Books
 from pmd.formats import archives
 from pmd.schema.tables import IMAGES, KEY, REGION, REJECTED, VIEWS
@@ -148,6 +148,7 @@ def spread(
     index: Mapping[str, Sequence[str]],
     sample: int,
     takedown: Takedown,
+    verdicts: Sequence[scores.Verdicts] = (),
 ) -> pa.RecordBatch:
     """Give each pair its image's key and places, and say which leave.
 
@@ -157,6 +158,8 @@ def spread(
         index: Base name → locations, of this source's archives.
         sample: N of 1/N.
         takedown: What must not be used.
+        verdicts: What scores decide. An image's score may stand under its own key or under that which stands for it; where
+            both have one, both must pass.
 
     Returns:
         The same rows as `IMAGE_ROWS`.
@@ -177,6 +180,11 @@ def spread(
         for i, (own, image, pair, form) in enumerate(named):
             if own in takedown.ids or image in takedown.ids or pair in takedown.ids or form in takedown.urls:
                 reasons[i] = "takedown"
+    for rule in verdicts:
+        named_ids = [pairs["pair_id"]] if rule.column == "pair_id" else [own_ids, image_ids]
+        listed = np.logical_or.reduce([rule.has(_whole(ids)) for ids in named_ids])
+        out = ~listed if rule.rejects_missing else listed
+        reasons[out & np.array([reason is None for reason in reasons], bool)] = "score"
     columns = {
         "image_id": image_ids,
         "identity": identities,
@@ -190,6 +198,10 @@ def spread(
     return pa.RecordBatch.from_arrays(
         [columns[name] if name in columns else pairs[name] for name in IMAGE_ROWS.names], schema=IMAGE_ROWS
     )
+
+
+def _whole(ids: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
 
 
 @dataclasses.dataclass(frozen=True)

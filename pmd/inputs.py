@@ -32,6 +32,10 @@ def check(config: Config, names: Iterable[str]) -> None:
     problems = [problem for name in names for problem in _missing(config.sources[name])]
     problems += [f"takedown: {path} not found" for path in config.takedown if not storage.exists(path)]
     problems += [f"fetch.blocklists: {path} not found" for path in config.fetch.blocklists if not storage.exists(path)]
+    problems += [
+        f"dedupe.evaluation: {path} not found" for path in config.dedupe.evaluation if not storage.exists(path)
+    ]
+    problems += [f"scores: {rule.file} not found" for rule in config.scores if not storage.exists(rule.file)]
     if config.fetch.ca_file is not None and not storage.exists(config.fetch.ca_file):
         problems.append(f"fetch.ca_file: {config.fetch.ca_file} not found")
     if problems:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from pmd import scores
 from pmd.sources.contract import PROFILES, Profile, Rule
 
 
@@ -32,6 +33,20 @@ class StageOptions(BaseModel):
         """Return the values that a profile sets."""
         assert profile in PROFILES
         return {name: getattr(rule, profile) for name, rule in cls.rules().items()}
+
+
+class ScoreRule(StageOptions):
+    """One `[[scores]]`: a file of scores, the condition under which pairs stay, and what those without a score do."""
+
+    file: str = Field(min_length=1)
+    keep: str
+    missing: Literal["keep", "reject"]
+
+    @field_validator("keep")
+    @classmethod
+    def _condition(cls, value: str) -> str:
+        scores.parse(value)
+        return value
 
 
 class CurateOptions(StageOptions):
@@ -139,6 +154,18 @@ class DedupeOptions(StageOptions):
         ),
         Field(ge=0),
     ]
+    near: Annotated[
+        Literal["keep", "merge"],
+        Rule(
+            says="Images that match by their perceptual hashes: keep each, or merge their pairs into the largest.",
+            origin="FLAVA §3.1 describes no de-duplication; merging is ours",
+            paper="keep",
+            hub="keep",
+            recommended="merge",
+        ),
+    ]
+    near_distance: int = Field(default=31, ge=0, le=31)  # PDQ's own threshold, and the most that is searched for
+    evaluation: tuple[str, ...] = ()
 
     @field_validator("repeated_bytes")
     @classmethod

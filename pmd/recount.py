@@ -308,8 +308,8 @@ class Recount:
         return self._check_order(name, batch, ("image_id",), before)
 
     def _groups(self, unit: Unit, name: str, number: int, batch: pa.RecordBatch, before: _Keys, *_: object) -> _Keys:
-        for relation in {*batch["relation"].to_pylist()} - {dedupe.SAME_BYTES, dedupe.REPEATED_BYTES}:
-            self._report.tell("relation", name, f"{dedupe.SAME_BYTES} or {dedupe.REPEATED_BYTES}", relation)
+        for relation in {*batch["relation"].to_pylist()}.difference(dedupe.RELATIONS):
+            self._report.tell("relation", name, f"one of {', '.join(dedupe.RELATIONS)}", relation)
         return self._check_order(name, batch, ("image_id",), before)
 
     def _samples(self, unit: Unit, name: str, number: int, batch: pa.RecordBatch, *_: object) -> None:

@@ -108,13 +108,16 @@ def curate(config: Config, source: str) -> Wanted:
 def images(config: Config) -> Wanted:
     """Return what the images depend on: the pairs of all sources, the archives, the sample, the takedowns."""
     found: dict[str, str] = {}
+    options = {"sample": config.sample, "scores": [_json(rule) for rule in config.scores]}
     for name in chosen_sources(config):
         found[name] = commits.require(root.curate_folder(config.root, name), "run: pmd curate").digest("pairs")
         for path in inputs.archives_of(config.sources[name]):
             found[path] = storage.fingerprint(path)
+    for rule in config.scores:
+        found[rule.file] = storage.fingerprint(rule.file)
     for path in config.takedown:
         found[path] = hashlib.sha256(storage.read_bytes(path)).hexdigest()
-    return Wanted("images", "all", root.images_folder(config.root), {"sample": config.sample}, found)
+    return Wanted("images", "all", root.images_folder(config.root), options, found)
 
 
 def settle(config: Config) -> Wanted:
@@ -124,8 +127,11 @@ def settle(config: Config) -> Wanted:
 
 
 def dedupe(config: Config) -> Wanted:
-    """Return what the groups depend on."""
+    """Return what the groups depend on: the views, the ledger, and the lists of evaluation images."""
     found = {"views": _digest(root.views_folder(config.root)), "ledger": ledger_digest(config.root)}
+    for path in config.dedupe.evaluation:
+        files = [storage.join(path, name) for name in storage.list_files(path)] if storage.is_folder(path) else [path]
+        found[path] = commits.options_hash([[file, storage.fingerprint(file)] for file in files])
     return Wanted("dedupe", "all", root.dedupe_folder(config.root), _json(config.dedupe), found)
 
 

@@ -324,8 +324,9 @@ def _merged(groups: pa.Table | None) -> dict[bytes, bytes]:
     """Return the images that give way, with those that stand for them."""
     if groups is None:
         return {}
-    same = groups.filter(pc.equal(groups["relation"], dedupe.SAME_BYTES))
-    return dict(zip(same["image_id"].to_pylist(), same["kept_id"].to_pylist(), strict=True))
+    merged = groups.filter(pc.is_in(groups["relation"], value_set=pa.array(dedupe.MERGED)))
+    stands = dedupe.kept_ids(merged["image_id"], groups)
+    return dict(zip(merged["image_id"].to_pylist(), stands.to_pylist(), strict=True))
 
 
 def _compare_images(place: str, images: pa.Table, views: pa.Table, report: Report) -> None:

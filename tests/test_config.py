@@ -299,6 +299,9 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
         ),
         ("dedupe", "same_bytes = true", "same_bytes", "'keep' or 'merge'", "true"),
         ("dedupe", "repeated_bytes = -1", "repeated_bytes", "greater than or equal to 0", "-1"),
+        ("dedupe", 'near = "maybe"', "near", "'keep' or 'merge'", '"maybe"'),
+        ("dedupe", "evaluation = 3", "evaluation", "a valid array", "3"),
+        ("dedupe", "near_distance = 32", "near_distance", "less than or equal to 31", "32"),
         ("dedupe", "repeated_bytes = 1", "repeated_bytes", "0 (never), or 2 or more", "1"),
         ("shard", 'formats = ["webdataset", "tfrecord"]', "formats.1", "'webdataset' or 'parquet'", '"tfrecord"'),
         ("shard", 'formats = "parquet"', "formats", "a valid array", '"parquet"'),
@@ -418,3 +421,24 @@ def test_a_configuration_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             config.load(str(path))
         assert str(caught.value).startswith(f"{path}: cannot be read\n  expected: a TOML file in UTF-8\n  found: ")
+
+
+def test_scores_are_rules_and_each_mistake_has_its_line() -> None:
+    rule = '[[scores]]\nfile = "a.parquet"\nkeep = "nsfw < 0.2"\nmissing = "keep"\n'
+    found = config.parse(LEAST + SBU + rule + rule.replace('"keep"', '"reject"')).scores
+    assert [(item.file, item.keep, item.missing) for item in found] == [
+        ("a.parquet", "nsfw < 0.2", "keep"),
+        ("a.parquet", "nsfw < 0.2", "reject"),
+    ]
+    text = LEAST + SBU + rule + rule.replace("nsfw < 0.2", "nsfw under 0.2").replace('missing = "keep"\n', "")
+    with pytest.raises(InvalidConfig) as caught:
+        config.parse(text)
+    before = len((LEAST + SBU + rule).splitlines())
+    told = [(item.line, item.key, item.expected, item.found) for item in caught.value.problems]
+    condition = 'a column, one of < <= > >= == !=, and a number, as in "nsfw < 0.2"'
+    assert told == [
+        (before + 1, "scores.1.missing", "a value of missing", "nothing"),
+        (before + 3, "scores.1.keep", condition, '"nsfw under 0.2"'),
+    ]
+    with pytest.raises(InvalidConfig, match="write \\[\\[scores\\]\\] above"):
+        config.parse(f"{LEAST}scores = 3\n{SBU}")

@@ -14,8 +14,8 @@ from pmd import commits, dedupe, keys, parts
 from pmd.options import DedupeOptions
 from pmd.schema.tables import GROUPS, KEY, LEDGER, REJECTED, VIEWS
 
-MERGE = DedupeOptions(same_bytes="merge", repeated_bytes=0)
-KEEP = DedupeOptions(same_bytes="keep", repeated_bytes=0)
+MERGE = DedupeOptions(same_bytes="merge", repeated_bytes=0, near="keep")
+KEEP = DedupeOptions(same_bytes="keep", repeated_bytes=0, near="keep")
 
 
 def key(number: int) -> bytes:
@@ -70,13 +70,16 @@ def found(options: DedupeOptions, *rows: dict[str, Any]) -> list[tuple[int, int,
     [
         (KEEP, []),
         (MERGE, [(2, 1, "same_bytes"), (4, 1, "same_bytes")]),
-        (DedupeOptions(same_bytes="merge", repeated_bytes=4), [(2, 1, "same_bytes"), (4, 1, "same_bytes")]),
         (
-            DedupeOptions(same_bytes="merge", repeated_bytes=3),
+            DedupeOptions(same_bytes="merge", repeated_bytes=4, near="keep"),
+            [(2, 1, "same_bytes"), (4, 1, "same_bytes")],
+        ),
+        (
+            DedupeOptions(same_bytes="merge", repeated_bytes=3, near="keep"),
             [(1, 1, "repeated_bytes"), (2, 1, "repeated_bytes"), (4, 1, "repeated_bytes")],
         ),
         (
-            DedupeOptions(same_bytes="keep", repeated_bytes=3),
+            DedupeOptions(same_bytes="keep", repeated_bytes=3, near="keep"),
             [(1, 1, "repeated_bytes"), (2, 1, "repeated_bytes"), (4, 1, "repeated_bytes")],
         ),
     ],
@@ -113,7 +116,10 @@ _ROWS = st.lists(
     unique_by=lambda row: row["image_id"],
 )
 _OPTIONS = st.builds(
-    DedupeOptions, same_bytes=st.sampled_from(["keep", "merge"]), repeated_bytes=st.sampled_from([0, 2, 4])
+    DedupeOptions,
+    same_bytes=st.sampled_from(["keep", "merge"]),
+    repeated_bytes=st.sampled_from([0, 2, 4]),
+    near=st.just("keep"),
 )
 
 
@@ -142,7 +148,7 @@ def test_views_of_placeholders_leave_and_nothing_else() -> None:
     )
     groups = dedupe.groups(
         dedupe.hashes(table, all_views["image_id"].combine_chunks()),
-        DedupeOptions(same_bytes="merge", repeated_bytes=2),
+        DedupeOptions(same_bytes="merge", repeated_bytes=2, near="keep"),
     )
     kept, rejected = dedupe.judge(all_views, table, groups)
     assert kept["source_id"].to_pylist() == ["4"]

@@ -26,9 +26,33 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from pipelines import images as images_pipeline
-from pmd import commits, config, exchange, images, inputs, keys, manifests, parts, root, sources, stages, storage, urls
+from pmd import (
+    codec,
+    commits,
+    config,
+    exchange,
+    images,
+    inputs,
+    keys,
+    manifests,
+    parts,
+    root,
+    sources,
+    stages,
+    storage,
+    urls,
+)
 from pmd.beam.curate import CommitSource, ReadUnit, SettlePartition, unit_batch
-from pmd.beam.dedupe import CommitDedupe, FindGroups, JudgePart, SpreadHashes, WriteGroups
+from pmd.beam.dedupe import (
+    CommitDedupe,
+    Elect,
+    FindGroups,
+    FindLinks,
+    JudgePart,
+    SpreadHashed,
+    SpreadHashes,
+    WriteGroups,
+)
 from pmd.beam.images import CommitImages, GatherPartition, SpreadPairs, file_batch
 from pmd.beam.parts import part_batches
 from pmd.beam.publish import SpreadBoth, WriteList, units
@@ -243,6 +267,7 @@ class Lane:
                 width_px=width,
                 height_px=height,
                 format="jpeg",
+                perceptual_hash=codec.perceptual_hash(codec.upright_rgb(content)),
                 frames=1,
                 stored=content,
                 stored_form="original",
@@ -277,9 +302,16 @@ def dedupe(chosen: config.Config) -> None:
     """Find equal images."""
     wanted, work = stages.dedupe(chosen), _work(chosen, "dedupe")
     cut = parts.cut(chosen.root)
+    spread_bytes = SpreadHashes(chosen.root, cut, work, 1)
     groups = list(
-        _meet(SpreadHashes(chosen.root, cut, work, 1), FindGroups(chosen.dedupe, work), part_batches(SHARD_BITS))
+        _meet(lambda batch: spread_bytes.spread(batch, ()), FindGroups(chosen.dedupe, work), part_batches(SHARD_BITS))
     )
+    if chosen.dedupe.near == "merge":
+        spread, distance = SpreadHashed(chosen.root, cut, work), chosen.dedupe.near_distance
+        hashed = [item for batch in part_batches(SHARD_BITS) for item in spread.spread(batch, groups)]
+        find, elect = FindLinks(distance, work), Elect(distance, work)
+        links = [item for unit in range(16) for item in find((unit, [refs for at, refs in hashed if at == unit]))]
+        groups += list(elect((0, [refs for _, refs in links])))
     write, judge = WriteGroups(wanted.folder, work), JudgePart(chosen.root, wanted.folder, cut, work)
     found = [item for batch in groups for item in write(batch)]
     found += [item for batch in part_batches(SHARD_BITS) for item in judge.judge(batch, groups)]

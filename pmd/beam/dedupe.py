@@ -1,4 +1,8 @@
-"""De-duplication on Beam: digests meet in run files, groups go to every worker, parts are judged."""
+"""De-duplication on Beam: digests meet in run files, groups go to every worker, parts are judged.
+
+Hashes for near-duplicates are written to run files once. Every band's worker reads all of them, a hundred bytes a row, and
+writes the links that it finds; one worker brings these together and holds the elections.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,39 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pmd import commits, dedupe, exchange, images, parts
+from pmd import commits, dedupe, evaluation, exchange, images, near, parts, storage
 from pmd.beam.parts import part_of
 from pmd.beam.transforms import Collected, outputs
 from pmd.options import DedupeOptions
 from pmd.schema.tables import GROUPS
+
+
+@dataclasses.dataclass(frozen=True)
+class FindOverlaps:
+    """Compare a part's images with the evaluation images, which the driver has written to a file of the run."""
+
+    root: str
+    cut: parts.Cut
+    work: str
+    distance: int
+
+    def write(self, known: pa.Table) -> None:
+        """Write the evaluation images."""
+        storage.put(self._path, commits.parquet_bytes(known))
+
+    @property
+    def _path(self) -> str:
+        return storage.join(self.work, "evaluation.parquet")
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row → GROUPS."""
+        part = part_of(batch)
+        known = pa.Table.from_batches(list(commits.iterate(self._path)), schema=evaluation.KNOWN)
+        wanted = parts.read_views(self.root, part, ["image_id"])["image_id"].unique()
+        ledger = parts.read_ledger(self.root, self.cut.shards(part))
+        yield from dedupe.overlaps(ledger, wanted, known, self.distance).to_batches()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,10 +55,12 @@ class SpreadHashes:
     work: str
     bits: int
 
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """PARTS of one row → (partition, RUNS)."""
+    def spread(self, batch: pa.RecordBatch, gone: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """PARTS of one row, and the GROUPS of images that leave → (partition, RUNS)."""
         part = part_of(batch)
         wanted = parts.read_views(self.root, part, ["image_id"])["image_id"].unique()
+        left = pa.Table.from_batches(list(gone), schema=GROUPS)["image_id"].combine_chunks()
+        wanted = wanted.filter(pc.invert(pc.is_in(wanted, value_set=left)))
         run = exchange.RunWriter(self.work, dedupe.HASHES, self.bits)
         for rows in dedupe.hashes(parts.read_ledger(self.root, self.cut.shards(part)), wanted).to_batches():
             run.add(rows, "key")
@@ -45,6 +78,55 @@ class FindGroups:
         """(partition, all its RUNS) → GROUPS."""
         found = dedupe.groups(exchange.read(keyed[1], dedupe.HASHES), self.options)
         yield from found.combine_chunks().to_batches()
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadHashed:
+    """Write the perceptual hashes of a part's images that are left to a run, and hand it to every band."""
+
+    root: str
+    cut: parts.Cut
+    work: str
+
+    def spread(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """PARTS of one row, and all GROUPS of equal bytes → (unit, RUNS)."""
+        part = part_of(batch)
+        groups = pa.Table.from_batches(list(found), schema=GROUPS)
+        views = parts.read_views(self.root, part, ["image_id", "region"])
+        run = exchange.RunWriter(self.work, near.HASHED, 0)
+        for rows in dedupe.hashed(views, parts.read_ledger(self.root, self.cut.shards(part)), groups).to_batches():
+            run.add(rows, "image_id")
+        for _, reference in run.close():
+            yield from ((unit, reference) for unit in range(near.UNITS))
+
+
+@dataclasses.dataclass(frozen=True)
+class FindLinks:
+    """Search one band; write the links to a run."""
+
+    distance: int
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """(unit, all RUNS) → (0, RUNS)."""
+        unit, references = keyed
+        run = exchange.RunWriter(self.work, near.LINKS, 0)
+        for rows in near.links(exchange.read(references, near.HASHED), self.distance, unit).to_batches():
+            run.add(rows, "image_id")
+        yield from run.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class Elect:
+    """Hold the elections among all that bands have linked."""
+
+    distance: int
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(0, all RUNS of links) → GROUPS."""
+        matches = near.elect(exchange.read(keyed[1], near.LINKS), self.distance)
+        yield from dedupe.near_groups(matches).combine_chunks().to_batches()
 
 
 @dataclasses.dataclass(frozen=True)

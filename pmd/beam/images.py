@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import orjson
 import pyarrow as pa
 
-from pmd import commits, exchange, images, storage
+from pmd import commits, exchange, images, scores, storage
 from pmd.beam.transforms import Collected, outputs
 
 PAIR_FILES = pa.schema([pa.field("source", pa.string(), nullable=False), pa.field("path", pa.string(), nullable=False)])
@@ -32,6 +32,11 @@ def _aliases(path: str) -> dict[bytes, tuple[bytes, str]]:
     return dict(zip(table["image_id"].to_pylist(), kept, strict=True))
 
 
+@functools.lru_cache(maxsize=16)
+def _verdicts(path: str) -> scores.Verdicts:
+    return scores.Verdicts.from_bytes(storage.read_bytes(path))
+
+
 @dataclasses.dataclass(frozen=True)
 class SpreadPairs:
     """Read a file of pairs in batches, give each row its image, write them to a run."""
@@ -42,6 +47,7 @@ class SpreadPairs:
     takedown: images.Takedown
     indexes: tuple[tuple[str, str], ...]  # source → index file, where it has archives
     aliases: str
+    scores: tuple[str, ...] = ()  # files of verdicts
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
         """PAIR_FILES of one row → (partition, RUNS)."""
@@ -56,6 +62,7 @@ class SpreadPairs:
                     index=_index(index_file) if index_file else {},
                     sample=self.sample,
                     takedown=self.takedown,
+                    verdicts=[_verdicts(path) for path in self.scores],
                 )
                 run.add(rows, "image_id")
         except BaseException as error:

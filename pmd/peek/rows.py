@@ -401,16 +401,21 @@ def _same_images(root_url: str, image_ids: set[bytes], cut: parts.Cut | None) ->
 
 
 def _alike(root_url: str, image_ids: set[bytes]) -> dict[bytes, set[bytes]]:
-    """Return image_id → itself and the images whose bytes are the same."""
+    """Return image_id → itself and the images that are the same picture, by their bytes or nearly."""
     folder = root.dedupe_folder(root_url)
     commit = commits.read(folder)
     paths = [] if commit is None else [storage.join(folder, file.name) for file in commit.under("groups")]
     kept = {image: image for image in image_ids}
-    for row in _group_rows(paths, "image_id", image_ids):
-        kept[row["image_id"]] = row["kept_id"]
+    for _ in range(2):  # equal bytes, then near-duplicates
+        steps = {row["image_id"]: row["kept_id"] for row in _group_rows(paths, "image_id", set(kept.values()))}
+        kept = {image: steps.get(stands, stands) for image, stands in kept.items()}
     members: dict[bytes, set[bytes]] = defaultdict(set)
     for row in _group_rows(paths, "kept_id", set(kept.values())):
         members[row["kept_id"]].add(row["image_id"])
+    further = {image for some in members.values() for image in some}
+    for row in _group_rows(paths, "kept_id", further - members.keys()):
+        stands = next(stands for stands, some in members.items() if row["kept_id"] in some)
+        members[stands].add(row["image_id"])
     return {image: {image, stands, *members[stands]} for image, stands in kept.items()}
 
 

@@ -26,6 +26,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "duplicate_row": ("curate", "the same row of the same source stands in its files more than once"),
     "not_sampled": ("images", "the image is outside the sample that was asked for"),
     "takedown": ("images", "the image or the pair is on a takedown list"),
+    "score": ("images", "a score that was given for the image or the pair keeps it out, or is missing"),
     "not_fetched": ("fetch", "the image has not been tried yet"),
     "dead": ("fetch", "no location has it: 404, 410 and the like"),
     "forbidden": ("fetch", "every location refuses it: 401, 403, 451"),
@@ -47,6 +48,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "blocked_content": ("fetch", "the picture is on a private blocklist; nothing of it is kept but the entry's id"),
     "no_location": ("fetch", "no archive holds it and it has no URL; the source's manifest says where to get it"),
     "repeated_bytes": ("dedupe", "more distinct images than allowed have exactly these bytes: a placeholder"),
+    "evaluation_overlap": ("dedupe", "the image is an evaluation image, or looks like one, by a list that was given"),
     "crop_too_small": ("shard", "the region's short side is under the limit"),
     "box_mismatch": ("shard", "the image's aspect ratio differs by over 1 % from the one that its boxes were drawn on"),
 }

@@ -173,7 +173,10 @@ GROUPS: Final = pa.schema(
     [
         pa.field("image_id", KEY, nullable=False),
         pa.field("kept_id", KEY, nullable=False),
-        pa.field("relation", pa.string(), nullable=False),  # same_bytes
+        pa.field(
+            "relation", pa.string(), nullable=False
+        ),  # same_bytes, near_duplicate, repeated_bytes, evaluation_overlap
         pa.field("distance", pa.int32(), nullable=False),
+        pa.field("matched", pa.string()),  # the evaluation image, as its list names it
     ]
 )
