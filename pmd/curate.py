@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pmd import keys, text, urls
 from pmd.commits import Books
 from pmd.options import CurateOptions
-from pmd.schema.tables import JUDGED, KEY, PAIRS, REJECTED
+from pmd.schema.tables import JUDGED, PAIRS, REJECTED
 
 STAGE: Final = "curate"
 
@@ -37,9 +37,11 @@ def judge(source: str, drafts: pa.RecordBatch) -> pa.RecordBatch:
     Returns:
         The same rows, in the same order, as `JUDGED`. A reason that the reader gave stays.
     """
-    source_ids = pc.coalesce(drafts["source_id"], _hex(drafts["row_digest"]))
+    source_ids = drafts["source_id"]
+    if source_ids.null_count:
+        source_ids = pc.coalesce(source_ids, keys.hexadecimal(drafts["row_digest"]))
     texts = text.normalise(drafts["text"])
-    identities = pc.coalesce(drafts["identity"], urls.identity(drafts["image_url"]))
+    identities = _identities(drafts["identity"], drafts["image_url"])
     no_text = pc.equal(pc.fill_null(pc.binary_length(texts), 0), 0)
     no_identity = pc.is_null(identities)
     no_url = pc.is_null(drafts["image_url"])
@@ -103,31 +105,77 @@ def settle(source: str, judged: pa.Table, options: CurateOptions) -> Settled:
         judged: All rows of a partition, `JUDGED`, in any order.
         options: Options of the stage.
     """
-    table = judged.take(pc.sort_indices(judged, [(name, "ascending") for name in _ORDER])).combine_chunks()
-    bases = table["source_id"].to_numpy(zero_copy_only=False)
-    first = np.r_[True, bases[1:] != bases[:-1]] if len(bases) else np.zeros(0, bool)
+    table = judged.combine_chunks()
+    pair_ids = _key_column(table, "key")
+    in_order = keys.order(pair_ids)
+    repeats = _repeats(pair_ids, in_order)
+    if len(repeats):
+        # Few rows share an id: only they are looked at, and put in the places that their numbers give them.
+        table, pair_ids = _number(source, table, repeats, options)
+        in_order = keys.order(pair_ids)
+    leaves = table["reason"].is_valid().to_numpy(zero_copy_only=False)[in_order]
+    kept, left = in_order[~leaves], in_order[leaves]
+    return Settled(
+        _columns(table, pair_ids, kept, PAIRS, source=source),
+        _columns(table, pair_ids, left, REJECTED, source=source, stage=STAGE),
+    )
+
+
+def _columns(table: pa.Table, pair_ids: pa.Array, rows: np.ndarray, schema: pa.Schema, **constants: str) -> pa.Table:
+    """Return some rows of a table, in the order given, as another table."""
+    indices = pa.array(rows)
+    names = [name for name in schema.names if name not in constants and name != "pair_id"]
+    taken = table.select(names).append_column("pair_id", pair_ids).take(indices)
+    return pa.table(
+        [
+            pa.repeat(pa.scalar(constants[field.name], field.type), len(rows))
+            if field.name in constants
+            else taken[field.name]
+            for field in schema
+        ],
+        schema=schema,
+    )
+
+
+def _key_column(table: pa.Table, name: str) -> pa.Array:
+    """Return a column of keys as one array."""
+    column = table[name]
+    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+
+
+def _repeats(base_ids: pa.Array, in_order: np.ndarray) -> np.ndarray:
+    """Return the rows whose key is that of another row too, ascending."""
+    ordered = keys.raw(base_ids)[in_order]
+    same = (ordered[1:] == ordered[:-1]).all(axis=1)
+    return np.sort(in_order[np.r_[same, False] | np.r_[False, same]]) if same.any() else np.zeros(0, np.int64)
+
+
+def _number(source: str, table: pa.Table, repeats: np.ndarray, options: CurateOptions) -> tuple[pa.Table, pa.Array]:
+    """Number rows that share an id; return the table with their new ids and reasons, and all rows' pair_id."""
+    shared = table.take(pa.array(repeats))
+    by_content = pc.sort_indices(shared, [(name, "ascending") for name in _ORDER])
+    where = repeats[by_content.to_numpy()]
+    shared = shared.take(by_content).combine_chunks()
+    bases = shared["source_id"].to_pylist()
+    reasons = shared["reason"].to_pylist()
+    first = np.array([i == 0 or bases[i - 1] != base for i, base in enumerate(bases)])
     positions = np.arange(len(bases))
     numbers = positions - np.maximum.accumulate(np.where(first, positions, 0)) + 1
-    source_ids = bases.copy()
-    pair_ids = table["key"].to_pylist()
-    reasons = table["reason"].to_pylist()
-    repeats = np.flatnonzero(~first)
-    for i in repeats:
-        source_ids[i] = f"{bases[i]}#{numbers[i]}"
-        pair_ids[i] = keys.pair_id(source, source_ids[i])
-    if options.duplicate_rows == "reject" and len(repeats):
-        _reject_repeats(table, first, reasons)
-    table = table.set_column(table.schema.get_field_index("source_id"), "source_id", pa.array(source_ids, pa.string()))
-    table = table.append_column("pair_id", pa.array(pair_ids, KEY))
-    table = table.set_column(table.schema.get_field_index("reason"), "reason", pa.array(reasons, pa.string()))
-    table = table.append_column("source", pa.array([source] * len(table), pa.string()))
-    table = table.append_column("stage", pa.array([STAGE] * len(table), pa.string()))
-    table = table.take(pc.sort_indices(table, [("pair_id", "ascending")]))
-    kept = pc.is_null(table["reason"])
-    return Settled(
-        table.filter(kept).select(PAIRS.names).cast(PAIRS),
-        table.filter(pc.invert(kept)).select(REJECTED.names).cast(REJECTED),
-    )
+    if options.duplicate_rows == "reject":
+        _reject_repeats(shared, first, reasons)
+    source_ids = [base if number == 1 else f"{base}#{number}" for base, number in zip(bases, numbers, strict=True)]
+    columns = {
+        "source_id": pa.array(source_ids, pa.string()),
+        "reason": pa.array(reasons, pa.string()),
+        "key": keys.pair_ids(source, pa.array(source_ids, pa.string())),
+    }
+    slots = np.arange(len(table))
+    slots[where] = len(table) + positions
+    indices = pa.array(slots)
+    for name, changed in columns.items():
+        whole = pa.concat_arrays([*table[name].chunks, changed]).take(indices)
+        table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), whole)
+    return table, _key_column(table, "key")
 
 
 def _reject_repeats(table: pa.Table, first: np.ndarray, reasons: list[str | None]) -> None:
@@ -145,5 +193,10 @@ def _reject_repeats(table: pa.Table, first: np.ndarray, reasons: list[str | None
         seen.add(says)
 
 
-def _hex(digests: pa.Array) -> pa.Array:
-    return pa.array([item.hex() for item in digests.to_pylist()], pa.string())
+def _identities(given: pa.Array, image_urls: pa.Array) -> pa.Array:
+    """Return the identities that the reader gave, and those of the URLs where it gave none."""
+    if not given.null_count:
+        return given
+    if given.null_count == len(given):
+        return urls.identity(image_urls)
+    return pc.coalesce(given, urls.identity(pc.if_else(pc.is_null(given), image_urls, pa.scalar(None, pa.string()))))

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import posixpath
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,12 @@ import pyarrow.compute as pc
 from pmd import exchange, keys, scores, storage, urls
 from pmd.commits import Books
 from pmd.formats import archives
-from pmd.schema.tables import IMAGES, KEY, REGION, REJECTED, VIEWS
+from pmd.schema.tables import IMAGES, KEY, LOCATION, REGION, REJECTED, VIEWS
 
 STAGE: Final = "images"
+
+#: Kinds of locations, in the order in which they are tried.
+_KINDS: Final = ("archive", "mirror", "original")
 
 #: Files that images and views are cut into, at most 2 to this power.
 MOST_PART_BITS: Final = 9
@@ -112,9 +115,7 @@ def in_sample(image_ids: pa.Array, sample: int) -> np.ndarray:
     Samples are nested: 1/1000 is a part of 1/100. The key's *last* eight bytes decide, since its first ones are the fetch
     shard: a sample touches every shard.
     """
-    raw = np.frombuffer(image_ids.buffers()[1], dtype=np.uint8, count=16 * (image_ids.offset + len(image_ids)))
-    tail = raw.reshape(-1, 16)[image_ids.offset :, 8:].copy().view(">u8").reshape(-1)
-    return np.asarray(tail < 2**64 / sample if sample > 1 else np.ones(len(image_ids), bool))
+    return np.asarray(keys.halves(image_ids)[1] < 2**64 / sample if sample > 1 else np.ones(len(image_ids), bool))
 
 
 def index_archives(paths: Iterable[str]) -> dict[str, list[str]]:
@@ -219,11 +220,13 @@ class Gathered:
 
 def count_books(kept: pa.Table, rejected: pa.Table) -> dict[str, Books]:
     """Return the books of tables with a `source` column; the second also has `reason`."""
-    counts = Counter(kept["source"].to_pylist())
-    left: dict[str, Counter[str]] = defaultdict(Counter)
-    for source, reason in zip(rejected["source"].to_pylist(), rejected["reason"].to_pylist(), strict=True):
-        left[source][reason] += 1
-    return {source: Books(counts[source], dict(sorted(left[source].items()))) for source in sorted({*counts, *left})}
+    counts = {row["values"]: row["counts"] for row in pc.value_counts(kept["source"]).to_pylist()}
+    left: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in rejected.group_by(["source", "reason"]).aggregate([([], "count_all")]).to_pylist():
+        left[row["source"]][row["reason"]] = row["count_all"]
+    return {
+        source: Books(counts.get(source, 0), dict(sorted(left[source].items()))) for source in sorted({*counts, *left})
+    }
 
 
 def reject(rows: pa.Table, stage: str, reasons: pa.Array, details: pa.Array | None = None) -> pa.Table:
@@ -254,10 +257,13 @@ def gather(rows: pa.Table, shard_bits: int) -> Gathered:
         rows: All rows of a partition, `IMAGE_ROWS`, in any order.
         shard_bits: Bits of the image_id that are its fetch shard.
     """
-    rows = rows.take(pc.sort_indices(rows, [("image_id", "ascending"), ("pair_id", "ascending")])).combine_chunks()
-    stays = pc.is_null(rows["reason"])
-    leaving = rows.filter(pc.invert(stays))
-    kept = rows.filter(stays).combine_chunks()
+    rows = rows.combine_chunks()
+    if not rows.num_rows:
+        return Gathered(IMAGES.empty_table(), VIEWS.empty_table(), REJECTED.empty_table())
+    in_order = np.lexsort((*keys.halves(rows["pair_id"].chunk(0))[::-1], *keys.halves(rows["image_id"].chunk(0))[::-1]))
+    leaves = rows["reason"].is_valid().to_numpy(zero_copy_only=False)[in_order]
+    leaving = rows.take(pa.array(in_order[leaves]))
+    kept = rows.drop_columns("reason").take(pa.array(in_order[~leaves])).combine_chunks()
     return Gathered(
         _images(kept, shard_bits),
         kept.select(VIEWS.names).cast(VIEWS),
@@ -266,49 +272,92 @@ def gather(rows: pa.Table, shard_bits: int) -> Gathered:
 
 
 def _images(kept: pa.Table, shard_bits: int) -> pa.Table:
+    """Return the images of pairs in order of image_id."""
+    if not kept.num_rows:
+        return IMAGES.empty_table()
+    places = _places(kept)
+    image_ids = places["image_id"].chunk(0)
+    first = np.r_[True, (keys.raw(image_ids)[1:] != keys.raw(image_ids)[:-1]).any(axis=1)]
+    group = np.cumsum(first) - 1
+    count = int(group[-1]) + 1
+    of_image = pa.array(np.flatnonzero(first))
+    image_ids = image_ids.take(of_image)
+    names = places["source"].chunk(0).dictionary_encode()
+    rank = pc.rank(names.dictionary, tiebreaker="dense").to_numpy().astype(np.int64)[names.indices.to_numpy()]
+    by_rank = pc.sort_indices(names.dictionary)
+    source_of, source = np.divmod(np.unique(group * (len(names.dictionary) + 1) + rank), len(names.dictionary) + 1)
+    with_region = np.zeros(count, bool)
+    with_region[group[places["has_region"].chunk(0).to_numpy(zero_copy_only=False)]] = True
+    columns = {
+        "image_id": image_ids,
+        "identity": places["identity"].chunk(0).take(of_image),
+        "locations": _locations(places, group, count),
+        "sources": pa.ListArray.from_arrays(
+            _offsets(source_of, count), names.dictionary.take(by_rank.take(pa.array(source - 1)))
+        ),
+        "has_region": pa.array(with_region),
+        "fetch_shard": pa.array(exchange.partitions(image_ids, shard_bits)),
+    }
+    return pa.Table.from_arrays([columns[field.name].cast(field.type) for field in IMAGES], schema=IMAGES)
+
+
+def _places(kept: pa.Table) -> pa.Table:
+    """Return the distinct places of each image, in the order that `gather` states but for the kinds, each as one chunk."""
     described = ("image_id", "identity", "source", "image_url", "archive", "mirrors")
-    places = kept.group_by(list(described)).aggregate([("region", "count")])
-    places = places.take(
-        pc.sort_indices(places, [("image_id", "ascending"), *((name, "ascending") for name in described[1:])])
+    kept = kept.select([*described, "region"])
+    image_ids = keys.raw(kept["image_id"].chunk(0))
+    same = (image_ids[1:] == image_ids[:-1]).all(axis=1)
+    several = np.r_[same, False] | np.r_[False, same]
+    alone = kept.filter(pa.array(~several)) if several.any() else kept
+    places = alone.drop_columns("region").append_column("has_region", alone["region"].is_valid())
+    if several.any():
+        # Most images have one place: only the others need grouping and sorting, which compare strings.
+        shared = kept.filter(pa.array(several)).group_by(list(described)).aggregate([("region", "count")])
+        shared = shared.take(pc.sort_indices(shared, [(name, "ascending") for name in described]))
+        shared = shared.append_column("has_region", pc.greater(shared["region_count"], 0)).select(places.schema.names)
+        places = pa.concat_tables([places, shared]).combine_chunks()
+        places = places.take(pa.array(keys.order(places["image_id"].chunk(0))))
+    return places.combine_chunks()
+
+
+def _locations(places: pa.Table, group: np.ndarray, count: int) -> pa.Array:
+    """Return the locations of each of `count` images; `group` tells each place's image."""
+    found: list[tuple[np.ndarray, pa.Array, pa.Array]] = []  # image, URL, what two equal ones share; a kind each
+    archived, url = _given(places["archive"].chunk(0))
+    found.append((group[archived], url, url))
+    mirrored, joined = _given(places["mirrors"].chunk(0))
+    mirrors = pc.split_pattern(joined, "\n")
+    url = mirrors.flatten()
+    found.append((group[mirrored][pc.list_parent_indices(mirrors).to_numpy()], url, urls.canonical(url)))
+    linked, url = _given(places["image_url"].chunk(0))
+    found.append((group[linked], url, urls.canonical(url)))
+    image = np.concatenate([where for where, _, _ in found])
+    kind = np.repeat(np.arange(len(_KINDS)), [len(where) for where, _, _ in found])
+    forms = pa.concat_arrays([form for _, _, form in found])
+    chosen = np.lexsort((kind, image))  # stable: places of one kind stay in order
+    chosen = chosen[forms.is_valid().to_numpy(zero_copy_only=False)[chosen]]
+    repeated = np.bincount(image[chosen], minlength=count)[image[chosen]] > 1
+    if repeated.any():
+        some = chosen[repeated]
+        code = forms.take(pa.array(some)).dictionary_encode().indices.to_numpy()
+        _, once = np.unique(np.stack([image[some], code]), axis=1, return_index=True)
+        chosen = np.delete(chosen, np.delete(np.flatnonzero(repeated), once))
+    url = pa.concat_arrays([url for _, url, _ in found]).take(pa.array(chosen))
+    kinds = pa.array(_KINDS).take(pa.array(kind[chosen]))
+    return pa.ListArray.from_arrays(
+        _offsets(image[chosen], count), pa.StructArray.from_arrays([kinds, url], fields=list(LOCATION))
     )
-    result = [
-        {
-            "image_id": image_id,
-            "identity": rows[0]["identity"],
-            "locations": _locations(rows),
-            "sources": sorted({row["source"] for row in rows}),
-            "has_region": any(row["region_count"] for row in rows),
-            "fetch_shard": keys.partition_of(image_id, shard_bits),
-        }
-        for image_id, rows in _grouped(places)
-    ]
-    return pa.Table.from_pylist(result, schema=IMAGES)
 
 
-def _grouped(places: pa.Table) -> Iterator[tuple[bytes, list[dict[str, Any]]]]:
-    group: list[dict[str, Any]] = []
-    for batch in places.to_batches(max_chunksize=exchange.BUFFER_BYTES // 1024):
-        for row in batch.to_pylist():
-            if group and group[0]["image_id"] != row["image_id"]:
-                yield group[0]["image_id"], group
-                group = []
-            group.append(row)
-    if group:
-        yield group[0]["image_id"], group
+def _given(column: pa.Array) -> tuple[np.ndarray, pa.Array]:
+    """Return which values are neither null nor empty, and these."""
+    given = pc.fill_null(pc.greater(pc.binary_length(column), 0), fill_value=False)
+    return np.flatnonzero(given.to_numpy(zero_copy_only=False)), column.filter(given)
 
 
-def _locations(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    places = [("archive", row["archive"]) for row in rows if row["archive"]]
-    places += [("mirror", url) for row in rows if row["mirrors"] for url in row["mirrors"].split("\n")]
-    places += [("original", row["image_url"]) for row in rows if row["image_url"]]
-    seen: set[str] = set()
-    found = []
-    for kind, url in places:
-        form = url if kind == "archive" else urls.canonical_one(url)
-        if form is not None and form not in seen:
-            seen.add(form)
-            found.append({"kind": kind, "url": url})
-    return found
+def _offsets(group: np.ndarray, count: int) -> pa.Array:
+    """Return the offsets of `count` lists, from the list (ascending) that each value is in."""
+    return pa.array(np.searchsorted(group, np.arange(count + 1)), pa.int32())
 
 
 #: Keys kept to estimate how many there are; the estimate is then within about 3 % (1/√1024).

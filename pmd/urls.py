@@ -76,13 +76,28 @@ _KNOWN_HOSTS: Final = (
     r"|[a-z0-9.-]*\.amazonaws\.com|cs\.stanford\.edu|upload\.wikimedia\.org|(?:i\.)?imgur\.com)[/:]"
 )
 
+#: URLs that are canonical as they stand (RE2), most of any source's, which need no parser: a host of plain labels whose last
+#: one cannot begin an IPv4 address, no port, and only characters that the standard escapes nowhere. What
+#: `_PERHAPS_NOT` finds in one of them may still change: Punycode is checked, dot segments go, tracking parameters go.
+_CANONICAL: Final = r"^https?://(?:[a-z0-9_-]+\.)*[a-z][a-z0-9_-]*/[A-Za-z0-9._~!$&'()*+,;=:@/%-]*(?:\?[A-Za-z0-9._~!$&()*+,;=:@/?%-]+)?$"
+_PERHAPS_NOT: Final = r"(?i)xn--|/(?:\.|%2e)|utm_|gclid|fbclid"
+
 _YFCC_BUCKET: Final = "https://multimedia-commons.s3-us-west-2.amazonaws.com/data/images"
 _HEXADECIMAL: Final = re.compile("[0-9a-f]+")
+_UNPADDED: Final = [f"{byte:x}" for byte in range(256)]
 
 
 def canonical(urls: pa.Array) -> pa.Array:
     """Return the canonical form of each URL; null where it is null or not an absolute http or https URL."""
-    return pa.array([None if url is None else canonical_one(url) for url in urls.to_pylist()], type=pa.string())
+    strings = urls if urls.type == pa.string() else urls.cast(pa.string())
+    stands = pc.and_(
+        pc.match_substring_regex(strings, _CANONICAL), pc.invert(pc.match_substring_regex(strings, _PERHAPS_NOT))
+    )
+    rest = pc.invert(pc.fill_null(stands, fill_value=True))
+    if not pc.any(rest).as_py():
+        return strings
+    parsed = pa.array([canonical_one(url) for url in strings.filter(rest).to_pylist()], type=pa.string())
+    return pc.replace_with_mask(strings, rest, parsed)
 
 
 def canonical_one(url: str) -> str | None:
@@ -186,7 +201,7 @@ def yfcc_mirrors(download_url: str, published_hash: str | None) -> list[str]:
         published_hash: The row's hash column; None in the layout of 23 columns.
     """
     md5 = hashlib.md5(download_url.encode(), usedforsecurity=False)
-    unpadded = "".join(f"{byte:x}" for byte in md5.digest())
+    unpadded = "".join([_UNPADDED[byte] for byte in md5.digest()])
     published = (published_hash or "").strip().lower()
     hashes = [published] if _HEXADECIMAL.fullmatch(published) else []
     hashes += [unpadded, md5.hexdigest()]

@@ -81,3 +81,12 @@ def test_a_partition_is_the_first_bits(head: str, bits: int, partition: int) -> 
 @given(st.binary(min_size=16, max_size=16), st.integers(0, 31))
 def test_partitions_are_nested(key: bytes, bits: int) -> None:
     assert keys.partition_of(key, bits + 1) >> 1 == keys.partition_of(key, bits)
+
+
+@given(st.lists(st.binary(min_size=16, max_size=16)), st.integers(0, 3))
+def test_keys_as_arrays(items: list[bytes], offset: int) -> None:
+    array = keys.key_array([b"\0" * 16] * offset + items).slice(offset)
+    assert keys.hexadecimal(array).to_pylist() == [item.hex() for item in items]
+    assert [items[i] for i in keys.order(array)] == sorted(items)
+    assert keys.hashed(array.cast(pa.binary())).to_pylist() == [keys.digest(item) for item in items]
+    assert keys.hashed(pa.array([None, *items], pa.binary())).to_pylist() == [None, *map(keys.digest, items)]

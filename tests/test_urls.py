@@ -120,6 +120,42 @@ def test_canonical_is_idempotent_and_identity_depends_on_it_alone(raws: list[str
         assert form is None or (host and host in form)
 
 
+def one_by_one(raws: list[str | None]) -> list[str | None]:
+    return [None if raw is None else urls.canonical_one(raw) for raw in raws]
+
+
+#: Near what needs no parser: hosts and paths of plain and not so plain characters.
+NEARLY_CANONICAL = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(["http://", "https://", "HTTP://"]),
+    st.text("a1.-_xn0F%:@", max_size=9),
+    st.text("/a.%2eEF~'()*^|[]{}`;=&,+@: \\", max_size=12),
+    st.text("?a=1&#'utm_gclid%27|^{}`\"", max_size=9),
+)
+
+
+@given(st.lists(st.none() | URLS | NEARLY_CANONICAL))
+def test_what_needs_no_parser_is_what_the_parser_gives(raws: list[str | None]) -> None:
+    assert urls.canonical(column(*raws)).to_pylist() == one_by_one(raws)
+
+
+@pytest.mark.parametrize("character", [chr(code) for code in range(0x20, 0x7F)])
+@pytest.mark.parametrize("url", ["http://a{}b.example/", "http://a.example/a{}b/{}", "https://a.example/a?b{}c{}"])
+def test_every_character_is_read_as_the_parser_does(character: str, url: str) -> None:
+    raw = url.replace("{}", character)
+    assert urls.canonical(column(raw)).to_pylist() == one_by_one([raw])
+
+
+def test_genuine_urls_and_vectors_are_read_as_the_parser_does(samples: Path) -> None:
+    raws = pq.read_table(samples / "urls" / "laion_10000.parquet", columns=["URL"])["URL"].to_pylist()
+    for file in sorted((samples / "urls" / "wpt").glob("*urltestdata*.json")):
+        vectors = json.loads(file.read_text(encoding="utf-8"))
+        raws += [vector["input"] for vector in vectors if isinstance(vector, dict)]
+    raws = [raw for raw in raws if not any("\ud800" <= character <= "\udfff" for character in raw)]
+    assert len(raws) > 10_400
+    assert urls.canonical(column(*raws)).to_pylist() == one_by_one(raws)
+
+
 FLICKR = [
     "http://farm8.staticflickr.com/7205/6985418911_df7747990d.jpg",
     "https://farm8.staticflickr.com/7205/6985418911_df7747990d_b.jpg",

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
+from pmd import keys
 from pmd.formats.lines import INVALID_UTF8, LineBatch
 from pmd.formats.tsv import SplitColumns
 from pmd.schema.tables import DRAFTS, KEY
@@ -53,7 +53,7 @@ def keys_of(digests: Iterable[bytes], rows: int) -> pa.Array:
 
 def digests(raw: pa.Array) -> pa.Array:
     """Return `pmd.keys.digest` of each value of a binary array without nulls."""
-    return keys_of(map(xxhash.xxh3_128_digest, raw.to_pylist()), len(raw))
+    return keys.hashed(raw)
 
 
 def json_objects(columns: Mapping[str, pa.Array]) -> pa.Array:

@@ -1,0 +1,280 @@
+"""Curating at speed: rows per second and peak memory of `pmd curate` and `pmd images`, beside the limit and a peer.
+
+    python benchmarks/curate.py [--rows 1000000] [--repeats 3] [--out FOLDER]
+
+Generates `cc12m.tsv` and a YFCC100M file of 25 columns, once each: texts nearly all distinct, lengths as in genuine rows.
+A run is a process of its own. URL de-duplication is Conceptual 12M through curate and images, beside Polars, which reads
+the URLs of the same file and finds the distinct ones; runs of both alternate, and the median of their ratios counts. The
+limit of each file is its bytes, read and cut into columns by the reader's own parser. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+from urllib import parse
+
+#: Rows between two writes of a generator.
+_CHUNK: Final = 10_000
+#: Of 100 rows of Conceptual 12M, those that repeat an earlier row's image.
+_REPEATED_URLS: Final = 4
+
+_ENGLISH: Final = (  # noqa: SIM905
+    "a the of on in with and from at my our this morning last day night first time out over man woman dog street red blue "
+    "old stone bridge water cup table light sign tree green window small large two people standing near white building "
+    "sky car front beach sunset mountain snow child birthday party family garden river church market train station "
+    "walking looking down up after before some view taken during trip friends house flowers cat playing made"
+).split()
+_OTHER: Final = {
+    "de": "der die das und ist im am mit von auf ein eine nicht schöne alte Straße Brücke Kirche Haus Garten Berge Schnee "
+    "Blick über den Fluss bei Nacht unsere Reise nach Kinder spielen Baum Wasser",
+    "es": "el la los las de en con una por para que muy calle vieja iglesia playa puente desde nuestra casa montaña nieve "
+    "niños jugando árbol agua noche mañana viaje ciudad pequeña",
+    "fr": "le la les des un une dans avec sur pour très vieille rue église maison plage depuis notre voyage montagne neige "
+    "enfants jouent arbre eau nuit matin petite ville être où",
+    "ja": "写真 東京 京都 桜 公園 散歩 今日 の 花 お寺 海 山 雪 猫 夕日 祭り",
+}
+_FOREIGN: Final = [words.split() for words in _OTHER.values()]
+_CAMERAS: Final = (
+    "",
+    "Canon+EOS+Kiss+X3",
+    "Canon+PowerShot+ELPH+310+HS",
+    "NIKON+D90",
+    "Panasonic+DMC-ZS10",
+    "Apple+iPhone+4",
+)
+_LICENCES: Final = (
+    ("Attribution-NonCommercial-NoDerivs License", "by-nc-nd"),
+    ("Attribution-NonCommercial-ShareAlike License", "by-nc-sa"),
+    ("Attribution License", "by"),
+    ("Attribution-ShareAlike License", "by-sa"),
+)  # fmt: skip
+
+
+def conceptual_12m(rows: int) -> Iterator[str]:
+    """Yield lines of url TAB caption; of 100 rows, 4 repeat an earlier URL."""
+    dice = random.Random(0)
+    for number in range(rows):
+        named = dice.randrange(number) if number and dice.randrange(100) < _REPEATED_URLS else number
+        name = random.Random(named).getrandbits(160)
+        host = f"img{name % 4001}.example{name % 97}.com"
+        query = f"?aspect=fit&width={name % 1000}" if name % 10 == 0 else ""
+        words = dice.choices(_ENGLISH, k=dice.randrange(6, 29))
+        yield f"https://{host}/wp-content/uploads/{name % 13:02}/{name:040x}.jpg{query}\t{' '.join(words)} {number % 9973}\n"
+
+
+def yfcc100m(rows: int) -> Iterator[str]:
+    """Yield lines of 25 columns: of 100 rows, about 30 to stay, 25 with a description, of those 20 with HTML."""
+    dice = random.Random(1)
+    for number in range(rows):
+        photo = 2_000_000_000 + 97 * number + dice.randrange(97)
+        user = f"{dice.randrange(10**7, 9 * 10**7)}@N{dice.randrange(10):02}"
+        secret, original = f"{dice.getrandbits(40):010x}", f"{dice.getrandbits(40):010x}"
+        server, farm = dice.randrange(2000, 9000), dice.randrange(1, 10)
+        licence, code = dice.choice(_LICENCES)
+        tags = ",".join(dice.choices(_ENGLISH, k=dice.randrange(1, 14))) if dice.random() < 0.6 else ""
+        place = (
+            (f"{dice.uniform(-180, 180):.6f}", f"{dice.uniform(-60, 70):.6f}", "16")
+            if dice.random() < 0.18
+            else ("",) * 3
+        )
+        stamp = 1_100_000_000 + dice.randrange(290_000_000)
+        taken = time.strftime("%Y-%m-%d %H:%M:%S.0", time.gmtime(stamp - dice.randrange(10**7)))
+        fields = (
+            str(number), str(photo), f"{dice.getrandbits(124):031x}", user, f"user{dice.getrandbits(24)}", taken, str(stamp),
+            dice.choice(_CAMERAS), _title(dice, number), _description(dice, number), tags, "", *place,
+            f"http://www.flickr.com/photos/{user}/{photo}/",
+            f"http://farm{farm}.staticflickr.com/{server}/{photo}_{secret}.jpg",
+            licence, f"http://creativecommons.org/licenses/{code}/2.0/", str(server), str(farm), secret, original, "jpg",
+            "1" if number % 125 == 0 else "0",
+        )  # fmt: skip
+        yield "\t".join(fields) + "\n"
+
+
+def _title(dice: random.Random, number: int) -> str:
+    kind = dice.random()
+    if kind < 0.05:
+        return ""
+    if kind < 0.45:
+        return f"IMG_{number}"
+    if kind < 0.55:
+        return parse.quote_plus(f"{dice.choice(_ENGLISH).title()} {number % 99991}")
+    words = _ENGLISH if kind < 0.8 else dice.choice(_FOREIGN)
+    return parse.quote_plus(" ".join(dice.choices(words, k=dice.randrange(3, 7))) + f" {number % 9973}")
+
+
+def _description(dice: random.Random, number: int) -> str:
+    if dice.random() < 0.74:
+        return ""
+    words = _ENGLISH if dice.random() < 0.6 else dice.choice(_FOREIGN)
+    said = " ".join(dice.choices(words, k=min(500, int(dice.lognormvariate(2.7, 1.0)) + 1))) + f", {number}"
+    if dice.random() < 0.2:
+        said = f'<b>{said}</b>\n<a href="http://www.example.org/{number}" rel="nofollow">www.example.org/{number}</a> &amp; more'
+    return parse.quote_plus(said)
+
+
+def generate(path: Path, lines: Iterator[str]) -> None:
+    """Write a file of lines, unless it is there."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("w", encoding="utf-8") as file:
+        chunk: list[str] = []
+        for line in lines:
+            chunk.append(line)
+            if len(chunk) == _CHUNK:
+                file.write("".join(chunk))
+                chunk = []
+        file.write("".join(chunk))
+    unfinished.rename(path)
+
+
+def process(arguments: list[str]) -> tuple[float, float]:
+    """Run a process; return its seconds, and its peak memory in GB with that of its children."""
+    start = time.monotonic()
+    child = subprocess.Popen(arguments)
+    _, status, usage = os.wait4(child.pid, 0)
+    if status:
+        raise SystemExit(f"failed: {' '.join(arguments)}")
+    return time.monotonic() - start, usage.ru_maxrss / 2**20
+
+
+def pmd(stage: str, config: Path) -> tuple[float, float]:
+    """Run one stage."""
+    return process([sys.executable, "-m", "pmd", stage, str(config)])
+
+
+def configure(folder: Path, source: str, annotations: Path) -> tuple[Path, Path]:
+    """Write a configuration of one source; return it and its root."""
+    root, config = folder / f"root-{source}", folder / f"{source}.toml"
+    config.write_text(
+        f'root = "{root}"\nprofile = "paper"\ncontact = "mailto:bench@example.org"\n'
+        f"[sources.{source}]\nannotations = {json.dumps([str(annotations)])}\n"
+    )
+    return config, root
+
+
+#: What Polars does by hand: read the URLs, keep one of each, write them.
+_POLARS: Final = """
+import sys, polars as pl
+pl.scan_csv(sys.argv[1], separator="\\t", has_header=False, quote_char=None, new_columns=["url", "text"]).select(
+    pl.col("url").unique()).collect(engine="streaming").write_parquet(sys.argv[2])
+"""
+#: The least that a reader of lines does: read, find lines, cut them into columns.
+_LIMIT: Final = """
+import sys
+from pmd.formats import lines, tsv
+for batch in lines.read_lines(sys.argv[1]):
+    tsv.split_columns(batch.lines, columns=[int(sys.argv[2])]).columns
+"""
+
+
+def median(values: list[float]) -> float:
+    """Return the median, to three decimals."""
+    return round(statistics.median(values), 3)
+
+
+def repeat(times: int, runs: dict[str, Callable[[], tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
+    """Do each run in turn, over and over; return (seconds, GB) of each by its name."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+    for _ in range(times):
+        for name, run in runs.items():
+            found[name].append(run())
+    return found
+
+
+def figures(
+    rows: int, runs: list[tuple[float, float]], limit: list[tuple[float, float]] | None = None
+) -> dict[str, Any]:
+    """Return medians of one stage's runs."""
+    seconds = [taken for taken, _ in runs]
+    found = {
+        "seconds": median(seconds),
+        "rows_per_s": round(rows / statistics.median(seconds)),
+        "peak_gb": round(max(peak for _, peak in runs), 3),
+    }
+    if limit is not None:
+        found["times_limit"] = median([mine / least for (mine, _), (least, _) in zip(runs, limit, strict=True)])
+    return found
+
+
+def url_dedupe(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
+    """Conceptual 12M through curate and images, beside Polars."""
+    path = folder / "cc12m.tsv"
+    generate(path, conceptual_12m(rows))
+    config, root = configure(folder, "conceptual_12m", path)
+
+    def curate() -> tuple[float, float]:
+        subprocess.run(["rm", "-rf", str(root)], check=True)
+        return pmd("curate", config)
+
+    runs = repeat(
+        repeats,
+        {
+            "polars": lambda: process([sys.executable, "-c", _POLARS, str(path), str(folder / "distinct.parquet")]),
+            "limit": lambda: process([sys.executable, "-c", _LIMIT, str(path), "2"]),
+            "curate": curate,
+            "images": lambda: pmd("images", config),
+        },
+    )
+    ratios = [
+        (first + second) / peer
+        for (first, _), (second, _), (peer, _) in zip(runs["curate"], runs["images"], runs["polars"], strict=True)
+    ]
+    return {
+        "curate": figures(rows, runs["curate"], runs["limit"]),
+        "images": figures(rows, runs["images"]),
+        "polars": figures(rows, runs["polars"]),
+        "ratio_to_polars": median(ratios),
+        "peak_gb": max(peak for name in ("curate", "images") for _, peak in runs[name]),
+    }
+
+
+def yfcc(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
+    """The YFCC100M filter: lines in, committed Parquet out."""
+    path = folder / "yfcc100m_dataset.tsv"
+    generate(path, yfcc100m(rows))
+    config, root = configure(folder, "yfcc100m", path)
+
+    def curate() -> tuple[float, float]:
+        subprocess.run(["rm", "-rf", str(root)], check=True)
+        return pmd("curate", config)
+
+    runs = repeat(
+        repeats,
+        {"limit": lambda: process([sys.executable, "-c", _LIMIT, str(path), "25"]), "curate": curate},
+    )
+    books = json.loads((root / "curate/source=yfcc100m/_stage.json").read_text())["sources"]["yfcc100m"]
+    return figures(rows, runs["curate"], runs["limit"]) | {"kept": books["kept"], "rejected": books["rejected"]}
+
+
+def main() -> None:
+    """Generate, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", choices=["url_dedupe", "yfcc"])
+    parser.add_argument("--out", type=Path, default=Path("out/bench"))
+    arguments = parser.parse_args()
+    folder = arguments.out / f"curate-{arguments.rows}"
+    results: dict[str, Any] = {"rows": arguments.rows}
+    for name, run in (("url_dedupe", url_dedupe), ("yfcc", yfcc)):
+        if arguments.only in (None, name):
+            results[name] = run(folder, arguments.rows, arguments.repeats)
+            print(name, json.dumps(results[name], indent=2))
+    results["peak_gb"] = round(max(results[name]["peak_gb"] for name in ("url_dedupe", "yfcc") if name in results), 3)
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()
