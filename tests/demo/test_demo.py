@@ -273,7 +273,7 @@ def test_nearly_every_reason_and_status_has_its_row(outcome: Expected) -> None:
     assert given <= set(REASONS)
     assert set(reasons_of("curate")) - given == {"not_ascii"}  # no profile but `hub` asks for ASCII
     ended = {image.status for image in outcome.images.values()}
-    assert set(STATUSES) - ended == {"dns", "timeout"}  # every name resolves here, and waiting is no show
+    assert set(STATUSES) - ended == {"blocked_content", "dns", "timeout"}  # no list here, every name resolves, waiting is no show
 
 
 def test_one_photograph_has_several_names(world: World) -> None:
