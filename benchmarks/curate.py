@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib import parse
 
 #: Rows between two writes of a generator.
@@ -139,17 +139,25 @@ def generate(path: Path, lines: Iterator[str]) -> None:
     unfinished.rename(path)
 
 
-def process(arguments: list[str]) -> tuple[float, float]:
-    """Run a process; return its seconds, and its peak memory in GB with that of its children."""
+class Run(NamedTuple):
+    """What a process took: seconds by the clock and of the processor, and its peak memory."""
+
+    seconds: float
+    cpu_s: float
+    peak_gb: float
+
+
+def process(arguments: list[str]) -> Run:
+    """Run a process and measure it."""
     start = time.monotonic()
     child = subprocess.Popen(arguments)
     _, status, usage = os.wait4(child.pid, 0)
     if status:
         raise SystemExit(f"failed: {' '.join(arguments)}")
-    return time.monotonic() - start, usage.ru_maxrss / 2**20
+    return Run(time.monotonic() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20)
 
 
-def pmd(stage: str, config: Path) -> tuple[float, float]:
+def pmd(stage: str, config: Path) -> Run:
     """Run one stage."""
     return process([sys.executable, "-m", "pmd", stage, str(config)])
 
@@ -184,28 +192,32 @@ def median(values: list[float]) -> float:
     return round(statistics.median(values), 3)
 
 
-def repeat(times: int, runs: dict[str, Callable[[], tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
-    """Do each run in turn, over and over; return (seconds, GB) of each by its name."""
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+def repeat(times: int, runs: dict[str, Callable[[], Run]]) -> dict[str, list[Run]]:
+    """Do each run in turn, over and over; return what each took by its name."""
+    found: dict[str, list[Run]] = {name: [] for name in runs}
     for _ in range(times):
         for name, run in runs.items():
             found[name].append(run())
     return found
 
 
-def figures(
-    rows: int, runs: list[tuple[float, float]], limit: list[tuple[float, float]] | None = None
-) -> dict[str, Any]:
-    """Return medians of one stage's runs."""
-    seconds = [taken for taken, _ in runs]
+def figures(rows: int, runs: list[Run], limit: list[Run] | None = None) -> dict[str, Any]:
+    """Return medians of one stage's runs, and the highest peak."""
+    seconds = [run.seconds for run in runs]
     found = {
         "seconds": median(seconds),
+        "cpu_s": median([run.cpu_s for run in runs]),
         "rows_per_s": round(rows / statistics.median(seconds)),
-        "peak_gb": round(max(peak for _, peak in runs), 3),
+        "peak_gb": round(max(run.peak_gb for run in runs), 3),
     }
     if limit is not None:
-        found["times_limit"] = median([mine / least for (mine, _), (least, _) in zip(runs, limit, strict=True)])
+        found["times_limit"] = ratio(runs, limit)
     return found
+
+
+def ratio(runs: list[Run], others: list[Run]) -> float:
+    """Return the median of the ratios of paired runs' seconds."""
+    return median([run.seconds / other.seconds for run, other in zip(runs, others, strict=True)])
 
 
 def url_dedupe(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
@@ -214,7 +226,7 @@ def url_dedupe(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
     generate(path, conceptual_12m(rows))
     config, root = configure(folder, "conceptual_12m", path)
 
-    def curate() -> tuple[float, float]:
+    def curate() -> Run:
         subprocess.run(["rm", "-rf", str(root)], check=True)
         return pmd("curate", config)
 
@@ -227,16 +239,16 @@ def url_dedupe(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
             "images": lambda: pmd("images", config),
         },
     )
-    ratios = [
-        (first + second) / peer
-        for (first, _), (second, _), (peer, _) in zip(runs["curate"], runs["images"], runs["polars"], strict=True)
+    both = [
+        Run(first.seconds + second.seconds, first.cpu_s + second.cpu_s, max(first.peak_gb, second.peak_gb))
+        for first, second in zip(runs["curate"], runs["images"], strict=True)
     ]
     return {
         "curate": figures(rows, runs["curate"], runs["limit"]),
         "images": figures(rows, runs["images"]),
         "polars": figures(rows, runs["polars"]),
-        "ratio_to_polars": median(ratios),
-        "peak_gb": max(peak for name in ("curate", "images") for _, peak in runs[name]),
+        "ratio_to_polars": ratio(both, runs["polars"]),
+        "peak_gb": round(max(run.peak_gb for run in both), 3),
     }
 
 
@@ -246,7 +258,7 @@ def yfcc(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
     generate(path, yfcc100m(rows))
     config, root = configure(folder, "yfcc100m", path)
 
-    def curate() -> tuple[float, float]:
+    def curate() -> Run:
         subprocess.run(["rm", "-rf", str(root)], check=True)
         return pmd("curate", config)
 
