@@ -9,6 +9,7 @@ both cases what is committed must be what an undisturbed build commits.
 from __future__ import annotations
 
 import contextlib
+import functools
 import dataclasses
 import itertools
 import threading
@@ -149,12 +150,17 @@ def _process(self: transforms.PerUnit, element: Any) -> Iterator[Any]:
     yield from _Now.around(lambda: list(self._function(again)))
 
 
-_JUDGE = dedupe.JudgePart.judge
+#: Workers with a side input: no callables, but a method of two arguments.
+_METHODS = ((dedupe.JudgePart, "judge"), (dedupe.SpreadHashes, "spread"), (dedupe.SpreadHashed, "spread"))
 
 
-def _judge(self: dedupe.JudgePart, batch: Any, found: Any) -> Iterator[Any]:
-    _Now.ran.add(type(self).__name__)
-    yield from _Now.around(lambda: list(_JUDGE(self, batch, found)))
+def _with_side_input(method: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    @functools.wraps(method)  # Beam asks for the names of its arguments
+    def run(self: Any, batch: Any, *side: Any, **named: Any) -> Iterator[Any]:
+        _Now.ran.add(type(self).__name__)
+        yield from _Now.around(lambda: list(method(self, batch, *side, **named)))
+
+    return run
 
 
 def _finish(self: transforms._Finish, keyed: Any) -> int:
@@ -170,7 +176,8 @@ def workers(around: Around) -> Iterator[set[str]]:
     _Now.around, _Now.ran = staticmethod(around), set()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transforms.PerUnit, "process", _process)
-        patch.setattr(dedupe.JudgePart, "judge", _judge)
+        for kind, name in _METHODS:
+            patch.setattr(kind, name, _with_side_input(getattr(kind, name)))
         patch.setattr(transforms._Finish, "__call__", _finish)
         yield _Now.ran
 
@@ -197,6 +204,8 @@ ALL = {
     "SettlePart",
     "CommitStage",
     "SpreadHashes",
+    "SpreadHashed",
+    "FindLinks",
     "FindGroups",
     "WriteGroups",
     "JudgePart",
