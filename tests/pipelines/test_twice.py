@@ -9,8 +9,8 @@ both cases what is committed must be what an undisturbed build commits.
 from __future__ import annotations
 
 import contextlib
-import functools
 import dataclasses
+import functools
 import itertools
 import threading
 from collections.abc import Callable, Iterator
