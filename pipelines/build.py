@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from pipelines import audit, curate, dedupe, fetch, images, publish, shard
-from pmd import inputs, stages
+from pmd import commits, inputs, stages
 from pmd.config import Config
 from pmd.stages import Wanted
 
@@ -23,6 +23,7 @@ class Step:
 
 
 Report = Callable[[Step], None]
+RETIRED = "the configuration no longer names it: removed"
 STAGES = ("curate", "images", "fetch", "dedupe", "shard", "publish", "audit")
 
 
@@ -107,6 +108,10 @@ def build(
         start = time.monotonic()
         unit.run()
         report(Step(unit.stage, unit.unit, why, time.monotonic() - start))
+    for stage, name, folder in stages.retired(config):
+        if only in {None, stage}:
+            started(Step(stage, name, RETIRED))
+            commits.retire(folder)
 
 
 def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:
@@ -127,4 +132,4 @@ def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:
         found.append(Step(unit.stage, unit.unit, why))
         if why is not None and pending is None:
             pending = unit.stage
-    return found
+    return found + [Step(stage, name, RETIRED) for stage, name, _ in stages.retired(config)]

@@ -164,6 +164,12 @@ def write_if_absent(folder: str, commit: Commit) -> bool:
     return storage.put_if_absent(storage.join(folder, STAGE_FILE), to_json(commit))
 
 
+def retire(folder: str) -> None:
+    """Remove a commit with all its files; the commit goes first, so that no reader sees it half there."""
+    storage.remove(storage.join(folder, STAGE_FILE))
+    storage.remove_tree(folder)
+
+
 def sweep(folder: str, commit: Commit) -> None:
     """Remove what a commit does not list; folders below with commits of their own are left alone."""
     listed = {file.name for file in commit.files} | {STAGE_FILE}

@@ -72,14 +72,30 @@ def _expand(patterns: Iterable[str]) -> list[str]:
     found = set()
     for pattern in patterns:
         archive, member = archives.split_member(pattern)
-        found |= {pattern} if member is not None else set(storage.glob(archive))
+        found |= {pattern} if member is not None else set(_files(archive))
     return sorted(found)
+
+
+def _files(pattern: str) -> list[str]:
+    """Return the files that a path or glob names; a folder stands for every file below it but hidden ones."""
+    found = []
+    for path in storage.glob(pattern) if pattern else []:
+        if not storage.is_folder(path):
+            found.append(path)
+            continue
+        below = storage.list_files(path)
+        found += [
+            storage.join(path, name) for name in below if not any(part.startswith(".") for part in name.split("/"))
+        ]
+    return found
 
 
 def _missing(source: SourceConfig) -> list[str]:
     karpathy = karpathy_of(source)
-    return [
-        manifests.missing_hint(source.name, pattern)
-        for pattern in (*source.annotations, *source.images, *([] if karpathy is None else [karpathy]))
+    absent = [pattern for pattern in source.annotations if not _files(archives.split_member(pattern)[0])]
+    absent += [
+        pattern
+        for pattern in (*source.images, *([] if karpathy is None else [karpathy]))
         if not storage.glob(archives.split_member(pattern)[0])
     ]
+    return [manifests.missing_hint(source.name, pattern) for pattern in absent]

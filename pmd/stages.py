@@ -171,6 +171,19 @@ def audit(config: Config) -> Wanted:
     return Wanted("audit", "all", root.audit_folder(config.root), options, found)
 
 
+def retired(config: Config) -> list[tuple[str, str, str]]:
+    """Return (stage, unit, folder) of shards and lists that stand under ROOT and that the configuration no longer names.
+
+    They would never be brought up to date again, and a takedown must not leave its images in them.
+    """
+    forms = storage.list_names(storage.join(config.root, "shards"))
+    kept = {"rejected", *config.shard.formats}
+    found = [("shard", form, root.shards_folder(config.root, form)) for form in forms if form not in kept]
+    names = [name.removeprefix("source=") for name in storage.list_names(storage.join(config.root, "publish"))]
+    chosen = chosen_sources(config)
+    return found + [("publish", name, root.publish_folder(config.root, name)) for name in names if name not in chosen]
+
+
 def ledger_digest(root_url: str) -> str:
     """Return the digest of all committed generations."""
     return commits.options_hash(

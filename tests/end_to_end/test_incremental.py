@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pipelines import build
-from pmd import config
+from pipelines import build, curate
+from pmd import config, inputs, verify
 from pmd.config import Config
 from pmd.demo.config import open_web, write_demo
 from pmd.demo.web import DemoWeb
@@ -127,3 +128,34 @@ def test_samples_are_nested_and_ask_for_nothing_twice(finished: tuple[Path, Conf
         assert len(fetched) == len(set(fetched)) or sample == 8
     assert 0 < len(taken[0]) < len(taken[1])
     assert taken[0] < taken[1]
+
+
+def test_what_is_no_longer_named_is_retired(finished: tuple[Path, Config, DemoWeb], tmp_path: Path) -> None:
+    _, whole, _ = finished
+    chosen = copy(without(whole, "sbu_captions"), tmp_path / "root")
+    pair = building.rows(Path(chosen.root) / "publish/source=conceptual_captions")[0]
+    (tmp_path / "takedown.txt").write_text(pair["image_url"])
+    chosen = without(chosen, "conceptual_captions")
+    shard = chosen.shard.model_copy(update={"formats": ("webdataset",)})
+    chosen = dataclasses.replace(chosen, takedown=(str(tmp_path / "takedown.txt"),), shard=shard)
+    assert stale(chosen)["shard", "parquet"] == stale(chosen)["publish", "conceptual_captions"] == build.RETIRED
+    building.run(chosen)
+    left = building.committed(Path(chosen.root))
+    assert "shards/webdataset" in left
+    assert not {"shards/parquet", "publish/source=conceptual_captions"} & set(left)
+    assert not (Path(chosen.root) / "shards/parquet").exists()
+    assert verify.verify(chosen.root)["problems"] == []
+
+
+def test_a_folder_of_annotations_is_the_files_in_it(finished: tuple[Path, Config, DemoWeb], tmp_path: Path) -> None:
+    _, whole, _ = finished
+    for number, path in enumerate(whole.sources["red_caps"].annotations):
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(tmp_path / "annotations" / str(number))
+    (tmp_path / "annotations" / ".hidden").write_text("no annotations")
+    red_caps = dataclasses.replace(whole.sources["red_caps"], annotations=(str(tmp_path / "annotations"),))
+    chosen = dataclasses.replace(whole, root=str(tmp_path / "root"), sources={"red_caps": red_caps})
+    inputs.check(chosen, ["red_caps"])
+    curate.build(chosen, "red_caps")
+    found, zipped = (building.committed(Path(where))["curate/source=red_caps"] for where in (chosen.root, whole.root))
+    assert building.digests(found, "pairs/") == building.digests(zipped, "pairs/")
