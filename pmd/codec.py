@@ -179,6 +179,8 @@ class Prepared:
     stored: bytes | None = None
     stored_form: Literal["original", "resized"] | None = None
     stored_format: Format | None = None
+    stored_width_px: int | None = None  # upright
+    stored_height_px: int | None = None
     perceptual_hash: bytes | None = None
 
 
@@ -234,12 +236,14 @@ def prepare(content: bytes, limits: Limits, form: Form) -> Prepared:
         hashed = perceptual_hash(small)
         side = form.short_side_px
         if side is None or not _is_to_change(loaded, side):
-            return Prepared(inspected, content, "original", loaded.kind, hashed)
+            return Prepared(
+                inspected, content, "original", loaded.kind, inspected.width_px, inspected.height_px, hashed
+            )
         if side != HASH_SIDE_PX:
             if loaded.kind == "jpeg" and _draft_scale(loaded.size, side) != _draft_scale(loaded.size, HASH_SIDE_PX):
                 loaded = _load(_open(content, limits), at_least_px=_OVERSAMPLING * side)
             small = loaded.picture(side)
-        return Prepared(inspected, encode_jpeg(small, form.quality), "resized", "jpeg", hashed)
+        return Prepared(inspected, encode_jpeg(small, form.quality), "resized", "jpeg", *small.size, hashed)
     except Refused as refused:
         return Prepared(_refused(content, refused))
 

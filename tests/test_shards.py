@@ -162,6 +162,14 @@ def test_crops_of_under_32_pixels_are_too_small(region: list[float], reason: str
     assert (min(codec.crop(picture(), region).size) >= 32) == (reason is None), "what is judged is what is cut"
 
 
+def test_a_crop_out_of_a_resized_copy_is_judged_by_its_pixels() -> None:
+    """An image may have been stored resized before a source with regions came; it is not fetched again for that."""
+    row = view(1, "1", [0.0, 0.0, 0.2, 0.2], width_px=640, height_px=480)
+    stored = fetched(1, 640, 480) | {"stored_form": "resized"}
+    assert reason_of(row, stored | {"stored_width_px": 640, "stored_height_px": 480}) is None
+    assert reason_of(row, stored | {"stored_width_px": 200, "stored_height_px": 150}) == "crop_too_small"
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4), st.integers(1, 300), st.integers(1, 300), st.integers(1, 64))
 def test_what_is_judged_is_what_is_cut(region: list[float], width: int, height: int, limit: int) -> None:

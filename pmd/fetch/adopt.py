@@ -187,6 +187,8 @@ def _taken(entry: Mapping[str, Any], options: FetchOptions, blocklist: Blocklist
         "stored": prepared.stored,
         "stored_form": prepared.stored_form if digest == entry["sha256"] else "resized",
         "stored_format": prepared.stored_format,
+        "stored_width_px": prepared.stored_width_px,
+        "stored_height_px": prepared.stored_height_px,
     }
     return _Taken(OK, said, facts)
 

@@ -429,6 +429,8 @@ def _settled(image: _Image, url: str, attempts: Sequence[Attempt], judged: _Judg
         stored=prepared.stored,
         stored_form=prepared.stored_form,
         stored_format=prepared.stored_format,
+        stored_width_px=prepared.stored_width_px,
+        stored_height_px=prepared.stored_height_px,
     )
 
 

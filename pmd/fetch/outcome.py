@@ -121,6 +121,8 @@ class Fetched:
     stored: _Bytes | None = None
     stored_form: str | None = None
     stored_format: str | None = None
+    stored_width_px: int | None = None
+    stored_height_px: int | None = None
 
 
 def attempts_table(attempts: Iterable[Attempt]) -> pa.Table:

@@ -153,6 +153,8 @@ LEDGER: Final = pa.schema(
         pa.field("length", pa.int64()),
         pa.field("stored_form", pa.string()),  # original | resized
         pa.field("stored_format", pa.string()),
+        pa.field("stored_width_px", pa.int32()),  # upright; what regions are cut out of
+        pa.field("stored_height_px", pa.int32()),
         pa.field("generation", pa.int32(), nullable=False),
         pa.field("tried", pa.list_(pa.string())),  # locations tried so far, sorted
     ]

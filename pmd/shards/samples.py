@@ -79,7 +79,8 @@ def misfits(rows: pa.Table, ledger: pa.Table, options: ShardOptions) -> pa.Array
     """Return why each view cannot be cropped, or null.
 
     `box_mismatch`: the image's aspect ratio is not that of the image on which the region was drawn. `crop_too_small`:
-    the region, in the whole pixels of the image that `codec.crop` cuts out, has a short side under the limit.
+    the region, in the whole pixels that `codec.crop` cuts out of the picture in the store, has a short side under the
+    limit. That picture is the original, but where an image was stored resized before a source with regions came.
 
     Args:
         rows: `SAMPLE_ROWS`.
@@ -94,8 +95,11 @@ def misfits(rows: pa.Table, ledger: pa.Table, options: ShardOptions) -> pa.Array
     has_region = pc.is_valid(rows["region"]).to_numpy(zero_copy_only=False)
     sides = np.zeros((len(rows), 4))
     sides[has_region] = np.array(rows["region"].filter(pa.array(has_region)).to_pylist()).reshape(-1, 4)
+    stored_width = _known(ledger["stored_width_px"].take(at), width)
+    stored_height = _known(ledger["stored_height_px"].take(at), height)
     short = np.minimum(
-        _pixels_between(sides[:, 0], sides[:, 2], width), _pixels_between(sides[:, 1], sides[:, 3], height)
+        _pixels_between(sides[:, 0], sides[:, 2], stored_width),
+        _pixels_between(sides[:, 1], sides[:, 3], stored_height),
     )
     # Products of whole numbers, so that a difference of exactly the limit is one.
     expected = drawn_width * height
@@ -104,6 +108,11 @@ def misfits(rows: pa.Table, ledger: pa.Table, options: ShardOptions) -> pa.Array
     reasons[has_region & (short < options.min_crop_px)] = "crop_too_small"
     reasons[has_region & mismatch] = "box_mismatch"
     return pa.array(reasons, pa.string())
+
+
+def _known(stored: pa.ChunkedArray, original: np.ndarray) -> np.ndarray:
+    sizes = stored.to_numpy(zero_copy_only=False).astype(np.float64)
+    return np.where(np.isnan(sizes), original, sizes)
 
 
 def _pixels_between(start: np.ndarray, length: np.ndarray, pixels: np.ndarray) -> np.ndarray:

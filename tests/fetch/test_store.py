@@ -223,3 +223,17 @@ def test_commit_is_json_with_names_relative_to_its_folder(web: Web, tmp_path: Pa
     content = json.loads((tmp_path / "fetch/ledger/shard=00003/generation=0000/_stage.json").read_bytes())
     names = sorted(file["name"].rsplit("-", 1)[0].rsplit("/", 1)[0] for file in content["files"])
     assert names == ["../../../attempts/shard=00003", "../../../store/shard=00003", "ledger"]
+
+
+def test_the_ledger_knows_the_size_of_what_is_stored() -> None:
+    from PIL import Image
+
+    from pmd import codec
+
+    content = codec.encode_jpeg(Image.new("RGB", (640, 480), "navy"))
+    limits = codec.Limits(codec.MAX_PIXELS, 1)
+    for side, size in ((None, (640, 480)), (256, (341, 256)), (1000, (640, 480))):
+        prepared = codec.prepare(content, limits, codec.Form(side, 95))
+        assert (prepared.stored_width_px, prepared.stored_height_px) == size
+        assert prepared.stored is not None
+        assert codec.upright_rgb(prepared.stored).size == size
