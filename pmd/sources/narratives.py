@@ -124,12 +124,15 @@ class Narratives:
             return
         rows = [row for _, row, _ in json_stream.parse_json_lines(first) if isinstance(row, dict)]
         named = next((row["dataset_id"] for row in rows if isinstance(row.get("dataset_id"), str)), None)
-        others = [pattern for dataset, pattern in _MARKS.items() if dataset != self.dataset]
-        mine = named is not None and (_MARKS[self.dataset].search(named) or not any(p.search(named) for p in others))
-        if not mine:
+        if named is None or not self._is_mine(named):
             raise records.foreign(
                 path, member, expected=f"{_EXPECTED}, of {self.dataset}", start=first.lines[0].as_py()
             )
+
+    def _is_mine(self, dataset_id: str) -> bool:
+        """Return whether a `dataset_id` is this data set's, or at least none that is known as another's."""
+        others = [pattern for dataset, pattern in _MARKS.items() if dataset != self.dataset]
+        return bool(_MARKS[self.dataset].search(dataset_id)) or not any(other.search(dataset_id) for other in others)
 
     def _drafts(self, unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
         held: dict[int, str] = {}
@@ -156,6 +159,8 @@ class Narratives:
         """Return the drafts of one row; at least one."""
         record = records.mapping(row, "row")
         dataset_id, image_id = records.text(record, "dataset_id"), records.text(record, "image_id")
+        if not self._is_mine(dataset_id):
+            raise records.Malformed(f"dataset_id: expected one of {self.dataset}, found {dataset_id}")
         annotator_id = records.integer(record, "annotator_id")
         caption = records.text(record, "caption")
         original = records.optional_text(record, "original_caption")

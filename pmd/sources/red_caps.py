@@ -28,6 +28,10 @@ _EXPECTED: Final = 'RedCaps: {"annotations": [{"image_id": …, "url": …, "cap
 _IMGUR: Final = re.compile(r"(?:.+\.)?imgur\.com", re.IGNORECASE)
 
 
+#: Keys of which RedCaps' annotations have all, and COCO's, which stand under the same name, none.
+_OWN_KEYS: Final = frozenset({"url", "raw_caption", "subreddit", "permalink", "author"})
+
+
 class Options(SourceOptions):
     """Options of `red_caps`."""
 
@@ -120,6 +124,9 @@ def _drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
     for path, member in _documents(unit):
         document = records.location(path, member)
         for index, annotation in json_stream.objects(path, "annotations.item", member=member, expected=_EXPECTED):
+            if index == 0 and isinstance(annotation, dict) and not _OWN_KEYS & annotation.keys():
+                shown = ", ".join(sorted(annotation)).encode()
+                raise records.foreign(path, member, expected=_EXPECTED, start=b"annotations[0] with " + shown)
             where = f"{document}:annotations[{index}]"
             try:
                 yield _draft(annotation, options.text) | {"where": where}

@@ -242,3 +242,17 @@ def test_the_genuine_row(samples: Path, read_all: ReadAll) -> None:
             "original_caption": upstream["caption"],
         }
         assert row["image_url"] == "http://images.cocodataset.org/val2017/000000381639.jpg"
+
+
+def test_rows_of_another_data_set_among_ours_are_rejected(tmp_path: Path, read_all: ReadAll) -> None:
+    rows = [
+        {"dataset_id": dataset, "image_id": "7", "annotator_id": 1, "caption": "A cat."}
+        for dataset in ("mscoco_val2017", "Flickr30k_train", "ADE20k_train")
+    ]
+    path = tmp_path / "narratives.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [(row["reason"], row["detail"]) for row in read_all(SOURCE, path)] == [
+        (None, None),
+        ("malformed_row", "dataset_id: expected one of coco, found Flickr30k_train"),
+        ("malformed_row", "dataset_id: expected one of coco, found ADE20k_train"),
+    ]

@@ -206,3 +206,11 @@ def test_genuine_annotations_field_for_field(samples: Path, read_all: ReadAll) -
         assert row["text"] == annotation["caption"]
         assert json.loads(row["meta"]) == annotation
         assert row["where"] == f"{path}!/{name}:annotations[0]"
+
+
+def test_annotations_of_another_data_set_are_refused(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "captions_val2017.json"
+    path.write_text('{"images": [], "annotations": [{"id": 1, "image_id": 2, "caption": "a cat"}]}')
+    with pytest.raises(InputError, match="not an annotation file of this source") as error:
+        read_all(SOURCE, path)
+    assert error.value.found == "annotations[0] with caption, id, image_id"
