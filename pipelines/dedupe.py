@@ -1,4 +1,4 @@
-"""De-duplicate: the ledger's digests and hashes → groups of images that are one, and the pairs that leave for them."""
+"""De-duplicate: the ledger's digests and hashes → groups of images that are one, and the pairs that leave."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from pmd.beam.dedupe import (
     FindGroups,
     FindLinks,
     FindOverlaps,
+    FindRepeated,
     JudgePart,
     SpreadHashed,
     SpreadHashes,
+    SpreadTexts,
     WriteGroups,
 )
 from pmd.beam.parts import part_batches
@@ -79,13 +81,33 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                 | "Elect" >> beam.ParDo(PerUnit(Elect(distance, work))).with_output_types(pa.RecordBatch)
             )
             groups = (groups, near) | "All groups" >> beam.Flatten()
+        repeated = pipeline | "None repeated" >> create([])
+        if config.dedupe.max_images_per_text is not None:
+            repeated = (
+                units
+                | "Spread texts" >> Spread()
+                # (partition, RUNS)
+                | "Texts"
+                >> beam.FlatMap(
+                    SpreadTexts(config.root, cut, work).spread, found=beam.pvalue.AsList(groups)
+                ).with_output_types(tuple[int, pa.RecordBatch])
+                | "By text" >> beam.GroupByKey()
+                # RUNS
+                | "Over the limit"
+                >> beam.ParDo(
+                    PerUnit(FindRepeated(config.dedupe.max_images_per_text, cut.part_bits, work))
+                ).with_output_types(pa.RecordBatch)
+            )
         written = groups | "Write groups" >> beam.ParDo(PerUnit(WriteGroups(wanted.folder, work))).with_output_types(
             pa.RecordBatch
         )
         judged = (
             units
             | "Spread" >> Spread()
-            | "Judge" >> beam.FlatMap(judge.judge, found=beam.pvalue.AsList(groups)).with_output_types(pa.RecordBatch)
+            | "Judge"
+            >> beam.FlatMap(
+                judge.judge, found=beam.pvalue.AsList(groups), repeated=beam.pvalue.AsList(repeated)
+            ).with_output_types(pa.RecordBatch)
         )
         return (
             (written, judged)

@@ -2,7 +2,8 @@
 
 Groups say which image stands for which: of those with equal bytes one stays, and of those that are left one of each
 set of near-duplicates (`pmd.near`). The pairs of an image that gives way move to the one that stays, so that every caption
-is kept. A picture that very many identities share is a host's placeholder and its pairs leave.
+is kept. A picture that very many identities share is a host's placeholder and its pairs leave. Where a text may stand on so
+many images only (`pmd.captions`), the images of what is left are counted, and pairs leave for it last.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import evaluation, images, near, parts
+from pmd import captions, commits, evaluation, images, near, parts, root
 from pmd.options import DedupeOptions
 from pmd.schema.statuses import OK
-from pmd.schema.tables import GROUPS, KEY
+from pmd.schema.tables import GROUPS, KEY, REJECTED
 
 STAGE: Final = "dedupe"
 SAME_BYTES: Final = "same_bytes"
 REPEATED_BYTES: Final = "repeated_bytes"
 NEAR_DUPLICATE: Final = "near_duplicate"
 EVALUATION_OVERLAP: Final = "evaluation_overlap"
+REPEATED_TEXT: Final = "repeated_text"
 
 #: Relations under which the pairs of an image move to another.
 MERGED: Final = (SAME_BYTES, NEAR_DUPLICATE)
@@ -161,13 +163,16 @@ def near_groups(matches: pa.Table) -> pa.Table:
     return _groups(ids, kept, [NEAR_DUPLICATE] * len(ids), distances)
 
 
-def judge(views: pa.Table, ledger: pa.Table, found: pa.Table) -> tuple[pa.Table, pa.Table]:
+def judge(
+    views: pa.Table, ledger: pa.Table, found: pa.Table, repeated: pa.Table | None = None
+) -> tuple[pa.Table, pa.Table]:
     """Split the views of fetched images into kept and rejected.
 
     Args:
         views: `VIEWS` of a part.
         ledger: `LEDGER` of the part.
         found: `GROUPS` of the whole ROOT.
+        repeated: `captions.REPEATED` of the part: pairs that leave for their text.
 
     Returns:
         The kept views (with the image_id they came with), and `REJECTED`.
@@ -177,9 +182,48 @@ def judge(views: pa.Table, ledger: pa.Table, found: pa.Table) -> tuple[pa.Table,
     at = parts.positions(there["image_id"], gone)
     out = pc.is_valid(at)
     leaving, at = there.filter(out), at.filter(out)
-    return there.filter(pc.invert(out)), images.reject(
-        leaving, STAGE, gone["relation"].take(at), gone["matched"].take(at)
-    )
+    kept = there.filter(pc.invert(out))
+    rejected = images.reject(leaving, STAGE, gone["relation"].take(at), gone["matched"].take(at))
+    if repeated is None or not repeated.num_rows:
+        return kept, rejected
+    at = _found(kept["pair_id"], repeated["pair_id"])
+    out = pc.is_valid(at)
+    over, at = kept.filter(out), at.filter(out)
+    reasons = pa.array([REPEATED_TEXT] * over.num_rows, pa.string())
+    rejected = pa.concat_tables([rejected, images.reject(over, STAGE, reasons, repeated["detail"].take(at))])
+    rejected = rejected.take(pc.sort_indices(rejected, [("pair_id", "ascending")])).combine_chunks()
+    return kept.filter(pc.invert(out)), rejected
+
+
+def _found(values: pa.ChunkedArray, among: pa.ChunkedArray) -> pa.Array:
+    """Return the place of each value among others; null where it is not there."""
+    return pc.index_in(values.combine_chunks(), value_set=among.combine_chunks())
+
+
+def read_repeated(root_url: str, part: int) -> pa.Table:
+    """Return the pairs of a part that the committed stage rejected for their text, as `captions.REPEATED`."""
+    folder = root.dedupe_folder(root_url)
+    files = commits.require(folder, "run: pmd dedupe").under("rejected")
+    tables = [commits.read_table(folder, file) for file in files if parts.number(file.name) == part]
+    rows = pa.concat_tables([REJECTED.empty_table(), *tables])
+    return rows.filter(pc.equal(rows["reason"], REPEATED_TEXT)).select(captions.REPEATED.names).cast(captions.REPEATED)
+
+
+def texts(kept: pa.Table, found: pa.Table) -> pa.Table:
+    """Return the texts of the kept views of a part, as `captions.TEXTS`.
+
+    Args:
+        kept: `VIEWS`.
+        found: `GROUPS` of the whole ROOT.
+    """
+    return pa.table(
+        {
+            "text_id": captions.text_ids(kept["text"].combine_chunks()),
+            "stands_id": kept_ids(kept["image_id"], found),
+            "image_id": kept["image_id"],
+            "pair_id": kept["pair_id"],
+        }
+    ).cast(captions.TEXTS)
 
 
 def kept_ids(image_ids: pa.ChunkedArray, found: pa.Table) -> pa.Array:

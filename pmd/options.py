@@ -165,6 +165,7 @@ class DedupeOptions(StageOptions):
         ),
     ]
     near_distance: int = Field(default=31, ge=0, le=31)  # PDQ's own threshold, and the most that is searched for
+    max_images_per_text: int | None = Field(default=None, ge=1)
     evaluation: tuple[str, ...] = ()
 
     @field_validator("repeated_bytes")

@@ -303,6 +303,7 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
         ("dedupe", "evaluation = 3", "evaluation", "a valid array", "3"),
         ("dedupe", "near_distance = 32", "near_distance", "less than or equal to 31", "32"),
         ("dedupe", "repeated_bytes = 1", "repeated_bytes", "0 (never), or 2 or more", "1"),
+        ("dedupe", "max_images_per_text = 0", "max_images_per_text", "greater than or equal to 1", "0"),
         ("shard", 'formats = ["webdataset", "tfrecord"]', "formats.1", "'webdataset' or 'parquet'", '"tfrecord"'),
         ("shard", 'formats = "parquet"', "formats", "a valid array", '"parquet"'),
         ("shard", "formats = []", "formats", "each format once, and one at least", "[]"),

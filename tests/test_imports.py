@@ -39,6 +39,7 @@ ORDER = (
     "fetch",
     "parts",
     "near",
+    "captions",
     "evaluation",
     "dedupe",
     "shards",

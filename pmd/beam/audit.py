@@ -74,7 +74,8 @@ class SpreadPairs:
     def _last_stages(self, part: int) -> Iterator[tuple[str, pa.ChunkedArray]]:
         views = parts.read_views(self.root, part)
         ledger = parts.read_ledger(self.root, self.cut.shards(part))
-        kept, rejected = dedupe.judge(views, ledger, read_groups(self.root))
+        repeated = dedupe.read_repeated(self.root, part)
+        kept, rejected = dedupe.judge(views, ledger, read_groups(self.root), repeated)
         fetched = pa.concat_arrays([*kept["pair_id"].chunks, *rejected["pair_id"].chunks, pa.array([], KEY)])
         yield "dedupe", kept["pair_id"]
         yield "fetch", rejected["pair_id"]

@@ -1,7 +1,8 @@
 """De-duplication on Beam: digests meet in run files, groups go to every worker, parts are judged.
 
 Hashes for near-duplicates are written to run files once. Every band's worker reads all of them, a hundred bytes a row, and
-writes the links that it finds; one worker brings these together and holds the elections.
+writes the links that it finds; one worker brings these together and holds the elections. Texts meet by their form, and what
+leaves for a text on too many images goes back to its part in run files.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import commits, dedupe, evaluation, exchange, images, near, parts, storage
+from pmd import captions, commits, dedupe, evaluation, exchange, images, near, parts, storage
 from pmd.beam.parts import part_of
 from pmd.beam.transforms import Collected, outputs
 from pmd.options import DedupeOptions
@@ -143,20 +144,62 @@ class WriteGroups:
 
 
 @dataclasses.dataclass(frozen=True)
+class SpreadTexts:
+    """Write the texts of a part's pairs that are left to a run."""
+
+    root: str
+    cut: parts.Cut
+    work: str
+
+    def spread(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """PARTS of one row, and all GROUPS → (partition, RUNS)."""
+        part = part_of(batch)
+        groups = pa.Table.from_batches(list(found), schema=GROUPS)
+        kept, _ = dedupe.judge(
+            parts.read_views(self.root, part), parts.read_ledger(self.root, self.cut.shards(part)), groups
+        )
+        run = exchange.RunWriter(self.work, captions.TEXTS, self.cut.part_bits)
+        for rows in dedupe.texts(kept, groups).combine_chunks().to_batches():
+            run.add(rows, "text_id")
+        yield from run.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class FindRepeated:
+    """Find what leaves so that no text of a partition stands on too many images; write it by part to a run."""
+
+    most: int
+    part_bits: int
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition, all its RUNS) → RUNS, whose partitions are parts."""
+        run = exchange.RunWriter(self.work, captions.REPEATED, self.part_bits)
+        for rows in captions.over(exchange.read(keyed[1], captions.TEXTS), self.most).to_batches():
+            run.add(rows, "image_id")
+        yield from (reference for _, reference in run.close())
+
+
+@dataclasses.dataclass(frozen=True)
 class JudgePart:
-    """Reject the pairs of placeholders; count; digest what survives."""
+    """Reject the pairs of placeholders, and those of texts on too many images; count; digest what survives."""
 
     root: str
     folder: str
     cut: parts.Cut
     work: str
 
-    def judge(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """PARTS of one row, and all GROUPS → OUTPUTS."""
+    def judge(
+        self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch], repeated: Iterable[pa.RecordBatch] = ()
+    ) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row, all GROUPS, and all RUNS of `FindRepeated` → OUTPUTS."""
         part = part_of(batch)
         groups = pa.Table.from_batches(list(found), schema=GROUPS)
         ledger = parts.read_ledger(self.root, self.cut.shards(part))
-        kept, rejected = dedupe.judge(parts.read_views(self.root, part), ledger, groups)
+        mine = [reference for reference in repeated if reference["partition"][0].as_py() == part]
+        kept, rejected = dedupe.judge(
+            parts.read_views(self.root, part), ledger, groups, exchange.read(mine, captions.REPEATED)
+        )
         name = f"rejected/part-{part:05d}-of-{2**self.cut.part_bits:05d}"
         files = [commits.put_table(self.folder, name, rejected)] if rejected.num_rows else []
         digest = orjson.dumps({key: f"{value:016x}" for key, value in dedupe.survivors_digest(kept, ledger).items()})

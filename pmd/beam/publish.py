@@ -52,7 +52,9 @@ class SpreadBoth:
         else:
             ledger = parts.read_ledger(self.root, self.cut.shards(unit["part"]))
             views = parts.read_views(self.root, unit["part"])
-            kept, _ = dedupe.judge(views.filter(pc.equal(views["source"], self.source)), ledger, read_groups(self.root))
+            mine = views.filter(pc.equal(views["source"], self.source))
+            repeated = dedupe.read_repeated(self.root, unit["part"])
+            kept, _ = dedupe.judge(mine, ledger, read_groups(self.root), repeated)
             if kept.num_rows:
                 run.add(exchange.widen(publish.fates(kept, ledger), MEETING, is_fate=True), "pair_id")
         yield from run.close()

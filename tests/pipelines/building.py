@@ -40,7 +40,11 @@ class FakeLane(tiny_root.Lane):
 def world(folder: Path) -> Config:
     """Write the annotation files and the configuration of the tiny world."""
     chosen = config.load(tiny_root.write_config(folder))
-    return dataclasses.replace(chosen, shard=chosen.shard.model_copy(update={"samples_per_shard": 2, "window": 1}))
+    return dataclasses.replace(
+        chosen,
+        dedupe=chosen.dedupe.model_copy(update={"max_images_per_text": 1000}),
+        shard=chosen.shard.model_copy(update={"samples_per_shard": 2, "window": 1}),
+    )
 
 
 @contextlib.contextmanager

@@ -151,7 +151,12 @@ def _process(self: transforms.PerUnit, element: Any) -> Iterator[Any]:
 
 
 #: Workers with a side input: no callables, but a method of two arguments.
-_METHODS = ((dedupe.JudgePart, "judge"), (dedupe.SpreadHashes, "spread"), (dedupe.SpreadHashed, "spread"))
+_METHODS = (
+    (dedupe.JudgePart, "judge"),
+    (dedupe.SpreadHashes, "spread"),
+    (dedupe.SpreadHashed, "spread"),
+    (dedupe.SpreadTexts, "spread"),
+)
 
 
 def _with_side_input(method: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
@@ -208,6 +213,8 @@ ALL = {
     "FindLinks",
     "FindGroups",
     "WriteGroups",
+    "SpreadTexts",
+    "FindRepeated",
     "JudgePart",
     "CommitDedupe",
     "SpreadViews",
