@@ -7,12 +7,23 @@ from typing import Any
 
 import apache_beam as beam
 import orjson
+import pyarrow as pa
 
 from pipelines import running
 from pmd import commits, exchange, manifests, parts, root, stages
 from pmd.audit import lexicon, measure
-from pmd.beam.audit import CommitAudit, CountPartition, SpreadPairs, units
-from pmd.beam.transforms import ByPartition, WriteCommit, create
+from pmd.beam.audit import (
+    CommitAudit,
+    CountForms,
+    CountOverlap,
+    CountPartition,
+    SpreadForms,
+    SpreadPairs,
+    SumForms,
+    units,
+)
+from pmd.beam.parts import part_batches
+from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
 
 #: Bytes of committed pairs in a partition; in memory they are about ten times that.
@@ -55,10 +66,37 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     work = root.work_folder(config.root, "audit")
 
     def wire(pipeline: beam.Pipeline) -> Any:
-        return (
+        # (partition, all RUNS)
+        pairs = (
             pipeline
             | "Units" >> create(units(config.root, names, cut.part_bits))
-            | "Count" >> ByPartition(SpreadPairs(config.root, cut, bits, work), CountPartition(plan, work))
+            | "Spread" >> Spread()
+            | "Pairs and fates"
+            >> beam.ParDo(PerUnit(SpreadPairs(config.root, cut, bits, work))).with_output_types(
+                tuple[int, pa.RecordBatch]
+            )
+            | "By pair" >> beam.GroupByKey()
+        )
+        counted = pairs | "Count" >> beam.ParDo(PerUnit(CountPartition(plan, work))).with_output_types(pa.RecordBatch)
+        repeated = (
+            pairs
+            # (partition, RUNS)
+            | "Texts" >> beam.ParDo(PerUnit(SpreadForms(bits, work))).with_output_types(tuple[int, pa.RecordBatch])
+            | "By text" >> beam.GroupByKey()
+            # (0, RUNS)
+            | "Repeated" >> beam.ParDo(PerUnit(CountForms(work))).with_output_types(tuple[int, pa.RecordBatch])
+            | "All repeated" >> beam.GroupByKey()
+            | "Sum" >> beam.ParDo(PerUnit(SumForms(work))).with_output_types(pa.RecordBatch)
+        )
+        overlap = (
+            pipeline
+            | "Parts" >> create(part_batches(cut.part_bits))
+            | "Spread parts" >> Spread()
+            | "Overlap" >> beam.ParDo(PerUnit(CountOverlap(config.root, work))).with_output_types(pa.RecordBatch)
+        )
+        return (
+            (counted, repeated, overlap)
+            | "Outputs" >> beam.Flatten()
             | "Commit"
             >> WriteCommit(
                 CommitAudit(

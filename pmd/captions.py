@@ -1,9 +1,9 @@
 """Repeated captions: which texts are one text, and which images of a text that stands on too many leave.
 
 Boilerplate is told by repetition: "uploaded by …", a camera's name, a counter's file name on thousands of photographs.
-ALIGN discarded alt texts "shared by more than 10 images" (Jia et al., ICML 2021, §3). Two texts are one where their *forms*
+ALIGN discarded alt texts "shared by more than 10 images" (Jia et al., ICML 2021). Two texts are one where their *forms*
 are: in small letters, without accents and punctuation, numbers a placeholder, as CCNet compares paragraphs (Wenzek et al.,
-LREC 2020, §3.1). Two differences, both for the names that cameras give: a number is one 0 however wide the counter, and
+LREC 2020). Two differences, both for the names that cameras give: a number is one 0 however wide the counter, and
 punctuation and numbers part words, so that "IMG_1234.JPG" and "img77 jpg" meet.
 """
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import keys
+from pmd.minhash import mixed
 from pmd.schema.tables import KEY
 
 #: A pair and its text, under the image that stands for its own.
@@ -69,7 +70,7 @@ def over(rows: pa.Table, most: int) -> pa.Table:
     if not rows.num_rows:
         return REPEATED.empty_table()
     text, image = _words(rows["text_id"]), _words(rows["stands_id"])
-    rank = _mixed(text[:, 1] ^ _mixed(image[:, 1]))
+    rank = mixed(text[:, 1] ^ mixed(image[:, 1]))
     order = np.lexsort((image[:, 1], image[:, 0], rank, text[:, 1], text[:, 0]))
     text, image = text[order], image[order]
     new_text = _changes(text)
@@ -97,10 +98,3 @@ def _words(ids: pa.ChunkedArray) -> Words:
     array = ids.combine_chunks()
     raw = np.frombuffer(array.buffers()[1], dtype=np.uint8, count=16 * (array.offset + len(array)))
     return raw.reshape(-1, 16)[array.offset :].copy().view("<u8")
-
-
-def _mixed(words: Words) -> Words:
-    """Return words through SplitMix64's finaliser (Steele et al., OOPSLA 2014)."""
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))

@@ -39,6 +39,7 @@ ORDER = (
     "fetch",
     "parts",
     "near",
+    "minhash",
     "captions",
     "evaluation",
     "dedupe",

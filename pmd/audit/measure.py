@@ -289,7 +289,7 @@ def _source(source: str, pairs: pa.RecordBatch, classes: NDArray[np.intp], plan:
 
     hosts = [urls.registrable_domain(host) if host else "" for host in urls.host(pairs.column("image_url")).to_pylist()]
     users, countries = _people_and_places(source, pairs.column("meta"), classes)
-    user_hashes = np.array([_hash(f"{source}\0{user}") if user else 0 for user in users], dtype=np.uint64)
+    user_hashes = _user_hashes(source, users)
     order = np.argsort(pair_hashes)
     has_user, has_host = user_hashes > 0, np.array([bool(host) for host in hosts], dtype=bool)
     return SourcePartial(
@@ -314,6 +314,27 @@ def _source(source: str, pairs: pa.RecordBatch, classes: NDArray[np.intp], plan:
             user_hashes[order],
         ),
     )
+
+
+def users(pairs: pa.RecordBatch) -> NDArray[np.uint64]:
+    """Return a hash of the user of each pair, of any sources; 0 where none is named."""
+    found = np.zeros(pairs.num_rows, dtype=np.uint64)
+    names = pairs.column("source").cast(pa.string())
+    for source, field in sorted(USER_FIELDS.items()):
+        mine = np.flatnonzero(pc.equal(names, source).to_numpy(zero_copy_only=False))
+        metas = pairs.column("meta").take(pa.array(mine)).to_pylist()
+        found[mine] = _user_hashes(source, [_user(orjson.loads(meta), field) for meta in metas])
+    return found
+
+
+def _user(fields: Mapping[str, Any], field: str) -> str:
+    """Return who upstream's fields name; "" for nobody."""
+    user = str(fields.get(field) or "")
+    return "" if user in _NOBODY else user
+
+
+def _user_hashes(source: str, users: list[str]) -> NDArray[np.uint64]:
+    return np.array([_hash(f"{source}\0{user}") if user else 0 for user in users], dtype=np.uint64)
 
 
 def _texts(
@@ -357,8 +378,7 @@ def _people_and_places(source: str, metas: pa.Array, classes: NDArray[np.intp]) 
     placed: list[int] = []
     for row, meta in enumerate(metas.to_pylist()):
         fields = orjson.loads(meta)
-        user = "" if user_field is None else str(fields.get(user_field) or "")
-        users.append("" if user in _NOBODY else user)
+        users.append("" if user_field is None else _user(fields, user_field))
         if geotag_fields is None:
             continue
         spot = places.position(fields.get(geotag_fields[0]), fields.get(geotag_fields[1]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from pmd.audit import balance, concentration, contents, page, writing
+from pmd.audit import balance, concentration, contents, page, sharing, writing
 from pmd.audit.charts import escape
 from pmd.audit.measure import STAGES
 from pmd.audit.style import CSS
@@ -24,6 +24,8 @@ LIMITS: Final = (
     "for everyone, first names are not listed at all. Texts in other languages are not looked at.",
     "The language identifier is weakest on the shortest texts; a list of place names has no language. "
     "What it does not recognise it cannot count.",
+    "A text on many images is not boilerplate for that: “a red flower” may be true of all of them. Texts are shown as they "
+    "are compared, and may name who wrote them.",
     "Only YFCC100M carries geotags, and people who geotag differ from people who do not. A country is where the camera "
     "was said to be, not where the photographer is from; borders are those of time zones.",
     "A user is an account name: one person may have several, and an account several people. RedCaps' authors and "
@@ -62,8 +64,10 @@ def _sections(result: Mapping[str, Any]) -> Iterable[str]:
     yield _header(result)
     yield balance.flow(result)
     yield balance.against_table2(result)
+    yield sharing.overlap(result)
     yield contents.stage_by_stage(result)
     yield contents.lengths(result)
+    yield sharing.repeated(result)
     yield contents.languages(result)
     yield contents.countries(result)
     yield contents.gendered(result)
@@ -107,8 +111,10 @@ def _header(result: Mapping[str, Any]) -> str:
     links = (
         ("flow", "Where pairs go"),
         ("table2", "Beside Table 2"),
+        ("overlap", "Overlap"),
         ("stages", "Stage by stage"),
         ("lengths", "Lengths"),
+        ("repeated", "Repeated captions"),
         ("languages", "Languages"),
         ("countries", "Countries"),
         ("gendered", "Gendered terms"),

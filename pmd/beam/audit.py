@@ -1,4 +1,7 @@
-"""The audit on Beam: pairs and the last stage that each survived meet in run files, by pair; partitions are counted."""
+"""The audit on Beam: pairs and the last stage that each survived meet in run files, by pair; partitions are counted.
+
+Texts then meet in the same way, by their form, and what is repeated goes to one worker. Images are counted where they stand.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import commits, dedupe, exchange, parts, root, storage
-from pmd.audit import measure, report, result
+from pmd.audit import measure, overlap, repeated, report, result
+from pmd.beam.parts import part_of
 from pmd.beam.shard import read_groups
 from pmd.beam.transforms import Collected, outputs
 from pmd.manifests import Table2
@@ -32,6 +36,9 @@ MEETING = pa.schema(
     ]
 )
 LEFT_OUT = "left out"
+
+#: What a fact of a worker is, by how it begins.
+COUNTED, REPEATED, OVERLAP = "counted ", "repeated ", "overlap "
 
 
 def units(root_url: str, sources: Iterable[str], part_bits: int) -> list[pa.RecordBatch]:
@@ -91,23 +98,83 @@ class CountPartition:
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition, all its RUNS) → OUTPUTS."""
-        meeting = exchange.read(keyed[1], MEETING)
-        pairs = meeting.filter(pc.is_null(meeting["last"])).combine_chunks()
-        fates = meeting.filter(pc.is_valid(meeting["last"])).combine_chunks()
-        left_out = fates.filter(pc.equal(fates["last"], LEFT_OUT))["pair_id"].combine_chunks()
-        fates = fates.filter(pc.not_equal(fates["last"], LEFT_OUT)).combine_chunks()
-        last = fates["last"].take(pc.index_in(pairs["pair_id"], value_set=fates["pair_id"].combine_chunks()))
-        last = pc.fill_null(last.combine_chunks(), "curate")
-        in_shards = pc.and_(pc.equal(last, "dedupe"), pc.invert(pc.is_in(pairs["pair_id"], value_set=left_out)))
-        last = pc.if_else(
-            in_shards.combine_chunks() if isinstance(in_shards, pa.ChunkedArray) else in_shards, "shard", last
-        )
         counted = measure.Partial()
-        offset = 0
-        for batch in pairs.select(list(measure.COLUMNS)).to_batches(max_chunksize=65_536):
-            counted = measure.merge(counted, measure.measure(batch, last.slice(offset, batch.num_rows), self.plan))
-            offset += batch.num_rows
-        yield outputs((), facts=[base64.b64encode(measure.to_bytes(counted)).decode()])
+        for pairs, last in _pairs(keyed[1]):
+            counted = measure.merge(counted, measure.measure(pairs, last, self.plan))
+        yield outputs((), facts=[COUNTED + base64.b64encode(measure.to_bytes(counted)).decode()])
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadForms:
+    """Write where a partition's texts stand to a run."""
+
+    bits: int
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """(partition of pairs, all its RUNS) → (partition of texts, RUNS)."""
+        run = exchange.RunWriter(self.work, repeated.OCCURRENCES, self.bits)
+        for pairs, last in _pairs(keyed[1]):
+            run.add(repeated.occurrences(pairs, last), "text_id")
+        yield from run.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class CountForms:
+    """Count on how many images each text of a partition stands; write those on many to a run."""
+
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """(partition of texts, all its RUNS) → (0, RUNS)."""
+        run = exchange.RunWriter(self.work, repeated.TEXTS, 0)
+        for rows in repeated.count(exchange.read(keyed[1], repeated.OCCURRENCES)).to_batches():
+            run.add(rows, "text_id")
+        yield from run.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class SumForms:
+    """Bring all repeated texts together, and those that are nearly one."""
+
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(0, all RUNS) → OUTPUTS."""
+        found = repeated.summary(exchange.read(keyed[1], repeated.TEXTS))
+        yield outputs((), facts=[REPEATED + orjson.dumps(found).decode()])
+
+
+@dataclasses.dataclass(frozen=True)
+class CountOverlap:
+    """Count the images of a part by the sources that show them."""
+
+    root: str
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row → OUTPUTS."""
+        found = overlap.count(parts.read_images(self.root, part_of(batch))["sources"])
+        yield outputs((), facts=[OVERLAP + orjson.dumps(found).decode()])
+
+
+def _pairs(references: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
+    """Yield the pairs of a partition, in batches, and the last stage that each survived."""
+    meeting = exchange.read(references, MEETING)
+    pairs = meeting.filter(pc.is_null(meeting["last"])).combine_chunks()
+    fates = meeting.filter(pc.is_valid(meeting["last"])).combine_chunks()
+    left_out = fates.filter(pc.equal(fates["last"], LEFT_OUT))["pair_id"].combine_chunks()
+    fates = fates.filter(pc.not_equal(fates["last"], LEFT_OUT)).combine_chunks()
+    last = fates["last"].take(pc.index_in(pairs["pair_id"], value_set=fates["pair_id"].combine_chunks()))
+    last = pc.fill_null(last.combine_chunks(), "curate")
+    in_shards = pc.and_(pc.equal(last, "dedupe"), pc.invert(pc.is_in(pairs["pair_id"], value_set=left_out)))
+    last = pc.if_else(
+        in_shards.combine_chunks() if isinstance(in_shards, pa.ChunkedArray) else in_shards, "shard", last
+    )
+    offset = 0
+    for batch in pairs.select(list(measure.COLUMNS)).to_batches(max_chunksize=65_536):
+        yield batch, last.slice(offset, batch.num_rows)
+        offset += batch.num_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,8 +192,20 @@ class CommitAudit:
 
     def __call__(self, found: Collected) -> None:
         """Write the files and `_stage.json`."""
-        counted = measure.merge_all(measure.from_bytes(base64.b64decode(fact)) for fact in found.facts)
-        content = result.result(counted, self.books, self.plan, self.table2, profile=self.profile)
+
+        def facts(kind: str) -> list[str]:
+            return [fact.removeprefix(kind) for fact in found.facts if fact.startswith(kind)]
+
+        counted = measure.merge_all(measure.from_bytes(base64.b64decode(fact)) for fact in facts(COUNTED))
+        content = result.result(
+            counted,
+            self.books,
+            self.plan,
+            self.table2,
+            profile=self.profile,
+            repeated=next(map(orjson.loads, facts(REPEATED)), None),
+            overlap=overlap.matrix(map(orjson.loads, facts(OVERLAP))),
+        )
         written = {
             "audit.json": orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS),
             "report.html": report.html(content).encode(),

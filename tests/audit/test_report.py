@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from pmd import language
-from pmd.audit import charts, measure, writing
+from pmd.audit import charts, measure, overlap, repeated, writing
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import Partial, Plan
 from pmd.audit.report import html
@@ -72,7 +72,16 @@ def _figures(
     for before, stage in itertools.pairwise(stages):
         lost = kept[before] - kept[stage]
         books[stage] = {"yfcc100m": Books(kept[stage], {"dead": lost} if lost else {})}
-    return result(partial, books, plan, TABLE2, profile="paper")
+    occurrences = repeated.occurrences(batch(rows), pa.array(last))
+    return result(
+        partial,
+        books,
+        plan,
+        TABLE2,
+        profile="paper",
+        repeated=repeated.summary(repeated.count(pa.Table.from_batches([occurrences]))),
+        overlap=overlap.matrix([[[["coco", "yfcc100m"], 3], [["yfcc100m"], number]]]),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +107,8 @@ def test_every_link_of_the_page_has_its_place() -> None:
     places = {value for _, name, value in parser.attributes if name == "id"}
     links = {value.removeprefix("#") for _, name, value in parser.attributes if name == "href"}
     assert links <= places
-    assert {"flow", "table2", "stages", "lengths", "languages", "countries", "gendered", "users", "hosts"} <= links
+    assert {"flow", "table2", "overlap", "stages", "lengths", "repeated", "languages", "countries"} <= links
+    assert {"gendered", "users", "hosts", "limits", "components"} <= links
 
 
 def test_every_drawing_says_what_it_shows() -> None:
@@ -121,6 +131,22 @@ def test_a_build_large_enough_is_read_in_sentences() -> None:
     assert "All pairs with a geotag are from France." in text
     assert "Ten of 40 registrable domains hold 25.0" in text
     assert "Coverage 320 of 320 pairs (100" in text
+
+
+def test_repeated_texts_are_shown_as_they_are_compared() -> None:
+    _, text = _read(html(_figures(400)))
+    assert "100 % of pairs have a text that stands on 10 images or more" in text
+    assert "er <b> < b> sie8080" in text
+    _, none = _read(html(_figures(8)))
+    assert "No text stands on 10 images or more." in none
+
+
+def test_the_overlap_is_a_matrix_of_shares() -> None:
+    parser, text = _read(html(_figures(97)))
+    assert "3.0 % of 100 images are in several sources; coco and yfcc100m share most: 3." in text
+    titles = [value for tag, name, value in parser.attributes if (tag, name) == ("td", "title")]
+    assert "3 images of coco are in yfcc100m" in titles
+    assert "3 images of yfcc100m are in coco" in titles
 
 
 def test_a_tiny_build_claims_no_rates() -> None:

@@ -15,6 +15,7 @@ import pytest
 import pmd.beam.fetch
 from pipelines import audit, build, curate, running
 from pmd import config, root, storage
+from pmd.audit import repeated
 from pmd.config import Config
 from pmd.fetch import state
 from pmd.schema.tables import LEDGER_OUTCOME
@@ -54,6 +55,7 @@ def small() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(pmd.beam.fetch, "Lane", FakeLane)
         patch.setattr(curate, "PARTITION_BYTES", 200)
         patch.setattr(audit, "PARTITION_BYTES", 4000)
+        patch.setattr(repeated, "FREQUENT", 1)
         yield patch
 
 

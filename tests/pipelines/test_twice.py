@@ -225,6 +225,10 @@ ALL = {
     "SpreadBoth",
     "WriteList",
     "CountPartition",
+    "SpreadForms",
+    "CountForms",
+    "SumForms",
+    "CountOverlap",
     "CommitAudit",
 }
 

@@ -1,0 +1,254 @@
+"""Repeated captions: on how many images a text stands, exactly or nearly, in each source, and whether one user wrote them.
+
+    occurrences   pairs and the last stage each survived → `OCCURRENCES`, which meet by text
+    count         all occurrences of some texts → `TEXTS`: those that stand on `FREQUENT` images or more
+    summary       all `TEXTS` → what audit.json says
+
+Two texts are one where their forms are (`pmd.captions`); near-duplicates are groups of forms (`pmd.minhash`). Texts on few
+images fall away where they are counted, so that what one worker holds at the end is at most a tenth of the pairs, and far
+less where texts are captions.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd import captions, keys, minhash
+from pmd.audit.measure import STAGES, USER_FIELDS, users
+from pmd.schema.tables import KEY
+
+#: Images from which a text counts as shared. ALIGN leaves out alt texts "shared by more than 10 images" (Jia et al.,
+#: ICML 2021); the others are the next powers.
+THRESHOLDS: Final = (10, 100, 1000)
+FREQUENT: Final = THRESHOLDS[0]
+
+#: Texts that are compared for near-duplicates, those on most images: some 30 s of one core.
+MOST_COMPARED: Final = 2**18
+#: Texts, and groups, that are listed one by one, and characters of a text that are shown.
+LISTED: Final = 10
+SHOWN: Final = 120
+
+OCCURRENCES: Final = pa.schema(
+    [
+        pa.field("text_id", KEY, nullable=False),
+        pa.field("form", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("last", pa.int8(), nullable=False),  # number of the last stage survived
+        pa.field("user", pa.uint64(), nullable=False),  # hash of who made or posted it; 0: unknown
+    ]
+)
+
+_BY_STAGE: Final = pa.list_(pa.int64())
+#: One row a text and source. Lists have one figure for each of `STAGES`; `one_user` has one list a threshold: pairs whose
+#: user has the text on so many images.
+TEXTS: Final = pa.schema(
+    [
+        pa.field("text_id", KEY, nullable=False),
+        pa.field("form", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("images", _BY_STAGE, nullable=False),
+        pa.field("pairs", _BY_STAGE, nullable=False),
+        pa.field("users", _BY_STAGE, nullable=False),
+        pa.field("one_user", pa.list_(_BY_STAGE), nullable=False),
+    ]
+)
+
+#: The figures of a population without a repeated text.
+NOTHING_REPEATED: Final[dict[str, Any]] = {
+    "shared_by": [{"images": least, "pairs": 0} for least in THRESHOLDS],
+    "largest": [],
+    "near": {
+        "texts": 0,
+        "compared": 0,
+        "shared_by": [{"images": least, "pairs": 0} for least in THRESHOLDS],
+        "largest": [],
+    },
+}
+
+_REACHED: Final = [f"after{stage}" for stage in range(len(STAGES))]
+
+
+def occurrences(pairs: pa.RecordBatch, last: pa.Array) -> pa.RecordBatch:
+    """Return where texts stand.
+
+    Args:
+        pairs: `PAIRS`, or `measure.COLUMNS` of it; any sources.
+        last: The last stage that each pair survived, of `STAGES`.
+    """
+    forms = captions.forms(pairs.column("text"))
+    return pa.RecordBatch.from_arrays(
+        [
+            keys.hashed(forms),
+            forms,
+            pairs.column("source").cast(pa.string()),
+            pairs.column("image_id"),
+            pc.index_in(last, value_set=pa.array(STAGES)).cast(pa.int8()),
+            pa.array(users(pairs)),
+        ],
+        schema=OCCURRENCES,
+    )
+
+
+def count(rows: pa.Table) -> pa.Table:
+    """Return `TEXTS` of those texts that stand on `FREQUENT` images or more, of all sources together.
+
+    Args:
+        rows: All `OCCURRENCES` of a partition, in any order.
+    """
+    sizes = rows.group_by("text_id").aggregate([([], "count_all")])
+    often = sizes.filter(pc.greater_equal(sizes["count_all"], FREQUENT))["text_id"].combine_chunks()
+    rows = rows.filter(pc.is_in(rows["text_id"], value_set=often)).combine_chunks()
+    images = (
+        rows.group_by(["text_id", "source", "image_id"])
+        .aggregate([("last", "max")])
+        .rename_columns(["text_id", "source", "image_id", "last"])
+    )
+    on_images = _by_stage(images, ["text_id", "source"])
+    totals: dict[bytes, int] = defaultdict(int)
+    for (text, _), found in on_images.items():
+        totals[text] += found[0]
+    on_pairs = _by_stage(rows, ["text_id", "source"])
+    by_user = _users(rows)
+    forms = dict(
+        zip(
+            *(
+                rows.group_by("text_id").aggregate([("form", "min")])[name].to_pylist()
+                for name in ("text_id", "form_min")
+            ),
+            strict=True,
+        )
+    )
+    found_rows = [
+        {
+            "text_id": text,
+            "form": forms[text],
+            "source": source,
+            "images": on_images[text, source],
+            "pairs": on_pairs[text, source],
+            "users": by_user[text, source][0] if (text, source) in by_user else [0] * len(STAGES),
+            "one_user": by_user[text, source][1]
+            if (text, source) in by_user
+            else [[0] * len(STAGES)] * len(THRESHOLDS),
+        }
+        for text, source in sorted(on_images)
+        if totals[text] >= FREQUENT
+    ]
+    return pa.Table.from_pylist(found_rows, schema=TEXTS)
+
+
+def _by_stage(rows: pa.Table, by: list[str]) -> dict[tuple[Any, ...], list[int]]:
+    """Return, by key, how many rows survived each stage."""
+    for stage, name in enumerate(_REACHED):
+        rows = rows.append_column(name, pc.greater_equal(rows["last"], stage).cast(pa.int64()))
+    summed = rows.group_by(by).aggregate([(name, "sum") for name in _REACHED])
+    columns = [summed[name].to_pylist() for name in (*by, *(f"{name}_sum" for name in _REACHED))]
+    return {tuple(row[: len(by)]): list(row[len(by) :]) for row in zip(*columns, strict=True)}
+
+
+def _users(rows: pa.Table) -> dict[tuple[bytes, str], tuple[list[int], list[list[int]]]]:
+    """Return, by text and source, how many users have it after each stage, and the pairs of those with it on many images."""
+    named = rows.filter(pc.not_equal(rows["user"], pa.scalar(0, pa.uint64())))
+    by = ["text_id", "source", "user"]
+    images = named.group_by([*by, "image_id"]).aggregate([("last", "max")]).rename_columns([*by, "image_id", "last"])
+    on_pairs = _by_stage(named, by)
+    found: dict[tuple[bytes, str], tuple[list[int], list[list[int]]]] = {}
+    for (text, source, user), on_images in _by_stage(images, by).items():
+        number, pairs = found.setdefault((text, source), ([0] * len(STAGES), [[0] * len(STAGES) for _ in THRESHOLDS]))
+        for stage, seen in enumerate(on_images):
+            number[stage] += seen > 0
+            for row, least in enumerate(THRESHOLDS):
+                if seen >= least:
+                    pairs[row][stage] += on_pairs[text, source, user][stage]
+    return found
+
+
+def summary(texts: pa.Table) -> dict[str, Any]:
+    """Return the figures of every source, and of all together under "all", after each stage.
+
+    Args:
+        texts: `TEXTS` of all partitions, in any order.
+    """
+    texts = texts.take(pc.sort_indices(texts, [("text_id", "ascending"), ("source", "ascending")]))
+    names = sorted(set(texts["source"].to_pylist()))
+    rows = texts.to_pylist()
+    together: dict[bytes, dict[str, Any]] = {}
+    for row in rows:
+        whole = together.setdefault(
+            row["text_id"],
+            {"form": row["form"], "images": np.zeros(len(STAGES), int), "pairs": np.zeros(len(STAGES), int)},
+        )
+        whole["images"] = whole["images"] + row["images"]
+        whole["pairs"] = whole["pairs"] + row["pairs"]
+    ranked = sorted(together.values(), key=lambda row: (-row["images"][0], row["form"]))
+    compared = [row["form"] for row in ranked[:MOST_COMPARED]]
+    group = dict(zip(compared, (compared[first] for first in minhash.groups(compared)), strict=True))
+    near = {"texts": len(ranked), "compared": len(compared)}
+    found = {
+        name: _figures([row for row in rows if row["source"] == name], group, near, has_users=name in USER_FIELDS)
+        for name in names
+    }
+    return {"sources": found, "all": _figures(list(together.values()), group, near, has_users=False)}
+
+
+def _figures(
+    rows: Sequence[Mapping[str, Any]], group: Mapping[str, str], near: Mapping[str, int], *, has_users: bool
+) -> dict[str, Any]:
+    """Return the figures of one population by stage."""
+    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[group.get(row["form"], row["form"])].append(row)
+    joined = [
+        {
+            "form": max(members, key=lambda row: (row["images"][0], row["form"]))["form"],
+            "texts": len(members),
+            "images": np.sum([row["images"] for row in members], axis=0),
+            "pairs": np.sum([row["pairs"] for row in members], axis=0),
+        }
+        for members in groups.values()
+    ]
+    found = {}
+    for number, stage in enumerate(STAGES):
+        shared = _shared(rows, number)
+        if has_users:
+            for place, one in enumerate(shared):
+                one["one_user_pairs"] = sum(text["one_user"][place][number] for text in rows)
+        of_several = _largest([row for row in joined if row["texts"] > 1], number)
+        found[stage] = {
+            "shared_by": shared,
+            "largest": [
+                {**_shown(row, number), **({"users": row["users"][number]} if has_users else {})}
+                for row in _largest(rows, number)
+            ],
+            "near": {
+                "texts": near["texts"],
+                "compared": near["compared"],
+                "shared_by": _shared(joined, number),
+                "largest": [{**_shown(row, number), "texts": row["texts"]} for row in of_several],
+            },
+        }
+    return found
+
+
+def _shared(rows: Sequence[Mapping[str, Any]], stage: int) -> list[dict[str, int]]:
+    return [
+        {"images": least, "pairs": int(sum(row["pairs"][stage] for row in rows if row["images"][stage] >= least))}
+        for least in THRESHOLDS
+    ]
+
+
+def _largest(rows: Sequence[Mapping[str, Any]], stage: int) -> list[Mapping[str, Any]]:
+    often = [row for row in rows if row["images"][stage] >= FREQUENT]
+    return sorted(often, key=lambda row: (-row["images"][stage], row["form"]))[:LISTED]
+
+
+def _shown(row: Mapping[str, Any], stage: int) -> dict[str, Any]:
+    form = row["form"]
+    text = form if len(form) <= SHOWN else form[: SHOWN - 1] + "…"
+    return {"text": text, "images": int(row["images"][stage]), "pairs": int(row["pairs"][stage])}

@@ -1,0 +1,158 @@
+"""The report's sections on what is there more than once: captions that many images share, images that sources share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pmd.audit import charts, page, writing
+from pmd.audit.charts import Dots, Mark, escape
+
+
+def repeated(result: Mapping[str, Any]) -> str:
+    """Return the section on repeated captions."""
+    first, last = page.ends(result)
+    heading = '<h2 id="repeated">Repeated captions</h2>\n'
+    before, after = result["all"][first]["repeated"], result["all"][last]["repeated"]
+    if not before["shared_by"][0]["pairs"]:
+        least = writing.count(before["shared_by"][0]["images"])
+        return (
+            heading
+            + f'<p class="reading">No text stands on {least} images or more.</p>'
+            + page.coverage(result, before)
+        )
+    populations = [(source, result["sources"][source]) for source, _, _ in page.sources_in_order(result)]
+    having = [(name, figures) for name, figures in populations if figures[first]["repeated"]["shared_by"][0]["pairs"]]
+    everything = ("all sources", result["all"])
+    rows = [
+        Dots(
+            source,
+            [
+                _mark(figures[stage]["repeated"]["shared_by"][0], style, f"{source}, after {stage}")
+                for stage, style in page.two_stages(first, last)
+                if figures[stage]["pairs"]
+            ],
+            writing.percent(figures[last]["repeated"]["shared_by"][0]["share"]),
+        )
+        for source, figures in [*having, everything]
+    ]
+    title = f"Share of pairs whose text stands on {before['shared_by'][0]['images']} images or more, by source"
+    return (
+        heading
+        + f'<p class="reading">{escape(_reading(after, last))}</p>'
+        + page.chart(charts.dot_plot(rows, title, unit=100, suffix=" %"), *page.dot_keys(result))
+        + _shares([*having, everything], first, last)
+        + f"<h3>The texts on most images, all sources, after {escape(last)}</h3>"
+        + _largest(after["largest"], "users")
+        + _groups(after["near"]["largest"], last)
+        + "<details><summary>The same for each source</summary>"
+        + "".join(
+            f"<h3>{escape(source)}</h3>{_largest(figures[last]['repeated']['largest'], 'users')}"
+            + _groups(figures[last]["repeated"]["near"]["largest"], last)
+            for source, figures in having
+        )
+        + "</details>"
+        + page.coverage(result, after)
+    )
+
+
+def _reading(figures: Mapping[str, Any], stage: str) -> str:
+    few, _, many = figures["shared_by"]
+    if few["share"] is None:
+        return f"No pair is left after {stage}."
+    near = figures["near"]["shared_by"][0]["share"]
+    return (
+        f"After {stage}, {writing.percent(few['share'])} of pairs have a text that stands on {few['images']} images or "
+        f"more, {writing.percent(many['share'])} one on {writing.count(many['images'])} or more; with texts that are "
+        f"nearly one counted as one, {writing.percent(near)} are on {few['images']} or more."
+    )
+
+
+def _mark(shared: Mapping[str, Any], style: str, title: str) -> Mark:
+    said = f"{title}: {writing.percent(shared['share'])}, {writing.count(shared['pairs'])} pairs"
+    return Mark(shared["share"], None, None, style, said)
+
+
+def _shares(having: Sequence[tuple[str, Mapping[str, Any]]], first: str, last: str) -> str:
+    """Return the shares of pairs by threshold: exactly, by one user, nearly."""
+    rows = []
+    for source, populations in having:
+        for stage, _ in page.two_stages(first, last):
+            figures = populations[stage]["repeated"]
+            exact = "".join(f"<td>{escape(writing.percent(one['share']))}</td>" for one in figures["shared_by"])
+            near = "".join(f"<td>{escape(writing.percent(one['share']))}</td>" for one in figures["near"]["shared_by"])
+            pairs = populations[stage]["pairs"]
+            mine = [one.get("one_user_pairs") for one in figures["shared_by"]]
+            user = "".join(
+                f"<td>{'–' if one is None or not pairs else escape(writing.percent(one / pairs))}</td>" for one in mine
+            )
+            kind = ' class="total"' if source == "all sources" else ""
+            rows.append(
+                f"<tr{kind}><td>{escape(source)}</td><td class='words'>after {escape(stage)}</td>{exact}{user}{near}</tr>"
+            )
+    least = [writing.count(one["images"]) for one in having[0][1][first]["repeated"]["shared_by"]]
+    head = [f"{number}+ images" for number in least]
+    head += [f"{number}+ of one user" for number in least] + [f"{number}+, nearly" for number in least]
+    return page.table(["<source", "<", *head], rows)
+
+
+def _largest(texts: Sequence[Mapping[str, Any]], more: str) -> str:
+    if not texts:
+        return '<p class="soft">No text stands on so many.</p>'
+    has_more = any(more in text for text in texts)
+    rows = [
+        f'<tr><td class="wide">{escape(text["text"] or "(punctuation alone)")}</td><td>{writing.count(text["images"])}</td>'
+        f"<td>{writing.count(text['pairs'])}</td>"
+        + (f"<td>{writing.count(text[more] or None)}</td>" if has_more else "")
+        + "</tr>"
+        for text in texts
+    ]
+    return page.table(["<text, as it is compared", "images", "pairs", *([more] if has_more else [])], rows)
+
+
+def _groups(groups: Sequence[Mapping[str, Any]], stage: str) -> str:
+    """Return the groups of texts that are nearly one, each by the text on most images."""
+    if not groups:
+        return ""
+    return f"<h4>Nearly one text, after {escape(stage)}</h4>" + _largest(groups, "texts")
+
+
+def overlap(result: Mapping[str, Any]) -> str:
+    """Return the section on images that several sources show."""
+    found = result["overlap"]
+    heading = '<h2 id="overlap">Overlap of the sources</h2>\n'
+    if found is None or not found["images"]:
+        return heading + '<p class="reading">No image has been found yet.</p>'
+    shared = {tuple(row["sources"]): row for row in found["pairs_of_sources"]}
+    several = found["images"] - sum(row["only_here"] for row in found["by_source"])
+    largest = max(found["pairs_of_sources"], key=lambda row: row["images"], default=None)
+    reading = f"{writing.percent(several / found['images'])} of {writing.count(found['images'])} images are in several sources"
+    reading += (
+        f"; {largest['sources'][0]} and {largest['sources'][1]} share most: {writing.count(largest['images'])}."
+        if largest is not None and largest["images"]
+        else "."
+    )
+    names = [row["source"] for row in found["by_source"]]
+    rows = []
+    for number, row in enumerate(found["by_source"], start=1):
+        cells = ""
+        for other in names:
+            if other == row["source"]:
+                cells += "<td>–</td>"
+                continue
+            pair = shared[tuple(sorted((row["source"], other)))]
+            share = pair["shares"][pair["sources"].index(row["source"])]
+            title = f"{writing.count(pair['images'])} images of {row['source']} are in {other}"
+            shown = writing.percent(share) if pair["images"] else "·"
+            cells += f'<td title="{escape(title)}">{escape(shown)}</td>'
+        rows.append(
+            f"<tr><td>{number} {escape(row['source'])}</td><td>{writing.count(row['images'])}</td>"
+            f"<td>{writing.count(row['only_here'])}</td>{cells}</tr>"
+        )
+    return (
+        heading
+        + f'<p class="reading">{escape(reading)}</p>'
+        + "<p class=\"soft\">Share of the row's images that the column's source shows too.</p>"
+        + page.table(["<source", "images", "only here", *(str(number + 1) for number in range(len(names)))], rows)
+        + f'<p class="coverage">{escape(result["methods"][found["method"]])}</p>'
+    )

@@ -1,0 +1,133 @@
+"""Repeated texts and overlapping sources: counted by hand, in any order and grouping."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pmd import exchange
+from pmd.audit import overlap, repeated
+from pmd.audit.measure import STAGES
+from tests.audit.batches import batch, pair
+
+LAST = len(STAGES) - 1
+
+
+def flickr(number: int, text: str, user: str, image: str | None = None) -> dict[str, Any]:
+    return pair("yfcc100m", str(number), text, image=image, meta={"uid": user})
+
+
+def world() -> list[tuple[dict[str, Any], str]]:
+    """One text on 12 photographs of one user (two lost after curate) and one of another's; its like on 10 of SBU; and rest."""
+    rows = [(flickr(number, f"IMG_{number}.JPG", "u"), "shard" if number > 1 else "curate") for number in range(12)]
+    rows.append((flickr(12, "img 99, jpg", "v"), "shard"))
+    rows.append((flickr(13, "IMG 13 jpg", "u", image="yfcc100m/0"), "curate"))  # the same photograph as number 0
+    signed = "photo taken by {} on assignment for the daily planet, all rights reserved, please do not use"
+    rows += [
+        (pair("sbu_captions", str(number), signed.format("Ann" if number < 5 else "Bob"), meta={}), "dedupe")
+        for number in range(20)
+    ]
+    rows += [
+        (pair("coco", str(number), f"img {number} jpg" if number < 9 else "a dog"), "shard") for number in range(12)
+    ]
+    return rows
+
+
+def summarised(rows: list[tuple[dict[str, Any], str]], bits: int) -> dict[str, Any]:
+    pairs = batch([row for row, _ in rows])
+    found = repeated.occurrences(pairs, pa.array([last for _, last in rows]))
+    assert found.schema == repeated.OCCURRENCES
+    where = exchange.partitions(found.column("text_id"), bits)
+    tables = [
+        repeated.count(pa.Table.from_batches([found.filter(pa.array(where == partition))]))
+        for partition in range(2**bits)
+    ]
+    assert {table.schema for table in tables} == {repeated.TEXTS}
+    return repeated.summary(pa.concat_tables(tables[::-1]))
+
+
+@pytest.fixture(scope="module")
+def summary() -> dict[str, Any]:
+    return summarised(world(), 2)
+
+
+def pairs_by_threshold(figures: dict[str, Any], key: str = "pairs") -> list[int]:
+    assert [row["images"] for row in figures["shared_by"]] == [10, 100, 1000]
+    return [row[key] for row in figures["shared_by"]]
+
+
+def test_images_count_and_pairs_are_told(summary: dict[str, Any]) -> None:
+    flickr = summary["sources"]["yfcc100m"]
+    assert flickr["curate"]["largest"] == [{"text": "img 0 jpg", "images": 13, "pairs": 14, "users": 2}]
+    assert flickr["shard"]["largest"] == [{"text": "img 0 jpg", "images": 11, "pairs": 11, "users": 2}]
+    assert pairs_by_threshold(flickr["curate"]) == [14, 0, 0]
+    assert pairs_by_threshold(flickr["shard"]) == [11, 0, 0]
+
+
+def test_what_one_user_repeats(summary: dict[str, Any]) -> None:
+    flickr = summary["sources"]["yfcc100m"]
+    assert pairs_by_threshold(flickr["curate"], "one_user_pairs") == [13, 0, 0]
+    assert pairs_by_threshold(flickr["shard"], "one_user_pairs") == [10, 0, 0]
+    assert "one_user_pairs" not in summary["sources"]["coco"]["curate"]["shared_by"][0]
+
+
+def test_a_text_on_few_images_of_a_source_counts_where_others_have_it_too(summary: dict[str, Any]) -> None:
+    assert pairs_by_threshold(summary["sources"]["coco"]["curate"]) == [0, 0, 0]
+    assert summary["all"]["curate"]["largest"][0] == {"text": "img 0 jpg", "images": 22, "pairs": 23}
+    assert pairs_by_threshold(summary["all"]["curate"]) == [38, 0, 0]
+
+
+def test_near_duplicates_count_as_one(summary: dict[str, Any]) -> None:
+    sbu = summary["sources"]["sbu_captions"]["dedupe"]
+    assert pairs_by_threshold(sbu) == [15, 0, 0]
+    # Ann's text stands on five images only: too few to be compared.
+    assert pairs_by_threshold(sbu["near"]) == [15, 0, 0]
+    more = [*world(), *((pair("sbu_captions", f"b{number}", world()[14][0]["text"]), "dedupe") for number in range(5))]
+    near = summarised(more, 0)["sources"]["sbu_captions"]["dedupe"]["near"]
+    assert pairs_by_threshold(near) == [25, 0, 0]
+    assert near["largest"] == [
+        {
+            "text": "photo taken by bob on assignment for the daily planet all rights reserved please do not use",
+            "images": 25,
+            "pairs": 25,
+            "texts": 2,
+        }
+    ]
+
+
+def test_order_and_partitions_change_nothing(summary: dict[str, Any]) -> None:
+    rows = world()
+    random.Random(3).shuffle(rows)
+    assert summarised(rows, 0) == summary
+    assert summarised(rows, 5) == summary
+
+
+def test_nothing_repeated() -> None:
+    nothing = repeated.summary(repeated.TEXTS.empty_table())
+    assert nothing["sources"] == {}
+    assert nothing["all"] == dict.fromkeys(STAGES, repeated.NOTHING_REPEATED)
+
+
+def test_overlap() -> None:
+    parts = [
+        [["coco"], ["coco", "visual_genome"], ["sbu_captions"]],
+        [["coco", "sbu_captions", "visual_genome"], ["visual_genome"], ["coco"]],
+    ]
+    counts = [overlap.count(pa.chunked_array([part], pa.list_(pa.string()))) for part in parts]
+    found = overlap.matrix(counts)
+    assert found == overlap.matrix(counts[::-1])
+    assert found["images"] == 6
+    assert [tuple(row.values()) for row in found["by_source"]] == [
+        ("coco", 4, 2),
+        ("sbu_captions", 2, 1),
+        ("visual_genome", 3, 1),
+    ]
+    assert found["pairs_of_sources"] == [
+        {"sources": ["coco", "sbu_captions"], "images": 1, "shares": [1 / 4, 1 / 2]},
+        {"sources": ["coco", "visual_genome"], "images": 2, "shares": [2 / 4, 2 / 3]},
+        {"sources": ["sbu_captions", "visual_genome"], "images": 1, "shares": [1 / 2, 1 / 3]},
+    ]
+    assert overlap.matrix([])["images"] == 0
