@@ -28,7 +28,8 @@ from pmd.schema.tables import KEY
 THRESHOLDS: Final = (10, 100, 1000)
 FREQUENT: Final = THRESHOLDS[0]
 
-#: Texts that are compared for near-duplicates, those on most images: some 30 s of one core.
+#: Texts that are compared for near-duplicates, those on most images: some 4 s of one core and 0.2 GB (13.4 µs a text,
+#: measured by benchmarks/repeated_texts.py).
 MOST_COMPARED: Final = 2**18
 #: Texts, and groups, that are listed one by one, and characters of a text that are shown.
 LISTED: Final = 10
