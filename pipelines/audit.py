@@ -28,6 +28,8 @@ from pmd.config import Config
 
 #: Bytes of committed pairs in a partition; in memory they are about ten times that.
 PARTITION_BYTES = 16 * 2**20
+#: The same, of a partition by text: of a pair only its text's form, its image and its user are there.
+TEXT_PARTITION_BYTES = 8 * PARTITION_BYTES
 
 
 def books_of(config: Config) -> dict[str, dict[str, commits.Books]]:
@@ -63,6 +65,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         for file in commits.require(root.curate_folder(config.root, name), "run: pmd curate").under("pairs")
     )
     bits = exchange.bits_for(size, PARTITION_BYTES)
+    text_bits = exchange.bits_for(size, TEXT_PARTITION_BYTES)
     work = root.work_folder(config.root, "audit")
 
     def wire(pipeline: beam.Pipeline) -> Any:
@@ -81,7 +84,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         repeated = (
             pairs
             # (partition, RUNS)
-            | "Texts" >> beam.ParDo(PerUnit(SpreadForms(bits, work))).with_output_types(tuple[int, pa.RecordBatch])
+            | "Texts" >> beam.ParDo(PerUnit(SpreadForms(text_bits, work))).with_output_types(tuple[int, pa.RecordBatch])
             | "By text" >> beam.GroupByKey()
             # (0, RUNS)
             | "Repeated" >> beam.ParDo(PerUnit(CountForms(work))).with_output_types(tuple[int, pa.RecordBatch])

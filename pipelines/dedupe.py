@@ -24,7 +24,7 @@ from pmd.beam.dedupe import (
     SpreadTexts,
     WriteGroups,
 )
-from pmd.beam.parts import part_batches
+from pmd.beam.parts import by_part, part_batches
 from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
 
@@ -81,7 +81,11 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                 | "Elect" >> beam.ParDo(PerUnit(Elect(distance, work))).with_output_types(pa.RecordBatch)
             )
             groups = (groups, near) | "All groups" >> beam.Flatten()
-        repeated = pipeline | "None repeated" >> create([])
+        written = groups | "Write groups" >> beam.ParDo(PerUnit(WriteGroups(wanted.folder, work))).with_output_types(
+            pa.RecordBatch
+        )
+        # (part, PARTS)
+        judging = units | "By part" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
         if config.dedupe.max_images_per_text is not None:
             repeated = (
                 units
@@ -92,22 +96,17 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                     SpreadTexts(config.root, cut, work).spread, found=beam.pvalue.AsList(groups)
                 ).with_output_types(tuple[int, pa.RecordBatch])
                 | "By text" >> beam.GroupByKey()
-                # RUNS
+                # (part, RUNS)
                 | "Over the limit"
                 >> beam.ParDo(
                     PerUnit(FindRepeated(config.dedupe.max_images_per_text, cut.part_bits, work))
-                ).with_output_types(pa.RecordBatch)
+                ).with_output_types(tuple[int, pa.RecordBatch])
             )
-        written = groups | "Write groups" >> beam.ParDo(PerUnit(WriteGroups(wanted.folder, work))).with_output_types(
-            pa.RecordBatch
-        )
+            judging = (judging, repeated) | "And what leaves" >> beam.Flatten()
         judged = (
-            units
-            | "Spread" >> Spread()
-            | "Judge"
-            >> beam.FlatMap(
-                judge.judge, found=beam.pvalue.AsList(groups), repeated=beam.pvalue.AsList(repeated)
-            ).with_output_types(pa.RecordBatch)
+            judging
+            | "Each part" >> beam.GroupByKey()
+            | "Judge" >> beam.FlatMap(judge.judge, found=beam.pvalue.AsList(groups)).with_output_types(pa.RecordBatch)
         )
         return (
             (written, judged)

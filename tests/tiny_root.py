@@ -54,7 +54,7 @@ from pmd.beam.dedupe import (
     WriteGroups,
 )
 from pmd.beam.images import CommitImages, GatherPartition, SpreadPairs, file_batch
-from pmd.beam.parts import part_batches
+from pmd.beam.parts import part_batches, part_of
 from pmd.beam.publish import SpreadBoth, WriteList, units
 from pmd.beam.settle import CommitStage, SettlePart
 from pmd.beam.shard import CommitShards, CutShards, OrderWindow, SpreadViews, WriteShard, window_outputs
@@ -314,7 +314,7 @@ def dedupe(chosen: config.Config) -> None:
         groups += list(elect((0, [refs for _, refs in links])))
     write, judge = WriteGroups(wanted.folder, work), JudgePart(chosen.root, wanted.folder, cut, work)
     found = [item for batch in groups for item in write(batch)]
-    found += [item for batch in part_batches(SHARD_BITS) for item in judge.judge(batch, groups)]
+    found += [item for batch in part_batches(SHARD_BITS) for item in judge.judge((part_of(batch), [batch]), groups)]
     CommitDedupe(wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect([*found, outputs(())]))
     storage.remove_tree(root.work_folder(chosen.root, ""))
 

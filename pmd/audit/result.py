@@ -76,8 +76,9 @@ METHODS: Final = {
     "images": "Distinct image_id, exact up to 2,048 images, else from the smallest hashes (standard error 2.2 %). "
     "Views of one image count once.",
     "repeated": "Pairs whose text stands on so many images, exactly: all texts, compared in small letters, without accents "
-    "and punctuation, every number a 0; texts are shown so. Nearly one: texts on 10 images or more whose runs of 5 "
-    "characters are 80 % the same (Jaccard), and chains of such texts; of over 262,144 texts those on most images.",
+    "and punctuation, every number a 0; texts are shown so. Over all sources, an image counts once for each. Nearly one: "
+    "texts on 10 images or more whose runs of 5 characters are 80 % the same (Jaccard), and chains of such texts; of over "
+    "262,144 texts those on most images.",
     "overlap": "Images by identity, as the images stage found them before anything was fetched. Copies that are known by "
     "their bytes or looks only are not counted.",
 }

@@ -172,12 +172,12 @@ class FindRepeated:
     part_bits: int
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition, all its RUNS) → RUNS, whose partitions are parts."""
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """(partition, all its RUNS) → (part, RUNS)."""
         run = exchange.RunWriter(self.work, captions.REPEATED, self.part_bits)
         for rows in captions.over(exchange.read(keyed[1], captions.TEXTS), self.most).to_batches():
             run.add(rows, "image_id")
-        yield from (reference for _, reference in run.close())
+        yield from run.close()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,16 +190,14 @@ class JudgePart:
     work: str
 
     def judge(
-        self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch], repeated: Iterable[pa.RecordBatch] = ()
+        self, keyed: tuple[int, Iterable[pa.RecordBatch]], found: Iterable[pa.RecordBatch]
     ) -> Iterator[pa.RecordBatch]:
-        """PARTS of one row, all GROUPS, and all RUNS of `FindRepeated` → OUTPUTS."""
-        part = part_of(batch)
+        """(part, its PARTS of one row and its RUNS of `FindRepeated`), and all GROUPS → OUTPUTS."""
+        part, batches = keyed
         groups = pa.Table.from_batches(list(found), schema=GROUPS)
         ledger = parts.read_ledger(self.root, self.cut.shards(part))
-        mine = [reference for reference in repeated if reference["partition"][0].as_py() == part]
-        kept, rejected = dedupe.judge(
-            parts.read_views(self.root, part), ledger, groups, exchange.read(mine, captions.REPEATED)
-        )
+        repeated = exchange.read([batch for batch in batches if batch.schema == exchange.RUNS], captions.REPEATED)
+        kept, rejected = dedupe.judge(parts.read_views(self.root, part), ledger, groups, repeated)
         name = f"rejected/part-{part:05d}-of-{2**self.cut.part_bits:05d}"
         files = [commits.put_table(self.folder, name, rejected)] if rejected.num_rows else []
         digest = orjson.dumps({key: f"{value:016x}" for key, value in dedupe.survivors_digest(kept, ledger).items()})

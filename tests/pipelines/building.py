@@ -55,6 +55,7 @@ def small() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(pmd.beam.fetch, "Lane", FakeLane)
         patch.setattr(curate, "PARTITION_BYTES", 200)
         patch.setattr(audit, "PARTITION_BYTES", 4000)
+        patch.setattr(audit, "TEXT_PARTITION_BYTES", 8000)
         patch.setattr(repeated, "FREQUENT", 1)
         yield patch
 

@@ -145,9 +145,13 @@ class _Now:
 
 def _process(self: transforms.PerUnit, element: Any) -> Iterator[Any]:
     # Each run reads a group's values anew, as an engine would give them.
-    again = (element[0], list(element[1])) if isinstance(element, tuple) else element
+    again = _again(element)
     _Now.ran.add(type(self._function).__name__)
     yield from _Now.around(lambda: list(self._function(again)))
+
+
+def _again(element: Any) -> Any:
+    return (element[0], list(element[1])) if isinstance(element, tuple) else element
 
 
 #: Workers with a side input: no callables, but a method of two arguments.
@@ -163,7 +167,8 @@ def _with_side_input(method: Callable[..., Iterator[Any]]) -> Callable[..., Iter
     @functools.wraps(method)  # Beam asks for the names of its arguments
     def run(self: Any, batch: Any, *side: Any, **named: Any) -> Iterator[Any]:
         _Now.ran.add(type(self).__name__)
-        yield from _Now.around(lambda: list(method(self, batch, *side, **named)))
+        again = _again(batch)
+        yield from _Now.around(lambda: list(method(self, again, *side, **named)))
 
     return run
 
