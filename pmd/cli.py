@@ -397,6 +397,34 @@ def verify(root: RootPath, *, as_json: Json = False) -> None:
 
 
 @app.command()
+def diff(
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="A ROOT, or a published list (a Parquet file, or a folder of them).")
+    ],
+    b: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", help="Another; or, after a ROOT, an annotation file of facebook/pmd (yfcc100m_subset.jsonl)."
+        ),
+    ],
+    *,
+    limit: Annotated[int, typer.Option(help="Examples of each kind of difference.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Tell what differs between two ROOTs, two lists, or a ROOT and facebook/pmd's annotations."""
+    from pmd import diff as differing
+    from pmd.schema.exits import DIFFERENT
+
+    found = differing.diff(a, b, limit)
+    if as_json:
+        _print_json(found)
+    else:
+        typer.echo(differing.text(found))
+    if not found["equal"]:
+        raise typer.Exit(DIFFERENT)
+
+
+@app.command()
 def explain(
     root: RootPath,
     what: Annotated[str, typer.Argument(metavar="ID|URL", help="A pair_id, image_id, source id or image URL.")],

@@ -52,6 +52,7 @@ ORDER = (
     "verify",
     "plan",
     "explain",
+    "diff",
     "peek",
     "beam",
     "demo",
