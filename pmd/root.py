@@ -21,6 +21,7 @@ from pmd.errors import RootError
 ROOT_FILE: Final = "root.json"
 LOCK_FILE: Final = "writer.json"
 VERSION: Final = 1
+WORK: Final = "_work"
 
 #: Images in a fetch shard, about: 4,000 pictures of 30 to 80 kB are a tar of 120 to 320 MB.
 IMAGES_PER_SHARD: Final = 4096
@@ -73,7 +74,7 @@ def audit_folder(root: str) -> str:
 
 def work_folder(root: str, name: str) -> str:
     """Return a folder for what a stage needs only while it runs."""
-    return storage.join(root, "_work", name)
+    return storage.join(root, WORK, name)
 
 
 def curated_sources(root: str) -> list[str]:

@@ -48,6 +48,7 @@ ORDER = (
     "catalogue",
     "status",
     "census",
+    "strays",
     "recount",
     "verify",
     "plan",
