@@ -461,7 +461,7 @@ def test_a_file_that_no_run_writes_is_told(copy: Path, name: str) -> None:
 
 @pytest.mark.parametrize("place", ["shards/backup", "curate/source=coco.bak", "publish/source=coco/old"])
 def test_a_commit_where_no_stage_commits_is_told(copy: Path, place: str) -> None:
-    kept = "shards/webdataset" if place.startswith("shards") else f"{place.split('/')[0]}/source=coco"
+    kept = "shards/webdataset" if place.startswith("shards") else f"{place.split('/', maxsplit=1)[0]}/source=coco"
     content = {path: path.read_bytes() for path in (copy / kept).rglob("*") if path.is_file()}
     for path, data in content.items():
         target = copy / place / path.relative_to(copy / kept)
