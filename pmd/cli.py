@@ -68,15 +68,21 @@ def main() -> None:
 
 
 def _show_progress() -> None:
-    """Show progress on standard error: one line written over on a terminal, plain lines in a log."""
+    """Show progress on standard error, one line written over on a terminal, plain lines in a log; and notes, which stay."""
     terminal = sys.stderr.isatty()
+    notes = logging.StreamHandler()
+    notes.setFormatter(logging.Formatter("\r\x1b[K! %(message)s" if terminal else "! %(message)s"))
+    _only(logging.getLogger("pmd.notes"), notes, logging.WARNING)
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("\r\x1b[K    %(message)s" if terminal else "    %(message)s"))
     handler.terminator = "" if terminal else "\n"
-    progress = logging.getLogger("pmd.progress")
-    progress.addHandler(handler)
-    progress.propagate = False
-    progress.setLevel(logging.INFO)
+    _only(logging.getLogger("pmd.progress"), handler, logging.INFO)
+
+
+def _only(logger: logging.Logger, handler: logging.Handler, level: int) -> None:
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(level)
 
 
 def _print_json(value: Any) -> None:

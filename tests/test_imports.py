@@ -35,6 +35,7 @@ ORDER = (
     "exchange",
     "codec",
     "curate",
+    "takedowns",
     "images",
     "fetch",
     "parts",
