@@ -5,6 +5,7 @@ Everything slow is imported inside its command: `pmd sources` answers without Be
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sys
 from pathlib import Path
@@ -14,8 +15,9 @@ import orjson
 import typer
 import typer.core
 
+from pmd import __version__
 from pmd.errors import ConfigError, PmdError
-from pmd.schema.exits import EXIT_CODES
+from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +46,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()),
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pmd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    """Take what stands before the command."""
+
+
 manifests_app = typer.Typer(help="Upstream annotation files: fetch them, verify them.", no_args_is_help=True)
 app.add_typer(manifests_app, name="manifests")
 
@@ -63,6 +84,8 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except PmdError as error:
+        if "--json" in itertools.takewhile(lambda word: word != "--", sys.argv[1:]):
+            _print_json({"error": error.describe()})
         typer.echo(f"pmd: {error}", err=True)
         sys.exit(error.exit_code)
 
@@ -245,8 +268,9 @@ def _outcomes(outcomes: list[dict[str, Any]], *, as_json: bool) -> None:
             ("source", "file", "state", "what to do"),
             [[o["source"], o["name"], o["state"], o["says"]] for o in outcomes],
         )
-    if any(o["bad"] for o in outcomes):
-        raise typer.Exit(6 if any(o["state"] == "failed" for o in outcomes) else 3)
+    states = {o["state"] for o in outcomes if o["bad"]}
+    if states:
+        raise typer.Exit(6 if "failed" in states else GATED if states == {"gated"} else 3)
 
 
 def run_stage(path: str, only: str | None, names: str | None, sample: str | None, flags: Sequence[str]) -> Config:
@@ -419,7 +443,6 @@ def diff(
 ) -> None:
     """Tell what differs between two ROOTs, two lists, or a ROOT and facebook/pmd's annotations."""
     from pmd import diff as differing
-    from pmd.schema.exits import DIFFERENT
 
     found = differing.diff(a, b, limit)
     if as_json:
@@ -451,7 +474,7 @@ def explain(
 def hashes(
     path: Annotated[str, typer.Argument(metavar="FOLDER|ARCHIVE", help="Images: a folder, a tar or a zip.")],
 ) -> None:
-    """Write a list of images' hashes, for `[dedupe] evaluation`; the images themselves need not be shared."""
+    r"""Write a list of images' hashes, for `\[dedupe] evaluation`; the images themselves need not be shared."""
     from pmd import evaluation, storage
     from pmd.errors import InputError
     from pmd.formats import archives

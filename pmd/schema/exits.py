@@ -6,6 +6,8 @@ from typing import Final
 
 #: Two things that were compared differ.
 DIFFERENT: Final = 7
+#: Nothing failed, but files are not there that only a person can ask for.
+GATED: Final = 8
 
 EXIT_CODES: Final[dict[int, str]] = {
     0: "done",
@@ -16,5 +18,6 @@ EXIT_CODES: Final[dict[int, str]] = {
     5: "verification failed: books or files disagree",
     6: "a download failed, or the network itself is broken",
     DIFFERENT: "pmd diff: what was compared differs",
+    GATED: "pmd manifests: all is there but files that a person must ask for",
     130: "interrupted; what was committed stays, and the same command goes on from there",
 }
