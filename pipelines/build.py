@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from pipelines import audit, curate, dedupe, fetch, images, publish, shard
-from pmd import commits, inputs, stages
+from pmd import commits, inputs, stages, takedowns
 from pmd.config import Config
 from pmd.stages import Wanted
 
@@ -97,6 +97,7 @@ def build(
     chosen = sorted(config.sources if names is None else names)
     if only in {None, "curate"}:
         inputs.check(config, chosen)
+    takedowns.lines(config.takedown)  # a mistake in a list is told before anything runs
     for unit in _units(config, chosen, flags):
         if only is not None and unit.stage != only:
             continue

@@ -8,6 +8,7 @@ from typing import Any
 import apache_beam as beam
 import orjson
 import pyarrow as pa
+from apache_beam.pvalue import AsList
 
 from pipelines import running
 from pmd import evaluation, parts, root, stages
@@ -25,7 +26,7 @@ from pmd.beam.dedupe import (
     WriteGroups,
 )
 from pmd.beam.parts import by_part, part_batches
-from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
+from pmd.beam.transforms import PerUnit, PerUnitBeside, Spread, WriteCommit, create
 from pmd.config import Config
 
 
@@ -35,7 +36,6 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     cut = parts.cut(config.root)
     work = root.work_folder(config.root, "dedupe")
     known = evaluation.read(config.dedupe.evaluation) if config.dedupe.evaluation else None
-    judge = JudgePart(config.root, wanted.folder, cut, work)
 
     def wire(pipeline: beam.Pipeline) -> Any:
         units = pipeline | "Parts" >> create(part_batches(cut.part_bits))
@@ -49,28 +49,26 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                 | "Overlaps" >> beam.ParDo(PerUnit(overlaps)).with_output_types(pa.RecordBatch)
             )
             gone = (gone, found) | "All that leave" >> beam.Flatten()
-        spread_bytes = SpreadHashes(config.root, cut, work, cut.part_bits)
         equal = (
             units
             | "Spread digests" >> Spread()
             # (partition, RUNS)
             | "Digests"
-            >> beam.FlatMap(spread_bytes.spread, gone=beam.pvalue.AsList(gone)).with_output_types(
-                tuple[int, pa.RecordBatch]
-            )
+            >> beam.ParDo(
+                PerUnitBeside(SpreadHashes(config.root, cut, work, cut.part_bits)), AsList(gone)
+            ).with_output_types(tuple[int, pa.RecordBatch])
             | "Meet" >> beam.GroupByKey()
             | "Groups" >> beam.ParDo(PerUnit(FindGroups(config.dedupe, work))).with_output_types(pa.RecordBatch)
         )
         groups = (gone, equal) | "Before near ones" >> beam.Flatten()
         if config.dedupe.near == "merge":
-            spread = SpreadHashed(config.root, cut, work)
             distance = config.dedupe.near_distance
             near = (
                 units
                 | "Spread hashes" >> Spread()
                 # (unit, RUNS)
                 | "Hashes"
-                >> beam.FlatMap(spread.spread, found=beam.pvalue.AsList(groups)).with_output_types(
+                >> beam.ParDo(PerUnitBeside(SpreadHashed(config.root, cut, work)), AsList(groups)).with_output_types(
                     tuple[int, pa.RecordBatch]
                 )
                 | "By band" >> beam.GroupByKey()
@@ -92,9 +90,9 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                 | "Spread texts" >> Spread()
                 # (partition, RUNS)
                 | "Texts"
-                >> beam.FlatMap(
-                    SpreadTexts(config.root, cut, work).spread, found=beam.pvalue.AsList(groups)
-                ).with_output_types(tuple[int, pa.RecordBatch])
+                >> beam.ParDo(PerUnitBeside(SpreadTexts(config.root, cut, work)), AsList(groups)).with_output_types(
+                    tuple[int, pa.RecordBatch]
+                )
                 | "By text" >> beam.GroupByKey()
                 # (part, RUNS)
                 | "Over the limit"
@@ -106,7 +104,10 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         judged = (
             judging
             | "Each part" >> beam.GroupByKey()
-            | "Judge" >> beam.FlatMap(judge.judge, found=beam.pvalue.AsList(groups)).with_output_types(pa.RecordBatch)
+            | "Judge"
+            >> beam.ParDo(
+                PerUnitBeside(JudgePart(config.root, wanted.folder, cut, work)), AsList(groups)
+            ).with_output_types(pa.RecordBatch)
         )
         return (
             (written, judged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import running
-from pmd import commits, exchange, images, inputs, keys, root, scores, stages, storage
+from pmd import commits, exchange, images, inputs, keys, root, scores, stages, storage, takedowns
 from pmd.beam.images import CommitImages, GatherPartition, SpreadPairs, file_batch
 from pmd.beam.transforms import ByPartition, WriteCommit, create
 from pmd.config import Config
@@ -64,6 +65,10 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
 
     running.run(wire, flags, work)
     storage.remove_tree(side)
+    listed = takedowns.lines(config.takedown)
+    note = takedowns.note(listed, takedowns.unmatched(config.root, names, listed))
+    if note is not None:
+        logging.getLogger("pmd.notes").warning(note)
 
 
 def _image_ids(paths: Iterator[str]) -> Iterator[pa.Array]:

@@ -41,7 +41,7 @@ def run(wire: Wire, flags: Sequence[str], work: str) -> None:
     try:
         pipeline = _pipeline(flags)
         wire(pipeline)
-        with sight.Watch(work):
+        with sight.Watch(work), mistakes.unlogged():
             result = pipeline.run()
             result.wait_until_finish()
     except Exception as error:

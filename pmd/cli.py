@@ -5,6 +5,7 @@ Everything slow is imported inside its command: `pmd sources` answers without Be
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sys
 from pathlib import Path
@@ -14,8 +15,9 @@ import orjson
 import typer
 import typer.core
 
+from pmd import __version__
 from pmd.errors import ConfigError, PmdError
-from pmd.schema.exits import EXIT_CODES
+from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +46,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()),
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pmd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    """Take what stands before the command."""
+
+
 manifests_app = typer.Typer(help="Upstream annotation files: fetch them, verify them.", no_args_is_help=True)
 app.add_typer(manifests_app, name="manifests")
 
@@ -63,20 +84,28 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except PmdError as error:
+        if "--json" in itertools.takewhile(lambda word: word != "--", sys.argv[1:]):
+            _print_json({"error": error.describe()})
         typer.echo(f"pmd: {error}", err=True)
         sys.exit(error.exit_code)
 
 
 def _show_progress() -> None:
-    """Show progress on standard error: one line written over on a terminal, plain lines in a log."""
+    """Show progress on standard error, one line written over on a terminal, plain lines in a log; and notes, which stay."""
     terminal = sys.stderr.isatty()
+    notes = logging.StreamHandler()
+    notes.setFormatter(logging.Formatter("\r\x1b[K! %(message)s" if terminal else "! %(message)s"))
+    _only(logging.getLogger("pmd.notes"), notes, logging.WARNING)
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("\r\x1b[K    %(message)s" if terminal else "    %(message)s"))
     handler.terminator = "" if terminal else "\n"
-    progress = logging.getLogger("pmd.progress")
-    progress.addHandler(handler)
-    progress.propagate = False
-    progress.setLevel(logging.INFO)
+    _only(logging.getLogger("pmd.progress"), handler, logging.INFO)
+
+
+def _only(logger: logging.Logger, handler: logging.Handler, level: int) -> None:
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(level)
 
 
 def _print_json(value: Any) -> None:
@@ -239,8 +268,9 @@ def _outcomes(outcomes: list[dict[str, Any]], *, as_json: bool) -> None:
             ("source", "file", "state", "what to do"),
             [[o["source"], o["name"], o["state"], o["says"]] for o in outcomes],
         )
-    if any(o["bad"] for o in outcomes):
-        raise typer.Exit(6 if any(o["state"] == "failed" for o in outcomes) else 3)
+    states = {o["state"] for o in outcomes if o["bad"]}
+    if states:
+        raise typer.Exit(6 if "failed" in states else GATED if states == {"gated"} else 3)
 
 
 def run_stage(path: str, only: str | None, names: str | None, sample: str | None, flags: Sequence[str]) -> Config:
@@ -397,6 +427,33 @@ def verify(root: RootPath, *, as_json: Json = False) -> None:
 
 
 @app.command()
+def diff(
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="A ROOT, or a published list (a Parquet file, or a folder of them).")
+    ],
+    b: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", help="Another; or, after a ROOT, an annotation file of facebook/pmd (yfcc100m_subset.jsonl)."
+        ),
+    ],
+    *,
+    limit: Annotated[int, typer.Option(help="Examples of each kind of difference.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Tell what differs between two ROOTs, two lists, or a ROOT and facebook/pmd's annotations."""
+    from pmd import diff as differing
+
+    found = differing.diff(a, b, limit)
+    if as_json:
+        _print_json(found)
+    else:
+        typer.echo(differing.text(found))
+    if not found["equal"]:
+        raise typer.Exit(DIFFERENT)
+
+
+@app.command()
 def explain(
     root: RootPath,
     what: Annotated[str, typer.Argument(metavar="ID|URL", help="A pair_id, image_id, source id or image URL.")],
@@ -417,7 +474,7 @@ def explain(
 def hashes(
     path: Annotated[str, typer.Argument(metavar="FOLDER|ARCHIVE", help="Images: a folder, a tar or a zip.")],
 ) -> None:
-    """Write a list of images' hashes, for `[dedupe] evaluation`; the images themselves need not be shared."""
+    r"""Write a list of images' hashes, for `\[dedupe] evaluation`; the images themselves need not be shared."""
     from pmd import evaluation, storage
     from pmd.errors import InputError
     from pmd.formats import archives

@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import json
 import re
+import ssl
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -93,12 +94,16 @@ class InvalidConfig(ConfigError):
     def __str__(self) -> str:
         return "\n".join([self.problem, *(f"  {problem}" for problem in self.problems)])
 
+    def describe(self) -> dict[str, Any]:
+        """Return the mistakes as JSON has them."""
+        return {**super().describe(), "problems": [dataclasses.asdict(problem) for problem in self.problems]}
+
 
 def load(path: str) -> Config:
-    """Read and check a configuration file.
+    """Read and check a configuration file, and that the files are there that it names beside those of the sources.
 
     Raises:
-        InvalidConfig: It has mistakes; all of them are told.
+        InvalidConfig: It has mistakes; all of them are told. Files are looked for once it has no others.
     """
     if not storage.exists(path):
         raise ConfigError("no such configuration file", where=path, remedy="write one with: pmd init > pmd.toml")
@@ -106,7 +111,12 @@ def load(path: str) -> Config:
         content = storage.read_bytes(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("cannot be read", where=path, expected="a TOML file in UTF-8", found=str(error)) from None
-    return parse(content, path)
+    loaded = parse(content, path)
+    checker = _Checker(_lines(content))
+    checker.files(loaded)
+    if checker.problems:
+        raise InvalidConfig(path, checker.ordered())
+    return loaded
 
 
 def load_with(path: str, sample: str | None = None) -> Config:
@@ -150,7 +160,7 @@ def parse(content: str, path: str = "CONFIG") -> Config:
     checker = _Checker(_lines(content))
     config = checker.config(raw)
     if checker.problems or config is None:
-        raise InvalidConfig(path, sorted(checker.problems, key=lambda problem: problem.line or 0))
+        raise InvalidConfig(path, checker.ordered())
     return config
 
 
@@ -164,6 +174,25 @@ class _Checker:
     def problem(self, key: tuple[str, ...], expected: str, found: Any, remedy: str) -> None:
         shown = found if isinstance(found, str) and found.startswith("nothing") else _show(found)
         self.problems.append(Problem(self._line(key), ".".join(key), expected, shown, remedy))
+
+    def ordered(self) -> list[Problem]:
+        """Return the mistakes in the order of their lines."""
+        return sorted(self.problems, key=lambda problem: problem.line or 0)
+
+    def files(self, config: Config) -> None:
+        """Find the files that are named and not there. Those of the sources have hints of their own (`pmd.inputs`)."""
+        named: list[tuple[tuple[str, ...], str]] = [(("takedown",), path) for path in config.takedown]
+        named += [(("scores", str(number), "file"), rule.file) for number, rule in enumerate(config.scores)]
+        named += [(("fetch", "blocklists"), path) for path in config.fetch.blocklists]
+        for key, path in named:
+            if not path or not storage.exists(path) or storage.is_folder(path):
+                self.problem(key, "a file that is there", path, "mend the path, or remove it")
+        for path in config.dedupe.evaluation:
+            if not path or not storage.exists(path):
+                self.problem(("dedupe", "evaluation"), "files or folders that are there", path, "mend the path")
+        ca_file = config.fetch.ca_file
+        if ca_file is not None and not _is_pem(ca_file):
+            self.problem(("fetch", "ca_file"), "a file of certificates (PEM)", ca_file, "mend the path, or the file")
 
     def _line(self, key: tuple[str, ...]) -> int | None:
         while key:
@@ -255,7 +284,8 @@ class _Checker:
         beside: Sequence[str] = (),
     ) -> _Model | None:
         if not isinstance(given, dict):
-            self.problem(key, f"a table [{'.'.join(key)}]", given, f"write [{'.'.join(key)}] above its keys")
+            table = "[[scores]]" if key[0] == "scores" else f"[{'.'.join(key)}]"
+            self.problem(key, f"a table {table}", given, f"write {table} above its keys")
             return None
         try:
             return model.model_validate_json(_json({**profile_values, **given}))
@@ -268,7 +298,7 @@ class _Checker:
                 elif item["type"] == "missing":
                     self.problem((*key, *place), f"a value of {place[-1]}", "nothing", f"add a line {place[-1]} = …")
                 else:
-                    expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+                    expected = _expected(item["type"], item.get("ctx", {}))
                     named = [part for part in place if not part.isdigit()] or [key[-1]]
                     self.problem((*key, *place), expected, item["input"], f"change {named[-1]}")
             return None
@@ -307,6 +337,45 @@ class _Checker:
         for name in raw:
             if name not in known:
                 self.problem((*key, name), f"one of {', '.join(known)}", name, _nearest(name, known))
+
+
+#: What a value must be, by what pydantic finds wrong with it; the limits are filled in.
+_EXPECTED: Final[Mapping[str, str]] = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "less than {lt}",
+    "less_than_equal": "{le} or less",
+    "string_too_short": "a string that is not empty",
+    "too_short": "a list of {min_length} or more",
+    "literal_error": "{expected}",
+    "value_error": "{error}",
+}
+
+
+def _expected(kind: str, context: Mapping[str, Any]) -> str:
+    """Return what was expected in the words of a configuration: strings as TOML has them."""
+    shown = {
+        name: value.replace("'", '"') if name == "expected" else f"{value:g}" if isinstance(value, float) else value
+        for name, value in context.items()
+    }
+    return _EXPECTED.get(kind, "a value of another kind").format(**shown)
+
+
+def _is_pem(path: str) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError:  # of which ssl.SSLError is one
+        return False
+    return True
 
 
 def _outgrown(value: Any) -> bool:

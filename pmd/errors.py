@@ -49,6 +49,11 @@ class PmdError(Exception):
         """Keep the keyword parts when an error crosses a process boundary."""
         return _rebuild, (type(self), self.problem, self.where, self.expected, self.found, self.remedy)
 
+    def describe(self) -> dict[str, object]:
+        """Return the error as `--json` tells it."""
+        parts = ("problem", "where", "expected", "found", "remedy")
+        return {"exit_code": self.exit_code, **{part: getattr(self, part) for part in parts}}
+
     def __str__(self) -> str:
         lines = [f"{self.where}: {self.problem}" if self.where else self.problem]
         lines += [

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import exchange, keys, scores, storage, urls
+from pmd import exchange, keys, scores, storage, takedowns, urls
 from pmd.commits import Books
 from pmd.formats import archives
 from pmd.schema.tables import IMAGES, KEY, LOCATION, REGION, REJECTED, VIEWS
@@ -79,22 +79,15 @@ class Takedown:
 
 
 def read_takedown(paths: Iterable[str]) -> Takedown:
-    """Read takedown lists: one image URL, image_id or pair_id (32 hex digits) a line; "#" starts a comment."""
-    ids: set[bytes] = set()
-    found: set[str] = set()
-    for path in paths:
-        for line in storage.read_bytes(path).decode("utf-8", errors="replace").splitlines():
-            item = line.split("#", 1)[0].strip() if line.lstrip().startswith("#") else line.strip()
-            if not item:
-                continue
-            if len(item) == 2 * 16 and all(character in "0123456789abcdefABCDEF" for character in item):
-                ids.add(bytes.fromhex(item))
-                continue
-            identity = urls.identity_one(item)
-            if identity is not None:
-                ids.add(keys.image_id(identity))
-                found.add(str(urls.canonical_one(item)))
-    return Takedown(frozenset(ids), frozenset(found))
+    """Read takedown lists (`pmd.takedowns.lines`).
+
+    Raises:
+        InputError: A line names nothing.
+    """
+    listed = takedowns.lines(paths)
+    return Takedown(
+        frozenset(line.key for line in listed), frozenset(line.url for line in listed if line.url is not None)
+    )
 
 
 def widened(takedown: Takedown, also: Iterable[tuple[bytes, bytes]]) -> Takedown:

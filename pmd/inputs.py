@@ -24,20 +24,12 @@ def files(source: SourceConfig) -> list[InputFile]:
 
 
 def check(config: Config, names: Iterable[str]) -> None:
-    """Check that every file of the sources is there, before anything runs.
+    """Check that every file of the sources is there, before anything runs; other files are looked for in `pmd.config.load`.
 
     Raises:
         InputError: Names every path that is not, and the command that fetches it.
     """
     problems = [problem for name in names for problem in _missing(config.sources[name])]
-    problems += [f"takedown: {path} not found" for path in config.takedown if not storage.exists(path)]
-    problems += [f"fetch.blocklists: {path} not found" for path in config.fetch.blocklists if not storage.exists(path)]
-    problems += [
-        f"dedupe.evaluation: {path} not found" for path in config.dedupe.evaluation if not storage.exists(path)
-    ]
-    problems += [f"scores: {rule.file} not found" for rule in config.scores if not storage.exists(rule.file)]
-    if config.fetch.ca_file is not None and not storage.exists(config.fetch.ca_file):
-        problems.append(f"fetch.ca_file: {config.fetch.ca_file} not found")
     if problems:
         raise InputError("\n".join(problems), remedy="fetch or move the files, or mend the paths in the configuration")
 

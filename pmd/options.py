@@ -90,7 +90,7 @@ class FetchOptions(StageOptions):
     min_side_px: int = Field(default=1, ge=1)
     max_redirects: int = Field(default=10, ge=0)
     retries: int = Field(default=2, ge=0)
-    user_agent: str = "pmd/0.1"  # the contact is added to it
+    user_agent: str = Field(default="pmd/0.1", min_length=1)  # the contact is added to it
     resolve: dict[str, str] = {}
     allow_addresses: tuple[str, ...] = ()
     ca_file: str | None = None

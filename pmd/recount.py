@@ -50,6 +50,10 @@ class Report:
     def __init__(self) -> None:
         self._told: list[dict[str, str]] = []
         self._counts: Counter[str] = Counter()
+        self.notes: list[dict[str, str]] = []
+
+    def note(self, what: str, place: str, found: str = "") -> None:
+        self.notes.append({"place": place, "what": what, "found": found})
 
     def tell(self, what: str, place: str, expected: object = "", found: object = "") -> None:
         self._counts[what] += 1
@@ -73,11 +77,13 @@ class _Generation:
         stored: store file → offset → the ledger's row, until the store's member is found.
         settled: image_id → the location and status of its row in the ledger.
         attempted: (image_id, location, status) of its attempts.
+        tries: Whole rows of its attempts: two tries of one place differ in when they were, at least.
     """
 
     stored: dict[str, dict[int, dict[str, Any]]] = dataclasses.field(default_factory=lambda: defaultdict(dict))
     settled: dict[bytes, tuple[str | None, str]] = dataclasses.field(default_factory=dict)
     attempted: set[tuple[bytes, str, str]] = dataclasses.field(default_factory=set)
+    tries: set[tuple[Any, ...]] = dataclasses.field(default_factory=set)
 
 
 class _Hashed(io.RawIOBase):
@@ -438,8 +444,13 @@ class Recount:
     def _attempts(
         self, unit: Unit, name: str, number: int, batch: pa.RecordBatch, before: _Keys, generation: _Generation
     ) -> None:
-        for row in batch.select(["image_id", "location", "generation", "status"]).to_pylist():
-            self._check_generation(unit.folder, f"{name}: image {row['image_id'].hex()}", row)
+        for row in batch.to_pylist():
+            place = f"{name}: image {row['image_id'].hex()}"
+            self._check_generation(unit.folder, place, row)
+            whole = tuple(row.values())
+            if whole in generation.tries:
+                self._report.tell("row stands twice", f"{place}, {row['location']}", "one row a try", "the same again")
+            generation.tries.add(whole)
             generation.attempted.add((row["image_id"], row["location"], row["status"]))
 
     def _store(self, name: str, tar: tarfile.TarFile, rows: dict[int, dict[str, Any]]) -> int:

@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import os
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -21,6 +22,10 @@ from pmd.errors import RootError
 ROOT_FILE: Final = "root.json"
 LOCK_FILE: Final = "writer.json"
 VERSION: Final = 1
+WORK: Final = "_work"
+#: Ends the name of the lock on removing a lock, which is held for as long as that takes, and when others look again.
+_TAKEOVER: Final = ".takeover"
+_RETRY_S: Final = 0.02
 
 #: Images in a fetch shard, about: 4,000 pictures of 30 to 80 kB are a tar of 120 to 320 MB.
 IMAGES_PER_SHARD: Final = 4096
@@ -73,7 +78,7 @@ def audit_folder(root: str) -> str:
 
 def work_folder(root: str, name: str) -> str:
     """Return a folder for what a stage needs only while it runs."""
-    return storage.join(root, "_work", name)
+    return storage.join(root, WORK, name)
 
 
 def curated_sources(root: str) -> list[str]:
@@ -136,7 +141,8 @@ def create(root: str, fetch_shard_bits: int) -> None:
 def writer(root: str, command: str) -> Iterator[None]:
     """Be the one writer of a ROOT.
 
-    A lock whose process on this machine has ended is taken over; so a killed run needs no cleaning up.
+    A lock whose process on this machine has ended is taken over, by one of however many try; so a killed run needs no
+    cleaning up. What it left in the work folder goes first, and the folder itself at the end.
 
     Raises:
         RootError: Somebody else writes; says who and since when.
@@ -149,23 +155,47 @@ def writer(root: str, command: str) -> Iterator[None]:
         "since": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command,
     }
-    while not _take(root, path, orjson.dumps(own)):
-        holder = _holder(path)
-        if holder is None:
-            continue
-        if holder["host"] == own["host"] and _process_start(holder["pid"]) != holder["process"]:
-            storage.remove(path)
-            continue
+    holder = _lock(root, path, own)
+    if holder is not None:
         raise RootError(
             f"another writer has it since {holder['since']}: {holder['command']}",
             where=root,
             found=f"process {holder['pid']} on {holder['host']}",
             remedy=f"wait for it; if you know that it is gone, remove {path}",
         )
+    work = storage.join(root, WORK)
     try:
+        with contextlib.suppress(OSError):  # a worker of a killed run may still write there
+            storage.remove_tree(work)
         yield
     finally:
+        storage.remove_if_empty(work)
         storage.remove(path)
+
+
+def _lock(root: str, path: str, own: dict[str, Any]) -> dict[str, Any] | None:
+    """Take a lock; return who holds it where somebody alive does, else None.
+
+    The lock of a process that is gone is removed only by who holds the lock on doing so, and only while it is still that one:
+    a process that had read it before it was taken over cannot remove the one of who took it over.
+    """
+    while not _take(root, path, orjson.dumps(own)):
+        content = _read(path)
+        if content is None:
+            continue
+        holder = _holder(path, content)
+        if holder["host"] != own["host"] or _process_start(holder["pid"]) == holder["process"]:
+            return holder
+        takeover = path + _TAKEOVER
+        if _lock(root, takeover, own) is not None:
+            time.sleep(_RETRY_S)
+            continue
+        try:
+            if _read(path) == content:
+                storage.remove(path)
+        finally:
+            storage.remove(takeover)
+    return None
 
 
 def _take(root: str, path: str, content: bytes) -> bool:
@@ -180,12 +210,18 @@ def _take(root: str, path: str, content: bytes) -> bool:
         ) from None
 
 
-def _holder(path: str) -> dict[str, Any] | None:
-    """Return who holds a lock, or None where it has just been given back."""
+def _read(path: str) -> bytes | None:
+    """Return a lock's content, or None where it has just been given back."""
     try:
-        holder = orjson.loads(storage.read_bytes(path))
+        return storage.read_bytes(path)
     except FileNotFoundError:
         return None
+
+
+def _holder(path: str, content: bytes) -> dict[str, Any]:
+    """Return who holds a lock."""
+    try:
+        holder = orjson.loads(content)
     except ValueError:
         holder = None
     if not isinstance(holder, dict) or not {"host", "pid", "process", "since", "command"} <= set(holder):

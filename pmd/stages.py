@@ -46,11 +46,11 @@ class Wanted:
         if commit.hash == self.hash:
             return None
         before = commit.run
-        changes = [
-            *_changes("option", before.get("options", {}), self.options),
-            *_changes("input", before.get("inputs", {}), self.inputs),
+        found = [
+            *changes("option", before.get("options", {}), self.options),
+            *changes("input", before.get("inputs", {}), self.inputs),
         ]
-        return "; ".join(changes) or "written by another version of pmd"
+        return "; ".join(found) or "written by another version of pmd"
 
     def run(self, **facts: Any) -> dict[str, Any]:
         """Return the `run` section of this unit's commit: outside every equality claim."""
@@ -65,7 +65,8 @@ class Wanted:
         }
 
 
-def _changes(kind: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def changes(kind: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return in words how options (kind "option", with their values) or inputs ("input") differ."""
     found = []
     for name in sorted({*before, *now}):
         if name not in before:

@@ -148,6 +148,14 @@ def remove_tree(folder: str) -> None:
         fs.rm(path, recursive=True)
 
 
+def remove_if_empty(folder: str) -> None:
+    """Remove a folder if nothing is in it, in one step; nothing where the file system has no folders."""
+    fs, path = filesystem(folder)
+    if isinstance(fs, LocalFileSystem):
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+
+
 @contextlib.contextmanager
 def write_whole(url: str) -> Iterator[BinaryIO]:
     """Write a file that shows only when it is whole: a temporary beside it, then a rename over what was there."""

@@ -3,7 +3,8 @@
 Nothing is believed: not a size, a checksum, a count of rows, a key or a total. Files are read front to back, one at a
 time, a row group or a member at a time; what must be compared across files is cut by key (`pmd.census`) or by part.
 
-1. Every file that a commit lists is there, with its bytes, its SHA-256 and its rows; nothing else is beside it.
+1. Every file that a commit lists is there, with its bytes, its SHA-256 and its rows; nothing else is beside it, but for what
+   a killed run leaves, which is a note (`pmd.strays`).
 2. The books: in = kept + rejected; kept and rejected by reason are the rows of the files; in is what the stage before kept.
 3. The pairs: each that entered is kept or rejected exactly once, in every stage, shard format and list; its keys are the
    hashes of its content, its text is the same everywhere.
@@ -21,7 +22,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import commits, dedupe, parts, root, storage
+from pmd import commits, dedupe, parts, root, storage, strays
 from pmd.census import Census, Expectation
 from pmd.errors import PmdError
 from pmd.recount import DAMAGE, Progress, Recount, Report, first_line, formats_of
@@ -51,7 +52,8 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
         progress: Told how far it is.
 
     Returns:
-        ``files``, ``bytes`` and ``rows``, as counted; ``commits``; ``problems``: place, what, expected, found of each.
+        ``files``, ``bytes`` and ``rows``, as counted; ``commits``; ``problems``: place, what, expected, found of each;
+        ``notes``: place, what and found of what is no problem, but good to know.
 
     Raises:
         RootError: No ROOT, or one of another version.
@@ -80,6 +82,7 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
         "rows": recount.rows,
         "commits": len(units),
         "problems": report.problems(),
+        "notes": report.notes,
     }
 
 
@@ -89,14 +92,16 @@ def text(found: Mapping[str, Any]) -> str:
         f"{found['files']:,} files, {found['bytes']:,} bytes, {found['rows']:,} rows "
         f"of {found['commits']:,} commits recounted"
     )
+    notes = [f"  note: {note['place']}: {note['what']} ({note['found']})" for note in found["notes"]]
     if not found["problems"]:
-        return f"{counted}: all of it is as the commits say, and the books balance."
+        return "\n".join([f"{counted}: all of it is as the commits say, and the books balance.", *notes])
     lines = [f"{counted}: {len(found['problems'])} problems"]
     for problem in found["problems"]:
         lines.append(f"  {problem['place']}: {problem['what']}")
         if problem["expected"] or problem["found"]:
             lines.append(f"      expected: {problem['expected']}")
             lines.append(f"      found:    {problem['found']}")
+    lines += notes
     lines.append(
         "If a stage ran alone, or the configuration changed, `pmd build CONFIG` brings the others after it. If files were "
         "changed or lost, remove the folder of the commit that lists them and build again."
@@ -123,25 +128,26 @@ def _units(root_url: str, names: Sequence[str], report: Report) -> dict[str, Uni
 
 
 def _check_listing(names: Sequence[str], units: Mapping[str, Unit], report: Report) -> None:
-    """Each file is listed once and there; nothing else stands in a committed folder."""
+    """Each file is listed once; nothing else stands there but what a killed run may leave."""
     listed: Counter[str] = Counter()
     for unit in units.values():
         listed.update(name for name, _ in unit.files())
     for name, times in listed.items():
         if times > 1:
             report.tell("listed more than once", name, 1, times)
-    if root.LOCK_FILE in names:  # somebody writes, or was killed: what is not listed yet is no mistake
+    if root.LOCK_FILE in names:
+        report.note("somebody writes here, or was killed: files that no commit lists are not judged", root.LOCK_FILE)
         return
-    own = {f"{folder}/{commits.STAGE_FILE}" for folder in units}
-    homes = (*(f"{folder}/" for folder in units), *_shared_homes(units))
-    for name in names:
-        if name not in listed and name not in own and name.startswith(homes):
-            report.tell("no commit lists this file", name, "nothing", "a file; the stage's next run removes it")
-
-
-def _shared_homes(units: Mapping[str, Unit]) -> list[str]:
-    """Return the folders in which generations keep what does not stand beside their commits."""
-    return ["fetch/store/", "fetch/attempts/", "fetch/ledger/"] if any(GENERATION in folder for folder in units) else []
+    problems, left = strays.judge(
+        [name for name in names if name.split("/", 1)[0] in _TOPS], listed.keys(), units.keys()
+    )
+    for what, place, files in problems:
+        report.tell(what, place, "nothing", f"{files:,} files" if what == strays.UNCOMMITTED else "it")
+    for folder, files in sorted(left.items()):
+        report.note("left by a run that did not end; the stage's next run removes it", folder, f"{files:,} files")
+    work = sum(name.startswith(f"{root.WORK}/") for name in names)
+    if work:
+        report.note("left by a run that did not end; the next run removes it", root.WORK, f"{work:,} files")
 
 
 def _expectation(units: Mapping[str, Unit]) -> Expectation:

@@ -14,9 +14,9 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from pmd import cli, manifests, sources
+from pmd import __version__, cli, manifests, sources
 from pmd.errors import PmdError
-from pmd.schema.exits import EXIT_CODES
+from pmd.schema.exits import EXIT_CODES, GATED
 from pmd.schema.reasons import REASONS
 from pmd.schema.statuses import STATUSES
 
@@ -86,7 +86,7 @@ def test_every_command_has_help(words: tuple[str, ...]) -> None:
 
 def test_the_commands_are_those_of_the_contract() -> None:
     stages = "curate images fetch dedupe shard publish audit"
-    others = "sources init manifests plan build status verify peek explain hashes demo"
+    others = "sources init manifests plan build status verify diff peek explain hashes demo"
     assert {words[0] for words in commands() if words} == {*stages.split(), *others.split()}
     assert {words[1] for words in commands() if len(words) == 2} == {"fetch", "verify"}
 
@@ -146,9 +146,64 @@ def test_other_files_of_a_configuration_are_looked_for_too(pmd: Pmd, tmp_path: P
     (tmp_path / "sbu.json").write_text('{"image_urls": [], "user_ids": [], "captions": []}')
     path = config(tmp_path, 'takedown = ["gone.txt"]\n', sbu_captions="sbu.json")
     path.write_text(path.read_text() + '[fetch]\nca_file = "ca.pem"\n')
-    ended = pmd("build", path)
-    assert ended.code == 3
-    assert ended.err.splitlines()[:2] == ["pmd: takedown: gone.txt not found", "fetch.ca_file: ca.pem not found"]
+    more = '[[scores]]\nfile = "s.parquet"\nkeep = "x < 1"\nmissing = "keep"\n[dedupe]\nevaluation = ["e"]\n'
+    path.write_text(path.read_text() + 'blocklists = [".", "b.txt"]\n' + more)
+    for command in ("build", "fetch", "plan"):
+        ended = pmd(command, path)
+        assert ended.code == 2
+        assert ended.err == (
+            f"pmd: {path}: 6 mistakes; nothing was run\n"
+            "  line 3: takedown\n    expected: a file that is there\n"
+            '    found: "gone.txt"\n    remedy: mend the path, or remove it\n'
+            "  line 7: fetch.ca_file\n    expected: a file of certificates (PEM)\n"
+            '    found: "ca.pem"\n    remedy: mend the path, or the file\n'
+            "  line 8: fetch.blocklists\n    expected: a file that is there\n"
+            '    found: "."\n    remedy: mend the path, or remove it\n'
+            "  line 8: fetch.blocklists\n    expected: a file that is there\n"
+            '    found: "b.txt"\n    remedy: mend the path, or remove it\n'
+            "  line 10: scores.0.file\n    expected: a file that is there\n"
+            '    found: "s.parquet"\n    remedy: mend the path, or remove it\n'
+            "  line 14: dedupe.evaluation\n    expected: files or folders that are there\n"
+            '    found: "e"\n    remedy: mend the path\n'
+        )
+
+
+def test_with_json_a_mistake_is_json_too(pmd: Pmd, tmp_path: Path) -> None:
+    (tmp_path / "pmd.toml").write_text('root = "out"\nprofil = "hub"\n[shard]\nunit = "view"\n')
+    ended = pmd("plan", "pmd.toml", "--json")
+    assert ended.code == 2
+    told = json.loads(ended.out)["error"]
+    assert told["exit_code"] == 2
+    assert told["problem"] == "pmd.toml: 4 mistakes; nothing was run"
+    assert told["problems"][2] == {
+        "line": 2,
+        "key": "profil",
+        "expected": told["problems"][2]["expected"],
+        "found": '"profil"',
+        "remedy": "did you mean profile?",
+    }
+    assert ended.err.startswith("pmd: pmd.toml: 4 mistakes")
+    other = pmd("status", "nowhere", "--json")
+    assert json.loads(other.out) == {
+        "error": {
+            "exit_code": 4,
+            "problem": "no ROOT here",
+            "where": "nowhere",
+            "expected": "root.json",
+            "found": None,
+            "remedy": "run: pmd build CONFIG",
+        }
+    }
+    assert pmd("status", "nowhere").out == ""
+
+
+def test_the_version(pmd: Pmd) -> None:
+    assert pmd("--version").out == f"pmd {__version__}\n"
+
+
+def test_help_loses_no_brackets(pmd: Pmd) -> None:
+    assert "[dedupe] evaluation" in " ".join(pmd("--help").out.split())
+    assert "[dedupe] evaluation" in " ".join(pmd("hashes", "--help").out.split())
 
 
 def test_a_truncated_file_is_told_with_its_byte(pmd: Pmd, tmp_path: Path) -> None:
@@ -190,6 +245,9 @@ def test_a_truncated_file_is_told_with_its_byte(pmd: Pmd, tmp_path: Path) -> Non
         (["demo", "--profile", "papers"], 2, "pmd: --profile: no such profile"),
         (["manifests", "fetch", "imagenet"], 2, "imagenet"),
         (["manifests", "verify", "sbu_captions"], 3, ""),
+        (["manifests", "verify", "yfcc100m"], GATED, ""),
+        (["manifests", "verify", "sbu_captions", "yfcc100m"], 3, ""),
+        (["manifests", "fetch", "yfcc100m"], GATED, ""),
     ],
 )
 def test_a_users_mistake_is_told_with_its_exit_code(

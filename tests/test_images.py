@@ -245,7 +245,7 @@ def test_what_is_outside_the_sample_leaves_whole() -> None:
 )
 def test_a_takedown_is_by_url_image_or_pair(tmp_path: Path, line: str) -> None:
     path = tmp_path / "takedown.txt"
-    path.write_text(f"# as asked\n\n  # indented\n{line}\nnot a line of ours\n", encoding="utf-8")
+    path.write_text(f"# as asked\n\n  # indented\n{line}\n", encoding="utf-8")
     takedown = images.read_takedown([str(path)])
     aliases = {keys.image_id("flickr:4242"): (keys.image_id("coco:9"), "coco:9")}
     rows = spread(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -145,3 +146,85 @@ def test_only_committed_sources_are_curated(tmp_path: Path) -> None:
     storage.put(f"{root.curate_folder(str(tmp_path), 'coco')}/_stage.json", b"{}")
     storage.put(f"{root.curate_folder(str(tmp_path), 'sbu_captions')}/pairs/part", b"")
     assert root.curated_sources(str(tmp_path)) == ["coco", "wit"]
+
+
+#: In each round two processes meet at a dead writer's lock; a winner stays until both have tried. One is slow: having seen that
+#: the writer is dead, it looks 2,000 times whether the other has won before it removes the lock.
+_RACER = """
+import os, sys
+from pathlib import Path
+from pmd import root, storage
+from pmd.errors import RootError
+
+def meet(folder, word):
+    (folder / f"{word}-{sys.argv[2]}").touch()
+    while not all((folder / f"{word}-{name}").exists() for name in "ab"):
+        pass
+
+def remove(path, now=storage.remove):
+    looks = 2000 if sys.argv[2] == "b" and path.endswith("writer.json") else 0
+    while looks and not os.path.exists(os.path.join(os.path.dirname(path), "won-a")):
+        looks -= 1
+    now(path)
+
+storage.remove = remove
+for number in range(int(sys.argv[3])):
+    folder = Path(sys.argv[1]) / str(number)
+    meet(folder, "ready")
+    try:
+        with root.writer(str(folder), "pmd build"):
+            (folder / f"won-{sys.argv[2]}").touch()
+            meet(folder, "tried")
+    except RootError:
+        meet(folder, "tried")
+"""
+_ROUNDS = 20
+
+
+def dead_lock() -> bytes:
+    return orjson.dumps(
+        {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "process": "1",  # this pid, of a process that started at another time
+            "since": "2025-01-02T03:04:05+00:00",
+            "command": "pmd build (killed)",
+        }
+    )
+
+
+def test_of_two_processes_that_take_over_a_dead_writers_lock_at_once_one_wins(tmp_path: Path) -> None:
+    for number in range(_ROUNDS):
+        (tmp_path / str(number)).mkdir()
+        lock_of(tmp_path / str(number)).write_bytes(dead_lock())
+    racers = [
+        subprocess.Popen([sys.executable, "-c", _RACER, str(tmp_path), name, str(_ROUNDS)]) for name in ("a", "b")
+    ]
+    assert [racer.wait(timeout=60) for racer in racers] == [0, 0]
+    for number in range(_ROUNDS):
+        assert len(list((tmp_path / str(number)).glob("won-*"))) == 1, number
+        assert not list((tmp_path / str(number)).glob("writer.json*"))
+
+
+def test_one_that_died_while_taking_over_is_taken_over(tmp_path: Path) -> None:
+    lock_of(tmp_path).write_bytes(dead_lock())
+    Path(f"{lock_of(tmp_path)}.takeover").write_bytes(dead_lock())
+    with root.writer(str(tmp_path), "pmd build again"):
+        assert orjson.loads(lock_of(tmp_path).read_bytes())["command"] == "pmd build again"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_work_folder_goes_with_its_writer(tmp_path: Path) -> None:
+    left = tmp_path / "_work" / "curate-coco" / "run-1.arrow"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    with root.writer(str(tmp_path), "pmd build"):
+        assert not left.exists(), "what a killed run left"
+        storage.make_folder(root.work_folder(str(tmp_path), "images"))
+        storage.remove_tree(root.work_folder(str(tmp_path), "images"))
+        assert (tmp_path / "_work").exists()
+    assert not (tmp_path / "_work").exists()
+    with root.writer(str(tmp_path), "pmd build"):
+        left.parent.mkdir(parents=True)
+        left.touch()
+    assert left.exists(), "not empty: the next writer's first business"

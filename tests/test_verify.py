@@ -12,11 +12,12 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from pmd import census, cli, commits, config, storage, verify
+from pmd import census, cli, commits, config, storage, strays, verify
 from pmd.errors import RootError
 from tests import tiny_root
 
@@ -419,3 +420,112 @@ def test_the_command_fails_with_its_exit_code(copy: Path) -> None:
     as_json = runner.invoke(cli.app, ["verify", str(copy), "--json"])
     assert as_json.exit_code == 5
     assert orjson.loads(as_json.stdout)["problems"]
+
+
+def noted(root: Path) -> list[dict[str, str]]:
+    found = verify.verify(str(root))
+    assert found["problems"] == []
+    return list(found["notes"])
+
+
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_shards_whose_commit_is_gone_are_told(copy: Path, form: str) -> None:
+    files = len(list((copy / "shards" / form).iterdir())) - 1
+    (copy / "shards" / form / "_stage.json").unlink()
+    assert told(copy, "files without their commit", f"shards/{form}")["found"] == f"{files} files"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "shards/notes.txt",
+        "shards/webdataset/00000-of-00001.tar",
+        "shards/webdataset/old/00000-of-00001-0a1b2c3d.tar",
+        "shards/tfrecord/00000-of-00001-0a1b2c3d.tfrecord",
+        "publish/source=coco/coco.parquet",
+        "publish/part-00000-of-00001-0123456789abcdef.parquet",
+        "publish/README.md",
+        "curate/coco/pairs/part-00000-of-00001-0123456789abcdef.parquet",
+        "curate/source=coco/pairs/copy of part-00000-of-00001-0123456789abcdef.parquet",
+        "images/old.parquet",
+        "fetch/store/shard=00001/pictures.tar",
+        "dedupe/groups/more.parquet",
+        "audit/mine.html",
+    ],
+)
+def test_a_file_that_no_run_writes_is_told(copy: Path, name: str) -> None:
+    (copy / name).parent.mkdir(parents=True, exist_ok=True)
+    (copy / name).write_bytes(b"x")
+    assert [(item["what"], item["place"]) for item in problems(copy)] == [("no commit lists this file", name)]
+
+
+@pytest.mark.parametrize("place", ["shards/backup", "curate/source=coco.bak", "publish/source=coco/old"])
+def test_a_commit_where_no_stage_commits_is_told(copy: Path, place: str) -> None:
+    kept = "shards/webdataset" if place.startswith("shards") else f"{place.split('/', maxsplit=1)[0]}/source=coco"
+    content = {path: path.read_bytes() for path in (copy / kept).rglob("*") if path.is_file()}
+    for path, data in content.items():
+        target = copy / place / path.relative_to(copy / kept)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    told(copy, "a commit in a folder that no stage has", place)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("curate/source=wit/pairs/part-00000-of-00001-0123456789abcdef.parquet", "curate/source=wit"),
+        ("curate/source=coco/pairs/part-00000-of-00001-0123456789abcdef.parquet", "curate/source=coco"),
+        ("curate/source=coco/pairs/.tmp-0a1b2c", "curate/source=coco/pairs"),
+        ("views/rejected/part-00000-of-00004-0123456789abcdef.parquet", "views"),
+        ("fetch/store/shard=00001/0123456789abcdef.tar", "fetch/store/shard=00001"),
+        (
+            "fetch/ledger/shard=00001/generation=0001/ledger-0123456789abcdef.parquet",
+            "fetch/ledger/shard=00001/generation=0001",
+        ),
+        ("dedupe/groups/part-0123456789abcdef.parquet", "dedupe"),
+        ("shards/webdataset/00000-of-00003-0a1b2c3d.tar", "shards/webdataset"),
+        ("shards/rejected/part-00000-of-00001-0123456789abcdef.parquet", "shards/rejected"),
+        ("publish/source=wit/part-00000-of-00001-0123456789abcdef.parquet", "publish/source=wit"),
+    ],
+)
+def test_what_a_killed_run_leaves_is_a_note(copy: Path, name: str, folder: str) -> None:
+    (copy / name).parent.mkdir(parents=True, exist_ok=True)
+    (copy / name).write_bytes(b"x")
+    (note,) = noted(copy)
+    assert (note["place"], note["found"]) == (folder, "1 files")
+    result = CliRunner().invoke(cli.app, ["verify", str(copy)])
+    assert result.exit_code == 0
+    assert f"note: {folder}: left by a run that did not end" in result.stdout
+
+
+def test_a_first_run_that_was_killed_before_its_commit_is_a_note(copy: Path) -> None:
+    for form in ("rejected", "webdataset", "parquet"):
+        (copy / "shards" / form / "_stage.json").unlink()
+    assert {note["place"] for note in noted(copy)} == {"shards/rejected", "shards/webdataset", "shards/parquet"}
+    (copy / "_work/shard").mkdir(parents=True)
+    (copy / "_work/shard/run-1.arrow").write_bytes(b"x")
+    assert "_work" in {note["place"] for note in noted(copy)}
+
+
+def test_an_attempt_doubled_is_told_and_a_second_try_is_not(copy: Path) -> None:
+    folder = one(copy, "fetch/ledger/shard=00001/generation=0000")
+    path = one(copy, "fetch/attempts/shard=00001/*.parquet")
+
+    def again(table: pa.Table) -> pa.Table:
+        first = table.slice(0, 1)
+        later = pc.add(first["when"], pa.scalar(7, pa.duration("ms")))
+        at = table.schema.get_field_index("when")
+        return pa.concat_tables([first.set_column(at, table.schema.field(at), later), table])
+
+    rewrite(path, folder, again)
+    assert problems(copy) == []
+    rewrite(path, folder, first_twice)
+    assert told(copy, "row stands twice", path.name)["found"] == "the same again"
+
+
+def test_every_file_that_is_written_is_known_to_be(sound: config.Config) -> None:
+    for name in storage.list_files(sound.root):
+        if name.count("/") and not name.endswith("_stage.json"):
+            home = strays.home(name)
+            assert home is not None, name
+            assert "generation" in home or home.startswith("fetch/") or Path(sound.root, home, "_stage.json").exists()

@@ -304,17 +304,17 @@ def dedupe(chosen: config.Config) -> None:
     cut = parts.cut(chosen.root)
     spread_bytes = SpreadHashes(chosen.root, cut, work, 1)
     groups = list(
-        _meet(lambda batch: spread_bytes.spread(batch, ()), FindGroups(chosen.dedupe, work), part_batches(SHARD_BITS))
+        _meet(lambda batch: spread_bytes(batch, ()), FindGroups(chosen.dedupe, work), part_batches(SHARD_BITS))
     )
     if chosen.dedupe.near == "merge":
         spread, distance = SpreadHashed(chosen.root, cut, work), chosen.dedupe.near_distance
-        hashed = [item for batch in part_batches(SHARD_BITS) for item in spread.spread(batch, groups)]
+        hashed = [item for batch in part_batches(SHARD_BITS) for item in spread(batch, groups)]
         find, elect = FindLinks(distance, work), Elect(distance, work)
         links = [item for unit in range(16) for item in find((unit, [refs for at, refs in hashed if at == unit]))]
         groups += list(elect((0, [refs for _, refs in links])))
     write, judge = WriteGroups(wanted.folder, work), JudgePart(chosen.root, wanted.folder, cut, work)
     found = [item for batch in groups for item in write(batch)]
-    found += [item for batch in part_batches(SHARD_BITS) for item in judge.judge((part_of(batch), [batch]), groups)]
+    found += [item for batch in part_batches(SHARD_BITS) for item in judge((part_of(batch), [batch]), groups)]
     CommitDedupe(wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect([*found, outputs(())]))
     storage.remove_tree(root.work_folder(chosen.root, ""))
 

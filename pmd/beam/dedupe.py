@@ -56,7 +56,7 @@ class SpreadHashes:
     work: str
     bits: int
 
-    def spread(self, batch: pa.RecordBatch, gone: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    def __call__(self, batch: pa.RecordBatch, gone: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """PARTS of one row, and the GROUPS of images that leave → (partition, RUNS)."""
         part = part_of(batch)
         wanted = parts.read_views(self.root, part, ["image_id"])["image_id"].unique()
@@ -89,7 +89,7 @@ class SpreadHashed:
     cut: parts.Cut
     work: str
 
-    def spread(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """PARTS of one row, and all GROUPS of equal bytes → (unit, RUNS)."""
         part = part_of(batch)
         groups = pa.Table.from_batches(list(found), schema=GROUPS)
@@ -151,7 +151,7 @@ class SpreadTexts:
     cut: parts.Cut
     work: str
 
-    def spread(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """PARTS of one row, and all GROUPS → (partition, RUNS)."""
         part = part_of(batch)
         groups = pa.Table.from_batches(list(found), schema=GROUPS)
@@ -189,7 +189,7 @@ class JudgePart:
     cut: parts.Cut
     work: str
 
-    def judge(
+    def __call__(
         self, keyed: tuple[int, Iterable[pa.RecordBatch]], found: Iterable[pa.RecordBatch]
     ) -> Iterator[pa.RecordBatch]:
         """(part, its PARTS of one row and its RUNS of `FindRepeated`), and all GROUPS → OUTPUTS."""

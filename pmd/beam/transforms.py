@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import apache_beam as beam
@@ -17,7 +17,6 @@ import pyarrow as pa
 import pmd.beam.coder  # noqa: F401  registers the coder of record batches
 from pmd.beam import mistakes
 from pmd.commits import Books, File
-from pmd.errors import PmdError
 
 #: What a worker hands to the commit: one row a file, or one a (source, reason) count. `fact` is JSON.
 OUTPUTS = pa.schema(
@@ -72,13 +71,13 @@ def collect(batches: Iterable[pa.RecordBatch]) -> Collected:
 
 
 class Work(Protocol):
-    """What a worker does with one element: a picklable callable that knows the run's work folder."""
+    """What a worker does with one element, and maybe a side input: a picklable callable that knows the run's work folder."""
 
     @property
     def work(self) -> str:
         """The folder of this run."""
 
-    def __call__(self, element: Any, /) -> Iterable[Any]:
+    def __call__(self, element: Any, /, *side: Any) -> Iterable[Any]:
         """Yield the outputs of one element."""
 
 
@@ -113,11 +112,19 @@ class PerUnit(beam.DoFn):  # type: ignore[misc]
 
     def process(self, element: Any) -> Iterator[Any]:
         """Yield what the function gives; leave a user's mistake where the driver finds it."""
-        try:
-            yield from self._function(element)
-        except PmdError as error:
-            mistakes.leave(self._function.work, error)
-            raise
+        yield from self._run(element)
+
+    def _run(self, *given: Any) -> Iterator[Any]:
+        with mistakes.left_in(self._function.work):
+            yield from self._function(*given)
+
+
+class PerUnitBeside(PerUnit):
+    """Run a function from a batch, and a side input as a second argument, to batches."""
+
+    def process(self, element: Any, side: Any) -> Iterator[Any]:  # type: ignore[override]  # Beam asks for the names
+        """Yield what the function gives; leave a user's mistake where the driver finds it."""
+        yield from self._run(element, side)
 
 
 class ByPartition(beam.PTransform):  # type: ignore[misc]
@@ -148,10 +155,21 @@ class ByPartition(beam.PTransform):  # type: ignore[misc]
         )
 
 
+class Finish(Protocol):
+    """What commits a stage: a picklable callable that knows the run's work folder."""
+
+    @property
+    def work(self) -> str:
+        """The folder of this run."""
+
+    def __call__(self, found: Collected, /) -> None:
+        """Commit."""
+
+
 class WriteCommit(beam.PTransform):  # type: ignore[misc]
     """Bring all outputs of a stage together and commit them; the end of every pipeline."""
 
-    def __init__(self, finish: Callable[[Collected], None]) -> None:
+    def __init__(self, finish: Finish) -> None:
         super().__init__()
         self._finish = finish
 
@@ -169,9 +187,10 @@ class WriteCommit(beam.PTransform):  # type: ignore[misc]
 
 
 class _Finish:
-    def __init__(self, finish: Callable[[Collected], None]) -> None:
+    def __init__(self, finish: Finish) -> None:
         self._finish = finish
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> int:
-        self._finish(collect(keyed[1]))
+        with mistakes.left_in(self._finish.work):
+            self._finish(collect(keyed[1]))
         return 0

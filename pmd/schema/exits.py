@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+#: Two things that were compared differ.
+DIFFERENT: Final = 7
+#: Nothing failed, but files are not there that only a person can ask for.
+GATED: Final = 8
+
 EXIT_CODES: Final[dict[int, str]] = {
     0: "done",
     1: "an error that none of the others describes",
@@ -12,5 +17,7 @@ EXIT_CODES: Final[dict[int, str]] = {
     4: "ROOT is locked, of another version, or not where it was said to be",
     5: "verification failed: books or files disagree",
     6: "a download failed, or the network itself is broken",
+    DIFFERENT: "pmd diff: what was compared differs",
+    GATED: "pmd manifests: all is there but files that a person must ask for",
     130: "interrupted; what was committed stays, and the same command goes on from there",
 }

@@ -12,7 +12,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "malformed_row": ("curate", "the row could not be parsed: wrong number of columns, a missing key, a bad number"),
     "bad_encoding": ("curate", "the row's bytes are not valid UTF-8"),
     "no_image": ("curate", "the row names no image: no URL, no file name, or an image that its annotation file lacks"),
-    "bad_url": ("curate", "the image URL is not an absolute http or https URL"),
+    "bad_url": ("curate", "the image URL is not an absolute http or https URL, or its host is none"),
     "empty_text": ("curate", "nothing is left of the text after normalisation and the rules"),
     "too_few_words": ("curate", "no candidate text has enough words"),
     "not_english": ("curate", "candidate texts have enough words, but none is English"),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import itertools
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from typing import Any
 import pytest
 
 from pmd import storage
-from pmd.beam import dedupe, transforms
+from pmd.beam import transforms
 from pmd.config import Config
 from tests.pipelines import building
 
@@ -143,34 +142,11 @@ class _Now:
     ran: set[str]
 
 
-def _process(self: transforms.PerUnit, element: Any) -> Iterator[Any]:
+def _run(self: transforms.PerUnit, element: Any, *side: Any) -> Iterator[Any]:
     # Each run reads a group's values anew, as an engine would give them.
-    again = _again(element)
+    again = (element[0], list(element[1])) if isinstance(element, tuple) else element
     _Now.ran.add(type(self._function).__name__)
-    yield from _Now.around(lambda: list(self._function(again)))
-
-
-def _again(element: Any) -> Any:
-    return (element[0], list(element[1])) if isinstance(element, tuple) else element
-
-
-#: Workers with a side input: no callables, but a method of two arguments.
-_METHODS = (
-    (dedupe.JudgePart, "judge"),
-    (dedupe.SpreadHashes, "spread"),
-    (dedupe.SpreadHashed, "spread"),
-    (dedupe.SpreadTexts, "spread"),
-)
-
-
-def _with_side_input(method: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-    @functools.wraps(method)  # Beam asks for the names of its arguments
-    def run(self: Any, batch: Any, *side: Any, **named: Any) -> Iterator[Any]:
-        _Now.ran.add(type(self).__name__)
-        again = _again(batch)
-        yield from _Now.around(lambda: list(method(self, again, *side, **named)))
-
-    return run
+    yield from _Now.around(lambda: list(self._function(again, *side)))
 
 
 def _finish(self: transforms._Finish, keyed: Any) -> int:
@@ -185,9 +161,7 @@ def workers(around: Around) -> Iterator[set[str]]:
     """Put something around every worker callable; yields the names of those that ran."""
     _Now.around, _Now.ran = staticmethod(around), set()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transforms.PerUnit, "process", _process)
-        for kind, name in _METHODS:
-            patch.setattr(kind, name, _with_side_input(getattr(kind, name)))
+        patch.setattr(transforms.PerUnit, "_run", _run)
         patch.setattr(transforms._Finish, "__call__", _finish)
         yield _Now.ran
 

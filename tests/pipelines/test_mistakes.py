@@ -1,0 +1,109 @@
+"""A user's mistake that a worker meets is told once, as itself; any other error is logged as ever."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import pmd.beam.dedupe
+from pipelines import curate, dedupe, running
+from pmd import config, root
+from pmd.beam import mistakes, transforms
+from pmd.errors import InputError, RootError
+from tests import tiny_root
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What a person sees of the log."""
+    seen = io.StringIO()
+    handler = logging.StreamHandler(seen)
+    logging.getLogger().addHandler(handler)
+    yield seen
+    logging.getLogger().removeHandler(handler)
+
+
+class _Fails:
+    def __init__(self, error: Exception, work: str) -> None:
+        self.error = error
+        self.work = work
+
+    def __call__(self, *_: Any) -> Iterator[Any]:
+        raise self.error
+
+
+def run(error: Exception, work: Path, *, at: str) -> None:
+    """Run a pipeline of which one worker raises an error."""
+    import apache_beam as beam
+
+    fails: Any = _Fails(error, str(work))
+    one = transforms.outputs(())
+
+    def wire(pipeline: beam.Pipeline) -> Any:
+        found = pipeline | "One" >> transforms.create([one])
+        if at == "commit":
+            return found | transforms.WriteCommit(fails)
+        side = pipeline | "Side" >> transforms.create([one])
+        with_side = beam.ParDo(transforms.PerUnitBeside(fails), beam.pvalue.AsList(side))
+        step = with_side if at == "side input" else beam.ParDo(transforms.PerUnit(fails))
+        return found | "Fail" >> step.with_output_types(pa.RecordBatch)
+
+    running.run(wire, (), str(work))
+
+
+@pytest.mark.parametrize("at", ["element", "side input", "commit"])
+def test_a_mistake_comes_back_as_itself_and_is_not_logged(tmp_path: Path, log: io.StringIO, at: str) -> None:
+    told = InputError("truncated", where="a.json:byte 7", expected="a list", found="the end", remedy="fetch it again")
+    with pytest.raises(InputError) as caught:
+        run(told, tmp_path / "work", at=at)
+    assert str(caught.value) == str(told)
+    assert log.getvalue() == ""
+    assert not (tmp_path / "work").exists()
+
+
+def test_any_other_error_is_logged(tmp_path: Path, log: io.StringIO) -> None:
+    with pytest.raises(ZeroDivisionError):
+        run(ZeroDivisionError("ours"), tmp_path / "work", at="element")
+    assert "ZeroDivisionError: ours" in log.getvalue()
+
+
+def test_only_beams_records_of_mistakes_are_dropped(log: io.StringIO) -> None:
+    with mistakes.unlogged():
+        logging.getLogger("apache_beam.runners").error("Traceback …\npmd.errors.InputError: x.json: truncated")
+        logging.getLogger("pmd.mine").error("pmd.errors.InputError: x.json: truncated")
+        logging.getLogger("apache_beam.runners").error("a worker is gone")
+    logging.getLogger("apache_beam.runners").error("pmd.errors.RootError: later")
+    assert log.getvalue().splitlines() == [
+        "pmd.errors.InputError: x.json: truncated",
+        "a worker is gone",
+        "pmd.errors.RootError: later",
+    ]
+
+
+def test_a_truncated_annotation_file(tmp_path: Path, log: io.StringIO) -> None:
+    chosen = config.load(tiny_root.write_config(tmp_path))
+    path = tmp_path / "data" / "captions_train2017.json"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match="ends too early"):
+        curate.build(chosen, "coco")
+    assert log.getvalue() == ""
+
+
+def test_a_part_that_cannot_be_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """De-duplication's workers with a side input are wired so that their mistakes come back."""
+    chosen = tiny_root.build(tmp_path)
+
+    def damaged(*_: Any) -> Any:
+        raise RootError("nothing is committed here", where="images", remedy="run: pmd build CONFIG")
+
+    monkeypatch.setattr(pmd.beam.dedupe.dedupe, "judge", damaged)
+    with pytest.raises(RootError) as caught:
+        dedupe.build(chosen)
+    assert caught.value.remedy == "run: pmd build CONFIG"
+    assert not (Path(root.work_folder(chosen.root, "dedupe"))).exists()
