@@ -42,6 +42,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     )
     aliases = _write_aliases([path for _, path in files], side)
     takedown = _takedown(config, [path for _, path in files])
+    held_out = write_held_out(config, [path for _, path in files], side)
     verdicts = tuple(
         _put_by_digest(side, f"scores-{number}", scores.read(rule.file, rule.keep, rule.missing).to_bytes())
         for number, rule in enumerate(config.scores)
@@ -54,7 +55,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Files" >> create([file_batch(*file) for file in files])
             | "Images"
             >> ByPartition(
-                SpreadPairs(work, bits, config.sample, takedown, indexes, aliases, verdicts),
+                SpreadPairs(work, bits, config.sample, takedown, indexes, aliases, held_out, verdicts),
                 GatherPartition(wanted.folder, views, bits, shard_bits, work),
             )
             | "Commit"
@@ -92,7 +93,29 @@ def _takedown(config: Config, paths: Iterable[str]) -> images.Takedown:
     listed = images.read_takedown(config.takedown)
     if not listed.ids:
         return listed
-    return images.widened(listed, ((row["image_id"], keys.image_id(row["also"])) for row in _also(paths)))
+    return images.widened(listed, _links(paths))
+
+
+def write_held_out(config: Config, paths: Iterable[str], folder: str) -> str:
+    """Write the keys of the evaluation images that sources have left out, under every identity that sources know of them.
+
+    Only the rejected rows of sources that say in their books that they have left some out are read.
+    """
+    links: set[tuple[bytes, bytes]] = set()
+    ids: set[bytes] = set()
+    if config.images.evaluation_copies == "reject":
+        for name in stages.chosen_sources(config):
+            where = root.curate_folder(config.root, name)
+            commit = commits.require(where, f"run: pmd curate (source {name})")
+            if not stages.leaves_out_evaluation_images(commit, name):
+                continue
+            for file in commit.under("rejected"):
+                for batch in commits.iterate(storage.join(where, file.name), ["image_id", "also", "reason"]):
+                    left = batch.filter(pc.equal(batch["reason"], "evaluation_image"))
+                    ids.update(key for key in left["image_id"].to_pylist() if key is not None)
+                    ids.update(keys.image_id(also) for also in left["also"].drop_null().to_pylist())
+        links.update(_links(paths) if ids else ())
+    return _put_by_digest(folder, "held-out", b"".join(sorted(images.reached(frozenset(ids), links))))
 
 
 def _write_aliases(paths: Iterable[str], folder: str) -> str:
@@ -118,6 +141,12 @@ def _write_aliases(paths: Iterable[str], folder: str) -> str:
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     return _put_by_digest(folder, "aliases", sink.getvalue().to_pybytes())
+
+
+def _links(paths: Iterable[str]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield image_id and that of `also` (`_also`)."""
+    for row in _also(paths):
+        yield row["image_id"], keys.image_id(row["also"])
 
 
 def _also(paths: Iterable[str]) -> Iterator[dict[str, Any]]:

@@ -23,6 +23,7 @@ from pmd.sources.contract import PROFILES, Profile, SourceOptions
 
 _STAGES: Final[dict[str, type[options.StageOptions]]] = {
     "curate": options.CurateOptions,
+    "images": options.ImagesOptions,
     "fetch": options.FetchOptions,
     "dedupe": options.DedupeOptions,
     "shard": options.ShardOptions,
@@ -57,6 +58,7 @@ class Config:
     sources: Mapping[str, SourceConfig]
     scores: tuple[options.ScoreRule, ...]
     curate: options.CurateOptions
+    images: options.ImagesOptions
     fetch: options.FetchOptions
     dedupe: options.DedupeOptions
     shard: options.ShardOptions

@@ -67,6 +67,9 @@ NEEDED: Final = (
 )
 
 
+_NONE: Final = pa.array([], KEY)
+
+
 @dataclasses.dataclass(frozen=True)
 class Takedown:
     """What must not be used: keys of images or pairs, and canonical URLs."""
@@ -97,9 +100,14 @@ def widened(takedown: Takedown, also: Iterable[tuple[bytes, bytes]]) -> Takedown
         takedown: As it was listed.
         also: (image_id, image_id of another identity of the same photograph).
     """
+    return Takedown(reached(takedown.ids, also), takedown.urls)
+
+
+def reached(ids: frozenset[bytes], also: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    """Return keys of images, and those of the same photographs' other identities; `also` as in `widened`."""
     pairs = set(also)
-    others = takedown.ids | {other for image, other in pairs if image in takedown.ids}
-    return Takedown(others | {image for image, other in pairs if other in others}, takedown.urls)
+    others = ids | {other for image, other in pairs if image in ids}
+    return others | {image for image, other in pairs if other in others}
 
 
 def in_sample(image_ids: pa.Array, sample: int) -> np.ndarray:
@@ -142,6 +150,7 @@ def spread(
     index: Mapping[str, Sequence[str]],
     sample: int,
     takedown: Takedown,
+    held_out: pa.Array = _NONE,
     verdicts: Sequence[scores.Verdicts] = (),
 ) -> pa.RecordBatch:
     """Give each pair its image's key and places, and say which leave.
@@ -152,6 +161,7 @@ def spread(
         index: Base name → locations, of this source's archives.
         sample: N of 1/N.
         takedown: What must not be used.
+        held_out: Keys of images that a source's curate left out because models are tested on them.
         verdicts: What scores decide. An image's score may stand under its own key or under that which stands for it; where
             both have one, both must pass.
 
@@ -168,6 +178,9 @@ def spread(
             identities = pc.coalesce(pa.array([item[1] if item else None for item in stand], pa.string()), identities)
     reasons = np.full(len(pairs), None, dtype=object)
     reasons[~in_sample(image_ids, sample)] = "not_sampled"
+    if len(held_out):
+        held = pc.or_(pc.is_in(own_ids, value_set=held_out), pc.is_in(image_ids, value_set=held_out))
+        reasons[held.to_numpy(zero_copy_only=False)] = "evaluation_copy"
     if takedown:
         forms = urls.canonical(pairs["image_url"]).to_pylist() if takedown.urls else [None] * len(pairs)
         named = zip(own_ids.to_pylist(), image_ids.to_pylist(), pairs["pair_id"].to_pylist(), forms, strict=True)
@@ -231,6 +244,7 @@ def reject(rows: pa.Table, stage: str, reasons: pa.Array, details: pa.Array | No
             "source_id": rows["source_id"],
             "pair_id": rows["pair_id"],
             "image_id": rows["image_id"],
+            "also": nulls,
             "stage": pa.array([stage] * rows.num_rows, pa.string()),
             "reason": reasons,
             "detail": nulls if details is None else details,

@@ -64,6 +64,21 @@ class CurateOptions(StageOptions):
     ]
 
 
+class ImagesOptions(StageOptions):
+    """Which images there are, across sources."""
+
+    evaluation_copies: Annotated[
+        Literal["keep", "reject"],
+        Rule(
+            says="Photographs that a source left out as `evaluation_image`, where another source has them too.",
+            origin="FLAVA §3.1 describes no such step; rejecting is ours",
+            paper="keep",
+            hub="keep",
+            recommended="reject",
+        ),
+    ]
+
+
 class PerHost(StageOptions):
     """What one host is asked for, at most, by the whole job."""
 

@@ -106,12 +106,21 @@ def curate(config: Config, source: str) -> Wanted:
     )
 
 
+def leaves_out_evaluation_images(commit: commits.Commit, source: str) -> bool:
+    """Return whether a source's curate rejected some rows as `evaluation_image`, by its books."""
+    books = commit.sources.get(source)
+    return books is not None and bool(books.rejected.get("evaluation_image"))
+
+
 def images(config: Config) -> Wanted:
-    """Return what the images depend on: the pairs of all sources, the archives, the sample, the takedowns."""
+    """Return what the images depend on: the sources' pairs, what is held out, archives, sample, scores, takedowns."""
     found: dict[str, str] = {}
-    options = {"sample": config.sample, "scores": [_json(rule) for rule in config.scores]}
+    options = {"sample": config.sample, "scores": [_json(rule) for rule in config.scores], **_json(config.images)}
     for name in chosen_sources(config):
-        found[name] = commits.require(root.curate_folder(config.root, name), "run: pmd curate").digest("pairs")
+        commit = commits.require(root.curate_folder(config.root, name), "run: pmd curate")
+        found[name] = commit.digest("pairs")
+        if config.images.evaluation_copies == "reject" and leaves_out_evaluation_images(commit, name):
+            found[f"{name}, rejected"] = commit.digest("rejected")
         for path in inputs.archives_of(config.sources[name]):
             found[path] = storage.fingerprint(path)
     for rule in config.scores:

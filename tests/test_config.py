@@ -255,6 +255,7 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
 @pytest.mark.parametrize(
     ("stage", "line", "key", "expected", "found"),
     [
+        ("images", "evaluation_copies = false", "evaluation_copies", '"keep" or "reject"', "false"),
         ("curate", 'duplicate_rows = "drop"', "duplicate_rows", '"keep" or "reject"', '"drop"'),
         ("fetch", 'store = "big"', "store", '"original" or "resized"', '"big"'),
         ("fetch", "short_side_px = 15", "short_side_px", "16 or more", "15"),
@@ -336,7 +337,7 @@ def test_every_option_of_a_stage_is_among_the_cases_above() -> None:
     checked = {(case[0], case[2].split(".")[0]) for mark in marks for case in mark.args[1]}
     fields = {
         (stage, name)
-        for stage in ("curate", "fetch", "dedupe", "shard", "publish", "audit")
+        for stage in ("curate", "images", "fetch", "dedupe", "shard", "publish", "audit")
         for name in type(getattr(config.parse(LEAST + SBU), stage)).model_fields
     }
     assert checked == fields

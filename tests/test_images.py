@@ -273,6 +273,26 @@ def test_a_takedown_of_an_image_takes_all_its_pairs(tmp_path: Path) -> None:
     assert rows["reason"].to_pylist() == ["takedown"] * 3
 
 
+def test_what_is_held_out_leaves_under_each_identity() -> None:
+    coco, flickr = keys.image_id("coco:9"), keys.image_id("flickr:4242")
+    held_out = sorted(images.reached(frozenset({coco}), [(coco, flickr), (keys.image_id("vg:1"), flickr)]))
+    pairs = [
+        pair("visual_genome", "1", "vg:1"),
+        pair("yfcc100m", "4242", "flickr:4242", image_url=FLICKR),
+        pair("sbu_captions", "x", "flickr:4243"),
+    ]
+    batch = pa.RecordBatch.from_pylist(pairs, schema=PAIRS).select(list(images.NEEDED))
+    rows = images.spread(
+        batch,
+        aliases={},
+        index={},
+        sample=1,
+        takedown=NOTHING,
+        held_out=pa.array(held_out, PAIRS.field("image_id").type),
+    )
+    assert rows["reason"].to_pylist() == ["evaluation_copy", "evaluation_copy", None]
+
+
 def test_no_takedown_is_nothing() -> None:
     assert not images.read_takedown([])
     assert not NOTHING

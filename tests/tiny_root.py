@@ -201,10 +201,11 @@ def make_images(chosen: config.Config) -> None:
         for file in commits.require(folder, "").under("pairs")
     ]
     aliases = images_pipeline._write_aliases([path for _, path in files], work)
+    held_out = images_pipeline.write_held_out(chosen, [path for _, path in files], work)
     takedown = images.read_takedown(chosen.takedown)
     views = root.views_folder(chosen.root)
     found = _meet(
-        SpreadPairs(work, SHARD_BITS, chosen.sample, takedown, (), aliases),
+        SpreadPairs(work, SHARD_BITS, chosen.sample, takedown, (), aliases, held_out),
         GatherPartition(wanted.folder, views, SHARD_BITS, SHARD_BITS, work),
         [file_batch(*file) for file in files],
     )

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pmd import commits, exchange, images, scores, storage
 from pmd.beam.transforms import Collected, outputs
+from pmd.schema.tables import KEY
 
 PAIR_FILES = pa.schema([pa.field("source", pa.string(), nullable=False), pa.field("path", pa.string(), nullable=False)])
 
@@ -32,6 +33,12 @@ def _aliases(path: str) -> dict[bytes, tuple[bytes, str]]:
     return dict(zip(table["image_id"].to_pylist(), kept, strict=True))
 
 
+@functools.lru_cache(maxsize=1)
+def _keys(path: str) -> pa.Array:
+    content = storage.read_bytes(path)
+    return pa.Array.from_buffers(KEY, len(content) // KEY.byte_width, [None, pa.py_buffer(content)])
+
+
 @functools.lru_cache(maxsize=16)
 def _verdicts(path: str) -> scores.Verdicts:
     return scores.Verdicts.from_bytes(storage.read_bytes(path))
@@ -47,6 +54,7 @@ class SpreadPairs:
     takedown: images.Takedown
     indexes: tuple[tuple[str, str], ...]  # source → index file, where it has archives
     aliases: str
+    held_out: str  # file of the keys of evaluation images, end to end
     scores: tuple[str, ...] = ()  # files of verdicts
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -62,6 +70,7 @@ class SpreadPairs:
                     index=_index(index_file) if index_file else {},
                     sample=self.sample,
                     takedown=self.takedown,
+                    held_out=_keys(self.held_out),
                     verdicts=[_verdicts(path) for path in self.scores],
                 )
                 run.add(rows, "image_id")

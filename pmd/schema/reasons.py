@@ -25,6 +25,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "bad_region": ("curate", "the region is empty or outside its image"),
     "duplicate_row": ("curate", "the same row of the same source stands in its files more than once"),
     "not_sampled": ("images", "the image is outside the sample that was asked for"),
+    "evaluation_copy": ("images", "a source left this photograph out as an evaluation image, and here it is again"),
     "takedown": ("images", "the image or the pair is on a takedown list"),
     "score": ("images", "a score that was given for the image or the pair keeps it out, or is missing"),
     "not_fetched": ("fetch", "the image has not been tried yet"),

@@ -71,6 +71,7 @@ REJECTED: Final = pa.schema(
         pa.field("source_id", pa.string(), nullable=False),
         pa.field("pair_id", KEY, nullable=False),
         pa.field("image_id", KEY),
+        pa.field("also", pa.string()),  # as in PAIRS; only curate knows it
         pa.field("stage", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
         pa.field("detail", pa.string()),
