@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,13 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import running
-from pmd import parts, root, stages, storage
+from pmd import commits, parts, root, stages, storage
 from pmd.beam.fetch import FetchLane, ToLane, run_lanes, shard_batch
 from pmd.beam.parts import part_batches
 from pmd.beam.settle import STAGE, CommitStage, SettlePart
 from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
-from pmd.fetch import adopt, blocklists, state, store
+from pmd.fetch import adopt, blocklists, state, store, summary
 
 
 def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
@@ -44,12 +45,21 @@ def pending_reason(config: Config) -> str | None:
 
 
 def build(config: Config, flags: Sequence[str] = (), retry: Sequence[str] = ()) -> None:
-    """Download what is pending, each shard in a generation of its own, then commit `fetch/rejected`."""
+    """Download what is pending, each shard in a generation of its own, then commit `fetch/rejected` and tell how it went.
+
+    Raises:
+        NetworkError: The network is broken, or nothing that was asked for just now was reached.
+    """
     shards = sorted(pending(config, retry))
     if shards:
         _download(config, shards, flags, tuple(retry))
     if stages.settle(config).why() is not None:
         _settle(config, flags)
+    if shards:
+        books = commits.require(root.fetch_rejected_folder(config.root), "run: pmd fetch CONFIG").sources
+        for line in summary.lines(books):
+            logging.getLogger("pmd.notes").warning(line)
+        summary.check(books)
 
 
 def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry: tuple[str, ...]) -> None:

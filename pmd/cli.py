@@ -361,19 +361,28 @@ def fetch(
     context: typer.Context,
     config: ConfigPath,
     *,
-    retry: Annotated[str, typer.Option(help="Try images of these statuses again, separated by commas.")] = "",
+    retry: Annotated[
+        str,
+        typer.Option(help="Try images of these statuses again, separated by commas; transient: all that may change."),
+    ] = "",
     sample: Sample = None,
 ) -> None:
     """Download each image once, and settle what became of it."""
     from pipelines import fetch as pipeline
     from pmd import root
-    from pmd.schema.statuses import STATUSES
+    from pmd.fetch.summary import ALL_TRANSIENT
+    from pmd.schema.statuses import STATUSES, TRANSIENT
 
     loaded = _config(config, sample)
-    statuses = tuple(status.strip() for status in retry.split(",") if status.strip())
+    words = [word.strip() for word in retry.split(",") if word.strip()]
+    statuses = tuple(
+        dict.fromkeys(itertools.chain(*(TRANSIENT if word == ALL_TRANSIENT else [word] for word in words)))
+    )
     for status in statuses:
         if status not in STATUSES or status == "ok":
-            raise ConfigError("no such status", where="--retry", expected=", ".join(STATUSES[1:]), found=status)
+            raise ConfigError(
+                "no such status", where="--retry", expected=", ".join([ALL_TRANSIENT, *STATUSES[1:]]), found=status
+            )
     with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]])):
         pipeline.build(loaded, context.args, retry=statuses)
 

@@ -25,9 +25,16 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_stages_one_after_the_other(config: Path) -> None:
+def test_the_stages_one_after_the_other(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for stage in STAGES:
-        importlib.import_module(f"pipelines.{stage}").main([str(config)])
+        run = importlib.import_module(f"pipelines.{stage}").main
+        if stage != "fetch":
+            run([str(config)])
+            continue
+        with pytest.raises(SystemExit) as ended:
+            run([str(config)])
+        assert ended.value.code == 6
+        assert "no image could be reached" in capsys.readouterr().err
     commit = commits.require(f"{load(str(config)).root}/audit", "")
     assert commit.stage == "audit"
     assert stages.audit(load(str(config))).why() is None

@@ -1,0 +1,64 @@
+"""What a fetch has come to, in words: the pairs whose image is there, why the others leave, what to do next. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from pmd.commits import Books
+from pmd.errors import NetworkError
+from pmd.fetch.network import UNREACHED
+from pmd.schema.statuses import TRANSIENT
+
+#: What `pmd fetch --retry` takes for all of `TRANSIENT`.
+ALL_TRANSIENT = "transient"
+
+
+def lines(books: Mapping[str, Books]) -> list[str]:
+    """Return the summary: a line a source, and one that names the command where another try may help.
+
+    Args:
+        books: Of the commit `fetch/rejected`, by source.
+    """
+    width = max((len(source) for source in books), default=0)
+    found = []
+    for source, book in sorted(books.items()):
+        left = ", ".join(f"{count:,} {reason}" for reason, count in _by_count(book.rejected))
+        share = f"{book.kept:,} of {book.total:,} pairs have their image ({_percent(book.kept, book.total)})"
+        found.append(f"{source:<{width}}  {share}" + (f"; not: {left}" if left else ""))
+    again = sum(count for reason, count in _reasons(books).items() if reason in TRANSIENT)
+    if again:
+        found.append(f"{again:,} pairs may fare better another day: pmd fetch CONFIG --retry {ALL_TRANSIENT}")
+    return found
+
+
+def check(books: Mapping[str, Books]) -> None:
+    """Refuse to call it success when not one image is there and all that were asked for could not be reached.
+
+    Raises:
+        NetworkError: So it is. Few hosts are no sign for `pmd.fetch.network`, which stops a run; none at all is one.
+    """
+    reasons = _reasons(books)
+    if not reasons or any(book.kept for book in books.values()) or not set(reasons) <= UNREACHED:
+        return
+    told = ", ".join(f"{count:,} pairs: {reason}" for reason, count in _by_count(reasons))
+    raise NetworkError(
+        "no image could be reached",
+        where="fetch",
+        expected="an answer from one host at least",
+        found=told,
+        remedy="mend this machine's network or resolver, or look whether the hosts still exist; then: "
+        f"pmd fetch CONFIG --retry {ALL_TRANSIENT}",
+    )
+
+
+def _reasons(books: Mapping[str, Books]) -> Counter[str]:
+    return sum((Counter(dict(book.rejected)) for book in books.values()), Counter())
+
+
+def _by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "none"
