@@ -15,12 +15,22 @@ def files(source: SourceConfig) -> list[InputFile]:
     """Return the annotation files of one source, sorted by path.
 
     Raises:
-        InputError: A path or glob matches nothing.
+        InputError: A path or glob matches nothing, or an empty file.
     """
     problems = _missing(source)
     if problems:
         raise InputError("\n".join(problems))
-    return [InputFile(path, storage.size(archives.split_member(path)[0])) for path in _expand(source.annotations)]
+    found = [InputFile(path, storage.size(archives.split_member(path)[0])) for path in _expand(source.annotations)]
+    nothing = [file.path for file in found if not file.bytes]
+    if nothing:
+        raise InputError(
+            "the file is empty",
+            where=", ".join(nothing),
+            expected=f"annotations of {source.name}",
+            found="0 bytes",
+            remedy="fetch it again: a download that failed leaves such files; or take it out of the configuration",
+        )
+    return found
 
 
 def check(config: Config, names: Iterable[str]) -> None:

@@ -1,0 +1,31 @@
+"""The annotation files that a configuration names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pmd import inputs
+from pmd.config import SourceConfig
+from pmd.errors import InputError
+
+
+def source(*annotations: Path) -> SourceConfig:
+    return SourceConfig("conceptual_12m", tuple(map(str, annotations)), (), None)
+
+
+def test_files_come_in_order_of_their_paths_with_their_sizes(tmp_path: Path) -> None:
+    (tmp_path / "b.tsv").write_text("12")
+    (tmp_path / "a.tsv").write_text("1")
+    found = inputs.files(source(tmp_path / "b.tsv", tmp_path / "*.tsv"))
+    assert [(Path(file.path).name, file.bytes) for file in found] == [("a.tsv", 1), ("b.tsv", 2)]
+
+
+def test_an_empty_file_is_no_annotation_file(tmp_path: Path) -> None:
+    (tmp_path / "cc12m.tsv").touch()
+    (tmp_path / "whole.tsv").write_text("1")
+    with pytest.raises(InputError, match="the file is empty") as raised:
+        inputs.files(source(tmp_path))
+    assert raised.value.where == str(tmp_path / "cc12m.tsv")
+    assert raised.value.found == "0 bytes"
