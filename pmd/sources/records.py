@@ -162,8 +162,8 @@ def pixels(record: dict[str, Any], key: str) -> int:
 
 
 def optional_pixels(record: dict[str, Any], key: str) -> int | None:
-    """Return a width or height in pixels, or None where the key is absent or null."""
-    return None if record.get(key) is None else pixels(record, key)
+    """Return a width or height in pixels, or None where the key is absent, null or 0: a size that nobody knew."""
+    return pixels(record, key) if optional_integer(record, key) else None
 
 
 def meta(record: Any) -> str:

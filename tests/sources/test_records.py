@@ -51,6 +51,7 @@ def test_meta_keeps_upstreams_order_and_characters() -> None:
         (records.pixels, 2**31, "k: expected a size in pixels, found 2147483648"),
         (records.optional_text, False, "k: expected a string, found false"),
         (records.optional_integer, "", 'k: expected a whole number, found ""'),
+        (records.optional_pixels, False, "k: expected a whole number, found false"),
         (records.optional_pixels, -1, "k: expected a size in pixels, found -1"),
     ],
 )
@@ -76,6 +77,11 @@ def test_what_is_not_as_it_should_be(judge: Callable[[dict[str, Any], str], Any]
 )
 def test_what_is(judge: Callable[[dict[str, Any], str], Any], value: Any) -> None:
     assert judge({"k": value}, "k") == value
+
+
+def test_a_size_of_0_is_none() -> None:
+    assert records.optional_pixels({"k": 0}, "k") is None
+    assert records.optional_pixels({}, "k") is None
 
 
 def test_documents_of_files_and_archives(tmp_path: Path) -> None:
