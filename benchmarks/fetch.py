@@ -3,9 +3,9 @@
     python benchmarks/fetch.py [--images 1600] [--runs 2] [--lanes 2] [--photos FOLDER] [--quality Q] [--out FOLDER]
 
 One loopback server, in a process of its own, answers both over HTTP/1.1 and over TLS, on the cores that both run on:
-COCO's photographs under distinct URLs (`--quality` re-encodes them first: at 75 they have about the 77 kB of a photo on
-the web), or generated ones where there are none. Each pair of runs does the same work: short side 256 at quality 95, or
-bytes as they came. Both are started as a person would start them; *steady* is from the first shard's start to the last
+COCO's photographs under distinct URLs (`--quality` re-encodes them first: as published they have 162 kB, at 75 they have
+50 kB), or generated ones where there are none. Each pair of runs does the same work: short side 256 at quality 95, or bytes
+as they came. Both are started as a person would start them; *steady* is from the first shard's start to the last
 one's end, as each writes down itself, and *whole* is the process from start to end. The limit is decoding, scaling and
 encoding alone, by one process a core.
 
