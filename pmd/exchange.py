@@ -112,6 +112,20 @@ class RunWriter:
         self._whole.__exit__(type(error), error, error.__traceback__)
 
 
+def write(
+    folder: str, schema: pa.Schema, bits: int, batches: Iterable[pa.RecordBatch], key: str
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Write batches into one run, and yield what `RunWriter.close` returns; leave no file behind where that fails."""
+    run = RunWriter(folder, schema, bits)
+    try:
+        for batch in batches:
+            run.add(batch, key)
+    except BaseException as error:
+        run.discard(error)
+        raise
+    yield from run.close()
+
+
 def widen(rows: pa.Table, schema: pa.Schema, **constants: object) -> pa.RecordBatch:
     """Return rows under a schema that holds rows of several kinds: columns that they lack are constant, or null."""
     columns = [

@@ -65,18 +65,18 @@ class SpreadPairs:
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
         """UNITS of one row → (partition, RUNS)."""
-        unit = batch.to_pylist()[0]
-        run = exchange.RunWriter(self.work, MEETING, self.bits)
+        yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch.to_pylist()[0]), "pair_id")
+
+    def _rows(self, unit: dict[str, Any]) -> Iterator[pa.RecordBatch]:
         if unit["pairs"] is not None:
             for rows in commits.iterate(unit["pairs"], measure.COLUMNS):
-                run.add(exchange.widen(pa.Table.from_batches([rows]), MEETING), "pair_id")
+                yield exchange.widen(pa.Table.from_batches([rows]), MEETING)
         elif unit["left_out"] is not None:
             for rows in commits.iterate(unit["left_out"], ["pair_id"]):
-                run.add(exchange.widen(pa.Table.from_batches([rows]), MEETING, last=LEFT_OUT), "pair_id")
+                yield exchange.widen(pa.Table.from_batches([rows]), MEETING, last=LEFT_OUT)
         else:
             for stage, pair_ids in self._last_stages(unit["part"]):
-                run.add(exchange.widen(pa.table({"pair_id": pair_ids}), MEETING, last=stage), "pair_id")
-        yield from run.close()
+                yield exchange.widen(pa.table({"pair_id": pair_ids}), MEETING, last=stage)
 
     def _last_stages(self, part: int) -> Iterator[tuple[str, pa.ChunkedArray]]:
         views = parts.read_views(self.root, part)
@@ -113,10 +113,8 @@ class SpreadForms:
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """(partition of pairs, all its RUNS) → (partition of texts, RUNS)."""
-        run = exchange.RunWriter(self.work, repeated.OCCURRENCES, self.bits)
-        for pairs, last in _pairs(keyed[1]):
-            run.add(repeated.occurrences(pairs, last), "text_id")
-        yield from run.close()
+        rows = (repeated.occurrences(pairs, last) for pairs, last in _pairs(keyed[1]))
+        yield from exchange.write(self.work, repeated.OCCURRENCES, self.bits, rows, "text_id")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,10 +125,8 @@ class CountForms:
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """(partition of texts, all its RUNS) → (0, RUNS)."""
-        run = exchange.RunWriter(self.work, repeated.TEXTS, 0)
-        for rows in repeated.count(exchange.read(keyed[1], repeated.OCCURRENCES)).to_batches():
-            run.add(rows, "text_id")
-        yield from run.close()
+        rows = repeated.count(exchange.read(keyed[1], repeated.OCCURRENCES))
+        yield from exchange.write(self.work, repeated.TEXTS, 0, rows.to_batches(), "text_id")
 
 
 @dataclasses.dataclass(frozen=True)

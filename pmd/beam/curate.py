@@ -52,17 +52,14 @@ class ReadUnit:
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
         """UNITS of one row → (partition, RUNS)."""
-        run = exchange.RunWriter(self.work, JUDGED, self.bits)
+        yield from exchange.write(self.work, JUDGED, self.bits, self._judged(unit_of(batch)), "key")
+
+    def _judged(self, unit: Unit) -> Iterator[pa.RecordBatch]:
         counts = sight.Counts(self.work, uuid.uuid4().hex)
-        try:
-            for drafts in sources.load(self.source).read(unit_of(batch), self.options):
-                run.add(judge(self.source, drafts), "key")
-                counts.add(rows=len(drafts))
-        except BaseException as error:
-            run.discard(error)
-            raise
+        for drafts in sources.load(self.source).read(unit, self.options):
+            yield judge(self.source, drafts)
+            counts.add(rows=len(drafts))
         counts.write()
-        yield from run.close()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -62,10 +62,8 @@ class SpreadHashes:
         wanted = parts.read_views(self.root, part, ["image_id"])["image_id"].unique()
         left = pa.Table.from_batches(list(gone), schema=GROUPS)["image_id"].combine_chunks()
         wanted = wanted.filter(pc.invert(pc.is_in(wanted, value_set=left)))
-        run = exchange.RunWriter(self.work, dedupe.HASHES, self.bits)
-        for rows in dedupe.hashes(parts.read_ledger(self.root, self.cut.shards(part)), wanted).to_batches():
-            run.add(rows, "key")
-        yield from run.close()
+        rows = dedupe.hashes(parts.read_ledger(self.root, self.cut.shards(part)), wanted)
+        yield from exchange.write(self.work, dedupe.HASHES, self.bits, rows.to_batches(), "key")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,10 +92,8 @@ class SpreadHashed:
         part = part_of(batch)
         groups = pa.Table.from_batches(list(found), schema=GROUPS)
         views = parts.read_views(self.root, part, ["image_id", "region"])
-        run = exchange.RunWriter(self.work, near.HASHED, 0)
-        for rows in dedupe.hashed(views, parts.read_ledger(self.root, self.cut.shards(part)), groups).to_batches():
-            run.add(rows, "image_id")
-        for _, reference in run.close():
+        rows = dedupe.hashed(views, parts.read_ledger(self.root, self.cut.shards(part)), groups)
+        for _, reference in exchange.write(self.work, near.HASHED, 0, rows.to_batches(), "image_id"):
             yield from ((unit, reference) for unit in range(near.UNITS))
 
 
@@ -111,10 +107,8 @@ class FindLinks:
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """(unit, all RUNS) → (0, RUNS)."""
         unit, references = keyed
-        run = exchange.RunWriter(self.work, near.LINKS, 0)
-        for rows in near.links(exchange.read(references, near.HASHED), self.distance, unit).to_batches():
-            run.add(rows, "image_id")
-        yield from run.close()
+        rows = near.links(exchange.read(references, near.HASHED), self.distance, unit)
+        yield from exchange.write(self.work, near.LINKS, 0, rows.to_batches(), "image_id")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,10 +152,8 @@ class SpreadTexts:
         kept, _ = dedupe.judge(
             parts.read_views(self.root, part), parts.read_ledger(self.root, self.cut.shards(part)), groups
         )
-        run = exchange.RunWriter(self.work, captions.TEXTS, self.cut.part_bits)
-        for rows in dedupe.texts(kept, groups).combine_chunks().to_batches():
-            run.add(rows, "text_id")
-        yield from run.close()
+        rows = dedupe.texts(kept, groups).combine_chunks()
+        yield from exchange.write(self.work, captions.TEXTS, self.cut.part_bits, rows.to_batches(), "text_id")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,10 +166,8 @@ class FindRepeated:
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """(partition, all its RUNS) → (part, RUNS)."""
-        run = exchange.RunWriter(self.work, captions.REPEATED, self.part_bits)
-        for rows in captions.over(exchange.read(keyed[1], captions.TEXTS), self.most).to_batches():
-            run.add(rows, "image_id")
-        yield from run.close()
+        rows = captions.over(exchange.read(keyed[1], captions.TEXTS), self.most)
+        yield from exchange.write(self.work, captions.REPEATED, self.part_bits, rows.to_batches(), "image_id")
 
 
 @dataclasses.dataclass(frozen=True)

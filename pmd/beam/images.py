@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -59,25 +60,20 @@ class SpreadPairs:
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
         """PAIR_FILES of one row → (partition, RUNS)."""
-        unit = batch.to_pylist()[0]
+        yield from exchange.write(self.work, images.IMAGE_ROWS, self.bits, self._rows(batch.to_pylist()[0]), "image_id")
+
+    def _rows(self, unit: dict[str, Any]) -> Iterator[pa.RecordBatch]:
         index_file = dict(self.indexes).get(unit["source"])
-        run = exchange.RunWriter(self.work, images.IMAGE_ROWS, self.bits)
-        try:
-            for pairs in commits.iterate(unit["path"], images.NEEDED):
-                rows = images.spread(
-                    pairs,
-                    aliases=_aliases(self.aliases),
-                    index=_index(index_file) if index_file else {},
-                    sample=self.sample,
-                    takedown=self.takedown,
-                    held_out=_keys(self.held_out),
-                    verdicts=[_verdicts(path) for path in self.scores],
-                )
-                run.add(rows, "image_id")
-        except BaseException as error:
-            run.discard(error)
-            raise
-        yield from run.close()
+        for pairs in commits.iterate(unit["path"], images.NEEDED):
+            yield images.spread(
+                pairs,
+                aliases=_aliases(self.aliases),
+                index=_index(index_file) if index_file else {},
+                sample=self.sample,
+                takedown=self.takedown,
+                held_out=_keys(self.held_out),
+                verdicts=[_verdicts(path) for path in self.scores],
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -44,11 +45,12 @@ class SpreadBoth:
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
         """UNITS of one row → (partition, RUNS)."""
-        unit = batch.to_pylist()[0]
-        run = exchange.RunWriter(self.work, MEETING, self.bits)
+        yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch.to_pylist()[0]), "pair_id")
+
+    def _rows(self, unit: dict[str, Any]) -> Iterator[pa.RecordBatch]:
         if unit["path"] is not None:
             for rows in commits.iterate(unit["path"]):
-                run.add(exchange.widen(pa.Table.from_batches([rows]), MEETING, is_fate=False), "pair_id")
+                yield exchange.widen(pa.Table.from_batches([rows]), MEETING, is_fate=False)
         else:
             ledger = parts.read_ledger(self.root, self.cut.shards(unit["part"]))
             views = parts.read_views(self.root, unit["part"])
@@ -56,8 +58,7 @@ class SpreadBoth:
             repeated = dedupe.read_repeated(self.root, unit["part"])
             kept, _ = dedupe.judge(mine, ledger, read_groups(self.root), repeated)
             if kept.num_rows:
-                run.add(exchange.widen(publish.fates(kept, ledger), MEETING, is_fate=True), "pair_id")
-        yield from run.close()
+                yield exchange.widen(publish.fates(kept, ledger), MEETING, is_fate=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -62,10 +62,8 @@ class SpreadViews:
         kept, _ = dedupe.judge(parts.read_views(self.root, part), ledger, groups, repeated)
         ids = dedupe.kept_ids(kept["image_id"], groups)
         rows = kept.set_column(0, "image_id", ids).select(samples.SAMPLE_ROWS.names).cast(samples.SAMPLE_ROWS)
-        run = exchange.RunWriter(self.work, samples.SAMPLE_ROWS, self.bits)
-        for piece in rows.combine_chunks().to_batches():
-            run.add(piece, "image_id")
-        yield from run.close()
+        pieces = rows.combine_chunks().to_batches()
+        yield from exchange.write(self.work, samples.SAMPLE_ROWS, self.bits, pieces, "image_id")
 
 
 @dataclasses.dataclass(frozen=True)
