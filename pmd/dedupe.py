@@ -200,7 +200,21 @@ def _found(values: pa.ChunkedArray, among: pa.ChunkedArray) -> pa.Array:
     return pc.index_in(values.combine_chunks(), value_set=among.combine_chunks())
 
 
-def read_repeated(root_url: str, part: int) -> pa.Table:
+def judge_again(
+    root_url: str, part: int, views: pa.Table, ledger: pa.Table, found: pa.Table
+) -> tuple[pa.Table, pa.Table]:
+    """Split the views of a part, or some of them, as the committed stage has done; see `judge`."""
+    return judge(views, ledger, found, _read_repeated(root_url, part))
+
+
+def read_groups(root_url: str) -> pa.Table:
+    """Return all committed `GROUPS`."""
+    folder = root.dedupe_folder(root_url)
+    files = commits.require(folder, "run: pmd dedupe").under("groups")
+    return pa.concat_tables([GROUPS.empty_table(), *(commits.read_table(folder, file) for file in files)])
+
+
+def _read_repeated(root_url: str, part: int) -> pa.Table:
     """Return the pairs of a part that the committed stage rejected for their text, as `captions.REPEATED`."""
     folder = root.dedupe_folder(root_url)
     files = commits.require(folder, "run: pmd dedupe").under("rejected")

@@ -305,7 +305,7 @@ def _check_parts(root_url: str, units: Mapping[str, Unit], groups: pa.Table | No
                 units["fetch/rejected"], root_url, part, place, views.filter(out)["pair_id"], found.filter(out), report
             )
             if "dedupe" in units and groups is not None:
-                _, rejected = dedupe.judge(views, ledger, groups, dedupe.read_repeated(root_url, part))
+                _, rejected = dedupe.judge_again(root_url, part, views, ledger, groups)
                 _compare_rejected(
                     units["dedupe"], root_url, part, place, rejected["pair_id"], rejected["reason"], report
                 )

@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 from pmd import commits, dedupe, exchange, parts, root, storage
 from pmd.audit import measure, overlap, repeated, report, result
 from pmd.beam.parts import part_of
-from pmd.beam.shard import read_groups
 from pmd.beam.transforms import Collected, outputs
 from pmd.manifests import Table2
 from pmd.schema.tables import KEY, PAIRS
@@ -81,8 +80,7 @@ class SpreadPairs:
     def _last_stages(self, part: int) -> Iterator[tuple[str, pa.ChunkedArray]]:
         views = parts.read_views(self.root, part)
         ledger = parts.read_ledger(self.root, self.cut.shards(part))
-        repeated = dedupe.read_repeated(self.root, part)
-        kept, rejected = dedupe.judge(views, ledger, read_groups(self.root), repeated)
+        kept, rejected = dedupe.judge_again(self.root, part, views, ledger, dedupe.read_groups(self.root))
         fetched = pa.concat_arrays([*kept["pair_id"].chunks, *rejected["pair_id"].chunks, pa.array([], KEY)])
         yield "dedupe", kept["pair_id"]
         yield "fetch", rejected["pair_id"]

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import commits, dedupe, exchange, parts, publish
-from pmd.beam.shard import read_groups
 from pmd.beam.transforms import outputs
 from pmd.schema.tables import PAIRS
 
@@ -55,8 +54,7 @@ class SpreadBoth:
             ledger = parts.read_ledger(self.root, self.cut.shards(unit["part"]))
             views = parts.read_views(self.root, unit["part"])
             mine = views.filter(pc.equal(views["source"], self.source))
-            repeated = dedupe.read_repeated(self.root, unit["part"])
-            kept, _ = dedupe.judge(mine, ledger, read_groups(self.root), repeated)
+            kept, _ = dedupe.judge_again(self.root, unit["part"], mine, ledger, dedupe.read_groups(self.root))
             if kept.num_rows:
                 yield exchange.widen(publish.fates(kept, ledger), MEETING, is_fate=True)
 

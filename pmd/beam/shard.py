@@ -10,11 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pmd import commits, dedupe, exchange, images, parts, storage
-from pmd import root as layout
 from pmd.beam.parts import part_of
 from pmd.beam.transforms import Collected, outputs
 from pmd.options import ShardOptions
-from pmd.schema.tables import GROUPS
 from pmd.shards import samples, writing
 
 WINDOWS = pa.schema(
@@ -37,13 +35,6 @@ SHARDS = pa.schema(
 )
 
 
-def read_groups(root: str) -> pa.Table:
-    """Return all committed groups."""
-    folder = layout.dedupe_folder(root)
-    files = commits.require(folder, "run: pmd dedupe").under("groups")
-    return pa.concat_tables([GROUPS.empty_table(), *(commits.read_table(folder, file) for file in files)])
-
-
 @dataclasses.dataclass(frozen=True)
 class SpreadViews:
     """Write the views of a part that are left, under the images that stand for theirs, to a run."""
@@ -56,10 +47,9 @@ class SpreadViews:
     def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
         """PARTS of one row → (window, RUNS)."""
         part = part_of(batch)
-        groups = read_groups(self.root)
+        groups = dedupe.read_groups(self.root)
         ledger = parts.read_ledger(self.root, self.cut.shards(part))
-        repeated = dedupe.read_repeated(self.root, part)
-        kept, _ = dedupe.judge(parts.read_views(self.root, part), ledger, groups, repeated)
+        kept, _ = dedupe.judge_again(self.root, part, parts.read_views(self.root, part), ledger, groups)
         ids = dedupe.kept_ids(kept["image_id"], groups)
         rows = kept.set_column(0, "image_id", ids).select(samples.SAMPLE_ROWS.names).cast(samples.SAMPLE_ROWS)
         pieces = rows.combine_chunks().to_batches()
