@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -18,6 +18,9 @@ from pmd.beam.images import CommitImages, GatherPartition, SpreadPairs, file_bat
 from pmd.beam.transforms import ByPartition, WriteCommit, create
 from pmd.config import Config
 from pmd.schema.tables import KEY
+
+#: image_id, identity, and another identity of the same photograph.
+Also = tuple[bytes, str, str]
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
@@ -40,9 +43,11 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     indexes = tuple(
         (name, _write_index(config, name, side)) for name in names if inputs.archives_of(config.sources[name])
     )
-    aliases = _write_aliases([path for _, path in files], side)
-    takedown = _takedown(config, [path for _, path in files])
-    held_out = write_held_out(config, [path for _, path in files], side)
+    also = read_also(path for _, path in files)
+    aliases = write_aliases(also, side)
+    listed = takedowns.lines(config.takedown)
+    takedown = images.widened(images.Takedown.of(listed), _links(also))
+    held_out = write_held_out(config, also, side)
     verdicts = tuple(
         _put_by_digest(side, f"scores-{number}", scores.read(rule.file, rule.keep, rule.missing).to_bytes())
         for number, rule in enumerate(config.scores)
@@ -66,7 +71,6 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
 
     running.run(wire, flags, work)
     storage.remove_tree(side)
-    listed = takedowns.lines(config.takedown)
     note = takedowns.note(listed, takedowns.unmatched(config.root, names, listed))
     if note is not None:
         logging.getLogger("pmd.notes").warning(note)
@@ -88,20 +92,11 @@ def _put_by_digest(folder: str, name: str, content: bytes) -> str:
     return storage.join(folder, commits.put_content(folder, name, "", content, 0).name)
 
 
-def _takedown(config: Config, paths: Iterable[str]) -> images.Takedown:
-    """Return what must not be used, under every identity that the sources know of it."""
-    listed = images.read_takedown(config.takedown)
-    if not listed.ids:
-        return listed
-    return images.widened(listed, _links(paths))
-
-
-def write_held_out(config: Config, paths: Iterable[str], folder: str) -> str:
+def write_held_out(config: Config, also: Collection[Also], folder: str) -> str:
     """Write the keys of the evaluation images that sources have left out, under every identity that sources know of them.
 
     Only the rejected rows of sources that say in their books that they have left some out are read.
     """
-    links: set[tuple[bytes, bytes]] = set()
     ids: set[bytes] = set()
     if config.images.evaluation_copies == "reject":
         for name in stages.chosen_sources(config):
@@ -113,26 +108,24 @@ def write_held_out(config: Config, paths: Iterable[str], folder: str) -> str:
                 for batch in commits.iterate(storage.join(where, file.name), ["image_id", "also", "reason"]):
                     left = batch.filter(pc.equal(batch["reason"], "evaluation_image"))
                     ids.update(key for key in left["image_id"].to_pylist() if key is not None)
-                    ids.update(keys.image_id(also) for also in left["also"].drop_null().to_pylist())
-        links.update(_links(paths) if ids else ())
-    return _put_by_digest(folder, "held-out", b"".join(sorted(images.reached(frozenset(ids), links))))
+                    ids.update(keys.image_id(other) for other in left["also"].drop_null().to_pylist())
+    return _put_by_digest(folder, "held-out", b"".join(sorted(images.reached(frozenset(ids), _links(also)))))
 
 
-def _write_aliases(paths: Iterable[str], folder: str) -> str:
+def write_aliases(also: Collection[Also], folder: str) -> str:
     """Write image_id → the image that stands for it, from the pairs whose source knows two identities.
 
     Where several images say that they are also one (COCO holds some photographs twice), the smallest key stands for it.
     """
     found: dict[bytes, tuple[bytes, str]] = {}
-    for row in _also(paths):
-        also = keys.image_id(row["also"])
-        kept = (row["image_id"], row["identity"])
-        if also != row["image_id"]:
-            found[also] = min(found.get(also, kept), kept)
+    for image_id, identity, other in also:
+        other_id, kept = keys.image_id(other), (image_id, identity)
+        if other_id != image_id:
+            found[other_id] = min(found.get(other_id, kept), kept)
     ordered = sorted(found.items())
     table = pa.table(
         {
-            "image_id": pa.array([also for also, _ in ordered], KEY),
+            "image_id": pa.array([other_id for other_id, _ in ordered], KEY),
             "kept_id": pa.array([kept for _, (kept, _) in ordered], KEY),
             "identity": pa.array([identity for _, (_, identity) in ordered], pa.string()),
         }
@@ -143,14 +136,14 @@ def _write_aliases(paths: Iterable[str], folder: str) -> str:
     return _put_by_digest(folder, "aliases", sink.getvalue().to_pybytes())
 
 
-def _links(paths: Iterable[str]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield image_id and that of `also` (`_also`)."""
-    for row in _also(paths):
-        yield row["image_id"], keys.image_id(row["also"])
+def _links(also: Collection[Also]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield image_id and that of the other identity."""
+    return ((image_id, keys.image_id(other)) for image_id, _, other in also)
 
 
-def _also(paths: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Yield image_id, identity and `also` of the pairs that have one, each once a row group; few sources do."""
+def read_also(paths: Iterable[str]) -> set[Also]:
+    """Return image_id, identity and `also` of the pairs that have one; few sources do, and of their images each once."""
+    found: set[Also] = set()
     for path in paths:
         with storage.open_raw(path) as file:
             parquet = pq.ParquetFile(file)
@@ -161,7 +154,9 @@ def _also(paths: Iterable[str]) -> Iterator[dict[str, Any]]:
                     continue
                 table = parquet.read_row_group(group, columns=["image_id", "identity", "also"], use_threads=False)
                 table = table.filter(pc.is_valid(table["also"]))
-                yield from table.group_by(["image_id", "identity", "also"]).aggregate([]).to_pylist()
+                table = table.group_by(["image_id", "identity", "also"]).aggregate([])
+                found.update(zip(*(table[name].to_pylist() for name in ("image_id", "identity", "also")), strict=True))
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -77,20 +77,14 @@ class Takedown:
     ids: frozenset[bytes] = frozenset()
     urls: frozenset[str] = frozenset()
 
+    @classmethod
+    def of(cls, listed: Iterable[takedowns.Line]) -> Takedown:
+        """Return what lines of takedown lists name."""
+        lines = list(listed)
+        return cls(frozenset(line.key for line in lines), frozenset(line.url for line in lines if line.url is not None))
+
     def __bool__(self) -> bool:
         return bool(self.ids or self.urls)
-
-
-def read_takedown(paths: Iterable[str]) -> Takedown:
-    """Read takedown lists (`pmd.takedowns.lines`).
-
-    Raises:
-        InputError: A line names nothing.
-    """
-    listed = takedowns.lines(paths)
-    return Takedown(
-        frozenset(line.key for line in listed), frozenset(line.url for line in listed if line.url is not None)
-    )
 
 
 def widened(takedown: Takedown, also: Iterable[tuple[bytes, bytes]]) -> Takedown:

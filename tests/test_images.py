@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines import images as pipeline
-from pmd import commits, images, keys
+from pmd import commits, images, keys, takedowns
 from pmd.commits import Books
 from pmd.errors import InputError
 from pmd.images import Takedown
@@ -83,7 +83,7 @@ def write_pairs(folder: Path, *pairs: dict[str, Any]) -> str:
 
 
 def aliases_of(tmp_path: Path, *files: str) -> dict[bytes, tuple[bytes, str]]:
-    path = pipeline._write_aliases(files, str(tmp_path / "side"))
+    path = pipeline.write_aliases(pipeline.read_also(files), str(tmp_path / "side"))
     table = pa.ipc.open_file(Path(path).read_bytes()).read_all()
     return {row["image_id"]: (row["kept_id"], row["identity"]) for row in table.to_pylist()}
 
@@ -169,7 +169,10 @@ def test_archives_and_folders_are_indexed_by_base_name(tmp_path: Path) -> None:
 def test_what_workers_keep_in_memory_by_its_path_has_another_path_when_it_changes(tmp_path: Path) -> None:
     side = str(tmp_path / "side")
     rows = [pair("coco", str(n), f"coco:{n}", image_url=COCO, also=f"flickr:{n}") for n in (1, 2)]
-    paths = [pipeline._write_aliases([write_pairs(tmp_path, *some)], side) for some in (rows[:1], rows, rows[:1])]
+    paths = [
+        pipeline.write_aliases(pipeline.read_also([write_pairs(tmp_path, *some)]), side)
+        for some in (rows[:1], rows, rows[:1])
+    ]
     assert paths[0] == paths[2] != paths[1]
     found = [pipeline._put_by_digest(side, "archives-coco", content) for content in (b"{}", b"[]", b"{}")]
     assert found[0] == found[2] != found[1]
@@ -246,7 +249,7 @@ def test_what_is_outside_the_sample_leaves_whole() -> None:
 def test_a_takedown_is_by_url_image_or_pair(tmp_path: Path, line: str) -> None:
     path = tmp_path / "takedown.txt"
     path.write_text(f"# as asked\n\n  # indented\n{line}\n", encoding="utf-8")
-    takedown = images.read_takedown([str(path)])
+    takedown = Takedown.of(takedowns.lines([str(path)]))
     aliases = {keys.image_id("flickr:4242"): (keys.image_id("coco:9"), "coco:9")}
     rows = spread(
         pair("coco", "1", "coco:9", image_url=COCO, also="flickr:4242"),
@@ -260,7 +263,7 @@ def test_a_takedown_is_by_url_image_or_pair(tmp_path: Path, line: str) -> None:
 def test_a_takedown_of_an_image_takes_all_its_pairs(tmp_path: Path) -> None:
     path = tmp_path / "takedown.txt"
     path.write_text(f"{keys.image_id('coco:9').hex()}\n", encoding="utf-8")
-    takedown = images.read_takedown([str(path)])
+    takedown = Takedown.of(takedowns.lines([str(path)]))
     aliases = {keys.image_id("flickr:4242"): (keys.image_id("coco:9"), "coco:9")}
     rows = spread(
         pair("coco", "1", "coco:9", image_url=COCO),
@@ -294,7 +297,7 @@ def test_what_is_held_out_leaves_under_each_identity() -> None:
 
 
 def test_no_takedown_is_nothing() -> None:
-    assert not images.read_takedown([])
+    assert not Takedown.of(takedowns.lines([]))
     assert not NOTHING
     assert Takedown(ids=frozenset({b"x"}))
 

@@ -40,6 +40,7 @@ from pmd import (
     sources,
     stages,
     storage,
+    takedowns,
     urls,
 )
 from pmd.beam.curate import CommitSource, ReadUnit, SettlePartition, unit_batch
@@ -200,9 +201,10 @@ def make_images(chosen: config.Config) -> None:
         for name, folder in folders.items()
         for file in commits.require(folder, "").under("pairs")
     ]
-    aliases = images_pipeline._write_aliases([path for _, path in files], work)
-    held_out = images_pipeline.write_held_out(chosen, [path for _, path in files], work)
-    takedown = images.read_takedown(chosen.takedown)
+    also = images_pipeline.read_also(path for _, path in files)
+    aliases = images_pipeline.write_aliases(also, work)
+    held_out = images_pipeline.write_held_out(chosen, also, work)
+    takedown = images.Takedown.of(takedowns.lines(chosen.takedown))
     views = root.views_folder(chosen.root)
     found = _meet(
         SpreadPairs(work, SHARD_BITS, chosen.sample, takedown, (), aliases, held_out),
