@@ -14,7 +14,6 @@ does not grow with the rows: they meet in buckets on the temporary disk. Modules
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Final, Literal
 
 from pmd import root, storage
@@ -25,12 +24,6 @@ from pmd.errors import ConfigError, InputError
 Kind = Literal["root", "list", "annotations"]
 
 _PARQUET: Final = b"PAR1"
-
-
-@dataclasses.dataclass(frozen=True)
-class _Side:
-    url: str
-    kind: Kind
 
 
 def diff(a: str, b: str, limit: int = 3) -> dict[str, Any]:
@@ -53,17 +46,17 @@ def diff(a: str, b: str, limit: int = 3) -> dict[str, Any]:
     """
     if limit < 0:
         raise ConfigError("not a number of examples", where="--limit", expected="0 or more", found=str(limit))
-    one, other = _side(a), _side(b)
-    if one.kind == "annotations" or (other.kind == "annotations" and one.kind != "root"):
+    one, other = _kind(a), _kind(b)
+    if one == "annotations" or (other == "annotations" and one != "root"):
         raise ConfigError(
             "cannot be compared",
             where=f"{a} and {b}",
             expected="two ROOTs, two published lists, or a ROOT and then an annotation file of facebook/pmd",
-            found=f"{_WORDS[one.kind]} and {_WORDS[other.kind]}",
+            found=f"{_WORDS[one]} and {_WORDS[other]}",
         )
-    if other.kind == "annotations":
+    if other == "annotations":
         kind, found = "annotations", hub.compare(a, b, limit)
-    elif one.kind == other.kind == "root":
+    elif one == other == "root":
         kind, found = "roots", roots.compare(a, b, limit)
     else:
         kind, found = "lists", lists.compare(lists.files(a), lists.files(b), limit)
@@ -73,14 +66,14 @@ def diff(a: str, b: str, limit: int = 3) -> dict[str, Any]:
 _WORDS: Final = {"root": "a ROOT", "list": "a list", "annotations": "a file that is no Parquet"}
 
 
-def _side(url: str) -> _Side:
+def _kind(url: str) -> Kind:
     if not storage.exists(url):
         raise InputError("nothing is here", where=url, expected="a ROOT, a published list, or an annotation file")
     if not storage.is_folder(url):
         is_parquet = storage.read_bytes(url, 0, len(_PARQUET)) == _PARQUET
-        return _Side(url, "list" if is_parquet else "annotations")
+        return "list" if is_parquet else "annotations"
     if root.describe(url) is not None or root.curated_sources(url):
-        return _Side(url, "root")
+        return "root"
     if not lists.files(url):
         raise InputError(
             "neither a ROOT nor a published list",
@@ -88,4 +81,4 @@ def _side(url: str) -> _Side:
             expected="root.json, or Parquet files that pmd publish wrote",
             found="neither",
         )
-    return _Side(url, "list")
+    return "list"

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-import numpy as np
 import orjson
 import polars as pl
 import pyarrow as pa
@@ -137,14 +136,11 @@ def _spread_ours(met: Meeting, book: Book, source: str) -> None:
         ("rejected/", _LEFT, ["image_id", "reason"]),
     ):
         for path, _ in book.files(folder, prefix):
-            file, row = met.file(path), 0
-            for batch in commits.iterate(path, columns):
+            for batch, file, row in met.read(path, columns):
                 there = pc.is_valid(batch["image_id"])  # a rejected row may name none
-                rows = pa.array(np.arange(row, row + len(batch))).filter(there)
-                row += len(batch)
                 left = batch.filter(there)
                 more = _hashes(left) if kind == _PAIR else {"reason": left["reason"]}
-                met.add(left["image_id"], side=A, kind=kind, source=source, file=file, row=rows, **more)
+                met.add(left["image_id"], side=A, kind=kind, source=source, file=file, row=row.filter(there), **more)
 
 
 def _judge(met: Meeting, limit: int) -> tuple[Counter[tuple[str, str]], list[dict[str, Any]]]:

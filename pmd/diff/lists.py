@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pmd import commits, keys, root, storage
-from pmd.diff import meeting, pairs
+from pmd.diff import pairs
 from pmd.diff.meeting import A, B, Meeting
 from pmd.errors import InputError
 from pmd.publish import PUBLISHED
@@ -86,23 +86,12 @@ def compare(a: Sequence[str], b: Sequence[str], limit: int) -> dict[str, Any]:
 
 
 def _spread(met: Meeting, side: str, path: str) -> None:
-    file, row = met.file(path), 0
-    for batch in commits.iterate(path, PUBLISHED.names):
+    for batch, file, row in met.read(path, PUBLISHED.names):
         try:
             pair_ids = keys.key_array(bytes.fromhex(key) for key in batch["pair_id"].to_pylist())
         except (ValueError, TypeError, pa.ArrowInvalid) as error:
             raise InputError(
                 "a key that is none", where=f"{path}: pair_id", expected="32 hex digits", found=str(error)
             ) from None
-        met.add(
-            pair_ids,
-            side=side,
-            kind=pairs.PAIR,
-            source=batch["source"],
-            first=meeting.hashes(batch, ["text"]),
-            second=meeting.hashes(batch, ["image_url"]),
-            rest=meeting.hashes(batch, _SAID),
-            file=file,
-            row=pa.array(range(row, row + len(batch)), pa.int64()),
-        )
-        row += len(batch)
+        said = pairs.said(batch, _SAID)
+        met.add(pair_ids, side=side, kind=pairs.PAIR, source=batch["source"], file=file, row=row, **said)

@@ -9,14 +9,15 @@ examples alone.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pmd import exchange, storage
+from pmd import commits, exchange, storage
 from pmd.schema.tables import KEY
 
 A, B = "a", "b"
@@ -48,7 +49,6 @@ class Meeting:
         """Prepare for about `records` rows in all."""
         self._bits = exchange.bits_for(records, BUCKET_ROWS)
         self._files: list[str] = []
-        self._seen: dict[str, int] = {}
 
     def __enter__(self) -> Meeting:
         self._folder = tempfile.TemporaryDirectory(prefix="pmd-diff-")
@@ -61,12 +61,14 @@ class Meeting:
             self._run.close()
         self._folder.cleanup()
 
-    def file(self, path: str) -> int:
-        """Return the number under which the rows of a file are added."""
-        if path not in self._seen:
-            self._seen[path] = len(self._files)
-            self._files.append(path)
-        return self._seen[path]
+    def read(self, path: str, columns: Iterable[str] | None = None) -> Iterator[tuple[pa.RecordBatch, int, pa.Array]]:
+        """Yield the batches of a Parquet file, the file's number, and the place of each row in it."""
+        number = len(self._files)
+        self._files.append(path)
+        row = 0
+        for batch in commits.iterate(path, columns):
+            yield batch, number, pa.array(np.arange(row, row + len(batch)))
+            row += len(batch)
 
     def add(self, key: Any, *, side: str, kind: str, **columns: Any) -> None:
         """Add rows.
@@ -123,6 +125,12 @@ def hashes(batch: pa.RecordBatch | pa.Table, columns: list[str]) -> pl.Series:
     frame = pl.from_arrow(batch.select(columns))
     assert isinstance(frame, pl.DataFrame)
     return frame.select(pl.struct(columns).hash().alias("hash"))["hash"]
+
+
+def joined(a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a key: the columns of both sides, ending in `_a` and `_b`."""
+    both = a.join(b, on="key", how="full", coalesce=True, suffix="_b")
+    return both.rename({name: f"{name}_a" for name in both.columns if name != "key" and not name.endswith("_b")})
 
 
 class Examples:

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import polars as pl
+import pyarrow as pa
 
-from pmd.diff.meeting import A, B, Examples, Meeting
+from pmd.diff.meeting import A, B, Examples, Meeting, hashes, joined
 from pmd.schema.reasons import REASONS
 from pmd.status import STAGES
 
@@ -39,6 +40,11 @@ class Compared:
     fates: Counter[tuple[str, str, str]]
     changed: Counter[tuple[str, str]]
     examples: list[dict[str, Any]]
+
+
+def said(batch: pa.RecordBatch, rest: list[str]) -> dict[str, pl.Series]:
+    """Return the hashes of pairs: of their text, their URL, and the columns `rest`, which are compared as one."""
+    return {"first": hashes(batch, ["text"]), "second": hashes(batch, ["image_url"]), "rest": hashes(batch, rest)}
 
 
 def compare(meeting: Meeting, limit: int) -> Compared:
@@ -69,10 +75,7 @@ def compare(meeting: Meeting, limit: int) -> Compared:
 
 def _met(rows: pl.DataFrame) -> pl.DataFrame:
     """Return one row a key: what each side says of it."""
-    both = _side(rows, A).join(_side(rows, B), on="key", how="full", coalesce=True, suffix="_b")
-    names = [name for name in both.columns if name != "key" and not name.endswith("_b")]
-    both = both.rename({name: f"{name}_a" for name in names})
-    return both.with_columns(
+    return joined(_side(rows, A), _side(rows, B)).with_columns(
         source=pl.coalesce("source_a", "source_b"),
         fate_a=pl.col("fate_a").fill_null(ABSENT),
         fate_b=pl.col("fate_b").fill_null(ABSENT),

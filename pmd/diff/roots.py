@@ -128,20 +128,9 @@ def _alone(books: Mapping[str, Book], chosen: list[str], compared: Mapping[str, 
 def _spread_curated(met: Meeting, side: str, book: Book, source: str) -> None:
     folder = f"curate/source={source}"
     for path, _ in book.files(folder, "pairs/"):
-        file, row = met.file(path), 0
-        for batch in commits.iterate(path):
-            met.add(
-                batch["pair_id"],
-                side=side,
-                kind=pairs.PAIR,
-                source=source,
-                first=meeting.hashes(batch, ["text"]),
-                second=meeting.hashes(batch, ["image_url"]),
-                rest=meeting.hashes(batch, _SAID),
-                file=file,
-                row=pa.array(range(row, row + len(batch)), pa.int64()),
-            )
-            row += len(batch)
+        for batch, file, row in met.read(path):
+            said = pairs.said(batch, _SAID)
+            met.add(batch["pair_id"], side=side, kind=pairs.PAIR, source=source, file=file, row=row, **said)
     for path, _ in book.files(folder, "rejected/"):
         _spread_left(met, side, path, [source])
 
@@ -153,11 +142,8 @@ def _spread_rejected(met: Meeting, side: str, book: Book, stage: str, chosen: li
 
 
 def _spread_left(met: Meeting, side: str, path: str, chosen: list[str]) -> None:
-    file, row = met.file(path), 0
-    for batch in commits.iterate(path, ["source", "pair_id", "reason", "detail"]):
+    for batch, file, row in met.read(path, ["source", "pair_id", "reason", "detail"]):
         mine = pc.is_in(batch["source"], value_set=pa.array(chosen, pa.string()))
-        rows = pa.array(range(row, row + len(batch)), pa.int64()).filter(mine)
-        row += len(batch)
         left = batch.filter(mine)
         met.add(
             left["pair_id"],
@@ -167,7 +153,7 @@ def _spread_left(met: Meeting, side: str, path: str, chosen: list[str]) -> None:
             reason=left["reason"],
             rest=meeting.hashes(left, ["detail"]),
             file=file,
-            row=rows,
+            row=row.filter(mine),
         )
 
 
@@ -222,8 +208,7 @@ def _images(books: Mapping[str, Book], limit: int) -> dict[str, Any] | None:
 def _spread_images(met: Meeting, side: str, book: Book, *, fetched: bool, grouped: bool) -> None:
     said = [name for name in IMAGES.names if name not in {"image_id", "locations", "fetch_shard"}]
     for path, _ in book.files("images", "part-"):
-        file, row = met.file(path), 0
-        for batch in commits.iterate(path):
+        for batch, file, row in met.read(path):
             met.add(
                 batch["image_id"],
                 side=side,
@@ -231,9 +216,8 @@ def _spread_images(met: Meeting, side: str, book: Book, *, fetched: bool, groupe
                 first=meeting.hashes(batch, ["locations"]),
                 rest=meeting.hashes(batch, said),
                 file=file,
-                row=pa.array(range(row, row + len(batch)), pa.int64()),
+                row=row,
             )
-            row += len(batch)
     for shard in state.shards(book.url) if fetched else ():
         ledger = state.read_ledger(book.url, shard)
         met.add(
@@ -257,9 +241,7 @@ def _spread_images(met: Meeting, side: str, book: Book, *, fetched: bool, groupe
 
 def _met(rows: pl.DataFrame) -> pl.DataFrame:
     """Return one row an image of either side."""
-    both = _side(rows, A).join(_side(rows, B), on="key", how="full", coalesce=True, suffix="_b")
-    both = both.rename({name: f"{name}_a" for name in both.columns if name != "key" and not name.endswith("_b")})
-    return both.with_columns(
+    return meeting.joined(_side(rows, A), _side(rows, B)).with_columns(
         *(pl.col(f"status_{side}").fill_null(pairs.ABSENT) for side in (A, B)),
         *(pl.col(f"relation_{side}").fill_null(_ALONE) for side in (A, B)),
         *(pl.col(f"stands_{side}").fill_null(0) for side in (A, B)),
