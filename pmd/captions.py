@@ -95,6 +95,4 @@ def _changes(rows: Words) -> npt.NDArray[np.bool_]:
 
 def _words(ids: pa.ChunkedArray) -> Words:
     """Return 16-byte keys as two words each."""
-    array = ids.combine_chunks()
-    raw = np.frombuffer(array.buffers()[1], dtype=np.uint8, count=16 * (array.offset + len(array)))
-    return raw.reshape(-1, 16)[array.offset :].copy().view("<u8")
+    return keys.raw(ids.combine_chunks()).view("<u8")

@@ -52,8 +52,7 @@ def lines(paths: Iterable[str]) -> list[Line]:
     found: list[Line] = []
     wrong: list[tuple[str, str]] = []
     for path in paths:
-        with storage.open_raw(path) as file:
-            content = file.read().decode("utf-8", errors="replace").removeprefix("\ufeff")
+        content = storage.read_bytes(path).decode("utf-8", errors="replace").removeprefix("\ufeff")
         for number, line in enumerate(content.splitlines(), start=1):
             said = line.strip()
             if not said or said.startswith("#"):

@@ -117,15 +117,9 @@ def count(rows: pa.Table) -> pa.Table:
         totals[text] += found[0]
     on_pairs = _by_stage(rows, ["text_id", "source"])
     by_user = _users(rows)
-    forms = dict(
-        zip(
-            *(
-                rows.group_by("text_id").aggregate([("form", "min")])[name].to_pylist()
-                for name in ("text_id", "form_min")
-            ),
-            strict=True,
-        )
-    )
+    nobody = [0] * len(STAGES), [[0] * len(STAGES)] * len(THRESHOLDS)
+    named = rows.group_by("text_id").aggregate([("form", "min")])
+    forms = dict(zip(named["text_id"].to_pylist(), named["form_min"].to_pylist(), strict=True))
     found_rows = [
         {
             "text_id": text,
@@ -133,10 +127,8 @@ def count(rows: pa.Table) -> pa.Table:
             "source": source,
             "images": on_images[text, source],
             "pairs": on_pairs[text, source],
-            "users": by_user[text, source][0] if (text, source) in by_user else [0] * len(STAGES),
-            "one_user": by_user[text, source][1]
-            if (text, source) in by_user
-            else [[0] * len(STAGES)] * len(THRESHOLDS),
+            "users": by_user.get((text, source), nobody)[0],
+            "one_user": by_user.get((text, source), nobody)[1],
         }
         for text, source in sorted(on_images)
         if totals[text] >= FREQUENT

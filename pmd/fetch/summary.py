@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
+from typing import Final
 
 from pmd.commits import Books
 from pmd.errors import NetworkError
@@ -11,7 +11,7 @@ from pmd.fetch.network import UNREACHED
 from pmd.schema.statuses import TRANSIENT
 
 #: What `pmd fetch --retry` takes for all of `TRANSIENT`.
-ALL_TRANSIENT = "transient"
+ALL_TRANSIENT: Final = "transient"
 
 
 def lines(books: Mapping[str, Books]) -> list[str]:
@@ -26,7 +26,7 @@ def lines(books: Mapping[str, Books]) -> list[str]:
         left = ", ".join(f"{count:,} {reason}" for reason, count in _by_count(book.rejected))
         share = f"{book.kept:,} of {book.total:,} pairs have their image ({_percent(book.kept, book.total)})"
         found.append(f"{source:<{width}}  {share}" + (f"; not: {left}" if left else ""))
-    again = sum(count for reason, count in _reasons(books).items() if reason in TRANSIENT)
+    again = sum(count for reason, count in _together(books).rejected.items() if reason in TRANSIENT)
     if again:
         found.append(f"{again:,} pairs may fare better another day: pmd fetch CONFIG --retry {ALL_TRANSIENT}")
     return found
@@ -38,10 +38,10 @@ def check(books: Mapping[str, Books]) -> None:
     Raises:
         NetworkError: So it is. Few hosts are no sign for `pmd.fetch.network`, which stops a run; none at all is one.
     """
-    reasons = _reasons(books)
-    if not reasons or any(book.kept for book in books.values()) or not set(reasons) <= UNREACHED:
+    together = _together(books)
+    if together.kept or not together.rejected or not set(together.rejected) <= UNREACHED:
         return
-    told = ", ".join(f"{count:,} pairs: {reason}" for reason, count in _by_count(reasons))
+    told = ", ".join(f"{count:,} pairs: {reason}" for reason, count in _by_count(together.rejected))
     raise NetworkError(
         "no image could be reached",
         where="fetch",
@@ -52,8 +52,8 @@ def check(books: Mapping[str, Books]) -> None:
     )
 
 
-def _reasons(books: Mapping[str, Books]) -> Counter[str]:
-    return sum((Counter(dict(book.rejected)) for book in books.values()), Counter())
+def _together(books: Mapping[str, Books]) -> Books:
+    return sum(books.values(), Books())
 
 
 def _by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:
