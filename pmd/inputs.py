@@ -37,11 +37,14 @@ def check(config: Config, names: Iterable[str]) -> None:
     """Check that every file of the sources is there, before anything runs; other files are looked for in `pmd.config.load`.
 
     Raises:
-        InputError: Names every path that is not, and the command that fetches it.
+        InputError: Names every path that is not, and the command that fetches it; or a source's empty files.
     """
-    problems = [problem for name in names for problem in _missing(config.sources[name])]
+    chosen = [config.sources[name] for name in names]
+    problems = [problem for source in chosen for problem in _missing(source)]
     if problems:
         raise InputError("\n".join(problems), remedy="fetch or move the files, or mend the paths in the configuration")
+    for source in chosen:
+        files(source)
 
 
 def notes(config: Config) -> list[str]:

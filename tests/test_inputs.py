@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pmd import inputs
+from pmd import config, inputs
 from pmd.config import SourceConfig
 from pmd.errors import InputError
 
@@ -29,3 +29,18 @@ def test_an_empty_file_is_no_annotation_file(tmp_path: Path) -> None:
         inputs.files(source(tmp_path))
     assert raised.value.where == str(tmp_path / "cc12m.tsv")
     assert raised.value.found == "0 bytes"
+
+
+def test_an_empty_file_is_told_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "whole.tsv").write_text("1")
+    (tmp_path / "empty.tsv").touch()
+    path = tmp_path / "pmd.toml"
+    path.write_text(
+        f'root = "{tmp_path}/root"\ncontact = "mailto:tests@example.org"\n'
+        f'[sources.conceptual_12m]\nannotations = ["{tmp_path}/whole.tsv"]\n'
+        f'[sources.conceptual_captions]\nannotations = ["{tmp_path}/empty.tsv"]\n'
+    )
+    loaded = config.load(str(path))
+    inputs.check(loaded, ["conceptual_12m"])
+    with pytest.raises(InputError, match="the file is empty"):
+        inputs.check(loaded, ["conceptual_12m", "conceptual_captions"])
