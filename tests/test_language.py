@@ -59,9 +59,7 @@ def test_texts_without_a_letter_are_undetermined(detector: language.Detector) ->
 
 
 def test_cld2_decides_where_it_is_sure_then_fasttext_then_cld2() -> None:
-    texts = column(
-        "A man in a hat is looking at something", "a zebra grazing", "a woman knitting", "A motel valet man"
-    )
+    texts = column("A man in a hat is looking at something", "a zebra grazing", "a woman knitting", "A motel valet man")
     cld2 = [language.ask_cld2(text) for text in texts.to_pylist()]
     fasttext = language.english(texts, detector="fasttext")
     assert [guess.sure() for guess in cld2] == [True, False, False, False]
