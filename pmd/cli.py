@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 import typer
@@ -18,6 +19,7 @@ import typer.core
 from pmd import __version__
 from pmd.errors import ConfigError, PmdError
 from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED
+from pmd.schema.statuses import ALL_TRANSIENT, STATUSES, TRANSIENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -356,22 +358,39 @@ _stage("publish", "Write each source's list of URLs.")
 _stage("audit", "Write the audit: audit/report.html and audit/audit.json.")
 
 
-@app.command(context_settings=_BEAM)
+class _Retrying(typer.core.TyperCommand):
+    """Takes `--retry` alone for `--retry transient`: typer knows no option whose value may be left out."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ours = list(itertools.takewhile(lambda word: word != "--", args))
+        for place, word in enumerate(ours):
+            alone = place + 1 == len(ours) or not _STATUS_WORDS.fullmatch(ours[place + 1])
+            if word == "--retry" and alone:
+                ours[place] = f"--retry={ALL_TRANSIENT}"
+        return super().parse_args(ctx, [*ours, *args[len(ours) :]])
+
+
+#: What can be a value of `--retry`, right or wrong; the path of a configuration has a dot or a slash.
+_STATUS_WORDS: Final = re.compile(r"[a-z_, ]*")
+
+
+@app.command(context_settings=_BEAM, cls=_Retrying)
 def fetch(
     context: typer.Context,
     config: ConfigPath,
     *,
     retry: Annotated[
         str,
-        typer.Option(help="Try images of these statuses again, separated by commas; transient: all that may change."),
+        typer.Option(
+            metavar="[STATUS,…]",
+            help="Try images of these statuses again; alone, or as transient: of all that may change another day.",
+        ),
     ] = "",
     sample: Sample = None,
 ) -> None:
     """Download each image once, and settle what became of it."""
     from pipelines import fetch as pipeline
     from pmd import root
-    from pmd.fetch.summary import ALL_TRANSIENT
-    from pmd.schema.statuses import STATUSES, TRANSIENT
 
     loaded = _config(config, sample)
     words = [word.strip() for word in retry.split(",") if word.strip()]

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from pmd.commits import Books
 from pmd.errors import NetworkError
 from pmd.fetch.network import UNREACHED
 from pmd.schema.statuses import TRANSIENT
-
-#: What `pmd fetch --retry` takes for all of `TRANSIENT`.
-ALL_TRANSIENT: Final = "transient"
 
 
 def lines(books: Mapping[str, Books]) -> list[str]:
@@ -28,7 +24,7 @@ def lines(books: Mapping[str, Books]) -> list[str]:
         found.append(f"{source:<{width}}  {share}" + (f"; not: {left}" if left else ""))
     again = sum(count for reason, count in _together(books).rejected.items() if reason in TRANSIENT)
     if again:
-        found.append(f"{again:,} pairs may fare better another day: pmd fetch CONFIG --retry {ALL_TRANSIENT}")
+        found.append(f"{again:,} pairs may fare better another day: pmd fetch CONFIG --retry")
     return found
 
 
@@ -48,7 +44,7 @@ def check(books: Mapping[str, Books]) -> None:
         expected="an answer from one host at least",
         found=told,
         remedy="mend this machine's network or resolver, or look whether the hosts still exist; then: "
-        f"pmd fetch CONFIG --retry {ALL_TRANSIENT}",
+        "pmd fetch CONFIG --retry",
     )
 
 

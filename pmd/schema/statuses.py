@@ -16,3 +16,6 @@ STATUSES: Final[tuple[str, ...]] = (OK, *(reason for reason in reasons_of("fetch
 
 #: Statuses that may end otherwise another day, so that `pmd fetch --retry` is worth asking for.
 TRANSIENT: Final[tuple[str, ...]] = ("rate_limited", "server_error", "dns", "tls", "connection", "timeout")
+
+#: What `pmd fetch --retry` takes for all of `TRANSIENT`, and means where nothing follows it.
+ALL_TRANSIENT: Final = "transient"

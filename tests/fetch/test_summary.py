@@ -15,7 +15,7 @@ def test_a_line_a_source_and_what_to_do_next() -> None:
         "coco          5 of 5 pairs have their image (100.0 %)",
         "sbu_captions  0 of 3 pairs have their image (0.0 %); not: 3 dns",
         "wit           2 of 10 pairs have their image (20.0 %); not: 7 dead, 1 timeout",
-        "4 pairs may fare better another day: pmd fetch CONFIG --retry transient",
+        "4 pairs may fare better another day: pmd fetch CONFIG --retry",
     ]
     summary.check(books)
 
