@@ -18,7 +18,7 @@ from pmd.beam.parts import part_batches
 from pmd.beam.settle import STAGE, CommitStage, SettlePart
 from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
-from pmd.fetch import adopt, blocklists, state, store, summary
+from pmd.fetch import adopt, blocklists, engine, state, store, summary
 
 
 def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
@@ -68,7 +68,17 @@ def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry
     work = root.work_folder(config.root, "fetch")
     lanes = min(config.fetch.lanes, len(shards))
     index = _index(config)
-    lane = FetchLane(config.root, parts.cut(config.root), config.fetch, config.contact or "", retry, lanes, work, index)
+    lane = FetchLane(
+        config.root,
+        parts.cut(config.root),
+        config.fetch,
+        config.contact or "",
+        retry,
+        lanes,
+        work,
+        began=engine.utc_now(),
+        index=index,
+    )
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (

@@ -8,6 +8,7 @@ other's way.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -55,6 +56,7 @@ class FetchLane:
     retry: tuple[str, ...]
     lanes: int
     work: str
+    began: datetime.datetime
     index: str | None = None
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
@@ -72,6 +74,7 @@ class FetchLane:
             number=keyed[0],
             policies=policies,
             reservations=reservations,
+            began=self.began,
         ) as lane:
             for batch in sorted(keyed[1], key=lambda item: int(item.column(0)[0].as_py())):
                 shard = int(batch.column(0)[0].as_py())

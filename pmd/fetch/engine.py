@@ -86,6 +86,7 @@ class Lane:
         patience: How long to wait for hosts.
         lookup: What resolves names.
         clock: The time, for attempts and policies.
+        began: When the run began that this lane is one of; by default, now.
 
     Raises:
         ConfigError: An option cannot be used.
@@ -104,6 +105,7 @@ class Lane:
         patience: hosts.Patience | None = None,
         lookup: addresses.Lookup = addresses.system_lookup,
         clock: Clock = utc_now,
+        began: datetime.datetime | None = None,
     ) -> None:
         self._options = options
         self._contact = contact
@@ -112,6 +114,7 @@ class Lane:
         self._patience = patience or hosts.Patience()
         self._lookup = lookup
         self._clock = clock
+        self._began = began or clock()
         self._limits = codec.Limits(options.max_pixels, options.min_side_px)
         self.policies: MutableMapping[str, robots.Policy] = {} if policies is None else policies
         self.reservations: MutableMapping[str, robots.Policy] = {} if reservations is None else reservations
@@ -210,6 +213,7 @@ class Lane:
             self.reservations,
             self._codec,
             self._clock,
+            self._began,
         )
 
     async def _close(self) -> None:

@@ -300,8 +300,13 @@ def test_policies_are_kept_and_age(tmp_path: Path) -> None:
     robots.write_policies(str(tmp_path), "lane-0", {"http://a.test": new}, "tdmrep")
     assert robots.read_policies(str(tmp_path), "tdmrep") == {"http://a.test": new}
     assert len(robots.read_policies(str(tmp_path))) == 2
-    assert [policy.is_fresh(NOON) for policy in (old, new, broken)] == [True, True, False]
-    assert not old.is_fresh(NOON + datetime.timedelta(hours=30))
+    hour, minute = datetime.timedelta(hours=1), datetime.timedelta(minutes=1)
+    assert [policy.is_fresh(NOON, NOON) for policy in (old, new)] == [True, True]
+    assert not old.is_fresh(NOON + 30 * hour, NOON)
+    began, asked = broken.when - minute, broken.when
+    assert broken.is_fresh(asked + minute, began)
+    assert not broken.is_fresh(asked + 6 * minute, began)
+    assert not broken.is_fresh(asked + minute, asked + minute / 2)
 
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
