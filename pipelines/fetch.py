@@ -32,7 +32,8 @@ def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
             mine = images.filter(pc.equal(images["fetch_shard"], shard))
             if mine.num_rows:
                 ledger = state.read_ledger(config.root, shard)
-                count = state.wanted(mine, ledger, retry).num_rows + len(blocklist.stored(ledger, mine))
+                again = state.allowed_since(config.root, shard, ledger, config.fetch.allow_addresses)
+                count = state.wanted(mine, ledger, retry, again).num_rows + len(blocklist.stored(ledger, mine))
                 if count:
                     found[shard] = count
     return found
@@ -41,7 +42,8 @@ def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
 def pending_reason(config: Config) -> str | None:
     """Return why images must be fetched, or None."""
     found = sum(pending(config).values())
-    return f"{found:,} images have not been tried, have a new location, or are on a blocklist" if found else None
+    why = "have not been tried, have a new location, may be asked at an address that was refused, or are on a blocklist"
+    return f"{found:,} images {why}" if found else None
 
 
 def build(config: Config, flags: Sequence[str] = (), retry: Sequence[str] = ()) -> None:

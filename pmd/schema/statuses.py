@@ -11,6 +11,9 @@ from pmd.schema.reasons import reasons_of
 
 OK: Final = "ok"
 
+#: Tried again of its own when `allow_addresses` has grown.
+BLOCKED_ADDRESS: Final = "blocked_address"
+
 #: Everything a ledger row may say. `not_fetched` is no status: such an image has no ledger row.
 STATUSES: Final[tuple[str, ...]] = (OK, *(reason for reason in reasons_of("fetch") if reason != "not_fetched"))
 

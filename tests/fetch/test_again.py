@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipelines import curate, fetch, images
-from pmd import config, root
+from pipelines import build, curate, fetch, images
+from pmd import config, root, verify
 from pmd.config import Config
 from pmd.fetch import robots, state
 from pmd.schema.statuses import TRANSIENT
@@ -81,3 +81,29 @@ def test_a_host_whose_rules_could_not_be_had_is_asked_again_by_the_next_run(
     assert after["http://sound.test"] == before["http://sound.test"]
     assert (before["http://broken.test"].status, after["http://broken.test"].status) == (status, None)
     assert after["http://broken.test"].when > before["http://broken.test"].when
+
+
+def test_a_refused_address_that_is_allowed_since_is_asked_by_a_plain_fetch(tmp_path: Path, web: Web) -> None:
+    """Images refused for another reason, or at another address, are left alone."""
+    gone, elsewhere = "http://a.test/gone.jpg", "http://a.test/elsewhere.jpg"
+    literal = f"http://127.0.0.1:{web.port}/literal.jpg"
+    urls = ["http://a.test/0.jpg", "http://a.test/1.jpg", gone, elsewhere, literal, "http://10.0.0.1/x.jpg"]
+    web.routes |= {"a.test/0.jpg": reply(photo(seed=1)), "a.test/1.jpg": reply(photo(seed=2))}
+    web.routes[f"127.0.0.1:{web.port}/literal.jpg"] = reply(photo(seed=3))
+    web.routes["a.test/elsewhere.jpg"] = reply(status=302, Location="ftp://a.test/x")
+    known(tmp_path, web, urls, allow="")
+    refused = configured(tmp_path, web, allow="")
+    fetch.build(refused)
+    assert statuses(refused) == {"blocked_address": 6}
+    assert not web.log
+    assert fetch.pending(refused) == {}
+    assert fetch.pending(configured(tmp_path, web, allow='"10.1.0.0/16", "::1/128"')) == {}
+    allowed = configured(tmp_path, web)
+    assert sum(fetch.pending(allowed).values()) == 5
+    build.build(allowed, only="fetch")
+    assert statuses(allowed) == {"ok": 3, "dead": 1, "blocked_address": 2}
+    asked = len(web.log)
+    assert fetch.pending(allowed) == {}
+    build.build(allowed, only="fetch")
+    assert len(web.log) == asked
+    assert verify.verify(allowed.root)["problems"] == []

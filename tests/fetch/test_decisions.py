@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import math
 from collections.abc import Coroutine
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,27 @@ def test_placeholders(host: str, path: str, *, known: bool) -> None:
 )
 def test_addresses(address: str, *, refused: bool) -> None:
     assert (addresses.AddressPolicy().refusal(address) is not None) == refused
+
+
+def test_what_was_refused_is_read_from_what_an_attempt_keeps() -> None:
+    class Nobody(Executor):
+        def submit(self, function: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+            found: Future[Any] = Future()
+            found.set_result(function(*arguments, **named))
+            return found
+
+    async def refused(host: str, *found: str) -> list[str]:
+        resolver = addresses.Resolver(addresses.AddressPolicy(), addresses.Routes({}), Nobody(), lambda _: list(found))
+        with pytest.raises(addresses.Blocked) as raised:
+            await resolver.endpoints(host, 80)
+        return addresses.refused(f"{type(raised.value).__name__}: {raised.value}"[:500])
+
+    assert asyncio.run(refused("a.test", "10.0.0.1", "fd00::1")) == ["10.0.0.1", "fd00::1"]
+    assert asyncio.run(refused("fe80::1")) == ["fe80::1"]
+    for url in ("x: 10.0.0.1 is not a public address", "ftp://h/: 10.0.0.1 is not a public address"):
+        with pytest.raises(addresses.Blocked) as raised:
+            addresses.parse(url)
+        assert addresses.refused(f"Blocked: {raised.value}") == []
 
 
 def test_named_addresses_are_allowed_in_either_spelling() -> None:
