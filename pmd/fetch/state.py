@@ -84,8 +84,8 @@ def effective(ledgers: Collection[pa.Table]) -> pa.Table:
     return table.take(pa.array([row for _, row in sorted(standing.items())], pa.int64()))
 
 
-def allowed_since(root_folder: str, shard: int, ledger: pa.Table, networks: Iterable[str]) -> set[bytes]:
-    """Return the images of a shard whose address was refused and may be asked now: `allow_addresses` has grown.
+def allowed_since(root_folder: str, shard: int, ledger: pa.Table, networks: Iterable[str]) -> set[tuple[bytes, str]]:
+    """Return (image_id, location) of what was refused for its address and may be asked now: `allow_addresses` has grown.
 
     Args:
         root_folder: ROOT.
@@ -97,7 +97,7 @@ def allowed_since(root_folder: str, shard: int, ledger: pa.Table, networks: Iter
     blocked = ledger.filter(pc.equal(ledger["status"], BLOCKED_ADDRESS))["image_id"].combine_chunks()
     if not policy.allowed or not len(blocked):
         return set()
-    last: dict[tuple[bytes, str], str | None] = {}  # image and location → what its latest attempt failed on
+    last: dict[tuple[bytes, str], str | None] = {}  # place → what its latest attempt says was refused
     for _, folder, commit in generations(root_folder, shard):
         for file in commit.files:
             if "/attempts/" in file.name:
@@ -107,24 +107,26 @@ def allowed_since(root_folder: str, shard: int, ledger: pa.Table, networks: Iter
                         refused = row["status"] == BLOCKED_ADDRESS
                         last[row["image_id"], row["location"]] = row["error"] if refused else None
     return {
-        image_id
-        for (image_id, _), error in last.items()
+        place
+        for place, error in last.items()
         if error is not None and any(policy.refusal(address) is None for address in addresses.refused(error))
     }
 
 
-def wanted(images: pa.Table, ledger: pa.Table, retry: Collection[str] = (), again: Collection[bytes] = ()) -> pa.Table:
+def wanted(
+    images: pa.Table, ledger: pa.Table, retry: Collection[str] = (), again: Collection[tuple[bytes, str]] = ()
+) -> pa.Table:
     """Return the images that are to be fetched, each with the locations that are to be tried.
 
     An image is wanted if it has no ledger row, or none that is ok and either a location that was not tried yet (then only
-    such are tried), or a status in `retry` or a place in `again` (then all are). Blocked content is wanted only in a
-    retry: other locations show the same picture.
+    such are tried), or a status in `retry` or a location in `again` (then all are). Blocked content is wanted only
+    in a retry: other locations show the same picture.
 
     Args:
         images: `IMAGES` rows.
         ledger: What stands for them (`read_ledger`).
         retry: Statuses.
-        again: Images (`allowed_since`).
+        again: Images, each with one of its locations (`allowed_since`).
     """
     known = {
         image_id: (status, frozenset(tried or ()))
@@ -141,7 +143,7 @@ def wanted(images: pa.Table, ledger: pa.Table, retry: Collection[str] = (), agai
             continue
         if status == blocklists.STATUS and status not in retry:
             continue
-        anew = status is None or status in retry or image_id in again
+        anew = status is None or status in retry or any((image_id, place["url"]) in again for place in all_locations)
         to_try = [place for place in all_locations if anew or place["url"] not in tried]
         if anew or to_try:
             rows.append(row)
