@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -19,6 +19,7 @@ from pmd.beam.settle import STAGE, CommitStage, SettlePart
 from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
 from pmd.fetch import adopt, blocklists, engine, state, store, summary
+from pmd.fetch.waiting import Waiting
 
 
 def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
@@ -46,30 +47,45 @@ def pending_reason(config: Config) -> str | None:
     return f"{found:,} images {why}" if found else None
 
 
-def build(config: Config, flags: Sequence[str] = (), retry: Sequence[str] = ()) -> None:
+def build(
+    config: Config, flags: Sequence[str] = (), retry: Sequence[str] = (), *, settle_unreached: bool = False
+) -> None:
     """Download what is pending, each shard in a generation of its own, then commit `fetch/rejected` and tell how it went.
+
+    Args:
+        config: The configuration.
+        flags: Beam's own flags.
+        retry: Statuses whose images are tried anew.
+        settle_unreached: Images that cannot be reached are lost, even if no host answers at all.
 
     Raises:
         NetworkError: The network is broken, or nothing that was asked for just now was reached.
     """
     shards = sorted(pending(config, retry))
-    if shards:
-        _download(config, shards, flags, tuple(retry))
+    left_open = _download(config, shards, flags, tuple(retry), settle_unreached=settle_unreached) if shards else {}
     if stages.settle(config).why() is not None:
         _settle(config, flags)
     if shards:
         books = commits.require(root.fetch_rejected_folder(config.root), "run: pmd fetch CONFIG").sources
         for line in summary.lines(books):
             logging.getLogger("pmd.notes").warning(line)
-        summary.check(books)
+        if not settle_unreached:
+            summary.check(books, left_open)
 
 
-def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry: tuple[str, ...]) -> None:
+def _download(
+    config: Config, shards: Sequence[int], flags: Sequence[str], retry: tuple[str, ...], *, settle_unreached: bool
+) -> Mapping[str, int]:
+    """Run the lanes; return the images that stay open because no host answered, by what became of them."""
     for shard in shards:
         store.sweep(config.root, shard)
     work = root.work_folder(config.root, "fetch")
     lanes = min(config.fetch.lanes, len(shards))
     index = _index(config)
+    waiting = Waiting(root.work_folder(config.root, "waiting"))
+    storage.remove_tree(waiting.folder)
+    storage.make_folder(waiting.folder)
+    answered = False
     lane = FetchLane(
         config.root,
         parts.cut(config.root),
@@ -79,6 +95,7 @@ def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry
         lanes,
         work,
         began=engine.utc_now(),
+        waiting=None if settle_unreached else waiting,
         index=index,
     )
 
@@ -97,8 +114,12 @@ def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry
             run_lanes(lane, shards)
         else:
             running.run(wire, flags, work)
+        answered = waiting.is_answered()
     finally:
+        left_open = store.end_waiting(config.root, waiting, settle=answered)
+        storage.remove_tree(waiting.folder)
         storage.remove_tree(root.work_folder(config.root, "adopt"))
+    return left_open
 
 
 def _index(config: Config) -> str | None:

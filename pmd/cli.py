@@ -386,6 +386,13 @@ def fetch(
             help="Try images of these statuses again; alone, or as transient: of all that may change another day.",
         ),
     ] = "",
+    settle_unreached: Annotated[
+        bool,
+        typer.Option(
+            "--settle-unreached",
+            help="Settle images that cannot be reached as lost, even if no host answers at all: it is the hosts that are gone.",
+        ),
+    ] = False,
     sample: Sample = None,
 ) -> None:
     """Download each image once, and settle what became of it."""
@@ -403,7 +410,7 @@ def fetch(
                 "no such status", where="--retry", expected=", ".join([ALL_TRANSIENT, *STATUSES[1:]]), found=status
             )
     with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]])):
-        pipeline.build(loaded, context.args, retry=statuses)
+        pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached)
 
 
 @app.command()

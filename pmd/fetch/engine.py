@@ -87,6 +87,7 @@ class Lane:
         lookup: What resolves names.
         clock: The time, for attempts and policies.
         began: When the run began that this lane is one of; by default, now.
+        stops: Whether it stops where it seems to be the network that is broken (`pmd.fetch.network`).
 
     Raises:
         ConfigError: An option cannot be used.
@@ -106,6 +107,7 @@ class Lane:
         lookup: addresses.Lookup = addresses.system_lookup,
         clock: Clock = utc_now,
         began: datetime.datetime | None = None,
+        stops: bool = True,
     ) -> None:
         self._options = options
         self._contact = contact
@@ -115,6 +117,7 @@ class Lane:
         self._lookup = lookup
         self._clock = clock
         self._began = began or clock()
+        self._stops = stops
         self._limits = codec.Limits(options.max_pixels, options.min_side_px)
         self.policies: MutableMapping[str, robots.Policy] = {} if policies is None else policies
         self.reservations: MutableMapping[str, robots.Policy] = {} if reservations is None else reservations
@@ -190,6 +193,11 @@ class Lane:
             while not ended and (left := run.results.get()) is not None:
                 if isinstance(left, _Result):
                     self._release(left)
+
+    @property
+    def answered(self) -> bool:
+        """Whether any host has answered so far, whatever it said."""
+        return self._hosts.answered
 
     def requests(self) -> dict[str, int]:
         """Return how many requests each domain has had so far."""
@@ -271,7 +279,7 @@ class Lane:
         Raises:
             NetworkError: It is the network.
         """
-        if answer.status in network.UNREACHED and not (answer.answered or image.was_unreached):
+        if self._stops and answer.status in network.UNREACHED and not (answer.answered or image.was_unreached):
             assert answer.asked is not None
             self._hosts.unreached(answer.asked[0], answer.status, answer.error)
 

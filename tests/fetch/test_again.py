@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import socket
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,16 +12,17 @@ from typing import Any
 import pytest
 
 from pipelines import build, curate, fetch, images
-from pmd import config, root, verify
+from pmd import commits, config, keys, root, storage, urls, verify
 from pmd.config import Config
+from pmd.errors import NetworkError
 from pmd.fetch import robots, state
 from pmd.schema.statuses import TRANSIENT
 from tests.fetch.conftest import Web, photo, reply
 
 
-def known(folder: Path, web: Web, urls: list[str], **options: Any) -> Config:
+def known(folder: Path, web: Web, addresses: list[str], **options: Any) -> Config:
     """Return a configuration whose ROOT knows images under these URLs, in two fetch shards; all that is asked goes to `web`."""
-    (folder / "cc12m.tsv").write_text("".join(f"{url}\ta photograph, number {n}\n" for n, url in enumerate(urls)))
+    (folder / "cc12m.tsv").write_text("".join(f"{url}\ta photograph, number {n}\n" for n, url in enumerate(addresses)))
     chosen = configured(folder, web, **options)
     root.create(chosen.root, 1)
     curate.build(chosen, "conceptual_12m")
@@ -61,10 +64,10 @@ def test_a_host_whose_rules_could_not_be_had_is_asked_again_by_the_next_run(
     tmp_path: Path, web: Web, path: str, answer: bytes, status: str
 ) -> None:
     """Within minutes: the operator has just mended what was broken. What hosts did say is not asked for again."""
-    urls = [f"http://{name}.test/{number}.jpg" for number in range(4) for name in ("broken", "sound")]
-    web.routes |= {url.removeprefix("http://"): reply(photo(seed=n)) for n, url in enumerate(urls)}
+    sites = [f"http://{name}.test/{number}.jpg" for number in range(4) for name in ("broken", "sound")]
+    web.routes |= {url.removeprefix("http://"): reply(photo(seed=n)) for n, url in enumerate(sites)}
     web.routes[f"broken.test{path}"] = answer
-    chosen = known(tmp_path, web, urls)
+    chosen = known(tmp_path, web, sites)
     fetch.build(chosen)
     assert statuses(chosen) == {"ok": 4, status: 4}
     asked = [(request.host, request.path) for request in web.asked(robots=True)]
@@ -87,11 +90,11 @@ def test_a_refused_address_that_is_allowed_since_is_asked_by_a_plain_fetch(tmp_p
     """Images refused for another reason, or at another address, are left alone."""
     gone, elsewhere = "http://a.test/gone.jpg", "http://a.test/elsewhere.jpg"
     literal = f"http://127.0.0.1:{web.port}/literal.jpg"
-    urls = ["http://a.test/0.jpg", "http://a.test/1.jpg", gone, elsewhere, literal, "http://10.0.0.1/x.jpg"]
+    places = ["http://a.test/0.jpg", "http://a.test/1.jpg", gone, elsewhere, literal, "http://10.0.0.1/x.jpg"]
     web.routes |= {"a.test/0.jpg": reply(photo(seed=1)), "a.test/1.jpg": reply(photo(seed=2))}
     web.routes[f"127.0.0.1:{web.port}/literal.jpg"] = reply(photo(seed=3))
     web.routes["a.test/elsewhere.jpg"] = reply(status=302, Location="ftp://a.test/x")
-    known(tmp_path, web, urls, allow="")
+    known(tmp_path, web, places, allow="")
     refused = configured(tmp_path, web, allow="")
     fetch.build(refused)
     assert statuses(refused) == {"blocked_address": 6}
@@ -107,3 +110,88 @@ def test_a_refused_address_that_is_allowed_since_is_asked_by_a_plain_fetch(tmp_p
     build.build(allowed, only="fetch")
     assert len(web.log) == asked
     assert verify.verify(allowed.root)["problems"] == []
+
+
+def dead_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+HOSTS = 5  # too few for `pmd.fetch.network`, which stops a run
+
+
+def unanswered(folder: Path, web: Web, *, lanes: int = 1) -> tuple[Config, Config, list[str]]:
+    """Return a ROOT's configuration with a dead network, the same with a sound one, and the images' URLs."""
+    places = [f"http://h{number % HOSTS}.test/{number}.jpg" for number in range(20)]
+    web.routes |= {url.removeprefix("http://"): reply(photo(seed=n)) for n, url in enumerate(places)}
+    chosen = known(folder, web, places, lanes=lanes)
+    return configured(folder, web, lanes=lanes, port=dead_port()), chosen, places
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_dead_network_settles_nothing_and_the_next_run_fetches(tmp_path: Path, web: Web, lanes: int) -> None:
+    dead, sound, places = unanswered(tmp_path, web, lanes=lanes)
+    for _ in range(2):
+        with pytest.raises(NetworkError, match="no image could be reached") as raised:
+            fetch.build(dead)
+        assert raised.value.exit_code == 6
+        assert raised.value.found == f"nothing was settled: {len(places)} images stay open ({len(places)} connection)"
+        assert "--settle-unreached" in (raised.value.remedy or "")
+        assert statuses(dead) == {}
+        assert sum(fetch.pending(dead).values()) == len(places)
+        found = verify.verify(dead.root)
+        assert (found["problems"], found["notes"]) == ([], [])
+        books = commits.require(root.fetch_rejected_folder(dead.root), "").sources
+        assert books == {"conceptual_12m": commits.Books(0, {"not_fetched": len(places)})}
+    build.build(sound, only="fetch")
+    assert statuses(sound) == {"ok": len(places)}
+    assert len(web.asked()) == len(places)
+    assert verify.verify(sound.root)["problems"] == []
+
+
+def in_shard(shard: int, host: str, count: int) -> list[str]:
+    """Return URLs of a host whose images are all in one of two fetch shards."""
+    found = (f"http://{host}/{number}.jpg" for number in itertools.count())
+    mine = (url for url in found if keys.partition_of(keys.image_id(str(urls.identity_one(url))), 1) == shard)
+    return list(itertools.islice(mine, count))
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_losses_are_settled_where_a_host_answered_another_shard_or_lane(tmp_path: Path, web: Web, lanes: int) -> None:
+    """Also those that ended before it did, and without being asked for twice."""
+    lost, gone = in_shard(0, "lost.test", 4), in_shard(1, "here.test", 3)
+    web.routes |= {"lost.test/robots.txt": drop}
+    chosen = known(tmp_path, web, [*lost, *gone], lanes=lanes)
+    fetch.build(chosen)
+    assert statuses(chosen) == {"connection": 4, "dead": 3}
+    assert len(web.asked("lost.test", robots=True)) == 1
+    assert fetch.pending(chosen) == {}
+    assert verify.verify(chosen.root)["problems"] == []
+    fetch.build(chosen, retry=["connection"])  # no host answers this one; what it tells of them is known already
+    assert statuses(chosen) == {"connection": 4, "dead": 3}
+    assert fetch.pending(chosen) == {}
+
+
+def test_a_run_that_is_stopped_leaves_nothing_of_what_waited(tmp_path: Path, web: Web) -> None:
+    few = in_shard(0, "few.test", 3)
+    many = [url for number in range(25) for url in in_shard(1, f"many{number}.test", 1)]
+    known(tmp_path, web, [*few, *many])
+    dead = configured(tmp_path, web, port=dead_port())
+    with pytest.raises(NetworkError, match="network does not work"):
+        fetch.build(dead)
+    assert storage.list_files(f"{dead.root}/fetch") == []
+    assert storage.list_files(f"{dead.root}/_work") == []
+    fetch.build(dead, settle_unreached=True)
+    assert statuses(dead) == {"connection": 28}
+
+
+def test_losses_are_settled_if_asked_for(tmp_path: Path, web: Web) -> None:
+    dead, sound, places = unanswered(tmp_path, web)
+    fetch.build(dead, settle_unreached=True)
+    assert statuses(dead) == {"connection": len(places)}
+    assert fetch.pending(sound) == {}
+    assert verify.verify(dead.root)["problems"] == []
+    fetch.build(sound, retry=TRANSIENT)
+    assert statuses(sound) == {"ok": len(places)}
