@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,8 @@ from pmd.beam.parts import part_batches
 from pmd.beam.settle import STAGE, CommitStage, SettlePart
 from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
-from pmd.fetch import adopt, blocklists, engine, state, store, summary
+from pmd.fetch import adopt, blocklists, engine, runs, state, store, summary
+from pmd.fetch.runs import Run
 from pmd.fetch.waiting import Waiting
 
 
@@ -49,7 +51,7 @@ def pending_reason(config: Config) -> str | None:
 
 def build(
     config: Config, flags: Sequence[str] = (), retry: Sequence[str] = (), *, settle_unreached: bool = False
-) -> None:
+) -> Run:
     """Download what is pending, each shard in a generation of its own, then commit `fetch/rejected` and tell how it went.
 
     Args:
@@ -58,11 +60,20 @@ def build(
         retry: Statuses whose images are tried anew.
         settle_unreached: Images that cannot be reached are lost, even if no host answers at all.
 
+    Returns:
+        What `tell` tells of.
+
     Raises:
         NetworkError: The network is broken, or nothing that was asked for just now was reached.
     """
     shards = sorted(pending(config, retry))
-    left_open = _download(config, shards, flags, tuple(retry), settle_unreached=settle_unreached) if shards else {}
+    run = Run()
+    left_open: Mapping[str, int] = {}
+    if shards:
+        first = {shard: runs.next_generation(config.root, shard) for shard in shards}
+        start = time.monotonic()
+        left_open = _download(config, shards, flags, tuple(retry), settle_unreached=settle_unreached)
+        run = Run(first, time.monotonic() - start)
     if stages.settle(config).why() is not None:
         _settle(config, flags)
     if shards:
@@ -71,6 +82,13 @@ def build(
             logging.getLogger("pmd.notes").warning(line)
         if not settle_unreached:
             summary.check(books, left_open)
+    return run
+
+
+def tell(config: Config, run: Run) -> dict[str, Any]:
+    """Return a run as JSON has it; see `runs.tell`."""
+    books = commits.require(root.fetch_rejected_folder(config.root), "run: pmd fetch CONFIG").sources
+    return runs.tell(config.root, run, books, config.fetch.host_groups)
 
 
 def _download(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pipelines.build import Step
     from pmd.config import Config
+    from pmd.fetch.runs import Run
 
 
 class _Interruptible(typer.core.TyperGroup):
@@ -275,7 +276,9 @@ def _outcomes(outcomes: list[dict[str, Any]], *, as_json: bool) -> None:
         raise typer.Exit(6 if "failed" in states else GATED if states == {"gated"} else 3)
 
 
-def run_stage(path: str, only: str | None, names: str | None, sample: str | None, flags: Sequence[str]) -> Config:
+def run_stage(
+    path: str, only: str | None, names: str | None, sample: str | None, flags: Sequence[str]
+) -> tuple[Config, Run | None]:
     """Run one stage, or all of them, of a configuration; tell of every unit on standard error.
 
     Args:
@@ -284,9 +287,18 @@ def run_stage(path: str, only: str | None, names: str | None, sample: str | None
         names: Sources, separated by commas.
         sample: "1/N".
         flags: Beam's own flags.
+
+    Returns:
+        The configuration, and the run of the fetch; None where nothing was to be fetched.
     """
     from pipelines import build as pipeline
     from pmd import inputs, root
+
+    steps: list[Step] = []
+
+    def report(step: Step) -> None:
+        steps.append(step)
+        _report(step)
 
     config = _config(path, sample)
     chosen = _chosen(names, sorted(config.sources))
@@ -298,10 +310,10 @@ def run_stage(path: str, only: str | None, names: str | None, sample: str | None
             names=chosen,
             only=only,
             flags=flags,
-            report=_report,
+            report=report,
             started=lambda step: typer.echo(f"  {step.stage} {step.unit}: {step.why} …", err=True),
         )
-    return config
+    return config, next((step.fetched for step in steps if step.fetched is not None), None)
 
 
 def _report(step: Step) -> None:
@@ -338,8 +350,13 @@ def build(
                 None, ("stage", "unit", "why"), [[s.stage, s.unit, s.why or "committed and unchanged"] for s in steps]
             )
         return
-    loaded = run_stage(config, None, sources, sample, context.args)
-    _show_status(status.books(loaded.root), as_json=as_json)
+    loaded, fetched = run_stage(config, None, sources, sample, context.args)
+    found = status.books(loaded.root)
+    if as_json:
+        from pipelines import fetch as fetching
+
+        found["fetch_run"] = None if fetched is None else fetching.tell(loaded, fetched)
+    _show_status(found, as_json=as_json)
 
 
 def _stage(stage: str, text: str) -> None:
@@ -394,6 +411,7 @@ def fetch(
         ),
     ] = False,
     sample: Sample = None,
+    as_json: Json = False,
 ) -> None:
     """Download each image once, and settle what became of it."""
     from pipelines import fetch as pipeline
@@ -410,7 +428,9 @@ def fetch(
                 "no such status", where="--retry", expected=", ".join([ALL_TRANSIENT, *STATUSES[1:]]), found=status
             )
     with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]])):
-        pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached)
+        run = pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached)
+    if as_json:
+        _print_json(pipeline.tell(loaded, run))
 
 
 @app.command()

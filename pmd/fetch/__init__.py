@@ -16,4 +16,6 @@ Modules, each importing only those above it::
     engine      a lane: event loop, codec threads and all the above, for as many images and shards as it is given
     waiting     generations that wait for word whether any host answered the run
     store       one generation of one fetch shard: tar, attempts, ledger, commit
+    summary     what a fetch has come to, in words
+    runs        one run, told from the generations that it committed
 """

@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import socket
+import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines import build, curate, fetch, images
-from pmd import commits, config, keys, root, storage, urls, verify
+from pmd import cli, commits, config, keys, root, storage, urls, verify
 from pmd.config import Config
 from pmd.errors import NetworkError
 from pmd.fetch import robots, state
 from pmd.schema.statuses import TRANSIENT
 from tests.fetch.conftest import Web, photo, reply
+
+
+@pytest.fixture
+def pmd(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """A function that runs the command line: exit code, standard output, standard error."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pmd", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
 
 
 def known(folder: Path, web: Web, addresses: list[str], **options: Any) -> Config:
@@ -31,13 +49,16 @@ def known(folder: Path, web: Web, addresses: list[str], **options: Any) -> Confi
 
 
 def configured(folder: Path, web: Web, *, allow: str = '"127.0.0.1/32"', lanes: int = 1, port: int = 0) -> Config:
-    return config.parse(
+    """Return a configuration, which is also written to `pmd.toml`."""
+    text = (
         f'root = "{folder}/root"\nprofile = "paper"\ncontact = "mailto:us@example.org"\n'
         f'[sources.conceptual_12m]\nannotations = ["{folder}/cc12m.tsv"]\n'
         f"[fetch]\nretries = 0\nlanes = {lanes}\ntimeout_s = 5.0\nallow_addresses = [{allow}]\n"
         f'resolve = {{ "*:80" = "127.0.0.1:{port or web.port}" }}\n'
         "per_host = { requests_per_s = 5000.0, connections = 8 }\n"
     )
+    (folder / "pmd.toml").write_text(text)
+    return config.parse(text)
 
 
 def statuses(chosen: Config) -> Counter[str]:
@@ -50,6 +71,12 @@ def statuses(chosen: Config) -> Counter[str]:
 
 async def drop(writer: asyncio.StreamWriter) -> None:
     writer.close()
+
+
+async def late(writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(0.3)
+    writer.write(reply(photo(seed=2)))
+    await writer.drain()
 
 
 @pytest.mark.parametrize(
@@ -126,14 +153,16 @@ def unanswered(folder: Path, web: Web, *, lanes: int = 1) -> tuple[Config, Confi
     """Return a ROOT's configuration with a dead network, the same with a sound one, and the images' URLs."""
     places = [f"http://h{number % HOSTS}.test/{number}.jpg" for number in range(20)]
     web.routes |= {url.removeprefix("http://"): reply(photo(seed=n)) for n, url in enumerate(places)}
-    chosen = known(folder, web, places, lanes=lanes)
-    return configured(folder, web, lanes=lanes, port=dead_port()), chosen, places
+    sound = known(folder, web, places)
+    return configured(folder, web, lanes=lanes, port=dead_port()), sound, places
 
 
-@pytest.mark.parametrize("lanes", [1, 2])
-def test_a_dead_network_settles_nothing_and_the_next_run_fetches(tmp_path: Path, web: Web, lanes: int) -> None:
+@pytest.mark.parametrize(("lanes", "runs"), [(1, 2), (2, 1)])
+def test_a_dead_network_settles_nothing_and_the_next_run_fetches(
+    tmp_path: Path, web: Web, lanes: int, runs: int
+) -> None:
     dead, sound, places = unanswered(tmp_path, web, lanes=lanes)
-    for _ in range(2):
+    for _ in range(runs):
         with pytest.raises(NetworkError, match="no image could be reached") as raised:
             fetch.build(dead)
         assert raised.value.exit_code == 6
@@ -169,6 +198,7 @@ def test_losses_are_settled_where_a_host_answered_another_shard_or_lane(tmp_path
     assert len(web.asked("lost.test", robots=True)) == 1
     assert fetch.pending(chosen) == {}
     assert verify.verify(chosen.root)["problems"] == []
+    chosen = configured(tmp_path, web)
     fetch.build(chosen, retry=["connection"])  # no host answers this one; what it tells of them is known already
     assert statuses(chosen) == {"connection": 4, "dead": 3}
     assert fetch.pending(chosen) == {}
@@ -195,3 +225,51 @@ def test_losses_are_settled_if_asked_for(tmp_path: Path, web: Web) -> None:
     assert verify.verify(dead.root)["problems"] == []
     fetch.build(sound, retry=TRANSIENT)
     assert statuses(sound) == {"ok": len(places)}
+
+
+def test_the_command_tells_its_run_as_json(tmp_path: Path, web: Web, pmd: Callable[..., tuple[int, str, str]]) -> None:
+    """Of what this run did, and of nothing that stood before; a run that fails tells its mistake in its place."""
+    places = [f"http://h{number % 3}.test/{number}.jpg" for number in range(12)]
+    pictures = {url.removeprefix("http://"): photo(seed=n) for n, url in enumerate(places[:8])}
+    web.routes |= {name: reply(content) for name, content in pictures.items()}
+    web.routes["h2.test/2.jpg"] = late
+    known(tmp_path, web, [*places, "http://h0.test/0.jpg"])
+    dead = configured(tmp_path, web, port=dead_port())
+    code, out, err = pmd("fetch", tmp_path / "pmd.toml", "--json")
+    assert code == 6
+    assert json.loads(out)["error"]["found"] == "nothing was settled: 12 images stay open (12 connection)"
+    assert "--settle-unreached" in err
+    assert statuses(dead) == {}
+    configured(tmp_path, web)
+    code, out, err = pmd("fetch", tmp_path / "pmd.toml", "--json")
+    assert code == 0
+    told = json.loads(out)
+    expected = {"dead": 4, "ok": 8}
+    assert (told["images"], told["statuses"], told["generations"]) == (12, expected, 2)
+    assert told["sources"] == {"conceptual_12m": expected}
+    assert told["bytes"] == sum(map(len, pictures.values()))
+    assert told["images_per_s"] == pytest.approx(12 / told["seconds"], rel=0.01)
+    assert told["mb_per_s"] == pytest.approx(told["bytes"] / 1e6 / told["seconds"], rel=0.02)
+    slowest, *others = told["slowest_hosts"]
+    assert (slowest["host"], slowest["tries"]) == ("h2.test", 4)
+    assert slowest["seconds"] >= 0.3
+    assert slowest["seconds_per_try"] == pytest.approx(slowest["seconds"] / 4, abs=0.001)
+    assert {(host["host"], host["tries"]) for host in others} == {("h0.test", 4), ("h1.test", 4)}
+    assert told["pairs"] == {"conceptual_12m": {"in": 13, "kept": 9, "rejected": {"dead": 4}}}
+    assert "9 of 13 pairs have their image" in err
+    code, out, _ = pmd("fetch", tmp_path / "pmd.toml", "--retry", "dead", "--json")
+    assert (code, json.loads(out)["statuses"], json.loads(out)["pairs"]) == (0, {"dead": 4}, told["pairs"])
+    code, out, _ = pmd("fetch", tmp_path / "pmd.toml", "--json")
+    again = json.loads(out)
+    assert (code, again["images"], again["images_per_s"], again["slowest_hosts"]) == (0, 0, 0.0, [])
+    assert again["pairs"] == told["pairs"]
+
+
+def test_a_build_tells_the_run_of_its_fetch(tmp_path: Path, web: Web, pmd: Callable[..., tuple[int, str, str]]) -> None:
+    web.routes["a.test/0.jpg"] = reply(photo(seed=1))
+    known(tmp_path, web, ["http://a.test/0.jpg", "http://a.test/1.jpg"])
+    found = json.loads(pmd("build", tmp_path / "pmd.toml", "--json")[1])
+    assert found["fetch_run"]["statuses"] == {"dead": 1, "ok": 1}
+    assert found["fetch"]["ledger"] == {"dead": 1, "ok": 1}
+    again = json.loads(pmd("build", tmp_path / "pmd.toml", "--json")[1])
+    assert (again["fetch_run"], again["fetch"]) == (None, found["fetch"])
