@@ -116,7 +116,8 @@ class Lane:
         self._patience = patience or hosts.Patience()
         self._lookup = lookup
         self._clock = clock
-        self._began = began or clock()
+        # A clock that is behind the driver's would make all that this lane learns older than the run.
+        self._began = min(began or clock(), clock())
         self._stops = stops
         self._limits = codec.Limits(options.max_pixels, options.min_side_px)
         self.policies: MutableMapping[str, robots.Policy] = {} if policies is None else policies

@@ -217,6 +217,31 @@ def test_a_run_that_is_stopped_leaves_nothing_of_what_waited(tmp_path: Path, web
     assert statuses(dead) == {"connection": 28}
 
 
+def test_a_run_that_is_killed_before_it_is_known_leaves_images_open(
+    tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        """Stands for kill -9."""
+
+    def kill(*_: object, **__: object) -> None:
+        raise Killed
+
+    lost, here = in_shard(0, "lost.test", 4), in_shard(1, "here.test", 3)
+    web.routes |= {"lost.test/robots.txt": drop}
+    chosen = known(tmp_path, web, [*lost, *here])
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("pmd.fetch.store.end_waiting", kill)
+        fetch.build(chosen)
+    assert statuses(chosen) == {"dead": 3}
+    assert sum(fetch.pending(chosen).values()) == 4
+    web.routes |= {"lost.test/robots.txt": reply(status=404)}
+    web.routes |= {url.removeprefix("http://"): reply(photo(seed=n)) for n, url in enumerate(lost)}
+    fetch.build(chosen)
+    assert statuses(chosen) == {"dead": 3, "ok": 4}
+    found = verify.verify(chosen.root)
+    assert (found["problems"], found["notes"]) == ([], [])
+
+
 def test_losses_are_settled_if_asked_for(tmp_path: Path, web: Web) -> None:
     dead, sound, places = unanswered(tmp_path, web)
     fetch.build(dead, settle_unreached=True)
