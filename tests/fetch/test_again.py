@@ -229,9 +229,10 @@ def test_a_run_that_is_killed_before_it_is_known_leaves_images_open(
     lost, here = in_shard(0, "lost.test", 4), in_shard(1, "here.test", 3)
     web.routes |= {"lost.test/robots.txt": drop}
     chosen = known(tmp_path, web, [*lost, *here])
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr("pmd.fetch.store.end_waiting", kill)
-        fetch.build(chosen)
+        with pytest.raises(Killed):
+            fetch.build(chosen)
     assert statuses(chosen) == {"dead": 3}
     assert sum(fetch.pending(chosen).values()) == 4
     web.routes |= {"lost.test/robots.txt": reply(status=404)}
