@@ -49,9 +49,9 @@ def tell(root_folder: str, run: Run, pairs: Mapping[str, Books], groups: Mapping
     Returns:
         ``images`` that the run settled, ``bytes`` of their originals, ``seconds``, ``images_per_s``, ``mb_per_s`` (10⁶ bytes);
         ``generations`` that it committed; ``statuses``: status → images; ``sources``: source → status → images, each once
-        for every source that shows it; ``slowest_hosts``: those whose answers were waited for
-        longest, at most ``SLOWEST`` of them, each with its tries and seconds (turns of politeness are no part of them);
-        ``pairs``: source → in, kept, rejected by reason, of all runs so far.
+        for every source that shows it; ``slowest_hosts``: those that were waited for longest in all, at most ``SLOWEST`` of
+        them, each with its tries and seconds (turns of politeness are no part of them); ``pairs``: source → in, kept,
+        rejected by reason, of all runs so far.
     """
     statuses: Counter[str] = Counter()
     sources: dict[str, Counter[str]] = {}
