@@ -12,13 +12,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import running
-from pmd import commits, parts, root, stages, storage
+from pmd import commits, exchange, parts, root, stages, storage
+from pmd.beam import publish as lists
+from pmd.beam.against import MeetNames, SpreadNames, WriteListed
 from pmd.beam.fetch import FetchLane, ToLane, run_lanes, shard_batch
 from pmd.beam.parts import part_batches
 from pmd.beam.settle import STAGE, CommitStage, SettlePart
 from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
-from pmd.fetch import adopt, blocklists, state, store, summary
+from pmd.fetch import adopt, against, blocklists, state, store, summary
+
+#: Bytes of rows that meet in one partition of the lists of `fetch.against`, and of one row as it is counted: a row of a list
+#: has two names at most, at 80 bytes, and there are fewer names of images than that.
+LISTED_PARTITION_BYTES = 128 * 2**20
+LISTED_ROW_BYTES = 200
 
 
 def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
@@ -48,8 +55,10 @@ def build(config: Config, flags: Sequence[str] = (), retry: Sequence[str] = ()) 
     """Download what is pending, each shard in a generation of its own, then commit `fetch/rejected` and tell how it went.
 
     Raises:
+        InputError: A list of `fetch.against` is missing, or none.
         NetworkError: The network is broken, or nothing that was asked for just now was reached.
     """
+    check(config)
     shards = sorted(pending(config, retry))
     if shards:
         _download(config, shards, flags, tuple(retry))
@@ -62,13 +71,24 @@ def build(config: Config, flags: Sequence[str] = (), retry: Sequence[str] = ()) 
         summary.check(books)
 
 
+def check(config: Config) -> None:
+    """Find, before anything runs, what would keep a fetch from running.
+
+    Raises:
+        InputError: A list of `fetch.against` is missing, or none.
+    """
+    against.files(config.fetch.against)
+
+
 def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry: tuple[str, ...]) -> None:
     for shard in shards:
         store.sweep(config.root, shard)
     work = root.work_folder(config.root, "fetch")
     lanes = min(config.fetch.lanes, len(shards))
     index = _index(config)
-    lane = FetchLane(config.root, parts.cut(config.root), config.fetch, config.contact or "", retry, lanes, work, index)
+    listed = _listed(config, shards, flags)
+    cut = parts.cut(config.root)
+    lane = FetchLane(config.root, cut, config.fetch, config.contact or "", retry, lanes, work, index, listed)
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
@@ -86,7 +106,8 @@ def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry
         else:
             running.run(wire, flags, work)
     finally:
-        storage.remove_tree(root.work_folder(config.root, "adopt"))
+        for name in ("adopt", "listed"):
+            storage.remove_tree(root.work_folder(config.root, name))
 
 
 def _index(config: Config) -> str | None:
@@ -98,6 +119,39 @@ def _index(config: Config) -> str | None:
     path = storage.join(folder, "index.parquet")
     adopt.write(path, adopt.index(config.fetch.adopt))
     return path
+
+
+def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str | None:
+    """Write down what the lists say of the images of some shards, part by part, for the lanes; return the folder."""
+    paths = against.files(config.fetch.against)
+    if not paths:
+        return None
+    folder, work = root.work_folder(config.root, "listed"), root.work_folder(config.root, "against")
+    storage.remove_tree(folder)
+    cut = parts.cut(config.root)
+    bits = exchange.bits_for(LISTED_ROW_BYTES * against.count_rows(paths), LISTED_PARTITION_BYTES)
+    numbers = sorted({shard >> (cut.shard_bits - cut.part_bits) for shard in shards})
+
+    def wire(pipeline: beam.Pipeline) -> Any:
+        return (
+            pipeline
+            | "Units" >> create(lists.units(paths, numbers))
+            | "Spread" >> Spread()
+            # (partition of names, RUNS)
+            | "Names"
+            >> beam.ParDo(PerUnit(SpreadNames(config.root, tuple(shards), bits, work))).with_output_types(
+                tuple[int, pa.RecordBatch]
+            )
+            | "Meet" >> beam.GroupByKey()
+            # (part, RUNS)
+            | "Images"
+            >> beam.ParDo(PerUnit(MeetNames(cut.part_bits, work))).with_output_types(tuple[int, pa.RecordBatch])
+            | "Part" >> beam.GroupByKey()
+            | "Write" >> beam.ParDo(PerUnit(WriteListed(folder, work))).with_output_types(pa.RecordBatch)
+        )
+
+    running.run(wire, flags, work)
+    return folder
 
 
 def _settle(config: Config, flags: Sequence[str]) -> None:

@@ -113,6 +113,7 @@ class FetchOptions(StageOptions):
     tdmrep: bool = True
     blocklists: tuple[str, ...] = ()
     adopt: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
 
     @field_validator("resolve")
     @classmethod

@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 
 from pmd import parts, storage
 from pmd.beam import mistakes, sight
+from pmd.beam.against import listed_file
 from pmd.errors import PmdError
-from pmd.fetch import adopt, robots, store
+from pmd.fetch import adopt, against, robots, store
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
 from pmd.options import FetchOptions
@@ -56,6 +57,7 @@ class FetchLane:
     lanes: int
     work: str
     index: str | None = None
+    listed: str | None = None  # the folder of what lists say
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
@@ -75,7 +77,8 @@ class FetchLane:
         ) as lane:
             for batch in sorted(keyed[1], key=lambda item: int(item.column(0)[0].as_py())):
                 shard = int(batch.column(0)[0].as_py())
-                images = parts.read_images(self.root, shard >> (self.cut.shard_bits - self.cut.part_bits))
+                part = shard >> (self.cut.shard_bits - self.cut.part_bits)
+                images = parts.read_images(self.root, part)
                 mine = images.filter(pc.equal(images["fetch_shard"], shard))
                 store.run_shard(
                     self.root,
@@ -87,6 +90,7 @@ class FetchLane:
                     retry=self.retry,
                     progress=told,
                     adopted=adopt.read(self.index, mine) if self.index is not None else None,
+                    listed=against.read(listed_file(self.listed, part), mine) if self.listed is not None else {},
                 )
                 yield batch
         robots.write_policies(self.root, f"lane-{keyed[0]:05d}", policies)

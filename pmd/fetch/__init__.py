@@ -9,6 +9,7 @@ Modules, each importing only those above it::
     network     whether it is the network that is broken
     hosts       politeness and bounds: pace, connections, pauses, circuit breakers, slots, bytes in flight
     blocklists  content that must not be kept
+    against     published lists that what comes is compared with
     client      one URL asked for once: redirects by hand, deadlines, limits, headers before bodies
     archives    one member of a local archive or folder
     adopt       images of img2dataset's shards, taken over

@@ -25,7 +25,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from pmd import codec, commits, root, storage
 from pmd.commits import Books, Commit, File
-from pmd.fetch import adopt, blocklists, outcome, state
+from pmd.fetch import adopt, against, blocklists, outcome, state
 from pmd.fetch.client import Clock
 from pmd.fetch.engine import Lane, Progress, utc_now
 from pmd.fetch.outcome import Attempt, Fetched
@@ -51,6 +51,7 @@ def run_shard(
     lanes: int = 1,
     retry: Collection[str] = (),
     adopted: pa.Table | None = None,
+    listed: against.Listed = against.NO_LISTS,
     base_folder: str | None = None,
     progress: Progress | None = None,
     clock: Clock = utc_now,
@@ -67,6 +68,7 @@ def run_shard(
         lanes: How many lanes share the hosts' patience, if it does.
         retry: Statuses whose images are tried anew.
         adopted: What may be taken over: `adopt.INDEX`.
+        listed: What lists say of the shard's images.
         base_folder: What relative paths of archives are relative to.
         progress: Called with each image settled.
         clock: The time, for attempts and the `run` section.
@@ -102,13 +104,21 @@ def run_shard(
                     generation=generation,
                     previous=ledger,
                     when=started,
+                    listed=listed,
                 ):
                     taken.append(fetched.image_id)
                     yield fetched
             left = todo.filter(pc.invert(pc.is_in(todo["image_id"], value_set=pa.array(taken, KEY))))
             yield from stack.enter_context(
                 contextlib.closing(
-                    own.fetch(left, generation=generation, previous=ledger, base_folder=base_folder, progress=progress)
+                    own.fetch(
+                        left,
+                        generation=generation,
+                        previous=ledger,
+                        base_folder=base_folder,
+                        listed=listed,
+                        progress=progress,
+                    )
                 )
             )
 
