@@ -20,7 +20,7 @@ from pmd.beam.parts import part_batches
 from pmd.beam.settle import STAGE, CommitStage, SettlePart
 from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
-from pmd.fetch import adopt, against, blocklists, state, store, summary
+from pmd.fetch import adopt, against, blocklists, img2dataset, state, store, summary
 
 #: Bytes of rows that meet in one partition of the lists of `fetch.against`, and of one row as it is counted: a row of a list
 #: has two names at most, at 80 bytes, and there are fewer names of images than that.
@@ -55,6 +55,7 @@ def build(config: Config, flags: Sequence[str] = (), retry: Sequence[str] = ()) 
     """Download what is pending, each shard in a generation of its own, then commit `fetch/rejected` and tell how it went.
 
     Raises:
+        ConfigError: The engine is not installed.
         InputError: A list of `fetch.against` is missing, or none.
         NetworkError: The network is broken, or nothing that was asked for just now was reached.
     """
@@ -75,9 +76,12 @@ def check(config: Config) -> None:
     """Find, before anything runs, what would keep a fetch from running.
 
     Raises:
+        ConfigError: The engine is not installed.
         InputError: A list of `fetch.against` is missing, or none.
     """
     against.files(config.fetch.against)
+    if config.fetch.engine == "img2dataset":
+        img2dataset.require()
 
 
 def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry: tuple[str, ...]) -> None:

@@ -23,6 +23,7 @@ from pmd.beam.against import listed_file
 from pmd.errors import PmdError
 from pmd.fetch import adopt, against, robots, store
 from pmd.fetch.engine import Lane
+from pmd.fetch.img2dataset import Img2dataset
 from pmd.fetch.outcome import Fetched
 from pmd.options import FetchOptions
 
@@ -75,6 +76,8 @@ class FetchLane:
             policies=policies,
             reservations=reservations,
         ) as lane:
+            theirs = self.options.engine == "img2dataset"
+            fetcher = Img2dataset(lane, self.options, self.work) if theirs else lane
             for batch in sorted(keyed[1], key=lambda item: int(item.column(0)[0].as_py())):
                 shard = int(batch.column(0)[0].as_py())
                 part = shard >> (self.cut.shard_bits - self.cut.part_bits)
@@ -86,7 +89,7 @@ class FetchLane:
                     mine,
                     options=self.options,
                     contact=self.contact,
-                    lane=lane,
+                    lane=fetcher,
                     retry=self.retry,
                     progress=told,
                     adopted=adopt.read(self.index, mine) if self.index is not None else None,

@@ -15,5 +15,6 @@ Modules, each importing only those above it::
     adopt       images of img2dataset's shards, taken over
     state       what the store and the ledger hold; which images are wanted
     engine      a lane: event loop, codec threads and all the above, for as many images and shards as it is given
+    img2dataset images downloaded by img2dataset, in a lane's place
     store       one generation of one fetch shard: tar, attempts, ledger, commit
 """

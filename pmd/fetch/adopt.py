@@ -167,7 +167,12 @@ def _taken(
     inspected = prepared.inspected
     if inspected.status != OK:
         return None
-    original: dict[str, Any] = {"sha256": digest, "bytes": len(content), "format": inspected.format, "frames": inspected.frames}
+    original: dict[str, Any] = {
+        "sha256": digest,
+        "bytes": len(content),
+        "format": inspected.format,
+        "frames": inspected.frames,
+    }
     size = inspected.width_px, inspected.height_px
     said = "adopted from img2dataset"
     if digest != entry["sha256"]:

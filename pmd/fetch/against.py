@@ -164,7 +164,8 @@ def listed_rows(path: str) -> Iterator[pa.RecordBatch]:
             own, sha256 = (_bytes(batch, name, width, path) for name, width in (("image_id", 16), ("sha256", 32)))
             hashed = _bytes(batch, "perceptual_hash", 32, path)
             by_url = keys.image_ids(urls.identity(batch["image_url"].cast(pa.string())))
-            for names in (own, by_url):
+            other = pc.if_else(pc.not_equal(by_url, own), by_url, None)
+            for names in (own, other):
                 yield _meeting(names, sha256=sha256, perceptual_hash=hashed)
 
 
@@ -180,10 +181,9 @@ def image_rows(images: pa.Table) -> Iterator[pa.RecordBatch]:
     each = places.flatten()
     on_the_web = pc.not_equal(pc.struct_field(each, "kind"), "archive")
     addresses = pc.struct_field(each, "url").filter(on_the_web)
-    yield _meeting(
-        keys.image_ids(urls.identity(addresses)),
-        image_id=own.take(pc.list_parent_indices(places).filter(on_the_web)),
-    )
+    mine = own.take(pc.list_parent_indices(places).filter(on_the_web))
+    names = keys.image_ids(urls.identity(addresses))
+    yield _meeting(pc.if_else(pc.not_equal(names, mine), names, None), image_id=mine)
 
 
 def _meeting(names: pa.Array, **columns: pa.Array) -> pa.RecordBatch:

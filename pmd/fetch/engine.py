@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import pyarrow as pa
 
@@ -57,6 +57,22 @@ class Image:
     standing: str | None  # the status that they gave
     was_unreached: bool = False  # in an earlier generation: that it is so again says nothing of the network
     known: Sequence[against.Known] = ()  # what lists say of it
+
+
+class Fetcher(Protocol):
+    """What settles images: a lane, or what stands in its place."""
+
+    def fetch(
+        self,
+        images: pa.Table,
+        *,
+        generation: int = 0,
+        previous: pa.Table | None = None,
+        base_folder: str | None = None,
+        listed: against.Listed = against.NO_LISTS,
+        progress: Progress | None = None,
+    ) -> Generator[Fetched, None, None]:
+        """Yield each image settled; see `Lane.fetch`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,6 +207,22 @@ class Lane:
                 if isinstance(left, _Result):
                     self._release(left)
 
+    def may_ask(self, asked: Sequence[tuple[Image, str]]) -> list[Answer]:
+        """Say of each image and URL whether somebody else may ask for it (`Client.may_ask`), in their order.
+
+        Raises:
+            NetworkError: The network is broken, by all that is seen.
+        """
+        return asyncio.run_coroutine_threadsafe(self._check(asked), self._loop).result()
+
+    def heard(self, said: Sequence[tuple[Image, str, str, str | None]]) -> None:
+        """Note what somebody else says of the hosts: of an image and URL the status, and what was told with it.
+
+        Raises:
+            NetworkError: The network is broken, by all that is seen.
+        """
+        asyncio.run_coroutine_threadsafe(self._hear(said), self._loop).result()
+
     def requests(self) -> dict[str, int]:
         """Return how many requests each domain has had so far."""
         return self._hosts.requests()
@@ -229,6 +261,30 @@ class Lane:
             run.results.put(errors.exceptions[0])
         finally:
             run.results.put(None)
+
+    async def _check(self, asked: Sequence[tuple[Image, str]]) -> list[Answer]:
+        turns = asyncio.Semaphore(self._options.concurrency)
+
+        async def check(image: Image, url: str) -> Answer:
+            async with turns:
+                answer = await self._client.may_ask(url)
+                self._unreached(image, answer)
+                return answer
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(check(image, url)) for image, url in asked]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _hear(self, said: Sequence[tuple[Image, str, str, str | None]]) -> None:
+        for image, url, status, error in said:
+            target = addresses.parse(url)
+            if status not in network.UNREACHED:
+                self._hosts.reached(target.host, target.port)
+            elif not image.was_unreached:
+                self._hosts.unreached(target.host, status, error)
 
     async def _image(self, image: Image, run: _Run) -> None:
         attempts: list[Attempt] = []

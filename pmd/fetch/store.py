@@ -27,7 +27,7 @@ from pmd import codec, commits, root, storage
 from pmd.commits import Books, Commit, File
 from pmd.fetch import adopt, against, blocklists, outcome, state
 from pmd.fetch.client import Clock
-from pmd.fetch.engine import Lane, Progress, utc_now
+from pmd.fetch.engine import Fetcher, Lane, Progress, utc_now
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
@@ -47,7 +47,7 @@ def run_shard(
     *,
     options: FetchOptions,
     contact: str,
-    lane: Lane | None = None,
+    lane: Fetcher | None = None,
     lanes: int = 1,
     retry: Collection[str] = (),
     adopted: pa.Table | None = None,
@@ -64,7 +64,7 @@ def run_shard(
         images: Its `IMAGES` rows, wanted or not.
         options: How to fetch and in which form to store.
         contact: Who we are.
-        lane: A lane that serves several shards; without one this shard gets its own.
+        lane: A lane, or what stands in its place, that serves several shards; without one this shard gets its own.
         lanes: How many lanes share the hosts' patience, if it does.
         retry: Statuses whose images are tried anew.
         adopted: What may be taken over: `adopt.INDEX`.
