@@ -227,11 +227,11 @@ class Img2dataset:
         left = list(waiting.values())
         while left:
             again: list[_Waiting] = []
-            for item, outcome_of in self._round(left, generation):
-                if outcome_of is None:
+            for item, ended in self._round(left, generation):
+                if ended is None:
                     again.append(item)
                 else:
-                    yield _told(outcome_of, progress)
+                    yield _told(ended, progress)
             left = again
 
     def _round(self, waiting: Sequence[_Waiting], generation: int) -> Iterator[tuple[_Waiting, Fetched | None]]:
