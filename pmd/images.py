@@ -29,6 +29,8 @@ _KINDS: Final = ("archive", "mirror", "original")
 
 #: Files that images and views are cut into, at most 2 to this power.
 MOST_PART_BITS: Final = 9
+#: Pairs in a part, about, where that gives fewer parts than fetch shards: enough that files are no work of their own.
+PART_ROWS: Final = 65_536
 
 #: A pair on its way to its image.
 IMAGE_ROWS: Final = pa.schema(
