@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from pmd import parts, storage
 from pmd.beam import mistakes, sight
 from pmd.errors import PmdError
-from pmd.fetch import adopt, robots, store
+from pmd.fetch import adopt, hosts, robots, store
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
 from pmd.options import FetchOptions
@@ -41,7 +41,7 @@ class ToLane:
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[int, pa.RecordBatch]:
         """SHARDS of one row → (lane, SHARDS)."""
-        return int(batch.column(0)[0].as_py()) % self.lanes, batch
+        return hosts.lane_of(int(batch.column(0)[0].as_py()), self.lanes), batch
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pmd import commits, root, storage
 from pmd.commits import Commit
@@ -95,6 +96,10 @@ def wanted(images: pa.Table, ledger: pa.Table, retry: Collection[str] = ()) -> p
         ledger: What stands for them (`read_ledger`).
         retry: Statuses.
     """
+    if not ledger.num_rows:
+        return images
+    settled = ledger.filter(pc.equal(ledger["status"], OK))["image_id"].combine_chunks()
+    images = images.filter(pc.invert(pc.is_in(images["image_id"], value_set=settled)))
     known = {
         image_id: (status, frozenset(tried or ()))
         for image_id, status, tried in zip(
@@ -106,8 +111,6 @@ def wanted(images: pa.Table, ledger: pa.Table, retry: Collection[str] = ()) -> p
     ids, places = images["image_id"].to_pylist(), images["locations"].to_pylist()
     for row, (image_id, all_locations) in enumerate(zip(ids, places, strict=True)):
         status, tried = known.get(image_id, (None, frozenset()))
-        if status == OK:
-            continue
         if status == blocklists.STATUS and status not in retry:
             continue
         again = status is None or status in retry
