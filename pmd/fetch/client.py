@@ -142,13 +142,15 @@ class Client:
         try:
             await exchange
         except _Ended as ended:
-            answer.status, answer.error = ended.status, ended.error
+            answer.status, answer.error = ended.status, ended.error and ended.error[: outcome.EVIDENCE_LENGTH]
         except _FAILURES as error:
             answer.status = _status_of_failure(error)
-            answer.error = f"{type(error).__name__}: {error}"[:500]
+            answer.error = f"{type(error).__name__}: {error}"[: outcome.EVIDENCE_LENGTH]
         except BaseException:
             answer.free()
             raise
+        if answer.policy_evidence is not None:
+            answer.policy_evidence = answer.policy_evidence[: outcome.EVIDENCE_LENGTH]
         if answer.status != OK:
             answer.free()
 
