@@ -14,6 +14,7 @@ import dataclasses
 import datetime
 import hashlib
 import queue
+import resource
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from typing import Any, Final, Self
 import pyarrow as pa
 
 from pmd import codec, keys
+from pmd.errors import NetworkError
 from pmd.fetch import addresses, archives, blocklists, client, hosts, network, outcome, robots
 from pmd.fetch.client import Answer, Client, Clock
 from pmd.fetch.outcome import Attempt, Fetched
@@ -122,6 +124,7 @@ class Lane:
         self._blocklist = blocklists.read(options.blocklists)
 
     def __enter__(self) -> Self:
+        _open_more_files()
         self._codec = ThreadPoolExecutor(CODEC_THREADS, "codec")
         self._names = ThreadPoolExecutor(_DNS_THREADS, "dns")
         self._files = ThreadPoolExecutor(_ARCHIVE_THREADS, "archive")
@@ -213,6 +216,7 @@ class Lane:
         )
 
     async def _close(self) -> None:
+        await self._client.close()
         await self._session.close()
 
     async def _run(self, images: Sequence[_Image], run: _Run) -> None:
@@ -223,7 +227,7 @@ class Lane:
                     await window.acquire()
                     group.create_task(self._image(image, run)).add_done_callback(lambda _: window.release())
         except BaseExceptionGroup as errors:
-            run.results.put(errors.exceptions[0])
+            run.results.put(_told(errors.exceptions[0]))
         finally:
             run.results.put(None)
 
@@ -342,6 +346,26 @@ def fetch(
         ) as settled,
     ):
         yield from settled
+
+
+def _open_more_files() -> None:
+    """Let this process open as many files as it may: each host's connections are files, and shells allow 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # some systems have no such number as they allow
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _told(error: BaseException) -> BaseException:
+    """Return an error as the user is to be told of it."""
+    if not (isinstance(error, OSError) and client.is_ours(error)):
+        return error
+    return NetworkError(
+        "this process may not open more files",
+        where="fetch",
+        found=str(error),
+        expected="a file for each connection",
+        remedy="raise the limit (ulimit -Hn, LimitNOFILE), or lower fetch.concurrency; then run the same command again",
+    )
 
 
 def _judge(content: bytes, limits: codec.Limits, form: codec.Form, blocklist: blocklists.Blocklist) -> _Judged:
