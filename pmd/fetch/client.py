@@ -24,6 +24,7 @@ from aiohttp import http_exceptions
 from pmd import codec
 from pmd.fetch import addresses, hosts, outcome, robots, tdmrep
 from pmd.fetch.addresses import Blocked, NameUnknown, Resolver, Target
+from pmd.fetch.connections import Connector
 from pmd.fetch.hosts import CircuitOpen, Hosts, Paused, Slot, Turn
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
@@ -536,7 +537,7 @@ def open_session(resolver: Resolver, options: FetchOptions, contact: str) -> aio
     headers = {"User-Agent": agent, "Accept": "image/*, */*;q=0.8", "Accept-Encoding": "identity"}
     if contact.startswith("mailto:"):
         headers["From"] = contact.removeprefix("mailto:")
-    connector = aiohttp.TCPConnector(
+    connector = Connector(
         resolver=resolver,
         use_dns_cache=False,
         limit=0,  # `hosts` bounds connections, by domain

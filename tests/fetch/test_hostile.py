@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -15,8 +16,9 @@ from pmd.demo.web import Authority
 from pmd.fetch import addresses, robots
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
+from pmd.options import PerHost
 from tests.fetch import hostile
-from tests.fetch.conftest import HASTE, Web, image_row, reply, table
+from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
 
 @pytest.fixture
@@ -113,6 +115,46 @@ def test_memory_does_not_grow_with_the_number_of_such_urls(web: Web) -> None:
     once, often = peaks
     assert once < 600 << 20
     assert often < 1.6 * once
+
+
+class Talkative(Web):
+    """Answers once more, unasked, a while after each answer."""
+
+    def __init__(self, more: bytes, times: int) -> None:
+        super().__init__()
+        self._more = more
+        self._times = times
+        self.hung_up = threading.Event()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        again = await super()._answer(reader, writer)
+        await asyncio.sleep(0.05)
+        try:
+            for _ in range(self._times):
+                writer.write(self._more)
+                await writer.drain()
+        except ConnectionError:
+            self.hung_up.set()
+        return again
+
+
+def test_an_answer_that_nobody_asked_for_is_nobodys() -> None:
+    names = [f"{number}.jpg" for number in range(3)]
+    with Talkative(reply(photo(width=333, seed=9)), times=1) as web:
+        web.routes |= {f"a.test/{name}": reply(photo(seed=number)) for number, name in enumerate(names)}
+        rows = table(*(image_row(name, f"http://a.test/{name}") for name in names))
+        per_host = PerHost(requests_per_s=5.0, connections=1)
+        with Lane(options(web, robots=False, per_host=per_host), contact="", patience=HASTE) as lane:
+            assert [(fetched.status, fetched.width_px) for fetched in lane.fetch(rows)] == [("ok", 320)] * 3
+        assert len(web.asked()) == web.connections == 3
+
+
+def test_a_host_that_answers_for_ever_is_hung_up_on() -> None:
+    with Talkative(b"HTTP/1.1 204 No Content\r\n\r\n" * 1000, times=10_000) as web:
+        web.routes["a.test/x"] = reply(hostile.JPEG)
+        with Lane(options(web, robots=False), contact="", patience=HASTE) as lane:
+            assert [fetched.status for fetched in lane.fetch(table(image_row("x", "http://a.test/x")))] == ["ok"]
+            assert web.hung_up.wait(timeout=20)  # while the connection is idle, and the lane open
 
 
 MANY_HOSTS = """
