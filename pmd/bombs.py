@@ -194,13 +194,19 @@ class _Directories:
         self._entries = 0
         self._bytes = 0
         self._number_bytes = 0
-        self._seen: set[int] = set()
 
     def check(self, at: int) -> None:
         """Look at the directory at a position, and those that it names."""
-        if at in self._seen or at + self._count.size > len(self._content):
+        named, seen = [at], {at}
+        while named:
+            found = set(self._check_one(named.pop())) - seen
+            named += found
+            seen |= found
+
+    def _check_one(self, at: int) -> Iterator[int]:
+        """Look at one directory, and yield the places of those that it names."""
+        if at + self._count.size > len(self._content):
             return
-        self._seen.add(at)
         (entries,) = self._count.unpack_from(self._content, at)
         self._entries += entries
         if self._entries > MOST_ENTRIES:
@@ -214,7 +220,7 @@ class _Directories:
             if tag in tile:
                 tile[tag] = max(tile[tag], self._number(position, kind, value))
             elif tag in _DIRECTORIES:
-                self.check(self._number(position, kind, value))
+                yield self._number(position, kind, value)
         pixels = tile[_TILE_WIDTH] * tile[_TILE_LENGTH]
         if self._max_pixels is not None and pixels > self._max_pixels:
             raise Bomb(f"tiles of {tile[_TILE_WIDTH]} x {tile[_TILE_LENGTH]} pixels")

@@ -56,12 +56,13 @@ class Case:
 
 
 def sending(*pieces: bytes, hold: bool = False) -> Behaviour:
-    """Return what sends bytes as they are, and then closes the connection or (`hold`) says no more."""
+    """Return what sends bytes as they are, piece after piece, and then closes the connection or (`hold`) says no more."""
 
     async def send(writer: asyncio.StreamWriter) -> None:
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
+            await asyncio.sleep(0.2)
         if hold:
             await asyncio.sleep(60)
 
@@ -124,6 +125,7 @@ BODIES: Final[dict[str, Case]] = {
     "drip": Case(endless(head("Content-Length: 100000") + JPEG[:100], b"x", 0.05), "timeout"),
     "said-large": Case(sending(head("Content-Length: 99999999"), hold=True), "too_large"),
     "longer-than-said": Case(reply(JPEG, Content_Length=str(len(JPEG) // 2)), "server_error"),
+    "longer-later": Case(sending(reply(JPEG[:4000]), JPEG[4000:]), "undecodable"),
     "shorter-than-said": Case(sending(reply(JPEG, Content_Length=str(len(JPEG) + 9))), "connection"),
     "shorter-and-silent": Case(sending(reply(JPEG, Content_Length=str(len(JPEG) + 9)), hold=True), "timeout"),
     "negative-length": Case(reply(JPEG, Content_Length="-5"), "server_error"),
