@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pmd.demo.web import Authority
-from pmd.fetch import addresses, robots
+from pmd.fetch import addresses, client, robots
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
 from pmd.options import PerHost
@@ -149,7 +149,8 @@ def test_an_answer_that_nobody_asked_for_is_nobodys() -> None:
         assert len(web.asked()) == web.connections == 3
 
 
-def test_a_host_that_answers_for_ever_is_hung_up_on() -> None:
+def test_a_host_that_answers_for_ever_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_KEEPALIVE_S", 600.0)  # so that nothing else closes it
     with Talkative(b"HTTP/1.1 204 No Content\r\n\r\n" * 1000, times=10_000) as web:
         web.routes["a.test/x"] = reply(hostile.JPEG)
         with Lane(options(web, robots=False), contact="", patience=HASTE) as lane:
