@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from pipelines import curate, images
 from pmd import cli, commits, config, manifests, parts, plan, root
 from pmd.fetch import forecast, hosts
+from pmd.manifests.select import human_bytes
 from tests import tiny_root
 
 NO_FILES = """
@@ -93,6 +94,9 @@ def test_disk_is_told_for_both_forms_and_regions_are_kept_original(tmp_path: Pat
     assert found["disk"]["store"]["resized"] == (
         (distinct - 108_077) * plan.RESIZED_BYTES + 108_077 * plan.ORIGINAL_BYTES
     )
+    shown = " ".join(plan.text(found).split())
+    resized, original = (human_bytes(found["disk"]["store"][form]) for form in ("resized", "original"))
+    assert f"Store: {resized} resized (chosen), {original} original; 0 B are there." in shown
     assert found["samples"] == 12_423_374 + 30_300_000 + 5_408_689
     assert found["shards"] == {"webdataset": 4814, "parquet": 4814}
 

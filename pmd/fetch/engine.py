@@ -34,6 +34,10 @@ from pmd.schema.statuses import OK
 #: Threads that decode and encode in one lane. Measured on two cores: a third one gains nothing.
 CODEC_THREADS: Final = 2
 
+#: Files that a lane opens at most, where the system allows it: several times the connections that it can have (`client`), and
+#: no more than macOS gives to one process.
+FILES: Final = 10_240
+
 _DNS_THREADS: Final = 16
 _ARCHIVE_THREADS: Final = 2
 
@@ -349,10 +353,11 @@ def fetch(
 
 
 def _open_more_files() -> None:
-    """Let this process open as many files as it may: each host's connections are files, and shells allow 1,024."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # some systems have no such number as they allow
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    """Let this process open as many files as a lane may need: each connection is one, and shells allow 1,024 or fewer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _told(error: BaseException) -> BaseException:
