@@ -248,7 +248,9 @@ def _pending(config: Config) -> Iterator[Shard]:
         table = parts.read_images(config.root, part, ["image_id", "locations", "fetch_shard"])
         for shard in cut.shards(part):
             mine = table.filter(pc.equal(table["fetch_shard"], shard))
-            wanted = state.wanted(mine, state.read_ledger(config.root, shard)) if mine.num_rows else mine
+            ledger = state.read_ledger(config.root, shard)
+            again = state.allowed_since(config.root, shard, ledger, config.fetch.allow_addresses)
+            wanted = state.wanted(mine, ledger, again=again)
             if wanted.num_rows:
                 groups = Counter(_first_groups(wanted["locations"], group_of))
                 yield Shard(shard, {group: count for group, count in groups.items() if group}, groups[""])

@@ -11,6 +11,7 @@ import asyncio
 import dataclasses
 import functools
 import ipaddress
+import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
@@ -32,6 +33,11 @@ _METADATA: Final = tuple(
 )
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 _PORTS: Final = {"http": 80, "https": 443}
+
+
+_REFUSED: Final = " is not a public address"
+#: What an attempt keeps of a `Blocked` of `Resolver.endpoints`, up to the refusals. Nothing that a URL may hold looks like it.
+_BLOCKED: Final = re.compile(r"Blocked: \S+: ")
 
 
 class Blocked(OSError):
@@ -95,7 +101,7 @@ class AddressPolicy:
         embedded = _embedded(ip)
         if any(_within(candidate, network) for candidate in (ip, embedded) for network in self.allowed):
             return None
-        return None if _is_public(embedded or ip) else f"{address} is not a public address"
+        return None if _is_public(embedded or ip) else f"{address}{_REFUSED}"
 
 
 def _within(ip: IpAddress | None, network: IpNetwork) -> bool:
@@ -116,6 +122,17 @@ def _embedded(ip: IpAddress) -> IpAddress | None:
     if ip in _NAT64:
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+
+
+def refused(error: str) -> list[str]:
+    """Return the addresses that were refused, from an attempt's `error`; none if it was blocked for another reason."""
+    begins = _BLOCKED.match(error)
+    said = error[begins.end() :].split("; ") if begins is not None else []
+    return [
+        refusal.removesuffix(_REFUSED)
+        for refusal in said
+        if refusal.endswith(_REFUSED) and _literal(refusal.removesuffix(_REFUSED)) is not None
+    ]
 
 
 def _literal(host: str) -> IpAddress | None:
@@ -196,7 +213,7 @@ class Resolver(AbstractResolver):
         refusals = [(address, self._policy.refusal(address)) for address in addresses]
         allowed = [(address, port) for address, refusal in refusals if refusal is None]
         if not allowed:
-            raise Blocked(f"{host}: {refusals[0][1]}")
+            raise Blocked(f"{host}: {'; '.join(str(refusal) for _, refusal in refusals)}")
         return allowed
 
     async def resolve(

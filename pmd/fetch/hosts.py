@@ -377,6 +377,11 @@ class Hosts:
         """
         self._network.unreached(group_name(host, self._named), status, error, self._slots.asking)
 
+    @property
+    def answered(self) -> bool:
+        """Whether any host has answered so far."""
+        return self._network.answered
+
     def circuit(self, host: str, port: int) -> Circuit:
         """Return the circuit of a host and port."""
         return self._circuits.setdefault((host, port), Circuit(self.patience))
