@@ -93,7 +93,9 @@ class Forecast:
 
 
 def host_pace(options: FetchOptions, lanes: int, lane: int) -> Pace:
-    """Return what a lane gets of one host group."""
+    """Return what a lane gets of one host group; img2dataset, as the engine, spares no host."""
+    if options.engine == "img2dataset":
+        return lane_pace(options)
     by_requests = 1 / hosts.spacing_s(options.per_host.requests_per_s, lanes, lane)
     by_connections = hosts.share(options.per_host.connections, lanes, lane) / IMAGE_S
     return min(Pace(by_requests, "requests_per_s"), Pace(by_connections, "connections"))

@@ -47,6 +47,7 @@ MOST_INFORMATIVE: Final = (
     "connection",
     "tls",
     "dns",
+    "changed",
     "bomb",
     "too_large",
     "too_small",
@@ -127,6 +128,7 @@ class Fetched:
     stored_format: str | None = None
     stored_width_px: int | None = None
     stored_height_px: int | None = None
+    listed: str | None = None
 
 
 def attempts_table(attempts: Iterable[Attempt]) -> pa.Table:

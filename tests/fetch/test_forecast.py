@@ -113,6 +113,14 @@ def test_what_is_slowest_in_each_shard_adds_up() -> None:
     assert found.hosts[0].hours * 3600 == pytest.approx(110 * spacing)
 
 
+def test_img2dataset_spares_no_host() -> None:
+    ours = forecast.forecast([Shard(0, {"a.test": 1000})], chosen())
+    theirs = forecast.forecast([Shard(0, {"a.test": 1000})], chosen(engine="img2dataset"))
+    assert theirs.hours == pytest.approx(1000 * forecast.IMAGE_S / chosen().concurrency / 3600)
+    assert theirs.hosts[0].limit == "concurrency"
+    assert theirs.hours < ours.hours
+
+
 def test_archives_and_strangers_are_held_up_by_no_host() -> None:
     counts = {ARCHIVES: 6000, MANY: 4000, "a.test": 100}
     found = forecast.forecast([Shard(0, counts, unasked=7)], chosen(concurrency=1000))
