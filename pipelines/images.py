@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import running
-from pmd import commits, images, inputs, keys, root, scores, stages, storage, takedowns
+from pmd import commits, exchange, images, inputs, keys, root, scores, stages, storage, takedowns
 from pmd.beam.images import CommitImages, GatherPartition, SpreadPairs, file_batch
 from pmd.beam.transforms import ByPartition, WriteCommit, create
 from pmd.config import Config
