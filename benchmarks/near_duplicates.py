@@ -21,7 +21,11 @@ bands of 32, one flipped, which may; IndexBinaryHash of the first 24 bits, two f
 hashes, and its own brute force on their first 64 bits at its distance of 10, which is what it compares. Recall is that of
 planted pairs within the distance.
 
+With `--root`, the rows are written below a folder as a ROOT's views and ledger, a pair an image, and `pmd dedupe` runs on it in
+one process: everything that the stage does, near-duplicates being the most of it.
+
     python benchmarks/near_duplicates.py --rows 300000 --rows 1000000 [--peers-up-to 1000000] [--samples ../shared/samples]
+    python benchmarks/near_duplicates.py --rows 1000000 --root FOLDER
 
 All times are the process's CPU time on one core. Every size runs in a process of its own, so that its peak memory is its own.
 The last line is JSON.
@@ -31,10 +35,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import importlib
 import json
 import multiprocessing
+import os
 import resource
+import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -46,7 +54,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
-from pmd import codec, near
+from pmd import codec, commits, exchange, near, root
+from pmd.schema.tables import LEDGER, VIEWS
 
 DISTANCE = 31
 SAMPLE = 200
@@ -55,6 +64,9 @@ _SIZES = (1024, 320, 200, 128)
 _QUALITIES = (90, 60, 30)
 #: Most rows for which a BK-tree is made: at this distance it compares nearly all with all.
 _TREE_ROWS = 10_000
+#: How a ROOT is cut: a few thousand images in a fetch shard, as in a build, at a million rows.
+_PART_BITS = 5
+_SHARD_BITS = 8
 
 
 def photographs(samples: Path) -> np.ndarray:
@@ -214,24 +226,20 @@ def _faiss(packed: np.ndarray, sample: np.ndarray, planted: np.ndarray) -> list[
         index.nflip = flips
         return index
 
-    def single() -> Any:
-        index = faiss.IndexBinaryHash(256, 24)
-        index.nflip = 2
-        return index
-
-    makers: dict[str, Callable[[], Any]] = {
-        "faiss IndexBinaryFlat": lambda: faiss.IndexBinaryFlat(256),
-        "faiss IndexBinaryMultiHash, 16 of 16 bits, 1 flip": lambda: multi(16, 16, 1),
-        "faiss IndexBinaryMultiHash, 11 of 23 bits, 2 flips": lambda: multi(11, 23, 2),
-        "faiss IndexBinaryMultiHash, 8 of 32 bits, 1 flip": lambda: multi(8, 32, 1),
+    single = faiss.IndexBinaryHash(256, 24)
+    single.nflip = 2
+    indexes = {
+        "faiss IndexBinaryFlat": faiss.IndexBinaryFlat(256),
+        "faiss IndexBinaryMultiHash, 16 of 16 bits, 1 flip": multi(16, 16, 1),
+        "faiss IndexBinaryMultiHash, 11 of 23 bits, 2 flips": multi(11, 23, 2),
+        "faiss IndexBinaryMultiHash, 8 of 32 bits, 1 flip": multi(8, 32, 1),
         "faiss IndexBinaryHash, 24 bits, 2 flips": single,
     }
     results = []
-    for name, make in makers.items():
-        index = make()
+    for name, index in indexes.items():
         # Its radius is exclusive.
-        built, _ = _timed(lambda index=index: index.add(packed))
-        asked, _ = _timed(lambda index=index: index.range_search(packed[sample], DISTANCE + 1))
+        built, _ = _timed(functools.partial(index.add, packed))
+        asked, _ = _timed(functools.partial(index.range_search, packed[sample], DISTANCE + 1))
         limits, _, found = index.range_search(packed[planted[:, 0]], DISTANCE + 1)
         hits = [other in found[limits[at] : limits[at + 1]] for at, other in enumerate(planted[:, 1])]
         results.append(_told(name, len(packed), built, asked / len(sample), float(np.mean(hits))))
@@ -304,7 +312,7 @@ def measure(rows: int, samples: Path | None, *, beside: bool) -> dict[str, Any]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = searched + elected
     hashes = near.words(table["perceptual_hash"])
-    sample = np.random.default_rng(0).integers(0, rows, SAMPLE)
+    sample = np.random.default_rng(0).integers(0, rows, SAMPLE if rows <= 1_000_000 else SAMPLE // 5)
     brute_s, matching = brute(hashes, sample)
     check(table, linked, gone, sample, matching)
     count = len(np.unique(hashes[:, 0]))
@@ -319,11 +327,121 @@ def measure(rows: int, samples: Path | None, *, beside: bool) -> dict[str, Any]:
         "election_s": round(elected, 2),
         "us_per_row": round(seconds / rows * 1e6, 1),
         "recall": recall(table, linked, pairs),
-        "brute_s": round(brute_s / SAMPLE * rows / 2, 1),
-        "brute_to_ours": round(brute_s / SAMPLE * rows / 2 / seconds, 1),
+        "brute_s": round(brute_s / len(sample) * rows / 2, 1),
+        "brute_to_ours": round(brute_s / len(sample) * rows / 2 / seconds, 1),
         "peak_gb": round(peak / 2**20, 2),
         "before_gb": round(before / 2**20, 2),
         "peers": peers(table, pairs) if beside else [],
+    }
+
+
+# --- the stage -------------------------------------------------------------------------------------------------------
+
+
+def write_root(table: pa.Table, folder: Path) -> Path:
+    """Write rows as the views and the ledger of a ROOT; return the path of its configuration."""
+    random = np.random.default_rng(2)
+    chosen = str(folder / "root")
+    root.create(chosen, _SHARD_BITS)
+    shard_of = exchange.partitions(table["image_id"], _SHARD_BITS)
+    views, lines = [], {"image": 16, "sha256": 32}
+    for shard in range(1 << _SHARD_BITS):
+        rows = table.filter(pa.array(shard_of == shard))
+        rows = rows.take(pc.sort_indices(rows, [("image_id", "ascending")])).combine_chunks()
+        count = len(rows)
+        made = {
+            name: pa.FixedSizeBinaryArray.from_buffers(
+                pa.binary(width), count, [None, pa.py_buffer(random.bytes(width * count))]
+            )
+            for name, width in lines.items()
+        }
+        known = {
+            **{name: rows[name] for name in ("image_id", "perceptual_hash", "width_px", "height_px")},
+            "status": pa.repeat("ok", count),
+            "sha256": made["sha256"],
+            "stored_form": pa.repeat("original", count),
+            "generation": pa.repeat(pa.scalar(0, pa.int32()), count),
+        }
+        ledger = pa.table([known.get(field.name, pa.nulls(count, field.type)) for field in LEDGER], schema=LEDGER)
+        place = root.ledger_folder(chosen, shard, 0)
+        file = commits.put_table(place, "ledger", ledger)
+        commits.write(place, commits.Commit("fetch", (file,), {}, "generated", {}))
+        shown = {
+            "image_id": rows["image_id"],
+            "pair_id": made["image"],
+            "source": pa.repeat("coco", count),
+            "source_id": pc.cast(pa.array(random.integers(0, 2**62, count)), pa.string()),
+            "text": pa.repeat("a caption of a dozen words", count),
+        }
+        views.append(pa.table([shown.get(field.name, pa.nulls(count, field.type)) for field in VIEWS], schema=VIEWS))
+    place = root.views_folder(chosen)
+    each = 1 << (_SHARD_BITS - _PART_BITS)
+    files = tuple(
+        commits.put_table(
+            place,
+            f"pairs/part-{part:05d}-of-{1 << _PART_BITS:05d}",
+            pa.concat_tables(views[part * each : (part + 1) * each]),
+        )
+        for part in range(1 << _PART_BITS)
+    )
+    facts = {"part_bits": _PART_BITS, "fetch_shard_bits": _SHARD_BITS}
+    commits.write(place, commits.Commit("images", files, {}, "generated", {}, facts))
+    (folder / "captions.json").write_text("{}", encoding="utf-8")
+    path = folder / "pmd.toml"
+    path.write_text(
+        f'root = "{chosen}"\ncontact = "mailto:nobody@example.org"\n'
+        f'[sources.coco]\nannotations = ["{folder}/captions.json"]\nexclude_karpathy = "none"\n'
+        '[dedupe]\nnear = "merge"\n',
+        encoding="utf-8",
+    )
+    return path
+
+
+def write(rows: int, samples: Path | None, folder: Path) -> str:
+    """Generate and write a ROOT, with the rows and the planted pairs beside it."""
+    table, pairs, _ = generated(rows, samples)
+    with pa.ipc.new_file(folder / "rows.arrow", table.schema) as file:
+        file.write_table(table)
+    np.save(folder / "pairs.npy", pairs)
+    return str(write_root(table, folder))
+
+
+def judged(folder: Path) -> dict[str, Any]:
+    """Return how many rows of a ROOT gave way; check that what does is within the distance of what stays, which stays.
+
+    Recall is the share of the planted pairs within the distance of which not both stayed.
+    """
+    table = pa.ipc.open_file(pa.memory_map(str(folder / "rows.arrow"))).read_all()
+    pairs = np.load(folder / "pairs.npy")
+    place = root.dedupe_folder(str(folder / "root"))
+    commit = commits.require(place, "run: pmd dedupe")
+    groups = pa.concat_tables([commits.read_table(place, file) for file in commit.under("groups")])
+    ids = table["image_id"].combine_chunks()
+    gone, kept = (pc.index_in(groups[name], value_set=ids).to_numpy() for name in ("image_id", "kept_id"))
+    left = np.zeros(len(ids), bool)
+    left[gone] = True
+    hashes = near.words(table["perceptual_hash"])
+    assert not left[kept].any()
+    assert (near.distances(hashes[gone], hashes[kept]) == groups["distance"].to_numpy()).all()
+    assert groups["distance"].to_numpy().max() <= DISTANCE
+    within = pairs[pairs[:, 2] <= DISTANCE]
+    return {"gone": len(gone), "recall": float((left[within[:, 0]] | left[within[:, 1]]).mean())}
+
+
+def staged(rows: int, path: str) -> dict[str, Any]:
+    """Run `pmd dedupe` in one process on a ROOT."""
+    command = [sys.executable, "-m", "pmd", "dedupe", path, "--", "--direct_num_workers=1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"pmd dedupe ended with {os.waitstatus_to_exitcode(status)}")
+    seconds = used.ru_utime + used.ru_stime
+    return {
+        "rows": rows,
+        **judged(Path(path).parent),
+        "stage_s": round(seconds, 1),
+        "us_per_row": round(seconds / rows * 1e6, 1),
+        "peak_gb": round(used.ru_maxrss / 2**20, 2),
     }
 
 
@@ -333,19 +451,28 @@ def main() -> None:
     parser.add_argument("--rows", type=int, action="append", help="sizes; by default 300,000 and 1,000,000")
     parser.add_argument("--peers-up-to", type=int, default=1_000_000, help="most rows that peers are given")
     parser.add_argument("--samples", type=Path, default=Path("../shared/samples"))
+    parser.add_argument("--root", type=Path, help="an empty folder: run the stage on a ROOT of the rows, made there")
     chosen = parser.parse_args()
     samples = chosen.samples if (chosen.samples / "coco").is_dir() else None
     results = []
     for rows in chosen.rows or [300_000, 1_000_000]:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            results.append(pool.apply(measure, (rows, samples), {"beside": rows <= chosen.peers_up_to}))
+            if chosen.root is None:
+                results.append(pool.apply(measure, (rows, samples), {"beside": rows <= chosen.peers_up_to}))
+            else:
+                folder = chosen.root / str(rows)
+                folder.mkdir(parents=True)
+                path = pool.apply(write, (rows, samples, folder))
+                results.append(staged(rows, path))
+                shutil.rmtree(folder)
         sys.stdout.write(json.dumps(results[-1]) + "\n")
         sys.stdout.flush()
     growth = None
     if len(results) > 1:
         first, last = results[0], results[-1]
-        ratio = (last["search_s"] + last["election_s"]) / (first["search_s"] + first["election_s"])
-        growth = round(float(np.log(ratio) / np.log(last["rows"] / first["rows"])), 2)
+        growth = round(
+            float(1 + np.log(last["us_per_row"] / first["us_per_row"]) / np.log(last["rows"] / first["rows"])), 2
+        )
     sys.stdout.write(json.dumps({"near_duplicates": results, "growth_exponent": growth}) + "\n")
 
 
