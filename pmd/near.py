@@ -56,7 +56,7 @@ _CHUNK: Final = 1 << 15
 #: Rows that agree under a mask, from which on they are compared with the first of them before all with all.
 _MANY: Final = 16
 
-#: Odd numbers that spread bits upwards when multiplied with: the golden ratio's, and SplitMix64's two.
+#: Odd numbers that spread bits upwards when multiplied with (the golden ratio's, SplitMix64's two, degski's).
 _SPREAD: Final = np.array(
     [0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93], dtype=np.uint64
 )
