@@ -23,6 +23,7 @@ import bz2
 import contextlib
 import dataclasses
 import functools
+import gc
 import gzip
 import json
 import multiprocessing
@@ -58,6 +59,8 @@ from pmd.beam.curate import unit_batch, unit_of  # noqa: E402
 from pmd.config import SourceConfig  # noqa: E402
 from pmd.errors import PmdError  # noqa: E402
 from pmd.formats.archives import MEMBER_SEPARATOR  # noqa: E402
+from pmd.formats.streams import HEAD_BYTES as HEAD  # noqa: E402
+from pmd.formats.streams import compression_of  # noqa: E402
 from pmd.options import CurateOptions  # noqa: E402
 from pmd.schema.tables import JUDGED, PAIRS, REJECTED  # noqa: E402
 
@@ -74,6 +77,8 @@ PROFILES: Final = ("paper", "recommended")
 HEAD_LINES: Final = 100
 #: A field over this pushes what tells a JSON document's kind out of its head.
 HEAD_BYTES: Final = 60_000
+#: Plain bytes that fit one block of bzip2 at level 1.
+BLOCK_BYTES: Final = 90_000
 COUNTS: Final = (
     "cases",
     "crashes",
@@ -223,17 +228,25 @@ def _rows(table: pa.Table, names: Sequence[str]) -> Iterator[Output]:
     return zip(*columns, strict=True)
 
 
+def _annotations(base: Base) -> dict[str, bytes]:
+    """Return the files of a base but for Karpathy's, where that only says what is held out."""
+    return {name: content for name, content in base.files.items() if name != base.karpathy}
+
+
 def _place(base: Base, packing: str, row: documents.Row) -> str:
     """Return where a row's outputs say that it stands."""
     location = row.document
     if packing in ("zip", "tar", "tar.gz") and row.document != base.karpathy:
-        held = {name: b"" for name in base.files if name != base.karpathy}
+        held = _annotations(base)
         whole = base.form in ("lines", "records")  # which take an archive of one file for that file
         location = mutations.archive_name(held) + ("" if whole else MEMBER_SEPARATOR + row.document)
     return f"{location}:{row.place}"
 
 
 _BYTE: Final = re.compile(r"(?:decompressed |bz2 block at bit [0-9]+, )byte ([0-9]+)(?: of it)?$")
+
+
+_WITHIN: Final = re.compile(r"\.(?:sentences|regions)\[[0-9]+\]$")
 
 
 def _told(where: str) -> str:
@@ -306,14 +319,12 @@ def check(case: Case, outcome: Outcome, folder: Path) -> tuple[list[str], Counte
     base = case.base
     expected = _expected(base.source, bases.all_bases()[base.source].index(base), case.profile)
     counts: Counter[str] = Counter(cases=1)
-    files = case.files if case.files is not None else _unpacked(case)
     rows: list[documents.Row] | None = None
     unreadable: documents.Unreadable | None = None
-    if files is not None:
-        try:
-            rows = documents.rows(base.form, files, base.karpathy)
-        except documents.Unreadable as error:
-            unreadable = error
+    try:
+        rows = documents.rows(base.form, case.files if case.files is not None else _unpacked(case), base.karpathy)
+    except documents.Unreadable as error:
+        unreadable = error
     known = [row for row in rows or [] if row.key in expected.of_key]
     counts["rows"] = len(rows or [])
     if outcome.refusal is not None:
@@ -328,17 +339,28 @@ def check(case: Case, outcome: Outcome, folder: Path) -> tuple[list[str], Counte
     return _of_rows(case, outcome, rows, known, expected, counts), counts
 
 
-def _unpacked(case: Case) -> dict[str, bytes] | None:
-    """Return the plain files of a case with a damaged container; None where Python's own modules cannot read it."""
+def _unpacked(case: Case) -> dict[str, bytes]:
+    """Return the plain files of a case with a damaged container, as Python's own modules read it.
+
+    Lines are also what a container is whose head is gone: text that happens to hold odd lines.
+
+    Raises:
+        documents.Unreadable: They cannot.
+    """
     assert case.damaged is not None
+    content = case.disk[case.damaged]
     try:
-        inside = mutations.unpack(case.packing, case.disk[case.damaged])
-    except Exception:  # noqa: BLE001  they raise whatever they meet
-        return None
+        inside = mutations.unpack(case.packing, content)
+    except Exception as error:  # noqa: BLE001  they raise whatever they meet
+        if case.damaged in case.base.files and compression_of(content[:HEAD]) == "plain":
+            return {**case.base.files, case.damaged: content}
+        raise documents.Unreadable(str(error)) from None
     if case.packing in ("zip", "tar", "tar.gz"):
         apart = {name: case.base.files[name] for name in case.base.files if name == case.base.karpathy}
         named = {str(name): content for name, content in inside.items()}
-        return {**named, **apart} if set(named) == set(case.base.files) - set(apart) else None
+        if set(named) != set(_annotations(case.base)):
+            raise documents.Unreadable(f"other members: {sorted(named)}")
+        return {**named, **apart}
     return {**case.base.files, case.damaged: inside[None]}
 
 
@@ -355,7 +377,8 @@ def _of_rows(
     by_place = _by_place(outcome)
     counts["untouched"] = len(known)
     # bzip2 counts bytes within blocks, so that places of large files, and of several streams, are not those of the text.
-    placed = case.damaged is None and (case.packing != "bzip2" or sum(map(len, case.disk.values())) < 50_000)
+    small = max(map(len, (case.files or {}).values()), default=0) < BLOCK_BYTES
+    placed = case.damaged is None and (case.packing != "bzip2" or small)
     every = Counter(output for _, output in outcome.outputs)
     for row in known:
         assert row.key is not None
@@ -367,10 +390,12 @@ def _of_rows(
         else:
             problems.append(f"untouched row changed at {place}\n  before: {wanted}\n  after:  {found}")
     if placed:
-        places = {_place(case.base, case.packing, row) for row in rows}
+        # Where an image is no good, what is in it leaves with it, at its place.
+        told = {_WITHIN.sub("", place) for place in by_place}
+        places = {_WITHIN.sub("", _place(case.base, case.packing, row)) for row in rows}
         if not (case.base.form == "records" and b"\r" in next(iter((case.files or {}).values()))):
-            problems += [f"a row is gone: {place}" for place in sorted(places - set(by_place))[:3]]
-            problems += [f"a row from nowhere: {place}" for place in sorted(set(by_place) - places)[:3]]
+            problems += [f"a row is gone: {place}" for place in sorted(places - told)[:3]]
+            problems += [f"a row from nowhere: {place}" for place in sorted(told - places)[:3]]
     return problems + _of_settling(case, outcome, known, expected)
 
 
@@ -415,12 +440,14 @@ def _of_refusal(
     """Return what is wrong with a refusal: its words, or that it is one."""
     told = str(refusal)
     problems = []
-    if not refusal.problem or str(folder / case.target) not in told:
+    on_disk = case.target if case.target in case.disk else mutations.archive_name(_annotations(case.base))
+    if not refusal.problem or str(folder / on_disk) not in told:
         problems.append(f"the refusal does not name {case.target}")
     if not (refusal.expected or refusal.found) or not refusal.remedy:
         problems.append("the refusal does not say what was expected or found, or what to do")
-    if unreadable is not None and unreadable.byte is not None and "byte" not in (refusal.where or ""):
-        problems.append(f"the document is no JSON at byte {unreadable.byte}, and the refusal names no byte")
+    broken_at = None if unreadable is None or case.damaged is not None else unreadable.byte
+    if broken_at is not None and "byte" not in (refusal.where or ""):
+        problems.append(f"the document is no JSON at byte {broken_at}, and the refusal names no byte")
     pairs = [row for row in known if any(output[_REASON] is None for output in expected.of_key[row.key or b""])]
     if rows is not None and pairs and not _justified(case, rows, pairs):
         problems.append(f"refused, though {len(pairs)} untouched rows that were pairs stand in a file of its form")
@@ -501,6 +528,7 @@ def _work(seed: int, numbers: Sequence[int], names: Sequence[str], results: Conn
             for profile in PROFILES:
                 _expected(source, index, profile)
     _limit_memory(LIMIT_BYTES)
+    gc.freeze()
     for number in numbers:
         case = make_case(seed, number, names)
         problems, counts = run_case(case)

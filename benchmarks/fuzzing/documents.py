@@ -5,8 +5,9 @@ joined to), and a place, spelled as the reader's `where` ends. Two rows with one
 
 - Lines: a line without its end, at its byte. Of SBU's text files, the two lines of one number.
 - Quoted text (WIT): a record under its header, at its line.
-- JSON: an element of the list; with it the image record and licence that it names (COCO), its image's record (Visual
-  Genome) or the image that it stands in (Karpathy), and whether Karpathy's file holds that image out.
+- JSON: an element of the list; with it the image record and licence that it names (COCO), and whether Karpathy's file holds
+  the image out. Of Visual Genome and Karpathy's file, where an element is an image, a region or sentence within one that
+  can be read, with its image's record, or the image that it stands in.
 
 A JSON document is judged by its structure: brackets, commas, colons, literals and the ends of strings. What stands within
 a string (bytes that are not UTF-8, half of a surrogate pair), how large a number is and how deep a value is nested may
@@ -16,6 +17,7 @@ spoil a row, never the document.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +26,8 @@ from typing import Any, Final
 import orjson
 
 TABLE: Final = "yfcc100m_dataset"
+#: Levels to which a value may be nested.
+MAX_DEPTH: Final = 200
 
 
 class Unreadable(Exception):
@@ -72,7 +76,7 @@ class Node:
 
 _BLANK: Final = b" \t\r\n"
 _TOKEN: Final = re.compile(
-    rb'[ \t\r\n]*(?:("[^"\\]*(?:\\.[^"\\]*)*")|([\[\]{},:])|(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null))',
+    rb'[ \t\r\n]*+(?:("[^"\\]*+(?:\\.[^"\\]*+)*+")|([\[\]{},:])|(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null))',
     re.DOTALL,
 )
 _INTEGER: Final = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
@@ -272,7 +276,7 @@ def _held(files: Files, karpathy: str | None) -> dict[int, bytes]:
     """
     if karpathy is None:
         return {}
-    json = Json(files[karpathy])
+    json = _read(files[karpathy])
     held = {}
     for image in json.items("images"):
         coco_id = json.integer(image, "cocoid")
@@ -298,7 +302,7 @@ def _of_coco(files: Files, karpathy: str | None) -> Iterator[Row]:
     for name, document in files.items():
         if name == karpathy:
             continue
-        json = Json(document)
+        json = _read(document)
         licences = _first_by(json, json.items("licenses"), "id")
         images = _first_by(json, json.items("images"), "id")
         for index, node in enumerate(json.items("annotations")):
@@ -312,10 +316,10 @@ def _of_coco(files: Files, karpathy: str | None) -> Iterator[Row]:
 
 def _of_karpathy(files: Files, _karpathy: str | None) -> Iterator[Row]:
     for name, document in files.items():
-        json = Json(document)
+        json = _read(document)
         for index, image in enumerate(json.items("images")):
             sentences = json.member(image, "sentences")
-            if sentences is None or sentences.kind != "[" or not sentences.members:
+            if not _is_plain(json.bytes_of(image)) or sentences is None or sentences.kind != "[" or not sentences.members:
                 yield Row(None, f"images[{index}]", name)
                 continue
             around = document[image.start : sentences.start] + b"\0" + document[sentences.stop : image.stop]
@@ -325,45 +329,53 @@ def _of_karpathy(files: Files, _karpathy: str | None) -> Iterator[Row]:
 
 def _of_visual_genome(files: Files, karpathy: str | None) -> Iterator[Row]:
     held = _held(files, karpathy)
-    table = Json(files["image_data.json"])
+    table = _read(files["image_data.json"])
     pictures = _first_by(table, table.items(None), "image_id", "id")
-    json = Json(files["region_descriptions.json"])
+    json = _read(files["region_descriptions.json"])
     for index, element in enumerate(json.items(None)):
         regions = json.member(element, "regions")
         image_id = json.integer(element, "image_id" if json.member(element, "image_id") else "id")
-        if image_id is None or regions is None or regions.kind != "[" or not regions.members:
+        is_plain = _is_plain(json.bytes_of(element))
+        if not is_plain or image_id is None or regions is None or regions.kind != "[" or not regions.members:
             yield Row(None, f"[{index}]", "region_descriptions.json")
             continue
         picture = pictures.get(image_id)
         coco_id = None if picture is None else table.integer(picture, "coco_id")
         around = b"\0".join([str(image_id).encode(), table.bytes_of(picture), held.get(coco_id or -1, b"")])
-        # A region that is no UTF-8 spoils its element, which is the reader's unit: it is in every region's key.
-        element_bytes = json.bytes_of(element)
-        broken = b"" if _is_plain(element_bytes) else element_bytes
         for number, (_, region) in enumerate(regions.members):
-            key = json.bytes_of(region) + b"\0" + around + broken
+            key = json.bytes_of(region) + b"\0" + around
             yield Row(key, f"[{index}].regions[{number}]", "region_descriptions.json")
 
 
 def _is_plain(element: bytes) -> bool:
-    """Return whether an element is one that a strict parser reads."""
+    """Return whether an element can be read: as a whole, so that what is in it is lost with it where it cannot."""
     try:
-        orjson.loads(element)
+        value = orjson.loads(element)
     except orjson.JSONDecodeError:
         return False
-    return True
+    levels = 0
+    inner = [value] if isinstance(value, dict | list) else []
+    while inner:
+        levels += 1
+        inner = [
+            deeper
+            for outer in inner
+            for deeper in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(deeper, dict | list)
+        ]
+    return levels <= MAX_DEPTH
 
 
 def _of_red_caps(files: Files, _karpathy: str | None) -> Iterator[Row]:
     for name, document in files.items():
-        json = Json(document)
+        json = _read(document)
         for index, node in enumerate(json.items("annotations")):
             yield Row(json.bytes_of(node), f"annotations[{index}]", name)
 
 
 def _of_lists(files: Files, _karpathy: str | None) -> Iterator[Row]:
     for name, document in files.items():
-        json = Json(document)
+        json = _read(document)
         columns = [json.items(key) for key in ("image_urls", "user_ids", "captions")]
         if len({len(column) for column in columns}) > 1:
             raise Unreadable("lists of several lengths")
@@ -407,6 +419,12 @@ READINGS: Final[dict[str, Callable[[Files, str | None], Iterator[Row]]]] = {
 
 #: Forms whose documents are JSON.
 JSON_FORMS: Final = frozenset({"coco", "karpathy", "visual genome", "red caps", "lists"})
+
+
+@functools.lru_cache(maxsize=64)
+def _read(document: bytes) -> Json:
+    """Return a document; the files that were not touched are the same ones each time."""
+    return Json(document)
 
 
 def rows(form: str, files: Files, karpathy: str | None) -> list[Row]:

@@ -39,7 +39,7 @@ def is_sqlite(path: str) -> bool:
         return read_head(file, len(MAGIC)) == MAGIC
 
 
-def id_ranges(path: str, table: str, key: str, parts: int) -> list[tuple[int, int]]:
+def id_ranges(path: str, table: str, key: str, parts: int) -> list[tuple[int, int | None]]:
     """Cut the keys of a table into ranges of equal width that `read_rows` can read alone.
 
     Equal widths are not equal numbers of rows, so `parts` should be several times the number of workers.
@@ -51,7 +51,7 @@ def id_ranges(path: str, table: str, key: str, parts: int) -> list[tuple[int, in
         parts: How many ranges at most.
 
     Returns:
-        Ranges [start, stop) in order that hold every key; none for an empty table.
+        Ranges [start, stop) in order that hold every key, the last without a stop; none for an empty table.
 
     Raises:
         InputError: As `read_rows`; also where the key is no integer.
@@ -67,12 +67,17 @@ def id_ranges(path: str, table: str, key: str, parts: int) -> list[tuple[int, in
         return []
     if not isinstance(first, int) or not isinstance(last, int):
         raise InputError(
-            f"the key {key!r} of table {table!r} is not an integer", where=path, expected="integers", found=repr(first)
+            f"the key {key!r} of table {table!r} is not an integer",
+            where=path,
+            expected="integers",
+            found=repr(first),
+            remedy=_AGAIN,
         )
     span = last + 1 - first
     parts = max(1, min(parts, span))
-    cuts = [first + span * part // parts for part in range(parts + 1)]
-    return list(itertools.pairwise(cuts))
+    cuts = [first + span * part // parts for part in range(parts)]
+    # The last key may be SQLite's last number, so that none would stand after it.
+    return list(itertools.pairwise([*cuts, None]))
 
 
 def read_rows(
@@ -187,9 +192,9 @@ def _not_a_database(path: str, head: bytes) -> InputError:
 
 def _require_columns(connection: sqlite3.Connection, path: str, table: str, columns: Sequence[str]) -> None:
     """Raise unless a table has these columns; SQLite takes a quoted name that it does not know for a string."""
-    present = [row[1] for row in connection.execute(f"PRAGMA table_info({_quoted(table)})")]
+    present = [str(row[1]) for row in connection.execute(f"PRAGMA table_info({_quoted(table)})")]
     if not present:
-        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        tables = [str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         raise InputError(
             f"the database has no table {table!r}",
             where=path,
