@@ -145,9 +145,8 @@ def make_case(seed: int, number: int, names: Sequence[str]) -> Case:
         target = rng.choice(sorted(disk))
         disk[target] = mutations.damage(rng, packing, disk[target])
         return Case(number, base, profile, packing, mutations.CONTAINER, disk, None, target, target)
-    mutation = rng.choice(list(mutations.MUTATIONS))
-    parts = _anatomy((source, index), target)
-    files = {**base.files, target: mutations.MUTATIONS[mutation](rng, parts)}
+    mutation, changed = mutations.mutate(rng, _anatomy((source, index), target))
+    files = {**base.files, target: changed}
     packing = rng.choice(base.packings) if base.packings and rng.random() < 0.25 else "plain"
     return Case(number, base, profile, packing, mutation, _on_disk(base, packing, files), files, None, target)
 
@@ -203,9 +202,7 @@ def read(base: Base, profile: str, folder: Path, names: Sequence[str]) -> Outcom
     try:
         files = inputs.files(SourceConfig(base.source, paths, (), options))
         for unit in source.plan(files, options):
-            batches += [
-                curate.judge(base.source, drafts) for drafts in source.read(unit_of(unit_batch(unit)), options)
-            ]
+            batches += [curate.judge(base.source, drafts) for drafts in source.read(unit_of(unit_batch(unit)), options)]
     except PmdError as error:
         return Outcome(refusal=error)
     table = pa.Table.from_batches(batches, schema=JUDGED)
@@ -269,7 +266,7 @@ class Expected:
     all_outputs: Counter[Output]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _expected(source: str, index: int, profile: str) -> Expected:
     base = bases.all_bases()[source][index]
     with _written(base.files) as folder:
@@ -311,7 +308,7 @@ def _written(files: Mapping[str, bytes]) -> Iterator[Path]:
 
 
 #: Memory, where the system has it as a folder.
-_SCRATCH: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+_SCRATCH: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def check(case: Case, outcome: Outcome, folder: Path) -> tuple[list[str], Counter[str]]:
@@ -399,9 +396,7 @@ def _of_rows(
     return problems + _of_settling(case, outcome, known, expected)
 
 
-def _of_settling(
-    case: Case, outcome: Outcome, known: Sequence[documents.Row], expected: Expected
-) -> list[str]:
+def _of_settling(case: Case, outcome: Outcome, known: Sequence[documents.Row], expected: Expected) -> list[str]:
     """Return what is wrong with ids, and with the rows that leave the stage."""
     problems = []
     settled = {**outcome.pairs, **outcome.rejected}
@@ -409,7 +404,9 @@ def _of_settling(
         problems.append(f"{len(outcome.outputs)} rows in, {outcome.settled_rows} out under {len(settled)} ids")
         return problems
     ids = Counter(output[_SOURCE_ID] for _, output in outcome.outputs)
-    wanted = {name if number == 1 else f"{name}#{number}" for name, count in ids.items() for number in range(1, count + 1)}
+    wanted = {
+        name if number == 1 else f"{name}#{number}" for name, count in ids.items() for number in range(1, count + 1)
+    }
     if wanted != set(settled):
         problems.append(f"ids are not numbered as they should be: {sorted(wanted ^ set(settled))[:4]}")
         return problems
@@ -418,7 +415,9 @@ def _of_settling(
         for output in expected.of_key[row.key]:
             name = output[_SOURCE_ID]
             if ids[name] == 1 and name in expected.settled and settled[name] != expected.settled[name]:
-                problems.append(f"untouched row settled otherwise: {name}\n  {expected.settled[name]}\n  {settled[name]}")
+                problems.append(
+                    f"untouched row settled otherwise: {name}\n  {expected.settled[name]}\n  {settled[name]}"
+                )
     pair_ids = PAIRS.names.index("pair_id")
     problems += [
         f"pair_id is not that of {name}"
@@ -569,7 +568,9 @@ def fuzz(seed: int, numbers: Sequence[int], names: Sequence[str], processes: int
                     worker.process.join()
                     workers.remove(worker)
                     if worker.left:
-                        yield _lost(seed, worker.left[0], names, f"the process died: exit code {worker.process.exitcode}")
+                        yield _lost(
+                            seed, worker.left[0], names, f"the process died: exit code {worker.process.exitcode}"
+                        )
                         workers.append(_start(seed, worker.left[1:], names))
                     continue
                 worker.left = worker.left[1:] if worker.left[0] == done.number else worker.left
@@ -601,7 +602,9 @@ def _repeat(path: Path, head: bytes, unit: bytes, size: int) -> None:
 
 
 _COCO_HEAD: Final = b'{"licenses": [], "images": [{"id": 1, "file_name": "a.jpg"}], "annotations": ['
-_VG_TABLE: Final = b'[{"image_id": 1, "url": "http://a/b/1.jpg", "width": 9, "height": 9, "coco_id": null, "flickr_id": null}]'
+_VG_TABLE: Final = (
+    b'[{"image_id": 1, "url": "http://a/b/1.jpg", "width": 9, "height": 9, "coco_id": null, "flickr_id": null}]'
+)
 _WIT_HEAD: Final = "\t".join(
     ("language", "page_url", "image_url", "page_title", "section_title", "hierarchical_section_title",
      "caption_reference_description", "caption_attribution_description", "caption_alt_text_description", "mime_type",
@@ -697,7 +700,11 @@ def whole(case: Case) -> list[str]:
     with _written(case.disk) as folder:
         below = read(case.base, case.profile, folder, sorted(case.disk))
         names = [str(folder / name) for name in sorted(case.disk) if name != case.base.karpathy]
-        held = f'karpathy = "{folder / case.base.karpathy}"\nexclude_karpathy = "val_and_test"\n' if case.base.karpathy else ""
+        held = (
+            f'karpathy = "{folder / case.base.karpathy}"\nexclude_karpathy = "val_and_test"\n'
+            if case.base.karpathy
+            else ""
+        )
         (folder / "pmd.toml").write_text(
             f'root = "{folder}/root"\nprofile = "{case.profile}"\ncontact = "mailto:fuzz@example.org"\n'
             f"[sources.{case.base.source}]\nannotations = {json.dumps(names)}\n{held}"
@@ -781,7 +788,10 @@ def main() -> None:
         print((arguments.out / f"case-{case.number}" / "failure.txt").read_text(), dict(counts))
         raise SystemExit(1 if problems else 0)
     begun = time.monotonic()
-    tables: dict[str, dict[str, Counter[str]]] = {"by_source": defaultdict(Counter), "by_mutation": defaultdict(Counter)}
+    tables: dict[str, dict[str, Counter[str]]] = {
+        "by_source": defaultdict(Counter),
+        "by_mutation": defaultdict(Counter),
+    }
     failures, peak_kib, told = 0, 0, begun
     for number, done in enumerate(fuzz(arguments.seed, range(arguments.cases), names, arguments.processes), 1):
         tables["by_source"][done.source].update(done.counts)
@@ -791,17 +801,34 @@ def main() -> None:
             failures += 1
             case = make_case(arguments.seed, done.number, names)
             _keep(arguments.out, arguments.seed, case, done.problems, names)
-            print(f"case {done.number}, {done.source}, {done.mutation}: {done.problems[0].strip().splitlines()[-1][:200]}", flush=True)
+            print(
+                f"case {done.number}, {done.source}, {done.mutation}: {done.problems[0].strip().splitlines()[-1][:200]}",
+                flush=True,
+            )
         if time.monotonic() - told > 20:
             told = time.monotonic()
-            print(f"{number:,} of {arguments.cases:,} cases, {number / (told - begun):.0f}/s, {failures} failed", flush=True)
+            print(
+                f"{number:,} of {arguments.cases:,} cases, {number / (told - begun):.0f}/s, {failures} failed",
+                flush=True,
+            )
     cases_s = time.monotonic() - begun
     of_endless = []
     if arguments.endless_mib:
         for name, source, outcome, peak_mb, seconds in endless(arguments.endless_mib * MIB):
             if source in names:
-                of_endless.append({"name": name, "source": source, "outcome": outcome, "peak_mb": round(peak_mb), "s": round(seconds, 1)})
-                print(f"endless {name} ({source}): {outcome.strip().splitlines()[-1]}, {peak_mb:.0f} MB, {seconds:.1f} s", flush=True)
+                of_endless.append(
+                    {
+                        "name": name,
+                        "source": source,
+                        "outcome": outcome,
+                        "peak_mb": round(peak_mb),
+                        "s": round(seconds, 1),
+                    }
+                )
+                print(
+                    f"endless {name} ({source}): {outcome.strip().splitlines()[-1]}, {peak_mb:.0f} MB, {seconds:.1f} s",
+                    flush=True,
+                )
     wholes = 0
     for number in range(arguments.whole):
         problems = whole(make_case(arguments.seed, number, names))
@@ -811,7 +838,13 @@ def main() -> None:
         failures += bool(problems)
     failures += sum(not entry["outcome"].startswith("refused") for entry in of_endless)
     result = _summary(
-        cases_s, tables, failures=failures, peak_mb=round(peak_kib / 1024), endless=of_endless, whole_runs=wholes, seed=arguments.seed
+        cases_s,
+        tables,
+        failures=failures,
+        peak_mb=round(peak_kib / 1024),
+        endless=of_endless,
+        whole_runs=wholes,
+        seed=arguments.seed,
     )
     print(json.dumps(result))
     raise SystemExit(1 if failures else 0)

@@ -27,7 +27,9 @@ def files(source: SourceConfig) -> list[InputFile]:
             "the file is empty",
             where=", ".join(nothing),
             expected=f"annotations of {source.name}",
-            found="0 bytes" if all(not file.bytes for file in found if file.path in nothing) else "0 decompressed bytes",
+            found="0 bytes"
+            if all(not file.bytes for file in found if file.path in nothing)
+            else "0 decompressed bytes",
             remedy="fetch it again: a download that failed leaves such files; or take it out of the configuration",
         )
     return found

@@ -105,7 +105,8 @@ def _demo() -> Iterator[Base]:
     pair = {
         f"SBU_captioned_photo_dataset_{word}.txt": "".join(
             # As upstream's text files have them: a space before each, no line break within.
-            f" {' '.join(value.split())}\n" for value in lists[key]
+            f" {' '.join(value.split())}\n"
+            for value in lists[key]
         ).encode()
         for word, key in (("urls", "image_urls"), ("captions", "captions"))
     }

@@ -76,13 +76,15 @@ class Node:
 
 _BLANK: Final = b" \t\r\n"
 _TOKEN: Final = re.compile(
-    rb'[ \t\r\n]*+(?:("[^"\\]*+(?:\\.[^"\\]*+)*+")|([\[\]{},:])|(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null))',
+    rb"[ \t\r\n]*+(?:"
+    rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")|([\[\]{},:])|'
+    rb"(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null))",
     re.DOTALL,
 )
 _INTEGER: Final = re.compile(rb"-?(?:0|[1-9][0-9]{0,18})")
 
 
-def parse(document: bytes) -> Node:
+def parse(document: bytes) -> Node:  # noqa: C901  a grammar, from top to bottom
     """Return the value that a document is.
 
     Raises:
@@ -119,7 +121,11 @@ def parse(document: bytes) -> Node:
                 wants = "key" if stack[-1].kind == "{" else "value"
                 continue
             if sign in "}]":
-                if not stack or stack[-1].kind != {"}": "{", "]": "["}[sign] or wants not in ("comma", "key or end", "value or end"):
+                if (
+                    not stack
+                    or stack[-1].kind != {"}": "{", "]": "["}[sign]
+                    or wants not in ("comma", "key or end", "value or end")
+                ):
                     raise Unreadable(sign, start)
                 stack.pop().stop = at
                 wants = "comma"
@@ -319,7 +325,12 @@ def _of_karpathy(files: Files, _karpathy: str | None) -> Iterator[Row]:
         json = _read(document)
         for index, image in enumerate(json.items("images")):
             sentences = json.member(image, "sentences")
-            if not _is_plain(json.bytes_of(image)) or sentences is None or sentences.kind != "[" or not sentences.members:
+            if (
+                not _is_plain(json.bytes_of(image))
+                or sentences is None
+                or sentences.kind != "["
+                or not sentences.members
+            ):
                 yield Row(None, f"images[{index}]", name)
                 continue
             around = document[image.start : sentences.start] + b"\0" + document[sentences.stop : image.stop]
@@ -398,7 +409,7 @@ def dump_rows(document: bytes) -> list[tuple[Any, ...]]:
     try:
         connection.text_factory = bytes
         connection.deserialize(document)
-        return connection.execute(f"SELECT * FROM {TABLE} ORDER BY photoid").fetchall()  # noqa: S608
+        return connection.execute(f"SELECT * FROM {TABLE} ORDER BY photoid").fetchall()
     finally:
         connection.close()
 

@@ -72,23 +72,24 @@ def anatomy(base: Base, name: str) -> Anatomy:
         return Anatomy(document, True, tuple(spans), tuple(fields), tuple(members))
     fields = []
     for start, stop in spans:
+        at = start
         for cell in document[start:stop].rstrip(b"\r\n").split(b"\t"):
-            fields.append((start, start + len(cell)))
-            start += len(cell) + 1
+            fields.append((at, at + len(cell)))
+            at += len(cell) + 1
     return Anatomy(document, False, tuple(spans), tuple(fields), ())
 
 
 def _rows_of(base: Base, document: bytes) -> list[bytes]:
     if base.form != "records":
-        return document.splitlines(keepends=True) if b"\r" not in document.replace(b"\r\n", b"") else [
-            line + b"\n" for line in document.split(b"\n")
-        ][: -1 if document.endswith(b"\n") else None]
+        return (
+            document.splitlines(keepends=True)
+            if b"\r" not in document.replace(b"\r\n", b"")
+            else [line + b"\n" for line in document.split(b"\n")][: -1 if document.endswith(b"\n") else None]
+        )
     return [raw + b"\n" for _, raw in documents.records(document)]
 
 
-def _walk(
-    node: documents.Node, depth: int, rows: list[Span], fields: list[Span], members: list[Span]
-) -> None:
+def _walk(node: documents.Node, depth: int, rows: list[Span], fields: list[Span], members: list[Span]) -> None:
     """Collect elements of lists down to the fourth level, all values and all members."""
     for key, value in node.members:
         span = (value.start, value.stop)
@@ -128,7 +129,11 @@ def _bytes(rng: random.Random, parts: Anatomy) -> bytes:
 def _insert(rng: random.Random, parts: Anatomy) -> bytes:
     at = _at(rng, parts.document)
     new = rng.choice(
-        (rng.randbytes(rng.choice((1, 2, 10, 300))), bytes([rng.choice(b'\0\t\n\r",:[]{}\\ ')]), b"\0" * rng.choice((1, 512, 5000)))
+        (
+            rng.randbytes(rng.choice((1, 2, 10, 300))),
+            bytes([rng.choice(b'\0\t\n\r",:[]{}\\ ')]),
+            b"\0" * rng.choice((1, 512, 5000)),
+        )
     )
     return _edit(parts.document, at, at, new)
 
@@ -147,7 +152,9 @@ def _overwrite(rng: random.Random, parts: Anatomy) -> bytes:
 
 
 def _truncate(rng: random.Random, parts: Anatomy) -> bytes:
-    return parts.document[: _at(rng, parts.document)] if rng.random() < 0.7 else parts.document[_at(rng, parts.document) :]
+    return (
+        parts.document[: _at(rng, parts.document)] if rng.random() < 0.7 else parts.document[_at(rng, parts.document) :]
+    )
 
 
 # --------------------------------------------------------------------------------------------------- rows
@@ -156,20 +163,20 @@ def _truncate(rng: random.Random, parts: Anatomy) -> bytes:
 def _cut_rows(rng: random.Random, parts: Anatomy) -> bytes:
     """Take rows out; of a JSON list with the comma that parts them, so that it stays one."""
     document = parts.document
-    chosen = sorted(rng.sample(parts.rows, min(len(parts.rows), rng.choice((1, 2, 5)))), reverse=True)
     last = len(document)
-    for start, stop in chosen:
+    for start, stop in sorted(rng.sample(parts.rows, min(len(parts.rows), rng.choice((1, 2, 5)))), reverse=True):
         if stop > last:
             continue
+        first, after = start, stop
         if parts.json and b"\n" not in document[start:stop]:
             after = len(document) - len(document[stop:].lstrip(b" \t\r\n"))
+            before = len(document[:start].rstrip(b" \t\r\n"))
             if document[after : after + 1] == b",":
-                stop = after + 1
-            else:
-                before = len(document[:start].rstrip(b" \t\r\n"))
-                start = before - 1 if document[before - 1 : before] == b"," else start
-        document = _edit(document, start, stop, b"")
-        last = start
+                after += 1
+            elif document[before - 1 : before] == b",":
+                first, after = before - 1, stop
+        document = _edit(document, first, after, b"")
+        last = first
     return document
 
 
@@ -271,7 +278,8 @@ def _numbers(rng: random.Random, parts: Anatomy) -> bytes:
                 b"9223372036854775807", b"9223372036854775808", b"-9223372036854775809", b"18446744073709551615",
                 b"18446744073709551616", b"9" * 40, b"9" * 309, b"9" * 4301, b"-" + b"9" * 5000, b"1e308", b"1e309", b"-1e999",
                 b"1e-999", b"0." + b"1" * 3000, b"1E+400", b"-0", b"-0.0", b"00", b"01", b"+1", b"0x10", b"1.", b".5", b"NaN",
-                b"Infinity", b"-Infinity", b"1e", b"4294967296", b"9007199254740993", "١٢٣".encode(), "²".encode(), b'"' + b"7" * 5000 + b'"',
+                b"Infinity", b"-Infinity", b"1e", b"4294967296", b"9007199254740993", "١٢٣".encode(), "²".encode(),
+                b'"' + b"7" * 5000 + b'"',
                 b"1" + b"0" * 400,
             )
         ),
@@ -287,7 +295,9 @@ def _nesting(rng: random.Random, parts: Anatomy) -> bytes:
 
 def _long(rng: random.Random, parts: Anatomy) -> bytes:
     length = rng.choice((300, 5_000, 5_000, 70_000, 70_000, 300_000))
-    unit = rng.choice((b"a", b"a b ", "\u00e9".encode(), b"<b>", b"&amp;", b"%41+", b"http://", b". ", b"\\n" if parts.json else b'"'))
+    unit = rng.choice(
+        (b"a", b"a b ", "\u00e9".encode(), b"<b>", b"&amp;", b"%41+", b"http://", b". ", b"\\n" if parts.json else b'"')
+    )
     new = unit * (length // len(unit))
     return _within_text(rng, parts, new) if rng.random() < 0.8 else _in_field(rng, parts, new)
 
@@ -298,7 +308,9 @@ def _duplicate_keys(rng: random.Random, parts: Anatomy) -> bytes:
     start, stop = rng.choice(parts.members)
     first, second = (parts.document[slice(*rng.choice(parts.members))] for _ in range(2))
     key = parts.document[start:stop].partition(b":")[0]
-    new = rng.choice((parts.document[start:stop], key + b": null", key + b": 7", first, key + b":" + second.partition(b":")[2]))
+    new = rng.choice(
+        (parts.document[start:stop], key + b": null", key + b": 7", first, key + b":" + second.partition(b":")[2])
+    )
     return _edit(parts.document, stop, stop, b", " + new)
 
 
@@ -306,20 +318,28 @@ def _keys(rng: random.Random, parts: Anatomy) -> bytes:
     """Rename or remove a key; of a table, remove a column of one row."""
     if not parts.members:
         start, stop = rng.choice(parts.fields)
-        return _edit(parts.document, start, stop + 1, b"") if rng.random() < 0.5 else _edit(parts.document, start, start, b"x\t")
+        return (
+            _edit(parts.document, start, stop + 1, b"")
+            if rng.random() < 0.5
+            else _edit(parts.document, start, start, b"x\t")
+        )
     start, stop = rng.choice(parts.members)
     if rng.random() < 0.5:
         return _edit(parts.document, start, stop, b'"_": 0')
     key = parts.document[start:stop].partition(b":")[0]
     other = parts.document[slice(*rng.choice(parts.members))].partition(b":")[0]
-    return _edit(parts.document, start, start + len(key), rng.choice((other, b'"\\u0061"', b'"item"', b'""', key.upper(), b"1")))
+    return _edit(
+        parts.document, start, start + len(key), rng.choice((other, b'"\\u0061"', b'"item"', b'""', key.upper(), b"1"))
+    )
 
 
 # ----------------------------------------------------------------------------------------------- encoding
 
 _PIECES: Final = (
-    b"\xe9", b"\xff\xfe", b"\xfe\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xed\xb0\x80", b"\xf4\x90\x80\x80", b"\x80", b"\xf0\x9f\x98",
-    b"\xef\xbb\xbf", b"\0", b"\x1b", b"\x7f", b"\x85", "\x85".encode(), "\u2028".encode(), "\u200b\u202e".encode(), "\ufffe".encode(),
+    b"\xe9", b"\xff\xfe", b"\xfe\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xed\xb0\x80", b"\xf4\x90\x80\x80", b"\x80",
+    b"\xf0\x9f\x98",
+    b"\xef\xbb\xbf", b"\0", b"\x1b", b"\x7f", b"\x85", "\x85".encode(), "\u2028".encode(), "\u200b\u202e".encode(),
+    "\ufffe".encode(),
     "e\u0301\u0301".encode(), "\U0001f468\u200d\U0001f469".encode(), "caf\u00e9".encode("latin-1"), "caption".encode("utf-16-le"),
     "caption".encode("utf-16"), "\u65e5\u672c".encode("shift_jis"), "\u0416".encode("koi8-r"),
 )  # fmt: skip
@@ -343,7 +363,17 @@ def _encoding(rng: random.Random, parts: Anatomy) -> bytes:
 
 def _line_ends(rng: random.Random, parts: Anatomy) -> bytes:
     document = parts.document
-    old, new = rng.choice(((b"\n", b"\r\n"), (b"\n", b"\r"), (b"\n", b"\n\n"), (b"\n", b"\r\r\n"), (b" ", b"\n"), (b"\r\n", b"\n"), (b", ", b",\r\n")))
+    old, new = rng.choice(
+        (
+            (b"\n", b"\r\n"),
+            (b"\n", b"\r"),
+            (b"\n", b"\n\n"),
+            (b"\n", b"\r\r\n"),
+            (b" ", b"\n"),
+            (b"\r\n", b"\n"),
+            (b", ", b",\r\n"),
+        )
+    )
     if rng.random() < 0.4:
         return document.replace(old, new)
     if rng.random() < 0.4 and old in document:
@@ -374,12 +404,20 @@ MUTATIONS: Final[dict[str, Callable[[random.Random, Anatomy], bytes]]] = {
     "encodings mixed": _encoding,
     "line ends": _line_ends,
 }
+#: What needs no rows and fields: all that can be done to a document that has none.
+_RAW: Final = ("bits flipped", "bytes flipped", "bytes inserted", "bytes deleted", "blocks overwritten", "truncated")
+
+
+def mutate(rng: random.Random, parts: Anatomy) -> tuple[str, bytes]:
+    """Return a mutation's name, and the document after it."""
+    kind = rng.choice(list(MUTATIONS) if parts.rows and parts.fields else _RAW)
+    return kind, MUTATIONS[kind](rng, parts)
+
+
 #: Name of what is done to the container.
 CONTAINER: Final = "containers"
 
 # ---------------------------------------------------------------------------------------------- databases
-
-_RAW: Final = ("bits flipped", "bytes flipped", "bytes inserted", "bytes deleted", "blocks overwritten", "truncated")
 
 
 def dump(rng: random.Random, document: bytes) -> tuple[str, bytes]:
@@ -395,15 +433,20 @@ def dump(rng: random.Random, document: bytes) -> tuple[str, bytes]:
     where = f"WHERE photoid = {photo}"
     value = rng.choice(
         (
-            "NULL", "''", "0", "-1", "1.5", "9e999", "9223372036854775807", "x'ff00'", "CAST(x'e9' AS TEXT)", "CAST(x'610062' AS TEXT)",
-            "CAST(zeroblob(70000) AS TEXT)", f"replace(hex(zeroblob({rng.choice((10, 5000, 300000))})), '0', 'a ')", "'\t'", "char(10)", "char(55296)",
+            "NULL", "''", "0", "-1", "1.5", "9e999", "9223372036854775807", "x'ff00'", "CAST(x'e9' AS TEXT)",
+            "CAST(x'610062' AS TEXT)",
+            "CAST(zeroblob(70000) AS TEXT)", f"replace(hex(zeroblob({rng.choice((10, 5000, 300000))})), '0', 'a ')",
+            "'\t'", "char(10)",
+            "char(55296)",
             other,
         )
     )  # fmt: skip
     table = documents.TABLE
     statements = {
         "wrong types": [f"UPDATE {table} SET {name} = {value} {where}"],
-        "fields swapped": [f"UPDATE {table} SET {name} = {other}, {other} = {name} {where}" if name != other else "SELECT 1"],
+        "fields swapped": [
+            f"UPDATE {table} SET {name} = {other}, {other} = {name} {where}" if name != other else "SELECT 1"
+        ],
         "rows cut": [f"DELETE FROM {table} " + rng.choice((where, "", f"WHERE photoid > {photo}"))],
         "huge numbers": [
             f"UPDATE {table} SET photoid = "
@@ -457,7 +500,9 @@ def pack(packing: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
             for name, content in sorted(files.items()):
                 archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     else:
-        with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT if len(files) > 1 else tarfile.GNU_FORMAT) as tar:
+        with tarfile.open(
+            fileobj=target, mode="w", format=tarfile.PAX_FORMAT if len(files) > 1 else tarfile.GNU_FORMAT
+        ) as tar:
             for name, content in sorted(files.items()):
                 info = tarfile.TarInfo(name)
                 info.size = len(content)
@@ -504,13 +549,17 @@ def damage(rng: random.Random, packing: str, content: bytes) -> bytes:
         at = rng.randrange(min(len(content), 60))
         return _edit(content, at, at + 1, bytes([rng.randrange(256)]))
     if choice < 0.8:
-        tail = rng.choice((b"\0" * 1024, b"\n", b"{}", content[:8], content, b"PK\x05\x06" + b"\0" * 18, rng.randbytes(30)))
+        tail = rng.choice(
+            (b"\0" * 1024, b"\n", b"{}", content[:8], content, b"PK\x05\x06" + b"\0" * 18, rng.randbytes(30))
+        )
         return content + tail
     if packing == "zip":
         return _odd_zip(rng, content)
     if packing == "tar":
         return _odd_tar(rng, content)
-    empty = {"gzip": gzip.compress(b"", mtime=0), "bzip2": bz2.compress(b"")}.get(packing, b"\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00")
+    empty = {"gzip": gzip.compress(b"", mtime=0), "bzip2": bz2.compress(b"")}.get(
+        packing, b"\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00"
+    )
     if packing == "tar.gz":
         return rng.choice((empty, gzip.compress(damage(rng, "tar", gzip.decompress(content)), mtime=0)))
     return rng.choice((empty, empty + content, content + empty, empty * 3))
@@ -527,7 +576,9 @@ def _odd_zip(rng: random.Random, content: bytes) -> bytes:
     )
     at = content.find(signature)
     offset, length = rng.choice(fields)
-    number = rng.choice((0, 1, 12, 14, 93, 99, 2 ** (8 * length) - 1, 2 ** (8 * length - 1), rng.randrange(2 ** (8 * length))))
+    number = rng.choice(
+        (0, 1, 12, 14, 93, 99, 2 ** (8 * length) - 1, 2 ** (8 * length - 1), rng.randrange(2 ** (8 * length)))
+    )
     return _edit(content, at + offset, at + offset + length, number.to_bytes(length, "little"))
 
 
@@ -539,5 +590,12 @@ def _odd_tar(rng: random.Random, content: bytes) -> bytes:
     header[124:136] = b"%011o\0" % size if size < 8**11 else b"\x80" + size.to_bytes(11, "big")
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\0 " % sum(header)
-    rest = rng.choice((content[512:], rng.randbytes(512) + content, b"99999999999 path=x\n".ljust(512, b"\0") + content, struct.pack("512x") + content))
+    rest = rng.choice(
+        (
+            content[512:],
+            rng.randbytes(512) + content,
+            b"99999999999 path=x\n".ljust(512, b"\0") + content,
+            struct.pack("512x") + content,
+        )
+    )
     return bytes(header) + rest

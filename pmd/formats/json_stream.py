@@ -276,25 +276,29 @@ class _Document:
                     self._mark = places[one_by_one - 1] + 1
                     i = one_by_one
                     continue
-            sign, at = signs[i], places[i]
-            text = data[self._mark - start : at - start]
-            if sign in "[{":
-                self._enter(sign, at, text)
-            elif not self._within or depths[i] < 0:
-                raise self._not_json(at, text)
-            elif sign == ":":
-                self._take_key(at, text)
-            else:
-                value = self._take_value(sign, at, text)
-                if value is not _NO_VALUE:
-                    yield from self._found([value])
-                if sign != ",":
-                    self._leave(sign, at)
-            self._mark = at + 1
+            if depths[i] < 0:
+                raise self._not_json(places[i], data[self._mark - start : places[i] - start])
+            yield from self._take(signs[i], places[i], data[self._mark - start : places[i] - start])
             i += 1
         self._data = data[self._mark - start :]
         if len(self._data) > MAX_VALUE_BYTES:
             raise self._endless()
+
+    def _take(self, sign: str, at: int, text: bytes) -> Iterator[_Found]:
+        """Take a sign, and the bytes before it that no sign has ended."""
+        if sign in "[{":
+            self._enter(sign, at, text)
+        elif not self._within:
+            raise self._not_json(at, text)
+        elif sign == ":":
+            self._take_key(at, text)
+        else:
+            value = self._take_value(sign, at, text)
+            if value is not _NO_VALUE:
+                yield from self._found([value])
+            if sign != ",":
+                self._leave(sign, at)
+        self._mark = at + 1
 
     def _found(self, values: Sequence[Any]) -> Iterator[_Found]:
         """Yield values of the list that was entered last, where it is asked for."""

@@ -75,7 +75,7 @@ def id_ranges(path: str, table: str, key: str, parts: int) -> list[tuple[int, in
         )
     span = last + 1 - first
     parts = max(1, min(parts, span))
-    cuts = [first + span * part // parts for part in range(parts)]
+    cuts: list[Any] = [first + span * part // parts for part in range(parts)]
     # The last key may be SQLite's last number, so that none would stand after it.
     return list(itertools.pairwise([*cuts, None]))
 

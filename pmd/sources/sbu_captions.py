@@ -120,9 +120,7 @@ def _raw(fields: dict[str, Any]) -> bytes:
 
 def _json_drafts(unit: Unit) -> Iterator[dict[str, Any]]:
     document = records.location(unit.path, unit.member)
-    columns = [
-        json_stream.objects(unit.path, name, member=unit.member, expected=_EXPECTED) for name in _LISTS
-    ]
+    columns = [json_stream.objects(unit.path, name, member=unit.member, expected=_EXPECTED) for name in _LISTS]
     for index in itertools.count():
         row = [next(column, None) for column in columns]
         if None in row:

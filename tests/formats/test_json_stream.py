@@ -142,7 +142,9 @@ def test_a_document_of_another_shape_says_what_it_is(
     ],
 )
 def test_a_value_that_cannot_be_read_spoils_no_other(tmp_path: Path, value: bytes, why: str) -> None:
-    path = write(tmp_path / "a.json", b'{"info": ' + value + b', "annotations": [{"id": 1}, ' + value + b',{"id": 3} ]}')
+    path = write(
+        tmp_path / "a.json", b'{"info": ' + value + b', "annotations": [{"id": 1}, ' + value + b',{"id": 3} ]}'
+    )
     first, spoiled, last = read(path)
     assert (first, last) == ({"id": 1}, {"id": 3})
     assert isinstance(spoiled, Spoiled)
@@ -151,7 +153,9 @@ def test_a_value_that_cannot_be_read_spoils_no_other(tmp_path: Path, value: byte
 
 
 def test_integers_over_64_bits_come_as_floats(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.json", b'{"annotations": [18446744073709551615, 18446744073709551616, -9223372036854775809]}')
+    path = write(
+        tmp_path / "a.json", b'{"annotations": [18446744073709551615, 18446744073709551616, -9223372036854775809]}'
+    )
     assert read(path) == [2**64 - 1, float(2**64), -9223372036854775808.0]
     assert [type(value) for value in read(path)] == [int, float, float]
 
