@@ -142,7 +142,7 @@ def make_case(seed: int, number: int, names: Sequence[str]) -> Case:
     if base.packings and rng.random() < 0.12:
         packing = rng.choice(base.packings)
         disk = _on_disk(base, packing, base.files)
-        target = rng.choice(sorted(disk))
+        target = rng.choice(sorted(set(disk) - {base.karpathy}))
         disk[target] = mutations.damage(rng, packing, disk[target])
         return Case(number, base, profile, packing, mutations.CONTAINER, disk, None, target, target)
     mutation, changed = mutations.mutate(rng, _anatomy((source, index), target))
@@ -269,7 +269,7 @@ class Expected:
 @functools.cache
 def _expected(source: str, index: int, profile: str) -> Expected:
     base = bases.all_bases()[source][index]
-    with _written(base.files) as folder:
+    with written(base.files) as folder:
         outcome = read(base, profile, folder, sorted(base.files))
     if outcome.refusal is not None:
         raise SystemExit(f"{base.source}, {base.label}: refused before anything was done to it\n{outcome.refusal}")
@@ -297,7 +297,8 @@ def _by_place(outcome: Outcome) -> dict[str, list[Output]]:
 
 
 @contextlib.contextmanager
-def _written(files: Mapping[str, bytes]) -> Iterator[Path]:
+def written(files: Mapping[str, bytes]) -> Iterator[Path]:
+    """Write files into a folder that goes when it is done with."""
     folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=_SCRATCH))
     try:
         for name, content in files.items():
@@ -476,7 +477,7 @@ def _justified(case: Case, rows: Sequence[documents.Row], pairs: Sequence[docume
 # ----------------------------------------------------------------------------------------------- workers
 
 
-class TooSlow(Exception):
+class TooSlow(BaseException):
     """A case took longer than `LIMIT_S`."""
 
 
@@ -489,12 +490,15 @@ def run_case(case: Case) -> tuple[list[str], Counter[str]]:
     signal.signal(signal.SIGALRM, _ring)
     signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
     try:
-        with _written(case.disk) as folder:
+        with written(case.disk) as folder:
             try:
                 outcome = read(case.base, case.profile, folder, sorted(case.disk))
             except Exception:  # noqa: BLE001  a crash is what is looked for
                 return [f"crash: {traceback.format_exc()}"], Counter(cases=1, crashes=1)
-            problems, counts = check(case, outcome, folder)
+            try:
+                problems, counts = check(case, outcome, folder)
+            except Exception:  # noqa: BLE001  ours, to be mended too
+                return [f"the check itself failed: {traceback.format_exc()}"], Counter(cases=1, violations=1)
     except TooSlow:
         return [f"crash: not done in {LIMIT_S} s"], Counter(cases=1, crashes=1)
     finally:
@@ -645,13 +649,13 @@ def _tar_of_a_name(kind: bytes) -> bytes:
 def endless(size: int) -> Iterator[tuple[str, str, str, float, float]]:
     """Read endless files of a size; yield (name, source, outcome or what is wrong with it, peak in MB, seconds)."""
     for name, (source, file, head, unit) in ENDLESS.items():
-        with _written({"image_data.json": _VG_TABLE} if source == "visual_genome" else {}) as folder:
+        with written({"image_data.json": _VG_TABLE} if source == "visual_genome" else {}) as folder:
             _repeat(folder / file, head, unit, size)
             yield name, source, *_apart(source, folder)
     for name, kind in (("tar: long name", b"L"), ("tar: attributes", b"x"), ("tar: global attributes", b"g")):
-        with _written({"annotations.tar": _tar_of_a_name(kind)}) as folder:
+        with written({"annotations.tar": _tar_of_a_name(kind)}) as folder:
             yield name, "sbu_captions", *_apart("sbu_captions", folder)
-    with _written({}) as folder:
+    with written({}) as folder:
         with (
             zipfile.ZipFile(folder / "annotations.zip", "w", zipfile.ZIP_DEFLATED) as archive,
             archive.open("captions_train2017.json", "w") as member,
@@ -697,7 +701,7 @@ def _read_apart(source: str, folder: Path, results: Connection) -> None:
 
 def whole(case: Case) -> list[str]:
     """Run `pmd curate` on a case; return what is wrong: another outcome than below Beam, or a traceback."""
-    with _written(case.disk) as folder:
+    with written(case.disk) as folder:
         below = read(case.base, case.profile, folder, sorted(case.disk))
         names = [str(folder / name) for name in sorted(case.disk) if name != case.base.karpathy]
         held = (

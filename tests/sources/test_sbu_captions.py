@@ -205,3 +205,12 @@ def test_the_text_pair_of_the_samples(samples: Path, read_all: ReadAll) -> None:
     urls, captions = (path.read_text().splitlines() for path in paths)
     assert _columns(rows, "image_url", "text") == list(zip(urls, captions, strict=True))
     assert all(row["text"].startswith(" ") for row in rows)
+
+
+def test_a_cell_that_cannot_be_read_is_one_row(document: Path, read_all: ReadAll) -> None:
+    document.write_bytes(
+        b'{"image_urls": ["http://a/1.jpg", "http://a/2.jpg"], "user_ids": ["a", "b"], "captions": ["\xff", "a dog"]}'
+    )
+    bad, good = read_all(SOURCE, document)
+    assert (bad["reason"], bad["detail"]) == ("bad_encoding", "invalid UTF-8 at byte 1 of caption")
+    assert (good["reason"], good["text"]) == (None, "a dog")
