@@ -201,11 +201,11 @@ def yfcc_mirrors(download_url: str, published_hash: str | None) -> list[str]:
         download_url: The row's download URL, exactly as it stands there.
         published_hash: The row's hash column; None in the layout of 23 columns.
     """
-    md5 = hashlib.md5(download_url.encode(), usedforsecurity=False)
-    unpadded = "".join([_UNPADDED[byte] for byte in md5.digest()])
+    md5 = hashlib.md5(download_url.encode(), usedforsecurity=False).digest()
+    hashes = ["".join(map(_UNPADDED.__getitem__, md5)), md5.hex()]
     published = (published_hash or "").strip().lower()
-    hashes = [published] if _HEXADECIMAL.fullmatch(published) else []
-    hashes += [unpadded, md5.hexdigest()]
+    if published != hashes[0] and _HEXADECIMAL.fullmatch(published):
+        hashes.insert(0, published)
     return [f"{_YFCC_BUCKET}/{name[:3]}/{name[3:6]}/{name}.jpg" for name in dict.fromkeys(hashes)]
 
 
