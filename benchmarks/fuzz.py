@@ -446,8 +446,9 @@ def _of_refusal(
     if not (refusal.expected or refusal.found) or not refusal.remedy:
         problems.append("the refusal does not say what was expected or found, or what to do")
     broken_at = None if unreadable is None or case.damaged is not None else unreadable.byte
-    if broken_at is not None and "byte" not in (refusal.where or ""):
-        problems.append(f"the document is no JSON at byte {broken_at}, and the refusal names no byte")
+    # A bad image in Karpathy's file may come before the byte at which it stops being JSON: it is refused with its number.
+    if broken_at is not None and not re.search(r":(?:decompressed )?byte [0-9]|\[[0-9]+\]$", refusal.where or ""):
+        problems.append(f"the document is no JSON at byte {broken_at}, and the refusal names no place")
     pairs = [row for row in known if any(output[_REASON] is None for output in expected.of_key[row.key or b""])]
     if rows is not None and pairs and not _justified(case, rows, pairs):
         problems.append(f"refused, though {len(pairs)} untouched rows that were pairs stand in a file of its form")
