@@ -792,6 +792,7 @@ def main() -> None:
         _keep(arguments.out, arguments.seed, case, problems, names)
         print((arguments.out / f"case-{case.number}" / "failure.txt").read_text(), dict(counts))
         raise SystemExit(1 if problems else 0)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     tables: dict[str, dict[str, Counter[str]]] = {
         "by_source": defaultdict(Counter),
@@ -816,6 +817,10 @@ def main() -> None:
                 f"{number:,} of {arguments.cases:,} cases, {number / (told - begun):.0f}/s, {failures} failed",
                 flush=True,
             )
+            so_far = _summary(
+                told - begun, tables, failures=failures, peak_mb=round(peak_kib / 1024), seed=arguments.seed
+            )
+            (arguments.out / "so-far.json").write_text(json.dumps(so_far))
     cases_s = time.monotonic() - begun
     of_endless = []
     if arguments.endless_mib:

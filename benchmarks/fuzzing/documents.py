@@ -403,11 +403,16 @@ def _of_dump(files: Files, _karpathy: str | None) -> Iterator[Row]:
             raise Unreadable(str(error)) from None
 
 
+def _text(value: bytes) -> str:
+    """Return a text as something that is no blob of the same bytes."""
+    return value.decode("latin-1")
+
+
 def dump_rows(document: bytes) -> list[tuple[Any, ...]]:
     """Return the rows of a database."""
     connection = sqlite3.connect(":memory:")
     try:
-        connection.text_factory = bytes
+        connection.text_factory = _text
         connection.deserialize(document)
         return connection.execute(f"SELECT * FROM {TABLE} ORDER BY photoid").fetchall()
     finally:

@@ -287,7 +287,7 @@ def _numbers(rng: random.Random, parts: Anatomy) -> bytes:
 
 
 def _nesting(rng: random.Random, parts: Anatomy) -> bytes:
-    depth = rng.choice((5, 200, 253, 254, 255, 300, 1023, 1024, 1025, 3000, 20_000))
+    depth = rng.choice((5, 200, 253, 254, 255, 300, 1023, 1024, 1025, 3000))
     opens, closes = rng.choice(((b"[", b"]"), (b'{"a":', b"}"), (b'[{"b": 1, "a":', b"}]")))
     left_open = rng.choice((0, 0, 0, 1, depth))
     return _in_field(rng, parts, opens * depth + b"1" + closes * (depth - left_open))

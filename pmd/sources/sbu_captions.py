@@ -44,10 +44,11 @@ class SbuCaptions:
         units, texts = [], []
         for path, member in records.documents(files, _MEMBERS, expected=_EXPECTED_MEMBERS):
             start = records.head(path, member)
-            if start.lstrip(records.BLANK).startswith(b"{"):
-                units.append(Unit(path=path, form="json", member=member))
-            elif re.search(r"(urls|captions)\.txt", member or path):
+            # By name first, which pairs the text files anyway: one's first line may begin with anything.
+            if re.search(r"(urls|captions)\.txt", member or path):
                 texts.append(records.location(path, member))
+            elif start.lstrip(records.BLANK).startswith(b"{"):
+                units.append(Unit(path=path, form="json", member=member))
             else:
                 raise records.foreign(path, member, expected=f"{_EXPECTED_MEMBERS}: {_EXPECTED}", start=start)
         return units + _pairs(texts)
