@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from benchmarks import fuzz
+from benchmarks.fuzzing.cases import make_case
+from benchmarks.fuzzing.checking import check
+from benchmarks.fuzzing.reading import read, written
+from benchmarks.fuzzing.running import fuzz
 from pmd import sources
 
 CASES: Final = 1008
@@ -16,7 +19,7 @@ def test_no_crash_and_every_untouched_row_as_it_was() -> None:
     counts: Counter[str] = Counter()
     found: Counter[str] = Counter()
     failures = []
-    for done in fuzz.fuzz(SEED, range(CASES), sources.names(), processes=2):
+    for done in fuzz(SEED, range(CASES), sources.names(), processes=2):
         counts.update(done.counts)
         found[done.source] += 1
         failures += [(done.number, problem) for problem in done.problems]
@@ -31,16 +34,16 @@ def test_a_changed_row_is_seen() -> None:
     number, case = next(
         (number, case)
         for number in range(500)
-        if (case := fuzz.make_case(SEED, number, sources.names())).base.form == "lines"
+        if (case := make_case(SEED, number, sources.names())).base.form == "lines"
         and case.mutation == "rows cut"
         and case.packing == "plain"
     )
     names = sorted(case.disk)
-    with fuzz.written(case.disk) as folder:
-        outcome = fuzz.read(case.base, case.profile, folder, names)
-        assert fuzz.check(case, outcome, folder)[0] == [], number
+    with written(case.disk) as folder:
+        outcome = read(case.base, case.profile, folder, names)
+        assert check(case, outcome, folder)[0] == [], number
         place, row = outcome.outputs[0]
         outcome.outputs[0] = (place, (*row[:-1], "another detail"))
-        assert any("changed" in problem for problem in fuzz.check(case, outcome, folder)[0])
+        assert any("changed" in problem for problem in check(case, outcome, folder)[0])
         del outcome.outputs[0]
-        assert fuzz.check(case, outcome, folder)[0]
+        assert check(case, outcome, folder)[0]
