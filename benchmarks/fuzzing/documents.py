@@ -399,7 +399,7 @@ def _of_dump(files: Files, _karpathy: str | None) -> Iterator[Row]:
         try:
             for row in dump_rows(document):
                 yield Row(repr(row).encode("utf-8", "surrogatepass"), f"{TABLE}, photoid {row[0]}", name)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise Unreadable(str(error)) from None
 
 

@@ -535,7 +535,12 @@ def unpack(packing: str, content: bytes) -> dict[str | None, bytes]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return {info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()}
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(content) if packing == "tar.gz" else content)) as tar:
-        files = [(info.name, tar.extractfile(info)) for info in tar if info.isreg()]
+        listed = list(tar)
+        if any(
+            info.size > len(content) << 10 for info in listed
+        ):  # which the module would read, zeros for what is not there
+            raise ValueError("a member longer than its archive")
+        files = [(info.name, tar.extractfile(info)) for info in listed if info.isreg()]
         return {name: file.read() for name, file in files if file is not None}
 
 

@@ -40,6 +40,8 @@ _ZIP_DAMAGE: Final = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.err
 _TAR_DAMAGE: Final = (tarfile.TarError, EOFError, OSError, ValueError)
 #: Bytes of a tar's long name or set of attributes, at most, which `tarfile` reads whole; a path has some thousand.
 _MAX_TAR_HEADER_BYTES: Final = 1 << 20
+#: How often the end of a stream may be read: once by whoever looks ahead, once by whoever reads on.
+_MAX_ENDS: Final = 4
 _TAR_MAGIC: Final = slice(257, 262), b"ustar"
 _AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
 
@@ -127,11 +129,16 @@ def _kind(path: str) -> str | None:
 
 
 class _Header(tarfile.TarInfo):
-    """A tar header that announces no endless name."""
+    """A tar header that announces no endless name, and is not taken for the end of the archive where it is damaged."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        header = super().frombuf(buf, encoding, errors)
+        if buf == bytes(_TAR_BLOCK):
+            return super().frombuf(buf, encoding, errors)  # which says that it is the end
+        try:
+            header = super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from None
         if header.type in _EXTENDED_HEADERS and header.size > _MAX_TAR_HEADER_BYTES:
             raise tarfile.ReadError(f"a name or set of attributes of {header.size} bytes")
         return header
@@ -282,9 +289,29 @@ def _compressed_tar_directory(path: str) -> dict[str, Member]:
     return {member.name: member for member in found}
 
 
+class _Ending:
+    """A stream that says when its end is passed: `tarfile` would go on to the end of a member of any size, byte by byte."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._ends = 0
+
+    def read(self, size: int) -> bytes:
+        """Read bytes.
+
+        Raises:
+            tarfile.ReadError: There were none several times before.
+        """
+        data = self._file.read(size)
+        self._ends += not data
+        if self._ends > _MAX_ENDS:
+            raise tarfile.ReadError("the end of the file within a member")
+        return data
+
+
 def _tar_stream(path: str, plain: BinaryIO) -> tarfile.TarFile:
     try:
-        return tarfile.open(fileobj=plain, mode="r|", tarinfo=_Header)
+        return tarfile.open(fileobj=cast(BinaryIO, _Ending(plain)), mode="r|", tarinfo=_Header)
     except _TAR_DAMAGE as error:
         raise _bad_tar(path, path, str(error)) from None
 

@@ -23,6 +23,8 @@ from pmd.formats.streams import compression_of, read_head
 #: First bytes of every SQLite 3 database (file format, section 1.3).
 MAGIC: Final = b"SQLite format 3\0"
 
+#: Names of columns, and SQLite's own words about damage, are taken for UTF-8 by the library.
+_DAMAGE: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
 _HEADER_BYTES: Final = 100
 _SQL_TEXT_HEAD_BYTES: Final = 4096
 _SQL_STARTS: Final = (b"--", b"/*", b"BEGIN", b"CREATE", b"INSERT", b"PRAGMA", b"DROP", b"SET", b"USE", b"LOCK")
@@ -119,7 +121,7 @@ def read_rows(
 def _fetch(cursor: sqlite3.Cursor, where: str) -> list[tuple[Any, ...]]:
     try:
         return cursor.fetchmany()
-    except sqlite3.DatabaseError as error:
+    except _DAMAGE as error:
         raise _damaged(where, error) from None
 
 
@@ -139,7 +141,7 @@ def _reading(path: str, table: str) -> Iterator[sqlite3.Connection]:
         with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
             connection.text_factory = _text
             yield connection
-    except sqlite3.DatabaseError as error:
+    except _DAMAGE as error:
         raise _damaged(f"{path}: table {table}", error) from None
 
 
@@ -218,7 +220,7 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _damaged(where: str, error: sqlite3.Error) -> InputError:
+def _damaged(where: str, error: Exception) -> InputError:
     return InputError(
         "the SQLite database cannot be read", where=where, expected="a whole database", found=str(error), remedy=_AGAIN
     )

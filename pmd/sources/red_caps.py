@@ -7,6 +7,7 @@ of the zip, or files.
 from __future__ import annotations
 
 import itertools
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final, Literal
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
+from pmd.errors import InputError
 from pmd.formats import archives, json_stream
 from pmd.sources import records
 from pmd.sources.contract import InputFile, Rule, SourceOptions, Unit
@@ -108,6 +110,16 @@ def names_several_images(url: str) -> bool:
 
 
 def _members(path: str) -> list[tuple[str, str | None]]:
+    # The release holds nothing else: a file of another name is a document whose name was damaged.
+    for entry in archives.members(path):
+        if not re.fullmatch(rf"{_MEMBERS}|\..*", posixpath.basename(entry.name)):
+            raise InputError(
+                "the archive holds a file that is none of the release's",
+                where=records.location(path, entry.name),
+                expected="annotations/<subreddit>_<year>.json",
+                found=entry.name,
+                remedy="take it out of the archive, or fetch the archive again",
+            )
     return records.documents([InputFile(path, 0)], _MEMBERS, expected="annotations/<subreddit>_<year>.json")
 
 
