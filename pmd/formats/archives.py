@@ -135,6 +135,8 @@ class _Header(tarfile.TarInfo):
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         if buf == bytes(_TAR_BLOCK):
             return super().frombuf(buf, encoding, errors)  # which says that it is the end
+        if not buf:
+            raise tarfile.ReadError("no end-of-archive block")
         try:
             header = super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:

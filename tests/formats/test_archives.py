@@ -247,3 +247,19 @@ def test_genuine_red_caps_archive(samples: Path) -> None:
     assert len(inside) == 1391
     with open_decompressed(path, "dummy_data/annotations/abandonedporn_2017.json") as file:
         assert file.read(17) == b'{"annotations": ['
+
+
+def test_a_damaged_header_within_a_compressed_tar_is_not_its_end(tmp_path: Path) -> None:
+    content = bytearray(Path(make_tar(tmp_path / "plain")).read_bytes())
+    content[content.find(b"folder/b.bin")] ^= 1
+    path = tmp_path / "archive"
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(InputError, match="the tar file is damaged"):
+        members(str(path))
+
+
+def test_a_member_of_terabytes_ends_with_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    path.write_bytes(gzip.compress(_tar_header(b"0", 8**11 - 1, b"a.txt") + b"abc"))
+    with pytest.raises(InputError, match="the tar file is damaged"):
+        members(str(path))

@@ -153,3 +153,11 @@ def test_the_last_number_that_a_key_may_be_is_read(tmp_path: Path) -> None:
         ranges = id_ranges(path, "t", "id", parts)
         rows = [row for cut in ranges for batch in read_rows(path, "t", ["id"], "id", *cut, 9) for row in batch]
         assert rows == [(key,) for key in keys]
+
+
+def test_names_that_are_not_utf8_are_damage(database: Path) -> None:
+    content = database.read_bytes()
+    at = content.find(b"title", content.find(b"CREATE TABLE"))
+    database.write_bytes(content[:at] + b"ti\xfftl"[:5] + content[at + 5 :])
+    with pytest.raises(InputError):
+        list(read_rows(str(database), TABLE, ["photoid", "title"], "photoid", 0, None, 10))

@@ -228,3 +228,12 @@ def test_a_bad_row_at_the_start_is_no_other_data_set(tmp_path: Path, read_all: R
     ]
     path.write_text('{"annotations": [{"lost": 1}]}')
     assert [row["reason"] for row in read_all(SOURCE, path)] == ["malformed_row"]
+
+
+def test_a_document_of_a_damaged_name_is_not_passed_over(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "annotations.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("annotations/cats_2017.json", EMPTY)
+        file.writestr("annotations/cats_2018.nson", CATS)
+    with pytest.raises(InputError, match=r"cats_2018\.nson: the archive holds a file that is none of the release's"):
+        read_all(SOURCE, path)
