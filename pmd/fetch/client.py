@@ -296,7 +296,11 @@ class Client:
         if status != OK:
             await _drain(response)
             raise _Ended(status, f"HTTP {response.status}")
-        tag = outcome.denying_tag(response.headers.getall("X-Robots-Tag", []), self._agent)
+        # A web archive (Wayback, pywb) tells under this prefix what the host itself said then.
+        said = [
+            tag for prefix in ("", "X-Archive-Orig-") for tag in response.headers.getall(f"{prefix}X-Robots-Tag", [])
+        ]
+        tag = outcome.denying_tag(said, self._agent)
         if tag is not None:
             answer.policy, answer.policy_evidence = "denied by X-Robots-Tag", f"X-Robots-Tag: {tag}"
             response.close()

@@ -28,6 +28,7 @@ from pmd.errors import NetworkError
 from pmd.fetch import addresses, against, archives, blocklists, client, hosts, network, outcome, robots
 from pmd.fetch.client import Answer, Client, Clock
 from pmd.fetch.outcome import Attempt, Fetched
+from pmd.fetch.state import WEB_ARCHIVE
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
 
@@ -315,6 +316,8 @@ class Lane:
         attempts: list[Attempt] = []
         found: _Result | None = None
         for number, (kind, url) in enumerate(image.locations):
+            if kind == WEB_ARCHIVE and not _is_gone(image, attempts):
+                continue
             chance = keys.partition_of(keys.digest(image.image_id, str(number)), 32) / 2**32
             if kind == "archive":
                 found = await self._from_archive(image, url, run, attempts)
@@ -500,6 +503,12 @@ def images_of(images: pa.Table, previous: pa.Table | None, listed: against.Liste
             )
         )
     return sorted(rows, key=_begin)
+
+
+def _is_gone(image: Image, attempts: Sequence[Attempt]) -> bool:
+    """Return whether all places of an image have failed in a way that lets a web archive be asked."""
+    standing = [image.standing] if image.standing is not None else []
+    return outcome.GONE.issuperset([*(attempt.status for attempt in attempts), *standing])
 
 
 def _begin(image: Image) -> tuple[bool, str]:

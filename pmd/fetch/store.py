@@ -88,7 +88,8 @@ def run_shard(
     """
     before = list(state.generations(root_folder, shard))
     ledger = state.read_ledger(root_folder, shard)
-    todo = state.wanted(images, ledger, retry, state.allowed_since(root_folder, shard, ledger, options.allow_addresses))
+    again = state.allowed_since(root_folder, shard, ledger, options.allow_addresses)
+    todo = state.wanted(images, ledger, retry, again, options.web_archive)
     blocklist = blocklists.read(options.blocklists)
     blocked = blocklist.stored(ledger, images)
     if todo.num_rows == 0 and not blocked:
