@@ -26,6 +26,8 @@ from typing import Any, Final, Literal, cast
 
 import numpy as np
 import pdqhash
+import pyarrow as pa
+import simplejpeg
 from cykooz_resizer import FilterType, ResizeAlg, ResizeOptions, Resizer
 from PIL import (
     AvifImagePlugin,
@@ -230,7 +232,7 @@ def prepare(content: bytes, limits: Limits, form: Form) -> Prepared:
     codecs.
     """
     try:
-        loaded = _load(_open(content, limits), at_least_px=_OVERSAMPLING * HASH_SIDE_PX)
+        loaded = _load(_open(content, limits), shrunk_to_px=HASH_SIDE_PX)
         inspected = _accepted(loaded, limits)
         small = loaded.picture(HASH_SIDE_PX)
         hashed = perceptual_hash(small)
@@ -241,7 +243,7 @@ def prepare(content: bytes, limits: Limits, form: Form) -> Prepared:
             )
         if side != HASH_SIDE_PX:
             if loaded.kind == "jpeg" and _draft_scale(loaded.size, side) != _draft_scale(loaded.size, HASH_SIDE_PX):
-                loaded = _load(_open(content, limits), at_least_px=_OVERSAMPLING * side)
+                loaded = _load(_open(content, limits), shrunk_to_px=side)
             small = loaded.picture(side)
         return Prepared(inspected, encode_jpeg(small, form.quality), "resized", "jpeg", *small.size, hashed)
     except Refused as refused:
@@ -288,7 +290,7 @@ def resized(
     Raises:
         Refused: The content is no acceptable image.
     """
-    loaded = _load(_open(content, Limits(max_pixels)), at_least_px=_OVERSAMPLING * short_side_px)
+    loaded = _load(_open(content, Limits(max_pixels)), shrunk_to_px=short_side_px)
     if not _is_to_change(loaded, short_side_px):
         return content, loaded.kind
     return encode_jpeg(loaded.picture(short_side_px), quality), "jpeg"
@@ -458,20 +460,29 @@ def _webp_size(content: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-def _load(opened: _Opened, *, at_least_px: int | None) -> _Loaded:
+def _load(opened: _Opened, *, at_least_px: int | None = None, shrunk_to_px: int | None = None) -> _Loaded:
     """Decode.
+
+    Args:
+        opened: The file.
+        at_least_px: A JPEG may come scaled down as long as neither side falls under this.
+        shrunk_to_px: The same, for a caller who brings the short side down to this.
 
     Raises:
         Refused: It does not decode.
     """
+    if shrunk_to_px is not None:
+        at_least_px = _OVERSAMPLING * shrunk_to_px
     kind, image, header = opened.kind, opened.image, opened.image.size
     try:
-        if isinstance(image, JpegImagePlugin.JpegImageFile) and at_least_px is not None and opened.scalable:
-            image.draft(None, (at_least_px, at_least_px))
-        image.load()
+        pixels = _sound_jpeg(opened, at_least_px, shrunk_to_px)
+        if pixels is None:
+            if isinstance(image, JpegImagePlugin.JpegImageFile) and at_least_px is not None and opened.scalable:
+                image.draft(None, (at_least_px, at_least_px))
+            image.load()
+            pixels = _eight_bits(image)
         orientation = _orientation(image)  # after the pixels: a PNG may say it behind them
         size = header if kind == "jpeg" else image.size  # a TIFF has been turned upright by Pillow
-        pixels = _eight_bits(image)
     except Image.DecompressionBombError as error:
         raise Refused("bomb", str(error)) from None
     except _DAMAGE as error:
@@ -479,6 +490,27 @@ def _load(opened: _Opened, *, at_least_px: int | None) -> _Loaded:
     turn = _UPRIGHT.get(orientation)
     size = size[::-1] if turn in _QUARTER_TURNS else size
     return _Loaded(kind, pixels, size, _frames(opened), turn, _transform_of(pixels, image.info.get("icc_profile")))
+
+
+def _sound_jpeg(opened: _Opened, at_least_px: int | None, shrunk_to_px: int | None) -> Image.Image | None:
+    """Decode a JPEG of three components in which libjpeg finds nothing odd; None for any other file: Pillow judges it.
+
+    These are Pillow's pixels in a quarter less time: nothing is copied from line to line, or afterwards. Where they are
+    about to be shrunk (to two thirds, ours), chroma is repeated and not interpolated, which changes no mean SSIM and up to
+    2 bits of the perceptual hash (measured on 40 photographs brought to 256).
+    """
+    if not opened.scalable or opened.image.mode != "RGB":
+        return None
+    width, height = opened.image.size
+    scale = 1 if at_least_px is None else _decoder_scale(opened.image.size, at_least_px)
+    least = {} if scale == 1 else {"min_width": -(-width // scale), "min_height": -(-height // scale)}
+    shrinks = shrunk_to_px is not None and min(width, height) // scale >= 1.5 * shrunk_to_px
+    try:
+        pixels = simplejpeg.decode_jpeg(opened.content, "RGBX", fastupsample=shrinks, strict=True, **least)
+    except (ValueError, MemoryError):
+        return None
+    rows = pa.FixedSizeListArray.from_arrays(pa.array(pixels.reshape(-1)), 4)
+    return Image.fromarrow(rows, "RGB", (pixels.shape[1], pixels.shape[0]))
 
 
 def _accepted(loaded: _Loaded, limits: Limits) -> Inspected:
@@ -564,7 +596,12 @@ def _tiff_frames(content: bytes) -> int:
 
 def _draft_scale(size: tuple[int, int], short_side_px: int) -> int:
     """Return by how much libjpeg scales while decoding for a short side: 8, 4, 2 or 1."""
-    scale = min(size) // (_OVERSAMPLING * short_side_px)
+    return _decoder_scale(size, _OVERSAMPLING * short_side_px)
+
+
+def _decoder_scale(size: tuple[int, int], at_least_px: int) -> int:
+    """Return by how much libjpeg may scale for neither side to fall under `at_least_px`; for what it has SIMD for."""
+    scale = min(size) // at_least_px
     return next(factor for factor in (8, 4, 2, 1) if scale >= factor or factor == 1)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
@@ -111,6 +112,28 @@ def test_what_is_cut_does_not_decode(kind: str, share: float) -> None:
     content = encoded(gradient(), kind)
     cut = content[: max(64, int(len(content) * share))]
     assert codec.inspect(cut, Limits()).status == "undecodable"
+
+
+@pytest.mark.parametrize("more", [{}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}])
+def test_a_jpeg_has_the_pixels_that_pillow_gives(more: dict[str, object]) -> None:
+    content = encoded(gradient(301, 203), **more)
+    picture = codec.upright_rgb(content)
+    assert (picture.mode, picture.size) == ("RGB", (301, 203))
+    assert np.array_equal(np.asarray(picture), np.asarray(opened(content)))
+    with Image.open(io.BytesIO(content)) as half:
+        half.draft(None, (100, 100))
+        assert np.array_equal(np.asarray(codec.upright_rgb(content, min_short_side_px=100)), np.asarray(half))
+
+
+def test_a_jpeg_that_libjpeg_warns_of_is_judged_by_pillow() -> None:
+    """Bytes between the last scan and the end are odd, and harm nothing; a scan that is damaged is what Pillow calls it."""
+    content = encoded(gradient())
+    odd = content[:-2] + bytes(9) + content[-2:]
+    with pytest.raises(ValueError, match="extraneous"):
+        simplejpeg.decode_jpeg(odd)
+    assert difference(codec.upright_rgb(odd), codec.upright_rgb(content)) == 0
+    prepared = codec.prepare(odd, Limits(), Form(64))
+    assert (prepared.inspected.status, prepared.stored_width_px) == ("ok", 96)
 
 
 def png(width: int, height: int) -> bytes:
