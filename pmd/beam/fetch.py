@@ -8,6 +8,7 @@ other's way.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -139,6 +140,7 @@ def run_lanes(lane: FetchLane, shards: Sequence[int]) -> None:
 
 def _run_lane(lane: FetchLane, number: int, batches: list[pa.RecordBatch]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    gc.freeze()  # what was imported stays: collecting looks through it no more
     try:
         for _ in lane((number, batches)):
             pass
