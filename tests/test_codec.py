@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pdqhash
 import pytest
 import simplejpeg
 from hypothesis import HealthCheck, given, settings
@@ -345,6 +346,20 @@ def distance(one: bytes, other: bytes) -> int:
 
 
 LOSSLESS_HEADER = b"\xff\xd8\xff\xc3\x00\x11\x08\x00\x95\x00\xe3\x03\x52\x11\x00\x47\x11\x00\x42\x11\x00"
+
+
+def test_perceptual_hashes_are_those_of_the_reference_implementation() -> None:
+    """At PDQ's own size nothing has to be scaled, so that the bits are the same."""
+    chance = np.random.default_rng(7)
+    for grain in (1, 4, 8, 16):
+        pixels = chance.integers(0, 256, (64 // grain, 64 // grain, 3), dtype=np.uint8)
+        image = Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC)
+        bits, _ = pdqhash.compute(np.asarray(image))
+        assert codec.perceptual_hash(image) == np.packbits(bits.astype(np.uint8)).tobytes()
+
+
+def test_what_has_no_frequencies_has_an_empty_hash() -> None:
+    assert codec.perceptual_hash(Image.new("RGB", (300, 200), "navy")) == bytes(32)
 
 
 def test_frame_headers_are_found_where_libjpeg_finds_them() -> None:
