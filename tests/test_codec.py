@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -346,6 +347,19 @@ def distance(one: bytes, other: bytes) -> int:
 
 
 LOSSLESS_HEADER = b"\xff\xd8\xff\xc3\x00\x11\x08\x00\x95\x00\xe3\x03\x52\x11\x00\x47\x11\x00\x42\x11\x00"
+
+
+def test_what_is_encoded_has_nothing_of_what_was_encoded_before() -> None:
+    """A thread encodes into one file in memory; a forked process, which would share its position, into another."""
+    large, small = gradient(900, 600), gradient(40, 30)
+    expected = [encoded(large), encoded(small)]
+    assert codec.encode_jpeg(small) == expected[1]
+    child = os.fork()
+    same = all([codec.encode_jpeg(large), codec.encode_jpeg(small)] == expected for _ in range(50))
+    if not child:
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert same
 
 
 def test_perceptual_hashes_are_those_of_the_reference_implementation() -> None:
