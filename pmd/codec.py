@@ -8,6 +8,9 @@ Nothing here trusts its input. The format is told by the first bytes, never by a
 checked before a pixel is decoded. Pillow's plugins are called directly: `Image.open` would try every other format it
 knows, and would judge size by a process-wide setting. Only seven formats are read; the rest is `not_an_image`.
 
+A JPEG of which libjpeg has nothing to say is decoded by its own interface (simplejpeg), which is faster; Pillow has read its
+header before, and judges all others.
+
 Threads: pixels are decoded, scaled and encoded outside the GIL. No state of Pillow's is changed.
 """
 
