@@ -47,7 +47,8 @@ AIM = (WHOLE, "COCO", "Localized Narratives", SENTENCES)
 MOST_FALSE = 0.0035
 FEWEST = 1000
 RUNS = 5
-THRESHOLDS = [round(0.2 + 0.05 * step, 2) for step in range(15)]
+PROBABILITIES = [round(0.2 + 0.05 * step, 2) for step in range(15)]
+SCORES = [200.0 * step for step in range(10)]
 LENGTHS = ((1, 2), (3, 4), (5, 6), (7, 10), (11, None))
 
 Row = tuple[str, str, str]  # set, language, text
@@ -145,11 +146,13 @@ def shown(found: dict[str, Any]) -> str:
     return f"{rate} ({100 * found['interval'][0]:.2f}–{100 * found['interval'][1]:.2f}; {found['texts']:,})"
 
 
-def tuned(rule: Callable[[float], Mask], sets: np.ndarray, english: Mask, half: Mask) -> float | None:
+def tuned(
+    rule: Callable[[float], Mask], thresholds: list[float], sets: np.ndarray, english: Mask, half: Mask
+) -> float | None:
     """Return the threshold with the largest recall less false rate among those with few false ones, if there is any."""
     best: tuple[float, float] | None = None
     ours = half & np.isin(sets, (*AIM, CUT))
-    for threshold in THRESHOLDS:
+    for threshold in thresholds:
         found = rule(threshold)
         false = float(np.mean([found[ours & ~english & (sets == name)].mean() for name in (WHOLE, CUT, SENTENCES)]))
         worth = (round(float(found[ours & english].mean()) - false, 6), threshold)
@@ -177,24 +180,39 @@ def main() -> None:
     guesses = np.array(asked["fasttext"]["language"].to_pylist())
     scores = asked["fasttext"]["score"].to_numpy(zero_copy_only=False)
     cld2 = np.array(asked["cld2"]["language"].to_pylist()) == "en"
-    rules: dict[str, Callable[[float], Mask]] = {
-        "fastText where sure, else CLD2": lambda least: np.where(scores >= least, guesses == "en", cld2),
-        "fastText where sure or both agree": lambda least: (guesses == "en") & ((scores >= least) | cld2),
-        "fastText where sure": lambda least: (guesses == "en") & (scores >= least),
+    of_cld2 = [language.ask_cld2(one) for one in language.readable(pa.array(texts)).to_pylist()]
+
+    def fasttext_first(least: float) -> Mask:
+        return np.where(scores >= least, guesses == "en", cld2)
+
+    def cld2_first(least: float) -> Mask:
+        sure = np.array([guess.sure(least) for guess in of_cld2])
+        return np.where(sure, cld2, fasttext_first(language.SURE_PROBABILITY))
+
+    rules: dict[str, tuple[Callable[[float], Mask], list[float]]] = {
+        "CLD2 where sure, then fastText, then CLD2": (cld2_first, SCORES),
+        "fastText where sure, else CLD2": (fasttext_first, PROBABILITIES),
+        "fastText where sure or both agree": (
+            lambda least: (guesses == "en") & ((scores >= least) | cld2),
+            PROBABILITIES,
+        ),
+        "fastText where sure": (lambda least: (guesses == "en") & (scores >= least), PROBABILITIES),
     }
-    chosen = {name: tuned(rule, sets, english & counts, tuning & counts) for name, rule in rules.items()}
+    chosen = {
+        name: tuned(rule, thresholds, sets, english & counts, tuning & counts)
+        for name, (rule, thresholds) in rules.items()
+    }
+    default = f"default ({language.SURE_SCORE})"
     found: dict[str, Mask] = {
-        f"default ({language.SURE})": np.array(asked["default"]["is_english"].to_pylist()),
-        **{f"{name} ({chosen[name]})": rules[name](threshold) for name, threshold in chosen.items() if threshold},
-        "both agree or fastText ≥ 0.5": rules["fastText where sure or both agree"](0.5),
+        default: np.array(asked["default"]["is_english"].to_pylist()),
+        **{f"{name} ({chosen[name]:g})": rules[name][0](threshold) for name, threshold in chosen.items() if threshold},
+        "both agree or fastText ≥ 0.5": rules["fastText where sure or both agree"][0](0.5),
         "fastText": guesses == "en",
         "CLD2": cld2,
     }
     rates = {
         name: round(len(texts) / asked["seconds"][key])
-        for name, key in zip(
-            (f"default ({language.SURE})", "fastText", "CLD2"), ("default", "fasttext", "cld2"), strict=True
-        )
+        for name, key in zip((default, "fastText", "CLD2"), ("default", "fasttext", "cld2"), strict=True)
     }
     reported = ~tuning & counts
     peer = langdetect([texts[place] for place in np.flatnonzero(~tuning)])
@@ -227,7 +245,7 @@ def main() -> None:
                 sys.stdout.write(f"  {label:32} {'':41} false {shown(false)}, {false['english']} of {false['texts']}\n")
         result["detectors"][name] = table
     names = codes == "und"
-    result["names_called_english"] = [int(found[f"default ({language.SURE})"][names].sum()), int(names.sum())]
+    result["names_called_english"] = [int(found[default][names].sum()), int(names.sum())]
     called, size = result["names_called_english"]
     sys.stdout.write(f"\nnames, dates and numbers called English by default: {called} of {size}\n")
     sys.stdout.write(json.dumps(result) + "\n")

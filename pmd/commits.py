@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd import storage
@@ -25,6 +26,8 @@ STAGE_FILE: Final = "_stage.json"
 
 #: Rows in a Parquet row group. Fixed, because other groups give other bytes; 64k rows of pairs are about 30 MB.
 ROW_GROUP_ROWS: Final = 65_536
+#: Rows by which a column is judged to repeat itself.
+_HEAD_ROWS: Final = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,12 +185,30 @@ def sweep(folder: str, commit: Commit) -> None:
 
 def parquet_bytes(table: pa.Table) -> bytes:
     """Return a table as Parquet: the same rows give the same bytes, however they were chunked."""
+    rows = table.combine_chunks()
     sink = io.BytesIO()
     with pq.ParquetWriter(
-        sink, table.schema, compression="zstd", compression_level=3, write_statistics=True, store_schema=True
+        sink,
+        rows.schema,
+        # Level 3 takes twice the time of 1 for a hundredth fewer bytes; so does a dictionary of texts that never repeat.
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=_repeating(rows),
+        write_statistics=True,
+        store_schema=True,
     ) as writer:
-        writer.write_table(table.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
+        writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
     return sink.getvalue()
+
+
+def _repeating(rows: pa.Table) -> list[str]:
+    """Return the columns of strings whose first rows repeat one another: those that a dictionary makes smaller."""
+    head = rows.slice(0, _HEAD_ROWS)
+    return [
+        field.name
+        for field in rows.schema
+        if pa.types.is_string(field.type) and 4 * pc.count_distinct(head[field.name], mode="all").as_py() <= len(head)
+    ]
 
 
 def put_content(folder: str, prefix: str, suffix: str, content: bytes, rows: int) -> File:

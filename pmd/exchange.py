@@ -77,19 +77,17 @@ class RunWriter:
     def _flush(self) -> None:
         if not self._buffer:
             return
-        table = pa.Table.from_batches([batch for batch, _ in self._buffer])
+        rows = pa.concat_batches([batch for batch, _ in self._buffer])
         where = np.concatenate([numbers for _, numbers in self._buffer])
         self._buffer, self._buffered_bytes = [], 0
         order = np.argsort(where, kind="stable")
-        table, where = table.take(pa.array(order)), where[order]
-        starts = np.flatnonzero(np.r_[True, where[1:] != where[:-1]])
-        for start, stop in zip(starts, np.r_[starts[1:], len(where)], strict=True):
-            partition = int(where[start])
-            for batch in table.slice(start, stop - start).combine_chunks().to_batches():
-                self._writer.write_batch(batch)
-                self._index.setdefault(partition, []).append(self._batches)
-                self._batches += 1
-            self._rows[partition] = self._rows.get(partition, 0) + int(stop - start)
+        cuts = np.flatnonzero(np.diff(where[order])) + 1
+        for chosen in np.split(order, cuts):
+            partition = int(where[chosen[0]])
+            self._writer.write_batch(rows.take(pa.array(chosen)))
+            self._index.setdefault(partition, []).append(self._batches)
+            self._rows[partition] = self._rows.get(partition, 0) + len(chosen)
+            self._batches += 1
 
     def close(self) -> list[tuple[int, pa.RecordBatch]]:
         """Finish the run; return (partition, reference) for each partition that has rows."""

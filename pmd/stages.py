@@ -20,7 +20,7 @@ from pmd.config import Config
 from pmd.fetch import state
 
 #: Raised when a change of the code changes the bytes a stage writes for the same options and inputs.
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 
 @dataclasses.dataclass(frozen=True)

@@ -105,9 +105,13 @@ def word_count(texts: pa.Array) -> pa.Int32Array:
     The one rule that is evidenced is a split at white space. M4's WIT loader writes ``split(" ")``, which also counts
     the empty strings between two spaces; on normalised texts that are not empty both give the same.
     """
-    tidy = normalise(texts)
-    spaces = pc.count_substring(tidy, " ")
-    return pc.add(spaces, pc.cast(pc.not_equal(tidy, ""), pa.int32())).cast(pa.int32())
+    return word_count_of_normalised(normalise(texts))
+
+
+def word_count_of_normalised(texts: pa.Array) -> pa.Int32Array:
+    """Return `word_count` of texts that `normalise` has been over."""
+    spaces = pc.count_substring(texts, " ")
+    return pc.add(spaces, pc.cast(pc.not_equal(texts, ""), pa.int32())).cast(pa.int32())
 
 
 def unquote_plus(texts: pa.Array) -> pa.Array:

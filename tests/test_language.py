@@ -58,17 +58,26 @@ def test_texts_without_a_letter_are_undetermined(detector: language.Detector) ->
     assert language.english(column(), detector=detector).num_rows == 0
 
 
-def test_of_a_doubtful_guess_the_second_detector_decides() -> None:
-    # fastText is sure of the first text only; of the others CLD2 knows the second and third.
-    texts = column("Boats at sunset", "a woman knitting", "teenage boys hold ropes", "a zebra grazing")
-    fasttext = language.english(texts, detector="fasttext").column("language").to_pylist()
-    cld2 = language.english(texts, detector="cld2").column("language").to_pylist()
-    assert fasttext == ["en", "en", "da", "en"]
-    assert cld2 == ["en", "en", "en", "und"]
+def test_cld2_decides_where_it_is_sure_then_fasttext_then_cld2() -> None:
+    texts = column("A man in a hat is looking at something", "a zebra grazing", "a woman knitting", "A motel valet man")
+    cld2 = [language.ask_cld2(text) for text in texts.to_pylist()]
+    fasttext = language.english(texts, detector="fasttext")
+    assert [guess.sure() for guess in cld2] == [True, False, False, False]
+    assert [guess.language for guess in cld2] == ["en", "und", "en", "en"]
+    assert fasttext.column("language").to_pylist() == ["en", "en", "en", "de"]
+    probabilities = fasttext.column("score").to_pylist()
     found = language.english(texts)
-    assert [score >= language.SURE for score in found.column("score").to_pylist()] == [True, False, False, False]
-    assert found.column("language").to_pylist() == [fasttext[0], *cld2[1:]]
-    assert found.column("is_english").to_pylist() == [True, True, True, False]
+    assert found.column("language").to_pylist() == ["en", "und", "en", "en"]
+    assert found.column("score").to_pylist() == [pytest.approx(cld2[0].part), *probabilities[1:]]
+
+
+def test_english_with_a_low_score_is_no_sure_guess() -> None:
+    guess = language.ask_cld2("The old harbour bridge at sunset in the rain")
+    assert guess.language == "en"
+    assert guess.sure(guess.score)
+    assert not guess.sure(guess.score + 1)
+    assert guess._replace(language="de").sure(guess.score + 1)
+    assert not guess._replace(reliable=False).sure(0)
 
 
 @pytest.mark.parametrize("detector", ["default", "fasttext", "cld2"])

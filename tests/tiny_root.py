@@ -236,6 +236,8 @@ def _web() -> dict[bytes, bytes]:
 class Lane:
     """Stands in for a lane of the fetch engine: pictures of `_web`, everything else is a 404."""
 
+    answered = True
+
     def __init__(self, found: dict[bytes, bytes]) -> None:
         self._found = found
 

@@ -26,7 +26,7 @@ def components(lists: lexicon.Lexicon | lexicon.Absent) -> list[dict[str, Any]]:
             data="lid.176.ftz of fastText (Joulin et al.)",
             data_licence="CC-BY-SA-3.0",
         ),
-        _package("pycld2", "languages where fastText is unsure, and the languages' names", "Apache-2.0"),
+        _package("pycld2", "languages, and their names", "Apache-2.0"),
         _package(
             "tzfpy",
             "time zones of geotags",

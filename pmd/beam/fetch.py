@@ -8,6 +8,7 @@ other's way.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import gc
 import multiprocessing
 import multiprocessing.connection
@@ -24,6 +25,7 @@ from pmd.errors import PmdError
 from pmd.fetch import adopt, robots, store
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
+from pmd.fetch.waiting import Waiting
 from pmd.options import FetchOptions
 
 SHARDS = pa.schema([pa.field("shard", pa.int32(), nullable=False)])
@@ -47,7 +49,20 @@ class ToLane:
 
 @dataclasses.dataclass(frozen=True)
 class FetchLane:
-    """Fetch a lane's shards, one after the other."""
+    """Fetch a lane's shards, one after the other.
+
+    Attributes:
+        root: ROOT.
+        cut: How its images are cut.
+        options: How to fetch.
+        contact: Who we are.
+        retry: Statuses whose images are tried anew.
+        lanes: How many lanes there are.
+        work: The folder of this run.
+        began: When the run began.
+        waiting: Where what cannot be reached waits for an answer of any host; None: it is settled, and no network is broken.
+        index: What may be taken over (`adopt.write`).
+    """
 
     root: str
     cut: parts.Cut
@@ -56,12 +71,15 @@ class FetchLane:
     retry: tuple[str, ...]
     lanes: int
     work: str
+    began: datetime.datetime
+    waiting: Waiting | None = None
     index: str | None = None
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
         policies, reservations = robots.read_policies(self.root), robots.read_policies(self.root, "tdmrep")
-        counts = sight.Counts(self.work, f"lane-{keyed[0]:05d}")
+        name = f"lane-{keyed[0]:05d}"
+        counts = sight.Counts(self.work, name)
 
         def told(fetched: Fetched) -> None:
             counts.add(**{"images": 1, "bytes": fetched.bytes or 0, fetched.status: 1})
@@ -73,6 +91,8 @@ class FetchLane:
             number=keyed[0],
             policies=policies,
             reservations=reservations,
+            began=self.began,
+            stops=self.waiting is not None,
         ) as lane:
             for batch in sorted(keyed[1], key=lambda item: int(item.column(0)[0].as_py())):
                 shard = int(batch.column(0)[0].as_py())
@@ -88,10 +108,13 @@ class FetchLane:
                     retry=self.retry,
                     progress=told,
                     adopted=adopt.read(self.index, mine) if self.index is not None else None,
+                    waiting=self.waiting,
                 )
+                if self.waiting is not None and lane.answered:
+                    self.waiting.answered(name)
                 yield batch
-        robots.write_policies(self.root, f"lane-{keyed[0]:05d}", policies)
-        robots.write_policies(self.root, f"lane-{keyed[0]:05d}", reservations, "tdmrep")
+        robots.write_policies(self.root, name, policies)
+        robots.write_policies(self.root, name, reservations, "tdmrep")
 
 
 def run_lanes(lane: FetchLane, shards: Sequence[int]) -> None:

@@ -7,6 +7,8 @@ GroupByKeys: an engine may ignore a Reshuffle. Nothing is kept between bundles.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import gc
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
@@ -104,11 +106,22 @@ def create(batches: list[pa.RecordBatch]) -> Any:
     return beam.Create(batches, reshuffle=False).with_output_types(pa.RecordBatch)
 
 
+@functools.cache
+def _freeze() -> None:
+    """Leave what is imported by now out of later collections, each of which would walk all of it."""
+    gc.collect()
+    gc.freeze()
+
+
 class PerUnit(beam.DoFn):  # type: ignore[misc]
     """Run a function from a batch to batches."""
 
     def __init__(self, function: Work) -> None:
         self._function = function
+
+    def setup(self) -> None:
+        """Run before the first element."""
+        _freeze()
 
     def process(self, element: Any) -> Iterator[Any]:
         """Yield what the function gives; leave a user's mistake where the driver finds it."""

@@ -14,5 +14,8 @@ Modules, each importing only those above it::
     adopt       images of img2dataset's shards, taken over
     state       what the store and the ledger hold; which images are wanted
     engine      a lane: event loop, codec threads and all the above, for as many images and shards as it is given
+    waiting     generations that wait for word whether any host answered the run
     store       one generation of one fetch shard: tar, attempts, ledger, commit
+    summary     what a fetch has come to, in words
+    runs        one run, told from the generations that it committed
 """

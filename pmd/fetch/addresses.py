@@ -39,6 +39,11 @@ _PORTS: Final = {"http": 80, "https": 443}
 _HREF: Final = re.compile(r"(https?)://(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#@:]+)(?::(\d+))?(/[^#]*)(?:#.*)?")
 
 
+_REFUSED: Final = " is not a public address"
+#: What an attempt keeps of a `Blocked` of `Resolver.endpoints`, up to the refusals. Nothing that a URL may hold looks like it.
+_BLOCKED: Final = re.compile(r"Blocked: \S+: ")
+
+
 class Blocked(OSError):
     """The URL leads to an address that is refused, or is none that may be asked for."""
 
@@ -107,7 +112,7 @@ def _refusal(address: str, allowed: tuple[IpNetwork, ...]) -> str | None:
     embedded = _embedded(ip)
     if any(_within(candidate, network) for candidate in (ip, embedded) for network in allowed):
         return None
-    return None if _is_public(embedded or ip) else f"{address} is not a public address"
+    return None if _is_public(embedded or ip) else f"{address}{_REFUSED}"
 
 
 def _within(ip: IpAddress | None, network: IpNetwork) -> bool:
@@ -128,6 +133,17 @@ def _embedded(ip: IpAddress) -> IpAddress | None:
     if ip in _NAT64:
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+
+
+def refused(error: str) -> list[str]:
+    """Return the addresses that were refused, from an attempt's `error`; none if it was blocked for another reason."""
+    begins = _BLOCKED.match(error)
+    said = error[begins.end() :].split("; ") if begins is not None else []
+    return [
+        refusal.removesuffix(_REFUSED)
+        for refusal in said
+        if refusal.endswith(_REFUSED) and _literal(refusal.removesuffix(_REFUSED)) is not None
+    ]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -211,7 +227,7 @@ class Resolver(AbstractResolver):
         refusals = [(address, self._policy.refusal(address)) for address in addresses]
         allowed = [(address, port) for address, refusal in refusals if refusal is None]
         if not allowed:
-            raise Blocked(f"{host}: {refusals[0][1]}")
+            raise Blocked(f"{host}: {'; '.join(str(refusal) for _, refusal in refusals)}")
         return allowed
 
     def answers_at_once(self, host: str, port: int) -> bool:

@@ -101,6 +101,7 @@ class Client:
         reservations: The same for TDMRep's file.
         threads: For decompressing.
         clock: For dates in headers and policies.
+        began: When the run began (`robots.Policy.is_fresh`).
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Client:
         reservations: MutableMapping[str, robots.Policy],
         threads: Executor,
         clock: Clock,
+        began: datetime.datetime,
     ) -> None:
         self._session = session
         self._resolver = resolver
@@ -124,6 +126,7 @@ class Client:
         self._reservations = reservations
         self._threads = threads
         self._clock = clock
+        self._began = began
         self._asking: dict[str, asyncio.Task[robots.Policy]] = {}
 
     async def get_image(self, url: str, chance: float) -> Answer:
@@ -326,7 +329,7 @@ class Client:
     async def _site_file(self, known: MutableMapping[str, robots.Policy], origin: str, path: str) -> robots.Policy:
         """Return what an origin's file says, asked for by one image for all of them."""
         policy = known.get(origin)
-        if policy is not None and policy.is_fresh(self._clock()):
+        if policy is not None and policy.is_fresh(self._clock(), self._began):
             return policy
         url = origin + path
         task = self._asking.get(url)

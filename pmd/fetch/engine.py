@@ -164,6 +164,8 @@ class Lane:
         patience: How long to wait for hosts.
         lookup: What resolves names.
         clock: The time, for attempts and policies.
+        began: When the run began that this lane is one of; by default, now.
+        stops: Whether it stops where it seems to be the network that is broken (`pmd.fetch.network`).
 
     Raises:
         ConfigError: An option cannot be used.
@@ -182,6 +184,8 @@ class Lane:
         patience: hosts.Patience | None = None,
         lookup: addresses.Lookup = addresses.system_lookup,
         clock: Clock = utc_now,
+        began: datetime.datetime | None = None,
+        stops: bool = True,
     ) -> None:
         self._options = options
         self._contact = contact
@@ -190,6 +194,9 @@ class Lane:
         self._patience = patience or hosts.Patience()
         self._lookup = lookup
         self._clock = clock
+        # A clock that is behind the driver's would make all that this lane learns older than the run.
+        self._began = min(began or clock(), clock())
+        self._stops = stops
         self._limits = codec.Limits(options.max_pixels, options.min_side_px)
         self.policies: MutableMapping[str, robots.Policy] = {} if policies is None else policies
         self.reservations: MutableMapping[str, robots.Policy] = {} if reservations is None else reservations
@@ -267,6 +274,11 @@ class Lane:
                 if isinstance(left, _Result):
                     self._release(left)
 
+    @property
+    def answered(self) -> bool:
+        """Whether any host has answered so far, whatever it said."""
+        return self._hosts.answered
+
     def requests(self) -> dict[str, int]:
         """Return how many requests each domain has had so far."""
         return self._hosts.requests()
@@ -289,6 +301,7 @@ class Lane:
             self.reservations,
             self._files,
             self._clock,
+            self._began,
         )
 
     async def _close(self) -> None:
@@ -346,7 +359,7 @@ class Lane:
         Raises:
             NetworkError: It is the network.
         """
-        if answer.status in network.UNREACHED and not (answer.answered or image.was_unreached):
+        if self._stops and answer.status in network.UNREACHED and not (answer.answered or image.was_unreached):
             assert answer.asked is not None
             self._hosts.unreached(answer.asked[0], answer.status, answer.error)
 

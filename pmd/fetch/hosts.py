@@ -383,6 +383,11 @@ class Hosts:
         """
         self._network.unreached(self.group(host).name, status, error, self._slots.asking)
 
+    @property
+    def answered(self) -> bool:
+        """Whether any host has answered so far."""
+        return self._network.answered
+
     def circuit(self, host: str, port: int) -> Circuit:
         """Return the circuit of a host and port."""
         circuit = self._circuits.get((host, port))

@@ -1,7 +1,8 @@
 """robots.txt by RFC 9309: what it says, kept with date and evidence, and the verdict for one path.
 
 The standard library's parser knows neither wildcards nor the longest match, which the RFC requires and image hosts use
-(`Disallow: /*.jpg$`), so the rules are read here. An origin's file is asked for once a run and kept in `fetch/hosts/`.
+(`Disallow: /*.jpg$`), so the rules are read here. An origin's file is asked for once a run and kept in `fetch/hosts/`
+with its date: what a host said serves later runs too, while it is fresh; that it was unreachable is evidence, and no more.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ MAX_BYTES: Final = 512 * 1024
 #: How long a kept file is used (RFC 9309 §2.4).
 FRESH: Final = datetime.timedelta(hours=24)
 
-#: How long an unreachable one stands before it is asked for again.
+#: How long an unreachable one stands within a run before it is asked for again. Ours. The next run asks at once: whoever
+#: starts it may have mended what was broken, also on their own side.
 UNREACHABLE_FRESH: Final = datetime.timedelta(minutes=5)
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
@@ -68,9 +70,16 @@ class Policy:
     status: str | None = None
     error: str | None = None
 
-    def is_fresh(self, now: datetime.datetime) -> bool:
-        """Return whether it need not be asked for again."""
-        return now - self.when < (FRESH if self.status is None else UNREACHABLE_FRESH)
+    def is_fresh(self, now: datetime.datetime, began: datetime.datetime) -> bool:
+        """Return whether it need not be asked for again.
+
+        Args:
+            now: The time.
+            began: When the run began: an unreachable file of an earlier run does not stand.
+        """
+        if self.status is None:
+            return now - self.when < FRESH
+        return self.when >= began and now - self.when < UNREACHABLE_FRESH
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,15 +8,16 @@ replaced, save by `blocked_content`, when a blocklist has grown.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pmd import commits, root, storage
 from pmd.commits import Commit
-from pmd.fetch import blocklists
-from pmd.schema.statuses import OK
+from pmd.fetch import addresses, blocklists
+from pmd.schema.statuses import BLOCKED_ADDRESS, OK
 from pmd.schema.tables import IMAGES, LEDGER
 
 _UP: Final = "../"
@@ -83,17 +84,49 @@ def effective(ledgers: Collection[pa.Table]) -> pa.Table:
     return table.take(pa.array([row for _, row in sorted(standing.items())], pa.int64()))
 
 
-def wanted(images: pa.Table, ledger: pa.Table, retry: Collection[str] = ()) -> pa.Table:
+def allowed_since(root_folder: str, shard: int, ledger: pa.Table, networks: Iterable[str]) -> set[tuple[bytes, str]]:
+    """Return (image_id, location) of what was refused for its address and may be asked now: `allow_addresses` has grown.
+
+    Args:
+        root_folder: ROOT.
+        shard: The fetch shard.
+        ledger: What stands for its images.
+        networks: `FetchOptions.allow_addresses`.
+    """
+    policy = addresses.AddressPolicy.of(networks)
+    blocked = ledger.filter(pc.equal(ledger["status"], BLOCKED_ADDRESS))["image_id"].combine_chunks()
+    if not policy.allowed or not len(blocked):
+        return set()
+    last: dict[tuple[bytes, str], str | None] = {}  # place → what its latest attempt says was refused
+    for _, folder, commit in generations(root_folder, shard):
+        for file in commit.files:
+            if "/attempts/" in file.name:
+                path = file_path(folder, file.name)
+                for batch in commits.iterate(path, ("image_id", "location", "status", "error")):
+                    for row in batch.filter(pc.is_in(batch["image_id"], value_set=blocked)).to_pylist():
+                        refused = row["status"] == BLOCKED_ADDRESS
+                        last[row["image_id"], row["location"]] = row["error"] if refused else None
+    return {
+        place
+        for place, error in last.items()
+        if error is not None and any(policy.refusal(address) is None for address in addresses.refused(error))
+    }
+
+
+def wanted(
+    images: pa.Table, ledger: pa.Table, retry: Collection[str] = (), again: Collection[tuple[bytes, str]] = ()
+) -> pa.Table:
     """Return the images that are to be fetched, each with the locations that are to be tried.
 
-    An image is wanted if it has no ledger row, or none that is ok and either a location that was not tried yet (then
-    only such are tried) or a status in `retry` (then all are). What is blocked is wanted only in a retry: other locations
-    show the same picture.
+    An image is wanted if it has no ledger row, or none that is ok and either a location that was not tried yet (then only
+    such are tried), or a status in `retry` or a location in `again` (then all are). Blocked content is wanted only
+    in a retry: other locations show the same picture.
 
     Args:
         images: `IMAGES` rows.
         ledger: What stands for them (`read_ledger`).
         retry: Statuses.
+        again: Images, each with one of its locations (`allowed_since`).
     """
     known = {
         image_id: (status, frozenset(tried or ()))
@@ -110,9 +143,9 @@ def wanted(images: pa.Table, ledger: pa.Table, retry: Collection[str] = ()) -> p
             continue
         if status == blocklists.STATUS and status not in retry:
             continue
-        again = status is None or status in retry
-        to_try = [place for place in all_locations if again or place["url"] not in tried]
-        if again or to_try:
+        anew = status is None or status in retry or any((image_id, place["url"]) in again for place in all_locations)
+        to_try = [place for place in all_locations if anew or place["url"] not in tried]
+        if anew or to_try:
             rows.append(row)
             locations.append(to_try)
     at = images.schema.get_field_index("locations")

@@ -43,7 +43,9 @@ class SplitColumns:
     ) -> None:
         self._data = data
         self._offsets = offsets
-        self._separators = separators
+        # A field that a short line does not have may lie past the last separator; what it finds there is not used.
+        self._separators = np.append(separators, np.zeros(max(counts) + 1, np.int64))
+        self._most = max(counts)
         self._first = np.searchsorted(separators, offsets)  # each line's first separator
         self.fields: npt.NDArray[np.int64] = np.diff(self._first) + 1
         self.valid_count: npt.NDArray[np.bool_] = np.isin(self.fields, list(counts))
@@ -52,27 +54,32 @@ class SplitColumns:
         self.good: npt.NDArray[np.int64] = np.flatnonzero(passed)
         self.bad: npt.NDArray[np.int64] = np.flatnonzero(~passed)
 
-    def column(self, index: int) -> pa.LargeStringArray:
-        """Return field `index` (from 0) of each good line, null where a line has fewer; cut out when asked for."""
-        good, fields = self.good, self.fields[self.good]
-        line_starts, line_ends, first = self._offsets[good], self._offsets[good + 1], self._first[good]
+    def column(self, index: int, lines: npt.NDArray[np.int64] | None = None) -> pa.LargeStringArray:
+        """Return field `index` (from 0) of good lines, null where a line has fewer; cut out when asked for.
+
+        Args:
+            index: Which field.
+            lines: The lines' indices, all of them good; by default `good`.
+        """
+        chosen = self.good if lines is None else lines
+        if not len(chosen):
+            return pa.array([], pa.large_string())
+        index = min(index, self._most)  # no good line has that one
+        fields, first = self.fields[chosen], self._first[chosen]
         missing = fields <= index
-        # An index that a short line does not have may lie past the last separator; what it finds is not used.
-        separators = np.append(self._separators, [0] * (index + 1))
-        starts = line_starts if index == 0 else separators[first + index - 1] + 1
-        ends = np.where(fields == index + 1, line_ends, separators[first + index])
+        starts = self._offsets[chosen] if index == 0 else self._separators[first + index - 1] + 1
+        line_ends = self._offsets[chosen + 1]
+        ends = np.where(fields == index + 1, line_ends, self._separators[first + index])
         # Fields and what lies between them are alternate values over the buffer: one gather copies only the fields.
-        bounds = np.empty(2 * len(good), np.int64)
+        bounds = np.empty(2 * len(chosen), np.int64)
         bounds[0::2] = np.where(missing, line_ends, starts)
         bounds[1::2] = np.where(missing, line_ends, ends)
-        if not len(good):
-            return pa.array([], pa.large_string())
         pieces = pa.LargeBinaryArray.from_buffers(
             pa.large_binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(self._data)]
         )
         present = pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.any() else None
         evens = pa.py_buffer(np.arange(0, len(bounds), 2))
-        return pieces.take(pa.Array.from_buffers(pa.int64(), len(good), [present, evens])).view(pa.large_string())
+        return pieces.take(pa.Array.from_buffers(pa.int64(), len(chosen), [present, evens])).view(pa.large_string())
 
     @property
     def columns(self) -> list[pa.LargeStringArray]:

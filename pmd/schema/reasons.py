@@ -28,7 +28,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "evaluation_copy": ("images", "a source left this photograph out as an evaluation image, and here it is again"),
     "takedown": ("images", "the image or the pair is on a takedown list"),
     "score": ("images", "a score that was given for the image or the pair keeps it out, or is missing"),
-    "not_fetched": ("fetch", "the image has not been tried yet"),
+    "not_fetched": ("fetch", "the image has not been tried yet, or only by runs that no host answered"),
     "dead": ("fetch", "no location has it: 404, 410 and the like"),
     "forbidden": ("fetch", "every location refuses it: 401, 403, 451"),
     "opted_out": ("fetch", "robots.txt, TDMRep or an X-Robots-Tag says no"),

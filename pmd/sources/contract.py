@@ -20,8 +20,8 @@ from pmd.schema.tables import DRAFTS
 Profile = Literal["paper", "hub", "recommended"]
 PROFILES: Final[tuple[Profile, ...]] = get_args(Profile)
 
-#: Rows in a batch of drafts, at most: about 4 MB of captions with their upstream fields.
-DRAFT_ROWS: Final = 8192
+#: Rows in a batch of drafts, at most: about 8 MB of captions with their upstream fields.
+DRAFT_ROWS: Final = 16384
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ the drafts; only digests, one call of a C function a row, leave Arrow. Knows no 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
@@ -66,10 +67,11 @@ def json_objects(columns: Mapping[str, pa.Array]) -> pa.Array:
 
 
 def slices(batch: LineBatch) -> Iterator[tuple[pa.Array, pa.Array]]:
-    """Yield (lines, where each stands) for slices of at most `DRAFT_ROWS` lines."""
+    """Yield (lines, where each stands) for slices of at most `DRAFT_ROWS` lines, of about one length."""
     where = places(batch)
-    for first in range(0, len(batch), DRAFT_ROWS):
-        yield batch.lines.slice(first, DRAFT_ROWS), where.slice(first, DRAFT_ROWS)
+    rows = math.ceil(len(batch) / max(1, math.ceil(len(batch) / DRAFT_ROWS)))
+    for first in range(0, len(batch), max(1, rows)):
+        yield batch.lines.slice(first, rows), where.slice(first, rows)
 
 
 def lost_lines(

@@ -14,7 +14,8 @@ Everything is done a column at a time; 30M of 100M rows stay, so what only they 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, cast
 
 import numpy as np
@@ -158,12 +159,14 @@ class Rows:
     """Rows of any form that have the right number of columns and are UTF-8.
 
     Attributes:
-        columns: Upstream's strings by name, in the order of the form; nulls of the dump are empty.
+        names: Of the columns, in the order of the form.
+        column: Name, and indices or None for all → upstream's strings; nulls of the dump are empty.
         digests: Of the columns that all forms have, joined by tabs.
         places: Where each row stands.
     """
 
-    columns: Mapping[str, pa.Array]
+    names: Sequence[str]
+    column: Callable[[str, Indices | None], pa.Array]
     digests: pa.Array
     places: pa.Array
 
@@ -212,7 +215,7 @@ def choose(fields: Mapping[str, pa.Array], options: Options) -> Captions:
     count = 0
     for name in _ORDERS[options.caption_fields]:
         texts = _clean(table_drafts.take(fields[name], undecided), options)
-        words = text.word_count(texts)
+        words = text.word_count_of_normalised(texts)
         enough = table_drafts.mask(pc.greater_equal(words, options.min_words))
         any_words[undecided] |= table_drafts.mask(pc.greater(words, 0))
         enough_words[undecided] |= enough
@@ -247,7 +250,9 @@ def choose(fields: Mapping[str, pa.Array], options: Options) -> Captions:
 
 def draft(rows: Rows, options: Options) -> pa.RecordBatch:
     """Return the drafts of rows, in their order."""
-    columns = rows.columns
+    columns = {
+        name: rows.column(name, None) for name in ("photoid", "downloadurl", "marker", "licenseurl", "licensename")
+    }
     reasons = np.full(len(rows), None, object)
     details = np.full(len(rows), None, object)
     bad_id = ~table_drafts.matches(columns["photoid"], _PHOTO_ID)
@@ -261,7 +266,7 @@ def draft(rows: Rows, options: Options) -> pa.RecordBatch:
             reasons[i] = "malformed_row"
             details[i] = f"{name}: expected {expected}, found {columns[name][int(i)].as_py()!r}"
     eligible = np.flatnonzero(reasons == None)  # noqa: E711 - elementwise
-    captions = choose({name: table_drafts.take(columns[name], eligible) for name in ("title", "description")}, options)
+    captions = choose({name: rows.column(name, eligible) for name in ("title", "description")}, options)
     reasons[eligible] = captions.reasons.to_numpy(zero_copy_only=False)
     details[eligible] = captions.details.to_numpy(zero_copy_only=False)
     passed = table_drafts.mask(pc.is_valid(captions.fields)) & table_drafts.mask(pc.is_null(captions.reasons))
@@ -269,7 +274,7 @@ def draft(rows: Rows, options: Options) -> pa.RecordBatch:
     well_formed = pa.array(reasons != "malformed_row")
     ids = pc.if_else(well_formed, columns["photoid"].cast(pa.string()), pa.scalar(None, pa.string()))
     download_urls = columns["downloadurl"].cast(pa.string())
-    raw = {name: table_drafts.take(values, kept) for name, values in columns.items()}
+    raw = {name: rows.column(name, kept) for name in rows.names}
     return table_drafts.drafts(
         len(rows),
         {
@@ -327,13 +332,23 @@ def _read_lines(unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
             digests = _line_digests(part, cut.fields == max(LAYOUTS))
             counts = cut.fields[cut.good]
             for count, names in LAYOUTS.items():
-                chosen = np.flatnonzero(counts == count)
-                if len(chosen):
-                    columns = {name: table_drafts.take(cut.column(i), chosen) for i, name in enumerate(names)}
-                    at = cut.good[chosen]
-                    yield draft(Rows(columns, table_drafts.take(digests, at), table_drafts.take(places, at)), options)
+                at = cut.good[counts == count]
+                if len(at):
+                    yield draft(
+                        Rows(
+                            names,
+                            functools.partial(_cut_out, cut, names, at),
+                            table_drafts.take(digests, at),
+                            table_drafts.take(places, at),
+                        ),
+                        options,
+                    )
             if len(cut.bad):
                 yield table_drafts.lost_lines(part, cut, digests=digests, places=places, expected="23 or 25 fields")
+
+
+def _cut_out(cut: tsv.SplitColumns, names: Sequence[str], at: Indices, name: str, chosen: Indices | None) -> pa.Array:
+    return cut.column(names.index(name), at if chosen is None else at[chosen])
 
 
 def _read_dump(unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
@@ -367,8 +382,14 @@ def _dump_rows(rows: Sequence[tuple[Any, ...]], path: str) -> Rows:
         for column in zip(*rows, strict=True)
     ]
     joined = map(str.encode, map("\t".join, zip(*texts, strict=True)))
+    columns = {name: pa.array(column, pa.string()) for name, column in zip(COLUMNS, texts, strict=True)}
+
+    def column(name: str, chosen: Indices | None) -> pa.Array:
+        return columns[name] if chosen is None else table_drafts.take(columns[name], chosen)
+
     return Rows(
-        columns={name: pa.array(column, pa.string()) for name, column in zip(COLUMNS, texts, strict=True)},
+        COLUMNS,
+        column,
         digests=table_drafts.keys_of(map(xxhash.xxh3_128_digest, joined), len(rows)),
         places=_dump_places(path, rows),
     )

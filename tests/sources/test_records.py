@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pmd.errors import InputError
 from pmd.sources import records
-from pmd.sources.contract import InputFile
+from pmd.sources.contract import DRAFT_ROWS, InputFile
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(),
@@ -108,7 +108,7 @@ def test_documents_of_files_and_archives(tmp_path: Path) -> None:
 
 
 def test_batches_are_bounded() -> None:
-    drafts = ({"row_digest": n.to_bytes(16, "big"), "source_id": str(n)} for n in range(8193))
+    drafts = ({"row_digest": n.to_bytes(16, "big"), "source_id": str(n)} for n in range(DRAFT_ROWS + 1))
     sizes = [len(batch) for batch in records.batches(drafts)]
-    assert sizes == [8192, 1]
+    assert sizes == [DRAFT_ROWS, 1]
     assert list(records.batches([])) == []
