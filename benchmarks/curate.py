@@ -11,9 +11,12 @@ limit of each file is its bytes, read and cut into columns by the reader's own p
 from __future__ import annotations
 
 import argparse
+import bz2
 import json
+import multiprocessing
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -27,6 +30,8 @@ from urllib import parse
 _CHUNK: Final = 10_000
 #: Of 100 rows of Conceptual 12M, those that repeat an earlier row's image.
 _REPEATED_URLS: Final = 4
+#: Rows of YFCC100M in a stream of bzip2.
+_STREAM_ROWS: Final = 1_000_000
 
 _ENGLISH: Final = (  # noqa: SIM905
     "a the of on in with and from at my our this morning last day night first time out over man woman dog street red blue "
@@ -72,10 +77,10 @@ def conceptual_12m(rows: int) -> Iterator[str]:
         yield f"https://{host}/wp-content/uploads/{name % 13:02}/{name:040x}.jpg{query}\t{' '.join(words)} {number % 9973}\n"
 
 
-def yfcc100m(rows: int) -> Iterator[str]:
+def yfcc100m(rows: int, first: int = 0) -> Iterator[str]:
     """Yield lines of 25 columns: of 100 rows, about 30 to stay, 25 with a description, of those 20 with HTML."""
-    dice = random.Random(1)
-    for number in range(rows):
+    dice = random.Random(1 + first)
+    for number in range(first, first + rows):
         photo = 2_000_000_000 + 97 * number + dice.randrange(97)
         user = f"{dice.randrange(10**7, 9 * 10**7)}@N{dice.randrange(10):02}"
         secret, original = f"{dice.getrandbits(40):010x}", f"{dice.getrandbits(40):010x}"
@@ -137,6 +142,34 @@ def generate(path: Path, lines: Iterator[str]) -> None:
                 chunk = []
         file.write("".join(chunk))
     unfinished.rename(path)
+
+
+def generate_bz2(path: Path, rows: int) -> None:
+    """Write YFCC100M's lines as bzip2, unless the file is there: a stream for each million, as parallel bzip2 writes it."""
+    if path.exists():
+        return
+    folder = path.with_suffix(".streams")
+    folder.mkdir(parents=True, exist_ok=True)
+    blocks = [(folder, first, min(_STREAM_ROWS, rows - first)) for first in range(0, rows, _STREAM_ROWS)]
+    with multiprocessing.get_context("spawn").Pool() as pool:
+        streams = pool.starmap(_stream, blocks, chunksize=1)
+    with path.with_suffix(".unfinished").open("wb") as whole:
+        for stream in streams:
+            with stream.open("rb") as one:
+                shutil.copyfileobj(one, whole)
+            stream.unlink()
+    path.with_suffix(".unfinished").rename(path)
+    folder.rmdir()
+
+
+def _stream(folder: Path, first: int, rows: int) -> Path:
+    path = folder / f"{first:012}.bz2"
+    if not path.exists():
+        unfinished = path.with_suffix(".unfinished")
+        with bz2.open(unfinished, "wt", encoding="utf-8") as file:
+            file.writelines(yfcc100m(rows, first))
+        unfinished.rename(path)
+    return path
 
 
 class Run(NamedTuple):

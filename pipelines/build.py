@@ -103,6 +103,8 @@ def build(
     if only in {None, "curate"}:
         inputs.check(config, chosen)
     takedowns.lines(config.takedown)  # a mistake in a list is told before anything runs
+    if only in {None, "fetch"}:
+        fetch.check(config)
     for unit in _units(config, chosen, flags):
         if only is not None and unit.stage != only:
             continue

@@ -13,15 +13,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import running
-from pmd import commits, parts, root, stages, storage
+from pmd import commits, exchange, parts, root, stages, storage
+from pmd.beam import publish as lists
+from pmd.beam.against import MeetNames, SpreadNames, WriteListed
 from pmd.beam.fetch import FetchLane, ToLane, run_lanes, shard_batch
 from pmd.beam.parts import part_batches
 from pmd.beam.settle import STAGE, CommitStage, SettlePart
 from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
-from pmd.fetch import adopt, blocklists, engine, runs, state, store, summary
+from pmd.fetch import adopt, against, blocklists, engine, img2dataset, runs, state, store, summary
 from pmd.fetch.runs import Run
 from pmd.fetch.waiting import Waiting
+
+#: Bytes of rows that meet in one partition of the lists of `fetch.against`, and of one row as it is counted: a row of a list
+#: has two names at most, at 80 bytes, and there are fewer names of images than that.
+LISTED_PARTITION_BYTES = 128 * 2**20
+LISTED_ROW_BYTES = 200
 
 
 def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
@@ -64,8 +71,11 @@ def build(
         What `tell` tells of.
 
     Raises:
+        ConfigError: The engine is not installed.
+        InputError: A list of `fetch.against` is missing, or none.
         NetworkError: The network is broken, or nothing that was asked for just now was reached.
     """
+    check(config)
     shards = sorted(pending(config, retry))
     run = Run()
     left_open: Mapping[str, int] = {}
@@ -91,6 +101,18 @@ def tell(config: Config, run: Run) -> dict[str, Any]:
     return runs.tell(config.root, run, books, config.fetch.host_groups)
 
 
+def check(config: Config) -> None:
+    """Find, before anything runs, what would keep a fetch from running.
+
+    Raises:
+        ConfigError: The engine is not installed.
+        InputError: A list of `fetch.against` is missing, or none.
+    """
+    against.files(config.fetch.against)
+    if config.fetch.engine == "img2dataset":
+        img2dataset.require()
+
+
 def _download(
     config: Config, shards: Sequence[int], flags: Sequence[str], retry: tuple[str, ...], *, settle_unreached: bool
 ) -> Mapping[str, int]:
@@ -100,6 +122,7 @@ def _download(
     work = root.work_folder(config.root, "fetch")
     lanes = min(config.fetch.lanes, len(shards))
     index = _index(config)
+    listed = _listed(config, shards, flags)
     waiting = Waiting(root.work_folder(config.root, "waiting"))
     storage.remove_tree(waiting.folder)
     storage.make_folder(waiting.folder)
@@ -115,6 +138,7 @@ def _download(
         began=engine.utc_now(),
         waiting=None if settle_unreached else waiting,
         index=index,
+        listed=listed,
     )
 
     def wire(pipeline: beam.Pipeline) -> Any:
@@ -136,7 +160,8 @@ def _download(
     finally:
         left_open = store.end_waiting(config.root, waiting, settle=answered)
         storage.remove_tree(waiting.folder)
-        storage.remove_tree(root.work_folder(config.root, "adopt"))
+        for name in ("adopt", "listed"):
+            storage.remove_tree(root.work_folder(config.root, name))
     return left_open
 
 
@@ -149,6 +174,39 @@ def _index(config: Config) -> str | None:
     path = storage.join(folder, "index.parquet")
     adopt.write(path, adopt.index(config.fetch.adopt))
     return path
+
+
+def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str | None:
+    """Write down what the lists say of the images of some shards, part by part, for the lanes; return the folder."""
+    paths = against.files(config.fetch.against)
+    if not paths:
+        return None
+    folder, work = root.work_folder(config.root, "listed"), root.work_folder(config.root, "against")
+    storage.remove_tree(folder)
+    cut = parts.cut(config.root)
+    bits = exchange.bits_for(LISTED_ROW_BYTES * against.count_rows(paths), LISTED_PARTITION_BYTES)
+    numbers = sorted({shard >> (cut.shard_bits - cut.part_bits) for shard in shards})
+
+    def wire(pipeline: beam.Pipeline) -> Any:
+        return (
+            pipeline
+            | "Units" >> create(lists.units(paths, numbers))
+            | "Spread" >> Spread()
+            # (partition of names, RUNS)
+            | "Names"
+            >> beam.ParDo(PerUnit(SpreadNames(config.root, tuple(shards), bits, work))).with_output_types(
+                tuple[int, pa.RecordBatch]
+            )
+            | "Meet" >> beam.GroupByKey()
+            # (part, RUNS)
+            | "Images"
+            >> beam.ParDo(PerUnit(MeetNames(cut.part_bits, work))).with_output_types(tuple[int, pa.RecordBatch])
+            | "Part" >> beam.GroupByKey()
+            | "Write" >> beam.ParDo(PerUnit(WriteListed(folder, work))).with_output_types(pa.RecordBatch)
+        )
+
+    running.run(wire, flags, work)
+    return folder
 
 
 def _settle(config: Config, flags: Sequence[str]) -> None:

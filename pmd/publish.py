@@ -26,6 +26,7 @@ FATES: Final = pa.schema(
     [
         pa.field("pair_id", KEY, nullable=False),
         pa.field("sha256", pa.binary(32)),
+        pa.field("perceptual_hash", pa.binary(32)),
         pa.field("width", pa.int32()),
         pa.field("height", pa.int32()),
         pa.field("format", pa.string()),
@@ -43,6 +44,7 @@ PUBLISHED: Final = pa.schema(
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("region", PAIRS.field("region").type),
         pa.field("sha256", pa.string(), nullable=False),
+        pa.field("perceptual_hash", pa.string()),
         pa.field("width", pa.int32()),
         pa.field("height", pa.int32()),
         pa.field("text_licence", pa.string()),
@@ -60,6 +62,7 @@ def fates(views: pa.Table, ledger: pa.Table) -> pa.Table:
         {
             "pair_id": views["pair_id"],
             "sha256": ledger["sha256"].take(at),
+            "perceptual_hash": ledger["perceptual_hash"].take(at),
             "width": ledger["width_px"].take(at),
             "height": ledger["height_px"].take(at),
             "format": ledger["format"].take(at),
@@ -91,6 +94,7 @@ def rows(pairs: pa.Table, fate: pa.Table, *, name: str, with_text: bool) -> pa.T
         "pair_id": _hex(pairs["pair_id"]),
         "image_id": _hex(pairs["image_id"]),
         "sha256": _hex(fate["sha256"].take(at)),
+        "perceptual_hash": _hex(fate["perceptual_hash"].take(at)),
         "width": fate["width"].take(at),
         "height": fate["height"].take(at),
     }
@@ -122,4 +126,4 @@ def _of(pairs: pa.Table, name: str) -> pa.ChunkedArray | None:
 
 
 def _hex(array: pa.ChunkedArray) -> pa.Array:
-    return pa.array([item.hex() for item in array.to_pylist()], pa.string())
+    return pa.array([None if item is None else item.hex() for item in array.to_pylist()], pa.string())

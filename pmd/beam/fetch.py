@@ -21,9 +21,11 @@ import pyarrow.compute as pc
 
 from pmd import parts, storage
 from pmd.beam import mistakes, sight
+from pmd.beam.against import listed_file
 from pmd.errors import PmdError
-from pmd.fetch import adopt, robots, store
+from pmd.fetch import adopt, against, robots, store
 from pmd.fetch.engine import Lane
+from pmd.fetch.img2dataset import Img2dataset
 from pmd.fetch.outcome import Fetched
 from pmd.fetch.waiting import Waiting
 from pmd.options import FetchOptions
@@ -74,6 +76,7 @@ class FetchLane:
     began: datetime.datetime
     waiting: Waiting | None = None
     index: str | None = None
+    listed: str | None = None  # the folder of what lists say
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
@@ -94,9 +97,12 @@ class FetchLane:
             began=self.began,
             stops=self.waiting is not None,
         ) as lane:
+            theirs = self.options.engine == "img2dataset"
+            fetcher = Img2dataset(lane, self.options, self.work) if theirs else lane
             for batch in sorted(keyed[1], key=lambda item: int(item.column(0)[0].as_py())):
                 shard = int(batch.column(0)[0].as_py())
-                images = parts.read_images(self.root, shard >> (self.cut.shard_bits - self.cut.part_bits))
+                part = shard >> (self.cut.shard_bits - self.cut.part_bits)
+                images = parts.read_images(self.root, part)
                 mine = images.filter(pc.equal(images["fetch_shard"], shard))
                 store.run_shard(
                     self.root,
@@ -104,11 +110,12 @@ class FetchLane:
                     mine,
                     options=self.options,
                     contact=self.contact,
-                    lane=lane,
+                    lane=fetcher,
                     retry=self.retry,
                     progress=told,
                     adopted=adopt.read(self.index, mine) if self.index is not None else None,
                     waiting=self.waiting,
+                    listed=against.read(listed_file(self.listed, part), mine) if self.listed is not None else {},
                 )
                 if self.waiting is not None and lane.answered:
                     self.waiting.answered(name)

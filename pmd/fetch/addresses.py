@@ -238,6 +238,18 @@ class Resolver(AbstractResolver):
         expires, answer = self._known.get(host, _UNKNOWN)
         return answer is not None and answer.done() and expires > asyncio.get_running_loop().time()
 
+    async def require_all(self, host: str) -> None:
+        """Check every address of a URL's host, for those who will not connect to the one that was chosen here.
+
+        Raises:
+            NameUnknown: The name does not resolve.
+            Blocked: One of its addresses may not be asked.
+        """
+        for address in [host] if _literal(host) is not None else await self._addresses(host):
+            refusal = self._policy.refusal(address)
+            if refusal is not None:
+                raise Blocked(f"{host}: {refusal}")
+
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:

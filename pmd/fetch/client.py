@@ -140,6 +140,34 @@ class Client:
         await self._ending(answer, self._exchange(answer, url, chance))
         return answer
 
+    async def may_ask(self, url: str) -> Answer:
+        """Check a URL for which somebody else will ask; ok where nothing that can be known before speaks against it.
+
+        `final_url` is the URL in the form that was checked. Whoever asks may take any address that its name has, so
+        every one of them must be allowed.
+        """
+        answer = Answer(OK)
+        await self._ending(answer, self._checked_for_others(answer, url))
+        return answer
+
+    async def _checked_for_others(self, answer: Answer, url: str) -> None:
+        target = await self._checked(answer, url, None)
+        await self._resolver.require_all(target.host)
+
+    async def _checked(self, answer: Answer, url: str, base: str | None) -> Target:
+        """Return what a URL names, once all is checked that can be before a request.
+
+        Raises:
+            _Ended: Something speaks against it.
+        """
+        target = addresses.parse(url, base)
+        answer.final_url = target.url
+        source = outcome.placeholder_of(target.host, target.path.partition("?")[0])
+        if source is not None:
+            raise _Ended("placeholder", source)
+        await self._may_ask(answer, target)
+        return target
+
     async def _ending(self, answer: Answer, exchange: Awaitable[None]) -> None:
         """Run an exchange; whatever ends it becomes the answer's status."""
         try:
@@ -158,12 +186,7 @@ class Client:
     async def _exchange(self, answer: Answer, url: str, chance: float) -> None:
         base: str | None = None
         for _ in range(self._options.max_redirects + 1):
-            target = addresses.parse(url, base)
-            answer.final_url = target.url
-            source = outcome.placeholder_of(target.host, target.path.partition("?")[0])
-            if source is not None:
-                raise _Ended("placeholder", source)
-            await self._may_ask(answer, target)
+            target = await self._checked(answer, url, base)
             location = await self._hop(answer, target, chance)
             if location is None:
                 return

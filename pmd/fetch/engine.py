@@ -20,12 +20,12 @@ import threading
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import pyarrow as pa
 
 from pmd import codec, keys
-from pmd.fetch import addresses, archives, blocklists, client, hosts, network, outcome, robots
+from pmd.fetch import addresses, against, archives, blocklists, client, hosts, network, outcome, robots
 from pmd.fetch.client import Answer, Client, Clock
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.options import FetchOptions
@@ -50,7 +50,7 @@ def utc_now() -> datetime.datetime:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Image:
+class Image:
     """One image to fetch, with what stands for it already."""
 
     image_id: bytes
@@ -59,6 +59,27 @@ class _Image:
     before: frozenset[str]  # locations tried in earlier generations and not now
     standing: str | None  # the status that they gave
     was_unreached: bool = False  # in an earlier generation: that it is so again says nothing of the network
+    known: Sequence[against.Known] = ()  # what lists say of it
+
+
+class Fetcher(Protocol):
+    """What settles images: a lane, or what stands in its place."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether any host has answered so far."""
+
+    def fetch(
+        self,
+        images: pa.Table,
+        *,
+        generation: int = 0,
+        previous: pa.Table | None = None,
+        base_folder: str | None = None,
+        listed: against.Listed = against.NO_LISTS,
+        progress: Progress | None = None,
+    ) -> Generator[Fetched, None, None]:
+        """Yield each image settled; see `Lane.fetch`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,6 +256,7 @@ class Lane:
         generation: int = 0,
         previous: pa.Table | None = None,
         base_folder: str | None = None,
+        listed: against.Listed = against.NO_LISTS,
         progress: Progress | None = None,
     ) -> Generator[Fetched, None, None]:
         """Yield each image settled, in order of completion.
@@ -247,6 +269,7 @@ class Lane:
             status
                 counts for the image's where they are not tried anew.
             base_folder: What relative paths of archives are relative to.
+            listed: What lists say of them; a location that shows another picture is passed over.
             progress: Called with each, in the caller's thread.
 
         Raises:
@@ -254,7 +277,7 @@ class Lane:
             NetworkError: The network is broken, by all that is seen.
         """
         run = _Run(generation, base_folder, queue.SimpleQueue())
-        future = asyncio.run_coroutine_threadsafe(self._run(_images(images, previous), run), self._loop)
+        future = asyncio.run_coroutine_threadsafe(self._run(images_of(images, previous, listed), run), self._loop)
         ended = False
         try:
             while True:
@@ -278,6 +301,22 @@ class Lane:
     def answered(self) -> bool:
         """Whether any host has answered so far, whatever it said."""
         return self._hosts.answered
+
+    def may_ask(self, asked: Sequence[tuple[Image, str]]) -> list[Answer]:
+        """Say of each image and URL whether somebody else may ask for it (`Client.may_ask`), in their order.
+
+        Raises:
+            NetworkError: The network is broken, by all that is seen.
+        """
+        return asyncio.run_coroutine_threadsafe(self._check(asked), self._loop).result()
+
+    def heard(self, said: Sequence[tuple[Image, str, str, str | None]]) -> None:
+        """Note what somebody else says of the hosts: of an image and URL the status, and what was told with it.
+
+        Raises:
+            NetworkError: The network is broken, by all that is seen.
+        """
+        asyncio.run_coroutine_threadsafe(self._hear(said), self._loop).result()
 
     def requests(self) -> dict[str, int]:
         """Return how many requests each domain has had so far."""
@@ -307,7 +346,7 @@ class Lane:
     async def _close(self) -> None:
         await self._session.close()
 
-    async def _run(self, images: Sequence[_Image], run: _Run) -> None:
+    async def _run(self, images: Sequence[Image], run: _Run) -> None:
         window = asyncio.Semaphore(_WINDOW)
         try:
             async with asyncio.TaskGroup() as group:
@@ -319,7 +358,31 @@ class Lane:
         finally:
             run.results.put(None)
 
-    async def _image(self, image: _Image, run: _Run) -> None:
+    async def _check(self, asked: Sequence[tuple[Image, str]]) -> list[Answer]:
+        turns = asyncio.Semaphore(self._options.concurrency)
+
+        async def check(image: Image, url: str) -> Answer:
+            async with turns:
+                answer = await self._client.may_ask(url)
+                self._unreached(image, answer)
+                return answer
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(check(image, url)) for image, url in asked]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _hear(self, said: Sequence[tuple[Image, str, str, str | None]]) -> None:
+        for image, url, status, error in said:
+            target = addresses.parse(url)
+            if status not in network.UNREACHED:
+                self._hosts.reached(target.host, target.port)
+            elif not image.was_unreached:
+                self._hosts.unreached(target.host, status, error)
+
+    async def _image(self, image: Image, run: _Run) -> None:
         attempts: list[Attempt] = []
         found: _Result | None = None
         for number, (kind, url) in enumerate(image.locations):
@@ -330,10 +393,10 @@ class Lane:
                 found = await self._from_web(image, url, run, attempts, chance)
             if found is not None or (attempts and attempts[-1].status == blocklists.STATUS):
                 break
-        run.results.put(found or _Result(_lost(image, attempts), None))
+        run.results.put(found or _Result(lost(image, attempts), None))
 
     async def _from_web(
-        self, image: _Image, url: str, run: _Run, attempts: list[Attempt], chance: float
+        self, image: Image, url: str, run: _Run, attempts: list[Attempt], chance: float
     ) -> _Result | None:
         """Try one URL, and again where that may help."""
         for tries in range(self._options.retries + 1):
@@ -341,9 +404,9 @@ class Lane:
             answer = await self._client.get_image(url, chance)
             judged = await self._judged(image, answer)
             status = judged.prepared.inspected.status if judged is not None else answer.status
-            attempts.append(_attempt(image, url, run, when, answer, status, judged))
+            attempts.append(attempt_of(image, url, run.generation, when, answer, status, judged))
             if judged is not None and status == OK:
-                return _Result(_settled(image, url, attempts, judged), answer.slot)
+                return _Result(settled(image, url, attempts, judged), answer.slot)
             answer.free()
             self._unreached(image, answer)
             if status not in outcome.RETRIED or answer.untried:
@@ -353,7 +416,7 @@ class Lane:
         self._client.unreachable(answer)
         return None
 
-    def _unreached(self, image: _Image, answer: Answer) -> None:
+    def _unreached(self, image: Image, answer: Answer) -> None:
         """Note a host that was not reached.
 
         Raises:
@@ -363,7 +426,7 @@ class Lane:
             assert answer.asked is not None
             self._hosts.unreached(answer.asked[0], answer.status, answer.error)
 
-    async def _from_archive(self, image: _Image, url: str, run: _Run, attempts: list[Attempt]) -> _Result | None:
+    async def _from_archive(self, image: Image, url: str, run: _Run, attempts: list[Attempt]) -> _Result | None:
         slot: hosts.Slot | None = await self._slots.take()
         try:
             when = self._clock()
@@ -374,9 +437,9 @@ class Lane:
             answer = Answer(member.status, member.content, error=member.error, seconds=self._loop.time() - started)
             judged = await self._judged(image, answer)
             status = judged.prepared.inspected.status if judged is not None else answer.status
-            attempts.append(_attempt(image, url, run, when, answer, status, judged))
+            attempts.append(attempt_of(image, url, run.generation, when, answer, status, judged))
             if judged is not None and status == OK:
-                result = _Result(_settled(image, url, attempts, judged), slot)
+                result = _Result(settled(image, url, attempts, judged), slot)
                 slot = None
                 return result
             return None
@@ -384,13 +447,15 @@ class Lane:
             if slot is not None:
                 slot.release()
 
-    async def _judged(self, image: _Image, answer: Answer) -> _Judged | None:
+    async def _judged(self, image: Image, answer: Answer) -> Judged | None:
         if answer.content is None:
             return None
         keep = self._options.store == "original" or image.has_region
         form = codec.Form(None if keep else self._options.short_side_px, self._options.jpeg_quality)
         try:
-            return await self._codec.run(functools.partial(_judge, answer.content, self._limits, form, self._blocklist))
+            return await self._codec.run(
+                functools.partial(judge, answer.content, self._limits, form, self._blocklist, image.known)
+            )
         except BaseException:
             answer.free()
             raise
@@ -406,10 +471,13 @@ class Lane:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Judged:
+class Judged:
+    """What `judge` says of a body."""
+
     length: int
     sha256: bytes
     prepared: codec.Prepared
+    listed: str | None = None  # one of `against.MARKS`
 
 
 def fetch(
@@ -429,24 +497,36 @@ def fetch(
         Lane(options, contact=contact, lanes=lanes, clock=clock) as lane,
         contextlib.closing(
             lane.fetch(images, generation=generation, previous=previous, base_folder=base_folder, progress=progress)
-        ) as settled,
+        ) as outcomes,
     ):
-        yield from settled
+        yield from outcomes
 
 
-def _judge(content: bytes, limits: codec.Limits, form: codec.Form, blocklist: blocklists.Blocklist) -> _Judged:
+def judge(
+    content: bytes,
+    limits: codec.Limits,
+    form: codec.Form,
+    blocklist: blocklists.Blocklist,
+    known: Sequence[against.Known],
+) -> Judged:
+    """Return what bytes are worth: decoded, scaled and hashed, or the status for which they are not kept."""
     sha256 = hashlib.sha256(content).digest()
     name = blocklist.match(sha256, None)
-    if name is None:
-        prepared = codec.prepare(content, limits, form)
-        name = blocklist.match(None, prepared.perceptual_hash)
-        if name is None:
-            return _Judged(len(content), sha256, prepared)
-    inspected = codec.Inspected(blocklists.STATUS, detail=blocklists.evidence(name))
-    return _Judged(len(content), sha256, codec.Prepared(inspected))
+    prepared = codec.prepare(content, limits, form) if name is None else codec.Prepared(codec.Inspected(OK))
+    name = name or blocklist.match(None, prepared.perceptual_hash)
+    if name is not None:
+        refused = codec.Inspected(blocklists.STATUS, detail=blocklists.evidence(name))
+        return Judged(len(content), sha256, codec.Prepared(refused))
+    if prepared.inspected.status != OK:
+        return Judged(len(content), sha256, prepared)
+    found = against.compare(known, sha256, prepared.perceptual_hash)
+    if found.mark == against.STATUS:
+        refused = codec.Inspected(against.STATUS, detail=found.evidence)
+        return Judged(len(content), sha256, codec.Prepared(refused))
+    return Judged(len(content), sha256, prepared, found.mark)
 
 
-def _images(images: pa.Table, previous: pa.Table | None) -> list[_Image]:
+def images_of(images: pa.Table, previous: pa.Table | None, listed: against.Listed) -> list[Image]:
     """Return the rows in the order in which they are begun: those of archives, archive by archive, then the web's."""
     standing: Mapping[bytes, tuple[str, list[str]]] = {}
     if previous is not None:
@@ -459,31 +539,40 @@ def _images(images: pa.Table, previous: pa.Table | None) -> list[_Image]:
         before = frozenset(tried) - {url for _, url in locations}
         was_unreached = status in network.UNREACHED
         rows.append(
-            _Image(row["image_id"], locations, row["has_region"], before, status if before else None, was_unreached)
+            Image(
+                image_id=row["image_id"],
+                locations=locations,
+                has_region=row["has_region"],
+                before=before,
+                standing=status if before else None,
+                was_unreached=was_unreached,
+                known=listed.get(row["image_id"], ()),
+            )
         )
     return sorted(rows, key=_begin)
 
 
-def _begin(image: _Image) -> tuple[bool, str]:
+def _begin(image: Image) -> tuple[bool, str]:
     kind, url = image.locations[0] if image.locations else ("", "")
     return (kind != "archive", url if kind == "archive" else image.image_id.hex())
 
 
-def _attempt(
-    image: _Image,
+def attempt_of(
+    image: Image,
     url: str,
-    run: _Run,
+    generation: int,
     when: datetime.datetime,
     answer: Answer,
     status: str,
-    judged: _Judged | None,
+    judged: Judged | None,
 ) -> Attempt:
+    """Return one try at a location, as the attempts have it."""
     if judged is not None and status == blocklists.STATUS:  # what the host says of it tells what it is
-        return Attempt(image.image_id, url, run.generation, when, status, error=judged.prepared.inspected.detail)
+        return Attempt(image.image_id, url, generation, when, status, error=judged.prepared.inspected.detail)
     return Attempt(
         image_id=image.image_id,
         location=url,
-        generation=run.generation,
+        generation=generation,
         when=when,
         status=status,
         http_status=answer.http_status,
@@ -496,11 +585,12 @@ def _attempt(
     )
 
 
-def _tried(image: _Image, attempts: Sequence[Attempt]) -> tuple[str, ...]:
+def _tried(image: Image, attempts: Sequence[Attempt]) -> tuple[str, ...]:
     return tuple(sorted(image.before | {attempt.location for attempt in attempts}))
 
 
-def _settled(image: _Image, url: str, attempts: Sequence[Attempt], judged: _Judged) -> Fetched:
+def settled(image: Image, url: str, attempts: Sequence[Attempt], judged: Judged) -> Fetched:
+    """Return the outcome of an image that a location gave."""
     prepared = judged.prepared
     inspected = prepared.inspected
     return Fetched(
@@ -521,10 +611,11 @@ def _settled(image: _Image, url: str, attempts: Sequence[Attempt], judged: _Judg
         stored_format=prepared.stored_format,
         stored_width_px=prepared.stored_width_px,
         stored_height_px=prepared.stored_height_px,
+        listed=judged.listed,
     )
 
 
-def _lost(image: _Image, attempts: Sequence[Attempt]) -> Fetched:
+def lost(image: Image, attempts: Sequence[Attempt]) -> Fetched:
     """Return the outcome of an image that no location gave; of each location the last attempt counts."""
     last = {attempt.location: attempt.status for attempt in attempts}
     statuses = [*last.values(), *([image.standing] if image.standing is not None else [])]

@@ -43,6 +43,7 @@ MOST_INFORMATIVE: Final = (
     "connection",
     "tls",
     "dns",
+    "changed",
     "bomb",
     "too_large",
     "too_small",
@@ -123,6 +124,7 @@ class Fetched:
     stored_format: str | None = None
     stored_width_px: int | None = None
     stored_height_px: int | None = None
+    listed: str | None = None
 
 
 def attempts_table(attempts: Iterable[Attempt]) -> pa.Table:

@@ -18,7 +18,7 @@ from pmd import commits, root, storage
 from pmd.commits import Commit
 from pmd.fetch import addresses, blocklists
 from pmd.schema.statuses import BLOCKED_ADDRESS, OK
-from pmd.schema.tables import IMAGES, LEDGER
+from pmd.schema.tables import IMAGES, LEDGER, LEDGER_LATER
 
 _UP: Final = "../"
 
@@ -52,12 +52,20 @@ def file_path(folder: str, name: str) -> str:
 def read_ledger(root_folder: str, shard: int) -> pa.Table:
     """Return what stands for each image of a shard: a `LEDGER` table sorted by image_id."""
     tables = [
-        commits.read_table(folder, file)
+        completed(commits.read_table(folder, file))
         for _, folder, commit in generations(root_folder, shard)
         for file in commit.files
         if not file.name.startswith(_UP)
     ]
     return effective(tables)
+
+
+def completed(ledger: pa.Table) -> pa.Table:
+    """Return a ledger with the columns that its version of pmd did not write, null."""
+    for name in LEDGER_LATER:
+        if name not in ledger.schema.names:
+            ledger = ledger.append_column(LEDGER.field(name), pa.nulls(ledger.num_rows, LEDGER.field(name).type))
+    return ledger
 
 
 def effective(ledgers: Collection[pa.Table]) -> pa.Table:

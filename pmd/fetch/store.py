@@ -28,9 +28,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 from pmd import codec, commits, root, storage
 from pmd.commits import Books, Commit, File
-from pmd.fetch import adopt, blocklists, network, outcome, state
+from pmd.fetch import adopt, against, blocklists, network, outcome, state
 from pmd.fetch.client import Clock
-from pmd.fetch.engine import Lane, Progress, utc_now
+from pmd.fetch.engine import Fetcher, Lane, Progress, utc_now
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.waiting import Waiting
 from pmd.options import FetchOptions
@@ -62,11 +62,12 @@ def run_shard(
     *,
     options: FetchOptions,
     contact: str,
-    lane: Lane | None = None,
+    lane: Fetcher | None = None,
     lanes: int = 1,
     retry: Collection[str] = (),
     adopted: pa.Table | None = None,
     waiting: Waiting | None = None,
+    listed: against.Listed = against.NO_LISTS,
     base_folder: str | None = None,
     progress: Progress | None = None,
     clock: Clock = utc_now,
@@ -79,12 +80,13 @@ def run_shard(
         images: Its `IMAGES` rows, wanted or not.
         options: How to fetch and in which form to store.
         contact: Who we are.
-        lane: A lane that serves several shards; without one this shard gets its own.
+        lane: A lane, or what stands in its place, that serves several shards; without one this shard gets its own.
         lanes: How many lanes share the hosts' patience, if it does.
         retry: Statuses whose images are tried anew.
         adopted: What may be taken over: `adopt.INDEX`.
         waiting: Where a second generation waits, of images that were not reached while no host had answered the lane; without it
             they are settled as they are. Those that were lost to an earlier run are, in any case.
+        listed: What lists say of the shard's images.
         base_folder: What relative paths of archives are relative to.
         progress: Called with each image settled.
         clock: The time, for attempts and the `run` section.
@@ -106,7 +108,7 @@ def run_shard(
     generation = before[-1][0] + 1 if before else 0
     started = clock()
 
-    def settled(own: Lane) -> Generator[Fetched, None, None]:
+    def settled(own: Fetcher) -> Generator[Fetched, None, None]:
         yield from _blocked(ledger, blocked, generation, started)
         taken = []
         if adopted is not None:
@@ -118,12 +120,20 @@ def run_shard(
                 generation=generation,
                 previous=ledger,
                 when=started,
+                listed=listed,
             ):
                 taken.append(fetched.image_id)
                 yield fetched
         left = todo.filter(pc.invert(pc.is_in(todo["image_id"], value_set=pa.array(taken, KEY))))
         with contextlib.closing(
-            own.fetch(left, generation=generation, previous=ledger, base_folder=base_folder, progress=progress)
+            own.fetch(
+                left,
+                generation=generation,
+                previous=ledger,
+                base_folder=base_folder,
+                listed=listed,
+                progress=progress,
+            )
         ) as found:
             yield from found if waiting is None else _but_unheard(found, own, ledger, unheard)
 
@@ -141,7 +151,9 @@ def run_shard(
     return standing
 
 
-def _but_unheard(found: Iterator[Fetched], lane: Lane, ledger: pa.Table, unheard: list[Fetched]) -> Iterator[Fetched]:
+def _but_unheard(
+    found: Iterator[Fetched], lane: Fetcher, ledger: pa.Table, unheard: list[Fetched]
+) -> Iterator[Fetched]:
     """Yield outcomes but those that say nothing of the image while no host has answered the lane: these are set aside.
 
     Where one has answered by the end, they follow. An image that an earlier run could not reach is never set aside.

@@ -45,6 +45,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "too_small": ("fetch", "fewer pixels than asked for"),
     "bomb": ("fetch", "more pixels than allowed, by its header"),
     "placeholder": ("fetch", "the host's 'image removed' picture, by its URL or digest"),
+    "changed": (
+        "fetch",
+        "another picture than a list of `against` says: neither its bytes nor its perceptual hash match",
+    ),
     "blocked_address": ("fetch", "the URL leads to a private or unlisted address, or to another scheme"),
     "blocked_content": ("fetch", "the picture is on a private blocklist; nothing of it is kept but the entry's id"),
     "no_location": ("fetch", "no archive holds it and it has no URL; the source's manifest says where to get it"),
