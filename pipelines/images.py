@@ -37,9 +37,10 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     files = [(name, storage.join(root.curate_folder(config.root, name), file.name)) for name, file in committed]
     if root.describe(config.root) is None or "fetch_shard_bits" not in root.require(config.root):
         count = images.estimate_distinct(_image_ids(path for _, path in files))
-        root.create(config.root, exchange.bits_for(count, root.IMAGES_PER_SHARD, most=20))
+        root.create(config.root, images.fetch_shard_bits(count))
     shard_bits = int(root.require(config.root)["fetch_shard_bits"])
-    bits = min(shard_bits, images.MOST_PART_BITS)
+    rows = sum(file.rows for _, file in committed)
+    bits = min(shard_bits, exchange.bits_for(rows, images.PART_ROWS, most=images.MOST_PART_BITS))
     work = root.work_folder(config.root, "images")
     side = root.work_folder(config.root, "images-side")
     indexes = tuple(

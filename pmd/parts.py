@@ -71,11 +71,12 @@ def read_views(root_url: str, part: int, columns: Sequence[str] | None = None) -
     ).combine_chunks()
 
 
-def read_images(root_url: str, part: int) -> pa.Table:
+def read_images(root_url: str, part: int, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the images of a part, in order of image_id."""
     folder = root.images_folder(root_url)
     files = [file for file in image_files(root_url) if number(file.name) == part]
-    return pa.concat_tables([IMAGES.empty_table(), *(commits.read_table(folder, file) for file in files)])
+    schema = IMAGES if columns is None else pa.schema([IMAGES.field(name) for name in columns])
+    return pa.concat_tables([schema.empty_table(), *(commits.read_table(folder, file, columns) for file in files)])
 
 
 def read_ledger(root_url: str, shards: range) -> pa.Table:

@@ -23,7 +23,7 @@ from pmd import parts, storage
 from pmd.beam import mistakes, sight
 from pmd.beam.against import listed_file
 from pmd.errors import PmdError
-from pmd.fetch import adopt, against, robots, store
+from pmd.fetch import adopt, against, hosts, robots, store
 from pmd.fetch.engine import Lane
 from pmd.fetch.img2dataset import Img2dataset
 from pmd.fetch.outcome import Fetched
@@ -46,7 +46,7 @@ class ToLane:
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[int, pa.RecordBatch]:
         """SHARDS of one row → (lane, SHARDS)."""
-        return int(batch.column(0)[0].as_py()) % self.lanes, batch
+        return hosts.lane_of(int(batch.column(0)[0].as_py()), self.lanes), batch
 
 
 @dataclasses.dataclass(frozen=True)

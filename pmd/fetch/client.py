@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime
+import errno
+import functools
 import ssl
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -22,6 +24,7 @@ from aiohttp import http_exceptions
 from pmd import codec
 from pmd.fetch import addresses, hosts, outcome, robots, tdmrep
 from pmd.fetch.addresses import Blocked, NameUnknown, Resolver, Target
+from pmd.fetch.connections import Connector
 from pmd.fetch.hosts import CircuitOpen, Hosts, Paused, Slot, Turn
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
@@ -38,6 +41,13 @@ _HEAD_BYTES: Final = 64
 
 #: Redirects of a robots.txt that are followed (RFC 9309 §2.3.1.2: at least five); TDMRep names no number.
 _FILE_REDIRECTS: Final = 5
+
+#: Seconds that a connection is kept for its host's next image, which comes within 1.1 s where there is one. Where every
+#: image has a host of its own, connections stay open twice as long at most: at 160 images a second, 640 of them.
+_KEEPALIVE_S: Final = 2.0
+
+#: What it looks like when this process has no file left to open.
+_OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 _ROBOTS_PATH: Final = "/robots.txt"
 
@@ -173,13 +183,18 @@ class Client:
         try:
             await exchange
         except _Ended as ended:
-            answer.status, answer.error = ended.status, ended.error
+            answer.status, answer.error = ended.status, ended.error and ended.error[: outcome.EVIDENCE_LENGTH]
         except _FAILURES as error:
+            if is_ours(error):
+                answer.free()
+                raise
             answer.status = _status_of_failure(error)
-            answer.error = f"{type(error).__name__}: {error}"[:500]
+            answer.error = f"{type(error).__name__}: {error}"[: outcome.EVIDENCE_LENGTH]
         except BaseException:
             answer.free()
             raise
+        if answer.policy_evidence is not None:
+            answer.policy_evidence = answer.policy_evidence[: outcome.EVIDENCE_LENGTH]
         if answer.status != OK:
             answer.free()
 
@@ -359,9 +374,21 @@ class Client:
         if task is None:
             task = asyncio.create_task(self._ask_for_file(url))
             self._asking[url] = task
-            task.add_done_callback(lambda _: self._asking.pop(url, None))
+            task.add_done_callback(functools.partial(self._asked, url))
         known[origin] = policy = await asyncio.shield(task)
         return policy
+
+    def _asked(self, url: str, task: asyncio.Task[robots.Policy]) -> None:
+        self._asking.pop(url, None)
+        if not task.cancelled():
+            task.exception()  # seen: nobody may be waiting any more
+
+    async def close(self) -> None:
+        """Give up what is being asked for on behalf of images that are not waited for any more."""
+        tasks = list(self._asking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _ask_for_file(self, url: str) -> robots.Policy:
         for tries in range(self._options.retries + 1):
@@ -455,6 +482,12 @@ _FAILURES: Final = (
 )
 
 
+def is_ours(error: BaseException) -> bool:
+    """Return whether it is this process that can open nothing more: that says nothing of the host."""
+    found = (error, getattr(error, "os_error", None), error.__cause__)
+    return any(isinstance(one, OSError) and one.errno in _OUT_OF_FILES for one in found)
+
+
 def _status_of_failure(error: BaseException) -> str:
     """Return the status of what went wrong on the way."""
     cause = getattr(error, "os_error", None) or error.__cause__
@@ -535,12 +568,12 @@ def open_session(resolver: Resolver, options: FetchOptions, contact: str) -> aio
     headers = {"User-Agent": agent, "Accept": "image/*, */*;q=0.8", "Accept-Encoding": "identity"}
     if contact.startswith("mailto:"):
         headers["From"] = contact.removeprefix("mailto:")
-    connector = aiohttp.TCPConnector(
+    connector = Connector(
         resolver=resolver,
         use_dns_cache=False,
         limit=0,  # `hosts` bounds connections, by domain
         ssl=_tls(options.ca_file),
-        keepalive_timeout=30,
+        keepalive_timeout=_KEEPALIVE_S,
         socket_factory=resolver.open_socket,
     )
     session = aiohttp.ClientSession(

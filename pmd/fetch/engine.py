@@ -16,6 +16,7 @@ import datetime
 import functools
 import hashlib
 import queue
+import resource
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from typing import Any, Final, Protocol, Self, TypeVar
 import pyarrow as pa
 
 from pmd import codec, keys
+from pmd.errors import NetworkError
 from pmd.fetch import addresses, against, archives, blocklists, client, hosts, network, outcome, robots
 from pmd.fetch.client import Answer, Client, Clock
 from pmd.fetch.outcome import Attempt, Fetched
@@ -33,6 +35,10 @@ from pmd.schema.statuses import OK
 
 #: Threads that decode and encode in one lane. Measured on two cores: a third one gains nothing.
 CODEC_THREADS: Final = 2
+
+#: Files that a lane opens at most, where the system allows it: several times the connections that it can have (`client`), and
+#: no more than macOS gives to one process.
+FILES: Final = 10_240
 
 _DNS_THREADS: Final = 16
 _FILE_THREADS: Final = 2  # read archives, and undo content encodings that were not asked for
@@ -228,6 +234,7 @@ class Lane:
         self._blocklist = blocklists.read(options.blocklists)
 
     def __enter__(self) -> Self:
+        _open_more_files()
         self._names = ThreadPoolExecutor(_DNS_THREADS, "dns")
         self._files = ThreadPoolExecutor(_FILE_THREADS, "files")
         self._loop = asyncio.new_event_loop()
@@ -344,6 +351,7 @@ class Lane:
         )
 
     async def _close(self) -> None:
+        await self._client.close()
         await self._session.close()
 
     async def _run(self, images: Sequence[Image], run: _Run) -> None:
@@ -354,7 +362,7 @@ class Lane:
                     await window.acquire()
                     group.create_task(self._image(image, run)).add_done_callback(lambda _: window.release())
         except BaseExceptionGroup as errors:
-            run.results.put(errors.exceptions[0])
+            run.results.put(_told(errors.exceptions[0]))
         finally:
             run.results.put(None)
 
@@ -500,6 +508,27 @@ def fetch(
         ) as outcomes,
     ):
         yield from outcomes
+
+
+def _open_more_files() -> None:
+    """Let this process open as many files as a lane may need: each connection is one, and shells allow 1,024 or fewer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _told(error: BaseException) -> BaseException:
+    """Return an error as the user is to be told of it."""
+    if not (isinstance(error, OSError) and client.is_ours(error)):
+        return error
+    return NetworkError(
+        "this process may not open more files",
+        where="fetch",
+        found=str(error),
+        expected="a file for each connection",
+        remedy="raise the limit (ulimit -Hn, LimitNOFILE), or lower fetch.concurrency; then run the same command again",
+    )
 
 
 def judge(

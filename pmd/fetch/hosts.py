@@ -288,6 +288,11 @@ def share(total: int, lanes: int, lane: int) -> int:
     return (total + lanes - 1 - lane) // lanes
 
 
+def lane_of(shard: int, lanes: int) -> int:
+    """Return the lane that fetches a shard: round robin, fixed for a run."""
+    return shard % lanes
+
+
 def spacing_s(requests_per_s: float, lanes: int, lane: int) -> float:
     """Return how far apart a lane's requests to a host leave, so that no second sees more than was agreed.
 
@@ -323,12 +328,17 @@ def check_lanes(per_host: PerHost, lanes: int) -> None:
         )
 
 
+def named_groups(host_groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return host or domain → group, of the groups that the configuration names (`FetchOptions.host_groups`)."""
+    return {host: name for name, hosts in host_groups.items() for host in hosts}
+
+
 def group_name(host: str, named: Mapping[str, str]) -> str:
     """Return the name of a host's group: that which names the host or the nearest domain above it, else its own domain.
 
     Args:
         host: As in a URL.
-        named: Host or domain → the group that the configuration puts it into.
+        named: As `named_groups` returns it.
     """
     labels: Sequence[str] = host.split(".")
     above = (".".join(labels[start:]) for start in range(len(labels)))
@@ -349,7 +359,7 @@ class Hosts:
     def __init__(self, options: FetchOptions, lanes: int, lane: int, slots: Slots, patience: Patience) -> None:
         self._spacing_s = spacing_s(options.per_host.requests_per_s, lanes, lane)
         self._connections = share(options.per_host.connections, lanes, lane)
-        self._named = {host: name for name, hosts in options.host_groups.items() for host in hosts}
+        self._named = named_groups(options.host_groups)
         self._slots = slots
         self._network = Network()
         self.patience = patience

@@ -31,6 +31,10 @@ EVIDENCE_HEADERS: Final = (
     "location",
 )
 
+#: Characters kept of a header, an error or a policy's evidence: a host may send a megabyte of them with every answer, and a
+#: shard's attempts are held until all of it is done. URLs are not cut.
+EVIDENCE_LENGTH: Final = 500
+
 #: Which status stands for an image none of whose locations has it, first found first: what must not be kept; what its
 #: owner said; what may end otherwise another day (`TRANSIENT`, so that a retry finds it); what was got but is no use; and
 #: then what was not got.
@@ -190,10 +194,13 @@ def denying_tag(values: Sequence[str], agent: str) -> str | None:
 
 
 def evidence(headers: Mapping[str, Any]) -> str | None:
-    """Return the headers kept as evidence as a JSON object, or None where there are none; repeated ones are joined."""
+    """Return the headers kept as evidence as a JSON object, or None where there are none.
+
+    Repeated ones are joined, and long ones cut (`EVIDENCE_LENGTH`).
+    """
     getall = getattr(headers, "getall", None)
     kept = {
-        name: ", ".join(getall(name)) if getall is not None else str(headers[name])
+        name: (", ".join(getall(name)) if getall is not None else str(headers[name]))[:EVIDENCE_LENGTH]
         for name in EVIDENCE_HEADERS
         if name in headers
     }

@@ -32,13 +32,19 @@ FRESH: Final = datetime.timedelta(hours=24)
 #: starts it may have mended what was broken, also on their own side.
 UNREACHABLE_FRESH: Final = datetime.timedelta(minutes=5)
 
+#: Characters of a short file, and how many files' rules are kept at hand, of the short ones and of the others. Rules take some
+#: ten times as much as the file, so 250 MB where all are as long as they may be.
+SHORT: Final = 16 * 1024
+SHORT_FILES: Final = 1024
+LONG_FILES: Final = 16
+
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _TOKEN: Final = re.compile(r"[A-Za-z_-]+|\*")
 _ESCAPE: Final = re.compile("%[0-9A-Fa-f]{2}")
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Rule:
     """One line: allow or disallow paths that match a pattern."""
 
@@ -90,7 +96,6 @@ class Verdict:
     evidence: str
 
 
-@functools.lru_cache(maxsize=1024)
 def rules_for(body: str, agent: str) -> tuple[Rule, ...]:
     """Return the rules of the groups for an agent, merged; those of "*" if there are none (RFC 9309 §2.2.1).
 
@@ -98,6 +103,10 @@ def rules_for(body: str, agent: str) -> tuple[Rule, ...]:
         body: A robots.txt.
         agent: Our product token ("pmd"); compared without case.
     """
+    return (_rules_of_short if len(body) <= SHORT else _rules_of_long)(body, agent)
+
+
+def _rules_for(body: str, agent: str) -> tuple[Rule, ...]:
     ours: list[Rule] = []
     others: list[Rule] = []
     named = False
@@ -122,6 +131,10 @@ def rules_for(body: str, agent: str) -> tuple[Rule, ...]:
             if "*" in current:
                 others.append(rule)
     return tuple(ours if named else others)
+
+
+_rules_of_short: Final = functools.lru_cache(maxsize=SHORT_FILES)(_rules_for)
+_rules_of_long: Final = functools.lru_cache(maxsize=LONG_FILES)(_rules_for)
 
 
 def decide(rules: Sequence[Rule], path: str) -> Rule | None:

@@ -136,6 +136,10 @@ def wanted(
         retry: Statuses.
         again: Images, each with one of its locations (`allowed_since`).
     """
+    if not ledger.num_rows:
+        return images
+    settled = ledger.filter(pc.equal(ledger["status"], OK))["image_id"].combine_chunks()
+    images = images.filter(pc.invert(pc.is_in(images["image_id"], value_set=settled)))
     known = {
         image_id: (status, frozenset(tried or ()))
         for image_id, status, tried in zip(
@@ -147,8 +151,6 @@ def wanted(
     ids, places = images["image_id"].to_pylist(), images["locations"].to_pylist()
     for row, (image_id, all_locations) in enumerate(zip(ids, places, strict=True)):
         status, tried = known.get(image_id, (None, frozenset()))
-        if status == OK:
-            continue
         if status == blocklists.STATUS and status not in retry:
             continue
         anew = status is None or status in retry or any((image_id, place["url"]) in again for place in all_locations)

@@ -43,7 +43,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "not_an_image": ("fetch", "the body is not an image format that is read"),
     "undecodable": ("fetch", "an image by its first bytes, but it does not decode"),
     "too_small": ("fetch", "fewer pixels than asked for"),
-    "bomb": ("fetch", "more pixels than allowed, by its header"),
+    "bomb": ("fetch", "more pixels than allowed, by its header, or built to cost far more than it weighs"),
     "placeholder": ("fetch", "the host's 'image removed' picture, by its URL or digest"),
     "changed": (
         "fetch",

@@ -15,7 +15,7 @@ import pytest
 
 import pmd.beam.fetch
 from pipelines import audit, build, curate, running
-from pmd import config, root, storage
+from pmd import config, images, root, storage
 from pmd.audit import repeated
 from pmd.config import Config
 from pmd.fetch import state
@@ -57,6 +57,7 @@ def small() -> Iterator[pytest.MonkeyPatch]:
     """Make partitions so small that even the tiny world has several, and fetch from no web."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pmd.beam.fetch, "Lane", FakeLane)
+        patch.setattr(images, "PART_ROWS", 1)
         patch.setattr(curate, "PARTITION_BYTES", 200)
         patch.setattr(audit, "PARTITION_BYTES", 4000)
         patch.setattr(audit, "TEXT_PARTITION_BYTES", 8000)
