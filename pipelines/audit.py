@@ -59,11 +59,12 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     plan = measure.plan({name: books["curate"][name].kept for name in names}, config.audit, lexicon.load())
     table2 = {name: manifest.table2 for name, manifest in manifests.load_all().items()}
     cut = parts.cut(config.root)
-    size = sum(
-        file.bytes
+    committed = [
+        file
         for name in names
         for file in commits.require(root.curate_folder(config.root, name), "run: pmd curate").under("pairs")
-    )
+    ]
+    size = sum(file.bytes for file in committed)
     bits = exchange.bits_for(size, PARTITION_BYTES)
     text_bits = exchange.bits_for(size, TEXT_PARTITION_BYTES)
     work = root.work_folder(config.root, "audit")
@@ -108,7 +109,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             )
         )
 
-    running.run(wire, flags, work)
+    running.run(wire, flags, work, running.parquet_bytes(committed))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

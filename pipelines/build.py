@@ -9,17 +9,22 @@ from collections.abc import Callable, Iterator, Sequence
 from pipelines import audit, curate, dedupe, fetch, images, publish, shard
 from pmd import commits, inputs, stages, takedowns
 from pmd.config import Config
+from pmd.fetch.runs import Run
 from pmd.stages import Wanted
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One unit of a build: what it is, why it must run (None: it need not), and how long it took (None: not run)."""
+    """One unit of a build: what it is, why it must run (None: it need not), and how long it took (None: not run).
+
+    `fetched` is the run of the fetch, where the unit is one.
+    """
 
     stage: str
     unit: str
     why: str | None
     seconds: float | None = None
+    fetched: Run | None = None
 
 
 Report = Callable[[Step], None]
@@ -34,7 +39,7 @@ class _Unit:
     stage: str
     unit: str
     wanted: Callable[[], Sequence[Wanted]]
-    run: Callable[[], None]
+    run: Callable[[], Run | None]
     more: Callable[[], str | None] = lambda: None
 
     def why(self) -> str | None:
@@ -98,6 +103,8 @@ def build(
     if only in {None, "curate"}:
         inputs.check(config, chosen)
     takedowns.lines(config.takedown)  # a mistake in a list is told before anything runs
+    if only in {None, "fetch"}:
+        fetch.check(config)
     for unit in _units(config, chosen, flags):
         if only is not None and unit.stage != only:
             continue
@@ -107,8 +114,8 @@ def build(
             continue
         started(Step(unit.stage, unit.unit, why))
         start = time.monotonic()
-        unit.run()
-        report(Step(unit.stage, unit.unit, why, time.monotonic() - start))
+        fetched = unit.run()
+        report(Step(unit.stage, unit.unit, why, time.monotonic() - start, fetched))
     for stage, name, folder in stages.retired(config):
         if only in {None, stage}:
             started(Step(stage, name, RETIRED))

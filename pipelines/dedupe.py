@@ -115,7 +115,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Commit" >> WriteCommit(CommitDedupe(wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
         )
 
-    running.run(wire, flags, work)
+    running.run(wire, flags, work, running.parquet_bytes(parts.view_files(config.root)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

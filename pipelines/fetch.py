@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -12,13 +13,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import running
-from pmd import commits, parts, root, stages, storage
+from pmd import commits, exchange, parts, root, stages, storage
+from pmd.beam import publish as lists
+from pmd.beam.against import MeetNames, SpreadNames, WriteListed
 from pmd.beam.fetch import FetchLane, ToLane, run_lanes, shard_batch
 from pmd.beam.parts import part_batches
 from pmd.beam.settle import STAGE, CommitStage, SettlePart
 from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
-from pmd.fetch import adopt, blocklists, state, store, summary
+from pmd.fetch import adopt, against, blocklists, engine, img2dataset, runs, state, store, summary
+from pmd.fetch.runs import Run
+from pmd.fetch.waiting import Waiting
+
+#: Bytes of rows that meet in one partition of the lists of `fetch.against`, and of one row as it is counted: a row of a list
+#: has two names at most, at 80 bytes, and there are fewer names of images than that.
+LISTED_PARTITION_BYTES = 128 * 2**20
+LISTED_ROW_BYTES = 200
 
 
 def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
@@ -32,7 +42,10 @@ def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
             mine = images.filter(pc.equal(images["fetch_shard"], shard))
             if mine.num_rows:
                 ledger = state.read_ledger(config.root, shard)
-                count = state.wanted(mine, ledger, retry).num_rows + len(blocklist.stored(ledger, mine))
+                again = state.allowed_since(config.root, shard, ledger, config.fetch.allow_addresses)
+                count = state.wanted(mine, ledger, retry, again, config.fetch.web_archive).num_rows + len(
+                    blocklist.stored(ledger, mine)
+                )
                 if count:
                     found[shard] = count
     return found
@@ -41,34 +54,94 @@ def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
 def pending_reason(config: Config) -> str | None:
     """Return why images must be fetched, or None."""
     found = sum(pending(config).values())
-    return f"{found:,} images have not been tried, have a new location, or are on a blocklist" if found else None
+    why = "have not been tried, have a new location, may be asked at an address that was refused, or are on a blocklist"
+    return f"{found:,} images {why}" if found else None
 
 
-def build(config: Config, flags: Sequence[str] = (), retry: Sequence[str] = ()) -> None:
+def build(
+    config: Config, flags: Sequence[str] = (), retry: Sequence[str] = (), *, settle_unreached: bool = False
+) -> Run:
     """Download what is pending, each shard in a generation of its own, then commit `fetch/rejected` and tell how it went.
 
+    Args:
+        config: The configuration.
+        flags: Beam's own flags.
+        retry: Statuses whose images are tried anew.
+        settle_unreached: Images that cannot be reached are lost, even if no host answers at all.
+
+    Returns:
+        What `tell` tells of.
+
     Raises:
+        ConfigError: The engine is not installed.
+        InputError: A list of `fetch.against` is missing, or none.
         NetworkError: The network is broken, or nothing that was asked for just now was reached.
     """
+    check(config)
     shards = sorted(pending(config, retry))
+    run = Run()
+    left_open: Mapping[str, int] = {}
     if shards:
-        _download(config, shards, flags, tuple(retry))
+        first = {shard: runs.next_generation(config.root, shard) for shard in shards}
+        start = time.monotonic()
+        left_open = _download(config, shards, flags, tuple(retry), settle_unreached=settle_unreached)
+        run = Run(first, time.monotonic() - start)
     if stages.settle(config).why() is not None:
         _settle(config, flags)
     if shards:
         books = commits.require(root.fetch_rejected_folder(config.root), "run: pmd fetch CONFIG").sources
         for line in summary.lines(books):
             logging.getLogger("pmd.notes").warning(line)
-        summary.check(books)
+        if not settle_unreached:
+            summary.check(books, left_open)
+    return run
 
 
-def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry: tuple[str, ...]) -> None:
+def tell(config: Config, run: Run) -> dict[str, Any]:
+    """Return a run as JSON has it; see `runs.tell`."""
+    books = commits.require(root.fetch_rejected_folder(config.root), "run: pmd fetch CONFIG").sources
+    return runs.tell(config.root, run, books, config.fetch.host_groups)
+
+
+def check(config: Config) -> None:
+    """Find, before anything runs, what would keep a fetch from running.
+
+    Raises:
+        ConfigError: The engine is not installed.
+        InputError: A list of `fetch.against` is missing, or none.
+    """
+    against.files(config.fetch.against)
+    if config.fetch.engine == "img2dataset":
+        img2dataset.require()
+
+
+def _download(
+    config: Config, shards: Sequence[int], flags: Sequence[str], retry: tuple[str, ...], *, settle_unreached: bool
+) -> Mapping[str, int]:
+    """Run the lanes; return the images that stay open because no host answered, by what became of them."""
     for shard in shards:
         store.sweep(config.root, shard)
     work = root.work_folder(config.root, "fetch")
     lanes = min(config.fetch.lanes, len(shards))
     index = _index(config)
-    lane = FetchLane(config.root, parts.cut(config.root), config.fetch, config.contact or "", retry, lanes, work, index)
+    listed = _listed(config, shards, flags)
+    waiting = Waiting(root.work_folder(config.root, "waiting"))
+    storage.remove_tree(waiting.folder)
+    storage.make_folder(waiting.folder)
+    answered = False
+    lane = FetchLane(
+        config.root,
+        parts.cut(config.root),
+        config.fetch,
+        config.contact or "",
+        retry,
+        lanes,
+        work,
+        began=engine.utc_now(),
+        waiting=None if settle_unreached else waiting,
+        index=index,
+        listed=listed,
+    )
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
@@ -85,8 +158,13 @@ def _download(config: Config, shards: Sequence[int], flags: Sequence[str], retry
             run_lanes(lane, shards)
         else:
             running.run(wire, flags, work)
+        answered = waiting.is_answered()
     finally:
-        storage.remove_tree(root.work_folder(config.root, "adopt"))
+        left_open = store.end_waiting(config.root, waiting, settle=answered)
+        storage.remove_tree(waiting.folder)
+        for name in ("adopt", "listed"):
+            storage.remove_tree(root.work_folder(config.root, name))
+    return left_open
 
 
 def _index(config: Config) -> str | None:
@@ -98,6 +176,39 @@ def _index(config: Config) -> str | None:
     path = storage.join(folder, "index.parquet")
     adopt.write(path, adopt.index(config.fetch.adopt))
     return path
+
+
+def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str | None:
+    """Write down what the lists say of the images of some shards, part by part, for the lanes; return the folder."""
+    paths = against.files(config.fetch.against)
+    if not paths:
+        return None
+    folder, work = root.work_folder(config.root, "listed"), root.work_folder(config.root, "against")
+    storage.remove_tree(folder)
+    cut = parts.cut(config.root)
+    bits = exchange.bits_for(LISTED_ROW_BYTES * against.count_rows(paths), LISTED_PARTITION_BYTES)
+    numbers = sorted({shard >> (cut.shard_bits - cut.part_bits) for shard in shards})
+
+    def wire(pipeline: beam.Pipeline) -> Any:
+        return (
+            pipeline
+            | "Units" >> create(lists.units(paths, numbers))
+            | "Spread" >> Spread()
+            # (partition of names, RUNS)
+            | "Names"
+            >> beam.ParDo(PerUnit(SpreadNames(config.root, tuple(shards), bits, work))).with_output_types(
+                tuple[int, pa.RecordBatch]
+            )
+            | "Meet" >> beam.GroupByKey()
+            # (part, RUNS)
+            | "Images"
+            >> beam.ParDo(PerUnit(MeetNames(cut.part_bits, work))).with_output_types(tuple[int, pa.RecordBatch])
+            | "Part" >> beam.GroupByKey()
+            | "Write" >> beam.ParDo(PerUnit(WriteListed(folder, work))).with_output_types(pa.RecordBatch)
+        )
+
+    running.run(wire, flags, work)
+    return folder
 
 
 def _settle(config: Config, flags: Sequence[str]) -> None:

@@ -27,17 +27,20 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `images` and `views`."""
     wanted = stages.images(config)
     names = stages.chosen_sources(config)
-    files = [
-        (name, storage.join(folder, file.name))
+    committed = [
+        (name, file)
         for name in names
-        for folder in [root.curate_folder(config.root, name)]
-        for file in commits.require(folder, f"run: pmd curate (source {name})").under("pairs")
+        for file in commits.require(root.curate_folder(config.root, name), f"run: pmd curate (source {name})").under(
+            "pairs"
+        )
     ]
+    files = [(name, storage.join(root.curate_folder(config.root, name), file.name)) for name, file in committed]
     if root.describe(config.root) is None or "fetch_shard_bits" not in root.require(config.root):
         count = images.estimate_distinct(_image_ids(path for _, path in files))
-        root.create(config.root, exchange.bits_for(count, root.IMAGES_PER_SHARD, most=20))
+        root.create(config.root, images.fetch_shard_bits(count))
     shard_bits = int(root.require(config.root)["fetch_shard_bits"])
-    bits = min(shard_bits, images.MOST_PART_BITS)
+    rows = sum(file.rows for _, file in committed)
+    bits = min(shard_bits, exchange.bits_for(rows, images.PART_ROWS, most=images.MOST_PART_BITS))
     work = root.work_folder(config.root, "images")
     side = root.work_folder(config.root, "images-side")
     indexes = tuple(
@@ -69,7 +72,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             )
         )
 
-    running.run(wire, flags, work)
+    running.run(wire, flags, work, running.parquet_bytes(file for _, file in committed))
     storage.remove_tree(side)
     note = takedowns.note(listed, takedowns.unmatched(config.root, names, listed))
     if note is not None:

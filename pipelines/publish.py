@@ -37,7 +37,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
             pipeline
-            | "Units" >> create(units((storage.join(curated, file.name) for file in files), cut.part_bits))
+            | "Units" >> create(units((storage.join(curated, file.name) for file in files), range(2**cut.part_bits)))
             | "Publish"
             >> ByPartition(
                 SpreadBoth(config.root, source, cut, bits, work),

@@ -6,42 +6,58 @@ import argparse
 import contextlib
 import dataclasses
 import logging
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pmd import config, root, storage
-from pmd.beam import mistakes, sight
+from pmd.beam import mistakes, sight, workers
+from pmd.commits import File
 from pmd.config import Config
 from pmd.errors import ConfigError, PmdError
 
 Wire = Callable[[beam.Pipeline], Any]
 
+#: Bytes of input from which a further process pays: starting one takes three seconds of a core, and curating this much
+#: some ten.
+PROCESS_BYTES: Final = 256 * 2**20
+#: Processes that are started unasked, at most; each may hold 0.7 GB.
+MOST_PROCESSES: Final = 4
 
-def run(wire: Wire, flags: Sequence[str], work: str) -> None:
+#: What a byte of our Parquet files becomes in memory; YFCC100M's pairs, 4.9.
+_EXPANSION: Final = 5
+#: What an image costs in `shard`, as bytes of rows: reading, hashing and maybe scaling one takes as long as about this.
+_IMAGE_BYTES: Final = 50_000
+
+
+def run(wire: Wire, flags: Sequence[str], work: str, input_bytes: int = 0) -> None:
     """Wire and run one pipeline, and wait for it.
 
     Args:
         wire: Adds the steps.
         flags: Beam's own flags; without a --runner, Beam's local runner is named, since the default one tries to
-            download another from the internet.
+            download another from the internet, with as many processes as pay.
         work: The folder of this run; removed when it has ended well. A worker leaves there what it has to tell a person.
+        input_bytes: About how much there is to read, uncompressed.
 
     Raises:
         ConfigError: Beam knows no such runner.
-        PmdError: A worker met a user's mistake.
+        PmdError: A worker met a user's mistake, or died.
     """
     storage.remove_tree(work)
     storage.make_folder(work)
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    count = processes(flags, input_bytes)
     try:
-        pipeline = _pipeline(flags)
+        pipeline = _pipeline(flags, count)
         wire(pipeline)
-        with sight.Watch(work), mistakes.unlogged():
+        with sight.Watch(work), mistakes.unlogged(), workers.attended() if count > 1 else contextlib.nullcontext():
             result = pipeline.run()
             result.wait_until_finish()
     except Exception as error:
@@ -87,10 +103,48 @@ def command(stage: str, argv: Sequence[str] | None) -> Iterator[Command]:
         sys.exit(error.exit_code)
 
 
-def _pipeline(flags: Sequence[str]) -> beam.Pipeline:
-    named = any(flag.split("=", 1)[0] == "--runner" for flag in flags)
+def processes(flags: Sequence[str], input_bytes: int) -> int:
+    """Return in how many processes of ours Beam's local runner is to work: what the flags say, else as many as pay.
+
+    Args:
+        flags: Beam's own; one that names a runner, or a mode of the local one, leaves it at one.
+        input_bytes: About how much there is to read, uncompressed.
+    """
+    if _says(flags, "runner") or _says(flags, "direct_running_mode"):
+        return 1
+    if _says(flags, "direct_num_workers"):
+        return int(PipelineOptions(list(flags)).view_as(DirectOptions).direct_num_workers) or _cores()
+    return min(_cores(), MOST_PROCESSES, 1 + input_bytes // PROCESS_BYTES)
+
+
+def parquet_bytes(files: Iterable[File]) -> int:
+    """Return about how much committed Parquet files hold, uncompressed."""
+    return _EXPANSION * sum(file.bytes for file in files)
+
+
+def image_bytes(files: Iterable[File]) -> int:
+    """Return what files of `images` stand for in a stage that reads the images themselves."""
+    return _IMAGE_BYTES * sum(file.rows for file in files)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _says(flags: Sequence[str], name: str) -> bool:
+    return any(flag.split("=", 1)[0] == f"--{name}" for flag in flags)
+
+
+def _pipeline(flags: Sequence[str], count: int) -> beam.Pipeline:
     try:
-        return beam.Pipeline(runner=None if named else FnApiRunner(), options=PipelineOptions(list(flags)))
+        options = PipelineOptions(list(flags))
+        if _says(flags, "runner"):
+            return beam.Pipeline(options=options)
+        if count == 1:
+            return beam.Pipeline(runner=FnApiRunner(), options=options)
+        options.view_as(DirectOptions).direct_num_workers = count
+        environment = SubprocessSDKEnvironment.from_command_string(workers.command(os.getpid()))
+        return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=options)
     except (ValueError, ImportError) as error:
         raise ConfigError(
             "Beam refuses these flags",

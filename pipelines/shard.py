@@ -66,7 +66,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             )
         )
 
-    running.run(wire, flags, work)
+    running.run(wire, flags, work, running.image_bytes(parts.image_files(config.root)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 import typer
@@ -18,12 +19,14 @@ import typer.core
 from pmd import __version__
 from pmd.errors import ConfigError, PmdError
 from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED
+from pmd.schema.statuses import ALL_TRANSIENT, STATUSES, TRANSIENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipelines.build import Step
     from pmd.config import Config
+    from pmd.fetch.runs import Run
 
 
 class _Interruptible(typer.core.TyperGroup):
@@ -273,7 +276,9 @@ def _outcomes(outcomes: list[dict[str, Any]], *, as_json: bool) -> None:
         raise typer.Exit(6 if "failed" in states else GATED if states == {"gated"} else 3)
 
 
-def run_stage(path: str, only: str | None, names: str | None, sample: str | None, flags: Sequence[str]) -> Config:
+def run_stage(
+    path: str, only: str | None, names: str | None, sample: str | None, flags: Sequence[str]
+) -> tuple[Config, Run | None]:
     """Run one stage, or all of them, of a configuration; tell of every unit on standard error.
 
     Args:
@@ -282,9 +287,18 @@ def run_stage(path: str, only: str | None, names: str | None, sample: str | None
         names: Sources, separated by commas.
         sample: "1/N".
         flags: Beam's own flags.
+
+    Returns:
+        The configuration, and the run of the fetch; None where nothing was to be fetched.
     """
     from pipelines import build as pipeline
     from pmd import inputs, root
+
+    steps: list[Step] = []
+
+    def report(step: Step) -> None:
+        steps.append(step)
+        _report(step)
 
     config = _config(path, sample)
     chosen = _chosen(names, sorted(config.sources))
@@ -296,10 +310,10 @@ def run_stage(path: str, only: str | None, names: str | None, sample: str | None
             names=chosen,
             only=only,
             flags=flags,
-            report=_report,
+            report=report,
             started=lambda step: typer.echo(f"  {step.stage} {step.unit}: {step.why} …", err=True),
         )
-    return config
+    return config, next((step.fetched for step in steps if step.fetched is not None), None)
 
 
 def _report(step: Step) -> None:
@@ -336,8 +350,13 @@ def build(
                 None, ("stage", "unit", "why"), [[s.stage, s.unit, s.why or "committed and unchanged"] for s in steps]
             )
         return
-    loaded = run_stage(config, None, sources, sample, context.args)
-    _show_status(status.books(loaded.root), as_json=as_json)
+    loaded, fetched = run_stage(config, None, sources, sample, context.args)
+    found = status.books(loaded.root)
+    if as_json:
+        from pipelines import fetch as fetching
+
+        found["fetch_run"] = None if fetched is None else fetching.tell(loaded, fetched)
+    _show_status(found, as_json=as_json)
 
 
 def _stage(stage: str, text: str) -> None:
@@ -356,22 +375,47 @@ _stage("publish", "Write each source's list of URLs.")
 _stage("audit", "Write the audit: audit/report.html and audit/audit.json.")
 
 
-@app.command(context_settings=_BEAM)
+class _Retrying(typer.core.TyperCommand):
+    """Takes `--retry` alone for `--retry transient`: typer knows no option whose value may be left out."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ours = list(itertools.takewhile(lambda word: word != "--", args))
+        for place, word in enumerate(ours):
+            alone = place + 1 == len(ours) or not _STATUS_WORDS.fullmatch(ours[place + 1])
+            if word == "--retry" and alone:
+                ours[place] = f"--retry={ALL_TRANSIENT}"
+        return super().parse_args(ctx, [*ours, *args[len(ours) :]])
+
+
+#: What can be a value of `--retry`, right or wrong; the path of a configuration has a dot or a slash.
+_STATUS_WORDS: Final = re.compile(r"[a-z_, ]*")
+
+
+@app.command(context_settings=_BEAM, cls=_Retrying)
 def fetch(
     context: typer.Context,
     config: ConfigPath,
     *,
     retry: Annotated[
         str,
-        typer.Option(help="Try images of these statuses again, separated by commas; transient: all that may change."),
+        typer.Option(
+            metavar="[STATUS,…]",
+            help="Try images of these statuses again; alone, or as transient: of all that may change another day.",
+        ),
     ] = "",
+    settle_unreached: Annotated[
+        bool,
+        typer.Option(
+            "--settle-unreached",
+            help="Settle images that cannot be reached as lost, even if no host answers at all: it is the hosts that are gone.",
+        ),
+    ] = False,
     sample: Sample = None,
+    as_json: Json = False,
 ) -> None:
     """Download each image once, and settle what became of it."""
     from pipelines import fetch as pipeline
     from pmd import root
-    from pmd.fetch.summary import ALL_TRANSIENT
-    from pmd.schema.statuses import STATUSES, TRANSIENT
 
     loaded = _config(config, sample)
     words = [word.strip() for word in retry.split(",") if word.strip()]
@@ -384,7 +428,9 @@ def fetch(
                 "no such status", where="--retry", expected=", ".join([ALL_TRANSIENT, *STATUSES[1:]]), found=status
             )
     with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]])):
-        pipeline.build(loaded, context.args, retry=statuses)
+        run = pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached)
+    if as_json:
+        _print_json(pipeline.tell(loaded, run))
 
 
 @app.command()

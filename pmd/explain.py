@@ -452,6 +452,8 @@ def _image_lines(page: _Page, image: Mapping[str, Any]) -> None:
                 f"stored ({entry['stored_form']}) in {entry['store_file']} at {entry['offset']:,}, "
                 f"{entry['length']:,} bytes",
             )
+        if entry.get("listed") is not None:
+            page.say(2, f"the picture of a published list: {entry['listed']}")
     for group in image["groups"]:
         line = f"group: {group['image_id']} → {group['kept_id']} ({group['relation']}, distance {group['distance']})"
         page.say(1, line if group["matched"] is None else f"{line}: {group['matched']}")

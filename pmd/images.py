@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import exchange, keys, scores, storage, takedowns, urls
+from pmd import exchange, keys, root, scores, storage, takedowns, urls
 from pmd.commits import Books
 from pmd.formats import archives
 from pmd.schema.tables import IMAGES, KEY, LOCATION, REGION, REJECTED, VIEWS
@@ -29,6 +29,11 @@ _KINDS: Final = ("archive", "mirror", "original")
 
 #: Files that images and views are cut into, at most 2 to this power.
 MOST_PART_BITS: Final = 9
+#: Pairs in a part, about, where that gives fewer parts than fetch shards: enough that files are no work of their own.
+PART_ROWS: Final = 65_536
+
+#: Fetch shards, at most 2 to this power.
+_MOST_SHARD_BITS: Final = 20
 
 #: A pair on its way to its image.
 IMAGE_ROWS: Final = pa.schema(
@@ -378,3 +383,8 @@ def estimate_distinct(batches: Iterable[pa.Array]) -> int:
     if len(smallest) < _SMALLEST:
         return len(smallest)
     return int((_SMALLEST - 1) / (float(smallest[-1]) / 2**64))
+
+
+def fetch_shard_bits(count: int) -> int:
+    """Return how many bits of the image_id are its fetch shard, where there are so many distinct images (before sampling)."""
+    return exchange.bits_for(count, root.IMAGES_PER_SHARD, most=_MOST_SHARD_BITS)

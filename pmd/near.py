@@ -34,8 +34,8 @@ Mask = npt.NDArray[np.bool_]
 #: (facebook/ThreatExchange, python-threatexchange/threatexchange/signal_type/pdq: PDQ_CONFIDENT_MATCH_THRESHOLD = 31).
 MOST_DISTANCE: Final = 31
 
-#: A hash says which of 256 coefficients lie above their median: 128, unless many are equal, as in a flat picture (0 to 86
-#: on flat fills) or one of a few lines. 159 photographs of COCO have 128, all of them. Hashes with fewer set bits, or
+#: A hash says which of 256 coefficients lie above their median: 128, unless many are equal, as in a flat picture (none
+#: is set) or one of a few lines. 159 photographs of COCO have 128, all of them. Hashes with fewer set bits, or
 #: more, match strangers; they are left alone.
 LEAST_SET_BITS: Final = 120
 MOST_SET_BITS: Final = 136

@@ -10,7 +10,7 @@ import ipaddress
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from pmd import scores
 from pmd.sources.contract import PROFILES, Profile, Rule
@@ -113,6 +113,9 @@ class FetchOptions(StageOptions):
     tdmrep: bool = True
     blocklists: tuple[str, ...] = ()
     adopt: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    web_archive: str | None = None
+    engine: Literal["pmd", "img2dataset"] = "pmd"
 
     @field_validator("resolve")
     @classmethod
@@ -120,6 +123,24 @@ class FetchOptions(StageOptions):
         for host, target in value.items():
             if not all(re.fullmatch(r".+:[0-9]+", end) for end in (host, target)):
                 raise ValueError('"host:port" = "address:port", as in "*:443" = "127.0.0.1:8443"')
+        return value
+
+    @field_validator("engine")
+    @classmethod
+    def _engine(cls, value: str, info: ValidationInfo) -> str:
+        if value == "img2dataset" and info.data.get("resolve"):
+            raise ValueError('engine = "pmd" beside resolve: img2dataset cannot be told to connect elsewhere')
+        if value == "img2dataset" and info.data.get("web_archive"):
+            raise ValueError(
+                'engine = "pmd" beside web_archive: whether it may be asked is known when the others have failed'
+            )
+        return value
+
+    @field_validator("web_archive")
+    @classmethod
+    def _template(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^{}]+\{url\}[^{}]*", value):
+            raise ValueError('an address with {url} in it, such as "https://web.archive.org/web/2014id_/{url}"')
         return value
 
     @field_validator("host_groups")

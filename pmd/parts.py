@@ -51,23 +51,32 @@ def number(name: str) -> int:
     return int(found[1])
 
 
+def view_files(root_url: str) -> list[commits.File]:
+    """Return the committed files of views."""
+    return commits.require(root.views_folder(root_url), "run: pmd build CONFIG").under("pairs")
+
+
+def image_files(root_url: str) -> tuple[commits.File, ...]:
+    """Return the committed files of images."""
+    return commits.require(root.images_folder(root_url), "run: pmd build CONFIG").files
+
+
 def read_views(root_url: str, part: int, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the views of a part, in order of (image_id, pair_id)."""
     folder = root.views_folder(root_url)
-    files = [
-        file for file in commits.require(folder, "run: pmd build CONFIG").under("pairs") if number(file.name) == part
-    ]
+    files = [file for file in view_files(root_url) if number(file.name) == part]
     schema = VIEWS if columns is None else pa.schema([VIEWS.field(name) for name in columns])
     return pa.concat_tables(
         [schema.empty_table(), *(commits.read_table(folder, file, columns).cast(schema) for file in files)]
     ).combine_chunks()
 
 
-def read_images(root_url: str, part: int) -> pa.Table:
+def read_images(root_url: str, part: int, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the images of a part, in order of image_id."""
     folder = root.images_folder(root_url)
-    files = [file for file in commits.require(folder, "run: pmd build CONFIG").files if number(file.name) == part]
-    return pa.concat_tables([IMAGES.empty_table(), *(commits.read_table(folder, file) for file in files)])
+    files = [file for file in image_files(root_url) if number(file.name) == part]
+    schema = IMAGES if columns is None else pa.schema([IMAGES.field(name) for name in columns])
+    return pa.concat_tables([schema.empty_table(), *(commits.read_table(folder, file, columns) for file in files)])
 
 
 def read_ledger(root_url: str, shards: range) -> pa.Table:

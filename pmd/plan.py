@@ -1,17 +1,18 @@
 """Plan: rows, bytes, hours, disk and the slowest host of a build, before anything runs.
 
 What is committed is counted; what is not is estimated from what was published, and each figure says which. Nothing is
-read of the annotation files but their sizes, and nothing is asked of the web.
+read of the annotation files but their sizes, and nothing is asked of the web. Hours are `pmd.fetch.forecast`'s.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import math
 import posixpath
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -21,20 +22,16 @@ from pmd import commits, inputs, manifests, parts, root
 from pmd.commits import Commit
 from pmd.config import Config, SourceConfig
 from pmd.errors import InputError
-from pmd.fetch import state
+from pmd.fetch import addresses, forecast, hosts, state
+from pmd.fetch.forecast import Forecast, Shard
 from pmd.formats import archives
+from pmd.images import fetch_shard_bits
 from pmd.manifests.model import Manifest, ManifestFile
 from pmd.manifests.select import human_bytes
-from pmd.options import FetchOptions
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-#: Seconds of one request over a connection that is kept open: a transatlantic round trip; nothing of ours measured it.
-LATENCY_S: Final = 0.1
-#: Images a second that one machine decodes, resizes and encodes. img2dataset 1.47 does 312 to 332 on two cores with
-#: photographs of about 77 kB; scaled decoding alone reaches 344 a core.
-MACHINE_IMAGES_PER_S: Final = 320.0
 #: Bytes of a photograph with its short side at 256 px, JPEG quality 95: mean of 80 of COCO's, by `pmd.codec`.
 RESIZED_BYTES: Final = 47_000
 #: The short side that `RESIZED_BYTES` is of; other sizes are taken by area.
@@ -50,28 +47,36 @@ _FEWEST_BYTES: Final = 20
 #: (YFCC100M, WIT: a filter; Localized Narratives: sentences) Table 2 says how many pairs come of them.
 _NEAR: Final = (0.5, 1.5)
 
-#: Where a source's images are, and how many pairs share one. Several hosts, or not known: None.
-_HOSTS: Final[Mapping[str, tuple[str | None, float]]] = {
-    "coco": ("images.cocodataset.org", 616_767 / 123_287),
-    "visual_genome": ("cs.stanford.edu", 5_408_689 / 108_077),
-    "localized_narratives__openimages": ("s3.amazonaws.com", 1.9e6 / 873_107),
-    "localized_narratives__coco": ("images.cocodataset.org", 1.9e6 / 873_107),
-    "yfcc100m": ("multimedia-commons.s3-us-west-2.amazonaws.com", 1.0),
-    "wit": ("upload.wikimedia.org", 1.0),
-    "sbu_captions": ("static.flickr.com", 1.0),
+#: Where a source's images are, and how many pairs share one. Of RedCaps' three (arXiv 2111.11431, §2.1) the
+#: shares are not known, and even ones give the least hours. No host: more than can be named.
+_HOSTS: Final[Mapping[str, tuple[tuple[str, ...], float]]] = {
+    "coco": (("images.cocodataset.org",), 616_767 / 123_287),
+    "visual_genome": (("cs.stanford.edu",), 5_408_689 / 108_077),
+    "localized_narratives__openimages": (("s3.amazonaws.com",), 1.9e6 / 873_107),
+    "localized_narratives__coco": (("images.cocodataset.org",), 1.9e6 / 873_107),
+    "yfcc100m": (("multimedia-commons.s3-us-west-2.amazonaws.com",), 1.0),
+    "wit": (("upload.wikimedia.org",), 1.0),
+    "sbu_captions": (("static.flickr.com",), 1.0),
+    "red_caps": (("i.redd.it", "i.imgur.com", "live.staticflickr.com"), 1.0),
 }
-SEVERAL: Final = "(many hosts)"
-_LOCAL: Final = "(archives)"
 
 ASSUMPTIONS: Final = (
-    f"{LATENCY_S:g} s a request, so that a host gives connections ÷ {LATENCY_S:g} images a second, or requests_per_s if "
-    "that is less",
-    f"{MACHINE_IMAGES_PER_S:g} images a second decoded and resized by one machine of two cores (img2dataset: 312 to 332)",
+    f"{forecast.IMAGE_S:g} s that an image keeps a connection: four round trips of 90 ms (across the Atlantic, by Verizon's "
+    "service level agreement), which 163 kB take from TCP's first window",
+    f"{forecast.LANE_IMAGES_PER_S:g} images a second decoded and resized in a lane with a core of its own (docs/benchmarks.md: "
+    "520 in two)",
+    "the first location of each image has it, no host asks for patience; robots.txt and redirects not counted",
     f"{human_bytes(ORIGINAL_BYTES)} an original (COCO's archives: 20.16 GB of 123,287 photographs)",
     f"{human_bytes(RESIZED_BYTES)} a picture with its short side at 256 px, JPEG quality 95 (mean of 80 of COCO's); other "
     "sizes by area",
     f"{human_bytes(CROP_BYTES)} a crop of a region (a guess)",
     "no link is dead: published rates of what is still there are 57 to 70 % for web images, so disk is an upper bound",
+)
+
+#: More of them where images are not committed yet.
+ESTIMATED: Final = (
+    "no image in two sources; RedCaps' images in equal parts on Reddit, Imgur and Flickr; hosts of Conceptual Captions, "
+    "Conceptual 12M: none holds a lane up",
 )
 
 
@@ -95,24 +100,25 @@ def plan(config: Config) -> dict[str, Any]:
     Files that are not there yet are told, and planned for as if they were upstream's.
 
     Returns:
-        ``sources``: per source input bytes, pairs and their basis, images, what is missing; ``hosts``: images to fetch
-        and hours, slowest first; ``slowest``; ``fetch_hours``; ``disk``: bytes of store and shards, by store form;
-        ``shards``; ``assumptions``. JSON-able.
+        ``sources``: per source input bytes, pairs and their basis, images, what is missing; ``fetch``: `Forecast`, with
+        what decides as ``slowest``; ``disk``: bytes of store and shards, by store form; ``shards``; ``assumptions``.
+        JSON-able.
+
+    Raises:
+        ConfigError: There are more lanes than a host's limits have shares.
     """
     described = [_source(config, source) for _, source in sorted(config.sources.items())]
-    counted = _committed_images(config)
-    to_fetch = counted if counted is not None else _estimated_hosts(described)
-    hosts = _hosts(to_fetch, config.fetch)
-    images = sum(item.images for item in described) if counted is None else _count(root.images_folder(config.root))
+    counted = commits.read(root.images_folder(config.root)) is not None and (
+        commits.read(root.views_folder(config.root)) is not None
+    )
+    shards = _pending(config) if counted else _estimated(config, described)
+    fetch = forecast.forecast(shards, config.fetch)
+    images = _count(root.images_folder(config.root)) if counted else sum(item.images for item in described)
     pairs = sum(item.pairs for item in described)
     regions = sum(item.pairs for item in described if item.regions)
-    whole = images - sum(item.images for item in described if item.regions) if counted is None else images
+    whole = images - sum(item.images for item in described if item.regions) if not counted else images
     samples = pairs if config.shard.unit == "pair" else max(whole, 0) + regions
     per_shard = config.shard.samples_per_shard
-    fetched = sum(entry["images"] for entry in hosts)
-    hours = max(
-        [fetched / MACHINE_IMAGES_PER_S / 3600, *(entry["hours"] for entry in hosts if entry["host"] != SEVERAL)]
-    )
     return {
         "root": config.root,
         "profile": config.profile,
@@ -121,14 +127,16 @@ def plan(config: Config) -> dict[str, Any]:
         "input_bytes": sum(item.input_bytes for item in described),
         "pairs": pairs,
         "images": images,
-        "images_basis": "committed" if counted is not None else "estimated",
-        "hosts": hosts,
-        "slowest": _slowest(hosts, fetched),
-        "fetch_hours": hours,
+        "images_basis": "committed" if counted else "estimated",
+        "fetch": {
+            **dataclasses.asdict(fetch),
+            "hosts": [dataclasses.asdict(host) for host in fetch.hosts],
+            "slowest": _slowest(fetch),
+        },
         "disk": _disk(config, described, images, samples, regions),
         "samples": samples,
         "shards": {form: math.ceil(samples / per_shard) for form in config.shard.formats},
-        "assumptions": list(ASSUMPTIONS),
+        "assumptions": [*ASSUMPTIONS, *(() if counted else ESTIMATED)],
     }
 
 
@@ -148,7 +156,7 @@ def _source(config: Config, source: SourceConfig) -> SourcePlan:
     # Pairs are counted before the sample is taken, which is of images.
     pairs = round(pairs / config.sample)
     regions = getattr(source.options, "regions", None) == "crop"
-    per_image = _HOSTS.get(source.name, (None, 1.0))[1]
+    per_image = _HOSTS.get(source.name, ((), 1.0))[1]
     return SourcePlan(
         source.name,
         sum(file.bytes for file in files),
@@ -215,38 +223,62 @@ def _scaled(file: ManifestFile, size: int, manifest: Manifest) -> float:
     return min(rows * share, size / _FEWEST_BYTES)
 
 
-def _estimated_hosts(described: Iterable[SourcePlan]) -> Counter[str]:
-    hosts: Counter[str] = Counter()
+def _estimated(config: Config, described: Iterable[SourcePlan]) -> Iterator[Shard]:
+    """Yield the fetch shards that there will be: every host's images are spread evenly over them, since keys are hashes."""
+    named = hosts.named_groups(config.fetch.host_groups)
+    of_host: Counter[str] = Counter()
     for item in described:
-        hosts[_LOCAL if item.local else _HOSTS.get(item.name, (None, 1.0))[0] or SEVERAL] += item.images
-    return hosts
+        of_source = [hosts.group_name(host, named) for host in _HOSTS.get(item.name, ((), 1.0))[0]]
+        groups = [forecast.ARCHIVES] if item.local else of_source or [forecast.MANY]
+        for number, group in enumerate(groups):
+            of_host[group] += hosts.share(item.images, len(groups), number)
+    facts = root.describe(config.root) or {}
+    count = 2 ** int(facts.get("fetch_shard_bits", fetch_shard_bits(of_host.total() * config.sample)))
+    for shard in range(count):
+        of_shard = {group: hosts.share(total, count, shard) for group, total in of_host.items()}
+        yield Shard(shard, {group: total for group, total in of_shard.items() if total})
 
 
-def _committed_images(config: Config) -> Counter[str] | None:
-    """Return the images without a row in the ledger, by the host of their first location; None where none is committed."""
-    if commits.read(root.images_folder(config.root)) is None or commits.read(root.views_folder(config.root)) is None:
-        return None
+def _pending(config: Config) -> Iterator[Shard]:
+    """Yield the fetch shards with images that the next `pmd fetch` asks for, a part's images in memory at a time."""
+    named = hosts.named_groups(config.fetch.host_groups)
+    group_of = functools.lru_cache(maxsize=_KNOWN_HOSTS)(functools.partial(_group, named=named))
     cut = parts.cut(config.root)
-    hosts: Counter[str] = Counter()
     for part in range(2**cut.part_bits):
-        images = parts.read_images(config.root, part)
-        known = parts.read_ledger(config.root, cut.shards(part))["image_id"].combine_chunks()
-        images = images.filter(pc.invert(pc.is_in(images["image_id"], value_set=known)))
-        there = images.filter(pc.greater(pc.list_value_length(images["locations"]), 0))
-        hosts["(no location)"] += images.num_rows - there.num_rows
-        if there.num_rows:
-            hosts.update(_first_hosts(there["locations"]))
-    return +hosts
+        table = parts.read_images(config.root, part, ["image_id", "locations", "fetch_shard"])
+        for shard in cut.shards(part):
+            mine = table.filter(pc.equal(table["fetch_shard"], shard))
+            ledger = state.read_ledger(config.root, shard)
+            again = state.allowed_since(config.root, shard, ledger, config.fetch.allow_addresses)
+            wanted = state.wanted(mine, ledger, again=again, web_archive=config.fetch.web_archive)
+            if wanted.num_rows:
+                groups = Counter(_first_groups(wanted["locations"], group_of))
+                yield Shard(shard, {group: count for group, count in groups.items() if group}, groups[""])
 
 
-def _first_hosts(locations: pa.ChunkedArray) -> list[str]:
-    first = pc.list_element(locations, 0)
+#: Hosts whose group is kept at hand.
+_KNOWN_HOSTS: Final = 2**16
+
+
+def _first_groups(locations: pa.ChunkedArray, group_of: Callable[[str], str]) -> list[str]:
+    """Return the host group that each image's first location asks; "" for none."""
+    there = locations.filter(pc.greater(pc.list_value_length(locations), 0))
+    first = pc.list_element(there, 0)
     local = pc.equal(pc.struct_field(first, "kind"), "archive")
-    # Cheaper than `urls.host`, which canonicalises: tens of millions of URLs pass here.
-    named = pc.extract_regex(pc.struct_field(first, "url"), r"(?i)^https?://(?:[^/?#@]*@)?(?P<host>[^/?#:]+)")
-    host = pc.utf8_lower(pc.struct_field(named, "host"))
-    found: list[str] = pc.if_else(local, _LOCAL, pc.fill_null(host, "(no host)")).to_pylist()
-    return found
+    # Of each host one URL is taken apart, and not each URL: tens of millions pass here.
+    named = pc.extract_regex(pc.struct_field(first, "url"), r"(?i)^https?://(?P<host>[^/?#]+)")
+    host = pc.fill_null(pc.struct_field(named, "host"), "")
+    found = pc.if_else(local, forecast.ARCHIVES, host).dictionary_encode().combine_chunks()
+    groups = [name if name == forecast.ARCHIVES else group_of(name) for name in found.dictionary.to_pylist()]
+    return [*(groups[index] for index in found.indices.to_pylist()), *[""] * (len(locations) - len(there))]
+
+
+def _group(host: str, named: Mapping[str, str]) -> str:
+    """Return the group of a URL's host and port, as the engine does; "" where it would ask for nothing."""
+    try:
+        return hosts.group_name(addresses.parse(f"http://{host}/").host, named)
+    except addresses.Blocked:
+        return ""
 
 
 def _count(folder: str) -> int:
@@ -254,27 +286,15 @@ def _count(folder: str) -> int:
     return 0 if commit is None else sum(file.rows for file in commit.files)
 
 
-def rate_per_s(options: FetchOptions) -> float:
-    """Return how many images one host gives in a second, at most."""
-    return min(options.per_host.requests_per_s, options.per_host.connections / LATENCY_S)
-
-
-def _hosts(to_fetch: Mapping[str, int], options: FetchOptions) -> list[dict[str, Any]]:
-    """Return the hosts, slowest first; archives are read at the machine's pace, and so are many hosts together."""
-    entries = []
-    for host, images in to_fetch.items():
-        named = not host.startswith("(")
-        pace = rate_per_s(options) if named else MACHINE_IMAGES_PER_S
-        entries.append({"host": host, "images": images, "images_per_s": pace, "hours": images / pace / 3600})
-    return sorted((entry for entry in entries if entry["images"]), key=lambda entry: (-entry["hours"], entry["host"]))
-
-
-def _slowest(hosts: list[dict[str, Any]], fetched: int) -> str | None:
-    """Return what decides how long fetching takes: a host, or the machine itself."""
-    named = next((entry for entry in hosts if not entry["host"].startswith("(")), None)
-    if named is None or named["hours"] < fetched / MACHINE_IMAGES_PER_S / 3600:
-        return "this machine" if fetched else None
-    return str(named["host"])
+def _slowest(found: Forecast) -> dict[str, Any] | None:
+    """Return what decides how long fetching takes: a host, or ("host": null) the lanes themselves."""
+    if found.slowest is not None:
+        return dataclasses.asdict(found.slowest)
+    asked = sum(host.images for host in found.hosts)
+    if not asked:
+        return None
+    pace = asked / found.lane_hours / 3600
+    return {"host": None, "images": asked, "images_per_s": pace, "hours": found.lane_hours, "limit": found.lane_limit}
 
 
 def _resized_bytes(short_side_px: int) -> int:
@@ -339,22 +359,8 @@ def text(found: Mapping[str, Any], width: int = 120) -> str:
             + [["all", human_bytes(found["input_bytes"]), f"{found['pairs']:,}", "", f"{found['images']:,}"]],
         )
     )
-    none = "" if found["hosts"] else " none; the ledger has all of them"
-    console.print(f"\nImages to fetch ({found['images_basis']}), by host:{none}")
-    shown = found["hosts"][:_MOST_HOSTS]
-    console.print(
-        _table(
-            ["host", "images", "a second", "hours"],
-            [
-                [entry["host"], f"{entry['images']:,}", f"{entry['images_per_s']:g}", f"{entry['hours']:,.1f}"]
-                for entry in shown
-            ],
-        )
-    )
-    if len(found["hosts"]) > len(shown):
-        console.print(f"… and {len(found['hosts']) - len(shown):,} more hosts")
-    if found["slowest"]:
-        console.print(f"Slowest: {found['slowest']}. Fetching takes {found['fetch_hours']:,.1f} hours or more.")
+    for line in _fetch_text(found["fetch"], found["images_basis"]):
+        console.print(line)
     disk = found["disk"]
     forms = ", ".join(
         f"{human_bytes(size)} {form}{' (chosen)' if form == disk['chosen'] else ''}"
@@ -379,12 +385,43 @@ def text(found: Mapping[str, Any], width: int = 120) -> str:
 _MOST_HOSTS: Final = 12
 
 
+def _fetch_text(fetch: Mapping[str, Any], basis: str) -> Iterator[Any]:
+    """Yield what people read of a forecast."""
+    if not fetch["hosts"]:
+        yield f"\nImages to fetch ({basis}): none; the ledger has all of them"
+    else:
+        yield f"\nImages to fetch ({basis}), by host group, in {fetch['lanes']} lane{'s' * (fetch['lanes'] > 1)}:"
+        yield _table(
+            ["host", "images", "a second", "limited by", "hours"],
+            [
+                [
+                    host["host"],
+                    f"{host['images']:,}",
+                    f"{host['images_per_s']:,.2f}",
+                    host["limit"],
+                    f"{host['hours']:,.1f}",
+                ]
+                for host in fetch["hosts"][:_MOST_HOSTS]
+            ],
+        )
+        if len(fetch["hosts"]) > _MOST_HOSTS:
+            yield f"… and {len(fetch['hosts']) - _MOST_HOSTS:,} more host groups"
+        slowest = fetch["slowest"]
+        who = slowest["host"] or "no host: the lanes themselves"
+        yield (
+            f"Fetching takes {fetch['hours']:,.1f} hours or more. What decides is {who}: {slowest['images']:,} images, "
+            f"{slowest['images_per_s']:,.2f} a second ({slowest['limit']}), {slowest['hours']:,.1f} hours."
+        )
+    if fetch["unasked"]:
+        yield f"{fetch['unasked']:,} images have no location that can be asked."
+
+
 def _table(headings: list[str], rows: list[list[str]]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     for heading in headings:
-        right = heading not in {"source", "host", "counted from"}
+        right = heading not in {"source", "host", "counted from", "limited by"}
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)

@@ -21,9 +21,10 @@ import pyarrow.parquet as pq
 
 from pmd import census, codec, commits, dedupe, keys, publish, storage
 from pmd.census import Census
+from pmd.fetch import against
 from pmd.schema.reasons import reasons_of
 from pmd.schema.statuses import OK, STATUSES
-from pmd.schema.tables import ATTEMPTS, GROUPS, IMAGES, LEDGER, PAIRS, REJECTED, VIEWS
+from pmd.schema.tables import ATTEMPTS, GROUPS, IMAGES, LEDGER, LEDGER_LATER, PAIRS, REJECTED, VIEWS
 from pmd.shards import writing
 from pmd.status import GENERATION, Unit, stage_of
 
@@ -224,6 +225,8 @@ class Recount:
 
     def _parquet(self, unit: Unit, name: str, parquet: pq.ParquetFile, generation: _Generation) -> int:
         schema, check = self._kind(unit.folder, name)
+        if schema is LEDGER and not {*LEDGER_LATER} & {*parquet.schema_arrow.names}:
+            schema = pa.schema([field for field in LEDGER if field.name not in LEDGER_LATER])
         if not parquet.schema_arrow.remove_metadata().equals(schema.remove_metadata()):
             self._report.tell("columns", name, _names(schema), _names(parquet.schema_arrow))
             return int(parquet.metadata.num_rows)
@@ -415,6 +418,9 @@ class Recount:
                 self._ok_row(place, row, files, generation)
             elif row["store_file"] is not None:
                 self._report.tell("an image that is not ok is stored", place, "nothing", row["store_file"])
+            expected = against.MARKS if row["status"] == OK else ()
+            if row.get("listed") is not None and row["listed"] not in expected:
+                self._report.tell("listed", place, ", ".join(expected) or "nothing of what is not ok", row["listed"])
         for status, count in Counter(batch["status"].to_pylist()).items():
             self.rejected[unit.folder, "", status] += count
         return self._check_order(name, batch, ("image_id",), before)

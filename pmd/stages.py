@@ -22,6 +22,9 @@ from pmd.fetch import state
 #: Raised when a change of the code changes the bytes a stage writes for the same options and inputs.
 FORMAT: Final = 3
 
+#: The same for the published lists alone. 2: with `perceptual_hash`.
+LIST_FORMAT: Final = 2
+
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
@@ -164,7 +167,8 @@ def publish(config: Config, source: str) -> Wanted:
         "pairs": commits.require(root.curate_folder(config.root, source), "run: pmd curate").digest("pairs"),
         "survivors": survivors.get(source, ""),
     }
-    return Wanted("publish", source, root.publish_folder(config.root, source), _json(config.publish), found)
+    options = _json(config.publish) | {"format": LIST_FORMAT}
+    return Wanted("publish", source, root.publish_folder(config.root, source), options, found)
 
 
 def audit(config: Config) -> Wanted:

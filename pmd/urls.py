@@ -5,9 +5,11 @@ sources name it, in whatever size. Two URLs share an identity only where their h
 shows, that they are copies of one picture; a wrong merge loses a picture, a missed one costs a download, so doubt
 keeps them apart. Nothing is fetched by these strings: `locations` hold upstream's URLs.
 
-- *Canonical*: the WHATWG URL standard's serialisation (ada), of http and https only, less the fragment, the tracking
-  parameters and an empty query. Scheme, user information, the query's order and percent-encoding stay as the standard
-  leaves them. Idempotent.
+- *Canonical*: the WHATWG URL standard's serialisation (ada), of http and https only, less user information, the fragment,
+  the tracking parameters and an empty query. Scheme, the query's order and percent-encoding stay as the standard leaves
+  them. Idempotent.
+- *User information* (``user:password@``) says who asks, not which picture: we ask without it, so the URL with it and the
+  one without it are the same image, and somebody's password is no part of a key, a takedown's match or a published list.
 - *Identity*: see `identity`. Where no rule knows the host: ``url:`` and the canonical URL without its scheme, because
   the same address over http and https is the same image.
 """
@@ -103,11 +105,8 @@ def canonical(urls: pa.Array) -> pa.Array:
 
 def canonical_one(url: str) -> str | None:
     """Return one URL as `canonical` does."""
-    try:
-        href: str = ada_url.normalize_url(url)
-    except ValueError:
-        return None
-    if not href.startswith(("http://", "https://")):
+    href = _serialised(url)
+    if href is None:
         return None
     # The standard escapes "#" everywhere but before the fragment, and "?" everywhere before the query.
     href = href.partition("#")[0]
@@ -117,6 +116,20 @@ def canonical_one(url: str) -> str | None:
     if _MAY_TRACK.search(query):
         query = "&".join(part for part in query.split("&") if not _is_tracking(part))
     return f"{address}?{query}" if query else address
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL as it is, or, where it has user information, as the standard serialises it without.
+
+    What is not an absolute http or https URL is returned as it is: nothing is published of it.
+    """
+    if "@" not in url:
+        return url
+    try:
+        parts = ada_url.URL(url)
+    except ValueError:
+        return url
+    return (_serialised(url) or url) if parts.username or parts.password else url
 
 
 def identity(urls: pa.Array) -> pa.Array:
@@ -150,7 +163,7 @@ def identity_one(url: str) -> str | None:
 
 def host(urls: pa.Array) -> pa.Array:
     """Return each URL's host, lower-case and without user and port (IPv6 in brackets); null where `canonical` is."""
-    found = pc.extract_regex(canonical(urls), r"^https?://(?:[^/?]*@)?(?P<host>\[[^\]]*\]|[^/?:]*)")
+    found = pc.extract_regex(canonical(urls), r"^https?://(?P<host>\[[^\]]*\]|[^/?:]*)")
     return pc.struct_field(found, "host")
 
 
@@ -207,6 +220,21 @@ def yfcc_mirrors(download_url: str, published_hash: str | None) -> list[str]:
     if published != hashes[0] and _HEXADECIMAL.fullmatch(published):
         hashes.insert(0, published)
     return [f"{_YFCC_BUCKET}/{name[:3]}/{name[3:6]}/{name}.jpg" for name in dict.fromkeys(hashes)]
+
+
+def _serialised(url: str) -> str | None:
+    """Return an absolute http or https URL as the standard writes it, without user information; None for any other."""
+    try:
+        href: str = ada_url.normalize_url(url)
+    except ValueError:
+        return None
+    if not href.startswith(("http://", "https://")):
+        return None
+    if "@" not in href:
+        return href
+    scheme, _, rest = href.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def _is_tracking(parameter: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from pmd import __version__, cli, manifests, sources
 from pmd.errors import PmdError
 from pmd.schema.exits import EXIT_CODES, GATED
 from pmd.schema.reasons import REASONS
-from pmd.schema.statuses import STATUSES
+from pmd.schema.statuses import STATUSES, TRANSIENT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,6 +259,34 @@ def test_a_users_mistake_is_told_with_its_exit_code(
     ended = pmd(*arguments)
     assert ended.code == code
     assert says in ended.err
+
+
+@pytest.mark.parametrize(
+    ("line", "retried"),
+    [
+        ("pmd.toml", ()),
+        ("pmd.toml --retry", TRANSIENT),
+        ("--retry pmd.toml", TRANSIENT),
+        ("pmd.toml --retry --sample 1/2", TRANSIENT),
+        ("--retry pmd.toml -- --runner=FnApiRunner", TRANSIENT),
+        ("pmd.toml --retry -- --retry", TRANSIENT),
+        ("pmd.toml -- --retry dead", ()),
+        ("pmd.toml --retry=transient", TRANSIENT),
+        ("--retry transient pmd.toml", TRANSIENT),
+        ("pmd.toml --retry dead,timeout", ("dead", "timeout")),
+        ("--retry dead,transient pmd.toml", ("dead", *TRANSIENT)),
+        ("pmd.toml --retry 'dead, timeout'", ("dead", "timeout")),
+        ("pmd.toml --retry ''", ()),
+    ],
+)
+def test_what_is_tried_again(
+    pmd: Pmd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, retried: tuple[str, ...]
+) -> None:
+    config(tmp_path, sbu_captions="sbu.json")
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr("pipelines.fetch.build", lambda *_, retry, **__: asked.append(retry))
+    assert pmd("fetch", *shlex.split(line)).code == 0
+    assert asked == [retried]
 
 
 def test_every_mistake_of_a_configuration_is_shown(pmd: Pmd, tmp_path: Path) -> None:

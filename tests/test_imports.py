@@ -33,6 +33,7 @@ ORDER = (
     "inputs",
     "root",
     "exchange",
+    "bombs",
     "codec",
     "curate",
     "takedowns",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pyarrow as pa
@@ -43,6 +44,7 @@ def fates_of(*source_ids: str) -> pa.Table:
                 "image_id": pair(source_id)["image_id"],
                 "status": "ok",
                 "sha256": source_id.encode() * 32,
+                "perceptual_hash": b"p" * 32,
                 "width_px": 4,
                 "height_px": 3,
                 "format": "jpeg",
@@ -70,6 +72,7 @@ def test_a_row_is_what_facebook_pmd_has_and_more() -> None:
             "image_id": keys.image_id("url:e.org/a").hex(),
             "region": [0.0, 0.0, 0.5, 1.0],
             "sha256": (b"a" * 32).hex(),
+            "perceptual_hash": (b"p" * 32).hex(),
             "width": 4,
             "height": 3,
             "text_licence": "CC-BY-SA-3.0",
@@ -78,6 +81,24 @@ def test_a_row_is_what_facebook_pmd_has_and_more() -> None:
             "split": "train",
         }
     ]
+
+
+def test_a_password_in_a_url_is_not_handed_on_and_every_other_character_is() -> None:
+    secret = "https://ada:l0ve@E.org/a@b.jpg?x=%7E#top"
+    plain = "HTTP://E.org/b@c"
+    rows = [
+        pair("a", image_url=secret, meta=json.dumps({"url": secret, "by": "ada:l0ve@work"})),
+        pair("b", image_url=plain, meta=json.dumps({"url": plain})),
+        pair("c", image_url=None),
+    ]
+    table = publish.rows(pairs_of(*rows), fates_of("a", "b", "c"), name="wit", with_text=True)
+    found = {row["text"]: (row["image_url"], row["meta"]) for row in table.to_pylist()}
+    clean = "https://e.org/a@b.jpg?x=%7E#top"
+    assert found == {
+        "text of a": (clean, json.dumps({"url": clean, "by": "ada:l0ve@work"})),
+        "text of b": (plain, rows[1]["meta"]),
+        "text of c": (None, rows[2]["meta"]),
+    }
 
 
 def test_text_that_may_not_be_handed_on_is_left_out_with_meta() -> None:

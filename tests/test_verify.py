@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 
 from pmd import census, cli, commits, config, storage, strays, verify
 from pmd.errors import RootError
+from pmd.fetch import state
+from pmd.schema.tables import LEDGER, LEDGER_LATER
 from tests import tiny_root
 
 
@@ -327,6 +329,7 @@ def _ledger(copy: Path) -> tuple[Path, Path]:
         ("store_file", "fetch/store/other.tar", "store file"),
         ("status", "lost", "status"),
         ("generation", 4, "generation"),
+        ("listed", "nearly", "listed"),
     ],
 )
 def test_a_ledger_that_says_otherwise_than_the_store_is_told(copy: Path, column: str, value: Any, what: str) -> None:
@@ -339,6 +342,13 @@ def test_a_ledger_that_says_otherwise_than_the_store_is_told(copy: Path, column:
 
     rewrite(path, folder, change)
     told(copy, what)
+
+
+def test_a_ledger_of_an_earlier_version_passes(copy: Path) -> None:
+    for path in copy.glob("fetch/ledger/*/*/ledger-*.parquet"):
+        rewrite(path, path.parent, lambda table: table.drop_columns(list(LEDGER_LATER)))
+    assert problems(copy) == []
+    assert state.read_ledger(str(copy), 1).schema.equals(LEDGER)
 
 
 def test_an_image_twice_in_a_generation_is_told(copy: Path) -> None:

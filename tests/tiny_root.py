@@ -236,6 +236,8 @@ def _web() -> dict[bytes, bytes]:
 class Lane:
     """Stands in for a lane of the fetch engine: pictures of `_web`, everything else is a 404."""
 
+    answered = True
+
     def __init__(self, found: dict[bytes, bytes]) -> None:
         self._found = found
 
@@ -360,7 +362,7 @@ def publish(chosen: config.Config, name: str) -> None:
     found = _meet(
         SpreadBoth(chosen.root, name, cut, bits, work),
         WriteList(name, manifest.hub_name, manifest.redistribute_text, wanted.folder, bits, work),
-        units((storage.join(curated, file.name) for file in files), cut.part_bits),
+        units((storage.join(curated, file.name) for file in files), range(2**cut.part_bits)),
     )
     CommitStage("publish", wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect([*found, outputs(())]))
     storage.remove_tree(root.work_folder(chosen.root, ""))

@@ -8,6 +8,8 @@ other's way.
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -19,10 +21,13 @@ import pyarrow.compute as pc
 
 from pmd import parts, storage
 from pmd.beam import mistakes, sight
+from pmd.beam.against import listed_file
 from pmd.errors import PmdError
-from pmd.fetch import adopt, robots, store
+from pmd.fetch import adopt, against, hosts, robots, store
 from pmd.fetch.engine import Lane
+from pmd.fetch.img2dataset import Img2dataset
 from pmd.fetch.outcome import Fetched
+from pmd.fetch.waiting import Waiting
 from pmd.options import FetchOptions
 
 SHARDS = pa.schema([pa.field("shard", pa.int32(), nullable=False)])
@@ -41,12 +46,25 @@ class ToLane:
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[int, pa.RecordBatch]:
         """SHARDS of one row → (lane, SHARDS)."""
-        return int(batch.column(0)[0].as_py()) % self.lanes, batch
+        return hosts.lane_of(int(batch.column(0)[0].as_py()), self.lanes), batch
 
 
 @dataclasses.dataclass(frozen=True)
 class FetchLane:
-    """Fetch a lane's shards, one after the other."""
+    """Fetch a lane's shards, one after the other.
+
+    Attributes:
+        root: ROOT.
+        cut: How its images are cut.
+        options: How to fetch.
+        contact: Who we are.
+        retry: Statuses whose images are tried anew.
+        lanes: How many lanes there are.
+        work: The folder of this run.
+        began: When the run began.
+        waiting: Where what cannot be reached waits for an answer of any host; None: it is settled, and no network is broken.
+        index: What may be taken over (`adopt.write`).
+    """
 
     root: str
     cut: parts.Cut
@@ -55,12 +73,16 @@ class FetchLane:
     retry: tuple[str, ...]
     lanes: int
     work: str
+    began: datetime.datetime
+    waiting: Waiting | None = None
     index: str | None = None
+    listed: str | None = None  # the folder of what lists say
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
         policies, reservations = robots.read_policies(self.root), robots.read_policies(self.root, "tdmrep")
-        counts = sight.Counts(self.work, f"lane-{keyed[0]:05d}")
+        name = f"lane-{keyed[0]:05d}"
+        counts = sight.Counts(self.work, name)
 
         def told(fetched: Fetched) -> None:
             counts.add(**{"images": 1, "bytes": fetched.bytes or 0, fetched.status: 1})
@@ -72,10 +94,15 @@ class FetchLane:
             number=keyed[0],
             policies=policies,
             reservations=reservations,
+            began=self.began,
+            stops=self.waiting is not None,
         ) as lane:
+            theirs = self.options.engine == "img2dataset"
+            fetcher = Img2dataset(lane, self.options, self.work) if theirs else lane
             for batch in sorted(keyed[1], key=lambda item: int(item.column(0)[0].as_py())):
                 shard = int(batch.column(0)[0].as_py())
-                images = parts.read_images(self.root, shard >> (self.cut.shard_bits - self.cut.part_bits))
+                part = shard >> (self.cut.shard_bits - self.cut.part_bits)
+                images = parts.read_images(self.root, part)
                 mine = images.filter(pc.equal(images["fetch_shard"], shard))
                 store.run_shard(
                     self.root,
@@ -83,14 +110,18 @@ class FetchLane:
                     mine,
                     options=self.options,
                     contact=self.contact,
-                    lane=lane,
+                    lane=fetcher,
                     retry=self.retry,
                     progress=told,
                     adopted=adopt.read(self.index, mine) if self.index is not None else None,
+                    waiting=self.waiting,
+                    listed=against.read(listed_file(self.listed, part), mine) if self.listed is not None else {},
                 )
+                if self.waiting is not None and lane.answered:
+                    self.waiting.answered(name)
                 yield batch
-        robots.write_policies(self.root, f"lane-{keyed[0]:05d}", policies)
-        robots.write_policies(self.root, f"lane-{keyed[0]:05d}", reservations, "tdmrep")
+        robots.write_policies(self.root, name, policies)
+        robots.write_policies(self.root, name, reservations, "tdmrep")
 
 
 def run_lanes(lane: FetchLane, shards: Sequence[int]) -> None:
@@ -139,6 +170,7 @@ def run_lanes(lane: FetchLane, shards: Sequence[int]) -> None:
 
 def _run_lane(lane: FetchLane, number: int, batches: list[pa.RecordBatch]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    gc.freeze()  # what was imported stays: collecting looks through it no more
     try:
         for _ in lane((number, batches)):
             pass

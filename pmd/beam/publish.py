@@ -26,9 +26,9 @@ MEETING = pa.schema(
 )
 
 
-def units(paths: Iterable[str], part_bits: int) -> list[pa.RecordBatch]:
-    """Return the files of pairs and the parts, one batch each."""
-    rows = [{"path": path} for path in paths] + [{"part": part} for part in range(2**part_bits)]
+def units(paths: Iterable[str], numbers: Iterable[int]) -> list[pa.RecordBatch]:
+    """Return files and parts, one batch each."""
+    rows = [{"path": path} for path in paths] + [{"part": part} for part in numbers]
     return [pa.RecordBatch.from_pylist([row], schema=UNITS) for row in rows]
 
 

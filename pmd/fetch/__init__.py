@@ -9,10 +9,15 @@ Modules, each importing only those above it::
     network     whether it is the network that is broken
     hosts       politeness and bounds: pace, connections, pauses, circuit breakers, slots, bytes in flight
     blocklists  content that must not be kept
+    against     published lists that what comes is compared with
     client      one URL asked for once: redirects by hand, deadlines, limits, headers before bodies
     archives    one member of a local archive or folder
     adopt       images of img2dataset's shards, taken over
     state       what the store and the ledger hold; which images are wanted
     engine      a lane: event loop, codec threads and all the above, for as many images and shards as it is given
+    img2dataset images downloaded by img2dataset, in a lane's place
+    waiting     generations that wait for word whether any host answered the run
     store       one generation of one fetch shard: tar, attempts, ledger, commit
+    summary     what a fetch has come to, in words
+    runs        one run, told from the generations that it committed
 """

@@ -11,6 +11,7 @@ import asyncio
 import dataclasses
 import functools
 import ipaddress
+import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
@@ -32,6 +33,15 @@ _METADATA: Final = tuple(
 )
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 _PORTS: Final = {"http": 80, "https": 443}
+
+#: An http or https URL as the WHATWG standard serialises it: in user information "@", "/" and "?" are escaped, the path
+#: begins with "/", a port is there only if it is not the scheme's. Taking it apart so costs a third of asking for parts.
+_HREF: Final = re.compile(r"(https?)://(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#@:]+)(?::(\d+))?(/[^#]*)(?:#.*)?")
+
+
+_REFUSED: Final = " is not a public address"
+#: What an attempt keeps of a `Blocked` of `Resolver.endpoints`, up to the refusals. Nothing that a URL may hold looks like it.
+_BLOCKED: Final = re.compile(r"Blocked: \S+: ")
 
 
 class Blocked(OSError):
@@ -70,12 +80,14 @@ def parse(url: str, base: str | None = None) -> Target:
         parts = ada_url.URL(url, base=base) if base is not None else ada_url.URL(url)
     except ValueError:
         raise Blocked(f"not a URL: {url[:200]!r}") from None
-    scheme = parts.protocol.removesuffix(":")
-    if scheme not in _PORTS or not parts.hostname:
+    found = _HREF.fullmatch(parts.href)
+    if found is None:
         raise Blocked(f"not an http or https URL: {url[:200]!r}")
-    parts.username = parts.password = parts.hash = ""
-    port = int(parts.port) if parts.port else _PORTS[scheme]
-    return Target(parts.href, scheme, parts.hostname.strip("[]"), port, parts.pathname + parts.search)
+    scheme, host, port, path = found.groups()
+    authority = host if port is None else f"{host}:{port}"
+    return Target(
+        f"{scheme}://{authority}{path}", scheme, host.strip("[]"), int(port) if port else _PORTS[scheme], path
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,11 +103,16 @@ class AddressPolicy:
 
     def refusal(self, address: str) -> str | None:
         """Return why an address is refused, or None for one that may be asked."""
-        ip = ipaddress.ip_address(address)
-        embedded = _embedded(ip)
-        if any(_within(candidate, network) for candidate in (ip, embedded) for network in self.allowed):
-            return None
-        return None if _is_public(embedded or ip) else f"{address} is not a public address"
+        return _refusal(address, self.allowed)
+
+
+@functools.lru_cache(maxsize=4096)
+def _refusal(address: str, allowed: tuple[IpNetwork, ...]) -> str | None:
+    ip = ipaddress.ip_address(address)
+    embedded = _embedded(ip)
+    if any(_within(candidate, network) for candidate in (ip, embedded) for network in allowed):
+        return None
+    return None if _is_public(embedded or ip) else f"{address}{_REFUSED}"
 
 
 def _within(ip: IpAddress | None, network: IpNetwork) -> bool:
@@ -118,6 +135,18 @@ def _embedded(ip: IpAddress) -> IpAddress | None:
     return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
 
 
+def refused(error: str) -> list[str]:
+    """Return the addresses that were refused, from an attempt's `error`; none if it was blocked for another reason."""
+    begins = _BLOCKED.match(error)
+    said = error[begins.end() :].split("; ") if begins is not None else []
+    return [
+        refusal.removesuffix(_REFUSED)
+        for refusal in said
+        if refusal.endswith(_REFUSED) and _literal(refusal.removesuffix(_REFUSED)) is not None
+    ]
+
+
+@functools.lru_cache(maxsize=4096)
 def _literal(host: str) -> IpAddress | None:
     try:
         return ipaddress.ip_address(host)
@@ -151,6 +180,8 @@ def _endpoint(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     return host.strip("[]").lower(), int(port)
 
+
+_UNKNOWN: Final = (0.0, None)
 
 Lookup = Callable[[str], list[str]]
 
@@ -196,8 +227,28 @@ class Resolver(AbstractResolver):
         refusals = [(address, self._policy.refusal(address)) for address in addresses]
         allowed = [(address, port) for address, refusal in refusals if refusal is None]
         if not allowed:
-            raise Blocked(f"{host}: {refusals[0][1]}")
+            raise Blocked(f"{host}: {'; '.join(str(refusal) for _, refusal in refusals)}")
         return allowed
+
+    def answers_at_once(self, host: str, port: int) -> bool:
+        """Return whether `endpoints` has nothing to wait for."""
+        host, _ = self._routes.of_host(host, port)
+        if _literal(host) is not None:
+            return True
+        expires, answer = self._known.get(host, _UNKNOWN)
+        return answer is not None and answer.done() and expires > asyncio.get_running_loop().time()
+
+    async def require_all(self, host: str) -> None:
+        """Check every address of a URL's host, for those who will not connect to the one that was chosen here.
+
+        Raises:
+            NameUnknown: The name does not resolve.
+            Blocked: One of its addresses may not be asked.
+        """
+        for address in [host] if _literal(host) is not None else await self._addresses(host):
+            refusal = self._policy.refusal(address)
+            if refusal is not None:
+                raise Blocked(f"{host}: {refusal}")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -232,7 +283,7 @@ class Resolver(AbstractResolver):
 
     async def _addresses(self, host: str) -> list[str]:
         loop = asyncio.get_running_loop()
-        expires, answer = self._known.get(host, (0.0, None))
+        expires, answer = self._known.get(host, _UNKNOWN)
         if answer is None or expires <= loop.time():
             answer = loop.create_future()
             self._known[host] = (loop.time() + FOUND_S, answer)

@@ -20,11 +20,10 @@ from typing import Any, Final
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from pmd import codec, keys, storage, urls
+from pmd import codec, exchange, keys, storage, urls
 from pmd.errors import InputError
-from pmd.fetch import blocklists
+from pmd.fetch import against, blocklists
 from pmd.fetch.blocklists import Blocklist
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.options import FetchOptions
@@ -74,24 +73,12 @@ def index(patterns: Sequence[str]) -> pa.Table:
 
 def write(path: str, table: pa.Table) -> None:
     """Keep an index for the workers."""
-    with storage.write_whole(path) as file:
-        pq.write_table(table, file, row_group_size=2**16)
+    exchange.write_sorted(path, table)
 
 
 def read(path: str, images: pa.Table) -> pa.Table:
     """Return the rows of an index for a shard's images."""
-    with storage.open_raw(path) as file:
-        ids = images["image_id"].combine_chunks()
-        if not len(ids):
-            return INDEX.empty_table()
-        parquet, found = pq.ParquetFile(file), [INDEX.empty_table()]
-        low, high = min(ids.to_pylist()), max(ids.to_pylist())
-        for group in range(parquet.num_row_groups):
-            statistics = parquet.metadata.row_group(group).column(0).statistics
-            if statistics is None or (statistics.min <= high and statistics.max >= low):
-                rows = parquet.read_row_group(group).cast(INDEX)
-                found.append(rows.filter(pc.is_in(rows["image_id"], value_set=ids)))
-    return pa.concat_tables(found)
+    return exchange.read_sorted(path, INDEX, images["image_id"])
 
 
 def fetched(
@@ -103,6 +90,7 @@ def fetched(
     generation: int,
     previous: pa.Table,
     when: datetime.datetime,
+    listed: against.Listed = against.NO_LISTS,
 ) -> Iterator[Fetched]:
     """Yield the images that can be taken over, or that turn out to be blocked; the others are left for the web.
 
@@ -114,6 +102,7 @@ def fetched(
         generation: Written into the attempts.
         previous: What stands for these images in the ledger.
         when: Written into the attempts.
+        listed: What lists say of the images; a picture that is another is not taken, and the web is asked.
     """
     offered: dict[bytes, list[dict[str, Any]]] = {}
     for entry in entries.to_pylist():
@@ -124,7 +113,8 @@ def fetched(
         for entry in offered[row["image_id"]]:
             if entry["url"] not in locations:
                 continue
-            taken = _taken(entry, options, blocklist, keep=options.store == "original" or row["has_region"])
+            keep = options.store == "original" or row["has_region"]
+            taken = _taken(entry, options, blocklist, listed.get(row["image_id"], ()), keep=keep)
             if taken is None:
                 continue
             location = f"{entry['tar']}!/{entry['member']}"
@@ -155,7 +145,14 @@ class _Taken:
     facts: Mapping[str, Any]
 
 
-def _taken(entry: Mapping[str, Any], options: FetchOptions, blocklist: Blocklist, *, keep: bool) -> _Taken | None:
+def _taken(
+    entry: Mapping[str, Any],
+    options: FetchOptions,
+    blocklist: Blocklist,
+    known: Sequence[against.Known],
+    *,
+    keep: bool,
+) -> _Taken | None:
     """Return the picture of an entry as it goes into store and ledger; None if it will not do."""
     if entry["length"] > options.max_bytes:
         return None
@@ -170,7 +167,12 @@ def _taken(entry: Mapping[str, Any], options: FetchOptions, blocklist: Blocklist
     inspected = prepared.inspected
     if inspected.status != OK:
         return None
-    original = {"sha256": digest, "bytes": len(content), "format": inspected.format, "frames": inspected.frames}
+    original: dict[str, Any] = {
+        "sha256": digest,
+        "bytes": len(content),
+        "format": inspected.format,
+        "frames": inspected.frames,
+    }
     size = inspected.width_px, inspected.height_px
     said = "adopted from img2dataset"
     if digest != entry["sha256"]:
@@ -179,8 +181,12 @@ def _taken(entry: Mapping[str, Any], options: FetchOptions, blocklist: Blocklist
             return None
         original, size = {"sha256": entry["sha256"]}, whole
         said += ", a smaller copy of what it had downloaded"
+    found = against.compare(known, original["sha256"], prepared.perceptual_hash)
+    if found.mark == against.STATUS:
+        return None
     facts = {
         **original,
+        "listed": found.mark,
         "width_px": size[0],
         "height_px": size[1],
         "perceptual_hash": prepared.perceptual_hash,

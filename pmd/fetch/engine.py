@@ -9,36 +9,46 @@ given many shards, one after the other or several at once from several threads: 
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
 import datetime
+import functools
 import hashlib
 import queue
+import resource
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import pyarrow as pa
 
 from pmd import codec, keys
-from pmd.fetch import addresses, archives, blocklists, client, hosts, network, outcome, robots
+from pmd.errors import NetworkError
+from pmd.fetch import addresses, against, archives, blocklists, client, hosts, network, outcome, robots
 from pmd.fetch.client import Answer, Client, Clock
 from pmd.fetch.outcome import Attempt, Fetched
+from pmd.fetch.state import WEB_ARCHIVE
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
 
 #: Threads that decode and encode in one lane. Measured on two cores: a third one gains nothing.
 CODEC_THREADS: Final = 2
 
+#: Files that a lane opens at most, where the system allows it: several times the connections that it can have (`client`), and
+#: no more than macOS gives to one process.
+FILES: Final = 10_240
+
 _DNS_THREADS: Final = 16
-_ARCHIVE_THREADS: Final = 2
+_FILE_THREADS: Final = 2  # read archives, and undo content encodings that were not asked for
 
 #: Images of one call that have a task at a time: enough that slow hosts keep no others waiting, few enough for memory.
 _WINDOW: Final = 16_384
 
 Progress = Callable[[Fetched], None]
+_T = TypeVar("_T")
 
 
 def utc_now() -> datetime.datetime:
@@ -47,7 +57,7 @@ def utc_now() -> datetime.datetime:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Image:
+class Image:
     """One image to fetch, with what stands for it already."""
 
     image_id: bytes
@@ -56,6 +66,27 @@ class _Image:
     before: frozenset[str]  # locations tried in earlier generations and not now
     standing: str | None  # the status that they gave
     was_unreached: bool = False  # in an earlier generation: that it is so again says nothing of the network
+    known: Sequence[against.Known] = ()  # what lists say of it
+
+
+class Fetcher(Protocol):
+    """What settles images: a lane, or what stands in its place."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether any host has answered so far."""
+
+    def fetch(
+        self,
+        images: pa.Table,
+        *,
+        generation: int = 0,
+        previous: pa.Table | None = None,
+        base_folder: str | None = None,
+        listed: against.Listed = against.NO_LISTS,
+        progress: Progress | None = None,
+    ) -> Generator[Fetched, None, None]:
+        """Yield each image settled; see `Lane.fetch`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +104,81 @@ class _Run:
     results: queue.SimpleQueue[_Result | BaseException | None]
 
 
+class _Calls:
+    """Calls into a loop from other threads. Of several at once only the first wakes the loop, which costs more than they.
+
+    Args:
+        loop: Where they are made; not closed before the last of them.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._calls: collections.deque[Callable[[], None]] = collections.deque()
+        self._told = False
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Have something called, from any thread; it must not raise."""
+        self._calls.append(call)
+        if not self._told:
+            self._told = True
+            self._loop.call_soon_threadsafe(self._run)
+
+    def _run(self) -> None:
+        self._told = False  # before looking, so that nothing is left lying
+        while self._calls:
+            self._calls.popleft()()
+
+
+_Job = tuple[asyncio.Future[Any], Callable[[], Any]]
+
+
+class _Workers:
+    """Threads that work for a loop: as `run_in_executor`, at half its price, since a job has one future and not two.
+
+    Args:
+        loop: Whose futures they settle.
+        calls: How.
+        threads: How many.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, calls: _Calls, threads: int) -> None:
+        self._loop = loop
+        self._calls = calls
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._threads = [threading.Thread(target=self._work, name="codec", daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def run(self, function: Callable[[], _T]) -> asyncio.Future[_T]:
+        """Return the result of a function to come; called in the loop's thread."""
+        future: asyncio.Future[_T] = self._loop.create_future()
+        self._jobs.put((future, function))
+        return future
+
+    def end(self) -> None:
+        """Wait for the threads to end; what has been cancelled is not begun."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            future, function = job
+            if future.cancelled():
+                continue
+            try:
+                settle = functools.partial(future.set_result, function())
+            except BaseException as error:  # noqa: BLE001  the task that waits raises it
+                settle = functools.partial(future.set_exception, error)
+            self._calls.soon(functools.partial(_unless_done, future, settle))
+
+
+def _unless_done(future: asyncio.Future[Any], settle: Callable[[], None]) -> None:
+    if not future.done():
+        settle()
+
+
 class Lane:
     """One lane of a fetch; a context manager.
 
@@ -86,6 +192,8 @@ class Lane:
         patience: How long to wait for hosts.
         lookup: What resolves names.
         clock: The time, for attempts and policies.
+        began: When the run began that this lane is one of; by default, now.
+        stops: Whether it stops where it seems to be the network that is broken (`pmd.fetch.network`).
 
     Raises:
         ConfigError: An option cannot be used.
@@ -104,6 +212,8 @@ class Lane:
         patience: hosts.Patience | None = None,
         lookup: addresses.Lookup = addresses.system_lookup,
         clock: Clock = utc_now,
+        began: datetime.datetime | None = None,
+        stops: bool = True,
     ) -> None:
         self._options = options
         self._contact = contact
@@ -112,6 +222,9 @@ class Lane:
         self._patience = patience or hosts.Patience()
         self._lookup = lookup
         self._clock = clock
+        # A clock that is behind the driver's would make all that this lane learns older than the run.
+        self._began = min(began or clock(), clock())
+        self._stops = stops
         self._limits = codec.Limits(options.max_pixels, options.min_side_px)
         self.policies: MutableMapping[str, robots.Policy] = {} if policies is None else policies
         self.reservations: MutableMapping[str, robots.Policy] = {} if reservations is None else reservations
@@ -122,10 +235,12 @@ class Lane:
         self._blocklist = blocklists.read(options.blocklists)
 
     def __enter__(self) -> Self:
-        self._codec = ThreadPoolExecutor(CODEC_THREADS, "codec")
+        _open_more_files()
         self._names = ThreadPoolExecutor(_DNS_THREADS, "dns")
-        self._files = ThreadPoolExecutor(_ARCHIVE_THREADS, "archive")
+        self._files = ThreadPoolExecutor(_FILE_THREADS, "files")
         self._loop = asyncio.new_event_loop()
+        self._calls = _Calls(self._loop)
+        self._codec = _Workers(self._loop, self._calls, CODEC_THREADS)
         self._thread = threading.Thread(target=self._loop.run_forever, name="fetch", daemon=True)
         self._thread.start()
         self._call(self._open())
@@ -134,12 +249,12 @@ class Lane:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._codec.end()
         self._call(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        for pool in (self._codec, self._files):
-            pool.shutdown(cancel_futures=True)
+        self._files.shutdown(cancel_futures=True)
         self._names.shutdown(wait=False, cancel_futures=True)  # a lookup can hang, and nobody waits for it
 
     def fetch(
@@ -149,6 +264,7 @@ class Lane:
         generation: int = 0,
         previous: pa.Table | None = None,
         base_folder: str | None = None,
+        listed: against.Listed = against.NO_LISTS,
         progress: Progress | None = None,
     ) -> Generator[Fetched, None, None]:
         """Yield each image settled, in order of completion.
@@ -161,6 +277,7 @@ class Lane:
             status
                 counts for the image's where they are not tried anew.
             base_folder: What relative paths of archives are relative to.
+            listed: What lists say of them; a location that shows another picture is passed over.
             progress: Called with each, in the caller's thread.
 
         Raises:
@@ -168,7 +285,7 @@ class Lane:
             NetworkError: The network is broken, by all that is seen.
         """
         run = _Run(generation, base_folder, queue.SimpleQueue())
-        future = asyncio.run_coroutine_threadsafe(self._run(_images(images, previous), run), self._loop)
+        future = asyncio.run_coroutine_threadsafe(self._run(images_of(images, previous, listed), run), self._loop)
         ended = False
         try:
             while True:
@@ -187,6 +304,27 @@ class Lane:
             while not ended and (left := run.results.get()) is not None:
                 if isinstance(left, _Result):
                     self._release(left)
+
+    @property
+    def answered(self) -> bool:
+        """Whether any host has answered so far, whatever it said."""
+        return self._hosts.answered
+
+    def may_ask(self, asked: Sequence[tuple[Image, str]]) -> list[Answer]:
+        """Say of each image and URL whether somebody else may ask for it (`Client.may_ask`), in their order.
+
+        Raises:
+            NetworkError: The network is broken, by all that is seen.
+        """
+        return asyncio.run_coroutine_threadsafe(self._check(asked), self._loop).result()
+
+    def heard(self, said: Sequence[tuple[Image, str, str, str | None]]) -> None:
+        """Note what somebody else says of the hosts: of an image and URL the status, and what was told with it.
+
+        Raises:
+            NetworkError: The network is broken, by all that is seen.
+        """
+        asyncio.run_coroutine_threadsafe(self._hear(said), self._loop).result()
 
     def requests(self) -> dict[str, int]:
         """Return how many requests each domain has had so far."""
@@ -208,14 +346,16 @@ class Lane:
             self._options.user_agent.partition("/")[0],
             self.policies,
             self.reservations,
-            self._codec,
+            self._files,
             self._clock,
+            self._began,
         )
 
     async def _close(self) -> None:
+        await self._client.close()
         await self._session.close()
 
-    async def _run(self, images: Sequence[_Image], run: _Run) -> None:
+    async def _run(self, images: Sequence[Image], run: _Run) -> None:
         window = asyncio.Semaphore(_WINDOW)
         try:
             async with asyncio.TaskGroup() as group:
@@ -223,14 +363,40 @@ class Lane:
                     await window.acquire()
                     group.create_task(self._image(image, run)).add_done_callback(lambda _: window.release())
         except BaseExceptionGroup as errors:
-            run.results.put(errors.exceptions[0])
+            run.results.put(_told(errors.exceptions[0]))
         finally:
             run.results.put(None)
 
-    async def _image(self, image: _Image, run: _Run) -> None:
+    async def _check(self, asked: Sequence[tuple[Image, str]]) -> list[Answer]:
+        turns = asyncio.Semaphore(self._options.concurrency)
+
+        async def check(image: Image, url: str) -> Answer:
+            async with turns:
+                answer = await self._client.may_ask(url)
+                self._unreached(image, answer)
+                return answer
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(check(image, url)) for image, url in asked]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _hear(self, said: Sequence[tuple[Image, str, str, str | None]]) -> None:
+        for image, url, status, error in said:
+            target = addresses.parse(url)
+            if status not in network.UNREACHED:
+                self._hosts.reached(target.host, target.port)
+            elif not image.was_unreached:
+                self._hosts.unreached(target.host, status, error)
+
+    async def _image(self, image: Image, run: _Run) -> None:
         attempts: list[Attempt] = []
         found: _Result | None = None
         for number, (kind, url) in enumerate(image.locations):
+            if kind == WEB_ARCHIVE and not _is_gone(image, attempts):
+                continue
             chance = keys.partition_of(keys.digest(image.image_id, str(number)), 32) / 2**32
             if kind == "archive":
                 found = await self._from_archive(image, url, run, attempts)
@@ -238,10 +404,10 @@ class Lane:
                 found = await self._from_web(image, url, run, attempts, chance)
             if found is not None or (attempts and attempts[-1].status == blocklists.STATUS):
                 break
-        run.results.put(found or _Result(_lost(image, attempts), None))
+        run.results.put(found or _Result(lost(image, attempts), None))
 
     async def _from_web(
-        self, image: _Image, url: str, run: _Run, attempts: list[Attempt], chance: float
+        self, image: Image, url: str, run: _Run, attempts: list[Attempt], chance: float
     ) -> _Result | None:
         """Try one URL, and again where that may help."""
         for tries in range(self._options.retries + 1):
@@ -249,9 +415,9 @@ class Lane:
             answer = await self._client.get_image(url, chance)
             judged = await self._judged(image, answer)
             status = judged.prepared.inspected.status if judged is not None else answer.status
-            attempts.append(_attempt(image, url, run, when, answer, status, judged))
+            attempts.append(attempt_of(image, url, run.generation, when, answer, status, judged))
             if judged is not None and status == OK:
-                return _Result(_settled(image, url, attempts, judged), answer.slot)
+                return _Result(settled(image, url, attempts, judged), answer.slot)
             answer.free()
             self._unreached(image, answer)
             if status not in outcome.RETRIED or answer.untried:
@@ -261,17 +427,17 @@ class Lane:
         self._client.unreachable(answer)
         return None
 
-    def _unreached(self, image: _Image, answer: Answer) -> None:
+    def _unreached(self, image: Image, answer: Answer) -> None:
         """Note a host that was not reached.
 
         Raises:
             NetworkError: It is the network.
         """
-        if answer.status in network.UNREACHED and not (answer.answered or image.was_unreached):
+        if self._stops and answer.status in network.UNREACHED and not (answer.answered or image.was_unreached):
             assert answer.asked is not None
             self._hosts.unreached(answer.asked[0], answer.status, answer.error)
 
-    async def _from_archive(self, image: _Image, url: str, run: _Run, attempts: list[Attempt]) -> _Result | None:
+    async def _from_archive(self, image: Image, url: str, run: _Run, attempts: list[Attempt]) -> _Result | None:
         slot: hosts.Slot | None = await self._slots.take()
         try:
             when = self._clock()
@@ -282,9 +448,9 @@ class Lane:
             answer = Answer(member.status, member.content, error=member.error, seconds=self._loop.time() - started)
             judged = await self._judged(image, answer)
             status = judged.prepared.inspected.status if judged is not None else answer.status
-            attempts.append(_attempt(image, url, run, when, answer, status, judged))
+            attempts.append(attempt_of(image, url, run.generation, when, answer, status, judged))
             if judged is not None and status == OK:
-                result = _Result(_settled(image, url, attempts, judged), slot)
+                result = _Result(settled(image, url, attempts, judged), slot)
                 slot = None
                 return result
             return None
@@ -292,14 +458,14 @@ class Lane:
             if slot is not None:
                 slot.release()
 
-    async def _judged(self, image: _Image, answer: Answer) -> _Judged | None:
+    async def _judged(self, image: Image, answer: Answer) -> Judged | None:
         if answer.content is None:
             return None
         keep = self._options.store == "original" or image.has_region
         form = codec.Form(None if keep else self._options.short_side_px, self._options.jpeg_quality)
         try:
-            return await self._loop.run_in_executor(
-                self._codec, _judge, answer.content, self._limits, form, self._blocklist
+            return await self._codec.run(
+                functools.partial(judge, answer.content, self._limits, form, self._blocklist, image.known)
             )
         except BaseException:
             answer.free()
@@ -312,14 +478,17 @@ class Lane:
 
     def _release(self, result: _Result) -> None:
         if result.slot is not None:
-            self._loop.call_soon_threadsafe(result.slot.release)
+            self._calls.soon(result.slot.release)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Judged:
+class Judged:
+    """What `judge` says of a body."""
+
     length: int
     sha256: bytes
     prepared: codec.Prepared
+    listed: str | None = None  # one of `against.MARKS`
 
 
 def fetch(
@@ -339,24 +508,57 @@ def fetch(
         Lane(options, contact=contact, lanes=lanes, clock=clock) as lane,
         contextlib.closing(
             lane.fetch(images, generation=generation, previous=previous, base_folder=base_folder, progress=progress)
-        ) as settled,
+        ) as outcomes,
     ):
-        yield from settled
+        yield from outcomes
 
 
-def _judge(content: bytes, limits: codec.Limits, form: codec.Form, blocklist: blocklists.Blocklist) -> _Judged:
+def _open_more_files() -> None:
+    """Let this process open as many files as a lane may need: each connection is one, and shells allow 1,024 or fewer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _told(error: BaseException) -> BaseException:
+    """Return an error as the user is to be told of it."""
+    if not (isinstance(error, OSError) and client.is_ours(error)):
+        return error
+    return NetworkError(
+        "this process may not open more files",
+        where="fetch",
+        found=str(error),
+        expected="a file for each connection",
+        remedy="raise the limit (ulimit -Hn, LimitNOFILE), or lower fetch.concurrency; then run the same command again",
+    )
+
+
+def judge(
+    content: bytes,
+    limits: codec.Limits,
+    form: codec.Form,
+    blocklist: blocklists.Blocklist,
+    known: Sequence[against.Known],
+) -> Judged:
+    """Return what bytes are worth: decoded, scaled and hashed, or the status for which they are not kept."""
     sha256 = hashlib.sha256(content).digest()
     name = blocklist.match(sha256, None)
-    if name is None:
-        prepared = codec.prepare(content, limits, form)
-        name = blocklist.match(None, prepared.perceptual_hash)
-        if name is None:
-            return _Judged(len(content), sha256, prepared)
-    inspected = codec.Inspected(blocklists.STATUS, detail=blocklists.evidence(name))
-    return _Judged(len(content), sha256, codec.Prepared(inspected))
+    prepared = codec.prepare(content, limits, form) if name is None else codec.Prepared(codec.Inspected(OK))
+    name = name or blocklist.match(None, prepared.perceptual_hash)
+    if name is not None:
+        refused = codec.Inspected(blocklists.STATUS, detail=blocklists.evidence(name))
+        return Judged(len(content), sha256, codec.Prepared(refused))
+    if prepared.inspected.status != OK:
+        return Judged(len(content), sha256, prepared)
+    found = against.compare(known, sha256, prepared.perceptual_hash)
+    if found.mark == against.STATUS:
+        refused = codec.Inspected(against.STATUS, detail=found.evidence)
+        return Judged(len(content), sha256, codec.Prepared(refused))
+    return Judged(len(content), sha256, prepared, found.mark)
 
 
-def _images(images: pa.Table, previous: pa.Table | None) -> list[_Image]:
+def images_of(images: pa.Table, previous: pa.Table | None, listed: against.Listed) -> list[Image]:
     """Return the rows in the order in which they are begun: those of archives, archive by archive, then the web's."""
     standing: Mapping[bytes, tuple[str, list[str]]] = {}
     if previous is not None:
@@ -369,31 +571,46 @@ def _images(images: pa.Table, previous: pa.Table | None) -> list[_Image]:
         before = frozenset(tried) - {url for _, url in locations}
         was_unreached = status in network.UNREACHED
         rows.append(
-            _Image(row["image_id"], locations, row["has_region"], before, status if before else None, was_unreached)
+            Image(
+                image_id=row["image_id"],
+                locations=locations,
+                has_region=row["has_region"],
+                before=before,
+                standing=status if before else None,
+                was_unreached=was_unreached,
+                known=listed.get(row["image_id"], ()),
+            )
         )
     return sorted(rows, key=_begin)
 
 
-def _begin(image: _Image) -> tuple[bool, str]:
+def _is_gone(image: Image, attempts: Sequence[Attempt]) -> bool:
+    """Return whether all places of an image have failed in a way that lets a web archive be asked."""
+    standing = [image.standing] if image.standing is not None else []
+    return outcome.GONE.issuperset([*(attempt.status for attempt in attempts), *standing])
+
+
+def _begin(image: Image) -> tuple[bool, str]:
     kind, url = image.locations[0] if image.locations else ("", "")
     return (kind != "archive", url if kind == "archive" else image.image_id.hex())
 
 
-def _attempt(
-    image: _Image,
+def attempt_of(
+    image: Image,
     url: str,
-    run: _Run,
+    generation: int,
     when: datetime.datetime,
     answer: Answer,
     status: str,
-    judged: _Judged | None,
+    judged: Judged | None,
 ) -> Attempt:
+    """Return one try at a location, as the attempts have it."""
     if judged is not None and status == blocklists.STATUS:  # what the host says of it tells what it is
-        return Attempt(image.image_id, url, run.generation, when, status, error=judged.prepared.inspected.detail)
+        return Attempt(image.image_id, url, generation, when, status, error=judged.prepared.inspected.detail)
     return Attempt(
         image_id=image.image_id,
         location=url,
-        generation=run.generation,
+        generation=generation,
         when=when,
         status=status,
         http_status=answer.http_status,
@@ -406,11 +623,12 @@ def _attempt(
     )
 
 
-def _tried(image: _Image, attempts: Sequence[Attempt]) -> tuple[str, ...]:
+def _tried(image: Image, attempts: Sequence[Attempt]) -> tuple[str, ...]:
     return tuple(sorted(image.before | {attempt.location for attempt in attempts}))
 
 
-def _settled(image: _Image, url: str, attempts: Sequence[Attempt], judged: _Judged) -> Fetched:
+def settled(image: Image, url: str, attempts: Sequence[Attempt], judged: Judged) -> Fetched:
+    """Return the outcome of an image that a location gave."""
     prepared = judged.prepared
     inspected = prepared.inspected
     return Fetched(
@@ -431,10 +649,11 @@ def _settled(image: _Image, url: str, attempts: Sequence[Attempt], judged: _Judg
         stored_format=prepared.stored_format,
         stored_width_px=prepared.stored_width_px,
         stored_height_px=prepared.stored_height_px,
+        listed=judged.listed,
     )
 
 
-def _lost(image: _Image, attempts: Sequence[Attempt]) -> Fetched:
+def lost(image: Image, attempts: Sequence[Attempt]) -> Fetched:
     """Return the outcome of an image that no location gave; of each location the last attempt counts."""
     last = {attempt.location: attempt.status for attempt in attempts}
     statuses = [*last.values(), *([image.standing] if image.standing is not None else [])]

@@ -27,6 +27,9 @@ _SAYS: Final = {"dns": "names that do not resolve", "connection": "connections t
 #: Statuses of an image whose host was not reached.
 UNREACHED: Final = frozenset(_SAYS)
 
+#: Statuses that say nothing of an image in a run in which no host answered at all.
+UNHEARD: Final = UNREACHED | {"timeout"}
+
 
 class Network:
     """What a lane has seen of the network."""
@@ -34,11 +37,11 @@ class Network:
     def __init__(self) -> None:
         self._latest: dict[str, str | None] = {}  # host group → status, None where it answered; latest last
         self._lost: set[str] = set()
-        self._answered = False
+        self.answered = False  # by anybody, so far
 
     def reached(self, group: str) -> None:
         """Note an answer, whatever it was."""
-        self._answered = True
+        self.answered = True
         self._lost.discard(group)
         self._note(group, None)
 
@@ -56,7 +59,7 @@ class Network:
         """
         self._lost.add(group)
         self._note(group, status)
-        least = LAST_HOSTS if self._answered else FIRST_HOSTS
+        least = LAST_HOSTS if self.answered else FIRST_HOSTS
         if len(self._latest) < least:
             return
         answers = sum(seen is None for seen in self._latest.values()) + sum(name not in self._lost for name in asking)
@@ -72,7 +75,7 @@ class Network:
             found=f"{found}; last {group}: {error}",
             remedy=f"mend {'the resolver' if first == 'dns' else 'the connection, proxy or firewall'} of this machine, then "
             "run the same command again: it goes on after what is committed. Images that were lost to it before it was "
-            f"noticed: --retry {','.join(sorted(counts))}",
+            f"noticed: --retry {','.join(sorted(counts))}. If it is the hosts that are gone: --settle-unreached",
         )
 
     def _note(self, group: str, status: str | None) -> None:

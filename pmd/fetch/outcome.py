@@ -25,11 +25,16 @@ EVIDENCE_HEADERS: Final = (
     "last-modified",
     "etag",
     "x-robots-tag",
+    "x-archive-orig-x-robots-tag",
     "tdm-reservation",
     "tdm-policy",
     "retry-after",
     "location",
 )
+
+#: Characters kept of a header, an error or a policy's evidence: a host may send a megabyte of them with every answer, and a
+#: shard's attempts are held until all of it is done. URLs are not cut.
+EVIDENCE_LENGTH: Final = 500
 
 #: Which status stands for an image none of whose locations has it, first found first: what must not be kept; what its
 #: owner said; what may end otherwise another day (`TRANSIENT`, so that a retry finds it); what was got but is no use; and
@@ -43,6 +48,7 @@ MOST_INFORMATIVE: Final = (
     "connection",
     "tls",
     "dns",
+    "changed",
     "bomb",
     "too_large",
     "too_small",
@@ -74,6 +80,14 @@ PLACEHOLDERS: Final = (
 #: of img2dataset's default, with `none`, which means noindex and nofollow (Google's robots meta tag specification), and
 #: `noml`, which says the same of machine learning.
 DENYING_TAGS: Final = frozenset({"noai", "noimageai", "noindex", "noimageindex", "noml", "none"})
+
+#: Statuses after which a web archive may be asked for its copy: the picture is gone from its place, and nobody has said no.
+GONE: Final = frozenset(
+    {
+        "dead", "server_error", "dns", "tls", "connection", "timeout", "too_many_redirects", "not_an_image", "undecodable",
+        "placeholder", "changed",
+    }
+)  # fmt: skip
 
 #: The builtin, where a field of that name stands before.
 _Bytes = bytes
@@ -123,6 +137,7 @@ class Fetched:
     stored_format: str | None = None
     stored_width_px: int | None = None
     stored_height_px: int | None = None
+    listed: str | None = None
 
 
 def attempts_table(attempts: Iterable[Attempt]) -> pa.Table:
@@ -188,10 +203,13 @@ def denying_tag(values: Sequence[str], agent: str) -> str | None:
 
 
 def evidence(headers: Mapping[str, Any]) -> str | None:
-    """Return the headers kept as evidence as a JSON object, or None where there are none; repeated ones are joined."""
+    """Return the headers kept as evidence as a JSON object, or None where there are none.
+
+    Repeated ones are joined, and long ones cut (`EVIDENCE_LENGTH`).
+    """
     getall = getattr(headers, "getall", None)
     kept = {
-        name: ", ".join(getall(name)) if getall is not None else str(headers[name])
+        name: (", ".join(getall(name)) if getall is not None else str(headers[name]))[:EVIDENCE_LENGTH]
         for name in EVIDENCE_HEADERS
         if name in headers
     }

@@ -1,7 +1,8 @@
 """robots.txt by RFC 9309: what it says, kept with date and evidence, and the verdict for one path.
 
 The standard library's parser knows neither wildcards nor the longest match, which the RFC requires and image hosts use
-(`Disallow: /*.jpg$`), so the rules are read here. An origin's file is asked for once a run and kept in `fetch/hosts/`.
+(`Disallow: /*.jpg$`), so the rules are read here. An origin's file is asked for once a run and kept in `fetch/hosts/`
+with its date: what a host said serves later runs too, while it is fresh; that it was unreachable is evidence, and no more.
 """
 
 from __future__ import annotations
@@ -27,8 +28,15 @@ MAX_BYTES: Final = 512 * 1024
 #: How long a kept file is used (RFC 9309 §2.4).
 FRESH: Final = datetime.timedelta(hours=24)
 
-#: How long an unreachable one stands before it is asked for again.
+#: How long an unreachable one stands within a run before it is asked for again. Ours. The next run asks at once: whoever
+#: starts it may have mended what was broken, also on their own side.
 UNREACHABLE_FRESH: Final = datetime.timedelta(minutes=5)
+
+#: Characters of a short file, and how many files' rules are kept at hand, of the short ones and of the others. Rules take some
+#: ten times as much as the file, so 250 MB where all are as long as they may be.
+SHORT: Final = 16 * 1024
+SHORT_FILES: Final = 1024
+LONG_FILES: Final = 16
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _TOKEN: Final = re.compile(r"[A-Za-z_-]+|\*")
@@ -36,7 +44,7 @@ _ESCAPE: Final = re.compile("%[0-9A-Fa-f]{2}")
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Rule:
     """One line: allow or disallow paths that match a pattern."""
 
@@ -68,9 +76,16 @@ class Policy:
     status: str | None = None
     error: str | None = None
 
-    def is_fresh(self, now: datetime.datetime) -> bool:
-        """Return whether it need not be asked for again."""
-        return now - self.when < (FRESH if self.status is None else UNREACHABLE_FRESH)
+    def is_fresh(self, now: datetime.datetime, began: datetime.datetime) -> bool:
+        """Return whether it need not be asked for again.
+
+        Args:
+            now: The time.
+            began: When the run began: an unreachable file of an earlier run does not stand.
+        """
+        if self.status is None:
+            return now - self.when < FRESH
+        return self.when >= began and now - self.when < UNREACHABLE_FRESH
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +96,6 @@ class Verdict:
     evidence: str
 
 
-@functools.lru_cache(maxsize=1024)
 def rules_for(body: str, agent: str) -> tuple[Rule, ...]:
     """Return the rules of the groups for an agent, merged; those of "*" if there are none (RFC 9309 §2.2.1).
 
@@ -89,6 +103,10 @@ def rules_for(body: str, agent: str) -> tuple[Rule, ...]:
         body: A robots.txt.
         agent: Our product token ("pmd"); compared without case.
     """
+    return (_rules_of_short if len(body) <= SHORT else _rules_of_long)(body, agent)
+
+
+def _rules_for(body: str, agent: str) -> tuple[Rule, ...]:
     ours: list[Rule] = []
     others: list[Rule] = []
     named = False
@@ -113,6 +131,10 @@ def rules_for(body: str, agent: str) -> tuple[Rule, ...]:
             if "*" in current:
                 others.append(rule)
     return tuple(ours if named else others)
+
+
+_rules_of_short: Final = functools.lru_cache(maxsize=SHORT_FILES)(_rules_for)
+_rules_of_long: Final = functools.lru_cache(maxsize=LONG_FILES)(_rules_for)
 
 
 def decide(rules: Sequence[Rule], path: str) -> Rule | None:

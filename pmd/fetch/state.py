@@ -8,18 +8,23 @@ replaced, save by `blocked_content`, when a blocklist has grown.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pmd import commits, root, storage
 from pmd.commits import Commit
-from pmd.fetch import blocklists
-from pmd.schema.statuses import OK
-from pmd.schema.tables import IMAGES, LEDGER
+from pmd.fetch import addresses, blocklists
+from pmd.fetch.outcome import GONE
+from pmd.schema.statuses import BLOCKED_ADDRESS, OK
+from pmd.schema.tables import IMAGES, LEDGER, LEDGER_LATER
 
 _UP: Final = "../"
+
+#: The kind of a location that `fetch.web_archive` adds; the others stand in `images`.
+WEB_ARCHIVE: Final = "web_archive"
 
 
 def shard_folder(root_folder: str, kind: str, shard: int) -> str:
@@ -51,12 +56,20 @@ def file_path(folder: str, name: str) -> str:
 def read_ledger(root_folder: str, shard: int) -> pa.Table:
     """Return what stands for each image of a shard: a `LEDGER` table sorted by image_id."""
     tables = [
-        commits.read_table(folder, file)
+        completed(commits.read_table(folder, file))
         for _, folder, commit in generations(root_folder, shard)
         for file in commit.files
         if not file.name.startswith(_UP)
     ]
     return effective(tables)
+
+
+def completed(ledger: pa.Table) -> pa.Table:
+    """Return a ledger with the columns that its version of pmd did not write, null."""
+    for name in LEDGER_LATER:
+        if name not in ledger.schema.names:
+            ledger = ledger.append_column(LEDGER.field(name), pa.nulls(ledger.num_rows, LEDGER.field(name).type))
+    return ledger
 
 
 def effective(ledgers: Collection[pa.Table]) -> pa.Table:
@@ -83,18 +96,59 @@ def effective(ledgers: Collection[pa.Table]) -> pa.Table:
     return table.take(pa.array([row for _, row in sorted(standing.items())], pa.int64()))
 
 
-def wanted(images: pa.Table, ledger: pa.Table, retry: Collection[str] = ()) -> pa.Table:
+def allowed_since(root_folder: str, shard: int, ledger: pa.Table, networks: Iterable[str]) -> set[tuple[bytes, str]]:
+    """Return (image_id, location) of what was refused for its address and may be asked now: `allow_addresses` has grown.
+
+    Args:
+        root_folder: ROOT.
+        shard: The fetch shard.
+        ledger: What stands for its images.
+        networks: `FetchOptions.allow_addresses`.
+    """
+    policy = addresses.AddressPolicy.of(networks)
+    blocked = ledger.filter(pc.equal(ledger["status"], BLOCKED_ADDRESS))["image_id"].combine_chunks()
+    if not policy.allowed or not len(blocked):
+        return set()
+    last: dict[tuple[bytes, str], str | None] = {}  # place → what its latest attempt says was refused
+    for _, folder, commit in generations(root_folder, shard):
+        for file in commit.files:
+            if "/attempts/" in file.name:
+                path = file_path(folder, file.name)
+                for batch in commits.iterate(path, ("image_id", "location", "status", "error")):
+                    for row in batch.filter(pc.is_in(batch["image_id"], value_set=blocked)).to_pylist():
+                        refused = row["status"] == BLOCKED_ADDRESS
+                        last[row["image_id"], row["location"]] = row["error"] if refused else None
+    return {
+        place
+        for place, error in last.items()
+        if error is not None and any(policy.refusal(address) is None for address in addresses.refused(error))
+    }
+
+
+def wanted(
+    images: pa.Table,
+    ledger: pa.Table,
+    retry: Collection[str] = (),
+    again: Collection[tuple[bytes, str]] = (),
+    web_archive: str | None = None,
+) -> pa.Table:
     """Return the images that are to be fetched, each with the locations that are to be tried.
 
-    An image is wanted if it has no ledger row, or none that is ok and either a location that was not tried yet (then
-    only such are tried) or a status in `retry` (then all are). What is blocked is wanted only in a retry: other locations
-    show the same picture.
+    An image is wanted if it has no ledger row, or none that is ok and either a location that was not tried yet (then only
+    such are tried), or a status in `retry` or a location in `again` (then all are). Blocked content is wanted only
+    in a retry: other locations show the same picture.
 
     Args:
         images: `IMAGES` rows.
         ledger: What stands for them (`read_ledger`).
         retry: Statuses.
+        again: Images, each with one of its locations (`allowed_since`).
+        web_archive: `FetchOptions.web_archive`: a last location of each image, but of those that are kept from us.
     """
+    if not ledger.num_rows and web_archive is None:
+        return images
+    settled = ledger.filter(pc.equal(ledger["status"], OK))["image_id"].combine_chunks()
+    images = images.filter(pc.invert(pc.is_in(images["image_id"], value_set=settled)))
     known = {
         image_id: (status, frozenset(tried or ()))
         for image_id, status, tried in zip(
@@ -104,20 +158,31 @@ def wanted(images: pa.Table, ledger: pa.Table, retry: Collection[str] = ()) -> p
     rows: list[int] = []
     locations: list[list[dict[str, str]]] = []
     ids, places = images["image_id"].to_pylist(), images["locations"].to_pylist()
-    for row, (image_id, all_locations) in enumerate(zip(ids, places, strict=True)):
+    for row, (image_id, in_images) in enumerate(zip(ids, places, strict=True)):
         status, tried = known.get(image_id, (None, frozenset()))
-        if status == OK:
-            continue
         if status == blocklists.STATUS and status not in retry:
             continue
-        again = status is None or status in retry
-        to_try = [place for place in all_locations if again or place["url"] not in tried]
-        if again or to_try:
+        copies = []
+        if web_archive is not None and (status is None or status in GONE or status in retry):
+            copies = _copies(in_images, web_archive)
+        all_locations = [*in_images, *copies]
+        anew = status is None or status in retry or any((image_id, place["url"]) in again for place in all_locations)
+        to_try = [place for place in all_locations if anew or place["url"] not in tried]
+        if anew or to_try:
             rows.append(row)
             locations.append(to_try)
     at = images.schema.get_field_index("locations")
     field = IMAGES.field("locations")
     return images.take(pa.array(rows, pa.int64())).set_column(at, field, pa.array(locations, type=field.type))
+
+
+def _copies(locations: Iterable[Mapping[str, str]], template: str) -> list[dict[str, str]]:
+    """Return where a web archive has what stood at an image's original places."""
+    return [
+        {"kind": WEB_ARCHIVE, "url": template.replace("{url}", place["url"])}
+        for place in locations
+        if place["kind"] == "original"
+    ]
 
 
 def read_image(root_folder: str, row: Mapping[str, Any]) -> bytes:

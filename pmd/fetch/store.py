@@ -9,14 +9,17 @@ other removes what it wrote.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
+import functools
 import hashlib
+import operator
 import os
 import posixpath
 import tarfile
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Final, cast
 
 import pyarrow as pa
@@ -25,10 +28,11 @@ from fsspec.implementations.local import LocalFileSystem
 
 from pmd import codec, commits, root, storage
 from pmd.commits import Books, Commit, File
-from pmd.fetch import adopt, blocklists, outcome, state
+from pmd.fetch import adopt, against, blocklists, network, outcome, state
 from pmd.fetch.client import Clock
-from pmd.fetch.engine import Lane, Progress, utc_now
+from pmd.fetch.engine import Fetcher, Lane, Progress, utc_now
 from pmd.fetch.outcome import Attempt, Fetched
+from pmd.fetch.waiting import Waiting
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
 from pmd.schema.tables import KEY, LEDGER
@@ -36,8 +40,19 @@ from pmd.schema.tables import KEY, LEDGER
 STAGE: Final = "fetch"
 
 _BLOCK: Final = tarfile.BLOCKSIZE
+_SIZE: Final = slice(124, 136)
+_CHECKSUM: Final = slice(148, 156)
+#: The header of an empty file without a name; its checksum field holds blanks, as it counts in its own sum.
+_BLANK: Final = bytearray(tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT))
+_BLANK[_CHECKSUM] = b" " * 8
+
 #: Options that change no outcome, given a web that answers alike.
 _NO_OUTCOME: Final = frozenset({"per_host", "host_groups", "adopt", "concurrency", "lanes", "resolve", "ca_file"})
+
+
+#: What of an outcome a row of the ledger holds.
+_OUTCOME: Final = tuple(field.name for field in dataclasses.fields(Fetched) if field.name in LEDGER.names)
+_outcome: Final = operator.attrgetter(*_OUTCOME)
 
 
 def run_shard(
@@ -47,10 +62,12 @@ def run_shard(
     *,
     options: FetchOptions,
     contact: str,
-    lane: Lane | None = None,
+    lane: Fetcher | None = None,
     lanes: int = 1,
     retry: Collection[str] = (),
     adopted: pa.Table | None = None,
+    waiting: Waiting | None = None,
+    listed: against.Listed = against.NO_LISTS,
     base_folder: str | None = None,
     progress: Progress | None = None,
     clock: Clock = utc_now,
@@ -63,16 +80,19 @@ def run_shard(
         images: Its `IMAGES` rows, wanted or not.
         options: How to fetch and in which form to store.
         contact: Who we are.
-        lane: A lane that serves several shards; without one this shard gets its own.
+        lane: A lane, or what stands in its place, that serves several shards; without one this shard gets its own.
         lanes: How many lanes share the hosts' patience, if it does.
         retry: Statuses whose images are tried anew.
         adopted: What may be taken over: `adopt.INDEX`.
+        waiting: Where a second generation waits, of images that were not reached while no host had answered the lane; without it
+            they are settled as they are. Those that were lost to an earlier run are, in any case.
+        listed: What lists say of the shard's images.
         base_folder: What relative paths of archives are relative to.
         progress: Called with each image settled.
         clock: The time, for attempts and the `run` section.
 
     Returns:
-        The commit that stands for the generation, be it another worker's; None if no image is wanted.
+        The commit that stands for the generation, be it another worker's; None if no image is wanted, or all wait.
 
     Raises:
         InputError: An archive is gone.
@@ -80,52 +100,95 @@ def run_shard(
     """
     before = list(state.generations(root_folder, shard))
     ledger = state.read_ledger(root_folder, shard)
-    todo = state.wanted(images, ledger, retry)
+    again = state.allowed_since(root_folder, shard, ledger, options.allow_addresses)
+    todo = state.wanted(images, ledger, retry, again, options.web_archive)
     blocklist = blocklists.read(options.blocklists)
     blocked = blocklist.stored(ledger, images)
     if todo.num_rows == 0 and not blocked:
         return None
     generation = before[-1][0] + 1 if before else 0
+    started = clock()
+
+    def settled(own: Fetcher) -> Generator[Fetched, None, None]:
+        yield from _blocked(ledger, blocked, generation, started)
+        taken = []
+        if adopted is not None:
+            for fetched in adopt.fetched(
+                todo,
+                adopted,
+                options=options,
+                blocklist=blocklist,
+                generation=generation,
+                previous=ledger,
+                when=started,
+                listed=listed,
+            ):
+                taken.append(fetched.image_id)
+                yield fetched
+        left = todo.filter(pc.invert(pc.is_in(todo["image_id"], value_set=pa.array(taken, KEY))))
+        with contextlib.closing(
+            own.fetch(
+                left,
+                generation=generation,
+                previous=ledger,
+                base_folder=base_folder,
+                listed=listed,
+                progress=progress,
+            )
+        ) as found:
+            yield from found if waiting is None else _but_unheard(found, own, ledger, unheard)
+
+    unheard: list[Fetched] = []
+    write = functools.partial(_write, root_folder, shard, images=images, options=options, started=started, clock=clock)
     with contextlib.ExitStack() as stack:
         own = lane or stack.enter_context(Lane(options, contact=contact, lanes=lanes, clock=clock))
-        started = clock()
+        commit = write(generation, stack.enter_context(contextlib.closing(settled(own))))
+    standing = _commit(root_folder, commit) if commit is not None else None
+    if waiting is not None and unheard:
+        number = generation if commit is None else generation + 1
+        later = write(number, (_in_generation(fetched, number) for fetched in unheard))
+        assert later is not None
+        waiting.leave(later)
+    return standing
 
-        def settled() -> Iterator[Fetched]:
-            yield from _blocked(ledger, blocked, generation, started)
-            taken = []
-            if adopted is not None:
-                for fetched in adopt.fetched(
-                    todo,
-                    adopted,
-                    options=options,
-                    blocklist=blocklist,
-                    generation=generation,
-                    previous=ledger,
-                    when=started,
-                ):
-                    taken.append(fetched.image_id)
-                    yield fetched
-            left = todo.filter(pc.invert(pc.is_in(todo["image_id"], value_set=pa.array(taken, KEY))))
-            yield from stack.enter_context(
-                contextlib.closing(
-                    own.fetch(left, generation=generation, previous=ledger, base_folder=base_folder, progress=progress)
-                )
-            )
 
-        files, rows = _write(root_folder, shard, generation, settled())
-    sources = dict(zip(images["image_id"].to_pylist(), images["sources"].to_pylist(), strict=True))
-    sources = {row["image_id"]: sources[row["image_id"]] for row in rows}
-    commit = Commit(
-        stage=STAGE,
-        files=tuple(files),
-        sources=_books(rows, sources),
-        hash=commits.options_hash(
-            [options.model_dump(mode="json", exclude=set(_NO_OUTCOME)), sorted(image_id.hex() for image_id in sources)]
-        ),
-        run={"started": started.isoformat(), "ended": clock().isoformat(), "images": len(rows)},
-        facts={"shard": shard, "generation": generation},
-    )
-    return _commit(root_folder, shard, generation, commit)
+def _but_unheard(
+    found: Iterator[Fetched], lane: Fetcher, ledger: pa.Table, unheard: list[Fetched]
+) -> Iterator[Fetched]:
+    """Yield outcomes but those that say nothing of the image while no host has answered the lane: these are set aside.
+
+    Where one has answered by the end, they follow. An image that an earlier run could not reach is never set aside.
+    """
+    statuses = pa.array(network.UNHEARD, pa.string())
+    before = frozenset(ledger.filter(pc.is_in(ledger["status"], value_set=statuses))["image_id"].to_pylist())
+    for fetched in found:
+        if fetched.status in network.UNHEARD and fetched.image_id not in before:
+            unheard.append(fetched)
+        else:
+            yield fetched
+    if unheard and lane.answered:
+        yield from unheard
+        unheard.clear()
+
+
+def _in_generation(fetched: Fetched, generation: int) -> Fetched:
+    attempts = tuple(dataclasses.replace(attempt, generation=generation) for attempt in fetched.attempts)
+    return dataclasses.replace(fetched, attempts=attempts)
+
+
+def end_waiting(root_folder: str, waiting: Waiting, *, settle: bool) -> Counter[str]:
+    """Commit the generations that wait, or remove them; return the images of those that were removed, by status.
+
+    Only for the one writer of ROOT, when its workers have ended.
+    """
+    left_open: Counter[str] = Counter()
+    for commit in waiting.left():
+        if settle:
+            _commit(root_folder, commit)
+        else:
+            left_open.update(commit.run["statuses"])
+            sweep(root_folder, commit.facts["shard"])
+    return left_open
 
 
 def _blocked(
@@ -142,9 +205,17 @@ def _blocked(
 
 
 def _write(
-    root_folder: str, shard: int, generation: int, settled: Iterator[Fetched]
-) -> tuple[list[File], list[dict[str, Any]]]:
-    """Write tar, attempts and ledger; return the files, named as in the commit, and the ledger's rows."""
+    root_folder: str,
+    shard: int,
+    generation: int,
+    settled: Iterator[Fetched],
+    *,
+    images: pa.Table,
+    options: FetchOptions,
+    started: datetime.datetime,
+    clock: Clock,
+) -> Commit | None:
+    """Write a generation's tar, attempts and ledger; return the commit that is to be written, None if nothing is settled."""
     store = state.shard_folder(root_folder, "store", shard)
     rows: list[dict[str, Any]] = []
     attempts: list[Attempt] = []
@@ -153,6 +224,8 @@ def _write(
             rows.append(_ledger_row(fetched, generation, tar))
             attempts += fetched.attempts
         tar_file = tar.finish()
+    if not rows:
+        return None
     files = []
     if tar_file is not None:
         path = storage.join("fetch", "store", f"shard={shard:05d}", tar_file.name)
@@ -169,11 +242,27 @@ def _write(
     rows.sort(key=lambda row: cast(bytes, row["image_id"]))
     table = pa.Table.from_pylist(rows, schema=LEDGER)
     files.append(commits.put_table(root.ledger_folder(root_folder, shard, generation), "ledger", table))
-    return files, rows
+    sources = dict(zip(images["image_id"].to_pylist(), images["sources"].to_pylist(), strict=True))
+    sources = {row["image_id"]: sources[row["image_id"]] for row in rows}
+    return Commit(
+        stage=STAGE,
+        files=tuple(files),
+        sources=_books(rows, sources),
+        hash=commits.options_hash(
+            [options.model_dump(mode="json", exclude=set(_NO_OUTCOME)), sorted(image_id.hex() for image_id in sources)]
+        ),
+        run={
+            "started": started.isoformat(),
+            "ended": clock().isoformat(),
+            "images": len(rows),
+            "statuses": Counter(row["status"] for row in rows),
+        },
+        facts={"shard": shard, "generation": generation},
+    )
 
 
 def _ledger_row(fetched: Fetched, generation: int, tar: StoreTar) -> dict[str, Any]:
-    row = {name: getattr(fetched, name, None) for name in LEDGER.names}
+    row = dict.fromkeys(LEDGER.names) | dict(zip(_OUTCOME, _outcome(fetched), strict=True))
     row |= {"generation": generation, "tried": list(fetched.tried)}
     if fetched.stored is not None:
         extension = codec.EXTENSIONS[cast(codec.Format, fetched.stored_format)]
@@ -196,9 +285,9 @@ def _books(rows: Sequence[Mapping[str, Any]], sources: Mapping[bytes, Sequence[s
     return {source: Books(found.pop(OK, 0), dict(found)) for source, found in counts.items()}
 
 
-def _commit(root_folder: str, shard: int, generation: int, commit: Commit) -> Commit:
-    """Commit if nobody has; return what stands, and remove what does not."""
-    folder = root.ledger_folder(root_folder, shard, generation)
+def _commit(root_folder: str, commit: Commit) -> Commit:
+    """Commit a generation if nobody has; return what stands, and remove what does not."""
+    folder = root.ledger_folder(root_folder, commit.facts["shard"], commit.facts["generation"])
     # A sweep may have taken a file that a worker, thought dead, had written and not yet committed.
     if all(storage.exists(state.file_path(folder, file.name)) for file in commit.files) and commits.write_if_absent(
         folder, commit
@@ -233,6 +322,20 @@ def sweep(root_folder: str, shard: int) -> list[str]:
     return removed
 
 
+def _header(name: str, length: int) -> bytes:
+    """Return the ustar header of a regular file (POSIX.1-1988), as `tarfile` writes it in ten times the time.
+
+    Args:
+        name: ASCII, at most 100 characters.
+        length: Bytes, under 8 GiB.
+    """
+    header = bytearray(_BLANK)
+    header[: len(name)] = name.encode("ascii")
+    header[_SIZE] = b"%011o\0" % length
+    header[_CHECKSUM] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
 class StoreTar:
     """A plain ustar file, streamed to a temporary and named by its digest once it is whole; a context manager.
 
@@ -258,13 +361,8 @@ class StoreTar:
 
     def add(self, name: str, content: bytes) -> int:
         """Append a member; return the offset of its first byte."""
-        info = tarfile.TarInfo(name)
-        info.size = len(content)
-        header = info.tobuf(tarfile.USTAR_FORMAT)
-        offset = self._bytes + len(header)
-        self._append(header)
-        self._append(content)
-        self._append(bytes(-len(content) % _BLOCK))
+        offset = self._bytes + _BLOCK
+        self._append(b"".join((_header(name, len(content)), content, bytes(-len(content) % _BLOCK))))
         self._members += 1
         return offset
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from pmd.commits import Books
 from pmd.errors import NetworkError
 from pmd.fetch.network import UNREACHED
 from pmd.schema.statuses import TRANSIENT
-
-#: What `pmd fetch --retry` takes for all of `TRANSIENT`.
-ALL_TRANSIENT: Final = "transient"
 
 
 def lines(books: Mapping[str, Books]) -> list[str]:
@@ -23,33 +19,52 @@ def lines(books: Mapping[str, Books]) -> list[str]:
     width = max((len(source) for source in books), default=0)
     found = []
     for source, book in sorted(books.items()):
-        left = ", ".join(f"{count:,} {reason}" for reason, count in _by_count(book.rejected))
+        left = _listed(book.rejected)
         share = f"{book.kept:,} of {book.total:,} pairs have their image ({_percent(book.kept, book.total)})"
         found.append(f"{source:<{width}}  {share}" + (f"; not: {left}" if left else ""))
     again = sum(count for reason, count in _together(books).rejected.items() if reason in TRANSIENT)
     if again:
-        found.append(f"{again:,} pairs may fare better another day: pmd fetch CONFIG --retry {ALL_TRANSIENT}")
+        found.append(f"{again:,} pairs may fare better another day: pmd fetch CONFIG --retry")
     return found
 
 
-def check(books: Mapping[str, Books]) -> None:
-    """Refuse to call it success when not one image is there and all that were asked for could not be reached.
+def check(books: Mapping[str, Books], left_open: Mapping[str, int]) -> None:
+    """Refuse to call it success when no host answered, or when not one image is there and all could not be reached.
+
+    Few hosts are no sign for `pmd.fetch.network`, which stops a run; none at all is one.
+
+    Args:
+        books: Of the commit `fetch/rejected`, by source.
+        left_open: Images that the run left open because no host answered it, by what became of them.
 
     Raises:
-        NetworkError: So it is. Few hosts are no sign for `pmd.fetch.network`, which stops a run; none at all is one.
+        NetworkError: So it is.
     """
+    if left_open:
+        count = sum(left_open.values())
+        raise NetworkError(
+            "no image could be reached",
+            where="fetch",
+            expected="an answer from one host at least",
+            found=f"nothing was settled: {count:,} images stay open ({_listed(left_open)})",
+            remedy="mend this machine's network or resolver, then run the same command again: it tries them again. If it is "
+            "the hosts that are gone, settle them as lost: pmd fetch CONFIG --settle-unreached",
+        )
     together = _together(books)
     if together.kept or not together.rejected or not set(together.rejected) <= UNREACHED:
         return
-    told = ", ".join(f"{count:,} pairs: {reason}" for reason, count in _by_count(together.rejected))
     raise NetworkError(
         "no image could be reached",
         where="fetch",
         expected="an answer from one host at least",
-        found=told,
+        found=", ".join(f"{count:,} pairs: {reason}" for reason, count in _by_count(together.rejected)),
         remedy="mend this machine's network or resolver, or look whether the hosts still exist; then: "
-        f"pmd fetch CONFIG --retry {ALL_TRANSIENT}",
+        "pmd fetch CONFIG --retry",
     )
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in _by_count(counts))
 
 
 def _together(books: Mapping[str, Books]) -> Books:

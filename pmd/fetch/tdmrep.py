@@ -22,7 +22,7 @@ from pmd.fetch.robots import Policy, Verdict
 PATH: Final = "/.well-known/tdmrep.json"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Rule:
     """One object of the file: whether paths that match a pattern are reserved."""
 
@@ -35,15 +35,22 @@ class Rule:
         return f"{self.location}: tdm-reservation {int(self.reserved)}{terms}"
 
 
-@functools.lru_cache(maxsize=1024)
 def rules_of(body: str) -> tuple[Rule, ...]:
     """Return the rules of a file in its order; objects that are none are passed over, as is a file that is no array."""
+    return (_rules_of_short if len(body) <= robots.SHORT else _rules_of_long)(body)
+
+
+def _rules_of(body: str) -> tuple[Rule, ...]:
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError:
         return ()
     found = content if isinstance(content, list) else [content]
     return tuple(_rule(entry) for entry in found if isinstance(entry, dict) and isinstance(entry.get("location"), str))
+
+
+_rules_of_short: Final = functools.lru_cache(maxsize=robots.SHORT_FILES)(_rules_of)
+_rules_of_long: Final = functools.lru_cache(maxsize=robots.LONG_FILES)(_rules_of)
 
 
 def decide(rules: Sequence[Rule], path: str) -> Rule | None:

@@ -158,8 +158,12 @@ LEDGER: Final = pa.schema(
         pa.field("stored_height_px", pa.int32()),
         pa.field("generation", pa.int32(), nullable=False),
         pa.field("tried", pa.list_(pa.string())),  # locations tried so far, sorted
+        pa.field("listed", pa.string()),  # same | reencoded, by the lists of `against`; null: on none of them
     ]
 )
+
+#: Columns of `LEDGER` that ledgers of earlier versions lack; they are read as nulls.
+LEDGER_LATER: Final = ("listed",)
 
 #: Outcome columns of the ledger: equal for two runs, given a web that answers alike.
 LEDGER_OUTCOME: Final = (

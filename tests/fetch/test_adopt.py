@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -149,15 +151,23 @@ if __name__ == "__main__":
 """
 
 
-def test_what_img2dataset_itself_has_written(web: Web, tmp_path: Path) -> None:
-    pytest.importorskip("img2dataset")
+#: The real one too, where it is installed.
+PEERS = ["stand-in", *(["img2dataset"] if importlib.util.find_spec("img2dataset") else [])]
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_what_img2dataset_itself_has_written(web: Web, tmp_path: Path, peer: str) -> None:
+    environment = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"}
+    if peer == "stand-in":
+        environment["PYTHONPATH"] = str(Path(__file__).parent / "fake")
     base = f"127.0.0.1:{web.port}"
     contents = {f"{number}.jpg": photo(640, 480, seed=number) for number in range(4)} | {"4.jpg": photo(200, 150)}
     web.routes |= {f"{base}/{name}": reply(content) for name, content in contents.items()}
     (tmp_path / "urls.txt").write_text("".join(f"http://{base}/{name}\n" for name in (*contents, "gone.jpg")))
     script = tmp_path / "script.py"
     script.write_text(IMG2DATASET, encoding="utf-8")
-    subprocess.run([sys.executable, script, tmp_path / "urls.txt", tmp_path / "out"], check=True, capture_output=True)
+    command = [sys.executable, script, tmp_path / "urls.txt", tmp_path / "out"]
+    subprocess.run(command, check=True, capture_output=True, env=environment)
     web.log.clear()
     addresses = [f"http://{base}/{name}" for name in (*contents, "gone.jpg")]
     rows = table(*(image_row(urls.identity_one(url) or "", url) for url in addresses))

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import math
 from collections.abc import Coroutine
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,27 @@ def test_placeholders(host: str, path: str, *, known: bool) -> None:
 )
 def test_addresses(address: str, *, refused: bool) -> None:
     assert (addresses.AddressPolicy().refusal(address) is not None) == refused
+
+
+def test_what_was_refused_is_read_from_what_an_attempt_keeps() -> None:
+    class Nobody(Executor):
+        def submit(self, function: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+            found: Future[Any] = Future()
+            found.set_result(function(*arguments, **named))
+            return found
+
+    async def refused(host: str, *found: str) -> list[str]:
+        resolver = addresses.Resolver(addresses.AddressPolicy(), addresses.Routes({}), Nobody(), lambda _: list(found))
+        with pytest.raises(addresses.Blocked) as raised:
+            await resolver.endpoints(host, 80)
+        return addresses.refused(f"{type(raised.value).__name__}: {raised.value}"[:500])
+
+    assert asyncio.run(refused("a.test", "10.0.0.1", "fd00::1")) == ["10.0.0.1", "fd00::1"]
+    assert asyncio.run(refused("fe80::1")) == ["fe80::1"]
+    for url in ("x: 10.0.0.1 is not a public address", "ftp://h/: 10.0.0.1 is not a public address"):
+        with pytest.raises(addresses.Blocked) as raised:
+            addresses.parse(url)
+        assert addresses.refused(f"Blocked: {raised.value}") == []
 
 
 def test_named_addresses_are_allowed_in_either_spelling() -> None:
@@ -300,8 +322,13 @@ def test_policies_are_kept_and_age(tmp_path: Path) -> None:
     robots.write_policies(str(tmp_path), "lane-0", {"http://a.test": new}, "tdmrep")
     assert robots.read_policies(str(tmp_path), "tdmrep") == {"http://a.test": new}
     assert len(robots.read_policies(str(tmp_path))) == 2
-    assert [policy.is_fresh(NOON) for policy in (old, new, broken)] == [True, True, False]
-    assert not old.is_fresh(NOON + datetime.timedelta(hours=30))
+    hour, minute = datetime.timedelta(hours=1), datetime.timedelta(minutes=1)
+    assert [policy.is_fresh(NOON, NOON) for policy in (old, new)] == [True, True]
+    assert not old.is_fresh(NOON + 30 * hour, NOON)
+    began, asked = broken.when - minute, broken.when
+    assert broken.is_fresh(asked + minute, began)
+    assert not broken.is_fresh(asked + 6 * minute, began)
+    assert not broken.is_fresh(asked + minute, asked + minute / 2)
 
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:

@@ -5,7 +5,6 @@ import datetime
 import gzip
 import io
 import itertools
-import struct
 import subprocess
 import sys
 import tarfile
@@ -59,76 +58,11 @@ def test_an_image_that_is_there(web: Web) -> None:
     assert attempt.policy == "allowed"
 
 
-async def endless(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 X\r\nContent-Type: image/jpeg\r\n\r\n" + JPEG)
-    while True:
-        writer.write(bytes(65536))
-        await writer.drain()
-
-
-async def endless_page(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 X\r\nContent-Type: text/html\r\n\r\n<html>")
-    while True:
-        writer.write(b" " * 65536)
-        await writer.drain()
-
-
-async def drip(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 X\r\nContent-Length: 100000\r\n\r\n" + JPEG[:100])
-    while True:
-        writer.write(b"x")
-        await writer.drain()
-        await asyncio.sleep(0.05)
-
-
-async def hang(writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(60)
-
-
 async def drop(writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
-async def cut(writer: asyncio.StreamWriter) -> None:
-    writer.write(reply(JPEG)[:-200])
-    await writer.drain()
-
-
-async def reset(writer: asyncio.StreamWriter) -> None:
-    writer.write(reply(JPEG)[:2000])
-    await writer.drain()
-    socket = writer.get_extra_info("socket")
-    socket.setsockopt(1, 13, struct.pack("ii", 1, 0))  # SO_LINGER: close with a reset
-    writer.transport.abort()
-
-
-async def garbage(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"220 ftp.example.org ready\r\n")
-    await writer.drain()
-
-
-async def header_flood(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 X\r\n")
-    for number in range(1_000_000):
-        writer.write(b"X-%d: y\r\n" % number)
-        await writer.drain()
-
-
-async def long_header(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 X\r\nX-Long: ")
-    while True:
-        writer.write(b"x" * 65536)
-        await writer.drain()
-
-
-def png_header(width: int, height: int) -> bytes:
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = (b"IHDR" + head, b"IDAT" + zlib.compress(bytes(60_000)), b"IEND")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks
-    )
-
-
+#: Ordinary ones; `tests/fetch/hostile.py` has the rest.
 ANSWERS = {
     "plain": (reply(JPEG), "ok"),
     "png": (reply(photo(kind="PNG"), Content_Type="text/plain"), "ok"),
@@ -139,37 +73,14 @@ ANSWERS = {
     "legal": (reply(status=451), "forbidden"),
     "error": (reply(status=500), "server_error"),
     "partial": (reply(JPEG, 206), "server_error"),
-    "empty": (reply(b""), "not_an_image"),
     "no-content": (b"HTTP/1.1 204 X\r\n\r\n", "not_an_image"),
-    "page": (reply(b"<!doctype html><title>Sorry</title>" + b" " * 100), "not_an_image"),
-    "svg": (reply(b'<svg xmlns="http://www.w3.org/2000/svg"/>', Content_Type="image/svg+xml"), "not_an_image"),
     "truncated": (reply(JPEG[: len(JPEG) // 2]), "undecodable"),
-    "bomb": (reply(png_header(65536, 65536)), "bomb"),
     "small": (reply(photo(20, 20)), "too_small"),
-    "said-large": (reply(b"", Content_Length="99999999"), "too_large"),
-    "endless": (endless, "too_large"),
-    "endless-page": (endless_page, "not_an_image"),
-    "drip": (drip, "timeout"),
-    "hang": (hang, "timeout"),
-    "drop": (drop, "connection"),
-    "cut": (cut, "connection"),
-    "reset": (reset, "connection"),
-    "garbage": (garbage, "server_error"),
-    "header-flood": (header_flood, "server_error"),
-    "long-header": (long_header, "server_error"),
     "gzip": (reply(gzip.compress(JPEG), Content_Encoding="gzip"), "ok"),
     "deflate": (reply(zlib.compress(JPEG), Content_Encoding="deflate"), "ok"),
     "not-gzip": (reply(JPEG, Content_Encoding="gzip"), "ok"),
-    "gzip-bomb": (reply(gzip.compress(JPEG + bytes(2_000_000)), Content_Encoding="gzip"), "too_large"),
-    "brotli": (reply(b"?" * 90, Content_Encoding="br"), "not_an_image"),
     "noai": (reply(JPEG, X_Robots_Tag="noai, noimageai"), "opted_out"),
     "other-agent": (reply(JPEG, X_Robots_Tag="otherbot: noindex"), "ok"),
-    "to-itself": (reply(status=302, Location="/x"), "too_many_redirects"),
-    "nowhere": (reply(status=301), "too_many_redirects"),
-    "to-file": (reply(status=302, Location="file:///etc/passwd"), "blocked_address"),
-    "to-metadata": (reply(status=302, Location="http://169.254.169.254/latest/meta-data/"), "blocked_address"),
-    "to-mapped": (reply(status=302, Location="http://[::ffff:10.0.0.1]/"), "blocked_address"),
-    "to-number": (reply(status=302, Location="http://2130706434/"), "blocked_address"),
     "to-plain": (reply(b"moved", 301, Location="http://plain.test/x"), "ok"),
     "relative": (reply(status=307, Location="../y?z=1"), "dead"),
     "removed": (reply(status=302, Location="https://i.imgur.com/removed.png"), "placeholder"),
@@ -177,18 +88,14 @@ ANSWERS = {
 
 
 def test_every_answer_has_its_status(web: Web) -> None:
-    """All at once, each from a host of its own, so that the worst keeps nobody waiting."""
     for name, (answer, _) in ANSWERS.items():
         web.routes[f"{name}.test/x"] = answer
     rows = table(*(image_row(name, f"http://{name}.test/x") for name in ANSWERS))
-    started = time.monotonic()
-    got = run(rows, options(web, timeout_s=0.7, max_bytes=1_000_000, min_side_px=32, max_redirects=4))
+    got = run(rows, options(web, min_side_px=32))
     assert {name: fetched.status for name, fetched in got.items()} == {
         name: status for name, (_, status) in ANSWERS.items()
     }
-    assert time.monotonic() - started < 3
     assert all(len(fetched.attempts) == 1 for fetched in got.values())
-    assert len(web.asked("to-itself.test")) == 5
     assert got["to-plain"].attempts[0].final_url == "http://plain.test/x"
     assert got["relative"].attempts[0].final_url == "http://relative.test/y?z=1"
     assert got["noai"].attempts[0].policy_evidence == "X-Robots-Tag: noai, noimageai"

@@ -50,6 +50,12 @@ def test_without_a_connection_a_run_stops(web: Web) -> None:
     assert "connections that fail" in (raised.value.found or "")
 
 
+def test_a_lane_that_is_told_that_it_is_the_hosts_goes_on(web: Web) -> None:
+    with Lane(options(resolve={}), contact="", patience=HASTE, lookup=unknown, stops=False) as lane:
+        assert [fetched.status for fetched in lane.fetch(rows())] == ["dns"] * IMAGES
+        assert not lane.answered
+
+
 def test_one_host_that_is_down_stops_nothing_nor_do_images_that_were_unreached_before(web: Web) -> None:
     with Lane(options(resolve={}), contact="", patience=HASTE, lookup=unknown) as lane:
         assert {fetched.status for fetched in lane.fetch(rows(domains=5))} == {"dns"}

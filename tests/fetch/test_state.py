@@ -48,6 +48,13 @@ def test_wanted(
     assert found.schema.equals(table().schema)
 
 
+def test_a_place_that_is_allowed_since_is_wanted_with_all_others_while_the_image_has_it() -> None:
+    known = ledger(("x", "blocked_address", 0, ["u", "v"]))
+    for place, expected in (("u", [["u", "v"]]), ("w", [])):
+        found = state.wanted(table(image_row("x", "u", "v")), known, again={(keys.image_id("x"), place)})
+        assert [[one["url"] for one in places] for places in found["locations"].to_pylist()] == expected
+
+
 def test_what_stands_is_the_latest_row_and_the_first_ok() -> None:
     first = ledger(("a", "dead", 0, []), ("b", "ok", 0, []), ("c", "timeout", 0, []))
     second = ledger(("a", "ok", 1, []), ("b", "dead", 1, []), ("c", "dns", 1, []))

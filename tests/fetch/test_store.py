@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import tarfile
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -14,6 +16,8 @@ from pmd import commits, keys, root, storage
 from pmd.commits import Books, Commit
 from pmd.fetch import state, store
 from pmd.fetch.engine import Lane
+from pmd.fetch.waiting import Waiting
+from pmd.options import FetchOptions
 from pmd.schema.tables import ATTEMPTS, LEDGER, LEDGER_OUTCOME
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
@@ -192,14 +196,96 @@ def test_what_a_commit_lists_is_there_even_if_a_sweep_came_between(
 ) -> None:
     whole = store._commit
 
-    def swept(root_folder: str, shard: int, generation: int, commit: Commit) -> Commit:
-        store.sweep(root_folder, shard)
-        return whole(root_folder, shard, generation, commit)
+    def swept(root_folder: str, commit: Commit) -> Commit:
+        store.sweep(root_folder, commit.facts["shard"])
+        return whole(root_folder, commit)
 
     monkeypatch.setattr(store, "_commit", swept)
     with pytest.raises(Exception, match="nothing is committed here"):
         run(tmp_path, images(web), web)
     assert list(state.generations(str(tmp_path), 3)) == []
+
+
+def unknown(host: str) -> list[str]:
+    raise OSError(-3, "Temporary failure in name resolution")
+
+
+async def hang(writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(60)
+
+
+def unheard(web: Web, folder: Path) -> tuple[pa.Table, FetchOptions]:
+    """Return images of which only those of a folder can be had: no host answers."""
+    (folder / "in place").mkdir(parents=True)
+    (folder / "in place" / "a.jpg").write_bytes(photo(seed=1))
+    web.routes |= {"hangs.test/x": hang, "hangs.test/y": hang}
+    locations = {
+        "archived": [f"{folder}/in place!/a.jpg"],
+        "missing": [f"{folder}/in place!/b.jpg"],
+        "missing here": [f"{folder}/in place!/b.jpg", "http://unknown.test/x"],
+        "unknown": ["http://unknown.test/y"],
+        "slow": ["http://hangs.test/x"],
+        "refused": ["http://refused.test/x"],
+        "nowhere": [],
+    }
+    resolve = {"hangs.test:80": f"127.0.0.1:{web.port}", "refused.test:80": "127.0.0.1:9"}
+    chosen = options(web, robots=False, resolve=resolve, timeout_s=0.2)
+    return table(*(image_row(name, *places) for name, places in locations.items())), chosen
+
+
+def standing(folder: Path) -> dict[str, str]:
+    names = ("archived", "missing", "missing here", "unknown", "slow", "refused", "nowhere")
+    known = {keys.image_id(name): name for name in names}
+    rows = state.read_ledger(str(folder), 3).select(["image_id", "status"]).to_pylist()
+    return {known[row["image_id"]]: row["status"] for row in rows}
+
+
+SETTLED = {"archived": "ok", "missing": "dead", "nowhere": "no_location"}
+UNHEARD = {"missing here": "dns", "unknown": "dns", "slow": "timeout", "refused": "connection"}
+
+
+@pytest.mark.parametrize("settle", [False, True])
+def test_what_says_nothing_while_no_host_answers_waits_in_a_generation_of_its_own(
+    web: Web, tmp_path: Path, *, settle: bool
+) -> None:
+    rows, chosen = unheard(web, tmp_path / "data")
+    folder, waiting = tmp_path / "root", Waiting(str(tmp_path / "waiting"))
+    with Lane(chosen, contact="", patience=HASTE, lookup=unknown) as lane:
+        commit = store.run_shard(str(folder), 3, rows, options=chosen, contact="", lane=lane, waiting=waiting)
+    assert commit is not None
+    assert commit.sources == {"coco": Books(1, {"dead": 1, "no_location": 1})}
+    assert standing(folder) == SETTLED
+    left = store.end_waiting(str(folder), waiting, settle=settle)
+    assert left == ({} if settle else {"dns": 2, "timeout": 1, "connection": 1})
+    assert standing(folder) == (SETTLED | UNHEARD if settle else SETTLED)
+    assert len(list(state.generations(str(folder), 3))) == 1 + settle
+    for generation, at, found in state.generations(str(folder), 3):
+        for file in found.files:
+            content = storage.read_bytes(state.file_path(at, file.name))
+            assert commits.sha256(content) == file.sha256
+            if "attempts" in file.name:
+                assert set(pq.read_table(io.BytesIO(content))["generation"].to_pylist()) <= {generation}
+    assert store.sweep(str(folder), 3) == []
+
+
+def test_an_image_that_an_earlier_run_lost_does_not_wait_and_one_that_it_lost_otherwise_does(
+    web: Web, tmp_path: Path
+) -> None:
+    rows, chosen = unheard(web, tmp_path / "data")
+    web.routes["refused.test/x"] = reply(status=500)
+    folder, waiting = tmp_path / "root", Waiting(str(tmp_path / "waiting"))
+    reached = chosen.model_copy(update={"resolve": {"*:80": f"127.0.0.1:{web.port}"}})
+    for options_now, lookup in ((reached, unknown), (chosen, unknown)):
+        with Lane(options_now, contact="", patience=HASTE, lookup=lookup) as lane:
+            mine = rows.filter([name in {"slow", "refused"} for name in rows["identity"].to_pylist()])
+            retry = ["server_error", "timeout"]
+            store.run_shard(
+                str(folder), 3, mine, options=options_now, contact="", lane=lane, retry=retry, waiting=waiting
+            )
+    assert standing(folder) == {"slow": "timeout", "refused": "server_error"}
+    assert [row["generation"] for row in state.read_ledger(str(folder), 3).to_pylist()].count(1) == 1
+    assert store.end_waiting(str(folder), waiting, settle=False) == {"connection": 1}
+    assert standing(folder) == {"slow": "timeout", "refused": "server_error"}
 
 
 def test_the_tar_of_the_same_members_has_the_same_bytes(tmp_path: Path) -> None:
@@ -216,6 +302,25 @@ def test_the_tar_of_the_same_members_has_the_same_bytes(tmp_path: Path) -> None:
     with store.StoreTar(str(tmp_path / "c")) as tar:
         tar.add("x.jpg", b"abc")
     assert storage.list_files(str(tmp_path / "c")) == []
+
+
+def test_the_tar_is_what_pythons_own_module_writes(tmp_path: Path) -> None:
+    members = {f"{keys.digest(str(length)).hex()}.jpg": bytes(length) for length in (0, 1, 511, 512, 77_123)}
+    expected = io.BytesIO()
+    with (
+        store.StoreTar(str(tmp_path)) as tar,
+        tarfile.open(fileobj=expected, mode="w", format=tarfile.USTAR_FORMAT) as whole,
+    ):
+        for name, content in members.items():
+            tar.add(name, content)
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            whole.addfile(info, io.BytesIO(content))
+        file = tar.finish()
+    assert file is not None
+    written = (tmp_path / file.name).read_bytes()
+    assert written == expected.getvalue()[: len(written)]  # that module fills whole records of 10 kB
+    assert not any(expected.getvalue()[len(written) :])
 
 
 def test_commit_is_json_with_names_relative_to_its_folder(web: Web, tmp_path: Path) -> None:

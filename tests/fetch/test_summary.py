@@ -15,9 +15,9 @@ def test_a_line_a_source_and_what_to_do_next() -> None:
         "coco          5 of 5 pairs have their image (100.0 %)",
         "sbu_captions  0 of 3 pairs have their image (0.0 %); not: 3 dns",
         "wit           2 of 10 pairs have their image (20.0 %); not: 7 dead, 1 timeout",
-        "4 pairs may fare better another day: pmd fetch CONFIG --retry transient",
+        "4 pairs may fare better another day: pmd fetch CONFIG --retry",
     ]
-    summary.check(books)
+    summary.check(books, {})
 
 
 def test_nothing_to_do_where_all_is_settled() -> None:
@@ -26,11 +26,17 @@ def test_nothing_to_do_where_all_is_settled() -> None:
         "coco  0 of 1 pairs have their image (0.0 %); not: 1 dead",
     ]
     for books in ({}, {"coco": Books(0, {"dead": 1, "dns": 4})}, {"coco": Books(1, {"dns": 4})}, {"coco": Books()}):
-        summary.check(books)
+        summary.check(books, {})
+
+
+def test_images_that_stay_open_are_no_success_whatever_was_had_before() -> None:
+    with pytest.raises(NetworkError, match="no image could be reached") as raised:
+        summary.check({"coco": Books(9, {"not_fetched": 7})}, {"dns": 2, "timeout": 5})
+    assert raised.value.found == "nothing was settled: 7 images stay open (5 timeout, 2 dns)"
 
 
 def test_no_host_reached_is_no_success() -> None:
     with pytest.raises(NetworkError, match="no image could be reached") as raised:
-        summary.check({"coco": Books(0, {"connection": 4}), "wit": Books(0, {"dns": 1, "connection": 1})})
+        summary.check({"coco": Books(0, {"connection": 4}), "wit": Books(0, {"dns": 1, "connection": 1})}, {})
     assert raised.value.exit_code == 6
     assert raised.value.found == "5 pairs: connection, 1 pairs: dns"

@@ -10,11 +10,12 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import pmd.beam.fetch
 from pipelines import audit, build, curate, running
-from pmd import config, root, storage
+from pmd import config, images, root, storage
 from pmd.audit import repeated
 from pmd.config import Config
 from pmd.fetch import state
@@ -39,10 +40,13 @@ class FakeLane(tiny_root.Lane):
 
 
 def world(folder: Path) -> Config:
-    """Write the annotation files and the configuration of the tiny world."""
+    """Write the annotation files and the configuration of the tiny world, and a list to check what is fetched against."""
     chosen = config.load(tiny_root.write_config(folder))
+    listed = {"image_id": "ab" * 16, "image_url": tiny_root.C1, "sha256": "cd" * 32, "perceptual_hash": None}
+    pq.write_table(pa.Table.from_pylist([listed]), folder / "list.parquet")
     return dataclasses.replace(
         chosen,
+        fetch=chosen.fetch.model_copy(update={"against": (f"{folder}/list.parquet",)}),
         dedupe=chosen.dedupe.model_copy(update={"max_images_per_text": 1000}),
         shard=chosen.shard.model_copy(update={"samples_per_shard": 2, "window": 1}),
     )
@@ -53,6 +57,7 @@ def small() -> Iterator[pytest.MonkeyPatch]:
     """Make partitions so small that even the tiny world has several, and fetch from no web."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pmd.beam.fetch, "Lane", FakeLane)
+        patch.setattr(images, "PART_ROWS", 1)
         patch.setattr(curate, "PARTITION_BYTES", 200)
         patch.setattr(audit, "PARTITION_BYTES", 4000)
         patch.setattr(audit, "TEXT_PARTITION_BYTES", 8000)
@@ -72,7 +77,7 @@ def captured() -> Iterator[dict[str, Any]]:
     found: dict[str, Any] = {}
     original = running.run
 
-    def run_and_keep(wire: running.Wire, flags: Any, work: str) -> None:
+    def run_and_keep(wire: running.Wire, flags: Any, work: str, input_bytes: int = 0) -> None:
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner

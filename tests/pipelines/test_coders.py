@@ -22,6 +22,7 @@ PIPELINES = {
     "curate-conceptual_captions",
     "curate-visual_genome",
     "images",
+    "against",
     "fetch",
     "settle",
     "dedupe",

@@ -1,0 +1,69 @@
+"""What published lists say of the images that are to be fetched, on Beam: brought together by name, then by image."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd import exchange, parts, storage
+from pmd.beam.transforms import outputs
+from pmd.fetch import against
+
+
+def listed_file(folder: str, part: int) -> str:
+    """Return where `WriteListed` writes what lists say of a part's images."""
+    return storage.join(folder, f"part-{part:05d}.parquet")
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadNames:
+    """Write the rows of a list, or the images of a part that are to be fetched, to a run, by the names they have."""
+
+    root: str
+    shards: tuple[int, ...]
+    bits: int
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Units (`pmd.beam.publish.units`) of one row → (partition, RUNS)."""
+        yield from exchange.write(self.work, against.MEETING, self.bits, self._rows(batch.to_pylist()[0]), "name")
+
+    def _rows(self, unit: dict[str, Any]) -> Iterator[pa.RecordBatch]:
+        if unit["path"] is not None:
+            yield from against.listed_rows(unit["path"])
+        else:
+            images = parts.read_images(self.root, unit["part"])
+            wanted = pc.is_in(images["fetch_shard"], value_set=pa.array(self.shards, pa.int32()))
+            yield from against.image_rows(images.filter(wanted))
+
+
+@dataclasses.dataclass(frozen=True)
+class MeetNames:
+    """Bring together what has one name, and write it to a run, by image."""
+
+    part_bits: int
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """(partition, all its RUNS) → (part, RUNS)."""
+        met = against.meet(exchange.read(keyed[1], against.MEETING))
+        yield from exchange.write(self.work, against.LISTED, self.part_bits, [met], "image_id")
+
+
+@dataclasses.dataclass(frozen=True)
+class WriteListed:
+    """Write what lists say of a part's images, for the lanes."""
+
+    folder: str
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(part, all its RUNS) → an empty batch of OUTPUTS."""
+        part, references = keyed
+        table = against.gather(exchange.read(references, against.LISTED))
+        exchange.write_sorted(listed_file(self.folder, part), table)
+        yield outputs(())

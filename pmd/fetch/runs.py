@@ -1,0 +1,132 @@
+"""One run of fetch, told from the generations that it committed: its images, how fast they came, and which hosts took long."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd import commits, urls
+from pmd.commits import Books, Commit
+from pmd.fetch import hosts, state
+from pmd.schema.statuses import OK
+
+#: Hosts that are told, at most.
+SLOWEST: Final = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a run knows of itself.
+
+    Attributes:
+        first: Fetch shard → its first generation that this run may have written; shards without work are not in it.
+        seconds: How long it took, from the first lane's beginning to the last one's end.
+    """
+
+    first: Mapping[int, int] = dataclasses.field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def next_generation(root_folder: str, shard: int) -> int:
+    """Return the number of the generation that a shard's next run writes first."""
+    return max((generation for generation, _, _ in state.generations(root_folder, shard)), default=-1) + 1
+
+
+def tell(root_folder: str, run: Run, pairs: Mapping[str, Books], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return a run as JSON has it.
+
+    Args:
+        root_folder: ROOT.
+        run: The run.
+        pairs: The books of `fetch/rejected` after it, by source.
+        groups: `FetchOptions.host_groups`.
+
+    Returns:
+        ``images`` that the run settled, ``bytes`` of their originals, ``seconds``, ``images_per_s``, ``mb_per_s`` (10⁶ bytes);
+        ``generations`` that it committed; ``statuses``: status → images; ``sources``: source → status → images, each once
+        for every source that shows it; ``slowest_hosts``: those that were waited for longest in all, at most ``SLOWEST`` of
+        them, each with its tries and seconds (turns of politeness are no part of them); ``pairs``: source → in, kept,
+        rejected by reason, of all runs so far.
+    """
+    statuses: Counter[str] = Counter()
+    sources: dict[str, Counter[str]] = {}
+    size = generations = 0
+    asked = _Asked(groups)
+    for folder, commit in _generations(root_folder, run):
+        generations += 1
+        statuses.update(commit.run["statuses"])
+        for source, books in commit.sources.items():
+            sources.setdefault(source, Counter()).update({OK: books.kept, **books.rejected})
+        for file in commit.files:
+            path = state.file_path(folder, file.name)
+            if "/attempts/" in file.name:
+                asked.add(commits.iterate(path, ("location", "seconds")))
+            elif not file.name.startswith("../"):
+                size += sum(pc.sum(batch["bytes"]).as_py() or 0 for batch in commits.iterate(path, ("bytes",)))
+    images = statuses.total()
+    return {
+        "images": images,
+        "bytes": size,
+        "seconds": round(run.seconds, 3),
+        "images_per_s": _rate(images, run.seconds),
+        "mb_per_s": _rate(size / 1e6, run.seconds),
+        "generations": generations,
+        "statuses": _sorted(statuses),
+        "sources": {source: _sorted(counts) for source, counts in sorted(sources.items())},
+        "slowest_hosts": asked.slowest(),
+        "pairs": {
+            source: {"in": books.total, "kept": books.kept, "rejected": dict(sorted(books.rejected.items()))}
+            for source, books in sorted(pairs.items())
+        },
+    }
+
+
+def _generations(root_folder: str, run: Run) -> Iterator[tuple[str, Commit]]:
+    for shard, first in sorted(run.first.items()):
+        for generation, folder, commit in state.generations(root_folder, shard):
+            if generation >= first:
+                yield folder, commit
+
+
+class _Asked:
+    """Tries and seconds of each host group."""
+
+    def __init__(self, groups: Mapping[str, Sequence[str]]) -> None:
+        self._named = {host: name for name, named in groups.items() for host in named}
+        self._tries: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+
+    def add(self, attempts: Iterator[pa.RecordBatch]) -> None:
+        for batch in attempts:
+            table = pa.table({"host": urls.host(batch["location"]), "seconds": batch["seconds"]})
+            table = table.filter(pc.greater(table["seconds"], 0))  # without those that were not sent
+            for row in table.group_by("host").aggregate([("seconds", "sum"), ("seconds", "count")]).to_pylist():
+                if row["host"] is not None:  # None: an archive
+                    name = hosts.group_name(row["host"], self._named)
+                    self._tries[name] += row["seconds_count"]
+                    self._seconds[name] += row["seconds_sum"]
+
+    def slowest(self) -> list[dict[str, Any]]:
+        longest = sorted(self._seconds.items(), key=lambda item: (-item[1], item[0]))[:SLOWEST]
+        return [
+            {
+                "host": name,
+                "tries": self._tries[name],
+                "seconds": round(seconds, 3),
+                "seconds_per_try": round(seconds / self._tries[name], 3),
+            }
+            for name, seconds in longest
+        ]
+
+
+def _rate(count: float, seconds: float) -> float:
+    return round(count / seconds, 3) if seconds else 0.0
+
+
+def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: count for name, count in sorted(counts.items()) if count}

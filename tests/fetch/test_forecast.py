@@ -1,0 +1,140 @@
+"""Forecasts agree with what the engine's own pacer takes, in a time that passes only while everybody waits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pmd.errors import ConfigError
+from pmd.fetch import forecast, hosts
+from pmd.fetch.forecast import ARCHIVES, MANY, Shard
+from pmd.options import FetchOptions, PerHost
+
+
+class Waiting(asyncio.SelectorEventLoop):
+    """An event loop whose clock stands still while there is something to do, and then goes to the next timer at once."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
+            self.now = max(self.now, self._scheduled[0].when())  # type: ignore[attr-defined]
+        super()._run_once()  # type: ignore[misc]
+
+
+def paced(options: FetchOptions, lanes: int, lane: int, shards: list[dict[str, int]]) -> float:
+    """Return the seconds in which a lane's pacer lets through the images of its shards, each `IMAGE_S` on its way."""
+    patience = hosts.Patience()
+    slots = hosts.Slots(options.concurrency, options.max_bytes)
+    known = hosts.Hosts(options, lanes, lane, slots, patience)
+
+    async def image(host: str) -> None:
+        turn = await known.group(host).turn(known.circuit(host, 80))
+        await asyncio.sleep(forecast.IMAGE_S)
+        turn.leave()
+
+    async def story() -> float:
+        for shard in shards:
+            await asyncio.gather(*(image(host) for host, count in shard.items() for _ in range(count)))
+        return asyncio.get_running_loop().time()
+
+    with asyncio.Runner(loop_factory=Waiting) as runner:
+        return runner.run(story())
+
+
+def chosen(requests_per_s: float = 10.0, connections: int = 8, **more: Any) -> FetchOptions:
+    return FetchOptions(per_host=PerHost(requests_per_s=requests_per_s, connections=connections), **more)
+
+
+@pytest.mark.parametrize(
+    ("options", "limit"),
+    [
+        (chosen(), "requests_per_s"),
+        (chosen(0.5, 1), "requests_per_s"),
+        (chosen(10.0, 8, lanes=4), "requests_per_s"),  # shares of 3, 3, 2 and 2
+        (chosen(100.0, 7, lanes=2), "connections"),  # shares of 4 and 3
+    ],
+)
+def test_a_fetch_takes_as_long_as_its_slowest_lane_is_paced(options: FetchOptions, limit: str) -> None:
+    shards = [
+        {"a.one.test": 60, "b.one.test": 30 + number, "two.test": 5 * number, "www.flickr.com": 3}
+        for number in range(8)
+    ]
+    named = hosts.named_groups(options.host_groups)
+    grouped: list[dict[str, int]] = [{} for _ in shards]
+    for number, shard in enumerate(shards):
+        for host, count in shard.items():
+            name = hosts.group_name(host, named)
+            grouped[number][name] = grouped[number].get(name, 0) + count
+    found = forecast.forecast((Shard(number, counts) for number, counts in enumerate(grouped)), options)
+    took = [
+        paced(
+            options, options.lanes, lane, [s for n, s in enumerate(shards) if hosts.lane_of(n, options.lanes) == lane]
+        )
+        for lane in range(options.lanes)
+    ]
+    # Of each shard the last image's way, and before its first nobody waits.
+    edge = (forecast.IMAGE_S + hosts.spacing_s(options.per_host.requests_per_s, options.lanes, options.lanes - 1)) * 8
+    assert found.hours * 3600 == pytest.approx(max(took), abs=edge)
+    assert edge < max(took) / 4
+    assert found.slowest is not None
+    assert (found.slowest.host, found.slowest.images, found.slowest.limit) == ("one.test", 60 * 8 + 30 * 8 + 28, limit)
+
+
+def test_concurrency_bounds_a_lane() -> None:
+    options = chosen(concurrency=4)
+    counts = {f"h{number}.test": 2 for number in range(100)}
+    found = forecast.forecast([Shard(0, counts)], options)
+    assert (found.slowest, found.lane_limit) == (None, "concurrency")
+    assert found.hours * 3600 == pytest.approx(paced(options, 1, 0, [counts]), rel=0.01)
+
+
+def test_a_lane_keeps_its_share_though_others_have_no_work() -> None:
+    """Shards 0 and 2 are both the first lane's: half the pace, twice the time."""
+    both = forecast.forecast([Shard(0, {"a.test": 900}), Shard(1, {"a.test": 900})], chosen(lanes=2))
+    one = forecast.forecast([Shard(0, {"a.test": 900}), Shard(2, {"a.test": 900})], chosen(lanes=2))
+    assert one.hours == pytest.approx(2 * both.hours)
+    assert one.slowest is not None
+    assert one.slowest.images_per_s == pytest.approx(1 / hosts.spacing_s(10, lanes=2, lane=0))
+
+
+def test_what_is_slowest_in_each_shard_adds_up() -> None:
+    options = chosen(1.0, 8)
+    found = forecast.forecast(
+        [Shard(0, {"a.test": 100, "b.test": 10}), Shard(1, {"a.test": 10, "b.test": 100})], options
+    )
+    spacing = hosts.spacing_s(1.0, lanes=1, lane=0)
+    assert found.hours * 3600 == pytest.approx(200 * spacing)
+    assert found.hosts[0].hours * 3600 == pytest.approx(110 * spacing)
+
+
+def test_img2dataset_spares_no_host() -> None:
+    ours = forecast.forecast([Shard(0, {"a.test": 1000})], chosen())
+    theirs = forecast.forecast([Shard(0, {"a.test": 1000})], chosen(engine="img2dataset"))
+    assert theirs.hours == pytest.approx(1000 * forecast.IMAGE_S / chosen().concurrency / 3600)
+    assert theirs.hosts[0].limit == "concurrency"
+    assert theirs.hours < ours.hours
+
+
+def test_archives_and_strangers_are_held_up_by_no_host() -> None:
+    counts = {ARCHIVES: 6000, MANY: 4000, "a.test": 100}
+    found = forecast.forecast([Shard(0, counts, unasked=7)], chosen(concurrency=1000))
+    assert found.hours * 3600 == pytest.approx(10_100 / forecast.LANE_IMAGES_PER_S)
+    assert (found.slowest, found.lane_limit, found.unasked) == (None, "machine", 7)
+    assert {host.host: host.limit for host in found.hosts} == {
+        ARCHIVES: "machine",
+        MANY: "machine",
+        "a.test": "requests_per_s",
+    }
+
+
+def test_there_are_no_more_lanes_than_shards_nor_than_shares() -> None:
+    assert forecast.forecast([Shard(0, {"a.test": 1})], chosen(lanes=8)).lanes == 1
+    assert forecast.forecast([], chosen()).hours == 0
+    with pytest.raises(ConfigError, match="more lanes than requests"):
+        forecast.forecast([Shard(number, {"a.test": 1}) for number in range(4)], chosen(2.0, 8, lanes=4))
