@@ -35,11 +35,13 @@ class Unreadable(Exception):
 
     Attributes:
         byte: Where a JSON document stops being one; None for anything else.
+        cut: Whether it is an archive that is whole, and has lost members.
     """
 
-    def __init__(self, why: str, byte: int | None = None) -> None:
+    def __init__(self, why: str, byte: int | None = None, *, cut: bool = False) -> None:
         super().__init__(why)
         self.byte = byte
+        self.cut = cut
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

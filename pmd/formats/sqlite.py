@@ -26,6 +26,8 @@ MAGIC: Final = b"SQLite format 3\0"
 #: Names of columns, and SQLite's own words about damage, are taken for UTF-8 by the library.
 _DAMAGE: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
 _HEADER_BYTES: Final = 100
+#: SQLite's smallest integer.
+_LEAST: Final = -(2**63)
 _SQL_TEXT_HEAD_BYTES: Final = 4096
 _SQL_STARTS: Final = (b"--", b"/*", b"BEGIN", b"CREATE", b"INSERT", b"PRAGMA", b"DROP", b"SET", b"USE", b"LOCK")
 _AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
@@ -77,7 +79,8 @@ def id_ranges(path: str, table: str, key: str, parts: int) -> list[tuple[int, in
         )
     span = last + 1 - first
     parts = max(1, min(parts, span))
-    cuts: list[Any] = [first + span * part // parts for part in range(parts)]
+    # From the very first: to look for a key in a damaged table may end behind rows, and rows would be missing unseen.
+    cuts: list[Any] = [_LEAST, *(first + span * part // parts for part in range(1, parts))]
     # The last key may be SQLite's last number, so that none would stand after it.
     return list(itertools.pairwise([*cuts, None]))
 
@@ -113,7 +116,8 @@ def read_rows(
         cursor = connection.execute(f"{statement} ORDER BY {_quoted(key)}", values)
         cursor.arraysize = batch_rows
         done = 0
-        while rows := _fetch(cursor, f"{path}: table {table}, after {done} rows of those from {key} {start}"):
+        since = "" if start == _LEAST else f" of those from {key} {start}"
+        while rows := _fetch(cursor, f"{path}: table {table}, after {done} rows{since}"):
             done += len(rows)
             yield rows
 
