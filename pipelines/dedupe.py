@@ -71,7 +71,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                 >> beam.ParDo(PerUnitBeside(SpreadHashed(config.root, cut, work)), AsList(groups)).with_output_types(
                     tuple[int, pa.RecordBatch]
                 )
-                | "By band" >> beam.GroupByKey()
+                | "By share" >> beam.GroupByKey()
                 # (0, RUNS)
                 | "Search"
                 >> beam.ParDo(PerUnit(FindLinks(distance, work))).with_output_types(tuple[int, pa.RecordBatch])

@@ -135,6 +135,56 @@ def test_no_match_is_missed_however_the_bits_are_spread(count: int, distance: in
     assert far.tolist() == [distance] * 30
 
 
+@pytest.mark.parametrize("count", range(4, 17))
+@pytest.mark.parametrize("distance", [0, 15, 31])
+def test_a_band_has_a_mask_that_hides_any_bits_it_allows_for(count: int, distance: int) -> None:
+    """And the bands together allow for the distance: were each to differ in one bit more, it would be more than that."""
+    random = np.random.default_rng(count)
+    bands = near.Bands(count, distance)
+    assert sum(bands.worth) == distance + 1
+    for band, worth in enumerate(bands.worth):
+        width = bands.edges[band + 1] - bands.edges[band]
+        masks = bands.masks[band]
+        assert len(masks) == (2**worth - 1 if worth else 0)
+        for _ in range(50 if worth else 0):
+            apart = random.permutation(width)[: worth - 1]
+            beside = (random.integers(0, width) + np.arange(worth - 1)) % width
+            for places in (apart, beside):
+                bits = np.uint64(sum(1 << int(place) for place in places))
+                assert ((masks & bits) == 0).any()
+
+
+@pytest.mark.parametrize("count", [4, 6, 9, 16])
+def test_clumps_and_chains_are_connected_as_by_brute_force(count: int) -> None:
+    """Forty near variants, which meet under most masks; variants too far from each other, which chains connect; strangers."""
+    random = np.random.default_rng(count)
+    seeds = [photograph(random) for _ in range(4)]
+    bits = [changed(seeds[0], int(random.integers(0, 9)), random) for _ in range(40)]
+    bits += [changed(seed, int(random.integers(0, 36)), random) for seed in seeds[1:] for _ in range(40)]
+    bits += [photograph(random) for _ in range(40)]
+    bits += bits[:3]
+    hashes = np.stack([np.packbits(row) for row in bits]).view(">u8").astype(np.uint64)
+    one, other = np.nonzero(near.distances(hashes[:, None], hashes) <= 31)
+    expected = near.components(len(hashes), one, other)
+    assert 40 < len(np.unique(expected)) < len(hashes)
+    bands = near.Bands(count, 31)
+    found = near.connect(hashes, 31, bands, bands.searches()).roots(np.arange(len(hashes)))
+    assert found.tolist() == expected.tolist()
+
+
+def test_components_are_those_of_a_plain_search() -> None:
+    random = np.random.default_rng(3)
+    one, other = random.integers(0, 300, 200), random.integers(0, 300, 200)
+    # A chain in one go, and against the order of its rows.
+    one, other = np.r_[one, np.arange(300, 400)], np.r_[other, np.arange(301, 401)]
+    expected = list(range(401))
+    for _ in range(401):
+        for i, j in zip(one.tolist(), other.tolist(), strict=True):
+            expected[i] = expected[j] = min(expected[i], expected[j])
+    assert near.components(401, one, other).tolist() == expected
+    assert near.components(401, other[::-1], one[::-1]).tolist() == expected
+
+
 def test_the_nearest_of_none_is_none() -> None:
     hashes = np.zeros((2, 4), np.uint64)
     assert near.nearest(hashes, hashes[:0], 31)[0].tolist() == [-1, -1]

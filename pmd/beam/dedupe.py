@@ -1,6 +1,6 @@
 """De-duplication on Beam: digests meet in run files, groups go to every worker, parts are judged.
 
-Hashes for near-duplicates are written to run files once. Every band's worker reads all of them, a hundred bytes a row, and
+Hashes for near-duplicates are written to run files once. Each share of the search reads all of them, 60 bytes a row, and
 writes the links that it finds; one worker brings these together and holds the elections. Texts meet by their form, and what
 leaves for a text on too many images goes back to its part in run files.
 """
@@ -81,7 +81,7 @@ class FindGroups:
 
 @dataclasses.dataclass(frozen=True)
 class SpreadHashed:
-    """Write the perceptual hashes of a part's images that are left to a run, and hand it to every band."""
+    """Write the perceptual hashes of a part's images that are left to a run, and hand it to every share of the search."""
 
     root: str
     cut: parts.Cut
@@ -99,7 +99,7 @@ class SpreadHashed:
 
 @dataclasses.dataclass(frozen=True)
 class FindLinks:
-    """Search one band; write the links to a run."""
+    """Do one share of the search; write the links to a run."""
 
     distance: int
     work: str
@@ -113,7 +113,7 @@ class FindLinks:
 
 @dataclasses.dataclass(frozen=True)
 class Elect:
-    """Hold the elections among all that bands have linked."""
+    """Hold the elections among all that is linked."""
 
     distance: int
     work: str
