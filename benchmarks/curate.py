@@ -1,18 +1,25 @@
 """Curating at speed: rows per second and peak memory of `pmd curate` and `pmd images`, beside the limit and a peer.
 
-    python benchmarks/curate.py [--rows 1000000] [--repeats 3] [--out FOLDER]
+    python benchmarks/curate.py [--rows 1000000] [--repeats 3] [--only url_dedupe|yfcc|yfcc_bz2] [--out FOLDER]
+    python benchmarks/curate.py --plot docs/curating.svg
 
 Generates `cc12m.tsv` and a YFCC100M file of 25 columns, once each: texts nearly all distinct, lengths as in genuine rows.
-A run is a process of its own. URL de-duplication is Conceptual 12M through curate and images, beside Polars, which reads
-the URLs of the same file and finds the distinct ones; runs of both alternate, and the median of their ratios counts. The
-limit of each file is its bytes, read and cut into columns by the reader's own parser. The last line is JSON.
+A run is a process of its own with its workers; its memory is the peak of what all of them hold together (PSS, looked at once a
+second). URL de-duplication is Conceptual 12M through curate and images, beside Polars, which reads the URLs of the same
+file and finds the distinct ones; runs of both alternate, and the median of their ratios counts. The limit of each file is its
+bytes, read and cut into columns by the reader's own parser. `yfcc_bz2` is the same YFCC100M table as upstream has it, bzip2,
+beside decompressing alone, and ends with `pmd verify`. The last line is JSON; each run also adds its line to
+`benchmarks/data/curating.jsonl`, from which `--plot` draws time and memory against rows.
 """
 
 from __future__ import annotations
 
 import argparse
 import bz2
+import contextlib
+import glob
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -20,6 +27,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -181,13 +189,41 @@ class Run(NamedTuple):
 
 
 def process(arguments: list[str]) -> Run:
-    """Run a process and measure it."""
+    """Run a process and measure it and those that it starts."""
     start = time.monotonic()
     child = subprocess.Popen(arguments)
+    peak = [0]
+    ended = threading.Event()
+    watch = threading.Thread(target=_watch, args=(child.pid, peak, ended))
+    watch.start()
     _, status, usage = os.wait4(child.pid, 0)
+    seconds = time.monotonic() - start
+    ended.set()
+    watch.join()
     if status:
         raise SystemExit(f"failed: {' '.join(arguments)}")
-    return Run(time.monotonic() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, max(peak[0] / 2**20, usage.ru_maxrss / 2**20))
+
+
+def _watch(process_id: int, peak: list[int], ended: threading.Event) -> None:
+    """Keep the largest sum, in KiB, of what a process and its descendants hold."""
+    while not ended.wait(1.0):
+        peak[0] = max(peak[0], sum(map(_held, _tree(process_id))))
+
+
+def _tree(process_id: int) -> Iterator[int]:
+    yield process_id
+    for path in glob.glob(f"/proc/{process_id}/task/*/children"):
+        with contextlib.suppress(OSError):
+            for child in Path(path).read_text().split():
+                yield from _tree(int(child))
+
+
+def _held(process_id: int) -> int:
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path(f"/proc/{process_id}/smaps_rollup").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+    return 0
 
 
 def pmd(stage: str, config: Path) -> Run:
@@ -299,8 +335,101 @@ def yfcc(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
         repeats,
         {"limit": lambda: process([sys.executable, "-c", _LIMIT, str(path), "25"]), "curate": curate},
     )
+    return figures(rows, runs["curate"], runs["limit"]) | _books(root)
+
+
+#: What decompressing alone takes, by the reader's own ranges, one after the other.
+_DECOMPRESS: Final = """
+import sys
+from pmd.formats import bzip2, lines
+for start, stop in lines.ranges(sys.argv[1]):
+    for block in bzip2.blocks_from(sys.argv[1], start, stop):
+        pass
+"""
+
+
+def yfcc_bz2(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
+    """The YFCC100M filter, bzip2 in, and `pmd verify` on what came out."""
+    path = folder / "yfcc100m_dataset.bz2"
+    generate_bz2(path, rows)
+    config, root = configure(folder, "yfcc100m", path)
+
+    def curate() -> Run:
+        subprocess.run(["rm", "-rf", str(root)], check=True)
+        return pmd("curate", config)
+
+    runs = repeat(repeats, {"curate": curate, "verify": lambda: pmd("verify", root)})
+    found = figures(rows, runs["curate"]) | _books(root)
+    found["verify_s"] = median([run.seconds for run in runs["verify"]])
+    found["decompress_cpu_s"] = round(process([sys.executable, "-c", _DECOMPRESS, str(path)]).cpu_s, 1)
+    return found
+
+
+def _books(root: Path) -> dict[str, Any]:
     books = json.loads((root / "curate/source=yfcc100m/_stage.json").read_text())["sources"]["yfcc100m"]
-    return figures(rows, runs["curate"], runs["limit"]) | {"kept": books["kept"], "rejected": books["rejected"]}
+    return {"kept": books["kept"], "rejected": books["rejected"]}
+
+
+def plot(path: Path) -> None:
+    """Draw time and memory against rows, of the latest run of each size."""
+    lines = [json.loads(line) for line in _HISTORY.read_text().splitlines()]
+    panels = (
+        ("seconds of processor time", "cpu_s", lambda value: f"{value:,.0f}"),
+        ("peak memory of all processes, GB", "peak_gb", lambda value: f"{value:.2g}"),
+    )
+    content, height = "", 40
+    for title, key, show in panels:
+        series = {
+            name: sorted(
+                {line["rows"]: line[of][part][key] if part else line[of][key] for line in lines if of in line}.items()
+            )
+            for name, of, part in (
+                ("YFCC100M, bzip2, curate", "yfcc_bz2", None),
+                ("Conceptual 12M, curate", "url_dedupe", "curate"),
+                ("Conceptual 12M, images", "url_dedupe", "images"),
+            )
+        }
+        content += _panel({name: points for name, points in series.items() if points}, title, show, height)
+        height += 330
+    path.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 {height}" font-family="sans-serif" font-size="13">'
+        f'<rect width="760" height="{height}" fill="#fff"/>{content}</svg>\n'
+    )
+
+
+def _panel(series: dict[str, list[tuple[int, float]]], title: str, show: Callable[[float], str], top: float) -> str:
+    """Return one panel, both axes logarithmic: time that is linear in rows is a line at 45°."""
+    values = [value for points in series.values() for _, value in points]
+    rows = [row for points in series.values() for row, _ in points]
+    left, right, bottom = 70.0, 520.0, top + 260
+    least, most = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)) + 1e-9)
+    first, last = math.floor(math.log10(min(rows))), math.ceil(math.log10(max(rows)))
+
+    def x(row: float) -> float:
+        return left + (math.log10(row) - first) / max(1, last - first) * (right - left)
+
+    def y(value: float) -> float:
+        return bottom - (math.log10(value) - least) / max(1, most - least) * (bottom - top - 20)
+
+    marks = [f'<text x="{left}" y="{top}" font-weight="bold">{title}</text>']
+    for power in range(least, most + 1):
+        marks.append(
+            f'<path d="M{left} {y(10**power):.1f}H{right}" stroke="#ddd"/>'
+            f'<text x="{left - 8}" y="{y(10**power) + 4:.1f}" text-anchor="end">{show(10.0**power)}</text>'
+        )
+    for power in range(first, last + 1):
+        marks.append(f'<text x="{x(10**power):.1f}" y="{bottom + 20}" text-anchor="middle">{10**power:,}</text>')
+    for number, (name, points) in enumerate(series.items()):
+        colour = _COLOURS[number]
+        path = "L".join(f"{x(row):.1f} {y(value):.1f}" for row, value in points)
+        marks.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        marks += [
+            f'<circle cx="{x(row):.1f}" cy="{y(value):.1f}" r="4" fill="{colour}">'
+            f"<title>{row:,} rows: {show(value)}</title></circle>"
+            for row, value in points
+        ]
+        marks.append(f'<text x="{right + 14}" y="{top + 30 + 20 * number}" fill="{colour}">{name}</text>')
+    return "".join(marks)
 
 
 def main() -> None:
@@ -308,17 +437,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", choices=["url_dedupe", "yfcc"])
+    parser.add_argument("--only", choices=list(_RUNS))
+    parser.add_argument("--plot", type=Path, metavar="SVG", help="draw what was measured, and measure nothing")
     parser.add_argument("--out", type=Path, default=Path("out/bench"))
     arguments = parser.parse_args()
+    if arguments.plot is not None:
+        plot(arguments.plot)
+        return
     folder = arguments.out / f"curate-{arguments.rows}"
     results: dict[str, Any] = {"rows": arguments.rows}
-    for name, run in (("url_dedupe", url_dedupe), ("yfcc", yfcc)):
-        if arguments.only in (None, name):
-            results[name] = run(folder, arguments.rows, arguments.repeats)
-            print(name, json.dumps(results[name], indent=2))
-    results["peak_gb"] = round(max(results[name]["peak_gb"] for name in ("url_dedupe", "yfcc") if name in results), 3)
+    chosen = _RUNS if arguments.only is None else {arguments.only: _RUNS[arguments.only]}
+    for name, run in chosen.items():
+        results[name] = run(folder, arguments.rows, arguments.repeats)
+        print(name, json.dumps(results[name], indent=2))
+    results["peak_gb"] = round(max(results[name]["peak_gb"] for name in chosen), 3)
+    with _HISTORY.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(results) + "\n")
     print(json.dumps(results))
+
+
+_RUNS: Final = {"url_dedupe": url_dedupe, "yfcc": yfcc, "yfcc_bz2": yfcc_bz2}
+_HISTORY: Final = Path(__file__).parent / "data" / "curating.jsonl"
+_COLOURS: Final = ("#1b6ca8", "#c0562b", "#3a8a4d")
 
 
 if __name__ == "__main__":

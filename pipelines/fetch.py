@@ -43,7 +43,9 @@ def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
             if mine.num_rows:
                 ledger = state.read_ledger(config.root, shard)
                 again = state.allowed_since(config.root, shard, ledger, config.fetch.allow_addresses)
-                count = state.wanted(mine, ledger, retry, again).num_rows + len(blocklist.stored(ledger, mine))
+                count = state.wanted(mine, ledger, retry, again, config.fetch.web_archive).num_rows + len(
+                    blocklist.stored(ledger, mine)
+                )
                 if count:
                     found[shard] = count
     return found

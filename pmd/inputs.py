@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pmd import manifests, storage
 from pmd.config import Config, SourceConfig
 from pmd.errors import InputError
-from pmd.formats import archives
+from pmd.formats import archives, compression
 from pmd.sources.contract import InputFile
 
 
@@ -15,19 +15,21 @@ def files(source: SourceConfig) -> list[InputFile]:
     """Return the annotation files of one source, sorted by path.
 
     Raises:
-        InputError: A path or glob matches nothing, or an empty file.
+        InputError: A path or glob matches nothing, or a file that is empty, or holds nothing once decompressed.
     """
     problems = _missing(source)
     if problems:
         raise InputError("\n".join(problems))
     found = [InputFile(path, storage.size(archives.split_member(path)[0])) for path in _expand(source.annotations)]
-    nothing = [file.path for file in found if not file.bytes]
+    nothing = [file.path for file in found if not file.bytes or _holds_nothing(file.path)]
     if nothing:
         raise InputError(
             "the file is empty",
             where=", ".join(nothing),
             expected=f"annotations of {source.name}",
-            found="0 bytes",
+            found="0 bytes"
+            if all(not file.bytes for file in found if file.path in nothing)
+            else "0 decompressed bytes",
             remedy="fetch it again: a download that failed leaves such files; or take it out of the configuration",
         )
     return found
@@ -93,6 +95,15 @@ def _files(pattern: str) -> list[str]:
             storage.join(path, name) for name in below if not any(part.startswith(".") for part in name.split("/"))
         ]
     return found
+
+
+def _holds_nothing(location: str) -> bool:
+    """Return whether a file has no bytes once it is decompressed; of an archive, whether none of its members has."""
+    path, member = archives.split_member(location)
+    if member is None and archives.is_archive(path):
+        return not any(entry.bytes for entry in archives.members(path))
+    with compression.open_decompressed(path, member) as file:
+        return not file.read(1)
 
 
 def _missing(source: SourceConfig) -> list[str]:

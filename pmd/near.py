@@ -25,6 +25,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd.codec import SET_BITS
 from pmd.schema.tables import KEY
 
 Words = npt.NDArray[np.uint64]
@@ -34,12 +35,6 @@ Mask = npt.NDArray[np.bool_]
 #: Largest distance that is searched for, and the default: PDQ's own "confident match"
 #: (facebook/ThreatExchange, python-threatexchange/threatexchange/signal_type/pdq: PDQ_CONFIDENT_MATCH_THRESHOLD = 31).
 MOST_DISTANCE: Final = 31
-
-#: A hash says which of 256 coefficients lie above their median: 128, unless many are equal, as in a flat picture (0 to 86
-#: on flat fills) or one of a few lines. 159 photographs of COCO have 128, all of them. Hashes with fewer set bits, or
-#: more, match strangers; they are left alone.
-LEAST_SET_BITS: Final = 120
-MOST_SET_BITS: Final = 136
 
 #: Largest difference of aspect ratios at which two images are one: a region's box is in fractions of its image.
 _ASPECT_PERCENT: Final = 1
@@ -96,9 +91,9 @@ def words(hashes: pa.ChunkedArray | pa.Array) -> Words:
 
 
 def informative(hashes: Words) -> Mask:
-    """Return which hashes say enough to be compared."""
+    """Return which hashes say enough to be compared (`codec.is_telling`)."""
     bits = np.bitwise_count(hashes).sum(axis=1, dtype=np.int64)
-    return np.asarray((bits >= LEAST_SET_BITS) & (bits <= MOST_SET_BITS))
+    return np.asarray((bits >= SET_BITS.start) & (bits < SET_BITS.stop))
 
 
 def distances(one: Words, other: Words) -> Numbers:

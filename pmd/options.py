@@ -114,6 +114,7 @@ class FetchOptions(StageOptions):
     blocklists: tuple[str, ...] = ()
     adopt: tuple[str, ...] = ()
     against: tuple[str, ...] = ()
+    web_archive: str | None = None
     engine: Literal["pmd", "img2dataset"] = "pmd"
 
     @field_validator("resolve")
@@ -129,6 +130,17 @@ class FetchOptions(StageOptions):
     def _engine(cls, value: str, info: ValidationInfo) -> str:
         if value == "img2dataset" and info.data.get("resolve"):
             raise ValueError('engine = "pmd" beside resolve: img2dataset cannot be told to connect elsewhere')
+        if value == "img2dataset" and info.data.get("web_archive"):
+            raise ValueError(
+                'engine = "pmd" beside web_archive: whether it may be asked is known when the others have failed'
+            )
+        return value
+
+    @field_validator("web_archive")
+    @classmethod
+    def _template(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^{}]+\{url\}[^{}]*", value):
+            raise ValueError('an address with {url} in it, such as "https://web.archive.org/web/2014id_/{url}"')
         return value
 
     @field_validator("host_groups")

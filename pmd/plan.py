@@ -250,7 +250,7 @@ def _pending(config: Config) -> Iterator[Shard]:
             mine = table.filter(pc.equal(table["fetch_shard"], shard))
             ledger = state.read_ledger(config.root, shard)
             again = state.allowed_since(config.root, shard, ledger, config.fetch.allow_addresses)
-            wanted = state.wanted(mine, ledger, again=again)
+            wanted = state.wanted(mine, ledger, again=again, web_archive=config.fetch.web_archive)
             if wanted.num_rows:
                 groups = Counter(_first_groups(wanted["locations"], group_of))
                 yield Shard(shard, {group: count for group, count in groups.items() if group}, groups[""])

@@ -118,12 +118,14 @@ def describe(root: str) -> dict[str, Any] | None:
 
 
 def require(root: str) -> dict[str, Any]:
-    """Return what `root.json` says.
+    """Return what `root.json` says; where sources are curated and nothing more, just the version.
 
     Raises:
-        RootError: There is none.
+        RootError: This is no ROOT.
     """
     content = describe(root)
+    if content is None and curated_sources(root):
+        return {"version": VERSION}
     if content is None:
         raise RootError("no ROOT here", where=root, expected=ROOT_FILE, remedy="run: pmd build CONFIG")
     return content

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -9,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pdqhash
 import pytest
+import simplejpeg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
@@ -111,6 +114,28 @@ def test_what_is_cut_does_not_decode(kind: str, share: float) -> None:
     content = encoded(gradient(), kind)
     cut = content[: max(64, int(len(content) * share))]
     assert codec.inspect(cut, Limits()).status == "undecodable"
+
+
+@pytest.mark.parametrize("more", [{}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}])
+def test_a_jpeg_has_the_pixels_that_pillow_gives(more: dict[str, object]) -> None:
+    content = encoded(gradient(301, 203), **more)
+    picture = codec.upright_rgb(content)
+    assert (picture.mode, picture.size) == ("RGB", (301, 203))
+    assert np.array_equal(np.asarray(picture), np.asarray(opened(content)))
+    with Image.open(io.BytesIO(content)) as half:
+        half.draft(None, (100, 100))
+        assert np.array_equal(np.asarray(codec.upright_rgb(content, min_short_side_px=100)), np.asarray(half))
+
+
+def test_a_jpeg_that_libjpeg_warns_of_is_judged_by_pillow() -> None:
+    """Bytes between the last scan and the end are odd, and harm nothing; a scan that is damaged is what Pillow calls it."""
+    content = encoded(gradient())
+    odd = content[:-2] + bytes(9) + content[-2:]
+    with pytest.raises(ValueError, match="extraneous"):
+        simplejpeg.decode_jpeg(odd)
+    assert difference(codec.upright_rgb(odd), codec.upright_rgb(content)) == 0
+    prepared = codec.prepare(odd, Limits(), Form(64))
+    assert (prepared.inspected.status, prepared.stored_width_px) == ("ok", 96)
 
 
 def png(width: int, height: int) -> bytes:
@@ -322,6 +347,33 @@ def distance(one: bytes, other: bytes) -> int:
 
 
 LOSSLESS_HEADER = b"\xff\xd8\xff\xc3\x00\x11\x08\x00\x95\x00\xe3\x03\x52\x11\x00\x47\x11\x00\x42\x11\x00"
+
+
+def test_what_is_encoded_has_nothing_of_what_was_encoded_before() -> None:
+    """A thread encodes into one file in memory; a forked process, which would share its position, into another."""
+    large, small = gradient(900, 600), gradient(40, 30)
+    expected = [encoded(large), encoded(small)]
+    assert codec.encode_jpeg(small) == expected[1]
+    child = os.fork()
+    same = all([codec.encode_jpeg(large), codec.encode_jpeg(small)] == expected for _ in range(50))
+    if not child:
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert same
+
+
+def test_perceptual_hashes_are_those_of_the_reference_implementation() -> None:
+    """At PDQ's own size nothing has to be scaled, so that the bits are the same."""
+    chance = np.random.default_rng(7)
+    for grain in (1, 4, 8, 16):
+        pixels = chance.integers(0, 256, (64 // grain, 64 // grain, 3), dtype=np.uint8)
+        image = Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC)
+        bits, _ = pdqhash.compute(np.asarray(image))
+        assert codec.perceptual_hash(image) == np.packbits(bits.astype(np.uint8)).tobytes()
+
+
+def test_what_has_no_frequencies_has_an_empty_hash() -> None:
+    assert codec.perceptual_hash(Image.new("RGB", (300, 200), "navy")) == bytes(32)
 
 
 def test_frame_headers_are_found_where_libjpeg_finds_them() -> None:

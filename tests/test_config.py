@@ -291,6 +291,13 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
         ("fetch", 'adopt = "a.tar"', "adopt", "a list", '"a.tar"'),
         ("fetch", 'against = "a.parquet"', "against", "a list", '"a.parquet"'),
         ("fetch", 'engine = "wget"', "engine", '"pmd" or "img2dataset"', '"wget"'),
+        (
+            "fetch",
+            'web_archive = "http://archive.example/"',
+            "web_archive",
+            'an address with {url} in it, such as "https://web.archive.org/web/2014id_/{url}"',
+            '"http://archive.example/"',
+        ),
         ("fetch", "blocklists = [1]", "blocklists.0", "a string", "1"),
         ("fetch", 'tdmrep = "no"', "tdmrep", "true or false", '"no"'),
         (

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import zipfile
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from pmd import config, inputs
 from pmd.config import SourceConfig
@@ -44,3 +49,34 @@ def test_an_empty_file_is_told_before_anything_runs(tmp_path: Path) -> None:
     inputs.check(loaded, ["conceptual_12m"])
     with pytest.raises(InputError, match="the file is empty"):
         inputs.check(loaded, ["conceptual_12m", "conceptual_captions"])
+
+
+def _zip(members: dict[str, bytes]) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "is_empty"),
+    [
+        (gzip.compress(b""), True),
+        (gzip.compress(b"") * 2, True),
+        (gzip.compress(b"") + gzip.compress(b"a"), False),
+        (bz2.compress(b""), True),
+        (zstandard.compress(b""), True),
+        (_zip({"a.tsv": b"", "b.tsv": b""}), True),
+        (_zip({"a.tsv": b"", "b.tsv": b"1"}), False),
+    ],
+)
+def test_a_compressed_file_that_holds_nothing_is_as_empty(tmp_path: Path, content: bytes, is_empty: bool) -> None:
+    path = tmp_path / "cc12m.tsv"
+    path.write_bytes(content)
+    if not is_empty:
+        assert len(inputs.files(source(path))) == 1
+        return
+    with pytest.raises(InputError, match="the file is empty") as raised:
+        inputs.files(source(path))
+    assert (raised.value.where, raised.value.found) == (str(path), "0 decompressed bytes")

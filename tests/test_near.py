@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmd import near
+from pmd.codec import SET_BITS
 
 Row = tuple[bytes, np.ndarray, int, int, bool, bool]
 
@@ -47,7 +48,7 @@ def plainly(rows: list[Row], distance: int) -> list[tuple[bytes, bytes, int]]:
     kept: list[Row] = []
     gone = []
     for row in sorted(rows, key=lambda row: (-row[2] * row[3], row[0])):
-        if not near.LEAST_SET_BITS <= int(row[1].sum()) <= near.MOST_SET_BITS:
+        if int(row[1].sum()) not in SET_BITS:
             continue
         for other in kept:
             apart = int((row[1] != other[1]).sum())

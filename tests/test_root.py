@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pmd import root, storage
+from pmd import commits, root, storage
 from pmd.errors import RootError
 
 
@@ -228,3 +228,13 @@ def test_the_work_folder_goes_with_its_writer(tmp_path: Path) -> None:
         left.parent.mkdir(parents=True)
         left.touch()
     assert left.exists(), "not empty: the next writer's first business"
+
+
+def test_a_folder_of_curated_sources_is_a_root(tmp_path: Path) -> None:
+    where = str(tmp_path)
+    with pytest.raises(RootError, match="no ROOT here"):
+        root.require(where)
+    commits.write(root.curate_folder(where, "coco"), commits.Commit("curate", (), {"coco": commits.Books()}, "h", {}))
+    assert root.require(where) == {"version": root.VERSION}
+    root.create(where, 5)
+    assert root.require(where) == {"version": root.VERSION, "fetch_shard_bits": 5}

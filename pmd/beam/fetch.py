@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -169,6 +170,7 @@ def run_lanes(lane: FetchLane, shards: Sequence[int]) -> None:
 
 def _run_lane(lane: FetchLane, number: int, batches: list[pa.RecordBatch]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    gc.freeze()  # what was imported stays: collecting looks through it no more
     try:
         for _ in lane((number, batches)):
             pass

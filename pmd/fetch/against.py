@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd import exchange, keys, storage, urls
+from pmd import codec, exchange, keys, storage, urls
 from pmd.errors import InputError
 from pmd.fetch import blocklists
 from pmd.schema.tables import KEY
@@ -90,10 +90,11 @@ def compare(known: Sequence[Known], sha256: bytes, perceptual_hash: bytes | None
         return Comparison(None)
     if any(one.sha256 == sha256 for one in known):
         return Comparison(SAME)
-    hashes = [one.perceptual_hash for one in known if one.perceptual_hash is not None]
+    said = (one.perceptual_hash for one in known)
+    hashes = [one for one in said if one is not None and codec.is_telling(one)]
     listed = known[0].sha256.hex()
     if perceptual_hash is None or not hashes:
-        return Comparison(STATUS, f"sha256 {sha256.hex()}, listed {listed}; no perceptual hash to compare")
+        return Comparison(STATUS, f"sha256 {sha256.hex()}, listed {listed}; no perceptual hashes to compare")
     distance = min(_distance(perceptual_hash, one) for one in hashes)
     evidence = f"sha256 {sha256.hex()}, listed {listed}; perceptual hashes differ in {distance} bits of 256"
     return Comparison(REENCODED if distance <= blocklists.PDQ_MATCH else STATUS, evidence)

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import storage
+from pmd import codec, storage
 from pmd.errors import InputError
 from pmd.schema.statuses import OK
 
@@ -101,6 +101,13 @@ def read(paths: Iterable[str]) -> Blocklist:
             name = name or f"{posixpath.basename(path)}:{number}"
             if kind == "sha256":
                 digests.setdefault(bytes.fromhex(hexadecimal), name)
+            elif not codec.is_telling(bytes.fromhex(hexadecimal)):
+                raise InputError(
+                    "the hash of a picture with nothing in it: it would block strangers",
+                    where=f"{path}:{number}",
+                    expected=f"a PDQ hash with {codec.SET_BITS.start} to {codec.SET_BITS.stop - 1} bits set",
+                    remedy="name the picture by its sha256",
+                )
             else:
                 hashes.append(bytes.fromhex(hexadecimal))
                 names.append(name)

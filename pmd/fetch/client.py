@@ -227,6 +227,9 @@ class Client:
         answer.policy, answer.policy_evidence = "allowed", "; ".join(evidence)
 
     async def _named(self, target: Target) -> None:
+        if self._resolver.answers_at_once(target.host, target.port):
+            await self._resolver.endpoints(target.host, target.port)
+            return
         try:
             async with asyncio.timeout(self._options.timeout_s):
                 await self._resolver.endpoints(target.host, target.port)
@@ -296,7 +299,11 @@ class Client:
         if status != OK:
             await _drain(response)
             raise _Ended(status, f"HTTP {response.status}")
-        tag = outcome.denying_tag(response.headers.getall("X-Robots-Tag", []), self._agent)
+        # A web archive (Wayback, pywb) tells under this prefix what the host itself said then.
+        said = [
+            tag for prefix in ("", "X-Archive-Orig-") for tag in response.headers.getall(f"{prefix}X-Robots-Tag", [])
+        ]
+        tag = outcome.denying_tag(said, self._agent)
         if tag is not None:
             answer.policy, answer.policy_evidence = "denied by X-Robots-Tag", f"X-Robots-Tag: {tag}"
             response.close()
@@ -330,7 +337,7 @@ class Client:
             raise _Ended("not_an_image", f"Content-Encoding {encoding}, which was not asked for")
         plain = encoding in {"identity", ""}
         reserved = length if length is not None and plain else hosts.UNKNOWN_BYTES
-        await _waiting(deadline, slot.reserve(reserved))
+        await _reserved(deadline, slot, reserved)
         body = bytearray()
         judged = not plain
         while chunk := await response.content.readany():
@@ -345,9 +352,9 @@ class Client:
                     raise _Ended("not_an_image", _begins(body, response))
             if len(body) > reserved:
                 reserved = limit
-                await _waiting(deadline, slot.reserve(reserved))
+                await _reserved(deadline, slot, reserved)
         if not plain:
-            await _waiting(deadline, slot.reserve(limit))
+            await _reserved(deadline, slot, limit)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, _decompressed, bytes(body), limit)
         if codec.sniff(bytes(body[:_HEAD_BYTES])) is None:
@@ -503,12 +510,14 @@ def _status_of_failure(error: BaseException) -> str:
     return "connection"
 
 
-async def _waiting(deadline: asyncio.Timeout, turn: Awaitable[None]) -> None:
-    """Wait for something of ours with the host's deadline standing still."""
+async def _reserved(deadline: asyncio.Timeout, slot: Slot, count: int) -> None:
+    """Let an image hold so many bytes; if that takes waiting, the host's deadline stands still."""
+    if slot.reserve_now(count):
+        return
     loop = asyncio.get_running_loop()
     when, started = deadline.when(), loop.time()
     deadline.reschedule(None)
-    await turn
+    await slot.reserve(count)
     if when is not None:
         deadline.reschedule(when + loop.time() - started)
 

@@ -9,9 +9,11 @@ given many shards, one after the other or several at once from several threads: 
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
 import datetime
+import functools
 import hashlib
 import queue
 import resource
@@ -19,7 +21,7 @@ import threading
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import pyarrow as pa
 
@@ -28,6 +30,7 @@ from pmd.errors import NetworkError
 from pmd.fetch import addresses, against, archives, blocklists, client, hosts, network, outcome, robots
 from pmd.fetch.client import Answer, Client, Clock
 from pmd.fetch.outcome import Attempt, Fetched
+from pmd.fetch.state import WEB_ARCHIVE
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
 
@@ -39,12 +42,13 @@ CODEC_THREADS: Final = 2
 FILES: Final = 10_240
 
 _DNS_THREADS: Final = 16
-_ARCHIVE_THREADS: Final = 2
+_FILE_THREADS: Final = 2  # read archives, and undo content encodings that were not asked for
 
 #: Images of one call that have a task at a time: enough that slow hosts keep no others waiting, few enough for memory.
 _WINDOW: Final = 16_384
 
 Progress = Callable[[Fetched], None]
+_T = TypeVar("_T")
 
 
 def utc_now() -> datetime.datetime:
@@ -98,6 +102,81 @@ class _Run:
     generation: int
     base_folder: str | None
     results: queue.SimpleQueue[_Result | BaseException | None]
+
+
+class _Calls:
+    """Calls into a loop from other threads. Of several at once only the first wakes the loop, which costs more than they.
+
+    Args:
+        loop: Where they are made; not closed before the last of them.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._calls: collections.deque[Callable[[], None]] = collections.deque()
+        self._told = False
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Have something called, from any thread; it must not raise."""
+        self._calls.append(call)
+        if not self._told:
+            self._told = True
+            self._loop.call_soon_threadsafe(self._run)
+
+    def _run(self) -> None:
+        self._told = False  # before looking, so that nothing is left lying
+        while self._calls:
+            self._calls.popleft()()
+
+
+_Job = tuple[asyncio.Future[Any], Callable[[], Any]]
+
+
+class _Workers:
+    """Threads that work for a loop: as `run_in_executor`, at half its price, since a job has one future and not two.
+
+    Args:
+        loop: Whose futures they settle.
+        calls: How.
+        threads: How many.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, calls: _Calls, threads: int) -> None:
+        self._loop = loop
+        self._calls = calls
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._threads = [threading.Thread(target=self._work, name="codec", daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def run(self, function: Callable[[], _T]) -> asyncio.Future[_T]:
+        """Return the result of a function to come; called in the loop's thread."""
+        future: asyncio.Future[_T] = self._loop.create_future()
+        self._jobs.put((future, function))
+        return future
+
+    def end(self) -> None:
+        """Wait for the threads to end; what has been cancelled is not begun."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            future, function = job
+            if future.cancelled():
+                continue
+            try:
+                settle = functools.partial(future.set_result, function())
+            except BaseException as error:  # noqa: BLE001  the task that waits raises it
+                settle = functools.partial(future.set_exception, error)
+            self._calls.soon(functools.partial(_unless_done, future, settle))
+
+
+def _unless_done(future: asyncio.Future[Any], settle: Callable[[], None]) -> None:
+    if not future.done():
+        settle()
 
 
 class Lane:
@@ -157,10 +236,11 @@ class Lane:
 
     def __enter__(self) -> Self:
         _open_more_files()
-        self._codec = ThreadPoolExecutor(CODEC_THREADS, "codec")
         self._names = ThreadPoolExecutor(_DNS_THREADS, "dns")
-        self._files = ThreadPoolExecutor(_ARCHIVE_THREADS, "archive")
+        self._files = ThreadPoolExecutor(_FILE_THREADS, "files")
         self._loop = asyncio.new_event_loop()
+        self._calls = _Calls(self._loop)
+        self._codec = _Workers(self._loop, self._calls, CODEC_THREADS)
         self._thread = threading.Thread(target=self._loop.run_forever, name="fetch", daemon=True)
         self._thread.start()
         self._call(self._open())
@@ -169,12 +249,12 @@ class Lane:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._codec.end()
         self._call(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        for pool in (self._codec, self._files):
-            pool.shutdown(cancel_futures=True)
+        self._files.shutdown(cancel_futures=True)
         self._names.shutdown(wait=False, cancel_futures=True)  # a lookup can hang, and nobody waits for it
 
     def fetch(
@@ -266,7 +346,7 @@ class Lane:
             self._options.user_agent.partition("/")[0],
             self.policies,
             self.reservations,
-            self._codec,
+            self._files,
             self._clock,
             self._began,
         )
@@ -315,6 +395,8 @@ class Lane:
         attempts: list[Attempt] = []
         found: _Result | None = None
         for number, (kind, url) in enumerate(image.locations):
+            if kind == WEB_ARCHIVE and not _is_gone(image, attempts):
+                continue
             chance = keys.partition_of(keys.digest(image.image_id, str(number)), 32) / 2**32
             if kind == "archive":
                 found = await self._from_archive(image, url, run, attempts)
@@ -382,8 +464,8 @@ class Lane:
         keep = self._options.store == "original" or image.has_region
         form = codec.Form(None if keep else self._options.short_side_px, self._options.jpeg_quality)
         try:
-            return await self._loop.run_in_executor(
-                self._codec, judge, answer.content, self._limits, form, self._blocklist, image.known
+            return await self._codec.run(
+                functools.partial(judge, answer.content, self._limits, form, self._blocklist, image.known)
             )
         except BaseException:
             answer.free()
@@ -396,7 +478,7 @@ class Lane:
 
     def _release(self, result: _Result) -> None:
         if result.slot is not None:
-            self._loop.call_soon_threadsafe(result.slot.release)
+            self._calls.soon(result.slot.release)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -500,6 +582,12 @@ def images_of(images: pa.Table, previous: pa.Table | None, listed: against.Liste
             )
         )
     return sorted(rows, key=_begin)
+
+
+def _is_gone(image: Image, attempts: Sequence[Attempt]) -> bool:
+    """Return whether all places of an image have failed in a way that lets a web archive be asked."""
+    standing = [image.standing] if image.standing is not None else []
+    return outcome.GONE.issuperset([*(attempt.status for attempt in attempts), *standing])
 
 
 def _begin(image: Image) -> tuple[bool, str]:

@@ -85,10 +85,16 @@ class Slots:
         await self._images.acquire()
         return Slot(self)
 
+    def reserve_now(self, count: int) -> bool:
+        """Take bytes if they are free and nobody waits for any."""
+        if count > self._free or self._waiting:
+            return False
+        self._free -= count
+        return True
+
     async def reserve(self, count: int, *, urgent: bool) -> None:
         """Wait for bytes; see `Slot.reserve`."""
-        if count <= self._free and not self._waiting:
-            self._free -= count
+        if self.reserve_now(count):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (count, turn)
@@ -122,6 +128,16 @@ class Slot:
     def __init__(self, slots: Slots) -> None:
         self._slots: Slots | None = slots
         self.bytes = 0
+
+    def reserve_now(self, count: int) -> bool:
+        """Let this image hold `count` bytes in all, if that takes no waiting."""
+        slots = self._slots
+        assert slots is not None
+        if count > self.bytes:
+            if not slots.reserve_now(count - self.bytes):
+                return False
+            self.bytes = count
+        return True
 
     async def reserve(self, count: int) -> None:
         """Wait until this image may hold `count` bytes in all."""
@@ -165,7 +181,7 @@ class Group:
     """What one registrable domain is asked, by this lane."""
 
     def __init__(self, spacing_s: float, connections: int, slots: Slots, patience: Patience, name: str = "") -> None:
-        self._name = name
+        self.name = name
         self._spacing_s = spacing_s
         self._connections = asyncio.Semaphore(connections)
         self._slots = slots
@@ -198,7 +214,7 @@ class Group:
                     if now >= self._paused_until:
                         self._next = now + self._spacing_s
                         self.requests += 1
-                        self._slots.asking[self._name] += 1
+                        self._slots.asking[self.name] += 1
                         return Turn(self, self._connections, slot, now)
                     slot.release()
         except BaseException:
@@ -226,9 +242,9 @@ class Group:
 
     def hung_up(self) -> None:
         """Note the end of a request."""
-        self._slots.asking[self._name] -= 1
-        if not self._slots.asking[self._name]:
-            del self._slots.asking[self._name]
+        self._slots.asking[self.name] -= 1
+        if not self._slots.asking[self.name]:
+            del self._slots.asking[self.name]
 
     def served(self) -> None:
         """Note an answer that is no refusal."""
@@ -367,7 +383,7 @@ class Hosts:
     def reached(self, host: str, port: int) -> None:
         """Note that a host answered, whatever it said."""
         self.circuit(host, port).reached()
-        self._network.reached(group_name(host, self._named))
+        self._network.reached(self.group(host).name)
 
     def unreached(self, host: str, status: str, error: str | None) -> None:
         """Note that a host was not reached; see `Network.unreached`.
@@ -375,7 +391,7 @@ class Hosts:
         Raises:
             NetworkError: It is the network.
         """
-        self._network.unreached(group_name(host, self._named), status, error, self._slots.asking)
+        self._network.unreached(self.group(host).name, status, error, self._slots.asking)
 
     @property
     def answered(self) -> bool:
@@ -384,7 +400,10 @@ class Hosts:
 
     def circuit(self, host: str, port: int) -> Circuit:
         """Return the circuit of a host and port."""
-        return self._circuits.setdefault((host, port), Circuit(self.patience))
+        circuit = self._circuits.get((host, port))
+        if circuit is None:
+            circuit = self._circuits[host, port] = Circuit(self.patience)
+        return circuit
 
     def requests(self) -> dict[str, int]:
         """Return how many requests each domain has had from this lane."""

@@ -25,6 +25,7 @@ EVIDENCE_HEADERS: Final = (
     "last-modified",
     "etag",
     "x-robots-tag",
+    "x-archive-orig-x-robots-tag",
     "tdm-reservation",
     "tdm-policy",
     "retry-after",
@@ -79,6 +80,14 @@ PLACEHOLDERS: Final = (
 #: of img2dataset's default, with `none`, which means noindex and nofollow (Google's robots meta tag specification), and
 #: `noml`, which says the same of machine learning.
 DENYING_TAGS: Final = frozenset({"noai", "noimageai", "noindex", "noimageindex", "noml", "none"})
+
+#: Statuses after which a web archive may be asked for its copy: the picture is gone from its place, and nobody has said no.
+GONE: Final = frozenset(
+    {
+        "dead", "server_error", "dns", "tls", "connection", "timeout", "too_many_redirects", "not_an_image", "undecodable",
+        "placeholder", "changed",
+    }
+)  # fmt: skip
 
 #: The builtin, where a field of that name stands before.
 _Bytes = bytes

@@ -17,10 +17,14 @@ import pyarrow.compute as pc
 from pmd import commits, root, storage
 from pmd.commits import Commit
 from pmd.fetch import addresses, blocklists
+from pmd.fetch.outcome import GONE
 from pmd.schema.statuses import BLOCKED_ADDRESS, OK
 from pmd.schema.tables import IMAGES, LEDGER, LEDGER_LATER
 
 _UP: Final = "../"
+
+#: The kind of a location that `fetch.web_archive` adds; the others stand in `images`.
+WEB_ARCHIVE: Final = "web_archive"
 
 
 def shard_folder(root_folder: str, kind: str, shard: int) -> str:
@@ -122,7 +126,11 @@ def allowed_since(root_folder: str, shard: int, ledger: pa.Table, networks: Iter
 
 
 def wanted(
-    images: pa.Table, ledger: pa.Table, retry: Collection[str] = (), again: Collection[tuple[bytes, str]] = ()
+    images: pa.Table,
+    ledger: pa.Table,
+    retry: Collection[str] = (),
+    again: Collection[tuple[bytes, str]] = (),
+    web_archive: str | None = None,
 ) -> pa.Table:
     """Return the images that are to be fetched, each with the locations that are to be tried.
 
@@ -135,8 +143,9 @@ def wanted(
         ledger: What stands for them (`read_ledger`).
         retry: Statuses.
         again: Images, each with one of its locations (`allowed_since`).
+        web_archive: `FetchOptions.web_archive`: a last location of each image, but of those that are kept from us.
     """
-    if not ledger.num_rows:
+    if not ledger.num_rows and web_archive is None:
         return images
     settled = ledger.filter(pc.equal(ledger["status"], OK))["image_id"].combine_chunks()
     images = images.filter(pc.invert(pc.is_in(images["image_id"], value_set=settled)))
@@ -149,10 +158,14 @@ def wanted(
     rows: list[int] = []
     locations: list[list[dict[str, str]]] = []
     ids, places = images["image_id"].to_pylist(), images["locations"].to_pylist()
-    for row, (image_id, all_locations) in enumerate(zip(ids, places, strict=True)):
+    for row, (image_id, in_images) in enumerate(zip(ids, places, strict=True)):
         status, tried = known.get(image_id, (None, frozenset()))
         if status == blocklists.STATUS and status not in retry:
             continue
+        copies = []
+        if web_archive is not None and (status is None or status in GONE or status in retry):
+            copies = _copies(in_images, web_archive)
+        all_locations = [*in_images, *copies]
         anew = status is None or status in retry or any((image_id, place["url"]) in again for place in all_locations)
         to_try = [place for place in all_locations if anew or place["url"] not in tried]
         if anew or to_try:
@@ -161,6 +174,15 @@ def wanted(
     at = images.schema.get_field_index("locations")
     field = IMAGES.field("locations")
     return images.take(pa.array(rows, pa.int64())).set_column(at, field, pa.array(locations, type=field.type))
+
+
+def _copies(locations: Iterable[Mapping[str, str]], template: str) -> list[dict[str, str]]:
+    """Return where a web archive has what stood at an image's original places."""
+    return [
+        {"kind": WEB_ARCHIVE, "url": template.replace("{url}", place["url"])}
+        for place in locations
+        if place["kind"] == "original"
+    ]
 
 
 def read_image(root_folder: str, row: Mapping[str, Any]) -> bytes:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import lzma
 import struct
 import tarfile
 import zipfile
 import zlib
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, Self, cast
 
 from pmd import storage
 from pmd.errors import InputError
@@ -34,7 +35,14 @@ MEMBER_SEPARATOR: Final = "!/"
 _TAR_BLOCK: Final = 512
 _ZIP_LOCAL_HEADER_BYTES: Final = 30
 _ZIP_ENCRYPTED: Final = 0x1
-_ZIP_DAMAGE: Final = (zipfile.BadZipFile, zlib.error, EOFError, OSError)
+_ZIP_DAMAGE: Final = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, ValueError)
+#: What `tarfile` raises at headers that are none: of attributes and of long names it reads numbers and text unchecked.
+_TAR_DAMAGE: Final = (tarfile.TarError, EOFError, OSError, ValueError)
+#: Bytes of a tar's long name or set of attributes, at most, which `tarfile` reads whole; a path has some thousand.
+_MAX_TAR_HEADER_BYTES: Final = 1 << 20
+#: How often the end of a stream may be read: once by whoever looks ahead, once by whoever reads on.
+_MAX_ENDS: Final = 4
+_TAR_MAGIC: Final = slice(257, 262), b"ustar"
 _AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
 
 
@@ -100,27 +108,61 @@ def open_member(path: str, name: str) -> BinaryIO:
 
 
 def _kind(path: str) -> str | None:
-    """Return "zip", "tar", "compressed tar", or None."""
+    """Return "zip", "tar", "compressed tar", or None.
+
+    Raises:
+        InputError: The first header of a tar is damaged: as text, it would be read as something else.
+    """
     with storage.open_raw(path) as file:
         head = read_head(file, _TAR_BLOCK)
     compression = compression_of(head[:HEAD_BYTES])
     if compression == "zip":
         return "zip"
     if compression == "plain":
-        return "tar" if _is_tar_header(head) else None
+        return "tar" if _is_tar_header(path, head) else None
     with decompressed(storage.open_raw(path), path) as plain:
         try:
             head = read_head(plain, _TAR_BLOCK)
         except InputError:
             return None  # damage is reported by whoever reads the content
-    return "compressed tar" if _is_tar_header(head) else None
+    return "compressed tar" if _is_tar_header(path, head) else None
 
 
-def _is_tar_header(block: bytes) -> bool:
+class _Header(tarfile.TarInfo):
+    """A tar header that announces no endless name, and is not taken for the end of the archive where it is damaged."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        if buf == bytes(_TAR_BLOCK):
+            return super().frombuf(buf, encoding, errors)  # which says that it is the end
+        if not buf:
+            raise tarfile.ReadError("no end-of-archive block")
+        try:
+            header = super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from None
+        if header.type in _EXTENDED_HEADERS and header.size > _MAX_TAR_HEADER_BYTES:
+            raise tarfile.ReadError(f"a name or set of attributes of {header.size} bytes")
+        return header
+
+
+_EXTENDED_HEADERS: Final = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+
+
+def _is_tar_header(path: str, block: bytes) -> bool:
     """Return whether a block is a tar header: its checksum is right, which no text's is."""
     try:
         tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except tarfile.HeaderError:
+    except (tarfile.HeaderError, ValueError) as error:
+        where, magic = _TAR_MAGIC
+        if block[where] == magic:
+            raise _bad_tar(path, f"{path}:byte 0", str(error)) from None
         return False
     return True
 
@@ -179,7 +221,11 @@ def _open_zip_member(path: str, name: str) -> BinaryIO:
     label = path + MEMBER_SEPARATOR + name
     if info.flag_bits & _ZIP_ENCRYPTED:
         raise InputError(
-            "the member is encrypted", where=label, remedy="unpack the archive yourself and name the files"
+            "the member is encrypted",
+            where=label,
+            expected="a member that needs no password",
+            found="the mark of an encrypted one",
+            remedy="unpack the archive yourself and name the files",
         )
     file = storage.open_raw(path)
     try:
@@ -188,7 +234,11 @@ def _open_zip_member(path: str, name: str) -> BinaryIO:
     except NotImplementedError as error:
         file.close()
         raise InputError(
-            "the member's compression is not supported", where=label, found=str(error), remedy="unpack the archive"
+            "the member's compression is not supported",
+            where=label,
+            expected="stored, deflated, bzip2 or LZMA",
+            found=str(error),
+            remedy="unpack the archive",
         ) from None
     except BaseException:
         file.close()
@@ -197,7 +247,7 @@ def _open_zip_member(path: str, name: str) -> BinaryIO:
 
 
 def _seek_to_content(file: BinaryIO, path: str, info: zipfile.ZipInfo) -> None:
-    file.seek(info.header_offset)
+    file.seek(max(info.header_offset, 0))  # a damaged directory may have it before the file
     header = read_head(file, _ZIP_LOCAL_HEADER_BYTES)
     if len(header) < _ZIP_LOCAL_HEADER_BYTES or header[:4] != b"PK\x03\x04":
         raise InputError(
@@ -216,12 +266,12 @@ def _tar_directory(path: str) -> dict[str, Member]:
     found: dict[str, Member] = {}
     with storage.open_raw(path) as file:
         try:
-            with tarfile.open(fileobj=file, mode="r:") as tar:
+            with tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as tar:
                 for info in tar:
                     if _is_file(path, info):
                         found[info.name] = Member(info.name, info.size, info.offset_data)
                 end = tar.offset
-        except (tarfile.TarError, EOFError, OSError) as error:
+        except _TAR_DAMAGE as error:
             raise _bad_tar(path, f"{path}:byte {file.tell()}", str(error)) from None
         # tarfile takes a cut between two members, and rubbish after one, for the end of the archive; a whole one ends
         # in zeros. It has read past the end marker where there is one.
@@ -236,15 +286,35 @@ def _compressed_tar_directory(path: str) -> dict[str, Member]:
     with decompressed(storage.open_raw(path), path) as plain, _tar_stream(path, plain) as tar:
         try:
             found = [Member(info.name, info.size, None) for info in tar if _is_file(path, info)]
-        except tarfile.TarError as error:
+        except _TAR_DAMAGE as error:
             raise _bad_tar(path, path, str(error)) from None
     return {member.name: member for member in found}
 
 
+class _Ending:
+    """A stream that says when its end is passed: `tarfile` would go on to the end of a member of any size, byte by byte."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._ends = 0
+
+    def read(self, size: int) -> bytes:
+        """Read bytes.
+
+        Raises:
+            tarfile.ReadError: There were none several times before.
+        """
+        data = self._file.read(size)
+        self._ends += not data
+        if self._ends > _MAX_ENDS:
+            raise tarfile.ReadError("the end of the file within a member")
+        return data
+
+
 def _tar_stream(path: str, plain: BinaryIO) -> tarfile.TarFile:
     try:
-        return tarfile.open(fileobj=plain, mode="r|")
-    except tarfile.TarError as error:
+        return tarfile.open(fileobj=cast(BinaryIO, _Ending(plain)), mode="r|", tarinfo=_Header)
+    except _TAR_DAMAGE as error:
         raise _bad_tar(path, path, str(error)) from None
 
 
@@ -254,7 +324,7 @@ def _open_in_compressed_tar(path: str, name: str, label: str) -> BinaryIO:
     try:
         info = next((one for one in tar if one.name == name and one.isreg()), None)
         content = tar.extractfile(info) if info is not None else None
-    except tarfile.TarError as error:
+    except _TAR_DAMAGE as error:
         raise _bad_tar(path, path, str(error)) from None
     if info is None or content is None:
         plain.close()
@@ -267,6 +337,8 @@ def _is_file(path: str, info: tarfile.TarInfo) -> bool:
         raise InputError(
             "sparse tar members are not supported",
             where=path + MEMBER_SEPARATOR + info.name,
+            expected="members that are whole",
+            found="one with holes",
             remedy="unpack the archive and name the files",
         )
     return info.isreg()

@@ -23,7 +23,11 @@ from pmd.formats.streams import compression_of, read_head
 #: First bytes of every SQLite 3 database (file format, section 1.3).
 MAGIC: Final = b"SQLite format 3\0"
 
+#: Names of columns, and SQLite's own words about damage, are taken for UTF-8 by the library.
+_DAMAGE: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
 _HEADER_BYTES: Final = 100
+#: SQLite's smallest integer.
+_LEAST: Final = -(2**63)
 _SQL_TEXT_HEAD_BYTES: Final = 4096
 _SQL_STARTS: Final = (b"--", b"/*", b"BEGIN", b"CREATE", b"INSERT", b"PRAGMA", b"DROP", b"SET", b"USE", b"LOCK")
 _AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
@@ -39,7 +43,7 @@ def is_sqlite(path: str) -> bool:
         return read_head(file, len(MAGIC)) == MAGIC
 
 
-def id_ranges(path: str, table: str, key: str, parts: int) -> list[tuple[int, int]]:
+def id_ranges(path: str, table: str, key: str, parts: int) -> list[tuple[int, int | None]]:
     """Cut the keys of a table into ranges of equal width that `read_rows` can read alone.
 
     Equal widths are not equal numbers of rows, so `parts` should be several times the number of workers.
@@ -51,7 +55,7 @@ def id_ranges(path: str, table: str, key: str, parts: int) -> list[tuple[int, in
         parts: How many ranges at most.
 
     Returns:
-        Ranges [start, stop) in order that hold every key; none for an empty table.
+        Ranges [start, stop) in order that hold every key, the last without a stop; none for an empty table.
 
     Raises:
         InputError: As `read_rows`; also where the key is no integer.
@@ -67,12 +71,18 @@ def id_ranges(path: str, table: str, key: str, parts: int) -> list[tuple[int, in
         return []
     if not isinstance(first, int) or not isinstance(last, int):
         raise InputError(
-            f"the key {key!r} of table {table!r} is not an integer", where=path, expected="integers", found=repr(first)
+            f"the key {key!r} of table {table!r} is not an integer",
+            where=path,
+            expected="integers",
+            found=repr(first),
+            remedy=_AGAIN,
         )
     span = last + 1 - first
     parts = max(1, min(parts, span))
-    cuts = [first + span * part // parts for part in range(parts + 1)]
-    return list(itertools.pairwise(cuts))
+    # From the very first: to look for a key in a damaged table may end behind rows, and rows would be missing unseen.
+    cuts: list[Any] = [_LEAST, *(first + span * part // parts for part in range(1, parts))]
+    # The last key may be SQLite's last number, so that none would stand after it.
+    return list(itertools.pairwise([*cuts, None]))
 
 
 def read_rows(
@@ -106,7 +116,8 @@ def read_rows(
         cursor = connection.execute(f"{statement} ORDER BY {_quoted(key)}", values)
         cursor.arraysize = batch_rows
         done = 0
-        while rows := _fetch(cursor, f"{path}: table {table}, after {done} rows of those from {key} {start}"):
+        since = "" if start == _LEAST else f" of those from {key} {start}"
+        while rows := _fetch(cursor, f"{path}: table {table}, after {done} rows{since}"):
             done += len(rows)
             yield rows
 
@@ -114,7 +125,7 @@ def read_rows(
 def _fetch(cursor: sqlite3.Cursor, where: str) -> list[tuple[Any, ...]]:
     try:
         return cursor.fetchmany()
-    except sqlite3.DatabaseError as error:
+    except _DAMAGE as error:
         raise _damaged(where, error) from None
 
 
@@ -134,7 +145,7 @@ def _reading(path: str, table: str) -> Iterator[sqlite3.Connection]:
         with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
             connection.text_factory = _text
             yield connection
-    except sqlite3.DatabaseError as error:
+    except _DAMAGE as error:
         raise _damaged(f"{path}: table {table}", error) from None
 
 
@@ -187,9 +198,9 @@ def _not_a_database(path: str, head: bytes) -> InputError:
 
 def _require_columns(connection: sqlite3.Connection, path: str, table: str, columns: Sequence[str]) -> None:
     """Raise unless a table has these columns; SQLite takes a quoted name that it does not know for a string."""
-    present = [row[1] for row in connection.execute(f"PRAGMA table_info({_quoted(table)})")]
+    present = [str(row[1]) for row in connection.execute(f"PRAGMA table_info({_quoted(table)})")]
     if not present:
-        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        tables = [str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         raise InputError(
             f"the database has no table {table!r}",
             where=path,
@@ -213,7 +224,7 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _damaged(where: str, error: sqlite3.Error) -> InputError:
+def _damaged(where: str, error: Exception) -> InputError:
     return InputError(
         "the SQLite database cannot be read", where=where, expected="a whole database", found=str(error), remedy=_AGAIN
     )

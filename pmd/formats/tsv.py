@@ -18,7 +18,11 @@ import pyarrow as pa
 from pmd.errors import InputError
 from pmd.formats.archives import MEMBER_SEPARATOR
 from pmd.formats.compression import open_decompressed, sniff
-from pmd.formats.lines import INVALID_UTF8, MAX_LINE_BYTES
+from pmd.formats.lines import INVALID_UTF8
+
+#: The longest row of quoted text: a stray quotation mark makes one row of all that follows, line by line, and its parts
+#: take twenty times its bytes. WIT's rows are some kilobytes.
+MAX_ROW_BYTES: Final = 8 * 1024 * 1024
 
 _QUOTE: Final = ord('"')
 
@@ -153,11 +157,11 @@ def read_csv(path: str, *, member: str | None = None, delimiter: str = "\t") -> 
     row an error. NUL is a character like others.
 
     Raises:
-        InputError: A quote is open at the end of the file, or a row is over `MAX_LINE_BYTES`: names the byte and the
+        InputError: A quote is open at the end of the file, or a row is over `MAX_ROW_BYTES`: names the byte and the
             line where the quote opened. Also for damaged compressed data.
     """
     # The limit belongs to the process; it is raised and never lowered, and the bound that counts is our own, on rows.
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_BYTES))
     label = path if member is None else path + MEMBER_SEPARATOR + member
     word = "byte" if member is not None or sniff(path) == "plain" else "decompressed byte"
     with open_decompressed(path, member) as file:
@@ -209,14 +213,14 @@ class _RowFeed:
         return self
 
     def __next__(self) -> str:
-        line = self._file.readline(MAX_LINE_BYTES + 1)
+        line = self._file.readline(MAX_ROW_BYTES + 1)
         if not line:
             # The reader asks within a row only while a quote is open.
             self._ended = True
             raise StopIteration
-        if self._row_bytes + len(line) > MAX_LINE_BYTES:
+        if self._row_bytes + len(line) > MAX_ROW_BYTES:
             self.row.append(line)
-            raise self._unclosed(f"a row is longer than {MAX_LINE_BYTES} bytes", "no end of the row in that many bytes")
+            raise self._unclosed(f"a row is longer than {MAX_ROW_BYTES} bytes", "no end of the row in that many bytes")
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
@@ -266,7 +270,8 @@ def open_quote(row: bytes, delimiter: int) -> int | None:
                 if at == len(row) or row[at] != _QUOTE:
                     break
                 at += 1
-        at = row.find(bytes([delimiter]), at) + 1
+        # Fields without a quote are passed over in one step.
+        at = row.find(bytes([delimiter, _QUOTE]), at) + 1
         if not at:
             return None
 

@@ -118,12 +118,12 @@ class _Pictures:
 def _pictures(unit: Unit) -> _Pictures:
     images: dict[int, bytes] = {}
     licences: dict[int, str] = {}
-    for prefix, _, value in json_stream.objects_of(
-        unit.path, ["licenses.item", "images.item"], member=unit.member, expected=_EXPECTED
+    for name, _, value in json_stream.objects_of(
+        unit.path, ["licenses", "images"], member=unit.member, expected=_EXPECTED
     ):
         # A record without a whole number for an id can be nobody's image; its captions, if any, are `no_image`.
         if isinstance(value, dict) and type(value.get("id")) is int:
-            if prefix == "images.item":
+            if name == "images":
                 images.setdefault(value["id"], records.meta(value).encode())
             elif isinstance(value.get("url"), str):
                 licences.setdefault(value["id"], value["url"])
@@ -134,7 +134,7 @@ def _caption_drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
     held = karpathy.left_out(options.karpathy, options.exclude_karpathy)
     pictures = _pictures(unit)
     document = records.location(unit.path, unit.member)
-    for index, annotation in json_stream.objects(unit.path, "annotations.item", member=unit.member, expected=_EXPECTED):
+    for index, annotation in json_stream.objects(unit.path, "annotations", member=unit.member, expected=_EXPECTED):
         where = f"{document}:annotations[{index}]"
         try:
             yield {**_caption_draft(annotation, pictures, held, document), "where": where}

@@ -95,7 +95,7 @@ def images(path: str, member: str | None = None) -> Iterator[tuple[int, Any]]:
     Raises:
         InputError: The file is truncated or foreign.
     """
-    return json_stream.objects(path, "images.item", member=member, expected=EXPECTED)
+    return json_stream.objects(path, "images", member=member, expected=EXPECTED)
 
 
 def split_of(record: dict[str, Any]) -> str:

@@ -115,7 +115,7 @@ class Narratives:
         yield from records.batches(self._drafts(unit, options))
 
     def _refuse_foreign(self, path: str, member: str | None) -> None:
-        """Raise for a file whose first lines hold no narrative, or those of another data set.
+        """Raise for a file whose first lines hold no narrative, or only those of another data set.
 
         A file without lines has no narratives, and is none the worse for it.
         """
@@ -123,8 +123,8 @@ class Narratives:
         if first is None:
             return
         rows = [row for _, row, _ in json_stream.parse_json_lines(first) if isinstance(row, dict)]
-        named = next((row["dataset_id"] for row in rows if isinstance(row.get("dataset_id"), str)), None)
-        if named is None or not self._is_mine(named):
+        named = [row["dataset_id"] for row in rows if isinstance(row.get("dataset_id"), str)]
+        if not any(map(self._is_mine, named)):
             raise records.foreign(
                 path, member, expected=f"{_EXPECTED}, of {self.dataset}", start=first.lines[0].as_py()
             )
@@ -143,7 +143,7 @@ class Narratives:
             for i, row, error in json_stream.parse_json_lines(batch):
                 where = batch.place(i)
                 if error is not None:
-                    yield _unreadable(batch.lines[i].as_py(), error, where)
+                    yield records.unreadable(batch.lines[i].as_py(), error, where)
                     continue
                 try:
                     drafts = self._narrative(row, document, held, split=options.split_sentences)
@@ -230,8 +230,3 @@ def _split_upstream(stem: str, caption: str, original: str) -> str:
     """
     pieces = text.split_sentences([original])[0]
     return f"{stem}/{pieces.index(caption)}" if caption in pieces else f"{stem}/{keys.digest(caption).hex()}"
-
-
-def _unreadable(line: bytes, error: str, where: str) -> dict[str, Any]:
-    reason = "bad_encoding" if error.startswith(lines.INVALID_UTF8) else "malformed_row"
-    return {"row_digest": keys.digest(line), "reason": reason, "detail": error, "where": where}

@@ -17,6 +17,8 @@ import pyarrow as pa
 from pmd import keys
 from pmd.errors import InputError
 from pmd.formats import archives, compression
+from pmd.formats.json_stream import Spoiled
+from pmd.formats.lines import INVALID_UTF8
 from pmd.sources.contract import DraftBuilder, InputFile
 
 #: Bytes read to tell what a document is: the first records of every JSON form that the readers know are far shorter.
@@ -100,12 +102,22 @@ def batches(drafts: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
 
 
 def lost(record: Any, reason: str, detail: str, where: str) -> dict[str, Any]:
-    """Return the draft of a record that yields no pair; it is keyed by the record's digest."""
+    """Return the draft of a record that yields no pair; it is keyed by the record's digest, or that of its bytes."""
+    if isinstance(record, Spoiled):
+        return unreadable(record.raw, record.why, where)
     return {"row_digest": row_digest(record), "reason": reason, "detail": detail, "where": where}
+
+
+def unreadable(raw: bytes, why: str, where: str) -> dict[str, Any]:
+    """Return the draft of a record that could not be parsed; `why` begins with `INVALID_UTF8` where it is no UTF-8."""
+    reason = "bad_encoding" if why.startswith(INVALID_UTF8) else "malformed_row"
+    return {"row_digest": keys.digest(raw), "reason": reason, "detail": why, "where": where}
 
 
 def mapping(value: Any, name: str) -> dict[str, Any]:
     """Return a value that must be a JSON object."""
+    if isinstance(value, Spoiled):
+        raise Malformed(value.why)
     if not isinstance(value, dict):
         raise Malformed(f"{name}: expected an object, found {_kind(value)}")
     return value

@@ -6,6 +6,8 @@ of the zip, or files.
 
 from __future__ import annotations
 
+import itertools
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final, Literal
@@ -13,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
+from pmd.errors import InputError
 from pmd.formats import archives, json_stream
 from pmd.sources import records
 from pmd.sources.contract import InputFile, Rule, SourceOptions, Unit
@@ -28,6 +31,8 @@ _EXPECTED: Final = 'RedCaps: {"annotations": [{"image_id": …, "url": …, "cap
 _IMGUR: Final = re.compile(r"(?:.+\.)?imgur\.com", re.IGNORECASE)
 
 
+#: Annotations looked at to tell whether a document is RedCaps'.
+_HEAD_ROWS: Final = 100
 #: Keys of which RedCaps' annotations have all, and COCO's, which stand under the same name, none.
 _OWN_KEYS: Final = frozenset({"url", "raw_caption", "subreddit", "permalink", "author"})
 
@@ -105,6 +110,16 @@ def names_several_images(url: str) -> bool:
 
 
 def _members(path: str) -> list[tuple[str, str | None]]:
+    # The release holds nothing else: a file of another name is a document whose name was damaged.
+    for entry in archives.members(path):
+        if not re.fullmatch(rf"{_MEMBERS}|\..*", posixpath.basename(entry.name)):
+            raise InputError(
+                "the archive holds a file that is none of the release's",
+                where=records.location(path, entry.name),
+                expected="annotations/<subreddit>_<year>.json",
+                found=entry.name,
+                remedy="take it out of the archive, or fetch the archive again",
+            )
     return records.documents([InputFile(path, 0)], _MEMBERS, expected="annotations/<subreddit>_<year>.json")
 
 
@@ -123,10 +138,14 @@ def _documents(unit: Unit) -> list[tuple[str, str | None]]:
 def _drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
     for path, member in _documents(unit):
         document = records.location(path, member)
-        for index, annotation in json_stream.objects(path, "annotations.item", member=member, expected=_EXPECTED):
-            if index == 0 and isinstance(annotation, dict) and not _OWN_KEYS & annotation.keys():
-                shown = ", ".join(sorted(annotation)).encode()
-                raise records.foreign(path, member, expected=_EXPECTED, start=b"annotations[0] with " + shown)
+        annotations = json_stream.objects(path, "annotations", member=member, expected=_EXPECTED)
+        first = list(itertools.islice(annotations, _HEAD_ROWS))
+        named = [annotation.keys() for _, annotation in first if isinstance(annotation, dict)]
+        # One alone may be a bad row, and no sign of another source.
+        if len(named) > 1 and not any(_OWN_KEYS & names for names in named):
+            shown = ", ".join(sorted(named[0])).encode()
+            raise records.foreign(path, member, expected=_EXPECTED, start=b"annotations[0] with " + shown)
+        for index, annotation in itertools.chain(first, annotations):
             where = f"{document}:annotations[{index}]"
             try:
                 yield _draft(annotation, options.text) | {"where": where}

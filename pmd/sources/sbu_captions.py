@@ -44,10 +44,11 @@ class SbuCaptions:
         units, texts = [], []
         for path, member in records.documents(files, _MEMBERS, expected=_EXPECTED_MEMBERS):
             start = records.head(path, member)
-            if start.lstrip(records.BLANK).startswith(b"{"):
-                units.append(Unit(path=path, form="json", member=member))
-            elif re.search(r"(urls|captions)\.txt", member or path):
+            # By name first, which pairs the text files anyway: one's first line may begin with anything.
+            if re.search(r"(urls|captions)\.txt", member or path):
                 texts.append(records.location(path, member))
+            elif start.lstrip(records.BLANK).startswith(b"{"):
+                units.append(Unit(path=path, form="json", member=member))
             else:
                 raise records.foreign(path, member, expected=f"{_EXPECTED_MEMBERS}: {_EXPECTED}", start=start)
         return units + _pairs(texts)
@@ -93,6 +94,8 @@ def _missing(file: str, other: str) -> InputError:
 def _draft(fields: dict[str, Any], where: str) -> dict[str, Any]:
     """Return the draft of one row, given its `image_url`, `caption` and, but for the text files, `user_id`."""
     for name, value in fields.items():
+        if isinstance(value, json_stream.Spoiled):
+            return records.unreadable(_raw(fields), f"{value.why} of {name}", where)
         if not isinstance(value, str):
             return records.lost(fields, "malformed_row", f"{name}: expected a string", where)
     draft = {
@@ -109,11 +112,16 @@ def _draft(fields: dict[str, Any], where: str) -> dict[str, Any]:
     return draft
 
 
+def _raw(fields: dict[str, Any]) -> bytes:
+    """Return the bytes of a row of which a field could not be read."""
+    return b"\0".join(
+        value.raw if isinstance(value, json_stream.Spoiled) else records.canonical(value) for value in fields.values()
+    )
+
+
 def _json_drafts(unit: Unit) -> Iterator[dict[str, Any]]:
     document = records.location(unit.path, unit.member)
-    columns = [
-        json_stream.objects(unit.path, f"{name}.item", member=unit.member, expected=_EXPECTED) for name in _LISTS
-    ]
+    columns = [json_stream.objects(unit.path, name, member=unit.member, expected=_EXPECTED) for name in _LISTS]
     for index in itertools.count():
         row = [next(column, None) for column in columns]
         if None in row:

@@ -139,7 +139,7 @@ def _image_records(companions: Sequence[str]) -> dict[int, bytes]:
     table: dict[int, bytes] = {}
     for companion in companions:
         path, member = archives.split_member(companion)
-        for _, record in json_stream.objects(path, "item", member=member, expected=_EXPECTED_IMAGES):
+        for _, record in json_stream.objects(path, None, member=member, expected=_EXPECTED_IMAGES):
             if isinstance(record, dict):
                 image_id = record.get("image_id", record.get("id"))
                 # A record without a whole number for an id can be nobody's image; its regions are `no_image`.
@@ -152,7 +152,7 @@ def _drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
     held = karpathy.left_out(options.karpathy, options.exclude_karpathy)
     table = _image_records([companion for companion in unit.companions if companion != options.karpathy])
     document = records.location(unit.path, unit.member)
-    for index, element in json_stream.objects(unit.path, "item", member=unit.member, expected=_EXPECTED_REGIONS):
+    for index, element in json_stream.objects(unit.path, None, member=unit.member, expected=_EXPECTED_REGIONS):
         where = f"{document}:[{index}]"
         try:
             image_id, regions = _regions_of(element)

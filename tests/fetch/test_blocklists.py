@@ -57,6 +57,15 @@ def test_a_line_that_is_no_entry_is_told_by_its_place_alone(tmp_path: Path, line
     assert line not in str(raised.value)
 
 
+def test_the_hash_of_a_flat_picture_would_block_strangers(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="would block strangers") as raised:
+        blocklists.read([written(tmp_path, f"pdq:{'0' * 64}")])
+    assert str(raised.value.where).endswith(":1")
+    listed = blocklists.read([written(tmp_path, f"pdq:{PDQ.hex()}")])
+    assert listed.match(None, PDQ) is not None
+    assert listed.match(None, bytes(32)) is None
+
+
 @pytest.mark.parametrize("entry", [f"sha256:{DIGEST} case-7", f"pdq:{PDQ.hex()} case-7"])
 def test_a_match_is_not_stored_and_only_its_id_is_written_down(web: Web, tmp_path: Path, entry: str) -> None:
     web.routes |= {

@@ -304,6 +304,25 @@ def test_the_tar_of_the_same_members_has_the_same_bytes(tmp_path: Path) -> None:
     assert storage.list_files(str(tmp_path / "c")) == []
 
 
+def test_the_tar_is_what_pythons_own_module_writes(tmp_path: Path) -> None:
+    members = {f"{keys.digest(str(length)).hex()}.jpg": bytes(length) for length in (0, 1, 511, 512, 77_123)}
+    expected = io.BytesIO()
+    with (
+        store.StoreTar(str(tmp_path)) as tar,
+        tarfile.open(fileobj=expected, mode="w", format=tarfile.USTAR_FORMAT) as whole,
+    ):
+        for name, content in members.items():
+            tar.add(name, content)
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            whole.addfile(info, io.BytesIO(content))
+        file = tar.finish()
+    assert file is not None
+    written = (tmp_path / file.name).read_bytes()
+    assert written == expected.getvalue()[: len(written)]  # that module fills whole records of 10 kB
+    assert not any(expected.getvalue()[len(written) :])
+
+
 def test_commit_is_json_with_names_relative_to_its_folder(web: Web, tmp_path: Path) -> None:
     run(tmp_path, images(web), web)
     content = json.loads((tmp_path / "fetch/ledger/shard=00003/generation=0000/_stage.json").read_bytes())

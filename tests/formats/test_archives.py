@@ -175,6 +175,65 @@ def test_a_tar_cut_between_members_is_truncated(tmp_path: Path) -> None:
         members(str(path))
 
 
+def _tar_header(kind: bytes, size: int, name: bytes = b"././@LongLink") -> bytes:
+    header = bytearray(512)
+    header[: len(name)], header[124:136], header[156:157] = name, b"%011o\0" % size, kind
+    header[257:265], header[148:156] = b"ustar\x0000", b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_name_of_gigabytes_is_not_read(tmp_path: Path, kind: bytes, compressed: bool) -> None:
+    content = _tar_header(kind, 8**11 - 1) + b"a" * 2048
+    path = tmp_path / "archive"
+    path.write_bytes(gzip.compress(content) if compressed else content)
+    with pytest.raises(InputError, match="the tar file is damaged") as caught:
+        members(str(path))
+    assert caught.value.found == "a name or set of attributes of 8589934591 bytes"
+
+
+@pytest.mark.parametrize("record", [b"13 size=\xffxx\n", b"12 size=abc\n"])
+def test_attributes_that_are_none_are_damage_or_passed_over(tmp_path: Path, record: bytes) -> None:
+    path = tmp_path / "archive"
+    member = _tar_header(b"0", 3, b"a.txt") + b"abc".ljust(512, b"\0")
+    path.write_bytes(_tar_header(b"x", len(record)) + record.ljust(512, b"\0") + member + bytes(1024))
+    try:
+        assert [member.name for member in members(str(path))] == ["a.txt"]
+    except InputError as error:
+        assert "the tar file is damaged" in str(error)  # noqa: PT017 - both ends are right
+
+
+def test_a_tar_whose_first_header_is_damaged_is_no_text(tmp_path: Path) -> None:
+    path = Path(make_tar(tmp_path / "archive"))
+    content = bytearray(path.read_bytes())
+    content[0] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="archive:byte 0: the tar file is damaged"):
+        is_archive(str(path))
+
+
+@pytest.mark.parametrize("offset", [0, 1, 2**31, 2**32 - 2])
+def test_a_zip_whose_directory_points_elsewhere_is_damaged(tmp_path: Path, offset: int) -> None:
+    path = Path(make_zip(tmp_path / "archive"))
+    content = path.read_bytes()
+    entry = content.rfind(b"PK\x05\x06") + 16  # where the directory starts, from which members are counted
+    path.write_bytes(content[:entry] + offset.to_bytes(4, "little") + content[entry + 4 :])
+    with pytest.raises(InputError, match="damaged"):
+        open_member(str(path), "a.txt").read()
+
+
+def test_damage_in_an_lzma_member_is_told(tmp_path: Path) -> None:
+    path = Path(make_zip(tmp_path / "archive", zipfile.ZIP_LZMA))
+    content = bytearray(path.read_bytes())
+    at = content.find(b"a.txt") + len("a.txt")
+    content[at : at + 40] = b"\xff" * 40
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="the member is damaged"):
+        open_member(str(path), "a.txt").read()
+
+
 def test_a_truncated_compressed_tar_is_an_error(tmp_path: Path) -> None:
     path = Path(make_tar(tmp_path / "a.tgz", "w:gz"))
     path.write_bytes(path.read_bytes()[:-20])
@@ -188,3 +247,19 @@ def test_genuine_red_caps_archive(samples: Path) -> None:
     assert len(inside) == 1391
     with open_decompressed(path, "dummy_data/annotations/abandonedporn_2017.json") as file:
         assert file.read(17) == b'{"annotations": ['
+
+
+def test_a_damaged_header_within_a_compressed_tar_is_not_its_end(tmp_path: Path) -> None:
+    content = bytearray(Path(make_tar(tmp_path / "plain")).read_bytes())
+    content[content.find(b"folder/b.bin")] ^= 1
+    path = tmp_path / "archive"
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(InputError, match="the tar file is damaged"):
+        members(str(path))
+
+
+def test_a_member_of_terabytes_ends_with_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    path.write_bytes(gzip.compress(_tar_header(b"0", 8**11 - 1, b"a.txt") + b"abc"))
+    with pytest.raises(InputError, match="the tar file is damaged"):
+        members(str(path))

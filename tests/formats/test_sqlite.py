@@ -140,3 +140,24 @@ def test_a_damaged_page_is_an_error_after_the_rows_before_it(large: Path) -> Non
     with pytest.raises(InputError, match=rf"table {TABLE}, after \d+ rows.*cannot be read"):
         read.extend(len(rows) for rows in batches)
     assert 0 < sum(read) < 3000
+
+
+def test_the_last_number_that_a_key_may_be_is_read(tmp_path: Path) -> None:
+    path = str(tmp_path / "a")
+    keys = [-(2**63), 0, 2**63 - 1]
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        connection.executemany("INSERT INTO t VALUES (?)", [(key,) for key in keys])
+    connection.close()
+    for parts in (1, 2, 5):
+        ranges = id_ranges(path, "t", "id", parts)
+        rows = [row for cut in ranges for batch in read_rows(path, "t", ["id"], "id", *cut, 9) for row in batch]
+        assert rows == [(key,) for key in keys]
+
+
+def test_names_that_are_not_utf8_are_damage(database: Path) -> None:
+    content = database.read_bytes()
+    at = content.find(b"title", content.find(b"CREATE TABLE"))
+    database.write_bytes(content[:at] + b"ti\xfftl"[:5] + content[at + 5 :])
+    with pytest.raises(InputError):
+        list(read_rows(str(database), TABLE, ["photoid", "title"], "photoid", 0, None, 10))

@@ -165,7 +165,7 @@ def test_an_open_quote_names_where_it_opened(tmp_path: Path, content: bytes, whe
 
 
 def test_an_open_quote_does_not_swallow_all_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tsv, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(tsv, "MAX_ROW_BYTES", 1000)
     path = write(tmp_path / "a", b'a\tb\nc\t"d\n' + b"e\tf\n" * 10_000)
     with pytest.raises(InputError, match=r"byte 6 \(line 2\): a row is longer than 1000 bytes"):
         list(read_csv(path))

@@ -332,3 +332,43 @@ def test_genuine_captions_field_for_field(samples: Path, part: str, read_all: Re
 def test_a_truncated_genuine_file_names_file_and_byte(samples: Path, read_all: ReadAll) -> None:
     with pytest.raises(InputError, match=r"truncated_captions_val2017\.json:byte 10485\d\d"):
         read_all(SOURCE, samples / "coco" / "truncated_captions_val2017.json")
+
+
+@pytest.mark.parametrize(
+    ("caption", "reason", "detail"),
+    [
+        (
+            b'{"image_id": 99999999999999999999, "id": 1, "caption": "a"}',
+            "malformed_row",
+            "image_id: expected a whole number",
+        ),
+        (b'{"image_id": 7, "id": 1e999, "caption": "a"}', "malformed_row", "not JSON: "),
+        (b'{"image_id": 7, "id": 1, "caption": "caf\xe9"}', "bad_encoding", "invalid UTF-8 at byte "),
+        (rb'{"image_id": 7, "id": 1, "caption": "\udc00"}', "malformed_row", "not JSON: "),
+        (
+            b'{"image_id": 7, "id": 1, "caption": ' + b"[" * 500 + b"]" * 500 + b"}",
+            "malformed_row",
+            "nested deeper than",
+        ),
+        (b'{"image_id": 7, "id": 1, "caption": ' + b"[" * 5000 + b"]" * 5000 + b"}", "malformed_row", "not JSON: "),
+    ],
+)
+def test_a_caption_that_cannot_be_read_is_one_row(
+    tmp_path: Path, read_all: ReadAll, caption: bytes, reason: str, detail: str
+) -> None:
+    path = tmp_path / "captions_train2017.json"
+    good = b'{"image_id": 9, "id": %d, "caption": "A dog."}'
+    annotations = b", ".join([good % 5, caption, good % 6])
+    path.write_bytes(b'{"licenses": [], "images": %s, "annotations": [%s]}' % (IMAGES.encode(), annotations))
+    first, bad, last = read_all(SOURCE, path)
+    assert _columns([first, last], "source_id", "reason") == [("5", None), ("6", None)]
+    assert bad["reason"] == reason
+    assert bad["detail"].startswith(detail)
+    assert bad["where"] == f"{path}:annotations[1]"
+
+
+def test_a_number_beyond_64_bits_beside_the_caption_stays_in_meta(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "captions_train2017.json"
+    path.write_text(UPSTREAM.replace('"id": 104', '"id": 104, "hash": 36893488147419103232'))
+    row = read_all(SOURCE, path)[3]
+    assert (row["source_id"], json.loads(row["meta"])["hash"]) == ("104", 36893488147419103232.0)

@@ -256,3 +256,21 @@ def test_rows_of_another_data_set_among_ours_are_rejected(tmp_path: Path, read_a
         ("malformed_row", "dataset_id: expected one of coco, found Flickr30k_train"),
         ("malformed_row", "dataset_id: expected one of coco, found ADE20k_train"),
     ]
+
+
+def test_a_first_row_of_another_data_set_is_no_other_file(captions: Path, read_all: ReadAll) -> None:
+    before = read_all(SOURCE, captions)
+    foreign = b'{"dataset_id": "ADE20k_train", "image_id": "a", "annotator_id": 1, "caption": "A wall."}\n'
+    captions.write_bytes(foreign + captions.read_bytes())
+    first, *rest = read_all(SOURCE, captions)
+    assert first["reason"] == "malformed_row"
+    assert [row["row_digest"] for row in rest] == [row["row_digest"] for row in before]
+
+
+@pytest.mark.parametrize("depth", [199, 200, 254, 255, 1024, 1025, 20_000])
+def test_a_row_nested_too_deep_is_rejected(captions: Path, read_all: ReadAll, depth: int) -> None:
+    row = '{"dataset_id": "mscoco_val2017", "image_id": "7", "annotator_id": 1, "caption": "A dog.", "voice": %s}\n'
+    captions.write_text(row % "1" + row % ("[" * depth + "]" * depth))
+    good, deep = read_all(SOURCE, captions)
+    assert good["reason"] is None
+    assert deep["reason"] == (None if depth < 200 else "malformed_row")

@@ -71,3 +71,12 @@ def test_golden_rows(tmp_path: Path, read_all: ReadAll) -> None:
         "image_id: expected a Flickr photo id, found ١٢",
         'row: expected an object, found "false"',
     ]
+
+
+def test_no_photo_id_has_a_thousand_digits(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "flickr30k_train.jsonl"
+    row = '{"dataset_id": "Flick30k_train", "image_id": "%s", "annotator_id": 1, "caption": "A fence."}\n'
+    path.write_text(row % ("7" * 5000) + row % "9223372036854775807")
+    bad, good = read_all(SOURCE, path)
+    assert bad["reason"] == "malformed_row"
+    assert (good["reason"], good["identity"]) == (None, "flickr:9223372036854775807")

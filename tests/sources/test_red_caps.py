@@ -210,7 +210,30 @@ def test_genuine_annotations_field_for_field(samples: Path, read_all: ReadAll) -
 
 def test_annotations_of_another_data_set_are_refused(tmp_path: Path, read_all: ReadAll) -> None:
     path = tmp_path / "captions_val2017.json"
-    path.write_text('{"images": [], "annotations": [{"id": 1, "image_id": 2, "caption": "a cat"}]}')
+    path.write_text('{"images": [], "annotations": [{"id": 1, "image_id": 2, "caption": "a cat"}, {"id": 2}]}')
     with pytest.raises(InputError, match="not an annotation file of this source") as error:
         read_all(SOURCE, path)
     assert error.value.found == "annotations[0] with caption, id, image_id"
+
+
+def test_a_bad_row_at_the_start_is_no_other_data_set(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "cats_2017.json"
+    path.write_bytes(
+        b'{"annotations": [{"lost": 1}, {"a": "\xff"}, {"image_id": "a", "url": "http://a/b.jpg", "caption": "cat"}]}'
+    )
+    assert [(row["source_id"], row["reason"]) for row in read_all(SOURCE, path)] == [
+        (None, "malformed_row"),
+        (None, "bad_encoding"),
+        ("a", None),
+    ]
+    path.write_text('{"annotations": [{"lost": 1}]}')
+    assert [row["reason"] for row in read_all(SOURCE, path)] == ["malformed_row"]
+
+
+def test_a_document_of_a_damaged_name_is_not_passed_over(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "annotations.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("annotations/cats_2017.json", EMPTY)
+        file.writestr("annotations/cats_2018.nson", CATS)
+    with pytest.raises(InputError, match=r"cats_2018\.nson: the archive holds a file that is none of the release's"):
+        read_all(SOURCE, path)

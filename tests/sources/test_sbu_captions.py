@@ -160,6 +160,11 @@ def test_both_forms_in_upstreams_tars(tmp_path: Path, document: Path, read_all: 
     assert (row["image_url"], row["text"]) == ("http://a.example/1.jpg", " This is 0")
 
 
+def test_a_text_that_begins_as_json_is_none(tmp_path: Path, read_all: ReadAll) -> None:
+    rows = read_all(SOURCE, *_pair(tmp_path, b"{\nhttp://static.flickr.com/1/2_a.jpg\n", b"a brace\n a dog\n"))
+    assert _columns(rows, "image_url", "text") == [("{", "a brace"), ("http://static.flickr.com/1/2_a.jpg", " a dog")]
+
+
 def test_texts_of_unequal_length_are_refused(tmp_path: Path, read_all: ReadAll) -> None:
     paths = _pair(tmp_path, b"http://a.example/1.jpg\n" * 3, b" A\n" * 5)
     with pytest.raises(InputError, match="parallel lists are not of one length") as error:
@@ -205,3 +210,12 @@ def test_the_text_pair_of_the_samples(samples: Path, read_all: ReadAll) -> None:
     urls, captions = (path.read_text().splitlines() for path in paths)
     assert _columns(rows, "image_url", "text") == list(zip(urls, captions, strict=True))
     assert all(row["text"].startswith(" ") for row in rows)
+
+
+def test_a_cell_that_cannot_be_read_is_one_row(document: Path, read_all: ReadAll) -> None:
+    document.write_bytes(
+        b'{"image_urls": ["http://a/1.jpg", "http://a/2.jpg"], "user_ids": ["a", "b"], "captions": ["\xff", "a dog"]}'
+    )
+    bad, good = read_all(SOURCE, document)
+    assert (bad["reason"], bad["detail"]) == ("bad_encoding", "invalid UTF-8 at byte 1 of caption")
+    assert (good["reason"], good["text"]) == (None, "a dog")

@@ -261,3 +261,13 @@ def test_genuine_regions_field_for_field(samples: Path, release: str, read_all: 
             assert json.loads(row["meta"]) == region | extra
             assert row["where"].endswith(f"region_descriptions.json:[{index}].regions[{number}]")
     assert next(rows, None) is None
+
+
+def test_an_image_that_cannot_be_read_is_one_row(files: tuple[Path, Path], read_all: ReadAll) -> None:
+    before = read_all(SOURCE, *files)
+    regions = next(path for path in files if path.name.startswith("region"))
+    regions.write_bytes(regions.read_bytes().replace(b'"phrase": "false"', b'"phrase": "fa\xffse"'))
+    after = read_all(SOURCE, *files)
+    (bad,) = [row for row in after if row["reason"] == "bad_encoding"]
+    assert bad["where"] == f"{regions}:[1]"
+    assert [row for row in after if row is not bad] == [row for row in before if row["source_id"] != "20"]

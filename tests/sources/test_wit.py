@@ -304,6 +304,8 @@ def test_genuine_rows(samples: Path, read_all: ReadAll, file: str, languages: li
     genuine = _genuine(path)
     rows = read_all(SOURCE, path, languages=languages)
     assert [row["language"] for row in genuine] == languages
+    # The id has the hierarchical title alone, since it ends in the section's.
+    assert all(row["hierarchical_section_title"].endswith(row["section_title"] or row["page_title"]) for row in genuine)
     for draft, row in zip(rows, genuine, strict=True):
         meta = json.loads(draft["meta"])
         assert list((meta | row).items())[:-1] == list(row.items())
