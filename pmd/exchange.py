@@ -67,7 +67,7 @@ class RunWriter:
         self._batches = 0
         self._whole = storage.write_whole(self._path)
         self._writer = pa.ipc.new_file(
-            self._whole.__enter__(), schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
+            self._whole.__enter__(), schema, options=pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
         )
 
     def add(self, batch: pa.RecordBatch, key: str) -> None:
@@ -172,6 +172,6 @@ def _batches(references: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for reference in references:
         for row in reference.to_pylist():
             with storage.open_raw(row["run"]) as file:
-                reader = pa.ipc.open_file(file)
+                reader = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(use_threads=False))
                 for number in row["batches"]:
                     yield reader.get_batch(number)
