@@ -346,7 +346,8 @@ import sys
 from pmd.formats import bzip2, lines
 start, stop = lines.ranges(sys.argv[1])[0]
 for block in bzip2.blocks_from(sys.argv[1], start, stop):
-    pass
+    if stop is not None and block.bit >= 8 * stop:
+        break
 """
 
 
