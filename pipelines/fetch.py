@@ -10,7 +10,6 @@ from typing import Any
 import apache_beam as beam
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines import running
 from pmd import commits, exchange, parts, root, stages, storage
@@ -34,21 +33,11 @@ LISTED_ROW_BYTES = 200
 def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
     """Return fetch shard → images to be tried or, stored before a blocklist named them, judged anew; none, no shard."""
     blocklist = blocklists.read(config.fetch.blocklists)
-    cut = parts.cut(config.root)
-    found: dict[int, int] = {}
-    for part in range(2**cut.part_bits):
-        images = parts.read_images(config.root, part)
-        for shard in cut.shards(part):
-            mine = images.filter(pc.equal(images["fetch_shard"], shard))
-            if mine.num_rows:
-                ledger = state.read_ledger(config.root, shard)
-                again = state.allowed_since(config.root, shard, ledger, config.fetch.allow_addresses)
-                count = state.wanted(mine, ledger, retry, again, config.fetch.web_archive).num_rows + len(
-                    blocklist.stored(ledger, mine)
-                )
-                if count:
-                    found[shard] = count
-    return found
+    counts = {
+        shard: todo.num_rows + len(blocklist.stored(ledger, images))
+        for shard, images, ledger, todo in parts.pending(config.root, config.fetch, retry)
+    }
+    return {shard: count for shard, count in counts.items() if count}
 
 
 def pending_reason(config: Config) -> str | None:
@@ -82,7 +71,7 @@ def build(
     run = Run()
     left_open: Mapping[str, int] = {}
     if shards:
-        first = {shard: runs.next_generation(config.root, shard) for shard in shards}
+        first = {shard: state.next_generation(config.root, shard) for shard in shards}
         start = time.monotonic()
         left_open = _download(config, shards, flags, tuple(retry), settle_unreached=settle_unreached)
         run = Run(first, time.monotonic() - start)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from pmd import commits, root
 from pmd.fetch import state
+from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES, LEDGER, VIEWS
 
@@ -77,6 +78,26 @@ def read_images(root_url: str, part: int, columns: Sequence[str] | None = None) 
     files = [file for file in image_files(root_url) if number(file.name) == part]
     schema = IMAGES if columns is None else pa.schema([IMAGES.field(name) for name in columns])
     return pa.concat_tables([schema.empty_table(), *(commits.read_table(folder, file, columns) for file in files)])
+
+
+def pending(
+    root_url: str, options: FetchOptions, retry: Collection[str] = ()
+) -> Iterator[tuple[int, pa.Table, pa.Table, pa.Table]]:
+    """Yield each fetch shard that has images: its number, their keys and places, the ledger, and those still to be fetched.
+
+    Args:
+        root_url: ROOT.
+        options: Which limits and places count (`state.to_fetch`).
+        retry: Statuses whose images are tried anew.
+    """
+    layout = cut(root_url)
+    for part in range(2**layout.part_bits):
+        images = read_images(root_url, part, ("image_id", "locations", "fetch_shard"))
+        for shard in layout.shards(part):
+            mine = images.filter(pc.equal(images["fetch_shard"], shard))
+            if mine.num_rows:
+                ledger = state.read_ledger(root_url, shard)
+                yield shard, mine, ledger, state.to_fetch(root_url, shard, mine, ledger, options, retry)
 
 
 def read_ledger(root_url: str, shards: range) -> pa.Table:

@@ -243,17 +243,10 @@ def _pending(config: Config) -> Iterator[Shard]:
     """Yield the fetch shards with images that the next `pmd fetch` asks for, a part's images in memory at a time."""
     named = hosts.named_groups(config.fetch.host_groups)
     group_of = functools.lru_cache(maxsize=_KNOWN_HOSTS)(functools.partial(_group, named=named))
-    cut = parts.cut(config.root)
-    for part in range(2**cut.part_bits):
-        table = parts.read_images(config.root, part, ["image_id", "locations", "fetch_shard"])
-        for shard in cut.shards(part):
-            mine = table.filter(pc.equal(table["fetch_shard"], shard))
-            ledger = state.read_ledger(config.root, shard)
-            again = state.allowed_since(config.root, shard, ledger, config.fetch.allow_addresses)
-            wanted = state.wanted(mine, ledger, again=again, web_archive=config.fetch.web_archive)
-            if wanted.num_rows:
-                groups = Counter(_first_groups(wanted["locations"], group_of))
-                yield Shard(shard, {group: count for group, count in groups.items() if group}, groups[""])
+    for shard, _, _, todo in parts.pending(config.root, config.fetch):
+        if todo.num_rows:
+            groups = Counter(_first_groups(todo["locations"], group_of))
+            yield Shard(shard, {group: count for group, count in groups.items() if group}, groups[""])
 
 
 #: Hosts whose group is kept at hand.

@@ -461,8 +461,7 @@ class Lane:
     async def _judged(self, image: Image, answer: Answer) -> Judged | None:
         if answer.content is None:
             return None
-        keep = self._options.store == "original" or image.has_region
-        form = codec.Form(None if keep else self._options.short_side_px, self._options.jpeg_quality)
+        form = form_of(image, self._options)
         try:
             return await self._codec.run(
                 functools.partial(judge, answer.content, self._limits, form, self._blocklist, image.known)
@@ -582,6 +581,12 @@ def images_of(images: pa.Table, previous: pa.Table | None, listed: against.Liste
             )
         )
     return sorted(rows, key=_begin)
+
+
+def form_of(image: Image, options: FetchOptions) -> codec.Form:
+    """Return the form in which an image is kept: as it came where the options say so, or regions are cut from it."""
+    keep = options.store == "original" or image.has_region
+    return codec.Form(None if keep else options.short_side_px, options.jpeg_quality)
 
 
 def _is_gone(image: Image, attempts: Sequence[Attempt]) -> bool:

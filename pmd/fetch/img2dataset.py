@@ -37,7 +37,19 @@ from pmd import codec, storage, urls
 from pmd.errors import ConfigError, InputError, PmdError
 from pmd.fetch import adopt, against, blocklists, outcome
 from pmd.fetch.client import Answer, Clock
-from pmd.fetch.engine import CODEC_THREADS, Image, Judged, Lane, Progress, images_of, judge, lost, settled, utc_now
+from pmd.fetch.engine import (
+    CODEC_THREADS,
+    Image,
+    Judged,
+    Lane,
+    Progress,
+    form_of,
+    images_of,
+    judge,
+    lost,
+    settled,
+    utc_now,
+)
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
@@ -268,9 +280,7 @@ class Img2dataset:
             return Judged(entry["length"], entry["sha256"], codec.Prepared(refused))
         content = storage.read_bytes(entry["tar"], entry["offset"], entry["offset"] + entry["length"])
         image = one.item.image
-        keep = self._options.store == "original" or image.has_region
-        form = codec.Form(None if keep else self._options.short_side_px, self._options.jpeg_quality)
-        judged = judge(content, self._limits, form, self._blocklist, image.known)
+        judged = judge(content, self._limits, form_of(image, self._options), self._blocklist, image.known)
         if judged.sha256 != entry["sha256"]:
             raise InputError(
                 "img2dataset has not stored what it says it has downloaded",

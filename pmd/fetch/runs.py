@@ -32,11 +32,6 @@ class Run:
     seconds: float = 0.0
 
 
-def next_generation(root_folder: str, shard: int) -> int:
-    """Return the number of the generation that a shard's next run writes first."""
-    return max((generation for generation, _, _ in state.generations(root_folder, shard)), default=-1) + 1
-
-
 def tell(root_folder: str, run: Run, pairs: Mapping[str, Books], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Return a run as JSON has it.
 

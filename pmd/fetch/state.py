@@ -18,6 +18,7 @@ from pmd import commits, root, storage
 from pmd.commits import Commit
 from pmd.fetch import addresses, blocklists
 from pmd.fetch.outcome import GONE
+from pmd.options import FetchOptions
 from pmd.schema.statuses import BLOCKED_ADDRESS, OK
 from pmd.schema.tables import IMAGES, LEDGER, LEDGER_LATER
 
@@ -94,6 +95,24 @@ def effective(ledgers: Collection[pa.Table]) -> pa.Table:
         if status == OK:
             settled.add(image_id)
     return table.take(pa.array([row for _, row in sorted(standing.items())], pa.int64()))
+
+
+def next_generation(root_folder: str, shard: int) -> int:
+    """Return the number of the generation that a shard's next run writes first."""
+    return max((number for number, _, _ in generations(root_folder, shard)), default=-1) + 1
+
+
+def to_fetch(
+    root_folder: str,
+    shard: int,
+    images: pa.Table,
+    ledger: pa.Table,
+    options: FetchOptions,
+    retry: Collection[str] = (),
+) -> pa.Table:
+    """Return the images of a fetch shard that the next run asks for, each with the locations that it tries (`wanted`)."""
+    again = allowed_since(root_folder, shard, ledger, options.allow_addresses)
+    return wanted(images, ledger, retry, again, options.web_archive)
 
 
 def allowed_since(root_folder: str, shard: int, ledger: pa.Table, networks: Iterable[str]) -> set[tuple[bytes, str]]:

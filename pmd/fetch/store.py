@@ -98,15 +98,13 @@ def run_shard(
         InputError: An archive is gone.
         NetworkError: The network is broken; nothing of the generation is kept.
     """
-    before = list(state.generations(root_folder, shard))
     ledger = state.read_ledger(root_folder, shard)
-    again = state.allowed_since(root_folder, shard, ledger, options.allow_addresses)
-    todo = state.wanted(images, ledger, retry, again, options.web_archive)
+    todo = state.to_fetch(root_folder, shard, images, ledger, options, retry)
     blocklist = blocklists.read(options.blocklists)
     blocked = blocklist.stored(ledger, images)
     if todo.num_rows == 0 and not blocked:
         return None
-    generation = before[-1][0] + 1 if before else 0
+    generation = state.next_generation(root_folder, shard)
     started = clock()
 
     def settled(own: Fetcher) -> Generator[Fetched, None, None]:
