@@ -23,7 +23,7 @@ from pmd.beam.audit import (
     units,
 )
 from pmd.beam.parts import part_batches
-from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
+from pmd.beam.transforms import Meet, PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
 
 #: Bytes of committed pairs in a partition; in memory they are about ten times that.
@@ -70,26 +70,22 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     work = root.work_folder(config.root, "audit")
 
     def wire(pipeline: beam.Pipeline) -> Any:
-        # (partition, all RUNS)
+        # (partition, all its RUNS)
         pairs = (
             pipeline
             | "Units" >> create(units(config.root, names, cut.part_bits))
             | "Spread" >> Spread()
             | "Pairs and fates"
-            >> beam.ParDo(PerUnit(SpreadPairs(config.root, cut, bits, work))).with_output_types(
-                tuple[int, pa.RecordBatch]
-            )
-            | "By pair" >> beam.GroupByKey()
+            >> beam.ParDo(PerUnit(SpreadPairs(config.root, cut, bits, work))).with_output_types(pa.RecordBatch)
+            | "By pair" >> Meet()
         )
         counted = pairs | "Count" >> beam.ParDo(PerUnit(CountPartition(plan, work))).with_output_types(pa.RecordBatch)
         repeated = (
             pairs
-            # (partition, RUNS)
-            | "Texts" >> beam.ParDo(PerUnit(SpreadForms(text_bits, work))).with_output_types(tuple[int, pa.RecordBatch])
-            | "By text" >> beam.GroupByKey()
-            # (0, RUNS)
-            | "Repeated" >> beam.ParDo(PerUnit(CountForms(work))).with_output_types(tuple[int, pa.RecordBatch])
-            | "All repeated" >> beam.GroupByKey()
+            | "Texts" >> beam.ParDo(PerUnit(SpreadForms(text_bits, work))).with_output_types(pa.RecordBatch)
+            | "By text" >> Meet()
+            | "Repeated" >> beam.ParDo(PerUnit(CountForms(work))).with_output_types(pa.RecordBatch)
+            | "All repeated" >> Meet()
             | "Sum" >> beam.ParDo(PerUnit(SumForms(work))).with_output_types(pa.RecordBatch)
         )
         overlap = (

@@ -26,7 +26,7 @@ from pmd.beam.dedupe import (
     WriteGroups,
 )
 from pmd.beam.parts import by_part, part_batches
-from pmd.beam.transforms import PerUnit, PerUnitBeside, Spread, WriteCommit, create
+from pmd.beam.transforms import Meet, PerUnit, PerUnitBeside, Spread, TurnOver, WriteCommit, create
 from pmd.config import Config
 
 
@@ -52,12 +52,11 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         equal = (
             units
             | "Spread digests" >> Spread()
-            # (partition, RUNS)
             | "Digests"
             >> beam.ParDo(
                 PerUnitBeside(SpreadHashes(config.root, cut, work, cut.part_bits)), AsList(gone)
-            ).with_output_types(tuple[int, pa.RecordBatch])
-            | "Meet" >> beam.GroupByKey()
+            ).with_output_types(pa.RecordBatch)
+            | "By digest" >> Meet()
             | "Groups" >> beam.ParDo(PerUnit(FindGroups(config.dedupe, work))).with_output_types(pa.RecordBatch)
         )
         groups = (gone, equal) | "Before near ones" >> beam.Flatten()
@@ -72,10 +71,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                     tuple[int, pa.RecordBatch]
                 )
                 | "By share" >> beam.GroupByKey()
-                # (0, RUNS)
-                | "Search"
-                >> beam.ParDo(PerUnit(FindLinks(distance, work))).with_output_types(tuple[int, pa.RecordBatch])
-                | "All links" >> beam.GroupByKey()
+                | "Search" >> beam.ParDo(PerUnit(FindLinks(distance, work))).with_output_types(pa.RecordBatch)
+                | "All links" >> Meet()
                 | "Elect" >> beam.ParDo(PerUnit(Elect(distance, work))).with_output_types(pa.RecordBatch)
             )
             groups = (groups, near) | "All groups" >> beam.Flatten()
@@ -88,17 +85,17 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             repeated = (
                 units
                 | "Spread texts" >> Spread()
-                # (partition, RUNS)
                 | "Texts"
                 >> beam.ParDo(PerUnitBeside(SpreadTexts(config.root, cut, work)), AsList(groups)).with_output_types(
-                    tuple[int, pa.RecordBatch]
+                    pa.RecordBatch
                 )
-                | "By text" >> beam.GroupByKey()
-                # (part, RUNS)
+                | "By text" >> Meet()
                 | "Over the limit"
                 >> beam.ParDo(
                     PerUnit(FindRepeated(config.dedupe.max_images_per_text, cut.part_bits, work))
-                ).with_output_types(tuple[int, pa.RecordBatch])
+                ).with_output_types(pa.RecordBatch)
+                # (part, RUNS)
+                | "To their parts" >> TurnOver()
             )
             judging = (judging, repeated) | "And what leaves" >> beam.Flatten()
         judged = (

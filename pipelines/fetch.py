@@ -18,7 +18,7 @@ from pmd.beam.against import MeetNames, SpreadNames, WriteListed
 from pmd.beam.fetch import FetchLane, ToLane, run_lanes, shard_batch
 from pmd.beam.parts import part_batches
 from pmd.beam.settle import STAGE, CommitStage, SettlePart
-from pmd.beam.transforms import PerUnit, Spread, WriteCommit, create
+from pmd.beam.transforms import Meet, PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
 from pmd.fetch import adopt, against, blocklists, engine, img2dataset, runs, state, store, summary
 from pmd.fetch.runs import Run
@@ -181,18 +181,17 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
             pipeline
-            | "Units" >> create(lists.units(paths, numbers))
+            | "Units" >> create(lists.units(((path, storage.size(path)) for path in paths), numbers))
             | "Spread" >> Spread()
-            # (partition of names, RUNS)
+            # RUNS by name
             | "Names"
             >> beam.ParDo(PerUnit(SpreadNames(config.root, tuple(shards), bits, work))).with_output_types(
-                tuple[int, pa.RecordBatch]
+                pa.RecordBatch
             )
-            | "Meet" >> beam.GroupByKey()
-            # (part, RUNS)
-            | "Images"
-            >> beam.ParDo(PerUnit(MeetNames(cut.part_bits, work))).with_output_types(tuple[int, pa.RecordBatch])
-            | "Part" >> beam.GroupByKey()
+            | "By name" >> Meet()
+            # RUNS by image
+            | "Images" >> beam.ParDo(PerUnit(MeetNames(cut.part_bits, work))).with_output_types(pa.RecordBatch)
+            | "By part" >> Meet()
             | "Write" >> beam.ParDo(PerUnit(WriteListed(folder, work))).with_output_types(pa.RecordBatch)
         )
 

@@ -41,6 +41,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     shard_bits = int(root.require(config.root)["fetch_shard_bits"])
     rows = sum(file.rows for _, file in committed)
     bits = min(shard_bits, exchange.bits_for(rows, images.PART_ROWS, most=images.MOST_PART_BITS))
+    units = exchange.units(zip(files, (file.bytes for _, file in committed), strict=True))
     work = root.work_folder(config.root, "images")
     side = root.work_folder(config.root, "images-side")
     indexes = tuple(
@@ -60,7 +61,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
             pipeline
-            | "Files" >> create([file_batch(*file) for file in files])
+            | "Files" >> create([file_batch(unit) for unit in units])
             | "Images"
             >> ByPartition(
                 SpreadPairs(work, bits, config.sample, takedown, indexes, aliases, held_out, verdicts),

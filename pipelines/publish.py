@@ -32,12 +32,13 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     files = commits.require(curated, "run: pmd curate").under("pairs")
     bits = max((len(files) - 1).bit_length(), 0)
     cut = parts.cut(config.root)
+    listed = [(storage.join(curated, file.name), file.bytes) for file in files]
     work = root.work_folder(config.root, f"publish-{source}")
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
             pipeline
-            | "Units" >> create(units((storage.join(curated, file.name) for file in files), range(2**cut.part_bits)))
+            | "Units" >> create(units(listed, range(2**cut.part_bits)))
             | "Publish"
             >> ByPartition(
                 SpreadBoth(config.root, source, cut, bits, work),

@@ -1,17 +1,18 @@
 """Rows that must meet cross between workers in run files under ROOT; only references to them cross Beam's shuffle.
 
-A worker appends its rows to a *run*: an Arrow IPC file whose record batches each belong to one partition. What it hands to
-Beam is a small batch of `RUNS`: which batches of which run hold which partition. After a GroupByKey, the worker of a
-partition reads just those. So the bytes of a 100M-row source never stand in a runner's memory (the local one keeps about
-five times what crosses a shuffle), and memory is one buffer while writing and one partition while reading. A worker that
-is killed or doubled leaves a run that nobody refers to; the commit removes the whole work folder.
+A worker appends the rows of its unit to a *run*: Arrow messages, each of which holds rows of one partition. What it hands to
+Beam is one batch of `RUNS`: where in the run which partition's messages stand. These batches are small, and meet in one place,
+where `by_partition` turns them over; then each partition's worker reads just its own messages. So the bytes of a
+100M-row source never stand in a runner's memory (the local one keeps about five times what crosses a shuffle), and memory is
+one buffer while writing and one partition while reading. A worker that is killed or doubled leaves a run that nobody
+refers to; the commit removes the whole work folder.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,18 +21,26 @@ import pyarrow.parquet as pq
 
 from pmd import storage
 
+_T = TypeVar("_T")
+
 #: Bytes of rows that a writer collects before it cuts them by partition.
 BUFFER_BYTES: Final = 48 * 2**20
+
+#: Bytes of Parquet that make a unit: about what fills a buffer once or twice. Were each small file a unit of its own, there would
+#: be a run for each, with a few rows for each partition.
+UNIT_BYTES: Final = 16 * 2**20
 
 #: Rows in a row group of `write_sorted`.
 _GROUP_ROWS: Final = 2**16
 
+#: One row a message: 40 bytes, since there are units times partitions of them, millions where the input is large.
 RUNS: Final = pa.schema(
     [
-        pa.field("run", pa.string(), nullable=False),  # path of the run file
         pa.field("partition", pa.int32(), nullable=False),
-        pa.field("batches", pa.list_(pa.int32()), nullable=False),
-        pa.field("rows", pa.int64(), nullable=False),
+        pa.field("run", pa.binary(16), nullable=False),  # names the file
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("rows", pa.int32(), nullable=False),
     ]
 )
 
@@ -53,21 +62,47 @@ def bits_for(count: float, per_partition: float, most: int = 12) -> int:
     return bits
 
 
+def _path(folder: str, run: bytes) -> str:
+    return storage.join(folder, f"run-{run.hex()}.arrows")
+
+
+def units(files: Iterable[tuple[_T, int]]) -> list[list[_T]]:
+    """Return files, together where it takes several to make a unit, in their order.
+
+    Args:
+        files: Each with its bytes.
+    """
+    found: list[list[_T]] = []
+    size = UNIT_BYTES
+    for file, length in files:
+        if size >= UNIT_BYTES:
+            found.append([])
+            size = 0
+        found[-1].append(file)
+        size += length
+    return found
+
+
 class RunWriter:
-    """Writes the rows of one worker's unit into one run file, cut by partition."""
+    """Writes the rows of one worker's unit into one run file, cut by partition.
+
+    Args:
+        folder: Where.
+        schema: What the rows are; without dictionaries.
+        bits: How many bits of the key name a partition.
+    """
 
     def __init__(self, folder: str, schema: pa.Schema, bits: int) -> None:
-        self._path = storage.join(folder, f"run-{uuid.uuid4().hex}.arrow")
-        self._schema = schema
+        self._run = uuid.uuid4().bytes
         self._bits = bits
         self._buffer: list[tuple[pa.RecordBatch, np.ndarray]] = []
         self._buffered_bytes = 0
-        self._index: dict[int, list[int]] = {}
-        self._rows: dict[int, int] = {}
-        self._batches = 0
-        self._whole = storage.write_whole(self._path)
-        self._writer = pa.ipc.new_file(
-            self._whole.__enter__(), schema, options=pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+        self._index: list[tuple[int, bytes, int, int, int]] = []
+        self._end = schema.serialize().size  # which the first batch brings with it
+        self._whole = storage.write_whole(_path(folder, self._run))
+        self._sink = pa.PythonFile(self._whole.__enter__(), "w")
+        self._writer = pa.ipc.new_stream(
+            self._sink, schema, options=pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
         )
 
     def add(self, batch: pa.RecordBatch, key: str) -> None:
@@ -88,27 +123,18 @@ class RunWriter:
         order = np.argsort(where, kind="stable")
         cuts = np.flatnonzero(np.diff(where[order])) + 1
         for chosen in np.split(order, cuts):
-            partition = int(where[chosen[0]])
             self._writer.write_batch(rows.take(pa.array(chosen)))
-            self._index.setdefault(partition, []).append(self._batches)
-            self._rows[partition] = self._rows.get(partition, 0) + len(chosen)
-            self._batches += 1
+            offset, self._end = self._end, self._sink.tell()
+            self._index.append((int(where[chosen[0]]), self._run, offset, self._end - offset, len(chosen)))
 
-    def close(self) -> list[tuple[int, pa.RecordBatch]]:
-        """Finish the run; return (partition, reference) for each partition that has rows."""
+    def close(self) -> pa.RecordBatch:
+        """Finish the run; return its `RUNS`."""
         self._flush()
         self._writer.close()
         self._whole.__exit__(None, None, None)
-        return [
-            (
-                partition,
-                pa.RecordBatch.from_pylist(
-                    [{"run": self._path, "partition": partition, "batches": numbers, "rows": self._rows[partition]}],
-                    schema=RUNS,
-                ),
-            )
-            for partition, numbers in sorted(self._index.items())
-        ]
+        columns = zip(*self._index, strict=True) if self._index else ([] for _ in RUNS)
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, RUNS, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=RUNS)
 
     def discard(self, error: BaseException) -> None:
         """Leave no file behind when the unit failed."""
@@ -117,8 +143,8 @@ class RunWriter:
 
 def write(
     folder: str, schema: pa.Schema, bits: int, batches: Iterable[pa.RecordBatch], key: str
-) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Write batches into one run, and yield what `RunWriter.close` returns; leave no file behind where that fails."""
+) -> Iterator[pa.RecordBatch]:
+    """Write batches into one run, and yield its `RUNS`, if it has rows; leave no file behind where that fails."""
     run = RunWriter(folder, schema, bits)
     try:
         for batch in batches:
@@ -126,7 +152,21 @@ def write(
     except BaseException as error:
         run.discard(error)
         raise
-    yield from run.close()
+    written = run.close()
+    if written.num_rows:
+        yield written
+
+
+def by_partition(written: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Turn the `RUNS` of all units over: yield each partition that has rows, ascending, and all its `RUNS` as one batch."""
+    runs = pa.Table.from_batches(list(written), schema=RUNS).combine_chunks()
+    if not runs.num_rows:
+        return
+    numbers = runs["partition"].to_numpy()
+    order = np.argsort(numbers, kind="stable")
+    for chosen in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1):
+        (batch,) = runs.take(pa.array(chosen)).combine_chunks().to_batches()
+        yield int(numbers[chosen[0]]), batch
 
 
 def widen(rows: pa.Table, schema: pa.Schema, **constants: object) -> pa.RecordBatch:
@@ -140,9 +180,15 @@ def widen(rows: pa.Table, schema: pa.Schema, **constants: object) -> pa.RecordBa
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def read(references: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    """Return all rows of one partition, in no particular order."""
-    return pa.Table.from_batches(list(_batches(references)), schema=schema)
+def read(folder: str, references: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    """Return all rows of one partition, in no particular order.
+
+    Args:
+        folder: Where the runs were written.
+        references: All the partition's `RUNS`.
+        schema: What the rows were written as.
+    """
+    return pa.Table.from_batches(list(_batches(folder, references, schema)), schema=schema)
 
 
 def write_sorted(path: str, table: pa.Table) -> None:
@@ -168,10 +214,10 @@ def read_sorted(path: str, schema: pa.Schema, keys: pa.ChunkedArray) -> pa.Table
     return pa.concat_tables(found)
 
 
-def _batches(references: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for reference in references:
-        for row in reference.to_pylist():
-            with storage.open_raw(row["run"]) as file:
-                reader = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(use_threads=False))
-                for number in row["batches"]:
-                    yield reader.get_batch(number)
+def _batches(folder: str, references: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    head = schema.serialize().to_pybytes()
+    options = pa.ipc.IpcReadOptions(use_threads=False)
+    for row in (row for batch in references for row in batch.to_pylist()):
+        message = storage.read_bytes(_path(folder, row["run"]), row["offset"], row["offset"] + row["length"])
+        with pa.ipc.open_stream(head + message, options=options) as stream:
+            yield stream.read_next_batch()

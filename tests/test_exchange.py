@@ -28,18 +28,11 @@ def rows_of(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def write(folder: str, batches: list[pa.RecordBatch], bits: int) -> list[tuple[int, pa.RecordBatch]]:
+def write(folder: str, batches: list[pa.RecordBatch], bits: int) -> pa.RecordBatch:
     run = exchange.RunWriter(folder, SCHEMA, bits)
     for batch in batches:
         run.add(batch, "key")
     return run.close()
-
-
-def by_partition(references: list[tuple[int, pa.RecordBatch]]) -> dict[int, list[pa.RecordBatch]]:
-    found: dict[int, list[pa.RecordBatch]] = {}
-    for partition, reference in references:
-        found.setdefault(partition, []).append(reference)
-    return found
 
 
 def sorted_rows(table: pa.Table) -> list[dict[str, Any]]:
@@ -63,14 +56,16 @@ def test_every_row_is_read_once_in_its_partition(count: int, bits: int, cuts: li
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(exchange, "BUFFER_BYTES", buffer_bytes)
         # Two workers share the batches; what they wrote meets.
-        references = write(folder, pieces[::2], bits) + write(folder, pieces[1::2], bits)
-        read = []
-        for partition, mine in by_partition(references).items():
-            table = exchange.read(mine, SCHEMA)
+        written = [write(folder, pieces[::2], bits), write(folder, pieces[1::2], bits)]
+        read, seen = [], []
+        for partition, runs in exchange.by_partition(written):
+            seen.append(partition)
+            table = exchange.read(folder, [runs], SCHEMA)
             assert table.schema == SCHEMA
             assert all(keys.partition_of(key, bits) == partition for key in table["key"].to_pylist())
-            assert table.num_rows == sum(row["rows"] for reference in mine for row in reference.to_pylist())
+            assert table.num_rows == sum(runs["rows"].to_pylist())
             read += table.to_pylist()
+        assert seen == sorted(set(seen))
         assert sorted(read, key=lambda row: row["key"]) == sorted(rows, key=lambda row: row["key"])
 
 
@@ -81,10 +76,11 @@ def test_a_doubled_worker_changes_nothing(tmp_path: Path) -> None:
         one.add(batch, "key")
         two.add(batch, "key")
     first, second = one.close(), two.close()
-    assert [partition for partition, _ in first] == [partition for partition, _ in second] == [0, 1, 2, 3]
-    for (partition, a), (_, b) in zip(first, second, strict=True):
+    assert first["partition"].to_pylist() == second["partition"].to_pylist() == [0, 1, 2, 3]
+    for (partition, a), (_, b) in zip(exchange.by_partition([first]), exchange.by_partition([second]), strict=True):
         assert a["run"] != b["run"]
-        assert sorted_rows(exchange.read([a], SCHEMA)) == sorted_rows(exchange.read([b], SCHEMA)), partition
+        read = [sorted_rows(exchange.read(str(tmp_path), [runs], SCHEMA)) for runs in (a, b)]
+        assert read[0] == read[1], partition
 
 
 def test_a_worker_that_fails_leaves_no_run(tmp_path: Path) -> None:
@@ -104,7 +100,7 @@ def test_a_run_shows_only_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_partition_without_references_is_an_empty_table() -> None:
-    assert exchange.read([], SCHEMA) == SCHEMA.empty_table()
+    assert exchange.read("nowhere", [], SCHEMA) == SCHEMA.empty_table()
 
 
 @pytest.mark.parametrize("bits", [0, 1, 5, 12, 32])
@@ -145,3 +141,19 @@ def test_widened_rows_have_nulls_and_constants_where_they_lack_columns() -> None
         {"key": keys.digest("a"), "text": "same", "region": None},
         {"key": keys.digest("b"), "text": "same", "region": None},
     ]
+
+
+def test_small_files_make_a_unit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "UNIT_BYTES", 10)
+    files = [("a", 4), ("b", 4), ("c", 4), ("d", 30), ("e", 1), ("f", 0)]
+    assert exchange.units(files) == [["a", "b", "c"], ["d"], ["e", "f"]]
+    assert exchange.units([]) == []
+
+
+def test_a_reference_stays_small() -> None:
+    """What crosses the shuffle is units times partitions of these."""
+    assert sum(field.type.bit_width // 8 for field in exchange.RUNS) <= 40
+
+
+def test_nothing_written_turns_over_into_nothing() -> None:
+    assert list(exchange.by_partition([])) == []

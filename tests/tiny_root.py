@@ -162,12 +162,11 @@ def build(folder: Path) -> config.Config:
 
 def _meet(write: Any, merge: Any, elements: Iterable[Any]) -> Iterator[Any]:
     """Do what the transform `ByPartition` does."""
-    keyed: dict[int, list[Any]] = {}
+    written: list[Any] = []
     for element in elements:
-        for key, reference in write(element):
-            keyed.setdefault(key, []).append(reference)
-    for key in sorted(keyed):
-        yield from merge((key, keyed[key]))
+        written += write(element)
+    for partition, runs in exchange.by_partition(written):
+        yield from merge((partition, [runs]))
 
 
 def _work(chosen: config.Config, name: str) -> str:
@@ -209,7 +208,7 @@ def make_images(chosen: config.Config) -> None:
     found = _meet(
         SpreadPairs(work, SHARD_BITS, chosen.sample, takedown, (), aliases, held_out),
         GatherPartition(wanted.folder, views, SHARD_BITS, SHARD_BITS, work),
-        [file_batch(*file) for file in files],
+        [file_batch([file]) for file in files],
     )
     run = orjson.dumps(wanted.run())
     CommitImages(wanted.folder, views, wanted.hash, run, SHARD_BITS, SHARD_BITS, work)(collect(found))
@@ -316,7 +315,7 @@ def dedupe(chosen: config.Config) -> None:
         hashed = [item for batch in part_batches(SHARD_BITS) for item in spread(batch, groups)]
         find, elect = FindLinks(distance, work), Elect(distance, work)
         links = [item for unit in range(16) for item in find((unit, [refs for at, refs in hashed if at == unit]))]
-        groups += list(elect((0, [refs for _, refs in links])))
+        groups += list(elect((0, links)))
     write, judge = WriteGroups(wanted.folder, work), JudgePart(chosen.root, wanted.folder, cut, work)
     found = [item for batch in groups for item in write(batch)]
     found += [item for batch in part_batches(SHARD_BITS) for item in judge((part_of(batch), [batch]), groups)]
@@ -362,7 +361,7 @@ def publish(chosen: config.Config, name: str) -> None:
     found = _meet(
         SpreadBoth(chosen.root, name, cut, bits, work),
         WriteList(name, manifest.hub_name, manifest.redistribute_text, wanted.folder, bits, work),
-        units((storage.join(curated, file.name) for file in files), range(2**cut.part_bits)),
+        units(((storage.join(curated, file.name), file.bytes) for file in files), range(2**cut.part_bits)),
     )
     CommitStage("publish", wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect([*found, outputs(())]))
     storage.remove_tree(root.work_folder(chosen.root, ""))

@@ -21,24 +21,25 @@ def listed_file(folder: str, part: int) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class SpreadNames:
-    """Write the rows of a list, or the images of a part that are to be fetched, to a run, by the names they have."""
+    """Write the rows of lists, or the images of a part that are to be fetched, to a run, by the names they have."""
 
     root: str
     shards: tuple[int, ...]
     bits: int
     work: str
 
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Units (`pmd.beam.publish.units`) of one row → (partition, RUNS)."""
-        yield from exchange.write(self.work, against.MEETING, self.bits, self._rows(batch.to_pylist()[0]), "name")
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """Units (`pmd.beam.publish.units`) → RUNS."""
+        yield from exchange.write(self.work, against.MEETING, self.bits, self._rows(batch.to_pylist()), "name")
 
-    def _rows(self, unit: dict[str, Any]) -> Iterator[pa.RecordBatch]:
-        if unit["path"] is not None:
-            yield from against.listed_rows(unit["path"])
-        else:
-            images = parts.read_images(self.root, unit["part"])
-            wanted = pc.is_in(images["fetch_shard"], value_set=pa.array(self.shards, pa.int32()))
-            yield from against.image_rows(images.filter(wanted))
+    def _rows(self, unit: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+        for row in unit:
+            if row["path"] is not None:
+                yield from against.listed_rows(row["path"])
+            else:
+                images = parts.read_images(self.root, row["part"])
+                wanted = pc.is_in(images["fetch_shard"], value_set=pa.array(self.shards, pa.int32()))
+                yield from against.image_rows(images.filter(wanted))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +49,9 @@ class MeetNames:
     part_bits: int
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """(partition, all its RUNS) → (part, RUNS)."""
-        met = against.meet(exchange.read(keyed[1], against.MEETING))
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition, all its RUNS) → RUNS."""
+        met = against.meet(exchange.read(self.work, keyed[1], against.MEETING))
         yield from exchange.write(self.work, against.LISTED, self.part_bits, [met], "image_id")
 
 
@@ -64,6 +65,6 @@ class WriteListed:
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(part, all its RUNS) → an empty batch of OUTPUTS."""
         part, references = keyed
-        table = against.gather(exchange.read(references, against.LISTED))
+        table = against.gather(exchange.read(self.work, references, against.LISTED))
         exchange.write_sorted(listed_file(self.folder, part), table)
         yield outputs(())

@@ -23,7 +23,7 @@ from pmd.schema.tables import KEY, PAIRS
 
 STAGE = "audit"
 
-#: One of: a file of pairs, a part, a file of pairs that the shards left out.
+#: Of each row one: a file of pairs, a part, a file of pairs that the shards left out.
 UNITS = pa.schema([pa.field("pairs", pa.string()), pa.field("part", pa.int32()), pa.field("left_out", pa.string())])
 
 #: A pair (`last` null), the last stage that one survived, or "left out" for one that the shards left out.
@@ -41,16 +41,17 @@ COUNTED, REPEATED, OVERLAP = "counted ", "repeated ", "overlap "
 
 
 def units(root_url: str, sources: Iterable[str], part_bits: int) -> list[pa.RecordBatch]:
-    """Return everything that the audit reads, one batch each."""
-    rows: list[dict[str, Any]] = [{"part": part} for part in range(2**part_bits)]
-    for source in sources:
-        folder = root.curate_folder(root_url, source)
-        files = commits.require(folder, "run: pmd curate").under("pairs")
-        rows += [{"pairs": storage.join(folder, file.name)} for file in files]
+    """Return everything that the audit reads, in batches that are a unit each."""
+    files = [
+        ({"pairs": storage.join(folder, file.name)}, file.bytes)
+        for folder in (root.curate_folder(root_url, source) for source in sources)
+        for file in commits.require(folder, "run: pmd curate").under("pairs")
+    ]
     folder = root.shards_folder(root_url, "rejected")
-    files = list(commits.require(folder, "run: pmd shard").files)
-    rows += [{"left_out": storage.join(folder, file.name)} for file in files]
-    return [pa.RecordBatch.from_pylist([row], schema=UNITS) for row in rows]
+    left_out = commits.require(folder, "run: pmd shard").files
+    files += [({"left_out": storage.join(folder, file.name)}, file.bytes) for file in left_out]
+    rows: list[list[dict[str, Any]]] = [[{"part": part}] for part in range(2**part_bits)]
+    return [pa.RecordBatch.from_pylist(unit, schema=UNITS) for unit in [*rows, *exchange.units(files)]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,20 +63,21 @@ class SpreadPairs:
     bits: int
     work: str
 
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """UNITS of one row → (partition, RUNS)."""
-        yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch.to_pylist()[0]), "pair_id")
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """UNITS → RUNS."""
+        yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch.to_pylist()), "pair_id")
 
-    def _rows(self, unit: dict[str, Any]) -> Iterator[pa.RecordBatch]:
-        if unit["pairs"] is not None:
-            for rows in commits.iterate(unit["pairs"], measure.COLUMNS):
-                yield exchange.widen(pa.Table.from_batches([rows]), MEETING)
-        elif unit["left_out"] is not None:
-            for rows in commits.iterate(unit["left_out"], ["pair_id"]):
-                yield exchange.widen(pa.Table.from_batches([rows]), MEETING, last=LEFT_OUT)
-        else:
-            for stage, pair_ids in self._last_stages(unit["part"]):
-                yield exchange.widen(pa.table({"pair_id": pair_ids}), MEETING, last=stage)
+    def _rows(self, unit: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+        for row in unit:
+            if row["pairs"] is not None:
+                for rows in commits.iterate(row["pairs"], measure.COLUMNS):
+                    yield exchange.widen(pa.Table.from_batches([rows]), MEETING)
+            elif row["left_out"] is not None:
+                for rows in commits.iterate(row["left_out"], ["pair_id"]):
+                    yield exchange.widen(pa.Table.from_batches([rows]), MEETING, last=LEFT_OUT)
+            else:
+                for stage, pair_ids in self._last_stages(row["part"]):
+                    yield exchange.widen(pa.table({"pair_id": pair_ids}), MEETING, last=stage)
 
     def _last_stages(self, part: int) -> Iterator[tuple[str, pa.ChunkedArray]]:
         views = parts.read_views(self.root, part)
@@ -97,7 +99,7 @@ class CountPartition:
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition, all its RUNS) → OUTPUTS."""
         counted = measure.Partial()
-        for pairs, last in _pairs(keyed[1]):
+        for pairs, last in _pairs(self.work, keyed[1]):
             counted = measure.merge(counted, measure.measure(pairs, last, self.plan))
         yield outputs((), facts=[COUNTED + base64.b64encode(measure.to_bytes(counted)).decode()])
 
@@ -109,9 +111,9 @@ class SpreadForms:
     bits: int
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """(partition of pairs, all its RUNS) → (partition of texts, RUNS)."""
-        rows = (repeated.occurrences(pairs, last) for pairs, last in _pairs(keyed[1]))
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition of pairs, all its RUNS) → RUNS."""
+        rows = (repeated.occurrences(pairs, last) for pairs, last in _pairs(self.work, keyed[1]))
         yield from exchange.write(self.work, repeated.OCCURRENCES, self.bits, rows, "text_id")
 
 
@@ -121,9 +123,9 @@ class CountForms:
 
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """(partition of texts, all its RUNS) → (0, RUNS)."""
-        rows = repeated.count(exchange.read(keyed[1], repeated.OCCURRENCES))
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition of texts, all its RUNS) → RUNS."""
+        rows = repeated.count(exchange.read(self.work, keyed[1], repeated.OCCURRENCES))
         yield from exchange.write(self.work, repeated.TEXTS, 0, rows.to_batches(), "text_id")
 
 
@@ -135,7 +137,7 @@ class SumForms:
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(0, all RUNS) → OUTPUTS."""
-        found = repeated.summary(exchange.read(keyed[1], repeated.TEXTS))
+        found = repeated.summary(exchange.read(self.work, keyed[1], repeated.TEXTS))
         yield outputs((), facts=[REPEATED + orjson.dumps(found).decode()])
 
 
@@ -152,9 +154,9 @@ class CountOverlap:
         yield outputs((), facts=[OVERLAP + orjson.dumps(found).decode()])
 
 
-def _pairs(references: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
+def _pairs(work: str, references: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
     """Yield the pairs of a partition, in batches, and the last stage that each survived."""
-    meeting = exchange.read(references, MEETING)
+    meeting = exchange.read(work, references, MEETING)
     pairs = meeting.filter(pc.is_null(meeting["last"])).combine_chunks()
     fates = meeting.filter(pc.is_valid(meeting["last"])).combine_chunks()
     left_out = fates.filter(pc.equal(fates["last"], LEFT_OUT))["pair_id"].combine_chunks()

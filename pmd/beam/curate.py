@@ -50,8 +50,8 @@ class ReadUnit:
     work: str
     bits: int
 
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """UNITS of one row → (partition, RUNS)."""
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """UNITS of one row → RUNS."""
         yield from exchange.write(self.work, JUDGED, self.bits, self._judged(unit_of(batch)), "key")
 
     def _judged(self, unit: Unit) -> Iterator[pa.RecordBatch]:
@@ -75,7 +75,7 @@ class SettlePartition:
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition, all its RUNS) → OUTPUTS."""
         partition, references = keyed
-        settled = settle(self.source, exchange.read(references, JUDGED), self.options)
+        settled = settle(self.source, exchange.read(self.work, references, JUDGED), self.options)
         part = f"part-{partition:05d}-of-{2**self.bits:05d}"
         files = [
             commits.put_table(self.folder, f"{name}/{part}", table)

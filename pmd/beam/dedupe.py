@@ -56,8 +56,8 @@ class SpreadHashes:
     work: str
     bits: int
 
-    def __call__(self, batch: pa.RecordBatch, gone: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """PARTS of one row, and the GROUPS of images that leave → (partition, RUNS)."""
+    def __call__(self, batch: pa.RecordBatch, gone: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row, and the GROUPS of images that leave → RUNS."""
         part = part_of(batch)
         wanted = parts.read_views(self.root, part, ["image_id"])["image_id"].unique()
         left = pa.Table.from_batches(list(gone), schema=GROUPS)["image_id"].combine_chunks()
@@ -75,7 +75,7 @@ class FindGroups:
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition, all its RUNS) → GROUPS."""
-        found = dedupe.groups(exchange.read(keyed[1], dedupe.HASHES), self.options)
+        found = dedupe.groups(exchange.read(self.work, keyed[1], dedupe.HASHES), self.options)
         yield from found.combine_chunks().to_batches()
 
 
@@ -93,8 +93,8 @@ class SpreadHashed:
         groups = pa.Table.from_batches(list(found), schema=GROUPS)
         views = parts.read_views(self.root, part, ["image_id", "region"])
         rows = dedupe.hashed(views, parts.read_ledger(self.root, self.cut.shards(part)), groups)
-        for _, reference in exchange.write(self.work, near.HASHED, 0, rows.to_batches(), "image_id"):
-            yield from ((unit, reference) for unit in range(near.UNITS))
+        for runs in exchange.write(self.work, near.HASHED, 0, rows.to_batches(), "image_id"):
+            yield from ((unit, runs) for unit in range(near.UNITS))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,10 +104,10 @@ class FindLinks:
     distance: int
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """(unit, all RUNS) → (0, RUNS)."""
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(unit, all RUNS) → RUNS."""
         unit, references = keyed
-        rows = near.links(exchange.read(references, near.HASHED), self.distance, unit)
+        rows = near.links(exchange.read(self.work, references, near.HASHED), self.distance, unit)
         yield from exchange.write(self.work, near.LINKS, 0, rows.to_batches(), "image_id")
 
 
@@ -120,7 +120,7 @@ class Elect:
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(0, all RUNS of links) → GROUPS."""
-        matches = near.elect(exchange.read(keyed[1], near.LINKS), self.distance)
+        matches = near.elect(exchange.read(self.work, keyed[1], near.LINKS), self.distance)
         yield from dedupe.near_groups(matches).combine_chunks().to_batches()
 
 
@@ -145,8 +145,8 @@ class SpreadTexts:
     cut: parts.Cut
     work: str
 
-    def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """PARTS of one row, and all GROUPS → (partition, RUNS)."""
+    def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row, and all GROUPS → RUNS."""
         part = part_of(batch)
         groups = pa.Table.from_batches(list(found), schema=GROUPS)
         kept, _ = dedupe.judge(
@@ -164,9 +164,9 @@ class FindRepeated:
     part_bits: int
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """(partition, all its RUNS) → (part, RUNS)."""
-        rows = captions.over(exchange.read(keyed[1], captions.TEXTS), self.most)
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition, all its RUNS) → RUNS."""
+        rows = captions.over(exchange.read(self.work, keyed[1], captions.TEXTS), self.most)
         yield from exchange.write(self.work, captions.REPEATED, self.part_bits, rows.to_batches(), "image_id")
 
 
@@ -186,7 +186,8 @@ class JudgePart:
         part, batches = keyed
         groups = pa.Table.from_batches(list(found), schema=GROUPS)
         ledger = parts.read_ledger(self.root, self.cut.shards(part))
-        repeated = exchange.read([batch for batch in batches if batch.schema == exchange.RUNS], captions.REPEATED)
+        runs = [batch for batch in batches if batch.schema == exchange.RUNS]
+        repeated = exchange.read(self.work, runs, captions.REPEATED)
         kept, rejected = dedupe.judge(parts.read_views(self.root, part), ledger, groups, repeated)
         name = f"rejected/part-{part:05d}-of-{2**self.cut.part_bits:05d}"
         files = [commits.put_table(self.folder, name, rejected)] if rejected.num_rows else []

@@ -17,9 +17,9 @@ from pmd.schema.tables import KEY
 PAIR_FILES = pa.schema([pa.field("source", pa.string(), nullable=False), pa.field("path", pa.string(), nullable=False)])
 
 
-def file_batch(source: str, path: str) -> pa.RecordBatch:
-    """Return one file of pairs as a unit."""
-    return pa.RecordBatch.from_pylist([{"source": source, "path": path}], schema=PAIR_FILES)
+def file_batch(files: Iterable[tuple[str, str]]) -> pa.RecordBatch:
+    """Return files of pairs, each with its source, as a unit."""
+    return pa.RecordBatch.from_pylist([{"source": source, "path": path} for source, path in files], schema=PAIR_FILES)
 
 
 @functools.lru_cache(maxsize=2)
@@ -47,7 +47,7 @@ def _verdicts(path: str) -> scores.Verdicts:
 
 @dataclasses.dataclass(frozen=True)
 class SpreadPairs:
-    """Read a file of pairs in batches, give each row its image, write them to a run."""
+    """Read files of pairs in batches, give each row its image, write them to a run."""
 
     work: str
     bits: int
@@ -58,22 +58,23 @@ class SpreadPairs:
     held_out: str  # file of the keys of evaluation images, end to end
     scores: tuple[str, ...] = ()  # files of verdicts
 
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """PAIR_FILES of one row → (partition, RUNS)."""
-        yield from exchange.write(self.work, images.IMAGE_ROWS, self.bits, self._rows(batch.to_pylist()[0]), "image_id")
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PAIR_FILES → RUNS."""
+        yield from exchange.write(self.work, images.IMAGE_ROWS, self.bits, self._rows(batch.to_pylist()), "image_id")
 
-    def _rows(self, unit: dict[str, Any]) -> Iterator[pa.RecordBatch]:
-        index_file = dict(self.indexes).get(unit["source"])
-        for pairs in commits.iterate(unit["path"], images.NEEDED):
-            yield images.spread(
-                pairs,
-                aliases=_aliases(self.aliases),
-                index=_index(index_file) if index_file else {},
-                sample=self.sample,
-                takedown=self.takedown,
-                held_out=_keys(self.held_out),
-                verdicts=[_verdicts(path) for path in self.scores],
-            )
+    def _rows(self, files: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+        for file in files:
+            index_file = dict(self.indexes).get(file["source"])
+            for pairs in commits.iterate(file["path"], images.NEEDED):
+                yield images.spread(
+                    pairs,
+                    aliases=_aliases(self.aliases),
+                    index=_index(index_file) if index_file else {},
+                    sample=self.sample,
+                    takedown=self.takedown,
+                    held_out=_keys(self.held_out),
+                    verdicts=[_verdicts(path) for path in self.scores],
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +91,7 @@ class GatherPartition:
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition, all its RUNS) → OUTPUTS; names start with the folder they are in: `images` or `views`."""
         partition, references = keyed
-        gathered = images.gather(exchange.read(references, images.IMAGE_ROWS), self.shard_bits)
+        gathered = images.gather(exchange.read(self.work, references, images.IMAGE_ROWS), self.shard_bits)
         part = f"part-{partition:05d}-of-{2**self.bits:05d}"
         files = []
         for folder, name, table in (

@@ -26,15 +26,16 @@ MEETING = pa.schema(
 )
 
 
-def units(paths: Iterable[str], numbers: Iterable[int]) -> list[pa.RecordBatch]:
-    """Return files and parts, one batch each."""
-    rows = [{"path": path} for path in paths] + [{"part": part} for part in numbers]
-    return [pa.RecordBatch.from_pylist([row], schema=UNITS) for row in rows]
+def units(files: Iterable[tuple[str, int]], numbers: Iterable[int]) -> list[pa.RecordBatch]:
+    """Return files, each given with its bytes, and parts, in batches that are a unit each."""
+    rows: list[list[dict[str, Any]]] = [[{"path": path} for path in paths] for paths in exchange.units(files)]
+    rows += [[{"part": part}] for part in numbers]
+    return [pa.RecordBatch.from_pylist(unit, schema=UNITS) for unit in rows]
 
 
 @dataclasses.dataclass(frozen=True)
 class SpreadBoth:
-    """Write pairs of a file, or fates of a part, to a run."""
+    """Write pairs of files, or fates of a part, to a run."""
 
     root: str
     source: str
@@ -42,21 +43,25 @@ class SpreadBoth:
     bits: int
     work: str
 
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """UNITS of one row → (partition, RUNS)."""
-        yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch.to_pylist()[0]), "pair_id")
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """UNITS → RUNS."""
+        yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch.to_pylist()), "pair_id")
 
-    def _rows(self, unit: dict[str, Any]) -> Iterator[pa.RecordBatch]:
-        if unit["path"] is not None:
-            for rows in commits.iterate(unit["path"]):
-                yield exchange.widen(pa.Table.from_batches([rows]), MEETING, is_fate=False)
-        else:
-            ledger = parts.read_ledger(self.root, self.cut.shards(unit["part"]))
-            views = parts.read_views(self.root, unit["part"])
-            mine = views.filter(pc.equal(views["source"], self.source))
-            kept, _ = dedupe.judge_again(self.root, unit["part"], mine, ledger, dedupe.read_groups(self.root))
-            if kept.num_rows:
-                yield exchange.widen(publish.fates(kept, ledger), MEETING, is_fate=True)
+    def _rows(self, unit: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+        for row in unit:
+            if row["path"] is not None:
+                for rows in commits.iterate(row["path"]):
+                    yield exchange.widen(pa.Table.from_batches([rows]), MEETING, is_fate=False)
+            else:
+                yield from self._fates(row["part"])
+
+    def _fates(self, part: int) -> Iterator[pa.RecordBatch]:
+        ledger = parts.read_ledger(self.root, self.cut.shards(part))
+        views = parts.read_views(self.root, part)
+        mine = views.filter(pc.equal(views["source"], self.source))
+        kept, _ = dedupe.judge_again(self.root, part, mine, ledger, dedupe.read_groups(self.root))
+        if kept.num_rows:
+            yield exchange.widen(publish.fates(kept, ledger), MEETING, is_fate=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +78,7 @@ class WriteList:
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition, all its RUNS) → OUTPUTS."""
         partition, references = keyed
-        meeting = exchange.read(references, MEETING)
+        meeting = exchange.read(self.work, references, MEETING)
         pairs = meeting.filter(pc.invert(meeting["is_fate"])).select(PAIRS.names)
         fate = meeting.filter(meeting["is_fate"]).select(publish.FATES.names)
         table = publish.rows(pairs, fate, name=self.hub_name, with_text=self.with_text)

@@ -44,8 +44,8 @@ class SpreadViews:
     bits: int
     work: str
 
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """PARTS of one row → (window, RUNS)."""
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row → RUNS."""
         part = part_of(batch)
         groups = dedupe.read_groups(self.root)
         ledger = parts.read_ledger(self.root, self.cut.shards(part))
@@ -71,7 +71,7 @@ class OrderWindow:
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(window, all its RUNS) → WINDOWS."""
         window, references = keyed
-        rows = exchange.read(references, samples.SAMPLE_ROWS)
+        rows = exchange.read(self.work, references, samples.SAMPLE_ROWS)
         ledger = parts.read_ledger(self.root, self.cut.shards(window, self.bits))
         ordered = samples.order(rows, ledger, self.options, self.seed)
         path = storage.join(self.work, commits.put_table(self.work, f"samples-{window:05d}", ordered.samples).name)

@@ -17,6 +17,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 import pmd.beam.coder  # noqa: F401  registers the coder of record batches
+from pmd import exchange
 from pmd.beam import mistakes
 from pmd.commits import Books, File
 
@@ -140,8 +141,36 @@ class PerUnitBeside(PerUnit):
         yield from self._run(element, side)
 
 
+class TurnOver(beam.PTransform):  # type: ignore[misc]
+    """What each unit has written → what each partition is to read, one element a partition.
+
+    Handing out a reference for each unit and partition would be millions of elements where the input is large.
+    """
+
+    def expand(self, written: Any) -> Any:
+        """PCollection[RecordBatch] of RUNS → PCollection[(partition, RUNS)]."""
+        return (
+            written
+            | "All" >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
+            | "Together" >> beam.GroupByKey()
+            | "By partition" >> beam.FlatMap(_turned_over).with_output_types(tuple[int, pa.RecordBatch])
+        )
+
+
+def _turned_over(keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    return exchange.by_partition(keyed[1])
+
+
+class Meet(beam.PTransform):  # type: ignore[misc]
+    """Give each partition to a worker, with all that units have written of it."""
+
+    def expand(self, written: Any) -> Any:
+        """PCollection[RecordBatch] of RUNS → PCollection[(partition, all its RUNS)]."""
+        return written | "Turn over" >> TurnOver() | "Group" >> beam.GroupByKey()
+
+
 class ByPartition(beam.PTransform):  # type: ignore[misc]
-    """Rows meet by partition: `write` turns a unit into (partition, references), `merge` gets all of a partition.
+    """Rows meet by partition: `write` turns a unit into `RUNS`, `merge` gets all of a partition.
 
     Both are picklable callables of `pmd` (plain dataclasses with `__call__`).
     """
@@ -160,9 +189,9 @@ class ByPartition(beam.PTransform):  # type: ignore[misc]
         return (
             units
             | "Spread" >> Spread()
-            # (partition, RUNS)
-            | "Write runs" >> beam.ParDo(PerUnit(self._write)).with_output_types(tuple[int, pa.RecordBatch])
-            | "Meet" >> beam.GroupByKey()
+            # RUNS
+            | "Write runs" >> beam.ParDo(PerUnit(self._write)).with_output_types(pa.RecordBatch)
+            | "Meet" >> Meet()
             # OUTPUTS
             | "Merge" >> beam.ParDo(PerUnit(self._merge)).with_output_types(pa.RecordBatch)
         )

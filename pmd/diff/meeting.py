@@ -89,8 +89,8 @@ class Meeting:
     def buckets(self) -> Iterator[pl.DataFrame]:
         """Yield all rows of one range of keys after the other, in order of keys; no row can be added any more."""
         self._open = False
-        for _, reference in self._run.close():
-            rows = pl.from_arrow(exchange.read([reference], ROWS))
+        for _, runs in exchange.by_partition([self._run.close()]):
+            rows = pl.from_arrow(exchange.read(self._folder.name, [runs], ROWS))
             assert isinstance(rows, pl.DataFrame)
             yield rows
 
