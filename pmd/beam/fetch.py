@@ -23,7 +23,7 @@ from pmd import parts, storage
 from pmd.beam import mistakes, sight
 from pmd.beam.against import listed_file
 from pmd.errors import PmdError
-from pmd.fetch import adopt, against, hosts, robots, store
+from pmd.fetch import adopt, against, hosts, policies, store
 from pmd.fetch.engine import Lane
 from pmd.fetch.img2dataset import Img2dataset
 from pmd.fetch.outcome import Fetched
@@ -80,23 +80,26 @@ class FetchLane:
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
-        policies, reservations = robots.read_policies(self.root), robots.read_policies(self.root, "tdmrep")
         name = f"lane-{keyed[0]:05d}"
         counts = sight.Counts(self.work, name)
 
         def told(fetched: Fetched) -> None:
             counts.add(**{"images": 1, "bytes": fetched.bytes or 0, fetched.status: 1})
 
-        with Lane(
-            self.options,
-            contact=self.contact,
-            lanes=self.lanes,
-            number=keyed[0],
-            policies=policies,
-            reservations=reservations,
-            began=self.began,
-            stops=self.waiting is not None,
-        ) as lane:
+        with (
+            policies.Kept(self.root, name) as robots_files,
+            policies.Kept(self.root, name, "tdmrep") as reservations,
+            Lane(
+                self.options,
+                contact=self.contact,
+                lanes=self.lanes,
+                number=keyed[0],
+                policies=robots_files,
+                reservations=reservations,
+                began=self.began,
+                stops=self.waiting is not None,
+            ) as lane,
+        ):
             theirs = self.options.engine == "img2dataset"
             fetcher = Img2dataset(lane, self.options, self.work) if theirs else lane
             for batch in sorted(keyed[1], key=lambda item: int(item.column(0)[0].as_py())):
@@ -120,8 +123,6 @@ class FetchLane:
                 if self.waiting is not None and lane.answered:
                     self.waiting.answered(name)
                 yield batch
-        robots.write_policies(self.root, name, policies)
-        robots.write_policies(self.root, name, reservations, "tdmrep")
 
 
 def run_lanes(lane: FetchLane, shards: Sequence[int]) -> None:

@@ -376,10 +376,13 @@ class Client:
         url = origin + path
         task = self._asking.get(url)
         if task is None:
-            task = asyncio.create_task(self._ask_for_file(url))
+            task = asyncio.create_task(self._learn(known, origin, url))
             self._asking[url] = task
             task.add_done_callback(functools.partial(self._asked, url))
-        known[origin] = policy = await asyncio.shield(task)
+        return await asyncio.shield(task)
+
+    async def _learn(self, known: MutableMapping[str, robots.Policy], origin: str, url: str) -> robots.Policy:
+        known[origin] = policy = await self._ask_for_file(url)
         return policy
 
     def _asked(self, url: str, task: asyncio.Task[robots.Policy]) -> None:

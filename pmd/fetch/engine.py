@@ -187,7 +187,7 @@ class Lane:
         contact: Who we are: "mailto:…" or a URL; sent with every request.
         lanes: How many lanes share the hosts' patience.
         number: Which of them this is, from 0.
-        policies: robots.txt by origin (`robots.read_policies`); what is learnt is added to it.
+        policies: robots.txt by origin (`pmd.fetch.policies`); what is learnt is added to it.
         reservations: The same for `pmd.fetch.tdmrep`.
         patience: How long to wait for hosts.
         lookup: What resolves names.

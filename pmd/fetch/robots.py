@@ -1,8 +1,9 @@
 """robots.txt by RFC 9309: what it says, kept with date and evidence, and the verdict for one path.
 
 The standard library's parser knows neither wildcards nor the longest match, which the RFC requires and image hosts use
-(`Disallow: /*.jpg$`), so the rules are read here. An origin's file is asked for once a run and kept in `fetch/hosts/`
-with its date: what a host said serves later runs too, while it is fresh; that it was unreachable is evidence, and no more.
+(`Disallow: /*.jpg$`), so the rules are read here. An origin's file is asked for once a run and kept with its date
+(`pmd.fetch.policies`): what a host said serves later runs too, while it is fresh; that it was unreachable is evidence, and
+no more.
 """
 
 from __future__ import annotations
@@ -11,13 +12,9 @@ import dataclasses
 import datetime
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal
 from urllib.parse import quote, unquote_to_bytes
-
-import orjson
-
-from pmd import storage
 
 #: Files that say what may be asked for; `fetch/hosts/` keeps each kind apart.
 Kind = Literal["robots", "tdmrep"]
@@ -195,35 +192,3 @@ def _matches(pattern: str, path: str) -> bool:
     if anchored:
         return len(path) - len(last) >= at and path.endswith(last)
     return path.find(last, at) >= 0
-
-
-def hosts_folder(root: str) -> str:
-    """Return where policies are kept."""
-    return storage.join(root, "fetch", "hosts")
-
-
-def read_policies(root: str, kind: Kind = "robots") -> dict[str, Policy]:
-    """Return every policy of a kind kept under ROOT by origin, the latest of each."""
-    found: dict[str, Policy] = {}
-    for name in storage.list_files(hosts_folder(root)):
-        if not name.startswith(f"{kind}-") or not name.endswith(".json"):
-            continue
-        for origin, raw in orjson.loads(storage.read_bytes(storage.join(hosts_folder(root), name))).items():
-            policy = Policy(**{**raw, "when": datetime.datetime.fromisoformat(raw["when"])})
-            if origin not in found or found[origin].when < policy.when:
-                found[origin] = policy
-    return found
-
-
-def write_policies(root: str, name: str, policies: Mapping[str, Policy], kind: Kind = "robots") -> None:
-    """Keep policies in a file of their own, `<kind>-<name>.json`, replacing what it held.
-
-    Args:
-        root: ROOT.
-        name: Whose they are: one a writer, such as the lane's number.
-        policies: By origin.
-        kind: Of which file of the origins.
-    """
-    content = {origin: dataclasses.asdict(policy) for origin, policy in sorted(policies.items())}
-    path = storage.join(hosts_folder(root), f"{kind}-{name}.json")
-    storage.put(path, orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

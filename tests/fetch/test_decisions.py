@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import datetime
 import math
+import tracemalloc
 from collections.abc import Coroutine
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pmd.fetch import addresses, hosts, outcome, robots, tdmrep
+from pmd.fetch import addresses, hosts, outcome, policies, robots, tdmrep
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK, STATUSES, TRANSIENT
 
@@ -315,13 +317,13 @@ def test_tdmrep_headers(values: list[str], policies: list[str], said: str | None
 def test_policies_are_kept_and_age(tmp_path: Path) -> None:
     old = robots.Policy(NOON - datetime.timedelta(hours=2), 404)
     new = robots.Policy(NOON, 200, "User-agent: *\nDisallow: /")
-    broken = robots.Policy(NOON - datetime.timedelta(hours=2), 500, status="server_error")
-    robots.write_policies(str(tmp_path), "lane-0", {"http://a.test": old, "http://b.test": broken})
-    robots.write_policies(str(tmp_path), "lane-1", {"http://a.test": new})
-    assert robots.read_policies(str(tmp_path)) == {"http://a.test": new, "http://b.test": broken}
-    robots.write_policies(str(tmp_path), "lane-0", {"http://a.test": new}, "tdmrep")
-    assert robots.read_policies(str(tmp_path), "tdmrep") == {"http://a.test": new}
-    assert len(robots.read_policies(str(tmp_path))) == 2
+    broken = robots.Policy(NOON - datetime.timedelta(hours=2), 500, status="server_error", error="x")
+    keep(tmp_path, "lane-0", {"http://a.test": old, "http://b.test": broken})
+    keep(tmp_path, "lane-1", {"http://a.test": new})
+    assert policies.read(str(tmp_path)) == {"http://a.test": new, "http://b.test": broken}
+    keep(tmp_path, "lane-0", {"http://a.test": new}, "tdmrep")
+    assert policies.read(str(tmp_path), "tdmrep") == {"http://a.test": new}
+    assert len(policies.read(str(tmp_path))) == 2
     hour, minute = datetime.timedelta(hours=1), datetime.timedelta(minutes=1)
     assert [policy.is_fresh(NOON, NOON) for policy in (old, new)] == [True, True]
     assert not old.is_fresh(NOON + 30 * hour, NOON)
@@ -468,3 +470,55 @@ def test_hosts_of_a_domain_share_a_group() -> None:
         assert known.circuit("a", 80) is known.circuit("a", 80)
 
     run(story())
+
+
+def keep(root: Path, name: str, learnt: dict[str, robots.Policy], kind: policies.Kind = "robots") -> None:
+    with policies.Kept(str(root), name, kind) as kept:
+        kept.update(learnt)
+
+
+def test_a_lane_begins_with_the_latest_of_all_and_keeps_its_own(tmp_path: Path) -> None:
+    hour = datetime.timedelta(hours=1)
+    first, later = robots.Policy(NOON, 200, "a"), robots.Policy(NOON + hour, 200, "b")
+    keep(tmp_path, "lane-0", {"http://a.test": first, "http://b.test": later})
+    keep(tmp_path, "lane-1", {"http://a.test": later, "http://b.test": first})
+    with policies.Kept(str(tmp_path), "lane-0") as kept:
+        assert dict(kept) == {"http://a.test": later, "http://b.test": later}
+        assert "http://c.test" not in kept
+        kept["http://c.test"] = first
+        kept["http://c.test"] = later
+        assert kept["http://c.test"] == later
+    lines = [orjson.loads(line) for line in (tmp_path / "fetch/hosts/robots-lane-0.jsonl").read_bytes().splitlines()]
+    # Of a.test lane 1 knows better, and has it in its own file.
+    assert [line["origin"] for line in lines] == ["http://b.test", "http://c.test"]
+    assert policies.read(str(tmp_path))["http://a.test"] == later
+
+
+def test_a_lane_that_fails_keeps_what_stood(tmp_path: Path) -> None:
+    policy = robots.Policy(NOON, 200, "a")
+    keep(tmp_path, "lane-0", {"http://a.test": policy})
+
+    def fails() -> None:
+        with policies.Kept(str(tmp_path), "lane-0") as kept:
+            kept["http://b.test"] = policy
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails()
+    assert policies.read(str(tmp_path)) == {"http://a.test": policy}
+
+
+def test_memory_does_not_grow_with_what_origins_say(tmp_path: Path) -> None:
+    long, short = "# " + "x" * robots.MAX_BYTES, "# é"
+    with policies.Kept(str(tmp_path), "lane-0") as kept:
+        tracemalloc.start()
+        for number in range(200):
+            kept[f"http://{number}.test"] = robots.Policy(NOON, 200, f"{long}{number}")
+        for number in range(policies.RECENT + 100):
+            kept[f"http://short-{number}.test"] = robots.Policy(NOON, 200, f"{short}{number}")
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert held < 8 * robots.MAX_BYTES  # of 200 times that
+        assert kept["http://7.test"].body == f"{long}7"
+        assert kept["http://short-0.test"].body == f"{short}0"
+        assert len(kept) == 200 + policies.RECENT + 100
