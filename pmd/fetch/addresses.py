@@ -1,31 +1,22 @@
 """Where a URL leads: its parts, the address that it is asked at, and whether that address may be asked at all.
 
 URLs come from the open web and from redirects: any of them may name a machine of the network we run in, or the cloud's
-metadata service. So names are resolved here, once, and only addresses that were checked are connected to: a name whose
-answer changes (DNS rebinding) is checked like any other. A last check stands where the socket is made.
+metadata service. Names are resolved elsewhere (`pmd.fetch.resolver`), and only to addresses that this allows.
 """
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import functools
 import ipaddress
 import re
-import socket
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Executor
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import ada_url
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-#: How long a name's addresses are used, and how long a name that did not resolve is not asked for again.
-FOUND_S: Final = 3600.0
-NOT_FOUND_S: Final = 300.0
 
 #: Public by the registries, but a cloud's own: Azure's and Oracle's metadata and wire servers, Alibaba's.
 _METADATA: Final = tuple(
@@ -142,12 +133,13 @@ def refused(error: str) -> list[str]:
     return [
         refusal.removesuffix(_REFUSED)
         for refusal in said
-        if refusal.endswith(_REFUSED) and _literal(refusal.removesuffix(_REFUSED)) is not None
+        if refusal.endswith(_REFUSED) and literal(refusal.removesuffix(_REFUSED)) is not None
     ]
 
 
 @functools.lru_cache(maxsize=4096)
-def _literal(host: str) -> IpAddress | None:
+def literal(host: str) -> IpAddress | None:
+    """Return the address that a host of a URL is, or None for a name."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -171,7 +163,7 @@ class Routes:
 
     def of_host(self, host: str, port: int) -> tuple[str, int]:
         """Return the host and port to connect to for those of a URL."""
-        if _literal(host) is not None:
+        if literal(host) is not None:
             return host, port
         return self.routes.get((host, port)) or self.routes.get(("*", port)) or (host, port)
 
@@ -179,130 +171,3 @@ class Routes:
 def _endpoint(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     return host.strip("[]").lower(), int(port)
-
-
-_UNKNOWN: Final = (0.0, None)
-
-Lookup = Callable[[str], list[str]]
-
-
-def system_lookup(host: str) -> list[str]:
-    """Return the addresses of a name, by the system's resolver.
-
-    Raises:
-        OSError: It does not resolve.
-    """
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-class Resolver(AbstractResolver):
-    """Names to checked addresses: each name asked for once, failures included; aiohttp connects through it.
-
-    Args:
-        policy: Which addresses may be asked.
-        routes: Where to connect instead.
-        threads: Where the system's resolver, which blocks, is called.
-        lookup: What resolves a name.
-    """
-
-    def __init__(
-        self, policy: AddressPolicy, routes: Routes, threads: Executor, lookup: Lookup = system_lookup
-    ) -> None:
-        self._policy = policy
-        self._routes = routes
-        self._threads = threads
-        self._lookup = lookup
-        self._known: dict[str, tuple[float, asyncio.Future[list[str]]]] = {}
-
-    async def endpoints(self, host: str, port: int) -> list[tuple[str, int]]:
-        """Return the addresses and port to connect to for a URL's host and port; all checked.
-
-        Raises:
-            NameUnknown: The name does not resolve.
-            Blocked: None of its addresses may be asked.
-        """
-        host, port = self._routes.of_host(host, port)
-        addresses = [host] if _literal(host) is not None else await self._addresses(host)
-        refusals = [(address, self._policy.refusal(address)) for address in addresses]
-        allowed = [(address, port) for address, refusal in refusals if refusal is None]
-        if not allowed:
-            raise Blocked(f"{host}: {'; '.join(str(refusal) for _, refusal in refusals)}")
-        return allowed
-
-    def answers_at_once(self, host: str, port: int) -> bool:
-        """Return whether `endpoints` has nothing to wait for."""
-        host, _ = self._routes.of_host(host, port)
-        if _literal(host) is not None:
-            return True
-        expires, answer = self._known.get(host, _UNKNOWN)
-        return answer is not None and answer.done() and expires > asyncio.get_running_loop().time()
-
-    async def require_all(self, host: str) -> None:
-        """Check every address of a URL's host, for those who will not connect to the one that was chosen here.
-
-        Raises:
-            NameUnknown: The name does not resolve.
-            Blocked: One of its addresses may not be asked.
-        """
-        for address in [host] if _literal(host) is not None else await self._addresses(host):
-            refusal = self._policy.refusal(address)
-            if refusal is not None:
-                raise Blocked(f"{host}: {refusal}")
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Answer aiohttp."""
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=to_port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=int(socket.AI_NUMERICHOST | socket.AI_NUMERICSERV),
-            )
-            for address, to_port in await self.endpoints(host, port)
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-    def open_socket(self, address: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
-        """Make the socket of a connection: the last place where an address can be refused, and no way leads around it.
-
-        Raises:
-            Blocked: The address is refused.
-        """
-        family, kind, protocol, _, endpoint = address
-        refusal = self._policy.refusal(str(endpoint[0]))
-        if refusal is not None:
-            raise Blocked(refusal)
-        return socket.socket(family, kind, protocol)
-
-    async def _addresses(self, host: str) -> list[str]:
-        loop = asyncio.get_running_loop()
-        expires, answer = self._known.get(host, _UNKNOWN)
-        if answer is None or expires <= loop.time():
-            answer = loop.create_future()
-            self._known[host] = (loop.time() + FOUND_S, answer)
-            asked = loop.run_in_executor(self._threads, self._lookup, host)
-            asked.add_done_callback(functools.partial(self._learn, host, answer, loop))
-        return await asyncio.shield(answer)
-
-    def _learn(
-        self,
-        host: str,
-        answer: asyncio.Future[list[str]],
-        loop: asyncio.AbstractEventLoop,
-        asked: asyncio.Future[list[str]],
-    ) -> None:
-        error = None if asked.cancelled() else asked.exception()
-        if asked.cancelled() or error is not None or not asked.result():
-            # UnicodeError: a label that is empty or too long for DNS.
-            self._known[host] = (loop.time() + NOT_FOUND_S, answer)
-            answer.set_exception(NameUnknown(f"{host}: {error or 'no address'}"))
-            answer.exception()  # seen: nobody may be waiting any more
-        else:
-            answer.set_result(asked.result())

@@ -23,9 +23,10 @@ from aiohttp import http_exceptions
 
 from pmd import codec
 from pmd.fetch import addresses, hosts, outcome, robots, tdmrep
-from pmd.fetch.addresses import Blocked, NameUnknown, Resolver, Target
+from pmd.fetch.addresses import Blocked, NameUnknown, Target
 from pmd.fetch.connections import Connector
 from pmd.fetch.hosts import CircuitOpen, Hosts, Paused, Slot, Turn
+from pmd.fetch.resolver import Resolver
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
 

@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from pmd import codec, keys
 from pmd.errors import NetworkError
-from pmd.fetch import addresses, against, archives, blocklists, client, hosts, network, outcome, robots
+from pmd.fetch import addresses, against, archives, blocklists, client, hosts, network, outcome, resolver, robots
 from pmd.fetch.client import Answer, Client, Clock
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.state import WEB_ARCHIVE
@@ -210,7 +210,7 @@ class Lane:
         policies: MutableMapping[str, robots.Policy] | None = None,
         reservations: MutableMapping[str, robots.Policy] | None = None,
         patience: hosts.Patience | None = None,
-        lookup: addresses.Lookup = addresses.system_lookup,
+        lookup: resolver.Lookup = resolver.system_lookup,
         clock: Clock = utc_now,
         began: datetime.datetime | None = None,
         stops: bool = True,
@@ -336,11 +336,11 @@ class Lane:
         slots = hosts.Slots(self._options.concurrency, self._options.max_bytes)
         self._slots = slots
         self._hosts = hosts.Hosts(self._options, self._lanes, self._number, slots, self._patience)
-        resolver = addresses.Resolver(self._address_policy, self._routes, self._names, self._lookup)
-        self._session = client.open_session(resolver, self._options, self._contact)
+        names = resolver.Resolver(self._address_policy, self._routes, self._names, self._lookup)
+        self._session = client.open_session(names, self._options, self._contact)
         self._client = Client(
             self._session,
-            resolver,
+            names,
             self._hosts,
             self._options,
             self._options.user_agent.partition("/")[0],

@@ -17,6 +17,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pmd.fetch import addresses, hosts, outcome, policies, robots, tdmrep
+from pmd.fetch import resolver as names
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK, STATUSES, TRANSIENT
 
@@ -135,7 +136,7 @@ def test_what_was_refused_is_read_from_what_an_attempt_keeps() -> None:
             return found
 
     async def refused(host: str, *found: str) -> list[str]:
-        resolver = addresses.Resolver(addresses.AddressPolicy(), addresses.Routes({}), Nobody(), lambda _: list(found))
+        resolver = names.Resolver(addresses.AddressPolicy(), addresses.Routes({}), Nobody(), lambda _: list(found))
         with pytest.raises(addresses.Blocked) as raised:
             await resolver.endpoints(host, 80)
         return addresses.refused(f"{type(raised.value).__name__}: {raised.value}"[:500])

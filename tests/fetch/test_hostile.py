@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pmd.demo.web import Authority
-from pmd.fetch import addresses, client, robots
+from pmd.fetch import client, resolver, robots
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
 from pmd.options import PerHost
@@ -47,7 +47,7 @@ def raw() -> Iterator[tuple[int, int]]:
 def test_every_url_ends_with_its_status(
     web: Web, raw: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(addresses, "FOUND_S", 0.0)  # a name is asked for each time that it is used
+    monkeypatch.setattr(resolver, "FOUND_S", 0.0)  # a name is asked for each time that it is used
     cases = hostile.cases()
     authority = Authority({"untrusted.test"})
     (tmp_path / "ca.pem").write_bytes(authority.pem)
