@@ -180,13 +180,13 @@ def main() -> None:
     guesses = np.array(asked["fasttext"]["language"].to_pylist())
     scores = asked["fasttext"]["score"].to_numpy(zero_copy_only=False)
     cld2 = np.array(asked["cld2"]["language"].to_pylist()) == "en"
-    of_cld2 = [language.ask_cld2(one) for one in language.readable(pa.array(texts)).to_pylist()]
+    plain = language.readable(pa.array(texts)).to_pylist()
 
     def fasttext_first(least: float) -> Mask:
         return np.where(scores >= least, guesses == "en", cld2)
 
     def cld2_first(least: float) -> Mask:
-        sure = np.array([guess.sure(least) for guess in of_cld2])
+        sure = np.array(language.ask_cld2(plain, least).sure)
         return np.where(sure, cld2, fasttext_first(language.SURE_PROBABILITY))
 
     rules: dict[str, tuple[Callable[[float], Mask], list[float]]] = {

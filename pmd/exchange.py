@@ -10,6 +10,7 @@ refers to; the commit removes the whole work folder.
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
@@ -121,11 +122,12 @@ class RunWriter:
         where = np.concatenate([numbers for _, numbers in self._buffer])
         self._buffer, self._buffered_bytes = [], 0
         order = np.argsort(where, kind="stable")
-        cuts = np.flatnonzero(np.diff(where[order])) + 1
-        for chosen in np.split(order, cuts):
-            self._writer.write_batch(rows.take(pa.array(chosen)))
+        rows, where = rows.take(pa.array(order)), where[order]
+        firsts = np.flatnonzero(np.diff(where, prepend=-1)).tolist()
+        for first, stop in itertools.pairwise([*firsts, len(where)]):
+            self._writer.write_batch(rows.slice(first, stop - first))
             offset, self._end = self._end, self._sink.tell()
-            self._index.append((int(where[chosen[0]]), self._run, offset, self._end - offset, len(chosen)))
+            self._index.append((int(where[first]), self._run, offset, self._end - offset, stop - first))
 
     def close(self) -> pa.RecordBatch:
         """Finish the run; return its `RUNS`."""

@@ -84,11 +84,10 @@ def english(texts: pa.Array, *, detector: Detector = "default") -> pa.RecordBatc
     if detector == "fasttext":
         languages_, scores = _ask_fasttext(lines)
     else:
-        guesses = [ask_cld2(text) for text in lines.to_pylist()]
-        languages_ = [guess.language for guess in guesses]
-        scores = np.array([guess.part for guess in guesses], dtype=np.float32)
+        guesses = ask_cld2(lines.to_pylist())
+        languages_, scores = guesses.languages, np.array(guesses.parts, dtype=np.float32)
         if detector == "default":
-            doubtful = np.flatnonzero([not guess.sure() for guess in guesses])
+            doubtful = np.flatnonzero(~np.array(guesses.sure, dtype=np.bool_))
             likeliest, probabilities = _ask_fasttext(lines.take(pa.array(doubtful)))
             scores[doubtful] = probabilities
             for position in np.flatnonzero(probabilities >= SURE_PROBABILITY).tolist():
@@ -136,40 +135,46 @@ def _ask_fasttext(texts: pa.Array) -> tuple[list[str], np.ndarray[Any, np.dtype[
     return found, scores
 
 
-class Guess(NamedTuple):
-    """What CLD2 makes of a text.
+class Guesses(NamedTuple):
+    """What CLD2 makes of texts.
 
     Attributes:
-        language: The likeliest language, or "und".
-        part: The part of the text that is in it, 0…1.
-        reliable: Whether CLD2 calls it reliable, and finds it in `SURE_PERCENT` of the text.
-        score: How well the text's letters fit that language, per 1,024 bytes.
+        languages: The likeliest language of each, or "und".
+        parts: The part of the text that is in it, 0…1.
+        sure: Whether that decides: CLD2 calls it reliable, finds it in `SURE_PERCENT` of the text, and, where it is English,
+            has a score for it that suffices.
     """
 
-    language: str
-    part: float
-    reliable: bool
-    score: float
-
-    def sure(self, least_score: float = SURE_SCORE) -> bool:
-        """Return whether the guess decides: English needs a score too."""
-        return self.reliable and (self.language != "en" or self.score >= least_score)
+    languages: list[str]
+    parts: list[float]
+    sure: list[bool]
 
 
-_NO_GUESS: Final = Guess(UNDETERMINED, 0.0, reliable=False, score=0.0)
+def ask_cld2(texts: list[str], least_score: float = SURE_SCORE) -> Guesses:
+    """Return CLD2's best guesses of texts without what it cannot read."""
+    found = Guesses([], [], [])
+    detect, language_of = pycld2.detect, _language_of
+    for text in texts:
+        try:
+            reliable, _, ((_, code, percent, score), _, _) = detect(text, True)
+        except pycld2.error:  # invalid UTF-8 by CLD2's own tables
+            reliable, code, percent, score = False, "un", 0, 0.0
+        language = language_of(code)
+        known = language != UNDETERMINED
+        found.languages.append(language)
+        found.parts.append(percent / 100 if known else 0.0)
+        found.sure.append(known and reliable and percent >= SURE_PERCENT and (language != "en" or score >= least_score))
+    return found
 
 
-def ask_cld2(text: str) -> Guess:
-    """Return CLD2's best guess of a text without what it cannot read."""
-    try:
-        reliable, _, ((_, code, percent, score), _, _) = pycld2.detect(text, isPlainText=True)
-    except pycld2.error:  # invalid UTF-8 by CLD2's own tables
-        return _NO_GUESS
+@functools.cache
+def _language_of(code: str) -> str:
+    """Return the language of a code of CLD2's, of which there are some 180."""
     # Scripts without a language of their own are "xx-Cher" and the like; "zh-Hant" is Chinese.
     if code == "un" or code.startswith("xx"):
-        return _NO_GUESS
+        return UNDETERMINED
     code = code.partition("-")[0]
-    return Guess(_CLD2_CODES.get(code, code), percent / 100, reliable and percent >= SURE_PERCENT, score)
+    return _CLD2_CODES.get(code, code)
 
 
 @functools.cache

@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import re
 from collections.abc import Callable
 from typing import Final
 from urllib import parse
 
 import ada_url
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from publicsuffixlist import PublicSuffixList
@@ -201,6 +203,50 @@ def flickr_url(
     base = "https://live.staticflickr.com" if farm is None else f"http://farm{farm}.staticflickr.com"
     suffix = f"_{size}" if size else ""
     return f"{base}/{server}/{photo_id}_{secret}{suffix}.{extension}"
+
+
+def yfcc_mirror_lists(download_urls: pa.Array, published_hashes: pa.Array | None) -> pa.Array:
+    """Return `yfcc_mirrors` of each row, as lists of strings.
+
+    Args:
+        download_urls: Without nulls.
+        published_hashes: Without nulls; None in the layout of 23 columns.
+    """
+    texts = [url.encode() for url in download_urls.to_pylist()]
+    digests = b"".join([hashlib.md5(text, usedforsecurity=False).digest() for text in texts])
+    values = np.frombuffer(digests, np.uint8).reshape(-1, 16)
+    digits = np.frombuffer(digests.hex().encode(), np.uint8).reshape(-1, 32)
+    shown = np.ones(digits.shape, np.bool_)
+    shown[:, 0::2] = values > 0xF
+    unpadded = _strings_of(digits[shown], shown.sum(1))
+    ordinary = _strings_of(digits.reshape(-1), np.full(len(digits), 32))
+    places = np.arange(2 * len(texts)).reshape(2, -1).T  # of each row both names
+    given = np.ones(places.shape, np.bool_)
+    given[:, 1] = ~shown.all(1)  # otherwise they are one
+    names = pa.concat_arrays([unpadded, ordinary]).take(pa.array(places[given]))
+    mirrors = pc.binary_join_element_wise(
+        _YFCC_BUCKET, pc.utf8_slice_codeunits(names, 0, 3), pc.utf8_slice_codeunits(names, 3, 6), names, "/"
+    )
+    lists = pa.ListArray.from_arrays(_offsets(given.sum(1)), pc.binary_join_element_wise(mirrors, ".jpg", ""))
+    if published_hashes is None:
+        return lists
+    published = published_hashes.cast(pa.string())
+    others = np.flatnonzero(pc.not_equal(published, unpadded).to_numpy(zero_copy_only=False))
+    if not len(others):
+        return lists
+    rows = pa.array(others)
+    found = zip(download_urls.take(rows).to_pylist(), published.take(rows).to_pylist(), strict=True)
+    slots = np.arange(len(texts))
+    slots[others] = len(texts) + np.arange(len(others))
+    return pa.concat_arrays([lists, pa.array(itertools.starmap(yfcc_mirrors, found), lists.type)]).take(pa.array(slots))
+
+
+def _strings_of(data: np.ndarray, lengths: np.ndarray) -> pa.Array:
+    return pa.StringArray.from_buffers(len(lengths), pa.py_buffer(_offsets(lengths)), pa.py_buffer(data))
+
+
+def _offsets(lengths: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
 
 
 def yfcc_mirrors(download_url: str, published_hash: str | None) -> list[str]:

@@ -60,24 +60,23 @@ def test_texts_without_a_letter_are_undetermined(detector: language.Detector) ->
 
 def test_cld2_decides_where_it_is_sure_then_fasttext_then_cld2() -> None:
     texts = column("A man in a hat is looking at something", "a zebra grazing", "a woman knitting", "A motel valet man")
-    cld2 = [language.ask_cld2(text) for text in texts.to_pylist()]
+    cld2 = language.ask_cld2(texts.to_pylist())
     fasttext = language.english(texts, detector="fasttext")
-    assert [guess.sure() for guess in cld2] == [True, False, False, False]
-    assert [guess.language for guess in cld2] == ["en", "und", "en", "en"]
+    assert cld2.sure == [True, False, False, False]
+    assert cld2.languages == ["en", "und", "en", "en"]
     assert fasttext.column("language").to_pylist() == ["en", "en", "en", "de"]
     probabilities = fasttext.column("score").to_pylist()
     found = language.english(texts)
     assert found.column("language").to_pylist() == ["en", "und", "en", "en"]
-    assert found.column("score").to_pylist() == [pytest.approx(cld2[0].part), *probabilities[1:]]
+    assert found.column("score").to_pylist() == [pytest.approx(cld2.parts[0]), *probabilities[1:]]
 
 
 def test_english_with_a_low_score_is_no_sure_guess() -> None:
-    guess = language.ask_cld2("The old harbour bridge at sunset in the rain")
-    assert guess.language == "en"
-    assert guess.sure(guess.score)
-    assert not guess.sure(guess.score + 1)
-    assert guess._replace(language="de").sure(guess.score + 1)
-    assert not guess._replace(reliable=False).sure(0)
+    texts = ["The old harbour bridge at sunset in the rain", "Die alte Brücke am Hafen bei Sonnenuntergang im Regen"]
+    for least, sure in ((0, [True, True]), (1e6, [False, True])):
+        found = language.ask_cld2(texts, least)
+        assert found.languages == ["en", "de"]
+        assert found.sure == sure
 
 
 @pytest.mark.parametrize("detector", ["default", "fasttext", "cld2"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import csv
+import hashlib
 import itertools
 import json
 from collections.abc import Iterator
@@ -344,6 +345,27 @@ def test_yfcc_mirrors() -> None:
     assert ordinary == f"{base}/79f/f3b/79ff3bcb59888c410b5793f7a2fe7eaf.jpg"
     assert unpadded == f"{base}/79f/f3b/79ff3bcb59888c41b5793f7a2fe7eaf.jpg"
     assert urls.yfcc_mirrors("http://a.example/4", None) == [unpadded, ordinary]
+
+
+@given(
+    st.lists(
+        st.tuples(st.text(max_size=8), st.sampled_from(["own", "ordinary", "upper", "other", "", "not a hash"])),
+        max_size=20,
+    )
+)
+def test_yfcc_mirrors_of_many_are_those_of_each(rows: list[tuple[str, str]]) -> None:
+    download_urls = [f"http://a.example/{number}/{name}" for number, (name, _) in enumerate(rows)]
+    published = []
+    for url, (_, kind) in zip(download_urls, rows, strict=True):
+        digest = hashlib.md5(url.encode()).digest()
+        own = "".join(f"{byte:x}" for byte in digest)
+        published.append(
+            {"own": own, "ordinary": digest.hex(), "upper": own.upper(), "other": "abc123" * 5}.get(kind, kind)
+        )
+    of_each = [urls.yfcc_mirrors(url, given) for url, given in zip(download_urls, published, strict=True)]
+    assert urls.yfcc_mirror_lists(column(*download_urls), column(*published)).to_pylist() == of_each
+    without = [urls.yfcc_mirrors(url, None) for url in download_urls]
+    assert urls.yfcc_mirror_lists(column(*download_urls), None).to_pylist() == without
 
 
 def test_genuine_yfcc_rows(samples: Path) -> None:

@@ -454,12 +454,7 @@ def _notes(name: str, words: pa.Array, languages: pa.Array, scores: pa.Array, tr
 
 
 def _mirrors(raw: Mapping[str, pa.Array]) -> pa.Array:
-    download_urls = raw["downloadurl"].to_pylist()
-    hashes = raw["hash"].to_pylist() if "hash" in raw else [None] * len(download_urls)
-    return pa.array(
-        [urls.yfcc_mirrors(url, published) for url, published in zip(download_urls, hashes, strict=True)],
-        pa.list_(pa.string()),
-    )
+    return urls.yfcc_mirror_lists(raw["downloadurl"], raw.get("hash"))
 
 
 def _meta(raw: Mapping[str, pa.Array], captions: Captions, of_kept: pa.Array) -> pa.Array:
