@@ -160,7 +160,7 @@ HEADS: Final[dict[str, Case]] = {
     "garbage": Case(sending(b"220 ftp.example.org ready\r\n"), "server_error"),
     "http-09": Case(sending(JPEG), "server_error"),
     "http-2": Case(sending(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + bytes(18)), "server_error"),
-    "drip-head": Case(endless(b"HTTP/1.1 200 OK\r\n", b"X-More: y\r\n", 0.05), "timeout"),
+    "drip-head": Case(endless(b"HTTP/1.1 200 OK\r\n", b"X-More: y\r\n", 0.25), "timeout"),
     "drip-status": Case(endless(b"", b"H", 0.05), "server_error"),
     "header-flood": Case(endless(b"HTTP/1.1 200 OK\r\n", b"X-More: y\r\n" * 999), "server_error"),
     "long-header": Case(endless(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x" * 65536), "server_error"),

@@ -20,6 +20,9 @@ from pmd.options import PerHost
 from tests.fetch import hostile
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
+#: Enough for what answers to do so on a busy machine, all cases at once.
+PATIENT_S = 8.0
+
 
 @pytest.fixture
 def raw() -> Iterator[tuple[int, int]]:
@@ -61,6 +64,7 @@ def test_every_url_ends_with_its_status(
                 "garbled.test:443": f"127.0.0.1:{raw[1]}",
             },
             ca_file=str(tmp_path / "ca.pem"),
+            timeout_s=PATIENT_S,
         )
         rows = table(
             *(
@@ -77,7 +81,7 @@ def test_every_url_ends_with_its_status(
     for name, fetched in got.items():
         (attempt,) = fetched.attempts
         assert attempt.seconds is not None
-        assert attempt.seconds < 3 * hostile.TIMEOUT_S, name  # of a busy machine's clock
+        assert attempt.seconds < 2 * PATIENT_S, name  # of a busy machine's clock
         assert len(attempt.headers or "") < 6_000, name
         assert len(attempt.error or "") <= 500, name
 
