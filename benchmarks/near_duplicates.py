@@ -308,7 +308,7 @@ def measure(rows: int, samples: Path | None, *, beside: bool) -> dict[str, Any]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     searched, units = _timed(lambda: [near.links(table, DISTANCE, unit) for unit in range(near.UNITS)])
     linked = pa.concat_tables(units)
-    elected, gone = _timed(lambda: near.elect(linked, DISTANCE))
+    elected, gone = _timed(lambda: near.elect(units, DISTANCE))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = searched + elected
     hashes = near.words(table["perceptual_hash"])

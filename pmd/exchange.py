@@ -190,7 +190,7 @@ def read(folder: str, references: Iterable[pa.RecordBatch], schema: pa.Schema) -
         references: All the partition's `RUNS`.
         schema: What the rows were written as.
     """
-    return pa.Table.from_batches(list(_batches(folder, references, schema)), schema=schema)
+    return pa.concat_tables([schema.empty_table(), *iterate(folder, references, schema)])
 
 
 def write_sorted(path: str, table: pa.Table) -> None:
@@ -216,10 +216,11 @@ def read_sorted(path: str, schema: pa.Schema, keys: pa.ChunkedArray) -> pa.Table
     return pa.concat_tables(found)
 
 
-def _batches(folder: str, references: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def iterate(folder: str, references: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield the rows that `read` returns, message by message: none is larger than a buffer of its writer, or one batch."""
     head = schema.serialize().to_pybytes()
     options = pa.ipc.IpcReadOptions(use_threads=False)
     for row in (row for batch in references for row in batch.to_pylist()):
         message = storage.read_bytes(_path(folder, row["run"]), row["offset"], row["offset"] + row["length"])
         with pa.ipc.open_stream(head + message, options=options) as stream:
-            yield stream.read_next_batch()
+            yield pa.Table.from_batches([stream.read_next_batch()], schema=schema)

@@ -17,7 +17,7 @@ B may go because of A, and C, which matches B alone, stays.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -413,11 +413,36 @@ def links(rows: pa.Table, distance: int, unit: int) -> pa.Table:
 # --- election --------------------------------------------------------------------------------------------------------
 
 
-def elect(linked: pa.Table, distance: int) -> pa.Table:
+def _gathered(linked: Iterable[pa.Table]) -> tuple[pa.Table, Numbers, Numbers]:
+    """Return each linked row once, as `HASHED`, and the pairs of their places that are linked.
+
+    A row comes from up to `UNITS` shares: its columns are kept once, and its links as numbers.
+    """
+    known, rows = pa.array([], KEY), [HASHED.empty_table()]
+    ones, others = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    late: list[pa.Array] = []  # targets that are not known yet
+    for table in linked:
+        ids, targets = (table[name].combine_chunks() for name in ("image_id", "link"))
+        fresh = pc.unique(ids.filter(pc.invert(pc.is_in(ids, value_set=known))))
+        rows.append(table.select(HASHED.names).take(pc.index_in(fresh, value_set=ids)))
+        known = pa.concat_arrays([known, fresh])
+        at = pc.index_in(targets, value_set=known)
+        late.append(targets.filter(pc.is_null(at)))
+        ones.append(pc.index_in(ids, value_set=known).to_numpy().astype(np.int64))
+        others.append(at.fill_null(-1).to_numpy().astype(np.int64))
+    one, other = np.concatenate(ones), np.concatenate(others)
+    if late:
+        found = pc.index_in(pa.concat_arrays(late), value_set=known)
+        assert not found.null_count  # a share tells every row of a component
+        other[other < 0] = found.to_numpy()
+    return pa.concat_tables(rows), one, other
+
+
+def elect(linked: Iterable[pa.Table], distance: int) -> pa.Table:
     """Hold the elections of all components.
 
     Args:
-        linked: `LINKS` of all bands, in any order; a row may come from several.
+        linked: `LINKS` of all bands, in any order, in pieces that come one by one; a row may come from several.
         distance: The largest at which two hashes match.
 
     Returns:
@@ -426,14 +451,10 @@ def elect(linked: pa.Table, distance: int) -> pa.Table:
         a pair shows a region of the one that would give way, the other is kept as it was fetched: a box of one is then a
         box of the other, and is cut from all the pixels there are.
     """
-    ids = linked["image_id"].combine_chunks()
-    unique = pc.unique(ids)
-    component = components(
-        len(unique),
-        pc.index_in(ids, value_set=unique).to_numpy().astype(np.int64),
-        pc.index_in(linked["link"].combine_chunks(), value_set=unique).to_numpy().astype(np.int64),
-    )
-    rows = linked.take(pc.index_in(unique, value_set=ids))
+    rows, one, other = _gathered(linked)
+    component = components(rows.num_rows, one, other)
+    del one, other
+    unique = rows["image_id"].combine_chunks()
     width, height = (rows[name].to_numpy().astype(np.int64) for name in ("width_px", "height_px"))
     rank = pc.rank(unique, tiebreaker="first").to_numpy() if len(unique) else np.zeros(0, np.int64)
     order = np.lexsort((rank, -(width * height), component))
@@ -464,4 +485,4 @@ def elect(linked: pa.Table, distance: int) -> pa.Table:
 
 def matches(rows: pa.Table, distance: int) -> pa.Table:
     """Return `MATCHES` among `HASHED` in any order: all bands and the election, in one process."""
-    return elect(pa.concat_tables([links(rows, distance, unit) for unit in range(UNITS)]), distance)
+    return elect((links(rows, distance, unit) for unit in range(UNITS)), distance)

@@ -120,7 +120,7 @@ class Elect:
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(0, all RUNS of links) → GROUPS."""
-        matches = near.elect(exchange.read(self.work, keyed[1], near.LINKS), self.distance)
+        matches = near.elect(exchange.iterate(self.work, keyed[1], near.LINKS), self.distance)
         yield from dedupe.near_groups(matches).combine_chunks().to_batches()
 
 
