@@ -177,11 +177,12 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
     cut = parts.cut(config.root)
     bits = exchange.bits_for(LISTED_ROW_BYTES * against.count_rows(paths), LISTED_PARTITION_BYTES)
     numbers = sorted({shard >> (cut.shard_bits - cut.part_bits) for shard in shards})
+    sizes = [(path, storage.size(path)) for path in paths]
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
             pipeline
-            | "Units" >> create(lists.units(((path, storage.size(path)) for path in paths), numbers))
+            | "Units" >> create(lists.units(sizes, numbers))
             | "Spread" >> Spread()
             # RUNS by name
             | "Names"
@@ -195,7 +196,7 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
             | "Write" >> beam.ParDo(PerUnit(WriteListed(folder, work))).with_output_types(pa.RecordBatch)
         )
 
-    running.run(wire, flags, work)
+    running.run(wire, flags, work, running.uncompressed(sum(size for _, size in sizes)))
     return folder
 
 

@@ -119,7 +119,12 @@ def processes(flags: Sequence[str], input_bytes: int) -> int:
 
 def parquet_bytes(files: Iterable[File]) -> int:
     """Return about how much committed Parquet files hold, uncompressed."""
-    return _EXPANSION * sum(file.bytes for file in files)
+    return uncompressed(sum(file.bytes for file in files))
+
+
+def uncompressed(size: int) -> int:
+    """Return about how much Parquet files of so many bytes hold."""
+    return _EXPANSION * size
 
 
 def image_bytes(files: Iterable[File]) -> int:
