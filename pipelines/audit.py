@@ -17,13 +17,12 @@ from pmd.beam.audit import (
     CountForms,
     CountOverlap,
     CountPartition,
-    SpreadForms,
     SpreadPairs,
     SumForms,
     units,
 )
 from pmd.beam.parts import part_batches
-from pmd.beam.transforms import Meet, PerUnit, Spread, WriteCommit, create
+from pmd.beam.transforms import OUTPUTS, Meet, Only, PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
 
 #: Bytes of committed pairs in a partition; in memory they are about ten times that.
@@ -70,19 +69,20 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     work = root.work_folder(config.root, "audit")
 
     def wire(pipeline: beam.Pipeline) -> Any:
-        # (partition, all its RUNS)
-        pairs = (
+        # RUNS of texts, and OUTPUTS
+        counted = (
             pipeline
             | "Units" >> create(units(config.root, names, cut.part_bits))
             | "Spread" >> Spread()
             | "Pairs and fates"
             >> beam.ParDo(PerUnit(SpreadPairs(config.root, cut, bits, work))).with_output_types(pa.RecordBatch)
             | "By pair" >> Meet()
+            | "Count" >> beam.ParDo(PerUnit(CountPartition(plan, text_bits, work))).with_output_types(pa.RecordBatch)
         )
-        counted = pairs | "Count" >> beam.ParDo(PerUnit(CountPartition(plan, work))).with_output_types(pa.RecordBatch)
+        counts = counted | "Counts" >> Only(OUTPUTS)
         repeated = (
-            pairs
-            | "Texts" >> beam.ParDo(PerUnit(SpreadForms(text_bits, work))).with_output_types(pa.RecordBatch)
+            counted
+            | "Texts" >> Only(exchange.RUNS)
             | "By text" >> Meet()
             | "Repeated" >> beam.ParDo(PerUnit(CountForms(work))).with_output_types(pa.RecordBatch)
             | "All repeated" >> Meet()
@@ -95,7 +95,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Overlap" >> beam.ParDo(PerUnit(CountOverlap(config.root, work))).with_output_types(pa.RecordBatch)
         )
         return (
-            (counted, repeated, overlap)
+            (counts, repeated, overlap)
             | "Outputs" >> beam.Flatten()
             | "Commit"
             >> WriteCommit(

@@ -91,30 +91,24 @@ class SpreadPairs:
 
 @dataclasses.dataclass(frozen=True)
 class CountPartition:
-    """Count a partition; its counts go to the commit as a fact."""
+    """Count a partition; its counts go to the commit as a fact. Write where its texts stand to a run."""
 
     plan: measure.Plan
-    work: str
-
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition, all its RUNS) → OUTPUTS."""
-        counted = measure.Partial()
-        for pairs, last in _pairs(self.work, keyed[1]):
-            counted = measure.merge(counted, measure.measure(pairs, last, self.plan))
-        yield outputs((), facts=[COUNTED + base64.b64encode(measure.to_bytes(counted)).decode()])
-
-
-@dataclasses.dataclass(frozen=True)
-class SpreadForms:
-    """Write where a partition's texts stand to a run."""
-
     bits: int
     work: str
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition of pairs, all its RUNS) → RUNS."""
-        rows = (repeated.occurrences(pairs, last) for pairs, last in _pairs(self.work, keyed[1]))
-        yield from exchange.write(self.work, repeated.OCCURRENCES, self.bits, rows, "text_id")
+        """(partition, all its RUNS) → RUNS of texts, and OUTPUTS."""
+        counted = measure.Partial()
+
+        def texts() -> Iterator[pa.RecordBatch]:
+            nonlocal counted
+            for pairs, last in _pairs(self.work, keyed[1]):
+                counted = measure.merge(counted, measure.measure(pairs, last, self.plan))
+                yield repeated.occurrences(pairs, last)
+
+        yield from exchange.write(self.work, repeated.OCCURRENCES, self.bits, texts(), "text_id")
+        yield outputs((), facts=[COUNTED + base64.b64encode(measure.to_bytes(counted)).decode()])
 
 
 @dataclasses.dataclass(frozen=True)

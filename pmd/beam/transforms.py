@@ -141,6 +141,19 @@ class PerUnitBeside(PerUnit):
         yield from self._run(element, side)
 
 
+class Only(beam.PTransform):  # type: ignore[misc]
+    """Keep the batches of one schema, of what a worker yields of several."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        super().__init__()
+        self._schema = schema
+
+    def expand(self, batches: Any) -> Any:
+        """PCollection[RecordBatch] → PCollection[RecordBatch]."""
+        schema = self._schema
+        return batches | "Only" >> beam.Filter(lambda batch: batch.schema == schema).with_output_types(pa.RecordBatch)
+
+
 class TurnOver(beam.PTransform):  # type: ignore[misc]
     """What each unit has written → what each partition is to read, one element a partition.
 

@@ -207,7 +207,6 @@ ALL = {
     "SpreadBoth",
     "WriteList",
     "CountPartition",
-    "SpreadForms",
     "CountForms",
     "SumForms",
     "CountOverlap",
