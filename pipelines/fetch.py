@@ -196,7 +196,8 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
             | "Write" >> beam.ParDo(PerUnit(WriteListed(folder, work))).with_output_types(pa.RecordBatch)
         )
 
-    running.run(wire, flags, work, running.uncompressed(sum(size for _, size in sizes)))
+    size = running.uncompressed(sum(size for _, size in sizes)) + running.parquet_bytes(parts.image_files(config.root))
+    running.run(wire, flags, work, size)
     return folder
 
 

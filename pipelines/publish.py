@@ -48,7 +48,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
             >> WriteCommit(CommitStage(publish.STAGE, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
         )
 
-    running.run(wire, flags, work, running.parquet_bytes(files))
+    running.run(wire, flags, work, running.parquet_bytes([*files, *parts.view_files(config.root)]))
 
 
 def _refuse_blocked(config: Config) -> None:

@@ -21,27 +21,27 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd import storage
+from pmd.errors import InputError
 
 _T = TypeVar("_T")
 
 #: Bytes of rows that a writer collects before it cuts them by partition.
 BUFFER_BYTES: Final = 48 * 2**20
 
-#: Bytes of Parquet that make a unit: about what fills a buffer once or twice. Were each small file a unit of its own, there would
-#: be a run for each, with a few rows for each partition.
+#: Smaller files of Parquet are read together until they have so many bytes, which fill a buffer once or twice; none is cut.
+#: Were each a unit of its own, there would be a run for each, with a few rows for each partition.
 UNIT_BYTES: Final = 16 * 2**20
 
 #: Rows in a row group of `write_sorted`.
 _GROUP_ROWS: Final = 2**16
 
-#: One row a message: 40 bytes, since there are units times partitions of them, millions where the input is large.
+#: One row a message: 36 bytes, since there are units times partitions of them, millions where the input is large.
 RUNS: Final = pa.schema(
     [
         pa.field("partition", pa.int32(), nullable=False),
         pa.field("run", pa.binary(16), nullable=False),  # names the file
         pa.field("offset", pa.int64(), nullable=False),
         pa.field("length", pa.int64(), nullable=False),
-        pa.field("rows", pa.int32(), nullable=False),
     ]
 )
 
@@ -98,7 +98,7 @@ class RunWriter:
         self._bits = bits
         self._buffer: list[tuple[pa.RecordBatch, np.ndarray]] = []
         self._buffered_bytes = 0
-        self._index: list[tuple[int, bytes, int, int, int]] = []
+        self._index: list[tuple[int, bytes, int, int]] = []
         self._end = schema.serialize().size  # which the first batch brings with it
         self._whole = storage.write_whole(_path(folder, self._run))
         self._sink = pa.PythonFile(self._whole.__enter__(), "w")
@@ -127,7 +127,7 @@ class RunWriter:
         for first, stop in itertools.pairwise([*firsts, len(where)]):
             self._writer.write_batch(rows.slice(first, stop - first))
             offset, self._end = self._end, self._sink.tell()
-            self._index.append((int(where[first]), self._run, offset, self._end - offset, stop - first))
+            self._index.append((int(where[first]), self._run, offset, self._end - offset))
 
     def close(self) -> pa.RecordBatch:
         """Finish the run; return its `RUNS`."""
@@ -151,10 +151,10 @@ def write(
     try:
         for batch in batches:
             run.add(batch, key)
+        written = run.close()
     except BaseException as error:
         run.discard(error)
         raise
-    written = run.close()
     if written.num_rows:
         yield written
 
@@ -221,6 +221,16 @@ def iterate(folder: str, references: Iterable[pa.RecordBatch], schema: pa.Schema
     head = schema.serialize().to_pybytes()
     options = pa.ipc.IpcReadOptions(use_threads=False)
     for row in (row for batch in references for row in batch.to_pylist()):
-        message = storage.read_bytes(_path(folder, row["run"]), row["offset"], row["offset"] + row["length"])
+        path = _path(folder, row["run"])
+        try:
+            message = storage.read_bytes(path, row["offset"], row["offset"] + row["length"])
+        except FileNotFoundError:
+            raise InputError(
+                "rows that another worker has written are not there",
+                where=path,
+                expected="a ROOT on storage that all workers reach",
+                found="no such file",
+                remedy="name such a ROOT in the configuration",
+            ) from None
         with pa.ipc.open_stream(head + message, options=options) as stream:
             yield pa.Table.from_batches([stream.read_next_batch()], schema=schema)

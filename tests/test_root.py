@@ -215,7 +215,7 @@ def test_one_that_died_while_taking_over_is_taken_over(tmp_path: Path) -> None:
 
 
 def test_the_work_folder_goes_with_its_writer(tmp_path: Path) -> None:
-    left = tmp_path / "_work" / "curate-coco" / "run-1.arrow"
+    left = tmp_path / "_work" / "curate-coco" / "run-1.arrows"
     left.parent.mkdir(parents=True)
     left.touch()
     with root.writer(str(tmp_path), "pmd build"):

@@ -513,7 +513,7 @@ def test_a_first_run_that_was_killed_before_its_commit_is_a_note(copy: Path) -> 
         (copy / "shards" / form / "_stage.json").unlink()
     assert {note["place"] for note in noted(copy)} == {"shards/rejected", "shards/webdataset", "shards/parquet"}
     (copy / "_work/shard").mkdir(parents=True)
-    (copy / "_work/shard/run-1.arrow").write_bytes(b"x")
+    (copy / "_work/shard/run-1.arrows").write_bytes(b"x")
     assert "_work" in {note["place"] for note in noted(copy)}
 
 

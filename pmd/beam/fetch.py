@@ -87,8 +87,8 @@ class FetchLane:
             counts.add(**{"images": 1, "bytes": fetched.bytes or 0, fetched.status: 1})
 
         with (
-            policies.Kept(self.root, name) as robots_files,
-            policies.Kept(self.root, name, "tdmrep") as reservations,
+            policies.Kept(self.root, name, self.began) as robots_files,
+            policies.Kept(self.root, name, self.began, "tdmrep") as reservations,
             Lane(
                 self.options,
                 contact=self.contact,

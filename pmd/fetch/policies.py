@@ -1,7 +1,8 @@
 """What origins say in their files, kept: by a lane while it runs, and in `fetch/hosts/` with its date for later runs.
 
 A crawl of the open web meets hundreds of thousands of origins, and each may have half a megabyte to say. So a lane keeps in
-memory what it was asked for last, and all of it in a file of SQLite's (its own, in the system's folder for temporaries).
+memory what it was asked for last, and all of it in a file of SQLite's, which has no name and goes with the process. What a
+lane has learnt is written at its end to a file of its own, and never changed: it is the evidence of what was heeded.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import dataclasses
 import datetime
 import sqlite3
-import tempfile
+import uuid
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, MutableMapping
@@ -20,69 +21,79 @@ from typing import Any, Final, Self
 import orjson
 
 from pmd import storage
-from pmd.fetch.robots import SHORT, Kind, Policy
+from pmd.errors import InputError, PmdError
+from pmd.fetch import robots
+from pmd.fetch.robots import Kind, Policy
 
-#: Origins whose short files (`robots.SHORT`) are at hand; others are looked up, which takes some 20 µs.
-RECENT: Final = 2048
+#: Origins whose files are at hand, of those that are short (`robots.SHORT`) and of the others: 170 MB at most, where all are as
+#: long as they may be, in characters of four bytes. The rest is looked up: 20 µs for a kilobyte, 2 ms for the longest.
+SHORT_FILES: Final = 2048
+LONG_FILES: Final = robots.LONG_FILES
 
 _TABLE: Final = """
 create table policies (
-    origin text primary key, date text, http_status integer, body blob, status text, error text, own integer
+    origin text primary key, date text, http_status integer, body blob, status text, error text, learnt integer
 ) without rowid
 """
 _PUT: Final = "insert or replace into policies values (?, ?, ?, ?, ?, ?, ?)"
 _PUT_IF_NEWER: Final = """
 insert into policies values (?, ?, ?, ?, ?, ?, ?) on conflict (origin) do update set date = excluded.date,
-    http_status = excluded.http_status, body = excluded.body, status = excluded.status, error = excluded.error,
-    own = excluded.own where excluded.date > date
+    http_status = excluded.http_status, body = excluded.body, status = excluded.status, error = excluded.error
+    where excluded.date > date
 """
 
 
 class Kept(MutableMapping[str, Policy]):
     """Policies by origin; a context manager.
 
-    Begins with the latest of each that stands under ROOT. At the end, unless by an exception, what was learnt, and what its
-    own file held, is written to `<kind>-<name>.jsonl`: an origin a line, in order.
+    Begins with what stands under ROOT and is fresh. At the end, unless by an exception, what was learnt is written there.
 
     Args:
         root: ROOT.
         name: Whose they are: one a writer, such as the lane's number.
+        began: When the run began.
         kind: Of which file of the origins.
+
+    Raises:
+        InputError: A file under ROOT is damaged.
+        PmdError: There is no room for temporary files.
     """
 
-    def __init__(self, root: str, name: str, kind: Kind = "robots") -> None:
-        self._root, self._kind = root, kind
-        self._path = storage.join(hosts_folder(root), f"{kind}-{name}.jsonl")
-        self._recent: OrderedDict[str, Policy] = OrderedDict()
+    def __init__(self, root: str, name: str, began: datetime.datetime, kind: Kind = "robots") -> None:
+        self._root, self._name, self._began, self._kind = root, name, began, kind
+        self._short: OrderedDict[str, Policy] = OrderedDict()
+        self._long: OrderedDict[str, Policy] = OrderedDict()
 
     def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(prefix="pmd-policies-")
-        # Made by one thread and used by another, never by two at once. Nothing of it outlives the process.
-        self._base = sqlite3.connect(f"{self._folder.name}/policies", isolation_level=None, check_same_thread=False)
-        self._base.execute("pragma journal_mode = off")
-        self._base.execute("pragma synchronous = off")
-        self._base.execute(_TABLE)
-        for path in _files(self._root, self._kind):
-            for origin, policy in _read(path):
-                self._base.execute(_PUT_IF_NEWER, _row(origin, policy, own=path == self._path))
+        # Made by one thread and used by another, never by two at once. "" is a file without a name.
+        self._base = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._base.close)
+            for pragma in ("journal_mode = off", "synchronous = off", "temp_store = file"):
+                self._base.execute(f"pragma {pragma}")
+            self._base.execute(_TABLE)
+            self._base.execute("begin")
+            for origin, policy in read(self._root, self._kind, since=self._began - robots.FRESH):
+                if policy.is_fresh(self._began, self._began):
+                    self._run(_PUT_IF_NEWER, _row(origin, policy, learnt=False))
+            self._base.execute("commit")
+            undo.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        try:
+        with contextlib.closing(self._base):
             if kind is None:
                 self._write()
-        finally:
-            self._base.close()
-            self._folder.cleanup()
 
     def __getitem__(self, origin: str) -> Policy:
-        policy = self._recent.get(origin)
-        if policy is not None:
-            self._recent.move_to_end(origin)
-            return policy
-        found = self._base.execute(
+        for recent in (self._short, self._long):
+            policy = recent.get(origin)
+            if policy is not None:
+                recent.move_to_end(origin)
+                return policy
+        found = self._run(
             "select date, http_status, body, status, error from policies where origin = ?", (origin,)
         ).fetchone()
         if found is None:
@@ -92,35 +103,60 @@ class Kept(MutableMapping[str, Policy]):
         return policy
 
     def __setitem__(self, origin: str, policy: Policy) -> None:
-        self._base.execute(_PUT, _row(origin, policy, own=True))
-        self._recent.pop(origin, None)
+        self._run(_PUT, _row(origin, policy, learnt=True))
+        self._forget(origin)
         self._remember(origin, policy)
 
     def __delitem__(self, origin: str) -> None:
-        self._recent.pop(origin, None)
-        if not self._base.execute("delete from policies where origin = ?", (origin,)).rowcount:
+        self._forget(origin)
+        if not self._run("delete from policies where origin = ?", (origin,)).rowcount:
             raise KeyError(origin)
 
     def __iter__(self) -> Iterator[str]:
-        return (origin for (origin,) in self._base.execute("select origin from policies order by origin"))
+        return (origin for (origin,) in self._run("select origin from policies order by origin"))
 
     def __len__(self) -> int:
-        return int(self._base.execute("select count(*) from policies").fetchone()[0])
+        return int(self._run("select count(*) from policies").fetchone()[0])
 
     def _remember(self, origin: str, policy: Policy) -> None:
-        if len(policy.body) <= SHORT:
-            self._recent[origin] = policy
-            if len(self._recent) > RECENT:
-                self._recent.popitem(last=False)
+        recent, most = (self._short, SHORT_FILES) if len(policy.body) <= robots.SHORT else (self._long, LONG_FILES)
+        recent[origin] = policy
+        if len(recent) > most:
+            recent.popitem(last=False)
+
+    def _forget(self, origin: str) -> None:
+        self._short.pop(origin, None)
+        self._long.pop(origin, None)
+
+    def _run(self, statement: str, values: tuple[str | int | bytes | None, ...] = ()) -> sqlite3.Cursor:
+        try:
+            return self._base.execute(statement, values)
+        except sqlite3.Error as error:
+            raise PmdError(
+                "what hosts allow cannot be put aside",
+                where="SQLite's temporary file",
+                found=str(error),
+                expected="room for what robots.txt and tdmrep.json of all origins say, for each lane",
+                remedy="make room for temporary files, or name a folder in SQLITE_TMPDIR; then run the same command again",
+            ) from error
 
     def _write(self) -> None:
-        found = self._base.execute(
-            "select origin, date, http_status, body, status, error from policies where own order by origin"
+        latest = self._run("select max(date) from policies where learnt").fetchone()[0]
+        if latest is None:
+            return
+        stamp = datetime.datetime.fromisoformat(latest).strftime(_STAMP)
+        found = self._run(
+            "select origin, date, http_status, body, status, error from policies where learnt order by origin"
         )
-        with storage.write_whole(self._path) as file:
+        name = f"{self._kind}-{stamp}-{self._name}-{uuid.uuid4().hex[:8]}.jsonl"
+        with storage.write_whole(storage.join(hosts_folder(self._root), name)) as file:
             for origin, *fields in found:
                 line = {"origin": origin, **dataclasses.asdict(_policy(*fields))}
                 file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+
+
+#: A file's name tells the latest date in it.
+_STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
 
 
 def hosts_folder(root: str) -> str:
@@ -128,36 +164,48 @@ def hosts_folder(root: str) -> str:
     return storage.join(root, "fetch", "hosts")
 
 
-def read(root: str, kind: Kind = "robots") -> dict[str, Policy]:
-    """Return every policy of a kind kept under ROOT by origin, the latest of each: for those who want to see all at once."""
-    found: dict[str, Policy] = {}
-    for path in _files(root, kind):
-        for origin, policy in _read(path):
-            if origin not in found or found[origin].when < policy.when:
-                found[origin] = policy
-    return found
+def read(root: str, kind: Kind = "robots", since: datetime.datetime | None = None) -> Iterator[tuple[str, Policy]]:
+    """Yield the policies of a kind that are kept under ROOT, with their origins; of one origin perhaps several.
 
+    Args:
+        root: ROOT.
+        kind: Of which file of the origins.
+        since: Files in which all is older are left closed.
 
-def _files(root: str, kind: Kind) -> list[str]:
+    Raises:
+        InputError: A file is damaged.
+    """
     folder = hosts_folder(root)
-    names = sorted(storage.list_files(folder))
-    return [storage.join(folder, name) for name in names if name.startswith(f"{kind}-") and name.endswith(".jsonl")]
+    for name in sorted(storage.list_files(folder)):
+        of, _, rest = name.partition("-")
+        if of != kind or not name.endswith(".jsonl"):
+            continue
+        latest = datetime.datetime.strptime(rest.partition("-")[0], _STAMP).replace(tzinfo=datetime.UTC)
+        if since is None or latest >= since:
+            yield from _read(storage.join(folder, name))
 
 
 def _read(path: str) -> Iterator[tuple[str, Policy]]:
     with contextlib.closing(storage.open_raw(path)) as file:
-        for line in file:
-            row: dict[str, Any] = orjson.loads(line)
-            yield row.pop("origin"), Policy(**{**row, "when": datetime.datetime.fromisoformat(row["when"])})
+        for number, line in enumerate(file, 1):
+            try:
+                row: dict[str, Any] = orjson.loads(line)
+                yield row.pop("origin"), Policy(**{**row, "when": datetime.datetime.fromisoformat(row["when"])})
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise InputError(
+                    "what hosts allow cannot be read",
+                    where=f"{path}:line {number}",
+                    expected="a line that an earlier run wrote",
+                    found=f"{type(error).__name__}: {error}",
+                    remedy="remove the file: hosts are asked again",
+                ) from error
 
 
-def _row(origin: str, policy: Policy, *, own: bool) -> tuple[str | int | bytes | None, ...]:
+def _row(origin: str, policy: Policy, *, learnt: bool) -> tuple[str | int | bytes | None, ...]:
     # Dates are all of UTC, in one form: their texts are ordered as they are.
     when = policy.when.astimezone(datetime.UTC).isoformat(timespec="microseconds")
-    body = zlib.compress(policy.body.encode("utf-8"), 1)
-    return origin, when, policy.http_status, body, policy.status, policy.error, own
+    return origin, when, policy.http_status, zlib.compress(policy.body.encode(), 1), policy.status, policy.error, learnt
 
 
 def _policy(when: str, http_status: int | None, body: bytes, status: str | None, error: str | None) -> Policy:
-    text = zlib.decompress(body).decode("utf-8")
-    return Policy(datetime.datetime.fromisoformat(when), http_status, text, status, error)
+    return Policy(datetime.datetime.fromisoformat(when), http_status, zlib.decompress(body).decode(), status, error)

@@ -100,14 +100,14 @@ def test_a_host_whose_rules_could_not_be_had_is_asked_again_by_the_next_run(
     asked = [(request.host, request.path) for request in web.asked(robots=True)]
     assert asked.count(("broken.test", path)) == 1  # within the run once, for both shards
     kind: policies.Kind = "robots" if path == "/robots.txt" else "tdmrep"
-    before = policies.read(chosen.root, kind)
+    before = dict(policies.read(chosen.root, kind))
     web.routes[f"broken.test{path}"] = reply(status=404)
     fetch.build(chosen, retry=TRANSIENT)
     assert statuses(chosen) == {"ok": 8}
     again = [(request.host, request.path) for request in web.asked(robots=True)][len(asked) :]
     assert again.count(("broken.test", path)) == 1
     assert not [host for host, _ in again if host == "sound.test"]
-    after = policies.read(chosen.root, kind)
+    after = dict(policies.read(chosen.root, kind))
     assert after["http://sound.test"] == before["http://sound.test"]
     assert (before["http://broken.test"].status, after["http://broken.test"].status) == (status, None)
     assert after["http://broken.test"].when > before["http://broken.test"].when

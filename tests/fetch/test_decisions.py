@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import math
+import random
 import tracemalloc
 from collections.abc import Coroutine
 from concurrent.futures import Executor, Future
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pmd.errors import InputError
 from pmd.fetch import addresses, hosts, outcome, policies, robots, tdmrep
 from pmd.fetch import resolver as names
 from pmd.options import FetchOptions
@@ -321,10 +323,12 @@ def test_policies_are_kept_and_age(tmp_path: Path) -> None:
     broken = robots.Policy(NOON - datetime.timedelta(hours=2), 500, status="server_error", error="x")
     keep(tmp_path, "lane-0", {"http://a.test": old, "http://b.test": broken})
     keep(tmp_path, "lane-1", {"http://a.test": new})
-    assert policies.read(str(tmp_path)) == {"http://a.test": new, "http://b.test": broken}
     keep(tmp_path, "lane-0", {"http://a.test": new}, "tdmrep")
-    assert policies.read(str(tmp_path), "tdmrep") == {"http://a.test": new}
-    assert len(policies.read(str(tmp_path))) == 2
+    kept = list(policies.read(str(tmp_path)))
+    assert sorted(kept, key=str) == sorted(
+        [("http://a.test", old), ("http://b.test", broken), ("http://a.test", new)], key=str
+    )
+    assert list(policies.read(str(tmp_path), "tdmrep")) == [("http://a.test", new)]
     hour, minute = datetime.timedelta(hours=1), datetime.timedelta(minutes=1)
     assert [policy.is_fresh(NOON, NOON) for policy in (old, new)] == [True, True]
     assert not old.is_fresh(NOON + 30 * hour, NOON)
@@ -474,25 +478,42 @@ def test_hosts_of_a_domain_share_a_group() -> None:
 
 
 def keep(root: Path, name: str, learnt: dict[str, robots.Policy], kind: policies.Kind = "robots") -> None:
-    with policies.Kept(str(root), name, kind) as kept:
+    with policies.Kept(str(root), name, NOON, kind) as kept:
         kept.update(learnt)
 
 
-def test_a_lane_begins_with_the_latest_of_all_and_keeps_its_own(tmp_path: Path) -> None:
+def test_a_lane_begins_with_the_latest_of_all_and_writes_what_it_learns(tmp_path: Path) -> None:
     hour = datetime.timedelta(hours=1)
     first, later = robots.Policy(NOON, 200, "a"), robots.Policy(NOON + hour, 200, "b")
     keep(tmp_path, "lane-0", {"http://a.test": first, "http://b.test": later})
     keep(tmp_path, "lane-1", {"http://a.test": later, "http://b.test": first})
-    with policies.Kept(str(tmp_path), "lane-0") as kept:
+    before = {path: path.read_bytes() for path in (tmp_path / "fetch/hosts").iterdir()}
+    with policies.Kept(str(tmp_path), "lane-0", NOON) as kept:
         assert dict(kept) == {"http://a.test": later, "http://b.test": later}
         assert "http://c.test" not in kept
         kept["http://c.test"] = first
         kept["http://c.test"] = later
         assert kept["http://c.test"] == later
-    lines = [orjson.loads(line) for line in (tmp_path / "fetch/hosts/robots-lane-0.jsonl").read_bytes().splitlines()]
-    # Of a.test lane 1 knows better, and has it in its own file.
-    assert [line["origin"] for line in lines] == ["http://b.test", "http://c.test"]
-    assert policies.read(str(tmp_path))["http://a.test"] == later
+        assert len(kept) == 3
+    (written,) = set((tmp_path / "fetch/hosts").iterdir()) - set(before)
+    assert [orjson.loads(line)["origin"] for line in written.read_bytes().splitlines()] == ["http://c.test"]
+    assert {path: path.read_bytes() for path in before} == before  # evidence is not rewritten
+    keep(tmp_path, "lane-0", {})
+    assert len(list((tmp_path / "fetch/hosts").iterdir())) == 3
+
+
+def test_a_lane_begins_with_nothing_that_is_stale(tmp_path: Path) -> None:
+    hour = datetime.timedelta(hours=1)
+    keep(tmp_path, "old", {"http://a.test": robots.Policy(NOON - 25 * hour, 200, "a")})
+    both = {
+        "http://b.test": robots.Policy(NOON - 25 * hour, 200, "b"),
+        "http://c.test": robots.Policy(NOON - hour, 200, "c"),
+        "http://d.test": robots.Policy(NOON - hour, 500, status="server_error", error="x"),
+    }
+    keep(tmp_path, "mixed", both)
+    with policies.Kept(str(tmp_path), "lane-0", NOON) as kept:
+        assert list(kept) == ["http://c.test"]
+    assert len(list(policies.read(str(tmp_path)))) == 4
 
 
 def test_a_lane_that_fails_keeps_what_stood(tmp_path: Path) -> None:
@@ -500,26 +521,47 @@ def test_a_lane_that_fails_keeps_what_stood(tmp_path: Path) -> None:
     keep(tmp_path, "lane-0", {"http://a.test": policy})
 
     def fails() -> None:
-        with policies.Kept(str(tmp_path), "lane-0") as kept:
+        with policies.Kept(str(tmp_path), "lane-0", NOON) as kept:
             kept["http://b.test"] = policy
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fails()
-    assert policies.read(str(tmp_path)) == {"http://a.test": policy}
+    assert list(policies.read(str(tmp_path))) == [("http://a.test", policy)]
+
+
+def test_a_damaged_file_of_policies_is_named(tmp_path: Path) -> None:
+    keep(tmp_path, "lane-0", {"http://a.test": robots.Policy(NOON, 200, "a")})
+    (path,) = (tmp_path / "fetch/hosts").iterdir()
+    path.write_bytes(path.read_bytes() + b'{"origin": "http://b.te')
+    with pytest.raises(InputError, match="remove the file") as told:
+        keep(tmp_path, "lane-0", {})
+    assert f"{path}:line 2" in str(told.value)
+
+
+def test_policies_leave_nothing_in_the_folder_for_temporaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not while they are there either: a lane may be killed."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("SQLITE_TMPDIR", str(temporary))
+    chance = random.Random(0)
+    with policies.Kept(str(tmp_path), "lane-0", NOON) as kept:
+        for number in range(40):  # more than SQLite keeps in memory
+            kept[f"http://{number}.test"] = robots.Policy(NOON, 200, chance.randbytes(robots.MAX_BYTES // 2).hex())
+        assert list(temporary.iterdir()) == []
 
 
 def test_memory_does_not_grow_with_what_origins_say(tmp_path: Path) -> None:
     long, short = "# " + "x" * robots.MAX_BYTES, "# é"
-    with policies.Kept(str(tmp_path), "lane-0") as kept:
+    with policies.Kept(str(tmp_path), "lane-0", NOON) as kept:
         tracemalloc.start()
         for number in range(200):
             kept[f"http://{number}.test"] = robots.Policy(NOON, 200, f"{long}{number}")
-        for number in range(policies.RECENT + 100):
+        for number in range(policies.SHORT_FILES + 100):
             kept[f"http://short-{number}.test"] = robots.Policy(NOON, 200, f"{short}{number}")
         held, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert held < 8 * robots.MAX_BYTES  # of 200 times that
+        assert held < (policies.LONG_FILES + 8) * robots.MAX_BYTES  # of 200 times that
         assert kept["http://7.test"].body == f"{long}7"
         assert kept["http://short-0.test"].body == f"{short}0"
-        assert len(kept) == 200 + policies.RECENT + 100
+        assert len(kept) == 200 + policies.SHORT_FILES + 100
