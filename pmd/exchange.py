@@ -35,11 +35,11 @@ UNIT_BYTES: Final = 16 * 2**20
 #: Rows in a row group of `write_sorted`.
 _GROUP_ROWS: Final = 2**16
 
-#: One row a message: 36 bytes, since there are units times partitions of them, millions where the input is large.
+#: One row a message: 28 bytes, since there are units times partitions of them, millions where the input is large.
 RUNS: Final = pa.schema(
     [
         pa.field("partition", pa.int32(), nullable=False),
-        pa.field("run", pa.binary(16), nullable=False),  # names the file
+        pa.field("run", pa.int64(), nullable=False),  # names the file
         pa.field("offset", pa.int64(), nullable=False),
         pa.field("length", pa.int64(), nullable=False),
     ]
@@ -63,8 +63,8 @@ def bits_for(count: float, per_partition: float, most: int = 12) -> int:
     return bits
 
 
-def _path(folder: str, run: bytes) -> str:
-    return storage.join(folder, f"run-{run.hex()}.arrows")
+def _path(folder: str, run: int) -> str:
+    return storage.join(folder, f"run-{run:016x}.arrows")
 
 
 def units(files: Iterable[tuple[_T, int]]) -> list[list[_T]]:
@@ -94,11 +94,11 @@ class RunWriter:
     """
 
     def __init__(self, folder: str, schema: pa.Schema, bits: int) -> None:
-        self._run = uuid.uuid4().bytes
+        self._run = uuid.uuid4().int >> 65  # two of a million runs are named alike once in 18 million times
         self._bits = bits
         self._buffer: list[tuple[pa.RecordBatch, np.ndarray]] = []
         self._buffered_bytes = 0
-        self._index: list[tuple[int, bytes, int, int]] = []
+        self._index: list[tuple[int, int, int, int]] = []
         self._end = schema.serialize().size  # which the first batch brings with it
         self._whole = storage.write_whole(_path(folder, self._run))
         self._sink = pa.PythonFile(self._whole.__enter__(), "w")

@@ -7,10 +7,14 @@ here declares its types; a test walks each pipeline's proto and fails on any pic
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 from apache_beam import coders
+
+#: Bytes up to which a batch is not compressed.
+_SMALL: Final = 4096
+_OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 
 
 class RecordBatchCoder(coders.Coder):  # type: ignore[misc]
@@ -19,7 +23,7 @@ class RecordBatchCoder(coders.Coder):  # type: ignore[misc]
     def encode(self, value: pa.RecordBatch) -> bytes:
         """Return the batch as an IPC stream."""
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, value.schema) as writer:
+        with pa.ipc.new_stream(sink, value.schema, options=_OPTIONS if value.nbytes > _SMALL else None) as writer:
             writer.write_batch(value)
         return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
