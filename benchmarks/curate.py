@@ -154,13 +154,13 @@ def generate(path: Path, lines: Iterator[str]) -> None:
     unfinished.rename(path)
 
 
-def generate_bz2(path: Path, rows: int) -> None:
-    """Write YFCC100M's lines as bzip2, unless the file is there: a stream for each million, as parallel bzip2 writes it."""
+def generate_yfcc(path: Path, rows: int) -> None:
+    """Write YFCC100M's lines, unless the file is there; as bzip2 a stream for each million, as parallel bzip2 writes it."""
     if path.exists():
         return
     folder = path.with_suffix(".streams")
     folder.mkdir(parents=True, exist_ok=True)
-    blocks = [(folder, first, min(_STREAM_ROWS, rows - first)) for first in range(0, rows, _STREAM_ROWS)]
+    blocks = [(folder, path.suffix, first, min(_STREAM_ROWS, rows - first)) for first in range(0, rows, _STREAM_ROWS)]
     with multiprocessing.get_context("spawn").Pool() as pool:
         streams = pool.starmap(_stream, blocks, chunksize=1)
     with path.with_suffix(".unfinished").open("wb") as whole:
@@ -172,11 +172,12 @@ def generate_bz2(path: Path, rows: int) -> None:
     folder.rmdir()
 
 
-def _stream(folder: Path, first: int, rows: int) -> Path:
-    path = folder / f"{first:012}.bz2"
+def _stream(folder: Path, suffix: str, first: int, rows: int) -> Path:
+    path = folder / f"{first:012}{suffix}"
     if not path.exists():
         unfinished = path.with_suffix(".unfinished")
-        with bz2.open(unfinished, "wt", encoding="utf-8") as file:
+        opened = bz2.open if suffix == ".bz2" else open
+        with opened(unfinished, "wt", encoding="utf-8") as file:
             file.writelines(yfcc100m(rows, first))
         unfinished.rename(path)
     return path
@@ -326,7 +327,7 @@ def url_dedupe(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
 def yfcc(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
     """The YFCC100M filter: lines in, committed Parquet out."""
     path = folder / "yfcc100m_dataset.tsv"
-    generate(path, yfcc100m(rows))
+    generate_yfcc(path, rows)
     config, root = configure(folder, "yfcc100m", path)
 
     def curate() -> Run:
@@ -354,7 +355,7 @@ for block in bzip2.blocks_from(sys.argv[1], start, stop):
 def yfcc_bz2(folder: Path, rows: int, repeats: int) -> dict[str, Any]:
     """The YFCC100M filter, bzip2 in, and `pmd verify` on what came out."""
     path = folder / "yfcc100m_dataset.bz2"
-    generate_bz2(path, rows)
+    generate_yfcc(path, rows)
     config, root = configure(folder, "yfcc100m", path)
 
     def curate() -> Run:
