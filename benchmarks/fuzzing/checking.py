@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import gzip
+import io
 import re
+import tarfile
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -141,16 +146,28 @@ def _unpacked(case: Case) -> dict[str, bytes]:
     try:
         inside = mutations.unpack(case.packing, content)
     except Exception as error:  # noqa: BLE001  they raise whatever they meet
-        if case.damaged in case.base.files and compression_of(content[:MAGIC_BYTES]) == "plain":
-            return {**case.base.files, case.damaged: content}
+        text = content
+        if compression_of(content[:MAGIC_BYTES]) == "gzip":
+            with contextlib.suppress(EOFError, OSError, zlib.error):
+                text = gzip.decompress(content)
+        if case.damaged in case.base.files and compression_of(text[:MAGIC_BYTES]) == "plain":
+            return {**case.base.files, case.damaged: text}
         raise documents.Unreadable(str(error)) from None
     if case.packing in ("zip", "tar", "tar.gz"):
         apart = {name: case.base.files[name] for name in case.base.files if name == case.base.karpathy}
         named = {str(name): content for name, content in inside.items()}
         if set(named) != set(_annotations(case.base)):
-            raise documents.Unreadable(f"other members: {sorted(named)}", cut=case.packing == "tar")
+            cut = case.packing == "tar" or (case.packing == "tar.gz" and _ends_in_zeros(gzip.decompress(content)))
+            raise documents.Unreadable(f"other members: {sorted(named)}", cut=cut)
         return {**named, **apart}
     return {**case.base.files, case.damaged: inside[None]}
+
+
+def _ends_in_zeros(tar: bytes) -> bool:
+    """Return whether nothing follows the last member that Python's own module finds."""
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        ends = [info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE for info in archive]
+    return not any(tar[max(ends, default=0) :])
 
 
 def _of_rows(

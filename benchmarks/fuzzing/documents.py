@@ -248,6 +248,11 @@ def _of_line_pairs(files: Files, _karpathy: str | None) -> Iterator[Row]:
 
 _FIELD: Final = rb'(?:"(?:[^"]|"")*"(?!")[^\t\n]*|[^"\t\n][^\t\n]*|)'
 _RECORD: Final = re.compile(_FIELD + rb"(?:\t" + _FIELD + rb")*(?:\n|\Z)")
+#: One with a carriage return alone, outside quotes: no row, up to the end of that line, whatever quotes follow.
+_ODD_RECORD: Final = re.compile(
+    rb'(?:(?:"(?:[^"]|"")*"(?!")[^\t\n\r]*|[^"\t\n\r][^\t\n\r]*|)\t)*'
+    rb'(?:"(?:[^"]|"")*"(?!")|(?!"))[^\t\n\r]*\r(?!\n|\Z)[^\n]*(?:\n|\Z)'
+)
 
 
 def records(document: bytes) -> list[tuple[int, bytes]]:
@@ -258,7 +263,7 @@ def records(document: bytes) -> list[tuple[int, bytes]]:
     """
     found, at, line = [], 0, 1
     while at < len(document):
-        match = _RECORD.match(document, at)
+        match = _ODD_RECORD.match(document, at) or _RECORD.match(document, at)
         if match is None:
             raise Unreadable("an open quote")
         raw = match[0]

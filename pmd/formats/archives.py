@@ -34,14 +34,23 @@ MEMBER_SEPARATOR: Final = "!/"
 
 _TAR_BLOCK: Final = 512
 _ZIP_LOCAL_HEADER_BYTES: Final = 30
+#: The end of a zip file: 22 bytes and a comment (APPNOTE 4.3.16); its count of entries has 16 bits.
+_ZIP_END_BYTES: Final = 22 + 65_535
+_ZIP_MANY: Final = 65_536
 _ZIP_ENCRYPTED: Final = 0x1
+_ZIP_UTF8: Final = 0x800  # a name's; otherwise code page 437
 _ZIP_DAMAGE: Final = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, ValueError)
 #: What `tarfile` raises at headers that are none: of attributes and of long names it reads numbers and text unchecked.
 _TAR_DAMAGE: Final = (tarfile.TarError, EOFError, OSError, ValueError)
 #: Bytes of a tar's long name or set of attributes, at most, which `tarfile` reads whole; a path has some thousand.
 _MAX_TAR_HEADER_BYTES: Final = 1 << 20
+#: What may follow the end of an archive: a tar's records are filled up with zeros, to some kilobytes, on tapes to some megabytes.
+_MAX_TRAILING_BLOCKS: Final = 64
+_TRAILING_BLOCK: Final = 1 << 20
 #: How often the end of a stream may be read: once by whoever looks ahead, once by whoever reads on.
 _MAX_ENDS: Final = 4
+#: Zero bytes in a tar's first header: some 400 of 512, where names are of usual length. Text has none.
+_MANY_ZEROS: Final = 128
 _TAR_MAGIC: Final = slice(257, 262), b"ustar"
 _AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
 
@@ -125,7 +134,7 @@ def _kind(path: str) -> str | None:
             head = read_head(plain, _TAR_BLOCK)
         except InputError:
             return None  # damage is reported by whoever reads the content
-    return "compressed tar" if _is_tar_header(path, head) else None
+    return "compressed tar" if _is_tar_header(path, head, is_text=True) else None
 
 
 class _Header(tarfile.TarInfo):
@@ -155,13 +164,23 @@ _EXTENDED_HEADERS: Final = (
 )
 
 
-def _is_tar_header(path: str, block: bytes) -> bool:
-    """Return whether a block is a tar header: its checksum is right, which no text's is."""
+def _is_tar_header(path: str, block: bytes, *, is_text: bool = False) -> bool:
+    """Return whether a block is a tar header: its checksum is right, which no text's is.
+
+    Args:
+        path: For the error.
+        block: The first of a file.
+        is_text: Whether it is text if it is no tar: a block of many zeros is then a header all the same.
+
+    Raises:
+        InputError: It is a damaged one.
+    """
+    zeros_tell = is_text and block.count(0) > _MANY_ZEROS
     try:
         tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError) as error:
         where, magic = _TAR_MAGIC
-        if block[where] == magic:
+        if block[where] == magic or zeros_tell:
             raise _bad_tar(path, f"{path}:byte 0", str(error)) from None
         return False
     return True
@@ -203,7 +222,11 @@ def _zip_directory_of_version(path: str, _fingerprint: str) -> dict[str, zipfile
     with storage.open_raw(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
-                return {info.filename: info for info in archive.infolist() if not info.is_dir()}
+                found = archive.infolist()
+            told = _told_entries(file, storage.size(path))
+            if told is not None and len(found) % _ZIP_MANY != told:
+                raise zipfile.BadZipFile(f"{told} entries told, {len(found)} found")
+            return {info.filename: info for info in found if not info.is_dir()}
         except (zipfile.BadZipFile, struct.error, EOFError, OSError, ValueError, NotImplementedError) as error:
             raise InputError(
                 "the zip file is damaged or truncated",
@@ -212,6 +235,18 @@ def _zip_directory_of_version(path: str, _fingerprint: str) -> dict[str, zipfile
                 found=str(error),
                 remedy=_AGAIN,
             ) from None
+
+
+def _told_entries(file: BinaryIO, size: int) -> int | None:
+    """Return how many entries a zip file says it has, modulo 65,536; None where it says so elsewhere (ZIP64).
+
+    `zipfile` does not look: an entry with a wrong length swallows the next one.
+    """
+    file.seek(max(size - _ZIP_END_BYTES, 0))
+    tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    (told,) = struct.unpack("<H", tail[end + 10 : end + 12])
+    return None if told == _ZIP_MANY - 1 else int(told)
 
 
 def _open_zip_member(path: str, name: str) -> BinaryIO:
@@ -259,7 +294,17 @@ def _seek_to_content(file: BinaryIO, path: str, info: zipfile.ZipInfo) -> None:
         )
     # The lengths of the local header count: its extra field often differs from the directory's.
     name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
-    file.seek(name_bytes + extra_bytes, io.SEEK_CUR)
+    name = read_head(file, name_bytes)
+    encoding = "utf-8" if info.flag_bits & _ZIP_UTF8 else "cp437"
+    if name.decode(encoding, "replace") != info.orig_filename:
+        raise InputError(
+            "the zip file is damaged",
+            where=f"{path}:byte {info.header_offset}",
+            expected=f"the header of {info.filename}, as the directory has it",
+            found=f"that of {name.decode(encoding, 'replace')}",
+            remedy=_AGAIN,
+        )
+    file.seek(extra_bytes, io.SEEK_CUR)
 
 
 def _tar_directory(path: str) -> dict[str, Member]:
@@ -288,7 +333,20 @@ def _compressed_tar_directory(path: str) -> dict[str, Member]:
             found = [Member(info.name, info.size, None) for info in tar if _is_file(path, info)]
         except _TAR_DAMAGE as error:
             raise _bad_tar(path, path, str(error)) from None
+        _read_to_end(path, tar)
     return {member.name: member for member in found}
+
+
+def _read_to_end(path: str, tar: tarfile.TarFile) -> None:
+    """Read what follows the end of an archive: zeros, and behind them the checksum of what was compressed."""
+    rest = cast(BinaryIO, tar.fileobj)
+    for _ in range(_MAX_TRAILING_BLOCKS):
+        data = rest.read(_TRAILING_BLOCK)
+        if data.count(0) != len(data):
+            raise _bad_tar(path, path, "more behind its end")
+        if not data:
+            return
+    raise _bad_tar(path, path, f"over {_MAX_TRAILING_BLOCKS * _TRAILING_BLOCK} bytes behind its end")
 
 
 class _Ending:

@@ -263,3 +263,56 @@ def test_a_member_of_terabytes_ends_with_its_file(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(_tar_header(b"0", 8**11 - 1, b"a.txt") + b"abc"))
     with pytest.raises(InputError, match="the tar file is damaged"):
         members(str(path))
+
+
+def test_what_follows_a_compressed_tar_is_read_for_its_checksum(tmp_path: Path) -> None:
+    content = bytearray(Path(make_tar(tmp_path / "a.tgz", "w:gz")).read_bytes())
+    content[-6] ^= 1  # of the checksum
+    path = tmp_path / "archive"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="damaged"):
+        members(str(path))
+
+
+def test_a_compressed_tar_with_more_behind_its_end_is_damaged(tmp_path: Path) -> None:
+    content = bytearray(Path(make_tar(tmp_path / "plain")).read_bytes())
+    at = content.find(b"folder/b.bin")
+    content[at : at + 512] = bytes(512)  # what looks like the end
+    path = tmp_path / "archive"
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(InputError, match="more behind its end"):
+        members(str(path))
+    path.write_bytes(gzip.compress(Path(make_tar(tmp_path / "whole")).read_bytes() + bytes(100 * 2**20)))
+    with pytest.raises(InputError, match="behind its end"):
+        members(str(path))
+
+
+def test_a_compressed_tar_whose_first_header_is_zeros_and_no_header_is_no_text(tmp_path: Path) -> None:
+    content = bytearray(Path(make_tar(tmp_path / "plain")).read_bytes())
+    content[100:300] = b"x" * 200
+    path = tmp_path / "archive"
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(InputError, match="the tar file is damaged"):
+        is_archive(str(path))
+
+
+def test_an_entry_that_swallows_the_next_is_damage(tmp_path: Path) -> None:
+    path = Path(make_zip(tmp_path / "archive"))
+    content = bytearray(path.read_bytes())
+    entry = content.find(b"PK\x01\x02", content.find(b"PK\x01\x02") + 4)
+    following = content.find(b"PK\x01\x02", entry + 4)
+    length = content.find(b"PK\x01\x02", following + 4) - following
+    content[entry + 32 : entry + 34] = length.to_bytes(2, "little")  # of the comment
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="entries told"):
+        members(str(path))
+
+
+def test_a_member_under_another_name_is_damage(tmp_path: Path) -> None:
+    path = Path(make_zip(tmp_path / "archive"))
+    content = bytearray(path.read_bytes())
+    content[content.rfind(b"a.txt")] = ord("b")
+    path.write_bytes(content)
+    assert "b.txt" in [member.name for member in members(str(path))]
+    with pytest.raises(InputError, match="as the directory has it"):
+        open_member(str(path), "b.txt")
