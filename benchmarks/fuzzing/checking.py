@@ -252,7 +252,8 @@ def _of_refusal(
         problems.append(f"the refusal does not name {case.target}")
     if not (refusal.expected or refusal.found) or not refusal.remedy:
         problems.append("the refusal does not say what was expected or found, or what to do")
-    broken_at = None if unreadable is None or case.damaged is not None else unreadable.byte
+    empty = case.files is not None and not case.files.get(case.target)
+    broken_at = None if unreadable is None or case.damaged is not None or empty else unreadable.byte
     # A bad image in Karpathy's file may come before the byte at which it stops being JSON: it is refused with its number.
     if broken_at is not None and not re.search(r":(?:decompressed )?byte [0-9]|\[[0-9]+\]$", refusal.where or ""):
         problems.append(f"the document is no JSON at byte {broken_at}, and the refusal names no place")

@@ -49,8 +49,6 @@ _MAX_TRAILING_BLOCKS: Final = 64
 _TRAILING_BLOCK: Final = 1 << 20
 #: How often the end of a stream may be read: once by whoever looks ahead, once by whoever reads on.
 _MAX_ENDS: Final = 4
-#: Zero bytes in a tar's first header: some 400 of 512, where names are of usual length. Text has none.
-_MANY_ZEROS: Final = 128
 _TAR_MAGIC: Final = slice(257, 262), b"ustar"
 _AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
 
@@ -134,7 +132,7 @@ def _kind(path: str) -> str | None:
             head = read_head(plain, _TAR_BLOCK)
         except InputError:
             return None  # damage is reported by whoever reads the content
-    return "compressed tar" if _is_tar_header(path, head, is_text=True) else None
+    return "compressed tar" if _is_tar_header(path, head) else None
 
 
 class _Header(tarfile.TarInfo):
@@ -164,23 +162,13 @@ _EXTENDED_HEADERS: Final = (
 )
 
 
-def _is_tar_header(path: str, block: bytes, *, is_text: bool = False) -> bool:
-    """Return whether a block is a tar header: its checksum is right, which no text's is.
-
-    Args:
-        path: For the error.
-        block: The first of a file.
-        is_text: Whether it is text if it is no tar: a block of many zeros is then a header all the same.
-
-    Raises:
-        InputError: It is a damaged one.
-    """
-    zeros_tell = is_text and block.count(0) > _MANY_ZEROS
+def _is_tar_header(path: str, block: bytes) -> bool:
+    """Return whether a block is a tar header: its checksum is right, which no text's is."""
     try:
         tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError) as error:
         where, magic = _TAR_MAGIC
-        if block[where] == magic or zeros_tell:
+        if block[where] == magic:
             raise _bad_tar(path, f"{path}:byte 0", str(error)) from None
         return False
     return True
