@@ -30,6 +30,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from publicsuffixlist import PublicSuffixList
 
+from pmd import keys
+
 #: Parameters that say where a visitor came from, and never which image is meant: Google Analytics' campaign parameters
 #: (Analytics help, "URL builders"), Google Ads' click id (Ads help, "GCLID") and Facebook's. No others: `ref`,
 #: `source`, `v` and the like choose content somewhere.
@@ -212,15 +214,16 @@ def yfcc_mirror_lists(download_urls: pa.Array, published_hashes: pa.Array | None
         download_urls: Without nulls.
         published_hashes: Without nulls; None in the layout of 23 columns.
     """
-    texts = [url.encode() for url in download_urls.to_pylist()]
-    digests = b"".join([hashlib.md5(text, usedforsecurity=False).digest() for text in texts])
-    values = np.frombuffer(digests, np.uint8).reshape(-1, 16)
-    digits = np.frombuffer(digests.hex().encode(), np.uint8).reshape(-1, 32)
+    rows = len(download_urls)
+    digests = keys.key_array(
+        hashlib.md5(url.encode(), usedforsecurity=False).digest() for url in download_urls.to_pylist()
+    )
+    ordinary = keys.hexadecimal(digests)
+    digits = np.frombuffer(ordinary.buffers()[2], np.uint8).reshape(-1, 32)
     shown = np.ones(digits.shape, np.bool_)
-    shown[:, 0::2] = values > 0xF
-    unpadded = _strings_of(digits[shown], shown.sum(1))
-    ordinary = _strings_of(digits.reshape(-1), np.full(len(digits), 32))
-    places = np.arange(2 * len(texts)).reshape(2, -1).T  # of each row both names
+    shown[:, 0::2] = keys.raw(digests) > 0xF
+    unpadded = pa.StringArray.from_buffers(rows, pa.py_buffer(_offsets(shown.sum(1))), pa.py_buffer(digits[shown]))
+    places = np.arange(2 * rows).reshape(2, -1).T  # of each row both names
     given = np.ones(places.shape, np.bool_)
     given[:, 1] = ~shown.all(1)  # otherwise they are one
     names = pa.concat_arrays([unpadded, ordinary]).take(pa.array(places[given]))
@@ -234,15 +237,10 @@ def yfcc_mirror_lists(download_urls: pa.Array, published_hashes: pa.Array | None
     others = np.flatnonzero(pc.not_equal(published, unpadded).to_numpy(zero_copy_only=False))
     if not len(others):
         return lists
-    rows = pa.array(others)
-    found = zip(download_urls.take(rows).to_pylist(), published.take(rows).to_pylist(), strict=True)
-    slots = np.arange(len(texts))
-    slots[others] = len(texts) + np.arange(len(others))
+    found = zip(*(column.take(pa.array(others)).to_pylist() for column in (download_urls, published)), strict=True)
+    slots = np.arange(rows)
+    slots[others] = rows + np.arange(len(others))
     return pa.concat_arrays([lists, pa.array(itertools.starmap(yfcc_mirrors, found), lists.type)]).take(pa.array(slots))
-
-
-def _strings_of(data: np.ndarray, lengths: np.ndarray) -> pa.Array:
-    return pa.StringArray.from_buffers(len(lengths), pa.py_buffer(_offsets(lengths)), pa.py_buffer(data))
 
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:
