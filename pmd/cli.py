@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import re
 import sys
 from pathlib import Path
@@ -304,7 +305,7 @@ def run_stage(
     chosen = _chosen(names, sorted(config.sources))
     for note in inputs.notes(config):
         typer.echo(f"! {note}", err=True)
-    with root.writer(config.root, " ".join(["pmd", *sys.argv[1:]])):
+    with root.writer(config.root, " ".join(["pmd", *sys.argv[1:]]), os.path.abspath(path)):
         pipeline.build(
             config,
             names=chosen,

@@ -240,7 +240,7 @@ class _Book:
         for _, folder, commit in state.generations(self.root, keys.partition_of(image_id, int(bits))):
             for file in commit.files:
                 if file.name.endswith(".parquet"):
-                    path = state.file_path(folder, file.name)
+                    path = commits.path_of(folder, file.name)
                     (attempts if file.name.startswith("../") else rows).extend(_find(path, "image_id", {image_id}))
         return rows, attempts
 
