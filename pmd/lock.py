@@ -285,14 +285,23 @@ class _Lease(Lock):
         super().__init__(root, state.epoch, before)
         self._path = storage.join(root, STATE_FILE)
         self._state, self._seen = state, seen
+        self._one = threading.Lock()
         self._ended = threading.Event()
         self._lost: State | None = None
-        self._thread = threading.Thread(target=self._renew, daemon=True, name="lease")
+        self._thread = threading.Thread(target=self._keep_renewing, daemon=True, name="lease")
         self._thread.start()
 
     def check(self) -> None:
         if self._lost is None and self._state.left_s(_now()) <= 0:  # this process stood still
-            self._swap(_now() + datetime.timedelta(seconds=LEASE_S), ended=False)
+            self._renew()
+        self.raise_if_lost()
+
+    def raise_if_lost(self) -> None:
+        """Raise if another writer has taken over.
+
+        Raises:
+            RootError: It has.
+        """
         if self._lost is not None:
             last = self._lost.last
             raise RootError(
@@ -311,9 +320,12 @@ class _Lease(Lock):
             self._swap(_now(), ended=True)
 
     def _renew(self) -> None:
+        self._swap(_now() + datetime.timedelta(seconds=LEASE_S), ended=False)
+
+    def _keep_renewing(self) -> None:
         while not self._ended.wait(RENEW_S):
             with contextlib.suppress(OSError):  # the next renewal may reach it
-                self._swap(_now() + datetime.timedelta(seconds=LEASE_S), ended=False)
+                self._renew()
             if self._lost is not None:
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
@@ -321,18 +333,21 @@ class _Lease(Lock):
     def _swap(self, until: datetime.datetime, *, ended: bool) -> None:
         state = dataclasses.replace(self._state, until=until, ended=ended)
         content = state.to_json()
-        if versions.swap(self._path, content, self._seen):
-            seen = versions.read(self._path)
-            if seen is not None and seen.content == content:
-                self._state, self._seen = state, seen
+        with self._one:
+            self._swap_alone(state, content)
+
+    def _swap_alone(self, state: State, content: bytes) -> None:
+        for _ in range(_TRIES):
+            if versions.swap(self._path, content, self._seen):
+                self._state = state
+            standing = versions.read(self._path)
+            if standing is None or _parse(standing.content, self._path).epoch != self.epoch:
+                self._lost = State() if standing is None else _parse(standing.content, self._path)
                 return
-        standing = read(self.root)
-        if standing.epoch == self.epoch:  # an answer to an earlier try of ours was lost
-            seen = versions.read(self._path)
-            if seen is not None and _parse(seen.content, self._path).epoch == self.epoch:
-                self._seen = seen
+            self._seen = standing
+            if standing.content == content:  # else an answer to an earlier try of ours was lost, and that one holds
+                self._state = state
                 return
-        self._lost = standing
 
 
 @contextlib.contextmanager
@@ -342,7 +357,7 @@ def _leased(root: str, own: Holder) -> Iterator[Lock]:
         yield lease
     finally:
         lease.end()
-    lease.check()
+    lease.raise_if_lost()
 
 
 def _take(root: str, own: Holder) -> _Lease:

@@ -153,6 +153,8 @@ def _swap_gcs(fs: Any, path: str, content: bytes, seen: Versioned | None) -> boo
             ifGenerationMatch="0" if seen is None else seen.version,
             data=content,
         )
+    except FileExistsError:  # what gcsfs makes of a condition that does not hold
+        return False
     except OSError as error:
         if _says(error, "conditionNotMet", "412"):
             return False
