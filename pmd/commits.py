@@ -245,6 +245,7 @@ def write(folder: str, commit: Commit) -> None:
     """
     storage.settle(path_of(folder, file.name) for file in commit.files)
     _swap(folder, int(commit.run.get(EPOCH, 0)), lambda _: commit)
+    storage.settle([storage.join(folder, STAGE_FILE)])
 
 
 def write_if_absent(folder: str, commit: Commit) -> bool:
@@ -254,11 +255,13 @@ def write_if_absent(folder: str, commit: Commit) -> bool:
         RootError: A higher epoch has claimed it.
     """
     storage.settle(path_of(folder, file.name) for file in commit.files)
-    return _swap(
+    written = _swap(
         folder,
         int(commit.run.get(EPOCH, 0)),
         lambda standing: commit if standing is None or standing.is_bare else None,
     )
+    storage.settle([storage.join(folder, STAGE_FILE)])
+    return written
 
 
 def unclaim(folder: str) -> None:

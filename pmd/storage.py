@@ -305,14 +305,15 @@ def settle(urls: Iterable[str]) -> None:
     Args:
         urls: The files.
     """
-    for name in sorted({posixpath.dirname(filesystem(url)[1]) for url in urls if is_local(url)}):
+    folders = {posixpath.dirname(filesystem(url)[1]) for url in urls if is_local(url)}
+    for name in sorted(folders):
         folder = name
-        sync_folder(folder)
         while folder not in _settled and folder != posixpath.dirname(folder):
-            above = posixpath.dirname(folder)
-            sync_folder(above)
             _settled.add(folder)
-            folder = above
+            folder = posixpath.dirname(folder)
+            folders.add(folder)
+    for folder in sorted(folders):
+        sync_folder(folder)
 
 
 def _unsettle(path: str) -> None:

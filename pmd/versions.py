@@ -39,7 +39,9 @@ def read(url: str) -> Versioned | None:
 
 
 def swap(url: str, content: bytes, seen: Versioned | None) -> bool:
-    """Replace a file, durably, if it is still the one that was seen (None: if there is still none); return whether it was.
+    """Replace a file if it is still the one that was seen (None: if there is still none); return whether it was.
+
+    After a power cut one of the two is there, whole; that it is the new one, `storage.settle` sees to.
 
     Raises:
         ConfigError: Its file system cannot compare.
@@ -96,7 +98,6 @@ def _swap_local(_: Any, path: str, content: bytes, seen: Versioned | None) -> bo
         if _read_local(None, path) != seen:
             return False
         storage.put(path, content)
-        storage.settle([path])
     return True
 
 
