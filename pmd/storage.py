@@ -230,26 +230,28 @@ class Draft:
         """End the file and give it its name in the folder, in place of what had it."""
         path = posixpath.join(self._folder, name)
         temporary = cast(str, self._temporary)
+        self.close()
         if isinstance(self._fs, LocalFileSystem):
-            self._close()
             os.replace(temporary, path)
         else:
-            self.file.close()
             self._fs.mv(temporary, path)
         self._temporary = None
 
     def finish_if_absent(self, name: str) -> bool:
         """End a local file and give it its name if none has it; return whether it did."""
-        self._close()
+        self.close()
         try:
             os.link(cast(str, self._temporary), posixpath.join(self._folder, name))
         except FileExistsError:
             return False
         return True
 
-    def _close(self) -> None:
-        self.file.flush()
-        if self._durable:
+    def close(self) -> None:
+        """End the file, which has no name yet."""
+        if self.file.closed:
+            return
+        if self._durable and isinstance(self._fs, LocalFileSystem):
+            self.file.flush()
             os.fsync(self.file.fileno())
         self.file.close()
 

@@ -92,12 +92,14 @@ def _read_local(_: Any, path: str) -> Versioned | None:
 
 
 def _swap_local(_: Any, path: str, content: bytes, seen: Versioned | None) -> bool:
-    folder = posixpath.dirname(path)
-    storage.make_folder(folder)
-    with locked(folder):
-        if _read_local(None, path) != seen:
-            return False
-        storage.put(path, content)
+    folder, name = posixpath.split(path)
+    with storage.Draft(folder) as draft:
+        draft.file.write(content)
+        draft.close()
+        with locked(folder):
+            if _read_local(None, path) != seen:
+                return False
+            draft.finish(name)
     return True
 
 
