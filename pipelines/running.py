@@ -16,7 +16,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from pmd import config, root, storage
+from pmd import config, output, root, storage
 from pmd.beam import mistakes, sight, workers
 from pmd.commits import File
 from pmd.config import Config
@@ -99,7 +99,7 @@ def command(stage: str, argv: Sequence[str] | None) -> Iterator[Command]:
         with root.writer(chosen.root, f"python -m pipelines.{stage}"):
             yield Command(chosen, tuple(sorted(chosen.sources) if names is None else names), tuple(flags))
     except PmdError as error:
-        sys.stderr.write(f"pmd: {error}\n")
+        output.say(f"pmd: {error}", err=True)
         sys.exit(error.exit_code)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pmd.audit import charts, page, writing
-from pmd.audit.charts import Bar, escape
+from pmd.audit.charts import Bar
+from pmd.escape import html as escape
 
 
 def users(result: Mapping[str, Any]) -> str:

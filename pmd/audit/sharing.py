@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pmd.audit import charts, page, writing
-from pmd.audit.charts import Dots, Mark, escape
+from pmd.audit.charts import Dots, Mark
+from pmd.escape import html as escape
 
 
 def repeated(result: Mapping[str, Any]) -> str:
