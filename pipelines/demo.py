@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import build
-from pmd import config, root, status
+from pmd import config, escape, root, status
 from pmd.demo.config import open_web, write_demo
 from pmd.errors import ConfigError
 from pmd.sources.contract import PROFILES
@@ -48,6 +48,7 @@ def run(
 
 
 def _next(out: Path, where: str, requests: int) -> list[Any]:
+    out, where = Path(escape.terminal(out)), escape.terminal(where)
     return [
         f"The built-in web answered {requests} requests.",
         "",

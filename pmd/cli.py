@@ -5,6 +5,7 @@ Everything slow is imported inside its command: `pmd sources` answers without Be
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import sys
@@ -21,19 +22,38 @@ from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED
 from pmd.schema.statuses import ALL_TRANSIENT, STATUSES, TRANSIENT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pipelines.build import Step
     from pmd.config import Config
     from pmd.fetch.runs import Run
 
 
+#: A mistake of the command line. typer has its own copy of click, and for this no public name.
+_UsageError: Final[Any] = typer.BadParameter.__base__
+
+
+@contextlib.contextmanager
+def _shown() -> Iterator[None]:
+    """Make what is said of the command line's words, which can be names of files, harmless."""
+    try:
+        yield
+    except _UsageError as error:
+        error.message = escape.terminal(error.message)
+        raise
+
+
 class _Interruptible(typer.core.TyperGroup):
     """Says what an interrupt means; typer itself ends without a word."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _shown():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _shown():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             output.say("pmd: interrupted; what was committed stays, and the same command goes on from there", err=True)
             raise typer.Exit(130) from None

@@ -18,7 +18,7 @@ class MissingFiles(InputError):
         super().__init__("\n".join(problems), remedy=remedy)
         self.problems = tuple(problems)
 
-    def __reduce__(self) -> tuple[object, ...]:
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         return MissingFiles, (self.problems, self.remedy)
 
     def __str__(self) -> str:

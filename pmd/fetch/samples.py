@@ -22,7 +22,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
-from pmd import storage, urls
+from pmd import escape, storage, urls
 from pmd.formats import archives
 from pmd.formats.streams import HEAD_BYTES, compression_of, read_head
 
@@ -126,6 +126,7 @@ class Odd:
         assert self._first is not None
         kind, where, found = self._first
         counts = "; ".join(f"{self.counts[one]:,} × {says}" for one, says in ODD.items() if self.counts[one])
+        where, found = escape.terminal(where), escape.terminal(found)
         only = f"the first is {where} ({kind}" + (f": {found})" if found else ")")
         return f"fetch.adopt passes over what it cannot use, and the web is asked: {counts}; {only}"
 

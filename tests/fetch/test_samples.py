@@ -400,7 +400,8 @@ def test_exif_that_does_not_say_so(exif: object) -> None:
 def test_what_is_passed_over_is_told_once_with_counts_and_the_first(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("pmd.notes"), "propagate", True)
+    for name, value in (("propagate", True), ("handlers", [])):
+        monkeypatch.setattr(logging.getLogger("pmd.notes"), name, value)
     first = written(tmp_path, member("0.jpg", JPEG), json_of(b"[1]"), *sample("1", exif=PLAIN))
     written(tmp_path, *sample("2", original_width=-1), *sample("3", exif=PLAIN), *sample("4"), name="00001.tar")
     (tmp_path / "00001.parquet").write_bytes(b"PAR1")
