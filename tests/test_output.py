@@ -288,9 +288,7 @@ def test_every_error_is_told_through_the_edge(pmd: Run, monkeypatch: pytest.Monk
     assert pmd("status", tmp_path)[2] == f"pmd: it {PLAIN}\n  found: {PLAIN}\n"
 
 
-@pytest.mark.parametrize(
-    "words", [[NAME], [f"--{NAME}"], ["status", "x", NAME], ["status", f"--{NAME}"], ["peek", "x", f"--pairs={NAME}"]]
-)
+@pytest.mark.parametrize("words", [[NAME], [f"--{NAME}"], ["status", "x", NAME], ["status", f"--{NAME}"]])
 def test_mistakes_of_the_command_line_are_harmless(pmd: Run, words: list[str]) -> None:
     code, _, err = pmd(*words)
     assert code == 2

@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
 from pmd import escape, storage, urls
+from pmd.errors import InputError
 from pmd.formats import archives
 from pmd.formats.streams import HEAD_BYTES, compression_of, read_head
 
@@ -138,8 +139,16 @@ def read(path: str, odd: Odd, *, max_bytes: int | None = None) -> Iterator[Sampl
         path: Of a tar, as is hoped.
         odd: Takes note of what is passed over.
         max_bytes: Larger pictures are passed over.
+
+    Raises:
+        InputError: The file may not be read.
     """
-    kind = _other_than_a_tar(path)
+    try:
+        kind = _other_than_a_tar(path)
+    except OSError as error:
+        raise InputError(
+            "the file cannot be read", where=path, found=str(error), remedy="mend its permissions, or fetch.adopt"
+        ) from None
     if kind is not None:
         odd.add(kind, path)
         return

@@ -425,6 +425,17 @@ def test_a_pattern_that_matches_nothing_is_a_mistake(tmp_path: Path) -> None:
     assert raised.value.where == f"fetch.adopt: {tmp_path}/*.tar"
 
 
+def test_a_file_that_may_not_be_read_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = written(tmp_path, *sample("0"))
+    monkeypatch.setattr(storage, "open_raw", refused)
+    with pytest.raises(InputError, match="the file cannot be read") as raised:
+        read(path)
+    assert (raised.value.where, raised.value.found) == (str(path), "[Errno 13] Permission denied")
+
+
 def test_the_documentation_names_every_kind() -> None:
     page = (Path(__file__).parents[2] / "docs" / "running.md").read_text(encoding="utf-8")
     section = page.partition("### Copies that img2dataset has made")[2].partition("\n## ")[0]
