@@ -168,7 +168,7 @@ def _index(config: Config) -> str | None:
     folder = root.work_folder(config.root, "adopt")
     storage.make_folder(folder)
     path = storage.join(folder, "index.parquet")
-    adopt.write(path, adopt.index(config.fetch.adopt))
+    adopt.write(path, adopt.index(config.fetch.adopt, max_bytes=config.fetch.max_bytes))
     return path
 
 

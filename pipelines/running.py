@@ -16,7 +16,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from pmd import commits, config, proposals, root, storage
+from pmd import commits, config, output, proposals, root, storage
 from pmd.beam import mistakes, sight, workers
 from pmd.commits import File
 from pmd.config import Config
@@ -141,7 +141,7 @@ def command(stage: str, argv: Sequence[str] | None) -> Iterator[Command]:
         with root.writer(chosen.root, f"python -m pipelines.{stage}", os.path.abspath(arguments.config)):
             yield Command(chosen, tuple(sorted(chosen.sources) if names is None else names), tuple(flags))
     except PmdError as error:
-        sys.stderr.write(f"pmd: {error}\n")
+        output.say(f"pmd: {error}", err=True)
         sys.exit(error.exit_code)
 
 

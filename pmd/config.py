@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pmd import options, sources, storage
+from pmd import escape, options, sources, storage
 from pmd.errors import ConfigError
 from pmd.sources.contract import PROFILES, Profile, SourceOptions
 
@@ -78,7 +78,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"line {self.line}: " if self.line else ""
-        return f"{place}{self.key}\n    expected: {self.expected}\n    found: {self.found}\n    remedy: {self.remedy}"
+        key, expected, found, remedy = map(escape.terminal, (self.key, self.expected, self.found, self.remedy))
+        return f"{place}{key}\n    expected: {expected}\n    found: {found}\n    remedy: {remedy}"
 
 
 class InvalidConfig(ConfigError):
@@ -94,7 +95,7 @@ class InvalidConfig(ConfigError):
         return InvalidConfig, (self.path, self.problems)
 
     def __str__(self) -> str:
-        return "\n".join([self.problem, *(f"  {problem}" for problem in self.problems)])
+        return "\n".join([escape.terminal(self.problem), *(f"  {problem}" for problem in self.problems)])
 
     def describe(self) -> dict[str, Any]:
         """Return the mistakes as JSON has them."""

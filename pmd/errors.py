@@ -1,4 +1,4 @@
-"""What may go wrong, as one tree; the first module, so that everything can raise from it.
+"""What may go wrong, as one tree; one of the first modules, so that everything can raise from it.
 
 ::
 
@@ -14,6 +14,8 @@ person must do something, so its text always says what was expected, what was fo
 """
 
 from __future__ import annotations
+
+from pmd import escape
 
 
 class PmdError(Exception):
@@ -55,9 +57,10 @@ class PmdError(Exception):
         return {"exit_code": self.exit_code, **{part: getattr(self, part) for part in parts}}
 
     def __str__(self) -> str:
-        lines = [f"{self.where}: {self.problem}" if self.where else self.problem]
+        problem = escape.terminal(self.problem)
+        lines = [f"{escape.terminal(self.where)}: {problem}" if self.where else problem]
         lines += [
-            f"  {label}: {value}"
+            f"  {label}: {escape.terminal(value)}"
             for label, value in (("expected", self.expected), ("found", self.found), ("remedy", self.remedy))
             if value
         ]

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd import commits, keys, parts, root, storage, urls
+from pmd import commits, escape, keys, parts, root, storage, urls
 from pmd.dedupe import MERGED
 from pmd.errors import PmdError
 from pmd.fetch import state
@@ -392,6 +392,7 @@ class _Page:
 
 def text(found: Mapping[str, Any]) -> str:
     """Return what was found as people read it."""
+    found = escape.shown(found)
     page = _Page([f"{found['asked']}: {found['as']}"])
     for pair in found["pairs"]:
         _pair_lines(page, pair)

@@ -22,7 +22,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import commits, dedupe, lock, parts, root, storage, strays
+from pmd import commits, dedupe, escape, lock, parts, root, storage, strays
 from pmd.census import Census, Expectation
 from pmd.errors import PmdError, VerificationError
 from pmd.recount import DAMAGE, Progress, Recount, Report, first_line, formats_of
@@ -88,6 +88,7 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
 
 def text(found: Mapping[str, Any]) -> str:
     """Return what was found as people read it."""
+    found = escape.shown(found)
     counted = (
         f"{found['files']:,} files, {found['bytes']:,} bytes, {found['rows']:,} rows "
         f"of {found['commits']:,} commits recounted"

@@ -16,7 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: Every module or package of pmd, in the order in which they stand.
 ORDER = (
+    "escape",
     "errors",
+    "output",
     "schema",
     "keys",
     "storage",

@@ -12,6 +12,7 @@ Modules, each importing only those above it::
     against     published lists that what comes is compared with
     client      one URL asked for once: redirects by hand, deadlines, limits, headers before bodies
     archives    one member of a local archive or folder
+    samples     what img2dataset's shards hold, and what of it is passed over
     adopt       images of img2dataset's shards, taken over
     state       what the store and the ledger hold; which images are wanted
     engine      a lane: event loop, codec threads and all the above, for as many images and shards as it is given
