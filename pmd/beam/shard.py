@@ -154,7 +154,11 @@ def window_outputs(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 @dataclasses.dataclass(frozen=True)
 class CommitShards:
-    """Commit the rejected pairs, then each format with its `sizes.json`."""
+    """Commit the rejected pairs, then each format.
+
+    WebDataset's readers look for a `sizes.json`; to Parquet's it would be a file that is none of theirs, and theirs tell
+    their rows.
+    """
 
     folders: tuple[tuple[str, str, str], ...]  # form ("rejected" first), folder, hash
     runs: tuple[bytes, ...]
@@ -168,7 +172,7 @@ class CommitShards:
                 for file in found.files
                 if file.name.startswith(f"{form}:")
             ]
-            if form != "rejected":
+            if form == "webdataset":
                 content = writing.sizes(files)
                 path = storage.join(folder, "sizes.json")
                 storage.put(path, content)
