@@ -257,8 +257,10 @@ def iterate(path: str, columns: Iterable[str] | None = None) -> Iterator[pa.Reco
 
 def without_dictionaries(rows: pa.Table) -> pa.Table:
     """Return rows with plain columns in place of dictionaries: how a file is encoded is nothing to those who use its rows."""
-    fields = [
-        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field for field in rows.schema
-    ]
-    plain = pa.schema(fields, rows.schema.metadata)
+    plain = pa.schema([field.with_type(plain_type(field)) for field in rows.schema], rows.schema.metadata)
     return rows if plain == rows.schema else rows.cast(plain)
+
+
+def plain_type(field: pa.Field) -> pa.DataType:
+    """Return the type of a column's values, of a dictionary those that it is made of."""
+    return field.type.value_type if pa.types.is_dictionary(field.type) else field.type

@@ -231,7 +231,7 @@ class Recount:
         schema, check = self._kind(unit.folder, name)
         if schema is LEDGER:
             schema = ledger_file(parquet.schema_arrow.names)
-        if not parquet.schema_arrow.remove_metadata().equals(schema.remove_metadata()):
+        if not _has_columns(parquet.schema_arrow, schema):
             self._report.tell("columns", name, _names(schema), _names(parquet.schema_arrow))
             return int(parquet.metadata.num_rows)
         number = self._pairs.file(name)
@@ -531,6 +531,19 @@ def first_line(error: BaseException) -> str:
 def _shard_and_generation(folder: str) -> tuple[int, int]:
     shard, generation = folder.split("/")[-2:]
     return int(shard.removeprefix("shard=")), int(generation.removeprefix("generation="))
+
+
+def _has_columns(written: pa.Schema, schema: pa.Schema) -> bool:
+    """Return whether a file has a table's columns, however they are encoded; it may say of more of them that none is null.
+
+    Files of earlier versions are encoded otherwise, and say so of more.
+    """
+    if written.names != schema.names:
+        return False
+    return all(
+        commits.plain_type(mine) == commits.plain_type(wanted) and (wanted.nullable or not mine.nullable)
+        for mine, wanted in zip(written, schema, strict=True)
+    )
 
 
 def _samples_by_shard(unit: Unit) -> dict[str, int]:

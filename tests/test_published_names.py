@@ -218,9 +218,8 @@ def curated(name: str, folder: Path, annotations: list[str]) -> pa.Table:
     """Curate files for real; return the pairs."""
     path = folder / "pmd.toml"
     karpathy = 'karpathy = "none"\n' if "karpathy" in sources.load(name).options.model_fields else ""
-    path.write_text(
-        f'contact = "mailto:a@b.org"\nprofile = "paper"\nroot = "{folder}/root"\n[sources.{name}]\nannotations = {json.dumps(annotations)}\n{karpathy}'
-    )
+    head = f'contact = "mailto:a@b.org"\nprofile = "paper"\nroot = "{folder}/root"\n'
+    path.write_text(f"{head}[sources.{name}]\nannotations = {json.dumps(annotations)}\n{karpathy}")
     chosen = config.load(str(path))
     tiny_root.curate(chosen, name)
     where = root.curate_folder(chosen.root, name)

@@ -328,7 +328,7 @@ def _ledger(copy: Path) -> tuple[Path, Path]:
         ("stored_format", "png", "format of a stored picture"),
         ("store_file", "fetch/store/other.tar", "store file"),
         ("status", "lost", "status"),
-        ("generation", 4, "generation"),
+        ("settled_in", 4, "generation"),
         ("listed", "nearly", "listed"),
     ],
 )
