@@ -39,15 +39,22 @@ _Count = Annotated[int, Field(gt=0)]
 _Field = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 
 
-def _compiles(pattern: str) -> str:
+#: What a form of values must not let through.
+_NAMES: Final = ("Ada", "Ada Lovelace", "ada@example.org", "https://example.org/ada")
+
+
+def _form(pattern: str) -> str:
     try:
-        re.compile(pattern)
+        form = re.compile(pattern)
     except re.error as error:
         raise ValueError(f"expected a regular expression: {error}") from None
+    named = [name for name in _NAMES if form.fullmatch(name)]
+    if named:
+        raise ValueError(f"expected a form that no name has, but {named[0]} has it")
     return pattern
 
 
-_Pattern = Annotated[str, Field(min_length=1), AfterValidator(_compiles)]
+_Form = Annotated[str, Field(min_length=1), AfterValidator(_form)]
 
 
 class _Strict(BaseModel):
@@ -188,9 +195,9 @@ class Manifest(_Strict):
     image_licence_note: _Text
     redistribute_text: bool
     redistribute_reason: _Text
-    meta: Mapping[_Field, _Pattern]
+    meta: Mapping[_Field, _Form]
     meta_reason: _Text
-    licence_evidence: _Pattern | None = None
+    licence_evidence: _Form | None = None
     citation: Annotated[str, Field(pattern=r"^@\w+\{")]
     table2: Table2
     published: Annotated[tuple[Published, ...], Field(min_length=1)]
