@@ -13,9 +13,8 @@ picture was had without: what is listed is the address that gave it.
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -117,26 +116,40 @@ def meta(column: pa.ChunkedArray, allowed: Mapping[str, str]) -> pa.Array:
         column: JSON objects.
         allowed: `Manifest.meta`.
     """
-    forms = [(path.split("."), re.compile(pattern)) for path, pattern in allowed.items()]
-    return pa.array(
-        [orjson.dumps(_allowed(orjson.loads(row), forms)).decode() for row in column.to_pylist()], pa.string()
-    )
+    if not allowed:
+        return pa.repeat(pa.scalar("{}"), len(column))
+    forms = [(*_steps(path), re.compile(form).fullmatch) for path, form in allowed.items()]
+    kept = (_allowed(orjson.loads(row), forms) for row in column.to_pylist())
+    return pa.array([orjson.dumps(row).decode() for row in kept], pa.string())
 
 
-def _allowed(row: Any, forms: Iterable[tuple[list[str], re.Pattern[str]]]) -> dict[str, Any]:
+def _steps(path: str) -> tuple[list[str], str]:
+    """Return the objects that a field is in, and its name there."""
+    *above, name = path.split(".")
+    return above, name
+
+
+def _allowed(row: Any, forms: Iterable[tuple[list[str], str, Callable[[str], object]]]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
-    for (*above, name), form in forms:
-        found = row
-        for step in (*above, name):
-            found = found.get(step) if isinstance(found, dict) else None
-        if found is not None and form.fullmatch(_spelled(found)):
-            functools.reduce(lambda place, step: place.setdefault(step, {}), above, kept)[name] = found
+    for above, name, matches in forms:
+        place = row
+        for step in above:
+            place = place.get(step) if isinstance(place, dict) else None
+        value = place.get(name) if isinstance(place, dict) else None
+        if value is None or isinstance(value, dict | list) or not matches(_spelled(value)):
+            continue
+        into = kept
+        for step in above:
+            into = into.setdefault(step, {})
+        into[name] = value
     return kept
 
 
 def _spelled(value: Any) -> str:
     """Return a value as text: a string itself, others as JSON spells them."""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    if type(value) is str or type(value) is int:
+        return str(value)
+    return orjson.dumps(value).decode()
 
 
 def evidence(column: pa.ChunkedArray, pattern: str | None) -> pa.Array:
