@@ -122,7 +122,7 @@ def _table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[An
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for i, column in enumerate(columns):
         numbers = all(isinstance(row[i], int | float) or row[i] in {"", None} for row in rows) and bool(rows)
-        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=i == 0)
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     console = Console()
