@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pmd import commits, config, explain, parts, publish, stages, storage, verify
+from pmd import commits, config, explain, manifests, parts, publish, stages, storage, verify
 from pmd.beam import curate
 from pmd.fetch import state, store
 from pmd.schema.tables import LEDGER
@@ -66,6 +66,16 @@ def test_all_is_made_anew_but_what_was_fetched(older: config.Config) -> None:
     ]
     assert {unit.why() for unit in units if unit.stage != "publish"} == {"written by another version of pmd"}
     assert {unit.why() for unit in units if unit.stage == "publish"} == {"option format was 2, is 3"}
+
+
+def test_a_list_is_made_anew_where_its_manifest_lets_other_fields_leave(
+    older: config.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = stages.publish(older, "coco")
+    less = manifests.load("coco").model_copy(update={"meta": {"id": "[0-9]+"}})
+    monkeypatch.setattr(manifests, "load", lambda name: less)
+    assert stages.publish(older, "coco").hash != before.hash
+    assert stages.publish(older, "coco").options["meta"] == {"id": "[0-9]+"}
 
 
 class Silent(tiny_root.Lane):
