@@ -365,7 +365,8 @@ def _repeating(rows: pa.Table) -> list[str]:
     return [
         field.name
         for field in rows.schema
-        if pa.types.is_string(field.type) and 4 * pc.count_distinct(head[field.name], mode="all").as_py() <= len(head)
+        if pa.types.is_dictionary(field.type)
+        or (pa.types.is_string(field.type) and 4 * pc.count_distinct(head[field.name], mode="all").as_py() <= len(head))
     ]
 
 
@@ -398,7 +399,7 @@ def read_table(folder: str, file: File, columns: Iterable[str] | None = None) ->
         # Neither `pq.read_table` nor threads: Arrow's threads let go of a Python file's buffers a little later than they
         # answer, and a process that ends in between is aborted (seen in one of 12 runs of a short command).
         table = pq.ParquetFile(source).read(columns=wanted, use_threads=False)
-    return table if wanted is None else table.select(wanted)
+    return without_dictionaries(table if wanted is None else table.select(wanted))
 
 
 def iterate(path: str, columns: Iterable[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -408,4 +409,15 @@ def iterate(path: str, columns: Iterable[str] | None = None) -> Iterator[pa.Reco
         parquet = pq.ParquetFile(file)
         for group in range(parquet.num_row_groups):
             rows = parquet.read_row_group(group, columns=wanted, use_threads=False)
-            yield from rows.combine_chunks().to_batches()
+            yield from without_dictionaries(rows).combine_chunks().to_batches()
+
+
+def without_dictionaries(rows: pa.Table) -> pa.Table:
+    """Return rows with plain columns in place of dictionaries: how a file is encoded is nothing to those who use its rows."""
+    plain = pa.schema([field.with_type(plain_type(field)) for field in rows.schema], rows.schema.metadata)
+    return rows if plain == rows.schema else rows.cast(plain)
+
+
+def plain_type(field: pa.Field) -> pa.DataType:
+    """Return the type of a column's values, of a dictionary those that it is made of."""
+    return field.type.value_type if pa.types.is_dictionary(field.type) else field.type

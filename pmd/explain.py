@@ -24,6 +24,7 @@ from pmd.dedupe import MERGED
 from pmd.errors import PmdError
 from pmd.fetch import state
 from pmd.formats import archives
+from pmd.schema.tables import SETTLED_IN
 
 _HEX_KEY: Final = re.compile(r"[0-9a-fA-F]{32}")
 _URL: Final = re.compile(r"(?i)https?://")
@@ -242,7 +243,7 @@ class _Book:
                 if file.name.endswith(".parquet"):
                     path = commits.path_of(folder, file.name)
                     (attempts if file.name.startswith("../") else rows).extend(_find(path, "image_id", {image_id}))
-        return rows, attempts
+        return [{"generation" if name == SETTLED_IN else name: row[name] for name in row} for row in rows], attempts
 
     def effective(self, image_id: bytes) -> dict[str, Any] | None:
         """Return the ledger's row that stands."""

@@ -50,7 +50,7 @@ def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any
     told = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for i, column in enumerate(columns):
         numbers = all(isinstance(row[i], int | float) or row[i] in {"", None} for row in rows) and bool(rows)
-        told.add_column(column, justify="right" if numbers else "left", overflow="fold")
+        told.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=i == 0)
     for row in rows:
         told.add_row(*(Text(_cell(value)) for value in row))
     shown = console()

@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 
 from pmd import census, codec, commits, dedupe, keys, publish, storage
 from pmd.census import Census
-from pmd.fetch import against
+from pmd.fetch import against, state
 from pmd.schema.reasons import reasons_of
 from pmd.schema.statuses import OK, STATUSES
-from pmd.schema.tables import ATTEMPTS, GROUPS, IMAGES, LEDGER, LEDGER_LATER, PAIRS, REJECTED, VIEWS
+from pmd.schema.tables import ATTEMPTS, GROUPS, IMAGES, LEDGER, PAIRS, REJECTED, VIEWS, in_source_folder, ledger_file
 from pmd.shards import writing
 from pmd.status import GENERATION, Unit, stage_of
 
@@ -161,6 +161,8 @@ class Recount:
                 self.rows += rows
                 if rows != file.rows:
                     self._report.tell("rows", name, file.rows, rows)
+        if unit.folder.startswith("shards/") and unit.folder != "shards/rejected":
+            self._equal_shards(unit)
         self._compare_generation(unit.folder, generation)
 
     def _compare_generation(self, folder: str, generation: _Generation) -> None:
@@ -213,21 +215,23 @@ class Recount:
             self._report.tell("sha256", name, file.sha256, digest)
 
     def _sizes(self, unit: Unit, name: str, path: str) -> None:
-        wanted = {file.name: file.rows for file in unit.commit.files if file.name != "sizes.json"}
+        wanted = _samples_by_shard(unit)
         found = orjson.loads(storage.read_bytes(path))
         if found != wanted:
             self._report.tell("samples by shard", name, wanted, found)
-        counts = [count for _, count in sorted(wanted.items())]
+
+    def _equal_shards(self, unit: Unit) -> None:
+        counts = [count for _, count in sorted(_samples_by_shard(unit).items())]
         if len({*counts[:-1]}) > 1 or (counts[:-1] and counts[-1] > counts[0]):
-            self._report.tell("samples in a shard", name, "as many in all but the last", counts)
+            self._report.tell("samples in a shard", unit.folder, "as many in all but the last", counts)
 
     # Parquet
 
     def _parquet(self, unit: Unit, name: str, parquet: pq.ParquetFile, generation: _Generation) -> int:
         schema, check = self._kind(unit.folder, name)
-        if schema is LEDGER and not {*LEDGER_LATER} & {*parquet.schema_arrow.names}:
-            schema = pa.schema([field for field in LEDGER if field.name not in LEDGER_LATER])
-        if not parquet.schema_arrow.remove_metadata().equals(schema.remove_metadata()):
+        if schema is LEDGER:
+            schema = ledger_file(parquet.schema_arrow.names)
+        if not _has_columns(parquet.schema_arrow, schema):
             self._report.tell("columns", name, _names(schema), _names(parquet.schema_arrow))
             return int(parquet.metadata.num_rows)
         number = self._pairs.file(name)
@@ -244,10 +248,11 @@ class Recount:
         inner = name.removeprefix(f"{folder}/")
         if GENERATION in folder:
             return (LEDGER, Recount._ledger) if name.startswith(folder) else (ATTEMPTS, Recount._attempts)
+        in_curate = folder.startswith("curate/")
         if inner.startswith("rejected/") or folder.endswith("/rejected"):
-            return REJECTED, Recount._rejected
-        if folder.startswith("curate/"):
-            return PAIRS, Recount._curated
+            return in_source_folder(REJECTED) if in_curate else REJECTED, Recount._rejected
+        if in_curate:
+            return in_source_folder(PAIRS), Recount._curated
         if folder == "views":
             return VIEWS, Recount._views
         if folder == "images":
@@ -410,7 +415,7 @@ class Recount:
         generation: _Generation,
     ) -> _Keys:
         files = {listed for listed, _ in unit.files()}
-        for row in batch.to_pylist():
+        for row in state.completed(pa.Table.from_batches([batch])).to_pylist():
             place = f"{name}: image {row['image_id'].hex()}"
             self._check_generation(unit.folder, place, row)
             generation.settled[row["image_id"]] = row["location"], row["status"]
@@ -419,7 +424,7 @@ class Recount:
             elif row["store_file"] is not None:
                 self._report.tell("an image that is not ok is stored", place, "nothing", row["store_file"])
             expected = against.MARKS if row["status"] == OK else ()
-            if row.get("listed") is not None and row["listed"] not in expected:
+            if row["listed"] is not None and row["listed"] not in expected:
                 self._report.tell("listed", place, ", ".join(expected) or "nothing of what is not ok", row["listed"])
         for status, count in Counter(batch["status"].to_pylist()).items():
             self.rejected[unit.folder, "", status] += count
@@ -526,6 +531,24 @@ def first_line(error: BaseException) -> str:
 def _shard_and_generation(folder: str) -> tuple[int, int]:
     shard, generation = folder.split("/")[-2:]
     return int(shard.removeprefix("shard=")), int(generation.removeprefix("generation="))
+
+
+def _has_columns(written: pa.Schema, schema: pa.Schema) -> bool:
+    """Return whether a file has a table's columns, however they are encoded; it may say of more of them that none is null.
+
+    Files of earlier versions are encoded otherwise, and say so of more.
+    """
+    if written.names != schema.names:
+        return False
+    return all(
+        commits.plain_type(mine) == commits.plain_type(wanted) and (wanted.nullable or not mine.nullable)
+        for mine, wanted in zip(written, schema, strict=True)
+    )
+
+
+def _samples_by_shard(unit: Unit) -> dict[str, int]:
+    """Return the samples of each shard that a format's commit lists, by name."""
+    return {file.name: file.rows for file in unit.commit.files if file.name != "sizes.json"}
 
 
 def _digest(content: BinaryIO) -> tuple[str, bytes, int]:

@@ -329,7 +329,7 @@ def _ledger(copy: Path) -> tuple[Path, Path]:
         ("stored_format", "png", "format of a stored picture"),
         ("store_file", "fetch/store/other.tar", "store file"),
         ("status", "lost", "status"),
-        ("generation", 4, "generation"),
+        ("settled_in", 4, "generation"),
         ("listed", "nearly", "listed"),
     ],
 )
@@ -388,6 +388,24 @@ def test_a_sample_taken_out_of_a_shard_is_told(copy: Path) -> None:
     recommit(path, folder, 2)
     assert told(copy, "times in the webdataset shards, of those that shard kept")["found"] == "0"
     told(copy, "samples by shard", "sizes.json")
+
+
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_shards_of_unequal_size_are_told_in_every_format(copy: Path, form: str) -> None:
+    folder = copy / "shards" / form
+
+    def change(content: dict[str, Any]) -> None:
+        for file, rows in zip([file for file in content["files"] if file["name"] != "sizes.json"], (1, 3), strict=True):
+            file["rows"] = rows
+
+    edit_stage(folder, change)
+    assert told(copy, "samples in a shard", f"shards/{form}")["found"] == "[1, 3]"
+
+
+def test_only_webdatasets_readers_get_a_file_of_sizes(sound: config.Config) -> None:
+    assert [str(path.relative_to(sound.root)) for path in Path(sound.root).rglob("sizes.json")] == [
+        "shards/webdataset/sizes.json"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,11 @@ def window_outputs(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 @dataclasses.dataclass(frozen=True)
 class CommitShards:
-    """Commit the rejected pairs, then each format with its `sizes.json`."""
+    """Commit the rejected pairs, then each format.
+
+    WebDataset's readers look for a `sizes.json`; to Parquet's it would be a file that is none of theirs, and theirs tell
+    their rows.
+    """
 
     folders: tuple[tuple[str, str, str], ...]  # form ("rejected" first), folder, hash
     runs: tuple[bytes, ...]
@@ -173,6 +177,6 @@ class CommitShards:
                 if file.name.startswith(f"{form}:")
             )
             commit = commits.Commit(samples.STAGE, files, found.books, digest, orjson.loads(run))
-            fixed = {} if form == "rejected" else {"sizes.json": writing.sizes(files)}
+            fixed = {"sizes.json": writing.sizes(files)} if form == "webdataset" else {}
             all_forms.append(Proposal(folder, commit, fixed))
         proposals.leave(self.work, all_forms)

@@ -20,7 +20,7 @@ from pmd.fetch import addresses, blocklists
 from pmd.fetch.outcome import GONE
 from pmd.options import FetchOptions
 from pmd.schema.statuses import BLOCKED_ADDRESS, OK
-from pmd.schema.tables import IMAGES, LEDGER, LEDGER_LATER
+from pmd.schema.tables import IMAGES, LEDGER, LEDGER_LATER, SETTLED_IN
 
 _UP: Final = "../"
 
@@ -59,7 +59,8 @@ def read_ledger(root_folder: str, shard: int) -> pa.Table:
 
 
 def completed(ledger: pa.Table) -> pa.Table:
-    """Return a ledger with the columns that its version of pmd did not write, null."""
+    """Return a file's ledger as a `LEDGER`: under its names, and with the columns that its version of pmd did not write, null."""
+    ledger = ledger.rename_columns(["generation" if name == SETTLED_IN else name for name in ledger.schema.names])
     for name in LEDGER_LATER:
         if name not in ledger.schema.names:
             ledger = ledger.append_column(LEDGER.field(name), pa.nulls(ledger.num_rows, LEDGER.field(name).type))

@@ -33,7 +33,7 @@ from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.waiting import Waiting
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
-from pmd.schema.tables import KEY, LEDGER
+from pmd.schema.tables import KEY, LEDGER, LEDGER_FILE
 
 STAGE: Final = "fetch"
 
@@ -242,7 +242,7 @@ def _write(
     )
     files.append(_elsewhere(attempts_file, "attempts", shard))
     rows.sort(key=lambda row: cast(bytes, row["image_id"]))
-    table = pa.Table.from_pylist(rows, schema=LEDGER)
+    table = pa.Table.from_pylist(rows, schema=LEDGER).rename_columns(LEDGER_FILE.names)
     files.append(commits.put_table(root.ledger_folder(root_folder, shard, generation), "ledger", table))
     sources = dict(zip(images["image_id"].to_pylist(), images["sources"].to_pylist(), strict=True))
     sources = {row["image_id"]: sources[row["image_id"]] for row in rows}
