@@ -16,8 +16,8 @@ import orjson
 import typer
 import typer.core
 
-from pmd import __version__
-from pmd.errors import ConfigError, PmdError
+from pmd import __version__, endings
+from pmd.errors import ConfigError
 from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED
 from pmd.schema.statuses import ALL_TRANSIENT, STATUSES, TRANSIENT
 
@@ -29,15 +29,18 @@ if TYPE_CHECKING:
     from pmd.fetch.runs import Run
 
 
+class _Interrupted(Exception):  # noqa: N818  nothing went wrong
+    """Carries an interrupt past typer, which would end without a word."""
+
+
 class _Interruptible(typer.core.TyperGroup):
-    """Says what an interrupt means; typer itself ends without a word."""
+    """Lets an interrupt through."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            typer.echo("pmd: interrupted; what was committed stays, and the same command goes on from there", err=True)
-            raise typer.Exit(130) from None
+        except KeyboardInterrupt as stopped:
+            raise _Interrupted from stopped
 
 
 app = typer.Typer(
@@ -84,13 +87,12 @@ def main() -> None:
     """Run the command line; a user's mistake is told without a traceback, with its exit code."""
     logging.basicConfig(level=logging.ERROR)  # libraries that Beam looks for and does not find are no news
     _show_progress()
-    try:
-        app(standalone_mode=True)
-    except PmdError as error:
-        if "--json" in itertools.takewhile(lambda word: word != "--", sys.argv[1:]):
-            _print_json({"error": error.describe()})
-        typer.echo(f"pmd: {error}", err=True)
-        sys.exit(error.exit_code)
+    as_json = "--json" in itertools.takewhile(lambda word: word != "--", sys.argv[1:])
+    with endings.command(as_json=as_json):
+        try:
+            app(standalone_mode=True)
+        except _Interrupted as interrupted:
+            raise (interrupted.__cause__ or interrupted) from None
 
 
 def _show_progress() -> None:

@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Every module or package of pmd, in the order in which they stand.
 ORDER = (
     "errors",
+    "storage_errors",
+    "endings",
     "schema",
     "keys",
     "storage",
