@@ -58,7 +58,11 @@ def run(wire: Wire, flags: Sequence[str], work: str, input_bytes: int = 0) -> No
     try:
         pipeline = _pipeline(flags, count)
         wire(pipeline)
-        with sight.Watch(work), mistakes.unlogged(), workers.attended(driver) if count > 1 else contextlib.nullcontext():
+        with (
+            sight.Watch(work),
+            mistakes.unlogged(),
+            workers.attended(driver) if count > 1 else contextlib.nullcontext(),
+        ):
             driver.run(pipeline)
     except Exception as error:
         told = mistakes.read(work) or storage_errors.told(error, mistakes.root_of(work)) or driver.told(error)
@@ -66,7 +70,9 @@ def run(wire: Wire, flags: Sequence[str], work: str, input_bytes: int = 0) -> No
             raise told from error
         raise
     finally:
-        with contextlib.suppress(OSError):  # gone, or somebody who was left behind still writes: the next run removes it
+        with contextlib.suppress(
+            OSError
+        ):  # gone, or somebody who was left behind still writes: the next run removes it
             storage.remove_tree(work)
 
 
@@ -101,6 +107,11 @@ def command(stage: str, argv: Sequence[str] | None) -> Iterator[Command]:
             yield Command(chosen, tuple(sorted(chosen.sources) if names is None else names), tuple(flags))
 
 
+def is_ours(flags: Sequence[str]) -> bool:
+    """Return whether flags leave it to us how to work on this machine: they name no runner, nor a mode of the local one."""
+    return not (_says(flags, "runner") or _says(flags, "direct_running_mode"))
+
+
 def processes(flags: Sequence[str], input_bytes: int) -> int:
     """Return in how many processes of ours Beam's local runner is to work: what the flags say, else as many as pay.
 
@@ -108,7 +119,7 @@ def processes(flags: Sequence[str], input_bytes: int) -> int:
         flags: Beam's own; one that names a runner, or a mode of the local one, leaves it at one.
         input_bytes: About how much there is to read, uncompressed.
     """
-    if _says(flags, "runner") or _says(flags, "direct_running_mode"):
+    if not is_ours(flags):
         return 1
     if _says(flags, "direct_num_workers"):
         return int(PipelineOptions(list(flags)).view_as(DirectOptions).direct_num_workers) or _cores()

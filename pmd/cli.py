@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pmd.fetch.runs import Run
 
 
-class _Interrupted(Exception):  # noqa: N818  nothing went wrong
+class _Interrupted(Exception):
     """Carries an interrupt past typer, which would end without a word."""
 
 

@@ -27,9 +27,13 @@ SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 INTERRUPTED: Final = "interrupted; what was committed stays, and the same command goes on from there"
 
 #: Seconds after a signal at which the process ends whatever it is doing.
-_END_S: Final = 9.0
+_END_S: Final = 9.5
 #: A second Ctrl-C ends at once; one that comes sooner is the first, sent twice (`timeout` signals the process and its group).
 _AGAIN_S: Final = 0.5
+#: Wakes the main thread: libraries (Polars) put handlers of their own before Python's, under which a wait goes on. By itself it
+#: does nothing.
+_NUDGE: Final = signal.SIGURG
+_NUDGE_S: Final = 0.2
 #: Seconds that threads of libraries get when all is told.
 _THREADS_S: Final = 2.0
 
@@ -140,6 +144,7 @@ def _attended() -> Iterator[None]:
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             before[number] = signal.signal(number, watch.raise_first)
+    before[_NUDGE] = signal.signal(_NUDGE, lambda *_: None)
     waking = signal.set_wakeup_fd(watch.write_end, warn_on_full_buffer=False)
     try:
         yield
@@ -176,10 +181,14 @@ class _Watch:
     def _run(self) -> None:
         first: int | None = None
         until, again = float("inf"), 0.0
+        main = threading.main_thread().ident or 0
         while True:
-            left = None if first is None else max(0.0, until - time.monotonic())
-            if not select.select([self._read_end], [], [], left)[0]:
-                _force(first or 0)
+            came = select.select([self._read_end], [], [], None if first is None else _NUDGE_S)[0]
+            if first is not None and time.monotonic() >= until:
+                _force(first)
+            if not came:
+                signal.pthread_kill(main, _NUDGE)
+                continue
             for number in os.read(self._read_end, 64):
                 if number == 0:
                     return

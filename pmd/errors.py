@@ -71,7 +71,7 @@ def _rebuild(
     return kind(problem, where=where, expected=expected, found=found, remedy=remedy)
 
 
-class WorkerFault(Exception):  # noqa: N818  an error of ours, none of a person's
+class WorkerFault(Exception):
     """A fault of pmd's own that a worker met: its traceback, once, as text."""
 
 

@@ -27,7 +27,7 @@ _NAME: Final = "choose another name or place"
 _MEANING: Final[dict[int, tuple[str, str]]] = {
     errno.ENOSPC: ("the storage is full", _ROOM),
     errno.EDQUOT: ("the quota of the storage is used up", _ROOM),
-    errno.EFBIG: ("a file would be larger than the storage or a limit allows", "raise the limit (ulimit -f), or choose another place"),
+    errno.EFBIG: ("a file would be larger than is allowed", "raise the limit (ulimit -f), or choose another place"),
     errno.EROFS: ("the storage is read-only", "mount it for writing, or choose another place"),
     errno.EACCES: ("access is not allowed", _RIGHTS),
     errno.EPERM: ("access is not allowed", _RIGHTS),
@@ -133,7 +133,7 @@ def _of(error: BaseException, root: str | None) -> PmdError | None:
         return RootError(
             "the storage refuses",
             where=root,
-            found=said.split("\n")[0],
+            found=said.split("\n", maxsplit=1)[0],
             remedy="check the name of the bucket, and the credentials in this environment",
         )
     if isinstance(error, TimeoutError) and type(error).__module__.startswith("fsspec"):

@@ -97,7 +97,7 @@ class Driver:
             self._submitted.set()
             state = self._result.wait_until_finish()
             if self._engine is not None and state in {PipelineState.FAILED, PipelineState.CANCELLED}:
-                raise RuntimeError(f"the job has ended as {state}")  # noqa: TRY301  as most engines do by themselves
+                raise RuntimeError(f"the job has ended as {state}")
         except BaseException as error:  # noqa: BLE001  the main thread raises it
             self._error = error
         finally:
