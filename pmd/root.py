@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from pmd import storage
+from pmd import storage, storage_errors
 from pmd.errors import RootError
 
 ROOT_FILE: Final = "root.json"
@@ -204,12 +204,10 @@ def _take(root: str, path: str, content: bytes) -> bool:
     try:
         return storage.put_if_absent(path, content)
     except OSError as error:
-        raise RootError(
-            "cannot be written",
-            where=root,
-            found=f"{type(error).__name__}: {error}",
-            remedy="choose another root, or mend its permissions",
-        ) from None
+        told = storage_errors.told(error, root)
+        if told is None:
+            raise
+        raise told from error
 
 
 def _read(path: str) -> bytes | None:

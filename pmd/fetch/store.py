@@ -356,8 +356,9 @@ class StoreTar:
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:  # not finished
-            self._file.close()
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # storage that is full fails again on closing
+                self._file.close()
+            with contextlib.suppress(OSError):
                 self._fs.rm_file(self._temporary)
 
     def add(self, name: str, content: bytes) -> int:
