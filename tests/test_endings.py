@@ -34,8 +34,14 @@ def command(body: str, *, before: str = "") -> subprocess.Popen[str]:
     """Start a command that says when it is under way."""
     lines = [f"    {line}" for line in body.splitlines()]
     code = "\n".join(
-        ["import os, signal, sys, threading", "from pmd import endings", before, "with endings.command():"]
-        + ["    print('here', flush=True)", *lines]
+        [
+            "import os, signal, sys, threading",
+            "from pmd import endings",
+            before,
+            "with endings.command():",
+            "    print('here', flush=True)",
+            *lines,
+        ]
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code],

@@ -126,13 +126,17 @@ def test_what_has_no_room_or_no_rights_elsewhere() -> None:
     assert told.found == "NoCredentialsError: Unable to locate credentials"
 
 
+CHECK = "check the part before ://, and what this storage needs in the environment"
+NO_CHAINS = "name the file itself: chains of protocols (::) are not read"
+
+
 @pytest.mark.parametrize(
     ("url", "problem", "remedy"),
     [
         ("s3://b/x", "the storage s3:// cannot be used", "pip install 'pmd[aws]'"),
         ("gs://b/x", "the storage gs:// cannot be used", "pip install 'pmd[gcp]'"),
-        ("foo://b/x", "the storage foo:// cannot be used", "check the part before ://, and what this storage needs in the environment"),
-        ("simplecache::s3://b/x", "the storage simplecache:// cannot be used", "name the file itself: chains of protocols (::) are not read"),
+        ("foo://b/x", "the storage foo:// cannot be used", CHECK),
+        ("simplecache::s3://b/x", "the storage simplecache:// cannot be used", NO_CHAINS),
         ("/tmp/a\0b", "no path has a NUL character", "mend the path"),
     ],
 )  # fmt: skip

@@ -55,8 +55,8 @@ class Driver:
             Exception: What Beam raised.
         """
         thread = threading.Thread(target=self._run, args=(pipeline,), name="beam", daemon=True)
-        thread.start()
         try:
+            thread.start()
             self._woken.wait()
             if self._how is None and self._error is not None:
                 self._died.wait(_WORD_S if self.end_workers is not None else 0.0)
@@ -121,6 +121,7 @@ class Driver:
     def _end(self, thread: threading.Thread) -> None:
         if not self._ended.is_set() and self.end_workers is not None:
             self.end_workers()
-        thread.join(_END_S)
+        if thread.is_alive():
+            thread.join(_END_S)
         if thread.is_alive():
             endings.leave_behind(thread)
