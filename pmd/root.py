@@ -169,7 +169,8 @@ def writer(root: str, command: str) -> Iterator[None]:
     try:
         with contextlib.suppress(OSError):  # a worker of a killed run may still write there
             storage.remove_tree(work)
-        yield
+        with storage_errors.at(root):
+            yield
     finally:
         storage.remove_if_empty(work)
         storage.remove(path)

@@ -6,6 +6,7 @@ happens. What ends the command is looked through here, with all that it came fro
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import posixpath
@@ -91,13 +92,25 @@ def told(error: BaseException, root: str | None = None) -> PmdError | None:
     """
     chain = list(_chain(error))
     ours = [one for one in chain if isinstance(one, PmdError)]
-    if ours:
-        return ours[-1]  # Beam copies an exception, with words of its own
+    if ours:  # Beam copies an exception, with words of its own behind ours
+        return next(one for one in reversed(ours) if ours[0].problem.startswith(one.problem))
     for one in chain:
         found = _of(one, root)
         if found is not None:
             return found
     return None
+
+
+@contextlib.contextmanager
+def at(root: str) -> Iterator[None]:
+    """Raise failures of storage that are met here in words, with what is known of ROOT."""
+    try:
+        yield
+    except Exception as error:
+        found = told(error, root)
+        if found is None or isinstance(error, PmdError):
+            raise
+        raise found from error
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

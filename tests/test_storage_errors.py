@@ -117,6 +117,21 @@ def test_a_mistake_in_the_chain_is_told_as_itself() -> None:
     assert storage_errors.told(raised(RuntimeError("Beam"), cause=mistake)) is mistake
 
 
+def test_a_mistake_that_came_of_another_is_told_itself_and_without_beams_words() -> None:
+    inner, outer = InputError("truncated"), ConfigError("no such list")
+    assert storage_errors.told(raised(outer, cause=inner)) is outer
+    assert storage_errors.told(raised(InputError("truncated [while running 'Fail']"), handled=inner)) is inner
+
+
+def test_within_root_a_failure_is_told_with_root() -> None:
+    with pytest.raises(RootError) as caught, storage_errors.at("/r/pmd"):
+        raise failure(errno.ENOSPC)
+    assert caught.value.where == "/r/pmd"
+    fault = ZeroDivisionError("ours")
+    with pytest.raises(ZeroDivisionError), storage_errors.at("/r/pmd"):
+        raise fault
+
+
 def test_what_has_no_room_or_no_rights_elsewhere() -> None:
     told = storage_errors.told(sqlite3.OperationalError("database or disk is full"))
     assert (told and told.problem) == "there is no room for temporary files"
