@@ -218,9 +218,9 @@ class _Process:
 
     @property
     def failed(self) -> bool:
-        """Whether it has ended, and not well."""
-        self._process.join(0)
-        return self._process.exitcode not in {None, 0}
+        """Whether it has not ended well; asked when it is ending, which it may be a little before it has ended."""
+        self._process.join()
+        return self._process.exitcode != 0
 
     def ask_to_end(self) -> None:
         """Ask it to end with what it has."""
