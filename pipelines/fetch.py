@@ -20,6 +20,7 @@ from pmd.beam.parts import part_batches
 from pmd.beam.settle import STAGE, CommitStage, SettlePart
 from pmd.beam.transforms import Meet, PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
+from pmd.errors import NetworkError
 from pmd.fetch import adopt, against, blocklists, engine, img2dataset, runs, state, store, summary
 from pmd.fetch.runs import Run
 from pmd.fetch.waiting import Waiting
@@ -118,7 +119,7 @@ def _download(
     waiting = Waiting(root.work_folder(config.root, "waiting"))
     storage.remove_tree(waiting.folder)
     storage.make_folder(waiting.folder)
-    answered = False
+    heard = True
     lane = FetchLane(
         config.root,
         parts.cut(config.root),
@@ -145,14 +146,16 @@ def _download(
         )
 
     try:
-        if lanes > 1 and not flags:
+        if running.is_ours(flags):
             run_lanes(lane, shards)
         else:
             running.run(wire, flags, work)
-        answered = waiting.is_answered()
+    except NetworkError:
+        heard = False
+        raise
     finally:
         lock.check()
-        left_open = store.end_waiting(config.root, waiting, settle=answered)
+        left_open = store.end_waiting(config.root, waiting, settle=heard and waiting.is_answered())
         for shard in shards:
             store.end(config.root, shard)
         storage.remove_tree(waiting.folder)

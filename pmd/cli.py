@@ -17,8 +17,8 @@ import typer
 import typer.core
 import typer.main
 
-from pmd import __version__, escape, output
-from pmd.errors import ConfigError, PmdError
+from pmd import __version__, endings, escape, output
+from pmd.errors import ConfigError
 from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED
 from pmd.schema.statuses import ALL_TRANSIENT, STATUSES, TRANSIENT
 
@@ -44,8 +44,12 @@ def _shown() -> Iterator[None]:
         raise
 
 
+class _Interrupted(Exception):
+    """Carries an interrupt past typer, which would end without a word."""
+
+
 class _Interruptible(typer.core.TyperGroup):
-    """Says what an interrupt means; typer itself ends without a word."""
+    """Lets an interrupt through."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         with _shown():
@@ -55,9 +59,8 @@ class _Interruptible(typer.core.TyperGroup):
         try:
             with _shown():
                 return super().invoke(ctx)
-        except KeyboardInterrupt:
-            output.say("pmd: interrupted; what was committed stays, and the same command goes on from there", err=True)
-            raise typer.Exit(130) from None
+        except KeyboardInterrupt as stopped:
+            raise _Interrupted from stopped
 
 
 app = typer.Typer(
@@ -104,13 +107,12 @@ def main() -> None:
     """Run the command line; a user's mistake is told without a traceback, with its exit code."""
     output.log_to_standard_error()
     sys.excepthook = output.uncaught
-    try:
-        typer.main.get_command(app)(standalone_mode=True)  # not through typer, which sets a hook of its own
-    except PmdError as error:
-        if "--json" in itertools.takewhile(lambda word: word != "--", sys.argv[1:]):
-            output.json({"error": error.describe()})
-        output.say(f"pmd: {error}", err=True)
-        sys.exit(error.exit_code)
+    as_json = "--json" in itertools.takewhile(lambda word: word != "--", sys.argv[1:])
+    with endings.command(as_json=as_json):
+        try:
+            typer.main.get_command(app)(standalone_mode=True)  # not through typer, which sets a hook of its own
+        except _Interrupted as interrupted:
+            raise (interrupted.__cause__ or interrupted) from None
 
 
 def _chosen(given: str | None, known: Sequence[str]) -> list[str] | None:

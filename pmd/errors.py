@@ -10,7 +10,8 @@
     └── NetworkError          6   a download of ours failed (manifest files), or the network itself is broken
 
 A *row* that is bad is no exception: it is a rejected row with a reason (`pmd.schema.reasons`). An exception means that a
-person must do something, so its text always says what was expected, what was found, where, and what to do.
+person must do something, so its text always says what was expected, what was found, where, and what to do. Whatever ends
+a command becomes one (`pmd.endings`), but for a signal, which ends it with 128 and the signal's number, and a fault of ours.
 """
 
 from __future__ import annotations
@@ -71,6 +72,10 @@ def _rebuild(
     kind: type[PmdError], problem: str, where: str | None, expected: str | None, found: str | None, remedy: str | None
 ) -> PmdError:
     return kind(problem, where=where, expected=expected, found=found, remedy=remedy)
+
+
+class WorkerFault(Exception):
+    """A fault of pmd's own that a worker met: its traceback, once, as text."""
 
 
 class ConfigError(PmdError):

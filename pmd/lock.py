@@ -357,7 +357,7 @@ def _leased(root: str, own: Holder) -> Iterator[Lock]:
         yield lease
     finally:
         lease.end()
-    lease.raise_if_lost()
+        lease.raise_if_lost()
 
 
 def _take(root: str, own: Holder) -> _Lease:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from pmd import commits, lock, storage
+from pmd import commits, lock, storage, storage_errors
 from pmd.errors import RootError
 from pmd.lock import Holder, Lock
 
@@ -189,19 +189,18 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
             storage.make_folder(root)
             held = stack.enter_context(lock.held(root, Holder.here(command, config)))
         except OSError as error:
-            raise RootError(
-                "cannot be written",
-                where=root,
-                found=f"{type(error).__name__}: {error}",
-                remedy="choose another root, or mend its permissions",
-            ) from error
+            told = storage_errors.told(error, root)
+            if told is None:
+                raise
+            raise told from error
         _locks[root] = held
         stack.callback(_locks.pop, root)
         if not held.before.ended:
             _note(held)
         _sweep_work(root, held.epoch - 1)
         stack.callback(_sweep_work, root, held.epoch)
-        yield held
+        with storage_errors.at(root):
+            yield held
 
 
 def _note(held: Lock) -> None:

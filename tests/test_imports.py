@@ -19,6 +19,8 @@ ORDER = (
     "escape",
     "errors",
     "output",
+    "storage_errors",
+    "endings",
     "schema",
     "keys",
     "storage",

@@ -15,7 +15,7 @@ import ssl
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import yarl
@@ -139,6 +139,13 @@ class Client:
         self._clock = clock
         self._began = began
         self._asking: dict[str, asyncio.Task[robots.Policy]] = {}
+        self._ends = False
+        #: Tasks that have sent a request and have not ended.
+        self.sent: set[asyncio.Task[Any]] = set()
+
+    def ask_no_more(self) -> None:
+        """Send no request any more: a task that would is cancelled."""
+        self._ends = True
 
     async def get_image(self, url: str, chance: float) -> Answer:
         """Ask for an image.
@@ -240,6 +247,10 @@ class Client:
     async def _hop(self, answer: Answer, target: Target, chance: float) -> str | None:
         """Make one request; return where it redirects to, or None when the answer is complete."""
         turn = await self._turn(answer, target)
+        task = asyncio.current_task()
+        if task is not None and task not in self.sent:
+            self.sent.add(task)
+            task.add_done_callback(self.sent.discard)
         started = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(max(0.001, self._options.timeout_s - answer.seconds)) as deadline:
@@ -258,15 +269,20 @@ class Client:
 
         Raises:
             _Ended: The host is given up, or wants to be left alone for longer than we wait.
+            CancelledError: No request is to be sent any more.
         """
         try:
-            return await self._hosts.group(target.host).turn(self._hosts.circuit(target.host, target.port))
+            turn = await self._hosts.group(target.host).turn(self._hosts.circuit(target.host, target.port))
         except Paused as paused:
             answer.untried = True
             raise _Ended("rate_limited", f"not asked: {paused}") from None
         except CircuitOpen as given_up:
             answer.untried = True
             raise _Ended(given_up.status, f"not asked: {given_up}") from None
+        if self._ends:
+            turn.leave()
+            raise asyncio.CancelledError
+        return turn
 
     def _request(self, target: Target) -> aiohttp.client._RequestContextManager:
         return self._session.get(yarl.URL(target.url, encoded=True), allow_redirects=False)

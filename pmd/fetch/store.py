@@ -92,7 +92,8 @@ def run_shard(
         clock: The time, for attempts and the `run` section.
 
     Returns:
-        The commit that stands for the generation, be it another worker's; None if no image is wanted, or all wait.
+        The commit that stands for the generation, be it another worker's; None if no image is wanted, or all wait. Where the
+        lane is asked to end meanwhile, the generation has what is settled.
 
     Raises:
         InputError: An archive is gone.
@@ -124,6 +125,8 @@ def run_shard(
             ):
                 taken.append(fetched.image_id)
                 yield fetched
+                if own.stopping:
+                    return
         left = todo.filter(pc.invert(pc.is_in(todo["image_id"], value_set=pa.array(taken, KEY))))
         with contextlib.closing(
             own.fetch(

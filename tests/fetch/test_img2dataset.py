@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -269,10 +270,27 @@ def test_a_run_that_fails_is_told_and_leaves_nothing(web: Web, tmp_path: Path, m
     assert [path for path in (tmp_path / "root").rglob("*") if path.is_file()] == []
 
 
+def test_it_is_ended_where_its_lane_is_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "pid"
+    monkeypatch.setenv("FAKE_IMG2DATASET", f"hang {told}")
+    monkeypatch.setenv("PYTHONPATH", str(FAKE))
+    log = tmp_path / "log"
+    with pytest.raises(CancelledError):
+        img2dataset._run(
+            '{"url_list": "x"}',
+            img2dataset._environment(None, tmp_path),
+            log,
+            lambda: told.exists() and bool(told.read_text()),
+        )
+    pid = int(told.read_text())
+    assert _waited(lambda: not _runs(pid))
+
+
 def test_it_does_not_outlive_us(tmp_path: Path) -> None:
     script = (
         "from pathlib import Path; from pmd.fetch import img2dataset; "
-        f'img2dataset._run(\'{{"url_list": "x"}}\', img2dataset._environment(None, Path()), Path({str(tmp_path / "log")!r}))'
+        f"log = Path({str(tmp_path / 'log')!r}); "
+        'img2dataset._run(\'{"url_list": "x"}\', img2dataset._environment(None, Path()), log, bool)'
     )
     told = tmp_path / "pid"
     root = str(Path(__file__).parents[2])
