@@ -87,7 +87,7 @@ def tell(error: BaseException, *, as_json: bool = False) -> int | None:
     if isinstance(error, KeyboardInterrupt):
         code, told = getattr(error, "exit_code", 128 + signal.SIGINT), PmdError(INTERRUPTED)
     elif isinstance(error, WorkerFault):
-        _say(str(error))
+        _say(str(error).rstrip("\n"))
         return 1
     else:
         found = error if isinstance(error, PmdError) else storage_errors.told(error)
@@ -144,7 +144,8 @@ def _attended() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # Of a command that was stopped, nothing interrupts the end.
+            signal.signal(number, signal.SIG_IGN if watch.raised else handler)
         signal.set_wakeup_fd(waking)
         watch.close()
 
@@ -155,14 +156,14 @@ class _Watch:
     def __init__(self) -> None:
         self._read_end, self.write_end = os.pipe()
         os.set_blocking(self.write_end, False)
-        self._raised = False
+        self.raised = False
         self._thread = threading.Thread(target=self._run, name="signals", daemon=True)
         self._thread.start()
 
     def raise_first(self, number: int, _: FrameType | None) -> None:
         """Be the main thread's handler."""
-        if not self._raised:
-            self._raised = True
+        if not self.raised:
+            self.raised = True
             raise Stopped(number)
 
     def close(self) -> None:

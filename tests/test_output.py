@@ -45,10 +45,18 @@ def writes(name: str, call: ast.Call) -> bool:
     )
 
 
+#: What a thread that must take no lock writes: words of ours alone, and bytes into a pipe.
+WORDLESS = (
+    "os.write(self.write_end, b'\\x00')",
+    "os.write(2, f'pmd: {INTERRUPTED}\\n'.encode())",
+)
+
+
 @pytest.mark.parametrize("path", sorted([*ROOT.glob("pmd/**/*.py"), *ROOT.glob("pipelines/**/*.py")]), ids=str)
 def test_nothing_else_writes(path: Path) -> None:
     if path != ROOT / EDGE:
-        assert [ast.unparse(call) for name, call in calls(path) if writes(name, call)] == []
+        found = [ast.unparse(call) for name, call in calls(path) if writes(name, call)]
+        assert found == [call for call in WORDLESS if path.name == "endings.py"]
 
 
 def test_the_look_for_what_writes_finds_it() -> None:
