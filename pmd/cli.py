@@ -481,6 +481,42 @@ def verify(root: RootPath, *, as_json: Json = False) -> None:
         raise typer.Exit(5)
 
 
+@app.command(context_settings=_BEAM)
+def repair(
+    context: typer.Context,
+    root: RootPath,
+    *,
+    config: Annotated[
+        str | None, typer.Option(metavar="CONFIG", help="What ROOT was built with; default: that of the last run.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find what is damaged, and make or fetch just that anew. Beam's own flags follow --."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from pipelines import repair as repairing
+    from pmd import root as roots
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+        bar = bars.add_task("looking for damage", total=None)
+        chosen = config or repairing.last_configuration(root)
+        with roots.writer(root, " ".join(["pmd", *sys.argv[1:]])):
+            done = repairing.repair(
+                root,
+                chosen,
+                progress=lambda read, total: bars.update(bar, completed=read, total=total),
+                say=lambda words: typer.echo(f"  {words}", err=True),
+                flags=context.args,
+            )
+    if as_json:
+        _print_json(done.describe())
+    else:
+        typer.echo(repairing.text(done))
+    if done.left:
+        raise typer.Exit(5)
+
+
 @app.command()
 def diff(
     a: Annotated[

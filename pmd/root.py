@@ -16,13 +16,16 @@ from typing import Any, Final
 
 import orjson
 
-from pmd import storage
+from pmd import commits, sealed, storage
 from pmd.errors import RootError
 
 ROOT_FILE: Final = "root.json"
 LOCK_FILE: Final = "writer.json"
 VERSION: Final = 1
 WORK: Final = "_work"
+#: What `root.json` says of the rest of itself; those of earlier versions say nothing.
+_DIGEST: Final = "digest"
+_UNSEALED: Final = frozenset({"version", "fetch_shard_bits"})
 #: Ends the name of the lock on removing a lock, which is held for as long as that takes, and when others look again.
 _TAKEOVER: Final = ".takeover"
 _RETRY_S: Final = 0.02
@@ -96,23 +99,29 @@ def describe(root: str) -> dict[str, Any] | None:
     """Return what `root.json` says, or None for a folder that is no ROOT yet.
 
     Raises:
-        RootError: It is of another version, or damaged.
+        RootError: It is of another version.
+        VerificationError: It is damaged.
     """
     path = storage.join(root, ROOT_FILE)
     if not storage.exists(path):
         return None
     try:
         content = orjson.loads(storage.read_bytes(path))
+        promised = content.pop(_DIGEST, None)
         found = content["version"]
-    except (ValueError, KeyError, TypeError):
-        content, found = {}, "something else"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        content, found, promised = {}, "something else", None
+    sound = {*content} <= _UNSEALED if promised is None else promised == commits.options_hash(content)
+    if not sound:
+        expected = f"content of the digest {promised}"
+        raise sealed.damaged(path, "damaged", expected, orjson.dumps(content).decode())
     if found != VERSION:
         raise RootError(
             "not a ROOT that this pmd can read",
             where=path,
             expected=f'{{"version": {VERSION}, …}}',
             found=str(found),
-            remedy="use the pmd that made it, or another root",
+            remedy=f"use the pmd that made it, or another root; if it was damaged, {sealed.REMEDY}",
         )
     return dict(content)
 
@@ -133,10 +142,9 @@ def require(root: str) -> dict[str, Any]:
 
 def create(root: str, fetch_shard_bits: int) -> None:
     """Write `root.json` once; the first writer's stays."""
-    storage.put_if_absent(
-        storage.join(root, ROOT_FILE),
-        orjson.dumps({"version": VERSION, "fetch_shard_bits": fetch_shard_bits}, option=orjson.OPT_APPEND_NEWLINE),
-    )
+    content = {"version": VERSION, "fetch_shard_bits": fetch_shard_bits}
+    sealed_content = content | {_DIGEST: commits.options_hash(content)}
+    storage.put_if_absent(storage.join(root, ROOT_FILE), orjson.dumps(sealed_content, option=orjson.OPT_APPEND_NEWLINE))
 
 
 @contextlib.contextmanager

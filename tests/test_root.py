@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from pmd import commits, root, storage
-from pmd.errors import RootError
+from pmd.errors import RootError, VerificationError
 
 
 def lock_of(folder: Path) -> Path:
@@ -136,8 +136,21 @@ def test_a_root_of_another_version_is_told(tmp_path: Path, content: bytes, found
         f"{tmp_path}/root.json: not a ROOT that this pmd can read\n"
         '  expected: {"version": 1, …}\n'
         f"  found: {found}\n"
-        "  remedy: use the pmd that made it, or another root"
+        "  remedy: use the pmd that made it, or another root; if it was damaged, run: pmd repair ROOT"
     )
+
+
+def test_no_flipped_bit_of_root_json_is_believed(tmp_path: Path) -> None:
+    root.create(str(tmp_path), 5)
+    path = tmp_path / root.ROOT_FILE
+    content = path.read_bytes()
+    for at in range(len(content) - 1):  # the last is a line's end
+        for bit in range(8):
+            path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+            with pytest.raises((RootError, VerificationError)):
+                root.describe(str(tmp_path))
+    path.write_bytes(b'{"version":1,"fetch_shard_bits":5}')  # of an earlier version
+    assert root.describe(str(tmp_path)) == {"version": 1, "fetch_shard_bits": 5}
 
 
 def test_only_committed_sources_are_curated(tmp_path: Path) -> None:

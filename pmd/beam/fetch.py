@@ -19,11 +19,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import parts, storage
+from pmd import keys, parts, storage
 from pmd.beam import mistakes, sight
 from pmd.beam.against import listed_file
 from pmd.errors import PmdError
-from pmd.fetch import adopt, against, hosts, policies, store
+from pmd.fetch import adopt, against, hosts, policies, state, store
 from pmd.fetch.engine import Lane
 from pmd.fetch.img2dataset import Img2dataset
 from pmd.fetch.outcome import Fetched
@@ -77,6 +77,7 @@ class FetchLane:
     waiting: Waiting | None = None
     index: str | None = None
     listed: str | None = None  # the folder of what lists say
+    lost_only: bool = False  # nothing but what was lost to damage (`state.to_restore`)
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
@@ -107,6 +108,9 @@ class FetchLane:
                 part = shard >> (self.cut.shard_bits - self.cut.part_bits)
                 images = parts.read_images(self.root, part)
                 mine = images.filter(pc.equal(images["fetch_shard"], shard))
+                if self.lost_only:
+                    lost = state.to_restore(self.root, shard, state.read_ledger(self.root, shard))
+                    mine = mine.filter(pc.is_in(mine["image_id"], value_set=keys.key_array(lost)))
                 store.run_shard(
                     self.root,
                     shard,
