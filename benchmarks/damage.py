@@ -179,13 +179,15 @@ def whole(sound: Path, chosen: Config, text: str, chance: random.Random, folder:
     victim.write_bytes(content)
     said = "built"
     try:
-        build.build(mine)
+        with root.writer(str(where), "benchmark"):
+            build.build(mine)
     except PmdError as error:
         said = f"stopped (exit {error.exit_code})"
     if said == "built" and samples(where) != before:
         return f"{victim.relative_to(where)}: WRONG SAMPLES"
-    done = repair.repair(str(where), str(path))
-    build.build(mine)
+    with root.writer(str(where), "benchmark"):
+        done = repair.repair(str(where), str(path))
+        build.build(mine)
     problems = verify.verify(str(where))["problems"]
     ended = "the same samples" if samples(where) == before and not problems else f"OTHERS, {problems}"
     return f"{victim.relative_to(where)}: {said}, {len(done.found)} mended, then {ended}"
@@ -255,7 +257,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, open_web() as web:
         path = write_demo(Path(folder) / "demo", web)
         chosen = config.load(str(path))
-        build.build(chosen)
+        with root.writer(chosen.root, "benchmark"):
+            build.build(chosen)
         where = Path(chosen.root)
         sys.stdout.write(f"{'kind':16s} {'files':>6s} " + " ".join(f"{name:>9s}" for name in columns) + "\n")
         for name, found in kinds(Bench(where, chance, options.flips)):

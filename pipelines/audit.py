@@ -105,7 +105,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             )
         )
 
-    running.run(wire, flags, work, running.parquet_bytes(committed))
+    running.run_and_commit(config.root, [wanted.folder], wire, flags, work, running.parquet_bytes(committed))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -46,7 +46,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
             >> WriteCommit(CommitSource(source, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
         )
 
-    running.run(wire, flags, work, size)
+    running.run_and_commit(config.root, [wanted.folder], wire, flags, work, size)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

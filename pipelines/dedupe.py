@@ -112,7 +112,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Commit" >> WriteCommit(CommitDedupe(wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
         )
 
-    running.run(wire, flags, work, running.parquet_bytes(parts.view_files(config.root)))
+    size = running.parquet_bytes(parts.view_files(config.root))
+    running.run_and_commit(config.root, [wanted.folder], wire, flags, work, size)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

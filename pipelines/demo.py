@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from pipelines import build
 from pmd import config, root, status
-from pmd.demo.config import open_web, write_demo
+from pmd.demo.config import MARK, TOPS, open_web, write_demo
 from pmd.errors import ConfigError
 from pmd.sources.contract import PROFILES
 
@@ -30,21 +33,41 @@ def run(
     """
     if profile not in PROFILES:
         raise ConfigError("no such profile", where="--profile", expected=", ".join(PROFILES), found=profile)
-    if out.exists() and any(out.iterdir()) and not (out / "pmd.toml").exists():
+    _clear(out)
+    with open_web() as web:
+        path = write_demo(out, web, profile=profile)
+        chosen = config.load(str(path))
+        with root.writer(chosen.root, "pmd demo", os.path.abspath(path)):
+            build.build(chosen, flags=flags, report=report)
+        requests = len(web.requests)
+    return "\n".join([status.text(status.books(chosen.root)), "", *_next(out, chosen.root, requests)])
+
+
+def _clear(out: Path) -> None:
+    """Remove an earlier demo, which says itself what it has written, and mark the folder as a demo's.
+
+    Raises:
+        ConfigError: The folder holds something else.
+    """
+    mark = out / MARK
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    ours = set(orjson.loads(mark.read_bytes())) if mark.exists() else set()
+    others = sorted(names - ours - {MARK})
+    if others or (out.exists() and not out.is_dir()):
         raise ConfigError(
             "the folder holds something that is no demo",
             where=str(out),
             expected="an empty folder, or an earlier demo",
+            found=", ".join(others[:3]) or "a file",
             remedy="give another folder with --out",
         )
-    shutil.rmtree(out, ignore_errors=True)
-    with open_web() as web:
-        path = write_demo(out, web, profile=profile)
-        chosen = config.load(str(path))
-        with root.writer(chosen.root, "pmd demo"):
-            build.build(chosen, flags=flags, report=report)
-        requests = len(web.requests)
-    return "\n".join([status.text(status.books(chosen.root)), "", *_next(out, chosen.root, requests)])
+    out.mkdir(parents=True, exist_ok=True)
+    mark.write_bytes(orjson.dumps(TOPS))
+    for name in sorted(names & ours):
+        if (out / name).is_dir():
+            shutil.rmtree(out / name)
+        else:
+            (out / name).unlink()
 
 
 def _next(out: Path, where: str, requests: int) -> list[Any]:

@@ -124,8 +124,9 @@ def _download(
     lost_only: bool = False,
 ) -> Mapping[str, int]:
     """Run the lanes; return the images that stay open because no host answered, by what became of them."""
+    lock = root.writing(config.root)
     for shard in shards:
-        store.sweep(config.root, shard)
+        store.begin(config.root, shard, lock.epoch)
     work = root.work_folder(config.root, "fetch")
     lanes = min(config.fetch.lanes, len(shards))
     index = _index(config)
@@ -143,6 +144,7 @@ def _download(
         lanes,
         work,
         began=engine.utc_now(),
+        epoch=lock.epoch,
         waiting=None if settle_unreached else waiting,
         index=index,
         listed=listed,
@@ -166,7 +168,10 @@ def _download(
             running.run(wire, flags, work)
         answered = waiting.is_answered()
     finally:
+        lock.check()
         left_open = store.end_waiting(config.root, waiting, settle=answered)
+        for shard in shards:
+            store.end(config.root, shard)
         storage.remove_tree(waiting.folder)
         for name in ("adopt", "listed"):
             storage.remove_tree(root.work_folder(config.root, name))
@@ -234,7 +239,7 @@ def settle(config: Config, flags: Sequence[str] = ()) -> None:
             | "Commit" >> WriteCommit(CommitStage(STAGE, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
         )
 
-    running.run(wire, flags, work)
+    running.run_and_commit(config.root, [wanted.folder], wire, flags, work)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -73,7 +73,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             )
         )
 
-    running.run(wire, flags, work, running.parquet_bytes(file for _, file in committed))
+    size = running.parquet_bytes(file for _, file in committed)
+    running.run_and_commit(config.root, [views, wanted.folder], wire, flags, work, size)
     storage.remove_tree(side)
     note = takedowns.note(listed, takedowns.unmatched(config.root, names, listed))
     if note is not None:
@@ -93,7 +94,7 @@ def _write_index(config: Config, name: str, folder: str) -> str:
 
 def _put_by_digest(folder: str, name: str, content: bytes) -> str:
     """Write a file that workers keep in memory by its path: another run's has another."""
-    return storage.join(folder, commits.put_content(folder, name, "", content, 0).name)
+    return storage.join(folder, commits.put_content(folder, name, "", content, 0, durable=False).name)
 
 
 def write_held_out(config: Config, also: Collection[Also], folder: str) -> str:

@@ -48,7 +48,8 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
             >> WriteCommit(CommitStage(publish.STAGE, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
         )
 
-    running.run(wire, flags, work, running.parquet_bytes([*files, *parts.view_files(config.root)]))
+    size = running.parquet_bytes([*files, *parts.view_files(config.root)])
+    running.run_and_commit(config.root, [wanted.folder], wire, flags, work, size)
 
 
 def _refuse_blocked(config: Config) -> None:

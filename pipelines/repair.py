@@ -11,26 +11,22 @@ import dataclasses
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import build, fetch
-from pmd import commits, config, damage, parts, root, storage
+from pmd import commits, config, damage, lock, parts, root, storage
 from pmd.config import Config
 from pmd.damage import Damage
-from pmd.errors import ConfigError, PmdError, VerificationError
+from pmd.errors import ConfigError, PmdError, RootError, VerificationError
 from pmd.fetch import mend, state
 from pmd.fetch.mend import Mended
 from pmd.schema.tables import IMAGES
 
 #: Told of what is about to be done, in words.
 Say = Callable[[str], None]
-
-#: Where the last run's configuration stands in the file of the writer.
-_CONFIG: Final = "config"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,12 +86,11 @@ def last_configuration(root_url: str) -> str | None:
 
     To be asked before one becomes the writer oneself.
     """
-    path = storage.join(root_url, root.LOCK_FILE)
     try:
-        named = orjson.loads(storage.read_bytes(path)).get(_CONFIG)
-    except (OSError, ValueError, AttributeError):
+        last = lock.read(root_url).last
+    except RootError:  # damaged
         return None
-    return named if isinstance(named, str) else None
+    return last.config if last is not None else None
 
 
 def _load(root_url: str, path: str | None) -> Config:
@@ -228,7 +223,9 @@ class _Repair:
         mended = Mended()
         for shard, number in sorted({item.generation for item in self._found if item.is_fetched}):
             self._say(f"fetch shard {shard}, generation {number}: mending")
-            mended += mend.mend(self._root, shard, number, self._images(shard), self._config.fetch)
+            mended += mend.mend(
+                self._root, shard, number, self._images(shard), self._config.fetch, root.writing(self._root).epoch
+            )
         return mended
 
     def _images(self, shard: int) -> pa.Table:

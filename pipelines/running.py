@@ -16,7 +16,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from pmd import config, root, storage
+from pmd import commits, config, proposals, root, storage
 from pmd.beam import mistakes, sight, workers
 from pmd.commits import File
 from pmd.config import Config
@@ -36,7 +36,47 @@ _EXPANSION: Final = 5
 _IMAGE_BYTES: Final = 50_000
 
 
-def run(wire: Wire, flags: Sequence[str], work: str, input_bytes: int = 0) -> None:
+def run_and_commit(
+    root_url: str, folders: Sequence[str], wire: Wire, flags: Sequence[str], work: str, input_bytes: int = 0
+) -> None:
+    """Run the pipeline that makes some folders' commits, and commit what it proposes. For ROOT's writer.
+
+    Args:
+        root_url: ROOT.
+        folders: Those of the commits.
+        wire: See `run`.
+        flags: See `run`.
+        work: See `run`.
+        input_bytes: See `run`.
+
+    Raises:
+        PmdError: It ended and has left nothing to commit, or see `run`.
+    """
+    lock = root.writing(root_url)
+    for folder in folders:
+        commits.claim(folder, lock.epoch)
+
+    def commit() -> None:
+        found = proposals.read(work)
+        if {proposal.folder for proposal in found} != {*folders}:
+            raise PmdError(
+                "the job has ended, and has left nothing to commit",
+                where=folders[0],
+                expected="a commit of every folder of the stage",
+                remedy="look into the log of the engine that ran it, then run the same command again",
+            )
+        proposals.accept(found, lock)
+
+    try:
+        run(wire, flags, work, input_bytes, commit)
+    finally:
+        for folder in folders:
+            commits.unclaim(folder)
+
+
+def run(
+    wire: Wire, flags: Sequence[str], work: str, input_bytes: int = 0, then: Callable[[], None] = lambda: None
+) -> None:
     """Wire and run one pipeline, and wait for it.
 
     Args:
@@ -45,6 +85,7 @@ def run(wire: Wire, flags: Sequence[str], work: str, input_bytes: int = 0) -> No
             download another from the internet, with as many processes as pay.
         work: The folder of this run; removed when it has ended well. A worker leaves there what it has to tell a person.
         input_bytes: About how much there is to read, uncompressed.
+        then: Done when it has ended well, before the folder is removed.
 
     Raises:
         ConfigError: Beam knows no such runner.
@@ -60,6 +101,7 @@ def run(wire: Wire, flags: Sequence[str], work: str, input_bytes: int = 0) -> No
         with sight.Watch(work), mistakes.unlogged(), workers.attended() if count > 1 else contextlib.nullcontext():
             result = pipeline.run()
             result.wait_until_finish()
+        then()
     except Exception as error:
         told = mistakes.read(work)
         if told is not None:
@@ -96,7 +138,7 @@ def command(stage: str, argv: Sequence[str] | None) -> Iterator[Command]:
     try:
         chosen = config.load_with(arguments.config, arguments.sample)
         names = config.chosen(arguments.sources, sorted(chosen.sources))
-        with root.writer(chosen.root, f"python -m pipelines.{stage}"):
+        with root.writer(chosen.root, f"python -m pipelines.{stage}", os.path.abspath(arguments.config)):
             yield Command(chosen, tuple(sorted(chosen.sources) if names is None else names), tuple(flags))
     except PmdError as error:
         sys.stderr.write(f"pmd: {error}\n")

@@ -66,7 +66,10 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             )
         )
 
-    running.run(wire, flags, work, running.image_bytes(parts.image_files(config.root)))
+    committed = [item.folder for item in wanted]
+    running.run_and_commit(
+        config.root, committed, wire, flags, work, running.image_bytes(parts.image_files(config.root))
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import re
 import sys
 from pathlib import Path
@@ -304,7 +305,7 @@ def run_stage(
     chosen = _chosen(names, sorted(config.sources))
     for note in inputs.notes(config):
         typer.echo(f"! {note}", err=True)
-    with root.writer(config.root, " ".join(["pmd", *sys.argv[1:]])):
+    with root.writer(config.root, " ".join(["pmd", *sys.argv[1:]]), os.path.abspath(path)):
         pipeline.build(
             config,
             names=chosen,
@@ -501,7 +502,8 @@ def repair(
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
         bar = bars.add_task("looking for damage", total=None)
         chosen = config or repairing.last_configuration(root)
-        with roots.writer(root, " ".join(["pmd", *sys.argv[1:]])):
+        named = os.path.abspath(chosen) if chosen is not None else None
+        with roots.writer(root, " ".join(["pmd", *sys.argv[1:]]), named):
             done = repairing.repair(
                 root,
                 chosen,

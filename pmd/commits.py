@@ -2,8 +2,16 @@
 
 `_stage.json` is written last. It lists every file of the unit (name relative to its folder, bytes, rows, sha256), the
 books, the hash of the options and inputs the unit uses, and a `run` section that stands outside every equality claim.
-Readers open what it lists and never glob. Committing removes what is not listed: files of an older commit, of a killed
-run, of a worker that was doubled.
+Readers open what it lists and never glob.
+
+Three things keep a commit whole, whoever dies and whatever comes back to life:
+
+- What it lists outlives a power cut before it does: files are synchronised as they are written, their folders in `write`.
+- Each writer of a ROOT works under an *epoch*, a number that only rises (`pmd.lock`). Before it works on a commit it writes
+  its epoch into it (`claim`); a commit is replaced only by compare-and-swap, and only where no higher epoch stands. So a
+  writer that was taken over, and comes back, can replace nothing.
+- Only who holds the lock removes anything (`sweep`, `retire`), and only files of names that runs write (`pmd.written`):
+  files of an older commit, of a killed run, of a worker that was doubled.
 """
 
 from __future__ import annotations
@@ -11,7 +19,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -19,10 +27,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd import sealed, storage
-from pmd.errors import RootError
+from pmd import sealed, storage, versions, written
+from pmd.errors import RootError, VerificationError
+from pmd.versions import Versioned
 
 STAGE_FILE: Final = "_stage.json"
+
+#: In the `run` section: the epoch that wrote the commit, and the one that has begun to replace it.
+EPOCH: Final = "epoch"
+CLAIMED: Final = "claimed"
+#: There too: the SHA-256 of all the rest, by which damage is noticed.
+_DIGEST: Final = "digest"
+#: Times that a swap is tried: it fails only where another writer was faster, and there are two at most.
+_SWAPS: Final = 16
 
 #: Rows in a Parquet row group. Fixed, because other groups give other bytes; 64k rows of pairs are about 30 MB.
 ROW_GROUP_ROWS: Final = 65_536
@@ -72,6 +89,16 @@ class Commit:
     #: Further facts of the stage that later stages read; deterministic, like the books.
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    @property
+    def epoch(self) -> int:
+        """The highest epoch that has written here; 0 for commits of versions that knew none."""
+        return max(int(self.run.get(EPOCH, 0)), int(self.run.get(CLAIMED, 0)))
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether this is no commit, but a writer's claim where nothing is committed yet."""
+        return not self.stage
+
     def under(self, prefix: str) -> list[File]:
         """Return the files whose name starts with a folder's name, in order."""
         return [file for file in self.files if file.name.startswith(f"{prefix}/")]
@@ -93,33 +120,46 @@ def options_hash(content: Any) -> str:
 
 
 def to_json(commit: Commit) -> bytes:
-    """Return a commit as the bytes of `_stage.json`."""
-    return orjson.dumps(
-        {
-            "stage": commit.stage,
-            "files": [dataclasses.asdict(file) for file in sorted(commit.files, key=lambda file: file.name)],
-            "sources": {
-                source: {"in": books.total, "kept": books.kept, "rejected": dict(sorted(books.rejected.items()))}
-                for source, books in sorted(commit.sources.items())
-            },
-            "hash": commit.hash,
-            "facts": commit.facts,
-            "run": commit.run,
+    """Return a commit as the bytes of `_stage.json`; `digest` in `run` is the SHA-256 of all the rest."""
+    content: dict[str, Any] = {
+        "stage": commit.stage,
+        "files": [dataclasses.asdict(file) for file in sorted(commit.files, key=lambda file: file.name)],
+        "sources": {
+            source: {"in": books.total, "kept": books.kept, "rejected": dict(sorted(books.rejected.items()))}
+            for source, books in sorted(commit.sources.items())
         },
-        option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE,
-    )
+        "hash": commit.hash,
+        "facts": commit.facts,
+        "run": commit.run,
+    }
+    content["run"] = {**commit.run, _DIGEST: _digest(content)}
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def from_json(content: bytes, where: str) -> Commit:
+def _digest(content: Mapping[str, Any]) -> str:
+    return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
+
+
+def from_json(content: bytes, where: str, *, damaged: bool = False) -> Commit:
     """Parse `_stage.json`.
+
+    Args:
+        content: Its bytes.
+        where: What it is called.
+        damaged: Take it even if it is not as it was written.
 
     Raises:
         RootError: It is not one, or of another version.
+        VerificationError: It is not as it was written.
     """
     try:
         raw = orjson.loads(content)
+        stage = raw["stage"]
+        digest = raw["run"].pop(_DIGEST, None)  # commits of earlier versions have none
+        if digest is not None and digest != _digest(raw) and not damaged:
+            raise _damaged(where, digest, _digest(raw))
         return Commit(
-            stage=raw["stage"],
+            stage=stage,
             files=tuple(File(**file) for file in raw["files"]),
             sources={name: Books(books["kept"], books["rejected"]) for name, books in raw["sources"].items()},
             hash=raw["hash"],
@@ -132,16 +172,34 @@ def from_json(content: bytes, where: str) -> Commit:
             where=where,
             expected="a JSON object with stage, files, sources, hash and run",
             found=f"{type(error).__name__}: {error}",
-            remedy="remove the folder it stands in; the stage is then run again",
+            remedy="run: pmd repair ROOT; or remove the folder it stands in, and the stage is run again",
         ) from None
 
 
+def _damaged(where: str, wanted: str, found: str) -> VerificationError:
+    return VerificationError(
+        "the commit is damaged",
+        where=where,
+        expected=f"the SHA-256 that it states, {wanted}",
+        found=found,
+        remedy="run: pmd repair ROOT",
+    )
+
+
 def read(folder: str) -> Commit | None:
-    """Return the commit of a folder, or None where nothing is committed."""
+    """Return the commit of a folder, or None where nothing is committed.
+
+    Raises:
+        RootError: It is of another version.
+        VerificationError: It is damaged.
+    """
     path = storage.join(folder, STAGE_FILE)
-    if not storage.exists(path):
+    try:
+        content = storage.read_bytes(path)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return from_json(storage.read_bytes(path), path)
+    commit = from_json(content, path)
+    return None if commit.is_bare else commit
 
 
 def require(folder: str, remedy: str) -> Commit:
@@ -156,31 +214,131 @@ def require(folder: str, remedy: str) -> Commit:
     return commit
 
 
+def path_of(folder: str, name: str) -> str:
+    """Return the path of a file that a commit lists, with its `../` resolved: object stores know no such thing."""
+    while name.startswith("../"):
+        folder, name = folder.rsplit("/", 1)[0], name.removeprefix("../")
+    return storage.join(folder, name)
+
+
+def claim(folder: str, epoch: int) -> None:
+    """Write an epoch into a folder's commit, or where it will stand: nobody of a lower one replaces it any more.
+
+    What is committed stays as it is for every reader.
+
+    Raises:
+        RootError: A higher epoch stands there.
+    """
+
+    def claimed(standing: Commit | None) -> Commit:
+        before = standing or Commit("", (), {}, "", {})
+        return dataclasses.replace(before, run={**before.run, CLAIMED: epoch})
+
+    _swap(folder, epoch, claimed)
+
+
 def write(folder: str, commit: Commit) -> None:
-    """Commit: replace `_stage.json`, then remove every file of the folder that it does not list."""
-    storage.put(storage.join(folder, STAGE_FILE), to_json(commit))
-    sweep(folder, commit)
+    """Replace the commit of a folder, once all that the new one lists outlives a power cut.
+
+    Raises:
+        RootError: A higher epoch stands there.
+    """
+    storage.settle(path_of(folder, file.name) for file in commit.files)
+    _swap(folder, int(commit.run.get(EPOCH, 0)), lambda _: commit)
+    storage.settle([storage.join(folder, STAGE_FILE)])
 
 
 def write_if_absent(folder: str, commit: Commit) -> bool:
-    """Commit where nothing is committed yet; return whether this commit is the one that stands. For fetch generations."""
-    return storage.put_if_absent(storage.join(folder, STAGE_FILE), to_json(commit))
+    """Commit where nothing is committed yet; return whether this commit is the one that stands. For fetch generations.
+
+    Raises:
+        RootError: A higher epoch has claimed it.
+    """
+    storage.settle(path_of(folder, file.name) for file in commit.files)
+    written = _swap(
+        folder,
+        int(commit.run.get(EPOCH, 0)),
+        lambda standing: commit if standing is None or standing.is_bare else None,
+    )
+    storage.settle([storage.join(folder, STAGE_FILE)])
+    return written
+
+
+def unclaim(folder: str) -> None:
+    """Remove a claim where nothing was committed after all; only for who holds the lock, when its workers have ended."""
+    path = storage.join(folder, STAGE_FILE)
+    standing = versions.read(path)
+    if standing is not None and from_json(standing.content, path).is_bare:
+        storage.remove(path)
+        storage.remove_empty(folder)
+
+
+def _swap(folder: str, epoch: int, change: Callable[[Commit | None], Commit | None]) -> bool:
+    """Replace what stands in a folder by what is made of it, unless that is None; return whether it was replaced."""
+    path = storage.join(folder, STAGE_FILE)
+    for _ in range(_SWAPS):
+        seen = versions.read(path)
+        standing = _standing(seen, path)
+        if standing is not None and standing.epoch > epoch:
+            raise superseded(path, standing.epoch, epoch)
+        new = change(standing)
+        if new is None:
+            return False
+        if versions.swap(path, to_json(new), seen):
+            return True
+    raise RootError(
+        "others write here all the time",
+        where=path,
+        expected="one writer",
+        found=f"{_SWAPS} changes while one was made",
+        remedy="end the others, then run the same command again",
+    )
+
+
+def _standing(seen: Versioned | None, path: str) -> Commit | None:
+    """Return what stands in a folder; a damaged commit is replaced as if nothing stood there."""
+    if seen is None:
+        return None
+    try:
+        return from_json(seen.content, path)
+    except VerificationError:
+        return None
+
+
+def superseded(where: str, standing: int, epoch: int) -> RootError:
+    """Return what a writer is told that has been taken over."""
+    return RootError(
+        "a later run has taken over; this one has changed nothing since, and ends",
+        where=where,
+        expected=f"epoch {epoch}, under which this run began",
+        found=f"epoch {standing}",
+        remedy="leave the later run to it",
+    )
 
 
 def retire(folder: str) -> None:
     """Remove a commit with all its files; the commit goes first, so that no reader sees it half there."""
-    storage.remove(storage.join(folder, STAGE_FILE))
-    storage.remove_tree(folder)
+    path = storage.join(folder, STAGE_FILE)
+    storage.remove(path)
+    if storage.exists(folder):
+        storage.settle([path])
+    sweep(folder)
 
 
-def sweep(folder: str, commit: Commit) -> None:
-    """Remove what a commit does not list; folders below with commits of their own are left alone."""
-    listed = {file.name for file in commit.files} | {STAGE_FILE}
+def sweep(folder: str) -> None:
+    """Remove the files below a folder that runs write and that its commit does not list. Only for who holds the lock.
+
+    Folders below with commits of their own are left alone, and so is every file of a name that no run writes.
+    """
+    commit = read(folder)
+    listed = {file.name for file in commit.files} if commit is not None else set()
     names = storage.list_files(folder)
     nested = tuple(name.removesuffix(STAGE_FILE) for name in names if name.endswith(f"/{STAGE_FILE}"))
     for name in names:
-        if name not in listed and not (nested and name.startswith(nested)):
-            storage.remove(storage.join(folder, name))
+        path = storage.join(folder, name)
+        if name not in listed and not (nested and name.startswith(nested)) and written.is_ours(path):
+            storage.remove(path)
+    storage.remove_empty(folder)
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -211,7 +369,7 @@ def _repeating(rows: pa.Table) -> list[str]:
     ]
 
 
-def put_content(folder: str, prefix: str, suffix: str, content: bytes, rows: int) -> File:
+def put_content(folder: str, prefix: str, suffix: str, content: bytes, rows: int, *, durable: bool = True) -> File:
     """Write a file under a name that carries its digest, so that a doubled or older worker can never change it.
 
     Args:
@@ -220,18 +378,17 @@ def put_content(folder: str, prefix: str, suffix: str, content: bytes, rows: int
         suffix: ".parquet".
         content: The whole file.
         rows: What it holds.
+        durable: See `storage.Draft`.
     """
     digest = sha256(content)
     name = f"{prefix}-{digest[:16]}{suffix}"
-    path = storage.join(folder, name)
-    if not storage.exists(path):
-        storage.put(path, content)
+    storage.put(storage.join(folder, name), content, durable=durable)
     return File(name, len(content), rows, digest)
 
 
-def put_table(folder: str, prefix: str, table: pa.Table) -> File:
-    """Write a table as one committed Parquet file."""
-    return put_content(folder, prefix, ".parquet", parquet_bytes(table), table.num_rows)
+def put_table(folder: str, prefix: str, table: pa.Table, *, durable: bool = True) -> File:
+    """Write a table as one committed Parquet file; see `put_content`."""
+    return put_content(folder, prefix, ".parquet", parquet_bytes(table), table.num_rows, durable=durable)
 
 
 def read_table(folder: str, file: File, columns: Iterable[str] | None = None) -> pa.Table:

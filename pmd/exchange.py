@@ -100,7 +100,7 @@ class RunWriter:
         self._buffered_bytes = 0
         self._index: list[tuple[int, int, int, int]] = []
         self._end = schema.serialize().size  # which the first batch brings with it
-        self._whole = storage.write_whole(_path(folder, self._run))
+        self._whole = storage.write_whole(_path(folder, self._run), durable=False)
         self._sink = pa.PythonFile(self._whole.__enter__(), "w")
         self._writer = pa.ipc.new_stream(
             self._sink, schema, options=pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
@@ -195,7 +195,7 @@ def read(folder: str, references: Iterable[pa.RecordBatch], schema: pa.Schema) -
 
 def write_sorted(path: str, table: pa.Table) -> None:
     """Write a table that is in order of its first column, 16-byte keys, so that `read_sorted` reads little of it."""
-    with storage.write_whole(path) as file:
+    with storage.write_whole(path, durable=False) as file:
         pq.write_table(table, file, row_group_size=_GROUP_ROWS)
 
 

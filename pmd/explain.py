@@ -241,7 +241,7 @@ class _Book:
             lost = {"lost": True} if image_id in state.lost_images(commit).to_pylist() else {}
             for file in commit.files:
                 if file.name.endswith(".parquet"):
-                    found = _find(state.file_path(folder, file.name), "image_id", {image_id})
+                    found = _find(commits.path_of(folder, file.name), "image_id", {image_id})
                     if file.name.startswith("../"):
                         attempts += found
                     else:

@@ -1,4 +1,4 @@
-"""ROOT: where each stage's folder stands, what is chosen once (`root.json`), and the one writer.
+"""ROOT: where each stage's folder stands, what is chosen once (`root.json`), and the one writer (`pmd.lock`).
 
 `fetch_shard_bits` cuts image_ids into fetch shards of about 4,000 images. It is chosen at the first build and never
 derived again, since the store's folders depend on it.
@@ -7,28 +7,29 @@ derived again, since the store's folders depend on it.
 from __future__ import annotations
 
 import contextlib
-import datetime
-import os
-import socket
-import time
+import logging
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
 
-from pmd import commits, sealed, storage
-from pmd.errors import RootError
+from pmd import commits, lock, sealed, storage
+from pmd.errors import RootError, VerificationError
+from pmd.lock import Holder, Lock
 
 ROOT_FILE: Final = "root.json"
-LOCK_FILE: Final = "writer.json"
 VERSION: Final = 1
 WORK: Final = "_work"
 #: What `root.json` says of the rest of itself; those of earlier versions say nothing.
 _DIGEST: Final = "digest"
 _UNSEALED: Final = frozenset({"version", "fetch_shard_bits"})
-#: Ends the name of the lock on removing a lock, which is held for as long as that takes, and when others look again.
-_TAKEOVER: Final = ".takeover"
-_RETRY_S: Final = 0.02
+
+#: What tells that a folder is a ROOT; the first of them is made before anything else.
+_MARKS: Final = frozenset({lock.LOCK_FILE, lock.STATE_FILE, ROOT_FILE})
+#: What file systems and desktops put into folders: a folder that holds nothing else is empty.
+_NOBODYS: Final = frozenset({"lost+found", ".DS_Store"})
+_WORK_OF: Final = re.compile(r"epoch-(\d+)")
 
 #: Images in a fetch shard, about: 4,000 pictures of 30 to 80 kB are a tar of 120 to 320 MB.
 IMAGES_PER_SHARD: Final = 4096
@@ -80,18 +81,22 @@ def audit_folder(root: str) -> str:
 
 
 def work_folder(root: str, name: str) -> str:
-    """Return a folder for what a stage needs only while it runs."""
-    return storage.join(root, WORK, name)
+    """Return a folder for what a stage needs only while it runs: each writer of a ROOT has its own."""
+    return storage.join(root, WORK, _work_of(_epoch(root)), name)
+
+
+def _work_of(epoch: int) -> str:
+    return f"epoch-{epoch}"
 
 
 def curated_sources(root: str) -> list[str]:
     """Return the sources that have a curate commit, sorted."""
-    prefix, suffix = "source=", "/_stage.json"
+    prefix = "source="
     names = storage.list_names(storage.join(root, "curate"))
     return sorted(
         name.removeprefix(prefix)
         for name in names
-        if name.startswith(prefix) and storage.exists(storage.join(root, "curate", name) + suffix)
+        if name.startswith(prefix) and commits.read(storage.join(root, "curate", name)) is not None
     )
 
 
@@ -110,7 +115,7 @@ def describe(root: str) -> dict[str, Any] | None:
         promised = content.pop(_DIGEST, None)
         found = content["version"]
     except (ValueError, KeyError, TypeError, AttributeError):
-        content, found, promised = {}, "something else", None
+        raise sealed.damaged(path, "damaged", f'{{"version": {VERSION}, …}}', "something else") from None
     sound = {*content} <= _UNSEALED if promised is None else promised == commits.options_hash(content)
     if not sound:
         expected = f"content of the digest {promised}"
@@ -147,113 +152,107 @@ def create(root: str, fetch_shard_bits: int) -> None:
     storage.put_if_absent(storage.join(root, ROOT_FILE), orjson.dumps(sealed_content, option=orjson.OPT_APPEND_NEWLINE))
 
 
-@contextlib.contextmanager
-def writer(root: str, command: str) -> Iterator[None]:
-    """Be the one writer of a ROOT.
+#: ROOT → the lock that this process holds on it.
+_locks: dict[str, Lock] = {}
 
-    A lock whose process on this machine has ended is taken over, by one of however many try; so a killed run needs no
-    cleaning up. What it left in the work folder goes first, and the folder itself at the end.
+
+def writing(root: str) -> Lock:
+    """Return the lock that this process holds on a ROOT.
 
     Raises:
-        RootError: Somebody else writes; says who and since when.
+        RootError: It holds none.
     """
-    path = storage.join(root, LOCK_FILE)
-    own = {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "process": _process_start(os.getpid()),
-        "since": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": command,
-    }
-    holder = _lock(root, path, own)
-    if holder is not None:
-        raise RootError(
-            f"another writer has it since {holder['since']}: {holder['command']}",
-            where=root,
-            found=f"process {holder['pid']} on {holder['host']}",
-            remedy=f"wait for it; if you know that it is gone, remove {path}",
-        )
-    work = storage.join(root, WORK)
-    try:
-        with contextlib.suppress(OSError):  # a worker of a killed run may still write there
-            storage.remove_tree(work)
-        yield
-    finally:
-        storage.remove_if_empty(work)
-        storage.remove(path)
+    held = _locks.get(root)
+    if held is None:
+        raise RootError("this process has not taken the lock", where=root, remedy="write within pmd.root.writer")
+    return held
 
 
-def _lock(root: str, path: str, own: dict[str, Any]) -> dict[str, Any] | None:
-    """Take a lock; return who holds it where somebody alive does, else None.
+def _epoch(root: str) -> int:
+    held = _locks.get(root)
+    return held.epoch if held is not None else 0
 
-    The lock of a process that is gone is removed only by who holds the lock on doing so, and only while it is still that one:
-    a process that had read it before it was taken over cannot remove the one of who took it over.
+
+@contextlib.contextmanager
+def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]:
+    """Be the one writer of a ROOT, which is made if there is none.
+
+    Says so where the last one was killed. Work folders of writers that are gone are removed at the beginning and, since a worker
+    of theirs may still have written, at the end.
+
+    Args:
+        root: ROOT.
+        command: What a second writer is told, and who reads `writer.json`.
+        config: The path of the configuration; kept for `pmd repair`.
+
+    Raises:
+        RootError: Somebody else writes (says who and since when), or the folder holds other files and is no ROOT.
     """
-    while not _take(root, path, orjson.dumps(own)):
-        content = _read(path)
-        if content is None:
-            continue
-        holder = _holder(path, content)
-        if holder["host"] != own["host"] or _process_start(holder["pid"]) == holder["process"]:
-            return holder
-        takeover = path + _TAKEOVER
-        if _lock(root, takeover, own) is not None:
-            time.sleep(_RETRY_S)
-            continue
+    refuse_others_folders(root)
+    is_new = not storage.exists(root)
+    with contextlib.ExitStack() as stack:
+        if is_new:
+            stack.callback(storage.remove_empty, root)
         try:
-            if _read(path) == content:
-                storage.remove(path)
-        finally:
-            storage.remove(takeover)
-    return None
+            storage.make_folder(root)
+            held = stack.enter_context(lock.held(root, Holder.here(command, config)))
+        except OSError as error:
+            raise RootError(
+                "cannot be written",
+                where=root,
+                found=f"{type(error).__name__}: {error}",
+                remedy="choose another root, or mend its permissions",
+            ) from error
+        _locks[root] = held
+        stack.callback(_locks.pop, root)
+        if not held.before.ended:
+            _note(held)
+        _sweep_work(root, held.epoch - 1)
+        stack.callback(_sweep_work, root, held.epoch)
+        yield held
 
 
-def _take(root: str, path: str, content: bytes) -> bool:
+def _note(held: Lock) -> None:
+    last = held.before.last
+    logging.getLogger("pmd.notes").warning(
+        "%s did not end: it was killed, or its machine went down. What it had committed stays; the rest is done again.",
+        str(last) if last is not None else "the last run",
+    )
+
+
+def refuse_others_folders(root: str) -> None:
+    """Raise where a folder holds files and is no ROOT: they are somebody's.
+
+    Raises:
+        RootError: It does, or it is a ROOT of another version.
+        VerificationError: Its `root.json` is damaged, and nothing else says that it is a ROOT.
+    """
     try:
-        return storage.put_if_absent(path, content)
-    except OSError as error:
-        raise RootError(
-            "cannot be written",
-            where=root,
-            found=f"{type(error).__name__}: {error}",
-            remedy="choose another root, or mend its permissions",
-        ) from None
+        if describe(root) is not None:
+            return
+    except VerificationError:  # of a ROOT of ours: `pmd repair` writes to it
+        if not storage.exists(storage.join(root, lock.STATE_FILE)) and not curated_sources(root):
+            raise
+        return
+    names = [name for name in storage.list_names(root) if name not in _NOBODYS]
+    if not names or _MARKS.intersection(names) or curated_sources(root):
+        return
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    raise RootError(
+        "the folder holds files, and is no ROOT of pmd",
+        where=root,
+        expected="an empty folder, a new one, or a ROOT",
+        found=f"{', '.join(names[:3])}{more}",
+        remedy="name another root in the configuration",
+    )
 
 
-def _read(path: str) -> bytes | None:
-    """Return a lock's content, or None where it has just been given back."""
-    try:
-        return storage.read_bytes(path)
-    except FileNotFoundError:
-        return None
-
-
-def _holder(path: str, content: bytes) -> dict[str, Any]:
-    """Return who holds a lock."""
-    try:
-        holder = orjson.loads(content)
-    except ValueError:
-        holder = None
-    if not isinstance(holder, dict) or not {"host", "pid", "process", "since", "command"} <= set(holder):
-        raise RootError("not the lock of a writer", where=path, remedy=f"if nobody writes here, remove {path}")
-    return holder
-
-
-def _process_start(pid: int) -> str | None:
-    """Return when a process of this machine started (so that a pid used anew is told apart), or None if it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rsplit(")", 1)[1].split()[19]
-    except FileNotFoundError:
-        pass
-    except OSError:
-        return None
-    if os.path.isdir("/proc/self"):
-        return None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        return "running"
-    return "running"
+def _sweep_work(root: str, epoch: int) -> None:
+    """Remove the work folders of all epochs up to one."""
+    work = storage.join(root, WORK)
+    for name in storage.list_names(work):
+        found = _WORK_OF.fullmatch(name)
+        if found is not None and int(found[1]) <= epoch:
+            with contextlib.suppress(OSError):  # a worker of a killed run may still write there
+                storage.remove_tree(storage.join(work, name))
+    storage.remove_empty(work)

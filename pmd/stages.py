@@ -193,9 +193,11 @@ def retired(config: Config) -> list[tuple[str, str, str]]:
     forms = storage.list_names(storage.join(config.root, "shards"))
     kept = {"rejected", *config.shard.formats}
     found = [("shard", form, root.shards_folder(config.root, form)) for form in forms if form not in kept]
-    names = [name.removeprefix("source=") for name in storage.list_names(storage.join(config.root, "publish"))]
+    folders = storage.list_names(storage.join(config.root, "publish"))
+    names = [name.removeprefix("source=") for name in folders if name.startswith("source=")]
     chosen = chosen_sources(config)
-    return found + [("publish", name, root.publish_folder(config.root, name)) for name in names if name not in chosen]
+    found += [("publish", name, root.publish_folder(config.root, name)) for name in names if name not in chosen]
+    return [unit for unit in found if commits.read(unit[2]) is not None]  # other folders there are somebody's
 
 
 def ledger_digest(root_url: str) -> str:

@@ -77,17 +77,16 @@ def within(folder: str, name: str) -> str:
     return "/".join(parts)
 
 
-def read_unit(root_url: str, folder: str) -> Unit | None:
-    """Return the commit of a folder (relative to ROOT), or None where nothing is committed.
-
-    Raises:
-        RootError: Its `_stage.json` is damaged.
-    """
+def read_unit(root_url: str, folder: str, *, damaged: bool = False) -> Unit | None:
+    """Return the commit of a folder (relative to ROOT), or None where nothing is committed; see `commits.from_json`."""
     path = storage.join(root_url, folder, STAGE_FILE)
-    if not storage.exists(path):
+    try:
+        content = storage.read_bytes(path)
+    except FileNotFoundError:
         return None
-    content = storage.read_bytes(path)
-    commit = commits.from_json(content, path)
+    commit = commits.from_json(content, path, damaged=damaged)
+    if commit.is_bare:
+        return None
     books = orjson.loads(content)["sources"]
     # `Books` adds up by construction; what was written may not.
     accounts = {

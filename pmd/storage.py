@@ -1,19 +1,26 @@
-"""Bytes on any file system that fsspec reaches: raw reads, whole-file writes, put-if-absent, sweeping.
+"""Bytes on any file system that fsspec reaches: raw reads, whole-file writes, put-if-absent, removing.
 
 Beam's own `FileSystems` is not used: its files show before they are whole, its local rename overwrites, and it decides
-compression by name. Here a file is there whole or not at all, and only `put_if_absent` decides races.
+compression by name. Here a file is there whole or not at all, and only `put_if_absent` and `pmd.versions` decide races.
+
+After a power cut a local file is whole only where it was synchronised before it got its name, and it has its name only where
+its folder was synchronised after that. Files are synchronised as they are written, their folders by who commits them (`settle`).
+Object stores promise both when they have answered.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import os
 import posixpath
+import time
 import uuid
-from collections.abc import Iterator
-from typing import Any, BinaryIO, cast
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Self, TypeVar, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -23,10 +30,39 @@ from pmd.errors import InputError
 #: Marks files that are being written; sweeps remove them, readers never see them.
 TEMPORARY = ".tmp-"
 
+#: Errors that may pass when the same is tried again: of network mounts, of a disk behind a bus that was reset.
+_PASSING: Final = frozenset(
+    getattr(errno, name)
+    for name in ("EIO", "EAGAIN", "EINTR", "ETIMEDOUT", "ESTALE", "ECONNRESET", "EREMOTEIO")
+    if hasattr(errno, name)
+)
+#: Seconds before the second, third and fourth try.
+_PAUSES_S: Final = (0.05, 0.2, 1.0)
+
+_T = TypeVar("_T")
+
 
 @functools.cache
 def _filesystem(protocol: str) -> Any:
-    return fsspec.filesystem(protocol)
+    # A cached listing would not show what other processes have written since.
+    return fsspec.filesystem(protocol, **({} if protocol in {"file", "local"} else {"use_listings_cache": False}))
+
+
+def _patiently(call: Callable[[], _T]) -> _T:
+    """Return what a call gives that may be made again; an error that may pass is waited out."""
+    for pause_s in _PAUSES_S:
+        try:
+            return call()
+        except OSError as error:
+            if error.errno not in _PASSING:
+                raise
+        time.sleep(pause_s)
+    return call()
+
+
+def is_local(url: str) -> bool:
+    """Return whether a path or URL lies in this machine's own file system."""
+    return isinstance(filesystem(url)[0], LocalFileSystem)
 
 
 def filesystem(url: str) -> tuple[Any, str]:
@@ -44,13 +80,13 @@ def join(*parts: str) -> str:
 def exists(url: str) -> bool:
     """Return whether a file or folder is there."""
     fs, path = filesystem(url)
-    return bool(fs.exists(path))
+    return bool(_patiently(lambda: fs.exists(path)))
 
 
 def is_folder(url: str) -> bool:
     """Return whether a folder is there."""
     fs, path = filesystem(url)
-    return bool(fs.isdir(path))
+    return bool(_patiently(lambda: fs.isdir(path)))
 
 
 def size(url: str) -> int:
@@ -61,7 +97,7 @@ def size(url: str) -> int:
     """
     fs, path = filesystem(url)
     try:
-        return int(fs.size(path))
+        return int(_patiently(lambda: fs.size(path)))
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
 
@@ -95,7 +131,7 @@ def open_raw(url: str) -> BinaryIO:
     fs, path = filesystem(url)
     try:
         if isinstance(fs, LocalFileSystem):
-            return open(path, "rb")
+            return _patiently(lambda: open(path, "rb"))
         return cast(BinaryIO, fs.open(path, "rb", compression=None))
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
@@ -104,7 +140,7 @@ def open_raw(url: str) -> BinaryIO:
 def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> bytes:
     """Return a file's bytes, or those of a range."""
     fs, path = filesystem(url)
-    return cast(bytes, fs.cat_file(path, start=start, end=stop))
+    return cast(bytes, _patiently(lambda: fs.cat_file(path, start=start, end=stop)))
 
 
 def glob(pattern: str) -> list[str]:
@@ -122,63 +158,119 @@ def glob(pattern: str) -> list[str]:
 def list_files(folder: str) -> list[str]:
     """Return every file below a folder, relative to it, sorted; an absent folder has none."""
     fs, path = filesystem(folder)
-    if not fs.exists(path):
+    if not exists(folder):
         return []
     prefix = path.rstrip("/") + "/"
-    return sorted(name.removeprefix(prefix) for name in fs.find(path))
+    return sorted(name.removeprefix(prefix) for name in _patiently(lambda: fs.find(path)))
 
 
 def make_folder(folder: str) -> None:
     """Make a folder and those above it; nothing where the file system has no folders."""
     fs, path = filesystem(folder)
-    fs.makedirs(path, exist_ok=True)
+    _patiently(lambda: fs.makedirs(path, exist_ok=True))
 
 
 def remove(url: str) -> None:
     """Remove a file if it is there."""
     fs, path = filesystem(url)
     with contextlib.suppress(FileNotFoundError):
-        fs.rm_file(path)
+        _patiently(lambda: fs.rm_file(path))
 
 
 def remove_tree(folder: str) -> None:
-    """Remove a folder and everything in it, if it is there."""
+    """Remove a folder and everything in it, if it is there: only for folders that nobody but this program writes into."""
     fs, path = filesystem(folder)
     with contextlib.suppress(FileNotFoundError):
         fs.rm(path, recursive=True)
+    _unsettle(path)
 
 
-def remove_if_empty(folder: str) -> None:
-    """Remove a folder if nothing is in it, in one step; nothing where the file system has no folders."""
+def remove_empty(folder: str) -> None:
+    """Remove a folder, and those in it, that hold no file; nothing where the file system has no folders."""
     fs, path = filesystem(folder)
     if isinstance(fs, LocalFileSystem):
-        with contextlib.suppress(OSError):
-            os.rmdir(path)
+        for inner, _, _ in os.walk(path, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(inner)
+        _unsettle(path)
+
+
+class Draft:
+    """A file that is being written, under a temporary name until it is whole; a context manager that discards what is not.
+
+    Args:
+        folder: Where.
+        durable: It outlives a power cut once it has its name and its folder is settled. Not for what only a run needs.
+    """
+
+    def __init__(self, folder: str, *, durable: bool = True) -> None:
+        self._fs, self._folder = filesystem(folder)
+        self._durable = durable
+        self._temporary: str | None = f"{self._folder}/{TEMPORARY}{uuid.uuid4().hex}"
+        _patiently(lambda: self._fs.makedirs(self._folder, exist_ok=True))
+        temporary = self._temporary
+        if isinstance(self._fs, LocalFileSystem):
+            self.file: BinaryIO = _patiently(lambda: open(temporary, "wb"))  # noqa: SIM115  closed by finish or exit
+        else:
+            self.file = cast(BinaryIO, self._fs.open(temporary, "wb"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._temporary is not None:  # it has not got its name
+            with contextlib.suppress(Exception):
+                self.file.close()
+            with contextlib.suppress(FileNotFoundError):
+                self._fs.rm_file(self._temporary)
+
+    def finish(self, name: str) -> None:
+        """End the file and give it its name in the folder, in place of what had it."""
+        path = posixpath.join(self._folder, name)
+        temporary = cast(str, self._temporary)
+        if isinstance(self._fs, LocalFileSystem):
+            self._close()
+            os.replace(temporary, path)
+        else:
+            self.file.close()
+            self._fs.mv(temporary, path)
+        self._temporary = None
+
+    def finish_if_absent(self, name: str) -> bool:
+        """End a local file and give it its name if none has it; return whether it did."""
+        self._close()
+        try:
+            os.link(cast(str, self._temporary), posixpath.join(self._folder, name))
+        except FileExistsError:
+            return False
+        return True
+
+    def _close(self) -> None:
+        self.file.flush()
+        if self._durable:
+            os.fsync(self.file.fileno())
+        self.file.close()
 
 
 @contextlib.contextmanager
-def write_whole(url: str) -> Iterator[BinaryIO]:
-    """Write a file that shows only when it is whole: a temporary beside it, then a rename over what was there."""
-    fs, path = filesystem(url)
-    temporary = f"{posixpath.dirname(path)}/{TEMPORARY}{uuid.uuid4().hex}"
-    fs.makedirs(posixpath.dirname(path), exist_ok=True)
-    try:
-        with fs.open(temporary, "wb") as file:
-            yield cast(BinaryIO, file)
-        if isinstance(fs, LocalFileSystem):
-            os.replace(temporary, path)
-        else:
-            fs.mv(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            fs.rm_file(temporary)
-        raise
+def write_whole(url: str, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Write a file that shows only when it is whole, in place of what was there; see `Draft`."""
+    folder, _, name = url.rpartition("/")
+    with Draft(folder or ".", durable=durable) as draft:
+        yield draft.file
+        draft.finish(name)
 
 
-def put(url: str, content: bytes) -> None:
+def put(url: str, content: bytes, *, durable: bool = True) -> None:
     """Write a whole file, replacing what was there."""
-    with write_whole(url) as file:
-        file.write(content)
+
+    def write() -> None:
+        with write_whole(url, durable=durable) as file:
+            file.write(content)
+
+    _patiently(write)
 
 
 def put_if_absent(url: str, content: bytes) -> bool:
@@ -188,30 +280,63 @@ def put_if_absent(url: str, content: bytes) -> bool:
     ``mode="create"`` (generation match on Cloud Storage, If-None-Match on S3).
     """
     fs, path = filesystem(url)
-    fs.makedirs(posixpath.dirname(path), exist_ok=True)
     if not isinstance(fs, LocalFileSystem):
+        fs.makedirs(posixpath.dirname(path), exist_ok=True)
         try:
             fs.pipe_file(path, content, mode="create")
         except FileExistsError:
             return False
         return True
-    temporary = f"{posixpath.dirname(path)}/{TEMPORARY}{uuid.uuid4().hex}"
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    with Draft(posixpath.dirname(path)) as draft:
+        draft.file.write(content)
+        written = draft.finish_if_absent(posixpath.basename(path))
+    if written:
+        settle([url])
+    return written
+
+
+#: Folders whose own names are known to outlive a power cut.
+_settled: set[str] = set()
+
+
+def settle(urls: Iterable[str]) -> None:
+    """Let the names of files outlive a power cut: synchronise their folders, and those above. Local files only.
+
+    Args:
+        urls: The files.
+    """
+    folders = {posixpath.dirname(filesystem(url)[1]) for url in urls if is_local(url)}
+    for name in sorted(folders):
+        folder = name
+        while folder not in _settled and folder != posixpath.dirname(folder):
+            _settled.add(folder)
+            folder = posixpath.dirname(folder)
+            folders.add(folder)
+    for folder in sorted(folders):
+        sync_folder(folder)
+
+
+def _unsettle(path: str) -> None:
+    """Forget of a folder that is gone, and of those in it, that they are settled: they may be made again."""
+    gone = {folder for folder in _settled if folder == path or folder.startswith(f"{path}/")}
+    _settled.difference_update(gone)
+
+
+def sync_folder(path: str) -> None:
+    """Let the names in a local folder outlive a power cut."""
     try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
+        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:  # a folder above ROOT that is not ours to read: nor did we make it
+        return
+    try:
+        os.fsync(number)
     finally:
-        os.unlink(temporary)
-    return True
+        os.close(number)
 
 
 def list_names(folder: str) -> list[str]:
     """Return the names that stand directly in a folder, sorted; an absent folder has none."""
     fs, path = filesystem(folder)
-    if not fs.exists(path):
+    if not exists(folder):
         return []
-    return sorted(posixpath.basename(name.rstrip("/")) for name in fs.ls(path, detail=False))
+    return sorted(posixpath.basename(name.rstrip("/")) for name in _patiently(lambda: fs.ls(path, detail=False)))

@@ -13,33 +13,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from pmd import storage
+from pmd import written
 from pmd.commits import STAGE_FILE
 
-_DIGEST: Final = "[0-9a-f]{16}"
-_PART: Final = rf"part-\d+-of-\d+-{_DIGEST}\.parquet"
-_SHARD: Final = r"shard=\d+"
-_SOURCE: Final = r"source=[A-Za-z0-9_]+"
-
-#: Folder (of a commit, or of what generations keep elsewhere) → names that runs write below it.
-_WRITTEN: Final[tuple[tuple[str, str], ...]] = (
-    (rf"curate/{_SOURCE}", rf"(?:pairs|rejected)/{_PART}"),
-    ("images", _PART),
-    ("views", rf"(?:pairs|rejected)/{_PART}"),
-    (rf"fetch/ledger/{_SHARD}/generation=\d+", rf"ledger-{_DIGEST}\.parquet"),
-    (rf"fetch/store/{_SHARD}", rf"{_DIGEST}\.tar"),
-    (rf"fetch/attempts/{_SHARD}", rf"generation=\d+-{_DIGEST}\.parquet"),
-    ("fetch/rejected", _PART),
-    ("dedupe", rf"rejected/{_PART}|groups/part-{_DIGEST}\.parquet"),
-    ("shards/rejected", _PART),
-    ("shards/webdataset", r"\d+-of-\d+-[0-9a-f]{8}\.tar|sizes\.json"),
-    ("shards/parquet", r"\d+-of-\d+-[0-9a-f]{8}\.parquet|sizes\.json"),
-    (rf"publish/{_SOURCE}", _PART),
-    ("audit", r"report\.html|audit\.json"),
-)
-_KNOWN: Final = tuple(re.compile(rf"(?P<folder>{folder})/(?:{names})") for folder, names in _WRITTEN)
-_FOLDERS: Final = re.compile("|".join(folder for folder, _ in _WRITTEN))
-_TEMPORARY: Final = re.compile(rf"(?:.*/)?{re.escape(storage.TEMPORARY)}[0-9a-f]+")
+_FOLDERS: Final = re.compile("|".join(folder for folder, _ in written.FOLDERS))
 #: What hosts said of robots is no commit's.
 _HOSTS: Final = "fetch/hosts/"
 
@@ -47,17 +24,6 @@ _HOSTS: Final = "fetch/hosts/"
 UNKNOWN: Final = "no commit lists this file"
 UNCOMMITTED: Final = "files without their commit"
 FOREIGN: Final = "a commit in a folder that no stage has"
-
-
-def home(name: str) -> str | None:
-    """Return the folder in which a run of pmd writes a file of this name (relative to ROOT), or None if none does."""
-    if _TEMPORARY.fullmatch(name):
-        return name.rpartition("/")[0]
-    for pattern in _KNOWN:
-        found = pattern.fullmatch(name)
-        if found:
-            return found["folder"]
-    return None
 
 
 def judge(
@@ -78,7 +44,7 @@ def judge(
     for name in names:
         if name in listed or name.startswith(_HOSTS) or name.endswith(f"/{STAGE_FILE}"):
             continue
-        folder = home(name)
+        folder = written.home(name)
         if folder is None:
             problems.append((UNKNOWN, name, 1))
         else:

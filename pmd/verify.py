@@ -22,9 +22,9 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import commits, dedupe, parts, root, storage, strays
+from pmd import commits, dedupe, lock, parts, root, storage, strays
 from pmd.census import Census, Expectation
-from pmd.errors import PmdError
+from pmd.errors import PmdError, VerificationError
 from pmd.fetch import policies
 from pmd.recount import DAMAGE, Progress, Recount, Report, first_line, formats_of
 from pmd.schema.statuses import OK
@@ -64,7 +64,7 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
     report = Report()
     units = _units(root_url, names, report)
     _note_hosts(root_url, report)
-    _check_listing(names, units, report)
+    _check_listing(root_url, names, units, report)
     records = sum(file.rows for unit in units.values() for file in unit.commit.files)
     with Census(records) as pairs:
         groups = _read_groups(root_url, units, report)
@@ -118,12 +118,13 @@ def _units(root_url: str, names: Sequence[str], report: Report) -> dict[str, Uni
         if last != commits.STAGE_FILE or folder.split("/", 1)[0] not in _TOPS:
             continue
         try:
-            unit = read_unit(root_url, folder)
+            unit = read_unit(root_url, folder, damaged=True)
         except (PmdError, KeyError, TypeError, ValueError) as error:
             report.tell("not a commit", name, "a JSON object with stage, files, sources, hash and run", error)
             continue
         if unit is not None:
             units[folder] = unit
+            _check_digest(root_url, folder, report)
             if unit.commit.stage != stage_of(folder):
                 report.tell("commit of another stage", name, stage_of(folder), unit.commit.stage)
     return units
@@ -142,7 +143,15 @@ def _note_hosts(root_url: str, report: Report) -> None:
                 report.note(what, f"fetch/hosts/{name}", f"{damaged:,} lines")
 
 
-def _check_listing(names: Sequence[str], units: Mapping[str, Unit], report: Report) -> None:
+def _check_digest(root_url: str, folder: str, report: Report) -> None:
+    """The commit is as it was written."""
+    try:
+        commits.read(storage.join(root_url, folder))
+    except VerificationError as error:
+        report.tell("the commit is damaged", f"{folder}/{commits.STAGE_FILE}", error.expected or "", error.found or "")
+
+
+def _check_listing(root_url: str, names: Sequence[str], units: Mapping[str, Unit], report: Report) -> None:
     """Each file is listed once; nothing else stands there but what a killed run may leave."""
     listed: Counter[str] = Counter()
     for unit in units.values():
@@ -150,9 +159,11 @@ def _check_listing(names: Sequence[str], units: Mapping[str, Unit], report: Repo
     for name, times in listed.items():
         if times > 1:
             report.tell("listed more than once", name, 1, times)
-    if root.LOCK_FILE in names:
-        report.note("somebody writes here, or was killed: files that no commit lists are not judged", root.LOCK_FILE)
+    if lock.is_held(root_url):
+        report.note("somebody writes here: files that no commit lists are not judged", lock.STATE_FILE)
         return
+    if not lock.read(root_url).ended:
+        report.note("the last run did not end: the next one says so, and goes on from there", lock.STATE_FILE)
     problems, left = strays.judge(
         [name for name in names if name.split("/", 1)[0] in _TOPS], listed.keys(), units.keys()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import orjson
@@ -11,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd import commits, storage
+from pmd import commits, storage, versions
 from pmd.commits import Books, Commit, File
-from pmd.errors import RootError
+from pmd.errors import RootError, VerificationError
 from pmd.schema.tables import IMAGES, VIEWS
+from pmd.versions import Versioned
 
 VIEW_ROWS = [
     {
@@ -90,15 +92,21 @@ def test_row_groups_have_a_fixed_size(tmp_path: Path) -> None:
 
 
 def test_a_commit_is_read_as_it_was_written(tmp_path: Path) -> None:
-    commit = some("curate", File("pairs/a", 3, 1, "ab"), File("rejected/b", 4, 2, "cd"))
+    commit = some(
+        "curate",
+        commits.put_content(str(tmp_path), "pairs/a", "", b"a", 1),
+        commits.put_content(str(tmp_path), "rejected/b", "", b"b", 1),
+    )
     commits.write(str(tmp_path), commit)
     assert commits.read(str(tmp_path)) == commit
     assert commits.require(str(tmp_path), "run it") == commit
-    assert [file.name for file in commit.under("pairs")] == ["pairs/a"]
+    assert commit.under("pairs") == [commit.files[0]]
 
 
 def test_the_keys_of_a_commit_are_the_contract() -> None:
     content = orjson.loads(commits.to_json(some("curate", File("pairs/b", 3, 1, "ab"), File("pairs/a", 4, 2, "cd"))))
+    digest = content["run"].pop("digest")
+    assert digest == commits.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
     assert content == {
         "stage": "curate",
         "files": [
@@ -119,33 +127,159 @@ def test_a_commit_does_not_depend_on_the_order_of_its_parts() -> None:
     assert commits.to_json(first) == commits.to_json(second)
 
 
-def test_committing_removes_what_is_not_listed(tmp_path: Path) -> None:
-    folder = str(tmp_path / "shards")
-    kept = commits.put_content(folder, "pairs/part", ".bin", b"kept", 1)
-    commits.put_content(folder, "pairs/part", ".bin", b"of an older commit", 1)
-    storage.put(storage.join(folder, f"pairs/{storage.TEMPORARY}killed"), b"half")
+PART = "part-00000-of-00001"
+
+
+def test_a_sweep_removes_what_is_not_listed(tmp_path: Path) -> None:
+    folder = str(tmp_path / "curate" / "source=coco")
+    kept = commits.put_content(folder, f"pairs/{PART}", ".parquet", b"kept", 1)
+    commits.put_content(folder, f"pairs/{PART}", ".parquet", b"of an older commit", 1)
+    storage.put(storage.join(folder, f"rejected/{storage.TEMPORARY}{'0' * 32}"), b"half")
     commits.write(folder, some("curate", kept))
+    commits.sweep(folder)
     assert storage.list_files(folder) == ["_stage.json", kept.name]
+    assert not (tmp_path / "curate" / "source=coco" / "rejected").exists()
+
+
+SOMEBODYS = (
+    "images/holiday.jpg",
+    "views/plan.txt",
+    "audit/notes.txt",
+    "shards/webdataset/a.tar",
+    f"images/old/{PART}-0123456789abcdef.parquet",
+    "publish/source=coco/README.md",
+    "dedupe/.tmp-mine",
+)
+
+
+@pytest.mark.parametrize("name", SOMEBODYS)
+def test_files_that_no_run_writes_are_never_removed(tmp_path: Path, name: str) -> None:
+    storage.put(str(tmp_path / name), b"precious")
+    folder = str(tmp_path / name.rpartition("/")[0].removesuffix("/old"))
+    commits.write(folder, some())
+    commits.sweep(folder)
+    commits.retire(folder)
+    assert storage.list_files(str(tmp_path)) == [name]
 
 
 def test_a_sweep_leaves_other_commits_below_alone(tmp_path: Path) -> None:
-    folder = str(tmp_path)
-    storage.put(storage.join(folder, "source=wit", "_stage.json"), commits.to_json(some()))
-    storage.put(storage.join(folder, "source=wit", "part"), b"")
-    storage.put(storage.join(folder, "source=witless", "part"), b"")
+    folder = str(tmp_path / "fetch")
+    part = f"{PART}-0123456789abcdef.parquet"
+    storage.put(storage.join(folder, "rejected", "_stage.json"), commits.to_json(some()))
+    storage.put(storage.join(folder, "rejected", part), b"")
+    storage.put(storage.join(str(tmp_path), "images", part), b"")
     commits.write(folder, some())
-    assert storage.list_files(folder) == ["_stage.json", "source=wit/_stage.json", "source=wit/part"]
+    commits.write(str(tmp_path), some())
+    commits.sweep(str(tmp_path))
+    assert storage.list_files(str(tmp_path)) == [
+        "_stage.json",
+        "fetch/_stage.json",
+        "fetch/rejected/_stage.json",
+        f"fetch/rejected/{part}",
+    ]
 
 
-def test_a_file_is_never_written_over(tmp_path: Path) -> None:
+def test_a_retired_commit_goes_with_its_files_and_others_stay(tmp_path: Path) -> None:
+    folder = str(tmp_path / "images")
+    file = commits.put_content(folder, PART, ".parquet", b"content", 1)
+    storage.put(storage.join(folder, "notes.txt"), b"mine")
+    commits.write(folder, some("images", file))
+    commits.retire(folder)
+    assert storage.list_files(folder) == ["notes.txt"]
+    storage.remove(storage.join(folder, "notes.txt"))
+    commits.retire(folder)
+    assert not (tmp_path / "images").exists()
+
+
+def at(epoch: int) -> Commit:
+    return dataclasses.replace(some(), run={commits.EPOCH: epoch})
+
+
+def test_a_claim_changes_nothing_that_a_reader_sees(tmp_path: Path) -> None:
+    folder = str(tmp_path / "curate" / "source=coco")
+    commits.claim(folder, 3)
+    assert commits.read(folder) is None
+    commits.write(folder, at(3))
+    commits.claim(folder, 5)
+    standing = commits.require(folder, "")
+    assert (standing.epoch, standing.run) == (5, {"epoch": 3, "claimed": 5})
+    assert dataclasses.replace(standing, run={}) == dataclasses.replace(at(3), run={})
+    assert standing.digest() == at(3).digest()
+    commits.unclaim(folder)
+    assert commits.require(folder, "") == standing
+    commits.write(folder, at(5))
+    assert commits.require(folder, "") == at(5)
+
+
+def test_a_claim_without_a_commit_is_taken_back(tmp_path: Path) -> None:
+    folder = str(tmp_path / "curate" / "source=coco")
+    commits.claim(folder, 3)
+    commits.unclaim(folder)
+    assert not (tmp_path / "curate" / "source=coco").exists()
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_writer_that_was_taken_over_commits_nothing(tmp_path: Path, committed: bool) -> None:
+    folder = str(tmp_path)
+    if committed:
+        commits.write(folder, at(1))
+    commits.claim(folder, 2)
+    commits.claim(folder, 4)  # takes over
+    for late in (commits.write, commits.write_if_absent):
+        with pytest.raises(RootError) as caught:
+            late(folder, at(2))
+        assert str(caught.value) == (
+            f"{folder}/_stage.json: a later run has taken over; this one has changed nothing since, and ends\n"
+            "  expected: epoch 2, under which this run began\n"
+            "  found: epoch 4\n"
+            "  remedy: leave the later run to it"
+        )
+    with pytest.raises(RootError, match="a later run has taken over"):
+        commits.claim(folder, 2)
+    assert (commits.read(folder) is not None) == committed
+    assert commits.write_if_absent(folder, at(4)) != committed
+    commits.write(folder, at(4))
+    assert commits.require(folder, "") == at(4)
+
+
+def test_a_swap_that_another_was_faster_at_is_made_again_on_what_stands_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swap, folder = versions.swap, str(tmp_path)
+
+    def overtaken(url: str, content: bytes, seen: Versioned | None) -> bool:
+        monkeypatch.setattr(versions, "swap", swap)
+        commits.claim(folder, 9)
+        return swap(url, content, seen)
+
+    monkeypatch.setattr(versions, "swap", overtaken)
+    with pytest.raises(RootError, match="a later run has taken over"):
+        commits.write(folder, at(2))
+    assert commits.read(folder) is None
+
+
+def test_a_damaged_commit_is_told_and_can_be_replaced(tmp_path: Path) -> None:
+    folder, path = str(tmp_path), tmp_path / "_stage.json"
+    commits.write(folder, at(2))
+    path.write_bytes(path.read_bytes().replace(b'"kept": 2', b'"kept": 3'))
+    with pytest.raises(VerificationError) as caught:
+        commits.read(folder)
+    assert str(caught.value).startswith(f"{path}: the commit is damaged\n  expected: the SHA-256 that it states, ")
+    assert str(caught.value).endswith("\n  remedy: run: pmd repair ROOT")
+    assert commits.from_json(path.read_bytes(), "", damaged=True).sources["coco"].kept == 3
+    commits.write(folder, at(2))
+    assert commits.require(folder, "") == at(2)
+
+
+def test_a_file_that_is_written_again_is_whole(tmp_path: Path) -> None:
     first = commits.put_content(str(tmp_path), "part", ".bin", b"content", 1)
-    before = (tmp_path / first.name).stat().st_mtime_ns
+    (tmp_path / first.name).write_bytes(b"cut")
     assert commits.put_content(str(tmp_path), "part", ".bin", b"content", 1) == first
-    assert (tmp_path / first.name).stat().st_mtime_ns == before
+    assert (tmp_path / first.name).read_bytes() == b"content"
 
 
 def test_of_two_generations_the_first_stands(tmp_path: Path) -> None:
-    first, second = some("fetch", File("a", 1, 1, "aa")), some("fetch", File("b", 1, 1, "bb"))
+    first, second = some("fetch"), dataclasses.replace(some("fetch"), hash="1" * 32)
     assert commits.write_if_absent(str(tmp_path), first)
     assert not commits.write_if_absent(str(tmp_path), second)
     assert commits.read(str(tmp_path)) == first
@@ -166,6 +300,7 @@ def test_nothing_committed_is_told_with_what_to_run(tmp_path: Path) -> None:
         (b"{", "JSONDecodeError"),
         (b"null", "TypeError"),
         (b"[]", "TypeError"),
+        (b'{"stage": "x"}', "KeyError: 'run'"),
         (b"{}", "KeyError: 'stage'"),
         (b'{"stage": "x", "files": [{"name": "a"}], "sources": {}, "hash": "", "run": {}}', "TypeError"),
         (b'{"stage": "x", "files": [], "sources": [], "hash": "", "run": {}}', "AttributeError"),
@@ -181,7 +316,7 @@ def test_a_foreign_stage_file_is_told(content: bytes, found: str) -> None:
         "  expected: a JSON object with stage, files, sources, hash and run\n"
         f"  found: {found}"
     )
-    assert text.endswith("remedy: remove the folder it stands in; the stage is then run again")
+    assert text.endswith("remedy: run: pmd repair ROOT; or remove the folder it stands in, and the stage is run again")
 
 
 def test_books_add_up() -> None:

@@ -166,8 +166,10 @@ def test_images_are_counted_by_the_group_that_is_asked_for_them_lane_by_lane(tmp
         "[fetch]\nlanes = 3\nper_host = { requests_per_s = 4.0, connections = 8 }\n"
     )
     root.create(chosen.root, 3)
-    curate.build(chosen, "conceptual_12m")
-    images.build(chosen)
+    with root.writer(chosen.root, "test"):
+        curate.build(chosen, "conceptual_12m")
+    with root.writer(chosen.root, "test"):
+        images.build(chosen)
     found = plan.plan(chosen)["fetch"]
     assert {host["host"]: host["images"] for host in found["hosts"]} == {
         "one.example": 40,

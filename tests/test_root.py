@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
-from pmd import commits, root, storage
+from pmd import commits, lock, root, storage
 from pmd.errors import RootError, VerificationError
 
 
-def lock_of(folder: Path) -> Path:
-    return folder / root.LOCK_FILE
+def state_of(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = orjson.loads((folder / lock.STATE_FILE).read_bytes())
+    return content
 
 
 def test_the_layout_is_the_contract() -> None:
@@ -28,77 +30,144 @@ def test_the_layout_is_the_contract() -> None:
 
 
 def test_a_second_writer_is_refused_and_told_who_and_since_when(tmp_path: Path) -> None:
-    with root.writer(str(tmp_path), "pmd build pmd.toml"):
-        holder = orjson.loads(lock_of(tmp_path).read_bytes())
+    root.create(str(tmp_path), 3)
+    with root.writer(str(tmp_path), "pmd build pmd.toml", "/etc/pmd.toml") as first:
+        state = state_of(tmp_path)
         with pytest.raises(RootError) as caught, root.writer(str(tmp_path), "pmd fetch pmd.toml"):
             pytest.fail("two writers")
+        holder = state["last"]
         assert str(caught.value) == (
             f"{tmp_path}: another writer has it since {holder['since']}: pmd build pmd.toml\n"
             f"  found: process {os.getpid()} on {holder['host']}\n"
-            f"  remedy: wait for it; if you know that it is gone, remove {lock_of(tmp_path)}"
+            "  remedy: wait for it, or end that process"
         )
-        assert orjson.loads(lock_of(tmp_path).read_bytes()) == holder
-    assert not lock_of(tmp_path).exists()
+        assert state_of(tmp_path) == state
+        assert (state["epoch"], state["ended"], holder["config"]) == (first.epoch, False, "/etc/pmd.toml")
+        assert root.writing(str(tmp_path)) is first
+    assert state_of(tmp_path) == {**state, "ended": True}
+    with pytest.raises(RootError, match="has not taken the lock"):
+        root.writing(str(tmp_path))
+
+
+def test_a_writer_that_writes_nothing_leaves_nothing(tmp_path: Path) -> None:
+    with root.writer(str(tmp_path / "new"), "pmd build"):
+        pass
+    assert not (tmp_path / "new").exists()
+    with root.writer(str(tmp_path), "pmd build"):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_writer_that_fails_gives_the_root_back(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="boom"), root.writer(str(tmp_path), "pmd build"):
         raise RuntimeError("boom")
     with root.writer(str(tmp_path), "pmd build"):
-        assert lock_of(tmp_path).exists()
+        assert not state_of(tmp_path)["ended"]
 
 
-def test_a_writer_that_was_killed_is_taken_over(tmp_path: Path) -> None:
-    code = "import os, sys; from pmd import root\nwith root.writer(sys.argv[1], 'pmd build (killed)'): os._exit(9)\n"
-    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
-    assert killed.returncode == 9
-    assert orjson.loads(lock_of(tmp_path).read_bytes())["command"] == "pmd build (killed)"
-    with root.writer(str(tmp_path), "pmd build (next)"):
-        assert orjson.loads(lock_of(tmp_path).read_bytes())["command"] == "pmd build (next)"
+def test_epochs_rise(tmp_path: Path) -> None:
+    root.create(str(tmp_path), 3)
+    epochs = []
+    for _ in range(3):
+        with root.writer(str(tmp_path), "pmd build") as held:
+            epochs.append(held.epoch)
+    assert epochs == sorted(set(epochs))
+    assert epochs[0] >= 1_700_000_000, "no less than the clock's, should the file be lost"
+
+
+_KILLED = "import os, sys; from pmd import root\nwith root.writer(sys.argv[1], 'pmd build (killed)'): os._exit(9)\n"
+
+
+def test_a_writer_that_was_killed_is_taken_over_and_the_next_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path)], check=False).returncode == 9
+    killed = state_of(tmp_path)
+    assert (killed["last"]["command"], killed["ended"]) == ("pmd build (killed)", False)
+    with caplog.at_level(logging.WARNING, "pmd.notes"), root.writer(str(tmp_path), "pmd build (next)") as held:
+        assert state_of(tmp_path)["last"]["command"] == "pmd build (next)"
+        assert held.epoch > killed["epoch"]
+    (said,) = caplog.messages
+    assert said.startswith(f"pmd build (killed) (process {killed['last']['pid']} on ")
+    assert said.endswith(
+        "did not end: it was killed, or its machine went down. What it had committed stays; the rest is done again."
+    )
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "pmd.notes"), root.writer(str(tmp_path), "pmd build"):
+        assert caplog.messages == []
+
+
+def test_what_a_version_without_epochs_left_is_taken_over(tmp_path: Path) -> None:
+    left = {"host": "elsewhere", "pid": 7, "process": "1", "since": "2025-01-02T03:04:05+00:00", "command": "pmd build"}
+    (tmp_path / lock.STATE_FILE).write_bytes(orjson.dumps(left))
+    with root.writer(str(tmp_path), "pmd build again") as held:
+        assert held.before.last is not None
+        assert str(held.before.last) == "pmd build (process 7 on elsewhere, since 2025-01-02T03:04:05+00:00)"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"host": "x"}', b'{"epoch": "x"}'])
+def test_a_damaged_state_is_told(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / lock.STATE_FILE
+    path.write_bytes(content)
+    with pytest.raises(RootError) as caught, root.writer(str(tmp_path), "pmd build"):
+        pytest.fail("taken over")
+    assert str(caught.value).startswith(f"{path}: not what a writer has written\n  found: ")
+    assert str(caught.value).endswith("remedy: if nobody writes here, remove it")
+    path.unlink()
+    with root.writer(str(tmp_path), "pmd build"):
+        pass
+
+
+def test_a_lock_that_is_removed_under_its_holder_is_noticed(tmp_path: Path) -> None:
+    with root.writer(str(tmp_path), "pmd build") as held:
+        held.check()
+        (tmp_path / lock.LOCK_FILE).unlink()
+        with pytest.raises(RootError, match="the lock of this run was removed"):
+            held.check()
 
 
 @pytest.mark.skipif(
-    not os.path.isdir("/proc/self"), reason="only where a process' start can be read is a reused pid told"
+    subprocess.run(["unshare", "-pf", "true"], check=False, capture_output=True).returncode != 0,
+    reason="no right to make PID namespaces",
 )
-def test_a_process_that_has_the_pid_of_a_dead_writer_is_not_taken_for_it(tmp_path: Path) -> None:
+def test_a_writer_in_another_pid_namespace_is_refused(tmp_path: Path) -> None:
     with root.writer(str(tmp_path), "pmd build"):
-        holder = orjson.loads(lock_of(tmp_path).read_bytes())
-    lock_of(tmp_path).write_bytes(
-        orjson.dumps({**holder, "process": "1"})
-    )  # this process' pid, started at another time
-    with root.writer(str(tmp_path), "pmd build again"):
-        assert orjson.loads(lock_of(tmp_path).read_bytes())["command"] == "pmd build again"
-
-
-def test_a_writer_on_another_machine_is_never_taken_over(tmp_path: Path) -> None:
-    lock_of(tmp_path).write_bytes(
-        orjson.dumps(
-            {
-                "host": "elsewhere",
-                "pid": 2**22,
-                "process": None,
-                "since": "2025-01-02T03:04:05+00:00",
-                "command": "pmd build",
-            }
+        work = tmp_path / "_work" / "run"
+        work.mkdir(parents=True)
+        (work / "rows.arrow").touch()
+        second = subprocess.run(
+            ["unshare", "-pf", "--mount-proc", sys.executable, "-c", _KILLED, str(tmp_path)],
+            check=False,
+            capture_output=True,
+            text=True,
         )
-    )
-    with (
-        pytest.raises(
-            RootError, match=r"since 2025-01-02T03:04:05\+00:00: pmd build\n  found: process 4194304 on elsewhere"
-        ),
-        root.writer(str(tmp_path), "pmd build"),
-    ):
-        pytest.fail("taken over")
+        assert "another writer has it since" in second.stderr
+        assert (work / "rows.arrow").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"host": "x"}'])
-def test_a_damaged_lock_is_told_and_not_waited_for(tmp_path: Path, content: bytes) -> None:
-    lock_of(tmp_path).write_bytes(content)
+def test_a_folder_of_somebodys_files_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    names = ("images/holiday.jpg", "views/plan.txt", "shards/mine/a.tar", "_work/draft.txt", "letter.txt")
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("precious")
     with pytest.raises(RootError) as caught, root.writer(str(tmp_path), "pmd build"):
-        pytest.fail("taken over")
+        pytest.fail("written")
     assert str(caught.value) == (
-        f"{lock_of(tmp_path)}: not the lock of a writer\n  remedy: if nobody writes here, remove {lock_of(tmp_path)}"
+        f"{tmp_path}: the folder holds files, and is no ROOT of pmd\n"
+        "  expected: an empty folder, a new one, or a ROOT\n"
+        "  found: _work, images, letter.txt and 2 more\n"
+        "  remedy: name another root in the configuration"
     )
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == set(names)
+
+
+@pytest.mark.parametrize("name", ["lost+found", ".DS_Store"])
+def test_what_file_systems_put_into_folders_is_nothing(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with root.writer(str(tmp_path), "pmd build"):
+        pass
+    assert (tmp_path / name).exists()
 
 
 def test_a_root_that_cannot_be_written_is_told(tmp_path: Path) -> None:
@@ -124,20 +193,31 @@ def test_a_folder_that_is_no_root_is_told(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path}: no ROOT here\n  expected: root.json\n  remedy: run: pmd build CONFIG"
 
 
-@pytest.mark.parametrize(
-    ("content", "found"),
-    [(b'{"version": 2}', "2"), (b"{", "something else"), (b"[]", "something else"), (b"null", "something else")],
-)
-def test_a_root_of_another_version_is_told(tmp_path: Path, content: bytes, found: str) -> None:
-    (tmp_path / root.ROOT_FILE).write_bytes(content)
+def test_a_root_of_another_version_is_told(tmp_path: Path) -> None:
+    (tmp_path / root.ROOT_FILE).write_bytes(b'{"version": 2}')
     with pytest.raises(RootError) as caught:
         root.describe(str(tmp_path))
     assert str(caught.value) == (
         f"{tmp_path}/root.json: not a ROOT that this pmd can read\n"
         '  expected: {"version": 1, …}\n'
-        f"  found: {found}\n"
+        "  found: 2\n"
         "  remedy: use the pmd that made it, or another root; if it was damaged, run: pmd repair ROOT"
     )
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"null", b""])
+def test_a_root_json_that_is_none_is_damaged(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / root.ROOT_FILE).write_bytes(content)
+    with pytest.raises(VerificationError) as caught:
+        root.describe(str(tmp_path))
+    assert str(caught.value) == (
+        f"{tmp_path}/root.json: damaged\n"
+        '  expected: {"version": 1, …}\n'
+        "  found: something else\n"
+        "  remedy: run: pmd repair ROOT"
+    )
+    with pytest.raises(VerificationError), root.writer(str(tmp_path), "pmd build"):
+        pytest.fail("wrote to a folder that nothing says is a ROOT")
 
 
 def test_no_flipped_bit_of_root_json_is_believed(tmp_path: Path) -> None:
@@ -155,18 +235,19 @@ def test_no_flipped_bit_of_root_json_is_believed(tmp_path: Path) -> None:
 
 def test_only_committed_sources_are_curated(tmp_path: Path) -> None:
     assert root.curated_sources(str(tmp_path)) == []
-    storage.put(f"{root.curate_folder(str(tmp_path), 'wit')}/_stage.json", b"{}")
-    storage.put(f"{root.curate_folder(str(tmp_path), 'coco')}/_stage.json", b"{}")
+    commit = commits.Commit("curate", (), {}, "h", {})
+    commits.write(root.curate_folder(str(tmp_path), "wit"), commit)
+    commits.write(root.curate_folder(str(tmp_path), "coco"), commit)
+    commits.claim(root.curate_folder(str(tmp_path), "red_caps"), 1)
     storage.put(f"{root.curate_folder(str(tmp_path), 'sbu_captions')}/pairs/part", b"")
     assert root.curated_sources(str(tmp_path)) == ["coco", "wit"]
 
 
-#: In each round two processes meet at a dead writer's lock; a winner stays until both have tried. One is slow: having seen that
-#: the writer is dead, it looks 2,000 times whether the other has won before it removes the lock.
+#: In each round two processes meet at a dead writer's ROOT; a winner stays until both have tried.
 _RACER = """
-import os, sys
+import sys
 from pathlib import Path
-from pmd import root, storage
+from pmd import root
 from pmd.errors import RootError
 
 def meet(folder, word):
@@ -174,13 +255,6 @@ def meet(folder, word):
     while not all((folder / f"{word}-{name}").exists() for name in "ab"):
         pass
 
-def remove(path, now=storage.remove):
-    looks = 2000 if sys.argv[2] == "b" and path.endswith("writer.json") else 0
-    while looks and not os.path.exists(os.path.join(os.path.dirname(path), "won-a")):
-        looks -= 1
-    now(path)
-
-storage.remove = remove
 for number in range(int(sys.argv[3])):
     folder = Path(sys.argv[1]) / str(number)
     meet(folder, "ready")
@@ -194,53 +268,40 @@ for number in range(int(sys.argv[3])):
 _ROUNDS = 20
 
 
-def dead_lock() -> bytes:
-    return orjson.dumps(
-        {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "process": "1",  # this pid, of a process that started at another time
-            "since": "2025-01-02T03:04:05+00:00",
-            "command": "pmd build (killed)",
-        }
-    )
-
-
-def test_of_two_processes_that_take_over_a_dead_writers_lock_at_once_one_wins(tmp_path: Path) -> None:
+def test_of_two_processes_that_take_over_at_once_one_wins(tmp_path: Path) -> None:
     for number in range(_ROUNDS):
         (tmp_path / str(number)).mkdir()
-        lock_of(tmp_path / str(number)).write_bytes(dead_lock())
+        dead = lock.State(3, lock.Holder("here", 1, "then", "pmd build (killed)"), ended=False)
+        (tmp_path / str(number) / lock.STATE_FILE).write_bytes(dead.to_json())
     racers = [
         subprocess.Popen([sys.executable, "-c", _RACER, str(tmp_path), name, str(_ROUNDS)]) for name in ("a", "b")
     ]
     assert [racer.wait(timeout=60) for racer in racers] == [0, 0]
     for number in range(_ROUNDS):
         assert len(list((tmp_path / str(number)).glob("won-*"))) == 1, number
-        assert not list((tmp_path / str(number)).glob("writer.json*"))
 
 
-def test_one_that_died_while_taking_over_is_taken_over(tmp_path: Path) -> None:
-    lock_of(tmp_path).write_bytes(dead_lock())
-    Path(f"{lock_of(tmp_path)}.takeover").write_bytes(dead_lock())
-    with root.writer(str(tmp_path), "pmd build again"):
-        assert orjson.loads(lock_of(tmp_path).read_bytes())["command"] == "pmd build again"
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_work_folder_goes_with_its_writer(tmp_path: Path) -> None:
-    left = tmp_path / "_work" / "curate-coco" / "run-1.arrows"
-    left.parent.mkdir(parents=True)
-    left.touch()
-    with root.writer(str(tmp_path), "pmd build"):
+def test_work_goes_with_its_writer_and_others_files_stay(tmp_path: Path) -> None:
+    where = str(tmp_path)
+    root.create(where, 3)
+    left = tmp_path / "_work" / "epoch-7" / "curate-coco" / "run-1.arrows"
+    somebodys = tmp_path / "_work" / "draft.txt"
+    for path in (left, somebodys):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with root.writer(where, "pmd build") as held:
         assert not left.exists(), "what a killed run left"
-        storage.make_folder(root.work_folder(str(tmp_path), "images"))
-        storage.remove_tree(root.work_folder(str(tmp_path), "images"))
-        assert (tmp_path / "_work").exists()
+        work = Path(root.work_folder(where, "images"))
+        assert work == tmp_path / "_work" / f"epoch-{held.epoch}" / "images"
+        storage.put(str(work / "run"), b"")
+        storage.put(str(left), b"")  # by a worker that outlived its run
+    assert not work.exists()
+    assert not left.exists()
+    assert somebodys.exists()
+    somebodys.unlink()
+    with root.writer(where, "pmd build"):
+        pass
     assert not (tmp_path / "_work").exists()
-    with root.writer(str(tmp_path), "pmd build"):
-        left.parent.mkdir(parents=True)
-        left.touch()
-    assert left.exists(), "not empty: the next writer's first business"
 
 
 def test_a_folder_of_curated_sources_is_a_root(tmp_path: Path) -> None:

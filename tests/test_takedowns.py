@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import build
-from pmd import config, keys, takedowns
+from pmd import config, keys, root, takedowns
 from pmd.errors import InputError
 from tests import tiny_root
 
@@ -52,7 +52,7 @@ def test_a_line_that_names_nothing_is_refused_with_its_place(tmp_path: Path) -> 
 def test_a_build_refuses_it_before_anything_runs(tmp_path: Path) -> None:
     chosen = config.load(tiny_root.write_config(tmp_path))
     write(tmp_path / "data" / "takedown.txt", "not a URL")
-    with pytest.raises(InputError, match="a line names nothing"):
+    with pytest.raises(InputError, match="a line names nothing"), root.writer(chosen.root, "test"):
         build.build(chosen)
     assert not (tmp_path / "pmd").exists()
 
@@ -86,8 +86,10 @@ def test_the_images_stage_tells_of_them(tmp_path: Path) -> None:
     handler = logging.StreamHandler(seen)
     logging.getLogger("pmd.notes").addHandler(handler)
     try:
-        build.build(chosen, only="curate")
-        build.build(chosen, only="images")
+        with root.writer(chosen.root, "test"):
+            build.build(chosen, only="curate")
+        with root.writer(chosen.root, "test"):
+            build.build(chosen, only="images")
     finally:
         logging.getLogger("pmd.notes").removeHandler(handler)
     assert seen.getvalue() == (

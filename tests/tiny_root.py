@@ -36,6 +36,7 @@ from pmd import (
     keys,
     manifests,
     parts,
+    proposals,
     root,
     sources,
     stages,
@@ -62,6 +63,7 @@ from pmd.beam.shard import CommitShards, CutShards, OrderWindow, SpreadViews, Wr
 from pmd.beam.transforms import collect, outputs
 from pmd.fetch import store
 from pmd.fetch.outcome import Attempt, Fetched
+from pmd.lock import Lock, State
 from pmd.shards.samples import window_bits
 
 SHARD_BITS = 2
@@ -176,6 +178,12 @@ def _work(chosen: config.Config, name: str) -> str:
     return work
 
 
+def _accept(chosen: config.Config, work: str) -> None:
+    """Commit what a stage has proposed, as a driver does."""
+    proposals.accept(proposals.read(work), Lock(chosen.root, 1, State()))
+    storage.remove_tree(storage.join(chosen.root, root.WORK))
+
+
 def curate(chosen: config.Config, name: str) -> None:
     """Curate one source into two partitions."""
     wanted, work = stages.curate(chosen, name), _work(chosen, f"curate-{name}")
@@ -187,7 +195,7 @@ def curate(chosen: config.Config, name: str) -> None:
         [unit_batch(unit) for unit in plan],
     )
     CommitSource(name, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect(found))
-    storage.remove_tree(root.work_folder(chosen.root, ""))
+    _accept(chosen, work)
 
 
 def make_images(chosen: config.Config) -> None:
@@ -212,7 +220,7 @@ def make_images(chosen: config.Config) -> None:
     )
     run = orjson.dumps(wanted.run())
     CommitImages(wanted.folder, views, wanted.hash, run, SHARD_BITS, SHARD_BITS, work)(collect(found))
-    storage.remove_tree(root.work_folder(chosen.root, ""))
+    _accept(chosen, work)
 
 
 def picture(colour: tuple[int, int, int], size: tuple[int, int]) -> bytes:
@@ -299,7 +307,7 @@ def settle(chosen: config.Config) -> None:
     part = SettlePart(chosen.root, wanted.folder, parts.cut(chosen.root), work)
     found = [item for batch in part_batches(SHARD_BITS) for item in part(batch)]
     CommitStage("fetch", wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect(found))
-    storage.remove_tree(root.work_folder(chosen.root, ""))
+    _accept(chosen, work)
 
 
 def dedupe(chosen: config.Config) -> None:
@@ -320,7 +328,7 @@ def dedupe(chosen: config.Config) -> None:
     found = [item for batch in groups for item in write(batch)]
     found += [item for batch in part_batches(SHARD_BITS) for item in judge((part_of(batch), [batch]), groups)]
     CommitDedupe(wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect([*found, outputs(())]))
-    storage.remove_tree(root.work_folder(chosen.root, ""))
+    _accept(chosen, work)
 
 
 def shard(chosen: config.Config) -> None:
@@ -347,7 +355,7 @@ def shard(chosen: config.Config) -> None:
     found += [window_outputs(batch) for batch in windows]
     named = tuple((form, item.folder, item.hash) for form, item in zip(("rejected", *forms), wanted, strict=True))
     CommitShards(named, tuple(orjson.dumps(item.run()) for item in wanted), work)(collect(found))
-    storage.remove_tree(root.work_folder(chosen.root, ""))
+    _accept(chosen, work)
 
 
 def publish(chosen: config.Config, name: str) -> None:
@@ -364,4 +372,4 @@ def publish(chosen: config.Config, name: str) -> None:
         units(((storage.join(curated, file.name), file.bytes) for file in files), range(2**cut.part_bits)),
     )
     CommitStage("publish", wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect([*found, outputs(())]))
-    storage.remove_tree(root.work_folder(chosen.root, ""))
+    _accept(chosen, work)

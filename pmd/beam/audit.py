@@ -14,11 +14,12 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import commits, dedupe, exchange, parts, root, storage
+from pmd import commits, dedupe, exchange, parts, proposals, root, storage
 from pmd.audit import measure, overlap, repeated, report, result
 from pmd.beam.parts import part_of
 from pmd.beam.transforms import Collected, outputs
 from pmd.manifests import Table2
+from pmd.proposals import Proposal
 from pmd.schema.tables import KEY, PAIRS
 
 STAGE = "audit"
@@ -181,7 +182,7 @@ class CommitAudit:
     work: str
 
     def __call__(self, found: Collected) -> None:
-        """Write the files and `_stage.json`."""
+        """Propose both files."""
 
         def facts(kind: str) -> list[str]:
             return [fact.removeprefix(kind) for fact in found.facts if fact.startswith(kind)]
@@ -196,12 +197,9 @@ class CommitAudit:
             repeated=next(map(orjson.loads, facts(REPEATED)), None),
             overlap=overlap.matrix(map(orjson.loads, facts(OVERLAP))),
         )
-        written = {
+        fixed = {
             "audit.json": orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS),
             "report.html": report.html(content).encode(),
         }
-        files = []
-        for name, data in written.items():
-            storage.put(storage.join(self.folder, name), data)
-            files.append(commits.File(name, len(data), 0, commits.sha256(data)))
-        commits.write(self.folder, commits.Commit(STAGE, tuple(files), {}, self.hash, orjson.loads(self.run)))
+        commit = commits.Commit(STAGE, (), {}, self.hash, orjson.loads(self.run))
+        proposals.leave(self.work, [Proposal(self.folder, commit, fixed)])

@@ -10,11 +10,12 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from pmd import commits, exchange, sources
+from pmd import commits, exchange, proposals, sources
 from pmd.beam import sight
 from pmd.beam.transforms import Collected, outputs
 from pmd.curate import STAGE, judge, settle
 from pmd.options import CurateOptions
+from pmd.proposals import Proposal
 from pmd.schema.tables import JUDGED
 from pmd.sources.contract import Unit
 
@@ -96,14 +97,7 @@ class CommitSource:
     work: str
 
     def __call__(self, found: Collected) -> None:
-        """Write `_stage.json`."""
-        commits.write(
-            self.folder,
-            commits.Commit(
-                STAGE,
-                found.files,
-                {self.source: found.books.get(self.source, commits.Books())},
-                self.hash,
-                orjson.loads(self.run),
-            ),
-        )
+        """Propose it."""
+        books = {self.source: found.books.get(self.source, commits.Books())}
+        commit = commits.Commit(STAGE, found.files, books, self.hash, orjson.loads(self.run))
+        proposals.leave(self.work, [Proposal(self.folder, commit)])

@@ -14,10 +14,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import captions, commits, dedupe, evaluation, exchange, images, near, parts, storage
+from pmd import captions, commits, dedupe, evaluation, exchange, images, near, parts, proposals, storage
 from pmd.beam.parts import part_of
 from pmd.beam.transforms import Collected, outputs
 from pmd.options import DedupeOptions
+from pmd.proposals import Proposal
 from pmd.schema.tables import GROUPS
 
 
@@ -32,7 +33,7 @@ class FindOverlaps:
 
     def write(self, known: pa.Table) -> None:
         """Write the evaluation images."""
-        storage.put(self._path, commits.parquet_bytes(known))
+        storage.put(self._path, commits.parquet_bytes(known), durable=False)
 
     @property
     def _path(self) -> str:
@@ -205,13 +206,11 @@ class CommitDedupe:
     work: str
 
     def __call__(self, found: Collected) -> None:
-        """Write `_stage.json`."""
+        """Propose it."""
         totals: dict[str, int] = {}
         for fact in found.facts:
             for source, digest in orjson.loads(fact).items():
                 totals[source] = (totals.get(source, 0) + int(digest, 16)) % 2**64
         facts = {"survivors": {source: f"{value:016x}" for source, value in sorted(totals.items())}}
-        commits.write(
-            self.folder,
-            commits.Commit(dedupe.STAGE, found.files, found.books, self.hash, orjson.loads(self.run), facts),
-        )
+        commit = commits.Commit(dedupe.STAGE, found.files, found.books, self.hash, orjson.loads(self.run), facts)
+        proposals.leave(self.work, [Proposal(self.folder, commit)])

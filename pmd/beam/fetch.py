@@ -74,6 +74,7 @@ class FetchLane:
     lanes: int
     work: str
     began: datetime.datetime
+    epoch: int = 0  # of the run
     waiting: Waiting | None = None
     index: str | None = None
     listed: str | None = None  # the folder of what lists say
@@ -119,6 +120,7 @@ class FetchLane:
                     contact=self.contact,
                     lane=fetcher,
                     retry=self.retry,
+                    epoch=self.epoch,
                     progress=told,
                     adopted=adopt.read(self.index, mine) if self.index is not None else None,
                     waiting=self.waiting,

@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from pmd import commits, exchange, images, scores, storage
+from pmd import commits, exchange, images, proposals, scores, storage
 from pmd.beam.transforms import Collected, outputs
+from pmd.proposals import Proposal
 from pmd.schema.tables import KEY
 
 PAIR_FILES = pa.schema([pa.field("source", pa.string(), nullable=False), pa.field("path", pa.string(), nullable=False)])
@@ -120,7 +121,8 @@ class CommitImages:
     work: str
 
     def __call__(self, found: Collected) -> None:
-        """Write both `_stage.json`."""
+        """Propose both."""
+        both = []
         for folder, kind in ((self.views_folder, "views"), (self.images_folder, "images")):
             files = tuple(
                 dataclasses.replace(file, name=file.name.removeprefix(f"{kind}:"))
@@ -128,7 +130,6 @@ class CommitImages:
                 if file.name.startswith(f"{kind}:")
             )
             facts = {"part_bits": self.bits, "fetch_shard_bits": self.shard_bits}
-            commits.write(
-                folder,
-                commits.Commit(images.STAGE, files, found.books, self.hash, orjson.loads(self.run), facts),
-            )
+            commit = commits.Commit(images.STAGE, files, found.books, self.hash, orjson.loads(self.run), facts)
+            both.append(Proposal(folder, commit))
+        proposals.leave(self.work, both)

@@ -34,7 +34,7 @@ def left_in(work: str) -> Iterator[None]:
 
 def leave(work: str, error: PmdError) -> None:
     """Leave an error for the driver."""
-    storage.put(storage.join(work, f"{_PREFIX}{uuid.uuid4().hex}"), pickle.dumps(error))
+    storage.put(storage.join(work, f"{_PREFIX}{uuid.uuid4().hex}"), pickle.dumps(error), durable=False)
 
 
 def read(work: str) -> PmdError | None:

@@ -9,9 +9,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import commits, images, parts
+from pmd import commits, images, parts, proposals
 from pmd.beam.parts import part_of
 from pmd.beam.transforms import Collected, outputs
+from pmd.proposals import Proposal
 from pmd.schema.statuses import OK
 
 STAGE = "fetch"
@@ -50,7 +51,6 @@ class CommitStage:
     work: str
 
     def __call__(self, found: Collected) -> None:
-        """Write `_stage.json`."""
-        commits.write(
-            self.folder, commits.Commit(self.stage, found.files, found.books, self.hash, orjson.loads(self.run))
-        )
+        """Propose it."""
+        commit = commits.Commit(self.stage, found.files, found.books, self.hash, orjson.loads(self.run))
+        proposals.leave(self.work, [Proposal(self.folder, commit)])

@@ -9,10 +9,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pmd import commits, dedupe, exchange, images, parts, sealed, storage
+from pmd import commits, dedupe, exchange, images, parts, proposals, sealed, storage
 from pmd.beam.parts import part_of
 from pmd.beam.transforms import Collected, outputs
 from pmd.options import ShardOptions
+from pmd.proposals import Proposal
 from pmd.shards import samples, writing
 
 WINDOWS = pa.schema(
@@ -74,7 +75,9 @@ class OrderWindow:
         rows = exchange.read(self.work, references, samples.SAMPLE_ROWS)
         ledger = parts.read_ledger(self.root, self.cut.shards(window, self.bits))
         ordered = samples.order(rows, ledger, self.options, self.seed)
-        path = storage.join(self.work, commits.put_table(self.work, f"samples-{window:05d}", ordered.samples).name)
+        path = storage.join(
+            self.work, commits.put_table(self.work, f"samples-{window:05d}", ordered.samples, durable=False).name
+        )
         name = f"part-{window:05d}-of-{2**self.bits:05d}"
         files = [commits.put_table(self.rejected_folder, name, ordered.rejected)] if ordered.rejected.num_rows else []
         books = images.count_books(ordered.kept, ordered.rejected)
@@ -161,16 +164,15 @@ class CommitShards:
     work: str
 
     def __call__(self, found: Collected) -> None:
-        """Write the `_stage.json` of each folder."""
+        """Propose one for each folder."""
+        all_forms = []
         for (form, folder, digest), run in zip(self.folders, self.runs, strict=True):
-            files = [
+            files = tuple(
                 dataclasses.replace(file, name=file.name.removeprefix(f"{form}:"))
                 for file in found.files
                 if file.name.startswith(f"{form}:")
-            ]
-            if form != "rejected":
-                content = writing.sizes(files)
-                path = storage.join(folder, "sizes.json")
-                storage.put(path, content)
-                files.append(commits.File("sizes.json", len(content), 0, commits.sha256(content)))
-            commits.write(folder, commits.Commit(samples.STAGE, tuple(files), found.books, digest, orjson.loads(run)))
+            )
+            commit = commits.Commit(samples.STAGE, files, found.books, digest, orjson.loads(run))
+            fixed = {} if form == "rejected" else {"sizes.json": writing.sizes(files)}
+            all_forms.append(Proposal(folder, commit, fixed))
+        proposals.leave(self.work, all_forms)

@@ -42,7 +42,7 @@ class Counts:
 
     def write(self) -> None:
         """Write the counts as they are."""
-        storage.put(self._path, orjson.dumps(self._counts))
+        storage.put(self._path, orjson.dumps(self._counts), durable=False)
         self._written = time.monotonic()
 
 

@@ -20,6 +20,10 @@ MIN_SIDE_PX = 16
 MAX_BYTES = 8 * 1024 * 1024
 SAMPLES_PER_SHARD = 64
 
+#: Marks a folder as a demo's, and holds what the demo writes into it: only that is removed when it is made anew.
+MARK = ".pmd-demo"
+TOPS = ("ca.pem", "data", "pmd", "pmd.toml")
+
 _SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
     # source: (annotation files, archives of images, whether Karpathy's split is asked)
     "coco": ((rows.COCO_FILE,), (rows.COCO_ARCHIVE,), True),

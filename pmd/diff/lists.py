@@ -33,8 +33,8 @@ def files(url: str) -> list[str]:
         found = []
         for name in committed:
             folder = storage.join(url, posixpath.dirname(name)).rstrip("/")
-            commit = commits.require(folder, "run: pmd publish CONFIG")
-            found += [storage.join(folder, file.name) for file in commit.files]
+            commit = commits.read(folder)
+            found += [storage.join(folder, file.name) for file in commit.files] if commit is not None else []
         if not committed:
             found = [storage.join(url, name) for name in below if name.endswith(".parquet") and name.startswith(top)]
     for path in found:

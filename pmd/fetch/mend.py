@@ -51,7 +51,7 @@ class Mended:
         return Mended(*(one + another for one, another in pairs))
 
 
-def mend(root_folder: str, shard: int, generation: int, images: pa.Table, options: FetchOptions) -> Mended:
+def mend(root_folder: str, shard: int, generation: int, images: pa.Table, options: FetchOptions, epoch: int) -> Mended:
     """Bring a generation's files and its commit into agreement; earlier generations of the shard are sound or mended.
 
     Args:
@@ -60,12 +60,16 @@ def mend(root_folder: str, shard: int, generation: int, images: pa.Table, option
         generation: Its generation.
         images: The shard's `IMAGES`.
         options: Of today's configuration.
+        epoch: That of the run (`commits.claim`).
     """
-    return _Generation(root_folder, shard, generation, images, options).mend()
+    return _Generation(root_folder, shard, generation, images, options, epoch).mend()
 
 
 class _Generation:
-    def __init__(self, root_folder: str, shard: int, generation: int, images: pa.Table, options: FetchOptions) -> None:
+    def __init__(
+        self, root_folder: str, shard: int, generation: int, images: pa.Table, options: FetchOptions, epoch: int
+    ) -> None:
+        self._epoch = epoch
         self._root, self._shard, self._number = root_folder, shard, generation
         self._images, self._options = images, options
         self._folder = root.ledger_folder(root_folder, shard, generation)
@@ -255,6 +259,8 @@ class _Generation:
         untouched = old is not None and any(file in old.files for file in files if not file.name.startswith("../"))
         counted = {status: statuses.count(status) for status in sorted({*statuses})}
         run = {"started": None, "ended": None, "images": len(ids), "statuses": counted}
+        if old is None:  # what cannot be parsed says no epoch to go by
+            storage.remove(storage.join(self._folder, commits.STAGE_FILE))
         commits.write(
             self._folder,
             Commit(
@@ -262,14 +268,16 @@ class _Generation:
                 files=tuple(files),
                 sources=old.sources if old is not None and untouched else store.books(rows, sources),
                 hash=old.hash if old is not None else store.generation_hash(self._options, ids),
-                run=(dict(old.run) if old is not None and untouched else run) | {"repaired": True},
+                run=(dict(old.run) if old is not None and untouched else run)
+                | {"repaired": True, commits.EPOCH: self._epoch},
                 facts=facts,
             ),
         )
+        commits.sweep(self._folder)
         listed = {file.name for file in files}
         for file in old.files if old is not None else ():
             if file.name not in listed:
-                storage.remove(state.file_path(self._folder, file.name))
+                storage.remove(commits.path_of(self._folder, file.name))
 
 
 def _readable(folder: str) -> Commit | None:
@@ -281,7 +289,7 @@ def _readable(folder: str) -> Commit | None:
 
 def _sound(folder: str, name: str) -> File | None:
     """Return a file whose name carries the digest that it has, else None."""
-    path = state.file_path(folder, name)
+    path = commits.path_of(folder, name)
     promised, measured = sealed.digest_of(name), sealed.measured(path)
     if promised is None or measured is None or not measured[1].startswith(promised):
         return None
@@ -341,7 +349,7 @@ def _by_image(folder: str, attempts: File | None) -> dict[bytes, list[outcome.At
     """Return the attempts of each image, in order."""
     found: dict[bytes, list[outcome.Attempt]] = {}
     if attempts is not None:
-        for batch in commits.iterate(state.file_path(folder, attempts.name)):
+        for batch in commits.iterate(commits.path_of(folder, attempts.name)):
             for row in batch.to_pylist():
                 found.setdefault(row["image_id"], []).append(outcome.Attempt(**row))
     return found

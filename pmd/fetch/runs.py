@@ -58,7 +58,7 @@ def tell(root_folder: str, run: Run, pairs: Mapping[str, Books], groups: Mapping
         for source, books in commit.sources.items():
             sources.setdefault(source, Counter()).update({OK: books.kept, **books.rejected})
         for file in commit.files:
-            path = state.file_path(folder, file.name)
+            path = commits.path_of(folder, file.name)
             if "/attempts/" in file.name:
                 asked.add(commits.iterate(path, ("location", "seconds")))
             elif not file.name.startswith("../"):

@@ -58,13 +58,6 @@ def generations(root_folder: str, shard: int) -> Iterator[tuple[int, str, Commit
             yield generation, folder, commit
 
 
-def file_path(folder: str, name: str) -> str:
-    """Return the path of a file that a commit lists, with its `../` resolved: object stores know no such thing."""
-    while name.startswith(_UP):
-        folder, name = folder.rsplit("/", 1)[0], name.removeprefix(_UP)
-    return storage.join(folder, name)
-
-
 def read_ledger(root_folder: str, shard: int, before: int | None = None) -> pa.Table:
     """Return what stands for each image of a shard: a `LEDGER` table sorted by image_id.
 
@@ -183,7 +176,7 @@ def allowed_since(root_folder: str, shard: int, ledger: pa.Table, networks: Iter
     for _, folder, commit in generations(root_folder, shard):
         for file in commit.files:
             if "/attempts/" in file.name:
-                path = file_path(folder, file.name)
+                path = commits.path_of(folder, file.name)
                 for batch in commits.iterate(path, ("image_id", "location", "status", "error")):
                     for row in batch.filter(pc.is_in(batch["image_id"], value_set=blocked)).to_pylist():
                         refused = row["status"] == BLOCKED_ADDRESS

@@ -1,9 +1,10 @@
 """One generation of one fetch shard: which images it takes, the tar, the attempts, the ledger, and the commit.
 
 The order is what makes it survive anything: the tar is streamed to a temporary and named by its digest when it is
-whole; attempts and ledger follow; `_stage.json` comes last and only if none is there. A kill leaves files that nothing
-lists (`sweep` removes them), never a listed file that is not whole. Of two workers with the same shard one commits; the
-other removes what it wrote.
+whole; attempts and ledger follow; `_stage.json` comes last and only if no commit is there. A kill leaves files that nothing
+lists (`sweep` removes them), never a listed file that is not whole. Of two workers with the same shard one commits. The driver
+puts its run's epoch where the next generation will stand before its workers start (`begin`): a worker of an earlier run, still
+alive, then commits nothing. Only the driver removes files, before its workers start and when they have ended.
 """
 
 from __future__ import annotations
@@ -14,19 +15,16 @@ import datetime
 import functools
 import hashlib
 import operator
-import os
-import posixpath
 import tarfile
-import uuid
 from collections import Counter
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, Final, cast
+from types import TracebackType
+from typing import Any, Final, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from fsspec.implementations.local import LocalFileSystem
 
-from pmd import codec, commits, keys, root, storage
+from pmd import codec, commits, keys, root, storage, written
 from pmd.commits import Books, Commit, File
 from pmd.fetch import adopt, against, blocklists, network, outcome, state
 from pmd.fetch.client import Clock
@@ -65,6 +63,7 @@ def run_shard(
     lane: Fetcher | None = None,
     lanes: int = 1,
     retry: Collection[str] = (),
+    epoch: int = 0,
     adopted: pa.Table | None = None,
     waiting: Waiting | None = None,
     listed: against.Listed = against.NO_LISTS,
@@ -83,6 +82,7 @@ def run_shard(
         lane: A lane, or what stands in its place, that serves several shards; without one this shard gets its own.
         lanes: How many lanes share the hosts' patience, if it does.
         retry: Statuses whose images are tried anew.
+        epoch: That of the run (`commits.claim`).
         adopted: What may be taken over: `adopt.INDEX`.
         waiting: Where a second generation waits, of images that were not reached while no host had answered the lane; without it
             they are settled as they are. Those that were lost to an earlier run are, in any case.
@@ -97,6 +97,7 @@ def run_shard(
     Raises:
         InputError: An archive is gone.
         NetworkError: The network is broken; nothing of the generation is kept.
+        RootError: A later run has taken over.
     """
     ledger = state.read_ledger(root_folder, shard)
     todo = state.to_fetch(root_folder, shard, images, ledger, options, retry)
@@ -139,7 +140,9 @@ def run_shard(
                 yield _unlisted(fetched, before)
 
     unheard: list[Fetched] = []
-    write = functools.partial(_write, root_folder, shard, images=images, options=options, started=started, clock=clock)
+    write = functools.partial(
+        _write, root_folder, shard, images=images, options=options, started=started, clock=clock, epoch=epoch
+    )
     with contextlib.ExitStack() as stack:
         own = lane or stack.enter_context(Lane(options, contact=contact, lanes=lanes, clock=clock))
         commit = write(generation, stack.enter_context(contextlib.closing(settled(own))))
@@ -228,6 +231,7 @@ def _write(
     options: FetchOptions,
     started: datetime.datetime,
     clock: Clock,
+    epoch: int,
 ) -> Commit | None:
     """Write a generation's tar, attempts and ledger; return the commit that is to be written, None if nothing is settled."""
     store = state.shard_folder(root_folder, "store", shard)
@@ -264,6 +268,7 @@ def _write(
         sources=books(rows, sources),
         hash=generation_hash(options, sources),
         run={
+            commits.EPOCH: epoch,
             "started": started.isoformat(),
             "ended": clock().isoformat(),
             "images": len(rows),
@@ -310,28 +315,39 @@ def books(rows: Sequence[Mapping[str, Any]], sources: Mapping[bytes, Sequence[st
 
 
 def _commit(root_folder: str, commit: Commit) -> Commit:
-    """Commit a generation if nobody has; return what stands, and remove what does not."""
+    """Commit a generation if nobody has; return what stands."""
     folder = root.ledger_folder(root_folder, commit.facts["shard"], commit.facts["generation"])
-    # A sweep may have taken a file that a worker, thought dead, had written and not yet committed.
-    if all(storage.exists(state.file_path(folder, file.name)) for file in commit.files) and commits.write_if_absent(
+    # The driver may have ended, and swept, while a worker that it thought dead was still writing.
+    if all(storage.exists(commits.path_of(folder, file.name)) for file in commit.files) and commits.write_if_absent(
         folder, commit
     ):
         return commit
-    winner = commits.require(folder, "run the same command again")
-    listed = {file.name for file in winner.files}
-    for file in commit.files:
-        if file.name not in listed:
-            storage.remove(state.file_path(folder, file.name))
-    return winner
+    return commits.require(folder, "run the same command again")
+
+
+def begin(root_folder: str, shard: int, epoch: int) -> None:
+    """Claim a shard's next generation for a run, then remove what earlier runs left. Only for who holds the lock.
+
+    Raises:
+        RootError: A later run has taken over.
+    """
+    commits.claim(root.ledger_folder(root_folder, shard, state.next_generation(root_folder, shard)), epoch)
+    sweep(root_folder, shard)
+
+
+def end(root_folder: str, shard: int) -> None:
+    """Remove the claim where nothing was settled, and what doubled or dead workers left. Only for who holds the lock."""
+    commits.unclaim(root.ledger_folder(root_folder, shard, state.next_generation(root_folder, shard)))
+    sweep(root_folder, shard)
 
 
 def sweep(root_folder: str, shard: int) -> list[str]:
     """Remove what no commit of a shard lists: leftovers of killed runs. Returns their paths.
 
-    Only for the one writer of ROOT, before its workers start.
+    Only for the one writer of ROOT, before its workers start or when they have ended. Files of names that no run writes stay.
     """
     listed = {
-        state.file_path(folder, name)
+        commits.path_of(folder, name)
         for _, folder, commit in state.generations(root_folder, shard)
         for name in (commits.STAGE_FILE, *(file.name for file in commit.files))
     }
@@ -340,9 +356,10 @@ def sweep(root_folder: str, shard: int) -> list[str]:
         folder = state.shard_folder(root_folder, kind, shard)
         for name in storage.list_files(folder):
             path = storage.join(folder, name)
-            if path not in listed:
+            if path not in listed and written.is_ours(path):
                 storage.remove(path)
                 removed.append(path)
+        storage.remove_empty(folder)
     return removed
 
 
@@ -367,21 +384,20 @@ class StoreTar:
     """
 
     def __init__(self, folder: str) -> None:
-        self._fs, self._folder = storage.filesystem(folder)
-        self._temporary = f"{self._folder}/{storage.TEMPORARY}{uuid.uuid4().hex}"
+        self._folder = folder
         self._digest = hashlib.sha256()
-        self._file: BinaryIO | None = None
+        self._draft: storage.Draft | None = None
         self._bytes = 0
         self._members = 0
 
     def __enter__(self) -> StoreTar:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:  # not finished
-            self._file.close()
-            with contextlib.suppress(FileNotFoundError):
-                self._fs.rm_file(self._temporary)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._draft is not None:
+            self._draft.__exit__(kind, error, trace)
 
     def add(self, name: str, content: bytes) -> int:
         """Append a member; return the offset of its first byte."""
@@ -392,27 +408,17 @@ class StoreTar:
 
     def finish(self) -> File | None:
         """End the file and give it its name; None if nothing was added."""
-        if self._file is None:
+        if self._draft is None:
             return None
         self._append(bytes(2 * _BLOCK))
-        if isinstance(self._fs, LocalFileSystem):
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        self._file.close()
         sha256 = self._digest.hexdigest()
         name = f"{sha256[:16]}.tar"
-        final = posixpath.join(self._folder, name)
-        if isinstance(self._fs, LocalFileSystem):
-            os.replace(self._temporary, final)
-        else:
-            self._fs.mv(self._temporary, final)
-        self._file = None
+        self._draft.finish(name)
         return File(name, self._bytes, self._members, sha256)
 
     def _append(self, content: bytes) -> None:
-        if self._file is None:
-            self._fs.makedirs(self._folder, exist_ok=True)
-            self._file = cast(BinaryIO, self._fs.open(self._temporary, "wb"))
-        self._file.write(content)
+        if self._draft is None:
+            self._draft = storage.Draft(self._folder)
+        self._draft.file.write(content)
         self._digest.update(content)
         self._bytes += len(content)

@@ -26,11 +26,15 @@ class Waiting:
 
     def leave(self, commit: Commit) -> None:
         """Leave the commit of a generation; its facts say of which. A shard has one: a worker that is doubled replaces it."""
-        storage.put(storage.join(self.folder, f"shard={commit.facts['shard']:05d}{_COMMIT}"), commits.to_json(commit))
+        storage.put(
+            storage.join(self.folder, f"shard={commit.facts['shard']:05d}{_COMMIT}"),
+            commits.to_json(commit),
+            durable=False,
+        )
 
     def answered(self, lane: str) -> None:
         """Leave word that a host answered a lane, whatever it said."""
-        storage.put(storage.join(self.folder, f"{_ANSWERED}{lane}"), b"")
+        storage.put(storage.join(self.folder, f"{_ANSWERED}{lane}"), b"", durable=False)
 
     def is_answered(self) -> bool:
         """Return whether any lane was answered."""

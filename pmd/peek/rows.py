@@ -317,7 +317,7 @@ def _attempts_files(root_url: str, shard: int) -> Iterator[str]:
     for _, folder, commit in state.generations(root_url, shard):
         for file in commit.files:
             if "/attempts/" in file.name:
-                yield state.file_path(folder, file.name)
+                yield commits.path_of(folder, file.name)
 
 
 def _described(root_url: str, picks: Sequence[_Pick], ledger: _Ledger) -> Iterator[ShownPair]:

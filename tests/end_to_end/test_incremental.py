@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import build, curate
-from pmd import config, inputs, verify
+from pmd import config, inputs, root, verify
 from pmd.config import Config
 from pmd.demo.config import open_web, write_demo
 from pmd.demo.web import DemoWeb
@@ -156,6 +156,7 @@ def test_a_folder_of_annotations_is_the_files_in_it(finished: tuple[Path, Config
     red_caps = dataclasses.replace(whole.sources["red_caps"], annotations=(str(tmp_path / "annotations"),))
     chosen = dataclasses.replace(whole, root=str(tmp_path / "root"), sources={"red_caps": red_caps})
     inputs.check(chosen, ["red_caps"])
-    curate.build(chosen, "red_caps")
+    with root.writer(chosen.root, "test"):
+        curate.build(chosen, "red_caps")
     found, zipped = (building.committed(Path(where))["curate/source=red_caps"] for where in (chosen.root, whole.root))
     assert building.digests(found, "pairs/") == building.digests(zipped, "pairs/")

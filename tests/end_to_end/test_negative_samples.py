@@ -9,6 +9,7 @@ import pytest
 
 from pmd import config
 from pmd.errors import InputError
+from pmd.root import writer
 from tests.end_to_end import building
 
 
@@ -18,7 +19,9 @@ def curate(root: Path, source: str, *annotations: Path) -> None:
 
     paths = json.dumps([str(path) for path in annotations])
     text = f'root = "{root}"\nprofile = "paper"\ncontact = "mailto:x@example.org"\n'
-    pipeline.build(config.parse(f"{text}[sources.{source}]\nannotations = {paths}\n"), source)
+    chosen = config.parse(f"{text}[sources.{source}]\nannotations = {paths}\n")
+    with writer(chosen.root, "test"):
+        pipeline.build(chosen, source)
 
 
 def test_a_truncated_coco_file_names_the_file_and_the_byte(samples: Path, tmp_path: Path) -> None:

@@ -43,8 +43,10 @@ def known(folder: Path, web: Web, addresses: list[str], **options: Any) -> Confi
     (folder / "cc12m.tsv").write_text("".join(f"{url}\ta photograph, number {n}\n" for n, url in enumerate(addresses)))
     chosen = configured(folder, web, **options)
     root.create(chosen.root, 1)
-    curate.build(chosen, "conceptual_12m")
-    images.build(chosen)
+    with root.writer(chosen.root, "test"):
+        curate.build(chosen, "conceptual_12m")
+    with root.writer(chosen.root, "test"):
+        images.build(chosen)
     return chosen
 
 
@@ -95,14 +97,16 @@ def test_a_host_whose_rules_could_not_be_had_is_asked_again_by_the_next_run(
     web.routes |= {url.removeprefix("http://"): reply(photo(seed=n)) for n, url in enumerate(sites)}
     web.routes[f"broken.test{path}"] = answer
     chosen = known(tmp_path, web, sites)
-    fetch.build(chosen)
+    with root.writer(chosen.root, "test"):
+        fetch.build(chosen)
     assert statuses(chosen) == {"ok": 4, status: 4}
     asked = [(request.host, request.path) for request in web.asked(robots=True)]
     assert asked.count(("broken.test", path)) == 1  # within the run once, for both shards
     kind: policies.Kind = "robots" if path == "/robots.txt" else "tdmrep"
     before = dict(policies.read(chosen.root, kind))
     web.routes[f"broken.test{path}"] = reply(status=404)
-    fetch.build(chosen, retry=TRANSIENT)
+    with root.writer(chosen.root, "test"):
+        fetch.build(chosen, retry=TRANSIENT)
     assert statuses(chosen) == {"ok": 8}
     again = [(request.host, request.path) for request in web.asked(robots=True)][len(asked) :]
     assert again.count(("broken.test", path)) == 1
@@ -123,18 +127,21 @@ def test_a_refused_address_that_is_allowed_since_is_asked_by_a_plain_fetch(tmp_p
     web.routes["a.test/elsewhere.jpg"] = reply(status=302, Location="ftp://a.test/x")
     known(tmp_path, web, places, allow="")
     refused = configured(tmp_path, web, allow="")
-    fetch.build(refused)
+    with root.writer(refused.root, "test"):
+        fetch.build(refused)
     assert statuses(refused) == {"blocked_address": 6}
     assert not web.log
     assert fetch.pending(refused) == {}
     assert fetch.pending(configured(tmp_path, web, allow='"10.1.0.0/16", "::1/128"')) == {}
     allowed = configured(tmp_path, web)
     assert sum(fetch.pending(allowed).values()) == 5
-    build.build(allowed, only="fetch")
+    with root.writer(allowed.root, "test"):
+        build.build(allowed, only="fetch")
     assert statuses(allowed) == {"ok": 3, "dead": 1, "blocked_address": 2}
     asked = len(web.log)
     assert fetch.pending(allowed) == {}
-    build.build(allowed, only="fetch")
+    with root.writer(allowed.root, "test"):
+        build.build(allowed, only="fetch")
     assert len(web.log) == asked
     assert verify.verify(allowed.root)["problems"] == []
 
@@ -163,7 +170,7 @@ def test_a_dead_network_settles_nothing_and_the_next_run_fetches(
 ) -> None:
     dead, sound, places = unanswered(tmp_path, web, lanes=lanes)
     for _ in range(runs):
-        with pytest.raises(NetworkError, match="no image could be reached") as raised:
+        with pytest.raises(NetworkError, match="no image could be reached") as raised, root.writer(dead.root, "test"):
             fetch.build(dead)
         assert raised.value.exit_code == 6
         assert raised.value.found == f"nothing was settled: {len(places)} images stay open ({len(places)} connection)"
@@ -174,7 +181,8 @@ def test_a_dead_network_settles_nothing_and_the_next_run_fetches(
         assert (found["problems"], found["notes"]) == ([], [])
         books = commits.require(root.fetch_rejected_folder(dead.root), "").sources
         assert books == {"conceptual_12m": commits.Books(0, {"not_fetched": len(places)})}
-    build.build(sound, only="fetch")
+    with root.writer(sound.root, "test"):
+        build.build(sound, only="fetch")
     assert statuses(sound) == {"ok": len(places)}
     assert len(web.asked()) == len(places)
     assert verify.verify(sound.root)["problems"] == []
@@ -193,7 +201,8 @@ def test_losses_are_settled_where_a_host_answered_another_shard_or_lane(tmp_path
     lost, gone = in_shard(0, "lost.test", 4), in_shard(1, "here.test", 3)
     web.routes |= {"lost.test/robots.txt": drop}
     chosen = known(tmp_path, web, [*lost, *gone], lanes=lanes)
-    fetch.build(chosen)
+    with root.writer(chosen.root, "test"):
+        fetch.build(chosen)
     assert statuses(chosen) == {"connection": 4, "dead": 3}
     assert len(web.asked("lost.test", robots=True)) == 1
     assert fetch.pending(chosen) == {}
@@ -209,11 +218,12 @@ def test_a_run_that_is_stopped_leaves_nothing_of_what_waited(tmp_path: Path, web
     many = [url for number in range(25) for url in in_shard(1, f"many{number}.test", 1)]
     known(tmp_path, web, [*few, *many])
     dead = configured(tmp_path, web, port=dead_port())
-    with pytest.raises(NetworkError, match="network does not work"):
+    with pytest.raises(NetworkError, match="network does not work"), root.writer(dead.root, "test"):
         fetch.build(dead)
     assert storage.list_files(f"{dead.root}/fetch") == []
     assert storage.list_files(f"{dead.root}/_work") == []
-    fetch.build(dead, settle_unreached=True)
+    with root.writer(dead.root, "test"):
+        fetch.build(dead, settle_unreached=True)
     assert statuses(dead) == {"connection": 28}
 
 
@@ -231,13 +241,14 @@ def test_a_run_that_is_killed_before_it_is_known_leaves_images_open(
     chosen = known(tmp_path, web, [*lost, *here])
     with monkeypatch.context() as patch:
         patch.setattr("pmd.fetch.store.end_waiting", kill)
-        with pytest.raises(Killed):
+        with pytest.raises(Killed), root.writer(chosen.root, "test"):
             fetch.build(chosen)
     assert statuses(chosen) == {"dead": 3}
     assert sum(fetch.pending(chosen).values()) == 4
     web.routes |= {"lost.test/robots.txt": reply(status=404)}
     web.routes |= {url.removeprefix("http://"): reply(photo(seed=n)) for n, url in enumerate(lost)}
-    fetch.build(chosen)
+    with root.writer(chosen.root, "test"):
+        fetch.build(chosen)
     assert statuses(chosen) == {"dead": 3, "ok": 4}
     found = verify.verify(chosen.root)
     assert (found["problems"], found["notes"]) == ([], [])
@@ -245,11 +256,13 @@ def test_a_run_that_is_killed_before_it_is_known_leaves_images_open(
 
 def test_losses_are_settled_if_asked_for(tmp_path: Path, web: Web) -> None:
     dead, sound, places = unanswered(tmp_path, web)
-    fetch.build(dead, settle_unreached=True)
+    with root.writer(dead.root, "test"):
+        fetch.build(dead, settle_unreached=True)
     assert statuses(dead) == {"connection": len(places)}
     assert fetch.pending(sound) == {}
     assert verify.verify(dead.root)["problems"] == []
-    fetch.build(sound, retry=TRANSIENT)
+    with root.writer(sound.root, "test"):
+        fetch.build(sound, retry=TRANSIENT)
     assert statuses(sound) == {"ok": len(places)}
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pmd import codec, keys, urls
+from pmd import codec, commits, keys, urls
 from pmd.errors import InputError
 from pmd.fetch import adopt, against, state, store
 from pmd.fetch.against import Known
@@ -99,7 +99,7 @@ def test_what_is_the_listed_picture_is_stored_and_what_is_not_is_not(web: Web, t
     (_, folder, commit) = next(state.generations(str(tmp_path), 0))
     assert commit.sources["coco"].rejected == {"changed": 1}
     attempts = next(file.name for file in commit.files if "attempts" in file.name)
-    said = {row["image_id"]: row for row in pq.read_table(state.file_path(folder, attempts)).to_pylist()}
+    said = {row["image_id"]: row for row in pq.read_table(commits.path_of(folder, attempts)).to_pylist()}
     assert hashlib.sha256(OTHER).hexdigest() in said[key("changed")]["error"]
     assert hashlib.sha256(PHOTO).hexdigest() in said[key("changed")]["error"]
     before = len(web.log)

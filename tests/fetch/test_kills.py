@@ -185,7 +185,7 @@ class Job:
         for shard in state.shards(self.root):
             for _, folder, commit in state.generations(self.root, shard):
                 for file in commit.files:
-                    content = Path(state.file_path(folder, file.name)).read_bytes()
+                    content = Path(commits.path_of(folder, file.name)).read_bytes()
                     assert (len(content), hashlib.sha256(content).hexdigest()) == (file.bytes, file.sha256)
 
     def outcome(self) -> tuple[Any, ...]:
@@ -207,7 +207,7 @@ class Job:
     def leftovers(self) -> list[str]:
         """Return files of the fetch that no commit lists."""
         listed = {
-            state.file_path(folder, name)
+            commits.path_of(folder, name)
             for shard in state.shards(self.root)
             for _, folder, commit in state.generations(self.root, shard)
             for name in (commits.STAGE_FILE, *(file.name for file in commit.files))

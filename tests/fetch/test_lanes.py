@@ -31,15 +31,18 @@ def known(folder: Path, web: Web) -> Config:
         f"per_host = {{ requests_per_s = {RATE}.0, connections = 8 }}\n"
     )
     root.create(chosen.root, 2)
-    curate.build(chosen, "conceptual_12m")
-    images.build(chosen)
+    with root.writer(chosen.root, "test"):
+        curate.build(chosen, "conceptual_12m")
+    with root.writer(chosen.root, "test"):
+        images.build(chosen)
     return chosen
 
 
 def test_four_lanes_in_processes_keep_the_limit_of_a_host_together(tmp_path: Path, web: Web) -> None:
     chosen = known(tmp_path, web)
     assert len(fetch.pending(chosen)) == 4
-    fetch.build(chosen)
+    with root.writer(chosen.root, "test"):
+        fetch.build(chosen)
     ledgers = [state.read_ledger(chosen.root, shard) for shard in range(4)]
     assert sum(ledger.num_rows for ledger in ledgers) == COUNT
     assert {status for ledger in ledgers for status in ledger["status"].to_pylist()} == {"ok"}
@@ -57,6 +60,6 @@ def test_a_mistake_that_a_lane_meets_comes_back_as_itself(tmp_path: Path, web: W
     chosen = known(tmp_path, web)
     shards = sorted(fetch.pending(chosen))
     (tmp_path / "root" / "images" / "_stage.json").unlink()
-    with pytest.raises(PmdError, match="images"):
+    with pytest.raises(PmdError, match="images"), root.writer(chosen.root, "test"):
         fetch._download(chosen, shards, (), (), settle_unreached=False)
-    assert not (tmp_path / "root" / "_work" / "fetch").exists()
+    assert not (tmp_path / "root" / "_work").exists()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from pmd import keys
+from pmd import commits, keys
 from pmd.fetch import state
 from pmd.schema.tables import LEDGER
 from tests.fetch.conftest import image_row, table
@@ -76,8 +76,8 @@ def test_what_stands_is_the_latest_row_and_the_first_ok() -> None:
 @pytest.mark.parametrize("base", ["out", "/data/out", "s3://bucket/out"])
 def test_names_with_dots_lead_out_of_the_folder(base: str) -> None:
     folder = f"{base}/fetch/ledger/shard=00001/generation=0000"
-    assert state.file_path(folder, "../../../store/shard=00001/x.tar") == f"{base}/fetch/store/shard=00001/x.tar"
-    assert state.file_path(folder, "ledger-x.parquet") == f"{folder}/ledger-x.parquet"
+    assert commits.path_of(folder, "../../../store/shard=00001/x.tar") == f"{base}/fetch/store/shard=00001/x.tar"
+    assert commits.path_of(folder, "ledger-x.parquet") == f"{folder}/ledger-x.parquet"
 
 
 def test_nothing_fetched_yet(tmp_path: object) -> None:

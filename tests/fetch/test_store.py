@@ -55,7 +55,7 @@ def test_a_generation_is_committed_with_its_books(web: Web, tmp_path: Path) -> N
     folder = root.ledger_folder(str(tmp_path), 3, 0)
     assert commits.require(folder, "").sources == commit.sources
     for file in commit.files:
-        content = storage.read_bytes(state.file_path(folder, file.name))
+        content = storage.read_bytes(commits.path_of(folder, file.name))
         assert len(content) == file.bytes
         assert file.name.rsplit("-", 1)[-1].rsplit("/", 1)[-1].startswith(file.sha256[:16])
     assert [
@@ -67,7 +67,7 @@ def test_a_generation_is_committed_with_its_books(web: Web, tmp_path: Path) -> N
     ]
     assert len(files(tmp_path)) == 4
     attempts = next(file for file in commit.files if "attempts" in file.name)
-    table_read = commits.read_table(*state.file_path(folder, attempts.name).rsplit("/", 1)[:1], attempts_file(attempts))
+    table_read = commits.read_table(*commits.path_of(folder, attempts.name).rsplit("/", 1)[:1], attempts_file(attempts))
     assert table_read.schema.equals(ATTEMPTS)
 
 
@@ -172,7 +172,7 @@ def test_killed_between_its_writes_and_run_again(
     assert len(files(tmp_path / "killed")) == 4
 
 
-def test_of_two_workers_one_commits_and_the_other_leaves_nothing(
+def test_of_two_workers_one_commits_and_what_the_other_leaves_is_swept(
     web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = images(web)
@@ -187,7 +187,9 @@ def test_of_two_workers_one_commits_and_the_other_leaves_nothing(
     standing = run(tmp_path, rows, web)
     folder = root.ledger_folder(str(tmp_path), 3, 0)
     assert standing == commits.require(folder, "")
-    assert all(storage.exists(state.file_path(folder, file.name)) for file in standing.files)
+    assert all(storage.exists(commits.path_of(folder, file.name)) for file in standing.files)
+    assert {path.rsplit(".", 1)[-1] for path in store.sweep(str(tmp_path), 3)} <= {"tar", "parquet"}
+    assert all(storage.exists(commits.path_of(folder, file.name)) for file in standing.files)
     assert store.sweep(str(tmp_path), 3) == []
 
 
@@ -261,7 +263,7 @@ def test_what_says_nothing_while_no_host_answers_waits_in_a_generation_of_its_ow
     assert len(list(state.generations(str(folder), 3))) == 1 + settle
     for generation, at, found in state.generations(str(folder), 3):
         for file in found.files:
-            content = storage.read_bytes(state.file_path(at, file.name))
+            content = storage.read_bytes(commits.path_of(at, file.name))
             assert commits.sha256(content) == file.sha256
             if "attempts" in file.name:
                 assert set(pq.read_table(io.BytesIO(content))["generation"].to_pylist()) <= {generation}

@@ -15,7 +15,7 @@ import pytest
 
 import pmd.beam.fetch
 from pipelines import audit, build, curate, running
-from pmd import config, images, root, storage
+from pmd import commits, config, images, root, storage
 from pmd.audit import repeated
 from pmd.config import Config
 from pmd.fetch import state
@@ -68,7 +68,8 @@ def small() -> Iterator[pytest.MonkeyPatch]:
 def run(chosen: Config) -> None:
     """Build everything."""
     root.create(chosen.root, SHARD_BITS)
-    build.build(chosen)
+    with root.writer(chosen.root, "test"):
+        build.build(chosen)
 
 
 @contextlib.contextmanager
@@ -77,7 +78,7 @@ def captured() -> Iterator[dict[str, Any]]:
     found: dict[str, Any] = {}
     original = running.run
 
-    def run_and_keep(wire: running.Wire, flags: Any, work: str, input_bytes: int = 0) -> None:
+    def run_and_keep(wire: running.Wire, flags: Any, work: str, input_bytes: int, *then: Any) -> None:
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -85,7 +86,7 @@ def captured() -> Iterator[dict[str, Any]]:
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
         wire(pipeline)
         found[Path(work).name] = pipeline.to_runner_api()
-        original(wire, flags, work)
+        original(wire, flags, work, 0, *then)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(running, "run", run_and_keep)
@@ -118,5 +119,5 @@ def unlisted(where: str) -> list[str]:
         folder = path.parent
         listed.add(str(path.relative_to(where)))
         for file in orjson.loads(path.read_bytes())["files"]:
-            listed.add(str(Path(state.file_path(str(folder), file["name"])).relative_to(where)))
+            listed.add(str(Path(commits.path_of(str(folder), file["name"])).relative_to(where)))
     return [name for name in storage.list_files(where) if name not in listed and not name.startswith("fetch/hosts/")]

@@ -34,9 +34,10 @@ resolve = {{ "*:80" = "127.0.0.1:{web.port}" }}
 """
         )
         root.create(chosen.root, 1)
-        build.build(chosen)
+        with root.writer(chosen.root, "test"):
+            build.build(chosen)
         assert sorted(request.path for request in web.asked()) == ["/4.jpg", "/5.jpg"]
     listed = {row["image_url"]: row["sha256"] for row in rows(tmp_path / "root/publish/source=conceptual_captions")}
     assert listed == digests
     assert verify.verify(chosen.root)["problems"] == []
-    assert not storage.is_folder(root.work_folder(chosen.root, "adopt"))
+    assert not storage.exists(f"{chosen.root}/{root.WORK}")

@@ -48,14 +48,17 @@ def test_a_second_root_is_checked_against_what_the_first_has_published(
     with Web() as web:
         web.routes |= {url.removeprefix("http://"): reply(content) for url, content in PICTURES.items()}
         first = configured(tmp_path, "first", web)
-        build.build(first)
+        with root.writer(first.root, "test"):
+            build.build(first)
         web.routes["a.test/1.jpg"] = reply(photo(640, 480, seed=201))
         web.routes["a.test/2.jpg"] = reply(reencoded(PICTURES[REENCODED]))
         lists = f'against = ["{tmp_path}/first/publish/*/*.parquet"]'
         second = configured(tmp_path, "second", web, more=lists)
-        build.build(second)
+        with root.writer(second.root, "test"):
+            build.build(second)
         asked = len(web.log)
-        build.build(dataclasses.replace(second, fetch=second.fetch.model_copy(update={"against": ()})))
+        with root.writer(second.root, "test"):
+            build.build(dataclasses.replace(second, fetch=second.fetch.model_copy(update={"against": ()})))
         assert len(web.log) == asked, "settled images are not asked for again when lists come or go"
     published = {row["image_url"]: row for row in rows(Path(second.root) / "publish/source=conceptual_captions")}
     assert {*PICTURES} - {*published} == {CHANGED}
@@ -70,7 +73,7 @@ def test_a_second_root_is_checked_against_what_the_first_has_published(
     assert marks.pop(REENCODED) == "reencoded"
     assert {*marks.values()} == {"same"}
     assert "the picture of a published list: reencoded" in explain.text(explain.explain(second.root, REENCODED))
-    assert storage.list_names(root.work_folder(second.root, "")) == []
+    assert not storage.exists(f"{second.root}/{root.WORK}")
 
 
 def test_lists_that_are_missing_or_too_old_are_told_before_anything_runs(tmp_path: Path) -> None:

@@ -43,18 +43,20 @@ def test_a_build_downloads_by_img2dataset(tmp_path: Path, monkeypatch: pytest.Mo
     with Web() as web:
         web.routes |= {f"127.0.0.1:{web.port}/{name}": reply(content) for name, content in PICTURES.items()}
         chosen = configured(tmp_path, web)
-        build.build(chosen)
+        with root.writer(chosen.root, "test"):
+            build.build(chosen)
         assert sorted(request.path for request in web.asked()) == sorted(f"/{name}" for name in (*PICTURES, "gone.jpg"))
         assert all("img2dataset" in request.headers["user-agent"] for request in web.asked())
         asked = len(web.log)
-        build.build(chosen)
+        with root.writer(chosen.root, "test"):
+            build.build(chosen)
         assert len(web.log) == asked
         lost = explain.text(explain.explain(chosen.root, f"http://127.0.0.1:{web.port}/gone.jpg"))
     listed = {row["image_url"].rpartition("/")[2]: row["sha256"] for row in rows(_list(chosen))}
     assert listed == {name: hashlib.sha256(content).hexdigest() for name, content in PICTURES.items()}
     assert "HTTP Error 404" in lost
     assert verify.verify(chosen.root)["problems"] == []
-    assert storage.list_names(root.work_folder(chosen.root, "")) == []
+    assert not storage.exists(f"{chosen.root}/{root.WORK}")
 
 
 def _list(chosen: config.Config) -> Path:
@@ -65,7 +67,7 @@ def test_that_it_is_not_installed_is_told_before_anything_runs(tmp_path: Path, m
     with Web() as web:
         chosen = configured(tmp_path, web)
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-        with pytest.raises(ConfigError, match="img2dataset is not installed"):
+        with pytest.raises(ConfigError, match="img2dataset is not installed"), root.writer(chosen.root, "test"):
             build.build(chosen)
         assert not web.log
     assert root.curated_sources(chosen.root) == []

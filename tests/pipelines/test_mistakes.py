@@ -90,7 +90,7 @@ def test_a_truncated_annotation_file(tmp_path: Path, log: io.StringIO) -> None:
     chosen = config.load(tiny_root.write_config(tmp_path))
     path = tmp_path / "data" / "captions_train2017.json"
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(InputError, match="ends too early"):
+    with pytest.raises(InputError, match="ends too early"), root.writer(chosen.root, "test"):
         curate.build(chosen, "coco")
     assert log.getvalue() == ""
 
@@ -103,7 +103,7 @@ def test_a_part_that_cannot_be_judged(tmp_path: Path, monkeypatch: pytest.Monkey
         raise RootError("nothing is committed here", where="images", remedy="run: pmd build CONFIG")
 
     monkeypatch.setattr(pmd.beam.dedupe.dedupe, "judge", damaged)
-    with pytest.raises(RootError) as caught:
+    with pytest.raises(RootError) as caught, root.writer(chosen.root, "test"):
         dedupe.build(chosen)
     assert caught.value.remedy == "run: pmd build CONFIG"
-    assert not (Path(root.work_folder(chosen.root, "dedupe"))).exists()
+    assert not (Path(chosen.root) / root.WORK).exists()

@@ -124,7 +124,9 @@ def test_kept_apart_where_that_is_asked_for(built: Config) -> None:
     other = dataclasses.replace(built, dedupe=built.dedupe.model_copy(update={"near": "keep"}))
     from pipelines import dedupe
 
-    dedupe.build(other)
+    with root.writer(other.root, "test"):
+        dedupe.build(other)
     assert {row["relation"] for row in groups(other)} == {"same_bytes"}
-    dedupe.build(built)
+    with root.writer(built.root, "test"):
+        dedupe.build(built)
     assert {row["relation"] for row in groups(built)} == {"same_bytes", "near_duplicate"}

@@ -89,8 +89,13 @@ def one(copy: Path, pattern: str) -> Path:
     return sorted((copy / "pmd").glob(pattern))[0]
 
 
+def run(copy: Path) -> repair.Repaired:
+    with root.writer(str(copy / "pmd"), "test", str(copy / "pmd.toml")):
+        return repair.repair(str(copy / "pmd"), str(copy / "pmd.toml"))
+
+
 def mend(copy: Path) -> repair.Repaired:
-    done = repair.repair(str(copy / "pmd"), str(copy / "pmd.toml"))
+    done = run(copy)
     found = verify.verify(str(copy / "pmd"))
     assert found["problems"] == []
     assert [step for step in build.explain(loaded(copy)) if step.why is not None] == []
@@ -108,7 +113,7 @@ def contents(copy: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "_stage.json"
+        if path.is_file() and path.name != "_stage.json" and not path.name.startswith("writer.")
     }
 
 
@@ -186,7 +191,8 @@ def test_without_a_configuration_it_is_asked_for(copy: Path) -> None:
 
 def test_the_configuration_of_the_last_run_is_taken(copy: Path) -> None:
     assert repair.last_configuration(str(copy / "pmd")) is None
-    (copy / "pmd" / root.LOCK_FILE).write_bytes(orjson.dumps({"config": str(copy / "pmd.toml")}))
+    with root.writer(str(copy / "pmd"), "test", str(copy / "pmd.toml")):
+        pass
     assert repair.last_configuration(str(copy / "pmd")) == str(copy / "pmd.toml")
 
 
@@ -207,8 +213,12 @@ def test_damage_comes_back_from_a_worker_as_itself_and_nothing_is_committed(copy
     path, row = store_of(copy, GREEN)
     shutil.rmtree(copy / "pmd/shards")
     flip(path, row["offset"])
-    with pytest.raises(VerificationError, match="a stored picture is damaged") as caught:
-        build.build(loaded(copy))
+    chosen = loaded(copy)
+    with (
+        pytest.raises(VerificationError, match="a stored picture is damaged") as caught,
+        root.writer(chosen.root, "test"),
+    ):
+        build.build(chosen)
     assert GREEN.hex() in str(caught.value)
     assert not list((copy / "pmd/shards").rglob("_stage.json"))
     assert not list((copy / "pmd/shards").rglob("*.tar"))
@@ -367,9 +377,9 @@ def test_it_goes_on_where_it_was_ended_before_anything_was_fetched(copy: Path, m
     flip(path, row["offset"])
     monkeypatch.setattr(repair.fetch, "restore", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        repair.repair(str(copy / "pmd"), str(copy / "pmd.toml"))
+        run(copy)
     monkeypatch.undo()
-    done = repair.repair(str(copy / "pmd"), str(copy / "pmd.toml"))
+    done = run(copy)
     assert (done.found, done.fetched) == ((), {"ok": 1})
     assert verify.verify(str(copy / "pmd"))["problems"] == []
 
