@@ -77,7 +77,7 @@ def build(
         left_open = _download(config, shards, flags, tuple(retry), settle_unreached=settle_unreached)
         run = Run(first, time.monotonic() - start)
     if stages.settle(config).why() is not None:
-        _settle(config, flags)
+        settle(config, flags)
     if shards:
         books = commits.require(root.fetch_rejected_folder(config.root), "run: pmd fetch CONFIG").sources
         for line in summary.lines(books):
@@ -85,6 +85,16 @@ def build(
         if not settle_unreached:
             summary.check(books, left_open)
     return run
+
+
+def restore(config: Config, shards: Sequence[int], flags: Sequence[str] = ()) -> Mapping[str, int]:
+    """Fetch anew what some shards have lost to damage (`state.to_restore`), and nothing else.
+
+    Returns:
+        The images that stay open because no host answered, by what became of them: the next fetch asks for them.
+    """
+    check(config)
+    return _download(config, shards, flags, (), settle_unreached=False, lost_only=True) if shards else {}
 
 
 def tell(config: Config, run: Run) -> dict[str, Any]:
@@ -106,7 +116,13 @@ def check(config: Config) -> None:
 
 
 def _download(
-    config: Config, shards: Sequence[int], flags: Sequence[str], retry: tuple[str, ...], *, settle_unreached: bool
+    config: Config,
+    shards: Sequence[int],
+    flags: Sequence[str],
+    retry: tuple[str, ...],
+    *,
+    settle_unreached: bool,
+    lost_only: bool = False,
 ) -> Mapping[str, int]:
     """Run the lanes; return the images that stay open because no host answered, by what became of them."""
     lock = root.writing(config.root)
@@ -133,6 +149,7 @@ def _download(
         waiting=None if settle_unreached else waiting,
         index=index,
         listed=listed,
+        lost_only=lost_only,
     )
 
     def wire(pipeline: beam.Pipeline) -> Any:
@@ -209,7 +226,8 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
     return folder
 
 
-def _settle(config: Config, flags: Sequence[str]) -> None:
+def settle(config: Config, flags: Sequence[str] = ()) -> None:
+    """Commit `fetch/rejected`: the pairs whose image could not be had."""
     wanted = stages.settle(config)
     cut = parts.cut(config.root)
     work = root.work_folder(config.root, "settle")

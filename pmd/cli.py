@@ -400,7 +400,7 @@ def fetch(
             raise ConfigError(
                 "no such status", where="--retry", expected=", ".join([ALL_TRANSIENT, *STATUSES[1:]]), found=status
             )
-    with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]])):
+    with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]]), os.path.abspath(config)):
         run = pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached)
     if as_json:
         output.json(pipeline.tell(loaded, run))
@@ -450,6 +450,42 @@ def verify(root: RootPath, *, as_json: Json = False) -> None:
     else:
         output.say(verification.text(found))
     if found["problems"]:
+        raise typer.Exit(5)
+
+
+@app.command(context_settings=_BEAM)
+def repair(
+    context: typer.Context,
+    root: RootPath,
+    *,
+    config: Annotated[
+        str | None, typer.Option(metavar="CONFIG", help="What ROOT was built with; default: that of the last run.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find what is damaged, and make or fetch just that anew. Beam's own flags follow --."""
+    from rich.progress import Progress
+
+    from pipelines import repair as repairing
+    from pmd import root as roots
+
+    with Progress(console=output.console(err=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+        bar = bars.add_task("looking for damage", total=None)
+        chosen = config or repairing.last_configuration(root)
+        named = os.path.abspath(chosen) if chosen is not None else None
+        with roots.writer(root, " ".join(["pmd", *sys.argv[1:]]), named):
+            done = repairing.repair(
+                root,
+                chosen,
+                progress=lambda read, total: bars.update(bar, completed=read, total=total),
+                say=lambda words: output.say(f"  {escape.terminal(words)}", err=True),
+                flags=context.args,
+            )
+    if as_json:
+        output.json(done.describe())
+    else:
+        output.say(repairing.text(done))
+    if done.left:
         raise typer.Exit(5)
 
 

@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd import storage, versions, written
+from pmd import sealed, storage, versions, written
 from pmd.errors import RootError, VerificationError
 from pmd.versions import Versioned
 
@@ -393,9 +393,13 @@ def put_table(folder: str, prefix: str, table: pa.Table, *, durable: bool = True
 
 
 def read_table(folder: str, file: File, columns: Iterable[str] | None = None) -> pa.Table:
-    """Read one committed Parquet file, or some of its columns."""
+    """Read one committed Parquet file, or some of its columns.
+
+    Raises:
+        VerificationError: It is gone, or has other bytes than were committed.
+    """
     wanted = list(columns) if columns is not None else None
-    with storage.open_raw(storage.join(folder, file.name)) as source:
+    with sealed.open_checked(storage.join(folder, file.name)) as source:
         # Neither `pq.read_table` nor threads: Arrow's threads let go of a Python file's buffers a little later than they
         # answer, and a process that ends in between is aborted (seen in one of 12 runs of a short command).
         table = pq.ParquetFile(source).read(columns=wanted, use_threads=False)
@@ -403,9 +407,13 @@ def read_table(folder: str, file: File, columns: Iterable[str] | None = None) ->
 
 
 def iterate(path: str, columns: Iterable[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Yield a Parquet file's rows, a row group at a time."""
+    """Yield a Parquet file's rows, a row group at a time.
+
+    Raises:
+        VerificationError: It is a committed file that is gone, or has other bytes.
+    """
     wanted = list(columns) if columns is not None else None
-    with storage.open_raw(path) as file:
+    with sealed.open_checked(path) as file:
         parquet = pq.ParquetFile(file)
         for group in range(parquet.num_row_groups):
             rows = parquet.read_row_group(group, columns=wanted, use_threads=False)

@@ -282,7 +282,7 @@ def _fetch(root_url: str, units: Mapping[str, Unit]) -> dict[str, Any]:
             by_shard[int(folder.split("shard=")[1].split("/")[0])].append(unit)
     statuses: Counter[str] = Counter()
     for shard, generations in sorted(by_shard.items()):
-        if len(generations) > 1:
+        if len(generations) > 1 or state.LOST in generations[0].commit.facts:
             statuses.update(state.read_ledger(root_url, shard)["status"].to_pylist())
             continue
         for name, file in generations[0].files():

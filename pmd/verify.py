@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from pmd import commits, dedupe, escape, lock, parts, root, storage, strays
 from pmd.census import Census, Expectation
 from pmd.errors import PmdError, VerificationError
+from pmd.fetch import policies
 from pmd.recount import DAMAGE, Progress, Recount, Report, first_line, formats_of
 from pmd.schema.statuses import OK
 from pmd.schema.tables import GROUPS
@@ -62,6 +63,7 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
     names = storage.list_files(root_url)
     report = Report()
     units = _units(root_url, names, report)
+    _note_hosts(root_url, report)
     _check_listing(root_url, names, units, report)
     records = sum(file.rows for unit in units.values() for file in unit.commit.files)
     with Census(records) as pairs:
@@ -105,7 +107,7 @@ def text(found: Mapping[str, Any]) -> str:
     lines += notes
     lines.append(
         "If a stage ran alone, or the configuration changed, `pmd build CONFIG` brings the others after it. If files were "
-        "changed or lost, remove the folder of the commit that lists them and build again."
+        "changed or lost, `pmd repair ROOT` makes or fetches them again, and nothing else."
     )
     return "\n".join(lines)
 
@@ -127,6 +129,19 @@ def _units(root_url: str, names: Sequence[str], report: Report) -> dict[str, Uni
             if unit.commit.stage != stage_of(folder):
                 report.tell("commit of another stage", name, stage_of(folder), unit.commit.stage)
     return units
+
+
+def _note_hosts(root_url: str, report: Report) -> None:
+    """Lines of what hosts said that are not as they were written: nobody heeds them, and the hosts are asked again."""
+    folder = policies.hosts_folder(root_url)
+    for name in storage.list_files(folder):
+        if name.endswith(".jsonl"):
+            damaged = sum(said is None for said in policies.lines(storage.join(folder, name)))
+            if damaged:
+                what = (
+                    "lines that are not as they were written, or are of an earlier version: these hosts are asked again"
+                )
+                report.note(what, f"fetch/hosts/{name}", f"{damaged:,} lines")
 
 
 def _check_digest(root_url: str, folder: str, report: Report) -> None:

@@ -74,7 +74,7 @@ def _generation(top: Path) -> None:
     folder = root.ledger_folder(str(top), 2, 0)
     ledger = put(Path(folder), "ledger", 4)
     made = dataclasses.replace(
-        commit(store._elsewhere(tar_file, "store", 2), ledger), facts={"shard": 2, "generation": 0}
+        commit(store.elsewhere(tar_file, "store", 2), ledger), facts={"shard": 2, "generation": 0}
     )
     store._commit(str(top), made)
     store.end(str(top), 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from pmd import census, cli, commits, config, lock, storage, verify, written
+from pmd import census, cli, commits, config, lock, sealed, storage, verify, written
 from pmd.errors import RootError
 from pmd.fetch import state
 from pmd.schema.tables import LEDGER, LEDGER_LATER
@@ -63,22 +64,26 @@ def edit_stage(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     path.write_bytes(orjson.dumps(content))
 
 
-def recommit(path: Path, folder: Path, rows: int) -> None:
-    """Make the commit of a folder list a changed file as it is now."""
+def recommit(path: Path, folder: Path, rows: int) -> Path:
+    """Make the commit of a folder list a changed file as it is now, under the name that it then has."""
+    data = path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    promised = sealed.digest_of(path.name)
+    new = path if promised is None else path.rename(path.with_name(path.name.replace(promised, digest[:16])))
 
     def change(content: dict[str, Any]) -> None:
         entry = next(file for file in content["files"] if (folder / file["name"]).resolve() == path.resolve())
-        data = path.read_bytes()
-        entry.update(bytes=len(data), rows=rows, sha256=hashlib.sha256(data).hexdigest())
+        entry.update(name=os.path.relpath(new, folder), bytes=len(data), rows=rows, sha256=digest)
 
     edit_stage(folder, change)
+    return new
 
 
-def rewrite(path: Path, folder: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+def rewrite(path: Path, folder: Path, change: Callable[[pa.Table], pa.Table]) -> Path:
     """Change the rows of a Parquet file, and its entry in the commit."""
     table = change(pq.read_table(path))
     path.write_bytes(commits.parquet_bytes(table))
-    recommit(path, folder, table.num_rows)
+    return recommit(path, folder, table.num_rows)
 
 
 def without_first(table: pa.Table) -> pa.Table:
@@ -331,6 +336,7 @@ def _ledger(copy: Path) -> tuple[Path, Path]:
         ("status", "lost", "status"),
         ("settled_in", 4, "generation"),
         ("listed", "nearly", "listed"),
+        ("stored_digest", bytes(16), "digest of a stored picture"),
     ],
 )
 def test_a_ledger_that_says_otherwise_than_the_store_is_told(copy: Path, column: str, value: Any, what: str) -> None:
@@ -354,7 +360,7 @@ def test_a_ledger_of_an_earlier_version_passes(copy: Path) -> None:
 
 def test_an_image_twice_in_a_generation_is_told(copy: Path) -> None:
     path, folder = _ledger(copy)
-    rewrite(path, folder, first_twice)
+    path = rewrite(path, folder, first_twice)
     told(copy, "row stands twice", path.name)
     told(copy, "two images at one place", path.name)
 
@@ -546,9 +552,9 @@ def test_an_attempt_doubled_is_told_and_a_second_try_is_not(copy: Path) -> None:
         at = table.schema.get_field_index("when")
         return pa.concat_tables([first.set_column(at, table.schema.field(at), later), table])
 
-    rewrite(path, folder, again)
+    path = rewrite(path, folder, again)
     assert problems(copy) == []
-    rewrite(path, folder, first_twice)
+    path = rewrite(path, folder, first_twice)
     assert told(copy, "row stands twice", path.name)["found"] == "the same again"
 
 

@@ -28,10 +28,10 @@ from typing import Final, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import endings, parts, storage
+from pmd import endings, keys, parts, storage
 from pmd.beam import mistakes, sight, workers
 from pmd.errors import NetworkError, PmdError, WorkerFault
-from pmd.fetch import adopt, against, hosts, policies, store
+from pmd.fetch import adopt, against, hosts, policies, state, store
 from pmd.fetch.engine import Lane
 from pmd.fetch.img2dataset import Img2dataset
 from pmd.fetch.outcome import Fetched
@@ -94,6 +94,7 @@ class FetchLane:
     waiting: Waiting | None = None
     index: str | None = None
     listed: str | None = None  # the folder of what lists say
+    lost_only: bool = False  # nothing but what was lost to damage (`state.to_restore`)
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
@@ -131,6 +132,9 @@ class FetchLane:
                 part = shard >> (self.cut.shard_bits - self.cut.part_bits)
                 images = parts.read_images(self.root, part)
                 mine = images.filter(pc.equal(images["fetch_shard"], shard))
+                if self.lost_only:
+                    lost = state.to_restore(self.root, shard, state.read_ledger(self.root, shard))
+                    mine = mine.filter(pc.is_in(mine["image_id"], value_set=keys.key_array(lost)))
                 store.run_shard(
                     self.root,
                     shard,

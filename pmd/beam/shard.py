@@ -9,7 +9,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pmd import commits, dedupe, exchange, images, parts, proposals, storage
+from pmd import commits, dedupe, exchange, images, parts, proposals, sealed, storage
 from pmd.beam.parts import part_of
 from pmd.beam.transforms import Collected, outputs
 from pmd.options import ShardOptions
@@ -145,7 +145,7 @@ class WriteShard:
 
 
 def _slice(path: str, start: int, stop: int) -> pa.Table:
-    with storage.open_raw(path) as file:
+    with sealed.open_checked(path) as file:
         return pq.ParquetFile(file).read(use_threads=False).slice(start, stop - start)
 
 

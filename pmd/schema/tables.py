@@ -166,6 +166,7 @@ LEDGER: Final = pa.schema(
         pa.field("generation", pa.int32(), nullable=False),
         pa.field("tried", pa.list_(pa.string())),  # locations tried so far, sorted
         pa.field("listed", pa.string()),  # same | reencoded, by the lists of `against`; null: on none of them
+        pa.field("stored_digest", pa.binary(16)),  # XXH3-128 of the stored bytes; null: not known
     ]
 )
 
@@ -174,7 +175,7 @@ LEDGER: Final = pa.schema(
 SETTLED_IN: Final = "settled_in"
 
 #: Columns of `LEDGER` that ledgers of earlier versions lack; they are read as nulls.
-LEDGER_LATER: Final = ("listed",)
+LEDGER_LATER: Final = ("listed", "stored_digest")
 
 #: Outcome columns of the ledger: equal for two runs, given a web that answers alike.
 LEDGER_OUTCOME: Final = (

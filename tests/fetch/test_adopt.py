@@ -20,7 +20,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 
 from pmd import codec, commits, keys, urls
-from pmd.fetch import adopt, state, store
+from pmd.fetch import adopt, state, store, stored
 from pmd.fetch.engine import Lane
 from pmd.options import FetchOptions
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
@@ -128,7 +128,7 @@ def test_what_will_do_is_taken_over_and_the_rest_is_fetched(web: Web, tmp_path: 
     )
     assert (got["copy"]["bytes"], got["copy"]["stored_form"]) == (None, "resized")
     assert (got["copy"]["width_px"], got["copy"]["height_px"]) == (640, 480)
-    with Image.open(io.BytesIO(state.read_image(str(tmp_path / "root"), got["copy"]))) as picture:
+    with Image.open(io.BytesIO(stored.read(str(tmp_path / "root"), got["copy"]))) as picture:
         assert min(picture.size) == 256
     before = len(web.log)
     assert run(tmp_path, rows, options(web), tar) == got
@@ -141,7 +141,7 @@ def test_originals_are_taken_only_byte_for_byte(web: Web, tmp_path: Path) -> Non
     got = run(tmp_path, table(row("same"), row("copy")), options(web, store="original"), tar)
     assert got["same"]["stored_form"] == "original"
     assert [request.path for request in web.asked()] == ["/copy"]
-    assert state.read_image(str(tmp_path / "root"), got["same"]) == ORIGINAL
+    assert stored.read(str(tmp_path / "root"), got["same"]) == ORIGINAL
 
 
 def test_blocklists_hold_for_what_is_taken_over(web: Web, tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pmd.errors import InputError
 from pmd.fetch import addresses, hosts, outcome, policies, robots, tdmrep
 from pmd.fetch import resolver as names
 from pmd.options import FetchOptions
@@ -530,13 +529,31 @@ def test_a_lane_that_fails_keeps_what_stood(tmp_path: Path) -> None:
     assert list(policies.read(str(tmp_path))) == [("http://a.test", policy)]
 
 
-def test_a_damaged_file_of_policies_is_named(tmp_path: Path) -> None:
+def test_a_line_of_policies_that_is_cut_short_says_nothing(tmp_path: Path) -> None:
     keep(tmp_path, "lane-0", {"http://a.test": robots.Policy(NOON, 200, "a")})
     (path,) = (tmp_path / "fetch/hosts").iterdir()
     path.write_bytes(path.read_bytes() + b'{"origin": "http://b.te')
-    with pytest.raises(InputError, match="remove the file") as told:
-        keep(tmp_path, "lane-0", {})
-    assert f"{path}:line 2" in str(told.value)
+    assert list(policies.read(str(tmp_path))) == [("http://a.test", robots.Policy(NOON, 200, "a"))]
+
+
+def test_no_flipped_bit_of_what_a_host_said_is_heeded(tmp_path: Path) -> None:
+    """A no must not become a yes: the host is asked anew."""
+    keep(tmp_path, "lane-0", {"http://a.test": robots.Policy(NOON, 200, "User-agent: *\nDisallow: /")})
+    (path,) = (tmp_path / "fetch/hosts").iterdir()
+    content = path.read_bytes()
+    for at in range(len(content)):
+        for bit in range(8):
+            path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+            assert list(policies.read(str(tmp_path))) == [], (at, bit)
+
+
+def test_a_line_of_policies_of_an_earlier_version_is_asked_anew(tmp_path: Path) -> None:
+    keep(tmp_path, "lane-0", {"http://a.test": robots.Policy(NOON, 200, "a")})
+    (path,) = (tmp_path / "fetch/hosts").iterdir()
+    row = orjson.loads(path.read_bytes())
+    del row["digest"]
+    path.write_bytes(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+    assert list(policies.read(str(tmp_path))) == []
 
 
 def test_policies_leave_nothing_in_the_folder_for_temporaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

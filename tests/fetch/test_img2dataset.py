@@ -24,7 +24,7 @@ import pytest
 from pmd import config, urls
 from pmd.config import InvalidConfig
 from pmd.errors import ConfigError, NetworkError, PmdError
-from pmd.fetch import against, img2dataset, state, store
+from pmd.fetch import against, img2dataset, state, store, stored
 from pmd.fetch.engine import Image, Lane
 from pmd.fetch.img2dataset import Img2dataset
 from pmd.options import FetchOptions
@@ -162,7 +162,7 @@ def test_images_end_as_they_would_with_our_own_engine(web: Web, tmp_path: Path) 
     assert (got["good"]["listed"], got["again"]["listed"]) == ("same", "reencoded")
     assert (got["good"]["stored_form"], got["good"]["stored_height_px"]) == ("resized", 256)
     assert (got["good"]["sha256"], got["good"]["bytes"]) == (hashlib.sha256(PHOTO).digest(), len(PHOTO))
-    assert state.read_image(str(tmp_path / "root"), got["whole"]) == PHOTO
+    assert stored.read(str(tmp_path / "root"), got["whole"]) == PHOTO
     assert got["good"]["location"] == f"http://127.0.0.1:{web.port}/good"
     tries = attempts(tmp_path, rows)
     assert (tries["gone"][0]["http_status"], tries["gone"][0]["error"]) == (404, "HTTP Error 404: X")

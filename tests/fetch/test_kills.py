@@ -23,7 +23,7 @@ import pytest
 
 from pipelines import build
 from pmd import commits, config, root
-from pmd.fetch import state
+from pmd.fetch import state, stored
 from pmd.schema.tables import LEDGER_OUTCOME
 from tests.fetch.conftest import Web, photo, reply
 
@@ -201,7 +201,7 @@ class Job:
         files = [file.name for file in commits.require(rejected, "").files]
         return (
             [ledger.select(list(LEDGER_OUTCOME)).to_pylist() for ledger in ledgers],
-            [state.read_image(self.root, row) for ledger in ledgers for row in ledger.to_pylist() if row["length"]],
+            [stored.read(self.root, row) for ledger in ledgers for row in ledger.to_pylist() if row["length"]],
             [
                 commit.sources
                 for shard in state.shards(self.root)
