@@ -24,8 +24,7 @@ IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 _METADATA: Final = tuple(
     ipaddress.ip_network(network) for network in ("168.63.129.16/32", "192.0.0.0/24", "100.100.100.200/32")
 )
-#: Blocks of the registries with whether they can be reached, the narrowest first. What only carries an IPv4 address elsewhere ("N/A",
-#: or mapped) is judged by that.
+#: Blocks of the registries with whether they can be reached, the narrowest first.
 _BLOCKS: Final[tuple[tuple[IpNetwork, bool | None], ...]] = tuple(
     sorted(
         ((ipaddress.ip_network(row[0]), row[3]) for row in (*special.IPV4, *special.IPV6, *special.SPACE)),
@@ -36,6 +35,7 @@ _MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 _TEREDO: Final = ipaddress.IPv6Network("2001::/32")
 _6TO4: Final = ipaddress.IPv6Network("2002::/16")
+#: What only carries an IPv4 address, and is judged by that alone.
 _CARRIERS: Final = (_MAPPED, _NAT64, _TEREDO, _6TO4)
 _LOW: Final = 0xFFFF_FFFF
 _PORTS: Final = {"http": 80, "https": 443}
