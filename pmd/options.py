@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pmd import scores
 from pmd.sources.contract import PROFILES, Profile, Rule
 
-
 #: The longest side that a JPEG can have.
 LONGEST_SIDE_PX: Final = 65_535
 
@@ -132,7 +131,7 @@ class FetchOptions(StageOptions):
     @field_validator("user_agent")
     @classmethod
     def _product(cls, value: str) -> str:
-        # RFC 9110 §5.5 and §10.1.5, RFC 9309 §2.2.1: a header of one line, which begins with the name that robots.txt knows us by.
+        # RFC 9110 §10.1.5, RFC 9309 §2.2.1: a header of one line, which begins with the name that robots.txt has for us.
         if len(value) > 256 or not re.fullmatch(r"[A-Za-z0-9_-][!-~]*(?: [!-~]+)*", value):
             raise ValueError(
                 'a product and its version, as in "pmd/0.1": 256 characters of printable ASCII in one line'

@@ -7,6 +7,7 @@ status, X-Robots-Tag and TDMRep's header, the first bytes, the rest. What fails 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime
 import errno
@@ -55,7 +56,7 @@ _ROBOTS_PATH: Final = "/robots.txt"
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 #: Content codings one inside the other that are undone; curl has the same number.
 _MOST_CODINGS: Final = 5
-_INFLATED_AT_ONCE: Final = 1 << 10
+_PIECE: Final = 1 << 16
 
 #: Bytes that are read of one header, or of the line before them, and how many headers of an answer. Browsers read 256 kB in all;
 #: servers send some 8 kB a line, and more where they put policies (Content-Security-Policy) or sessions into them.
@@ -591,22 +592,36 @@ def _decompressed(body: bytes, codings: Sequence[str], limit: int) -> bytes:
 def _inflated(body: bytes, limit: int) -> tuple[bytes, str]:
     """Return what a body decompresses to, up to a byte more than the limit, and what is wrong with it.
 
-    What comes before the damage counts, as in browsers: of gzip's checksum, for one.
+    What comes before the damage counts, as in browsers: before a wrong checksum of gzip's, that is all of it.
     """
     damage = ""
     for bits in (_GZIP_OR_ZLIB, -zlib.MAX_WBITS):  # "deflate" is zlib by the book and raw in the wild
-        inflating = zlib.decompressobj(bits)
-        content = bytearray()
         try:
-            for at in range(0, len(body), _INFLATED_AT_ONCE):
-                content += inflating.decompress(body[at : at + _INFLATED_AT_ONCE], limit + 1 - len(content))
-                if len(content) > limit or inflating.eof:
-                    break
+            return zlib.decompressobj(bits).decompress(body, limit + 1), damage
         except zlib.error as error:
             damage = damage or str(error)
-        if content:
-            return bytes(content), damage
+            content = _up_to_damage(body, bits, limit)
+            if content:
+                return content, damage
     return b"", damage
+
+
+def _up_to_damage(body: bytes, bits: int, limit: int) -> bytes:
+    """Return what a damaged body decompresses to before it breaks off."""
+    inflating = zlib.decompressobj(bits)
+    content = bytearray()
+    with contextlib.suppress(zlib.error):
+        # Whole pieces first: what a piece with damage in it would have given before is lost.
+        for at in range(0, len(body), _PIECE):
+            before = inflating.copy()
+            try:
+                content += inflating.decompress(body[at : at + _PIECE], max(1, limit + 1 - len(content)))
+            except zlib.error:
+                for place in range(at, at + _PIECE):
+                    content += before.decompress(body[place : place + 1], max(1, limit + 1 - len(content)))
+            if len(content) > limit:
+                break
+    return bytes(content)
 
 
 def open_session(resolver: Resolver, options: FetchOptions, contact: str) -> aiohttp.ClientSession:

@@ -1,7 +1,8 @@
 """IANA's registries of special-purpose addresses, as data: what `ipaddress` knows of them depends on the Python that runs.
 
-IPv4: https://www.iana.org/assignments/iana-ipv4-special-registry (updated 2025-05-01)
-IPv6: https://www.iana.org/assignments/iana-ipv6-special-registry (updated 2025-10-09)
+IPv4: https://www.iana.org/assignments/iana-ipv4-special-registry
+IPv6: https://www.iana.org/assignments/iana-ipv6-special-registry
+Both as of October 2025.
 
 A row is the block, its name, the RFC, and whether it is "globally reachable" by the registry (None: "N/A"). Of several that hold
 an address the narrowest counts.
