@@ -29,6 +29,9 @@ from urllib.parse import quote
 MOST_STEPS: Final = 1 << 26
 _STEPS_A_PIECE: Final = 2048
 
+#: Characters of a path that is looked at: twice what servers take by default. A longer one is forbidden by any pattern. Ours.
+LONGEST_PATH: Final = 1 << 14
+
 #: Characters of a piece that are looked up before it is searched for, and for how many patterns that is worth while.
 _HEAD: Final = 3
 _MANY: Final = 64
@@ -137,8 +140,12 @@ class Patterns:
         """Return the place of the first pattern that matches a path and query, as sent; None where none does.
 
         Raises:
-            TooMuch: It cannot be told within `MOST_STEPS`.
+            TooMuch: It cannot be told within `MOST_STEPS`, or the path is too long (`LONGEST_PATH`).
         """
+        if not self._patterns:
+            return None
+        if len(path) > LONGEST_PATH:
+            raise TooMuch
         form, *apart = forms(path)
         found = [self._first(form, self._all.of(form))]
         found += [self._first(other, self._apart.of(other)) for other in apart]

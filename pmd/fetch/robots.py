@@ -149,10 +149,11 @@ codecs.register_error(_PERCENT, _percent)
 
 def is_long_work(policy: Policy, path: str) -> bool:
     """Return whether a verdict on this file (also one of TDMRep's) may take milliseconds: no work for an event loop."""
-    return len(policy.body) > SHORT or len(policy.body) * len(path) > _SHORT_WORK
+    return len(policy.body) > SHORT or len(path) > _SHORT_PATH or len(policy.body) * len(path) > _SHORT_WORK
 
 
-#: Characters of a file times characters of a path: 2 kB and 512.
+#: Characters of a path, and characters of a file times those of a path (2 kB and 512).
+_SHORT_PATH: Final = 2048
 _SHORT_WORK: Final = 1 << 20
 
 

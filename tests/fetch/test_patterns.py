@@ -271,6 +271,15 @@ def test_what_takes_too_long_to_tell_is_a_no_and_says_so() -> None:
     assert robots.verdict(policy, "http://a.test", "/a.jpg", "pmd").allowed
 
 
+def test_a_path_longer_than_servers_take_is_forbidden_by_any_pattern() -> None:
+    path = "/" + "%41" * (patterns.LONGEST_PATH // 3)
+    policy = robots.Policy(NOON, 200, "User-agent: *\nAllow: /\n")
+    assert robots.verdict(policy, "http://a.test", path, "pmd").allowed
+    found = robots.verdict(policy, "http://a.test", f"{path}abc", "pmd")
+    assert (found.allowed, "taken as a no" in found.evidence) == (False, True)
+    assert robots.verdict(robots.Policy(NOON, 200, "# nothing"), "http://a.test", f"{path}abc", "pmd").allowed
+
+
 def test_long_looks_are_a_threads_work(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """The event loop, which all hosts share, does none of it."""
     seen: dict[str, set[str]] = {"robots": set(), "tdmrep": set()}
