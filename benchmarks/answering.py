@@ -395,8 +395,10 @@ def make(seed: int, number: int, *, policies: bool = False) -> Answer:
         place, path = _PLACES[name]
         said = {path: said["/x"]}
         head = b"HTTP/1.1 302 Found\r\nLocation: " + (place % number if b"%d" in place else place.replace(b"%%", b"%"))
-        said["/x"] = (head + b"\r\nContent-Length: 0\r\n\r\n",)
-        draft.parts.append(f"to: {name}")
+        # A connection that closes unsaid was kept by the client, which has to ask again on another.
+        unsaid = chance.random() < 0.5
+        said["/x"] = (head + b"\r\nContent-Length: 0\r\n" + (b"" if unsaid else b"Connection: close\r\n") + b"\r\n",)
+        draft.parts += [f"to: {name}", *(["closed unsaid"] if unsaid else [])]
     denied = False
     if policies:
         more, denied = _policies(chance, said)

@@ -503,7 +503,10 @@ _FAILURES: Final = (
     aiohttp.ClientError,
     http_exceptions.HttpProcessingError,
     ssl.SSLError,
-    ValueError,  # of a URL or a name that a library on the way knows better than to take
+    # What libraries on the way raise at what hosts send: of a URL or a name that is none, of a connection that went at the wrong
+    # moment (aiohttp's streams). It is that image's end, not the run's.
+    ValueError,
+    RuntimeError,
 )
 
 
@@ -553,7 +556,7 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
         async with asyncio.timeout(_DRAIN_S):
             while left > 0 and (chunk := await response.content.readany()):
                 left -= len(chunk)
-    except (TimeoutError, OSError, aiohttp.ClientError):
+    except _FAILURES:
         left = 0  # what was said stands, however the rest of it fares
     if left <= 0:
         response.close()
