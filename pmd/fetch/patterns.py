@@ -23,7 +23,7 @@ from typing import Final
 from urllib.parse import quote
 
 #: What is looked through for one path, in steps: for each pattern, the characters of its longest piece times those of the path,
-#: and 2,048 for every piece. Some 30 ms where all is built to take long, 0.1 ms for files as hosts have them
+#: and 2,048 for every piece. Some 30 ms where all is built to take long
 #: (benchmarks/policies.py). More is needed only where patterns that differ begin as the path does and occur in it in part: 512 kB
 #: of them for a path of 128 characters, 32 kB for one of 2,000. Ours.
 MOST_STEPS: Final = 1 << 26
