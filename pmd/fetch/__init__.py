@@ -2,8 +2,11 @@
 
 Modules, each importing only those above it::
 
+    dates       dates as HTTP has them
     outcome     statuses, attempts, evidence: what is said about one image; pure
+    special     IANA's registries of special-purpose addresses
     addresses   where a URL leads: parsing, `resolve`, DNS, refused addresses
+    patterns    patterns of paths, prepared once, looked through at a bounded cost
     robots      RFC 9309: rules and their verdicts, kept with date and evidence
     tdmrep      TDMRep: what is reserved, by file and by header
     network     whether it is the network that is broken

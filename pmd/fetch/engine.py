@@ -16,6 +16,7 @@ import datetime
 import functools
 import hashlib
 import queue
+import re
 import resource
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, MutableMapping, Sequence
@@ -363,7 +364,7 @@ class Lane:
             names,
             self._hosts,
             self._options,
-            self._options.user_agent.partition("/")[0],
+            re.split("[/ ]", self._options.user_agent, maxsplit=1)[0],
             self.policies,
             self.reservations,
             self._files,
