@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from pmd import commits, dedupe, escape, lock, parts, root, storage, strays
 from pmd.census import Census, Expectation
-from pmd.errors import PmdError, VerificationError
+from pmd.errors import PmdError, RootError, VerificationError
 from pmd.fetch import policies
 from pmd.recount import DAMAGE, Progress, Recount, Report, first_line, formats_of
 from pmd.schema.statuses import OK
@@ -42,6 +42,9 @@ from pmd.status import (
     stage_of,
 )
 
+#: Times that a ROOT is counted while a writer commits; a build commits some thirty times in hours.
+_TIMES: Final = 3
+
 _TOPS: Final = ("audit", "curate", "dedupe", "fetch", "images", "publish", "shards", "views")
 
 
@@ -56,9 +59,32 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
         ``files``, ``bytes`` and ``rows``, as counted; ``commits``; ``problems``: place, what, expected, found of each;
         ``notes``: place, what and found of what is no problem, but good to know.
 
+    What a writer commits meanwhile is counted anew, so that half of the old and half of the new is no problem.
+
     Raises:
-        RootError: No ROOT, or one of another version.
+        RootError: No ROOT, or one of another version; or a writer commits all the time.
     """
+    for _ in range(_TIMES):
+        found, units = _verify_once(root_url, progress)
+        if not found["problems"] or not _is_changed(root_url, units):
+            return found
+    raise RootError(
+        "a writer commits all the time",
+        where=root_url,
+        found=f"other commits at the end than at the beginning, {_TIMES} times",
+        remedy="verify when it has ended; pmd status ROOT tells who it is",
+    )
+
+
+def _is_changed(root_url: str, units: Mapping[str, Unit]) -> bool:
+    """Return whether other commits stand than those that were counted."""
+    now = _units(root_url, storage.list_files(root_url), Report())
+    return {folder: unit.commit for folder, unit in units.items()} != {
+        folder: unit.commit for folder, unit in now.items()
+    }
+
+
+def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, Any], dict[str, Unit]]:
     described = root.require(root_url)
     names = storage.list_files(root_url)
     report = Report()
@@ -85,7 +111,7 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
         "commits": len(units),
         "problems": report.problems(),
         "notes": report.notes,
-    }
+    }, units
 
 
 def text(found: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import os
@@ -21,7 +22,9 @@ from typer.testing import CliRunner
 from pmd import census, cli, commits, config, lock, sealed, storage, verify, written
 from pmd.errors import RootError
 from pmd.fetch import state
+from pmd.recount import Recount
 from pmd.schema.tables import LEDGER, LEDGER_LATER
+from pmd.status import Unit
 from tests import tiny_root
 
 
@@ -564,3 +567,33 @@ def test_every_file_that_is_written_is_known_to_be(sound: config.Config) -> None
             home = written.home(name)
             assert home is not None, name
             assert "generation" in home or home.startswith("fetch/") or Path(sound.root, home, "_stage.json").exists()
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_what_is_committed_meanwhile_is_counted_anew(copy: Path, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """A writer commits, and sweeps what the commit before listed, while that is being read."""
+    path = one(copy, "publish/source=coco/*.parquet")
+    content, folder = path.read_bytes(), str(path.parent)
+    commit, passes, recounted = commits.require(folder, ""), 0, Recount.unit
+
+    def overtaken(self: Recount, unit: Unit) -> None:
+        nonlocal passes
+        if unit.folder != "publish/source=coco":
+            recounted(self, unit)
+            return
+        passes += 1
+        if passes > times:
+            recounted(self, unit)
+        else:
+            path.unlink()
+            recounted(self, unit)
+            path.write_bytes(content)
+            commits.write(folder, dataclasses.replace(commit, run={commits.EPOCH: passes}))
+
+    monkeypatch.setattr(Recount, "unit", overtaken)
+    if times == 99:
+        with pytest.raises(RootError, match="a writer commits all the time"):
+            verify.verify(str(copy))
+        return
+    assert problems(copy) == []
+    assert passes == 2
