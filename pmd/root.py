@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import orjson
 
-from pmd import commits, lock, sealed, storage, storage_errors
+from pmd import commits, lock, sealed, storage, storage_errors, written
 from pmd.errors import RootError, VerificationError
 from pmd.lock import Holder, Lock
 
@@ -234,7 +234,7 @@ def refuse_others_folders(root: str) -> None:
             raise
         return
     names = [name for name in storage.list_names(root) if name not in _NOBODYS]
-    if not names or _MARKS.intersection(names) or curated_sources(root):
+    if not names or _MARKS.intersection(names) or _holds_commit(root, names):
         return
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     raise RootError(
@@ -244,6 +244,15 @@ def refuse_others_folders(root: str) -> None:
         found=f"{', '.join(names[:3])}{more}",
         remedy="name another root in the configuration",
     )
+
+
+def _holds_commit(root: str, names: Iterable[str]) -> bool:
+    """Return whether a stage has committed here: into a ROOT of an earlier version, or one of which a part was copied."""
+    files = (
+        f"{top}/{name}" for top in names if top in written.TOPS for name in storage.list_files(storage.join(root, top))
+    )
+    folders = (name.removesuffix(f"/{commits.STAGE_FILE}") for name in files if name.endswith(f"/{commits.STAGE_FILE}"))
+    return any(written.is_folder(folder) and commits.read(storage.join(root, folder)) is not None for folder in folders)
 
 
 def _sweep_work(root: str, epoch: int) -> None:

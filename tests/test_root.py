@@ -162,6 +162,22 @@ def test_a_folder_of_somebodys_files_is_refused_before_anything_is_made(tmp_path
     assert found == set(names)
 
 
+@pytest.mark.parametrize("folder", ["curate/source=coco", "fetch/ledger/shard=00001/generation=0000", "audit"])
+def test_a_folder_that_holds_a_commit_is_a_root(tmp_path: Path, folder: str) -> None:
+    """A ROOT of an earlier version, or one into which a part of another was copied."""
+    commits.write(str(tmp_path / folder), commits.Commit("a stage", (), {}, "h", {}))
+    with root.writer(str(tmp_path), "pmd build"):
+        pass
+    assert commits.read(str(tmp_path / folder)) is not None
+
+
+@pytest.mark.parametrize("folder", ["mine", "audit/old", "images/2024"])
+def test_a_commit_where_no_stage_commits_makes_no_root(tmp_path: Path, folder: str) -> None:
+    commits.write(str(tmp_path / folder), commits.Commit("a stage", (), {}, "h", {}))
+    with pytest.raises(RootError, match="is no ROOT of pmd"), root.writer(str(tmp_path), "pmd build"):
+        pytest.fail("written")
+
+
 @pytest.mark.parametrize("name", ["lost+found", ".DS_Store"])
 def test_what_file_systems_put_into_folders_is_nothing(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()

@@ -57,6 +57,8 @@ def small() -> Iterator[pytest.MonkeyPatch]:
     """Make partitions so small that even the tiny world has several, and fetch from no web."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pmd.beam.fetch, "Lane", FakeLane)
+        # On Beam, in this process: lanes in processes of their own would not know of it.
+        patch.setattr(running, "is_ours", lambda _: False)
         patch.setattr(images, "PART_ROWS", 1)
         patch.setattr(curate, "PARTITION_BYTES", 200)
         patch.setattr(audit, "PARTITION_BYTES", 4000)
@@ -78,7 +80,7 @@ def captured() -> Iterator[dict[str, Any]]:
     found: dict[str, Any] = {}
     original = running.run
 
-    def run_and_keep(wire: running.Wire, flags: Any, work: str, input_bytes: int, *then: Any) -> None:
+    def run_and_keep(wire: running.Wire, flags: Any, work: str, _: int = 0, *then: Any) -> None:
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
