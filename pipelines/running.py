@@ -69,9 +69,11 @@ def run_and_commit(
 
     try:
         run(wire, flags, work, input_bytes, commit)
-    finally:
+    except BaseException:
         for folder in folders:
             commits.unclaim(folder)
+            commits.sweep(folder, lock.check)  # the stage may not be asked for again
+        raise
 
 
 def run(

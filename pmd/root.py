@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from pmd import commits, lock, storage
+from pmd import commits, leftovers, lock, storage
 from pmd.errors import RootError
 from pmd.lock import Holder, Lock
 
@@ -169,8 +169,8 @@ def _epoch(root: str) -> int:
 def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]:
     """Be the one writer of a ROOT, which is made if there is none.
 
-    Says so where the last one was killed. Work folders of writers that are gone are removed at the beginning and, since a worker
-    of theirs may still have written, at the end.
+    Says so where the last one was killed, and removes what it left. Work folders of writers that are gone are removed at the
+    beginning and, since a worker of theirs may still have written, at the end.
 
     Args:
         root: ROOT.
@@ -184,7 +184,7 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
     is_new = not storage.exists(root)
     with contextlib.ExitStack() as stack:
         if is_new:
-            stack.callback(storage.remove_empty, root)
+            stack.callback(storage.remove_folder, root)
         try:
             storage.make_folder(root)
             held = stack.enter_context(lock.held(root, Holder.here(command, config)))
@@ -197,8 +197,11 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
             ) from error
         _locks[root] = held
         stack.callback(_locks.pop, root)
+        if is_new:
+            stack.callback(storage.remove_empty, root)  # under the lock: the next writer makes folders there too
         if not held.before.ended:
             _note(held)
+            leftovers.remove(root, held.check)
         _sweep_work(root, held.epoch - 1)
         stack.callback(_sweep_work, root, held.epoch)
         yield held

@@ -195,6 +195,15 @@ def remove_empty(folder: str) -> None:
         _unsettle(path)
 
 
+def remove_folder(folder: str) -> None:
+    """Remove a folder if nothing is in it; nothing where the file system has no folders."""
+    fs, path = filesystem(folder)
+    if isinstance(fs, LocalFileSystem):
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+        _unsettle(path)
+
+
 class Draft:
     """A file that is being written, under a temporary name until it is whole; a context manager that discards what is not.
 

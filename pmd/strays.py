@@ -8,7 +8,6 @@ reads it too. So are files of a format whose commit is gone though its stage is 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Final
@@ -16,7 +15,6 @@ from typing import Final
 from pmd import written
 from pmd.commits import STAGE_FILE
 
-_FOLDERS: Final = re.compile("|".join(folder for folder, _ in written.FOLDERS))
 #: What hosts said of robots is no commit's.
 _HOSTS: Final = "fetch/hosts/"
 
@@ -39,7 +37,7 @@ def judge(
     Returns:
         Problems: (what, place, files), and leftovers: folder → files.
     """
-    problems = [(FOREIGN, folder, 1) for folder in sorted(committed) if not _FOLDERS.fullmatch(folder)]
+    problems = [(FOREIGN, folder, 1) for folder in sorted(committed) if not written.is_home(folder)]
     left: Counter[str] = Counter()
     for name in names:
         if name in listed or name.startswith(_HOSTS) or name.endswith(f"/{STAGE_FILE}"):

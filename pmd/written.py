@@ -37,7 +37,13 @@ _KNOWN: Final = re.compile(
     + "|".join(rf"(?P<folder{number}>{folder})/(?:{names})" for number, (folder, names) in enumerate(FOLDERS))
     + ")"
 )
+_HOMES: Final = re.compile("|".join(folder for folder, _ in FOLDERS))
 _TEMPORARY: Final = re.compile(rf"(?:^|.*/){re.escape(storage.TEMPORARY)}[0-9a-f]{{32}}")
+
+
+def is_home(folder: str) -> bool:
+    """Return whether a folder (relative to ROOT) is one in which a run writes: that of a commit, or of what it keeps elsewhere."""
+    return _HOMES.fullmatch(folder) is not None
 
 
 def home(name: str) -> str | None:

@@ -23,6 +23,7 @@ ORDER = (
     "versions",
     "written",
     "commits",
+    "leftovers",
     "lock",
     "manifests",
     "formats",
