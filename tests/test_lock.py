@@ -26,7 +26,9 @@ def test_a_writer_that_stands_still_past_its_lease_and_comes_back_harms_nothing(
 
 
 def test_writers_that_are_killed_at_any_call_never_meet(tmp_path: Path) -> None:
-    found = contending.contend(Contest(str(tmp_path / "root"), places=3, rounds=12, seed=5, kill_share=0.4))
+    (tmp_path / "notes").mkdir()
+    contest = Contest(str(tmp_path / "root"), str(tmp_path / "notes"), places=3, rounds=12, seed=5, kill_share=0.4)
+    found = contending.contend(contest)
     assert found.problems == ()
     assert found.counts["won"] >= 36
     assert found.counts["killed"] > 3

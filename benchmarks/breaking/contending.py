@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import itertools
+import logging
 import os
 import random
 import signal
@@ -27,7 +28,7 @@ from typing import Final
 from benchmarks.breaking import calls, interleaved
 from benchmarks.breaking.calls import Call
 from benchmarks.breaking.interleaved import Run
-from pmd import commits, root, storage
+from pmd import commits, lock, root
 from pmd.errors import RootError
 
 #: Texts that writers write: the same come back, and with them files of the same names.
@@ -44,22 +45,26 @@ class Contest:
     """Places that contend for a ROOT; who is killed is replaced.
 
     Attributes:
-        root: A new local folder; `root.*` beside it are ours too.
+        root: A new ROOT.
+        notes: A local folder for the journal, the witness and what was won.
         places: How many.
         rounds: What each is to win.
         seed: Of kills and of what is written.
         kill_share: Share of the rounds in which the writer kills itself, if it comes so far.
         threads: Writers in each place's process; with more than one nobody is killed.
         namespaces: Each place has its own PID namespace.
+        lease_s: How long leases hold, where storage has them.
     """
 
     root: str
+    notes: str
     places: int
     rounds: int
     seed: int
     kill_share: float = 0.0
     threads: int = 1
     namespaces: bool = False
+    lease_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -76,14 +81,16 @@ def contend(contest: Contest) -> Found:
     prefix = ["unshare", "-pf", "--mount-proc"] if contest.namespaces else []
     told = [str(value) for value in dataclasses.astuple(contest)]
     command = [*prefix, sys.executable, "-m", __name__, *told]
-    environment = {**os.environ, "PYTHONPATH": str(_FOLDER)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_FOLDER), os.environ.get("PYTHONPATH", "")])}
     places = [subprocess.Popen([*command, str(number)], cwd=_FOLDER, env=environment) for number in range(contest.places)]
+    set_lease(contest.lease_s)
     reader = Reader(contest.root)
     while any(place.poll() is None for place in places):
         reader.look()
         time.sleep(0.002)
     counts, problems = _journal(contest)
     problems += reader.problems + [f"a place ended with {place.returncode}" for place in places if place.returncode]
+    time.sleep(contest.lease_s)
     with root.writer(contest.root, "last") as held:
         for _ in interleaved.work(contest.root, Run("last", "last"), held):
             pass
@@ -111,7 +118,7 @@ class Reader:
 
 
 def _journal(contest: Contest) -> tuple[Counter[str], list[str]]:
-    lines = Path(f"{contest.root}.journal").read_text(encoding="utf-8").splitlines()
+    lines = Path(f"{contest.notes}/journal").read_text(encoding="utf-8").splitlines()
     told = [line.partition(" ") for line in lines]
     epochs = [int(more) for word, _, more in told if word == "won"]
     problems = [more for word, _, more in told if word == "problem"]
@@ -124,9 +131,12 @@ def _journal(contest: Contest) -> tuple[Counter[str], list[str]]:
 
 def main(argv: Sequence[str]) -> None:
     """Be a place: win rounds in one process after the other, each until it is killed."""
-    where, places, rounds, seed, kill_share, threads, _, number = argv
-    contest = Contest(where, int(places), int(rounds), int(seed), float(kill_share), int(threads))
-    won = Path(f"{where}.won-{number}")
+    where, notes, places, rounds, seed, kill_share, threads, _, lease_s, number = argv
+    contest = Contest(where, notes, int(places), int(rounds), int(seed), float(kill_share), int(threads))
+    for name in ("pmd.notes", "gcsfs"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    set_lease(float(lease_s))
+    won = Path(f"{notes}/won-{number}")
     for life in itertools.count():
         left = contest.rounds - (won.stat().st_size if won.exists() else 0)
         if left <= 0:
@@ -135,6 +145,12 @@ def main(argv: Sequence[str]) -> None:
         if not os.WIFSIGNALED(status):
             sys.exit(os.waitstatus_to_exitcode(status))
         _tell(contest, "killed")
+
+
+def set_lease(lease_s: float) -> None:
+    """Let leases of this process hold for so long; 0 changes nothing."""
+    if lease_s:
+        lock.LEASE_S, lock.RENEW_S = lease_s, lease_s / 5  # type: ignore[misc]
 
 
 def _forked(work: Callable[..., None], *given: object) -> int:
@@ -150,7 +166,7 @@ def _forked(work: Callable[..., None], *given: object) -> int:
 
 
 def _tell(contest: Contest, what: str) -> None:
-    with open(f"{contest.root}.journal", "a", encoding="utf-8") as file:
+    with open(f"{contest.notes}/journal", "a", encoding="utf-8") as file:
         file.write(f"{what}\n")
 
 
@@ -171,7 +187,7 @@ def _live(contest: Contest, won: str, rounds: int, seed: str) -> None:
 
 def _win(contest: Contest, won: str, rounds: int, chance: random.Random) -> None:
     # Opened before the lock, and so closed before it by the kernel where this process is killed.
-    witness = os.open(f"{contest.root}.witness", os.O_RDWR | os.O_CREAT, 0o644)
+    witness = os.open(f"{contest.notes}/witness", os.O_RDWR | os.O_CREAT, 0o644)
     left = rounds
     while left:
         dies = chance.randrange(_CALLS) if chance.random() < contest.kill_share else None
@@ -208,7 +224,7 @@ def _round(contest: Contest, won: str, run: Run, witness: int) -> None:
             file.write(b".")
         _tell(contest, f"won {held.epoch}")
         for _ in interleaved.work(contest.root, run, held):
-            storage.exists(contest.root)
+            pass
         fcntl.flock(witness, fcntl.LOCK_UN)
 
 

@@ -217,7 +217,7 @@ def moments(case: Case) -> list[int]:
     with _still() as clock:
         root_url = _before(case, clock)
         with calls.watched(seen.append):
-            _finish(steps(root_url, case.first, clock))
+            finish(steps(root_url, case.first, clock))
         storage.remove_tree(root_url)
     return [call.number for call in seen if call.when == "before"]
 
@@ -234,7 +234,7 @@ def meet(case: Case, at: int) -> tuple[Call | None, list[str]]:
         if call.number != at or stopped:
             return
         stopped.append(call)
-        had.update(_by_first(root_url))
+        had.update(by_first(root_url))
         holding.append(lock.read(root_url).left_s(clock()) > 0)
         clock.now += datetime.timedelta(seconds=lock.LEASE_S + 1)
         running = steps(root_url, case.second, clock)
@@ -246,12 +246,12 @@ def meet(case: Case, at: int) -> tuple[Call | None, list[str]]:
     with _still() as clock:
         root_url = _before(case, clock)
         with calls.watched(act):
-            _finish(steps(root_url, case.first, clock))
+            finish(steps(root_url, case.first, clock))
         problems += [f"when the first had ended: {problem}" for problem in lost(root_url).values()]
         if second:
-            _finish(second[0])
+            finish(second[0])
             problems += [f"when the second had ended: {problem}" for problem in lost(root_url).values()]
-        later = {folder: epoch for folder, epoch in _by_first(root_url).items() if had.get(folder) != epoch}
+        later = {folder: epoch for folder, epoch in by_first(root_url).items() if had.get(folder) != epoch}
         if holding and holding[0]:
             problems += [f"{folder} was committed by who was taken over" for folder in later]
         _last(root_url, clock)
@@ -264,11 +264,11 @@ def meet(case: Case, at: int) -> tuple[Call | None, list[str]]:
 def _before(case: Case, clock: _Clock) -> str:
     root_url = f"memory://{uuid.uuid4().hex}"
     if case.before:
-        _finish(steps(root_url, Run("before", case.before), clock))
+        finish(steps(root_url, Run("before", case.before), clock))
     return root_url
 
 
-def _finish(run: Generator[str, None, None]) -> str:
+def finish(run: Generator[str, None, None]) -> str:
     """Let a run end; return how it ended: "" or in whose words."""
     try:
         for _ in run:
@@ -280,12 +280,12 @@ def _finish(run: Generator[str, None, None]) -> str:
 
 def _last(root_url: str, clock: _Clock) -> None:
     clock.now += datetime.timedelta(seconds=lock.LEASE_S + 1)
-    told = _finish(steps(root_url, Run("last", "last"), clock))
+    told = finish(steps(root_url, Run("last", "last"), clock))
     if told:
         raise RootError(f"the last run fails: {told}")
 
 
-def _by_first(root_url: str) -> dict[str, int]:
+def by_first(root_url: str) -> dict[str, int]:
     """Return folder → epoch of the stage's commits that the first has made."""
     return {
         folder: int(commit.run[commits.EPOCH])
