@@ -35,6 +35,12 @@ def remove(root: str, check: Check) -> None:
         storage.remove_empty(folder)
 
 
+def remove_unfinished(root: str, check: Check) -> None:
+    """Remove files that stand directly in ROOT and never got their name: a writer may be killed before it is known as one."""
+    names = [name for name in storage.list_names(root) if written.home(name) == ""]
+    commits.remove([storage.join(root, name) for name in names], check)
+
+
 def _committed(root: str, names: list[str]) -> list[str]:
     ending = f"/{STAGE_FILE}"
     folders = [name.removesuffix(ending) for name in names if name.endswith(ending)]

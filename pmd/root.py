@@ -199,6 +199,7 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
         stack.callback(_locks.pop, root)
         if is_new:
             stack.callback(storage.remove_empty, root)  # under the lock: the next writer makes folders there too
+        leftovers.remove_unfinished(root, held.check)
         if not held.before.ended:
             _note(held)
             leftovers.remove(root, held.check)

@@ -75,6 +75,16 @@ def test_nothing_is_removed_where_a_commit_cannot_be_read(tmp_path: Path) -> Non
     assert names(where) == before - {"audit/_stage.json"}
 
 
+def test_a_writer_that_was_killed_before_it_was_known_as_one_leaves_nothing(tmp_path: Path) -> None:
+    where = str(tmp_path)
+    with root.writer(where, "pmd build"):
+        root.create(where, 3)
+    for name in (TEMPORARY, ".tmp-mine"):
+        storage.put(storage.join(where, name), b"half")
+    with root.writer(where, "pmd build"):
+        assert names(where) == {root.ROOT_FILE, ".tmp-mine"}
+
+
 def test_a_run_that_ended_has_left_nothing_to_look_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = str(tmp_path)
     killed(where)

@@ -41,8 +41,20 @@ _FUNCTIONS: Final[tuple[tuple[Any, str], ...]] = (
     (versions, "read"),
     (versions, "swap"),
 )
-#: Calls that change nothing.
-READING: Final = frozenset({"exists", "read_bytes", "list_files", "list_names", "versions.read"})
+#: (call, when): the moments between which local storage differs. Others are as good as the one before.
+CHANGES: Final = frozenset(
+    {
+        ("make_folder", "after"),
+        ("Draft.__init__", "after"),
+        ("Draft.finish", "before"),
+        ("Draft.finish", "after"),
+        ("Draft.finish_if_absent", "after"),
+        ("remove", "before"),
+        ("remove", "after"),
+        ("remove_tree", "after"),
+        ("remove_empty", "after"),
+    }
+)
 #: Modules of the protocol, by which a place is named.
 _PROTOCOL: Final = (
     "pmd.commits",
