@@ -37,9 +37,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.breaking import calls, equal, kills, world
 from benchmarks.breaking.calls import Call
-from benchmarks.breaking.world import World
+from benchmarks.breaking.kept import STAGES, Kept
 
-STAGES: Final = ("curate", "images", "fetch", "dedupe", "shard", "publish", "audit")
 #: Stages that are tried with Beam's workers as processes too: each such run takes seconds to start.
 _WORKED: Final = ("curate", "shard")
 _LANES: Final = 2
@@ -83,51 +82,25 @@ class Outcome:
     seconds: float = 0.0
 
 
-class Breaking:
-    """The ROOTs before each stage, and trials on copies of them."""
+class Breaking(Kept):
+    """Trials on copies of the ROOTs that are kept."""
 
-    def __init__(self, folder: Path, told: World) -> None:
-        self._folder, self._world = folder, told
-        self._seconds: dict[str, float] = {}
-
-    def prepare(self) -> None:
-        """Build both ages undisturbed; keep ROOT before each stage, and what its drivers, lanes and workers ask of the storage."""
-        from pmd import root
-
-        work = self._folder / "prepared"
-        root.create(str(work), world.SHARD_BITS)
-        for age in (0, 1):
-            for stage in STAGES:
-                _copy(work, self._before(age, stage))
-                config = self._world.config(work, age)
-                log, record = self._log("prepare"), self._folder / f"calls-{age}-{stage}-driver"
-                record.unlink(missing_ok=True)
-                ended = kills.run([stage, str(config)], log, act=kills.recorder(record))
-                assert ended.code == 0, ended.text
-                self._seconds[f"{age} {stage}"] = ended.seconds
-                self._prepare_others(age, stage)
-            _copy(work, self._before(age, ""))
-        (self._folder / "seconds.json").write_text(json.dumps(self._seconds), encoding="utf-8")
-
-    def _prepare_others(self, age: int, stage: str) -> None:
+    def others(self, age: int, stage: str) -> dict[str, float]:
+        """Write down the calls of a stage's lanes or workers; return the seconds that it took."""
         process = "lane" if stage == "fetch" else "worker" if stage in _WORKED else None
         if age == 0 or process is None:
-            return
-        record = self._folder / f"calls-{age}-{stage}-{process}"
-        where = self._fresh(age, stage)
-        words, workers = self._words(stage, where, age, process)
-        ended = kills.run(words, self._log("prepare"), environment={kills.RECORD: str(record)}, workers=workers)
+            return {}
+        words, workers = self._words(stage, self.fresh(age, stage), age, process)
+        environment = {kills.RECORD: str(self.calls(stage, process))}
+        ended = kills.run(words, self.log("prepare"), environment=environment, workers=workers)
         assert ended.code == 0, ended.text
-        self._seconds[f"{age} {stage} {process}"] = ended.seconds
+        return {f"{age} {stage} {process}": ended.seconds}
 
     def named(self) -> Iterator[Trial]:
         """Yield a trial for each kind of call: of the second age, where every stage finds commits that stand."""
         for stage in STAGES:
             for process in ("driver", "lane", "worker"):
-                paths = sorted(self._folder.glob(f"calls-1-{stage}-{process}*"))
-                if not paths:
-                    continue
-                found = _kinds(kills.recorded(max(paths, key=lambda path: path.stat().st_size)))
+                found = _kinds(self.recorded(stage, process))
                 if process == "worker":
                     found = random.Random(stage).sample(found, min(len(found), _MOST_IN_WORKERS))
                 for call in found:
@@ -151,25 +124,24 @@ class Breaking:
     def try_(self, trial: Trial) -> Outcome:
         """Do one trial."""
         start = time.monotonic()
-        where = self._fresh(trial.age, trial.stage)
+        where = self.fresh(trial.age, trial.stage)
         words, workers = self._words(trial.stage, where, trial.age, trial.process)
-        _, since = self._world.asked(0)
+        _, since = self.world.asked(0)
         sent: list[int] = []
         ended = self._killed(trial, words, sent, workers=workers)
         hit = bool(sent) or ended.code == -signal.SIGKILL
         if trial.number is not None and trial.process != "driver":
             hit = ended.code != 0
-        note = self._folder / "note.json"
+        note = self.folder / "note.json"
         settled = equal.apart(lambda: equal.settled(str(where)), note) if trial.stage == "fetch" else []
-        first, since = self._world.asked(since)
-        again = kills.run(words[:2], self._log("again"))
-        second, _ = self._world.asked(since)
+        first, since = self.world.asked(since)
+        again = kills.run(words[:2], self.log("again"))
+        second, _ = self.world.asked(since)
         outcome = Outcome(trial.key, asdict(trial), hit, ended.code, again.code)
         outcome.traceback, outcome.hung = ended.traceback, ended.hung
         if again.code:
             outcome.problems.append(f"the rerun ends with {again.code}: {again.text[-300:]}")
-        wanted = self._wanted(trial)
-        outcome.problems += equal.apart(lambda: equal.differences(str(where), wanted), note)
+        outcome.problems += self.differences(where, trial.age, trial.stage)
         outcome.twice = sum(count - 1 for count in (first + second).values())
         if trial.stage == "fetch":
             outcome.problems += self._judge_requests(trial, where, settled, set(second), outcome.twice)
@@ -178,9 +150,9 @@ class Breaking:
         return outcome
 
     def _killed(self, trial: Trial, words: Sequence[str], sent: list[int], *, workers: bool) -> kills.Ended:
-        log = self._log("killed")
+        log = self.log("killed")
         if trial.number is None:
-            seconds = json.loads((self._folder / "seconds.json").read_text(encoding="utf-8"))
+            seconds = self.seconds
             whole = seconds.get(f"{trial.age} {trial.stage} {trial.process}", seconds[f"{trial.age} {trial.stage}"])
             chance = random.Random(trial.key)
             send = kills.sender(trial.signal, trial.share * whole, trial.process, chance, sent)
@@ -196,46 +168,15 @@ class Breaking:
         if known & second:
             yield f"{len(known & second)} settled images were asked for again"
         most = (_LANES if trial.process == "lane" else 1) * equal.apart(
-            lambda: equal.largest_shard(str(where)), self._folder / "note.json"
+            lambda: equal.largest_shard(str(where)), self.folder / "note.json"
         )
         if twice > most:
             yield f"{twice} images were asked for twice, and {most} were in flight"
 
-    def _wanted(self, trial: Trial) -> dict[str, Any]:
-        number = STAGES.index(trial.stage) + 1
-        after = self._before(trial.age, STAGES[number] if number < len(STAGES) else "")
-        return self._facts(after)
-
-    def _facts(self, root: Path) -> dict[str, Any]:
-        """Return what a ROOT that is kept is like; nothing of the last of all is unsettled."""
-        path = root.parent / f"{root.name}.json"
-        if not path.exists():
-            found: dict[str, Any] = equal.apart(lambda: equal.facts(str(root)), path)
-            assert found["verify"][1] == []
-            assert root.name != "before-1-end" or found["verify"][0] == []
-        return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
-
     def _words(self, stage: str, where: Path, age: int, process: str) -> tuple[list[str], bool]:
-        config = self._world.config(where, age, _LANES if process == "lane" else 1)
+        config = self.world.config(where, age, _LANES if process == "lane" else 1)
         is_worker = process == "worker"
         return [stage, str(config), *(_WORKERS if is_worker else ())], is_worker
-
-    def _before(self, age: int, stage: str) -> Path:
-        return self._folder / f"before-{age}-{stage or 'end'}"
-
-    def _fresh(self, age: int, stage: str) -> Path:
-        where = self._folder / "tried"
-        shutil.rmtree(where, ignore_errors=True)
-        _copy(self._before(age, stage), where)
-        return where
-
-    def _log(self, name: str) -> Path:
-        return self._folder / f"{name}.log"
-
-
-def _copy(one: Path, other: Path) -> None:
-    shutil.rmtree(other, ignore_errors=True)
-    shutil.copytree(one, other, copy_function=shutil.copy2)
 
 
 def _kinds(found: Sequence[Call]) -> list[Call]:
@@ -289,8 +230,7 @@ def main() -> None:
     done = folder / "trials.jsonl"
     with world.opened(folder / "world", told.images) as web:
         breaking = Breaking(folder, web)
-        if not (folder / "seconds.json").exists():
-            breaking.prepare()
+        breaking.prepare(breaking.others)
         outcomes = [Outcome(**json.loads(line)) for line in done.read_text().splitlines()] if done.exists() else []
         finished = {outcome.key for outcome in outcomes}
         stages = told.only or STAGES

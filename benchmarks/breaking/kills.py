@@ -8,6 +8,7 @@ die.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -49,6 +51,15 @@ class Ended:
         return "Traceback (most recent call last)" in self.text
 
 
+#: What a run is done in.
+Within = Callable[[], AbstractContextManager[object]]
+
+
+def nothing() -> AbstractContextManager[None]:
+    """Return a context that does nothing."""
+    return contextlib.nullcontext()
+
+
 def warm() -> None:
     """Import what stages need, so that a fork has it."""
     import apache_beam  # noqa: F401
@@ -80,6 +91,7 @@ def run(
     log: Path,
     *,
     act: calls.Act | None = None,
+    within: Within = nothing,
     environment: dict[str, str] | None = None,
     workers: bool = False,
     meanwhile: Callable[[int, float], None] | None = None,
@@ -90,6 +102,7 @@ def run(
         words: The command line.
         log: Where its output goes.
         act: Done at each call of the driver's storage.
+        within: What else the driver runs in.
         environment: Added to that of the driver, and so of its lanes and workers.
         workers: Beam's workers are processes that look at the environment.
         meanwhile: Called again and again, with the driver's number and the seconds since it began.
@@ -97,7 +110,8 @@ def run(
     start = time.monotonic()
     pid = os.fork()
     if not pid:
-        _be(words, log, act, environment or {}, workers=workers)
+        around = within if act is None else functools.partial(calls.watched, act)
+        _be(words, log, around, environment or {}, workers=workers)
     hung = False
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
@@ -114,7 +128,7 @@ def run(
     return Ended(os.waitstatus_to_exitcode(status), text, time.monotonic() - start, hung)
 
 
-def _be(words: Sequence[str], log: Path, act: calls.Act | None, environment: dict[str, str], *, workers: bool) -> None:
+def _be(words: Sequence[str], log: Path, within: Within, environment: dict[str, str], *, workers: bool) -> None:
     """Be the command line, and end."""
     try:
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -126,11 +140,8 @@ def _be(words: Sequence[str], log: Path, act: calls.Act | None, environment: dic
             _name_workers()
         from pmd import cli
 
-        if act is None:
+        with within():
             cli.main()
-        else:
-            with calls.watched(act):
-                cli.main()
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(bool(error.code))
