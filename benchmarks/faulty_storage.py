@@ -71,18 +71,18 @@ class Tried:
             self.problems.append(f"exit {run.code}: {run.text.strip().splitlines()[-3:]}")
 
 
-def _again(
-    kept: Kept, tried: Tried, age: int, lanes: int, where: Path, faulty: Callable[[int], Faults | None]
-) -> None:
+def _again(kept: Kept, tried: Tried, age: int, lanes: int, where: Path, faulty: Callable[[int], Faults | None]) -> None:
     """Run a stage until it succeeds; then look at what it left."""
     config = kept.world.config(where, age, lanes)
     for number in range(RERUNS + 1):
         chosen = faulty(number)
-        run = kills.run([tried.stage, str(config)], kept.log("tried"), within=_within(chosen), environment=_told(chosen))
+        run = kills.run(
+            [tried.stage, str(config)], kept.log("tried"), within=_within(chosen), environment=_told(chosen)
+        )
         tried.ended(run)
         if run.code == 0:
             tried.reruns = number
-            tried.problems += kept.differences(where, age, tried.stage)
+            tried.problems += kept.differences(where, age, tried.stage, verified=True)
             return
     tried.problems.append(f"did not succeed in {RERUNS} reruns")
 

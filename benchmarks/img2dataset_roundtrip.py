@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
+from PIL import ExifTags, Image
 
 from pmd import root, verify
 from pmd.demo.web import Answer, DemoWeb, page, redirect
@@ -67,12 +67,17 @@ class Checks:
 
 
 def picture(seed: int) -> bytes:
-    """Return a photograph-like picture of 640 x 480: smooth colours and grain, another for each seed."""
+    """Return a photograph-like picture of 640 x 480: smooth colours and grain, another for each seed.
+
+    Its EXIF says that it is upright and sRGB: of others no copy is taken over.
+    """
     chance = np.random.default_rng(seed)
     small = Image.fromarray(chance.integers(0, 255, (30, 40, 3), dtype=np.uint8))
     pixels = np.asarray(small.resize((640, 480), Image.Resampling.BICUBIC)) + chance.normal(0, 7, (480, 640, 1))
-    buffer = io.BytesIO()
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=85)
+    buffer, exif = io.BytesIO(), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 1
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ColorSpace] = 1
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=85, exif=exif.tobytes())
     return buffer.getvalue()
 
 

@@ -33,7 +33,7 @@ STAGES = ("curate", "images", "fetch", "dedupe", "shard", "publish", "audit")
 
 
 @dataclasses.dataclass(frozen=True)
-class _Unit:
+class Unit:
     """A unit that may have to run. `wanted` is asked only when what stands before it is done."""
 
     stage: str
@@ -43,41 +43,43 @@ class _Unit:
     more: Callable[[], str | None] = lambda: None
 
     def why(self) -> str | None:
+        """Return why it must run, or None."""
         reasons = [self.more(), *(item.why() for item in self.wanted())]
         return next((reason for reason in reasons if reason is not None), None)
 
 
-def _units(config: Config, names: Sequence[str], flags: Sequence[str]) -> Iterator[_Unit]:
+def units(config: Config, names: Sequence[str], flags: Sequence[str]) -> Iterator[Unit]:
+    """Yield every unit of a build, in the order of the flow."""
     for name in names:
-        yield _Unit(
+        yield Unit(
             "curate",
             name,
             lambda name=name: [stages.curate(config, name)],  # type: ignore[misc]
             lambda name=name: curate.build(config, name, flags),  # type: ignore[misc]
         )
-    yield _Unit("images", "all", lambda: [stages.images(config)], lambda: images.build(config, flags))
-    yield _Unit(
+    yield Unit("images", "all", lambda: [stages.images(config)], lambda: images.build(config, flags))
+    yield Unit(
         "fetch",
         "all",
         lambda: [stages.settle(config)],
         lambda: fetch.build(config, flags),
         lambda: fetch.pending_reason(config),
     )
-    yield _Unit("dedupe", "all", lambda: [stages.dedupe(config)], lambda: dedupe.build(config, flags))
-    yield _Unit(
+    yield Unit("dedupe", "all", lambda: [stages.dedupe(config)], lambda: dedupe.build(config, flags))
+    yield Unit(
         "shard",
         "all",
         lambda: [stages.shard(config, form) for form in ("rejected", *config.shard.formats)],
         lambda: shard.build(config, flags),
     )
     for name in stages.chosen_sources(config):
-        yield _Unit(
+        yield Unit(
             "publish",
             name,
             lambda name=name: [stages.publish(config, name)],  # type: ignore[misc]
             lambda name=name: publish.build(config, name, flags),  # type: ignore[misc]
         )
-    yield _Unit("audit", "all", lambda: [stages.audit(config)], lambda: audit.build(config, flags))
+    yield Unit("audit", "all", lambda: [stages.audit(config)], lambda: audit.build(config, flags))
 
 
 def build(
@@ -105,7 +107,7 @@ def build(
     takedowns.lines(config.takedown)  # a mistake in a list is told before anything runs
     if only in {None, "fetch"}:
         fetch.check(config)
-    for unit in _units(config, chosen, flags):
+    for unit in units(config, chosen, flags):
         if only is not None and unit.stage != only:
             continue
         why = unit.why()
@@ -131,8 +133,8 @@ def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:
     inputs.check(config, chosen)
     found: list[Step] = []
     pending: str | None = None
-    units = iter(_units(config, chosen, ()))
-    for unit in units:
+    found_units = iter(units(config, chosen, ()))
+    for unit in found_units:
         if pending is not None and unit.stage != "curate":
             found.append(Step(unit.stage, unit.unit, f"follows {pending}, unless that changes nothing"))
             continue

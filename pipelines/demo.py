@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from pipelines import build
-from pmd import config, root, status
+from pmd import config, escape, root, status
 from pmd.demo.config import MARK, TOPS, open_web, write_demo
 from pmd.errors import ConfigError
 from pmd.sources.contract import PROFILES
@@ -71,6 +71,7 @@ def _clear(out: Path) -> None:
 
 
 def _next(out: Path, where: str, requests: int) -> list[Any]:
+    out, where = Path(escape.terminal(out)), escape.terminal(where)
     return [
         f"The built-in web answered {requests} requests.",
         "",

@@ -20,6 +20,7 @@ from pmd.beam.parts import part_batches
 from pmd.beam.settle import STAGE, CommitStage, SettlePart
 from pmd.beam.transforms import Meet, PerUnit, Spread, WriteCommit, create
 from pmd.config import Config
+from pmd.errors import NetworkError
 from pmd.fetch import adopt, against, blocklists, engine, img2dataset, runs, state, store, summary
 from pmd.fetch.runs import Run
 from pmd.fetch.waiting import Waiting
@@ -76,7 +77,7 @@ def build(
         left_open = _download(config, shards, flags, tuple(retry), settle_unreached=settle_unreached)
         run = Run(first, time.monotonic() - start)
     if stages.settle(config).why() is not None:
-        _settle(config, flags)
+        settle(config, flags)
     if shards:
         books = commits.require(root.fetch_rejected_folder(config.root), "run: pmd fetch CONFIG").sources
         for line in summary.lines(books):
@@ -84,6 +85,16 @@ def build(
         if not settle_unreached:
             summary.check(books, left_open)
     return run
+
+
+def restore(config: Config, shards: Sequence[int], flags: Sequence[str] = ()) -> Mapping[str, int]:
+    """Fetch anew what some shards have lost to damage (`state.to_restore`), and nothing else.
+
+    Returns:
+        The images that stay open because no host answered, by what became of them: the next fetch asks for them.
+    """
+    check(config)
+    return _download(config, shards, flags, (), settle_unreached=False, lost_only=True) if shards else {}
 
 
 def tell(config: Config, run: Run) -> dict[str, Any]:
@@ -105,7 +116,13 @@ def check(config: Config) -> None:
 
 
 def _download(
-    config: Config, shards: Sequence[int], flags: Sequence[str], retry: tuple[str, ...], *, settle_unreached: bool
+    config: Config,
+    shards: Sequence[int],
+    flags: Sequence[str],
+    retry: tuple[str, ...],
+    *,
+    settle_unreached: bool,
+    lost_only: bool = False,
 ) -> Mapping[str, int]:
     """Run the lanes; return the images that stay open because no host answered, by what became of them."""
     lock = root.writing(config.root)
@@ -118,7 +135,7 @@ def _download(
     waiting = Waiting(root.work_folder(config.root, "waiting"))
     storage.remove_tree(waiting.folder)
     storage.make_folder(waiting.folder)
-    answered = False
+    heard = True
     lane = FetchLane(
         config.root,
         parts.cut(config.root),
@@ -132,6 +149,7 @@ def _download(
         waiting=None if settle_unreached else waiting,
         index=index,
         listed=listed,
+        lost_only=lost_only,
     )
 
     def wire(pipeline: beam.Pipeline) -> Any:
@@ -145,14 +163,16 @@ def _download(
         )
 
     try:
-        if lanes > 1 and not flags:
+        if running.is_ours(flags):
             run_lanes(lane, shards)
         else:
             running.run(wire, flags, work)
-        answered = waiting.is_answered()
+    except NetworkError:
+        heard = False
+        raise
     finally:
         lock.check()
-        left_open = store.end_waiting(config.root, waiting, settle=answered)
+        left_open = store.end_waiting(config.root, waiting, settle=heard and waiting.is_answered())
         for shard in shards:
             store.end(config.root, shard, lock.check)
         storage.remove_tree(waiting.folder)
@@ -168,7 +188,7 @@ def _index(config: Config) -> str | None:
     folder = root.work_folder(config.root, "adopt")
     storage.make_folder(folder)
     path = storage.join(folder, "index.parquet")
-    adopt.write(path, adopt.index(config.fetch.adopt))
+    adopt.write(path, adopt.index(config.fetch.adopt, max_bytes=config.fetch.max_bytes))
     return path
 
 
@@ -206,7 +226,8 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
     return folder
 
 
-def _settle(config: Config, flags: Sequence[str]) -> None:
+def settle(config: Config, flags: Sequence[str] = ()) -> None:
+    """Commit `fetch/rejected`: the pairs whose image could not be had."""
     wanted = stages.settle(config)
     cut = parts.cut(config.root)
     work = root.work_folder(config.root, "settle")

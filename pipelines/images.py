@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import running
-from pmd import commits, exchange, images, inputs, keys, root, scores, stages, storage, takedowns
+from pmd import commits, exchange, images, inputs, keys, root, scores, sealed, stages, storage, takedowns
 from pmd.beam.images import CommitImages, GatherPartition, SpreadPairs, file_batch
 from pmd.beam.transforms import ByPartition, WriteCommit, create
 from pmd.config import Config
@@ -150,7 +150,7 @@ def read_also(paths: Iterable[str]) -> set[Also]:
     """Return image_id, identity and `also` of the pairs that have one; few sources do, and of their images each once."""
     found: set[Also] = set()
     for path in paths:
-        with storage.open_raw(path) as file:
+        with sealed.open_checked(path) as file:
             parquet = pq.ParquetFile(file)
             column = parquet.schema_arrow.get_field_index("also")
             for group in range(parquet.num_row_groups):

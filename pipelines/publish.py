@@ -42,7 +42,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
             | "Publish"
             >> ByPartition(
                 SpreadBoth(config.root, source, cut, bits, work),
-                WriteList(source, manifest.hub_name, with_text, wanted.folder, bits, work),
+                WriteList(manifest, with_text, wanted.folder, bits, work),
             )
             | "Commit"
             >> WriteCommit(CommitStage(publish.STAGE, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -16,8 +15,8 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from pmd import commits, config, proposals, root, storage
-from pmd.beam import mistakes, sight, workers
+from pmd import commits, config, endings, proposals, root, storage, storage_errors
+from pmd.beam import driving, mistakes, sight, workers
 from pmd.commits import File
 from pmd.config import Config
 from pmd.errors import ConfigError, PmdError
@@ -71,8 +70,9 @@ def run_and_commit(
         run(wire, flags, work, input_bytes, commit)
     except BaseException:
         for folder in folders:
-            commits.unclaim(folder)
-            commits.sweep(folder, lock.check)  # the stage may not be asked for again
+            with contextlib.suppress(OSError, PmdError):  # what ended the run is told
+                commits.unclaim(folder)
+                commits.sweep(folder, lock.check)  # the stage may not be asked for again
         raise
 
 
@@ -85,32 +85,40 @@ def run(
         wire: Adds the steps.
         flags: Beam's own flags; without a --runner, Beam's local runner is named, since the default one tries to
             download another from the internet, with as many processes as pay.
-        work: The folder of this run; removed when it has ended well. A worker leaves there what it has to tell a person.
+        work: The folder of this run; removed when it has ended. A worker leaves there what it has to tell a person.
         input_bytes: About how much there is to read, uncompressed.
         then: Done when it has ended well, before the folder is removed.
 
     Raises:
         ConfigError: Beam knows no such runner.
-        PmdError: A worker met a user's mistake, or died.
+        PmdError: A worker met a user's mistake or storage that fails, or died; the engine's job failed.
+        WorkerFault: A worker met a fault of ours.
     """
     storage.remove_tree(work)
     storage.make_folder(work)
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     count = processes(flags, input_bytes)
+    driver = driving.Driver(engine=" ".join(flags) if _says(flags, "runner") else None)
     try:
         pipeline = _pipeline(flags, count)
         wire(pipeline)
-        with sight.Watch(work), mistakes.unlogged(), workers.attended() if count > 1 else contextlib.nullcontext():
-            result = pipeline.run()
-            result.wait_until_finish()
+        with (
+            sight.Watch(work),
+            mistakes.unlogged(),
+            workers.attended(driver) if count > 1 else contextlib.nullcontext(),
+        ):
+            driver.run(pipeline)
         then()
     except Exception as error:
-        told = mistakes.read(work)
+        told = mistakes.read(work) or storage_errors.told(error, mistakes.root_of(work)) or driver.told(error)
         if told is not None:
             raise told from error
         raise
     finally:
-        storage.remove_tree(work)
+        with contextlib.suppress(
+            OSError
+        ):  # gone, or somebody who was left behind still writes: the next run removes it
+            storage.remove_tree(work)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,14 +145,16 @@ def command(stage: str, argv: Sequence[str] | None) -> Iterator[Command]:
     parser.add_argument("--sources", help="only these sources, separated by commas")
     parser.add_argument("--sample", metavar="1/N", help="a coherent small PMD: 1/N of the images, by hash")
     arguments, flags = parser.parse_known_args(argv)
-    try:
+    with endings.command():
         chosen = config.load_with(arguments.config, arguments.sample)
         names = config.chosen(arguments.sources, sorted(chosen.sources))
         with root.writer(chosen.root, f"python -m pipelines.{stage}", os.path.abspath(arguments.config)):
             yield Command(chosen, tuple(sorted(chosen.sources) if names is None else names), tuple(flags))
-    except PmdError as error:
-        sys.stderr.write(f"pmd: {error}\n")
-        sys.exit(error.exit_code)
+
+
+def is_ours(flags: Sequence[str]) -> bool:
+    """Return whether flags leave it to us how to work on this machine: they name no runner, nor a mode of the local one."""
+    return not (_says(flags, "runner") or _says(flags, "direct_running_mode"))
 
 
 def processes(flags: Sequence[str], input_bytes: int) -> int:
@@ -154,7 +164,7 @@ def processes(flags: Sequence[str], input_bytes: int) -> int:
         flags: Beam's own; one that names a runner, or a mode of the local one, leaves it at one.
         input_bytes: About how much there is to read, uncompressed.
     """
-    if _says(flags, "runner") or _says(flags, "direct_running_mode"):
+    if not is_ours(flags):
         return 1
     if _says(flags, "direct_num_workers"):
         return int(PipelineOptions(list(flags)).view_as(DirectOptions).direct_num_workers) or _cores()

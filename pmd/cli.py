@@ -5,40 +5,62 @@ Everything slow is imported inside its command: `pmd sources` answers without Be
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import logging
 import os
 import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import orjson
 import typer
 import typer.core
+import typer.main
 
-from pmd import __version__
-from pmd.errors import ConfigError, PmdError
+from pmd import __version__, endings, escape, output
+from pmd.errors import ConfigError
 from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED
 from pmd.schema.statuses import ALL_TRANSIENT, STATUSES, TRANSIENT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pipelines.build import Step
     from pmd.config import Config
     from pmd.fetch.runs import Run
 
 
+#: A mistake of the command line. typer has its own copy of click, and for this no public name.
+_UsageError: Final[Any] = typer.BadParameter.__base__
+
+
+@contextlib.contextmanager
+def _shown() -> Iterator[None]:
+    """Make what is said of the command line's words, which can be names of files, harmless."""
+    try:
+        yield
+    except _UsageError as error:
+        error.message = escape.terminal(error.message)
+        raise
+
+
+class _Interrupted(Exception):
+    """Carries an interrupt past typer, which would end without a word."""
+
+
 class _Interruptible(typer.core.TyperGroup):
-    """Says what an interrupt means; typer itself ends without a word."""
+    """Lets an interrupt through."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _shown():
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            typer.echo("pmd: interrupted; what was committed stays, and the same command goes on from there", err=True)
-            raise typer.Exit(130) from None
+            with _shown():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as stopped:
+            raise _Interrupted from stopped
 
 
 app = typer.Typer(
@@ -54,7 +76,7 @@ app = typer.Typer(
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"pmd {__version__}")
+        output.say(f"pmd {__version__}")
         raise typer.Exit
 
 
@@ -83,63 +105,14 @@ _BEAM = {"allow_extra_args": True}
 
 def main() -> None:
     """Run the command line; a user's mistake is told without a traceback, with its exit code."""
-    logging.basicConfig(level=logging.ERROR)  # libraries that Beam looks for and does not find are no news
-    _show_progress()
-    try:
-        app(standalone_mode=True)
-    except PmdError as error:
-        if "--json" in itertools.takewhile(lambda word: word != "--", sys.argv[1:]):
-            _print_json({"error": error.describe()})
-        typer.echo(f"pmd: {error}", err=True)
-        sys.exit(error.exit_code)
-
-
-def _show_progress() -> None:
-    """Show progress on standard error, one line written over on a terminal, plain lines in a log; and notes, which stay."""
-    terminal = sys.stderr.isatty()
-    notes = logging.StreamHandler()
-    notes.setFormatter(logging.Formatter("\r\x1b[K! %(message)s" if terminal else "! %(message)s"))
-    _only(logging.getLogger("pmd.notes"), notes, logging.WARNING)
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("\r\x1b[K    %(message)s" if terminal else "    %(message)s"))
-    handler.terminator = "" if terminal else "\n"
-    _only(logging.getLogger("pmd.progress"), handler, logging.INFO)
-
-
-def _only(logger: logging.Logger, handler: logging.Handler, level: int) -> None:
-    logger.handlers = [handler]
-    logger.propagate = False
-    logger.setLevel(level)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
-
-
-def _table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for i, column in enumerate(columns):
-        numbers = all(isinstance(row[i], int | float) or row[i] in {"", None} for row in rows) and bool(rows)
-        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
-    console.print(table)
-
-
-def _cell(value: Any) -> str:
-    from rich.markup import escape
-
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:,.1f}"
-    return f"{value:,}" if isinstance(value, int) else escape(str(value))
+    output.log_to_standard_error()
+    sys.excepthook = output.uncaught
+    as_json = "--json" in itertools.takewhile(lambda word: word != "--", sys.argv[1:])
+    with endings.command(as_json=as_json):
+        try:
+            typer.main.get_command(app)(standalone_mode=True)  # not through typer, which sets a hook of its own
+        except _Interrupted as interrupted:
+            raise (interrupted.__cause__ or interrupted) from None
 
 
 def _chosen(given: str | None, known: Sequence[str]) -> list[str] | None:
@@ -166,9 +139,9 @@ def sources(
     if rules:
         found = catalogue.rules()
         if as_json:
-            _print_json(found)
+            output.json(found)
             return
-        _table(
+        output.table(
             "Rules: options, and their value in each profile",
             ("where", "option", "paper", "hub", "recommended", "what it does", "origin"),
             [
@@ -182,19 +155,19 @@ def sources(
                 for r in found["rules"]
             ],
         )
-        _table(
+        output.table(
             "\nReasons",
             ("stage", "reason", "meaning"),
             [[r["stage"], r["reason"], r["says"]] for r in found["reasons"]],
         )
-        _table("\nStatuses of the ledger", ("status",), [[status] for status in found["statuses"]])
-        _table("\nExit codes", ("code", "meaning"), [[str(c["code"]), c["says"]] for c in found["exit_codes"]])
+        output.table("\nStatuses of the ledger", ("status",), [[status] for status in found["statuses"]])
+        output.table("\nExit codes", ("code", "meaning"), [[str(c["code"]), c["says"]] for c in found["exit_codes"]])
         return
     listed = catalogue.sources()
     if as_json:
-        _print_json(listed)
+        output.json(listed)
         return
-    _table(
+    output.table(
         None,
         ("source", "pairs upstream", "FLAVA Table 2", "text licence", "image licence", "annotations", "needs"),
         [
@@ -218,7 +191,7 @@ def init(sources: Sources = None) -> None:
     from pmd import manifests
 
     known = list(manifests.load_all())
-    typer.echo(manifests.starter_config(_chosen(sources, known) or known))
+    output.say(manifests.starter_config(_chosen(sources, known) or known))
 
 
 @manifests_app.command("fetch")
@@ -265,9 +238,9 @@ def manifests_verify(
 
 def _outcomes(outcomes: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
-        _print_json(outcomes)
+        output.json(outcomes)
     else:
-        _table(
+        output.table(
             None,
             ("source", "file", "state", "what to do"),
             [[o["source"], o["name"], o["state"], o["says"]] for o in outcomes],
@@ -304,7 +277,7 @@ def run_stage(
     config = _config(path, sample)
     chosen = _chosen(names, sorted(config.sources))
     for note in inputs.notes(config):
-        typer.echo(f"! {note}", err=True)
+        output.say(f"! {escape.terminal(note)}", err=True)
     with root.writer(config.root, " ".join(["pmd", *sys.argv[1:]]), os.path.abspath(path)):
         pipeline.build(
             config,
@@ -312,18 +285,17 @@ def run_stage(
             only=only,
             flags=flags,
             report=report,
-            started=lambda step: typer.echo(f"  {step.stage} {step.unit}: {step.why} …", err=True),
+            started=lambda step: output.say(f"  {step.stage} {step.unit}: {escape.terminal(step.why)} …", err=True),
         )
     return config, next((step.fetched for step in steps if step.fetched is not None), None)
 
 
 def _report(step: Step) -> None:
-    if sys.stderr.isatty():
-        typer.echo("\r\x1b[K", err=True, nl=False)
+    output.clear_progress()
     if step.seconds is None:
-        typer.echo(f"= {step.stage} {step.unit}: committed and unchanged", err=True)
+        output.say(f"= {step.stage} {step.unit}: committed and unchanged", err=True)
     else:
-        typer.echo(f"✓ {step.stage} {step.unit}: {step.seconds:.1f} s", err=True)
+        output.say(f"✓ {step.stage} {step.unit}: {step.seconds:.1f} s", err=True)
 
 
 @app.command(context_settings=_BEAM)
@@ -345,9 +317,9 @@ def build(
         loaded = _config(config, sample)
         steps = pipeline.explain(loaded, _chosen(sources, sorted(loaded.sources)))
         if as_json:
-            _print_json([{"stage": s.stage, "unit": s.unit, "why": s.why} for s in steps])
+            output.json([{"stage": s.stage, "unit": s.unit, "why": s.why} for s in steps])
         else:
-            _table(
+            output.table(
                 None, ("stage", "unit", "why"), [[s.stage, s.unit, s.why or "committed and unchanged"] for s in steps]
             )
         return
@@ -428,10 +400,10 @@ def fetch(
             raise ConfigError(
                 "no such status", where="--retry", expected=", ".join([ALL_TRANSIENT, *STATUSES[1:]]), found=status
             )
-    with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]])):
+    with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]]), os.path.abspath(config)):
         run = pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached)
     if as_json:
-        _print_json(pipeline.tell(loaded, run))
+        output.json(pipeline.tell(loaded, run))
 
 
 @app.command()
@@ -441,9 +413,9 @@ def plan(config: ConfigPath, *, sample: Sample = None, as_json: Json = False) ->
 
     found = planning.plan(_config(config, sample))
     if as_json:
-        _print_json(found)
+        output.json(found)
     else:
-        typer.echo(planning.text(found))
+        output.say(planning.text(found))
 
 
 @app.command()
@@ -458,27 +430,62 @@ def _show_status(found: dict[str, Any], *, as_json: bool) -> None:
     from pmd import status as statuses
 
     if as_json:
-        _print_json(found)
+        output.json(found)
     else:
-        typer.echo(statuses.text(found))
+        output.say(statuses.text(found))
 
 
 @app.command()
 def verify(root: RootPath, *, as_json: Json = False) -> None:
     """Recount the books from the committed files, and check every file's bytes."""
-    from rich.console import Console
     from rich.progress import Progress
 
     from pmd import verify as verification
 
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+    with Progress(console=output.console(err=True), transient=True, disable=not sys.stderr.isatty()) as bars:
         bar = bars.add_task("recounting", total=None)
         found = verification.verify(root, lambda done, total: bars.update(bar, completed=done, total=total))
     if as_json:
-        _print_json(found)
+        output.json(found)
     else:
-        typer.echo(verification.text(found))
+        output.say(verification.text(found))
     if found["problems"]:
+        raise typer.Exit(5)
+
+
+@app.command(context_settings=_BEAM)
+def repair(
+    context: typer.Context,
+    root: RootPath,
+    *,
+    config: Annotated[
+        str | None, typer.Option(metavar="CONFIG", help="What ROOT was built with; default: that of the last run.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find what is damaged, and make or fetch just that anew. Beam's own flags follow --."""
+    from rich.progress import Progress
+
+    from pipelines import repair as repairing
+    from pmd import root as roots
+
+    with Progress(console=output.console(err=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+        bar = bars.add_task("looking for damage", total=None)
+        chosen = config or repairing.last_configuration(root)
+        named = os.path.abspath(chosen) if chosen is not None else None
+        with roots.writer(root, " ".join(["pmd", *sys.argv[1:]]), named):
+            done = repairing.repair(
+                root,
+                chosen,
+                progress=lambda read, total: bars.update(bar, completed=read, total=total),
+                say=lambda words: output.say(f"  {escape.terminal(words)}", err=True),
+                flags=context.args,
+            )
+    if as_json:
+        output.json(done.describe())
+    else:
+        output.say(repairing.text(done))
+    if done.left:
         raise typer.Exit(5)
 
 
@@ -502,9 +509,9 @@ def diff(
 
     found = differing.diff(a, b, limit)
     if as_json:
-        _print_json(found)
+        output.json(found)
     else:
-        typer.echo(differing.text(found))
+        output.say(differing.text(found))
     if not found["equal"]:
         raise typer.Exit(DIFFERENT)
 
@@ -521,9 +528,9 @@ def explain(
 
     found = explaining.explain(root, what)
     if as_json:
-        _print_json(found)
+        output.json(found)
     else:
-        typer.echo(explaining.text(found))
+        output.say(explaining.text(found))
 
 
 @app.command()
@@ -539,9 +546,9 @@ def hashes(
         raise InputError("neither a folder nor an archive", where=path, expected="a folder, a tar or a zip of images")
     found = 0
     for image in evaluation.hashed(path):
-        typer.echo(evaluation.line(*image))
+        output.say(evaluation.line(*image))
         found += 1
-    typer.echo(f"{found:,} images", err=True)
+    output.say(f"{found:,} images", err=True)
 
 
 @app.command()
@@ -562,7 +569,7 @@ def peek(
     target = out or Path("peek.html")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
-    typer.echo(str(target))
+    output.say(escape.terminal(target))
 
 
 @app.command(context_settings=_BEAM)
@@ -575,7 +582,7 @@ def demo(
     """Run the whole thing on a small built-in web, in under two minutes."""
     from pipelines import demo as demonstration
 
-    typer.echo(demonstration.run(out, profile=profile, flags=context.args, report=_report))
+    output.say(demonstration.run(out, profile=profile, flags=context.args, report=_report))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd import storage, versions, written
+from pmd import sealed, storage, versions, written
 from pmd.errors import RootError, VerificationError
 from pmd.versions import Versioned
 
@@ -261,7 +261,8 @@ def open_for_change(folder: str, epoch: int) -> None:
         _refuse_unclaimed(folder, standing, epoch)
         return None if standing is None or standing.is_bare else dataclasses.replace(standing, hash="")
 
-    _swap(folder, epoch, stale)
+    if _swap(folder, epoch, stale):
+        storage.settle([storage.join(folder, STAGE_FILE)])
 
 
 def write(folder: str, commit: Commit) -> None:
@@ -278,6 +279,7 @@ def write(folder: str, commit: Commit) -> None:
         return commit
 
     _swap(folder, epoch, written)
+    storage.settle([storage.join(folder, STAGE_FILE)])
 
 
 def write_if_absent(folder: str, commit: Commit) -> bool:
@@ -295,7 +297,9 @@ def write_if_absent(folder: str, commit: Commit) -> bool:
         _refuse_unclaimed(folder, standing, epoch)
         return commit
 
-    return _swap(folder, epoch, written)
+    is_ours = _swap(folder, epoch, written)
+    storage.settle([storage.join(folder, STAGE_FILE)])
+    return is_ours
 
 
 def _refuse_unclaimed(folder: str, standing: Commit | None, epoch: int) -> None:
@@ -423,7 +427,8 @@ def _repeating(rows: pa.Table) -> list[str]:
     return [
         field.name
         for field in rows.schema
-        if pa.types.is_string(field.type) and 4 * pc.count_distinct(head[field.name], mode="all").as_py() <= len(head)
+        if pa.types.is_dictionary(field.type)
+        or (pa.types.is_string(field.type) and 4 * pc.count_distinct(head[field.name], mode="all").as_py() <= len(head))
     ]
 
 
@@ -450,20 +455,39 @@ def put_table(folder: str, prefix: str, table: pa.Table, *, durable: bool = True
 
 
 def read_table(folder: str, file: File, columns: Iterable[str] | None = None) -> pa.Table:
-    """Read one committed Parquet file, or some of its columns."""
+    """Read one committed Parquet file, or some of its columns.
+
+    Raises:
+        VerificationError: It is gone, or has other bytes than were committed.
+    """
     wanted = list(columns) if columns is not None else None
-    with storage.open_raw(storage.join(folder, file.name)) as source:
+    with sealed.open_checked(storage.join(folder, file.name)) as source:
         # Neither `pq.read_table` nor threads: Arrow's threads let go of a Python file's buffers a little later than they
         # answer, and a process that ends in between is aborted (seen in one of 12 runs of a short command).
         table = pq.ParquetFile(source).read(columns=wanted, use_threads=False)
-    return table if wanted is None else table.select(wanted)
+    return without_dictionaries(table if wanted is None else table.select(wanted))
 
 
 def iterate(path: str, columns: Iterable[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Yield a Parquet file's rows, a row group at a time."""
+    """Yield a Parquet file's rows, a row group at a time.
+
+    Raises:
+        VerificationError: It is a committed file that is gone, or has other bytes.
+    """
     wanted = list(columns) if columns is not None else None
-    with storage.open_raw(path) as file:
+    with sealed.open_checked(path) as file:
         parquet = pq.ParquetFile(file)
         for group in range(parquet.num_row_groups):
             rows = parquet.read_row_group(group, columns=wanted, use_threads=False)
-            yield from rows.combine_chunks().to_batches()
+            yield from without_dictionaries(rows).combine_chunks().to_batches()
+
+
+def without_dictionaries(rows: pa.Table) -> pa.Table:
+    """Return rows with plain columns in place of dictionaries: how a file is encoded is nothing to those who use its rows."""
+    plain = pa.schema([field.with_type(plain_type(field)) for field in rows.schema], rows.schema.metadata)
+    return rows if plain == rows.schema else rows.cast(plain)
+
+
+def plain_type(field: pa.Field) -> pa.DataType:
+    """Return the type of a column's values, of a dictionary those that it is made of."""
+    return field.type.value_type if pa.types.is_dictionary(field.type) else field.type

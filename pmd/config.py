@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pmd import options, sources, storage
+from pmd import escape, options, sources, storage
 from pmd.errors import ConfigError
 from pmd.sources.contract import PROFILES, Profile, SourceOptions
 
@@ -31,6 +31,7 @@ _STAGES: Final[dict[str, type[options.StageOptions]]] = {
     "audit": options.AuditOptions,
 }
 _TOP: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "sources", "scores", *_STAGES)
+_CONTACT_LENGTH: Final = 256
 _CONTACT: Final = '"mailto:you@example.org", or a URL where you can be reached'
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -78,7 +79,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"line {self.line}: " if self.line else ""
-        return f"{place}{self.key}\n    expected: {self.expected}\n    found: {self.found}\n    remedy: {self.remedy}"
+        key, expected, found, remedy = map(escape.terminal, (self.key, self.expected, self.found, self.remedy))
+        return f"{place}{key}\n    expected: {expected}\n    found: {found}\n    remedy: {remedy}"
 
 
 class InvalidConfig(ConfigError):
@@ -94,7 +96,7 @@ class InvalidConfig(ConfigError):
         return InvalidConfig, (self.path, self.problems)
 
     def __str__(self) -> str:
-        return "\n".join([self.problem, *(f"  {problem}" for problem in self.problems)])
+        return "\n".join([escape.terminal(self.problem), *(f"  {problem}" for problem in self.problems)])
 
     def describe(self) -> dict[str, Any]:
         """Return the mistakes as JSON has them."""
@@ -155,7 +157,7 @@ def parse(content: str, path: str = "CONFIG") -> Config:
     """Check the text of a configuration file; `path` names it in errors."""
     try:
         raw = tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of a number with thousands of digits, and of lists in lists
         line = re.search(r"at line (\d+)", str(error))
         problem = Problem(int(line[1]) if line else None, "syntax", "a TOML file", str(error), "mend the line")
         raise InvalidConfig(path, [problem]) from None
@@ -216,7 +218,9 @@ class _Checker:
             profile = "recommended"
         seed = self._value(raw, "seed", int, "a whole number", default=0)
         contact = self._value(raw, "contact", str, _CONTACT)
-        if contact is not None and not re.fullmatch(r"(mailto:|https?://)[!-~]+", contact):
+        if contact is not None and not re.fullmatch(
+            rf"(?=.{{1,{_CONTACT_LENGTH}}}$)(mailto:|https?://)[!-~]+", contact
+        ):
             self.problem(("contact",), _CONTACT, contact, 'write contact = "mailto:you@example.org"')
         sample = self._value(raw, "sample", int, "a whole number: N of 1/N", default=1)
         if isinstance(sample, int) and sample < 1:
@@ -299,7 +303,7 @@ class _Checker:
                     self.problem((*key, *place), "a known option", place[-1], _nearest(place[-1], names))
                 elif item["type"] == "missing":
                     self.problem((*key, *place), f"a value of {place[-1]}", "nothing", f"add a line {place[-1]} = …")
-                else:
+                elif not _outgrown(item["input"]):  # which `_integers` has told
                     expected = _expected(item["type"], item.get("ctx", {}))
                     named = [part for part in place if not part.isdigit()] or [key[-1]]
                     self.problem((*key, *place), expected, item["input"], f"change {named[-1]}")
@@ -352,6 +356,7 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "dict_type": "a table",
     "model_type": "a table",
     "model_attributes_type": "a table",
+    "finite_number": "a finite number",
     "greater_than": "more than {gt}",
     "greater_than_equal": "{ge} or more",
     "less_than": "less than {lt}",
@@ -406,8 +411,12 @@ def _options_of(model: type[BaseModel], place: Sequence[str]) -> list[str]:
 
 
 def _show(value: Any) -> str:
-    shown = _json(value)
+    shown = _NUMBERS.get(repr(value)) or _json(value)
     return shown if len(shown) <= 120 else shown[:117] + "…"
+
+
+#: Numbers that TOML spells otherwise than JSON.
+_NUMBERS: Final = {"inf": "inf", "-inf": "-inf", "nan": "nan"}
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

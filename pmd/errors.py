@@ -1,4 +1,4 @@
-"""What may go wrong, as one tree; the first module, so that everything can raise from it.
+"""What may go wrong, as one tree; one of the first modules, so that everything can raise from it.
 
 ::
 
@@ -10,10 +10,13 @@
     └── NetworkError          6   a download of ours failed (manifest files), or the network itself is broken
 
 A *row* that is bad is no exception: it is a rejected row with a reason (`pmd.schema.reasons`). An exception means that a
-person must do something, so its text always says what was expected, what was found, where, and what to do.
+person must do something, so its text always says what was expected, what was found, where, and what to do. Whatever ends
+a command becomes one (`pmd.endings`), but for a signal, which ends it with 128 and the signal's number, and a fault of ours.
 """
 
 from __future__ import annotations
+
+from pmd import escape
 
 
 class PmdError(Exception):
@@ -55,9 +58,10 @@ class PmdError(Exception):
         return {"exit_code": self.exit_code, **{part: getattr(self, part) for part in parts}}
 
     def __str__(self) -> str:
-        lines = [f"{self.where}: {self.problem}" if self.where else self.problem]
+        problem = escape.terminal(self.problem)
+        lines = [f"{escape.terminal(self.where)}: {problem}" if self.where else problem]
         lines += [
-            f"  {label}: {value}"
+            f"  {label}: {escape.terminal(value)}"
             for label, value in (("expected", self.expected), ("found", self.found), ("remedy", self.remedy))
             if value
         ]
@@ -68,6 +72,10 @@ def _rebuild(
     kind: type[PmdError], problem: str, where: str | None, expected: str | None, found: str | None, remedy: str | None
 ) -> PmdError:
     return kind(problem, where=where, expected=expected, found=found, remedy=remedy)
+
+
+class WorkerFault(Exception):
+    """A fault of pmd's own that a worker met: its traceback, once, as text."""
 
 
 class ConfigError(PmdError):

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pmd import codec, near, storage
+from pmd import codec, escape, near, storage
 from pmd.errors import InputError
 from pmd.formats import archives
 
@@ -131,7 +131,7 @@ def hashed(path: str) -> Iterator[tuple[str, bytes, bytes]]:
 
 def line(name: str, sha256: bytes, pdq: bytes) -> str:
     """Return a line of a list."""
-    return f"sha256:{sha256.hex()}\tpdq:{pdq.hex()}\t{name}"
+    return f"sha256:{sha256.hex()}\tpdq:{pdq.hex()}\t{escape.terminal(name)}"
 
 
 def overlaps(rows: pa.Table, known: pa.Table, distance: int) -> pa.Table:

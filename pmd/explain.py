@@ -19,11 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd import commits, keys, parts, root, storage, urls
+from pmd import commits, escape, keys, parts, root, sealed, storage, urls
 from pmd.dedupe import MERGED
 from pmd.errors import PmdError
 from pmd.fetch import state
 from pmd.formats import archives
+from pmd.schema.tables import SETTLED_IN
 
 _HEX_KEY: Final = re.compile(r"[0-9a-fA-F]{32}")
 _URL: Final = re.compile(r"(?i)https?://")
@@ -178,7 +179,7 @@ class _Book:
         form = urls.canonical_one(url)
         found = set()
         for path, _ in self._files(root.images_folder(self.root)):
-            with storage.open_raw(path) as file:
+            with sealed.open_checked(path) as file:
                 for batch in pq.ParquetFile(file).iter_batches(columns=["image_id", "locations"], use_threads=False):
                     places = batch["locations"]
                     named = urls.canonical(pc.struct_field(places.flatten(), "url"))
@@ -238,10 +239,14 @@ class _Book:
         if bits is None:
             return rows, attempts
         for _, folder, commit in state.generations(self.root, keys.partition_of(image_id, int(bits))):
+            lost = {"lost": True} if image_id in state.lost_images(commit).to_pylist() else {}
             for file in commit.files:
                 if file.name.endswith(".parquet"):
-                    path = commits.path_of(folder, file.name)
-                    (attempts if file.name.startswith("../") else rows).extend(_find(path, "image_id", {image_id}))
+                    found = _find(commits.path_of(folder, file.name), "image_id", {image_id})
+                    if file.name.startswith("../"):
+                        attempts += found
+                    else:
+                        rows += [_as_in_memory(row) | lost for row in found]
         return rows, attempts
 
     def effective(self, image_id: bytes) -> dict[str, Any] | None:
@@ -285,9 +290,14 @@ def _sample_keys(path: str) -> set[str]:
     if path.endswith(".tar"):
         return {member.name.partition(".")[0] for member in archives.members(path)}
     if path.endswith(".parquet"):
-        with storage.open_raw(path) as file:
+        with sealed.open_checked(path) as file:
             return {*pq.ParquetFile(file).read(columns=["key"], use_threads=False)["key"].to_pylist()}
     return set()
+
+
+def _as_in_memory(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of a ledger's file under the names of `LEDGER`."""
+    return {"generation" if name == SETTLED_IN else name: value for name, value in row.items()}
 
 
 def _find(path: str, column: str, values: Collection[Any]) -> list[dict[str, Any]]:
@@ -295,7 +305,7 @@ def _find(path: str, column: str, values: Collection[Any]) -> list[dict[str, Any
     if not values:
         return []
     found: list[dict[str, Any]] = []
-    with storage.open_raw(path) as file:
+    with sealed.open_checked(path) as file:
         parquet = pq.ParquetFile(file)
         wanted = pa.array(sorted(values), parquet.schema_arrow.field(column).type)
         leaf = [parquet.schema.column(i).path for i in range(len(parquet.schema))].index(column)
@@ -392,6 +402,7 @@ class _Page:
 
 def text(found: Mapping[str, Any]) -> str:
     """Return what was found as people read it."""
+    found = escape.shown(found)
     page = _Page([f"{found['asked']}: {found['as']}"])
     for pair in found["pairs"]:
         _pair_lines(page, pair)
@@ -440,7 +451,8 @@ def _image_lines(page: _Page, image: Mapping[str, Any]) -> None:
         page.say(1, _attempt_line(attempt))
     for entry in image["ledger"]:
         stands = " (stands)" if entry == image["stands"] and len(image["ledger"]) > 1 else ""
-        page.say(1, f"ledger, generation {entry['generation']}{stands}: {entry['status']}")
+        lost = " (its picture was lost to damage)" if entry.get("lost") else ""
+        page.say(1, f"ledger, generation {entry['generation']}{stands}{lost}: {entry['status']}")
         if entry["store_file"] is not None:
             page.say(
                 2,

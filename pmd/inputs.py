@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from pmd import manifests, storage
+from pmd import escape, manifests, storage
 from pmd.config import Config, SourceConfig
 from pmd.errors import InputError
 from pmd.formats import archives, compression
 from pmd.sources.contract import InputFile
+
+
+class MissingFiles(InputError):
+    """Files that are not there, one a line."""
+
+    def __init__(self, problems: Sequence[str], remedy: str | None = None) -> None:
+        super().__init__("\n".join(problems), remedy=remedy)
+        self.problems = tuple(problems)
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return MissingFiles, (self.problems, self.remedy)
+
+    def __str__(self) -> str:
+        remedy = [f"  remedy: {self.remedy}"] if self.remedy else []
+        return "\n".join([*map(escape.terminal, self.problems), *remedy])
 
 
 def files(source: SourceConfig) -> list[InputFile]:
@@ -19,7 +34,7 @@ def files(source: SourceConfig) -> list[InputFile]:
     """
     problems = _missing(source)
     if problems:
-        raise InputError("\n".join(problems))
+        raise MissingFiles(problems)
     found = [InputFile(path, storage.size(archives.split_member(path)[0])) for path in _expand(source.annotations)]
     nothing = [file.path for file in found if not file.bytes or _holds_nothing(file.path)]
     if nothing:
@@ -44,7 +59,7 @@ def check(config: Config, names: Iterable[str]) -> None:
     chosen = [config.sources[name] for name in names]
     problems = [problem for source in chosen for problem in _missing(source)]
     if problems:
-        raise InputError("\n".join(problems), remedy="fetch or move the files, or mend the paths in the configuration")
+        raise MissingFiles(problems, "fetch or move the files, or mend the paths in the configuration")
     for source in chosen:
         files(source)
 

@@ -31,8 +31,8 @@ def remove(root: str, check: Check) -> None:
     left = [name for name in names if not name.endswith(STAGE_FILE) and written.home(name) is not None]
     paths = [path for path in (storage.join(root, name) for name in left) if path not in listed]
     commits.remove(paths, check)
-    for folder in sorted({path.rpartition("/")[0] for path in paths} - {root}):
-        storage.remove_empty(folder)
+    for top in sorted({name.partition("/")[0] for name in left if "/" in name}):
+        storage.remove_empty(storage.join(root, top))
 
 
 def remove_unfinished(root: str, check: Check) -> None:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from pmd import scores
 from pmd.sources.contract import PROFILES, Profile, Rule
 
+#: The longest side that a JPEG can have.
+LONGEST_SIDE_PX: Final = 65_535
+
 
 class StageOptions(BaseModel):
-    """Options of a stage."""
+    """Options of a stage. Every number has its bounds, so that a slip of the pen is told before anything runs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @classmethod
     def rules(cls) -> dict[str, Rule]:
@@ -82,30 +85,30 @@ class ImagesOptions(StageOptions):
 class PerHost(StageOptions):
     """What one host is asked for, at most, by the whole job."""
 
-    requests_per_s: float = Field(default=10.0, gt=0)
-    connections: int = Field(default=8, ge=1)
+    requests_per_s: float = Field(default=10.0, ge=0.001, le=1_000_000)
+    connections: int = Field(default=8, ge=1, le=1000)
 
 
 class FetchOptions(StageOptions):
     """How images are downloaded, and in which form they are kept."""
 
     store: Literal["original", "resized"] = "resized"
-    short_side_px: int = Field(default=256, ge=16)
+    short_side_px: int = Field(default=256, ge=16, le=LONGEST_SIDE_PX)
     jpeg_quality: int = Field(default=95, ge=1, le=100)
     per_host: PerHost = PerHost()
     host_groups: dict[str, tuple[str, ...]] = {
         "flickr": ("flickr.com", "staticflickr.com"),
         "wikimedia": ("wikimedia.org", "wikipedia.org"),
     }
-    concurrency: int = Field(default=64, ge=1)
-    lanes: int = Field(default=1, ge=1)
-    timeout_s: float = Field(default=30.0, gt=0)
-    max_bytes: int = Field(default=64 * 2**20, ge=1)
-    max_pixels: int = Field(default=178_956_970, ge=1)  # Pillow's own limit for a decompression bomb
-    min_side_px: int = Field(default=1, ge=1)
-    max_redirects: int = Field(default=10, ge=0)
-    retries: int = Field(default=2, ge=0)
-    user_agent: str = Field(default="pmd/0.1", min_length=1)  # the contact is added to it
+    concurrency: int = Field(default=64, ge=1, le=10_000)  # each is a connection, and a connection is a file
+    lanes: int = Field(default=1, ge=1, le=1000)
+    timeout_s: float = Field(default=30.0, gt=0, le=3600)
+    max_bytes: int = Field(default=64 * 2**20, ge=1, le=2**31)
+    max_pixels: int = Field(default=178_956_970, ge=1, le=2**32)  # Pillow's own limit for a decompression bomb
+    min_side_px: int = Field(default=1, ge=1, le=LONGEST_SIDE_PX)
+    max_redirects: int = Field(default=10, ge=0, le=100)
+    retries: int = Field(default=2, ge=0, le=100)
+    user_agent: str = "pmd/0.1"  # the contact is added to it
     resolve: dict[str, str] = {}
     allow_addresses: tuple[str, ...] = ()
     ca_file: str | None = None
@@ -121,8 +124,18 @@ class FetchOptions(StageOptions):
     @classmethod
     def _routes(cls, value: dict[str, str]) -> dict[str, str]:
         for host, target in value.items():
-            if not all(re.fullmatch(r".+:[0-9]+", end) for end in (host, target)):
+            if not all(re.fullmatch(r"[!-~]+:[0-9]{1,5}", end) and _is_port(end) for end in (host, target)):
                 raise ValueError('"host:port" = "address:port", as in "*:443" = "127.0.0.1:8443"')
+        return value
+
+    @field_validator("user_agent")
+    @classmethod
+    def _product(cls, value: str) -> str:
+        # RFC 9110 §10.1.5, RFC 9309 §2.2.1: a header of one line, which begins with the name that robots.txt has for us.
+        if len(value) > 256 or not re.fullmatch(r"[A-Za-z0-9_-][!-~]*(?: [!-~]+)*", value):
+            raise ValueError(
+                'a product and its version, as in "pmd/0.1": 256 characters of printable ASCII in one line'
+            )
         return value
 
     @field_validator("engine")
@@ -139,7 +152,7 @@ class FetchOptions(StageOptions):
     @field_validator("web_archive")
     @classmethod
     def _template(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"https?://[^{}]+\{url\}[^{}]*", value):
+        if value is not None and not re.fullmatch(r"https?://[!-z|~]+\{url\}[!-z|~]*", value):
             raise ValueError('an address with {url} in it, such as "https://web.archive.org/web/2014id_/{url}"')
         return value
 
@@ -188,7 +201,7 @@ class DedupeOptions(StageOptions):
             hub=0,
             recommended=10,
         ),
-        Field(ge=0),
+        Field(ge=0, le=2**31),
     ]
     near: Annotated[
         Literal["keep", "merge"],
@@ -201,7 +214,7 @@ class DedupeOptions(StageOptions):
         ),
     ]
     near_distance: int = Field(default=31, ge=0, le=31)  # PDQ's own threshold, and the most that is searched for
-    max_images_per_text: int | None = Field(default=None, ge=1)
+    max_images_per_text: int | None = Field(default=None, ge=1, le=2**31)
     evaluation: tuple[str, ...] = ()
 
     @field_validator("repeated_bytes")
@@ -217,12 +230,12 @@ class ShardOptions(StageOptions):
 
     formats: tuple[Literal["webdataset", "parquet"], ...] = ("webdataset", "parquet")
     unit: Literal["image", "pair"] = "image"
-    samples_per_shard: int = Field(default=10_000, ge=1)
-    short_side_px: int | None = Field(default=None, ge=1)
+    samples_per_shard: int = Field(default=10_000, ge=1, le=10_000_000)
+    short_side_px: int | None = Field(default=None, ge=1, le=LONGEST_SIDE_PX)
     jpeg_quality: int = Field(default=95, ge=1, le=100)
-    min_crop_px: int = Field(default=32, ge=1)
-    max_aspect_difference: float = Field(default=0.01, gt=0)
-    window: int = Field(default=64, ge=1)
+    min_crop_px: int = Field(default=32, ge=1, le=LONGEST_SIDE_PX)
+    max_aspect_difference: float = Field(default=0.01, gt=0, le=1000)
+    window: int = Field(default=64, ge=1, le=100_000)
 
     @field_validator("formats")
     @classmethod
@@ -235,10 +248,14 @@ class ShardOptions(StageOptions):
 class AuditOptions(StageOptions):
     """What the audit measures."""
 
-    text_sample: int = Field(default=200_000, ge=1)
+    text_sample: int = Field(default=200_000, ge=1, le=2**31)
 
 
 class PublishOptions(StageOptions):
     """What goes into the published lists."""
 
     withheld_text: Literal["omit", "include"] = "omit"
+
+
+def _is_port(end: str) -> bool:
+    return 1 <= int(end.rpartition(":")[2]) <= 65_535

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import commits, inputs, manifests, parts, root
+from pmd import commits, escape, inputs, manifests, parts, root
 from pmd.commits import Commit
 from pmd.config import Config, SourceConfig
 from pmd.errors import InputError
@@ -332,6 +332,7 @@ def text(found: Mapping[str, Any], width: int = 120) -> str:
     """Return a plan as people read it."""
     from rich.console import Console
 
+    found = escape.shown(found)
     sink = io.StringIO()
     console = Console(file=sink, width=width, color_system=None, highlight=False, markup=False)
     sample = f", 1/{found['sample']} of the images" if found["sample"] > 1 else ""

@@ -18,13 +18,14 @@ from typing import Any, BinaryIO, Final, cast
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
 from pmd import census, codec, commits, dedupe, keys, publish, storage
 from pmd.census import Census
-from pmd.fetch import against
+from pmd.fetch import against, mend, state
 from pmd.schema.reasons import reasons_of
 from pmd.schema.statuses import OK, STATUSES
-from pmd.schema.tables import ATTEMPTS, GROUPS, IMAGES, LEDGER, LEDGER_LATER, PAIRS, REJECTED, VIEWS
+from pmd.schema.tables import ATTEMPTS, GROUPS, IMAGES, LEDGER, PAIRS, REJECTED, VIEWS, in_source_folder, ledger_file
 from pmd.shards import writing
 from pmd.status import GENERATION, Unit, stage_of
 
@@ -79,12 +80,23 @@ class _Generation:
         settled: image_id → the location and status of its row in the ledger.
         attempted: (image_id, location, status) of its attempts.
         tries: Whole rows of its attempts: two tries of one place differ in when they were, at least.
+        lost: Images whose picture or row in the ledger damage has taken, as the commit says.
+        without_attempts: Whether damage has taken attempts, as the commit says.
     """
 
     stored: dict[str, dict[int, dict[str, Any]]] = dataclasses.field(default_factory=lambda: defaultdict(dict))
     settled: dict[bytes, tuple[str | None, str]] = dataclasses.field(default_factory=dict)
     attempted: set[tuple[bytes, str, str]] = dataclasses.field(default_factory=set)
     tries: set[tuple[Any, ...]] = dataclasses.field(default_factory=set)
+    lost: frozenset[bytes] = frozenset()
+    without_attempts: bool = False
+
+    @classmethod
+    def of(cls, unit: Unit) -> _Generation:
+        """Return one of which nothing is read yet."""
+        taken = unit.commit.facts.get(state.LOST, {})
+        lost = frozenset(state.lost_images(unit.commit).to_pylist())
+        return cls(lost=lost, without_attempts=bool(taken.get("attempts")))
 
 
 class _Hashed(io.RawIOBase):
@@ -144,7 +156,10 @@ class Recount:
 
     def unit(self, unit: Unit) -> None:
         """Recount the files of one commit."""
-        generation = _Generation()
+        generation = _Generation.of(unit)
+        if generation.lost or generation.without_attempts:
+            told = f"{len(generation.lost):,} images, {unit.commit.facts[state.LOST].get('attempts', 0):,} attempts"
+            self._report.note("lost to damage, as the commit says; the images are asked for anew", unit.folder, told)
         # A generation's ledger stands last by name, but tells what its tar must hold.
         for name, file in sorted(unit.files(), key=lambda item: not item[0].startswith("fetch/ledger/")):
             path = storage.join(self._root, name)
@@ -161,6 +176,8 @@ class Recount:
                 self.rows += rows
                 if rows != file.rows:
                     self._report.tell("rows", name, file.rows, rows)
+        if unit.folder.startswith("shards/") and unit.folder != "shards/rejected":
+            self._equal_shards(unit)
         self._compare_generation(unit.folder, generation)
 
     def _compare_generation(self, folder: str, generation: _Generation) -> None:
@@ -173,11 +190,13 @@ class Recount:
         tried = {(image_id, location) for image_id, location, _ in generation.attempted}
         came = {(image_id, location) for image_id, location, status in generation.attempted if status == OK}
         for image_id, (location, status) in generation.settled.items():
-            if location is not None and (image_id, location) not in (came if status == OK else tried):
+            if generation.without_attempts or location is None:
+                continue
+            if (image_id, location) not in (came if status == OK else tried):
                 place = f"{folder}: image {image_id.hex()}"
                 self._report.tell("an image settled without an attempt", place, f"an attempt at {location}", "none")
         for image_id, location in sorted(tried):
-            if image_id not in generation.settled:
+            if image_id not in generation.settled and image_id not in generation.lost:
                 place = f"{folder}: image {image_id.hex()}, {location}"
                 self._report.tell("an attempt at an image that was not settled", place, "a row of the ledger", "none")
 
@@ -213,21 +232,23 @@ class Recount:
             self._report.tell("sha256", name, file.sha256, digest)
 
     def _sizes(self, unit: Unit, name: str, path: str) -> None:
-        wanted = {file.name: file.rows for file in unit.commit.files if file.name != "sizes.json"}
+        wanted = _samples_by_shard(unit)
         found = orjson.loads(storage.read_bytes(path))
         if found != wanted:
             self._report.tell("samples by shard", name, wanted, found)
-        counts = [count for _, count in sorted(wanted.items())]
+
+    def _equal_shards(self, unit: Unit) -> None:
+        counts = [count for _, count in sorted(_samples_by_shard(unit).items())]
         if len({*counts[:-1]}) > 1 or (counts[:-1] and counts[-1] > counts[0]):
-            self._report.tell("samples in a shard", name, "as many in all but the last", counts)
+            self._report.tell("samples in a shard", unit.folder, "as many in all but the last", counts)
 
     # Parquet
 
     def _parquet(self, unit: Unit, name: str, parquet: pq.ParquetFile, generation: _Generation) -> int:
         schema, check = self._kind(unit.folder, name)
-        if schema is LEDGER and not {*LEDGER_LATER} & {*parquet.schema_arrow.names}:
-            schema = pa.schema([field for field in LEDGER if field.name not in LEDGER_LATER])
-        if not parquet.schema_arrow.remove_metadata().equals(schema.remove_metadata()):
+        if schema is LEDGER:
+            schema = ledger_file(parquet.schema_arrow.names)
+        if not _has_columns(parquet.schema_arrow, schema):
             self._report.tell("columns", name, _names(schema), _names(parquet.schema_arrow))
             return int(parquet.metadata.num_rows)
         number = self._pairs.file(name)
@@ -244,10 +265,11 @@ class Recount:
         inner = name.removeprefix(f"{folder}/")
         if GENERATION in folder:
             return (LEDGER, Recount._ledger) if name.startswith(folder) else (ATTEMPTS, Recount._attempts)
+        in_curate = folder.startswith("curate/")
         if inner.startswith("rejected/") or folder.endswith("/rejected"):
-            return REJECTED, Recount._rejected
-        if folder.startswith("curate/"):
-            return PAIRS, Recount._curated
+            return in_source_folder(REJECTED) if in_curate else REJECTED, Recount._rejected
+        if in_curate:
+            return in_source_folder(PAIRS), Recount._curated
         if folder == "views":
             return VIEWS, Recount._views
         if folder == "images":
@@ -372,7 +394,7 @@ class Recount:
             try:
                 with tarfile.open(fileobj=stream, mode="r|", bufsize=_BLOCK_BYTES) as tar:
                     if GENERATION in unit.folder:
-                        rows = self._store(name, tar, generation.stored[name])
+                        rows = self._store(name, tar, generation.stored[name], generation.lost)
                     else:
                         rows = self._webdataset(unit, name, tar)
             except DAMAGE as error:
@@ -410,7 +432,7 @@ class Recount:
         generation: _Generation,
     ) -> _Keys:
         files = {listed for listed, _ in unit.files()}
-        for row in batch.to_pylist():
+        for row in state.completed(pa.Table.from_batches([batch])).to_pylist():
             place = f"{name}: image {row['image_id'].hex()}"
             self._check_generation(unit.folder, place, row)
             generation.settled[row["image_id"]] = row["location"], row["status"]
@@ -419,7 +441,7 @@ class Recount:
             elif row["store_file"] is not None:
                 self._report.tell("an image that is not ok is stored", place, "nothing", row["store_file"])
             expected = against.MARKS if row["status"] == OK else ()
-            if row.get("listed") is not None and row["listed"] not in expected:
+            if row["listed"] is not None and row["listed"] not in expected:
                 self._report.tell("listed", place, ", ".join(expected) or "nothing of what is not ok", row["listed"])
         for status, count in Counter(batch["status"].to_pylist()).items():
             self.rejected[unit.folder, "", status] += count
@@ -438,6 +460,8 @@ class Recount:
     def _ok_row(self, place: str, row: dict[str, Any], files: Collection[str], generation: _Generation) -> None:
         fields = ("store_file", "offset", "length", "stored_form", "stored_format", "sha256")
         there = [field for field in fields if row[field] is not None]
+        if row["image_id"] in generation.lost:
+            return
         if len(there) != len(fields):
             self._report.tell("an ok image", place, ", ".join(fields), ", ".join(there) or "none of them")
         elif row["store_file"] not in files:
@@ -459,14 +483,17 @@ class Recount:
             generation.tries.add(whole)
             generation.attempted.add((row["image_id"], row["location"], row["status"]))
 
-    def _store(self, name: str, tar: tarfile.TarFile, rows: dict[int, dict[str, Any]]) -> int:
+    def _store(self, name: str, tar: tarfile.TarFile, rows: dict[int, dict[str, Any]], lost: Collection[bytes]) -> int:
         """Compare a store's members with the ledger's rows, which are taken away as they are found."""
         members = 0
+        gone = {key.hex() for key in lost} | {mend.GAP}
         for member in tar:
             members += 1
+            if member.name.partition(".")[0] in gone:
+                continue
             place = f"{name}: {member.name}"
             content = tar.extractfile(member)
-            digest, head, length = _digest(cast(BinaryIO, content)) if content is not None else ("", b"", 0)
+            digest, short, head, length = _digest(cast(BinaryIO, content)) if content is not None else ("", b"", b"", 0)
             row = rows.pop(member.offset_data, None)
             if row is None:
                 self._report.tell(
@@ -475,6 +502,8 @@ class Recount:
                 continue
             if length != row["length"]:
                 self._report.tell("length of a stored picture", place, row["length"], length)
+            elif row.get("stored_digest") not in {None, short}:
+                self._report.tell("digest of a stored picture", place, row["stored_digest"].hex(), short.hex())
             if codec.sniff(head) != row["stored_format"]:
                 self._report.tell(
                     "format of a stored picture", place, row["stored_format"], codec.sniff(head) or head[:8].hex()
@@ -528,15 +557,34 @@ def _shard_and_generation(folder: str) -> tuple[int, int]:
     return int(shard.removeprefix("shard=")), int(generation.removeprefix("generation="))
 
 
-def _digest(content: BinaryIO) -> tuple[str, bytes, int]:
-    """Return a member's SHA-256, first bytes and length."""
-    digest = hashlib.sha256()
+def _has_columns(written: pa.Schema, schema: pa.Schema) -> bool:
+    """Return whether a file has a table's columns, however they are encoded; it may say of more of them that none is null.
+
+    Files of earlier versions are encoded otherwise, and say so of more.
+    """
+    if written.names != schema.names:
+        return False
+    return all(
+        commits.plain_type(mine) == commits.plain_type(wanted) and (wanted.nullable or not mine.nullable)
+        for mine, wanted in zip(written, schema, strict=True)
+    )
+
+
+def _samples_by_shard(unit: Unit) -> dict[str, int]:
+    """Return the samples of each shard that a format's commit lists, by name."""
+    return {file.name: file.rows for file in unit.commit.files if file.name != "sizes.json"}
+
+
+def _digest(content: BinaryIO) -> tuple[str, bytes, bytes, int]:
+    """Return a member's SHA-256, XXH3-128, first bytes and length."""
+    digest, short = hashlib.sha256(), xxhash.xxh3_128()
     head, length = b"", 0
     while block := content.read(_BLOCK_BYTES):
         head = head or block[:_HEAD_BYTES]
         digest.update(block)
+        short.update(block)
         length += len(block)
-    return digest.hexdigest(), head, length
+    return digest.hexdigest(), short.digest(), head, length
 
 
 def _samples_of(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:

@@ -14,13 +14,16 @@ from typing import Any, Final
 
 import orjson
 
-from pmd import commits, leftovers, lock, storage
-from pmd.errors import RootError
+from pmd import commits, leftovers, lock, sealed, storage, storage_errors
+from pmd.errors import RootError, VerificationError
 from pmd.lock import Holder, Lock
 
 ROOT_FILE: Final = "root.json"
 VERSION: Final = 1
 WORK: Final = "_work"
+#: What `root.json` says of the rest of itself; those of earlier versions say nothing.
+_DIGEST: Final = "digest"
+_UNSEALED: Final = frozenset({"version", "fetch_shard_bits"})
 
 #: What tells that a folder is a ROOT; the first of them is made before anything else.
 _MARKS: Final = frozenset({lock.LOCK_FILE, lock.STATE_FILE, ROOT_FILE})
@@ -101,23 +104,29 @@ def describe(root: str) -> dict[str, Any] | None:
     """Return what `root.json` says, or None for a folder that is no ROOT yet.
 
     Raises:
-        RootError: It is of another version, or damaged.
+        RootError: It is of another version.
+        VerificationError: It is damaged.
     """
     path = storage.join(root, ROOT_FILE)
     if not storage.exists(path):
         return None
     try:
         content = orjson.loads(storage.read_bytes(path))
+        promised = content.pop(_DIGEST, None)
         found = content["version"]
-    except (ValueError, KeyError, TypeError):
-        content, found = {}, "something else"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise sealed.damaged(path, "damaged", f'{{"version": {VERSION}, …}}', "something else") from None
+    sound = {*content} <= _UNSEALED if promised is None else promised == commits.options_hash(content)
+    if not sound:
+        expected = f"content of the digest {promised}"
+        raise sealed.damaged(path, "damaged", expected, orjson.dumps(content).decode())
     if found != VERSION:
         raise RootError(
             "not a ROOT that this pmd can read",
             where=path,
             expected=f'{{"version": {VERSION}, …}}',
             found=str(found),
-            remedy="use the pmd that made it, or another root",
+            remedy=f"use the pmd that made it, or another root; if it was damaged, {sealed.REMEDY}",
         )
     return dict(content)
 
@@ -138,10 +147,9 @@ def require(root: str) -> dict[str, Any]:
 
 def create(root: str, fetch_shard_bits: int) -> None:
     """Write `root.json` once; the first writer's stays."""
-    storage.put_if_absent(
-        storage.join(root, ROOT_FILE),
-        orjson.dumps({"version": VERSION, "fetch_shard_bits": fetch_shard_bits}, option=orjson.OPT_APPEND_NEWLINE),
-    )
+    content = {"version": VERSION, "fetch_shard_bits": fetch_shard_bits}
+    sealed_content = content | {_DIGEST: commits.options_hash(content)}
+    storage.put_if_absent(storage.join(root, ROOT_FILE), orjson.dumps(sealed_content, option=orjson.OPT_APPEND_NEWLINE))
 
 
 #: ROOT → the lock that this process holds on it.
@@ -189,12 +197,10 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
             storage.make_folder(root)
             held = stack.enter_context(lock.held(root, Holder.here(command, config)))
         except OSError as error:
-            raise RootError(
-                "cannot be written",
-                where=root,
-                found=f"{type(error).__name__}: {error}",
-                remedy="choose another root, or mend its permissions",
-            ) from error
+            told = storage_errors.told(error, root)
+            if told is None:
+                raise
+            raise told from error
         _locks[root] = held
         stack.callback(_locks.pop, root)
         if is_new:
@@ -205,7 +211,8 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
             leftovers.remove(root, held.check)
         _sweep_work(root, held.epoch - 1)
         stack.callback(_sweep_work, root, held.epoch)
-        yield held
+        with storage_errors.at(root):
+            yield held
 
 
 def _note(held: Lock) -> None:
@@ -221,8 +228,14 @@ def refuse_others_folders(root: str) -> None:
 
     Raises:
         RootError: It does, or it is a ROOT of another version.
+        VerificationError: Its `root.json` is damaged, and nothing else says that it is a ROOT.
     """
-    if describe(root) is not None:
+    try:
+        if describe(root) is not None:
+            return
+    except VerificationError:  # of a ROOT of ours: `pmd repair` writes to it
+        if not storage.exists(storage.join(root, lock.STATE_FILE)) and not curated_sources(root):
+            raise
         return
     names = [name for name in storage.list_names(root) if name not in _NOBODYS]
     if not names or _MARKS.intersection(names) or curated_sources(root):

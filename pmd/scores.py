@@ -1,13 +1,14 @@
 """Anyone's scores as a filter: a Parquet file with an id and a score, and the condition under which pairs stay.
 
 A rule is read once, by the driver, into the ids that decide: those that fail, and, where a missing score rejects, those that
-pass. Ids are sorted by their first half, so that a batch is looked up by bisection, at 16 bytes an id.
+pass. Ids are sorted whole, so that a batch is looked up by bisection, at 16 bytes an id, whatever ids a file has.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import io
+import math
 import operator
 import re
 from collections.abc import Callable, Iterator
@@ -22,7 +23,9 @@ import pyarrow.parquet as pq
 from pmd import storage
 from pmd.errors import InputError
 
-Halves = npt.NDArray[np.uint64]
+#: Ids as strings of 16 bytes, whose order is that of their bytes. NumPy shows them without zeros at their ends; among strings of
+#: one length that makes no two alike.
+Ids = npt.NDArray[np.bytes_]
 
 _OPERATORS: Final[dict[str, Callable[[Any, float], Any]]] = {
     "<": operator.lt,
@@ -59,7 +62,7 @@ def parse(text: str) -> Condition:
         ValueError: It is none.
     """
     found = _CONDITION.fullmatch(text)
-    if found is None:
+    if found is None or not math.isfinite(float(found[3])):
         raise ValueError('a column, one of < <= > >= == !=, and a number, as in "nsfw < 0.2"')
     return Condition(found[1], found[2], float(found[3]))
 
@@ -70,39 +73,33 @@ class Verdicts:
 
     Attributes:
         column: `pair_id` or `image_id`.
-        ids: Shape (n, 2), in order: those that fail, or, with `rejects_missing`, those that pass.
+        ids: In order, each once: those that fail, or, with `rejects_missing`, those that pass.
         rejects_missing: Whether an id that is not among them leaves.
-        longest: The most ids that share their first half.
     """
 
     column: str
-    ids: Halves
+    ids: Ids
     rejects_missing: bool
-    longest: int
 
     def has(self, keys: pa.Array) -> npt.NDArray[np.bool_]:
         """Return which 16-byte keys are among the ids."""
-        wanted = _halves(keys)
-        found = np.zeros(len(wanted), bool)
+        wanted = ids_of(keys)
         if not len(self.ids):
-            return found
-        at = np.searchsorted(self.ids[:, 0], wanted[:, 0])
-        for step in range(self.longest):
-            place = np.minimum(at + step, len(self.ids) - 1)
-            found |= (self.ids[place] == wanted).all(axis=1)
-        return found
+            return np.zeros(len(wanted), bool)
+        at = np.searchsorted(self.ids, wanted)
+        return np.asarray(self.ids[np.minimum(at, len(self.ids) - 1)] == wanted, bool)
 
     def to_bytes(self) -> bytes:
         """Return it as bytes, for a file that workers read."""
         sink = io.BytesIO()
-        np.savez(sink, ids=self.ids, rejects=self.rejects_missing, longest=self.longest, column=self.column)
+        np.savez(sink, ids=self.ids, rejects=self.rejects_missing, column=self.column)
         return sink.getvalue()
 
     @staticmethod
     def from_bytes(content: bytes) -> Verdicts:
         """Return what `to_bytes` gave."""
         with np.load(io.BytesIO(content)) as held:
-            return Verdicts(str(held["column"]), held["ids"], bool(held["rejects"]), int(held["longest"]))
+            return Verdicts(str(held["column"]), held["ids"], bool(held["rejects"]))
 
 
 def read(path: str, keep: str, missing: Literal["keep", "reject"]) -> Verdicts:
@@ -119,26 +116,20 @@ def read(path: str, keep: str, missing: Literal["keep", "reject"]) -> Verdicts:
         InputError: The file is not there or not like that.
     """
     condition = parse(keep)
-    column, failing, passing = "", [np.zeros((0, 2), np.uint64)], [np.zeros((0, 2), np.uint64)]
+    column, failing, passing = "", [_NONE], [_NONE]
     for joined, batch in _batches(path, condition.column):
         column = joined
         values = pc.fill_null(batch[1], float("nan")).to_numpy(zero_copy_only=False)
         there = ~np.isnan(values)
-        ids, good = _halves(_keys(batch[0], path))[there], condition.holds(values[there])
+        ids, good = ids_of(_keys(batch[0], path))[there], condition.holds(values[there])
         failing.append(ids[~good])
         if missing == "reject":
             passing.append(ids[good])
-    failed = np.unique(np.concatenate(failing), axis=0)
+    failed = np.unique(np.concatenate(failing))
     if missing == "keep":
-        return _verdicts(column, failed, rejects_missing=False)
-    passed = np.unique(np.concatenate(passing), axis=0)
-    known = _verdicts(column, failed, rejects_missing=False)
-    return _verdicts(column, passed[~known.has(_array(passed))], rejects_missing=True)
-
-
-def _verdicts(column: str, ids: Halves, *, rejects_missing: bool) -> Verdicts:
-    _, counts = np.unique(ids[:, 0], return_counts=True)
-    return Verdicts(column, ids, rejects_missing, int(counts.max(initial=0)))
+        return Verdicts(column, failed, rejects_missing=False)
+    passed = np.unique(np.concatenate(passing))
+    return Verdicts(column, passed[~np.isin(passed, failed, assume_unique=True)], rejects_missing=True)
 
 
 def _batches(path: str, score: str) -> Iterator[tuple[str, pa.RecordBatch]]:
@@ -183,14 +174,12 @@ def _keys(ids: pa.Array, path: str) -> pa.Array:
     return pa.array(found, pa.binary(16))
 
 
-def _halves(keys: pa.Array) -> Halves:
+_NONE: Final = np.zeros(0, "S16")
+
+
+def ids_of(keys: pa.Array) -> Ids:
+    """Return 16-byte keys as an array of NumPy's."""
     if not len(keys):
-        return np.zeros((0, 2), np.uint64)
-    raw = np.frombuffer(keys.buffers()[1], dtype=">u8", count=2 * (keys.offset + len(keys)))
-    return raw.reshape(-1, 2)[keys.offset :].astype(np.uint64)
-
-
-def _array(ids: Halves) -> pa.Array:
-    return pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(16), len(ids), [None, pa.py_buffer(ids.astype(">u8").tobytes())]
-    )
+        return _NONE
+    raw = np.frombuffer(keys.buffers()[1], dtype="S16", count=keys.offset + len(keys))
+    return raw[keys.offset :]

@@ -15,15 +15,15 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any, Final
 
-from pmd import __version__, commits, inputs, root, storage
+from pmd import __version__, commits, inputs, manifests, root, storage
 from pmd.config import Config
 from pmd.fetch import state
 
 #: Raised when a change of the code changes the bytes a stage writes for the same options and inputs.
-FORMAT: Final = 3
+FORMAT: Final = 4
 
-#: The same for the published lists alone. 2: with `perceptual_hash`.
-LIST_FORMAT: Final = 2
+#: The same for the published lists alone. 2: with `perceptual_hash`. 3: `meta` by the manifest's list, columns nullable.
+LIST_FORMAT: Final = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +167,12 @@ def publish(config: Config, source: str) -> Wanted:
         "pairs": commits.require(root.curate_folder(config.root, source), "run: pmd curate").digest("pairs"),
         "survivors": survivors.get(source, ""),
     }
-    options = _json(config.publish) | {"format": LIST_FORMAT}
+    manifest = manifests.load(source)
+    options = _json(config.publish) | {
+        "format": LIST_FORMAT,
+        "meta": dict(manifest.meta),
+        "licence_evidence": manifest.licence_evidence,
+    }
     return Wanted("publish", source, root.publish_folder(config.root, source), options, found)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from pmd import commits, root, storage
+from pmd import commits, escape, root, storage
 from pmd.commits import STAGE_FILE, Commit
 from pmd.fetch import state
 
@@ -282,7 +282,7 @@ def _fetch(root_url: str, units: Mapping[str, Unit]) -> dict[str, Any]:
             by_shard[int(folder.split("shard=")[1].split("/")[0])].append(unit)
     statuses: Counter[str] = Counter()
     for shard, generations in sorted(by_shard.items()):
-        if len(generations) > 1:
+        if len(generations) > 1 or state.LOST in generations[0].commit.facts:
             statuses.update(state.read_ledger(root_url, shard)["status"].to_pylist())
             continue
         for name, file in generations[0].files():
@@ -338,6 +338,7 @@ def text(found: dict[str, Any], width: int = 130) -> str:
     """Return `books` as people read it: pairs by source and stage, why the others left, fetching, and the balance."""
     from rich.console import Console
 
+    found = escape.shown(found)
     sink = io.StringIO()
     console = Console(file=sink, width=width, color_system=None, highlight=False, markup=False)
     console.print(_pairs_table(found))

@@ -11,11 +11,13 @@ Object stores promise both when they have answered.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import functools
 import hashlib
 import os
 import posixpath
+import stat
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +27,7 @@ from typing import Any, BinaryIO, Final, Self, TypeVar, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from pmd.errors import InputError
+from pmd.errors import ConfigError, InputError, RootError
 
 #: Marks files that are being written; sweeps remove them, readers never see them.
 TEMPORARY = ".tmp-"
@@ -40,6 +42,13 @@ _PASSING: Final = frozenset(
 _PAUSES_S: Final = (0.05, 0.2, 1.0)
 
 _T = TypeVar("_T")
+
+#: Protocol → the extra of pmd that brings what it needs.
+_EXTRAS = {"s3": "aws", "s3a": "aws", "gs": "gcp", "gcs": "gcp"}
+
+#: How a file system says that it has no hard links, and how one says that it cannot rename without replacing.
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+_NO_SUCH_RENAME = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 @functools.cache
@@ -67,9 +76,34 @@ def is_local(url: str) -> bool:
 
 def filesystem(url: str) -> tuple[Any, str]:
     """Return the file system of a path or URL, and the path within it."""
-    protocol = fsspec.utils.get_protocol(url)
-    fs = _filesystem(protocol)
+    # fsspec takes every "::" for the end of a protocol; in a path it is part of a name.
+    protocol = fsspec.utils.get_protocol(url) if "://" in url else "file"
+    try:
+        fs = _filesystem(protocol)
+    except Exception as error:
+        raise _unusable(protocol, url, error) from error
+    if isinstance(fs, LocalFileSystem) and "\0" in url:
+        raise ConfigError("no path has a NUL character", where=repr(url), remedy="mend the path")
     return fs, cast(str, fs._strip_protocol(url))
+
+
+def _unusable(protocol: str, url: str, error: Exception) -> ConfigError:
+    """Return what keeps a protocol from being used, which fsspec tells by any exception."""
+    extra = _EXTRAS.get(protocol)
+    if isinstance(error, ImportError) and extra is not None:
+        remedy = f"pip install 'pmd[{extra}]'"
+    elif isinstance(error, ImportError):
+        remedy = "install what is missing, or choose another place"
+    elif "::" in url:
+        remedy = "name the file itself: chains of protocols (::) are not read"
+    else:
+        remedy = "check the part before ://, and what this storage needs in the environment"
+    return ConfigError(
+        f"the storage {protocol}:// cannot be used",
+        where=url,
+        found=f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0],
+        remedy=remedy,
+    )
 
 
 def join(*parts: str) -> str:
@@ -80,13 +114,27 @@ def join(*parts: str) -> str:
 def exists(url: str) -> bool:
     """Return whether a file or folder is there."""
     fs, path = filesystem(url)
-    return bool(_patiently(lambda: fs.exists(path)))
+    return bool(_patiently(lambda: fs.exists(path))) if not isinstance(fs, LocalFileSystem) else _mode(path) is not None
 
 
 def is_folder(url: str) -> bool:
     """Return whether a folder is there."""
     fs, path = filesystem(url)
-    return bool(_patiently(lambda: fs.isdir(path)))
+    if not isinstance(fs, LocalFileSystem):
+        return bool(_patiently(lambda: fs.isdir(path)))
+    mode = _mode(path)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def _mode(path: str) -> int | None:
+    """Return what is there locally, as `st_mode` has it, or None for nothing.
+
+    To fsspec, and to `os.path`, what a disk that fails does not tell is not there: a commit, say, that would then be made anew.
+    """
+    try:
+        return _patiently(lambda: os.stat(path)).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def size(url: str) -> int:
@@ -161,7 +209,24 @@ def list_files(folder: str) -> list[str]:
     if not exists(folder):
         return []
     prefix = path.rstrip("/") + "/"
-    return sorted(name.removeprefix(prefix) for name in _patiently(lambda: fs.find(path)))
+    find = (lambda: _walk(path)) if isinstance(fs, LocalFileSystem) else (lambda: fs.find(path))
+    return sorted(name.removeprefix(prefix) for name in _patiently(find))
+
+
+def _walk(path: str) -> list[str]:
+    """Return the files below a local folder. fsspec leaves out what it cannot list, without a word."""
+
+    def tell(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # a folder that was removed meanwhile
+            raise error
+
+    if not os.path.isdir(path):
+        return [path]
+    return [
+        posixpath.join(folder, name)
+        for folder, _, names in os.walk(path, onerror=tell, followlinks=True)
+        for name in names
+    ]
 
 
 def make_folder(folder: str) -> None:
@@ -232,33 +297,31 @@ class Draft:
         if self._temporary is not None:  # it has not got its name
             with contextlib.suppress(Exception):
                 self.file.close()
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # renamed, never made, or the storage fails: that is told
                 self._fs.rm_file(self._temporary)
 
     def finish(self, name: str) -> None:
         """End the file and give it its name in the folder, in place of what had it."""
         path = posixpath.join(self._folder, name)
         temporary = cast(str, self._temporary)
+        self.close()
         if isinstance(self._fs, LocalFileSystem):
-            self._close()
             os.replace(temporary, path)
         else:
-            self.file.close()
             self._fs.mv(temporary, path)
         self._temporary = None
 
     def finish_if_absent(self, name: str) -> bool:
         """End a local file and give it its name if none has it; return whether it did."""
-        self._close()
-        try:
-            os.link(cast(str, self._temporary), posixpath.join(self._folder, name))
-        except FileExistsError:
-            return False
-        return True
+        self.close()
+        return _named(cast(str, self._temporary), posixpath.join(self._folder, name))
 
-    def _close(self) -> None:
-        self.file.flush()
-        if self._durable:
+    def close(self) -> None:
+        """End the file, which has no name yet."""
+        if self.file.closed:
+            return
+        if self._durable and isinstance(self._fs, LocalFileSystem):
+            self.file.flush()
             os.fsync(self.file.fileno())
         self.file.close()
 
@@ -285,7 +348,8 @@ def put(url: str, content: bytes, *, durable: bool = True) -> None:
 def put_if_absent(url: str, content: bytes) -> bool:
     """Write a whole file only where none stands; return whether it was written. Of several writers exactly one wins.
 
-    Local: a hard link of a finished temporary, which fails where the name is taken. Object stores: fsspec's
+    Local: a hard link of a finished temporary, which fails where the name is taken; where the file system has no links, a rename
+    that replaces nothing. Object stores: fsspec's
     ``mode="create"`` (generation match on Cloud Storage, If-None-Match on S3).
     """
     fs, path = filesystem(url)
@@ -314,14 +378,15 @@ def settle(urls: Iterable[str]) -> None:
     Args:
         urls: The files.
     """
-    for name in sorted({posixpath.dirname(filesystem(url)[1]) for url in urls if is_local(url)}):
+    folders = {posixpath.dirname(filesystem(url)[1]) for url in urls if is_local(url)}
+    for name in sorted(folders):
         folder = name
-        sync_folder(folder)
         while folder not in _settled and folder != posixpath.dirname(folder):
-            above = posixpath.dirname(folder)
-            sync_folder(above)
             _settled.add(folder)
-            folder = above
+            folder = posixpath.dirname(folder)
+            folders.add(folder)
+    for folder in sorted(folders):
+        sync_folder(folder)
 
 
 def _unsettle(path: str) -> None:
@@ -340,6 +405,53 @@ def sync_folder(path: str) -> None:
         os.fsync(number)
     finally:
         os.close(number)
+
+
+def _named(temporary: str, path: str) -> bool:
+    """Give a whole file its name where nothing has it; return whether it has it now.
+
+    Raises:
+        RootError: The file system can do that in no way.
+    """
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    else:
+        return True
+    failure = _rename_if_absent(temporary, path)
+    if failure in _NO_SUCH_RENAME:
+        raise RootError(
+            "this file system cannot name a file only where the name is free",
+            where=path,
+            expected="hard links, or a rename that replaces nothing",
+            found=os.strerror(failure),
+            remedy="choose a root on another file system",
+        )
+    if failure not in {0, errno.EEXIST}:
+        raise OSError(failure, os.strerror(failure), path)
+    return not failure
+
+
+def _rename_if_absent(old: str, new: str) -> int:
+    """Rename a file in one step unless the new name is taken (file systems without hard links); return 0 or the errno."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(old), os.fsencode(new)
+    if hasattr(libc, "renameat2"):  # Linux
+        ended = libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE)
+    elif hasattr(libc, "renamex_np"):  # macOS
+        ended = libc.renamex_np(*names, _RENAME_EXCL)
+    else:
+        return errno.ENOSYS
+    return ctypes.get_errno() if ended else 0
+
+
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+_RENAME_EXCL = 4
 
 
 def list_names(folder: str) -> list[str]:

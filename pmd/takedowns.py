@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd import commits, keys, root, storage, urls
+from pmd import commits, keys, root, sealed, storage, urls
 from pmd.errors import InputError
 
 #: The reason of pairs that are taken down.
@@ -105,7 +105,7 @@ def unmatched(root_url: str, sources: Iterable[str], listed: Sequence[Line]) -> 
 
 def _described(path: str, pair_ids: pa.Array) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    with storage.open_raw(path) as raw:
+    with sealed.open_checked(path) as raw:
         parquet = pq.ParquetFile(raw)
         for group in range(parquet.num_row_groups):
             there = pc.is_in(parquet.read_row_group(group, ["pair_id"], use_threads=False)["pair_id"], pair_ids)

@@ -22,9 +22,10 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import commits, dedupe, lock, parts, root, storage, strays
+from pmd import commits, dedupe, escape, lock, parts, root, storage, strays
 from pmd.census import Census, Expectation
-from pmd.errors import PmdError, VerificationError
+from pmd.errors import PmdError, RootError, VerificationError
+from pmd.fetch import policies
 from pmd.recount import DAMAGE, Progress, Recount, Report, first_line, formats_of
 from pmd.schema.statuses import OK
 from pmd.schema.tables import GROUPS
@@ -41,6 +42,9 @@ from pmd.status import (
     stage_of,
 )
 
+#: Times that a ROOT is counted while a writer commits; a build commits some thirty times in hours.
+_TIMES: Final = 3
+
 _TOPS: Final = ("audit", "curate", "dedupe", "fetch", "images", "publish", "shards", "views")
 
 
@@ -55,13 +59,37 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
         ``files``, ``bytes`` and ``rows``, as counted; ``commits``; ``problems``: place, what, expected, found of each;
         ``notes``: place, what and found of what is no problem, but good to know.
 
+    What a writer commits meanwhile is counted anew, so that half of the old and half of the new is no problem.
+
     Raises:
-        RootError: No ROOT, or one of another version.
+        RootError: No ROOT, or one of another version; or a writer commits all the time.
     """
+    for _ in range(_TIMES):
+        found, units = _verify_once(root_url, progress)
+        if not found["problems"] or not _is_changed(root_url, units):
+            return found
+    raise RootError(
+        "a writer commits all the time",
+        where=root_url,
+        found=f"other commits at the end than at the beginning, {_TIMES} times",
+        remedy="verify when it has ended; pmd status ROOT tells who it is",
+    )
+
+
+def _is_changed(root_url: str, units: Mapping[str, Unit]) -> bool:
+    """Return whether other commits stand than those that were counted."""
+    now = _units(root_url, storage.list_files(root_url), Report())
+    return {folder: unit.commit for folder, unit in units.items()} != {
+        folder: unit.commit for folder, unit in now.items()
+    }
+
+
+def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, Any], dict[str, Unit]]:
     described = root.require(root_url)
     names = storage.list_files(root_url)
     report = Report()
     units = _units(root_url, names, report)
+    _note_hosts(root_url, report)
     _check_listing(root_url, names, units, report)
     records = sum(file.rows for unit in units.values() for file in unit.commit.files)
     with Census(records) as pairs:
@@ -83,11 +111,12 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
         "commits": len(units),
         "problems": report.problems(),
         "notes": report.notes,
-    }
+    }, units
 
 
 def text(found: Mapping[str, Any]) -> str:
     """Return what was found as people read it."""
+    found = escape.shown(found)
     counted = (
         f"{found['files']:,} files, {found['bytes']:,} bytes, {found['rows']:,} rows "
         f"of {found['commits']:,} commits recounted"
@@ -104,7 +133,7 @@ def text(found: Mapping[str, Any]) -> str:
     lines += notes
     lines.append(
         "If a stage ran alone, or the configuration changed, `pmd build CONFIG` brings the others after it. If files were "
-        "changed or lost, remove the folder of the commit that lists them and build again."
+        "changed or lost, `pmd repair ROOT` makes or fetches them again, and nothing else."
     )
     return "\n".join(lines)
 
@@ -126,6 +155,19 @@ def _units(root_url: str, names: Sequence[str], report: Report) -> dict[str, Uni
             if unit.commit.stage != stage_of(folder):
                 report.tell("commit of another stage", name, stage_of(folder), unit.commit.stage)
     return units
+
+
+def _note_hosts(root_url: str, report: Report) -> None:
+    """Lines of what hosts said that are not as they were written: nobody heeds them, and the hosts are asked again."""
+    folder = policies.hosts_folder(root_url)
+    for name in storage.list_files(folder):
+        if name.endswith(".jsonl"):
+            damaged = sum(said is None for said in policies.lines(storage.join(folder, name)))
+            if damaged:
+                what = (
+                    "lines that are not as they were written, or are of an earlier version: these hosts are asked again"
+                )
+                report.note(what, f"fetch/hosts/{name}", f"{damaged:,} lines")
 
 
 def _check_digest(root_url: str, folder: str, report: Report) -> None:

@@ -39,7 +39,9 @@ def read(url: str) -> Versioned | None:
 
 
 def swap(url: str, content: bytes, seen: Versioned | None) -> bool:
-    """Replace a file, durably, if it is still the one that was seen (None: if there is still none); return whether it was.
+    """Replace a file if it is still the one that was seen (None: if there is still none); return whether it was.
+
+    After a power cut one of the two is there, whole; that it is the new one, `storage.settle` sees to.
 
     Raises:
         ConfigError: Its file system cannot compare.
@@ -127,11 +129,14 @@ def _read_local(fs: Any, path: str) -> Versioned | None:
 
 
 def _swap_local(fs: Any, path: str, content: bytes, seen: Versioned | None) -> bool:
-    with locked(posixpath.dirname(path)):
-        if _read_local(fs, path) != seen:
-            return False
-        storage.put(path, content)
-        storage.settle([path])
+    folder, name = posixpath.split(path)
+    with storage.Draft(folder) as draft:
+        draft.file.write(content)
+        draft.close()
+        with locked(folder):
+            if _read_local(fs, path) != seen:
+                return False
+            draft.finish(name)
     return True
 
 
@@ -149,8 +154,6 @@ def _remove_local(fs: Any, path: str, version: str) -> bool:
             return False
         storage.remove(path)
     return True
-
-
 
 
 # Object stores

@@ -28,12 +28,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 CONTRACT = (REPOSITORY / "docs" / "contract.md").read_text(encoding="utf-8")
 
 DOCUMENTED = {
-    "pairs": tables.PAIRS,
+    "pairs": tables.in_source_folder(tables.PAIRS),
     "rejected": tables.REJECTED,
     "images": tables.IMAGES,
     "views": tables.VIEWS,
     "attempts": tables.ATTEMPTS,
-    "ledger": tables.LEDGER,
+    "ledger": tables.LEDGER_FILE,
     "groups": tables.GROUPS,
     "samples": PARQUET,
     "published": PUBLISHED,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
+import typing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pmd import config, manifests, sources
+from pmd import config, manifests, options, sources
 from pmd.config import Config, InvalidConfig, Problem
 from pmd.errors import ConfigError
 from pmd.options import PerHost
@@ -260,7 +262,7 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
         ("fetch", 'store = "big"', "store", '"original" or "resized"', '"big"'),
         ("fetch", "short_side_px = 15", "short_side_px", "16 or more", "15"),
         ("fetch", "jpeg_quality = 101", "jpeg_quality", "100 or less", "101"),
-        ("fetch", "per_host = { requests_per_s = 0 }", "per_host.requests_per_s", "more than 0", "0"),
+        ("fetch", "per_host = { requests_per_s = 0 }", "per_host.requests_per_s", "0.001 or more", "0"),
         ("fetch", "per_host = { connections = 1.5 }", "per_host.connections", "a whole number", "1.5"),
         ("fetch", "concurrency = 0", "concurrency", "1 or more", "0"),
         ("fetch", "lanes = 0", "lanes", "1 or more", "0"),
@@ -401,9 +403,76 @@ def test_lines_are_those_of_an_editor() -> None:
 
 
 def test_infinite_and_odd_values_are_judged_not_crashed_on() -> None:
-    assert config.parse(with_stage("fetch", "timeout_s = inf")).fetch.timeout_s == float("inf")
-    assert only(with_stage("fetch", "timeout_s = nan"))[1] == "fetch.timeout_s"
+    assert only(with_stage("fetch", "timeout_s = nan"))[1:4] == ("fetch.timeout_s", "a finite number", "nan")
+    assert only(with_stage("fetch", "timeout_s = -inf"))[1:4] == ("fetch.timeout_s", "a finite number", "-inf")
     assert only(with_stage("fetch", "timeout_s = 2024-01-01"))[3] == '"2024-01-01"'
+
+
+NUMBERS = [
+    (name, option)
+    for name, model in (
+        *((stage, model) for stage, model in config._STAGES.items()),
+        ("fetch.per_host", options.PerHost),
+    )
+    for option, field in model.model_fields.items()
+    if set(typing.get_args(field.annotation) or (field.annotation,)) & {int, float}
+]
+
+
+@pytest.mark.parametrize(("stage", "option"), NUMBERS)
+@pytest.mark.parametrize("value", ["9223372036854775807", "-9223372036854775808", "1e308", "inf", "-inf", "nan"])
+def test_every_number_has_its_bounds(stage: str, option: str, value: str) -> None:
+    line, key, expected, found, remedy = only(with_stage(stage, f"{option} = {value}"))
+    assert (line, key, remedy) == (8, f"{stage}.{option}", f"change {option}")
+    assert re.search(r"^[0-9.e+]+ or (?:more|less)$|^more than 0$|^a finite number$|^a whole number$", expected)
+    assert found.lower().replace("+", "") == value
+
+
+@pytest.mark.parametrize("name", sources.names())
+def test_every_number_of_a_source_has_its_bounds(name: str) -> None:
+    for option, field in sources.load(name).options.model_fields.items():
+        if field.annotation in {int, float}:
+            found = only(f'{LEAST}[sources.{name}]\nannotations = ["x"]\n{option} = 1000000000\n')
+            assert found[1:3] == (f"sources.{name}.{option}", "1000 or less")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"pmd\\r\\nX-Evil: 1"',
+        '"pmd\\u0000"',
+        '"pmd\\tx"',
+        '"bücher"',
+        '""',
+        '" pmd"',
+        '"pmd "',
+        '"(x)"',
+        f'"{"p" * 257}"',
+    ],
+)
+def test_a_user_agent_is_a_header_of_one_line(value: str) -> None:
+    line, key, expected, _, remedy = only(with_stage("fetch", f"user_agent = {value}"))
+    assert (line, key, remedy) == (8, "fetch.user_agent", "change user_agent")
+    assert expected == 'a product and its version, as in "pmd/0.1": 256 characters of printable ASCII in one line'
+    for good in ("pmd/0.1", "my-bot", "Mozilla/5.0 (compatible; pmd/0.1)"):
+        assert config.parse(with_stage("fetch", f'user_agent = "{good}"')).fetch.user_agent == good
+
+
+@pytest.mark.parametrize(
+    "target", ["127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:99999999999999999999", "a b:80", "a\\n:80"]
+)
+def test_ports_of_resolve_are_ports(target: str) -> None:
+    assert only(with_stage("fetch", f'resolve = {{ "*:80" = "{target}" }}'))[1] == "fetch.resolve"
+
+
+@pytest.mark.parametrize("text", ["a = " + "9" * 5000, "a = " + "[" * 5000])
+def test_what_the_reader_of_toml_chokes_on_is_a_mistake_of_the_file(text: str) -> None:
+    (problem,) = problems(text)
+    assert (problem.key, problem.expected, problem.remedy) == ("syntax", "a TOML file", "mend the line")
+
+
+def test_a_contact_is_not_longer_than_a_header_line() -> None:
+    assert only(LEAST.replace("mailto:", f"mailto:{'x' * 256}") + SBU)[1] == "contact"
 
 
 def test_strings_stand_for_lists_of_one() -> None:

@@ -16,12 +16,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: Every module or package of pmd, in the order in which they stand.
 ORDER = (
+    "escape",
     "errors",
+    "output",
+    "storage_errors",
+    "endings",
     "schema",
     "keys",
     "storage",
     "versions",
     "written",
+    "sealed",
     "commits",
     "leftovers",
     "lock",
@@ -59,6 +64,7 @@ ORDER = (
     "census",
     "strays",
     "recount",
+    "damage",
     "verify",
     "plan",
     "explain",

@@ -25,7 +25,12 @@ def killed(where: str) -> None:
         storage.put(storage.join(root.shards_folder(where, "parquet"), "00000-of-00001-01234567.parquet"), b"old")
         for name in (TEMPORARY, f"audit/{TEMPORARY}", f"fetch/hosts/{TEMPORARY}"):
             storage.put(storage.join(where, name), b"half")
-        for name in ("images/holiday.jpg", "letter.txt", "fetch/hosts/robots-lane-00000.jsonl", f"images/{PART}.parquet"):
+        for name in (
+            "images/holiday.jpg",
+            "letter.txt",
+            "fetch/hosts/robots-lane-00000.jsonl",
+            f"images/{PART}.parquet",
+        ):
             storage.put(storage.join(where, name), b"precious")
         commits.claim(root.audit_folder(where), held.epoch)
     state = lock.read(where)

@@ -613,7 +613,8 @@ def test_a_lost_store_file_is_told_in_the_picture_s_place(world: World, tmp_path
         stage(where)
     for path in Path(where).glob("fetch/store/*/a.tar"):
         path.unlink()
-    assert re.search("fetch/store/shard=0000[01]/a.tar is not here", Page(peek.page(where)).card("green part")[1])
+    told = "damaged: the store's file is gone .fetch/store/shard=0000[01]/a.tar: image"
+    assert re.search(told, Page(peek.page(where)).card("green part")[1])
 
 
 @pytest.mark.parametrize(

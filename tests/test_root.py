@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from pmd import commits, lock, root, storage
-from pmd.errors import RootError
+from pmd.errors import RootError, VerificationError
 
 
 def state_of(folder: Path) -> dict[str, Any]:
@@ -175,8 +175,8 @@ def test_a_root_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     where = str(tmp_path / "file" / "root")
     with pytest.raises(RootError) as caught, root.writer(where, "pmd build"):
         pytest.fail("written")
-    assert str(caught.value).startswith(f"{where}: cannot be written\n  found: ")
-    assert str(caught.value).endswith("  remedy: choose another root, or mend its permissions")
+    assert str(caught.value).splitlines()[0] == f"{where}: a folder of the path is a file"
+    assert str(caught.value).endswith("  remedy: choose another name or place")
 
 
 def test_what_is_chosen_once_stays(tmp_path: Path) -> None:
@@ -193,20 +193,44 @@ def test_a_folder_that_is_no_root_is_told(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path}: no ROOT here\n  expected: root.json\n  remedy: run: pmd build CONFIG"
 
 
-@pytest.mark.parametrize(
-    ("content", "found"),
-    [(b'{"version": 2}', "2"), (b"{", "something else"), (b"[]", "something else"), (b"null", "something else")],
-)
-def test_a_root_of_another_version_is_told(tmp_path: Path, content: bytes, found: str) -> None:
-    (tmp_path / root.ROOT_FILE).write_bytes(content)
+def test_a_root_of_another_version_is_told(tmp_path: Path) -> None:
+    (tmp_path / root.ROOT_FILE).write_bytes(b'{"version": 2}')
     with pytest.raises(RootError) as caught:
         root.describe(str(tmp_path))
     assert str(caught.value) == (
         f"{tmp_path}/root.json: not a ROOT that this pmd can read\n"
         '  expected: {"version": 1, …}\n'
-        f"  found: {found}\n"
-        "  remedy: use the pmd that made it, or another root"
+        "  found: 2\n"
+        "  remedy: use the pmd that made it, or another root; if it was damaged, run: pmd repair ROOT"
     )
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"null", b""])
+def test_a_root_json_that_is_none_is_damaged(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / root.ROOT_FILE).write_bytes(content)
+    with pytest.raises(VerificationError) as caught:
+        root.describe(str(tmp_path))
+    assert str(caught.value) == (
+        f"{tmp_path}/root.json: damaged\n"
+        '  expected: {"version": 1, …}\n'
+        "  found: something else\n"
+        "  remedy: run: pmd repair ROOT"
+    )
+    with pytest.raises(VerificationError), root.writer(str(tmp_path), "pmd build"):
+        pytest.fail("wrote to a folder that nothing says is a ROOT")
+
+
+def test_no_flipped_bit_of_root_json_is_believed(tmp_path: Path) -> None:
+    root.create(str(tmp_path), 5)
+    path = tmp_path / root.ROOT_FILE
+    content = path.read_bytes()
+    for at in range(len(content) - 1):  # the last is a line's end
+        for bit in range(8):
+            path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+            with pytest.raises((RootError, VerificationError)):
+                root.describe(str(tmp_path))
+    path.write_bytes(b'{"version":1,"fetch_shard_bits":5}')  # of an earlier version
+    assert root.describe(str(tmp_path)) == {"version": 1, "fetch_shard_bits": 5}
 
 
 def test_only_committed_sources_are_curated(tmp_path: Path) -> None:

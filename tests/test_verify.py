@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
+import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -17,10 +19,12 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from pmd import census, cli, commits, config, lock, storage, verify, written
+from pmd import census, cli, commits, config, lock, sealed, storage, verify, written
 from pmd.errors import RootError
 from pmd.fetch import state
+from pmd.recount import Recount
 from pmd.schema.tables import LEDGER, LEDGER_LATER
+from pmd.status import Unit
 from tests import tiny_root
 
 
@@ -63,22 +67,26 @@ def edit_stage(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     path.write_bytes(orjson.dumps(content))
 
 
-def recommit(path: Path, folder: Path, rows: int) -> None:
-    """Make the commit of a folder list a changed file as it is now."""
+def recommit(path: Path, folder: Path, rows: int) -> Path:
+    """Make the commit of a folder list a changed file as it is now, under the name that it then has."""
+    data = path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    promised = sealed.digest_of(path.name)
+    new = path if promised is None else path.rename(path.with_name(path.name.replace(promised, digest[:16])))
 
     def change(content: dict[str, Any]) -> None:
         entry = next(file for file in content["files"] if (folder / file["name"]).resolve() == path.resolve())
-        data = path.read_bytes()
-        entry.update(bytes=len(data), rows=rows, sha256=hashlib.sha256(data).hexdigest())
+        entry.update(name=os.path.relpath(new, folder), bytes=len(data), rows=rows, sha256=digest)
 
     edit_stage(folder, change)
+    return new
 
 
-def rewrite(path: Path, folder: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+def rewrite(path: Path, folder: Path, change: Callable[[pa.Table], pa.Table]) -> Path:
     """Change the rows of a Parquet file, and its entry in the commit."""
     table = change(pq.read_table(path))
     path.write_bytes(commits.parquet_bytes(table))
-    recommit(path, folder, table.num_rows)
+    return recommit(path, folder, table.num_rows)
 
 
 def without_first(table: pa.Table) -> pa.Table:
@@ -329,8 +337,9 @@ def _ledger(copy: Path) -> tuple[Path, Path]:
         ("stored_format", "png", "format of a stored picture"),
         ("store_file", "fetch/store/other.tar", "store file"),
         ("status", "lost", "status"),
-        ("generation", 4, "generation"),
+        ("settled_in", 4, "generation"),
         ("listed", "nearly", "listed"),
+        ("stored_digest", bytes(16), "digest of a stored picture"),
     ],
 )
 def test_a_ledger_that_says_otherwise_than_the_store_is_told(copy: Path, column: str, value: Any, what: str) -> None:
@@ -354,7 +363,7 @@ def test_a_ledger_of_an_earlier_version_passes(copy: Path) -> None:
 
 def test_an_image_twice_in_a_generation_is_told(copy: Path) -> None:
     path, folder = _ledger(copy)
-    rewrite(path, folder, first_twice)
+    path = rewrite(path, folder, first_twice)
     told(copy, "row stands twice", path.name)
     told(copy, "two images at one place", path.name)
 
@@ -388,6 +397,24 @@ def test_a_sample_taken_out_of_a_shard_is_told(copy: Path) -> None:
     recommit(path, folder, 2)
     assert told(copy, "times in the webdataset shards, of those that shard kept")["found"] == "0"
     told(copy, "samples by shard", "sizes.json")
+
+
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_shards_of_unequal_size_are_told_in_every_format(copy: Path, form: str) -> None:
+    folder = copy / "shards" / form
+
+    def change(content: dict[str, Any]) -> None:
+        for file, rows in zip([file for file in content["files"] if file["name"] != "sizes.json"], (1, 3), strict=True):
+            file["rows"] = rows
+
+    edit_stage(folder, change)
+    assert told(copy, "samples in a shard", f"shards/{form}")["found"] == "[1, 3]"
+
+
+def test_only_webdatasets_readers_get_a_file_of_sizes(sound: config.Config) -> None:
+    assert [str(path.relative_to(sound.root)) for path in Path(sound.root).rglob("sizes.json")] == [
+        "shards/webdataset/sizes.json"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -528,9 +555,9 @@ def test_an_attempt_doubled_is_told_and_a_second_try_is_not(copy: Path) -> None:
         at = table.schema.get_field_index("when")
         return pa.concat_tables([first.set_column(at, table.schema.field(at), later), table])
 
-    rewrite(path, folder, again)
+    path = rewrite(path, folder, again)
     assert problems(copy) == []
-    rewrite(path, folder, first_twice)
+    path = rewrite(path, folder, first_twice)
     assert told(copy, "row stands twice", path.name)["found"] == "the same again"
 
 
@@ -540,3 +567,33 @@ def test_every_file_that_is_written_is_known_to_be(sound: config.Config) -> None
             home = written.home(name)
             assert home is not None, name
             assert "generation" in home or home.startswith("fetch/") or Path(sound.root, home, "_stage.json").exists()
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_what_is_committed_meanwhile_is_counted_anew(copy: Path, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """A writer commits, and sweeps what the commit before listed, while that is being read."""
+    path = one(copy, "publish/source=coco/*.parquet")
+    content, folder = path.read_bytes(), str(path.parent)
+    commit, passes, recounted = commits.require(folder, ""), 0, Recount.unit
+
+    def overtaken(self: Recount, unit: Unit) -> None:
+        nonlocal passes
+        if unit.folder != "publish/source=coco":
+            recounted(self, unit)
+            return
+        passes += 1
+        if passes > times:
+            recounted(self, unit)
+        else:
+            path.unlink()
+            recounted(self, unit)
+            path.write_bytes(content)
+            commits.write(folder, dataclasses.replace(commit, run={commits.EPOCH: passes}))
+
+    monkeypatch.setattr(Recount, "unit", overtaken)
+    if times == 99:
+        with pytest.raises(RootError, match="a writer commits all the time"):
+            verify.verify(str(copy))
+        return
+    assert problems(copy) == []
+    assert passes == 2

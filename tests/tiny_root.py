@@ -371,7 +371,7 @@ def publish(chosen: config.Config, name: str) -> None:
     cut = parts.cut(chosen.root)
     found = _meet(
         SpreadBoth(chosen.root, name, cut, bits, work),
-        WriteList(name, manifest.hub_name, manifest.redistribute_text, wanted.folder, bits, work),
+        WriteList(manifest, manifest.redistribute_text, wanted.folder, bits, work),
         units(((storage.join(curated, file.name), file.bytes) for file in files), range(2**cut.part_bits)),
     )
     CommitStage("publish", wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect([*found, outputs(())]))

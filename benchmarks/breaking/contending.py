@@ -82,7 +82,9 @@ def contend(contest: Contest) -> Found:
     told = [str(value) for value in dataclasses.astuple(contest)]
     command = [*prefix, sys.executable, "-m", __name__, *told]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_FOLDER), os.environ.get("PYTHONPATH", "")])}
-    places = [subprocess.Popen([*command, str(number)], cwd=_FOLDER, env=environment) for number in range(contest.places)]
+    places = [
+        subprocess.Popen([*command, str(number)], cwd=_FOLDER, env=environment) for number in range(contest.places)
+    ]
     set_lease(contest.lease_s)
     reader = Reader(contest.root)
     while any(place.poll() is None for place in places):

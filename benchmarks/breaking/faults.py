@@ -24,8 +24,9 @@ from pmd import storage
 #: Told to lanes: the fields of `Faults`, with commas.
 FAULTS: Final = "PMD_BREAKING_FAULTS"
 
-_READS: Final = ("exists", "isdir", "info", "size", "find", "ls", "cat_file")
+_READS: Final = ("info", "size", "ls", "cat_file")
 _WRITES: Final = ("makedirs", "rm_file", "rm")
+_OS_READS: Final = ("stat", "walk")
 _OS_WRITES: Final = ("replace", "link", "fsync")
 #: A file that fails does so at one of so many writes, else at its end.
 _FIRST_WRITES: Final = 4
@@ -119,6 +120,8 @@ class _Os:
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(os, name)
+        if name in _OS_READS:
+            return _failing(self._chance, name, function, write=False, at=0)
         return _failing(self._chance, name, function, write=True, at=0) if name in _OS_WRITES else function
 
 

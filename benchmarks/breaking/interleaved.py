@@ -190,7 +190,9 @@ PARTS: Final = ("claimed", "written", "committed", "begun", "fetched", "settled"
 CASES: Final = tuple(
     Case(before, Run("first", one), Run("second", two, fails=fails), until)
     for (before, one, two), fails, until in itertools.product(
-        (("", "one", "two"), ("", "one", "one"), ("old", "one", "two"), ("old", "one", "old")), (False, True), ("", *PARTS)
+        (("", "one", "two"), ("", "one", "one"), ("old", "one", "two"), ("old", "one", "old")),
+        (False, True),
+        ("", *PARTS),
     )
 )
 

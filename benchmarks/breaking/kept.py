@@ -78,15 +78,15 @@ class Kept:
         kept = self._before(age, STAGES[number] if number < len(STAGES) else "")
         path = kept.parent / f"{kept.name}.json"
         if not path.exists():
-            found: dict[str, Any] = equal.apart(lambda: equal.facts(str(kept)), path)
+            found: dict[str, Any] = equal.apart(lambda: equal.facts(str(kept), verified=True), path)
             assert found["verify"][1] == []
             assert found["verify"][0] == [] or (age, number) != (1, len(STAGES))
         return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
-    def differences(self, where: Path, age: int, stage: str) -> list[str]:
-        """Return in what a ROOT differs from what an undisturbed run of a stage leaves."""
-        wanted = self.wanted(age, stage)
-        found: list[str] = equal.apart(lambda: equal.differences(str(where), wanted), self.folder / "note.json")
+    def differences(self, where: Path, age: int, stage: str, *, verified: bool) -> list[str]:
+        """Return in what a ROOT differs from what an undisturbed run of a stage leaves; `verified`: ask `pmd verify` too."""
+        wanted, note = self.wanted(age, stage), self.folder / "note.json"
+        found: list[str] = equal.apart(lambda: equal.differences(str(where), wanted, verified=verified), note)
         return found
 
     def log(self, name: str) -> Path:

@@ -103,7 +103,10 @@ samples_per_shard = {(300, 250)[age]}
             data = self.folder / f"age-{age}"
             data.mkdir(parents=True)
             count = self.images - _REGIONAL + age * _MORE
-            lines = [f"picture number {number} of many\thttp://h{number % _HOSTS}.test/{number}.jpg" for number in range(count)]
+            lines = [
+                f"picture number {number} of many\thttp://h{number % _HOSTS}.test/{number}.jpg"
+                for number in range(count)
+            ]
             (data / "GCC-training.tsv").write_text("\n".join([*lines, "one column only"]) + "\n", encoding="utf-8")
             images, regions = [], []
             for number in range(1, _REGIONAL + 1):

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pmd.audit import charts, page, writing
-from pmd.audit.charts import Segment, Stack, escape
+from pmd.audit.charts import Segment, Stack
 from pmd.audit.measure import STAGES
 from pmd.audit.style import ROW_COLOURS
+from pmd.escape import html as escape
 from pmd.schema.reasons import REASONS
 
 

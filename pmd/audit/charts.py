@@ -1,16 +1,17 @@
 """The report's charts: inline SVG from numbers, coloured by the page's own style sheet, so in light and dark alike.
 
 Every chart has a title that says what it shows, for readers who cannot see it; every mark has one with its figures.
-Texts that come from data are escaped here and nowhere else.
+Texts that come from data are escaped here, by `pmd.escape`, and nowhere else.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import html
 import math
 from collections.abc import Sequence
 from typing import Final
+
+from pmd.escape import html as escape
 
 WIDTH: Final = 1040
 _LABEL_WIDTH: Final = 262
@@ -75,11 +76,6 @@ class Stack:
     label: str
     segments: Sequence[Segment]
     note: str
-
-
-def escape(text: object) -> str:
-    """Return a text for HTML, attributes included."""
-    return html.escape(str(text), quote=True)
 
 
 def svg(content: str, width: float, height: float, title: str) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pmd.audit import charts, page, writing
-from pmd.audit.charts import Bar, escape
+from pmd.audit.charts import Bar
+from pmd.escape import html as escape
+from pmd.escape import isolated
 
 
 def users(result: Mapping[str, Any]) -> str:
@@ -144,7 +146,7 @@ def _concentration_table(result: Mapping[str, Any], having: Sequence[tuple[str, 
             if kind == "hosts":
                 top = units["largest"][0] if units["largest"] else None
                 cells += writing.share_cell(units["top_10"]) + (
-                    f"<td class='words'>{escape(top['host'])} {escape(writing.percent(top['share']['value']))}</td>"
+                    f"<td class='words'>{isolated(top['host'])} {escape(writing.percent(top['share']['value']))}</td>"
                     if top
                     else "<td>–</td>"
                 )

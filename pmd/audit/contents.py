@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pmd.audit import charts, page, writing
-from pmd.audit.charts import Bar, Dots, Mark, escape
+from pmd.audit.charts import Bar, Dots, Mark
+from pmd.escape import html as escape
 
 #: Texts of a sample below which the share of one language is written as "3 of 512".
 MANY: Final = 1000

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pmd.audit import writing
-from pmd.audit.charts import escape
 from pmd.audit.style import ROW_COLOURS
+from pmd.escape import html as escape
 
 
 def coverage(result: Mapping[str, Any], section: Mapping[str, Any]) -> str:

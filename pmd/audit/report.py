@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pmd.audit import balance, concentration, contents, page, sharing, writing
-from pmd.audit.charts import escape
 from pmd.audit.measure import STAGES
 from pmd.audit.style import CSS
+from pmd.escape import html as escape
 
 #: What no figure here can say, whatever its interval.
 LIMITS: Final = (

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pmd.audit import charts, page, writing
-from pmd.audit.charts import Dots, Mark, escape
+from pmd.audit.charts import Dots, Mark
+from pmd.escape import html as escape
+from pmd.escape import isolated
 
 
 def repeated(result: Mapping[str, Any]) -> str:
@@ -101,7 +103,7 @@ def _largest(texts: Sequence[Mapping[str, Any]], more: str) -> str:
         return '<p class="soft">No text stands on so many.</p>'
     has_more = any(more in text for text in texts)
     rows = [
-        f'<tr><td class="wide">{escape(text["text"] or "(punctuation alone)")}</td><td>{writing.count(text["images"])}</td>'
+        f'<tr><td class="wide">{isolated(text["text"] or "(punctuation alone)")}</td><td>{writing.count(text["images"])}</td>'
         f"<td>{writing.count(text['pairs'])}</td>"
         + (f"<td>{writing.count(text[more] or None)}</td>" if has_more else "")
         + "</tr>"

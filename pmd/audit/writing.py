@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit.charts import escape
+from pmd.escape import html as escape
 
 #: Pairs below which a share is written as "3 of 7".
 FEW: Final = 30

@@ -9,14 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import exchange, parts, storage
+from pmd import exchange, parts
 from pmd.beam.transforms import outputs
 from pmd.fetch import against
-
-
-def listed_file(folder: str, part: int) -> str:
-    """Return where `WriteListed` writes what lists say of a part's images."""
-    return storage.join(folder, f"part-{part:05d}.parquet")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,5 +61,5 @@ class WriteListed:
         """(part, all its RUNS) → an empty batch of OUTPUTS."""
         part, references = keyed
         table = against.gather(exchange.read(self.work, references, against.LISTED))
-        exchange.write_sorted(listed_file(self.folder, part), table)
+        exchange.write_sorted(against.listed_file(self.folder, part), table)
         yield outputs(())

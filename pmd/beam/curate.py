@@ -16,7 +16,7 @@ from pmd.beam.transforms import Collected, outputs
 from pmd.curate import STAGE, judge, settle
 from pmd.options import CurateOptions
 from pmd.proposals import Proposal
-from pmd.schema.tables import JUDGED
+from pmd.schema.tables import JUDGED, in_source_folder
 from pmd.sources.contract import Unit
 
 UNITS = pa.schema(
@@ -79,7 +79,7 @@ class SettlePartition:
         settled = settle(self.source, exchange.read(self.work, references, JUDGED), self.options)
         part = f"part-{partition:05d}-of-{2**self.bits:05d}"
         files = [
-            commits.put_table(self.folder, f"{name}/{part}", table)
+            commits.put_table(self.folder, f"{name}/{part}", table.cast(in_source_folder(table.schema)))
             for name, table in (("pairs", settled.pairs), ("rejected", settled.rejected))
             if table.num_rows
         ]

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from pmd import commits, dedupe, exchange, parts, publish
 from pmd.beam.transforms import outputs
+from pmd.manifests import Manifest
 from pmd.schema.tables import PAIRS
 
 UNITS = pa.schema([pa.field("part", pa.int32()), pa.field("path", pa.string())])
@@ -68,8 +69,7 @@ class SpreadBoth:
 class WriteList:
     """Join a partition and write its part of the list."""
 
-    source: str
-    hub_name: str
+    manifest: Manifest
     with_text: bool
     folder: str
     bits: int
@@ -81,7 +81,7 @@ class WriteList:
         meeting = exchange.read(self.work, references, MEETING)
         pairs = meeting.filter(pc.invert(meeting["is_fate"])).select(PAIRS.names)
         fate = meeting.filter(meeting["is_fate"]).select(publish.FATES.names)
-        table = publish.rows(pairs, fate, name=self.hub_name, with_text=self.with_text)
+        table = publish.rows(pairs, fate, self.manifest, with_text=self.with_text)
         name = f"part-{partition:05d}-of-{2**self.bits:05d}"
         files = [commits.put_table(self.folder, name, table)] if table.num_rows else []
-        yield outputs(files, {self.source: commits.Books(table.num_rows, {})})
+        yield outputs(files, {self.manifest.name: commits.Books(table.num_rows, {})})

@@ -9,7 +9,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pmd import commits, dedupe, exchange, images, parts, proposals, storage
+from pmd import commits, dedupe, exchange, images, parts, proposals, sealed, storage
 from pmd.beam.parts import part_of
 from pmd.beam.transforms import Collected, outputs
 from pmd.options import ShardOptions
@@ -145,7 +145,7 @@ class WriteShard:
 
 
 def _slice(path: str, start: int, stop: int) -> pa.Table:
-    with storage.open_raw(path) as file:
+    with sealed.open_checked(path) as file:
         return pq.ParquetFile(file).read(use_threads=False).slice(start, stop - start)
 
 
@@ -157,7 +157,11 @@ def window_outputs(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 @dataclasses.dataclass(frozen=True)
 class CommitShards:
-    """Commit the rejected pairs, then each format with its `sizes.json`."""
+    """Commit the rejected pairs, then each format.
+
+    WebDataset's readers look for a `sizes.json`; to Parquet's it would be a file that is none of theirs, and theirs tell
+    their rows.
+    """
 
     folders: tuple[tuple[str, str, str], ...]  # form ("rejected" first), folder, hash
     runs: tuple[bytes, ...]
@@ -173,6 +177,6 @@ class CommitShards:
                 if file.name.startswith(f"{form}:")
             )
             commit = commits.Commit(samples.STAGE, files, found.books, digest, orjson.loads(run))
-            fixed = {} if form == "rejected" else {"sizes.json": writing.sizes(files)}
+            fixed = {"sizes.json": writing.sizes(files)} if form == "webdataset" else {}
             all_forms.append(Proposal(folder, commit, fixed))
         proposals.leave(self.work, all_forms)

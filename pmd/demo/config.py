@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from pmd import escape
 from pmd.demo import rows
 from pmd.demo.annotations import write_annotations
 from pmd.demo.rows import build_world
@@ -116,8 +117,7 @@ def _source(folder: Path, name: str) -> list[str]:
 
 def _string(path: Path) -> str:
     """Return a path as a TOML string."""
-    text = path.as_posix()
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return escape.toml(path.as_posix())
 
 
 def _list(folder: Path, names: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pmd import commits, keys, root, storage
+from pmd import commits, keys, root, sealed, storage
 from pmd.diff import pairs
 from pmd.diff.meeting import A, B, Meeting
 from pmd.errors import InputError
@@ -44,7 +44,7 @@ def files(url: str) -> list[str]:
 
 def _check(path: str) -> None:
     try:
-        with storage.open_raw(path) as file:
+        with sealed.open_checked(path) as file:
             names = pq.ParquetFile(file).schema_arrow.names
     except pa.ArrowInvalid as error:
         raise InputError("not a Parquet file", where=path, expected="a list of pmd publish", found=str(error)) from None
@@ -63,7 +63,7 @@ def compare(a: Sequence[str], b: Sequence[str], limit: int) -> dict[str, Any]:
     """Compare the rows of lists; see `pmd.diff.diff`."""
     total = 0
     for path in (*a, *b):
-        with storage.open_raw(path) as file:
+        with sealed.open_checked(path) as file:
             total += pq.ParquetFile(file).metadata.num_rows
     with Meeting(total) as met:
         for side, paths in ((A, a), (B, b)):

@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pmd import commits, exchange, storage
+from pmd import commits, exchange, sealed
 from pmd.schema.tables import KEY
 
 A, B = "a", "b"
@@ -98,7 +98,7 @@ class Meeting:
         """Return some columns of a row where it stands; empty where it stands nowhere."""
         if file is None or row is None:
             return {}
-        with storage.open_raw(self._files[file]) as raw:
+        with sealed.open_checked(self._files[file]) as raw:
             parquet = pq.ParquetFile(raw)
             wanted = [name for name in columns if name in parquet.schema_arrow.names]
             for group in range(parquet.num_row_groups):

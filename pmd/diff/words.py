@@ -6,6 +6,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from pmd import escape
+
 #: Characters of a text that an example shows.
 _SHOWN: Final = 160
 
@@ -26,6 +28,7 @@ _VERDICTS: Final = {
 
 def text(found: Mapping[str, Any], width: int = 120) -> str:
     """Return what `diff` found as text."""
+    found = escape.shown(found)
     write = _Page(width)
     write.line(f"A: {found['a']}")
     write.line(f"B: {found['b']}")

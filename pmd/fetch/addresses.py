@@ -15,6 +15,8 @@ from typing import Final
 
 import ada_url
 
+from pmd.fetch import special
+
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -22,7 +24,20 @@ IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 _METADATA: Final = tuple(
     ipaddress.ip_network(network) for network in ("168.63.129.16/32", "192.0.0.0/24", "100.100.100.200/32")
 )
+#: Blocks of the registries with whether they can be reached, the narrowest first.
+_BLOCKS: Final[tuple[tuple[IpNetwork, bool | None], ...]] = tuple(
+    sorted(
+        ((ipaddress.ip_network(row[0]), row[3]) for row in (*special.IPV4, *special.IPV6, *special.SPACE)),
+        key=lambda block: -block[0].prefixlen,
+    )
+)
+_MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
+_TEREDO: Final = ipaddress.IPv6Network("2001::/32")
+_6TO4: Final = ipaddress.IPv6Network("2002::/16")
+#: What only carries an IPv4 address, and is judged by that alone.
+_CARRIERS: Final = (_MAPPED, _NAT64, _TEREDO, _6TO4)
+_LOW: Final = 0xFFFF_FFFF
 _PORTS: Final = {"http": 80, "https": 443}
 
 #: An http or https URL as the WHATWG standard serialises it: in user information "@", "/" and "?" are escaped, the path
@@ -81,6 +96,23 @@ def parse(url: str, base: str | None = None) -> Target:
     )
 
 
+def location(value: str) -> str:
+    """Return a Location header as a reference that `parse` takes: octets beyond ASCII are escaped, as browsers do it.
+
+    Args:
+        value: With octets that are no UTF-8 as PEP 383 has them.
+    """
+    return _BEYOND_ASCII.sub(_in_percent, value)
+
+
+def _in_percent(found: re.Match[str]) -> str:
+    octets = found.group().encode("utf-8", "surrogateescape")
+    return "".join(f"%{octet:02X}" for octet in octets)
+
+
+_BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
+
+
 @dataclasses.dataclass(frozen=True)
 class AddressPolicy:
     """Which addresses may be asked: all public ones, and those named."""
@@ -100,30 +132,43 @@ class AddressPolicy:
 @functools.lru_cache(maxsize=4096)
 def _refusal(address: str, allowed: tuple[IpNetwork, ...]) -> str | None:
     ip = ipaddress.ip_address(address)
-    embedded = _embedded(ip)
-    if any(_within(candidate, network) for candidate in (ip, embedded) for network in allowed):
+    if _is_within(ip, allowed):
         return None
-    return None if _is_public(embedded or ip) else f"{address}{_REFUSED}"
+    carried = _carried(ip)
+    alone = not carried or not _is_within(ip, _CARRIERS)
+    good = all(_is_within(inner, allowed) or _is_public(inner) for inner in carried)
+    return None if good and (not alone or _is_public(ip)) else f"{address}{_REFUSED}"
 
 
-def _within(ip: IpAddress | None, network: IpNetwork) -> bool:
-    return ip is not None and ip.version == network.version and ip in network
+def _is_within(ip: IpAddress, networks: Iterable[IpNetwork]) -> bool:
+    return any(ip.version == network.version and ip in network for network in networks)
 
 
 def _is_public(ip: IpAddress) -> bool:
-    """Return whether an address that embeds no other is a public one."""
-    refused = ip.is_multicast or ip.is_reserved or ip.is_loopback or ip.is_link_local or ip.is_unspecified
-    site_local = isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local
-    return ip.is_global and not refused and not site_local and not any(_within(ip, network) for network in _METADATA)
+    """Return whether an address is one of the Internet's, whatever it carries."""
+    reachable = next((said for block, said in _BLOCKS if ip.version == block.version and ip in block), True)
+    return reachable is True and not _is_within(ip, _METADATA)
 
 
-def _embedded(ip: IpAddress) -> IpAddress | None:
-    """Return the IPv4 address that an IPv6 address stands for: mapped, 6to4, Teredo or NAT64."""
+def _carried(ip: IpAddress) -> tuple[ipaddress.IPv4Address, ...]:
+    """Return the IPv4 addresses that an IPv6 address leads to, or may be sent on to, each of which must be allowed.
+
+    Mapped and NAT64; 6to4; Teredo, whose server and client both are in it; and ISATAP (RFC 5214 §6.1) in anybody's network.
+    (IPv4-compatible ones, ::/96, and those of RFC 8215 are refused with their blocks.)
+    """
     if isinstance(ip, ipaddress.IPv4Address):
-        return None
-    if ip in _NAT64:
-        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        return ()
+    bits = int(ip)
+    found = []
+    if ip in _MAPPED or ip in _NAT64:
+        found.append(bits & _LOW)
+    if ip in _6TO4:
+        found.append(bits >> 80 & _LOW)
+    if ip in _TEREDO:
+        found += [bits >> 64 & _LOW, bits & _LOW ^ _LOW]
+    if bits >> 32 & 0xFDFF_FFFF == 0x0000_5EFE:
+        found.append(bits & _LOW)
+    return tuple(map(ipaddress.IPv4Address, found))
 
 
 def refused(error: str) -> list[str]:

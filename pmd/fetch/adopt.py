@@ -1,10 +1,10 @@
 """Images that img2dataset has downloaded already, taken over from its WebDataset shards without asking the web again.
 
-img2dataset writes beside each picture a JSON with the URL, a status, the SHA-256 of what was downloaded, and its size
-before resizing. A picture is taken over for an image that has that URL among its locations, if it decodes and is either
-the download itself, byte for byte, or an honest smaller copy that is no smaller than what we would keep: same shape, and
-short side enough. Images with regions are kept original, so only the former will do for them. All else is left to the
-web, as is what img2dataset could not have.
+`pmd.fetch.samples` reads the shards. A picture is taken over for an image that has that URL among its locations, if it
+decodes and is either the download itself, byte for byte, or an honest smaller copy that is no smaller than what we would
+keep: same shape, short side enough, and made of a download of which img2dataset says that it was upright and sRGB, since
+its copies are neither turned nor brought to sRGB. Images with regions are kept original, so only the former will do for
+them. All else is left to the web, as is what img2dataset could not have.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
-import re
-import tarfile
+import itertools
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import codec, exchange, keys, storage, urls
 from pmd.errors import InputError
-from pmd.fetch import against, blocklists
+from pmd.fetch import against, blocklists, samples
 from pmd.fetch.blocklists import Blocklist
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.options import FetchOptions
@@ -42,33 +41,59 @@ INDEX: Final = pa.schema(
         pa.field("sha256", pa.binary(32)),  # of the download, as img2dataset says
         pa.field("width_px", pa.int32()),  # of the download, likewise
         pa.field("height_px", pa.int32()),
+        pa.field("is_plain", pa.bool_(), nullable=False),  # `samples.is_plain`
     ]
 )
 
 #: How far the shape of a smaller copy may differ: rounding to whole pixels at 64 px and more, and no crop. Ours.
 _ASPECT: Final = 0.01
 
-_SUCCESS: Final = "success"
-_SHA256: Final = re.compile("[0-9a-f]{64}")
+#: Rows that are Python objects at once, of some kilobyte.
+_BATCH_ROWS: Final = 4096
+
+_NOTES: Final = logging.getLogger("pmd.notes")
 
 
-def index(patterns: Sequence[str]) -> pa.Table:
-    """Return what the shards hold.
+def index(patterns: Sequence[str], *, max_bytes: int | None = None) -> pa.Table:
+    """Return what the shards hold; tell once, as a note, what is passed over, and how many copies nothing speaks for.
 
     Args:
         patterns: Paths or globs of tars.
+        max_bytes: Larger pictures are passed over.
 
     Raises:
-        InputError: A pattern matches nothing, or a file is no whole tar.
+        InputError: A pattern matches nothing.
     """
-    rows: list[dict[str, Any]] = []
+    odd = samples.Odd()
+    tables = [INDEX.empty_table()]
     for pattern in patterns:
         paths = storage.glob(pattern)
         if not paths:
             raise InputError("no such file", where=f"fetch.adopt: {pattern}", remedy="mend the path or the glob")
-        for path in paths:
-            rows += _entries(path)
-    return pa.Table.from_pylist(rows, schema=INDEX).sort_by([("image_id", "ascending"), ("tar", "ascending")])
+        tables += [_rows(path, odd, max_bytes) for path in paths]
+    table = pa.concat_tables(tables)
+    if odd:
+        _NOTES.warning(odd.text())
+    # Bytes that img2dataset has kept as they came have no size in its JSON: it has not decoded them.
+    unproven = pc.sum(pc.and_(pc.is_valid(table["width_px"]), pc.invert(table["is_plain"]))).as_py()
+    if unproven:
+        _NOTES.warning(_UNPROVEN, unproven, table.num_rows)
+    return table.sort_by([(name, "ascending") for name in ("image_id", "tar", "offset")])
+
+
+_UNPROVEN: Final = (
+    "fetch.adopt: the EXIF of %s of %s samples does not say that the download was upright and sRGB: where img2dataset has "
+    "encoded them anew, the web is asked (with --disable_all_reencoding it keeps what came)"
+)
+
+
+def _rows(path: str, odd: samples.Odd, max_bytes: int | None) -> pa.Table:
+    """Return a shard's samples as `INDEX`, in the shard's order."""
+    batches = [
+        pa.RecordBatch.from_pylist(list(some), schema=INDEX)
+        for some in _batched(_entries(path, odd, max_bytes), _BATCH_ROWS)
+    ]
+    return pa.Table.from_batches(batches, schema=INDEX)
 
 
 def write(path: str, table: pa.Table) -> None:
@@ -156,7 +181,10 @@ def _taken(
     """Return the picture of an entry as it goes into store and ledger; None if it will not do."""
     if entry["length"] > options.max_bytes:
         return None
-    content = storage.read_bytes(entry["tar"], entry["offset"], entry["offset"] + entry["length"])
+    try:
+        content = storage.read_bytes(entry["tar"], entry["offset"], entry["offset"] + entry["length"])
+    except FileNotFoundError:  # removed since it was read
+        return None
     digest = hashlib.sha256(content).digest()
     form = codec.Form(None if keep else options.short_side_px, options.jpeg_quality)
     prepared = codec.prepare(content, codec.Limits(options.max_pixels, options.min_side_px), form)
@@ -177,7 +205,8 @@ def _taken(
     said = "adopted from img2dataset"
     if digest != entry["sha256"]:
         whole = (entry["width_px"], entry["height_px"])
-        if keep or entry["sha256"] is None or not _is_copy(size, whole, options.short_side_px):
+        will_do = entry["is_plain"] and _is_copy(size, whole, options.short_side_px)
+        if keep or entry["sha256"] is None or not will_do:
             return None
         original, size = {"sha256": entry["sha256"]}, whole
         said += ", a smaller copy of what it had downloaded"
@@ -200,51 +229,32 @@ def _taken(
 
 
 def _is_copy(size: Sequence[int | None], whole: Sequence[int | None], short_side_px: int) -> bool:
-    """Return whether a picture is one of a known size, uncropped and no smaller than what is kept."""
+    """Return whether a picture is one of a known size, uncropped, not enlarged, and no smaller than what is kept."""
     width, height, full_width, full_height = (*size, *whole)
     if not (width and height and full_width and full_height):
         return False
-    same_shape = abs(width / height / (full_width / full_height) - 1) <= _ASPECT
-    return same_shape and min(width, height) >= min(short_side_px, full_width, full_height)
+    same_shape = abs(width / height / (full_width / full_height) - 1) <= _ASPECT and width <= full_width
+    return same_shape and height <= full_height and min(width, height) >= min(short_side_px, full_width, full_height)
 
 
-def _entries(path: str) -> Iterator[dict[str, Any]]:
-    pictures: dict[str, tarfile.TarInfo] = {}
-    described: dict[str, dict[str, Any]] = {}
-    try:
-        with storage.open_raw(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            for member in tar:
-                key, _, extension = member.name.rpartition(".")
-                if extension == "json":
-                    content = tar.extractfile(member)
-                    described[key] = orjson.loads(content.read()) if content is not None else {}
-                elif extension not in {"txt", "cls"}:
-                    pictures[key] = member
-    except (tarfile.TarError, orjson.JSONDecodeError, EOFError) as error:
-        raise InputError(
-            "not a whole WebDataset shard of img2dataset",
-            where=path,
-            found=str(error),
-            remedy="remove it: img2dataset was stopped while it wrote it; its images are fetched",
-        ) from None
-    for key, said in described.items():
-        picture, url = pictures.get(key), str(said.get("url"))
-        identity = urls.identity_one(url)
-        if picture is None or identity is None or said.get("status") != _SUCCESS:
-            continue
-        yield {
-            "image_id": keys.image_id(identity),
-            "url": urls.canonical_one(url),
-            "tar": path,
-            "member": picture.name,
-            "offset": picture.offset_data,
-            "length": picture.size,
-            "sha256": _digest(said.get("sha256")),
-            "width_px": said.get("original_width"),
-            "height_px": said.get("original_height"),
-        }
+def _entries(path: str, odd: samples.Odd, max_bytes: int | None) -> Iterator[dict[str, Any]]:
+    for sample in samples.read(path, odd, max_bytes=max_bytes):
+        identity = urls.identity_one(sample.url)
+        if identity is not None:
+            yield {
+                "image_id": keys.image_id(identity),
+                "url": sample.url,
+                "tar": path,
+                "member": sample.member,
+                "offset": sample.offset,
+                "length": sample.length,
+                "sha256": sample.sha256,
+                "width_px": sample.width_px,
+                "height_px": sample.height_px,
+                "is_plain": sample.is_plain,
+            }
 
 
-def _digest(text: object) -> bytes | None:
-    """Return a SHA-256 from hexadecimal; null where img2dataset was told to compute another digest or none."""
-    return bytes.fromhex(text) if isinstance(text, str) and _SHA256.fullmatch(text) else None
+def _batched(rows: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    while some := list(itertools.islice(rows, size)):
+        yield some

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd import codec, exchange, keys, storage, urls
+from pmd import codec, exchange, keys, sealed, storage, urls
 from pmd.errors import InputError
 from pmd.fetch import blocklists
 from pmd.schema.tables import KEY
@@ -78,6 +78,11 @@ class Comparison:
     evidence: str | None = None
 
 
+def listed_file(folder: str, part: int) -> str:
+    """Return where a run's file stands of what lists say of a part's images."""
+    return storage.join(folder, f"part-{part:05d}.parquet")
+
+
 def compare(known: Sequence[Known], sha256: bytes, perceptual_hash: bytes | None) -> Comparison:
     """Compare a picture with what lists say of it.
 
@@ -128,7 +133,7 @@ def files(patterns: Sequence[str]) -> list[str]:
 
 def _check(path: str) -> None:
     try:
-        with storage.open_raw(path) as file:
+        with sealed.open_checked(path) as file:
             schema = pq.ParquetFile(file).schema_arrow
     except (pa.ArrowException, OSError) as error:
         raise InputError(
@@ -149,7 +154,7 @@ def count_rows(paths: Sequence[str]) -> int:
     """Return how many rows files have."""
     count = 0
     for path in paths:
-        with storage.open_raw(path) as file:
+        with sealed.open_checked(path) as file:
             count += pq.ParquetFile(file).metadata.num_rows
     return count
 
@@ -160,7 +165,7 @@ def listed_rows(path: str) -> Iterator[pa.RecordBatch]:
     Raises:
         InputError: A key or digest is none.
     """
-    with storage.open_raw(path) as file:
+    with sealed.open_checked(path) as file:
         for batch in pq.ParquetFile(file).iter_batches(columns=list(COLUMNS), use_threads=False):
             own, sha256 = (_bytes(batch, name, width, path) for name, width in (("image_id", 16), ("sha256", 32)))
             hashed = _bytes(batch, "perceptual_hash", 32, path)

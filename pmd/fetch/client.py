@@ -7,15 +7,16 @@ status, X-Robots-Tag and TDMRep's header, the first bytes, the rest. What fails 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime
 import errno
 import functools
 import ssl
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import Executor
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import yarl
@@ -53,6 +54,14 @@ _OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _ROBOTS_PATH: Final = "/robots.txt"
 
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
+#: Content codings one inside the other that are undone; curl has the same number.
+_MOST_CODINGS: Final = 5
+_PIECE: Final = 1 << 16
+
+#: Bytes that are read of one header, or of the line before them, and how many headers of an answer. Browsers read 256 kB in all;
+#: servers send some 8 kB a line, and more where they put policies (Content-Security-Policy) or sessions into them.
+_HEADER_BYTES: Final = 100 * 1024
+_HEADERS: Final = 256
 
 
 @dataclasses.dataclass(slots=True)
@@ -139,6 +148,13 @@ class Client:
         self._clock = clock
         self._began = began
         self._asking: dict[str, asyncio.Task[robots.Policy]] = {}
+        self._ends = False
+        #: Tasks that have sent a request and have not ended.
+        self.sent: set[asyncio.Task[Any]] = set()
+
+    def ask_no_more(self) -> None:
+        """Send no request any more: a task that would is cancelled."""
+        self._ends = True
 
     async def get_image(self, url: str, chance: float) -> Answer:
         """Ask for an image.
@@ -217,15 +233,25 @@ class Client:
         """
         answer.asked, answer.answered = (target.host, target.port), False
         await self._named(target)
+        asked = (target.origin, target.path)
         evidence = ["robots.txt is not asked for (fetch.robots = false)"]
         if self._options.robots:
             policy = await self._site_file(self._policies, target.origin, _ROBOTS_PATH)
-            found = robots.verdict(policy, target.origin, target.path, self._agent)
+            found = await self._verdict(policy, target, lambda: robots.verdict(policy, *asked, self._agent))
             evidence = [_heeded(answer, policy, found, "robots.txt")]
         if self._options.tdmrep:
-            policy = await self._site_file(self._reservations, target.origin, tdmrep.PATH)
-            evidence.append(_heeded(answer, policy, tdmrep.verdict(policy, target.origin, target.path), "TDMRep"))
+            reserved = await self._site_file(self._reservations, target.origin, tdmrep.PATH)
+            found = await self._verdict(reserved, target, lambda: tdmrep.verdict(reserved, *asked))
+            evidence.append(_heeded(answer, reserved, found, "TDMRep"))
         answer.policy, answer.policy_evidence = "allowed", "; ".join(evidence)
+
+    async def _verdict(
+        self, policy: robots.Policy, target: Target, decide: Callable[[], robots.Verdict]
+    ) -> robots.Verdict:
+        """Return a verdict; one that may take long is a thread's work."""
+        if not robots.is_long_work(policy, target.path):
+            return decide()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, decide)
 
     async def _named(self, target: Target) -> None:
         if self._resolver.answers_at_once(target.host, target.port):
@@ -240,6 +266,10 @@ class Client:
     async def _hop(self, answer: Answer, target: Target, chance: float) -> str | None:
         """Make one request; return where it redirects to, or None when the answer is complete."""
         turn = await self._turn(answer, target)
+        task = asyncio.current_task()
+        if task is not None and task not in self.sent:
+            self.sent.add(task)
+            task.add_done_callback(self.sent.discard)
         started = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(max(0.001, self._options.timeout_s - answer.seconds)) as deadline:
@@ -258,15 +288,20 @@ class Client:
 
         Raises:
             _Ended: The host is given up, or wants to be left alone for longer than we wait.
+            CancelledError: No request is to be sent any more.
         """
         try:
-            return await self._hosts.group(target.host).turn(self._hosts.circuit(target.host, target.port))
+            turn = await self._hosts.group(target.host).turn(self._hosts.circuit(target.host, target.port))
         except Paused as paused:
             answer.untried = True
             raise _Ended("rate_limited", f"not asked: {paused}") from None
         except CircuitOpen as given_up:
             answer.untried = True
             raise _Ended(given_up.status, f"not asked: {given_up}") from None
+        if self._ends:
+            turn.leave()
+            raise asyncio.CancelledError
+        return turn
 
     def _request(self, target: Target) -> aiohttp.client._RequestContextManager:
         return self._session.get(yarl.URL(target.url, encoded=True), allow_redirects=False)
@@ -289,7 +324,7 @@ class Client:
             location = response.headers.get("Location")
             if not location:
                 raise _Ended("too_many_redirects", "a redirect without a target")
-            return location
+            return addresses.location(location)
         status = outcome.status_of_http(response.status)
         if status == "rate_limited":
             group.refused(
@@ -328,15 +363,12 @@ class Client:
             _Ended: It is too large, or none.
         """
         limit = self._options.max_bytes
-        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
         length = response.content_length
         if length is not None and length > limit:
             response.close()
             raise _Ended("too_large", f"Content-Length {length} over {limit}")
-        if encoding not in {"identity", "", "gzip", "x-gzip", "deflate"}:
-            response.close()
-            raise _Ended("not_an_image", f"Content-Encoding {encoding}, which was not asked for")
-        plain = encoding in {"identity", ""}
+        codings = _codings(response.headers.getall("Content-Encoding", []))
+        plain = not codings
         reserved = length if length is not None and plain else hosts.UNKNOWN_BYTES
         await _reserved(deadline, slot, reserved)
         body = bytearray()
@@ -357,7 +389,7 @@ class Client:
         if not plain:
             await _reserved(deadline, slot, limit)
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, _decompressed, bytes(body), limit)
+            return await loop.run_in_executor(self._threads, _decompressed, bytes(body), codings, limit)
         if codec.sniff(bytes(body[:_HEAD_BYTES])) is None:
             raise _Ended("not_an_image", _begins(body, response))
         return bytes(body)
@@ -411,7 +443,7 @@ class Client:
         return robots.Policy(
             when=self._clock(),
             http_status=answer.http_status,
-            body=body.decode("utf-8", "replace") if answer.status == OK else "",
+            body=robots.text_of(bytes(body)) if answer.status == OK else "",
             status=None if missing or _is_settled(answer) else answer.status,
             error=answer.error,
         )
@@ -438,7 +470,7 @@ class Client:
                 self._hosts.reached(target.host, target.port)
                 if outcome.is_redirect(response.status) and "Location" in response.headers:
                     await _drain(response)
-                    return response.headers["Location"]
+                    return addresses.location(response.headers["Location"])
                 status = outcome.status_of_http(response.status)
                 if status == "rate_limited":
                     after = outcome.retry_after_s(response.headers.get("Retry-After"), self._clock())
@@ -487,6 +519,10 @@ _FAILURES: Final = (
     aiohttp.ClientError,
     http_exceptions.HttpProcessingError,
     ssl.SSLError,
+    # What libraries on the way raise at what hosts send: of a URL or a name that is none, of a connection that went at the wrong
+    # moment (aiohttp's streams). It is that image's end, not the run's.
+    ValueError,
+    RuntimeError,
 )
 
 
@@ -536,7 +572,7 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
         async with asyncio.timeout(_DRAIN_S):
             while left > 0 and (chunk := await response.content.readany()):
                 left -= len(chunk)
-    except (TimeoutError, OSError, aiohttp.ClientError):
+    except _FAILURES:
         left = 0  # what was said stands, however the rest of it fares
     if left <= 0:
         response.close()
@@ -547,27 +583,64 @@ def _begins(body: bytearray, response: aiohttp.ClientResponse) -> str:
     return f"{said}, begins with {bytes(body[:16])!r}" if body else f"{said}, no body"
 
 
-def _decompressed(body: bytes, limit: int) -> bytes:
-    """Undo a content encoding that was sent unasked.
+def _codings(values: Sequence[str]) -> list[str]:
+    """Return the content codings that a header names, in the order in which they were applied; "identity" is none."""
+    named = (coding.strip().lower() for value in values for coding in value[: outcome.EVIDENCE_LENGTH].split(","))
+    return [coding for coding in named if coding not in {"", "identity"}]
+
+
+def _decompressed(body: bytes, codings: Sequence[str], limit: int) -> bytes:
+    """Undo content codings, which were sent unasked, until there is an image: what the header says may be a lie.
 
     Raises:
         _Ended: It grows beyond the limit, is damaged, or holds no image.
     """
-    if codec.sniff(body[:_HEAD_BYTES]) is not None:
-        return body  # the header was wrong
-    content, damage = b"", ""
+    content, damage = body, ""
+    for _ in codings[:_MOST_CODINGS]:
+        if codec.sniff(content[:_HEAD_BYTES]) is not None:
+            return content  # the header was wrong
+        content, damage = _inflated(content, limit)
+        if len(content) > limit:
+            raise _Ended("too_large", f"{len(body)} bytes that decompress to more than {limit}")
+    if codec.sniff(content[:_HEAD_BYTES]) is None:
+        said = damage or f"begins with {content[:16]!r}"
+        raise _Ended("not_an_image", f"Content-Encoding {', '.join(codings)}, which was not asked for; {said}")
+    return content
+
+
+def _inflated(body: bytes, limit: int) -> tuple[bytes, str]:
+    """Return what a body decompresses to, up to a byte more than the limit, and what is wrong with it.
+
+    What comes before the damage counts, as in browsers: before a wrong checksum of gzip's, that is all of it.
+    """
+    damage = ""
     for bits in (_GZIP_OR_ZLIB, -zlib.MAX_WBITS):  # "deflate" is zlib by the book and raw in the wild
         try:
-            content = zlib.decompressobj(bits).decompress(body, limit + 1)
+            return zlib.decompressobj(bits).decompress(body, limit + 1), damage
         except zlib.error as error:
             damage = damage or str(error)
-        else:
-            break
-    if len(content) > limit:
-        raise _Ended("too_large", f"{len(body)} bytes that decompress to more than {limit}")
-    if codec.sniff(content[:_HEAD_BYTES]) is None:
-        raise _Ended("not_an_image", f"compressed, {damage or f'begins with {content[:16]!r}'}")
-    return content
+            content = _up_to_damage(body, bits, limit)
+            if content:
+                return content, damage
+    return b"", damage
+
+
+def _up_to_damage(body: bytes, bits: int, limit: int) -> bytes:
+    """Return what a damaged body decompresses to before it breaks off."""
+    inflating = zlib.decompressobj(bits)
+    content = bytearray()
+    with contextlib.suppress(zlib.error):
+        # Whole pieces first: what a piece with damage in it would have given before is lost.
+        for at in range(0, len(body), _PIECE):
+            before = inflating.copy()
+            try:
+                content += inflating.decompress(body[at : at + _PIECE], max(1, limit + 1 - len(content)))
+            except zlib.error:
+                for place in range(at, at + _PIECE):
+                    content += before.decompress(body[place : place + 1], max(1, limit + 1 - len(content)))
+            if len(content) > limit:
+                break
+    return bytes(content)
 
 
 def open_session(resolver: Resolver, options: FetchOptions, contact: str) -> aiohttp.ClientSession:
@@ -592,6 +665,9 @@ def open_session(resolver: Resolver, options: FetchOptions, contact: str) -> aio
         trust_env=False,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         read_bufsize=2**18,
+        max_line_size=_HEADER_BYTES,
+        max_field_size=_HEADER_BYTES,
+        max_headers=_HEADERS,
     )
     # aiohttp repeats a request whose connection was dropped, at once and unseen: a request that the host's pace and the
     # attempts would know nothing of. It has no public switch for that; tests/fetch/test_engine.py counts requests.

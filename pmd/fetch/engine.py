@@ -16,6 +16,7 @@ import datetime
 import functools
 import hashlib
 import queue
+import re
 import resource
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, MutableMapping, Sequence
@@ -31,6 +32,7 @@ from pmd.fetch import addresses, against, archives, blocklists, client, hosts, n
 from pmd.fetch.client import Answer, Client, Clock
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.state import WEB_ARCHIVE
+from pmd.fetch.stopping import Stop
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
 
@@ -43,6 +45,9 @@ FILES: Final = 10_240
 
 _DNS_THREADS: Final = 16
 _FILE_THREADS: Final = 2  # read archives, and undo content encodings that were not asked for
+
+#: Seconds in which what is under way may still be settled, when a lane is asked to end; what takes longer is left open.
+_GRACE_S: Final = 1.5
 
 #: Images of one call that have a task at a time: enough that slow hosts keep no others waiting, few enough for memory.
 _WINDOW: Final = 16_384
@@ -75,6 +80,10 @@ class Fetcher(Protocol):
     @property
     def answered(self) -> bool:
         """Whether any host has answered so far."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it ends soon with what it has, so that nothing more is to be given to it."""
 
     def fetch(
         self,
@@ -194,6 +203,7 @@ class Lane:
         clock: The time, for attempts and policies.
         began: When the run began that this lane is one of; by default, now.
         stops: Whether it stops where it seems to be the network that is broken (`pmd.fetch.network`).
+        stop: Asks it to end soon: what it was given is then settled in part, and the rest stays open.
 
     Raises:
         ConfigError: An option cannot be used.
@@ -214,8 +224,11 @@ class Lane:
         clock: Clock = utc_now,
         began: datetime.datetime | None = None,
         stops: bool = True,
+        stop: Stop | None = None,
     ) -> None:
         self._options = options
+        self._stop = stop or Stop()
+        self._tasks: set[asyncio.Task[Any]] = set()  # of images; of the loop's thread
         self._contact = contact
         self._lanes = lanes
         self._number = number
@@ -244,11 +257,13 @@ class Lane:
         self._thread = threading.Thread(target=self._loop.run_forever, name="fetch", daemon=True)
         self._thread.start()
         self._call(self._open())
+        self._stop.tell(lambda: self._calls.soon(self._end_soon))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._stop.tell(None)
         self._codec.end()
         self._call(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -267,7 +282,7 @@ class Lane:
         listed: against.Listed = against.NO_LISTS,
         progress: Progress | None = None,
     ) -> Generator[Fetched, None, None]:
-        """Yield each image settled, in order of completion.
+        """Yield each image settled, in order of completion; where the lane is asked to end, not all of them.
 
         Args:
             images: `IMAGES`; all locations listed are tried in order until one is ok (`state.wanted` leaves those to
@@ -310,11 +325,17 @@ class Lane:
         """Whether any host has answered so far, whatever it said."""
         return self._hosts.answered
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to end soon."""
+        return self._stop.asked
+
     def may_ask(self, asked: Sequence[tuple[Image, str]]) -> list[Answer]:
         """Say of each image and URL whether somebody else may ask for it (`Client.may_ask`), in their order.
 
         Raises:
             NetworkError: The network is broken, by all that is seen.
+            CancelledError: The lane was asked to end.
         """
         return asyncio.run_coroutine_threadsafe(self._check(asked), self._loop).result()
 
@@ -343,7 +364,7 @@ class Lane:
             names,
             self._hosts,
             self._options,
-            self._options.user_agent.partition("/")[0],
+            re.split("[/ ]", self._options.user_agent, maxsplit=1)[0],
             self.policies,
             self.reservations,
             self._files,
@@ -361,11 +382,27 @@ class Lane:
             async with asyncio.TaskGroup() as group:
                 for image in images:
                     await window.acquire()
-                    group.create_task(self._image(image, run)).add_done_callback(lambda _: window.release())
+                    if self._stop.asked:
+                        break
+                    task = group.create_task(self._image(image, run))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+                    task.add_done_callback(lambda _: window.release())
         except BaseExceptionGroup as errors:
             run.results.put(_told(errors.exceptions[0]))
         finally:
             run.results.put(None)
+
+    def _end_soon(self) -> None:
+        """Drop the images that nobody was asked for yet, and soon the others."""
+        self._client.ask_no_more()
+        for task in self._tasks - self._client.sent:
+            task.cancel()
+        self._loop.call_later(_GRACE_S, self._drop)
+
+    def _drop(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
 
     async def _check(self, asked: Sequence[tuple[Image, str]]) -> list[Answer]:
         turns = asyncio.Semaphore(self._options.concurrency)
@@ -379,6 +416,9 @@ class Lane:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(check(image, url)) for image, url in asked]
+                self._tasks.update(tasks)
+                for task in tasks:
+                    task.add_done_callback(self._tasks.discard)
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         return [task.result() for task in tasks]

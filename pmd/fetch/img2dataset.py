@@ -24,8 +24,8 @@ import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,6 +69,9 @@ threading.Thread(target=end_with_parent, daemon=True).start()
 import {_PACKAGE}
 {_PACKAGE}.download(**json.loads(sys.argv[1]))
 """
+
+#: Seconds between two looks whether it is to end.
+_LOOK_S: Final = 0.5
 
 #: Of what it says when it fails, this much is told.
 _LOG_LINES: Final = 5
@@ -209,6 +212,11 @@ class Img2dataset:
         """Whether any host has answered so far, us or img2dataset."""
         return self._lane.answered
 
+    @property
+    def stopping(self) -> bool:
+        """Whether its lane was asked to end."""
+        return self._lane.stopping
+
     def fetch(
         self,
         images: pa.Table,
@@ -242,13 +250,16 @@ class Img2dataset:
                     del waiting[fetched.image_id]
                     yield _told(fetched, progress)
         left = list(waiting.values())
-        while left:
+        while left and not self.stopping:
             again: list[_Waiting] = []
-            for item, ended in self._round(left, generation):
-                if ended is None:
-                    again.append(item)
-                else:
-                    yield _told(ended, progress)
+            with contextlib.suppress(CancelledError):  # the lane was asked to end, and what is under way is dropped
+                for item, ended in self._round(left, generation):
+                    if ended is None:
+                        again.append(item)
+                    else:
+                        yield _told(ended, progress)
+                    if self.stopping:
+                        return
             left = again
 
     def _round(self, waiting: Sequence[_Waiting], generation: int) -> Iterator[tuple[_Waiting, Fetched | None]]:
@@ -337,7 +348,7 @@ class Img2dataset:
         environment = _environment(self._options.ca_file, folder)
         asked = arguments(self._options, str(url_list), str(output), len(sent))
         log = folder / "log.txt"
-        code = _run(json.dumps(asked), environment, log)
+        code = _run(json.dumps(asked), environment, log, lambda: self.stopping)
         if code or not (output / "00000_stats.json").exists():
             raise PmdError(
                 "img2dataset failed",
@@ -392,8 +403,12 @@ def _environment(ca_file: str | None, folder: Path) -> dict[str, str]:
     return found
 
 
-def _run(argument: str, environment: Mapping[str, str], log: Path) -> int:
-    """Run img2dataset in a group of processes of its own, none of which outlives us; return its exit code."""
+def _run(argument: str, environment: Mapping[str, str], log: Path, stopping: Callable[[], bool]) -> int:
+    """Run img2dataset in a group of processes of its own, none of which outlives us; return its exit code.
+
+    Raises:
+        CancelledError: It was to end, and is ended.
+    """
     with log.open("wb") as file:
         process = subprocess.Popen(  # noqa: S603  the program is ours, what it is given is JSON of ours
             [sys.executable, "-P", "-c", _PROGRAM, argument],
@@ -404,7 +419,10 @@ def _run(argument: str, environment: Mapping[str, str], log: Path) -> int:
             start_new_session=True,
         )
     try:
-        return process.wait()
+        while not stopping():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(_LOOK_S)
+        raise CancelledError
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

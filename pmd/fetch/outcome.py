@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 import pyarrow as pa
 
+from pmd.fetch import dates
 from pmd.schema.statuses import OK
 from pmd.schema.tables import ATTEMPTS
 
@@ -115,6 +116,32 @@ class Attempt:
     error: str | None = None
     seconds: float | None = None
 
+    def __post_init__(self) -> None:
+        """See to it that what hosts say can be written down."""
+        for name in _SAID:
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, storable(value))
+
+
+#: Strings of an attempt that hosts have a say in.
+_SAID: Final = ("final_url", "headers", "policy", "policy_evidence", "error")
+
+
+def storable(text: str) -> str:
+    r"""Return a text that UTF-8, and so Arrow and JSON, can hold: what stands for octets that are none of it, as `\xe4`."""
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    return _SURROGATE.sub(lambda found: _escaped(ord(found.group())), text)
+
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+def _escaped(code: int) -> str:
+    # PEP 383: an octet that is no UTF-8 stands as U+DC80 and following.
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fetched:
@@ -187,9 +214,14 @@ def denying_tag(values: Sequence[str], agent: str) -> str | None:
 
     Args:
         values: The header's values, one a header line: "noindex, nofollow" or "otherbot: noindex".
-        agent: Our product token; lines for other agents are not ours.
+        agent: Our product token; lines for other agents are not ours. One that is longer than servers send and forbids
+            anything to anybody is taken for ours.
     """
     for value in values:
+        if not _DENYING.search(value):
+            continue
+        if len(value) > TAG_LENGTH:
+            return value
         for_us = True
         for part in value.split(","):
             name, colon, rest = part.partition(":")
@@ -202,29 +234,43 @@ def denying_tag(values: Sequence[str], agent: str) -> str | None:
     return None
 
 
+#: Characters of an X-Robots-Tag that is read to its end. Ours: what Apache sends in one line, by default.
+TAG_LENGTH: Final = 8190
+_DENYING: Final = re.compile(rf"\b(?:{'|'.join(sorted(DENYING_TAGS))})\b", re.IGNORECASE)
+
+
 def evidence(headers: Mapping[str, Any]) -> str | None:
     """Return the headers kept as evidence as a JSON object, or None where there are none.
 
-    Repeated ones are joined, and long ones cut (`EVIDENCE_LENGTH`).
+    Repeated ones are joined, long ones cut (`EVIDENCE_LENGTH`), and octets that are no UTF-8 escaped (`storable`).
     """
     getall = getattr(headers, "getall", None)
     kept = {
-        name: (", ".join(getall(name)) if getall is not None else str(headers[name]))[:EVIDENCE_LENGTH]
+        name: _cut(", ".join(getall(name)) if getall is not None else str(headers[name]))
         for name in EVIDENCE_HEADERS
         if name in headers
     }
     return orjson.dumps(kept).decode() if kept else None
 
 
+def _cut(text: str) -> str:
+    return storable(text[:EVIDENCE_LENGTH])[:EVIDENCE_LENGTH]
+
+
+#: The longest wait that a host is taken at its word for: runs are shorter, and what is behind it is no wish for patience.
+RETRY_AFTER_MOST_S: Final = 30 * 86_400.0
+
+
 def retry_after_s(value: str | None, now: datetime.datetime) -> float | None:
-    """Return the seconds that a Retry-After header asks for (RFC 9110 §10.2.3: seconds or a date), or None."""
+    """Return the seconds that a Retry-After header asks for (RFC 9110 §10.2.3: seconds or a date), or None for neither.
+
+    Never less than 0, nor more than `RETRY_AFTER_MOST_S`.
+    """
     if value is None:
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
-        return float(value)
-    try:
-        until = datetime.datetime.strptime(value, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=datetime.UTC)
-    except ValueError:
-        return None
-    return max(0.0, (until - now).total_seconds())
+        digits = value.lstrip("0") or "0"
+        return min(RETRY_AFTER_MOST_S, float(digits)) if len(digits) < 10 else RETRY_AFTER_MOST_S
+    until = dates.parse(value, now)
+    return None if until is None else min(RETRY_AFTER_MOST_S, max(0.0, (until - now).total_seconds()))

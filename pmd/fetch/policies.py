@@ -20,8 +20,8 @@ from typing import Any, Final, Self
 
 import orjson
 
-from pmd import storage
-from pmd.errors import InputError, PmdError
+from pmd import keys, storage
+from pmd.errors import PmdError
 from pmd.fetch import robots
 from pmd.fetch.robots import Kind, Policy
 
@@ -55,7 +55,6 @@ class Kept(MutableMapping[str, Policy]):
         kind: Of which file of the origins.
 
     Raises:
-        InputError: A file under ROOT is damaged.
         PmdError: There is no room for temporary files.
     """
 
@@ -151,9 +150,12 @@ class Kept(MutableMapping[str, Policy]):
         name = f"{self._kind}-{stamp}-{self._name}-{uuid.uuid4().hex[:8]}.jsonl"
         with storage.write_whole(storage.join(hosts_folder(self._root), name)) as file:
             for origin, *fields in found:
-                line = {"origin": origin, **dataclasses.asdict(_policy(*fields))}
-                file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+                row = {"origin": origin, **dataclasses.asdict(_policy(*fields))}
+                file.write(orjson.dumps(row | {_DIGEST: _digest(row)}, option=orjson.OPT_APPEND_NEWLINE))
 
+
+#: What a line says of the rest of itself: a byte that flips in a robots.txt must not turn a no into a yes.
+_DIGEST: Final = "digest"
 
 #: A file's name tells the latest date in it.
 _STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
@@ -172,8 +174,7 @@ def read(root: str, kind: Kind = "robots", since: datetime.datetime | None = Non
         kind: Of which file of the origins.
         since: Files in which all is older are left closed.
 
-    Raises:
-        InputError: A file is damaged.
+    A line that is damaged, or that a version wrote which gave it no digest, says nothing: the host is asked anew.
     """
     folder = hosts_folder(root)
     for name in sorted(storage.list_files(folder)):
@@ -182,23 +183,29 @@ def read(root: str, kind: Kind = "robots", since: datetime.datetime | None = Non
             continue
         latest = datetime.datetime.strptime(rest.partition("-")[0], _STAMP).replace(tzinfo=datetime.UTC)
         if since is None or latest >= since:
-            yield from _read(storage.join(folder, name))
+            for said in lines(storage.join(folder, name)):
+                if said is not None:
+                    yield said
 
 
-def _read(path: str) -> Iterator[tuple[str, Policy]]:
+def lines(path: str) -> Iterator[tuple[str, Policy] | None]:
+    """Yield the policy that each line of a file tells, with its origin; None for a line that is not as it was written."""
     with contextlib.closing(storage.open_raw(path)) as file:
-        for number, line in enumerate(file, 1):
+        for line in file:
             try:
                 row: dict[str, Any] = orjson.loads(line)
-                yield row.pop("origin"), Policy(**{**row, "when": datetime.datetime.fromisoformat(row["when"])})
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
-                raise InputError(
-                    "what hosts allow cannot be read",
-                    where=f"{path}:line {number}",
-                    expected="a line that an earlier run wrote",
-                    found=f"{type(error).__name__}: {error}",
-                    remedy="remove the file: hosts are asked again",
-                ) from error
+                promised = row.pop(_DIGEST)
+                if promised == _digest(row):
+                    when = datetime.datetime.fromisoformat(row.pop("when"))
+                    yield row.pop("origin"), Policy(when, **row)
+                    continue
+            except (ValueError, TypeError, KeyError, AttributeError):
+                pass
+            yield None
+
+
+def _digest(row: dict[str, Any]) -> str:
+    return keys.digest(orjson.dumps(row, option=orjson.OPT_SORT_KEYS)).hex()
 
 
 def _row(origin: str, policy: Policy, *, learnt: bool) -> tuple[str | int | bytes | None, ...]:

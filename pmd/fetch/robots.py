@@ -8,13 +8,18 @@ no more.
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import datetime
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final, Literal
-from urllib.parse import quote, unquote_to_bytes
+
+from pmd.fetch import outcome, patterns
+from pmd.fetch.patterns import Patterns, TooMuch, matches
+
+__all__ = ("matches",)
 
 #: Files that say what may be asked for; `fetch/hosts/` keeps each kind apart.
 Kind = Literal["robots", "tdmrep"]
@@ -30,15 +35,25 @@ FRESH: Final = datetime.timedelta(hours=24)
 UNREACHABLE_FRESH: Final = datetime.timedelta(minutes=5)
 
 #: Characters of a short file, and how many files' rules are kept at hand, of the short ones and of the others. Rules take some
-#: ten times as much as the file, so 250 MB where all are as long as they may be.
+#: ten times as much as the file, and 35 times where each is as short as can be: 420 MB if all files are built for that.
 SHORT: Final = 16 * 1024
-SHORT_FILES: Final = 1024
-LONG_FILES: Final = 16
+SHORT_FILES: Final = 512
+LONG_FILES: Final = 8
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
-_TOKEN: Final = re.compile(r"[A-Za-z_-]+|\*")
-_ESCAPE: Final = re.compile("%[0-9A-Fa-f]{2}")
-_UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+#: What of a user-agent line names somebody (§2.2.1): a product token, or a "*" that stands alone.
+_TOKEN: Final = re.compile(r"[A-Za-z_-]+|\*(?!\S)")
+#: A whole product's name, where it has characters that the RFC knows in none ("img2dataset"): up to its version.
+_PRODUCT: Final = re.compile(r"[^\s/]*")
+#: Lines of which nobody doubts what they mean: misspelt as Google's parser has met them, the colon left out between two words.
+_KEYS: Final = {
+    **dict.fromkeys(("user-agent", "useragent", "user agent"), "user-agent"),
+    **dict.fromkeys(("disallow", "dissallow", "dissalow", "disalow", "diasllow", "disallaw"), "disallow"),
+    "allow": "allow",
+}
+_NO_COLON: Final = re.compile(r"(\S+)\s+(\S+)")
+#: A byte order mark, also in part: what is left of one where somebody cut it.
+_MARK: Final = re.compile(b"\xef(?:\xbb\xbf?)?(?=[\x00-\x7f]|$)")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,10 +62,24 @@ class Rule:
 
     pattern: str
     allow: bool
-    normal: str  # the pattern with the same escapes for the same octets
 
     def __str__(self) -> str:
         return f"{'Allow' if self.allow else 'Disallow'}: {self.pattern}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """What a file says to one agent, prepared: rules in the order in which they count (§2.2.2)."""
+
+    rules: tuple[Rule, ...]
+    patterns: Patterns
+
+    @classmethod
+    def of(cls, rules: Iterable[Rule]) -> Rules:
+        """Prepare rules: the longest pattern counts first, of two as long the one that allows; empty ones never do."""
+        made = [(rule, patterns.prepared(rule.pattern)) for rule in dict.fromkeys(rules) if rule.pattern]
+        made.sort(key=lambda pair: (-pair[1].octets, not pair[0].allow))
+        return cls(tuple(rule for rule, _ in made), Patterns(pattern for _, pattern in made))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +102,11 @@ class Policy:
     status: str | None = None
     error: str | None = None
 
+    def __post_init__(self) -> None:
+        """See to it that what hosts say can be written down."""
+        if self.error is not None:
+            object.__setattr__(self, "error", outcome.storable(self.error))
+
     def is_fresh(self, now: datetime.datetime, began: datetime.datetime) -> bool:
         """Return whether it need not be asked for again.
 
@@ -93,102 +127,119 @@ class Verdict:
     evidence: str
 
 
-def rules_for(body: str, agent: str) -> tuple[Rule, ...]:
+def text_of(content: bytes) -> str:
+    """Return a file as text: in UTF-8 as the RFC has it, other octets escaped as a path's would be.
+
+    Of a file that was cut at `MAX_BYTES` the last line goes: half a pattern forbids, or allows, more than the whole.
+    """
+    mark = _MARK.match(content)
+    if len(content) >= MAX_BYTES:
+        content = content[: max(content.rfind(b"\n"), content.rfind(b"\r")) + 1]
+    return content[mark.end() if mark else 0 :].decode("utf-8", _PERCENT)
+
+
+def _percent(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return "".join(f"%{octet:02X}" for octet in error.object[error.start : error.end]), error.end
+
+
+_PERCENT: Final = "pmd.percent"
+codecs.register_error(_PERCENT, _percent)
+
+
+def is_long_work(policy: Policy, path: str) -> bool:
+    """Return whether a verdict on this file (also one of TDMRep's) may take milliseconds: no work for an event loop."""
+    return len(policy.body) > SHORT or len(path) > _SHORT_PATH or len(policy.body) * len(path) > _SHORT_WORK
+
+
+#: Characters of a path, and characters of a file times those of a path (2 kB and 512).
+_SHORT_PATH: Final = 2048
+_SHORT_WORK: Final = 1 << 20
+
+
+def rules_for(body: str, agent: str) -> Rules:
     """Return the rules of the groups for an agent, merged; those of "*" if there are none (RFC 9309 §2.2.1).
 
     Args:
         body: A robots.txt.
         agent: Our product token ("pmd"); compared without case.
     """
-    return (_rules_of_short if len(body) <= SHORT else _rules_of_long)(body, agent)
+    return (_rules_of_short if len(body) <= SHORT else _rules_of_long)(body, agent.lower())
 
 
-def _rules_for(body: str, agent: str) -> tuple[Rule, ...]:
+def _rules_for(body: str, agent: str) -> Rules:
     ours: list[Rule] = []
     others: list[Rule] = []
     named = False
     current: set[str] = set()
     in_rules = True
     for line in _LINE_END.split(body.removeprefix("\ufeff")):
-        key, colon, value = line.partition("#")[0].partition(":")
-        key, value = key.strip().lower(), value.strip()
-        if not colon:
-            continue
+        key, value = _parted(line)
         if key == "user-agent":
             current = set() if in_rules else current
             in_rules = False
-            token = _TOKEN.match(value)
-            current.add(token.group().lower() if token else "")
-            named = named or agent.lower() in current
-        elif key in {"allow", "disallow"}:
+            current |= _names(value)
+            named = named or agent in current
+        elif key is not None:
             in_rules = True
-            rule = Rule(value, key == "allow", _normal(value))
-            if agent.lower() in current:
+            rule = Rule(value, key == "allow")
+            if agent in current:
                 ours.append(rule)
             if "*" in current:
                 others.append(rule)
-    return tuple(ours if named else others)
+    return Rules.of(ours if named else others)
 
 
 _rules_of_short: Final = functools.lru_cache(maxsize=SHORT_FILES)(_rules_for)
 _rules_of_long: Final = functools.lru_cache(maxsize=LONG_FILES)(_rules_for)
 
 
-def decide(rules: Sequence[Rule], path: str) -> Rule | None:
+def _parted(line: str) -> tuple[str | None, str]:
+    """Return what a line is and its value; None for one that is no rule and begins no group."""
+    said = line.partition("#")[0]
+    key, colon, value = said.partition(":")
+    if not colon:
+        words = _NO_COLON.fullmatch(said.strip())
+        key, value = words.groups() if words else ("", "")
+    return _KEYS.get(key.strip().lower()), value.strip()
+
+
+def _names(value: str) -> set[str]:
+    """Return whom the value of a user-agent line names, in small letters."""
+    token, product = _TOKEN.match(value), _PRODUCT.match(value)
+    assert product is not None
+    names = {product.group().lower()} - {"*"}
+    return names | {token.group().lower()} if token else names
+
+
+def decide(rules: Rules, path: str) -> Rule | None:
     """Return the rule that decides for a path: the longest pattern that matches, of two the one that allows (§2.2.2).
 
     Args:
         rules: As `rules_for` returns them.
         path: Path and query, as sent.
+
+    Raises:
+        TooMuch: It cannot be told at a bounded cost (`patterns.MOST_STEPS`).
     """
-    normal = _normal(path)
-    matching = [rule for rule in rules if rule.pattern and _matches(rule.normal, normal)]
-    return max(matching, key=lambda rule: (len(rule.normal), rule.allow), default=None)
+    place = rules.patterns.first(path)
+    return None if place is None else rules.rules[place]
 
 
 def verdict(policy: Policy, origin: str, path: str, agent: str) -> Verdict:
-    """Return whether our agent may ask for a path of an origin."""
+    """Return whether our agent may ask for a path of an origin; where that would take too long to tell, it may not."""
     where = f"{origin}/robots.txt"
     if policy.status is not None:
         said = f"HTTP {policy.http_status}" if policy.http_status is not None else str(policy.error)
         return Verdict(False, f"{where} is unreachable ({said}): all is disallowed, RFC 9309 2.3.1.4")
-    rule = decide(rules_for(policy.body, agent), path) if policy.body else None
+    try:
+        rule = decide(rules_for(policy.body, agent), path) if policy.body else None
+    except TooMuch:
+        return Verdict(False, f"{where} {TOO_MUCH.format(len(path))}")
     if rule is None:
         return Verdict(True, f"{where} (HTTP {policy.http_status}) has no rule for it")
     return Verdict(rule.allow, f"{where}: {rule}")
 
 
-def matches(pattern: str, path: str) -> bool:
-    """Return whether a pattern as robots.txt has them matches a path and query, however either is escaped."""
-    return bool(pattern) and _matches(_normal(pattern), _normal(path))
-
-
-def _normal(path: str) -> str:
-    """Return a path or pattern with the same escapes for the same octets (§2.2.2)."""
-    ascii_path = quote(path, safe="%/?#[]@!$&'()*+,;=:-._~|^`{}\"<>\\ ")
-    return _ESCAPE.sub(lambda found: _unescaped(found.group()), ascii_path)
-
-
-def _unescaped(escape: str) -> str:
-    octet = unquote_to_bytes(escape)
-    return octet.decode("ascii") if octet[0] in _UNRESERVED else escape.upper()
-
-
-def _matches(pattern: str, path: str) -> bool:
-    """Return whether a pattern (`*` for anything, `$` for the end) matches a path from its start; in linear time."""
-    anchored = pattern.endswith("$")
-    first, *rest = pattern.removesuffix("$").split("*")
-    if not path.startswith(first):
-        return False
-    at = len(first)
-    if not rest:
-        return not anchored or at == len(path)
-    *middle, last = rest
-    for piece in middle:
-        found = path.find(piece, at)
-        if found < 0:
-            return False
-        at = found + len(piece)
-    if anchored:
-        return len(path) - len(last) >= at and path.endswith(last)
-    return path.find(last, at) >= 0
+#: What is said of a verdict that was not looked for to the end.
+TOO_MUCH: Final = "has more patterns than are looked through for a path of {} characters: taken as a no"

@@ -3,13 +3,14 @@
 A fetch shard is a row of *generations*, each committed once and never changed (`fetch/ledger/shard=…/generation=…/`).
 Its `_stage.json` lists its ledger, its tar and its attempts; the last two lie in other folders and are named relative
 to the commit's (`../../../store/…`). What stands for an image is the row of its latest generation, but an `ok` is never
-replaced, save by `blocked_content`, when a blocklist has grown.
+replaced, save by `blocked_content`, when a blocklist has grown, and by `pmd repair`: it writes into the commit of a generation
+which of its images were lost to damage (`LOST`). What was known of these up to then stands no more, so they are asked for anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,12 +21,22 @@ from pmd.fetch import addresses, blocklists
 from pmd.fetch.outcome import GONE
 from pmd.options import FetchOptions
 from pmd.schema.statuses import BLOCKED_ADDRESS, OK
-from pmd.schema.tables import IMAGES, LEDGER, LEDGER_LATER
+from pmd.schema.tables import IMAGES, KEY, LEDGER, LEDGER_LATER, SETTLED_IN
 
 _UP: Final = "../"
 
 #: The kind of a location that `fetch.web_archive` adds; the others stand in `images`.
 WEB_ARCHIVE: Final = "web_archive"
+
+
+#: The fact of a commit that tells what damage took from a generation: ``images`` (keys, hex, sorted) whose picture or whose
+#: row of the ledger is gone, and ``attempts``, the rows of evidence that are.
+LOST: Final = "lost"
+
+
+def lost_images(commit: Commit) -> pa.Array:
+    """Return the images that a generation has lost to damage, sorted."""
+    return pa.array([bytes.fromhex(key) for key in commit.facts.get(LOST, {}).get("images", ())], KEY)
 
 
 def shard_folder(root_folder: str, kind: str, shard: int) -> str:
@@ -47,19 +58,60 @@ def generations(root_folder: str, shard: int) -> Iterator[tuple[int, str, Commit
             yield generation, folder, commit
 
 
-def read_ledger(root_folder: str, shard: int) -> pa.Table:
-    """Return what stands for each image of a shard: a `LEDGER` table sorted by image_id."""
-    tables = [
-        completed(commits.read_table(folder, file))
-        for _, folder, commit in generations(root_folder, shard)
-        for file in commit.files
-        if not file.name.startswith(_UP)
-    ]
+def read_ledger(root_folder: str, shard: int, before: int | None = None) -> pa.Table:
+    """Return what stands for each image of a shard: a `LEDGER` table sorted by image_id.
+
+    Args:
+        root_folder: ROOT.
+        shard: The fetch shard.
+        before: Only of generations before this one; by default of all.
+
+    Raises:
+        VerificationError: A ledger's file is damaged.
+    """
+    tables: list[pa.Table] = []
+    for number, folder, commit in generations(root_folder, shard):
+        if before is not None and number >= before:
+            break
+        tables += ledgers(folder, commit)
+        lost = lost_images(commit)
+        if len(lost):
+            tables = [table.filter(pc.invert(pc.is_in(table["image_id"], value_set=lost))) for table in tables]
     return effective(tables)
 
 
+def ledgers(folder: str, commit: Commit) -> Iterator[pa.Table]:
+    """Yield the ledger of a generation, what it has lost with it."""
+    for file in commit.files:
+        if not file.name.startswith(_UP):
+            yield completed(commits.read_table(folder, file))
+
+
+def to_restore(root_folder: str, shard: int, ledger: pa.Table) -> dict[bytes, bytes | None]:
+    """Return the images that were lost to damage and for which nothing stands: image_id → the SHA-256 that it had, if known.
+
+    Args:
+        root_folder: ROOT.
+        shard: The fetch shard.
+        ledger: What stands for its images.
+    """
+    found: dict[bytes, bytes | None] = {}
+    for _, folder, commit in generations(root_folder, shard):
+        lost = lost_images(commit)
+        if not len(lost):
+            continue
+        found |= dict.fromkeys(lost.to_pylist())
+        for table in ledgers(folder, commit):
+            mine = table.filter(pc.is_in(table["image_id"], value_set=lost))
+            found |= dict(zip(mine["image_id"].to_pylist(), mine["sha256"].to_pylist(), strict=True))
+    for image_id in ledger["image_id"].to_pylist() if found else ():
+        found.pop(image_id, None)
+    return found
+
+
 def completed(ledger: pa.Table) -> pa.Table:
-    """Return a ledger with the columns that its version of pmd did not write, null."""
+    """Return a file's ledger as a `LEDGER`: under its names, and with the columns that its version of pmd did not write, null."""
+    ledger = ledger.rename_columns(["generation" if name == SETTLED_IN else name for name in ledger.schema.names])
     for name in LEDGER_LATER:
         if name not in ledger.schema.names:
             ledger = ledger.append_column(LEDGER.field(name), pa.nulls(ledger.num_rows, LEDGER.field(name).type))
@@ -195,12 +247,6 @@ def _copies(locations: Iterable[Mapping[str, str]], template: str) -> list[dict[
         for place in locations
         if place["kind"] == "original"
     ]
-
-
-def read_image(root_folder: str, row: Mapping[str, Any]) -> bytes:
-    """Return the stored bytes of an ok ledger row, by one range read of its tar."""
-    start = int(row["offset"])
-    return storage.read_bytes(storage.join(root_folder, row["store_file"]), start, start + int(row["length"]))
 
 
 def _numbers(folder: str, prefix: str) -> list[int]:

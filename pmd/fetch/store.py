@@ -17,14 +17,14 @@ import hashlib
 import operator
 import tarfile
 from collections import Counter
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import codec, commits, root, storage, written
+from pmd import codec, commits, keys, root, storage, written
 from pmd.commits import Books, Commit, File
 from pmd.fetch import adopt, against, blocklists, network, outcome, state
 from pmd.fetch.client import Clock
@@ -33,7 +33,7 @@ from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.waiting import Waiting
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
-from pmd.schema.tables import KEY, LEDGER
+from pmd.schema.tables import KEY, LEDGER, LEDGER_FILE
 
 STAGE: Final = "fetch"
 
@@ -92,7 +92,8 @@ def run_shard(
         clock: The time, for attempts and the `run` section.
 
     Returns:
-        The commit that stands for the generation, be it another worker's; None if no image is wanted, or all wait.
+        The commit that stands for the generation, be it another worker's; None if no image is wanted, or all wait. Where the
+        lane is asked to end meanwhile, the generation has what is settled.
 
     Raises:
         InputError: An archive is gone.
@@ -101,6 +102,7 @@ def run_shard(
     """
     ledger = state.read_ledger(root_folder, shard)
     todo = state.to_fetch(root_folder, shard, images, ledger, options, retry)
+    before = _as_before(state.to_restore(root_folder, shard, ledger), listed)
     blocklist = blocklists.read(options.blocklists)
     blocked = blocklist.stored(ledger, images)
     if todo.num_rows == 0 and not blocked:
@@ -120,10 +122,12 @@ def run_shard(
                 generation=generation,
                 previous=ledger,
                 when=started,
-                listed=listed,
+                listed={**listed, **before},
             ):
                 taken.append(fetched.image_id)
-                yield fetched
+                yield _unlisted(fetched, before)
+                if own.stopping:
+                    return
         left = todo.filter(pc.invert(pc.is_in(todo["image_id"], value_set=pa.array(taken, KEY))))
         with contextlib.closing(
             own.fetch(
@@ -131,11 +135,12 @@ def run_shard(
                 generation=generation,
                 previous=ledger,
                 base_folder=base_folder,
-                listed=listed,
+                listed={**listed, **before},
                 progress=progress,
             )
         ) as found:
-            yield from found if waiting is None else _but_unheard(found, own, ledger, unheard)
+            for fetched in found if waiting is None else _but_unheard(found, own, ledger, unheard):
+                yield _unlisted(fetched, before)
 
     unheard: list[Fetched] = []
     write = functools.partial(
@@ -170,6 +175,20 @@ def _but_unheard(
     if unheard and lane.answered:
         yield from unheard
         unheard.clear()
+
+
+def _as_before(lost: Mapping[bytes, bytes | None], listed: against.Listed) -> against.Listed:
+    """Return what images that were lost to damage must be, where no list says it: the bytes that they were, or `changed`."""
+    return {
+        image_id: (against.Known(sha256, None),)
+        for image_id, sha256 in lost.items()
+        if sha256 is not None and image_id not in listed
+    }
+
+
+def _unlisted(fetched: Fetched, before: against.Listed) -> Fetched:
+    """Return an outcome without the mark that says that a list has it, where it was only compared with what it was."""
+    return dataclasses.replace(fetched, listed=None) if fetched.image_id in before else fetched
 
 
 def _in_generation(fetched: Fetched, generation: int) -> Fetched:
@@ -235,25 +254,23 @@ def _write(
         for row in rows:
             if row["length"] is not None:
                 row["store_file"] = path
-        files.append(_elsewhere(tar_file, "store", shard))
+        files.append(elsewhere(tar_file, "store", shard))
     attempts_file = commits.put_table(
         state.shard_folder(root_folder, "attempts", shard),
         f"generation={generation:04d}",
         outcome.attempts_table(attempts),
     )
-    files.append(_elsewhere(attempts_file, "attempts", shard))
+    files.append(elsewhere(attempts_file, "attempts", shard))
     rows.sort(key=lambda row: cast(bytes, row["image_id"]))
-    table = pa.Table.from_pylist(rows, schema=LEDGER)
+    table = pa.Table.from_pylist(rows, schema=LEDGER).rename_columns(LEDGER_FILE.names)
     files.append(commits.put_table(root.ledger_folder(root_folder, shard, generation), "ledger", table))
     sources = dict(zip(images["image_id"].to_pylist(), images["sources"].to_pylist(), strict=True))
     sources = {row["image_id"]: sources[row["image_id"]] for row in rows}
     return Commit(
         stage=STAGE,
         files=tuple(files),
-        sources=_books(rows, sources),
-        hash=commits.options_hash(
-            [options.model_dump(mode="json", exclude=set(_NO_OUTCOME)), sorted(image_id.hex() for image_id in sources)]
-        ),
+        sources=books(rows, sources),
+        hash=generation_hash(options, sources),
         run={
             commits.EPOCH: epoch,
             "started": started.isoformat(),
@@ -265,22 +282,34 @@ def _write(
     )
 
 
-def _ledger_row(fetched: Fetched, generation: int, tar: StoreTar) -> dict[str, Any]:
+def generation_hash(options: FetchOptions, image_ids: Iterable[bytes]) -> str:
+    """Return the hash of the options and images of a generation."""
+    chosen = options.model_dump(mode="json", exclude=set(_NO_OUTCOME))
+    return commits.options_hash([chosen, sorted(image_id.hex() for image_id in image_ids)])
+
+
+def outcome_row(fetched: Fetched, generation: int) -> dict[str, Any]:
+    """Return the row of `LEDGER` of an image, but for its place in the store."""
     row = dict.fromkeys(LEDGER.names) | dict(zip(_OUTCOME, _outcome(fetched), strict=True))
-    row |= {"generation": generation, "tried": list(fetched.tried)}
+    return row | {"generation": generation, "tried": list(fetched.tried)}
+
+
+def _ledger_row(fetched: Fetched, generation: int, tar: StoreTar) -> dict[str, Any]:
+    row = outcome_row(fetched, generation)
     if fetched.stored is not None:
         extension = codec.EXTENSIONS[cast(codec.Format, fetched.stored_format)]
         row["offset"] = tar.add(f"{fetched.image_id.hex()}.{extension}", fetched.stored)
         row["length"] = len(fetched.stored)
+        row["stored_digest"] = keys.digest(fetched.stored)
     return row
 
 
-def _elsewhere(file: File, kind: str, shard: int) -> File:
+def elsewhere(file: File, kind: str, shard: int) -> File:
     """Return a file named relative to the folder of the commit, in which it does not stand."""
     return File(f"../../../{kind}/shard={shard:05d}/{file.name}", file.bytes, file.rows, file.sha256)
 
 
-def _books(rows: Sequence[Mapping[str, Any]], sources: Mapping[bytes, Sequence[str]]) -> dict[str, Books]:
+def books(rows: Sequence[Mapping[str, Any]], sources: Mapping[bytes, Sequence[str]]) -> dict[str, Books]:
     """Count this generation's images for each of their sources."""
     counts: dict[str, Counter[str]] = {}
     for row in rows:
@@ -339,7 +368,7 @@ def sweep(root_folder: str, shard: int, check: commits.Check = lambda: None) -> 
     return left
 
 
-def _header(name: str, length: int) -> bytes:
+def tar_header(name: str, length: int) -> bytes:
     """Return the ustar header of a regular file (POSIX.1-1988), as `tarfile` writes it in ten times the time.
 
     Args:
@@ -378,7 +407,7 @@ class StoreTar:
     def add(self, name: str, content: bytes) -> int:
         """Append a member; return the offset of its first byte."""
         offset = self._bytes + _BLOCK
-        self._append(b"".join((_header(name, len(content)), content, bytes(-len(content) % _BLOCK))))
+        self._append(b"".join((tar_header(name, len(content)), content, bytes(-len(content) % _BLOCK))))
         self._members += 1
         return offset
 

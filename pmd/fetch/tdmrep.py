@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import orjson
 
-from pmd.fetch import robots
+from pmd.fetch import patterns, robots
+from pmd.fetch.patterns import Patterns, TooMuch
 from pmd.fetch.robots import Policy, Verdict
 
 #: Where an origin's file is.
@@ -35,36 +36,62 @@ class Rule:
         return f"{self.location}: tdm-reservation {int(self.reserved)}{terms}"
 
 
-def rules_of(body: str) -> tuple[Rule, ...]:
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """What a file says, prepared: rules in its order, in which they count."""
+
+    rules: tuple[Rule, ...]
+    patterns: Patterns
+
+    @classmethod
+    def of(cls, rules: Iterable[Rule]) -> Rules:
+        """Prepare rules; those with an empty pattern match nothing."""
+        kept = tuple(rule for rule in rules if rule.location)
+        return cls(kept, Patterns(patterns.prepared(rule.location) for rule in kept))
+
+
+def rules_of(body: str) -> Rules:
     """Return the rules of a file in its order; objects that are none are passed over, as is a file that is no array."""
     return (_rules_of_short if len(body) <= robots.SHORT else _rules_of_long)(body)
 
 
-def _rules_of(body: str) -> tuple[Rule, ...]:
+def _rules_of(body: str) -> Rules:
     try:
-        content = orjson.loads(body)
+        content = orjson.loads(body.removeprefix("\ufeff"))
     except orjson.JSONDecodeError:
-        return ()
+        return Rules.of(())
     found = content if isinstance(content, list) else [content]
-    return tuple(_rule(entry) for entry in found if isinstance(entry, dict) and isinstance(entry.get("location"), str))
+    named = (_rule(entry) for entry in found if isinstance(entry, dict) and isinstance(entry.get("location"), str))
+    first: dict[str, Rule] = {}
+    for rule in named:
+        first.setdefault(rule.location, rule)
+    return Rules.of(first.values())
 
 
 _rules_of_short: Final = functools.lru_cache(maxsize=robots.SHORT_FILES)(_rules_of)
 _rules_of_long: Final = functools.lru_cache(maxsize=robots.LONG_FILES)(_rules_of)
 
 
-def decide(rules: Sequence[Rule], path: str) -> Rule | None:
-    """Return the rule for a path and query: the first that matches, with robots.txt's `*` and `$`."""
-    return next((rule for rule in rules if robots.matches(rule.location, path)), None)
+def decide(rules: Rules, path: str) -> Rule | None:
+    """Return the rule for a path and query: the first that matches, with robots.txt's `*` and `$`.
+
+    Raises:
+        TooMuch: It cannot be told at a bounded cost (`patterns.MOST_STEPS`).
+    """
+    place = rules.patterns.first(path)
+    return None if place is None else rules.rules[place]
 
 
 def verdict(policy: Policy, origin: str, path: str) -> Verdict:
-    """Return whether a path of an origin may be asked for; only what is reserved may not."""
+    """Return whether a path of an origin may be asked for; only what is reserved, or takes too long to tell, may not."""
     where = f"{origin}{PATH}"
     if policy.status is not None:
         said = f"HTTP {policy.http_status}" if policy.http_status is not None else str(policy.error)
         return Verdict(False, f"{where} could not be had ({said})")
-    rule = decide(rules_of(policy.body), path) if policy.body else None
+    try:
+        rule = decide(rules_of(policy.body), path) if policy.body else None
+    except TooMuch:
+        return Verdict(False, f"{where} {robots.TOO_MUCH.format(len(path))}")
     if rule is None:
         return Verdict(True, f"{where} (HTTP {policy.http_status}) has no rule for it")
     return Verdict(not rule.reserved, f"{where}: {rule}")

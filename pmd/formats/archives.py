@@ -7,6 +7,7 @@ written ``ARCHIVE!/MEMBER``.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import io
@@ -15,6 +16,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, Self, cast
 
 from pmd import storage
@@ -112,6 +114,75 @@ def open_member(path: str, name: str) -> BinaryIO:
     if member.offset is None:
         return _open_in_compressed_tar(path, name, label)
     return buffered(Slice(storage.open_raw(path), label, member.offset, member.bytes))
+
+
+class Damaged(Exception):
+    """A tar that cannot be read on from here; its text says what was found."""
+
+
+def walk(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
+    """Yield each member of a plain tar, links and whatever else included, and keep none of them.
+
+    What stands before damage comes before it is told. The file may be read between two members. Headers are bounded, also
+    those of holes and of attributes, and each must stand behind the one before it.
+
+    Args:
+        file: Seekable, at the tar's first byte.
+
+    Raises:
+        Damaged: Here it is no tar, or its end is missing.
+    """
+    bounded, before = _BoundedHeaders(file), -1
+    with contextlib.ExitStack() as stack:
+        try:
+            tar = stack.enter_context(tarfile.open(fileobj=cast(BinaryIO, bounded), mode="r:", tarinfo=_Header))
+        except _ANY_TAR_DAMAGE as error:
+            raise Damaged(str(error)) from None
+        while True:
+            bounded.left = _MAX_MEMBER_HEADERS_BYTES
+            try:
+                info = tar.next()
+            except _ANY_TAR_DAMAGE as error:
+                raise Damaged(str(error)) from None
+            if info is None:
+                return
+            if info.size < 0 or not before < info.offset < info.offset_data <= tar.offset:
+                raise Damaged(f"a header that leads back, at byte {info.offset}")
+            before = info.offset
+            cast(Any, tar).members.clear()
+            cast(Any, tar).pax_headers.clear()  # attributes for all that follows would be copied for each
+            yield info
+
+
+#: `tarfile` reads headers of headers by recursion, and seeks to wherever a size leads.
+_ANY_TAR_DAMAGE: Final = (*_TAR_DAMAGE, RecursionError, OverflowError)
+#: Bytes of all headers of one member: its name, its link's, its attributes, its map of holes.
+_MAX_MEMBER_HEADERS_BYTES: Final = 4 << 20
+
+
+class _BoundedHeaders:
+    """A tar's file as `tarfile` reads it, which asks for no more at once than a header may have."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.left = _MAX_MEMBER_HEADERS_BYTES
+
+    def read(self, size: int) -> bytes:
+        """Read bytes.
+
+        Raises:
+            tarfile.ReadError: They are more than headers have.
+        """
+        if not 0 <= size <= self.left:
+            raise tarfile.ReadError(f"headers of over {_MAX_MEMBER_HEADERS_BYTES} bytes")
+        self.left -= size
+        return self._file.read(size)
+
+    def seek(self, offset: int) -> int:
+        return self._file.seek(offset)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 def _kind(path: str) -> str | None:

@@ -423,11 +423,11 @@ def _total(answer: requests.Response) -> int | None:
     """Return the whole file's size, as an answer states it."""
     if answer.status_code == _OK:
         length = answer.headers.get("Content-Length", "")
-        return int(length) if length.isdigit() else None
-    match = re.search(r"/(\d+)$", answer.headers.get("Content-Range", ""))
+        return int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
+    match = re.search(r"/([0-9]{1,18})$", answer.headers.get("Content-Range", ""))
     return int(match.group(1)) if match else None
 
 
 def _retry_after(answer: requests.Response) -> float | None:
     value = answer.headers.get("Retry-After", "")
-    return float(value) if value.isdigit() else None
+    return float(value) if re.fullmatch("[0-9]+", value) else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Kind = Literal["annotations", "images"]
 
@@ -29,9 +31,30 @@ NOASSERTION: Final = "NOASSERTION"
 _Text = Annotated[str, Field(min_length=1)]
 _Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 _FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-_Licence = Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]+$", description="SPDX identifier, or NOASSERTION")]
+_Licence = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9.+-]+( AND [A-Za-z0-9.+-]+)*$", description="SPDX expression, or NOASSERTION")
+]
 _Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+/\S*$")]
 _Count = Annotated[int, Field(gt=0)]
+_Field = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
+
+
+#: What a form of values must not let through.
+_NAMES: Final = ("Ada", "Ada Lovelace", "ada@example.org", "https://example.org/ada")
+
+
+def _form(pattern: str) -> str:
+    try:
+        form = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"expected a regular expression: {error}") from None
+    named = [name for name in _NAMES if form.fullmatch(name)]
+    if named:
+        raise ValueError(f"expected a form that no name has, but {named[0]} has it")
+    return pattern
+
+
+_Form = Annotated[str, Field(min_length=1), AfterValidator(_form)]
 
 
 class _Strict(BaseModel):
@@ -144,12 +167,16 @@ class Manifest(_Strict):
         homepage: Upstream's page.
         description: One sentence.
         images_by_url: Whether each image has a URL of its own; without, the archive of `images` is needed.
-        text_licence: The text's licence, SPDX or NOASSERTION.
+        text_licence: The text's licence, an SPDX expression or NOASSERTION.
         text_licence_note: Its terms in words.
         image_licence: The images' licence, where all have the same; else NOASSERTION.
         image_licence_note: Where an image's licence is found.
         redistribute_text: Whether publication may carry the text.
         redistribute_reason: Why, or why not.
+        meta: Upstream's fields that a published row's `meta` carries (`a.b`: field b of the object a), each with the regular
+            expression that its whole value must match. No other field leaves, no other value, no list and no object.
+        meta_reason: Why these, and which people's names the others hold.
+        licence_evidence: The regular expression that a published row's `licence_evidence` must match; None: none leaves.
         citation: BibTeX.
         table2: The row of FLAVA's Table 2.
         published: Published counts; the first is that of upstream's records.
@@ -168,6 +195,9 @@ class Manifest(_Strict):
     image_licence_note: _Text
     redistribute_text: bool
     redistribute_reason: _Text
+    meta: Mapping[_Field, _Form]
+    meta_reason: _Text
+    licence_evidence: _Form | None = None
     citation: Annotated[str, Field(pattern=r"^@\w+\{")]
     table2: Table2
     published: Annotated[tuple[Published, ...], Field(min_length=1)]

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from pmd import escape, output
 from pmd.manifests.model import ManifestFile
 from pmd.manifests.outcome import Doing, Outcome, Progress
 from pmd.manifests.select import human_bytes
@@ -27,9 +28,7 @@ def progress_bar(console: Console | None = None) -> Iterator[Progress]:
     Args:
         console: Where to write; None: standard error, so that standard output stays a command's result.
     """
-    from rich.console import Console
-
-    console = console or Console(stderr=True)
+    console = console or output.console(err=True)
     if not console.is_terminal:
         yield Lines(console)
         return
@@ -37,7 +36,7 @@ def progress_bar(console: Console | None = None) -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
@@ -87,7 +86,7 @@ class Lines:
         return max(self._total * _LOG_STEP, 1.0) if self._total else float(_LOG_STEP_BYTES)
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        output.line(self._console, line)
 
 
 class OnTerminal:
@@ -102,7 +101,7 @@ class OnTerminal:
         """Show the file's bar, anew where it was begun before."""
         if (task := self._tasks.pop(file.target, None)) is not None:
             self._bars.remove_task(task)
-        task = self._bars.add_task(f"{doing} {file.target}", total=total_bytes, completed=done_bytes)
+        task = self._bars.add_task(escape.terminal(f"{doing} {file.target}"), total=total_bytes, completed=done_bytes)
         self._tasks = {**self._tasks, file.target: task}
 
     def advance(self, count: int) -> None:
@@ -121,7 +120,7 @@ class OnTerminal:
         self._say(_last_line(outcome))
 
     def _say(self, line: str) -> None:
-        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        output.line(self._bars.console, line)
 
 
 def _retry_line(file: ManifestFile, why: str, wait_s: float) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import posixpath
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from pmd import escape
 from pmd.manifests.load import load, load_all
 from pmd.manifests.model import Kind, Manifest, ManifestFile
 from pmd.manifests.select import fetch_command, human_size, select
@@ -148,8 +148,7 @@ def _remark(file: ManifestFile) -> str:
 
 
 def _path(file: ManifestFile, folder: str) -> str:
-    # A JSON string of printable characters is a TOML basic string.
-    return json.dumps(posixpath.join(folder, file.target))
+    return escape.toml(posixpath.join(folder, file.target))
 
 
 def _comment(text: str) -> str:

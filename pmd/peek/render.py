@@ -1,14 +1,13 @@
 """The page: HTML from what `pmd.peek.rows` found.
 
-Captions, ids, URLs and headers come from strangers. Every one goes through `_text`, which escapes it, shows control
-characters instead of sending them, and stands in a `<bdi>` inside a block of its own, so that neither markup nor a
-direction override reaches its neighbours. A URL becomes a link only where its scheme is http or https.
+Captions, ids, URLs and headers come from strangers. Every one goes through `_text` (`escape.isolated`), which escapes it,
+shows control characters instead of sending them, and stands in a `<bdi>` inside a block of its own, so that neither markup nor
+a direction override reaches its neighbours. A URL becomes a link only where its scheme is http or https.
 """
 
 from __future__ import annotations
 
 import datetime
-import html
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from pmd import escape
 from pmd.commits import Books
 from pmd.peek import looks
 from pmd.peek.pictures import Picture, data_uri
@@ -31,8 +31,6 @@ _JUDGES: Final = {
     "dedupe": "the picture's bytes",
     "shard": "whether the region can be cut out",
 }
-#: C0 controls and DEL → their pictures (U+2400 …), but for white space.
-_CONTROLS: Final = {code: 0x2400 + code for code in range(0x20) if code not in {0x09, 0x0A, 0x0D}} | {0x7F: 0x2421}
 #: Key lengths: the first eight hex digits tell a page's ids apart.
 _SHORT: Final = 8
 _LONG_ID: Final = 40
@@ -85,13 +83,8 @@ def page(
 # --- words from strangers --------------------------------------------------------------------------------------------
 
 
-def _escaped(value: str) -> str:
-    return html.escape(value.translate(_CONTROLS), quote=True)
-
-
-def _text(value: str) -> str:
-    """Return a stranger's words, to stand in a block of their own."""
-    return f"<bdi>{_escaped(value)}</bdi>"
+_escaped: Final = escape.html
+_text: Final = escape.isolated
 
 
 def _url(value: str) -> str:

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd import commits, keys, parts, root, storage
+from pmd import commits, keys, parts, root, sealed, storage
 from pmd.commits import Books
-from pmd.fetch import state
+from pmd.errors import VerificationError
+from pmd.fetch import state, stored
 from pmd.peek import pictures, sampling
 from pmd.peek.pictures import Picture
 from pmd.schema.reasons import REASONS
@@ -346,9 +347,9 @@ def _picture(root_url: str, ledger: Mapping[str, Any] | None, region: Sequence[f
     if ledger["status"] != OK:
         return Picture(why_not=f"{_NOT_FETCHED}: {ledger['status']}")
     try:
-        content = state.read_image(root_url, ledger)
-    except FileNotFoundError:
-        return Picture(why_not=f"{ledger['store_file']} is not here")
+        content = stored.read(root_url, ledger)
+    except VerificationError as error:
+        return Picture(why_not=f"damaged: {error.problem} ({error.where})")
     return pictures.picture(content, region)
 
 
@@ -369,7 +370,7 @@ def _rows_with(folder: str, column: str, values: Iterable[bytes]) -> Iterator[di
     wanted = pa.array(sorted(values), KEY)
     commit = commits.read(folder)
     for file in () if commit is None else commit.under("pairs"):
-        with storage.open_raw(storage.join(folder, file.name)) as source:
+        with sealed.open_checked(storage.join(folder, file.name)) as source:
             parquet = pq.ParquetFile(source)
             for group in range(parquet.num_row_groups):
                 hits = pc.is_in(

@@ -47,7 +47,8 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "placeholder": ("fetch", "the host's 'image removed' picture, by its URL or digest"),
     "changed": (
         "fetch",
-        "another picture than a list of `against` says: neither its bytes nor its perceptual hash match",
+        "another picture than a list of `against` says (neither its bytes nor its perceptual hash match), "
+        "or other bytes than the picture had that was lost to damage",
     ),
     "blocked_address": ("fetch", "the URL leads to a private or unlisted address, or to another scheme"),
     "blocked_content": ("fetch", "the picture is on a private blocklist; nothing of it is kept but the entry's id"),

@@ -1,15 +1,22 @@
 """The tables: one Arrow schema each. Everything that crosses a stage has one of these types.
 
 Keys (`pair_id`, `image_id`) are 16 bytes, made by `pmd.keys` from content alone.
+
+Folders are named `source=S`, `shard=K` and `generation=G`, which pyarrow, pandas, polars and duckdb read as columns. A column
+of the files that says the same must not stand in their way, so two tables are written in another form than they are used in:
+`in_source_folder`, and the ledger with `SETTLED_IN`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import pyarrow as pa
 
 KEY: Final = pa.binary(16)
+#: What pyarrow and pandas make of the name of a folder `source=S`: a column of this type is one with it, a plain string is not.
+FOLDER_WORD: Final = pa.dictionary(pa.int32(), pa.string())
 #: `[x, y, width, height]`, always four, in fractions of the upstream width and height; null means the whole image.
 #: Not a fixed-size list: Arrow writes one with nulls to Parquet and then cannot read it back (25.0).
 REGION: Final = pa.list_(pa.float64())
@@ -159,11 +166,16 @@ LEDGER: Final = pa.schema(
         pa.field("generation", pa.int32(), nullable=False),
         pa.field("tried", pa.list_(pa.string())),  # locations tried so far, sorted
         pa.field("listed", pa.string()),  # same | reencoded, by the lists of `against`; null: on none of them
+        pa.field("stored_digest", pa.binary(16)),  # XXH3-128 of the stored bytes; null: not known
     ]
 )
 
+#: What a ledger's files call `generation`, since their folders are named by that word: numbers, unlike words, have no type
+#: in Parquet that would be one column with a folder's. Files of earlier versions have `generation`.
+SETTLED_IN: Final = "settled_in"
+
 #: Columns of `LEDGER` that ledgers of earlier versions lack; they are read as nulls.
-LEDGER_LATER: Final = ("listed",)
+LEDGER_LATER: Final = ("listed", "stored_digest")
 
 #: Outcome columns of the ledger: equal for two runs, given a web that answers alike.
 LEDGER_OUTCOME: Final = (
@@ -187,3 +199,20 @@ GROUPS: Final = pa.schema(
         pa.field("matched", pa.string()),  # the evaluation image, as its list names it
     ]
 )
+
+
+def in_source_folder(schema: pa.Schema) -> pa.Schema:
+    """Return a table's schema as its files under `source=S` have it: `source` is a `FOLDER_WORD`."""
+    at = schema.get_field_index("source")
+    return schema.set(at, schema.field(at).with_type(FOLDER_WORD))
+
+
+def ledger_file(names: Collection[str]) -> pa.Schema:
+    """Return the schema of a ledger's file that has some columns: of this version, or of an earlier one."""
+    renamed = SETTLED_IN in names
+    fields = [field.with_name(SETTLED_IN) if renamed and field.name == "generation" else field for field in LEDGER]
+    return pa.schema([field for field in fields if field.name in names or field.name not in LEDGER_LATER])
+
+
+#: A ledger's file, as this version writes it.
+LEDGER_FILE: Final = ledger_file([SETTLED_IN, *LEDGER.names])

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import images, keys, parts
+from pmd.fetch import stored
 from pmd.options import ShardOptions
 from pmd.schema.tables import KEY, REGION
 
@@ -43,6 +44,9 @@ SAMPLES: Final = pa.schema(
         pa.field("offset", pa.int64(), nullable=False),
         pa.field("length", pa.int64(), nullable=False),
         pa.field("stored_format", pa.string(), nullable=False),
+        pa.field("stored_form", pa.string(), nullable=False),
+        pa.field("sha256", pa.binary(32)),
+        pa.field("stored_digest", pa.binary(16)),
     ]
 )
 
@@ -143,7 +147,7 @@ def order(rows: pa.Table, ledger: pa.Table, options: ShardOptions, seed: int) ->
             pa.array([sample[2] for sample in samples], KEY),
             pa.array([sample[3] for sample in samples], REGION),
             pa.array([sample[4] for sample in samples], pa.list_(PAIR)),
-            *(ledger[name].take(at).combine_chunks() for name in ("store_file", "offset", "length", "stored_format")),
+            *(ledger[name].take(at).combine_chunks() for name in stored.COLUMNS),
         ],
         schema=SAMPLES,
     )

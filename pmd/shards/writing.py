@@ -19,6 +19,7 @@ from PIL import Image
 
 from pmd import codec, storage
 from pmd.commits import File
+from pmd.fetch import stored
 from pmd.options import ShardOptions
 from pmd.schema.tables import REGION
 from pmd.shards.samples import PAIR
@@ -85,16 +86,16 @@ def load_pictures(root: str, samples: pa.Table, options: ShardOptions) -> Iterat
         root: ROOT.
         samples: `SAMPLES`.
         options: Options of the stage.
+
+    Raises:
+        VerificationError: Stored bytes are gone, or are not those that were stored.
     """
     for start in range(0, samples.num_rows, CHUNK):
         chunk = samples.slice(start, CHUNK).to_pylist()
-        places = sorted({(row["store_file"], row["offset"], row["length"]) for row in chunk})
-        stored = {
-            place: storage.read_bytes(storage.join(root, place[0]), place[1], place[1] + place[2]) for place in places
-        }
+        places = {(row["store_file"], row["offset"]): row for row in chunk}
+        contents = {place: stored.read(root, row) for place, row in sorted(places.items())}
         for row in chunk:
-            content = stored[row["store_file"], row["offset"], row["length"]]
-            yield row, *_picture(content, row, options)
+            yield row, *_picture(contents[row["store_file"], row["offset"]], row, options)
 
 
 def _picture(content: bytes, row: dict[str, Any], options: ShardOptions) -> tuple[bytes, str]:
@@ -208,6 +209,9 @@ def write_shard(
 
     Returns:
         format → the file.
+
+    Raises:
+        VerificationError: A stored picture is damaged; no file of the shard is left.
     """
     paths = {form: f"{name}.{FORMATS[form][0]}" for form in folders}
     with contextlib.ExitStack() as stack:
@@ -216,11 +220,11 @@ def write_shard(
             for form, folder in folders.items()
         }
         writers: list[ShardWriter] = [FORMATS[form][1](file) for form, file in files.items()]
+        for writer in writers:
+            stack.callback(writer.close)  # before its file, whatever happens
         for row, picture, suffix in load_pictures(root, samples, options):
             for writer in writers:
                 writer.add(row, picture, suffix)
-        for writer in writers:
-            writer.close()
     return {
         form: File(paths[form], *_measure(storage.join(folder, paths[form]), samples.num_rows))
         for form, folder in folders.items()

@@ -30,7 +30,9 @@ _EXPECTED: Final = (
 )
 #: The folder of an image, in upstream's archives and URLs, and what it says of the split.
 _FOLDERS: Final = {"train": "train", "val": "validation", "test": "test"}
-_CREATIVE_COMMONS: Final = re.compile(r"https?://creativecommons\.org/licenses/([a-z-]+)/(\d\.\d)/?")
+_CREATIVE_COMMONS: Final = re.compile(
+    r"https?://creativecommons\.org/licenses/(by|by-sa|by-nd|by-nc|by-nc-sa|by-nc-nd)/([0-9]\.[0-9])/?"
+)
 
 
 class Options(SourceOptions):

@@ -48,7 +48,7 @@ class Rule:
 class SourceOptions(BaseModel):
     """Options of a source. Every field is ``Annotated[type, Rule(…)]``; there are no defaults but the profiles'."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @classmethod
     def rules(cls) -> dict[str, Rule]:

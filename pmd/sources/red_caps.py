@@ -22,6 +22,9 @@ from pmd.sources.contract import InputFile, Rule, SourceOptions, Unit
 
 NAME: Final = "red_caps"
 
+#: An SPDX expression: the annotations are CC BY 4.0, and beside that for non-commercial research alone.
+TEXT_LICENCE: Final = "CC-BY-4.0 AND LicenseRef-RedCaps-non-commercial"
+
 #: Plain JSON in a unit, about: all of RedCaps (some 5 GB) is then some 80 units.
 UNIT_BYTES: Final = 64 * 1024 * 1024
 
@@ -162,7 +165,7 @@ def _draft(annotation: Any, text_key: str) -> dict[str, Any]:
         "image_url": url,
         "text": records.text(record, text_key),
         "meta": records.meta(record),
-        "text_licence": "CC-BY-4.0",
+        "text_licence": TEXT_LICENCE,
         "image_licence": "NOASSERTION",
     }
     if not url.strip():

@@ -101,7 +101,7 @@ class Options(SourceOptions):
     ]
     min_words_reference: Annotated[
         int,
-        Field(ge=1),
+        Field(ge=1, le=1000),
         Rule(
             says="Fewest words of a reference description.",
             origin=f'{_M4}, which splits at " "; here at any white space',
@@ -113,7 +113,7 @@ class Options(SourceOptions):
     ]
     min_words_attribution: Annotated[
         int,
-        Field(ge=1),
+        Field(ge=1, le=1000),
         Rule(
             says="Fewest words of an attribution; of an English part of one never under three.",
             origin=f'{_M4}, which splits at " "; here at any white space',
@@ -125,7 +125,7 @@ class Options(SourceOptions):
     ]
     min_words_alt_text: Annotated[
         int,
-        Field(ge=1),
+        Field(ge=1, le=1000),
         Rule(
             says="Fewest words of an alt text.",
             origin=f'{_M4}, which splits at " "; here at any white space',

@@ -90,7 +90,7 @@ class Options(SourceOptions):
     ]
     min_words: Annotated[
         int,
-        Field(ge=1),
+        Field(ge=1, le=1000),
         Rule(
             says="Fewest words of a caption, between white space, once decoded and without HTML.",
             origin='FLAVA (2112.04482) §3.1: "more than two words"; no tokeniser named',

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from pmd import language
-from pmd.audit import charts, measure, overlap, repeated, writing
+from pmd.audit import charts, measure, overlap, repeated, sharing, writing
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import Partial, Plan
 from pmd.audit.report import html
@@ -227,3 +227,8 @@ def test_axes_end_at_round_numbers_beyond_the_largest_value() -> None:
         assert ticks[0] == 0
         assert ticks[-1] >= largest * 0.999
         assert 3 <= len(ticks) <= 7
+
+
+def test_a_repeated_text_is_text_and_its_direction_ends_with_it() -> None:
+    shown = sharing._largest([{"text": "\u202e<b>x\x1b", "images": 2, "pairs": 3}], "users")
+    assert "<bdi>\u202e&lt;b&gt;x\u241b</bdi>" in shown

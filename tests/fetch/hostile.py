@@ -26,6 +26,7 @@ from typing import Any, Final
 from PIL import Image
 
 from pmd.fetch import engine
+from pmd.fetch.outcome import EVIDENCE_HEADERS
 from pmd.options import FetchOptions
 from tests.fetch.conftest import HASTE, Behaviour, image_row, options, photo, reply, table
 
@@ -56,14 +57,14 @@ class Case:
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 
-def sending(*pieces: bytes, hold: bool = False) -> Behaviour:
+def sending(*pieces: bytes, hold: bool = False, pause_s: float = 0.2) -> Behaviour:
     """Return what sends bytes as they are, piece after piece, and then closes the connection or (`hold`) says no more."""
 
     async def send(writer: asyncio.StreamWriter) -> None:
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(pause_s)
         if hold:
             await asyncio.sleep(60)
 
@@ -126,7 +127,7 @@ BODIES: Final[dict[str, Case]] = {
     "drip": Case(endless(head("Content-Length: 100000") + JPEG[:100], b"x", 0.05), "timeout"),
     "said-large": Case(sending(head("Content-Length: 99999999"), hold=True), "too_large"),
     "longer-than-said": Case(reply(JPEG, Content_Length=str(len(JPEG) // 2)), "server_error"),
-    "longer-later": Case(sending(reply(JPEG[:4000]), JPEG[4000:]), "undecodable"),
+    "longer-later": Case(sending(reply(JPEG[:4000]), JPEG[4000:], pause_s=2.0), "undecodable"),
     "shorter-than-said": Case(sending(reply(JPEG, Content_Length=str(len(JPEG) + 9))), "connection"),
     "shorter-and-silent": Case(sending(reply(JPEG, Content_Length=str(len(JPEG) + 9)), hold=True), "timeout"),
     "negative-length": Case(reply(JPEG, Content_Length="-5"), "server_error"),
@@ -146,7 +147,11 @@ BODIES: Final[dict[str, Case]] = {
     "gzip-bomb": Case(reply(gzip.compress(JPEG + bytes(50 << 20), 1), Content_Encoding="gzip"), "too_large"),
     "deflate-bomb": Case(reply(zlib.compress(JPEG + bytes(50 << 20), 1), Content_Encoding="deflate"), "too_large"),
     "gzip-in-gzip": Case(reply(gzip.compress(gzip.compress(JPEG)), Content_Encoding="gzip"), "not_an_image"),
-    "gzip-twice": Case(reply(gzip.compress(gzip.compress(JPEG)), Content_Encoding="gzip, gzip"), "not_an_image"),
+    "gzip-twice": Case(reply(gzip.compress(gzip.compress(JPEG)), Content_Encoding="gzip, gzip"), "ok"),
+    "gzip-many": Case(reply(gzip.compress(JPEG), Content_Encoding="gzip, " * 10_000), "ok"),
+    "gzip-checksum": Case(reply(gzip.compress(JPEG)[:-8] + bytes(8), Content_Encoding="gzip"), "ok"),
+    "no-coding": Case(reply(JPEG, Content_Encoding="utf-8"), "ok"),
+    "no-brotli": Case(reply(JPEG, Content_Encoding="br"), "ok"),
     "gzip-cut": Case(reply(gzip.compress(JPEG)[:1000], Content_Encoding="gzip"), "undecodable"),
     "gzip-drip": Case(endless(head("Content-Encoding: gzip") + b"\x1f\x8b", b"\0", 0.05), "timeout"),
     "brotli": Case(reply(b"?" * 90, Content_Encoding="br"), "not_an_image"),
@@ -177,6 +182,11 @@ HEADS: Final[dict[str, Case]] = {
         sending(head("Upgrade: websocket", status="101 Switching Protocols") + JPEG, hold=True), "server_error"
     ),
     "evidence-flood": Case(sending(head(*["ETag: " + "x" * 8000] * 90, "Content-Length: 0", status="404 No")), "dead"),
+    "octets-in-headers": Case(
+        sending(head(*(f"{name}: \xe4\xff" for name in EVIDENCE_HEADERS if name != "content-length")) + JPEG), "ok"
+    ),
+    "octets-in-reason": Case(sending(head(status="404 N\xe4") + b"x"), "dead"),
+    "large-header": Case(reply(JPEG, Content_Security_Policy="x" * 90_000), "ok"),
     "retry-after": Case(reply(status=429, Retry_After="9" * 400), "rate_limited"),
 }
 
@@ -212,7 +222,14 @@ PLACES: Final[dict[str, Case]] = {
     "to-bare-return": Case(to("/a\rHost: evil.test"), "server_error"),
     "to-user": Case(to("http://somebody:secret@there.test/x"), "ok"),
     "to-long": Case(to("/" + "x" * 4000), "dead"),
-    "to-too-long": Case(to("/" + "x" * 9000), "server_error"),
+    "to-too-long": Case(to("/" + "x" * 200_000), "server_error"),
+    "to-octets": Case(
+        head("Location: /b\xe4.jpg", "Content-Length: 0", status="302 Found"),
+        "ok",
+        others=(("/b%E4.jpg", reply(JPEG)),),
+    ),
+    "to-long-label": Case(to(f"http://{'x' * 70}.internal/"), "dead"),
+    "to-dot": Case(to("http://.there.test/x"), "ok"),
     "to-no-text": Case(to("/\xff\xfe"), "dead"),
     "to-plain": Case(to("http://there.test/x", 301), "ok", "https://to-plain.test/x"),
     "to-unknown": Case(to("http://unknown.internal:81/"), "dns"),
@@ -247,6 +264,23 @@ FILES: Final[dict[str, Case]] = {
         others=(("/robots.txt", reply(gzip.compress(bytes(50 << 20), 1), Content_Encoding="gzip")),),
     ),
     "robots-rules": Case(reply(JPEG), "ok", others=(("/robots.txt", reply(_MANY_RULES)),)),
+    "robots-patterns": Case(
+        reply(JPEG), "ok", others=(("/robots.txt", reply(b"User-agent:*\n" + b"allow:*b*\n" * 50_000)),)
+    ),
+    "robots-octets": Case(reply(JPEG), "ok", others=(("/robots.txt", reply(b"\xff\xfe" + NOISE)),)),
+    "robots-to-octets": Case(
+        reply(JPEG),
+        "opted_out",
+        others=(
+            ("/robots.txt", head("Location: /r\xe4", "Content-Length: 0", status="301 Moved")),
+            ("/r%E4", reply(b"User-agent: *\nDisallow: /")),
+        ),
+    ),
+    "tdmrep-patterns": Case(
+        reply(JPEG),
+        "ok",
+        others=(("/.well-known/tdmrep.json", reply(b'[{"location":"*b"}' + b',{"location":"*b"}' * 25_000 + b"]")),),
+    ),
     "tdmrep-deep": Case(reply(JPEG), "ok", others=(("/.well-known/tdmrep.json", reply(_DEEP)),)),
     "tdmrep-endless": Case(
         reply(JPEG), "ok", others=(("/.well-known/tdmrep.json", endless(head(), b"[[1],\n" * 999)),)

@@ -208,7 +208,8 @@ def test_losses_are_settled_where_a_host_answered_another_shard_or_lane(tmp_path
     assert fetch.pending(chosen) == {}
     assert verify.verify(chosen.root)["problems"] == []
     chosen = configured(tmp_path, web)
-    fetch.build(chosen, retry=["connection"])  # no host answers this one; what it tells of them is known already
+    with root.writer(chosen.root, "test"):  # no host answers this one; what it tells of them is known already
+        fetch.build(chosen, retry=["connection"])
     assert statuses(chosen) == {"connection": 4, "dead": 3}
     assert fetch.pending(chosen) == {}
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import inspect
+import ipaddress
 import math
 import random
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Coroutine
 from concurrent.futures import Executor, Future
@@ -17,13 +21,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pmd.errors import InputError
-from pmd.fetch import addresses, hosts, outcome, policies, robots, tdmrep
+from pmd.fetch import addresses, dates, hosts, outcome, policies, robots, special, tdmrep
 from pmd.fetch import resolver as names
 from pmd.options import FetchOptions
 from pmd.schema.statuses import OK, STATUSES, TRANSIENT
 
 NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
+MOST = outcome.RETRY_AFTER_MOST_S
 
 
 def test_the_order_of_statuses_is_complete_and_puts_what_may_pass_before_what_will_not() -> None:
@@ -70,12 +74,102 @@ def test_x_robots_tag(values: list[str], *, denied: bool) -> None:
         (" 0 ", 0),
         ("Fri, 02 Jan 2026 12:00:30 GMT", 30),
         ("Fri, 02 Jan 2026 11:00:00 GMT", 0),
+        ("Fri, 2 Jan 2026 12:00:30 GMT", 30),
+        ("fri, 02 jan 2026 12:00:30 gmt", 30),
+        ("Friday, 02-Jan-26 12:00:30 GMT", 30),
+        ("Friday, 02-Jan-2026 12:00:30 GMT", 30),
+        ("Fri Jan  2 12:00:30 2026", 30),
+        ("Fri Jan 02 12:00:30 2026", 30),
+        ("Friday, 02-Jan-76 12:00:00 GMT", MOST),  # fifty years ahead
+        ("Saturday, 03-Jan-76 12:00:00 GMT", 0),  # a day more: fifty years ago
+        ("Friday, 31-Dec-99 23:59:59 GMT", 0),
+        ("Fri, 02 Jan 2026 12:00:60 GMT", 59),  # a leap second
+        ("Sun, 29 Feb 2026 12:00:00 GMT", None),
+        ("Fri, 02 Jan 0000 12:00:00 GMT", None),
+        ("Fri, 02 Jän 2026 12:00:30 GMT", None),
+        ("Fri, 02 Jan 2026 24:00:00 GMT", None),
+        ("Fri, ٠٢ Jan 2026 12:00:30 GMT", None),
+        ("Fri, 01 Jan 9999 00:00:00 GMT", MOST),
+        ("9" * 400, MOST),
+        ("0" * 400 + "7", 7),
+        ("2592001", MOST),
+        ("1e400", None),
+        ("inf", None),
+        ("nan", None),
+        ("1.5", None),
+        ("٣", None),
+        ("", None),
+        ("\udce4", None),
         ("soon", None),
         ("-5", None),
     ],
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:
     assert outcome.retry_after_s(value, NOON) == seconds
+
+
+def test_dates_do_not_depend_on_the_machines_language() -> None:
+    code = (
+        "import datetime, locale\n"
+        "from pmd.fetch import dates\n"
+        "names = 'de_DE.UTF-8', 'fr_FR.UTF-8', 'ja_JP.UTF-8', 'C'\n"
+        "for name in names:\n"
+        "    try: locale.setlocale(locale.LC_ALL, name); break\n"
+        "    except locale.Error: pass\n"
+        "print(dates.parse('Sun, 06 May 2026 08:49:37 GMT', datetime.datetime.now(datetime.UTC)))\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert said == "2026-05-06 08:49:37+00:00\n"
+    source = inspect.getsource(dates)
+    assert "strptime(" not in source
+
+
+@given(st.text() | st.from_regex(dates._FORMS[1], fullmatch=True), st.datetimes(timezones=st.just(datetime.UTC)))
+def test_any_retry_after_is_bounded(value: str, now: datetime.datetime) -> None:
+    seconds = outcome.retry_after_s(value, now)
+    assert seconds is None or 0 <= seconds <= MOST
+
+
+def test_an_x_robots_tag_of_any_length_is_judged_at_once() -> None:
+    long = "otherbot: noindex, " * 20_000
+    assert outcome.denying_tag([long], "pmd") == long
+    assert outcome.denying_tag(["otherbot: all, " * 20_000], "pmd") is None
+    assert outcome.denying_tag(["otherbot: noindex, " * 100], "pmd") is None
+
+
+@given(st.text(st.characters(exclude_categories=[])), st.binary(max_size=50))
+def test_whatever_hosts_say_can_be_written_down(text: str, octets: bytes) -> None:
+    said = text + octets.decode("utf-8", "surrogateescape")
+    attempt = outcome.Attempt(
+        b"x" * 16, "http://a.test/", 0, NOON, "dead", None, said, outcome.evidence({"etag": said}), said, said, said
+    )
+    assert orjson.loads(orjson.dumps(outcome.attempts_table([attempt]).drop(["image_id"]).to_pylist()))
+    policy = robots.Policy(NOON, None, status="dns", error=said)
+    assert orjson.dumps(policy)
+
+
+def test_octets_that_are_no_text_are_kept_escaped() -> None:
+    assert outcome.evidence({"etag": b'"\xe4\x00\xff"'.decode("utf-8", "surrogateescape")}) == (
+        '{"etag":"\\"\\\\xe4\\u0000\\\\xff\\""}'
+    )
+    assert outcome.storable("\ud800 ä \udcff") == "\\ud800 ä \\xff"
+
+
+@pytest.mark.parametrize(
+    ("octets", "url"),
+    [
+        (b"/b\xe4.jpg", "http://a.test/b%E4.jpg"),
+        ("/bä.jpg".encode(), "http://a.test/b%C3%A4.jpg"),
+        (b"/b\xe4%20\xc3\xa4?\xff#\xff", "http://a.test/b%E4%20%C3%A4?%FF"),
+        ("http://bücher.test/".encode(), "http://xn--bcher-kva.test/"),
+        (b"  /x\t ", "http://a.test/x"),
+        (b"/a b|c", "http://a.test/a%20b|c"),
+    ],
+)
+def test_a_location_of_any_octets_leads_where_browsers_go(octets: bytes, url: str) -> None:
+    """Chromium and WPT's fetch/api/redirect/redirect-location-escape: each octet beyond ASCII is escaped as it is."""
+    place = addresses.location(octets.decode("utf-8", "surrogateescape"))
+    assert addresses.parse(place, "http://a.test/y").url == url
 
 
 @pytest.mark.parametrize(
@@ -128,6 +222,95 @@ def test_placeholders(host: str, path: str, *, known: bool) -> None:
 )
 def test_addresses(address: str, *, refused: bool) -> None:
     assert (addresses.AddressPolicy().refusal(address) is not None) == refused
+
+
+REACHABLE = {"64:ff9b::/96"}  # by the address that it carries
+
+
+@pytest.mark.parametrize("row", [*special.IPV4, *special.IPV6], ids=lambda row: row[0])
+def test_every_block_of_the_registries_is_judged_by_its_row(row: special.Row) -> None:
+    """First and last address, and their neighbours outside: as the narrowest row that holds them says, or public."""
+    policy = addresses.AddressPolicy()
+    block = ipaddress.ip_network(row[0])
+    first, last = block[0], block[-1]
+    inside = {first, last} if row[0] not in REACHABLE | {"::ffff:0:0/96", "2001::/32", "2002::/16"} else set()
+    beside = {type(first)(number) for number in (int(first) - 1, int(last) + 1) if 0 <= number < 2**first.max_prefixlen}
+    for address in inside | beside:
+        rows = [other for other in (*special.IPV4, *special.IPV6) if _holds(other, address)]
+        narrowest = max(rows, key=lambda other: ipaddress.ip_network(other[0]).prefixlen, default=None)
+        public = narrowest[3] is True if narrowest is not None else _is_of_the_internet(address)
+        public = public and not _holds(("192.0.0.0/24",), address)  # Oracle's metadata
+        assert (policy.refusal(str(address)) is None) == public, address
+
+
+def _holds(row: tuple[Any, ...], address: addresses.IpAddress) -> bool:
+    block = ipaddress.ip_network(row[0])
+    return block.version == address.version and address in block
+
+
+def _is_of_the_internet(address: addresses.IpAddress) -> bool:
+    return not address.is_multicast if address.version == 4 else address in ipaddress.ip_network("2000::/3")
+
+
+def test_the_registries_are_whole() -> None:
+    assert (len(special.IPV4), len(special.IPV6)) == (26, 25)
+    assert all(ipaddress.ip_network(row[0]) for row in (*special.IPV4, *special.IPV6, *special.SPACE))
+
+
+CARRYING = {
+    "mapped": "::ffff:{inner}",
+    "NAT64": "64:ff9b::{inner}",
+    "6to4": "2002:{hex}::1",
+    "Teredo's server": "2001:0:{hex}:0:0:f7f7:f7f7",
+    "Teredo's client": "2001:0:808:808:0:0:{inverse}",
+    "ISATAP": "2001:470:1::5efe:{inner}",
+    "ISATAP, universal": "2001:470:1:0:200:5efe:{inner}",
+    "ISATAP in 6to4": "2002:808:808::5efe:{inner}",
+}
+
+
+@pytest.mark.parametrize("form", CARRYING.values(), ids=CARRYING)
+@pytest.mark.parametrize(
+    ("inner", "refused"),
+    [
+        ("8.8.8.8", False),
+        ("127.0.0.1", True),
+        ("10.1.2.3", True),
+        ("169.254.169.254", True),
+        ("192.88.99.1", True),
+        ("100.64.0.1", True),
+        ("168.63.129.16", True),
+        ("240.0.0.1", True),
+        ("224.0.0.1", True),
+        ("0.0.0.0", True),
+    ],
+)
+def test_addresses_that_carry_another_are_judged_by_all(form: str, inner: str, *, refused: bool) -> None:
+    number = int(ipaddress.IPv4Address(inner))
+    inverse = number ^ 0xFFFFFFFF
+    address = form.format(
+        inner=inner,
+        hex=f"{number >> 16:x}:{number & 0xFFFF:x}",
+        inverse=f"{inverse >> 16:x}:{inverse & 0xFFFF:x}",
+    )
+    assert (addresses.AddressPolicy().refusal(address) is not None) == refused, address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "::8.8.8.8",
+        "::ffff:0:8.8.8.8",
+        "64:ff9b:1::8.8.8.8",
+        "fe80::5efe:8.8.8.8",
+        "4000::1",
+        "fe80::1%eth0",
+        "1::",
+        "fec0::1",
+    ],
+)
+def test_blocks_that_are_nobodys_are_refused_whatever_they_carry(address: str) -> None:
+    assert addresses.AddressPolicy().refusal(address) is not None
 
 
 def test_what_was_refused_is_read_from_what_an_attempt_keeps() -> None:
@@ -530,13 +713,31 @@ def test_a_lane_that_fails_keeps_what_stood(tmp_path: Path) -> None:
     assert list(policies.read(str(tmp_path))) == [("http://a.test", policy)]
 
 
-def test_a_damaged_file_of_policies_is_named(tmp_path: Path) -> None:
+def test_a_line_of_policies_that_is_cut_short_says_nothing(tmp_path: Path) -> None:
     keep(tmp_path, "lane-0", {"http://a.test": robots.Policy(NOON, 200, "a")})
     (path,) = (tmp_path / "fetch/hosts").iterdir()
     path.write_bytes(path.read_bytes() + b'{"origin": "http://b.te')
-    with pytest.raises(InputError, match="remove the file") as told:
-        keep(tmp_path, "lane-0", {})
-    assert f"{path}:line 2" in str(told.value)
+    assert list(policies.read(str(tmp_path))) == [("http://a.test", robots.Policy(NOON, 200, "a"))]
+
+
+def test_no_flipped_bit_of_what_a_host_said_is_heeded(tmp_path: Path) -> None:
+    """A no must not become a yes: the host is asked anew."""
+    keep(tmp_path, "lane-0", {"http://a.test": robots.Policy(NOON, 200, "User-agent: *\nDisallow: /")})
+    (path,) = (tmp_path / "fetch/hosts").iterdir()
+    content = path.read_bytes()
+    for at in range(len(content)):
+        for bit in range(8):
+            path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+            assert list(policies.read(str(tmp_path))) == [], (at, bit)
+
+
+def test_a_line_of_policies_of_an_earlier_version_is_asked_anew(tmp_path: Path) -> None:
+    keep(tmp_path, "lane-0", {"http://a.test": robots.Policy(NOON, 200, "a")})
+    (path,) = (tmp_path / "fetch/hosts").iterdir()
+    row = orjson.loads(path.read_bytes())
+    del row["digest"]
+    path.write_bytes(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+    assert list(policies.read(str(tmp_path))) == []
 
 
 def test_policies_leave_nothing_in_the_folder_for_temporaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

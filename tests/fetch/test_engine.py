@@ -11,9 +11,10 @@ import tarfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import aiohttp
 import pyarrow as pa
 import pytest
 from cryptography import x509
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from pmd import keys
 from pmd.errors import ConfigError, InputError
-from pmd.fetch import engine, hosts, robots
+from pmd.fetch import client, engine, hosts, robots
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
 from pmd.options import FetchOptions, PerHost
@@ -302,6 +303,46 @@ def test_a_host_that_cannot_be_connected_to_is_given_up(web: Web) -> None:
     assert {fetched.status for fetched in got.values()} == {"connection"}
     assert HASTE.failures <= len(web.log) < 12
     assert sum("not asked" in (fetched.attempts[0].error or "") for fetched in got.values()) == 12 - len(web.log)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Connection closed."),
+        ValueError("\udce4"),
+        UnicodeEncodeError("idna", "x" * 70, 0, 70, "label too long"),
+        OSError(0, "\udce4"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_a_library_raises_at_an_answer_ends_that_image_alone(
+    web: Web, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    web.routes |= {
+        "a.test/x": reply(JPEG, ETag="bad"),
+        "b.test/x": reply(JPEG),
+        "c.test/x": reply(status=404, ETag="bad"),
+    }
+    readany = aiohttp.StreamReader.readany
+
+    async def breaks(reader: aiohttp.StreamReader) -> bytes:
+        if b"bad" in raw:
+            raise error
+        return await readany(reader)
+
+    raw: list[bytes] = []
+    evidence = client.outcome.evidence
+
+    def noted(headers: Mapping[str, str]) -> str | None:
+        raw[:] = [headers.get("ETag", "").encode()]
+        return evidence(headers)
+
+    monkeypatch.setattr(aiohttp.StreamReader, "readany", breaks)
+    monkeypatch.setattr(client.outcome, "evidence", noted)
+    rows = table(*(image_row(host, f"http://{host}.test/x") for host in "abc"))
+    got = run(rows, options(web, robots=False, concurrency=1))
+    assert {name: fetched.status for name, fetched in got.items()} == {"a": "connection", "b": "ok", "c": "dead"}
+    assert type(error).__name__ in (got["a"].attempts[0].error or "")
 
 
 ROBOTS = {

@@ -192,6 +192,6 @@ def test_rules_of_long_files_are_not_kept_at_hand_in_number() -> None:
     """A file of half a megabyte makes rules of ten: of a thousand hosts, those of few."""
     for number in range(40):
         long = "User-agent: *\n" + "".join(f"Disallow: /{number}/{rule}\n" for rule in range(2_000))
-        assert len(robots.rules_for(long, "pmd")) == 2_000
+        assert len(robots.rules_for(long, "pmd").rules) == 2_000
     kept = robots._rules_of_long.cache_info()
     assert (kept.maxsize, kept.currsize) == (robots.LONG_FILES, robots.LONG_FILES)

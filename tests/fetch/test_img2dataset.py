@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import pytest
 from pmd import config, urls
 from pmd.config import InvalidConfig
 from pmd.errors import ConfigError, NetworkError, PmdError
-from pmd.fetch import against, img2dataset, state, store
+from pmd.fetch import against, img2dataset, state, store, stored
 from pmd.fetch.engine import Image, Lane
 from pmd.fetch.img2dataset import Img2dataset
 from pmd.options import FetchOptions
@@ -161,7 +162,7 @@ def test_images_end_as_they_would_with_our_own_engine(web: Web, tmp_path: Path) 
     assert (got["good"]["listed"], got["again"]["listed"]) == ("same", "reencoded")
     assert (got["good"]["stored_form"], got["good"]["stored_height_px"]) == ("resized", 256)
     assert (got["good"]["sha256"], got["good"]["bytes"]) == (hashlib.sha256(PHOTO).digest(), len(PHOTO))
-    assert state.read_image(str(tmp_path / "root"), got["whole"]) == PHOTO
+    assert stored.read(str(tmp_path / "root"), got["whole"]) == PHOTO
     assert got["good"]["location"] == f"http://127.0.0.1:{web.port}/good"
     tries = attempts(tmp_path, rows)
     assert (tries["gone"][0]["http_status"], tries["gone"][0]["error"]) == (404, "HTTP Error 404: X")
@@ -269,10 +270,27 @@ def test_a_run_that_fails_is_told_and_leaves_nothing(web: Web, tmp_path: Path, m
     assert [path for path in (tmp_path / "root").rglob("*") if path.is_file()] == []
 
 
+def test_it_is_ended_where_its_lane_is_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "pid"
+    monkeypatch.setenv("FAKE_IMG2DATASET", f"hang {told}")
+    monkeypatch.setenv("PYTHONPATH", str(FAKE))
+    log = tmp_path / "log"
+    with pytest.raises(CancelledError):
+        img2dataset._run(
+            '{"url_list": "x"}',
+            img2dataset._environment(None, tmp_path),
+            log,
+            lambda: told.exists() and bool(told.read_text()),
+        )
+    pid = int(told.read_text())
+    assert _waited(lambda: not _runs(pid))
+
+
 def test_it_does_not_outlive_us(tmp_path: Path) -> None:
     script = (
         "from pathlib import Path; from pmd.fetch import img2dataset; "
-        f'img2dataset._run(\'{{"url_list": "x"}}\', img2dataset._environment(None, Path()), Path({str(tmp_path / "log")!r}))'
+        f"log = Path({str(tmp_path / 'log')!r}); "
+        'img2dataset._run(\'{"url_list": "x"}\', img2dataset._environment(None, Path()), log, bool)'
     )
     told = tmp_path / "pid"
     root = str(Path(__file__).parents[2])

@@ -23,7 +23,7 @@ import pytest
 
 from pipelines import build
 from pmd import commits, config, root
-from pmd.fetch import state
+from pmd.fetch import state, stored
 from pmd.schema.tables import LEDGER_OUTCOME
 from tests.fetch.conftest import Web, photo, reply
 
@@ -32,12 +32,17 @@ SHARD_BITS = 3
 KILLS = 20
 ROOT = Path(__file__).parent.parent.parent
 
-#: Runs `pmd fetch CONFIG`; the process kills itself before or after the n-th call of a function.
+#: Runs `pmd fetch CONFIG`; it is killed, with its lane, before or after the n-th call of a function in one of its processes.
 DYING = """
 import importlib, os, signal, sys
 
-when, where, count, config = sys.argv[1:]
+when, where, count = os.environ["DYING"].split()
 calls = 0
+
+def die():
+    if __name__ != "__main__":  # a lane
+        os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 def dying(function):
     def called(*args, **kwargs):
@@ -45,23 +50,24 @@ def dying(function):
         calls += 1
         last = calls == int(count)
         if last and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         result = function(*args, **kwargs)
         if last:
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         return result
     return called
 
-if where:
+if where != "-":
     module, _, path = where.partition(":")
     owner = importlib.import_module(module)
     *outer, name = path.split(".")
     for part in outer:
         owner = getattr(owner, part)
     setattr(owner, name, dying(getattr(owner, name)))
-sys.argv = ["pmd", "fetch", config]
-from pmd import cli
-cli.main()
+if __name__ == "__main__":
+    sys.argv = ["pmd", "fetch", *sys.argv[1:]]
+    from pmd import cli
+    cli.main()
 """
 
 POINTS = (
@@ -125,7 +131,7 @@ class Job:
         self._config = configuration(folder, name, self.web)
         self.killed_in_flight = 0
 
-    def run(self, when: str = "", where: str = "", count: int = 0, *, kill_after: int | None = None) -> int:
+    def run(self, when: str = "-", where: str = "-", count: int = 0, *, kill_after: int | None = None) -> int:
         """Run once; return the exit status. Checks what a reader sees meanwhile, and what is asked for.
 
         Args:
@@ -137,9 +143,9 @@ class Job:
         settled = self.settled()
         before = len(self.web.log)
         with subprocess.Popen(
-            [sys.executable, str(self._script), when, where, str(count), self._config],
+            [sys.executable, str(self._script), self._config],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "DYING": f"{when} {where} {count}"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         ) as process:
@@ -195,7 +201,7 @@ class Job:
         files = [file.name for file in commits.require(rejected, "").files]
         return (
             [ledger.select(list(LEDGER_OUTCOME)).to_pylist() for ledger in ledgers],
-            [state.read_image(self.root, row) for ledger in ledgers for row in ledger.to_pylist() if row["length"]],
+            [stored.read(self.root, row) for ledger in ledgers for row in ledger.to_pylist() if row["length"]],
             [
                 commit.sources
                 for shard in state.shards(self.root)

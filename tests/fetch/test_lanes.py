@@ -1,13 +1,21 @@
-"""Lanes in separate processes: what all of them together ask of one host, and how a lane's mistake comes back."""
+"""Lanes in separate processes: what all of them together ask of one host, how a lane's end comes back, and what it keeps."""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipelines import curate, fetch, images
-from pmd import config, root
+from pmd import config, endings, root
 from pmd.config import Config
 from pmd.errors import PmdError
 from pmd.fetch import state
@@ -15,25 +23,37 @@ from tests.fetch.conftest import Web, photo, reply
 
 COUNT = 60
 RATE = 80  # requests a second
+REPOSITORY = Path(__file__).parent.parent.parent
 
 
-def known(folder: Path, web: Web) -> Config:
-    """Return a configuration of four lanes whose ROOT knows the images, one host's, in four shards."""
+def known(folder: Path, web: Web, lanes: int = 4, *, slow: int = 0) -> Config:
+    """Return a configuration whose ROOT knows the images, one host's, in as many shards as lanes.
+
+    Args:
+        folder: Where it and ROOT are written.
+        web: Answers.
+        lanes: How many; a power of two.
+        slow: Images of a second host, which never answers.
+    """
     for number in range(COUNT):
         web.routes[f"photos.test/{number}.jpg"] = reply(photo(seed=number))
-    lines = (f"http://photos.test/{number}.jpg\ta photograph, number {number}\n" for number in range(COUNT))
+    for number in range(slow):
+        web.routes[f"slow.test/{number}.jpg"] = lambda _: asyncio.sleep(3600)
+    lines = [f"http://photos.test/{number}.jpg\ta photograph, number {number}\n" for number in range(COUNT)]
+    lines += [f"http://slow.test/{number}.jpg\ta late photograph, number {number}\n" for number in range(slow)]
     (folder / "cc12m.tsv").write_text("".join(lines))
-    chosen = config.parse(
+    path = folder / "pmd.toml"
+    path.write_text(
         f'root = "{folder}/root"\nprofile = "paper"\ncontact = "mailto:us@example.org"\n'
         f'[sources.conceptual_12m]\nannotations = ["{folder}/cc12m.tsv"]\n'
-        f'[fetch]\nlanes = 4\nretries = 0\nallow_addresses = ["127.0.0.1/32"]\n'
+        f'[fetch]\nlanes = {lanes}\nretries = 0\nallow_addresses = ["127.0.0.1/32"]\n'
         f'resolve = {{ "*:80" = "127.0.0.1:{web.port}" }}\n'
         f"per_host = {{ requests_per_s = {RATE}.0, connections = 8 }}\n"
     )
-    root.create(chosen.root, 2)
+    chosen = config.load(str(path))
+    root.create(chosen.root, lanes.bit_length() - 1)
     with root.writer(chosen.root, "test"):
         curate.build(chosen, "conceptual_12m")
-    with root.writer(chosen.root, "test"):
         images.build(chosen)
     return chosen
 
@@ -63,3 +83,161 @@ def test_a_mistake_that_a_lane_meets_comes_back_as_itself(tmp_path: Path, web: W
     with pytest.raises(PmdError, match="images"), root.writer(chosen.root, "test"):
         fetch._download(chosen, shards, (), (), settle_unreached=False)
     assert not (tmp_path / "root" / "_work").exists()
+
+
+class Command:
+    """`pmd fetch` in a process of its own; killed at the end of a test that fails."""
+
+    def __init__(self, chosen: Config, *flags: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pmd", "fetch", str(Path(chosen.root).parent / "pmd.toml"), *flags],
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+
+    def until(self, seen: Callable[[], bool]) -> None:
+        """Wait until something is so, while the command runs."""
+        while not seen():
+            assert self._process.poll() is None, self._process.communicate()[1]
+            time.sleep(0.01)
+
+    def lanes(self) -> list[int]:
+        """Return the processes of its lanes that have heard how to end."""
+        return [pid for pid in children(self.pid) if heeds(pid, signal.SIGTERM) and b"spawn_main" in command_of(pid)]
+
+    def ended(self) -> tuple[int, str]:
+        """Wait for it to end; return its exit code and what it said, but for progress and notes."""
+        _, said = self._process.communicate(timeout=60)
+        lines = [line for line in said.splitlines() if not line.startswith(("    ", "! "))]
+        return self._process.returncode, "\n".join(lines)
+
+    def __enter__(self) -> Command:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            os.killpg(self.pid, signal.SIGKILL)
+            self._process.communicate()
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+def heeds(pid: int, number: int) -> bool:
+    """Return whether a process has a handler for a signal, and is not deaf to it."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return False
+    masks = {
+        name: int(value, 16)
+        for name, _, value in (line.partition(":") for line in lines)
+        if name in {"SigCgt", "SigBlk"}
+    }
+    bit = 1 << (number - 1)
+    return bool(masks["SigCgt"] & bit) and not masks["SigBlk"] & bit
+
+
+def command_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def settled(chosen: Config) -> dict[str, str]:
+    """Return URL → status of all that is settled."""
+    return {
+        row["location"]: row["status"]
+        for shard in state.shards(chosen.root)
+        for row in state.read_ledger(chosen.root, shard).to_pylist()
+    }
+
+
+def temporaries(chosen: Config) -> list[str]:
+    return [str(path) for path in Path(chosen.root).rglob(".tmp-*")]
+
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+
+GOOD = {f"http://photos.test/{number}.jpg" for number in range(COUNT)}
+SLOW = 5
+
+
+@linux
+@pytest.mark.parametrize(
+    ("lanes", "number", "to_all"),
+    [
+        (1, signal.SIGINT, True),
+        (2, signal.SIGTERM, False),
+    ],
+)
+def test_an_interrupted_fetch_keeps_what_it_has(
+    tmp_path: Path, web: Web, lanes: int, number: int, to_all: bool
+) -> None:
+    chosen = known(tmp_path, web, lanes, slow=SLOW)
+    with Command(chosen) as command:
+        command.until(lambda: len(web.asked("photos.test")) == COUNT and len(web.asked("slow.test")) == SLOW)
+        (os.killpg if to_all else os.kill)(command.pid, number)
+        assert command.ended() == (128 + number, f"pmd: {endings.INTERRUPTED}")
+    assert settled(chosen) == dict.fromkeys(GOOD, "ok")
+    assert temporaries(chosen) == []
+    assert not (tmp_path / "root" / "_work").exists()
+    assert not (tmp_path / "root" / "writer.json").exists()
+    before = len(web.log)
+    for late in range(SLOW):
+        web.routes[f"slow.test/{late}.jpg"] = reply(photo(seed=COUNT + late))
+    with Command(chosen) as command:
+        assert command.ended()[0] == 0
+    assert Counter(request.host for request in web.log[before:] if ".jpg" in request.path) == {"slow.test": SLOW}
+    assert set(settled(chosen).values()) == {"ok"}
+
+
+@linux
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_lane_that_dies_ends_the_fetch_and_the_others_keep_what_they_have(
+    tmp_path: Path, web: Web, number: int
+) -> None:
+    chosen = known(tmp_path, web, 2, slow=SLOW)
+    with Command(chosen) as command:
+        command.until(lambda: len(web.asked("photos.test")) == COUNT and len(web.asked("slow.test")) == SLOW)
+        os.kill(command.lanes()[0], number)
+        code, said = command.ended()
+    assert code == 1
+    first, found, remedy = said.splitlines()
+    assert first in {f"pmd: lane {lane} of 2: a lane of the fetch died" for lane in range(2)}
+    assert found == f"  found: signal {number} ({signal.Signals(number).name})"
+    assert remedy.startswith("  remedy: run the same command again: what was committed stays")
+    kept = settled(chosen)
+    assert set(kept.values()) == {"ok"}
+    # A lane that was killed leaves its shard as it was; one that was asked to end commits it.
+    assert len(state.shards(chosen.root)) == (1 if number == signal.SIGKILL else 2)
+    assert set(kept) == GOOD or number == signal.SIGKILL
+    assert not (tmp_path / "root" / "_work").exists()
+
+
+@linux
+def test_lanes_that_are_killed_while_they_start_end_the_fetch(tmp_path: Path, web: Web) -> None:
+    chosen = known(tmp_path, web, 2)
+    with Command(chosen) as command:
+        command.until(lambda: any(b"spawn_main" in command_of(pid) for pid in children(command.pid)))
+        for pid in children(command.pid):
+            if b"spawn_main" in command_of(pid):
+                os.kill(pid, signal.SIGKILL)
+        code, said = command.ended()
+    assert (code, said.splitlines()[1]) == (1, "  found: signal 9 (SIGKILL)")
+    assert len(said.splitlines()) == 3

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pmd import commits, keys, root, storage
 from pmd.commits import Books, Commit
-from pmd.fetch import state, store
+from pmd.fetch import state, store, stored
 from pmd.fetch.engine import Lane
 from pmd.fetch.waiting import Waiting
 from pmd.options import FetchOptions
@@ -89,7 +89,7 @@ def test_the_ledger_leads_to_the_bytes(web: Web, tmp_path: Path) -> None:
         for row in rows:
             member = members[f"{row['image_id'].hex()}.jpg"]
             assert (member.offset_data, member.size) == (row["offset"], row["length"])
-            content = state.read_image(str(tmp_path), row)
+            content = stored.read(str(tmp_path), row)
             extracted = tar.extractfile(member)
             assert extracted is not None
             assert extracted.read() == content

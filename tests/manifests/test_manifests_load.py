@@ -88,6 +88,18 @@ def test_text_that_must_not_be_redistributed() -> None:
     }
 
 
+def test_the_page_of_sources_says_what_is_published_of_each() -> None:
+    page = (FOLDER.parent / "docs/sources.md").read_text(encoding="utf-8")
+    section = page.partition("\n## What is published\n")[2].partition("\n## ")[0]
+    listed = [
+        [cell.strip() for cell in row.strip("|").split(" | ")] for row in section.splitlines() if row.startswith("|")
+    ]
+    assert listed[2:] == [
+        [f"`{name}`", ", ".join(f"`{field}`" for field in manifest.meta) or "nothing", manifest.meta_reason]
+        for name, manifest in load_all().items()
+    ]
+
+
 def test_no_source_licence_is_copied_onto_images() -> None:
     assert {manifest.image_licence for manifest in load_all().values()} == {"NOASSERTION"}
 
@@ -150,6 +162,15 @@ def change(folder: Path, old: str, new: str) -> Path:
         ("bytes = 1061908181", "bytes_about = 1\nbytes = 1061908181", "files[0]", "bytes or bytes_about, not both"),
         ('urls = ["https', 'urls = ["ftp', "files[0].urls[0]", "should match pattern"),
         ('kind = "annotations"', 'kind = "annotations"\nsame_as = "coco/x.zip"', "files[0].same_as", "not permitted"),
+        ("created_utc = '[0-9]{9,11}'", "created_utc = '[0-9'", "meta.created_utc", "expected a regular expression"),
+        (
+            "created_utc = '[0-9]{9,11}'",
+            "author = '.+'",
+            "meta.author",
+            "expected a form that no name has, but Ada has it",
+        ),
+        ("created_utc = '[0-9]{9,11}'", '"a..b" = "[0-9]+"', "meta.a..b.[key]", "should match pattern"),
+        ("meta_reason", "licence_evidence = '.*'\nmeta_reason", "licence_evidence", "that no name has, but Ada has it"),
         ('name = "redcaps_v1', 'name = "../redcaps_v1', "files[0].name", "should match pattern"),
     ],
 )

@@ -114,7 +114,7 @@ def outcomes(where: str) -> list[dict[str, Any]]:
 
 def unlisted(where: str) -> list[str]:
     """Return the files of a ROOT that no commit lists, less those that stand outside of commits."""
-    listed = {"root.json"}
+    listed = {"root.json", "writer.json", "writer.lock"}
     for path in sorted(Path(where).rglob("_stage.json")):
         folder = path.parent
         listed.add(str(path.relative_to(where)))

@@ -1,9 +1,11 @@
-"""A user's mistake that a worker meets is told once, as itself; any other error is logged as ever."""
+"""What a worker meets is told once, as itself: a user's mistake, storage that fails, a fault of ours with its traceback."""
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pmd.beam.dedupe
 from pipelines import curate, dedupe, running
 from pmd import config, root
 from pmd.beam import mistakes, transforms
-from pmd.errors import InputError, RootError
+from pmd.errors import InputError, RootError, WorkerFault
 from tests import tiny_root
 
 
@@ -67,23 +69,46 @@ def test_a_mistake_comes_back_as_itself_and_is_not_logged(tmp_path: Path, log: i
     assert not (tmp_path / "work").exists()
 
 
-def test_any_other_error_is_logged(tmp_path: Path, log: io.StringIO) -> None:
-    with pytest.raises(ZeroDivisionError):
-        run(ZeroDivisionError("ours"), tmp_path / "work", at="element")
-    assert "ZeroDivisionError: ours" in log.getvalue()
+@pytest.mark.parametrize("at", ["element", "side input", "commit"])
+def test_a_fault_of_ours_comes_back_with_one_traceback(tmp_path: Path, log: io.StringIO, at: str) -> None:
+    with pytest.raises(WorkerFault) as caught:
+        run(ZeroDivisionError("ours"), tmp_path / "work", at=at)
+    said = str(caught.value)
+    assert said.count("Traceback") == 1
+    assert said.splitlines()[-1] == "ZeroDivisionError: ours"
+    assert "apache_beam" not in said
+    assert log.getvalue() == ""
 
 
-def test_only_beams_records_of_mistakes_are_dropped(log: io.StringIO) -> None:
+def test_only_beams_records_with_a_traceback_are_dropped(log: io.StringIO) -> None:
     with mistakes.unlogged():
-        logging.getLogger("apache_beam.runners").error("Traceback …\npmd.errors.InputError: x.json: truncated")
-        logging.getLogger("pmd.mine").error("pmd.errors.InputError: x.json: truncated")
+        logging.getLogger("apache_beam.runners").error("Traceback (most recent call last)\n …\nZeroDivisionError: x")
+        logging.getLogger("apache_beam.runners").error("failed", exc_info=ValueError("x"))
+        logging.getLogger("pmd.mine").error("Traceback (most recent call last): mine")
         logging.getLogger("apache_beam.runners").error("a worker is gone")
-    logging.getLogger("apache_beam.runners").error("pmd.errors.RootError: later")
+    logging.getLogger("apache_beam.runners").error("Traceback (most recent call last): later")
     assert log.getvalue().splitlines() == [
-        "pmd.errors.InputError: x.json: truncated",
+        "Traceback (most recent call last): mine",
         "a worker is gone",
-        "pmd.errors.RootError: later",
+        "Traceback (most recent call last): later",
     ]
+
+
+@pytest.mark.parametrize("at", ["element", "side input", "commit"])
+def test_storage_that_fails_is_told_even_where_nothing_can_be_left(
+    tmp_path: Path, log: io.StringIO, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(mistakes, "leave", full)
+    where = str(tmp_path / "_work" / "part")
+    with pytest.raises(RootError) as caught:
+        run(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), where), tmp_path / "_work" / "curate", at=at)
+    assert caught.value.problem == "the storage is full"
+    assert caught.value.where == where
+    assert caught.value.remedy == "make room, then run the same command again"
+    assert log.getvalue() == ""
 
 
 def test_a_truncated_annotation_file(tmp_path: Path, log: io.StringIO) -> None:

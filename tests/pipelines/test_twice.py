@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from pmd import storage
+from pmd import storage, versions
 from pmd.beam import transforms
 from pmd.config import Config
 from tests.pipelines import building
@@ -40,15 +40,16 @@ def before_writes(before: Before) -> Iterator[None]:
     """Call a function before each write to storage."""
 
     def wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
-        def write(*arguments: Any) -> Any:
+        def write(*arguments: Any, **named: Any) -> Any:
             before()
-            return original(*arguments)
+            return original(*arguments, **named)
 
         return write
 
     with pytest.MonkeyPatch.context() as patch:
         for name in WRITES:
             patch.setattr(storage, name, wrapped(getattr(storage, name)))
+        patch.setattr(versions, "swap", wrapped(versions.swap))
         yield
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from pipelines import curate, running
 from pmd import commits, config, root
-from pmd.beam import transforms, workers
+from pmd.beam import driving, transforms, workers
 from pmd.errors import InputError, PmdError
 from tests import tiny_root
 
@@ -69,31 +69,98 @@ def test_a_mistake_in_a_process_is_told_as_itself(tmp_path: Path, capfd: pytest.
 class Dies:
     """A step that ends its process."""
 
-    def __init__(self, work: str) -> None:
+    def __init__(self, work: str, number: int) -> None:
         self.work = work
+        self.number = number
 
     def __call__(self, *_: Any) -> Iterator[Any]:
         """End."""
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), self.number)
+        signal.pause()
         yield
 
 
-def test_a_process_that_dies_is_told_in_a_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def run(work: str, step: Any, flags: tuple[str, ...] = TWO) -> PmdError:
+    """Run a pipeline of one step, whose process dies; return what is told of it."""
     import apache_beam as beam
 
-    work = str(tmp_path / "work")
-
     def wire(pipeline: beam.Pipeline) -> Any:
-        step = beam.ParDo(transforms.PerUnit(Dies(work))).with_output_types(pa.RecordBatch)
-        return pipeline | transforms.create([transforms.outputs(())]) | step
+        done = beam.ParDo(transforms.PerUnit(step)).with_output_types(pa.RecordBatch)
+        return pipeline | transforms.create([transforms.outputs(())]) | done
 
-    told = threading.excepthook
     with pytest.raises(PmdError) as caught:
-        running.run(wire, TWO, work)
-    assert (caught.value.problem, caught.value.found) == ("a worker process died", "signal 9")
+        running.run(wire, flags, work)
+    return caught.value
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_process_that_dies_is_told_in_a_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    work = str(tmp_path / "work")
+    told = threading.excepthook
+    found = run(work, Dies(work, number))
+    assert (found.problem, found.found) == ("a worker process died", f"signal {number} ({number.name})")
+    assert found.exit_code == 1
     assert threading.excepthook is told
     assert "Traceback" not in capfd.readouterr().err
     assert not Path(work).exists()
+
+
+@pytest.mark.parametrize(
+    ("shell", "found"),
+    [("kill -9 $$", "signal 9 (SIGKILL)"), ("exit 3", "exit code 3"), ("kill -2 $$", "signal 2 (SIGINT)")],
+)
+def test_processes_that_die_before_they_have_registered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], shell: str, found: str
+) -> None:
+    monkeypatch.setattr(workers, "command", lambda _: shell)
+    work = str(tmp_path / "work")
+    assert run(work, Dies(work, signal.SIGKILL)).found == found
+    assert "Traceback" not in capfd.readouterr().err
+    assert not Path(work).exists()
+
+
+def test_an_engine_that_fails_is_told_in_words(tmp_path: Path) -> None:
+    work = str(tmp_path / "work")
+    flags = (
+        "--runner=PortableRunner",
+        "--job_endpoint=127.0.0.1:9",
+        "--job_server_timeout=1",
+        "--environment_type=LOOPBACK",
+    )
+    found = run(work, Dies(work, signal.SIGKILL), flags)
+    assert (found.problem, found.where) == ("the engine's job failed", " ".join(flags))
+    assert found.remedy == "look at the engine's own log, then run the same command again"
+    assert not Path(work).exists()
+
+
+class Job:
+    """Stands for an engine's pipeline and its job, which goes on until it is cancelled."""
+
+    def __init__(self) -> None:
+        self.cancelled = threading.Event()
+
+    def run(self) -> Job:
+        """Submit it; a person interrupts then."""
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        return self
+
+    def wait_until_finish(self) -> str:
+        """Wait for its end."""
+        self.cancelled.wait()
+        return "CANCELLED"
+
+    def cancel(self) -> None:
+        """End it."""
+        self.cancelled.set()
+
+
+def test_an_interrupt_cancels_the_job_of_an_engine() -> None:
+    job: Any = Job()
+    with pytest.raises(KeyboardInterrupt):
+        driving.Driver(engine="--runner=Theirs").run(job)
+    assert job.cancelled.is_set()
 
 
 def test_a_process_ends_with_its_driver() -> None:
@@ -105,4 +172,4 @@ def test_a_process_ends_with_its_driver() -> None:
     driver.kill()
     driver.wait()
     assert worker.wait(10) == 1
-    assert workers.command(7).endswith("-m pmd.beam.workers 7")
+    assert " -m pmd.beam.workers 7 " in workers.command(7)

@@ -282,6 +282,7 @@ def test_an_archive_without_captions_is_refused(tmp_path: Path, read_all: ReadAl
         ("http://creativecommons.org/licenses/by-sa/2.0/", "CC-BY-SA-2.0"),
         ("http://creativecommons.org/licenses/by-nd/2.0/", "CC-BY-ND-2.0"),
         ("http://flickr.com/commons/usage/", "NOASSERTION"),
+        ("http://creativecommons.org/licenses/zaphod/2.0/", "NOASSERTION"),
         ("http://www.usa.gov/copyright.shtml", "NOASSERTION"),
         (None, "NOASSERTION"),
     ],

@@ -81,7 +81,7 @@ def test_an_annotation_fills_every_column(archive: Path, read_all: ReadAll) -> N
         "region": None,
         "text": 'my "cat"',
         "meta": json.dumps(upstream, ensure_ascii=False, separators=(",", ":")),
-        "text_licence": "CC-BY-4.0",
+        "text_licence": "CC-BY-4.0 AND LicenseRef-RedCaps-non-commercial",
         "image_licence": "NOASSERTION",
         "licence_evidence": None,
         "split": None,

@@ -1,0 +1,267 @@
+"""Repair: make or fetch anew what damage has taken from a ROOT, just that, and what followed from it.
+
+In the order of the flow: `root.json`; the units whose files are damaged, each by its own pipeline, which gives the same bytes
+again; the generations of the fetch (`pmd.fetch.mend`), and from the web what only the web has. A unit that was fresh before
+and is stale then, because an image is gone for good or stands elsewhere, is run too; what was stale before is left to a build.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines import build, fetch
+from pmd import commits, config, damage, escape, lock, parts, root, storage
+from pmd.config import Config
+from pmd.damage import Damage
+from pmd.errors import ConfigError, PmdError, RootError, VerificationError
+from pmd.fetch import mend, state
+from pmd.fetch.mend import Mended
+from pmd.schema.tables import IMAGES
+
+#: Told of what is about to be done, in words.
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Repaired:
+    """What a repair found and did.
+
+    Attributes:
+        found: What was damaged.
+        mended: What became of the generations of the fetch.
+        fetched: Images that were asked for anew, by what became of them.
+        left_open: Images that no host answered for; the next fetch asks for them.
+        ran: Units that were run, each with the reason.
+        left: What is damaged still.
+    """
+
+    found: tuple[Damage, ...] = ()
+    mended: Mended = dataclasses.field(default_factory=Mended)
+    fetched: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    left_open: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    ran: tuple[tuple[str, str, str], ...] = ()
+    left: tuple[Damage, ...] = ()
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as `--json` tells it."""
+        return {
+            "damaged": [item.describe() for item in self.found],
+            "generations": dataclasses.asdict(self.mended),
+            "fetched": dict(self.fetched),
+            "left_open": dict(self.left_open),
+            "ran": [{"stage": stage, "unit": unit, "why": why} for stage, unit, why in self.ran],
+            "left": [item.describe() for item in self.left],
+        }
+
+
+def text(done: Repaired) -> str:
+    """Return what was found and done as people read it."""
+    lines = [f"{len(done.found):,} damaged files" if done.found else "nothing is damaged"]
+    lines += [
+        f"  {escape.terminal(item.name)}\n"
+        f"      expected: {escape.terminal(item.expected)}\n"
+        f"      found:    {escape.terminal(item.found)}"
+        for item in done.found
+    ]
+    if done.mended.tars:
+        lines.append(f"files of the store written anew: {done.mended.tars:,}")
+    if done.mended.rebuilt:
+        lines.append(f"rows of the ledger made again from attempts and pictures: {done.mended.rebuilt:,}")
+    if done.mended.attempts:
+        lines.append(f"attempts that are lost, as their commit now says: {done.mended.attempts:,}")
+    if done.mended.lost or done.fetched or done.left_open:
+        asked = ", ".join(f"{count:,} {status}" for status, count in done.fetched.items()) or "none"
+        lines.append(f"images lost: {done.mended.lost:,}; fetched anew: {asked}")
+    if done.left_open:
+        lines.append(f"images that no host answered for: {sum(done.left_open.values()):,}; run: pmd fetch CONFIG")
+    lines += [f"{stage} {unit}: {why}" for stage, unit, why in done.ran]
+    lines += [f"still damaged: {escape.terminal(item.name)}" for item in done.left]
+    return "\n".join(lines)
+
+
+def last_configuration(root_url: str) -> str | None:
+    """Return the path of the configuration of the run that wrote to ROOT last, or None where ROOT does not say.
+
+    To be asked before one becomes the writer oneself.
+    """
+    try:
+        last = lock.read(root_url).last
+    except RootError:  # damaged
+        return None
+    return last.config if last is not None else None
+
+
+def _load(root_url: str, path: str | None) -> Config:
+    if path is None or not storage.exists(path):
+        raise ConfigError(
+            "no configuration to repair by",
+            where=root_url,
+            expected="the configuration that ROOT was built with",
+            found="none that ROOT names" if path is None else f"{path}, which is not there",
+            remedy="run: pmd repair ROOT --config CONFIG",
+        )
+    return dataclasses.replace(config.load(path), root=root_url)
+
+
+def repair(
+    root_url: str,
+    path: str | None,
+    *,
+    progress: damage.Progress | None = None,
+    say: Say = lambda words: None,
+    flags: Sequence[str] = (),
+) -> Repaired:
+    """Find what is damaged, and mend it.
+
+    Args:
+        root_url: ROOT.
+        path: Of the configuration that it was built with; None: nobody knows, and it must not be needed.
+        progress: Told how far the search is.
+        say: Told of each thing that is about to be done.
+        flags: Beam's own flags.
+
+    Raises:
+        ConfigError: There is no configuration to repair by.
+        InputError: A stage that must be run anew lacks a file that it reads.
+        RootError: No ROOT, or somebody writes to it.
+    """
+    if not storage.exists(storage.join(root_url, root.ROOT_FILE)):
+        root.require(root_url)
+    found = damage.survey(root_url, progress)
+    if not found and not _lost(root_url):
+        return Repaired()
+    return _Repair(_load(root_url, path), found, say, flags).run()
+
+
+def _lost(root_url: str) -> list[int]:
+    """Return the fetch shards that have lost images for which nothing stands."""
+    found = []
+    for shard in state.shards(root_url):
+        try:
+            if any(len(state.lost_images(commit)) for _, _, commit in state.generations(root_url, shard)):
+                ledger = state.read_ledger(root_url, shard)
+                found += [shard] if state.to_restore(root_url, shard, ledger) else []
+        except PmdError:  # damaged: it is among what the survey tells
+            continue
+    return found
+
+
+class _Repair:
+    def __init__(self, chosen: Config, found: Sequence[Damage], say: Say, flags: Sequence[str]) -> None:
+        self._config, self._found, self._say, self._flags = chosen, found, say, flags
+        self._root = chosen.root
+        self._ran: list[tuple[str, str, str]] = []
+
+    def run(self) -> Repaired:
+        self._mend_root()
+        fresh = {(unit.stage, unit.unit): _is_fresh(unit) for unit in self._units()}
+        mended, fetched, left_open = Mended(), Counter[str](), Counter[str]()
+        for unit in self._units():
+            if unit.stage == "fetch":
+                mended = self._mend_generations()
+                left_open = Counter(self._restore(fetched))
+            self._bring_up(unit, fresh.get((unit.stage, unit.unit)))
+        left = damage.survey(self._root, only={item.folder for item in self._found})
+        return Repaired(tuple(self._found), mended, dict(fetched), dict(left_open), tuple(self._ran), tuple(left))
+
+    def _units(self) -> Iterable[build.Unit]:
+        settle = lambda: fetch.settle(self._config, self._flags)  # noqa: E731  what is pending is left to a build
+        for unit in build.units(self._config, sorted(self._config.sources), self._flags):
+            is_fetch = unit.stage == "fetch"
+            yield dataclasses.replace(unit, run=settle, more=lambda: None) if is_fetch else unit
+
+    def _mend_root(self) -> None:
+        """Write `root.json` anew from what the commits of the images say.
+
+        Raises:
+            VerificationError: They say nothing.
+        """
+        if not any(item.name == root.ROOT_FILE for item in self._found):
+            return
+        self._say(f"{root.ROOT_FILE}: written anew")
+        for folder in (root.views_folder(self._root), root.images_folder(self._root)):
+            try:
+                commit = commits.read(folder)
+            except PmdError:
+                continue
+            if commit is not None and "fetch_shard_bits" in commit.facts:
+                storage.remove(storage.join(self._root, root.ROOT_FILE))
+                root.create(self._root, int(commit.facts["fetch_shard_bits"]))
+                self._ran.append(("root", "all", "damaged"))
+                return
+        raise VerificationError(
+            "cannot be made again: the commits of views and images are damaged too, or not there",
+            where=storage.join(self._root, root.ROOT_FILE),
+            expected="fetch_shard_bits",
+            remedy="bring root.json back from a copy of this ROOT",
+        )
+
+    def _bring_up(self, unit: build.Unit, was_fresh: bool | None) -> None:
+        mine = [item for item in self._found if item.unit == (unit.stage, unit.unit) and not item.is_fetched]
+        why = None
+        committed = False
+        if not mine:
+            try:
+                committed = all(commits.read(item.folder) is not None for item in unit.wanted())
+                why = unit.why() if committed else None
+            except PmdError:  # what it would need is not here; it is not damaged
+                return
+        if not damage.must_run(damaged=bool(mine), committed=committed, was_fresh=was_fresh, why=why):
+            return
+        told = why or "damaged: made anew"
+        self._say(f"{unit.stage} {unit.unit}: {told}")
+        for item in mine:  # a file of that name would be taken for written
+            storage.remove(storage.join(self._root, item.name))
+        start = time.monotonic()
+        unit.run()
+        self._ran.append((unit.stage, unit.unit, told))
+        self._say(f"{unit.stage} {unit.unit}: {time.monotonic() - start:.1f} s")
+
+    def _mend_generations(self) -> Mended:
+        mended = Mended()
+        for shard, number in sorted({item.generation for item in self._found if item.is_fetched}):
+            self._say(f"fetch shard {shard}, generation {number}: mending")
+            mended += mend.mend(
+                self._root, shard, number, self._images(shard), self._config.fetch, root.writing(self._root).epoch
+            )
+        return mended
+
+    def _images(self, shard: int) -> pa.Table:
+        if commits.read(root.views_folder(self._root)) is None:
+            return IMAGES.empty_table()
+        cut = parts.cut(self._root)
+        images = parts.read_images(self._root, shard >> (cut.shard_bits - cut.part_bits))
+        return images.filter(pc.equal(images["fetch_shard"], shard))
+
+    def _restore(self, fetched: Counter[str]) -> Mapping[str, int]:
+        """Fetch what was lost; count what became of it, and return what stays open."""
+        shards = _lost(self._root)
+        wanted: dict[int, pa.Array] = {}
+        for shard in shards:
+            lost = state.to_restore(self._root, shard, state.read_ledger(self._root, shard))
+            mine = self._images(shard)["image_id"]
+            wanted[shard] = mine.filter(pc.is_in(mine, value_set=pa.array(list(lost), mine.type)))
+        shards = [shard for shard in shards if len(wanted[shard])]
+        if not shards:
+            return {}
+        self._say(f"{sum(len(wanted[shard]) for shard in shards):,} images: fetched anew")
+        left_open = fetch.restore(self._config, shards, self._flags)
+        for shard in shards:
+            ledger = state.read_ledger(self._root, shard)
+            fetched.update(ledger.filter(pc.is_in(ledger["image_id"], value_set=wanted[shard]))["status"].to_pylist())
+        return left_open
+
+
+def _is_fresh(unit: build.Unit) -> bool | None:
+    """Return whether a unit's commit is that of today's options and inputs; None where that cannot be told."""
+    try:
+        return unit.why() is None
+    except PmdError:
+        return None

@@ -1,0 +1,59 @@
+"""Stored pictures, read back: what the ledger says of them is checked before they are used.
+
+A picture is had by one range read of its tar, so neither the tar's own digest nor its headers have been looked at. The
+ledger's `stored_digest` decides. Ledgers of earlier versions have none: then the SHA-256 of the original decides where that is
+what is stored, and only the length is known of a picture that was scaled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pmd import keys, sealed, storage
+
+#: What a row must have for its picture to be found and judged.
+COLUMNS: Final = ("store_file", "offset", "length", "stored_format", "stored_form", "sha256", "stored_digest")
+
+#: The stored form in which the bytes are those that the host gave.
+ORIGINAL: Final = "original"
+
+
+def mistake(content: bytes, row: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return what the ledger says of a stored picture and what its bytes are, where the two differ; else None.
+
+    Args:
+        content: The bytes at its place.
+        row: Of the ledger, or of whatever has `COLUMNS`.
+    """
+    if len(content) != row["length"]:
+        return f"{row['length']} bytes", f"{len(content)} bytes"
+    expected = row.get("stored_digest")
+    if expected is not None:
+        digest = keys.digest(content)
+        return (f"digest {expected.hex()}", f"digest {digest.hex()}") if digest != expected else None
+    if row["stored_form"] == ORIGINAL and row["sha256"] is not None:
+        found = hashlib.sha256(content).digest()
+        return (f"sha256 {row['sha256'].hex()}", f"sha256 {found.hex()}") if found != row["sha256"] else None
+    return None
+
+
+def read(root_folder: str, row: Mapping[str, Any]) -> bytes:
+    """Return the stored bytes of an ok row of the ledger, by one range read of its tar.
+
+    Raises:
+        VerificationError: The tar is gone or too short, or the bytes are not those that were stored.
+    """
+    start, length = int(row["offset"]), int(row["length"])
+    where = f"{row['store_file']}: image {row['image_id'].hex()}, {length} bytes from byte {start}"
+    try:
+        content = storage.read_bytes(storage.join(root_folder, row["store_file"]), start, start + length)
+    except FileNotFoundError:
+        raise sealed.damaged(where, "the store's file is gone", f"{length} bytes", "no such file") from None
+    except (OSError, ValueError) as error:  # a range behind the end, of some object stores
+        raise sealed.damaged(where, "a stored picture cannot be read", f"{length} bytes", str(error)) from None
+    found = mistake(content, row)
+    if found is not None:
+        raise sealed.damaged(where, "a stored picture is damaged", *found)
+    return content

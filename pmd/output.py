@@ -1,0 +1,138 @@
+"""Where words leave for a person: every command's output and every note goes out here, and nothing else writes (a test looks).
+
+Values of others are escaped where a text is put together (`escape.terminal`, `escape.shown`), since there alone is known
+where one ends. What goes out is escaped once more as a whole, which changes nothing of that, and catches what was forgotten.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import orjson
+
+from pmd import escape
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+#: Goes to the start of a terminal's line and clears it: progress stands there.
+_CLEAR: Final = "\r\x1b[K"
+#: Columns of a table where no terminal says how many there are.
+_COLUMNS: Final = 160
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Write a text and a line feed to standard output or standard error."""
+    _write(sys.stderr if err else sys.stdout, escape.page(text) + "\n")
+
+
+def clear_progress() -> None:
+    """Take away a line of progress from a terminal."""
+    if sys.stderr.isatty():
+        _write(sys.stderr, _CLEAR)
+
+
+def json(value: Any) -> None:
+    """Write a value as JSON to standard output."""
+    _write(sys.stdout, escape.json(_dumped(value)) + "\n")
+
+
+def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write a table to standard output; columns of numbers stand to the right. Title and columns are ours."""
+    from rich.table import Table
+    from rich.text import Text
+
+    told = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for i, column in enumerate(columns):
+        numbers = all(isinstance(row[i], int | float) or row[i] in {"", None} for row in rows) and bool(rows)
+        told.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=i == 0)
+    for row in rows:
+        told.add_row(*(Text(_cell(value)) for value in row))
+    shown = console()
+    if not shown.is_terminal:
+        shown.width = _COLUMNS
+    shown.print(told)
+
+
+def console(*, err: bool = False) -> Console:
+    """Return rich's console: for `line`, and for bars, whose words are all ours."""
+    from rich.console import Console
+
+    return Console(stderr=err)
+
+
+def line(to: Console, value: str) -> None:
+    """Write one line to a console, above its bars."""
+    to.print(escape.terminal(value), markup=False, highlight=False, soft_wrap=True)
+
+
+def log_to_standard_error() -> None:
+    """Show what is logged: errors of libraries as they are; progress, one line written over on a terminal; notes, which stay."""
+    terminal = sys.stderr.isatty()
+    clear = _CLEAR if terminal else ""
+    # What libraries that Beam looks for and does not find say is no news.
+    errors = logging.StreamHandler()
+    errors.setFormatter(_Whole(logging.BASIC_FORMAT))
+    logging.basicConfig(level=logging.ERROR, handlers=[errors])
+    notes = logging.StreamHandler()
+    notes.setFormatter(_OneLine(f"{clear}! "))
+    _only(logging.getLogger("pmd.notes"), notes, logging.WARNING)
+    progress = logging.StreamHandler()
+    progress.setFormatter(_OneLine(f"{clear}    "))
+    progress.terminator = "" if terminal else "\n"
+    _only(logging.getLogger("pmd.progress"), progress, logging.INFO)
+
+
+def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Write a traceback, as `sys.excepthook`: the text of an exception may be another's."""
+    say("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"), err=True)
+
+
+class _Whole(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return escape.page(super().format(record))
+
+
+class _OneLine(logging.Formatter):
+    """A record as one line behind what is ours."""
+
+    def __init__(self, before: str) -> None:
+        super().__init__()
+        self._before = before
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._before + escape.terminal(record.getMessage())
+
+
+def _only(logger: logging.Logger, handler: logging.Handler, level: int) -> None:
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(level)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else escape.terminal(value)
+
+
+def _dumped(value: Any) -> str:
+    """Return JSON; a string that is no Unicode, as a path can be, is spelled as far as it goes."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    except TypeError:
+        return orjson.dumps(escape.shown(value), option=orjson.OPT_INDENT_2).decode()
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write what the stream's encoding has, and spell the rest."""
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()

@@ -1,0 +1,192 @@
+"""What storage that fails says to a person: the one place that turns such an exception into words.
+
+Any call may fail so (full, read-only, gone, forbidden), in the driver, in a worker or in a lane; nothing is caught where it
+happens. What ends the command is looked through here, with all that it came from. Engines hand back text: it is read too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import posixpath
+import re
+import sqlite3
+from collections.abc import Iterator
+from typing import Final
+
+from pmd.errors import InputError, PmdError, RootError
+
+#: What is to be done where storage has no room.
+_ROOM: Final = "make room, then run the same command again"
+_RIGHTS: Final = "mend its permissions, or choose another place"
+_BACK: Final = "see that the storage is there, then run the same command again"
+_SOUND: Final = "look whether the storage is sound (the system's log tells), then run the same command again"
+_NAME: Final = "choose another name or place"
+
+#: Error number → what it means, and what to do. Others are no failure of storage, or a fault of ours.
+_MEANING: Final[dict[int, tuple[str, str]]] = {
+    errno.ENOSPC: ("the storage is full", _ROOM),
+    errno.EDQUOT: ("the quota of the storage is used up", _ROOM),
+    errno.EFBIG: ("a file would be larger than is allowed", "raise the limit (ulimit -f), or choose another place"),
+    errno.EROFS: ("the storage is read-only", "mount it for writing, or choose another place"),
+    errno.EACCES: ("access is not allowed", _RIGHTS),
+    errno.EPERM: ("access is not allowed", _RIGHTS),
+    errno.EIO: ("the storage fails", _SOUND),
+    errno.ENXIO: ("the storage is gone", _BACK),
+    errno.ENODEV: ("the storage is gone", _BACK),
+    errno.ENOENT: ("a file or folder is gone", _BACK),
+    errno.ENOTDIR: ("a folder of the path is a file", _NAME),
+    errno.EISDIR: ("this is a folder", _NAME),
+    errno.ENAMETOOLONG: ("the storage takes no names of this length", _NAME),
+    errno.EILSEQ: ("the storage takes no such name", _NAME),
+    errno.EINVAL: ("the storage takes no such name or call", _NAME),
+    errno.ELOOP: ("links lead in a circle", "mend the links"),
+    errno.EBUSY: ("the storage is in use", _BACK),
+    errno.ENOTSUP: ("the storage cannot do what is asked of it", "choose a place on another file system"),
+    errno.ENOSYS: ("the storage cannot do what is asked of it", "choose a place on another file system"),
+    errno.EMLINK: ("the storage takes no more links or folders", _NAME),
+    errno.ENOLCK: ("the storage gives no locks", _SOUND),
+    errno.EMFILE: ("this process may not open more files", "raise the limit (ulimit -n), then run the same command again"),
+    errno.ENFILE: ("the system may not open more files", "close other programs, then run the same command again"),
+    errno.ETIMEDOUT: ("the storage does not answer", _BACK),
+    errno.ESTALE: ("the storage was mounted anew meanwhile", _BACK),
+    errno.ENOTCONN: ("the storage is gone", _BACK),
+    errno.EHOSTDOWN: ("the storage does not answer", _BACK),
+    getattr(errno, "EREMOTEIO", -1): ("the storage fails", _SOUND),
+}  # fmt: skip
+
+#: They say that something could not be written, whatever was asked.
+_WRITING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+
+#: They may come of a file that is open, and then name none; the others say nothing of storage without a path.
+_OF_OPEN_FILES: Final = _WRITING | {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENOTCONN}
+
+#: A fault of ours, whatever was being handled when it came: only what it was raised from says more.
+_OURS: Final = (LookupError, TypeError, AttributeError, NameError, AssertionError, ArithmeticError)
+
+#: How Python and Arrow spell such an error in a text; the path may be missing.
+_TEXT: Final = re.compile(r"\[[Ee]rrno (?P<number>\d+)\] [^:\n]*(?:: '(?P<path>[^'\n]+)')?")
+#: What stands before it, where it is an exception of ours or Python's and no host's or engine's.
+_KINDS: Final = re.compile(
+    r"\b(?:OSError|FileNotFoundError|PermissionError|FileExistsError|IsADirectoryError|NotADirectoryError|ArrowIOError"
+    r"|found): "
+)
+
+#: Where the exceptions of object stores come from.
+_CLOUDS: Final = ("botocore.", "aiobotocore.", "s3fs.", "gcsfs.", "google.", "azure.", "adlfs.", "huggingface_hub.")
+
+#: What stands at ROOT's top.
+_OF_ROOT: Final = ("root.json", "writer.json")
+
+
+def told(error: BaseException, root: str | None = None) -> PmdError | None:
+    """Return a failure of storage in words, or None where an exception and all that it came from is none.
+
+    Args:
+        error: What ended a command, or a worker's part in it.
+        root: ROOT, where it is known.
+
+    Returns:
+        `RootError` of what is in ROOT, or could not be written; `InputError` of what could not be read elsewhere.
+    """
+    chain = list(_chain(error))
+    ours = [one for one in chain if isinstance(one, PmdError)]
+    if ours:  # Beam copies an exception, with words of its own behind ours
+        return next(one for one in reversed(ours) if ours[0].problem.startswith(one.problem))
+    for one in chain:
+        found = _of(one, root)
+        if found is not None:
+            return found
+    return None
+
+
+@contextlib.contextmanager
+def at(root: str) -> Iterator[None]:
+    """Raise failures of storage that are met here in words, with what is known of ROOT."""
+    try:
+        yield
+    except Exception as error:
+        found = told(error, root)
+        if found is None or isinstance(error, PmdError):
+            raise
+        raise found from error
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what it came from; the last first, as a traceback has it."""
+    seen: set[int] = set()
+    left = [error]
+    while left:
+        one = left.pop(0)
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        if isinstance(one, BaseExceptionGroup):
+            left += one.exceptions
+        handled = None if isinstance(one, _OURS) or one.__suppress_context__ else one.__context__
+        left += [other for other in (one.__cause__, handled) if other is not None]
+
+
+def _of(error: BaseException, root: str | None) -> PmdError | None:
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, ConnectionError | BlockingIOError | ChildProcessError | InterruptedError | ProcessLookupError):
+        return None
+    if isinstance(error, OSError) and error.errno is not None:
+        return _words(error.errno, _path(error), str(error), root)
+    if isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error):
+        return PmdError(
+            "there is no room for temporary files",
+            where="SQLite's temporary file",
+            found=said,
+            remedy="make room, or name a folder in SQLITE_TMPDIR; then run the same command again",
+        )
+    if type(error).__module__.startswith(_CLOUDS):
+        return RootError(
+            "the storage refuses",
+            where=root,
+            found=said.split("\n", maxsplit=1)[0],
+            remedy="check the name of the bucket, and the credentials in this environment",
+        )
+    if isinstance(error, TimeoutError) and type(error).__module__.startswith("fsspec"):
+        return _words(errno.ETIMEDOUT, root, said, root)
+    kind = _KINDS.search(said)
+    found = _TEXT.search(said, kind.end()) if kind is not None else None
+    return _words(int(found["number"]), found["path"], found[0], root) if found is not None else None
+
+
+def _path(error: OSError) -> str | None:
+    name = error.filename
+    return os.fsdecode(name) if isinstance(name, str | bytes) else None
+
+
+def _words(number: int, path: str | None, said: str, root: str | None) -> PmdError | None:
+    meaning = _MEANING.get(number)
+    if meaning is None or (path is None and number not in _OF_OPEN_FILES):
+        return None
+    problem, remedy = meaning
+    if number in {errno.EMFILE, errno.ENFILE}:
+        return PmdError(problem, where=path, found=said, remedy=remedy)
+    root = root or (_root_above(path) if path is not None else None)
+    if path is None or (root is not None and _is_in(path, root)):
+        kind: type[PmdError] = RootError if root is not None or number in _WRITING else PmdError
+    else:
+        kind = PmdError if number in _WRITING else InputError
+    return kind(problem, where=path or root, found=said, remedy=remedy)
+
+
+def _is_in(path: str, root: str) -> bool:
+    inner, outer = (os.path.abspath(name) for name in (path, root))
+    return inner == outer or inner.startswith(outer.rstrip("/") + "/")
+
+
+def _root_above(path: str) -> str | None:
+    folder = os.path.abspath(path)
+    while True:
+        if any(os.path.exists(posixpath.join(folder, name)) for name in _OF_ROOT):
+            return folder
+        above = posixpath.dirname(folder)
+        if above == folder:
+            return None
+        folder = above

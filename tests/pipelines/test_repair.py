@@ -1,0 +1,397 @@
+"""`pmd repair`: what is damaged is made or fetched anew, just that; verify passes, and a build has nothing left to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+import pmd.beam.fetch
+from pipelines import build, repair
+from pmd import cli, commits, config, explain, keys, root, sealed, urls, verify
+from pmd.config import Config
+from pmd.errors import ConfigError, VerificationError
+from pmd.fetch import against, state
+from pmd.fetch.outcome import Fetched
+from pmd.schema.statuses import OK
+from tests import tiny_root
+from tests.pipelines import building
+
+GREEN = keys.image_id(str(urls.identity_one(tiny_root.COCO_URL)))
+BLUE = keys.image_id(str(urls.identity_one(tiny_root.VG_URL)))
+
+
+class CheckingLane(building.FakeLane):
+    """Holds pictures against what is listed, as the engine does, and notes what is asked for."""
+
+    asked: list[bytes] = []  # noqa: RUF012  one list for all lanes of a test
+    web: dict[bytes, bytes] | None = None
+
+    def fetch(
+        self, todo: Any, *, generation: int, listed: against.Listed = against.NO_LISTS, **_: Any
+    ) -> Iterator[Any]:
+        if self.web is not None:
+            self._found = self.web
+        places = dict(zip(*(todo[name].to_pylist() for name in ("image_id", "locations")), strict=True))
+        for first in super().fetch(todo, generation=generation):
+            tried = (place["url"] for place in places[first.image_id])
+            fetched = first if first.status == OK else dataclasses.replace(first, tried=tuple(sorted(tried)))
+            self.asked.append(fetched.image_id)
+            known = listed.get(fetched.image_id, ())
+            if fetched.sha256 is not None and against.compare(known, fetched.sha256, None).mark == against.STATUS:
+                last = fetched.attempts[-1]
+                tried = (place["url"] for place in places[first.image_id])
+                yield Fetched(fetched.image_id, against.STATUS, last.location, tuple(sorted(tried)), fetched.attempts)
+            else:
+                yield fetched
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a whole ROOT, with its configuration."""
+    folder = tmp_path_factory.mktemp("sound")
+    path = Path(tiny_root.write_config(folder))
+    path.write_text(path.read_text() + '[fetch]\nstore = "original"\n')
+    with building.small() as patch:
+        patch.setattr(pmd.beam.fetch, "Lane", CheckingLane)
+        building.run(config.load(str(path)))
+    return folder
+
+
+@pytest.fixture
+def copy(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A ROOT to damage; its configuration names the annotation files of the other, and it."""
+    shutil.copytree(sound / "pmd", tmp_path / "pmd")
+    text = (sound / "pmd.toml").read_text().replace(f'root = "{sound}', f'root = "{tmp_path}')
+    (tmp_path / "pmd.toml").write_text(text)
+    with building.small() as patch:
+        patch.setattr(pmd.beam.fetch, "Lane", CheckingLane)
+        patch.setattr(CheckingLane, "asked", [])
+        patch.setattr(CheckingLane, "web", tiny_root._web())
+        yield tmp_path
+
+
+def flip(path: Path, at: int | None = None) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 if at is None else at] ^= 1
+    path.write_bytes(content)
+    sealed.forget()
+
+
+def one(copy: Path, pattern: str) -> Path:
+    return sorted((copy / "pmd").glob(pattern))[0]
+
+
+def run(copy: Path) -> repair.Repaired:
+    with root.writer(str(copy / "pmd"), "test", str(copy / "pmd.toml")):
+        return repair.repair(str(copy / "pmd"), str(copy / "pmd.toml"))
+
+
+def mend(copy: Path) -> repair.Repaired:
+    done = run(copy)
+    found = verify.verify(str(copy / "pmd"))
+    assert found["problems"] == []
+    assert [step for step in build.explain(loaded(copy)) if step.why is not None] == []
+    assert not done.left
+    return done
+
+
+def loaded(copy: Path) -> Config:
+    return config.load(str(copy / "pmd.toml"))
+
+
+def contents(copy: Path) -> dict[str, bytes]:
+    """Return every file but the commits, which tell when they were made."""
+    folder = copy / "pmd"
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "_stage.json" and not path.name.startswith("writer.")
+    }
+
+
+def committed(copy: Path) -> dict[str, Any]:
+    found = building.committed(str(copy / "pmd"))
+    for folder, content in found.items():
+        content.pop("digest", None)
+        assert content, folder
+    return found
+
+
+#: Files of every unit that a stage can make again: damaged together, so that the pipelines run once.
+MADE = (
+    "curate/source=coco/pairs/*.parquet",
+    "curate/source=conceptual_captions/rejected/*.parquet",
+    "images/*.parquet",
+    "fetch/rejected/*.parquet",
+    "shards/webdataset/*.tar",
+    "shards/parquet/*.parquet",
+    "shards/webdataset/sizes.json",
+    "publish/source=coco/*.parquet",
+    "audit/audit.json",
+)
+
+
+def test_what_stages_have_made_is_made_anew_with_the_same_bytes(copy: Path) -> None:
+    before, books = contents(copy), committed(copy)
+    damaged = [one(copy, pattern) for pattern in MADE]
+    for path in damaged:
+        flip(path)
+    gone, short = one(copy, "curate/source=visual_genome/pairs/*.parquet"), one(copy, "views/pairs/*.parquet")
+    gone.unlink()
+    short.write_bytes(short.read_bytes()[:100])
+    cut = copy / "pmd/dedupe/_stage.json"
+    cut.write_bytes(cut.read_bytes()[:-9])
+    done = mend(copy)
+    assert [item.name for item in done.found] == sorted(
+        str(path.relative_to(copy / "pmd")) for path in (*damaged, gone, short, cut)
+    )
+    assert [(stage, unit) for stage, unit, _ in done.ran] == [
+        ("curate", "coco"),
+        ("curate", "conceptual_captions"),
+        ("curate", "visual_genome"),
+        ("images", "all"),
+        ("fetch", "all"),
+        ("dedupe", "all"),
+        ("shard", "all"),
+        ("publish", "coco"),
+        ("audit", "all"),
+    ]
+    assert contents(copy) == before
+    assert committed(copy) == books
+    assert CheckingLane.asked == []
+
+
+def test_nothing_is_done_where_nothing_is_damaged(copy: Path) -> None:
+    before = contents(copy)
+    done = repair.repair(str(copy / "pmd"), None)
+    assert done == repair.Repaired()
+    assert repair.text(done) == "nothing is damaged"
+    assert contents(copy) == before
+
+
+def test_without_a_configuration_it_is_asked_for(copy: Path) -> None:
+    flip(one(copy, "images/*.parquet"))
+    with pytest.raises(ConfigError) as caught:
+        repair.repair(str(copy / "pmd"), None)
+    assert str(caught.value) == (
+        f"{copy}/pmd: no configuration to repair by\n"
+        "  expected: the configuration that ROOT was built with\n"
+        "  found: none that ROOT names\n"
+        "  remedy: run: pmd repair ROOT --config CONFIG"
+    )
+
+
+def test_the_configuration_of_the_last_run_is_taken(copy: Path) -> None:
+    assert repair.last_configuration(str(copy / "pmd")) is None
+    with root.writer(str(copy / "pmd"), "test", str(copy / "pmd.toml")):
+        pass
+    assert repair.last_configuration(str(copy / "pmd")) == str(copy / "pmd.toml")
+
+
+def test_a_damaged_root_json_is_written_anew(copy: Path) -> None:
+    before = contents(copy)
+    path = copy / "pmd/root.json"
+    path.write_bytes(path.read_bytes().replace(b'"fetch_shard_bits":2', b'"fetch_shard_bits":3'))
+    with pytest.raises(VerificationError, match=r"root.json: damaged"):
+        root.require(str(copy / "pmd"))
+    assert mend(copy).ran == (("root", "all", "damaged"),)
+    assert contents(copy) == before
+
+
+# What came from the web
+
+
+def test_damage_comes_back_from_a_worker_as_itself_and_nothing_is_committed(copy: Path) -> None:
+    path, row = store_of(copy, GREEN)
+    shutil.rmtree(copy / "pmd/shards")
+    flip(path, row["offset"])
+    chosen = loaded(copy)
+    with (
+        pytest.raises(VerificationError, match="a stored picture is damaged") as caught,
+        root.writer(chosen.root, "test"),
+    ):
+        build.build(chosen)
+    assert GREEN.hex() in str(caught.value)
+    assert not list((copy / "pmd/shards").rglob("_stage.json"))
+    assert not list((copy / "pmd/shards").rglob("*.tar"))
+
+
+def store_of(copy: Path, image_id: bytes) -> tuple[Path, dict[str, Any]]:
+    where = str(copy / "pmd")
+    ledger = state.read_ledger(where, keys.partition_of(image_id, building.SHARD_BITS))
+    (row,) = [row for row in ledger.to_pylist() if row["image_id"] == image_id]
+    return copy / "pmd" / row["store_file"], row
+
+
+def statuses(copy: Path) -> Counter[str]:
+    where = str(copy / "pmd")
+    return Counter(
+        row["status"] for shard in state.shards(where) for row in state.read_ledger(where, shard).to_pylist()
+    )
+
+
+def rows_of(copy: Path) -> list[dict[str, Any]]:
+    """Return the ledger, but for what the lane of these tests does not tell."""
+    where = str(copy / "pmd")
+    untold = ["stored_width_px", "stored_height_px"]
+    ledgers = (state.read_ledger(where, shard).drop_columns(untold) for shard in state.shards(where))
+    return [row for ledger in ledgers for row in ledger.to_pylist()]
+
+
+def later(before: dict[str, bytes], now: dict[str, bytes], folder: str) -> bool:
+    """Return whether a folder's files hold the same, whatever their names."""
+    return sorted(content for name, content in before.items() if name.startswith(folder)) == sorted(
+        content for name, content in now.items() if name.startswith(folder)
+    )
+
+
+def test_a_tar_is_written_anew_from_the_ledger_where_its_pictures_are_sound(copy: Path) -> None:
+    before, books = contents(copy), committed(copy)
+    path, row = store_of(copy, GREEN)
+    for at in (row["offset"] - 400, row["offset"] + row["length"] + 1, -3):  # a header, padding, the end
+        flip(path, at)
+    done = mend(copy)
+    assert (done.ran, done.mended.tars, done.mended.lost) == ((), 1, 0)
+    assert contents(copy) == before
+    assert committed(copy) == books
+    assert CheckingLane.asked == []
+
+
+def test_a_picture_that_is_damaged_is_fetched_anew_and_no_other(copy: Path) -> None:
+    before, then = contents(copy), statuses(copy)
+    path, row = store_of(copy, GREEN)
+    flip(path, row["offset"] + row["length"] // 2)
+    done = mend(copy)
+    assert CheckingLane.asked == [GREEN]
+    assert (done.mended.lost, done.fetched) == (1, {"ok": 1})
+    told = explain.text(explain.explain(str(copy / "pmd"), GREEN.hex()))
+    assert "ledger, generation 0 (its picture was lost to damage): ok" in told
+    assert "ledger, generation 1 (stands): ok" in told
+    again, standing = store_of(copy, GREEN)
+    assert (standing["generation"], standing["listed"]) == (1, None)
+    assert again != path
+    assert path.exists() == any(other.name.startswith(path.stem) for other in path.parent.iterdir())
+    assert statuses(copy) == then
+    now = contents(copy)
+    for folder in ("curate", "images", "views", "fetch/rejected", "dedupe", "publish", "audit/audit.json"):
+        assert later(before, now, folder), folder
+    assert [Path(name).suffix for name in now if name.startswith("shards/webdataset")] != []
+    assert later(
+        {name: content for name, content in before.items() if name.endswith(".tar")},
+        {name: content for name, content in now.items() if name.endswith(".tar")},
+        "shards/webdataset",
+    )
+
+
+@pytest.mark.parametrize("size", [None, 700])
+def test_a_tar_that_is_gone_or_cut_short_is_fetched_anew(copy: Path, size: int | None) -> None:
+    then = statuses(copy)
+    path, _ = store_of(copy, GREEN)
+    if size is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:size])
+    mend(copy)
+    assert GREEN in CheckingLane.asked
+    assert statuses(copy) == then
+
+
+def test_a_picture_whose_link_is_dead_leaves_and_the_books_follow(copy: Path) -> None:
+    path, row = store_of(copy, GREEN)
+    flip(path, row["offset"])
+    assert CheckingLane.web is not None
+    del CheckingLane.web[GREEN]
+    done = mend(copy)
+    assert done.fetched == {"dead": 1}
+    rejected = commits.require(root.fetch_rejected_folder(str(copy / "pmd")), "").sources["coco"].rejected
+    assert rejected == {"dead": 2}
+    assert "fetch all" in repair.text(done)
+
+
+def test_a_picture_that_is_another_now_is_not_taken_for_the_one_that_was_lost(copy: Path) -> None:
+    path, row = store_of(copy, GREEN)
+    flip(path, row["offset"])
+    assert CheckingLane.web is not None
+    CheckingLane.web[GREEN] = tiny_root.picture((1, 2, 3), (80, 60))
+    assert mend(copy).fetched == {"changed": 1}
+
+
+def test_a_ledger_is_made_again_from_attempts_and_pictures(copy: Path) -> None:
+    then = rows_of(copy)
+    for path in (copy / "pmd").glob("fetch/ledger/*/*/ledger-*.parquet"):
+        flip(path)
+    done = mend(copy)
+    assert CheckingLane.asked == []
+    assert (done.mended.rebuilt, done.mended.lost) == (len(then), 0)
+    assert rows_of(copy) == then
+
+
+def test_a_ledger_without_attempts_is_asked_for_anew(copy: Path) -> None:
+    then = building.outcomes(str(copy / "pmd"))
+    for path in (copy / "pmd").glob("fetch/ledger/*/*/ledger-*.parquet"):
+        flip(path)
+    for path in (copy / "pmd").glob("fetch/attempts/*/*.parquet"):
+        flip(path)
+    done = mend(copy)
+    assert {*CheckingLane.asked} >= {GREEN, BLUE}
+    assert done.mended.attempts > 0
+    assert building.outcomes(str(copy / "pmd")) == then
+
+
+def test_attempts_that_are_damaged_are_lost_and_said_to_be(copy: Path) -> None:
+    before = contents(copy)
+    path = one(copy, "fetch/attempts/*/*.parquet")
+    flip(path)
+    done = mend(copy)
+    assert done.mended.attempts > 0
+    assert CheckingLane.asked == []
+    assert not path.exists()
+    notes = [note for note in verify.verify(str(copy / "pmd"))["notes"] if "lost to damage" in note["what"]]
+    assert [note["found"] for note in notes] == [f"0 images, {done.mended.attempts} attempts"]
+    assert later(before, contents(copy), "shards/webdataset/0")
+
+
+def test_the_commit_of_a_generation_is_made_again_from_its_files(copy: Path) -> None:
+    before, books = contents(copy), committed(copy)
+    for path in (copy / "pmd").glob("fetch/ledger/*/*/_stage.json"):
+        path.write_bytes(b"")
+    assert mend(copy).ran == ()
+    assert contents(copy) == before
+    assert committed(copy) == books
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_it_goes_on_where_it_was_ended_before_anything_was_fetched(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, row = store_of(copy, GREEN)
+    flip(path, row["offset"])
+    monkeypatch.setattr(repair.fetch, "restore", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(copy)
+    monkeypatch.undo()
+    done = run(copy)
+    assert (done.found, done.fetched) == ((), {"ok": 1})
+    assert verify.verify(str(copy / "pmd"))["problems"] == []
+
+
+def test_the_command_tells_what_it_did(copy: Path) -> None:
+    path = one(copy, "publish/source=coco/*.parquet")
+    flip(path)
+    found = CliRunner().invoke(
+        cli.app, ["repair", str(copy / "pmd"), "--config", str(copy / "pmd.toml"), "--json"], catch_exceptions=False
+    )
+    assert found.exit_code == 0, found.output
+    told = orjson.loads(found.stdout)
+    assert [item["place"] for item in told["damaged"]] == [str(path.relative_to(copy / "pmd"))]
+    assert [(ran["stage"], ran["unit"]) for ran in told["ran"]] == [("publish", "coco")]
+    assert told["left"] == []
