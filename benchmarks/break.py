@@ -1,26 +1,27 @@
 """Kill every stage at each of its storage calls, and at random moments: the same command gives what it gives undisturbed.
 
-    python benchmarks/break.py [--trials 320] [--seed 0] [--only STAGE …] [--images 2000] [--folder FOLDER] [--fresh]
+    python benchmarks/break.py [--trials 330] [--seed 0] [--only STAGE …] [--images 2000] [--folder FOLDER] [--fresh]
 
 A small PMD (`breaking.world`) is built twice, the second time with more rows and other options, and its ROOT is kept as it was
 before each stage. A trial takes such a ROOT, kills a run of the stage, runs the stage again, and looks whether all is as an
-undisturbed run left it: every class of bytes that the design claims, the ledger's outcomes, each file as its commit says, no file that no
-commit lists, and (in one trial of five, for its time) `pmd verify` without a problem and without a note. First come the *named* trials: SIGKILL at the first call of each kind (which function of the protocol
-changes what on the storage, before and after the change), in the driver, in lanes and in Beam's workers; the rest are *drawn*: stage, process, signal (9, 15,
-2) and moment.
+undisturbed run left it: every class of bytes that the design claims, the ledger's outcomes, each file as its commit says, no
+file that no commit lists, and (in one trial of five, for its time) `pmd verify` without a problem and without a note.
 
-What the web is asked for is counted. No image that is settled is asked for again. After SIGKILL at most the images of the shards in flight
-are asked for twice, one shard a lane; after SIGTERM and SIGINT it is told how many were.
+First come the *named* trials: SIGKILL at the first call of each kind (which function of the protocol changes what on the
+storage, before and after the change), in the driver, in lanes and in Beam's workers. The rest are *drawn*: stage, process,
+signal (9, 15, 2) and moment.
 
-FOLDER keeps the ROOTs and the finished trials: started again, it goes on where it was. Exits with 1 where anything differs. The
-last line is JSON.
+What the web is asked for is counted. No image that is settled is asked for again. At most the images of the shards in flight
+are asked for twice, one shard a lane.
+
+FOLDER keeps the ROOTs and the finished trials: started again, it goes on where it was. Exits with 1 where anything differs.
+The last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import shutil
 import signal
@@ -221,7 +222,7 @@ def _ending(outcome: Outcome) -> str:
 def main() -> None:
     """Prepare, try, tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=320)
+    parser.add_argument("--trials", type=int, default=330)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", action="append", choices=STAGES)
     parser.add_argument("--images", type=int, default=2000)

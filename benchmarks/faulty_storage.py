@@ -4,14 +4,14 @@
 
 On ROOTs as they were before each stage (`breaking.kept`), in drivers and, for fetch, in lanes:
 
-- `passing`: one write in 20 and one read in 50 fail with EIO, ETIMEDOUT or ESTALE (`breaking.faults`). The stage is run until it succeeds, with
-  other faults each time, at most `RERUNS` times more.
+- `passing`: one write in 20 and one read in 50 fail with EIO, ETIMEDOUT or ESTALE (`breaking.faults`). The stage is run until
+  it succeeds, with other faults each time, at most `RERUNS` times more.
 - `lasting`: one write in 20 fails with ENOSPC. The rerun has room.
-- `full`: ROOT on a small tmpfs, filled until so many bytes are left, from none to as many as the stage needs. Then room is made.
-  Root's rights are needed to mount it; where they are not there, it says so.
+- `full`: ROOT on a small tmpfs, filled until so many bytes are left, from none to as many as the stage needs. Then room is
+  made. Root's rights are needed to mount it; where they are not there, it says so.
 
-Checked: a run that fails ends with exit code 4 and words, without a traceback; the last leaves what an undisturbed run leaves (`breaking.equal`).
-Exits with 1 where that is not so. The last line is JSON.
+Checked: a run that fails ends in words, with exit code 4 (or 3, where an input could not be read), without a traceback; the
+last leaves what an undisturbed run leaves (`breaking.equal`). Exits with 1 where that is not so. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ RERUNS: Final = 12
 _WRITE_EVERY, _READ_EVERY = 20, 50
 _PASSING: Final = ("EIO", "ETIMEDOUT", "ESTALE")
 _LANES: Final = 2
+#: Done; an input could not be read; ROOT could not be read or written.
+_ENDINGS: Final = (0, 3, 4)
 #: What is left on a full disk, in bytes.
 _ROOMS: Final = (0, 8_192, 32_768, 131_072, 524_288, 1_048_576)
 _DISK_BYTES: Final = 200 * 2**20
@@ -67,7 +69,7 @@ class Tried:
             error = [line for line in run.text.splitlines() if line and not line.startswith((" ", "!"))]
             where = f"{places[-1][0]}/{places[-1][1]} {places[-1][2]}" if places else "elsewhere"
             self.wordless[f"{where}: {(error or ['?'])[-1][:80]}"] += 1
-        elif run.code not in {0, 4}:
+        elif run.code not in _ENDINGS:
             self.problems.append(f"exit {run.code}: {run.text.strip().splitlines()[-3:]}")
 
 

@@ -42,7 +42,7 @@ _TEMPORARY: Final = re.compile(rf"(?:^|.*/){re.escape(storage.TEMPORARY)}[0-9a-f
 
 
 def is_home(folder: str) -> bool:
-    """Return whether a folder (relative to ROOT) is one in which a run writes: that of a commit, or of what it keeps elsewhere."""
+    """Return whether a folder (relative to ROOT) is one in which runs write: a commit's, or of what it keeps elsewhere."""
     return _HOMES.fullmatch(folder) is not None
 
 

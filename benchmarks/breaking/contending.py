@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import functools
 import itertools
 import logging
 import os
@@ -18,14 +19,13 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.breaking import calls, interleaved
+from benchmarks.breaking import calls, forks, interleaved
 from benchmarks.breaking.calls import Call
 from benchmarks.breaking.interleaved import Run
 from pmd import commits, lock, root
@@ -143,7 +143,8 @@ def main(argv: Sequence[str]) -> None:
         left = contest.rounds - (won.stat().st_size if won.exists() else 0)
         if left <= 0:
             return
-        status = _forked(_live, contest, str(won), left, f"{seed} {number} {life}")
+        live = functools.partial(_live, contest, str(won), left, f"{seed} {number} {life}")
+        _, status = os.waitpid(forks.forked(live), 0)
         if not os.WIFSIGNALED(status):
             sys.exit(os.waitstatus_to_exitcode(status))
         _tell(contest, "killed")
@@ -153,18 +154,6 @@ def set_lease(lease_s: float) -> None:
     """Let leases of this process hold for so long; 0 changes nothing."""
     if lease_s:
         lock.LEASE_S, lock.RENEW_S = lease_s, lease_s / 5  # type: ignore[misc]
-
-
-def _forked(work: Callable[..., None], *given: object) -> int:
-    pid = os.fork()
-    if pid:
-        return os.waitpid(pid, 0)[1]
-    try:
-        work(*given)
-        os._exit(0)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
 
 
 def _tell(contest: Contest, what: str) -> None:

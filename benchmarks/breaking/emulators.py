@@ -45,7 +45,7 @@ def emulated(kind: str) -> Iterator[str]:
         port = free.getsockname()[1]
     kept = dict(os.environ)
     if kind == "s3":
-        server = "from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])".format(port=port)
+        server = f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
         command = [sys.executable, "-c", server]
         os.environ |= {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",

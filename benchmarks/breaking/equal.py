@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from benchmarks.breaking import interleaved
+from benchmarks.breaking import forks, interleaved
 from benchmarks.breaking.world import SHARD_BITS
 
 
 def apart(work: Callable[[], Any], note: Path) -> Any:
     """Return what a function gives, as JSON has it; done in a fork, since it starts threads."""
-    pid = os.fork()
-    if not pid:
-        try:
-            note.write_bytes(orjson.dumps(work()))
-            os._exit(0)
-        except BaseException:
-            note.write_text(json.dumps({"failed": traceback.format_exc()}), encoding="utf-8")
-            os._exit(1)
-    os.waitpid(pid, 0)
-    told = orjson.loads(note.read_bytes())
-    if isinstance(told, dict) and "failed" in told:
-        raise RuntimeError(told["failed"])
-    return told
+    _, status = os.waitpid(forks.forked(lambda: note.write_bytes(orjson.dumps(work()))), 0)
+    if status:
+        raise RuntimeError("what was done apart has failed: its traceback stands above")
+    return orjson.loads(note.read_bytes())
 
 
 def facts(root_url: str, *, verified: bool) -> dict[str, Any]:

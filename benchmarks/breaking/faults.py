@@ -1,7 +1,8 @@
 """Local storage that fails now and then, beneath `pmd.storage`: what the kernel says is what is said here.
 
-Of the files that are written one in `write_every` fails, at one of its writes or at its end; so does each rename, link, removal and new
-folder. Of the files that are opened, read whole, listed or looked at one in `read_every` fails. What fails has done nothing.
+Of the files that are written one in `write_every` fails, at one of its writes or at its end; so does each rename, link,
+removal and new folder. Of the files that are opened, read whole, listed or looked at one in `read_every` fails. What fails
+has done nothing.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class _Chance:
             name = self._random.choice(self._faults.errors)
             self.raised[what] += 1
         code = getattr(errno, name)
-        raise OSError(code, os.strerror(code), str(path))
+        raise OSError(code, os.strerror(code), *([path] if isinstance(path, str) else []))  # fsync knows no path
 
     def perhaps(self, what: str, path: object, *, write: bool) -> None:
         if self.is_bad(write=write):

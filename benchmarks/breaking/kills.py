@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -62,13 +63,13 @@ def nothing() -> AbstractContextManager[None]:
 
 def warm() -> None:
     """Import what stages need, so that a fork has it."""
-    import apache_beam  # noqa: F401
-    import apache_beam.runners.portability.fn_api_runner  # noqa: F401
+    import apache_beam
+    import apache_beam.runners.portability.fn_api_runner
     import apache_beam.runners.worker.sdk_worker  # noqa: F401
 
     from pipelines import audit, build, curate, dedupe, fetch, images, publish, shard  # noqa: F401
     from pmd import audit as measured  # noqa: F401
-    from pmd import cli, images as imaged  # noqa: F401, I001
+    from pmd import cli  # noqa: F401
 
     small()
     threads = {Path(f"{_THREADS}/{name}/comm").read_text(encoding="utf-8").strip() for name in os.listdir(_THREADS)}
@@ -145,9 +146,7 @@ def _be(words: Sequence[str], log: Path, within: Within, environment: dict[str, 
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(bool(error.code))
-    except BaseException:
-        import traceback
-
+    except BaseException:  # noqa: BLE001  a fork must never go on as its parent
         traceback.print_exc()
         code = 1
     _end_children()

@@ -10,17 +10,14 @@ import logging
 import os
 import random
 import signal
-import sys
 import time
-import traceback
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
 
-from benchmarks.breaking import calls, interleaved
+from benchmarks.breaking import calls, forks, interleaved
 from benchmarks.breaking.calls import Call
 from benchmarks.breaking.interleaved import CASES, Case, Run
 from pmd import lock, storage
@@ -45,19 +42,14 @@ class Trial:
 def trial(base: str, seed: str) -> Trial:
     """Try one case at one call, both drawn by a seed; this process must have no threads, and is forked."""
     reading, writing = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.close(reading)
-        with os.fdopen(writing, "wb") as file:
-            try:
-                file.write(orjson.dumps(_trial(base, random.Random(seed))))
-            except BaseException:
-                file.write(orjson.dumps(Trial("", None, "", (traceback.format_exc(),))))
-        os._exit(0)
+    pid = forks.forked(lambda: os.write(writing, orjson.dumps(_trial(base, random.Random(seed)))))
     os.close(writing)
     with os.fdopen(reading, "rb") as file:
-        told = orjson.loads(file.read())
+        content = file.read()
     os.waitpid(pid, 0)
+    if not content:
+        return Trial("", None, "", ("the trial itself has failed: its traceback stands above",))
+    told = orjson.loads(content)
     return Trial(told["case"], told["stopped"], told["ended"], tuple(told["problems"]))
 
 
@@ -67,7 +59,7 @@ def _trial(base: str, chance: random.Random) -> Trial:
     logging.getLogger("gcsfs").setLevel(logging.ERROR)
     case, at, root_url = chance.choice(CASES), chance.randrange(_CALLS), f"{base}/{uuid.uuid4().hex}"
     if case.before:
-        _, status = os.waitpid(_forked(lambda: _run(root_url, Run("before", case.before), None)), 0)
+        _, status = os.waitpid(forks.forked(lambda: _run(root_url, Run("before", case.before), None)), 0)
         assert status == 0
     reading, writing = os.pipe()
 
@@ -76,7 +68,7 @@ def _trial(base: str, chance: random.Random) -> Trial:
             os.write(writing, str(call).encode())
             os.kill(os.getpid(), signal.SIGSTOP)
 
-    first = _forked(lambda: _run(root_url, case.first, stop))
+    first = forks.forked(lambda: _run(root_url, case.first, stop))
     os.close(writing)
     _, status = os.waitpid(first, os.WUNTRACED)
     is_stopped = os.WIFSTOPPED(status)
@@ -130,15 +122,3 @@ def _run(root_url: str, run: Run, act: calls.Act | None) -> None:
         told = interleaved.finish(steps)
     if told:
         os._exit(4)
-
-
-def _forked(work: Callable[[], None]) -> int:
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        work()
-        os._exit(0)
-    except BaseException:
-        traceback.print_exc(file=sys.stderr)
-        os._exit(1)

@@ -1,14 +1,13 @@
 """A small PMD to be broken: two thousand images in eight fetch shards, and the web that they are on.
 
-Some of its images are gone, some are the same bytes under another URL, some carry regions. It has two *ages*: the second has more rows
-and other options, so that each of its stages replaces commits that the first has made.
+Some of its images are gone, some are the same bytes under another URL, some carry regions. It has two *ages*: the second has
+more rows and other options, so that each of its stages replaces commits that the first has made.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import io
 import json
 import subprocess
