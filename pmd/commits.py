@@ -282,6 +282,20 @@ def write(folder: str, commit: Commit) -> None:
     storage.settle([storage.join(folder, STAGE_FILE)])
 
 
+def replace_unreadable(folder: str, commit: Commit) -> None:
+    """Commit in place of what cannot be parsed, and so says no epoch to go by; only for who holds the lock.
+
+    Raises:
+        RootError: Another writer has replaced it meanwhile.
+    """
+    path = storage.join(folder, STAGE_FILE)
+    seen = versions.read(path)
+    storage.settle(path_of(folder, file.name) for file in commit.files)
+    if not versions.swap(path, to_json(commit), seen):
+        raise superseded(path, None, int(commit.run.get(EPOCH, 0)))
+    storage.settle([path])
+
+
 def write_if_absent(folder: str, commit: Commit) -> bool:
     """Commit where nothing is committed yet; return whether this commit is the one that stands. For fetch generations.
 
