@@ -37,9 +37,8 @@ from benchmarks.breaking.faults import Faults
 from benchmarks.breaking.kept import STAGES, Kept
 
 KINDS: Final = ("passing", "lasting", "full")
-#: Reruns within which a stage succeeds though one write in 20 and one read in 50 fail.
+#: Reruns within which a stage is to succeed though writes and reads fail.
 RERUNS: Final = 12
-_WRITE_EVERY, _READ_EVERY = 20, 50
 _PASSING: Final = ("EIO", "ETIMEDOUT", "ESTALE")
 _LANES: Final = 2
 #: Done; an input could not be read; ROOT could not be read or written.
@@ -107,7 +106,7 @@ def _passing(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried
             time % 2,
             _lanes(stage, time),
             kept.fresh(time % 2, stage),
-            lambda number, seed=seed: Faults(f"{seed} {number}", _PASSING, _WRITE_EVERY, _READ_EVERY),  # type: ignore[misc]
+            lambda number, seed=seed: Faults(f"{seed} {number}", _PASSING, told.write_every, told.read_every),  # type: ignore[misc]
         )
         yield tried
 
@@ -115,7 +114,7 @@ def _passing(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried
 def _lasting(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried]:
     for time in range(told.times):
         tried = Tried(stage, "lasting")
-        chosen = Faults(f"{told.seed} {stage} {time}", ("ENOSPC",), _WRITE_EVERY, 0)
+        chosen = Faults(f"{told.seed} {stage} {time}", ("ENOSPC",), told.write_every, 0)
         _again(
             kept,
             tried,
@@ -192,6 +191,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--times", type=int, default=3, help="how often a stage is tried")
+    parser.add_argument("--write-every", type=int, default=20, help="one write in so many fails")
+    parser.add_argument("--read-every", type=int, default=50, help="one read in so many fails")
     parser.add_argument("--only", action="append", choices=STAGES)
     parser.add_argument("--kind", action="append", choices=KINDS)
     parser.add_argument("--images", type=int, default=2000)

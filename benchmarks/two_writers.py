@@ -94,13 +94,14 @@ def _stopped(kind: str) -> Scenario:
     return run
 
 
+#: Those that fork come first: this process has no threads until it reads an object store itself.
 SCENARIOS: Final[dict[str, Scenario]] = {
     "interleaved": _interleaved,
+    **{f"{kind}-stopped": _stopped(kind) for kind in emulators.KINDS},
     "processes": _processes,
     "threads": _threads,
     "namespaces": _namespaces,
     **{kind: _remote(kind) for kind in emulators.KINDS},
-    **{f"{kind}-stopped": _stopped(kind) for kind in emulators.KINDS},
 }
 
 
