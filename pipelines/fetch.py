@@ -174,7 +174,7 @@ def _download(
         lock.check()
         left_open = store.end_waiting(config.root, waiting, settle=heard and waiting.is_answered())
         for shard in shards:
-            store.end(config.root, shard, lock.check)
+            store.end(config.root, shard, lock.epoch, lock.check)
         storage.remove_tree(waiting.folder)
         for name in ("adopt", "listed"):
             storage.remove_tree(root.work_folder(config.root, name))

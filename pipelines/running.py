@@ -71,7 +71,7 @@ def run_and_commit(
     except BaseException:
         for folder in folders:
             with contextlib.suppress(OSError, PmdError):  # what ended the run is told
-                commits.unclaim(folder)
+                commits.unclaim(folder, lock.epoch)
                 commits.sweep(folder, lock.check)  # the stage may not be asked for again
         raise
 

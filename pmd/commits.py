@@ -321,14 +321,17 @@ def _refuse_unclaimed(folder: str, standing: Commit | None, epoch: int) -> None:
         raise superseded(storage.join(folder, STAGE_FILE), standing.epoch if standing is not None else None, epoch)
 
 
-def unclaim(folder: str) -> None:
+def unclaim(folder: str, epoch: int) -> None:
     """Remove a claim where nothing was committed after all; only for who holds the lock, when its workers have ended.
 
-    A worker that has not ended commits nothing any more, even in the same moment.
+    A worker that has not ended commits nothing any more, even in the same moment. A claim of a higher epoch stays.
     """
     path = storage.join(folder, STAGE_FILE)
     seen = versions.read(path)
-    if seen is not None and from_json(seen.content, path).is_bare and versions.remove(path, seen.version):
+    standing = from_json(seen.content, path) if seen is not None else None
+    if seen is None or standing is None or not standing.is_bare or standing.epoch > epoch:
+        return
+    if versions.remove(path, seen.version):
         storage.remove_empty(folder)
 
 

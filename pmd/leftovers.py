@@ -11,18 +11,19 @@ from pmd.commits import STAGE_FILE, Check
 from pmd.errors import PmdError
 
 
-def remove(root: str, check: Check) -> None:
+def remove(root: str, epoch: int, check: Check) -> None:
     """Remove all files that runs write and that no commit lists; only for who holds ROOT's lock, before its workers start.
 
     Where a commit cannot be read, nobody knows what it lists: then nothing is removed, and `pmd verify` tells of it.
 
     Args:
         root: ROOT.
+        epoch: The holder's.
         check: Raises where the lock is no longer held.
     """
     try:
         for folder in _committed(root, storage.list_files(root)):
-            commits.unclaim(folder)  # a worker of that run, still alive, then commits nothing
+            commits.unclaim(folder, epoch)  # a worker of that run, still alive, then commits nothing
         names = storage.list_files(root)
         found = {folder: commits.read(folder) for folder in _committed(root, names)}
     except PmdError:

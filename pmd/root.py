@@ -208,7 +208,7 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
         leftovers.remove_unfinished(root, held.check)
         if not held.before.ended:
             _note(held)
-            leftovers.remove(root, held.check)
+            leftovers.remove(root, held.epoch, held.check)
         _sweep_work(root, held.epoch - 1)
         stack.callback(_sweep_work, root, held.epoch)
         with storage_errors.at(root):

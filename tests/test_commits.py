@@ -206,7 +206,7 @@ def test_a_claim_changes_nothing_that_a_reader_sees(tmp_path: Path) -> None:
     assert (standing.epoch, standing.run) == (5, {"epoch": 3, "claimed": 5})
     assert dataclasses.replace(standing, run={}) == dataclasses.replace(at(3), run={})
     assert standing.digest() == at(3).digest()
-    commits.unclaim(folder)
+    commits.unclaim(folder, 9)
     assert commits.require(folder, "") == standing
     commits.write(folder, at(5))
     assert commits.require(folder, "") == at(5)
@@ -215,7 +215,7 @@ def test_a_claim_changes_nothing_that_a_reader_sees(tmp_path: Path) -> None:
 def test_a_claim_without_a_commit_is_taken_back(tmp_path: Path) -> None:
     folder = str(tmp_path / "curate" / "source=coco")
     commits.claim(folder, 3)
-    commits.unclaim(folder)
+    commits.unclaim(folder, 9)
     assert not (tmp_path / "curate" / "source=coco").exists()
 
 
@@ -285,7 +285,7 @@ def test_who_was_taken_over_commits_nothing_though_the_later_one_has_ended_witho
         commits.write(folder, at(1))
     for epoch in (2, 4):
         commits.claim(folder, epoch)
-    commits.unclaim(folder)  # epoch 4 fails
+    commits.unclaim(folder, 4)  # it fails
     for late in (commits.write, commits.write_if_absent):
         if committed and late is commits.write_if_absent:
             continue
@@ -313,8 +313,17 @@ def test_a_worker_that_commits_while_its_claim_is_taken_back_keeps_its_commit_or
         return seen
 
     monkeypatch.setattr(versions, "read", overtaken)
-    commits.unclaim(folder)
+    commits.unclaim(folder, 9)
     assert commits.require(folder, "") == at(2)
+
+
+def test_who_was_taken_over_leaves_the_later_ones_claim(tmp_path: Path) -> None:
+    folder = str(tmp_path / "images")
+    commits.claim(folder, 2)
+    commits.claim(folder, 4)
+    commits.unclaim(folder, 2)
+    commits.write(folder, at(4))
+    assert commits.require(folder, "") == at(4)
 
 
 def test_what_is_committed_while_a_sweep_lists_files_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ def _generation(top: Path) -> None:
         commit(store.elsewhere(tar_file, "store", 2), ledger), facts={"shard": 2, "generation": 0}
     )
     store._commit(str(top), made)
-    store.end(str(top), 2)
+    store.end(str(top), 2, EPOCH)
 
 
 def _is_committed(folder: str, hashed: str = "0" * 32, *, least: int = EPOCH) -> Callable[[Path], bool]:

@@ -53,7 +53,7 @@ def steps(root_url: str, run: Run, now: Callable[[], datetime.datetime]) -> Gene
     """Do a run, and yield between its parts."""
     with lock.held(root_url, Holder("here", 1, now().isoformat(), run.name)) as held:
         if not held.before.ended:
-            leftovers.remove(root_url, held.check)
+            leftovers.remove(root_url, held.epoch, held.check)
         yield from work(root_url, run, held)
 
 
@@ -83,7 +83,7 @@ def _commit_stage(root_url: str, run: Run, held: Lock) -> Generator[str, None, N
             proposals.accept([Proposal(*each) for each in zip(folders, made, fixed, strict=True)], held)
         finally:
             for folder in folders:
-                commits.unclaim(folder)
+                commits.unclaim(folder, held.epoch)
     yield "committed"
 
 
@@ -106,7 +106,7 @@ def _commit_generation(root_url: str, run: Run, held: Lock) -> Generator[str, No
         yield "settled"
     finally:
         held.check()
-        store.end(root_url, SHARD, held.check)
+        store.end(root_url, SHARD, held.epoch, held.check)
 
 
 def generation_of(root_url: str, generation: int, run: Run, epoch: int) -> Commit:
@@ -251,7 +251,8 @@ def meet(case: Case, at: int) -> tuple[Call | None, list[str]]:
             finish(steps(root_url, case.first, clock))
         problems += [f"when the first had ended: {problem}" for problem in lost(root_url).values()]
         if second:
-            finish(second[0])
+            told = finish(second[0])
+            problems += [f"the second, which had taken over, ends: {told}"] if told else []
             problems += [f"when the second had ended: {problem}" for problem in lost(root_url).values()]
         later = {folder: epoch for folder, epoch in by_first(root_url).items() if had.get(folder) != epoch}
         if holding and holding[0]:

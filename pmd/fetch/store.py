@@ -342,9 +342,9 @@ def begin(root_folder: str, shard: int, epoch: int, check: commits.Check = lambd
     sweep(root_folder, shard, check)
 
 
-def end(root_folder: str, shard: int, check: commits.Check = lambda: None) -> None:
+def end(root_folder: str, shard: int, epoch: int, check: commits.Check = lambda: None) -> None:
     """Remove the claim where nothing was settled, and what doubled or dead workers left. Only for who holds the lock."""
-    commits.unclaim(root.ledger_folder(root_folder, shard, state.next_generation(root_folder, shard)))
+    commits.unclaim(root.ledger_folder(root_folder, shard, state.next_generation(root_folder, shard)), epoch)
     sweep(root_folder, shard, check)
 
 

@@ -17,7 +17,6 @@ FOLDER = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize("kind", ["passing", "lasting"])
 def test_a_stage_ends_in_words_and_its_reruns_give_what_is_to_be(tmp_path: Path, kind: str) -> None:
     chosen = ["--only", "curate", "--only", "images", "--kind", kind, "--times", "1", "--images", "160", "--seed", "1"]
-    chosen += ["--write-every", "60", "--read-every", "150"]
     run = subprocess.run(
         [sys.executable, "benchmarks/faulty_storage.py", "--folder", str(tmp_path), *chosen],
         cwd=FOLDER,
