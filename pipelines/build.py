@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from pipelines import audit, curate, dedupe, fetch, images, publish, shard
-from pmd import commits, inputs, stages, takedowns
+from pmd import commits, inputs, root, stages, takedowns
 from pmd.config import Config
 from pmd.fetch.runs import Run
 from pmd.stages import Wanted
@@ -121,7 +121,7 @@ def build(
     for stage, name, folder in stages.retired(config):
         if only in {None, stage}:
             started(Step(stage, name, RETIRED))
-            commits.retire(folder)
+            commits.retire(folder, root.writing(config.root).check)
 
 
 def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:

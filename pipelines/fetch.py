@@ -127,7 +127,7 @@ def _download(
     """Run the lanes; return the images that stay open because no host answered, by what became of them."""
     lock = root.writing(config.root)
     for shard in shards:
-        store.begin(config.root, shard, lock.epoch)
+        store.begin(config.root, shard, lock.epoch, lock.check)
     work = root.work_folder(config.root, "fetch")
     lanes = min(config.fetch.lanes, len(shards))
     index = _index(config)
@@ -174,7 +174,7 @@ def _download(
         lock.check()
         left_open = store.end_waiting(config.root, waiting, settle=heard and waiting.is_answered())
         for shard in shards:
-            store.end(config.root, shard)
+            store.end(config.root, shard, lock.epoch, lock.check)
         storage.remove_tree(waiting.folder)
         for name in ("adopt", "listed"):
             storage.remove_tree(root.work_folder(config.root, name))

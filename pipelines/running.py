@@ -68,9 +68,12 @@ def run_and_commit(
 
     try:
         run(wire, flags, work, input_bytes, commit)
-    finally:
+    except BaseException:
         for folder in folders:
-            commits.unclaim(folder)
+            with contextlib.suppress(OSError, PmdError):  # what ended the run is told
+                commits.unclaim(folder, lock.epoch)
+                commits.sweep(folder, lock.check)  # the stage may not be asked for again
+        raise
 
 
 def run(

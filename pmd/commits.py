@@ -8,10 +8,11 @@ Three things keep a commit whole, whoever dies and whatever comes back to life:
 
 - What it lists outlives a power cut before it does: files are synchronised as they are written, their folders in `write`.
 - Each writer of a ROOT works under an *epoch*, a number that only rises (`pmd.lock`). Before it works on a commit it writes
-  its epoch into it (`claim`); a commit is replaced only by compare-and-swap, and only where no higher epoch stands. So a
-  writer that was taken over, and comes back, can replace nothing.
+  its epoch into it (`claim`); a commit is replaced only by compare-and-swap, and only where the writer's own claim stands. So
+  a writer that was taken over, and comes back, can replace nothing, nor can a worker that outlives its run.
 - Only who holds the lock removes anything (`sweep`, `retire`), and only files of names that runs write (`pmd.written`):
-  files of an older commit, of a killed run, of a worker that was doubled.
+  files of an older commit, of a killed run, of a worker that was doubled. A file is removed only while it is the one that was
+  seen under the lock: a later writer may have written one of the same name since.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ from pmd.errors import RootError, VerificationError
 from pmd.versions import Versioned
 
 STAGE_FILE: Final = "_stage.json"
+
+#: Raises where the lock is no longer held (`pmd.lock.Lock.check`).
+Check = Callable[[], None]
 
 #: In the `run` section: the epoch that wrote the commit, and the one that has begun to replace it.
 EPOCH: Final = "epoch"
@@ -221,55 +225,113 @@ def path_of(folder: str, name: str) -> str:
     return storage.join(folder, name)
 
 
-def claim(folder: str, epoch: int) -> None:
+def claim(folder: str, epoch: int) -> bool:
     """Write an epoch into a folder's commit, or where it will stand: nobody of a lower one replaces it any more.
 
     What is committed stays as it is for every reader.
 
+    Returns:
+        Whether nothing is committed there.
+
     Raises:
         RootError: A higher epoch stands there.
     """
+    bare = True
 
     def claimed(standing: Commit | None) -> Commit:
+        nonlocal bare
         before = standing or Commit("", (), {}, "", {})
+        bare = before.is_bare
         return dataclasses.replace(before, run={**before.run, CLAIMED: epoch})
 
     _swap(folder, epoch, claimed)
+    return bare
+
+
+def open_for_change(folder: str, epoch: int) -> None:
+    """Let a claimed folder's commit be nobody's outcome any more, since files that it lists are about to be replaced in place.
+
+    Killed before the next commit, whoever comes then makes the folder anew, whatever is asked for.
+
+    Raises:
+        RootError: The claim of the epoch does not stand there.
+    """
+
+    def stale(standing: Commit | None) -> Commit | None:
+        _refuse_unclaimed(folder, standing, epoch)
+        return None if standing is None or standing.is_bare else dataclasses.replace(standing, hash="")
+
+    if _swap(folder, epoch, stale):
+        storage.settle([storage.join(folder, STAGE_FILE)])
 
 
 def write(folder: str, commit: Commit) -> None:
-    """Replace the commit of a folder, once all that the new one lists outlives a power cut.
+    """Replace the commit of a folder that was claimed, once all that the new one lists outlives a power cut.
 
     Raises:
-        RootError: A higher epoch stands there.
+        RootError: The claim of its epoch does not stand there.
     """
     storage.settle(path_of(folder, file.name) for file in commit.files)
-    _swap(folder, int(commit.run.get(EPOCH, 0)), lambda _: commit)
+    epoch = int(commit.run.get(EPOCH, 0))
+
+    def written(standing: Commit | None) -> Commit:
+        _refuse_unclaimed(folder, standing, epoch)
+        return commit
+
+    _swap(folder, epoch, written)
     storage.settle([storage.join(folder, STAGE_FILE)])
+
+
+def replace_unreadable(folder: str, commit: Commit) -> None:
+    """Commit in place of what cannot be parsed, and so says no epoch to go by; only for who holds the lock.
+
+    Raises:
+        RootError: Another writer has replaced it meanwhile.
+    """
+    path = storage.join(folder, STAGE_FILE)
+    seen = versions.read(path)
+    storage.settle(path_of(folder, file.name) for file in commit.files)
+    if not versions.swap(path, to_json(commit), seen):
+        raise superseded(path, None, int(commit.run.get(EPOCH, 0)))
+    storage.settle([path])
 
 
 def write_if_absent(folder: str, commit: Commit) -> bool:
     """Commit where nothing is committed yet; return whether this commit is the one that stands. For fetch generations.
 
     Raises:
-        RootError: A higher epoch has claimed it.
+        RootError: The claim of its epoch does not stand there: a higher one does, or its run has ended without it.
     """
     storage.settle(path_of(folder, file.name) for file in commit.files)
-    written = _swap(
-        folder,
-        int(commit.run.get(EPOCH, 0)),
-        lambda standing: commit if standing is None or standing.is_bare else None,
-    )
+    epoch = int(commit.run.get(EPOCH, 0))
+
+    def written(standing: Commit | None) -> Commit | None:
+        if standing is not None and not standing.is_bare:
+            return None
+        _refuse_unclaimed(folder, standing, epoch)
+        return commit
+
+    is_ours = _swap(folder, epoch, written)
     storage.settle([storage.join(folder, STAGE_FILE)])
-    return written
+    return is_ours
 
 
-def unclaim(folder: str) -> None:
-    """Remove a claim where nothing was committed after all; only for who holds the lock, when its workers have ended."""
+def _refuse_unclaimed(folder: str, standing: Commit | None, epoch: int) -> None:
+    if epoch and (standing is None or standing.epoch != epoch):
+        raise superseded(storage.join(folder, STAGE_FILE), standing.epoch if standing is not None else None, epoch)
+
+
+def unclaim(folder: str, epoch: int) -> None:
+    """Remove a claim where nothing was committed after all; only for who holds the lock, when its workers have ended.
+
+    A worker that has not ended commits nothing any more, even in the same moment. A claim of a higher epoch stays.
+    """
     path = storage.join(folder, STAGE_FILE)
-    standing = versions.read(path)
-    if standing is not None and from_json(standing.content, path).is_bare:
-        storage.remove(path)
+    seen = versions.read(path)
+    standing = from_json(seen.content, path) if seen is not None else None
+    if seen is None or standing is None or not standing.is_bare or standing.epoch > epoch:
+        return
+    if versions.remove(path, seen.version):
         storage.remove_empty(folder)
 
 
@@ -305,40 +367,57 @@ def _standing(seen: Versioned | None, path: str) -> Commit | None:
         return None
 
 
-def superseded(where: str, standing: int, epoch: int) -> RootError:
-    """Return what a writer is told that has been taken over."""
+def superseded(where: str, standing: int | None, epoch: int) -> RootError:
+    """Return what a writer is told that has been taken over; `standing` is None where the later one has ended already."""
     return RootError(
         "a later run has taken over; this one has changed nothing since, and ends",
         where=where,
         expected=f"epoch {epoch}, under which this run began",
-        found=f"epoch {standing}",
+        found=f"epoch {standing}" if standing is not None else "no claim: it has ended too",
         remedy="leave the later run to it",
     )
 
 
-def retire(folder: str) -> None:
+def retire(folder: str, check: Check = lambda: None) -> None:
     """Remove a commit with all its files; the commit goes first, so that no reader sees it half there."""
     path = storage.join(folder, STAGE_FILE)
-    storage.remove(path)
+    remove([path], check)
     if storage.exists(folder):
         storage.settle([path])
-    sweep(folder)
+    sweep(folder, check)
 
 
-def sweep(folder: str) -> None:
+def sweep(folder: str, check: Check = lambda: None) -> None:
     """Remove the files below a folder that runs write and that its commit does not list. Only for who holds the lock.
 
     Folders below with commits of their own are left alone, and so is every file of a name that no run writes.
     """
+    names = storage.list_files(folder)  # before the commit is read: what is committed later is not among them
+    nested = tuple(name.removesuffix(STAGE_FILE) for name in names if name.endswith(f"/{STAGE_FILE}"))
     commit = read(folder)
     listed = {file.name for file in commit.files} if commit is not None else set()
-    names = storage.list_files(folder)
-    nested = tuple(name.removesuffix(STAGE_FILE) for name in names if name.endswith(f"/{STAGE_FILE}"))
-    for name in names:
-        path = storage.join(folder, name)
-        if name not in listed and not (nested and name.startswith(nested)) and written.is_ours(path):
-            storage.remove(path)
+    paths = [
+        storage.join(folder, name) for name in names if name not in listed and not (nested and name.startswith(nested))
+    ]
+    remove([path for path in paths if written.is_ours(path)], check)
     storage.remove_empty(folder)
+
+
+def remove(paths: Iterable[str], check: Check) -> None:
+    """Remove files that nothing lists, each only while the lock is held and it is the one that was there then.
+
+    Raises:
+        RootError: The lock was lost.
+    """
+    for path in paths:
+        if storage.is_local(path):  # the kernel's lock is not lost by standing still
+            check()
+            storage.remove(path)
+            continue
+        version = versions.version(path)
+        check()
+        if version is not None:
+            versions.remove(path, version)
 
 
 def parquet_bytes(table: pa.Table) -> bytes:

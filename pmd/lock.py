@@ -213,7 +213,11 @@ def _locked(root: str) -> int:
         BlockingIOError: Somebody else holds it.
     """
     for tries_left in reversed(range(_TRIES)):
-        number = os.open(_lock_path(root), os.O_RDWR | os.O_CREAT, 0o644)
+        storage.make_folder(root)  # a writer that made it and wrote nothing takes it away again
+        try:
+            number = os.open(_lock_path(root), os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:
+            continue
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_the_file(number, _lock_path(root)):
@@ -324,7 +328,7 @@ class _Lease(Lock):
 
     def _keep_renewing(self) -> None:
         while not self._ended.wait(RENEW_S):
-            with contextlib.suppress(OSError):  # the next renewal may reach it
+            with contextlib.suppress(Exception):  # clients raise errors of their own; the next renewal may reach it
                 self._renew()
             if self._lost is not None:
                 os.kill(os.getpid(), signal.SIGTERM)
@@ -357,7 +361,7 @@ def _leased(root: str, own: Holder) -> Iterator[Lock]:
         yield lease
     finally:
         lease.end()
-        lease.raise_if_lost()
+        lease.raise_if_lost()  # in place of an error that came of it
 
 
 def _take(root: str, own: Holder) -> _Lease:

@@ -14,7 +14,7 @@ from typing import Final
 
 import orjson
 
-from pmd import commits, storage
+from pmd import commits, storage, versions
 from pmd.commits import Commit, File
 from pmd.lock import Lock
 
@@ -67,17 +67,29 @@ def read(work: str) -> list[Proposal]:
 def accept(proposals: Sequence[Proposal], lock: Lock) -> None:
     """Commit, under the epoch of the lock that this process holds; then remove what the commits before listed.
 
+    The folders were claimed for it.
+
     Raises:
         RootError: The lock was lost.
     """
     for proposal in proposals:
-        lock.check()
         files = [*proposal.commit.files]
+        if proposal.fixed:
+            commits.open_for_change(proposal.folder, lock.epoch)
         for name, content in sorted(proposal.fixed.items()):
-            storage.put(storage.join(proposal.folder, name), content)
+            _put(storage.join(proposal.folder, name), content, lock)
             files.append(File(name, len(content), 0, commits.sha256(content)))
+        lock.check()
         run = {**proposal.commit.run, commits.EPOCH: lock.epoch}
         commits.write(proposal.folder, dataclasses.replace(proposal.commit, files=tuple(files), run=run))
     for proposal in proposals:
+        commits.sweep(proposal.folder, lock.check)
+
+
+def _put(path: str, content: bytes, lock: Lock) -> None:
+    """Write a file of a fixed name, unless another writer has done so since this one held the lock."""
+    seen = versions.read(path)
+    lock.check()
+    if not versions.swap(path, content, seen):
         lock.check()
-        commits.sweep(proposal.folder)
+        raise commits.superseded(path, None, lock.epoch)

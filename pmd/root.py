@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from pmd import commits, lock, sealed, storage, storage_errors, written
+from pmd import commits, leftovers, lock, sealed, storage, storage_errors, written
 from pmd.errors import RootError, VerificationError
 from pmd.lock import Holder, Lock
 
@@ -177,8 +177,8 @@ def _epoch(root: str) -> int:
 def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]:
     """Be the one writer of a ROOT, which is made if there is none.
 
-    Says so where the last one was killed. Work folders of writers that are gone are removed at the beginning and, since a worker
-    of theirs may still have written, at the end.
+    Says so where the last one was killed, and removes what it left. Work folders of writers that are gone are removed at the
+    beginning and, since a worker of theirs may still have written, at the end.
 
     Args:
         root: ROOT.
@@ -192,7 +192,7 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
     is_new = not storage.exists(root)
     with contextlib.ExitStack() as stack:
         if is_new:
-            stack.callback(storage.remove_empty, root)
+            stack.callback(storage.remove_folder, root)
         try:
             storage.make_folder(root)
             held = stack.enter_context(lock.held(root, Holder.here(command, config)))
@@ -203,8 +203,12 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
             raise told from error
         _locks[root] = held
         stack.callback(_locks.pop, root)
+        if is_new:
+            stack.callback(storage.remove_empty, root)  # under the lock: the next writer makes folders there too
+        leftovers.remove_unfinished(root, held.check)
         if not held.before.ended:
             _note(held)
+            leftovers.remove(root, held.epoch, held.check)
         _sweep_work(root, held.epoch - 1)
         stack.callback(_sweep_work, root, held.epoch)
         with storage_errors.at(root):
@@ -252,7 +256,7 @@ def _holds_commit(root: str, names: Iterable[str]) -> bool:
         f"{top}/{name}" for top in names if top in written.TOPS for name in storage.list_files(storage.join(root, top))
     )
     folders = (name.removesuffix(f"/{commits.STAGE_FILE}") for name in files if name.endswith(f"/{commits.STAGE_FILE}"))
-    return any(written.is_folder(folder) and commits.read(storage.join(root, folder)) is not None for folder in folders)
+    return any(written.is_home(folder) and commits.read(storage.join(root, folder)) is not None for folder in folders)
 
 
 def _sweep_work(root: str, epoch: int) -> None:

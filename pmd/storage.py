@@ -17,6 +17,7 @@ import functools
 import hashlib
 import os
 import posixpath
+import stat
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -113,13 +114,27 @@ def join(*parts: str) -> str:
 def exists(url: str) -> bool:
     """Return whether a file or folder is there."""
     fs, path = filesystem(url)
-    return bool(_patiently(lambda: fs.exists(path)))
+    return bool(_patiently(lambda: fs.exists(path))) if not isinstance(fs, LocalFileSystem) else _mode(path) is not None
 
 
 def is_folder(url: str) -> bool:
     """Return whether a folder is there."""
     fs, path = filesystem(url)
-    return bool(_patiently(lambda: fs.isdir(path)))
+    if not isinstance(fs, LocalFileSystem):
+        return bool(_patiently(lambda: fs.isdir(path)))
+    mode = _mode(path)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def _mode(path: str) -> int | None:
+    """Return what is there locally, as `st_mode` has it, or None for nothing.
+
+    To fsspec, and to `os.path`, what a disk that fails does not tell is not there: a commit, say, that would then be made anew.
+    """
+    try:
+        return _patiently(lambda: os.stat(path)).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def size(url: str) -> int:
@@ -194,7 +209,24 @@ def list_files(folder: str) -> list[str]:
     if not exists(folder):
         return []
     prefix = path.rstrip("/") + "/"
-    return sorted(name.removeprefix(prefix) for name in _patiently(lambda: fs.find(path)))
+    find = (lambda: _walk(path)) if isinstance(fs, LocalFileSystem) else (lambda: fs.find(path))
+    return sorted(name.removeprefix(prefix) for name in _patiently(find))
+
+
+def _walk(path: str) -> list[str]:
+    """Return the files below a local folder. fsspec leaves out what it cannot list, without a word."""
+
+    def tell(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # a folder that was removed meanwhile
+            raise error
+
+    if not os.path.isdir(path):
+        return [path]
+    return [
+        posixpath.join(folder, name)
+        for folder, _, names in os.walk(path, onerror=tell, followlinks=True)
+        for name in names
+    ]
 
 
 def make_folder(folder: str) -> None:
@@ -225,6 +257,15 @@ def remove_empty(folder: str) -> None:
         for inner, _, _ in os.walk(path, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(inner)
+        _unsettle(path)
+
+
+def remove_folder(folder: str) -> None:
+    """Remove a folder if nothing is in it; nothing where the file system has no folders."""
+    fs, path = filesystem(folder)
+    if isinstance(fs, LocalFileSystem):
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
         _unsettle(path)
 
 

@@ -37,7 +37,7 @@ def judge(
     Returns:
         Problems: (what, place, files), and leftovers: folder → files.
     """
-    problems = [(FOREIGN, folder, 1) for folder in sorted(committed) if not written.is_folder(folder)]
+    problems = [(FOREIGN, folder, 1) for folder in sorted(committed) if not written.is_home(folder)]
     left: Counter[str] = Counter()
     for name in names:
         if name in listed or name.startswith(_HOSTS) or name.endswith(f"/{STAGE_FILE}"):

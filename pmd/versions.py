@@ -1,4 +1,4 @@
-"""Compare-and-swap: a file is replaced only while it is the one that was read.
+"""Compare-and-swap: a file is replaced, or removed, only while it is the one that was read.
 
 Local files are compared and replaced under a lock on their folder, which the kernel lets go of when a process dies. Object
 stores compare by themselves: Cloud Storage a generation, S3 an ETag (which two equal contents share: who swaps must never
@@ -50,10 +50,32 @@ def swap(url: str, content: bytes, seen: Versioned | None) -> bool:
     return _kind(fs, url).swap(fs, path, content, seen)
 
 
+def version(url: str) -> str | None:
+    """Return the version of a file without reading it, or None where there is none.
+
+    Raises:
+        ConfigError: Its file system cannot compare.
+    """
+    fs, path = storage.filesystem(url)
+    return _kind(fs, url).version(fs, path)
+
+
+def remove(url: str, version: str) -> bool:
+    """Remove a file if it is still of a version; return whether it was removed.
+
+    Raises:
+        ConfigError: Its file system cannot compare.
+    """
+    fs, path = storage.filesystem(url)
+    return _kind(fs, url).remove(fs, path, version)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Kind:
     read: Callable[[Any, str], Versioned | None]
     swap: Callable[[Any, str, bytes, Versioned | None], bool]
+    version: Callable[[Any, str], str | None]
+    remove: Callable[[Any, str, str], bool]
 
 
 def _kind(fs: Any, url: str) -> _Kind:
@@ -74,36 +96,70 @@ def _kind(fs: Any, url: str) -> _Kind:
 
 @contextlib.contextmanager
 def locked(folder: str) -> Iterator[None]:
-    """Hold a local folder's lock: one process at a time, of this machine."""
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Hold a local folder's lock: one process at a time, of this machine. The folder is made where there is none."""
+    number = _locked(folder)
     try:
-        fcntl.flock(number, fcntl.LOCK_EX)
         yield
     finally:
         os.close(number)
 
 
-def _read_local(_: Any, path: str) -> Versioned | None:
+def _locked(folder: str) -> int:
+    """Return an open folder that is locked, and that has its name: one that was removed meanwhile excludes nobody."""
+    while True:
+        storage.make_folder(folder)
+        with contextlib.suppress(FileNotFoundError):
+            number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX)
+                if os.path.samestat(os.fstat(number), os.stat(folder)):
+                    return number
+            except BaseException:
+                os.close(number)
+                raise
+            os.close(number)
+
+
+def _read_local(fs: Any, path: str) -> Versioned | None:
+    found = _version_local(fs, path)
     try:
-        content = storage.read_bytes(path)
+        return Versioned(storage.read_bytes(path), found) if found is not None else None
     except FileNotFoundError:
         return None
-    return Versioned(content, "")
 
 
-def _swap_local(_: Any, path: str, content: bytes, seen: Versioned | None) -> bool:
+def _swap_local(fs: Any, path: str, content: bytes, seen: Versioned | None) -> bool:
     folder, name = posixpath.split(path)
     with storage.Draft(folder) as draft:
         draft.file.write(content)
         draft.close()
         with locked(folder):
-            if _read_local(None, path) != seen:
+            if _read_local(fs, path) != seen:
                 return False
             draft.finish(name)
     return True
 
 
+def _version_local(_: Any, path: str) -> str | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return f"{found.st_ino}-{found.st_mtime_ns}"
+
+
+def _remove_local(fs: Any, path: str, version: str) -> bool:
+    with locked(posixpath.dirname(path)):
+        if _version_local(fs, path) != version:
+            return False
+        storage.remove(path)
+    return True
+
+
 # Object stores
+
+#: What S3 says where a condition does not hold.
+_S3_OTHERS: Final = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 
 def _read_s3(fs: Any, path: str) -> Versioned | None:
@@ -129,7 +185,28 @@ def _swap_s3(fs: Any, path: str, content: bytes, seen: Versioned | None) -> bool
     except FileNotFoundError:  # what was seen is gone
         return False
     except OSError as error:
-        if _says(error, "PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
+        if _says(error, *_S3_OTHERS):
+            return False
+        raise
+    return True
+
+
+def _version_s3(fs: Any, path: str) -> str | None:
+    bucket, key, _ = fs.split_path(path)
+    try:
+        return str(fs.call_s3("head_object", Bucket=bucket, Key=key)["ETag"])
+    except FileNotFoundError:
+        return None
+
+
+def _remove_s3(fs: Any, path: str, version: str) -> bool:
+    bucket, key, _ = fs.split_path(path)
+    try:
+        fs.call_s3("delete_object", Bucket=bucket, Key=key, IfMatch=version)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if _says(error, *_S3_OTHERS):
             return False
         raise
     return True
@@ -165,6 +242,27 @@ def _swap_gcs(fs: Any, path: str, content: bytes, seen: Versioned | None) -> boo
     return True
 
 
+def _version_gcs(fs: Any, path: str) -> str | None:
+    bucket, key, _ = fs.split_path(path)
+    try:
+        return str(fs.call("GET", "b/{}/o/{}", bucket, key, json_out=True)["generation"])
+    except FileNotFoundError:
+        return None
+
+
+def _remove_gcs(fs: Any, path: str, version: str) -> bool:
+    bucket, key, _ = fs.split_path(path)
+    try:
+        fs.call("DELETE", "b/{}/o/{}", bucket, key, ifGenerationMatch=version)
+    except (FileNotFoundError, FileExistsError):
+        return False
+    except OSError as error:
+        if _says(error, "conditionNotMet", "412"):
+            return False
+        raise
+    return True
+
+
 def _says(error: BaseException, *words: str) -> bool:
     told = " ".join(repr(part) for part in (error, error.__cause__, getattr(error, "code", "")))
     return any(word in told for word in words)
@@ -176,7 +274,20 @@ _memory: Final = threading.Lock()
 
 
 def _read_memory(fs: Any, path: str) -> Versioned | None:
-    return Versioned(bytes(fs.cat_file(path)), "") if fs.exists(path) else None
+    version = _version_memory(fs, path)
+    return Versioned(bytes(fs.cat_file(path)), version) if version is not None else None
+
+
+def _version_memory(fs: Any, path: str) -> str | None:
+    return fs.modified(path).isoformat() if fs.exists(path) else None
+
+
+def _remove_memory(fs: Any, path: str, version: str) -> bool:
+    with _memory:
+        if _version_memory(fs, path) != version:
+            return False
+        fs.rm_file(path)
+    return True
 
 
 def _swap_memory(fs: Any, path: str, content: bytes, seen: Versioned | None) -> bool:
@@ -187,14 +298,14 @@ def _swap_memory(fs: Any, path: str, content: bytes, seen: Versioned | None) -> 
     return True
 
 
-_LOCAL: Final = _Kind(_read_local, _swap_local)
-_S3: Final = _Kind(_read_s3, _swap_s3)
-_GCS: Final = _Kind(_read_gcs, _swap_gcs)
+_LOCAL: Final = _Kind(_read_local, _swap_local, _version_local, _remove_local)
+_S3: Final = _Kind(_read_s3, _swap_s3, _version_s3, _remove_s3)
+_GCS: Final = _Kind(_read_gcs, _swap_gcs, _version_gcs, _remove_gcs)
 _KINDS: Final = {
     "file": _LOCAL,
     "s3": _S3,
     "s3a": _S3,
     "gs": _GCS,
     "gcs": _GCS,
-    "memory": _Kind(_read_memory, _swap_memory),
+    "memory": _Kind(_read_memory, _swap_memory, _version_memory, _remove_memory),
 }

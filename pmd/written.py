@@ -37,15 +37,15 @@ _KNOWN: Final = re.compile(
     + "|".join(rf"(?P<folder{number}>{folder})/(?:{names})" for number, (folder, names) in enumerate(FOLDERS))
     + ")"
 )
-_COMMITTED: Final = re.compile("|".join(folder for folder, _ in FOLDERS))
+_HOMES: Final = re.compile("|".join(folder for folder, _ in FOLDERS))
 #: The folders that stand directly under ROOT.
 TOPS: Final = frozenset({folder.partition("/")[0] for folder, _ in FOLDERS})
 _TEMPORARY: Final = re.compile(rf"(?:^|.*/){re.escape(storage.TEMPORARY)}[0-9a-f]{{32}}")
 
 
-def is_folder(name: str) -> bool:
-    """Return whether a folder (relative to ROOT) is one in which a stage writes."""
-    return _COMMITTED.fullmatch(name) is not None
+def is_home(folder: str) -> bool:
+    """Return whether a folder (relative to ROOT) is one in which runs write: a commit's, or of what it keeps elsewhere."""
+    return _HOMES.fullmatch(folder) is not None
 
 
 def home(name: str) -> str | None:

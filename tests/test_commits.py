@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -205,7 +206,7 @@ def test_a_claim_changes_nothing_that_a_reader_sees(tmp_path: Path) -> None:
     assert (standing.epoch, standing.run) == (5, {"epoch": 3, "claimed": 5})
     assert dataclasses.replace(standing, run={}) == dataclasses.replace(at(3), run={})
     assert standing.digest() == at(3).digest()
-    commits.unclaim(folder)
+    commits.unclaim(folder, 9)
     assert commits.require(folder, "") == standing
     commits.write(folder, at(5))
     assert commits.require(folder, "") == at(5)
@@ -214,7 +215,7 @@ def test_a_claim_changes_nothing_that_a_reader_sees(tmp_path: Path) -> None:
 def test_a_claim_without_a_commit_is_taken_back(tmp_path: Path) -> None:
     folder = str(tmp_path / "curate" / "source=coco")
     commits.claim(folder, 3)
-    commits.unclaim(folder)
+    commits.unclaim(folder, 9)
     assert not (tmp_path / "curate" / "source=coco").exists()
 
 
@@ -222,6 +223,7 @@ def test_a_claim_without_a_commit_is_taken_back(tmp_path: Path) -> None:
 def test_a_writer_that_was_taken_over_commits_nothing(tmp_path: Path, committed: bool) -> None:
     folder = str(tmp_path)
     if committed:
+        commits.claim(folder, 1)
         commits.write(folder, at(1))
     commits.claim(folder, 2)
     commits.claim(folder, 4)  # takes over
@@ -260,6 +262,7 @@ def test_a_swap_that_another_was_faster_at_is_made_again_on_what_stands_then(
 
 def test_a_damaged_commit_is_told_and_can_be_replaced(tmp_path: Path) -> None:
     folder, path = str(tmp_path), tmp_path / "_stage.json"
+    commits.claim(folder, 2)
     commits.write(folder, at(2))
     path.write_bytes(path.read_bytes().replace(b'"kept": 2', b'"kept": 3'))
     with pytest.raises(VerificationError) as caught:
@@ -267,8 +270,111 @@ def test_a_damaged_commit_is_told_and_can_be_replaced(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{path}: the commit is damaged\n  expected: the SHA-256 that it states, ")
     assert str(caught.value).endswith("\n  remedy: run: pmd repair ROOT")
     assert commits.from_json(path.read_bytes(), "", damaged=True).sources["coco"].kept == 3
-    commits.write(folder, at(2))
+    commits.claim(folder, 3)
+    commits.write(folder, at(3))
+    assert commits.require(folder, "") == at(3)
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_who_was_taken_over_commits_nothing_though_the_later_one_has_ended_without_a_commit(
+    tmp_path: Path, committed: bool
+) -> None:
+    folder = str(tmp_path / "images")
+    if committed:
+        commits.claim(folder, 1)
+        commits.write(folder, at(1))
+    for epoch in (2, 4):
+        commits.claim(folder, epoch)
+    commits.unclaim(folder, 4)  # it fails
+    for late in (commits.write, commits.write_if_absent):
+        if committed and late is commits.write_if_absent:
+            continue
+        with pytest.raises(RootError) as caught:
+            late(folder, at(2))
+        assert str(caught.value) == (
+            f"{folder}/_stage.json: a later run has taken over; this one has changed nothing since, and ends\n"
+            "  expected: epoch 2, under which this run began\n"
+            f"  found: {'epoch 4' if committed else 'no claim: it has ended too'}\n"
+            "  remedy: leave the later run to it"
+        )
+    assert (commits.read(folder) is not None) == committed
+
+
+def test_a_worker_that_commits_while_its_claim_is_taken_back_keeps_its_commit_or_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, read = str(tmp_path / "images"), versions.read
+    commits.claim(folder, 2)
+
+    def overtaken(url: str) -> Versioned | None:
+        seen = read(url)
+        monkeypatch.setattr(versions, "read", read)
+        assert commits.write_if_absent(folder, at(2))
+        return seen
+
+    monkeypatch.setattr(versions, "read", overtaken)
+    commits.unclaim(folder, 9)
     assert commits.require(folder, "") == at(2)
+
+
+def test_who_was_taken_over_leaves_the_later_ones_claim(tmp_path: Path) -> None:
+    folder = str(tmp_path / "images")
+    commits.claim(folder, 2)
+    commits.claim(folder, 4)
+    commits.unclaim(folder, 2)
+    commits.write(folder, at(4))
+    assert commits.require(folder, "") == at(4)
+
+
+def test_what_is_committed_while_a_sweep_lists_files_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, listing = str(tmp_path / "images"), storage.list_files
+    commits.claim(folder, 2)
+    file = commits.put_content(folder, PART, ".parquet", b"content", 1)
+
+    def overtaken(where: str) -> list[str]:
+        names = listing(where)
+        commits.write(folder, dataclasses.replace(at(2), files=(file,)))
+        return names
+
+    monkeypatch.setattr(storage, "list_files", overtaken)
+    commits.sweep(folder)
+    assert storage.read_bytes(storage.join(folder, file.name)) == b"content"
+
+
+def test_nothing_is_removed_once_the_lock_is_lost(tmp_path: Path) -> None:
+    for folder in (str(tmp_path / "images"), "memory://lost/images"):
+        names = [commits.put_content(folder, PART, ".parquet", text, 1).name for text in (b"one", b"two")]
+        checks = iter([None])
+
+        def check(checks: Iterator[None] = checks) -> None:
+            if next(checks, RootError) is RootError:
+                raise RootError("lost")
+
+        with pytest.raises(RootError, match="lost"):
+            commits.sweep(folder, check)
+        assert len(storage.list_files(folder)) == len(names) - 1
+
+
+def test_a_file_that_another_has_written_since_it_was_seen_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = "memory://same/images"
+    file = commits.put_content(folder, PART, ".parquet", b"content", 1)
+    commits.sweep(folder, lambda: storage.put(storage.join(folder, file.name), b"content"))
+    assert storage.list_files(folder) == [file.name]
+    commits.sweep(folder)
+    assert storage.list_files(folder) == []
+
+
+def test_a_commit_whose_files_are_about_to_be_replaced_is_nobodys_outcome(tmp_path: Path) -> None:
+    folder = str(tmp_path / "audit")
+    commits.claim(folder, 1)
+    commits.open_for_change(folder, 1)
+    assert commits.read(folder) is None
+    commits.write(folder, at(1))
+    commits.claim(folder, 2)
+    commits.open_for_change(folder, 2)
+    assert commits.require(folder, "") == dataclasses.replace(at(1), hash="", run={"epoch": 1, "claimed": 2})
+    with pytest.raises(RootError, match="a later run has taken over"):
+        commits.open_for_change(folder, 1)
 
 
 def test_a_file_that_is_written_again_is_whole(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ ORDER = (
     "written",
     "sealed",
     "commits",
+    "leftovers",
     "lock",
     "manifests",
     "formats",

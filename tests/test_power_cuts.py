@@ -38,6 +38,7 @@ def put(folder: Path, prefix: str, value: int) -> commits.File:
 def standing(top: Path, value: int = 1, prefix: str = f"pairs/{PART}") -> None:
     """Commit something before the recording begins."""
     folder = top / "views"
+    commits.claim(str(folder), 3)
     commits.write(str(folder), commit(put(folder, prefix, value), epoch=3))
 
 
@@ -77,7 +78,7 @@ def _generation(top: Path) -> None:
         commit(store.elsewhere(tar_file, "store", 2), ledger), facts={"shard": 2, "generation": 0}
     )
     store._commit(str(top), made)
-    store.end(str(top), 2)
+    store.end(str(top), 2, EPOCH)
 
 
 def _is_committed(folder: str, hashed: str = "0" * 32, *, least: int = EPOCH) -> Callable[[Path], bool]:

@@ -588,6 +588,7 @@ def test_what_is_committed_meanwhile_is_counted_anew(copy: Path, monkeypatch: py
             path.unlink()
             recounted(self, unit)
             path.write_bytes(content)
+            commits.claim(folder, passes)
             commits.write(folder, dataclasses.replace(commit, run={commits.EPOCH: passes}))
 
     monkeypatch.setattr(Recount, "unit", overtaken)

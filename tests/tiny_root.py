@@ -180,7 +180,10 @@ def _work(chosen: config.Config, name: str) -> str:
 
 def _accept(chosen: config.Config, work: str) -> None:
     """Commit what a stage has proposed, as a driver does."""
-    proposals.accept(proposals.read(work), Lock(chosen.root, 1, State()))
+    found = proposals.read(work)
+    for proposal in found:
+        commits.claim(proposal.folder, 1)
+    proposals.accept(found, Lock(chosen.root, 1, State()))
     storage.remove_tree(storage.join(chosen.root, root.WORK))
 
 

@@ -259,20 +259,20 @@ class _Generation:
         untouched = old is not None and any(file in old.files for file in files if not file.name.startswith("../"))
         counted = {status: statuses.count(status) for status in sorted({*statuses})}
         run = {"started": None, "ended": None, "images": len(ids), "statuses": counted}
-        if old is None:  # what cannot be parsed says no epoch to go by
-            storage.remove(storage.join(self._folder, commits.STAGE_FILE))
-        commits.write(
-            self._folder,
-            Commit(
-                stage=store.STAGE,
-                files=tuple(files),
-                sources=old.sources if old is not None and untouched else store.books(rows, sources),
-                hash=old.hash if old is not None else store.generation_hash(self._options, ids),
-                run=(dict(old.run) if old is not None and untouched else run)
-                | {"repaired": True, commits.EPOCH: self._epoch},
-                facts=facts,
-            ),
+        commit = Commit(
+            stage=store.STAGE,
+            files=tuple(files),
+            sources=old.sources if old is not None and untouched else store.books(rows, sources),
+            hash=old.hash if old is not None else store.generation_hash(self._options, ids),
+            run=(dict(old.run) if old is not None and untouched else run)
+            | {"repaired": True, commits.EPOCH: self._epoch},
+            facts=facts,
         )
+        if old is None:
+            commits.replace_unreadable(self._folder, commit)
+        else:
+            commits.claim(self._folder, self._epoch)
+            commits.write(self._folder, commit)
         commits.sweep(self._folder)
         listed = {file.name for file in files}
         for file in old.files if old is not None else ():

@@ -197,17 +197,18 @@ def _in_generation(fetched: Fetched, generation: int) -> Fetched:
 
 
 def end_waiting(root_folder: str, waiting: Waiting, *, settle: bool) -> Counter[str]:
-    """Commit the generations that wait, or remove them; return the images of those that were removed, by status.
+    """Commit the generations that wait, or leave them to be removed (`end`); return the images of those, by status.
 
     Only for the one writer of ROOT, when its workers have ended.
     """
     left_open: Counter[str] = Counter()
     for commit in waiting.left():
         if settle:
+            shard, generation = commit.facts["shard"], commit.facts["generation"]
+            commits.claim(root.ledger_folder(root_folder, shard, generation), commit.epoch)
             _commit(root_folder, commit)
         else:
             left_open.update(commit.run["statuses"])
-            sweep(root_folder, commit.facts["shard"])
     return left_open
 
 
@@ -328,42 +329,43 @@ def _commit(root_folder: str, commit: Commit) -> Commit:
     return commits.require(folder, "run the same command again")
 
 
-def begin(root_folder: str, shard: int, epoch: int) -> None:
+def begin(root_folder: str, shard: int, epoch: int, check: commits.Check = lambda: None) -> None:
     """Claim a shard's next generation for a run, then remove what earlier runs left. Only for who holds the lock.
 
     Raises:
         RootError: A later run has taken over.
     """
-    commits.claim(root.ledger_folder(root_folder, shard, state.next_generation(root_folder, shard)), epoch)
-    sweep(root_folder, shard)
+    while True:
+        folder = root.ledger_folder(root_folder, shard, state.next_generation(root_folder, shard))
+        if commits.claim(folder, epoch):  # else a worker of an earlier run has just committed it
+            break
+    sweep(root_folder, shard, check)
 
 
-def end(root_folder: str, shard: int) -> None:
+def end(root_folder: str, shard: int, epoch: int, check: commits.Check = lambda: None) -> None:
     """Remove the claim where nothing was settled, and what doubled or dead workers left. Only for who holds the lock."""
-    commits.unclaim(root.ledger_folder(root_folder, shard, state.next_generation(root_folder, shard)))
-    sweep(root_folder, shard)
+    commits.unclaim(root.ledger_folder(root_folder, shard, state.next_generation(root_folder, shard)), epoch)
+    sweep(root_folder, shard, check)
 
 
-def sweep(root_folder: str, shard: int) -> list[str]:
+def sweep(root_folder: str, shard: int, check: commits.Check = lambda: None) -> list[str]:
     """Remove what no commit of a shard lists: leftovers of killed runs. Returns their paths.
 
     Only for the one writer of ROOT, before its workers start or when they have ended. Files of names that no run writes stay.
     """
+    folders = [state.shard_folder(root_folder, kind, shard) for kind in ("store", "attempts", "ledger")]
+    # Before the commits are read: what is committed later is not among them.
+    paths = [storage.join(folder, name) for folder in folders for name in storage.list_files(folder)]
     listed = {
         commits.path_of(folder, name)
         for _, folder, commit in state.generations(root_folder, shard)
         for name in (commits.STAGE_FILE, *(file.name for file in commit.files))
     }
-    removed = []
-    for kind in ("store", "attempts", "ledger"):
-        folder = state.shard_folder(root_folder, kind, shard)
-        for name in storage.list_files(folder):
-            path = storage.join(folder, name)
-            if path not in listed and written.is_ours(path):
-                storage.remove(path)
-                removed.append(path)
+    left = [path for path in paths if path not in listed and written.is_ours(path)]
+    commits.remove(left, check)
+    for folder in folders:
         storage.remove_empty(folder)
-    return removed
+    return left
 
 
 def tar_header(name: str, length: int) -> bytes:

@@ -1,57 +1,45 @@
-"""`kill -9` of `pmd build` at many moments, each followed by the same command: the outcome is an undisturbed run's."""
+"""A few trials of `benchmarks/break.py`: stages are killed, at calls of their storage and at random moments, and run again.
+
+What is looked at stands there: equal bytes and outcomes, nothing left over, nothing settled asked for again.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections import Counter
 from pathlib import Path
 
-from pmd import verify
-from tests.end_to_end import building
-from tests.end_to_end.conftest import Demo
+import pytest
 
-#: Seconds after the start of a build at which it is killed; a build of the demo takes about ten.
-MOMENTS = (1.5, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0)
+FOLDER = Path(__file__).resolve().parents[2]
+TRIALS = 6
 
 
-def _command(config: Path) -> list[str]:
-    return [sys.executable, "-m", "pmd", "build", str(config)]
-
-
-def test_a_build_that_is_killed_again_and_again(demo: Demo, tmp_path: Path) -> None:
-    config = tmp_path / "pmd.toml"
-    text = (demo.folder / "pmd.toml").read_text()
-    config.write_text(text.replace(f'root = "{demo.config.root}"', f'root = "{tmp_path / "root"}"'))
-    assert str(tmp_path) in config.read_text()
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    before = len(demo.web.requests)
-    killed = 0
-    for moment in MOMENTS:
-        with subprocess.Popen(
-            _command(config), env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        ) as run:
-            started = time.monotonic()
-            while run.poll() is None and time.monotonic() - started < moment:
-                time.sleep(0.02)
-            if run.poll() is None:
-                run.send_signal(signal.SIGKILL)
-                killed += 1
-        assert all(commit["files"] is not None for commit in building.committed(tmp_path / "root").values())
-    assert killed >= 3
-    done = subprocess.run(_command(config), env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert verify.verify(str(tmp_path / "root"))["problems"] == []
-    building.assert_same(demo.root, tmp_path / "root", fetched_alike=False)
-    assert building.outcomes(demo.config.root) == building.outcomes(str(tmp_path / "root"))
-    asked = Counter(demo.web.requests[before:])
-    once = {route for route, count in Counter(demo.web.requests[:before]).items() if count == 1}
-    # A kill repeats at most the shards in flight, and there is one.
-    assert max(asked[route] for route in once) <= killed + 1
-    settled = len(demo.web.requests)
-    building.run(dataclasses.replace(demo.config, root=str(tmp_path / "root")))
-    assert len(demo.web.requests) == settled
+@pytest.mark.timeout(900)
+def test_stages_that_are_killed_and_run_again_give_what_they_give_undisturbed(tmp_path: Path) -> None:
+    words = [
+        "--folder",
+        str(tmp_path),
+        "--images",
+        "160",
+        "--seed",
+        "3",
+        "--named-share",
+        "0.015",
+        "--trials",
+        str(TRIALS),
+    ]
+    run = subprocess.run(
+        [sys.executable, "benchmarks/break.py", *words],
+        cwd=FOLDER,
+        env={**os.environ, "PYTHONPATH": str(FOLDER)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    told = json.loads(run.stdout.splitlines()[-1])
+    assert (told["trials"], told["unlike"]) == (TRIALS, 0)
+    assert told["hit"] >= TRIALS // 2

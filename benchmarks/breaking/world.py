@@ -1,0 +1,176 @@
+"""A small PMD to be broken: two thousand images in eight fetch shards, and the web that they are on.
+
+Some of its images are gone, some are the same bytes under another URL, some carry regions. It has two *ages*: the second has
+more rows and other options, so that each of its stages replaces commits that the first has made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+SHARD_BITS: Final = 3
+#: Every so many is gone, and every so many shows what the one before it shows.
+_GONE, _SAME = 11, 7
+_HOSTS: Final = 5
+#: Images with regions.
+_REGIONAL: Final = 60
+#: Rows that the second age has more.
+_MORE: Final = 60
+_SIDE_PX: Final = 72
+_FOLDER: Final = Path(__file__).resolve().parents[2]
+
+
+def gone(number: int) -> bool:
+    """Return whether an image is not there."""
+    return number % _GONE == 0
+
+
+def picture(number: int) -> bytes:
+    """Return an image's bytes."""
+    seed = number - 1 if number % _SAME == 0 else number
+    chance = np.random.default_rng(seed)
+    small = Image.fromarray(chance.integers(0, 255, (6, 6, 3), dtype=np.uint8))
+    buffer = io.BytesIO()
+    small.resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BICUBIC).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class World:
+    """The data and the web's log.
+
+    Attributes:
+        folder: Where they are.
+        images: How many images the first age has.
+        port: The web's.
+    """
+
+    folder: Path
+    images: int
+    port: int
+
+    def config(self, root: Path, age: int, lanes: int = 1) -> Path:
+        """Write a configuration beside a ROOT; return its path."""
+        data = self.folder / f"age-{age}"
+        text = f"""
+root = "{root}"
+contact = "mailto:benchmarks@example.org"
+[sources.conceptual_captions]
+annotations = ["{data}/GCC-training.tsv"]
+[sources.visual_genome]
+annotations = ["{data}/image_data.json", "{data}/region_descriptions.json"]
+exclude_karpathy = "none"
+[fetch]
+per_host = {{ requests_per_s = 5000, connections = 8 }}
+concurrency = 16
+lanes = {lanes}
+allow_addresses = ["127.0.0.1/32"]
+resolve = {{ "*:80" = "127.0.0.1:{self.port}" }}
+[dedupe]
+near = "{("merge", "keep")[age]}"
+[shard]
+formats = ["webdataset", "parquet"]
+samples_per_shard = {(300, 250)[age]}
+"""
+        path = root.parent / f"{root.name}.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def asked(self, since: int) -> tuple[Counter[str], int]:
+        """Return the images asked for since a place in the log, with how often; and the place where it ends."""
+        with (self.folder / "web.log").open("rb") as file:
+            file.seek(since)
+            content = file.read()
+        return Counter(line for line in content.decode().split() if line.endswith(".jpg")), since + len(content)
+
+    def write(self) -> None:
+        """Write the annotation files of both ages."""
+        for age in (0, 1):
+            data = self.folder / f"age-{age}"
+            data.mkdir(parents=True)
+            count = self.images - _REGIONAL + age * _MORE
+            lines = [
+                f"picture number {number} of many\thttp://h{number % _HOSTS}.test/{number}.jpg"
+                for number in range(count)
+            ]
+            (data / "GCC-training.tsv").write_text("\n".join([*lines, "one column only"]) + "\n", encoding="utf-8")
+            images, regions = [], []
+            for number in range(1, _REGIONAL + 1):
+                about = {"image_id": number, "url": f"http://vg.test/{100_000 + number}.jpg"}
+                images.append(about | {"width": _SIDE_PX, "height": _SIDE_PX, "coco_id": None, "flickr_id": None})
+                places = [(0, 0, _SIDE_PX, _SIDE_PX), (0, 0, 40, 40), (1, 1, 3, 3)]
+                regions.append({"id": number, "regions": [_region(number, *each) for each in enumerate(places)]})
+            (data / "image_data.json").write_text(json.dumps(images), encoding="utf-8")
+            (data / "region_descriptions.json").write_text(json.dumps(regions), encoding="utf-8")
+
+
+def _region(image: int, number: int, place: tuple[int, int, int, int]) -> dict[str, object]:
+    x, y, width, height = place
+    about = {"region_id": 10 * image + number, "image_id": image, "phrase": f"part {number} of picture {image}"}
+    return about | {"x": x, "y": y, "width": width, "height": height}
+
+
+@contextlib.contextmanager
+def opened(folder: Path, images: int) -> Iterator[World]:
+    """Write the data, and answer for its images, in a process of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "web.log"
+    log.touch()
+    command = [sys.executable, "-m", __name__, str(log)]
+    with subprocess.Popen(command, cwd=_FOLDER, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            world = World(folder, images, int(server.stdout.readline()))
+            world.write()
+            yield world
+        finally:
+            server.kill()
+
+
+class _Answers(asyncio.Protocol):
+    """`/N.jpg` is image N; everything else is 404. Each request is a line of the log before it is answered."""
+
+    def __init__(self, log: io.FileIO) -> None:
+        self._log = log
+        self._left = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._left += data
+        while (end := self._left.find(b"\r\n\r\n")) >= 0:
+            head, self._left = self._left[:end], self._left[end + 4 :]
+            path = head.split(b" ", 2)[1]
+            self._log.write(path + b"\n")
+            name = path.rpartition(b"/")[2].partition(b".")[0]
+            found = name.isdigit() and not gone(int(name))
+            body = picture(int(name)) if found else b"gone"
+            status, kind = (b"200 OK", b"image/jpeg") if found else (b"404 Not Found", b"text/plain")
+            told = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (status, kind, len(body))
+            self._transport.write(told + body)
+
+
+async def _serve(log: str) -> None:
+    with open(log, "ab", buffering=0) as file:
+        server = await asyncio.get_running_loop().create_server(lambda: _Answers(file), "127.0.0.1", 0)
+        print(server.sockets[0].getsockname()[1], flush=True)
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(sys.argv[1]))
