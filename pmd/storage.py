@@ -322,7 +322,7 @@ class Draft:
             return
         if self._durable and isinstance(self._fs, LocalFileSystem):
             self.file.flush()
-            os.fsync(self.file.fileno())
+            _synchronise(self.file.fileno(), self._folder)
         self.file.close()
 
 
@@ -398,13 +398,21 @@ def _unsettle(path: str) -> None:
 def sync_folder(path: str) -> None:
     """Let the names in a local folder outlive a power cut."""
     try:
-        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        number = _patiently(lambda: os.open(path, os.O_RDONLY | os.O_DIRECTORY))
     except PermissionError:  # a folder above ROOT that is not ours to read: nor did we make it
         return
     try:
-        os.fsync(number)
+        _synchronise(number, path)
     finally:
         os.close(number)
+
+
+def _synchronise(number: int, path: str) -> None:
+    """Synchronise an open file or folder. Not tried again: what could not be written once may be forgotten by then."""
+    try:
+        os.fsync(number)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 def _named(temporary: str, path: str) -> bool:
