@@ -11,13 +11,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import pickle
-import posixpath
 import traceback
 import uuid
 from collections.abc import Iterator
 from typing import Final
 
-from pmd import storage, storage_errors
+from pmd import root, storage, storage_errors
 from pmd.errors import PmdError, WorkerFault
 
 _PREFIX = "mistake-"
@@ -50,7 +49,7 @@ def told_of(error: Exception, work: str) -> PmdError | WorkerFault:
 
 def root_of(work: str) -> str:
     """Return the ROOT of a run's work folder."""
-    return posixpath.dirname(posixpath.dirname(work))
+    return work.rpartition(f"/{root.WORK}/")[0]
 
 
 def leave(work: str, error: PmdError | WorkerFault) -> None:

@@ -75,7 +75,7 @@ def test_conceptual_captions_is_refused(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{path}:byte 0: the columns are in the other order\n"
         "  expected: lines of image_url<TAB>caption\n"
-        "  found: a very typical bus station\thttp://img.example.com/1.jpg\n"
+        "  found: a very typical bus station\\thttp://img.example.com/1.jpg\n"
         "  remedy: name this file under [sources.conceptual_captions]"
     )
 

@@ -118,7 +118,7 @@ def test_conceptual_12m_is_refused(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{path}:byte 0: the columns are in the other order\n"
         "  expected: lines of caption<TAB>image_url\n"
-        "  found: https://img.example.com/1.jpg\tTwo syringes and a small vial of vaccine.\n"
+        "  found: https://img.example.com/1.jpg\\tTwo syringes and a small vial of vaccine.\n"
         "  remedy: name this file under [sources.conceptual_12m]"
     )
 

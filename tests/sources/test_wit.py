@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pmd import keys
+from pmd import escape, keys
 from pmd.errors import InputError
 from pmd.sources.contract import InputFile
 from pmd.sources.wit import COLUMNS, SOURCE, Options, choose
@@ -266,7 +266,7 @@ def test_a_file_without_the_header_is_refused(tmp_path: Path, read_all: ReadAll,
     assert str(caught.value) == (
         f"{path}:line 1: the first row is not WIT's header\n"
         f"  expected: a row with the column names {', '.join(COLUMNS)}, each once\n"
-        f"  found: {found}\n"
+        f"  found: {escape.terminal(found)}\n"
         "  remedy: a shard's header stands in its first row only: give whole shards, as upstream publishes them"
     )
 

@@ -331,7 +331,7 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{path}:byte 0: not a file of yfcc100m\n"
         "  expected: lines of 25 columns (or 23, without line number and hash) parted by tabs, or the SQLite dump\n"
-        "  found: 0\t6985418911\t4e2f7a26a1dfbf165a7e30bdabf7e72a\n"
+        "  found: 0\\t6985418911\\t4e2f7a26a1dfbf165a7e30bdabf7e72a\n"
         "  remedy: check `annotations` in the configuration against manifests/yfcc100m.toml"
     )
 
