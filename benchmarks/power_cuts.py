@@ -111,8 +111,16 @@ def outcome(top: Path) -> dict[str, object]:
     }
 
 
-def cut(config: Path, disk: Path, count: int, every_s: float, forgetful: Path | None) -> list[Path]:
-    """Build into an image, and copy it at `count` moments; return the copies."""
+def cuts(config: Path, disk: Path, count: int, every_s: float, forgetful: Path | None) -> list[Path]:
+    """Build into images until they were copied at `count` moments; a copy takes seconds, so a build gives a few."""
+    copies: list[Path] = []
+    while len(copies) < count:
+        copies += cut(config, disk, len(copies), every_s, forgetful)
+    return copies
+
+
+def cut(config: Path, disk: Path, first: int, every_s: float, forgetful: Path | None) -> list[Path]:
+    """Build into an image, and copy it again and again meanwhile; return the copies, numbered from `first`."""
     image = disk / "image"
     image.unlink(missing_ok=True)
     with image.open("wb") as file:
@@ -123,9 +131,10 @@ def cut(config: Path, disk: Path, count: int, every_s: float, forgetful: Path | 
         run("sync")
         job = build(with_root(config, top / "root", "cut.toml"), forgetful=forgetful)
         started = time.monotonic()
-        while job.poll() is None and len(copies) < count:
+        time.sleep(every_s * (first % 5) / 5)  # other moments than of the build before
+        while job.poll() is None:
             time.sleep(every_s)
-            copy = disk / f"{'forgetful-' if forgetful else ''}cut-{len(copies):03d}"
+            copy = disk / f"{'forgetful-' if forgetful else ''}cut-{first + len(copies):03d}"
             run("cp", "--reflink=always", str(image), str(copy))
             copies.append(copy)
         job.wait()
@@ -187,7 +196,7 @@ def main() -> None:
             file.truncate(DISK_BYTES)
         run("mkfs.btrfs", "-q", str(folder / "disk"))
         with mounted(folder / "disk", folder / "btrfs") as disk:
-            copies = cut(config, disk, arguments.cuts, every_s, None)
+            copies = cuts(config, disk, arguments.cuts, every_s, None)
             judged = list(judge(copies, folder))
             sys.stdout.write("commits in each cut: " + " ".join(str(count) for _, count, _ in judged) + "\n")
             failed += [f"{kept.name}: {line}" for kept, _, found in judged for line in found]
@@ -196,7 +205,7 @@ def main() -> None:
                 if outcome(kept) != wanted:
                     failed.append(f"{kept.name}: another outcome")
                 failed += [f"{kept.name}: {item}" for item in verify.verify(str(kept))["problems"]]
-            control = list(judge(cut(config, disk, arguments.cuts, every_s, forgetful), folder))
+            control = list(judge(cuts(config, disk, arguments.cuts, every_s, forgetful), folder))
         noticed = sum(bool(found) for _, _, found in control)
         sys.stdout.write(f"without fsync, {noticed} of {len(control)} cuts do harm\n")
         for line in [line for _, _, found in control for line in found][:5]:
