@@ -379,14 +379,15 @@ def settle(urls: Iterable[str]) -> None:
         urls: The files.
     """
     folders = {posixpath.dirname(filesystem(url)[1]) for url in urls if is_local(url)}
-    for name in sorted(folders):
-        folder = name
-        while folder not in _settled and folder != posixpath.dirname(folder):
-            _settled.add(folder)
-            folder = posixpath.dirname(folder)
+    new: set[str] = set()
+    for folder in sorted(folders):
+        while folder not in _settled | new and folder != posixpath.dirname(folder):
+            new.add(folder)
+            folder = posixpath.dirname(folder)  # noqa: PLW2901  up to one that is settled
             folders.add(folder)
     for folder in sorted(folders):
         sync_folder(folder)
+    _settled.update(new)  # not before: what could not be synchronised is not settled
 
 
 def _unsettle(path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import uuid
 from pathlib import Path
@@ -171,3 +172,24 @@ def test_a_folder_has_a_fingerprint_of_what_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "images" / "train" / "1.jpg").unlink()
     third = storage.fingerprint(str(tmp_path / "images"))
     assert len({first, second, third}) == 3
+
+
+def test_a_folder_that_could_not_be_synchronised_is_not_taken_for_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "new" / "inner" / "file")
+    storage.put(path, b"content")
+    synchronised: list[str] = []
+
+    def full(folder: str) -> None:
+        raise OSError(errno.ENOSPC, "full", folder)
+
+    monkeypatch.setattr(storage, "sync_folder", full)
+    with pytest.raises(OSError, match="full"):
+        storage.settle([path])
+    monkeypatch.setattr(storage, "sync_folder", synchronised.append)
+    storage.settle([path])
+    assert {str(tmp_path), str(tmp_path / "new"), str(tmp_path / "new" / "inner")} <= {*synchronised}
+    synchronised.clear()
+    storage.settle([path])
+    assert synchronised == [str(tmp_path / "new" / "inner")]
