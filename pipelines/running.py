@@ -115,9 +115,8 @@ def run(
             raise told from error
         raise
     finally:
-        with contextlib.suppress(
-            OSError
-        ):  # gone, or somebody who was left behind still writes: the next run removes it
+        # Gone, or somebody who was left behind still writes: the next run removes it.
+        with contextlib.suppress(OSError):
             storage.remove_tree(work)
 
 

@@ -13,8 +13,6 @@ import os
 import re
 from typing import BinaryIO, Final, cast
 
-from fsspec.implementations.local import LocalFileSystem
-
 from pmd import storage
 from pmd.errors import InputError, VerificationError
 
@@ -51,8 +49,7 @@ def open_checked(path: str) -> BinaryIO:
     if promised is None:
         return storage.open_raw(path)
     try:
-        file = _local(path, promised) if isinstance(storage.filesystem(path)[0], LocalFileSystem) else None
-        return file if file is not None else _remote(path, promised)
+        return _local(path, promised) if storage.is_local(path) else _remote(path, promised)
     except (InputError, FileNotFoundError):
         raise damaged(path, "a committed file is gone", f"a file with sha256 {promised}…", "nothing") from None
 

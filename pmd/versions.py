@@ -13,7 +13,7 @@ import fcntl
 import os
 import posixpath
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from pmd import storage
@@ -160,6 +160,8 @@ def _remove_local(fs: Any, path: str, version: str) -> bool:
 
 #: What S3 says where a condition does not hold.
 _S3_OTHERS: Final = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+#: The same of Cloud Storage; of most gcsfs makes a `FileExistsError`.
+_GCS_OTHERS: Final = ("conditionNotMet", "412")
 
 
 def _read_s3(fs: Any, path: str) -> Versioned | None:
@@ -180,15 +182,12 @@ def _body(fs: Any, body: Any) -> bytes:
 def _swap_s3(fs: Any, path: str, content: bytes, seen: Versioned | None) -> bool:
     bucket, key, _ = fs.split_path(path)
     condition = {"IfNoneMatch": "*"} if seen is None else {"IfMatch": seen.version}
-    try:
-        fs.call_s3("put_object", Bucket=bucket, Key=key, Body=content, **condition)
-    except FileNotFoundError:  # what was seen is gone
-        return False
-    except OSError as error:
-        if _says(error, *_S3_OTHERS):
-            return False
-        raise
-    return True
+    # Not found: what was seen is gone.
+    return _holds(
+        lambda: fs.call_s3("put_object", Bucket=bucket, Key=key, Body=content, **condition),
+        FileNotFoundError,
+        says=_S3_OTHERS,
+    )
 
 
 def _version_s3(fs: Any, path: str) -> str | None:
@@ -201,15 +200,9 @@ def _version_s3(fs: Any, path: str) -> str | None:
 
 def _remove_s3(fs: Any, path: str, version: str) -> bool:
     bucket, key, _ = fs.split_path(path)
-    try:
-        fs.call_s3("delete_object", Bucket=bucket, Key=key, IfMatch=version)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        if _says(error, *_S3_OTHERS):
-            return False
-        raise
-    return True
+    return _holds(
+        lambda: fs.call_s3("delete_object", Bucket=bucket, Key=key, IfMatch=version), FileNotFoundError, says=_S3_OTHERS
+    )
 
 
 def _read_gcs(fs: Any, path: str) -> Versioned | None:
@@ -223,7 +216,8 @@ def _read_gcs(fs: Any, path: str) -> Versioned | None:
 
 def _swap_gcs(fs: Any, path: str, content: bytes, seen: Versioned | None) -> bool:
     bucket, key, _ = fs.split_path(path)
-    try:
+
+    def put() -> None:
         fs.call(
             "POST",
             f"{fs._location}/upload/storage/v1/b/{{}}/o",
@@ -233,13 +227,8 @@ def _swap_gcs(fs: Any, path: str, content: bytes, seen: Versioned | None) -> boo
             ifGenerationMatch="0" if seen is None else seen.version,
             data=content,
         )
-    except FileExistsError:  # what gcsfs makes of a condition that does not hold
-        return False
-    except OSError as error:
-        if _says(error, "conditionNotMet", "412"):
-            return False
-        raise
-    return True
+
+    return _holds(put, FileExistsError, says=_GCS_OTHERS)
 
 
 def _version_gcs(fs: Any, path: str) -> str | None:
@@ -252,20 +241,32 @@ def _version_gcs(fs: Any, path: str) -> str | None:
 
 def _remove_gcs(fs: Any, path: str, version: str) -> bool:
     bucket, key, _ = fs.split_path(path)
+    return _holds(
+        lambda: fs.call("DELETE", "b/{}/o/{}", bucket, key, ifGenerationMatch=version),
+        FileNotFoundError,
+        FileExistsError,
+        says=_GCS_OTHERS,
+    )
+
+
+def _holds(request: Callable[[], object], *refusals: type[OSError], says: Sequence[str]) -> bool:
+    """Make a request under a condition; return whether that held.
+
+    Args:
+        request: Makes it.
+        refusals: What the client raises where it does not hold.
+        says: What stands in other errors then.
+    """
     try:
-        fs.call("DELETE", "b/{}/o/{}", bucket, key, ifGenerationMatch=version)
-    except (FileNotFoundError, FileExistsError):
+        request()
+    except refusals:
         return False
     except OSError as error:
-        if _says(error, "conditionNotMet", "412"):
+        told = " ".join(repr(part) for part in (error, error.__cause__, getattr(error, "code", "")))
+        if any(word in told for word in says):
             return False
         raise
     return True
-
-
-def _says(error: BaseException, *words: str) -> bool:
-    told = " ".join(repr(part) for part in (error, error.__cause__, getattr(error, "code", "")))
-    return any(word in told for word in words)
 
 
 # Memory, for tests
