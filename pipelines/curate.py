@@ -9,8 +9,9 @@ import apache_beam as beam
 import orjson
 
 from pipelines import running
-from pmd import sources, stages
+from pmd import flow, sources, stages
 from pmd.config import Config, inputs
+from pmd.curate import needs
 from pmd.curate.rules import PARTITION_BYTES
 from pmd.curate.transforms import CommitSource, ReadUnit, SettlePartition, unit_batch
 from pmd.engines.transforms import ByPartition, WriteCommit, create
@@ -23,9 +24,8 @@ _EXPANSION = 5
 
 def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `curate/source=…`."""
-    wanted = stages.curate(config, source)
-    chosen = config.sources[source]
-    files = inputs.files(chosen)
+    needed = needs.of(config, source)
+    wanted, files, chosen = needed.wanted, needed.files, config.sources[source]
     units = sources.load(source).plan(files, chosen.options)
     size = sum(
         file.bytes * (1 if compression.sniff(archives.split_member(file.path)[0]) == "plain" else _EXPANSION)
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with running.command("curate", argv) as told:
         inputs.check(told.config, told.names)
         for name in told.names:
-            if stages.curate(told.config, name).why() is not None:
+            if stages.why(flow.CURATE, told.config, name) is not None:
                 build(told.config, name, told.flags)
 
 

@@ -35,6 +35,7 @@ import xxhash
 import zstandard
 from numpy.typing import NDArray
 
+from pmd import flow
 from pmd.audit import places, sketch
 from pmd.audit.intervals import BUCKETS
 from pmd.audit.lexicon import Absent, Lexicon
@@ -44,7 +45,7 @@ from pmd.errors import PmdError
 from pmd.text import cleaning, language, urls
 
 #: The stages that a pair can survive, in order.
-STAGES: Final = ("curate", "images", "fetch", "dedupe", "shard")
+STAGES: Final = tuple(stage.name for stage in flow.JUDGING)
 
 #: Key of the upstream field in `meta` that says who made or posted the image.
 USER_FIELDS: Final[dict[str, str]] = {"yfcc100m": "uid", "sbu_captions": "user_id", "red_caps": "author"}
@@ -235,9 +236,9 @@ def last_stages(survived: Mapping[str, pa.Array]) -> pa.Array:
     Raises:
         PmdError: A pair survived a stage, but not the one before.
     """
-    ran = [stage for stage in STAGES if stage in survived and stage != "curate"]
+    ran = [stage for stage in STAGES if stage in survived and stage != flow.CURATE.name]
     size = len(next(iter(survived.values()))) if survived else 0
-    found = np.full(size, "curate", dtype=object)
+    found = np.full(size, flow.CURATE.name, dtype=object)
     before = np.ones(size, dtype=bool)
     for stage in ran:
         after = np.asarray(survived[stage].to_numpy(zero_copy_only=False), dtype=bool)

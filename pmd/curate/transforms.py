@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from pmd import sources
+from pmd import flow, sources
 from pmd.config.options import CurateOptions
 from pmd.curate.rules import STAGE, judge, settle
 from pmd.engines import progress
@@ -78,7 +78,7 @@ class SettlePartition:
         """(partition, all its RUNS) → OUTPUTS."""
         partition, references = keyed
         settled = settle(self.source, exchange.read(self.work, references, JUDGED), self.options)
-        part = f"part-{partition:05d}-of-{2**self.bits:05d}"
+        part = flow.part(partition, self.bits)
         files = [
             commits.put_table(self.folder, f"{name}/{part}", table.cast(in_source_folder(table.schema)))
             for name, table in (("pairs", settled.pairs), ("rejected", settled.rejected))

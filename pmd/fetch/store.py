@@ -24,7 +24,7 @@ from typing import Any, Final, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import codec
+from pmd import codec, flow
 from pmd.config.options import FetchOptions
 from pmd.fetch import adopt, blocklists, network, outcome, reference_lists, state
 from pmd.fetch.client import Clock
@@ -37,7 +37,7 @@ from pmd.schema.tables import KEY, LEDGER, LEDGER_FILE
 from pmd.store import commits, root, storage, written
 from pmd.store.commits import Books, Commit, File
 
-STAGE: Final = "fetch"
+STAGE: Final = flow.FETCH.name
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 _SIZE: Final = slice(124, 136)
@@ -252,7 +252,7 @@ def _write(
         return None
     files = []
     if tar_file is not None:
-        path = storage.join("fetch", "store", f"shard={shard:05d}", tar_file.name)
+        path = storage.join(flow.STORE.at(shard=shard), tar_file.name)
         for row in rows:
             if row["length"] is not None:
                 row["store_file"] = path
