@@ -13,7 +13,7 @@ from pmd import flow, sources, stages
 from pmd.config import Config, inputs
 from pmd.curate import needs
 from pmd.curate.rules import PARTITION_BYTES
-from pmd.curate.transforms import CommitSource, ReadUnit, SettlePartition, unit_batch
+from pmd.curate.transforms import CommitSource, ReadChunk, SettlePartition, chunk_batch
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.formats import archives, compression
 from pmd.store import exchange, root
@@ -26,7 +26,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `curate/source=…`."""
     needed = needs.of(config, source)
     wanted, files, chosen = needed.wanted, needed.files, config.sources[source]
-    units = sources.load(source).plan(files, chosen.options)
+    chunks = sources.load(source).plan(files, chosen.options)
     size = sum(
         file.bytes * (1 if compression.sniff(archives.split_member(file.path)[0]) == "plain" else _EXPANSION)
         for file in files
@@ -37,10 +37,10 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
             pipeline
-            | "Units" >> create([unit_batch(unit) for unit in units])
+            | "Chunks" >> create([chunk_batch(chunk) for chunk in chunks])
             | "Curate"
             >> ByPartition(
-                ReadUnit(source, chosen.options, work, bits),
+                ReadChunk(source, chosen.options, work, bits),
                 SettlePartition(source, config.curate, wanted.folder, bits, work),
             )
             | "Commit"

@@ -29,7 +29,7 @@ from pipelines import images as images_pipeline
 from pmd import codec, config, manifests, sources
 from pmd.config import inputs
 from pmd.curate import needs as curate_needs
-from pmd.curate.transforms import CommitSource, ReadUnit, SettlePartition, unit_batch
+from pmd.curate.transforms import CommitSource, ReadChunk, SettlePartition, chunk_batch
 from pmd.dedupe import needs as dedupe_needs
 from pmd.dedupe.transforms import (
     CommitDedupe,
@@ -188,9 +188,9 @@ def curate(chosen: config.Config, name: str) -> None:
     source = chosen.sources[name]
     plan = sources.load(name).plan(inputs.files(source), source.options)
     found = _meet(
-        ReadUnit(name, source.options, work, 1),
+        ReadChunk(name, source.options, work, 1),
         SettlePartition(name, chosen.curate, wanted.folder, 1, work),
-        [unit_batch(unit) for unit in plan],
+        [chunk_batch(unit) for unit in plan],
     )
     CommitSource(name, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect(found))
     _accept(chosen, work)
