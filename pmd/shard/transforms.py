@@ -181,6 +181,6 @@ class CommitShards:
                 if file.name.startswith(f"{form}:")
             )
             commit = commits.Commit(samples.STAGE, files, found.books, digest, orjson.loads(run))
-            fixed = {"sizes.json": writing.sizes(files)} if form == "webdataset" else {}
+            fixed = {flow.SIZES: writing.sizes(files)} if form == "webdataset" else {}
             all_forms.append(Proposal(folder, commit, fixed))
         proposals.leave(self.work, all_forms)
