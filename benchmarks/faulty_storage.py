@@ -46,6 +46,9 @@ _ENDINGS: Final = (0, 3, 4)
 #: What is left on a full disk, in bytes.
 _ROOMS: Final = (0, 8_192, 32_768, 131_072, 524_288, 1_048_576)
 _DISK_BYTES: Final = 200 * 2**20
+#: Seconds by which a run may take longer than one that nothing disturbs.
+_WITHIN_S: Final = 10.0
+_PLACE: Final = re.compile(r"'?/[^ :']*'?")
 _LAST_LINE: Final = re.compile(r'File ".*/(pmd|pipelines)/(\S+)", line \d+, in (\S+)')
 
 
@@ -58,11 +61,18 @@ class Tried:
     reruns: int = 0
     codes: Counter[str] = field(default_factory=Counter)
     wordless: Counter[str] = field(default_factory=Counter)
+    said: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
-    def ended(self, run: kills.Ended) -> None:
-        """Note how a run ended."""
+    def ended(self, run: kills.Ended, undisturbed_s: float) -> None:
+        """Note how a run ended, and whether in time."""
         self.codes[str(run.code)] += 1
+        if run.hung or run.seconds > undisturbed_s + _WITHIN_S:
+            self.problems.append(f"took {run.seconds:.0f} s")
+        if run.code:
+            problems = [_PLACE.sub("…", line) for line in run.text.splitlines() if line.startswith("pmd: ")]
+            found = [_PLACE.sub("…", line) for line in run.text.splitlines() if line.startswith("  found: ")]
+            self.said[" ".join((*problems[-1:], *found[-1:]))[:200]] += 1
         if run.traceback:
             places = _LAST_LINE.findall(run.text)
             error = [line for line in run.text.splitlines() if line and not line.startswith((" ", "!"))]
@@ -80,7 +90,7 @@ def _again(kept: Kept, tried: Tried, age: int, lanes: int, where: Path, faulty: 
         run = kills.run(
             [tried.stage, str(config)], kept.log("tried"), within=_within(chosen), environment=_told(chosen)
         )
-        tried.ended(run)
+        tried.ended(run, kept.seconds[f"{age} {tried.stage}"])
         if run.code == 0:
             tried.reruns = number
             tried.problems += kept.differences(where, age, tried.stage, verified=True)
@@ -106,7 +116,9 @@ def _passing(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried
             time % 2,
             _lanes(stage, time),
             kept.fresh(time % 2, stage),
-            lambda number, seed=seed: Faults(f"{seed} {number}", _PASSING, told.write_every, told.read_every),  # type: ignore[misc]
+            lambda number, seed=seed: Faults(  # type: ignore[misc]
+                f"{seed} {number}", faults.below(kept.folder), _PASSING, told.write_every, told.read_every
+            ),
         )
         yield tried
 
@@ -114,7 +126,7 @@ def _passing(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried
 def _lasting(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried]:
     for time in range(told.times):
         tried = Tried(stage, "lasting")
-        chosen = Faults(f"{told.seed} {stage} {time}", ("ENOSPC",), told.write_every, 0)
+        chosen = Faults(f"{told.seed} {stage} {time}", faults.below(kept.folder), ("ENOSPC",), told.write_every, 0)
         _again(
             kept,
             tried,
@@ -143,7 +155,7 @@ def _full(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried]:
             config = kept.world.config(where, age, _lanes(stage, number))
             _fill(disk / "filler", room)
             run = kills.run([stage, str(config)], kept.log("tried"))
-            tried.ended(run)
+            tried.ended(run, kept.seconds[f"{age} {stage}"])
             (disk / "filler").unlink()
             _again(kept, tried, age, _lanes(stage, number), where, lambda _: None)
             shutil.rmtree(where)
@@ -182,6 +194,8 @@ def _tell(found: Sequence[Tried]) -> None:
                 bad = sum(bool(tried.problems) for tried in mine)
                 most = max(tried.reruns for tried in mine)
                 print(f"{stage:8} {kind:8} {len(mine):5} {most:6} {wordless:8} {bad:6}  {told}")
+    for words, count in sum((tried.said for tried in found), Counter()).most_common():
+        print(f"said {count} times: {words}")
     for place, count in sum((tried.wordless for tried in found), Counter()).most_common():
         print(f"a traceback, {count} times: {place}")
 

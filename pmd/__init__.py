@@ -1,8 +1,8 @@
 """Rebuild PMD (Public Multimodal Datasets) from its upstream annotation files.
 
 Modules stand in one order and import only what stands before them: escape, errors, output, storage_errors, endings, schema,
-keys, storage, versions, written, sealed, commits, leftovers, lock, manifests, formats, text, urls, language, sources, scores,
-options, config, and then the stages (the whole order: `tests/test_imports.py`).
+keys, patience, storage, versions, written, sealed, commits, leftovers, lock, manifests, formats, text, urls, language, sources,
+scores, options, config, and then the stages (the whole order: `tests/test_imports.py`).
 Only `pmd.beam` imports Apache Beam.
 """
 

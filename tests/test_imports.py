@@ -23,6 +23,7 @@ ORDER = (
     "endings",
     "schema",
     "keys",
+    "patience",
     "storage",
     "versions",
     "written",
