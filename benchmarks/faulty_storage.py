@@ -7,6 +7,7 @@ On ROOTs as they were before each stage (`breaking.kept`), in drivers and, for f
 - `passing`: one write in 20 and one read in 50 fail with EIO, ETIMEDOUT or ESTALE (`breaking.faults`). The stage is run until
   it succeeds, with other faults each time, at most `RERUNS` times more.
 - `lasting`: one write in 20 fails with ENOSPC. The rerun has room.
+- `gone`: after some writes, from none to fifty, every call fails with EIO, ETIMEDOUT or ESTALE. The rerun has its storage back.
 - `full`: ROOT on a small tmpfs, filled until so many bytes are left, from none to as many as the stage needs. Then room is
   made. Root's rights are needed to mount it; where they are not there, it says so.
 
@@ -36,7 +37,7 @@ from benchmarks.breaking import faults, kills, world
 from benchmarks.breaking.faults import Faults
 from benchmarks.breaking.kept import STAGES, Kept
 
-KINDS: Final = ("passing", "lasting", "full")
+KINDS: Final = ("passing", "lasting", "full", "gone")
 #: Reruns within which a stage is to succeed though writes and reads fail.
 RERUNS: Final = 12
 _PASSING: Final = ("EIO", "ETIMEDOUT", "ESTALE")
@@ -45,10 +46,12 @@ _LANES: Final = 2
 _ENDINGS: Final = (0, 3, 4)
 #: What is left on a full disk, in bytes.
 _ROOMS: Final = (0, 8_192, 32_768, 131_072, 524_288, 1_048_576)
+#: After how many writes of a process storage is gone.
+_LAST_WRITES: Final = (0, 3, 8, 15, 25, 50)
 _DISK_BYTES: Final = 200 * 2**20
 #: Seconds by which a run may take longer than one that nothing disturbs.
 _WITHIN_S: Final = 10.0
-_PLACE: Final = re.compile(r"'?/[^ :']*'?")
+_PLACE: Final = re.compile(r"/[^ :']*/(?=tried|world|root|disk)|[0-9a-f]{16,}")
 _LAST_LINE: Final = re.compile(r'File ".*/(pmd|pipelines)/(\S+)", line \d+, in (\S+)')
 
 
@@ -65,14 +68,15 @@ class Tried:
     problems: list[str] = field(default_factory=list)
 
     def ended(self, run: kills.Ended, undisturbed_s: float) -> None:
-        """Note how a run ended, and whether in time."""
+        """Note how a run ended; where its storage fails for good, whether in time."""
         self.codes[str(run.code)] += 1
-        if run.hung or run.seconds > undisturbed_s + _WITHIN_S:
-            self.problems.append(f"took {run.seconds:.0f} s")
+        late = self.kind != "passing" and run.code != 0
+        if run.hung or (late and run.seconds > undisturbed_s + _WITHIN_S):
+            self.problems.append(f"took {run.seconds:.0f} s instead of {undisturbed_s:.0f} s, exit {run.code}")
         if run.code:
             problems = [_PLACE.sub("…", line) for line in run.text.splitlines() if line.startswith("pmd: ")]
             found = [_PLACE.sub("…", line) for line in run.text.splitlines() if line.startswith("  found: ")]
-            self.said[" ".join((*problems[-1:], *found[-1:]))[:200]] += 1
+            self.said[" ".join((f"exit {run.code}:", *problems[-1:], *found[-1:]))[:200]] += 1
         if run.traceback:
             places = _LAST_LINE.findall(run.text)
             error = [line for line in run.text.splitlines() if line and not line.startswith((" ", "!"))]
@@ -138,6 +142,21 @@ def _lasting(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried
         yield tried
 
 
+def _gone(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried]:
+    for time, last in enumerate(_LAST_WRITES):
+        tried = Tried(stage, "gone")
+        chosen = Faults(f"{told.seed} {stage} {time}", faults.below(kept.folder), _PASSING, last_write=last)
+        _again(
+            kept,
+            tried,
+            time % 2,
+            _lanes(stage, time),
+            kept.fresh(time % 2, stage),
+            lambda number, chosen=chosen: None if number else chosen,  # type: ignore[misc]
+        )
+        yield tried
+
+
 def _lanes(stage: str, time: int) -> int:
     return _LANES if stage == "fetch" and time % 2 else 1
 
@@ -174,6 +193,7 @@ _TRIALS: Final[dict[str, Callable[[Kept, str, argparse.Namespace], Iterator[Trie
     "passing": _passing,
     "lasting": _lasting,
     "full": _full,
+    "gone": _gone,
 }
 
 

@@ -13,7 +13,7 @@ import os
 import re
 from typing import BinaryIO, Final, cast
 
-from pmd import storage
+from pmd import patience, storage
 from pmd.errors import InputError, VerificationError
 
 REMEDY: Final = "run: pmd repair ROOT"
@@ -64,7 +64,9 @@ def measured(path: str) -> tuple[int, str] | None:
             while block := file.read(_BLOCK_BYTES):
                 digest.update(block)
                 size += len(block)
-    except OSError:
+    except OSError as error:
+        if error.errno in patience.AWAY:
+            raise
         return None
     return size, digest.hexdigest()
 

@@ -504,31 +504,33 @@ def _named(temporary: str, path: str, identity: tuple[int, int]) -> bool:
     Raises:
         RootError: The file system can do that in no way.
     """
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return _is(path, identity)
-    except FileNotFoundError:
-        if not _is(path, identity):
-            raise
+    failure = _link(temporary, path)
+    if failure in _NO_LINKS:
+        failure = _rename_if_absent(temporary, path)
+        if failure in _NO_SUCH_RENAME:
+            raise RootError(
+                "this file system cannot name a file only where the name is free",
+                where=path,
+                expected="hard links, or a rename that replaces nothing",
+                found=os.strerror(failure),
+                remedy="choose a root on another file system",
+            )
+    if failure in {errno.EEXIST, errno.ENOENT} and _is(path, identity):
         return True
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-    else:
-        return True
-    failure = _rename_if_absent(temporary, path)
-    if failure in _NO_SUCH_RENAME:
-        raise RootError(
-            "this file system cannot name a file only where the name is free",
-            where=path,
-            expected="hard links, or a rename that replaces nothing",
-            found=os.strerror(failure),
-            remedy="choose a root on another file system",
-        )
     if failure not in {0, errno.EEXIST}:
         raise OSError(failure, os.strerror(failure), path)
-    return not failure or _is(path, identity)
+    return not failure
+
+
+def _link(old: str, new: str) -> int:
+    """Give a file a second name unless that is taken; return 0 or the errno."""
+    try:
+        os.link(old, new)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        return error.errno
+    return 0
 
 
 def _rename_if_absent(old: str, new: str) -> int:

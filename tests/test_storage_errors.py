@@ -221,7 +221,7 @@ def test_a_stage_whose_nth_write_finds_the_storage_full(
         nonlocal calls
         calls += name != "writer.json"
         if calls >= count:
-            raise failure(errno.ENOSPC, name)
+            raise failure(errno.ENOSPC, f"{chosen.root}/{name}")
         finish(draft, name)
 
     monkeypatch.setattr(storage.Draft, "finish", filling)

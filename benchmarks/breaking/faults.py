@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import dataclasses
 import errno
 import functools
+import json
 import os
 import random
 import threading
@@ -21,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-#: Told to lanes: the fields of `Faults`, with commas.
+#: Told to lanes: `Faults` as JSON.
 FAULTS: Final = "PMD_BREAKING_FAULTS"
 
 _READS: Final = ("stat", "scandir", "listdir")
@@ -36,22 +38,32 @@ _LOST_BYTES: Final = 4096
 
 @dataclass(frozen=True)
 class Faults:
-    """Which faults: below which folder, names of errors, and how rare they are; 0 for none."""
+    """Which faults.
+
+    Attributes:
+        seed: Of chance.
+        below: The folder that fails.
+        errors: Names of errors.
+        write_every: How rare they are; 0 for none.
+        read_every: The same.
+        last_write: After so many writes of a process all fails, for ever.
+    """
 
     seed: str
     below: str
     errors: tuple[str, ...]
-    write_every: int
-    read_every: int
+    write_every: int = 0
+    read_every: int = 0
+    last_write: int | None = None
 
     def __str__(self) -> str:
-        return ",".join([self.seed, self.below, "/".join(self.errors), str(self.write_every), str(self.read_every)])
+        return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def parse(cls, text: str) -> Faults:
         """Return what `str` was made of."""
-        seed, below, errors, write_every, read_every = text.split(",")
-        return cls(seed, below, tuple(errors.split("/")), int(write_every), int(read_every))
+        told = json.loads(text)
+        return cls(**told | {"errors": tuple(told["errors"])})
 
 
 class _Chance:
@@ -59,6 +71,7 @@ class _Chance:
         self._faults = faults
         self._random = random.Random(f"{faults.seed} {os.environ.get('PMD_BREAKING_PROCESS', '')}")
         self._lock = threading.Lock()
+        self._writes = 0
         self.raised: Counter[str] = Counter()
 
     def concerns(self, path: Any, folder: int | None = None) -> bool:
@@ -74,6 +87,11 @@ class _Chance:
         return name == self._faults.below or name.startswith(f"{self._faults.below}/")
 
     def is_bad(self, *, write: bool) -> bool:
+        last = self._faults.last_write
+        with self._lock:
+            self._writes += write
+            if last is not None and self._writes > last:
+                return True
         return self.one_in(self._faults.write_every if write else self._faults.read_every)
 
     def one_in(self, every: int) -> bool:
