@@ -11,13 +11,12 @@ is what was written.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import io
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar, cast
 
 from pmd.errors import RootError
@@ -65,15 +64,10 @@ def patiently(call: Callable[[], _T]) -> _T:
         raise
 
 
-@contextlib.contextmanager
-def _named(path: str) -> Iterator[None]:
-    """Give errors that are met here a path where they have none: those of open files do not."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None or error.filename is not None:
-            raise
-        raise OSError(error.errno, error.strerror, path) from error
+def _name(error: OSError, path: str) -> None:
+    """Give an error a path where it has none: those of open files do not."""
+    if error.errno is not None and error.filename is None:
+        error.filename = path
 
 
 def _given(count: int | None) -> int:
@@ -121,8 +115,11 @@ class Reading(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Read some bytes; return how many."""
-        with _named(self.name):
+        try:
             return patiently(lambda: self._read(buffer))
+        except OSError as error:
+            _name(error, self.name)
+            raise
 
     def readall(self) -> bytes:
         """Read all that is left."""
@@ -246,11 +243,14 @@ class PatientWriting(Writing):
                 patiently(lambda: self._file.truncate(self.bytes))
             os.fsync(self._file.fileno())
 
-        with _named(self._name):
+        try:
             if self.digest is not None:
                 patiently(synchronise)
             elif durable or self._failed:
                 synchronise()
+        except OSError as error:
+            _name(error, self._name)
+            raise
 
     def identity(self) -> tuple[int, int]:
         """Return what tells the file from every other one that is there."""
@@ -258,8 +258,11 @@ class PatientWriting(Writing):
         return found.st_dev, found.st_ino
 
     def _put(self, content: ReadableBuffer) -> int:
-        with _named(self._name):
+        try:
             return patiently(lambda: self._try(content))
+        except OSError as error:
+            _name(error, self._name)
+            raise
 
     def _try(self, content: ReadableBuffer) -> int:
         try:

@@ -35,8 +35,8 @@ from pmd.patience import PatientWriting, Reading, Writing, patiently
 TEMPORARY = ".tmp-"
 
 #: Bytes that are collected before they are written, or read ahead, of an open file.
-_WRITE_BYTES: Final = 2**18
-_READ_BYTES: Final = 2**13
+_WRITE_BYTES: Final = 2**13
+_READ_BYTES: Final = 2**14
 
 #: Protocol → the extra of pmd that brings what it needs.
 _EXTRAS = {"s3": "aws", "s3a": "aws", "gs": "gcp", "gcs": "gcp"}
@@ -324,7 +324,7 @@ class Draft:
         def write() -> Draft:
             draft = Draft(folder, durable=durable, is_hashed=False)
             try:
-                draft.file.write(content)
+                draft._raw.write_all(content)
                 draft.close()
             except BaseException:
                 draft.discard()

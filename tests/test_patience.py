@@ -266,7 +266,7 @@ def test_a_folder_of_a_failing_disk_has_no_other_fingerprint(
 
 def test_a_folder_that_is_there_is_made_though_nobody_can_look(tmp_path: Path, failing: FailingStorage) -> None:
     storage.make_folder(f"{tmp_path}/one")
-    failing.fail("stat", "EIO", 0)
+    failing.fail("stat", "EIO", 0, 1)
     storage.make_folder(f"{tmp_path}/one")
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError):
