@@ -39,7 +39,7 @@ from benchmarks.breaking.kept import STAGES, Kept
 
 KINDS: Final = ("passing", "lasting", "full", "gone")
 #: Reruns within which a stage is to succeed though writes and reads fail.
-RERUNS: Final = 12
+RERUNS: Final = 3
 _PASSING: Final = ("EIO", "ETIMEDOUT", "ESTALE")
 _LANES: Final = 2
 #: Done; an input could not be read; ROOT could not be read or written.
