@@ -143,7 +143,7 @@ def _lasting(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried
 
 
 def _gone(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried]:
-    for time, last in enumerate(_LAST_WRITES):
+    for time, last in enumerate(_LAST_WRITES[: 2 * told.times]):
         tried = Tried(stage, "gone")
         chosen = Faults(f"{told.seed} {stage} {time}", faults.below(kept.folder), _PASSING, last_write=last)
         _again(
