@@ -15,11 +15,13 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from pmd import commits, config, endings, proposals, root, storage, storage_errors
-from pmd.beam import driving, mistakes, sight, workers
-from pmd.commits import File
+from pmd import config
 from pmd.config import Config
+from pmd.engines import driving, mistakes, progress, workers
 from pmd.errors import ConfigError, PmdError
+from pmd.store import commits, failures, proposals, root, storage
+from pmd.store.commits import File
+from pmd.terminal import endings
 
 Wire = Callable[[beam.Pipeline], Any]
 
@@ -103,14 +105,14 @@ def run(
         pipeline = _pipeline(flags, count)
         wire(pipeline)
         with (
-            sight.Watch(work),
+            progress.Watch(work),
             mistakes.unlogged(),
             workers.attended(driver) if count > 1 else contextlib.nullcontext(),
         ):
             driver.run(pipeline)
         then()
     except Exception as error:
-        told = mistakes.read(work) or storage_errors.told(error, mistakes.root_of(work)) or driver.told(error)
+        told = mistakes.read(work) or failures.told(error, mistakes.root_of(work)) or driver.told(error)
         if told is not None:
             raise told from error
         raise

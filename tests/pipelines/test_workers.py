@@ -15,9 +15,10 @@ import pyarrow as pa
 import pytest
 
 from pipelines import curate, running
-from pmd import commits, config, root
-from pmd.beam import driving, transforms, workers
+from pmd import config
+from pmd.engines import driving, transforms, workers
 from pmd.errors import InputError, PmdError
+from pmd.store import commits, root
 from tests import tiny_root
 
 TWO = ("--direct_num_workers=2",)
@@ -165,11 +166,11 @@ def test_an_interrupt_cancels_the_job_of_an_engine() -> None:
 
 def test_a_process_ends_with_its_driver() -> None:
     driver = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    code = f"from pmd.beam import workers; workers._end_with({driver.pid})"
+    code = f"from pmd.engines import workers; workers._end_with({driver.pid})"
     worker = subprocess.Popen([sys.executable, "-c", code])
     with pytest.raises(subprocess.TimeoutExpired):
         worker.wait(1.5)
     driver.kill()
     driver.wait()
     assert worker.wait(10) == 1
-    assert " -m pmd.beam.workers 7 " in workers.command(7)
+    assert " -m pmd.engines.workers 7 " in workers.command(7)

@@ -1,0 +1,559 @@
+"""Bytes on any file system that fsspec reaches: raw reads, whole-file writes, put-if-absent, removing.
+
+Beam's own `FileSystems` is not used: its files show before they are whole, its local rename overwrites, and it decides
+compression by name. Here a file is there whole or not at all, and only `put_if_absent` and `pmd.store.versions` decide races.
+
+After a power cut a local file is whole only where it was synchronised before it got its name, and it has its name only where
+its folder was synchronised after that. Files are synchronised as they are written, their folders by who commits them (`settle`).
+Object stores promise both when they have answered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import functools
+import hashlib
+import io
+import os
+import posixpath
+import shutil
+import stat
+import uuid
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Self, cast
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from pmd.errors import ConfigError, InputError, RootError
+from pmd.store.patience import PatientWriting, Reading, Writing, patiently
+
+#: Marks files that are being written; sweeps remove them, readers never see them.
+TEMPORARY = ".tmp-"
+
+#: Bytes that are collected before they are written, or read ahead, of an open file.
+_WRITE_BYTES: Final = 2**13
+_READ_BYTES: Final = 2**14
+
+#: Protocol → the extra of pmd that brings what it needs.
+_EXTRAS = {"s3": "aws", "s3a": "aws", "gs": "gcp", "gcs": "gcp"}
+
+#: How a file system says that it has no hard links, and how one says that it cannot rename without replacing.
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+_NO_SUCH_RENAME = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+
+
+@functools.cache
+def _filesystem(protocol: str) -> Any:
+    # A cached listing would not show what other processes have written since.
+    return fsspec.filesystem(protocol, **({} if protocol in {"file", "local"} else {"use_listings_cache": False}))
+
+
+def is_local(url: str) -> bool:
+    """Return whether a path or URL lies in this machine's own file system."""
+    return isinstance(filesystem(url)[0], LocalFileSystem)
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """Return the file system of a path or URL, and the path within it."""
+    # fsspec takes every "::" for the end of a protocol; in a path it is part of a name.
+    protocol = fsspec.utils.get_protocol(url) if "://" in url else "file"
+    try:
+        fs = _filesystem(protocol)
+    except Exception as error:
+        raise _unusable(protocol, url, error) from error
+    if isinstance(fs, LocalFileSystem) and "\0" in url:
+        raise ConfigError("no path has a NUL character", where=repr(url), remedy="mend the path")
+    return fs, cast(str, fs._strip_protocol(url))
+
+
+def _unusable(protocol: str, url: str, error: Exception) -> ConfigError:
+    """Return what keeps a protocol from being used, which fsspec tells by any exception."""
+    extra = _EXTRAS.get(protocol)
+    if isinstance(error, ImportError) and extra is not None:
+        remedy = f"pip install 'pmd[{extra}]'"
+    elif isinstance(error, ImportError):
+        remedy = "install what is missing, or choose another place"
+    elif "::" in url:
+        remedy = "name the file itself: chains of protocols (::) are not read"
+    else:
+        remedy = "check the part before ://, and what this storage needs in the environment"
+    return ConfigError(
+        f"the storage {protocol}:// cannot be used",
+        where=url,
+        found=f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0],
+        remedy=remedy,
+    )
+
+
+def join(*parts: str) -> str:
+    """Join path parts with "/", whatever the file system."""
+    return posixpath.join(*parts)
+
+
+def exists(url: str) -> bool:
+    """Return whether a file or folder is there."""
+    fs, path = filesystem(url)
+    return bool(patiently(lambda: fs.exists(path))) if not isinstance(fs, LocalFileSystem) else _mode(path) is not None
+
+
+def is_folder(url: str) -> bool:
+    """Return whether a folder is there."""
+    fs, path = filesystem(url)
+    if not isinstance(fs, LocalFileSystem):
+        return bool(patiently(lambda: fs.isdir(path)))
+    mode = _mode(path)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def _mode(path: str) -> int | None:
+    """Return what is there locally, as `st_mode` has it, or None for nothing.
+
+    To fsspec, and to `os.path`, what a disk that fails does not tell is not there: a commit, say, that would then be made anew.
+    """
+    try:
+        return patiently(lambda: os.stat(path)).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def size(url: str) -> int:
+    """Return a file's size in bytes.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    fs, path = filesystem(url)
+    try:
+        return int(patiently(lambda: fs.size(path)))
+    except FileNotFoundError:
+        raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
+
+
+def fingerprint(url: str) -> str:
+    """Return a string that changes when the file does: its size and what its file system says of its version.
+
+    A folder's tells the names and sizes of all files below it: its own time does not change with what is deeper in it.
+
+    Raises:
+        InputError: There is nothing of this name.
+    """
+    fs, path = filesystem(url)
+    try:
+        info = patiently(lambda: fs.info(path))
+    except FileNotFoundError:
+        raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
+    if info["type"] == "directory":
+        found = patiently(lambda: _listing(fs).find(path, detail=True))
+        sizes = {name.removeprefix(path): entry["size"] for name, entry in found.items()}
+        return hashlib.sha256(repr(sorted(sizes.items())).encode()).hexdigest()
+    version = info.get("mtime") or info.get("etag") or info.get("ETag") or info.get("generation") or info.get("created")
+    return f"{info['size']}:{version}"
+
+
+def open_raw(url: str) -> BinaryIO:
+    """Open a file for reading its bytes as they are: seekable, never decompressed by its name.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    fs, path = filesystem(url)
+    try:
+        if isinstance(fs, LocalFileSystem):
+            return cast(BinaryIO, io.BufferedReader(Reading(path), _READ_BYTES))
+        return cast(BinaryIO, fs.open(path, "rb", compression=None))
+    except FileNotFoundError:
+        raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
+
+
+def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> bytes:
+    """Return a file's bytes, or those of a range."""
+    fs, path = filesystem(url)
+    return cast(bytes, patiently(lambda: fs.cat_file(path, start=start, end=stop)))
+
+
+def glob(pattern: str) -> list[str]:
+    """Return the files that match a pattern, sorted, spelled with the pattern's protocol; a plain path matches itself."""
+    fs, path = filesystem(pattern)
+    if not any(character in pattern for character in "*?["):
+        return [pattern] if exists(pattern) else []
+    protocol = pattern.split("://", 1)[0] + "://" if "://" in pattern else ""
+    found = sorted(cast(list[str], patiently(lambda: _listing(fs).glob(path))))
+    if isinstance(fs, LocalFileSystem) and not os.path.isabs(pattern) and not protocol:
+        return [os.path.relpath(name) for name in found]
+    return [protocol + name for name in found]
+
+
+def list_files(folder: str) -> list[str]:
+    """Return every file below a folder, relative to it, sorted; an absent folder has none."""
+    fs, path = filesystem(folder)
+    if not exists(folder):
+        return []
+    prefix = path.rstrip("/") + "/"
+    find = (lambda: _walk(path)) if isinstance(fs, LocalFileSystem) else (lambda: fs.find(path))
+    return sorted(name.removeprefix(prefix) for name in patiently(find))
+
+
+def _walk(path: str) -> list[str]:
+    """Return the files below a local folder."""
+    if not is_folder(path):
+        return [path]
+    return [
+        posixpath.join(folder, name)
+        for folder, _, names in os.walk(path, onerror=_tell, followlinks=True)
+        for name in names
+    ]
+
+
+def _tell(error: OSError) -> None:
+    """Raise what keeps a folder from being listed; not that it was removed meanwhile."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+class _Told(LocalFileSystem):  # type: ignore[misc]  # fsspec is untyped
+    """Lists as fsspec does, which leaves out without a word what it cannot list; only what is forbidden is left out here."""
+
+    def walk(self, path: str, maxdepth: int | None = None, **asked: Any) -> Iterator[Any]:
+        """Yield each folder, its folders and its files."""
+        return cast(Iterator[Any], super().walk(path, maxdepth, on_error=self._on_error, **asked))
+
+    def isdir(self, path: str) -> bool:
+        """Return whether a folder is there."""
+        return is_folder(path)
+
+    @staticmethod
+    def _on_error(error: OSError) -> None:
+        if not isinstance(error, PermissionError):
+            _tell(error)
+
+
+def _listing(fs: Any) -> Any:
+    """Return a file system that lists, or tells why it cannot."""
+    return _Told() if isinstance(fs, LocalFileSystem) else fs
+
+
+def make_folder(folder: str) -> None:
+    """Make a folder and those above it; nothing where the file system has no folders."""
+    fs, path = filesystem(folder)
+
+    def make() -> None:
+        try:
+            fs.makedirs(path, exist_ok=True)
+        except FileExistsError:  # Python looks what it is, and takes a failing disk for an answer
+            if not is_folder(folder):
+                raise
+
+    patiently(make)
+
+
+def remove(url: str) -> None:
+    """Remove a file if it is there."""
+    fs, path = filesystem(url)
+    with contextlib.suppress(FileNotFoundError):
+        patiently(lambda: fs.rm_file(path))
+
+
+def remove_tree(folder: str) -> None:
+    """Remove a folder and everything in it, if it is there: only for folders that nobody but this program writes into."""
+    fs, path = filesystem(folder)
+    with contextlib.suppress(FileNotFoundError):
+        if isinstance(fs, LocalFileSystem):
+            patiently(lambda: shutil.rmtree(path, onerror=_tell_of_removal))
+        else:
+            fs.rm(path, recursive=True)
+    _unsettle(path)
+
+
+def _tell_of_removal(_: object, path: str, raised: tuple[Any, BaseException, Any]) -> None:
+    """Raise what keeps a tree from being removed; not that a worker which is ending removed something of it itself."""
+    if not isinstance(raised[1], FileNotFoundError):
+        raise raised[1]
+
+
+def remove_empty(folder: str) -> None:
+    """Remove a folder, and those in it, that hold no file; nothing where the file system has no folders."""
+    fs, path = filesystem(folder)
+    if isinstance(fs, LocalFileSystem):
+        for inner, _, _ in os.walk(path, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(inner)
+        _unsettle(path)
+
+
+def remove_folder(folder: str) -> None:
+    """Remove a folder if nothing is in it; nothing where the file system has no folders."""
+    fs, path = filesystem(folder)
+    if isinstance(fs, LocalFileSystem):
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+        _unsettle(path)
+
+
+class Draft:
+    """A file that is being written, under a temporary name until it is whole; a context manager that discards what is not.
+
+    Args:
+        folder: Where.
+        durable: It outlives a power cut once it has its name and its folder is settled. Not for what only a run needs.
+        is_hashed: Its bytes are hashed as they are written. What is durable then outlasts a synchronisation that fails.
+
+    Attributes:
+        file: To write to, from the beginning to the end.
+    """
+
+    def __init__(self, folder: str, *, durable: bool = True, is_hashed: bool = True) -> None:
+        self._fs, self._folder = filesystem(folder)
+        self._durable = durable
+        self._temporaries: list[str] = []
+        is_hashed = is_hashed and durable
+        make_folder(folder)
+        if isinstance(self._fs, LocalFileSystem):
+            self._raw: Writing = PatientWriting(self._temporary(), self._folder, is_hashed=is_hashed)
+        else:
+            self._raw = Writing(self._fs.open(self._temporary(), "wb"), is_hashed=is_hashed)
+        self.file = cast(BinaryIO, io.BufferedWriter(self._raw, _WRITE_BYTES))
+
+    @staticmethod
+    def holding(folder: str, content: bytes, *, durable: bool = True) -> Draft:
+        """Return a file of these bytes, ended; written anew where that fails in a way that may pass."""
+
+        def write() -> Draft:
+            draft = Draft(folder, durable=durable, is_hashed=False)
+            try:
+                draft._raw.write_all(content)
+                draft.close()
+            except BaseException:
+                draft.discard()
+                raise
+            return draft
+
+        return patiently(write)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove what has not got its name."""
+        with contextlib.suppress(Exception):
+            self._raw.close()  # what the file has not written yet goes nowhere
+        for temporary in self._temporaries:
+            with contextlib.suppress(Exception):  # renamed, never made, or the storage fails: that is told
+                patiently(functools.partial(self._fs.rm_file, temporary))
+        self._temporaries = []
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes an ended file has."""
+        return self._raw.bytes
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of an ended file that is hashed, in hex."""
+        assert self._raw.digest is not None
+        return self._raw.digest.hexdigest()
+
+    def finish(self, name: str) -> None:
+        """End the file and give it its name in the folder, in place of what had it."""
+        path = posixpath.join(self._folder, name)
+        self.close()
+        if isinstance(self._raw, PatientWriting):
+            patiently(functools.partial(_replaced, self._raw.path, path, self._identity))
+            self._temporaries.remove(self._raw.path)
+        else:
+            self._fs.mv(*self._temporaries, path)
+            self._temporaries = []
+
+    def finish_if_absent(self, name: str) -> bool:
+        """End a local file and give it its name if none has it; return whether it did."""
+        assert isinstance(self._raw, PatientWriting)
+        self.close()
+        path = posixpath.join(self._folder, name)
+        return patiently(functools.partial(_named, self._raw.path, path, self._identity))
+
+    def close(self) -> None:
+        """End the file, which has no name yet."""
+        if self.file.closed:
+            return
+        self.file.flush()
+        if isinstance(self._raw, PatientWriting):
+            self._raw.synchronise(durable=self._durable, elsewhere=self._temporary)
+            self._identity = self._raw.identity()
+        self.file.close()
+
+    def _temporary(self) -> str:
+        self._temporaries.append(f"{self._folder}/{TEMPORARY}{uuid.uuid4().hex}")
+        return self._temporaries[-1]
+
+
+@contextlib.contextmanager
+def write_whole(url: str, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Write a file that shows only when it is whole, in place of what was there; see `Draft`."""
+    folder, _, name = url.rpartition("/")
+    with Draft(folder or ".", durable=durable) as draft:
+        yield draft.file
+        draft.finish(name)
+
+
+def put(url: str, content: bytes, *, durable: bool = True) -> None:
+    """Write a whole file, replacing what was there."""
+    folder, _, name = url.rpartition("/")
+    with Draft.holding(folder or ".", content, durable=durable) as draft:
+        draft.finish(name)
+
+
+def put_if_absent(url: str, content: bytes) -> bool:
+    """Write a whole file only where none stands; return whether it was written. Of several writers exactly one wins.
+
+    Local: a hard link of a finished temporary, which fails where the name is taken; where the file system has no links, a rename
+    that replaces nothing. Object stores: fsspec's
+    ``mode="create"`` (generation match on Cloud Storage, If-None-Match on S3).
+    """
+    fs, path = filesystem(url)
+    if not isinstance(fs, LocalFileSystem):
+        fs.makedirs(posixpath.dirname(path), exist_ok=True)
+        try:
+            fs.pipe_file(path, content, mode="create")
+        except FileExistsError:
+            return False
+        return True
+    with Draft.holding(posixpath.dirname(path), content) as draft:
+        written = draft.finish_if_absent(posixpath.basename(path))
+    if written:
+        settle([url])
+    return written
+
+
+#: Folders whose own names are known to outlive a power cut.
+_settled: set[str] = set()
+
+
+def settle(urls: Iterable[str]) -> None:
+    """Let the names of files outlive a power cut: synchronise their folders, and those above. Local files only.
+
+    Args:
+        urls: The files.
+    """
+    folders = {posixpath.dirname(filesystem(url)[1]) for url in urls if is_local(url)}
+    new: set[str] = set()
+    for folder in sorted(folders):
+        while folder not in _settled | new and folder != posixpath.dirname(folder):
+            new.add(folder)
+            folder = posixpath.dirname(folder)  # noqa: PLW2901  up to one that is settled
+            folders.add(folder)
+    for folder in sorted(folders):
+        sync_folder(folder)
+    _settled.update(new)  # not before: what could not be synchronised is not settled
+
+
+def _unsettle(path: str) -> None:
+    """Forget of a folder that is gone, and of those in it, that they are settled: they may be made again."""
+    gone = {folder for folder in _settled if folder == path or folder.startswith(f"{path}/")}
+    _settled.difference_update(gone)
+
+
+def sync_folder(path: str) -> None:
+    """Let the names in a local folder outlive a power cut."""
+    try:
+        number = patiently(lambda: os.open(path, os.O_RDONLY | os.O_DIRECTORY))
+    except PermissionError:  # a folder above ROOT that is not ours to read: nor did we make it
+        return
+    try:
+        # Tried again, unlike a file's: a broken journal stays broken and says so again, and network mounts keep no names back.
+        patiently(lambda: _synchronise(number, path))
+    finally:
+        os.close(number)
+
+
+def _synchronise(number: int, path: str) -> None:
+    try:
+        os.fsync(number)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+
+
+def _is(path: str, identity: tuple[int, int]) -> bool:
+    """Return whether a name is that of a file."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return (found.st_dev, found.st_ino) == identity
+
+
+def _replaced(temporary: str, path: str, identity: tuple[int, int]) -> None:
+    """Give a whole file its name in place of what has it; that it has it already is the answer that an earlier try had lost."""
+    try:
+        os.replace(temporary, path)
+    except FileNotFoundError:
+        if not _is(path, identity):
+            raise
+
+
+def _named(temporary: str, path: str, identity: tuple[int, int]) -> bool:
+    """Give a whole file its name where nothing has it; return whether it has it now, be it from an earlier try.
+
+    Raises:
+        RootError: The file system can do that in no way.
+    """
+    failure = _link(temporary, path)
+    if failure in _NO_LINKS:
+        failure = _rename_if_absent(temporary, path)
+        if failure in _NO_SUCH_RENAME:
+            raise RootError(
+                "this file system cannot name a file only where the name is free",
+                where=path,
+                expected="hard links, or a rename that replaces nothing",
+                found=os.strerror(failure),
+                remedy="choose a root on another file system",
+            )
+    if failure in {errno.EEXIST, errno.ENOENT} and _is(path, identity):
+        return True
+    if failure not in {0, errno.EEXIST}:
+        raise OSError(failure, os.strerror(failure), path)
+    return not failure
+
+
+def _link(old: str, new: str) -> int:
+    """Give a file a second name unless that is taken; return 0 or the errno."""
+    try:
+        os.link(old, new)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        return error.errno
+    return 0
+
+
+def _rename_if_absent(old: str, new: str) -> int:
+    """Rename a file in one step unless the new name is taken (file systems without hard links); return 0 or the errno."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(old), os.fsencode(new)
+    if hasattr(libc, "renameat2"):  # Linux
+        ended = libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE)
+    elif hasattr(libc, "renamex_np"):  # macOS
+        ended = libc.renamex_np(*names, _RENAME_EXCL)
+    else:
+        return errno.ENOSYS
+    return ctypes.get_errno() if ended else 0
+
+
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+_RENAME_EXCL = 4
+
+
+def list_names(folder: str) -> list[str]:
+    """Return the names that stand directly in a folder, sorted; an absent folder has none."""
+    fs, path = filesystem(folder)
+    if not exists(folder):
+        return []
+    return sorted(posixpath.basename(name.rstrip("/")) for name in patiently(lambda: fs.ls(path, detail=False)))
