@@ -194,7 +194,7 @@ def whole(sound: Path, chosen: Config, text: str, chance: random.Random, folder:
         build.build(mine)
     problems = verify.verify(str(where))["problems"]
     ended = "the same samples" if samples(where) == before and not problems else f"OTHERS, {problems}"
-    return f"{victim.relative_to(where)}: {said}, {len(done.found)} mended, then {ended}"
+    return f"{victim.relative_to(where)}: {said}, {len(done.damaged)} mended, then {ended}"
 
 
 def cost(count: int = 1_000_000) -> dict[str, float]:

@@ -116,15 +116,15 @@ def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:
     """
     chosen = sorted(config.sources if names is None else names)
     inputs.check(config, chosen)
-    found: list[Step] = []
+    steps: list[Step] = []
     pending: str | None = None
-    found_units = iter(units(config, chosen, ()))
-    for unit in found_units:
+    coming = iter(units(config, chosen, ()))
+    for unit in coming:
         if pending is not None and unit.stage != flow.CURATE:
-            found.append(Step(*unit.name, f"follows {pending}, unless that changes nothing"))
+            steps.append(Step(*unit.name, f"follows {pending}, unless that changes nothing"))
             continue
         why = unit.why()
-        found.append(Step(*unit.name, why))
+        steps.append(Step(*unit.name, why))
         if why is not None and pending is None:
             pending = unit.stage.name
-    return found + [Step(stage, name, RETIRED) for stage, name, _ in stages.retired(config)]
+    return steps + [Step(stage, name, RETIRED) for stage, name, _ in stages.retired(config)]

@@ -52,11 +52,11 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
-    with running.command("curate", argv) as told:
-        inputs.check(told.config, told.names)
-        for name in told.names:
-            if stages.why(flow.CURATE, told.config, name) is not None:
-                build(told.config, name, told.flags)
+    with running.command("curate", argv) as command:
+        inputs.check(command.config, command.names)
+        for name in command.names:
+            if stages.why(flow.CURATE, command.config, name) is not None:
+                build(command.config, name, command.flags)
 
 
 if __name__ == "__main__":

@@ -243,8 +243,8 @@ def settle(config: Config, flags: Sequence[str] = ()) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
-    with running.command("fetch", argv) as told:
-        build(told.config, told.flags)
+    with running.command("fetch", argv) as command:
+        build(command.config, command.flags)
 
 
 if __name__ == "__main__":

@@ -117,12 +117,12 @@ def write_aliases(also: Collection[Also], folder: str) -> str:
 
     Where several images say that they are also one (COCO holds some photographs twice), the smallest key stands for it.
     """
-    found: dict[bytes, tuple[bytes, str]] = {}
+    kept_of: dict[bytes, tuple[bytes, str]] = {}
     for image_id, identity, other in also:
         other_id, kept = keys.image_id(other), (image_id, identity)
         if other_id != image_id:
-            found[other_id] = min(found.get(other_id, kept), kept)
-    ordered = sorted(found.items())
+            kept_of[other_id] = min(kept_of.get(other_id, kept), kept)
+    ordered = sorted(kept_of.items())
     table = pa.table(
         {
             "image_id": pa.array([other_id for other_id, _ in ordered], KEY),
@@ -143,7 +143,7 @@ def _links(also: Collection[Also]) -> Iterator[tuple[bytes, bytes]]:
 
 def read_also(paths: Iterable[str]) -> set[Also]:
     """Return image_id, identity and `also` of the pairs that have one; few sources do, and of their images each once."""
-    found: set[Also] = set()
+    also: set[Also] = set()
     for path in paths:
         with sealed.open_checked(path) as file:
             parquet = pq.ParquetFile(file)
@@ -155,15 +155,15 @@ def read_also(paths: Iterable[str]) -> set[Also]:
                 table = parquet.read_row_group(group, columns=["image_id", "identity", "also"], use_threads=False)
                 table = table.filter(pc.is_valid(table["also"]))
                 table = table.group_by(["image_id", "identity", "also"]).aggregate([])
-                found.update(zip(*(table[name].to_pylist() for name in ("image_id", "identity", "also")), strict=True))
-    return found
+                also.update(zip(*(table[name].to_pylist() for name in ("image_id", "identity", "also")), strict=True))
+    return also
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
-    with running.command("images", argv) as told:
-        if stages.why(flow.IMAGES, told.config) is not None:
-            build(told.config, told.flags)
+    with running.command("images", argv) as command:
+        if stages.why(flow.IMAGES, command.config) is not None:
+            build(command.config, command.flags)
 
 
 if __name__ == "__main__":

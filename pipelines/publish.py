@@ -61,7 +61,7 @@ def _refuse_blocked(config: Config) -> None:
     if not blocklist:
         return
     cut = partitions.cut(config.root)
-    found = sum(
+    blocked = sum(
         len(
             blocklist.stored(
                 partitions.read_ledger(config.root, cut.shards(part)), partitions.read_images(config.root, part)
@@ -69,21 +69,21 @@ def _refuse_blocked(config: Config) -> None:
         )
         for part in range(2**cut.part_bits)
     )
-    if found:
+    if blocked:
         raise RootError(
             "pictures in the store are on a blocklist",
             where=config.root,
-            found=f"{found:,} images",
+            found=f"{blocked:,} images",
             remedy="run: pmd build CONFIG; it takes them out of shards and lists",
         )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
-    with running.command("publish", argv) as told:
-        for name in told.names:
-            if stages.why(flow.PUBLISH, told.config, name) is not None:
-                build(told.config, name, told.flags)
+    with running.command("publish", argv) as command:
+        for name in command.names:
+            if stages.why(flow.PUBLISH, command.config, name) is not None:
+                build(command.config, name, command.flags)
 
 
 if __name__ == "__main__":

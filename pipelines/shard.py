@@ -75,9 +75,9 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
-    with running.command("shard", argv) as told:
-        if stages.why(flow.SHARD, told.config) is not None:
-            build(told.config, told.flags)
+    with running.command("shard", argv) as command:
+        if stages.why(flow.SHARD, command.config) is not None:
+            build(command.config, command.flags)
 
 
 if __name__ == "__main__":

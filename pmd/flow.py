@@ -69,10 +69,10 @@ class Folder:
 
     def fields(self, folder: str) -> tuple[str, ...]:
         """Return the fields of one such folder: "curate/source=coco" → ("coco",)."""
-        found = self._matcher.fullmatch(folder)
-        if found is None:
+        match = self._matcher.fullmatch(folder)
+        if match is None:
             raise ValueError(f"{folder} is no folder {self.path}")
-        return found.groups()
+        return match.groups()
 
     def holds(self, folder: str) -> bool:
         """Return whether a folder, relative to ROOT, is such a one."""
@@ -212,9 +212,9 @@ def part(number: int, bits: int) -> str:
 
 def part_number(name: str) -> int:
     """Return the number of the part that a file's name tells."""
-    found = _PART_NUMBER.search(name)
-    assert found is not None, name
-    return int(found[1])
+    match = _PART_NUMBER.search(name)
+    assert match is not None, name
+    return int(match[1])
 
 
 def kind_of(folder: str) -> tuple[Folder, Stage] | None:
@@ -224,5 +224,5 @@ def kind_of(folder: str) -> tuple[Folder, Stage] | None:
 
 def stage_of(folder: str) -> Stage | None:
     """Return the stage whose folder this is, relative to ROOT; None: no stage has such a one."""
-    found = kind_of(folder)
-    return None if found is None else found[1]
+    kind = kind_of(folder)
+    return None if kind is None else kind[1]

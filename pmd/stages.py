@@ -26,15 +26,15 @@ def _module(stage: flow.Stage, name: str) -> ModuleType | None:
 
 
 def _needs(stage: flow.Stage) -> ModuleType:
-    found = _module(stage, "needs")
-    assert found is not None, f"pmd/{stage.name}/needs.py is not there"
-    return found
+    module = _module(stage, "needs")
+    assert module is not None, f"pmd/{stage.name}/needs.py is not there"
+    return module
 
 
 def units(stage: flow.Stage, config: Config, names: Sequence[str]) -> Sequence[str]:
     """Return what a stage runs one by one: the sources among `names`, or "all"."""
-    found: Sequence[str] = _needs(stage).units(config, names)
-    return found
+    chosen: Sequence[str] = _needs(stage).units(config, names)
+    return chosen
 
 
 def wanted(stage: flow.Stage, config: Config, unit: str = "all") -> tuple[Wanted, ...]:
@@ -44,8 +44,8 @@ def wanted(stage: flow.Stage, config: Config, unit: str = "all") -> tuple[Wanted
         RootError: A stage before it has not run.
         InputError: A file that it reads is missing.
     """
-    found: tuple[Wanted, ...] = _needs(stage).wanted(config, unit)
-    return found
+    needed: tuple[Wanted, ...] = _needs(stage).wanted(config, unit)
+    return needed
 
 
 def why(stage: flow.Stage, config: Config, unit: str = "all") -> str | None:
@@ -60,17 +60,17 @@ def retired(config: Config) -> list[tuple[str, str, str]]:
 
     They would never be brought up to date again, and a takedown must not leave its images in them.
     """
-    found = []
+    standing = []
     for stage in flow.STAGES:
         retire = getattr(_needs(stage), "retired", None)
         for unit, folder in () if retire is None else retire(config):
             if commits.read(folder) is not None:  # other folders there are somebody's
-                found.append((stage.name, unit, folder))
-    return found
+                standing.append((stage.name, unit, folder))
+    return standing
 
 
 def recount_of(stage: flow.Stage) -> type[recount.Recount]:
     """Return how a commit of a stage is recounted."""
     module = _module(stage, "recount")
-    found: type[recount.Recount] = recount.Recount if module is None else module.Recount
-    return found
+    kind: type[recount.Recount] = recount.Recount if module is None else module.Recount
+    return kind

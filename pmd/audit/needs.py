@@ -48,17 +48,17 @@ def of(config: Config) -> Needs:
     """
     names = curate_needs.curated(config)
     curated = {name: curate_needs.commit_of(config, name) for name in names}
-    found = {name: commit.digest() for name, commit in curated.items()}
+    inputs = {name: commit.digest() for name, commit in curated.items()}
     books: dict[str, Mapping[str, Books]] = {
         flow.CURATE.name: {name: commit.sources[name] for name, commit in curated.items()}
     }
     for stage in flow.JUDGING[1:]:
         commit = commits.require(storage.join(config.root, stage.books.at()), f"run: {stage.command}")
-        found["views" if stage == flow.IMAGES else stage.name] = commit.digest()
+        inputs["views" if stage == flow.IMAGES else stage.name] = commit.digest()
         books[stage.name] = {name: commit.sources.get(name, Books()) for name in names}
     options = as_json(config.audit) | {"profile": config.profile}
     return Needs(
-        Wanted(flow.AUDIT.name, "all", root.audit_folder(config.root), options, found),
+        Wanted(flow.AUDIT.name, "all", root.audit_folder(config.root), options, inputs),
         tuple(names),
         books,
         tuple(file for commit in curated.values() for file in commit.under("pairs")),

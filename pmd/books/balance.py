@@ -9,10 +9,10 @@ from pmd import flow
 from pmd.books.committed import NOTHING, Committed, accounts_by_stage, made_of
 
 
-def balance(found: Mapping[str, Committed]) -> list[dict[str, Any]]:
+def balance(by_folder: Mapping[str, Committed]) -> list[dict[str, Any]]:
     """Return, for each stage and each source in it, what it took in and what the one before it kept."""
-    accounts = accounts_by_stage(found)
-    chosen = made_of(found)
+    accounts = accounts_by_stage(by_folder)
+    chosen = made_of(by_folder)
     lines = []
     for name, listed in accounts.items():
         stage = flow.BY_NAME[name]

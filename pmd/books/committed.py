@@ -88,14 +88,14 @@ def read(root_url: str, folder: str, *, damaged: bool = False) -> Committed | No
 
 def read_all(root_url: str, names: Iterable[str]) -> dict[str, Committed]:
     """Return every commit, by its folder; `names` are the files below ROOT."""
-    found: dict[str, Committed] = {}
+    by_folder: dict[str, Committed] = {}
     for name in names:
         folder, _, last = name.rpartition("/")
         if last == STAGE_FILE and not folder.startswith(f"{root.WORK}/"):
             committed = read(root_url, folder)
             if committed is not None:
-                found[folder] = committed
-    return found
+                by_folder[folder] = committed
+    return by_folder
 
 
 def stage_of(folder: str) -> str:
@@ -104,26 +104,26 @@ def stage_of(folder: str) -> str:
     return folder.partition("/")[0] if stage is None else stage.name
 
 
-def accounts_by_stage(found: Mapping[str, Committed]) -> dict[str, dict[str, Account]]:
+def accounts_by_stage(by_folder: Mapping[str, Committed]) -> dict[str, dict[str, Account]]:
     """Return stage → source → its books, of the stages that are committed and count pairs, in the order of the flow."""
     accounts: dict[str, dict[str, Account]] = {}
     for stage in flow.COUNTING:
-        for committed in found.values():
+        for committed in by_folder.values():
             if committed.is_of(stage.books):
                 accounts.setdefault(stage.name, {}).update(committed.accounts)
     return accounts
 
 
-def made_of(found: Mapping[str, Committed]) -> list[str]:
+def made_of(by_folder: Mapping[str, Committed]) -> list[str]:
     """Return the sources whose pairs the committed images were made of; a source added since is none of them."""
-    views = found.get(flow.VIEWS.at())
+    views = by_folder.get(flow.VIEWS.at())
     if views is None:
         return []
     inputs = views.commit.run.get("inputs", {})
-    curated = {committed.source for committed in found.values() if committed.is_of(flow.PAIRS)}
+    curated = {committed.source for committed in by_folder.values() if committed.is_of(flow.PAIRS)}
     return sorted({*views.accounts} | (curated & {*inputs}) if inputs else {*views.accounts} | curated)
 
 
-def formats_of(found: Mapping[str, Committed]) -> list[str]:
+def formats_of(by_folder: Mapping[str, Committed]) -> list[str]:
     """Return the formats in which shards are committed, sorted."""
-    return sorted(form for form, folder in flow.SHARDS.items() if folder.at() in found)
+    return sorted(form for form, folder in flow.SHARDS.items() if folder.at() in by_folder)

@@ -138,15 +138,15 @@ class Reconciliation:
         for bucket in np.unique(where):
             self._buckets[int(bucket)].write(records[where == bucket].tobytes())
 
-    def judge(self, expected: Expectation, tell: Tell) -> None:
+    def check(self, expected: Expectation, tell: Tell) -> None:
         """Tell of every pair that does not stand where it must: (place, what, expected, found)."""
         for bucket in self._buckets:
             bucket.seek(0)
             records = np.frombuffer(bucket.read(), _RECORD)
             if len(records):
-                self._judge(records, expected, tell)
+                self._check(records, expected, tell)
 
-    def _judge(self, records: npt.NDArray[np.void], expected: Expectation, tell: Tell) -> None:
+    def _check(self, records: npt.NDArray[np.void], expected: Expectation, tell: Tell) -> None:
         records = records[np.lexsort((records["low"], records["high"]))]
         new = np.r_[True, (records["high"][1:] != records["high"][:-1]) | (records["low"][1:] != records["low"][:-1])]
         starts = np.flatnonzero(new)
@@ -156,18 +156,18 @@ class Reconciliation:
         sources = records["source"][starts]
         stops = np.r_[starts[1:], len(records)]
 
-        def report(wrong: npt.NDArray[np.bool_], what: str, should: Counts, found: Counts) -> None:
+        def report(wrong: npt.NDArray[np.bool_], what: str, should: Counts, times: Counts) -> None:
             for at in np.flatnonzero(wrong):
                 tell(
                     self._place(records[starts[at] : stops[at]]),
                     what,
                     str(int(should[at])),
-                    str(int(found[at])),
+                    str(int(times[at])),
                 )
 
-        for wrong, what, should, found in _mistakes(counts, self._among(sources, expected), expected):
-            report(wrong, what, should, found)
-        self._judge_sameness(records, starts, stops, tell)
+        for wrong, what, should, times in _mistakes(counts, self._among(sources, expected), expected):
+            report(wrong, what, should, times)
+        self._check_sameness(records, starts, stops, tell)
 
     def _among(self, sources: npt.NDArray[np.uint16], expected: Expectation) -> dict[str, npt.NDArray[np.bool_]]:
         return {
@@ -175,7 +175,7 @@ class Reconciliation:
             for name, chosen in (("imaged", expected.imaged), ("published", expected.published))
         }
 
-    def _judge_sameness(
+    def _check_sameness(
         self,
         records: npt.NDArray[np.void],
         starts: npt.NDArray[np.intp],
@@ -206,26 +206,26 @@ def _mistakes(
     if flow.IMAGES.name not in expected.stages:
         return
     should = np.where(among["imaged"], np.minimum(counts[:, CURATED], 1), 0)
-    found = counts[:, VIEWED] + counts[:, rejected_by(flow.IMAGES.name)]
-    yield found != should, "times in images, kept or rejected, of those that curate kept", should, found
+    times = counts[:, VIEWED] + counts[:, rejected_by(flow.IMAGES.name)]
+    yield times != should, "times in images, kept or rejected, of those that curate kept", should, times
     left = np.minimum(counts[:, VIEWED], 1)
     to_publish = left
     for stage in flow.JUDGING[flow.JUDGING.index(flow.IMAGES) + 1 :]:
         if stage.name not in expected.stages:
             break
-        found = counts[:, rejected_by(stage.name)]
-        yield found > left, f"times rejected by {stage.name}, of those that came to it", left, found
-        left = left - np.minimum(found, left)
+        times = counts[:, rejected_by(stage.name)]
+        yield times > left, f"times rejected by {stage.name}, of those that came to it", left, times
+        left = left - np.minimum(times, left)
         if stage.name == flow.PUBLISH.after:
             to_publish = left
     if flow.SHARD.name in expected.stages:
         for position, form in enumerate(expected.formats):
-            found = counts[:, SHARDED + position]
-            yield found != left, f"times in the {form} shards, of those that shard kept", left, found
+            times = counts[:, SHARDED + position]
+            yield times != left, f"times in the {form} shards, of those that shard kept", left, times
     if flow.PUBLISH.after in expected.stages:
-        found = counts[:, PUBLISHED]
-        wrong = among["published"] & (found != to_publish)
-        yield wrong, f"times published, of those that {flow.PUBLISH.after} kept", to_publish, found
+        times = counts[:, PUBLISHED]
+        wrong = among["published"] & (times != to_publish)
+        yield wrong, f"times published, of those that {flow.PUBLISH.after} kept", to_publish, times
 
 
 def key_bytes(column: pa.ChunkedArray | pa.Array) -> list[bytes]:
@@ -245,7 +245,7 @@ def hex_keys(column: Iterable[str]) -> list[bytes]:
     Raises:
         ValueError: One is no 32 hex digits.
     """
-    found = [bytes.fromhex(item) for item in column]
-    if any(len(item) != 16 for item in found):
+    keys = [bytes.fromhex(item) for item in column]
+    if any(len(item) != 16 for item in keys):
         raise ValueError("a key that is not 32 hex digits")
-    return found
+    return keys

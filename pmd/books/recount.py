@@ -157,14 +157,14 @@ def check_image_keys(report: Report, name: str, batch: pa.RecordBatch) -> None:
 
 def check_order(report: Report, name: str, batch: pa.RecordBatch, columns: Sequence[str], before: Keys) -> Keys:
     """Rows stand in order, each once; returns the last row's keys."""
-    for row, found in enumerate(zip(*(batch[column].to_pylist() for column in columns), strict=True)):
-        if before is not None and found <= before:
-            place = f"{name}: row {row} of its batch, {_hex(found)}"
-            what = "row stands twice" if found == before else "rows out of order"
-            report.tell(what, place, f"after {_hex(before)}", _hex(found))
-        before = found
+    for row, row_keys in enumerate(zip(*(batch[column].to_pylist() for column in columns), strict=True)):
+        if before is not None and row_keys <= before:
+            place = f"{name}: row {row} of its batch, {_hex(row_keys)}"
+            what = "row stands twice" if row_keys == before else "rows out of order"
+            report.tell(what, place, f"after {_hex(before)}", _hex(row_keys))
+        before = row_keys
     return before
 
 
-def _hex(found: Sequence[Any]) -> str:
-    return "/".join(item.hex() if isinstance(item, bytes) else str(item) for item in found)
+def _hex(row_keys: Sequence[Any]) -> str:
+    return "/".join(item.hex() if isinstance(item, bytes) else str(item) for item in row_keys)

@@ -19,7 +19,7 @@ class Report:
     """Collects problems and notes."""
 
     def __init__(self) -> None:
-        self._told: list[dict[str, str]] = []
+        self._problems: list[dict[str, str]] = []
         self._counts: Counter[str] = Counter()
         self.notes: list[dict[str, str]] = []
 
@@ -31,7 +31,7 @@ class Report:
         """Tell of a problem."""
         self._counts[what] += 1
         if self._counts[what] <= EXAMPLES:
-            self._told.append({"place": place, "what": what, "expected": str(expected), "found": str(found)})
+            self._problems.append({"place": place, "what": what, "expected": str(expected), "found": str(found)})
 
     def problems(self) -> list[dict[str, str]]:
         """Return what was told."""
@@ -40,7 +40,7 @@ class Report:
             for what, count in self._counts.items()
             if count > EXAMPLES
         ]
-        return [*self._told, *more]
+        return [*self._problems, *more]
 
 
 def first_line(error: BaseException) -> str:

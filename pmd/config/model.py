@@ -280,8 +280,8 @@ class _Checker:
         if not isinstance(raw, list):
             self.problem(("scores",), "tables [[scores]]", raw, "write [[scores]] above file, keep and missing")
             return ()
-        found = (self._model(options.ScoreRule, rule, ("scores", str(n)), {}) for n, rule in enumerate(raw))
-        return tuple(rule for rule in found if rule is not None)
+        rules = (self._model(options.ScoreRule, rule, ("scores", str(n)), {}) for n, rule in enumerate(raw))
+        return tuple(rule for rule in rules if rule is not None)
 
     def _model(
         self,
@@ -433,22 +433,22 @@ _PART: Final = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
 
 def _lines(content: str) -> dict[tuple[str, ...], int]:
     """Return the line on which each key stands; the text is known to be TOML."""
-    found: dict[tuple[str, ...], int] = {}
+    line_of: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
     times: dict[tuple[str, ...], int] = {}
     for number, line in enumerate(content.split("\n"), start=1):
         if header := _HEADER.match(line):
             table = _parts(header[1])
-            found.setdefault(table, number)
+            line_of.setdefault(table, number)
             if line.lstrip().startswith("[["):
                 times[table] = times.get(table, -1) + 1
                 table = (*table, str(times[table]))
-                found[table] = number
+                line_of[table] = number
         elif key := _KEY.match(line):
             parts = _parts(key[1])
             for length in range(1, len(parts) + 1):
-                found.setdefault(table + parts[:length], number)
-    return found
+                line_of.setdefault(table + parts[:length], number)
+    return line_of
 
 
 def _parts(dotted: str) -> tuple[str, ...]:

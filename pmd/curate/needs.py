@@ -57,8 +57,8 @@ def of(config: Config, source: str) -> Needs:
 
 def curated(config: Config) -> list[str]:
     """Return the configured sources that are curated: those that the later stages are made of."""
-    found = root.curated_sources(config.root)
-    return [name for name in sorted(config.sources) if name in found]
+    there = root.curated_sources(config.root)
+    return [name for name in sorted(config.sources) if name in there]
 
 
 def commit_of(config: Config, source: str) -> Commit:

@@ -99,14 +99,14 @@ def read_ledger(root_url: str, shards: range) -> pa.Table:
 
 def positions(image_ids: pa.ChunkedArray | pa.Array, ledger: pa.Table) -> pa.Array:
     """Return the row of the ledger (or another table with image_id) that each image has; null where it has none."""
-    found = pc.index_in(image_ids, value_set=ledger["image_id"].combine_chunks())
-    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    rows = pc.index_in(image_ids, value_set=ledger["image_id"].combine_chunks())
+    return rows.combine_chunks() if isinstance(rows, pa.ChunkedArray) else rows
 
 
 def statuses(views: pa.Table, ledger: pa.Table) -> pa.Array:
     """Return what became of each view's image: a status, or "not_fetched"."""
-    found = ledger["status"].take(positions(views["image_id"], ledger))
-    return pc.fill_null(found, "not_fetched").combine_chunks()
+    recorded = ledger["status"].take(positions(views["image_id"], ledger))
+    return pc.fill_null(recorded, "not_fetched").combine_chunks()
 
 
 def fetched(views: pa.Table, ledger: pa.Table) -> pa.Table:

@@ -48,8 +48,8 @@ class Recount(recount.Recount):
         self._tries: set[tuple[Any, ...]] = set()
         self._files = {listed for listed, _ in committed.files()}
         if self._lost or self._without_attempts:
-            told = f"{len(self._lost):,} images, {taken.get('attempts', 0):,} attempts"
-            tally.report.note("lost to damage, as the commit says; the images are asked for anew", self.folder, told)
+            message = f"{len(self._lost):,} images, {taken.get('attempts', 0):,} attempts"
+            tally.report.note("lost to damage, as the commit says; the images are asked for anew", self.folder, message)
 
     def order(self, name: str) -> int:
         return 0 if name.startswith(f"{flow.GENERATION.above}/") else 1  # the ledger tells what the tar must hold
@@ -159,8 +159,8 @@ class Recount(recount.Recount):
         elif row.get("stored_digest") not in {None, digest}:
             self.tell("digest of a stored picture", place, row["stored_digest"].hex(), digest.hex())
         if codec.sniff(head) != row["stored_format"]:
-            found = codec.sniff(head) or head[:8].hex()
-            self.tell("format of a stored picture", place, row["stored_format"], found)
+            sniffed = codec.sniff(head) or head[:8].hex()
+            self.tell("format of a stored picture", place, row["stored_format"], sniffed)
         if row["stored_form"] == "original" and sha256 != row["sha256"].hex():
             self.tell("sha256 of a stored original", place, row["sha256"].hex(), sha256)
         if row["stored_form"] == "original" and length != row["bytes"]:

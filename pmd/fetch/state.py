@@ -99,18 +99,18 @@ def to_restore(root_folder: str, shard: int, ledger: pa.Table) -> dict[bytes, by
         shard: The fetch shard.
         ledger: What stands for its images.
     """
-    found: dict[bytes, bytes | None] = {}
+    sha256_of: dict[bytes, bytes | None] = {}
     for _, folder, commit in generations(root_folder, shard):
         lost = lost_images(commit)
         if not len(lost):
             continue
-        found |= dict.fromkeys(lost.to_pylist())
+        sha256_of |= dict.fromkeys(lost.to_pylist())
         for table in ledgers(folder, commit):
             mine = table.filter(pc.is_in(table["image_id"], value_set=lost))
-            found |= dict(zip(mine["image_id"].to_pylist(), mine["sha256"].to_pylist(), strict=True))
-    for image_id in ledger["image_id"].to_pylist() if found else ():
-        found.pop(image_id, None)
-    return found
+            sha256_of |= dict(zip(mine["image_id"].to_pylist(), mine["sha256"].to_pylist(), strict=True))
+    for image_id in ledger["image_id"].to_pylist() if sha256_of else ():
+        sha256_of.pop(image_id, None)
+    return sha256_of
 
 
 def completed(ledger: pa.Table) -> pa.Table:

@@ -68,12 +68,12 @@ class LineBatch:
         """Return the number of lines."""
         return len(self.lines)
 
-    def place(self, i: int) -> str:
-        """Return where line i starts.
+    def place(self, index: int) -> str:
+        """Return where a line starts, by its index.
 
         Plain: "FILE:byte N"; gzip and zstd: "FILE:decompressed byte N"; bzip2: "FILE:bz2 block at bit B, byte N of it".
         """
-        start = int(self.starts[i])
+        start = int(self.starts[index])
         offset, origin = next(pair for pair in reversed(self.origins) if pair[0] <= start)
         return _place(self.label, origin, start - offset)
 

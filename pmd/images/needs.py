@@ -49,29 +49,29 @@ def of(config: Config) -> Needs:
     Raises:
         RootError: A source is not curated.
     """
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     pairs: list[tuple[str, str, File]] = []
     archives: dict[str, tuple[str, ...]] = {}
     left_out: list[tuple[str, Commit]] = []
     names = curate_needs.curated(config)
     for name in names:
         commit, folder = curate_needs.commit_of(config, name), root.curate_folder(config.root, name)
-        found[name] = commit.digest("pairs")
+        digests[name] = commit.digest("pairs")
         pairs += [(name, storage.join(folder, file.name), file) for file in commit.under("pairs")]
         if config.images.evaluation_copies == "reject" and leaves_out_evaluation_images(commit, name):
-            found[f"{name}, rejected"] = commit.digest("rejected")
+            digests[f"{name}, rejected"] = commit.digest("rejected")
             left_out.append((name, commit))
         paths = inputs.archives_of(config.sources[name])
-        found |= {path: storage.fingerprint(path) for path in paths}
+        digests |= {path: storage.fingerprint(path) for path in paths}
         if paths:
             archives[name] = tuple(paths)
     for rule in config.scores:
-        found[rule.file] = storage.fingerprint(rule.file)
+        digests[rule.file] = storage.fingerprint(rule.file)
     for path in config.takedown:
-        found[path] = hashlib.sha256(storage.read_bytes(path)).hexdigest()
+        digests[path] = hashlib.sha256(storage.read_bytes(path)).hexdigest()
     options = {"sample": config.sample, "scores": [as_json(rule) for rule in config.scores], **as_json(config.images)}
     return Needs(
-        Wanted(flow.IMAGES.name, "all", root.images_folder(config.root), options, found),
+        Wanted(flow.IMAGES.name, "all", root.images_folder(config.root), options, digests),
         tuple(names),
         tuple(pairs),
         archives,

@@ -76,13 +76,13 @@ def survey(root_url: str, progress: Progress | None = None, only: Collection[str
         progress: Told how far it is.
         only: The folders of the commits that are looked at; by default all.
     """
-    found = _root_file(root_url)
+    damaged = _root_file(root_url)
     units: list[Committed] = []
     names = storage.list_files(root_url)
     there = [folder for folder in _TWINS if f"{folder}/{commits.STAGE_FILE}" in names]
     if len(there) == 1:
         (lacking,) = {*_TWINS} - {*there}
-        found.append(Damage(lacking, f"{lacking}/{commits.STAGE_FILE}", "a commit", "nothing"))
+        damaged.append(Damage(lacking, f"{lacking}/{commits.STAGE_FILE}", "a commit", "nothing"))
     for name in names:
         folder, _, last = name.rpartition("/")
         if last != commits.STAGE_FILE or not folder or folder.startswith(f"{root.WORK}/"):
@@ -92,11 +92,11 @@ def survey(root_url: str, progress: Progress | None = None, only: Collection[str
         try:
             unit = read(root_url, folder)
         except (PmdError, KeyError, TypeError, ValueError) as error:
-            found.append(Damage(folder, name, "a commit", str(error).splitlines()[0]))
+            damaged.append(Damage(folder, name, "a commit", str(error).splitlines()[0]))
             continue
         if unit is not None:
             units.append(unit)
-    return sorted([*found, *_files(root_url, units, progress)], key=lambda damage: damage.name)
+    return sorted([*damaged, *_files(root_url, units, progress)], key=lambda damage: damage.name)
 
 
 def _root_file(root_url: str) -> list[Damage]:
@@ -109,17 +109,17 @@ def _root_file(root_url: str) -> list[Damage]:
 
 def _files(root_url: str, units: Sequence[Committed], progress: Progress | None) -> list[Damage]:
     total, done = sum(file.bytes for unit in units for file in unit.commit.files), 0
-    found = []
+    damaged = []
     for unit in units:
         for name, file in unit.files():
             state = sealed.measured(storage.join(root_url, name))
             if state != (file.bytes, file.sha256):
                 expected = f"{file.bytes} bytes, sha256 {file.sha256}"
-                found.append(Damage(unit.folder, name, expected, _said(state)))
+                damaged.append(Damage(unit.folder, name, expected, _said(state)))
             done += file.bytes
             if progress is not None:
                 progress(done, total)
-    return found
+    return damaged
 
 
 def must_run(*, damaged: bool, committed: bool, was_fresh: bool | None, why: str | None) -> bool:

@@ -22,7 +22,7 @@ UNCOMMITTED: Final = "files without their commit"
 FOREIGN: Final = "a commit in a folder that no stage has"
 
 
-def judge(
+def classify(
     names: Iterable[str], listed: Collection[str], committed: Collection[str]
 ) -> tuple[list[tuple[str, str, int]], dict[str, int]]:
     """Tell leftovers from what is wrong.

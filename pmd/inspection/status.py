@@ -161,29 +161,29 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
 )
 
 
-def text(found: dict[str, Any], width: int = 130) -> str:
+def render(summary: dict[str, Any], width: int = 130) -> str:
     """Return `books` as people read it: pairs by source and stage, why the others left, fetching, and the balance."""
     from rich.console import Console
 
-    found = escape.shown(found)
+    summary = escape.shown(summary)
     sink = io.StringIO()
     console = Console(file=sink, width=width, color_system=None, highlight=False, markup=False)
-    console.print(_pairs_table(found))
+    console.print(_pairs_table(summary))
     reasons = [
         [stage, reason, source, f"{count:,}"]
         for stage in flow.NAMES
-        for source, stages in found["sources"].items()
+        for source, stages in summary["sources"].items()
         for reason, count in stages.get(stage, {}).get("rejected", {}).items()
     ]
     if reasons:
         console.print(_table("\nRejected pairs", ["stage", "reason", "source", "pairs"], reasons, numbers=1))
-    for line in _fetch_lines(found["fetch"]):
+    for line in _fetch_lines(summary["fetch"]):
         console.print(line)
-    console.print(_files_table(found))
+    console.print(_files_table(summary))
     console.print()
-    for line in _balance_lines(found):
+    for line in _balance_lines(summary):
         console.print(line)
-    for item in found["missing"]:
+    for item in summary["missing"]:
         unit = "" if item["unit"] == "all" else f" of {item['unit']}"
         console.print(f"Not committed: {item['stage']}{unit}; run: {item['run']}")
     return "\n".join(line.rstrip() for line in sink.getvalue().splitlines())
@@ -202,20 +202,20 @@ def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *
     return table
 
 
-def _pairs_table(found: Mapping[str, Any]) -> Table:
+def _pairs_table(summary: Mapping[str, Any]) -> Table:
     rows = [
         [name, *(_figure(stages, stage, field) for _, stage, field in _COLUMNS)]
-        for name, stages in (*found["sources"].items(), ("all", found["stages"]))
+        for name, stages in (*summary["sources"].items(), ("all", summary["stages"]))
     ]
     headings = ["source", *(heading for heading, _, _ in _COLUMNS)]
     return _table("Pairs, by source and stage", headings, rows, numbers=len(_COLUMNS))
 
 
-def _files_table(found: Mapping[str, Any]) -> Table:
-    rows = [[stage, f"{entry['files']:,}", f"{entry['bytes']:,}"] for stage, entry in found["stages"].items()]
+def _files_table(summary: Mapping[str, Any]) -> Table:
+    rows = [[stage, f"{entry['files']:,}", f"{entry['bytes']:,}"] for stage, entry in summary["stages"].items()]
     rows += [
         [f"  shards/{form}: {entry['samples']:,} samples", f"{entry['shards']:,}", f"{entry['bytes']:,}"]
-        for form, entry in found["shards"].items()
+        for form, entry in summary["shards"].items()
     ]
     return _table("\nFiles", ["stage", "files", "bytes"], rows, numbers=2)
 
@@ -236,11 +236,11 @@ def _figure(stages: Mapping[str, Any], stage: str, field: str) -> str:
     return f"{entry[field]:,}" if field in entry else "–"
 
 
-def _balance_lines(found: Mapping[str, Any]) -> list[str]:
-    if found["balanced"]:
+def _balance_lines(summary: Mapping[str, Any]) -> list[str]:
+    if summary["balanced"]:
         return ["The books balance: every stage took in what the one before kept, and kept or rejected all of it."]
     lines = []
-    for line in found["balance"]:
+    for line in summary["balance"]:
         if not line["adds_up"]:
             lines.append(f"NOT BALANCED: {line['stage']} of {line['source']}: in is not kept + rejected")
         elif not line["ok"]:

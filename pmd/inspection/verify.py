@@ -60,9 +60,9 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
         RootError: No ROOT, or one of another version; or a writer commits all the time.
     """
     for _ in range(_TIMES):
-        found, units = _verify_once(root_url, progress)
-        if not found["problems"] or not _is_changed(root_url, units):
-            return found
+        result, units = _verify_once(root_url, progress)
+        if not result["problems"] or not _is_changed(root_url, units):
+            return result
     raise RootError(
         "a writer commits all the time",
         where=root_url,
@@ -97,7 +97,7 @@ def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, An
         _check_books(units, tally)
         _check_chain(units, report)
         expected = _expectation(units)
-        pairs.judge(expected, lambda place, what, wanted, found: report.tell(what, place, wanted, found))
+        pairs.check(expected, lambda place, what, wanted, found: report.tell(what, place, wanted, found))
     _check_parts(root_url, units, groups, report)
     return {
         "files": recounting.files,
@@ -109,18 +109,18 @@ def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, An
     }, units
 
 
-def text(found: Mapping[str, Any]) -> str:
+def render(result: Mapping[str, Any]) -> str:
     """Return what was found as people read it."""
-    found = escape.shown(found)
+    result = escape.shown(result)
     counted = (
-        f"{found['files']:,} files, {found['bytes']:,} bytes, {found['rows']:,} rows "
-        f"of {found['commits']:,} commits recounted"
+        f"{result['files']:,} files, {result['bytes']:,} bytes, {result['rows']:,} rows "
+        f"of {result['commits']:,} commits recounted"
     )
-    notes = [f"  note: {note['place']}: {note['what']} ({note['found']})" for note in found["notes"]]
-    if not found["problems"]:
+    notes = [f"  note: {note['place']}: {note['what']} ({note['found']})" for note in result["notes"]]
+    if not result["problems"]:
         return "\n".join([f"{counted}: all of it is as the commits say, and the books balance.", *notes])
-    lines = [f"{counted}: {len(found['problems'])} problems"]
-    for problem in found["problems"]:
+    lines = [f"{counted}: {len(result['problems'])} problems"]
+    for problem in result["problems"]:
         lines.append(f"  {problem['place']}: {problem['what']}")
         if problem["expected"] or problem["found"]:
             lines.append(f"      expected: {problem['expected']}")
@@ -186,7 +186,7 @@ def _check_listing(root_url: str, names: Sequence[str], units: Mapping[str, Comm
         return
     if not lock.read(root_url).ended:
         report.note("the last run did not end: the next one says so, and goes on from there", lock.STATE_FILE)
-    problems, left = orphans.judge(
+    problems, left = orphans.classify(
         [name for name in names if name.split("/", 1)[0] in flow.TOPS], listed.keys(), units.keys()
     )
     for what, place, files in problems:
@@ -213,8 +213,8 @@ def _check_books(units: Mapping[str, Committed], tally: Tally) -> None:
         place = f"{folder}/{commits.STAGE_FILE}"
         for source, account in sorted(unit.accounts.items()):
             if not account.balances():
-                told = f"{account.kept} kept and {sum(account.rejected.values())} rejected"
-                tally.report.tell("books: in is kept + rejected", f"{place}: {source}", told, f"in {account.taken}")
+                booked = f"{account.kept} kept and {sum(account.rejected.values())} rejected"
+                tally.report.tell("books: in is kept + rejected", f"{place}: {source}", booked, f"in {account.taken}")
         kind = flow.kind_of(folder)
         if kind is None or not kind[1].counts_pairs:
             continue
@@ -237,19 +237,17 @@ def _check_rejected_books(place: str, unit: Committed, tally: Tally) -> None:
     }
     counted = {(source, reason): count for (at, source, reason), count in tally.rejected.items() if at == unit.folder}
     for source, reason in sorted({*booked, *counted}):
-        wanted, found = booked.get((source, reason), 0), counted.get((source, reason), 0)
-        if wanted != found:
-            tally.report.tell(
-                "books: rejected", f"{place}: {source}, {reason}", f"{wanted}, as booked", f"{found} rows"
-            )
+        wanted, rows = booked.get((source, reason), 0), counted.get((source, reason), 0)
+        if wanted != rows:
+            tally.report.tell("books: rejected", f"{place}: {source}, {reason}", f"{wanted}, as booked", f"{rows} rows")
 
 
 def _check_kept_books(place: str, unit: Committed, tally: Tally) -> None:
     counted = {source: count for (at, source), count in tally.kept.items() if at == unit.folder}
     for source in sorted({*unit.accounts, *counted}):
-        wanted, found = unit.accounts.get(source, NOTHING).kept, counted.get(source, 0)
-        if wanted != found:
-            tally.report.tell("books: kept", f"{place}: {source}", f"{wanted}, as booked", f"{found} rows")
+        wanted, rows = unit.accounts.get(source, NOTHING).kept, counted.get(source, 0)
+        if wanted != rows:
+            tally.report.tell("books: kept", f"{place}: {source}", f"{wanted}, as booked", f"{rows} rows")
 
 
 def _check_generation_books(place: str, unit: Committed, tally: Tally) -> None:
@@ -340,9 +338,11 @@ def _check_parts(root_url: str, units: Mapping[str, Committed], groups: pa.Table
             if unfetched is None:
                 continue
             ledger = partitions.read_ledger(root_url, cut.shards(part))
-            found = partitions.statuses(views, ledger)
-            out = pc.not_equal(found, OK)
-            _compare_rejected(unfetched, root_url, part, place, views.filter(out)["pair_id"], found.filter(out), report)
+            statuses = partitions.statuses(views, ledger)
+            out = pc.not_equal(statuses, OK)
+            _compare_rejected(
+                unfetched, root_url, part, place, views.filter(out)["pair_id"], statuses.filter(out), report
+            )
             if dedupe is not None and groups is not None:
                 _, rejected = dedupe_rules.judge_again(root_url, part, views, ledger, groups)
                 _compare_rejected(dedupe, root_url, part, place, rejected["pair_id"], rejected["reason"], report)

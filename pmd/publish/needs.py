@@ -45,7 +45,7 @@ def of(config: Config, source: str) -> Needs:
     """
     dedupe = commits.require(root.dedupe_folder(config.root), f"run: {flow.DEDUPE.command}")
     commit = curate_needs.commit_of(config, source)
-    found = {"pairs": commit.digest("pairs"), "survivors": dedupe.facts.get("survivors", {}).get(source, "")}
+    inputs = {"pairs": commit.digest("pairs"), "survivors": dedupe.facts.get("survivors", {}).get(source, "")}
     manifest = manifests.load(source)
     options = as_json(config.publish) | {
         "format": LIST_FORMAT,
@@ -53,7 +53,7 @@ def of(config: Config, source: str) -> Needs:
         "licence_evidence": manifest.licence_evidence,
     }
     return Needs(
-        Wanted(flow.PUBLISH.name, source, root.publish_folder(config.root, source), options, found),
+        Wanted(flow.PUBLISH.name, source, root.publish_folder(config.root, source), options, inputs),
         manifest,
         tuple(commit.under("pairs")),
     )

@@ -20,7 +20,7 @@ class Recount(recount.Recount):
     def _published(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
         source = self.committed.source
         self.tally.kept[self.folder, source] += batch.num_rows
-        found = reconciliation.hex_keys(batch["pair_id"].to_pylist())
+        pair_ids = reconciliation.hex_keys(batch["pair_id"].to_pylist())
         texts = batch["text"].to_pylist()
-        self.tally.pairs.add(reconciliation.PUBLISHED, number, found, [source] * batch.num_rows, texts)
+        self.tally.pairs.add(reconciliation.PUBLISHED, number, pair_ids, [source] * batch.num_rows, texts)
         return recount.check_order(self.tally.report, name, batch, ("pair_id",), before)

@@ -168,10 +168,10 @@ def _without_credentials(image_urls: pa.ChunkedArray) -> pa.ChunkedArray:
     perhaps = pc.match_substring(image_urls, "@")
     if not pc.any(perhaps).as_py():
         return image_urls
-    found = image_urls.to_pylist()
+    values = image_urls.to_pylist()
     for row in pc.indices_nonzero(pc.fill_null(perhaps, fill_value=False)).to_pylist():
-        found[row] = urls.without_credentials(found[row])
-    return pa.chunked_array([found], image_urls.type)
+        values[row] = urls.without_credentials(values[row])
+    return pa.chunked_array([values], image_urls.type)
 
 
 def _of(pairs: pa.Table, name: str) -> pa.ChunkedArray | None:

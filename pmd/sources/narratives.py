@@ -141,10 +141,10 @@ class Narratives:
             held = karpathy.left_out(options.karpathy, options.exclude_karpathy)
         document = records.location(chunk.path, chunk.member)
         for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
-            for i, row, error in json_stream.parse_json_lines(batch):
-                where = batch.place(i)
+            for index, row, error in json_stream.parse_json_lines(batch):
+                where = batch.place(index)
                 if error is not None:
-                    yield records.unreadable(batch.lines[i].as_py(), error, where)
+                    yield records.unreadable(batch.lines[index].as_py(), error, where)
                     continue
                 try:
                     drafts = self._narrative(row, document, held, split=options.split_sentences)

@@ -164,8 +164,8 @@ def _text_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
 
 def _lines(path: str, member: str | None) -> Iterator[tuple[bytes, str]]:
     for batch in lines.read_lines(path, member=member):
-        for i, line in enumerate(batch.lines.to_pylist()):
-            yield line, batch.place(i)
+        for index, line in enumerate(batch.lines.to_pylist()):
+            yield line, batch.place(index)
 
 
 def _unequal(where: str, expected: str, lengths: dict[str, int]) -> InputError:

@@ -221,9 +221,9 @@ def draft(
     reasons = np.full(count, None, object)
     reasons[malformed] = "malformed_row"
     asked = table_drafts.mask(pc.is_in(columns["language"], value_set=pa.array(options.languages, pa.string())))
-    for i in np.flatnonzero(~malformed & ~asked).tolist():
-        reasons[i] = "language"
-        details[i] = f"language {columns['language'][i].as_py()!r}"
+    for row in np.flatnonzero(~malformed & ~asked).tolist():
+        reasons[row] = "language"
+        details[row] = f"language {columns['language'][row].as_py()!r}"
     no_image = ~malformed & asked & table_drafts.equals(columns["image_url"], "")
     reasons[no_image] = "no_image"
     eligible: Indices = np.flatnonzero(reasons == None)  # noqa: E711 - elementwise
@@ -233,8 +233,8 @@ def draft(
     of_kept = pa.array(np.flatnonzero(passes))
     kept: Indices = eligible[passes]
     reasons[eligible] = captions.reasons.to_numpy(zero_copy_only=False)
-    for i, detail in zip(eligible.tolist(), captions.details.to_pylist(), strict=True):
-        details[i] = detail
+    for row, detail in zip(eligible.tolist(), captions.details.to_pylist(), strict=True):
+        details[row] = detail
     chosen = pa.StructArray.from_arrays([captions.columns.take(of_kept)], names=["field"])
     meta = table_drafts.json_objects({**{name: values.take(of_kept) for name, values in taken.items()}, "_pmd": chosen})
     well_formed = pa.array(~malformed)
@@ -337,12 +337,12 @@ def _header(path: str, row: CsvRow | None) -> tuple[str, ...]:
     names = tuple(row.fields) if row is not None else ()
     missing = [name for name in COLUMNS if name not in names]
     if missing or len(set(names)) != len(names):
-        found: Any = "\t".join(names) if names else "an empty file" if row is None else row.error or "an empty line"
+        shown: Any = "\t".join(names) if names else "an empty file" if row is None else row.error or "an empty line"
         raise InputError(
             "the first row is not WIT's header",
             where=f"{path}:line 1",
             expected=f"a row with the column names {', '.join(COLUMNS)}, each once",
-            found=found[:120] + ("…" if len(found) > 120 else ""),
+            found=shown[:120] + ("…" if len(shown) > 120 else ""),
             remedy="a shard's header stands in its first row only: give whole shards, as upstream publishes them",
         )
     return names
@@ -358,11 +358,11 @@ def _malformed(columns: Mapping[str, pa.Array]) -> list[str | None]:
     """Return, for each row, which field is not what it must be; None where all are."""
     details: list[str | None] = [None] * len(columns["language"])
     for name in _SIZES:
-        for i, value in enumerate(columns[name].to_pylist()):
+        for row, value in enumerate(columns[name].to_pylist()):
             if value and not (_PIXELS.fullmatch(value) and int(value) <= _INT32_MAX):
-                details[i] = f"{name}: expected a number of pixels, found {value[:40]!r}"
+                details[row] = f"{name}: expected a number of pixels, found {value[:40]!r}"
     for name, allowed in _FLAGS.items():
         wrong = pc.invert(pc.is_in(columns[name], value_set=pa.array(sorted(allowed), pa.string())))
-        for i in np.flatnonzero(table_drafts.mask(wrong)).tolist():
-            details[i] = f"{name}: expected true or false, found {columns[name][i].as_py()[:40]!r}"
+        for row in np.flatnonzero(table_drafts.mask(wrong)).tolist():
+            details[row] = f"{name}: expected true or false, found {columns[name][row].as_py()[:40]!r}"
     return details

@@ -262,9 +262,9 @@ def draft(rows: Rows, options: Options) -> pa.RecordBatch:
     if options.exclude_videos:
         reasons[video] = "video"
     for name, wrong, expected in (("marker", bad_marker, "0 or 1"), ("photoid", bad_id, "a photo id")):
-        for i in np.flatnonzero(wrong):
-            reasons[i] = "malformed_row"
-            details[i] = f"{name}: expected {expected}, found {columns[name][int(i)].as_py()!r}"
+        for row in np.flatnonzero(wrong):
+            reasons[row] = "malformed_row"
+            details[row] = f"{name}: expected {expected}, found {columns[name][int(row)].as_py()!r}"
     eligible = np.flatnonzero(reasons == None)  # noqa: E711 - elementwise
     captions = choose({name: rows.column(name, eligible) for name in ("title", "description")}, options)
     reasons[eligible] = captions.reasons.to_numpy(zero_copy_only=False)
@@ -439,9 +439,9 @@ def _english(texts: pa.Array, options: Options) -> tuple[table_drafts.Mask, pa.A
     """Return which texts pass the language rule, what the detector said, and its score to two decimals."""
     if options.detector == "any":
         return np.ones(len(texts), np.bool_), pa.nulls(len(texts), pa.string()), pa.nulls(len(texts), pa.float64())
-    found = language.english(texts, detector=options.detector)
-    scores = pc.round(found["score"].cast(pa.float64()), 2)
-    return table_drafts.mask(found["is_english"]), found["language"].cast(pa.string()), scores
+    detected = language.english(texts, detector=options.detector)
+    scores = pc.round(detected["score"].cast(pa.float64()), 2)
+    return table_drafts.mask(detected["is_english"]), detected["language"].cast(pa.string()), scores
 
 
 def _notes(name: str, words: pa.Array, languages: pa.Array, scores: pa.Array, tried_at: Indices) -> pa.Array:

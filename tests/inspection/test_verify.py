@@ -110,7 +110,7 @@ def test_a_sound_root_passes_and_everything_is_counted(sound: config.Config) -> 
     assert found["files"] == len(listed)
     assert found["bytes"] == sum(file["bytes"] for file in listed) == progress[-1][0] == progress[-1][1]
     assert found["rows"] == sum(file["rows"] for file in listed)
-    assert "the books balance" in verify.text(found)
+    assert "the books balance" in verify.render(found)
 
 
 def test_no_root_is_an_error(tmp_path: Path) -> None:
@@ -446,7 +446,7 @@ def test_many_problems_of_one_kind_are_told_by_example(tmp_path: Path) -> None:
             pairs.add(reconciliation.CURATED, file, [number.to_bytes(16, "little")] * 2, ["coco"] * 2, ["text"] * 2)
         told: list[tuple[str, ...]] = []
         expected = reconciliation.Expectation(["curate"], [], [], [])
-        pairs.judge(expected, lambda *problem: told.append(problem))
+        pairs.check(expected, lambda *problem: told.append(problem))
     assert len(told) == 40
     assert told[0][2:] == ("1", "2")
 

@@ -65,7 +65,7 @@ def test_the_flickr_copy_leaves_with_cocos_own_rows(built: Config) -> None:
     assert dict(coco.rejected) == {"evaluation_image": 2}
     assert rejected(built) == {"conceptual_captions": {"evaluation_copy": 1, "takedown": 1}}
     assert verify.verify(built.root)["problems"] == []
-    assert "evaluation_copy" in explain.text(explain.explain(built.root, tiny_root.C5))
+    assert "evaluation_copy" in explain.render(explain.explain(built.root, tiny_root.C5))
     assert keys.image_id("flickr:4242") not in {row["image_id"] for row in building.outcomes(built.root)}
 
 

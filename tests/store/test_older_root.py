@@ -61,7 +61,7 @@ def test_it_has_the_older_columns(older: config.Config) -> None:
 def test_it_is_sound_and_can_be_asked(older: config.Config) -> None:
     assert verify.verify(older.root)["problems"] == []
     found: Any = explain.explain(older.root, tiny_root.C3)
-    assert "dead" in explain.text(found)
+    assert "dead" in explain.render(found)
 
 
 def test_all_is_made_anew_but_what_was_fetched(older: config.Config) -> None:

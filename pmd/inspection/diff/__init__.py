@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 
 from pmd.errors import ConfigError, InputError
 from pmd.inspection.diff import hub, lists, roots
-from pmd.inspection.diff.render import text as text
+from pmd.inspection.diff.render import render as render
 from pmd.store import root, storage
 
 Kind = Literal["root", "list", "annotations"]

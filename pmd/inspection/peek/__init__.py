@@ -2,11 +2,11 @@
 
 For the eyes, after any stage: counts tell how many rows left, only looking tells whether they should have. Modules::
 
-    sampling   which rows are shown
-    pictures   small, upright pictures, and regions
-    rows       what is read from ROOT
-    looks      style and script
-    render     the page
+    sampling    which rows are shown
+    pictures    small, upright pictures, and regions
+    rows        what is read from ROOT
+    page_style  style and script
+    render      the page
 """
 
 from __future__ import annotations

@@ -344,8 +344,8 @@ def _ids(pair_id: bytes, image_id: bytes | None, source_id: str) -> Iterator[tup
 def _licences(pair: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "text licence", _escaped(pair["text_licence"] or "not given")
     evidence = pair["licence_evidence"]
-    found = f'<div class="by">{_url(evidence)}</div>' if evidence else ""
-    yield "image licence", _escaped(pair["image_licence"] or "not given") + found
+    link = f'<div class="by">{_url(evidence)}</div>' if evidence else ""
+    yield "image licence", _escaped(pair["image_licence"] or "not given") + link
 
 
 def _size(width_px: int | None, height_px: int | None) -> str:

@@ -121,16 +121,16 @@ class _Pick:
 
 def books(root_url: str) -> list[SourceBooks]:
     """Return the books of every curated source, by name."""
-    found: dict[str, dict[str, Books]] = {}
+    by_source: dict[str, dict[str, Books]] = {}
     for source in root.curated_sources(root_url):
         curated = commits.require(root.curate_folder(root_url, source), f"run: {flow.CURATE.command}")
-        found[source] = {flow.CURATE.name: curated.sources.get(source, Books())}
+        by_source[source] = {flow.CURATE.name: curated.sources.get(source, Books())}
     for stage in flow.JUDGING[1:]:
         commit = commits.read(storage.join(root_url, stage.books.path))
         for source, judged in commit.sources.items() if commit is not None else ():
-            if source in found:
-                found[source][stage.name] = judged
-    return [SourceBooks(source, stages) for source, stages in found.items()]
+            if source in by_source:
+                by_source[source][stage.name] = judged
+    return [SourceBooks(source, stages) for source, stages in by_source.items()]
 
 
 def distinct_images(root_url: str) -> int | None:
@@ -180,12 +180,12 @@ def rejected(root_url: str, wanted: int, sources: Sequence[str], reason: str | N
         return []
     nearest = sampling.Smallest[dict[str, Any]](wanted)
     for batch in _rejected_batches(root_url, sources, reason):
-        for i, (pair_id, source, why) in enumerate(
+        for at, (pair_id, source, why) in enumerate(
             zip(*(batch[name].to_pylist() for name in ("pair_id", "source", "reason")), strict=True)
         ):
             place = sampling.rank(seed, pair_id)
             if nearest.accepts((source, why), place):
-                nearest.add((source, why), place, batch.slice(i, 1).to_pylist()[0])
+                nearest.add((source, why), place, batch.slice(at, 1).to_pylist()[0])
     chosen = sampling.spread(nearest.strata(), wanted)
     order = list(REASONS)
     stages = [stage.name for stage in flow.JUDGING]
@@ -250,13 +250,13 @@ def _keys(root_url: str, sources: Sequence[str]) -> Iterator[tuple[bytes, bytes,
 def _rejected_late(root_url: str, pair_ids: Sequence[bytes]) -> set[bytes]:
     """Return those of some pairs that dedupe or shard have rejected."""
     wanted = pa.array(pair_ids, KEY)
-    found: set[bytes] = set()
+    late: set[bytes] = set()
     for stage in _AFTER_FETCH:
         for path in _rejected_files(root_url, stage, ()):
             for batch in commits.iterate(path, ["pair_id"]):
                 ids = batch["pair_id"]
-                found.update(ids.filter(pc.is_in(ids, value_set=wanted)).to_pylist())
-    return found
+                late.update(ids.filter(pc.is_in(ids, value_set=wanted)).to_pylist())
+    return late
 
 
 def _settled(root_url: str) -> frozenset[str]:
@@ -376,10 +376,10 @@ def _captions(root_url: str, image_ids: set[bytes], cut: partitions.Cut | None) 
     """Return image_id → all pairs of the image and of those with the same bytes: pair_id, source, text, region."""
     alike = _alike(root_url, image_ids)
     everyone = {image for images in alike.values() for image in images}
-    found: dict[bytes, list[dict[str, Any]]] = defaultdict(list)
+    by_image: dict[bytes, list[dict[str, Any]]] = defaultdict(list)
     for row in _same_images(root_url, everyone, cut):
-        found[row["image_id"]].append(row)
-    return {image: [row for other in sorted(alike[image]) for row in found[other]] for image in image_ids}
+        by_image[row["image_id"]].append(row)
+    return {image: [row for other in sorted(alike[image]) for row in by_image[other]] for image in image_ids}
 
 
 def _same_images(root_url: str, image_ids: set[bytes], cut: partitions.Cut | None) -> Iterator[dict[str, Any]]:
@@ -419,10 +419,10 @@ def _group_rows(paths: Iterable[str], column: str, image_ids: set[bytes]) -> Ite
             yield from batch.filter(pc.is_in(batch[column], value_set=wanted)).to_pylist()
 
 
-def count_reasons(found: Iterable[SourceBooks]) -> dict[str, int]:
+def count_reasons(sources: Iterable[SourceBooks]) -> dict[str, int]:
     """Return how many rows of all sources left for each reason, in the order of the closed list."""
     counts: Counter[str] = Counter()
-    for item in found:
+    for item in sources:
         for stage in item.stages.values():
             counts.update(stage.rejected)
     return {reason: counts[reason] for reason in REASONS if counts[reason]}
