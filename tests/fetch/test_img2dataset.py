@@ -26,7 +26,8 @@ from pmd.config import InvalidConfig
 from pmd.config.options import FetchOptions
 from pmd.errors import ConfigError, NetworkError, PmdError
 from pmd.fetch import img2dataset, reference_lists, state, store, stored
-from pmd.fetch.engine import Image, Lane
+from pmd.fetch.engine import Lane
+from pmd.fetch.images import Image
 from pmd.fetch.img2dataset import Img2dataset
 from pmd.text import urls
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
