@@ -290,7 +290,7 @@ def fetch(chosen: config.Config, generation: int, retry: tuple[str, ...] = ()) -
         for number in cut.shards(part):
             mine = rows.filter(pc.equal(rows["fetch_shard"], number))
             lane: Any = Lane(found)
-            store.run_shard(chosen.root, number, mine, options=chosen.fetch, contact="", lane=lane, retry=retry)
+            store.run_shard(store.Order(chosen.root, number, mine, chosen.fetch, retry=retry), lane)
 
 
 def settle(chosen: config.Config) -> None:

@@ -9,7 +9,6 @@ given many shards, one after the other or several at once from several threads: 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import datetime
 import functools
@@ -17,7 +16,7 @@ import queue
 import re
 import resource
 import threading
-from collections.abc import Callable, Coroutine, Generator, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -92,7 +91,6 @@ class Fetcher(Protocol):
         *,
         generation: int = 0,
         previous: pa.Table | None = None,
-        base_folder: str | None = None,
         listed: reference_lists.Listed = reference_lists.NO_LISTS,
         progress: Progress | None = None,
     ) -> Generator[Fetched, None, None]:
@@ -110,7 +108,6 @@ class _Run:
     """What one call of `Lane.fetch` is made with."""
 
     generation: int
-    base_folder: str | None
     results: queue.SimpleQueue[_Result | BaseException | None]
 
 
@@ -204,7 +201,6 @@ class Lane:
         *,
         generation: int = 0,
         previous: pa.Table | None = None,
-        base_folder: str | None = None,
         listed: reference_lists.Listed = reference_lists.NO_LISTS,
         progress: Progress | None = None,
     ) -> Generator[Fetched, None, None]:
@@ -217,7 +213,6 @@ class Lane:
             previous: What stands for these images in the ledger: locations tried before stay in `tried`, and their
             status
                 counts for the image's where they are not tried anew.
-            base_folder: What relative paths of archives are relative to.
             listed: What lists say of them; a location that shows another picture is passed over.
             progress: Called with each, in the caller's thread.
 
@@ -225,7 +220,7 @@ class Lane:
             InputError: An archive is gone.
             NetworkError: The network is broken, by all that is seen.
         """
-        run = _Run(generation, base_folder, queue.SimpleQueue())
+        run = _Run(generation, queue.SimpleQueue())
         future = asyncio.run_coroutine_threadsafe(self._run(images_of(images, previous, listed), run), self._loop)
         ended = False
         try:
@@ -408,9 +403,7 @@ class Lane:
         try:
             when = self._clock()
             started = self._loop.time()
-            member = await self._loop.run_in_executor(
-                self._files, archives.read, url, self._options.max_bytes, run.base_folder
-            )
+            member = await self._loop.run_in_executor(self._files, archives.read, url, self._options.max_bytes)
             answer = Answer(member.status, member.content, error=member.error, seconds=self._loop.time() - started)
             judged = await self._judged(image, answer)
             status = judged.prepared.inspected.status if judged is not None else answer.status
@@ -444,28 +437,6 @@ class Lane:
     def _release(self, result: _Result) -> None:
         if result.slot is not None:
             self._calls.soon(result.slot.release)
-
-
-def fetch(
-    images: pa.Table,
-    *,
-    options: FetchOptions,
-    contact: str,
-    generation: int = 0,
-    previous: pa.Table | None = None,
-    base_folder: str | None = None,
-    lanes: int = 1,
-    progress: Progress | None = None,
-    clock: Clock = utc_now,
-) -> Iterator[Fetched]:
-    """Yield each image settled, with a lane of its own; see `Lane` and `Lane.fetch`."""
-    with (
-        Lane(options, contact=contact, lanes=lanes, clock=clock) as lane,
-        contextlib.closing(
-            lane.fetch(images, generation=generation, previous=previous, base_folder=base_folder, progress=progress)
-        ) as outcomes,
-    ):
-        yield from outcomes
 
 
 def _open_more_files() -> None:

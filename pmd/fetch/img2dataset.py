@@ -217,7 +217,6 @@ class Img2dataset:
         *,
         generation: int = 0,
         previous: pa.Table | None = None,
-        base_folder: str | None = None,
         listed: reference_lists.Listed = reference_lists.NO_LISTS,
         progress: Progress | None = None,
     ) -> Generator[Fetched, None, None]:
@@ -232,9 +231,7 @@ class Img2dataset:
             image.image_id: _Waiting(image, collections.deque(_on_the_web(image)), [])
             for image in images_of(images, previous, listed)
         }
-        read = self._lane.fetch(
-            _in_archives(images), generation=generation, previous=previous, base_folder=base_folder, listed=listed
-        )
+        read = self._lane.fetch(_in_archives(images), generation=generation, previous=previous, listed=listed)
         with contextlib.closing(read):
             for fetched in read:
                 item = waiting[fetched.image_id]

@@ -107,7 +107,7 @@ def run(
     (folder / "work").mkdir(exist_ok=True)
     with Lane(chosen, contact="", patience=HASTE, **({"lookup": lookup} if lookup else {})) as lane:
         engine = Img2dataset(lane, chosen, str(folder / "work"))
-        store.run_shard(str(folder / "root"), 0, rows, options=chosen, contact="", lane=engine, **more)
+        store.run_shard(store.Order(str(folder / "root"), 0, rows, chosen, **more), engine)
     assert list((folder / "work").iterdir()) == []
     names = {image["image_id"]: image["identity"].rpartition("/")[2] for image in rows.to_pylist()}
     return {names[found["image_id"]]: found for found in state.read_ledger(str(folder / "root"), 0).to_pylist()}
