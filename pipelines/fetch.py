@@ -8,18 +8,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
-import orjson
 import pyarrow as pa
 
 from pipelines import running
 from pmd import stages
 from pmd.config import Config
+from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches
 from pmd.engines.transforms import Meet, PerUnit, Spread, WriteCommit, create
 from pmd.errors import NetworkError
 from pmd.fetch import adopt, blocklists, engine, img2dataset, partitions, reference_lists, runs, state, store, summary
 from pmd.fetch.reference_transforms import MeetNames, SpreadNames, WriteListed
-from pmd.fetch.rejected_transforms import STAGE, CommitStage, SettlePart
+from pmd.fetch.rejected_transforms import SettlePart
 from pmd.fetch.runs import Run
 from pmd.fetch.transforms import FetchLane, ToLane, run_lanes, shard_batch
 from pmd.fetch.waiting import Waiting
@@ -242,7 +242,7 @@ def settle(config: Config, flags: Sequence[str] = ()) -> None:
             | "Spread" >> Spread()
             | "Settle"
             >> beam.ParDo(PerUnit(SettlePart(config.root, wanted.folder, cut, work))).with_output_types(pa.RecordBatch)
-            | "Commit" >> WriteCommit(CommitStage(STAGE, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
+            | "Commit" >> WriteCommit(CommitStage(work, (target(wanted),)))
         )
 
     running.run_and_commit(config.root, [wanted.folder], wire, flags, work)

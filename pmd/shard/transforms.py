@@ -5,18 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pmd.config.options import ShardOptions
 from pmd.dedupe import rules as dedupe_rules
+from pmd.engines.committing import Target, Wanted, target
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
 from pmd.fetch import partitions
 from pmd.images import rules as images_rules
 from pmd.shard import samples, writing
-from pmd.store import commits, exchange, proposals, sealed, storage
+from pmd.store import commits, exchange, sealed, storage
 from pmd.store.proposals import Proposal
 
 WINDOWS = pa.schema(
@@ -158,28 +158,17 @@ def window_outputs(batch: pa.RecordBatch) -> pa.RecordBatch:
         return reader.read_next_batch()
 
 
-@dataclasses.dataclass(frozen=True)
-class CommitShards:
-    """Commit the rejected pairs, then each format.
+def with_sizes(proposal: Proposal, found: Collected) -> Proposal:
+    """Return a proposal with a `sizes.json`, which WebDataset's readers look for.
 
-    WebDataset's readers look for a `sizes.json`; to Parquet's it would be a file that is none of theirs, and theirs tell
-    their rows.
+    To Parquet's it would be a file that is none of theirs, and theirs tell their rows.
     """
+    return dataclasses.replace(proposal, fixed={"sizes.json": writing.sizes(proposal.commit.files)})
 
-    folders: tuple[tuple[str, str, str], ...]  # form ("rejected" first), folder, hash
-    runs: tuple[bytes, ...]
-    work: str
 
-    def __call__(self, found: Collected) -> None:
-        """Propose one for each folder."""
-        all_forms = []
-        for (form, folder, digest), run in zip(self.folders, self.runs, strict=True):
-            files = tuple(
-                dataclasses.replace(file, name=file.name.removeprefix(f"{form}:"))
-                for file in found.files
-                if file.name.startswith(f"{form}:")
-            )
-            commit = commits.Commit(samples.STAGE, files, found.books, digest, orjson.loads(run))
-            fixed = {"sizes.json": writing.sizes(files)} if form == "webdataset" else {}
-            all_forms.append(Proposal(folder, commit, fixed))
-        proposals.leave(self.work, all_forms)
+def targets(forms: Iterable[str], wanted: Iterable[Wanted]) -> tuple[Target, ...]:
+    """Return what is committed: the rejected pairs ("rejected" comes first), then each format."""
+    return tuple(
+        target(item, kind=form, complete=with_sizes if form == "webdataset" else None)
+        for form, item in zip(forms, wanted, strict=True)
+    )
