@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = (
     "escape",
     "errors",
+    "forest",
     "schema",
     "store",
     "terminal",

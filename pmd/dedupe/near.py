@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.codec import SET_BITS
+from pmd.forest import Forest, components
 from pmd.schema.tables import KEY
 
 Words = npt.NDArray[np.uint64]
@@ -100,55 +101,6 @@ def distances(one: Words, other: Words) -> Numbers:
     """Return the number of bits in which rows of two arrays of hashes differ."""
     bits = np.bitwise_count(one ^ other)
     return np.asarray(bits[..., 0].astype(np.int64) + bits[..., 1] + bits[..., 2] + bits[..., 3])
-
-
-# --- components ------------------------------------------------------------------------------------------------------
-
-
-class Forest:
-    """Which rows are connected: each row's parent, which has a smaller number or is itself."""
-
-    def __init__(self, count: int) -> None:
-        self._parent = np.arange(count)
-        #: Whether a row is connected to another.
-        self.joined = np.zeros(count, bool)
-
-    def roots(self, rows: Numbers) -> Numbers:
-        """Return the smallest row of each row's component."""
-        found = self._parent[rows]
-        while True:
-            further = self._parent[found]
-            if np.array_equal(further, found):
-                break
-            found = further
-        self._parent[rows] = found
-        return found
-
-    def join(self, one: Numbers, other: Numbers) -> None:
-        """Connect pairs."""
-        self.joined[one] = True
-        self.joined[other] = True
-        while True:
-            one, other = self.roots(one), self.roots(other)
-            apart = one != other
-            if not apart.any():
-                return
-            one, other = one[apart], other[apart]
-            hung = np.maximum(one, other)
-            np.minimum.at(self._parent, hung, np.minimum(one, other))
-            while True:
-                parent = self._parent[hung]
-                further = self._parent[parent]
-                if np.array_equal(further, parent):
-                    break
-                self._parent[hung] = further
-
-
-def components(count: int, one: Numbers, other: Numbers) -> Numbers:
-    """Return the component of each of `count` rows, given the pairs that connect them: the smallest row in it."""
-    forest = Forest(count)
-    forest.join(one, other)
-    return forest.roots(np.arange(count))
 
 
 # --- search ----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ Nothing is recounted here (that is `pmd verify`), so it is quick on any ROOT, an
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +16,7 @@ from pmd import escape
 from pmd.fetch import state
 from pmd.store import commits, root, storage
 from pmd.store.commits import STAGE_FILE, Commit
+from pmd.terminal import tables
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -337,12 +337,9 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
 
 def text(found: dict[str, Any], width: int = 130) -> str:
     """Return `books` as people read it: pairs by source and stage, why the others left, fetching, and the balance."""
-    from rich.console import Console
-
     found = escape.shown(found)
-    sink = io.StringIO()
-    console = Console(file=sink, width=width, color_system=None, highlight=False, markup=False)
-    console.print(_pairs_table(found))
+    page = tables.Page(width)
+    page.write(_pairs_table(found))
     reasons = [
         [stage, reason, source, f"{count:,}"]
         for stage in STAGES
@@ -350,30 +347,22 @@ def text(found: dict[str, Any], width: int = 130) -> str:
         for reason, count in stages.get(stage, {}).get("rejected", {}).items()
     ]
     if reasons:
-        console.print(_table("\nRejected pairs", ["stage", "reason", "source", "pairs"], reasons, numbers=1))
+        page.write(_table("\nRejected pairs", ["stage", "reason", "source", "pairs"], reasons, numbers=1))
     for line in _fetch_lines(found["fetch"]):
-        console.print(line)
-    console.print(_files_table(found))
-    console.print()
+        page.write(line)
+    page.write(_files_table(found))
+    page.write()
     for line in _balance_lines(found):
-        console.print(line)
+        page.write(line)
     for item in found["missing"]:
         unit = "" if item["unit"] == "all" else f" of {item['unit']}"
-        console.print(f"Not committed: {item['stage']}{unit}; run: {item['run']}")
-    return "\n".join(line.rstrip() for line in sink.getvalue().splitlines())
+        page.write(f"Not committed: {item['stage']}{unit}; run: {item['run']}")
+    return page.text()
 
 
 def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int) -> Table:
     """Return a table whose last `numbers` columns are figures."""
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for position, heading in enumerate(headings):
-        figures = position >= len(headings) - numbers
-        table.add_column(heading, justify="right" if figures else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
+    return tables.table(headings, rows, right=range(len(headings) - numbers, len(headings)), title=title)
 
 
 def _pairs_table(found: Mapping[str, Any]) -> Table:

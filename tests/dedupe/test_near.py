@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pmd.codec import SET_BITS
 from pmd.dedupe import near
+from pmd.forest import components
 
 Row = tuple[bytes, np.ndarray, int, int, bool, bool]
 
@@ -166,24 +167,11 @@ def test_clumps_and_chains_are_connected_as_by_brute_force(count: int) -> None:
     bits += bits[:3]
     hashes = np.stack([np.packbits(row) for row in bits]).view(">u8").astype(np.uint64)
     one, other = np.nonzero(near.distances(hashes[:, None], hashes) <= 31)
-    expected = near.components(len(hashes), one, other)
+    expected = components(len(hashes), one, other)
     assert 40 < len(np.unique(expected)) < len(hashes)
     bands = near.Bands(count, 31)
     found = near.connect(hashes, 31, bands, bands.searches()).roots(np.arange(len(hashes)))
     assert found.tolist() == expected.tolist()
-
-
-def test_components_are_those_of_a_plain_search() -> None:
-    random = np.random.default_rng(3)
-    one, other = random.integers(0, 300, 200), random.integers(0, 300, 200)
-    # A chain in one go, and against the order of its rows.
-    one, other = np.r_[one, np.arange(300, 400)], np.r_[other, np.arange(301, 401)]
-    expected = list(range(401))
-    for _ in range(401):
-        for i, j in zip(one.tolist(), other.tolist(), strict=True):
-            expected[i] = expected[j] = min(expected[i], expected[j])
-    assert near.components(401, one, other).tolist() == expected
-    assert near.components(401, other[::-1], one[::-1]).tolist() == expected
 
 
 def test_the_nearest_of_none_is_none() -> None:
