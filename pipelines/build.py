@@ -31,7 +31,6 @@ class Step:
 
 Report = Callable[[Step], None]
 RETIRED = "the configuration no longer names it: removed"
-STAGES = ("curate", "images", "fetch", "dedupe", "shard", "publish", "audit")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -113,17 +113,6 @@ class Sketch:
         )
 
 
-def empty(classes: int, *, named: bool = False) -> Sketch:
-    """Return the sketch of no pairs."""
-    return Sketch(
-        np.zeros(0, dtype=np.uint64),
-        np.zeros((0, classes), dtype=np.int64),
-        EVERYTHING,
-        np.zeros(classes, dtype=np.int64),
-        () if named else None,
-    )
-
-
 def of(hashes: Hashes, classes: NDArray[np.intp], width: int, names: Sequence[str] | None = None) -> Sketch:
     """Return the sketch of a batch.
 

@@ -24,8 +24,6 @@ from pmd.schema.tables import KEY, PAIRS
 from pmd.store import commits, exchange, root, storage
 from pmd.store.proposals import Proposal
 
-STAGE = "audit"
-
 #: Of each row one: a file of pairs, a part, a file of pairs that the shards left out.
 UNITS = pa.schema([pa.field("pairs", pa.string()), pa.field("part", pa.int32()), pa.field("left_out", pa.string())])
 

@@ -26,7 +26,7 @@ Threads: pixels are decoded, scaled and encoded outside the GIL. No state of Pil
 from pmd.codec.encoding import encode_jpeg
 from pmd.codec.header import EXTENSIONS, MAX_FRAMES, sniff
 from pmd.codec.perceptual import HASH_SIDE_PX, SET_BITS, is_telling, perceptual_hash
-from pmd.codec.preparing import Form, Prepared, inspect, prepare, resized, upright_rgb
+from pmd.codec.preparing import Form, Prepared, prepare, resized, upright_rgb
 from pmd.codec.scaling import crop
 from pmd.codec.verdicts import MAX_PIXELS, Format, Inspected, Limits, Refused
 
@@ -44,7 +44,6 @@ __all__ = [
     "Refused",
     "crop",
     "encode_jpeg",
-    "inspect",
     "is_telling",
     "perceptual_hash",
     "prepare",

@@ -39,15 +39,6 @@ class Prepared:
     perceptual_hash: bytes | None = None
 
 
-def inspect(content: bytes, limits: Limits) -> Inspected:
-    """Judge content, decoding all of it (a JPEG at an eighth of its size, which still reads every byte)."""
-    try:
-        loaded = decoding.load(opening.read(content, limits), at_least_px=1)
-        return _accepted(loaded, limits)
-    except Refused as refused:
-        return _refused(content, refused)
-
-
 def prepare(content: bytes, limits: Limits, form: Form) -> Prepared:
     """Judge content, hash it and bring it into the form that is kept, decoding it once where scales agree.
 

@@ -33,9 +33,6 @@ Words = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-#: Largest distance that is searched for, and the default: PDQ's own "confident match"
-#: (facebook/ThreatExchange, python-threatexchange/threatexchange/signal_type/pdq: PDQ_CONFIDENT_MATCH_THRESHOLD = 31).
-MOST_DISTANCE: Final = 31
 
 #: Largest difference of aspect ratios at which two images are one: a region's box is in fractions of its image.
 _ASPECT_PERCENT: Final = 1
@@ -217,14 +214,6 @@ def _crossed(sets: Numbers, kinds: Numbers) -> Iterator[tuple[Numbers, Numbers]]
             np.repeat(start[low:high] - (total[low:high] - some - before), some) + number,
         )
         low = high
-
-
-def pairs(hashes: Words, distance: int, bands: Bands, band: int) -> Iterator[tuple[Numbers, Numbers]]:
-    """Yield the matches among hashes that one band finds: every match is found by some band, each pair once a mask."""
-    values = bands.values(hashes, band)
-    for mask in bands.masks[band]:
-        rows, sets = _alike(values, mask)
-        yield from _matching(hashes, distance, rows, sets, rows)
 
 
 def _matching(
@@ -438,8 +427,3 @@ def elect(linked: Iterable[pa.Table], distance: int) -> pa.Table:
         [ids.take(pa.array(gone)), ids.take(pa.array(kept[gone])), pa.array(far[gone], pa.int32())], schema=MATCHES
     )
     return table.take(pc.sort_indices(table, [("image_id", "ascending")])).combine_chunks()
-
-
-def matches(rows: pa.Table, distance: int) -> pa.Table:
-    """Return `MATCHES` among `HASHED` in any order: all bands and the election, in one process."""
-    return elect((links(rows, distance, unit) for unit in range(UNITS)), distance)

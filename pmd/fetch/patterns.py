@@ -194,14 +194,6 @@ def _heads(path: str) -> set[str]:
     return {path[at : at + length] for length in range(1, _HEAD + 1) for at in range(len(path) - length + 1)}
 
 
-def matches(pattern: str, path: str) -> bool:
-    """Return whether a pattern as a file has it matches a path and query as sent; an empty one matches nothing."""
-    if not pattern:
-        return False
-    made = prepared(pattern)
-    return any(form.startswith(made.first) and made.follows(form) for form in forms(path))
-
-
 def _escaped(text: str) -> str:
     """Return a pattern or path in ASCII, as URLs are sent."""
     return text if _SENT.fullmatch(text) else quote(text, safe=_AS_SENT)

@@ -26,8 +26,6 @@ from pmd.manifests import Manifest
 from pmd.schema.tables import FOLDER_WORD, KEY, PAIRS
 from pmd.text import urls
 
-STAGE: Final = "publish"
-
 #: What became of a pair's image: what the list says beside the pair.
 FATES: Final = pa.schema(
     [

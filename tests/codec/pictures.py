@@ -9,6 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pmd import codec
+
+#: The codec's own.
+LIMITS = codec.Limits()
+
 FORMATS = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "AVIF": "avif", "TIFF": "tiff", "BMP": "bmp"}
 
 
@@ -49,3 +54,8 @@ def catalogue(samples: Path) -> list[tuple[Path, dict[str, str]]]:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     found = [(samples / "images" / row["path"], row) for row in rows]
     return [(path, row) for path, row in found if path.exists()]
+
+
+def inspected(content: bytes, limits: codec.Limits = LIMITS) -> codec.Inspected:
+    """Return what is said of content."""
+    return codec.prepare(content, limits, codec.Form()).inspected

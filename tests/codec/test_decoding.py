@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from pmd import codec
 from pmd.codec import Form, Limits, header
-from tests.codec.pictures import FORMATS, NOT_READ, catalogue, difference, encoded, gradient, opened
+from tests.codec.pictures import FORMATS, NOT_READ, catalogue, difference, encoded, gradient, inspected, opened
 
 #: Pillow warns of odd metadata; the tests' own setting would make errors of it.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_what_is_cut_does_not_decode(kind: str, share: float) -> None:
     content = encoded(gradient(), kind)
     cut = content[: max(64, int(len(content) * share))]
-    assert codec.inspect(cut, Limits()).status == "undecodable"
+    assert inspected(cut).status == "undecodable"
 
 
 @pytest.mark.parametrize("more", [{}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}])

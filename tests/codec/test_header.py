@@ -15,7 +15,7 @@ from PIL import Image
 
 from pmd import codec
 from pmd.codec import Form, Limits, header, structure, verdicts
-from tests.codec.pictures import FORMATS, encoded, gradient
+from tests.codec.pictures import FORMATS, encoded, gradient, inspected
 
 #: Pillow warns of odd metadata; the tests' own setting would make errors of it.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_is_told_by_its_bytes(kind: str) -> None:
-    found = codec.inspect(encoded(gradient(), kind), Limits())
+    found = inspected(encoded(gradient(), kind))
     assert found == codec.Inspected("ok", FORMATS[kind], 300, 200, 1)  # type: ignore[arg-type]
 
 
@@ -42,7 +42,7 @@ def test_every_format_is_told_by_its_bytes(kind: str) -> None:
     ],
 )
 def test_everything_else_is_no_image(content: bytes) -> None:
-    assert codec.inspect(content, Limits()).status == "not_an_image"
+    assert inspected(content).status == "not_an_image"
     assert codec.prepare(content, Limits(), Form(64)).inspected.status == "not_an_image"
 
 
@@ -69,30 +69,30 @@ def test_bombs_are_refused_by_their_header(content: bytes) -> None:
     limits = Limits(max_pixels=19_999) if content[:2] == b"\xff\xd8" else Limits()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert codec.inspect(content, limits).status == "bomb"
+        assert inspected(content, limits).status == "bomb"
 
 
 def test_a_limit_above_pillows_own_holds() -> None:
-    found = codec.inspect(png(20_000, 10_000), Limits(max_pixels=10**9))
+    found = inspected(png(20_000, 10_000), Limits(max_pixels=10**9))
     assert found.status == "undecodable"  # it was let through, and has no pixels
 
 
 def test_too_many_scans_are_a_bomb() -> None:
     content = encoded(gradient(), progressive=True)
-    assert codec.inspect(content, Limits()).status == "ok"
+    assert inspected(content).status == "ok"
     scan = content[content.rindex(b"\xff\xda") : -2]
-    assert codec.inspect(content[:-2] + scan * 600 + b"\xff\xd9", Limits()).status == "bomb"
+    assert inspected(content[:-2] + scan * 600 + b"\xff\xd9").status == "bomb"
 
 
 def test_frames_are_counted_and_the_first_is_taken() -> None:
     frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "green", "blue")]
     for kind in ("GIF", "WEBP", "PNG", "TIFF", "AVIF"):
         content = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
-        assert codec.inspect(content, Limits()).frames == 3, kind
+        assert inspected(content).frames == 3, kind
         assert np.abs(np.asarray(codec.upright_rgb(content)).mean((0, 1)) - (255, 0, 0)).max() < 4
     many = encoded(frames[0], "GIF") + b""
     block = many[many.index(b"\x2c") : -1]
-    assert codec.inspect(many[:-1] + block * 20_000 + b";", Limits()).frames == codec.MAX_FRAMES
+    assert inspected(many[:-1] + block * 20_000 + b";").frames == codec.MAX_FRAMES
 
 
 LOSSLESS_HEADER = b"\xff\xd8\xff\xc3\x00\x11\x08\x00\x95\x00\xe3\x03\x52\x11\x00\x47\x11\x00\x42\x11\x00"

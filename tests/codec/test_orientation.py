@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from pmd import codec
 from pmd.codec import Form, Limits
-from tests.codec.pictures import difference, encoded, gradient, opened
+from tests.codec.pictures import difference, encoded, gradient, inspected, opened
 
 #: Pillow warns of odd metadata; the tests' own setting would make errors of it.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -29,7 +29,7 @@ def test_pictures_come_upright(kind: str, orientation: int) -> None:
     content = encoded(image, kind, exif=exif)
     expected = ImageOps.exif_transpose(opened(content)).convert("RGB")
     assert difference(codec.upright_rgb(content), expected) < 1
-    found = codec.inspect(content, Limits())
+    found = inspected(content)
     assert (found.width_px, found.height_px) == expected.size
     prepared = codec.prepare(content, Limits(), Form(40))
     assert prepared.stored is not None

@@ -13,14 +13,14 @@ from PIL import Image
 
 from pmd import codec
 from pmd.codec import Form, Limits
-from tests.codec.pictures import FORMATS, NOT_READ, catalogue, encoded, gradient, opened
+from tests.codec.pictures import FORMATS, NOT_READ, catalogue, encoded, gradient, inspected, opened
 
 #: Pillow warns of odd metadata; the tests' own setting would make errors of it.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 
 def test_small_pictures_are_refused_where_asked() -> None:
-    found = codec.inspect(encoded(gradient(300, 20)), Limits(min_side_px=32))
+    found = inspected(encoded(gradient(300, 20)), Limits(min_side_px=32))
     assert (found.status, found.detail) == ("too_small", "300 x 20 pixels")
 
 

@@ -63,7 +63,7 @@ def plainly(rows: list[Row], distance: int) -> list[tuple[bytes, bytes, int]]:
 
 
 def found(rows: list[Row], distance: int) -> list[tuple[bytes, bytes, int]]:
-    result = near.matches(table(rows), distance)
+    result = near.elect((near.links(table(rows), distance, unit) for unit in range(near.UNITS)), distance)
     assert result.schema == near.MATCHES
     return [(row["image_id"], row["kept_id"], row["distance"]) for row in result.to_pylist()]
 
@@ -124,14 +124,8 @@ def test_no_match_is_missed_however_the_bits_are_spread(count: int, distance: in
     packed = np.stack([np.packbits(bits) for bits in seeds + others])
     hashes = packed.view(">u8").astype(np.uint64)
     bands = near.Bands(count, distance)
-    seen = {
-        (int(min(i, j)), int(max(i, j)))
-        for band in range(count)
-        if bands.worth[band]
-        for one, other in near.pairs(hashes, distance, bands, band)
-        for i, j in zip(one, other, strict=True)
-    }
-    assert seen == {(number, number + 30) for number in range(30)}
+    connected = near.connect(hashes, distance, bands, bands.searches()).roots(np.arange(60))
+    assert connected.tolist() == [*range(30), *range(30)]
     place, far = near.nearest(hashes[30:], hashes[:30], distance)
     assert place.tolist() == list(range(30))
     assert far.tolist() == [distance] * 30

@@ -290,6 +290,6 @@ def test_nothing_turned_deep_or_of_other_colours_is_taken_from_its_copies(web: W
         assert len([name for name in tar.getnames() if name.endswith(".jpg")]) == len(addresses)
     assert sorted(request.path for request in web.asked()) == sorted(f"/{name}" for name in contents)
     for name, content in (contents | plain).items():
-        expected = codec.inspect(content, codec.Limits())
+        expected = codec.prepare(content, codec.Limits(), codec.Form()).inspected
         assert (got[name]["status"], got[name]["sha256"]) == ("ok", hashlib.sha256(content).digest()), name
         assert (got[name]["width_px"], got[name]["height_px"]) == (expected.width_px, expected.height_px)
