@@ -140,6 +140,7 @@ def _images(write: _Page, images: Mapping[str, Any]) -> None:
 
 
 def _annotations(write: _Page, found: Mapping[str, Any]) -> None:
+    write.say("Experimental: the form of facebook/pmd's annotation files is known from code that reads them alone.")
     if found["equal"]:
         write.say(f"The same: all {found['rows']:,} rows of B are images and texts that curate keeps in A.")
         return
