@@ -79,7 +79,7 @@ class Order:
     epoch: int = 0
     adopted: pa.Table | None = None
     waiting: Waiting | None = None
-    listed: reference_lists.Listed = reference_lists.NO_LISTS
+    listed: reference_lists.Listed = dataclasses.field(default_factory=dict)
     progress: Progress | None = None
 
 
