@@ -499,7 +499,8 @@ def diff(
     b: Annotated[
         str,
         typer.Argument(
-            metavar="B", help="Another; or, after a ROOT and experimental, an annotation file of facebook/pmd (yfcc100m_subset.jsonl)."
+            metavar="B",
+            help="Another; or, after a ROOT and experimental, an annotation file of facebook/pmd (yfcc100m_subset.jsonl).",
         ),
     ],
     *,

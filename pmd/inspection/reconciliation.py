@@ -1,4 +1,4 @@
-"""The census: every pair, in every stage it stands in, brought together by its key; for `pmd verify`.
+"""Reconciliation: every pair, in every stage it stands in, brought together by its key; for `pmd verify`.
 
 Keys are put into buckets by their first bits, on disk once they are many, and each bucket is judged alone. So memory is
 one bucket, whatever the number of pairs, and the answer is exact: no pair is missing, doubled, or in two places at once.
