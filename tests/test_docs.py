@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import tomllib
@@ -260,3 +261,36 @@ def test_the_order_of_modules_is_told() -> None:
     told = section(read(ROOT / "docs" / "architecture.md"), "Order of modules")
     names = [name for part in re.findall(r"`([^`]+)`", told)[:4] for name in re.split(r",\s+", part)]
     assert names == [name for name in ORDER if name != "__main__"]
+
+
+def defined(path: Path) -> set[str]:
+    """Return the names at the top level of a module."""
+    found = set()
+    for node in ast.parse(read(path)).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name for alias in node.names}
+        else:
+            found |= {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+    return found
+
+
+def exists(name: str) -> bool:
+    """Return whether "pmd.formats.lines.ranges" is a package, a module, or what one defines."""
+    path = ROOT
+    for part in name.split("."):
+        if (path / part).is_dir():
+            path /= part
+        elif path.is_dir() and (path / f"{part}.py").is_file():
+            path /= f"{part}.py"
+        else:
+            return part in defined(path / "__init__.py" if path.is_dir() else path)
+    return True
+
+
+@pytest.mark.parametrize("folder", ["docs", "pmd", "pipelines"])
+def test_names_of_the_code_exist(folder: str) -> None:
+    for path in [*(ROOT / folder).rglob("*.py"), *(ROOT / folder).rglob("*.md")]:
+        for name in re.findall(r"`((?:pmd|pipelines)(?:\.\w+)+)(?:\(\))?`", read(path)):
+            assert exists(name), f"{path.relative_to(ROOT)}: {name}"
