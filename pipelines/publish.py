@@ -8,14 +8,15 @@ from typing import Any
 import apache_beam as beam
 
 from pipelines import running
-from pmd import manifests, stages
+from pmd import flow, stages
 from pmd.config import Config
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.errors import RootError
 from pmd.fetch import blocklists, partitions
+from pmd.publish import needs
 from pmd.publish.transforms import SpreadBoth, WriteList, units
-from pmd.store import commits, root, storage
+from pmd.store import root, storage
 
 
 def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
@@ -25,11 +26,10 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
         RootError: Pictures that a blocklist names are still among those that are listed.
     """
     _refuse_blocked(config)
-    wanted = stages.publish(config, source)
-    manifest = manifests.load(source)
+    needed = needs.of(config, source)
+    wanted, manifest, files = needed.wanted, needed.manifest, needed.files
     with_text = manifest.redistribute_text or config.publish.withheld_text == "include"
     curated = root.curate_folder(config.root, source)
-    files = commits.require(curated, "run: pmd curate").under("pairs")
     bits = max((len(files) - 1).bit_length(), 0)
     cut = partitions.cut(config.root)
     listed = [(storage.join(curated, file.name), file.bytes) for file in files]
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
     with running.command("publish", argv) as told:
         for name in told.names:
-            if stages.publish(told.config, name).why() is not None:
+            if stages.why(flow.PUBLISH, told.config, name) is not None:
                 build(told.config, name, told.flags)
 
 

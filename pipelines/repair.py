@@ -8,6 +8,7 @@ and is stale then, because an image is gone for good or stands elsewhere, is run
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import build, fetch
-from pmd import config, escape
+from pmd import config, escape, flow
 from pmd.config import Config
 from pmd.errors import ConfigError, PmdError, RootError, VerificationError
 from pmd.fetch import mend, partitions, state
@@ -155,6 +156,13 @@ def _lost(root_url: str) -> list[int]:
     return found
 
 
+class _Settling(build.Unit):
+    """The fetch without what is pending: only its rejected pairs."""
+
+    def why(self) -> str | None:
+        return next((why for item in self.wanted() if (why := item.why()) is not None), None)
+
+
 class _Repair:
     def __init__(self, chosen: Config, found: Sequence[Damage], say: Say, flags: Sequence[str]) -> None:
         self._config, self._found, self._say, self._flags = chosen, found, say, flags
@@ -163,21 +171,20 @@ class _Repair:
 
     def run(self) -> Repaired:
         self._mend_root()
-        fresh = {(unit.stage, unit.unit): _is_fresh(unit) for unit in self._units()}
+        fresh = {unit.name: _is_fresh(unit) for unit in self._units()}
         mended, fetched, left_open = Mended(), Counter[str](), Counter[str]()
         for unit in self._units():
-            if unit.stage == "fetch":
+            if unit.stage == flow.FETCH:
                 mended = self._mend_generations()
                 left_open = Counter(self._restore(fetched))
-            self._bring_up(unit, fresh.get((unit.stage, unit.unit)))
+            self._bring_up(unit, fresh.get(unit.name))
         left = damage.survey(self._root, only={item.folder for item in self._found})
         return Repaired(tuple(self._found), mended, dict(fetched), dict(left_open), tuple(self._ran), tuple(left))
 
     def _units(self) -> Iterable[build.Unit]:
-        settle = lambda: fetch.settle(self._config, self._flags)  # noqa: E731  what is pending is left to a build
+        settle = functools.partial(fetch.settle, self._config, self._flags)  # what is pending is left to a build
         for unit in build.units(self._config, sorted(self._config.sources), self._flags):
-            is_fetch = unit.stage == "fetch"
-            yield dataclasses.replace(unit, run=settle, more=lambda: None) if is_fetch else unit
+            yield _Settling(unit.stage, unit.unit, unit.config, settle) if unit.stage == flow.FETCH else unit
 
     def _mend_root(self) -> None:
         """Write `root.json` anew from what the commits of the images say.
@@ -206,7 +213,7 @@ class _Repair:
         )
 
     def _bring_up(self, unit: build.Unit, was_fresh: bool | None) -> None:
-        mine = [item for item in self._found if item.unit == (unit.stage, unit.unit) and not item.is_fetched]
+        mine = [item for item in self._found if item.unit == unit.name and not item.is_fetched]
         why = None
         committed = False
         if not mine:
@@ -218,13 +225,13 @@ class _Repair:
         if not damage.must_run(damaged=bool(mine), committed=committed, was_fresh=was_fresh, why=why):
             return
         told = why or "damaged: made anew"
-        self._say(f"{unit.stage} {unit.unit}: {told}")
+        self._say(f"{unit.stage.name} {unit.unit}: {told}")
         for item in mine:  # a file of that name would be taken for written
             storage.remove(storage.join(self._root, item.name))
         start = time.monotonic()
         unit.run()
-        self._ran.append((unit.stage, unit.unit, told))
-        self._say(f"{unit.stage} {unit.unit}: {time.monotonic() - start:.1f} s")
+        self._ran.append((*unit.name, told))
+        self._say(f"{unit.stage.name} {unit.unit}: {time.monotonic() - start:.1f} s")
 
     def _mend_generations(self) -> Mended:
         mended = Mended()

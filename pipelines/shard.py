@@ -9,12 +9,13 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipelines import running
-from pmd import stages
+from pmd import flow, stages
 from pmd.config import Config
 from pmd.engines.committing import CommitStage
 from pmd.engines.partitions import part_batches
 from pmd.engines.transforms import ByPartition, PerUnit, Spread, WriteCommit, create
 from pmd.fetch import partitions
+from pmd.shard import needs
 from pmd.shard.samples import window_bits
 from pmd.shard.transforms import CutShards, OrderWindow, SpreadViews, WriteShard, targets, window_outputs
 from pmd.store import root
@@ -23,7 +24,7 @@ from pmd.store import root
 def build(config: Config, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `shards/rejected` and `shards/<format>`."""
     forms = tuple(config.shard.formats)
-    wanted = [stages.shard(config, form) for form in ("rejected", *forms)]
+    wanted = needs.wanted(config)
     cut = partitions.cut(config.root)
     bits = window_bits(cut, config.shard.window)
     work = root.work_folder(config.root, "shard")
@@ -56,7 +57,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         return (
             (shards, rejected)
             | "Outputs" >> beam.Flatten()
-            | "Commit" >> WriteCommit(CommitStage(work, targets(("rejected", *forms), wanted)))
+            | "Commit" >> WriteCommit(CommitStage(work, targets(wanted)))
         )
 
     committed = [item.folder for item in wanted]
@@ -68,7 +69,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
     with running.command("shard", argv) as told:
-        if any(stages.shard(told.config, form).why() for form in ("rejected", *told.config.shard.formats)):
+        if stages.why(flow.SHARD, told.config) is not None:
             build(told.config, told.flags)
 
 

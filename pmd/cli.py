@@ -17,14 +17,14 @@ import typer
 import typer.core
 import typer.main
 
-from pmd import __version__, escape
+from pmd import __version__, escape, flow
 from pmd.errors import ConfigError
 from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED
 from pmd.schema.statuses import ALL_TRANSIENT, STATUSES, TRANSIENT
 from pmd.terminal import endings, output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pipelines.build import Step
     from pmd.config import Config
@@ -334,22 +334,6 @@ def build(
     _show_status(found, as_json=as_json)
 
 
-def _stage(stage: str, text: str) -> None:
-    def command(context: typer.Context, config: ConfigPath, sources: Sources = None, sample: Sample = None) -> None:
-        run_stage(config, stage, sources, sample, context.args)
-
-    command.__doc__ = text
-    app.command(stage, context_settings=_BEAM)(command)
-
-
-_stage("curate", "Read the sources: pairs and rejected rows. Beam's own flags follow --.")
-_stage("images", "Find the distinct images of all pairs, and where each can be had.")
-_stage("dedupe", "Find images that are one: equal bytes, near-duplicates.")
-_stage("shard", "Write training-ready shards.")
-_stage("publish", "Write each source's list of URLs.")
-_stage("audit", "Write the audit: audit/report.html and audit/audit.json.")
-
-
 class _Retrying(typer.core.TyperCommand):
     """Takes `--retry` alone for `--retry transient`: typer knows no option whose value may be left out."""
 
@@ -366,7 +350,6 @@ class _Retrying(typer.core.TyperCommand):
 _STATUS_WORDS: Final = re.compile(r"[a-z_, ]*")
 
 
-@app.command(context_settings=_BEAM, cls=_Retrying)
 def fetch(
     context: typer.Context,
     config: ConfigPath,
@@ -388,7 +371,7 @@ def fetch(
     sample: Sample = None,
     as_json: Json = False,
 ) -> None:
-    """Download each image once, and settle what became of it."""
+    """Run the fetch; what its command shows is said in `pmd.flow`."""
     from pipelines import fetch as pipeline
     from pmd.store import root
 
@@ -406,6 +389,22 @@ def fetch(
         run = pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached)
     if as_json:
         output.json(pipeline.tell(loaded, run))
+
+
+def _command(stage: flow.Stage) -> Callable[..., None]:
+    """Return what the command of a stage runs."""
+    if stage == flow.FETCH:
+        return fetch
+
+    def command(context: typer.Context, config: ConfigPath, sources: Sources = None, sample: Sample = None) -> None:
+        run_stage(config, stage.name, sources, sample, context.args)
+
+    return command
+
+
+for _stage in flow.STAGES:
+    _class = _Retrying if _stage == flow.FETCH else None
+    app.command(_stage.name, help=_stage.says, context_settings=_BEAM, cls=_class)(_command(_stage))
 
 
 @app.command()

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Every module or package of pmd, in the order in which they stand.
 ORDER = (
     "escape",
+    "flow",
     "errors",
     "forest",
     "schema",
@@ -28,6 +29,7 @@ ORDER = (
     "text",
     "sources",
     "config",
+    "books",
     "engines",
     "codec",
     "curate",

@@ -35,6 +35,7 @@ import xxhash
 import zstandard
 from numpy.typing import NDArray
 
+from pmd import flow
 from pmd.audit import places, sketch
 from pmd.audit.intervals import BUCKETS
 from pmd.audit.lexicon import Absent, Lexicon
@@ -44,7 +45,7 @@ from pmd.errors import PmdError
 from pmd.text import cleaning, language, urls
 
 #: The stages that a pair can survive, in order.
-STAGES: Final = ("curate", "images", "fetch", "dedupe", "shard")
+STAGES: Final = tuple(stage.name for stage in flow.JUDGING)
 
 #: Key of the upstream field in `meta` that says who made or posted the image.
 USER_FIELDS: Final[dict[str, str]] = {"yfcc100m": "uid", "sbu_captions": "user_id", "red_caps": "author"}

@@ -17,20 +17,20 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pmd import escape, sources
+from pmd import escape, flow, sources
 from pmd.config import options
 from pmd.errors import ConfigError
 from pmd.sources.contract import PROFILES, Profile, SourceOptions
 from pmd.store import storage
 
 _STAGES: Final[dict[str, type[options.StageOptions]]] = {
-    "curate": options.CurateOptions,
-    "images": options.ImagesOptions,
-    "fetch": options.FetchOptions,
-    "dedupe": options.DedupeOptions,
-    "shard": options.ShardOptions,
-    "publish": options.PublishOptions,
-    "audit": options.AuditOptions,
+    flow.CURATE.name: options.CurateOptions,
+    flow.IMAGES.name: options.ImagesOptions,
+    flow.FETCH.name: options.FetchOptions,
+    flow.DEDUPE.name: options.DedupeOptions,
+    flow.SHARD.name: options.ShardOptions,
+    flow.PUBLISH.name: options.PublishOptions,
+    flow.AUDIT.name: options.AuditOptions,
 }
 _TOP: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "sources", "scores", *_STAGES)
 _CONTACT_LENGTH: Final = 256

@@ -15,13 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import flow
 from pmd.config.options import CurateOptions
 from pmd.schema import keys
 from pmd.schema.tables import JUDGED, PAIRS, REJECTED
 from pmd.store.commits import Books
 from pmd.text import cleaning, urls
 
-STAGE: Final = "curate"
+STAGE: Final = flow.CURATE.name
 
 #: Input bytes of a partition, uncompressed. A partition's rows stand in memory, with their upstream fields and copies
 #: about ten times that.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -12,28 +12,10 @@ from pmd.engines.transforms import Collected
 from pmd.store import proposals
 from pmd.store.commits import Books, Commit, File
 from pmd.store.proposals import Proposal
+from pmd.store.wanted import Wanted
 
 #: What a stage adds to a proposal that only the collected outputs tell: facts, or files of a fixed name. Picklable.
 Complete = Callable[[Proposal, Collected], Proposal]
-
-
-class Wanted(Protocol):
-    """What a commit answers: `pmd.stages.Wanted`."""
-
-    @property
-    def stage(self) -> str:
-        """The stage's name."""
-
-    @property
-    def folder(self) -> str:
-        """Where the commit stands."""
-
-    @property
-    def hash(self) -> str:
-        """The hash of all that it depends on."""
-
-    def run(self) -> Mapping[str, Any]:
-        """Return its `run` section."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,10 +37,12 @@ those above it::
     engine       a lane: event loop, codec threads and all the above, for as many images and shards as it is given
     img2dataset  images downloaded by img2dataset, in a lane's place
 
+    needs        what fetch depends on, and the rejected pairs after it
     stored       stored pictures, read back and checked
     waiting      generations that wait for word whether any host answered the run
     store        one generation of one fetch shard: tar, attempts, ledger, commit
     mend         a generation that damage has met, made again from what is sound
+    recount      what is committed, read back and counted
     summary      what a fetch has come to, in words
     runs         one run, told from the generations that it committed
 

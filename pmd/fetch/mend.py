@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 import pyarrow as pa
 
-from pmd import codec
+from pmd import codec, flow
 from pmd.config.options import FetchOptions
 from pmd.errors import PmdError
 from pmd.fetch import blocklists, judging, outcome, recording, state, store, stored
@@ -200,7 +200,7 @@ class _Generation:
 
     def _sound_tars(self) -> Iterator[str]:
         """Yield the tars of this generation, relative to ROOT, that are as they were written."""
-        folder = f"fetch/store/shard={self._shard:05d}"
+        folder = flow.STORE.at(shard=self._shard)
         others = (
             {
                 file.name.rpartition("/")[2]

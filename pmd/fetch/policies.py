@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 
 import orjson
 
+from pmd import flow
 from pmd.errors import PmdError
 from pmd.fetch import robots
 from pmd.fetch.robots import Kind, Policy
@@ -164,7 +165,7 @@ _STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
 
 def hosts_folder(root: str) -> str:
     """Return where policies are kept."""
-    return storage.join(root, "fetch", "hosts")
+    return storage.join(root, flow.HOSTS)
 
 
 def read(root: str, kind: Kind = "robots", since: datetime.datetime | None = None) -> Iterator[tuple[str, Policy]]:

@@ -23,7 +23,7 @@ from typing import Any, Final, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import codec
+from pmd import codec, flow
 from pmd.config.options import FetchOptions
 from pmd.fetch import adopt, blocklists, network, outcome, reference_lists, state
 from pmd.fetch.engine import Fetcher, Progress, utc_now
@@ -35,7 +35,7 @@ from pmd.schema.tables import KEY, LEDGER, LEDGER_FILE
 from pmd.store import commits, root, storage, written
 from pmd.store.commits import Books, Commit, File
 
-STAGE: Final = "fetch"
+STAGE: Final = flow.FETCH.name
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 _SIZE: Final = slice(124, 136)
@@ -228,7 +228,7 @@ def _write(order: Order, generation: int, settled: Iterator[Fetched], started: d
         return None
     files = []
     if tar_file is not None:
-        path = storage.join("fetch", "store", f"shard={order.shard:05d}", tar_file.name)
+        path = storage.join(flow.STORE.at(shard=order.shard), tar_file.name)
         for row in rows:
             if row["length"] is not None:
                 row["store_file"] = path

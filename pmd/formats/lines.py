@@ -21,7 +21,7 @@ from pmd.formats.archives import MEMBER_SEPARATOR
 from pmd.formats.compression import open_decompressed, sniff
 from pmd.store import storage
 
-#: Default length of a range: some minutes of work for one core at most, and 250 units for all of YFCC100M.
+#: Default length of a range: some minutes of work for one core at most, and 250 chunks for all of YFCC100M.
 RANGE_BYTES: Final = 64 * 1024 * 1024
 #: No annotation row is near this: a longer "line" is a file of another kind, and would not fit in memory with copies.
 MAX_LINE_BYTES: Final = 64 * 1024 * 1024

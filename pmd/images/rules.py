@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import flow
 from pmd.config import scores
 from pmd.formats import archives
 from pmd.images import takedowns
@@ -26,7 +27,7 @@ from pmd.store import exchange, root, storage
 from pmd.store.commits import Books
 from pmd.text import urls
 
-STAGE: Final = "images"
+STAGE: Final = flow.IMAGES.name
 
 #: Kinds of locations, in the order in which they are tried.
 _KINDS: Final = ("archive", "mirror", "original")

@@ -10,12 +10,14 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from pmd import flow
 from pmd.config import scores
-from pmd.engines.committing import Target, Wanted, target
+from pmd.engines.committing import Target, target
 from pmd.engines.transforms import outputs
 from pmd.images import rules as images_rules
 from pmd.schema.tables import KEY
 from pmd.store import commits, exchange, storage
+from pmd.store.wanted import Wanted
 
 PAIR_FILES = pa.schema([pa.field("source", pa.string(), nullable=False), pa.field("path", pa.string(), nullable=False)])
 
@@ -97,7 +99,7 @@ class GatherPartition:
         """(partition, all its RUNS) → OUTPUTS; names start with the folder they are in: `images` or `views`."""
         partition, references = keyed
         gathered = images_rules.gather(exchange.read(self.work, references, images_rules.IMAGE_ROWS), self.shard_bits)
-        part = f"part-{partition:05d}-of-{2**self.bits:05d}"
+        part = flow.part(partition, self.bits)
         files = []
         for folder, name, table in (
             (self.images_folder, part, gathered.images),

@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd import escape
+from pmd import escape, flow
 from pmd.dedupe.rules import MERGED
 from pmd.errors import PmdError
-from pmd.fetch import partitions, state
+from pmd.fetch import state
 from pmd.formats import archives
 from pmd.schema import keys
 from pmd.schema.tables import SETTLED_IN
@@ -139,7 +139,7 @@ class _Book:
         bits = int(commit.facts["part_bits"]) if commit is not None else 0
         numbers = {keys.partition_of(image_id, bits) for image_id in image_ids}
         for path, file in self._files(folder, prefix):
-            if partitions.number(file.name) in numbers:
+            if flow.part_number(file.name) in numbers:
                 yield path
 
     def curated(self, pair_ids: Collection[bytes]) -> list[dict[str, Any]]:
@@ -270,20 +270,20 @@ class _Book:
     def samples(self, names: Collection[str]) -> list[dict[str, Any]]:
         """Return the shards that hold samples with these keys."""
         found = []
-        for form in storage.list_names(storage.join(self.root, "shards")):
-            folder = root.shards_folder(self.root, form)
-            commit = self.commit(folder) if form != "rejected" else None
+        for form, kind in flow.SHARDS.items():
+            folder = storage.join(self.root, kind.path)
+            commit = self.commit(folder)
             for file in commit.files if commit is not None else ():
                 path = storage.join(folder, file.name)
                 for key in sorted(_sample_keys(path) & {*names}):
-                    found.append({"format": form, "file": f"shards/{form}/{file.name}", "key": key})
+                    found.append({"format": form, "file": f"{kind.path}/{file.name}", "key": key})
         return found
 
     def published(self, source: str, pair_id: bytes) -> list[str]:
         """Return the files of a source's list in which a pair stands."""
         folder = root.publish_folder(self.root, source)
         return [
-            f"publish/source={source}/{file.name}"
+            f"{flow.LISTS.at(source=source)}/{file.name}"
             for path, file in self._files(folder)
             if _find(path, "pair_id", {pair_id.hex()})
         ]

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pmd import flow
 from pmd.config.options import ShardOptions
 from pmd.dedupe import rules as dedupe_rules
-from pmd.engines.committing import Target, Wanted, target
+from pmd.engines.committing import Target, target
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
 from pmd.fetch import partitions
@@ -18,6 +19,7 @@ from pmd.images import rules as images_rules
 from pmd.shard import samples, writing
 from pmd.store import commits, exchange, sealed, storage
 from pmd.store.proposals import Proposal
+from pmd.store.wanted import Wanted
 
 WINDOWS = pa.schema(
     [
@@ -81,7 +83,7 @@ class OrderWindow:
         path = storage.join(
             self.work, commits.put_table(self.work, f"samples-{window:05d}", ordered.samples, durable=False).name
         )
-        name = f"part-{window:05d}-of-{2**self.bits:05d}"
+        name = flow.part(window, self.bits)
         files = [commits.put_table(self.rejected_folder, name, ordered.rejected)] if ordered.rejected.num_rows else []
         books = images_rules.count_books(ordered.kept, ordered.rejected)
         described = outputs([dataclasses.replace(file, name=f"rejected:{file.name}") for file in files], books)
@@ -163,12 +165,11 @@ def with_sizes(proposal: Proposal, found: Collected) -> Proposal:
 
     To Parquet's it would be a file that is none of theirs, and theirs tell their rows.
     """
-    return dataclasses.replace(proposal, fixed={"sizes.json": writing.sizes(proposal.commit.files)})
+    return dataclasses.replace(proposal, fixed={flow.SIZES: writing.sizes(proposal.commit.files)})
 
 
-def targets(forms: Iterable[str], wanted: Iterable[Wanted]) -> tuple[Target, ...]:
-    """Return what is committed: the rejected pairs ("rejected" comes first), then each format."""
+def targets(wanted: Iterable[Wanted]) -> tuple[Target, ...]:
+    """Return what is committed: the rejected pairs, then each format."""
     return tuple(
-        target(item, kind=form, complete=with_sizes if form == "webdataset" else None)
-        for form, item in zip(forms, wanted, strict=True)
+        target(item, kind=item.unit, complete=with_sizes if item.unit == "webdataset" else None) for item in wanted
     )

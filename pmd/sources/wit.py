@@ -1,7 +1,7 @@
 """WIT v1: images of Wikipedia with up to three texts each; quoted, tab-separated shards with a header.
 
 A quoted field may hold newlines, and gzip cannot be entered in the middle, so one csv reader reads a shard from end to
-end: ten shards are ten units. The header decides which column is which; a release's further columns stay in `meta`.
+end: ten shards are ten chunks. The header decides which column is which; a release's further columns stay in `meta`.
 
 **The row's id.** Upstream has none. One image stands on many pages, and on one page in several sections, each time with
 another reference text: the id is page URL, image URL and `hierarchical_section_title`. The hierarchical title is taken
@@ -30,7 +30,7 @@ from pmd.formats.lines import INVALID_UTF8
 from pmd.formats.tsv import CsvRow
 from pmd.schema import keys
 from pmd.sources import table_drafts
-from pmd.sources.contract import DRAFT_ROWS, InputFile, Rule, SourceOptions, Unit
+from pmd.sources.contract import DRAFT_ROWS, Chunk, InputFile, Rule, SourceOptions
 from pmd.sources.table_drafts import Indices
 from pmd.text import cleaning
 
@@ -190,8 +190,8 @@ def choose(columns: Mapping[str, pa.Array], options: Options) -> Captions:
         takes = pc.and_(pc.is_null(chosen), pc.greater_equal(words, fewest[candidate]))
         texts = pc.if_else(takes, values, texts)
         chosen = pc.if_else(takes, _COLUMN_OF[candidate], chosen)
-        unit = pc.if_else(pc.equal(words, 1), " word", " words")
-        notes.append(pc.binary_join_element_wise(f"{candidate}: ", words.cast(pa.string()), unit, ""))
+        noun = pc.if_else(pc.equal(words, 1), " word", " words")
+        notes.append(pc.binary_join_element_wise(f"{candidate}: ", words.cast(pa.string()), noun, ""))
     reasons = pc.if_else(pc.is_null(chosen), "no_caption", pa.scalar(None, pa.string()))
     details = pc.if_else(pc.is_null(chosen), pc.binary_join_element_wise(*notes, "; "), pa.scalar(None, pa.string()))
     if options.drop_non_ascii:
@@ -277,14 +277,14 @@ class Wit:
     name = NAME
     options: type[SourceOptions] = Options
 
-    def plan(self, files: Sequence[InputFile], options: Options) -> list[Unit]:
-        """One unit a shard."""
-        return [Unit(path=file.path, form="csv") for file in sorted(files, key=lambda file: file.path)]
+    def plan(self, files: Sequence[InputFile], options: Options) -> list[Chunk]:
+        """One chunk a shard."""
+        return [Chunk(path=file.path, form="csv") for file in sorted(files, key=lambda file: file.path)]
 
-    def read(self, unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
+    def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         """Yield drafts; rows that could not be parsed are batches of their own."""
-        rows = tsv.read_csv(unit.path)
-        header = _header(unit.path, next(rows, None))
+        rows = tsv.read_csv(chunk.path)
+        header = _header(chunk.path, next(rows, None))
         good: list[CsvRow] = []
         lost: list[CsvRow] = []
         held_bytes = 0
@@ -292,9 +292,9 @@ class Wit:
             (good if row.error is None and len(row.fields) == len(header) else lost).append(row)
             held_bytes += len(row.raw)
             if max(len(good), len(lost)) >= DRAFT_ROWS or held_bytes >= _BATCH_BYTES:
-                yield from _batches(unit.path, header, good, lost, options)
+                yield from _batches(chunk.path, header, good, lost, options)
                 good, lost, held_bytes = [], [], 0
-        yield from _batches(unit.path, header, good, lost, options)
+        yield from _batches(chunk.path, header, good, lost, options)
 
 
 SOURCE: Final = Wit()

@@ -8,6 +8,7 @@ Modules, each importing only those above it::
     written    names that runs write
     sealed     files held to the digest in their names
     commits    `_stage.json`, the protocol
+    wanted     what a commit depends on, and whether it is stale
     lock       the one writer, and its epoch
     leftovers  what a run that did not end has left
     root       ROOT and its folders

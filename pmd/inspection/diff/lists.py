@@ -9,6 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pmd import flow
 from pmd.errors import InputError
 from pmd.inspection.diff import pairs
 from pmd.inspection.diff.join import A, B, Meeting
@@ -29,7 +30,7 @@ def files(url: str) -> list[str]:
         found = [url]
     else:
         below = storage.list_files(url)
-        top = "publish/" if root.ROOT_FILE in below else ""
+        top = f"{flow.LISTS.above}/" if root.ROOT_FILE in below else ""
         committed = [name for name in below if posixpath.basename(name) == commits.STAGE_FILE and name.startswith(top)]
         found = []
         for name in committed:
@@ -75,7 +76,7 @@ def compare(a: Sequence[str], b: Sequence[str], limit: int) -> dict[str, Any]:
     return {
         "equal": not pairs.moves(found) and not found.changed,
         "pairs": sum(found.fates.values()),
-        "stages": pairs.stage_table(found, {source: ["publish"] for source in listed}),
+        "stages": pairs.stage_table(found, {source: [flow.PUBLISH.name] for source in listed}),
         "not_compared": [],
         "moved": pairs.moves(found),
         "changed": pairs.changes(found),

@@ -16,6 +16,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+from pmd import flow
 from pmd.errors import ConfigError, RootError
 from pmd.inspection.peek import render, rows
 from pmd.schema.reasons import REASONS
@@ -53,7 +54,7 @@ def page(
         raise RootError(
             "nothing to look at: no source is curated here",
             where=root,
-            expected="curate/source=NAME/_stage.json",
+            expected=f"{flow.PAIRS.at(source='NAME')}/_stage.json",
             remedy="check the path, or run: pmd build CONFIG",
         )
     _check("source", source, sources)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pmd import flow
 from pmd.errors import VerificationError
 from pmd.fetch import partitions, state, stored
 from pmd.inspection.peek import pictures, sampling
@@ -27,15 +28,15 @@ from pmd.schema.tables import KEY, LEDGER, REJECTED
 from pmd.store import commits, root, sealed, storage
 from pmd.store.commits import Books
 
-#: The stages that judge pairs, in order.
-STAGES: Final = ("curate", "images", "fetch", "dedupe", "shard")
-
 #: Pairs of each source that are looked up in the ledger, at most, until enough are found that are left. So the page of 70M
 #: pairs reads some hundred files of the ledger; it shows fewer pairs of a source only where under 1 % of them are left.
 CANDIDATES: Final = 4096
 
 #: Captions of one image that are shown: a Visual Genome image has about fifty.
 CAPTIONS: Final = 60
+
+#: The stages that judge what has a picture.
+_AFTER_FETCH: Final = flow.JUDGING[flow.JUDGING.index(flow.FETCH) + 1 :]
 
 _NOT_FETCHED: Final = "not fetched"
 
@@ -50,12 +51,12 @@ class SourceBooks:
     @property
     def total(self) -> int:
         """How many came in."""
-        return self.stages["curate"].total
+        return self.stages[flow.CURATE.name].total
 
     @property
     def left(self) -> int:
         """How many the last committed stage kept."""
-        return self.stages[[stage for stage in STAGES if stage in self.stages][-1]].kept
+        return self.stages[[stage.name for stage in flow.JUDGING if stage.name in self.stages][-1]].kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,13 +123,13 @@ def books(root_url: str) -> list[SourceBooks]:
     """Return the books of every curated source, by name."""
     found: dict[str, dict[str, Books]] = {}
     for source in root.curated_sources(root_url):
-        curated = commits.require(root.curate_folder(root_url, source), "run: pmd curate CONFIG")
-        found[source] = {"curate": curated.sources.get(source, Books())}
-    for stage in STAGES[1:]:
-        commit = commits.read(_folder(root_url, stage))
+        curated = commits.require(root.curate_folder(root_url, source), f"run: {flow.CURATE.command}")
+        found[source] = {flow.CURATE.name: curated.sources.get(source, Books())}
+    for stage in flow.JUDGING[1:]:
+        commit = commits.read(storage.join(root_url, stage.books.path))
         for source, judged in commit.sources.items() if commit is not None else ():
             if source in found:
-                found[source][stage] = judged
+                found[source][stage.name] = judged
     return [SourceBooks(source, stages) for source, stages in found.items()]
 
 
@@ -187,47 +188,37 @@ def rejected(root_url: str, wanted: int, sources: Sequence[str], reason: str | N
                 nearest.add((source, why), place, batch.slice(i, 1).to_pylist()[0])
     chosen = sampling.spread(nearest.strata(), wanted)
     order = list(REASONS)
-    chosen.sort(key=lambda row: (STAGES.index(row["stage"]), order.index(row["reason"]), row["source"]))
-    known = _pair_rows(root_url, ((row["source"], row["pair_id"]) for row in chosen if row["stage"] != "curate"))
+    stages = [stage.name for stage in flow.JUDGING]
+    chosen.sort(key=lambda row: (stages.index(row["stage"]), order.index(row["reason"]), row["source"]))
+    known = _pair_rows(
+        root_url, ((row["source"], row["pair_id"]) for row in chosen if row["stage"] != flow.CURATE.name)
+    )
     ledger = _Ledger(root_url)
     return [_judged(root_url, row, known.get(row["pair_id"]), ledger) for row in chosen]
 
 
 def _judged(root_url: str, row: dict[str, Any], pair: dict[str, Any] | None, ledger: _Ledger) -> ShownRejected:
-    settled = ledger.row(row["image_id"]) if row["stage"] in {"fetch", "dedupe", "shard"} else None
-    attempts = ledger.attempts(row["image_id"]) if row["stage"] == "fetch" else []
+    stage = flow.BY_NAME[row["stage"]]
+    settled = ledger.row(row["image_id"]) if stage in (flow.FETCH, *_AFTER_FETCH) else None
+    attempts = ledger.attempts(row["image_id"]) if stage == flow.FETCH else []
     picture = None
-    if row["stage"] in {"dedupe", "shard"}:
+    if stage in _AFTER_FETCH:
         picture = _picture(root_url, settled, None if pair is None else pair["region"])
     return ShownRejected(row, pair, settled, len(attempts), attempts[-1] if attempts else None, picture)
 
 
-def _folder(root_url: str, stage: str) -> str:
-    """Return the folder in which a stage behind curate commits its rejected rows."""
-    if stage == "images":
-        return root.views_folder(root_url)
-    if stage == "fetch":
-        return root.fetch_rejected_folder(root_url)
-    return root.dedupe_folder(root_url) if stage == "dedupe" else root.shards_folder(root_url, "rejected")
-
-
-def _rejected_files(root_url: str, stage: str, sources: Sequence[str]) -> Iterator[str]:
-    """Yield the paths of a stage's files of rejected rows."""
-    folders = (
-        [root.curate_folder(root_url, source) for source in sources]
-        if stage == "curate"
-        else [_folder(root_url, stage)]
-    )
-    for folder in folders:
+def _rejected_files(root_url: str, stage: flow.Stage, sources: Sequence[str]) -> Iterator[str]:
+    """Yield the paths of a stage's files of rejected rows; of a stage that works by source, of these sources."""
+    fields = [{"source": source} for source in sources] if stage.unit == "source" else [{}]
+    for folder in (storage.join(root_url, stage.books.at(**field)) for field in fields):
         commit = commits.read(folder)
         if commit is not None:
-            # What fetch and shard commit here is nothing but rejected rows.
-            files = commit.files if stage in {"fetch", "shard"} else commit.under("rejected")
-            yield from (storage.join(folder, file.name) for file in files)
+            prefix = stage.books.rejects or ""
+            yield from (storage.join(folder, file.name) for file in commit.files if file.name.startswith(prefix))
 
 
 def _rejected_batches(root_url: str, sources: Sequence[str], reason: str | None) -> Iterator[pa.RecordBatch]:
-    stages = STAGES if reason is None else (REASONS[reason][0],)
+    stages = flow.JUDGING if reason is None else (flow.BY_NAME[REASONS[reason][0]],)
     chosen = pa.array(sources, pa.string())
     for stage in stages:
         for path in _rejected_files(root_url, stage, sources):
@@ -247,7 +238,7 @@ def _keys(root_url: str, sources: Sequence[str]) -> Iterator[tuple[bytes, bytes,
     for source in sources:
         if source not in known:
             own = root.curate_folder(root_url, source)
-            curated = commits.require(own, "run: pmd curate CONFIG")
+            curated = commits.require(own, f"run: {flow.CURATE.command}")
             files += [storage.join(own, file.name) for file in curated.under("pairs")]
     chosen = pa.array(sources, pa.string())
     for path in files:
@@ -260,7 +251,7 @@ def _rejected_late(root_url: str, pair_ids: Sequence[bytes]) -> set[bytes]:
     """Return those of some pairs that dedupe or shard have rejected."""
     wanted = pa.array(pair_ids, KEY)
     found: set[bytes] = set()
-    for stage in ("dedupe", "shard"):
+    for stage in _AFTER_FETCH:
         for path in _rejected_files(root_url, stage, ()):
             for batch in commits.iterate(path, ["pair_id"]):
                 ids = batch["pair_id"]

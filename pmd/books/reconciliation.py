@@ -18,24 +18,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-#: Where a pair can stand: kept by curate, among the views, rejected by a stage, in a list. Formats of shards follow.
-CURATED: Final = 0
-CURATE_REJECTED: Final = 1
-VIEWED: Final = 2
-IMAGES_REJECTED: Final = 3
-FETCH_REJECTED: Final = 4
-DEDUPE_REJECTED: Final = 5
-SHARD_REJECTED: Final = 6
-PUBLISHED: Final = 7
-SHARDED: Final = 8
+from pmd import flow
 
-REJECTED_ROLES: Final = {
-    "curate": CURATE_REJECTED,
-    "images": IMAGES_REJECTED,
-    "fetch": FETCH_REJECTED,
-    "dedupe": DEDUPE_REJECTED,
-    "shard": SHARD_REJECTED,
-}
+#: Where a pair can stand: kept by curate, among the views, in a list; rejected by a stage; in shards of a format.
+CURATED: Final = 0
+VIEWED: Final = 1
+PUBLISHED: Final = 2
+_REJECTED: Final = {stage.name: 3 + number for number, stage in enumerate(flow.JUDGING)}
+SHARDED: Final = 3 + len(_REJECTED)
 
 _RECORD: Final = np.dtype(
     [
@@ -54,6 +44,12 @@ _BUCKET_RECORDS: Final = 1 << 20
 #: A bucket is in memory up to this size, and a temporary file beyond it.
 _SPOOL_BYTES: Final = 1 << 22
 _MOST_BITS: Final = 9
+
+
+def rejected_by(stage: str) -> int:
+    """Return the role of the pairs that a stage rejects."""
+    return _REJECTED[stage]
+
 
 Tell = Callable[[str, str, str, str], None]
 Counts = npt.NDArray[np.int64]
@@ -76,7 +72,7 @@ class Expectation:
     formats: Sequence[str]
 
 
-class Census:
+class Reconciliation:
     """Collects where pairs stand, then judges; a context manager."""
 
     def __init__(self, records: int) -> None:
@@ -87,7 +83,7 @@ class Census:
         self._files: list[str] = []
         self._sources: list[str] = []
 
-    def __enter__(self) -> Census:
+    def __enter__(self) -> Reconciliation:
         self._buckets = [
             self._stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES))  # noqa: SIM115  the stack closes it
             for _ in range(2**self._bits)
@@ -205,31 +201,31 @@ def _mistakes(
     counts: Counts, among: dict[str, npt.NDArray[np.bool_]], expected: Expectation
 ) -> Iterator[tuple[npt.NDArray[np.bool_], str, Counts, Counts]]:
     """Yield (which pairs are wrong, what was counted, how often it should be, how often it is)."""
-    entered = counts[:, CURATED] + counts[:, CURATE_REJECTED]
+    entered = counts[:, CURATED] + counts[:, rejected_by(flow.CURATE.name)]
     yield entered > 1, "times in curate, kept or rejected", np.ones_like(entered), entered
-    if "images" not in expected.stages:
+    if flow.IMAGES.name not in expected.stages:
         return
     should = np.where(among["imaged"], np.minimum(counts[:, CURATED], 1), 0)
-    found = counts[:, VIEWED] + counts[:, IMAGES_REJECTED]
+    found = counts[:, VIEWED] + counts[:, rejected_by(flow.IMAGES.name)]
     yield found != should, "times in images, kept or rejected, of those that curate kept", should, found
     left = np.minimum(counts[:, VIEWED], 1)
-    after_dedupe = left
-    for stage, role in (("fetch", FETCH_REJECTED), ("dedupe", DEDUPE_REJECTED), ("shard", SHARD_REJECTED)):
-        if stage not in expected.stages:
+    to_publish = left
+    for stage in flow.JUDGING[flow.JUDGING.index(flow.IMAGES) + 1 :]:
+        if stage.name not in expected.stages:
             break
-        found = counts[:, role]
-        yield found > left, f"times rejected by {stage}, of those that came to it", left, found
+        found = counts[:, rejected_by(stage.name)]
+        yield found > left, f"times rejected by {stage.name}, of those that came to it", left, found
         left = left - np.minimum(found, left)
-        if stage == "dedupe":
-            after_dedupe = left
-    if "shard" in expected.stages:
+        if stage.name == flow.PUBLISH.after:
+            to_publish = left
+    if flow.SHARD.name in expected.stages:
         for position, form in enumerate(expected.formats):
             found = counts[:, SHARDED + position]
             yield found != left, f"times in the {form} shards, of those that shard kept", left, found
-    if "dedupe" in expected.stages:
+    if flow.PUBLISH.after in expected.stages:
         found = counts[:, PUBLISHED]
-        wrong = among["published"] & (found != after_dedupe)
-        yield wrong, "times published, of those that dedupe kept", after_dedupe, found
+        wrong = among["published"] & (found != to_publish)
+        yield wrong, f"times published, of those that {flow.PUBLISH.after} kept", to_publish, found
 
 
 def key_bytes(column: pa.ChunkedArray | pa.Array) -> list[bytes]:
