@@ -1,7 +1,8 @@
 """Rebuild PMD (Public Multimodal Datasets) from its upstream annotation files.
 
-Folders stand in one order and import only what stands before them: escape, flow, errors, schema, store, terminal, manifests,
-formats, text, sources, config, books, engines, codec, and then the stages (the whole order: `tests/test_imports.py`).
+Folders stand in one order and import only what stands before them: escape, flow, errors, forest, schema, store, terminal,
+manifests, formats, text, sources, config, books, engines, codec, and then the stages (the whole order:
+`tests/test_imports.py`).
 Only `pmd.engines` and the stages' `transforms` import Apache Beam.
 """
 
