@@ -21,8 +21,10 @@ ONCE: Final = ("demo",)
 LONGEST: Final = ("end_to_end", "test_wheel.py", "fetch", "pipelines", "store")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deal tests out for `--dist loadgroup`: what shares a fixture runs in one process, so that it is made once."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
     items.sort(key=lambda item: _place(item.path))

@@ -223,3 +223,19 @@ def test_any_order_and_any_cut_give_equal_tables(
     wheres = Counter(row["where"] for row in rows)
     if not one.pairs.num_rows:
         assert Counter(one.rejected["where"].to_pylist()) == wheres
+
+
+def test_an_identity_that_the_reader_gave_stands_and_urls_give_the_others() -> None:
+    """All given, none given, some given: each is another way through the code, with one meaning."""
+    given = draft(source_id="1", identity="coco:9")
+    other = draft(source_id="2", image_url="http://example.org/b.jpg")
+    for rows in (
+        [given],
+        [other],
+        [given, other],
+        [other, given, draft(source_id="3", image_url=None, identity="ade:1")],
+    ):
+        found = settle(KEEP, judge(*rows)).pairs
+        says = dict(zip(found["source_id"].to_pylist(), found["identity"].to_pylist(), strict=True))
+        wanted = {"1": "coco:9", "2": "url:example.org/b.jpg", "3": "ade:1"}
+        assert says == {row["source_id"]: wanted[row["source_id"]] for row in rows}
