@@ -549,3 +549,17 @@ def test_strings_are_written_once_where_they_repeat(tmp_path: Path) -> None:
     assert encoded == [True, False, False]
     batches = list(commits.iterate(str(tmp_path / file.name), ["rare"]))
     assert pa.Table.from_batches(batches) == rows.select(["rare"])
+
+
+def test_a_claim_that_is_gone_need_not_be_taken_back(tmp_path: Path) -> None:
+    commits.unclaim(str(tmp_path / "images"), 1)
+    assert not (tmp_path / "images").exists()
+
+
+def test_what_a_schema_says_beside_its_columns_stays() -> None:
+    rows = pa.table({"source": pa.array(["wit"]).dictionary_encode(), "n": [1]}).replace_schema_metadata({"a": "b"})
+    plain = commits.without_dictionaries(rows)
+    assert plain.schema.equals(
+        pa.schema({"source": pa.string(), "n": pa.int64()}, metadata={"a": "b"}), check_metadata=True
+    )
+    assert commits.without_dictionaries(plain) is plain

@@ -151,8 +151,13 @@ def test_a_local_lock_is_held_for_as_long_as_its_writer_writes(tmp_path: Path) -
 def test_a_lock_whose_file_was_removed_is_lost(tmp_path: Path) -> None:
     with lock.held(str(tmp_path), ONE) as held:
         (tmp_path / lock.LOCK_FILE).unlink()
-        with pytest.raises(RootError, match="the lock of this run was removed"):
+        with pytest.raises(RootError) as told:
             held.check()
+        assert str(told.value) == (
+            f"{tmp_path}/writer.lock: the lock of this run was removed: another may write here too\n"
+            "  expected: the file that this run holds\n"
+            "  remedy: leave it in its place, and run the same command again"
+        )
         (tmp_path / lock.LOCK_FILE).touch()
         with pytest.raises(RootError, match="the lock of this run was removed"):
             held.check()

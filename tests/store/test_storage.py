@@ -339,6 +339,7 @@ def test_what_such_a_rename_answers_is_told(
     with pytest.raises(outcome) as told:
         storage._named("old", "new")
     assert os.strerror(number) in str(told.value)
+    assert "new" in str(told.value)
 
 
 def test_a_link_that_fails_for_another_reason_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,3 +382,12 @@ def test_a_storage_that_cannot_be_used_is_told_with_what_to_do(
     assert said[0] == f"{url}: the storage {url.partition('://')[0]}:// cannot be used"
     assert said[1] == f"  found: {type(error).__name__}: {str(error).splitlines()[0]}"
     assert said[-1] == f"  remedy: {remedy}"
+
+
+def test_folders_are_listed_through_links(tmp_path: Path) -> None:
+    """Archives and annotation files often stand on another disk."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "1.jpg").touch()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "train").symlink_to(tmp_path / "elsewhere")
+    assert storage.list_files(f"{tmp_path}/images/") == ["train/1.jpg"]
