@@ -5,11 +5,18 @@ BIN := $(VENV)/bin
 BEAM := 2.77.0
 PRISM := .engines/bin/prism
 
-.PHONY: help demo test check bench engines lock wheel clean
+# Processes that tests are dealt out to, and which tests: all, unless ONLY names folders or files.
+JOBS ?= auto
+ONLY ?=
+# What `make touched` compares with.
+SINCE ?= HEAD
+
+.PHONY: help demo test touched check bench engines lock wheel clean
 
 help:
 	@echo "make demo     run the whole thing on a small built-in web"
-	@echo "make test     run the tests"
+	@echo "make test     run the tests, or some of them: make test ONLY=tests/store"
+	@echo "make touched  run the tests that a change touches: make touched SINCE=main"
 	@echo "make check    format, lint, types"
 	@echo "make bench    run the benchmarks"
 	@echo "make engines  build Prism, a portable Beam runner (needs Go)"
@@ -28,8 +35,13 @@ $(VENV)/.dev: $(VENV)/.core requirements-dev.txt
 demo: $(VENV)/.core
 	$(BIN)/pmd demo --out out/demo
 
+# Modules stay together, so that what they share is made once (tests/conftest.py).
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder $(ONLY)
+	@test -n "$(ONLY)" || echo "To run some of them: make test ONLY=tests/store. To run what a change touches: make touched SINCE=main"
+
+touched: $(VENV)/.dev
+	only=$$($(BIN)/python -m tests.touched $(SINCE)) && $(MAKE) test ONLY="$$only"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -63,7 +63,7 @@ def emulated(kind: str) -> Iterator[str]:
         try:
             _wait(port)
             # In a process of its own: this one must stay free of threads, since it is forked.
-            make = f"from pmd import storage; storage.filesystem('{kind}://{BUCKET}')[0].mkdir('{BUCKET}')"
+            make = f"from pmd.store import storage; storage.filesystem('{kind}://{BUCKET}')[0].mkdir('{BUCKET}')"
             subprocess.run([sys.executable, "-c", make], check=True, cwd=_FOLDER)
             yield f"{kind}://{BUCKET}"
         finally:

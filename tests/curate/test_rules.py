@@ -223,3 +223,29 @@ def test_any_order_and_any_cut_give_equal_tables(
     wheres = Counter(row["where"] for row in rows)
     if not one.pairs.num_rows:
         assert Counter(one.rejected["where"].to_pylist()) == wheres
+
+
+def test_an_identity_that_the_reader_gave_stands_and_urls_give_the_others() -> None:
+    """All given, none given, some given: each is another way through the code, with one meaning."""
+    given = draft(source_id="1", identity="coco:9")
+    other = draft(source_id="2", image_url="http://example.org/b.jpg")
+    for rows in (
+        [given],
+        [other],
+        [given, other],
+        [other, given, draft(source_id="3", image_url=None, identity="ade:1")],
+    ):
+        found = settle(KEEP, judge(*rows)).pairs
+        says = dict(zip(found["source_id"].to_pylist(), found["identity"].to_pylist(), strict=True))
+        wanted = {"1": "coco:9", "2": "url:example.org/b.jpg", "3": "ade:1"}
+        assert says == {row["source_id"]: wanted[row["source_id"]] for row in rows}
+
+
+def test_rows_that_share_an_id_are_numbered_by_themselves() -> None:
+    """Each id counts its own rows, in the order of what they say, whatever stands between them."""
+    rows = [draft(source_id=name, text=text) for text in ("a dog", "a cat", "a bird") for name in ("1", "2")]
+    pairs = settle(KEEP, judge(*rows[:5], draft(source_id="3"))).pairs
+    assert sorted(pairs["source_id"].to_pylist()) == ["1", "1#2", "1#3", "2", "2#2", "3"]
+    texts = dict(zip(pairs["source_id"].to_pylist(), pairs["text"].to_pylist(), strict=True))
+    assert {texts["1"], texts["1#2"], texts["1#3"]} == {"a dog", "a cat", "a bird"}
+    assert {texts["2"], texts["2#2"]} == {"a dog", "a cat"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 
 from pmd.config.options import DedupeOptions
 from pmd.dedupe import rules as dedupe_rules
+from pmd.errors import RootError
 from pmd.fetch import partitions
 from pmd.schema import keys
 from pmd.schema.tables import GROUPS, KEY, LEDGER, REJECTED, VIEWS
-from pmd.store import commits
+from pmd.store import commits, root
 
 MERGE = DedupeOptions(same_bytes="merge", repeated_bytes=0, near="keep")
 KEEP = DedupeOptions(same_bytes="keep", repeated_bytes=0, near="keep")
@@ -198,3 +200,178 @@ def test_the_digest_of_survivors_adds_up_and_tells_changes() -> None:
     # The bytes of two images change places: each is there still, but not where it was.
     swapped = ledger(image(1, "b"), image(2, "a"), image(3, "c"))
     assert dedupe_rules.survivors_digest(views(*rows), swapped)["coco"] != whole["coco"]
+
+
+def test_overlaps_name_the_nearest_evaluation_image_and_only_images_that_views_name() -> None:
+    """What a ledger says of images that are gone, or that no view names, is nobody's overlap."""
+    looks = bytes([0x0F, 0xF0, 0x33, 0xCC] * 8)
+    table = ledger(
+        image(3, "c", perceptual_hash=bytes([looks[0] ^ 1]) + looks[1:]),
+        image(1, "a", perceptual_hash=looks),
+        image(2, "b", perceptual_hash=bytes([0x55] * 32)),
+        image(4, "a", perceptual_hash=looks),
+        image(5, "a", perceptual_hash=looks, status="dead"),
+    )
+    known = pa.Table.from_pylist(
+        [{"sha256": digest("a"), "pdq": looks, "name": "val: 1"}], schema=dedupe_rules.evaluation.KNOWN
+    )
+    named = pa.array([key(1), key(2), key(3), key(5)], KEY)
+    groups = dedupe_rules.overlaps(table, named, known, 31)
+    assert groups.schema == GROUPS
+    assert groups.to_pylist() == [
+        {
+            "image_id": key(number),
+            "kept_id": key(number),
+            "relation": "evaluation_overlap",
+            "distance": distance,
+            "matched": "val: 1",
+        }
+        for number, distance in ((1, 0), (3, 1))
+    ]
+    assert dedupe_rules.overlaps(table, named, known, 0)["image_id"].to_pylist() == [key(1)]
+
+
+def test_views_of_evaluation_images_leave_and_say_which_they_are() -> None:
+    table = ledger(image(1, "a"), image(2, "b"))
+    groups = dedupe_rules._groups([key(1)], [key(1)], ["evaluation_overlap"], [3], ["val: 1"])
+    kept, rejected = dedupe_rules.judge(views((1, "coco", "1"), (2, "coco", "2")), table, groups)
+    assert kept["source_id"].to_pylist() == ["2"]
+    assert [(row["source_id"], row["reason"], row["detail"]) for row in rejected.to_pylist()] == [
+        ("1", "evaluation_overlap", "val: 1")
+    ]
+
+
+def test_what_is_compared_for_near_duplicates_is_what_is_left() -> None:
+    """Gone, not fetched, without a hash, and named by no view: none of these is compared."""
+    shown = pa.Table.from_pylist(
+        [
+            {"image_id": key(number), "region": region}
+            for number, region in (
+                (6, None),
+                (1, None),
+                (1, [0.0, 0.0, 0.5, 0.5]),
+                (2, None),
+                (3, None),
+                (4, None),
+                (7, None),
+            )
+        ],
+        schema=pa.schema([VIEWS.field("image_id"), VIEWS.field("region")]),
+    )
+    looks = [bytes([number]) * 32 for number in range(9)]
+    table = ledger(
+        image(1, "a", perceptual_hash=looks[1]),
+        image(2, "b", perceptual_hash=looks[2], stored_form="resized"),
+        image(3, "c", perceptual_hash=looks[3]),  # gives way
+        image(4, "d", perceptual_hash=None),
+        image(5, "e", perceptual_hash=looks[5]),  # no view names it
+        image(6, "c", perceptual_hash=looks[6]),  # stands for 3
+        image(7, "f", perceptual_hash=looks[7], status="dead"),
+        image(8, "g", perceptual_hash=looks[8]),  # no view names it, but a group does
+    )
+    groups = dedupe_rules._groups([key(3), key(9)], [key(6), key(2)], ["same_bytes"] * 2, [0, 0])
+    rows = dedupe_rules.hashed(shown, table, groups)
+    assert rows.schema == dedupe_rules.near.HASHED
+    found = {row["image_id"][0]: (row["whole"], row["has_region"]) for row in rows.to_pylist()}
+    # 2 stands for another too, but was resized: regions are not cut from it.
+    assert found == {1: (True, True), 2: (False, False), 6: (True, True)}
+    assert rows["perceptual_hash"].to_pylist() == [looks[1], looks[2], looks[6]]
+    assert (set(rows["width_px"].to_pylist()), set(rows["height_px"].to_pylist())) == ({4}, {3})
+
+
+def test_matches_become_groups_of_near_duplicates() -> None:
+    matches = pa.Table.from_pylist(
+        [
+            {"image_id": key(2), "kept_id": key(1), "distance": 7},
+            {"image_id": key(3), "kept_id": key(1), "distance": 31},
+        ],
+        schema=dedupe_rules.near.MATCHES,
+    )
+    groups = dedupe_rules.near_groups(matches)
+    assert groups.schema == GROUPS
+    assert groups.to_pylist() == [{**row, "relation": "near_duplicate", "matched": None} for row in matches.to_pylist()]
+    assert dedupe_rules.near_groups(matches.slice(0, 0)) == GROUPS.empty_table()
+
+
+def test_one_that_stays_may_give_way_once_more_to_what_looks_like_it() -> None:
+    groups = pa.concat_tables(
+        [
+            dedupe_rules._groups([key(2)], [key(1)], ["same_bytes"], [0]),
+            dedupe_rules._groups([key(1)], [key(3)], ["near_duplicate"], [9]),
+            dedupe_rules._groups([key(4)], [key(4)], ["repeated_bytes"], [0]),
+        ]
+    )
+    ids = pa.chunked_array([[key(2), key(1)], [key(3), key(4)]], KEY)
+    assert dedupe_rules.kept_ids(ids, groups).to_pylist() == [key(3), key(3), key(3), key(4)]
+
+
+def test_texts_stand_under_the_image_that_stays() -> None:
+    kept = views((2, "coco", "1"), (3, "wit", "2"))
+    rows = dedupe_rules.texts(kept, dedupe_rules._groups([key(2)], [key(1)], ["same_bytes"], [0]))
+    assert rows.schema == dedupe_rules.captions.TEXTS
+    assert rows.drop_columns("text_id").to_pylist() == [
+        {"stands_id": key(1), "image_id": key(2), "pair_id": keys.pair_id("coco", "1")},
+        {"stands_id": key(3), "image_id": key(3), "pair_id": keys.pair_id("wit", "2")},
+    ]
+    assert len(set(rows["text_id"].to_pylist())) == 1  # both say "text"
+
+
+def _repeated(*pairs: tuple[int, str, str]) -> pa.Table:
+    return pa.Table.from_pylist(
+        [
+            {"image_id": key(number), "pair_id": keys.pair_id(source, source_id), "detail": f"on {number} images"}
+            for number, source, source_id in pairs
+        ],
+        schema=dedupe_rules.captions.REPEATED,
+    )
+
+
+def test_pairs_with_a_repeated_text_leave_last_and_in_order() -> None:
+    table = ledger(image(1, "a"), image(2, "b"), image(3, "c"))
+    all_views = views(*((number, "coco", str(n)) for n, number in enumerate((1, 1, 2, 2, 3, 3))))
+    groups = dedupe_rules._groups([key(1)], [key(1)], ["repeated_bytes"], [0])
+    repeated = _repeated((3, "coco", "5"), (2, "coco", "2"), (1, "coco", "0"))
+    kept, rejected = dedupe_rules.judge(all_views, table, groups, repeated)
+    assert kept["source_id"].to_pylist() == ["3", "4"]
+    said = {row["source_id"]: (row["reason"], row["detail"]) for row in rejected.to_pylist()}
+    assert said == {
+        "0": ("repeated_bytes", None),
+        "1": ("repeated_bytes", None),
+        "2": ("repeated_text", "on 2 images"),
+        "5": ("repeated_text", "on 3 images"),
+    }
+    assert rejected["pair_id"].to_pylist() == sorted(rejected["pair_id"].to_pylist())
+    assert set(rejected["stage"].to_pylist()) == {"dedupe"}
+    again, none = dedupe_rules.judge(all_views.slice(4), table, groups, _repeated())
+    assert (again.num_rows, none.num_rows) == (2, 0)
+
+
+def test_a_committed_stage_is_judged_again_with_the_pairs_that_left_for_their_text(tmp_path: Path) -> None:
+    """Only the part's own pairs count, and only those that left for their text."""
+    table = ledger(image(1, "a"), image(2, "b"))
+    all_views = views((1, "coco", "1"), (1, "coco", "2"), (2, "coco", "3"), (2, "coco", "4"))
+    groups = dedupe_rules._groups([key(2)], [key(2)], ["repeated_bytes"], [0])
+    _, first = dedupe_rules.judge(all_views, table, groups, _repeated((1, "coco", "1")))
+    _, other = dedupe_rules.judge(all_views, table, GROUPS.empty_table(), _repeated((1, "coco", "2")))
+    folder = root.dedupe_folder(str(tmp_path))
+    names = {
+        "groups/part-00000-of-00004": groups,
+        "rejected/part-00000-of-00004": first,
+        "rejected/part-00001-of-00004": other,
+    }
+    files = [commits.put_table(folder, name, rows) for name, rows in names.items()]
+    commits.write(folder, commits.Commit("dedupe", tuple(files), {}, "", {}))
+    assert dedupe_rules.read_groups(str(tmp_path)) == groups
+    for part, gone in ((0, "1"), (1, "2"), (2, None)):
+        kept, rejected = dedupe_rules.judge_again(str(tmp_path), part, all_views, table, GROUPS.empty_table())
+        assert rejected["source_id"].to_pylist() == ([gone] if gone else []), part
+        assert kept.num_rows + rejected.num_rows == 4
+
+
+def test_what_is_not_committed_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(RootError) as told:
+        dedupe_rules.read_groups(str(tmp_path))
+    assert told.value.remedy == "run: pmd dedupe"
+    with pytest.raises(RootError) as told:
+        dedupe_rules.judge_again(str(tmp_path), 0, views(), ledger(), GROUPS.empty_table())
+    assert told.value.remedy == "run: pmd dedupe"

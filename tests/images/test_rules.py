@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines import images as pipeline
+from pmd.config import scores
 from pmd.errors import InputError
 from pmd.images import rules as images_rules
 from pmd.images import takedowns
@@ -360,3 +361,56 @@ def test_gathering_does_not_depend_on_order(pairs: list[dict[str, Any]], data: s
         mine = [item for item in pairs if item["image_id"] == row["image_id"]]
         assert row["has_region"] == any(item["region"] for item in mine)
         assert row["sources"] == sorted({item["source"] for item in mine})
+
+
+def _verdicts(column: str, *ids: bytes, rejects_missing: bool) -> scores.Verdicts:
+    return scores.Verdicts(column, np.sort(scores.ids_of(pa.array(ids, KEY))), rejects_missing)
+
+
+def reasons_of(*rules: scores.Verdicts, takedown: Takedown = NOTHING) -> list[str | None]:
+    """The reasons of pairs 1, 2 and 3 of photographs a, b and c; b is known as A too, which stands for it."""
+    pairs = [pair("wit", str(n), f"url:{name}", image_url=f"http://e.org/{name}") for n, name in enumerate("abc", 1)]
+    batch = pa.RecordBatch.from_pylist(pairs, schema=PAIRS).select(list(images_rules.NEEDED))
+    aliases = {keys.image_id("url:b"): (keys.image_id("url:A"), "url:A")}
+    rows = images_rules.spread(
+        batch, aliases=aliases, index={}, sample=1, takedown=takedown, held_out=pa.array([], KEY), verdicts=rules
+    )
+    found: list[str | None] = rows["reason"].to_pylist()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("column", "ids", "rejects_missing", "left"),
+    [
+        ("pair_id", [keys.pair_id("wit", "1")], False, "1"),
+        ("pair_id", [keys.pair_id("wit", "1")], True, "23"),
+        ("pair_id", [], False, ""),
+        ("pair_id", [], True, "123"),
+        ("image_id", [keys.image_id("url:a")], False, "1"),
+        ("image_id", [keys.image_id("url:b")], False, "2"),
+        ("image_id", [keys.image_id("url:A")], False, "2"),
+        ("image_id", [keys.image_id("url:A"), keys.image_id("url:c")], True, "1"),
+    ],
+)
+def test_pairs_leave_for_the_scores_of_themselves_or_their_images(
+    column: str, ids: list[bytes], rejects_missing: bool, left: str
+) -> None:
+    rule = _verdicts(column, *ids, rejects_missing=rejects_missing)
+    assert reasons_of(rule) == ["score" if number in left else None for number in "123"]
+
+
+def test_a_score_is_no_reason_for_what_leaves_already_and_every_rule_counts() -> None:
+    listed = Takedown(frozenset([keys.image_id("url:a")]))
+    one = _verdicts("pair_id", keys.pair_id("wit", "1"), keys.pair_id("wit", "2"), rejects_missing=False)
+    other = _verdicts("image_id", keys.image_id("url:c"), rejects_missing=False)
+    assert reasons_of(one, other, takedown=listed) == ["takedown", "score", "score"]
+
+
+def test_a_takedown_reaches_a_photograph_under_every_identity_that_is_known_of_it() -> None:
+    a, b, c, d = (keys.image_id(f"url:{name}") for name in "abcd")
+    listed = Takedown(frozenset([a]), frozenset(["e.org/x"]))
+    assert images_rules.widened(listed, []) == listed
+    assert images_rules.widened(listed, [(a, b), (c, d)]) == Takedown(frozenset([a, b]), listed.urls)
+    # c has b's identity too, and b is a: all three are one photograph.
+    assert images_rules.widened(listed, [(a, b), (c, b)]).ids == {a, b, c}
+    assert images_rules.widened(listed, [(c, a)]).ids == {a, c}

@@ -170,3 +170,21 @@ def test_nothing_left_is_an_empty_list() -> None:
     for pairs, fates in ((pairs_of(), fates_of()), (pairs_of(pair("a")), fates_of()), (pairs_of(), fates_of("a"))):
         table = publish_rules.rows(pairs, fates, WIT, with_text=True)
         assert (table.num_rows, table.schema) == (0, publish_rules.PUBLISHED)
+
+
+def test_where_no_field_of_upstreams_may_leave_meta_is_an_empty_object() -> None:
+    found = publish_rules.meta(pa.chunked_array([['{"a": 1}', "{}"], ['{"b": 2}']]), {})
+    assert found.to_pylist() == ["{}"] * 3
+    assert found.type == pa.string()
+
+
+def test_a_field_within_what_is_no_object_is_not_there() -> None:
+    column = pa.chunked_array([['{"a": {"b": {"c": "x", "d": "y"}}}', '{"a": 1}', '{"a": {"b": "c"}}', '{"a": [1]}']])
+    assert publish_rules.meta(column, {"a.b.c": ".*"}).to_pylist() == ['{"a":{"b":{"c":"x"}}}', "{}", "{}", "{}"]
+
+
+def test_columns_have_their_type_where_nothing_is_in_them() -> None:
+    none = pa.chunked_array([[]], pa.string())
+    assert publish_rules.evidence(pa.chunked_array([["x", None]]), None).equals(pa.nulls(2, pa.string()))
+    assert publish_rules.meta(none, {"a": ".*"}).equals(pa.array([], pa.string()))
+    assert publish_rules._without_credentials(none) == none

@@ -26,7 +26,7 @@ def test_keys_never_change(key: bytes, expected: str) -> None:
 
 
 def test_a_key_does_not_depend_on_the_process() -> None:
-    code = "from pmd import keys; print(keys.pair_id('wit', 'a/é/b').hex())"
+    code = "from pmd.schema import keys; print(keys.pair_id('wit', 'a/é/b').hex())"
     runs = {
         subprocess.run(
             [sys.executable, "-c", code],

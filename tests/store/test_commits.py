@@ -441,3 +441,125 @@ def test_a_digest_is_of_what_is_committed() -> None:
     assert commit.digest() != other_rejected.digest()
     assert commit.digest("pairs") == other_rejected.digest("pairs")
     assert commits.options_hash({"a": 1, "b": 2}) == commits.options_hash({"b": 2, "a": 1})
+
+
+def test_what_cannot_be_parsed_is_replaced_only_while_it_is_what_was_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(tmp_path)
+    (tmp_path / commits.STAGE_FILE).write_bytes(b"{")
+    with pytest.raises(RootError, match="not a commit of this version"):
+        commits.write(folder, at(1))
+    real = versions.swap
+
+    def overtaken(url: str, content: bytes, seen: Versioned | None) -> bool:
+        storage.put(url, b"[")
+        return real(url, content, seen)
+
+    monkeypatch.setattr(versions, "swap", overtaken)
+    with pytest.raises(RootError, match="a later run has taken over") as told:
+        commits.replace_unreadable(folder, at(1))
+    assert (told.value.expected, told.value.found) == (
+        "epoch 1, under which this run began",
+        "no claim: it has ended too",
+    )
+    assert (tmp_path / commits.STAGE_FILE).read_bytes() == b"["
+    monkeypatch.undo()
+    commits.replace_unreadable(folder, at(1))
+    assert commits.read(folder) == at(1)
+
+
+def test_where_others_write_all_the_time_a_writer_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[bytes] = []
+
+    def overtaken(url: str, content: bytes, seen: Versioned | None) -> bool:
+        tries.append(content)
+        return False
+
+    monkeypatch.setattr(versions, "swap", overtaken)
+    with pytest.raises(RootError) as told:
+        commits.claim(str(tmp_path), 1)
+    assert str(told.value) == (
+        f"{tmp_path}/_stage.json: others write here all the time\n"
+        "  expected: one writer\n"
+        "  found: 16 changes while one was made\n"
+        "  remedy: end the others, then run the same command again"
+    )
+    assert len(tries) == 16
+
+
+def test_a_commit_that_goes_with_its_folder_is_retired_all_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "shards" / "parquet"
+    commits.write(str(folder), some("shard"))
+    commits.retire(str(folder))
+    assert not folder.exists()
+    commits.retire(str(folder))
+    commits.write("memory://retired/shards", some("shard"))
+    commits.retire("memory://retired/shards")
+    assert storage.list_files("memory://retired/shards") == []
+
+
+def test_a_file_of_an_object_store_that_went_meanwhile_is_no_error() -> None:
+    checked: list[str] = []
+    commits.remove(["memory://went/part-0"], lambda: checked.append("held"))
+    assert checked == ["held"]
+
+
+def test_the_place_of_a_file_that_stands_beside_its_commit() -> None:
+    assert commits.path_of("s3://b/fetch/ledger/shard=1", "ledger/part") == "s3://b/fetch/ledger/shard=1/ledger/part"
+    assert commits.path_of("s3://b/fetch/ledger/shard=1", "../../store/a.tar") == "s3://b/fetch/store/a.tar"
+
+
+def test_the_epoch_of_a_commit_is_the_highest_that_wrote_in_it() -> None:
+    assert at(3).epoch == 3
+    assert dataclasses.replace(at(3), run={"epoch": 3, "claimed": 7}).epoch == 7
+    assert dataclasses.replace(at(9), run={"epoch": 9, "claimed": 7}).epoch == 9
+    assert some().epoch == 0
+
+
+def test_files_are_asked_for_by_their_folder_not_by_its_beginning() -> None:
+    files = [File(name, 1, 1, "00") for name in ("pairs/a", "pairs_more/b", "pairs/c")]
+    assert some("curate", *files).under("pairs") == [files[0], files[2]]
+
+
+def test_options_have_one_hash_however_their_keys_are_ordered() -> None:
+    one, other = {"a": 1, "b": [1, 2]}, {"b": [1, 2], "a": 1}
+    assert commits.options_hash(one) == commits.options_hash(other)
+    assert commits.options_hash(one) != commits.options_hash({**one, "b": [2, 1]})
+    # Commits of every ROOT hold such hashes: another spelling would make all of them stale.
+    assert commits.options_hash({"a": 1}) == "015abd7f5cc57a2dd94b7590f04ad808"
+
+
+def test_strings_are_written_once_where_they_repeat(tmp_path: Path) -> None:
+    """A dictionary pays where a string stands four times on average, and makes nothing else of the rows that are read."""
+    often = ["a dog", "a cat"] * 8
+    rows = pa.table({"often": often, "rare": [str(number) for number in range(16)], "number": [1] * 16})
+    assert commits._repeating(rows) == ["often"]
+    assert commits._repeating(rows.slice(0, 8)) == ["often"]
+    assert commits._repeating(rows.slice(0, 7)) == []
+    assert commits._repeating(rows.set_column(1, "rare", rows["rare"].dictionary_encode())) == ["often", "rare"]
+    file = commits.put_table(str(tmp_path), "pairs/part", rows)
+    assert file.rows == 16
+    assert commits.read_table(str(tmp_path), file) == rows
+    assert commits.read_table(str(tmp_path), file, ["number", "often"]) == rows.select(["number", "often"])
+    written = pq.ParquetFile(tmp_path / file.name).metadata.row_group(0)
+    encoded = [
+        any("DICTIONARY" in name for name in written.column(number).encodings) for number in range(written.num_columns)
+    ]
+    assert encoded == [True, False, False]
+    batches = list(commits.iterate(str(tmp_path / file.name), ["rare"]))
+    assert pa.Table.from_batches(batches) == rows.select(["rare"])
+
+
+def test_a_claim_that_is_gone_need_not_be_taken_back(tmp_path: Path) -> None:
+    commits.unclaim(str(tmp_path / "images"), 1)
+    assert not (tmp_path / "images").exists()
+
+
+def test_what_a_schema_says_beside_its_columns_stays() -> None:
+    rows = pa.table({"source": pa.array(["wit"]).dictionary_encode(), "n": [1]}).replace_schema_metadata({"a": "b"})
+    plain = commits.without_dictionaries(rows)
+    assert plain.schema.equals(
+        pa.schema({"source": pa.string(), "n": pa.int64()}, metadata={"a": "b"}), check_metadata=True
+    )
+    assert commits.without_dictionaries(plain) is plain

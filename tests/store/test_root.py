@@ -75,7 +75,9 @@ def test_epochs_rise(tmp_path: Path) -> None:
     assert epochs[0] >= 1_700_000_000, "no less than the clock's, should the file be lost"
 
 
-_KILLED = "import os, sys; from pmd import root\nwith root.writer(sys.argv[1], 'pmd build (killed)'): os._exit(9)\n"
+_KILLED = (
+    "import os, sys; from pmd.store import root\nwith root.writer(sys.argv[1], 'pmd build (killed)'): os._exit(9)\n"
+)
 
 
 def test_a_writer_that_was_killed_is_taken_over_and_the_next_says_so(
@@ -263,7 +265,7 @@ def test_only_committed_sources_are_curated(tmp_path: Path) -> None:
 _RACER = """
 import sys
 from pathlib import Path
-from pmd import root
+from pmd.store import root
 from pmd.errors import RootError
 
 def meet(folder, word):

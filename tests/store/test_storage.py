@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pmd.errors import InputError
+from pmd.errors import ConfigError, InputError, RootError
 from pmd.store import storage
 
 
@@ -193,3 +195,199 @@ def test_a_folder_that_could_not_be_synchronised_is_not_taken_for_settled(
     synchronised.clear()
     storage.settle([path])
     assert synchronised == [str(tmp_path / "new" / "inner")]
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_an_error_that_may_pass_is_waited_out(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    paused: list[float] = []
+    left = [OSError(errno.EIO, "passing")] * failures
+
+    def call() -> str:
+        if left:
+            raise left.pop()
+        return "done"
+
+    monkeypatch.setattr(storage.time, "sleep", paused.append)
+    assert storage._patiently(call) == "done"
+    assert paused == list(storage._PAUSES_S[:failures])
+
+
+def test_an_error_that_does_not_pass_is_raised_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+
+    def call(number: int) -> None:
+        tries.append(number)
+        raise OSError(number, "told")
+
+    monkeypatch.setattr(storage.time, "sleep", lambda _: None)
+    with pytest.raises(OSError, match="told"):
+        storage._patiently(lambda: call(errno.EIO))
+    assert tries == [errno.EIO] * (len(storage._PAUSES_S) + 1)
+    tries.clear()
+    with pytest.raises(OSError, match="told"):
+        storage._patiently(lambda: call(errno.ENOSPC))
+    assert tries == [errno.ENOSPC]
+
+
+def test_what_is_a_folder_is_told_on_each_file_system(folder: str) -> None:
+    storage.put(storage.join(folder, "inner", "file"), b"")
+    assert storage.is_folder(storage.join(folder, "inner"))
+    assert not storage.is_folder(storage.join(folder, "inner", "file"))
+    assert not storage.is_folder(storage.join(folder, "absent"))
+
+
+def test_a_file_is_all_that_is_below_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert storage.list_files(str(tmp_path / "file")) == [str(tmp_path / "file")]
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error_and_one_that_went_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fsspec leaves out what it cannot list: files would be taken for gone."""
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "file").touch()
+    real, error = os.scandir, PermissionError(errno.EACCES, "Permission denied")
+
+    def listed(path: str) -> Any:
+        if str(path).endswith("inner"):
+            raise error
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", listed)
+    with pytest.raises(PermissionError):
+        storage.list_files(str(tmp_path))
+    error = FileNotFoundError(errno.ENOENT, "No such file or directory")
+    assert storage.list_files(str(tmp_path)) == ["file"]
+
+
+def test_only_empty_folders_are_removed(folder: str) -> None:
+    storage.put(storage.join(folder, "inner", "file"), b"")
+    storage.remove_folder(storage.join(folder, "inner"))
+    assert storage.list_files(folder) == ["inner/file"]
+    storage.remove(storage.join(folder, "inner", "file"))
+    storage.remove_folder(storage.join(folder, "inner"))
+    assert not storage.exists(storage.join(folder, "inner")) or not storage.is_local(folder)
+    storage.remove_folder(storage.join(folder, "absent"))
+
+
+def test_a_folder_that_is_not_ours_to_read_need_not_be_synchronised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: str, flags: int) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    synchronised: list[int] = []
+    monkeypatch.setattr(storage, "_synchronise", lambda number, path: synchronised.append(number))
+    storage.sync_folder(str(tmp_path))
+    assert len(synchronised) == 1
+    monkeypatch.setattr(storage.os, "open", refused)
+    storage.sync_folder(str(tmp_path))
+    assert len(synchronised) == 1
+
+
+class _Library:
+    """The C library of a system, with or without a rename that replaces nothing."""
+
+    def __init__(self, name: str | None, error: int = 0) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self._error = error
+        if name is not None:
+            setattr(self, name, self._rename)
+
+    def _rename(self, *asked: Any) -> int:
+        self.asked.append(asked)
+        return -1 if self._error else 0
+
+
+@pytest.mark.parametrize("name", ["renameat2", "renamex_np", None])
+def test_where_no_link_can_be_made_a_rename_that_replaces_nothing_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
+    def no_links(old: str, new: str) -> None:
+        raise OSError(errno.EPERM, "no hard links")
+
+    library = _Library(name)
+    monkeypatch.setattr(storage.os, "link", no_links)
+    monkeypatch.setattr(storage.ctypes, "CDLL", lambda *_, **__: library)
+    if name is None:
+        with pytest.raises(RootError, match="cannot name a file only where the name is free"):
+            storage._named("old", "new")
+        return
+    assert storage._named("old", "new")
+    (asked,) = library.asked
+    assert [word for word in asked if isinstance(word, bytes)] == [b"old", b"new"]
+    assert asked[-1] == {"renameat2": storage._RENAME_NOREPLACE, "renamex_np": storage._RENAME_EXCL}[str(name)]
+
+
+@pytest.mark.parametrize(
+    ("number", "outcome"),
+    [(errno.EEXIST, False), (errno.EINVAL, RootError), (errno.ENOSYS, RootError), (errno.EIO, OSError)],
+)
+def test_what_such_a_rename_answers_is_told(
+    monkeypatch: pytest.MonkeyPatch, number: int, outcome: bool | type[Exception]
+) -> None:
+    def no_links(old: str, new: str) -> None:
+        raise OSError(errno.EMLINK, "no hard links")
+
+    monkeypatch.setattr(storage.os, "link", no_links)
+    monkeypatch.setattr(storage.ctypes, "CDLL", lambda *_, **__: _Library("renameat2", number))
+    monkeypatch.setattr(storage.ctypes, "get_errno", lambda: number)
+    if isinstance(outcome, bool):
+        assert storage._named("old", "new") is outcome
+        return
+    with pytest.raises(outcome) as told:
+        storage._named("old", "new")
+    assert os.strerror(number) in str(told.value)
+    assert "new" in str(told.value)
+
+
+def test_a_link_that_fails_for_another_reason_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(old: str, new: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(storage.os, "link", full)
+    with pytest.raises(OSError, match="No space left"):
+        storage._named("old", "new")
+
+
+@pytest.mark.parametrize(
+    ("error", "url", "remedy"),
+    [
+        (ImportError("Install s3fs"), "s3://bucket/pmd", "pip install 'pmd[aws]'"),
+        (ImportError("Install gcsfs"), "gs://bucket/pmd", "pip install 'pmd[gcp]'"),
+        (ImportError("Install adlfs"), "abfs://box/pmd", "install what is missing, or choose another place"),
+        (
+            ValueError("no such protocol"),
+            "zip://a::https://b",
+            "name the file itself: chains of protocols (::) are not read",
+        ),
+        (
+            ValueError("no such protocol\nat all"),
+            "nothing://a",
+            "check the part before ://, and what this storage needs in the environment",
+        ),
+    ],
+)
+def test_a_storage_that_cannot_be_used_is_told_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, url: str, remedy: str
+) -> None:
+    def fails(protocol: str) -> None:
+        raise error
+
+    monkeypatch.setattr(storage, "_filesystem", fails)
+    with pytest.raises(ConfigError) as told:
+        storage.filesystem(url)
+    said = str(told.value).splitlines()
+    assert said[0] == f"{url}: the storage {url.partition('://')[0]}:// cannot be used"
+    assert said[1] == f"  found: {type(error).__name__}: {str(error).splitlines()[0]}"
+    assert said[-1] == f"  remedy: {remedy}"
+
+
+def test_folders_are_listed_through_links(tmp_path: Path) -> None:
+    """Archives and annotation files often stand on another disk."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "1.jpg").touch()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "train").symlink_to(tmp_path / "elsewhere")
+    assert storage.list_files(f"{tmp_path}/images/") == ["train/1.jpg"]

@@ -36,7 +36,7 @@ def command(body: str, *, before: str = "") -> subprocess.Popen[str]:
     code = "\n".join(
         [
             "import os, signal, sys, threading",
-            "from pmd import endings",
+            "from pmd.terminal import endings",
             before,
             "with endings.command():",
             "    print('here', flush=True)",
