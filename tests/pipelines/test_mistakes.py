@@ -128,7 +128,7 @@ def test_a_part_that_cannot_be_judged(tmp_path: Path, monkeypatch: pytest.Monkey
     def damaged(*_: Any) -> Any:
         raise RootError("nothing is committed here", where="images", remedy="run: pmd build CONFIG")
 
-    monkeypatch.setattr(pmd.dedupe.transforms.dedupe, "judge", damaged)
+    monkeypatch.setattr(pmd.dedupe.transforms.dedupe_rules, "judge", damaged)
     with pytest.raises(RootError) as caught, root.writer(chosen.root, "test"):
         dedupe.build(chosen)
     assert caught.value.remedy == "run: pmd build CONFIG"
