@@ -27,8 +27,8 @@ Run = Callable[[], list[Any]]
 Around = Callable[[Run], list[Any]]
 Before = Callable[[], None]
 
-#: Everything in `pmd.store.storage` that changes what is there.
-WRITES = ("write_whole", "put", "put_if_absent", "remove", "remove_tree")
+#: Everything in `pmd.store.storage` that changes what is there, but for drafts: every file that is written is one first.
+WRITES = ("remove", "remove_tree")
 
 
 class Killed(BaseException):
@@ -49,6 +49,7 @@ def before_writes(before: Before) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in WRITES:
             patch.setattr(storage, name, wrapped(getattr(storage, name)))
+        patch.setattr(storage.Draft, "__init__", wrapped(storage.Draft.__init__))
         patch.setattr(versions, "swap", wrapped(versions.swap))
         yield
 
