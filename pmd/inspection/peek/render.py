@@ -19,7 +19,8 @@ import orjson
 from pmd import escape
 from pmd.inspection.peek import page_style
 from pmd.inspection.peek.pictures import Picture, data_uri
-from pmd.inspection.peek.rows import STAGES, ShownPair, ShownRejected, SourceBooks, count_reasons
+from pmd.inspection.peek.rows import ShownPair, ShownRejected, SourceBooks, count_reasons
+from pmd.inspection.rejected import STAGES
 from pmd.schema.reasons import REASONS
 from pmd.store.commits import Books
 

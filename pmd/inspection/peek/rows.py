@@ -18,17 +18,16 @@ import pyarrow.parquet as pq
 
 from pmd.errors import VerificationError
 from pmd.fetch import partitions, state, stored
+from pmd.inspection import rejected as rejections
 from pmd.inspection.peek import pictures, sampling
 from pmd.inspection.peek.pictures import Picture
+from pmd.inspection.rejected import STAGES
 from pmd.schema import keys
 from pmd.schema.reasons import REASONS
 from pmd.schema.statuses import OK
 from pmd.schema.tables import KEY, LEDGER, REJECTED
 from pmd.store import commits, root, sealed, storage
 from pmd.store.commits import Books
-
-#: The stages that judge pairs, in order.
-STAGES: Final = ("curate", "images", "fetch", "dedupe", "shard")
 
 #: Pairs of each source that are looked up in the ledger, at most, until enough are found that are left. So the page of 70M
 #: pairs reads some hundred files of the ledger; it shows fewer pairs of a source only where under 1 % of them are left.
@@ -125,7 +124,7 @@ def books(root_url: str) -> list[SourceBooks]:
         curated = commits.require(root.curate_folder(root_url, source), "run: pmd curate CONFIG")
         found[source] = {"curate": curated.sources.get(source, Books())}
     for stage in STAGES[1:]:
-        commit = commits.read(_folder(root_url, stage))
+        commit = commits.read(rejections.folder(root_url, stage))
         for source, judged in commit.sources.items() if commit is not None else ():
             if source in found:
                 found[source][stage] = judged
@@ -202,35 +201,11 @@ def _judged(root_url: str, row: dict[str, Any], pair: dict[str, Any] | None, led
     return ShownRejected(row, pair, settled, len(attempts), attempts[-1] if attempts else None, picture)
 
 
-def _folder(root_url: str, stage: str) -> str:
-    """Return the folder in which a stage behind curate commits its rejected rows."""
-    if stage == "images":
-        return root.views_folder(root_url)
-    if stage == "fetch":
-        return root.fetch_rejected_folder(root_url)
-    return root.dedupe_folder(root_url) if stage == "dedupe" else root.shards_folder(root_url, "rejected")
-
-
-def _rejected_files(root_url: str, stage: str, sources: Sequence[str]) -> Iterator[str]:
-    """Yield the paths of a stage's files of rejected rows."""
-    folders = (
-        [root.curate_folder(root_url, source) for source in sources]
-        if stage == "curate"
-        else [_folder(root_url, stage)]
-    )
-    for folder in folders:
-        commit = commits.read(folder)
-        if commit is not None:
-            # What fetch and shard commit here is nothing but rejected rows.
-            files = commit.files if stage in {"fetch", "shard"} else commit.under("rejected")
-            yield from (storage.join(folder, file.name) for file in files)
-
-
 def _rejected_batches(root_url: str, sources: Sequence[str], reason: str | None) -> Iterator[pa.RecordBatch]:
     stages = STAGES if reason is None else (REASONS[reason][0],)
     chosen = pa.array(sources, pa.string())
     for stage in stages:
-        for path in _rejected_files(root_url, stage, sources):
+        for path in rejections.files(root_url, stage, sources):
             for batch in commits.iterate(path, REJECTED.names):
                 wanted = pc.is_in(batch["source"], value_set=chosen)
                 if reason is not None:
@@ -261,7 +236,7 @@ def _rejected_late(root_url: str, pair_ids: Sequence[bytes]) -> set[bytes]:
     wanted = pa.array(pair_ids, KEY)
     found: set[bytes] = set()
     for stage in ("dedupe", "shard"):
-        for path in _rejected_files(root_url, stage, ()):
+        for path in rejections.files(root_url, stage, ()):
             for batch in commits.iterate(path, ["pair_id"]):
                 ids = batch["pair_id"]
                 found.update(ids.filter(pc.is_in(ids, value_set=wanted)).to_pylist())
