@@ -91,12 +91,21 @@ def _work_of(epoch: int) -> str:
 
 def curated_sources(root: str) -> list[str]:
     """Return the sources that have a curate commit, sorted."""
+    return _committed_sources(storage.join(root, "curate"))
+
+
+def published_sources(root: str) -> list[str]:
+    """Return the sources whose list is committed, sorted."""
+    return _committed_sources(storage.join(root, "publish"))
+
+
+def _committed_sources(folder: str) -> list[str]:
     prefix = "source="
-    names = storage.list_names(storage.join(root, "curate"))
+    names = storage.list_names(folder)
     return sorted(
         name.removeprefix(prefix)
         for name in names
-        if name.startswith(prefix) and commits.read(storage.join(root, "curate", name)) is not None
+        if name.startswith(prefix) and commits.read(storage.join(folder, name)) is not None
     )
 
 
