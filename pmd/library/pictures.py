@@ -89,7 +89,7 @@ def open_image(root: str | os.PathLike[str], key: bytes | str) -> Image.Image:
             raise NotStored(where, image_id, status)
         content = stored.read(where, row)
     # What was accepted when it was stored is accepted here, whatever the limit was then.
-    pixels = (row["stored_width_px"] or 0) * (row["stored_height_px"] or 0)
+    pixels = (row["width_px"] or 0) * (row["height_px"] or 0)
     try:
         return codec.upright_rgb(content, max_pixels=max(codec.MAX_PIXELS, pixels))
     except codec.Refused as refused:

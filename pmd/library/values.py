@@ -96,13 +96,13 @@ def perceptual_hash(picture: bytes | Image.Image) -> bytes:
     True
 
     Args:
-        picture: The content of an image file, or a picture, which is taken to be upright.
+        picture: The content of an image file, or a picture, which is taken to be upright and of eight bits a channel.
 
     Raises:
         InputError: The content is no picture that can be decoded.
     """
     if not isinstance(picture, bytes):
-        return codec.perceptual_hash(picture.convert("RGB"))
+        return codec.perceptual_hash(_on_white(picture))
     prepared = codec.prepare(picture, codec.Limits(), codec.Form(codec.HASH_SIDE_PX))
     if prepared.perceptual_hash is None:
         inspected = prepared.inspected
@@ -112,6 +112,16 @@ def perceptual_hash(picture: bytes | Image.Image) -> bytes:
             found=f"{inspected.status}: {inspected.detail}",
         )
     return prepared.perceptual_hash
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """Return a picture of any mode as RGB, what is transparent on white, as a fetch does."""
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    from PIL import Image
+
+    seen = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
 
 
 def _is_column(value: Any) -> bool:
