@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import re
 import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -142,8 +143,11 @@ class _Book:
 
     def __init__(self, root_url: str) -> None:
         self.root = root_url
-        self.sources = root.curated_sources(root_url)
         self._commits: dict[str, commits.Commit | None] = {}
+
+    @functools.cached_property
+    def sources(self) -> list[str]:
+        return root.curated_sources(self.root)
 
     def commit(self, folder: str) -> commits.Commit | None:
         if folder not in self._commits:

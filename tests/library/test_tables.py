@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -115,6 +116,19 @@ def test_a_later_fetch_stands_for_an_earlier_one(tmp_path: Path) -> None:
     ledger = pmd.load(chosen.root).ledger.to_pandas()
     assert Counter(ledger.status) == {"ok": 5}
     assert sorted(ledger.generation) == [0, 0, 0, 0, 1]
+
+
+def test_a_root_is_read_from_a_url(tiny: str, tmp_path: Path) -> None:
+    url = f"memory://{tmp_path.name}/pmd"
+    memory = fsspec.filesystem("memory")
+    for path in Path(tiny).rglob("*"):
+        if path.is_file():
+            memory.pipe(f"/{tmp_path.name}/pmd/{path.relative_to(tiny)}", path.read_bytes())
+    there, here = pmd.load(url), pmd.load(f"{tiny}/")
+    for name in TABLES:
+        assert getattr(there, name).to_table() == getattr(here, name).to_table(), name
+    assert pmd.load(f"{url}/publish").published.to_table() == here.published.to_table()
+    assert pmd.open_image(url, MERGED).size == (80, 60)
 
 
 def test_others_take_a_table_as_a_stream(tiny: str) -> None:
