@@ -33,11 +33,12 @@ import pyarrow.parquet as pq
 
 from pipelines import build, repair
 from pmd import config
+from pmd.books import committed
 from pmd.config import Config
 from pmd.demo.config import open_web, write_demo
 from pmd.errors import PmdError
 from pmd.fetch import policies, state, stored
-from pmd.inspection import status, verify
+from pmd.inspection import verify
 from pmd.schema import keys
 from pmd.store import commits, root, sealed, storage
 
@@ -72,7 +73,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         names = storage.list_files(str(self.root))
-        units = status.read_units(str(self.root), names)
+        units = committed.read_all(str(self.root), names)
         self.listed = {name: (file.bytes, file.sha256) for unit in units.values() for name, file in unit.files()}
 
     def kind(
@@ -193,7 +194,7 @@ def whole(sound: Path, chosen: Config, text: str, chance: random.Random, folder:
         build.build(mine)
     problems = verify.verify(str(where))["problems"]
     ended = "the same samples" if samples(where) == before and not problems else f"OTHERS, {problems}"
-    return f"{victim.relative_to(where)}: {said}, {len(done.found)} mended, then {ended}"
+    return f"{victim.relative_to(where)}: {said}, {len(done.damaged)} mended, then {ended}"
 
 
 def cost(count: int = 1_000_000) -> dict[str, float]:

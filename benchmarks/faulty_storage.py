@@ -7,6 +7,7 @@ On ROOTs as they were before each stage (`breaking.kept`), in drivers and, for f
 - `passing`: one write in 20 and one read in 50 fail with EIO, ETIMEDOUT or ESTALE (`breaking.faults`). The stage is run until
   it succeeds, with other faults each time, at most `RERUNS` times more.
 - `lasting`: one write in 20 fails with ENOSPC. The rerun has room.
+- `gone`: after some writes, from none to fifty, every call fails with EIO, ETIMEDOUT or ESTALE. The rerun has its storage back.
 - `full`: ROOT on a small tmpfs, filled until so many bytes are left, from none to as many as the stage needs. Then room is
   made. Root's rights are needed to mount it; where they are not there, it says so.
 
@@ -36,16 +37,21 @@ from benchmarks.breaking import faults, kills, world
 from benchmarks.breaking.faults import Faults
 from benchmarks.breaking.kept import STAGES, Kept
 
-KINDS: Final = ("passing", "lasting", "full")
+KINDS: Final = ("passing", "lasting", "full", "gone")
 #: Reruns within which a stage is to succeed though writes and reads fail.
-RERUNS: Final = 12
+RERUNS: Final = 3
 _PASSING: Final = ("EIO", "ETIMEDOUT", "ESTALE")
 _LANES: Final = 2
 #: Done; an input could not be read; ROOT could not be read or written.
 _ENDINGS: Final = (0, 3, 4)
 #: What is left on a full disk, in bytes.
 _ROOMS: Final = (0, 8_192, 32_768, 131_072, 524_288, 1_048_576)
+#: After how many writes of a process storage is gone.
+_LAST_WRITES: Final = (0, 3, 8, 15, 25, 50)
 _DISK_BYTES: Final = 200 * 2**20
+#: Seconds by which a run may take longer than one that nothing disturbs.
+_WITHIN_S: Final = 10.0
+_PLACE: Final = re.compile(r"/[^ :']*/(?=tried|world|root|disk)|[0-9a-f]{16,}")
 _LAST_LINE: Final = re.compile(r'File ".*/(pmd|pipelines)/(\S+)", line \d+, in (\S+)')
 
 
@@ -58,11 +64,19 @@ class Tried:
     reruns: int = 0
     codes: Counter[str] = field(default_factory=Counter)
     wordless: Counter[str] = field(default_factory=Counter)
+    said: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
-    def ended(self, run: kills.Ended) -> None:
-        """Note how a run ended."""
+    def ended(self, run: kills.Ended, undisturbed_s: float) -> None:
+        """Note how a run ended; where its storage fails for good, whether in time."""
         self.codes[str(run.code)] += 1
+        late = self.kind != "passing" and run.code != 0
+        if run.hung or (late and run.seconds > undisturbed_s + _WITHIN_S):
+            self.problems.append(f"took {run.seconds:.0f} s instead of {undisturbed_s:.0f} s, exit {run.code}")
+        if run.code:
+            problems = [_PLACE.sub("…", line) for line in run.text.splitlines() if line.startswith("pmd: ")]
+            found = [_PLACE.sub("…", line) for line in run.text.splitlines() if line.startswith("  found: ")]
+            self.said[" ".join((f"exit {run.code}:", *problems[-1:], *found[-1:]))[:200]] += 1
         if run.traceback:
             places = _LAST_LINE.findall(run.text)
             error = [line for line in run.text.splitlines() if line and not line.startswith((" ", "!"))]
@@ -80,7 +94,7 @@ def _again(kept: Kept, tried: Tried, age: int, lanes: int, where: Path, faulty: 
         run = kills.run(
             [tried.stage, str(config)], kept.log("tried"), within=_within(chosen), environment=_told(chosen)
         )
-        tried.ended(run)
+        tried.ended(run, kept.seconds[f"{age} {tried.stage}"])
         if run.code == 0:
             tried.reruns = number
             tried.problems += kept.differences(where, age, tried.stage, verified=True)
@@ -106,7 +120,9 @@ def _passing(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried
             time % 2,
             _lanes(stage, time),
             kept.fresh(time % 2, stage),
-            lambda number, seed=seed: Faults(f"{seed} {number}", _PASSING, told.write_every, told.read_every),  # type: ignore[misc]
+            lambda number, seed=seed: Faults(  # type: ignore[misc]
+                f"{seed} {number}", faults.below(kept.folder), _PASSING, told.write_every, told.read_every
+            ),
         )
         yield tried
 
@@ -114,7 +130,22 @@ def _passing(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried
 def _lasting(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried]:
     for time in range(told.times):
         tried = Tried(stage, "lasting")
-        chosen = Faults(f"{told.seed} {stage} {time}", ("ENOSPC",), told.write_every, 0)
+        chosen = Faults(f"{told.seed} {stage} {time}", faults.below(kept.folder), ("ENOSPC",), told.write_every, 0)
+        _again(
+            kept,
+            tried,
+            time % 2,
+            _lanes(stage, time),
+            kept.fresh(time % 2, stage),
+            lambda number, chosen=chosen: None if number else chosen,  # type: ignore[misc]
+        )
+        yield tried
+
+
+def _gone(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried]:
+    for time, last in enumerate(_LAST_WRITES[: 2 * told.times]):
+        tried = Tried(stage, "gone")
+        chosen = Faults(f"{told.seed} {stage} {time}", faults.below(kept.folder), _PASSING, last_write=last)
         _again(
             kept,
             tried,
@@ -143,7 +174,7 @@ def _full(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried]:
             config = kept.world.config(where, age, _lanes(stage, number))
             _fill(disk / "filler", room)
             run = kills.run([stage, str(config)], kept.log("tried"))
-            tried.ended(run)
+            tried.ended(run, kept.seconds[f"{age} {stage}"])
             (disk / "filler").unlink()
             _again(kept, tried, age, _lanes(stage, number), where, lambda _: None)
             shutil.rmtree(where)
@@ -162,6 +193,7 @@ _TRIALS: Final[dict[str, Callable[[Kept, str, argparse.Namespace], Iterator[Trie
     "passing": _passing,
     "lasting": _lasting,
     "full": _full,
+    "gone": _gone,
 }
 
 
@@ -182,6 +214,8 @@ def _tell(found: Sequence[Tried]) -> None:
                 bad = sum(bool(tried.problems) for tried in mine)
                 most = max(tried.reruns for tried in mine)
                 print(f"{stage:8} {kind:8} {len(mine):5} {most:6} {wordless:8} {bad:6}  {told}")
+    for words, count in sum((tried.said for tried in found), Counter()).most_common():
+        print(f"said {count} times: {words}")
     for place, count in sum((tried.wordless for tried in found), Counter()).most_common():
         print(f"a traceback, {count} times: {place}")
 

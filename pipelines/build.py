@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import importlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from pipelines import audit, curate, dedupe, fetch, images, publish, shard
-from pmd import stages
+from pipelines import fetch
+from pmd import flow, stages
 from pmd.config import Config, inputs
 from pmd.fetch.runs import Run
 from pmd.images import takedowns
-from pmd.stages import Wanted
 from pmd.store import commits, root
+from pmd.store.wanted import Wanted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,57 +33,38 @@ class Step:
 
 Report = Callable[[Step], None]
 RETIRED = "the configuration no longer names it: removed"
-STAGES = ("curate", "images", "fetch", "dedupe", "shard", "publish", "audit")
 
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """A unit that may have to run. `wanted` is asked only when what stands before it is done."""
+    """A unit that may have to run: a stage of one source, or of all. What it wants is asked only when it is its turn."""
 
-    stage: str
+    stage: flow.Stage
     unit: str
-    wanted: Callable[[], Sequence[Wanted]]
+    config: Config
     run: Callable[[], Run | None]
-    more: Callable[[], str | None] = lambda: None
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Stage and unit, as people read them."""
+        return self.stage.name, self.unit
+
+    def wanted(self) -> Sequence[Wanted]:
+        """Return the commits that it should have."""
+        return stages.wanted(self.stage, self.config, self.unit)
 
     def why(self) -> str | None:
         """Return why it must run, or None."""
-        reasons = [self.more(), *(item.why() for item in self.wanted())]
-        return next((reason for reason in reasons if reason is not None), None)
+        return stages.why(self.stage, self.config, self.unit)
 
 
 def units(config: Config, names: Sequence[str], flags: Sequence[str]) -> Iterator[Unit]:
-    """Yield every unit of a build, in the order of the flow."""
-    for name in names:
-        yield Unit(
-            "curate",
-            name,
-            lambda name=name: [stages.curate(config, name)],  # type: ignore[misc]
-            lambda name=name: curate.build(config, name, flags),  # type: ignore[misc]
-        )
-    yield Unit("images", "all", lambda: [stages.images(config)], lambda: images.build(config, flags))
-    yield Unit(
-        "fetch",
-        "all",
-        lambda: [stages.settle(config)],
-        lambda: fetch.build(config, flags),
-        lambda: fetch.pending_reason(config),
-    )
-    yield Unit("dedupe", "all", lambda: [stages.dedupe(config)], lambda: dedupe.build(config, flags))
-    yield Unit(
-        "shard",
-        "all",
-        lambda: [stages.shard(config, form) for form in ("rejected", *config.shard.formats)],
-        lambda: shard.build(config, flags),
-    )
-    for name in stages.chosen_sources(config):
-        yield Unit(
-            "publish",
-            name,
-            lambda name=name: [stages.publish(config, name)],  # type: ignore[misc]
-            lambda name=name: publish.build(config, name, flags),  # type: ignore[misc]
-        )
-    yield Unit("audit", "all", lambda: [stages.audit(config)], lambda: audit.build(config, flags))
+    """Yield every unit of a build, in the order of the flow; a stage's pipeline is the module of its name."""
+    for stage in flow.STAGES:
+        pipeline = importlib.import_module(f"pipelines.{stage.name}")
+        for unit in stages.units(stage, config, names):
+            chosen = (unit,) if stage.unit == "source" else ()
+            yield Unit(stage, unit, config, functools.partial(pipeline.build, config, *chosen, flags))
 
 
 def build(
@@ -104,22 +87,22 @@ def build(
         started: Told of every unit that is about to run.
     """
     chosen = sorted(config.sources if names is None else names)
-    if only in {None, "curate"}:
+    if only in {None, flow.CURATE.name}:
         inputs.check(config, chosen)
     takedowns.lines(config.takedown)  # a mistake in a list is told before anything runs
-    if only in {None, "fetch"}:
+    if only in {None, flow.FETCH.name}:
         fetch.check(config)
     for unit in units(config, chosen, flags):
-        if only is not None and unit.stage != only:
+        if only is not None and unit.stage.name != only:
             continue
         why = unit.why()
         if why is None:
-            report(Step(unit.stage, unit.unit, None))
+            report(Step(*unit.name, None))
             continue
-        started(Step(unit.stage, unit.unit, why))
+        started(Step(*unit.name, why))
         start = time.monotonic()
         fetched = unit.run()
-        report(Step(unit.stage, unit.unit, why, time.monotonic() - start, fetched))
+        report(Step(*unit.name, why, time.monotonic() - start, fetched))
     for stage, name, folder in stages.retired(config):
         if only in {None, stage}:
             started(Step(stage, name, RETIRED))
@@ -133,15 +116,15 @@ def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:
     """
     chosen = sorted(config.sources if names is None else names)
     inputs.check(config, chosen)
-    found: list[Step] = []
+    steps: list[Step] = []
     pending: str | None = None
-    found_units = iter(units(config, chosen, ()))
-    for unit in found_units:
-        if pending is not None and unit.stage != "curate":
-            found.append(Step(unit.stage, unit.unit, f"follows {pending}, unless that changes nothing"))
+    coming = iter(units(config, chosen, ()))
+    for unit in coming:
+        if pending is not None and unit.stage != flow.CURATE:
+            steps.append(Step(*unit.name, f"follows {pending}, unless that changes nothing"))
             continue
         why = unit.why()
-        found.append(Step(unit.stage, unit.unit, why))
+        steps.append(Step(*unit.name, why))
         if why is not None and pending is None:
-            pending = unit.stage
-    return found + [Step(stage, name, RETIRED) for stage, name, _ in stages.retired(config)]
+            pending = unit.stage.name
+    return steps + [Step(stage, name, RETIRED) for stage, name, _ in stages.retired(config)]

@@ -9,10 +9,11 @@ import apache_beam as beam
 import orjson
 
 from pipelines import running
-from pmd import sources, stages
+from pmd import flow, sources, stages
 from pmd.config import Config, inputs
+from pmd.curate import needs
 from pmd.curate.rules import PARTITION_BYTES
-from pmd.curate.transforms import CommitSource, ReadUnit, SettlePartition, unit_batch
+from pmd.curate.transforms import CommitSource, ReadChunk, SettlePartition, chunk_batch
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.formats import archives, compression
 from pmd.store import exchange, root
@@ -23,10 +24,9 @@ _EXPANSION = 5
 
 def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `curate/source=…`."""
-    wanted = stages.curate(config, source)
-    chosen = config.sources[source]
-    files = inputs.files(chosen)
-    units = sources.load(source).plan(files, chosen.options)
+    needed = needs.of(config, source)
+    wanted, files, chosen = needed.wanted, needed.files, config.sources[source]
+    chunks = sources.load(source).plan(files, chosen.options)
     size = sum(
         file.bytes * (1 if compression.sniff(archives.split_member(file.path)[0]) == "plain" else _EXPANSION)
         for file in files
@@ -37,10 +37,10 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
             pipeline
-            | "Units" >> create([unit_batch(unit) for unit in units])
+            | "Chunks" >> create([chunk_batch(chunk) for chunk in chunks])
             | "Curate"
             >> ByPartition(
-                ReadUnit(source, chosen.options, work, bits),
+                ReadChunk(source, chosen.options, work, bits),
                 SettlePartition(source, config.curate, wanted.folder, bits, work),
             )
             | "Commit"
@@ -52,11 +52,11 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
-    with running.command("curate", argv) as told:
-        inputs.check(told.config, told.names)
-        for name in told.names:
-            if stages.curate(told.config, name).why() is not None:
-                build(told.config, name, told.flags)
+    with running.command("curate", argv) as command:
+        inputs.check(command.config, command.names)
+        for name in command.names:
+            if stages.why(flow.CURATE, command.config, name) is not None:
+                build(command.config, name, command.flags)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import pyarrow as pa
 from apache_beam.pvalue import AsList
 
 from pipelines import running
-from pmd import stages
+from pmd import flow, stages
 from pmd.config import Config
-from pmd.dedupe import evaluation
+from pmd.dedupe import evaluation, needs
 from pmd.dedupe.transforms import (
     CommitDedupe,
     Elect,
@@ -35,7 +35,7 @@ from pmd.store import root
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `dedupe`."""
-    wanted = stages.dedupe(config)
+    (wanted,) = needs.wanted(config)
     cut = partitions.cut(config.root)
     work = root.work_folder(config.root, "dedupe")
     known = evaluation.read(config.dedupe.evaluation) if config.dedupe.evaluation else None
@@ -46,12 +46,12 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         if known is not None:
             overlaps = FindOverlaps(config.root, cut, work, config.dedupe.near_distance)
             overlaps.write(known)
-            found = (
+            overlapping = (
                 units
                 | "Spread overlaps" >> Spread()
                 | "Overlaps" >> beam.ParDo(PerUnit(overlaps)).with_output_types(pa.RecordBatch)
             )
-            gone = (gone, found) | "All that leave" >> beam.Flatten()
+            gone = (gone, overlapping) | "All that leave" >> beam.Flatten()
         equal = (
             units
             | "Spread digests" >> Spread()
@@ -121,9 +121,9 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
-    with running.command("dedupe", argv) as told:
-        if stages.dedupe(told.config).why() is not None:
-            build(told.config, told.flags)
+    with running.command("dedupe", argv) as command:
+        if stages.why(flow.DEDUPE, command.config) is not None:
+            build(command.config, command.flags)
 
 
 if __name__ == "__main__":

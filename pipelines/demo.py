@@ -42,7 +42,7 @@ def run(
         with root.writer(chosen.root, "pmd demo", os.path.abspath(path)):
             build.build(chosen, flags=flags, report=report)
         requests = len(web.requests)
-    return "\n".join([status.text(status.books(chosen.root)), "", *_next(out, chosen.root, requests)])
+    return "\n".join([status.render(status.books(chosen.root)), "", *_next(out, chosen.root, requests)])
 
 
 def _clear(out: Path) -> None:

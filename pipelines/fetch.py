@@ -12,12 +12,22 @@ import orjson
 import pyarrow as pa
 
 from pipelines import running
-from pmd import stages
 from pmd.config import Config
 from pmd.engines.partitions import part_batches
 from pmd.engines.transforms import Meet, PerUnit, Spread, WriteCommit, create
 from pmd.errors import NetworkError
-from pmd.fetch import adopt, blocklists, engine, img2dataset, partitions, reference_lists, runs, state, store, summary
+from pmd.fetch import (
+    adopt,
+    engine,
+    img2dataset,
+    needs,
+    partitions,
+    reference_lists,
+    runs,
+    state,
+    store,
+    summary,
+)
 from pmd.fetch.reference_transforms import MeetNames, SpreadNames, WriteListed
 from pmd.fetch.rejected_transforms import STAGE, CommitStage, SettlePart
 from pmd.fetch.runs import Run
@@ -30,23 +40,6 @@ from pmd.store import commits, exchange, root, storage
 #: has two names at most, at 80 bytes, and there are fewer names of images than that.
 LISTED_PARTITION_BYTES = 128 * 2**20
 LISTED_ROW_BYTES = 200
-
-
-def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
-    """Return fetch shard → images to be tried or, stored before a blocklist named them, judged anew; none, no shard."""
-    blocklist = blocklists.read(config.fetch.blocklists)
-    counts = {
-        shard: todo.num_rows + len(blocklist.stored(ledger, images))
-        for shard, images, ledger, todo in partitions.pending(config.root, config.fetch, retry)
-    }
-    return {shard: count for shard, count in counts.items() if count}
-
-
-def pending_reason(config: Config) -> str | None:
-    """Return why images must be fetched, or None."""
-    found = sum(pending(config).values())
-    why = "have not been tried, have a new location, may be asked at an address that was refused, or are on a blocklist"
-    return f"{found:,} images {why}" if found else None
 
 
 def build(
@@ -69,7 +62,7 @@ def build(
         NetworkError: The network is broken, or nothing that was asked for just now was reached.
     """
     check(config)
-    shards = sorted(pending(config, retry))
+    shards = sorted(needs.pending_images(config, retry))
     run = Run()
     left_open: Mapping[str, int] = {}
     if shards:
@@ -77,7 +70,7 @@ def build(
         start = time.monotonic()
         left_open = _download(config, shards, flags, tuple(retry), settle_unreached=settle_unreached)
         run = Run(first, time.monotonic() - start)
-    if stages.settle(config).why() is not None:
+    if any(item.why() for item in needs.wanted(config)):
         settle(config, flags)
     if shards:
         books = commits.require(root.fetch_rejected_folder(config.root), "run: pmd fetch CONFIG").sources
@@ -231,7 +224,7 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
 
 def settle(config: Config, flags: Sequence[str] = ()) -> None:
     """Commit `fetch/rejected`: the pairs whose image could not be had."""
-    wanted = stages.settle(config)
+    (wanted,) = needs.wanted(config)
     cut = partitions.cut(config.root)
     work = root.work_folder(config.root, "settle")
 
@@ -250,8 +243,8 @@ def settle(config: Config, flags: Sequence[str] = ()) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
-    with running.command("fetch", argv) as told:
-        build(told.config, told.flags)
+    with running.command("fetch", argv) as command:
+        build(command.config, command.flags)
 
 
 if __name__ == "__main__":

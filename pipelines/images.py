@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import running
-from pmd import stages
-from pmd.config import Config, inputs, scores
+from pmd import flow, stages
+from pmd.config import Config, scores
 from pmd.engines.transforms import ByPartition, WriteCommit, create
+from pmd.images import needs, takedowns
 from pmd.images import rules as images_rules
-from pmd.images import takedowns
 from pmd.images.transforms import CommitImages, GatherPartition, SpreadPairs, file_batch
 from pmd.schema import keys
 from pmd.schema.tables import KEY
@@ -29,33 +29,23 @@ Also = tuple[bytes, str, str]
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `images` and `views`."""
-    wanted = stages.images(config)
-    names = stages.chosen_sources(config)
-    committed = [
-        (name, file)
-        for name in names
-        for file in commits.require(root.curate_folder(config.root, name), f"run: pmd curate (source {name})").under(
-            "pairs"
-        )
-    ]
-    files = [(name, storage.join(root.curate_folder(config.root, name), file.name)) for name, file in committed]
+    needed = needs.of(config)
+    wanted, paths = needed.wanted, [path for _, path, _ in needed.pairs]
     if root.describe(config.root) is None or "fetch_shard_bits" not in root.require(config.root):
-        count = images_rules.estimate_distinct(_image_ids(path for _, path in files))
+        count = images_rules.estimate_distinct(_image_ids(iter(paths)))
         root.create(config.root, images_rules.fetch_shard_bits(count))
     shard_bits = int(root.require(config.root)["fetch_shard_bits"])
-    rows = sum(file.rows for _, file in committed)
+    rows = sum(file.rows for _, _, file in needed.pairs)
     bits = min(shard_bits, exchange.bits_for(rows, images_rules.PART_ROWS, most=images_rules.MOST_PART_BITS))
-    units = exchange.units(zip(files, (file.bytes for _, file in committed), strict=True))
+    units = exchange.units(((name, path), file.bytes) for name, path, file in needed.pairs)
     work = root.work_folder(config.root, "images")
     side = root.work_folder(config.root, "images-side")
-    indexes = tuple(
-        (name, _write_index(config, name, side)) for name in names if inputs.archives_of(config.sources[name])
-    )
-    also = read_also(path for _, path in files)
+    indexes = tuple((name, _write_index(archives, name, side)) for name, archives in needed.archives.items())
+    also = read_also(paths)
     aliases = write_aliases(also, side)
     listed = takedowns.lines(config.takedown)
     takedown = images_rules.widened(images_rules.Takedown.of(listed), _links(also))
-    held_out = write_held_out(config, also, side)
+    held_out = write_held_out(config.root, needed.left_out, also, side)
     verdicts = tuple(
         _put_by_digest(side, f"scores-{number}", scores.read(rule.file, rule.keep, rule.missing).to_bytes())
         for number, rule in enumerate(config.scores)
@@ -77,10 +67,10 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             )
         )
 
-    size = running.parquet_bytes(file for _, file in committed)
+    size = running.parquet_bytes(file for _, _, file in needed.pairs)
     running.run_and_commit(config.root, [views, wanted.folder], wire, flags, work, size)
     storage.remove_tree(side)
-    note = takedowns.note(listed, takedowns.unmatched(config.root, names, listed))
+    note = takedowns.note(listed, takedowns.unmatched(config.root, needed.sources, listed))
     if note is not None:
         logging.getLogger("pmd.notes").warning(note)
 
@@ -91,9 +81,8 @@ def _image_ids(paths: Iterator[str]) -> Iterator[pa.Array]:
             yield batch.column(0)
 
 
-def _write_index(config: Config, name: str, folder: str) -> str:
-    index = images_rules.index_archives(inputs.archives_of(config.sources[name]))
-    return _put_by_digest(folder, f"archives-{name}", orjson.dumps(index))
+def _write_index(archives: Sequence[str], name: str, folder: str) -> str:
+    return _put_by_digest(folder, f"archives-{name}", orjson.dumps(images_rules.index_archives(archives)))
 
 
 def _put_by_digest(folder: str, name: str, content: bytes) -> str:
@@ -101,23 +90,25 @@ def _put_by_digest(folder: str, name: str, content: bytes) -> str:
     return storage.join(folder, commits.put_content(folder, name, "", content, 0, durable=False).name)
 
 
-def write_held_out(config: Config, also: Collection[Also], folder: str) -> str:
+def write_held_out(
+    root_url: str, left_out: Iterable[tuple[str, commits.Commit]], also: Collection[Also], folder: str
+) -> str:
     """Write the keys of the evaluation images that sources have left out, under every identity that sources know of them.
 
-    Only the rejected rows of sources that say in their books that they have left some out are read.
+    Args:
+        root_url: ROOT.
+        left_out: The sources that say in their books that they have left some out, with their commits.
+        also: See `read_also`.
+        folder: Where it is written.
     """
     ids: set[bytes] = set()
-    if config.images.evaluation_copies == "reject":
-        for name in stages.chosen_sources(config):
-            where = root.curate_folder(config.root, name)
-            commit = commits.require(where, f"run: pmd curate (source {name})")
-            if not stages.leaves_out_evaluation_images(commit, name):
-                continue
-            for file in commit.under("rejected"):
-                for batch in commits.iterate(storage.join(where, file.name), ["image_id", "also", "reason"]):
-                    left = batch.filter(pc.equal(batch["reason"], "evaluation_image"))
-                    ids.update(key for key in left["image_id"].to_pylist() if key is not None)
-                    ids.update(keys.image_id(other) for other in left["also"].drop_null().to_pylist())
+    for name, commit in left_out:
+        for file in commit.under("rejected"):
+            path = storage.join(root.curate_folder(root_url, name), file.name)
+            for batch in commits.iterate(path, ["image_id", "also", "reason"]):
+                left = batch.filter(pc.equal(batch["reason"], "evaluation_image"))
+                ids.update(key for key in left["image_id"].to_pylist() if key is not None)
+                ids.update(keys.image_id(other) for other in left["also"].drop_null().to_pylist())
     return _put_by_digest(folder, "held-out", b"".join(sorted(images_rules.reached(frozenset(ids), _links(also)))))
 
 
@@ -126,12 +117,12 @@ def write_aliases(also: Collection[Also], folder: str) -> str:
 
     Where several images say that they are also one (COCO holds some photographs twice), the smallest key stands for it.
     """
-    found: dict[bytes, tuple[bytes, str]] = {}
+    kept_of: dict[bytes, tuple[bytes, str]] = {}
     for image_id, identity, other in also:
         other_id, kept = keys.image_id(other), (image_id, identity)
         if other_id != image_id:
-            found[other_id] = min(found.get(other_id, kept), kept)
-    ordered = sorted(found.items())
+            kept_of[other_id] = min(kept_of.get(other_id, kept), kept)
+    ordered = sorted(kept_of.items())
     table = pa.table(
         {
             "image_id": pa.array([other_id for other_id, _ in ordered], KEY),
@@ -152,7 +143,7 @@ def _links(also: Collection[Also]) -> Iterator[tuple[bytes, bytes]]:
 
 def read_also(paths: Iterable[str]) -> set[Also]:
     """Return image_id, identity and `also` of the pairs that have one; few sources do, and of their images each once."""
-    found: set[Also] = set()
+    also: set[Also] = set()
     for path in paths:
         with sealed.open_checked(path) as file:
             parquet = pq.ParquetFile(file)
@@ -164,15 +155,15 @@ def read_also(paths: Iterable[str]) -> set[Also]:
                 table = parquet.read_row_group(group, columns=["image_id", "identity", "also"], use_threads=False)
                 table = table.filter(pc.is_valid(table["also"]))
                 table = table.group_by(["image_id", "identity", "also"]).aggregate([])
-                found.update(zip(*(table[name].to_pylist() for name in ("image_id", "identity", "also")), strict=True))
-    return found
+                also.update(zip(*(table[name].to_pylist() for name in ("image_id", "identity", "also")), strict=True))
+    return also
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
-    with running.command("images", argv) as told:
-        if stages.images(told.config).why() is not None:
-            build(told.config, told.flags)
+    with running.command("images", argv) as command:
+        if stages.why(flow.IMAGES, command.config) is not None:
+            build(command.config, command.flags)
 
 
 if __name__ == "__main__":

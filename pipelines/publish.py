@@ -9,15 +9,16 @@ import apache_beam as beam
 import orjson
 
 from pipelines import running
-from pmd import manifests, stages
+from pmd import flow, stages
 from pmd.config import Config
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.errors import RootError
 from pmd.fetch import blocklists, partitions
 from pmd.fetch.rejected_transforms import CommitStage
+from pmd.publish import needs
 from pmd.publish import rules as publish_rules
 from pmd.publish.transforms import SpreadBoth, WriteList, units
-from pmd.store import commits, root, storage
+from pmd.store import root, storage
 
 
 def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
@@ -27,11 +28,10 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
         RootError: Pictures that a blocklist names are still among those that are listed.
     """
     _refuse_blocked(config)
-    wanted = stages.publish(config, source)
-    manifest = manifests.load(source)
+    needed = needs.of(config, source)
+    wanted, manifest, files = needed.wanted, needed.manifest, needed.files
     with_text = manifest.redistribute_text or config.publish.withheld_text == "include"
     curated = root.curate_folder(config.root, source)
-    files = commits.require(curated, "run: pmd curate").under("pairs")
     bits = max((len(files) - 1).bit_length(), 0)
     cut = partitions.cut(config.root)
     listed = [(storage.join(curated, file.name), file.bytes) for file in files]
@@ -61,7 +61,7 @@ def _refuse_blocked(config: Config) -> None:
     if not blocklist:
         return
     cut = partitions.cut(config.root)
-    found = sum(
+    blocked = sum(
         len(
             blocklist.stored(
                 partitions.read_ledger(config.root, cut.shards(part)), partitions.read_images(config.root, part)
@@ -69,21 +69,21 @@ def _refuse_blocked(config: Config) -> None:
         )
         for part in range(2**cut.part_bits)
     )
-    if found:
+    if blocked:
         raise RootError(
             "pictures in the store are on a blocklist",
             where=config.root,
-            found=f"{found:,} images",
+            found=f"{blocked:,} images",
             remedy="run: pmd build CONFIG; it takes them out of shards and lists",
         )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
-    with running.command("publish", argv) as told:
-        for name in told.names:
-            if stages.publish(told.config, name).why() is not None:
-                build(told.config, name, told.flags)
+    with running.command("publish", argv) as command:
+        for name in command.names:
+            if stages.why(flow.PUBLISH, command.config, name) is not None:
+                build(command.config, name, command.flags)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ and is stale then, because an image is gone for good or stands elsewhere, is run
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import build, fetch
-from pmd import config, escape
+from pmd import config, escape, flow
 from pmd.config import Config
 from pmd.errors import ConfigError, PmdError, RootError, VerificationError
 from pmd.fetch import mend, partitions, state
@@ -36,7 +37,7 @@ class Repaired:
     """What a repair found and did.
 
     Attributes:
-        found: What was damaged.
+        damaged: What was damaged.
         mended: What became of the generations of the fetch.
         fetched: Images that were asked for anew, by what became of them.
         left_open: Images that no host answered for; the next fetch asks for them.
@@ -44,7 +45,7 @@ class Repaired:
         left: What is damaged still.
     """
 
-    found: tuple[Damage, ...] = ()
+    damaged: tuple[Damage, ...] = ()
     mended: Mended = dataclasses.field(default_factory=Mended)
     fetched: Mapping[str, int] = dataclasses.field(default_factory=dict)
     left_open: Mapping[str, int] = dataclasses.field(default_factory=dict)
@@ -54,7 +55,7 @@ class Repaired:
     def describe(self) -> dict[str, Any]:
         """Return it as `--json` tells it."""
         return {
-            "damaged": [item.describe() for item in self.found],
+            "damaged": [item.describe() for item in self.damaged],
             "generations": dataclasses.asdict(self.mended),
             "fetched": dict(self.fetched),
             "left_open": dict(self.left_open),
@@ -63,14 +64,14 @@ class Repaired:
         }
 
 
-def text(done: Repaired) -> str:
+def render(done: Repaired) -> str:
     """Return what was found and done as people read it."""
-    lines = [f"{len(done.found):,} damaged files" if done.found else "nothing is damaged"]
+    lines = [f"{len(done.damaged):,} damaged files" if done.damaged else "nothing is damaged"]
     lines += [
         f"  {escape.terminal(item.name)}\n"
         f"      expected: {escape.terminal(item.expected)}\n"
         f"      found:    {escape.terminal(item.found)}"
-        for item in done.found
+        for item in done.damaged
     ]
     if done.mended.tars:
         lines.append(f"files of the store written anew: {done.mended.tars:,}")
@@ -136,48 +137,54 @@ def repair(
     """
     if not storage.exists(storage.join(root_url, root.ROOT_FILE)):
         root.require(root_url)
-    found = damage.survey(root_url, progress)
-    if not found and not _lost(root_url):
+    damaged = damage.survey(root_url, progress)
+    if not damaged and not _lost(root_url):
         return Repaired()
-    return _Repair(_load(root_url, path), found, say, flags).run()
+    return _Repair(_load(root_url, path), damaged, say, flags).run()
 
 
 def _lost(root_url: str) -> list[int]:
     """Return the fetch shards that have lost images for which nothing stands."""
-    found = []
+    lost = []
     for shard in state.shards(root_url):
         try:
             if any(len(state.lost_images(commit)) for _, _, commit in state.generations(root_url, shard)):
                 ledger = state.read_ledger(root_url, shard)
-                found += [shard] if state.to_restore(root_url, shard, ledger) else []
+                lost += [shard] if state.to_restore(root_url, shard, ledger) else []
         except PmdError:  # damaged: it is among what the survey tells
             continue
-    return found
+    return lost
+
+
+class _Settling(build.Unit):
+    """The fetch without what is pending: only its rejected pairs."""
+
+    def why(self) -> str | None:
+        return next((why for item in self.wanted() if (why := item.why()) is not None), None)
 
 
 class _Repair:
-    def __init__(self, chosen: Config, found: Sequence[Damage], say: Say, flags: Sequence[str]) -> None:
-        self._config, self._found, self._say, self._flags = chosen, found, say, flags
+    def __init__(self, chosen: Config, damaged: Sequence[Damage], say: Say, flags: Sequence[str]) -> None:
+        self._config, self._damaged, self._say, self._flags = chosen, damaged, say, flags
         self._root = chosen.root
         self._ran: list[tuple[str, str, str]] = []
 
     def run(self) -> Repaired:
         self._mend_root()
-        fresh = {(unit.stage, unit.unit): _is_fresh(unit) for unit in self._units()}
+        fresh = {unit.name: _is_fresh(unit) for unit in self._units()}
         mended, fetched, left_open = Mended(), Counter[str](), Counter[str]()
         for unit in self._units():
-            if unit.stage == "fetch":
+            if unit.stage == flow.FETCH:
                 mended = self._mend_generations()
                 left_open = Counter(self._restore(fetched))
-            self._bring_up(unit, fresh.get((unit.stage, unit.unit)))
-        left = damage.survey(self._root, only={item.folder for item in self._found})
-        return Repaired(tuple(self._found), mended, dict(fetched), dict(left_open), tuple(self._ran), tuple(left))
+            self._bring_up(unit, fresh.get(unit.name))
+        left = damage.survey(self._root, only={item.folder for item in self._damaged})
+        return Repaired(tuple(self._damaged), mended, dict(fetched), dict(left_open), tuple(self._ran), tuple(left))
 
     def _units(self) -> Iterable[build.Unit]:
-        settle = lambda: fetch.settle(self._config, self._flags)  # noqa: E731  what is pending is left to a build
+        settle = functools.partial(fetch.settle, self._config, self._flags)  # what is pending is left to a build
         for unit in build.units(self._config, sorted(self._config.sources), self._flags):
-            is_fetch = unit.stage == "fetch"
-            yield dataclasses.replace(unit, run=settle, more=lambda: None) if is_fetch else unit
+            yield _Settling(unit.stage, unit.unit, unit.config, settle) if unit.stage == flow.FETCH else unit
 
     def _mend_root(self) -> None:
         """Write `root.json` anew from what the commits of the images say.
@@ -185,7 +192,7 @@ class _Repair:
         Raises:
             VerificationError: They say nothing.
         """
-        if not any(item.name == root.ROOT_FILE for item in self._found):
+        if not any(item.name == root.ROOT_FILE for item in self._damaged):
             return
         self._say(f"{root.ROOT_FILE}: written anew")
         for folder in (root.views_folder(self._root), root.images_folder(self._root)):
@@ -206,7 +213,7 @@ class _Repair:
         )
 
     def _bring_up(self, unit: build.Unit, was_fresh: bool | None) -> None:
-        mine = [item for item in self._found if item.unit == (unit.stage, unit.unit) and not item.is_fetched]
+        mine = [item for item in self._damaged if item.unit == unit.name and not item.is_fetched]
         why = None
         committed = False
         if not mine:
@@ -217,18 +224,18 @@ class _Repair:
                 return
         if not damage.must_run(damaged=bool(mine), committed=committed, was_fresh=was_fresh, why=why):
             return
-        told = why or "damaged: made anew"
-        self._say(f"{unit.stage} {unit.unit}: {told}")
+        reason = why or "damaged: made anew"
+        self._say(f"{unit.stage.name} {unit.unit}: {reason}")
         for item in mine:  # a file of that name would be taken for written
             storage.remove(storage.join(self._root, item.name))
         start = time.monotonic()
         unit.run()
-        self._ran.append((unit.stage, unit.unit, told))
-        self._say(f"{unit.stage} {unit.unit}: {time.monotonic() - start:.1f} s")
+        self._ran.append((*unit.name, reason))
+        self._say(f"{unit.stage.name} {unit.unit}: {time.monotonic() - start:.1f} s")
 
     def _mend_generations(self) -> Mended:
         mended = Mended()
-        for shard, number in sorted({item.generation for item in self._found if item.is_fetched}):
+        for shard, number in sorted({item.generation for item in self._damaged if item.is_fetched}):
             self._say(f"fetch shard {shard}, generation {number}: mending")
             mended += mend.mend(
                 self._root, shard, number, self._images(shard), self._config.fetch, root.writing(self._root).epoch

@@ -58,15 +58,15 @@ def run_and_commit(
         commits.claim(folder, lock.epoch)
 
     def commit() -> None:
-        found = proposals.read(work)
-        if {proposal.folder for proposal in found} != {*folders}:
+        proposed = proposals.read(work)
+        if {proposal.folder for proposal in proposed} != {*folders}:
             raise PmdError(
                 "the job has ended, and has left nothing to commit",
                 where=folders[0],
                 expected="a commit of every folder of the stage",
                 remedy="look into the log of the engine that ran it, then run the same command again",
             )
-        proposals.accept(found, lock)
+        proposals.accept(proposed, lock)
 
     try:
         run(wire, flags, work, input_bytes, commit)
@@ -112,9 +112,9 @@ def run(
             driver.run(pipeline)
         then()
     except Exception as error:
-        told = mistakes.read(work) or failures.told(error, mistakes.root_of(work)) or driver.told(error)
-        if told is not None:
-            raise told from error
+        known = mistakes.read(work) or failures.told(error, mistakes.root_of(work)) or driver.told(error)
+        if known is not None:
+            raise known from error
         raise
     finally:
         # Gone, or somebody who was left behind still writes: the next run removes it.

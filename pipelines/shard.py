@@ -10,11 +10,12 @@ import orjson
 import pyarrow as pa
 
 from pipelines import running
-from pmd import stages
+from pmd import flow, stages
 from pmd.config import Config
 from pmd.engines.partitions import part_batches
 from pmd.engines.transforms import ByPartition, PerUnit, Spread, WriteCommit, create
 from pmd.fetch import partitions
+from pmd.shard import needs
 from pmd.shard.samples import window_bits
 from pmd.shard.transforms import CommitShards, CutShards, OrderWindow, SpreadViews, WriteShard, window_outputs
 from pmd.store import root
@@ -23,7 +24,7 @@ from pmd.store import root
 def build(config: Config, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `shards/rejected` and `shards/<format>`."""
     forms = tuple(config.shard.formats)
-    wanted = [stages.shard(config, form) for form in ("rejected", *forms)]
+    wanted = needs.wanted(config)
     cut = partitions.cut(config.root)
     bits = window_bits(cut, config.shard.window)
     work = root.work_folder(config.root, "shard")
@@ -59,9 +60,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Commit"
             >> WriteCommit(
                 CommitShards(
-                    tuple(
-                        (form, item.folder, item.hash) for form, item in zip(("rejected", *forms), wanted, strict=True)
-                    ),
+                    tuple((item.unit, item.folder, item.hash) for item in wanted),
                     tuple(orjson.dumps(item.run()) for item in wanted),
                     work,
                 )
@@ -76,9 +75,9 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
-    with running.command("shard", argv) as told:
-        if any(stages.shard(told.config, form).why() for form in ("rejected", *told.config.shard.formats)):
-            build(told.config, told.flags)
+    with running.command("shard", argv) as command:
+        if stages.why(flow.SHARD, command.config) is not None:
+            build(command.config, command.flags)
 
 
 if __name__ == "__main__":

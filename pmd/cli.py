@@ -17,14 +17,14 @@ import typer
 import typer.core
 import typer.main
 
-from pmd import __version__, escape
+from pmd import __version__, escape, flow
 from pmd.errors import ConfigError
 from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED
 from pmd.schema.statuses import ALL_TRANSIENT, STATUSES, TRANSIENT
 from pmd.terminal import endings, output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pipelines.build import Step
     from pmd.config import Config
@@ -138,9 +138,9 @@ def sources(
     from pmd.inspection import catalogue
 
     if rules:
-        found = catalogue.rules()
+        listing = catalogue.rules()
         if as_json:
-            output.json(found)
+            output.json(listing)
             return
         output.table(
             "Rules: options, and their value in each profile",
@@ -153,16 +153,16 @@ def sources(
                     r["says"],
                     r["origin"],
                 ]
-                for r in found["rules"]
+                for r in listing["rules"]
             ],
         )
         output.table(
             "\nReasons",
             ("stage", "reason", "meaning"),
-            [[r["stage"], r["reason"], r["says"]] for r in found["reasons"]],
+            [[r["stage"], r["reason"], r["says"]] for r in listing["reasons"]],
         )
-        output.table("\nStatuses of the ledger", ("status",), [[status] for status in found["statuses"]])
-        output.table("\nExit codes", ("code", "meaning"), [[str(c["code"]), c["says"]] for c in found["exit_codes"]])
+        output.table("\nStatuses of the ledger", ("status",), [[status] for status in listing["statuses"]])
+        output.table("\nExit codes", ("code", "meaning"), [[str(c["code"]), c["says"]] for c in listing["exit_codes"]])
         return
     listed = catalogue.sources()
     if as_json:
@@ -326,28 +326,12 @@ def build(
             )
         return
     loaded, fetched = run_stage(config, None, sources, sample, context.args)
-    found = status.books(loaded.root)
+    summary = status.books(loaded.root)
     if as_json:
         from pipelines import fetch as fetching
 
-        found["fetch_run"] = None if fetched is None else fetching.tell(loaded, fetched)
-    _show_status(found, as_json=as_json)
-
-
-def _stage(stage: str, text: str) -> None:
-    def command(context: typer.Context, config: ConfigPath, sources: Sources = None, sample: Sample = None) -> None:
-        run_stage(config, stage, sources, sample, context.args)
-
-    command.__doc__ = text
-    app.command(stage, context_settings=_BEAM)(command)
-
-
-_stage("curate", "Read the sources: pairs and rejected rows. Beam's own flags follow --.")
-_stage("images", "Find the distinct images of all pairs, and where each can be had.")
-_stage("dedupe", "Find images that are one: equal bytes, near-duplicates.")
-_stage("shard", "Write training-ready shards.")
-_stage("publish", "Write each source's list of URLs.")
-_stage("audit", "Write the audit: audit/report.html and audit/audit.json.")
+        summary["fetch_run"] = None if fetched is None else fetching.tell(loaded, fetched)
+    _show_status(summary, as_json=as_json)
 
 
 class _Retrying(typer.core.TyperCommand):
@@ -366,7 +350,6 @@ class _Retrying(typer.core.TyperCommand):
 _STATUS_WORDS: Final = re.compile(r"[a-z_, ]*")
 
 
-@app.command(context_settings=_BEAM, cls=_Retrying)
 def fetch(
     context: typer.Context,
     config: ConfigPath,
@@ -388,7 +371,7 @@ def fetch(
     sample: Sample = None,
     as_json: Json = False,
 ) -> None:
-    """Download each image once, and settle what became of it."""
+    """Run the fetch; what its command shows is said in `pmd.flow`."""
     from pipelines import fetch as pipeline
     from pmd.store import root
 
@@ -408,16 +391,32 @@ def fetch(
         output.json(pipeline.tell(loaded, run))
 
 
+def _command(stage: flow.Stage) -> Callable[..., None]:
+    """Return what the command of a stage runs."""
+    if stage == flow.FETCH:
+        return fetch
+
+    def command(context: typer.Context, config: ConfigPath, sources: Sources = None, sample: Sample = None) -> None:
+        run_stage(config, stage.name, sources, sample, context.args)
+
+    return command
+
+
+for _stage in flow.STAGES:
+    _class = _Retrying if _stage == flow.FETCH else None
+    app.command(_stage.name, help=_stage.says, context_settings=_BEAM, cls=_class)(_command(_stage))
+
+
 @app.command()
 def plan(config: ConfigPath, *, sample: Sample = None, as_json: Json = False) -> None:
     """Estimate rows, bytes, hours and disk, and name the slowest host, before anything runs."""
     from pmd.inspection import plan as planning
 
-    found = planning.plan(_config(config, sample))
+    planned = planning.plan(_config(config, sample))
     if as_json:
-        output.json(found)
+        output.json(planned)
     else:
-        output.say(planning.text(found))
+        output.say(planning.render(planned))
 
 
 @app.command()
@@ -428,13 +427,13 @@ def status(root: RootPath, *, as_json: Json = False) -> None:
     _show_status(statuses.books(root), as_json=as_json)
 
 
-def _show_status(found: dict[str, Any], *, as_json: bool) -> None:
+def _show_status(summary: dict[str, Any], *, as_json: bool) -> None:
     from pmd.inspection import status as statuses
 
     if as_json:
-        output.json(found)
+        output.json(summary)
     else:
-        output.say(statuses.text(found))
+        output.say(statuses.render(summary))
 
 
 @app.command()
@@ -446,12 +445,12 @@ def verify(root: RootPath, *, as_json: Json = False) -> None:
 
     with Progress(console=output.console(err=True), transient=True, disable=not sys.stderr.isatty()) as bars:
         bar = bars.add_task("recounting", total=None)
-        found = verification.verify(root, lambda done, total: bars.update(bar, completed=done, total=total))
+        result = verification.verify(root, lambda done, total: bars.update(bar, completed=done, total=total))
     if as_json:
-        output.json(found)
+        output.json(result)
     else:
-        output.say(verification.text(found))
-    if found["problems"]:
+        output.say(verification.render(result))
+    if result["problems"]:
         raise typer.Exit(5)
 
 
@@ -486,7 +485,7 @@ def repair(
     if as_json:
         output.json(done.describe())
     else:
-        output.say(repairing.text(done))
+        output.say(repairing.render(done))
     if done.left:
         raise typer.Exit(5)
 
@@ -509,12 +508,12 @@ def diff(
     """Tell what differs between two ROOTs, two lists, or a ROOT and facebook/pmd's annotations."""
     from pmd.inspection import diff as differing
 
-    found = differing.diff(a, b, limit)
+    result = differing.diff(a, b, limit)
     if as_json:
-        output.json(found)
+        output.json(result)
     else:
-        output.say(differing.text(found))
-    if not found["equal"]:
+        output.say(differing.render(result))
+    if not result["equal"]:
         raise typer.Exit(DIFFERENT)
 
 
@@ -528,11 +527,11 @@ def explain(
     """Tell what became of a pair or an image, stage by stage."""
     from pmd.inspection import explain as explaining
 
-    found = explaining.explain(root, what)
+    answer = explaining.explain(root, what)
     if as_json:
-        output.json(found)
+        output.json(answer)
     else:
-        output.say(explaining.text(found))
+        output.say(explaining.render(answer))
 
 
 @app.command()
@@ -547,11 +546,11 @@ def hashes(
 
     if not storage.exists(path) or not (storage.is_folder(path) or archives.is_archive(path)):
         raise InputError("neither a folder nor an archive", where=path, expected="a folder, a tar or a zip of images")
-    found = 0
+    count = 0
     for image in evaluation.hashed(path):
         output.say(evaluation.line(*image))
-        found += 1
-    output.say(f"{found:,} images", err=True)
+        count += 1
+    output.say(f"{count:,} images", err=True)
 
 
 @app.command()

@@ -59,7 +59,7 @@ def shown(value: Any) -> Any:
 
 def json(text: str) -> str:
     """Return a JSON text that means the same, and is harmless on a terminal: only strings can hold such characters."""
-    return _PAGE.sub(lambda found: "".join(rf"\u{unit:04x}" for unit in _utf16(found[0])), text)
+    return _PAGE.sub(lambda match: "".join(rf"\u{unit:04x}" for unit in _utf16(match[0])), text)
 
 
 def toml(value: str) -> str:
@@ -68,7 +68,7 @@ def toml(value: str) -> str:
     TOML has no lone surrogates, which a path of bytes that are no UTF-8 has: U+FFFD stands for each.
     """
     plain = _SURROGATES.sub("\ufffd", value).replace("\\", r"\\").replace('"', r"\"")
-    return f'"{_VALUE.sub(lambda found: _in_toml(found[0]), plain)}"'
+    return f'"{_VALUE.sub(lambda match: _in_toml(match[0]), plain)}"'
 
 
 def html(value: object) -> str:
@@ -84,8 +84,8 @@ def isolated(value: object) -> str:
     return f"<bdi>{html(value)}</bdi>"
 
 
-def _spelled(found: re.Match[str]) -> str:
-    character = found[0]
+def _spelled(match: re.Match[str]) -> str:
+    character = match[0]
     code = ord(character)
     if code < 0x100:
         return _SHORT.get(character) or rf"\x{code:02x}"

@@ -15,7 +15,7 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from pmd import __version__, cli, manifests, sources
+from pmd import __version__, cli, flow, manifests, sources
 from pmd.errors import PmdError
 from pmd.schema.exits import EXIT_CODES, GATED
 from pmd.schema.reasons import REASONS
@@ -86,9 +86,8 @@ def test_every_command_has_help(words: tuple[str, ...]) -> None:
 
 
 def test_the_commands_are_those_of_the_contract() -> None:
-    stages = "curate images fetch dedupe shard publish audit"
     others = "sources init manifests plan build status verify repair diff peek explain hashes demo"
-    assert {words[0] for words in commands() if words} == {*stages.split(), *others.split()}
+    assert {words[0] for words in commands() if words} == {*flow.NAMES, *others.split()}
     assert {words[1] for words in commands() if len(words) == 2} == {"fetch", "verify"}
 
 

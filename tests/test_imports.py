@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Every module or package of pmd, in the order in which they stand.
 ORDER = (
     "escape",
+    "flow",
     "errors",
     "schema",
     "store",
@@ -26,6 +27,7 @@ ORDER = (
     "text",
     "sources",
     "config",
+    "books",
     "engines",
     "codec",
     "curate",

@@ -26,9 +26,11 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from pipelines import images as images_pipeline
-from pmd import codec, config, manifests, sources, stages
+from pmd import codec, config, manifests, sources
 from pmd.config import inputs
-from pmd.curate.transforms import CommitSource, ReadUnit, SettlePartition, unit_batch
+from pmd.curate import needs as curate_needs
+from pmd.curate.transforms import CommitSource, ReadChunk, SettlePartition, chunk_batch
+from pmd.dedupe import needs as dedupe_needs
 from pmd.dedupe.transforms import (
     CommitDedupe,
     Elect,
@@ -41,14 +43,18 @@ from pmd.dedupe.transforms import (
 )
 from pmd.engines.partitions import part_batches, part_of
 from pmd.engines.transforms import collect, outputs
+from pmd.fetch import needs as fetch_needs
 from pmd.fetch import partitions, store
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.rejected_transforms import CommitStage, SettlePart
+from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
 from pmd.images import takedowns
 from pmd.images.transforms import CommitImages, GatherPartition, SpreadPairs, file_batch
+from pmd.publish import needs as publish_needs
 from pmd.publish.transforms import SpreadBoth, WriteList, units
 from pmd.schema import keys
+from pmd.shard import needs as shard_needs
 from pmd.shard.samples import window_bits
 from pmd.shard.transforms import CommitShards, CutShards, OrderWindow, SpreadViews, WriteShard, window_outputs
 from pmd.store import commits, exchange, proposals, root, storage
@@ -178,13 +184,13 @@ def _accept(chosen: config.Config, work: str) -> None:
 
 def curate(chosen: config.Config, name: str) -> None:
     """Curate one source into two partitions."""
-    wanted, work = stages.curate(chosen, name), _work(chosen, f"curate-{name}")
+    wanted, work = curate_needs.of(chosen, name).wanted, _work(chosen, f"curate-{name}")
     source = chosen.sources[name]
     plan = sources.load(name).plan(inputs.files(source), source.options)
     found = _meet(
-        ReadUnit(name, source.options, work, 1),
+        ReadChunk(name, source.options, work, 1),
         SettlePartition(name, chosen.curate, wanted.folder, 1, work),
-        [unit_batch(unit) for unit in plan],
+        [chunk_batch(unit) for unit in plan],
     )
     CommitSource(name, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect(found))
     _accept(chosen, work)
@@ -192,9 +198,9 @@ def curate(chosen: config.Config, name: str) -> None:
 
 def make_images(chosen: config.Config) -> None:
     """Find the images, in four parts."""
-    wanted, work = stages.images(chosen), _work(chosen, "images")
+    wanted, work = images_needs.of(chosen).wanted, _work(chosen, "images")
     root.create(chosen.root, SHARD_BITS)
-    folders = {name: root.curate_folder(chosen.root, name) for name in stages.chosen_sources(chosen)}
+    folders = {name: root.curate_folder(chosen.root, name) for name in curate_needs.curated(chosen)}
     files = [
         (name, storage.join(folder, file.name))
         for name, folder in folders.items()
@@ -202,7 +208,7 @@ def make_images(chosen: config.Config) -> None:
     ]
     also = images_pipeline.read_also(path for _, path in files)
     aliases = images_pipeline.write_aliases(also, work)
-    held_out = images_pipeline.write_held_out(chosen, also, work)
+    held_out = images_pipeline.write_held_out(chosen.root, images_needs.of(chosen).left_out, also, work)
     takedown = images_rules.Takedown.of(takedowns.lines(chosen.takedown))
     views = root.views_folder(chosen.root)
     found = _meet(
@@ -295,7 +301,7 @@ def fetch(chosen: config.Config, generation: int, retry: tuple[str, ...] = ()) -
 
 def settle(chosen: config.Config) -> None:
     """Write the pairs whose image could not be had."""
-    wanted, work = stages.settle(chosen), _work(chosen, "settle")
+    wanted, work = fetch_needs.wanted(chosen)[0], _work(chosen, "settle")
     part = SettlePart(chosen.root, wanted.folder, partitions.cut(chosen.root), work)
     found = [item for batch in part_batches(SHARD_BITS) for item in part(batch)]
     CommitStage("fetch", wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect(found))
@@ -304,7 +310,7 @@ def settle(chosen: config.Config) -> None:
 
 def dedupe(chosen: config.Config) -> None:
     """Find equal images."""
-    wanted, work = stages.dedupe(chosen), _work(chosen, "dedupe")
+    wanted, work = dedupe_needs.wanted(chosen)[0], _work(chosen, "dedupe")
     cut = partitions.cut(chosen.root)
     spread_bytes = SpreadHashes(chosen.root, cut, work, 1)
     groups = list(
@@ -326,7 +332,7 @@ def dedupe(chosen: config.Config) -> None:
 def shard(chosen: config.Config) -> None:
     """Write shards in both formats."""
     forms = tuple(chosen.shard.formats)
-    wanted = [stages.shard(chosen, form) for form in ("rejected", *forms)]
+    wanted = shard_needs.wanted(chosen)
     cut, work = partitions.cut(chosen.root), _work(chosen, "shard")
     bits = window_bits(cut, chosen.shard.window)
     windows = list(
@@ -345,14 +351,14 @@ def shard(chosen: config.Config) -> None:
     )
     found = [item for batch in CutShards(chosen.shard.samples_per_shard, work)((0, windows)) for item in write(batch)]
     found += [window_outputs(batch) for batch in windows]
-    named = tuple((form, item.folder, item.hash) for form, item in zip(("rejected", *forms), wanted, strict=True))
+    named = tuple((item.unit, item.folder, item.hash) for item in wanted)
     CommitShards(named, tuple(orjson.dumps(item.run()) for item in wanted), work)(collect(found))
     _accept(chosen, work)
 
 
 def publish(chosen: config.Config, name: str) -> None:
     """Write a source's list."""
-    wanted, work = stages.publish(chosen, name), _work(chosen, f"publish-{name}")
+    wanted, work = publish_needs.of(chosen, name).wanted, _work(chosen, f"publish-{name}")
     manifest = manifests.load(name)
     curated = root.curate_folder(chosen.root, name)
     files = commits.require(curated, "").under("pairs")

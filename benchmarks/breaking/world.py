@@ -100,6 +100,8 @@ samples_per_shard = {(300, 250)[age]}
         """Write the annotation files of both ages."""
         for age in (0, 1):
             data = self.folder / f"age-{age}"
+            if data.exists():
+                continue  # of an earlier run in this folder
             data.mkdir(parents=True)
             count = self.images - _REGIONAL + age * _MORE
             lines = [

@@ -18,7 +18,7 @@ from pmd import sources
 from pmd.config import SourceConfig, inputs
 from pmd.config.options import CurateOptions
 from pmd.curate import rules as curate_rules
-from pmd.curate.transforms import unit_batch, unit_of
+from pmd.curate.transforms import chunk_batch, chunk_of
 from pmd.errors import PmdError
 from pmd.schema.tables import JUDGED, PAIRS, REJECTED
 
@@ -69,9 +69,9 @@ def read(base: Base, profile: str, folder: Path, names: Sequence[str]) -> Outcom
     batches: list[pa.RecordBatch] = []
     try:
         files = inputs.files(SourceConfig(base.source, paths, (), options))
-        for unit in source.plan(files, options):
+        for chunk in source.plan(files, options):
             batches += [
-                curate_rules.judge(base.source, drafts) for drafts in source.read(unit_of(unit_batch(unit)), options)
+                curate_rules.judge(base.source, drafts) for drafts in source.read(chunk_of(chunk_batch(chunk)), options)
             ]
     except PmdError as error:
         return Outcome(refusal=error)

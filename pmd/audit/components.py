@@ -56,10 +56,10 @@ def _package(name: str, used_for: str, licence: str, **more: str) -> dict[str, A
 
 
 def _gendered_terms(lists: lexicon.Lexicon | lexicon.Absent) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": lexicon.PACKAGE, "used_for": "gendered terms", "licence": lexicon.LICENCE}
+    component: dict[str, Any] = {"name": lexicon.PACKAGE, "used_for": "gendered terms", "licence": lexicon.LICENCE}
     if isinstance(lists, lexicon.Absent):
-        return found | {"version": None, "absent": lists.reason, "remedy": lists.remedy}
-    return found | {
+        return component | {"version": None, "absent": lists.reason, "remedy": lists.remedy}
+    return component | {
         "version": lists.version,
         "data": "English word lists female.txt, male.txt and non-binary.txt (here: neutral)",
         "data_licence": lexicon.LICENCE,

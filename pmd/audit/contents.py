@@ -64,7 +64,7 @@ def _stage_cells(figures: Mapping[str, Any]) -> dict[str, str]:
     users, hosts = figures["users"], figures["hosts"]
     top = countries["shares"][0] if countries["shares"] else None
     none = "<td>–</td>"
-    cells = {
+    texts = {
         "pairs": formatting.count(figures["pairs"]),
         "distinct images": formatting.approximate(figures["images"]["distinct"]),
         "words, mean": formatting.decimal(words["mean"]),
@@ -77,7 +77,7 @@ def _stage_cells(figures: Mapping[str, Any]) -> dict[str, str]:
         "users": formatting.approximate(users["distinct"]) if "distinct" in users else "–",
         "hosts (registrable domains)": formatting.approximate(hosts["distinct"]) if "distinct" in hosts else "–",
     }
-    found = {label: f"<td>{escape(text)}</td>" for label, text in cells.items()} | {
+    cells = {label: f"<td>{escape(text)}</td>" for label, text in texts.items()} | {
         "identified as English": formatting.share_cell(figures["languages"]["english"]),
         "with a female term": formatting.share_cell(gendered.get("female")),
         "with a male term": formatting.share_cell(gendered.get("male")),
@@ -85,7 +85,7 @@ def _stage_cells(figures: Mapping[str, Any]) -> dict[str, str]:
         "pairs of the top 1 % of users": formatting.share_cell(users.get("top_1_percent")),
         "pairs of the top 10 hosts": formatting.share_cell(hosts.get("top_10")),
     }
-    return {label: found[label] for label in _STAGE_ROWS}
+    return {label: cells[label] for label in _STAGE_ROWS}
 
 
 def lengths(result: Mapping[str, Any]) -> str:

@@ -62,18 +62,18 @@ class Lexicon:
 
     def mentions(self, text: str) -> set[str]:
         """Return the names of the lists of which the text has a term."""
-        found: set[str] = set()
-        words_ = words(text)
+        names: set[str] = set()
+        tokens = words(text)
         position = 0
-        while position < len(words_):
+        while position < len(tokens):
             step = 1
-            for term, lists in self.terms.get(words_[position], ()):
-                if tuple(words_[position : position + len(term)]) == term:
-                    found |= lists
+            for term, lists in self.terms.get(tokens[position], ()):
+                if tuple(tokens[position : position + len(term)]) == term:
+                    names |= lists
                     step = len(term)
                     break
             position += step
-        return found
+        return names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,17 +109,17 @@ def load() -> Lexicon | Absent:
 
 def of(lists: Mapping[str, list[str]]) -> Lexicon:
     """Return the lexicon of the given lists of terms; empty lines are no terms."""
-    found: dict[tuple[str, ...], set[str]] = {}
+    by_term: dict[tuple[str, ...], set[str]] = {}
     for name, lines in lists.items():
         for line in lines:
             if term := tuple(words(line)):
-                found.setdefault(term, set()).add(name)
+                by_term.setdefault(term, set()).add(name)
     by_first: dict[str, list[tuple[tuple[str, ...], frozenset[str]]]] = {}
-    for term, names in sorted(found.items(), key=lambda item: (-len(item[0]), item[0])):
+    for term, names in sorted(by_term.items(), key=lambda item: (-len(item[0]), item[0])):
         by_first.setdefault(term[0], []).append((term, frozenset(names)))
     return Lexicon(
         terms={first: tuple(terms) for first, terms in sorted(by_first.items())},
-        sizes={name: sum(name in names for names in found.values()) for name in lists},
+        sizes={name: sum(name in names for names in by_term.values()) for name in lists},
         sha256={
             name: LISTS[name][1] if name in LISTS else hashlib.sha256("\n".join(lines).encode()).hexdigest()
             for name, lines in lists.items()

@@ -35,6 +35,7 @@ import xxhash
 import zstandard
 from numpy.typing import NDArray
 
+from pmd import flow
 from pmd.audit import places, sketch
 from pmd.audit.intervals import BUCKETS
 from pmd.audit.lexicon import Absent, Lexicon
@@ -44,7 +45,7 @@ from pmd.errors import PmdError
 from pmd.text import cleaning, language, urls
 
 #: The stages that a pair can survive, in order.
-STAGES: Final = ("curate", "images", "fetch", "dedupe", "shard")
+STAGES: Final = tuple(stage.name for stage in flow.JUDGING)
 
 #: Key of the upstream field in `meta` that says who made or posted the image.
 USER_FIELDS: Final[dict[str, str]] = {"yfcc100m": "uid", "sbu_captions": "user_id", "red_caps": "author"}
@@ -235,9 +236,9 @@ def last_stages(survived: Mapping[str, pa.Array]) -> pa.Array:
     Raises:
         PmdError: A pair survived a stage, but not the one before.
     """
-    ran = [stage for stage in STAGES if stage in survived and stage != "curate"]
+    ran = [stage for stage in STAGES if stage in survived and stage != flow.CURATE.name]
     size = len(next(iter(survived.values()))) if survived else 0
-    found = np.full(size, "curate", dtype=object)
+    last = np.full(size, flow.CURATE.name, dtype=object)
     before = np.ones(size, dtype=bool)
     for stage in ran:
         after = np.asarray(survived[stage].to_numpy(zero_copy_only=False), dtype=bool)
@@ -247,9 +248,9 @@ def last_stages(survived: Mapping[str, pa.Array]) -> pa.Array:
                 where=f"audit, row {int(np.flatnonzero(after & ~before)[0])} of a batch",
                 remedy="run: pmd verify ROOT",
             )
-        found[after] = stage
+        last[after] = stage
         before = after
-    return pa.array(found, pa.string())
+    return pa.array(last, pa.string())
 
 
 def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan) -> Partial:
@@ -266,13 +267,13 @@ def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan) -> Partial:
         raise PmdError("no such stage", where="audit", expected=", ".join(STAGES), found=repr(unknown))
     numbers = classes.to_numpy(zero_copy_only=False).astype(np.intp)
     source_column = pairs.column("source").cast(pa.string())
-    found = {}
+    by_source = {}
     for source in sorted(pc.unique(source_column).to_pylist()):
         rows = pc.equal(source_column, source)
         mine = np.flatnonzero(rows.to_numpy(zero_copy_only=False))
         batch = pairs if len(mine) == pairs.num_rows else pairs.take(pa.array(mine))
-        found[source] = _source(source, batch, numbers[mine], plan)
-    return Partial(found)
+        by_source[source] = _source(source, batch, numbers[mine], plan)
+    return Partial(by_source)
 
 
 def _source(source: str, pairs: pa.RecordBatch, classes: NDArray[np.intp], plan: Plan) -> SourcePartial:
@@ -318,13 +319,13 @@ def _source(source: str, pairs: pa.RecordBatch, classes: NDArray[np.intp], plan:
 
 def users(pairs: pa.RecordBatch) -> NDArray[np.uint64]:
     """Return a hash of the user of each pair, of any sources; 0 where none is named."""
-    found = np.zeros(pairs.num_rows, dtype=np.uint64)
+    hashes = np.zeros(pairs.num_rows, dtype=np.uint64)
     names = pairs.column("source").cast(pa.string())
     for source, field in sorted(USER_FIELDS.items()):
         mine = np.flatnonzero(pc.equal(names, source).to_numpy(zero_copy_only=False))
         metas = pairs.column("meta").take(pa.array(mine)).to_pylist()
-        found[mine] = _user_hashes(source, [_user(orjson.loads(meta), field) for meta in metas])
-    return found
+        hashes[mine] = _user_hashes(source, [_user(orjson.loads(meta), field) for meta in metas])
+    return hashes
 
 
 def _user(fields: Mapping[str, Any], field: str) -> str:
@@ -389,10 +390,10 @@ def _people_and_places(source: str, metas: pa.Array, classes: NDArray[np.intp]) 
 
 
 def _tally(codes: list[str], classes: NDArray[np.intp]) -> dict[str, Counts]:
-    found: dict[str, Counts] = {}
+    counts: dict[str, Counts] = {}
     for code, number in zip(codes, classes.tolist(), strict=True):
-        found.setdefault(code, np.zeros(_CLASSES, dtype=np.int64))[number] += 1
-    return found
+        counts.setdefault(code, np.zeros(_CLASSES, dtype=np.int64))[number] += 1
+    return counts
 
 
 def _add(left: Mapping[str, Counts], right: Mapping[str, Counts]) -> dict[str, Counts]:

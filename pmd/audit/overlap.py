@@ -33,23 +33,23 @@ def matrix(counts: Iterable[Iterable[list[Any]]]) -> dict[str, Any]:
     Args:
         counts: What `count` gave of every part.
     """
-    found: Counter[tuple[str, ...]] = Counter()
+    by_sources: Counter[tuple[str, ...]] = Counter()
     for part in counts:
         for names, images in part:
-            found[tuple(names)] += images
+            by_sources[tuple(names)] += images
     single: Counter[str] = Counter()
     double: Counter[tuple[str, str]] = Counter()
-    for sources, images in found.items():
+    for sources, images in by_sources.items():
         single.update(dict.fromkeys(sources, images))
         double.update(dict.fromkeys(itertools.combinations(sources, 2), images))
     return {
         "method": "overlap",
-        "images": sum(found.values()),
+        "images": sum(by_sources.values()),
         "by_source": [
             {
                 "source": name,
                 "images": single[name],
-                "only_here": found[name,],
+                "only_here": by_sources[name,],
             }
             for name in sorted(single)
         ],

@@ -84,8 +84,8 @@ def dot_keys(result: Mapping[str, Any]) -> tuple[str, ...]:
 
 def sources_in_order(result: Mapping[str, Any]) -> list[tuple[str, str, int]]:
     """Return each source with its Table 2 row and the number of its colour, in the order of Table 2."""
-    found = []
+    ordered = []
     for number, row in enumerate(result["table2"]):
-        found += [(source, row["row"], min(number, len(ROW_COLOURS) - 2)) for source in row["sources_here"]]
-    known = {source for source, _, _ in found}
-    return found + [(source, "", len(ROW_COLOURS) - 1) for source in result["sources"] if source not in known]
+        ordered += [(source, row["row"], min(number, len(ROW_COLOURS) - 2)) for source in row["sources_here"]]
+    known = {source for source, _, _ in ordered}
+    return ordered + [(source, "", len(ROW_COLOURS) - 1) for source in result["sources"] if source not in known]

@@ -36,8 +36,8 @@ def position(longitude: Any, latitude: Any) -> tuple[float, float] | None:
 def country(longitude: float, latitude: float) -> str:
     """Return the ISO 3166 code of the one country whose time zone covers a point, else "ZZ"."""
     countries = _country_of_zone()
-    found = {countries.get(zone, NOWHERE) for zone in tzfpy.get_tzs(longitude, latitude)}
-    return found.pop() if len(found) == 1 else NOWHERE
+    codes = {countries.get(zone, NOWHERE) for zone in tzfpy.get_tzs(longitude, latitude)}
+    return codes.pop() if len(codes) == 1 else NOWHERE
 
 
 def name(code: str) -> str:
@@ -49,8 +49,8 @@ def name(code: str) -> str:
 
 @functools.cache
 def _country_of_zone() -> dict[str, str]:
-    found: dict[str, set[str]] = {}
+    by_zone: dict[str, set[str]] = {}
     for code in pytz.country_timezones:
         for zone in pytz.country_timezones[code]:
-            found.setdefault(zone, set()).add(code)
-    return {zone: codes.pop() if len(codes) == 1 else NOWHERE for zone, codes in sorted(found.items())}
+            by_zone.setdefault(zone, set()).add(code)
+    return {zone: codes.pop() if len(codes) == 1 else NOWHERE for zone, codes in sorted(by_zone.items())}

@@ -152,7 +152,7 @@ def result(
     _check(partial, books, ran)
     sources = sorted({*partial.sources, *(source for stage in ran for source in books[stage])})
     absent = plan.lexicon if isinstance(plan.lexicon, lexicon.Absent) else None
-    found = {
+    content = {
         "format": FORMAT,
         "profile": profile,
         "stages": ran,
@@ -168,15 +168,15 @@ def result(
         "methods": METHODS,
         "labels": {},
     }
-    _add_repeated(found, repeated or {"sources": {}, "all": {}})
-    found["labels"] = _labels(found)
-    return cast(dict[str, Any], _tidy(found))
+    _add_repeated(content, repeated or {"sources": {}, "all": {}})
+    content["labels"] = _labels(content)
+    return cast(dict[str, Any], _tidy(content))
 
 
-def _add_repeated(found: Mapping[str, Any], repeated: Mapping[str, Any]) -> None:
+def _add_repeated(content: Mapping[str, Any], repeated: Mapping[str, Any]) -> None:
     """Put the repeated texts into every population, with their shares of its pairs."""
-    groups = [(found["all"], repeated["all"])]
-    groups += [(found["sources"][source], repeated["sources"].get(source, {})) for source in found["sources"]]
+    groups = [(content["all"], repeated["all"])]
+    groups += [(content["sources"][source], repeated["sources"].get(source, {})) for source in content["sources"]]
     for populations, figures in groups:
         for stage, population in populations.items():
             pairs = population["pairs"]
@@ -239,11 +239,11 @@ def _table2(
     table2: Mapping[str, Table2Row],
 ) -> list[dict[str, Any]]:
     """Return the rows of Table 2, largest last as in the paper, each with the sources that make it up here."""
-    rows: dict[str, list[str]] = {}
+    members_of: dict[str, list[str]] = {}
     for source in sorted(table2):
-        rows.setdefault(table2[source].row, []).append(source)
-    found: list[dict[str, Any]] = []
-    for row, members in rows.items():
+        members_of.setdefault(table2[source].row, []).append(source)
+    rows: list[dict[str, Any]] = []
+    for row, members in members_of.items():
         published = table2[members[0]]
         here = [source for source in members if source in sources]
         strata = {
@@ -255,7 +255,7 @@ def _table2(
             for stage in ran
         }
         pairs = {stage: sum(stratum.pairs for stratum in strata[stage]) for stage in ran}
-        found.append(
+        rows.append(
             {
                 "row": row,
                 "sources": members,
@@ -269,22 +269,22 @@ def _table2(
                 "of_published": {stage: pairs[stage] / (published.pairs_millions * 1e6) for stage in ran},
             }
         )
-    return sorted(found, key=lambda row: (row["published"]["pairs"], row["row"]))
+    return sorted(rows, key=lambda row: (row["published"]["pairs"], row["row"]))
 
 
 def _populations(
     counted: Sequence[tuple[str, SourcePartial]], ran: Sequence[str], absent: lexicon.Absent | None
 ) -> dict[str, Any]:
     """Return the figures of some sources' pairs after each stage."""
-    found: dict[str, Any] = {}
+    by_stage: dict[str, Any] = {}
     first: list[_Stratum] | None = None
     for stage in ran:
         strata = [_Stratum(source, partial, STAGES.index(stage)) for source, partial in counted]
         strata = [stratum for stratum in strata if stratum.pairs]
-        found[stage] = _population(strata, first, absent)
+        by_stage[stage] = _population(strata, first, absent)
         if first is None:
             first = strata
-    return found
+    return by_stage
 
 
 def _population(
@@ -305,8 +305,13 @@ def _population(
 
 def _coverage(measured: float, eligible: float, of: str, rest: str | None = None) -> dict[str, Any]:
     """Return a section's coverage: how many were measured, of how many of what, and why not the rest."""
-    found = {"measured": measured, "eligible": eligible, "share": measured / eligible if eligible else None, "of": of}
-    return found if rest is None else found | {"rest": rest}
+    coverage = {
+        "measured": measured,
+        "eligible": eligible,
+        "share": measured / eligible if eligible else None,
+        "of": of,
+    }
+    return coverage if rest is None else coverage | {"rest": rest}
 
 
 def _estimate(estimate: Estimate) -> dict[str, Any]:
@@ -355,16 +360,16 @@ def _quantile(histogram: Counts, fraction: float) -> int | None:
 def _weights(strata: Sequence[_Stratum]) -> list[float]:
     """Return how many pairs each sampled text of a stratum stands for."""
     sampled = [int(stratum.of(stratum.counted.sample)[:, 0].sum()) for stratum in strata]
-    return [stratum.pairs / found if found else 0.0 for stratum, found in zip(strata, sampled, strict=True)]
+    return [stratum.pairs / texts if texts else 0.0 for stratum, texts in zip(strata, sampled, strict=True)]
 
 
 def _field(strata: Sequence[_Stratum], name: str) -> intervals.Array:
     """Return one of `FIELDS` by group of images, weighted so that every source counts as its pairs do."""
     column = FIELDS.index(name)
-    found = np.zeros(intervals.BUCKETS)
+    field = np.zeros(intervals.BUCKETS)
     for stratum, weight in zip(strata, _weights(strata), strict=True):
-        found += weight * stratum.of(stratum.counted.sample)[:, column]
-    return found
+        field += weight * stratum.of(stratum.counted.sample)[:, column]
+    return field
 
 
 def _size(strata: Sequence[_Stratum], name: str) -> int:
@@ -396,9 +401,9 @@ def _languages(strata: Sequence[_Stratum]) -> dict[str, Any]:
     weighted: dict[str, float] = {}
     for stratum, weight in zip(strata, weights, strict=True):
         for code, counts in stratum.counted.languages.items():
-            if found := int(stratum.of(counts)):
-                texts[code] = texts.get(code, 0) + found
-                weighted[code] = weighted.get(code, 0.0) + weight * found
+            if count := int(stratum.of(counts)):
+                texts[code] = texts.get(code, 0) + count
+                weighted[code] = weighted.get(code, 0.0) + weight * count
     total = sum(weighted.values())
     ranked = sorted(weighted, key=lambda code: (-weighted[code], code))
     return {
@@ -432,7 +437,7 @@ def _gendered(
     parts["neither"] = whole - parts["female"] - parts["male"] + parts["both"]
     shares = {name: _share(strata, parts[name], "english") for name in sorted(parts)}
     enough = shares["female"].enough and shares["male"].enough
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "coverage": _coverage(english, _size(strata, "sampled"), "texts of the sample", "is not English")
         | {"pairs": pairs},
         "method": "gendered",
@@ -442,13 +447,13 @@ def _gendered(
     }
     if first is not None:
         whole_before = _field(first, "english")
-        found["change_since_curate"] = {
+        figures["change_since_curate"] = {
             name: _estimate(
                 intervals.change(parts[name], whole, _field(first, name), whole_before, enough=shares[name].enough)
             )
             for name in ("female", "male")
         }
-    return found
+    return figures
 
 
 # Countries.
@@ -456,24 +461,24 @@ def _gendered(
 
 def _countries(strata: Sequence[_Stratum]) -> dict[str, Any]:
     with_field = [stratum for stratum in strata if stratum.source in GEOTAG_FIELDS]
-    found: dict[str, int] = {}
+    by_country: dict[str, int] = {}
     for stratum in with_field:
         for code, counts in stratum.counted.countries.items():
             if pairs := int(stratum.of(counts)):
-                found[code] = found.get(code, 0) + pairs
-    geotagged = sum(found.values())
-    placed = geotagged - found.get(places.NOWHERE, 0)
-    ranked = sorted((code for code in found if code != places.NOWHERE), key=lambda code: (-found[code], code))
+                by_country[code] = by_country.get(code, 0) + pairs
+    geotagged = sum(by_country.values())
+    placed = geotagged - by_country.get(places.NOWHERE, 0)
+    ranked = sorted((code for code in by_country if code != places.NOWHERE), key=lambda code: (-by_country[code], code))
     return {
         "coverage": _coverage(geotagged, sum(stratum.pairs for stratum in strata), "pairs", "has no geotag"),
         "method": "countries",
         "distinct": len(ranked),
         "shares": [
-            {"country": code, "pairs": found[code], "share": found[code] / placed}
+            {"country": code, "pairs": by_country[code], "share": by_country[code] / placed}
             for code in ranked[: LISTED["countries"]]
         ],
-        "other": sum(found[code] for code in ranked[LISTED["countries"] :]) / placed if placed else None,
-        "no_country": found.get(places.NOWHERE, 0),
+        "other": sum(by_country[code] for code in ranked[LISTED["countries"] :]) / placed if placed else None,
+        "no_country": by_country.get(places.NOWHERE, 0),
     }
 
 
@@ -501,10 +506,10 @@ def _number(sketch: Sketch, stage: int) -> dict[str, Any]:
 
 
 def _joined(sketches: Iterable[Sketch]) -> Sketch | None:
-    found: Sketch | None = None
+    joined: Sketch | None = None
     for sketch in sketches:
-        found = sketch if found is None else found + sketch
-    return found
+        joined = sketch if joined is None else joined + sketch
+    return joined
 
 
 def _images(strata: Sequence[_Stratum]) -> dict[str, Any]:
@@ -524,19 +529,19 @@ def _users(strata: Sequence[_Stratum]) -> dict[str, Any]:
     pairs = sum(stratum.pairs for stratum in strata)
     having = [stratum for stratum in strata if stratum.source in USER_FIELDS]
     with_user = sum(int(stratum.of(stratum.counted.users.total)) for stratum in having)
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "coverage": _coverage(with_user, pairs, "pairs", "names no user"),
         "method": "users",
     }
     if len(strata) != 1 or not with_user:
-        return found | {
+        return figures | {
             "not_measured": "users of different sources cannot be told to be one; see each source"
             if len(strata) > 1
             else "the source names no users"
         }
     (only,) = strata
     return (
-        found
+        figures
         | _concentration(only.counted.users, only.stage)
         | {
             "two_pairs_share_one": _collision(
@@ -549,17 +554,17 @@ def _users(strata: Sequence[_Stratum]) -> dict[str, Any]:
 def _hosts(strata: Sequence[_Stratum]) -> dict[str, Any]:
     pairs = sum(stratum.pairs for stratum in strata)
     with_host = sum(int(stratum.of(stratum.counted.hosts.total)) for stratum in strata)
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "coverage": _coverage(with_host, pairs, "pairs", "has no image URL"),
         "method": "hosts",
     }
     sketch = _joined(stratum.counted.hosts for stratum in strata)
     drawn = _drawn([stratum.counted.drawn for stratum in strata])
     if sketch is None or drawn is None or not with_host:
-        return found | {"not_measured": "no pair has an image URL"}
+        return figures | {"not_measured": "no pair has an image URL"}
     stage = strata[0].stage
     return (
-        found
+        figures
         | _concentration(sketch, stage)
         | _largest(sketch, drawn, stage)
         | {"two_pairs_share_one": _collision(sketch, drawn, stage, lambda sample: sample.hosts)}
@@ -571,10 +576,10 @@ def _drawn(samples: Sequence[PairSample]) -> PairSample | None:
     if not samples:
         return None
     limit = min(sample.limit for sample in samples)
-    found = samples[0].below(limit)
+    joined = samples[0].below(limit)
     for sample in samples[1:]:
-        found = found + sample.below(limit)
-    return found
+        joined = joined + sample.below(limit)
+    return joined
 
 
 def _concentration(sketch: Sketch, stage: int) -> dict[str, Any]:
@@ -582,7 +587,7 @@ def _concentration(sketch: Sketch, stage: int) -> dict[str, Any]:
     counts = np.sort(_in_stage(sketch, stage))[::-1].astype(np.float64)
     groups = np.flatnonzero(sketch.counts[:, stage:].sum(axis=1) > 0) % 32
     unsorted = _in_stage(sketch, stage).astype(np.float64)
-    found: dict[str, Any] = {
+    return {
         "distinct": _number(sketch, stage),
         "followed": {
             "units": len(counts),
@@ -596,7 +601,6 @@ def _concentration(sketch: Sketch, stage: int) -> dict[str, Any]:
         else _estimate(intervals.NOTHING) | {"too_few_units": len(counts)},
         "curve": [[fraction, _top(counts, fraction)] for fraction in CURVE] if len(counts) else [],
     }
-    return found
 
 
 def _spread(
@@ -692,10 +696,10 @@ def _collision(
 # The whole.
 
 
-def _labels(found: Mapping[str, Any]) -> dict[str, Any]:
+def _labels(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the English names of the languages and countries that the file mentions."""
     names = {code: name.replace("_", " ").title() for name, code in reversed(pycld2.LANGUAGES)}
-    populations = [figures for group in (found["all"], *found["sources"].values()) for figures in group.values()]
+    populations = [figures for group in (content["all"], *content["sources"].values()) for figures in group.values()]
     languages = {row["language"] for figures in populations for row in figures["languages"]["shares"]}
     countries = {row["country"] for figures in populations for row in figures["countries"]["shares"]}
     return {

@@ -124,23 +124,23 @@ def _groups(groups: Sequence[Mapping[str, Any]], stage: str) -> str:
 
 def overlap(result: Mapping[str, Any]) -> str:
     """Return the section on images that several sources show."""
-    found = result["overlap"]
+    matrix = result["overlap"]
     heading = '<h2 id="overlap">Overlap of the sources</h2>\n'
-    if found is None or not found["images"]:
+    if matrix is None or not matrix["images"]:
         return heading + '<p class="reading">No image has been found yet.</p>'
-    shared = {tuple(row["sources"]): row for row in found["pairs_of_sources"]}
-    several = found["images"] - sum(row["only_here"] for row in found["by_source"])
-    largest = max(found["pairs_of_sources"], key=lambda row: row["images"], default=None)
-    share = formatting.percent(several / found["images"])
-    reading = f"{share} of {formatting.count(found['images'])} images are in several sources"
+    shared = {tuple(row["sources"]): row for row in matrix["pairs_of_sources"]}
+    several = matrix["images"] - sum(row["only_here"] for row in matrix["by_source"])
+    largest = max(matrix["pairs_of_sources"], key=lambda row: row["images"], default=None)
+    share = formatting.percent(several / matrix["images"])
+    reading = f"{share} of {formatting.count(matrix['images'])} images are in several sources"
     reading += (
         f"; {largest['sources'][0]} and {largest['sources'][1]} share most: {formatting.count(largest['images'])}."
         if largest is not None and largest["images"]
         else "."
     )
-    names = [row["source"] for row in found["by_source"]]
+    names = [row["source"] for row in matrix["by_source"]]
     rows = []
-    for number, row in enumerate(found["by_source"], start=1):
+    for number, row in enumerate(matrix["by_source"], start=1):
         cells = ""
         for other in names:
             if other == row["source"]:
@@ -160,5 +160,5 @@ def overlap(result: Mapping[str, Any]) -> str:
         + f'<p class="reading">{escape(reading)}</p>'
         + "<p class=\"soft\">Share of the row's images that the column's source shows too.</p>"
         + page.table(["<source", "images", "only here", *(str(number + 1) for number in range(len(names)))], rows)
-        + f'<p class="coverage">{escape(result["methods"][found["method"]])}</p>'
+        + f'<p class="coverage">{escape(result["methods"][matrix["method"]])}</p>'
     )

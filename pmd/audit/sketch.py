@@ -42,10 +42,10 @@ def mix(keys: pa.Array) -> Hashes:
     """
     fixed = keys.cast(pa.binary(16))
     raw = np.frombuffer(fixed.buffers()[1] or b"", dtype=">u8")[2 * fixed.offset : 2 * (fixed.offset + len(fixed))]
-    found = raw[1::2].astype(np.uint64)
-    found = (found ^ (found >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    found = (found ^ (found >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.minimum(found ^ (found >> np.uint64(31)), np.uint64(EVERYTHING - 1))
+    hashes = raw[1::2].astype(np.uint64)
+    hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.minimum(hashes ^ (hashes >> np.uint64(31)), np.uint64(EVERYTHING - 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,11 +135,11 @@ def of(hashes: Hashes, classes: NDArray[np.intp], width: int, names: Sequence[st
         width: Number of classes.
         names: The name of each pair's unit, or None.
     """
-    found, first, places = np.unique(hashes, return_index=True, return_inverse=True)
-    counts = np.bincount(places * width + classes, minlength=len(found) * width).reshape(-1, width).astype(np.int64)
+    distinct, first, places = np.unique(hashes, return_index=True, return_inverse=True)
+    counts = np.bincount(places * width + classes, minlength=len(distinct) * width).reshape(-1, width).astype(np.int64)
     total = np.bincount(classes, minlength=width).astype(np.int64)
     called = None if names is None else [names[index] for index in first.tolist()]
-    return _cut(found, counts, EVERYTHING, total, called)
+    return _cut(distinct, counts, EVERYTHING, total, called)
 
 
 def _cut(hashes: Hashes, counts: Counts, limit: int, total: Counts, names: Sequence[str] | None) -> Sketch:

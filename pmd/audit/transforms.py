@@ -14,6 +14,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import flow
 from pmd.audit import measure, overlap, repeated, report, result
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.partitions import part_of
@@ -23,8 +24,6 @@ from pmd.manifests import Table2
 from pmd.schema.tables import KEY, PAIRS
 from pmd.store import commits, exchange, proposals, root, storage
 from pmd.store.proposals import Proposal
-
-STAGE = "audit"
 
 #: Of each row one: a file of pairs, a part, a file of pairs that the shards left out.
 UNITS = pa.schema([pa.field("pairs", pa.string()), pa.field("part", pa.int32()), pa.field("left_out", pa.string())])
@@ -87,9 +86,9 @@ class SpreadPairs:
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
         kept, rejected = dedupe_rules.judge_again(self.root, part, views, ledger, dedupe_rules.read_groups(self.root))
         fetched = pa.concat_arrays([*kept["pair_id"].chunks, *rejected["pair_id"].chunks, pa.array([], KEY)])
-        yield "dedupe", kept["pair_id"]
-        yield "fetch", rejected["pair_id"]
-        yield "images", views.filter(pc.invert(pc.is_in(views["pair_id"], value_set=fetched)))["pair_id"]
+        yield flow.DEDUPE.name, kept["pair_id"]
+        yield flow.FETCH.name, rejected["pair_id"]
+        yield flow.IMAGES.name, views.filter(pc.invert(pc.is_in(views["pair_id"], value_set=fetched)))["pair_id"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,10 +158,10 @@ def _pairs(work: str, references: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa
     left_out = fates.filter(pc.equal(fates["last"], LEFT_OUT))["pair_id"].combine_chunks()
     fates = fates.filter(pc.not_equal(fates["last"], LEFT_OUT)).combine_chunks()
     last = fates["last"].take(pc.index_in(pairs["pair_id"], value_set=fates["pair_id"].combine_chunks()))
-    last = pc.fill_null(last.combine_chunks(), "curate")
-    in_shards = pc.and_(pc.equal(last, "dedupe"), pc.invert(pc.is_in(pairs["pair_id"], value_set=left_out)))
+    last = pc.fill_null(last.combine_chunks(), flow.CURATE.name)
+    in_shards = pc.and_(pc.equal(last, flow.DEDUPE.name), pc.invert(pc.is_in(pairs["pair_id"], value_set=left_out)))
     last = pc.if_else(
-        in_shards.combine_chunks() if isinstance(in_shards, pa.ChunkedArray) else in_shards, "shard", last
+        in_shards.combine_chunks() if isinstance(in_shards, pa.ChunkedArray) else in_shards, flow.SHARD.name, last
     )
     offset = 0
     for batch in pairs.select(list(measure.COLUMNS)).to_batches(max_chunksize=65_536):
@@ -203,5 +202,5 @@ class CommitAudit:
             "audit.json": orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS),
             "report.html": report.html(content).encode(),
         }
-        commit = commits.Commit(STAGE, (), {}, self.hash, orjson.loads(self.run))
+        commit = commits.Commit(flow.AUDIT.name, (), {}, self.hash, orjson.loads(self.run))
         proposals.leave(self.work, [Proposal(self.folder, commit, fixed)])

@@ -36,19 +36,19 @@ def files(source: SourceConfig) -> list[InputFile]:
     problems = _missing(source)
     if problems:
         raise MissingFiles(problems)
-    found = [InputFile(path, storage.size(archives.split_member(path)[0])) for path in _expand(source.annotations)]
-    nothing = [file.path for file in found if not file.bytes or _holds_nothing(file.path)]
+    inputs = [InputFile(path, storage.size(archives.split_member(path)[0])) for path in _expand(source.annotations)]
+    nothing = [file.path for file in inputs if not file.bytes or _holds_nothing(file.path)]
     if nothing:
         raise InputError(
             "the file is empty",
             where=", ".join(nothing),
             expected=f"annotations of {source.name}",
             found="0 bytes"
-            if all(not file.bytes for file in found if file.path in nothing)
+            if all(not file.bytes for file in inputs if file.path in nothing)
             else "0 decompressed bytes",
             remedy="fetch it again: a download that failed leaves such files; or take it out of the configuration",
         )
-    return found
+    return inputs
 
 
 def check(config: Config, names: Iterable[str]) -> None:
@@ -92,25 +92,25 @@ def fingerprints(paths: Iterable[str]) -> dict[str, str]:
 
 
 def _expand(patterns: Iterable[str]) -> list[str]:
-    found = set()
+    paths = set()
     for pattern in patterns:
         archive, member = archives.split_member(pattern)
-        found |= {pattern} if member is not None else set(_files(archive))
-    return sorted(found)
+        paths |= {pattern} if member is not None else set(_files(archive))
+    return sorted(paths)
 
 
 def _files(pattern: str) -> list[str]:
     """Return the files that a path or glob names; a folder stands for every file below it but hidden ones."""
-    found = []
+    paths = []
     for path in storage.glob(pattern) if pattern else []:
         if not storage.is_folder(path):
-            found.append(path)
+            paths.append(path)
             continue
         below = storage.list_files(path)
-        found += [
+        paths += [
             storage.join(path, name) for name in below if not any(part.startswith(".") for part in name.split("/"))
         ]
-    return found
+    return paths
 
 
 def _holds_nothing(location: str) -> bool:

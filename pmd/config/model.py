@@ -17,20 +17,20 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pmd import escape, sources
+from pmd import escape, flow, sources
 from pmd.config import options
 from pmd.errors import ConfigError
 from pmd.sources.contract import PROFILES, Profile, SourceOptions
 from pmd.store import storage
 
 _STAGES: Final[dict[str, type[options.StageOptions]]] = {
-    "curate": options.CurateOptions,
-    "images": options.ImagesOptions,
-    "fetch": options.FetchOptions,
-    "dedupe": options.DedupeOptions,
-    "shard": options.ShardOptions,
-    "publish": options.PublishOptions,
-    "audit": options.AuditOptions,
+    flow.CURATE.name: options.CurateOptions,
+    flow.IMAGES.name: options.ImagesOptions,
+    flow.FETCH.name: options.FetchOptions,
+    flow.DEDUPE.name: options.DedupeOptions,
+    flow.SHARD.name: options.ShardOptions,
+    flow.PUBLISH.name: options.PublishOptions,
+    flow.AUDIT.name: options.AuditOptions,
 }
 _TOP: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "sources", "scores", *_STAGES)
 _CONTACT_LENGTH: Final = 256
@@ -292,8 +292,8 @@ class _Checker:
         if not isinstance(raw, list):
             self.problem(("scores",), "tables [[scores]]", raw, "write [[scores]] above file, keep and missing")
             return ()
-        found = (self._model(options.ScoreRule, rule, ("scores", str(n)), {}) for n, rule in enumerate(raw))
-        return tuple(rule for rule in found if rule is not None)
+        rules = (self._model(options.ScoreRule, rule, ("scores", str(n)), {}) for n, rule in enumerate(raw))
+        return tuple(rule for rule in rules if rule is not None)
 
     def _model(
         self,
@@ -445,22 +445,22 @@ _PART: Final = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
 
 def _lines(content: str) -> dict[tuple[str, ...], int]:
     """Return the line on which each key stands; the text is known to be TOML."""
-    found: dict[tuple[str, ...], int] = {}
+    line_of: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
     times: dict[tuple[str, ...], int] = {}
     for number, line in enumerate(content.split("\n"), start=1):
         if header := _HEADER.match(line):
             table = _parts(header[1])
-            found.setdefault(table, number)
+            line_of.setdefault(table, number)
             if line.lstrip().startswith("[["):
                 times[table] = times.get(table, -1) + 1
                 table = (*table, str(times[table]))
-                found[table] = number
+                line_of[table] = number
         elif key := _KEY.match(line):
             parts = _parts(key[1])
             for length in range(1, len(parts) + 1):
-                found.setdefault(table + parts[:length], number)
-    return found
+                line_of.setdefault(table + parts[:length], number)
+    return line_of
 
 
 def _parts(dotted: str) -> tuple[str, ...]:

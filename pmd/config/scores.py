@@ -61,10 +61,10 @@ def parse(text: str) -> Condition:
     Raises:
         ValueError: It is none.
     """
-    found = _CONDITION.fullmatch(text)
-    if found is None or not math.isfinite(float(found[3])):
+    match = _CONDITION.fullmatch(text)
+    if match is None or not math.isfinite(float(match[3])):
         raise ValueError('a column, one of < <= > >= == !=, and a number, as in "nsfw < 0.2"')
-    return Condition(found[1], found[2], float(found[3]))
+    return Condition(match[1], match[2], float(match[3]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,12 +166,12 @@ def _batches(path: str, score: str) -> Iterator[tuple[str, pa.RecordBatch]]:
 def _keys(ids: pa.Array, path: str) -> pa.Array:
     values = ids.to_pylist()
     try:
-        found = [bytes.fromhex(value) if isinstance(value, str) else bytes(value) for value in values]
+        keys = [bytes.fromhex(value) if isinstance(value, str) else bytes(value) for value in values]
     except (ValueError, TypeError):
-        found = []
-    if len(found) != len(values) or any(len(key) != 16 for key in found):
+        keys = []
+    if len(keys) != len(values) or any(len(key) != 16 for key in keys):
         raise InputError("an id that is none", where=path, expected="16 bytes, or 32 hex digits", found=str(ids.type))
-    return pa.array(found, pa.binary(16))
+    return pa.array(keys, pa.binary(16))
 
 
 _NONE: Final = np.zeros(0, "S16")

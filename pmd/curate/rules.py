@@ -15,13 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import flow
 from pmd.config.options import CurateOptions
 from pmd.schema import keys
 from pmd.schema.tables import JUDGED, PAIRS, REJECTED
 from pmd.store.commits import Books
 from pmd.text import cleaning, urls
 
-STAGE: Final = "curate"
+STAGE: Final = flow.CURATE.name
 
 #: Input bytes of a partition, uncompressed. A partition's rows stand in memory, with their upstream fields and copies
 #: about ten times that.
@@ -185,12 +186,12 @@ def _reject_repeats(table: pa.Table, first: np.ndarray, reasons: list[str | None
     shared = np.flatnonzero(np.bincount(group)[group] > 1)
     seen: set[tuple[Any, ...]] = set()
     columns = [table[name].take(pa.array(shared)).to_pylist() for name in ("image_id", "region", "text")]
-    for i, image_id, region, words in zip(shared, *columns, strict=True):
-        if reasons[i] is not None:
+    for row, image_id, region, words in zip(shared, *columns, strict=True):
+        if reasons[row] is not None:
             continue
-        says = (int(group[i]), image_id, tuple(region) if region else None, words)
+        says = (int(group[row]), image_id, tuple(region) if region else None, words)
         if says in seen:
-            reasons[i] = "duplicate_row"
+            reasons[row] = "duplicate_row"
         seen.add(says)
 
 

@@ -1,4 +1,4 @@
-"""Curate on Beam: units of annotation files → run files → partitions of pairs and rejected rows."""
+"""Curate on Beam: chunks of annotation files → run files → partitions of pairs and rejected rows."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from pmd import sources
+from pmd import flow, sources
 from pmd.config.options import CurateOptions
 from pmd.curate.rules import STAGE, judge, settle
 from pmd.engines import progress
 from pmd.engines.transforms import Collected, outputs
 from pmd.schema.tables import JUDGED, in_source_folder
-from pmd.sources.contract import Unit
+from pmd.sources.contract import Chunk
 from pmd.store import commits, exchange, proposals
 from pmd.store.proposals import Proposal
 
-UNITS = pa.schema(
+CHUNKS = pa.schema(
     [
         pa.field("path", pa.string(), nullable=False),
         pa.field("form", pa.string(), nullable=False),
@@ -32,20 +32,20 @@ UNITS = pa.schema(
 )
 
 
-def unit_batch(unit: Unit) -> pa.RecordBatch:
-    """Return a unit as a batch of one row."""
-    return pa.RecordBatch.from_pylist([dataclasses.asdict(unit)], schema=UNITS)
+def chunk_batch(chunk: Chunk) -> pa.RecordBatch:
+    """Return a chunk as a batch of one row."""
+    return pa.RecordBatch.from_pylist([dataclasses.asdict(chunk)], schema=CHUNKS)
 
 
-def unit_of(batch: pa.RecordBatch) -> Unit:
-    """Return the unit of a batch of one row."""
+def chunk_of(batch: pa.RecordBatch) -> Chunk:
+    """Return the chunk of a batch of one row."""
     row = batch.to_pylist()[0]
-    return Unit(**{**row, "companions": tuple(row["companions"])})
+    return Chunk(**{**row, "companions": tuple(row["companions"])})
 
 
 @dataclasses.dataclass(frozen=True)
-class ReadUnit:
-    """Read a unit, judge its drafts, write them to a run; give references by partition."""
+class ReadChunk:
+    """Read a chunk, judge its drafts, write them to a run; give references by partition."""
 
     source: str
     options: Any
@@ -53,12 +53,12 @@ class ReadUnit:
     bits: int
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """UNITS of one row → RUNS."""
-        yield from exchange.write(self.work, JUDGED, self.bits, self._judged(unit_of(batch)), "key")
+        """CHUNKS of one row → RUNS."""
+        yield from exchange.write(self.work, JUDGED, self.bits, self._judged(chunk_of(batch)), "key")
 
-    def _judged(self, unit: Unit) -> Iterator[pa.RecordBatch]:
+    def _judged(self, chunk: Chunk) -> Iterator[pa.RecordBatch]:
         counts = progress.Counts(self.work, uuid.uuid4().hex)
-        for drafts in sources.load(self.source).read(unit, self.options):
+        for drafts in sources.load(self.source).read(chunk, self.options):
             yield judge(self.source, drafts)
             counts.add(rows=len(drafts))
         counts.write()
@@ -78,7 +78,7 @@ class SettlePartition:
         """(partition, all its RUNS) → OUTPUTS."""
         partition, references = keyed
         settled = settle(self.source, exchange.read(self.work, references, JUDGED), self.options)
-        part = f"part-{partition:05d}-of-{2**self.bits:05d}"
+        part = flow.part(partition, self.bits)
         files = [
             commits.put_table(self.folder, f"{name}/{part}", table.cast(in_source_folder(table.schema)))
             for name, table in (("pairs", settled.pairs), ("rejected", settled.rejected))

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import flow
 from pmd.config.options import DedupeOptions
 from pmd.dedupe import captions, evaluation, near
 from pmd.fetch import partitions
@@ -22,7 +23,7 @@ from pmd.schema.statuses import OK
 from pmd.schema.tables import GROUPS, KEY, REJECTED
 from pmd.store import commits, root
 
-STAGE: Final = "dedupe"
+STAGE: Final = flow.DEDUPE.name
 SAME_BYTES: Final = "same_bytes"
 REPEATED_BYTES: Final = "repeated_bytes"
 NEAR_DUPLICATE: Final = "near_duplicate"
@@ -221,7 +222,7 @@ def _read_repeated(root_url: str, part: int) -> pa.Table:
     """Return the pairs of a part that the committed stage rejected for their text, as `captions.REPEATED`."""
     folder = root.dedupe_folder(root_url)
     files = commits.require(folder, "run: pmd dedupe").under("rejected")
-    tables = [commits.read_table(folder, file) for file in files if partitions.number(file.name) == part]
+    tables = [commits.read_table(folder, file) for file in files if flow.part_number(file.name) == part]
     rows = pa.concat_tables([REJECTED.empty_table(), *tables])
     return rows.filter(pc.equal(rows["reason"], REPEATED_TEXT)).select(captions.REPEATED.names).cast(captions.REPEATED)
 

@@ -14,6 +14,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import flow
 from pmd.config.options import DedupeOptions
 from pmd.dedupe import captions, evaluation, near
 from pmd.dedupe import rules as dedupe_rules
@@ -194,7 +195,7 @@ class JudgePart:
         runs = [batch for batch in batches if batch.schema == exchange.RUNS]
         repeated = exchange.read(self.work, runs, captions.REPEATED)
         kept, rejected = dedupe_rules.judge(partitions.read_views(self.root, part), ledger, groups, repeated)
-        name = f"rejected/part-{part:05d}-of-{2**self.cut.part_bits:05d}"
+        name = f"{flow.GROUPS.rejects}{flow.part(part, self.cut.part_bits)}"
         files = [commits.put_table(self.folder, name, rejected)] if rejected.num_rows else []
         digest = orjson.dumps(
             {key: f"{value:016x}" for key, value in dedupe_rules.survivors_digest(kept, ledger).items()}

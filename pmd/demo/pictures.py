@@ -212,250 +212,256 @@ def _gradient(width: int, height: int, upper: str, lower: str) -> Image.Image:
 # ---------------------------------------------------------------------------------------------------------- scenes
 
 
-def _boat(c: Canvas) -> None:
-    c.ground("#3d7ea6", "#16415c", 0.2)
-    c.shape([(-0.02, -0.75), (-0.02, 0.22), (-0.6, 0.22)], "#f7f4ec")
-    c.shape([(0.05, -0.6), (0.05, 0.22), (0.48, 0.22)], c.shade("#e9e2d0", 0.1))
-    c.bar(-0.02, -0.8, 0.03, 0.35, "#5a3b22")
-    c.shape([(-0.7, 0.3), (0.7, 0.3), (0.5, 0.58), (-0.5, 0.58)], c.colour)
-    c.stroke([(-0.95, 0.68), (-0.4, 0.64), (0.2, 0.68), (0.9, 0.64)], "#cfe3ee", 0.02)
-    c.part("the white sail", -0.6, -0.75, 0.48, 0.22)
-    c.part("the {} hull of the boat", -0.7, 0.3, 0.7, 0.58)
-    c.part("small waves on the water", -0.95, 0.58, 0.9, 0.8)
+def _boat(canvas: Canvas) -> None:
+    canvas.ground("#3d7ea6", "#16415c", 0.2)
+    canvas.shape([(-0.02, -0.75), (-0.02, 0.22), (-0.6, 0.22)], "#f7f4ec")
+    canvas.shape([(0.05, -0.6), (0.05, 0.22), (0.48, 0.22)], canvas.shade("#e9e2d0", 0.1))
+    canvas.bar(-0.02, -0.8, 0.03, 0.35, "#5a3b22")
+    canvas.shape([(-0.7, 0.3), (0.7, 0.3), (0.5, 0.58), (-0.5, 0.58)], canvas.colour)
+    canvas.stroke([(-0.95, 0.68), (-0.4, 0.64), (0.2, 0.68), (0.9, 0.64)], "#cfe3ee", 0.02)
+    canvas.part("the white sail", -0.6, -0.75, 0.48, 0.22)
+    canvas.part("the {} hull of the boat", -0.7, 0.3, 0.7, 0.58)
+    canvas.part("small waves on the water", -0.95, 0.58, 0.9, 0.8)
 
 
-def _house(c: Canvas) -> None:
-    c.ground("#7cab54", "#3f6b2c", 0.35)
-    c.bar(0.3, -0.62, 0.42, -0.3, "#7b3b2c")
-    c.bar(-0.55, -0.15, 0.55, 0.6, "#f0e4cc")
-    c.shape([(-0.7, -0.15), (0, -0.7), (0.7, -0.15)], c.colour)
-    c.bar(-0.1, 0.2, 0.14, 0.6, "#6b4327")
+def _house(canvas: Canvas) -> None:
+    canvas.ground("#7cab54", "#3f6b2c", 0.35)
+    canvas.bar(0.3, -0.62, 0.42, -0.3, "#7b3b2c")
+    canvas.bar(-0.55, -0.15, 0.55, 0.6, "#f0e4cc")
+    canvas.shape([(-0.7, -0.15), (0, -0.7), (0.7, -0.15)], canvas.colour)
+    canvas.bar(-0.1, 0.2, 0.14, 0.6, "#6b4327")
     for x in (-0.43, 0.26):
-        c.bar(x, 0.02, x + 0.2, 0.24, "#9fd0ea")
-        c.stroke([(x + 0.1, 0.02), (x + 0.1, 0.24)], "#ffffff", 0.02)
-    c.part("the {} roof of the house", -0.7, -0.7, 0.7, -0.15)
-    c.part("a brown wooden door", -0.1, 0.2, 0.14, 0.6)
-    c.part("a window with a white frame", -0.43, 0.02, -0.23, 0.24)
+        canvas.bar(x, 0.02, x + 0.2, 0.24, "#9fd0ea")
+        canvas.stroke([(x + 0.1, 0.02), (x + 0.1, 0.24)], "#ffffff", 0.02)
+    canvas.part("the {} roof of the house", -0.7, -0.7, 0.7, -0.15)
+    canvas.part("a brown wooden door", -0.1, 0.2, 0.14, 0.6)
+    canvas.part("a window with a white frame", -0.43, 0.02, -0.23, 0.24)
 
 
-def _mountain(c: Canvas) -> None:
-    c.ground("#5e8a5a", "#2f5238", 0.45)
-    c.shape([(-1.0, 0.45), (-0.45, -0.4), (0.1, 0.45)], c.shade("#6d7f93", 0.2))
-    c.shape([(-0.5, 0.45), (0.2, -0.7), (0.95, 0.45)], "#7d8da0")
-    c.shape([(0.2, -0.7), (0.0, -0.36), (0.12, -0.42), (0.2, -0.3), (0.3, -0.42), (0.41, -0.36)], "#ffffff")
-    c.shape([(-0.25, 0.75), (-0.05, 0.5), (0.15, 0.75)], c.colour)
-    c.shape([(-0.1, 0.75), (-0.05, 0.6), (0.02, 0.75)], c.shade(c.colour, 0.5))
-    c.part("snow on the top of the mountain", 0.0, -0.7, 0.41, -0.3)
-    c.part("a {} tent in the grass", -0.25, 0.5, 0.15, 0.75)
-    c.part("a tall grey mountain", -0.5, -0.7, 0.95, 0.45)
+def _mountain(canvas: Canvas) -> None:
+    canvas.ground("#5e8a5a", "#2f5238", 0.45)
+    canvas.shape([(-1.0, 0.45), (-0.45, -0.4), (0.1, 0.45)], canvas.shade("#6d7f93", 0.2))
+    canvas.shape([(-0.5, 0.45), (0.2, -0.7), (0.95, 0.45)], "#7d8da0")
+    canvas.shape([(0.2, -0.7), (0.0, -0.36), (0.12, -0.42), (0.2, -0.3), (0.3, -0.42), (0.41, -0.36)], "#ffffff")
+    canvas.shape([(-0.25, 0.75), (-0.05, 0.5), (0.15, 0.75)], canvas.colour)
+    canvas.shape([(-0.1, 0.75), (-0.05, 0.6), (0.02, 0.75)], canvas.shade(canvas.colour, 0.5))
+    canvas.part("snow on the top of the mountain", 0.0, -0.7, 0.41, -0.3)
+    canvas.part("a {} tent in the grass", -0.25, 0.5, 0.15, 0.75)
+    canvas.part("a tall grey mountain", -0.5, -0.7, 0.95, 0.45)
 
 
-def _tree(c: Canvas) -> None:
-    c.ground("#8fbf5a", "#4c7d33", 0.4)
-    c.bar(-0.09, -0.05, 0.09, 0.6, "#6b4a2b")
-    for x, y, r in ((-0.3, -0.2, 0.3), (0.3, -0.2, 0.3), (0, -0.45, 0.36), (0, -0.12, 0.3)):
-        c.disc(x, y, r, c.shade("#3d7a3a", 0.1))
+def _tree(canvas: Canvas) -> None:
+    canvas.ground("#8fbf5a", "#4c7d33", 0.4)
+    canvas.bar(-0.09, -0.05, 0.09, 0.6, "#6b4a2b")
+    for x, y, radius in ((-0.3, -0.2, 0.3), (0.3, -0.2, 0.3), (0, -0.45, 0.36), (0, -0.12, 0.3)):
+        canvas.disc(x, y, radius, canvas.shade("#3d7a3a", 0.1))
     for x, y in ((-0.35, -0.15), (-0.1, -0.5), (0.2, -0.35), (0.35, -0.1), (0.02, -0.1), (-0.25, -0.35)):
-        c.disc(x, y, 0.07, c.colour)
-    c.part("{} fruit hanging in the tree", -0.42, -0.57, 0.42, -0.03)
-    c.part("the brown trunk of the tree", -0.12, 0.16, 0.12, 0.6)
-    c.part("green grass under the tree", -0.9, 0.45, 0.9, 0.8)
+        canvas.disc(x, y, 0.07, canvas.colour)
+    canvas.part("{} fruit hanging in the tree", -0.42, -0.57, 0.42, -0.03)
+    canvas.part("the brown trunk of the tree", -0.12, 0.16, 0.12, 0.6)
+    canvas.part("green grass under the tree", -0.9, 0.45, 0.9, 0.8)
 
 
-def _cat(c: Canvas) -> None:
-    c.room("#d9c9b0", "#a9764a")
-    c.oval(-0.42, -0.1, 0.42, 0.7, "#4a4a52")
-    c.stroke([(0.36, 0.5), (0.7, 0.35), (0.66, -0.05)], "#4a4a52", 0.1)
-    c.disc(0, -0.3, 0.32, "#55555e")
+def _cat(canvas: Canvas) -> None:
+    canvas.room("#d9c9b0", "#a9764a")
+    canvas.oval(-0.42, -0.1, 0.42, 0.7, "#4a4a52")
+    canvas.stroke([(0.36, 0.5), (0.7, 0.35), (0.66, -0.05)], "#4a4a52", 0.1)
+    canvas.disc(0, -0.3, 0.32, "#55555e")
     for sign in (-1, 1):
-        c.shape([(sign * 0.3, -0.36), (sign * 0.28, -0.78), (sign * 0.06, -0.56)], "#55555e")
-        c.oval(sign * 0.13 - 0.07, -0.4, sign * 0.13 + 0.07, -0.27, "#e8d44f")
-        c.oval(sign * 0.13 - 0.02, -0.39, sign * 0.13 + 0.02, -0.28, "#101014")
-        c.stroke([(sign * 0.08, -0.18), (sign * 0.45, -0.22)], "#e9e9ee", 0.012)
-    c.shape([(-0.04, -0.23), (0.04, -0.23), (0, -0.17)], "#e58a9a")
-    c.bar(-0.24, -0.04, 0.24, 0.05, c.colour, 0.04)
-    c.part("the face of the cat", -0.32, -0.62, 0.32, 0.0)
-    c.part("a {} collar around its neck", -0.26, -0.1, 0.26, 0.1)
-    c.part("the grey tail of the cat", 0.34, -0.08, 0.74, 0.55)
+        canvas.shape([(sign * 0.3, -0.36), (sign * 0.28, -0.78), (sign * 0.06, -0.56)], "#55555e")
+        canvas.oval(sign * 0.13 - 0.07, -0.4, sign * 0.13 + 0.07, -0.27, "#e8d44f")
+        canvas.oval(sign * 0.13 - 0.02, -0.39, sign * 0.13 + 0.02, -0.28, "#101014")
+        canvas.stroke([(sign * 0.08, -0.18), (sign * 0.45, -0.22)], "#e9e9ee", 0.012)
+    canvas.shape([(-0.04, -0.23), (0.04, -0.23), (0, -0.17)], "#e58a9a")
+    canvas.bar(-0.24, -0.04, 0.24, 0.05, canvas.colour, 0.04)
+    canvas.part("the face of the cat", -0.32, -0.62, 0.32, 0.0)
+    canvas.part("a {} collar around its neck", -0.26, -0.1, 0.26, 0.1)
+    canvas.part("the grey tail of the cat", 0.34, -0.08, 0.74, 0.55)
 
 
-def _dog(c: Canvas) -> None:
-    c.ground("#9cc267", "#557f38", 0.4)
+def _dog(canvas: Canvas) -> None:
+    canvas.ground("#9cc267", "#557f38", 0.4)
     for x in (-0.45, -0.28, 0.22, 0.38):
-        c.bar(x, 0.2, x + 0.11, 0.65, "#9a6b3f")
-    c.oval(-0.55, -0.15, 0.55, 0.36, "#b07d4b")
-    c.stroke([(-0.5, 0.0), (-0.8, -0.3)], "#b07d4b", 0.08)
-    c.disc(0.55, -0.28, 0.24, "#b07d4b")
-    c.oval(0.62, -0.3, 0.92, -0.1, "#c69866")
-    c.disc(0.88, -0.22, 0.05, "#1c1512")
-    c.disc(0.6, -0.34, 0.04, "#1c1512")
-    c.oval(0.34, -0.5, 0.52, -0.08, "#7d5430")
-    c.disc(-0.55, 0.62, 0.13, c.colour)
-    c.part("the head of the brown dog", 0.31, -0.52, 0.93, -0.04)
-    c.part("a {} ball on the grass", -0.68, 0.49, -0.42, 0.75)
-    c.part("four legs of the dog", -0.45, 0.2, 0.49, 0.65)
+        canvas.bar(x, 0.2, x + 0.11, 0.65, "#9a6b3f")
+    canvas.oval(-0.55, -0.15, 0.55, 0.36, "#b07d4b")
+    canvas.stroke([(-0.5, 0.0), (-0.8, -0.3)], "#b07d4b", 0.08)
+    canvas.disc(0.55, -0.28, 0.24, "#b07d4b")
+    canvas.oval(0.62, -0.3, 0.92, -0.1, "#c69866")
+    canvas.disc(0.88, -0.22, 0.05, "#1c1512")
+    canvas.disc(0.6, -0.34, 0.04, "#1c1512")
+    canvas.oval(0.34, -0.5, 0.52, -0.08, "#7d5430")
+    canvas.disc(-0.55, 0.62, 0.13, canvas.colour)
+    canvas.part("the head of the brown dog", 0.31, -0.52, 0.93, -0.04)
+    canvas.part("a {} ball on the grass", -0.68, 0.49, -0.42, 0.75)
+    canvas.part("four legs of the dog", -0.45, 0.2, 0.49, 0.65)
 
 
-def _car(c: Canvas) -> None:
-    c.ground("#6f7278", "#3f4246", 0.3)
-    c.shape([(-0.4, -0.05), (-0.22, -0.38), (0.25, -0.38), (0.45, -0.05)], c.colour)
-    c.shape([(-0.32, -0.06), (-0.19, -0.31), (0.0, -0.31), (0.0, -0.06)], "#bfe0ee")
-    c.shape([(0.05, -0.06), (0.05, -0.31), (0.22, -0.31), (0.37, -0.06)], "#bfe0ee")
-    c.bar(-0.8, -0.06, 0.8, 0.34, c.colour, 0.08)
-    c.bar(0.68, 0.05, 0.8, 0.15, "#fff4c2", 0.02)
+def _car(canvas: Canvas) -> None:
+    canvas.ground("#6f7278", "#3f4246", 0.3)
+    canvas.shape([(-0.4, -0.05), (-0.22, -0.38), (0.25, -0.38), (0.45, -0.05)], canvas.colour)
+    canvas.shape([(-0.32, -0.06), (-0.19, -0.31), (0.0, -0.31), (0.0, -0.06)], "#bfe0ee")
+    canvas.shape([(0.05, -0.06), (0.05, -0.31), (0.22, -0.31), (0.37, -0.06)], "#bfe0ee")
+    canvas.bar(-0.8, -0.06, 0.8, 0.34, canvas.colour, 0.08)
+    canvas.bar(0.68, 0.05, 0.8, 0.15, "#fff4c2", 0.02)
     for x in (-0.45, 0.45):
-        c.disc(x, 0.34, 0.19, "#1c1c1f")
-        c.disc(x, 0.34, 0.09, "#c8ccd0")
-    c.part("the {} door of the car", -0.2, -0.06, 0.3, 0.3)
-    c.part("the front wheel of the car", 0.26, 0.15, 0.64, 0.53)
-    c.part("the windows of the car", -0.32, -0.32, 0.38, -0.05)
+        canvas.disc(x, 0.34, 0.19, "#1c1c1f")
+        canvas.disc(x, 0.34, 0.09, "#c8ccd0")
+    canvas.part("the {} door of the car", -0.2, -0.06, 0.3, 0.3)
+    canvas.part("the front wheel of the car", 0.26, 0.15, 0.64, 0.53)
+    canvas.part("the windows of the car", -0.32, -0.32, 0.38, -0.05)
 
 
-def _bus(c: Canvas) -> None:
-    c.ground("#777a80", "#44474c", 0.4)
-    c.bar(-0.85, -0.5, 0.85, 0.45, c.colour, 0.08)
-    for i in range(5):
-        c.bar(-0.75 + i * 0.28, -0.38, -0.53 + i * 0.28, -0.06, "#cfe8f2", 0.03)
-    c.bar(0.63, -0.38, 0.78, 0.4, "#aacbd8", 0.02)
-    c.bar(-0.85, 0.08, 0.6, 0.14, "#ffffff")
+def _bus(canvas: Canvas) -> None:
+    canvas.ground("#777a80", "#44474c", 0.4)
+    canvas.bar(-0.85, -0.5, 0.85, 0.45, canvas.colour, 0.08)
+    for number in range(5):
+        canvas.bar(-0.75 + number * 0.28, -0.38, -0.53 + number * 0.28, -0.06, "#cfe8f2", 0.03)
+    canvas.bar(0.63, -0.38, 0.78, 0.4, "#aacbd8", 0.02)
+    canvas.bar(-0.85, 0.08, 0.6, 0.14, "#ffffff")
     for x in (-0.5, 0.4):
-        c.disc(x, 0.47, 0.17, "#19191c")
-        c.disc(x, 0.47, 0.07, "#d6d9dc")
-    c.part("a row of windows on the bus", -0.75, -0.38, 0.59, -0.06)
-    c.part("the {} side of the bus", -0.85, -0.05, 0.6, 0.45)
-    c.part("the rear wheel of the bus", -0.67, 0.3, -0.33, 0.64)
+        canvas.disc(x, 0.47, 0.17, "#19191c")
+        canvas.disc(x, 0.47, 0.07, "#d6d9dc")
+    canvas.part("a row of windows on the bus", -0.75, -0.38, 0.59, -0.06)
+    canvas.part("the {} side of the bus", -0.85, -0.05, 0.6, 0.45)
+    canvas.part("the rear wheel of the bus", -0.67, 0.3, -0.33, 0.64)
 
 
-def _balloon(c: Canvas) -> None:
-    c.ground("#84aa62", "#476a35", 0.7)
-    c.disc(0, -0.3, 0.52, c.colour)
-    c.oval(-0.3, -0.82, 0.3, 0.22, c.shade(c.colour, 0.2))
-    c.oval(-0.12, -0.82, 0.12, 0.22, c.shade(c.colour, 0.05))
-    c.shape([(-0.3, 0.12), (0.3, 0.12), (0.12, 0.35), (-0.12, 0.35)], c.shade(c.colour, 0.3))
+def _balloon(canvas: Canvas) -> None:
+    canvas.ground("#84aa62", "#476a35", 0.7)
+    canvas.disc(0, -0.3, 0.52, canvas.colour)
+    canvas.oval(-0.3, -0.82, 0.3, 0.22, canvas.shade(canvas.colour, 0.2))
+    canvas.oval(-0.12, -0.82, 0.12, 0.22, canvas.shade(canvas.colour, 0.05))
+    canvas.shape([(-0.3, 0.12), (0.3, 0.12), (0.12, 0.35), (-0.12, 0.35)], canvas.shade(canvas.colour, 0.3))
     for x in (-0.12, 0.12):
-        c.stroke([(x, 0.34), (x * 0.8, 0.5)], "#4a3624", 0.015)
-    c.bar(-0.12, 0.48, 0.12, 0.66, "#a5733f", 0.03)
-    c.part("a {} balloon in the air", -0.52, -0.82, 0.52, 0.35)
-    c.part("the basket under the balloon", -0.14, 0.46, 0.14, 0.68)
-    c.part("hills far below", -0.95, 0.68, 0.95, 0.9)
+        canvas.stroke([(x, 0.34), (x * 0.8, 0.5)], "#4a3624", 0.015)
+    canvas.bar(-0.12, 0.48, 0.12, 0.66, "#a5733f", 0.03)
+    canvas.part("a {} balloon in the air", -0.52, -0.82, 0.52, 0.35)
+    canvas.part("the basket under the balloon", -0.14, 0.46, 0.14, 0.68)
+    canvas.part("hills far below", -0.95, 0.68, 0.95, 0.9)
 
 
-def _lighthouse(c: Canvas) -> None:
-    c.ground("#2f6f94", "#123a52", 0.4)
-    c.shape([(-0.8, 0.75), (-0.35, 0.35), (0.4, 0.38), (0.8, 0.75)], "#6e6257")
-    c.shape([(-0.18, -0.4), (0.18, -0.4), (0.28, 0.42), (-0.28, 0.42)], "#f6f2ea")
+def _lighthouse(canvas: Canvas) -> None:
+    canvas.ground("#2f6f94", "#123a52", 0.4)
+    canvas.shape([(-0.8, 0.75), (-0.35, 0.35), (0.4, 0.38), (0.8, 0.75)], "#6e6257")
+    canvas.shape([(-0.18, -0.4), (0.18, -0.4), (0.28, 0.42), (-0.28, 0.42)], "#f6f2ea")
     for y in (-0.25, 0.05, 0.32):
-        c.bar(-0.2 - y * 0.08, y, 0.2 + y * 0.08, y + 0.12, c.colour)
-    c.bar(-0.14, -0.58, 0.14, -0.4, "#ffe27a")
-    c.shape([(-0.2, -0.58), (0, -0.8), (0.2, -0.58)], c.colour)
-    c.part("the light at the top of the lighthouse", -0.2, -0.8, 0.2, -0.38)
-    c.part("{} stripes on the white tower", -0.26, -0.26, 0.26, 0.44)
-    c.part("rocks by the sea", -0.8, 0.4, 0.8, 0.75)
+        canvas.bar(-0.2 - y * 0.08, y, 0.2 + y * 0.08, y + 0.12, canvas.colour)
+    canvas.bar(-0.14, -0.58, 0.14, -0.4, "#ffe27a")
+    canvas.shape([(-0.2, -0.58), (0, -0.8), (0.2, -0.58)], canvas.colour)
+    canvas.part("the light at the top of the lighthouse", -0.2, -0.8, 0.2, -0.38)
+    canvas.part("{} stripes on the white tower", -0.26, -0.26, 0.26, 0.44)
+    canvas.part("rocks by the sea", -0.8, 0.4, 0.8, 0.75)
 
 
-def _flowers(c: Canvas) -> None:
-    c.room("#efe3d2", "#8b6341")
+def _flowers(canvas: Canvas) -> None:
+    canvas.room("#efe3d2", "#8b6341")
     for x, y in ((-0.4, -0.4), (0, -0.62), (0.4, -0.4), (-0.18, -0.22), (0.2, -0.2)):
-        c.stroke([(x, y), (0, 0.3)], "#3f7d3a", 0.03)
+        canvas.stroke([(x, y), (0, 0.3)], "#3f7d3a", 0.03)
         for dx, dy in ((-0.12, 0), (0.12, 0), (0, -0.12), (0, 0.12)):
-            c.disc(x + dx, y + dy, 0.1, c.colour)
-        c.disc(x, y, 0.08, "#6b4a1f")
-    c.shape([(-0.22, 0.12), (0.22, 0.12), (0.3, 0.7), (-0.3, 0.7)], "#6fa0b8")
-    c.part("the {} petals of a flower", -0.22, -0.84, 0.22, -0.4)
-    c.part("a blue glass vase", -0.3, 0.12, 0.3, 0.7)
-    c.part("green stems of the flowers", -0.3, -0.1, 0.3, 0.2)
+            canvas.disc(x + dx, y + dy, 0.1, canvas.colour)
+        canvas.disc(x, y, 0.08, "#6b4a1f")
+    canvas.shape([(-0.22, 0.12), (0.22, 0.12), (0.3, 0.7), (-0.3, 0.7)], "#6fa0b8")
+    canvas.part("the {} petals of a flower", -0.22, -0.84, 0.22, -0.4)
+    canvas.part("a blue glass vase", -0.3, 0.12, 0.3, 0.7)
+    canvas.part("green stems of the flowers", -0.3, -0.1, 0.3, 0.2)
 
 
-def _cake(c: Canvas) -> None:
-    c.room("#f2dcd6", "#c9a27a")
-    c.oval(-0.75, 0.42, 0.75, 0.74, "#e8ecef")
-    c.bar(-0.55, 0.0, 0.55, 0.55, "#8a5a36", 0.05)
-    c.bar(-0.55, 0.0, 0.55, 0.2, c.colour, 0.08)
+def _cake(canvas: Canvas) -> None:
+    canvas.room("#f2dcd6", "#c9a27a")
+    canvas.oval(-0.75, 0.42, 0.75, 0.74, "#e8ecef")
+    canvas.bar(-0.55, 0.0, 0.55, 0.55, "#8a5a36", 0.05)
+    canvas.bar(-0.55, 0.0, 0.55, 0.2, canvas.colour, 0.08)
     for x in (-0.4, -0.13, 0.14, 0.4):
-        c.oval(x - 0.09, 0.1, x + 0.09, 0.32, c.colour)
+        canvas.oval(x - 0.09, 0.1, x + 0.09, 0.32, canvas.colour)
     for x in (-0.3, 0.0, 0.3):
-        c.bar(x - 0.025, -0.34, x + 0.025, 0.0, "#ffffff")
-        c.oval(x - 0.04, -0.5, x + 0.04, -0.33, "#ffb52e")
-    c.part("burning candles on the cake", -0.36, -0.52, 0.36, 0.02)
-    c.part("{} icing on the cake", -0.55, 0.0, 0.55, 0.32)
-    c.part("a white plate under the cake", -0.75, 0.42, 0.75, 0.74)
+        canvas.bar(x - 0.025, -0.34, x + 0.025, 0.0, "#ffffff")
+        canvas.oval(x - 0.04, -0.5, x + 0.04, -0.33, "#ffb52e")
+    canvas.part("burning candles on the cake", -0.36, -0.52, 0.36, 0.02)
+    canvas.part("{} icing on the cake", -0.55, 0.0, 0.55, 0.32)
+    canvas.part("a white plate under the cake", -0.75, 0.42, 0.75, 0.74)
 
 
-def _bicycle(c: Canvas) -> None:
-    c.ground("#a8a295", "#6d685e", 0.4)
+def _bicycle(canvas: Canvas) -> None:
+    canvas.ground("#a8a295", "#6d685e", 0.4)
     for x in (-0.5, 0.5):
-        c.ring(x, 0.25, 0.36, "#202024", 0.045)
-        c.stroke([(x - 0.34, 0.25), (x + 0.34, 0.25)], "#9aa0a6", 0.01)
-        c.stroke([(x, -0.09), (x, 0.59)], "#9aa0a6", 0.01)
+        canvas.ring(x, 0.25, 0.36, "#202024", 0.045)
+        canvas.stroke([(x - 0.34, 0.25), (x + 0.34, 0.25)], "#9aa0a6", 0.01)
+        canvas.stroke([(x, -0.09), (x, 0.59)], "#9aa0a6", 0.01)
     for path in ([(-0.5, 0.25), (-0.2, -0.3), (0.35, -0.3), (0.0, 0.25), (-0.5, 0.25)], [(-0.2, -0.3), (0.0, 0.25)]):
-        c.stroke(path, c.colour, 0.055)
-    c.stroke([(0.5, 0.25), (0.33, -0.5), (0.5, -0.58)], c.colour, 0.05)
-    c.bar(-0.34, -0.42, -0.08, -0.34, "#2a1e16", 0.03)
-    c.part("the front wheel of the bicycle", 0.14, -0.11, 0.86, 0.61)
-    c.part("the {} frame of the bicycle", -0.5, -0.32, 0.4, 0.28)
-    c.part("a black saddle", -0.36, -0.46, -0.06, -0.3)
+        canvas.stroke(path, canvas.colour, 0.055)
+    canvas.stroke([(0.5, 0.25), (0.33, -0.5), (0.5, -0.58)], canvas.colour, 0.05)
+    canvas.bar(-0.34, -0.42, -0.08, -0.34, "#2a1e16", 0.03)
+    canvas.part("the front wheel of the bicycle", 0.14, -0.11, 0.86, 0.61)
+    canvas.part("the {} frame of the bicycle", -0.5, -0.32, 0.4, 0.28)
+    canvas.part("a black saddle", -0.36, -0.46, -0.06, -0.3)
 
 
-def _fish(c: Canvas) -> None:
-    c.image.paste(_gradient(*c.image.size, "#2a86b5", "#0c2f55"), (0, 0))
+def _fish(canvas: Canvas) -> None:
+    canvas.image.paste(_gradient(*canvas.image.size, "#2a86b5", "#0c2f55"), (0, 0))
     for x in (-0.8, -0.6, 0.7, 0.86):
-        c.stroke([(x, 0.95), (x + 0.08, 0.6), (x - 0.04, 0.3)], "#2f7d4f", 0.05)
-    c.shape([(-0.45, 0.0), (-0.85, -0.35), (-0.75, 0.0), (-0.85, 0.35)], c.shade(c.colour, 0.2))
-    c.oval(-0.6, -0.36, 0.6, 0.36, c.colour)
-    c.shape([(-0.15, -0.32), (0.1, -0.62), (0.28, -0.26)], c.shade(c.colour, 0.25))
+        canvas.stroke([(x, 0.95), (x + 0.08, 0.6), (x - 0.04, 0.3)], "#2f7d4f", 0.05)
+    canvas.shape([(-0.45, 0.0), (-0.85, -0.35), (-0.75, 0.0), (-0.85, 0.35)], canvas.shade(canvas.colour, 0.2))
+    canvas.oval(-0.6, -0.36, 0.6, 0.36, canvas.colour)
+    canvas.shape([(-0.15, -0.32), (0.1, -0.62), (0.28, -0.26)], canvas.shade(canvas.colour, 0.25))
     for x in (-0.2, 0.05):
-        c.oval(x, -0.3, x + 0.1, 0.3, "#ffffff")
-    c.disc(0.38, -0.08, 0.08, "#ffffff")
-    c.disc(0.4, -0.08, 0.04, "#101014")
+        canvas.oval(x, -0.3, x + 0.1, 0.3, "#ffffff")
+    canvas.disc(0.38, -0.08, 0.08, "#ffffff")
+    canvas.disc(0.4, -0.08, 0.04, "#101014")
     for x, y in ((0.68, -0.3), (0.78, -0.5), (0.7, -0.7)):
-        c.ring(x, y, 0.05, "#d8f0fa", 0.012)
-    c.part("the tail of the fish", -0.86, -0.36, -0.45, 0.36)
-    c.part("white stripes on the {} fish", -0.22, -0.32, 0.18, 0.32)
-    c.part("bubbles in the water", 0.6, -0.78, 0.86, -0.22)
+        canvas.ring(x, y, 0.05, "#d8f0fa", 0.012)
+    canvas.part("the tail of the fish", -0.86, -0.36, -0.45, 0.36)
+    canvas.part("white stripes on the {} fish", -0.22, -0.32, 0.18, 0.32)
+    canvas.part("bubbles in the water", 0.6, -0.78, 0.86, -0.22)
 
 
-def _bird(c: Canvas) -> None:
-    c.ground("#7fae6a", "#3f6b3f", 0.75)
-    c.stroke([(-1.0, 0.45), (-0.2, 0.38), (1.0, 0.5)], "#5b4028", 0.08)
-    c.shape([(-0.35, 0.1), (-0.85, 0.3), (-0.4, 0.3)], c.shade(c.colour, 0.35))
-    c.oval(-0.5, -0.2, 0.35, 0.38, c.colour)
-    c.disc(0.3, -0.22, 0.24, c.colour)
-    c.shape([(0.5, -0.27), (0.74, -0.2), (0.5, -0.13)], "#e8a33a")
-    c.disc(0.36, -0.27, 0.045, "#101014")
-    c.oval(-0.4, -0.06, 0.1, 0.22, c.shade(c.colour, 0.25))
+def _bird(canvas: Canvas) -> None:
+    canvas.ground("#7fae6a", "#3f6b3f", 0.75)
+    canvas.stroke([(-1.0, 0.45), (-0.2, 0.38), (1.0, 0.5)], "#5b4028", 0.08)
+    canvas.shape([(-0.35, 0.1), (-0.85, 0.3), (-0.4, 0.3)], canvas.shade(canvas.colour, 0.35))
+    canvas.oval(-0.5, -0.2, 0.35, 0.38, canvas.colour)
+    canvas.disc(0.3, -0.22, 0.24, canvas.colour)
+    canvas.shape([(0.5, -0.27), (0.74, -0.2), (0.5, -0.13)], "#e8a33a")
+    canvas.disc(0.36, -0.27, 0.045, "#101014")
+    canvas.oval(-0.4, -0.06, 0.1, 0.22, canvas.shade(canvas.colour, 0.25))
     for x in (-0.1, 0.05):
-        c.stroke([(x, 0.34), (x, 0.44)], "#c78a2e", 0.025)
-    c.part("the head of the {} bird", 0.06, -0.46, 0.75, 0.02)
-    c.part("a brown branch", -0.95, 0.34, 0.95, 0.56)
-    c.part("the folded wing of the bird", -0.42, -0.08, 0.12, 0.24)
+        canvas.stroke([(x, 0.34), (x, 0.44)], "#c78a2e", 0.025)
+    canvas.part("the head of the {} bird", 0.06, -0.46, 0.75, 0.02)
+    canvas.part("a brown branch", -0.95, 0.34, 0.95, 0.56)
+    canvas.part("the folded wing of the bird", -0.42, -0.08, 0.12, 0.24)
 
 
-def _skyline(c: Canvas) -> None:
-    c.ground("#2e5d7a", "#153145", 0.5)
+def _skyline(canvas: Canvas) -> None:
+    canvas.ground("#2e5d7a", "#153145", 0.5)
     heights = (0.3, 0.7, 0.5, 0.95, 0.62, 0.4, 0.8, 0.55)
-    for i, height in enumerate(heights):
-        left = -0.96 + i * 0.24
-        c.bar(left, 0.5 - height, left + 0.21, 0.5, c.colour if i == 3 else c.shade("#59657a", 0.15 + (i % 3) * 0.15))
+    for number, height in enumerate(heights):
+        left = -0.96 + number * 0.24
+        canvas.bar(
+            left,
+            0.5 - height,
+            left + 0.21,
+            0.5,
+            canvas.colour if number == 3 else canvas.shade("#59657a", 0.15 + (number % 3) * 0.15),
+        )
         for row in range(int(height / 0.14)):
             for column in (0.04, 0.12):
-                lit = "#ffe9a0" if (row + i) % 3 else "#2b3342"
-                c.bar(
+                lit = "#ffe9a0" if (row + number) % 3 else "#2b3342"
+                canvas.bar(
                     left + column,
                     0.5 - height + 0.05 + row * 0.14,
                     left + column + 0.05,
                     0.5 - height + 0.12 + row * 0.14,
                     lit,
                 )
-    c.part("the tall {} tower", -0.24, -0.45, -0.03, 0.5)
-    c.part("lit windows of a building", -0.72, -0.2, -0.51, 0.5)
-    c.part("the river in front of the city", -0.96, 0.5, 0.96, 0.85)
+    canvas.part("the tall {} tower", -0.24, -0.45, -0.03, 0.5)
+    canvas.part("lit windows of a building", -0.72, -0.2, -0.51, 0.5)
+    canvas.part("the river in front of the city", -0.96, 0.5, 0.96, 0.85)
 
 
-def _bridge(c: Canvas) -> None:
-    c.ground("#3b7699", "#17425a", 0.35)
-    c.bar(-1.0, 0.2, 1.0, 0.3, c.shade(c.colour, 0.15))
+def _bridge(canvas: Canvas) -> None:
+    canvas.ground("#3b7699", "#17425a", 0.35)
+    canvas.bar(-1.0, 0.2, 1.0, 0.3, canvas.shade(canvas.colour, 0.15))
     for x in (-0.5, 0.5):
-        c.bar(x - 0.06, -0.6, x + 0.06, 0.62, c.colour)
+        canvas.bar(x - 0.06, -0.6, x + 0.06, 0.62, canvas.colour)
     for start, end in ((-1.0, -0.5), (-0.5, 0.5), (0.5, 1.0)):
         span = end - start
         ends = {-1.0: (0.15, -0.55), -0.5: (-0.55, -0.55), 0.5: (-0.55, 0.15)}[start]
@@ -466,108 +472,108 @@ def _bridge(c: Canvas) -> None:
             )
             for t in range(13)
         ]
-        c.stroke(points, c.colour, 0.025)
+        canvas.stroke(points, canvas.colour, 0.025)
         for x, y in points[1:-1]:
-            c.stroke([(x, y), (x, 0.22)], c.shade(c.colour, 0.2), 0.01)
-    c.part("a {} tower of the bridge", 0.42, -0.6, 0.58, 0.62)
-    c.part("cables that hold the bridge", -0.45, -0.55, 0.45, 0.2)
-    c.part("water under the bridge", -0.95, 0.4, 0.95, 0.85)
+            canvas.stroke([(x, y), (x, 0.22)], canvas.shade(canvas.colour, 0.2), 0.01)
+    canvas.part("a {} tower of the bridge", 0.42, -0.6, 0.58, 0.62)
+    canvas.part("cables that hold the bridge", -0.45, -0.55, 0.45, 0.2)
+    canvas.part("water under the bridge", -0.95, 0.4, 0.95, 0.85)
 
 
-def _person(c: Canvas, skirt: bool) -> None:
-    c.ground("#8d9098", "#5b5e66", 0.45)
-    for i in range(14):
-        x, y = -0.95 + i * 0.14, -0.9 + (i * 37 % 50) / 40
-        c.stroke([(x, y), (x - 0.04, y + 0.12)], "#dfeaf5", 0.01)
-    c.shape([(-0.75, -0.25), (-0.4, -0.7), (0.0, -0.82), (0.4, -0.7), (0.75, -0.25)], c.colour)
-    c.stroke([(0.0, -0.8), (0.0, 0.2)], "#3a2c20", 0.025)
-    c.disc(-0.2, -0.12, 0.14, "#e5b48e")
-    c.shape([(-0.35, -0.14), (-0.2, -0.32), (-0.05, -0.14)], "#3f2a1d")
+def _person(canvas: Canvas, skirt: bool) -> None:
+    canvas.ground("#8d9098", "#5b5e66", 0.45)
+    for number in range(14):
+        x, y = -0.95 + number * 0.14, -0.9 + (number * 37 % 50) / 40
+        canvas.stroke([(x, y), (x - 0.04, y + 0.12)], "#dfeaf5", 0.01)
+    canvas.shape([(-0.75, -0.25), (-0.4, -0.7), (0.0, -0.82), (0.4, -0.7), (0.75, -0.25)], canvas.colour)
+    canvas.stroke([(0.0, -0.8), (0.0, 0.2)], "#3a2c20", 0.025)
+    canvas.disc(-0.2, -0.12, 0.14, "#e5b48e")
+    canvas.shape([(-0.35, -0.14), (-0.2, -0.32), (-0.05, -0.14)], "#3f2a1d")
     if skirt:
-        c.bar(-0.32, 0.02, -0.26, 0.0 + 0.02, "#3f2a1d")
-        c.shape([(-0.3, 0.04), (-0.1, 0.04), (0.04, 0.52), (-0.44, 0.52)], "#35506e")
-        c.disc(-0.32, -0.06, 0.06, "#3f2a1d")
+        canvas.bar(-0.32, 0.02, -0.26, 0.0 + 0.02, "#3f2a1d")
+        canvas.shape([(-0.3, 0.04), (-0.1, 0.04), (0.04, 0.52), (-0.44, 0.52)], "#35506e")
+        canvas.disc(-0.32, -0.06, 0.06, "#3f2a1d")
     else:
-        c.bar(-0.34, 0.03, -0.06, 0.5, "#35506e", 0.05)
-    c.stroke([(-0.1, 0.14), (0.0, 0.12)], "#e5b48e", 0.06)
+        canvas.bar(-0.34, 0.03, -0.06, 0.5, "#35506e", 0.05)
+    canvas.stroke([(-0.1, 0.14), (0.0, 0.12)], "#e5b48e", 0.06)
     for x in (-0.27, -0.15):
-        c.bar(x, 0.5, x + 0.08, 0.84, "#26262c")
-    c.part("a {} umbrella", -0.75, -0.82, 0.75, -0.25)
-    c.part("the face of the woman" if skirt else "the face of the man", -0.36, -0.32, -0.04, 0.02)
-    c.part("a blue dress" if skirt else "a blue jacket", -0.42, 0.02, 0.02, 0.52)
+        canvas.bar(x, 0.5, x + 0.08, 0.84, "#26262c")
+    canvas.part("a {} umbrella", -0.75, -0.82, 0.75, -0.25)
+    canvas.part("the face of the woman" if skirt else "the face of the man", -0.36, -0.32, -0.04, 0.02)
+    canvas.part("a blue dress" if skirt else "a blue jacket", -0.42, 0.02, 0.02, 0.52)
 
 
-def _woman(c: Canvas) -> None:
-    _person(c, True)
+def _woman(canvas: Canvas) -> None:
+    _person(canvas, True)
 
 
-def _man(c: Canvas) -> None:
-    _person(c, False)
+def _man(canvas: Canvas) -> None:
+    _person(canvas, False)
 
 
-def _coffee(c: Canvas) -> None:
-    c.room("#cfd8cf", "#7a5233")
-    c.oval(-0.75, 0.4, 0.75, 0.72, c.shade(c.colour, 0.1))
-    c.ring(0.52, 0.1, 0.2, c.colour, 0.08)
-    c.shape([(-0.5, -0.18), (0.5, -0.18), (0.38, 0.55), (-0.38, 0.55)], c.colour)
-    c.oval(-0.5, -0.3, 0.5, -0.06, c.shade(c.colour, 0.15))
-    c.oval(-0.43, -0.27, 0.43, -0.09, "#4a2c17")
+def _coffee(canvas: Canvas) -> None:
+    canvas.room("#cfd8cf", "#7a5233")
+    canvas.oval(-0.75, 0.4, 0.75, 0.72, canvas.shade(canvas.colour, 0.1))
+    canvas.ring(0.52, 0.1, 0.2, canvas.colour, 0.08)
+    canvas.shape([(-0.5, -0.18), (0.5, -0.18), (0.38, 0.55), (-0.38, 0.55)], canvas.colour)
+    canvas.oval(-0.5, -0.3, 0.5, -0.06, canvas.shade(canvas.colour, 0.15))
+    canvas.oval(-0.43, -0.27, 0.43, -0.09, "#4a2c17")
     for x in (-0.2, 0.02, 0.24):
-        c.stroke([(x, -0.36), (x + 0.06, -0.5), (x - 0.04, -0.64), (x + 0.04, -0.8)], "#ffffff", 0.025)
-    c.part("hot coffee in the cup", -0.5, -0.3, 0.5, -0.06)
-    c.part("the {} saucer", -0.75, 0.4, 0.75, 0.72)
-    c.part("steam rising from the cup", -0.28, -0.82, 0.34, -0.34)
+        canvas.stroke([(x, -0.36), (x + 0.06, -0.5), (x - 0.04, -0.64), (x + 0.04, -0.8)], "#ffffff", 0.025)
+    canvas.part("hot coffee in the cup", -0.5, -0.3, 0.5, -0.06)
+    canvas.part("the {} saucer", -0.75, 0.4, 0.75, 0.72)
+    canvas.part("steam rising from the cup", -0.28, -0.82, 0.34, -0.34)
 
 
-def _clock(c: Canvas) -> None:
-    c.image.paste(_gradient(*c.image.size, "#c2b59b", "#8c7f68"), (0, 0))
-    c.disc(0, -0.05, 0.78, c.colour)
-    c.disc(0, -0.05, 0.66, "#fbf8ef")
-    for i, (x, y) in enumerate(((0, -1), (0.5, -0.87), (0.87, -0.5), (1, 0), (0.87, 0.5), (0.5, 0.87))):
+def _clock(canvas: Canvas) -> None:
+    canvas.image.paste(_gradient(*canvas.image.size, "#c2b59b", "#8c7f68"), (0, 0))
+    canvas.disc(0, -0.05, 0.78, canvas.colour)
+    canvas.disc(0, -0.05, 0.66, "#fbf8ef")
+    for number, (x, y) in enumerate(((0, -1), (0.5, -0.87), (0.87, -0.5), (1, 0), (0.87, 0.5), (0.5, 0.87))):
         for sign in (-1, 1):
-            width = 0.035 if i % 3 == 0 else 0.018
-            c.stroke(
+            width = 0.035 if number % 3 == 0 else 0.018
+            canvas.stroke(
                 [(sign * x * 0.54, sign * y * 0.54 - 0.05), (sign * x * 0.62, sign * y * 0.62 - 0.05)], "#26262c", width
             )
-    c.stroke([(0, -0.05), (0.25, -0.32)], "#26262c", 0.05)
-    c.stroke([(0, -0.05), (-0.15, 0.42)], "#26262c", 0.035)
-    c.disc(0, -0.05, 0.05, c.colour)
-    c.part("the white face of the clock", -0.66, -0.71, 0.66, 0.61)
-    c.part("the black hands of the clock", -0.2, -0.36, 0.3, 0.46)
-    c.part("the {} rim of the clock", -0.78, -0.83, 0.78, 0.73)
+    canvas.stroke([(0, -0.05), (0.25, -0.32)], "#26262c", 0.05)
+    canvas.stroke([(0, -0.05), (-0.15, 0.42)], "#26262c", 0.035)
+    canvas.disc(0, -0.05, 0.05, canvas.colour)
+    canvas.part("the white face of the clock", -0.66, -0.71, 0.66, 0.61)
+    canvas.part("the black hands of the clock", -0.2, -0.36, 0.3, 0.46)
+    canvas.part("the {} rim of the clock", -0.78, -0.83, 0.78, 0.73)
 
 
-def _snowman(c: Canvas) -> None:
-    c.ground("#f4f8fc", "#cddbe8", 0.4)
-    c.disc(0, 0.42, 0.38, "#fdfdff")
-    c.disc(0, -0.08, 0.27, "#f7f9fd")
-    c.disc(0, -0.45, 0.2, "#fdfdff")
-    c.bar(-0.16, -0.88, 0.16, -0.6, "#222228")
-    c.bar(-0.26, -0.64, 0.26, -0.58, "#222228")
-    c.bar(-0.2, -0.3, 0.2, -0.21, c.colour, 0.04)
-    c.bar(0.06, -0.25, 0.15, 0.02, c.colour, 0.03)
-    c.shape([(0.0, -0.47), (0.26, -0.42), (0.0, -0.4)], "#e8822a")
+def _snowman(canvas: Canvas) -> None:
+    canvas.ground("#f4f8fc", "#cddbe8", 0.4)
+    canvas.disc(0, 0.42, 0.38, "#fdfdff")
+    canvas.disc(0, -0.08, 0.27, "#f7f9fd")
+    canvas.disc(0, -0.45, 0.2, "#fdfdff")
+    canvas.bar(-0.16, -0.88, 0.16, -0.6, "#222228")
+    canvas.bar(-0.26, -0.64, 0.26, -0.58, "#222228")
+    canvas.bar(-0.2, -0.3, 0.2, -0.21, canvas.colour, 0.04)
+    canvas.bar(0.06, -0.25, 0.15, 0.02, canvas.colour, 0.03)
+    canvas.shape([(0.0, -0.47), (0.26, -0.42), (0.0, -0.4)], "#e8822a")
     for x, y in ((-0.07, -0.52), (0.07, -0.52), (0, -0.08), (0, 0.3), (0, 0.48)):
-        c.disc(x, y, 0.03, "#222228")
-    c.stroke([(-0.24, -0.1), (-0.62, -0.32)], "#5b4028", 0.03)
-    c.stroke([(0.24, -0.1), (0.62, -0.32)], "#5b4028", 0.03)
-    c.part("a black hat on the snowman", -0.26, -0.88, 0.26, -0.58)
-    c.part("a {} scarf", -0.22, -0.32, 0.22, 0.04)
-    c.part("snow on the ground", -0.95, 0.6, 0.95, 0.85)
+        canvas.disc(x, y, 0.03, "#222228")
+    canvas.stroke([(-0.24, -0.1), (-0.62, -0.32)], "#5b4028", 0.03)
+    canvas.stroke([(0.24, -0.1), (0.62, -0.32)], "#5b4028", 0.03)
+    canvas.part("a black hat on the snowman", -0.26, -0.88, 0.26, -0.58)
+    canvas.part("a {} scarf", -0.22, -0.32, 0.22, 0.04)
+    canvas.part("snow on the ground", -0.95, 0.6, 0.95, 0.85)
 
 
-def _cactus(c: Canvas) -> None:
-    c.ground("#e3c07e", "#b98a4a", 0.45)
-    c.bar(-0.14, -0.55, 0.14, 0.6, "#3f8048", 0.13)
-    c.bar(-0.5, -0.1, -0.14, 0.06, "#3f8048", 0.07)
-    c.bar(-0.5, -0.36, -0.34, 0.06, "#3f8048", 0.08)
-    c.bar(0.14, 0.1, 0.48, 0.26, "#3f8048", 0.07)
-    c.bar(0.32, -0.2, 0.48, 0.26, "#3f8048", 0.08)
+def _cactus(canvas: Canvas) -> None:
+    canvas.ground("#e3c07e", "#b98a4a", 0.45)
+    canvas.bar(-0.14, -0.55, 0.14, 0.6, "#3f8048", 0.13)
+    canvas.bar(-0.5, -0.1, -0.14, 0.06, "#3f8048", 0.07)
+    canvas.bar(-0.5, -0.36, -0.34, 0.06, "#3f8048", 0.08)
+    canvas.bar(0.14, 0.1, 0.48, 0.26, "#3f8048", 0.07)
+    canvas.bar(0.32, -0.2, 0.48, 0.26, "#3f8048", 0.08)
     for x, y in ((0, -0.6), (-0.42, -0.4), (0.4, -0.25)):
-        c.disc(x, y, 0.08, c.colour)
-    c.part("a {} flower on the cactus", -0.1, -0.7, 0.1, -0.5)
-    c.part("the arm of a cactus", -0.52, -0.4, -0.14, 0.08)
-    c.part("yellow sand of the desert", -0.95, 0.48, 0.95, 0.85)
+        canvas.disc(x, y, 0.08, canvas.colour)
+    canvas.part("a {} flower on the cactus", -0.1, -0.7, 0.1, -0.5)
+    canvas.part("the arm of a cactus", -0.52, -0.4, -0.14, 0.08)
+    canvas.part("yellow sand of the desert", -0.95, 0.48, 0.95, 0.85)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -149,14 +149,14 @@ class Shared:
     red_caps_sbu: tuple[str, Photo]
 
 
-def _shared(b: Builder) -> Shared:
+def _shared(builder: Builder) -> Shared:
     def photograph(number: int) -> tuple[str, Photo]:
         photo = Photo.number(number)
-        picture = b.picture((640, 480))
-        image = b.image(picture)
-        b.locate(image, photo.on_farm(), _copy(picture, 500, 375))
-        b.locate(image, photo.static(), _copy(picture, 500, 375))
-        b.locate(image, photo.live("_b"), _copy(picture, 900, 675))
+        picture = builder.picture((640, 480))
+        image = builder.image(picture)
+        builder.locate(image, photo.on_farm(), _copy(picture, 500, 375))
+        builder.locate(image, photo.static(), _copy(picture, 500, 375))
+        builder.locate(image, photo.live("_b"), _copy(picture, 900, 675))
         return image, photo
 
     return Shared(*(photograph(number) for number in range(7)))
@@ -170,14 +170,21 @@ def _coco_id(position: int) -> int:
 
 
 def _coco_image(
-    b: Builder, coco_id: int, photo: Photo, image: str | None, picture: Picture, *, archived: bool, served: bool = False
+    builder: Builder,
+    coco_id: int,
+    photo: Photo,
+    image: str | None,
+    picture: Picture,
+    *,
+    archived: bool,
+    served: bool = False,
 ) -> str:
     """Note an image of COCO: its row, its place in the archive or on the web."""
     if image is None:
-        image = b.image(picture, "ok" if archived or served else "dead")
+        image = builder.image(picture, "ok" if archived or served else "dead")
     file_name = f"{coco_id:012d}.jpg"
     coco_url = f"http://images.cocodataset.org/train2017/{file_name}"
-    b.coco_images.append(
+    builder.coco_images.append(
         {
             "license": 1 + coco_id % 8,
             "file_name": file_name,
@@ -189,15 +196,15 @@ def _coco_image(
             "id": coco_id,
         }
     )
-    b.locate(image, coco_url, picture if served else None)
-    b.name_file(image, file_name)
+    builder.locate(image, coco_url, picture if served else None)
+    builder.name_file(image, file_name)
     if archived:
-        b.store(image, COCO_ARCHIVE, f"train2017/{file_name}", picture)
-        b.never_requested.add(route_of(coco_url))
+        builder.store(image, COCO_ARCHIVE, f"train2017/{file_name}", picture)
+        builder.never_requested.add(route_of(coco_url))
     return image
 
 
-def _coco(b: Builder, shared: Shared) -> None:
+def _coco(builder: Builder, shared: Shared) -> None:
     sizes = itertools.cycle([(640, 480), (480, 640), (640, 426)])
     annotation_ids = itertools.count(5_003, 46)
     annotations: list[tuple[dict[str, Any], Outcome]] = []
@@ -210,15 +217,15 @@ def _coco(b: Builder, shared: Shared) -> None:
             annotations.append(({"image_id": coco_id, "id": annotation_id, "caption": caption}, outcome))
             words = caption.lower().replace(".", " ").replace(",", " ").split()
             sentences.append(
-                {"tokens": words, "raw": caption, "imgid": len(b.karpathy_images), "sentid": annotation_id}
+                {"tokens": words, "raw": caption, "imgid": len(builder.karpathy_images), "sentid": annotation_id}
             )
         folder = "train2014" if split == "train" else "val2014"
-        b.karpathy_images.append(
+        builder.karpathy_images.append(
             {
                 "filepath": folder,
                 "sentids": [sentence["sentid"] for sentence in sentences],
                 "filename": f"COCO_{folder}_{coco_id:012d}.jpg",
-                "imgid": len(b.karpathy_images),
+                "imgid": len(builder.karpathy_images),
                 "split": split,
                 "sentences": sentences,
                 "cocoid": coco_id,
@@ -229,10 +236,10 @@ def _coco(b: Builder, shared: Shared) -> None:
     for position in range(22):
         coco_id = _coco_id(position)
         image, photo = given[position] if position < len(given) else (None, Photo.number(100 + position))
-        picture = b.picture_of(image) if image else b.picture(next(sizes))
+        picture = builder.picture_of(image) if image else builder.picture(next(sizes))
         # The last two are not in the archive: one is on the web, one is nowhere.
         archived, served = position < 20, position == 20
-        image = _coco_image(b, coco_id, photo, image, picture, archived=archived, served=served)
+        image = _coco_image(builder, coco_id, photo, image, picture, archived=archived, served=served)
         captions = [_caption(picture, style) for style in range(3 if position % 3 else 4)]
         if position == 3:
             captions[1] = captions[1].replace(" is a ", "  is a ").replace(" is an ", "  is an ") + "\n"
@@ -242,17 +249,17 @@ def _coco(b: Builder, shared: Shared) -> None:
         annotate(coco_id, image, captions, split)
 
     for record, outcome in _scattered(annotations):
-        b.add("coco", COCO_FILE, record, outcome)
+        builder.add("coco", COCO_FILE, record, outcome)
     again, outcome = annotations[0]
     first_id, first_image = again["image_id"], str(outcome.image)
     other = "The same annotation id was given to another sentence."
-    b.add("coco", COCO_FILE, again, rejected("duplicate_row"))
-    b.add("coco", COCO_FILE, {**again, "caption": other}, kept(first_image, other))
+    builder.add("coco", COCO_FILE, again, rejected("duplicate_row"))
+    builder.add("coco", COCO_FILE, {**again, "caption": other}, kept(first_image, other))
     blank = {"image_id": first_id, "id": next(annotation_ids), "caption": " \n"}
-    b.add("coco", COCO_FILE, blank, rejected("empty_text"))
-    b.add("coco", COCO_FILE, {"image_id": first_id, "id": next(annotation_ids)}, rejected("malformed_row"))
+    builder.add("coco", COCO_FILE, blank, rejected("empty_text"))
+    builder.add("coco", COCO_FILE, {"image_id": first_id, "id": next(annotation_ids)}, rejected("malformed_row"))
     lost = {"image_id": 999_999, "id": next(annotation_ids), "caption": "A picture that the file does not list."}
-    b.add("coco", COCO_FILE, lost, rejected("no_image"))
+    builder.add("coco", COCO_FILE, lost, rejected("no_image"))
 
 
 def _scattered(items: list[tuple[dict[str, Any], Outcome]]) -> list[tuple[dict[str, Any], Outcome]]:
@@ -263,12 +270,12 @@ def _scattered(items: list[tuple[dict[str, Any], Outcome]]) -> list[tuple[dict[s
 # -------------------------------------------------------------------------------------------------- Visual Genome
 
 
-def _visual_genome(b: Builder, shared: Shared) -> None:
+def _visual_genome(builder: Builder, shared: Shared) -> None:
     region_ids = itertools.count(_VG_FIRST_REGION)
 
     def entry(vg_id: int, picture: Picture, coco_id: int | None = None, photo: Photo | None = None) -> str:
         url = f"https://cs.stanford.edu/people/rak248/VG_100K{'_2' if vg_id % 2 else ''}/{vg_id}.jpg"
-        b.vg_images.append(
+        builder.vg_images.append(
             {
                 "width": picture.width_px,
                 "url": url,
@@ -291,7 +298,7 @@ def _visual_genome(b: Builder, shared: Shared) -> None:
             "y": y,
             "x": x,
         }
-        b.add("visual_genome", VG_REGIONS_FILE, record, outcome)
+        builder.add("visual_genome", VG_REGIONS_FILE, record, outcome)
         return record
 
     def regions(vg_id: int, image: str, picture: Picture, *, shard_reason: str | None = None) -> None:
@@ -307,20 +314,20 @@ def _visual_genome(b: Builder, shared: Shared) -> None:
         (2, shared.coco_vg, _coco_id(1)),
         (3, shared.vg_yfcc, None),
     ):
-        copy = _copy(b.picture_of(image), 800, 600)
-        b.locate(image, entry(vg_id, copy, coco_id, photo), copy)
+        copy = _copy(builder.picture_of(image), 800, 600)
+        builder.locate(image, entry(vg_id, copy, coco_id, photo), copy)
         regions(vg_id, image, copy)
 
     # Karpathy's validation image, with one region.
-    evaluation = b.picture((800, 600))
-    b.serve(entry(4, evaluation, _coco_id(5), Photo.number(105)), evaluation)
-    b.never_requested.add(route_of(b.vg_images[-1]["url"]))
+    evaluation = builder.picture((800, 600))
+    builder.serve(entry(4, evaluation, _coco_id(5), Photo.number(105)), evaluation)
+    builder.never_requested.add(route_of(builder.vg_images[-1]["url"]))
     region(4, "something that models are tested on", (100, 100, 300, 200), rejected("evaluation_image"))
 
     for vg_id in range(5, 13):
-        picture = b.picture([(800, 600), (600, 800), (800, 533)][vg_id % 3])
-        image = b.image(picture)
-        b.locate(image, entry(vg_id, picture), picture)
+        picture = builder.picture([(800, 600), (600, 800), (800, 533)][vg_id % 3])
+        image = builder.image(picture)
+        builder.locate(image, entry(vg_id, picture), picture)
         regions(vg_id, image, picture)
         if vg_id == 5:
             small = "something very small"
@@ -330,19 +337,19 @@ def _visual_genome(b: Builder, shared: Shared) -> None:
             region(vg_id, " ", (100, 100, 200, 200), rejected("empty_text"))
         if vg_id == 6:
             again = region(vg_id, "seen twice", (100, 100, 200, 200), kept(image, "seen twice"))
-            b.add("visual_genome", VG_REGIONS_FILE, again, rejected("duplicate_row"))
+            builder.add("visual_genome", VG_REGIONS_FILE, again, rejected("duplicate_row"))
             mute = {key: value for key, value in again.items() if key != "phrase"} | {"region_id": next(region_ids)}
-            b.add("visual_genome", VG_REGIONS_FILE, mute, rejected("malformed_row"))
+            builder.add("visual_genome", VG_REGIONS_FILE, mute, rejected("malformed_row"))
 
     # What the file says of its size is not so: boxes would not fit.
-    claimed = b.picture((800, 600))
-    image = b.image(claimed)
-    b.locate(image, entry(13, claimed), _copy(claimed, 600, 600))
+    claimed = builder.picture((800, 600))
+    image = builder.image(claimed)
+    builder.locate(image, entry(13, claimed), _copy(claimed, 600, 600))
     regions(13, image, claimed, shard_reason="box_mismatch")
 
-    gone = b.picture((800, 600))
-    image = b.image(gone, "dead")
-    b.locate(image, entry(14, gone))
+    gone = builder.picture((800, 600))
+    image = builder.image(gone, "dead")
+    builder.locate(image, entry(14, gone))
     regions(14, image, gone)
 
     region(15, "an image that image_data does not have", (10, 10, 100, 100), rejected("no_image"))
@@ -377,7 +384,7 @@ def _narrated(dataset_id: str, image_id: str, caption: str, **more: Any) -> dict
 class _Narratives:
     """One source of narratives in the making."""
 
-    b: Builder
+    builder: Builder
     source: str
     file: str
     dataset_id: str
@@ -385,29 +392,29 @@ class _Narratives:
     def tell(self, image_id: str, image: str, sentences: list[str], **more: Any) -> None:
         """Add a narrative of sentences, which are given without their full stops."""
         record = _narrated(self.dataset_id, image_id, ". ".join(sentences) + ".", **more)
-        self.b.add(self.source, self.file, record, *(kept(image, f"{sentence}.") for sentence in sentences))
+        self.builder.add(self.source, self.file, record, *(kept(image, f"{sentence}.") for sentence in sentences))
 
     def add(self, record: dict[str, Any] | bytes, *outcomes: Outcome) -> None:
         """Add a record as it is."""
-        self.b.add(self.source, self.file, record, *outcomes)
+        self.builder.add(self.source, self.file, record, *outcomes)
 
 
-def _localized_narratives(b: Builder) -> None:
-    _ln_openimages(b)
-    _ln_coco(b)
-    _ln_archived(b)
+def _localized_narratives(builder: Builder) -> None:
+    _ln_openimages(builder)
+    _ln_coco(builder)
+    _ln_archived(builder)
 
 
-def _ln_openimages(b: Builder) -> None:
+def _ln_openimages(builder: Builder) -> None:
     dataset = "open_images_train"
-    source = _Narratives(b, "localized_narratives__openimages", LN_OPENIMAGES_FILE, dataset)
+    source = _Narratives(builder, "localized_narratives__openimages", LN_OPENIMAGES_FILE, dataset)
     for number in range(12):
-        picture = b.picture()
+        picture = builder.picture()
         gone = number == 11
         image_id = token(f"open images {number}", 16)
-        image = b.image(picture, "dead" if gone else "ok")
+        image = builder.image(picture, "dead" if gone else "ok")
         url = f"https://s3.amazonaws.com/open-images-dataset/train/{image_id}.jpg"
-        b.locate(image, url, None if gone else picture)
+        builder.locate(image, url, None if gone else picture)
         sentences = _narrative(picture, number)
         if number == 3:  # the rule knows no numbers: every full stop ends a sentence
             first, *others = sentences
@@ -440,26 +447,26 @@ def _ln_broken(source: _Narratives, image_id: str) -> None:
     source.add(mute, rejected("malformed_row"))
 
 
-def _ln_coco(b: Builder) -> None:
+def _ln_coco(builder: Builder) -> None:
     dataset = "mscoco_train2017"
-    short = _Narratives(b, "localized_narratives__coco", LN_COCO_FILE, dataset)
+    short = _Narratives(builder, "localized_narratives__coco", LN_COCO_FILE, dataset)
     full = dataclasses.replace(short, file=LN_COCO_FULL_FILE)
 
     def captioned(position: int) -> tuple[str, str, list[str]]:
         """Return an image that COCO's captions have, and its narrative."""
         coco_id = _coco_id(position)
-        image = b.image_at(f"http://images.cocodataset.org/train2017/{coco_id:012d}.jpg")
-        return str(coco_id), image, _narrative(b.picture_of(image), position)
+        image = builder.image_at(f"http://images.cocodataset.org/train2017/{coco_id:012d}.jpg")
+        return str(coco_id), image, _narrative(builder.picture_of(image), position)
 
     for position in (0, 1, 9, 10, 11):
         short.tell(*captioned(position))
     held_out = "In this image I can see what models are tested on."
     short.add(_narrated(dataset, str(_coco_id(6)), held_out), rejected("evaluation_image"))
     for number, coco_id in enumerate((580_001, 580_002)):  # not among the captions; one on the web, one nowhere
-        picture = b.picture((640, 480))
-        image = b.image(picture, "dead" if number else "ok")
+        picture = builder.picture((640, 480))
+        image = builder.image(picture, "dead" if number else "ok")
         url = f"http://images.cocodataset.org/train2017/{coco_id:012d}.jpg"
-        b.locate(image, url, None if number else picture)
+        builder.locate(image, url, None if number else picture)
         short.tell(str(coco_id), image, _narrative(picture, number))
     for position, traced in ((12, True), (13, False)):  # upstream has a row without traces too
         image_id, image, sentences = captioned(position)
@@ -473,26 +480,26 @@ def _ln_coco(b: Builder) -> None:
         full.tell(image_id, image, sentences, **more)
 
 
-def _ln_archived(b: Builder) -> None:
+def _ln_archived(builder: Builder) -> None:
     """Add Flickr30k and ADE20k, whose images have no URL; the last image of each is not in the archive."""
-    source = _Narratives(b, "localized_narratives__flickr30k", LN_FLICKR30K_FILE, "Flickr30k_train")
+    source = _Narratives(builder, "localized_narratives__flickr30k", LN_FLICKR30K_FILE, "Flickr30k_train")
     for number in range(8):
-        picture = b.picture((500, 375) if number % 2 else (375, 500))
+        picture = builder.picture((500, 375) if number % 2 else (375, 500))
         image_id = str(1_000_092_795 + 911_383 * number)
-        image = b.image(picture, "no_location" if number == 7 else "ok")
-        b.name_file(image, f"{image_id}.jpg")
+        image = builder.image(picture, "no_location" if number == 7 else "ok")
+        builder.name_file(image, f"{image_id}.jpg")
         if number != 7:
-            b.store(image, FLICKR30K_ARCHIVE, f"flickr30k-images/{image_id}.jpg", picture)
+            builder.store(image, FLICKR30K_ARCHIVE, f"flickr30k-images/{image_id}.jpg", picture)
         source.tell(image_id, image, _narrative(picture, number))
 
-    source = _Narratives(b, "localized_narratives__ADE20k", LN_ADE20K_FILE, "ADE20k_train")
+    source = _Narratives(builder, "localized_narratives__ADE20k", LN_ADE20K_FILE, "ADE20k_train")
     for number in range(8):
-        picture = b.picture((683, 512) if number % 2 else (512, 683))
+        picture = builder.picture((683, 512) if number % 2 else (512, 683))
         image_id = f"ADE_train_{number * 2411 + 1:08d}"
-        image = b.image(picture, "no_location" if number == 7 else "ok")
-        b.name_file(image, f"{image_id}.jpg")
+        image = builder.image(picture, "no_location" if number == 7 else "ok")
+        builder.name_file(image, f"{image_id}.jpg")
         if number != 7:
-            b.store(image, ADE20K_ARCHIVE, f"ADEChallengeData2016/images/training/{image_id}.jpg", picture)
+            builder.store(image, ADE20K_ARCHIVE, f"ADEChallengeData2016/images/training/{image_id}.jpg", picture)
         source.tell(image_id, image, _narrative(picture, number))
         if number == 0:  # several narratives of one image
             source.tell(image_id, image, ["A second person says what is seen", "It is bright"])
@@ -501,7 +508,7 @@ def _ln_archived(b: Builder) -> None:
 # -------------------------------------------------------------------------------------------------------- RedCaps
 
 
-def _red_caps(b: Builder, shared: Shared) -> None:
+def _red_caps(builder: Builder, shared: Shared) -> None:
     source = "red_caps"
     authors = itertools.cycle(["quiet_heron", "MapleAndMoss", "None", "tin_lantern_7"])
     numbers = itertools.count()
@@ -531,18 +538,18 @@ def _red_caps(b: Builder, shared: Shared) -> None:
         return f"{RED_CAPS_FILE}!/annotations/{subreddit}_{year}.json", record
 
     def add(subreddit: str, year: int, image: str, url: str, raw: str, caption: str, **more: Any) -> None:
-        b.add(source, *post(subreddit, year, url, raw, caption, **more), kept(image, caption))
+        builder.add(source, *post(subreddit, year, url, raw, caption, **more), kept(image, caption))
 
     subreddits = ("itookapicture", "cityporn", "crafts", "birdpics", "sailing")
     for number in range(20):
         form = {4: "webp", 9: "gif", 12: "png"}.get(number, "jpeg")
-        picture = b.picture(form=form)  # type: ignore[arg-type]
+        picture = builder.picture(form=form)  # type: ignore[arg-type]
         reddit = number % 2 == 0
         name = token(f"red caps {number}", 13 if reddit else 7)
         # The names of what reddit serves end in .jpg or .png, whatever it is.
         url = f"https://i.redd.it/{name}.jpg" if reddit else f"https://i.imgur.com/{name}.{picture.extension}"
-        image = b.image(picture, "dead" if number == 18 else "ok")
-        b.locate(image, url, None if number == 18 else picture)
+        image = builder.image(picture, "dead" if number == 18 else "ok")
+        builder.locate(image, url, None if number == 18 else picture)
         scene = SCENES[picture.scene]
         raw = (
             f"My {picture.subject} {scene.place} [OC] ({picture.width_px}x{picture.height_px})",
@@ -559,37 +566,39 @@ def _red_caps(b: Builder, shared: Shared) -> None:
 
     image, photo = shared.red_caps_sbu
     url = photo.on_farm("_b").replace("http:", "https:")
-    b.locate(image, url, _copy(b.picture_of(image), 900, 675))
+    builder.locate(image, url, _copy(builder.picture_of(image), 900, 675))
     add("itookapicture", 2017, image, url, "Taken years ago, still my favourite", "taken years ago, still my favourite")
 
-    b.serve(
+    builder.serve(
         REMOVED_URL,
         Answer(
             notice("The image you are requesting\ndoes not exist\nor is no longer available.", 161, 81),
             content_type="image/png",
         ),
     )
-    b.may_repeat.add(route_of(REMOVED_URL))
+    builder.may_repeat.add(route_of(REMOVED_URL))
     for number in range(2):
-        removed = b.image(status="placeholder")
+        removed = builder.image(status="placeholder")
         url = f"https://i.imgur.com/{token(f'removed {number}', 7)}.jpg"
-        b.locate(removed, url, redirect(REMOVED_URL))
+        builder.locate(removed, url, redirect(REMOVED_URL))
         add("crafts", 2018, removed, url, "A scarf that I knitted", f"a scarf that i knitted, number {number + 1}")
 
     url = f"https://i.redd.it/{token('odd', 13)}.jpg"
-    b.add(source, *post("cityporn", 2017, url, "[OC] (4032x3024)", ""), rejected("empty_text"))
+    builder.add(source, *post("cityporn", 2017, url, "[OC] (4032x3024)", ""), rejected("empty_text"))
     album = "https://i.imgur.com/aB3dE5f,gH7iJ9k.jpg"
-    b.add(source, *post("crafts", 2017, album, "Before and after", "before and after"), rejected("several_images"))
-    b.add(source, *post("crafts", 2018, url, "No other caption", None), rejected("malformed_row"))
-    b.add(
+    builder.add(
+        source, *post("crafts", 2017, album, "Before and after", "before and after"), rejected("several_images")
+    )
+    builder.add(source, *post("crafts", 2018, url, "No other caption", None), rejected("malformed_row"))
+    builder.add(
         source, *post("sailing", 2018, "//i.redd.it/nowhere.jpg", "Sailing away", "sailing away"), rejected("bad_url")
     )
-    picture = b.picture()
-    image = b.image(picture)
-    url = b.locate(image, f"https://i.redd.it/{token('twice', 13)}.jpg", picture)
+    picture = builder.picture()
+    image = builder.image(picture)
+    url = builder.locate(image, f"https://i.redd.it/{token('twice', 13)}.jpg", picture)
     member, record = post("birdpics", 2019, url, "Posted once, filed twice", "posted once, filed twice")
-    b.add(source, member, record, kept(image, record["caption"]))
-    b.add(source, member, record, rejected("duplicate_row"))
+    builder.add(source, member, record, kept(image, record["caption"]))
+    builder.add(source, member, record, rejected("duplicate_row"))
 
 
 def _base36(number: int) -> str:
@@ -656,8 +665,8 @@ def _mirror(name: str) -> str:
 class _Yfcc:
     """The rows of YFCC100M in the making."""
 
-    def __init__(self, b: Builder) -> None:
-        self.b = b
+    def __init__(self, builder: Builder) -> None:
+        self.builder = builder
         self._lines = itertools.count()
         self._numbers = itertools.count(200)
 
@@ -703,7 +712,7 @@ class _Yfcc:
     def place(self, image: str, photo: Photo, picture: Picture, *, held_by: str) -> None:
         """Put the photograph on the mirror, on Flickr, or on neither."""
         url = photo.on_farm()
-        self.b.locate(image, url, picture if held_by == "flickr" else None)
+        self.builder.locate(image, url, picture if held_by == "flickr" else None)
         published = _published_hash(url)
         padded = hashlib.md5(url.encode(), usedforsecurity=False).hexdigest()
         if held_by == "padded" and padded == published:
@@ -711,13 +720,13 @@ class _Yfcc:
         for name in dict.fromkeys((published, padded)):
             mine = name == (padded if held_by == "padded" else published)
             copy = dataclasses.replace(picture, quality=80) if mine and held_by in ("mirror", "padded") else None
-            self.b.locate(image, _mirror(name), copy)
+            self.builder.locate(image, _mirror(name), copy)
 
     def _photo_of(self, picture: Picture, held_by: str = "mirror") -> tuple[str, Photo]:
         photo = self.photo()
         while held_by == "padded" and len(_published_hash(photo.on_farm())) == 32:
             photo = self.photo()
-        image = self.b.image(picture, "dead" if held_by == "nowhere" else "ok")
+        image = self.builder.image(picture, "dead" if held_by == "nowhere" else "ok")
         self.place(image, photo, picture, held_by=held_by)
         return image, photo
 
@@ -727,21 +736,21 @@ class _Yfcc:
         """Add a photograph of its own, whose text must come out as `text`; return its columns."""
         image, photo = self._photo_of(picture, held_by)
         record = self.columns(photo, title, description)
-        self.b.add("yfcc100m", YFCC_FILE, record, kept(image, text))
+        self.builder.add("yfcc100m", YFCC_FILE, record, kept(image, text))
         return record
 
     def reject(self, reason: str, title: str, description: str, *, marker: str = "0") -> None:
         """Add a row of which nothing comes, so that its image must not be asked for."""
         record = self.columns(self.photo(), title, description, marker=marker)
-        self.b.add("yfcc100m", YFCC_FILE, record, rejected(reason))
+        self.builder.add("yfcc100m", YFCC_FILE, record, rejected(reason))
         for name in (record[16], _mirror(record[2])):
-            self.b.never_requested.add(route_of(name))
+            self.builder.never_requested.add(route_of(name))
 
 
-def _yfcc(b: Builder, shared: Shared) -> None:
-    rows = _Yfcc(b)
+def _yfcc(builder: Builder, shared: Shared) -> None:
+    rows = _Yfcc(builder)
     for number in range(14):
-        picture = b.picture(form="exif6" if number == 3 else "jpeg")
+        picture = builder.picture(form="exif6" if number == 3 else "jpeg")
         held_by = {3: "flickr", 5: "padded", 7: "flickr", 9: "nowhere"}.get(number, "mirror")
         scene = SCENES[picture.scene]
         text = (
@@ -750,7 +759,7 @@ def _yfcc(b: Builder, shared: Shared) -> None:
             f"{scene.detail}, which is why I stopped to look at it.",
         )[number % 3]
         last = rows.add(f"IMG_{520 + number:04d}", text, text, picture, held_by)
-    b.add("yfcc100m", YFCC_FILE, last, rejected("duplicate_row"))
+    builder.add("yfcc100m", YFCC_FILE, last, rejected("duplicate_row"))
 
     # Texts that need care.
     rows.add(
@@ -758,16 +767,16 @@ def _yfcc(b: Builder, shared: Shared) -> None:
         'The recipe is <a href="http://kitchen.example/cake?id=7&amp;x=1" rel="nofollow">on this page</a>, '
         "and the cake is for <b>my mother</b> &amp; me.",
         "The recipe is on this page, and the cake is for my mother & me.",
-        b.picture(),
+        builder.picture(),
     )
     rows.add(
         "DSC_0031",
         "The first line of the description,\nand  the second line with\ttwo spaces.",
         "The first line of the description, and the second line with two spaces.",
-        b.picture(),
+        builder.picture(),
     )
     cafe = "We had breakfast in the old cafe\u0301 by the river, and she loved it \U0001f60d"
-    rows.add("morning", cafe, cafe, b.picture())
+    rows.add("morning", cafe, cafe, builder.picture())
     # The description does not pass, so the title speaks.
     for title, description in (
         ("A quiet evening by the sea with friends", _GERMAN[0]),
@@ -776,7 +785,7 @@ def _yfcc(b: Builder, shared: Shared) -> None:
         ("The view from our window this morning", "Love it"),
         ("Three birds are sitting on a branch", '<a href="http://www.flickr.com/photos/10000001@N00/"></a>'),
     ):
-        rows.add(title, description, title, b.picture())
+        rows.add(title, description, title, builder.picture())
     # The same photograph elsewhere, under another URL.
     for (image, photo), text in (
         (shared.everywhere, "This is the photograph that you will find in every data set."),
@@ -784,8 +793,8 @@ def _yfcc(b: Builder, shared: Shared) -> None:
         (shared.sbu_yfcc, "I like the colours in this picture more than in the other ones."),
         (shared.cc12m_yfcc, "A large version of this picture is used by many web sites."),
     ):
-        rows.place(image, photo, _copy(b.picture_of(image), 500, 375), held_by="flickr")
-        b.add("yfcc100m", YFCC_FILE, rows.columns(photo, f"P{photo.server}", text), kept(image, text))
+        rows.place(image, photo, _copy(builder.picture_of(image), 500, 375), held_by="flickr")
+        builder.add("yfcc100m", YFCC_FILE, rows.columns(photo, f"P{photo.server}", text), kept(image, text))
     _yfcc_rejected(rows)
 
 
@@ -797,31 +806,31 @@ def _yfcc_rejected(rows: _Yfcc) -> None:
     rows.reject("not_english", _GERMAN[1], _SPANISH)
     rows.reject("not_english", "DSC_0012", _FRENCH)
     short = rows.columns(rows.photo(), "A row that was cut", "This row has lost its last column.")[:-1]
-    rows.b.add("yfcc100m", YFCC_FILE, short, rejected("malformed_row"))
+    rows.builder.add("yfcc100m", YFCC_FILE, short, rejected("malformed_row"))
     broken = rows.columns(rows.photo(), "A row in another encoding", "This row is not in UTF-8 at all.")
     latin = "\t".join((*broken[:4], "ren\xe9", *broken[5:])).encode("latin-1")
-    rows.b.add("yfcc100m", YFCC_FILE, latin, rejected("bad_encoding"))
+    rows.builder.add("yfcc100m", YFCC_FILE, latin, rejected("bad_encoding"))
 
 
 # ------------------------------------------------------------------------------------------------------------ SBU
 
 
-def _sbu(b: Builder, shared: Shared) -> None:
+def _sbu(builder: Builder, shared: Shared) -> None:
     source = "sbu_captions"
     users = itertools.cycle(["20000001@N08", "20000002@N00", "20000001@N08", "20000003@N05"])
 
     def add(url: str, caption: str, outcome: Outcome) -> tuple[str, str, str]:
         record = (url, next(users), caption)
-        b.add(source, SBU_FILE, record, outcome)
+        builder.add(source, SBU_FILE, record, outcome)
         return record
 
     record = ("", "", "")
     for number in range(16):
-        picture = b.picture((500, 375) if number % 2 else (375, 500))
+        picture = builder.picture((500, 375) if number % 2 else (375, 500))
         photo = Photo.number(400 + number)
-        image = b.image(picture, "dead" if number in (5, 11) else "ok")
+        image = builder.image(picture, "dead" if number in (5, 11) else "ok")
         answer: Answer | Picture = {5: page("Gone", 410), 11: page("Page not found", 404)}.get(number, picture)
-        url = b.locate(image, photo.static(), answer)
+        url = builder.locate(image, photo.static(), answer)
         scene = SCENES[picture.scene]
         caption = (
             f"{_a(picture.subject)} {scene.place}",
@@ -830,9 +839,9 @@ def _sbu(b: Builder, shared: Shared) -> None:
             f"The {picture.subject}  {scene.place} - as I saw it on Sunday ",
         )[number % 4]
         record = add(url, caption, kept(image, caption))
-    b.add(source, SBU_FILE, record, rejected("duplicate_row"))
+    builder.add(source, SBU_FILE, record, rejected("duplicate_row"))
     for image, photo in (shared.everywhere, shared.coco_sbu, shared.sbu_yfcc, shared.red_caps_sbu):
-        caption = f"{_a(b.picture_of(image).subject)} in the box where I keep old pictures"
+        caption = f"{_a(builder.picture_of(image).subject)} in the box where I keep old pictures"
         add(photo.static(), caption, kept(image, caption))
     add(Photo.number(450).static(), "  ", rejected("empty_text"))
     add("static.flickr.com/2723/no-scheme.jpg", "a picture without a scheme", rejected("bad_url"))
@@ -850,9 +859,9 @@ class _Page:
     answer: Answer | None
 
 
-def _conceptual(b: Builder, shared: Shared) -> None:
-    _cc3m(b)
-    _cc12m(b, shared)
+def _conceptual(builder: Builder, shared: Shared) -> None:
+    _cc3m(builder)
+    _cc12m(builder, shared)
 
 
 def _alt(picture: Picture, number: int) -> str:
@@ -865,25 +874,25 @@ def _alt(picture: Picture, number: int) -> str:
     )[number % 4]
 
 
-def _cc3m(b: Builder) -> None:
+def _cc3m(builder: Builder) -> None:
     source = "conceptual_captions"
     hosts = itertools.cycle(["photos.garden-blog.example", "www.travel-notes.example", "cdn.shop.example"])
 
     def add(caption: str, url: str, outcome: Outcome) -> tuple[str, str]:
         record = (caption, url)
-        b.add(source, CC3M_FILE, record, outcome)
+        builder.add(source, CC3M_FILE, record, outcome)
         return record
 
     record = ("", "")
     for number in range(14):
-        picture = b.picture(form="png" if number == 4 else "jpeg")
-        image = b.image(picture)
+        picture = builder.picture(form="png" if number == 4 else "jpeg")
+        image = builder.image(picture)
         query = "?imgmax=800" if number == 2 else ""
         name = f"picture-{token(f'cc3m {number}', 6)}.{picture.extension}{query}"
         url = f"http://{next(hosts)}/{2009 + number % 9}/{number:02d}/{name}"
-        b.locate(image, url, picture)
+        builder.locate(image, url, picture)
         record = add(_alt(picture, number), url, kept(image, _alt(picture, number)))
-    b.add(source, CC3M_FILE, record, rejected("duplicate_row"))
+    builder.add(source, CC3M_FILE, record, rejected("duplicate_row"))
 
     for number, (what, code) in enumerate(
         (
@@ -891,12 +900,12 @@ def _cc3m(b: Builder) -> None:
             ("/kept/relative.jpg", 302),
         )
     ):
-        picture = b.picture()
-        image = b.image(picture)
+        picture = builder.picture()
+        image = builder.image(picture)
         host = ("old-blog.example", "photos.garden-blog.example")[number]
         target = what if what.startswith("http") else f"http://{host}{what}"
-        b.serve(target, picture)
-        url = b.locate(image, f"http://{host}/2008/entry-{number}.jpg", redirect(what, code))
+        builder.serve(target, picture)
+        url = builder.locate(image, f"http://{host}/2008/entry-{number}.jpg", redirect(what, code))
         add(_alt(picture, number), url, kept(image, _alt(picture, number)))
 
     for status, answer, caption in (
@@ -905,28 +914,32 @@ def _cc3m(b: Builder) -> None:
         ("not_an_image", page("Welcome to our new site"), "a site that answers with its home page ."),
         ("server_error", page("Internal Server Error", 500), "a host that has an error of its own ."),
     ):
-        image = b.image(status=status)
-        url = b.locate(image, f"http://{status.replace('_', '-')}.blog.example/img/photo.jpg", answer)
+        image = builder.image(status=status)
+        url = builder.locate(image, f"http://{status.replace('_', '-')}.blog.example/img/photo.jpg", answer)
         add(caption, url, kept(image, caption))
         if status == "server_error":
-            b.may_repeat.add(route_of(url))
+            builder.may_repeat.add(route_of(url))
 
     quoted = '" hello " , said the man to his daughter'  # a quote at the start, which is no quoting
-    picture = b.picture()
-    image = b.image(picture)
-    add(quoted, b.locate(image, "http://cdn.shop.example/q/hello.jpg", picture), kept(image, quoted))
+    picture = builder.picture()
+    image = builder.image(picture)
+    add(quoted, builder.locate(image, "http://cdn.shop.example/q/hello.jpg", picture), kept(image, quoted))
     # One URL in both collections, and one under two spellings.
     for number in range(2):
-        picture = b.picture()
-        image = b.image(picture)
-        url = b.locate(image, f"http://both.blog.example{'' if number == 0 else ':80'}/shared-{number}.jpg", picture)
+        picture = builder.picture()
+        image = builder.image(picture)
+        url = builder.locate(
+            image, f"http://both.blog.example{'' if number == 0 else ':80'}/shared-{number}.jpg", picture
+        )
         add(_alt(picture, number), url, kept(image, _alt(picture, number)))
 
     add("", "http://cdn.shop.example/empty.jpg", rejected("empty_text"))
     add("a picture on a host of another kind .", "ftp://ftp.example/pub/picture.jpg", rejected("bad_url"))
-    b.add(source, CC3M_FILE, ("a caption without a url .",), rejected("malformed_row"))
-    b.add(source, CC3M_FILE, ("a caption", "http://cdn.shop.example/x.jpg", "and more"), rejected("malformed_row"))
-    b.add(
+    builder.add(source, CC3M_FILE, ("a caption without a url .",), rejected("malformed_row"))
+    builder.add(
+        source, CC3M_FILE, ("a caption", "http://cdn.shop.example/x.jpg", "and more"), rejected("malformed_row")
+    )
+    builder.add(
         source,
         CC3M_FILE,
         "caf\xe9 in a street .\thttp://cdn.shop.example/y.jpg".encode("latin-1"),
@@ -934,21 +947,21 @@ def _cc3m(b: Builder) -> None:
     )
 
 
-def _cc12m(b: Builder, shared: Shared) -> None:
+def _cc12m(builder: Builder, shared: Shared) -> None:
     source = "conceptual_12m"
 
     def add(url: str, caption: str, outcome: Outcome) -> None:
-        b.add(source, CC12M_FILE, (url, caption), outcome)
+        builder.add(source, CC12M_FILE, (url, caption), outcome)
 
     def good(url: str, caption: str, picture: Picture, answer: Answer | None = None) -> str:
-        image = b.image(picture)
-        add(b.locate(image, url, answer or picture), caption, kept(image, caption))
+        image = builder.image(picture)
+        add(builder.locate(image, url, answer or picture), caption, kept(image, caption))
         return image
 
     hosts = itertools.cycle(["media.news.example", "shop.example", "kitchen.example", "static.kitchen.example"])
     for number in range(16):
         form = {2: "cmyk", 5: "avif", 8: "webp", 11: "png"}.get(number, "jpeg")
-        picture = b.picture(form=form)  # type: ignore[arg-type]
+        picture = builder.picture(form=form)  # type: ignore[arg-type]
         scheme = "https" if number % 4 == 1 else "http"
         name = f"{token(f'cc12m {number}', 8)}.{picture.extension}"
         url = f"{scheme}://{next(hosts)}/wp-content/uploads/20{10 + number % 10}/{name}"
@@ -961,15 +974,15 @@ def _cc12m(b: Builder, shared: Shared) -> None:
         )[number % 4]
         good(url, caption, picture)
 
-    picture = b.picture()
+    picture = builder.picture()
     good(
         "http://busy.blog.example/photo.jpg",
         "A host that was busy for a moment",
         picture,
         Answer(encoded(picture), behaviour="busy_once"),
     )
-    b.may_repeat.add(route_of("http://busy.blog.example/photo.jpg"))
-    picture = b.picture()
+    builder.may_repeat.add(route_of("http://busy.blog.example/photo.jpg"))
+    picture = builder.picture()
     good(
         "http://slow.blog.example/photo.jpg",
         "A host that is slow but gets there",
@@ -977,7 +990,7 @@ def _cc12m(b: Builder, shared: Shared) -> None:
         Answer(encoded(picture), behaviour="drip"),
     )
 
-    truncated = encoded(b.picture((640, 480)))
+    truncated = encoded(builder.picture((640, 480)))
     for place in (
         _Page("http://nowhere.blog.example/a/photo.jpg", "dead", page("Not Found", 404)),
         _Page("http://nowhere.blog.example/b/photo.jpg", "dead", page("Gone", 410)),
@@ -989,7 +1002,7 @@ def _cc12m(b: Builder, shared: Shared) -> None:
         ),
         _Page("http://gibberish.blog.example/photo.jpg", "server_error", Answer(behaviour="garbage")),
         _Page("http://silent.blog.example/photo.jpg", "connection", Answer(behaviour="drop")),
-        _Page("https://untrusted.blog.example/photo.jpg", "tls", Answer(encoded(b.picture()))),
+        _Page("https://untrusted.blog.example/photo.jpg", "tls", Answer(encoded(builder.picture()))),
         _Page("http://loop.blog.example/1.jpg", "too_many_redirects", redirect("http://loop.blog.example/2.jpg")),
         _Page("http://endless.blog.example/photo.jpg", "too_large", Answer(truncated, behaviour="endless")),
         _Page("http://half.blog.example/photo.jpg", "undecodable", Answer(truncated[: len(truncated) // 2])),
@@ -998,31 +1011,31 @@ def _cc12m(b: Builder, shared: Shared) -> None:
         _Page(
             "http://noai.blog.example/photo.jpg",
             "opted_out",
-            Answer(encoded(b.picture()), headers=(("X-Robots-Tag", "noai, noimageai"),)),
+            Answer(encoded(builder.picture()), headers=(("X-Robots-Tag", "noai, noimageai"),)),
         ),
-        _Page("http://robots.blog.example/private/photo.jpg", "opted_out", Answer(encoded(b.picture()))),
-        _Page("http://reserved.blog.example/photo.jpg", "opted_out", Answer(encoded(b.picture()))),
+        _Page("http://robots.blog.example/private/photo.jpg", "opted_out", Answer(encoded(builder.picture()))),
+        _Page("http://reserved.blog.example/photo.jpg", "opted_out", Answer(encoded(builder.picture()))),
         _Page(
             "http://trap.blog.example/metadata.jpg",
             "blocked_address",
             redirect("http://169.254.169.254/latest/meta-data/"),
         ),
         _Page("http://trap.blog.example/file.jpg", "blocked_address", redirect("file:///etc/passwd")),
-        _Page("http://192.168.1.20/cam/photo.jpg", "blocked_address", Answer(encoded(b.picture()))),
+        _Page("http://192.168.1.20/cam/photo.jpg", "blocked_address", Answer(encoded(builder.picture()))),
     ):
-        image = b.image(status=place.status)
+        image = builder.image(status=place.status)
         caption = f"A photo at {place.url.split('/')[2].split('.')[0]}, which ends as {place.status.replace('_', ' ')}"
-        add(b.locate(image, place.url, place.answer), caption, kept(image, caption))
-    b.serve("http://loop.blog.example/2.jpg", redirect("http://loop.blog.example/1.jpg"))
-    b.serve("http://169.254.169.254/latest/meta-data/", Answer(encoded(b.picture())))
-    b.untrusted_hosts.add("untrusted.blog.example")
+        add(builder.locate(image, place.url, place.answer), caption, kept(image, caption))
+    builder.serve("http://loop.blog.example/2.jpg", redirect("http://loop.blog.example/1.jpg"))
+    builder.serve("http://169.254.169.254/latest/meta-data/", Answer(encoded(builder.picture())))
+    builder.untrusted_hosts.add("untrusted.blog.example")
     for url in (
         "http://169.254.169.254/latest/meta-data/",
         "http://192.168.1.20/cam/photo.jpg",
         "http://robots.blog.example/private/photo.jpg",
         "http://reserved.blog.example/photo.jpg",
     ):
-        b.never_requested.add(route_of(url))
+        builder.never_requested.add(route_of(url))
     for url in (
         "http://overloaded.blog.example/photo.jpg",
         "http://gibberish.blog.example/photo.jpg",
@@ -1031,20 +1044,22 @@ def _cc12m(b: Builder, shared: Shared) -> None:
         "http://loop.blog.example/2.jpg",
         "http://endless.blog.example/photo.jpg",
     ):
-        b.may_repeat.add(route_of(url))
+        builder.may_repeat.add(route_of(url))
 
     # The same bytes under two URLs: a repost. And one notice under twelve: a host that forbids hot links.
-    picture = b.picture()
+    picture = builder.picture()
     for number in range(2):
-        image = b.image(picture, same_bytes="repost")
+        image = builder.image(picture, same_bytes="repost")
         caption = f"A picture that two sites have, seen on site number {number + 1}"
-        url = b.locate(image, f"http://repost-{number + 1}.blog.example/photo.jpg", picture)
+        url = builder.locate(image, f"http://repost-{number + 1}.blog.example/photo.jpg", picture)
         add(url, caption, kept(image, caption))
     forbidden = Answer(notice("Please do not hotlink"), content_type="image/png")
     for number in range(_PLACEHOLDER_URLS):
-        image = b.image(same_bytes="hotlink")
+        image = builder.image(same_bytes="hotlink")
         caption = f"Wallpaper number {number + 1} of the mountains and the sea"
-        url = b.locate(image, f"http://img.hotlink.example/wallpapers/{token(f'hotlink {number}', 8)}.jpg", forbidden)
+        url = builder.locate(
+            image, f"http://img.hotlink.example/wallpapers/{token(f'hotlink {number}', 8)}.jpg", forbidden
+        )
         add(url, caption, kept(image, caption))
 
     image, photo = shared.cc12m_yfcc
@@ -1054,15 +1069,15 @@ def _cc12m(b: Builder, shared: Shared) -> None:
         ("http://both.blog.example/shared-0.jpg", "http://BOTH.blog.example/shared-1.jpg#top")
     ):
         url = f"http://both.blog.example{'' if number == 0 else ':80'}/shared-{number}.jpg"
-        image = b.image_at(url)
+        image = builder.image_at(url)
         caption = f"The same address as in the smaller collection, number {number + 1}"
-        add(b.locate(image, spelling), caption, kept(image, caption))
+        add(builder.locate(image, spelling), caption, kept(image, caption))
 
     add("http://kitchen.example/empty.jpg", " ", rejected("empty_text"))
     add("not a url at all", "A caption beside something that is no address", rejected("bad_url"))
-    b.add(source, CC12M_FILE, ("http://kitchen.example/no-caption.jpg",), rejected("malformed_row"))
+    builder.add(source, CC12M_FILE, ("http://kitchen.example/no-caption.jpg",), rejected("malformed_row"))
     # The last row of cc12m.tsv has no newline after it.
-    good("http://kitchen.example/last.jpg", "The last row of the file, without a newline", b.picture())
+    good("http://kitchen.example/last.jpg", "The last row of the file, without a newline", builder.picture())
 
 
 # ------------------------------------------------------------------------------------------------------------ WIT
@@ -1088,7 +1103,7 @@ WIT_COLUMNS: Final = (
 )
 
 
-def _wit(b: Builder) -> None:
+def _wit(builder: Builder) -> None:
     source = "wit"
     numbers = itertools.count()
 
@@ -1125,14 +1140,14 @@ def _wit(b: Builder) -> None:
         return f"https://upload.wikimedia.org/wikipedia/commons/{digest[0]}/{digest[:2]}/{quote(name)}"
 
     def add(picture: Picture, text: str, name: str | None = None, **captions: str) -> tuple[str, str, tuple[str, ...]]:
-        image = b.image(picture)
-        url = b.locate(image, upload(picture, name), picture)
+        image = builder.image(picture)
+        url = builder.locate(image, upload(picture, name), picture)
         record = row(url, picture, **captions)
-        b.add(source, WIT_FILE, record, kept(image, text))
+        builder.add(source, WIT_FILE, record, kept(image, text))
         return image, url, record
 
     for number in range(9):
-        picture = b.picture(form="png" if number == 6 else "jpeg")
+        picture = builder.picture(form="png" if number == 6 else "jpeg")
         scene = SCENES[picture.scene]
         text = (
             f"{_a(picture.subject).capitalize()} {scene.place}, drawn in 2009",
@@ -1142,43 +1157,45 @@ def _wit(b: Builder) -> None:
         image, url, record = add(
             picture, text, reference=text, attribution=f"English: {picture.subject.capitalize()} in a drawing"
         )
-    b.add(source, WIT_FILE, record, rejected("duplicate_row"))
+    builder.add(source, WIT_FILE, record, rejected("duplicate_row"))
     again = "The same image in another section of the same page"
-    b.add(source, WIT_FILE, row(url, picture, section="Gallery", reference=again), kept(image, again))
+    builder.add(source, WIT_FILE, row(url, picture, section="Gallery", reference=again), kept(image, again))
 
     # No reference description: the attribution, or the alternative text, speaks.
-    add(b.picture(), "A drawing of the harbour at night", attribution="English: A drawing of the harbour at night")
     add(
-        b.picture(),
+        builder.picture(), "A drawing of the harbour at night", attribution="English: A drawing of the harbour at night"
+    )
+    add(
+        builder.picture(),
         "View over the old town",
         attribution="English: View over the old town Deutsch: Blick über die Altstadt",
     )
-    add(b.picture(), "a drawing of several houses", alt="a drawing of several houses")
+    add(builder.picture(), "a drawing of several houses", alt="a drawing of several houses")
     add(
-        b.picture(),
+        builder.picture(),
         "A street in the old town of Strasbourg",
         name="Straße_in_Straßburg.jpg",
         reference="A street in the old town of Strasbourg",
     )
 
-    vector = b.image(status="not_an_image")
+    vector = builder.image(status="not_an_image")
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="400" height="400"><circle cx="200" cy="200" r="150"/></svg>'
     url = "https://upload.wikimedia.org/wikipedia/commons/4/4f/A_black_circle.svg"
-    b.locate(vector, url, Answer(svg, content_type="image/svg+xml"))
+    builder.locate(vector, url, Answer(svg, content_type="image/svg+xml"))
     text = "A black circle as a vector drawing"
-    b.add(source, WIT_FILE, row(url, None, reference=text), kept(vector, text))
+    builder.add(source, WIT_FILE, row(url, None, reference=text), kept(vector, text))
 
-    elsewhere = upload(b.picture(), "Not_asked_for.jpg")
-    b.never_requested.add(route_of(elsewhere))
+    elsewhere = upload(builder.picture(), "Not_asked_for.jpg")
+    builder.never_requested.add(route_of(elsewhere))
     for language, reference in (
         ("de", "Ein Segelboot auf dem Meer bei Sonnenuntergang"),
         ("fr", "Un voilier sur la mer au coucher du soleil"),
         ("ru", "Парусная лодка на море на закате"),
         ("es", "Un velero en el mar al atardecer"),
     ):
-        b.add(source, WIT_FILE, row(elsewhere, None, language, reference=reference), rejected("language"))
-    b.add(source, WIT_FILE, row(elsewhere, None), rejected("no_caption"))
-    b.add(
+        builder.add(source, WIT_FILE, row(elsewhere, None, language, reference=reference), rejected("language"))
+    builder.add(source, WIT_FILE, row(elsewhere, None), rejected("no_caption"))
+    builder.add(
         source,
         WIT_FILE,
         row(elsewhere, None, reference="A row that lacks its last column")[:-1],
@@ -1189,11 +1206,13 @@ def _wit(b: Builder) -> None:
 # ------------------------------------------------------------------------------------------------------- policies
 
 
-def _policies(b: Builder) -> None:
+def _policies(builder: Builder) -> None:
     """Serve what hosts say about who may take their pictures."""
     robots = b"User-agent: *\nDisallow: /private/\n"
-    b.serve("http://robots.blog.example/robots.txt", Answer(robots, content_type="text/plain"))
+    builder.serve("http://robots.blog.example/robots.txt", Answer(robots, content_type="text/plain"))
     reserved = b'[{"location": "/", "tdm-reservation": 1}]\n'
-    b.serve("http://reserved.blog.example/.well-known/tdmrep.json", Answer(reserved, content_type="application/json"))
+    builder.serve(
+        "http://reserved.blog.example/.well-known/tdmrep.json", Answer(reserved, content_type="application/json")
+    )
     everyone = b"User-agent: *\nAllow: /\nCrawl-delay: 0\n"
-    b.serve("https://upload.wikimedia.org/robots.txt", Answer(everyone, content_type="text/plain"))
+    builder.serve("https://upload.wikimedia.org/robots.txt", Answer(everyone, content_type="text/plain"))

@@ -86,10 +86,10 @@ def parse(url: str, base: str | None = None) -> Target:
         parts = ada_url.URL(url, base=base) if base is not None else ada_url.URL(url)
     except ValueError:
         raise Blocked(f"not a URL: {url[:200]!r}") from None
-    found = _HREF.fullmatch(parts.href)
-    if found is None:
+    match = _HREF.fullmatch(parts.href)
+    if match is None:
         raise Blocked(f"not an http or https URL: {url[:200]!r}")
-    scheme, host, port, path = found.groups()
+    scheme, host, port, path = match.groups()
     authority = host if port is None else f"{host}:{port}"
     return Target(
         f"{scheme}://{authority}{path}", scheme, host.strip("[]"), int(port) if port else _PORTS[scheme], path
@@ -105,8 +105,8 @@ def location(value: str) -> str:
     return _BEYOND_ASCII.sub(_in_percent, value)
 
 
-def _in_percent(found: re.Match[str]) -> str:
-    octets = found.group().encode("utf-8", "surrogateescape")
+def _in_percent(match: re.Match[str]) -> str:
+    octets = match.group().encode("utf-8", "surrogateescape")
     return "".join(f"%{octet:02X}" for octet in octets)
 
 
@@ -159,16 +159,16 @@ def _carried(ip: IpAddress) -> tuple[ipaddress.IPv4Address, ...]:
     if isinstance(ip, ipaddress.IPv4Address):
         return ()
     bits = int(ip)
-    found = []
+    carried = []
     if ip in _MAPPED or ip in _NAT64:
-        found.append(bits & _LOW)
+        carried.append(bits & _LOW)
     if ip in _6TO4:
-        found.append(bits >> 80 & _LOW)
+        carried.append(bits >> 80 & _LOW)
     if ip in _TEREDO:
-        found += [bits >> 64 & _LOW, bits & _LOW ^ _LOW]
+        carried += [bits >> 64 & _LOW, bits & _LOW ^ _LOW]
     if bits >> 32 & 0xFDFF_FFFF == 0x0000_5EFE:
-        found.append(bits & _LOW)
-    return tuple(map(ipaddress.IPv4Address, found))
+        carried.append(bits & _LOW)
+    return tuple(map(ipaddress.IPv4Address, carried))
 
 
 def refused(error: str) -> list[str]:

@@ -213,12 +213,12 @@ def _taken(
             return None
         original, size = {"sha256": entry["sha256"]}, whole
         said += ", a smaller copy of what it had downloaded"
-    found = reference_lists.compare(known, original["sha256"], prepared.perceptual_hash)
-    if found.mark == reference_lists.STATUS:
+    comparison = reference_lists.compare(known, original["sha256"], prepared.perceptual_hash)
+    if comparison.mark == reference_lists.STATUS:
         return None
     facts = {
         **original,
-        "listed": found.mark,
+        "listed": comparison.mark,
         "width_px": size[0],
         "height_px": size[1],
         "perceptual_hash": prepared.perceptual_hash,

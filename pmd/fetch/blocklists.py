@@ -72,8 +72,8 @@ class Blocklist:
         asked = pc.is_in(ledger["image_id"], value_set=images["image_id"].combine_chunks())
         kept = ledger.filter(pc.and_(asked, pc.equal(ledger["status"], OK)))
         columns = (kept[name].to_pylist() for name in ("image_id", "sha256", "perceptual_hash"))
-        found = ((image_id, self.match(sha256, seen)) for image_id, sha256, seen in zip(*columns, strict=True))
-        return {image_id: name for image_id, name in found if name is not None}
+        matches = ((image_id, self.match(sha256, seen)) for image_id, sha256, seen in zip(*columns, strict=True))
+        return {image_id: name for image_id, name in matches if name is not None}
 
 
 def read(paths: Iterable[str]) -> Blocklist:

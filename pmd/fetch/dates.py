@@ -32,14 +32,14 @@ def parse(value: str, now: datetime.datetime) -> datetime.datetime | None:
         value: Of a header.
         now: The time: a year of two digits that would lie more than 50 years ahead is of the century before.
     """
-    found = next(filter(None, (form.fullmatch(value.strip()) for form in _FORMS)), None)
-    if found is None or found["month"].lower() not in _MONTHS:
+    match = next(filter(None, (form.fullmatch(value.strip()) for form in _FORMS)), None)
+    if match is None or match["month"].lower() not in _MONTHS:
         return None
-    year, month, day = int(found["year"]), _MONTHS.index(found["month"].lower()) + 1, int(found["day"])
-    hour, minute = int(found["hour"]), int(found["minute"])
-    second = min(59, int(found["second"])) if found["second"] == "60" else int(found["second"])  # a leap second
+    year, month, day = int(match["year"]), _MONTHS.index(match["month"].lower()) + 1, int(match["day"])
+    hour, minute = int(match["hour"]), int(match["minute"])
+    second = min(59, int(match["second"])) if match["second"] == "60" else int(match["second"])  # a leap second
     try:
-        if len(found["year"]) == 4:
+        if len(match["year"]) == 4:
             return datetime.datetime(year, month, day, hour, minute, second, tzinfo=datetime.UTC)
         return _of_two_digits(now, year, month, day, hour, minute, second)
     except ValueError:

@@ -131,7 +131,7 @@ def forecast(shards: Iterable[Shard], options: FetchOptions) -> Forecast:
         unasked += shard.unasked
         slowest = max((count for host, count in shard.images.items() if host not in {ARCHIVES, MANY}), default=0)
         seconds[lane] += max(slowest / pace[lane].images_per_s, sum(shard.images.values()) / through.images_per_s)
-    found = [
+    estimates = [
         _host(host, [counts[host] for counts in by_lane], [through] * lanes if host in {ARCHIVES, MANY} else pace)
         for host in set().union(*by_lane)
     ]
@@ -139,10 +139,10 @@ def forecast(shards: Iterable[Shard], options: FetchOptions) -> Forecast:
     return Forecast(
         lanes=lanes,
         # The first is never under the others, but for rounding.
-        hours=max(max(seconds, default=0.0) / 3600, lane_hours, *(host.hours for host in found)),
+        hours=max(max(seconds, default=0.0) / 3600, lane_hours, *(host.hours for host in estimates)),
         lane_hours=lane_hours,
         lane_limit=through.limit,
-        hosts=tuple(sorted(found, key=lambda host: (-host.hours, host.host))),
+        hosts=tuple(sorted(estimates, key=lambda host: (-host.hours, host.host))),
         unasked=unasked,
     )
 

@@ -9,14 +9,13 @@ images anew, as a new generation, and attempts that are gone stay gone: evidence
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 import pyarrow as pa
 
-from pmd import codec
+from pmd import codec, flow
 from pmd.config.options import FetchOptions
 from pmd.errors import PmdError
 from pmd.fetch import blocklists, engine, outcome, state, store, stored
@@ -199,7 +198,7 @@ class _Generation:
 
     def _sound_tars(self) -> Iterator[str]:
         """Yield the tars of this generation, relative to ROOT, that are as they were written."""
-        folder = f"fetch/store/shard={self._shard:05d}"
+        folder = flow.STORE.at(shard=self._shard)
         others = (
             {
                 file.name.rpartition("/")[2]
@@ -320,16 +319,15 @@ def _judged(root_folder: str, row: Mapping[str, Any]) -> bool | None:
 
 def _write_tar(path: str, rows: Sequence[Mapping[str, Any]]) -> File:
     """Write a store's file anew, with what it has at the places that the ledger names; headers follow from the ledger."""
-    digest, size, members = hashlib.sha256(), 0, 0
-    with storage.write_whole(path) as file:
+    members = 0
+    folder, _, name = path.rpartition("/")
+    with storage.Draft(folder) as draft:
         for block in _tar_blocks(path, rows):
-            file.write(block)
-            digest.update(block)
-            size += len(block)
+            draft.file.write(block)
             members += 1
-        file.write(_END)
-        digest.update(_END)
-    return File(path, size + len(_END), members, digest.hexdigest())
+        draft.file.write(_END)
+        draft.finish(name)
+    return File(path, draft.bytes, members, draft.sha256)
 
 
 def _tar_blocks(path: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:

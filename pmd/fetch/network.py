@@ -66,13 +66,13 @@ class Network:
         if answers >= LEAST_ANSWERS:
             return
         counts = Counter(seen for seen in self._latest.values() if seen is not None)
-        found = ", ".join(f"{count} × {_SAYS[seen]}" for seen, count in counts.most_common())
+        statuses = ", ".join(f"{count} × {_SAYS[seen]}" for seen, count in counts.most_common())
         first = counts.most_common(1)[0][0]
         raise NetworkError(
             "this machine's DNS does not work" if first == "dns" else "this machine's network does not work",
             where="fetch",
             expected=f"answers from some of the last {len(self._latest)} hosts",
-            found=f"{found}; last {group}: {error}",
+            found=f"{statuses}; last {group}: {error}",
             remedy=f"mend {'the resolver' if first == 'dns' else 'the connection, proxy or firewall'} of this machine, then "
             "run the same command again: it goes on after what is committed. Images that were lost to it before it was "
             f"noticed: --retry {','.join(sorted(counts))}. If it is the hosts that are gone: --settle-unreached",

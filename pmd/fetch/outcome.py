@@ -132,7 +132,7 @@ def storable(text: str) -> str:
     r"""Return a text that UTF-8, and so Arrow and JSON, can hold: what stands for octets that are none of it, as `\xe4`."""
     if text.isascii() or not _SURROGATE.search(text):
         return text
-    return _SURROGATE.sub(lambda found: _escaped(ord(found.group())), text)
+    return _SURROGATE.sub(lambda match: _escaped(ord(match.group())), text)
 
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -197,10 +197,10 @@ def status_of_http(http_status: int) -> str:
 
 def most_informative(statuses: Iterable[str]) -> str:
     """Return the status of an image from those of its attempts: ok if any is, else the first of `MOST_INFORMATIVE`."""
-    found = set(statuses)
-    if OK in found:
+    distinct = set(statuses)
+    if OK in distinct:
         return OK
-    return next((status for status in MOST_INFORMATIVE if status in found), "no_location")
+    return next((status for status in MOST_INFORMATIVE if status in distinct), "no_location")
 
 
 def placeholder_of(host: str, path: str) -> str | None:

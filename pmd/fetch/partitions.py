@@ -6,20 +6,17 @@ A part is what one worker holds at a time. Part p of 2^b covers the fetch shards
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Collection, Iterator, Sequence
-from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import flow
 from pmd.config.options import FetchOptions
 from pmd.fetch import state
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES, LEDGER, VIEWS
 from pmd.store import commits, root
-
-_NUMBER: Final = re.compile(r"part-(\d+)-of-")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +42,6 @@ def cut(root_url: str) -> Cut:
     return Cut(int(facts["part_bits"]), int(facts["fetch_shard_bits"]))
 
 
-def number(name: str) -> int:
-    """Return the number of the part that a file's name tells."""
-    found = _NUMBER.search(name)
-    assert found is not None, name
-    return int(found[1])
-
-
 def view_files(root_url: str) -> list[commits.File]:
     """Return the committed files of views."""
     return commits.require(root.views_folder(root_url), "run: pmd build CONFIG").under("pairs")
@@ -65,7 +55,7 @@ def image_files(root_url: str) -> tuple[commits.File, ...]:
 def read_views(root_url: str, part: int, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the views of a part, in order of (image_id, pair_id)."""
     folder = root.views_folder(root_url)
-    files = [file for file in view_files(root_url) if number(file.name) == part]
+    files = [file for file in view_files(root_url) if flow.part_number(file.name) == part]
     schema = VIEWS if columns is None else pa.schema([VIEWS.field(name) for name in columns])
     return pa.concat_tables(
         [schema.empty_table(), *(commits.read_table(folder, file, columns).cast(schema) for file in files)]
@@ -75,7 +65,7 @@ def read_views(root_url: str, part: int, columns: Sequence[str] | None = None) -
 def read_images(root_url: str, part: int, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the images of a part, in order of image_id."""
     folder = root.images_folder(root_url)
-    files = [file for file in image_files(root_url) if number(file.name) == part]
+    files = [file for file in image_files(root_url) if flow.part_number(file.name) == part]
     schema = IMAGES if columns is None else pa.schema([IMAGES.field(name) for name in columns])
     return pa.concat_tables([schema.empty_table(), *(commits.read_table(folder, file, columns) for file in files)])
 
@@ -109,14 +99,14 @@ def read_ledger(root_url: str, shards: range) -> pa.Table:
 
 def positions(image_ids: pa.ChunkedArray | pa.Array, ledger: pa.Table) -> pa.Array:
     """Return the row of the ledger (or another table with image_id) that each image has; null where it has none."""
-    found = pc.index_in(image_ids, value_set=ledger["image_id"].combine_chunks())
-    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    rows = pc.index_in(image_ids, value_set=ledger["image_id"].combine_chunks())
+    return rows.combine_chunks() if isinstance(rows, pa.ChunkedArray) else rows
 
 
 def statuses(views: pa.Table, ledger: pa.Table) -> pa.Array:
     """Return what became of each view's image: a status, or "not_fetched"."""
-    found = ledger["status"].take(positions(views["image_id"], ledger))
-    return pc.fill_null(found, "not_fetched").combine_chunks()
+    recorded = ledger["status"].take(positions(views["image_id"], ledger))
+    return pc.fill_null(recorded, "not_fetched").combine_chunks()
 
 
 def fetched(views: pa.Table, ledger: pa.Table) -> pa.Table:

@@ -78,10 +78,10 @@ class Pattern:
             return not self.anchored or at == len(path)
         *middle, last = self.rest
         for piece in middle:
-            found = path.find(piece, at)
-            if found < 0:
+            start = path.find(piece, at)
+            if start < 0:
                 return False
-            at = found + len(piece)
+            at = start + len(piece)
         if self.anchored:
             return len(path) - len(last) >= at and path.endswith(last)
         return path.find(last, at) >= 0
@@ -147,9 +147,9 @@ class Patterns:
         if len(path) > LONGEST_PATH:
             raise TooMuch
         form, *apart = forms(path)
-        found = [self._first(form, self._all.of(form))]
-        found += [self._first(other, self._apart.of(other)) for other in apart]
-        return min((place for place in found if place is not None), default=None)
+        places = [self._first(form, self._all.of(form))]
+        places += [self._first(other, self._apart.of(other)) for other in apart]
+        return min((place for place in places if place is not None), default=None)
 
     def _first(self, path: str, places: Sequence[int]) -> int | None:
         """Return the first of some places whose pattern matches a path that begins as it must."""
@@ -211,7 +211,7 @@ def _unescaped(text: str, apart: frozenset[str]) -> str:
     """Return a text with its escapes undone, but for those of characters that are left apart or that a URL never holds."""
     if "%" not in text:
         return text
-    return _ESCAPE.sub(lambda found: _escapes(apart)[found.group().upper()], text)
+    return _ESCAPE.sub(lambda match: _escapes(apart)[match.group().upper()], text)
 
 
 @functools.cache

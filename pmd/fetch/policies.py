@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 
 import orjson
 
+from pmd import flow
 from pmd.errors import PmdError
 from pmd.fetch import robots
 from pmd.fetch.robots import Kind, Policy
@@ -93,12 +94,12 @@ class Kept(MutableMapping[str, Policy]):
             if policy is not None:
                 recent.move_to_end(origin)
                 return policy
-        found = self._run(
+        row = self._run(
             "select date, http_status, body, status, error from policies where origin = ?", (origin,)
         ).fetchone()
-        if found is None:
+        if row is None:
             raise KeyError(origin)
-        policy = _policy(*found)
+        policy = _policy(*row)
         self._remember(origin, policy)
         return policy
 
@@ -145,12 +146,12 @@ class Kept(MutableMapping[str, Policy]):
         if latest is None:
             return
         stamp = datetime.datetime.fromisoformat(latest).strftime(_STAMP)
-        found = self._run(
+        rows = self._run(
             "select origin, date, http_status, body, status, error from policies where learnt order by origin"
         )
         name = f"{self._kind}-{stamp}-{self._name}-{uuid.uuid4().hex[:8]}.jsonl"
         with storage.write_whole(storage.join(hosts_folder(self._root), name)) as file:
-            for origin, *fields in found:
+            for origin, *fields in rows:
                 row = {"origin": origin, **dataclasses.asdict(_policy(*fields))}
                 file.write(orjson.dumps(row | {_DIGEST: _digest(row)}, option=orjson.OPT_APPEND_NEWLINE))
 
@@ -164,7 +165,7 @@ _STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
 
 def hosts_folder(root: str) -> str:
     """Return where policies are kept."""
-    return storage.join(root, "fetch", "hosts")
+    return storage.join(root, flow.HOSTS)
 
 
 def read(root: str, kind: Kind = "robots", since: datetime.datetime | None = None) -> Iterator[tuple[str, Policy]]:

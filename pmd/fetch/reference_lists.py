@@ -118,7 +118,7 @@ def files(patterns: Sequence[str]) -> list[str]:
     Raises:
         InputError: A pattern matches nothing, or a file is no list.
     """
-    found: dict[str, None] = {}
+    listed: dict[str, None] = {}
     for pattern in patterns:
         paths = storage.glob(pattern)
         if not paths:
@@ -128,10 +128,10 @@ def files(patterns: Sequence[str]) -> list[str]:
                 expected="Parquet files of pmd publish",
                 remedy="mend the path or the glob, as in ROOT/publish/*/*.parquet",
             )
-        found |= dict.fromkeys(paths)
-    for path in found:
+        listed |= dict.fromkeys(paths)
+    for path in listed:
         _check(path)
-    return list(found)
+    return list(listed)
 
 
 def _check(path: str) -> None:
@@ -220,10 +220,10 @@ def meet(rows: pa.Table) -> pa.RecordBatch:
     return table.to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], schema=LISTED)
 
 
-def gather(found: pa.Table) -> pa.Table:
+def gather(rows: pa.Table) -> pa.Table:
     """Return `LISTED` rows each once, in order."""
     order = [(name, "ascending") for name in LISTED.names]
-    return _distinct(found).sort_by(order).cast(LISTED).combine_chunks()
+    return _distinct(rows).sort_by(order).cast(LISTED).combine_chunks()
 
 
 def read(path: str, images: pa.Table) -> Listed:
@@ -233,10 +233,10 @@ def read(path: str, images: pa.Table) -> Listed:
     """
     if not storage.exists(path):
         return NO_LISTS
-    found: dict[bytes, list[Known]] = {}
+    listed: dict[bytes, list[Known]] = {}
     for row in exchange.read_sorted(path, LISTED, images["image_id"]).to_pylist():
-        found.setdefault(row["image_id"], []).append(Known(row["sha256"], row["perceptual_hash"]))
-    return found
+        listed.setdefault(row["image_id"], []).append(Known(row["sha256"], row["perceptual_hash"]))
+    return listed
 
 
 def _bytes(batch: pa.RecordBatch, name: str, width: int, path: str) -> pa.Array:

@@ -9,6 +9,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import flow
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
 from pmd.fetch import partitions
@@ -17,7 +18,7 @@ from pmd.schema.statuses import OK
 from pmd.store import commits, proposals
 from pmd.store.proposals import Proposal
 
-STAGE = "fetch"
+STAGE = flow.FETCH.name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,7 @@ class SettlePart:
         found = partitions.statuses(views, ledger)
         out = pc.not_equal(found, OK)
         rejected = images_rules.reject(views.filter(out), STAGE, found.filter(out))
-        name = f"part-{part:05d}-of-{2**self.cut.part_bits:05d}"
+        name = flow.part(part, self.cut.part_bits)
         files = [commits.put_table(self.folder, name, rejected)] if rejected.num_rows else []
         yield outputs(files, images_rules.count_books(views.filter(pc.invert(out)), rejected))
 

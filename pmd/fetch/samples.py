@@ -119,18 +119,18 @@ class Odd:
     def __bool__(self) -> bool:
         return bool(self.counts)
 
-    def add(self, kind: str, where: str, found: str = "") -> None:
+    def add(self, kind: str, where: str, detail: str = "") -> None:
         """Count something of a kind of `ODD`."""
         self.counts[kind] += 1
-        self._first = self._first or (kind, where, found)
+        self._first = self._first or (kind, where, detail)
 
     def text(self) -> str:
         """Return all of it as one line."""
         assert self._first is not None
-        kind, where, found = self._first
+        kind, where, detail = self._first
         counts = "; ".join(f"{self.counts[one]:,} × {says}" for one, says in ODD.items() if self.counts[one])
-        where, found = escape.terminal(where), escape.terminal(found)
-        only = f"the first is {where} ({kind}" + (f": {found})" if found else ")")
+        where, detail = escape.terminal(where), escape.terminal(detail)
+        only = f"the first is {where} ({kind}" + (f": {detail})" if detail else ")")
         return f"fetch.adopt passes over what it cannot use, and the web is asked: {counts}; {only}"
 
 
@@ -156,18 +156,18 @@ def read(path: str, odd: Odd, *, max_bytes: int | None = None) -> Iterator[Sampl
         return
     size = storage.size(path)
     with storage.open_raw(path) as file:
-        found, kind = _Samples(path, file, odd, max_bytes), "no_tar"
+        samples, kind = _Samples(path, file, odd, max_bytes), "no_tar"
         try:
             for member in archives.walk(file):
                 kind = "cut"
                 if member.isreg() and not member.issparse() and member.offset_data + member.size > size:
                     raise archives.Damaged(f"the file ends within {member.name!r}")
-                sample = found.add(member)
+                sample = samples.add(member)
                 if sample is not None:
                     yield sample
         except archives.Damaged as error:
             odd.add(kind, path, str(error))
-        found.end()
+        samples.end()
 
 
 def is_plain(exif: object) -> bool:
@@ -220,13 +220,13 @@ class _Samples:
         is_picture = extension in _PICTURES
         if key in self._passed_over or not (is_picture or extension == "json"):
             return None
-        kind, found = self._refused(member, key, is_picture=is_picture), ""
+        kind, detail = self._refused(member, key, is_picture=is_picture), ""
         if kind is None and is_picture:
             self._pictures[key] = (member.name, member.offset_data, member.size)
         elif kind is None:
-            kind, found = self._describe(key, member)
+            kind, detail = self._describe(key, member)
         if kind is not None:
-            self._pass_over(key, kind, member.name, found)
+            self._pass_over(key, kind, member.name, detail)
             return None
         return self._whole(key)
 
@@ -250,15 +250,15 @@ class _Samples:
         """Take a JSON; return the kind of what is odd of it, and its words."""
         self._file.seek(member.offset_data)
         try:
-            told = _loads(self._file.read(member.size).decode())
+            content = _loads(self._file.read(member.size).decode())
         except RecursionError:
             return "json", "nested too deeply"
         except ValueError as error:
             return "json", str(error)
-        if not isinstance(told, dict):
-            return "json", f"a {type(told).__name__}, not an object"
+        if not isinstance(content, dict):
+            return "json", f"a {type(content).__name__}, not an object"
         try:
-            self._said[key] = _Said.of(told)
+            self._said[key] = _Said.of(content)
         except _OddError as error:
             return error.kind, str(error)
         return None, ""
@@ -272,17 +272,17 @@ class _Samples:
             return None
         return Sample(said.url, name, offset, length, said.sha256, said.width_px, said.height_px, said.is_plain)
 
-    def _pass_over(self, key: str, kind: str, name: str, found: str) -> None:
+    def _pass_over(self, key: str, kind: str, name: str, detail: str) -> None:
         """Count a sample once, whatever else of it comes."""
-        self._odd.add(kind, f"{self._path}{archives.MEMBER_SEPARATOR}{name}", found)
+        self._odd.add(kind, f"{self._path}{archives.MEMBER_SEPARATOR}{name}", detail)
         self._passed_over.add(key)
         self._pictures.pop(key, None)
         self._said.pop(key, None)
 
 
 class _OddError(Exception):
-    def __init__(self, kind: str, found: str) -> None:
-        super().__init__(found)
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(detail)
         self.kind = kind
 
 
@@ -297,28 +297,28 @@ class _Said:
     is_plain: bool
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> _Said:
+    def of(cls, content: Mapping[str, Any]) -> _Said:
         """Read it.
 
         Raises:
             _OddError: It says something odd.
         """
-        if told.get("status") != _SUCCESS:
+        if content.get("status") != _SUCCESS:
             return cls(None, None, None, None, is_plain=False)
-        given = told.get("url")
+        given = content.get("url")
         url = urls.canonical_one(given) if isinstance(given, str) and _is_text(given) else None
         if url is None:
             raise _OddError("url", repr(given)[:200])
-        width, height = told.get("original_width"), told.get("original_height")
+        width, height = content.get("original_width"), content.get("original_height")
         if not (width is height is None or (_is_side(width) and _is_side(height))):
             raise _OddError("size", repr((width, height))[:200])
-        digest = told.get("sha256")
+        digest = content.get("sha256")
         return cls(
             url,
             bytes.fromhex(digest) if isinstance(digest, str) and _SHA256.fullmatch(digest) else None,
             width,
             height,
-            is_plain(told.get("exif")),
+            is_plain(content.get("exif")),
         )
 
 
@@ -337,10 +337,10 @@ def _loads(text: str) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
         raise ValueError("a key that is said twice")
-    return found
+    return fields
 
 
 def _parted(name: str) -> tuple[str, str]:

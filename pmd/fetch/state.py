@@ -15,6 +15,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import flow
 from pmd.config.options import FetchOptions
 from pmd.fetch import addresses, blocklists
 from pmd.fetch.outcome import GONE
@@ -41,12 +42,15 @@ def lost_images(commit: Commit) -> pa.Array:
 
 def shard_folder(root_folder: str, kind: str, shard: int) -> str:
     """Return the folder of a fetch shard's "ledger", "store" or "attempts"."""
-    return storage.join(root_folder, "fetch", kind, f"shard={shard:05d}")
+    folders = {"store": flow.STORE.at(shard=shard), "attempts": flow.ATTEMPTS.at(shard=shard)}
+    return storage.join(
+        root_folder, folders.get(kind, flow.GENERATION.at(shard=shard, generation=0).rpartition("/")[0])
+    )
 
 
 def shards(root_folder: str) -> list[int]:
     """Return the fetch shards that have a folder in the ledger, sorted."""
-    return _numbers(storage.join(root_folder, "fetch", "ledger"), "shard=")
+    return _numbers(storage.join(root_folder, flow.GENERATION.above), "shard=")
 
 
 def generations(root_folder: str, shard: int) -> Iterator[tuple[int, str, Commit]]:
@@ -95,18 +99,18 @@ def to_restore(root_folder: str, shard: int, ledger: pa.Table) -> dict[bytes, by
         shard: The fetch shard.
         ledger: What stands for its images.
     """
-    found: dict[bytes, bytes | None] = {}
+    sha256_of: dict[bytes, bytes | None] = {}
     for _, folder, commit in generations(root_folder, shard):
         lost = lost_images(commit)
         if not len(lost):
             continue
-        found |= dict.fromkeys(lost.to_pylist())
+        sha256_of |= dict.fromkeys(lost.to_pylist())
         for table in ledgers(folder, commit):
             mine = table.filter(pc.is_in(table["image_id"], value_set=lost))
-            found |= dict(zip(mine["image_id"].to_pylist(), mine["sha256"].to_pylist(), strict=True))
-    for image_id in ledger["image_id"].to_pylist() if found else ():
-        found.pop(image_id, None)
-    return found
+            sha256_of |= dict(zip(mine["image_id"].to_pylist(), mine["sha256"].to_pylist(), strict=True))
+    for image_id in ledger["image_id"].to_pylist() if sha256_of else ():
+        sha256_of.pop(image_id, None)
+    return sha256_of
 
 
 def completed(ledger: pa.Table) -> pa.Table:
@@ -252,3 +256,14 @@ def _copies(locations: Iterable[Mapping[str, str]], template: str) -> list[dict[
 def _numbers(folder: str, prefix: str) -> list[int]:
     names = storage.list_names(folder)
     return sorted(int(name.removeprefix(prefix)) for name in names if name.startswith(prefix))
+
+
+def ledger_digest(root_folder: str) -> str:
+    """Return the digest of all committed generations."""
+    return commits.options_hash(
+        [
+            [shard, generation, commit.digest()]
+            for shard in shards(root_folder)
+            for generation, _, commit in generations(root_folder, shard)
+        ]
+    )

@@ -13,7 +13,6 @@ import contextlib
 import dataclasses
 import datetime
 import functools
-import hashlib
 import operator
 import tarfile
 from collections import Counter
@@ -24,7 +23,7 @@ from typing import Any, Final, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import codec
+from pmd import codec, flow
 from pmd.config.options import FetchOptions
 from pmd.fetch import adopt, blocklists, network, outcome, reference_lists, state
 from pmd.fetch.client import Clock
@@ -37,7 +36,7 @@ from pmd.schema.tables import KEY, LEDGER, LEDGER_FILE
 from pmd.store import commits, root, storage, written
 from pmd.store.commits import Books, Commit, File
 
-STAGE: Final = "fetch"
+STAGE: Final = flow.FETCH.name
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 _SIZE: Final = slice(124, 136)
@@ -252,7 +251,7 @@ def _write(
         return None
     files = []
     if tar_file is not None:
-        path = storage.join("fetch", "store", f"shard={shard:05d}", tar_file.name)
+        path = storage.join(flow.STORE.at(shard=shard), tar_file.name)
         for row in rows:
             if row["length"] is not None:
                 row["store_file"] = path
@@ -392,7 +391,6 @@ class StoreTar:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._digest = hashlib.sha256()
         self._draft: storage.Draft | None = None
         self._bytes = 0
         self._members = 0
@@ -404,7 +402,7 @@ class StoreTar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._draft is not None:
-            self._draft.__exit__(kind, error, trace)
+            self._draft.discard()
 
     def add(self, name: str, content: bytes) -> int:
         """Append a member; return the offset of its first byte."""
@@ -418,14 +416,13 @@ class StoreTar:
         if self._draft is None:
             return None
         self._append(bytes(2 * _BLOCK))
-        sha256 = self._digest.hexdigest()
-        name = f"{sha256[:16]}.tar"
+        self._draft.close()
+        name = f"{self._draft.sha256[:16]}.tar"
         self._draft.finish(name)
-        return File(name, self._bytes, self._members, sha256)
+        return File(name, self._bytes, self._members, self._draft.sha256)
 
     def _append(self, content: bytes) -> None:
         if self._draft is None:
             self._draft = storage.Draft(self._folder)
         self._draft.file.write(content)
-        self._digest.update(content)
         self._bytes += len(content)

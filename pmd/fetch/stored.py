@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pmd.schema import keys
-from pmd.store import sealed, storage
+from pmd.store import patience, sealed, storage
 
 #: What a row must have for its picture to be found and judged.
 COLUMNS: Final = ("store_file", "offset", "length", "stored_format", "stored_form", "sha256", "stored_digest")
@@ -52,7 +52,9 @@ def read(root_folder: str, row: Mapping[str, Any]) -> bytes:
         content = storage.read_bytes(storage.join(root_folder, row["store_file"]), start, start + length)
     except FileNotFoundError:
         raise sealed.damaged(where, "the store's file is gone", f"{length} bytes", "no such file") from None
-    except (OSError, ValueError) as error:  # a range behind the end, of some object stores
+    except (OSError, ValueError) as error:  # a range behind the end, of some object stores; a sector that is lost
+        if isinstance(error, OSError) and error.errno in patience.AWAY:
+            raise
         raise sealed.damaged(where, "a stored picture cannot be read", f"{length} bytes", str(error)) from None
     found = mistake(content, row)
     if found is not None:

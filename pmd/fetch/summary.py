@@ -17,15 +17,15 @@ def lines(books: Mapping[str, Books]) -> list[str]:
         books: Of the commit `fetch/rejected`, by source.
     """
     width = max((len(source) for source in books), default=0)
-    found = []
+    summary = []
     for source, book in sorted(books.items()):
         left = _listed(book.rejected)
         share = f"{book.kept:,} of {book.total:,} pairs have their image ({_percent(book.kept, book.total)})"
-        found.append(f"{source:<{width}}  {share}" + (f"; not: {left}" if left else ""))
+        summary.append(f"{source:<{width}}  {share}" + (f"; not: {left}" if left else ""))
     again = sum(count for reason, count in _together(books).rejected.items() if reason in TRANSIENT)
     if again:
-        found.append(f"{again:,} pairs may fare better another day: pmd fetch CONFIG --retry")
-    return found
+        summary.append(f"{again:,} pairs may fare better another day: pmd fetch CONFIG --retry")
+    return summary
 
 
 def check(books: Mapping[str, Books], left_open: Mapping[str, int]) -> None:

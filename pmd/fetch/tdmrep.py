@@ -60,8 +60,8 @@ def _rules_of(body: str) -> Rules:
         content = orjson.loads(body.removeprefix("\ufeff"))
     except orjson.JSONDecodeError:
         return Rules.of(())
-    found = content if isinstance(content, list) else [content]
-    named = (_rule(entry) for entry in found if isinstance(entry, dict) and isinstance(entry.get("location"), str))
+    entries = content if isinstance(content, list) else [content]
+    named = (_rule(entry) for entry in entries if isinstance(entry, dict) and isinstance(entry.get("location"), str))
     first: dict[str, Rule] = {}
     for rule in named:
         first.setdefault(rule.location, rule)

@@ -281,11 +281,11 @@ def _zip_directory_of_version(path: str, _fingerprint: str) -> dict[str, zipfile
     with storage.open_raw(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
-                found = archive.infolist()
-            told = _told_entries(file, storage.size(path))
-            if told is not None and len(found) % _ZIP_MANY != told:
-                raise zipfile.BadZipFile(f"{told} entries told, {len(found)} found")
-            return {info.filename: info for info in found if not info.is_dir()}
+                entries = archive.infolist()
+            count = _entry_count(file, storage.size(path))
+            if count is not None and len(entries) % _ZIP_MANY != count:
+                raise zipfile.BadZipFile(f"{count} entries told, {len(entries)} found")
+            return {info.filename: info for info in entries if not info.is_dir()}
         except (zipfile.BadZipFile, struct.error, EOFError, OSError, ValueError, NotImplementedError) as error:
             raise InputError(
                 "the zip file is damaged or truncated",
@@ -296,7 +296,7 @@ def _zip_directory_of_version(path: str, _fingerprint: str) -> dict[str, zipfile
             ) from None
 
 
-def _told_entries(file: BinaryIO, size: int) -> int | None:
+def _entry_count(file: BinaryIO, size: int) -> int | None:
     """Return how many entries a zip file says it has, modulo 65,536; None where it says so elsewhere (ZIP64).
 
     `zipfile` does not look: an entry with a wrong length swallows the next one.
@@ -304,8 +304,8 @@ def _told_entries(file: BinaryIO, size: int) -> int | None:
     file.seek(max(size - _ZIP_END_BYTES, 0))
     tail = file.read()
     end = tail.rfind(b"PK\x05\x06")
-    (told,) = struct.unpack("<H", tail[end + 10 : end + 12])
-    return None if told == _ZIP_MANY - 1 else int(told)
+    (count,) = struct.unpack("<H", tail[end + 10 : end + 12])
+    return None if count == _ZIP_MANY - 1 else int(count)
 
 
 def _open_zip_member(path: str, name: str) -> BinaryIO:
@@ -367,13 +367,13 @@ def _seek_to_content(file: BinaryIO, path: str, info: zipfile.ZipInfo) -> None:
 
 
 def _tar_directory(path: str) -> dict[str, Member]:
-    found: dict[str, Member] = {}
+    directory: dict[str, Member] = {}
     with storage.open_raw(path) as file:
         try:
             with tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as tar:
                 for info in tar:
                     if _is_file(path, info):
-                        found[info.name] = Member(info.name, info.size, info.offset_data)
+                        directory[info.name] = Member(info.name, info.size, info.offset_data)
                 end = tar.offset
         except _TAR_DAMAGE as error:
             raise _bad_tar(path, f"{path}:byte {file.tell()}", str(error)) from None
@@ -383,17 +383,17 @@ def _tar_directory(path: str) -> dict[str, Member]:
         blocks = read_head(file, 2 * _TAR_BLOCK)
         if not any(blocks[at : at + _TAR_BLOCK] == bytes(_TAR_BLOCK) for at in (0, _TAR_BLOCK)):
             raise _bad_tar(path, f"{path}:byte {end}", "no end-of-archive block")
-    return found
+    return directory
 
 
 def _compressed_tar_directory(path: str) -> dict[str, Member]:
     with decompressed(storage.open_raw(path), path) as plain, _tar_stream(path, plain) as tar:
         try:
-            found = [Member(info.name, info.size, None) for info in tar if _is_file(path, info)]
+            files = [Member(info.name, info.size, None) for info in tar if _is_file(path, info)]
         except _TAR_DAMAGE as error:
             raise _bad_tar(path, path, str(error)) from None
         _read_to_end(path, tar)
-    return {member.name: member for member in found}
+    return {member.name: member for member in files}
 
 
 def _read_to_end(path: str, tar: tarfile.TarFile) -> None:

@@ -274,13 +274,13 @@ def find_marks(data: bytes) -> list[tuple[int, bool]]:
     windows = np.zeros(len(seconds), np.uint64)
     for column in range(7):  # from the byte before the pair
         windows = windows << np.uint64(8) | octets[seconds + column]
-    found: list[tuple[int, bool]] = []
+    marks: list[tuple[int, bool]] = []
     for shift in range(8):
         values = windows >> np.uint64(8 - shift) & np.uint64((1 << _MAGIC_BITS) - 1)
         for magic in (_BLOCK, _END):
             hits = seconds[values == magic]
-            found += [(8 * (int(hit) - 1) + shift, magic == _BLOCK) for hit in hits]
-    return sorted(mark for mark in found if mark[0] >= 0 and mark[0] + _MAGIC_BITS <= 8 * len(data))
+            marks += [(8 * (int(hit) - 1) + shift, magic == _BLOCK) for hit in hits]
+    return sorted(mark for mark in marks if mark[0] >= 0 and mark[0] + _MAGIC_BITS <= 8 * len(data))
 
 
 def _pairs() -> npt.NDArray[np.bool_]:

@@ -98,7 +98,7 @@ def objects_of(
 
     Arguments and errors are those of `objects`.
     """
-    document = _Document(names, _Told(path, member, expected))
+    document = _Document(names, _Origin(path, member, expected))
     with open_decompressed(path, member) as file:
         while chunk := file.read(_CHUNK_BYTES):
             yield from document.feed(chunk)
@@ -182,8 +182,8 @@ def _no_constant(name: str) -> None:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Told:
-    """What errors say of a document."""
+class _Origin:
+    """Where a document stands, and what it must be, as errors say it."""
 
     path: str
     member: str | None
@@ -230,7 +230,7 @@ class _Container:
     begun: bool = False
 
 
-_Found = tuple[str | None, int, Any]
+_Entry = tuple[str | None, int, Any]
 _COMMAS: Final = re.compile(",+")
 _NO_VALUE: Final = object()
 
@@ -238,8 +238,8 @@ _NO_VALUE: Final = object()
 class _Document:
     """A document on its way through: it is fed with bytes, and gives the values that are complete."""
 
-    def __init__(self, names: Sequence[str | None], told: _Told) -> None:
-        self._told = told
+    def __init__(self, names: Sequence[str | None], origin: _Origin) -> None:
+        self._origin = origin
         self._counts = dict.fromkeys(names, 0)
         #: How deep the lists stand that are asked for: containers down to there are entered, deeper ones are values.
         self._level = 1 if None in names else 2
@@ -257,7 +257,7 @@ class _Document:
         self._depth = 0
         self._deepest = 0  # since where a value was last complete, at least
 
-    def feed(self, chunk: bytes) -> Iterator[_Found]:
+    def feed(self, chunk: bytes) -> Iterator[_Entry]:
         """Take bytes; yield (name, index, value) for each value of the lists that ends in them."""
         signs, places, depths = self._signs(chunk)
         if not self._read and chunk.startswith(_BYTE_ORDER_MARK):
@@ -265,26 +265,26 @@ class _Document:
         start = self._mark
         data = self._data + chunk
         self._read += len(chunk)
-        i = one_by_one = 0
-        while i < len(signs):
-            if signs[i] == "," and i >= one_by_one:
+        at = one_by_one = 0
+        while at < len(signs):
+            if signs[at] == "," and at >= one_by_one:
                 # Values that commas part, and nothing else between: all of them in one call, if they can be read.
-                one_by_one = cast(re.Match[str], _COMMAS.match(signs, i)).end()
-                values = self._take_values(one_by_one - i, data[self._mark - start : places[one_by_one - 1] - start])
+                one_by_one = cast(re.Match[str], _COMMAS.match(signs, at)).end()
+                values = self._take_values(one_by_one - at, data[self._mark - start : places[one_by_one - 1] - start])
                 if values is not None:
-                    yield from self._found(values)
+                    yield from self._entries(values)
                     self._mark = places[one_by_one - 1] + 1
-                    i = one_by_one
+                    at = one_by_one
                     continue
-            if depths[i] < 0:
-                raise self._not_json(places[i], data[self._mark - start : places[i] - start])
-            yield from self._take(signs[i], places[i], data[self._mark - start : places[i] - start])
-            i += 1
+            if depths[at] < 0:
+                raise self._not_json(places[at], data[self._mark - start : places[at] - start])
+            yield from self._take(signs[at], places[at], data[self._mark - start : places[at] - start])
+            at += 1
         self._data = data[self._mark - start :]
         if len(self._data) > MAX_VALUE_BYTES:
             raise self._endless()
 
-    def _take(self, sign: str, at: int, text: bytes) -> Iterator[_Found]:
+    def _take(self, sign: str, at: int, text: bytes) -> Iterator[_Entry]:
         """Take a sign, and the bytes before it that no sign has ended."""
         if sign in "[{":
             self._enter(sign, at, text)
@@ -295,12 +295,12 @@ class _Document:
         else:
             value = self._take_value(sign, at, text)
             if value is not _NO_VALUE:
-                yield from self._found([value])
+                yield from self._entries([value])
             if sign != ",":
                 self._leave(sign, at)
         self._mark = at + 1
 
-    def _found(self, values: Sequence[Any]) -> Iterator[_Found]:
+    def _entries(self, values: Sequence[Any]) -> Iterator[_Entry]:
         """Yield values of the list that was entered last, where it is asked for."""
         inner = self._within[-1]
         if inner.is_wanted:
@@ -324,7 +324,7 @@ class _Document:
             fault = None if self._closed or not rest else _fault(self._data)
             if fault is not None and fault < len(self._data.rstrip(_BLANK)):
                 raise self._not_json(self._mark + fault, b"")
-            raise self._told.error(
+            raise self._origin.error(
                 "the JSON document ends too early: the file is truncated" if self._read else "the file is empty",
                 self._read,
                 "the end of the file",
@@ -439,13 +439,13 @@ class _Document:
         """Return the error of a sign, or of what stands before it and is not blank."""
         if text.strip(_BLANK):
             at = self._mark + len(text) - len(text.lstrip(_BLANK))
-        return self._told.error("not valid JSON", at, self._told.around(at), f"fetch the file again, or {_CHECK}")
+        return self._origin.error("not valid JSON", at, self._origin.around(at), f"fetch the file again, or {_CHECK}")
 
     def _endless(self) -> InputError:
         fault = None if self._closed else _fault(self._data)
         if fault is not None and fault < len(self._data):
             return self._not_json(self._mark + fault, b"")
-        return self._told.error(
+        return self._origin.error(
             f"a value is longer than {MAX_VALUE_BYTES} bytes",
             self._mark,
             f"no end of it in {len(self._data)} bytes",
@@ -460,7 +460,7 @@ class _Document:
         else:
             shown = ", ".join(map(repr, self._keys[:_KEYS_SHOWN])) + (", …" if len(self._keys) > _KEYS_SHOWN else "")
             found = f"an object with the keys {shown}" if shown else "an object without keys"
-        return self._told.error(
+        return self._origin.error(
             f"no list at {name!r}" if name is not None else "the document is not a list",
             self._read if name is not None and self._kind == "an object" else 0,
             found,

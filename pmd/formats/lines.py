@@ -21,7 +21,7 @@ from pmd.formats.archives import MEMBER_SEPARATOR
 from pmd.formats.compression import open_decompressed, sniff
 from pmd.store import storage
 
-#: Default length of a range: some minutes of work for one core at most, and 250 units for all of YFCC100M.
+#: Default length of a range: some minutes of work for one core at most, and 250 chunks for all of YFCC100M.
 RANGE_BYTES: Final = 64 * 1024 * 1024
 #: No annotation row is near this: a longer "line" is a file of another kind, and would not fit in memory with copies.
 MAX_LINE_BYTES: Final = 64 * 1024 * 1024
@@ -68,12 +68,12 @@ class LineBatch:
         """Return the number of lines."""
         return len(self.lines)
 
-    def place(self, i: int) -> str:
-        """Return where line i starts.
+    def place(self, index: int) -> str:
+        """Return where a line starts, by its index.
 
         Plain: "FILE:byte N"; gzip and zstd: "FILE:decompressed byte N"; bzip2: "FILE:bz2 block at bit B, byte N of it".
         """
-        start = int(self.starts[i])
+        start = int(self.starts[index])
         offset, origin = next(pair for pair in reversed(self.origins) if pair[0] <= start)
         return _place(self.label, origin, start - offset)
 

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import flow
 from pmd.config import scores
 from pmd.formats import archives
 from pmd.images import takedowns
@@ -26,7 +27,7 @@ from pmd.store import exchange, root, storage
 from pmd.store.commits import Books
 from pmd.text import urls
 
-STAGE: Final = "images"
+STAGE: Final = flow.IMAGES.name
 
 #: Kinds of locations, in the order in which they are tried.
 _KINDS: Final = ("archive", "mirror", "original")
@@ -128,14 +129,14 @@ def index_archives(paths: Iterable[str]) -> dict[str, list[str]]:
     Raises:
         InputError: A path is a file and no archive.
     """
-    found: dict[str, list[str]] = defaultdict(list)
+    by_name: dict[str, list[str]] = defaultdict(list)
     for path in paths:
         names = (
             storage.list_files(path) if storage.is_folder(path) else [member.name for member in archives.members(path)]
         )
         for name in names:
-            found[posixpath.basename(name)].append(f"{path}!/{name}")
-    return {name: sorted(locations) for name, locations in sorted(found.items())}
+            by_name[posixpath.basename(name)].append(f"{path}!/{name}")
+    return {name: sorted(locations) for name, locations in sorted(by_name.items())}
 
 
 def _locate(file_name: str | None, index: Mapping[str, Sequence[str]]) -> str | None:
@@ -187,9 +188,9 @@ def spread(
     if takedown:
         forms = urls.canonical(pairs["image_url"]).to_pylist() if takedown.urls else [None] * len(pairs)
         named = zip(own_ids.to_pylist(), image_ids.to_pylist(), pairs["pair_id"].to_pylist(), forms, strict=True)
-        for i, (own, image, pair, form) in enumerate(named):
+        for at, (own, image, pair, form) in enumerate(named):
             if own in takedown.ids or image in takedown.ids or pair in takedown.ids or form in takedown.urls:
-                reasons[i] = "takedown"
+                reasons[at] = "takedown"
     for rule in verdicts:
         named_ids = [pairs["pair_id"]] if rule.column == "pair_id" else [own_ids, image_ids]
         listed = np.logical_or.reduce([rule.has(_whole(ids)) for ids in named_ids])
@@ -332,18 +333,18 @@ def _places(kept: pa.Table) -> pa.Table:
 
 def _locations(places: pa.Table, group: np.ndarray, count: int) -> pa.Array:
     """Return the locations of each of `count` images; `group` tells each place's image."""
-    found: list[tuple[np.ndarray, pa.Array, pa.Array]] = []  # image, URL, what two equal ones share; a kind each
+    by_kind: list[tuple[np.ndarray, pa.Array, pa.Array]] = []  # image, URL, what two equal ones share; a kind each
     archived, url = _given(places["archive"].chunk(0))
-    found.append((group[archived], url, url))
+    by_kind.append((group[archived], url, url))
     mirrored, joined = _given(places["mirrors"].chunk(0))
     mirrors = pc.split_pattern(joined, "\n")
     url = mirrors.flatten()
-    found.append((group[mirrored][pc.list_parent_indices(mirrors).to_numpy()], url, urls.canonical(url)))
+    by_kind.append((group[mirrored][pc.list_parent_indices(mirrors).to_numpy()], url, urls.canonical(url)))
     linked, url = _given(places["image_url"].chunk(0))
-    found.append((group[linked], url, urls.canonical(url)))
-    image = np.concatenate([where for where, _, _ in found])
-    kind = np.repeat(np.arange(len(_KINDS)), [len(where) for where, _, _ in found])
-    forms = pa.concat_arrays([form for _, _, form in found])
+    by_kind.append((group[linked], url, urls.canonical(url)))
+    image = np.concatenate([where for where, _, _ in by_kind])
+    kind = np.repeat(np.arange(len(_KINDS)), [len(where) for where, _, _ in by_kind])
+    forms = pa.concat_arrays([form for _, _, form in by_kind])
     chosen = np.lexsort((kind, image))  # stable: places of one kind stay in order
     chosen = chosen[forms.is_valid().to_numpy(zero_copy_only=False)[chosen]]
     repeated = np.bincount(image[chosen], minlength=count)[image[chosen]] > 1
@@ -352,7 +353,7 @@ def _locations(places: pa.Table, group: np.ndarray, count: int) -> pa.Array:
         code = forms.take(pa.array(some)).dictionary_encode().indices.to_numpy()
         _, once = np.unique(np.stack([image[some], code]), axis=1, return_index=True)
         chosen = np.delete(chosen, np.delete(np.flatnonzero(repeated), once))
-    url = pa.concat_arrays([url for _, url, _ in found]).take(pa.array(chosen))
+    url = pa.concat_arrays([url for _, url, _ in by_kind]).take(pa.array(chosen))
     kinds = pa.array(_KINDS).take(pa.array(kind[chosen]))
     return pa.ListArray.from_arrays(
         _offsets(image[chosen], count), pa.StructArray.from_arrays([kinds, url], fields=list(LOCATION))

@@ -51,7 +51,7 @@ def lines(paths: Iterable[str]) -> list[Line]:
     Raises:
         InputError: Lines are none of these; all of them are counted, the first few shown.
     """
-    found: list[Line] = []
+    listed: list[Line] = []
     wrong: list[tuple[str, str]] = []
     for path in paths:
         content = storage.read_bytes(path).decode("utf-8", errors="replace").removeprefix("\ufeff")
@@ -62,9 +62,9 @@ def lines(paths: Iterable[str]) -> list[Line]:
             place = f"{path}:line {number}"
             identity = urls.identity_one(said)
             if _KEY.fullmatch(said):
-                found.append(Line(place, said, bytes.fromhex(said), None))
+                listed.append(Line(place, said, bytes.fromhex(said), None))
             elif identity is not None:
-                found.append(Line(place, said, keys.image_id(identity), urls.canonical_one(said)))
+                listed.append(Line(place, said, keys.image_id(identity), urls.canonical_one(said)))
             else:
                 wrong.append((place, said))
     if wrong:
@@ -76,7 +76,7 @@ def lines(paths: Iterable[str]) -> list[Line]:
             found=", ".join(said for _, said in wrong[:_SHOWN]),
             remedy="mend the lines; nothing was run, so that nobody's request is passed over",
         )
-    return found
+    return listed
 
 
 def unmatched(root_url: str, sources: Iterable[str], listed: Sequence[Line]) -> list[Line]:
@@ -106,15 +106,15 @@ def unmatched(root_url: str, sources: Iterable[str], listed: Sequence[Line]) -> 
 
 
 def _described(path: str, pair_ids: pa.Array) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    described: list[dict[str, Any]] = []
     with sealed.open_checked(path) as raw:
         parquet = pq.ParquetFile(raw)
         for group in range(parquet.num_row_groups):
             there = pc.is_in(parquet.read_row_group(group, ["pair_id"], use_threads=False)["pair_id"], pair_ids)
             if pc.any(there).as_py():
                 rows = parquet.read_row_group(group, ["image_id", "also", "image_url"], use_threads=False)
-                found += rows.filter(there).to_pylist()
-    return found
+                described += rows.filter(there).to_pylist()
+    return described
 
 
 def note(listed: Sequence[Line], without: Sequence[Line]) -> str | None:

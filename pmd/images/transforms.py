@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from pmd import flow
 from pmd.config import scores
 from pmd.engines.transforms import Collected, outputs
 from pmd.images import rules as images_rules
@@ -97,7 +98,7 @@ class GatherPartition:
         """(partition, all its RUNS) → OUTPUTS; names start with the folder they are in: `images` or `views`."""
         partition, references = keyed
         gathered = images_rules.gather(exchange.read(self.work, references, images_rules.IMAGE_ROWS), self.shard_bits)
-        part = f"part-{partition:05d}-of-{2**self.bits:05d}"
+        part = flow.part(partition, self.bits)
         files = []
         for folder, name, table in (
             (self.images_folder, part, gathered.images),

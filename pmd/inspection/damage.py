@@ -11,9 +11,9 @@ import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
+from pmd import flow
+from pmd.books.committed import Committed, read, stage_of
 from pmd.errors import PmdError
-from pmd.inspection import status
-from pmd.inspection.status import GENERATION, Unit
 from pmd.store import commits, root, sealed, storage
 
 #: Told of (bytes read so far, bytes in all).
@@ -39,23 +39,25 @@ class Damage:
     @property
     def stage(self) -> str:
         """The stage that wrote it; "" for `root.json`."""
-        return status.stage_of(self.folder) if self.folder else ""
+        return stage_of(self.folder) if self.folder else ""
 
     @property
     def unit(self) -> tuple[str, str]:
         """Stage and unit that write it: a source's, or "all"."""
-        return self.stage, self.folder.partition("source=")[2] or "all"
+        kind = flow.kind_of(self.folder)
+        by_source = kind is not None and kind[1].unit == "source"
+        return self.stage, kind[0].fields(self.folder)[0] if kind is not None and by_source else "all"
 
     @property
     def is_fetched(self) -> bool:
         """Whether it came from the web, so that no stage can make it again from files."""
-        return GENERATION in self.folder
+        return flow.GENERATION.holds(self.folder)
 
     @property
     def generation(self) -> tuple[int, int]:
         """Fetch shard and generation of what came from the web."""
-        shard, number = self.folder.rsplit("/", 2)[1:]
-        return int(shard.removeprefix("shard=")), int(number.removeprefix("generation="))
+        shard, number = map(int, flow.GENERATION.fields(self.folder))
+        return shard, number
 
     def describe(self) -> dict[str, str]:
         """Return it as `--json` tells it."""
@@ -63,7 +65,7 @@ class Damage:
 
 
 #: Folders that one stage commits together: where one of them has a commit, the other must.
-_TWINS: Final = ("images", "views")
+_TWINS: Final = (flow.DISTINCT.path, flow.VIEWS.path)
 
 
 def survey(root_url: str, progress: Progress | None = None, only: Collection[str] | None = None) -> list[Damage]:
@@ -74,13 +76,13 @@ def survey(root_url: str, progress: Progress | None = None, only: Collection[str
         progress: Told how far it is.
         only: The folders of the commits that are looked at; by default all.
     """
-    found = _root_file(root_url)
-    units: list[Unit] = []
+    damaged = _root_file(root_url)
+    units: list[Committed] = []
     names = storage.list_files(root_url)
     there = [folder for folder in _TWINS if f"{folder}/{commits.STAGE_FILE}" in names]
     if len(there) == 1:
         (lacking,) = {*_TWINS} - {*there}
-        found.append(Damage(lacking, f"{lacking}/{commits.STAGE_FILE}", "a commit", "nothing"))
+        damaged.append(Damage(lacking, f"{lacking}/{commits.STAGE_FILE}", "a commit", "nothing"))
     for name in names:
         folder, _, last = name.rpartition("/")
         if last != commits.STAGE_FILE or not folder or folder.startswith(f"{root.WORK}/"):
@@ -88,13 +90,13 @@ def survey(root_url: str, progress: Progress | None = None, only: Collection[str
         if only is not None and folder not in only:
             continue
         try:
-            unit = status.read_unit(root_url, folder)
+            unit = read(root_url, folder)
         except (PmdError, KeyError, TypeError, ValueError) as error:
-            found.append(Damage(folder, name, "a commit", str(error).splitlines()[0]))
+            damaged.append(Damage(folder, name, "a commit", str(error).splitlines()[0]))
             continue
         if unit is not None:
             units.append(unit)
-    return sorted([*found, *_files(root_url, units, progress)], key=lambda damage: damage.name)
+    return sorted([*damaged, *_files(root_url, units, progress)], key=lambda damage: damage.name)
 
 
 def _root_file(root_url: str) -> list[Damage]:
@@ -105,19 +107,19 @@ def _root_file(root_url: str) -> list[Damage]:
     return []
 
 
-def _files(root_url: str, units: Sequence[Unit], progress: Progress | None) -> list[Damage]:
+def _files(root_url: str, units: Sequence[Committed], progress: Progress | None) -> list[Damage]:
     total, done = sum(file.bytes for unit in units for file in unit.commit.files), 0
-    found = []
+    damaged = []
     for unit in units:
         for name, file in unit.files():
             state = sealed.measured(storage.join(root_url, name))
             if state != (file.bytes, file.sha256):
                 expected = f"{file.bytes} bytes, sha256 {file.sha256}"
-                found.append(Damage(unit.folder, name, expected, _said(state)))
+                damaged.append(Damage(unit.folder, name, expected, _said(state)))
             done += file.bytes
             if progress is not None:
                 progress(done, total)
-    return found
+    return damaged
 
 
 def must_run(*, damaged: bool, committed: bool, was_fresh: bool | None, why: str | None) -> bool:

@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd import escape
+from pmd import escape, flow
 from pmd.dedupe.rules import MERGED
 from pmd.errors import PmdError
-from pmd.fetch import partitions, state
+from pmd.fetch import state
 from pmd.formats import archives
 from pmd.schema import keys
 from pmd.schema.tables import SETTLED_IN
@@ -131,8 +131,8 @@ def _meant(book: _Book, what: str) -> tuple[str, set[bytes], set[bytes]]:
         if identity is None:
             return "a URL, but not one of http or https", set(), set()
         image_id = keys.image_id(identity)
-        found = book.standing({image_id})
-        if any(book.images({*found.values()})) or book.by_own_image({image_id}):
+        standing = book.standing({image_id})
+        if any(book.images({*standing.values()})) or book.by_own_image({image_id}):
             return f"a URL of {identity}", set(), {image_id}
         return f"a URL of {identity}", set(), book.by_location(what)
     return "a source id", book.by_source_id(what), set()
@@ -167,7 +167,7 @@ class _Book:
         bits = int(commit.facts["part_bits"]) if commit is not None else 0
         numbers = {keys.partition_of(image_id, bits) for image_id in image_ids}
         for path, file in self._files(folder, prefix):
-            if partitions.number(file.name) in numbers:
+            if flow.part_number(file.name) in numbers:
                 yield path
 
     def curated(self, pair_ids: Collection[bytes]) -> list[dict[str, Any]]:
@@ -183,7 +183,7 @@ class _Book:
         """Return the keys of the pairs with an upstream id, repeats ("#2") too."""
         source, slash, rest = what.partition("/")
         named = [(source, rest)] if slash and source in self.sources else [(name, what) for name in self.sources]
-        found: set[bytes] = set()
+        pair_ids: set[bytes] = set()
         for name, source_id in named:
             number = 1
             spelled = source_id
@@ -191,10 +191,10 @@ class _Book:
                 row["source"] == name and row["source_id"] == spelled
                 for row in self.curated({keys.pair_id(name, spelled)})
             ):
-                found.add(keys.pair_id(name, spelled))
+                pair_ids.add(keys.pair_id(name, spelled))
                 number += 1
                 spelled = f"{source_id}#{number}"
-        return found
+        return pair_ids
 
     def by_own_image(self, image_ids: Collection[bytes]) -> list[dict[str, Any]]:
         """Return curate's rows whose image had this identity in its own source: a pass over one column."""
@@ -208,25 +208,25 @@ class _Book:
     def by_location(self, url: str) -> set[bytes]:
         """Return the images one of whose locations is this URL: a pass over all locations."""
         form = urls.canonical_one(url)
-        found = set()
+        image_ids = set()
         for path, _ in self._files(root.images_folder(self.root)):
             with sealed.open_checked(path) as file:
                 for batch in pq.ParquetFile(file).iter_batches(columns=["image_id", "locations"], use_threads=False):
                     places = batch["locations"]
                     named = urls.canonical(pc.struct_field(places.flatten(), "url"))
                     rows = pc.list_parent_indices(places).filter(pc.fill_null(pc.equal(named, form), fill_value=False))
-                    found.update(batch["image_id"].take(rows).to_pylist())
-        return found
+                    image_ids.update(batch["image_id"].take(rows).to_pylist())
+        return image_ids
 
     def standing(self, image_ids: Iterable[bytes]) -> dict[bytes, bytes]:
         """Return for each image the one that stands for it in `images`: itself, or the one of its other identity."""
         wanted = {*image_ids}
-        found = {row["image_id"]: row["image_id"] for row in self.images(wanted)}
-        for own in wanted - {*found}:
+        stands_for = {row["image_id"]: row["image_id"] for row in self.images(wanted)}
+        for own in wanted - {*stands_for}:
             by_pair = {row["pair_id"] for row in self.by_own_image({own})}
             moved = {row["image_id"] for row in self.viewed(by_pair)}
-            found[own] = min(moved, default=own)
-        return found
+            stands_for[own] = min(moved, default=own)
+        return stands_for
 
     def images(self, image_ids: Collection[bytes]) -> list[dict[str, Any]]:
         """Return rows of `images`."""
@@ -273,11 +273,11 @@ class _Book:
             lost = {"lost": True} if image_id in state.lost_images(commit).to_pylist() else {}
             for file in commit.files:
                 if file.name.endswith(".parquet"):
-                    found = _find(commits.path_of(folder, file.name), "image_id", {image_id})
+                    entries = _find(commits.path_of(folder, file.name), "image_id", {image_id})
                     if file.name.startswith("../"):
-                        attempts += found
+                        attempts += entries
                     else:
-                        rows += [_as_in_memory(row) | lost for row in found]
+                        rows += [_as_in_memory(row) | lost for row in entries]
         return rows, attempts
 
     def effective(self, image_id: bytes) -> dict[str, Any] | None:
@@ -289,29 +289,29 @@ class _Book:
 
     def groups(self, image_id: bytes) -> list[dict[str, Any]]:
         """Return the groups in which an image stands, or gives way."""
-        found = []
+        groups = []
         for path, _ in self._files(root.dedupe_folder(self.root), "groups"):
             rows = _find(path, "image_id", {image_id}) + _find(path, "kept_id", {image_id})
-            found += [row for position, row in enumerate(rows) if row not in rows[:position]]
-        return found
+            groups += [row for position, row in enumerate(rows) if row not in rows[:position]]
+        return groups
 
     def samples(self, names: Collection[str]) -> list[dict[str, Any]]:
         """Return the shards that hold samples with these keys."""
-        found = []
-        for form in storage.list_names(storage.join(self.root, "shards")):
-            folder = root.shards_folder(self.root, form)
-            commit = self.commit(folder) if form != "rejected" else None
+        samples = []
+        for form, kind in flow.SHARDS.items():
+            folder = storage.join(self.root, kind.path)
+            commit = self.commit(folder)
             for file in commit.files if commit is not None else ():
                 path = storage.join(folder, file.name)
                 for key in sorted(_sample_keys(path) & {*names}):
-                    found.append({"format": form, "file": f"shards/{form}/{file.name}", "key": key})
-        return found
+                    samples.append({"format": form, "file": f"{kind.path}/{file.name}", "key": key})
+        return samples
 
     def published(self, source: str, pair_id: bytes) -> list[str]:
         """Return the files of a source's list in which a pair stands."""
         folder = root.publish_folder(self.root, source)
         return [
-            f"publish/source={source}/{file.name}"
+            f"{flow.LISTS.at(source=source)}/{file.name}"
             for path, file in self._files(folder)
             if _find(path, "pair_id", {pair_id.hex()})
         ]
@@ -335,7 +335,7 @@ def _find(path: str, column: str, values: Collection[Any]) -> list[dict[str, Any
     """Return the rows of a Parquet file in which a column has one of some values."""
     if not values:
         return []
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     with sealed.open_checked(path) as file:
         parquet = pq.ParquetFile(file)
         wanted = pa.array(sorted(values), parquet.schema_arrow.field(column).type)
@@ -348,8 +348,8 @@ def _find(path: str, column: str, values: Collection[Any]) -> list[dict[str, Any
                 parquet.read_row_group(group, columns=[column], use_threads=False)[column], value_set=wanted
             )
             if pc.any(here).as_py():
-                found += parquet.read_row_group(group, use_threads=False).filter(here).to_pylist()
-    return found
+                rows += parquet.read_row_group(group, use_threads=False).filter(here).to_pylist()
+    return rows
 
 
 def _may_hold(statistics: Any, values: Collection[Any]) -> bool:
@@ -431,15 +431,15 @@ class _Page:
         self.lines.append("  " * depth + line)
 
 
-def text(found: Mapping[str, Any]) -> str:
+def render(answer: Mapping[str, Any]) -> str:
     """Return what was found as people read it."""
-    found = escape.shown(found)
-    page = _Page([f"{found['asked']}: {found['as']}"])
-    for pair in found["pairs"]:
+    answer = escape.shown(answer)
+    page = _Page([f"{answer['asked']}: {answer['as']}"])
+    for pair in answer["pairs"]:
         _pair_lines(page, pair)
-    if found["more_pairs"]:
-        page.say(0, f"… and {found['more_pairs']:,} more pairs")
-    for image in found["images"]:
+    if answer["more_pairs"]:
+        page.say(0, f"… and {answer['more_pairs']:,} more pairs")
+    for image in answer["images"]:
         _image_lines(page, image)
     return "\n".join(page.lines)
 

@@ -12,11 +12,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from pmd import flow
 from pmd.store import written
 from pmd.store.commits import STAGE_FILE
-
-#: What hosts said of robots is no commit's.
-_HOSTS: Final = "fetch/hosts/"
 
 #: What is wrong, as `pmd verify` tells it.
 UNKNOWN: Final = "no commit lists this file"
@@ -24,7 +22,7 @@ UNCOMMITTED: Final = "files without their commit"
 FOREIGN: Final = "a commit in a folder that no stage has"
 
 
-def judge(
+def classify(
     names: Iterable[str], listed: Collection[str], committed: Collection[str]
 ) -> tuple[list[tuple[str, str, int]], dict[str, int]]:
     """Tell leftovers from what is wrong.
@@ -40,7 +38,7 @@ def judge(
     problems = [(FOREIGN, folder, 1) for folder in sorted(committed) if not written.is_home(folder)]
     left: Counter[str] = Counter()
     for name in names:
-        if name in listed or name.startswith(_HOSTS) or name.endswith(f"/{STAGE_FILE}"):
+        if name in listed or name.startswith(f"{flow.HOSTS}/") or name.endswith(f"/{STAGE_FILE}"):
             continue
         folder = written.home(name)
         if folder is None:
@@ -48,7 +46,8 @@ def judge(
         else:
             left[folder] += 1
     for folder in sorted(left):
-        is_format = folder.startswith("shards/") and folder != "shards/rejected"
-        if is_format and folder not in committed and "shards/rejected" in committed:
+        kind = flow.kind_of(folder)
+        is_half = kind is not None and kind[0].twin and kind[1].books.path in committed
+        if is_half and folder not in committed:
             problems.append((UNCOMMITTED, folder, left.pop(folder)))
     return problems, dict(left)

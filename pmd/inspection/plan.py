@@ -198,19 +198,19 @@ def expected_pairs(manifest: Manifest, sizes: Mapping[str, int] | None, row_reco
 def _records(manifest: Manifest, sizes: Mapping[str, int]) -> float:
     """Return the published records of the files that are there: by name where upstream's is known, else by size."""
     known = {file.name: file for file in manifest.files if file.kind == "annotations"}
-    found, other_bytes = 0.0, 0
+    records, other_bytes = 0.0, 0
     main = manifest.upstream_rows
     for path, size in sizes.items():
         file = known.get(posixpath.basename(archives.split_member(path)[0]))
         if file is None:
             other_bytes += size
         elif file.option is None:
-            found += _scaled(file, size, manifest)
+            records += _scaled(file, size, manifest)
     if other_bytes:
         published = sum(file.bytes or 0 for file in manifests.select([manifest]) if file.option is None)
         share = min(other_bytes / published, 1.0) if published else 1.0
-        found += min(main * share, other_bytes / _FEWEST_BYTES)
-    return found
+        records += min(main * share, other_bytes / _FEWEST_BYTES)
+    return records
 
 
 def _scaled(file: ManifestFile, size: int, manifest: Manifest) -> float:
@@ -262,9 +262,9 @@ def _first_groups(locations: pa.ChunkedArray, group_of: Callable[[str], str]) ->
     # Of each host one URL is taken apart, and not each URL: tens of millions pass here.
     named = pc.extract_regex(pc.struct_field(first, "url"), r"(?i)^https?://(?P<host>[^/?#]+)")
     host = pc.fill_null(pc.struct_field(named, "host"), "")
-    found = pc.if_else(local, forecast.ARCHIVES, host).dictionary_encode().combine_chunks()
-    groups = [name if name == forecast.ARCHIVES else group_of(name) for name in found.dictionary.to_pylist()]
-    return [*(groups[index] for index in found.indices.to_pylist()), *[""] * (len(locations) - len(there))]
+    names = pc.if_else(local, forecast.ARCHIVES, host).dictionary_encode().combine_chunks()
+    groups = [name if name == forecast.ARCHIVES else group_of(name) for name in names.dictionary.to_pylist()]
+    return [*(groups[index] for index in names.indices.to_pylist()), *[""] * (len(locations) - len(there))]
 
 
 def _group(host: str, named: Mapping[str, str]) -> str:
@@ -280,15 +280,21 @@ def _count(folder: str) -> int:
     return 0 if commit is None else sum(file.rows for file in commit.files)
 
 
-def _slowest(found: Forecast) -> dict[str, Any] | None:
+def _slowest(estimate: Forecast) -> dict[str, Any] | None:
     """Return what decides how long fetching takes: a host, or ("host": null) the lanes themselves."""
-    if found.slowest is not None:
-        return dataclasses.asdict(found.slowest)
-    asked = sum(host.images for host in found.hosts)
+    if estimate.slowest is not None:
+        return dataclasses.asdict(estimate.slowest)
+    asked = sum(host.images for host in estimate.hosts)
     if not asked:
         return None
-    pace = asked / found.lane_hours / 3600
-    return {"host": None, "images": asked, "images_per_s": pace, "hours": found.lane_hours, "limit": found.lane_limit}
+    pace = asked / estimate.lane_hours / 3600
+    return {
+        "host": None,
+        "images": asked,
+        "images_per_s": pace,
+        "hours": estimate.lane_hours,
+        "limit": estimate.lane_limit,
+    }
 
 
 def _resized_bytes(short_side_px: int) -> int:
@@ -329,15 +335,15 @@ def _store_bytes(root_url: str) -> int:
     )
 
 
-def text(found: Mapping[str, Any], width: int = 120) -> str:
+def render(planned: Mapping[str, Any], width: int = 120) -> str:
     """Return a plan as people read it."""
     from rich.console import Console
 
-    found = escape.shown(found)
+    planned = escape.shown(planned)
     sink = io.StringIO()
     console = Console(file=sink, width=width, color_system=None, highlight=False, markup=False)
-    sample = f", 1/{found['sample']} of the images" if found["sample"] > 1 else ""
-    console.print(f"{found['root']}: profile {found['profile']}{sample}\n")
+    sample = f", 1/{planned['sample']} of the images" if planned["sample"] > 1 else ""
+    console.print(f"{planned['root']}: profile {planned['profile']}{sample}\n")
     console.print(
         _table(
             ["source", "annotations", "pairs", "counted from", "images"],
@@ -349,14 +355,14 @@ def text(found: Mapping[str, Any], width: int = 120) -> str:
                     item["basis"],
                     f"{item['images']:,}",
                 ]
-                for item in found["sources"]
+                for item in planned["sources"]
             ]
-            + [["all", human_bytes(found["input_bytes"]), f"{found['pairs']:,}", "", f"{found['images']:,}"]],
+            + [["all", human_bytes(planned["input_bytes"]), f"{planned['pairs']:,}", "", f"{planned['images']:,}"]],
         )
     )
-    for line in _fetch_text(found["fetch"], found["images_basis"]):
+    for line in _fetch_text(planned["fetch"], planned["images_basis"]):
         console.print(line)
-    disk = found["disk"]
+    disk = planned["disk"]
     forms = ", ".join(
         f"{human_bytes(size)} {form}{' (chosen)' if form == disk['chosen'] else ''}"
         for form, size in disk["store"].items()
@@ -364,14 +370,14 @@ def text(found: Mapping[str, Any], width: int = 120) -> str:
     console.print(f"\nStore: {forms}; {human_bytes(disk['there'])} are there.")
     for form, size in disk["shards"].items():
         console.print(
-            f"Shards, {form}: {found['shards'][form]:,} of up to {found['samples']:,} samples, {human_bytes(size)}"
+            f"Shards, {form}: {planned['shards'][form]:,} of up to {planned['samples']:,} samples, {human_bytes(size)}"
         )
     console.print(f"Disk in all: {human_bytes(disk['total'])}\n")
-    for item in found["sources"]:
+    for item in planned["sources"]:
         for line in item["missing"]:
             console.print(line, soft_wrap=True)
     console.print("Assumed:")
-    for line in found["assumptions"]:
+    for line in planned["assumptions"]:
         console.print(f"- {line}")
     return "\n".join(line.rstrip() for line in sink.getvalue().splitlines())
 

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
-from pmd.schema.reasons import REASONS
-from pmd.store import commits, root, storage
-
-#: The stages that judge pairs, in order.
-STAGES: Final = tuple(dict.fromkeys(stage for stage, _ in REASONS.values()))
+from pmd.flow import Stage
+from pmd.store import commits, storage
 
 
-def folders(root_url: str, stage: str, sources: Sequence[str]) -> list[str]:
-    """Return the folders in which a stage commits its rejected rows: of curate those of some sources, else one for all."""
-    if stage == "curate":
-        return [root.curate_folder(root_url, source) for source in sources]
-    return [folder(root_url, stage)]
+def folders(root_url: str, stage: Stage, sources: Sequence[str]) -> list[str]:
+    """Return the folders in which a stage commits its rejected rows; of a stage that works by source, of these sources."""
+    fields = [{"source": source} for source in sources] if stage.unit == "source" else [{}]
+    return [storage.join(root_url, stage.books.at(**field)) for field in fields]
 
 
-def folder(root_url: str, stage: str) -> str:
-    """Return the folder in which a stage behind curate commits its rejected rows."""
-    if stage == "images":
-        return root.views_folder(root_url)
-    if stage == "fetch":
-        return root.fetch_rejected_folder(root_url)
-    return root.dedupe_folder(root_url) if stage == "dedupe" else root.shards_folder(root_url, "rejected")
-
-
-def files(root_url: str, stage: str, sources: Sequence[str]) -> Iterator[str]:
+def files(root_url: str, stage: Stage, sources: Sequence[str]) -> Iterator[str]:
     """Yield the paths of a stage's files of rejected rows; none where it has not been run."""
-    for place in folders(root_url, stage, sources):
-        commit = commits.read(place)
+    for folder in folders(root_url, stage, sources):
+        commit = commits.read(folder)
         if commit is not None:
-            # What fetch and shard commit here is nothing but rejected rows.
-            listed = commit.files if stage in {"fetch", "shard"} else commit.under("rejected")
-            yield from (storage.join(place, file.name) for file in listed)
+            prefix = stage.books.rejects or ""
+            yield from (storage.join(folder, file.name) for file in commit.files if file.name.startswith(prefix))

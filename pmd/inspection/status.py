@@ -11,174 +11,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
-from pmd import escape
+from pmd import escape, flow
+from pmd.books.balance import balance
+from pmd.books.committed import Account, Committed, accounts_by_stage, made_of, read_all, stage_of
 from pmd.fetch import state
 from pmd.store import commits, root, storage
-from pmd.store.commits import STAGE_FILE, Commit
+from pmd.store.commits import STAGE_FILE
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-#: Stages that count pairs, in order.
-STAGES: Final = ("curate", "images", "fetch", "dedupe", "shard", "publish")
-
-#: stage → the stage whose `kept` is its `in`. Publishing takes what is left of the images, not of the views that fit.
-BEFORE: Final[Mapping[str, str]] = {
-    "images": "curate",
-    "fetch": "images",
-    "dedupe": "fetch",
-    "shard": "dedupe",
-    "publish": "dedupe",
-}
-
-GENERATION: Final = "/generation="
-
-_NEXT: Final = {stage: f"pmd {stage} CONFIG" for stage in (*STAGES, "audit")}
-
-
-@dataclasses.dataclass(frozen=True)
-class Account:
-    """The books of one source in one stage, as they are written: nothing in it need add up."""
-
-    taken: int
-    kept: int
-    rejected: Mapping[str, int]
-
-    def balances(self) -> bool:
-        """Return whether what came in is what was kept and rejected."""
-        return self.taken == self.kept + sum(self.rejected.values())
-
-
-NOTHING: Final = Account(0, 0, {})
-
-
-@dataclasses.dataclass(frozen=True)
-class Unit:
-    """One commit and where it stands; `folder` is relative to ROOT."""
-
-    folder: str
-    commit: Commit
-    accounts: Mapping[str, Account]
-
-    def files(self) -> list[tuple[str, commits.File]]:
-        """Return each file with its name relative to ROOT ("fetch/store/…", which a generation names by "../")."""
-        return [(within(self.folder, file.name), file) for file in self.commit.files]
-
-
-def within(folder: str, name: str) -> str:
-    """Return a commit's file name relative to ROOT; ".." is resolved, since object stores do not."""
-    parts: list[str] = []
-    for part in f"{folder}/{name}".split("/"):
-        if part == ".." and parts:
-            parts.pop()
-        elif part not in {"", "."}:
-            parts.append(part)
-    return "/".join(parts)
-
-
-def read_unit(root_url: str, folder: str, *, damaged: bool = False) -> Unit | None:
-    """Return the commit of a folder (relative to ROOT), or None where nothing is committed; see `commits.from_json`."""
-    path = storage.join(root_url, folder, STAGE_FILE)
-    try:
-        content = storage.read_bytes(path)
-    except FileNotFoundError:
-        return None
-    commit = commits.from_json(content, path, damaged=damaged)
-    if commit.is_bare:
-        return None
-    books = orjson.loads(content)["sources"]
-    # `Books` adds up by construction; what was written may not.
-    accounts = {
-        source: Account(int(entry.get("in", -1)), int(entry["kept"]), dict(entry["rejected"]))
-        for source, entry in books.items()
-    }
-    return Unit(folder, commit, accounts)
-
-
-def read_units(root_url: str, names: Iterable[str]) -> dict[str, Unit]:
-    """Return every commit, by its folder; `names` are the files below ROOT."""
-    units: dict[str, Unit] = {}
-    for name in names:
-        folder, _, last = name.rpartition("/")
-        if last == STAGE_FILE and not folder.startswith("_work/"):
-            unit = read_unit(root_url, folder)
-            if unit is not None:
-                units[folder] = unit
-    return units
-
-
-def stage_of(folder: str) -> str:
-    """Return the stage whose books (or files) a commit's folder has: "fetch/rejected" → "fetch"."""
-    top = folder.split("/", 1)[0]
-    return {"views": "images", "shards": "shard"}.get(top, top)
-
-
-def accounts_by_stage(units: Mapping[str, Unit]) -> dict[str, dict[str, Account]]:
-    """Return stage → source → its books, of the stages that are committed.
-
-    A stage with several folders writes the same books into each; those of the folder with the rejected pairs count.
-    """
-    found: dict[str, dict[str, Account]] = {}
-    for stage, folder in (
-        ("images", "views"),
-        ("fetch", "fetch/rejected"),
-        ("dedupe", "dedupe"),
-        ("shard", "shards/rejected"),
-    ):
-        if folder in units:
-            found[stage] = dict(units[folder].accounts)
-    for folder, unit in units.items():
-        stage = stage_of(folder)
-        if stage in {"curate", "publish"}:
-            found.setdefault(stage, {}).update(unit.accounts)
-    return {stage: found[stage] for stage in STAGES if stage in found}
-
-
-def made_of(units: Mapping[str, Unit]) -> list[str]:
-    """Return the sources whose pairs the committed images were made of; a source added since is none of them."""
-    if "views" not in units:
-        return []
-    views = units["views"]
-    inputs = views.commit.run.get("inputs", {})
-    curated = {folder.rpartition("source=")[2] for folder in units if folder.startswith("curate/")}
-    return sorted({*views.accounts} | (curated & {*inputs}) if inputs else {*views.accounts} | curated)
-
-
-def expected(stage: str, source: str, accounts: Mapping[str, Mapping[str, Account]]) -> int:
-    """Return what a stage should have taken in of a source: what the stage before kept."""
-    return accounts.get(BEFORE[stage], {}).get(source, NOTHING).kept
-
-
-def balance(units: Mapping[str, Unit]) -> list[dict[str, Any]]:
-    """Return, for each stage after curate and each source in it, what it took in and what the one before it kept."""
-    accounts = accounts_by_stage(units)
-    chosen = made_of(units)
-    lines = []
-    for stage in STAGES:
-        if stage not in accounts:
-            continue
-        # A source that is no longer configured keeps its pairs and its list; what is across sources has moved on.
-        known = sorted({*accounts[stage]} & {*chosen} if stage == "publish" else {*accounts[stage]})
-        if stage not in {"curate", "publish"}:
-            known = sorted({*known, *chosen})
-        for source in known:
-            account = accounts[stage].get(source, NOTHING)
-            before = BEFORE.get(stage)
-            should = account.taken if before is None else expected(stage, source, accounts)
-            lines.append(
-                {
-                    "stage": stage,
-                    "source": source,
-                    "in": account.taken,
-                    "before": before,
-                    "before_kept": None if before is None else should,
-                    "adds_up": account.balances(),
-                    "ok": account.balances() and account.taken == should,
-                }
-            )
-    return lines
 
 
 def books(root_url: str) -> dict[str, Any]:
@@ -194,22 +35,8 @@ def books(root_url: str) -> dict[str, Any]:
         RootError: No ROOT, or a damaged commit.
     """
     described = root.require(root_url)
-    names = [
-        name
-        for top in (
-            "curate",
-            "images",
-            "views",
-            "fetch/rejected",
-            "fetch/ledger",
-            "dedupe",
-            "shards",
-            "publish",
-            "audit",
-        )
-        for name in _stage_files(root_url, top)
-    ]
-    units = read_units(root_url, names)
+    tops = dict.fromkeys(folder.above for folder, _ in flow.FOLDERS if folder.commits)
+    units = read_all(root_url, [name for top in tops for name in _stage_files(root_url, top)])
     accounts = accounts_by_stage(units)
     chosen = sorted({source for listed in accounts.values() for source in listed})
     lines = balance(units)
@@ -223,13 +50,13 @@ def books(root_url: str) -> dict[str, Any]:
         "stages": _stages(units, accounts),
         "fetch": _fetch(root_url, units),
         "shards": {
-            folder.removeprefix("shards/"): {
-                "shards": sum(file.rows > 0 for file in unit.commit.files),
-                "samples": sum(file.rows for file in unit.commit.files),
-                "bytes": sum(file.bytes for file in unit.commit.files),
+            form: {
+                "shards": sum(file.rows > 0 for file in units[folder.path].commit.files),
+                "samples": sum(file.rows for file in units[folder.path].commit.files),
+                "bytes": sum(file.bytes for file in units[folder.path].commit.files),
             }
-            for folder, unit in sorted(units.items())
-            if folder.startswith("shards/") and folder != "shards/rejected"
+            for form, folder in sorted(flow.SHARDS.items())
+            if folder.path in units
         },
         "balance": lines,
         "balanced": all(line["ok"] for line in lines),
@@ -253,7 +80,7 @@ def _entry(accounts: Iterable[Account]) -> dict[str, Any]:
     }
 
 
-def _stages(units: Mapping[str, Unit], accounts: Mapping[str, Mapping[str, Account]]) -> dict[str, Any]:
+def _stages(units: Mapping[str, Committed], accounts: Mapping[str, Mapping[str, Account]]) -> dict[str, Any]:
     files: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     for folder, unit in units.items():
@@ -261,36 +88,36 @@ def _stages(units: Mapping[str, Unit], accounts: Mapping[str, Mapping[str, Accou
             files[stage_of(folder)] += 1
             sizes[stage_of(folder)] += file.bytes
     return {
-        stage: {
-            **(_entry(accounts[stage].values()) if stage in accounts else {}),
-            "files": files[stage],
-            "bytes": sizes[stage],
+        stage.name: {
+            **(_entry(accounts[stage.name].values()) if stage.name in accounts else {}),
+            "files": files[stage.name],
+            "bytes": sizes[stage.name],
         }
-        for stage in (*STAGES, "audit")
-        if stage in accounts or any(stage_of(folder) == stage for folder in units)
+        for stage in flow.STAGES
+        if stage.name in accounts or any(stage_of(folder) == stage.name for folder in units)
     }
 
 
-def _fetch(root_url: str, units: Mapping[str, Unit]) -> dict[str, Any]:
+def _fetch(root_url: str, units: Mapping[str, Committed]) -> dict[str, Any]:
     """Return the images of the ledger by status.
 
     Books of a generation count an image once a source, so the ledgers themselves are read: of a shard with one generation
     only their statuses.
     """
-    by_shard: defaultdict[int, list[Unit]] = defaultdict(list)
+    by_shard: defaultdict[int, list[Committed]] = defaultdict(list)
     for folder, unit in units.items():
-        if GENERATION in folder:
-            by_shard[int(folder.split("shard=")[1].split("/")[0])].append(unit)
+        if unit.is_of(flow.GENERATION):
+            by_shard[int(flow.GENERATION.fields(folder)[0])].append(unit)
     statuses: Counter[str] = Counter()
     for shard, generations in sorted(by_shard.items()):
         if len(generations) > 1 or state.LOST in generations[0].commit.facts:
             statuses.update(state.read_ledger(root_url, shard)["status"].to_pylist())
             continue
         for name, file in generations[0].files():
-            if name.startswith("fetch/ledger/"):
+            if name.startswith(f"{flow.GENERATION.above}/"):
                 whole = dataclasses.replace(file, name=name)
                 statuses.update(commits.read_table(root_url, whole, ["status"])["status"].to_pylist())
-    images = units["images"].commit.files if "images" in units else ()
+    images = units[flow.DISTINCT.path].commit.files if flow.DISTINCT.path in units else ()
     return {
         "images": sum(file.rows for file in images),
         "ledger": {status: count for status, count in sorted(statuses.items()) if count},
@@ -301,25 +128,24 @@ def _fetch(root_url: str, units: Mapping[str, Unit]) -> dict[str, Any]:
             for generations in by_shard.values()
             for unit in generations
             for name, file in unit.files()
-            if name.startswith("fetch/store/")
+            if name.startswith(f"{flow.STORE.above}/")
         ),
     }
 
 
-def _missing(units: Mapping[str, Unit]) -> list[dict[str, str]]:
-    have = {stage_of(folder) for folder in units if GENERATION not in folder}
+def _missing(units: Mapping[str, Committed]) -> list[dict[str, str]]:
+    have = {stage_of(folder) for folder, unit in units.items() if not unit.is_of(flow.GENERATION)}
     missing = [
-        {"stage": stage, "unit": "all", "run": _NEXT[stage]} for stage in (*STAGES, "audit") if stage not in have
+        {"stage": stage.name, "unit": "all", "run": stage.command} for stage in flow.STAGES if stage.name not in have
     ]
     chosen = made_of(units)
-    for folder in sorted(units):
-        if not folder.startswith("curate/"):
+    for _, unit in sorted(units.items()):
+        if not unit.is_of(flow.PAIRS):
             continue
-        source = folder.rpartition("source=")[2]
-        if chosen and source not in chosen:
-            missing.append({"stage": "images", "unit": source, "run": "pmd build CONFIG"})
-        if "publish" in have and f"publish/source={source}" not in units:
-            missing.append({"stage": "publish", "unit": source, "run": _NEXT["publish"]})
+        if chosen and unit.source not in chosen:
+            missing.append({"stage": flow.IMAGES.name, "unit": unit.source, "run": "pmd build CONFIG"})
+        if flow.PUBLISH.name in have and flow.LISTS.at(source=unit.source) not in units:
+            missing.append({"stage": flow.PUBLISH.name, "unit": unit.source, "run": flow.PUBLISH.command})
     return missing
 
 
@@ -335,29 +161,29 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
 )
 
 
-def text(found: dict[str, Any], width: int = 130) -> str:
+def render(summary: dict[str, Any], width: int = 130) -> str:
     """Return `books` as people read it: pairs by source and stage, why the others left, fetching, and the balance."""
     from rich.console import Console
 
-    found = escape.shown(found)
+    summary = escape.shown(summary)
     sink = io.StringIO()
     console = Console(file=sink, width=width, color_system=None, highlight=False, markup=False)
-    console.print(_pairs_table(found))
+    console.print(_pairs_table(summary))
     reasons = [
         [stage, reason, source, f"{count:,}"]
-        for stage in STAGES
-        for source, stages in found["sources"].items()
+        for stage in flow.NAMES
+        for source, stages in summary["sources"].items()
         for reason, count in stages.get(stage, {}).get("rejected", {}).items()
     ]
     if reasons:
         console.print(_table("\nRejected pairs", ["stage", "reason", "source", "pairs"], reasons, numbers=1))
-    for line in _fetch_lines(found["fetch"]):
+    for line in _fetch_lines(summary["fetch"]):
         console.print(line)
-    console.print(_files_table(found))
+    console.print(_files_table(summary))
     console.print()
-    for line in _balance_lines(found):
+    for line in _balance_lines(summary):
         console.print(line)
-    for item in found["missing"]:
+    for item in summary["missing"]:
         unit = "" if item["unit"] == "all" else f" of {item['unit']}"
         console.print(f"Not committed: {item['stage']}{unit}; run: {item['run']}")
     return "\n".join(line.rstrip() for line in sink.getvalue().splitlines())
@@ -376,20 +202,20 @@ def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *
     return table
 
 
-def _pairs_table(found: Mapping[str, Any]) -> Table:
+def _pairs_table(summary: Mapping[str, Any]) -> Table:
     rows = [
         [name, *(_figure(stages, stage, field) for _, stage, field in _COLUMNS)]
-        for name, stages in (*found["sources"].items(), ("all", found["stages"]))
+        for name, stages in (*summary["sources"].items(), ("all", summary["stages"]))
     ]
     headings = ["source", *(heading for heading, _, _ in _COLUMNS)]
     return _table("Pairs, by source and stage", headings, rows, numbers=len(_COLUMNS))
 
 
-def _files_table(found: Mapping[str, Any]) -> Table:
-    rows = [[stage, f"{entry['files']:,}", f"{entry['bytes']:,}"] for stage, entry in found["stages"].items()]
+def _files_table(summary: Mapping[str, Any]) -> Table:
+    rows = [[stage, f"{entry['files']:,}", f"{entry['bytes']:,}"] for stage, entry in summary["stages"].items()]
     rows += [
         [f"  shards/{form}: {entry['samples']:,} samples", f"{entry['shards']:,}", f"{entry['bytes']:,}"]
-        for form, entry in found["shards"].items()
+        for form, entry in summary["shards"].items()
     ]
     return _table("\nFiles", ["stage", "files", "bytes"], rows, numbers=2)
 
@@ -410,11 +236,11 @@ def _figure(stages: Mapping[str, Any], stage: str, field: str) -> str:
     return f"{entry[field]:,}" if field in entry else "–"
 
 
-def _balance_lines(found: Mapping[str, Any]) -> list[str]:
-    if found["balanced"]:
+def _balance_lines(summary: Mapping[str, Any]) -> list[str]:
+    if summary["balanced"]:
         return ["The books balance: every stage took in what the one before kept, and kept or rejected all of it."]
     lines = []
-    for line in found["balance"]:
+    for line in summary["balance"]:
         if not line["adds_up"]:
             lines.append(f"NOT BALANCED: {line['stage']} of {line['source']}: in is not kept + rejected")
         elif not line["ok"]:

@@ -16,40 +16,31 @@ by part.
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import escape
+from pmd import escape, flow
+from pmd.books.balance import balance
+from pmd.books.committed import NOTHING, Committed, accounts_by_stage, formats_of, made_of, read, stage_of
+from pmd.books.reconciliation import Expectation, Reconciliation
+from pmd.books.recount import Tally
+from pmd.books.report import DAMAGE, Report, first_line
 from pmd.dedupe import rules as dedupe_rules
 from pmd.errors import PmdError, RootError, VerificationError
 from pmd.fetch import partitions, policies
+from pmd.images import recount as images_recount
 from pmd.inspection import orphans
-from pmd.inspection.reconciliation import Census, Expectation
-from pmd.inspection.recount import DAMAGE, Progress, Recount, Report, first_line, formats_of
-from pmd.inspection.status import (
-    BEFORE,
-    GENERATION,
-    NOTHING,
-    STAGES,
-    Unit,
-    accounts_by_stage,
-    balance,
-    made_of,
-    read_unit,
-    stage_of,
-)
+from pmd.inspection.recount import Progress, Recounting
 from pmd.schema.statuses import OK
 from pmd.schema.tables import GROUPS
 from pmd.store import commits, lock, root, storage
 
 #: Times that a ROOT is counted while a writer commits; a build commits some thirty times in hours.
 _TIMES: Final = 3
-
-_TOPS: Final = ("audit", "curate", "dedupe", "fetch", "images", "publish", "shards", "views")
 
 
 def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
@@ -69,9 +60,9 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
         RootError: No ROOT, or one of another version; or a writer commits all the time.
     """
     for _ in range(_TIMES):
-        found, units = _verify_once(root_url, progress)
-        if not found["problems"] or not _is_changed(root_url, units):
-            return found
+        result, units = _verify_once(root_url, progress)
+        if not result["problems"] or not _is_changed(root_url, units):
+            return result
     raise RootError(
         "a writer commits all the time",
         where=root_url,
@@ -80,7 +71,7 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
     )
 
 
-def _is_changed(root_url: str, units: Mapping[str, Unit]) -> bool:
+def _is_changed(root_url: str, units: Mapping[str, Committed]) -> bool:
     """Return whether other commits stand than those that were counted."""
     now = _units(root_url, storage.list_files(root_url), Report())
     return {folder: unit.commit for folder, unit in units.items()} != {
@@ -88,7 +79,7 @@ def _is_changed(root_url: str, units: Mapping[str, Unit]) -> bool:
     }
 
 
-def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, Any], dict[str, Unit]]:
+def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, Any], dict[str, Committed]]:
     described = root.require(root_url)
     names = storage.list_files(root_url)
     report = Report()
@@ -96,40 +87,40 @@ def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, An
     _note_hosts(root_url, report)
     _check_listing(root_url, names, units, report)
     records = sum(file.rows for unit in units.values() for file in unit.commit.files)
-    with Census(records) as pairs:
+    with Reconciliation(records) as pairs:
         groups = _read_groups(root_url, units, report)
-        merged = _merged(groups)
         bits = int(described.get("fetch_shard_bits", 0))
-        recount = Recount(root_url, bits, units, merged, pairs, report, progress)
-        for unit in sorted(units.values(), key=lambda unit: unit.folder):
-            recount.unit(unit)
-        _check_books(units, recount, report)
+        tally = Tally(root_url, bits, _merged(groups), formats_of(units), pairs, report)
+        recounting = Recounting(units, tally, progress)
+        for folder in sorted(units):
+            recounting.commit(units[folder])
+        _check_books(units, tally)
         _check_chain(units, report)
         expected = _expectation(units)
-        pairs.judge(expected, lambda place, what, wanted, found: report.tell(what, place, wanted, found))
+        pairs.check(expected, lambda place, what, wanted, found: report.tell(what, place, wanted, found))
     _check_parts(root_url, units, groups, report)
     return {
-        "files": recount.files,
-        "bytes": recount.bytes,
-        "rows": recount.rows,
+        "files": recounting.files,
+        "bytes": recounting.bytes,
+        "rows": recounting.rows,
         "commits": len(units),
         "problems": report.problems(),
         "notes": report.notes,
     }, units
 
 
-def text(found: Mapping[str, Any]) -> str:
+def render(result: Mapping[str, Any]) -> str:
     """Return what was found as people read it."""
-    found = escape.shown(found)
+    result = escape.shown(result)
     counted = (
-        f"{found['files']:,} files, {found['bytes']:,} bytes, {found['rows']:,} rows "
-        f"of {found['commits']:,} commits recounted"
+        f"{result['files']:,} files, {result['bytes']:,} bytes, {result['rows']:,} rows "
+        f"of {result['commits']:,} commits recounted"
     )
-    notes = [f"  note: {note['place']}: {note['what']} ({note['found']})" for note in found["notes"]]
-    if not found["problems"]:
+    notes = [f"  note: {note['place']}: {note['what']} ({note['found']})" for note in result["notes"]]
+    if not result["problems"]:
         return "\n".join([f"{counted}: all of it is as the commits say, and the books balance.", *notes])
-    lines = [f"{counted}: {len(found['problems'])} problems"]
-    for problem in found["problems"]:
+    lines = [f"{counted}: {len(result['problems'])} problems"]
+    for problem in result["problems"]:
         lines.append(f"  {problem['place']}: {problem['what']}")
         if problem["expected"] or problem["found"]:
             lines.append(f"      expected: {problem['expected']}")
@@ -142,14 +133,14 @@ def text(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _units(root_url: str, names: Sequence[str], report: Report) -> dict[str, Unit]:
-    units: dict[str, Unit] = {}
+def _units(root_url: str, names: Sequence[str], report: Report) -> dict[str, Committed]:
+    units: dict[str, Committed] = {}
     for name in names:
         folder, _, last = name.rpartition("/")
-        if last != commits.STAGE_FILE or folder.split("/", 1)[0] not in _TOPS:
+        if last != commits.STAGE_FILE or folder.split("/", 1)[0] not in flow.TOPS:
             continue
         try:
-            unit = read_unit(root_url, folder, damaged=True)
+            unit = read(root_url, folder, damaged=True)
         except (PmdError, KeyError, TypeError, ValueError) as error:
             report.tell("not a commit", name, "a JSON object with stage, files, sources, hash and run", error)
             continue
@@ -171,7 +162,7 @@ def _note_hosts(root_url: str, report: Report) -> None:
                 what = (
                     "lines that are not as they were written, or are of an earlier version: these hosts are asked again"
                 )
-                report.note(what, f"fetch/hosts/{name}", f"{damaged:,} lines")
+                report.note(what, f"{flow.HOSTS}/{name}", f"{damaged:,} lines")
 
 
 def _check_digest(root_url: str, folder: str, report: Report) -> None:
@@ -182,7 +173,7 @@ def _check_digest(root_url: str, folder: str, report: Report) -> None:
         report.tell("the commit is damaged", f"{folder}/{commits.STAGE_FILE}", error.expected or "", error.found or "")
 
 
-def _check_listing(root_url: str, names: Sequence[str], units: Mapping[str, Unit], report: Report) -> None:
+def _check_listing(root_url: str, names: Sequence[str], units: Mapping[str, Committed], report: Report) -> None:
     """Each file is listed once; nothing else stands there but what a killed run may leave."""
     listed: Counter[str] = Counter()
     for unit in units.values():
@@ -195,8 +186,8 @@ def _check_listing(root_url: str, names: Sequence[str], units: Mapping[str, Unit
         return
     if not lock.read(root_url).ended:
         report.note("the last run did not end: the next one says so, and goes on from there", lock.STATE_FILE)
-    problems, left = orphans.judge(
-        [name for name in names if name.split("/", 1)[0] in _TOPS], listed.keys(), units.keys()
+    problems, left = orphans.classify(
+        [name for name in names if name.split("/", 1)[0] in flow.TOPS], listed.keys(), units.keys()
     )
     for what, place, files in problems:
         report.tell(what, place, "nothing", f"{files:,} files" if what == orphans.UNCOMMITTED else "it")
@@ -207,107 +198,102 @@ def _check_listing(root_url: str, names: Sequence[str], units: Mapping[str, Unit
         report.note("left by a run that did not end; the next run removes it", root.WORK, f"{work:,} files")
 
 
-def _expectation(units: Mapping[str, Unit]) -> Expectation:
+def _expectation(units: Mapping[str, Committed]) -> Expectation:
     imaged = made_of(units)
-    published = {folder.rpartition("source=")[2] for folder in units if folder.startswith("publish/")}
+    published = {unit.source for unit in units.values() if unit.is_of(flow.LISTS)}
     return Expectation(tuple(accounts_by_stage(units)), imaged, published & {*imaged}, formats_of(units))
 
 
 # Books
 
 
-def _check_books(units: Mapping[str, Unit], recount: Recount, report: Report) -> None:
+def _check_books(units: Mapping[str, Committed], tally: Tally) -> None:
     """The books of each commit are the rows of its files."""
     for folder, unit in sorted(units.items()):
         place = f"{folder}/{commits.STAGE_FILE}"
         for source, account in sorted(unit.accounts.items()):
             if not account.balances():
-                told = f"{account.kept} kept and {sum(account.rejected.values())} rejected"
-                report.tell("books: in is kept + rejected", f"{place}: {source}", told, f"in {account.taken}")
-        if GENERATION in folder:
-            _check_generation_books(place, unit, recount, report)
+                booked = f"{account.kept} kept and {sum(account.rejected.values())} rejected"
+                tally.report.tell("books: in is kept + rejected", f"{place}: {source}", booked, f"in {account.taken}")
+        kind = flow.kind_of(folder)
+        if kind is None or not kind[1].counts_pairs:
             continue
-        if folder in {"curate", "images"} or stage_of(folder) == "audit":
+        if kind[0] == flow.GENERATION:
+            _check_generation_books(place, unit, tally)
             continue
-        _check_rejected_books(place, folder, unit, recount, report)
-        _check_kept_books(place, folder, unit, recount, report)
-    _check_twins(units, report)
+        if kind[0] == kind[1].books:  # the rejected pairs of all its folders stand in one
+            _check_rejected_books(place, unit, tally)
+        if kind[0].keeps is not None:  # else no file of it holds what it keeps; that is reconciled
+            _check_kept_books(place, unit, tally)
+    _check_twins(units, tally.report)
 
 
-def _check_rejected_books(place: str, folder: str, unit: Unit, recount: Recount, report: Report) -> None:
-    if folder.startswith("shards/") and folder != "shards/rejected":
-        return  # the rejected pairs of all formats stand in one folder
+def _check_rejected_books(place: str, unit: Committed, tally: Tally) -> None:
     booked = {
         (source, reason): count
         for source, account in unit.accounts.items()
         for reason, count in account.rejected.items()
         if count
     }
-    counted = {(source, reason): count for (at, source, reason), count in recount.rejected.items() if at == folder}
+    counted = {(source, reason): count for (at, source, reason), count in tally.rejected.items() if at == unit.folder}
     for source, reason in sorted({*booked, *counted}):
-        wanted, found = booked.get((source, reason), 0), counted.get((source, reason), 0)
-        if wanted != found:
-            report.tell("books: rejected", f"{place}: {source}, {reason}", f"{wanted}, as booked", f"{found} rows")
+        wanted, rows = booked.get((source, reason), 0), counted.get((source, reason), 0)
+        if wanted != rows:
+            tally.report.tell("books: rejected", f"{place}: {source}, {reason}", f"{wanted}, as booked", f"{rows} rows")
 
 
-def _check_kept_books(place: str, folder: str, unit: Unit, recount: Recount, report: Report) -> None:
-    if folder in {"fetch/rejected", "dedupe", "shards/rejected"}:
-        return  # what these keep, no file of theirs holds; the census counts it
-    counted = {source: count for (at, source), count in recount.kept.items() if at == folder}
+def _check_kept_books(place: str, unit: Committed, tally: Tally) -> None:
+    counted = {source: count for (at, source), count in tally.kept.items() if at == unit.folder}
     for source in sorted({*unit.accounts, *counted}):
-        wanted, found = unit.accounts.get(source, NOTHING).kept, counted.get(source, 0)
-        if wanted != found:
-            report.tell("books: kept", f"{place}: {source}", f"{wanted}, as booked", f"{found} rows")
+        wanted, rows = unit.accounts.get(source, NOTHING).kept, counted.get(source, 0)
+        if wanted != rows:
+            tally.report.tell("books: kept", f"{place}: {source}", f"{wanted}, as booked", f"{rows} rows")
 
 
-def _check_generation_books(place: str, unit: Unit, recount: Recount, report: Report) -> None:
+def _check_generation_books(place: str, unit: Committed, tally: Tally) -> None:
     """A generation books each image under every source that it then had: at least once, at most once a source."""
-    counted = {status: count for (at, _, status), count in recount.rejected.items() if at == unit.folder}
+    counted = {status: count for (at, _, status), count in tally.rejected.items() if at == unit.folder}
     booked: Counter[str] = Counter()
+    what = "books: images of a generation"
     for source, account in unit.accounts.items():
         for status, count in {OK: account.kept, **account.rejected}.items():
             booked[status] += count
-            if count > counted.get(status, 0) or (len(unit.accounts) == 1 and count != counted.get(status, 0)):
-                report.tell(
-                    "books: images of a generation",
-                    f"{place}: {source}, {status}",
-                    f"{count}, as booked",
-                    f"{counted.get(status, 0)} rows",
-                )
+            rows = counted.get(status, 0)
+            if count > rows or (len(unit.accounts) == 1 and count != rows):
+                tally.report.tell(what, f"{place}: {source}, {status}", f"{count}, as booked", f"{rows} rows")
     for status, count in counted.items():
         if booked[status] < count:
-            report.tell(
-                "books: images of a generation",
-                f"{place}: {status}",
-                f"{booked[status]}, as booked for all sources",
-                f"{count} rows",
-            )
+            expected = f"{booked[status]}, as booked for all sources"
+            tally.report.tell(what, f"{place}: {status}", expected, f"{count} rows")
 
 
-def _check_twins(units: Mapping[str, Unit], report: Report) -> None:
+def _check_twins(units: Mapping[str, Committed], report: Report) -> None:
     """A stage that commits several folders books the same in each."""
-    twins = [("views", "images")] + [("shards/rejected", f"shards/{form}") for form in formats_of(units)]
-    for one, other in twins:
-        if one in units and other in units and _plain(units[one]) != _plain(units[other]):
-            report.tell(
-                "books differ from those of the same stage", f"{other}/{commits.STAGE_FILE}", f"as {one}", "others"
-            )
-        if (one in units) != (other in units):
-            absent, there = (one, other) if other in units else (other, one)
-            report.tell("half of a stage's commits", there, f"{absent}/{commits.STAGE_FILE}", "nothing")
+    for stage in flow.STAGES:
+        for kind in stage.folders:
+            one, other = stage.books.path, kind.path
+            if not kind.twin or not {one, other} & units.keys():
+                continue
+            if one in units and other in units:
+                if _plain(units[one]) != _plain(units[other]):
+                    place = f"{other}/{commits.STAGE_FILE}"
+                    report.tell("books differ from those of the same stage", place, f"as {one}", "others")
+            elif other in units or stage == flow.IMAGES:  # which formats there are, the configuration says
+                absent, there = (one, other) if other in units else (other, one)
+                report.tell("half of a stage's commits", there, f"{absent}/{commits.STAGE_FILE}", "nothing")
 
 
-def _plain(unit: Unit) -> dict[str, Any]:
+def _plain(unit: Committed) -> dict[str, Any]:
     return {source: dataclasses.asdict(account) for source, account in unit.accounts.items()}
 
 
-def _check_chain(units: Mapping[str, Unit], report: Report) -> None:
+def _check_chain(units: Mapping[str, Committed], report: Report) -> None:
     """What a stage took in is what the one before it kept."""
     accounts = accounts_by_stage(units)
-    present = [stage for stage in STAGES if stage in accounts]
-    for stage in present:
-        if stage in BEFORE and BEFORE[stage] not in accounts:
-            report.tell("a stage is committed without the one before it", stage, f"{BEFORE[stage]} too", "nothing")
+    for name in accounts:
+        before = flow.BY_NAME[name].after
+        if before is not None and before not in accounts:
+            report.tell("a stage is committed without the one before it", name, f"{before} too", "nothing")
     for line in balance(units):
         if line["before"] in accounts and line["in"] != line["before_kept"]:
             report.tell(
@@ -316,67 +302,63 @@ def _check_chain(units: Mapping[str, Unit], report: Report) -> None:
                 f"{line['before_kept']} pairs",
                 f"{line['in']} pairs",
             )
-    known = accounts.get("curate", {})
     for source in made_of(units):
-        if source not in known:
-            report.tell("images were made of a source that is gone", f"curate/source={source}", "a commit", "nothing")
+        folder = flow.PAIRS.at(source=source)
+        if folder not in units:
+            report.tell("images were made of a source that is gone", folder, "a commit", "nothing")
     _check_inputs(units, report)
 
 
-def _check_inputs(units: Mapping[str, Unit], report: Report) -> None:
+def _check_inputs(units: Mapping[str, Committed], report: Report) -> None:
     """The images were made of the pairs that are committed now."""
-    if "views" not in units:
-        return
-    inputs = units["views"].commit.run.get("inputs", {})
+    views = units.get(flow.VIEWS.path)
+    inputs = {} if views is None else views.commit.run.get("inputs", {})
     for source in made_of(units):
-        folder = f"curate/source={source}"
+        folder = flow.PAIRS.at(source=source)
         if source in inputs and folder in units and inputs[source] != units[folder].commit.digest("pairs"):
-            report.tell(
-                "images were made of other pairs than those committed now",
-                folder,
-                inputs[source],
-                units[folder].commit.digest("pairs"),
-            )
+            what = "images were made of other pairs than those committed now"
+            report.tell(what, folder, inputs[source], units[folder].commit.digest("pairs"))
 
 
 # Parts
 
 
-def _check_parts(root_url: str, units: Mapping[str, Unit], groups: pa.Table | None, report: Report) -> None:
+def _check_parts(root_url: str, units: Mapping[str, Committed], groups: pa.Table | None, report: Report) -> None:
     """Compare images, views, ledger, and the pairs that fetch and dedupe reject, a part at a time."""
-    if not {"views", "images"} <= {*units}:
+    if not {flow.VIEWS.path, flow.DISTINCT.path} <= {*units}:
         return
-    facts = units["views"].commit.facts
+    facts = units[flow.VIEWS.path].commit.facts
+    unfetched, dedupe = units.get(flow.UNFETCHED.path), units.get(flow.GROUPS.path)
     cut = partitions.Cut(int(facts["part_bits"]), int(facts["fetch_shard_bits"]))
     for part in range(2**cut.part_bits):
         place = f"part {part} of {2**cut.part_bits}"
         try:
             views = partitions.read_views(root_url, part)
-            _compare_images(place, partitions.read_images(root_url, part), views, report)
-            if "fetch/rejected" not in units:
+            images_recount.compare(place, partitions.read_images(root_url, part), views, report)
+            if unfetched is None:
                 continue
             ledger = partitions.read_ledger(root_url, cut.shards(part))
-            found = partitions.statuses(views, ledger)
-            out = pc.not_equal(found, OK)
+            statuses = partitions.statuses(views, ledger)
+            out = pc.not_equal(statuses, OK)
             _compare_rejected(
-                units["fetch/rejected"], root_url, part, place, views.filter(out)["pair_id"], found.filter(out), report
+                unfetched, root_url, part, place, views.filter(out)["pair_id"], statuses.filter(out), report
             )
-            if "dedupe" in units and groups is not None:
+            if dedupe is not None and groups is not None:
                 _, rejected = dedupe_rules.judge_again(root_url, part, views, ledger, groups)
-                _compare_rejected(
-                    units["dedupe"], root_url, part, place, rejected["pair_id"], rejected["reason"], report
-                )
+                _compare_rejected(dedupe, root_url, part, place, rejected["pair_id"], rejected["reason"], report)
         except (*DAMAGE, PmdError) as error:
             report.tell("cannot be compared", place, "images, views and ledger that can be read", first_line(error))
 
 
-def _read_groups(root_url: str, units: Mapping[str, Unit], report: Report) -> pa.Table | None:
+def _read_groups(root_url: str, units: Mapping[str, Committed], report: Report) -> pa.Table | None:
     """Return all groups, as every worker of dedupe and shard holds them; None where there are none to be read."""
-    if "dedupe" not in units:
+    if flow.GROUPS.path not in units:
         return None
     folder = root.dedupe_folder(root_url)
     try:
-        tables = [commits.read_table(folder, file).cast(GROUPS) for file in units["dedupe"].commit.under("groups")]
+        tables = [
+            commits.read_table(folder, file).cast(GROUPS) for file in units[flow.GROUPS.path].commit.under("groups")
+        ]
     except (*DAMAGE, PmdError) as error:
         report.tell("groups cannot be read", folder, "files of groups", first_line(error))
         return None
@@ -392,30 +374,8 @@ def _merged(groups: pa.Table | None) -> dict[bytes, bytes]:
     return dict(zip(merged["image_id"].to_pylist(), stands.to_pylist(), strict=True))
 
 
-def _compare_images(place: str, images: pa.Table, views: pa.Table, report: Report) -> None:
-    """The images are those of the views, with their sources, and know whether a view is a region."""
-    shown = views.group_by("image_id").aggregate([("region", "count")]).sort_by("image_id")
-    regions = dict(zip(shown["image_id"].to_pylist(), shown["region_count"].to_pylist(), strict=True))
-    sources: defaultdict[bytes, set[str]] = defaultdict(set)
-    for row in views.group_by(["image_id", "source"]).aggregate([]).to_pylist():
-        sources[row["image_id"]].add(row["source"])
-    for row in images.select(["image_id", "has_region", "sources"]).to_pylist():
-        key = row["image_id"]
-        at = f"images/, {place}: image {key.hex()}"
-        count = regions.pop(key, None)
-        if count is None:
-            report.tell("an image without a pair", at, "at least one view", "none")
-            continue
-        if bool(count) != row["has_region"]:
-            report.tell("has_region", at, bool(count), row["has_region"])
-        if sorted(sources[key]) != row["sources"]:
-            report.tell("sources of an image", at, ", ".join(sorted(sources[key])), ", ".join(row["sources"]))
-    for key in regions:
-        report.tell("a view without its image", f"views/, {place}: image {key.hex()}", "a row of images", "none")
-
-
 def _compare_rejected(
-    unit: Unit,
+    unit: Committed,
     root_url: str,
     part: int,
     place: str,
@@ -424,12 +384,11 @@ def _compare_rejected(
     report: Report,
 ) -> None:
     """The pairs that a stage rejects are those that the ledger and the groups say, for that reason."""
-    prefix = "rejected/" if unit.folder == "dedupe" else ""
-    files = [
-        file
-        for file in unit.commit.files
-        if file.name.startswith(f"{prefix}part-") and partitions.number(file.name) == part
-    ]
+    kind = flow.kind_of(unit.folder)
+    assert kind is not None
+    assert kind[0].rejects is not None, unit.folder
+    files = [file for file in unit.commit.files if file.name.startswith(f"{kind[0].rejects}part-")]
+    files = [file for file in files if flow.part_number(file.name) == part]
     should = dict(zip(pair_ids.to_pylist(), reasons.to_pylist(), strict=True))
     for file in files:
         table = commits.read_table(storage.join(root_url, unit.folder), file, ["pair_id", "reason"])

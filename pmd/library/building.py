@@ -34,7 +34,7 @@ class Built:
     books: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return status.text(dict(self.books))
+        return status.render(dict(self.books))
 
 
 def build(

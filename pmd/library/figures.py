@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import pyarrow as pa
 
+from pmd import flow
 from pmd.library import reading
 from pmd.library.tables import Table, Wanted, matching
 from pmd.store import commits, failures, root, sealed, storage
@@ -136,7 +137,7 @@ class Audit(Mapping[str, Table]):
 
 def _content(root_url: str) -> dict[str, Any]:
     folder = root.audit_folder(root_url)
-    (file,) = [file for file in reading.require(root_url, folder, "audit").files if file.name == _FILE]
+    (file,) = [file for file in reading.require(root_url, folder, flow.AUDIT).files if file.name == _FILE]
     path = storage.join(folder, file.name)
     promised = f"sha256 {file.sha256[:16]}…"
     try:

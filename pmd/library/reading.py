@@ -13,7 +13,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import manifests
+from pmd import flow, manifests
 from pmd.errors import RootError
 from pmd.fetch import partitions, state
 from pmd.inspection import rejected as rejections
@@ -31,7 +31,7 @@ def of_root(name: str, root_url: str) -> Table:
     """Return a table of a ROOT: pairs, views, rejected, images, ledger or published."""
     known = functools.partial(root.curated_sources, root_url)
     read = functools.partial(_READERS[name], root_url)
-    stages = {"stage": lambda: rejections.STAGES} if name == "rejected" else {}
+    stages = {"stage": lambda: [stage.name for stage in flow.JUDGING]} if name == "rejected" else {}
     return Table.of(name, root_url, _SCHEMAS[name], read, source=known, **stages)
 
 
@@ -41,7 +41,7 @@ def of_lists(url: str) -> Table:
     return Table.of("published", url, _LIST, read, source=lambda: sorted(manifests.load_all()))
 
 
-def require(root_url: str, folder: str, stage: str) -> Commit:
+def require(root_url: str, folder: str, stage: flow.Stage) -> Commit:
     """Return the commit of a folder.
 
     Raises:
@@ -53,11 +53,11 @@ def require(root_url: str, folder: str, stage: str) -> Commit:
     return commit
 
 
-def not_run(root_url: str, folder: str, stage: str) -> RootError:
+def not_run(root_url: str, folder: str, stage: flow.Stage) -> RootError:
     """Return what is said where a stage's output is asked for that has not been run."""
     have = root.curated_sources(root_url)
     return RootError(
-        f"the stage {stage} has not been run here",
+        f"the stage {stage.name} has not been run here",
         where=folder,
         expected=STAGE_FILE,
         found="nothing" if have else "nothing, and no source is curated",
@@ -68,20 +68,20 @@ def not_run(root_url: str, folder: str, stage: str) -> RootError:
 def _curated(root_url: str, wanted: Wanted) -> Sequence[str]:
     sources = wanted.sources if wanted.sources is not None else root.curated_sources(root_url)
     if not sources:
-        raise not_run(root_url, storage.join(root_url, "curate"), "curate")
+        raise not_run(root_url, storage.join(root_url, flow.PAIRS.above), flow.CURATE)
     return sources
 
 
 def _pairs(root_url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
     for source in _curated(root_url, wanted):
         folder = root.curate_folder(root_url, source)
-        for file in require(root_url, folder, "curate").under("pairs"):
+        for file in require(root_url, folder, flow.CURATE).under("pairs"):
             yield from commits.iterate(storage.join(folder, file.name), wanted.columns)
 
 
 def _views(root_url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
     folder = root.views_folder(root_url)
-    for file in require(root_url, folder, "images").under("pairs"):
+    for file in require(root_url, folder, flow.IMAGES).under("pairs"):
         for batch in commits.iterate(storage.join(folder, file.name), {*wanted.columns, "source"}):
             yield matching(batch, "source", wanted.sources)
 
@@ -89,8 +89,9 @@ def _views(root_url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
 def _rejected(root_url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
     """Yield the rows of the stages that have been run; of those that are named, each must have been."""
     sources = _curated(root_url, wanted)
-    for stage in rejections.STAGES if wanted.stages is None else wanted.stages:
-        if wanted.stages is not None:
+    named = None if wanted.stages is None else [flow.BY_NAME[name] for name in wanted.stages]
+    for stage in flow.JUDGING if named is None else named:
+        if named is not None:
             for folder in rejections.folders(root_url, stage, sources):
                 require(root_url, folder, stage)
         for path in rejections.files(root_url, stage, sources):
@@ -100,7 +101,7 @@ def _rejected(root_url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
 
 def _images(root_url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
     folder = root.images_folder(root_url)
-    for file in require(root_url, folder, "images").files:
+    for file in require(root_url, folder, flow.IMAGES).files:
         for batch in commits.iterate(storage.join(folder, file.name), {*wanted.columns, "sources"}):
             yield _shown_by(batch, wanted.sources)
 
@@ -125,7 +126,7 @@ def _ledger(root_url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
             rows = rows.filter(pc.is_in(rows["image_id"], value_set=shown.in_shard(shard)))
         yield from rows.combine_chunks().to_batches()
     if not found:
-        raise not_run(root_url, storage.join(root_url, "fetch", "ledger"), "fetch")
+        raise not_run(root_url, storage.join(root_url, flow.GENERATION.above), flow.FETCH)
 
 
 class _ShownBy:
@@ -146,10 +147,10 @@ class _ShownBy:
 def _published(root_url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
     sources = wanted.sources if wanted.sources is not None else root.published_sources(root_url)
     if not sources:
-        raise not_run(root_url, storage.join(root_url, "publish"), "publish")
+        raise not_run(root_url, storage.join(root_url, flow.LISTS.above), flow.PUBLISH)
     for source in sources:
         folder = root.publish_folder(root_url, source)
-        for file in require(root_url, folder, "publish").files:
+        for file in require(root_url, folder, flow.PUBLISH).files:
             yield from commits.iterate(storage.join(folder, file.name), wanted.columns)
 
 

@@ -109,35 +109,35 @@ def fetch(
             remedy="download to a local folder, copy it there, and name the copies in the configuration",
         )
     root = Path(folder)
-    told = progress or Silent()
+    listener = progress or Silent()
     wanted = select(manifests, names=names, kinds=kinds)
     outcomes: dict[str, Outcome] = {}
     missing = []
     for file in wanted:
-        found = integrity.check(file, root / file.target, quick=True, progress=told)
-        if found.ok:
-            outcomes[file.target] = found
-            told.finish(found)
+        outcome = integrity.check(file, root / file.target, quick=True, progress=listener)
+        if outcome.ok:
+            outcomes[file.target] = outcome
+            listener.finish(outcome)
         elif file.gated:
-            outcomes[file.target] = gated(file, found)
-            told.finish(outcomes[file.target])
+            outcomes[file.target] = gated(file, outcome)
+            listener.finish(outcomes[file.target])
         else:
             missing.append(file)
     _check_space(missing, root, free)
     with contextlib.ExitStack() as stack:
         http = session if session is not None else stack.enter_context(requests.Session())
         for file in missing:
-            outcomes[file.target] = _Download(file, root / file.target, http, told, sleep, timeout_s, free).run()
-            told.finish(outcomes[file.target])
+            outcomes[file.target] = _Download(file, root / file.target, http, listener, sleep, timeout_s, free).run()
+            listener.finish(outcomes[file.target])
     return [outcomes[file.target] for file in wanted]
 
 
-def gated(file: ManifestFile, found: Outcome) -> Outcome:
+def gated(file: ManifestFile, outcome: Outcome) -> Outcome:
     """Return the outcome of a gated file that is not there, or not right: what to do, where to ask, where to put it."""
     assert file.gated is not None
-    detail = "cannot simply be downloaded" if found.status == "absent" else found.detail
-    remedy = f"{file.gated.how}; ask at {file.gated.where_to_ask}; put it at {found.path}"
-    return Outcome(file, found.path, "gated" if found.status == "absent" else found.status, detail, remedy)
+    detail = "cannot simply be downloaded" if outcome.status == "absent" else outcome.detail
+    remedy = f"{file.gated.how}; ask at {file.gated.where_to_ask}; put it at {outcome.path}"
+    return Outcome(file, outcome.path, "gated" if outcome.status == "absent" else outcome.status, detail, remedy)
 
 
 def _part(path: Path) -> Path:

@@ -38,7 +38,7 @@ def verify(
     """
     root = Path(folder)
     sources = list(manifests)
-    told = progress or Silent()
+    listener = progress or Silent()
     wanted = select(sources, names=names, kinds=kinds)
     if names is None:
         every = {file.target: file for manifest in sources for file in manifest.files}
@@ -46,16 +46,16 @@ def verify(
         wanted = [file for target, file in every.items() if target in required or (root / target).is_file()]
     outcomes = []
     for file in wanted:
-        found = integrity.check(file, root / file.target, quick=False, progress=told)
-        outcome = found if found.ok else _with_remedy(found)
-        told.finish(outcome)
+        checked = integrity.check(file, root / file.target, quick=False, progress=listener)
+        outcome = checked if checked.ok else _with_remedy(checked)
+        listener.finish(outcome)
         outcomes.append(outcome)
     return outcomes
 
 
-def _with_remedy(found: Outcome) -> Outcome:
-    if found.file.gated is not None:
-        return gated(found.file, found)
-    command = f"run: {fetch_command(found.file)} ({human_size([found.file])})"
-    remedy = command if found.status == "absent" else f"{command}; it replaces the file once the new one is right"
-    return Outcome(found.file, found.path, found.status, found.detail, remedy)
+def _with_remedy(outcome: Outcome) -> Outcome:
+    if outcome.file.gated is not None:
+        return gated(outcome.file, outcome)
+    command = f"run: {fetch_command(outcome.file)} ({human_size([outcome.file])})"
+    remedy = command if outcome.status == "absent" else f"{command}; it replaces the file once the new one is right"
+    return Outcome(outcome.file, outcome.path, outcome.status, outcome.detail, remedy)

@@ -8,6 +8,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pmd import flow
 from pmd.errors import InputError
 from pmd.publish.rules import PUBLISHED
 from pmd.store import commits, root, sealed, storage
@@ -25,7 +26,7 @@ def paths(url: str) -> list[str]:
     if not storage.is_folder(url):
         return [url]
     below = storage.list_files(url)
-    top = "publish/" if root.ROOT_FILE in below else ""
+    top = f"{flow.LISTS.above}/" if root.ROOT_FILE in below else ""
     committed = [name for name in below if posixpath.basename(name) == commits.STAGE_FILE and name.startswith(top)]
     found = []
     for name in committed:

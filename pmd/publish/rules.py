@@ -21,12 +21,13 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import flow
 from pmd.fetch import partitions
 from pmd.manifests import Manifest
 from pmd.schema.tables import FOLDER_WORD, KEY, PAIRS
 from pmd.text import urls
 
-STAGE: Final = "publish"
+STAGE: Final = flow.PUBLISH.name
 
 #: What became of a pair's image: what the list says beside the pair.
 FATES: Final = pa.schema(
@@ -167,10 +168,10 @@ def _without_credentials(image_urls: pa.ChunkedArray) -> pa.ChunkedArray:
     perhaps = pc.match_substring(image_urls, "@")
     if not pc.any(perhaps).as_py():
         return image_urls
-    found = image_urls.to_pylist()
+    values = image_urls.to_pylist()
     for row in pc.indices_nonzero(pc.fill_null(perhaps, fill_value=False)).to_pylist():
-        found[row] = urls.without_credentials(found[row])
-    return pa.chunked_array([found], image_urls.type)
+        values[row] = urls.without_credentials(values[row])
+    return pa.chunked_array([values], image_urls.type)
 
 
 def _of(pairs: pa.Table, name: str) -> pa.ChunkedArray | None:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import flow
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.transforms import outputs
 from pmd.fetch import partitions
@@ -85,6 +86,6 @@ class WriteList:
         pairs = meeting.filter(pc.invert(meeting["is_fate"])).select(PAIRS.names)
         fate = meeting.filter(meeting["is_fate"]).select(publish_rules.FATES.names)
         table = publish_rules.rows(pairs, fate, self.manifest, with_text=self.with_text)
-        name = f"part-{partition:05d}-of-{2**self.bits:05d}"
+        name = flow.part(partition, self.bits)
         files = [commits.put_table(self.folder, name, table)] if table.num_rows else []
         yield outputs(files, {self.manifest.name: commits.Books(table.num_rows, {})})

@@ -53,12 +53,12 @@ def image_ids(identities: pa.Array) -> pa.Array:
 
 def hashed(values: pa.Array) -> pa.Array:
     """Return `digest` of each value of a string or binary array, itself one part; null stays null."""
-    objects = values.cast(pa.binary() if values.type in (pa.string(), pa.binary()) else pa.large_binary())
+    binary = values.cast(pa.binary() if values.type in (pa.string(), pa.binary()) else pa.large_binary())
     # By way of NumPy, which makes the objects in half the time of `to_pylist`, and of one buffer for all digests.
-    found = objects.to_numpy(zero_copy_only=False).tolist()
+    objects = binary.to_numpy(zero_copy_only=False).tolist()
     if not values.null_count:
-        return _from_digests(b"".join(map(xxhash.xxh3_128_digest, found)), len(found))
-    return key_array(None if value is None else xxhash.xxh3_128_digest(value) for value in found)
+        return _from_digests(b"".join(map(xxhash.xxh3_128_digest, objects)), len(objects))
+    return key_array(None if value is None else xxhash.xxh3_128_digest(value) for value in objects)
 
 
 def hexadecimal(keys: pa.Array) -> pa.Array:
@@ -85,11 +85,11 @@ def halves(keys: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint6
 def order(keys: pa.Array) -> npt.NDArray[np.int64]:
     """Return the indices that sort keys without nulls; equal ones stay in their order."""
     first, last = halves(keys)
-    found = np.argsort(first, kind="stable")
-    ordered = first[found]
+    indices = np.argsort(first, kind="stable")
+    ordered = first[indices]
     if (ordered[1:] == ordered[:-1]).any():
-        found = np.lexsort((last, first))
-    return found
+        indices = np.lexsort((last, first))
+    return indices
 
 
 def _from_digests(joined: bytes, count: int) -> pa.Array:

@@ -17,13 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import flow
 from pmd.config.options import ShardOptions
 from pmd.fetch import partitions, stored
 from pmd.images import rules as images_rules
 from pmd.schema import keys
 from pmd.schema.tables import KEY, REGION
 
-STAGE: Final = "shard"
+STAGE: Final = flow.SHARD.name
 
 PAIR: Final = pa.struct(
     [

@@ -9,6 +9,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pmd import flow
 from pmd.config.options import ShardOptions
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.partitions import part_of
@@ -81,7 +82,7 @@ class OrderWindow:
         path = storage.join(
             self.work, commits.put_table(self.work, f"samples-{window:05d}", ordered.samples, durable=False).name
         )
-        name = f"part-{window:05d}-of-{2**self.bits:05d}"
+        name = flow.part(window, self.bits)
         files = [commits.put_table(self.rejected_folder, name, ordered.rejected)] if ordered.rejected.num_rows else []
         books = images_rules.count_books(ordered.kept, ordered.rejected)
         described = outputs([dataclasses.replace(file, name=f"rejected:{file.name}") for file in files], books)
@@ -180,6 +181,6 @@ class CommitShards:
                 if file.name.startswith(f"{form}:")
             )
             commit = commits.Commit(samples.STAGE, files, found.books, digest, orjson.loads(run))
-            fixed = {"sizes.json": writing.sizes(files)} if form == "webdataset" else {}
+            fixed = {flow.SIZES: writing.sizes(files)} if form == "webdataset" else {}
             all_forms.append(Proposal(folder, commit, fixed))
         proposals.leave(self.work, all_forms)

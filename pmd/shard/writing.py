@@ -6,7 +6,6 @@ Bytes depend on the samples alone: tar members carry no clock and no owner, Parq
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -214,30 +213,21 @@ def write_shard(
     Raises:
         VerificationError: A stored picture is damaged; no file of the shard is left.
     """
-    paths = {form: f"{name}.{FORMATS[form][0]}" for form in folders}
+    files: dict[str, File] = {}
     with contextlib.ExitStack() as stack:
-        files = {
-            form: stack.enter_context(storage.write_whole(storage.join(folder, paths[form])))
-            for form, folder in folders.items()
-        }
-        writers: list[ShardWriter] = [FORMATS[form][1](file) for form, file in files.items()]
-        for writer in writers:
-            stack.callback(writer.close)  # before its file, whatever happens
-        for row, picture, suffix in load_pictures(root, samples, options):
+        drafts = {form: stack.enter_context(storage.Draft(folder)) for form, folder in folders.items()}
+        writers: list[ShardWriter] = [FORMATS[form][1](draft.file) for form, draft in drafts.items()]
+        with contextlib.ExitStack() as open_writers:
             for writer in writers:
-                writer.add(row, picture, suffix)
-    return {
-        form: File(paths[form], *_measure(storage.join(folder, paths[form]), samples.num_rows))
-        for form, folder in folders.items()
-    }
-
-
-def _measure(path: str, rows: int) -> tuple[int, int, str]:
-    digest = hashlib.sha256()
-    with storage.open_raw(path) as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return storage.size(path), rows, digest.hexdigest()
+                open_writers.callback(writer.close)  # before its file, whatever happens
+            for row, picture, suffix in load_pictures(root, samples, options):
+                for writer in writers:
+                    writer.add(row, picture, suffix)
+        for form, draft in drafts.items():
+            path = f"{name}.{FORMATS[form][0]}"
+            draft.finish(path)
+            files[form] = File(path, draft.bytes, samples.num_rows, draft.sha256)
+    return files
 
 
 def sizes(files: Sequence[File]) -> bytes:

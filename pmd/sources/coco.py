@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pmd.formats import json_stream
 from pmd.sources import karpathy, records
-from pmd.sources.contract import InputFile, SourceOptions, Unit
+from pmd.sources.contract import Chunk, InputFile, SourceOptions
 from pmd.sources.karpathy import Exclude
 from pmd.text import urls
 
@@ -55,19 +55,19 @@ class Coco:
     name = NAME
     options: type[SourceOptions] = Options
 
-    def plan(self, files: Sequence[InputFile], options: Options) -> list[Unit]:
-        """One unit a document; its form is told by its first bytes."""
-        units = []
+    def plan(self, files: Sequence[InputFile], options: Options) -> list[Chunk]:
+        """One chunk a document; its form is told by its first bytes."""
+        chunks = []
         for path, member in records.documents(files, _MEMBERS, expected="captions_*.json, or dataset_coco.json"):
             form = _form(path, member)
             needed = karpathy.companions(options.karpathy, options.exclude_karpathy) if form == "captions" else ()
-            units.append(Unit(path=path, form=form, member=member, companions=needed))
-        return units
+            chunks.append(Chunk(path=path, form=form, member=member, companions=needed))
+        return chunks
 
-    def read(self, unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
+    def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         """Yield one draft a caption."""
-        drafts = _karpathy_drafts if unit.form == "karpathy" else _caption_drafts
-        yield from records.batches(drafts(unit, options))
+        drafts = _karpathy_drafts if chunk.form == "karpathy" else _caption_drafts
+        yield from records.batches(drafts(chunk, options))
 
 
 SOURCE = Coco()
@@ -117,11 +117,11 @@ class _Pictures:
     licences: dict[int, str]
 
 
-def _pictures(unit: Unit) -> _Pictures:
+def _pictures(chunk: Chunk) -> _Pictures:
     images: dict[int, bytes] = {}
     licences: dict[int, str] = {}
     for name, _, value in json_stream.objects_of(
-        unit.path, ["licenses", "images"], member=unit.member, expected=_EXPECTED
+        chunk.path, ["licenses", "images"], member=chunk.member, expected=_EXPECTED
     ):
         # A record without a whole number for an id can be nobody's image; its captions, if any, are `no_image`.
         if isinstance(value, dict) and type(value.get("id")) is int:
@@ -132,11 +132,11 @@ def _pictures(unit: Unit) -> _Pictures:
     return _Pictures(images, licences)
 
 
-def _caption_drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
+def _caption_drafts(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
     held = karpathy.left_out(options.karpathy, options.exclude_karpathy)
-    pictures = _pictures(unit)
-    document = records.location(unit.path, unit.member)
-    for index, annotation in json_stream.objects(unit.path, "annotations", member=unit.member, expected=_EXPECTED):
+    pictures = _pictures(chunk)
+    document = records.location(chunk.path, chunk.member)
+    for index, annotation in json_stream.objects(chunk.path, "annotations", member=chunk.member, expected=_EXPECTED):
         where = f"{document}:annotations[{index}]"
         try:
             yield {**_caption_draft(annotation, pictures, held, document), "where": where}
@@ -199,9 +199,9 @@ def _flickr_photo(url: str | None) -> str | None:
     return identity if identity and identity.startswith("flickr:") else None
 
 
-def _karpathy_drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
-    document = records.location(unit.path, unit.member)
-    for index, image in karpathy.images(unit.path, unit.member):
+def _karpathy_drafts(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
+    document = records.location(chunk.path, chunk.member)
+    for index, image in karpathy.images(chunk.path, chunk.member):
         where = f"{document}:images[{index}]"
         try:
             shared, picture, sentences = _karpathy_image(image)

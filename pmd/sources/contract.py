@@ -1,4 +1,4 @@
-"""What a source is: how its files are cut into units, how a unit is read, and its rules in the three profiles.
+"""What a source is: how its files are cut into chunks, how a chunk is read, and its rules in the three profiles.
 
 A source is one module in this folder with one public object, ``SOURCE``. The folder is the registry (`pmd.sources.load`).
 A reader yields *drafts* (`pmd.schema.tables.DRAFTS`): one row a would-be pair, with upstream's strings untouched but for
@@ -78,7 +78,7 @@ class InputFile:
 
 
 @dataclasses.dataclass(frozen=True)
-class Unit:
+class Chunk:
     """What one worker reads at a time, alone: a file, a member of one, or a range of it.
 
     Attributes:
@@ -106,8 +106,8 @@ class Source(Protocol):
     #: Its options and their values in each profile.
     options: type[SourceOptions]
 
-    def plan(self, files: Sequence[InputFile], options: Any) -> list[Unit]:
-        """Cut the source's files into units.
+    def plan(self, files: Sequence[InputFile], options: Any) -> list[Chunk]:
+        """Cut the source's files into chunks.
 
         Args:
             files: All annotation files of the source, in any order.
@@ -118,8 +118,8 @@ class Source(Protocol):
         """
         ...
 
-    def read(self, unit: Unit, options: Any) -> Iterator[pa.RecordBatch]:
-        """Yield batches of drafts, of at most `DRAFT_ROWS` rows; memory does not grow with the unit.
+    def read(self, chunk: Chunk, options: Any) -> Iterator[pa.RecordBatch]:
+        """Yield batches of drafts, of at most `DRAFT_ROWS` rows; memory does not grow with the chunk.
 
         Raises:
             InputError: The file is truncated or foreign; names the file and the byte.

@@ -54,7 +54,7 @@ EXCLUDE_RULE: Final = Rule(
 
 
 def companions(karpathy: str, exclude: str) -> tuple[str, ...]:
-    """Return the file that a unit needs besides its own: Karpathy's where its images are left out, else none.
+    """Return the file that a chunk needs besides its own: Karpathy's where its images are left out, else none.
 
     Args:
         karpathy: Value of the option; "none" leaves every image in, whatever `exclude` says (a build tells so).

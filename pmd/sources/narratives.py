@@ -17,7 +17,7 @@ import pyarrow as pa
 from pmd.formats import json_stream, lines
 from pmd.schema import keys
 from pmd.sources import karpathy, records
-from pmd.sources.contract import InputFile, Rule, SourceOptions, Unit
+from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 from pmd.sources.karpathy import Exclude
 from pmd.text import cleaning
 
@@ -99,21 +99,21 @@ class Narratives:
     picture: Callable[[str, str | None], Picture]
     options: type[SourceOptions] = Options
 
-    def plan(self, files: Sequence[InputFile], options: Options) -> list[Unit]:
-        """Cut plain files into byte ranges; a member of an archive is one unit."""
+    def plan(self, files: Sequence[InputFile], options: Options) -> list[Chunk]:
+        """Cut plain files into byte ranges; a member of an archive is one chunk."""
         held: tuple[str, ...] = ()
         if isinstance(options, CocoOptions):
             held = karpathy.companions(options.karpathy, options.exclude_karpathy)
-        units = []
+        chunks = []
         for path, member in records.documents(files, _MEMBERS, expected="*.jsonl"):
             self._refuse_foreign(path, member)
             for start, stop in [(0, None)] if member is not None else lines.ranges(path):
-                units.append(Unit(path=path, form="jsonl", member=member, start=start, stop=stop, companions=held))
-        return units
+                chunks.append(Chunk(path=path, form="jsonl", member=member, start=start, stop=stop, companions=held))
+        return chunks
 
-    def read(self, unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
+    def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         """Yield one draft a sentence, or a narrative."""
-        yield from records.batches(self._drafts(unit, options))
+        yield from records.batches(self._drafts(chunk, options))
 
     def _refuse_foreign(self, path: str, member: str | None) -> None:
         """Raise for a file whose first lines hold no narrative, or only those of another data set.
@@ -135,16 +135,16 @@ class Narratives:
         others = [pattern for dataset, pattern in _MARKS.items() if dataset != self.dataset]
         return bool(_MARKS[self.dataset].search(dataset_id)) or not any(other.search(dataset_id) for other in others)
 
-    def _drafts(self, unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
+    def _drafts(self, chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
         held: dict[int, str] = {}
         if isinstance(options, CocoOptions):
             held = karpathy.left_out(options.karpathy, options.exclude_karpathy)
-        document = records.location(unit.path, unit.member)
-        for batch in lines.read_lines(unit.path, unit.start, unit.stop, member=unit.member):
-            for i, row, error in json_stream.parse_json_lines(batch):
-                where = batch.place(i)
+        document = records.location(chunk.path, chunk.member)
+        for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
+            for index, row, error in json_stream.parse_json_lines(batch):
+                where = batch.place(index)
                 if error is not None:
-                    yield records.unreadable(batch.lines[i].as_py(), error, where)
+                    yield records.unreadable(batch.lines[index].as_py(), error, where)
                     continue
                 try:
                     drafts = self._narrative(row, document, held, split=options.split_sentences)

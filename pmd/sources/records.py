@@ -48,11 +48,11 @@ def documents(files: Sequence[InputFile], wanted: str, *, expected: str) -> list
     Raises:
         InputError: An archive holds no such member.
     """
-    found: list[tuple[str, str | None]] = []
+    listed: list[tuple[str, str | None]] = []
     for file in files:
         path, member = archives.split_member(file.path)
         if member is not None or not archives.is_archive(path):
-            found.append((path, member))
+            listed.append((path, member))
             continue
         names = [entry.name for entry in archives.members(path)]
         chosen = [name for name in names if re.fullmatch(wanted, posixpath.basename(name))]
@@ -64,8 +64,8 @@ def documents(files: Sequence[InputFile], wanted: str, *, expected: str) -> list
                 found=", ".join([*names[:_SHOWN_NAMES], *(["…"] if len(names) > _SHOWN_NAMES else [])]) or "no files",
                 remedy="check that it is the archive that the source's manifest names",
             )
-        found += [(path, name) for name in chosen]
-    return sorted(set(found), key=lambda document: (document[0], document[1] or ""))
+        listed += [(path, name) for name in chosen]
+    return sorted(set(listed), key=lambda document: (document[0], document[1] or ""))
 
 
 def location(path: str, member: str | None) -> str:

@@ -1,6 +1,6 @@
 """RedCaps: Reddit's captions, `annotations/<subreddit>_<year>.json`, from the release's zip as it is, or unpacked.
 
-The release has 1,391 documents of very unequal size. A unit is a run of them of some `UNIT_BYTES`: indices of members
+The release has 1,391 documents of very unequal size. A chunk is a run of them of some `CHUNK_BYTES`: indices of members
 of the zip, or files.
 """
 
@@ -18,15 +18,15 @@ import pyarrow as pa
 from pmd.errors import InputError
 from pmd.formats import archives, json_stream
 from pmd.sources import records
-from pmd.sources.contract import InputFile, Rule, SourceOptions, Unit
+from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 
 NAME: Final = "red_caps"
 
 #: An SPDX expression: the annotations are CC BY 4.0, and beside that for non-commercial research alone.
 TEXT_LICENCE: Final = "CC-BY-4.0 AND LicenseRef-RedCaps-non-commercial"
 
-#: Plain JSON in a unit, about: all of RedCaps (some 5 GB) is then some 80 units.
-UNIT_BYTES: Final = 64 * 1024 * 1024
+#: Plain JSON in a chunk, about: all of RedCaps (some 5 GB) is then some 80 chunks.
+CHUNK_BYTES: Final = 64 * 1024 * 1024
 
 #: Hidden files, such as the "._x.json" that macOS puts into zips, are none of the release's.
 _MEMBERS: Final = r"[^.].*\.json"
@@ -64,34 +64,34 @@ class RedCaps:
     name = NAME
     options: type[SourceOptions] = Options
 
-    def plan(self, files: Sequence[InputFile], options: Options) -> list[Unit]:
+    def plan(self, files: Sequence[InputFile], options: Options) -> list[Chunk]:
         """Group the documents of each zip, and those that stand alone, by size."""
-        units: list[Unit] = []
+        chunks: list[Chunk] = []
         alone: list[tuple[str, int]] = []
         for file in sorted(files, key=lambda file: file.path):
             path, member = archives.split_member(file.path)
             if member is None and archives.is_archive(path):
                 bytes_of = {entry.name: entry.bytes for entry in archives.members(path)}
                 sizes = [bytes_of[name] for _, name in _members(path) if name is not None]
-                units += [Unit(path=path, form="zip", start=start, stop=stop) for start, stop in runs(sizes)]
+                chunks += [Chunk(path=path, form="zip", start=start, stop=stop) for start, stop in runs(sizes)]
             else:
                 _refuse_foreign(path, member)
                 alone.append((file.path, file.bytes))
         for start, stop in runs([size for _, size in alone]):
             first, *others = [path for path, _ in alone[start:stop]]
             path, member = archives.split_member(first)
-            units.append(Unit(path=path, form="json", member=member, companions=tuple(others)))
-        return units
+            chunks.append(Chunk(path=path, form="json", member=member, companions=tuple(others)))
+        return chunks
 
-    def read(self, unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
+    def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         """Yield one draft an annotation."""
-        yield from records.batches(_drafts(unit, options))
+        yield from records.batches(_drafts(chunk, options))
 
 
 SOURCE = RedCaps()
 
 
-def runs(sizes: Sequence[int], target_bytes: int = UNIT_BYTES) -> list[tuple[int, int]]:
+def runs(sizes: Sequence[int], target_bytes: int = CHUNK_BYTES) -> list[tuple[int, int]]:
     """Cut documents, in their order, into runs [start, stop) that end where they reach the target size."""
     cuts, start, total = [], 0, 0
     for index, size in enumerate(sizes):
@@ -132,14 +132,14 @@ def _refuse_foreign(path: str, member: str | None) -> None:
         raise records.foreign(path, member, expected=_EXPECTED, start=start)
 
 
-def _documents(unit: Unit) -> list[tuple[str, str | None]]:
-    if unit.form == "zip":
-        return _members(unit.path)[unit.start : unit.stop]
-    return [(unit.path, unit.member), *(archives.split_member(companion) for companion in unit.companions)]
+def _documents(chunk: Chunk) -> list[tuple[str, str | None]]:
+    if chunk.form == "zip":
+        return _members(chunk.path)[chunk.start : chunk.stop]
+    return [(chunk.path, chunk.member), *(archives.split_member(companion) for companion in chunk.companions)]
 
 
-def _drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
-    for path, member in _documents(unit):
+def _drafts(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
+    for path, member in _documents(chunk):
         document = records.location(path, member)
         annotations = json_stream.objects(path, "annotations", member=member, expected=_EXPECTED)
         first = list(itertools.islice(annotations, _HEAD_ROWS))

@@ -18,7 +18,7 @@ from pmd.errors import InputError
 from pmd.formats import archives, json_stream, lines
 from pmd.schema import keys
 from pmd.sources import records
-from pmd.sources.contract import InputFile, SourceOptions, Unit
+from pmd.sources.contract import Chunk, InputFile, SourceOptions
 
 NAME: Final = "sbu_captions"
 
@@ -39,42 +39,42 @@ class SbuCaptions:
     name = NAME
     options: type[SourceOptions] = Options
 
-    def plan(self, files: Sequence[InputFile], options: Options) -> list[Unit]:
-        """One unit a JSON document, and one a pair of text files, whose names differ in one word."""
-        units, texts = [], []
+    def plan(self, files: Sequence[InputFile], options: Options) -> list[Chunk]:
+        """One chunk a JSON document, and one a pair of text files, whose names differ in one word."""
+        chunks, texts = [], []
         for path, member in records.documents(files, _MEMBERS, expected=_EXPECTED_MEMBERS):
             start = records.head(path, member)
             # By name first, which pairs the text files anyway: one's first line may begin with anything.
             if re.search(r"(urls|captions)\.txt", member or path):
                 texts.append(records.location(path, member))
             elif start.lstrip(records.BLANK).startswith(b"{"):
-                units.append(Unit(path=path, form="json", member=member))
+                chunks.append(Chunk(path=path, form="json", member=member))
             else:
                 raise records.foreign(path, member, expected=f"{_EXPECTED_MEMBERS}: {_EXPECTED}", start=start)
-        return units + _pairs(texts)
+        return chunks + _pairs(texts)
 
-    def read(self, unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
+    def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         """Yield one draft a row."""
-        yield from records.batches(_json_drafts(unit) if unit.form == "json" else _text_drafts(unit))
+        yield from records.batches(_json_drafts(chunk) if chunk.form == "json" else _text_drafts(chunk))
 
 
 SOURCE = SbuCaptions()
 
 
-def _pairs(texts: list[str]) -> list[Unit]:
-    """Return a unit for each pair "…urls.txt", "…captions.txt"."""
-    units = []
+def _pairs(texts: list[str]) -> list[Chunk]:
+    """Return a chunk for each pair "…urls.txt", "…captions.txt"."""
+    chunks = []
     for urls in [name for name in texts if _other(name, "urls") == name]:
         captions = _other(urls, "captions")
         if captions not in texts:
             raise _missing(urls, captions)
         path, member = archives.split_member(urls)
-        units.append(Unit(path=path, form="txt", member=member, companions=(captions,)))
+        chunks.append(Chunk(path=path, form="txt", member=member, companions=(captions,)))
     for captions in set(texts) - {
-        name for unit in units for name in (records.location(unit.path, unit.member), *unit.companions)
+        name for chunk in chunks for name in (records.location(chunk.path, chunk.member), *chunk.companions)
     }:
         raise _missing(captions, _other(captions, "urls"))
-    return units
+    return chunks
 
 
 def _other(name: str, word: str) -> str:
@@ -119,9 +119,9 @@ def _raw(fields: dict[str, Any]) -> bytes:
     )
 
 
-def _json_drafts(unit: Unit) -> Iterator[dict[str, Any]]:
-    document = records.location(unit.path, unit.member)
-    columns = [json_stream.objects(unit.path, name, member=unit.member, expected=_EXPECTED) for name in _LISTS]
+def _json_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
+    document = records.location(chunk.path, chunk.member)
+    columns = [json_stream.objects(chunk.path, name, member=chunk.member, expected=_EXPECTED) for name in _LISTS]
     for index in itertools.count():
         row = [next(column, None) for column in columns]
         if None in row:
@@ -136,10 +136,10 @@ def _json_drafts(unit: Unit) -> Iterator[dict[str, Any]]:
         yield _draft(fields, f"{document}:image_urls[{index}]")
 
 
-def _text_drafts(unit: Unit) -> Iterator[dict[str, Any]]:
-    (companion,) = unit.companions
+def _text_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
+    (companion,) = chunk.companions
     path, member = archives.split_member(companion)
-    urls, captions = _lines(unit.path, unit.member), _lines(path, member)
+    urls, captions = _lines(chunk.path, chunk.member), _lines(path, member)
     for number in itertools.count():
         url, caption = next(urls, None), next(captions, None)
         if url is None or caption is None:
@@ -147,7 +147,7 @@ def _text_drafts(unit: Unit) -> Iterator[dict[str, Any]]:
                 number + (line is not None) + sum(1 for _ in rest) for line, rest in ((url, urls), (caption, captions))
             ]
             if lengths[0] != lengths[1]:
-                document = records.location(unit.path, unit.member)
+                document = records.location(chunk.path, chunk.member)
                 raise _unequal(document, "as many URLs as captions", {document: lengths[0], companion: lengths[1]})
             return
         (url_bytes, where), (caption_bytes, _) = url, caption
@@ -164,8 +164,8 @@ def _text_drafts(unit: Unit) -> Iterator[dict[str, Any]]:
 
 def _lines(path: str, member: str | None) -> Iterator[tuple[bytes, str]]:
     for batch in lines.read_lines(path, member=member):
-        for i, line in enumerate(batch.lines.to_pylist()):
-            yield line, batch.place(i)
+        for index, line in enumerate(batch.lines.to_pylist()):
+            yield line, batch.place(index)
 
 
 def _unequal(where: str, expected: str, lengths: dict[str, int]) -> InputError:

@@ -19,10 +19,10 @@ import pyarrow.compute as pc
 from pmd.errors import InputError
 from pmd.formats import lines, tsv
 from pmd.sources import table_drafts
-from pmd.sources.contract import InputFile, SourceOptions, Unit
+from pmd.sources.contract import Chunk, InputFile, SourceOptions
 
-#: Bytes of a unit.
-UNIT_BYTES: Final = lines.RANGE_BYTES
+#: Bytes of a chunk.
+CHUNK_BYTES: Final = lines.RANGE_BYTES
 
 #: Lines looked at to tell whether a file is the source's.
 _HEAD_LINES: Final = 100
@@ -51,23 +51,23 @@ class TwoColumns:
     split_of: Callable[[str], str]
     options: type[SourceOptions] = NoOptions
 
-    def plan(self, files: Sequence[InputFile], options: SourceOptions) -> list[Unit]:
-        """Cut each file into ranges of `UNIT_BYTES`; gzip and zstd files are one unit each."""
+    def plan(self, files: Sequence[InputFile], options: SourceOptions) -> list[Chunk]:
+        """Cut each file into ranges of `CHUNK_BYTES`; gzip and zstd files are one chunk each."""
         for file in files:
             self._check(file.path)
         return [
-            Unit(path=file.path, form="tsv", start=start, stop=stop)
+            Chunk(path=file.path, form="tsv", start=start, stop=stop)
             for file in sorted(files, key=lambda file: file.path)
-            for start, stop in lines.ranges(file.path, UNIT_BYTES)
+            for start, stop in lines.ranges(file.path, CHUNK_BYTES)
         ]
 
-    def read(self, unit: Unit, options: SourceOptions) -> Iterator[pa.RecordBatch]:
+    def read(self, chunk: Chunk, options: SourceOptions) -> Iterator[pa.RecordBatch]:
         """Yield drafts in the order of the lines, but a slice's lost lines after its others.
 
         `row_digest` is that of the line's bytes without its end; there is no upstream id.
         """
-        split = self.split_of(unit.path)
-        for batch in lines.read_lines(unit.path, unit.start, unit.stop):
+        split = self.split_of(chunk.path)
+        for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop):
             for part, places in table_drafts.slices(batch):
                 yield from self._drafts(part, places, split)
 

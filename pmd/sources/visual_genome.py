@@ -20,7 +20,7 @@ from pmd.errors import InputError
 from pmd.formats import archives, json_stream
 from pmd.schema import keys
 from pmd.sources import karpathy, records
-from pmd.sources.contract import InputFile, Rule, SourceOptions, Unit
+from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 from pmd.sources.karpathy import Exclude
 
 NAME: Final = "visual_genome"
@@ -56,8 +56,8 @@ class VisualGenome:
     name = NAME
     options: type[SourceOptions] = Options
 
-    def plan(self, files: Sequence[InputFile], options: Options) -> list[Unit]:
-        """One unit a file of regions; the image records are its companions, those of its folder first."""
+    def plan(self, files: Sequence[InputFile], options: Options) -> list[Chunk]:
+        """One chunk a file of regions; the image records are its companions, those of its folder first."""
         documents = records.documents(files, _MEMBERS, expected="region_descriptions.json or image_data.json")
         forms = {document: _form(*document) for document in documents}
         tables = [document for document in documents if forms[document] == "images"]
@@ -72,7 +72,7 @@ class VisualGenome:
             )
         held = karpathy.companions(options.karpathy, options.exclude_karpathy)
         return [
-            Unit(
+            Chunk(
                 path=path,
                 form="regions",
                 member=member,
@@ -81,9 +81,9 @@ class VisualGenome:
             for path, member in regions
         ]
 
-    def read(self, unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
+    def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         """Yield one draft a region, and one for each image that has none."""
-        yield from records.batches(_drafts(unit, options))
+        yield from records.batches(_drafts(chunk, options))
 
 
 SOURCE = VisualGenome()
@@ -148,11 +148,11 @@ def _image_records(companions: Sequence[str]) -> dict[int, bytes]:
     return table
 
 
-def _drafts(unit: Unit, options: Options) -> Iterator[dict[str, Any]]:
+def _drafts(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
     held = karpathy.left_out(options.karpathy, options.exclude_karpathy)
-    table = _image_records([companion for companion in unit.companions if companion != options.karpathy])
-    document = records.location(unit.path, unit.member)
-    for index, element in json_stream.objects(unit.path, None, member=unit.member, expected=_EXPECTED_REGIONS):
+    table = _image_records([companion for companion in chunk.companions if companion != options.karpathy])
+    document = records.location(chunk.path, chunk.member)
+    for index, element in json_stream.objects(chunk.path, None, member=chunk.member, expected=_EXPECTED_REGIONS):
         where = f"{document}:[{index}]"
         try:
             image_id, regions = _regions_of(element)

@@ -1,7 +1,7 @@
 """WIT v1: images of Wikipedia with up to three texts each; quoted, tab-separated shards with a header.
 
 A quoted field may hold newlines, and gzip cannot be entered in the middle, so one csv reader reads a shard from end to
-end: ten shards are ten units. The header decides which column is which; a release's further columns stay in `meta`.
+end: ten shards are ten chunks. The header decides which column is which; a release's further columns stay in `meta`.
 
 **The row's id.** Upstream has none. One image stands on many pages, and on one page in several sections, each time with
 another reference text: the id is page URL, image URL and `hierarchical_section_title`. The hierarchical title is taken
@@ -30,7 +30,7 @@ from pmd.formats.lines import INVALID_UTF8
 from pmd.formats.tsv import CsvRow
 from pmd.schema import keys
 from pmd.sources import table_drafts
-from pmd.sources.contract import DRAFT_ROWS, InputFile, Rule, SourceOptions, Unit
+from pmd.sources.contract import DRAFT_ROWS, Chunk, InputFile, Rule, SourceOptions
 from pmd.sources.table_drafts import Indices
 from pmd.text import cleaning
 
@@ -190,8 +190,8 @@ def choose(columns: Mapping[str, pa.Array], options: Options) -> Captions:
         takes = pc.and_(pc.is_null(chosen), pc.greater_equal(words, fewest[candidate]))
         texts = pc.if_else(takes, values, texts)
         chosen = pc.if_else(takes, _COLUMN_OF[candidate], chosen)
-        unit = pc.if_else(pc.equal(words, 1), " word", " words")
-        notes.append(pc.binary_join_element_wise(f"{candidate}: ", words.cast(pa.string()), unit, ""))
+        noun = pc.if_else(pc.equal(words, 1), " word", " words")
+        notes.append(pc.binary_join_element_wise(f"{candidate}: ", words.cast(pa.string()), noun, ""))
     reasons = pc.if_else(pc.is_null(chosen), "no_caption", pa.scalar(None, pa.string()))
     details = pc.if_else(pc.is_null(chosen), pc.binary_join_element_wise(*notes, "; "), pa.scalar(None, pa.string()))
     if options.drop_non_ascii:
@@ -221,9 +221,9 @@ def draft(
     reasons = np.full(count, None, object)
     reasons[malformed] = "malformed_row"
     asked = table_drafts.mask(pc.is_in(columns["language"], value_set=pa.array(options.languages, pa.string())))
-    for i in np.flatnonzero(~malformed & ~asked).tolist():
-        reasons[i] = "language"
-        details[i] = f"language {columns['language'][i].as_py()!r}"
+    for row in np.flatnonzero(~malformed & ~asked).tolist():
+        reasons[row] = "language"
+        details[row] = f"language {columns['language'][row].as_py()!r}"
     no_image = ~malformed & asked & table_drafts.equals(columns["image_url"], "")
     reasons[no_image] = "no_image"
     eligible: Indices = np.flatnonzero(reasons == None)  # noqa: E711 - elementwise
@@ -233,8 +233,8 @@ def draft(
     of_kept = pa.array(np.flatnonzero(passes))
     kept: Indices = eligible[passes]
     reasons[eligible] = captions.reasons.to_numpy(zero_copy_only=False)
-    for i, detail in zip(eligible.tolist(), captions.details.to_pylist(), strict=True):
-        details[i] = detail
+    for row, detail in zip(eligible.tolist(), captions.details.to_pylist(), strict=True):
+        details[row] = detail
     chosen = pa.StructArray.from_arrays([captions.columns.take(of_kept)], names=["field"])
     meta = table_drafts.json_objects({**{name: values.take(of_kept) for name, values in taken.items()}, "_pmd": chosen})
     well_formed = pa.array(~malformed)
@@ -277,14 +277,14 @@ class Wit:
     name = NAME
     options: type[SourceOptions] = Options
 
-    def plan(self, files: Sequence[InputFile], options: Options) -> list[Unit]:
-        """One unit a shard."""
-        return [Unit(path=file.path, form="csv") for file in sorted(files, key=lambda file: file.path)]
+    def plan(self, files: Sequence[InputFile], options: Options) -> list[Chunk]:
+        """One chunk a shard."""
+        return [Chunk(path=file.path, form="csv") for file in sorted(files, key=lambda file: file.path)]
 
-    def read(self, unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
+    def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         """Yield drafts; rows that could not be parsed are batches of their own."""
-        rows = tsv.read_csv(unit.path)
-        header = _header(unit.path, next(rows, None))
+        rows = tsv.read_csv(chunk.path)
+        header = _header(chunk.path, next(rows, None))
         good: list[CsvRow] = []
         lost: list[CsvRow] = []
         held_bytes = 0
@@ -292,9 +292,9 @@ class Wit:
             (good if row.error is None and len(row.fields) == len(header) else lost).append(row)
             held_bytes += len(row.raw)
             if max(len(good), len(lost)) >= DRAFT_ROWS or held_bytes >= _BATCH_BYTES:
-                yield from _batches(unit.path, header, good, lost, options)
+                yield from _batches(chunk.path, header, good, lost, options)
                 good, lost, held_bytes = [], [], 0
-        yield from _batches(unit.path, header, good, lost, options)
+        yield from _batches(chunk.path, header, good, lost, options)
 
 
 SOURCE: Final = Wit()
@@ -337,12 +337,12 @@ def _header(path: str, row: CsvRow | None) -> tuple[str, ...]:
     names = tuple(row.fields) if row is not None else ()
     missing = [name for name in COLUMNS if name not in names]
     if missing or len(set(names)) != len(names):
-        found: Any = "\t".join(names) if names else "an empty file" if row is None else row.error or "an empty line"
+        shown: Any = "\t".join(names) if names else "an empty file" if row is None else row.error or "an empty line"
         raise InputError(
             "the first row is not WIT's header",
             where=f"{path}:line 1",
             expected=f"a row with the column names {', '.join(COLUMNS)}, each once",
-            found=found[:120] + ("…" if len(found) > 120 else ""),
+            found=shown[:120] + ("…" if len(shown) > 120 else ""),
             remedy="a shard's header stands in its first row only: give whole shards, as upstream publishes them",
         )
     return names
@@ -358,11 +358,11 @@ def _malformed(columns: Mapping[str, pa.Array]) -> list[str | None]:
     """Return, for each row, which field is not what it must be; None where all are."""
     details: list[str | None] = [None] * len(columns["language"])
     for name in _SIZES:
-        for i, value in enumerate(columns[name].to_pylist()):
+        for row, value in enumerate(columns[name].to_pylist()):
             if value and not (_PIXELS.fullmatch(value) and int(value) <= _INT32_MAX):
-                details[i] = f"{name}: expected a number of pixels, found {value[:40]!r}"
+                details[row] = f"{name}: expected a number of pixels, found {value[:40]!r}"
     for name, allowed in _FLAGS.items():
         wrong = pc.invert(pc.is_in(columns[name], value_set=pa.array(sorted(allowed), pa.string())))
-        for i in np.flatnonzero(table_drafts.mask(wrong)).tolist():
-            details[i] = f"{name}: expected true or false, found {columns[name][i].as_py()[:40]!r}"
+        for row in np.flatnonzero(table_drafts.mask(wrong)).tolist():
+            details[row] = f"{name}: expected true or false, found {columns[name][row].as_py()[:40]!r}"
     return details

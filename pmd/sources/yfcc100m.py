@@ -27,14 +27,14 @@ from pydantic import Field
 from pmd.errors import InputError
 from pmd.formats import lines, sqlite, tsv
 from pmd.sources import table_drafts
-from pmd.sources.contract import DRAFT_ROWS, InputFile, Rule, SourceOptions, Unit
+from pmd.sources.contract import DRAFT_ROWS, Chunk, InputFile, Rule, SourceOptions
 from pmd.sources.table_drafts import Indices
 from pmd.text import cleaning, language, urls
 
 NAME: Final = "yfcc100m"
 
-#: Bytes of a unit: of lines, of a bzip2 file, or of the dump.
-UNIT_BYTES: Final = lines.RANGE_BYTES
+#: Bytes of a chunk: of lines, of a bzip2 file, or of the dump.
+CHUNK_BYTES: Final = lines.RANGE_BYTES
 
 #: The columns that all three forms have, in order, by the dump's names.
 COLUMNS: Final = (
@@ -262,9 +262,9 @@ def draft(rows: Rows, options: Options) -> pa.RecordBatch:
     if options.exclude_videos:
         reasons[video] = "video"
     for name, wrong, expected in (("marker", bad_marker, "0 or 1"), ("photoid", bad_id, "a photo id")):
-        for i in np.flatnonzero(wrong):
-            reasons[i] = "malformed_row"
-            details[i] = f"{name}: expected {expected}, found {columns[name][int(i)].as_py()!r}"
+        for row in np.flatnonzero(wrong):
+            reasons[row] = "malformed_row"
+            details[row] = f"{name}: expected {expected}, found {columns[name][int(row)].as_py()!r}"
     eligible = np.flatnonzero(reasons == None)  # noqa: E711 - elementwise
     captions = choose({name: rows.column(name, eligible) for name in ("title", "description")}, options)
     reasons[eligible] = captions.reasons.to_numpy(zero_copy_only=False)
@@ -302,31 +302,31 @@ class Yfcc100m:
     name = NAME
     options: type[SourceOptions] = Options
 
-    def plan(self, files: Sequence[InputFile], options: Options) -> list[Unit]:
-        """Cut lines into ranges of bytes and the dump into ranges of photo ids, of about `UNIT_BYTES` each."""
-        units: list[Unit] = []
+    def plan(self, files: Sequence[InputFile], options: Options) -> list[Chunk]:
+        """Cut lines into ranges of bytes and the dump into ranges of photo ids, of about `CHUNK_BYTES` each."""
+        chunks: list[Chunk] = []
         for file in sorted(files, key=lambda file: file.path):
             if sqlite.is_sqlite(file.path):
-                parts = max(1, file.bytes // UNIT_BYTES)
+                parts = max(1, file.bytes // CHUNK_BYTES)
                 cuts: Sequence[tuple[int, int | None]] = sqlite.id_ranges(file.path, TABLE, "photoid", parts)
                 form = "sqlite"
             else:
                 _check(file.path)
-                cuts = lines.ranges(file.path, UNIT_BYTES)
+                cuts = lines.ranges(file.path, CHUNK_BYTES)
                 form = "tsv"
-            units += [Unit(path=file.path, form=form, start=start, stop=stop) for start, stop in cuts]
-        return units
+            chunks += [Chunk(path=file.path, form=form, start=start, stop=stop) for start, stop in cuts]
+        return chunks
 
-    def read(self, unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
+    def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         """Yield drafts; lines of 25 columns, of 23, and lost ones are batches of their own."""
-        return _read_dump(unit, options) if unit.form == "sqlite" else _read_lines(unit, options)
+        return _read_dump(chunk, options) if chunk.form == "sqlite" else _read_lines(chunk, options)
 
 
 SOURCE: Final = Yfcc100m()
 
 
-def _read_lines(unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
-    for batch in lines.read_lines(unit.path, unit.start, unit.stop):
+def _read_lines(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
+    for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop):
         for part, places in table_drafts.slices(batch):
             cut = tsv.split_columns(part, columns=list(LAYOUTS))
             digests = _line_digests(part, cut.fields == max(LAYOUTS))
@@ -351,15 +351,15 @@ def _cut_out(cut: tsv.SplitColumns, names: Sequence[str], at: Indices, name: str
     return cut.column(names.index(name), at if chosen is None else at[chosen])
 
 
-def _read_dump(unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
-    for rows in sqlite.read_rows(unit.path, TABLE, COLUMNS, "photoid", unit.start, unit.stop, DRAFT_ROWS):
+def _read_dump(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
+    for rows in sqlite.read_rows(chunk.path, TABLE, COLUMNS, "photoid", chunk.start, chunk.stop, DRAFT_ROWS):
         columns = list(zip(*rows, strict=True))
         undecoded = {
             i for column in columns if bytes in set(map(type, column)) for i, v in enumerate(column) if type(v) is bytes
         }
         good = [row for i, row in enumerate(rows) if i not in undecoded] if undecoded else rows
         if good:
-            yield draft(_dump_rows(good, unit.path), options)
+            yield draft(_dump_rows(good, chunk.path), options)
         if undecoded:
             lost = [rows[i] for i in sorted(undecoded)]
             yield table_drafts.drafts(
@@ -371,7 +371,7 @@ def _read_dump(unit: Unit, options: Options) -> Iterator[pa.RecordBatch]:
                     ),
                     "reason": "bad_encoding",
                     "detail": "the row is not UTF-8",
-                    "where": _dump_places(unit.path, lost),
+                    "where": _dump_places(chunk.path, lost),
                 },
             )
 
@@ -439,9 +439,9 @@ def _english(texts: pa.Array, options: Options) -> tuple[table_drafts.Mask, pa.A
     """Return which texts pass the language rule, what the detector said, and its score to two decimals."""
     if options.detector == "any":
         return np.ones(len(texts), np.bool_), pa.nulls(len(texts), pa.string()), pa.nulls(len(texts), pa.float64())
-    found = language.english(texts, detector=options.detector)
-    scores = pc.round(found["score"].cast(pa.float64()), 2)
-    return table_drafts.mask(found["is_english"]), found["language"].cast(pa.string()), scores
+    detected = language.english(texts, detector=options.detector)
+    scores = pc.round(detected["score"].cast(pa.float64()), 2)
+    return table_drafts.mask(detected["is_english"]), detected["language"].cast(pa.string()), scores
 
 
 def _notes(name: str, words: pa.Array, languages: pa.Array, scores: pa.Array, tried_at: Indices) -> pa.Array:
@@ -449,8 +449,8 @@ def _notes(name: str, words: pa.Array, languages: pa.Array, scores: pa.Array, tr
     rows = len(words)
     verdicts = pc.binary_join_element_wise(", ", languages, " ", scores.cast(pa.string()), "")
     verdicts = pc.fill_null(table_drafts.scatter(verdicts, tried_at, rows), "")
-    unit = pc.if_else(pc.equal(words, 1), " word", " words")
-    return pc.binary_join_element_wise(f"{name}: ", words.cast(pa.string()), unit, verdicts, "")
+    noun = pc.if_else(pc.equal(words, 1), " word", " words")
+    return pc.binary_join_element_wise(f"{name}: ", words.cast(pa.string()), noun, verdicts, "")
 
 
 def _mirrors(raw: Mapping[str, pa.Array]) -> pa.Array:

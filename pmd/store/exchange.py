@@ -63,8 +63,8 @@ def bits_for(count: float, per_partition: float, most: int = 12) -> int:
     return bits
 
 
-def _path(folder: str, run: int) -> str:
-    return storage.join(folder, f"run-{run:016x}.arrows")
+def _name(run: int) -> str:
+    return f"run-{run:016x}.arrows"
 
 
 def units(files: Iterable[tuple[_T, int]]) -> list[list[_T]]:
@@ -100,8 +100,8 @@ class RunWriter:
         self._buffered_bytes = 0
         self._index: list[tuple[int, int, int, int]] = []
         self._end = schema.serialize().size  # which the first batch brings with it
-        self._whole = storage.write_whole(_path(folder, self._run), durable=False)
-        self._sink = pa.PythonFile(self._whole.__enter__(), "w")
+        self._draft = storage.Draft(folder, durable=False)
+        self._sink = pa.PythonFile(self._draft.file, "w")
         self._writer = pa.ipc.new_stream(
             self._sink, schema, options=pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
         )
@@ -133,14 +133,14 @@ class RunWriter:
         """Finish the run; return its `RUNS`."""
         self._flush()
         self._writer.close()
-        self._whole.__exit__(None, None, None)
+        self._draft.finish(_name(self._run))
         columns = zip(*self._index, strict=True) if self._index else ([] for _ in RUNS)
         arrays = [pa.array(values, field.type) for values, field in zip(columns, RUNS, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=RUNS)
 
-    def discard(self, error: BaseException) -> None:
+    def discard(self) -> None:
         """Leave no file behind when the unit failed."""
-        self._whole.__exit__(type(error), error, error.__traceback__)
+        self._draft.discard()
 
 
 def write(
@@ -152,8 +152,8 @@ def write(
         for batch in batches:
             run.add(batch, key)
         written = run.close()
-    except BaseException as error:
-        run.discard(error)
+    except BaseException:
+        run.discard()
         raise
     if written.num_rows:
         yield written
@@ -221,7 +221,7 @@ def iterate(folder: str, references: Iterable[pa.RecordBatch], schema: pa.Schema
     head = schema.serialize().to_pybytes()
     options = pa.ipc.IpcReadOptions(use_threads=False)
     for row in (row for batch in references for row in batch.to_pylist()):
-        path = _path(folder, row["run"])
+        path = storage.join(folder, _name(row["run"]))
         try:
             message = storage.read_bytes(path, row["offset"], row["offset"] + row["length"])
         except FileNotFoundError:

@@ -53,6 +53,9 @@ _MEANING: Final[dict[int, tuple[str, str]]] = {
     errno.ESTALE: ("the storage was mounted anew meanwhile", _BACK),
     errno.ENOTCONN: ("the storage is gone", _BACK),
     errno.EHOSTDOWN: ("the storage does not answer", _BACK),
+    errno.EAGAIN: ("the storage does not answer", _BACK),
+    errno.EINTR: ("the storage does not answer", _BACK),
+    errno.ECONNRESET: ("the storage does not answer", _BACK),
     getattr(errno, "EREMOTEIO", -1): ("the storage fails", _SOUND),
 }  # fmt: skip
 
@@ -131,8 +134,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _of(error: BaseException, root: str | None) -> PmdError | None:
     said = f"{type(error).__name__}: {error}"
-    if isinstance(error, ConnectionError | BlockingIOError | ChildProcessError | InterruptedError | ProcessLookupError):
-        return None
+    if isinstance(error, ConnectionError | ChildProcessError | ProcessLookupError) and _path(error) is None:
+        return None  # of a socket, or a process
     if isinstance(error, OSError) and error.errno is not None:
         return _words(error.errno, _path(error), str(error), root)
     if isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error):
@@ -169,7 +172,7 @@ def _words(number: int, path: str | None, said: str, root: str | None) -> PmdErr
     if number in {errno.EMFILE, errno.ENFILE}:
         return PmdError(problem, where=path, found=said, remedy=remedy)
     root = root or (_root_above(path) if path is not None else None)
-    if path is None or (root is not None and _is_in(path, root)):
+    if path is None or (root is not None and (_is_in(path, root) or _is_in(root, path))):  # or a folder that ROOT is in
         kind: type[PmdError] = RootError if root is not None or number in _WRITING else PmdError
     else:
         kind = PmdError if number in _WRITING else InputError

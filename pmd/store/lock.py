@@ -28,6 +28,7 @@ import orjson
 
 from pmd.errors import RootError
 from pmd.store import storage, versions
+from pmd.store.patience import patiently
 from pmd.store.versions import Versioned
 
 STATE_FILE: Final = "writer.json"
@@ -147,7 +148,7 @@ def is_held(root: str) -> bool:
     if not storage.is_local(root):
         return read(root).left_s(_now()) > 0
     try:
-        number = os.open(_lock_path(root), os.O_RDONLY)
+        number = patiently(lambda: os.open(_lock_path(root), os.O_RDONLY))
     except OSError:
         return False
     try:
@@ -201,7 +202,7 @@ def _lock_path(root: str) -> str:
 
 def _is_the_file(number: int, path: str) -> bool:
     try:
-        return os.path.samestat(os.fstat(number), os.stat(path))
+        return os.path.samestat(os.fstat(number), patiently(lambda: os.stat(path)))
     except FileNotFoundError:
         return False
 
@@ -215,7 +216,7 @@ def _locked(root: str) -> int:
     for tries_left in reversed(range(_TRIES)):
         storage.make_folder(root)  # a writer that made it and wrote nothing takes it away again
         try:
-            number = os.open(_lock_path(root), os.O_RDWR | os.O_CREAT, 0o644)
+            number = patiently(lambda: os.open(_lock_path(root), os.O_RDWR | os.O_CREAT, 0o644))
         except FileNotFoundError:
             continue
         try:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import orjson
 
+from pmd import flow
 from pmd.errors import RootError, VerificationError
 from pmd.store import commits, failures, leftovers, lock, sealed, storage, written
 from pmd.store.lock import Holder, Lock
@@ -37,47 +38,47 @@ IMAGES_PER_SHARD: Final = 4096
 
 def curate_folder(root: str, source: str) -> str:
     """Return the folder of a source's pairs and rejected rows."""
-    return storage.join(root, "curate", f"source={source}")
+    return storage.join(root, flow.PAIRS.at(source=source))
 
 
 def images_folder(root: str) -> str:
     """Return the folder of the distinct images."""
-    return storage.join(root, "images")
+    return storage.join(root, flow.DISTINCT.at())
 
 
 def views_folder(root: str) -> str:
     """Return the folder of the pairs in order of their images."""
-    return storage.join(root, "views")
+    return storage.join(root, flow.VIEWS.at())
 
 
 def ledger_folder(root: str, shard: int, generation: int) -> str:
     """Return the folder of one generation of one fetch shard."""
-    return storage.join(root, "fetch", "ledger", f"shard={shard:05d}", f"generation={generation:04d}")
+    return storage.join(root, flow.GENERATION.at(shard=shard, generation=generation))
 
 
 def fetch_rejected_folder(root: str) -> str:
     """Return the folder of the pairs whose image could not be had."""
-    return storage.join(root, "fetch", "rejected")
+    return storage.join(root, flow.UNFETCHED.at())
 
 
 def dedupe_folder(root: str) -> str:
     """Return the folder of groups and of the pairs that they reject."""
-    return storage.join(root, "dedupe")
+    return storage.join(root, flow.GROUPS.at())
 
 
 def shards_folder(root: str, form: str) -> str:
     """Return the folder of one format's shards, or of the rejected pairs (form "rejected")."""
-    return storage.join(root, "shards", form)
+    return storage.join(root, flow.UNSHARDED.top, form)
 
 
 def publish_folder(root: str, source: str) -> str:
     """Return the folder of a source's published list."""
-    return storage.join(root, "publish", f"source={source}")
+    return storage.join(root, flow.LISTS.at(source=source))
 
 
 def audit_folder(root: str) -> str:
     """Return the folder of the audit."""
-    return storage.join(root, "audit")
+    return storage.join(root, flow.REPORT.at())
 
 
 def work_folder(root: str, name: str) -> str:
@@ -91,21 +92,20 @@ def _work_of(epoch: int) -> str:
 
 def curated_sources(root: str) -> list[str]:
     """Return the sources that have a curate commit, sorted."""
-    return _committed_sources(storage.join(root, "curate"))
+    return _committed_sources(root, flow.PAIRS)
 
 
 def published_sources(root: str) -> list[str]:
     """Return the sources whose list is committed, sorted."""
-    return _committed_sources(storage.join(root, "publish"))
+    return _committed_sources(root, flow.LISTS)
 
 
-def _committed_sources(folder: str) -> list[str]:
-    prefix = "source="
-    names = storage.list_names(folder)
+def _committed_sources(root: str, kind: flow.Folder) -> list[str]:
+    folders = (f"{kind.above}/{name}" for name in storage.list_names(storage.join(root, kind.above)))
     return sorted(
-        name.removeprefix(prefix)
-        for name in names
-        if name.startswith(prefix) and commits.read(storage.join(folder, name)) is not None
+        kind.fields(folder)[0]
+        for folder in folders
+        if kind.holds(folder) and commits.read(storage.join(root, folder)) is not None
     )
 
 
@@ -262,7 +262,7 @@ def refuse_others_folders(root: str) -> None:
 def _holds_commit(root: str, names: Iterable[str]) -> bool:
     """Return whether a stage has committed here: into a ROOT of an earlier version, or one of which a part was copied."""
     files = (
-        f"{top}/{name}" for top in names if top in written.TOPS for name in storage.list_files(storage.join(root, top))
+        f"{top}/{name}" for top in names if top in flow.TOPS for name in storage.list_files(storage.join(root, top))
     )
     folders = (name.removesuffix(f"/{commits.STAGE_FILE}") for name in files if name.endswith(f"/{commits.STAGE_FILE}"))
     return any(written.is_home(folder) and commits.read(storage.join(root, folder)) is not None for folder in folders)

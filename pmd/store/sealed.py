@@ -14,7 +14,7 @@ import re
 from typing import BinaryIO, Final, cast
 
 from pmd.errors import InputError, VerificationError
-from pmd.store import storage
+from pmd.store import patience, storage
 
 REMEDY: Final = "run: pmd repair ROOT"
 
@@ -64,7 +64,9 @@ def measured(path: str) -> tuple[int, str] | None:
             while block := file.read(_BLOCK_BYTES):
                 digest.update(block)
                 size += len(block)
-    except OSError:
+    except OSError as error:
+        if error.errno in patience.AWAY:
+            raise
         return None
     return size, digest.hexdigest()
 

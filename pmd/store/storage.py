@@ -15,33 +15,28 @@ import ctypes
 import errno
 import functools
 import hashlib
+import io
 import os
 import posixpath
+import shutil
 import stat
-import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any, BinaryIO, Final, Self, TypeVar, cast
+from typing import Any, BinaryIO, Final, Self, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from pmd.errors import ConfigError, InputError, RootError
+from pmd.store.patience import PatientWriting, Reading, Writing, patiently
 
 #: Marks files that are being written; sweeps remove them, readers never see them.
 TEMPORARY = ".tmp-"
 
-#: Errors that may pass when the same is tried again: of network mounts, of a disk behind a bus that was reset.
-_PASSING: Final = frozenset(
-    getattr(errno, name)
-    for name in ("EIO", "EAGAIN", "EINTR", "ETIMEDOUT", "ESTALE", "ECONNRESET", "EREMOTEIO")
-    if hasattr(errno, name)
-)
-#: Seconds before the second, third and fourth try.
-_PAUSES_S: Final = (0.05, 0.2, 1.0)
-
-_T = TypeVar("_T")
+#: Bytes that are collected before they are written, or read ahead, of an open file.
+_WRITE_BYTES: Final = 2**13
+_READ_BYTES: Final = 2**14
 
 #: Protocol → the extra of pmd that brings what it needs.
 _EXTRAS = {"s3": "aws", "s3a": "aws", "gs": "gcp", "gcs": "gcp"}
@@ -55,18 +50,6 @@ _NO_SUCH_RENAME = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errn
 def _filesystem(protocol: str) -> Any:
     # A cached listing would not show what other processes have written since.
     return fsspec.filesystem(protocol, **({} if protocol in {"file", "local"} else {"use_listings_cache": False}))
-
-
-def _patiently(call: Callable[[], _T]) -> _T:
-    """Return what a call gives that may be made again; an error that may pass is waited out."""
-    for pause_s in _PAUSES_S:
-        try:
-            return call()
-        except OSError as error:
-            if error.errno not in _PASSING:
-                raise
-        time.sleep(pause_s)
-    return call()
 
 
 def is_local(url: str) -> bool:
@@ -114,14 +97,14 @@ def join(*parts: str) -> str:
 def exists(url: str) -> bool:
     """Return whether a file or folder is there."""
     fs, path = filesystem(url)
-    return bool(_patiently(lambda: fs.exists(path))) if not isinstance(fs, LocalFileSystem) else _mode(path) is not None
+    return bool(patiently(lambda: fs.exists(path))) if not isinstance(fs, LocalFileSystem) else _mode(path) is not None
 
 
 def is_folder(url: str) -> bool:
     """Return whether a folder is there."""
     fs, path = filesystem(url)
     if not isinstance(fs, LocalFileSystem):
-        return bool(_patiently(lambda: fs.isdir(path)))
+        return bool(patiently(lambda: fs.isdir(path)))
     mode = _mode(path)
     return mode is not None and stat.S_ISDIR(mode)
 
@@ -132,7 +115,7 @@ def _mode(path: str) -> int | None:
     To fsspec, and to `os.path`, what a disk that fails does not tell is not there: a commit, say, that would then be made anew.
     """
     try:
-        return _patiently(lambda: os.stat(path)).st_mode
+        return patiently(lambda: os.stat(path)).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -145,7 +128,7 @@ def size(url: str) -> int:
     """
     fs, path = filesystem(url)
     try:
-        return int(_patiently(lambda: fs.size(path)))
+        return int(patiently(lambda: fs.size(path)))
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
 
@@ -160,11 +143,12 @@ def fingerprint(url: str) -> str:
     """
     fs, path = filesystem(url)
     try:
-        info = fs.info(path)
+        info = patiently(lambda: fs.info(path))
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
     if info["type"] == "directory":
-        sizes = {name.removeprefix(path): entry["size"] for name, entry in fs.find(path, detail=True).items()}
+        found = patiently(lambda: _listing(fs).find(path, detail=True))
+        sizes = {name.removeprefix(path): entry["size"] for name, entry in found.items()}
         return hashlib.sha256(repr(sorted(sizes.items())).encode()).hexdigest()
     version = info.get("mtime") or info.get("etag") or info.get("ETag") or info.get("generation") or info.get("created")
     return f"{info['size']}:{version}"
@@ -179,7 +163,7 @@ def open_raw(url: str) -> BinaryIO:
     fs, path = filesystem(url)
     try:
         if isinstance(fs, LocalFileSystem):
-            return _patiently(lambda: open(path, "rb"))
+            return cast(BinaryIO, io.BufferedReader(Reading(path), _READ_BYTES))
         return cast(BinaryIO, fs.open(path, "rb", compression=None))
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
@@ -188,16 +172,16 @@ def open_raw(url: str) -> BinaryIO:
 def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> bytes:
     """Return a file's bytes, or those of a range."""
     fs, path = filesystem(url)
-    return cast(bytes, _patiently(lambda: fs.cat_file(path, start=start, end=stop)))
+    return cast(bytes, patiently(lambda: fs.cat_file(path, start=start, end=stop)))
 
 
 def glob(pattern: str) -> list[str]:
     """Return the files that match a pattern, sorted, spelled with the pattern's protocol; a plain path matches itself."""
     fs, path = filesystem(pattern)
     if not any(character in pattern for character in "*?["):
-        return [pattern] if fs.exists(path) else []
+        return [pattern] if exists(pattern) else []
     protocol = pattern.split("://", 1)[0] + "://" if "://" in pattern else ""
-    found = sorted(cast(list[str], fs.glob(path)))
+    found = sorted(cast(list[str], patiently(lambda: _listing(fs).glob(path))))
     if isinstance(fs, LocalFileSystem) and not os.path.isabs(pattern) and not protocol:
         return [os.path.relpath(name) for name in found]
     return [protocol + name for name in found]
@@ -210,44 +194,84 @@ def list_files(folder: str) -> list[str]:
         return []
     prefix = path.rstrip("/") + "/"
     find = (lambda: _walk(path)) if isinstance(fs, LocalFileSystem) else (lambda: fs.find(path))
-    return sorted(name.removeprefix(prefix) for name in _patiently(find))
+    return sorted(name.removeprefix(prefix) for name in patiently(find))
 
 
 def _walk(path: str) -> list[str]:
-    """Return the files below a local folder. fsspec leaves out what it cannot list, without a word."""
-
-    def tell(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):  # a folder that was removed meanwhile
-            raise error
-
-    if not os.path.isdir(path):
+    """Return the files below a local folder."""
+    if not is_folder(path):
         return [path]
     return [
         posixpath.join(folder, name)
-        for folder, _, names in os.walk(path, onerror=tell, followlinks=True)
+        for folder, _, names in os.walk(path, onerror=_tell, followlinks=True)
         for name in names
     ]
+
+
+def _tell(error: OSError) -> None:
+    """Raise what keeps a folder from being listed; not that it was removed meanwhile."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+class _Told(LocalFileSystem):  # type: ignore[misc]  # fsspec is untyped
+    """Lists as fsspec does, which leaves out without a word what it cannot list; only what is forbidden is left out here."""
+
+    def walk(self, path: str, maxdepth: int | None = None, **asked: Any) -> Iterator[Any]:
+        """Yield each folder, its folders and its files."""
+        return cast(Iterator[Any], super().walk(path, maxdepth, on_error=self._on_error, **asked))
+
+    def isdir(self, path: str) -> bool:
+        """Return whether a folder is there."""
+        return is_folder(path)
+
+    @staticmethod
+    def _on_error(error: OSError) -> None:
+        if not isinstance(error, PermissionError):
+            _tell(error)
+
+
+def _listing(fs: Any) -> Any:
+    """Return a file system that lists, or tells why it cannot."""
+    return _Told() if isinstance(fs, LocalFileSystem) else fs
 
 
 def make_folder(folder: str) -> None:
     """Make a folder and those above it; nothing where the file system has no folders."""
     fs, path = filesystem(folder)
-    _patiently(lambda: fs.makedirs(path, exist_ok=True))
+
+    def make() -> None:
+        try:
+            fs.makedirs(path, exist_ok=True)
+        except FileExistsError:  # Python looks what it is, and takes a failing disk for an answer
+            if not is_folder(folder):
+                raise
+
+    patiently(make)
 
 
 def remove(url: str) -> None:
     """Remove a file if it is there."""
     fs, path = filesystem(url)
     with contextlib.suppress(FileNotFoundError):
-        _patiently(lambda: fs.rm_file(path))
+        patiently(lambda: fs.rm_file(path))
 
 
 def remove_tree(folder: str) -> None:
     """Remove a folder and everything in it, if it is there: only for folders that nobody but this program writes into."""
     fs, path = filesystem(folder)
     with contextlib.suppress(FileNotFoundError):
-        fs.rm(path, recursive=True)
+        if isinstance(fs, LocalFileSystem):
+            patiently(lambda: shutil.rmtree(path, onerror=_tell_of_removal))
+        else:
+            fs.rm(path, recursive=True)
     _unsettle(path)
+
+
+def _tell_of_removal(_: object, path: str, raised: tuple[Any, BaseException, Any]) -> None:
+    """Raise what keeps a tree from being removed; not that a worker which is ending removed something of it itself."""
+    if not isinstance(raised[1], FileNotFoundError):
+        raise raised[1]
 
 
 def remove_empty(folder: str) -> None:
@@ -275,18 +299,39 @@ class Draft:
     Args:
         folder: Where.
         durable: It outlives a power cut once it has its name and its folder is settled. Not for what only a run needs.
+        is_hashed: Its bytes are hashed as they are written. What is durable then outlasts a synchronisation that fails.
+
+    Attributes:
+        file: To write to, from the beginning to the end.
     """
 
-    def __init__(self, folder: str, *, durable: bool = True) -> None:
+    def __init__(self, folder: str, *, durable: bool = True, is_hashed: bool = True) -> None:
         self._fs, self._folder = filesystem(folder)
         self._durable = durable
-        self._temporary: str | None = f"{self._folder}/{TEMPORARY}{uuid.uuid4().hex}"
-        _patiently(lambda: self._fs.makedirs(self._folder, exist_ok=True))
-        temporary = self._temporary
+        self._temporaries: list[str] = []
+        is_hashed = is_hashed and durable
+        make_folder(folder)
         if isinstance(self._fs, LocalFileSystem):
-            self.file: BinaryIO = _patiently(lambda: open(temporary, "wb"))  # noqa: SIM115  closed by finish or exit
+            self._raw: Writing = PatientWriting(self._temporary(), self._folder, is_hashed=is_hashed)
         else:
-            self.file = cast(BinaryIO, self._fs.open(temporary, "wb"))
+            self._raw = Writing(self._fs.open(self._temporary(), "wb"), is_hashed=is_hashed)
+        self.file = cast(BinaryIO, io.BufferedWriter(self._raw, _WRITE_BYTES))
+
+    @staticmethod
+    def holding(folder: str, content: bytes, *, durable: bool = True) -> Draft:
+        """Return a file of these bytes, ended; written anew where that fails in a way that may pass."""
+
+        def write() -> Draft:
+            draft = Draft(folder, durable=durable, is_hashed=False)
+            try:
+                draft._raw.write_all(content)
+                draft.close()
+            except BaseException:
+                draft.discard()
+                raise
+            return draft
+
+        return patiently(write)
 
     def __enter__(self) -> Self:
         return self
@@ -294,36 +339,59 @@ class Draft:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._temporary is not None:  # it has not got its name
-            with contextlib.suppress(Exception):
-                self.file.close()
-            with contextlib.suppress(OSError):  # renamed, never made, or the storage fails: that is told
-                self._fs.rm_file(self._temporary)
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove what has not got its name."""
+        with contextlib.suppress(Exception):
+            self._raw.close()  # what the file has not written yet goes nowhere
+        for temporary in self._temporaries:
+            with contextlib.suppress(Exception):  # renamed, never made, or the storage fails: that is told
+                patiently(functools.partial(self._fs.rm_file, temporary))
+        self._temporaries = []
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes an ended file has."""
+        return self._raw.bytes
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of an ended file that is hashed, in hex."""
+        assert self._raw.digest is not None
+        return self._raw.digest.hexdigest()
 
     def finish(self, name: str) -> None:
         """End the file and give it its name in the folder, in place of what had it."""
         path = posixpath.join(self._folder, name)
-        temporary = cast(str, self._temporary)
         self.close()
-        if isinstance(self._fs, LocalFileSystem):
-            os.replace(temporary, path)
+        if isinstance(self._raw, PatientWriting):
+            patiently(functools.partial(_replaced, self._raw.path, path, self._identity))
+            self._temporaries.remove(self._raw.path)
         else:
-            self._fs.mv(temporary, path)
-        self._temporary = None
+            self._fs.mv(*self._temporaries, path)
+            self._temporaries = []
 
     def finish_if_absent(self, name: str) -> bool:
         """End a local file and give it its name if none has it; return whether it did."""
+        assert isinstance(self._raw, PatientWriting)
         self.close()
-        return _named(cast(str, self._temporary), posixpath.join(self._folder, name))
+        path = posixpath.join(self._folder, name)
+        return patiently(functools.partial(_named, self._raw.path, path, self._identity))
 
     def close(self) -> None:
         """End the file, which has no name yet."""
         if self.file.closed:
             return
-        if self._durable and isinstance(self._fs, LocalFileSystem):
-            self.file.flush()
-            _synchronise(self.file.fileno(), self._folder)
+        self.file.flush()
+        if isinstance(self._raw, PatientWriting):
+            self._raw.synchronise(durable=self._durable, elsewhere=self._temporary)
+            self._identity = self._raw.identity()
         self.file.close()
+
+    def _temporary(self) -> str:
+        self._temporaries.append(f"{self._folder}/{TEMPORARY}{uuid.uuid4().hex}")
+        return self._temporaries[-1]
 
 
 @contextlib.contextmanager
@@ -337,12 +405,9 @@ def write_whole(url: str, *, durable: bool = True) -> Iterator[BinaryIO]:
 
 def put(url: str, content: bytes, *, durable: bool = True) -> None:
     """Write a whole file, replacing what was there."""
-
-    def write() -> None:
-        with write_whole(url, durable=durable) as file:
-            file.write(content)
-
-    _patiently(write)
+    folder, _, name = url.rpartition("/")
+    with Draft.holding(folder or ".", content, durable=durable) as draft:
+        draft.finish(name)
 
 
 def put_if_absent(url: str, content: bytes) -> bool:
@@ -360,8 +425,7 @@ def put_if_absent(url: str, content: bytes) -> bool:
         except FileExistsError:
             return False
         return True
-    with Draft(posixpath.dirname(path)) as draft:
-        draft.file.write(content)
+    with Draft.holding(posixpath.dirname(path), content) as draft:
         written = draft.finish_if_absent(posixpath.basename(path))
     if written:
         settle([url])
@@ -399,50 +463,74 @@ def _unsettle(path: str) -> None:
 def sync_folder(path: str) -> None:
     """Let the names in a local folder outlive a power cut."""
     try:
-        number = _patiently(lambda: os.open(path, os.O_RDONLY | os.O_DIRECTORY))
+        number = patiently(lambda: os.open(path, os.O_RDONLY | os.O_DIRECTORY))
     except PermissionError:  # a folder above ROOT that is not ours to read: nor did we make it
         return
     try:
-        _synchronise(number, path)
+        # Tried again, unlike a file's: a broken journal stays broken and says so again, and network mounts keep no names back.
+        patiently(lambda: _synchronise(number, path))
     finally:
         os.close(number)
 
 
 def _synchronise(number: int, path: str) -> None:
-    """Synchronise an open file or folder. Not tried again: what could not be written once may be forgotten by then."""
     try:
         os.fsync(number)
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from error
 
 
-def _named(temporary: str, path: str) -> bool:
-    """Give a whole file its name where nothing has it; return whether it has it now.
+def _is(path: str, identity: tuple[int, int]) -> bool:
+    """Return whether a name is that of a file."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return (found.st_dev, found.st_ino) == identity
+
+
+def _replaced(temporary: str, path: str, identity: tuple[int, int]) -> None:
+    """Give a whole file its name in place of what has it; that it has it already is the answer that an earlier try had lost."""
+    try:
+        os.replace(temporary, path)
+    except FileNotFoundError:
+        if not _is(path, identity):
+            raise
+
+
+def _named(temporary: str, path: str, identity: tuple[int, int]) -> bool:
+    """Give a whole file its name where nothing has it; return whether it has it now, be it from an earlier try.
 
     Raises:
         RootError: The file system can do that in no way.
     """
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-    else:
+    failure = _link(temporary, path)
+    if failure in _NO_LINKS:
+        failure = _rename_if_absent(temporary, path)
+        if failure in _NO_SUCH_RENAME:
+            raise RootError(
+                "this file system cannot name a file only where the name is free",
+                where=path,
+                expected="hard links, or a rename that replaces nothing",
+                found=os.strerror(failure),
+                remedy="choose a root on another file system",
+            )
+    if failure in {errno.EEXIST, errno.ENOENT} and _is(path, identity):
         return True
-    failure = _rename_if_absent(temporary, path)
-    if failure in _NO_SUCH_RENAME:
-        raise RootError(
-            "this file system cannot name a file only where the name is free",
-            where=path,
-            expected="hard links, or a rename that replaces nothing",
-            found=os.strerror(failure),
-            remedy="choose a root on another file system",
-        )
     if failure not in {0, errno.EEXIST}:
         raise OSError(failure, os.strerror(failure), path)
     return not failure
+
+
+def _link(old: str, new: str) -> int:
+    """Give a file a second name unless that is taken; return 0 or the errno."""
+    try:
+        os.link(old, new)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        return error.errno
+    return 0
 
 
 def _rename_if_absent(old: str, new: str) -> int:
@@ -468,4 +556,4 @@ def list_names(folder: str) -> list[str]:
     fs, path = filesystem(folder)
     if not exists(folder):
         return []
-    return sorted(posixpath.basename(name.rstrip("/")) for name in _patiently(lambda: fs.ls(path, detail=False)))
+    return sorted(posixpath.basename(name.rstrip("/")) for name in patiently(lambda: fs.ls(path, detail=False)))

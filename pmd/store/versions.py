@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from pmd.errors import ConfigError
 from pmd.store import storage
+from pmd.store.patience import patiently
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,10 +110,10 @@ def _locked(folder: str) -> int:
     while True:
         storage.make_folder(folder)
         with contextlib.suppress(FileNotFoundError):
-            number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            number = patiently(lambda: os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
             try:
                 fcntl.flock(number, fcntl.LOCK_EX)
-                if os.path.samestat(os.fstat(number), os.stat(folder)):
+                if os.path.samestat(os.fstat(number), patiently(lambda: os.stat(folder))):
                     return number
             except BaseException:
                 os.close(number)
@@ -130,19 +131,16 @@ def _read_local(fs: Any, path: str) -> Versioned | None:
 
 def _swap_local(fs: Any, path: str, content: bytes, seen: Versioned | None) -> bool:
     folder, name = posixpath.split(path)
-    with storage.Draft(folder) as draft:
-        draft.file.write(content)
-        draft.close()
-        with locked(folder):
-            if _read_local(fs, path) != seen:
-                return False
-            draft.finish(name)
+    with storage.Draft.holding(folder, content) as draft, locked(folder):
+        if _read_local(fs, path) != seen:
+            return False
+        draft.finish(name)
     return True
 
 
 def _version_local(_: Any, path: str) -> str | None:
     try:
-        found = os.stat(path)
+        found = patiently(lambda: os.stat(path))
     except FileNotFoundError:
         return None
     return f"{found.st_ino}-{found.st_mtime_ns}"

@@ -86,19 +86,19 @@ def command(*, as_json: bool = False) -> Iterator[None]:
 def tell(error: BaseException, *, as_json: bool = False) -> int | None:
     """Tell what ended a command, on standard error; return its exit code, or None where it is a fault of ours, untold."""
     if isinstance(error, KeyboardInterrupt):
-        code, told = getattr(error, "exit_code", 128 + signal.SIGINT), PmdError(INTERRUPTED)
+        code, shown = getattr(error, "exit_code", 128 + signal.SIGINT), PmdError(INTERRUPTED)
     elif isinstance(error, WorkerFault):
         _say(str(error).rstrip("\n"))
         return 1
     else:
-        found = error if isinstance(error, PmdError) else failures.told(error)
-        if found is None:
+        known = error if isinstance(error, PmdError) else failures.told(error)
+        if known is None:
             return None
-        code, told = found.exit_code, found
+        code, shown = known.exit_code, known
     if as_json:
         with contextlib.suppress(OSError):
-            output.json({"error": told.describe() | {"exit_code": code}})
-    _say(f"pmd: {told}")
+            output.json({"error": shown.describe() | {"exit_code": code}})
+    _say(f"pmd: {shown}")
     return code
 
 

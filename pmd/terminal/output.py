@@ -47,16 +47,16 @@ def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any
     from rich.table import Table
     from rich.text import Text
 
-    told = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for i, column in enumerate(columns):
-        numbers = all(isinstance(row[i], int | float) or row[i] in {"", None} for row in rows) and bool(rows)
-        told.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=i == 0)
+    grid = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for index, column in enumerate(columns):
+        numbers = all(isinstance(row[index], int | float) or row[index] in {"", None} for row in rows) and bool(rows)
+        grid.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=index == 0)
     for row in rows:
-        told.add_row(*(Text(_cell(value)) for value in row))
+        grid.add_row(*(Text(_cell(value)) for value in row))
     shown = console()
     if not shown.is_terminal:
         shown.width = _COLUMNS
-    shown.print(told)
+    shown.print(grid)
 
 
 def console(*, err: bool = False) -> Console:

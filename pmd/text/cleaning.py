@@ -120,10 +120,10 @@ def unquote_plus(texts: pa.Array) -> pa.Array:
     Bytes that are not UTF-8 once decoded become U+FFFD; a "%" without two hexadecimal digits stays.
     """
     strings = pc.replace_substring(_strings(texts), "+", " ")
-    found = pc.fill_null(pc.match_substring(strings, "%"), fill_value=False)
-    if not pc.any(found).as_py():
+    escaped = pc.fill_null(pc.match_substring(strings, "%"), fill_value=False)
+    if not pc.any(escaped).as_py():
         return strings
-    return pc.replace_with_mask(strings, found, _percent_decoded(strings.filter(found)))
+    return pc.replace_with_mask(strings, escaped, _percent_decoded(strings.filter(escaped)))
 
 
 def strip_html(texts: pa.Array) -> pa.Array:
@@ -189,11 +189,11 @@ def _strings(texts: pa.Array) -> pa.Array:
 def _replace_where(texts: pa.Array, pattern: str, change: Callable[[str], str]) -> pa.Array:
     """Apply `change` to the texts in which an RE2 pattern is found; leave the others as they are."""
     strings = _strings(texts)
-    found = pc.fill_null(pc.match_substring_regex(strings, pattern), fill_value=False)
-    if not pc.any(found).as_py():
+    matching = pc.fill_null(pc.match_substring_regex(strings, pattern), fill_value=False)
+    if not pc.any(matching).as_py():
         return strings
-    changed = pa.array([change(text) for text in strings.filter(found).to_pylist()], type=pa.string())
-    return pc.replace_with_mask(strings, found, changed)
+    changed = pa.array([change(text) for text in strings.filter(matching).to_pylist()], type=pa.string())
+    return pc.replace_with_mask(strings, matching, changed)
 
 
 def _percent_decoded(texts: pa.StringArray) -> pa.StringArray:
@@ -234,14 +234,14 @@ def _strip_html(text: str) -> str:
     position = 0
     last_comment_end: int | None = None
     endless: set[str] = set()
-    while (found := _MARKUP.search(text, position)) is not None:
-        start, end = found.span()
-        name = (found["name"] or "").lower()
+    while (match := _MARKUP.search(text, position)) is not None:
+        start, end = match.span()
+        name = (match["name"] or "").lower()
         if name and name not in _ELEMENTS:
             kept.append(_decode_references(text[position : start + 1]))
             position = start + 1
             continue
-        if found["comment"]:
+        if match["comment"]:
             if last_comment_end is None:
                 last_comment_end = text.rfind("-->")
             if last_comment_end < end:

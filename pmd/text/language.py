@@ -121,18 +121,18 @@ def _ask_fasttext(texts: pa.Array) -> tuple[list[str], np.ndarray[Any, np.dtype[
     # case says nothing.
     shouted = pc.invert(pc.match_substring_regex(texts, _SMALL_LETTER))
     lines = pc.if_else(shouted, pc.utf8_lower(texts), texts)
-    found: list[str] = [UNDETERMINED] * len(texts)
+    codes: list[str] = [UNDETERMINED] * len(texts)
     scores = np.zeros(len(texts), dtype=np.float32)
     positions = np.flatnonzero(pc.match_substring_regex(lines, r"\pL").to_numpy(zero_copy_only=False))
     if not len(positions):
-        return found, scores
+        return codes, scores
     predict = _fasttext().predict
     for position, line in zip(positions.tolist(), lines.take(pa.array(positions)).to_pylist(), strict=True):
         # Line by line: the binding's `multilinePredict` gives labels without probabilities.
         for probability, label in predict(f"{line}\n", 1, 0.0, "strict"):
-            found[position] = label[_LABEL_PREFIX:]
+            codes[position] = label[_LABEL_PREFIX:]
             scores[position] = min(probability, 1.0)  # a float32 softmax may sum to a little over one
-    return found, scores
+    return codes, scores
 
 
 class Guesses(NamedTuple):
@@ -152,7 +152,7 @@ class Guesses(NamedTuple):
 
 def ask_cld2(texts: list[str], least_score: float = SURE_SCORE) -> Guesses:
     """Return CLD2's best guesses of texts without what it cannot read."""
-    found = Guesses([], [], [])
+    guesses = Guesses([], [], [])
     detect, language_of = pycld2.detect, _language_of
     for text in texts:
         try:
@@ -161,10 +161,12 @@ def ask_cld2(texts: list[str], least_score: float = SURE_SCORE) -> Guesses:
             reliable, code, percent, score = False, "un", 0, 0.0
         language = language_of(code)
         known = language != UNDETERMINED
-        found.languages.append(language)
-        found.parts.append(percent / 100 if known else 0.0)
-        found.sure.append(known and reliable and percent >= SURE_PERCENT and (language != "en" or score >= least_score))
-    return found
+        guesses.languages.append(language)
+        guesses.parts.append(percent / 100 if known else 0.0)
+        guesses.sure.append(
+            known and reliable and percent >= SURE_PERCENT and (language != "en" or score >= least_score)
+        )
+    return guesses
 
 
 @functools.cache

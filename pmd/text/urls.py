@@ -167,8 +167,8 @@ def identity_one(url: str) -> str | None:
 
 def host(urls: pa.Array) -> pa.Array:
     """Return each URL's host, lower-case and without user and port (IPv6 in brackets); null where `canonical` is."""
-    found = pc.extract_regex(canonical(urls), r"^https?://(?P<host>\[[^\]]*\]|[^/?:]*)")
-    return pc.struct_field(found, "host")
+    parts = pc.extract_regex(canonical(urls), r"^https?://(?P<host>\[[^\]]*\]|[^/?:]*)")
+    return pc.struct_field(parts, "host")
 
 
 @functools.lru_cache(maxsize=65_536)
@@ -237,10 +237,12 @@ def yfcc_mirror_lists(download_urls: pa.Array, published_hashes: pa.Array | None
     others = np.flatnonzero(pc.not_equal(published, unpadded).to_numpy(zero_copy_only=False))
     if not len(others):
         return lists
-    found = zip(*(column.take(pa.array(others)).to_pylist() for column in (download_urls, published)), strict=True)
+    arguments = zip(*(column.take(pa.array(others)).to_pylist() for column in (download_urls, published)), strict=True)
     slots = np.arange(rows)
     slots[others] = rows + np.arange(len(others))
-    return pa.concat_arrays([lists, pa.array(itertools.starmap(yfcc_mirrors, found), lists.type)]).take(pa.array(slots))
+    return pa.concat_arrays([lists, pa.array(itertools.starmap(yfcc_mirrors, arguments), lists.type)]).take(
+        pa.array(slots)
+    )
 
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:

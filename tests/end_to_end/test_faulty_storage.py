@@ -14,9 +14,9 @@ FOLDER = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("kind", ["passing", "lasting"])
+@pytest.mark.parametrize("kind", ["passing", "lasting", "gone"])
 def test_a_stage_ends_in_words_and_its_reruns_give_what_is_to_be(tmp_path: Path, kind: str) -> None:
-    chosen = ["--only", "curate", "--only", "images", "--kind", kind, "--times", "1", "--images", "160", "--seed", "1"]
+    chosen = ["--only", "fetch", "--only", "dedupe", "--kind", kind, "--times", "1", "--images", "160", "--seed", "1"]
     run = subprocess.run(
         [sys.executable, "benchmarks/faulty_storage.py", "--folder", str(tmp_path), *chosen],
         cwd=FOLDER,
@@ -27,4 +27,6 @@ def test_a_stage_ends_in_words_and_its_reruns_give_what_is_to_be(tmp_path: Path,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     told = json.loads(run.stdout.splitlines()[-1])
-    assert (told["tried"], told["unlike"], told["wordless"]) == (2, 0, 0)
+    assert (told["unlike"], told["wordless"]) == (0, 0)
+    assert told["tried"] >= 2
+    assert told["reruns"] <= 3

@@ -18,6 +18,7 @@ from pipelines import build, curate, fetch, images
 from pmd import cli, config
 from pmd.config import Config
 from pmd.errors import NetworkError
+from pmd.fetch import needs as fetch_needs
 from pmd.fetch import policies, state
 from pmd.inspection import verify
 from pmd.schema import keys
@@ -135,15 +136,15 @@ def test_a_refused_address_that_is_allowed_since_is_asked_by_a_plain_fetch(tmp_p
         fetch.build(refused)
     assert statuses(refused) == {"blocked_address": 6}
     assert not web.log
-    assert fetch.pending(refused) == {}
-    assert fetch.pending(configured(tmp_path, web, allow='"10.1.0.0/16", "::1/128"')) == {}
+    assert fetch_needs.pending_images(refused) == {}
+    assert fetch_needs.pending_images(configured(tmp_path, web, allow='"10.1.0.0/16", "::1/128"')) == {}
     allowed = configured(tmp_path, web)
-    assert sum(fetch.pending(allowed).values()) == 5
+    assert sum(fetch_needs.pending_images(allowed).values()) == 5
     with root.writer(allowed.root, "test"):
         build.build(allowed, only="fetch")
     assert statuses(allowed) == {"ok": 3, "dead": 1, "blocked_address": 2}
     asked = len(web.log)
-    assert fetch.pending(allowed) == {}
+    assert fetch_needs.pending_images(allowed) == {}
     with root.writer(allowed.root, "test"):
         build.build(allowed, only="fetch")
     assert len(web.log) == asked
@@ -180,7 +181,7 @@ def test_a_dead_network_settles_nothing_and_the_next_run_fetches(
         assert raised.value.found == f"nothing was settled: {len(places)} images stay open ({len(places)} connection)"
         assert "--settle-unreached" in (raised.value.remedy or "")
         assert statuses(dead) == {}
-        assert sum(fetch.pending(dead).values()) == len(places)
+        assert sum(fetch_needs.pending_images(dead).values()) == len(places)
         found = verify.verify(dead.root)
         assert (found["problems"], found["notes"]) == ([], [])
         books = commits.require(root.fetch_rejected_folder(dead.root), "").sources
@@ -209,13 +210,13 @@ def test_losses_are_settled_where_a_host_answered_another_shard_or_lane(tmp_path
         fetch.build(chosen)
     assert statuses(chosen) == {"connection": 4, "dead": 3}
     assert len(web.asked("lost.test", robots=True)) == 1
-    assert fetch.pending(chosen) == {}
+    assert fetch_needs.pending_images(chosen) == {}
     assert verify.verify(chosen.root)["problems"] == []
     chosen = configured(tmp_path, web)
     with root.writer(chosen.root, "test"):  # no host answers this one; what it tells of them is known already
         fetch.build(chosen, retry=["connection"])
     assert statuses(chosen) == {"connection": 4, "dead": 3}
-    assert fetch.pending(chosen) == {}
+    assert fetch_needs.pending_images(chosen) == {}
 
 
 def test_a_run_that_is_stopped_leaves_nothing_of_what_waited(tmp_path: Path, web: Web) -> None:
@@ -249,7 +250,7 @@ def test_a_run_that_is_killed_before_it_is_known_leaves_images_open(
         with pytest.raises(Killed), root.writer(chosen.root, "test"):
             fetch.build(chosen)
     assert statuses(chosen) == {"dead": 3}
-    assert sum(fetch.pending(chosen).values()) == 4
+    assert sum(fetch_needs.pending_images(chosen).values()) == 4
     web.routes |= {"lost.test/robots.txt": reply(status=404)}
     web.routes |= {url.removeprefix("http://"): reply(photo(seed=n)) for n, url in enumerate(lost)}
     with root.writer(chosen.root, "test"):
@@ -264,7 +265,7 @@ def test_losses_are_settled_if_asked_for(tmp_path: Path, web: Web) -> None:
     with root.writer(dead.root, "test"):
         fetch.build(dead, settle_unreached=True)
     assert statuses(dead) == {"connection": len(places)}
-    assert fetch.pending(sound) == {}
+    assert fetch_needs.pending_images(sound) == {}
     assert verify.verify(dead.root)["problems"] == []
     with root.writer(sound.root, "test"):
         fetch.build(sound, retry=TRANSIENT)

@@ -18,6 +18,7 @@ from pipelines import curate, fetch, images
 from pmd import config
 from pmd.config import Config
 from pmd.errors import PmdError
+from pmd.fetch import needs as fetch_needs
 from pmd.fetch import state
 from pmd.store import lock, root
 from pmd.terminal import endings
@@ -62,7 +63,7 @@ def known(folder: Path, web: Web, lanes: int = 4, *, slow: int = 0) -> Config:
 
 def test_four_lanes_in_processes_keep_the_limit_of_a_host_together(tmp_path: Path, web: Web) -> None:
     chosen = known(tmp_path, web)
-    assert len(fetch.pending(chosen)) == 4
+    assert len(fetch_needs.pending_images(chosen)) == 4
     with root.writer(chosen.root, "test"):
         fetch.build(chosen)
     ledgers = [state.read_ledger(chosen.root, shard) for shard in range(4)]
@@ -75,12 +76,12 @@ def test_four_lanes_in_processes_keep_the_limit_of_a_host_together(tmp_path: Pat
     assert min(spans) >= (window - 2 * 4) / RATE
     assert web.most_at_once <= 8
     assert not (tmp_path / "root" / "_work" / "fetch").exists()
-    assert fetch.pending(chosen) == {}
+    assert fetch_needs.pending_images(chosen) == {}
 
 
 def test_a_mistake_that_a_lane_meets_comes_back_as_itself(tmp_path: Path, web: Web) -> None:
     chosen = known(tmp_path, web)
-    shards = sorted(fetch.pending(chosen))
+    shards = sorted(fetch_needs.pending_images(chosen))
     (tmp_path / "root" / "images" / "_stage.json").unlink()
     with pytest.raises(PmdError, match="images"), root.writer(chosen.root, "test"):
         fetch._download(chosen, shards, (), (), settle_unreached=False)

@@ -169,14 +169,14 @@ def test_cuts_between_chunks_make_no_difference(tmp_path: Path, monkeypatch: pyt
         assert read(path) == values
 
 
-@pytest.mark.parametrize("unit", [b"a", rb"\"", b"[", b'{"a":', b"1, ", b'"b", '])
+@pytest.mark.parametrize("chunk", [b"a", rb"\"", b"[", b'{"a":', b"1, ", b'"b", '])
 def test_a_value_without_an_end_is_not_read_to_the_end_of_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unit: bytes
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: bytes
 ) -> None:
     monkeypatch.setattr(json_stream, "_CHUNK_BYTES", 1 << 12)
     monkeypatch.setattr(json_stream, "MAX_VALUE_BYTES", 1 << 14)
-    head = b'{"annotations": [{"id": 1}, ' + (b'"' if unit in (b"a", rb"\"") else b"[")
-    path = write(tmp_path / "a.json", head + unit * ((1 << 16) // len(unit)))
+    head = b'{"annotations": [{"id": 1}, ' + (b'"' if chunk in (b"a", rb"\"") else b"[")
+    path = write(tmp_path / "a.json", head + chunk * ((1 << 16) // len(chunk)))
     with pytest.raises(InputError, match="a value is longer than 16384 bytes") as caught:
         read(path)
     assert caught.value.where == f"{path}:byte 27"

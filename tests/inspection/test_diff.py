@@ -64,7 +64,7 @@ def test_a_root_is_the_same_as_itself_and_as_one_built_elsewhere(built: config.C
         assert (found["moved"], found["changed"], found["options"], found["examples"]) == ([], [], [], [])
         assert found["images"]["moved"] == found["images"]["changed"] == found["images"]["groups"] == []
         assert {line["is"] for line in found["outputs"]} == {"the same"}
-        assert "The same: 13 pairs, 5 images" in diff.text(found)
+        assert "The same: 13 pairs, 5 images" in diff.render(found)
 
 
 def test_two_roots(built: config.Config, other: str) -> None:
@@ -108,7 +108,7 @@ def test_examples_show_both_sides_and_are_as_many_as_asked_for(built: config.Con
     assert texts[0]["source_id"] == "12345"
     assert texts[0]["pair_id"] == keys.pair_id("coco", "12345").hex()
     assert (texts[0]["a"]["text"], texts[0]["b"]["text"]) == ("A green field.", "A greener field.")
-    said = diff.text(found)
+    said = diff.render(found)
     assert "coco/12345" in said
     assert "      B: A greener field." in said
     assert "url:one.example/gone.jpg" in said
@@ -141,7 +141,7 @@ def test_stages_that_only_one_has_are_not_compared(built: config.Config, tmp_pat
     assert found["moved"] == [{"source": "coco", "from": "kept", "to": "absent", "pairs": 2}]
     assert found["images"] is None
     assert {line["stage"] for line in found["not_compared"]} == {"images", "fetch", "dedupe", "shard"}
-    assert "since only A has it: images, fetch, dedupe, shard of visual_genome" in diff.text(found)
+    assert "since only A has it: images, fetch, dedupe, shard of visual_genome" in diff.render(found)
 
 
 def test_lists_and_a_root_beside_a_list(built: config.Config, other: str, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_flavas_subset(yfcc: str, tmp_path: Path, name: str) -> None:
     assert examples["only_ours", None]["ours"]["text"] == "The old church in the middle of our town"
     assert examples["only_ours", None]["theirs"] == {}
     assert examples["only_theirs", "no row of ours"]["theirs"]["text"] == "A photograph that we never saw"
-    said = diff.text(found)
+    said = diff.render(found)
     assert "40.00 %" in said
     assert "yfcc100m/2: B has it, A does not: curate: not_english" in said
     orjson.dumps(found)
@@ -304,7 +304,7 @@ def test_lines_that_cannot_be_compared_are_counted_and_shown(yfcc: str, tmp_path
         'texts: expected a list, found "no list"',
         "neither image_url nor meta tells the image",
     ]
-    said = diff.text(found)
+    said = diff.render(found)
     assert "3 lines of B cannot be read as rows." in said
     assert "1 rows of B are of google/wit, which A has not curated." in said
 

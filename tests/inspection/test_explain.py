@@ -24,7 +24,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> config.Config:
 def ask(built: config.Config, what: str) -> dict[str, Any]:
     found = explain.explain(built.root, what)
     orjson.dumps(found)
-    assert explain.text(found)
+    assert explain.render(found)
     return found
 
 
@@ -91,7 +91,7 @@ def test_why_a_pair_left(built: config.Config, what: str, stage: str, reason: st
     (pair,) = found["pairs"]
     assert [(row["stage"], row["reason"]) for row in pair["rejected"]] == [(stage, reason)]
     assert pair["samples"] == []
-    assert f"rejected by {stage}: {reason}" in explain.text(found)
+    assert f"rejected by {stage}: {reason}" in explain.render(found)
 
 
 def test_a_row_that_was_never_parsed_is_found_by_its_digest(built: config.Config, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_the_slowest_host_decides_the_hours(tmp_path: Path) -> None:
     assert found["fetch"]["slowest"] == found["fetch"]["hosts"][0]
     assert (found["fetch"]["slowest"]["host"], found["fetch"]["slowest"]["limit"]) == (host, "requests_per_s")
     assert found["fetch"]["hours"] == pytest.approx(30_300_000 * spacing / 3600)
-    shown = " ".join(plan.text(found).split())
+    shown = " ".join(plan.render(found).split())
     assert "Fetching takes 925.8 hours or more." in shown
     assert f"What decides is {host}: 30,300,000 images, 9.09 a second (requests_per_s), 925.8 hours." in shown
     assert "Assumed:" in shown
@@ -71,7 +71,7 @@ def test_where_no_host_holds_them_up_the_lanes_decide(tmp_path: Path) -> None:
     slowest = found["fetch"]["slowest"]
     assert (slowest["host"], slowest["limit"], slowest["images"]) == (None, "machine", 12_423_374)
     assert found["fetch"]["hours"] == pytest.approx(12_423_374 / (2 * forecast.LANE_IMAGES_PER_S) / 3600, rel=1e-3)
-    assert "What decides is no host: the lanes themselves" in " ".join(plan.text(found).split())
+    assert "What decides is no host: the lanes themselves" in " ".join(plan.render(found).split())
 
 
 def test_sources_of_one_host_group_share_its_pace(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_disk_is_told_for_both_forms_and_regions_are_kept_original(tmp_path: Pat
     assert found["disk"]["store"]["resized"] == (
         (distinct - 108_077) * plan.RESIZED_BYTES + 108_077 * plan.ORIGINAL_BYTES
     )
-    shown = " ".join(plan.text(found).split())
+    shown = " ".join(plan.render(found).split())
     resized, original = (human_bytes(found["disk"]["store"][form]) for form in ("resized", "original"))
     assert f"Store: {resized} resized (chosen), {original} original; 0 B are there." in shown
     assert found["samples"] == 12_423_374 + 30_300_000 + 5_408_689
@@ -215,7 +215,7 @@ def test_archives_wait_for_no_host_and_what_is_nowhere_is_told(tmp_path: Path) -
         "stanford.edu": 1,
     }
     assert found["fetch"]["unasked"] == 2
-    assert "2 images have no location that can be asked." in plan.text(found)
+    assert "2 images have no location that can be asked." in plan.render(found)
 
 
 def test_the_command_prints_text_or_json(tmp_path: Path) -> None:

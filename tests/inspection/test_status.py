@@ -76,7 +76,7 @@ def test_a_later_generation_replaces_what_is_not_ok(tmp_path: Path) -> None:
 
 
 def test_the_text_is_a_table_and_ends_with_the_balance(built: config.Config) -> None:
-    lines = status.text(status.books(built.root)).splitlines()
+    lines = status.render(status.books(built.root)).splitlines()
     assert lines[1].split() == ["source", "in", "curated", "wanted", "fetched", "deduped", "sharded", "published"]
     assert next(line for line in lines if line.startswith("conceptual_captions")).split() == [
         "conceptual_captions",
@@ -103,9 +103,9 @@ def test_an_imbalance_is_told_by_stage_and_source(copy: Path) -> None:
     _edit(copy / "curate/source=coco", "coco", **{"in": 3, "kept": 3})
     found = status.books(str(copy))
     assert not found["balanced"]
-    assert "NOT BALANCED: images of coco: in 2, but curate kept 3; run: pmd build CONFIG" in status.text(found)
+    assert "NOT BALANCED: images of coco: in 2, but curate kept 3; run: pmd build CONFIG" in status.render(found)
     _edit(copy / "curate/source=coco", "coco", **{"in": 3, "kept": 2})
-    assert "NOT BALANCED: curate of coco: in is not kept + rejected" in status.text(status.books(str(copy)))
+    assert "NOT BALANCED: curate of coco: in is not kept + rejected" in status.render(status.books(str(copy)))
 
 
 def test_a_half_built_root_says_what_is_not_there(copy: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_half_built_root_says_what_is_not_there(copy: Path) -> None:
     found = status.books(str(copy))
     assert found["balanced"]
     assert [item["stage"] for item in found["missing"]] == ["dedupe", "shard", "publish", "audit"]
-    assert "–" in status.text(found)
+    assert "–" in status.render(found)
 
 
 def test_a_source_added_later_is_not_yet_among_the_images(copy: Path) -> None:

@@ -20,11 +20,12 @@ import pytest
 from typer.testing import CliRunner
 
 from pmd import cli, config
+from pmd.books import reconciliation
+from pmd.books.committed import Committed
 from pmd.errors import RootError
 from pmd.fetch import state
-from pmd.inspection import reconciliation, verify
-from pmd.inspection.recount import Recount
-from pmd.inspection.status import Unit
+from pmd.inspection import verify
+from pmd.inspection.recount import Recounting
 from pmd.schema.tables import LEDGER, LEDGER_LATER
 from pmd.store import commits, lock, sealed, storage, written
 from tests import tiny_root
@@ -109,7 +110,7 @@ def test_a_sound_root_passes_and_everything_is_counted(sound: config.Config) -> 
     assert found["files"] == len(listed)
     assert found["bytes"] == sum(file["bytes"] for file in listed) == progress[-1][0] == progress[-1][1]
     assert found["rows"] == sum(file["rows"] for file in listed)
-    assert "the books balance" in verify.text(found)
+    assert "the books balance" in verify.render(found)
 
 
 def test_no_root_is_an_error(tmp_path: Path) -> None:
@@ -439,13 +440,13 @@ def test_a_member_of_a_shard_that_was_changed_is_told(
 
 
 def test_many_problems_of_one_kind_are_told_by_example(tmp_path: Path) -> None:
-    with reconciliation.Census(3_000_000) as pairs:
+    with reconciliation.Reconciliation(3_000_000) as pairs:
         file = pairs.file("somewhere")
         for number in range(40):
             pairs.add(reconciliation.CURATED, file, [number.to_bytes(16, "little")] * 2, ["coco"] * 2, ["text"] * 2)
         told: list[tuple[str, ...]] = []
         expected = reconciliation.Expectation(["curate"], [], [], [])
-        pairs.judge(expected, lambda *problem: told.append(problem))
+        pairs.check(expected, lambda *problem: told.append(problem))
     assert len(told) == 40
     assert told[0][2:] == ("1", "2")
 
@@ -576,9 +577,9 @@ def test_what_is_committed_meanwhile_is_counted_anew(copy: Path, monkeypatch: py
     """A writer commits, and sweeps what the commit before listed, while that is being read."""
     path = one(copy, "publish/source=coco/*.parquet")
     content, folder = path.read_bytes(), str(path.parent)
-    commit, passes, recounted = commits.require(folder, ""), 0, Recount.unit
+    commit, passes, recounted = commits.require(folder, ""), 0, Recounting.commit
 
-    def overtaken(self: Recount, unit: Unit) -> None:
+    def overtaken(self: Recounting, unit: Committed) -> None:
         nonlocal passes
         if unit.folder != "publish/source=coco":
             recounted(self, unit)
@@ -593,7 +594,7 @@ def test_what_is_committed_meanwhile_is_counted_anew(copy: Path, monkeypatch: py
             commits.claim(folder, passes)
             commits.write(folder, dataclasses.replace(commit, run={commits.EPOCH: passes}))
 
-    monkeypatch.setattr(Recount, "unit", overtaken)
+    monkeypatch.setattr(Recounting, "commit", overtaken)
     if times == 99:
         with pytest.raises(RootError, match="a writer commits all the time"):
             verify.verify(str(copy))

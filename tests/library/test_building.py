@@ -37,7 +37,7 @@ def test_what_is_stale_is_run_and_what_was_done_comes_back(config: pmd.Config, t
     assert built.root == config.root
     assert built.books == status.books(config.root)
     assert built.books["balanced"]
-    assert str(built) == status.text(status.books(config.root))
+    assert str(built) == status.render(status.books(config.root))
     assert pmd.load(built.root).audit["books"].only(source="coco", stage="shard").to_table().to_pylist() == [
         {"stage": "shard", "source": "coco", "in": 2, "kept": 2, "rejected": 0}
     ]

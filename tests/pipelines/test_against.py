@@ -69,12 +69,12 @@ def test_a_second_root_is_checked_against_what_the_first_has_published(
     told = explain.explain(second.root, CHANGED)
     assert told["images"][0]["stands"]["status"] == "changed"
     assert [row["reason"] for row in told["pairs"][0]["rejected"]] == ["changed"]
-    assert "perceptual hashes differ in" in explain.text(told)
+    assert "perceptual hashes differ in" in explain.render(told)
     marks = {url: explain.explain(second.root, url)["images"][0]["stands"]["listed"] for url in published}
     assert marks.pop(UNLISTED) is None
     assert marks.pop(REENCODED) == "reencoded"
     assert {*marks.values()} == {"same"}
-    assert "the picture of a published list: reencoded" in explain.text(explain.explain(second.root, REENCODED))
+    assert "the picture of a published list: reencoded" in explain.render(explain.explain(second.root, REENCODED))
     assert not storage.exists(f"{second.root}/{root.WORK}")
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from pipelines import build
-from pmd import config, stages
+from pmd import config
 from pmd.config import Config
+from pmd.images import needs as images_needs
 from pmd.inspection import explain, verify
 from pmd.schema import keys
 from pmd.store import commits, root
@@ -64,14 +65,14 @@ def test_the_flickr_copy_leaves_with_cocos_own_rows(built: Config) -> None:
     assert dict(coco.rejected) == {"evaluation_image": 2}
     assert rejected(built) == {"conceptual_captions": {"evaluation_copy": 1, "takedown": 1}}
     assert verify.verify(built.root)["problems"] == []
-    assert "evaluation_copy" in explain.text(explain.explain(built.root, tiny_root.C5))
+    assert "evaluation_copy" in explain.render(explain.explain(built.root, tiny_root.C5))
     assert keys.image_id("flickr:4242") not in {row["image_id"] for row in building.outcomes(built.root)}
 
 
 def test_it_stays_where_that_is_asked_for_and_nothing_else_moves(built: Config) -> None:
     before = building.committed(built.root)
     other = dataclasses.replace(built, images=built.images.model_copy(update={"evaluation_copies": "keep"}))
-    why: Any = stages.images(other).why()
+    why: Any = images_needs.of(other).wanted.why()
     assert "evaluation_copies" in why
     with root.writer(other.root, "test"):
         build.build(other)

@@ -53,7 +53,7 @@ def test_a_build_downloads_by_img2dataset(tmp_path: Path, monkeypatch: pytest.Mo
         with root.writer(chosen.root, "test"):
             build.build(chosen)
         assert len(web.log) == asked
-        lost = explain.text(explain.explain(chosen.root, f"http://127.0.0.1:{web.port}/gone.jpg"))
+        lost = explain.render(explain.explain(chosen.root, f"http://127.0.0.1:{web.port}/gone.jpg"))
     listed = {row["image_url"].rpartition("/")[2]: row["sha256"] for row in rows(_list(chosen))}
     assert listed == {name: hashlib.sha256(content).hexdigest() for name, content in PICTURES.items()}
     assert "HTTP Error 404" in lost

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pmd import stages
+from pmd import flow, stages
 from pmd.config import load
 from pmd.store import commits
 
@@ -38,7 +38,7 @@ def test_the_stages_one_after_the_other(config: Path, capsys: pytest.CaptureFixt
         assert "no image could be reached" in capsys.readouterr().err
     commit = commits.require(f"{load(str(config)).root}/audit", "")
     assert commit.stage == "audit"
-    assert stages.audit(load(str(config))).why() is None
+    assert stages.why(flow.AUDIT, load(str(config))) is None
 
 
 def test_a_mistake_ends_with_its_exit_code(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -116,7 +116,7 @@ def test_evaluation_images_leave_and_nothing_moves_to_them(built: Config, tmp_pa
     books = commits.require(root.dedupe_folder(other.root), "").sources["conceptual_captions"]
     assert books.rejected == {"evaluation_overlap": 1}
     assert verify.verify(other.root)["problems"] == []
-    told = explain.text(explain.explain(other.root, tiny_root.C1))
+    told = explain.render(explain.explain(other.root, tiny_root.C1))
     assert f"(evaluation_overlap, distance 0): {path}: photograph 1" in told
     with root.writer(built.root, "test"):
         build.build(built)

@@ -159,7 +159,7 @@ def test_what_stages_have_made_is_made_anew_with_the_same_bytes(copy: Path) -> N
     cut = copy / "pmd/dedupe/_stage.json"
     cut.write_bytes(cut.read_bytes()[:-9])
     done = mend(copy)
-    assert [item.name for item in done.found] == sorted(
+    assert [item.name for item in done.damaged] == sorted(
         str(path.relative_to(copy / "pmd")) for path in (*damaged, gone, short, cut)
     )
     assert [(stage, unit) for stage, unit, _ in done.ran] == [
@@ -182,7 +182,7 @@ def test_nothing_is_done_where_nothing_is_damaged(copy: Path) -> None:
     before = contents(copy)
     done = repair.repair(str(copy / "pmd"), None)
     assert done == repair.Repaired()
-    assert repair.text(done) == "nothing is damaged"
+    assert repair.render(done) == "nothing is damaged"
     assert contents(copy) == before
 
 
@@ -281,7 +281,7 @@ def test_a_picture_that_is_damaged_is_fetched_anew_and_no_other(copy: Path) -> N
     done = mend(copy)
     assert CheckingLane.asked == [GREEN]
     assert (done.mended.lost, done.fetched) == (1, {"ok": 1})
-    told = explain.text(explain.explain(str(copy / "pmd"), GREEN.hex()))
+    told = explain.render(explain.explain(str(copy / "pmd"), GREEN.hex()))
     assert "ledger, generation 0 (its picture was lost to damage): ok" in told
     assert "ledger, generation 1 (stands): ok" in told
     again, standing = store_of(copy, GREEN)
@@ -322,7 +322,7 @@ def test_a_picture_whose_link_is_dead_leaves_and_the_books_follow(copy: Path) ->
     assert done.fetched == {"dead": 1}
     rejected = commits.require(root.fetch_rejected_folder(str(copy / "pmd")), "").sources["coco"].rejected
     assert rejected == {"dead": 2}
-    assert "fetch all" in repair.text(done)
+    assert "fetch all" in repair.render(done)
 
 
 def test_a_picture_that_is_another_now_is_not_taken_for_the_one_that_was_lost(copy: Path) -> None:
@@ -389,7 +389,7 @@ def test_it_goes_on_where_it_was_ended_before_anything_was_fetched(copy: Path, m
         run(copy)
     monkeypatch.undo()
     done = run(copy)
-    assert (done.found, done.fetched) == ((), {"ok": 1})
+    assert (done.damaged, done.fetched) == ((), {"ok": 1})
     assert verify.verify(str(copy / "pmd"))["problems"] == []
 
 

@@ -62,7 +62,7 @@ def test_all_stages_agree(built: Config) -> None:
     assert published["conceptual_captions"].kept == kept
     audit = orjson.loads((Path(built.root) / "audit/audit.json").read_bytes())
     assert audit["sources"]["conceptual_captions"]["dedupe"]["pairs"] == kept
-    told = explain.text(explain.explain(built.root, rejected(built)[0]["pair_id"].hex()))
+    told = explain.render(explain.explain(built.root, rejected(built)[0]["pair_id"].hex()))
     assert "rejected by dedupe: repeated_text; detail: its text stands on 2 images" in told
 
 

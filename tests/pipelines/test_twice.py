@@ -179,7 +179,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 #: The callables of the stages' transforms that write something, or what others write by.
 ALL = {
-    "ReadUnit",
+    "ReadChunk",
     "SettlePartition",
     "CommitSource",
     "SpreadPairs",

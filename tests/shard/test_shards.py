@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pmd import codec
+from pmd import codec, flow
 from pmd.config.options import ShardOptions
 from pmd.fetch import partitions
 from pmd.fetch.store import StoreTar
@@ -115,7 +115,7 @@ def test_the_fetch_shards_of_parts_are_all_of_them_in_order() -> None:
     cut = partitions.Cut(part_bits=2, shard_bits=5)
     assert list(itertools.chain.from_iterable(cut.shards(part) for part in range(4))) == list(range(32))
     assert list(cut.shards(1, 1)) == list(range(16, 32))
-    assert partitions.number("pairs/part-00012-of-00016-0123456789abcdef.parquet") == 12
+    assert flow.part_number("pairs/part-00012-of-00016-0123456789abcdef.parquet") == 12
 
 
 # --- what does not fit

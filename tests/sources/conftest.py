@@ -17,14 +17,14 @@ ReadAll = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture
 def read_all() -> ReadAll:
-    """A function that plans files and reads every unit: drafts in order, each a dict of the columns of `DRAFTS`."""
+    """A function that plans files and reads every chunk: drafts in order, each a dict of the columns of `DRAFTS`."""
 
     def read(source: Source, *paths: Path | str, profile: Profile = "paper", **options: Any) -> list[dict[str, Any]]:
         chosen = source.options(**{**source.options.profile_values(profile), **options})
         files = [InputFile(str(path), Path(str(path).split("!/")[0]).stat().st_size) for path in paths]
         rows: list[dict[str, Any]] = []
-        for unit in source.plan(files, chosen):
-            for batch in source.read(unit, chosen):
+        for chunk in source.plan(files, chosen):
+            for batch in source.read(chunk, chosen):
                 assert batch.schema == DRAFTS
                 assert 0 < len(batch) <= DRAFT_ROWS
                 rows += batch.to_pylist()

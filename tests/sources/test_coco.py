@@ -203,8 +203,8 @@ def test_without_karpathys_file_every_image_stays(captions: Path, read_all: Read
 
 def test_plan_names_karpathys_file_as_companion(captions: Path, karpathy_file: Path) -> None:
     options = SOURCE.options.model_validate({"karpathy": str(karpathy_file), "exclude_karpathy": "val_and_test"})
-    (unit,) = SOURCE.plan([InputFile(str(captions), 1)], options)  # type: ignore[arg-type]
-    assert (unit.form, unit.companions) == ("captions", (str(karpathy_file),))
+    (chunk,) = SOURCE.plan([InputFile(str(captions), 1)], options)  # type: ignore[arg-type]
+    assert (chunk.form, chunk.companions) == ("captions", (str(karpathy_file),))
 
 
 def test_captions_as_karpathy_has_them(karpathy_file: Path, read_all: ReadAll) -> None:

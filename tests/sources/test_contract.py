@@ -28,7 +28,7 @@ from pmd.errors import InputError
 from pmd.formats import lines, sqlite
 from pmd.schema.reasons import reasons_of
 from pmd.schema.tables import DRAFTS
-from pmd.sources.contract import DRAFT_ROWS, PROFILES, InputFile, Profile, Source, SourceOptions, Unit
+from pmd.sources.contract import DRAFT_ROWS, PROFILES, Chunk, InputFile, Profile, Source, SourceOptions
 
 HERE = Path(__file__).parent
 MANIFESTS = HERE.parent.parent / "manifests"
@@ -62,21 +62,21 @@ class Golden:
         """Return the files on disk: of an archive's members, the archive."""
         return sorted({Path(path.split("!/")[0]) for path in self.paths})
 
-    def plan(self, paths: Sequence[str] | None = None, profile: Profile = "paper") -> list[Unit]:
-        """Return the units."""
+    def plan(self, paths: Sequence[str] | None = None, profile: Profile = "paper") -> list[Chunk]:
+        """Return the chunks."""
         files = [InputFile(path, Path(path.split("!/")[0]).stat().st_size) for path in (paths or self.paths)]
         return self.source.plan(files, self.options(profile))
 
-    def batches(self, unit: Unit, profile: Profile = "paper") -> list[pa.RecordBatch]:
-        """Return a unit's drafts."""
-        return list(self.source.read(unit, self.options(profile)))
+    def batches(self, chunk: Chunk, profile: Profile = "paper") -> list[pa.RecordBatch]:
+        """Return a chunk's drafts."""
+        return list(self.source.read(chunk, self.options(profile)))
 
     def rows(self, paths: Sequence[str] | None = None, profile: Profile = "paper") -> list[Row]:
-        """Return the drafts of all units."""
+        """Return the drafts of all chunks."""
         return [
             row
-            for unit in self.plan(paths, profile)
-            for batch in self.batches(unit, profile)
+            for chunk in self.plan(paths, profile)
+            for batch in self.batches(chunk, profile)
             for row in batch.to_pylist()
         ]
 
@@ -157,8 +157,8 @@ def test_rules_say_what_they_do_and_whence(name: str) -> None:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_drafts_have_the_schema(golden: Golden, profile: Profile) -> None:
-    for unit in golden.plan(profile=profile):
-        for batch in golden.batches(unit, profile):
+    for chunk in golden.plan(profile=profile):
+        for batch in golden.batches(chunk, profile):
             assert batch.schema.equals(DRAFTS)
             assert 0 < len(batch) <= DRAFT_ROWS
             batch.validate(full=True)
@@ -228,8 +228,8 @@ def _cutting(
 
 
 def test_reading_twice_gives_equal_drafts(golden: Golden) -> None:
-    for unit in golden.plan():
-        assert golden.batches(unit) == golden.batches(unit)
+    for chunk in golden.plan():
+        assert golden.batches(chunk) == golden.batches(chunk)
 
 
 def test_an_empty_file_is_no_rows_or_an_error_that_names_it(golden: Golden) -> None:

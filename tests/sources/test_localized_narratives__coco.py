@@ -201,8 +201,8 @@ def test_an_empty_file_has_no_rows(captions: Path, read_all: ReadAll) -> None:
 def test_plan_cuts_a_file_into_ranges(captions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pmd.formats.lines.ranges", lambda path: [(0, 100), (100, None)])
     options = SOURCE.options(**SOURCE.options.profile_values("paper"))
-    units = SOURCE.plan([InputFile(str(captions), 1)], options)  # type: ignore[arg-type]
-    assert [(unit.path, unit.start, unit.stop) for unit in units] == [
+    chunks = SOURCE.plan([InputFile(str(captions), 1)], options)  # type: ignore[arg-type]
+    assert [(chunk.path, chunk.start, chunk.stop) for chunk in chunks] == [
         (str(captions), 0, 100),
         (str(captions), 100, None),
     ]

@@ -190,8 +190,8 @@ def test_each_release_takes_the_image_table_beside_it(tmp_path: Path, files: tup
     (other / "image_data.json").write_text(IMAGES)
     options = SOURCE.options(**SOURCE.options.profile_values("paper"))
     paths = [*files, other / "image_data.json"]
-    (unit,) = SOURCE.plan([InputFile(str(path), 1) for path in paths], options)  # type: ignore[arg-type]
-    assert unit.companions == (str(files[1]), str(other / "image_data.json"))
+    (chunk,) = SOURCE.plan([InputFile(str(path), 1) for path in paths], options)  # type: ignore[arg-type]
+    assert chunk.companions == (str(files[1]), str(other / "image_data.json"))
 
 
 def test_the_image_table_is_needed(files: tuple[Path, Path], read_all: ReadAll) -> None:

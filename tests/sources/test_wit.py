@@ -327,9 +327,9 @@ def test_genuine_rows(samples: Path, read_all: ReadAll, file: str, languages: li
 def test_a_genuine_row_cut_short_is_refused(samples: Path) -> None:
     path = samples / "wit" / "tfds_test-00000-of-00005.tsv"
     options = Options(**Options.profile_values("paper"))
-    (unit,) = SOURCE.plan([InputFile(str(path), path.stat().st_size)], options)
+    (chunk,) = SOURCE.plan([InputFile(str(path), path.stat().st_size)], options)
     with pytest.raises(InputError) as caught:
-        list(SOURCE.read(unit, options))
+        list(SOURCE.read(chunk, options))
     assert caught.value.where is not None
     assert caught.value.where.startswith(f"{path}:byte ")
     assert "line 2" in caught.value.where

@@ -281,10 +281,10 @@ def test_a_row_of_the_dump_that_is_not_utf8_is_rejected(tmp_path: Path, read_all
 def test_the_dump_is_cut_by_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dump = tmp_path / "yfcc100m_dataset.sql"
     _dump(dump, LINES[:12])
-    monkeypatch.setattr("pmd.sources.yfcc100m.UNIT_BYTES", dump.stat().st_size // 4)
-    units = SOURCE.plan([InputFile(str(dump), dump.stat().st_size)], _options())
-    assert [unit.form for unit in units] == ["sqlite"] * 4
-    assert (units[0].start, units[-1].stop) == (-(2**63), None)
+    monkeypatch.setattr("pmd.sources.yfcc100m.CHUNK_BYTES", dump.stat().st_size // 4)
+    chunks = SOURCE.plan([InputFile(str(dump), dump.stat().st_size)], _options())
+    assert [chunk.form for chunk in chunks] == ["sqlite"] * 4
+    assert (chunks[0].start, chunks[-1].stop) == (-(2**63), None)
 
 
 @pytest.mark.parametrize(

@@ -216,16 +216,16 @@ def test_a_stage_whose_nth_write_finds_the_storage_full(
 ) -> None:
     chosen = config.load(tiny_root.write_config(tmp_path))
     calls = 0
-    whole = storage.write_whole
+    finish = storage.Draft.finish
 
-    def filling(url: str, **named: Any) -> Any:
+    def filling(draft: storage.Draft, name: str) -> None:
         nonlocal calls
-        calls += "writer.json" not in url
+        calls += name != "writer.json"
         if calls >= count:
-            raise failure(errno.ENOSPC, url)
-        return whole(url, **named)
+            raise failure(errno.ENOSPC, f"{chosen.root}/{name}")
+        finish(draft, name)
 
-    monkeypatch.setattr(storage, "write_whole", filling)
+    monkeypatch.setattr(storage.Draft, "finish", filling)
     with pytest.raises(RootError) as caught, root.writer(chosen.root, "test"):
         curate.build(chosen, "coco")
     assert (caught.value.problem, caught.value.exit_code) == ("the storage is full", 4)

@@ -10,13 +10,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pmd import config, manifests, stages
+from pmd import config, manifests
+from pmd.curate import needs as curate_needs
 from pmd.curate import transforms as curate_transforms
+from pmd.dedupe import needs as dedupe_needs
+from pmd.fetch import needs as fetch_needs
 from pmd.fetch import partitions, state, store
+from pmd.images import needs as images_needs
 from pmd.inspection import explain, verify
+from pmd.publish import needs as publish_needs
 from pmd.publish import rules as publish_rules
 from pmd.schema.tables import LEDGER
-from pmd.store import commits, storage
+from pmd.shard import needs as shard_needs
+from pmd.store import commits, storage, wanted
 from tests import tiny_root
 
 #: The list's columns as they were: four were never null.
@@ -34,8 +40,8 @@ OLDER_LIST = pa.schema(
 def older(tmp_path_factory: pytest.TempPathFactory) -> config.Config:
     """A ROOT with the columns that the formats 3 and 2 had."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "FORMAT", 3)
-        patch.setattr(stages, "LIST_FORMAT", 2)
+        patch.setattr(wanted, "FORMAT", 3)
+        patch.setattr(publish_needs, "LIST_FORMAT", 2)
         patch.setattr(curate_transforms, "in_source_folder", lambda schema: schema)
         patch.setattr(publish_rules, "PUBLISHED", OLDER_LIST)
         patch.setattr(store, "LEDGER_FILE", LEDGER)
@@ -55,17 +61,17 @@ def test_it_has_the_older_columns(older: config.Config) -> None:
 def test_it_is_sound_and_can_be_asked(older: config.Config) -> None:
     assert verify.verify(older.root)["problems"] == []
     found: Any = explain.explain(older.root, tiny_root.C3)
-    assert "dead" in explain.text(found)
+    assert "dead" in explain.render(found)
 
 
 def test_all_is_made_anew_but_what_was_fetched(older: config.Config) -> None:
     units = [
-        *(stages.curate(older, name) for name in sorted(older.sources)),
-        stages.images(older),
-        stages.settle(older),
-        stages.dedupe(older),
-        *(stages.shard(older, form) for form in (*older.shard.formats, "rejected")),
-        *(stages.publish(older, name) for name in sorted(older.sources)),
+        *(curate_needs.of(older, name).wanted for name in sorted(older.sources)),
+        images_needs.of(older).wanted,
+        fetch_needs.wanted(older)[0],
+        dedupe_needs.wanted(older)[0],
+        *shard_needs.wanted(older),
+        *(publish_needs.of(older, name).wanted for name in sorted(older.sources)),
     ]
     assert {unit.why() for unit in units if unit.stage != "publish"} == {"written by another version of pmd"}
     assert {unit.why() for unit in units if unit.stage == "publish"} == {"option format was 2, is 3"}
@@ -74,11 +80,11 @@ def test_all_is_made_anew_but_what_was_fetched(older: config.Config) -> None:
 def test_a_list_is_made_anew_where_its_manifest_lets_other_fields_leave(
     older: config.Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = stages.publish(older, "coco")
+    before = publish_needs.of(older, "coco").wanted
     less = manifests.load("coco").model_copy(update={"meta": {"id": "[0-9]+"}})
     monkeypatch.setattr(manifests, "load", lambda name: less)
-    assert stages.publish(older, "coco").hash != before.hash
-    assert stages.publish(older, "coco").options["meta"] == {"id": "[0-9]+"}
+    assert publish_needs.of(older, "coco").wanted.hash != before.hash
+    assert publish_needs.of(older, "coco").wanted.options["meta"] == {"id": "[0-9]+"}
 
 
 class Silent(tiny_root.Lane):

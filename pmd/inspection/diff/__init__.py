@@ -19,7 +19,7 @@ from typing import Any, Final
 from pmd.errors import ConfigError
 from pmd.inspection import kinds
 from pmd.inspection.diff import hub, lists, roots
-from pmd.inspection.diff.render import text as text
+from pmd.inspection.diff.render import render as render
 from pmd.publish.lists import files
 
 

@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import manifests
+from pmd import flow, manifests
 from pmd.errors import InputError
 from pmd.formats import compression
 from pmd.inspection.diff import hub_files
@@ -104,7 +104,7 @@ def _hashes(batch: pa.RecordBatch) -> dict[str, pl.Series]:
 def _resolve(met: Meeting, hashed: Meeting, book: Book, sources: list[str]) -> None:
     """Give rows whose URL names a photograph by its hash the key of the image of which that is a mirror."""
     for source in sources:
-        for path, _ in book.files(f"curate/source={source}", "pairs/"):
+        for path, _ in book.files(flow.PAIRS.at(source=source), "pairs/"):
             for batch in commits.iterate(path, ["image_id", "mirrors"]):
                 mirrors = batch["mirrors"]
                 found = keys.image_ids(hub_files.of_bucket(mirrors.flatten()))
@@ -132,7 +132,7 @@ def _resolve(met: Meeting, hashed: Meeting, book: Book, sources: list[str]) -> N
 
 
 def _spread_ours(met: Meeting, book: Book, source: str) -> None:
-    folder = f"curate/source={source}"
+    folder = flow.PAIRS.at(source=source)
     for prefix, kind, columns in (
         ("pairs/", _PAIR, ["image_id", "text"]),
         ("rejected/", _LEFT, ["image_id", "reason"]),

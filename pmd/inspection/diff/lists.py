@@ -8,6 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pmd import flow
 from pmd.errors import InputError
 from pmd.inspection.diff import pairs
 from pmd.inspection.diff.join import A, B, Meeting
@@ -33,7 +34,7 @@ def compare(a: Sequence[str], b: Sequence[str], limit: int) -> dict[str, Any]:
     return {
         "equal": not pairs.moves(found) and not found.changed,
         "pairs": sum(found.fates.values()),
-        "stages": pairs.stage_table(found, {source: ["publish"] for source in listed}),
+        "stages": pairs.stage_table(found, {source: [flow.PUBLISH.name] for source in listed}),
         "not_compared": [],
         "moved": pairs.moves(found),
         "changed": pairs.changes(found),

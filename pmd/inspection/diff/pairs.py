@@ -13,8 +13,8 @@ from typing import Any, Final
 import polars as pl
 import pyarrow as pa
 
+from pmd import flow
 from pmd.inspection.diff.join import A, B, Examples, Meeting, hashes, joined
-from pmd.inspection.status import STAGES
 from pmd.schema.reasons import REASONS
 
 #: Kinds of rows. A pair's hashes: first is of its text, second of its image_url, rest of everything else that it says. A
@@ -166,7 +166,7 @@ def _keeps(stage: str, fate: str) -> bool:
     """Return whether a stage, and all before it, kept a pair of this fate."""
     if fate in {ABSENT, KEPT}:
         return fate == KEPT
-    return STAGES.index(REASONS[fate][0]) > STAGES.index(stage)
+    return flow.NAMES.index(REASONS[fate][0]) > flow.NAMES.index(stage)
 
 
 def moves(compared: Compared) -> list[dict[str, Any]]:

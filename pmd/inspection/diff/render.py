@@ -26,7 +26,7 @@ _VERDICTS: Final = {
 }
 
 
-def text(found: Mapping[str, Any], width: int = 120) -> str:
+def render(found: Mapping[str, Any], width: int = 120) -> str:
     """Return what `diff` found as text."""
     found = escape.shown(found)
     write = _Page(width)

@@ -14,22 +14,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import stages
+from pmd import flow
+from pmd.books.committed import Committed, accounts_by_stage, made_of, read_all
 from pmd.fetch import state
 from pmd.inspection.diff import join, pairs
 from pmd.inspection.diff.join import A, B, Examples, Meeting
-from pmd.inspection.status import GENERATION, STAGES, Unit, accounts_by_stage, made_of, read_units
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES, LEDGER_OUTCOME, PAIRS
-from pmd.store import commits, root, storage
-
-#: Where the pairs stand that a stage rejects, and how their files' names begin.
-_REJECTED_IN: Final = {
-    "images": ("views", "rejected/"),
-    "fetch": ("fetch/rejected", ""),
-    "dedupe": ("dedupe", "rejected/"),
-    "shard": ("shards/rejected", ""),
-}
+from pmd.store import commits, root, storage, wanted
 
 #: Kinds of rows of images: the image itself (first: its places; rest: everything else), its row in the ledger (reason: its
 #: status; first: the SHA-256; rest: the other outcomes), its row in the groups (reason: the relation; first: what stands for it).
@@ -46,17 +38,17 @@ class Book:
         root.describe(url)
         self.url = url
         names = [name for name in storage.list_files(url) if name.endswith(f"/{commits.STAGE_FILE}")]
-        self.units: dict[str, Unit] = read_units(url, names)
+        self.units: dict[str, Committed] = read_all(url, names)
         self.accounts = accounts_by_stage(self.units)
-        self.sources = sorted(self.accounts.get("curate", {}))
+        self.sources = sorted(self.accounts.get(flow.CURATE.name, {}))
         self.made_of = made_of(self.units)
 
     def stages_of(self, source: str) -> set[str]:
         """Return the stages that a source has been through."""
         if source not in self.sources:
             return set()
-        later = {stage for stage in STAGES[1:] if stage in self.accounts} if source in self.made_of else set()
-        return {"curate"} | (later - {"publish"})
+        later = {stage.name for stage in flow.JUDGING[1:] if stage.name in self.accounts}
+        return {flow.CURATE.name} | (later if source in self.made_of else set())
 
     def files(self, folder: str, prefix: str = "") -> list[tuple[str, commits.File]]:
         """Return the path of each file that a commit lists under a name that begins so."""
@@ -78,8 +70,8 @@ def compare(a: str, b: str, limit: int) -> dict[str, Any]:
         for side, book in books.items():
             for source in chosen:
                 _spread_curated(met, side, book, source)
-            for stage in _REJECTED_IN:
-                _spread_rejected(met, side, book, stage, [name for name in chosen if stage in compared[name]])
+            for stage in flow.JUDGING[1:]:
+                _spread_rejected(met, side, book, stage, [name for name in chosen if stage.name in compared[name]])
         found = pairs.compare(met, limit)
     images = _images(books, limit)
     outputs = _outputs(books)
@@ -105,21 +97,21 @@ def _common(books: Mapping[str, Book], source: str) -> list[str]:
     have = [book.stages_of(source) for book in books.values() if source in book.sources]
     common = set.intersection(*have)
     found: list[str] = []
-    for stage in STAGES:
-        if stage not in common:
+    for stage in flow.JUDGING:
+        if stage.name not in common:
             break
-        found.append(stage)
+        found.append(stage.name)
     return found
 
 
 def _alone(books: Mapping[str, Book], chosen: list[str], compared: Mapping[str, list[str]]) -> list[dict[str, str]]:
     """Return the stages that a source has been through in one ROOT alone."""
     return [
-        {"source": source, "stage": stage, "only_in": side}
+        {"source": source, "stage": stage.name, "only_in": side}
         for source in chosen
         for side, book in books.items()
-        for stage in STAGES
-        if stage in book.stages_of(source) and stage not in compared[source]
+        for stage in flow.JUDGING
+        if stage.name in book.stages_of(source) and stage.name not in compared[source]
     ]
 
 
@@ -127,7 +119,7 @@ def _alone(books: Mapping[str, Book], chosen: list[str], compared: Mapping[str, 
 
 
 def _spread_curated(met: Meeting, side: str, book: Book, source: str) -> None:
-    folder = f"curate/source={source}"
+    folder = flow.PAIRS.at(source=source)
     for path, _ in book.files(folder, "pairs/"):
         for batch, file, row in met.read(path):
             said = pairs.said(batch, _SAID)
@@ -136,9 +128,9 @@ def _spread_curated(met: Meeting, side: str, book: Book, source: str) -> None:
         _spread_left(met, side, path, [source])
 
 
-def _spread_rejected(met: Meeting, side: str, book: Book, stage: str, chosen: list[str]) -> None:
+def _spread_rejected(met: Meeting, side: str, book: Book, stage: flow.Stage, chosen: list[str]) -> None:
     if chosen:
-        for path, _ in book.files(*_REJECTED_IN[stage]):
+        for path, _ in book.files(stage.books.path, stage.books.rejects or ""):
             _spread_left(met, side, path, chosen)
 
 
@@ -163,11 +155,11 @@ def _spread_left(met: Meeting, side: str, path: str, chosen: list[str]) -> None:
 
 def _images(books: Mapping[str, Book], limit: int) -> dict[str, Any] | None:
     """Compare images, what became of them, and which stand for which; None where a ROOT has none yet."""
-    if not all("images" in book.units for book in books.values()):
+    if not all(flow.DISTINCT.path in book.units for book in books.values()):
         return None
-    fetched = all(any(GENERATION in folder for folder in book.units) for book in books.values())
-    grouped = all("dedupe" in book.units for book in books.values())
-    with Meeting(3 * sum(file.rows for book in books.values() for _, file in book.files("images"))) as met:
+    fetched = all(any(unit.is_of(flow.GENERATION) for unit in book.units.values()) for book in books.values())
+    grouped = all(flow.GROUPS.path in book.units for book in books.values())
+    with Meeting(3 * sum(file.rows for book in books.values() for _, file in book.files(flow.DISTINCT.path))) as met:
         for side, book in books.items():
             _spread_images(met, side, book, fetched=fetched, grouped=grouped)
         moved, changed, groups = Counter[tuple[str, str]](), Counter[str](), Counter[tuple[str, str]]()
@@ -208,7 +200,7 @@ def _images(books: Mapping[str, Book], limit: int) -> dict[str, Any] | None:
 
 def _spread_images(met: Meeting, side: str, book: Book, *, fetched: bool, grouped: bool) -> None:
     said = [name for name in IMAGES.names if name not in {"image_id", "locations", "fetch_shard"}]
-    for path, _ in book.files("images", "part-"):
+    for path, _ in book.files(flow.DISTINCT.path, "part-"):
         for batch, file, row in met.read(path):
             met.add(
                 batch["image_id"],
@@ -229,7 +221,7 @@ def _spread_images(met: Meeting, side: str, book: Book, *, fetched: bool, groupe
             first=join.hashes(ledger, ["sha256"]),
             rest=join.hashes(ledger, _OUTCOME),
         )
-    for path, _ in book.files("dedupe", "groups/") if grouped else ():
+    for path, _ in book.files(flow.GROUPS.path, "groups/") if grouped else ():
         for batch in commits.iterate(path):
             met.add(
                 batch["image_id"],
@@ -294,8 +286,8 @@ def _outputs(books: Mapping[str, Book]) -> list[dict[str, str]]:
         {
             folder
             for book in books.values()
-            for folder in book.units
-            if folder.startswith(("shards/", "publish/")) and folder != "shards/rejected"
+            for folder, unit in book.units.items()
+            if any(unit.is_of(kind) for kind in (*flow.SHARDS.values(), flow.LISTS))
         }
     )
     lines = []
@@ -305,7 +297,7 @@ def _outputs(books: Mapping[str, Book]) -> list[dict[str, str]]:
             lines.append({"folder": folder, "is": f"only in {next(iter(there)).upper()}"})
             continue
         contents = [
-            sorted(file.sha256 for file in unit.commit.files if file.name != "sizes.json") for unit in there.values()
+            sorted(file.sha256 for file in unit.commit.files if file.name != flow.SIZES) for unit in there.values()
         ]
         lines.append({"folder": folder, "is": "the same" if contents[0] == contents[1] else "other bytes"})
     return lines
@@ -316,5 +308,5 @@ def _options(books: Mapping[str, Book]) -> list[dict[str, str]]:
     lines = []
     for folder in sorted({*books[A].units} & {*books[B].units}):
         before, after = (books[side].units[folder].commit.run.get("options", {}) for side in (A, B))
-        lines += [{"folder": folder, "says": says} for says in stages.changes("option", before, after)]
+        lines += [{"folder": folder, "says": says} for says in wanted.changes("option", before, after)]
     return lines

@@ -2,11 +2,11 @@
 
 For the eyes, after any stage: counts tell how many rows left, only looking tells whether they should have. Modules::
 
-    sampling   which rows are shown
-    pictures   small, upright pictures, and regions
-    rows       what is read from ROOT
-    looks      style and script
-    render     the page
+    sampling    which rows are shown
+    pictures    small, upright pictures, and regions
+    rows        what is read from ROOT
+    page_style  style and script
+    render      the page
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+from pmd import flow
 from pmd.errors import ConfigError, RootError
 from pmd.inspection.peek import render, rows
 from pmd.schema.reasons import REASONS
@@ -51,7 +52,7 @@ def page(
         raise RootError(
             "nothing to look at: no source is curated here",
             where=root,
-            expected="curate/source=NAME/_stage.json",
+            expected=f"{flow.PAIRS.at(source='NAME')}/_stage.json",
             remedy="check the path, or run: pmd build CONFIG",
         )
     _check("source", source, sources)

@@ -16,22 +16,14 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from pmd import escape
+from pmd import escape, flow
 from pmd.inspection.peek import page_style
 from pmd.inspection.peek.pictures import Picture, data_uri
 from pmd.inspection.peek.rows import ShownPair, ShownRejected, SourceBooks, count_reasons
-from pmd.inspection.rejected import STAGES
 from pmd.schema.reasons import REASONS
 from pmd.store.commits import Books
 
-#: What each stage looks at, for its heading.
-_JUDGES: Final = {
-    "curate": "the row itself: text, URL, the rules of the profile",
-    "images": "takedown lists, and the sample that was asked for",
-    "fetch": "what the web answered",
-    "dedupe": "the picture's bytes",
-    "shard": "whether the region can be cut out",
-}
+_STAGES: Final = tuple(stage.name for stage in flow.JUDGING)
 #: Key lengths: the first eight hex digits tell a page's ids apart.
 _SHORT: Final = 8
 _LONG_ID: Final = 40
@@ -170,7 +162,7 @@ def _header(
 
 
 def _books_table(books: Sequence[SourceBooks]) -> str:
-    head = "".join(f'<th scope="col"><span class="swatch {stage}"></span>−&#8239;{stage}</th>' for stage in STAGES)
+    head = "".join(f'<th scope="col"><span class="swatch {stage}"></span>−&#8239;{stage}</th>' for stage in _STAGES)
     return "".join(
         [
             '<section class="panel"><p class="about" id="books">The books: what came in, what each stage rejected, what is '
@@ -190,7 +182,7 @@ def _books_row(name: str, books: Sequence[SourceBooks]) -> str:
     """Return the cells of one source, or of several added up."""
     stages = {
         stage: sum((item.stages[stage] for item in books if stage in item.stages), Books())
-        for stage in STAGES
+        for stage in _STAGES
         if any(stage in item.stages for item in books)
     }
     total, left = sum(item.total for item in books), sum(item.left for item in books)
@@ -198,7 +190,7 @@ def _books_row(name: str, books: Sequence[SourceBooks]) -> str:
     return (
         f'<th scope="row">{_breakable(name)}</th><td>{total:,}</td><td>{left:,}</td>'
         f'<td class="share">{_share(name, left, lost, max(total, left + sum(lost.values()), 1))}</td>'
-        + "".join(_lost_cell(stages.get(stage)) for stage in STAGES)
+        + "".join(_lost_cell(stages.get(stage)) for stage in _STAGES)
     )
 
 
@@ -352,8 +344,8 @@ def _ids(pair_id: bytes, image_id: bytes | None, source_id: str) -> Iterator[tup
 def _licences(pair: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "text licence", _escaped(pair["text_licence"] or "not given")
     evidence = pair["licence_evidence"]
-    found = f'<div class="by">{_url(evidence)}</div>' if evidence else ""
-    yield "image licence", _escaped(pair["image_licence"] or "not given") + found
+    link = f'<div class="by">{_url(evidence)}</div>' if evidence else ""
+    yield "image licence", _escaped(pair["image_licence"] or "not given") + link
 
 
 def _size(width_px: int | None, height_px: int | None) -> str:
@@ -384,15 +376,15 @@ def _rejected(rejected: Sequence[ShownRejected], books: Sequence[SourceBooks]) -
     shown = {reason: reasons.count(reason) for reason in REASONS if reason in reasons}
     counts = {
         stage: sum(sum(item.stages[stage].rejected.values()) for item in books if stage in item.stages)
-        for stage in STAGES
+        for stage in _STAGES
     }
     sections = []
-    for stage in STAGES:
+    for stage in _STAGES:
         cards = "".join(_rejected_card(item) for item in rejected if item.row["stage"] == stage)
         if cards:
             sections.append(
                 f'<section data-block><h3><span class="swatch {stage}"></span>{stage}'
-                f"<small>judges {_JUDGES[stage]}; {counts[stage]:,} rejected</small></h3>"
+                f"<small>judges {flow.BY_NAME[stage].judges}; {counts[stage]:,} rejected</small></h3>"
                 f'<div class="grid">{cards}</div></section>'
             )
     body = "".join(sections) or '<p class="panel empty">There is no rejected row to show here.</p>'
@@ -414,7 +406,7 @@ def _rejected_card(item: ShownRejected) -> str:
         *((("where", _text(row["where"])),) if row["where"] else ()),
         *_ids(row["pair_id"], row["image_id"], row["source_id"]),
         *((("image URL", _url(pair["image_url"])),) if pair is not None and pair["image_url"] else ()),
-        *(_fetched(item.ledger, pair["image_url"] if pair is not None else None) if stage != "fetch" else ()),
+        *(_fetched(item.ledger, pair["image_url"] if pair is not None else None) if stage != flow.FETCH.name else ()),
         *_evidence(item),
     ]
     return "".join(
@@ -435,7 +427,7 @@ def _rejected_card(item: ShownRejected) -> str:
 def _evidence(item: ShownRejected) -> Iterator[tuple[str, str]]:
     """Yield what the last attempt found."""
     last = item.last
-    if item.row["stage"] != "fetch":
+    if item.row["stage"] != flow.FETCH.name:
         return
     if last is None:
         yield "attempts", "none"

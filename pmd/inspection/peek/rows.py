@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pmd import flow
 from pmd.errors import VerificationError
 from pmd.fetch import partitions, state, stored
 from pmd.inspection import rejected as rejections
 from pmd.inspection.peek import pictures, sampling
 from pmd.inspection.peek.pictures import Picture
-from pmd.inspection.rejected import STAGES
 from pmd.schema import keys
 from pmd.schema.reasons import REASONS
 from pmd.schema.statuses import OK
@@ -36,6 +36,9 @@ CANDIDATES: Final = 4096
 #: Captions of one image that are shown: a Visual Genome image has about fifty.
 CAPTIONS: Final = 60
 
+#: The stages that judge what has a picture.
+_AFTER_FETCH: Final = flow.JUDGING[flow.JUDGING.index(flow.FETCH) + 1 :]
+
 _NOT_FETCHED: Final = "not fetched"
 
 
@@ -49,12 +52,12 @@ class SourceBooks:
     @property
     def total(self) -> int:
         """How many came in."""
-        return self.stages["curate"].total
+        return self.stages[flow.CURATE.name].total
 
     @property
     def left(self) -> int:
         """How many the last committed stage kept."""
-        return self.stages[[stage for stage in STAGES if stage in self.stages][-1]].kept
+        return self.stages[[stage.name for stage in flow.JUDGING if stage.name in self.stages][-1]].kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,16 +122,16 @@ class _Pick:
 
 def books(root_url: str) -> list[SourceBooks]:
     """Return the books of every curated source, by name."""
-    found: dict[str, dict[str, Books]] = {}
+    by_source: dict[str, dict[str, Books]] = {}
     for source in root.curated_sources(root_url):
-        curated = commits.require(root.curate_folder(root_url, source), "run: pmd curate CONFIG")
-        found[source] = {"curate": curated.sources.get(source, Books())}
-    for stage in STAGES[1:]:
-        commit = commits.read(rejections.folder(root_url, stage))
+        curated = commits.require(root.curate_folder(root_url, source), f"run: {flow.CURATE.command}")
+        by_source[source] = {flow.CURATE.name: curated.sources.get(source, Books())}
+    for stage in flow.JUDGING[1:]:
+        commit = commits.read(storage.join(root_url, stage.books.path))
         for source, judged in commit.sources.items() if commit is not None else ():
-            if source in found:
-                found[source][stage] = judged
-    return [SourceBooks(source, stages) for source, stages in found.items()]
+            if source in by_source:
+                by_source[source][stage.name] = judged
+    return [SourceBooks(source, stages) for source, stages in by_source.items()]
 
 
 def distinct_images(root_url: str) -> int | None:
@@ -178,31 +181,35 @@ def rejected(root_url: str, wanted: int, sources: Sequence[str], reason: str | N
         return []
     nearest = sampling.Smallest[dict[str, Any]](wanted)
     for batch in _rejected_batches(root_url, sources, reason):
-        for i, (pair_id, source, why) in enumerate(
+        for at, (pair_id, source, why) in enumerate(
             zip(*(batch[name].to_pylist() for name in ("pair_id", "source", "reason")), strict=True)
         ):
             place = sampling.rank(seed, pair_id)
             if nearest.accepts((source, why), place):
-                nearest.add((source, why), place, batch.slice(i, 1).to_pylist()[0])
+                nearest.add((source, why), place, batch.slice(at, 1).to_pylist()[0])
     chosen = sampling.spread(nearest.strata(), wanted)
     order = list(REASONS)
-    chosen.sort(key=lambda row: (STAGES.index(row["stage"]), order.index(row["reason"]), row["source"]))
-    known = _pair_rows(root_url, ((row["source"], row["pair_id"]) for row in chosen if row["stage"] != "curate"))
+    stages = [stage.name for stage in flow.JUDGING]
+    chosen.sort(key=lambda row: (stages.index(row["stage"]), order.index(row["reason"]), row["source"]))
+    known = _pair_rows(
+        root_url, ((row["source"], row["pair_id"]) for row in chosen if row["stage"] != flow.CURATE.name)
+    )
     ledger = _Ledger(root_url)
     return [_judged(root_url, row, known.get(row["pair_id"]), ledger) for row in chosen]
 
 
 def _judged(root_url: str, row: dict[str, Any], pair: dict[str, Any] | None, ledger: _Ledger) -> ShownRejected:
-    settled = ledger.row(row["image_id"]) if row["stage"] in {"fetch", "dedupe", "shard"} else None
-    attempts = ledger.attempts(row["image_id"]) if row["stage"] == "fetch" else []
+    stage = flow.BY_NAME[row["stage"]]
+    settled = ledger.row(row["image_id"]) if stage in (flow.FETCH, *_AFTER_FETCH) else None
+    attempts = ledger.attempts(row["image_id"]) if stage == flow.FETCH else []
     picture = None
-    if row["stage"] in {"dedupe", "shard"}:
+    if stage in _AFTER_FETCH:
         picture = _picture(root_url, settled, None if pair is None else pair["region"])
     return ShownRejected(row, pair, settled, len(attempts), attempts[-1] if attempts else None, picture)
 
 
 def _rejected_batches(root_url: str, sources: Sequence[str], reason: str | None) -> Iterator[pa.RecordBatch]:
-    stages = STAGES if reason is None else (REASONS[reason][0],)
+    stages = flow.JUDGING if reason is None else (flow.BY_NAME[REASONS[reason][0]],)
     chosen = pa.array(sources, pa.string())
     for stage in stages:
         for path in rejections.files(root_url, stage, sources):
@@ -222,7 +229,7 @@ def _keys(root_url: str, sources: Sequence[str]) -> Iterator[tuple[bytes, bytes,
     for source in sources:
         if source not in known:
             own = root.curate_folder(root_url, source)
-            curated = commits.require(own, "run: pmd curate CONFIG")
+            curated = commits.require(own, f"run: {flow.CURATE.command}")
             files += [storage.join(own, file.name) for file in curated.under("pairs")]
     chosen = pa.array(sources, pa.string())
     for path in files:
@@ -234,13 +241,13 @@ def _keys(root_url: str, sources: Sequence[str]) -> Iterator[tuple[bytes, bytes,
 def _rejected_late(root_url: str, pair_ids: Sequence[bytes]) -> set[bytes]:
     """Return those of some pairs that dedupe or shard have rejected."""
     wanted = pa.array(pair_ids, KEY)
-    found: set[bytes] = set()
-    for stage in ("dedupe", "shard"):
+    late: set[bytes] = set()
+    for stage in _AFTER_FETCH:
         for path in rejections.files(root_url, stage, ()):
             for batch in commits.iterate(path, ["pair_id"]):
                 ids = batch["pair_id"]
-                found.update(ids.filter(pc.is_in(ids, value_set=wanted)).to_pylist())
-    return found
+                late.update(ids.filter(pc.is_in(ids, value_set=wanted)).to_pylist())
+    return late
 
 
 def _settled(root_url: str) -> frozenset[str]:
@@ -360,10 +367,10 @@ def _captions(root_url: str, image_ids: set[bytes], cut: partitions.Cut | None) 
     """Return image_id → all pairs of the image and of those with the same bytes: pair_id, source, text, region."""
     alike = _alike(root_url, image_ids)
     everyone = {image for images in alike.values() for image in images}
-    found: dict[bytes, list[dict[str, Any]]] = defaultdict(list)
+    by_image: dict[bytes, list[dict[str, Any]]] = defaultdict(list)
     for row in _same_images(root_url, everyone, cut):
-        found[row["image_id"]].append(row)
-    return {image: [row for other in sorted(alike[image]) for row in found[other]] for image in image_ids}
+        by_image[row["image_id"]].append(row)
+    return {image: [row for other in sorted(alike[image]) for row in by_image[other]] for image in image_ids}
 
 
 def _same_images(root_url: str, image_ids: set[bytes], cut: partitions.Cut | None) -> Iterator[dict[str, Any]]:
@@ -403,10 +410,10 @@ def _group_rows(paths: Iterable[str], column: str, image_ids: set[bytes]) -> Ite
             yield from batch.filter(pc.is_in(batch[column], value_set=wanted)).to_pylist()
 
 
-def count_reasons(found: Iterable[SourceBooks]) -> dict[str, int]:
+def count_reasons(sources: Iterable[SourceBooks]) -> dict[str, int]:
     """Return how many rows of all sources left for each reason, in the order of the closed list."""
     counts: Counter[str] = Counter()
-    for item in found:
+    for item in sources:
         for stage in item.stages.values():
             counts.update(stage.rejected)
     return {reason: counts[reason] for reason in REASONS if counts[reason]}

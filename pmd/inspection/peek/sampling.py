@@ -76,16 +76,16 @@ def spread(strata: Mapping[Stratum, Iterable[T]], wanted: int) -> list[T]:
     left: dict[Stratum, Iterator[T]] = {stratum: iter(items) for stratum, items in strata.items()}
     taken: Counter[Stratum] = Counter()
     of_parts: Counter[tuple[int, str]] = Counter()
-    found: list[T] = []
-    while left and len(found) < wanted:
+    chosen: list[T] = []
+    while left and len(chosen) < wanted:
         turn = min(
             left, key=lambda stratum: (taken[stratum], sum(of_parts[part] for part in enumerate(stratum)), stratum)
         )
         try:
-            found.append(next(left[turn]))
+            chosen.append(next(left[turn]))
         except StopIteration:
             del left[turn]
             continue
         taken[turn] += 1
         of_parts.update(enumerate(turn))
-    return found
+    return chosen

@@ -1,4 +1,4 @@
-"""The census: every pair, in every stage it stands in, brought together by its key; for `pmd verify`.
+"""Reconciliation: every pair, in every stage it stands in, brought together by its key; for `pmd verify`.
 
 Keys are put into buckets by their first bits, on disk once they are many, and each bucket is judged alone. So memory is
 one bucket, whatever the number of pairs, and the answer is exact: no pair is missing, doubled, or in two places at once.
@@ -18,24 +18,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-#: Where a pair can stand: kept by curate, among the views, rejected by a stage, in a list. Formats of shards follow.
-CURATED: Final = 0
-CURATE_REJECTED: Final = 1
-VIEWED: Final = 2
-IMAGES_REJECTED: Final = 3
-FETCH_REJECTED: Final = 4
-DEDUPE_REJECTED: Final = 5
-SHARD_REJECTED: Final = 6
-PUBLISHED: Final = 7
-SHARDED: Final = 8
+from pmd import flow
 
-REJECTED_ROLES: Final = {
-    "curate": CURATE_REJECTED,
-    "images": IMAGES_REJECTED,
-    "fetch": FETCH_REJECTED,
-    "dedupe": DEDUPE_REJECTED,
-    "shard": SHARD_REJECTED,
-}
+#: Where a pair can stand: kept by curate, among the views, in a list; rejected by a stage; in shards of a format.
+CURATED: Final = 0
+VIEWED: Final = 1
+PUBLISHED: Final = 2
+_REJECTED: Final = {stage.name: 3 + number for number, stage in enumerate(flow.JUDGING)}
+SHARDED: Final = 3 + len(_REJECTED)
 
 _RECORD: Final = np.dtype(
     [
@@ -54,6 +44,12 @@ _BUCKET_RECORDS: Final = 1 << 20
 #: A bucket is in memory up to this size, and a temporary file beyond it.
 _SPOOL_BYTES: Final = 1 << 22
 _MOST_BITS: Final = 9
+
+
+def rejected_by(stage: str) -> int:
+    """Return the role of the pairs that a stage rejects."""
+    return _REJECTED[stage]
+
 
 Tell = Callable[[str, str, str, str], None]
 Counts = npt.NDArray[np.int64]
@@ -76,7 +72,7 @@ class Expectation:
     formats: Sequence[str]
 
 
-class Census:
+class Reconciliation:
     """Collects where pairs stand, then judges; a context manager."""
 
     def __init__(self, records: int) -> None:
@@ -87,7 +83,7 @@ class Census:
         self._files: list[str] = []
         self._sources: list[str] = []
 
-    def __enter__(self) -> Census:
+    def __enter__(self) -> Reconciliation:
         self._buckets = [
             self._stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES))  # noqa: SIM115  the stack closes it
             for _ in range(2**self._bits)
@@ -142,15 +138,15 @@ class Census:
         for bucket in np.unique(where):
             self._buckets[int(bucket)].write(records[where == bucket].tobytes())
 
-    def judge(self, expected: Expectation, tell: Tell) -> None:
+    def check(self, expected: Expectation, tell: Tell) -> None:
         """Tell of every pair that does not stand where it must: (place, what, expected, found)."""
         for bucket in self._buckets:
             bucket.seek(0)
             records = np.frombuffer(bucket.read(), _RECORD)
             if len(records):
-                self._judge(records, expected, tell)
+                self._check(records, expected, tell)
 
-    def _judge(self, records: npt.NDArray[np.void], expected: Expectation, tell: Tell) -> None:
+    def _check(self, records: npt.NDArray[np.void], expected: Expectation, tell: Tell) -> None:
         records = records[np.lexsort((records["low"], records["high"]))]
         new = np.r_[True, (records["high"][1:] != records["high"][:-1]) | (records["low"][1:] != records["low"][:-1])]
         starts = np.flatnonzero(new)
@@ -160,18 +156,18 @@ class Census:
         sources = records["source"][starts]
         stops = np.r_[starts[1:], len(records)]
 
-        def report(wrong: npt.NDArray[np.bool_], what: str, should: Counts, found: Counts) -> None:
+        def report(wrong: npt.NDArray[np.bool_], what: str, should: Counts, times: Counts) -> None:
             for at in np.flatnonzero(wrong):
                 tell(
                     self._place(records[starts[at] : stops[at]]),
                     what,
                     str(int(should[at])),
-                    str(int(found[at])),
+                    str(int(times[at])),
                 )
 
-        for wrong, what, should, found in _mistakes(counts, self._among(sources, expected), expected):
-            report(wrong, what, should, found)
-        self._judge_sameness(records, starts, stops, tell)
+        for wrong, what, should, times in _mistakes(counts, self._among(sources, expected), expected):
+            report(wrong, what, should, times)
+        self._check_sameness(records, starts, stops, tell)
 
     def _among(self, sources: npt.NDArray[np.uint16], expected: Expectation) -> dict[str, npt.NDArray[np.bool_]]:
         return {
@@ -179,7 +175,7 @@ class Census:
             for name, chosen in (("imaged", expected.imaged), ("published", expected.published))
         }
 
-    def _judge_sameness(
+    def _check_sameness(
         self,
         records: npt.NDArray[np.void],
         starts: npt.NDArray[np.intp],
@@ -205,31 +201,31 @@ def _mistakes(
     counts: Counts, among: dict[str, npt.NDArray[np.bool_]], expected: Expectation
 ) -> Iterator[tuple[npt.NDArray[np.bool_], str, Counts, Counts]]:
     """Yield (which pairs are wrong, what was counted, how often it should be, how often it is)."""
-    entered = counts[:, CURATED] + counts[:, CURATE_REJECTED]
+    entered = counts[:, CURATED] + counts[:, rejected_by(flow.CURATE.name)]
     yield entered > 1, "times in curate, kept or rejected", np.ones_like(entered), entered
-    if "images" not in expected.stages:
+    if flow.IMAGES.name not in expected.stages:
         return
     should = np.where(among["imaged"], np.minimum(counts[:, CURATED], 1), 0)
-    found = counts[:, VIEWED] + counts[:, IMAGES_REJECTED]
-    yield found != should, "times in images, kept or rejected, of those that curate kept", should, found
+    times = counts[:, VIEWED] + counts[:, rejected_by(flow.IMAGES.name)]
+    yield times != should, "times in images, kept or rejected, of those that curate kept", should, times
     left = np.minimum(counts[:, VIEWED], 1)
-    after_dedupe = left
-    for stage, role in (("fetch", FETCH_REJECTED), ("dedupe", DEDUPE_REJECTED), ("shard", SHARD_REJECTED)):
-        if stage not in expected.stages:
+    to_publish = left
+    for stage in flow.JUDGING[flow.JUDGING.index(flow.IMAGES) + 1 :]:
+        if stage.name not in expected.stages:
             break
-        found = counts[:, role]
-        yield found > left, f"times rejected by {stage}, of those that came to it", left, found
-        left = left - np.minimum(found, left)
-        if stage == "dedupe":
-            after_dedupe = left
-    if "shard" in expected.stages:
+        times = counts[:, rejected_by(stage.name)]
+        yield times > left, f"times rejected by {stage.name}, of those that came to it", left, times
+        left = left - np.minimum(times, left)
+        if stage.name == flow.PUBLISH.after:
+            to_publish = left
+    if flow.SHARD.name in expected.stages:
         for position, form in enumerate(expected.formats):
-            found = counts[:, SHARDED + position]
-            yield found != left, f"times in the {form} shards, of those that shard kept", left, found
-    if "dedupe" in expected.stages:
-        found = counts[:, PUBLISHED]
-        wrong = among["published"] & (found != after_dedupe)
-        yield wrong, "times published, of those that dedupe kept", after_dedupe, found
+            times = counts[:, SHARDED + position]
+            yield times != left, f"times in the {form} shards, of those that shard kept", left, times
+    if flow.PUBLISH.after in expected.stages:
+        times = counts[:, PUBLISHED]
+        wrong = among["published"] & (times != to_publish)
+        yield wrong, f"times published, of those that {flow.PUBLISH.after} kept", to_publish, times
 
 
 def key_bytes(column: pa.ChunkedArray | pa.Array) -> list[bytes]:
@@ -249,7 +245,7 @@ def hex_keys(column: Iterable[str]) -> list[bytes]:
     Raises:
         ValueError: One is no 32 hex digits.
     """
-    found = [bytes.fromhex(item) for item in column]
-    if any(len(item) != 16 for item in found):
+    keys = [bytes.fromhex(item) for item in column]
+    if any(len(item) != 16 for item in keys):
         raise ValueError("a key that is not 32 hex digits")
-    return found
+    return keys

@@ -1,0 +1,65 @@
+"""What audit depends on: every stage that judges pairs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from pmd import flow
+from pmd.config import Config
+from pmd.curate import needs as curate_needs
+from pmd.store import commits, root, storage
+from pmd.store.commits import Books, File
+from pmd.store.wanted import Wanted, as_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Needs:
+    """What the audit is made of.
+
+    Attributes:
+        wanted: The commit that should stand.
+        sources: The sources, sorted.
+        books: stage → source → books.
+        files: The committed files of pairs of all sources.
+    """
+
+    wanted: Wanted
+    sources: tuple[str, ...]
+    books: Mapping[str, Mapping[str, Books]]
+    files: tuple[File, ...]
+
+
+def units(config: Config, names: Sequence[str]) -> Sequence[str]:
+    """Return the one unit that there is."""
+    return ("all",)
+
+
+def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
+    """Return the commit of the report."""
+    return (of(config).wanted,)
+
+
+def of(config: Config) -> Needs:
+    """Return what the audit is made of.
+
+    Raises:
+        RootError: A stage before it has not run.
+    """
+    names = curate_needs.curated(config)
+    curated = {name: curate_needs.commit_of(config, name) for name in names}
+    inputs = {name: commit.digest() for name, commit in curated.items()}
+    books: dict[str, Mapping[str, Books]] = {
+        flow.CURATE.name: {name: commit.sources[name] for name, commit in curated.items()}
+    }
+    for stage in flow.JUDGING[1:]:
+        commit = commits.require(storage.join(config.root, stage.books.at()), f"run: {stage.command}")
+        inputs["views" if stage == flow.IMAGES else stage.name] = commit.digest()
+        books[stage.name] = {name: commit.sources.get(name, Books()) for name in names}
+    options = as_json(config.audit) | {"profile": config.profile}
+    return Needs(
+        Wanted(flow.AUDIT.name, "all", root.audit_folder(config.root), options, inputs),
+        tuple(names),
+        books,
+        tuple(file for commit in curated.values() for file in commit.under("pairs")),
+    )

@@ -1,0 +1,70 @@
+"""What curate depends on, source by source: the source's options, and its files' sizes and versions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from pmd import flow
+from pmd.config import Config, inputs
+from pmd.sources.contract import InputFile
+from pmd.store import commits, root
+from pmd.store.commits import Commit
+from pmd.store.wanted import Wanted, as_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Needs:
+    """What a source's pairs are made of: the commit that should stand, and the annotation files, sorted by path."""
+
+    wanted: Wanted
+    files: tuple[InputFile, ...]
+
+
+def units(config: Config, names: Sequence[str]) -> Sequence[str]:
+    """Return the sources that are curated, of those that were asked for."""
+    return names
+
+
+def wanted(config: Config, source: str) -> tuple[Wanted, ...]:
+    """Return the commit of a source."""
+    return (of(config, source).wanted,)
+
+
+def of(config: Config, source: str) -> Needs:
+    """Return what a source's pairs are made of.
+
+    Raises:
+        InputError: A file is missing or empty.
+    """
+    chosen = config.sources[source]
+    files = tuple(inputs.files(chosen))
+    paths = [file.path for file in files]
+    karpathy = inputs.karpathy_of(chosen)
+    if karpathy is not None and karpathy not in paths:
+        paths.append(karpathy)
+    return Needs(
+        Wanted(
+            flow.CURATE.name,
+            source,
+            root.curate_folder(config.root, source),
+            {**as_json(chosen.options), **as_json(config.curate)},
+            inputs.fingerprints(paths),
+        ),
+        files,
+    )
+
+
+def curated(config: Config) -> list[str]:
+    """Return the configured sources that are curated: those that the later stages are made of."""
+    there = root.curated_sources(config.root)
+    return [name for name in sorted(config.sources) if name in there]
+
+
+def commit_of(config: Config, source: str) -> Commit:
+    """Return a source's commit.
+
+    Raises:
+        RootError: It is not curated.
+    """
+    return commits.require(root.curate_folder(config.root, source), f"run: {flow.CURATE.command} (source {source})")

@@ -1,0 +1,25 @@
+"""What dedupe depends on: the views, the ledger, and the lists of evaluation images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pmd import flow
+from pmd.config import Config
+from pmd.fetch import state
+from pmd.store import commits, root, storage
+from pmd.store.wanted import Wanted, as_json, digest
+
+
+def units(config: Config, names: Sequence[str]) -> Sequence[str]:
+    """Return the one unit that there is."""
+    return ("all",)
+
+
+def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
+    """Return the commit of the groups."""
+    found = {"views": digest(root.views_folder(config.root)), "ledger": state.ledger_digest(config.root)}
+    for path in config.dedupe.evaluation:
+        files = [storage.join(path, name) for name in storage.list_files(path)] if storage.is_folder(path) else [path]
+        found[path] = commits.options_hash([[file, storage.fingerprint(file)] for file in files])
+    return (Wanted(flow.DEDUPE.name, "all", root.dedupe_folder(config.root), as_json(config.dedupe), found),)

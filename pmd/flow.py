@@ -1,0 +1,228 @@
+"""The flow: the stages in order, and for each what it stands on, what it commits where, and how a person calls it.
+
+Pure data, at the bottom. Whatever lists stages, names a folder of ROOT or tells a part's file by its name reads it here: the
+store, the stages, the inspection, the command line and the docs. A new stage is a row here, a folder `pmd/<stage>/` and a
+pipeline `pipelines/<stage>.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from typing import Final, Literal
+
+_DIGEST: Final = "[0-9a-f]{16}"
+#: Names of files of rows: the part's number, the number of parts, the digest of the bytes.
+PART: Final = rf"part-\d+-of-\d+-{_DIGEST}\.parquet"
+_PART_NUMBER: Final = re.compile(r"part-(\d+)-of-")
+#: What a field of a folder's path may be.
+_FIELDS: Final = {"source": "[A-Za-z0-9_]+", "shard": r"\d+", "generation": r"\d+"}
+_FIELD: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
+
+#: What a stage runs and commits at a time: a source, or all of it.
+Unit = Literal["source", "whole"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder:
+    """One kind of folder below ROOT.
+
+    Attributes:
+        path: Relative to ROOT, with fields in braces.
+        files: A regular expression of the names that runs write there.
+        commits: Whether a `_stage.json` stands there; the files of another folder are listed by a commit elsewhere.
+        twin: Whether its commit stands or falls with that of its stage's books, and says the same.
+        keeps: How the names of the files begin that hold what its books call kept; None: no file of it does.
+        rejects: The same for rejected rows.
+    """
+
+    path: str
+    files: str
+    commits: bool = True
+    twin: bool = False
+    keeps: str | None = None
+    rejects: str | None = None
+
+    def at(self, **fields: str | int) -> str:
+        """Return the path of one such folder, relative to ROOT."""
+        return self.path.format(**fields)
+
+    @property
+    def pattern(self) -> str:
+        """The path as a regular expression."""
+        return _FIELD.sub(lambda field: _FIELDS[field[1]], self.path)
+
+    @functools.cached_property
+    def _matcher(self) -> re.Pattern[str]:
+        return re.compile(_FIELD.sub(lambda field: f"({_FIELDS[field[1]]})", self.path))
+
+    @property
+    def top(self) -> str:
+        """The folder of ROOT in which it stands: "curate"."""
+        return self.path.partition("/")[0]
+
+    @property
+    def above(self) -> str:
+        """The folder below ROOT that holds all such folders: "fetch/ledger"; of one without fields, itself."""
+        return self.path.partition("{")[0].rpartition("/")[0] if "{" in self.path else self.path
+
+    def fields(self, folder: str) -> tuple[str, ...]:
+        """Return the fields of one such folder: "curate/source=coco" → ("coco",)."""
+        match = self._matcher.fullmatch(folder)
+        if match is None:
+            raise ValueError(f"{folder} is no folder {self.path}")
+        return match.groups()
+
+    def holds(self, folder: str) -> bool:
+        """Return whether a folder, relative to ROOT, is such a one."""
+        return self._matcher.fullmatch(folder) is not None
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Attributes:
+        name: Its name: of its package, its command, its table of options, and in `stage` columns.
+        after: The stage whose kept pairs it takes in; None: it takes none.
+        unit: What it runs and commits at a time.
+        books: The folder whose commit has its books, and its rejected rows if it rejects any.
+        folders: All its folders, that of the books first.
+        says: What its command does.
+        judges: What it rejects pairs by; "": it rejects none.
+        counts_pairs: Whether its books count pairs.
+    """
+
+    name: str
+    after: str | None
+    unit: Unit
+    folders: tuple[Folder, ...]
+    says: str
+    judges: str = ""
+    counts_pairs: bool = True
+
+    @property
+    def books(self) -> Folder:
+        """The folder whose commit has its books, and its rejected rows if it rejects any."""
+        return self.folders[0]
+
+    @property
+    def rejects(self) -> bool:
+        """Whether pairs may leave here."""
+        return bool(self.judges)
+
+    @property
+    def command(self) -> str:
+        """What a person runs."""
+        return f"pmd {self.name} CONFIG"
+
+
+PAIRS: Final = Folder("curate/source={source}", rf"(?:pairs|rejected)/{PART}", keeps="pairs/", rejects="rejected/")
+VIEWS: Final = Folder("views", rf"(?:pairs|rejected)/{PART}", keeps="pairs/", rejects="rejected/")
+DISTINCT: Final = Folder("images", PART, twin=True)
+UNFETCHED: Final = Folder("fetch/rejected", PART, rejects="")
+GENERATION: Final = Folder(
+    "fetch/ledger/shard={shard:05d}/generation={generation:04d}", rf"ledger-{_DIGEST}\.parquet", keeps=""
+)
+STORE: Final = Folder("fetch/store/shard={shard:05d}", rf"{_DIGEST}\.tar", commits=False)
+ATTEMPTS: Final = Folder("fetch/attempts/shard={shard:05d}", rf"generation=\d+-{_DIGEST}\.parquet", commits=False)
+GROUPS: Final = Folder("dedupe", rf"rejected/{PART}|groups/part-{_DIGEST}\.parquet", rejects="rejected/")
+#: Samples of each shard by name, as readers of WebDataset expect it.
+SIZES: Final = "sizes.json"
+UNSHARDED: Final = Folder("shards/rejected", PART, rejects="")
+SHARDS: Final = {
+    form: Folder(f"shards/{form}", rf"\d+-of-\d+-[0-9a-f]{{8}}\.{ending}|{re.escape(SIZES)}", twin=True, keeps="")
+    for form, ending in {"webdataset": "tar", "parquet": "parquet"}.items()
+}
+LISTS: Final = Folder("publish/source={source}", PART, keeps="")
+REPORT: Final = Folder("audit", r"report\.html|audit\.json")
+
+#: What hosts have said, by lane and time. No commit lists it, and no run removes it.
+HOSTS: Final = "fetch/hosts"
+
+CURATE: Final = Stage(
+    "curate",
+    None,
+    "source",
+    (PAIRS,),
+    "Read the sources: pairs and rejected rows. Beam's own flags follow --.",
+    "the row itself: text, URL, the rules of the profile",
+)
+IMAGES: Final = Stage(
+    "images",
+    "curate",
+    "whole",
+    (VIEWS, DISTINCT),
+    "Find the distinct images of all pairs, and where each can be had.",
+    "takedown lists, and the sample that was asked for",
+)
+FETCH: Final = Stage(
+    "fetch",
+    "images",
+    "whole",
+    (UNFETCHED, GENERATION, STORE, ATTEMPTS),
+    "Download each image once, and settle what became of it.",
+    "what the web answered",
+)
+DEDUPE: Final = Stage(
+    "dedupe",
+    "fetch",
+    "whole",
+    (GROUPS,),
+    "Find images that are one: equal bytes, near-duplicates.",
+    "the picture's bytes",
+)
+SHARD: Final = Stage(
+    "shard",
+    "dedupe",
+    "whole",
+    (UNSHARDED, *SHARDS.values()),
+    "Write training-ready shards.",
+    "whether the region can be cut out",
+)
+#: It takes what is left of the images, not of the views that fit into shards.
+PUBLISH: Final = Stage("publish", "dedupe", "source", (LISTS,), "Write each source's list of URLs.")
+AUDIT: Final = Stage(
+    "audit", None, "whole", (REPORT,), "Write the audit: audit/report.html and audit/audit.json.", counts_pairs=False
+)
+
+#: All of them, in the order of the flow.
+STAGES: Final = (CURATE, IMAGES, FETCH, DEDUPE, SHARD, PUBLISH, AUDIT)
+NAMES: Final = tuple(stage.name for stage in STAGES)
+BY_NAME: Final = {stage.name: stage for stage in STAGES}
+#: Those that pairs go through on their way into shards, and may leave: what stands after one is what it kept.
+JUDGING: Final = tuple(stage for stage in STAGES if stage.rejects)
+#: Those whose books count pairs.
+COUNTING: Final = tuple(stage for stage in STAGES if stage.counts_pairs)
+#: Every kind of folder, with its stage.
+FOLDERS: Final = tuple((folder, stage) for stage in STAGES for folder in stage.folders)
+#: The folders that stand directly under ROOT.
+TOPS: Final = frozenset({folder.top for folder, _ in FOLDERS})
+
+
+def part(number: int, bits: int) -> str:
+    """Return how the name of the file of one of 2^bits parts begins; the digest of its bytes follows.
+
+    >>> part(3, 4)
+    'part-00003-of-00016'
+    """
+    return f"part-{number:05d}-of-{2**bits:05d}"
+
+
+def part_number(name: str) -> int:
+    """Return the number of the part that a file's name tells."""
+    match = _PART_NUMBER.search(name)
+    assert match is not None, name
+    return int(match[1])
+
+
+def kind_of(folder: str) -> tuple[Folder, Stage] | None:
+    """Return of what kind a folder (relative to ROOT) is and whose, or None where no stage has such a one."""
+    return next((entry for entry in FOLDERS if entry[0].holds(folder)), None)
+
+
+def stage_of(folder: str) -> Stage | None:
+    """Return the stage whose folder this is, relative to ROOT; None: no stage has such a one."""
+    kind = kind_of(folder)
+    return None if kind is None else kind[1]

@@ -1,0 +1,85 @@
+"""What images depends on: the sources' pairs, what is held out, archives, sample, scores, takedowns."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from pmd import flow
+from pmd.config import Config, inputs
+from pmd.curate import needs as curate_needs
+from pmd.store import root, storage
+from pmd.store.commits import Commit, File
+from pmd.store.wanted import Wanted, as_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Needs:
+    """What the images are made of.
+
+    Attributes:
+        wanted: The commit that should stand.
+        sources: The sources, sorted.
+        pairs: (source, path, file) of every committed file of pairs.
+        archives: source → its archives and folders of images; only sources that have some.
+        left_out: (source, commit) of the sources that have left evaluation images out, where copies of these are to go, too.
+    """
+
+    wanted: Wanted
+    sources: tuple[str, ...]
+    pairs: tuple[tuple[str, str, File], ...]
+    archives: Mapping[str, tuple[str, ...]]
+    left_out: tuple[tuple[str, Commit], ...]
+
+
+def units(config: Config, names: Sequence[str]) -> Sequence[str]:
+    """Return the one unit that there is."""
+    return ("all",)
+
+
+def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
+    """Return the commit of the views; that of the images stands or falls with it."""
+    return (of(config).wanted,)
+
+
+def of(config: Config) -> Needs:
+    """Return what the images are made of.
+
+    Raises:
+        RootError: A source is not curated.
+    """
+    digests: dict[str, str] = {}
+    pairs: list[tuple[str, str, File]] = []
+    archives: dict[str, tuple[str, ...]] = {}
+    left_out: list[tuple[str, Commit]] = []
+    names = curate_needs.curated(config)
+    for name in names:
+        commit, folder = curate_needs.commit_of(config, name), root.curate_folder(config.root, name)
+        digests[name] = commit.digest("pairs")
+        pairs += [(name, storage.join(folder, file.name), file) for file in commit.under("pairs")]
+        if config.images.evaluation_copies == "reject" and leaves_out_evaluation_images(commit, name):
+            digests[f"{name}, rejected"] = commit.digest("rejected")
+            left_out.append((name, commit))
+        paths = inputs.archives_of(config.sources[name])
+        digests |= {path: storage.fingerprint(path) for path in paths}
+        if paths:
+            archives[name] = tuple(paths)
+    for rule in config.scores:
+        digests[rule.file] = storage.fingerprint(rule.file)
+    for path in config.takedown:
+        digests[path] = hashlib.sha256(storage.read_bytes(path)).hexdigest()
+    options = {"sample": config.sample, "scores": [as_json(rule) for rule in config.scores], **as_json(config.images)}
+    return Needs(
+        Wanted(flow.IMAGES.name, "all", root.images_folder(config.root), options, digests),
+        tuple(names),
+        tuple(pairs),
+        archives,
+        tuple(left_out),
+    )
+
+
+def leaves_out_evaluation_images(commit: Commit, source: str) -> bool:
+    """Return whether a source's curate rejected some rows as `evaluation_image`, by its books."""
+    books = commit.sources.get(source)
+    return books is not None and bool(books.rejected.get("evaluation_image"))

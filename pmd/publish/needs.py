@@ -1,0 +1,67 @@
+"""What publish depends on, source by source: its own pairs and what became of them, nothing of other sources."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final
+
+from pmd import flow, manifests
+from pmd.config import Config
+from pmd.curate import needs as curate_needs
+from pmd.manifests import Manifest
+from pmd.store import commits, root, storage
+from pmd.store.commits import File
+from pmd.store.wanted import Wanted, as_json
+
+#: As `wanted.FORMAT`, for the lists alone. 2: with `perceptual_hash`. 3: `meta` by the manifest's list, columns nullable.
+LIST_FORMAT: Final = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Needs:
+    """What a source's list is made of: the commit that should stand, its manifest, and its files of pairs."""
+
+    wanted: Wanted
+    manifest: Manifest
+    files: tuple[File, ...]
+
+
+def units(config: Config, names: Sequence[str]) -> Sequence[str]:
+    """Return the sources that have a list."""
+    return curate_needs.curated(config)
+
+
+def wanted(config: Config, source: str) -> tuple[Wanted, ...]:
+    """Return the commit of a source's list."""
+    return (of(config, source).wanted,)
+
+
+def of(config: Config, source: str) -> Needs:
+    """Return what a source's list is made of.
+
+    Raises:
+        RootError: A stage before it has not run.
+    """
+    dedupe = commits.require(root.dedupe_folder(config.root), f"run: {flow.DEDUPE.command}")
+    commit = curate_needs.commit_of(config, source)
+    inputs = {"pairs": commit.digest("pairs"), "survivors": dedupe.facts.get("survivors", {}).get(source, "")}
+    manifest = manifests.load(source)
+    options = as_json(config.publish) | {
+        "format": LIST_FORMAT,
+        "meta": dict(manifest.meta),
+        "licence_evidence": manifest.licence_evidence,
+    }
+    return Needs(
+        Wanted(flow.PUBLISH.name, source, root.publish_folder(config.root, source), options, inputs),
+        manifest,
+        tuple(commit.under("pairs")),
+    )
+
+
+def retired(config: Config) -> list[tuple[str, str]]:
+    """Return (source, folder) of lists that stand under ROOT and whose sources are no longer chosen."""
+    folders = [f"{flow.LISTS.above}/{name}" for name in storage.list_names(storage.join(config.root, flow.LISTS.above))]
+    names = [flow.LISTS.fields(folder)[0] for folder in folders if flow.LISTS.holds(folder)]
+    chosen = curate_needs.curated(config)
+    return [(name, root.publish_folder(config.root, name)) for name in names if name not in chosen]

@@ -1,0 +1,119 @@
+"""Recounting what shard commits: samples in either format, and the pairs that no format takes."""
+
+from __future__ import annotations
+
+import posixpath
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+import pyarrow as pa
+
+from pmd import codec, flow
+from pmd.books import reconciliation, recount
+from pmd.books.recount import HEAD_BYTES, Keys, Table
+from pmd.books.report import first_line
+from pmd.schema import keys
+from pmd.shard import writing
+from pmd.store import storage
+
+#: What a WebDataset sample has beside its picture.
+_BESIDE: Final = frozenset({"json", "txt"})
+
+
+class Recount(recount.Recount):
+    """The recount of one format's shards, or of the rejected pairs."""
+
+    def table(self, name: str, columns: Sequence[str]) -> Table:
+        return self.rejected() if self.is_rejected(name) else Table(writing.PARQUET, self._samples, writing.CHUNK)
+
+    def tar(self, name: str, tar: tarfile.TarFile) -> int:
+        number = self.tally.pairs.file(name)
+        samples = 0
+        for key, members in _samples_of(tar):
+            samples += 1
+            place = f"{name}: sample {key}"
+            pictures = sorted({*members} - _BESIDE)
+            if len(pictures) != 1 or not {*members} >= _BESIDE:
+                self.tell("members", place, "one picture, json and txt, each once", ", ".join(sorted(members)))
+                continue
+            try:
+                described = orjson.loads(members["json"])
+                self._sample(name, number, key, described, members["txt"].decode())
+            except (ValueError, KeyError, TypeError) as error:
+                self.tell("description of a sample", place, "image_id, region, pairs", first_line(error))
+            self._picture(place, members[pictures[0]], pictures[0])
+        return samples
+
+    def other(self, name: str, path: str) -> None:
+        if posixpath.basename(name) == flow.SIZES:
+            found = orjson.loads(storage.read_bytes(path))
+            if found != self._samples_by_shard():
+                self.tell("samples by shard", name, self._samples_by_shard(), found)
+
+    def end(self) -> None:
+        if self.committed.is_of(flow.UNSHARDED):
+            return
+        counts = [count for _, count in sorted(self._samples_by_shard().items())]
+        if len({*counts[:-1]}) > 1 or (counts[:-1] and counts[-1] > counts[0]):
+            self.tell("samples in a shard", self.folder, "as many in all but the last", counts)
+
+    def _samples_by_shard(self) -> dict[str, int]:
+        """Return the samples of each shard that the commit lists, by name."""
+        return {file.name: file.rows for file in self.committed.commit.files if file.name != flow.SIZES}
+
+    def _samples(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
+        for row in batch.to_pylist():
+            self._sample(name, number, row["key"], row, row["text"])
+            suffix = posixpath.splitext(row["image"]["path"])[1][1:]
+            self._picture(f"{name}: sample {row['key']}", row["image"]["bytes"][:HEAD_BYTES], suffix)
+        return before
+
+    def _sample(self, name: str, number: int, key: str, described: Mapping[str, Any], caption: str) -> None:
+        """Note the pairs of a sample; `described` has image_id, region and pairs."""
+        place = f"{name}: sample {key}"
+        form, pairs = posixpath.basename(self.folder), described["pairs"]
+        if not pairs or caption != pairs[0]["text"]:
+            self.tell("caption", place, pairs[0]["text"] if pairs else "at least one pair", caption)
+        found = reconciliation.hex_keys([pair["pair_id"] for pair in pairs])
+        for pair, pair_id in zip(pairs, found, strict=True):
+            self.tally.kept[self.folder, pair["source"]] += 1
+            wanted = keys.pair_id(pair["source"], pair["source_id"])
+            if wanted != pair_id:
+                at = f"{place}: {pair['source']}/{pair['source_id']}"
+                self.tell("pair_id", at, wanted.hex(), pair_id.hex())
+        view = reconciliation.view_bytes(bytes.fromhex(described["image_id"]), described["region"])
+        self.tally.pairs.add(
+            reconciliation.SHARDED + self.tally.formats.index(form),
+            number,
+            found,
+            [pair["source"] for pair in pairs],
+            [pair["text"] for pair in pairs],
+            [view] * len(pairs),
+        )
+
+    def _picture(self, place: str, head: bytes, suffix: str) -> None:
+        found = codec.sniff(head)
+        if found is None or writing.extension(found) != suffix:
+            self.tell("not the picture that its name says", place, suffix, found or f"bytes {head[:8].hex()}")
+
+
+def _samples_of(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Yield the samples of a WebDataset tar: key, and extension → content (of a picture its first bytes).
+
+    A sample's members stand together; one that comes twice is told by an extension of its own.
+    """
+    key: str | None = None
+    members: dict[str, bytes] = {}
+    for member in tar:
+        stem, _, suffix = member.name.partition(".")
+        if key is not None and stem != key:
+            yield key, members
+            members = {}
+        key = stem
+        file = tar.extractfile(member)
+        content = b"" if file is None else file.read() if suffix in _BESIDE else file.read(HEAD_BYTES)
+        members[suffix if suffix not in members else f"{suffix} twice"] = content
+    if key is not None:
+        yield key, members

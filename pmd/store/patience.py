@@ -1,0 +1,292 @@
+"""Errors of storage that may pass, and local files that outlast them.
+
+A network mount, or a disk behind a bus that was reset, fails now and then. What failed is tried again, a few times within some
+1.3 s, where trying again can do no harm: a read, and a write of the same bytes to the same place. After that it has failed, and
+the process waits no more for a while, so that a command ends in time on storage that is gone.
+
+A *synchronisation* that failed is another matter. The kernel tells of bytes that it could not write once, and then forgets them:
+a second call may succeed without them. So the file is written anew, elsewhere, from what can be read of it, and only if that
+is what was written.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar, cast
+
+from pmd.errors import RootError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+_T = TypeVar("_T")
+
+#: Errors that may pass when the same is tried again.
+PASSING: Final = frozenset(
+    getattr(errno, name)
+    for name in ("EIO", "EAGAIN", "EINTR", "ETIMEDOUT", "ESTALE", "ECONNRESET", "EREMOTEIO")
+    if hasattr(errno, name)
+)
+#: Those that say nothing of a file's bytes, as EIO may: its storage is not there now.
+AWAY: Final = PASSING - {errno.EIO}
+#: Seconds before the second, third and fourth try.
+_PAUSES_S: Final = (0.05, 0.2, 1.0)
+#: Seconds for which nothing is waited for once something has failed for good.
+_HASTE_S: Final = 10.0
+#: Bytes that are read at a time where all are read.
+_BLOCK_BYTES: Final = 2**20
+
+#: When something failed for good, by the clock of `time.monotonic`.
+_failed_at = float("-inf")
+
+
+def patiently(call: Callable[[], _T]) -> _T:
+    """Return what a call gives that may be made again; an error that may pass is waited out."""
+    global _failed_at  # noqa: PLW0603  the storage is one for all of the process
+    for pause_s in _PAUSES_S:
+        try:
+            return call()
+        except OSError as error:
+            if error.errno not in PASSING:
+                raise
+        if time.monotonic() - _failed_at > _HASTE_S:
+            time.sleep(pause_s)
+    try:
+        return call()
+    except OSError as error:
+        if error.errno in PASSING:
+            _failed_at = time.monotonic()
+        raise
+
+
+def _name(error: OSError, path: str) -> None:
+    """Give an error a path where it has none: those of open files do not."""
+    if error.errno is not None and error.filename is None:
+        error.filename = path
+
+
+def _given(count: int | None) -> int:
+    """Return how much was read or written; None is how `io` says EAGAIN."""
+    if count is None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return count
+
+
+def _opened(path: str, mode: str) -> io.FileIO:
+    return cast(io.FileIO, patiently(lambda: open(path, mode, buffering=0)))
+
+
+class Reading(io.RawIOBase):
+    """A local file that is read; a read that fails is made again. Where its handle is stale, the file is opened again.
+
+    Args:
+        path: The file's.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.name = path
+        self._file = _opened(path, "rb")
+        self._version = self._version_of(self._file)
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the open file's number; another one after its handle was stale."""
+        return self._file.fileno()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the place."""
+        return self._file.tell()
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read some bytes; return how many."""
+        try:
+            return patiently(lambda: self._read(buffer))
+        except OSError as error:
+            _name(error, self.name)
+            raise
+
+    def readall(self) -> bytes:
+        """Read all that is left."""
+        found = bytearray()
+        block = bytearray(_BLOCK_BYTES)
+        while count := self.readinto(block):
+            found += memoryview(block)[:count]
+        return bytes(found)
+
+    def close(self) -> None:
+        """Close it."""
+        self._file.close()
+        super().close()
+
+    def _read(self, buffer: WriteableBuffer) -> int:
+        try:
+            return _given(self._file.readinto(buffer))
+        except OSError as error:
+            if error.errno == errno.ESTALE:
+                self._open_again()
+            raise
+
+    def _open_again(self) -> None:
+        file = open(self.name, "rb", buffering=0)  # noqa: SIM115  closed with this one
+        if self._version_of(file) != self._version:  # another file has its name now: this one is gone
+            file.close()
+            return
+        file.seek(self._file.tell())
+        self._file.close()
+        self._file = file
+
+    @staticmethod
+    def _version_of(file: io.FileIO) -> tuple[int, int, int]:
+        found = os.fstat(file.fileno())
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+class Writing(io.RawIOBase):
+    """A file that is written from its beginning to its end.
+
+    Args:
+        file: To which it goes.
+        is_hashed: Its bytes are hashed on their way.
+
+    Attributes:
+        bytes: How many bytes were written.
+        digest: Their SHA-256 so far; None where they are not hashed.
+    """
+
+    def __init__(self, file: BinaryIO | io.FileIO, *, is_hashed: bool) -> None:
+        self._file: Any = file
+        self.bytes = 0
+        self.digest = hashlib.sha256() if is_hashed else None
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, content: ReadableBuffer) -> int:
+        """Write some bytes; return how many."""
+        count = self._put(content)
+        if self.digest is not None:
+            self.digest.update(memoryview(content).cast("B")[:count])
+        self.bytes += count
+        return count
+
+    def write_all(self, content: bytes) -> None:
+        """Write all of some bytes."""
+        left = memoryview(content)
+        while left:
+            left = left[self.write(left) :]
+
+    def tell(self) -> int:
+        """Return the place: the end."""
+        return self.bytes
+
+    def close(self) -> None:
+        """Close it."""
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+    def _put(self, content: ReadableBuffer) -> int:
+        return int(self._file.write(content))
+
+
+class PatientWriting(Writing):
+    """A local file, in which a write that fails is made again in its place.
+
+    Args:
+        path: The file's.
+        name: What it is called in errors.
+        is_hashed: Its bytes are hashed on their way, so that it can be written anew.
+    """
+
+    def __init__(self, path: str, name: str, *, is_hashed: bool) -> None:
+        super().__init__(_opened(path, "wb"), is_hashed=is_hashed)
+        self.path, self._name = path, name
+        self._failed = False
+
+    def synchronise(self, *, durable: bool, elsewhere: Callable[[], str]) -> None:
+        """Let the file outlive a power cut; do at least what tells whether a write that failed has harmed what was before it.
+
+        Where that fails in a way that may pass, a file that is hashed is written anew.
+
+        Args:
+            durable: It is to outlive one: not just what tells. A file that is hashed always does.
+            elsewhere: Returns the path of a file that is not there yet. This one is then left to its fate, closed.
+
+        Raises:
+            RootError: It has to be written anew, and cannot be read as it was written.
+        """
+        tried = False
+
+        def synchronise() -> None:
+            nonlocal tried
+            if tried:
+                self._write_anew(elsewhere())
+            tried = True
+            if self._failed:
+                patiently(lambda: self._file.truncate(self.bytes))
+            os.fsync(self._file.fileno())
+
+        try:
+            if self.digest is not None:
+                patiently(synchronise)
+            elif durable or self._failed:
+                synchronise()
+        except OSError as error:
+            _name(error, self._name)
+            raise
+
+    def identity(self) -> tuple[int, int]:
+        """Return what tells the file from every other one that is there."""
+        found = os.fstat(self._file.fileno())
+        return found.st_dev, found.st_ino
+
+    def _put(self, content: ReadableBuffer) -> int:
+        try:
+            return patiently(lambda: self._try(content))
+        except OSError as error:
+            _name(error, self._name)
+            raise
+
+    def _try(self, content: ReadableBuffer) -> int:
+        try:
+            return _given(self._file.write(content))
+        except OSError:
+            self._failed = True
+            self._file.seek(self.bytes)
+            raise
+
+    def _write_anew(self, path: str) -> None:
+        """Be another file of the same content."""
+        assert self.digest is not None
+        with PatientWriting(path, self._name, is_hashed=True) as other:
+            assert other.digest is not None
+            with Reading(self.path) as old:
+                while block := old.read(_BLOCK_BYTES):
+                    other.write_all(block)
+            if other.digest.digest() != self.digest.digest():
+                raise RootError(
+                    "the storage has lost what was written",
+                    where=self._name,
+                    expected=f"{self.bytes} bytes, sha256 {self.digest.hexdigest()[:16]}…",
+                    found=f"{other.bytes} bytes, sha256 {other.digest.hexdigest()[:16]}…",
+                    remedy="look whether the storage is sound (the system's log tells), then run the same command again",
+                )
+            self._file, other._file = other._file, self._file
+            self.path, self._failed = path, other._failed
