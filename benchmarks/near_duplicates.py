@@ -56,6 +56,7 @@ from PIL import Image
 
 from pmd import codec
 from pmd.dedupe import near
+from pmd.forest import components
 from pmd.schema.tables import LEDGER, VIEWS
 from pmd.store import commits, exchange, root
 
@@ -203,7 +204,7 @@ def recall(table: pa.Table, linked: pa.Table, pairs: np.ndarray) -> float:
     def places(ids: pa.ChunkedArray) -> np.ndarray:
         return np.asarray(pc.fill_null(pc.index_in(ids, value_set=unique), -1)).astype(np.int64)
 
-    label = near.components(len(unique), places(linked["image_id"]), places(linked["link"]))
+    label = components(len(unique), places(linked["image_id"]), places(linked["link"]))
     within = pairs[pairs[:, 2] <= DISTANCE]
     one, other = (places(table["image_id"].take(pa.array(within[:, side]))) for side in (0, 1))
     return float(((one >= 0) & (other >= 0) & (label[one] == label[other])).mean())

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
-import orjson
 import pyarrow as pa
 
 from pipelines import running
 from pmd import flow, manifests, stages
 from pmd.audit import lexicon, measure, needs
-from pmd.audit.transforms import CommitAudit, CountForms, CountOverlap, CountPartition, SpreadPairs, SumForms, units
+from pmd.audit.transforms import CountForms, CountOverlap, CountPartition, SpreadPairs, SumForms, WithReport, units
 from pmd.config import Config
+from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches
 from pmd.engines.transforms import OUTPUTS, Meet, Only, PerUnit, Spread, WriteCommit, create
 from pmd.fetch import partitions
@@ -68,9 +68,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Outputs" >> beam.Flatten()
             | "Commit"
             >> WriteCommit(
-                CommitAudit(
-                    wanted.folder, plan, books, table2, config.profile, wanted.hash, orjson.dumps(wanted.run()), work
-                )
+                CommitStage(work, (target(wanted, complete=WithReport(plan, books, table2, config.profile)),))
             )
         )
 

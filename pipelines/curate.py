@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
-import orjson
 
 from pipelines import running
 from pmd import flow, sources, stages
 from pmd.config import Config, inputs
 from pmd.curate import needs
 from pmd.curate.rules import PARTITION_BYTES
-from pmd.curate.transforms import CommitSource, ReadChunk, SettlePartition, chunk_batch
+from pmd.curate.transforms import ReadChunk, SettlePartition, chunk_batch
+from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.formats import archives, compression
 from pmd.store import exchange, root
@@ -43,8 +43,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
                 ReadChunk(source, chosen.options, work, bits),
                 SettlePartition(source, config.curate, wanted.folder, bits, work),
             )
-            | "Commit"
-            >> WriteCommit(CommitSource(source, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
+            | "Commit" >> WriteCommit(CommitStage(work, (target(wanted),), (source,)))
         )
 
     running.run_and_commit(config.root, [wanted.folder], wire, flags, work, size)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
-import orjson
 import pyarrow as pa
 from apache_beam.pvalue import AsList
 
@@ -15,7 +14,6 @@ from pmd import flow, stages
 from pmd.config import Config
 from pmd.dedupe import evaluation, needs
 from pmd.dedupe.transforms import (
-    CommitDedupe,
     Elect,
     FindGroups,
     FindLinks,
@@ -26,7 +24,9 @@ from pmd.dedupe.transforms import (
     SpreadHashes,
     SpreadTexts,
     WriteGroups,
+    with_survivors,
 )
+from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import by_part, part_batches
 from pmd.engines.transforms import Meet, PerUnit, PerUnitBeside, Spread, TurnOver, WriteCommit, create
 from pmd.fetch import partitions
@@ -112,7 +112,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         return (
             (written, judged)
             | "Outputs" >> beam.Flatten()
-            | "Commit" >> WriteCommit(CommitDedupe(wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
+            | "Commit" >> WriteCommit(CommitStage(work, (target(wanted, complete=with_survivors),)))
         )
 
     size = running.parquet_bytes(partitions.view_files(config.root))

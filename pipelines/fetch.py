@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
-import orjson
 import pyarrow as pa
 
 from pipelines import running
 from pmd.config import Config
+from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches
 from pmd.engines.transforms import Meet, PerUnit, Spread, WriteCommit, create
 from pmd.errors import NetworkError
@@ -29,7 +29,7 @@ from pmd.fetch import (
     summary,
 )
 from pmd.fetch.reference_transforms import MeetNames, SpreadNames, WriteListed
-from pmd.fetch.rejected_transforms import STAGE, CommitStage, SettlePart
+from pmd.fetch.rejected_transforms import SettlePart
 from pmd.fetch.runs import Run
 from pmd.fetch.transforms import FetchLane, ToLane, run_lanes, shard_batch
 from pmd.fetch.waiting import Waiting
@@ -235,7 +235,7 @@ def settle(config: Config, flags: Sequence[str] = ()) -> None:
             | "Spread" >> Spread()
             | "Settle"
             >> beam.ParDo(PerUnit(SettlePart(config.root, wanted.folder, cut, work))).with_output_types(pa.RecordBatch)
-            | "Commit" >> WriteCommit(CommitStage(STAGE, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
+            | "Commit" >> WriteCommit(CommitStage(work, (target(wanted),)))
         )
 
     running.run_and_commit(config.root, [wanted.folder], wire, flags, work)

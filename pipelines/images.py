@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 from pipelines import running
 from pmd import flow, stages
 from pmd.config import Config, scores
+from pmd.engines.committing import CommitStage
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.images import needs, takedowns
 from pmd.images import rules as images_rules
-from pmd.images.transforms import CommitImages, GatherPartition, SpreadPairs, file_batch
+from pmd.images.transforms import GatherPartition, SpreadPairs, file_batch, targets
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.store import commits, exchange, root, sealed, storage
@@ -61,10 +62,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                 SpreadPairs(work, bits, config.sample, takedown, indexes, aliases, held_out, verdicts),
                 GatherPartition(wanted.folder, views, bits, shard_bits, work),
             )
-            | "Commit"
-            >> WriteCommit(
-                CommitImages(wanted.folder, views, wanted.hash, orjson.dumps(wanted.run()), bits, shard_bits, work)
-            )
+            | "Commit" >> WriteCommit(CommitStage(work, targets(wanted, views, bits, shard_bits)))
         )
 
     size = running.parquet_bytes(file for _, _, file in needed.pairs)

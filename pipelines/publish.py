@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
-import orjson
 
 from pipelines import running
 from pmd import flow, stages
 from pmd.config import Config
+from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.errors import RootError
 from pmd.fetch import blocklists, partitions
-from pmd.fetch.rejected_transforms import CommitStage
 from pmd.publish import needs
-from pmd.publish import rules as publish_rules
 from pmd.publish.transforms import SpreadBoth, WriteList, units
 from pmd.store import root, storage
 
@@ -46,10 +44,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
                 SpreadBoth(config.root, source, cut, bits, work),
                 WriteList(manifest, with_text, wanted.folder, bits, work),
             )
-            | "Commit"
-            >> WriteCommit(
-                CommitStage(publish_rules.STAGE, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)
-            )
+            | "Commit" >> WriteCommit(CommitStage(work, (target(wanted),)))
         )
 
     size = running.parquet_bytes([*files, *partitions.view_files(config.root)])

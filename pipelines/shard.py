@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
-import orjson
 import pyarrow as pa
 
 from pipelines import running
 from pmd import flow, stages
 from pmd.config import Config
+from pmd.engines.committing import CommitStage
 from pmd.engines.partitions import part_batches
 from pmd.engines.transforms import ByPartition, PerUnit, Spread, WriteCommit, create
 from pmd.fetch import partitions
 from pmd.shard import needs
 from pmd.shard.samples import window_bits
-from pmd.shard.transforms import CommitShards, CutShards, OrderWindow, SpreadViews, WriteShard, window_outputs
+from pmd.shard.transforms import CutShards, OrderWindow, SpreadViews, WriteShard, targets, window_outputs
 from pmd.store import root
 
 
@@ -57,14 +57,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         return (
             (shards, rejected)
             | "Outputs" >> beam.Flatten()
-            | "Commit"
-            >> WriteCommit(
-                CommitShards(
-                    tuple((item.unit, item.folder, item.hash) for item in wanted),
-                    tuple(orjson.dumps(item.run()) for item in wanted),
-                    work,
-                )
-            )
+            | "Commit" >> WriteCommit(CommitStage(work, targets(wanted)))
         )
 
     committed = [item.folder for item in wanted]

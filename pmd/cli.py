@@ -498,14 +498,18 @@ def diff(
     b: Annotated[
         str,
         typer.Argument(
-            metavar="B", help="Another; or, after a ROOT, an annotation file of facebook/pmd (yfcc100m_subset.jsonl)."
+            metavar="B",
+            help="Another; or, after a ROOT and experimental, an annotation file of facebook/pmd (yfcc100m_subset.jsonl).",
         ),
     ],
     *,
     limit: Annotated[int, typer.Option(help="Examples of each kind of difference.")] = 3,
     as_json: Json = False,
 ) -> None:
-    """Tell what differs between two ROOTs, two lists, or a ROOT and facebook/pmd's annotations."""
+    """Tell what differs between two ROOTs, two lists, or (experimental) a ROOT and facebook/pmd's annotations.
+
+    The form of facebook/pmd's annotation files is known from code that reads them; no such file was seen.
+    """
     from pmd.inspection import diff as differing
 
     result = differing.diff(a, b, limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import tomllib
@@ -14,9 +15,18 @@ import typer
 from pydantic import BaseModel
 
 from pmd import config, manifests, sources
+from pmd.audit import intervals, sketch
 from pmd.cli import app
+from pmd.codec import SET_BITS, header, structure
 from pmd.config.options import StageOptions
+from pmd.curate import rules
+from pmd.dedupe import near
+from pmd.fetch import engine, hosts, network, policies, robots
+from pmd.formats import json_stream, lines, tsv
 from pmd.inspection import catalogue
+from pmd.sources import contract
+from pmd.store import exchange, lock
+from tests.test_imports import ORDER
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -200,3 +210,87 @@ def test_every_requirement_has_its_reason() -> None:
 def test_the_snippets_of_the_readme_compile() -> None:
     for snippet in fences(read(README), "python"):
         compile(snippet, "README.md", "exec")
+
+
+#: What the documents say, made of what the code has.
+FACTS = [
+    ("adding-a-source.md", f"at most {contract.DRAFT_ROWS:,} rows each"),
+    ("audit.md", f"exact up to {sketch.UNITS:,} a source"),
+    ("audit.md", f"a uniform sample of {sketch.PAIRS:,} pairs"),
+    ("audit.md", f"dealt into {intervals.BUCKETS} groups"),
+    ("decisions.md", f"{header.MAX_SCANS} scans of a progressive JPEG"),
+    ("decisions.md", f"{structure.MOST_MARKERS:,} markers or chunks, {structure.MOST_BLOCKS:,} blocks"),
+    ("decisions.md", f"{SET_BITS.start} to {SET_BITS.stop - 1} set bits"),
+    ("decisions.md", f"{robots.LONG_FILES} long and {robots.SHORT_FILES} short files' rules"),
+    ("decisions.md", f"{policies.LONG_FILES} and {policies.SHORT_FILES:,} files at hand"),
+    ("decisions.md", f"{hosts.Patience().failures} failures in a row, then {hosts.Patience().open_s:.0f} s of silence"),
+    (
+        "decisions.md",
+        f"{exchange.BUFFER_BYTES >> 20} MiB a buffer, {rules.PARTITION_BYTES >> 20} MiB of input a partition",
+    ),
+    ("decisions.md", f"{lines.MAX_LINE_BYTES >> 20} MiB a line, {tsv.MAX_ROW_BYTES >> 20} MiB a row of quoted text"),
+    ("decisions.md", f"{json_stream.MAX_VALUE_BYTES >> 20} MiB a value of a JSON list, {json_stream.MAX_DEPTH} levels"),
+    ("running.md", f"where of the first {network.FIRST_HOSTS} hosts"),
+    ("running.md", f"raises its limit of open files to {engine.FILES:,}"),
+    ("running.md", f"frames are counted to {header.MAX_FRAMES:,}"),
+    ("architecture.md", f"a lease of {lock.LEASE_S:.0f} s in `writer.json`, renewed every {lock.RENEW_S:.0f} s"),
+    ("architecture.md", f"dealt out to {near.UNITS} shares"),
+]
+
+
+@pytest.mark.parametrize(("page", "said"), FACTS, ids=[said for _, said in FACTS])
+def test_numbers_are_those_of_the_code(page: str, said: str) -> None:
+    assert said in " ".join(read(ROOT / "docs" / page).split())
+
+
+#: Files of these words are examples, or others'.
+EXAMPLES = {"jz_wit.py"}
+BASES = (ROOT, ROOT / "pmd", ROOT / "benchmarks")
+
+
+@pytest.mark.parametrize("page", [README, *DOCS], ids=lambda page: page.name)
+def test_files_of_this_repository_exist(page: Path) -> None:
+    for name in re.findall(
+        r"`(?:python )?([\w/]+\.py|(?:pmd|pipelines|tests|benchmarks|manifests)/[\w/]*)`", read(page)
+    ):
+        if name.rpartition("/")[2] not in EXAMPLES and "NAME" not in name:
+            assert any((base / name).exists() for base in BASES), f"{page.name}: {name}"
+
+
+def test_the_order_of_modules_is_told() -> None:
+    told = section(read(ROOT / "docs" / "architecture.md"), "Order of modules")
+    names = [name for part in re.findall(r"`([^`]+)`", told)[:4] for name in re.split(r",\s+", part)]
+    assert names == [name for name in ORDER if name != "__main__"]
+
+
+def defined(path: Path) -> set[str]:
+    """Return the names at the top level of a module."""
+    found = set()
+    for node in ast.parse(read(path)).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name for alias in node.names}
+        else:
+            found |= {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+    return found
+
+
+def exists(name: str) -> bool:
+    """Return whether "pmd.formats.lines.ranges" is a package, a module, or what one defines."""
+    path = ROOT
+    for part in name.split("."):
+        if (path / part).is_dir():
+            path /= part
+        elif path.is_dir() and (path / f"{part}.py").is_file():
+            path /= f"{part}.py"
+        else:
+            return part in defined(path / "__init__.py" if path.is_dir() else path)
+    return True
+
+
+@pytest.mark.parametrize("folder", ["docs", "pmd", "pipelines"])
+def test_names_of_the_code_exist(folder: str) -> None:
+    for path in [*(ROOT / folder).rglob("*.py"), *(ROOT / folder).rglob("*.md")]:
+        for name in re.findall(r"`((?:pmd|pipelines)(?:\.\w+)+)(?:\(\))?`", read(path)):
+            assert exists(name), f"{path.relative_to(ROOT)}: {name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ ORDER = (
     "escape",
     "flow",
     "errors",
+    "forest",
     "schema",
     "store",
     "terminal",
@@ -109,6 +111,25 @@ def test_only_what_starts_builds_imports_pipelines_and_only_inside_functions(nam
 def test_only_engines_and_transforms_import_beam(name: str) -> None:
     found = [target for target, _ in imports(modules()[name]) if target.split(".")[0] == "apache_beam"]
     assert not found or place(name) == "engines" or name.endswith("transforms")
+
+
+def listed(package: str) -> list[str]:
+    """Return the modules that a package's docstring lists, in their order."""
+    doc = ast.get_docstring(ast.parse(modules()[package].read_text(encoding="utf-8"))) or ""
+    after = re.split(r"Modules, each importing only\sthose above it::", doc)[1:]
+    return [line.split()[0] for line in "".join(after).splitlines() if line.startswith("    ")]
+
+
+@pytest.mark.parametrize("package", sorted(name for name in modules() if listed(name)))
+def test_a_package_lists_its_modules_in_their_order(package: str) -> None:
+    inside = {
+        name.removeprefix(f"{package}."): path for name, path in modules().items() if name.startswith(f"{package}.")
+    }
+    assert sorted(listed(package)) == sorted({name.split(".")[0] for name in inside})
+    for name, path in inside.items():
+        above = listed(package)[: listed(package).index(name.split(".")[0]) + 1]
+        used = {target.removeprefix(f"{package}.").split(".")[0] for target, _ in imports(path)}
+        assert used & set(listed(package)) <= set(above), f"{package}.{name}"
 
 
 def loaded_after(statement: str) -> set[str]:

@@ -20,7 +20,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
@@ -29,10 +28,9 @@ from pipelines import images as images_pipeline
 from pmd import codec, config, manifests, sources
 from pmd.config import inputs
 from pmd.curate import needs as curate_needs
-from pmd.curate.transforms import CommitSource, ReadChunk, SettlePartition, chunk_batch
+from pmd.curate.transforms import ReadChunk, SettlePartition, chunk_batch
 from pmd.dedupe import needs as dedupe_needs
 from pmd.dedupe.transforms import (
-    CommitDedupe,
     Elect,
     FindGroups,
     FindLinks,
@@ -40,23 +38,27 @@ from pmd.dedupe.transforms import (
     SpreadHashed,
     SpreadHashes,
     WriteGroups,
+    with_survivors,
 )
+from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches, part_of
 from pmd.engines.transforms import collect, outputs
 from pmd.fetch import needs as fetch_needs
 from pmd.fetch import partitions, store
 from pmd.fetch.outcome import Attempt, Fetched
-from pmd.fetch.rejected_transforms import CommitStage, SettlePart
+from pmd.fetch.rejected_transforms import SettlePart
 from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
 from pmd.images import takedowns
-from pmd.images.transforms import CommitImages, GatherPartition, SpreadPairs, file_batch
+from pmd.images.transforms import GatherPartition, SpreadPairs, file_batch
+from pmd.images.transforms import targets as image_targets
 from pmd.publish import needs as publish_needs
 from pmd.publish.transforms import SpreadBoth, WriteList, units
 from pmd.schema import keys
 from pmd.shard import needs as shard_needs
 from pmd.shard.samples import window_bits
-from pmd.shard.transforms import CommitShards, CutShards, OrderWindow, SpreadViews, WriteShard, window_outputs
+from pmd.shard.transforms import CutShards, OrderWindow, SpreadViews, WriteShard, window_outputs
+from pmd.shard.transforms import targets as shard_targets
 from pmd.store import commits, exchange, proposals, root, storage
 from pmd.store.lock import Lock, State
 from pmd.text import urls
@@ -192,7 +194,7 @@ def curate(chosen: config.Config, name: str) -> None:
         SettlePartition(name, chosen.curate, wanted.folder, 1, work),
         [chunk_batch(unit) for unit in plan],
     )
-    CommitSource(name, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect(found))
+    CommitStage(work, (target(wanted),), (name,))(collect(found))
     _accept(chosen, work)
 
 
@@ -216,8 +218,7 @@ def make_images(chosen: config.Config) -> None:
         GatherPartition(wanted.folder, views, SHARD_BITS, SHARD_BITS, work),
         [file_batch([file]) for file in files],
     )
-    run = orjson.dumps(wanted.run())
-    CommitImages(wanted.folder, views, wanted.hash, run, SHARD_BITS, SHARD_BITS, work)(collect(found))
+    CommitStage(work, image_targets(wanted, views, SHARD_BITS, SHARD_BITS))(collect(found))
     _accept(chosen, work)
 
 
@@ -296,7 +297,7 @@ def fetch(chosen: config.Config, generation: int, retry: tuple[str, ...] = ()) -
         for number in cut.shards(part):
             mine = rows.filter(pc.equal(rows["fetch_shard"], number))
             lane: Any = Lane(found)
-            store.run_shard(chosen.root, number, mine, options=chosen.fetch, contact="", lane=lane, retry=retry)
+            store.run_shard(store.Order(chosen.root, number, mine, chosen.fetch, retry=retry), lane)
 
 
 def settle(chosen: config.Config) -> None:
@@ -304,7 +305,7 @@ def settle(chosen: config.Config) -> None:
     wanted, work = fetch_needs.wanted(chosen)[0], _work(chosen, "settle")
     part = SettlePart(chosen.root, wanted.folder, partitions.cut(chosen.root), work)
     found = [item for batch in part_batches(SHARD_BITS) for item in part(batch)]
-    CommitStage("fetch", wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect(found))
+    CommitStage(work, (target(wanted),))(collect(found))
     _accept(chosen, work)
 
 
@@ -325,7 +326,7 @@ def dedupe(chosen: config.Config) -> None:
     write, judge = WriteGroups(wanted.folder, work), JudgePart(chosen.root, wanted.folder, cut, work)
     found = [item for batch in groups for item in write(batch)]
     found += [item for batch in part_batches(SHARD_BITS) for item in judge((part_of(batch), [batch]), groups)]
-    CommitDedupe(wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect([*found, outputs(())]))
+    CommitStage(work, (target(wanted, complete=with_survivors),))(collect([*found, outputs(())]))
     _accept(chosen, work)
 
 
@@ -351,8 +352,7 @@ def shard(chosen: config.Config) -> None:
     )
     found = [item for batch in CutShards(chosen.shard.samples_per_shard, work)((0, windows)) for item in write(batch)]
     found += [window_outputs(batch) for batch in windows]
-    named = tuple((item.unit, item.folder, item.hash) for item in wanted)
-    CommitShards(named, tuple(orjson.dumps(item.run()) for item in wanted), work)(collect(found))
+    CommitStage(work, shard_targets(wanted))(collect(found))
     _accept(chosen, work)
 
 
@@ -369,5 +369,5 @@ def publish(chosen: config.Config, name: str) -> None:
         WriteList(manifest, manifest.redistribute_text, wanted.folder, bits, work),
         units(((storage.join(curated, file.name), file.bytes) for file in files), range(2**cut.part_bits)),
     )
-    CommitStage("publish", wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect([*found, outputs(())]))
+    CommitStage(work, (target(wanted),))(collect([*found, outputs(())]))
     _accept(chosen, work)

@@ -226,33 +226,6 @@ def from_bytes(content: bytes) -> Partial:
     return Partial({name: SourcePartial.from_json(counted) for name, counted in raw["sources"].items()})
 
 
-def last_stages(survived: Mapping[str, pa.Array]) -> pa.Array:
-    """Return the last stage that each pair survived, from one boolean mask a stage.
-
-    Args:
-        survived: Stage → mask over the pairs of a batch; "curate" may be left out (all pairs survived it), and so may
-            stages that have not run.
-
-    Raises:
-        PmdError: A pair survived a stage, but not the one before.
-    """
-    ran = [stage for stage in STAGES if stage in survived and stage != flow.CURATE.name]
-    size = len(next(iter(survived.values()))) if survived else 0
-    last = np.full(size, flow.CURATE.name, dtype=object)
-    before = np.ones(size, dtype=bool)
-    for stage in ran:
-        after = np.asarray(survived[stage].to_numpy(zero_copy_only=False), dtype=bool)
-        if (after & ~before).any():
-            raise PmdError(
-                f"a pair is there after {stage}, but not before it",
-                where=f"audit, row {int(np.flatnonzero(after & ~before)[0])} of a batch",
-                remedy="run: pmd verify ROOT",
-            )
-        last[after] = stage
-        before = after
-    return pa.array(last, pa.string())
-
-
 def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan) -> Partial:
     """Count what is in a batch of pairs.
 

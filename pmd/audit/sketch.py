@@ -21,6 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pmd.errors import PmdError
+from pmd.text.minhash import mixed
 
 Hashes = NDArray[np.uint64]
 Counts = NDArray[np.int64]
@@ -37,15 +38,12 @@ EVERYTHING: Final = 2**64 - 1
 def mix(keys: pa.Array) -> Hashes:
     """Return a 64-bit hash of each 16-byte key, below 2^64 - 1.
 
-    The second half of the key goes through the finaliser of SplitMix64 (Steele et al., OOPSLA 2014), so that the hash
+    The second half of the key goes through the finaliser of SplitMix64 (`minhash.mixed`), so that the hash
     is independent of what else is cut by a key's bits: fetch shards by the first ones, samples of images by the last.
     """
     fixed = keys.cast(pa.binary(16))
     raw = np.frombuffer(fixed.buffers()[1] or b"", dtype=">u8")[2 * fixed.offset : 2 * (fixed.offset + len(fixed))]
-    hashes = raw[1::2].astype(np.uint64)
-    hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.minimum(hashes ^ (hashes >> np.uint64(31)), np.uint64(EVERYTHING - 1))
+    return np.minimum(mixed(raw[1::2].astype(np.uint64)), np.uint64(EVERYTHING - 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,17 +111,6 @@ class Sketch:
             total,
             None if raw["names"] is None else tuple(raw["names"]),
         )
-
-
-def empty(classes: int, *, named: bool = False) -> Sketch:
-    """Return the sketch of no pairs."""
-    return Sketch(
-        np.zeros(0, dtype=np.uint64),
-        np.zeros((0, classes), dtype=np.int64),
-        EVERYTHING,
-        np.zeros(classes, dtype=np.int64),
-        () if named else None,
-    )
 
 
 def of(hashes: Hashes, classes: NDArray[np.intp], width: int, names: Sequence[str] | None = None) -> Sketch:

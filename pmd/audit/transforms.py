@@ -22,7 +22,7 @@ from pmd.engines.transforms import Collected, outputs
 from pmd.fetch import partitions
 from pmd.manifests import Table2
 from pmd.schema.tables import KEY, PAIRS
-from pmd.store import commits, exchange, proposals, root, storage
+from pmd.store import commits, exchange, root, storage
 from pmd.store.proposals import Proposal
 
 #: Of each row one: a file of pairs, a part, a file of pairs that the shards left out.
@@ -170,20 +170,16 @@ def _pairs(work: str, references: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa
 
 
 @dataclasses.dataclass(frozen=True)
-class CommitAudit:
-    """Merge all counts, write audit.json and report.html, commit."""
+class WithReport:
+    """Merge all counts, and give a proposal audit.json and report.html."""
 
-    folder: str
     plan: measure.Plan
     books: Mapping[str, Mapping[str, commits.Books]]  # stage → source → books
     table2: Mapping[str, Table2]
     profile: str
-    hash: str
-    run: bytes
-    work: str
 
-    def __call__(self, found: Collected) -> None:
-        """Propose both files."""
+    def __call__(self, proposal: Proposal, found: Collected) -> Proposal:
+        """Return it with both files."""
 
         def facts(kind: str) -> list[str]:
             return [fact.removeprefix(kind) for fact in found.facts if fact.startswith(kind)]
@@ -202,5 +198,4 @@ class CommitAudit:
             "audit.json": orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS),
             "report.html": report.html(content).encode(),
         }
-        commit = commits.Commit(flow.AUDIT.name, (), {}, self.hash, orjson.loads(self.run))
-        proposals.leave(self.work, [Proposal(self.folder, commit, fixed)])
+        return dataclasses.replace(proposal, fixed=fixed)

@@ -1,30 +1,34 @@
-"""Image bytes in, pixels and image bytes out. What fetch keeps, what shard crops, and what either calls an image.
+"""Image bytes in, pixels and image bytes out: what fetch keeps, what shard crops, and what either calls an image.
 
-The names here are what the stages use.
+Every decision about pixels stands here, so that fetch (which judges what the web sent), shard (which cuts and shrinks)
+and the audit agree on what a picture looks like: upright by its EXIF orientation, sRGB, eight bits, on white, first
+frame. The names below are what the stages use.
+
+Nothing here trusts its input. Modules, each importing only those above it::
+
+    verdicts     a picture within the limits, or the status for which it is none
+    structure    files built to cost far more than they weigh
+    header       format, size, scans and frames, read by ourselves
+    opening      a file with an acceptable header, read by Pillow; nothing is decoded yet
+    orientation  which way up a picture stands
+    colour       any colours as sRGB, eight bits, on white
+    scaling      sizes, scaling, cropping
+    decoding     an opened file's pixels
+    encoding     pixels as JPEG
+    perceptual   the perceptual hash
+    preparing    content judged, and brought into the form that is kept
+
+The first three import no decoder.
+
+Threads: pixels are decoded, scaled and encoded outside the GIL. No state of Pillow's is changed.
 """
 
-from pmd.codec.pictures import (
-    EXTENSIONS,
-    HASH_SIDE_PX,
-    MAX_FRAMES,
-    MAX_PIXELS,
-    SET_BITS,
-    Form,
-    Format,
-    Inspected,
-    Limits,
-    Prepared,
-    Refused,
-    crop,
-    encode_jpeg,
-    inspect,
-    is_telling,
-    perceptual_hash,
-    prepare,
-    resized,
-    sniff,
-    upright_rgb,
-)
+from pmd.codec.encoding import encode_jpeg
+from pmd.codec.header import EXTENSIONS, MAX_FRAMES, sniff
+from pmd.codec.perceptual import HASH_SIDE_PX, SET_BITS, is_telling, perceptual_hash
+from pmd.codec.preparing import Form, Prepared, prepare, resized, upright_rgb
+from pmd.codec.scaling import crop
+from pmd.codec.verdicts import MAX_PIXELS, Format, Inspected, Limits, Refused
 
 __all__ = [
     "EXTENSIONS",
@@ -40,7 +44,6 @@ __all__ = [
     "Refused",
     "crop",
     "encode_jpeg",
-    "inspect",
     "is_telling",
     "perceptual_hash",
     "prepare",

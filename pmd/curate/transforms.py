@@ -7,18 +7,16 @@ import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import orjson
 import pyarrow as pa
 
 from pmd import flow, sources
 from pmd.config.options import CurateOptions
-from pmd.curate.rules import STAGE, judge, settle
+from pmd.curate.rules import judge, settle
 from pmd.engines import progress
-from pmd.engines.transforms import Collected, outputs
+from pmd.engines.transforms import outputs
 from pmd.schema.tables import JUDGED, in_source_folder
 from pmd.sources.contract import Chunk
-from pmd.store import commits, exchange, proposals
-from pmd.store.proposals import Proposal
+from pmd.store import commits, exchange
 
 CHUNKS = pa.schema(
     [
@@ -85,20 +83,3 @@ class SettlePartition:
             if table.num_rows
         ]
         yield outputs(files, {self.source: settled.books()})
-
-
-@dataclasses.dataclass(frozen=True)
-class CommitSource:
-    """Commit a source: its files, its books."""
-
-    source: str
-    folder: str
-    hash: str
-    run: bytes
-    work: str
-
-    def __call__(self, found: Collected) -> None:
-        """Propose it."""
-        books = {self.source: found.books.get(self.source, commits.Books())}
-        commit = commits.Commit(STAGE, found.files, books, self.hash, orjson.loads(self.run))
-        proposals.leave(self.work, [Proposal(self.folder, commit)])

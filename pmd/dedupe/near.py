@@ -26,15 +26,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.codec import SET_BITS
+from pmd.forest import Forest, components
 from pmd.schema.tables import KEY
 
 Words = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-#: Largest distance that is searched for, and the default: PDQ's own "confident match"
-#: (facebook/ThreatExchange, python-threatexchange/threatexchange/signal_type/pdq: PDQ_CONFIDENT_MATCH_THRESHOLD = 31).
-MOST_DISTANCE: Final = 31
 
 #: Largest difference of aspect ratios at which two images are one: a region's box is in fractions of its image.
 _ASPECT_PERCENT: Final = 1
@@ -100,55 +98,6 @@ def distances(one: Words, other: Words) -> Numbers:
     """Return the number of bits in which rows of two arrays of hashes differ."""
     bits = np.bitwise_count(one ^ other)
     return np.asarray(bits[..., 0].astype(np.int64) + bits[..., 1] + bits[..., 2] + bits[..., 3])
-
-
-# --- components ------------------------------------------------------------------------------------------------------
-
-
-class Forest:
-    """Which rows are connected: each row's parent, which has a smaller number or is itself."""
-
-    def __init__(self, count: int) -> None:
-        self._parent = np.arange(count)
-        #: Whether a row is connected to another.
-        self.joined = np.zeros(count, bool)
-
-    def roots(self, rows: Numbers) -> Numbers:
-        """Return the smallest row of each row's component."""
-        found = self._parent[rows]
-        while True:
-            further = self._parent[found]
-            if np.array_equal(further, found):
-                break
-            found = further
-        self._parent[rows] = found
-        return found
-
-    def join(self, one: Numbers, other: Numbers) -> None:
-        """Connect pairs."""
-        self.joined[one] = True
-        self.joined[other] = True
-        while True:
-            one, other = self.roots(one), self.roots(other)
-            apart = one != other
-            if not apart.any():
-                return
-            one, other = one[apart], other[apart]
-            hung = np.maximum(one, other)
-            np.minimum.at(self._parent, hung, np.minimum(one, other))
-            while True:
-                parent = self._parent[hung]
-                further = self._parent[parent]
-                if np.array_equal(further, parent):
-                    break
-                self._parent[hung] = further
-
-
-def components(count: int, one: Numbers, other: Numbers) -> Numbers:
-    """Return the component of each of `count` rows, given the pairs that connect them: the smallest row in it."""
-    forest = Forest(count)
-    forest.join(one, other)
-    return forest.roots(np.arange(count))
 
 
 # --- search ----------------------------------------------------------------------------------------------------------
@@ -265,14 +214,6 @@ def _crossed(sets: Numbers, kinds: Numbers) -> Iterator[tuple[Numbers, Numbers]]
             np.repeat(start[low:high] - (total[low:high] - some - before), some) + number,
         )
         low = high
-
-
-def pairs(hashes: Words, distance: int, bands: Bands, band: int) -> Iterator[tuple[Numbers, Numbers]]:
-    """Yield the matches among hashes that one band finds: every match is found by some band, each pair once a mask."""
-    values = bands.values(hashes, band)
-    for mask in bands.masks[band]:
-        rows, sets = _alike(values, mask)
-        yield from _matching(hashes, distance, rows, sets, rows)
 
 
 def _matching(
@@ -486,8 +427,3 @@ def elect(linked: Iterable[pa.Table], distance: int) -> pa.Table:
         [ids.take(pa.array(gone)), ids.take(pa.array(kept[gone])), pa.array(far[gone], pa.int32())], schema=MATCHES
     )
     return table.take(pc.sort_indices(table, [("image_id", "ascending")])).combine_chunks()
-
-
-def matches(rows: pa.Table, distance: int) -> pa.Table:
-    """Return `MATCHES` among `HASHED` in any order: all bands and the election, in one process."""
-    return elect((links(rows, distance, unit) for unit in range(UNITS)), distance)

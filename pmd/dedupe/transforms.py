@@ -23,7 +23,7 @@ from pmd.engines.transforms import Collected, outputs
 from pmd.fetch import partitions
 from pmd.images import rules as images_rules
 from pmd.schema.tables import GROUPS
-from pmd.store import commits, exchange, proposals, storage
+from pmd.store import commits, exchange, storage
 from pmd.store.proposals import Proposal
 
 
@@ -203,21 +203,11 @@ class JudgePart:
         yield outputs(files, images_rules.count_books(kept, rejected), [digest.decode()])
 
 
-@dataclasses.dataclass(frozen=True)
-class CommitDedupe:
-    """Commit groups, rejected pairs, books, and each source's digest of survivors."""
-
-    folder: str
-    hash: str
-    run: bytes
-    work: str
-
-    def __call__(self, found: Collected) -> None:
-        """Propose it."""
-        totals: dict[str, int] = {}
-        for fact in found.facts:
-            for source, digest in orjson.loads(fact).items():
-                totals[source] = (totals.get(source, 0) + int(digest, 16)) % 2**64
-        facts = {"survivors": {source: f"{value:016x}" for source, value in sorted(totals.items())}}
-        commit = commits.Commit(dedupe_rules.STAGE, found.files, found.books, self.hash, orjson.loads(self.run), facts)
-        proposals.leave(self.work, [Proposal(self.folder, commit)])
+def with_survivors(proposal: Proposal, found: Collected) -> Proposal:
+    """Return a proposal with each source's digest of survivors, which the parts tell."""
+    totals: dict[str, int] = {}
+    for fact in found.facts:
+        for source, digest in orjson.loads(fact).items():
+            totals[source] = (totals.get(source, 0) + int(digest, 16)) % 2**64
+    facts = {"survivors": {source: f"{value:016x}" for source, value in sorted(totals.items())}}
+    return dataclasses.replace(proposal, commit=dataclasses.replace(proposal.commit, facts=facts))

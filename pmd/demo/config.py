@@ -25,7 +25,7 @@ SAMPLES_PER_SHARD = 64
 MARK = ".pmd-demo"
 TOPS = ("ca.pem", "data", "pmd", "pmd.toml")
 
-_SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
+SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
     # source: (annotation files, archives of images, whether Karpathy's split is asked)
     "coco": ((rows.COCO_FILE,), (rows.COCO_ARCHIVE,), True),
     "visual_genome": ((rows.VG_IMAGES_FILE, rows.VG_REGIONS_FILE), (), True),
@@ -40,7 +40,6 @@ _SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
     "conceptual_12m": ((rows.CC12M_FILE,), (), False),
     "wit": ((rows.WIT_FILE,), (), False),
 }
-SOURCES: tuple[str, ...] = tuple(_SOURCES)
 
 
 def open_web() -> DemoWeb:
@@ -80,7 +79,7 @@ def config_text(folder: Path, address: str, tls_address: str, *, profile: Profil
             "seed = 0",
             'contact = "mailto:demo@example.org"',
             "",
-            *(line for name in _SOURCES for line in _source(folder, name)),
+            *(line for name in SOURCES for line in _source(folder, name)),
             "[fetch]",
             'store = "resized"',
             "short_side_px = 256",
@@ -106,7 +105,7 @@ def config_text(folder: Path, address: str, tls_address: str, *, profile: Profil
 
 
 def _source(folder: Path, name: str) -> list[str]:
-    annotations, images, karpathy = _SOURCES[name]
+    annotations, images, karpathy = SOURCES[name]
     lines = [f"[sources.{name}]", f"annotations = {_list(folder, annotations)}"]
     if images:
         lines.append(f"images = {_list(folder, images)}")

@@ -139,11 +139,6 @@ class DemoWeb:
         with self._lock:
             return tuple(self._requests)
 
-    def clear_requests(self) -> None:
-        """Forget what was requested so far, so that what follows can be told apart."""
-        with self._lock:
-            self._requests.clear()
-
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()

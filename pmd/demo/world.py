@@ -1,6 +1,6 @@
 """The demo's world: which pictures exist, who serves them, which rows speak of them, and what must come of each row.
 
-Every row is written together with its intended outcome, so that the expectations (`pmd.demo.expected`) are not a second
+Every row is written together with its intended outcome, so that the expectations (`tests/demo/expected.py`) are not a second
 opinion but the first. The outcomes follow the rules of profile `recommended`. `pmd.demo.rows` fills a world; the
 annotation files, the archives and the web are then written from it.
 """
@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import itertools
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pmd.demo.pictures import COLOURS, SCENES, TIMES, Format, Picture, encoded
@@ -124,10 +124,6 @@ class World:
     vg_images: tuple[dict[str, Any], ...]
     never_requested: frozenset[Route]
     may_repeat: frozenset[Route]
-
-    def rows_of(self, source: str) -> Iterator[Row]:
-        """Yield the rows of one source."""
-        return (row for row in self.rows if row.source == source)
 
 
 class Builder:

@@ -1,4 +1,15 @@
-"""Running on Beam: the Arrow coder, the shapes that pipelines have, workers, progress, and what comes back from them.
+"""Running on Beam: what pipelines have in common, and what comes back from workers.
+
+Modules, each importing only those above it::
+
+    coder       Arrow batches between workers
+    partitions  units that are parts
+    progress    what a person sees while a stage runs
+    mistakes    what a worker meets, told to the person as itself
+    workers     worker processes of the local runner
+    driving     Beam in a thread of its own
+    transforms  the shapes that pipelines have
+    committing  what all workers handed on, as the proposal of a commit
 
 Only this folder and the stages' `transforms` import Apache Beam.
 """

@@ -81,7 +81,7 @@ def words(counts: Counter[str], written: int, seconds: float) -> str:
 
 
 class Watch:
-    """Tells a stage's progress while it is open, on the logger `pmd.progress`."""
+    """Tells a stage's progress while it is open, on a logger of its own."""
 
     def __init__(self, work: str) -> None:
         self._work = work

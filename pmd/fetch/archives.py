@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import posixpath
 
 from pmd.errors import InputError
 from pmd.formats import archives as formats
@@ -21,22 +20,19 @@ class Member:
     error: str | None = None
 
 
-def read(location: str, max_bytes: int, base_folder: str | None = None) -> Member:
+def read(location: str, max_bytes: int) -> Member:
     """Read the image at "PATH!/MEMBER" (zip or tar) or "FOLDER!/NAME".
 
     A member that is missing is `dead`, a damaged one `undecodable`, one over `max_bytes` `too_large`.
 
     Args:
-        location: From the images table.
+        location: From the images table; a relative PATH is relative to the working folder.
         max_bytes: As for downloads.
-        base_folder: What a relative PATH is relative to; None means the working folder.
 
     Raises:
         InputError: There is no such archive or folder: somebody moved it since the images table was made.
     """
     path, name = formats.split_member(location)
-    if base_folder is not None and "://" not in path and not posixpath.isabs(path):
-        path = storage.join(base_folder, path)
     if name is None or ".." in name.split("/") or name.startswith("/"):
         return Member("blocked_address", error="not a member of an archive or folder")
     if _is_folder(path):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import datetime
 import errno
 import functools
@@ -26,6 +25,7 @@ from pmd import codec
 from pmd.config.options import FetchOptions
 from pmd.fetch import addresses, hosts, outcome, robots, tdmrep
 from pmd.fetch.addresses import Blocked, NameUnknown, Target
+from pmd.fetch.answer import Answer
 from pmd.fetch.connections import Connector
 from pmd.fetch.hosts import CircuitOpen, Hosts, Paused, Slot, Turn
 from pmd.fetch.resolver import Resolver
@@ -62,41 +62,6 @@ _PIECE: Final = 1 << 16
 #: servers send some 8 kB a line, and more where they put policies (Content-Security-Policy) or sessions into them.
 _HEADER_BYTES: Final = 100 * 1024
 _HEADERS: Final = 256
-
-
-@dataclasses.dataclass(slots=True)
-class Answer:
-    """What came of asking for a URL once.
-
-    Attributes:
-        status: One of `pmd.schema.statuses`; ok means that `content` is an image by its first bytes.
-        content: The body, decoded from a content encoding.
-        slot: Held while `content` is; the caller releases it.
-        seconds: Time on the network, waiting for turns left out.
-        asked: Host and port last asked.
-        answered: It answered something.
-        untried: It was not asked: robots.txt denies it, the circuit is open, or the host is paused.
-    """
-
-    status: str
-    content: bytes | None = None
-    slot: Slot | None = None
-    http_status: int | None = None
-    final_url: str | None = None
-    headers: str | None = None
-    policy: str | None = None
-    policy_evidence: str | None = None
-    error: str | None = None
-    seconds: float = 0.0
-    asked: tuple[str, int] | None = None
-    answered: bool = False
-    untried: bool = False
-
-    def free(self) -> None:
-        """Let go of the content and what it holds."""
-        slot, self.slot, self.content = self.slot, None, None
-        if slot is not None:
-            slot.release()
 
 
 class _Ended(Exception):

@@ -9,20 +9,17 @@ given many shards, one after the other or several at once from several threads: 
 from __future__ import annotations
 
 import asyncio
-import collections
-import contextlib
 import dataclasses
 import datetime
 import functools
-import hashlib
 import queue
 import re
 import resource
 import threading
-from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, Self
 
 import pyarrow as pa
 
@@ -35,13 +32,18 @@ from pmd.fetch import (
     blocklists,
     client,
     hosts,
+    judging,
     network,
     outcome,
+    recording,
     reference_lists,
     resolver,
     robots,
 )
-from pmd.fetch.client import Answer, Client, Clock
+from pmd.fetch.answer import Answer
+from pmd.fetch.client import Client, Clock
+from pmd.fetch.images import Image, images_of, is_gone
+from pmd.fetch.loop import Calls, Workers
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.state import WEB_ARCHIVE
 from pmd.fetch.stopping import Stop
@@ -65,25 +67,11 @@ _GRACE_S: Final = 1.5
 _WINDOW: Final = 16_384
 
 Progress = Callable[[Fetched], None]
-_T = TypeVar("_T")
 
 
 def utc_now() -> datetime.datetime:
     """Return the time; the default clock."""
     return datetime.datetime.now(datetime.UTC)
-
-
-@dataclasses.dataclass(frozen=True)
-class Image:
-    """One image to fetch, with what stands for it already."""
-
-    image_id: bytes
-    locations: tuple[tuple[str, str], ...]  # kind, url
-    has_region: bool
-    before: frozenset[str]  # locations tried in earlier generations and not now
-    standing: str | None  # the status that they gave
-    was_unreached: bool = False  # in an earlier generation: that it is so again says nothing of the network
-    known: Sequence[reference_lists.Known] = ()  # what lists say of it
 
 
 class Fetcher(Protocol):
@@ -103,7 +91,6 @@ class Fetcher(Protocol):
         *,
         generation: int = 0,
         previous: pa.Table | None = None,
-        base_folder: str | None = None,
         listed: reference_lists.Listed = reference_lists.NO_LISTS,
         progress: Progress | None = None,
     ) -> Generator[Fetched, None, None]:
@@ -121,83 +108,7 @@ class _Run:
     """What one call of `Lane.fetch` is made with."""
 
     generation: int
-    base_folder: str | None
     results: queue.SimpleQueue[_Result | BaseException | None]
-
-
-class _Calls:
-    """Calls into a loop from other threads. Of several at once only the first wakes the loop, which costs more than they.
-
-    Args:
-        loop: Where they are made; not closed before the last of them.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._calls: collections.deque[Callable[[], None]] = collections.deque()
-        self._told = False
-
-    def soon(self, call: Callable[[], None]) -> None:
-        """Have something called, from any thread; it must not raise."""
-        self._calls.append(call)
-        if not self._told:
-            self._told = True
-            self._loop.call_soon_threadsafe(self._run)
-
-    def _run(self) -> None:
-        self._told = False  # before looking, so that nothing is left lying
-        while self._calls:
-            self._calls.popleft()()
-
-
-_Job = tuple[asyncio.Future[Any], Callable[[], Any]]
-
-
-class _Workers:
-    """Threads that work for a loop: as `run_in_executor`, at half its price, since a job has one future and not two.
-
-    Args:
-        loop: Whose futures they settle.
-        calls: How.
-        threads: How many.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, calls: _Calls, threads: int) -> None:
-        self._loop = loop
-        self._calls = calls
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._threads = [threading.Thread(target=self._work, name="codec", daemon=True) for _ in range(threads)]
-        for thread in self._threads:
-            thread.start()
-
-    def run(self, function: Callable[[], _T]) -> asyncio.Future[_T]:
-        """Return the result of a function to come; called in the loop's thread."""
-        future: asyncio.Future[_T] = self._loop.create_future()
-        self._jobs.put((future, function))
-        return future
-
-    def end(self) -> None:
-        """Wait for the threads to end; what has been cancelled is not begun."""
-        for _ in self._threads:
-            self._jobs.put(None)
-        for thread in self._threads:
-            thread.join()
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            future, function = job
-            if future.cancelled():
-                continue
-            try:
-                settle = functools.partial(future.set_result, function())
-            except BaseException as error:  # noqa: BLE001  the task that waits raises it
-                settle = functools.partial(future.set_exception, error)
-            self._calls.soon(functools.partial(_unless_done, future, settle))
-
-
-def _unless_done(future: asyncio.Future[Any], settle: Callable[[], None]) -> None:
-    if not future.done():
-        settle()
 
 
 class Lane:
@@ -264,8 +175,8 @@ class Lane:
         self._names = ThreadPoolExecutor(_DNS_THREADS, "dns")
         self._files = ThreadPoolExecutor(_FILE_THREADS, "files")
         self._loop = asyncio.new_event_loop()
-        self._calls = _Calls(self._loop)
-        self._codec = _Workers(self._loop, self._calls, CODEC_THREADS)
+        self._calls = Calls(self._loop)
+        self._codec = Workers(self._loop, self._calls, CODEC_THREADS)
         self._thread = threading.Thread(target=self._loop.run_forever, name="fetch", daemon=True)
         self._thread.start()
         self._call(self._open())
@@ -290,7 +201,6 @@ class Lane:
         *,
         generation: int = 0,
         previous: pa.Table | None = None,
-        base_folder: str | None = None,
         listed: reference_lists.Listed = reference_lists.NO_LISTS,
         progress: Progress | None = None,
     ) -> Generator[Fetched, None, None]:
@@ -303,7 +213,6 @@ class Lane:
             previous: What stands for these images in the ledger: locations tried before stay in `tried`, and their
             status
                 counts for the image's where they are not tried anew.
-            base_folder: What relative paths of archives are relative to.
             listed: What lists say of them; a location that shows another picture is passed over.
             progress: Called with each, in the caller's thread.
 
@@ -311,7 +220,7 @@ class Lane:
             InputError: An archive is gone.
             NetworkError: The network is broken, by all that is seen.
         """
-        run = _Run(generation, base_folder, queue.SimpleQueue())
+        run = _Run(generation, queue.SimpleQueue())
         future = asyncio.run_coroutine_threadsafe(self._run(images_of(images, previous, listed), run), self._loop)
         ended = False
         try:
@@ -447,7 +356,7 @@ class Lane:
         attempts: list[Attempt] = []
         found: _Result | None = None
         for number, (kind, url) in enumerate(image.locations):
-            if kind == WEB_ARCHIVE and not _is_gone(image, attempts):
+            if kind == WEB_ARCHIVE and not is_gone(image, attempts):
                 continue
             chance = keys.partition_of(keys.digest(image.image_id, str(number)), 32) / 2**32
             if kind == "archive":
@@ -456,7 +365,7 @@ class Lane:
                 found = await self._from_web(image, url, run, attempts, chance)
             if found is not None or (attempts and attempts[-1].status == blocklists.STATUS):
                 break
-        run.results.put(found or _Result(lost(image, attempts), None))
+        run.results.put(found or _Result(recording.lost(image, attempts), None))
 
     async def _from_web(
         self, image: Image, url: str, run: _Run, attempts: list[Attempt], chance: float
@@ -467,9 +376,9 @@ class Lane:
             answer = await self._client.get_image(url, chance)
             judged = await self._judged(image, answer)
             status = judged.prepared.inspected.status if judged is not None else answer.status
-            attempts.append(attempt_of(image, url, run.generation, when, answer, status, judged))
+            attempts.append(recording.attempt_of(image, url, run.generation, when, answer, status, judged))
             if judged is not None and status == OK:
-                return _Result(settled(image, url, attempts, judged), answer.slot)
+                return _Result(recording.settled(image, url, attempts, judged), answer.slot)
             answer.free()
             self._unreached(image, answer)
             if status not in outcome.RETRIED or answer.untried:
@@ -494,15 +403,13 @@ class Lane:
         try:
             when = self._clock()
             started = self._loop.time()
-            member = await self._loop.run_in_executor(
-                self._files, archives.read, url, self._options.max_bytes, run.base_folder
-            )
+            member = await self._loop.run_in_executor(self._files, archives.read, url, self._options.max_bytes)
             answer = Answer(member.status, member.content, error=member.error, seconds=self._loop.time() - started)
             judged = await self._judged(image, answer)
             status = judged.prepared.inspected.status if judged is not None else answer.status
-            attempts.append(attempt_of(image, url, run.generation, when, answer, status, judged))
+            attempts.append(recording.attempt_of(image, url, run.generation, when, answer, status, judged))
             if judged is not None and status == OK:
-                result = _Result(settled(image, url, attempts, judged), slot)
+                result = _Result(recording.settled(image, url, attempts, judged), slot)
                 slot = None
                 return result
             return None
@@ -510,13 +417,13 @@ class Lane:
             if slot is not None:
                 slot.release()
 
-    async def _judged(self, image: Image, answer: Answer) -> Judged | None:
+    async def _judged(self, image: Image, answer: Answer) -> judging.Judged | None:
         if answer.content is None:
             return None
-        form = form_of(image, self._options)
+        form = judging.form_of(image, self._options)
         try:
             return await self._codec.run(
-                functools.partial(judge, answer.content, self._limits, form, self._blocklist, image.known)
+                functools.partial(judging.judge, answer.content, self._limits, form, self._blocklist, image.known)
             )
         except BaseException:
             answer.free()
@@ -530,38 +437,6 @@ class Lane:
     def _release(self, result: _Result) -> None:
         if result.slot is not None:
             self._calls.soon(result.slot.release)
-
-
-@dataclasses.dataclass(frozen=True)
-class Judged:
-    """What `judge` says of a body."""
-
-    length: int
-    sha256: bytes
-    prepared: codec.Prepared
-    listed: str | None = None  # one of `against.MARKS`
-
-
-def fetch(
-    images: pa.Table,
-    *,
-    options: FetchOptions,
-    contact: str,
-    generation: int = 0,
-    previous: pa.Table | None = None,
-    base_folder: str | None = None,
-    lanes: int = 1,
-    progress: Progress | None = None,
-    clock: Clock = utc_now,
-) -> Iterator[Fetched]:
-    """Yield each image settled, with a lane of its own; see `Lane` and `Lane.fetch`."""
-    with (
-        Lane(options, contact=contact, lanes=lanes, clock=clock) as lane,
-        contextlib.closing(
-            lane.fetch(images, generation=generation, previous=previous, base_folder=base_folder, progress=progress)
-        ) as outcomes,
-    ):
-        yield from outcomes
 
 
 def _open_more_files() -> None:
@@ -582,142 +457,4 @@ def _told(error: BaseException) -> BaseException:
         found=str(error),
         expected="a file for each connection",
         remedy="raise the limit (ulimit -Hn, LimitNOFILE), or lower fetch.concurrency; then run the same command again",
-    )
-
-
-def judge(
-    content: bytes,
-    limits: codec.Limits,
-    form: codec.Form,
-    blocklist: blocklists.Blocklist,
-    known: Sequence[reference_lists.Known],
-) -> Judged:
-    """Return what bytes are worth: decoded, scaled and hashed, or the status for which they are not kept."""
-    sha256 = hashlib.sha256(content).digest()
-    name = blocklist.match(sha256, None)
-    prepared = codec.prepare(content, limits, form) if name is None else codec.Prepared(codec.Inspected(OK))
-    name = name or blocklist.match(None, prepared.perceptual_hash)
-    if name is not None:
-        refused = codec.Inspected(blocklists.STATUS, detail=blocklists.evidence(name))
-        return Judged(len(content), sha256, codec.Prepared(refused))
-    if prepared.inspected.status != OK:
-        return Judged(len(content), sha256, prepared)
-    found = reference_lists.compare(known, sha256, prepared.perceptual_hash)
-    if found.mark == reference_lists.STATUS:
-        refused = codec.Inspected(reference_lists.STATUS, detail=found.evidence)
-        return Judged(len(content), sha256, codec.Prepared(refused))
-    return Judged(len(content), sha256, prepared, found.mark)
-
-
-def images_of(images: pa.Table, previous: pa.Table | None, listed: reference_lists.Listed) -> list[Image]:
-    """Return the rows in the order in which they are begun: those of archives, archive by archive, then the web's."""
-    standing: Mapping[bytes, tuple[str, list[str]]] = {}
-    if previous is not None:
-        columns = (previous[name].to_pylist() for name in ("image_id", "status", "tried"))
-        standing = {image_id: (status, tried or []) for image_id, status, tried in zip(*columns, strict=True)}
-    rows = []
-    for row in images.select(["image_id", "locations", "has_region"]).to_pylist():
-        locations = tuple((place["kind"], place["url"]) for place in row["locations"])
-        status, tried = standing.get(row["image_id"], (None, []))
-        before = frozenset(tried) - {url for _, url in locations}
-        was_unreached = status in network.UNREACHED
-        rows.append(
-            Image(
-                image_id=row["image_id"],
-                locations=locations,
-                has_region=row["has_region"],
-                before=before,
-                standing=status if before else None,
-                was_unreached=was_unreached,
-                known=listed.get(row["image_id"], ()),
-            )
-        )
-    return sorted(rows, key=_begin)
-
-
-def form_of(image: Image, options: FetchOptions) -> codec.Form:
-    """Return the form in which an image is kept: as it came where the options say so, or regions are cut from it."""
-    keep = options.store == "original" or image.has_region
-    return codec.Form(None if keep else options.short_side_px, options.jpeg_quality)
-
-
-def _is_gone(image: Image, attempts: Sequence[Attempt]) -> bool:
-    """Return whether all places of an image have failed in a way that lets a web archive be asked."""
-    standing = [image.standing] if image.standing is not None else []
-    return outcome.GONE.issuperset([*(attempt.status for attempt in attempts), *standing])
-
-
-def _begin(image: Image) -> tuple[bool, str]:
-    kind, url = image.locations[0] if image.locations else ("", "")
-    return (kind != "archive", url if kind == "archive" else image.image_id.hex())
-
-
-def attempt_of(
-    image: Image,
-    url: str,
-    generation: int,
-    when: datetime.datetime,
-    answer: Answer,
-    status: str,
-    judged: Judged | None,
-) -> Attempt:
-    """Return one try at a location, as the attempts have it."""
-    if judged is not None and status == blocklists.STATUS:  # what the host says of it tells what it is
-        return Attempt(image.image_id, url, generation, when, status, error=judged.prepared.inspected.detail)
-    return Attempt(
-        image_id=image.image_id,
-        location=url,
-        generation=generation,
-        when=when,
-        status=status,
-        http_status=answer.http_status,
-        final_url=answer.final_url,
-        headers=answer.headers,
-        policy=answer.policy,
-        policy_evidence=answer.policy_evidence,
-        error=answer.error if judged is None else judged.prepared.inspected.detail,
-        seconds=answer.seconds,
-    )
-
-
-def _tried(image: Image, attempts: Sequence[Attempt]) -> tuple[str, ...]:
-    return tuple(sorted(image.before | {attempt.location for attempt in attempts}))
-
-
-def settled(image: Image, url: str, attempts: Sequence[Attempt], judged: Judged) -> Fetched:
-    """Return the outcome of an image that a location gave."""
-    prepared = judged.prepared
-    inspected = prepared.inspected
-    return Fetched(
-        image_id=image.image_id,
-        status=OK,
-        location=url,
-        tried=_tried(image, attempts),
-        attempts=tuple(attempts),
-        bytes=judged.length,
-        sha256=judged.sha256,
-        width_px=inspected.width_px,
-        height_px=inspected.height_px,
-        format=inspected.format,
-        perceptual_hash=prepared.perceptual_hash,
-        frames=inspected.frames,
-        stored=prepared.stored,
-        stored_form=prepared.stored_form,
-        stored_format=prepared.stored_format,
-        stored_width_px=prepared.stored_width_px,
-        stored_height_px=prepared.stored_height_px,
-        listed=judged.listed,
-    )
-
-
-def lost(image: Image, attempts: Sequence[Attempt]) -> Fetched:
-    """Return the outcome of an image that no location gave; of each location the last attempt counts."""
-    last = {attempt.location: attempt.status for attempt in attempts}
-    statuses = [*last.values(), *([image.standing] if image.standing is not None else [])]
-    return Fetched(
-        image_id=image.image_id,
-        status=outcome.most_informative(statuses),
-        location=attempts[-1].location if attempts else None,
-        tried=_tried(image, attempts),
-        attempts=tuple(attempts),
     )

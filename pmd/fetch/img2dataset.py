@@ -37,21 +37,13 @@ from pmd import codec
 from pmd.config.options import FetchOptions
 from pmd.errors import ConfigError, InputError, PmdError
 from pmd.fetch import adopt, blocklists, outcome, reference_lists
-from pmd.fetch.client import Answer, Clock
-from pmd.fetch.engine import (
-    CODEC_THREADS,
-    Image,
-    Judged,
-    Lane,
-    Progress,
-    form_of,
-    images_of,
-    judge,
-    lost,
-    settled,
-    utc_now,
-)
+from pmd.fetch.answer import Answer
+from pmd.fetch.client import Clock
+from pmd.fetch.engine import CODEC_THREADS, Lane, Progress, utc_now
+from pmd.fetch.images import Image, images_of
+from pmd.fetch.judging import Judged, form_of, judge
 from pmd.fetch.outcome import Attempt, Fetched
+from pmd.fetch.recording import lost, settled
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES
 from pmd.store import storage
@@ -225,7 +217,6 @@ class Img2dataset:
         *,
         generation: int = 0,
         previous: pa.Table | None = None,
-        base_folder: str | None = None,
         listed: reference_lists.Listed = reference_lists.NO_LISTS,
         progress: Progress | None = None,
     ) -> Generator[Fetched, None, None]:
@@ -240,9 +231,7 @@ class Img2dataset:
             image.image_id: _Waiting(image, collections.deque(_on_the_web(image)), [])
             for image in images_of(images, previous, listed)
         }
-        read = self._lane.fetch(
-            _in_archives(images), generation=generation, previous=previous, base_folder=base_folder, listed=listed
-        )
+        read = self._lane.fetch(_in_archives(images), generation=generation, previous=previous, listed=listed)
         with contextlib.closing(read):
             for fetched in read:
                 item = waiting[fetched.image_id]

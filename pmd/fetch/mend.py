@@ -18,7 +18,8 @@ import pyarrow as pa
 from pmd import codec, flow
 from pmd.config.options import FetchOptions
 from pmd.errors import PmdError
-from pmd.fetch import blocklists, engine, outcome, state, store, stored
+from pmd.fetch import blocklists, judging, outcome, recording, state, store, stored
+from pmd.fetch.images import Image, images_of
 from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import LEDGER
@@ -167,7 +168,7 @@ class _Generation:
         tried = _by_image(self._folder, attempts)
         places = {key: (name, *place) for name, members in tars.items() for key, place in members.items()}
         previous = state.read_ledger(self._root, self._shard, before=self._number)
-        known = {image.image_id: image for image in engine.images_of(self._images, previous, {})}
+        known = {image.image_id: image for image in images_of(self._images, previous, {})}
         certain = self._is_original(tried, known)
         rows: list[dict[str, Any]] = []
         lost: set[str] = set()
@@ -178,7 +179,7 @@ class _Generation:
             image, own = known.get(image_id), tried.get(image_id, [])
             row = None
             if image is not None and own and own[-1].status != OK:
-                row = store.outcome_row(engine.lost(image, own), self._number)
+                row = store.outcome_row(recording.lost(image, own), self._number)
             elif image is not None and own and certain and image_id in places:
                 row = self._stored_row(image, own, places[image_id])
                 if row is not None:
@@ -225,7 +226,7 @@ class _Generation:
         with storage.open_raw(storage.join(self._root, name)) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             return {bytes.fromhex(member.name.partition(".")[0]): (member.offset_data, member.size) for member in tar}
 
-    def _is_original(self, tried: Iterable[bytes], known: Mapping[bytes, engine.Image]) -> bool:
+    def _is_original(self, tried: Iterable[bytes], known: Mapping[bytes, Image]) -> bool:
         """Return whether what is stored is certainly what hosts gave: by the options, which the commit's hash must confirm."""
         if self._options.store != "original" or self._commit is None:
             return False
@@ -234,16 +235,16 @@ class _Generation:
         return self._commit.hash in {store.generation_hash(self._options, ids) for ids in (asked, asked | unasked)}
 
     def _stored_row(
-        self, image: engine.Image, own: Sequence[outcome.Attempt], place: tuple[str, int, int]
+        self, image: Image, own: Sequence[outcome.Attempt], place: tuple[str, int, int]
     ) -> dict[str, Any] | None:
         """Return the row of an image whose original is stored; None where it would not be taken today."""
         name, offset, length = place
         content = storage.read_bytes(storage.join(self._root, name), offset, offset + length)
         limits = codec.Limits(self._options.max_pixels, self._options.min_side_px)
-        judged = engine.judge(content, limits, engine.form_of(image, self._options), self._blocklist, ())
+        judged = judging.judge(content, limits, judging.form_of(image, self._options), self._blocklist, ())
         if judged.prepared.inspected.status != OK:
             return None
-        row = store.outcome_row(engine.settled(image, own[-1].location, own, judged), self._number)
+        row = store.outcome_row(recording.settled(image, own[-1].location, own, judged), self._number)
         return row | {"store_file": name, "offset": offset, "length": length, "stored_digest": keys.digest(content)}
 
     # The commit

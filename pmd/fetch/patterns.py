@@ -3,7 +3,7 @@
 Hosts write the patterns and, by redirects, the paths: half a megabyte of the one against eight kilobytes of the other. So all
 that depends on the patterns alone is done when a file is read: each is brought to its normal form and split at its `*`, those
 that say the same are one, and all are found by what they begin with. What is left of a look is searching for the pieces behind
-a `*`, and that has a limit (`MOST_WORK`).
+a `*`, and that has a limit (`MOST_STEPS`).
 
 Normal form: a character is the same as its escape. Left apart are what separates the parts of a URL from what only looks like
 it: `%2F` from "/" in the path and `%3F` from the first "?" (RFC 3986 §2.2), `%26`, `%2B`, `%3B`, `%3D` and `%23` everywhere.
@@ -192,14 +192,6 @@ class _Begins:
 def _heads(path: str) -> set[str]:
     """Return all that a piece which occurs in a path can begin with."""
     return {path[at : at + length] for length in range(1, _HEAD + 1) for at in range(len(path) - length + 1)}
-
-
-def matches(pattern: str, path: str) -> bool:
-    """Return whether a pattern as a file has it matches a path and query as sent; an empty one matches nothing."""
-    if not pattern:
-        return False
-    made = prepared(pattern)
-    return any(form.startswith(made.first) and made.follows(form) for form in forms(path))
 
 
 def _escaped(text: str) -> str:

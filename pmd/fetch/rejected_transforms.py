@@ -5,18 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.engines.partitions import part_of
-from pmd.engines.transforms import Collected, outputs
+from pmd.engines.transforms import outputs
 from pmd.fetch import partitions
 from pmd.images import rules as images_rules
 from pmd.schema.statuses import OK
-from pmd.store import commits, proposals
-from pmd.store.proposals import Proposal
+from pmd.store import commits
 
 STAGE = flow.FETCH.name
 
@@ -41,19 +39,3 @@ class SettlePart:
         name = flow.part(part, self.cut.part_bits)
         files = [commits.put_table(self.folder, name, rejected)] if rejected.num_rows else []
         yield outputs(files, images_rules.count_books(views.filter(pc.invert(out)), rejected))
-
-
-@dataclasses.dataclass(frozen=True)
-class CommitStage:
-    """Commit files and books, and nothing else: for stages that are one folder."""
-
-    stage: str
-    folder: str
-    hash: str
-    run: bytes
-    work: str
-
-    def __call__(self, found: Collected) -> None:
-        """Propose it."""
-        commit = commits.Commit(self.stage, found.files, found.books, self.hash, orjson.loads(self.run))
-        proposals.leave(self.work, [Proposal(self.folder, commit)])

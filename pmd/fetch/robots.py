@@ -17,9 +17,7 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from pmd.fetch import outcome, patterns
-from pmd.fetch.patterns import Patterns, TooMuch, matches
-
-__all__ = ("matches",)
+from pmd.fetch.patterns import Patterns, TooMuch
 
 #: Files that say what may be asked for; `fetch/hosts/` keeps each kind apart.
 Kind = Literal["robots", "tdmrep"]

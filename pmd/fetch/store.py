@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import functools
 import operator
 import tarfile
 from collections import Counter
@@ -26,8 +25,7 @@ import pyarrow.compute as pc
 from pmd import codec, flow
 from pmd.config.options import FetchOptions
 from pmd.fetch import adopt, blocklists, network, outcome, reference_lists, state
-from pmd.fetch.client import Clock
-from pmd.fetch.engine import Fetcher, Lane, Progress, utc_now
+from pmd.fetch.engine import Fetcher, Progress, utc_now
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.waiting import Waiting
 from pmd.schema import keys
@@ -54,43 +52,42 @@ _OUTCOME: Final = tuple(field.name for field in dataclasses.fields(Fetched) if f
 _outcome: Final = operator.attrgetter(*_OUTCOME)
 
 
-def run_shard(
-    root_folder: str,
-    shard: int,
-    images: pa.Table,
-    *,
-    options: FetchOptions,
-    contact: str,
-    lane: Fetcher | None = None,
-    lanes: int = 1,
-    retry: Collection[str] = (),
-    epoch: int = 0,
-    adopted: pa.Table | None = None,
-    waiting: Waiting | None = None,
-    listed: reference_lists.Listed = reference_lists.NO_LISTS,
-    base_folder: str | None = None,
-    progress: Progress | None = None,
-    clock: Clock = utc_now,
-) -> Commit | None:
-    """Fetch what is wanted of a shard and commit it as its next generation, with what blocklists have come to name.
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What is to be fetched of a shard, and how.
 
-    Args:
-        root_folder: ROOT.
+    Attributes:
+        root: ROOT.
         shard: The fetch shard.
         images: Its `IMAGES` rows, wanted or not.
         options: How to fetch and in which form to store.
-        contact: Who we are.
-        lane: A lane, or what stands in its place, that serves several shards; without one this shard gets its own.
-        lanes: How many lanes share the hosts' patience, if it does.
         retry: Statuses whose images are tried anew.
         epoch: That of the run (`commits.claim`).
         adopted: What may be taken over: `adopt.INDEX`.
         waiting: Where a second generation waits, of images that were not reached while no host had answered the lane; without it
             they are settled as they are. Those that were lost to an earlier run are, in any case.
         listed: What lists say of the shard's images.
-        base_folder: What relative paths of archives are relative to.
         progress: Called with each image settled.
-        clock: The time, for attempts and the `run` section.
+    """
+
+    root: str
+    shard: int
+    images: pa.Table
+    options: FetchOptions
+    retry: Collection[str] = ()
+    epoch: int = 0
+    adopted: pa.Table | None = None
+    waiting: Waiting | None = None
+    listed: reference_lists.Listed = dataclasses.field(default_factory=dict)
+    progress: Progress | None = None
+
+
+def run_shard(order: Order, lane: Fetcher) -> Commit | None:
+    """Fetch what is wanted of a shard and commit it as its next generation, with what blocklists have come to name.
+
+    Args:
+        order: What is to be fetched, and how.
+        lane: Serves several shards.
 
     Returns:
         The commit that stands for the generation, be it another worker's; None if no image is wanted, or all wait. Where the
@@ -101,61 +98,51 @@ def run_shard(
         NetworkError: The network is broken; nothing of the generation is kept.
         RootError: A later run has taken over.
     """
-    ledger = state.read_ledger(root_folder, shard)
-    todo = state.to_fetch(root_folder, shard, images, ledger, options, retry)
-    before = _as_before(state.to_restore(root_folder, shard, ledger), listed)
-    blocklist = blocklists.read(options.blocklists)
-    blocked = blocklist.stored(ledger, images)
+    ledger = state.read_ledger(order.root, order.shard)
+    todo = state.to_fetch(order.root, order.shard, order.images, ledger, order.options, order.retry)
+    before = _as_before(state.to_restore(order.root, order.shard, ledger), order.listed)
+    blocklist = blocklists.read(order.options.blocklists)
+    blocked = blocklist.stored(ledger, order.images)
     if todo.num_rows == 0 and not blocked:
         return None
-    generation = state.next_generation(root_folder, shard)
-    started = clock()
+    generation = state.next_generation(order.root, order.shard)
+    started = utc_now()
+    listed = {**order.listed, **before}
 
-    def settled(own: Fetcher) -> Generator[Fetched, None, None]:
+    def settled() -> Generator[Fetched, None, None]:
         yield from _blocked(ledger, blocked, generation, started)
         taken = []
-        if adopted is not None:
+        if order.adopted is not None:
             for fetched in adopt.fetched(
                 todo,
-                adopted,
-                options=options,
+                order.adopted,
+                options=order.options,
                 blocklist=blocklist,
                 generation=generation,
                 previous=ledger,
                 when=started,
-                listed={**listed, **before},
+                listed=listed,
             ):
                 taken.append(fetched.image_id)
                 yield _unlisted(fetched, before)
-                if own.stopping:
+                if lane.stopping:
                     return
         left = todo.filter(pc.invert(pc.is_in(todo["image_id"], value_set=pa.array(taken, KEY))))
         with contextlib.closing(
-            own.fetch(
-                left,
-                generation=generation,
-                previous=ledger,
-                base_folder=base_folder,
-                listed={**listed, **before},
-                progress=progress,
-            )
+            lane.fetch(left, generation=generation, previous=ledger, listed=listed, progress=order.progress)
         ) as found:
-            for fetched in found if waiting is None else _but_unheard(found, own, ledger, unheard):
+            for fetched in found if order.waiting is None else _but_unheard(found, lane, ledger, unheard):
                 yield _unlisted(fetched, before)
 
     unheard: list[Fetched] = []
-    write = functools.partial(
-        _write, root_folder, shard, images=images, options=options, started=started, clock=clock, epoch=epoch
-    )
-    with contextlib.ExitStack() as stack:
-        own = lane or stack.enter_context(Lane(options, contact=contact, lanes=lanes, clock=clock))
-        commit = write(generation, stack.enter_context(contextlib.closing(settled(own))))
-    standing = _commit(root_folder, commit) if commit is not None else None
-    if waiting is not None and unheard:
+    with contextlib.closing(settled()) as found:
+        commit = _write(order, generation, found, started)
+    standing = _commit(order.root, commit) if commit is not None else None
+    if order.waiting is not None and unheard:
         number = generation if commit is None else generation + 1
-        later = write(number, (_in_generation(fetched, number) for fetched in unheard))
+        later = _write(order, number, (_in_generation(fetched, number) for fetched in unheard), started)
         assert later is not None
-        waiting.leave(later)
+        order.waiting.leave(later)
     return standing
 
 
@@ -226,20 +213,9 @@ def _blocked(
             yield Fetched(row["image_id"], blocklists.STATUS, row["location"], tried, (attempt,))
 
 
-def _write(
-    root_folder: str,
-    shard: int,
-    generation: int,
-    settled: Iterator[Fetched],
-    *,
-    images: pa.Table,
-    options: FetchOptions,
-    started: datetime.datetime,
-    clock: Clock,
-    epoch: int,
-) -> Commit | None:
+def _write(order: Order, generation: int, settled: Iterator[Fetched], started: datetime.datetime) -> Commit | None:
     """Write a generation's tar, attempts and ledger; return the commit that is to be written, None if nothing is settled."""
-    store = state.shard_folder(root_folder, "store", shard)
+    store = state.shard_folder(order.root, "store", order.shard)
     rows: list[dict[str, Any]] = []
     attempts: list[Attempt] = []
     with StoreTar(store) as tar:
@@ -251,35 +227,35 @@ def _write(
         return None
     files = []
     if tar_file is not None:
-        path = storage.join(flow.STORE.at(shard=shard), tar_file.name)
+        path = storage.join(flow.STORE.at(shard=order.shard), tar_file.name)
         for row in rows:
             if row["length"] is not None:
                 row["store_file"] = path
-        files.append(elsewhere(tar_file, "store", shard))
+        files.append(elsewhere(tar_file, "store", order.shard))
     attempts_file = commits.put_table(
-        state.shard_folder(root_folder, "attempts", shard),
+        state.shard_folder(order.root, "attempts", order.shard),
         f"generation={generation:04d}",
         outcome.attempts_table(attempts),
     )
-    files.append(elsewhere(attempts_file, "attempts", shard))
+    files.append(elsewhere(attempts_file, "attempts", order.shard))
     rows.sort(key=lambda row: cast(bytes, row["image_id"]))
     table = pa.Table.from_pylist(rows, schema=LEDGER).rename_columns(LEDGER_FILE.names)
-    files.append(commits.put_table(root.ledger_folder(root_folder, shard, generation), "ledger", table))
-    sources = dict(zip(images["image_id"].to_pylist(), images["sources"].to_pylist(), strict=True))
+    files.append(commits.put_table(root.ledger_folder(order.root, order.shard, generation), "ledger", table))
+    sources = dict(zip(order.images["image_id"].to_pylist(), order.images["sources"].to_pylist(), strict=True))
     sources = {row["image_id"]: sources[row["image_id"]] for row in rows}
     return Commit(
         stage=STAGE,
         files=tuple(files),
         sources=books(rows, sources),
-        hash=generation_hash(options, sources),
+        hash=generation_hash(order.options, sources),
         run={
-            commits.EPOCH: epoch,
+            commits.EPOCH: order.epoch,
             "started": started.isoformat(),
-            "ended": clock().isoformat(),
+            "ended": utc_now().isoformat(),
             "images": len(rows),
             "statuses": Counter(row["status"] for row in rows),
         },
-        facts={"shard": shard, "generation": generation},
+        facts={"shard": order.shard, "generation": generation},
     )
 
 

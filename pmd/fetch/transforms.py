@@ -137,13 +137,11 @@ class FetchLane:
                 if self.lost_only:
                     lost = state.to_restore(self.root, shard, state.read_ledger(self.root, shard))
                     mine = mine.filter(pc.is_in(mine["image_id"], value_set=keys.key_array(lost)))
-                store.run_shard(
+                order = store.Order(
                     self.root,
                     shard,
                     mine,
-                    options=self.options,
-                    contact=self.contact,
-                    lane=fetcher,
+                    self.options,
                     retry=self.retry,
                     epoch=self.epoch,
                     progress=told,
@@ -151,8 +149,9 @@ class FetchLane:
                     waiting=self.waiting,
                     listed=reference_lists.read(reference_lists.listed_file(self.listed, part), mine)
                     if self.listed is not None
-                    else {},
+                    else reference_lists.NO_LISTS,
                 )
+                store.run_shard(order, fetcher)
                 if self.waiting is not None and lane.answered:
                     self.waiting.answered(name)
                 yield batch

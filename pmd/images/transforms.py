@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from pmd import flow
 from pmd.config import scores
-from pmd.engines.transforms import Collected, outputs
+from pmd.engines.committing import Target, target
+from pmd.engines.transforms import outputs
 from pmd.images import rules as images_rules
 from pmd.schema.tables import KEY
-from pmd.store import commits, exchange, proposals, storage
-from pmd.store.proposals import Proposal
+from pmd.store import commits, exchange, storage
+from pmd.store.wanted import Wanted
 
 PAIR_FILES = pa.schema([pa.field("source", pa.string(), nullable=False), pa.field("path", pa.string(), nullable=False)])
 
@@ -112,29 +113,10 @@ class GatherPartition:
         yield outputs(files, gathered.books())
 
 
-@dataclasses.dataclass(frozen=True)
-class CommitImages:
-    """Commit the views, then the images."""
-
-    images_folder: str
-    views_folder: str
-    hash: str
-    run: bytes
-    bits: int
-    shard_bits: int
-
-    work: str
-
-    def __call__(self, found: Collected) -> None:
-        """Propose both."""
-        both = []
-        for folder, kind in ((self.views_folder, "views"), (self.images_folder, "images")):
-            files = tuple(
-                dataclasses.replace(file, name=file.name.removeprefix(f"{kind}:"))
-                for file in found.files
-                if file.name.startswith(f"{kind}:")
-            )
-            facts = {"part_bits": self.bits, "fetch_shard_bits": self.shard_bits}
-            commit = commits.Commit(images_rules.STAGE, files, found.books, self.hash, orjson.loads(self.run), facts)
-            both.append(Proposal(folder, commit))
-        proposals.leave(self.work, both)
+def targets(wanted: Wanted, views_folder: str, bits: int, shard_bits: int) -> tuple[Target, ...]:
+    """Return what is committed: the views, then the images."""
+    facts = {"part_bits": bits, "fetch_shard_bits": shard_bits}
+    return (
+        target(wanted, folder=views_folder, kind="views", facts=facts),
+        target(wanted, kind="images", facts=facts),
+    )

@@ -138,7 +138,7 @@ def fetch_files(
         progress: Who is told.
 
     Returns:
-        One entry a file: source, name, state (`pmd.manifests.STATUSES`), what there is to say, and whether it is not
+        One entry a file: source, name, state (`pmd.manifests.outcome.Status`), what there is to say, and whether it is not
         there or not right.
 
     Raises:

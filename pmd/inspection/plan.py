@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import io
 import math
 import posixpath
 from collections import Counter
@@ -29,6 +28,7 @@ from pmd.manifests.model import Manifest, ManifestFile
 from pmd.manifests.select import human_bytes
 from pmd.store import commits, root
 from pmd.store.commits import Commit
+from pmd.terminal import tables
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -337,14 +337,11 @@ def _store_bytes(root_url: str) -> int:
 
 def render(planned: Mapping[str, Any], width: int = 120) -> str:
     """Return a plan as people read it."""
-    from rich.console import Console
-
     planned = escape.shown(planned)
-    sink = io.StringIO()
-    console = Console(file=sink, width=width, color_system=None, highlight=False, markup=False)
+    page = tables.Page(width)
     sample = f", 1/{planned['sample']} of the images" if planned["sample"] > 1 else ""
-    console.print(f"{planned['root']}: profile {planned['profile']}{sample}\n")
-    console.print(
+    page.write(f"{planned['root']}: profile {planned['profile']}{sample}\n")
+    page.write(
         _table(
             ["source", "annotations", "pairs", "counted from", "images"],
             [
@@ -361,25 +358,25 @@ def render(planned: Mapping[str, Any], width: int = 120) -> str:
         )
     )
     for line in _fetch_text(planned["fetch"], planned["images_basis"]):
-        console.print(line)
+        page.write(line)
     disk = planned["disk"]
     forms = ", ".join(
         f"{human_bytes(size)} {form}{' (chosen)' if form == disk['chosen'] else ''}"
         for form, size in disk["store"].items()
     )
-    console.print(f"\nStore: {forms}; {human_bytes(disk['there'])} are there.")
+    page.write(f"\nStore: {forms}; {human_bytes(disk['there'])} are there.")
     for form, size in disk["shards"].items():
-        console.print(
+        page.write(
             f"Shards, {form}: {planned['shards'][form]:,} of up to {planned['samples']:,} samples, {human_bytes(size)}"
         )
-    console.print(f"Disk in all: {human_bytes(disk['total'])}\n")
+    page.write(f"Disk in all: {human_bytes(disk['total'])}\n")
     for item in planned["sources"]:
         for line in item["missing"]:
-            console.print(line, soft_wrap=True)
-    console.print("Assumed:")
+            page.write(line, wrap=False)
+    page.write("Assumed:")
     for line in planned["assumptions"]:
-        console.print(f"- {line}")
-    return "\n".join(line.rstrip() for line in sink.getvalue().splitlines())
+        page.write(f"- {line}")
+    return page.text()
 
 
 #: Hosts that the text names.
@@ -418,12 +415,5 @@ def _fetch_text(fetch: Mapping[str, Any], basis: str) -> Iterator[Any]:
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        right = heading not in {"source", "host", "counted from", "limited by"}
-        table.add_column(heading, justify="right" if right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
+    words = {"source", "host", "counted from", "limited by"}
+    return tables.table(headings, rows, right=[place for place, name in enumerate(headings) if name not in words])

@@ -6,7 +6,6 @@ Nothing is recounted here (that is `pmd verify`), so it is quick on any ROOT, an
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +16,7 @@ from pmd.books.committed import Account, Committed, accounts_by_stage, made_of, 
 from pmd.fetch import state
 from pmd.store import commits, root, storage
 from pmd.store.commits import STAGE_FILE
+from pmd.terminal import tables
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -163,12 +163,9 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
 
 def render(summary: dict[str, Any], width: int = 130) -> str:
     """Return `books` as people read it: pairs by source and stage, why the others left, fetching, and the balance."""
-    from rich.console import Console
-
     summary = escape.shown(summary)
-    sink = io.StringIO()
-    console = Console(file=sink, width=width, color_system=None, highlight=False, markup=False)
-    console.print(_pairs_table(summary))
+    page = tables.Page(width)
+    page.write(_pairs_table(summary))
     reasons = [
         [stage, reason, source, f"{count:,}"]
         for stage in flow.NAMES
@@ -176,30 +173,22 @@ def render(summary: dict[str, Any], width: int = 130) -> str:
         for reason, count in stages.get(stage, {}).get("rejected", {}).items()
     ]
     if reasons:
-        console.print(_table("\nRejected pairs", ["stage", "reason", "source", "pairs"], reasons, numbers=1))
+        page.write(_table("\nRejected pairs", ["stage", "reason", "source", "pairs"], reasons, numbers=1))
     for line in _fetch_lines(summary["fetch"]):
-        console.print(line)
-    console.print(_files_table(summary))
-    console.print()
+        page.write(line)
+    page.write(_files_table(summary))
+    page.write()
     for line in _balance_lines(summary):
-        console.print(line)
+        page.write(line)
     for item in summary["missing"]:
         unit = "" if item["unit"] == "all" else f" of {item['unit']}"
-        console.print(f"Not committed: {item['stage']}{unit}; run: {item['run']}")
-    return "\n".join(line.rstrip() for line in sink.getvalue().splitlines())
+        page.write(f"Not committed: {item['stage']}{unit}; run: {item['run']}")
+    return page.text()
 
 
 def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int) -> Table:
     """Return a table whose last `numbers` columns are figures."""
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for position, heading in enumerate(headings):
-        figures = position >= len(headings) - numbers
-        table.add_column(heading, justify="right" if figures else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
+    return tables.table(headings, rows, right=range(len(headings) - numbers, len(headings)), title=title)
 
 
 def _pairs_table(summary: Mapping[str, Any]) -> Table:

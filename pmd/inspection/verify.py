@@ -1,7 +1,7 @@
 """Verify: recount everything under a ROOT from the committed files, and name every place where they disagree.
 
 Nothing is believed: not a size, a checksum, a count of rows, a key or a total. Files are read front to back, one at a
-time, a row group or a member at a time; what must be compared across files is cut by key (`pmd.inspection.reconciliation`) or
+time, a row group or a member at a time; what must be compared across files is cut by key (`pmd.books.reconciliation`) or
 by part.
 
 1. Every file that a commit lists is there, with its bytes, its SHA-256 and its rows; nothing else is beside it, but for what

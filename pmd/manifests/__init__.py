@@ -7,13 +7,12 @@ Importing this package is cheap (no HTTP client, no terminal library), since `pm
 from pmd.manifests.download import fetch
 from pmd.manifests.load import load, load_all
 from pmd.manifests.model import Gated, Manifest, ManifestFile, Published, Table2
-from pmd.manifests.outcome import STATUSES, Doing, Outcome, Progress
+from pmd.manifests.outcome import Doing, Outcome, Progress
 from pmd.manifests.select import human_bytes, select
 from pmd.manifests.starter import missing_hint, starter_config
 from pmd.manifests.verify import verify
 
 __all__ = [
-    "STATUSES",
     "Doing",
     "Gated",
     "Manifest",

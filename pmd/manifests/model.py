@@ -26,8 +26,6 @@ Table2Row = Literal[
 #: What a build cannot do without; archives of images are large, and most images have URLs of their own.
 ANNOTATIONS: Final[tuple[Kind, ...]] = ("annotations",)
 
-NOASSERTION: Final = "NOASSERTION"
-
 _Text = Annotated[str, Field(min_length=1)]
 _Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 _FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

@@ -8,18 +8,16 @@ from typing import Final, Literal, Protocol
 from pmd.errors import PmdError
 from pmd.manifests.model import ManifestFile
 
-Status = Literal["fetched", "present", "gated", "absent", "wrong_size", "wrong_checksum", "failed"]
-
-#: Every status, with what it means: a closed list.
-STATUSES: Final[dict[Status, str]] = {
-    "fetched": "downloaded now, and right as far as upstream published what is right",
-    "present": "there, and right as far as upstream published what is right",
-    "gated": "not there; a person must ask for it",
-    "absent": "not there",
-    "wrong_size": "there, but not of the published size",
-    "wrong_checksum": "there and of the right size, but other bytes than the published ones",
-    "failed": "could not be downloaded from any of its places; what stood there before still does",
-}
+#: A closed list. What `fetched` and `present` say is that the file is right as far as upstream published what is right.
+Status = Literal[
+    "fetched",  # downloaded now
+    "present",  # there
+    "gated",  # not there; a person must ask for it
+    "absent",  # not there
+    "wrong_size",  # there, but not of the published size
+    "wrong_checksum",  # there and of the right size, but other bytes than the published ones
+    "failed",  # could not be downloaded from any of its places; what stood there before still does
+]
 
 _GOOD: Final = frozenset({"fetched", "present"})
 
@@ -31,7 +29,7 @@ class Outcome:
     Attributes:
         file: The file.
         path: Where it is or belongs.
-        status: One of `STATUSES`.
+        status: How it ended.
         detail: What was found, in words; by what it was checked, where it is right.
         remedy: What to do now; empty where nothing is.
         error: What went wrong, where `status` is `failed`.

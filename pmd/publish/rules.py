@@ -21,13 +21,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import flow
 from pmd.fetch import partitions
 from pmd.manifests import Manifest
 from pmd.schema.tables import FOLDER_WORD, KEY, PAIRS
 from pmd.text import urls
-
-STAGE: Final = flow.PUBLISH.name
 
 #: What became of a pair's image: what the list says beside the pair.
 FATES: Final = pa.schema(

@@ -44,7 +44,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "undecodable": ("fetch", "an image by its first bytes, but it does not decode"),
     "too_small": ("fetch", "fewer pixels than asked for"),
     "bomb": ("fetch", "more pixels than allowed, by its header, or built to cost far more than it weighs"),
-    "placeholder": ("fetch", "the host's 'image removed' picture, by its URL or digest"),
+    "placeholder": ("fetch", "the host's 'image removed' picture, by its URL"),
     "changed": (
         "fetch",
         "another picture than a list of `against` says (neither its bytes nor its perceptual hash match), "

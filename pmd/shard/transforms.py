@@ -5,20 +5,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pmd import flow
 from pmd.config.options import ShardOptions
 from pmd.dedupe import rules as dedupe_rules
+from pmd.engines.committing import Target, target
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
 from pmd.fetch import partitions
 from pmd.images import rules as images_rules
 from pmd.shard import samples, writing
-from pmd.store import commits, exchange, proposals, sealed, storage
+from pmd.store import commits, exchange, sealed, storage
 from pmd.store.proposals import Proposal
+from pmd.store.wanted import Wanted
 
 WINDOWS = pa.schema(
     [
@@ -159,28 +160,16 @@ def window_outputs(batch: pa.RecordBatch) -> pa.RecordBatch:
         return reader.read_next_batch()
 
 
-@dataclasses.dataclass(frozen=True)
-class CommitShards:
-    """Commit the rejected pairs, then each format.
+def with_sizes(proposal: Proposal, found: Collected) -> Proposal:
+    """Return a proposal with a `sizes.json`, which WebDataset's readers look for.
 
-    WebDataset's readers look for a `sizes.json`; to Parquet's it would be a file that is none of theirs, and theirs tell
-    their rows.
+    To Parquet's it would be a file that is none of theirs, and theirs tell their rows.
     """
+    return dataclasses.replace(proposal, fixed={flow.SIZES: writing.sizes(proposal.commit.files)})
 
-    folders: tuple[tuple[str, str, str], ...]  # form ("rejected" first), folder, hash
-    runs: tuple[bytes, ...]
-    work: str
 
-    def __call__(self, found: Collected) -> None:
-        """Propose one for each folder."""
-        all_forms = []
-        for (form, folder, digest), run in zip(self.folders, self.runs, strict=True):
-            files = tuple(
-                dataclasses.replace(file, name=file.name.removeprefix(f"{form}:"))
-                for file in found.files
-                if file.name.startswith(f"{form}:")
-            )
-            commit = commits.Commit(samples.STAGE, files, found.books, digest, orjson.loads(run))
-            fixed = {flow.SIZES: writing.sizes(files)} if form == "webdataset" else {}
-            all_forms.append(Proposal(folder, commit, fixed))
-        proposals.leave(self.work, all_forms)
+def targets(wanted: Iterable[Wanted]) -> tuple[Target, ...]:
+    """Return what is committed: the rejected pairs, then each format."""
+    return tuple(
+        target(item, kind=item.unit, complete=with_sizes if item.unit == "webdataset" else None) for item in wanted
+    )

@@ -1,6 +1,18 @@
 """Files and commits: what a run writes, how it becomes what readers see, and who may write.
 
-From the bottom up: `patience` (what may pass is waited for), `storage` (files, on any file system), `versions` (compare and swap), `written` (names that runs write),
-`sealed` (files held to the digest in their names), `commits` (`_stage.json`, the protocol), `leftovers`, `lock` (one writer),
-`root` (ROOT and its folders), `proposals` (what workers ask the driver to commit), `exchange` (rows that meet in run files).
+Modules, each importing only those above it::
+
+    patience   what may pass is waited for
+    storage    files, on any file system
+    failures   what storage that fails says to a person
+    versions   compare and swap
+    written    names that runs write
+    sealed     files held to the digest in their names
+    commits    `_stage.json`, the protocol
+    wanted     what a commit depends on, and whether it is stale
+    lock       the one writer, and its epoch
+    leftovers  what a run that did not end has left
+    root       ROOT and its folders
+    proposals  what workers ask the driver to commit
+    exchange   rows that meet in run files
 """

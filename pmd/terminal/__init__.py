@@ -1,1 +1,1 @@
-"""What a person at a terminal sees: output, and how a command ends."""
+"""What a person at a terminal sees: tables, output, and how a command ends."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import orjson
 
 from pmd import escape
+from pmd.terminal import tables
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,15 +45,14 @@ def json(value: Any) -> None:
 
 def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Write a table to standard output; columns of numbers stand to the right. Title and columns are ours."""
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for index, column in enumerate(columns):
-        numbers = all(isinstance(row[index], int | float) or row[index] in {"", None} for row in rows) and bool(rows)
-        grid.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=index == 0)
-    for row in rows:
-        grid.add_row(*(Text(_cell(value)) for value in row))
+    numbers = [
+        place
+        for place in range(len(columns))
+        if rows and all(isinstance(row[place], int | float) or row[place] in {"", None} for row in rows)
+    ]
+    grid = tables.table(
+        columns, [[_cell(value) for value in row] for row in rows], right=numbers, title=title, whole={0}
+    )
     shown = console()
     if not shown.is_terminal:
         shown.width = _COLUMNS

@@ -17,6 +17,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from pmd.forest import Forest
+
 SHINGLE: Final = 5
 JACCARD: Final = 0.8
 BANDS: Final = 14
@@ -37,22 +39,14 @@ def groups(texts: Sequence[str]) -> list[int]:
         texts: Distinct, in any order; the groups do not depend on it.
     """
     order = sorted(range(len(texts)), key=texts.__getitem__)
-    parents = list(range(len(texts)))
-
-    def first_of(place: int) -> int:
-        while parents[place] != place:
-            parents[place] = parents[parents[place]]
-            place = parents[place]
-        return place
-
+    forest = Forest(len(texts))
     ordered = [texts[place] for place in order]
     for left, right in _candidates(ordered):
-        one, other = sorted((first_of(left), first_of(right)))
-        if one != other and _jaccard(ordered[left], ordered[right]) >= JACCARD:
-            parents[other] = one
+        if forest.root(left) != forest.root(right) and _jaccard(ordered[left], ordered[right]) >= JACCARD:
+            forest.connect(left, right)
     found = [0] * len(texts)
     for place, original in enumerate(order):
-        found[original] = order[first_of(place)]
+        found[original] = order[forest.root(place)]
     return found
 
 

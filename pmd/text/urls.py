@@ -183,30 +183,6 @@ def registrable_domain(host: str) -> str:
     return _suffixes().privatesuffix(host) or host
 
 
-def flickr_url(
-    server: int | str,
-    photo_id: int | str,
-    secret: str,
-    size: str | None,
-    farm: int | str | None = None,
-    *,
-    extension: str = "jpg",
-) -> str:
-    """Return the URL of a Flickr photograph.
-
-    Args:
-        server: Server id.
-        photo_id: Photo id.
-        secret: The secret that goes with the size; `o`, `h`, `k` and larger have their own.
-        size: Suffix of the size without "_" ("o" is the original), or None for 500 px.
-        farm: With it, the host of YFCC100M's days (farmN.staticflickr.com); without, live.staticflickr.com.
-        extension: The original's may be other than jpg.
-    """
-    base = "https://live.staticflickr.com" if farm is None else f"http://farm{farm}.staticflickr.com"
-    suffix = f"_{size}" if size else ""
-    return f"{base}/{server}/{photo_id}_{secret}{suffix}.{extension}"
-
-
 def yfcc_mirror_lists(download_urls: pa.Array, published_hashes: pa.Array | None) -> pa.Array:
     """Return `yfcc_mirrors` of each row, as lists of strings.
 

@@ -159,18 +159,6 @@ def test_without_a_lexicon_nothing_is_called_gendered() -> None:
     assert found.sample[..., 3:].sum() == 0
 
 
-def test_last_stages_from_masks() -> None:
-    masks = {
-        "images": pa.array([True, True, True, False]),
-        "fetch": pa.array([True, True, False, False]),
-        "dedupe": pa.array([True, False, False, False]),
-    }
-    assert measure.last_stages(masks).to_pylist() == ["dedupe", "fetch", "images", "curate"]
-    assert measure.last_stages({"curate": pa.array([True])}).to_pylist() == ["curate"]
-    with pytest.raises(PmdError, match="a pair is there after fetch, but not before it"):
-        measure.last_stages({"images": pa.array([False]), "fetch": pa.array([True])})
-
-
 def test_an_unknown_stage_is_refused() -> None:
     with pytest.raises(PmdError, match="no such stage") as caught:
         measure.measure(batch(_rows()[:1]), pa.array(["publish"]), WHOLE)

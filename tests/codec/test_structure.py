@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pmd import codec
 from pmd.codec import structure
+from tests.codec.pictures import inspected
 from tests.fetch import hostile
 
 
@@ -59,7 +59,7 @@ def encoded_exif() -> Image.Exif:
 @pytest.mark.parametrize("name", PLENTY)
 def test_files_that_have_plenty_of_something_are_read(name: str) -> None:
     content = PLENTY[name]()
-    found = codec.inspect(content, codec.Limits())
+    found = inspected(content)
     assert (found.status, found.detail) == ("ok", None)
 
 

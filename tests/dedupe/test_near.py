@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pmd.codec import SET_BITS
 from pmd.dedupe import near
+from pmd.forest import components
 
 Row = tuple[bytes, np.ndarray, int, int, bool, bool]
 
@@ -62,7 +63,7 @@ def plainly(rows: list[Row], distance: int) -> list[tuple[bytes, bytes, int]]:
 
 
 def found(rows: list[Row], distance: int) -> list[tuple[bytes, bytes, int]]:
-    result = near.matches(table(rows), distance)
+    result = near.elect((near.links(table(rows), distance, unit) for unit in range(near.UNITS)), distance)
     assert result.schema == near.MATCHES
     return [(row["image_id"], row["kept_id"], row["distance"]) for row in result.to_pylist()]
 
@@ -123,14 +124,8 @@ def test_no_match_is_missed_however_the_bits_are_spread(count: int, distance: in
     packed = np.stack([np.packbits(bits) for bits in seeds + others])
     hashes = packed.view(">u8").astype(np.uint64)
     bands = near.Bands(count, distance)
-    seen = {
-        (int(min(i, j)), int(max(i, j)))
-        for band in range(count)
-        if bands.worth[band]
-        for one, other in near.pairs(hashes, distance, bands, band)
-        for i, j in zip(one, other, strict=True)
-    }
-    assert seen == {(number, number + 30) for number in range(30)}
+    connected = near.connect(hashes, distance, bands, bands.searches()).roots(np.arange(60))
+    assert connected.tolist() == [*range(30), *range(30)]
     place, far = near.nearest(hashes[30:], hashes[:30], distance)
     assert place.tolist() == list(range(30))
     assert far.tolist() == [distance] * 30
@@ -166,24 +161,11 @@ def test_clumps_and_chains_are_connected_as_by_brute_force(count: int) -> None:
     bits += bits[:3]
     hashes = np.stack([np.packbits(row) for row in bits]).view(">u8").astype(np.uint64)
     one, other = np.nonzero(near.distances(hashes[:, None], hashes) <= 31)
-    expected = near.components(len(hashes), one, other)
+    expected = components(len(hashes), one, other)
     assert 40 < len(np.unique(expected)) < len(hashes)
     bands = near.Bands(count, 31)
     found = near.connect(hashes, 31, bands, bands.searches()).roots(np.arange(len(hashes)))
     assert found.tolist() == expected.tolist()
-
-
-def test_components_are_those_of_a_plain_search() -> None:
-    random = np.random.default_rng(3)
-    one, other = random.integers(0, 300, 200), random.integers(0, 300, 200)
-    # A chain in one go, and against the order of its rows.
-    one, other = np.r_[one, np.arange(300, 400)], np.r_[other, np.arange(301, 401)]
-    expected = list(range(401))
-    for _ in range(401):
-        for i, j in zip(one.tolist(), other.tolist(), strict=True):
-            expected[i] = expected[j] = min(expected[i], expected[j])
-    assert near.components(401, one, other).tolist() == expected
-    assert near.components(401, other[::-1], one[::-1]).tolist() == expected
 
 
 def test_the_nearest_of_none_is_none() -> None:

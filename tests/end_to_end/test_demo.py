@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pmd.demo import expected, rows
-from pmd.demo.expected import Expected
+from pmd.demo import rows
 from pmd.fetch import partitions
 from pmd.inspection import verify
 from pmd.store import commits
+from tests.demo import expected
+from tests.demo.expected import Expected
 from tests.end_to_end import building
 from tests.end_to_end.conftest import Demo
 

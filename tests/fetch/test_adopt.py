@@ -77,9 +77,8 @@ def run(folder: Path, rows: pa.Table, chosen: FetchOptions, *patterns: str) -> d
     index = folder / "index.parquet"
     adopt.write(str(index), adopt.index(patterns))
     with Lane(chosen, contact="", patience=HASTE) as lane:
-        store.run_shard(
-            str(folder / "root"), 0, rows, options=chosen, contact="", lane=lane, adopted=adopt.read(str(index), rows)
-        )
+        order = store.Order(str(folder / "root"), 0, rows, chosen, adopted=adopt.read(str(index), rows))
+        store.run_shard(order, lane)
     names = {image["image_id"]: image["locations"][0]["url"].rpartition("/")[2] for image in rows.to_pylist()}
     return {names[found["image_id"]]: found for found in state.read_ledger(str(folder / "root"), 0).to_pylist()}
 
@@ -162,15 +161,7 @@ def test_a_tar_that_is_gone_again_is_left_to_the_web(web: Web, tmp_path: Path) -
     index = adopt.index([tar])
     Path(tar).unlink()
     with Lane(options(web), contact="", patience=HASTE) as lane:
-        store.run_shard(
-            str(tmp_path / "root"),
-            0,
-            table(row("same")),
-            options=options(web),
-            contact="",
-            lane=lane,
-            adopted=index,
-        )
+        store.run_shard(store.Order(str(tmp_path / "root"), 0, table(row("same")), options(web), adopted=index), lane)
     assert [request.path for request in web.asked()] == ["/same"]
 
 
@@ -299,6 +290,6 @@ def test_nothing_turned_deep_or_of_other_colours_is_taken_from_its_copies(web: W
         assert len([name for name in tar.getnames() if name.endswith(".jpg")]) == len(addresses)
     assert sorted(request.path for request in web.asked()) == sorted(f"/{name}" for name in contents)
     for name, content in (contents | plain).items():
-        expected = codec.inspect(content, codec.Limits())
+        expected = codec.prepare(content, codec.Limits(), codec.Form()).inspected
         assert (got[name]["status"], got[name]["sha256"]) == ("ok", hashlib.sha256(content).digest()), name
         assert (got[name]["width_px"], got[name]["height_px"]) == (expected.width_px, expected.height_px)

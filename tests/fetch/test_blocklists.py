@@ -123,7 +123,7 @@ def test_a_list_that_grows_judges_what_is_stored(web: Web, tmp_path: Path) -> No
     def fetched(*entries: str) -> commits.Commit | None:
         chosen = options(web, blocklists=(written(tmp_path, *entries),))
         with Lane(chosen, contact="", patience=HASTE) as lane:
-            return store.run_shard(folder, 0, rows, options=chosen, contact="", lane=lane)
+            return store.run_shard(store.Order(folder, 0, rows, chosen), lane)
 
     fetched("# none yet")
     asked = len(web.log)

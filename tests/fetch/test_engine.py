@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError, InputError
-from pmd.fetch import client, engine, hosts, robots
+from pmd.fetch import client, hosts, robots
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
 from pmd.schema import keys
@@ -489,7 +489,9 @@ def test_certificates_are_verified(secure: tuple[Web, Path]) -> None:
     assert {fetched.status for fetched in strict.values()} == {"tls"}
 
 
-def test_archives_come_first_and_the_web_when_they_lack_it(web: Web, tmp_path: Path) -> None:
+def test_archives_come_first_and_the_web_when_they_lack_it(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as zipped:
         zipped.writestr("in/a.jpg", photo(seed=1))
         zipped.writestr("in/page.html", b"<html>")
@@ -508,9 +510,9 @@ def test_archives_come_first_and_the_web_when_they_lack_it(web: Web, tmp_path: P
         image_row("lacks", f"{tmp_path}/a.zip!/in/z.jpg", "http://a.test/x"),
         image_row("escapes", "folder!/../a.zip"),
     )
-    settled = engine.fetch(rows, options=options(web), contact="", base_folder=str(tmp_path))
-    got = {fetched.image_id: fetched for fetched in settled}
-    assert {name: got[keys.image_id(name)].status for name in ("zip", "tar", "folder", "page", "lacks", "escapes")} == {
+    monkeypatch.chdir(tmp_path)
+    got = run(rows, options(web))
+    assert {name: fetched.status for name, fetched in got.items()} == {
         "zip": "ok",
         "tar": "ok",
         "folder": "ok",
@@ -518,14 +520,14 @@ def test_archives_come_first_and_the_web_when_they_lack_it(web: Web, tmp_path: P
         "lacks": "ok",
         "escapes": "blocked_address",
     }
-    assert [attempt.status for attempt in got[keys.image_id("lacks")].attempts] == ["dead", "ok"]
+    assert [attempt.status for attempt in got["lacks"].attempts] == ["dead", "ok"]
     assert [request.path for request in web.asked()] == ["/x"]
 
 
 def test_an_archive_that_is_gone_ends_the_run(web: Web, tmp_path: Path) -> None:
     rows = table(*(image_row(str(number), f"{tmp_path}/gone.zip!/{number}.jpg") for number in range(20)))
     with pytest.raises(InputError, match="no such file"):
-        list(engine.fetch(rows, options=options(web), contact=""))
+        run(rows, options(web))
 
 
 def test_the_first_location_that_has_it_is_taken(web: Web) -> None:

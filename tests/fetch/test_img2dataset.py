@@ -26,7 +26,8 @@ from pmd.config import InvalidConfig
 from pmd.config.options import FetchOptions
 from pmd.errors import ConfigError, NetworkError, PmdError
 from pmd.fetch import img2dataset, reference_lists, state, store, stored
-from pmd.fetch.engine import Image, Lane
+from pmd.fetch.engine import Lane
+from pmd.fetch.images import Image
 from pmd.fetch.img2dataset import Img2dataset
 from pmd.text import urls
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
@@ -106,7 +107,7 @@ def run(
     (folder / "work").mkdir(exist_ok=True)
     with Lane(chosen, contact="", patience=HASTE, **({"lookup": lookup} if lookup else {})) as lane:
         engine = Img2dataset(lane, chosen, str(folder / "work"))
-        store.run_shard(str(folder / "root"), 0, rows, options=chosen, contact="", lane=engine, **more)
+        store.run_shard(store.Order(str(folder / "root"), 0, rows, chosen, **more), engine)
     assert list((folder / "work").iterdir()) == []
     names = {image["image_id"]: image["identity"].rpartition("/")[2] for image in rows.to_pylist()}
     return {names[found["image_id"]]: found for found in state.read_ledger(str(folder / "root"), 0).to_pylist()}

@@ -33,7 +33,7 @@ def test_without_dns_a_run_stops_and_leaves_nothing(web: Web, tmp_path: Path) ->
         Lane(chosen, contact="", patience=HASTE, lookup=unknown) as lane,
         pytest.raises(NetworkError, match="DNS does not work") as raised,
     ):
-        store.run_shard(str(tmp_path), 0, rows(), options=chosen, contact="", lane=lane)
+        store.run_shard(store.Order(str(tmp_path), 0, rows(), chosen), lane)
     assert raised.value.exit_code == 6
     assert "20 × names that do not resolve" in (raised.value.found or "")
     assert "Temporary failure" in (raised.value.found or "")

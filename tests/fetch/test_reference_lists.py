@@ -79,7 +79,7 @@ def run(
 ) -> dict[str, dict[str, Any]]:
     chosen = options(web)
     with Lane(chosen, contact="", patience=HASTE) as lane:
-        store.run_shard(str(folder), 0, rows, options=chosen, contact="", lane=lane, listed=listed, **more)
+        store.run_shard(store.Order(str(folder), 0, rows, chosen, listed=listed, **more), lane)
     names = {image["image_id"]: image["identity"].rpartition("/")[2] for image in rows.to_pylist()}
     return {names[found["image_id"]]: found for found in state.read_ledger(str(folder), 0).to_pylist()}
 

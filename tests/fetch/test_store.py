@@ -37,7 +37,7 @@ def images(web: Web, count: int = 6) -> pa.Table:
 
 def run(folder: Path, rows: pa.Table, web: Web, **changes: Any) -> Commit | None:
     with Lane(options(web), contact="", patience=HASTE) as lane:
-        return store.run_shard(str(folder), 3, rows, options=options(web), contact="", lane=lane, **changes)
+        return store.run_shard(store.Order(str(folder), 3, rows, options(web), **changes), lane)
 
 
 def files(folder: Path) -> list[str]:
@@ -254,7 +254,7 @@ def test_what_says_nothing_while_no_host_answers_waits_in_a_generation_of_its_ow
     rows, chosen = unheard(web, tmp_path / "data")
     folder, waiting = tmp_path / "root", Waiting(str(tmp_path / "waiting"))
     with Lane(chosen, contact="", patience=HASTE, lookup=unknown) as lane:
-        commit = store.run_shard(str(folder), 3, rows, options=chosen, contact="", lane=lane, waiting=waiting)
+        commit = store.run_shard(store.Order(str(folder), 3, rows, chosen, waiting=waiting), lane)
     assert commit is not None
     assert commit.sources == {"coco": Books(1, {"dead": 1, "no_location": 1})}
     assert standing(folder) == SETTLED
@@ -283,9 +283,7 @@ def test_an_image_that_an_earlier_run_lost_does_not_wait_and_one_that_it_lost_ot
         with Lane(options_now, contact="", patience=HASTE, lookup=lookup) as lane:
             mine = rows.filter([name in {"slow", "refused"} for name in rows["identity"].to_pylist()])
             retry = ["server_error", "timeout"]
-            store.run_shard(
-                str(folder), 3, mine, options=options_now, contact="", lane=lane, retry=retry, waiting=waiting
-            )
+            store.run_shard(store.Order(str(folder), 3, mine, options_now, retry=retry, waiting=waiting), lane)
     assert standing(folder) == {"slow": "timeout", "refused": "server_error"}
     assert [row["generation"] for row in state.read_ledger(str(folder), 3).to_pylist()].count(1) == 1
     assert store.end_waiting(str(folder), waiting, settle=False) == {"connection": 1}

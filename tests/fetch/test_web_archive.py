@@ -8,6 +8,7 @@ import pytest
 
 from pmd.config.options import FetchOptions
 from pmd.fetch import state, store
+from pmd.fetch.engine import Lane
 from pmd.schema import keys
 from tests.fetch.conftest import Web, image_row, options, photo, reply, table
 
@@ -19,7 +20,8 @@ def fetched(folder: Path, web: Web, *urls: str, retry: tuple[str, ...] = (), **c
     """Fetch one image, and return what stands for it."""
     images = table(image_row("x", *urls))
     chosen = options(web, web_archive=TEMPLATE, robots=False, **changes)
-    store.run_shard(str(folder), 0, images, options=chosen, contact="mailto:us@example.org", retry=retry)
+    with Lane(chosen, contact="mailto:us@example.org") as lane:
+        store.run_shard(store.Order(str(folder), 0, images, chosen, retry=retry), lane)
     row = state.read_ledger(str(folder), 0).to_pylist()[0]
     assert row["image_id"] == keys.image_id("x")
     return dict(row)
@@ -60,7 +62,8 @@ def test_what_the_host_said_when_the_copy_was_taken_holds(web: Web, tmp_path: Pa
 def test_what_was_lost_before_is_looked_for_once_the_option_is_set(web: Web, tmp_path: Path) -> None:
     images = table(image_row("x", "http://gone.example/a.jpg"))
     plain = options(web, robots=False)
-    store.run_shard(str(tmp_path), 0, images, options=plain, contact="mailto:us@example.org")
+    with Lane(plain, contact="mailto:us@example.org") as lane:
+        store.run_shard(store.Order(str(tmp_path), 0, images, plain), lane)
     assert state.read_ledger(str(tmp_path), 0)["status"].to_pylist() == ["dead"]
     web.routes[COPY] = reply(photo())
     assert fetched(tmp_path, web, "http://gone.example/a.jpg")["status"] == "ok"

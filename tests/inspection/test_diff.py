@@ -305,6 +305,7 @@ def test_lines_that_cannot_be_compared_are_counted_and_shown(yfcc: str, tmp_path
         "neither image_url nor meta tells the image",
     ]
     said = diff.render(found)
+    assert "Experimental: the form of facebook/pmd's annotation files is known from code that reads them alone." in said
     assert "3 lines of B cannot be read as rows." in said
     assert "1 rows of B are of google/wit, which A has not curated." in said
 

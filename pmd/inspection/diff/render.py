@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pmd import escape
+from pmd.terminal import tables
 
 #: Characters of a text that an example shows.
 _SHOWN: Final = 160
@@ -30,8 +30,8 @@ def render(found: Mapping[str, Any], width: int = 120) -> str:
     """Return what `diff` found as text."""
     found = escape.shown(found)
     write = _Page(width)
-    write.line(f"A: {found['a']}")
-    write.line(f"B: {found['b']}")
+    write.say(f"A: {found['a']}")
+    write.say(f"B: {found['b']}")
     if found["kind"] == "annotations":
         _annotations(write, found)
     else:
@@ -39,51 +39,37 @@ def render(found: Mapping[str, Any], width: int = 120) -> str:
     return write.text()
 
 
-class _Page:
-    """Lines and tables, collected."""
+class _Page(tables.Page):
+    """Lines that stay whole, and tables of cells as they are counted."""
 
-    def __init__(self, width: int) -> None:
-        from rich.console import Console
+    def say(self, words: str = "") -> None:
+        self.write(words, wrap=False)
 
-        self._sink = io.StringIO()
-        self._console = Console(file=self._sink, width=width, color_system=None, highlight=False, markup=False)
-
-    def line(self, words: str = "") -> None:
-        self._console.print(words, soft_wrap=True)
-
-    def table(self, title: str, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    def rows(self, title: str, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Write a table, or nothing where it has no rows; numbers stand to the right."""
-        from rich.table import Table
-
         listed = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
         if not listed:
             return
-        self.line(f"\n{title}")
-        table = Table(box=None, pad_edge=False)
-        for position, heading in enumerate(headings):
-            figures = all(row[position].replace(",", "").isdigit() for row in listed)
-            table.add_column(heading, justify="right" if figures else "left", overflow="fold")
-        for row in listed:
-            table.add_row(*row)
-        self._console.print(table)
-
-    def text(self) -> str:
-        return "\n".join(line.rstrip() for line in self._sink.getvalue().splitlines())
+        self.say(f"\n{title}")
+        figures = [
+            place for place in range(len(headings)) if all(row[place].replace(",", "").isdigit() for row in listed)
+        ]
+        self.write(tables.table(headings, listed, right=figures))
 
 
 def _sides(write: _Page, found: Mapping[str, Any]) -> None:
     images = found["images"]
     counted = f"{found['pairs']:,} pairs" + (f", {max(images['a'], images['b']):,} images" if images else "")
     if found["equal"]:
-        write.line(f"The same: {counted}, as far as both have come.")
+        write.say(f"The same: {counted}, as far as both have come.")
     by_source: dict[tuple[str, str], list[str]] = {}
     for line in found["not_compared"]:
         by_source.setdefault((line["only_in"], line["source"]), []).append(line["stage"])
     for (side, source), stages in by_source.items():
-        write.line(f"Not compared, since only {side.upper()} has it: {', '.join(stages)} of {source}.")
+        write.say(f"Not compared, since only {side.upper()} has it: {', '.join(stages)} of {source}.")
     if found["equal"]:
         return
-    write.table(
+    write.rows(
         "Pairs kept, by source and stage, where they differ",
         ("source", "stage", "A", "B", "only A", "only B"),
         [
@@ -92,40 +78,40 @@ def _sides(write: _Page, found: Mapping[str, Any]) -> None:
             if line["only_a"] or line["only_b"]
         ],
     )
-    write.table(
+    write.rows(
         "Pairs that something else became of",
         ("source", "in A", "in B", "pairs"),
         [[line["source"], line["from"], line["to"], line["pairs"]] for line in found["moved"]],
     )
-    write.table(
+    write.rows(
         "Pairs of both that say something else",
         ("source", "what", "pairs"),
         [[line["source"], _OTHERWISE[line["what"]], line["pairs"]] for line in found["changed"]],
     )
     if images:
         _images(write, images)
-    write.table(
+    write.rows(
         "Outputs, by their bytes",
         ("folder", "is"),
         [[line["folder"], line["is"]] for line in found["outputs"] if line["is"] != "the same"],
     )
-    write.table(
+    write.rows(
         "Options that differ (was: A, is: B)",
         ("folder", "option"),
         [[line["folder"], line["says"].removeprefix("option ")] for line in found["options"]],
     )
     if found["examples"]:
-        write.line("\nExamples of pairs")
+        write.say("\nExamples of pairs")
     for example in found["examples"]:
         name = f"{example['source']}/{example['source_id']}" if example["source_id"] else example["source"]
         what = f"{example['from']} → {example['to']}" if example["what"] == "fate" else _OTHERWISE[example["what"]]
-        write.line(f"  {name} (pair {example['pair_id']}): {what}")
+        write.say(f"  {name} (pair {example['pair_id']}): {what}")
         for side in ("a", "b"):
             _says(write, side.upper(), example[side], urls=example["what"] == "image_url")
 
 
 def _images(write: _Page, images: Mapping[str, Any]) -> None:
-    write.table(
+    write.rows(
         "Images whose status differs",
         ("in A", "in B", "images"),
         [[line["from"], line["to"], line["images"]] for line in images["moved"]],
@@ -136,28 +122,29 @@ def _images(write: _Page, images: Mapping[str, Any]) -> None:
         "outcome": "other size or perceptual hash",
         "rest": "other sources or identity",
     }
-    write.table(
+    write.rows(
         "Images of both that differ",
         ("what", "images"),
         [[words[line["what"]], line["images"]] for line in images["changed"]],
     )
-    write.table(
+    write.rows(
         "Images that another one stands for, or that leave in dedupe, where they differ",
         ("in A", "in B", "images"),
         [[line["from"], line["to"], line["images"]] for line in images["groups"]],
     )
     if images["examples"]:
-        write.line("\nExamples of images")
+        write.say("\nExamples of images")
     for example in images["examples"]:
         what = words.get(example["what"]) or f"{example['from']} → {example['to']}"
-        write.line(f"  {example['identity']} (image {example['image_id']}): {what}")
+        write.say(f"  {example['identity']} (image {example['image_id']}): {what}")
 
 
 def _annotations(write: _Page, found: Mapping[str, Any]) -> None:
+    write.say("Experimental: the form of facebook/pmd's annotation files is known from code that reads them alone.")
     if found["equal"]:
-        write.line(f"The same: all {found['rows']:,} rows of B are images and texts that curate keeps in A.")
+        write.say(f"The same: all {found['rows']:,} rows of B are images and texts that curate keeps in A.")
         return
-    write.table(
+    write.rows(
         "Images, as curate judges them (A) and in the file (B)",
         ("source", "A keeps", "B has", "both", "agreement", "same text", "alike", "other text", "only A", "only B"),
         [
@@ -173,8 +160,8 @@ def _annotations(write: _Page, found: Mapping[str, Any]) -> None:
             for line in found["sources"]
         ],
     )
-    write.line("agreement: images of both ÷ images of either. alike: the same letters and digits, whatever their case.")
-    write.table(
+    write.say("agreement: images of both ÷ images of either. alike: the same letters and digits, whatever their case.")
+    write.rows(
         "B has it, and A does not: why",
         ("source", "reason of A", "images"),
         [[line["source"], reason, count] for line in found["sources"] for reason, count in line["only_theirs"].items()],
@@ -184,17 +171,17 @@ def _annotations(write: _Page, found: Mapping[str, Any]) -> None:
         ("unidentified", "rows of B do not tell their image"),
     ):
         if found[name]:
-            write.line(f"{found[name]:,} {words}.")
+            write.say(f"{found[name]:,} {words}.")
     for place in found["first"]:
-        write.line(f"  {place}")
+        write.say(f"  {place}")
     for source, rows in found["not_curated"].items():
-        write.line(f"{rows:,} rows of B are of {source}, which A has not curated.")
+        write.say(f"{rows:,} rows of B are of {source}, which A has not curated.")
     if found["examples"]:
-        write.line("\nExamples")
+        write.say("\nExamples")
     for example in found["examples"]:
         reason = f": {example['reason']}" if example["reason"] else ""
         name = example["ours"].get("source_id") or f"image {example['image_id']}"
-        write.line(f"  {example['source']}/{name}: {_VERDICTS[example['what']]}{reason}")
+        write.say(f"  {example['source']}/{name}: {_VERDICTS[example['what']]}{reason}")
         _says(write, "A", example["ours"])
         _says(write, "B", example["theirs"])
 
@@ -203,6 +190,6 @@ def _says(write: _Page, side: str, says: Mapping[str, Any], *, urls: bool = Fals
     shown = says.get("image_url") if urls else says.get("text")
     if shown is not None:
         short = shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…"
-        write.line(f"      {side}: {short}" + (f"  ({says['detail']})" if says.get("detail") else ""))
+        write.say(f"      {side}: {short}" + (f"  ({says['detail']})" if says.get("detail") else ""))
     elif says.get("detail"):
-        write.line(f"      {side}: {says['detail']}")
+        write.say(f"      {side}: {says['detail']}")

@@ -1,6 +1,8 @@
 """Peek: one self-contained page of sampled pairs with their pictures, and of rejected rows with their reasons.
 
-For the eyes, after any stage: counts tell how many rows left, only looking tells whether they should have. Modules::
+For the eyes, after any stage: counts tell how many rows left, only looking tells whether they should have.
+
+Modules, each importing only those above it::
 
     sampling    which rows are shown
     pictures    small, upright pictures, and regions

@@ -1,7 +1,6 @@
 """What must come of the demo, stage by stage, in profile `recommended`.
 
 It is read off the outcomes that the rows were written with (`pmd.demo.world`), never off a run.
-`pmd demo` ends with a comparison, and the end-to-end test is one.
 """
 
 from __future__ import annotations

@@ -1,0 +1,94 @@
+"""Colours of any kind of file as sRGB, eight bits a channel, transparency on white."""
+
+from __future__ import annotations
+
+import functools
+import io
+from typing import Any, Final, cast
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from pmd.codec import opening
+
+#: Largest difference, in one of 256 levels, up to which an embedded profile is taken for sRGB and left alone.
+_SAME_COLOUR: Final = 2
+
+#: Profiles that are kept at hand are no longer than this: those of cameras and screens are 0.5 to 4 kB, of presses 0.5 to 2 MB.
+_KEPT_PROFILE_BYTES: Final = 2 << 20
+
+_WHITE: Final = (255, 255, 255)
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Return any mode as RGB, L, CMYK, LAB or, where there is transparency, RGBA: what can be scaled and has profiles."""
+    mode = image.mode
+    if mode in {"I", "F"} or mode.startswith("I;16"):
+        return _eight_bit_grey(np.asarray(image), upper_half=mode.startswith("I;16"))
+    if "transparency" in image.info and mode in {"P", "L", "RGB"}:
+        return image.convert("RGBA")
+    if mode in {"La", "RGBa"}:  # premultiplied
+        return image.convert("LA" if mode == "La" else "RGBA").convert("RGBA")
+    if mode in {"LA", "PA"}:
+        return image.convert("RGBA")
+    if mode == "1":
+        return image.convert("L")
+    return image if mode in {"RGB", "L", "CMYK", "LAB", "RGBA"} else image.convert("RGB")
+
+
+def _eight_bit_grey(values: np.ndarray[tuple[int, ...], np.dtype[Any]], *, upper_half: bool) -> Image.Image:
+    """Return grey of 16 bits as eight by their upper half; of 32 bits, or of floats, by their own range."""
+    if upper_half:
+        return Image.fromarray((values >> 8).astype(np.uint8))
+    finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(finite.min()), float(finite.max())
+    scaled = (finite - low) * (255.0 / (high - low)) if high > low else np.zeros_like(finite)
+    return Image.fromarray(scaled.astype(np.uint8))
+
+
+def on_white(pixels: Image.Image, transform: ImageCms.ImageCmsTransform | None) -> Image.Image:
+    """Return what `eight_bits` made as RGB, its colours by a transform where there is one, on white where it is clear."""
+    colours = pixels.convert("RGB") if pixels.mode == "RGBA" else pixels
+    if transform is not None:
+        colours = cast(Image.Image, ImageCms.applyTransform(colours, transform))
+    elif colours.mode != "RGB":
+        colours = colours.convert("RGB")
+    if pixels.mode != "RGBA":
+        return colours
+    flat = Image.new("RGB", pixels.size, _WHITE)
+    flat.paste(colours, mask=pixels.getchannel("A"))
+    return flat
+
+
+def transform_of(pixels: Image.Image, profile: object) -> ImageCms.ImageCmsTransform | None:
+    """Return what brings an image's colours to sRGB; None where plain conversion does."""
+    mode = "RGB" if pixels.mode == "RGBA" else pixels.mode
+    if mode == "LAB":
+        return _transform(b"", mode)
+    if not isinstance(profile, bytes) or not profile:
+        return None
+    return _transform(profile, mode) if len(profile) <= _KEPT_PROFILE_BYTES else _transform.__wrapped__(profile, mode)
+
+
+@functools.lru_cache(maxsize=64)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Build the transform of a profile; None for one that is broken, made for another mode, or sRGB in all but name.
+
+    Most photographs on the web carry an sRGB profile, of which there are many editions: what counts is what it does.
+    """
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else ImageCms.createProfile("LAB")
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+        if mode == "CMYK" or not profile:
+            return transform
+        probe = Image.fromarray(_probe()) if mode == "RGB" else Image.fromarray(_probe()[..., 0])
+        moved = np.asarray(ImageCms.applyTransform(probe, transform)).astype(np.int16)
+    except (ImageCms.PyCMSError, *opening.DAMAGE):
+        return None
+    return transform if np.abs(moved - np.asarray(probe.convert("RGB"))).max() > _SAME_COLOUR else None
+
+
+def _probe() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Return 9 x 9 x 9 colours over the whole cube, as an image of 81 x 9."""
+    steps = np.linspace(0, 255, 9).astype(np.uint8)
+    return np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(81, 9, 3)

@@ -1,0 +1,105 @@
+"""Content in, a file with an acceptable header out. Nothing is decoded yet.
+
+The header is checked before a pixel is decoded. Pillow's plugins are called directly: `Image.open` would try every other
+format it knows, and would judge size by a process-wide setting.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Final
+
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+    _avif,
+)
+
+from pmd.codec import header, structure
+from pmd.codec.verdicts import Format, Limits, Refused
+
+_PLUGINS: Final[dict[Format, Callable[[io.BytesIO], ImageFile.ImageFile]]] = {
+    "jpeg": JpegImagePlugin.JpegImageFile,  # not Pillow's factory, which would turn a gain map into a second frame
+    "png": PngImagePlugin.PngImageFile,
+    "webp": WebPImagePlugin.WebPImageFile,
+    "gif": GifImagePlugin.GifImageFile,
+    "avif": AvifImagePlugin.AvifImageFile,
+    "tiff": TiffImagePlugin.TiffImageFile,
+    "bmp": BmpImagePlugin.BmpImageFile,
+}
+
+#: What Pillow and its codecs raise on damaged input; found by reading the plugins and by mutating files.
+DAMAGE: Final = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    EOFError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """A file whose header was read and found acceptable."""
+
+    content: bytes
+    kind: Format
+    image: ImageFile.ImageFile
+    scalable: bool = False  # the decoder may be asked for a smaller picture
+
+
+def read(content: bytes, limits: Limits) -> Opened:
+    """Open content by its header.
+
+    Raises:
+        Refused: It is no image that is read, too large, built to cost too much, or damaged.
+    """
+    kind = header.sniff(content[:64])
+    if kind is None:
+        raise Refused("not_an_image", f"{len(content)} bytes that begin with {content[:16]!r}")
+    if kind == "webp":  # Pillow allocates the canvas when it opens the file
+        header.check_pixels(header.webp_size(content), limits)
+    try:
+        structure.check(content, kind, limits.max_pixels)
+        if kind == "avif":  # Pillow reads its EXIF when it opens the file
+            structure.check_exif(_avif.AvifDecoder(content, "auto", 1).get_info()[4] or b"")
+        image = _PLUGINS[kind](io.BytesIO(content))
+    except (Image.DecompressionBombError, structure.Bomb) as error:
+        raise Refused("bomb", str(error)) from None
+    except DAMAGE as error:
+        raise Refused("undecodable", says(error)) from None
+    header.check_pixels(image.size, limits)
+    return Opened(content, kind, image, scalable=kind == "jpeg" and header.is_scalable(content, image.size))
+
+
+def frames_of(opened: Opened) -> int:
+    """Return the number of frames or pages, up to `MAX_FRAMES`."""
+    if opened.kind == "gif":
+        return header.gif_frames(opened.content)
+    if opened.kind == "tiff":
+        return header.tiff_frames(opened.content)
+    return max(1, min(int(getattr(opened.image, "n_frames", 1)), header.MAX_FRAMES))
+
+
+def says(error: BaseException) -> str:
+    """Return an error as the detail of a status."""
+    return f"{type(error).__name__}: {error}"

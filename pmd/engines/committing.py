@@ -1,0 +1,84 @@
+"""The end of a pipeline: what all workers have handed on becomes the proposal of a commit for each of the stage's folders."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from pmd.engines.transforms import Collected
+from pmd.store import proposals
+from pmd.store.commits import Books, Commit, File
+from pmd.store.proposals import Proposal
+from pmd.store.wanted import Wanted
+
+#: What a stage adds to a proposal that only the collected outputs tell: facts, or files of a fixed name. Picklable.
+Complete = Callable[[Proposal, Collected], Proposal]
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A folder that is committed.
+
+    Attributes:
+        stage: The stage's name.
+        folder: Where.
+        hash: Of all that it depends on.
+        run: Its `run` section, as JSON.
+        kind: Which of the stage's files are its own, by what stands before the colon in their names; None: all, which have none.
+        facts: What is known before the outputs are.
+        complete: Adds what is known only now.
+    """
+
+    stage: str
+    folder: str
+    hash: str
+    run: bytes
+    kind: str | None = None
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    complete: Complete | None = None
+
+    def proposal(self, found: Collected, books: Mapping[str, Books]) -> Proposal:
+        """Return the commit that is proposed for the folder."""
+        commit = Commit(self.stage, self._files(found), books, self.hash, orjson.loads(self.run), self.facts)
+        proposal = Proposal(self.folder, commit)
+        return proposal if self.complete is None else self.complete(proposal, found)
+
+    def _files(self, found: Collected) -> tuple[File, ...]:
+        if self.kind is None:
+            return found.files
+        prefix = f"{self.kind}:"
+        return tuple(
+            dataclasses.replace(file, name=file.name.removeprefix(prefix))
+            for file in found.files
+            if file.name.startswith(prefix)
+        )
+
+
+def target(wanted: Wanted, **more: Any) -> Target:
+    """Return the target that answers what is wanted; `more` are fields of `Target`."""
+    return Target(
+        **{"stage": wanted.stage, "folder": wanted.folder, "hash": wanted.hash, **more}, run=orjson.dumps(wanted.run())
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class CommitStage:
+    """Propose the commits of a stage.
+
+    Attributes:
+        work: The folder of this run.
+        targets: In the order in which they are committed.
+        sources: Sources that stand in the books even where no row tells of them.
+    """
+
+    work: str
+    targets: tuple[Target, ...]
+    sources: tuple[str, ...] = ()
+
+    def __call__(self, found: Collected) -> None:
+        """Propose them."""
+        books = {source: Books() for source in self.sources} | found.books
+        proposals.leave(self.work, [target.proposal(found, books) for target in self.targets])

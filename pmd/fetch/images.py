@@ -1,0 +1,61 @@
+"""What a lane is asked for: images with their locations, and what stands for them already. No loop, no socket."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+from pmd.fetch import network, outcome, reference_lists
+from pmd.fetch.outcome import Attempt
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """One image to fetch, with what stands for it already."""
+
+    image_id: bytes
+    locations: tuple[tuple[str, str], ...]  # kind, url
+    has_region: bool
+    before: frozenset[str]  # locations tried in earlier generations and not now
+    standing: str | None  # the status that they gave
+    was_unreached: bool = False  # in an earlier generation: that it is so again says nothing of the network
+    known: Sequence[reference_lists.Known] = ()  # what lists say of it
+
+
+def images_of(images: pa.Table, previous: pa.Table | None, listed: reference_lists.Listed) -> list[Image]:
+    """Return the rows in the order in which they are begun: those of archives, archive by archive, then the web's."""
+    standing: Mapping[bytes, tuple[str, list[str]]] = {}
+    if previous is not None:
+        columns = (previous[name].to_pylist() for name in ("image_id", "status", "tried"))
+        standing = {image_id: (status, tried or []) for image_id, status, tried in zip(*columns, strict=True)}
+    rows = []
+    for row in images.select(["image_id", "locations", "has_region"]).to_pylist():
+        locations = tuple((place["kind"], place["url"]) for place in row["locations"])
+        status, tried = standing.get(row["image_id"], (None, []))
+        before = frozenset(tried) - {url for _, url in locations}
+        was_unreached = status in network.UNREACHED
+        rows.append(
+            Image(
+                image_id=row["image_id"],
+                locations=locations,
+                has_region=row["has_region"],
+                before=before,
+                standing=status if before else None,
+                was_unreached=was_unreached,
+                known=listed.get(row["image_id"], ()),
+            )
+        )
+    return sorted(rows, key=_begin)
+
+
+def is_gone(image: Image, attempts: Sequence[Attempt]) -> bool:
+    """Return whether all places of an image have failed in a way that lets a web archive be asked."""
+    standing = [image.standing] if image.standing is not None else []
+    return outcome.GONE.issuperset([*(attempt.status for attempt in attempts), *standing])
+
+
+def _begin(image: Image) -> tuple[bool, str]:
+    kind, url = image.locations[0] if image.locations else ("", "")
+    return (kind != "archive", url if kind == "archive" else image.image_id.hex())

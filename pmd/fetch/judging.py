@@ -1,0 +1,53 @@
+"""Bytes in, a verdict out: whether they are a picture, one that may be kept, and the one that lists say. No loop, no socket."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+
+from pmd import codec
+from pmd.config.options import FetchOptions
+from pmd.fetch import blocklists, reference_lists
+from pmd.fetch.images import Image
+from pmd.schema.statuses import OK
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """What `judge` says of a body."""
+
+    length: int
+    sha256: bytes
+    prepared: codec.Prepared
+    listed: str | None = None  # one of `reference_lists.MARKS`
+
+
+def form_of(image: Image, options: FetchOptions) -> codec.Form:
+    """Return the form in which an image is kept: as it came where the options say so, or regions are cut from it."""
+    keep = options.store == "original" or image.has_region
+    return codec.Form(None if keep else options.short_side_px, options.jpeg_quality)
+
+
+def judge(
+    content: bytes,
+    limits: codec.Limits,
+    form: codec.Form,
+    blocklist: blocklists.Blocklist,
+    known: Sequence[reference_lists.Known],
+) -> Judged:
+    """Return what bytes are worth: decoded, scaled and hashed, or the status for which they are not kept."""
+    sha256 = hashlib.sha256(content).digest()
+    name = blocklist.match(sha256, None)
+    prepared = codec.prepare(content, limits, form) if name is None else codec.Prepared(codec.Inspected(OK))
+    name = name or blocklist.match(None, prepared.perceptual_hash)
+    if name is not None:
+        refused = codec.Inspected(blocklists.STATUS, detail=blocklists.evidence(name))
+        return Judged(len(content), sha256, codec.Prepared(refused))
+    if prepared.inspected.status != OK:
+        return Judged(len(content), sha256, prepared)
+    found = reference_lists.compare(known, sha256, prepared.perceptual_hash)
+    if found.mark == reference_lists.STATUS:
+        refused = codec.Inspected(reference_lists.STATUS, detail=found.evidence)
+        return Judged(len(content), sha256, codec.Prepared(refused))
+    return Judged(len(content), sha256, prepared, found.mark)

@@ -1,0 +1,54 @@
+"""Colours as sRGB on white."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from pmd import codec
+from tests.codec.pictures import difference, encoded, gradient, opened
+
+#: Pillow warns of odd metadata; the tests' own setting would make errors of it.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+
+
+def test_colours_become_srgb_on_white() -> None:
+    clear = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
+    half = Image.new("RGBA", (64, 64), (255, 0, 0, 128))
+    palette = gradient(64, 64).quantize(8)
+    cases = {
+        "clear": (encoded(clear, "PNG"), (255, 255, 255)),
+        "half": (encoded(half, "PNG"), (255, 127, 127)),
+        "grey and alpha": (encoded(Image.new("LA", (64, 64), (0, 0)), "PNG"), (255, 255, 255)),
+        "16 bits": (encoded(Image.fromarray(np.full((64, 64), 0x80FF, np.uint16)), "PNG"), (128, 128, 128)),
+        "CMYK": (encoded(Image.new("CMYK", (64, 64), (0, 255, 255, 0)), "JPEG"), (254, 0, 0)),
+        "bilevel": (encoded(Image.new("1", (64, 64), 1), "PNG"), (255, 255, 255)),
+        "transparent palette": (encoded(palette, "PNG", transparency=bytes(8)), (255, 255, 255)),
+        "clear GIF": (encoded(Image.new("P", (64, 64), 0), "GIF", transparency=0), (255, 255, 255)),
+    }
+    for name, (content, expected) in cases.items():
+        picture = codec.upright_rgb(content)
+        assert picture.mode == "RGB"
+        colour = np.asarray(picture).reshape(-1, 3).mean(0)
+        assert np.abs(colour - expected).max() <= 2, name
+
+
+def test_profiles_are_followed_and_srgb_is_left_alone() -> None:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image = gradient(128, 128)
+    plain = encoded(image)
+    tagged = encoded(image, icc_profile=srgb)
+    assert codec.resized(tagged, 200) == (tagged, "jpeg")
+    assert difference(codec.upright_rgb(plain), codec.upright_rgb(tagged)) == 0
+    swapped = bytearray(srgb)  # the red primary in the place of the blue one, and the other way round
+    red, blue = (swapped.index(tag) + 4 for tag in (b"rXYZ", b"bXYZ"))
+    swapped[red : red + 4], swapped[blue : blue + 4] = swapped[blue : blue + 4], swapped[red : red + 4]
+    odd = encoded(image, icc_profile=bytes(swapped))
+    pictured = np.asarray(codec.upright_rgb(odd), np.int16)
+    assert np.abs(pictured - np.asarray(codec.upright_rgb(plain), np.int16)[..., ::-1]).mean() < 2
+    kept, _ = codec.resized(odd, 200)
+    assert kept != odd
+    assert "icc_profile" not in opened(kept).info
+    broken = encoded(image, icc_profile=b"no profile")
+    assert difference(codec.upright_rgb(broken), codec.upright_rgb(plain)) == 0
