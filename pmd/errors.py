@@ -21,7 +21,15 @@ from pmd import escape
 
 
 class PmdError(Exception):
-    """A mistake that a person can mend.
+    """A mistake that a person can mend. All errors that pmd raises on purpose are of this kind.
+
+    >>> import pmd
+    >>> try:
+    ...     pmd.load("nowhere")
+    ... except pmd.PmdError as error:
+    ...     print(error)
+    nowhere: nothing is here
+      expected: a ROOT or a published list
 
     Args:
         problem: One sentence: what is wrong.

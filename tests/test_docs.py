@@ -271,6 +271,8 @@ def defined(path: Path) -> set[str]:
             found.add(node.name)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             found |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.If):  # of type checkers: `pmd.load` is imported when it is first used
+            found |= {alias.asname or alias.name for line in node.body for alias in getattr(line, "names", ())}
         else:
             found |= {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
     return found

@@ -1,9 +1,10 @@
-"""The wheel, installed in an empty environment outside the checkout, runs `pmd sources` and `pmd demo`."""
+"""The wheel, installed in an empty environment outside the checkout, runs `pmd sources`, `pmd demo` and examples in Python."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -49,3 +50,18 @@ def test_the_wheel_runs_the_demo(installed: Path) -> None:
     assert (installed / "demo/pmd/audit/report.html").exists()
     said = _run(installed / "venv/bin/pmd", "verify", "demo/pmd", "--json", folder=installed)
     assert json.loads(said)["problems"] == []
+
+
+def test_the_wheel_runs_the_examples_of_the_library(installed: Path) -> None:
+    """On the demo that the test before has made: as a reader of the page would."""
+    if not (installed / "demo/pmd.toml").exists():
+        test_the_wheel_runs_the_demo(installed)
+    script, page = REPOSITORY / "tests/library/examples.py", REPOSITORY / "docs/library.md"
+    said = _run(installed / "venv/bin/python", script, page, folder=installed)
+    assert re.search(r"^1\d examples of 13 names and 1 pages, from (.*)$", said, re.MULTILINE)
+    assert f"from {installed}/venv/" in said
+
+
+def test_the_wheel_tells_that_it_is_typed(installed: Path) -> None:
+    code = "import pathlib, pmd; print((pathlib.Path(pmd.__file__).parent / 'py.typed').is_file())"
+    assert _run(installed / "venv/bin/python", "-c", code, folder=installed).strip() == "True"

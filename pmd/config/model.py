@@ -50,7 +50,14 @@ class SourceConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A whole configuration. `sample` is N of 1/N: only images whose key falls in the first N-th are taken."""
+    """A whole configuration. `sample` is N of 1/N: only images whose key falls in the first N-th are taken.
+
+    >>> import pmd, dataclasses
+    >>> config = pmd.load_config("demo/pmd.toml")
+    >>> tenth = dataclasses.replace(config, root="demo/tenth", sample=10)
+    >>> isinstance(tenth, pmd.Config), tenth.profile
+    (True, 'recommended')
+    """
 
     root: str
     profile: Profile
@@ -107,6 +114,11 @@ class InvalidConfig(ConfigError):
 
 def load(path: str) -> Config:
     """Read and check a configuration file, and that the files are there that it names beside those of the sources.
+
+    >>> import pmd
+    >>> config = pmd.load_config("demo/pmd.toml")
+    >>> len(config.sources), config.fetch.short_side_px
+    (12, 256)
 
     Raises:
         InvalidConfig: It has mistakes; all of them are told. Files are looked for once it has no others.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import re
 import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -79,6 +80,30 @@ def explain(root_url: str, what: str) -> dict[str, Any]:
     }
 
 
+def settled(root_url: str, key: bytes) -> tuple[bytes, dict[str, Any] | None]:
+    """Return the image that a key stands for, and its row of the ledger; None where nothing is settled yet.
+
+    Args:
+        root_url: ROOT.
+        key: Of an image, under any of its identities, or of a pair.
+
+    Raises:
+        RootError: No ROOT.
+        PmdError: Nothing here has that key.
+    """
+    root.require(root_url)
+    book = _Book(root_url)
+    row = book.effective(key)
+    if row is not None:
+        return key, row
+    of_pair = {pair["image_id"] for pair in book.curated({key})} - {None}
+    (image_id,) = book.standing(of_pair or {key}).values()
+    row = book.effective(image_id)
+    if row is None and not of_pair and not book.of_images({image_id}):
+        raise _unknown(root_url, key.hex(), "neither the key of an image nor of a pair")
+    return image_id, row
+
+
 def _place_of(row: Mapping[str, Any]) -> tuple[str, str]:
     return row["source"], row["source_id"]
 
@@ -118,8 +143,11 @@ class _Book:
 
     def __init__(self, root_url: str) -> None:
         self.root = root_url
-        self.sources = root.curated_sources(root_url)
         self._commits: dict[str, commits.Commit | None] = {}
+
+    @functools.cached_property
+    def sources(self) -> list[str]:
+        return root.curated_sources(self.root)
 
     def commit(self, folder: str) -> commits.Commit | None:
         if folder not in self._commits:

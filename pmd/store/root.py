@@ -92,11 +92,20 @@ def _work_of(epoch: int) -> str:
 
 def curated_sources(root: str) -> list[str]:
     """Return the sources that have a curate commit, sorted."""
-    folders = (f"{flow.PAIRS.above}/{name}" for name in storage.list_names(storage.join(root, flow.PAIRS.above)))
+    return _committed_sources(root, flow.PAIRS)
+
+
+def published_sources(root: str) -> list[str]:
+    """Return the sources whose list is committed, sorted."""
+    return _committed_sources(root, flow.LISTS)
+
+
+def _committed_sources(root: str, kind: flow.Folder) -> list[str]:
+    folders = (f"{kind.above}/{name}" for name in storage.list_names(storage.join(root, kind.above)))
     return sorted(
-        flow.PAIRS.fields(folder)[0]
+        kind.fields(folder)[0]
         for folder in folders
-        if flow.PAIRS.holds(folder) and commits.read(storage.join(root, folder)) is not None
+        if kind.holds(folder) and commits.read(storage.join(root, folder)) is not None
     )
 
 

@@ -14,16 +14,13 @@ does not grow with the rows: they meet in buckets on the temporary disk. Modules
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from pmd.errors import ConfigError, InputError
+from pmd.errors import ConfigError
+from pmd.inspection import kinds
 from pmd.inspection.diff import hub, lists, roots
 from pmd.inspection.diff.render import render as render
-from pmd.store import root, storage
-
-Kind = Literal["root", "list", "annotations"]
-
-_PARQUET: Final = b"PAR1"
+from pmd.publish.lists import files
 
 
 def diff(a: str, b: str, limit: int = 3) -> dict[str, Any]:
@@ -46,39 +43,21 @@ def diff(a: str, b: str, limit: int = 3) -> dict[str, Any]:
     """
     if limit < 0:
         raise ConfigError("not a number of examples", where="--limit", expected="0 or more", found=str(limit))
-    one, other = _kind(a), _kind(b)
-    if one == "annotations" or (other == "annotations" and one != "root"):
+    one, other = kinds.kind(a), kinds.kind(b)
+    if one == "other" or (other == "other" and one != "root"):
         raise ConfigError(
             "cannot be compared",
             where=f"{a} and {b}",
             expected="two ROOTs, two published lists, or a ROOT and then an annotation file of facebook/pmd",
             found=f"{_WORDS[one]} and {_WORDS[other]}",
         )
-    if other == "annotations":
+    if other == "other":
         kind, found = "annotations", hub.compare(a, b, limit)
     elif one == other == "root":
         kind, found = "roots", roots.compare(a, b, limit)
     else:
-        kind, found = "lists", lists.compare(lists.files(a), lists.files(b), limit)
+        kind, found = "lists", lists.compare(files(a), files(b), limit)
     return {"a": a, "b": b, "kind": kind, **found}
 
 
-_WORDS: Final = {"root": "a ROOT", "list": "a list", "annotations": "a file that is no Parquet"}
-
-
-def _kind(url: str) -> Kind:
-    if not storage.exists(url):
-        raise InputError("nothing is here", where=url, expected="a ROOT, a published list, or an annotation file")
-    if not storage.is_folder(url):
-        is_parquet = storage.read_bytes(url, 0, len(_PARQUET)) == _PARQUET
-        return "list" if is_parquet else "annotations"
-    if root.describe(url) is not None or root.curated_sources(url):
-        return "root"
-    if not lists.files(url):
-        raise InputError(
-            "neither a ROOT nor a published list",
-            where=url,
-            expected="root.json, or Parquet files that pmd publish wrote",
-            found="neither",
-        )
-    return "list"
+_WORDS: Final = {"root": "a ROOT", "list": "a list", "other": "a file that is no Parquet"}

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from pmd import flow
 from pmd.errors import VerificationError
 from pmd.fetch import partitions, state, stored
+from pmd.inspection import rejected as rejections
 from pmd.inspection.peek import pictures, sampling
 from pmd.inspection.peek.pictures import Picture
 from pmd.schema import keys
@@ -207,21 +208,11 @@ def _judged(root_url: str, row: dict[str, Any], pair: dict[str, Any] | None, led
     return ShownRejected(row, pair, settled, len(attempts), attempts[-1] if attempts else None, picture)
 
 
-def _rejected_files(root_url: str, stage: flow.Stage, sources: Sequence[str]) -> Iterator[str]:
-    """Yield the paths of a stage's files of rejected rows; of a stage that works by source, of these sources."""
-    fields = [{"source": source} for source in sources] if stage.unit == "source" else [{}]
-    for folder in (storage.join(root_url, stage.books.at(**field)) for field in fields):
-        commit = commits.read(folder)
-        if commit is not None:
-            prefix = stage.books.rejects or ""
-            yield from (storage.join(folder, file.name) for file in commit.files if file.name.startswith(prefix))
-
-
 def _rejected_batches(root_url: str, sources: Sequence[str], reason: str | None) -> Iterator[pa.RecordBatch]:
     stages = flow.JUDGING if reason is None else (flow.BY_NAME[REASONS[reason][0]],)
     chosen = pa.array(sources, pa.string())
     for stage in stages:
-        for path in _rejected_files(root_url, stage, sources):
+        for path in rejections.files(root_url, stage, sources):
             for batch in commits.iterate(path, REJECTED.names):
                 wanted = pc.is_in(batch["source"], value_set=chosen)
                 if reason is not None:
@@ -252,7 +243,7 @@ def _rejected_late(root_url: str, pair_ids: Sequence[bytes]) -> set[bytes]:
     wanted = pa.array(pair_ids, KEY)
     late: set[bytes] = set()
     for stage in _AFTER_FETCH:
-        for path in _rejected_files(root_url, stage, ()):
+        for path in rejections.files(root_url, stage, ()):
             for batch in commits.iterate(path, ["pair_id"]):
                 ids = batch["pair_id"]
                 late.update(ids.filter(pc.is_in(ids, value_set=wanted)).to_pylist())

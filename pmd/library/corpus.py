@@ -1,0 +1,123 @@
+"""A corpus: what `pmd build` has made, or published lists of it, as tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Literal
+
+from pmd.errors import InputError
+from pmd.inspection import kinds
+from pmd.library import reading
+from pmd.library.figures import Audit
+from pmd.library.tables import Table
+from pmd.store import storage
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """The tables of a ROOT, or of published lists. Nothing is read before rows are asked for.
+
+    Published lists have `published` alone. `pmd.load` makes it.
+
+    >>> import pmd
+    >>> corpus = pmd.load("demo/pmd")
+    >>> corpus.kind
+    'root'
+    >>> corpus.rejected.only(stage="fetch").select(["source", "reason", "detail"]).to_pandas().columns.to_list()
+    ['source', 'reason', 'detail']
+
+    Attributes:
+        where: The ROOT, or the lists.
+        kind: Which of the two it is: "root" or "list".
+    """
+
+    where: str
+    kind: Literal["root", "list"]
+
+    @property
+    def pairs(self) -> Table:
+        """The image-text pairs that curate kept, source by source. Their `image_id` is the one of their own source."""
+        return self._table("pairs")
+
+    @property
+    def views(self) -> Table:
+        """The pairs that the images stage kept, with the `image_id` under which `images` and `ledger` know their image.
+
+        It is another than in `pairs` where one photograph has two identities: COCO's or Visual Genome's, and Flickr's.
+        """
+        return self._table("views")
+
+    @property
+    def rejected(self) -> Table:
+        """The rows that left, of every stage that has been run: in columns which stage, for which reason, and what was found."""
+        return self._table("rejected")
+
+    @property
+    def images(self) -> Table:
+        """The distinct images, each with all locations at which it may be had. By source: those that its pairs show."""
+        return self._table("images")
+
+    @property
+    def ledger(self) -> Table:
+        """What became of each image: one row that stands, of however many fetches. By source as `images`."""
+        return self._table("ledger")
+
+    @property
+    def published(self) -> Table:
+        """The published lists. Their column `source` spells sources as facebook/pmd does; they are chosen by pmd's names."""
+        return reading.of_lists(self.where) if self.kind == "list" else reading.of_root("published", self.where)
+
+    @property
+    def audit(self) -> Audit:
+        """The audit's figures, as tables by name."""
+        self._require_root("audit")
+        return Audit(self.where)
+
+    def _table(self, name: str) -> Table:
+        self._require_root(name)
+        return reading.of_root(name, self.where)
+
+    def _require_root(self, name: str) -> None:
+        if self.kind == "list":
+            raise InputError(
+                f"published lists have no {name}",
+                where=self.where,
+                expected="a ROOT",
+                found="published lists",
+                remedy="load the ROOT that they were published from, or read .published",
+            )
+
+
+def load(root_or_lists: str | os.PathLike[str]) -> Corpus:
+    """Open what `pmd build` has made, at any stage, or published lists.
+
+    >>> import pmd
+    >>> corpus = pmd.load("demo/pmd")
+    >>> corpus.pairs.only(source="coco").select(["source_id", "text"]).head(3).num_rows
+    3
+    >>> lists = pmd.load("demo/pmd/publish/source=coco")
+    >>> lists.published.schema.field("sha256").type
+    DataType(string)
+
+    Args:
+        root_or_lists: A ROOT; or a published list, or a folder of them, wherever they were copied to. A path, or an
+            fsspec URL.
+
+    Raises:
+        InputError: There is nothing, or something else.
+        RootError: It is a ROOT of another version.
+        VerificationError: Its `root.json` is damaged.
+    """
+    where = os.fspath(root_or_lists)
+    if not storage.exists(where):
+        raise InputError("nothing is here", where=where, expected="a ROOT or a published list")
+    kind = kinds.kind(where)
+    if kind == "other":
+        raise InputError(
+            "neither a ROOT nor a published list",
+            where=where,
+            expected="a ROOT, or Parquet files that pmd publish wrote",
+            found="a file that is no Parquet",
+        )
+    return Corpus(where, kind)

@@ -1,0 +1,233 @@
+"""The audit's figures as tables: the content of audit.json, flat, so that pandas can group and draw it.
+
+Every number of the file is in one of the tables. Lists of objects become tables of their own, under their path in the file
+("languages.shares", "hosts.largest"); single numbers stand in `figures`, one a row; words about them in `notes`. Where
+populations are told apart, `source` is a source or "all", and `stage` the stage that the pairs survived.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import pyarrow as pa
+
+from pmd import flow
+from pmd.library import reading
+from pmd.library.tables import Table, Wanted, matching
+from pmd.store import commits, failures, root, sealed, storage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FILE: Final = "audit.json"
+
+_TEXT, _COUNT, _NUMBER = pa.string(), pa.int64(), pa.float64()
+
+
+def _columns(**types: pa.DataType) -> pa.Schema:
+    return pa.schema(types.items())
+
+
+def _of_populations(**types: pa.DataType) -> pa.Schema:
+    return _columns(source=_TEXT, stage=_TEXT, **types)
+
+
+_SHARED_BY: Final = _of_populations(images=_COUNT, pairs=_COUNT, share=_NUMBER, one_user_pairs=_COUNT)
+_CURVE: Final = _of_populations(largest=_NUMBER, pairs=_NUMBER)
+
+#: Every table. Of a figure `low` and `high` are a 95 % interval, null for exact counts, and `enough` says whether there was
+#: enough to tell. A point of a curve: the share of the pairs that the largest of the users or hosts have.
+SCHEMAS: Final[Mapping[str, pa.Schema]] = {
+    "books": _columns(stage=_TEXT, source=_TEXT, **{"in": _COUNT}, kept=_COUNT, rejected=_COUNT),
+    "books.rejected": _columns(stage=_TEXT, source=_TEXT, reason=_TEXT, pairs=_COUNT),
+    "table2": _columns(
+        row=_TEXT,
+        stage=_TEXT,
+        sources=pa.list_(_TEXT),
+        sources_here=pa.list_(_TEXT),
+        read=_COUNT,
+        pairs=_COUNT,
+        published_pairs=_COUNT,
+        of_published=_NUMBER,
+        mean_words=_NUMBER,
+        published_mean_words=_NUMBER,
+    ),
+    "figures": _of_populations(figure=_TEXT, value=_NUMBER, low=_NUMBER, high=_NUMBER, enough=pa.bool_()),
+    "notes": _of_populations(about=_TEXT, says=_TEXT),
+    "words.histogram": _of_populations(**{"from": _COUNT}, below=_COUNT, pairs=_COUNT),
+    "languages.shares": _of_populations(language=_TEXT, texts=_COUNT, share=_NUMBER),
+    "countries.shares": _of_populations(country=_TEXT, pairs=_COUNT, share=_NUMBER),
+    "hosts.largest": _of_populations(host=_TEXT, pairs_seen=_COUNT, share=_NUMBER, low=_NUMBER, high=_NUMBER),
+    "hosts.curve": _CURVE,
+    "users.curve": _CURVE,
+    "repeated.largest": _of_populations(text=_TEXT, images=_COUNT, pairs=_COUNT, users=_COUNT),
+    "repeated.shared_by": _SHARED_BY,
+    "repeated.near.largest": _of_populations(text=_TEXT, images=_COUNT, pairs=_COUNT, texts=_COUNT),
+    "repeated.near.shared_by": _SHARED_BY,
+    "overlap.by_source": _columns(source=_TEXT, images=_COUNT, only_here=_COUNT),
+    "overlap.pairs_of_sources": _columns(source=_TEXT, other=_TEXT, images=_COUNT, share=_NUMBER, other_share=_NUMBER),
+    "labels": _columns(kind=_TEXT, code=_TEXT, name=_TEXT),
+}
+
+_Rows = defaultdict[str, list[dict[str, Any]]]
+
+
+class Audit(Mapping[str, Table]):
+    """The tables of a ROOT's audit, by name; a mapping.
+
+    >>> import pmd
+    >>> audit = pmd.load("demo/pmd").audit
+    >>> figures = audit["figures"].only(source="all").to_pandas()
+    >>> sorted(figures[figures.figure == "words.mean"].stage)
+    ['curate', 'dedupe', 'fetch', 'images', 'shard']
+    >>> audit["books"].columns
+    ['stage', 'source', 'in', 'kept', 'rejected']
+    """
+
+    def __init__(self, root_url: str) -> None:
+        """Prepare to read the audit of a ROOT."""
+        self.where = root_url
+
+    @functools.cached_property
+    def content(self) -> dict[str, Any]:
+        """The content of audit.json (docs/audit.md says what its figures mean).
+
+        Raises:
+            RootError: The audit has not been run.
+            VerificationError: The file is gone, or has other bytes than were committed.
+        """
+        with failures.at(self.where):
+            return _content(self.where)
+
+    def to_pandas(self) -> dict[str, pd.DataFrame]:
+        """Return every table as a DataFrame, by name."""
+        return {name: table.to_pandas() for name, table in self.items()}
+
+    def __getitem__(self, name: str) -> Table:
+        schema = SCHEMAS[name]
+        columns = [by for by in ("source", "stage") if by in schema.names]
+        known = {by: functools.partial(self._values, name, by) for by in columns}
+        return Table.of(f"audit {name}", self.where, schema, functools.partial(self._read, name), **known)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SCHEMAS)
+
+    def __len__(self) -> int:
+        return len(SCHEMAS)
+
+    def __repr__(self) -> str:
+        return f"<audit of {self.where}>"
+
+    @functools.cached_property
+    def _tables(self) -> dict[str, pa.Table]:
+        rows = flat(self.content)
+        return {name: pa.Table.from_pylist(rows[name], schema) for name, schema in SCHEMAS.items()}
+
+    def _read(self, name: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+        rows = matching(matching(self._tables[name], "source", wanted.sources), "stage", wanted.stages)
+        yield from rows.combine_chunks().to_batches()
+
+    def _values(self, name: str, column: str) -> list[str]:
+        return sorted(self._tables[name][column].unique().to_pylist())
+
+
+def _content(root_url: str) -> dict[str, Any]:
+    folder = root.audit_folder(root_url)
+    (file,) = [file for file in reading.require(root_url, folder, flow.AUDIT).files if file.name == _FILE]
+    path = storage.join(folder, file.name)
+    promised = f"sha256 {file.sha256[:16]}…"
+    try:
+        content = storage.read_bytes(path)
+    except FileNotFoundError:
+        raise sealed.damaged(path, "a committed file is gone", promised, "nothing") from None
+    digest = commits.sha256(content)
+    if digest != file.sha256:
+        problem = "a committed file has other bytes than were written"
+        raise sealed.damaged(path, problem, promised, f"sha256 {digest[:16]}…, {len(content)} bytes")
+    found: dict[str, Any] = orjson.loads(content)
+    return found
+
+
+def flat(content: Mapping[str, Any]) -> Mapping[str, list[dict[str, Any]]]:
+    """Return the rows of each table."""
+    found: _Rows = defaultdict(list)
+    _books(found, content["books"])
+    for row in content["table2"]:
+        found["table2"] += _table2(row)
+    for source, stages in (("all", content["all"]), *content["sources"].items()):
+        for stage, population in stages.items():
+            _walk(found, {"source": source, "stage": stage}, "", population)
+    if content["overlap"] is not None:
+        found["overlap.by_source"] += content["overlap"]["by_source"]
+        found["overlap.pairs_of_sources"] += [_of_two(row) for row in content["overlap"]["pairs_of_sources"]]
+    for kind, names in content["labels"].items():
+        found["labels"] += [{"kind": kind, "code": code, "name": name} for code, name in names.items()]
+    return found
+
+
+def _books(found: _Rows, books: Mapping[str, Any]) -> None:
+    for stage, sources in books.items():
+        for source, book in sources.items():
+            at = {"stage": stage, "source": source}
+            left = book["rejected"]
+            found["books"].append({**at, "in": book["in"], "kept": book["kept"], "rejected": sum(left.values())})
+            found["books.rejected"] += [{**at, "reason": reason, "pairs": pairs} for reason, pairs in left.items()]
+
+
+def _walk(found: _Rows, at: Mapping[str, str], path: str, value: Any) -> None:
+    """Put what stands at a path of a population into the tables."""
+    if isinstance(value, dict):
+        estimate = _estimate(value) if "value" in value else {}
+        if estimate:
+            found["figures"].append({**at, "figure": path, **estimate})
+        for name in sorted({*value} - {"value", "interval", "enough"} if estimate else value):
+            _walk(found, at, f"{path}.{name}" if path else name, value[name])
+    elif isinstance(value, list):
+        found[path] += [{**at, **_item(item)} for item in value]
+    elif isinstance(value, str):
+        found["notes"].append({**at, "about": path, "says": value})
+    else:
+        found["figures"].append({**at, "figure": path, "value": None if value is None else float(value)})
+
+
+def _estimate(value: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = value.get("interval") or (None, None)
+    return {"value": value["value"], "low": low, "high": high, "enough": value.get("enough")}
+
+
+def _item(item: Mapping[str, Any] | Sequence[float]) -> Mapping[str, Any]:
+    """Return an item of a list as a row; the items of curves are (how many of the largest, their share of the pairs)."""
+    if not isinstance(item, Mapping):
+        return dict(zip(_CURVE.names[2:], item, strict=True))
+    if not isinstance(share := item.get("share"), Mapping):
+        return item
+    estimate = _estimate(share)
+    return {**item, "share": estimate["value"], "low": estimate["low"], "high": estimate["high"]}
+
+
+def _table2(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    published = row["published"]
+    return [
+        {
+            "row": row["row"],
+            "stage": stage,
+            "sources": row["sources"],
+            "sources_here": row["sources_here"],
+            "read": row["read"],
+            "pairs": pairs,
+            "published_pairs": published["pairs"],
+            "of_published": row["of_published"][stage],
+            "mean_words": row["mean_words"][stage],
+            "published_mean_words": published["mean_words"],
+        }
+        for stage, pairs in row["pairs"].items()
+    ]
+
+
+def _of_two(row: Mapping[str, Any]) -> dict[str, Any]:
+    (one, other), (share, other_share) = row["sources"], row["shares"]
+    return {"source": one, "other": other, "images": row["images"], "share": share, "other_share": other_share}

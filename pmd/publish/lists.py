@@ -1,0 +1,73 @@
+"""The files of published lists, wherever these were copied to: of a list, of a folder of lists, or of a ROOT's."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pmd import flow
+from pmd.errors import InputError
+from pmd.publish.rules import PUBLISHED
+from pmd.store import commits, root, sealed, storage
+
+_MAGIC: Final = b"PAR1"
+
+
+def is_file(url: str) -> bool:
+    """Return whether a file may be one of a list: whether it begins as Parquet does."""
+    return storage.read_bytes(url, 0, len(_MAGIC)) == _MAGIC
+
+
+def paths(url: str) -> list[str]:
+    """Return the Parquet files of a list, of a folder of lists, or of a ROOT's; what a commit lists, where there is one."""
+    if not storage.is_folder(url):
+        return [url]
+    below = storage.list_files(url)
+    top = f"{flow.LISTS.above}/" if root.ROOT_FILE in below else ""
+    committed = [name for name in below if posixpath.basename(name) == commits.STAGE_FILE and name.startswith(top)]
+    found = []
+    for name in committed:
+        folder = storage.join(url, posixpath.dirname(name)).rstrip("/")
+        commit = commits.read(folder)
+        found += [storage.join(folder, file.name) for file in commit.files] if commit is not None else []
+    if not committed:
+        found = [storage.join(url, name) for name in below if name.endswith(".parquet") and name.startswith(top)]
+    return found
+
+
+def files(url: str) -> list[str]:
+    """Return `paths`, each of which is a file of a list.
+
+    Raises:
+        InputError: One is none.
+    """
+    found = paths(url)
+    for path in found:
+        check(path)
+    return found
+
+
+def check(path: str) -> None:
+    """Raise where a file is none of a list.
+
+    Raises:
+        InputError: It is no Parquet file, or lacks columns of `PUBLISHED`.
+        VerificationError: It is a committed file that is gone, or has other bytes.
+    """
+    try:
+        with sealed.open_checked(path) as file:
+            names = pq.ParquetFile(file).schema_arrow.names
+    except pa.ArrowInvalid as error:
+        raise InputError("not a Parquet file", where=path, expected="a list of pmd publish", found=str(error)) from None
+    absent = [name for name in PUBLISHED.names if name not in names]
+    if absent:
+        raise InputError(
+            "not a list that pmd publish wrote",
+            where=path,
+            expected=f"the columns {', '.join(PUBLISHED.names)}",
+            found=f"none called {', '.join(absent)}",
+            remedy="give a ROOT, ROOT/publish or one of its folders, or a copy of them",
+        )

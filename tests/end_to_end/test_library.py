@@ -1,0 +1,90 @@
+"""The library on the demo's ROOT: its examples as they stand, and the audit whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pmd
+from pmd.library import figures
+from tests.end_to_end.conftest import Demo
+from tests.library import examples
+
+PAGE = Path(__file__).resolve().parent.parent.parent / "docs/library.md"
+
+
+@pytest.fixture
+def beside_the_demo(demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work where the examples work: in the folder of `pmd demo --out demo`."""
+    (tmp_path / "demo").symlink_to(demo.folder)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("beside_the_demo")
+@pytest.mark.parametrize("name", pmd.__all__)
+def test_the_examples_of_a_name(name: str) -> None:
+    for test in examples.of_name(name):
+        assert not examples.failures(test)
+
+
+@pytest.mark.usefixtures("beside_the_demo")
+def test_the_examples_of_the_page() -> None:
+    (test,) = examples.of_page(PAGE)
+    assert not examples.failures(test)
+
+
+def test_the_page_has_an_example_of_every_name() -> None:
+    (test,) = examples.of_page(PAGE)
+    source = "".join(example.source for example in test.examples)
+    unnamed = {"Corpus", "Table"}  # what `load` returns, and its tables
+    assert [name for name in pmd.__all__ if name not in unnamed and f"pmd.{name}" not in source] == []
+
+
+def test_an_example_that_is_wrong_is_told(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("Text >>> 1\n```pycon\n>>> 1 + 1\n3\n```\n```pycon\n>>> 2 + 2\n4\n```\n")
+    (test,) = examples.of_page(page)
+    assert len(test.examples) == 2
+    told = examples.failures(test)
+    assert 'page.md", line 3' in told
+    assert told.count("Failed example") == 1
+
+
+def numbers(value: Any) -> Iterator[float]:
+    """Yield every number of a JSON-like value."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from numbers(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from numbers(inner)
+    elif isinstance(value, int | float):
+        yield float(value)
+
+
+def test_no_number_of_the_audit_is_lost(demo: Demo) -> None:
+    content = json.loads((demo.root / "audit/audit.json").read_text())
+    audit = pmd.load(demo.root).audit
+    assert audit.content == content
+    rows = figures.flat(content)
+    assert set(rows) <= set(figures.SCHEMAS)
+    for name, some in rows.items():
+        assert {key for row in some for key in row} <= set(audit[name].columns), name
+    populations = {"all": content["all"], **content["sources"]}
+    for source, stages in populations.items():
+        for stage, population in stages.items():
+            found = [
+                value
+                for name, some in rows.items()
+                if not name.startswith(("books", "table2", "overlap", "labels"))
+                for row in some
+                if (row["source"], row["stage"]) == (source, stage)
+                for value in numbers({key: row[key] for key in row if key not in {"source", "stage"}})
+            ]
+            # Whether there was enough to tell of a share stands in audit.json alone, in lists.
+            told = sorted(set(numbers(population)) - {0.0, 1.0})
+            assert sorted(set(found) - {0.0, 1.0}) == told, (source, stage)
