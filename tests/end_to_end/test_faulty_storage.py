@@ -14,9 +14,14 @@ FOLDER = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("kind", ["passing", "lasting"])
-def test_a_stage_ends_in_words_and_its_reruns_give_what_is_to_be(tmp_path: Path, kind: str) -> None:
-    chosen = ["--only", "curate", "--only", "images", "--kind", kind, "--times", "1", "--images", "160", "--seed", "1"]
+def test_a_stage_ends_in_words_and_its_reruns_give_what_is_to_be(tmp_path: Path) -> None:
+    kinds = [
+        "--kind",
+        "passing",
+        "--kind",
+        "lasting",
+    ]  # in one run: most of its time goes into the ROOTs that both are tried on
+    chosen = ["--only", "curate", "--only", "images", *kinds, "--times", "1", "--images", "160", "--seed", "1"]
     run = subprocess.run(
         [sys.executable, "benchmarks/faulty_storage.py", "--folder", str(tmp_path), *chosen],
         cwd=FOLDER,
@@ -27,4 +32,4 @@ def test_a_stage_ends_in_words_and_its_reruns_give_what_is_to_be(tmp_path: Path,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     told = json.loads(run.stdout.splitlines()[-1])
-    assert (told["tried"], told["unlike"], told["wordless"]) == (2, 0, 0)
+    assert (told["tried"], told["unlike"], told["wordless"]) == (4, 0, 0)

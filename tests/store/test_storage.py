@@ -391,3 +391,9 @@ def test_folders_are_listed_through_links(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "train").symlink_to(tmp_path / "elsewhere")
     assert storage.list_files(f"{tmp_path}/images/") == ["train/1.jpg"]
+
+
+def test_a_path_with_a_nul_character_is_told() -> None:
+    with pytest.raises(ConfigError) as told:
+        storage.filesystem("/data/a\0b")
+    assert str(told.value) == "'/data/a\\x00b': no path has a NUL character\n  remedy: mend the path"
