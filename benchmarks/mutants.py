@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import shutil
 import subprocess
@@ -65,10 +64,8 @@ def prepare(folder: Path, modules: dict[str, tuple[str, ...]]) -> None:
 def mutmut(folder: Path, *names: str) -> str:
     """Run mutants by their names; return what mutmut says."""
     command = [sys.executable, "-m", "mutmut", "run", *names]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path[1:] if "site-packages" not in path and path)
     return subprocess.run(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     ).stdout
 
 
