@@ -249,3 +249,10 @@ def test_rows_that_share_an_id_are_numbered_by_themselves() -> None:
     texts = dict(zip(pairs["source_id"].to_pylist(), pairs["text"].to_pylist(), strict=True))
     assert {texts["1"], texts["1#2"], texts["1#3"]} == {"a dog", "a cat", "a bird"}
     assert {texts["2"], texts["2#2"]} == {"a dog", "a cat"}
+
+
+def test_every_row_says_of_which_source_and_stage_it_is() -> None:
+    settled = settle(KEEP, judge(draft(), draft(source_id="2", text="")))
+    for table in (settled.pairs, settled.rejected):
+        assert table["source"].to_pylist() == ["sbu_captions"]
+    assert settled.rejected["stage"].to_pylist() == ["curate"]

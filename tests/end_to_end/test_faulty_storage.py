@@ -14,9 +14,10 @@ FOLDER = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("kind", ["passing", "lasting", "gone"])
-def test_a_stage_ends_in_words_and_its_reruns_give_what_is_to_be(tmp_path: Path, kind: str) -> None:
-    chosen = ["--only", "fetch", "--only", "dedupe", "--kind", kind, "--times", "1", "--images", "160", "--seed", "1"]
+def test_a_stage_ends_in_words_and_its_reruns_give_what_is_to_be(tmp_path: Path) -> None:
+    """In one run: most of its time goes into the ROOTs that all kinds are tried on."""
+    chosen = ["--only", "fetch", "--only", "dedupe", "--times", "1", "--images", "160", "--seed", "1"]
+    chosen += [word for kind in ("passing", "lasting", "gone") for word in ("--kind", kind)]
     run = subprocess.run(
         [sys.executable, "benchmarks/faulty_storage.py", "--folder", str(tmp_path), *chosen],
         cwd=FOLDER,
@@ -28,5 +29,5 @@ def test_a_stage_ends_in_words_and_its_reruns_give_what_is_to_be(tmp_path: Path,
     assert run.returncode == 0, run.stdout + run.stderr
     told = json.loads(run.stdout.splitlines()[-1])
     assert (told["unlike"], told["wordless"]) == (0, 0)
-    assert told["tried"] >= 2
+    assert told["tried"] >= 6
     assert told["reruns"] <= 3

@@ -197,38 +197,6 @@ def test_a_folder_that_could_not_be_synchronised_is_not_taken_for_settled(
     assert synchronised == [str(tmp_path / "new" / "inner")]
 
 
-@pytest.mark.parametrize("failures", [1, 3])
-def test_an_error_that_may_pass_is_waited_out(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
-    paused: list[float] = []
-    left = [OSError(errno.EIO, "passing")] * failures
-
-    def call() -> str:
-        if left:
-            raise left.pop()
-        return "done"
-
-    monkeypatch.setattr(storage.time, "sleep", paused.append)
-    assert storage._patiently(call) == "done"
-    assert paused == list(storage._PAUSES_S[:failures])
-
-
-def test_an_error_that_does_not_pass_is_raised_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    tries: list[int] = []
-
-    def call(number: int) -> None:
-        tries.append(number)
-        raise OSError(number, "told")
-
-    monkeypatch.setattr(storage.time, "sleep", lambda _: None)
-    with pytest.raises(OSError, match="told"):
-        storage._patiently(lambda: call(errno.EIO))
-    assert tries == [errno.EIO] * (len(storage._PAUSES_S) + 1)
-    tries.clear()
-    with pytest.raises(OSError, match="told"):
-        storage._patiently(lambda: call(errno.ENOSPC))
-    assert tries == [errno.ENOSPC]
-
-
 def test_what_is_a_folder_is_told_on_each_file_system(folder: str) -> None:
     storage.put(storage.join(folder, "inner", "file"), b"")
     assert storage.is_folder(storage.join(folder, "inner"))
@@ -391,3 +359,9 @@ def test_folders_are_listed_through_links(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "train").symlink_to(tmp_path / "elsewhere")
     assert storage.list_files(f"{tmp_path}/images/") == ["train/1.jpg"]
+
+
+def test_a_path_with_a_nul_character_is_told() -> None:
+    with pytest.raises(ConfigError) as told:
+        storage.filesystem("/data/a\0b")
+    assert str(told.value) == "'/data/a\\x00b': no path has a NUL character\n  remedy: mend the path"
