@@ -26,6 +26,9 @@ FORMAT: Final = 4
 #: The same for the published lists alone. 2: with `perceptual_hash`. 3: `meta` by the manifest's list, columns nullable.
 LIST_FORMAT: Final = 3
 
+#: The same for the audit alone. 2: datasketch proposes the near-duplicate captions.
+AUDIT_FORMAT: Final = 2
+
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
@@ -146,7 +149,10 @@ def dedupe(config: Config) -> Wanted:
     for path in config.dedupe.evaluation:
         files = [storage.join(path, name) for name in storage.list_files(path)] if storage.is_folder(path) else [path]
         found[path] = commits.options_hash([[file, storage.fingerprint(file)] for file in files])
-    return Wanted("dedupe", "all", root.dedupe_folder(config.root), _json(config.dedupe), found)
+    options = _json(config.dedupe)
+    if config.dedupe.near_texts is None:  # what was built before there was such an option stays fresh
+        del options["near_texts"], options["near_texts_action"]
+    return Wanted("dedupe", "all", root.dedupe_folder(config.root), options, found)
 
 
 def shard(config: Config, form: str) -> Wanted:
@@ -187,7 +193,7 @@ def audit(config: Config) -> Wanted:
         ("shard", root.shards_folder(config.root, "rejected")),
     ):
         found[name] = _digest(folder)
-    options = _json(config.audit) | {"profile": config.profile}
+    options = _json(config.audit) | {"profile": config.profile, "format": AUDIT_FORMAT}
     return Wanted("audit", "all", root.audit_folder(config.root), options, found)
 
 

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from pmd import codec
+from pmd.dedupe import captions
 from pmd.dedupe import rules as dedupe_rules
 from pmd.fetch import mend, reference_lists, state
 from pmd.inspection import reconciliation
@@ -31,7 +32,18 @@ from pmd.publish import rules as publish_rules
 from pmd.schema import keys
 from pmd.schema.reasons import reasons_of
 from pmd.schema.statuses import OK, STATUSES
-from pmd.schema.tables import ATTEMPTS, GROUPS, IMAGES, LEDGER, PAIRS, REJECTED, VIEWS, in_source_folder, ledger_file
+from pmd.schema.tables import (
+    ATTEMPTS,
+    GROUPS,
+    IMAGES,
+    LEDGER,
+    NEAR_TEXTS,
+    PAIRS,
+    REJECTED,
+    VIEWS,
+    in_source_folder,
+    ledger_file,
+)
 from pmd.shard import writing
 from pmd.store import commits, storage
 
@@ -281,7 +293,7 @@ class Recount:
         if folder == "images":
             return IMAGES, Recount._images
         if folder == "dedupe":
-            return GROUPS, Recount._groups
+            return (NEAR_TEXTS, Recount._near_texts) if inner.startswith("near_texts/") else (GROUPS, Recount._groups)
         if folder.startswith("shards/"):
             return writing.PARQUET, Recount._samples
         if folder.startswith("publish/"):
@@ -352,6 +364,22 @@ class Recount:
         for relation in {*batch["relation"].to_pylist()}.difference(dedupe_rules.RELATIONS):
             self._report.tell("relation", name, f"one of {', '.join(dedupe_rules.RELATIONS)}", relation)
         return self._check_order(name, batch, ("image_id",), before)
+
+    def _near_texts(
+        self, unit: Unit, name: str, number: int, batch: pa.RecordBatch, before: _Keys, *_: object
+    ) -> _Keys:
+        text_ids, similarities = batch["text_id"].to_pylist(), batch["jaccard"].to_pylist()
+        least = unit.commit.run.get("options", {}).get("near_texts") or 0
+        for place, (text_id, wanted) in enumerate(
+            zip(text_ids, captions.text_ids(batch["form"]).to_pylist(), strict=True)
+        ):
+            at = f"{name}: text {text_id.hex()}"
+            if text_id != wanted:
+                self._report.tell("text_id", at, wanted.hex(), text_id.hex())
+            leads = batch["group_id"][place].as_py() == text_id
+            if not (similarities[place] == 1 if leads else least <= similarities[place] <= 1):
+                self._report.tell("jaccard", at, "1" if leads else f"{least} to 1", similarities[place])
+        return self._check_order(name, batch, ("text_id",), before)
 
     def _samples(self, unit: Unit, name: str, number: int, batch: pa.RecordBatch, *_: object) -> None:
         for row in batch.to_pylist():

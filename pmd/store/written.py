@@ -25,7 +25,7 @@ FOLDERS: Final[tuple[tuple[str, str], ...]] = (
     (rf"fetch/store/{_SHARD}", rf"{_DIGEST}\.tar"),
     (rf"fetch/attempts/{_SHARD}", rf"generation=\d+-{_DIGEST}\.parquet"),
     ("fetch/rejected", _PART),
-    ("dedupe", rf"rejected/{_PART}|groups/part-{_DIGEST}\.parquet"),
+    ("dedupe", rf"rejected/{_PART}|groups/part-{_DIGEST}\.parquet|near_texts/{_PART}"),
     ("shards/rejected", _PART),
     ("shards/webdataset", r"\d+-of-\d+-[0-9a-f]{8}\.tar|sizes\.json"),
     ("shards/parquet", r"\d+-of-\d+-[0-9a-f]{8}\.parquet|sizes\.json"),

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from pmd import stages
 from pmd.fetch import state
-from pmd.inspection.diff import join, pairs
+from pmd.inspection.diff import join, pairs, texts
 from pmd.inspection.diff.join import A, B, Examples, Meeting
 from pmd.inspection.status import GENERATION, STAGES, Unit, accounts_by_stage, made_of, read_units
 from pmd.schema.statuses import OK
@@ -82,11 +82,13 @@ def compare(a: str, b: str, limit: int) -> dict[str, Any]:
                 _spread_rejected(met, side, book, stage, [name for name in chosen if stage in compared[name]])
         found = pairs.compare(met, limit)
     images = _images(books, limit)
+    near_texts = _near_texts(books)
     outputs = _outputs(books)
     return {
         "equal": not pairs.moves(found)
         and not found.changed
         and (images is None or not any(images[kind] for kind in ("moved", "changed", "groups")))
+        and not near_texts
         and all(line["is"] == "the same" for line in outputs),
         "pairs": sum(found.fates.values()),
         "stages": pairs.stage_table(found, compared),
@@ -94,6 +96,7 @@ def compare(a: str, b: str, limit: int) -> dict[str, Any]:
         "moved": pairs.moves(found),
         "changed": pairs.changes(found),
         "images": images,
+        "near_texts": near_texts,
         "outputs": outputs,
         "options": _options(books),
         "examples": found.examples,
@@ -204,6 +207,13 @@ def _images(books: Mapping[str, Book], limit: int) -> dict[str, Any] | None:
             "groups": [{"from": x, "to": y, "images": count} for (x, y), count in sorted(groups.items())],
             "examples": [_describe(met, row) for row in examples.all()],
         }
+
+
+def _near_texts(books: Mapping[str, Book]) -> list[dict[str, Any]]:
+    """Compare groups of near-duplicate captions, where both ROOTs have been through dedupe."""
+    if not all("dedupe" in book.units for book in books.values()):
+        return []
+    return texts.compare(*([path for path, _ in books[side].files("dedupe", "near_texts/")] for side in (A, B)))
 
 
 def _spread_images(met: Meeting, side: str, book: Book, *, fetched: bool, grouped: bool) -> None:
