@@ -52,9 +52,8 @@ def test_nearly_all_matches_are_found() -> None:
 
 
 def test_a_band_that_all_share_costs_no_square(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every two of these have .7 in common: most share a band, none match."""
-    texts = [f"{name * 3} taken on assignment for the daily planet, all rights reserved" for name in WORDS * 1]
-    texts += [f"{name[::-1] * 3} taken on assignment for the daily planet, all rights reserved" for name in WORDS]
+    texts = generated.crowd(80)
+    assert not generated.matches(texts, JACCARD)
     monkeypatch.setattr(neighbours, "CROWDED", 4)
     compared = 0
     original = minhash.jaccard
