@@ -1,13 +1,14 @@
 """Near-duplicate captions: time, recall and memory of the audit's search and of a whole build's, beside plain datasketch.
 
-    python benchmarks/near_texts.py [--texts 262144] [--sizes 100000 300000 1000000]
+    python benchmarks/near_texts.py [--texts 262144] [--sizes 100000 300000 1000000] [--crowd 300000]
 
 Captions are generated: a tenth have a variant in which one word is exchanged; recall is the share of those that match (Jaccard
-.8, exactly) which end in one group. First `--texts` of them are searched in one process: by `pmd.text.neighbours` (datasketch's
-index, fed with hash values computed on whole columns), and by datasketch alone (`MinHash.bulk` with xxh32, the same shingles, bands
-and check). Then the steps of a build are run one by one, without Beam, on each of `--sizes`, in partitions of 65,536 texts at most;
-and on `CROWD` texts that all but share every band. Each runs in a process of its own; its peak is what one worker that
-does all partitions in turn holds. Seconds are processor time of one core. The last line is JSON.
+.8, exactly) which end in one group. First `--texts` of them are searched in one process: by `pmd.text.neighbours`
+(datasketch's index, fed with hash values computed on whole columns), and by datasketch alone (`MinHash.bulk` with xxh32, the
+same shingles, bands and check). Then the steps of a build are run one by one, without Beam, on each of `--sizes`, in
+partitions of 65,536 texts at most; and on `--crowd` texts that share nearly all their bands. Each runs in a process of its
+own; its peak is what one worker that does all partitions in turn holds. Seconds are processor time of one core. The last line
+is JSON.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ from pmd.text import minhash, neighbours
 
 JACCARD = 0.8
 PARTITION = 65_536
-CROWD = 1_000_000
 STARTS = ("ba", "co", "du", "fe", "gri", "ha", "ki", "lo", "mu", "ne", "po", "ra", "si", "tu", "vo")
 ENDS = ("ble", "dor", "fin", "gat", "lan", "mer", "net", "pin", "rok", "sel", "tan", "vik")
 WORDS = np.array([start + end for start in STARTS for end in ENDS])
@@ -211,7 +211,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--texts", type=int, default=2**18)
     parser.add_argument("--sizes", type=int, nargs="*", default=[100_000, 300_000, 1_000_000])
-    parser.add_argument("--crowd", type=int, default=CROWD)
+    parser.add_argument("--crowd", type=int, default=300_000)
     options = parser.parse_args()
     todo: list[tuple[str, Callable[..., dict[str, Any]], Iterable[Any]]] = [
         ("datasketch, hashed by column", in_one_process, (ours, options.texts)),

@@ -44,8 +44,8 @@ def rows(found: list[tuple[str, int, int]]) -> tuple[pa.Table, pa.ChunkedArray]:
 def met(tables: Iterable[pa.Table | pa.RecordBatch], schema: pa.Schema, name: str, bits: int) -> dict[int, pa.Table]:
     """Return the rows by partition of a key, as run files bring them together."""
     found: dict[int, list[pa.Table]] = defaultdict(list)
-    for given in tables:
-        table = pa.table(given).cast(schema)
+    for rows_of_one in tables:
+        table = pa.table(rows_of_one).cast(schema)
         where = pa.array(exchange.partitions(table[name], bits))
         for number in where.unique().to_pylist():
             found[number].append(table.filter(pc.equal(where, number)))
