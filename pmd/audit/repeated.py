@@ -30,8 +30,8 @@ from pmd.text import neighbours
 THRESHOLDS: Final = (10, 100, 1000)
 FREQUENT: Final = THRESHOLDS[0]
 
-#: Texts that are compared for near-duplicates, those on most images: some 4 s of one core and 0.2 GB (13.4 µs a text,
-#: measured by benchmarks/repeated_texts.py).
+#: Texts that are compared for near-duplicates, those on most images: some minute of one core and 1.7 GB (6.6 KB a text,
+#: measured by benchmarks/near_texts.py).
 MOST_COMPARED: Final = 2**18
 #: The least Jaccard similarity of two texts that are nearly one (Lee et al., ACL 2022, "Deduplicating Training Data Makes
 #: Language Models Better").

@@ -49,9 +49,7 @@ def world(folder: Path) -> Config:
     return dataclasses.replace(
         chosen,
         fetch=chosen.fetch.model_copy(update={"against": (f"{folder}/list.parquet",)}),
-        dedupe=chosen.dedupe.model_copy(
-            update={"max_images_per_text": 1000, "near_texts": 0.8, "near_texts_action": "cap"}
-        ),
+        dedupe=chosen.dedupe.model_copy(update={"max_images_per_text": 1000}),
         shard=chosen.shard.model_copy(update={"samples_per_shard": 2, "window": 1}),
     )
 

@@ -24,7 +24,7 @@ from pmd.schema import keys
 from pmd.schema.tables import REJECTED
 from pmd.store import commits, root
 from tests import tiny_root
-from tests.pipelines import building
+from tests.pipelines import building, test_coders, test_twice
 
 SIGNED = "Photo taken by {} on assignment for the Daily Planet, all rights reserved, please do not use it"
 #: Three texts that are nearly one, of which C2's stands on C1, whose bytes it has: on two images in the end.
@@ -141,6 +141,26 @@ def test_a_pair_tells_its_group(built: Config) -> None:
 def test_the_order_of_input_changes_nothing(built: Config, tmp_path: Path) -> None:
     other = build(tmp_path, LINES[::-1])
     assert building.committed(other.root)["dedupe"]["files"] == building.committed(built.root)["dedupe"]["files"]
+
+
+STEPS = {"SpreadOccurrences", "SpreadBands", "Propose", "Ask", "Verify", "ElectTexts", "GroupTexts", "FindRepeated"}
+
+
+@pytest.mark.parametrize("around", [test_twice.Twice, test_twice.KilledThenAgain])
+def test_workers_that_are_doubled_or_killed_change_nothing(built: Config, around: Callable[[], Any]) -> None:
+    before = building.committed(built.root)["dedupe"]
+    with building.small(), test_twice.workers(around()) as ran:
+        again(built)
+    assert ran >= STEPS
+    assert building.committed(built.root)["dedupe"] == before
+    assert building.unlisted(built.root) == []
+
+
+def test_no_element_is_pickled(built: Config) -> None:
+    with building.captured() as protos:
+        again(built)
+    assert "GroupTexts" in str(protos["dedupe"]) or "Group texts" in str(protos["dedupe"])
+    assert test_coders.pickled(protos["dedupe"]) == []
 
 
 def test_reported_only(built: Config, rebuilt: Callable[..., Config]) -> None:

@@ -24,9 +24,7 @@ LINES = [(CAPTIONS.get(url, caption), url) for caption, url in tiny_root._CC3M]
 
 
 def limited(chosen: Config, most: int | None) -> Config:
-    return dataclasses.replace(
-        chosen, dedupe=chosen.dedupe.model_copy(update={"max_images_per_text": most, "near_texts": None})
-    )
+    return dataclasses.replace(chosen, dedupe=chosen.dedupe.model_copy(update={"max_images_per_text": most}))
 
 
 def build(folder: Path, lines: list[tuple[str, str]]) -> Config:
