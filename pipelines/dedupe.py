@@ -12,7 +12,9 @@ from apache_beam.pvalue import AsList
 from pipelines import running
 from pmd import flow, stages
 from pmd.config import Config
+from pmd.config.options import DedupeOptions
 from pmd.dedupe import evaluation, needs
+from pmd.dedupe.text_transforms import Ask, ElectTexts, GroupTexts, Propose, SpreadBands, SpreadOccurrences, Verify
 from pmd.dedupe.transforms import (
     Elect,
     FindGroups,
@@ -28,9 +30,10 @@ from pmd.dedupe.transforms import (
 )
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import by_part, part_batches
-from pmd.engines.transforms import Meet, PerUnit, PerUnitBeside, Spread, TurnOver, WriteCommit, create
+from pmd.engines.transforms import OUTPUTS, Meet, Only, PerUnit, PerUnitBeside, Spread, TurnOver, WriteCommit, create
 from pmd.fetch import partitions
-from pmd.store import root
+from pmd.store import exchange, root
+from pmd.text import neighbours
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
@@ -84,14 +87,23 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         )
         # (part, PARTS)
         judging = units | "By part" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
-        if config.dedupe.max_images_per_text is not None:
-            repeated = (
+        texts = None
+        if config.dedupe.near_texts is not None:
+            grouped = near_texts(config.dedupe, config.root, wanted.folder, cut, work, units, groups)
+            written = (written, grouped | "Files" >> Only(OUTPUTS)) | "All that is written" >> beam.Flatten()
+            texts = grouped | "Texts" >> Only(exchange.RUNS)
+        elif config.dedupe.max_images_per_text is not None:
+            texts = (
                 units
                 | "Spread texts" >> Spread()
                 | "Texts"
                 >> beam.ParDo(PerUnitBeside(SpreadTexts(config.root, cut, work)), AsList(groups)).with_output_types(
                     pa.RecordBatch
                 )
+            )
+        if texts is not None and config.dedupe.max_images_per_text is not None:
+            repeated = (
+                texts
                 | "By text" >> Meet()
                 | "Over the limit"
                 >> beam.ParDo(
@@ -117,6 +129,46 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
 
     size = running.parquet_bytes(partitions.view_files(config.root))
     running.run_and_commit(config.root, [wanted.folder], wire, flags, work, size)
+
+
+def near_texts(
+    options: DedupeOptions, root_url: str, folder: str, cut: partitions.Cut, work: str, units: Any, groups: Any
+) -> Any:
+    """Find near-duplicate captions: PCollections of PARTS and of all GROUPS → one of OUTPUTS, and of RUNS of `captions.TEXTS`."""
+    assert options.near_texts is not None
+    bands, bits = neighbours.bands(options.near_texts), cut.part_bits
+    band_bits = min(bits + exchange.bits_for(bands.number, 1), exchange.MOST_BITS)
+    members = (
+        units
+        | "Spread occurrences" >> Spread()
+        | "Occurrences"
+        >> beam.ParDo(PerUnitBeside(SpreadOccurrences(root_url, cut, work)), AsList(groups)).with_output_types(
+            pa.RecordBatch
+        )
+        | "Same text" >> Meet()
+        | "Bands" >> beam.ParDo(PerUnit(SpreadBands(bands, band_bits, work))).with_output_types(pa.RecordBatch)
+        | "By band" >> Meet()
+        | "Propose" >> beam.ParDo(PerUnit(Propose(bits, work))).with_output_types(pa.RecordBatch)
+        | "By later text" >> Meet()
+        | "Ask" >> beam.ParDo(PerUnit(Ask(bits, work))).with_output_types(pa.RecordBatch)
+        | "By earlier text" >> Meet()
+        | "Verify" >> beam.ParDo(PerUnit(Verify(options.near_texts, bits, work))).with_output_types(pa.RecordBatch)
+        # (0, RUNS)
+        | "All text links" >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
+        | "One election" >> beam.GroupByKey()
+        | "Elect texts" >> beam.ParDo(PerUnit(ElectTexts(bits, work))).with_output_types(pa.RecordBatch)
+        # (partition, RUNS)
+        | "To their texts" >> TurnOver()
+    )
+    # (partition, PARTS): texts are cut into as many partitions as there are parts.
+    every = units | "Each partition" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
+    group = GroupTexts(folder, bits, options.max_images_per_text is not None, options.near_texts_action == "cap", work)
+    return (
+        (every, members)
+        | "Texts and members" >> beam.Flatten()
+        | "Each text" >> beam.GroupByKey()
+        | "Group texts" >> beam.ParDo(PerUnit(group)).with_output_types(pa.RecordBatch)
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

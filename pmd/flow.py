@@ -127,7 +127,9 @@ GENERATION: Final = Folder(
 )
 STORE: Final = Folder("fetch/store/shard={shard:05d}", rf"{_DIGEST}\.tar", commits=False)
 ATTEMPTS: Final = Folder("fetch/attempts/shard={shard:05d}", rf"generation=\d+-{_DIGEST}\.parquet", commits=False)
-GROUPS: Final = Folder("dedupe", rf"rejected/{PART}|groups/part-{_DIGEST}\.parquet", rejects="rejected/")
+GROUPS: Final = Folder(
+    "dedupe", rf"rejected/{PART}|groups/part-{_DIGEST}\.parquet|near_texts/{PART}", rejects="rejected/"
+)
 #: Samples of each shard by name, as readers of WebDataset expect it.
 SIZES: Final = "sizes.json"
 UNSHARDED: Final = Folder("shards/rejected", PART, rejects="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from pmd import flow
 from pmd.config import Config
@@ -11,6 +12,9 @@ from pmd.curate import needs as curate_needs
 from pmd.store import commits, root, storage
 from pmd.store.commits import Books, File
 from pmd.store.wanted import Wanted, as_json
+
+#: As `wanted.FORMAT`, for the audit alone. 2: datasketch proposes the near-duplicate captions.
+AUDIT_FORMAT: Final = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +60,7 @@ def of(config: Config) -> Needs:
         commit = commits.require(storage.join(config.root, stage.books.at()), f"run: {stage.command}")
         inputs["views" if stage == flow.IMAGES else stage.name] = commit.digest()
         books[stage.name] = {name: commit.sources.get(name, Books()) for name in names}
-    options = as_json(config.audit) | {"profile": config.profile}
+    options = as_json(config.audit) | {"profile": config.profile, "format": AUDIT_FORMAT}
     return Needs(
         Wanted(flow.AUDIT.name, "all", root.audit_folder(config.root), options, inputs),
         tuple(names),

@@ -4,9 +4,9 @@
     count         all occurrences of some texts → `TEXTS`: those that stand on `FREQUENT` images or more
     summary       all `TEXTS` → what audit.json says
 
-Two texts are one where their forms are (`pmd.dedupe.captions`); near-duplicates are groups of forms (`pmd.text.minhash`). Texts
-on few images fall away where they are counted, so that what one worker holds at the end is at most a tenth of the pairs, and far
-less where texts are captions.
+Two texts are one where their forms are (`pmd.dedupe.captions`); near-duplicates are groups of forms
+(`pmd.text.neighbours`). Texts on few images fall away where they are counted, so that what one worker holds at the end is at
+most a tenth of the pairs, and far less where texts are captions.
 """
 
 from __future__ import annotations
@@ -23,16 +23,20 @@ from pmd.audit.measure import STAGES, USER_FIELDS, users
 from pmd.dedupe import captions
 from pmd.schema import keys
 from pmd.schema.tables import KEY
-from pmd.text import minhash
+from pmd.text import neighbours
 
 #: Images from which a text counts as shared. ALIGN leaves out alt texts "shared by more than 10 images" (Jia et al.,
 #: ICML 2021); the others are the next powers.
 THRESHOLDS: Final = (10, 100, 1000)
 FREQUENT: Final = THRESHOLDS[0]
 
-#: Texts that are compared for near-duplicates, those on most images: some 4 s of one core and 0.2 GB (13.4 µs a text,
-#: measured by benchmarks/repeated_texts.py).
+#: Texts that are compared for near-duplicates, those on most images: some minute of one core and 1.7 GB (6.6 KB a text,
+#: measured by benchmarks/near_texts.py).
 MOST_COMPARED: Final = 2**18
+#: The least Jaccard similarity of two texts that are nearly one (Lee et al., ACL 2022, "Deduplicating Training Data Makes
+#: Language Models Better").
+JACCARD: Final = 0.8
+
 #: Texts, and groups, that are listed one by one, and characters of a text that are shown.
 LISTED: Final = 10
 SHOWN: Final = 120
@@ -183,7 +187,7 @@ def summary(texts: pa.Table) -> dict[str, Any]:
         whole["pairs"] = whole["pairs"] + row["pairs"]
     ranked = sorted(together.values(), key=lambda row: (-row["images"][0], row["form"]))
     compared = [row["form"] for row in ranked[:MOST_COMPARED]]
-    group = dict(zip(compared, (compared[first] for first in minhash.groups(compared)), strict=True))
+    group = dict(zip(compared, (compared[first] for first in neighbours.groups(compared, JACCARD)), strict=True))
     near = {"texts": len(ranked), "compared": len(compared)}
     found = {
         name: _figures([row for row in rows if row["source"] == name], group, near, has_users=name in USER_FIELDS)

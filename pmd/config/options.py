@@ -215,6 +215,8 @@ class DedupeOptions(StageOptions):
     ]
     near_distance: int = Field(default=31, ge=0, le=31)  # PDQ's own threshold, and the most that is searched for
     max_images_per_text: int | None = Field(default=None, ge=1, le=2**31)
+    near_texts: float | None = Field(default=None, ge=0.6, le=0.95)  # outside, datasketch's bands are crowded, or none
+    near_texts_action: Literal["report", "cap"] = "report"
     evaluation: tuple[str, ...] = ()
 
     @field_validator("repeated_bytes")
@@ -222,6 +224,14 @@ class DedupeOptions(StageOptions):
     def _never_all(cls, value: int) -> int:
         if value == 1:  # every image would be a placeholder
             raise ValueError("0 (never), or 2 or more")
+        return value
+
+    @field_validator("near_texts_action")
+    @classmethod
+    def _has_a_limit(cls, value: str, info: ValidationInfo) -> str:
+        lacking = [name for name in ("near_texts", "max_images_per_text") if info.data.get(name, 0) is None]
+        if value == "cap" and lacking:
+            raise ValueError(f'"report", or {" and ".join(lacking)} beside it: what is capped, and at how many images')
         return value
 
 

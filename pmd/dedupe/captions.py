@@ -21,7 +21,7 @@ from pmd.schema.tables import KEY
 from pmd.text.minhash import mixed
 
 #: A pair and its text, under the image that stands for its own.
-TEXTS: Final = pa.schema(
+STANDS: Final = pa.schema(
     [
         pa.field("text_id", KEY, nullable=False),
         pa.field("stands_id", KEY, nullable=False),
@@ -29,14 +29,21 @@ TEXTS: Final = pa.schema(
         pa.field("pair_id", KEY, nullable=False),
     ]
 )
-#: A pair whose text stands on too many images, and on how many.
+#: What is counted together. With `is_near`, text_id is that of a group of near-duplicates.
+TEXTS: Final = pa.schema([*STANDS, pa.field("is_near", pa.bool_(), nullable=False)])
+#: A pair that leaves since its text, or group of texts, stands on too many images, and on how many.
 REPEATED: Final = pa.schema(
     [
         pa.field("image_id", KEY, nullable=False),
         pa.field("pair_id", KEY, nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
         pa.field("detail", pa.string(), nullable=False),
     ]
 )
+
+#: Why pairs leave: for a text, and for a group of texts.
+REPEATED_TEXT: Final = "repeated_text"
+NEAR_TEXT: Final = "near_text"
 
 Words = npt.NDArray[np.uint64]
 
@@ -54,14 +61,14 @@ def text_ids(texts: pa.Array) -> pa.Array:
 
 
 def over(rows: pa.Table, most: int) -> pa.Table:
-    """Return the pairs that leave so that no text stands on more than `most` images.
+    """Return the pairs that leave so that no text, and no group of near-duplicate texts, stands on more than `most` images.
 
     Of a text's images those with the smallest hashes of (text, image) stay, with all their pairs of this text, whatever
-    the order of rows.
+    the order of rows; so do a group's.
 
     Args:
         rows: All `TEXTS` of a partition, in any order.
-        most: Images that may have one text.
+        most: Images that may have one text, or one of a group.
 
     Returns:
         `REPEATED`, in order of pair_id.
@@ -80,11 +87,15 @@ def over(rows: pa.Table, most: int) -> pa.Table:
     images = np.maximum.reduceat(place, starts) + 1
     leaves = place >= most
     many = np.repeat(images, np.diff(np.r_[starts, len(order)]))[leaves]
-    found = rows.take(pa.array(order[leaves])).select(["image_id", "pair_id"])
-    found = found.append_column(
-        "detail", pa.array([f"its text stands on {count:,} images" for count in many.tolist()], pa.string())
-    )
-    found = found.cast(REPEATED)
+    gone = rows.take(pa.array(order[leaves]))
+    is_near = gone["is_near"].to_pylist()
+    details = [
+        f"{'its text and those nearly the same stand' if near else 'its text stands'} on {count:,} images"
+        for near, count in zip(is_near, many.tolist(), strict=True)
+    ]
+    reasons = [NEAR_TEXT if near else REPEATED_TEXT for near in is_near]
+    columns = [gone["image_id"], gone["pair_id"], pa.array(reasons, pa.string()), pa.array(details, pa.string())]
+    found = pa.table(columns, names=REPEATED.names).cast(REPEATED)
     return found.take(pc.sort_indices(found, [("pair_id", "ascending")])).combine_chunks()
 
 

@@ -22,4 +22,7 @@ def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
     for path in config.dedupe.evaluation:
         files = [storage.join(path, name) for name in storage.list_files(path)] if storage.is_folder(path) else [path]
         found[path] = commits.options_hash([[file, storage.fingerprint(file)] for file in files])
-    return (Wanted(flow.DEDUPE.name, "all", root.dedupe_folder(config.root), as_json(config.dedupe), found),)
+    options = as_json(config.dedupe)
+    if config.dedupe.near_texts is None:  # what was built before there was such an option stays fresh
+        del options["near_texts"], options["near_texts_action"]
+    return (Wanted(flow.DEDUPE.name, "all", root.dedupe_folder(config.root), options, found),)

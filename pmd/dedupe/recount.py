@@ -8,17 +8,34 @@ import pyarrow as pa
 
 from pmd.books import recount
 from pmd.books.recount import Keys, Table
+from pmd.dedupe import captions
 from pmd.dedupe.rules import RELATIONS
-from pmd.schema.tables import GROUPS
+from pmd.schema.tables import GROUPS, NEAR_TEXTS
 
 
 class Recount(recount.Recount):
     """The recount of the groups."""
 
     def table(self, name: str, columns: Sequence[str]) -> Table:
-        return self.rejected() if self.is_rejected(name) else Table(GROUPS, self._groups)
+        if self.is_rejected(name):
+            return self.rejected()
+        is_of_texts = name.startswith(f"{self.folder}/near_texts/")
+        return Table(NEAR_TEXTS, self._near_texts) if is_of_texts else Table(GROUPS, self._groups)
 
     def _groups(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
         for relation in {*batch["relation"].to_pylist()}.difference(RELATIONS):
             self.tell("relation", name, f"one of {', '.join(RELATIONS)}", relation)
         return recount.check_order(self.tally.report, name, batch, ("image_id",), before)
+
+    def _near_texts(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
+        least = self.committed.commit.run.get("options", {}).get("near_texts") or 0
+        columns = (batch[column].to_pylist() for column in ("text_id", "group_id", "jaccard"))
+        wanted = captions.text_ids(batch["form"]).to_pylist()
+        for text_id, group_id, jaccard, own_id in zip(*columns, wanted, strict=True):
+            place = f"{name}: text {text_id.hex()}"
+            if text_id != own_id:
+                self.tell("text_id", place, own_id.hex(), text_id.hex())
+            leads = group_id == text_id
+            if not (jaccard == 1 if leads else least <= jaccard <= 1):
+                self.tell("jaccard", place, "1" if leads else f"{least} to 1", jaccard)
+        return recount.check_order(self.tally.report, name, batch, ("text_id",), before)

@@ -2,12 +2,14 @@
 
 Groups say which image stands for which: of those with equal bytes one stays, and of those that are left one of each
 set of near-duplicates (`pmd.dedupe.near`). The pairs of an image that gives way move to the one that stays, so that every caption
-is kept. A picture that very many identities share is a host's placeholder and its pairs leave. Where a text may stand on so
-many images only (`pmd.dedupe.captions`), the images of what is left are counted, and pairs leave for it last.
+is kept. A picture that very many identities share is a host's placeholder and its pairs leave. Where a text, or a group of
+texts that are nearly one (`pmd.dedupe.near_texts`), may stand on so many images only (`pmd.dedupe.captions`), the images of
+what is left are counted, and pairs leave for it last.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +22,7 @@ from pmd.dedupe import captions, evaluation, near
 from pmd.fetch import partitions
 from pmd.images import rules as images_rules
 from pmd.schema.statuses import OK
-from pmd.schema.tables import GROUPS, KEY, REJECTED
+from pmd.schema.tables import GROUPS, KEY, NEAR_TEXTS, REJECTED
 from pmd.store import commits, root
 
 STAGE: Final = flow.DEDUPE.name
@@ -28,7 +30,6 @@ SAME_BYTES: Final = "same_bytes"
 REPEATED_BYTES: Final = "repeated_bytes"
 NEAR_DUPLICATE: Final = "near_duplicate"
 EVALUATION_OVERLAP: Final = "evaluation_overlap"
-REPEATED_TEXT: Final = "repeated_text"
 
 #: Relations under which the pairs of an image move to another.
 MERGED: Final = (SAME_BYTES, NEAR_DUPLICATE)
@@ -193,8 +194,8 @@ def judge(
     at = _found(kept["pair_id"], repeated["pair_id"])
     out = pc.is_valid(at)
     over, at = kept.filter(out), at.filter(out)
-    reasons = pa.array([REPEATED_TEXT] * over.num_rows, pa.string())
-    rejected = pa.concat_tables([rejected, images_rules.reject(over, STAGE, reasons, repeated["detail"].take(at))])
+    reasons, details = (repeated[name].take(at) for name in ("reason", "detail"))
+    rejected = pa.concat_tables([rejected, images_rules.reject(over, STAGE, reasons, details)])
     rejected = rejected.take(pc.sort_indices(rejected, [("pair_id", "ascending")])).combine_chunks()
     return kept.filter(pc.invert(out)), rejected
 
@@ -218,13 +219,22 @@ def read_groups(root_url: str) -> pa.Table:
     return pa.concat_tables([GROUPS.empty_table(), *(commits.read_table(folder, file) for file in files)])
 
 
+def read_near_texts(root_url: str, columns: Sequence[str] = NEAR_TEXTS.names) -> pa.Table:
+    """Return all committed `NEAR_TEXTS`, or some of their columns: none, unless the build was asked for them."""
+    folder = root.dedupe_folder(root_url)
+    files = commits.require(folder, "run: pmd dedupe").under("near_texts")
+    schema = pa.schema([NEAR_TEXTS.field(name) for name in columns])
+    return pa.concat_tables([schema.empty_table(), *(commits.read_table(folder, file, columns) for file in files)])
+
+
 def _read_repeated(root_url: str, part: int) -> pa.Table:
     """Return the pairs of a part that the committed stage rejected for their text, as `captions.REPEATED`."""
     folder = root.dedupe_folder(root_url)
     files = commits.require(folder, "run: pmd dedupe").under("rejected")
     tables = [commits.read_table(folder, file) for file in files if flow.part_number(file.name) == part]
     rows = pa.concat_tables([REJECTED.empty_table(), *tables])
-    return rows.filter(pc.equal(rows["reason"], REPEATED_TEXT)).select(captions.REPEATED.names).cast(captions.REPEATED)
+    of_texts = pc.is_in(rows["reason"], value_set=pa.array([captions.REPEATED_TEXT, captions.NEAR_TEXT]))
+    return rows.filter(of_texts).select(captions.REPEATED.names).cast(captions.REPEATED)
 
 
 def texts(kept: pa.Table, found: pa.Table) -> pa.Table:
@@ -240,6 +250,7 @@ def texts(kept: pa.Table, found: pa.Table) -> pa.Table:
             "stands_id": kept_ids(kept["image_id"], found),
             "image_id": kept["image_id"],
             "pair_id": kept["pair_id"],
+            "is_near": pa.repeat(pa.scalar(False), kept.num_rows),
         }
     ).cast(captions.TEXTS)
 

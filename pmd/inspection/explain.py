@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd import escape, flow
+from pmd.dedupe import captions
 from pmd.dedupe.rules import MERGED
 from pmd.errors import PmdError
 from pmd.fetch import state
@@ -48,7 +49,7 @@ def explain(root_url: str, what: str) -> dict[str, Any]:
     Returns:
         ``asked``, ``as`` (what it was taken for), ``images`` (row, alias, ledger by generation, effective row, attempts,
         groups) and ``pairs`` (row of curate, or the rejected row; where it is rejected; samples it stands in; whether it
-        is published). JSON-able.
+        is published; its text's group of near-duplicates). JSON-able.
 
     Raises:
         RootError: No ROOT.
@@ -295,6 +296,16 @@ class _Book:
             groups += [row for position, row in enumerate(rows) if row not in rows[:position]]
         return groups
 
+    def near_text(self, text: str) -> dict[str, Any] | None:
+        """Return a text's row among the near-duplicate captions, with the form of the one that leads its group."""
+        (text_id,) = captions.text_ids(pa.array([text])).to_pylist()
+        files = [path for path, _ in self._files(root.dedupe_folder(self.root), "near_texts")]
+        rows = [row for path in files for row in _find(path, "text_id", {text_id})]
+        if not rows:
+            return None
+        leader = [row for path in files for row in _find(path, "text_id", {rows[0]["group_id"]})]
+        return {**rows[0], "leader": leader[0]["form"] if leader else None}
+
     def samples(self, names: Collection[str]) -> list[dict[str, Any]]:
         """Return the shards that hold samples with these keys."""
         samples = []
@@ -387,6 +398,7 @@ def _pair(book: _Book, row: Mapping[str, Any], standing: Mapping[bytes, bytes]) 
         "rejected": _plain(rejected),
         "samples": book.samples(names),
         "published": book.published(row["source"], pair_id),
+        "near_text": _plain(book.near_text(row["text"])) if row.get("text") is not None else None,
     }
 
 
@@ -465,6 +477,12 @@ def _pair_lines(page: _Page, pair: Mapping[str, Any]) -> None:
     for sample in pair["samples"]:
         page.say(1, f"in {sample['file']} as {sample['key']}")
     page.say(1, f"published: {', '.join(pair['published']) or 'no'}")
+    near = pair["near_text"]
+    if near is not None:
+        on = f"its form stands on {near['images']:,} images"
+        leads = near["text_id"] == near["group_id"]
+        led = f"leads group {near['group_id']}" if leads else f"{near['jaccard']:.3f} of “{near['leader']}”"
+        page.say(1, f"near-duplicate texts: {led}; {on}")
 
 
 def _image_lines(page: _Page, image: Mapping[str, Any]) -> None:

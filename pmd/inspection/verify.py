@@ -99,6 +99,7 @@ def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, An
         expected = _expectation(units)
         pairs.check(expected, lambda place, what, wanted, found: report.tell(what, place, wanted, found))
     _check_parts(root_url, units, groups, report)
+    _check_near_texts(root_url, units, report)
     return {
         "files": recounting.files,
         "bytes": recounting.bytes,
@@ -363,6 +364,26 @@ def _read_groups(root_url: str, units: Mapping[str, Committed], report: Report) 
         report.tell("groups cannot be read", folder, "files of groups", first_line(error))
         return None
     return pa.concat_tables([GROUPS.empty_table(), *tables])
+
+
+def _check_near_texts(root_url: str, units: Mapping[str, Committed], report: Report) -> None:
+    """A group of near-duplicate captions has a row of the text that leads it, and another's."""
+    if flow.GROUPS.path not in units:
+        return
+    place = f"{root.dedupe_folder(root_url)}/near_texts"
+    try:
+        rows = dedupe_rules.read_near_texts(root_url, ["text_id", "group_id"])
+    except (*DAMAGE, PmdError) as error:
+        report.tell("near-duplicate texts cannot be read", place, "files of near_texts", first_line(error))
+        return
+    leads = pc.equal(rows["text_id"], rows["group_id"])
+    leaders, led = rows.filter(leads)["text_id"], rows.filter(pc.invert(leads))["group_id"].unique()
+    for what, ids, among in (
+        ("a text whose group's first is not there", led, leaders),
+        ("a text that leads no other", leaders, led),
+    ):
+        for key in ids.filter(pc.invert(pc.is_in(ids, value_set=among))).to_pylist():
+            report.tell(what, f"{place}: text {key.hex()}", "two rows of a group", "one")
 
 
 def _merged(groups: pa.Table | None) -> dict[bytes, bytes]:

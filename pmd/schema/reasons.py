@@ -56,6 +56,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "repeated_bytes": ("dedupe", "more distinct images than allowed have exactly these bytes: a placeholder"),
     "evaluation_overlap": ("dedupe", "the image is an evaluation image, or looks like one, by a list that was given"),
     "repeated_text": ("dedupe", "its text stands on more images than allowed, and others were drawn to keep it"),
+    "near_text": (
+        "dedupe",
+        "its text and those nearly the same stand on more images than allowed, and others were drawn to keep theirs",
+    ),
     "crop_too_small": ("shard", "the region's short side is under the limit"),
     "box_mismatch": ("shard", "the image's aspect ratio differs by over 1 % from the one that its boxes were drawn on"),
 }

@@ -200,6 +200,18 @@ GROUPS: Final = pa.schema(
     ]
 )
 
+#: Captions that are nearly one: a row a text that matches another, compared as its form (`pmd.dedupe.captions`).
+NEAR_TEXTS: Final = pa.schema(
+    [
+        pa.field("text_id", KEY, nullable=False),
+        pa.field("group_id", KEY, nullable=False),  # the text_id of the one that leads the group
+        pa.field("jaccard", pa.float64(), nullable=False),  # of its shingles and the leader's, exactly; 1: the leader
+        pa.field("images", pa.int64(), nullable=False),  # on which the text stands
+        pa.field("pairs", pa.int64(), nullable=False),
+        pa.field("form", pa.string(), nullable=False),
+    ]
+)
+
 
 def in_source_folder(schema: pa.Schema) -> pa.Schema:
     """Return a table's schema as its files under `source=S` have it: `source` is a `FOLDER_WORD`."""

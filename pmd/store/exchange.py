@@ -32,6 +32,9 @@ BUFFER_BYTES: Final = 48 * 2**20
 #: Were each a unit of its own, there would be a run for each, with a few rows for each partition.
 UNIT_BYTES: Final = 16 * 2**20
 
+#: Bits that name a partition, at most.
+MOST_BITS: Final = 12
+
 #: Rows in a row group of `write_sorted`.
 _GROUP_ROWS: Final = 2**16
 
@@ -55,7 +58,7 @@ def partitions(keys: pa.Array, bits: int) -> np.ndarray:
     return (first >> np.uint32(32 - bits)).astype(np.int32) if bits else np.zeros(len(keys), np.int32)
 
 
-def bits_for(count: float, per_partition: float, most: int = 12) -> int:
+def bits_for(count: float, per_partition: float, most: int = MOST_BITS) -> int:
     """Return how many bits cut `count` (bytes, rows) into partitions of at most `per_partition`."""
     bits = 0
     while bits < most and count > per_partition * 2**bits:

@@ -316,6 +316,16 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
         ("dedupe", "near_distance = 32", "near_distance", "31 or less", "32"),
         ("dedupe", "repeated_bytes = 1", "repeated_bytes", "0 (never), or 2 or more", "1"),
         ("dedupe", "max_images_per_text = 0", "max_images_per_text", "1 or more", "0"),
+        ("dedupe", "near_texts = 0.5", "near_texts", "0.6 or more", "0.5"),
+        ("dedupe", "near_texts = 0.96", "near_texts", "0.95 or less", "0.96"),
+        ("dedupe", 'near_texts_action = "drop"', "near_texts_action", '"report" or "cap"', '"drop"'),
+        (
+            "dedupe",
+            'near_texts_action = "cap"',
+            "near_texts_action",
+            '"report", or near_texts and max_images_per_text beside it: what is capped, and at how many images',
+            '"cap"',
+        ),
         ("shard", 'formats = ["webdataset", "tfrecord"]', "formats.1", '"webdataset" or "parquet"', '"tfrecord"'),
         ("shard", 'formats = "parquet"', "formats", "a list", '"parquet"'),
         ("shard", "formats = []", "formats", "each format once, and one at least", "[]"),
@@ -341,6 +351,13 @@ def test_each_option_of_a_stage_is_checked(stage: str, line: str, key: str, expe
     named = [part for part in key.split(".") if not part.isdigit()]
     remedy = "write a smaller one" if "64 bits" in expected else f"change {named[-1]}"
     assert only(with_stage(stage, line)) == (8, f"{stage}.{key}", expected, found, remedy)
+
+
+def test_what_is_capped_and_at_how_many_images_goes_together() -> None:
+    lines = 'near_texts = 0.8\nnear_texts_action = "cap"'
+    expected = '"report", or max_images_per_text beside it: what is capped, and at how many images'
+    assert only(with_stage("dedupe", lines))[1:4] == ("dedupe.near_texts_action", expected, '"cap"')
+    assert config.parse(with_stage("dedupe", f"max_images_per_text = 10\n{lines}")).dedupe.near_texts == 0.8
 
 
 def test_every_option_of_a_stage_is_among_the_cases_above() -> None:

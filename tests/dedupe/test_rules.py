@@ -310,8 +310,8 @@ def test_texts_stand_under_the_image_that_stays() -> None:
     rows = dedupe_rules.texts(kept, dedupe_rules._groups([key(2)], [key(1)], ["same_bytes"], [0]))
     assert rows.schema == dedupe_rules.captions.TEXTS
     assert rows.drop_columns("text_id").to_pylist() == [
-        {"stands_id": key(1), "image_id": key(2), "pair_id": keys.pair_id("coco", "1")},
-        {"stands_id": key(3), "image_id": key(3), "pair_id": keys.pair_id("wit", "2")},
+        {"stands_id": key(1), "image_id": key(2), "pair_id": keys.pair_id("coco", "1"), "is_near": False},
+        {"stands_id": key(3), "image_id": key(3), "pair_id": keys.pair_id("wit", "2"), "is_near": False},
     ]
     assert len(set(rows["text_id"].to_pylist())) == 1  # both say "text"
 
@@ -319,7 +319,12 @@ def test_texts_stand_under_the_image_that_stays() -> None:
 def _repeated(*pairs: tuple[int, str, str]) -> pa.Table:
     return pa.Table.from_pylist(
         [
-            {"image_id": key(number), "pair_id": keys.pair_id(source, source_id), "detail": f"on {number} images"}
+            {
+                "image_id": key(number),
+                "pair_id": keys.pair_id(source, source_id),
+                "reason": "repeated_text",
+                "detail": f"on {number} images",
+            }
             for number, source, source_id in pairs
         ],
         schema=dedupe_rules.captions.REPEATED,

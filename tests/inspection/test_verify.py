@@ -524,6 +524,7 @@ def test_a_commit_where_no_stage_commits_is_told(copy: Path, place: str) -> None
             "fetch/ledger/shard=00001/generation=0001",
         ),
         ("dedupe/groups/part-0123456789abcdef.parquet", "dedupe"),
+        ("dedupe/near_texts/part-00000-of-00004-0123456789abcdef.parquet", "dedupe"),
         ("shards/webdataset/00000-of-00003-0a1b2c3d.tar", "shards/webdataset"),
         ("shards/rejected/part-00000-of-00001-0123456789abcdef.parquet", "shards/rejected"),
         ("publish/source=wit/part-00000-of-00001-0123456789abcdef.parquet", "publish/source=wit"),

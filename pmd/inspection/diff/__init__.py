@@ -5,6 +5,7 @@ does not grow with the rows: they meet in buckets on the temporary disk. Modules
 
     join         rows of two sides, brought together by key
     pairs        what became of each pair, and what it says
+    texts        groups of near-duplicate captions
     roots        two ROOTs
     lists        two published lists
     hub_files    rows of facebook/pmd's annotation files

@@ -39,6 +39,7 @@ def compare(a: Sequence[str], b: Sequence[str], limit: int) -> dict[str, Any]:
         "moved": pairs.moves(found),
         "changed": pairs.changes(found),
         "images": None,
+        "near_texts": [],
         "outputs": [],
         "options": [],
         "examples": found.examples,

@@ -91,6 +91,11 @@ def _sides(write: _Page, found: Mapping[str, Any]) -> None:
     if images:
         _images(write, images)
     write.rows(
+        "Texts whose group of near-duplicates differs",
+        ("in A", "in B", "texts"),
+        [[line["from"], line["to"], line["texts"]] for line in found["near_texts"]],
+    )
+    write.rows(
         "Outputs, by their bytes",
         ("folder", "is"),
         [[line["folder"], line["is"]] for line in found["outputs"] if line["is"] != "the same"],

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pmd import flow
 from pmd.books.committed import Committed, accounts_by_stage, made_of, read_all
 from pmd.fetch import state
-from pmd.inspection.diff import join, pairs
+from pmd.inspection.diff import join, pairs, texts
 from pmd.inspection.diff.join import A, B, Examples, Meeting
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES, LEDGER_OUTCOME, PAIRS
@@ -74,11 +74,13 @@ def compare(a: str, b: str, limit: int) -> dict[str, Any]:
                 _spread_rejected(met, side, book, stage, [name for name in chosen if stage.name in compared[name]])
         found = pairs.compare(met, limit)
     images = _images(books, limit)
+    near_texts = _near_texts(books)
     outputs = _outputs(books)
     return {
         "equal": not pairs.moves(found)
         and not found.changed
         and (images is None or not any(images[kind] for kind in ("moved", "changed", "groups")))
+        and not near_texts
         and all(line["is"] == "the same" for line in outputs),
         "pairs": sum(found.fates.values()),
         "stages": pairs.stage_table(found, compared),
@@ -86,6 +88,7 @@ def compare(a: str, b: str, limit: int) -> dict[str, Any]:
         "moved": pairs.moves(found),
         "changed": pairs.changes(found),
         "images": images,
+        "near_texts": near_texts,
         "outputs": outputs,
         "options": _options(books),
         "examples": found.examples,
@@ -196,6 +199,13 @@ def _images(books: Mapping[str, Book], limit: int) -> dict[str, Any] | None:
             "groups": [{"from": x, "to": y, "images": count} for (x, y), count in sorted(groups.items())],
             "examples": [_describe(met, row) for row in examples.all()],
         }
+
+
+def _near_texts(books: Mapping[str, Book]) -> list[dict[str, Any]]:
+    """Compare groups of near-duplicate captions, where both ROOTs have been through dedupe."""
+    if not all(flow.GROUPS.path in book.units for book in books.values()):
+        return []
+    return texts.compare(*([path for path, _ in books[side].files(flow.GROUPS.path, "near_texts/")] for side in (A, B)))
 
 
 def _spread_images(met: Meeting, side: str, book: Book, *, fetched: bool, grouped: bool) -> None:
