@@ -22,6 +22,8 @@ import numpy as np
 from PIL import Image
 
 SHARD_BITS: Final = 3
+#: Requests that a lane has under way, at most.
+CONCURRENCY: Final = 16
 #: Every so many is gone, and every so many shows what the one before it shows.
 _GONE, _SAME = 11, 7
 _HOSTS: Final = 5
@@ -75,7 +77,7 @@ annotations = ["{data}/image_data.json", "{data}/region_descriptions.json"]
 exclude_karpathy = "none"
 [fetch]
 per_host = {{ requests_per_s = 5000, connections = 8 }}
-concurrency = 16
+concurrency = {CONCURRENCY}
 lanes = {lanes}
 allow_addresses = ["127.0.0.1/32"]
 resolve = {{ "*:80" = "127.0.0.1:{self.port}" }}
