@@ -102,7 +102,7 @@ samples_per_shard = {(300, 250)[age]}
         """Write the annotation files of both ages."""
         for age in (0, 1):
             data = self.folder / f"age-{age}"
-            data.mkdir(parents=True)
+            data.mkdir(parents=True, exist_ok=True)
             count = self.images - _REGIONAL + age * _MORE
             lines = [
                 f"picture number {number} of many\thttp://h{number % _HOSTS}.test/{number}.jpg"
@@ -127,15 +127,16 @@ def _region(image: int, number: int, place: tuple[int, int, int, int]) -> dict[s
 
 @contextlib.contextmanager
 def opened(folder: Path, images: int) -> Iterator[World]:
-    """Write the data, and answer for its images, in a process of its own."""
+    """Write the data, and answer for its images, in a process of its own; at the port of the time before, as ROOTs have it."""
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "web.log"
+    log, kept = folder / "web.log", folder / "port"
     log.touch()
-    command = [sys.executable, "-m", __name__, str(log)]
+    command = [sys.executable, "-m", __name__, str(log), kept.read_text(encoding="utf-8") if kept.exists() else "0"]
     with subprocess.Popen(command, cwd=_FOLDER, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
             world = World(folder, images, int(server.stdout.readline()))
+            kept.write_text(str(world.port), encoding="utf-8")
             world.write()
             yield world
         finally:
@@ -167,12 +168,12 @@ class _Answers(asyncio.Protocol):
             self._transport.write(told + body)
 
 
-async def _serve(log: str) -> None:
+async def _serve(log: str, port: int) -> None:
     with open(log, "ab", buffering=0) as file:
-        server = await asyncio.get_running_loop().create_server(lambda: _Answers(file), "127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(lambda: _Answers(file), "127.0.0.1", port)
         print(server.sockets[0].getsockname()[1], flush=True)
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1]))
+    asyncio.run(_serve(sys.argv[1], int(sys.argv[2])))
