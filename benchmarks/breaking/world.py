@@ -108,15 +108,21 @@ samples_per_shard = {(300, 250)[age]}
                 f"picture number {number} of many\thttp://h{number % _HOSTS}.test/{number}.jpg"
                 for number in range(count)
             ]
-            (data / "GCC-training.tsv").write_text("\n".join([*lines, "one column only"]) + "\n", encoding="utf-8")
+            _write(data / "GCC-training.tsv", "\n".join([*lines, "one column only"]) + "\n")
             images, regions = [], []
             for number in range(1, _REGIONAL + 1):
                 about = {"image_id": number, "url": f"http://vg.test/{100_000 + number}.jpg"}
                 images.append(about | {"width": _SIDE_PX, "height": _SIDE_PX, "coco_id": None, "flickr_id": None})
                 places = [(0, 0, _SIDE_PX, _SIDE_PX), (0, 0, 40, 40), (1, 1, 3, 3)]
                 regions.append({"id": number, "regions": [_region(number, *each) for each in enumerate(places)]})
-            (data / "image_data.json").write_text(json.dumps(images), encoding="utf-8")
-            (data / "region_descriptions.json").write_text(json.dumps(regions), encoding="utf-8")
+            _write(data / "image_data.json", json.dumps(images))
+            _write(data / "region_descriptions.json", json.dumps(regions))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file where it is not there already: stages know their inputs by size and time."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 def _region(image: int, number: int, place: tuple[int, int, int, int]) -> dict[str, object]:
