@@ -187,8 +187,8 @@ def _end_children() -> None:
 def _name_workers() -> None:
     from pmd.beam import workers
 
-    def command(driver: int) -> str:
-        return f"exec {sys.executable} -m benchmarks.breaking.kills {driver}"
+    def command(driver: int) -> list[str]:
+        return [sys.executable, "-m", "benchmarks.breaking.kills", str(driver)]
 
     workers.command = command
 
