@@ -142,8 +142,6 @@ class Breaking(Kept):
         sent: list[float] = []
         ended = self._killed(trial, words, sent, workers=workers)
         hit = bool(sent) or ended.code == -signal.SIGKILL
-        if trial.number is not None and trial.process != "driver":
-            hit = ended.code != 0
         note = self.folder / "note.json"
         settled = equal.apart(lambda: equal.settled(str(where)), note) if trial.stage == "fetch" else []
         first, since = self.world.asked(since)
@@ -174,7 +172,13 @@ class Breaking(Kept):
             return kills.run(words, log, workers=workers, meanwhile=send)
         if trial.process == "driver":
             return kills.run(words, log, act=kills.killer(trial.number))
-        return kills.run(words, log, environment={kills.DIE: str(trial.number)}, workers=workers)
+        died = self.folder / "died"
+        died.unlink(missing_ok=True)
+        environment = {kills.DIE: str(trial.number), kills.DIED: str(died)}
+        ended = kills.run(words, log, environment=environment, workers=workers)
+        if died.exists():
+            sent.append(float(died.read_text(encoding="utf-8")) - ended.began)
+        return ended
 
     def _judge_requests(
         self, trial: Trial, where: Path, settled: Sequence[str], second: set[str], twice: int

@@ -26,11 +26,13 @@ from typing import Any, Final
 from benchmarks.breaking import calls
 from benchmarks.breaking.calls import Call
 
-#: Tells a lane or a worker what to do at its storage's calls: a number to die at, or a file to write them down in.
+#: Tells a lane or a worker what to do at its storage's calls: a number to die at, and a file for when it did; or a file to
+#: write them down in.
 DIE: Final = "PMD_BREAKING_DIE"
+DIED: Final = "PMD_BREAKING_DIED"
 RECORD: Final = "PMD_BREAKING_RECORD"
 #: Seconds after which a run is taken for one that hangs.
-LIMIT_S: Final = 60.0
+LIMIT_S: Final = 150.0
 _PAUSE_S: Final = 0.005
 #: Makes a driver that hangs write down where its threads are, and the seconds that it has for that.
 _STACKS: Final = signal.SIGUSR2
@@ -51,6 +53,7 @@ class Ended:
     Attributes:
         code: Its exit code, negative for a signal.
         text: What it wrote.
+        began: When it began, by the monotonic clock.
         seconds: How long it took.
         session: The number of the session that all its processes were in.
         hung: It had to be killed for hanging.
@@ -58,6 +61,7 @@ class Ended:
 
     code: int
     text: str
+    began: float
     seconds: float
     session: int
     hung: bool = False
@@ -144,7 +148,7 @@ def run(
             meanwhile(pid, time.monotonic() - start)
         time.sleep(_PAUSE_S)
     text = log.read_text(encoding="utf-8", errors="replace")
-    return Ended(os.waitstatus_to_exitcode(status), text, time.monotonic() - start, pid, hung)
+    return Ended(os.waitstatus_to_exitcode(status), text, start, time.monotonic() - start, pid, hung)
 
 
 def _be(words: Sequence[str], log: Path, within: Within, environment: dict[str, str], *, workers: bool) -> None:
@@ -197,16 +201,18 @@ def arm() -> None:
     """In a lane or a worker: do what the environment says."""
     number, record = os.environ.get(DIE), os.environ.get(RECORD)
     if number is not None:
-        _armed.enter_context(calls.watched(killer(int(number))))
+        _armed.enter_context(calls.watched(killer(int(number), os.environ.get(DIED))))
     elif record is not None:
         _armed.enter_context(calls.watched(recorder(Path(f"{record}-{os.getpid()}"))))
 
 
-def killer(number: int) -> calls.Act:
-    """Return what kills this process at a call."""
+def killer(number: int, note: str | None = None) -> calls.Act:
+    """Return what kills this process at a call, and writes down before when that is, by the monotonic clock."""
 
     def act(call: Call) -> None:
         if call.number == number:
+            if note is not None:
+                Path(note).write_text(str(time.monotonic()), encoding="utf-8")
             os.kill(os.getpid(), signal.SIGKILL)
 
     return act
