@@ -28,6 +28,8 @@ _URN: Final = "pmd:environment:processes:v1"
 _END_S: Final = 10.0
 #: The driver's threads that Beam ends by an exception when a worker is gone.
 _READERS: Final = frozenset({"beam_control_read", "read_grpc_client_inputs"})
+#: The thread that waits for Beam's, where that was left to itself.
+_AFTER: Final = "after Beam"
 _numbers: Final = itertools.count()
 
 
@@ -53,7 +55,10 @@ class Processes:
 
     @contextlib.contextmanager
     def attended(self) -> Iterator[None]:
-        """Let the driver end the workers, meanwhile, and nobody be told of the streams that break with them."""
+        """Let the driver end the workers, meanwhile, and nobody be told of the streams that break with them.
+
+        That is also so for as long as Beam's thread is left to itself.
+        """
         told = threading.excepthook
 
         def hook(ended: threading.ExceptHookArgs) -> None:
@@ -68,8 +73,17 @@ class Processes:
         try:
             yield
         finally:
-            threading.excepthook = told
-            log.setLevel(level)
+
+            def put_back() -> None:
+                if self._driver.left is not None:
+                    self._driver.left.join()
+                threading.excepthook = told
+                log.setLevel(level)
+
+            if self._driver.left is None:
+                put_back()
+            else:
+                threading.Thread(target=put_back, name=_AFTER, daemon=True).start()
 
     def start(self, environment: Mapping[str, str]) -> Worker:
         """Start one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -149,6 +150,28 @@ def test_a_process_that_does_not_end_when_asked_is_ended(tmp_path: Path, monkeyp
     assert not Path(work).exists()
 
 
+def join(name: str) -> None:
+    """Wait for the threads of a name."""
+    for thread in threading.enumerate():
+        if thread.name == name:
+            thread.join(60)
+
+
+def test_beam_says_nothing_of_a_death_when_it_was_left_to_itself(caplog: pytest.LogCaptureFixture) -> None:
+    driver, goes, told = driving.Driver(), threading.Event(), threading.excepthook
+    log = logging.getLogger("apache_beam.runners")
+    with processes.Processes(driver).attended():
+        driver.left = threading.Thread(target=goes.wait)
+        driver.left.start()
+    log.error("a stream broke")
+    assert threading.excepthook is not told
+    goes.set()
+    join(processes._AFTER)
+    assert threading.excepthook is told
+    log.error("something else")
+    assert caplog.messages == ["something else"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_process_that_dies_is_told_in_a_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], number: signal.Signals
@@ -158,6 +181,7 @@ def test_a_process_that_dies_is_told_in_a_line(
     found = run(work, Dies(work, number))
     assert (found.problem, found.found) == ("a worker process died", f"signal {number} ({number.name})")
     assert found.exit_code == 1
+    join(processes._AFTER)
     assert threading.excepthook is told
     assert "Traceback" not in capfd.readouterr().err
     assert not Path(work).exists()
