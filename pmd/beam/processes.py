@@ -26,6 +26,8 @@ from pmd.beam.driving import Driver
 _URN: Final = "pmd:environment:processes:v1"
 #: Seconds that a worker gets to end when Beam has asked it to; its work is done then.
 _END_S: Final = 10.0
+#: Seconds that Beam is kept quiet when its thread was left to itself: the command has ended then.
+_QUIET_S: Final = 10.0
 #: The driver's threads that Beam ends by an exception when a worker is gone.
 _READERS: Final = frozenset({"beam_control_read", "read_grpc_client_inputs"})
 #: The thread that waits for Beam's, where that was left to itself.
@@ -57,7 +59,7 @@ class Processes:
     def attended(self) -> Iterator[None]:
         """Let the driver end the workers, meanwhile, and nobody be told of the streams that break with them.
 
-        That is also so for as long as Beam's thread is left to itself.
+        Where Beam's thread is left to itself, that lasts until it ends (it may never), or the command has surely ended.
         """
         told = threading.excepthook
 
@@ -76,7 +78,7 @@ class Processes:
 
             def put_back() -> None:
                 if self._driver.left is not None:
-                    self._driver.left.join()
+                    self._driver.left.join(_QUIET_S)
                 threading.excepthook = told
                 log.setLevel(level)
 
