@@ -39,12 +39,12 @@ import orjson
 import pyarrow as pa
 
 from benchmarks import answering
-from pmd import keys
+from pmd.config.options import FetchOptions, PerHost
 from pmd.fetch import outcome
 from pmd.fetch.engine import Lane
 from pmd.fetch.hosts import Patience
 from pmd.fetch.outcome import Fetched
-from pmd.options import FetchOptions, PerHost
+from pmd.schema import keys
 from pmd.schema.statuses import OK, STATUSES
 from pmd.schema.tables import IMAGES
 

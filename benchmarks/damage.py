@@ -32,11 +32,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import build, repair
-from pmd import commits, config, keys, root, sealed, status, storage, verify
+from pmd import config
 from pmd.config import Config
 from pmd.demo.config import open_web, write_demo
 from pmd.errors import PmdError
 from pmd.fetch import policies, state, stored
+from pmd.inspection import status, verify
+from pmd.schema import keys
+from pmd.store import commits, root, sealed, storage
 
 #: Kinds of files → where they stand.
 PARQUET = {

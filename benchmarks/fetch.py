@@ -45,7 +45,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 
-from pmd import codec, root
+from pmd import codec
+from pmd.store import root
 
 CORES = len(os.sched_getaffinity(0))
 SHARD_BITS = 1  # a shard a core, for either: a real shard has thousands of images, and its end is not to be seen here

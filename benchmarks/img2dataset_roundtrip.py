@@ -36,10 +36,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import ExifTags, Image
 
-from pmd import root, verify
 from pmd.demo.web import Answer, DemoWeb, page, redirect
 from pmd.fetch import state
+from pmd.inspection import verify
 from pmd.schema.tables import LEDGER_OUTCOME
+from pmd.store import root
 
 SOURCE = "conceptual_captions"
 TIMEOUT_S = 2.0

@@ -36,9 +36,9 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from pmd import language, text
 from pmd.audit import intervals
 from pmd.sources.yfcc100m import LAYOUTS
+from pmd.text import cleaning, language
 
 LABELS = Path(__file__).parent / "data" / "yfcc_language.tsv"
 WHOLE, CUT, SENTENCES = "Multi30k", "Multi30k, four words", "TaPaCo"
@@ -90,7 +90,7 @@ def flickr(samples: Path) -> Iterator[Row]:
                 for field in ("title", "description"):
                     code = labels.get((row["photoid"], field))
                     if code is not None:
-                        cleaned = text.normalise(text.strip_html(text.unquote_plus(pa.array([row[field]]))))
+                        cleaned = cleaning.normalise(cleaning.strip_html(cleaning.unquote_plus(pa.array([row[field]]))))
                         yield "YFCC100M", code, cleaned[0].as_py()
 
 
@@ -174,7 +174,7 @@ def main() -> None:
     texts = [row[2] for row in rows]
     english, counts = codes == "en", ~np.isin(codes, ["und", "mixed"])
     tuning = np.array([xxhash.xxh3_64_intdigest(one.encode()) % 2 == 0 for one in texts])
-    words = text.word_count(pa.array(texts)).to_numpy(zero_copy_only=False)
+    words = cleaning.word_count(pa.array(texts)).to_numpy(zero_copy_only=False)
 
     asked = fasttext_and_cld2(pa.array(texts))
     guesses = np.array(asked["fasttext"]["language"].to_pylist())

@@ -54,8 +54,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
-from pmd import codec, commits, exchange, near, root
+from pmd import codec
+from pmd.dedupe import near
 from pmd.schema.tables import LEDGER, VIEWS
+from pmd.store import commits, exchange, root
 
 DISTANCE = 31
 SAMPLE = 200

@@ -30,9 +30,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pmd import commits, lock, root, verify
 from pmd.demo.config import open_web, write_demo
 from pmd.errors import PmdError
+from pmd.inspection import verify
+from pmd.store import commits, lock, root
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 IMAGE_BYTES = 400 * 2**20

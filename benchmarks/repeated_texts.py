@@ -23,9 +23,10 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from pmd import exchange, minhash
 from pmd.audit import repeated
 from pmd.schema.tables import PAIRS
+from pmd.store import exchange
+from pmd.text import minhash
 
 STARTS = ("ba", "co", "du", "fe", "gri", "ha", "ki", "lo", "mu", "ne", "po", "ra", "si", "tu", "vo")
 ENDS = ("ble", "dor", "fin", "gat", "lan", "mer", "net", "pin", "rok", "sel", "tan", "vik")

@@ -10,20 +10,14 @@ import orjson
 import pyarrow as pa
 
 from pipelines import running
-from pmd import commits, exchange, manifests, parts, root, stages
+from pmd import manifests, stages
 from pmd.audit import lexicon, measure
-from pmd.beam.audit import (
-    CommitAudit,
-    CountForms,
-    CountOverlap,
-    CountPartition,
-    SpreadPairs,
-    SumForms,
-    units,
-)
-from pmd.beam.parts import part_batches
-from pmd.beam.transforms import OUTPUTS, Meet, Only, PerUnit, Spread, WriteCommit, create
+from pmd.audit.transforms import CommitAudit, CountForms, CountOverlap, CountPartition, SpreadPairs, SumForms, units
 from pmd.config import Config
+from pmd.engines.partitions import part_batches
+from pmd.engines.transforms import OUTPUTS, Meet, Only, PerUnit, Spread, WriteCommit, create
+from pmd.fetch import partitions
+from pmd.store import commits, exchange, root
 
 #: Bytes of committed pairs in a partition; in memory they are about ten times that.
 PARTITION_BYTES = 16 * 2**20
@@ -57,7 +51,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     books = books_of(config)
     plan = measure.plan({name: books["curate"][name].kept for name in names}, config.audit, lexicon.load())
     table2 = {name: manifest.table2 for name, manifest in manifests.load_all().items()}
-    cut = parts.cut(config.root)
+    cut = partitions.cut(config.root)
     committed = [
         file
         for name in names

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from pipelines import audit, curate, dedupe, fetch, images, publish, shard
-from pmd import commits, inputs, root, stages, takedowns
-from pmd.config import Config
+from pmd import stages
+from pmd.config import Config, inputs
 from pmd.fetch.runs import Run
+from pmd.images import takedowns
 from pmd.stages import Wanted
+from pmd.store import commits, root
 
 
 @dataclasses.dataclass(frozen=True)

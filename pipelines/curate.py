@@ -9,12 +9,13 @@ import apache_beam as beam
 import orjson
 
 from pipelines import running
-from pmd import exchange, inputs, root, sources, stages
-from pmd.beam.curate import CommitSource, ReadUnit, SettlePartition, unit_batch
-from pmd.beam.transforms import ByPartition, WriteCommit, create
-from pmd.config import Config
-from pmd.curate import PARTITION_BYTES
+from pmd import sources, stages
+from pmd.config import Config, inputs
+from pmd.curate.rules import PARTITION_BYTES
+from pmd.curate.transforms import CommitSource, ReadUnit, SettlePartition, unit_batch
+from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.formats import archives, compression
+from pmd.store import exchange, root
 
 #: How much larger compressed annotation files become, at least; measured on Wikipedia and Flickr captions, 4 to 6.
 _EXPANSION = 5

@@ -11,8 +11,10 @@ import pyarrow as pa
 from apache_beam.pvalue import AsList
 
 from pipelines import running
-from pmd import evaluation, parts, root, stages
-from pmd.beam.dedupe import (
+from pmd import stages
+from pmd.config import Config
+from pmd.dedupe import evaluation
+from pmd.dedupe.transforms import (
     CommitDedupe,
     Elect,
     FindGroups,
@@ -25,15 +27,16 @@ from pmd.beam.dedupe import (
     SpreadTexts,
     WriteGroups,
 )
-from pmd.beam.parts import by_part, part_batches
-from pmd.beam.transforms import Meet, PerUnit, PerUnitBeside, Spread, TurnOver, WriteCommit, create
-from pmd.config import Config
+from pmd.engines.partitions import by_part, part_batches
+from pmd.engines.transforms import Meet, PerUnit, PerUnitBeside, Spread, TurnOver, WriteCommit, create
+from pmd.fetch import partitions
+from pmd.store import root
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `dedupe`."""
     wanted = stages.dedupe(config)
-    cut = parts.cut(config.root)
+    cut = partitions.cut(config.root)
     work = root.work_folder(config.root, "dedupe")
     known = evaluation.read(config.dedupe.evaluation) if config.dedupe.evaluation else None
 
@@ -112,7 +115,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Commit" >> WriteCommit(CommitDedupe(wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
         )
 
-    size = running.parquet_bytes(parts.view_files(config.root))
+    size = running.parquet_bytes(partitions.view_files(config.root))
     running.run_and_commit(config.root, [wanted.folder], wire, flags, work, size)
 
 

@@ -11,10 +11,12 @@ from typing import Any
 import orjson
 
 from pipelines import build
-from pmd import config, escape, root, status
+from pmd import config, escape
 from pmd.demo.config import MARK, TOPS, open_web, write_demo
 from pmd.errors import ConfigError
+from pmd.inspection import status
 from pmd.sources.contract import PROFILES
+from pmd.store import root
 
 
 def run(

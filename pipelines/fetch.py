@@ -12,18 +12,19 @@ import orjson
 import pyarrow as pa
 
 from pipelines import running
-from pmd import commits, exchange, parts, root, stages, storage
-from pmd.beam import publish as lists
-from pmd.beam.against import MeetNames, SpreadNames, WriteListed
-from pmd.beam.fetch import FetchLane, ToLane, run_lanes, shard_batch
-from pmd.beam.parts import part_batches
-from pmd.beam.settle import STAGE, CommitStage, SettlePart
-from pmd.beam.transforms import Meet, PerUnit, Spread, WriteCommit, create
+from pmd import stages
 from pmd.config import Config
+from pmd.engines.partitions import part_batches
+from pmd.engines.transforms import Meet, PerUnit, Spread, WriteCommit, create
 from pmd.errors import NetworkError
-from pmd.fetch import adopt, against, blocklists, engine, img2dataset, runs, state, store, summary
+from pmd.fetch import adopt, blocklists, engine, img2dataset, partitions, reference_lists, runs, state, store, summary
+from pmd.fetch.reference_transforms import MeetNames, SpreadNames, WriteListed
+from pmd.fetch.rejected_transforms import STAGE, CommitStage, SettlePart
 from pmd.fetch.runs import Run
+from pmd.fetch.transforms import FetchLane, ToLane, run_lanes, shard_batch
 from pmd.fetch.waiting import Waiting
+from pmd.publish import transforms as lists
+from pmd.store import commits, exchange, root, storage
 
 #: Bytes of rows that meet in one partition of the lists of `fetch.against`, and of one row as it is counted: a row of a list
 #: has two names at most, at 80 bytes, and there are fewer names of images than that.
@@ -36,7 +37,7 @@ def pending(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
     blocklist = blocklists.read(config.fetch.blocklists)
     counts = {
         shard: todo.num_rows + len(blocklist.stored(ledger, images))
-        for shard, images, ledger, todo in parts.pending(config.root, config.fetch, retry)
+        for shard, images, ledger, todo in partitions.pending(config.root, config.fetch, retry)
     }
     return {shard: count for shard, count in counts.items() if count}
 
@@ -110,7 +111,7 @@ def check(config: Config) -> None:
         ConfigError: The engine is not installed.
         InputError: A list of `fetch.against` is missing, or none.
     """
-    against.files(config.fetch.against)
+    reference_lists.files(config.fetch.against)
     if config.fetch.engine == "img2dataset":
         img2dataset.require()
 
@@ -138,7 +139,7 @@ def _download(
     heard = True
     lane = FetchLane(
         config.root,
-        parts.cut(config.root),
+        partitions.cut(config.root),
         config.fetch,
         config.contact or "",
         retry,
@@ -194,13 +195,13 @@ def _index(config: Config) -> str | None:
 
 def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str | None:
     """Write down what the lists say of the images of some shards, part by part, for the lanes; return the folder."""
-    paths = against.files(config.fetch.against)
+    paths = reference_lists.files(config.fetch.against)
     if not paths:
         return None
     folder, work = root.work_folder(config.root, "listed"), root.work_folder(config.root, "against")
     storage.remove_tree(folder)
-    cut = parts.cut(config.root)
-    bits = exchange.bits_for(LISTED_ROW_BYTES * against.count_rows(paths), LISTED_PARTITION_BYTES)
+    cut = partitions.cut(config.root)
+    bits = exchange.bits_for(LISTED_ROW_BYTES * reference_lists.count_rows(paths), LISTED_PARTITION_BYTES)
     numbers = sorted({shard >> (cut.shard_bits - cut.part_bits) for shard in shards})
     sizes = [(path, storage.size(path)) for path in paths]
 
@@ -221,7 +222,9 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
             | "Write" >> beam.ParDo(PerUnit(WriteListed(folder, work))).with_output_types(pa.RecordBatch)
         )
 
-    size = running.uncompressed(sum(size for _, size in sizes)) + running.parquet_bytes(parts.image_files(config.root))
+    size = running.uncompressed(sum(size for _, size in sizes)) + running.parquet_bytes(
+        partitions.image_files(config.root)
+    )
     running.run(wire, flags, work, size)
     return folder
 
@@ -229,7 +232,7 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
 def settle(config: Config, flags: Sequence[str] = ()) -> None:
     """Commit `fetch/rejected`: the pairs whose image could not be had."""
     wanted = stages.settle(config)
-    cut = parts.cut(config.root)
+    cut = partitions.cut(config.root)
     work = root.work_folder(config.root, "settle")
 
     def wire(pipeline: beam.Pipeline) -> Any:

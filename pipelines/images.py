@@ -13,11 +13,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import running
-from pmd import commits, exchange, images, inputs, keys, root, scores, sealed, stages, storage, takedowns
-from pmd.beam.images import CommitImages, GatherPartition, SpreadPairs, file_batch
-from pmd.beam.transforms import ByPartition, WriteCommit, create
-from pmd.config import Config
+from pmd import stages
+from pmd.config import Config, inputs, scores
+from pmd.engines.transforms import ByPartition, WriteCommit, create
+from pmd.images import rules as images_rules
+from pmd.images import takedowns
+from pmd.images.transforms import CommitImages, GatherPartition, SpreadPairs, file_batch
+from pmd.schema import keys
 from pmd.schema.tables import KEY
+from pmd.store import commits, exchange, root, sealed, storage
 
 #: image_id, identity, and another identity of the same photograph.
 Also = tuple[bytes, str, str]
@@ -36,11 +40,11 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     ]
     files = [(name, storage.join(root.curate_folder(config.root, name), file.name)) for name, file in committed]
     if root.describe(config.root) is None or "fetch_shard_bits" not in root.require(config.root):
-        count = images.estimate_distinct(_image_ids(path for _, path in files))
-        root.create(config.root, images.fetch_shard_bits(count))
+        count = images_rules.estimate_distinct(_image_ids(path for _, path in files))
+        root.create(config.root, images_rules.fetch_shard_bits(count))
     shard_bits = int(root.require(config.root)["fetch_shard_bits"])
     rows = sum(file.rows for _, file in committed)
-    bits = min(shard_bits, exchange.bits_for(rows, images.PART_ROWS, most=images.MOST_PART_BITS))
+    bits = min(shard_bits, exchange.bits_for(rows, images_rules.PART_ROWS, most=images_rules.MOST_PART_BITS))
     units = exchange.units(zip(files, (file.bytes for _, file in committed), strict=True))
     work = root.work_folder(config.root, "images")
     side = root.work_folder(config.root, "images-side")
@@ -50,7 +54,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     also = read_also(path for _, path in files)
     aliases = write_aliases(also, side)
     listed = takedowns.lines(config.takedown)
-    takedown = images.widened(images.Takedown.of(listed), _links(also))
+    takedown = images_rules.widened(images_rules.Takedown.of(listed), _links(also))
     held_out = write_held_out(config, also, side)
     verdicts = tuple(
         _put_by_digest(side, f"scores-{number}", scores.read(rule.file, rule.keep, rule.missing).to_bytes())
@@ -88,7 +92,7 @@ def _image_ids(paths: Iterator[str]) -> Iterator[pa.Array]:
 
 
 def _write_index(config: Config, name: str, folder: str) -> str:
-    index = images.index_archives(inputs.archives_of(config.sources[name]))
+    index = images_rules.index_archives(inputs.archives_of(config.sources[name]))
     return _put_by_digest(folder, f"archives-{name}", orjson.dumps(index))
 
 
@@ -114,7 +118,7 @@ def write_held_out(config: Config, also: Collection[Also], folder: str) -> str:
                     left = batch.filter(pc.equal(batch["reason"], "evaluation_image"))
                     ids.update(key for key in left["image_id"].to_pylist() if key is not None)
                     ids.update(keys.image_id(other) for other in left["also"].drop_null().to_pylist())
-    return _put_by_digest(folder, "held-out", b"".join(sorted(images.reached(frozenset(ids), _links(also)))))
+    return _put_by_digest(folder, "held-out", b"".join(sorted(images_rules.reached(frozenset(ids), _links(also)))))
 
 
 def write_aliases(also: Collection[Also], folder: str) -> str:

@@ -9,13 +9,15 @@ import apache_beam as beam
 import orjson
 
 from pipelines import running
-from pmd import commits, manifests, parts, publish, root, stages, storage
-from pmd.beam.publish import SpreadBoth, WriteList, units
-from pmd.beam.settle import CommitStage
-from pmd.beam.transforms import ByPartition, WriteCommit, create
+from pmd import manifests, stages
 from pmd.config import Config
+from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.errors import RootError
-from pmd.fetch import blocklists
+from pmd.fetch import blocklists, partitions
+from pmd.fetch.rejected_transforms import CommitStage
+from pmd.publish import rules as publish_rules
+from pmd.publish.transforms import SpreadBoth, WriteList, units
+from pmd.store import commits, root, storage
 
 
 def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
@@ -31,7 +33,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     curated = root.curate_folder(config.root, source)
     files = commits.require(curated, "run: pmd curate").under("pairs")
     bits = max((len(files) - 1).bit_length(), 0)
-    cut = parts.cut(config.root)
+    cut = partitions.cut(config.root)
     listed = [(storage.join(curated, file.name), file.bytes) for file in files]
     work = root.work_folder(config.root, f"publish-{source}")
 
@@ -45,10 +47,12 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
                 WriteList(manifest, with_text, wanted.folder, bits, work),
             )
             | "Commit"
-            >> WriteCommit(CommitStage(publish.STAGE, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work))
+            >> WriteCommit(
+                CommitStage(publish_rules.STAGE, wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)
+            )
         )
 
-    size = running.parquet_bytes([*files, *parts.view_files(config.root)])
+    size = running.parquet_bytes([*files, *partitions.view_files(config.root)])
     running.run_and_commit(config.root, [wanted.folder], wire, flags, work, size)
 
 
@@ -56,9 +60,13 @@ def _refuse_blocked(config: Config) -> None:
     blocklist = blocklists.read(config.fetch.blocklists)
     if not blocklist:
         return
-    cut = parts.cut(config.root)
+    cut = partitions.cut(config.root)
     found = sum(
-        len(blocklist.stored(parts.read_ledger(config.root, cut.shards(part)), parts.read_images(config.root, part)))
+        len(
+            blocklist.stored(
+                partitions.read_ledger(config.root, cut.shards(part)), partitions.read_images(config.root, part)
+            )
+        )
         for part in range(2**cut.part_bits)
     )
     if found:

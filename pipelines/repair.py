@@ -17,13 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import build, fetch
-from pmd import commits, config, damage, escape, lock, parts, root, storage
+from pmd import config, escape
 from pmd.config import Config
-from pmd.damage import Damage
 from pmd.errors import ConfigError, PmdError, RootError, VerificationError
-from pmd.fetch import mend, state
+from pmd.fetch import mend, partitions, state
 from pmd.fetch.mend import Mended
+from pmd.inspection import damage
+from pmd.inspection.damage import Damage
 from pmd.schema.tables import IMAGES
+from pmd.store import commits, lock, root, storage
 
 #: Told of what is about to be done, in words.
 Say = Callable[[str], None]
@@ -236,8 +238,8 @@ class _Repair:
     def _images(self, shard: int) -> pa.Table:
         if commits.read(root.views_folder(self._root)) is None:
             return IMAGES.empty_table()
-        cut = parts.cut(self._root)
-        images = parts.read_images(self._root, shard >> (cut.shard_bits - cut.part_bits))
+        cut = partitions.cut(self._root)
+        images = partitions.read_images(self._root, shard >> (cut.shard_bits - cut.part_bits))
         return images.filter(pc.equal(images["fetch_shard"], shard))
 
     def _restore(self, fetched: Counter[str]) -> Mapping[str, int]:

@@ -14,12 +14,14 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pmd import commits, config, endings, proposals, root, storage, storage_errors
-from pmd.beam import driving, mistakes, sight
-from pmd.beam.processes import Processes
-from pmd.commits import File
+from pmd import config
 from pmd.config import Config
+from pmd.engines import driving, mistakes, progress
+from pmd.engines.processes import Processes
 from pmd.errors import ConfigError, PmdError
+from pmd.store import commits, failures, proposals, root, storage
+from pmd.store.commits import File
+from pmd.terminal import endings
 
 Wire = Callable[[beam.Pipeline], Any]
 
@@ -104,14 +106,14 @@ def run(
         pipeline = _pipeline(flags, count, ours)
         wire(pipeline)
         with (
-            sight.Watch(work),
+            progress.Watch(work),
             mistakes.unlogged(),
             ours.attended() if ours is not None else contextlib.nullcontext(),
         ):
             driver.run(pipeline)
         then()
     except Exception as error:
-        told = mistakes.read(work) or storage_errors.told(error, mistakes.root_of(work)) or driver.told(error)
+        told = mistakes.read(work) or failures.told(error, mistakes.root_of(work)) or driver.told(error)
         if told is not None:
             raise told from error
         raise

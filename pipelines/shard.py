@@ -10,19 +10,21 @@ import orjson
 import pyarrow as pa
 
 from pipelines import running
-from pmd import parts, root, stages
-from pmd.beam.parts import part_batches
-from pmd.beam.shard import CommitShards, CutShards, OrderWindow, SpreadViews, WriteShard, window_outputs
-from pmd.beam.transforms import ByPartition, PerUnit, Spread, WriteCommit, create
+from pmd import stages
 from pmd.config import Config
-from pmd.shards.samples import window_bits
+from pmd.engines.partitions import part_batches
+from pmd.engines.transforms import ByPartition, PerUnit, Spread, WriteCommit, create
+from pmd.fetch import partitions
+from pmd.shard.samples import window_bits
+from pmd.shard.transforms import CommitShards, CutShards, OrderWindow, SpreadViews, WriteShard, window_outputs
+from pmd.store import root
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `shards/rejected` and `shards/<format>`."""
     forms = tuple(config.shard.formats)
     wanted = [stages.shard(config, form) for form in ("rejected", *forms)]
-    cut = parts.cut(config.root)
+    cut = partitions.cut(config.root)
     bits = window_bits(cut, config.shard.window)
     work = root.work_folder(config.root, "shard")
     folders = tuple((form, root.shards_folder(config.root, form)) for form in forms)
@@ -68,7 +70,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
 
     committed = [item.folder for item in wanted]
     running.run_and_commit(
-        config.root, committed, wire, flags, work, running.image_bytes(parts.image_files(config.root))
+        config.root, committed, wire, flags, work, running.image_bytes(partitions.image_files(config.root))
     )
 
 

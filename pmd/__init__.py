@@ -1,9 +1,8 @@
 """Rebuild PMD (Public Multimodal Datasets) from its upstream annotation files.
 
-Modules stand in one order and import only what stands before them: escape, errors, output, storage_errors, endings, schema,
-keys, storage, versions, written, sealed, commits, leftovers, lock, manifests, formats, text, urls, language, sources, scores,
-options, config, and then the stages (the whole order: `tests/test_imports.py`).
-Only `pmd.beam` imports Apache Beam.
+Folders stand in one order and import only what stands before them: escape, errors, schema, store, terminal, manifests, formats,
+text, sources, config, engines, codec, and then the stages (the whole order: `tests/test_imports.py`).
+Only `pmd.engines` and the stages' `transforms` import Apache Beam.
 """
 
 __version__ = "0.1.0"

@@ -17,10 +17,11 @@ import typer
 import typer.core
 import typer.main
 
-from pmd import __version__, endings, escape, output
+from pmd import __version__, escape
 from pmd.errors import ConfigError
 from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED
 from pmd.schema.statuses import ALL_TRANSIENT, STATUSES, TRANSIENT
+from pmd.terminal import endings, output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -138,7 +139,7 @@ def sources(
     as_json: Json = False,
 ) -> None:
     """List the sources: licence, published counts, needs; or every rule, with its origin."""
-    from pmd import catalogue
+    from pmd.inspection import catalogue
 
     if rules:
         found = catalogue.rules()
@@ -209,7 +210,7 @@ def manifests_fetch(
     as_json: Json = False,
 ) -> None:
     """Download upstream annotation files: resumable, checksummed, mirrors in order."""
-    from pmd import catalogue
+    from pmd.inspection import catalogue
     from pmd.manifests.progress import progress_bar
 
     with progress_bar() as progress:
@@ -230,7 +231,7 @@ def manifests_verify(
     as_json: Json = False,
 ) -> None:
     """Check files against the manifests: there, of the right size, of the right checksum."""
-    from pmd import catalogue
+    from pmd.inspection import catalogue
     from pmd.manifests.progress import progress_bar
 
     with progress_bar() as progress:
@@ -270,7 +271,8 @@ def run_stage(
         The configuration, and the run of the fetch; None where nothing was to be fetched.
     """
     from pipelines import build as pipeline
-    from pmd import inputs, root
+    from pmd.config import inputs
+    from pmd.store import root
 
     steps: list[Step] = []
 
@@ -313,7 +315,7 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Run every stage, skipping what is committed and unchanged. Beam's own flags follow --."""
-    from pmd import status
+    from pmd.inspection import status
 
     if why:
         from pipelines import build as pipeline
@@ -392,7 +394,7 @@ def fetch(
 ) -> None:
     """Download each image once, and settle what became of it."""
     from pipelines import fetch as pipeline
-    from pmd import root
+    from pmd.store import root
 
     loaded = _config(config, sample)
     words = [word.strip() for word in retry.split(",") if word.strip()]
@@ -413,7 +415,7 @@ def fetch(
 @app.command()
 def plan(config: ConfigPath, *, sample: Sample = None, as_json: Json = False) -> None:
     """Estimate rows, bytes, hours and disk, and name the slowest host, before anything runs."""
-    from pmd import plan as planning
+    from pmd.inspection import plan as planning
 
     found = planning.plan(_config(config, sample))
     if as_json:
@@ -425,13 +427,13 @@ def plan(config: ConfigPath, *, sample: Sample = None, as_json: Json = False) ->
 @app.command()
 def status(root: RootPath, *, as_json: Json = False) -> None:
     """Show what is committed, and the books of every stage."""
-    from pmd import status as statuses
+    from pmd.inspection import status as statuses
 
     _show_status(statuses.books(root), as_json=as_json)
 
 
 def _show_status(found: dict[str, Any], *, as_json: bool) -> None:
-    from pmd import status as statuses
+    from pmd.inspection import status as statuses
 
     if as_json:
         output.json(found)
@@ -444,7 +446,7 @@ def verify(root: RootPath, *, as_json: Json = False) -> None:
     """Recount the books from the committed files, and check every file's bytes."""
     from rich.progress import Progress
 
-    from pmd import verify as verification
+    from pmd.inspection import verify as verification
 
     with Progress(console=output.console(err=True), transient=True, disable=not sys.stderr.isatty()) as bars:
         bar = bars.add_task("recounting", total=None)
@@ -471,7 +473,7 @@ def repair(
     from rich.progress import Progress
 
     from pipelines import repair as repairing
-    from pmd import root as roots
+    from pmd.store import root as roots
 
     with Progress(console=output.console(err=True), transient=True, disable=not sys.stderr.isatty()) as bars:
         bar = bars.add_task("looking for damage", total=None)
@@ -509,7 +511,7 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Tell what differs between two ROOTs, two lists, or a ROOT and facebook/pmd's annotations."""
-    from pmd import diff as differing
+    from pmd.inspection import diff as differing
 
     found = differing.diff(a, b, limit)
     if as_json:
@@ -528,7 +530,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Tell what became of a pair or an image, stage by stage."""
-    from pmd import explain as explaining
+    from pmd.inspection import explain as explaining
 
     found = explaining.explain(root, what)
     if as_json:
@@ -542,9 +544,10 @@ def hashes(
     path: Annotated[str, typer.Argument(metavar="FOLDER|ARCHIVE", help="Images: a folder, a tar or a zip.")],
 ) -> None:
     r"""Write a list of images' hashes, for `\[dedupe] evaluation`; the images themselves need not be shared."""
-    from pmd import evaluation, storage
+    from pmd.dedupe import evaluation
     from pmd.errors import InputError
     from pmd.formats import archives
+    from pmd.store import storage
 
     if not storage.exists(path) or not (storage.is_folder(path) or archives.is_archive(path)):
         raise InputError("neither a folder nor an archive", where=path, expected="a folder, a tar or a zip of images")
@@ -567,7 +570,7 @@ def peek(
     seed: Annotated[int, typer.Option(help="Another seed shows other rows.")] = 0,
 ) -> None:
     """Write one page of sampled pairs with their pictures, and of rejected rows with their reasons."""
-    from pmd import peek as peeking
+    from pmd.inspection import peek as peeking
 
     page = peeking.page(root, pairs=pairs, rejected=rejected, source=source, reason=reason, seed=seed)
     target = out or Path("peek.html")

@@ -11,7 +11,8 @@
 
 A *row* that is bad is no exception: it is a rejected row with a reason (`pmd.schema.reasons`). An exception means that a
 person must do something, so its text always says what was expected, what was found, where, and what to do. Whatever ends
-a command becomes one (`pmd.endings`), but for a signal, which ends it with 128 and the signal's number, and a fault of ours.
+a command becomes one (`pmd.terminal.endings`), but for a signal, which ends it with 128 and the signal's number, and a fault of
+ours.
 """
 
 from __future__ import annotations

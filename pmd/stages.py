@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any, Final
 
-from pmd import __version__, commits, inputs, manifests, root, storage
-from pmd.config import Config
+from pmd import __version__, manifests
+from pmd.config import Config, inputs
 from pmd.fetch import state
+from pmd.store import commits, root, storage
 
 #: Raised when a change of the code changes the bytes a stage writes for the same options and inputs.
 FORMAT: Final = 4

@@ -15,11 +15,12 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from pmd import __version__, cli, endings, manifests, sources
+from pmd import __version__, cli, manifests, sources
 from pmd.errors import PmdError
 from pmd.schema.exits import EXIT_CODES, GATED
 from pmd.schema.reasons import REASONS
 from pmd.schema.statuses import STATUSES, TRANSIENT
+from pmd.terminal import endings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -297,7 +298,7 @@ def test_every_mistake_of_a_configuration_is_shown(pmd: Pmd, tmp_path: Path) -> 
 
 
 def test_a_second_writer_is_refused(pmd: Pmd, tmp_path: Path) -> None:
-    from pmd import root
+    from pmd.store import root
 
     (tmp_path / "sbu.json").write_text('{"image_urls": [], "user_ids": [], "captions": []}')
     path = config(tmp_path, sbu_captions="sbu.json")
@@ -309,7 +310,7 @@ def test_a_second_writer_is_refused(pmd: Pmd, tmp_path: Path) -> None:
 
 
 def test_a_page_is_written_where_it_was_asked_for(pmd: Pmd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pmd.peek.page", lambda *_, **__: "<html>")
+    monkeypatch.setattr("pmd.inspection.peek.page", lambda *_, **__: "<html>")
     assert pmd("peek", "out", "--out", "new/page.html").out == "new/page.html\n"
     assert (tmp_path / "new" / "page.html").read_text() == "<html>"
 
@@ -319,7 +320,7 @@ def test_each_kind_of_error_has_its_exit_code(pmd: Pmd, monkeypatch: pytest.Monk
     def fail() -> None:
         raise kind("it broke", remedy="mend it")
 
-    monkeypatch.setattr("pmd.catalogue.sources", fail)
+    monkeypatch.setattr("pmd.inspection.catalogue.sources", fail)
     ended = pmd("sources")
     assert ended.code == kind("x").exit_code
     assert ended.err == "pmd: it broke\n  remedy: mend it\n"
@@ -329,7 +330,7 @@ def test_an_interrupt_is_told_and_has_its_exit_code(pmd: Pmd, monkeypatch: pytes
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pmd.catalogue.sources", interrupt)
+    monkeypatch.setattr("pmd.inspection.catalogue.sources", interrupt)
     ended = pmd("sources")
     assert ended.code == 130
     assert ended.err.strip() == "pmd: interrupted; what was committed stays, and the same command goes on from there"

@@ -13,9 +13,10 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from pmd import catalogue, config, manifests, sources
+from pmd import config, manifests, sources
 from pmd.cli import app
-from pmd.options import StageOptions
+from pmd.config.options import StageOptions
+from pmd.inspection import catalogue
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

@@ -26,26 +26,10 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from pipelines import images as images_pipeline
-from pmd import (
-    codec,
-    commits,
-    config,
-    exchange,
-    images,
-    inputs,
-    keys,
-    manifests,
-    parts,
-    proposals,
-    root,
-    sources,
-    stages,
-    storage,
-    takedowns,
-    urls,
-)
-from pmd.beam.curate import CommitSource, ReadUnit, SettlePartition, unit_batch
-from pmd.beam.dedupe import (
+from pmd import codec, config, manifests, sources, stages
+from pmd.config import inputs
+from pmd.curate.transforms import CommitSource, ReadUnit, SettlePartition, unit_batch
+from pmd.dedupe.transforms import (
     CommitDedupe,
     Elect,
     FindGroups,
@@ -55,16 +39,21 @@ from pmd.beam.dedupe import (
     SpreadHashes,
     WriteGroups,
 )
-from pmd.beam.images import CommitImages, GatherPartition, SpreadPairs, file_batch
-from pmd.beam.parts import part_batches, part_of
-from pmd.beam.publish import SpreadBoth, WriteList, units
-from pmd.beam.settle import CommitStage, SettlePart
-from pmd.beam.shard import CommitShards, CutShards, OrderWindow, SpreadViews, WriteShard, window_outputs
-from pmd.beam.transforms import collect, outputs
-from pmd.fetch import store
+from pmd.engines.partitions import part_batches, part_of
+from pmd.engines.transforms import collect, outputs
+from pmd.fetch import partitions, store
 from pmd.fetch.outcome import Attempt, Fetched
-from pmd.lock import Lock, State
-from pmd.shards.samples import window_bits
+from pmd.fetch.rejected_transforms import CommitStage, SettlePart
+from pmd.images import rules as images_rules
+from pmd.images import takedowns
+from pmd.images.transforms import CommitImages, GatherPartition, SpreadPairs, file_batch
+from pmd.publish.transforms import SpreadBoth, WriteList, units
+from pmd.schema import keys
+from pmd.shard.samples import window_bits
+from pmd.shard.transforms import CommitShards, CutShards, OrderWindow, SpreadViews, WriteShard, window_outputs
+from pmd.store import commits, exchange, proposals, root, storage
+from pmd.store.lock import Lock, State
+from pmd.text import urls
 
 SHARD_BITS = 2
 
@@ -214,7 +203,7 @@ def make_images(chosen: config.Config) -> None:
     also = images_pipeline.read_also(path for _, path in files)
     aliases = images_pipeline.write_aliases(also, work)
     held_out = images_pipeline.write_held_out(chosen, also, work)
-    takedown = images.Takedown.of(takedowns.lines(chosen.takedown))
+    takedown = images_rules.Takedown.of(takedowns.lines(chosen.takedown))
     views = root.views_folder(chosen.root)
     found = _meet(
         SpreadPairs(work, SHARD_BITS, chosen.sample, takedown, (), aliases, held_out),
@@ -295,9 +284,9 @@ def fetch(chosen: config.Config, generation: int, retry: tuple[str, ...] = ()) -
     found = _web()
     if generation:
         found[keys.image_id(str(urls.identity_one(C3)))] = picture((9, 9, 9), (40, 40))
-    cut = parts.cut(chosen.root)
+    cut = partitions.cut(chosen.root)
     for part in range(2**cut.part_bits):
-        rows = parts.read_images(chosen.root, part)
+        rows = partitions.read_images(chosen.root, part)
         for number in cut.shards(part):
             mine = rows.filter(pc.equal(rows["fetch_shard"], number))
             lane: Any = Lane(found)
@@ -307,7 +296,7 @@ def fetch(chosen: config.Config, generation: int, retry: tuple[str, ...] = ()) -
 def settle(chosen: config.Config) -> None:
     """Write the pairs whose image could not be had."""
     wanted, work = stages.settle(chosen), _work(chosen, "settle")
-    part = SettlePart(chosen.root, wanted.folder, parts.cut(chosen.root), work)
+    part = SettlePart(chosen.root, wanted.folder, partitions.cut(chosen.root), work)
     found = [item for batch in part_batches(SHARD_BITS) for item in part(batch)]
     CommitStage("fetch", wanted.folder, wanted.hash, orjson.dumps(wanted.run()), work)(collect(found))
     _accept(chosen, work)
@@ -316,7 +305,7 @@ def settle(chosen: config.Config) -> None:
 def dedupe(chosen: config.Config) -> None:
     """Find equal images."""
     wanted, work = stages.dedupe(chosen), _work(chosen, "dedupe")
-    cut = parts.cut(chosen.root)
+    cut = partitions.cut(chosen.root)
     spread_bytes = SpreadHashes(chosen.root, cut, work, 1)
     groups = list(
         _meet(lambda batch: spread_bytes(batch, ()), FindGroups(chosen.dedupe, work), part_batches(SHARD_BITS))
@@ -338,7 +327,7 @@ def shard(chosen: config.Config) -> None:
     """Write shards in both formats."""
     forms = tuple(chosen.shard.formats)
     wanted = [stages.shard(chosen, form) for form in ("rejected", *forms)]
-    cut, work = parts.cut(chosen.root), _work(chosen, "shard")
+    cut, work = partitions.cut(chosen.root), _work(chosen, "shard")
     bits = window_bits(cut, chosen.shard.window)
     windows = list(
         _meet(
@@ -368,7 +357,7 @@ def publish(chosen: config.Config, name: str) -> None:
     curated = root.curate_folder(chosen.root, name)
     files = commits.require(curated, "").under("pairs")
     bits = exchange.bits_for(len(files), 1)
-    cut = parts.cut(chosen.root)
+    cut = partitions.cut(chosen.root)
     found = _meet(
         SpreadBoth(chosen.root, name, cut, bits, work),
         WriteList(manifest, manifest.redistribute_text, wanted.folder, bits, work),

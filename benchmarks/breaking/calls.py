@@ -1,7 +1,7 @@
 """Each call that pmd makes of its storage, and something done before or after it: a kill, a stop, another writer's run.
 
-The functions of `pmd.storage` and `pmd.versions` are wrapped where everybody finds them, so that no call is missed. A call
-is told by its *place* (the function of the commit protocol that makes it), its name, and whether it is yet to be made.
+The functions of `pmd.store.storage` and `pmd.store.versions` are wrapped where everybody finds them, so that no call is missed.
+A call is told by its *place* (the function of the commit protocol that makes it), its name, and whether it is yet to be made.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final
 
-from pmd import storage, versions
+from pmd.store import storage, versions
 
 #: (owner, function): the calls that change something or on whose answer something is decided.
 _FUNCTIONS: Final[tuple[tuple[Any, str], ...]] = (
@@ -57,17 +57,17 @@ CHANGES: Final = frozenset(
 )
 #: Modules of the protocol, by which a place is named.
 _PROTOCOL: Final = (
-    "pmd.commits",
-    "pmd.proposals",
-    "pmd.lock",
-    "pmd.root",
+    "pmd.store.commits",
+    "pmd.store.proposals",
+    "pmd.store.lock",
+    "pmd.store.root",
     "pmd.fetch.store",
     "pmd.fetch.waiting",
     "pmd.fetch.policies",
-    "pmd.shards.writing",
-    "pmd.exchange",
+    "pmd.shard.writing",
+    "pmd.store.exchange",
     "pipelines.running",
-    "pmd.beam",
+    "pmd.engines",
 )
 #: Functions that name no place: those that call them do.
 _BETWEEN: Final = frozenset({"read", "require", "_swap", "generations", "<lambda>", "<genexpr>", "<listcomp>"})
@@ -145,7 +145,7 @@ def _place(frame: FrameType | None) -> str:
     while frame is not None:
         module, function = frame.f_globals.get("__name__", ""), frame.f_code.co_qualname
         name = function.rpartition(".")[2]
-        if module.startswith(_PROTOCOL) and name not in _BETWEEN:
+        if (module.startswith(_PROTOCOL) or module.endswith("transforms")) and name not in _BETWEEN:
             return f"{module.removeprefix('pmd.')}.{function.replace('.<locals>', '')}"
         frame = frame.f_back
     return "elsewhere"

@@ -28,8 +28,8 @@ from typing import Final
 from benchmarks.breaking import calls, forks, interleaved
 from benchmarks.breaking.calls import Call
 from benchmarks.breaking.interleaved import Run
-from pmd import commits, lock, root
 from pmd.errors import RootError
+from pmd.store import commits, lock, root
 
 #: Texts that writers write: the same come back, and with them files of the same names.
 _TEXTS: Final = ("one", "two", "three")

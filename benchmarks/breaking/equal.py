@@ -26,10 +26,10 @@ def facts(root_url: str, *, verified: bool) -> dict[str, Any]:
 
     Between two stages of a second build that finds much: what is behind is yet to follow. It takes longer than all the rest.
     """
-    from pmd import verify
-    from pmd.commits import sha256
     from pmd.fetch import state
+    from pmd.inspection import verify
     from pmd.schema.tables import LEDGER_OUTCOME
+    from pmd.store.commits import sha256
 
     found: dict[str, Any] = {}
     for folder, commit in interleaved.standing(root_url).items():
@@ -54,7 +54,7 @@ def facts(root_url: str, *, verified: bool) -> dict[str, Any]:
 
 def differences(root_url: str, wanted: dict[str, Any], *, verified: bool) -> list[str]:
     """Return in what a ROOT differs from what is wanted, what is not as its commit says, and what is left over."""
-    from pmd import lock
+    from pmd.store import lock
 
     found = facts(root_url, verified=verified)
     differ = [name for name in sorted({*found, *wanted}) if found.get(name) != wanted.get(name)]

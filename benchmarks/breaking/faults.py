@@ -1,4 +1,4 @@
-"""Local storage that fails now and then, beneath `pmd.storage`: what the kernel says is what is said here.
+"""Local storage that fails now and then, beneath `pmd.store.storage`: what the kernel says is what is said here.
 
 Of the files that are written one in `write_every` fails, at one of its writes or at its end; so does each rename, link,
 removal and new folder. Of the files that are opened, read whole, listed or looked at one in `read_every` fails. What fails
@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from fsspec.implementations.local import LocalFileSystem
 
-from pmd import storage
+from pmd.store import storage
 
 #: Told to lanes: the fields of `Faults`, with commas.
 FAULTS: Final = "PMD_BREAKING_FAULTS"

@@ -18,12 +18,12 @@ from unittest import mock
 
 from benchmarks.breaking import calls
 from benchmarks.breaking.calls import Call
-from pmd import commits, leftovers, lock, proposals, root, storage
-from pmd.commits import Commit, File
 from pmd.errors import PmdError, RootError
 from pmd.fetch import state, store
-from pmd.lock import Holder, Lock
-from pmd.proposals import Proposal
+from pmd.store import commits, leftovers, lock, proposals, root, storage
+from pmd.store.commits import Commit, File
+from pmd.store.lock import Holder, Lock
+from pmd.store.proposals import Proposal
 
 SHARD: Final = 0
 #: A file of a name without a digest.

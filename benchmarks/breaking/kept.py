@@ -38,7 +38,7 @@ class Kept:
         Args:
             also: Done before each stage, with its age and name; returns more of `seconds`.
         """
-        from pmd import root
+        from pmd.store import root
 
         if (self.folder / _SECONDS).exists():
             return

@@ -99,11 +99,11 @@ def warm() -> None:
 def small() -> None:
     """Cut what is small into several parts nevertheless."""
     from pipelines import audit, curate
-    from pmd import images
+    from pmd.images import rules as images_rules
 
     curate.PARTITION_BYTES = 30_000  # type: ignore[misc]
     audit.PARTITION_BYTES = audit.TEXT_PARTITION_BYTES = 30_000
-    images.PART_ROWS = 600  # type: ignore[misc]
+    images_rules.PART_ROWS = 600  # type: ignore[misc]
 
 
 def run(
@@ -189,7 +189,7 @@ def _end_children() -> None:
 
 
 def _name_workers() -> None:
-    from pmd.beam import workers
+    from pmd.engines import workers
 
     def command(driver: int) -> list[str]:
         return [sys.executable, "-m", "benchmarks.breaking.kills", str(driver)]
@@ -312,7 +312,7 @@ def sender(number: int, moment_s: float, which: str, chance: Any, sent: list[flo
 
 
 if __name__ == "__main__":
-    from pmd.beam import workers as beam_workers
+    from pmd.engines import workers as beam_workers
 
     arm()
     beam_workers.main()

@@ -20,7 +20,7 @@ import orjson
 from benchmarks.breaking import calls, forks, interleaved
 from benchmarks.breaking.calls import Call
 from benchmarks.breaking.interleaved import CASES, Case, Run
-from pmd import lock, storage
+from pmd.store import lock, storage
 
 #: A lease, in seconds, and how often it is renewed.
 LEASE_S: Final = 1.5

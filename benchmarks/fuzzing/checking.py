@@ -19,11 +19,11 @@ from benchmarks.fuzzing import bases, documents, mutations
 from benchmarks.fuzzing.bases import Base
 from benchmarks.fuzzing.cases import Case
 from benchmarks.fuzzing.reading import REASON, SOURCE_ID, Outcome, Output, read, written
-from pmd import keys
 from pmd.errors import PmdError
 from pmd.formats.archives import MEMBER_SEPARATOR
 from pmd.formats.streams import HEAD_BYTES as MAGIC_BYTES
 from pmd.formats.streams import compression_of
+from pmd.schema import keys
 from pmd.schema.tables import PAIRS
 
 #: Lines that readers look at to tell whether a file is theirs.

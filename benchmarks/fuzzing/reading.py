@@ -14,11 +14,12 @@ from typing import Any, Final
 import pyarrow as pa
 
 from benchmarks.fuzzing.bases import Base
-from pmd import curate, inputs, sources
-from pmd.beam.curate import unit_batch, unit_of
-from pmd.config import SourceConfig
+from pmd import sources
+from pmd.config import SourceConfig, inputs
+from pmd.config.options import CurateOptions
+from pmd.curate import rules as curate_rules
+from pmd.curate.transforms import unit_batch, unit_of
 from pmd.errors import PmdError
-from pmd.options import CurateOptions
 from pmd.schema.tables import JUDGED, PAIRS, REJECTED
 
 Output = tuple[Any, ...]
@@ -69,12 +70,14 @@ def read(base: Base, profile: str, folder: Path, names: Sequence[str]) -> Outcom
     try:
         files = inputs.files(SourceConfig(base.source, paths, (), options))
         for unit in source.plan(files, options):
-            batches += [curate.judge(base.source, drafts) for drafts in source.read(unit_of(unit_batch(unit)), options)]
+            batches += [
+                curate_rules.judge(base.source, drafts) for drafts in source.read(unit_of(unit_batch(unit)), options)
+            ]
     except PmdError as error:
         return Outcome(refusal=error)
     table = pa.Table.from_batches(batches, schema=JUDGED)
     table.validate(full=True)
-    settled = curate.settle(base.source, table, CurateOptions(**CurateOptions.profile_values(profile)))  # type: ignore[arg-type]
+    settled = curate_rules.settle(base.source, table, CurateOptions(**CurateOptions.profile_values(profile)))  # type: ignore[arg-type]
     places = [where.removeprefix(f"{folder}/") for where in table["where"].to_pylist()]
     return Outcome(
         list(zip(places, _rows(table, _JUDGED), strict=True)),

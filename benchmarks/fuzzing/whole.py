@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from benchmarks.fuzzing.cases import Case
 from benchmarks.fuzzing.reading import read, written
 from benchmarks.fuzzing.running import LIMIT_S
-from pmd import keys
+from pmd.schema import keys
 
 _ROOT: Final = Path(__file__).resolve().parent.parent.parent
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pmd.audit import charts, page, writing
+from pmd.audit import charts, formatting, page
 from pmd.audit.charts import Segment, Stack
 from pmd.audit.measure import STAGES
 from pmd.audit.style import ROW_COLOURS
@@ -27,12 +27,12 @@ def flow(result: Mapping[str, Any]) -> str:
     for label, pairs, lost in populations:
         total = sum(pairs.values())
         segments = [
-            Segment(pairs[source], f"row-{colour}", f"{source}: {writing.count(pairs[source])} pairs, {label}")
+            Segment(pairs[source], f"row-{colour}", f"{source}: {formatting.count(pairs[source])} pairs, {label}")
             for source, _, colour in groups
             if pairs.get(source)
         ]
-        segments.append(Segment(lost, "gone", f"rejected by {label}: {writing.count(lost)} pairs"))
-        note = writing.short(total) + (f"  (−{writing.short(lost)})" if lost else "")
+        segments.append(Segment(lost, "gone", f"rejected by {label}: {formatting.count(lost)} pairs"))
+        note = formatting.short(total) + (f"  (−{formatting.short(lost)})" if lost else "")
         rows.append(Stack("read" if label == "read" else f"after {label}", segments, note))
     keys, seen = [], set()
     for source, row, colour in groups:
@@ -62,7 +62,7 @@ def _flow_reading(result: Mapping[str, Any]) -> str:
     lost, stage, reason = max(losses)
     total = sum(loss[0] for loss in losses)
     return (
-        f"{writing.short(total)} rows left on the way; {stage} rejected most ({writing.short(lost)}), "
+        f"{formatting.short(total)} rows left on the way; {stage} rejected most ({formatting.short(lost)}), "
         f"mainly as {reason.replace('_', ' ')}."
     )
 
@@ -79,16 +79,16 @@ def _reasons(result: Mapping[str, Any]) -> str:
                 overall[stage, reason] = overall.get((stage, reason), 0) + count
                 rows.append(
                     f'<tr><td>{escape(stage)}</td><td class="words">{escape(source)}</td>'
-                    f'<td class="words">{escape(reason)}</td><td>{writing.count(count)}</td>'
-                    f"<td>{escape(writing.percent(count / book['in']))}</td></tr>"
+                    f'<td class="words">{escape(reason)}</td><td>{formatting.count(count)}</td>'
+                    f"<td>{escape(formatting.percent(count / book['in']))}</td></tr>"
                 )
     if not overall:
         return '<p class="coverage">No row was rejected.</p>'
     order = sorted(overall, key=lambda key: (STAGES.index(key[0]), -overall[key], key[1]))
     summary = [
         f'<tr><td>{escape(stage)}</td><td class="words">{escape(reason)}</td>'
-        f"<td>{writing.count(overall[stage, reason])}</td>"
-        f'<td>{escape(writing.percent(overall[stage, reason] / given[stage]))}</td><td class="wide">'
+        f"<td>{formatting.count(overall[stage, reason])}</td>"
+        f'<td>{escape(formatting.percent(overall[stage, reason] / given[stage]))}</td><td class="wide">'
         f"{escape(REASONS[reason][1] if reason in REASONS else '')}</td></tr>"
         for stage, reason in order
     ]
@@ -110,31 +110,31 @@ def against_table2(result: Mapping[str, Any]) -> str:
         colour = f'<span class="swatch row-{min(number, len(ROW_COLOURS) - 2)}"></span>'
         if not row["sources_here"]:
             rows.append(
-                f"<tr><td>{colour}{escape(row['row'])}</td><td>{writing.short(row['published']['pairs'])}</td>"
+                f"<tr><td>{colour}{escape(row['row'])}</td><td>{formatting.short(row['published']['pairs'])}</td>"
                 f'<td colspan="{len(stages) + 1}"><small>not in this build</small></td><td>–</td>'
                 f"<td>{row['published']['mean_words']:.1f}</td><td>–</td></tr>"
             )
             continue
-        cells = "".join(f"<td>{writing.short(row['pairs'][stage])}</td>" for stage in stages)
-        part = writing.percent(row["of_published"][last])
+        cells = "".join(f"<td>{formatting.short(row['pairs'][stage])}</td>" for stage in stages)
+        part = formatting.percent(row["of_published"][last])
         meter = charts.meter(row["of_published"][last], f"{part} of Table 2 after {last}")
         mean = row["mean_words"][last]
         rows.append(
-            f"<tr><td>{colour}{escape(row['row'])}</td><td>{writing.short(row['published']['pairs'])}</td>"
-            f"<td>{writing.short(row['read'])}</td>{cells}"
+            f"<tr><td>{colour}{escape(row['row'])}</td><td>{formatting.short(row['published']['pairs'])}</td>"
+            f"<td>{formatting.short(row['read'])}</td>{cells}"
             f"<td>{meter}{escape(part)}</td>"
-            f"<td>{row['published']['mean_words']:.1f}</td><td>{writing.decimal(mean)}</td></tr>"
+            f"<td>{row['published']['mean_words']:.1f}</td><td>{formatting.decimal(mean)}</td></tr>"
         )
     published = sum(row["published"]["pairs"] for row in result["table2"])
-    total = "".join(f"<td>{writing.short(result['all'][stage]['pairs'])}</td>" for stage in stages)
+    total = "".join(f"<td>{formatting.short(result['all'][stage]['pairs'])}</td>" for stage in stages)
     mean = result["all"][last]["words"]["mean"]
     words = sum(row["published"]["pairs"] * row["published"]["mean_words"] for row in result["table2"])
     read = sum(book["in"] for book in result["books"].get("curate", {}).values())
     left = result["all"][last]["pairs"] / published if published else None
     rows.append(
-        f'<tr class="total"><td>all</td><td>{writing.short(published)}</td><td>{writing.short(read)}</td>{total}'
-        f"<td>{charts.meter(left or 0.0, 'of Table 2')}{escape(writing.percent(left))}</td>"
-        f"<td>{writing.decimal(words / published if published else None)}</td><td>{writing.decimal(mean)}</td></tr>"
+        f'<tr class="total"><td>all</td><td>{formatting.short(published)}</td><td>{formatting.short(read)}</td>{total}'
+        f"<td>{charts.meter(left or 0.0, 'of Table 2')}{escape(formatting.percent(left))}</td>"
+        f"<td>{formatting.decimal(words / published if published else None)}</td><td>{formatting.decimal(mean)}</td></tr>"
     )
     head = (
         "<source",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pmd.audit import charts, page, writing
+from pmd.audit import charts, formatting, page
 from pmd.audit.charts import Bar
 from pmd.escape import html as escape
 from pmd.escape import isolated
@@ -30,7 +30,7 @@ def users(result: Mapping[str, Any]) -> str:
         if users["top_1_percent"]["value"] is not None and users["top_1_percent"]["enough"]
     ]
     reading = (
-        f"The most active 1 % of users hold {writing.percent(max(worst)[0])} of the pairs of {max(worst)[1]}, "
+        f"The most active 1 % of users hold {formatting.percent(max(worst)[0])} of the pairs of {max(worst)[1]}, "
         "where they are most concentrated."
         if worst
         else "There are too few users here for the most active 1 % of them to mean anything."
@@ -63,18 +63,18 @@ def hosts(result: Mapping[str, Any]) -> str:
         Bar(
             row["host"],
             [row["share"]["value"]] if first == last else [earlier.get(row["host"]), row["share"]["value"]],
-            f"{writing.count(row['pairs_seen'])} of {writing.count(seen)}"
-            if seen < writing.FEW
-            else writing.percent(row["share"]["value"]),
-            f"{row['host']}: {writing.share(row['share'])} of pairs with an image URL after {last}",
+            f"{formatting.count(row['pairs_seen'])} of {formatting.count(seen)}"
+            if seen < formatting.FEW
+            else formatting.percent(row["share"]["value"]),
+            f"{row['host']}: {formatting.share(row['share'])} of pairs with an image URL after {last}",
         )
         for row in largest[:15]
     ]
     reading = (
-        f"Ten of {writing.number(after['distinct'])} registrable domains hold {writing.share(after['top_10'])} of the "
+        f"Ten of {formatting.number(after['distinct'])} registrable domains hold {formatting.share(after['top_10'])} of the "
         f"pairs with an image URL after {last}."
         if largest and after["distinct"]["value"] > 10
-        else f"{writing.number(after['distinct'])} registrable domains hold all pairs with an image URL after {last}."
+        else f"{formatting.number(after['distinct'])} registrable domains hold all pairs with an image URL after {last}."
         if largest
         else f"No pair with an image URL is left after {last}."
     )
@@ -98,7 +98,7 @@ def _curves(result: Mapping[str, Any], having: Sequence[tuple[str, Mapping[str, 
     figures = []
     for source, populations in having:
         units = populations[first][kind]
-        if units["followed"]["units"] < writing.FEW:
+        if units["followed"]["units"] < formatting.FEW:
             continue
         series = [
             (style, [(x, y) for x, y in populations[stage][kind]["curve"]])
@@ -108,9 +108,9 @@ def _curves(result: Mapping[str, Any], having: Sequence[tuple[str, Mapping[str, 
         title = f"{source}: share of pairs that the largest {kind} hold"
         follow = units["followed"]
         followed = (
-            f"all {writing.count(follow['units'])} {kind}"
+            f"all {formatting.count(follow['units'])} {kind}"
             if follow["exact"]
-            else f"{writing.count(follow['units'])} of about {writing.short(units['distinct']['value'])} {kind}"
+            else f"{formatting.count(follow['units'])} of about {formatting.short(units['distinct']['value'])} {kind}"
         )
         figures.append(
             f"<figure><h4>{escape(source)}</h4>{charts.curve(series, title)}"
@@ -136,17 +136,17 @@ def _concentration_table(result: Mapping[str, Any], having: Sequence[tuple[str, 
                 if same["value"] is None
                 else "none seen"
                 if same["value"] == 0
-                else f"1 in {writing.short(1 / same['value'])}"
+                else f"1 in {formatting.short(1 / same['value'])}"
             )
             cells = (
                 f"<tr><td>{escape(source)}</td><td class='words'>after {escape(stage)}</td>"
-                f"<td>{escape(writing.number(units['distinct']))}</td>{writing.ratio_cell(units['gini'])}{writing.share_cell(units['top_1_percent'])}"
-                f"<td>{chance} <small>({writing.count(same['pairs'])} pairs)</small></td>"
+                f"<td>{escape(formatting.number(units['distinct']))}</td>{formatting.ratio_cell(units['gini'])}{formatting.share_cell(units['top_1_percent'])}"
+                f"<td>{chance} <small>({formatting.count(same['pairs'])} pairs)</small></td>"
             )
             if kind == "hosts":
                 top = units["largest"][0] if units["largest"] else None
-                cells += writing.share_cell(units["top_10"]) + (
-                    f"<td class='words'>{isolated(top['host'])} {escape(writing.percent(top['share']['value']))}</td>"
+                cells += formatting.share_cell(units["top_10"]) + (
+                    f"<td class='words'>{isolated(top['host'])} {escape(formatting.percent(top['share']['value']))}</td>"
                     if top
                     else "<td>–</td>"
                 )

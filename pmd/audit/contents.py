@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pmd.audit import charts, page, writing
+from pmd.audit import charts, formatting, page
 from pmd.audit.charts import Bar, Dots, Mark
 from pmd.escape import html as escape
 
@@ -65,23 +65,25 @@ def _stage_cells(figures: Mapping[str, Any]) -> dict[str, str]:
     top = countries["shares"][0] if countries["shares"] else None
     none = "<td>–</td>"
     cells = {
-        "pairs": writing.count(figures["pairs"]),
-        "distinct images": writing.approximate(figures["images"]["distinct"]),
-        "words, mean": writing.decimal(words["mean"]),
-        "words, median": writing.count(words["median"]),
-        "words, 95th percentile": writing.count(words["p95"]),
-        "with a geotag": writing.percent(countries["coverage"]["share"]) if countries["coverage"]["measured"] else "–",
-        "commonest country": f"{top['country']} {writing.percent(top['share'])}" if top else "–",
-        "users": writing.approximate(users["distinct"]) if "distinct" in users else "–",
-        "hosts (registrable domains)": writing.approximate(hosts["distinct"]) if "distinct" in hosts else "–",
+        "pairs": formatting.count(figures["pairs"]),
+        "distinct images": formatting.approximate(figures["images"]["distinct"]),
+        "words, mean": formatting.decimal(words["mean"]),
+        "words, median": formatting.count(words["median"]),
+        "words, 95th percentile": formatting.count(words["p95"]),
+        "with a geotag": formatting.percent(countries["coverage"]["share"])
+        if countries["coverage"]["measured"]
+        else "–",
+        "commonest country": f"{top['country']} {formatting.percent(top['share'])}" if top else "–",
+        "users": formatting.approximate(users["distinct"]) if "distinct" in users else "–",
+        "hosts (registrable domains)": formatting.approximate(hosts["distinct"]) if "distinct" in hosts else "–",
     }
     found = {label: f"<td>{escape(text)}</td>" for label, text in cells.items()} | {
-        "identified as English": writing.share_cell(figures["languages"]["english"]),
-        "with a female term": writing.share_cell(gendered.get("female")),
-        "with a male term": writing.share_cell(gendered.get("male")),
-        "female : male": writing.ratio_cell(gendered["female_to_male"]) if "female_to_male" in gendered else none,
-        "pairs of the top 1 % of users": writing.share_cell(users.get("top_1_percent")),
-        "pairs of the top 10 hosts": writing.share_cell(hosts.get("top_10")),
+        "identified as English": formatting.share_cell(figures["languages"]["english"]),
+        "with a female term": formatting.share_cell(gendered.get("female")),
+        "with a male term": formatting.share_cell(gendered.get("male")),
+        "female : male": formatting.ratio_cell(gendered["female_to_male"]) if "female_to_male" in gendered else none,
+        "pairs of the top 1 % of users": formatting.share_cell(users.get("top_1_percent")),
+        "pairs of the top 10 hosts": formatting.share_cell(hosts.get("top_10")),
     }
     return {label: found[label] for label in _STAGE_ROWS}
 
@@ -116,8 +118,8 @@ def lengths(result: Mapping[str, Any]) -> str:
                 None,
                 style,
                 f"{source}, after {stage}: {populations[stage]['words']['mean']:.1f} words on average, "
-                f"{writing.count(populations[stage]['pairs'])} pairs",
-                faint=populations[stage]["pairs"] < writing.FEW,
+                f"{formatting.count(populations[stage]['pairs'])} pairs",
+                faint=populations[stage]["pairs"] < formatting.FEW,
             )
             for stage, style in page.two_stages(first, last)
             if populations[stage]["words"]["mean"] is not None
@@ -156,7 +158,7 @@ def _estimate_mark(estimate: Mapping[str, Any], style: str, title: str) -> Mark:
         interval[0],
         interval[1],
         style,
-        f"{title}: {writing.share(estimate)}",
+        f"{title}: {formatting.share(estimate)}",
         faint=not estimate["enough"],
     )
 
@@ -186,7 +188,7 @@ def languages(result: Mapping[str, Any]) -> str:
             if populations[stage]["languages"]["english"]["value"] is not None
         ]
         if marks:
-            rows.append(Dots(source, marks, writing.share(_complement(populations[last]["languages"]["english"]))))
+            rows.append(Dots(source, marks, formatting.share(_complement(populations[last]["languages"]["english"]))))
     before, after = result["all"][first]["languages"], result["all"][last]["languages"]
     english, unsure = after["english"], after["undetermined"]
     few, sampled = not english["enough"], after["coverage"]["measured"]
@@ -196,19 +198,19 @@ def languages(result: Mapping[str, Any]) -> str:
         Bar(
             f"{names.get(row['language'], row['language'])} ({row['language']})",
             [row["share"]] if first == last else [earlier.get(row["language"], 0.0), row["share"]],
-            f"{writing.percent(row['share'])} ({writing.count(row['texts'])} texts)"
+            f"{formatting.percent(row['share'])} ({formatting.count(row['texts'])} texts)"
             if sampled >= MANY
             else f"{row['texts']} of {sampled} texts",
-            f"{names.get(row['language'], row['language'])}: {writing.percent(row['share'])} after {last}, "
-            f"{writing.count(row['texts'])} of {writing.count(sampled)} texts of the sample",
+            f"{names.get(row['language'], row['language'])}: {formatting.percent(row['share'])} after {last}, "
+            f"{formatting.count(row['texts'])} of {formatting.count(sampled)} texts of the sample",
         )
         for row in others[:12]
     ]
     reading = (
         "No text was looked at."
         if english["value"] is None
-        else f"{writing.percent(english['value'])} of captions are identified as English after {last}, "
-        f"{writing.percent(unsure['value'])} as no language for sure"
+        else f"{formatting.percent(english['value'])} of captions are identified as English after {last}, "
+        f"{formatting.percent(unsure['value'])} as no language for sure"
         + ("; too few were looked at to say more." if few else f"; {after['distinct']} languages occur in the sample.")
     )
     other = charts.bar_list(bars, page.styles(result), "Languages other than English")
@@ -234,16 +236,16 @@ def countries(result: Mapping[str, Any]) -> str:
         return heading + '<p class="reading">No pair here has a geotag.</p>' + page.coverage(result, before)
     earlier = {row["country"]: row["share"] for row in before["shares"]}
     placed = after["coverage"]["measured"] - after["no_country"]
-    few = placed < writing.FEW
+    few = placed < formatting.FEW
     bars = [
         Bar(
             names.get(row["country"], row["country"]),
             [row["share"]] if first == last else [earlier.get(row["country"], 0.0), row["share"]],
             f"{row['pairs']} of {placed}"
             if few
-            else f"{writing.percent(row['share'])}  ({writing.short(row['pairs'])})",
-            f"{names.get(row['country'], row['country'])}: {writing.count(row['pairs'])} pairs, "
-            f"{writing.percent(row['share'])} of those with a country after {last}",
+            else f"{formatting.percent(row['share'])}  ({formatting.short(row['pairs'])})",
+            f"{names.get(row['country'], row['country'])}: {formatting.count(row['pairs'])} pairs, "
+            f"{formatting.percent(row['share'])} of those with a country after {last}",
         )
         for row in after["shares"][:20]
     ]
@@ -256,15 +258,15 @@ def countries(result: Mapping[str, Any]) -> str:
     else:
         three = ", ".join(names.get(row["country"], row["country"]) for row in top)
         reading = (
-            f"{writing.percent(share)} of the pairs with a geotag are from {len(top)} of {after['distinct']} "
+            f"{formatting.percent(share)} of the pairs with a geotag are from {len(top)} of {after['distinct']} "
             f"countries: {three}."
             if after["distinct"] > len(top)
             else f"All pairs with a geotag are from {three}."
         )
     rest = (
         '<p class="coverage">Shares are of the pairs whose geotag lies in a country; '
-        f"{writing.count(after['no_country'])} more are at sea or in no single one. "
-        f"Countries not shown: {escape(writing.percent(_rest(after)))}.</p>"
+        f"{formatting.count(after['no_country'])} more are at sea or in no single one. "
+        f"Countries not shown: {escape(formatting.percent(_rest(after)))}.</p>"
     )
     return (
         heading
@@ -312,16 +314,16 @@ def gendered(result: Mapping[str, Any]) -> str:
                 for stage, style in page.two_stages(first, last)
                 if populations[stage]["gendered"][word]["value"] is not None
             ]
-            rows.append(Dots(source if kind == "a" else "", marks, writing.share(figures[word])))
+            rows.append(Dots(source if kind == "a" else "", marks, formatting.share(figures[word])))
         changed = figures.get("change_since_curate")
         table.append(
             ('<tr class="total">' if source == "all sources" else "<tr>")
             + f"<td>{escape(source)}</td>"
-            + f"<td>{writing.count(figures['coverage']['measured'])}</td>"
-            + "".join(writing.share_cell(figures[name]) for name in ("female", "male", "both", "neither", "neutral"))
-            + writing.ratio_cell(figures["female_to_male"])
-            + writing.points_cell(changed["female"] if changed else None)
-            + writing.points_cell(changed["male"] if changed else None)
+            + f"<td>{formatting.count(figures['coverage']['measured'])}</td>"
+            + "".join(formatting.share_cell(figures[name]) for name in ("female", "male", "both", "neither", "neutral"))
+            + formatting.ratio_cell(figures["female_to_male"])
+            + formatting.points_cell(changed["female"] if changed else None)
+            + formatting.points_cell(changed["male"] if changed else None)
             + "</tr>"
         )
     drawing = (
@@ -368,13 +370,13 @@ def _gendered_reading(figures: Mapping[str, Any], stage: str) -> str:
         return "No English caption was looked at."
     if not (female["enough"] and male["enough"]):
         return (
-            f"Of {writing.count(figures['coverage']['measured'])} English captions after {stage}, "
-            f"{writing.count(figures['texts']['female'])} have a female and "
-            f"{writing.count(figures['texts']['male'])} a male term: too few, from too few images, to speak of rates."
+            f"Of {formatting.count(figures['coverage']['measured'])} English captions after {stage}, "
+            f"{formatting.count(figures['texts']['female'])} have a female and "
+            f"{formatting.count(figures['texts']['male'])} a male term: too few, from too few images, to speak of rates."
         )
     text = (
-        f"After {stage}, {writing.share(female)} of English captions have a female term and "
-        f"{writing.share(male)} a male one: "
+        f"After {stage}, {formatting.share(female)} of English captions have a female term and "
+        f"{formatting.share(male)} a male one: "
         + (
             f"{ratio['value']:.2f} with a female term for each with a male one"
             + (f" ({ratio['interval'][0]:.2f}–{ratio['interval'][1]:.2f})" if ratio["interval"] else "")
@@ -387,7 +389,7 @@ def _gendered_reading(figures: Mapping[str, Any], stage: str) -> str:
     if changed is None:
         return text
     moved = [
-        f"the {name} share moved by {writing.signed(change['value'])} points"
+        f"the {name} share moved by {formatting.signed(change['value'])} points"
         for name, change in sorted(changed.items())
         if change["enough"] and change["interval"] and (change["interval"][0] > 0 or change["interval"][1] < 0)
     ]

@@ -35,13 +35,13 @@ import xxhash
 import zstandard
 from numpy.typing import NDArray
 
-from pmd import language, text, urls
 from pmd.audit import places, sketch
 from pmd.audit.intervals import BUCKETS
 from pmd.audit.lexicon import Absent, Lexicon
 from pmd.audit.sketch import EVERYTHING, PairSample, Sketch
+from pmd.config.options import AuditOptions
 from pmd.errors import PmdError
-from pmd.options import AuditOptions
+from pmd.text import cleaning, language, urls
 
 #: The stages that a pair can survive, in order.
 STAGES: Final = ("curate", "images", "fetch", "dedupe", "shard")
@@ -277,7 +277,7 @@ def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan) -> Partial:
 
 def _source(source: str, pairs: pa.RecordBatch, classes: NDArray[np.intp], plan: Plan) -> SourcePartial:
     pair_hashes, image_hashes = sketch.mix(pairs.column("pair_id")), sketch.mix(pairs.column("image_id"))
-    words = text.word_count(pairs.column("text")).to_numpy(zero_copy_only=False).astype(np.int64)
+    words = cleaning.word_count(pairs.column("text")).to_numpy(zero_copy_only=False).astype(np.int64)
     lengths = np.zeros((_CLASSES, MAX_WORDS + 1), dtype=np.int64)
     np.add.at(lengths, (classes, np.minimum(words, MAX_WORDS)), 1)
     sums = np.zeros(_CLASSES, dtype=np.int64)

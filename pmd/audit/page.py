@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pmd.audit import writing
+from pmd.audit import formatting
 from pmd.audit.style import ROW_COLOURS
 from pmd.escape import html as escape
 
@@ -13,12 +13,12 @@ from pmd.escape import html as escape
 def coverage(result: Mapping[str, Any], section: Mapping[str, Any]) -> str:
     """Return a section's coverage and method."""
     covered = section["coverage"]
-    measured, eligible = writing.count(covered["measured"]), writing.count(covered["eligible"])
+    measured, eligible = formatting.count(covered["measured"]), formatting.count(covered["eligible"])
     rest = f"; the rest {covered['rest']}" if "rest" in covered and covered["measured"] < covered["eligible"] else ""
-    whole = f"; the sample stands for {writing.count(covered['pairs'])} pairs" if "pairs" in covered else ""
+    whole = f"; the sample stands for {formatting.count(covered['pairs'])} pairs" if "pairs" in covered else ""
     return (
         f'<p class="coverage"><b>Coverage</b> {measured} of {eligible} {escape(covered["of"])} '
-        f"({escape(writing.percent(covered['share']))}){escape(rest)}{escape(whole)}. "
+        f"({escape(formatting.percent(covered['share']))}){escape(rest)}{escape(whole)}. "
         f"{escape(result['methods'][section['method']])}</p>"
     )
 

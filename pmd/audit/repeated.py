@@ -4,8 +4,8 @@
     count         all occurrences of some texts → `TEXTS`: those that stand on `FREQUENT` images or more
     summary       all `TEXTS` → what audit.json says
 
-Two texts are one where their forms are (`pmd.captions`); near-duplicates are groups of forms (`pmd.minhash`). Texts on few
-images fall away where they are counted, so that what one worker holds at the end is at most a tenth of the pairs, and far
+Two texts are one where their forms are (`pmd.dedupe.captions`); near-duplicates are groups of forms (`pmd.text.minhash`). Texts
+on few images fall away where they are counted, so that what one worker holds at the end is at most a tenth of the pairs, and far
 less where texts are captions.
 """
 
@@ -19,9 +19,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import captions, keys, minhash
 from pmd.audit.measure import STAGES, USER_FIELDS, users
+from pmd.dedupe import captions
+from pmd.schema import keys
 from pmd.schema.tables import KEY
+from pmd.text import minhash
 
 #: Images from which a text counts as shared. ALIGN leaves out alt texts "shared by more than 10 images" (Jia et al.,
 #: ICML 2021); the others are the next powers.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from pmd.audit import balance, concentration, contents, page, sharing, writing
+from pmd.audit import balance, concentration, contents, formatting, page, sharing
 from pmd.audit.measure import STAGES
 from pmd.audit.style import CSS
 from pmd.escape import html as escape
@@ -88,22 +88,24 @@ def _header(result: Mapping[str, Any]) -> str:
     kept, left = everything[first]["pairs"], everything[last]["pairs"]
     images = everything[last]["images"]["distinct"]
     tiles = [
-        (writing.short(read), "pairs and lost records that the readers gave"),
+        (formatting.short(read), "pairs and lost records that the readers gave"),
         (
-            writing.short(kept),
-            f"pairs after {first}" + (f", {writing.percent(kept / read)} of those read" if read else ""),
+            formatting.short(kept),
+            f"pairs after {first}" + (f", {formatting.percent(kept / read)} of those read" if read else ""),
         ),
     ]
     if last != first:
         tiles.append(
             (
-                writing.short(left),
-                f"pairs after {last}" + (f", {writing.percent(left / kept)} of curate's" if kept else ""),
+                formatting.short(left),
+                f"pairs after {last}" + (f", {formatting.percent(left / kept)} of curate's" if kept else ""),
             )
         )
-    tiles.append((writing.approximate(images), f"distinct images after {last}"))
+    tiles.append((formatting.approximate(images), f"distinct images after {last}"))
     if published:
-        tiles.append((writing.percent(left / published), f"of the {writing.short(published)} pairs in FLAVA's Table 2"))
+        tiles.append(
+            (formatting.percent(left / published), f"of the {formatting.short(published)} pairs in FLAVA's Table 2")
+        )
     here, rows = len(result["sources"]), len(result["table2"])
     profile = f"Profile <b>{escape(result['profile'])}</b>. " if result["profile"] else ""
     missing = [stage for stage in STAGES if stage not in result["stages"]]
@@ -142,7 +144,7 @@ def _components(result: Mapping[str, Any]) -> str:
         if "absent" in part:
             data = f"absent: {part['absent']}"
         digests = "".join(
-            f'<div class="hash">{escape(name)}: {writing.count(part["terms"][name])} terms, '
+            f'<div class="hash">{escape(name)}: {formatting.count(part["terms"][name])} terms, '
             f"sha256 {escape(digest)}</div>"
             for name, digest in part.get("sha256", {}).items()
         )

@@ -19,7 +19,6 @@ from typing import Any, Final, Protocol, cast
 import numpy as np
 import pycld2
 
-from pmd import commits, language
 from pmd.audit import intervals, lexicon, places
 from pmd.audit.components import components
 from pmd.audit.intervals import Estimate
@@ -37,6 +36,8 @@ from pmd.audit.measure import (
 from pmd.audit.repeated import NOTHING_REPEATED
 from pmd.audit.sketch import PairSample, Sketch
 from pmd.errors import VerificationError
+from pmd.store import commits
+from pmd.text import language
 
 #: Version of the layout of audit.json.
 FORMAT: Final = 1

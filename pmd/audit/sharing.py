@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pmd.audit import charts, page, writing
+from pmd.audit import charts, formatting, page
 from pmd.audit.charts import Dots, Mark
 from pmd.escape import html as escape
 from pmd.escape import isolated
@@ -17,7 +17,7 @@ def repeated(result: Mapping[str, Any]) -> str:
     heading = '<h2 id="repeated">Repeated captions</h2>\n'
     before, after = result["all"][first]["repeated"], result["all"][last]["repeated"]
     if not before["shared_by"][0]["pairs"]:
-        least = writing.count(before["shared_by"][0]["images"])
+        least = formatting.count(before["shared_by"][0]["images"])
         return (
             heading
             + f'<p class="reading">No text stands on {least} images or more.</p>'
@@ -34,7 +34,7 @@ def repeated(result: Mapping[str, Any]) -> str:
                 for stage, style in page.two_stages(first, last)
                 if figures[stage]["pairs"]
             ],
-            writing.percent(figures[last]["repeated"]["shared_by"][0]["share"]),
+            formatting.percent(figures[last]["repeated"]["shared_by"][0]["share"]),
         )
         for source, figures in [*having, everything]
     ]
@@ -64,14 +64,14 @@ def _reading(figures: Mapping[str, Any], stage: str) -> str:
         return f"No pair is left after {stage}."
     near = figures["near"]["shared_by"][0]["share"]
     return (
-        f"After {stage}, {writing.percent(few['share'])} of pairs have a text that stands on {few['images']} images or "
-        f"more, {writing.percent(many['share'])} one on {writing.count(many['images'])} or more; with texts that are "
-        f"nearly one counted as one, {writing.percent(near)} are on {few['images']} or more."
+        f"After {stage}, {formatting.percent(few['share'])} of pairs have a text that stands on {few['images']} images or "
+        f"more, {formatting.percent(many['share'])} one on {formatting.count(many['images'])} or more; with texts that are "
+        f"nearly one counted as one, {formatting.percent(near)} are on {few['images']} or more."
     )
 
 
 def _mark(shared: Mapping[str, Any], style: str, title: str) -> Mark:
-    said = f"{title}: {writing.percent(shared['share'])}, {writing.count(shared['pairs'])} pairs"
+    said = f"{title}: {formatting.percent(shared['share'])}, {formatting.count(shared['pairs'])} pairs"
     return Mark(shared["share"], None, None, style, said)
 
 
@@ -81,18 +81,21 @@ def _shares(having: Sequence[tuple[str, Mapping[str, Any]]], first: str, last: s
     for source, populations in having:
         for stage, _ in page.two_stages(first, last):
             figures = populations[stage]["repeated"]
-            exact = "".join(f"<td>{escape(writing.percent(one['share']))}</td>" for one in figures["shared_by"])
-            near = "".join(f"<td>{escape(writing.percent(one['share']))}</td>" for one in figures["near"]["shared_by"])
+            exact = "".join(f"<td>{escape(formatting.percent(one['share']))}</td>" for one in figures["shared_by"])
+            near = "".join(
+                f"<td>{escape(formatting.percent(one['share']))}</td>" for one in figures["near"]["shared_by"]
+            )
             pairs = populations[stage]["pairs"]
             mine = [one.get("one_user_pairs") for one in figures["shared_by"]]
             user = "".join(
-                f"<td>{'–' if one is None or not pairs else escape(writing.percent(one / pairs))}</td>" for one in mine
+                f"<td>{'–' if one is None or not pairs else escape(formatting.percent(one / pairs))}</td>"
+                for one in mine
             )
             kind = ' class="total"' if source == "all sources" else ""
             rows.append(
                 f"<tr{kind}><td>{escape(source)}</td><td class='words'>after {escape(stage)}</td>{exact}{user}{near}</tr>"
             )
-    least = [writing.count(one["images"]) for one in having[0][1][first]["repeated"]["shared_by"]]
+    least = [formatting.count(one["images"]) for one in having[0][1][first]["repeated"]["shared_by"]]
     head = [f"{number}+ images" for number in least]
     head += [f"{number}+ of one user" for number in least] + [f"{number}+, nearly" for number in least]
     return page.table(["<source", "<", *head], rows)
@@ -103,9 +106,9 @@ def _largest(texts: Sequence[Mapping[str, Any]], more: str) -> str:
         return '<p class="soft">No text stands on so many.</p>'
     has_more = any(more in text for text in texts)
     rows = [
-        f'<tr><td class="wide">{isolated(text["text"] or "(punctuation alone)")}</td><td>{writing.count(text["images"])}</td>'
-        f"<td>{writing.count(text['pairs'])}</td>"
-        + (f"<td>{writing.count(text[more] or None)}</td>" if has_more else "")
+        f'<tr><td class="wide">{isolated(text["text"] or "(punctuation alone)")}</td><td>{formatting.count(text["images"])}</td>'
+        f"<td>{formatting.count(text['pairs'])}</td>"
+        + (f"<td>{formatting.count(text[more] or None)}</td>" if has_more else "")
         + "</tr>"
         for text in texts
     ]
@@ -128,9 +131,10 @@ def overlap(result: Mapping[str, Any]) -> str:
     shared = {tuple(row["sources"]): row for row in found["pairs_of_sources"]}
     several = found["images"] - sum(row["only_here"] for row in found["by_source"])
     largest = max(found["pairs_of_sources"], key=lambda row: row["images"], default=None)
-    reading = f"{writing.percent(several / found['images'])} of {writing.count(found['images'])} images are in several sources"
+    share = formatting.percent(several / found["images"])
+    reading = f"{share} of {formatting.count(found['images'])} images are in several sources"
     reading += (
-        f"; {largest['sources'][0]} and {largest['sources'][1]} share most: {writing.count(largest['images'])}."
+        f"; {largest['sources'][0]} and {largest['sources'][1]} share most: {formatting.count(largest['images'])}."
         if largest is not None and largest["images"]
         else "."
     )
@@ -144,12 +148,12 @@ def overlap(result: Mapping[str, Any]) -> str:
                 continue
             pair = shared[tuple(sorted((row["source"], other)))]
             share = pair["shares"][pair["sources"].index(row["source"])]
-            title = f"{writing.count(pair['images'])} images of {row['source']} are in {other}"
-            shown = writing.percent(share) if pair["images"] else "·"
+            title = f"{formatting.count(pair['images'])} images of {row['source']} are in {other}"
+            shown = formatting.percent(share) if pair["images"] else "·"
             cells += f'<td title="{escape(title)}">{escape(shown)}</td>'
         rows.append(
-            f"<tr><td>{number} {escape(row['source'])}</td><td>{writing.count(row['images'])}</td>"
-            f"<td>{writing.count(row['only_here'])}</td>{cells}</tr>"
+            f"<tr><td>{number} {escape(row['source'])}</td><td>{formatting.count(row['images'])}</td>"
+            f"<td>{formatting.count(row['only_here'])}</td>{cells}</tr>"
         )
     return (
         heading

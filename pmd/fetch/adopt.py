@@ -20,14 +20,17 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import codec, exchange, keys, storage, urls
+from pmd import codec
+from pmd.config.options import FetchOptions
 from pmd.errors import InputError
-from pmd.fetch import against, blocklists, samples
+from pmd.fetch import blocklists, reference_lists, samples
 from pmd.fetch.blocklists import Blocklist
 from pmd.fetch.outcome import Attempt, Fetched
-from pmd.options import FetchOptions
+from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import KEY
+from pmd.store import exchange, storage
+from pmd.text import urls
 
 #: What is known of the pictures of all shards, in order of image_id.
 INDEX: Final = pa.schema(
@@ -115,7 +118,7 @@ def fetched(
     generation: int,
     previous: pa.Table,
     when: datetime.datetime,
-    listed: against.Listed = against.NO_LISTS,
+    listed: reference_lists.Listed = reference_lists.NO_LISTS,
 ) -> Iterator[Fetched]:
     """Yield the images that can be taken over, or that turn out to be blocked; the others are left for the web.
 
@@ -174,7 +177,7 @@ def _taken(
     entry: Mapping[str, Any],
     options: FetchOptions,
     blocklist: Blocklist,
-    known: Sequence[against.Known],
+    known: Sequence[reference_lists.Known],
     *,
     keep: bool,
 ) -> _Taken | None:
@@ -210,8 +213,8 @@ def _taken(
             return None
         original, size = {"sha256": entry["sha256"]}, whole
         said += ", a smaller copy of what it had downloaded"
-    found = against.compare(known, original["sha256"], prepared.perceptual_hash)
-    if found.mark == against.STATUS:
+    found = reference_lists.compare(known, original["sha256"], prepared.perceptual_hash)
+    if found.mark == reference_lists.STATUS:
         return None
     facts = {
         **original,

@@ -6,10 +6,10 @@ import dataclasses
 import functools
 import posixpath
 
-from pmd import storage
 from pmd.errors import InputError
 from pmd.formats import archives as formats
 from pmd.schema.statuses import OK
+from pmd.store import storage
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,9 +23,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import codec, storage
+from pmd import codec
 from pmd.errors import InputError
 from pmd.schema.statuses import OK
+from pmd.store import storage
 
 STATUS: Final = "blocked_content"
 

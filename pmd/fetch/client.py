@@ -23,12 +23,12 @@ import yarl
 from aiohttp import http_exceptions
 
 from pmd import codec
+from pmd.config.options import FetchOptions
 from pmd.fetch import addresses, hosts, outcome, robots, tdmrep
 from pmd.fetch.addresses import Blocked, NameUnknown, Target
 from pmd.fetch.connections import Connector
 from pmd.fetch.hosts import CircuitOpen, Hosts, Paused, Slot, Turn
 from pmd.fetch.resolver import Resolver
-from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
 
 Clock = Callable[[], datetime.datetime]

@@ -26,14 +26,26 @@ from typing import Any, Final, Protocol, Self, TypeVar
 
 import pyarrow as pa
 
-from pmd import codec, keys
+from pmd import codec
+from pmd.config.options import FetchOptions
 from pmd.errors import NetworkError
-from pmd.fetch import addresses, against, archives, blocklists, client, hosts, network, outcome, resolver, robots
+from pmd.fetch import (
+    addresses,
+    archives,
+    blocklists,
+    client,
+    hosts,
+    network,
+    outcome,
+    reference_lists,
+    resolver,
+    robots,
+)
 from pmd.fetch.client import Answer, Client, Clock
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.state import WEB_ARCHIVE
 from pmd.fetch.stopping import Stop
-from pmd.options import FetchOptions
+from pmd.schema import keys
 from pmd.schema.statuses import OK
 
 #: Threads that decode and encode in one lane. Measured on two cores: a third one gains nothing.
@@ -71,7 +83,7 @@ class Image:
     before: frozenset[str]  # locations tried in earlier generations and not now
     standing: str | None  # the status that they gave
     was_unreached: bool = False  # in an earlier generation: that it is so again says nothing of the network
-    known: Sequence[against.Known] = ()  # what lists say of it
+    known: Sequence[reference_lists.Known] = ()  # what lists say of it
 
 
 class Fetcher(Protocol):
@@ -92,7 +104,7 @@ class Fetcher(Protocol):
         generation: int = 0,
         previous: pa.Table | None = None,
         base_folder: str | None = None,
-        listed: against.Listed = against.NO_LISTS,
+        listed: reference_lists.Listed = reference_lists.NO_LISTS,
         progress: Progress | None = None,
     ) -> Generator[Fetched, None, None]:
         """Yield each image settled; see `Lane.fetch`."""
@@ -279,7 +291,7 @@ class Lane:
         generation: int = 0,
         previous: pa.Table | None = None,
         base_folder: str | None = None,
-        listed: against.Listed = against.NO_LISTS,
+        listed: reference_lists.Listed = reference_lists.NO_LISTS,
         progress: Progress | None = None,
     ) -> Generator[Fetched, None, None]:
         """Yield each image settled, in order of completion; where the lane is asked to end, not all of them.
@@ -578,7 +590,7 @@ def judge(
     limits: codec.Limits,
     form: codec.Form,
     blocklist: blocklists.Blocklist,
-    known: Sequence[against.Known],
+    known: Sequence[reference_lists.Known],
 ) -> Judged:
     """Return what bytes are worth: decoded, scaled and hashed, or the status for which they are not kept."""
     sha256 = hashlib.sha256(content).digest()
@@ -590,14 +602,14 @@ def judge(
         return Judged(len(content), sha256, codec.Prepared(refused))
     if prepared.inspected.status != OK:
         return Judged(len(content), sha256, prepared)
-    found = against.compare(known, sha256, prepared.perceptual_hash)
-    if found.mark == against.STATUS:
-        refused = codec.Inspected(against.STATUS, detail=found.evidence)
+    found = reference_lists.compare(known, sha256, prepared.perceptual_hash)
+    if found.mark == reference_lists.STATUS:
+        refused = codec.Inspected(reference_lists.STATUS, detail=found.evidence)
         return Judged(len(content), sha256, codec.Prepared(refused))
     return Judged(len(content), sha256, prepared, found.mark)
 
 
-def images_of(images: pa.Table, previous: pa.Table | None, listed: against.Listed) -> list[Image]:
+def images_of(images: pa.Table, previous: pa.Table | None, listed: reference_lists.Listed) -> list[Image]:
     """Return the rows in the order in which they are begun: those of archives, archive by archive, then the web's."""
     standing: Mapping[bytes, tuple[str, list[str]]] = {}
     if previous is not None:

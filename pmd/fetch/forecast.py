@@ -13,8 +13,8 @@ import itertools
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
+from pmd.config.options import FetchOptions
 from pmd.fetch import hosts
-from pmd.options import FetchOptions
 
 #: Seconds that an image keeps a connection: four round trips of 90 ms. That is what Verizon's service level agreement
 #: allows between New York and London; and COCO's mean photograph, 163 kB, takes four from a first window of ten segments

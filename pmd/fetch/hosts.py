@@ -16,10 +16,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from pmd import urls
+from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError
 from pmd.fetch.network import Network
-from pmd.options import FetchOptions, PerHost
+from pmd.text import urls
 
 #: Bytes reserved for a body that does not say how long it is, until it proves longer.
 UNKNOWN_BYTES: Final = 1 << 20

@@ -33,9 +33,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from pmd import codec, storage, urls
+from pmd import codec
+from pmd.config.options import FetchOptions
 from pmd.errors import ConfigError, InputError, PmdError
-from pmd.fetch import adopt, against, blocklists, outcome
+from pmd.fetch import adopt, blocklists, outcome, reference_lists
 from pmd.fetch.client import Answer, Clock
 from pmd.fetch.engine import (
     CODEC_THREADS,
@@ -51,9 +52,10 @@ from pmd.fetch.engine import (
     utc_now,
 )
 from pmd.fetch.outcome import Attempt, Fetched
-from pmd.options import FetchOptions
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES
+from pmd.store import storage
+from pmd.text import urls
 
 _PACKAGE: Final = "img2dataset"
 
@@ -224,7 +226,7 @@ class Img2dataset:
         generation: int = 0,
         previous: pa.Table | None = None,
         base_folder: str | None = None,
-        listed: against.Listed = against.NO_LISTS,
+        listed: reference_lists.Listed = reference_lists.NO_LISTS,
         progress: Progress | None = None,
     ) -> Generator[Fetched, None, None]:
         """Yield each image settled; see `Lane.fetch`.

@@ -16,13 +16,15 @@ from typing import Any, Final, cast
 
 import pyarrow as pa
 
-from pmd import codec, commits, keys, root, sealed, storage
-from pmd.commits import Commit, File
+from pmd import codec
+from pmd.config.options import FetchOptions
 from pmd.errors import PmdError
 from pmd.fetch import blocklists, engine, outcome, state, store, stored
-from pmd.options import FetchOptions
+from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import LEDGER
+from pmd.store import commits, root, sealed, storage
+from pmd.store.commits import Commit, File
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 _END: Final = bytes(2 * _BLOCK)

@@ -20,10 +20,11 @@ from typing import Any, Final, Self
 
 import orjson
 
-from pmd import keys, storage
 from pmd.errors import PmdError
 from pmd.fetch import robots
 from pmd.fetch.robots import Kind, Policy
+from pmd.schema import keys
+from pmd.store import storage
 
 #: Origins whose files are at hand, of those that are short (`robots.SHORT`) and of the others: 170 MB at most, where all are as
 #: long as they may be, in characters of four bytes. The rest is looked up: 20 µs for a kilobyte, 2 ms for the longest.

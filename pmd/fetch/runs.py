@@ -10,10 +10,11 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import commits, urls
-from pmd.commits import Books, Commit
 from pmd.fetch import hosts, state
 from pmd.schema.statuses import OK
+from pmd.store import commits
+from pmd.store.commits import Books, Commit
+from pmd.text import urls
 
 #: Hosts that are told, at most.
 SLOWEST: Final = 10

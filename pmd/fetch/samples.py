@@ -22,10 +22,12 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
-from pmd import escape, storage, urls
+from pmd import escape
 from pmd.errors import InputError
 from pmd.formats import archives
 from pmd.formats.streams import HEAD_BYTES, compression_of, read_head
+from pmd.store import storage
+from pmd.text import urls
 
 #: Bytes of a sample's JSON, at most: img2dataset writes some thousand, and as many as captions and EXIF have.
 MAX_JSON_BYTES: Final = 1 << 20

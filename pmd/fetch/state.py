@@ -15,13 +15,13 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import commits, root, storage
-from pmd.commits import Commit
+from pmd.config.options import FetchOptions
 from pmd.fetch import addresses, blocklists
 from pmd.fetch.outcome import GONE
-from pmd.options import FetchOptions
 from pmd.schema.statuses import BLOCKED_ADDRESS, OK
 from pmd.schema.tables import IMAGES, KEY, LEDGER, LEDGER_LATER, SETTLED_IN
+from pmd.store import commits, root, storage
+from pmd.store.commits import Commit
 
 _UP: Final = "../"
 

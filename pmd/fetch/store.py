@@ -24,16 +24,18 @@ from typing import Any, Final, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import codec, commits, keys, root, storage, written
-from pmd.commits import Books, Commit, File
-from pmd.fetch import adopt, against, blocklists, network, outcome, state
+from pmd import codec
+from pmd.config.options import FetchOptions
+from pmd.fetch import adopt, blocklists, network, outcome, reference_lists, state
 from pmd.fetch.client import Clock
 from pmd.fetch.engine import Fetcher, Lane, Progress, utc_now
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.waiting import Waiting
-from pmd.options import FetchOptions
+from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import KEY, LEDGER, LEDGER_FILE
+from pmd.store import commits, root, storage, written
+from pmd.store.commits import Books, Commit, File
 
 STAGE: Final = "fetch"
 
@@ -66,7 +68,7 @@ def run_shard(
     epoch: int = 0,
     adopted: pa.Table | None = None,
     waiting: Waiting | None = None,
-    listed: against.Listed = against.NO_LISTS,
+    listed: reference_lists.Listed = reference_lists.NO_LISTS,
     base_folder: str | None = None,
     progress: Progress | None = None,
     clock: Clock = utc_now,
@@ -177,16 +179,16 @@ def _but_unheard(
         unheard.clear()
 
 
-def _as_before(lost: Mapping[bytes, bytes | None], listed: against.Listed) -> against.Listed:
+def _as_before(lost: Mapping[bytes, bytes | None], listed: reference_lists.Listed) -> reference_lists.Listed:
     """Return what images that were lost to damage must be, where no list says it: the bytes that they were, or `changed`."""
     return {
-        image_id: (against.Known(sha256, None),)
+        image_id: (reference_lists.Known(sha256, None),)
         for image_id, sha256 in lost.items()
         if sha256 is not None and image_id not in listed
     }
 
 
-def _unlisted(fetched: Fetched, before: against.Listed) -> Fetched:
+def _unlisted(fetched: Fetched, before: reference_lists.Listed) -> Fetched:
     """Return an outcome without the mark that says that a list has it, where it was only compared with what it was."""
     return dataclasses.replace(fetched, listed=None) if fetched.image_id in before else fetched
 

@@ -11,7 +11,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pmd import keys, sealed, storage
+from pmd.schema import keys
+from pmd.store import sealed, storage
 
 #: What a row must have for its picture to be found and judged.
 COLUMNS: Final = ("store_file", "offset", "length", "stored_format", "stored_form", "sha256", "stored_digest")

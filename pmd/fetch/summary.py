@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pmd.commits import Books
 from pmd.errors import NetworkError
 from pmd.fetch.network import UNREACHED
 from pmd.schema.statuses import TRANSIENT
+from pmd.store.commits import Books
 
 
 def lines(books: Mapping[str, Books]) -> list[str]:

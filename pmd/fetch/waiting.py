@@ -11,8 +11,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
-from pmd import commits, storage
-from pmd.commits import Commit
+from pmd.store import commits, storage
+from pmd.store.commits import Commit
 
 _ANSWERED: Final = "answered-"
 _COMMIT: Final = ".json"

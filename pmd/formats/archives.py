@@ -19,7 +19,6 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, Self, cast
 
-from pmd import storage
 from pmd.errors import InputError
 from pmd.formats.streams import (
     HEAD_BYTES,
@@ -30,6 +29,7 @@ from pmd.formats.streams import (
     decompressed,
     read_head,
 )
+from pmd.store import storage
 
 #: Stands between an archive's path and a member's name.
 MEMBER_SEPARATOR: Final = "!/"

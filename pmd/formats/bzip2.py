@@ -16,9 +16,9 @@ from typing import BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from pmd import storage
 from pmd.errors import InputError
 from pmd.formats.streams import read_head
+from pmd.store import storage
 
 _BLOCK: Final = 0x314159265359  # the digits of pi, which begin a block
 _END: Final = 0x177245385090  # those of its square root, which end a stream

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from pmd import storage
 from pmd.errors import InputError
 from pmd.formats import archives
 from pmd.formats.streams import HEAD_BYTES, Compression, compression_of, decompressed, read_head
+from pmd.store import storage
 
 __all__ = ["Compression", "open_decompressed", "sniff"]
 

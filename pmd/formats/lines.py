@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pmd import storage
 from pmd.errors import InputError
 from pmd.formats import bzip2
 from pmd.formats.archives import MEMBER_SEPARATOR
 from pmd.formats.compression import open_decompressed, sniff
+from pmd.store import storage
 
 #: Default length of a range: some minutes of work for one core at most, and 250 units for all of YFCC100M.
 RANGE_BYTES: Final = 64 * 1024 * 1024

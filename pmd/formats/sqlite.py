@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from fsspec.implementations.local import LocalFileSystem
 
-from pmd import storage
 from pmd.errors import InputError
 from pmd.formats.streams import compression_of, read_head
+from pmd.store import storage
 
 #: First bytes of every SQLite 3 database (file format, section 1.3).
 MAGIC: Final = b"SQLite format 3\0"

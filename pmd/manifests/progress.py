@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from pmd import escape, output
+from pmd import escape
 from pmd.manifests.model import ManifestFile
 from pmd.manifests.outcome import Doing, Outcome, Progress
 from pmd.manifests.select import human_bytes
+from pmd.terminal import output
 
 if TYPE_CHECKING:
     from rich.console import Console

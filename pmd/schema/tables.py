@@ -1,6 +1,6 @@
 """The tables: one Arrow schema each. Everything that crosses a stage has one of these types.
 
-Keys (`pair_id`, `image_id`) are 16 bytes, made by `pmd.keys` from content alone.
+Keys (`pair_id`, `image_id`) are 16 bytes, made by `pmd.schema.keys` from content alone.
 
 Folders are named `source=S`, `shard=K` and `generation=G`, which pyarrow, pandas, polars and duckdb read as columns. A column
 of the files that says the same must not stand in their way, so two tables are written in another form than they are used in:
@@ -30,7 +30,7 @@ LOCATION: Final = pa.struct(
 
 _DESCRIPTION: Final = [
     pa.field("image_url", pa.string()),  # upstream's string; null where upstream gives none
-    pa.field("identity", pa.string()),  # see pmd.urls.identity; a draft's null asks for the URL's own
+    pa.field("identity", pa.string()),  # see pmd.text.urls.identity; a draft's null asks for the URL's own
     pa.field("also", pa.string()),  # another identity of the same photograph: COCO's and VG's Flickr photo
     pa.field("file_name", pa.string()),  # name in upstream's image archive: "train2017/000000000009.jpg"
     pa.field("mirrors", pa.list_(pa.string())),  # further URLs of the same image, best first
@@ -97,7 +97,7 @@ IMAGES: Final = pa.schema(
     ]
 )
 
-#: A would-be pair on its way to its partition: what `pmd.curate.judge` makes of a draft.
+#: A would-be pair on its way to its partition: what `pmd.curate.rules.judge` makes of a draft.
 JUDGED: Final = pa.schema(
     [
         pa.field(

@@ -15,11 +15,11 @@ from typing import Annotated, Any, Final
 import orjson
 import pyarrow as pa
 
-from pmd import urls
 from pmd.formats import json_stream
 from pmd.sources import karpathy, records
 from pmd.sources.contract import InputFile, SourceOptions, Unit
 from pmd.sources.karpathy import Exclude
+from pmd.text import urls
 
 NAME: Final = "coco"
 

@@ -3,7 +3,7 @@
 A source is one module in this folder with one public object, ``SOURCE``. The folder is the registry (`pmd.sources.load`).
 A reader yields *drafts* (`pmd.schema.tables.DRAFTS`): one row a would-be pair, with upstream's strings untouched but for
 the source's own rules; a row whose ``reason`` is set leaves. Everything that is the same for all sources (normalising text,
-empty texts, keys, repeated ids) is done after it by `pmd.curate`, so that a source says only what is its own.
+empty texts, keys, repeated ids) is done after it by `pmd.curate.rules`, so that a source says only what is its own.
 """
 
 from __future__ import annotations

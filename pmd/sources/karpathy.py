@@ -11,11 +11,11 @@ import functools
 from collections.abc import Iterator
 from typing import Any, Final, Literal
 
-from pmd import storage
 from pmd.errors import InputError
 from pmd.formats import archives, json_stream
 from pmd.sources import records
 from pmd.sources.contract import InputFile, Rule
+from pmd.store import storage
 
 #: Value of the option `karpathy` when no file was given.
 NONE: Final = "none"

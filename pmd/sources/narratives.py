@@ -14,11 +14,12 @@ from typing import Annotated, Any, Final
 
 import pyarrow as pa
 
-from pmd import keys, text
 from pmd.formats import json_stream, lines
+from pmd.schema import keys
 from pmd.sources import karpathy, records
 from pmd.sources.contract import InputFile, Rule, SourceOptions, Unit
 from pmd.sources.karpathy import Exclude
+from pmd.text import cleaning
 
 _MEMBERS: Final = r".*\.jsonl"
 _EXPECTED: Final = (
@@ -185,7 +186,7 @@ class Narratives:
             ]
         if not split:
             return [shared | {"source_id": stem, "text": caption, "meta": records.meta(light)}]
-        sentences = text.split_sentences([caption])[0]
+        sentences = cleaning.split_sentences([caption])[0]
         if not sentences:
             return [
                 {"reason": "empty_text", "detail": "the narrative has no sentence"}
@@ -228,5 +229,5 @@ def _split_upstream(stem: str, caption: str, original: str) -> str:
 
     A sentence that a narrative has twice stands at its first place both times, and one that is not in it has no number.
     """
-    pieces = text.split_sentences([original])[0]
+    pieces = cleaning.split_sentences([original])[0]
     return f"{stem}/{pieces.index(caption)}" if caption in pieces else f"{stem}/{keys.digest(caption).hex()}"

@@ -14,11 +14,11 @@ from typing import Any, Final
 import orjson
 import pyarrow as pa
 
-from pmd import keys
 from pmd.errors import InputError
 from pmd.formats import archives, compression
 from pmd.formats.json_stream import Spoiled
 from pmd.formats.lines import INVALID_UTF8
+from pmd.schema import keys
 from pmd.sources.contract import DraftBuilder, InputFile
 
 #: Bytes read to tell what a document is: the first records of every JSON form that the readers know are far shorter.

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pmd import keys
 from pmd.errors import InputError
 from pmd.formats import archives, json_stream, lines
+from pmd.schema import keys
 from pmd.sources import records
 from pmd.sources.contract import InputFile, SourceOptions, Unit
 

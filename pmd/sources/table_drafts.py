@@ -17,9 +17,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import keys
 from pmd.formats.lines import INVALID_UTF8, LineBatch
 from pmd.formats.tsv import SplitColumns
+from pmd.schema import keys
 from pmd.schema.tables import DRAFTS, KEY
 from pmd.sources.contract import DRAFT_ROWS
 
@@ -53,7 +53,7 @@ def keys_of(digests: Iterable[bytes], rows: int) -> pa.Array:
 
 
 def digests(raw: pa.Array) -> pa.Array:
-    """Return `pmd.keys.digest` of each value of a binary array without nulls."""
+    """Return `pmd.schema.keys.digest` of each value of a binary array without nulls."""
     return keys.hashed(raw)
 
 

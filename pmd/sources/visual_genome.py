@@ -16,9 +16,9 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 import pyarrow as pa
 
-from pmd import keys
 from pmd.errors import InputError
 from pmd.formats import archives, json_stream
+from pmd.schema import keys
 from pmd.sources import karpathy, records
 from pmd.sources.contract import InputFile, Rule, SourceOptions, Unit
 from pmd.sources.karpathy import Exclude

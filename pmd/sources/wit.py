@@ -24,14 +24,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from pmd import keys, text
 from pmd.errors import InputError
 from pmd.formats import tsv
 from pmd.formats.lines import INVALID_UTF8
 from pmd.formats.tsv import CsvRow
+from pmd.schema import keys
 from pmd.sources import table_drafts
 from pmd.sources.contract import DRAFT_ROWS, InputFile, Rule, SourceOptions, Unit
 from pmd.sources.table_drafts import Indices
+from pmd.text import cleaning
 
 NAME: Final = "wit"
 
@@ -184,8 +185,8 @@ def choose(columns: Mapping[str, pa.Array], options: Options) -> Captions:
     for candidate in options.captions:
         values = columns[_COLUMN_OF[candidate]]
         if candidate == "attribution_english":
-            values = pa.array([text.attribution_english(value) for value in values.to_pylist()], pa.string())
-        words = pc.fill_null(text.word_count(values), 0)
+            values = pa.array([cleaning.attribution_english(value) for value in values.to_pylist()], pa.string())
+        words = pc.fill_null(cleaning.word_count(values), 0)
         takes = pc.and_(pc.is_null(chosen), pc.greater_equal(words, fewest[candidate]))
         texts = pc.if_else(takes, values, texts)
         chosen = pc.if_else(takes, _COLUMN_OF[candidate], chosen)
@@ -194,8 +195,8 @@ def choose(columns: Mapping[str, pa.Array], options: Options) -> Captions:
     reasons = pc.if_else(pc.is_null(chosen), "no_caption", pa.scalar(None, pa.string()))
     details = pc.if_else(pc.is_null(chosen), pc.binary_join_element_wise(*notes, "; "), pa.scalar(None, pa.string()))
     if options.drop_non_ascii:
-        texts = text.drop_non_ascii(texts)
-        reasons = pc.if_else(pa.array(table_drafts.equals(text.normalise(texts), "")), "not_ascii", reasons)
+        texts = cleaning.drop_non_ascii(texts)
+        reasons = pc.if_else(pa.array(table_drafts.equals(cleaning.normalise(texts), "")), "not_ascii", reasons)
     return Captions(texts, chosen, reasons, details)
 
 

@@ -6,7 +6,7 @@ URL-encoded, and hold HTML once decoded.
 
 FLAVA's rule (arXiv 2112.04482, §3.1): English captions of more than two words; "first consider the description field;
 if it does not pass the filters, consider the title field". Its detector and tokeniser are not named: here the language
-identifier of `pmd.language`, and words between white space.
+identifier of `pmd.text.language`, and words between white space.
 
 Everything is done a column at a time; 30M of 100M rows stay, so what only they need (`meta`, mirrors) is made last.
 """
@@ -24,12 +24,12 @@ import pyarrow.compute as pc
 import xxhash
 from pydantic import Field
 
-from pmd import language, text, urls
 from pmd.errors import InputError
 from pmd.formats import lines, sqlite, tsv
 from pmd.sources import table_drafts
 from pmd.sources.contract import DRAFT_ROWS, InputFile, Rule, SourceOptions, Unit
 from pmd.sources.table_drafts import Indices
+from pmd.text import cleaning, language, urls
 
 NAME: Final = "yfcc100m"
 
@@ -215,7 +215,7 @@ def choose(fields: Mapping[str, pa.Array], options: Options) -> Captions:
     count = 0
     for name in _ORDERS[options.caption_fields]:
         texts = _clean(table_drafts.take(fields[name], undecided), options)
-        words = text.word_count_of_normalised(texts)
+        words = cleaning.word_count_of_normalised(texts)
         enough = table_drafts.mask(pc.greater_equal(words, options.min_words))
         any_words[undecided] |= table_drafts.mask(pc.greater(words, 0))
         enough_words[undecided] |= enough
@@ -237,7 +237,7 @@ def choose(fields: Mapping[str, pa.Array], options: Options) -> Captions:
         enough_words[undecided], "not_english", np.where(any_words[undecided], "too_few_words", "empty_text")
     )
     if options.drop_non_ascii:
-        texts = text.normalise(text.drop_non_ascii(texts))
+        texts = cleaning.normalise(cleaning.drop_non_ascii(texts))
         reasons[table_drafts.equals(texts, "")] = "not_ascii"
     reason_column = pa.array(reasons, pa.string())
     details = pc.if_else(
@@ -429,10 +429,10 @@ def _line_digests(part: pa.Array, numbered: table_drafts.Mask) -> pa.Array:
 def _clean(raw: pa.Array, options: Options) -> pa.Array:
     texts = raw.cast(pa.string())
     if options.unquote_plus:
-        texts = text.unquote_plus(texts)
+        texts = cleaning.unquote_plus(texts)
     if options.strip_html:
-        texts = text.strip_html(texts)
-    return text.normalise(texts)
+        texts = cleaning.strip_html(texts)
+    return cleaning.normalise(texts)
 
 
 def _english(texts: pa.Array, options: Options) -> tuple[table_drafts.Mask, pa.Array, pa.Array]:

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from pmd import keys
 from pmd.audit.lexicon import Lexicon, of
 from pmd.audit.measure import Plan
+from pmd.schema import keys
 from pmd.schema.tables import PAIRS
 
 #: A lexicon that needs no package.

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd import language
 from pmd.audit import lexicon, measure, sketch
 from pmd.audit.intervals import BUCKETS
 from pmd.audit.measure import FIELDS, STAGES, Partial, Plan
+from pmd.config.options import AuditOptions
 from pmd.errors import PmdError
-from pmd.options import AuditOptions
+from pmd.text import language
 from tests.audit.batches import WHOLE, batch, pair
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pmd import exchange
 from pmd.audit import overlap, repeated
 from pmd.audit.measure import STAGES
+from pmd.store import exchange
 from tests.audit.batches import batch, pair
 
 LAST = len(STAGES) - 1

@@ -11,13 +11,13 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from pmd import language
-from pmd.audit import charts, measure, overlap, repeated, sharing, writing
+from pmd.audit import charts, formatting, measure, overlap, repeated, sharing
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import Partial, Plan
 from pmd.audit.report import html
 from pmd.audit.result import result
-from pmd.commits import Books
+from pmd.store.commits import Books
+from pmd.text import language
 from tests.audit.batches import WHOLE, batch, pair
 from tests.audit.test_result import TABLE2
 
@@ -202,7 +202,7 @@ def test_an_empty_root_says_what_to_do() -> None:
     ],
 )
 def test_no_more_decimals_than_the_interval_bears(share: float | None, width: float | None, text: str) -> None:
-    assert writing.percent(share, width) == text
+    assert formatting.percent(share, width) == text
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_no_more_decimals_than_the_interval_bears(share: float | None, width: fl
     [(0, "0"), (512, "512"), (9_876, "9,876"), (12_345, "12.3k"), (999_600, "1M"), (30_312_004, "30.3M"), (None, "–")],
 )
 def test_short_counts(number: int | None, text: str) -> None:
-    assert writing.short(number) == text
+    assert formatting.short(number) == text
 
 
 def test_texts_from_data_are_escaped() -> None:

@@ -9,13 +9,13 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from pmd import language
 from pmd.audit import measure, sketch
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import Partial, Plan
 from pmd.audit.result import Table2Row, result
-from pmd.commits import Books
 from pmd.errors import VerificationError
+from pmd.store.commits import Books
+from pmd.text import language
 from tests.audit.batches import WHOLE, batch, pair
 
 

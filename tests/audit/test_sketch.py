@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd import keys
 from pmd.audit import sketch
 from pmd.errors import PmdError
+from pmd.schema import keys
 from pmd.schema.tables import KEY
 
 Rows = list[tuple[int, int]]

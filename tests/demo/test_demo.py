@@ -21,7 +21,9 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pmd import config, curate, inputs, sources
+from pmd import config, sources
+from pmd.config import inputs
+from pmd.curate import rules as curate_rules
 from pmd.demo import rows
 from pmd.demo.annotations import write_annotations
 from pmd.demo.config import MAX_BYTES, MIN_SIDE_PX, SOURCES, config_text, open_web, write_demo
@@ -236,11 +238,11 @@ def test_curate_gives_what_is_expected(folder: Path, outcome: Expected, name: st
     chosen = config.load(str(folder / "pmd.toml"))
     mine, source = chosen.sources[name], sources.load(name)
     judged = [
-        curate.judge(name, batch)
+        curate_rules.judge(name, batch)
         for unit in source.plan(inputs.files(mine), mine.options)
         for batch in source.read(unit, mine.options)
     ]
-    settled = curate.settle(name, pa.Table.from_batches(judged), chosen.curate)
+    settled = curate_rules.settle(name, pa.Table.from_batches(judged), chosen.curate)
     books = settled.books()
     assert {
         "in": settled.pairs.num_rows + settled.rejected.num_rows,

@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import build
-from pmd import commits, config, parts, root
+from pmd import config
 from pmd.config import Config
+from pmd.fetch import partitions
 from pmd.schema.tables import LEDGER_OUTCOME
+from pmd.store import commits, root
 
 
 def run(chosen: Config, flags: tuple[str, ...] = ()) -> list[build.Step]:
@@ -87,5 +89,5 @@ def _without_where(folder: Path) -> list[dict[str, Any]]:
 
 def outcomes(where: str) -> list[dict[str, Any]]:
     """Return the outcome columns of the whole ledger: what two runs on a web that answers alike have in common."""
-    ledger = parts.read_ledger(where, range(2 ** parts.cut(where).shard_bits))
+    ledger = partitions.read_ledger(where, range(2 ** partitions.cut(where).shard_bits))
     return sorted(ledger.select(LEDGER_OUTCOME).to_pylist(), key=lambda row: row["image_id"])

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pmd import commits, parts, verify
 from pmd.demo import expected, rows
 from pmd.demo.expected import Expected
+from pmd.fetch import partitions
+from pmd.inspection import verify
+from pmd.store import commits
 from tests.end_to_end import building
 from tests.end_to_end.conftest import Demo
 
@@ -42,11 +44,13 @@ def test_texts_are_those_that_were_meant(demo: Demo, meant: Expected) -> None:
 
 def test_every_image_ends_as_it_was_meant(demo: Demo, meant: Expected) -> None:
     root = str(demo.root)
-    cut = parts.cut(root)
+    cut = partitions.cut(root)
     images = {
-        row["image_id"]: row for part in range(2**cut.part_bits) for row in parts.read_images(root, part).to_pylist()
+        row["image_id"]: row
+        for part in range(2**cut.part_bits)
+        for row in partitions.read_images(root, part).to_pylist()
     }
-    ledger = parts.read_ledger(root, range(2**cut.shard_bits)).to_pylist()
+    ledger = partitions.read_ledger(root, range(2**cut.shard_bits)).to_pylist()
     assert len(ledger) == len(images) == len(meant.images)
     judged = 0
     for row in ledger:

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from pipelines import build, curate
-from pmd import config, inputs, root, verify
-from pmd.config import Config
+from pmd import config
+from pmd.config import Config, inputs
 from pmd.demo.config import open_web, write_demo
 from pmd.demo.web import DemoWeb
+from pmd.inspection import verify
+from pmd.store import root
 from tests.end_to_end import building
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pmd import config
 from pmd.errors import InputError
-from pmd.root import writer
+from pmd.store.root import writer
 from tests.end_to_end import building
 
 

@@ -18,8 +18,8 @@ from urllib.parse import unquote_plus
 import pytest
 import webdataset
 
-from pmd import commits
 from pmd.demo.web import Answer, DemoWeb, route_of
+from pmd.store import commits
 from tests.end_to_end import building
 
 FILES = {
@@ -268,7 +268,7 @@ def test_wit_rows_are_rejected_for_their_language(built: Built) -> None:
 
 
 def test_it_verifies(built: Built) -> None:
-    from pmd import verify
+    from pmd.inspection import verify
 
     assert verify.verify(str(built.root))["problems"] == []
 

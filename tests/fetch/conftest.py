@@ -15,9 +15,9 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageDraw
 
-from pmd import keys
+from pmd.config.options import FetchOptions, PerHost
 from pmd.fetch.hosts import Patience
-from pmd.options import FetchOptions, PerHost
+from pmd.schema import keys
 from pmd.schema.tables import IMAGES
 
 Behaviour = Callable[[asyncio.StreamWriter], Awaitable[None]]

@@ -25,9 +25,9 @@ from typing import Any, Final
 
 from PIL import Image
 
+from pmd.config.options import FetchOptions
 from pmd.fetch import engine
 from pmd.fetch.outcome import EVIDENCE_HEADERS
-from pmd.options import FetchOptions
 from tests.fetch.conftest import HASTE, Behaviour, image_row, options, photo, reply, table
 
 JPEG: Final = photo()

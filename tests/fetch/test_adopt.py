@@ -19,10 +19,13 @@ import pyarrow as pa
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from pmd import codec, commits, keys, urls
+from pmd import codec
+from pmd.config.options import FetchOptions
 from pmd.fetch import adopt, state, store, stored
 from pmd.fetch.engine import Lane
-from pmd.options import FetchOptions
+from pmd.schema import keys
+from pmd.store import commits
+from pmd.text import urls
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
 ORIGINAL = photo(640, 480, seed=3)

@@ -15,11 +15,15 @@ from typing import Any
 import pytest
 
 from pipelines import build, curate, fetch, images
-from pmd import cli, commits, config, keys, root, storage, urls, verify
+from pmd import cli, config
 from pmd.config import Config
 from pmd.errors import NetworkError
 from pmd.fetch import policies, state
+from pmd.inspection import verify
+from pmd.schema import keys
 from pmd.schema.statuses import TRANSIENT
+from pmd.store import commits, root, storage
+from pmd.text import urls
 from tests.fetch.conftest import Web, photo, reply
 
 

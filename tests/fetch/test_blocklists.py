@@ -10,11 +10,13 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pmd import codec, commits, keys, storage
+from pmd import codec
 from pmd.errors import InputError
 from pmd.fetch import blocklists, outcome, state, store
 from pmd.fetch.engine import Lane
+from pmd.schema import keys
 from pmd.schema.tables import LEDGER
+from pmd.store import commits, storage
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
 PHOTO = photo(seed=5)

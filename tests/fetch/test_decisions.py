@@ -21,9 +21,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pmd.config.options import FetchOptions
 from pmd.fetch import addresses, dates, hosts, outcome, policies, robots, special, tdmrep
 from pmd.fetch import resolver as names
-from pmd.options import FetchOptions
 from pmd.schema.statuses import OK, STATUSES, TRANSIENT
 
 NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)

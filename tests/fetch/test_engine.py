@@ -21,12 +21,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pmd import keys
+from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError, InputError
 from pmd.fetch import client, engine, hosts, robots
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
-from pmd.options import FetchOptions, PerHost
+from pmd.schema import keys
 from pmd.schema.tables import LEDGER
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError
 from pmd.fetch import forecast, hosts
 from pmd.fetch.forecast import ARCHIVES, MANY, Shard
-from pmd.options import FetchOptions, PerHost
 
 
 class Waiting(asyncio.SelectorEventLoop):

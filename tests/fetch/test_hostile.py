@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from pmd.config.options import PerHost
 from pmd.demo.web import Authority
 from pmd.fetch import client, resolver, robots
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
-from pmd.options import PerHost
 from tests.fetch import hostile
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 

@@ -21,15 +21,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pmd import config, urls
+from pmd import config
 from pmd.config import InvalidConfig
+from pmd.config.options import FetchOptions
 from pmd.errors import ConfigError, NetworkError, PmdError
-from pmd.fetch import against, img2dataset, state, store, stored
+from pmd.fetch import img2dataset, reference_lists, state, store, stored
 from pmd.fetch.engine import Image, Lane
 from pmd.fetch.img2dataset import Img2dataset
-from pmd.options import FetchOptions
+from pmd.text import urls
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
-from tests.fetch.test_against import known, reencoded
+from tests.fetch.test_reference_lists import known, reencoded
 
 FAKE = Path(__file__).parent / "fake"
 PHOTO = photo(640, 480, seed=3)
@@ -142,7 +143,7 @@ def test_images_end_as_they_would_with_our_own_engine(web: Web, tmp_path: Path) 
     rows = table(*(row(web, name) for name in names), row(web, "whole", has_region=True))
     limit = len(photo(2000, 2000)) - 1
     ids = {image["identity"].rpartition("/")[2]: image["image_id"] for image in rows.to_pylist()}
-    listed: against.Listed = {ids[name]: [known(PHOTO)] for name in ("changed", "again", "good")}
+    listed: reference_lists.Listed = {ids[name]: [known(PHOTO)] for name in ("changed", "again", "good")}
     chosen = chosen_for(web, max_bytes=limit, blocklists=(str(private),))
     got = run(tmp_path, rows, chosen, listed=listed)
     assert {name: found["status"] for name, found in got.items()} == {

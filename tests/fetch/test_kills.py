@@ -22,9 +22,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import build
-from pmd import commits, config, root, storage
+from pmd import config
 from pmd.fetch import state, stored
 from pmd.schema.tables import LEDGER_OUTCOME
+from pmd.store import commits, root, storage
 from tests.fetch.conftest import Web, photo, reply
 
 IMAGES = 480
@@ -74,9 +75,13 @@ POINTS = (
     ("before", "pmd.fetch.client:Client._body", 70),  # inside a download: the headers are here, the body is not
     ("after", "pmd.fetch.store:StoreTar.add", 50),
     ("after", "pmd.fetch.store:StoreTar.finish", 2),
-    ("before", "pmd.commits:put_table", 2),  # attempts are written, the ledger is not
+    ("before", "pmd.store.commits:put_table", 2),  # attempts are written, the ledger is not
     ("before", "pmd.fetch.store:_commit", 2),
-    ("after", "pmd.commits:write_if_absent", 1),  # the last kill: a shard is committed, and nothing has heard of it
+    (
+        "after",
+        "pmd.store.commits:write_if_absent",
+        1,
+    ),  # the last kill: a shard is committed, and nothing has heard of it
 )
 
 

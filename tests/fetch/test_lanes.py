@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from pipelines import curate, fetch, images
-from pmd import config, endings, lock, root
+from pmd import config
 from pmd.config import Config
 from pmd.errors import PmdError
 from pmd.fetch import state
+from pmd.store import lock, root
+from pmd.terminal import endings
 from tests.fetch.conftest import Web, photo, reply
 
 COUNT = 60

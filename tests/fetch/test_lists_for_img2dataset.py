@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pmd import commits, publish
+from pmd.publish import rules as publish_rules
+from pmd.store import commits
 from tests.fetch.conftest import Web, photo, reply
 
 DOCS = Path(__file__).parents[2] / "docs/running.md"
@@ -46,9 +47,11 @@ def lists(folder: Path, web: Web) -> None:
         row("unknown", f"{here}/good", None),
         row(None, None, None),
     ]
-    plain = pa.schema([field for field in publish.PUBLISHED if field.name != "source"])
+    plain = pa.schema([field for field in publish_rules.PUBLISHED if field.name != "source"])
     table = pa.Table.from_pylist(rows, schema=plain).append_column("source", pa.array(["coco"] * len(rows)))
-    commits.put_table(str(folder), "part-00000-of-00001", table.select(publish.PUBLISHED.names).cast(publish.PUBLISHED))
+    commits.put_table(
+        str(folder), "part-00000-of-00001", table.select(publish_rules.PUBLISHED.names).cast(publish_rules.PUBLISHED)
+    )
 
 
 def test_no_shard_fails_for_dead_and_null_urls_and_null_hashes(web: Web, tmp_path: Path) -> None:
@@ -82,7 +85,7 @@ def test_all_columns_of_a_list_are_nullable_in_the_file_itself(web: Web, tmp_pat
     lists(tmp_path, web)
     (path,) = tmp_path.glob("*.parquet")
     parquet = pq.ParquetFile(path)
-    assert parquet.schema_arrow.names == publish.PUBLISHED.names
+    assert parquet.schema_arrow.names == publish_rules.PUBLISHED.names
     assert [field.name for field in parquet.schema_arrow if not field.nullable] == []
     assert [
         column.path

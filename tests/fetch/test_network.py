@@ -8,11 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pmd import keys, storage
 from pmd.errors import NetworkError
 from pmd.fetch import network, store
 from pmd.fetch.engine import Lane
+from pmd.schema import keys
 from pmd.schema.tables import LEDGER
+from pmd.store import storage
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
 IMAGES = 120

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd import storage
 from pmd.errors import InputError
 from pmd.fetch import adopt, samples
 from pmd.formats import archives
+from pmd.store import storage
 from tests.fetch.conftest import photo
 
 JPEG = photo(64, 60)

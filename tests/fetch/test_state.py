@@ -3,9 +3,10 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from pmd import commits, keys
 from pmd.fetch import state
+from pmd.schema import keys
 from pmd.schema.tables import LEDGER
+from pmd.store import commits
 from tests.fetch.conftest import image_row, table
 
 

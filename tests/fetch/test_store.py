@@ -12,13 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pmd import commits, keys, root, storage
-from pmd.commits import Books, Commit
+from pmd.config.options import FetchOptions
 from pmd.fetch import state, store, stored
 from pmd.fetch.engine import Lane
 from pmd.fetch.waiting import Waiting
-from pmd.options import FetchOptions
+from pmd.schema import keys
 from pmd.schema.tables import ATTEMPTS, LEDGER, LEDGER_OUTCOME
+from pmd.store import commits, root, storage
+from pmd.store.commits import Books, Commit
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
 

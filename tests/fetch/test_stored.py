@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pmd import keys
 from pmd.errors import VerificationError
 from pmd.fetch import stored
+from pmd.schema import keys
 
 CONTENT = bytes(range(200))
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pmd.commits import Books
 from pmd.errors import NetworkError
 from pmd.fetch import summary
+from pmd.store.commits import Books
 
 
 def test_a_line_a_source_and_what_to_do_next() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pmd import keys
+from pmd.config.options import FetchOptions
 from pmd.fetch import state, store
-from pmd.options import FetchOptions
+from pmd.schema import keys
 from tests.fetch.conftest import Web, image_row, options, photo, reply, table
 
 TEMPLATE = "http://archive.example/web/2014id_/{url}"

@@ -13,13 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import pmd.beam.fetch
+import pmd.fetch.transforms
 from pipelines import audit, build, curate, running
-from pmd import commits, config, images, root, storage
+from pmd import config
 from pmd.audit import repeated
 from pmd.config import Config
 from pmd.fetch import state
+from pmd.images import rules as images_rules
 from pmd.schema.tables import LEDGER_OUTCOME
+from pmd.store import commits, root, storage
 from tests import tiny_root
 
 #: Bits of the fetch shards, so that there are several parts, windows and partitions.
@@ -56,10 +58,10 @@ def world(folder: Path) -> Config:
 def small() -> Iterator[pytest.MonkeyPatch]:
     """Make partitions so small that even the tiny world has several, and fetch from no web."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pmd.beam.fetch, "Lane", FakeLane)
+        patch.setattr(pmd.fetch.transforms, "Lane", FakeLane)
         # On Beam, in this process: lanes in processes of their own would not know of it.
         patch.setattr(running, "is_ours", lambda _: False)
-        patch.setattr(images, "PART_ROWS", 1)
+        patch.setattr(images_rules, "PART_ROWS", 1)
         patch.setattr(curate, "PARTITION_BYTES", 200)
         patch.setattr(audit, "PARTITION_BYTES", 4000)
         patch.setattr(audit, "TEXT_PARTITION_BYTES", 8000)

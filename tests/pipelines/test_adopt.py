@@ -6,7 +6,9 @@ import hashlib
 from pathlib import Path
 
 from pipelines import build
-from pmd import config, root, storage, verify
+from pmd import config
+from pmd.inspection import verify
+from pmd.store import root, storage
 from tests.end_to_end.building import rows
 from tests.fetch.conftest import Web, photo, reply
 from tests.fetch.test_adopt import entry, written

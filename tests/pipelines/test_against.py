@@ -10,12 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import build, fetch
-from pmd import config, explain, root, storage, verify
+from pmd import config
 from pmd.config import Config
 from pmd.errors import InputError
+from pmd.inspection import explain, verify
+from pmd.store import root, storage
 from tests.end_to_end.building import rows
 from tests.fetch.conftest import Web, photo, reply
-from tests.fetch.test_against import reencoded
+from tests.fetch.test_reference_lists import reencoded
 
 PICTURES = {f"http://a.test/{number}.jpg": photo(640, 480, seed=number * 7) for number in range(8)}
 CHANGED, REENCODED, UNLISTED = "http://a.test/1.jpg", "http://a.test/2.jpg", "http://a.test/7.jpg"

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipelines import build, publish
-from pmd import root, verify
 from pmd.errors import RootError
+from pmd.inspection import verify
+from pmd.store import root
 from tests.end_to_end.building import rows
 from tests.pipelines import building
 

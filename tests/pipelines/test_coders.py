@@ -13,8 +13,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners import pipeline_context
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pmd.beam.coder import RecordBatchCoder
-from pmd.beam.transforms import create
+from pmd.engines.coder import RecordBatchCoder
+from pmd.engines.transforms import create
 from tests.pipelines import building
 
 PIPELINES = {

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from pipelines import build
-from pmd import commits, config, explain, keys, root, stages, verify
+from pmd import config, stages
 from pmd.config import Config
+from pmd.inspection import explain, verify
+from pmd.schema import keys
+from pmd.store import commits, root
 from tests import tiny_root
 from tests.pipelines import building
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from pipelines import build
-from pmd import config, explain, root, storage, verify
+from pmd import config
 from pmd.errors import ConfigError
+from pmd.inspection import explain, verify
+from pmd.store import root, storage
 from tests.end_to_end.building import rows
 from tests.fetch.conftest import Web, photo, reply
 from tests.fetch.test_img2dataset import FAKE

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pmd import commits, stages
+from pmd import stages
 from pmd.config import load
+from pmd.store import commits
 
 STAGES = ("curate", "images", "fetch", "dedupe", "shard", "publish", "audit")
 

@@ -13,11 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-import pmd.beam.dedupe
+import pmd.dedupe.transforms
 from pipelines import curate, dedupe, running
-from pmd import config, root
-from pmd.beam import mistakes, transforms
+from pmd import config
+from pmd.engines import mistakes, transforms
 from pmd.errors import InputError, RootError, WorkerFault
+from pmd.store import root
 from tests import tiny_root
 
 
@@ -127,7 +128,7 @@ def test_a_part_that_cannot_be_judged(tmp_path: Path, monkeypatch: pytest.Monkey
     def damaged(*_: Any) -> Any:
         raise RootError("nothing is committed here", where="images", remedy="run: pmd build CONFIG")
 
-    monkeypatch.setattr(pmd.beam.dedupe.dedupe, "judge", damaged)
+    monkeypatch.setattr(pmd.dedupe.transforms.dedupe, "judge", damaged)
     with pytest.raises(RootError) as caught, root.writer(chosen.root, "test"):
         dedupe.build(chosen)
     assert caught.value.remedy == "run: pmd build CONFIG"

@@ -15,10 +15,13 @@ import pytest
 from PIL import Image
 
 from pipelines import build
-from pmd import commits, explain, keys, root, urls, verify
 from pmd.config import Config
-from pmd.peek import rows as shown
+from pmd.inspection import explain, verify
+from pmd.inspection.peek import rows as shown
+from pmd.schema import keys
 from pmd.schema.tables import GROUPS
+from pmd.store import commits, root
+from pmd.text import urls
 from tests import tiny_root
 from tests.pipelines import building
 

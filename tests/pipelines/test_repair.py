@@ -13,14 +13,18 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-import pmd.beam.fetch
+import pmd.fetch.transforms
 from pipelines import build, repair
-from pmd import cli, commits, config, explain, keys, root, sealed, urls, verify
+from pmd import cli, config
 from pmd.config import Config
 from pmd.errors import ConfigError, VerificationError
-from pmd.fetch import against, state
+from pmd.fetch import reference_lists, state
 from pmd.fetch.outcome import Fetched
+from pmd.inspection import explain, verify
+from pmd.schema import keys
 from pmd.schema.statuses import OK
+from pmd.store import commits, root, sealed
+from pmd.text import urls
 from tests import tiny_root
 from tests.pipelines import building
 
@@ -35,7 +39,7 @@ class CheckingLane(building.FakeLane):
     web: dict[bytes, bytes] | None = None
 
     def fetch(
-        self, todo: Any, *, generation: int, listed: against.Listed = against.NO_LISTS, **_: Any
+        self, todo: Any, *, generation: int, listed: reference_lists.Listed = reference_lists.NO_LISTS, **_: Any
     ) -> Iterator[Any]:
         if self.web is not None:
             self._found = self.web
@@ -45,10 +49,15 @@ class CheckingLane(building.FakeLane):
             fetched = first if first.status == OK else dataclasses.replace(first, tried=tuple(sorted(tried)))
             self.asked.append(fetched.image_id)
             known = listed.get(fetched.image_id, ())
-            if fetched.sha256 is not None and against.compare(known, fetched.sha256, None).mark == against.STATUS:
+            if (
+                fetched.sha256 is not None
+                and reference_lists.compare(known, fetched.sha256, None).mark == reference_lists.STATUS
+            ):
                 last = fetched.attempts[-1]
                 tried = (place["url"] for place in places[first.image_id])
-                yield Fetched(fetched.image_id, against.STATUS, last.location, tuple(sorted(tried)), fetched.attempts)
+                yield Fetched(
+                    fetched.image_id, reference_lists.STATUS, last.location, tuple(sorted(tried)), fetched.attempts
+                )
             else:
                 yield fetched
 
@@ -60,7 +69,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = Path(tiny_root.write_config(folder))
     path.write_text(path.read_text() + '[fetch]\nstore = "original"\n')
     with building.small() as patch:
-        patch.setattr(pmd.beam.fetch, "Lane", CheckingLane)
+        patch.setattr(pmd.fetch.transforms, "Lane", CheckingLane)
         building.run(config.load(str(path)))
     return folder
 
@@ -72,7 +81,7 @@ def copy(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     text = (sound / "pmd.toml").read_text().replace(f'root = "{sound}', f'root = "{tmp_path}')
     (tmp_path / "pmd.toml").write_text(text)
     with building.small() as patch:
-        patch.setattr(pmd.beam.fetch, "Lane", CheckingLane)
+        patch.setattr(pmd.fetch.transforms, "Lane", CheckingLane)
         patch.setattr(CheckingLane, "asked", [])
         patch.setattr(CheckingLane, "web", tiny_root._web())
         yield tmp_path

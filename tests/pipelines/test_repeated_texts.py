@@ -11,9 +11,10 @@ import pyarrow as pa
 import pytest
 
 from pipelines import dedupe
-from pmd import commits, explain, root, verify
 from pmd.config import Config
+from pmd.inspection import explain, verify
 from pmd.schema.tables import REJECTED
+from pmd.store import commits, root
 from tests import tiny_root
 from tests.pipelines import building
 

@@ -9,8 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import build
-from pmd import commits, keys, root, urls, verify
-from pmd.options import ScoreRule
+from pmd.config.options import ScoreRule
+from pmd.inspection import verify
+from pmd.schema import keys
+from pmd.store import commits, root
+from pmd.text import urls
 from tests import tiny_root
 from tests.pipelines import building
 

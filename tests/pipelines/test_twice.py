@@ -18,16 +18,16 @@ from typing import Any
 
 import pytest
 
-from pmd import storage, versions
-from pmd.beam import transforms
 from pmd.config import Config
+from pmd.engines import transforms
+from pmd.store import storage, versions
 from tests.pipelines import building
 
 Run = Callable[[], list[Any]]
 Around = Callable[[Run], list[Any]]
 Before = Callable[[], None]
 
-#: Everything in `pmd.storage` that changes what is there.
+#: Everything in `pmd.store.storage` that changes what is there.
 WRITES = ("write_whole", "put", "put_if_absent", "remove", "remove_tree")
 
 
@@ -177,7 +177,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Config:
     return chosen
 
 
-#: The callables of `pmd.beam` that write something, or what others write by.
+#: The callables of the stages' transforms that write something, or what others write by.
 ALL = {
     "ReadUnit",
     "SettlePartition",

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pytest
 
 from pipelines import curate, running
-from pmd import commits, config, root
-from pmd.beam import driving, processes, transforms, workers
+from pmd import config
+from pmd.engines import driving, processes, transforms, workers
 from pmd.errors import InputError, PmdError
+from pmd.store import commits, root
 from tests import tiny_root
 
 TWO = ("--direct_num_workers=2",)
@@ -120,7 +121,7 @@ def test_a_process_that_ends_well_before_its_work_is_done_has_died(tmp_path: Pat
 
 def command(then: str, before: str = "pass") -> Callable[[int], list[str]]:
     """Return what gives the command of a worker that does something before, and when its work is done."""
-    code = f"import os, threading; from pmd.beam import workers; {before}; workers.main(); {then}"
+    code = f"import os, threading; from pmd.engines import workers; {before}; workers.main(); {then}"
     return lambda driver: [sys.executable, "-c", code, str(driver)]
 
 
@@ -250,11 +251,11 @@ def test_an_interrupt_cancels_the_job_of_an_engine() -> None:
 
 def test_a_process_ends_with_its_driver() -> None:
     driver = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    code = f"from pmd.beam import workers; workers._end_with({driver.pid})"
+    code = f"from pmd.engines import workers; workers._end_with({driver.pid})"
     worker = subprocess.Popen([sys.executable, "-c", code])
     with pytest.raises(subprocess.TimeoutExpired):
         worker.wait(1.5)
     driver.kill()
     driver.wait()
     assert worker.wait(10) == 1
-    assert workers.command(7)[1:] == ["-m", "pmd.beam.workers", "7"]
+    assert workers.command(7)[1:] == ["-m", "pmd.engines.workers", "7"]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pmd import keys
 from pmd.errors import InputError
+from pmd.schema import keys
 from pmd.sources.conceptual_12m import SOURCE
 from pmd.sources.contract import InputFile
 

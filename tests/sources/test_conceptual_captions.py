@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pmd import keys
 from pmd.errors import InputError
+from pmd.schema import keys
 from pmd.sources.conceptual_captions import SOURCE
 from pmd.sources.contract import InputFile
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pmd import keys
+from pmd.schema import keys
 from pmd.sources.localized_narratives__ADE20k import SOURCE
 
 ReadAll = Callable[..., list[dict[str, Any]]]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pmd import keys
 from pmd.errors import InputError
+from pmd.schema import keys
 from pmd.sources.contract import InputFile
 from pmd.sources.localized_narratives__coco import SOURCE
 from pmd.sources.narratives import split_of

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pmd import keys
+from pmd.schema import keys
 from pmd.sources.localized_narratives__flickr30k import SOURCE
 
 ReadAll = Callable[..., list[dict[str, Any]]]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pmd import keys
 from pmd.errors import InputError
+from pmd.schema import keys
 from pmd.sources.sbu_captions import SOURCE
 
 ReadAll = Callable[..., list[dict[str, Any]]]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pmd import keys
 from pmd.errors import InputError
+from pmd.schema import keys
 from pmd.sources.contract import InputFile
 from pmd.sources.records import canonical
 from pmd.sources.visual_genome import SOURCE, fractions

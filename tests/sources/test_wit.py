@@ -14,8 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pmd import escape, keys
+from pmd import escape
 from pmd.errors import InputError
+from pmd.schema import keys
 from pmd.sources.contract import InputFile
 from pmd.sources.wit import COLUMNS, SOURCE, Options, choose
 

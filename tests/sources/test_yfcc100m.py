@@ -16,8 +16,8 @@ import pyarrow as pa
 import pytest
 import zstandard
 
-from pmd import keys
 from pmd.errors import InputError
+from pmd.schema import keys
 from pmd.sources.contract import InputFile
 from pmd.sources.yfcc100m import COLUMNS, LAYOUTS, SOURCE, Options, choose
 

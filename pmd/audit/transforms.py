@@ -1,0 +1,207 @@
+"""The audit on Beam: pairs and the last stage that each survived meet in run files, by pair; partitions are counted.
+
+Texts then meet in the same way, by their form, and what is repeated goes to one worker. Images are counted where they stand.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd.audit import measure, overlap, repeated, report, result
+from pmd.dedupe import rules as dedupe_rules
+from pmd.engines.partitions import part_of
+from pmd.engines.transforms import Collected, outputs
+from pmd.fetch import partitions
+from pmd.manifests import Table2
+from pmd.schema.tables import KEY, PAIRS
+from pmd.store import commits, exchange, proposals, root, storage
+from pmd.store.proposals import Proposal
+
+STAGE = "audit"
+
+#: Of each row one: a file of pairs, a part, a file of pairs that the shards left out.
+UNITS = pa.schema([pa.field("pairs", pa.string()), pa.field("part", pa.int32()), pa.field("left_out", pa.string())])
+
+#: A pair (`last` null), the last stage that one survived, or "left out" for one that the shards left out.
+MEETING = pa.schema(
+    [
+        pa.field("pair_id", KEY, nullable=False),
+        pa.field("last", pa.string()),
+        *(PAIRS.field(name).with_nullable(True) for name in measure.COLUMNS if name != "pair_id"),
+    ]
+)
+LEFT_OUT = "left out"
+
+#: What a fact of a worker is, by how it begins.
+COUNTED, REPEATED, OVERLAP = "counted ", "repeated ", "overlap "
+
+
+def units(root_url: str, sources: Iterable[str], part_bits: int) -> list[pa.RecordBatch]:
+    """Return everything that the audit reads, in batches that are a unit each."""
+    files = [
+        ({"pairs": storage.join(folder, file.name)}, file.bytes)
+        for folder in (root.curate_folder(root_url, source) for source in sources)
+        for file in commits.require(folder, "run: pmd curate").under("pairs")
+    ]
+    folder = root.shards_folder(root_url, "rejected")
+    left_out = commits.require(folder, "run: pmd shard").files
+    files += [({"left_out": storage.join(folder, file.name)}, file.bytes) for file in left_out]
+    rows: list[list[dict[str, Any]]] = [[{"part": part}] for part in range(2**part_bits)]
+    return [pa.RecordBatch.from_pylist(unit, schema=UNITS) for unit in [*rows, *exchange.units(files)]]
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadPairs:
+    """Write pairs, or what became of them, to a run."""
+
+    root: str
+    cut: partitions.Cut
+    bits: int
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """UNITS → RUNS."""
+        yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch.to_pylist()), "pair_id")
+
+    def _rows(self, unit: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+        for row in unit:
+            if row["pairs"] is not None:
+                for rows in commits.iterate(row["pairs"], measure.COLUMNS):
+                    yield exchange.widen(pa.Table.from_batches([rows]), MEETING)
+            elif row["left_out"] is not None:
+                for rows in commits.iterate(row["left_out"], ["pair_id"]):
+                    yield exchange.widen(pa.Table.from_batches([rows]), MEETING, last=LEFT_OUT)
+            else:
+                for stage, pair_ids in self._last_stages(row["part"]):
+                    yield exchange.widen(pa.table({"pair_id": pair_ids}), MEETING, last=stage)
+
+    def _last_stages(self, part: int) -> Iterator[tuple[str, pa.ChunkedArray]]:
+        views = partitions.read_views(self.root, part)
+        ledger = partitions.read_ledger(self.root, self.cut.shards(part))
+        kept, rejected = dedupe_rules.judge_again(self.root, part, views, ledger, dedupe_rules.read_groups(self.root))
+        fetched = pa.concat_arrays([*kept["pair_id"].chunks, *rejected["pair_id"].chunks, pa.array([], KEY)])
+        yield "dedupe", kept["pair_id"]
+        yield "fetch", rejected["pair_id"]
+        yield "images", views.filter(pc.invert(pc.is_in(views["pair_id"], value_set=fetched)))["pair_id"]
+
+
+@dataclasses.dataclass(frozen=True)
+class CountPartition:
+    """Count a partition; its counts go to the commit as a fact. Write where its texts stand to a run."""
+
+    plan: measure.Plan
+    bits: int
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition, all its RUNS) → RUNS of texts, and OUTPUTS."""
+        counted = measure.Partial()
+
+        def texts() -> Iterator[pa.RecordBatch]:
+            nonlocal counted
+            for pairs, last in _pairs(self.work, keyed[1]):
+                counted = measure.merge(counted, measure.measure(pairs, last, self.plan))
+                yield repeated.occurrences(pairs, last)
+
+        yield from exchange.write(self.work, repeated.OCCURRENCES, self.bits, texts(), "text_id")
+        yield outputs((), facts=[COUNTED + base64.b64encode(measure.to_bytes(counted)).decode()])
+
+
+@dataclasses.dataclass(frozen=True)
+class CountForms:
+    """Count on how many images each text of a partition stands; write those on many to a run."""
+
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition of texts, all its RUNS) → RUNS."""
+        rows = repeated.count(exchange.read(self.work, keyed[1], repeated.OCCURRENCES))
+        yield from exchange.write(self.work, repeated.TEXTS, 0, rows.to_batches(), "text_id")
+
+
+@dataclasses.dataclass(frozen=True)
+class SumForms:
+    """Bring all repeated texts together, and those that are nearly one."""
+
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(0, all RUNS) → OUTPUTS."""
+        found = repeated.summary(exchange.read(self.work, keyed[1], repeated.TEXTS))
+        yield outputs((), facts=[REPEATED + orjson.dumps(found).decode()])
+
+
+@dataclasses.dataclass(frozen=True)
+class CountOverlap:
+    """Count the images of a part by the sources that show them."""
+
+    root: str
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row → OUTPUTS."""
+        found = overlap.count(partitions.read_images(self.root, part_of(batch))["sources"])
+        yield outputs((), facts=[OVERLAP + orjson.dumps(found).decode()])
+
+
+def _pairs(work: str, references: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
+    """Yield the pairs of a partition, in batches, and the last stage that each survived."""
+    meeting = exchange.read(work, references, MEETING)
+    pairs = meeting.filter(pc.is_null(meeting["last"])).combine_chunks()
+    fates = meeting.filter(pc.is_valid(meeting["last"])).combine_chunks()
+    left_out = fates.filter(pc.equal(fates["last"], LEFT_OUT))["pair_id"].combine_chunks()
+    fates = fates.filter(pc.not_equal(fates["last"], LEFT_OUT)).combine_chunks()
+    last = fates["last"].take(pc.index_in(pairs["pair_id"], value_set=fates["pair_id"].combine_chunks()))
+    last = pc.fill_null(last.combine_chunks(), "curate")
+    in_shards = pc.and_(pc.equal(last, "dedupe"), pc.invert(pc.is_in(pairs["pair_id"], value_set=left_out)))
+    last = pc.if_else(
+        in_shards.combine_chunks() if isinstance(in_shards, pa.ChunkedArray) else in_shards, "shard", last
+    )
+    offset = 0
+    for batch in pairs.select(list(measure.COLUMNS)).to_batches(max_chunksize=65_536):
+        yield batch, last.slice(offset, batch.num_rows)
+        offset += batch.num_rows
+
+
+@dataclasses.dataclass(frozen=True)
+class CommitAudit:
+    """Merge all counts, write audit.json and report.html, commit."""
+
+    folder: str
+    plan: measure.Plan
+    books: Mapping[str, Mapping[str, commits.Books]]  # stage → source → books
+    table2: Mapping[str, Table2]
+    profile: str
+    hash: str
+    run: bytes
+    work: str
+
+    def __call__(self, found: Collected) -> None:
+        """Propose both files."""
+
+        def facts(kind: str) -> list[str]:
+            return [fact.removeprefix(kind) for fact in found.facts if fact.startswith(kind)]
+
+        counted = measure.merge_all(measure.from_bytes(base64.b64decode(fact)) for fact in facts(COUNTED))
+        content = result.result(
+            counted,
+            self.books,
+            self.plan,
+            self.table2,
+            profile=self.profile,
+            repeated=next(map(orjson.loads, facts(REPEATED)), None),
+            overlap=overlap.matrix(map(orjson.loads, facts(OVERLAP))),
+        )
+        fixed = {
+            "audit.json": orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS),
+            "report.html": report.html(content).encode(),
+        }
+        commit = commits.Commit(STAGE, (), {}, self.hash, orjson.loads(self.run))
+        proposals.leave(self.work, [Proposal(self.folder, commit, fixed)])

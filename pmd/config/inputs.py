@@ -1,0 +1,133 @@
+"""The annotation files of a configured source: globs expanded, sizes read, missing ones told all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pmd import escape, manifests
+from pmd.config import Config, SourceConfig
+from pmd.errors import InputError
+from pmd.formats import archives, compression
+from pmd.sources.contract import InputFile
+from pmd.store import storage
+
+
+class MissingFiles(InputError):
+    """Files that are not there, one a line."""
+
+    def __init__(self, problems: Sequence[str], remedy: str | None = None) -> None:
+        super().__init__("\n".join(problems), remedy=remedy)
+        self.problems = tuple(problems)
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return MissingFiles, (self.problems, self.remedy)
+
+    def __str__(self) -> str:
+        remedy = [f"  remedy: {self.remedy}"] if self.remedy else []
+        return "\n".join([*map(escape.terminal, self.problems), *remedy])
+
+
+def files(source: SourceConfig) -> list[InputFile]:
+    """Return the annotation files of one source, sorted by path.
+
+    Raises:
+        InputError: A path or glob matches nothing, or a file that is empty, or holds nothing once decompressed.
+    """
+    problems = _missing(source)
+    if problems:
+        raise MissingFiles(problems)
+    found = [InputFile(path, storage.size(archives.split_member(path)[0])) for path in _expand(source.annotations)]
+    nothing = [file.path for file in found if not file.bytes or _holds_nothing(file.path)]
+    if nothing:
+        raise InputError(
+            "the file is empty",
+            where=", ".join(nothing),
+            expected=f"annotations of {source.name}",
+            found="0 bytes"
+            if all(not file.bytes for file in found if file.path in nothing)
+            else "0 decompressed bytes",
+            remedy="fetch it again: a download that failed leaves such files; or take it out of the configuration",
+        )
+    return found
+
+
+def check(config: Config, names: Iterable[str]) -> None:
+    """Check that every file of the sources is there, before anything runs; other files are looked for in `pmd.config.load`.
+
+    Raises:
+        InputError: Names every path that is not, and the command that fetches it; or a source's empty files.
+    """
+    chosen = [config.sources[name] for name in names]
+    problems = [problem for source in chosen for problem in _missing(source)]
+    if problems:
+        raise MissingFiles(problems, "fetch or move the files, or mend the paths in the configuration")
+    for source in chosen:
+        files(source)
+
+
+def notes(config: Config) -> list[str]:
+    """Return what a person should know before a build, though it is no mistake."""
+    return [
+        f"{name}: evaluation images of COCO stay in, since no file names them; "
+        f'give karpathy = "PATH" of dataset_coco.json, or set exclude_karpathy = "none"'
+        for name, source in sorted(config.sources.items())
+        if getattr(source.options, "karpathy", None) == "none" and source.options.exclude_karpathy != "none"
+    ]
+
+
+def archives_of(source: SourceConfig) -> list[str]:
+    """Return the archives and folders of images of one source, sorted."""
+    return sorted({path for pattern in source.images for path in (storage.glob(pattern) or [pattern])})
+
+
+def karpathy_of(source: SourceConfig) -> str | None:
+    """Return the path of Karpathy's `dataset_coco.json`, where a source's options name it."""
+    path = getattr(source.options, "karpathy", "none")
+    return None if path == "none" else str(path)
+
+
+def fingerprints(paths: Iterable[str]) -> dict[str, str]:
+    """Return path → what changes when the file does."""
+    return {path: storage.fingerprint(archives.split_member(path)[0]) for path in paths}
+
+
+def _expand(patterns: Iterable[str]) -> list[str]:
+    found = set()
+    for pattern in patterns:
+        archive, member = archives.split_member(pattern)
+        found |= {pattern} if member is not None else set(_files(archive))
+    return sorted(found)
+
+
+def _files(pattern: str) -> list[str]:
+    """Return the files that a path or glob names; a folder stands for every file below it but hidden ones."""
+    found = []
+    for path in storage.glob(pattern) if pattern else []:
+        if not storage.is_folder(path):
+            found.append(path)
+            continue
+        below = storage.list_files(path)
+        found += [
+            storage.join(path, name) for name in below if not any(part.startswith(".") for part in name.split("/"))
+        ]
+    return found
+
+
+def _holds_nothing(location: str) -> bool:
+    """Return whether a file has no bytes once it is decompressed; of an archive, whether none of its members has."""
+    path, member = archives.split_member(location)
+    if member is None and archives.is_archive(path):
+        return not any(entry.bytes for entry in archives.members(path))
+    with compression.open_decompressed(path, member) as file:
+        return not file.read(1)
+
+
+def _missing(source: SourceConfig) -> list[str]:
+    karpathy = karpathy_of(source)
+    absent = [pattern for pattern in source.annotations if not _files(archives.split_member(pattern)[0])]
+    absent += [
+        pattern
+        for pattern in (*source.images, *([] if karpathy is None else [karpathy]))
+        if not storage.glob(archives.split_member(pattern)[0])
+    ]
+    return [manifests.missing_hint(source.name, pattern) for pattern in absent]

@@ -1,0 +1,455 @@
+"""The configuration: one TOML file, checked whole before anything starts, then one frozen object passed through.
+
+Every mistake is found in one go, each with its line, what was expected, what was found and what to do. Paths in it are
+relative to the folder in which `pmd` is run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import re
+import ssl
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from pmd import escape, sources
+from pmd.config import options
+from pmd.errors import ConfigError
+from pmd.sources.contract import PROFILES, Profile, SourceOptions
+from pmd.store import storage
+
+_STAGES: Final[dict[str, type[options.StageOptions]]] = {
+    "curate": options.CurateOptions,
+    "images": options.ImagesOptions,
+    "fetch": options.FetchOptions,
+    "dedupe": options.DedupeOptions,
+    "shard": options.ShardOptions,
+    "publish": options.PublishOptions,
+    "audit": options.AuditOptions,
+}
+_TOP: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "sources", "scores", *_STAGES)
+_CONTACT_LENGTH: Final = 256
+_CONTACT: Final = '"mailto:you@example.org", or a URL where you can be reached'
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceConfig:
+    """One source, as configured."""
+
+    name: str
+    annotations: tuple[str, ...]
+    images: tuple[str, ...]
+    options: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A whole configuration. `sample` is N of 1/N: only images whose key falls in the first N-th are taken."""
+
+    root: str
+    profile: Profile
+    seed: int
+    contact: str | None
+    sample: int
+    takedown: tuple[str, ...]
+    sources: Mapping[str, SourceConfig]
+    scores: tuple[options.ScoreRule, ...]
+    curate: options.CurateOptions
+    images: options.ImagesOptions
+    fetch: options.FetchOptions
+    dedupe: options.DedupeOptions
+    shard: options.ShardOptions
+    publish: options.PublishOptions
+    audit: options.AuditOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One mistake in a configuration."""
+
+    line: int | None
+    key: str
+    expected: str
+    found: str
+    remedy: str
+
+    def __str__(self) -> str:
+        place = f"line {self.line}: " if self.line else ""
+        key, expected, found, remedy = map(escape.terminal, (self.key, self.expected, self.found, self.remedy))
+        return f"{place}{key}\n    expected: {expected}\n    found: {found}\n    remedy: {remedy}"
+
+
+class InvalidConfig(ConfigError):
+    """All mistakes of one configuration file."""
+
+    def __init__(self, path: str, problems: Sequence[Problem]) -> None:
+        count = len(problems)
+        super().__init__(f"{path}: {count} {'mistake' if count == 1 else 'mistakes'}; nothing was run")
+        self.path = path
+        self.problems = tuple(problems)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return InvalidConfig, (self.path, self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join([escape.terminal(self.problem), *(f"  {problem}" for problem in self.problems)])
+
+    def describe(self) -> dict[str, Any]:
+        """Return the mistakes as JSON has them."""
+        return {**super().describe(), "problems": [dataclasses.asdict(problem) for problem in self.problems]}
+
+
+def load(path: str) -> Config:
+    """Read and check a configuration file, and that the files are there that it names beside those of the sources.
+
+    Raises:
+        InvalidConfig: It has mistakes; all of them are told. Files are looked for once it has no others.
+    """
+    if not storage.exists(path):
+        raise ConfigError("no such configuration file", where=path, remedy="write one with: pmd init > pmd.toml")
+    try:
+        content = storage.read_bytes(path).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("cannot be read", where=path, expected="a TOML file in UTF-8", found=str(error)) from None
+    loaded = parse(content, path)
+    checker = _Checker(_lines(content))
+    checker.files(loaded)
+    if checker.problems:
+        raise InvalidConfig(path, checker.ordered())
+    return loaded
+
+
+def load_with(path: str, sample: str | None = None) -> Config:
+    """Read a configuration file, with the sample of a command line ("1/N") in the place of its own.
+
+    Raises:
+        ConfigError: The file has mistakes, or the sample is none.
+    """
+    loaded = load(path)
+    if sample is None:
+        return loaded
+    top, _, bottom = sample.partition("/")
+    if top.strip() != "1" or not bottom.strip().isdecimal() or not 1 <= int(bottom) < 2**63:
+        raise ConfigError("not a sample", where="--sample", expected="1/N with N of 1 or more", found=sample)
+    return dataclasses.replace(loaded, sample=int(bottom))
+
+
+def chosen(given: str | None, known: Sequence[str]) -> list[str] | None:
+    """Return the sources that a command line names, separated by commas; None where it names none.
+
+    Raises:
+        ConfigError: One of them is not known.
+    """
+    if given is None:
+        return None
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise ConfigError("no such source", where="--sources", expected=f"one of {', '.join(known)}", found=name)
+    return names
+
+
+def parse(content: str, path: str = "CONFIG") -> Config:
+    """Check the text of a configuration file; `path` names it in errors."""
+    try:
+        raw = tomllib.loads(content)
+    except (ValueError, RecursionError) as error:  # also of a number with thousands of digits, and of lists in lists
+        line = re.search(r"at line (\d+)", str(error))
+        problem = Problem(int(line[1]) if line else None, "syntax", "a TOML file", str(error), "mend the line")
+        raise InvalidConfig(path, [problem]) from None
+    checker = _Checker(_lines(content))
+    config = checker.config(raw)
+    if checker.problems or config is None:
+        raise InvalidConfig(path, checker.ordered())
+    return config
+
+
+class _Checker:
+    """Collects every mistake while building the configuration."""
+
+    def __init__(self, lines: Mapping[tuple[str, ...], int]) -> None:
+        self._lines = lines
+        self.problems: list[Problem] = []
+
+    def problem(self, key: tuple[str, ...], expected: str, found: Any, remedy: str) -> None:
+        shown = found if isinstance(found, str) and found.startswith("nothing") else _show(found)
+        self.problems.append(Problem(self._line(key), ".".join(key), expected, shown, remedy))
+
+    def ordered(self) -> list[Problem]:
+        """Return the mistakes in the order of their lines."""
+        return sorted(self.problems, key=lambda problem: problem.line or 0)
+
+    def files(self, config: Config) -> None:
+        """Find the files that are named and not there. Those of the sources have hints of their own (`pmd.config.inputs`)."""
+        named: list[tuple[tuple[str, ...], str]] = [(("takedown",), path) for path in config.takedown]
+        named += [(("scores", str(number), "file"), rule.file) for number, rule in enumerate(config.scores)]
+        named += [(("fetch", "blocklists"), path) for path in config.fetch.blocklists]
+        for key, path in named:
+            if not path or not storage.exists(path) or storage.is_folder(path):
+                self.problem(key, "a file that is there", path, "mend the path, or remove it")
+        for path in config.dedupe.evaluation:
+            if not path or not storage.exists(path):
+                self.problem(("dedupe", "evaluation"), "files or folders that are there", path, "mend the path")
+        ca_file = config.fetch.ca_file
+        if ca_file is not None and not _is_pem(ca_file):
+            self.problem(("fetch", "ca_file"), "a file of certificates (PEM)", ca_file, "mend the path, or the file")
+
+    def _line(self, key: tuple[str, ...]) -> int | None:
+        while key:
+            if key in self._lines:
+                return self._lines[key]
+            key = key[:-1]
+        return None
+
+    def config(self, raw: dict[str, Any]) -> Config | None:
+        self._unknown(raw, (), _TOP)
+        self._integers(raw, ())
+        root = self._value(raw, "root", str, "a folder or fsspec URL", required=True)
+        if root == "":
+            self.problem(("root",), "a folder or fsspec URL", root, "name a folder of its own")
+        profile = self._value(raw, "profile", str, f"one of {', '.join(PROFILES)}", default="recommended")
+        if profile not in PROFILES:
+            if isinstance(profile, str):
+                self.problem(("profile",), f"one of {', '.join(PROFILES)}", profile, _nearest(profile, PROFILES))
+            profile = "recommended"
+        seed = self._value(raw, "seed", int, "a whole number", default=0)
+        contact = self._value(raw, "contact", str, _CONTACT)
+        if contact is not None and not re.fullmatch(
+            rf"(?=.{{1,{_CONTACT_LENGTH}}}$)(mailto:|https?://)[!-~]+", contact
+        ):
+            self.problem(("contact",), _CONTACT, contact, 'write contact = "mailto:you@example.org"')
+        sample = self._value(raw, "sample", int, "a whole number: N of 1/N", default=1)
+        if isinstance(sample, int) and sample < 1:
+            self.problem(("sample",), "a whole number of 1 or more: N of 1/N", sample, "write 1 for everything")
+        takedown = self._strings(raw, ("takedown",), "files that list image URLs, image_ids or pair_ids, one a line")
+        stages: dict[str, Any] = {
+            name: self._model(model, raw.get(name, {}), (name,), model.profile_values(profile))
+            for name, model in _STAGES.items()
+        }
+        chosen = self._sources(raw.get("sources"), profile)
+        rules = self._scores(raw.get("scores", []))
+        if "contact" not in raw and not _is_rerouted(raw.get("fetch")):
+            self.problem(
+                ("contact",),
+                f"{_CONTACT}; it is sent with every request",
+                "nothing",
+                "add a line contact = … at the top",
+            )
+        if self.problems:
+            return None
+        return Config(root, profile, seed, contact, sample, takedown, chosen, rules, **stages)
+
+    def _sources(self, raw: Any, profile: Profile) -> dict[str, SourceConfig]:
+        known = sources.names()
+        if not isinstance(raw, dict) or not raw:
+            self.problem(
+                ("sources",), "at least one [sources.NAME] table", raw or "nothing", "run pmd init to see them all"
+            )
+            return {}
+        result = {}
+        for name, table in raw.items():
+            key = ("sources", name)
+            if name not in known:
+                self.problem(key, f"one of {', '.join(known)}", name, _nearest(name, known))
+                continue
+            if not isinstance(table, dict):
+                self.problem(key, f"a table [sources.{name}]", table, f"write [sources.{name}]")
+                continue
+            annotations = self._strings(table, (*key, "annotations"), "paths or globs of annotation files")
+            if table.get("annotations", []) in ([], ""):
+                self.problem(
+                    (*key, "annotations"),
+                    "a list of paths or globs of annotation files",
+                    table.get("annotations", "nothing"),
+                    f"see: pmd init --sources {name}",
+                )
+            images = self._strings(table, (*key, "images"), "paths or globs of archives or folders of images")
+            model: type[SourceOptions] = sources.load(name).options
+            given = {k: v for k, v in table.items() if k not in {"annotations", "images"}}
+            chosen = self._model(model, given, key, model.profile_values(profile), beside=("annotations", "images"))
+            result[name] = SourceConfig(name, annotations, images, chosen)
+        return result
+
+    def _scores(self, raw: Any) -> tuple[options.ScoreRule, ...]:
+        if not isinstance(raw, list):
+            self.problem(("scores",), "tables [[scores]]", raw, "write [[scores]] above file, keep and missing")
+            return ()
+        found = (self._model(options.ScoreRule, rule, ("scores", str(n)), {}) for n, rule in enumerate(raw))
+        return tuple(rule for rule in found if rule is not None)
+
+    def _model(
+        self,
+        model: type[_Model],
+        given: Any,
+        key: tuple[str, ...],
+        profile_values: Mapping[str, Any],
+        beside: Sequence[str] = (),
+    ) -> _Model | None:
+        if not isinstance(given, dict):
+            table = "[[scores]]" if key[0] == "scores" else f"[{'.'.join(key)}]"
+            self.problem(key, f"a table {table}", given, f"write {table} above its keys")
+            return None
+        try:
+            return model.model_validate_json(_json({**profile_values, **given}))
+        except ValidationError as error:
+            for item in error.errors():
+                place = tuple(str(part) for part in item["loc"])
+                if item["type"] == "extra_forbidden":
+                    names = _options_of(model, place[:-1]) if place[:-1] else [*model.model_fields, *beside]
+                    self.problem((*key, *place), "a known option", place[-1], _nearest(place[-1], names))
+                elif item["type"] == "missing":
+                    self.problem((*key, *place), f"a value of {place[-1]}", "nothing", f"add a line {place[-1]} = …")
+                elif not _outgrown(item["input"]):  # which `_integers` has told
+                    expected = _expected(item["type"], item.get("ctx", {}))
+                    named = [part for part in place if not part.isdigit()] or [key[-1]]
+                    self.problem((*key, *place), expected, item["input"], f"change {named[-1]}")
+            return None
+
+    def _value(self, raw: dict[str, Any], key: str, kind: type, expected: str, **more: Any) -> Any:
+        if key not in raw:
+            if more.get("required"):
+                self.problem((key,), expected, "nothing", f"add a line {key} = … at the top")
+            return more.get("default")
+        value = raw[key]
+        if _outgrown(value):
+            return more.get("default")
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+            self.problem((key,), expected, value, "write " + key + (' = "…"' if kind is str else " = a number"))
+            return more.get("default")
+        return value
+
+    def _strings(self, raw: dict[str, Any], key: tuple[str, ...], expected: str) -> tuple[str, ...]:
+        value = raw.get(key[-1], [])
+        value = [value] if isinstance(value, str) else value
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            self.problem(key, f"a list of strings: {expected}", value, f'write {key[-1]} = ["…"]')
+            return ()
+        return tuple(value)
+
+    def _integers(self, raw: Any, key: tuple[str, ...]) -> None:
+        """Find whole numbers of more than 64 bits, which TOML does not know (toml.io 1.0, "Integer")."""
+        for name, value in raw.items() if isinstance(raw, dict) else enumerate(raw):
+            place = (*key, str(name))
+            if isinstance(value, dict | list):
+                self._integers(value, place)
+            elif _outgrown(value):
+                self.problem(place, "a whole number of 64 bits", value, "write a smaller one")
+
+    def _unknown(self, raw: Mapping[str, Any], key: tuple[str, ...], known: Sequence[str]) -> None:
+        for name in raw:
+            if name not in known:
+                self.problem((*key, name), f"one of {', '.join(known)}", name, _nearest(name, known))
+
+
+#: What a value must be, by what pydantic finds wrong with it; the limits are filled in.
+_EXPECTED: Final[Mapping[str, str]] = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "finite_number": "a finite number",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "less than {lt}",
+    "less_than_equal": "{le} or less",
+    "string_too_short": "a string that is not empty",
+    "too_short": "a list of {min_length} or more",
+    "literal_error": "{expected}",
+    "value_error": "{error}",
+}
+
+
+def _expected(kind: str, context: Mapping[str, Any]) -> str:
+    """Return what was expected in the words of a configuration: strings as TOML has them."""
+    shown = {
+        name: value.replace("'", '"') if name == "expected" else f"{value:g}" if isinstance(value, float) else value
+        for name, value in context.items()
+    }
+    return _EXPECTED.get(kind, "a value of another kind").format(**shown)
+
+
+def _is_pem(path: str) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError:  # of which ssl.SSLError is one
+        return False
+    return True
+
+
+def _outgrown(value: Any) -> bool:
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
+
+
+def _json(value: Any) -> str:
+    """Return a TOML value as JSON; numbers of any size, and inf and nan, stay what they are, for the check to judge."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _is_rerouted(fetch: Any) -> bool:
+    """Return whether every host is resolved to one of ours, so that nobody is asked who would want to know who asks."""
+    resolve = fetch.get("resolve") if isinstance(fetch, dict) else None
+    return isinstance(resolve, dict) and any(host.startswith("*:") for host in resolve)
+
+
+def _options_of(model: type[BaseModel], place: Sequence[str]) -> list[str]:
+    """Return the names of the options of a table within a model."""
+    for name in place:
+        inner = model.model_fields[name].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _show(value: Any) -> str:
+    shown = _NUMBERS.get(repr(value)) or _json(value)
+    return shown if len(shown) <= 120 else shown[:117] + "…"
+
+
+#: Numbers that TOML spells otherwise than JSON.
+_NUMBERS: Final = {"inf": "inf", "-inf": "-inf", "nan": "nan"}
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else "remove it, or choose one of: " + ", ".join(known)
+
+
+_HEADER: Final = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?")
+_KEY: Final = re.compile(r"""^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_PART: Final = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
+
+
+def _lines(content: str) -> dict[tuple[str, ...], int]:
+    """Return the line on which each key stands; the text is known to be TOML."""
+    found: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    times: dict[tuple[str, ...], int] = {}
+    for number, line in enumerate(content.split("\n"), start=1):
+        if header := _HEADER.match(line):
+            table = _parts(header[1])
+            found.setdefault(table, number)
+            if line.lstrip().startswith("[["):
+                times[table] = times.get(table, -1) + 1
+                table = (*table, str(times[table]))
+                found[table] = number
+        elif key := _KEY.match(line):
+            parts = _parts(key[1])
+            for length in range(1, len(parts) + 1):
+                found.setdefault(table + parts[:length], number)
+    return found
+
+
+def _parts(dotted: str) -> tuple[str, ...]:
+    return tuple(part.strip("\"'") for part in _PART.findall(dotted))

@@ -1,0 +1,261 @@
+"""The options of the stages: one frozen model a stage, which the configuration fills and the stage receives whole.
+
+A field that differs between profiles carries a `Rule`; the others are plain settings with one default. Names are those
+of the configuration file.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from pmd.config import scores
+from pmd.sources.contract import PROFILES, Profile, Rule
+
+#: The longest side that a JPEG can have.
+LONGEST_SIDE_PX: Final = 65_535
+
+
+class StageOptions(BaseModel):
+    """Options of a stage. Every number has its bounds, so that a slip of the pen is told before anything runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def rules(cls) -> dict[str, Rule]:
+        """Return the rule of each option that differs between profiles."""
+        return {
+            name: rule for name, field in cls.model_fields.items() for rule in field.metadata if isinstance(rule, Rule)
+        }
+
+    @classmethod
+    def profile_values(cls, profile: Profile) -> dict[str, Any]:
+        """Return the values that a profile sets."""
+        assert profile in PROFILES
+        return {name: getattr(rule, profile) for name, rule in cls.rules().items()}
+
+
+class ScoreRule(StageOptions):
+    """One `[[scores]]`: a file of scores, the condition under which pairs stay, and what those without a score do."""
+
+    file: str = Field(min_length=1)
+    keep: str
+    missing: Literal["keep", "reject"]
+
+    @field_validator("keep")
+    @classmethod
+    def _condition(cls, value: str) -> str:
+        scores.parse(value)
+        return value
+
+
+class CurateOptions(StageOptions):
+    """What is the same for all sources."""
+
+    duplicate_rows: Annotated[
+        Literal["keep", "reject"],
+        Rule(
+            says="A row that repeats an earlier one's id, image, region and text: keep it as `#2`, or reject it.",
+            origin="FLAVA §3.1 describes no de-duplication; rejecting is ours",
+            paper="keep",
+            hub="keep",
+            recommended="reject",
+        ),
+    ]
+
+
+class ImagesOptions(StageOptions):
+    """Which images there are, across sources."""
+
+    evaluation_copies: Annotated[
+        Literal["keep", "reject"],
+        Rule(
+            says="Photographs that a source left out as `evaluation_image`, where another source has them too.",
+            origin="FLAVA §3.1 describes no such step; rejecting is ours",
+            paper="keep",
+            hub="keep",
+            recommended="reject",
+        ),
+    ]
+
+
+class PerHost(StageOptions):
+    """What one host is asked for, at most, by the whole job."""
+
+    requests_per_s: float = Field(default=10.0, ge=0.001, le=1_000_000)
+    connections: int = Field(default=8, ge=1, le=1000)
+
+
+class FetchOptions(StageOptions):
+    """How images are downloaded, and in which form they are kept."""
+
+    store: Literal["original", "resized"] = "resized"
+    short_side_px: int = Field(default=256, ge=16, le=LONGEST_SIDE_PX)
+    jpeg_quality: int = Field(default=95, ge=1, le=100)
+    per_host: PerHost = PerHost()
+    host_groups: dict[str, tuple[str, ...]] = {
+        "flickr": ("flickr.com", "staticflickr.com"),
+        "wikimedia": ("wikimedia.org", "wikipedia.org"),
+    }
+    concurrency: int = Field(default=64, ge=1, le=10_000)  # each is a connection, and a connection is a file
+    lanes: int = Field(default=1, ge=1, le=1000)
+    timeout_s: float = Field(default=30.0, gt=0, le=3600)
+    max_bytes: int = Field(default=64 * 2**20, ge=1, le=2**31)
+    max_pixels: int = Field(default=178_956_970, ge=1, le=2**32)  # Pillow's own limit for a decompression bomb
+    min_side_px: int = Field(default=1, ge=1, le=LONGEST_SIDE_PX)
+    max_redirects: int = Field(default=10, ge=0, le=100)
+    retries: int = Field(default=2, ge=0, le=100)
+    user_agent: str = "pmd/0.1"  # the contact is added to it
+    resolve: dict[str, str] = {}
+    allow_addresses: tuple[str, ...] = ()
+    ca_file: str | None = None
+    robots: bool = True
+    tdmrep: bool = True
+    blocklists: tuple[str, ...] = ()
+    adopt: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    web_archive: str | None = None
+    engine: Literal["pmd", "img2dataset"] = "pmd"
+
+    @field_validator("resolve")
+    @classmethod
+    def _routes(cls, value: dict[str, str]) -> dict[str, str]:
+        for host, target in value.items():
+            if not all(re.fullmatch(r"[!-~]+:[0-9]{1,5}", end) and _is_port(end) for end in (host, target)):
+                raise ValueError('"host:port" = "address:port", as in "*:443" = "127.0.0.1:8443"')
+        return value
+
+    @field_validator("user_agent")
+    @classmethod
+    def _product(cls, value: str) -> str:
+        # RFC 9110 §10.1.5, RFC 9309 §2.2.1: a header of one line, which begins with the name that robots.txt has for us.
+        if len(value) > 256 or not re.fullmatch(r"[A-Za-z0-9_-][!-~]*(?: [!-~]+)*", value):
+            raise ValueError(
+                'a product and its version, as in "pmd/0.1": 256 characters of printable ASCII in one line'
+            )
+        return value
+
+    @field_validator("engine")
+    @classmethod
+    def _engine(cls, value: str, info: ValidationInfo) -> str:
+        if value == "img2dataset" and info.data.get("resolve"):
+            raise ValueError('engine = "pmd" beside resolve: img2dataset cannot be told to connect elsewhere')
+        if value == "img2dataset" and info.data.get("web_archive"):
+            raise ValueError(
+                'engine = "pmd" beside web_archive: whether it may be asked is known when the others have failed'
+            )
+        return value
+
+    @field_validator("web_archive")
+    @classmethod
+    def _template(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[!-z|~]+\{url\}[!-z|~]*", value):
+            raise ValueError('an address with {url} in it, such as "https://web.archive.org/web/2014id_/{url}"')
+        return value
+
+    @field_validator("host_groups")
+    @classmethod
+    def _groups(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        hosts = [host for group in value.values() for host in group]
+        if any("." in name or not name for name in value) or any(
+            not re.fullmatch(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*", host) for host in hosts
+        ):
+            raise ValueError('name = ["host", …]: names without dots, hosts as in URLs and in small letters')
+        if len(set(hosts)) < len(hosts):
+            raise ValueError("each host in one group")
+        return value
+
+    @field_validator("allow_addresses")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ValueError('addresses with a prefix length, such as "127.0.0.1/32"') from None
+        return value
+
+
+class DedupeOptions(StageOptions):
+    """Which images count as one, once their bytes are known."""
+
+    same_bytes: Annotated[
+        Literal["keep", "merge"],
+        Rule(
+            says="Images with identical bytes under different identities: keep each, or merge their pairs into one.",
+            origin="FLAVA §3.1 describes no de-duplication; merging is ours",
+            paper="keep",
+            hub="keep",
+            recommended="merge",
+        ),
+    ]
+    repeated_bytes: Annotated[
+        int,
+        Rule(
+            says="Reject images whose bytes this many identities or more share (0: never): hosts' placeholder pictures.",
+            origin="ours; no published figure: see docs/decisions.md",
+            paper=0,
+            hub=0,
+            recommended=10,
+        ),
+        Field(ge=0, le=2**31),
+    ]
+    near: Annotated[
+        Literal["keep", "merge"],
+        Rule(
+            says="Images that match by their perceptual hashes: keep each, or merge their pairs into the largest.",
+            origin="FLAVA §3.1 describes no de-duplication; merging is ours",
+            paper="keep",
+            hub="keep",
+            recommended="merge",
+        ),
+    ]
+    near_distance: int = Field(default=31, ge=0, le=31)  # PDQ's own threshold, and the most that is searched for
+    max_images_per_text: int | None = Field(default=None, ge=1, le=2**31)
+    evaluation: tuple[str, ...] = ()
+
+    @field_validator("repeated_bytes")
+    @classmethod
+    def _never_all(cls, value: int) -> int:
+        if value == 1:  # every image would be a placeholder
+            raise ValueError("0 (never), or 2 or more")
+        return value
+
+
+class ShardOptions(StageOptions):
+    """The training-ready form."""
+
+    formats: tuple[Literal["webdataset", "parquet"], ...] = ("webdataset", "parquet")
+    unit: Literal["image", "pair"] = "image"
+    samples_per_shard: int = Field(default=10_000, ge=1, le=10_000_000)
+    short_side_px: int | None = Field(default=None, ge=1, le=LONGEST_SIDE_PX)
+    jpeg_quality: int = Field(default=95, ge=1, le=100)
+    min_crop_px: int = Field(default=32, ge=1, le=LONGEST_SIDE_PX)
+    max_aspect_difference: float = Field(default=0.01, gt=0, le=1000)
+    window: int = Field(default=64, ge=1, le=100_000)
+
+    @field_validator("formats")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) < len(value):
+            raise ValueError("each format once, and one at least")
+        return value
+
+
+class AuditOptions(StageOptions):
+    """What the audit measures."""
+
+    text_sample: int = Field(default=200_000, ge=1, le=2**31)
+
+
+class PublishOptions(StageOptions):
+    """What goes into the published lists."""
+
+    withheld_text: Literal["omit", "include"] = "omit"
+
+
+def _is_port(end: str) -> bool:
+    return 1 <= int(end.rpartition(":")[2]) <= 65_535

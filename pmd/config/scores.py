@@ -1,0 +1,185 @@
+"""Anyone's scores as a filter: a Parquet file with an id and a score, and the condition under which pairs stay.
+
+A rule is read once, by the driver, into the ids that decide: those that fail, and, where a missing score rejects, those that
+pass. Ids are sorted whole, so that a batch is looked up by bisection, at 16 bytes an id, whatever ids a file has.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+import operator
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pmd.errors import InputError
+from pmd.store import storage
+
+#: Ids as strings of 16 bytes, whose order is that of their bytes. NumPy shows them without zeros at their ends; among strings of
+#: one length that makes no two alike.
+Ids = npt.NDArray[np.bytes_]
+
+_OPERATORS: Final[dict[str, Callable[[Any, float], Any]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+_CONDITION: Final = re.compile(
+    r"\s*([A-Za-z_][\w.-]*)\s*(<=|>=|==|!=|<|>)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*"
+)
+#: Columns that a score may be joined by.
+IDS: Final = ("pair_id", "image_id")
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """`column operator number`."""
+
+    column: str
+    operator: str  # one of those of Python that compare numbers
+    number: float
+
+    def holds(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Return for which values it holds; NaN is no value, and callers leave it out."""
+        return np.asarray(_OPERATORS[self.operator](values, self.number), bool)
+
+
+def parse(text: str) -> Condition:
+    """Read a condition.
+
+    Raises:
+        ValueError: It is none.
+    """
+    found = _CONDITION.fullmatch(text)
+    if found is None or not math.isfinite(float(found[3])):
+        raise ValueError('a column, one of < <= > >= == !=, and a number, as in "nsfw < 0.2"')
+    return Condition(found[1], found[2], float(found[3]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdicts:
+    """What a rule decides, by id.
+
+    Attributes:
+        column: `pair_id` or `image_id`.
+        ids: In order, each once: those that fail, or, with `rejects_missing`, those that pass.
+        rejects_missing: Whether an id that is not among them leaves.
+    """
+
+    column: str
+    ids: Ids
+    rejects_missing: bool
+
+    def has(self, keys: pa.Array) -> npt.NDArray[np.bool_]:
+        """Return which 16-byte keys are among the ids."""
+        wanted = ids_of(keys)
+        if not len(self.ids):
+            return np.zeros(len(wanted), bool)
+        at = np.searchsorted(self.ids, wanted)
+        return np.asarray(self.ids[np.minimum(at, len(self.ids) - 1)] == wanted, bool)
+
+    def to_bytes(self) -> bytes:
+        """Return it as bytes, for a file that workers read."""
+        sink = io.BytesIO()
+        np.savez(sink, ids=self.ids, rejects=self.rejects_missing, column=self.column)
+        return sink.getvalue()
+
+    @staticmethod
+    def from_bytes(content: bytes) -> Verdicts:
+        """Return what `to_bytes` gave."""
+        with np.load(io.BytesIO(content)) as held:
+            return Verdicts(str(held["column"]), held["ids"], bool(held["rejects"]))
+
+
+def read(path: str, keep: str, missing: Literal["keep", "reject"]) -> Verdicts:
+    """Read a rule's file, a batch at a time.
+
+    An id that stands in it several times must pass every time. A null or NaN score is a missing one.
+
+    Args:
+        path: A Parquet file with `pair_id` or `image_id` (16 bytes or 32 hex digits) and the condition's column, numbers.
+        keep: The condition under which pairs stay.
+        missing: What becomes of those without a score.
+
+    Raises:
+        InputError: The file is not there or not like that.
+    """
+    condition = parse(keep)
+    column, failing, passing = "", [_NONE], [_NONE]
+    for joined, batch in _batches(path, condition.column):
+        column = joined
+        values = pc.fill_null(batch[1], float("nan")).to_numpy(zero_copy_only=False)
+        there = ~np.isnan(values)
+        ids, good = ids_of(_keys(batch[0], path))[there], condition.holds(values[there])
+        failing.append(ids[~good])
+        if missing == "reject":
+            passing.append(ids[good])
+    failed = np.unique(np.concatenate(failing))
+    if missing == "keep":
+        return Verdicts(column, failed, rejects_missing=False)
+    passed = np.unique(np.concatenate(passing))
+    return Verdicts(column, passed[~np.isin(passed, failed, assume_unique=True)], rejects_missing=True)
+
+
+def _batches(path: str, score: str) -> Iterator[tuple[str, pa.RecordBatch]]:
+    try:
+        with storage.open_raw(path) as file:
+            parquet = pq.ParquetFile(file)
+            names = parquet.schema_arrow.names
+            ids = [name for name in IDS if name in names]
+            if len(ids) != 1 or score not in names:
+                raise InputError(
+                    "scores without the columns that the rule needs",
+                    where=path,
+                    expected=f"one of the columns {' and '.join(IDS)}, and {score}",
+                    found=", ".join(names),
+                )
+            kind = parquet.schema_arrow.field(score).type
+            if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+                raise InputError(
+                    "a score that is no number", where=f"{path}: {score}", expected="numbers", found=str(kind)
+                )
+            for batch in parquet.iter_batches(columns=[ids[0], score]):
+                yield ids[0], pa.record_batch([batch[ids[0]], batch[score].cast(pa.float64())], names=["id", "score"])
+            if not parquet.metadata.num_rows:
+                yield (
+                    ids[0],
+                    pa.record_batch([pa.array([], pa.string()), pa.array([], pa.float64())], names=["id", "score"]),
+                )
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            "cannot be read", where=path, expected="a Parquet file", found=str(error).splitlines()[0]
+        ) from None
+
+
+def _keys(ids: pa.Array, path: str) -> pa.Array:
+    values = ids.to_pylist()
+    try:
+        found = [bytes.fromhex(value) if isinstance(value, str) else bytes(value) for value in values]
+    except (ValueError, TypeError):
+        found = []
+    if len(found) != len(values) or any(len(key) != 16 for key in found):
+        raise InputError("an id that is none", where=path, expected="16 bytes, or 32 hex digits", found=str(ids.type))
+    return pa.array(found, pa.binary(16))
+
+
+_NONE: Final = np.zeros(0, "S16")
+
+
+def ids_of(keys: pa.Array) -> Ids:
+    """Return 16-byte keys as an array of NumPy's."""
+    if not len(keys):
+        return _NONE
+    raw = np.frombuffer(keys.buffers()[1], dtype="S16", count=keys.offset + len(keys))
+    return raw[keys.offset :]

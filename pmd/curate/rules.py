@@ -1,0 +1,203 @@
+"""Curate: from a source's drafts to pairs and rejected rows, with their keys.
+
+Two decisions, both on Arrow tables and both free of Beam. `judge` works on one batch and on nothing else: normalise the
+text, find the image's identity, make the keys. `settle` works on one partition, in which all rows that share an upstream
+id meet: number the repeated ones, reject exact repeats where asked, sort.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd.config.options import CurateOptions
+from pmd.schema import keys
+from pmd.schema.tables import JUDGED, PAIRS, REJECTED
+from pmd.store.commits import Books
+from pmd.text import cleaning, urls
+
+STAGE: Final = "curate"
+
+#: Input bytes of a partition, uncompressed. A partition's rows stand in memory, with their upstream fields and copies
+#: about ten times that.
+PARTITION_BYTES: Final = 24 * 2**20
+
+
+def judge(source: str, drafts: pa.RecordBatch) -> pa.RecordBatch:
+    """Normalise drafts, give them identities and keys, and reject what has no text or no image.
+
+    Args:
+        source: The source's name.
+        drafts: A batch of `DRAFTS`.
+
+    Returns:
+        The same rows, in the same order, as `JUDGED`. A reason that the reader gave stays.
+    """
+    source_ids = drafts["source_id"]
+    if source_ids.null_count:
+        source_ids = pc.coalesce(source_ids, keys.hexadecimal(drafts["row_digest"]))
+    texts = cleaning.normalise(drafts["text"])
+    identities = _identities(drafts["identity"], drafts["image_url"])
+    no_text = pc.equal(pc.fill_null(pc.binary_length(texts), 0), 0)
+    no_identity = pc.is_null(identities)
+    no_url = pc.is_null(drafts["image_url"])
+    reasons = pc.case_when(
+        pc.make_struct(
+            pc.is_valid(drafts["reason"]),
+            pc.and_(no_identity, no_url),
+            no_identity,
+            no_text,
+        ),
+        drafts["reason"],
+        "no_image",
+        "bad_url",
+        "empty_text",
+        pa.scalar(None, pa.string()),
+    )
+    detail = pc.if_else(
+        pc.and_(pc.is_null(drafts["reason"]), pc.fill_null(pc.equal(reasons, "bad_url"), fill_value=False)),
+        drafts["image_url"],
+        drafts["detail"],
+    )
+    columns = {name: drafts[name] for name in JUDGED.names if name in drafts.schema.names}
+    columns |= {
+        "key": keys.pair_ids(source, source_ids),
+        "image_id": keys.image_ids(identities),
+        "source_id": source_ids,
+        "text": texts,
+        "identity": identities,
+        "meta": pc.coalesce(drafts["meta"], "{}"),
+        "reason": reasons,
+        "detail": detail,
+    }
+    return pa.RecordBatch.from_arrays([columns[name] for name in JUDGED.names], schema=JUDGED)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settled:
+    """One partition, finished: `PAIRS` and `REJECTED`, each in order of pair_id."""
+
+    pairs: pa.Table
+    rejected: pa.Table
+
+    def books(self) -> Books:
+        """Return how many rows were kept, and rejected by reason."""
+        return Books(self.pairs.num_rows, dict(sorted(Counter(self.rejected["reason"].to_pylist()).items())))
+
+
+#: What orders the rows of one id. The last three may come from a file's name, which is not in the digest.
+_ORDER: Final = ("source_id", "row_digest", "reason", "detail", "file_name", "split")
+
+
+def settle(source: str, judged: pa.Table, options: CurateOptions) -> Settled:
+    """Number the rows that share an upstream id, and split pairs from rejected rows.
+
+    Rows with one id are numbered in order of their content (`row_digest`), so the order in which they were read does not
+    matter; the second is `ID#2`. Under ``duplicate_rows = "reject"`` a row whose id, image, region and text all equal those
+    of an earlier kept row is a `duplicate_row`.
+
+    Args:
+        source: The source's name.
+        judged: All rows of a partition, `JUDGED`, in any order.
+        options: Options of the stage.
+    """
+    table = judged.combine_chunks()
+    pair_ids = _key_column(table, "key")
+    in_order = keys.order(pair_ids)
+    repeats = _repeats(pair_ids, in_order)
+    if len(repeats):
+        # Few rows share an id: only they are looked at, and put in the places that their numbers give them.
+        table, pair_ids = _number(source, table, repeats, options)
+        in_order = keys.order(pair_ids)
+    leaves = table["reason"].is_valid().to_numpy(zero_copy_only=False)[in_order]
+    kept, left = in_order[~leaves], in_order[leaves]
+    return Settled(
+        _columns(table, pair_ids, kept, PAIRS, source=source),
+        _columns(table, pair_ids, left, REJECTED, source=source, stage=STAGE),
+    )
+
+
+def _columns(table: pa.Table, pair_ids: pa.Array, rows: np.ndarray, schema: pa.Schema, **constants: str) -> pa.Table:
+    """Return some rows of a table, in the order given, as another table."""
+    indices = pa.array(rows)
+    names = [name for name in schema.names if name not in constants and name != "pair_id"]
+    taken = table.select(names).append_column("pair_id", pair_ids).take(indices)
+    return pa.table(
+        [
+            pa.repeat(pa.scalar(constants[field.name], field.type), len(rows))
+            if field.name in constants
+            else taken[field.name]
+            for field in schema
+        ],
+        schema=schema,
+    )
+
+
+def _key_column(table: pa.Table, name: str) -> pa.Array:
+    """Return a column of keys as one array."""
+    column = table[name]
+    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+
+
+def _repeats(base_ids: pa.Array, in_order: np.ndarray) -> np.ndarray:
+    """Return the rows whose key is that of another row too, ascending."""
+    ordered = keys.raw(base_ids)[in_order]
+    same = (ordered[1:] == ordered[:-1]).all(axis=1)
+    return np.sort(in_order[np.r_[same, False] | np.r_[False, same]]) if same.any() else np.zeros(0, np.int64)
+
+
+def _number(source: str, table: pa.Table, repeats: np.ndarray, options: CurateOptions) -> tuple[pa.Table, pa.Array]:
+    """Number rows that share an id; return the table with their new ids and reasons, and all rows' pair_id."""
+    shared = table.take(pa.array(repeats))
+    by_content = pc.sort_indices(shared, [(name, "ascending") for name in _ORDER])
+    where = repeats[by_content.to_numpy()]
+    shared = shared.take(by_content).combine_chunks()
+    bases = shared["source_id"].to_pylist()
+    reasons = shared["reason"].to_pylist()
+    first = np.array([i == 0 or bases[i - 1] != base for i, base in enumerate(bases)])
+    positions = np.arange(len(bases))
+    numbers = positions - np.maximum.accumulate(np.where(first, positions, 0)) + 1
+    if options.duplicate_rows == "reject":
+        _reject_repeats(shared, first, reasons)
+    source_ids = [base if number == 1 else f"{base}#{number}" for base, number in zip(bases, numbers, strict=True)]
+    columns = {
+        "source_id": pa.array(source_ids, pa.string()),
+        "reason": pa.array(reasons, pa.string()),
+        "key": keys.pair_ids(source, pa.array(source_ids, pa.string())),
+    }
+    slots = np.arange(len(table))
+    slots[where] = len(table) + positions
+    indices = pa.array(slots)
+    for name, changed in columns.items():
+        whole = pa.concat_arrays([*table[name].chunks, changed]).take(indices)
+        table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), whole)
+    return table, _key_column(table, "key")
+
+
+def _reject_repeats(table: pa.Table, first: np.ndarray, reasons: list[str | None]) -> None:
+    """Set `duplicate_row` for rows that say the same as an earlier kept row of their id."""
+    group = np.cumsum(first)
+    shared = np.flatnonzero(np.bincount(group)[group] > 1)
+    seen: set[tuple[Any, ...]] = set()
+    columns = [table[name].take(pa.array(shared)).to_pylist() for name in ("image_id", "region", "text")]
+    for i, image_id, region, words in zip(shared, *columns, strict=True):
+        if reasons[i] is not None:
+            continue
+        says = (int(group[i]), image_id, tuple(region) if region else None, words)
+        if says in seen:
+            reasons[i] = "duplicate_row"
+        seen.add(says)
+
+
+def _identities(given: pa.Array, image_urls: pa.Array) -> pa.Array:
+    """Return the identities that the reader gave, and those of the URLs where it gave none."""
+    if not given.null_count:
+        return given
+    if given.null_count == len(given):
+        return urls.identity(image_urls)
+    return pc.coalesce(given, urls.identity(pc.if_else(pc.is_null(given), image_urls, pa.scalar(None, pa.string()))))

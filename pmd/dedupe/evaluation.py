@@ -1,0 +1,172 @@
+"""Evaluation images, as hashes: what must not be trained on, told without handing on the images themselves.
+
+A list is a text file, a Parquet file, or images that are hashed here (a folder, a tar or a zip). SHA-256 finds the very
+file, PDQ whatever looks like it, within the distance that near-duplicates have. Both are 64 hex digits, so a list says
+which it means; `pmd hashes` writes such lists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pmd import codec, escape
+from pmd.dedupe import near
+from pmd.errors import InputError
+from pmd.formats import archives
+from pmd.store import storage
+
+#: One evaluation image; either hash may be missing. `name` says which list has it, and as what.
+KNOWN: Final = pa.schema(
+    [
+        pa.field("sha256", pa.binary(32)),
+        pa.field("pdq", pa.binary(32)),
+        pa.field("name", pa.string(), nullable=False),
+    ]
+)
+
+#: Images in the answer: which, how far from what, and its name.
+OVERLAPS: Final = pa.schema(
+    [
+        pa.field("place", pa.int64(), nullable=False),
+        pa.field("distance", pa.int32(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),
+    ]
+)
+
+_EXPECTED: Final = "sha256:HEX, pdq:HEX or both, 64 hex digits each, and perhaps a name behind them"
+_REMEDY: Final = "write the list with: pmd hashes FOLDER > LIST"
+_TOKEN: Final = re.compile(r"(sha256|pdq):([0-9a-fA-F]{64})(?:\s+|$)")
+_COLUMNS: Final = {"sha256": "sha256", "pdq": "pdq", "perceptual_hash": "pdq"}
+
+
+def read(paths: Iterable[str]) -> pa.Table:
+    """Return all evaluation images, `KNOWN`, in the order of the lists.
+
+    Raises:
+        InputError: A path is not there, or holds neither hashes nor images.
+    """
+    return pa.concat_tables([KNOWN.empty_table(), *(_read(path) for path in paths)]).combine_chunks()
+
+
+def _read(path: str) -> pa.Table:
+    if storage.is_folder(path) or (storage.exists(path) and archives.is_archive(path)):
+        rows = [{"sha256": sha256, "pdq": pdq, "name": f"{path}: {name}"} for name, sha256, pdq in hashed(path)]
+    elif not storage.exists(path):
+        raise InputError("no such list, folder or archive of evaluation images", where=path)
+    elif storage.read_bytes(path, 0, 4) == b"PAR1":
+        return _read_parquet(path)
+    else:
+        rows = list(_read_lines(path))
+    if not rows:
+        raise InputError("no evaluation image is in it", where=path, expected=f"images, or lines of {_EXPECTED}")
+    return pa.Table.from_pylist(rows, schema=KNOWN)
+
+
+def _read_lines(path: str) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(storage.read_bytes(path).decode("utf-8", errors="replace").splitlines(), start=1):
+        rest = line.strip()
+        if not rest or rest.startswith("#"):
+            continue
+        found: dict[str, Any] = {}
+        while token := _TOKEN.match(rest):
+            found[token[1]] = bytes.fromhex(token[2])
+            rest = rest[token.end() :]
+        if not found:
+            raise InputError(
+                "not a hash", where=f"{path}:line {number}", expected=_EXPECTED, found=line.strip()[:80], remedy=_REMEDY
+            )
+        yield {**found, "name": f"{path}: {rest}" if rest else f"{path}:line {number}"}
+
+
+def _read_parquet(path: str) -> pa.Table:
+    with storage.open_raw(path) as file:
+        table = pq.read_table(file)
+    columns = {_COLUMNS[name]: table[name] for name in table.schema.names if name in _COLUMNS}
+    if not columns:
+        raise InputError(
+            "a Parquet file without hashes",
+            where=path,
+            expected="a column sha256, pdq or perceptual_hash: 32 bytes, or 64 hex digits",
+            found=", ".join(table.schema.names),
+        )
+    named = table["name"].to_pylist() if "name" in table.schema.names else [f"row {n}" for n in range(table.num_rows)]
+    found = {
+        name: [_bytes(value, f"{path}: {name}") for value in column.to_pylist()] for name, column in columns.items()
+    }
+    empty = [None] * table.num_rows
+    return pa.table(
+        [
+            pa.array(found.get("sha256", empty), pa.binary(32)),
+            pa.array(found.get("pdq", empty), pa.binary(32)),
+            pa.array([f"{path}: {name}" for name in named], pa.string()),
+        ],
+        schema=KNOWN,
+    )
+
+
+def _bytes(value: Any, where: str) -> bytes | None:
+    if value is None or (isinstance(value, bytes) and len(value) == 32):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[0-9a-fA-F]{64}", value):
+        return bytes.fromhex(value)
+    raise InputError("not a hash", where=where, expected="32 bytes, or 64 hex digits", found=repr(value)[:80])
+
+
+def hashed(path: str) -> Iterator[tuple[str, bytes, bytes]]:
+    """Yield (name, SHA-256, PDQ hash) of every image in a folder, tar or zip, in order of name; other files are passed over."""
+    folder = storage.is_folder(path)
+    names = storage.list_files(path) if folder else [member.name for member in archives.members(path)]
+    for name in sorted(names):
+        with storage.open_raw(storage.join(path, name)) if folder else archives.open_member(path, name) as file:
+            content = file.read()
+        prepared = codec.prepare(content, codec.Limits(), codec.Form(codec.HASH_SIDE_PX))
+        if prepared.perceptual_hash is not None:
+            yield name, hashlib.sha256(content).digest(), prepared.perceptual_hash
+
+
+def line(name: str, sha256: bytes, pdq: bytes) -> str:
+    """Return a line of a list."""
+    return f"sha256:{sha256.hex()}\tpdq:{pdq.hex()}\t{escape.terminal(name)}"
+
+
+def overlaps(rows: pa.Table, known: pa.Table, distance: int) -> pa.Table:
+    """Find the images that are among those known.
+
+    Args:
+        rows: With `sha256` and `perceptual_hash`, as the ledger has them.
+        known: `KNOWN`.
+        distance: The largest at which two perceptual hashes match; those that say too little match nothing.
+
+    Returns:
+        `OVERLAPS`, in order of place: the same file where there is one, else the nearest hash, else nothing.
+    """
+    by_digest: dict[bytes | None, str] = {}
+    for digest, name in zip(known["sha256"].to_pylist(), known["name"].to_pylist(), strict=True):
+        by_digest.setdefault(digest, name)
+    by_digest.pop(None, None)
+    with_hash = known.filter(known["pdq"].is_valid()).combine_chunks()
+    theirs = near.words(with_hash["pdq"])
+    telling = np.flatnonzero(near.informative(theirs))
+    mine_at = np.flatnonzero(rows["perceptual_hash"].is_valid().to_numpy(zero_copy_only=False))
+    mine = near.words(rows["perceptual_hash"].take(pa.array(mine_at)))
+    useful = near.informative(mine)
+    place, far = near.nearest(mine[useful], theirs[telling], distance)
+    names = with_hash["name"].to_pylist()
+    found = {
+        int(at): (int(bits), names[telling[other]])
+        for at, other, bits in zip(mine_at[useful], place, far, strict=True)
+        if other >= 0
+    }
+    for at, digest in enumerate(rows["sha256"].to_pylist()):
+        if digest in by_digest:
+            found[at] = (0, by_digest[digest])
+    return pa.Table.from_pylist(
+        [{"place": at, "distance": bits, "name": name} for at, (bits, name) in sorted(found.items())], schema=OVERLAPS
+    )

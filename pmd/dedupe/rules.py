@@ -1,0 +1,275 @@
+"""De-duplicate images by their bytes and by what they look like, once these are known.
+
+Groups say which image stands for which: of those with equal bytes one stays, and of those that are left one of each
+set of near-duplicates (`pmd.dedupe.near`). The pairs of an image that gives way move to the one that stays, so that every caption
+is kept. A picture that very many identities share is a host's placeholder and its pairs leave. Where a text may stand on so
+many images only (`pmd.dedupe.captions`), the images of what is left are counted, and pairs leave for it last.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd.config.options import DedupeOptions
+from pmd.dedupe import captions, evaluation, near
+from pmd.fetch import partitions
+from pmd.images import rules as images_rules
+from pmd.schema.statuses import OK
+from pmd.schema.tables import GROUPS, KEY, REJECTED
+from pmd.store import commits, root
+
+STAGE: Final = "dedupe"
+SAME_BYTES: Final = "same_bytes"
+REPEATED_BYTES: Final = "repeated_bytes"
+NEAR_DUPLICATE: Final = "near_duplicate"
+EVALUATION_OVERLAP: Final = "evaluation_overlap"
+REPEATED_TEXT: Final = "repeated_text"
+
+#: Relations under which the pairs of an image move to another.
+MERGED: Final = (SAME_BYTES, NEAR_DUPLICATE)
+#: Relations whose images leave, with all their pairs, and that are the reason.
+LEAVING: Final = (REPEATED_BYTES, EVALUATION_OVERLAP)
+#: All that groups may say.
+RELATIONS: Final = (*MERGED, *LEAVING)
+
+#: What is compared: one row an image that was fetched. `key` is the start of the digest, by which rows meet.
+HASHES: Final = pa.schema(
+    [
+        pa.field("key", KEY, nullable=False),
+        pa.field("sha256", pa.binary(32), nullable=False),
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("pixels", pa.int64(), nullable=False),
+        pa.field("whole", pa.bool_(), nullable=False),  # kept as it was fetched, not resized
+    ]
+)
+
+
+def hashes(ledger: pa.Table, image_ids: pa.Array) -> pa.Table:
+    """Return the digests of those images of a ledger that are there and still wanted.
+
+    Args:
+        ledger: `LEDGER`.
+        image_ids: The images that views name; others are of sources no longer configured.
+    """
+    wanted = pc.and_(pc.equal(ledger["status"], OK), pc.is_in(ledger["image_id"], value_set=image_ids))
+    rows = ledger.filter(wanted).combine_chunks()
+    digests = rows["sha256"].to_pylist()
+    return pa.table(
+        {
+            "key": pa.array([digest[:16] for digest in digests], KEY),
+            "sha256": rows["sha256"],
+            "image_id": rows["image_id"],
+            "pixels": pc.multiply(rows["width_px"].cast(pa.int64()), rows["height_px"].cast(pa.int64())),
+            "whole": pc.equal(rows["stored_form"], "original"),
+        }
+    ).cast(HASHES)
+
+
+def groups(rows: pa.Table, options: DedupeOptions) -> pa.Table:
+    """Find the images with equal bytes.
+
+    Args:
+        rows: All `HASHES` of a partition, in any order.
+        options: Options of the stage.
+
+    Returns:
+        `GROUPS`, in order of image_id: one row an image that gives way. The image with most pixels stays (equal bytes
+        have equal pixels; the order is that of later comparisons), among equals one that is kept as it was fetched, since
+        regions of another may have to be cut from it, then the smallest key. Under `repeated_bytes` every image of the
+        group has a row, and its kept_id is the one that would have stayed.
+    """
+    order = [("sha256", "ascending"), ("pixels", "descending"), ("whole", "descending"), ("image_id", "ascending")]
+    rows = rows.take(pc.sort_indices(rows, order)).combine_chunks()
+    digests = rows["sha256"].to_pylist()
+    ids = rows["image_id"].to_pylist()
+    found: list[tuple[bytes, bytes, str, int]] = []
+    start = 0
+    for stop in range(1, len(digests) + 1):
+        if stop < len(digests) and digests[stop] == digests[start]:
+            continue
+        size = stop - start
+        if options.repeated_bytes and size >= options.repeated_bytes:
+            found += [(image, ids[start], REPEATED_BYTES, 0) for image in ids[start:stop]]
+        elif options.same_bytes == "merge":
+            found += [(image, ids[start], SAME_BYTES, 0) for image in ids[start + 1 : stop]]
+        start = stop
+    found.sort()
+    columns = list(zip(*found, strict=True)) if found else [(), (), (), ()]
+    return _groups(*columns)
+
+
+def _groups(image_ids: Any, kept_ids: Any, relations: Any, distances: Any, matched: Any = None) -> pa.Table:
+    matched = [None] * len(image_ids) if matched is None else matched
+    columns = (image_ids, kept_ids, relations, distances, matched)
+    return pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, GROUPS, strict=True)], schema=GROUPS
+    )
+
+
+def overlaps(ledger: pa.Table, image_ids: pa.Array, known: pa.Table, distance: int) -> pa.Table:
+    """Return the `GROUPS` of evaluation images: each image that matches one, how far it is, and which it matches.
+
+    Args:
+        ledger: `LEDGER` of a part.
+        image_ids: The images that views name.
+        known: `evaluation.KNOWN`.
+        distance: The largest at which perceptual hashes match.
+    """
+    rows = ledger.filter(pc.and_(pc.equal(ledger["status"], OK), pc.is_in(ledger["image_id"], value_set=image_ids)))
+    found = evaluation.overlaps(rows, known, distance)
+    ids = rows["image_id"].take(found["place"]).to_pylist()
+    groups = _groups(
+        ids, ids, [EVALUATION_OVERLAP] * len(ids), found["distance"].to_pylist(), found["name"].to_pylist()
+    )
+    return groups.take(pc.sort_indices(groups, [("image_id", "ascending")])).combine_chunks()
+
+
+def hashed(views: pa.Table, ledger: pa.Table, found: pa.Table) -> pa.Table:
+    """Return what is compared for near-duplicates: the images of a part that are left.
+
+    Args:
+        views: `VIEWS` of a part (image_id and region will do).
+        ledger: `LEDGER` of the part.
+        found: `GROUPS` of equal bytes, of the whole ROOT.
+
+    Returns:
+        `near.HASHED`. An image that stands for others counts as one that regions are shown of, wherever they may be cut
+        from it: its own part does not know the others' views.
+    """
+    shown = views.group_by("image_id").aggregate([("region", "count")])
+    left = pc.and_(
+        pc.equal(ledger["status"], OK), pc.is_in(ledger["image_id"], value_set=shown["image_id"].combine_chunks())
+    )
+    left = pc.and_(left, pc.is_valid(ledger["perceptual_hash"]))
+    gone = pc.is_in(ledger["image_id"], value_set=found["image_id"].combine_chunks())
+    rows = ledger.filter(pc.and_(left, pc.invert(gone)))
+    whole = pc.equal(rows["stored_form"], "original")
+    stands = pc.and_(whole, pc.is_in(rows["image_id"], value_set=found["kept_id"].combine_chunks()))
+    regions = shown["region_count"].take(partitions.positions(rows["image_id"], shown))
+    return pa.table(
+        {
+            **{name: rows[name] for name in near.HASHED.names[:4]},
+            "whole": whole,
+            "has_region": pc.or_(stands, pc.greater(regions, 0)),
+        }
+    ).cast(near.HASHED)
+
+
+def near_groups(matches: pa.Table) -> pa.Table:
+    """Return `near.MATCHES` as `GROUPS`."""
+    names = ("image_id", "kept_id", "distance")
+    ids, kept, distances = (matches[name].to_pylist() for name in names)
+    return _groups(ids, kept, [NEAR_DUPLICATE] * len(ids), distances)
+
+
+def judge(
+    views: pa.Table, ledger: pa.Table, found: pa.Table, repeated: pa.Table | None = None
+) -> tuple[pa.Table, pa.Table]:
+    """Split the views of fetched images into kept and rejected.
+
+    Args:
+        views: `VIEWS` of a part.
+        ledger: `LEDGER` of the part.
+        found: `GROUPS` of the whole ROOT.
+        repeated: `captions.REPEATED` of the part: pairs that leave for their text.
+
+    Returns:
+        The kept views (with the image_id they came with), and `REJECTED`.
+    """
+    there = partitions.fetched(views, ledger)
+    gone = found.filter(pc.is_in(found["relation"], value_set=pa.array(LEAVING))).combine_chunks()
+    at = partitions.positions(there["image_id"], gone)
+    out = pc.is_valid(at)
+    leaving, at = there.filter(out), at.filter(out)
+    kept = there.filter(pc.invert(out))
+    rejected = images_rules.reject(leaving, STAGE, gone["relation"].take(at), gone["matched"].take(at))
+    if repeated is None or not repeated.num_rows:
+        return kept, rejected
+    at = _found(kept["pair_id"], repeated["pair_id"])
+    out = pc.is_valid(at)
+    over, at = kept.filter(out), at.filter(out)
+    reasons = pa.array([REPEATED_TEXT] * over.num_rows, pa.string())
+    rejected = pa.concat_tables([rejected, images_rules.reject(over, STAGE, reasons, repeated["detail"].take(at))])
+    rejected = rejected.take(pc.sort_indices(rejected, [("pair_id", "ascending")])).combine_chunks()
+    return kept.filter(pc.invert(out)), rejected
+
+
+def _found(values: pa.ChunkedArray, among: pa.ChunkedArray) -> pa.Array:
+    """Return the place of each value among others; null where it is not there."""
+    return pc.index_in(values.combine_chunks(), value_set=among.combine_chunks())
+
+
+def judge_again(
+    root_url: str, part: int, views: pa.Table, ledger: pa.Table, found: pa.Table
+) -> tuple[pa.Table, pa.Table]:
+    """Split the views of a part, or some of them, as the committed stage has done; see `judge`."""
+    return judge(views, ledger, found, _read_repeated(root_url, part))
+
+
+def read_groups(root_url: str) -> pa.Table:
+    """Return all committed `GROUPS`."""
+    folder = root.dedupe_folder(root_url)
+    files = commits.require(folder, "run: pmd dedupe").under("groups")
+    return pa.concat_tables([GROUPS.empty_table(), *(commits.read_table(folder, file) for file in files)])
+
+
+def _read_repeated(root_url: str, part: int) -> pa.Table:
+    """Return the pairs of a part that the committed stage rejected for their text, as `captions.REPEATED`."""
+    folder = root.dedupe_folder(root_url)
+    files = commits.require(folder, "run: pmd dedupe").under("rejected")
+    tables = [commits.read_table(folder, file) for file in files if partitions.number(file.name) == part]
+    rows = pa.concat_tables([REJECTED.empty_table(), *tables])
+    return rows.filter(pc.equal(rows["reason"], REPEATED_TEXT)).select(captions.REPEATED.names).cast(captions.REPEATED)
+
+
+def texts(kept: pa.Table, found: pa.Table) -> pa.Table:
+    """Return the texts of the kept views of a part, as `captions.TEXTS`.
+
+    Args:
+        kept: `VIEWS`.
+        found: `GROUPS` of the whole ROOT.
+    """
+    return pa.table(
+        {
+            "text_id": captions.text_ids(kept["text"].combine_chunks()),
+            "stands_id": kept_ids(kept["image_id"], found),
+            "image_id": kept["image_id"],
+            "pair_id": kept["pair_id"],
+        }
+    ).cast(captions.TEXTS)
+
+
+def kept_ids(image_ids: pa.ChunkedArray, found: pa.Table) -> pa.Array:
+    """Return for each image the one that stands for it: itself, unless a group says another.
+
+    The one that stays of those with equal bytes may give way to a near-duplicate, which stays: two steps at most.
+    """
+    ids = image_ids.combine_chunks()
+    for relation in MERGED:
+        merged = found.filter(pc.equal(found["relation"], relation)).combine_chunks()
+        ids = pc.coalesce(merged["kept_id"].take(partitions.positions(ids, merged)).combine_chunks(), ids)
+    return ids
+
+
+def survivors_digest(kept: pa.Table, ledger: pa.Table) -> dict[str, int]:
+    """Return for each source a number that changes when what became of its pairs does; parts add up, modulo 2^64.
+
+    It is a sum of 64-bit words of (pair_id, sha256), so it does not depend on order or on how views are cut.
+    """
+    digests = ledger["sha256"].take(partitions.positions(kept["image_id"], ledger)).combine_chunks()
+    pair_words = _words(kept["pair_id"].combine_chunks(), 16)
+    byte_words = _words(digests, 32)
+    mixed = (pair_words[:, 0] ^ (byte_words[:, 0] * np.uint64(0x9E3779B97F4A7C15))) + pair_words[:, 1]
+    sources = np.asarray(kept["source"].to_pylist(), dtype=object)
+    return {
+        str(source): int(np.sum(mixed[sources == source], dtype=np.uint64)) for source in sorted(set(sources.tolist()))
+    }
+
+
+def _words(array: pa.Array, width: int) -> np.ndarray:
+    raw = np.frombuffer(array.buffers()[1] or b"", dtype=np.uint8, count=width * (array.offset + len(array)))
+    return raw.reshape(-1, width)[array.offset :].copy().view("<u8")

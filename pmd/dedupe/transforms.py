@@ -1,0 +1,222 @@
+"""De-duplication on Beam: digests meet in run files, groups go to every worker, parts are judged.
+
+Hashes for near-duplicates are written to run files once. Each share of the search reads all of them, 60 bytes a row, and
+writes the links that it finds; one worker brings these together and holds the elections. Texts meet by their form, and what
+leaves for a text on too many images goes back to its part in run files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd.config.options import DedupeOptions
+from pmd.dedupe import captions, evaluation, near
+from pmd.dedupe import rules as dedupe_rules
+from pmd.engines.partitions import part_of
+from pmd.engines.transforms import Collected, outputs
+from pmd.fetch import partitions
+from pmd.images import rules as images_rules
+from pmd.schema.tables import GROUPS
+from pmd.store import commits, exchange, proposals, storage
+from pmd.store.proposals import Proposal
+
+
+@dataclasses.dataclass(frozen=True)
+class FindOverlaps:
+    """Compare a part's images with the evaluation images, which the driver has written to a file of the run."""
+
+    root: str
+    cut: partitions.Cut
+    work: str
+    distance: int
+
+    def write(self, known: pa.Table) -> None:
+        """Write the evaluation images."""
+        storage.put(self._path, commits.parquet_bytes(known), durable=False)
+
+    @property
+    def _path(self) -> str:
+        return storage.join(self.work, "evaluation.parquet")
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row → GROUPS."""
+        part = part_of(batch)
+        known = pa.Table.from_batches(list(commits.iterate(self._path)), schema=evaluation.KNOWN)
+        wanted = partitions.read_views(self.root, part, ["image_id"])["image_id"].unique()
+        ledger = partitions.read_ledger(self.root, self.cut.shards(part))
+        yield from dedupe_rules.overlaps(ledger, wanted, known, self.distance).to_batches()
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadHashes:
+    """Write the digests of a part's images to a run."""
+
+    root: str
+    cut: partitions.Cut
+    work: str
+    bits: int
+
+    def __call__(self, batch: pa.RecordBatch, gone: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row, and the GROUPS of images that leave → RUNS."""
+        part = part_of(batch)
+        wanted = partitions.read_views(self.root, part, ["image_id"])["image_id"].unique()
+        left = pa.Table.from_batches(list(gone), schema=GROUPS)["image_id"].combine_chunks()
+        wanted = wanted.filter(pc.invert(pc.is_in(wanted, value_set=left)))
+        rows = dedupe_rules.hashes(partitions.read_ledger(self.root, self.cut.shards(part)), wanted)
+        yield from exchange.write(self.work, dedupe_rules.HASHES, self.bits, rows.to_batches(), "key")
+
+
+@dataclasses.dataclass(frozen=True)
+class FindGroups:
+    """Find the groups of a partition."""
+
+    options: DedupeOptions
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition, all its RUNS) → GROUPS."""
+        found = dedupe_rules.groups(exchange.read(self.work, keyed[1], dedupe_rules.HASHES), self.options)
+        yield from found.combine_chunks().to_batches()
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadHashed:
+    """Write the perceptual hashes of a part's images that are left to a run, and hand it to every share of the search."""
+
+    root: str
+    cut: partitions.Cut
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """PARTS of one row, and all GROUPS of equal bytes → (unit, RUNS)."""
+        part = part_of(batch)
+        groups = pa.Table.from_batches(list(found), schema=GROUPS)
+        views = partitions.read_views(self.root, part, ["image_id", "region"])
+        rows = dedupe_rules.hashed(views, partitions.read_ledger(self.root, self.cut.shards(part)), groups)
+        for runs in exchange.write(self.work, near.HASHED, 0, rows.to_batches(), "image_id"):
+            yield from ((unit, runs) for unit in range(near.UNITS))
+
+
+@dataclasses.dataclass(frozen=True)
+class FindLinks:
+    """Do one share of the search; write the links to a run."""
+
+    distance: int
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(unit, all RUNS) → RUNS."""
+        unit, references = keyed
+        rows = near.links(exchange.read(self.work, references, near.HASHED), self.distance, unit)
+        yield from exchange.write(self.work, near.LINKS, 0, rows.to_batches(), "image_id")
+
+
+@dataclasses.dataclass(frozen=True)
+class Elect:
+    """Hold the elections among all that is linked."""
+
+    distance: int
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(0, all RUNS of links) → GROUPS."""
+        matches = near.elect(exchange.iterate(self.work, keyed[1], near.LINKS), self.distance)
+        yield from dedupe_rules.near_groups(matches).combine_chunks().to_batches()
+
+
+@dataclasses.dataclass(frozen=True)
+class WriteGroups:
+    """Write a partition's groups. The name is the content's: partitions are those of the digests, groups are of images."""
+
+    folder: str
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """GROUPS → OUTPUTS."""
+        if batch.num_rows:
+            yield outputs([commits.put_table(self.folder, "groups/part", pa.Table.from_batches([batch]))])
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadTexts:
+    """Write the texts of a part's pairs that are left to a run."""
+
+    root: str
+    cut: partitions.Cut
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row, and all GROUPS → RUNS."""
+        part = part_of(batch)
+        groups = pa.Table.from_batches(list(found), schema=GROUPS)
+        kept, _ = dedupe_rules.judge(
+            partitions.read_views(self.root, part), partitions.read_ledger(self.root, self.cut.shards(part)), groups
+        )
+        rows = dedupe_rules.texts(kept, groups).combine_chunks()
+        yield from exchange.write(self.work, captions.TEXTS, self.cut.part_bits, rows.to_batches(), "text_id")
+
+
+@dataclasses.dataclass(frozen=True)
+class FindRepeated:
+    """Find what leaves so that no text of a partition stands on too many images; write it by part to a run."""
+
+    most: int
+    part_bits: int
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition, all its RUNS) → RUNS."""
+        rows = captions.over(exchange.read(self.work, keyed[1], captions.TEXTS), self.most)
+        yield from exchange.write(self.work, captions.REPEATED, self.part_bits, rows.to_batches(), "image_id")
+
+
+@dataclasses.dataclass(frozen=True)
+class JudgePart:
+    """Reject the pairs of placeholders, and those of texts on too many images; count; digest what survives."""
+
+    root: str
+    folder: str
+    cut: partitions.Cut
+    work: str
+
+    def __call__(
+        self, keyed: tuple[int, Iterable[pa.RecordBatch]], found: Iterable[pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
+        """(part, its PARTS of one row and its RUNS of `FindRepeated`), and all GROUPS → OUTPUTS."""
+        part, batches = keyed
+        groups = pa.Table.from_batches(list(found), schema=GROUPS)
+        ledger = partitions.read_ledger(self.root, self.cut.shards(part))
+        runs = [batch for batch in batches if batch.schema == exchange.RUNS]
+        repeated = exchange.read(self.work, runs, captions.REPEATED)
+        kept, rejected = dedupe_rules.judge(partitions.read_views(self.root, part), ledger, groups, repeated)
+        name = f"rejected/part-{part:05d}-of-{2**self.cut.part_bits:05d}"
+        files = [commits.put_table(self.folder, name, rejected)] if rejected.num_rows else []
+        digest = orjson.dumps(
+            {key: f"{value:016x}" for key, value in dedupe_rules.survivors_digest(kept, ledger).items()}
+        )
+        yield outputs(files, images_rules.count_books(kept, rejected), [digest.decode()])
+
+
+@dataclasses.dataclass(frozen=True)
+class CommitDedupe:
+    """Commit groups, rejected pairs, books, and each source's digest of survivors."""
+
+    folder: str
+    hash: str
+    run: bytes
+    work: str
+
+    def __call__(self, found: Collected) -> None:
+        """Propose it."""
+        totals: dict[str, int] = {}
+        for fact in found.facts:
+            for source, digest in orjson.loads(fact).items():
+                totals[source] = (totals.get(source, 0) + int(digest, 16)) % 2**64
+        facts = {"survivors": {source: f"{value:016x}" for source, value in sorted(totals.items())}}
+        commit = commits.Commit(dedupe_rules.STAGE, found.files, found.books, self.hash, orjson.loads(self.run), facts)
+        proposals.leave(self.work, [Proposal(self.folder, commit)])

@@ -1,0 +1,130 @@
+"""Beam runs in a thread of its own, so that the main thread can always end: at a signal, or when a worker has died.
+
+Beam waits for its workers without end, wraps an interrupt in exceptions of its own, and waits again while these are on their
+way out. Nothing of that holds the main thread, which waits for one event.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import apache_beam as beam
+from apache_beam.runners.runner import PipelineState
+
+from pmd.errors import PmdError
+from pmd.terminal import endings
+
+#: Seconds that an engine gets to hear that its job is cancelled, and Beam's own threads to end then.
+_CANCEL_S: Final = 4.0
+_END_S: Final = 1.0
+#: Seconds in which word of a dead worker comes, where Beam has failed: a broken stream may be seen first.
+_WORD_S: Final = 2.0
+#: And in which a signal comes that has ended a worker already.
+_SIGNAL_S: Final = 0.5
+#: How much of an engine's words is told.
+_SAID: Final = 300
+
+
+class Driver:
+    """Runs one pipeline and waits for it.
+
+    Args:
+        engine: The flags that name an engine; None: Beam's local runner.
+    """
+
+    def __init__(self, engine: str | None = None) -> None:
+        self._engine = engine
+        self._woken = threading.Event()
+        self._ended = threading.Event()
+        self._died = threading.Event()
+        self._how: PmdError | None = None
+        self._error: BaseException | None = None
+        self._result: Any = None
+        self._submitted = threading.Event()
+        #: Beam's thread, where it had to be left to itself.
+        self.left: threading.Thread | None = None
+        #: Ends the workers of ours, where there are some and Beam does not.
+        self.end_workers: Callable[[], None] | None = None
+
+    def run(self, pipeline: beam.Pipeline) -> None:
+        """Run a pipeline to its end.
+
+        Raises:
+            PmdError: A worker died, or the engine's job did not end well.
+            Exception: What Beam raised.
+        """
+        thread = threading.Thread(target=self._run, args=(pipeline,), name="beam", daemon=True)
+        try:
+            thread.start()
+            self._woken.wait()
+            if self._how is None and self._error is not None:
+                self._died.wait(_WORD_S if self.end_workers is not None else 0.0)
+            if self._how is not None:
+                # A signal to all of the command ends the workers too, maybe before this process hears of it.
+                threading.Event().wait(_SIGNAL_S)
+        except BaseException:
+            self._cancel()
+            raise
+        finally:
+            self._end(thread)
+        if self._how is not None:
+            raise self._how
+        if self._error is not None:
+            raise self._error
+
+    def died(self, how: PmdError) -> None:
+        """Be told, by any thread, that a worker has died: the wait is over."""
+        self._how = self._how or how
+        self._died.set()
+        self._woken.set()
+
+    def told(self, error: Exception) -> PmdError | None:
+        """Return in words what Beam raised, where nothing better is known of it; None: it is a fault of ours."""
+        if self._engine is None:
+            return None
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        return PmdError(
+            "the engine's job failed",
+            where=self._engine,
+            found=f"{type(error).__name__}: {lines[-1] if lines else ''}"[:_SAID],
+            remedy="look at the engine's own log, then run the same command again",
+        )
+
+    def _run(self, pipeline: beam.Pipeline) -> None:
+        try:
+            self._result = pipeline.run()
+            self._submitted.set()
+            state = self._result.wait_until_finish()
+            if self._engine is not None and state in {PipelineState.FAILED, PipelineState.CANCELLED}:
+                raise RuntimeError(f"the job has ended as {state}")
+        except BaseException as error:  # noqa: BLE001  the main thread raises it
+            self._error = error
+        finally:
+            self._ended.set()
+            self._woken.set()
+
+    def _cancel(self) -> None:
+        """Have the engine end its job; the local runner's ends with the process."""
+        if self._engine is None:
+            return
+
+        def cancel() -> None:
+            self._submitted.wait()
+            with contextlib.suppress(Exception):  # an engine that is gone has no job left
+                self._result.cancel()
+
+        ending = threading.Thread(target=cancel, daemon=True)
+        ending.start()
+        ending.join(_CANCEL_S)
+
+    def _end(self, thread: threading.Thread) -> None:
+        if not self._ended.is_set() and self.end_workers is not None:
+            self.end_workers()
+        if thread.is_alive():
+            thread.join(_END_S)
+        if thread.is_alive():
+            self.left = thread
+            endings.leave_behind(thread)

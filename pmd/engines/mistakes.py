@@ -1,0 +1,98 @@
+"""How what a worker meets comes back to the person as itself, once: a user's mistake, storage that fails, a fault of ours.
+
+Runners hand back an exception of a worker as text, each in its own way. So the worker also leaves it in the run's work
+folder, which the driver reads when the pipeline has failed. Beam logs the exception with two tracebacks before that, or five;
+they would only hide what the person has to read, so records with a traceback are dropped, in the worker and in the driver.
+Where nothing can be left, since it is the storage that fails, the driver reads it in what Beam says (`pmd.store.failures`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import pickle
+import traceback
+import uuid
+from collections.abc import Iterator
+from typing import Final
+
+from pmd.errors import PmdError, WorkerFault
+from pmd.store import failures, root, storage
+
+_PREFIX = "mistake-"
+#: As every traceback begins.
+_TRACEBACK: Final = "Traceback (most recent call last)"
+
+
+@contextlib.contextmanager
+def left_in(work: str) -> Iterator[None]:
+    """Leave an error that is met here for the driver; it goes on its way all the same, unlogged."""
+    try:
+        yield
+    except Exception as error:
+        told = told_of(error, work)
+        with contextlib.suppress(Exception):  # the driver reads it in Beam's words then
+            leave(work, told)
+        for handler in _handlers():
+            handler.addFilter(_UNTOLD)
+        if told is error:
+            raise
+        raise told from error
+
+
+def told_of(error: Exception, work: str) -> PmdError | WorkerFault:
+    """Return an error as the person is to be told of it."""
+    if isinstance(error, WorkerFault):
+        return error
+    return failures.told(error, root_of(work)) or WorkerFault("".join(traceback.format_exception(error)))
+
+
+def root_of(work: str) -> str:
+    """Return the ROOT of a run's work folder."""
+    return work.rpartition(f"/{root.WORK}/")[0]
+
+
+def leave(work: str, error: PmdError | WorkerFault) -> None:
+    """Leave an error for the driver."""
+    storage.put(storage.join(work, f"{_PREFIX}{uuid.uuid4().hex}"), pickle.dumps(error), durable=False)
+
+
+def read(work: str) -> PmdError | WorkerFault | None:
+    """Return an error that a worker left, or None: a user's mistake first, then by its text, so that reruns tell the same."""
+    found = []
+    with contextlib.suppress(OSError):  # storage that fails: what is known of that is told
+        for name in storage.list_files(work):
+            if name.startswith(_PREFIX):
+                content = storage.read_bytes(storage.join(work, name))
+                found.append(pickle.loads(content))  # noqa: S301  written by our own workers in our ROOT
+    return min(found, key=lambda error: (isinstance(error, WorkerFault), str(error)), default=None)
+
+
+class _Tracebacks(logging.Filter):
+    """Drops the records of Beam's loggers that tell an exception: it comes back by itself."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        beams = record.name.startswith("apache_beam")
+        return not (beams and (record.exc_info or _TRACEBACK in record.getMessage()))
+
+
+_UNTOLD = _Tracebacks()
+
+
+@contextlib.contextmanager
+def unlogged() -> Iterator[None]:
+    """Drop, meanwhile, what Beam logs of exceptions in this process."""
+    handlers = _handlers()
+    for handler in handlers:
+        handler.addFilter(_UNTOLD)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(_UNTOLD)
+
+
+def _handlers() -> list[logging.Handler]:
+    """Return the handlers that records of Beam's loggers come to."""
+    last = [logging.lastResort] if logging.lastResort is not None else []
+    return [*logging.getLogger().handlers, *last]

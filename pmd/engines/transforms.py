@@ -1,0 +1,251 @@
+"""The shapes that every pipeline here has: units read in parallel, rows brought together by partition, one commit.
+
+Elements are Arrow batches or (partition, batch) pairs, declared, so that the Arrow coder carries them. Barriers are
+GroupByKeys: an engine may ignore a Reshuffle. Nothing is kept between bundles.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import gc
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import apache_beam as beam
+import pyarrow as pa
+
+import pmd.engines.coder  # noqa: F401  registers the coder of record batches
+from pmd.engines import mistakes
+from pmd.store import exchange
+from pmd.store.commits import Books, File
+
+#: What a worker hands to the commit: one row a file, or one a (source, reason) count. `fact` is JSON.
+OUTPUTS = pa.schema(
+    [
+        pa.field("name", pa.string()),
+        pa.field("bytes", pa.int64()),
+        pa.field("rows", pa.int64()),
+        pa.field("sha256", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("reason", pa.string()),  # null: kept
+        pa.field("count", pa.int64()),
+        pa.field("fact", pa.string()),
+    ]
+)
+
+
+def outputs(files: Iterable[File], books: dict[str, Books] | None = None, facts: Iterable[str] = ()) -> pa.RecordBatch:
+    """Return files, books and facts as one batch of `OUTPUTS`."""
+    rows: list[dict[str, Any]] = [dataclasses.asdict(file) for file in files]
+    for source, book in (books or {}).items():
+        rows.append({"source": source, "reason": None, "count": book.kept})
+        rows += [{"source": source, "reason": reason, "count": count} for reason, count in book.rejected.items()]
+    rows += [{"fact": fact} for fact in facts]
+    return pa.RecordBatch.from_pylist(rows, schema=OUTPUTS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Collected:
+    """All outputs of a stage."""
+
+    files: tuple[File, ...]
+    books: dict[str, Books]
+    facts: tuple[str, ...]
+
+
+def collect(batches: Iterable[pa.RecordBatch]) -> Collected:
+    """Add up batches of `OUTPUTS`, in any order; equal files count once."""
+    files: set[File] = set()
+    books: dict[str, Books] = {}
+    facts: list[str] = []
+    for batch in batches:
+        for row in batch.to_pylist():
+            if row["name"] is not None:
+                files.add(File(row["name"], row["bytes"], row["rows"], row["sha256"]))
+            elif row["fact"] is not None:
+                facts.append(row["fact"])
+            else:
+                kept = row["reason"] is None
+                more = Books(row["count"], {}) if kept else Books(0, {row["reason"]: row["count"]})
+                books[row["source"]] = books.get(row["source"], Books()) + more
+    return Collected(tuple(sorted(files, key=lambda file: file.name)), books, tuple(sorted(facts)))
+
+
+class Work(Protocol):
+    """What a worker does with one element, and maybe a side input: a picklable callable that knows the run's work folder."""
+
+    @property
+    def work(self) -> str:
+        """The folder of this run."""
+
+    def __call__(self, element: Any, /, *side: Any) -> Iterable[Any]:
+        """Yield the outputs of one element."""
+
+
+def spread_key(batch: pa.RecordBatch) -> int:
+    """Return a number that scatters units over workers and does not depend on their order."""
+    return zlib.crc32(repr(batch.to_pylist()).encode())
+
+
+class Spread(beam.PTransform):  # type: ignore[misc]
+    """Hand each unit to a worker of its own: a GroupByKey on a scattering number, which no engine skips."""
+
+    def expand(self, units: Any) -> Any:
+        """PCollection[RecordBatch] → PCollection[RecordBatch]."""
+        return (
+            units
+            | "Key" >> beam.Map(lambda batch: (spread_key(batch), batch)).with_output_types(tuple[int, pa.RecordBatch])
+            | "Group" >> beam.GroupByKey()
+            | "Ungroup" >> beam.FlatMap(lambda keyed: keyed[1]).with_output_types(pa.RecordBatch)
+        )
+
+
+def create(batches: list[pa.RecordBatch]) -> Any:
+    """Return a PTransform that gives these batches, one element each."""
+    return beam.Create(batches, reshuffle=False).with_output_types(pa.RecordBatch)
+
+
+@functools.cache
+def _freeze() -> None:
+    """Leave what is imported by now out of later collections, each of which would walk all of it."""
+    gc.collect()
+    gc.freeze()
+
+
+class PerUnit(beam.DoFn):  # type: ignore[misc]
+    """Run a function from a batch to batches."""
+
+    def __init__(self, function: Work) -> None:
+        self._function = function
+
+    def setup(self) -> None:
+        """Run before the first element."""
+        _freeze()
+
+    def process(self, element: Any) -> Iterator[Any]:
+        """Yield what the function gives; leave a user's mistake where the driver finds it."""
+        yield from self._run(element)
+
+    def _run(self, *given: Any) -> Iterator[Any]:
+        with mistakes.left_in(self._function.work):
+            yield from self._function(*given)
+
+
+class PerUnitBeside(PerUnit):
+    """Run a function from a batch, and a side input as a second argument, to batches."""
+
+    def process(self, element: Any, side: Any) -> Iterator[Any]:  # type: ignore[override]  # Beam asks for the names
+        """Yield what the function gives; leave a user's mistake where the driver finds it."""
+        yield from self._run(element, side)
+
+
+class Only(beam.PTransform):  # type: ignore[misc]
+    """Keep the batches of one schema, of what a worker yields of several."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        super().__init__()
+        self._schema = schema
+
+    def expand(self, batches: Any) -> Any:
+        """PCollection[RecordBatch] → PCollection[RecordBatch]."""
+        schema = self._schema
+        return batches | "Only" >> beam.Filter(lambda batch: batch.schema == schema).with_output_types(pa.RecordBatch)
+
+
+class TurnOver(beam.PTransform):  # type: ignore[misc]
+    """What each unit has written → what each partition is to read, one element a partition.
+
+    Handing out a reference for each unit and partition would be millions of elements where the input is large.
+    """
+
+    def expand(self, written: Any) -> Any:
+        """PCollection[RecordBatch] of RUNS → PCollection[(partition, RUNS)]."""
+        return (
+            written
+            | "All" >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
+            | "Together" >> beam.GroupByKey()
+            | "By partition" >> beam.FlatMap(_turned_over).with_output_types(tuple[int, pa.RecordBatch])
+        )
+
+
+def _turned_over(keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    return exchange.by_partition(keyed[1])
+
+
+class Meet(beam.PTransform):  # type: ignore[misc]
+    """Give each partition to a worker, with all that units have written of it."""
+
+    def expand(self, written: Any) -> Any:
+        """PCollection[RecordBatch] of RUNS → PCollection[(partition, all its RUNS)]."""
+        return written | "Turn over" >> TurnOver() | "Group" >> beam.GroupByKey()
+
+
+class ByPartition(beam.PTransform):  # type: ignore[misc]
+    """Rows meet by partition: `write` turns a unit into `RUNS`, `merge` gets all of a partition.
+
+    Both are picklable callables of `pmd` (plain dataclasses with `__call__`).
+    """
+
+    def __init__(
+        self,
+        write: Work,
+        merge: Work,
+    ) -> None:
+        super().__init__()
+        self._write = write
+        self._merge = merge
+
+    def expand(self, units: Any) -> Any:
+        """PCollection[RecordBatch] of units → PCollection[RecordBatch] of outputs."""
+        return (
+            units
+            | "Spread" >> Spread()
+            # RUNS
+            | "Write runs" >> beam.ParDo(PerUnit(self._write)).with_output_types(pa.RecordBatch)
+            | "Meet" >> Meet()
+            # OUTPUTS
+            | "Merge" >> beam.ParDo(PerUnit(self._merge)).with_output_types(pa.RecordBatch)
+        )
+
+
+class Finish(Protocol):
+    """What commits a stage: a picklable callable that knows the run's work folder."""
+
+    @property
+    def work(self) -> str:
+        """The folder of this run."""
+
+    def __call__(self, found: Collected, /) -> None:
+        """Commit."""
+
+
+class WriteCommit(beam.PTransform):  # type: ignore[misc]
+    """Bring all outputs of a stage together and commit them; the end of every pipeline."""
+
+    def __init__(self, finish: Finish) -> None:
+        super().__init__()
+        self._finish = finish
+
+    def expand(self, found: Any) -> Any:
+        """PCollection[RecordBatch] of outputs → PCollection of one None."""
+        pipeline = found.pipeline
+        nothing = pipeline | "Nothing" >> create([outputs(())])  # a stage without any output commits too
+        return (
+            (found, nothing)
+            | "All" >> beam.Flatten()
+            | "Together" >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
+            | "Barrier" >> beam.GroupByKey()
+            | "Commit" >> beam.Map(_Finish(self._finish)).with_output_types(int)
+        )
+
+
+class _Finish:
+    def __init__(self, finish: Finish) -> None:
+        self._finish = finish
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> int:
+        with mistakes.left_in(self._finish.work):
+            self._finish(collect(keyed[1]))
+        return 0

@@ -1,0 +1,124 @@
+"""Parts: images, views and the ledger are all cut by the first bits of the image's key, so a join reads two files.
+
+A part is what one worker holds at a time. Part p of 2^b covers the fetch shards whose numbers start with p's bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd.config.options import FetchOptions
+from pmd.fetch import state
+from pmd.schema.statuses import OK
+from pmd.schema.tables import IMAGES, LEDGER, VIEWS
+from pmd.store import commits, root
+
+_NUMBER: Final = re.compile(r"part-(\d+)-of-")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """How a ROOT's images are cut: into 2^part_bits parts, and 2^shard_bits fetch shards."""
+
+    part_bits: int
+    shard_bits: int
+
+    def shards(self, part: int, bits: int | None = None) -> range:
+        """Return the fetch shards of a part (of 2^bits; by default of the views' own cut)."""
+        width = self.shard_bits - (self.part_bits if bits is None else bits)
+        return range(part << width, (part + 1) << width)
+
+
+def cut(root_url: str) -> Cut:
+    """Return how the views are cut.
+
+    Raises:
+        RootError: There are none.
+    """
+    facts = commits.require(root.views_folder(root_url), "run: pmd build CONFIG").facts
+    return Cut(int(facts["part_bits"]), int(facts["fetch_shard_bits"]))
+
+
+def number(name: str) -> int:
+    """Return the number of the part that a file's name tells."""
+    found = _NUMBER.search(name)
+    assert found is not None, name
+    return int(found[1])
+
+
+def view_files(root_url: str) -> list[commits.File]:
+    """Return the committed files of views."""
+    return commits.require(root.views_folder(root_url), "run: pmd build CONFIG").under("pairs")
+
+
+def image_files(root_url: str) -> tuple[commits.File, ...]:
+    """Return the committed files of images."""
+    return commits.require(root.images_folder(root_url), "run: pmd build CONFIG").files
+
+
+def read_views(root_url: str, part: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the views of a part, in order of (image_id, pair_id)."""
+    folder = root.views_folder(root_url)
+    files = [file for file in view_files(root_url) if number(file.name) == part]
+    schema = VIEWS if columns is None else pa.schema([VIEWS.field(name) for name in columns])
+    return pa.concat_tables(
+        [schema.empty_table(), *(commits.read_table(folder, file, columns).cast(schema) for file in files)]
+    ).combine_chunks()
+
+
+def read_images(root_url: str, part: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the images of a part, in order of image_id."""
+    folder = root.images_folder(root_url)
+    files = [file for file in image_files(root_url) if number(file.name) == part]
+    schema = IMAGES if columns is None else pa.schema([IMAGES.field(name) for name in columns])
+    return pa.concat_tables([schema.empty_table(), *(commits.read_table(folder, file, columns) for file in files)])
+
+
+def pending(
+    root_url: str, options: FetchOptions, retry: Collection[str] = ()
+) -> Iterator[tuple[int, pa.Table, pa.Table, pa.Table]]:
+    """Yield each fetch shard that has images: its number, their keys and places, the ledger, and those still to be fetched.
+
+    Args:
+        root_url: ROOT.
+        options: Which limits and places count (`state.to_fetch`).
+        retry: Statuses whose images are tried anew.
+    """
+    layout = cut(root_url)
+    for part in range(2**layout.part_bits):
+        images = read_images(root_url, part, ("image_id", "locations", "fetch_shard"))
+        for shard in layout.shards(part):
+            mine = images.filter(pc.equal(images["fetch_shard"], shard))
+            if mine.num_rows:
+                ledger = state.read_ledger(root_url, shard)
+                yield shard, mine, ledger, state.to_fetch(root_url, shard, mine, ledger, options, retry)
+
+
+def read_ledger(root_url: str, shards: range) -> pa.Table:
+    """Return the effective ledger of a range of fetch shards."""
+    return pa.concat_tables(
+        [LEDGER.empty_table(), *(state.read_ledger(root_url, shard).cast(LEDGER) for shard in shards)]
+    ).combine_chunks()
+
+
+def positions(image_ids: pa.ChunkedArray | pa.Array, ledger: pa.Table) -> pa.Array:
+    """Return the row of the ledger (or another table with image_id) that each image has; null where it has none."""
+    found = pc.index_in(image_ids, value_set=ledger["image_id"].combine_chunks())
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+
+
+def statuses(views: pa.Table, ledger: pa.Table) -> pa.Array:
+    """Return what became of each view's image: a status, or "not_fetched"."""
+    found = ledger["status"].take(positions(views["image_id"], ledger))
+    return pc.fill_null(found, "not_fetched").combine_chunks()
+
+
+def fetched(views: pa.Table, ledger: pa.Table) -> pa.Table:
+    """Return the views whose image is there."""
+    return views.filter(pc.equal(statuses(views, ledger), OK))

@@ -1,0 +1,323 @@
+"""Fetching in lanes: a lane is one key whose value is a list of fetch shards; each shard ends in a generation or in none.
+
+On Beam a lane is an element, which an engine gives to a worker. On one machine each lane is a process of its own, without
+Beam: its local runner would work them off one after the other, several event loops under one GIL stand in each other's
+way, and a process can be asked to end with what it has. That is so of a single lane too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import gc
+import logging
+import multiprocessing
+import multiprocessing.connection
+import multiprocessing.resource_tracker
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from multiprocessing.connection import Connection
+from typing import Final, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd.config.options import FetchOptions
+from pmd.engines import mistakes, progress, workers
+from pmd.errors import NetworkError, PmdError, WorkerFault
+from pmd.fetch import adopt, hosts, partitions, policies, reference_lists, state, store
+from pmd.fetch.engine import Lane
+from pmd.fetch.img2dataset import Img2dataset
+from pmd.fetch.outcome import Fetched
+from pmd.fetch.stopping import Stop
+from pmd.fetch.waiting import Waiting
+from pmd.schema import keys
+from pmd.store import storage
+from pmd.terminal import endings
+
+#: Seconds that lanes get to commit what they have, of the ten in which a command ends.
+_END_S: Final = 7.5
+#: Seconds in which this process hears of a signal that a lane has heard of.
+_SIGNAL_S: Final = 0.5
+
+_NOTES: Final = logging.getLogger("pmd.notes")
+
+SHARDS = pa.schema([pa.field("shard", pa.int32(), nullable=False)])
+
+
+def shard_batch(shard: int) -> pa.RecordBatch:
+    """Return a fetch shard as a batch of one row."""
+    return pa.RecordBatch.from_pylist([{"shard": shard}], schema=SHARDS)
+
+
+@dataclasses.dataclass(frozen=True)
+class ToLane:
+    """Give a shard its lane: round robin, fixed for the run, since a lane keeps its share of every host's limits."""
+
+    lanes: int
+
+    def __call__(self, batch: pa.RecordBatch) -> tuple[int, pa.RecordBatch]:
+        """SHARDS of one row → (lane, SHARDS)."""
+        return hosts.lane_of(int(batch.column(0)[0].as_py()), self.lanes), batch
+
+
+@dataclasses.dataclass(frozen=True)
+class FetchLane:
+    """Fetch a lane's shards, one after the other.
+
+    Attributes:
+        root: ROOT.
+        cut: How its images are cut.
+        options: How to fetch.
+        contact: Who we are.
+        retry: Statuses whose images are tried anew.
+        lanes: How many lanes there are.
+        work: The folder of this run.
+        began: When the run began.
+        waiting: Where what cannot be reached waits for an answer of any host; None: it is settled, and no network is broken.
+        index: What may be taken over (`adopt.write`).
+    """
+
+    root: str
+    cut: partitions.Cut
+    options: FetchOptions
+    contact: str
+    retry: tuple[str, ...]
+    lanes: int
+    work: str
+    began: datetime.datetime
+    epoch: int = 0  # of the run
+    waiting: Waiting | None = None
+    index: str | None = None
+    listed: str | None = None  # the folder of what lists say
+    lost_only: bool = False  # nothing but what was lost to damage (`state.to_restore`)
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(lane, its SHARDS) → SHARDS that are done."""
+        return self.fetched(keyed, Stop())
+
+    def fetched(self, keyed: tuple[int, Iterable[pa.RecordBatch]], stop: Stop) -> Iterator[pa.RecordBatch]:
+        """(lane, its SHARDS) → SHARDS that are done; where it is asked to stop, the last one maybe in part."""
+        name = f"lane-{keyed[0]:05d}"
+        counts = progress.Counts(self.work, name)
+
+        def told(fetched: Fetched) -> None:
+            counts.add(**{"images": 1, "bytes": fetched.bytes or 0, fetched.status: 1})
+
+        with (
+            policies.Kept(self.root, name, self.began) as robots_files,
+            policies.Kept(self.root, name, self.began, "tdmrep") as reservations,
+            Lane(
+                self.options,
+                contact=self.contact,
+                lanes=self.lanes,
+                number=keyed[0],
+                policies=robots_files,
+                reservations=reservations,
+                began=self.began,
+                stops=self.waiting is not None,
+                stop=stop,
+            ) as lane,
+        ):
+            theirs = self.options.engine == "img2dataset"
+            fetcher = Img2dataset(lane, self.options, self.work) if theirs else lane
+            for batch in sorted(keyed[1], key=lambda item: int(item.column(0)[0].as_py())):
+                if stop.asked:
+                    return
+                shard = int(batch.column(0)[0].as_py())
+                part = shard >> (self.cut.shard_bits - self.cut.part_bits)
+                images = partitions.read_images(self.root, part)
+                mine = images.filter(pc.equal(images["fetch_shard"], shard))
+                if self.lost_only:
+                    lost = state.to_restore(self.root, shard, state.read_ledger(self.root, shard))
+                    mine = mine.filter(pc.is_in(mine["image_id"], value_set=keys.key_array(lost)))
+                store.run_shard(
+                    self.root,
+                    shard,
+                    mine,
+                    options=self.options,
+                    contact=self.contact,
+                    lane=fetcher,
+                    retry=self.retry,
+                    epoch=self.epoch,
+                    progress=told,
+                    adopted=adopt.read(self.index, mine) if self.index is not None else None,
+                    waiting=self.waiting,
+                    listed=reference_lists.read(reference_lists.listed_file(self.listed, part), mine)
+                    if self.listed is not None
+                    else {},
+                )
+                if self.waiting is not None and lane.answered:
+                    self.waiting.answered(name)
+                yield batch
+
+
+def run_lanes(lane: FetchLane, shards: Sequence[int]) -> None:
+    """Fetch shards on this machine, each lane in a process of its own, and wait for all.
+
+    A lane that fails or dies ends the others, and an interrupt ends all: they commit what they have settled. Only where the
+    network is broken do they not, since what they have seen of it is then no better.
+
+    Args:
+        lane: Says how many lanes there are; its work folder is made, and removed at the end.
+        shards: All that are to be fetched.
+
+    Raises:
+        PmdError: A lane met a user's mistake or storage that fails, or died.
+        WorkerFault: A lane met a fault of ours.
+    """
+    to_lane = ToLane(lane.lanes)
+    mine: dict[int, list[pa.RecordBatch]] = {}
+    for number, batch in map(to_lane, map(shard_batch, shards)):
+        mine.setdefault(number, []).append(batch)
+    storage.remove_tree(lane.work)
+    storage.make_folder(lane.work)
+    processes = [_Process(lane, number, batches) for number, batches in sorted(mine.items())]
+    try:
+        with progress.Watch(lane.work):
+            _start(processes)
+            failed = _first_that_fails(processes)
+            if failed is not None:
+                told = failed.told()
+                if not isinstance(told, NetworkError):
+                    _end(processes)
+                raise told
+    except KeyboardInterrupt:
+        _NOTES.warning("what is settled is being committed; a second Ctrl-C ends at once")
+        _end(processes)
+        raise
+    finally:
+        for process in processes:
+            process.kill()
+        with contextlib.suppress(OSError):  # the next run removes it
+            storage.remove_tree(lane.work)
+
+
+class _Process:
+    """The process of one lane."""
+
+    def __init__(self, lane: FetchLane, number: int, batches: list[pa.RecordBatch]) -> None:
+        # Not forked: threads of Arrow's and of a runner's may hold locks in this process.
+        context = multiprocessing.get_context("spawn")
+        self._hears, tells = context.Pipe(duplex=False)
+        self._process = context.Process(
+            target=_run_lane, args=(lane, number, batches, tells), name=f"lane {number} of {lane.lanes}"
+        )
+
+    def start(self) -> None:
+        """Start it."""
+        self._process.start()
+
+    @property
+    def ended(self) -> int:
+        """What becomes ready when it has ended (`multiprocessing.connection.wait`)."""
+        return self._process.sentinel
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it was started and works."""
+        return self._process.pid is not None and self._process.is_alive()
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has not ended well; asked when it is ending, which it may be a little before it has ended."""
+        self._process.join()
+        return self._process.exitcode != 0
+
+    def ask_to_end(self) -> None:
+        """Ask it to end with what it has."""
+        if self.is_alive:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.is_alive:
+            self._process.kill()
+        if self._process.pid is not None:
+            self._process.join()
+
+    def told(self) -> PmdError | WorkerFault:
+        """Return what it has met, or how it died."""
+        with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):  # it died over telling
+            if self._hears.poll():
+                met: PmdError | WorkerFault = self._hears.recv()
+                return met
+        return PmdError(
+            "a lane of the fetch died",
+            where=self._process.name,
+            found=workers.how(self._process.exitcode or 0),
+            remedy="run the same command again: what was committed stays; if the system's memory ran out, with fewer "
+            "fetch.lanes or a lower fetch.concurrency",
+        )
+
+
+def _start(processes: Sequence[_Process]) -> None:
+    """Start processes, deaf to the signals that a terminal sends to all until they can heed them (`_run_lane`)."""
+    multiprocessing.resource_tracker.ensure_running()  # it would undo the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, endings.SIGNALS)
+    try:
+        for process in processes:
+            process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _first_that_fails(processes: Sequence[_Process]) -> _Process | None:
+    """Wait until one fails, or all have ended well."""
+    left = {process.ended: process for process in processes}
+    while left:
+        for ended in multiprocessing.connection.wait(list(left)):
+            process = left.pop(cast(int, ended))
+            if process.failed:
+                # A signal to all of the command may have come to it first: then this one's is what is told.
+                threading.Event().wait(_SIGNAL_S)
+                return process
+    return None
+
+
+def _end(processes: Sequence[_Process]) -> None:
+    """Ask all that are left to end with what they have, and wait a little for it."""
+    for process in processes:
+        process.ask_to_end()
+    until = time.monotonic() + _END_S
+    while left := [process.ended for process in processes if process.is_alive]:
+        if not multiprocessing.connection.wait(left, max(0.0, until - time.monotonic())):
+            return
+
+
+def _run_lane(lane: FetchLane, number: int, batches: list[pa.RecordBatch], tells: Connection) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    stop = Stop()
+    came: list[int] = []
+
+    def ask(signalled: int, _: object) -> None:
+        came.append(signalled)
+        stop.ask()
+
+    for signalled in endings.SIGNALS:
+        signal.signal(signalled, ask)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, endings.SIGNALS)
+    gc.freeze()  # what was imported stays: collecting looks through it no more
+    try:
+        for _ in lane.fetched((number, batches), stop):
+            pass
+    except Exception as error:  # noqa: BLE001  the driver raises it
+        tells.send(mistakes.told_of(error, lane.work))
+        sys.exit(1)
+    if came:  # it ends as a process ends that a signal ended
+        signal.signal(came[0], signal.SIG_DFL)
+        os.kill(os.getpid(), came[0])
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone: ROOT has one writer, and that may soon be another."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,394 @@
+"""Images: from the pairs of all sources to the distinct images, each with every place it can be had from.
+
+URL de-duplication happens here, by identity. The same photograph may have two identities, a COCO id and a Flickr photo
+id; where COCO or Visual Genome say so (`also`), the Flickr one gives way, so that it is fetched once. The stage also puts
+the pairs in order of their images (`VIEWS`), cut alike, so that every later join is a merge of two files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd.config import scores
+from pmd.formats import archives
+from pmd.images import takedowns
+from pmd.schema import keys
+from pmd.schema.tables import IMAGES, KEY, LOCATION, REGION, REJECTED, VIEWS
+from pmd.store import exchange, root, storage
+from pmd.store.commits import Books
+from pmd.text import urls
+
+STAGE: Final = "images"
+
+#: Kinds of locations, in the order in which they are tried.
+_KINDS: Final = ("archive", "mirror", "original")
+
+#: Files that images and views are cut into, at most 2 to this power.
+MOST_PART_BITS: Final = 9
+#: Pairs in a part, about, where that gives fewer parts than fetch shards: enough that files are no work of their own.
+PART_ROWS: Final = 65_536
+
+#: Fetch shards, at most 2 to this power.
+_MOST_SHARD_BITS: Final = 20
+
+#: A pair on its way to its image.
+IMAGE_ROWS: Final = pa.schema(
+    [
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("pair_id", KEY, nullable=False),
+        pa.field("identity", pa.string(), nullable=False),
+        pa.field("own_id", KEY, nullable=False),  # image_id in the source's own pairs
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("image_url", pa.string()),
+        pa.field("archive", pa.string()),
+        pa.field("mirrors", pa.string()),  # joined by new lines
+        pa.field("region", REGION),
+        pa.field("width_px", pa.int32()),
+        pa.field("height_px", pa.int32()),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("reason", pa.string()),
+    ]
+)
+
+#: The columns of the pairs that the stage reads.
+NEEDED: Final = (
+    "pair_id",
+    "image_id",
+    "source",
+    "source_id",
+    "image_url",
+    "identity",
+    "file_name",
+    "mirrors",
+    "width_px",
+    "height_px",
+    "region",
+    "text",
+)
+
+
+_NONE: Final = pa.array([], KEY)
+
+
+@dataclasses.dataclass(frozen=True)
+class Takedown:
+    """What must not be used: keys of images or pairs, and canonical URLs."""
+
+    ids: frozenset[bytes] = frozenset()
+    urls: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, listed: Iterable[takedowns.Line]) -> Takedown:
+        """Return what lines of takedown lists name."""
+        lines = list(listed)
+        return cls(frozenset(line.key for line in lines), frozenset(line.url for line in lines if line.url is not None))
+
+    def __bool__(self) -> bool:
+        return bool(self.ids or self.urls)
+
+
+def widened(takedown: Takedown, also: Iterable[tuple[bytes, bytes]]) -> Takedown:
+    """Return a takedown that reaches its photographs under every identity that sources know of them.
+
+    Args:
+        takedown: As it was listed.
+        also: (image_id, image_id of another identity of the same photograph).
+    """
+    return Takedown(reached(takedown.ids, also), takedown.urls)
+
+
+def reached(ids: frozenset[bytes], also: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    """Return keys of images, and those of the same photographs' other identities; `also` as in `widened`."""
+    pairs = set(also)
+    others = ids | {other for image, other in pairs if image in ids}
+    return others | {image for image, other in pairs if other in others}
+
+
+def in_sample(image_ids: pa.Array, sample: int) -> np.ndarray:
+    """Return which images are in the sample 1/`sample`: those whose key, as a fraction of all keys, is under it.
+
+    Samples are nested: 1/1000 is a part of 1/100. The key's *last* eight bytes decide, since its first ones are the fetch
+    shard: a sample touches every shard.
+    """
+    return np.asarray(keys.halves(image_ids)[1] < 2**64 / sample if sample > 1 else np.ones(len(image_ids), bool))
+
+
+def index_archives(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Return base name → locations ("ARCHIVE!/MEMBER", sorted) of the files in archives and folders.
+
+    Raises:
+        InputError: A path is a file and no archive.
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        names = (
+            storage.list_files(path) if storage.is_folder(path) else [member.name for member in archives.members(path)]
+        )
+        for name in names:
+            found[posixpath.basename(name)].append(f"{path}!/{name}")
+    return {name: sorted(locations) for name, locations in sorted(found.items())}
+
+
+def _locate(file_name: str | None, index: Mapping[str, Sequence[str]]) -> str | None:
+    if file_name is None:
+        return None
+    locations = index.get(posixpath.basename(file_name), ())
+    exact = [location for location in locations if location.endswith(f"/{file_name}")]
+    return next(iter(exact or locations), None)
+
+
+def spread(
+    pairs: pa.RecordBatch,
+    *,
+    aliases: Mapping[bytes, tuple[bytes, str]],
+    index: Mapping[str, Sequence[str]],
+    sample: int,
+    takedown: Takedown,
+    held_out: pa.Array = _NONE,
+    verdicts: Sequence[scores.Verdicts] = (),
+) -> pa.RecordBatch:
+    """Give each pair its image's key and places, and say which leave.
+
+    Args:
+        pairs: A batch with the columns `NEEDED`.
+        aliases: image_id → (image_id, identity) of the identity that stands for it.
+        index: Base name → locations, of this source's archives.
+        sample: N of 1/N.
+        takedown: What must not be used.
+        held_out: Keys of images that a source's curate left out because models are tested on them.
+        verdicts: What scores decide. An image's score may stand under its own key or under that which stands for it; where
+            both have one, both must pass.
+
+    Returns:
+        The same rows as `IMAGE_ROWS`.
+    """
+    own_ids = pairs["image_id"]
+    image_ids = own_ids
+    identities = pairs["identity"]
+    if aliases:
+        stand = [aliases.get(own) for own in own_ids.to_pylist()]
+        if any(item is not None for item in stand):
+            image_ids = pc.coalesce(pa.array([item[0] if item else None for item in stand], KEY), own_ids)
+            identities = pc.coalesce(pa.array([item[1] if item else None for item in stand], pa.string()), identities)
+    reasons = np.full(len(pairs), None, dtype=object)
+    reasons[~in_sample(image_ids, sample)] = "not_sampled"
+    if len(held_out):
+        held = pc.or_(pc.is_in(own_ids, value_set=held_out), pc.is_in(image_ids, value_set=held_out))
+        reasons[held.to_numpy(zero_copy_only=False)] = "evaluation_copy"
+    if takedown:
+        forms = urls.canonical(pairs["image_url"]).to_pylist() if takedown.urls else [None] * len(pairs)
+        named = zip(own_ids.to_pylist(), image_ids.to_pylist(), pairs["pair_id"].to_pylist(), forms, strict=True)
+        for i, (own, image, pair, form) in enumerate(named):
+            if own in takedown.ids or image in takedown.ids or pair in takedown.ids or form in takedown.urls:
+                reasons[i] = "takedown"
+    for rule in verdicts:
+        named_ids = [pairs["pair_id"]] if rule.column == "pair_id" else [own_ids, image_ids]
+        listed = np.logical_or.reduce([rule.has(_whole(ids)) for ids in named_ids])
+        out = ~listed if rule.rejects_missing else listed
+        reasons[out & np.array([reason is None for reason in reasons], bool)] = "score"
+    columns = {
+        "image_id": image_ids,
+        "identity": identities,
+        "own_id": own_ids,
+        "archive": pa.array([_locate(name, index) for name in pairs["file_name"].to_pylist()], pa.string())
+        if index
+        else pa.nulls(len(pairs), pa.string()),
+        "mirrors": pc.binary_join(pairs["mirrors"], "\n"),
+        "reason": pa.array(reasons, pa.string()),
+    }
+    return pa.RecordBatch.from_arrays(
+        [columns[name] if name in columns else pairs[name] for name in IMAGE_ROWS.names], schema=IMAGE_ROWS
+    )
+
+
+def _whole(ids: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+
+
+@dataclasses.dataclass(frozen=True)
+class Gathered:
+    """One partition, finished: `IMAGES` and `VIEWS` of what stays, `REJECTED` of what leaves."""
+
+    images: pa.Table
+    views: pa.Table
+    rejected: pa.Table
+
+    def books(self) -> dict[str, Books]:
+        """Return the pairs kept and rejected of each source."""
+        return count_books(self.views, self.rejected)
+
+
+def count_books(kept: pa.Table, rejected: pa.Table) -> dict[str, Books]:
+    """Return the books of tables with a `source` column; the second also has `reason`."""
+    counts = {row["values"]: row["counts"] for row in pc.value_counts(kept["source"]).to_pylist()}
+    left: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in rejected.group_by(["source", "reason"]).aggregate([([], "count_all")]).to_pylist():
+        left[row["source"]][row["reason"]] = row["count_all"]
+    return {
+        source: Books(counts.get(source, 0), dict(sorted(left[source].items()))) for source in sorted({*counts, *left})
+    }
+
+
+def reject(rows: pa.Table, stage: str, reasons: pa.Array, details: pa.Array | None = None) -> pa.Table:
+    """Return rows (with source, source_id, pair_id, image_id) as `REJECTED`, in order of pair_id."""
+    nulls = pa.nulls(rows.num_rows, pa.string())
+    table = pa.table(
+        {
+            "source": rows["source"],
+            "source_id": rows["source_id"],
+            "pair_id": rows["pair_id"],
+            "image_id": rows["image_id"],
+            "also": nulls,
+            "stage": pa.array([stage] * rows.num_rows, pa.string()),
+            "reason": reasons,
+            "detail": nulls if details is None else details,
+            "where": nulls,
+        }
+    ).cast(REJECTED)
+    return table.take(pc.sort_indices(table, [("pair_id", "ascending")])).combine_chunks()
+
+
+def gather(rows: pa.Table, shard_bits: int) -> Gathered:
+    """Bring the rows of each image together.
+
+    The places of an image are in this order, each once: local archive members, mirrors, upstream's URLs; among equals
+    the source that comes first by name, then upstream's order (mirrors) or the URL itself.
+
+    Args:
+        rows: All rows of a partition, `IMAGE_ROWS`, in any order.
+        shard_bits: Bits of the image_id that are its fetch shard.
+    """
+    rows = rows.combine_chunks()
+    if not rows.num_rows:
+        return Gathered(IMAGES.empty_table(), VIEWS.empty_table(), REJECTED.empty_table())
+    in_order = np.lexsort((*keys.halves(rows["pair_id"].chunk(0))[::-1], *keys.halves(rows["image_id"].chunk(0))[::-1]))
+    leaves = rows["reason"].is_valid().to_numpy(zero_copy_only=False)[in_order]
+    leaving = rows.take(pa.array(in_order[leaves]))
+    kept = rows.drop_columns("reason").take(pa.array(in_order[~leaves])).combine_chunks()
+    return Gathered(
+        _images(kept, shard_bits),
+        kept.select(VIEWS.names).cast(VIEWS),
+        reject(leaving, STAGE, leaving["reason"]),
+    )
+
+
+def _images(kept: pa.Table, shard_bits: int) -> pa.Table:
+    """Return the images of pairs in order of image_id."""
+    if not kept.num_rows:
+        return IMAGES.empty_table()
+    places = _places(kept)
+    image_ids = places["image_id"].chunk(0)
+    first = np.r_[True, (keys.raw(image_ids)[1:] != keys.raw(image_ids)[:-1]).any(axis=1)]
+    group = np.cumsum(first) - 1
+    count = int(group[-1]) + 1
+    of_image = pa.array(np.flatnonzero(first))
+    image_ids = image_ids.take(of_image)
+    names = places["source"].chunk(0).dictionary_encode()
+    rank = pc.rank(names.dictionary, tiebreaker="dense").to_numpy().astype(np.int64)[names.indices.to_numpy()]
+    by_rank = pc.sort_indices(names.dictionary)
+    source_of, source = np.divmod(np.unique(group * (len(names.dictionary) + 1) + rank), len(names.dictionary) + 1)
+    with_region = np.zeros(count, bool)
+    with_region[group[places["has_region"].chunk(0).to_numpy(zero_copy_only=False)]] = True
+    columns = {
+        "image_id": image_ids,
+        "identity": places["identity"].chunk(0).take(of_image),
+        "locations": _locations(places, group, count),
+        "sources": pa.ListArray.from_arrays(
+            _offsets(source_of, count), names.dictionary.take(by_rank.take(pa.array(source - 1)))
+        ),
+        "has_region": pa.array(with_region),
+        "fetch_shard": pa.array(exchange.partitions(image_ids, shard_bits)),
+    }
+    return pa.Table.from_arrays([columns[field.name].cast(field.type) for field in IMAGES], schema=IMAGES)
+
+
+def _places(kept: pa.Table) -> pa.Table:
+    """Return the distinct places of each image, in the order that `gather` states but for the kinds, each as one chunk."""
+    described = ("image_id", "identity", "source", "image_url", "archive", "mirrors")
+    kept = kept.select([*described, "region"])
+    image_ids = keys.raw(kept["image_id"].chunk(0))
+    same = (image_ids[1:] == image_ids[:-1]).all(axis=1)
+    several = np.r_[same, False] | np.r_[False, same]
+    alone = kept.filter(pa.array(~several)) if several.any() else kept
+    places = alone.drop_columns("region").append_column("has_region", alone["region"].is_valid())
+    if several.any():
+        # Most images have one place: only the others need grouping and sorting, which compare strings.
+        shared = kept.filter(pa.array(several)).group_by(list(described)).aggregate([("region", "count")])
+        shared = shared.take(pc.sort_indices(shared, [(name, "ascending") for name in described]))
+        shared = shared.append_column("has_region", pc.greater(shared["region_count"], 0)).select(places.schema.names)
+        places = pa.concat_tables([places, shared]).combine_chunks()
+        places = places.take(pa.array(keys.order(places["image_id"].chunk(0))))
+    return places.combine_chunks()
+
+
+def _locations(places: pa.Table, group: np.ndarray, count: int) -> pa.Array:
+    """Return the locations of each of `count` images; `group` tells each place's image."""
+    found: list[tuple[np.ndarray, pa.Array, pa.Array]] = []  # image, URL, what two equal ones share; a kind each
+    archived, url = _given(places["archive"].chunk(0))
+    found.append((group[archived], url, url))
+    mirrored, joined = _given(places["mirrors"].chunk(0))
+    mirrors = pc.split_pattern(joined, "\n")
+    url = mirrors.flatten()
+    found.append((group[mirrored][pc.list_parent_indices(mirrors).to_numpy()], url, urls.canonical(url)))
+    linked, url = _given(places["image_url"].chunk(0))
+    found.append((group[linked], url, urls.canonical(url)))
+    image = np.concatenate([where for where, _, _ in found])
+    kind = np.repeat(np.arange(len(_KINDS)), [len(where) for where, _, _ in found])
+    forms = pa.concat_arrays([form for _, _, form in found])
+    chosen = np.lexsort((kind, image))  # stable: places of one kind stay in order
+    chosen = chosen[forms.is_valid().to_numpy(zero_copy_only=False)[chosen]]
+    repeated = np.bincount(image[chosen], minlength=count)[image[chosen]] > 1
+    if repeated.any():
+        some = chosen[repeated]
+        code = forms.take(pa.array(some)).dictionary_encode().indices.to_numpy()
+        _, once = np.unique(np.stack([image[some], code]), axis=1, return_index=True)
+        chosen = np.delete(chosen, np.delete(np.flatnonzero(repeated), once))
+    url = pa.concat_arrays([url for _, url, _ in found]).take(pa.array(chosen))
+    kinds = pa.array(_KINDS).take(pa.array(kind[chosen]))
+    return pa.ListArray.from_arrays(
+        _offsets(image[chosen], count), pa.StructArray.from_arrays([kinds, url], fields=list(LOCATION))
+    )
+
+
+def _given(column: pa.Array) -> tuple[np.ndarray, pa.Array]:
+    """Return which values are neither null nor empty, and these."""
+    given = pc.fill_null(pc.greater(pc.binary_length(column), 0), fill_value=False)
+    return np.flatnonzero(given.to_numpy(zero_copy_only=False)), column.filter(given)
+
+
+def _offsets(group: np.ndarray, count: int) -> pa.Array:
+    """Return the offsets of `count` lists, from the list (ascending) that each value is in."""
+    return pa.array(np.searchsorted(group, np.arange(count + 1)), pa.int32())
+
+
+#: Keys kept to estimate how many there are; the estimate is then within about 3 % (1/√1024).
+_SMALLEST: Final = 1024
+
+
+def estimate_distinct(batches: Iterable[pa.Array]) -> int:
+    """Estimate how many distinct keys there are, from the smallest of them (k minimum values; keys are uniform hashes).
+
+    Source: Bar-Yossef et al., Counting Distinct Elements in a Data Stream, RANDOM 2002. Exact below 1,024.
+    """
+    smallest = np.zeros(0, np.uint64)
+    for array in batches:
+        raw = np.frombuffer(array.buffers()[1], dtype=np.uint8, count=16 * (array.offset + len(array)))
+        heads = raw.reshape(-1, 16)[array.offset :, :8].copy().view(">u8").reshape(-1).astype(np.uint64)
+        smallest = np.unique(np.concatenate([smallest, heads]))[:_SMALLEST]
+    if len(smallest) < _SMALLEST:
+        return len(smallest)
+    return int((_SMALLEST - 1) / (float(smallest[-1]) / 2**64))
+
+
+def fetch_shard_bits(count: int) -> int:
+    """Return how many bits of the image_id are its fetch shard, where there are so many distinct images (before sampling)."""
+    return exchange.bits_for(count, root.IMAGES_PER_SHARD, most=_MOST_SHARD_BITS)

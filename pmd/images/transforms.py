@@ -1,0 +1,139 @@
+"""Images on Beam: files of pairs → run files by image → files of images and views, cut alike."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from pmd.config import scores
+from pmd.engines.transforms import Collected, outputs
+from pmd.images import rules as images_rules
+from pmd.schema.tables import KEY
+from pmd.store import commits, exchange, proposals, storage
+from pmd.store.proposals import Proposal
+
+PAIR_FILES = pa.schema([pa.field("source", pa.string(), nullable=False), pa.field("path", pa.string(), nullable=False)])
+
+
+def file_batch(files: Iterable[tuple[str, str]]) -> pa.RecordBatch:
+    """Return files of pairs, each with its source, as a unit."""
+    return pa.RecordBatch.from_pylist([{"source": source, "path": path} for source, path in files], schema=PAIR_FILES)
+
+
+@functools.lru_cache(maxsize=2)
+def _index(path: str) -> dict[str, list[str]]:
+    return dict(orjson.loads(storage.read_bytes(path)))
+
+
+@functools.lru_cache(maxsize=1)
+def _aliases(path: str) -> dict[bytes, tuple[bytes, str]]:
+    table = pa.ipc.open_file(storage.read_bytes(path)).read_all()
+    kept = zip(table["kept_id"].to_pylist(), table["identity"].to_pylist(), strict=True)
+    return dict(zip(table["image_id"].to_pylist(), kept, strict=True))
+
+
+@functools.lru_cache(maxsize=1)
+def _keys(path: str) -> pa.Array:
+    content = storage.read_bytes(path)
+    return pa.Array.from_buffers(KEY, len(content) // KEY.byte_width, [None, pa.py_buffer(content)])
+
+
+@functools.lru_cache(maxsize=16)
+def _verdicts(path: str) -> scores.Verdicts:
+    return scores.Verdicts.from_bytes(storage.read_bytes(path))
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadPairs:
+    """Read files of pairs in batches, give each row its image, write them to a run."""
+
+    work: str
+    bits: int
+    sample: int
+    takedown: images_rules.Takedown
+    indexes: tuple[tuple[str, str], ...]  # source → index file, where it has archives
+    aliases: str
+    held_out: str  # file of the keys of evaluation images, end to end
+    scores: tuple[str, ...] = ()  # files of verdicts
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PAIR_FILES → RUNS."""
+        yield from exchange.write(
+            self.work, images_rules.IMAGE_ROWS, self.bits, self._rows(batch.to_pylist()), "image_id"
+        )
+
+    def _rows(self, files: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+        for file in files:
+            index_file = dict(self.indexes).get(file["source"])
+            for pairs in commits.iterate(file["path"], images_rules.NEEDED):
+                yield images_rules.spread(
+                    pairs,
+                    aliases=_aliases(self.aliases),
+                    index=_index(index_file) if index_file else {},
+                    sample=self.sample,
+                    takedown=self.takedown,
+                    held_out=_keys(self.held_out),
+                    verdicts=[_verdicts(path) for path in self.scores],
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class GatherPartition:
+    """Read a partition's rows back, gather them, write its files of images, views and rejected rows."""
+
+    images_folder: str
+    views_folder: str
+    bits: int
+    shard_bits: int
+
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition, all its RUNS) → OUTPUTS; names start with the folder they are in: `images` or `views`."""
+        partition, references = keyed
+        gathered = images_rules.gather(exchange.read(self.work, references, images_rules.IMAGE_ROWS), self.shard_bits)
+        part = f"part-{partition:05d}-of-{2**self.bits:05d}"
+        files = []
+        for folder, name, table in (
+            (self.images_folder, part, gathered.images),
+            (self.views_folder, f"pairs/{part}", gathered.views),
+            (self.views_folder, f"rejected/{part}", gathered.rejected),
+        ):
+            if table.num_rows:
+                file = commits.put_table(folder, name, table)
+                kind = "images" if folder == self.images_folder else "views"
+                files.append(dataclasses.replace(file, name=f"{kind}:{file.name}"))
+        yield outputs(files, gathered.books())
+
+
+@dataclasses.dataclass(frozen=True)
+class CommitImages:
+    """Commit the views, then the images."""
+
+    images_folder: str
+    views_folder: str
+    hash: str
+    run: bytes
+    bits: int
+    shard_bits: int
+
+    work: str
+
+    def __call__(self, found: Collected) -> None:
+        """Propose both."""
+        both = []
+        for folder, kind in ((self.views_folder, "views"), (self.images_folder, "images")):
+            files = tuple(
+                dataclasses.replace(file, name=file.name.removeprefix(f"{kind}:"))
+                for file in found.files
+                if file.name.startswith(f"{kind}:")
+            )
+            facts = {"part_bits": self.bits, "fetch_shard_bits": self.shard_bits}
+            commit = commits.Commit(images_rules.STAGE, files, found.books, self.hash, orjson.loads(self.run), facts)
+            both.append(Proposal(folder, commit))
+        proposals.leave(self.work, both)

@@ -1,0 +1,1 @@
+"""What a ROOT holds and whether it is so: status, plan, explain, verify, damage, diff and peek. Nothing here writes."""

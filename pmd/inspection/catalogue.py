@@ -1,0 +1,205 @@
+"""What there is to choose from: the sources, every rule of every profile, the closed lists; and the sources' own files.
+
+What `pmd sources` and `pmd manifests` show. `sources` reads the manifests and nothing else, so that it answers at once;
+only `rules` imports the readers, whose options it lists.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pmd import manifests
+from pmd.manifests.model import Kind, Manifest
+from pmd.manifests.outcome import Outcome, Progress
+from pmd.manifests.select import human_size
+from pmd.schema.exits import EXIT_CODES
+from pmd.schema.reasons import REASONS
+from pmd.schema.statuses import STATUSES
+
+#: The folder under FOLDER that upstream's files go to, as `pmd init` spells it.
+DATA: Final = "data"
+
+_IMAGES: Final[tuple[Kind, ...]] = ("images",)
+
+
+def sources() -> list[dict[str, Any]]:
+    """Return one entry a source, in order of names; sizes and counts are those that were published."""
+    listed = manifests.load_all()
+    sharing: dict[str, int] = {}
+    for manifest in listed.values():
+        sharing[manifest.table2.row] = sharing.get(manifest.table2.row, 0) + 1
+    return [
+        {
+            "name": manifest.name,
+            "title": manifest.title,
+            "hub_name": manifest.hub_name,
+            "homepage": manifest.homepage,
+            "upstream_rows": manifest.upstream_rows,
+            "upstream_rows_are": manifest.published[0].what,
+            "table2": _table2(manifest, sharing[manifest.table2.row]),
+            "table2_row": manifest.table2.row,
+            "text_licence": manifest.text_licence,
+            "image_licence": manifest.image_licence,
+            "redistribute_text": manifest.redistribute_text,
+            "download": human_size(manifests.select([manifest])),
+            "needs": _needs(manifest),
+        }
+        for manifest in listed.values()
+    ]
+
+
+def _table2(manifest: Manifest, sharing: int) -> str:
+    figure = f"{manifest.table2.pairs_millions}M"
+    return figure if sharing == 1 else f"{figure} ({sharing} sources)"
+
+
+def _needs(manifest: Manifest) -> str:
+    """Return what a person must do or get, beyond `pmd manifests fetch NAME`."""
+    needed = manifests.select([manifest])
+    asked = [f"ask for {file.name}: {file.gated.where_to_ask}" for file in needed if file.gated]
+    if asked:
+        asked += [
+            f"or take {file.name} ({human_size([file])}), open to all"
+            for file in manifest.files
+            if file.optional and file.kind == "annotations" and not file.gated
+        ]
+    if manifest.images_by_url:
+        return "; ".join(asked)
+    archives = manifests.select([manifest], kinds=_IMAGES)
+    asked += [
+        f"image archive {file.name} ({human_size([file])})"
+        + (f", ask: {file.gated.where_to_ask}" if file.gated else ", pmd manifests fetch --images")
+        for file in archives
+    ]
+    return "; ".join(asked)
+
+
+def rules() -> dict[str, Any]:
+    """Return every rule with its value in each profile, and the closed lists: reasons, statuses, exit codes."""
+    from pmd import sources as readers
+    from pmd.config.options import StageOptions
+
+    stages = {
+        model.__name__.removesuffix("Options").lower(): model.rules()
+        for model in StageOptions.__subclasses__()
+        if model.__name__.endswith("Options")
+    }
+    of_sources = {name: readers.load(name).options.rules() for name in readers.names()}
+    return {
+        "rules": [
+            {
+                "where": where,
+                "option": option,
+                "paper": _plain(rule.paper),
+                "hub": _plain(rule.hub),
+                "recommended": _plain(rule.recommended),
+                "says": rule.says,
+                "origin": rule.origin,
+                "table2": rule.table2,
+            }
+            for where, listed in {**of_sources, **stages}.items()
+            for option, rule in listed.items()
+        ],
+        "reasons": [{"stage": stage, "reason": reason, "says": says} for reason, (stage, says) in REASONS.items()],
+        "statuses": list(STATUSES),
+        "exit_codes": [{"code": code, "says": says} for code, says in EXIT_CODES.items()],
+    }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def spell(value: Any) -> str:
+    """Spell an option's value as a configuration does: a JSON scalar or list of them is TOML, too."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def fetch_files(
+    names: Sequence[str],
+    folder: Path,
+    *,
+    images: bool = False,
+    optional: bool = False,
+    files: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """Download upstream's files of some sources to FOLDER/data/SOURCE/NAME.
+
+    Args:
+        names: Sources; none means all.
+        folder: Local folder.
+        images: Archives of images too.
+        optional: Variants too.
+        files: Only these files, by name, whatever their kind.
+        progress: Who is told.
+
+    Returns:
+        One entry a file: source, name, state (`pmd.manifests.STATUSES`), what there is to say, and whether it is not
+        there or not right.
+
+    Raises:
+        ConfigError: No such source or file; or `folder` is not local.
+        PmdError: There is not the space for them.
+    """
+    chosen = _chosen(names)
+    kinds = _kinds(images=images)
+    wanted = _wanted(chosen, kinds, optional=optional, files=files)
+    outcomes = manifests.fetch(chosen, folder / DATA, names=wanted, kinds=kinds, progress=progress)
+    return [_entry(outcome) for outcome in outcomes]
+
+
+def verify_files(
+    names: Sequence[str],
+    folder: Path,
+    *,
+    images: bool = False,
+    optional: bool = False,
+    files: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """Compare upstream's files under FOLDER/data with what was published of them; arguments as `fetch_files`.
+
+    Without `files` and `optional`, files that a build does without are checked where they are there.
+
+    Raises:
+        ConfigError: No such source or file.
+    """
+    chosen = _chosen(names)
+    kinds = _kinds(images=images)
+    wanted = _wanted(chosen, kinds, optional=optional, files=files)
+    outcomes = manifests.verify(chosen, folder / DATA, names=wanted, kinds=kinds, progress=progress)
+    return [_entry(outcome) for outcome in outcomes]
+
+
+def _chosen(names: Sequence[str]) -> list[Manifest]:
+    return [manifests.load(name) for name in dict.fromkeys(names)] or list(manifests.load_all().values())
+
+
+def _kinds(*, images: bool) -> tuple[Kind, ...]:
+    return ("annotations", "images") if images else ("annotations",)
+
+
+def _wanted(
+    chosen: Iterable[Manifest], kinds: Collection[Kind], *, optional: bool, files: Sequence[str]
+) -> list[str] | None:
+    if files:
+        return list(files)
+    if not optional:
+        return None
+    return [file.name for manifest in chosen for file in manifest.files if file.kind in kinds]
+
+
+def _entry(outcome: Outcome) -> dict[str, Any]:
+    says = "; ".join(part for part in (outcome.detail, outcome.remedy) if part)
+    return {
+        "source": outcome.file.source,
+        "name": outcome.file.name,
+        "path": outcome.path,
+        "state": outcome.status,
+        "says": says,
+        "bad": not outcome.ok,
+    }

@@ -1,0 +1,138 @@
+"""Damage: which committed files are not as they were written, and whose they are; for `pmd repair`.
+
+A ROOT is looked through once, front to back. Here nothing is mended and no row is judged: `pmd verify` recounts. What can be
+had back, and how, follows from whose file it is: a stage makes its own again from what stands before it; what came from the
+web stands in a generation of the fetch (`pmd.fetch.mend`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+from pmd.errors import PmdError
+from pmd.inspection import status
+from pmd.inspection.status import GENERATION, Unit
+from pmd.store import commits, root, sealed, storage
+
+#: Told of (bytes read so far, bytes in all).
+Progress = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Damage:
+    """One file that is not as it was written.
+
+    Attributes:
+        folder: Of the commit that it belongs to, relative to ROOT; "" for `root.json`.
+        name: The file, relative to ROOT.
+        expected: What it was.
+        found: What is there.
+    """
+
+    folder: str
+    name: str
+    expected: str
+    found: str
+
+    @property
+    def stage(self) -> str:
+        """The stage that wrote it; "" for `root.json`."""
+        return status.stage_of(self.folder) if self.folder else ""
+
+    @property
+    def unit(self) -> tuple[str, str]:
+        """Stage and unit that write it: a source's, or "all"."""
+        return self.stage, self.folder.partition("source=")[2] or "all"
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether it came from the web, so that no stage can make it again from files."""
+        return GENERATION in self.folder
+
+    @property
+    def generation(self) -> tuple[int, int]:
+        """Fetch shard and generation of what came from the web."""
+        shard, number = self.folder.rsplit("/", 2)[1:]
+        return int(shard.removeprefix("shard=")), int(number.removeprefix("generation="))
+
+    def describe(self) -> dict[str, str]:
+        """Return it as `--json` tells it."""
+        return {"place": self.name, "expected": self.expected, "found": self.found}
+
+
+#: Folders that one stage commits together: where one of them has a commit, the other must.
+_TWINS: Final = ("images", "views")
+
+
+def survey(root_url: str, progress: Progress | None = None, only: Collection[str] | None = None) -> list[Damage]:
+    """Return every damaged file of a ROOT, in order of names.
+
+    Args:
+        root_url: ROOT.
+        progress: Told how far it is.
+        only: The folders of the commits that are looked at; by default all.
+    """
+    found = _root_file(root_url)
+    units: list[Unit] = []
+    names = storage.list_files(root_url)
+    there = [folder for folder in _TWINS if f"{folder}/{commits.STAGE_FILE}" in names]
+    if len(there) == 1:
+        (lacking,) = {*_TWINS} - {*there}
+        found.append(Damage(lacking, f"{lacking}/{commits.STAGE_FILE}", "a commit", "nothing"))
+    for name in names:
+        folder, _, last = name.rpartition("/")
+        if last != commits.STAGE_FILE or not folder or folder.startswith(f"{root.WORK}/"):
+            continue
+        if only is not None and folder not in only:
+            continue
+        try:
+            unit = status.read_unit(root_url, folder)
+        except (PmdError, KeyError, TypeError, ValueError) as error:
+            found.append(Damage(folder, name, "a commit", str(error).splitlines()[0]))
+            continue
+        if unit is not None:
+            units.append(unit)
+    return sorted([*found, *_files(root_url, units, progress)], key=lambda damage: damage.name)
+
+
+def _root_file(root_url: str) -> list[Damage]:
+    try:
+        root.describe(root_url)
+    except PmdError as error:
+        return [Damage("", root.ROOT_FILE, error.expected or "", error.found or "")]
+    return []
+
+
+def _files(root_url: str, units: Sequence[Unit], progress: Progress | None) -> list[Damage]:
+    total, done = sum(file.bytes for unit in units for file in unit.commit.files), 0
+    found = []
+    for unit in units:
+        for name, file in unit.files():
+            state = sealed.measured(storage.join(root_url, name))
+            if state != (file.bytes, file.sha256):
+                expected = f"{file.bytes} bytes, sha256 {file.sha256}"
+                found.append(Damage(unit.folder, name, expected, _said(state)))
+            done += file.bytes
+            if progress is not None:
+                progress(done, total)
+    return found
+
+
+def must_run(*, damaged: bool, committed: bool, was_fresh: bool | None, why: str | None) -> bool:
+    """Return whether a repair runs a unit: its own files are damaged, or it followed what stands before it and does not now.
+
+    What was stale before the repair, or never ran, is left to `pmd build`.
+
+    Args:
+        damaged: Whether any of its files are.
+        committed: Whether it has a commit.
+        was_fresh: Whether its commit was fresh before; None: what stands before it could not be read.
+        why: Why it must run now; None: its commit is fresh.
+    """
+    return damaged or (committed and was_fresh is not False and why is not None)
+
+
+def _said(state: tuple[int, str] | None) -> str:
+    return "nothing" if state is None else f"{state[0]} bytes, sha256 {state[1]}"

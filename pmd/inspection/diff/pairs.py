@@ -1,0 +1,185 @@
+"""Pairs of two sides, compared by key: what became of each, and what it says.
+
+A pair's *fate* is ``absent``, ``kept``, or the reason with which it was rejected; every reason is one stage's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+import polars as pl
+import pyarrow as pa
+
+from pmd.inspection.diff.join import A, B, Examples, Meeting, hashes, joined
+from pmd.inspection.status import STAGES
+from pmd.schema.reasons import REASONS
+
+#: Kinds of rows. A pair's hashes: first is of its text, second of its image_url, rest of everything else that it says. A
+#: rejected row's rest is of its detail.
+PAIR: Final = "pair"
+REJECTED: Final = "rejected"
+
+ABSENT: Final = "absent"
+KEPT: Final = "kept"
+_WHAT: Final = {"first": "text", "second": "image_url", "rest": "rest"}
+
+
+@dataclasses.dataclass
+class Compared:
+    """What was found of pairs.
+
+    Attributes:
+        fates: (source, fate in A, fate in B) → pairs, equal ones too.
+        changed: (source, what: text, image_url, rest or detail) → pairs that both sides have and that differ in it.
+        examples: Rows of differences, as `describe` shows them.
+    """
+
+    fates: Counter[tuple[str, str, str]]
+    changed: Counter[tuple[str, str]]
+    examples: list[dict[str, Any]]
+
+
+def said(batch: pa.RecordBatch, rest: list[str]) -> dict[str, pl.Series]:
+    """Return the hashes of pairs: of their text, their URL, and the columns `rest`, which are compared as one."""
+    return {"first": hashes(batch, ["text"]), "second": hashes(batch, ["image_url"]), "rest": hashes(batch, rest)}
+
+
+def compare(meeting: Meeting, limit: int) -> Compared:
+    """Compare all pairs that were added to a meeting.
+
+    Args:
+        meeting: Rows of the kinds `PAIR` and `REJECTED`.
+        limit: Examples of each kind of difference.
+    """
+    fates: Counter[tuple[str, str, str]] = Counter()
+    changed: Counter[tuple[str, str]] = Counter()
+    examples = Examples(limit)
+    for rows in meeting.buckets():
+        met = _met(rows)
+        for source, before, after, count in met.group_by("source", "fate_a", "fate_b").len().iter_rows():
+            fates[source, before, after] += count
+        moved = met.filter(pl.col("fate_a") != pl.col("fate_b"))
+        examples.add(moved, ["source", "fate_a", "fate_b"], what="fate")
+        for column, what in [*_WHAT.items(), ("detail", "detail")]:
+            # Null where a side has no such row: then there is nothing to compare. A detail belongs to its reason.
+            same_reason = pl.lit(what != "detail") | (pl.col("fate_a") == pl.col("fate_b"))
+            found = met.filter((pl.col(f"{column}_a") != pl.col(f"{column}_b")) & same_reason)
+            for source, count in found.group_by("source").len().iter_rows():
+                changed[source, what] += count
+            examples.add(found, ["source"], what=what)
+    return Compared(fates, changed, [_describe(meeting, row) for row in examples.all()])
+
+
+def _met(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a key: what each side says of it."""
+    return joined(_side(rows, A), _side(rows, B)).with_columns(
+        source=pl.coalesce("source_a", "source_b"),
+        fate_a=pl.col("fate_a").fill_null(ABSENT),
+        fate_b=pl.col("fate_b").fill_null(ABSENT),
+    )
+
+
+def _side(rows: pl.DataFrame, side: str) -> pl.DataFrame:
+    mine = rows.filter(pl.col("side") == side)
+    pairs = mine.filter(pl.col("kind") == PAIR).unique("key", keep="first", maintain_order=True)
+    left = mine.filter(pl.col("kind") == REJECTED).unique("key", keep="first", maintain_order=True)
+    pairs = pairs.select("key", "source", "first", "second", "rest", "file", "row")
+    left = left.select(
+        "key",
+        pl.col("source").alias("left_source"),
+        pl.col("reason"),
+        pl.col("rest").alias("detail"),
+        pl.col("file").alias("left_file"),
+        pl.col("row").alias("left_row"),
+    )
+    found = pairs.join(left, on="key", how="full", coalesce=True)
+    return found.select(
+        "key",
+        pl.coalesce("source", "left_source").alias("source"),
+        pl.col("reason").fill_null(KEPT).alias("fate"),
+        "first",
+        "second",
+        "rest",
+        "detail",
+        "file",
+        "row",
+        "left_file",
+        "left_row",
+    )
+
+
+def _describe(meeting: Meeting, row: Mapping[str, Any]) -> dict[str, Any]:
+    sides = {side: _says(meeting, row, side) for side in (A, B)}
+    return {
+        "what": row["what"],
+        "source": row["source"],
+        "source_id": sides[A].pop("source_id", None) or sides[B].get("source_id"),
+        "pair_id": row["key"].hex(),
+        "from": told(row["fate_a"]),
+        "to": told(row["fate_b"]),
+        **{side: {name: value for name, value in says.items() if name != "source_id"} for side, says in sides.items()},
+    }
+
+
+def _says(meeting: Meeting, row: Mapping[str, Any], side: str) -> dict[str, Any]:
+    says = meeting.row(row[f"file_{side}"], row[f"row_{side}"], ["source_id", "text", "image_url"])
+    left = meeting.row(row[f"left_file_{side}"], row[f"left_row_{side}"], ["source_id", "detail", "where"])
+    return says | {name: value for name, value in left.items() if value is not None}
+
+
+def told(fate: str) -> str:
+    """Return a fate as people read it: "fetch: dead"."""
+    return f"{REASONS[fate][0]}: {fate}" if fate in REASONS else fate
+
+
+def stage_table(compared: Compared, stages: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    """Return, for each source and stage, how many pairs each side kept, and how many only one of them did.
+
+    Args:
+        compared: What was found.
+        stages: source → the stages that both sides have of it, in order.
+    """
+    lines = []
+    for source, listed in sorted(stages.items()):
+        for stage in listed:
+            counts = Counter[tuple[bool, bool]]()
+            for (name, before, after), count in compared.fates.items():
+                if name == source:
+                    counts[_keeps(stage, before), _keeps(stage, after)] += count
+            lines.append(
+                {
+                    "source": source,
+                    "stage": stage,
+                    "a": counts[True, True] + counts[True, False],
+                    "b": counts[True, True] + counts[False, True],
+                    "only_a": counts[True, False],
+                    "only_b": counts[False, True],
+                }
+            )
+    return lines
+
+
+def _keeps(stage: str, fate: str) -> bool:
+    """Return whether a stage, and all before it, kept a pair of this fate."""
+    if fate in {ABSENT, KEPT}:
+        return fate == KEPT
+    return STAGES.index(REASONS[fate][0]) > STAGES.index(stage)
+
+
+def moves(compared: Compared) -> list[dict[str, Any]]:
+    """Return how many pairs of each source have another fate in B than in A."""
+    return [
+        {"source": source, "from": told(before), "to": told(after), "pairs": count}
+        for (source, before, after), count in sorted(compared.fates.items())
+        if before != after
+    ]
+
+
+def changes(compared: Compared) -> list[dict[str, Any]]:
+    """Return how many pairs of each source say something else in B than in A."""
+    return [
+        {"source": source, "what": what, "pairs": count} for (source, what), count in sorted(compared.changed.items())
+    ]

@@ -1,0 +1,320 @@
+"""Two ROOTs: their pairs, images and groups, what stands in their outputs, and the options that differ.
+
+Only what is committed is read, and only stages that both have are compared. What is never claimed to be the same twice
+(attempts, times, the store's tars, names of shards) is not compared.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd import stages
+from pmd.fetch import state
+from pmd.inspection.diff import join, pairs
+from pmd.inspection.diff.join import A, B, Examples, Meeting
+from pmd.inspection.status import GENERATION, STAGES, Unit, accounts_by_stage, made_of, read_units
+from pmd.schema.statuses import OK
+from pmd.schema.tables import IMAGES, LEDGER_OUTCOME, PAIRS
+from pmd.store import commits, root, storage
+
+#: Where the pairs stand that a stage rejects, and how their files' names begin.
+_REJECTED_IN: Final = {
+    "images": ("views", "rejected/"),
+    "fetch": ("fetch/rejected", ""),
+    "dedupe": ("dedupe", "rejected/"),
+    "shard": ("shards/rejected", ""),
+}
+
+#: Kinds of rows of images: the image itself (first: its places; rest: everything else), its row in the ledger (reason: its
+#: status; first: the SHA-256; rest: the other outcomes), its row in the groups (reason: the relation; first: what stands for it).
+_IMAGE, _SETTLED, _GROUPED = "image", "settled", "grouped"
+_NOT_FETCHED, _ALONE = "not_fetched", "alone"
+_OUTCOME: Final = [name for name in LEDGER_OUTCOME if name not in {"image_id", "status", "sha256"}]
+_SAID: Final = [name for name in PAIRS.names if name not in {"pair_id", "source", "source_id", "text", "image_url"}]
+
+
+class Book:
+    """The commits of one ROOT."""
+
+    def __init__(self, url: str) -> None:
+        root.describe(url)
+        self.url = url
+        names = [name for name in storage.list_files(url) if name.endswith(f"/{commits.STAGE_FILE}")]
+        self.units: dict[str, Unit] = read_units(url, names)
+        self.accounts = accounts_by_stage(self.units)
+        self.sources = sorted(self.accounts.get("curate", {}))
+        self.made_of = made_of(self.units)
+
+    def stages_of(self, source: str) -> set[str]:
+        """Return the stages that a source has been through."""
+        if source not in self.sources:
+            return set()
+        later = {stage for stage in STAGES[1:] if stage in self.accounts} if source in self.made_of else set()
+        return {"curate"} | (later - {"publish"})
+
+    def files(self, folder: str, prefix: str = "") -> list[tuple[str, commits.File]]:
+        """Return the path of each file that a commit lists under a name that begins so."""
+        unit = self.units.get(folder)
+        listed = () if unit is None else unit.commit.files
+        return [(storage.join(self.url, folder, file.name), file) for file in listed if file.name.startswith(prefix)]
+
+    def records(self) -> int:
+        """Return about how many rows the pairs have, kept or rejected, in all stages."""
+        return sum(file.rows for unit in self.units.values() for file in unit.commit.files)
+
+
+def compare(a: str, b: str, limit: int) -> dict[str, Any]:
+    """Compare two ROOTs; see `pmd.inspection.diff.diff`."""
+    books = {A: Book(a), B: Book(b)}
+    chosen = sorted({*books[A].sources, *books[B].sources})
+    compared = {name: _common(books, name) for name in chosen}
+    with Meeting(sum(book.records() for book in books.values())) as met:
+        for side, book in books.items():
+            for source in chosen:
+                _spread_curated(met, side, book, source)
+            for stage in _REJECTED_IN:
+                _spread_rejected(met, side, book, stage, [name for name in chosen if stage in compared[name]])
+        found = pairs.compare(met, limit)
+    images = _images(books, limit)
+    outputs = _outputs(books)
+    return {
+        "equal": not pairs.moves(found)
+        and not found.changed
+        and (images is None or not any(images[kind] for kind in ("moved", "changed", "groups")))
+        and all(line["is"] == "the same" for line in outputs),
+        "pairs": sum(found.fates.values()),
+        "stages": pairs.stage_table(found, compared),
+        "not_compared": _alone(books, chosen, compared),
+        "moved": pairs.moves(found),
+        "changed": pairs.changes(found),
+        "images": images,
+        "outputs": outputs,
+        "options": _options(books),
+        "examples": found.examples,
+    }
+
+
+def _common(books: Mapping[str, Book], source: str) -> list[str]:
+    """Return the stages up to which a source can be compared; one that only one ROOT has is compared with nothing."""
+    have = [book.stages_of(source) for book in books.values() if source in book.sources]
+    common = set.intersection(*have)
+    found: list[str] = []
+    for stage in STAGES:
+        if stage not in common:
+            break
+        found.append(stage)
+    return found
+
+
+def _alone(books: Mapping[str, Book], chosen: list[str], compared: Mapping[str, list[str]]) -> list[dict[str, str]]:
+    """Return the stages that a source has been through in one ROOT alone."""
+    return [
+        {"source": source, "stage": stage, "only_in": side}
+        for source in chosen
+        for side, book in books.items()
+        for stage in STAGES
+        if stage in book.stages_of(source) and stage not in compared[source]
+    ]
+
+
+# Pairs
+
+
+def _spread_curated(met: Meeting, side: str, book: Book, source: str) -> None:
+    folder = f"curate/source={source}"
+    for path, _ in book.files(folder, "pairs/"):
+        for batch, file, row in met.read(path):
+            said = pairs.said(batch, _SAID)
+            met.add(batch["pair_id"], side=side, kind=pairs.PAIR, source=source, file=file, row=row, **said)
+    for path, _ in book.files(folder, "rejected/"):
+        _spread_left(met, side, path, [source])
+
+
+def _spread_rejected(met: Meeting, side: str, book: Book, stage: str, chosen: list[str]) -> None:
+    if chosen:
+        for path, _ in book.files(*_REJECTED_IN[stage]):
+            _spread_left(met, side, path, chosen)
+
+
+def _spread_left(met: Meeting, side: str, path: str, chosen: list[str]) -> None:
+    for batch, file, row in met.read(path, ["source", "pair_id", "reason", "detail"]):
+        mine = pc.is_in(batch["source"], value_set=pa.array(chosen, pa.string()))
+        left = batch.filter(mine)
+        met.add(
+            left["pair_id"],
+            side=side,
+            kind=pairs.REJECTED,
+            source=left["source"],
+            reason=left["reason"],
+            rest=join.hashes(left, ["detail"]),
+            file=file,
+            row=row.filter(mine),
+        )
+
+
+# Images
+
+
+def _images(books: Mapping[str, Book], limit: int) -> dict[str, Any] | None:
+    """Compare images, what became of them, and which stand for which; None where a ROOT has none yet."""
+    if not all("images" in book.units for book in books.values()):
+        return None
+    fetched = all(any(GENERATION in folder for folder in book.units) for book in books.values())
+    grouped = all("dedupe" in book.units for book in books.values())
+    with Meeting(3 * sum(file.rows for book in books.values() for _, file in book.files("images"))) as met:
+        for side, book in books.items():
+            _spread_images(met, side, book, fetched=fetched, grouped=grouped)
+        moved, changed, groups = Counter[tuple[str, str]](), Counter[str](), Counter[tuple[str, str]]()
+        images = {A: 0, B: 0}
+        examples = Examples(limit)
+        for rows in met.buckets():
+            both = _met(rows)
+            for side in (A, B):
+                images[side] += both.filter(pl.col(f"status_{side}") != pairs.ABSENT).height
+            other = both.filter(pl.col("status_a") != pl.col("status_b"))
+            for before, after, count in other.group_by("status_a", "status_b").len().iter_rows():
+                moved[before, after] += count
+            examples.add(other, ["status_a", "status_b"], what="status")
+            there = both.filter((pl.col("status_a") != pairs.ABSENT) & (pl.col("status_b") != pairs.ABSENT))
+            for column, what in (
+                ("places", "locations"),
+                ("said", "rest"),
+                ("bytes", "sha256"),
+                ("outcome", "outcome"),
+            ):
+                found = there.filter(pl.col(f"{column}_a") != pl.col(f"{column}_b"))
+                changed[what] += found.height
+                examples.add(found.with_columns(kind=pl.lit(what)), ["kind"], what="image")
+            regrouped = there.filter(
+                (pl.col("relation_a") != pl.col("relation_b")) | (pl.col("stands_a") != pl.col("stands_b"))
+            )
+            for before, after, count in regrouped.group_by("relation_a", "relation_b").len().iter_rows():
+                groups[before, after] += count
+            examples.add(regrouped, ["relation_a", "relation_b"], what="group")
+        return {
+            **images,
+            "moved": [{"from": x, "to": y, "images": count} for (x, y), count in sorted(moved.items())],
+            "changed": [{"what": what, "images": count} for what, count in sorted(changed.items()) if count],
+            "groups": [{"from": x, "to": y, "images": count} for (x, y), count in sorted(groups.items())],
+            "examples": [_describe(met, row) for row in examples.all()],
+        }
+
+
+def _spread_images(met: Meeting, side: str, book: Book, *, fetched: bool, grouped: bool) -> None:
+    said = [name for name in IMAGES.names if name not in {"image_id", "locations", "fetch_shard"}]
+    for path, _ in book.files("images", "part-"):
+        for batch, file, row in met.read(path):
+            met.add(
+                batch["image_id"],
+                side=side,
+                kind=_IMAGE,
+                first=join.hashes(batch, ["locations"]),
+                rest=join.hashes(batch, said),
+                file=file,
+                row=row,
+            )
+    for shard in state.shards(book.url) if fetched else ():
+        ledger = state.read_ledger(book.url, shard)
+        met.add(
+            ledger["image_id"].combine_chunks(),
+            side=side,
+            kind=_SETTLED,
+            reason=ledger["status"],
+            first=join.hashes(ledger, ["sha256"]),
+            rest=join.hashes(ledger, _OUTCOME),
+        )
+    for path, _ in book.files("dedupe", "groups/") if grouped else ():
+        for batch in commits.iterate(path):
+            met.add(
+                batch["image_id"],
+                side=side,
+                kind=_GROUPED,
+                reason=batch["relation"],
+                first=join.hashes(batch, ["kept_id", "distance", "matched"]),
+            )
+
+
+def _met(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return one row an image of either side."""
+    return join.joined(_side(rows, A), _side(rows, B)).with_columns(
+        *(pl.col(f"status_{side}").fill_null(pairs.ABSENT) for side in (A, B)),
+        *(pl.col(f"relation_{side}").fill_null(_ALONE) for side in (A, B)),
+        *(pl.col(f"stands_{side}").fill_null(0) for side in (A, B)),
+    )
+
+
+def _side(rows: pl.DataFrame, side: str) -> pl.DataFrame:
+    mine = rows.filter(pl.col("side") == side)
+    kinds = {
+        kind: mine.filter(pl.col("kind") == kind).unique("key", keep="first") for kind in (_IMAGE, _SETTLED, _GROUPED)
+    }
+    return (
+        kinds[_IMAGE]
+        .select("key", pl.col("first").alias("places"), pl.col("rest").alias("said"), "file", "row")
+        .join(
+            kinds[_SETTLED].select(
+                "key",
+                pl.col("reason").alias("status"),
+                pl.when(pl.col("reason") == OK).then("first").alias("bytes"),
+                pl.when(pl.col("reason") == OK).then("rest").alias("outcome"),
+            ),
+            on="key",
+            how="left",
+        )
+        .join(
+            kinds[_GROUPED].select("key", pl.col("reason").alias("relation"), pl.col("first").alias("stands")),
+            on="key",
+            how="left",
+        )
+        .with_columns(pl.col("status").fill_null(_NOT_FETCHED))
+    )
+
+
+def _describe(met: Meeting, row: Mapping[str, Any]) -> dict[str, Any]:
+    says = met.row(row["file_a"], row["row_a"], ["identity"]) or met.row(row["file_b"], row["row_b"], ["identity"])
+    what = {
+        "status": ("status", row["status_a"], row["status_b"]),
+        "group": ("group", row["relation_a"], row["relation_b"]),
+    }.get(row["what"], (row.get("kind"), None, None))
+    return {"what": what[0], "image_id": row["key"].hex(), "from": what[1], "to": what[2], **says}
+
+
+# Outputs and options
+
+
+def _outputs(books: Mapping[str, Book]) -> list[dict[str, str]]:
+    """Return, of each format of shards and each list, whether both ROOTs have the same bytes, in whatever files' names."""
+    folders = sorted(
+        {
+            folder
+            for book in books.values()
+            for folder in book.units
+            if folder.startswith(("shards/", "publish/")) and folder != "shards/rejected"
+        }
+    )
+    lines = []
+    for folder in folders:
+        there = {side: book.units[folder] for side, book in books.items() if folder in book.units}
+        if len(there) == 1:
+            lines.append({"folder": folder, "is": f"only in {next(iter(there)).upper()}"})
+            continue
+        contents = [
+            sorted(file.sha256 for file in unit.commit.files if file.name != "sizes.json") for unit in there.values()
+        ]
+        lines.append({"folder": folder, "is": "the same" if contents[0] == contents[1] else "other bytes"})
+    return lines
+
+
+def _options(books: Mapping[str, Book]) -> list[dict[str, str]]:
+    """Return the options that the two ROOTs were built with and that differ, of each unit: the likely cause."""
+    lines = []
+    for folder in sorted({*books[A].units} & {*books[B].units}):
+        before, after = (books[side].units[folder].commit.run.get("options", {}) for side in (A, B))
+        lines += [{"folder": folder, "says": says} for says in stages.changes("option", before, after)]
+    return lines

@@ -1,0 +1,482 @@
+"""Explain: everything that the committed files know of one pair or one image, stage by stage.
+
+Files are sorted by the keys that are asked for, and Parquet's statistics say which row groups may hold one, so a look-up
+reads a few row groups of each file, not the files. Only an image that is no row of `images` (its other identity stands
+there, or it was rejected) costs a pass over a column of the pairs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+import struct
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pmd import escape
+from pmd.dedupe.rules import MERGED
+from pmd.errors import PmdError
+from pmd.fetch import partitions, state
+from pmd.formats import archives
+from pmd.schema import keys
+from pmd.schema.tables import SETTLED_IN
+from pmd.store import commits, root, sealed, storage
+from pmd.text import urls
+
+_HEX_KEY: Final = re.compile(r"[0-9a-fA-F]{32}")
+_URL: Final = re.compile(r"(?i)https?://")
+
+#: Pairs of one image that are told, at most: some photographs have hundreds of regions.
+MOST_PAIRS: Final = 200
+
+
+def explain(root_url: str, what: str) -> dict[str, Any]:
+    """Tell what became of a pair or an image.
+
+    Args:
+        root_url: ROOT.
+        what: A pair_id or image_id (32 hex digits), a source id ("coco/12345", or "12345" for any source), or an image's
+            URL in any form that has the same identity, or that is one of its locations.
+
+    Returns:
+        ``asked``, ``as`` (what it was taken for), ``images`` (row, alias, ledger by generation, effective row, attempts,
+        groups) and ``pairs`` (row of curate, or the rejected row; where it is rejected; samples it stands in; whether it
+        is published). JSON-able.
+
+    Raises:
+        RootError: No ROOT.
+        PmdError: Nothing here has that name.
+    """
+    root.require(root_url)
+    what = what.strip()
+    book = _Book(root_url)
+    taken_for, pair_ids, image_ids = _meant(book, what)
+    # Every image of the pairs, and every pair of the images that were asked for.
+    pairs = [*book.curated(pair_ids)]
+    wanted = {*image_ids}
+    if not image_ids:
+        wanted |= {row["image_id"] for row in pairs if row.get("image_id") is not None}
+        wanted |= {row["image_id"] for row in book.viewed(pair_ids)}
+    standing = book.standing(wanted)
+    if image_ids:
+        beside = [row["pair_id"] for row in book.of_images({*wanted, *standing.values()})]
+        pairs += book.curated({*beside} - {row["pair_id"] for row in pairs})
+    if not pairs and not any(book.images({*standing.values()})):
+        raise _unknown(root_url, what, taken_for)
+    final = sorted({*standing.values()})
+    return {
+        "asked": what,
+        "as": taken_for,
+        "images": [_image(book, image_id, standing) for image_id in final],
+        "pairs": [_pair(book, row, standing) for row in sorted(pairs, key=_place_of)[:MOST_PAIRS]],
+        "more_pairs": max(len(pairs) - MOST_PAIRS, 0),
+    }
+
+
+def _place_of(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["source"], row["source_id"]
+
+
+def _unknown(root_url: str, what: str, taken_for: str) -> PmdError:
+    return PmdError(
+        f"nothing here is called {what}",
+        where=root_url,
+        expected="a pair_id or image_id (32 hex digits), a source id (coco/12345) or an image's URL, of a curated source",
+        found=taken_for,
+        remedy="pmd status ROOT shows what is curated; pmd peek ROOT shows rows and their keys",
+    )
+
+
+def _meant(book: _Book, what: str) -> tuple[str, set[bytes], set[bytes]]:
+    """Return what a name may mean: in words, pair_ids and image_ids."""
+    if _HEX_KEY.fullmatch(what):
+        key = bytes.fromhex(what)
+        if any(True for _ in book.curated({key})):
+            return "a pair_id", {key}, set()
+        by_row = book.by_source_id(what)  # rows without an id of their own are named by 32 hex digits, too
+        return ("a source id", by_row, set()) if by_row else ("a pair_id or image_id", set(), {key})
+    if _URL.match(what):
+        identity = urls.identity_one(what)
+        if identity is None:
+            return "a URL, but not one of http or https", set(), set()
+        image_id = keys.image_id(identity)
+        found = book.standing({image_id})
+        if any(book.images({*found.values()})) or book.by_own_image({image_id}):
+            return f"a URL of {identity}", set(), {image_id}
+        return f"a URL of {identity}", set(), book.by_location(what)
+    return "a source id", book.by_source_id(what), set()
+
+
+class _Book:
+    """Looks rows up in the committed files of a ROOT."""
+
+    def __init__(self, root_url: str) -> None:
+        self.root = root_url
+        self.sources = root.curated_sources(root_url)
+        self._commits: dict[str, commits.Commit | None] = {}
+
+    def commit(self, folder: str) -> commits.Commit | None:
+        if folder not in self._commits:
+            self._commits[folder] = commits.read(folder)
+        return self._commits[folder]
+
+    def _files(self, folder: str, prefix: str | None = None) -> Iterator[tuple[str, commits.File]]:
+        commit = self.commit(folder)
+        if commit is not None:
+            for file in commit.files if prefix is None else commit.under(prefix):
+                if file.name.endswith(".parquet"):
+                    yield storage.join(folder, file.name), file
+
+    def _part_files(self, folder: str, prefix: str | None, image_ids: Collection[bytes]) -> Iterator[str]:
+        """Yield the files of the parts in which these images are."""
+        commit = self.commit(folder)
+        bits = int(commit.facts["part_bits"]) if commit is not None else 0
+        numbers = {keys.partition_of(image_id, bits) for image_id in image_ids}
+        for path, file in self._files(folder, prefix):
+            if partitions.number(file.name) in numbers:
+                yield path
+
+    def curated(self, pair_ids: Collection[bytes]) -> list[dict[str, Any]]:
+        """Return the rows of pairs and of curate's rejected rows with these keys."""
+        return [
+            row
+            for source in self.sources
+            for path, _ in self._files(root.curate_folder(self.root, source))
+            for row in _find(path, "pair_id", pair_ids)
+        ]
+
+    def by_source_id(self, what: str) -> set[bytes]:
+        """Return the keys of the pairs with an upstream id, repeats ("#2") too."""
+        source, slash, rest = what.partition("/")
+        named = [(source, rest)] if slash and source in self.sources else [(name, what) for name in self.sources]
+        found: set[bytes] = set()
+        for name, source_id in named:
+            number = 1
+            spelled = source_id
+            while any(
+                row["source"] == name and row["source_id"] == spelled
+                for row in self.curated({keys.pair_id(name, spelled)})
+            ):
+                found.add(keys.pair_id(name, spelled))
+                number += 1
+                spelled = f"{source_id}#{number}"
+        return found
+
+    def by_own_image(self, image_ids: Collection[bytes]) -> list[dict[str, Any]]:
+        """Return curate's rows whose image had this identity in its own source: a pass over one column."""
+        return [
+            row
+            for source in self.sources
+            for path, _ in self._files(root.curate_folder(self.root, source))
+            for row in _find(path, "image_id", image_ids)
+        ]
+
+    def by_location(self, url: str) -> set[bytes]:
+        """Return the images one of whose locations is this URL: a pass over all locations."""
+        form = urls.canonical_one(url)
+        found = set()
+        for path, _ in self._files(root.images_folder(self.root)):
+            with sealed.open_checked(path) as file:
+                for batch in pq.ParquetFile(file).iter_batches(columns=["image_id", "locations"], use_threads=False):
+                    places = batch["locations"]
+                    named = urls.canonical(pc.struct_field(places.flatten(), "url"))
+                    rows = pc.list_parent_indices(places).filter(pc.fill_null(pc.equal(named, form), fill_value=False))
+                    found.update(batch["image_id"].take(rows).to_pylist())
+        return found
+
+    def standing(self, image_ids: Iterable[bytes]) -> dict[bytes, bytes]:
+        """Return for each image the one that stands for it in `images`: itself, or the one of its other identity."""
+        wanted = {*image_ids}
+        found = {row["image_id"]: row["image_id"] for row in self.images(wanted)}
+        for own in wanted - {*found}:
+            by_pair = {row["pair_id"] for row in self.by_own_image({own})}
+            moved = {row["image_id"] for row in self.viewed(by_pair)}
+            found[own] = min(moved, default=own)
+        return found
+
+    def images(self, image_ids: Collection[bytes]) -> list[dict[str, Any]]:
+        """Return rows of `images`."""
+        paths = self._part_files(root.images_folder(self.root), None, image_ids)
+        return [row for path in paths for row in _find(path, "image_id", image_ids)]
+
+    def of_images(self, image_ids: Collection[bytes]) -> list[dict[str, Any]]:
+        """Return the views of images, and curate's rows of them that never became views."""
+        paths = self._part_files(root.views_folder(self.root), "pairs", image_ids)
+        views = [row for path in paths for row in _find(path, "image_id", image_ids)]
+        return views or self.by_own_image(image_ids)
+
+    def viewed(self, pair_ids: Collection[bytes]) -> list[dict[str, Any]]:
+        """Return the views of pairs: a pass over one column, since views are in order of their images."""
+        return [
+            row
+            for path, _ in self._files(root.views_folder(self.root), "pairs")
+            for row in _find(path, "pair_id", pair_ids)
+        ]
+
+    def rejected(self, pair_id: bytes) -> list[dict[str, Any]]:
+        """Return the rows with which stages after curate reject a pair."""
+        folders = (
+            (root.views_folder(self.root), "rejected"),
+            (root.fetch_rejected_folder(self.root), None),
+            (root.dedupe_folder(self.root), "rejected"),
+            (root.shards_folder(self.root, "rejected"), None),
+        )
+        return [
+            row
+            for folder, prefix in folders
+            for path, _ in self._files(folder, prefix)
+            for row in _find(path, "pair_id", {pair_id})
+        ]
+
+    def generations(self, image_id: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return an image's rows of the ledger, and its attempts, in order of generations."""
+        bits = root.require(self.root).get("fetch_shard_bits")
+        rows: list[dict[str, Any]] = []
+        attempts: list[dict[str, Any]] = []
+        if bits is None:
+            return rows, attempts
+        for _, folder, commit in state.generations(self.root, keys.partition_of(image_id, int(bits))):
+            lost = {"lost": True} if image_id in state.lost_images(commit).to_pylist() else {}
+            for file in commit.files:
+                if file.name.endswith(".parquet"):
+                    found = _find(commits.path_of(folder, file.name), "image_id", {image_id})
+                    if file.name.startswith("../"):
+                        attempts += found
+                    else:
+                        rows += [_as_in_memory(row) | lost for row in found]
+        return rows, attempts
+
+    def effective(self, image_id: bytes) -> dict[str, Any] | None:
+        """Return the ledger's row that stands."""
+        bits = int(root.require(self.root).get("fetch_shard_bits", 0))
+        ledger = state.read_ledger(self.root, keys.partition_of(image_id, bits))
+        rows = ledger.filter(pc.equal(ledger["image_id"], pa.scalar(image_id, ledger["image_id"].type))).to_pylist()
+        return rows[0] if rows else None
+
+    def groups(self, image_id: bytes) -> list[dict[str, Any]]:
+        """Return the groups in which an image stands, or gives way."""
+        found = []
+        for path, _ in self._files(root.dedupe_folder(self.root), "groups"):
+            rows = _find(path, "image_id", {image_id}) + _find(path, "kept_id", {image_id})
+            found += [row for position, row in enumerate(rows) if row not in rows[:position]]
+        return found
+
+    def samples(self, names: Collection[str]) -> list[dict[str, Any]]:
+        """Return the shards that hold samples with these keys."""
+        found = []
+        for form in storage.list_names(storage.join(self.root, "shards")):
+            folder = root.shards_folder(self.root, form)
+            commit = self.commit(folder) if form != "rejected" else None
+            for file in commit.files if commit is not None else ():
+                path = storage.join(folder, file.name)
+                for key in sorted(_sample_keys(path) & {*names}):
+                    found.append({"format": form, "file": f"shards/{form}/{file.name}", "key": key})
+        return found
+
+    def published(self, source: str, pair_id: bytes) -> list[str]:
+        """Return the files of a source's list in which a pair stands."""
+        folder = root.publish_folder(self.root, source)
+        return [
+            f"publish/source={source}/{file.name}"
+            for path, file in self._files(folder)
+            if _find(path, "pair_id", {pair_id.hex()})
+        ]
+
+
+def _sample_keys(path: str) -> set[str]:
+    if path.endswith(".tar"):
+        return {member.name.partition(".")[0] for member in archives.members(path)}
+    if path.endswith(".parquet"):
+        with sealed.open_checked(path) as file:
+            return {*pq.ParquetFile(file).read(columns=["key"], use_threads=False)["key"].to_pylist()}
+    return set()
+
+
+def _as_in_memory(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of a ledger's file under the names of `LEDGER`."""
+    return {"generation" if name == SETTLED_IN else name: value for name, value in row.items()}
+
+
+def _find(path: str, column: str, values: Collection[Any]) -> list[dict[str, Any]]:
+    """Return the rows of a Parquet file in which a column has one of some values."""
+    if not values:
+        return []
+    found: list[dict[str, Any]] = []
+    with sealed.open_checked(path) as file:
+        parquet = pq.ParquetFile(file)
+        wanted = pa.array(sorted(values), parquet.schema_arrow.field(column).type)
+        leaf = [parquet.schema.column(i).path for i in range(len(parquet.schema))].index(column)
+        for group in range(parquet.num_row_groups):
+            statistics = parquet.metadata.row_group(group).column(leaf).statistics
+            if statistics is not None and statistics.has_min_max and not _may_hold(statistics, values):
+                continue
+            here = pc.is_in(
+                parquet.read_row_group(group, columns=[column], use_threads=False)[column], value_set=wanted
+            )
+            if pc.any(here).as_py():
+                found += parquet.read_row_group(group, use_threads=False).filter(here).to_pylist()
+    return found
+
+
+def _may_hold(statistics: Any, values: Collection[Any]) -> bool:
+    least, most = statistics.min, statistics.max
+    return any(least <= value <= most for value in values)
+
+
+def _image(book: _Book, image_id: bytes, standing: Mapping[bytes, bytes]) -> dict[str, Any]:
+    rows, attempts = book.generations(image_id)
+    row = next(iter(book.images({image_id})), None)
+    return {
+        "image_id": image_id.hex(),
+        "aliases": sorted(own.hex() for own, kept in standing.items() if kept == image_id and own != image_id),
+        "row": _plain(row),
+        "ledger": _plain(rows),
+        "stands": _plain(book.effective(image_id)) if rows else None,
+        "attempts": _plain(attempts),
+        "groups": _plain(book.groups(image_id)),
+    }
+
+
+def _pair(book: _Book, row: Mapping[str, Any], standing: Mapping[bytes, bytes]) -> dict[str, Any]:
+    pair_id = row["pair_id"]
+    own = row.get("image_id")
+    rejected = [dict(row)] if "reason" in row else book.rejected(pair_id)
+    kept = _kept_image(book, pair_id, standing.get(own, own)) if own is not None and not rejected else None
+    names = _names_of_samples(kept, row.get("region"), pair_id) if kept is not None else []
+    return {
+        "pair_id": pair_id.hex(),
+        "source": row["source"],
+        "source_id": row["source_id"],
+        "row": None if "reason" in row else _plain({**row, "meta": orjson.loads(row["meta"])}),
+        "image_id": own.hex() if own is not None else None,
+        "shown_image_id": kept.hex() if kept is not None else None,
+        "rejected": _plain(rejected),
+        "samples": book.samples(names),
+        "published": book.published(row["source"], pair_id),
+    }
+
+
+def _kept_image(book: _Book, pair_id: bytes, image_id: bytes) -> bytes:
+    """Return the image under which a pair is shown: another identity's, or another's that is the same picture."""
+    if not any(book.images({image_id})):
+        image_id = next((row["image_id"] for row in book.viewed({pair_id})), image_id)
+    for relation in MERGED:
+        for group in book.groups(image_id):
+            if group["image_id"] == image_id and group["relation"] == relation:
+                image_id = bytes(group["kept_id"])
+                break
+    return image_id
+
+
+def _names_of_samples(image_id: bytes, region: Sequence[float] | None, pair_id: bytes) -> list[str]:
+    """Return the names that a pair's sample may have, under either unit (`pmd.shard.samples`)."""
+    view = keys.digest("sample", image_id, struct.pack("<4d", *region)) if region else image_id
+    return [view.hex(), pair_id.hex()]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: keys and digests in hex, times in ISO 8601."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+@dataclasses.dataclass
+class _Page:
+    """Lines of text, indented."""
+
+    lines: list[str] = dataclasses.field(default_factory=list)
+
+    def say(self, depth: int, line: str) -> None:
+        self.lines.append("  " * depth + line)
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """Return what was found as people read it."""
+    found = escape.shown(found)
+    page = _Page([f"{found['asked']}: {found['as']}"])
+    for pair in found["pairs"]:
+        _pair_lines(page, pair)
+    if found["more_pairs"]:
+        page.say(0, f"… and {found['more_pairs']:,} more pairs")
+    for image in found["images"]:
+        _image_lines(page, image)
+    return "\n".join(page.lines)
+
+
+def _pair_lines(page: _Page, pair: Mapping[str, Any]) -> None:
+    page.say(0, f"\npair {pair['pair_id']}: {pair['source']}/{pair['source_id']}")
+    row = pair["row"]
+    if row is not None:
+        page.say(1, f"text: {row['text']}")
+        page.say(1, f"image_url: {row['image_url']}")
+        page.say(1, f"image: {pair['image_id']} ({row['identity']}{', also ' + row['also'] if row['also'] else ''})")
+        if row["region"] is not None:
+            page.say(1, f"region: {row['region']} of {row['width_px']} × {row['height_px']} px")
+        evidence = f" ({row['licence_evidence']})" if row["licence_evidence"] else ""
+        page.say(
+            1, f"licences: text {row['text_licence']}, image {row['image_licence']}{evidence}; split {row['split']}"
+        )
+    if pair["shown_image_id"] not in {None, pair["image_id"]}:
+        page.say(1, f"shown as image {pair['shown_image_id']}")
+    for row in pair["rejected"]:
+        more = "".join(f"; {name}: {row[name]}" for name in ("detail", "where") if row[name])
+        page.say(1, f"rejected by {row['stage']}: {row['reason']}{more}")
+    for sample in pair["samples"]:
+        page.say(1, f"in {sample['file']} as {sample['key']}")
+    page.say(1, f"published: {', '.join(pair['published']) or 'no'}")
+
+
+def _image_lines(page: _Page, image: Mapping[str, Any]) -> None:
+    page.say(0, f"\nimage {image['image_id']}")
+    for alias in image["aliases"]:
+        page.say(1, f"also asked for as {alias}, which gives way to it")
+    row = image["row"]
+    if row is None:
+        page.say(1, "is none of the images to be fetched")
+    else:
+        page.say(1, f"identity: {row['identity']}; of {', '.join(row['sources'])}; fetch shard {row['fetch_shard']}")
+        for place in row["locations"]:
+            page.say(1, f"{place['kind']}: {place['url']}")
+    for attempt in image["attempts"]:
+        page.say(1, _attempt_line(attempt))
+    for entry in image["ledger"]:
+        stands = " (stands)" if entry == image["stands"] and len(image["ledger"]) > 1 else ""
+        lost = " (its picture was lost to damage)" if entry.get("lost") else ""
+        page.say(1, f"ledger, generation {entry['generation']}{stands}{lost}: {entry['status']}")
+        if entry["store_file"] is not None:
+            page.say(
+                2,
+                f"{entry['format']}, {entry['width_px']} × {entry['height_px']} px, {entry['bytes']:,} bytes, "
+                f"sha256 {entry['sha256']}",
+            )
+            page.say(
+                2,
+                f"stored ({entry['stored_form']}) in {entry['store_file']} at {entry['offset']:,}, "
+                f"{entry['length']:,} bytes",
+            )
+        if entry.get("listed") is not None:
+            page.say(2, f"the picture of a published list: {entry['listed']}")
+    for group in image["groups"]:
+        line = f"group: {group['image_id']} → {group['kept_id']} ({group['relation']}, distance {group['distance']})"
+        page.say(1, line if group["matched"] is None else f"{line}: {group['matched']}")
+
+
+def _attempt_line(attempt: Mapping[str, Any]) -> str:
+    line = f"attempt {attempt['when']}, generation {attempt['generation']}: {attempt['location']}: {attempt['status']}"
+    for name in ("http_status", "final_url", "error", "policy", "policy_evidence", "headers", "seconds"):
+        if attempt[name] is not None:
+            line += f"; {name} {attempt[name]}"
+    return line

@@ -1,0 +1,54 @@
+"""Files that no commit lists: what a run that was killed leaves, and what no run has written; for `pmd verify`.
+
+A run writes its files under names of its own, then commits, then removes what its commit does not list. Killed in between, it
+leaves files of such names: no reader sees them, and the stage's next run removes them, so they are notes. A file of
+another name, or in a folder that no stage has, is a problem: nobody will ever remove it, and who reads a folder by a pattern
+reads it too. So are files of a format whose commit is gone though its stage is committed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from pmd.store import written
+from pmd.store.commits import STAGE_FILE
+
+#: What hosts said of robots is no commit's.
+_HOSTS: Final = "fetch/hosts/"
+
+#: What is wrong, as `pmd verify` tells it.
+UNKNOWN: Final = "no commit lists this file"
+UNCOMMITTED: Final = "files without their commit"
+FOREIGN: Final = "a commit in a folder that no stage has"
+
+
+def judge(
+    names: Iterable[str], listed: Collection[str], committed: Collection[str]
+) -> tuple[list[tuple[str, str, int]], dict[str, int]]:
+    """Tell leftovers from what is wrong.
+
+    Args:
+        names: All files below ROOT's folders of stages, relative to ROOT; commits, sound or not, are not looked at.
+        listed: Those that a commit lists.
+        committed: The folders of commits.
+
+    Returns:
+        Problems: (what, place, files), and leftovers: folder → files.
+    """
+    problems = [(FOREIGN, folder, 1) for folder in sorted(committed) if not written.is_home(folder)]
+    left: Counter[str] = Counter()
+    for name in names:
+        if name in listed or name.startswith(_HOSTS) or name.endswith(f"/{STAGE_FILE}"):
+            continue
+        folder = written.home(name)
+        if folder is None:
+            problems.append((UNKNOWN, name, 1))
+        else:
+            left[folder] += 1
+    for folder in sorted(left):
+        is_format = folder.startswith("shards/") and folder != "shards/rejected"
+        if is_format and folder not in committed and "shards/rejected" in committed:
+            problems.append((UNCOMMITTED, folder, left.pop(folder)))
+    return problems, dict(left)

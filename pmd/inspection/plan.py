@@ -1,0 +1,423 @@
+"""Plan: rows, bytes, hours, disk and the slowest host of a build, before anything runs.
+
+What is committed is counted; what is not is estimated from what was published, and each figure says which. Nothing is
+read of the annotation files but their sizes, and nothing is asked of the web. Hours are `pmd.fetch.forecast`'s.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import math
+import posixpath
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd import escape, manifests
+from pmd.config import Config, SourceConfig, inputs
+from pmd.errors import InputError
+from pmd.fetch import addresses, forecast, hosts, partitions, state
+from pmd.fetch.forecast import Forecast, Shard
+from pmd.formats import archives
+from pmd.images.rules import fetch_shard_bits
+from pmd.manifests.model import Manifest, ManifestFile
+from pmd.manifests.select import human_bytes
+from pmd.store import commits, root
+from pmd.store.commits import Commit
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+#: Bytes of a photograph with its short side at 256 px, JPEG quality 95: mean of 80 of COCO's, by `pmd.codec`.
+RESIZED_BYTES: Final = 47_000
+#: The short side that `RESIZED_BYTES` is of; other sizes are taken by area.
+_RESIZED_SHORT_SIDE_PX: Final = 256
+#: Bytes of an original: COCO's archives of 2014, 20.16 GB of 123,287 photographs.
+ORIGINAL_BYTES: Final = 163_000
+#: A crop of a region, as JPEG: Visual Genome's regions are a small part of their photographs; a guess.
+CROP_BYTES: Final = 12_000
+
+#: Fewest bytes of a record in any annotation file, compressed: bounds an estimate by a file that is shorter than upstream's.
+_FEWEST_BYTES: Final = 20
+#: Where Table 2's figure is this near to the published records, a record is a pair and the rest is link rot; elsewhere
+#: (YFCC100M, WIT: a filter; Localized Narratives: sentences) Table 2 says how many pairs come of them.
+_NEAR: Final = (0.5, 1.5)
+
+#: Where a source's images are, and how many pairs share one. Of RedCaps' three (arXiv 2111.11431, §2.1) the
+#: shares are not known, and even ones give the least hours. No host: more than can be named.
+_HOSTS: Final[Mapping[str, tuple[tuple[str, ...], float]]] = {
+    "coco": (("images.cocodataset.org",), 616_767 / 123_287),
+    "visual_genome": (("cs.stanford.edu",), 5_408_689 / 108_077),
+    "localized_narratives__openimages": (("s3.amazonaws.com",), 1.9e6 / 873_107),
+    "localized_narratives__coco": (("images.cocodataset.org",), 1.9e6 / 873_107),
+    "yfcc100m": (("multimedia-commons.s3-us-west-2.amazonaws.com",), 1.0),
+    "wit": (("upload.wikimedia.org",), 1.0),
+    "sbu_captions": (("static.flickr.com",), 1.0),
+    "red_caps": (("i.redd.it", "i.imgur.com", "live.staticflickr.com"), 1.0),
+}
+
+ASSUMPTIONS: Final = (
+    f"{forecast.IMAGE_S:g} s that an image keeps a connection: four round trips of 90 ms (across the Atlantic, by Verizon's "
+    "service level agreement), which 163 kB take from TCP's first window",
+    f"{forecast.LANE_IMAGES_PER_S:g} images a second decoded and resized in a lane with a core of its own (docs/benchmarks.md: "
+    "520 in two)",
+    "the first location of each image has it, no host asks for patience; robots.txt and redirects not counted",
+    f"{human_bytes(ORIGINAL_BYTES)} an original (COCO's archives: 20.16 GB of 123,287 photographs)",
+    f"{human_bytes(RESIZED_BYTES)} a picture with its short side at 256 px, JPEG quality 95 (mean of 80 of COCO's); other "
+    "sizes by area",
+    f"{human_bytes(CROP_BYTES)} a crop of a region (a guess)",
+    "no link is dead: published rates of what is still there are 57 to 70 % for web images, so disk is an upper bound",
+)
+
+#: More of them where images are not committed yet.
+ESTIMATED: Final = (
+    "no image in two sources; RedCaps' images in equal parts on Reddit, Imgur and Flickr; hosts of Conceptual Captions, "
+    "Conceptual 12M: none holds a lane up",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class SourcePlan:
+    """What is expected of one source. `basis` says where `pairs` comes from: committed, published or Table 2."""
+
+    name: str
+    input_bytes: int
+    missing: tuple[str, ...]
+    pairs: int
+    basis: str
+    images: int
+    local: bool
+    regions: bool
+
+
+def plan(config: Config) -> dict[str, Any]:
+    """Return what a build will read, fetch, write and wait for.
+
+    Files that are not there yet are told, and planned for as if they were upstream's.
+
+    Returns:
+        ``sources``: per source input bytes, pairs and their basis, images, what is missing; ``fetch``: `Forecast`, with
+        what decides as ``slowest``; ``disk``: bytes of store and shards, by store form; ``shards``; ``assumptions``.
+        JSON-able.
+
+    Raises:
+        ConfigError: There are more lanes than a host's limits have shares.
+    """
+    described = [_source(config, source) for _, source in sorted(config.sources.items())]
+    counted = commits.read(root.images_folder(config.root)) is not None and (
+        commits.read(root.views_folder(config.root)) is not None
+    )
+    shards = _pending(config) if counted else _estimated(config, described)
+    fetch = forecast.forecast(shards, config.fetch)
+    images = _count(root.images_folder(config.root)) if counted else sum(item.images for item in described)
+    pairs = sum(item.pairs for item in described)
+    regions = sum(item.pairs for item in described if item.regions)
+    whole = images - sum(item.images for item in described if item.regions) if not counted else images
+    samples = pairs if config.shard.unit == "pair" else max(whole, 0) + regions
+    per_shard = config.shard.samples_per_shard
+    return {
+        "root": config.root,
+        "profile": config.profile,
+        "sample": config.sample,
+        "sources": [{**dataclasses.asdict(item), "missing": list(item.missing)} for item in described],
+        "input_bytes": sum(item.input_bytes for item in described),
+        "pairs": pairs,
+        "images": images,
+        "images_basis": "committed" if counted else "estimated",
+        "fetch": {
+            **dataclasses.asdict(fetch),
+            "hosts": [dataclasses.asdict(host) for host in fetch.hosts],
+            "slowest": _slowest(fetch),
+        },
+        "disk": _disk(config, described, images, samples, regions),
+        "samples": samples,
+        "shards": {form: math.ceil(samples / per_shard) for form in config.shard.formats},
+        "assumptions": [*ASSUMPTIONS, *(() if counted else ESTIMATED)],
+    }
+
+
+def _source(config: Config, source: SourceConfig) -> SourcePlan:
+    manifest = manifests.load(source.name)
+    try:
+        files = inputs.files(source)
+        missing: tuple[str, ...] = ()
+    except InputError as error:
+        files, missing = [], tuple(error.problem.splitlines())
+    commit = commits.read(root.curate_folder(config.root, source.name))
+    if commit is not None:
+        pairs, basis = commit.sources[source.name].kept, "committed"
+    else:
+        sizes = {file.path: file.bytes for file in files} or None
+        pairs, basis = expected_pairs(manifest, sizes, _sharing(manifest))
+    # Pairs are counted before the sample is taken, which is of images.
+    pairs = round(pairs / config.sample)
+    regions = getattr(source.options, "regions", None) == "crop"
+    per_image = _HOSTS.get(source.name, ((), 1.0))[1]
+    return SourcePlan(
+        source.name,
+        sum(file.bytes for file in files),
+        missing,
+        pairs,
+        basis,
+        math.ceil(pairs / per_image),
+        bool(source.images) or not manifest.images_by_url,
+        regions,
+    )
+
+
+def _sharing(manifest: Manifest) -> int:
+    """Return the published records of all sources that share this one's row of Table 2."""
+    return sum(
+        other.upstream_rows for other in manifests.load_all().values() if other.table2.row == manifest.table2.row
+    )
+
+
+def expected_pairs(manifest: Manifest, sizes: Mapping[str, int] | None, row_records: int) -> tuple[int, str]:
+    """Estimate the pairs that curating a source's files gives.
+
+    Args:
+        manifest: The source's.
+        sizes: Path → bytes of the annotation files that are there; None: all of upstream's.
+        row_records: Published records behind the source's row of Table 2, those of other sources too.
+
+    Returns:
+        The estimate, and "published" (a record is a pair) or "Table 2" (a rule decides how many pairs a record is).
+    """
+    records = float(manifest.upstream_rows) if sizes is None else _records(manifest, sizes)
+    per_record = manifest.table2.pairs_millions * 1e6 / row_records
+    if _NEAR[0] <= per_record <= _NEAR[1]:
+        return round(records), "published"
+    return round(records * per_record), "Table 2"
+
+
+def _records(manifest: Manifest, sizes: Mapping[str, int]) -> float:
+    """Return the published records of the files that are there: by name where upstream's is known, else by size."""
+    known = {file.name: file for file in manifest.files if file.kind == "annotations"}
+    found, other_bytes = 0.0, 0
+    main = manifest.upstream_rows
+    for path, size in sizes.items():
+        file = known.get(posixpath.basename(archives.split_member(path)[0]))
+        if file is None:
+            other_bytes += size
+        elif file.option is None:
+            found += _scaled(file, size, manifest)
+    if other_bytes:
+        published = sum(file.bytes or 0 for file in manifests.select([manifest]) if file.option is None)
+        share = min(other_bytes / published, 1.0) if published else 1.0
+        found += min(main * share, other_bytes / _FEWEST_BYTES)
+    return found
+
+
+def _scaled(file: ManifestFile, size: int, manifest: Manifest) -> float:
+    """Return a file's published records, or as large a part of them as the file is of upstream's."""
+    several = sum(other.option is None and not other.optional for other in manifests.select([manifest])) > 1
+    rows = file.rows if file.rows is not None else 0 if several else manifest.upstream_rows
+    if any(entry.rows == rows and entry.what.startswith("images") for entry in manifest.published):
+        return 0.0  # VG's image_data.json, which its regions need: no records of their own
+    whole = file.bytes or file.bytes_about
+    share = min(size / whole, 1.0) if whole else 1.0
+    return min(rows * share, size / _FEWEST_BYTES)
+
+
+def _estimated(config: Config, described: Iterable[SourcePlan]) -> Iterator[Shard]:
+    """Yield the fetch shards that there will be: every host's images are spread evenly over them, since keys are hashes."""
+    named = hosts.named_groups(config.fetch.host_groups)
+    of_host: Counter[str] = Counter()
+    for item in described:
+        of_source = [hosts.group_name(host, named) for host in _HOSTS.get(item.name, ((), 1.0))[0]]
+        groups = [forecast.ARCHIVES] if item.local else of_source or [forecast.MANY]
+        for number, group in enumerate(groups):
+            of_host[group] += hosts.share(item.images, len(groups), number)
+    facts = root.describe(config.root) or {}
+    count = 2 ** int(facts.get("fetch_shard_bits", fetch_shard_bits(of_host.total() * config.sample)))
+    for shard in range(count):
+        of_shard = {group: hosts.share(total, count, shard) for group, total in of_host.items()}
+        yield Shard(shard, {group: total for group, total in of_shard.items() if total})
+
+
+def _pending(config: Config) -> Iterator[Shard]:
+    """Yield the fetch shards with images that the next `pmd fetch` asks for, a part's images in memory at a time."""
+    named = hosts.named_groups(config.fetch.host_groups)
+    group_of = functools.lru_cache(maxsize=_KNOWN_HOSTS)(functools.partial(_group, named=named))
+    for shard, _, _, todo in partitions.pending(config.root, config.fetch):
+        if todo.num_rows:
+            groups = Counter(_first_groups(todo["locations"], group_of))
+            yield Shard(shard, {group: count for group, count in groups.items() if group}, groups[""])
+
+
+#: Hosts whose group is kept at hand.
+_KNOWN_HOSTS: Final = 2**16
+
+
+def _first_groups(locations: pa.ChunkedArray, group_of: Callable[[str], str]) -> list[str]:
+    """Return the host group that each image's first location asks; "" for none."""
+    there = locations.filter(pc.greater(pc.list_value_length(locations), 0))
+    first = pc.list_element(there, 0)
+    local = pc.equal(pc.struct_field(first, "kind"), "archive")
+    # Of each host one URL is taken apart, and not each URL: tens of millions pass here.
+    named = pc.extract_regex(pc.struct_field(first, "url"), r"(?i)^https?://(?P<host>[^/?#]+)")
+    host = pc.fill_null(pc.struct_field(named, "host"), "")
+    found = pc.if_else(local, forecast.ARCHIVES, host).dictionary_encode().combine_chunks()
+    groups = [name if name == forecast.ARCHIVES else group_of(name) for name in found.dictionary.to_pylist()]
+    return [*(groups[index] for index in found.indices.to_pylist()), *[""] * (len(locations) - len(there))]
+
+
+def _group(host: str, named: Mapping[str, str]) -> str:
+    """Return the group of a URL's host and port, as the engine does; "" where it would ask for nothing."""
+    try:
+        return hosts.group_name(addresses.parse(f"http://{host}/").host, named)
+    except addresses.Blocked:
+        return ""
+
+
+def _count(folder: str) -> int:
+    commit: Commit | None = commits.read(folder)
+    return 0 if commit is None else sum(file.rows for file in commit.files)
+
+
+def _slowest(found: Forecast) -> dict[str, Any] | None:
+    """Return what decides how long fetching takes: a host, or ("host": null) the lanes themselves."""
+    if found.slowest is not None:
+        return dataclasses.asdict(found.slowest)
+    asked = sum(host.images for host in found.hosts)
+    if not asked:
+        return None
+    pace = asked / found.lane_hours / 3600
+    return {"host": None, "images": asked, "images_per_s": pace, "hours": found.lane_hours, "limit": found.lane_limit}
+
+
+def _resized_bytes(short_side_px: int) -> int:
+    return min(round(RESIZED_BYTES * (short_side_px / _RESIZED_SHORT_SIDE_PX) ** 2), ORIGINAL_BYTES)
+
+
+def _disk(config: Config, described: Iterable[SourcePlan], images: int, samples: int, regions: int) -> dict[str, Any]:
+    """Return bytes of the store in either form, and of the shards; images with regions are always kept original."""
+    with_region = min(sum(item.images for item in described if item.regions), images)
+    resized = _resized_bytes(config.fetch.short_side_px)
+    store = {
+        "resized": (images - with_region) * resized + with_region * ORIGINAL_BYTES,
+        "original": images * ORIGINAL_BYTES,
+    }
+    picture = ORIGINAL_BYTES if config.fetch.store == "original" else resized
+    if config.shard.short_side_px is not None:
+        picture = min(picture, _resized_bytes(config.shard.short_side_px))
+    crops = min(regions, samples)
+    each = (samples - crops) * picture + crops * CROP_BYTES
+    shards = dict.fromkeys(config.shard.formats, each)
+    return {
+        "store": store,
+        "chosen": config.fetch.store,
+        "shards": shards,
+        "total": store[config.fetch.store] + sum(shards.values()),
+        "there": _store_bytes(config.root),
+    }
+
+
+def _store_bytes(root_url: str) -> int:
+    """Return the bytes that the store already holds."""
+    return sum(
+        file.bytes
+        for shard in state.shards(root_url)
+        for _, _, commit in state.generations(root_url, shard)
+        for file in commit.files
+        if file.name.endswith(".tar")
+    )
+
+
+def text(found: Mapping[str, Any], width: int = 120) -> str:
+    """Return a plan as people read it."""
+    from rich.console import Console
+
+    found = escape.shown(found)
+    sink = io.StringIO()
+    console = Console(file=sink, width=width, color_system=None, highlight=False, markup=False)
+    sample = f", 1/{found['sample']} of the images" if found["sample"] > 1 else ""
+    console.print(f"{found['root']}: profile {found['profile']}{sample}\n")
+    console.print(
+        _table(
+            ["source", "annotations", "pairs", "counted from", "images"],
+            [
+                [
+                    item["name"],
+                    human_bytes(item["input_bytes"]) if not item["missing"] else "not there yet",
+                    f"{item['pairs']:,}",
+                    item["basis"],
+                    f"{item['images']:,}",
+                ]
+                for item in found["sources"]
+            ]
+            + [["all", human_bytes(found["input_bytes"]), f"{found['pairs']:,}", "", f"{found['images']:,}"]],
+        )
+    )
+    for line in _fetch_text(found["fetch"], found["images_basis"]):
+        console.print(line)
+    disk = found["disk"]
+    forms = ", ".join(
+        f"{human_bytes(size)} {form}{' (chosen)' if form == disk['chosen'] else ''}"
+        for form, size in disk["store"].items()
+    )
+    console.print(f"\nStore: {forms}; {human_bytes(disk['there'])} are there.")
+    for form, size in disk["shards"].items():
+        console.print(
+            f"Shards, {form}: {found['shards'][form]:,} of up to {found['samples']:,} samples, {human_bytes(size)}"
+        )
+    console.print(f"Disk in all: {human_bytes(disk['total'])}\n")
+    for item in found["sources"]:
+        for line in item["missing"]:
+            console.print(line, soft_wrap=True)
+    console.print("Assumed:")
+    for line in found["assumptions"]:
+        console.print(f"- {line}")
+    return "\n".join(line.rstrip() for line in sink.getvalue().splitlines())
+
+
+#: Hosts that the text names.
+_MOST_HOSTS: Final = 12
+
+
+def _fetch_text(fetch: Mapping[str, Any], basis: str) -> Iterator[Any]:
+    """Yield what people read of a forecast."""
+    if not fetch["hosts"]:
+        yield f"\nImages to fetch ({basis}): none; the ledger has all of them"
+    else:
+        yield f"\nImages to fetch ({basis}), by host group, in {fetch['lanes']} lane{'s' * (fetch['lanes'] > 1)}:"
+        yield _table(
+            ["host", "images", "a second", "limited by", "hours"],
+            [
+                [
+                    host["host"],
+                    f"{host['images']:,}",
+                    f"{host['images_per_s']:,.2f}",
+                    host["limit"],
+                    f"{host['hours']:,.1f}",
+                ]
+                for host in fetch["hosts"][:_MOST_HOSTS]
+            ],
+        )
+        if len(fetch["hosts"]) > _MOST_HOSTS:
+            yield f"… and {len(fetch['hosts']) - _MOST_HOSTS:,} more host groups"
+        slowest = fetch["slowest"]
+        who = slowest["host"] or "no host: the lanes themselves"
+        yield (
+            f"Fetching takes {fetch['hours']:,.1f} hours or more. What decides is {who}: {slowest['images']:,} images, "
+            f"{slowest['images_per_s']:,.2f} a second ({slowest['limit']}), {slowest['hours']:,.1f} hours."
+        )
+    if fetch["unasked"]:
+        yield f"{fetch['unasked']:,} images have no location that can be asked."
+
+
+def _table(headings: list[str], rows: list[list[str]]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        right = heading not in {"source", "host", "counted from", "limited by"}
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table

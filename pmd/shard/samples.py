@@ -1,0 +1,207 @@
+"""Samples: from the views that are left to what a training step sees, in shuffled order.
+
+A sample is an image or a region of one (``unit = "image"``, with all its captions), or a single pair (``unit = "pair"``).
+image_id is a hash, so the store is in random order already; within a window of fetch shards samples are ordered by a hash
+of their key and the seed, and windows follow each other. A shard is a range of ranks, so all but the last are equal, and
+its task reads the store files of one window, or of two.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd.config.options import ShardOptions
+from pmd.fetch import partitions, stored
+from pmd.images import rules as images_rules
+from pmd.schema import keys
+from pmd.schema.tables import KEY, REGION
+
+STAGE: Final = "shard"
+
+PAIR: Final = pa.struct(
+    [
+        pa.field("pair_id", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("source_id", pa.string()),
+        pa.field("text", pa.string()),
+    ]
+)
+
+#: One row a sample; `key` is the member name in the shards, hex.
+SAMPLES: Final = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("region", REGION),
+        pa.field("pairs", pa.list_(PAIR), nullable=False),
+        pa.field("store_file", pa.string(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("stored_format", pa.string(), nullable=False),
+        pa.field("stored_form", pa.string(), nullable=False),
+        pa.field("sha256", pa.binary(32)),
+        pa.field("stored_digest", pa.binary(16)),
+    ]
+)
+
+#: A view on its way to its sample: `VIEWS`, under the image that stands for its own.
+SAMPLE_ROWS: Final = pa.schema(
+    [
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("pair_id", KEY, nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("region", REGION),
+        pa.field("width_px", pa.int32()),
+        pa.field("height_px", pa.int32()),
+        pa.field("text", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """One window, finished: its `SAMPLES` in order, and the pairs that leave."""
+
+    samples: pa.Table
+    rejected: pa.Table
+    kept: pa.Table  # SAMPLE_ROWS of the pairs that are in samples
+
+
+def window_bits(cut: partitions.Cut, window: int) -> int:
+    """Return how many bits cut the images into windows of about `window` fetch shards."""
+    return min(max(cut.shard_bits - max(window - 1, 0).bit_length(), 0), images_rules.MOST_PART_BITS)
+
+
+def misfits(rows: pa.Table, ledger: pa.Table, options: ShardOptions) -> pa.Array:
+    """Return why each view cannot be cropped, or null.
+
+    `box_mismatch`: the image's aspect ratio is not that of the image on which the region was drawn. `crop_too_small`:
+    the region, in the whole pixels that `codec.crop` cuts out of the picture in the store, has a short side under the
+    limit. That picture is the original, but where an image was stored resized before a source with regions came.
+
+    Args:
+        rows: `SAMPLE_ROWS`.
+        ledger: `LEDGER` that holds all their images.
+        options: Options of the stage.
+    """
+    at = partitions.positions(rows["image_id"], ledger)
+    width = ledger["width_px"].take(at).to_numpy(zero_copy_only=False).astype(np.float64)
+    height = ledger["height_px"].take(at).to_numpy(zero_copy_only=False).astype(np.float64)
+    drawn_width = rows["width_px"].to_numpy(zero_copy_only=False).astype(np.float64)  # null becomes NaN
+    drawn_height = rows["height_px"].to_numpy(zero_copy_only=False).astype(np.float64)
+    has_region = pc.is_valid(rows["region"]).to_numpy(zero_copy_only=False)
+    sides = np.zeros((len(rows), 4))
+    sides[has_region] = np.array(rows["region"].filter(pa.array(has_region)).to_pylist()).reshape(-1, 4)
+    stored_width = _known(ledger["stored_width_px"].take(at), width)
+    stored_height = _known(ledger["stored_height_px"].take(at), height)
+    short = np.minimum(
+        _pixels_between(sides[:, 0], sides[:, 2], stored_width),
+        _pixels_between(sides[:, 1], sides[:, 3], stored_height),
+    )
+    # Products of whole numbers, so that a difference of exactly the limit is one.
+    expected = drawn_width * height
+    mismatch = np.abs(width * drawn_height - expected) > options.max_aspect_difference * expected
+    reasons = np.full(len(rows), None, dtype=object)
+    reasons[has_region & (short < options.min_crop_px)] = "crop_too_small"
+    reasons[has_region & mismatch] = "box_mismatch"
+    return pa.array(reasons, pa.string())
+
+
+def _known(stored: pa.ChunkedArray, original: np.ndarray) -> np.ndarray:
+    sizes = stored.to_numpy(zero_copy_only=False).astype(np.float64)
+    return np.where(np.isnan(sizes), original, sizes)
+
+
+def _pixels_between(start: np.ndarray, length: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    low = np.clip(np.floor(start * pixels + 0.5), 0, pixels - 1)
+    high = np.clip(np.floor((start + length) * pixels + 0.5), low + 1, pixels)
+    return np.asarray(high - low)
+
+
+def order(rows: pa.Table, ledger: pa.Table, options: ShardOptions, seed: int) -> Window:
+    """Make the samples of a window, in their order.
+
+    Args:
+        rows: All `SAMPLE_ROWS` of the window, in any order.
+        ledger: `LEDGER` of the window's fetch shards.
+        options: Options of the stage.
+        seed: The configuration's seed.
+    """
+    rows = rows.combine_chunks()
+    reasons = misfits(rows, ledger, options)
+    stays = pc.is_null(reasons)
+    leaving = rows.filter(pc.invert(stays))
+    kept = rows.filter(stays).combine_chunks()
+    samples = sorted(_samples(kept, options, seed), key=lambda sample: sample[0])
+    at = partitions.positions(pa.array([sample[2] for sample in samples], KEY), ledger)
+    table = pa.table(
+        [
+            pa.array([sample[1] for sample in samples], pa.string()),
+            pa.array([sample[2] for sample in samples], KEY),
+            pa.array([sample[3] for sample in samples], REGION),
+            pa.array([sample[4] for sample in samples], pa.list_(PAIR)),
+            *(ledger[name].take(at).combine_chunks() for name in stored.COLUMNS),
+        ],
+        schema=SAMPLES,
+    )
+    return Window(table, images_rules.reject(leaving, STAGE, reasons.filter(pc.invert(stays))), kept)
+
+
+_Sample = tuple[bytes, str, bytes, list[float] | None, list[dict[str, str]]]
+
+
+def _samples(kept: pa.Table, options: ShardOptions, seed: int) -> Iterator[_Sample]:
+    """Yield (rank, key, image_id, region, pairs)."""
+    grouped: dict[tuple[bytes, bytes, bytes], list[dict[str, Any]]] = {}
+    for row in kept.to_pylist():
+        region = row["region"]
+        box = struct.pack("<4d", *region) if region else b""
+        place = (row["image_id"], box, row["pair_id"] if options.unit == "pair" else b"")
+        grouped.setdefault(place, []).append(row)
+    for place, members in grouped.items():
+        members.sort(key=lambda row: (row["source"], row["source_id"], row["pair_id"]))
+        key = place[2] or (keys.digest("sample", *place[:2]) if place[1] else place[0])
+        pairs = [
+            {
+                "pair_id": row["pair_id"].hex(),
+                "source": row["source"],
+                "source_id": row["source_id"],
+                "text": row["text"],
+            }
+            for row in members
+        ]
+        rank = keys.digest("rank", str(seed), key)
+        yield rank, key.hex(), members[0]["image_id"], members[0]["region"], pairs
+
+
+def cut_ranks(counts: list[int], samples_per_shard: int) -> list[list[tuple[int, int, int]]]:
+    """Cut windows into shards of equal size.
+
+    Args:
+        counts: Samples of each window, in order.
+        samples_per_shard: Samples of every shard but the last.
+
+    Returns:
+        For each shard its slices (window, start, stop), in order.
+    """
+    shards: list[list[tuple[int, int, int]]] = []
+    room = 0
+    for window, count in enumerate(counts):
+        start = 0
+        while start < count:
+            if room == 0:
+                shards.append([])
+                room = samples_per_shard
+            taken = min(room, count - start)
+            shards[-1].append((window, start, start + taken))
+            start += taken
+            room -= taken
+    return shards

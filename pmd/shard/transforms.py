@@ -1,0 +1,185 @@
+"""Shards on Beam: views meet by window in run files → ordered samples → equal shards."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pmd.config.options import ShardOptions
+from pmd.dedupe import rules as dedupe_rules
+from pmd.engines.partitions import part_of
+from pmd.engines.transforms import Collected, outputs
+from pmd.fetch import partitions
+from pmd.images import rules as images_rules
+from pmd.shard import samples, writing
+from pmd.store import commits, exchange, proposals, sealed, storage
+from pmd.store.proposals import Proposal
+
+WINDOWS = pa.schema(
+    [
+        pa.field("window", pa.int32(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("samples", pa.int64(), nullable=False),
+        pa.field("outputs", pa.binary(), nullable=False),  # OUTPUTS: the rejected pairs' file, and the books
+    ]
+)
+
+SHARDS = pa.schema(
+    [
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("of", pa.int32(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("start", pa.int64(), nullable=False),
+        pa.field("stop", pa.int64(), nullable=False),
+    ]
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadViews:
+    """Write the views of a part that are left, under the images that stand for theirs, to a run."""
+
+    root: str
+    cut: partitions.Cut
+    bits: int
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row → RUNS."""
+        part = part_of(batch)
+        groups = dedupe_rules.read_groups(self.root)
+        ledger = partitions.read_ledger(self.root, self.cut.shards(part))
+        kept, _ = dedupe_rules.judge_again(self.root, part, partitions.read_views(self.root, part), ledger, groups)
+        ids = dedupe_rules.kept_ids(kept["image_id"], groups)
+        rows = kept.set_column(0, "image_id", ids).select(samples.SAMPLE_ROWS.names).cast(samples.SAMPLE_ROWS)
+        pieces = rows.combine_chunks().to_batches()
+        yield from exchange.write(self.work, samples.SAMPLE_ROWS, self.bits, pieces, "image_id")
+
+
+@dataclasses.dataclass(frozen=True)
+class OrderWindow:
+    """Order a window's samples; write them and the rejected pairs."""
+
+    root: str
+    cut: partitions.Cut
+    bits: int
+    options: ShardOptions
+    seed: int
+    rejected_folder: str
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(window, all its RUNS) → WINDOWS."""
+        window, references = keyed
+        rows = exchange.read(self.work, references, samples.SAMPLE_ROWS)
+        ledger = partitions.read_ledger(self.root, self.cut.shards(window, self.bits))
+        ordered = samples.order(rows, ledger, self.options, self.seed)
+        path = storage.join(
+            self.work, commits.put_table(self.work, f"samples-{window:05d}", ordered.samples, durable=False).name
+        )
+        name = f"part-{window:05d}-of-{2**self.bits:05d}"
+        files = [commits.put_table(self.rejected_folder, name, ordered.rejected)] if ordered.rejected.num_rows else []
+        books = images_rules.count_books(ordered.kept, ordered.rejected)
+        described = outputs([dataclasses.replace(file, name=f"rejected:{file.name}") for file in files], books)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, described.schema) as writer:
+            writer.write_batch(described)
+        yield pa.RecordBatch.from_pylist(
+            [
+                {
+                    "window": window,
+                    "path": path,
+                    "samples": ordered.samples.num_rows,
+                    "outputs": sink.getvalue().to_pybytes(),
+                }
+            ],
+            schema=WINDOWS,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class CutShards:
+    """Turn the windows' counts into shards of equal size."""
+
+    samples_per_shard: int
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(0, all WINDOWS) → SHARDS, one batch a shard, one row a slice."""
+        windows = sorted((row for batch in keyed[1] for row in batch.to_pylist()), key=lambda row: row["window"])
+        shards = samples.cut_ranks([row["samples"] for row in windows], self.samples_per_shard)
+        for shard, slices in enumerate(shards):
+            yield pa.RecordBatch.from_pylist(
+                [
+                    {
+                        "shard": shard,
+                        "of": len(shards),
+                        "path": windows[window]["path"],
+                        "start": start,
+                        "stop": stop,
+                    }
+                    for window, start, stop in slices
+                ],
+                schema=SHARDS,
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class WriteShard:
+    """Write one shard in every format."""
+
+    root: str
+    folders: tuple[tuple[str, str], ...]
+    tag: str
+    options: ShardOptions
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """SHARDS of one shard → OUTPUTS; names start with the format."""
+        slices = batch.to_pylist()
+        rows = pa.concat_tables([_slice(row["path"], row["start"], row["stop"]) for row in slices])
+        name = f"{slices[0]['shard']:05d}-of-{slices[0]['of']:05d}-{self.tag}"
+        written = writing.write_shard(self.root, dict(self.folders), name, rows, self.options)
+        yield outputs([dataclasses.replace(file, name=f"{form}:{file.name}") for form, file in written.items()])
+
+
+def _slice(path: str, start: int, stop: int) -> pa.Table:
+    with sealed.open_checked(path) as file:
+        return pq.ParquetFile(file).read(use_threads=False).slice(start, stop - start)
+
+
+def window_outputs(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the OUTPUTS that a batch of WINDOWS carries."""
+    with pa.ipc.open_stream(batch["outputs"][0].as_py()) as reader:
+        return reader.read_next_batch()
+
+
+@dataclasses.dataclass(frozen=True)
+class CommitShards:
+    """Commit the rejected pairs, then each format.
+
+    WebDataset's readers look for a `sizes.json`; to Parquet's it would be a file that is none of theirs, and theirs tell
+    their rows.
+    """
+
+    folders: tuple[tuple[str, str, str], ...]  # form ("rejected" first), folder, hash
+    runs: tuple[bytes, ...]
+    work: str
+
+    def __call__(self, found: Collected) -> None:
+        """Propose one for each folder."""
+        all_forms = []
+        for (form, folder, digest), run in zip(self.folders, self.runs, strict=True):
+            files = tuple(
+                dataclasses.replace(file, name=file.name.removeprefix(f"{form}:"))
+                for file in found.files
+                if file.name.startswith(f"{form}:")
+            )
+            commit = commits.Commit(samples.STAGE, files, found.books, digest, orjson.loads(run))
+            fixed = {"sizes.json": writing.sizes(files)} if form == "webdataset" else {}
+            all_forms.append(Proposal(folder, commit, fixed))
+        proposals.leave(self.work, all_forms)

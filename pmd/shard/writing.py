@@ -1,0 +1,247 @@
+"""Write shards: WebDataset tars and Parquet files, of the same samples in the same order.
+
+Bytes depend on the samples alone: tar members carry no clock and no owner, Parquet row groups have a fixed size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import tarfile
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO, Final, Protocol
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from pmd import codec
+from pmd.config.options import ShardOptions
+from pmd.fetch import stored
+from pmd.schema.tables import REGION
+from pmd.shard.samples import PAIR
+from pmd.store import storage
+from pmd.store.commits import File
+
+#: Samples whose stored bytes are in memory at a time: at 10 MB for the largest originals, about 600 MB at the very worst.
+CHUNK: Final = 64
+
+#: Fields are nullable, since `datasets` takes its own description only of fields that equal its own.
+PARQUET: Final = pa.schema(
+    [
+        pa.field("key", pa.string()),
+        pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])),
+        pa.field("text", pa.string()),
+        pa.field("image_id", pa.string()),
+        pa.field("region", REGION),
+        pa.field("pairs", pa.list_(PAIR)),
+    ],
+    # What Hugging Face `datasets` reads to decode the image column by itself.
+    metadata={
+        "huggingface": orjson.dumps(
+            {
+                "info": {
+                    "features": {
+                        "key": {"dtype": "string", "_type": "Value"},
+                        "image": {"_type": "Image"},
+                        "text": {"dtype": "string", "_type": "Value"},
+                        "image_id": {"dtype": "string", "_type": "Value"},
+                        "region": {
+                            "feature": {"dtype": "float64", "_type": "Value"},
+                            "length": -1,
+                            "_type": "Sequence",
+                        },
+                        "pairs": [
+                            {
+                                name: {"dtype": "string", "_type": "Value"}
+                                for name in ("pair_id", "source", "source_id", "text")
+                            }
+                        ],
+                    }
+                }
+            }
+        ).decode()
+    },
+)
+
+#: What is stored has passed the limit of the fetch stage, which may be another than the codec's own.
+_ANY_PIXELS: Final = 2**62
+
+#: Extension of a stored format, as readers of WebDataset know it.
+EXTENSIONS: Final = {"jpeg": "jpg", "tiff": "tif"}
+
+
+def extension(stored_format: str) -> str:
+    """Return the file name extension of a format: "jpeg" → "jpg"."""
+    return EXTENSIONS.get(stored_format, stored_format)
+
+
+def load_pictures(root: str, samples: pa.Table, options: ShardOptions) -> Iterator[tuple[dict[str, Any], bytes, str]]:
+    """Yield (sample, encoded picture, extension) in order, cropped and resized where asked.
+
+    Stored bytes are read a chunk of samples at a time, front to back, each once.
+
+    Args:
+        root: ROOT.
+        samples: `SAMPLES`.
+        options: Options of the stage.
+
+    Raises:
+        VerificationError: Stored bytes are gone, or are not those that were stored.
+    """
+    for start in range(0, samples.num_rows, CHUNK):
+        chunk = samples.slice(start, CHUNK).to_pylist()
+        places = {(row["store_file"], row["offset"]): row for row in chunk}
+        contents = {place: stored.read(root, row) for place, row in sorted(places.items())}
+        for row in chunk:
+            yield row, *_picture(contents[row["store_file"], row["offset"]], row, options)
+
+
+def _picture(content: bytes, row: dict[str, Any], options: ShardOptions) -> tuple[bytes, str]:
+    if row["region"] is not None:
+        cropped = codec.crop(codec.upright_rgb(content, max_pixels=_ANY_PIXELS), row["region"])
+        return codec.encode_jpeg(_shrunk(cropped, options.short_side_px), options.jpeg_quality), "jpg"
+    if options.short_side_px is not None:
+        resized, form = codec.resized(content, options.short_side_px, options.jpeg_quality, max_pixels=_ANY_PIXELS)
+        return resized, extension(form)
+    return content, extension(row["stored_format"])
+
+
+def _shrunk(image: Image.Image, short_side_px: int | None) -> Image.Image:
+    """Return a crop with its short side at most `short_side_px`; never larger than it was."""
+    short = min(image.size)
+    if short_side_px is None or short <= short_side_px:
+        return image
+    width, height = (max(1, round(side * short_side_px / short)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
+
+
+class ShardWriter(Protocol):
+    """Writes one shard of one format, sample by sample."""
+
+    def add(self, row: dict[str, Any], picture: bytes, form: str) -> None:
+        """Add one sample."""
+
+    def close(self) -> None:
+        """Finish the file."""
+
+
+class TarWriter:
+    """WebDataset: `KEY.jpg`, `KEY.txt` and `KEY.json` for each sample."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115  see close
+
+    def add(self, row: dict[str, Any], picture: bytes, form: str) -> None:
+        """Add one sample: picture, first caption, everything known."""
+        described = {"image_id": row["image_id"].hex(), "region": row["region"], "pairs": row["pairs"]}
+        for suffix, content in (
+            (form, picture),
+            ("json", orjson.dumps(described)),
+            ("txt", row["pairs"][0]["text"].encode()),
+        ):
+            member = tarfile.TarInfo(f"{row['key']}.{suffix}")
+            member.size = len(content)
+            member.mode = 0o644
+            self._tar.addfile(member, io.BytesIO(content))
+
+    def close(self) -> None:
+        """Write the end of the archive."""
+        self._tar.close()
+
+
+class ParquetWriter:
+    """Parquet with an `image` struct of bytes and path, in row groups of `CHUNK` samples."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._writer = pq.ParquetWriter(file, PARQUET, compression="zstd", use_dictionary=False)
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, row: dict[str, Any], picture: bytes, form: str) -> None:
+        """Add one sample."""
+        self._rows.append(
+            {
+                "key": row["key"],
+                "image": {"bytes": picture, "path": f"{row['key']}.{form}"},
+                "text": row["pairs"][0]["text"],
+                "image_id": row["image_id"].hex(),
+                "region": row["region"],
+                "pairs": row["pairs"],
+            }
+        )
+        if len(self._rows) == CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=PARQUET))
+        self._rows = []
+
+    def close(self) -> None:
+        """Write what is left and the footer."""
+        if self._rows:
+            self._flush()
+        self._writer.close()
+
+
+#: format → (extension, writer).
+FORMATS: Final[dict[str, tuple[str, type[TarWriter] | type[ParquetWriter]]]] = {
+    "webdataset": ("tar", TarWriter),
+    "parquet": ("parquet", ParquetWriter),
+}
+
+
+def write_shard(
+    root: str,
+    folders: dict[str, str],
+    name: str,
+    samples: pa.Table,
+    options: ShardOptions,
+) -> dict[str, File]:
+    """Write one shard in every format, in one pass over its pictures.
+
+    Args:
+        root: ROOT, from which stored pictures are read.
+        folders: format → its folder.
+        name: The shard's name without extension.
+        samples: `SAMPLES` of the shard, in order.
+        options: Options of the stage.
+
+    Returns:
+        format → the file.
+
+    Raises:
+        VerificationError: A stored picture is damaged; no file of the shard is left.
+    """
+    paths = {form: f"{name}.{FORMATS[form][0]}" for form in folders}
+    with contextlib.ExitStack() as stack:
+        files = {
+            form: stack.enter_context(storage.write_whole(storage.join(folder, paths[form])))
+            for form, folder in folders.items()
+        }
+        writers: list[ShardWriter] = [FORMATS[form][1](file) for form, file in files.items()]
+        for writer in writers:
+            stack.callback(writer.close)  # before its file, whatever happens
+        for row, picture, suffix in load_pictures(root, samples, options):
+            for writer in writers:
+                writer.add(row, picture, suffix)
+    return {
+        form: File(paths[form], *_measure(storage.join(folder, paths[form]), samples.num_rows))
+        for form, folder in folders.items()
+    }
+
+
+def _measure(path: str, rows: int) -> tuple[int, int, str]:
+    digest = hashlib.sha256()
+    with storage.open_raw(path) as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return storage.size(path), rows, digest.hexdigest()
+
+
+def sizes(files: Sequence[File]) -> bytes:
+    """Return `sizes.json`: samples of each shard by name, as readers of WebDataset expect it."""
+    return orjson.dumps(
+        {file.name: file.rows for file in files}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    )

@@ -1,0 +1,510 @@
+"""Commits: a stage's output exists when its `_stage.json` does, and is exactly what that file lists.
+
+`_stage.json` is written last. It lists every file of the unit (name relative to its folder, bytes, rows, sha256), the
+books, the hash of the options and inputs the unit uses, and a `run` section that stands outside every equality claim.
+Readers open what it lists and never glob.
+
+Three things keep a commit whole, whoever dies and whatever comes back to life:
+
+- What it lists outlives a power cut before it does: files are synchronised as they are written, their folders in `write`.
+- Each writer of a ROOT works under an *epoch*, a number that only rises (`pmd.store.lock`). Before it works on a commit it writes
+  its epoch into it (`claim`); a commit is replaced only by compare-and-swap, and only where the writer's own claim stands. So
+  a writer that was taken over, and comes back, can replace nothing, nor can a worker that outlives its run.
+- Only who holds the lock removes anything (`sweep`, `retire`), and only files of names that runs write (`pmd.store.written`):
+  files of an older commit, of a killed run, of a worker that was doubled. A file is removed only while it is the one that was
+  seen under the lock: a later writer may have written one of the same name since.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pmd.errors import RootError, VerificationError
+from pmd.store import sealed, storage, versions, written
+from pmd.store.versions import Versioned
+
+STAGE_FILE: Final = "_stage.json"
+
+#: Raises where the lock is no longer held (`pmd.store.lock.Lock.check`).
+Check = Callable[[], None]
+
+#: In the `run` section: the epoch that wrote the commit, and the one that has begun to replace it.
+EPOCH: Final = "epoch"
+CLAIMED: Final = "claimed"
+#: There too: the SHA-256 of all the rest, by which damage is noticed.
+_DIGEST: Final = "digest"
+#: Times that a swap is tried: it fails only where another writer was faster, and there are two at most.
+_SWAPS: Final = 16
+
+#: Rows in a Parquet row group. Fixed, because other groups give other bytes; 64k rows of pairs are about 30 MB.
+ROW_GROUP_ROWS: Final = 65_536
+#: Rows by which a column is judged to repeat itself.
+_HEAD_ROWS: Final = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """One committed file; `name` is relative to the folder of its commit. `rows` counts samples for tars."""
+
+    name: str
+    bytes: int
+    rows: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Books:
+    """What happened to the pairs (in a fetch generation: the images) of one source in one stage."""
+
+    kept: int = 0
+    rejected: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """Everything that came in; the books balance by construction, and `pmd verify` recounts the files."""
+        return self.kept + sum(self.rejected.values())
+
+    def __add__(self, other: Books) -> Books:
+        reasons = sorted({*self.rejected, *other.rejected})
+        return Books(
+            self.kept + other.kept,
+            {reason: self.rejected.get(reason, 0) + other.rejected.get(reason, 0) for reason in reasons},
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Commit:
+    """The content of one `_stage.json`."""
+
+    stage: str
+    files: tuple[File, ...]
+    sources: Mapping[str, Books]
+    hash: str
+    run: Mapping[str, Any]
+    #: Further facts of the stage that later stages read; deterministic, like the books.
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def epoch(self) -> int:
+        """The highest epoch that has written here; 0 for commits of versions that knew none."""
+        return max(int(self.run.get(EPOCH, 0)), int(self.run.get(CLAIMED, 0)))
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether this is no commit, but a writer's claim where nothing is committed yet."""
+        return not self.stage
+
+    def under(self, prefix: str) -> list[File]:
+        """Return the files whose name starts with a folder's name, in order."""
+        return [file for file in self.files if file.name.startswith(f"{prefix}/")]
+
+    def digest(self, prefix: str | None = None) -> str:
+        """Return the hash of what is committed (not of how): what later stages depend on."""
+        files = self.files if prefix is None else self.under(prefix)
+        return options_hash([[file.name, file.sha256] for file in files] + [dict(self.facts)])
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of bytes, in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def options_hash(content: Any) -> str:
+    """Return the hash of a JSON-like value, independent of the order of its keys: 32 hex digits."""
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
+
+def to_json(commit: Commit) -> bytes:
+    """Return a commit as the bytes of `_stage.json`; `digest` in `run` is the SHA-256 of all the rest."""
+    content: dict[str, Any] = {
+        "stage": commit.stage,
+        "files": [dataclasses.asdict(file) for file in sorted(commit.files, key=lambda file: file.name)],
+        "sources": {
+            source: {"in": books.total, "kept": books.kept, "rejected": dict(sorted(books.rejected.items()))}
+            for source, books in sorted(commit.sources.items())
+        },
+        "hash": commit.hash,
+        "facts": commit.facts,
+        "run": commit.run,
+    }
+    content["run"] = {**commit.run, _DIGEST: _digest(content)}
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
+
+
+def from_json(content: bytes, where: str, *, damaged: bool = False) -> Commit:
+    """Parse `_stage.json`.
+
+    Args:
+        content: Its bytes.
+        where: What it is called.
+        damaged: Take it even if it is not as it was written.
+
+    Raises:
+        RootError: It is not one, or of another version.
+        VerificationError: It is not as it was written.
+    """
+    try:
+        raw = orjson.loads(content)
+        stage = raw["stage"]
+        digest = raw["run"].pop(_DIGEST, None)  # commits of earlier versions have none
+        if digest is not None and digest != _digest(raw) and not damaged:
+            raise _damaged(where, digest, _digest(raw))
+        return Commit(
+            stage=stage,
+            files=tuple(File(**file) for file in raw["files"]),
+            sources={name: Books(books["kept"], books["rejected"]) for name, books in raw["sources"].items()},
+            hash=raw["hash"],
+            run=raw["run"],
+            facts=raw.get("facts", {}),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RootError(
+            "not a commit of this version of pmd",
+            where=where,
+            expected="a JSON object with stage, files, sources, hash and run",
+            found=f"{type(error).__name__}: {error}",
+            remedy="run: pmd repair ROOT; or remove the folder it stands in, and the stage is run again",
+        ) from None
+
+
+def _damaged(where: str, wanted: str, found: str) -> VerificationError:
+    return VerificationError(
+        "the commit is damaged",
+        where=where,
+        expected=f"the SHA-256 that it states, {wanted}",
+        found=found,
+        remedy="run: pmd repair ROOT",
+    )
+
+
+def read(folder: str) -> Commit | None:
+    """Return the commit of a folder, or None where nothing is committed.
+
+    Raises:
+        RootError: It is of another version.
+        VerificationError: It is damaged.
+    """
+    path = storage.join(folder, STAGE_FILE)
+    try:
+        content = storage.read_bytes(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    commit = from_json(content, path)
+    return None if commit.is_bare else commit
+
+
+def require(folder: str, remedy: str) -> Commit:
+    """Return the commit of a folder.
+
+    Raises:
+        RootError: Nothing is committed there.
+    """
+    commit = read(folder)
+    if commit is None:
+        raise RootError("nothing is committed here", where=folder, expected=STAGE_FILE, remedy=remedy)
+    return commit
+
+
+def path_of(folder: str, name: str) -> str:
+    """Return the path of a file that a commit lists, with its `../` resolved: object stores know no such thing."""
+    while name.startswith("../"):
+        folder, name = folder.rsplit("/", 1)[0], name.removeprefix("../")
+    return storage.join(folder, name)
+
+
+def claim(folder: str, epoch: int) -> bool:
+    """Write an epoch into a folder's commit, or where it will stand: nobody of a lower one replaces it any more.
+
+    What is committed stays as it is for every reader.
+
+    Returns:
+        Whether nothing is committed there.
+
+    Raises:
+        RootError: A higher epoch stands there.
+    """
+    bare = True
+
+    def claimed(standing: Commit | None) -> Commit:
+        nonlocal bare
+        before = standing or Commit("", (), {}, "", {})
+        bare = before.is_bare
+        return dataclasses.replace(before, run={**before.run, CLAIMED: epoch})
+
+    _swap(folder, epoch, claimed)
+    return bare
+
+
+def open_for_change(folder: str, epoch: int) -> None:
+    """Let a claimed folder's commit be nobody's outcome any more, since files that it lists are about to be replaced in place.
+
+    Killed before the next commit, whoever comes then makes the folder anew, whatever is asked for.
+
+    Raises:
+        RootError: The claim of the epoch does not stand there.
+    """
+
+    def stale(standing: Commit | None) -> Commit | None:
+        _refuse_unclaimed(folder, standing, epoch)
+        return None if standing is None or standing.is_bare else dataclasses.replace(standing, hash="")
+
+    if _swap(folder, epoch, stale):
+        storage.settle([storage.join(folder, STAGE_FILE)])
+
+
+def write(folder: str, commit: Commit) -> None:
+    """Replace the commit of a folder that was claimed, once all that the new one lists outlives a power cut.
+
+    Raises:
+        RootError: The claim of its epoch does not stand there.
+    """
+    storage.settle(path_of(folder, file.name) for file in commit.files)
+    epoch = int(commit.run.get(EPOCH, 0))
+
+    def written(standing: Commit | None) -> Commit:
+        _refuse_unclaimed(folder, standing, epoch)
+        return commit
+
+    _swap(folder, epoch, written)
+    storage.settle([storage.join(folder, STAGE_FILE)])
+
+
+def replace_unreadable(folder: str, commit: Commit) -> None:
+    """Commit in place of what cannot be parsed, and so says no epoch to go by; only for who holds the lock.
+
+    Raises:
+        RootError: Another writer has replaced it meanwhile.
+    """
+    path = storage.join(folder, STAGE_FILE)
+    seen = versions.read(path)
+    storage.settle(path_of(folder, file.name) for file in commit.files)
+    if not versions.swap(path, to_json(commit), seen):
+        raise superseded(path, None, int(commit.run.get(EPOCH, 0)))
+    storage.settle([path])
+
+
+def write_if_absent(folder: str, commit: Commit) -> bool:
+    """Commit where nothing is committed yet; return whether this commit is the one that stands. For fetch generations.
+
+    Raises:
+        RootError: The claim of its epoch does not stand there: a higher one does, or its run has ended without it.
+    """
+    storage.settle(path_of(folder, file.name) for file in commit.files)
+    epoch = int(commit.run.get(EPOCH, 0))
+
+    def written(standing: Commit | None) -> Commit | None:
+        if standing is not None and not standing.is_bare:
+            return None
+        _refuse_unclaimed(folder, standing, epoch)
+        return commit
+
+    is_ours = _swap(folder, epoch, written)
+    storage.settle([storage.join(folder, STAGE_FILE)])
+    return is_ours
+
+
+def _refuse_unclaimed(folder: str, standing: Commit | None, epoch: int) -> None:
+    if epoch and (standing is None or standing.epoch != epoch):
+        raise superseded(storage.join(folder, STAGE_FILE), standing.epoch if standing is not None else None, epoch)
+
+
+def unclaim(folder: str, epoch: int) -> None:
+    """Remove a claim where nothing was committed after all; only for who holds the lock, when its workers have ended.
+
+    A worker that has not ended commits nothing any more, even in the same moment. A claim of a higher epoch stays.
+    """
+    path = storage.join(folder, STAGE_FILE)
+    seen = versions.read(path)
+    standing = from_json(seen.content, path) if seen is not None else None
+    if seen is None or standing is None or not standing.is_bare or standing.epoch > epoch:
+        return
+    if versions.remove(path, seen.version):
+        storage.remove_empty(folder)
+
+
+def _swap(folder: str, epoch: int, change: Callable[[Commit | None], Commit | None]) -> bool:
+    """Replace what stands in a folder by what is made of it, unless that is None; return whether it was replaced."""
+    path = storage.join(folder, STAGE_FILE)
+    for _ in range(_SWAPS):
+        seen = versions.read(path)
+        standing = _standing(seen, path)
+        if standing is not None and standing.epoch > epoch:
+            raise superseded(path, standing.epoch, epoch)
+        new = change(standing)
+        if new is None:
+            return False
+        if versions.swap(path, to_json(new), seen):
+            return True
+    raise RootError(
+        "others write here all the time",
+        where=path,
+        expected="one writer",
+        found=f"{_SWAPS} changes while one was made",
+        remedy="end the others, then run the same command again",
+    )
+
+
+def _standing(seen: Versioned | None, path: str) -> Commit | None:
+    """Return what stands in a folder; a damaged commit is replaced as if nothing stood there."""
+    if seen is None:
+        return None
+    try:
+        return from_json(seen.content, path)
+    except VerificationError:
+        return None
+
+
+def superseded(where: str, standing: int | None, epoch: int) -> RootError:
+    """Return what a writer is told that has been taken over; `standing` is None where the later one has ended already."""
+    return RootError(
+        "a later run has taken over; this one has changed nothing since, and ends",
+        where=where,
+        expected=f"epoch {epoch}, under which this run began",
+        found=f"epoch {standing}" if standing is not None else "no claim: it has ended too",
+        remedy="leave the later run to it",
+    )
+
+
+def retire(folder: str, check: Check = lambda: None) -> None:
+    """Remove a commit with all its files; the commit goes first, so that no reader sees it half there."""
+    path = storage.join(folder, STAGE_FILE)
+    remove([path], check)
+    if storage.exists(folder):
+        storage.settle([path])
+    sweep(folder, check)
+
+
+def sweep(folder: str, check: Check = lambda: None) -> None:
+    """Remove the files below a folder that runs write and that its commit does not list. Only for who holds the lock.
+
+    Folders below with commits of their own are left alone, and so is every file of a name that no run writes.
+    """
+    names = storage.list_files(folder)  # before the commit is read: what is committed later is not among them
+    nested = tuple(name.removesuffix(STAGE_FILE) for name in names if name.endswith(f"/{STAGE_FILE}"))
+    commit = read(folder)
+    listed = {file.name for file in commit.files} if commit is not None else set()
+    paths = [
+        storage.join(folder, name) for name in names if name not in listed and not (nested and name.startswith(nested))
+    ]
+    remove([path for path in paths if written.is_ours(path)], check)
+    storage.remove_empty(folder)
+
+
+def remove(paths: Iterable[str], check: Check) -> None:
+    """Remove files that nothing lists, each only while the lock is held and it is the one that was there then.
+
+    Raises:
+        RootError: The lock was lost.
+    """
+    for path in paths:
+        if storage.is_local(path):  # the kernel's lock is not lost by standing still
+            check()
+            storage.remove(path)
+            continue
+        version = versions.version(path)
+        check()
+        if version is not None:
+            versions.remove(path, version)
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """Return a table as Parquet: the same rows give the same bytes, however they were chunked."""
+    rows = table.combine_chunks()
+    sink = io.BytesIO()
+    with pq.ParquetWriter(
+        sink,
+        rows.schema,
+        # Level 3 takes twice the time of 1 for a hundredth fewer bytes; so does a dictionary of texts that never repeat.
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=_repeating(rows),
+        write_statistics=True,
+        store_schema=True,
+    ) as writer:
+        writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+    return sink.getvalue()
+
+
+def _repeating(rows: pa.Table) -> list[str]:
+    """Return the columns of strings whose first rows repeat one another: those that a dictionary makes smaller."""
+    head = rows.slice(0, _HEAD_ROWS)
+    return [
+        field.name
+        for field in rows.schema
+        if pa.types.is_dictionary(field.type)
+        or (pa.types.is_string(field.type) and 4 * pc.count_distinct(head[field.name], mode="all").as_py() <= len(head))
+    ]
+
+
+def put_content(folder: str, prefix: str, suffix: str, content: bytes, rows: int, *, durable: bool = True) -> File:
+    """Write a file under a name that carries its digest, so that a doubled or older worker can never change it.
+
+    Args:
+        folder: The folder of the commit.
+        prefix: "pairs/part-00003-of-00016"; the digest's first 16 hex digits follow.
+        suffix: ".parquet".
+        content: The whole file.
+        rows: What it holds.
+        durable: See `storage.Draft`.
+    """
+    digest = sha256(content)
+    name = f"{prefix}-{digest[:16]}{suffix}"
+    storage.put(storage.join(folder, name), content, durable=durable)
+    return File(name, len(content), rows, digest)
+
+
+def put_table(folder: str, prefix: str, table: pa.Table, *, durable: bool = True) -> File:
+    """Write a table as one committed Parquet file; see `put_content`."""
+    return put_content(folder, prefix, ".parquet", parquet_bytes(table), table.num_rows, durable=durable)
+
+
+def read_table(folder: str, file: File, columns: Iterable[str] | None = None) -> pa.Table:
+    """Read one committed Parquet file, or some of its columns.
+
+    Raises:
+        VerificationError: It is gone, or has other bytes than were committed.
+    """
+    wanted = list(columns) if columns is not None else None
+    with sealed.open_checked(storage.join(folder, file.name)) as source:
+        # Neither `pq.read_table` nor threads: Arrow's threads let go of a Python file's buffers a little later than they
+        # answer, and a process that ends in between is aborted (seen in one of 12 runs of a short command).
+        table = pq.ParquetFile(source).read(columns=wanted, use_threads=False)
+    return without_dictionaries(table if wanted is None else table.select(wanted))
+
+
+def iterate(path: str, columns: Iterable[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield a Parquet file's rows, a row group at a time.
+
+    Raises:
+        VerificationError: It is a committed file that is gone, or has other bytes.
+    """
+    wanted = list(columns) if columns is not None else None
+    with sealed.open_checked(path) as file:
+        parquet = pq.ParquetFile(file)
+        for group in range(parquet.num_row_groups):
+            rows = parquet.read_row_group(group, columns=wanted, use_threads=False)
+            yield from without_dictionaries(rows).combine_chunks().to_batches()
+
+
+def without_dictionaries(rows: pa.Table) -> pa.Table:
+    """Return rows with plain columns in place of dictionaries: how a file is encoded is nothing to those who use its rows."""
+    plain = pa.schema([field.with_type(plain_type(field)) for field in rows.schema], rows.schema.metadata)
+    return rows if plain == rows.schema else rows.cast(plain)
+
+
+def plain_type(field: pa.Field) -> pa.DataType:
+    """Return the type of a column's values, of a dictionary those that it is made of."""
+    return field.type.value_type if pa.types.is_dictionary(field.type) else field.type

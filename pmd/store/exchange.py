@@ -1,0 +1,236 @@
+"""Rows that must meet cross between workers in run files under ROOT; only references to them cross Beam's shuffle.
+
+A worker appends the rows of its unit to a *run*: Arrow messages, each of which holds rows of one partition. What it hands to
+Beam is one batch of `RUNS`: where in the run which partition's messages stand. These batches are small, and meet in one place,
+where `by_partition` turns them over; then each partition's worker reads just its own messages. So the bytes of a
+100M-row source never stand in a runner's memory (the local one keeps about five times what crosses a shuffle), and memory is
+one buffer while writing and one partition while reading. A worker that is killed or doubled leaves a run that nobody
+refers to; the commit removes the whole work folder.
+"""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pmd.errors import InputError
+from pmd.store import storage
+
+_T = TypeVar("_T")
+
+#: Bytes of rows that a writer collects before it cuts them by partition.
+BUFFER_BYTES: Final = 48 * 2**20
+
+#: Smaller files of Parquet are read together until they have so many bytes, which fill a buffer once or twice; none is cut.
+#: Were each a unit of its own, there would be a run for each, with a few rows for each partition.
+UNIT_BYTES: Final = 16 * 2**20
+
+#: Rows in a row group of `write_sorted`.
+_GROUP_ROWS: Final = 2**16
+
+#: One row a message: 28 bytes, since there are units times partitions of them, millions where the input is large.
+RUNS: Final = pa.schema(
+    [
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("run", pa.int64(), nullable=False),  # names the file
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+    ]
+)
+
+
+def partitions(keys: pa.Array, bits: int) -> np.ndarray:
+    """Return the partition of each 16-byte key: its first `bits` bits, as int32."""
+    if isinstance(keys, pa.ChunkedArray):
+        keys = keys.combine_chunks()
+    raw = np.frombuffer(keys.buffers()[1], dtype=np.uint8, count=16 * (keys.offset + len(keys)))
+    first = raw.reshape(-1, 16)[keys.offset :, :4].copy().view(">u4").reshape(-1).astype(np.uint32)
+    return (first >> np.uint32(32 - bits)).astype(np.int32) if bits else np.zeros(len(keys), np.int32)
+
+
+def bits_for(count: float, per_partition: float, most: int = 12) -> int:
+    """Return how many bits cut `count` (bytes, rows) into partitions of at most `per_partition`."""
+    bits = 0
+    while bits < most and count > per_partition * 2**bits:
+        bits += 1
+    return bits
+
+
+def _path(folder: str, run: int) -> str:
+    return storage.join(folder, f"run-{run:016x}.arrows")
+
+
+def units(files: Iterable[tuple[_T, int]]) -> list[list[_T]]:
+    """Return files, together where it takes several to make a unit, in their order.
+
+    Args:
+        files: Each with its bytes.
+    """
+    found: list[list[_T]] = []
+    size = UNIT_BYTES
+    for file, length in files:
+        if size >= UNIT_BYTES:
+            found.append([])
+            size = 0
+        found[-1].append(file)
+        size += length
+    return found
+
+
+class RunWriter:
+    """Writes the rows of one worker's unit into one run file, cut by partition.
+
+    Args:
+        folder: Where.
+        schema: What the rows are; without dictionaries.
+        bits: How many bits of the key name a partition.
+    """
+
+    def __init__(self, folder: str, schema: pa.Schema, bits: int) -> None:
+        self._run = uuid.uuid4().int >> 65  # two of a million runs are named alike once in 18 million times
+        self._bits = bits
+        self._buffer: list[tuple[pa.RecordBatch, np.ndarray]] = []
+        self._buffered_bytes = 0
+        self._index: list[tuple[int, int, int, int]] = []
+        self._end = schema.serialize().size  # which the first batch brings with it
+        self._whole = storage.write_whole(_path(folder, self._run), durable=False)
+        self._sink = pa.PythonFile(self._whole.__enter__(), "w")
+        self._writer = pa.ipc.new_stream(
+            self._sink, schema, options=pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+        )
+
+    def add(self, batch: pa.RecordBatch, key: str) -> None:
+        """Add rows; the partition is read from the key column."""
+        if not batch.num_rows:
+            return
+        self._buffer.append((batch, partitions(batch.column(key), self._bits)))
+        self._buffered_bytes += batch.nbytes
+        if self._buffered_bytes >= BUFFER_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._buffer:
+            return
+        rows = pa.concat_batches([batch for batch, _ in self._buffer])
+        where = np.concatenate([numbers for _, numbers in self._buffer])
+        self._buffer, self._buffered_bytes = [], 0
+        order = np.argsort(where, kind="stable")
+        rows, where = rows.take(pa.array(order)), where[order]
+        firsts = np.flatnonzero(np.diff(where, prepend=-1)).tolist()
+        for first, stop in itertools.pairwise([*firsts, len(where)]):
+            self._writer.write_batch(rows.slice(first, stop - first))
+            offset, self._end = self._end, self._sink.tell()
+            self._index.append((int(where[first]), self._run, offset, self._end - offset))
+
+    def close(self) -> pa.RecordBatch:
+        """Finish the run; return its `RUNS`."""
+        self._flush()
+        self._writer.close()
+        self._whole.__exit__(None, None, None)
+        columns = zip(*self._index, strict=True) if self._index else ([] for _ in RUNS)
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, RUNS, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=RUNS)
+
+    def discard(self, error: BaseException) -> None:
+        """Leave no file behind when the unit failed."""
+        self._whole.__exit__(type(error), error, error.__traceback__)
+
+
+def write(
+    folder: str, schema: pa.Schema, bits: int, batches: Iterable[pa.RecordBatch], key: str
+) -> Iterator[pa.RecordBatch]:
+    """Write batches into one run, and yield its `RUNS`, if it has rows; leave no file behind where that fails."""
+    run = RunWriter(folder, schema, bits)
+    try:
+        for batch in batches:
+            run.add(batch, key)
+        written = run.close()
+    except BaseException as error:
+        run.discard(error)
+        raise
+    if written.num_rows:
+        yield written
+
+
+def by_partition(written: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Turn the `RUNS` of all units over: yield each partition that has rows, ascending, and all its `RUNS` as one batch."""
+    runs = pa.Table.from_batches(list(written), schema=RUNS).combine_chunks()
+    if not runs.num_rows:
+        return
+    numbers = runs["partition"].to_numpy()
+    order = np.argsort(numbers, kind="stable")
+    for chosen in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1):
+        (batch,) = runs.take(pa.array(chosen)).combine_chunks().to_batches()
+        yield int(numbers[chosen[0]]), batch
+
+
+def widen(rows: pa.Table, schema: pa.Schema, **constants: object) -> pa.RecordBatch:
+    """Return rows under a schema that holds rows of several kinds: columns that they lack are constant, or null."""
+    columns = [
+        rows[field.name].cast(field.type).combine_chunks()
+        if field.name in rows.schema.names
+        else pa.array([constants.get(field.name)] * rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def read(folder: str, references: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    """Return all rows of one partition, in no particular order.
+
+    Args:
+        folder: Where the runs were written.
+        references: All the partition's `RUNS`.
+        schema: What the rows were written as.
+    """
+    return pa.concat_tables([schema.empty_table(), *iterate(folder, references, schema)])
+
+
+def write_sorted(path: str, table: pa.Table) -> None:
+    """Write a table that is in order of its first column, 16-byte keys, so that `read_sorted` reads little of it."""
+    with storage.write_whole(path, durable=False) as file:
+        pq.write_table(table, file, row_group_size=_GROUP_ROWS)
+
+
+def read_sorted(path: str, schema: pa.Schema, keys: pa.ChunkedArray) -> pa.Table:
+    """Return the rows of a file of `write_sorted` whose first column is one of some keys, in the file's order."""
+    wanted, name = keys.combine_chunks(), schema.names[0]
+    found = [schema.empty_table()]
+    if not len(wanted):
+        return found[0]
+    low, high = min(wanted.to_pylist()), max(wanted.to_pylist())
+    with storage.open_raw(path) as file:
+        parquet = pq.ParquetFile(file)
+        for group in range(parquet.num_row_groups):
+            statistics = parquet.metadata.row_group(group).column(0).statistics
+            if statistics is None or (statistics.min <= high and statistics.max >= low):
+                rows = parquet.read_row_group(group, use_threads=False).cast(schema)
+                found.append(rows.filter(pc.is_in(rows[name], value_set=wanted)))
+    return pa.concat_tables(found)
+
+
+def iterate(folder: str, references: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield the rows that `read` returns, message by message: none is larger than a buffer of its writer, or one batch."""
+    head = schema.serialize().to_pybytes()
+    options = pa.ipc.IpcReadOptions(use_threads=False)
+    for row in (row for batch in references for row in batch.to_pylist()):
+        path = _path(folder, row["run"])
+        try:
+            message = storage.read_bytes(path, row["offset"], row["offset"] + row["length"])
+        except FileNotFoundError:
+            raise InputError(
+                "rows that another worker has written are not there",
+                where=path,
+                expected="a ROOT on storage that all workers reach",
+                found="no such file",
+                remedy="name such a ROOT in the configuration",
+            ) from None
+        with pa.ipc.open_stream(head + message, options=options) as stream:
+            yield pa.Table.from_batches([stream.read_next_batch()], schema=schema)

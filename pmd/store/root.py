@@ -1,0 +1,270 @@
+"""ROOT: where each stage's folder stands, what is chosen once (`root.json`), and the one writer (`pmd.store.lock`).
+
+`fetch_shard_bits` cuts image_ids into fetch shards of about 4,000 images. It is chosen at the first build and never
+derived again, since the store's folders depend on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import orjson
+
+from pmd.errors import RootError, VerificationError
+from pmd.store import commits, failures, leftovers, lock, sealed, storage, written
+from pmd.store.lock import Holder, Lock
+
+ROOT_FILE: Final = "root.json"
+VERSION: Final = 1
+WORK: Final = "_work"
+#: What `root.json` says of the rest of itself; those of earlier versions say nothing.
+_DIGEST: Final = "digest"
+_UNSEALED: Final = frozenset({"version", "fetch_shard_bits"})
+
+#: What tells that a folder is a ROOT; the first of them is made before anything else.
+_MARKS: Final = frozenset({lock.LOCK_FILE, lock.STATE_FILE, ROOT_FILE})
+#: What file systems and desktops put into folders: a folder that holds nothing else is empty.
+_NOBODYS: Final = frozenset({"lost+found", ".DS_Store"})
+_WORK_OF: Final = re.compile(r"epoch-(\d+)")
+
+#: Images in a fetch shard, about: 4,000 pictures of 30 to 80 kB are a tar of 120 to 320 MB.
+IMAGES_PER_SHARD: Final = 4096
+
+
+def curate_folder(root: str, source: str) -> str:
+    """Return the folder of a source's pairs and rejected rows."""
+    return storage.join(root, "curate", f"source={source}")
+
+
+def images_folder(root: str) -> str:
+    """Return the folder of the distinct images."""
+    return storage.join(root, "images")
+
+
+def views_folder(root: str) -> str:
+    """Return the folder of the pairs in order of their images."""
+    return storage.join(root, "views")
+
+
+def ledger_folder(root: str, shard: int, generation: int) -> str:
+    """Return the folder of one generation of one fetch shard."""
+    return storage.join(root, "fetch", "ledger", f"shard={shard:05d}", f"generation={generation:04d}")
+
+
+def fetch_rejected_folder(root: str) -> str:
+    """Return the folder of the pairs whose image could not be had."""
+    return storage.join(root, "fetch", "rejected")
+
+
+def dedupe_folder(root: str) -> str:
+    """Return the folder of groups and of the pairs that they reject."""
+    return storage.join(root, "dedupe")
+
+
+def shards_folder(root: str, form: str) -> str:
+    """Return the folder of one format's shards, or of the rejected pairs (form "rejected")."""
+    return storage.join(root, "shards", form)
+
+
+def publish_folder(root: str, source: str) -> str:
+    """Return the folder of a source's published list."""
+    return storage.join(root, "publish", f"source={source}")
+
+
+def audit_folder(root: str) -> str:
+    """Return the folder of the audit."""
+    return storage.join(root, "audit")
+
+
+def work_folder(root: str, name: str) -> str:
+    """Return a folder for what a stage needs only while it runs: each writer of a ROOT has its own."""
+    return storage.join(root, WORK, _work_of(_epoch(root)), name)
+
+
+def _work_of(epoch: int) -> str:
+    return f"epoch-{epoch}"
+
+
+def curated_sources(root: str) -> list[str]:
+    """Return the sources that have a curate commit, sorted."""
+    prefix = "source="
+    names = storage.list_names(storage.join(root, "curate"))
+    return sorted(
+        name.removeprefix(prefix)
+        for name in names
+        if name.startswith(prefix) and commits.read(storage.join(root, "curate", name)) is not None
+    )
+
+
+def describe(root: str) -> dict[str, Any] | None:
+    """Return what `root.json` says, or None for a folder that is no ROOT yet.
+
+    Raises:
+        RootError: It is of another version.
+        VerificationError: It is damaged.
+    """
+    path = storage.join(root, ROOT_FILE)
+    if not storage.exists(path):
+        return None
+    try:
+        content = orjson.loads(storage.read_bytes(path))
+        promised = content.pop(_DIGEST, None)
+        found = content["version"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise sealed.damaged(path, "damaged", f'{{"version": {VERSION}, …}}', "something else") from None
+    sound = {*content} <= _UNSEALED if promised is None else promised == commits.options_hash(content)
+    if not sound:
+        expected = f"content of the digest {promised}"
+        raise sealed.damaged(path, "damaged", expected, orjson.dumps(content).decode())
+    if found != VERSION:
+        raise RootError(
+            "not a ROOT that this pmd can read",
+            where=path,
+            expected=f'{{"version": {VERSION}, …}}',
+            found=str(found),
+            remedy=f"use the pmd that made it, or another root; if it was damaged, {sealed.REMEDY}",
+        )
+    return dict(content)
+
+
+def require(root: str) -> dict[str, Any]:
+    """Return what `root.json` says; where sources are curated and nothing more, just the version.
+
+    Raises:
+        RootError: This is no ROOT.
+    """
+    content = describe(root)
+    if content is None and curated_sources(root):
+        return {"version": VERSION}
+    if content is None:
+        raise RootError("no ROOT here", where=root, expected=ROOT_FILE, remedy="run: pmd build CONFIG")
+    return content
+
+
+def create(root: str, fetch_shard_bits: int) -> None:
+    """Write `root.json` once; the first writer's stays."""
+    content = {"version": VERSION, "fetch_shard_bits": fetch_shard_bits}
+    sealed_content = content | {_DIGEST: commits.options_hash(content)}
+    storage.put_if_absent(storage.join(root, ROOT_FILE), orjson.dumps(sealed_content, option=orjson.OPT_APPEND_NEWLINE))
+
+
+#: ROOT → the lock that this process holds on it.
+_locks: dict[str, Lock] = {}
+
+
+def writing(root: str) -> Lock:
+    """Return the lock that this process holds on a ROOT.
+
+    Raises:
+        RootError: It holds none.
+    """
+    held = _locks.get(root)
+    if held is None:
+        raise RootError("this process has not taken the lock", where=root, remedy="write within pmd.store.root.writer")
+    return held
+
+
+def _epoch(root: str) -> int:
+    held = _locks.get(root)
+    return held.epoch if held is not None else 0
+
+
+@contextlib.contextmanager
+def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]:
+    """Be the one writer of a ROOT, which is made if there is none.
+
+    Says so where the last one was killed, and removes what it left. Work folders of writers that are gone are removed at the
+    beginning and, since a worker of theirs may still have written, at the end.
+
+    Args:
+        root: ROOT.
+        command: What a second writer is told, and who reads `writer.json`.
+        config: The path of the configuration; kept for `pmd repair`.
+
+    Raises:
+        RootError: Somebody else writes (says who and since when), or the folder holds other files and is no ROOT.
+    """
+    refuse_others_folders(root)
+    is_new = not storage.exists(root)
+    with contextlib.ExitStack() as stack:
+        if is_new:
+            stack.callback(storage.remove_folder, root)
+        try:
+            storage.make_folder(root)
+            held = stack.enter_context(lock.held(root, Holder.here(command, config)))
+        except OSError as error:
+            told = failures.told(error, root)
+            if told is None:
+                raise
+            raise told from error
+        _locks[root] = held
+        stack.callback(_locks.pop, root)
+        if is_new:
+            stack.callback(storage.remove_empty, root)  # under the lock: the next writer makes folders there too
+        leftovers.remove_unfinished(root, held.check)
+        if not held.before.ended:
+            _note(held)
+            leftovers.remove(root, held.epoch, held.check)
+        _sweep_work(root, held.epoch - 1)
+        stack.callback(_sweep_work, root, held.epoch)
+        with failures.at(root):
+            yield held
+
+
+def _note(held: Lock) -> None:
+    last = held.before.last
+    logging.getLogger("pmd.notes").warning(
+        "%s did not end: it was killed, or its machine went down. What it had committed stays; the rest is done again.",
+        str(last) if last is not None else "the last run",
+    )
+
+
+def refuse_others_folders(root: str) -> None:
+    """Raise where a folder holds files and is no ROOT: they are somebody's.
+
+    Raises:
+        RootError: It does, or it is a ROOT of another version.
+        VerificationError: Its `root.json` is damaged, and nothing else says that it is a ROOT.
+    """
+    try:
+        if describe(root) is not None:
+            return
+    except VerificationError:  # of a ROOT of ours: `pmd repair` writes to it
+        if not storage.exists(storage.join(root, lock.STATE_FILE)) and not curated_sources(root):
+            raise
+        return
+    names = [name for name in storage.list_names(root) if name not in _NOBODYS]
+    if not names or _MARKS.intersection(names) or _holds_commit(root, names):
+        return
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    raise RootError(
+        "the folder holds files, and is no ROOT of pmd",
+        where=root,
+        expected="an empty folder, a new one, or a ROOT",
+        found=f"{', '.join(names[:3])}{more}",
+        remedy="name another root in the configuration",
+    )
+
+
+def _holds_commit(root: str, names: Iterable[str]) -> bool:
+    """Return whether a stage has committed here: into a ROOT of an earlier version, or one of which a part was copied."""
+    files = (
+        f"{top}/{name}" for top in names if top in written.TOPS for name in storage.list_files(storage.join(root, top))
+    )
+    folders = (name.removesuffix(f"/{commits.STAGE_FILE}") for name in files if name.endswith(f"/{commits.STAGE_FILE}"))
+    return any(written.is_home(folder) and commits.read(storage.join(root, folder)) is not None for folder in folders)
+
+
+def _sweep_work(root: str, epoch: int) -> None:
+    """Remove the work folders of all epochs up to one."""
+    work = storage.join(root, WORK)
+    for name in storage.list_names(work):
+        found = _WORK_OF.fullmatch(name)
+        if found is not None and int(found[1]) <= epoch:
+            with contextlib.suppress(OSError):  # a worker of a killed run may still write there
+                storage.remove_tree(storage.join(work, name))
+    storage.remove_empty(work)

@@ -1,0 +1,312 @@
+"""Compare-and-swap: a file is replaced, or removed, only while it is the one that was read.
+
+Local files are compared and replaced under a lock on their folder, which the kernel lets go of when a process dies. Object
+stores compare by themselves: Cloud Storage a generation, S3 an ETag (which two equal contents share: who swaps must never
+write the same bytes twice). Other file systems offer nothing of the kind, and cannot hold a ROOT.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import posixpath
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from pmd.errors import ConfigError
+from pmd.store import storage
+
+
+@dataclasses.dataclass(frozen=True)
+class Versioned:
+    """A file as it was read: its bytes, and what its file system compares them by."""
+
+    content: bytes
+    version: str
+
+
+def read(url: str) -> Versioned | None:
+    """Return a file, or None where there is none.
+
+    Raises:
+        ConfigError: Its file system cannot compare.
+    """
+    fs, path = storage.filesystem(url)
+    return _kind(fs, url).read(fs, path)
+
+
+def swap(url: str, content: bytes, seen: Versioned | None) -> bool:
+    """Replace a file if it is still the one that was seen (None: if there is still none); return whether it was.
+
+    After a power cut one of the two is there, whole; that it is the new one, `storage.settle` sees to.
+
+    Raises:
+        ConfigError: Its file system cannot compare.
+    """
+    fs, path = storage.filesystem(url)
+    return _kind(fs, url).swap(fs, path, content, seen)
+
+
+def version(url: str) -> str | None:
+    """Return the version of a file without reading it, or None where there is none.
+
+    Raises:
+        ConfigError: Its file system cannot compare.
+    """
+    fs, path = storage.filesystem(url)
+    return _kind(fs, url).version(fs, path)
+
+
+def remove(url: str, version: str) -> bool:
+    """Remove a file if it is still of a version; return whether it was removed.
+
+    Raises:
+        ConfigError: Its file system cannot compare.
+    """
+    fs, path = storage.filesystem(url)
+    return _kind(fs, url).remove(fs, path, version)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    read: Callable[[Any, str], Versioned | None]
+    swap: Callable[[Any, str, bytes, Versioned | None], bool]
+    version: Callable[[Any, str], str | None]
+    remove: Callable[[Any, str, str], bool]
+
+
+def _kind(fs: Any, url: str) -> _Kind:
+    names = [fs.protocol] if isinstance(fs.protocol, str) else list(fs.protocol)
+    found = next((_KINDS[name] for name in names if name in _KINDS), None)
+    if found is None:
+        raise ConfigError(
+            "a ROOT cannot stand here: this storage cannot replace a file only while it is the one that was read",
+            where=url,
+            expected=f"a local folder, or one of {', '.join(sorted({*_KINDS} - {'file', 'memory'}))}",
+            remedy="name another root in the configuration",
+        )
+    return found
+
+
+# Local
+
+
+@contextlib.contextmanager
+def locked(folder: str) -> Iterator[None]:
+    """Hold a local folder's lock: one process at a time, of this machine. The folder is made where there is none."""
+    number = _locked(folder)
+    try:
+        yield
+    finally:
+        os.close(number)
+
+
+def _locked(folder: str) -> int:
+    """Return an open folder that is locked, and that has its name: one that was removed meanwhile excludes nobody."""
+    while True:
+        storage.make_folder(folder)
+        with contextlib.suppress(FileNotFoundError):
+            number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX)
+                if os.path.samestat(os.fstat(number), os.stat(folder)):
+                    return number
+            except BaseException:
+                os.close(number)
+                raise
+            os.close(number)
+
+
+def _read_local(fs: Any, path: str) -> Versioned | None:
+    found = _version_local(fs, path)
+    try:
+        return Versioned(storage.read_bytes(path), found) if found is not None else None
+    except FileNotFoundError:
+        return None
+
+
+def _swap_local(fs: Any, path: str, content: bytes, seen: Versioned | None) -> bool:
+    folder, name = posixpath.split(path)
+    with storage.Draft(folder) as draft:
+        draft.file.write(content)
+        draft.close()
+        with locked(folder):
+            if _read_local(fs, path) != seen:
+                return False
+            draft.finish(name)
+    return True
+
+
+def _version_local(_: Any, path: str) -> str | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return f"{found.st_ino}-{found.st_mtime_ns}"
+
+
+def _remove_local(fs: Any, path: str, version: str) -> bool:
+    with locked(posixpath.dirname(path)):
+        if _version_local(fs, path) != version:
+            return False
+        storage.remove(path)
+    return True
+
+
+# Object stores
+
+#: What S3 says where a condition does not hold.
+_S3_OTHERS: Final = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+#: The same of Cloud Storage; of most gcsfs makes a `FileExistsError`.
+_GCS_OTHERS: Final = ("conditionNotMet", "412")
+
+
+def _read_s3(fs: Any, path: str) -> Versioned | None:
+    bucket, key, _ = fs.split_path(path)
+    try:
+        answer = fs.call_s3("get_object", Bucket=bucket, Key=key)
+    except FileNotFoundError:
+        return None
+    return Versioned(_body(fs, answer["Body"]), str(answer["ETag"]))
+
+
+def _body(fs: Any, body: Any) -> bytes:
+    import fsspec.asyn
+
+    return bytes(fsspec.asyn.sync(fs.loop, body.read))
+
+
+def _swap_s3(fs: Any, path: str, content: bytes, seen: Versioned | None) -> bool:
+    bucket, key, _ = fs.split_path(path)
+    condition = {"IfNoneMatch": "*"} if seen is None else {"IfMatch": seen.version}
+    # Not found: what was seen is gone.
+    return _holds(
+        lambda: fs.call_s3("put_object", Bucket=bucket, Key=key, Body=content, **condition),
+        FileNotFoundError,
+        says=_S3_OTHERS,
+    )
+
+
+def _version_s3(fs: Any, path: str) -> str | None:
+    bucket, key, _ = fs.split_path(path)
+    try:
+        return str(fs.call_s3("head_object", Bucket=bucket, Key=key)["ETag"])
+    except FileNotFoundError:
+        return None
+
+
+def _remove_s3(fs: Any, path: str, version: str) -> bool:
+    bucket, key, _ = fs.split_path(path)
+    return _holds(
+        lambda: fs.call_s3("delete_object", Bucket=bucket, Key=key, IfMatch=version), FileNotFoundError, says=_S3_OTHERS
+    )
+
+
+def _read_gcs(fs: Any, path: str) -> Versioned | None:
+    bucket, key, _ = fs.split_path(path)
+    try:
+        headers, content = fs.call("GET", "b/{}/o/{}", bucket, key, alt="media")
+    except FileNotFoundError:
+        return None
+    return Versioned(bytes(content), str(headers["x-goog-generation"]))
+
+
+def _swap_gcs(fs: Any, path: str, content: bytes, seen: Versioned | None) -> bool:
+    bucket, key, _ = fs.split_path(path)
+
+    def put() -> None:
+        fs.call(
+            "POST",
+            f"{fs._location}/upload/storage/v1/b/{{}}/o",
+            bucket,
+            uploadType="media",
+            name=key,
+            ifGenerationMatch="0" if seen is None else seen.version,
+            data=content,
+        )
+
+    return _holds(put, FileExistsError, says=_GCS_OTHERS)
+
+
+def _version_gcs(fs: Any, path: str) -> str | None:
+    bucket, key, _ = fs.split_path(path)
+    try:
+        return str(fs.call("GET", "b/{}/o/{}", bucket, key, json_out=True)["generation"])
+    except FileNotFoundError:
+        return None
+
+
+def _remove_gcs(fs: Any, path: str, version: str) -> bool:
+    bucket, key, _ = fs.split_path(path)
+    return _holds(
+        lambda: fs.call("DELETE", "b/{}/o/{}", bucket, key, ifGenerationMatch=version),
+        FileNotFoundError,
+        FileExistsError,
+        says=_GCS_OTHERS,
+    )
+
+
+def _holds(request: Callable[[], object], *refusals: type[OSError], says: Sequence[str]) -> bool:
+    """Make a request under a condition; return whether that held.
+
+    Args:
+        request: Makes it.
+        refusals: What the client raises where it does not hold.
+        says: What stands in other errors then.
+    """
+    try:
+        request()
+    except refusals:
+        return False
+    except OSError as error:
+        told = " ".join(repr(part) for part in (error, error.__cause__, getattr(error, "code", "")))
+        if any(word in told for word in says):
+            return False
+        raise
+    return True
+
+
+# Memory, for tests
+
+_memory: Final = threading.Lock()
+
+
+def _read_memory(fs: Any, path: str) -> Versioned | None:
+    version = _version_memory(fs, path)
+    return Versioned(bytes(fs.cat_file(path)), version) if version is not None else None
+
+
+def _version_memory(fs: Any, path: str) -> str | None:
+    return fs.modified(path).isoformat() if fs.exists(path) else None
+
+
+def _remove_memory(fs: Any, path: str, version: str) -> bool:
+    with _memory:
+        if _version_memory(fs, path) != version:
+            return False
+        fs.rm_file(path)
+    return True
+
+
+def _swap_memory(fs: Any, path: str, content: bytes, seen: Versioned | None) -> bool:
+    with _memory:
+        if _read_memory(fs, path) != seen:
+            return False
+        fs.pipe_file(path, content)
+    return True
+
+
+_LOCAL: Final = _Kind(_read_local, _swap_local, _version_local, _remove_local)
+_S3: Final = _Kind(_read_s3, _swap_s3, _version_s3, _remove_s3)
+_GCS: Final = _Kind(_read_gcs, _swap_gcs, _version_gcs, _remove_gcs)
+_KINDS: Final = {
+    "file": _LOCAL,
+    "s3": _S3,
+    "s3a": _S3,
+    "gs": _GCS,
+    "gcs": _GCS,
+    "memory": _Kind(_read_memory, _swap_memory, _version_memory, _remove_memory),
+}

@@ -1,0 +1,383 @@
+"""URLs: the canonical form of one, and the identity of the image that it shows, known before anything is downloaded.
+
+Curate takes `image_id` from the identity (`pmd.schema.keys.image_id`), so that one photograph is fetched once however many
+sources name it, in whatever size. Two URLs share an identity only where their host documents, or its own naming
+shows, that they are copies of one picture; a wrong merge loses a picture, a missed one costs a download, so doubt
+keeps them apart. Nothing is fetched by these strings: `locations` hold upstream's URLs.
+
+- *Canonical*: the WHATWG URL standard's serialisation (ada), of http and https only, less user information, the fragment,
+  the tracking parameters and an empty query. Scheme, the query's order and percent-encoding stay as the standard leaves
+  them. Idempotent.
+- *User information* (``user:password@``) says who asks, not which picture: we ask without it, so the URL with it and the
+  one without it are the same image, and somebody's password is no part of a key, a takedown's match or a published list.
+- *Identity*: see `identity`. Where no rule knows the host: ``url:`` and the canonical URL without its scheme, because
+  the same address over http and https is the same image.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+import re
+from collections.abc import Callable
+from typing import Final
+from urllib import parse
+
+import ada_url
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from publicsuffixlist import PublicSuffixList
+
+from pmd.schema import keys
+
+#: Parameters that say where a visitor came from, and never which image is meant: Google Analytics' campaign parameters
+#: (Analytics help, "URL builders"), Google Ads' click id (Ads help, "GCLID") and Facebook's. No others: `ref`,
+#: `source`, `v` and the like choose content somewhere.
+_TRACKING_PREFIX: Final = "utm_"
+_TRACKING: Final = frozenset({"gclid", "fbclid"})
+_MAY_TRACK: Final = re.compile("utm_|gclid|fbclid", re.IGNORECASE)
+
+#: "Photo Image URLs" of the Flickr API documentation, former editions of it included, and `_l`, which old links have.
+#: The path of c1.staticflickr.com and its like begins with the farm; `_d` asks for a download. Secrets are
+#: hexadecimal.
+_FLICKR_HOST: Final = re.compile(r"(?:farm[0-9]+\.|c[0-9]+\.|live\.)?static\.?flickr\.com")
+_FLICKR_PATH: Final = re.compile(
+    r"/(?:[0-9]+/)?[0-9]+/([1-9][0-9]*)_[0-9a-f]{6,16}(?:_(?:[sqtmnwzcblhkfo]|[3-6]k))?(?:_d)?\.(?:jpg|jpeg|png|gif|webp)",
+    re.IGNORECASE,
+)
+
+#: images.cocodataset.org is also the name of the S3 bucket behind it; mscoco.org/images/N is `coco_url` in the first
+#: release of the annotations.
+_COCO_PATH: Final = re.compile(
+    r"/(?:train|val|test)20(?:14|15|17)/(?:COCO_(?:train|val|test)20(?:14|15|17)_)?([0-9]{12})\.jpg"
+)
+_MSCOCO_PATH: Final = re.compile(r"/images/([1-9][0-9]*)")
+_OPEN_IMAGES_PATH: Final = re.compile(r"/(?:train|validation|test)/([0-9a-f]{16})\.jpg")
+_VISUAL_GENOME_PATH: Final = re.compile(r"/people/rak248/VG_100K(?:_2)?/([1-9][0-9]*)\.jpg")
+
+#: MediaWiki's thumbnails: `/thumb/` and the hashed folders, the file's name, then size and name again. Pages of
+#: documents but the first, translated drawings and frames of videos are other pictures, and keep their URL.
+_WIKIMEDIA_THUMB: Final = re.compile(
+    r"(/[a-z0-9_-]+/[a-z0-9_-]+)/thumb(/(?:archive/)?[0-9a-f]/[0-9a-f]{2}/[^/]+\.(?:jpe?g|png|gif|svg|tiff?|webp|bmp))"
+    r"/(?:qlow-|(?:lossy-|lossless-)?page1-)?[0-9]+px-[^/]*",
+    re.IGNORECASE,
+)
+_WIKIMEDIA_FILE: Final = re.compile(r"/[a-z0-9_-]+/[a-z0-9_-]+/(?:archive/)?[0-9a-f]/[0-9a-f]{2}/[^/]+")
+
+#: An Imgur id has 5 or 7 letters and digits. A thumbnail has one letter more; after 5 that would be a guess (ids of 6
+#: were never documented, nor ruled out), after 7 it is certain. `_d` is what Imgur's own pages show, its size in the
+#: query. The extension does not choose the picture; .gifv and .mp4 are videos.
+_IMGUR_HOSTS: Final = frozenset({"i.imgur.com", "imgur.com", "m.imgur.com", "www.imgur.com"})
+_IMGUR_PATH: Final = re.compile(
+    r"/(?:([0-9A-Za-z]{7})[sbtmlh]|([0-9A-Za-z]{5}|[0-9A-Za-z]{7})(?:_d)?)\.(?i:jpe?g|png|gif|webp)"
+)
+
+_S3_PATH_STYLE: Final = re.compile(r"s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com")
+_S3_BUCKET_STYLE: Final = re.compile(r"([a-z0-9.-]+)\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com")
+
+#: A host for which some rule may hold (RE2, on canonical URLs): the rest never leave Arrow.
+_KNOWN_HOSTS: Final = (
+    r"^https?://(?:[a-z0-9.-]*static\.?flickr\.com|images\.cocodataset\.org|(?:www\.)?mscoco\.org"
+    r"|[a-z0-9.-]*\.amazonaws\.com|cs\.stanford\.edu|upload\.wikimedia\.org|(?:(?:i|m|www)\.)?imgur\.com)[/:]"
+)
+
+#: URLs that are canonical as they stand (RE2), most of any source's, which need no parser: a host of plain labels whose last
+#: one cannot begin an IPv4 address, no port, and only characters that the standard escapes nowhere. What
+#: `_PERHAPS_NOT` finds in one of them may still change: Punycode is checked, dot segments go, tracking parameters go.
+_CANONICAL: Final = r"^https?://(?:[a-z0-9_-]+\.)*[a-z][a-z0-9_-]*/[A-Za-z0-9._~!$&'()*+,;=:@/%-]*(?:\?[A-Za-z0-9._~!$&()*+,;=:@/?%-]+)?$"
+_PERHAPS_NOT: Final = r"(?i)xn--|/(?:\.|%2e)|utm_|gclid|fbclid"
+
+_YFCC_BUCKET: Final = "https://multimedia-commons.s3-us-west-2.amazonaws.com/data/images"
+_HEXADECIMAL: Final = re.compile("[0-9a-f]+")
+_UNPADDED: Final = [f"{byte:x}" for byte in range(256)]
+
+
+def canonical(urls: pa.Array) -> pa.Array:
+    """Return the canonical form of each URL; null where it is null or not an absolute http or https URL."""
+    strings = urls if urls.type == pa.string() else urls.cast(pa.string())
+    stands = pc.and_(
+        pc.match_substring_regex(strings, _CANONICAL), pc.invert(pc.match_substring_regex(strings, _PERHAPS_NOT))
+    )
+    rest = pc.invert(pc.fill_null(stands, fill_value=True))
+    if not pc.any(rest).as_py():
+        return strings
+    parsed = pa.array([canonical_one(url) for url in strings.filter(rest).to_pylist()], type=pa.string())
+    return pc.replace_with_mask(strings, rest, parsed)
+
+
+def canonical_one(url: str) -> str | None:
+    """Return one URL as `canonical` does."""
+    href = _serialised(url)
+    if href is None:
+        return None
+    # The standard escapes "#" everywhere but before the fragment, and "?" everywhere before the query.
+    href = href.partition("#")[0]
+    if "?" not in href:
+        return href
+    address, _, query = href.partition("?")
+    if _MAY_TRACK.search(query):
+        query = "&".join(part for part in query.split("&") if not _is_tracking(part))
+    return f"{address}?{query}" if query else address
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL as it is, or, where it has user information, as the standard serialises it without.
+
+    What is not an absolute http or https URL is returned as it is: nothing is published of it.
+    """
+    if "@" not in url:
+        return url
+    try:
+        parts = ada_url.URL(url)
+    except ValueError:
+        return url
+    return (_serialised(url) or url) if parts.username or parts.password else url
+
+
+def identity(urls: pa.Array) -> pa.Array:
+    """Return what each URL says of which image it shows; null where `canonical` is.
+
+    ======================  ===============================================================================
+    ``flickr:ID``           the photo id, in any of Flickr's hosts, sizes and editions of its URLs
+    ``coco:ID``             the image id, without leading zeros; 2014, 2015 and 2017 share their ids
+    ``openimages:ID``       16 hexadecimal digits
+    ``visual_genome:ID``    the image id
+    ``imgur:ID``            the id, in any size and extension that is no video
+    ``url:HOST/PATH``       the rest. A Wikimedia thumbnail gives its original's URL
+    ======================  ===============================================================================
+
+    The size variants that Flickr and Imgur crop square (`_s`, `_q`; `s`, `b`) count as the same photograph.
+    """
+    forms = canonical(urls)
+    result = pc.replace_substring_regex(forms, r"^https?://", "url:")
+    known = pc.fill_null(pc.match_substring_regex(forms, _KNOWN_HOSTS), fill_value=False)
+    if not pc.any(known).as_py():
+        return result
+    named = pa.array([_identity_of(form) for form in forms.filter(known).to_pylist()], type=pa.string())
+    return pc.replace_with_mask(result, known, named)
+
+
+def identity_one(url: str) -> str | None:
+    """Return the identity of one URL as `identity` does."""
+    form = canonical_one(url)
+    return None if form is None else _identity_of(form)
+
+
+def host(urls: pa.Array) -> pa.Array:
+    """Return each URL's host, lower-case and without user and port (IPv6 in brackets); null where `canonical` is."""
+    found = pc.extract_regex(canonical(urls), r"^https?://(?P<host>\[[^\]]*\]|[^/?:]*)")
+    return pc.struct_field(found, "host")
+
+
+@functools.lru_cache(maxsize=65_536)
+def registrable_domain(host: str) -> str:
+    """Return the domain that someone registered ("farm1.static.flickr.com" → "flickr.com"), by the public suffix list.
+
+    The list is the one that the installed publicsuffixlist ships. A host that has no such domain (an IP address, a
+    suffix itself) is returned as it is.
+    """
+    if host.startswith("[") or host.replace(".", "").isdigit():
+        return host
+    return _suffixes().privatesuffix(host) or host
+
+
+def flickr_url(
+    server: int | str,
+    photo_id: int | str,
+    secret: str,
+    size: str | None,
+    farm: int | str | None = None,
+    *,
+    extension: str = "jpg",
+) -> str:
+    """Return the URL of a Flickr photograph.
+
+    Args:
+        server: Server id.
+        photo_id: Photo id.
+        secret: The secret that goes with the size; `o`, `h`, `k` and larger have their own.
+        size: Suffix of the size without "_" ("o" is the original), or None for 500 px.
+        farm: With it, the host of YFCC100M's days (farmN.staticflickr.com); without, live.staticflickr.com.
+        extension: The original's may be other than jpg.
+    """
+    base = "https://live.staticflickr.com" if farm is None else f"http://farm{farm}.staticflickr.com"
+    suffix = f"_{size}" if size else ""
+    return f"{base}/{server}/{photo_id}_{secret}{suffix}.{extension}"
+
+
+def yfcc_mirror_lists(download_urls: pa.Array, published_hashes: pa.Array | None) -> pa.Array:
+    """Return `yfcc_mirrors` of each row, as lists of strings.
+
+    Args:
+        download_urls: Without nulls.
+        published_hashes: Without nulls; None in the layout of 23 columns.
+    """
+    rows = len(download_urls)
+    digests = keys.key_array(
+        hashlib.md5(url.encode(), usedforsecurity=False).digest() for url in download_urls.to_pylist()
+    )
+    ordinary = keys.hexadecimal(digests)
+    digits = np.frombuffer(ordinary.buffers()[2], np.uint8).reshape(-1, 32)
+    shown = np.ones(digits.shape, np.bool_)
+    shown[:, 0::2] = keys.raw(digests) > 0xF
+    unpadded = pa.StringArray.from_buffers(rows, pa.py_buffer(_offsets(shown.sum(1))), pa.py_buffer(digits[shown]))
+    places = np.arange(2 * rows).reshape(2, -1).T  # of each row both names
+    given = np.ones(places.shape, np.bool_)
+    given[:, 1] = ~shown.all(1)  # otherwise they are one
+    names = pa.concat_arrays([unpadded, ordinary]).take(pa.array(places[given]))
+    mirrors = pc.binary_join_element_wise(
+        _YFCC_BUCKET, pc.utf8_slice_codeunits(names, 0, 3), pc.utf8_slice_codeunits(names, 3, 6), names, "/"
+    )
+    lists = pa.ListArray.from_arrays(_offsets(given.sum(1)), pc.binary_join_element_wise(mirrors, ".jpg", ""))
+    if published_hashes is None:
+        return lists
+    published = published_hashes.cast(pa.string())
+    others = np.flatnonzero(pc.not_equal(published, unpadded).to_numpy(zero_copy_only=False))
+    if not len(others):
+        return lists
+    found = zip(*(column.take(pa.array(others)).to_pylist() for column in (download_urls, published)), strict=True)
+    slots = np.arange(rows)
+    slots[others] = rows + np.arange(len(others))
+    return pa.concat_arrays([lists, pa.array(itertools.starmap(yfcc_mirrors, found), lists.type)]).take(pa.array(slots))
+
+
+def _offsets(lengths: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+
+
+def yfcc_mirrors(download_url: str, published_hash: str | None) -> list[str]:
+    """Return where the Multimedia Commons bucket may hold a YFCC100M photograph, likeliest first, without repeats.
+
+    A key is named by a hash: the one in the row where it has one, which is md5 of the download URL, each byte printed
+    without its leading zero (true of 400 of 400 genuine rows). Whether the bucket's keys follow that or ordinary
+    hexadecimal is not known, so both are given.
+
+    Args:
+        download_url: The row's download URL, exactly as it stands there.
+        published_hash: The row's hash column; None in the layout of 23 columns.
+    """
+    md5 = hashlib.md5(download_url.encode(), usedforsecurity=False).digest()
+    hashes = ["".join(map(_UNPADDED.__getitem__, md5)), md5.hex()]
+    published = (published_hash or "").strip().lower()
+    if published != hashes[0] and _HEXADECIMAL.fullmatch(published):
+        hashes.insert(0, published)
+    return [f"{_YFCC_BUCKET}/{name[:3]}/{name[3:6]}/{name}.jpg" for name in dict.fromkeys(hashes)]
+
+
+def _serialised(url: str) -> str | None:
+    """Return an absolute http or https URL as the standard writes it, without user information; None for any other."""
+    try:
+        href: str = ada_url.normalize_url(url)
+    except ValueError:
+        return None
+    if not href.startswith(("http://", "https://")):
+        return None
+    if "@" not in href:
+        return href
+    scheme, _, rest = href.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def _is_tracking(parameter: str) -> bool:
+    name = parameter.partition("=")[0].lower()
+    return name.startswith(_TRACKING_PREFIX) or name in _TRACKING
+
+
+def _identity_of(form: str) -> str:
+    """Return the identity of a canonical URL."""
+    rest = form.partition("://")[2]
+    address, _, query = rest.partition("?")
+    host_name, slash, path = address.partition("/")
+    return _named(host_name, slash + path, query) or f"url:{rest}"
+
+
+def _named(host_name: str, path: str, query: str) -> str | None:
+    """Return the identity that a host's own rule gives, or None.
+
+    Where the picture does not depend on the query by the host's nature (Flickr, Wikimedia, Imgur) it is ignored;
+    elsewhere a URL with a query is left alone.
+    """
+    if host_name.endswith("flickr.com"):
+        photo = _FLICKR_PATH.fullmatch(path) if _FLICKR_HOST.fullmatch(host_name) else None
+        return f"flickr:{photo[1]}" if photo else None
+    if host_name == "upload.wikimedia.org":
+        return _wikimedia(path)
+    if host_name in _IMGUR_HOSTS:
+        picture = _IMGUR_PATH.fullmatch(path)
+        return f"imgur:{picture[1] or picture[2]}" if picture else None
+    if query:
+        return None
+    if host_name.endswith("amazonaws.com"):
+        bucket, path = _bucket(host_name, path)
+        rule = _BUCKETS.get(bucket)
+    else:
+        rule = _HOSTS.get(host_name)
+    return rule(path) if rule else None
+
+
+def _coco(path: str) -> str | None:
+    image = _COCO_PATH.fullmatch(path)
+    return f"coco:{int(image[1])}" if image else None
+
+
+def _mscoco(path: str) -> str | None:
+    image = _MSCOCO_PATH.fullmatch(path)
+    return f"coco:{image[1]}" if image else None
+
+
+def _open_images(path: str) -> str | None:
+    image = _OPEN_IMAGES_PATH.fullmatch(path)
+    return f"openimages:{image[1]}" if image else None
+
+
+def _visual_genome(path: str) -> str | None:
+    image = _VISUAL_GENOME_PATH.fullmatch(path)
+    return f"visual_genome:{image[1]}" if image else None
+
+
+_HOSTS: Final[dict[str, Callable[[str], str | None]]] = {
+    "images.cocodataset.org": _coco,
+    "mscoco.org": _mscoco,
+    "www.mscoco.org": _mscoco,
+    "cs.stanford.edu": _visual_genome,
+}
+_BUCKETS: Final[dict[str, Callable[[str], str | None]]] = {
+    "images.cocodataset.org": _coco,
+    "open-images-dataset": _open_images,
+}
+
+
+def _bucket(host_name: str, path: str) -> tuple[str, str]:
+    """Return bucket and key (with its slash) of an S3 URL, whose bucket stands in the host or begins the path."""
+    if _S3_PATH_STYLE.fullmatch(host_name):
+        bucket, slash, key = path[1:].partition("/")
+        return bucket, slash + key
+    in_host = _S3_BUCKET_STYLE.fullmatch(host_name)
+    return (in_host[1], path) if in_host else ("", path)
+
+
+def _wikimedia(path: str) -> str | None:
+    thumb = _WIKIMEDIA_THUMB.fullmatch(path)
+    original = thumb[1] + thumb[2] if thumb else path
+    if not _WIKIMEDIA_FILE.fullmatch(original):
+        return None
+    return f"url:upload.wikimedia.org{_one_encoding(original)}"
+
+
+def _one_encoding(path: str) -> str:
+    """Return a path with one spelling of its percent-encoding, where that is sure not to change what it names.
+
+    Wikipedia's pages write "(" and "," of a file's name both plain and encoded.
+    """
+    if "%" not in path or "%2f" in path.lower():
+        return path
+    decoded = parse.unquote(path)
+    return path if "\ufffd" in decoded else parse.quote(decoded, safe="/:@!$&'()*,;=~")
+
+
+@functools.cache
+def _suffixes() -> PublicSuffixList:
+    return PublicSuffixList()

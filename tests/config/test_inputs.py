@@ -1,0 +1,82 @@
+"""The annotation files that a configuration names."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from pmd import config
+from pmd.config import SourceConfig, inputs
+from pmd.errors import InputError
+
+
+def source(*annotations: Path) -> SourceConfig:
+    return SourceConfig("conceptual_12m", tuple(map(str, annotations)), (), None)
+
+
+def test_files_come_in_order_of_their_paths_with_their_sizes(tmp_path: Path) -> None:
+    (tmp_path / "b.tsv").write_text("12")
+    (tmp_path / "a.tsv").write_text("1")
+    found = inputs.files(source(tmp_path / "b.tsv", tmp_path / "*.tsv"))
+    assert [(Path(file.path).name, file.bytes) for file in found] == [("a.tsv", 1), ("b.tsv", 2)]
+
+
+def test_an_empty_file_is_no_annotation_file(tmp_path: Path) -> None:
+    (tmp_path / "cc12m.tsv").touch()
+    (tmp_path / "whole.tsv").write_text("1")
+    with pytest.raises(InputError, match="the file is empty") as raised:
+        inputs.files(source(tmp_path))
+    assert raised.value.where == str(tmp_path / "cc12m.tsv")
+    assert raised.value.found == "0 bytes"
+
+
+def test_an_empty_file_is_told_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "whole.tsv").write_text("1")
+    (tmp_path / "empty.tsv").touch()
+    path = tmp_path / "pmd.toml"
+    path.write_text(
+        f'root = "{tmp_path}/root"\ncontact = "mailto:tests@example.org"\n'
+        f'[sources.conceptual_12m]\nannotations = ["{tmp_path}/whole.tsv"]\n'
+        f'[sources.conceptual_captions]\nannotations = ["{tmp_path}/empty.tsv"]\n'
+    )
+    loaded = config.load(str(path))
+    inputs.check(loaded, ["conceptual_12m"])
+    with pytest.raises(InputError, match="the file is empty"):
+        inputs.check(loaded, ["conceptual_12m", "conceptual_captions"])
+
+
+def _zip(members: dict[str, bytes]) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "is_empty"),
+    [
+        (gzip.compress(b""), True),
+        (gzip.compress(b"") * 2, True),
+        (gzip.compress(b"") + gzip.compress(b"a"), False),
+        (bz2.compress(b""), True),
+        (zstandard.compress(b""), True),
+        (_zip({"a.tsv": b"", "b.tsv": b""}), True),
+        (_zip({"a.tsv": b"", "b.tsv": b"1"}), False),
+    ],
+)
+def test_a_compressed_file_that_holds_nothing_is_as_empty(tmp_path: Path, content: bytes, is_empty: bool) -> None:
+    path = tmp_path / "cc12m.tsv"
+    path.write_bytes(content)
+    if not is_empty:
+        assert len(inputs.files(source(path))) == 1
+        return
+    with pytest.raises(InputError, match="the file is empty") as raised:
+        inputs.files(source(path))
+    assert (raised.value.where, raised.value.found) == (str(path), "0 decompressed bytes")

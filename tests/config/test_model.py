@@ -1,0 +1,547 @@
+"""The configuration: every mistake at once, each with its line, what was expected and what to do."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import typing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pmd import config, manifests, sources
+from pmd.config import Config, InvalidConfig, Problem, model, options
+from pmd.config.options import PerHost
+from pmd.errors import ConfigError
+from pmd.sources.contract import PROFILES
+
+#: As the documentation shows it, with shorter comments.
+EXAMPLE = """\
+root = "out/pmd"                     # any fsspec URL
+profile = "recommended"              # paper | hub | recommended
+seed = 0
+contact = "mailto:you@example.org"   # sent with every request; a real run needs it
+
+[sources.coco]
+annotations = ["data/coco/captions_train2017.json"]   # paths or globs; every annotation file of the source
+images = ["data/coco/train2017.zip"]                  # optional: archives (zip, tar) or folders, read in place
+karpathy = "none"                                     # or the path of dataset_coco.json
+
+[fetch]
+store = "resized"                    # or "original"; images with regions are always kept original
+short_side_px = 256
+per_host = { requests_per_s = 10, connections = 8 }
+resolve = { "images.cocodataset.org:80" = "127.0.0.1:8080", "*:443" = "127.0.0.1:8443" }   # * is every other host
+allow_addresses = ["127.0.0.1/32"]   # private addresses are refused unless named
+ca_file = "ca.pem"
+
+[shard]
+formats = ["webdataset", "parquet"]
+unit = "image"                       # or "pair"
+samples_per_shard = 10000
+"""
+LEAST = 'root = "out"\ncontact = "mailto:you@example.org"\n'
+SBU = '[sources.sbu_captions]\nannotations = ["data/sbu.json"]\n'
+
+
+def problems(text: str) -> list[Problem]:
+    with pytest.raises(InvalidConfig) as caught:
+        config.parse(text, "pmd.toml")
+    return list(caught.value.problems)
+
+
+def only(text: str) -> tuple[int | None, str, str, str, str]:
+    (problem,) = problems(text)
+    return problem.line, problem.key, problem.expected, problem.found, problem.remedy
+
+
+def with_stage(stage: str, *lines: str) -> str:
+    return "\n".join([LEAST, SBU, f"[{stage}]", *lines, ""])
+
+
+def test_the_documented_example_parses() -> None:
+    found = config.parse(EXAMPLE)
+    assert (found.root, found.profile, found.seed, found.contact) == (
+        "out/pmd",
+        "recommended",
+        0,
+        "mailto:you@example.org",
+    )
+    assert (found.sample, found.takedown) == (1, ())
+    coco = found.sources["coco"]
+    assert coco.annotations == ("data/coco/captions_train2017.json",)
+    assert coco.images == ("data/coco/train2017.zip",)
+    assert coco.options.karpathy == "none"
+    assert found.fetch.per_host == PerHost(requests_per_s=10, connections=8)
+    assert found.fetch.resolve == {"images.cocodataset.org:80": "127.0.0.1:8080", "*:443": "127.0.0.1:8443"}
+    assert found.fetch.allow_addresses == ("127.0.0.1/32",)
+    assert found.fetch.ca_file == "ca.pem"
+    assert (found.fetch.store, found.fetch.short_side_px) == ("resized", 256)
+    assert found.shard.formats == ("webdataset", "parquet")
+    assert (found.shard.unit, found.shard.samples_per_shard) == ("image", 10_000)
+
+
+def test_the_starter_configuration_parses() -> None:
+    found = config.parse(manifests.starter_config())
+    assert set(found.sources) == set(sources.names())
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_fills_every_rule_and_an_option_changes_one(profile: str) -> None:
+    found = config.parse(f'profile = "{profile}"\n{LEAST}{SBU}')
+    assert found.curate.duplicate_rows == ("reject" if profile == "recommended" else "keep")
+    assert found.dedupe.same_bytes == ("merge" if profile == "recommended" else "keep")
+    changed = config.parse(f'profile = "{profile}"\n{LEAST}{SBU}[dedupe]\nrepeated_bytes = 3\n')
+    assert changed.dedupe.repeated_bytes == 3
+    assert changed.dedupe.same_bytes == found.dedupe.same_bytes
+
+
+def test_a_configuration_with_five_mistakes_reports_all_five() -> None:
+    text = """\
+        root = "out/pmd"
+        profile = "papers"
+
+        [sources.coco]
+        annotations = "data/coco/captions_train2017.json"
+        exclude_karpaty = "none"
+
+        [sources.imagenet]
+        annotations = ["x"]
+
+        [fetch]
+        short_side_px = "256"
+        """
+    with pytest.raises(InvalidConfig) as caught:
+        config.parse(textwrap.dedent(text), "pmd.toml")
+    known = ", ".join(sources.names())
+    assert str(caught.value) == "\n".join(
+        [
+            "pmd.toml: 5 mistakes; nothing was run",
+            "  contact",
+            '    expected: "mailto:you@example.org", or a URL where you can be reached; it is sent with every request',
+            "    found: nothing",
+            "    remedy: add a line contact = … at the top",
+            "  line 2: profile",
+            "    expected: one of paper, hub, recommended",
+            '    found: "papers"',
+            "    remedy: did you mean paper?",
+            "  line 6: sources.coco.exclude_karpaty",
+            "    expected: a known option",
+            '    found: "exclude_karpaty"',
+            "    remedy: did you mean exclude_karpathy?",
+            "  line 8: sources.imagenet",
+            f"    expected: one of {known}",
+            '    found: "imagenet"',
+            f"    remedy: remove it, or choose one of: {known}",
+            "  line 12: fetch.short_side_px",
+            "    expected: a whole number",
+            '    found: "256"',
+            "    remedy: change short_side_px",
+        ]
+    )
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            f'contact = "mailto:a@b.org"\n{SBU}',
+            (None, "root", "a folder or fsspec URL", "nothing", "add a line root = … at the top"),
+        ),
+        (
+            f'root = ""\ncontact = "mailto:a@b.org"\n{SBU}',
+            (1, "root", "a folder or fsspec URL", '""', "name a folder of its own"),
+        ),
+        (
+            f'root = 3\ncontact = "mailto:a@b.org"\n{SBU}',
+            (1, "root", "a folder or fsspec URL", "3", 'write root = "…"'),
+        ),
+        (f'{LEAST}seed = "x"\n{SBU}', (3, "seed", "a whole number", '"x"', "write seed = a number")),
+        (f"{LEAST}seed = true\n{SBU}", (3, "seed", "a whole number", "true", "write seed = a number")),
+        (f"{LEAST}seed = {2**63}\n{SBU}", (3, "seed", "a whole number of 64 bits", str(2**63), "write a smaller one")),
+        (
+            f"{LEAST}sample = 0\n{SBU}",
+            (3, "sample", "a whole number of 1 or more: N of 1/N", "0", "write 1 for everything"),
+        ),
+        (
+            f"{LEAST}takedown = 3\n{SBU}",
+            (
+                3,
+                "takedown",
+                "a list of strings: files that list image URLs, image_ids or pair_ids, one a line",
+                "3",
+                'write takedown = ["…"]',
+            ),
+        ),
+        (
+            f'root = "out"\ncontact = "me"\n{SBU}',
+            (
+                2,
+                "contact",
+                '"mailto:you@example.org", or a URL where you can be reached',
+                '"me"',
+                'write contact = "mailto:you@example.org"',
+            ),
+        ),
+        (LEAST, (None, "sources", "at least one [sources.NAME] table", "nothing", "run pmd init to see them all")),
+        (
+            f"{LEAST}[sources.wit]\n",
+            (
+                3,
+                "sources.wit.annotations",
+                "a list of paths or globs of annotation files",
+                "nothing",
+                "see: pmd init --sources wit",
+            ),
+        ),
+        (
+            f"{LEAST}[sources.wit]\nannotations = []\n",
+            (
+                4,
+                "sources.wit.annotations",
+                "a list of paths or globs of annotation files",
+                "[]",
+                "see: pmd init --sources wit",
+            ),
+        ),
+        (
+            f"{LEAST}[sources.wit]\nannotations = [3]\n",
+            (
+                4,
+                "sources.wit.annotations",
+                "a list of strings: paths or globs of annotation files",
+                "[3]",
+                'write annotations = ["…"]',
+            ),
+        ),
+        (f"{LEAST}[sources]\nwit = 3\n", (4, "sources.wit", "a table [sources.wit]", "3", "write [sources.wit]")),
+        (f"{LEAST}fetch = 3\n{SBU}", (3, "fetch", "a table [fetch]", "3", "write [fetch] above its keys")),
+    ],
+)
+def test_each_mistake_has_its_line_and_remedy(text: str, expected: tuple[Any, ...]) -> None:
+    assert only(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "remedy"),
+    [
+        (f'{LEAST}profil = "hub"\n{SBU}', "profil", "did you mean profile?"),
+        (f"{LEAST}{SBU}[shards]\n", "shards", "did you mean shard?"),
+        (f"{LEAST}{SBU}image = []\n", "sources.sbu_captions.image", "did you mean images?"),
+        (f"{LEAST}[sources.sbu_caption]\nannotations = []\n", "sources.sbu_caption", "did you mean sbu_captions?"),
+        (with_stage("shard", "sample_per_shard = 1"), "shard.sample_per_shard", "did you mean samples_per_shard?"),
+        (
+            with_stage("fetch", "per_host = { connection = 1 }"),
+            "fetch.per_host.connection",
+            "did you mean connections?",
+        ),
+        (
+            with_stage("fetch.per_host", "request_per_s = 1"),
+            "fetch.per_host.request_per_s",
+            "did you mean requests_per_s?",
+        ),
+        (
+            with_stage("fetch", "per_host.max = 1"),
+            "fetch.per_host.max",
+            "remove it, or choose one of: requests_per_s, connections",
+        ),
+    ],
+)
+def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) -> None:
+    _, found_key, _, _, found_remedy = only(text)
+    assert (found_key, found_remedy) == (key, remedy)
+
+
+@pytest.mark.parametrize(
+    ("stage", "line", "key", "expected", "found"),
+    [
+        ("images", "evaluation_copies = false", "evaluation_copies", '"keep" or "reject"', "false"),
+        ("curate", 'duplicate_rows = "drop"', "duplicate_rows", '"keep" or "reject"', '"drop"'),
+        ("fetch", 'store = "big"', "store", '"original" or "resized"', '"big"'),
+        ("fetch", "short_side_px = 15", "short_side_px", "16 or more", "15"),
+        ("fetch", "jpeg_quality = 101", "jpeg_quality", "100 or less", "101"),
+        ("fetch", "per_host = { requests_per_s = 0 }", "per_host.requests_per_s", "0.001 or more", "0"),
+        ("fetch", "per_host = { connections = 1.5 }", "per_host.connections", "a whole number", "1.5"),
+        ("fetch", "concurrency = 0", "concurrency", "1 or more", "0"),
+        ("fetch", "lanes = 0", "lanes", "1 or more", "0"),
+        ("fetch", "timeout_s = 0", "timeout_s", "more than 0", "0"),
+        ("fetch", 'max_bytes = "1 MB"', "max_bytes", "a whole number", '"1 MB"'),
+        ("fetch", f"max_bytes = {10**30}", "max_bytes", "a whole number of 64 bits", str(10**30)),
+        ("fetch", "max_pixels = 0", "max_pixels", "1 or more", "0"),
+        ("fetch", "min_side_px = 0", "min_side_px", "1 or more", "0"),
+        ("fetch", "max_redirects = -1", "max_redirects", "0 or more", "-1"),
+        ("fetch", "retries = -1", "retries", "0 or more", "-1"),
+        ("fetch", "user_agent = 1", "user_agent", "a string", "1"),
+        (
+            "fetch",
+            'resolve = { "*" = "127.0.0.1" }',
+            "resolve",
+            '"host:port" = "address:port", as in "*:443" = "127.0.0.1:8443"',
+            '{"*": "127.0.0.1"}',
+        ),
+        (
+            "fetch",
+            'allow_addresses = ["localhost"]',
+            "allow_addresses",
+            'addresses with a prefix length, such as "127.0.0.1/32"',
+            '["localhost"]',
+        ),
+        ("fetch", "ca_file = 1", "ca_file", "a string", "1"),
+        ("fetch", 'robots = "no"', "robots", "true or false", '"no"'),
+        ("fetch", 'adopt = "a.tar"', "adopt", "a list", '"a.tar"'),
+        ("fetch", 'against = "a.parquet"', "against", "a list", '"a.parquet"'),
+        ("fetch", 'engine = "wget"', "engine", '"pmd" or "img2dataset"', '"wget"'),
+        (
+            "fetch",
+            'web_archive = "http://archive.example/"',
+            "web_archive",
+            'an address with {url} in it, such as "https://web.archive.org/web/2014id_/{url}"',
+            '"http://archive.example/"',
+        ),
+        ("fetch", "blocklists = [1]", "blocklists.0", "a string", "1"),
+        ("fetch", 'tdmrep = "no"', "tdmrep", "true or false", '"no"'),
+        (
+            "fetch",
+            'host_groups = { x = ["a.org"], y = ["a.org"] }',
+            "host_groups",
+            "each host in one group",
+            '{"x": ["a.org"], "y": ["a.org"]}',
+        ),
+        ("dedupe", "same_bytes = true", "same_bytes", '"keep" or "merge"', "true"),
+        ("dedupe", "repeated_bytes = -1", "repeated_bytes", "0 or more", "-1"),
+        ("dedupe", 'near = "maybe"', "near", '"keep" or "merge"', '"maybe"'),
+        ("dedupe", "evaluation = 3", "evaluation", "a list", "3"),
+        ("dedupe", "near_distance = 32", "near_distance", "31 or less", "32"),
+        ("dedupe", "repeated_bytes = 1", "repeated_bytes", "0 (never), or 2 or more", "1"),
+        ("dedupe", "max_images_per_text = 0", "max_images_per_text", "1 or more", "0"),
+        ("shard", 'formats = ["webdataset", "tfrecord"]', "formats.1", '"webdataset" or "parquet"', '"tfrecord"'),
+        ("shard", 'formats = "parquet"', "formats", "a list", '"parquet"'),
+        ("shard", "formats = []", "formats", "each format once, and one at least", "[]"),
+        (
+            "shard",
+            'formats = ["parquet", "parquet"]',
+            "formats",
+            "each format once, and one at least",
+            '["parquet", "parquet"]',
+        ),
+        ("shard", 'unit = "view"', "unit", '"image" or "pair"', '"view"'),
+        ("shard", "samples_per_shard = 0", "samples_per_shard", "1 or more", "0"),
+        ("shard", "short_side_px = 0", "short_side_px", "1 or more", "0"),
+        ("shard", "jpeg_quality = 0", "jpeg_quality", "1 or more", "0"),
+        ("shard", "min_crop_px = 0", "min_crop_px", "1 or more", "0"),
+        ("shard", "max_aspect_difference = 0", "max_aspect_difference", "more than 0", "0"),
+        ("shard", "window = 0", "window", "1 or more", "0"),
+        ("publish", 'withheld_text = "yes"', "withheld_text", '"omit" or "include"', '"yes"'),
+        ("audit", "text_sample = 0", "text_sample", "1 or more", "0"),
+    ],
+)
+def test_each_option_of_a_stage_is_checked(stage: str, line: str, key: str, expected: str, found: str) -> None:
+    named = [part for part in key.split(".") if not part.isdigit()]
+    remedy = "write a smaller one" if "64 bits" in expected else f"change {named[-1]}"
+    assert only(with_stage(stage, line)) == (8, f"{stage}.{key}", expected, found, remedy)
+
+
+def test_every_option_of_a_stage_is_among_the_cases_above() -> None:
+    marks = test_each_option_of_a_stage_is_checked.pytestmark  # type: ignore[attr-defined]
+    checked = {(case[0], case[2].split(".")[0]) for mark in marks for case in mark.args[1]}
+    fields = {
+        (stage, name)
+        for stage in ("curate", "images", "fetch", "dedupe", "shard", "publish", "audit")
+        for name in type(getattr(config.parse(LEAST + SBU), stage)).model_fields
+    }
+    assert checked == fields
+
+
+@pytest.mark.parametrize("name", sources.names())
+def test_every_source_refuses_what_its_options_are_not(name: str) -> None:
+    options = sources.load(name).options
+    for option in options.model_fields:
+        found = problems(f'{LEAST}[sources.{name}]\nannotations = ["x"]\n{option} = {{ x = 1 }}\n')
+        assert {problem.key.split(".")[2] for problem in found} == {option}
+        assert {problem.line for problem in found} == {5}
+
+
+def test_a_contact_is_not_needed_where_every_host_is_one_of_ours() -> None:
+    text = f'root = "out"\n{SBU}[fetch]\nresolve = {{ "*:443" = "127.0.0.1:8443" }}\n'
+    assert config.parse(text).contact is None
+    named = text.replace("*", "images.cocodataset.org")
+    assert [problem.key for problem in problems(named)] == ["contact"]
+
+
+def test_a_missing_contact_is_told_beside_a_mistake_in_fetch() -> None:
+    found = problems(f'root = "out"\n{SBU}[fetch]\nstore = "big"\n')
+    assert [problem.key for problem in found] == ["contact", "fetch.store"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "found"),
+    [
+        ('root = "out\n', 1, "Illegal character '\\n' (at line 1, column 12)"),
+        ('root = "out"\nseed = \n', 2, "Invalid value (at line 2, column 8)"),
+        ('root = "out"\nroot = "again"\n', 2, "Cannot overwrite a value (at line 2, column 15)"),
+        (f"{SBU}{SBU}", 3, "Cannot declare ('sources', 'sbu_captions') twice (at line 3, column 22)"),
+    ],
+)
+def test_what_is_no_toml_is_told_with_its_line(text: str, line: int, found: str) -> None:
+    (problem,) = problems(text)
+    assert (problem.line, problem.key, problem.expected, problem.remedy) == (
+        line,
+        "syntax",
+        "a TOML file",
+        "mend the line",
+    )
+    assert problem.found == found
+
+
+def test_lines_are_those_of_an_editor() -> None:
+    first = "# a line separator \u2028 and a next line \x85 are no new lines\r\n"
+    text = f'{first}{LEAST}[sources."sbu_captions"] # quoted\r\nannotations = [\r\n  "a",\r\n]\r\nx = 1\r\n'
+    (problem,) = problems(text)
+    assert (problem.line, problem.key) == (8, "sources.sbu_captions.x")
+
+
+def test_infinite_and_odd_values_are_judged_not_crashed_on() -> None:
+    assert only(with_stage("fetch", "timeout_s = nan"))[1:4] == ("fetch.timeout_s", "a finite number", "nan")
+    assert only(with_stage("fetch", "timeout_s = -inf"))[1:4] == ("fetch.timeout_s", "a finite number", "-inf")
+    assert only(with_stage("fetch", "timeout_s = 2024-01-01"))[3] == '"2024-01-01"'
+
+
+NUMBERS = [
+    (name, option)
+    for name, stage in (
+        *model._STAGES.items(),
+        ("fetch.per_host", options.PerHost),
+    )
+    for option, field in stage.model_fields.items()
+    if set(typing.get_args(field.annotation) or (field.annotation,)) & {int, float}
+]
+
+
+@pytest.mark.parametrize(("stage", "option"), NUMBERS)
+@pytest.mark.parametrize("value", ["9223372036854775807", "-9223372036854775808", "1e308", "inf", "-inf", "nan"])
+def test_every_number_has_its_bounds(stage: str, option: str, value: str) -> None:
+    line, key, expected, found, remedy = only(with_stage(stage, f"{option} = {value}"))
+    assert (line, key, remedy) == (8, f"{stage}.{option}", f"change {option}")
+    assert re.search(r"^[0-9.e+]+ or (?:more|less)$|^more than 0$|^a finite number$|^a whole number$", expected)
+    assert found.lower().replace("+", "") == value
+
+
+@pytest.mark.parametrize("name", sources.names())
+def test_every_number_of_a_source_has_its_bounds(name: str) -> None:
+    for option, field in sources.load(name).options.model_fields.items():
+        if field.annotation in {int, float}:
+            found = only(f'{LEAST}[sources.{name}]\nannotations = ["x"]\n{option} = 1000000000\n')
+            assert found[1:3] == (f"sources.{name}.{option}", "1000 or less")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"pmd\\r\\nX-Evil: 1"',
+        '"pmd\\u0000"',
+        '"pmd\\tx"',
+        '"bücher"',
+        '""',
+        '" pmd"',
+        '"pmd "',
+        '"(x)"',
+        f'"{"p" * 257}"',
+    ],
+)
+def test_a_user_agent_is_a_header_of_one_line(value: str) -> None:
+    line, key, expected, _, remedy = only(with_stage("fetch", f"user_agent = {value}"))
+    assert (line, key, remedy) == (8, "fetch.user_agent", "change user_agent")
+    assert expected == 'a product and its version, as in "pmd/0.1": 256 characters of printable ASCII in one line'
+    for good in ("pmd/0.1", "my-bot", "Mozilla/5.0 (compatible; pmd/0.1)"):
+        assert config.parse(with_stage("fetch", f'user_agent = "{good}"')).fetch.user_agent == good
+
+
+@pytest.mark.parametrize(
+    "target", ["127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:99999999999999999999", "a b:80", "a\\n:80"]
+)
+def test_ports_of_resolve_are_ports(target: str) -> None:
+    assert only(with_stage("fetch", f'resolve = {{ "*:80" = "{target}" }}'))[1] == "fetch.resolve"
+
+
+@pytest.mark.parametrize("text", ["a = " + "9" * 5000, "a = " + "[" * 5000])
+def test_what_the_reader_of_toml_chokes_on_is_a_mistake_of_the_file(text: str) -> None:
+    (problem,) = problems(text)
+    assert (problem.key, problem.expected, problem.remedy) == ("syntax", "a TOML file", "mend the line")
+
+
+def test_a_contact_is_not_longer_than_a_header_line() -> None:
+    assert only(LEAST.replace("mailto:", f"mailto:{'x' * 256}") + SBU)[1] == "contact"
+
+
+def test_strings_stand_for_lists_of_one() -> None:
+    found = config.parse(f'{LEAST}takedown = "t.txt"\n[sources.wit]\nannotations = "a*.gz"\nimages = "i.zip"\n')
+    assert found.takedown == ("t.txt",)
+    assert (found.sources["wit"].annotations, found.sources["wit"].images) == (("a*.gz",), ("i.zip",))
+
+
+def test_a_configuration_is_read_from_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "pmd.toml"
+    path.write_text(LEAST + SBU, encoding="utf-8")
+    assert isinstance(config.load(str(path)), Config)
+
+
+def test_a_configuration_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.load(str(tmp_path / "absent.toml"))
+    assert str(caught.value) == (
+        f"{tmp_path}/absent.toml: no such configuration file\n  remedy: write one with: pmd init > pmd.toml"
+    )
+
+
+def test_a_configuration_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "latin.toml").write_bytes(b'root = "\xe9"')
+    for path in (tmp_path, tmp_path / "latin.toml"):
+        with pytest.raises(ConfigError) as caught:
+            config.load(str(path))
+        assert str(caught.value).startswith(f"{path}: cannot be read\n  expected: a TOML file in UTF-8\n  found: ")
+
+
+def test_scores_are_rules_and_each_mistake_has_its_line() -> None:
+    rule = '[[scores]]\nfile = "a.parquet"\nkeep = "nsfw < 0.2"\nmissing = "keep"\n'
+    found = config.parse(LEAST + SBU + rule + rule.replace('"keep"', '"reject"')).scores
+    assert [(item.file, item.keep, item.missing) for item in found] == [
+        ("a.parquet", "nsfw < 0.2", "keep"),
+        ("a.parquet", "nsfw < 0.2", "reject"),
+    ]
+    text = LEAST + SBU + rule + rule.replace("nsfw < 0.2", "nsfw under 0.2").replace('missing = "keep"\n', "")
+    with pytest.raises(InvalidConfig) as caught:
+        config.parse(text)
+    before = len((LEAST + SBU + rule).splitlines())
+    told = [(item.line, item.key, item.expected, item.found) for item in caught.value.problems]
+    condition = 'a column, one of < <= > >= == !=, and a number, as in "nsfw < 0.2"'
+    assert told == [
+        (before + 1, "scores.1.missing", "a value of missing", "nothing"),
+        (before + 3, "scores.1.keep", condition, '"nsfw under 0.2"'),
+    ]
+    with pytest.raises(InvalidConfig, match="write \\[\\[scores\\]\\] above"):
+        config.parse(f"{LEAST}scores = 3\n{SBU}")
+
+
+@pytest.mark.parametrize("value", ["3", "-1", "2.5", "true", '"x"', '""', "[]", "[3]", '["x"]', "{}", "{ x = 1 }"])
+def test_what_is_expected_is_told_in_words_of_a_configuration(value: str) -> None:
+    """Whatever stands for whichever option: no word of the library that checks it."""
+    tables = [*model._STAGES.items()]
+    tables += [(f"sources.{name}", sources.load(name).options) for name in sources.names()]
+    for table, chosen in tables:
+        first = 'annotations = ["x"]\n' if table.startswith("sources.") else ""
+        others = "" if table.startswith("sources.") else SBU
+        for option in chosen.model_fields:
+            try:
+                config.parse(f"{LEAST}{others}[{table}]\n{first}{option} = {value}\n")
+            except InvalidConfig as error:
+                for problem in error.problems:
+                    assert problem.expected, problem
+                    assert not set(problem.expected.split()) & {"valid", "should", "Input", "object", "array", "kind"}
+
+
+def test_too_few_of_a_list_is_told() -> None:
+    text = f'{LEAST}[sources.wit]\nannotations = ["x"]\nlanguages = []\n'
+    assert only(text) == (5, "sources.wit.languages", "a list of 1 or more", "[]", "change languages")
+    assert only(f"{LEAST}scores = [3]\n{SBU}")[1:3] == ("scores.0", "a table [[scores]]")

@@ -1,0 +1,131 @@
+"""Scores as a filter: conditions, files in both spellings of ids, what is missing, and mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pmd.config import scores
+from pmd.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("nsfw < 0.2", ("nsfw", "<", 0.2)),
+        ("clip.b-32>=-1e-3", ("clip.b-32", ">=", -0.001)),
+        ("  a==1  ", ("a", "==", 1.0)),
+        ("a != .5", ("a", "!=", 0.5)),
+    ],
+)
+def test_conditions(text: str, expected: tuple[str, str, float]) -> None:
+    found = scores.parse(text)
+    assert (found.column, found.operator, found.number) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a < 1e999",
+        "a > -1e400",
+        "",
+        "nsfw",
+        "nsfw <",
+        "0.2 > nsfw",
+        "a < 1 and b < 2",
+        "a < b",
+        "a < nan",
+        "a = 1",
+        "a <> 1",
+    ],
+)
+def test_what_is_no_condition(text: str) -> None:
+    with pytest.raises(ValueError, match="a column, one of"):
+        scores.parse(text)
+
+
+def key(number: int) -> bytes:
+    return number.to_bytes(1, "big") * 16
+
+
+def write(path: Path, column: str, ids: list[Any], values: list[float | None], name: str = "nsfw") -> str:
+    pq.write_table(pa.table({column: ids, name: values}), path)
+    return str(path)
+
+
+def out(verdicts: scores.Verdicts, *numbers: int) -> list[int]:
+    """Return which of some keys leave."""
+    listed = verdicts.has(pa.array([key(number) for number in numbers], pa.binary(16)))
+    leaves = ~listed if verdicts.rejects_missing else listed
+    return [number for number, gone in zip(numbers, leaves, strict=True) if gone]
+
+
+@pytest.mark.parametrize("spelled", ["hex", "bytes"])
+def test_failing_missing_null_and_doubled(tmp_path: Path, spelled: str) -> None:
+    numbers, values = [1, 2, 3, 4, 5, 5], [0.1, 0.9, None, float("nan"), 0.1, 0.9]
+    ids = [key(n).hex() for n in numbers] if spelled == "hex" else [key(n) for n in numbers]
+    path = write(tmp_path / "nsfw.parquet", "image_id", ids, values)
+    kept = scores.read(path, "nsfw < 0.2", "keep")
+    assert kept.column == "image_id"
+    assert out(kept, 1, 2, 3, 4, 5, 6) == [2, 5]
+    assert out(scores.read(path, "nsfw < 0.2", "reject"), 1, 2, 3, 4, 5, 6) == [2, 3, 4, 5, 6]
+    again = scores.Verdicts.from_bytes(kept.to_bytes())
+    assert out(again, 1, 2, 3, 4, 5, 6) == [2, 5]
+
+
+def test_a_file_without_rows_knows_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "empty.parquet"
+    pq.write_table(pa.table({"pair_id": pa.array([], pa.string()), "nsfw": pa.array([], pa.float64())}), path)
+    assert out(scores.read(str(path), "nsfw < 1", "keep"), 1) == []
+    assert out(scores.read(str(path), "nsfw < 1", "reject"), 1) == [1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.binary(min_size=16, max_size=16), unique=True, max_size=20), st.data())
+def test_look_ups_are_exact_also_where_first_halves_agree(ids: list[bytes], data: st.DataObject) -> None:
+    ids += [item[:8] + b"\xff" * 8 for item in ids[:5]] + [item[:9] + bytes(7) for item in ids[5:10]]
+    ids = list(dict.fromkeys(ids))
+    chosen = data.draw(st.sets(st.sampled_from(ids))) if ids else set()
+    kept = np.unique(scores.ids_of(pa.array(sorted(chosen), pa.binary(16))))
+    verdicts = scores.Verdicts("pair_id", kept, rejects_missing=False)
+    assert verdicts.has(pa.array(ids, pa.binary(16))).tolist() == [item in chosen for item in ids]
+
+
+def test_the_cost_of_a_look_up_does_not_grow_with_ids_that_begin_alike() -> None:
+    """Ids are anyone's: of a thousand that share their first half each is found by one bisection."""
+    ids = pa.array([b"alike---" + number.to_bytes(8, "big") for number in range(1000)], pa.binary(16))
+    verdicts = scores.Verdicts("pair_id", np.unique(scores.ids_of(ids)), rejects_missing=False)
+    looked: list[int] = []
+
+    class Counting(np.ndarray):
+        def __getitem__(self, place: Any) -> Any:
+            looked.append(np.size(place))
+            return super().__getitem__(place)
+
+    counted = scores.Verdicts("pair_id", verdicts.ids.view(Counting), rejects_missing=False)
+    assert counted.has(ids).all()
+    assert sum(looked) <= 2 * len(ids)
+
+
+def test_mistakes_in_a_file_are_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", "key", [key(1).hex()], [0.1])
+    with pytest.raises(InputError, match="without the columns"):
+        scores.read(path, "nsfw < 1", "keep")
+    path = write(tmp_path / "b.parquet", "pair_id", ["12"], [0.1])
+    with pytest.raises(InputError, match="an id that is none"):
+        scores.read(path, "nsfw < 1", "keep")
+    with pytest.raises(InputError, match="without the columns"):
+        scores.read(path, "quality < 1", "keep")
+    pq.write_table(pa.table({"pair_id": [key(1).hex()], "nsfw": ["low"]}), tmp_path / "c.parquet")
+    with pytest.raises(InputError, match="a score that is no number"):
+        scores.read(str(tmp_path / "c.parquet"), "nsfw < 1", "keep")
+    (tmp_path / "d.parquet").write_text("no parquet")
+    with pytest.raises(InputError, match="cannot be read"):
+        scores.read(str(tmp_path / "d.parquet"), "nsfw < 1", "keep")

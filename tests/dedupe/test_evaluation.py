@@ -1,0 +1,151 @@
+"""Evaluation images: lists in every form, what matches them, and errors that say which line."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from pmd import cli, codec
+from pmd.dedupe import evaluation
+from pmd.errors import InputError
+
+
+def picture(seed: int, size: tuple[int, int] = (320, 240)) -> bytes:
+    coarse = np.random.default_rng(seed).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+    sink = io.BytesIO()
+    Image.fromarray(coarse).resize((640, 480), Image.Resampling.BICUBIC).resize(size).save(sink, "JPEG", quality=85)
+    return sink.getvalue()
+
+
+def pdq(content: bytes) -> bytes:
+    found = codec.prepare(content, codec.Limits(), codec.Form(256)).perceptual_hash
+    assert found is not None
+    return found
+
+
+def ledger(*contents: bytes | None) -> pa.Table:
+    return pa.table(
+        {
+            "sha256": pa.array([c and hashlib.sha256(c).digest() for c in contents], pa.binary(32)),
+            "perceptual_hash": pa.array([c and pdq(c) for c in contents], pa.binary(32)),
+        }
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    images = tmp_path / "val"
+    images.mkdir()
+    (images / "1.jpg").write_bytes(picture(1))
+    (images / "2.jpg").write_bytes(picture(2))
+    (images / "notes.txt").write_text("no image")
+    return images
+
+
+def forms(folder: Path) -> dict[str, Path]:
+    """Return the same two images in every form of a list."""
+    found = {"folder": folder}
+    with tarfile.open(folder.parent / "val.tar", "w") as tar:
+        for path in sorted(folder.iterdir()):
+            tar.add(path, path.name)
+    with zipfile.ZipFile(folder.parent / "val.zip", "w") as file:
+        for path in sorted(folder.iterdir()):
+            file.write(path, path.name)
+    rows = list(evaluation.hashed(str(folder)))
+    lines = ["# a list", "", *(evaluation.line(*row) for row in rows)]
+    (folder.parent / "val.txt").write_text("\n".join(lines), encoding="utf-8")
+    names, digests, hashes = zip(*rows, strict=True)
+    pq.write_table(
+        pa.table(
+            {"name": names, "sha256": [d.hex() for d in digests], "perceptual_hash": pa.array(hashes, pa.binary(32))}
+        ),
+        folder.parent / "val.parquet",
+    )
+    return found | {form: folder.parent / f"val.{form}" for form in ("tar", "zip", "txt", "parquet")}
+
+
+def test_every_form_says_the_same(folder: Path) -> None:
+    for path in forms(folder).values():
+        known = evaluation.read([str(path)])
+        assert known.schema == evaluation.KNOWN
+        assert known["name"].to_pylist() == [f"{path}: 1.jpg", f"{path}: 2.jpg"]
+        assert known["sha256"].to_pylist() == [hashlib.sha256(picture(n)).digest() for n in (1, 2)]
+        assert known["pdq"].to_pylist() == [pdq(picture(n)) for n in (1, 2)]
+
+
+def test_the_file_itself_a_copy_and_strangers(folder: Path) -> None:
+    known = evaluation.read([str(folder)])
+    found = evaluation.overlaps(ledger(picture(3), picture(2), picture(1, (160, 120)), None), known, 31)
+    assert found.schema == evaluation.OVERLAPS
+    assert found["place"].to_pylist() == [1, 2]
+    assert found["name"].to_pylist() == [f"{folder}: 2.jpg", f"{folder}: 1.jpg"]
+    near = found["distance"].to_pylist()
+    assert near[0] == 0
+    assert 0 <= near[1] <= 31
+    assert evaluation.overlaps(ledger(), known, 31).num_rows == 0
+
+
+def test_one_kind_of_hash_is_enough(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text(
+        f"sha256:{hashlib.sha256(picture(1)).hexdigest()}\npdq:{pdq(picture(2)).hex().upper()}  two of it\n"
+    )
+    known = evaluation.read([str(path)])
+    assert known["name"].to_pylist() == [f"{path}:line 1", f"{path}: two of it"]
+    rows = ledger(picture(1), picture(1, (160, 120)), picture(2, (160, 120)))
+    assert evaluation.overlaps(rows, known, 31)["place"].to_pylist() == [0, 2]
+
+
+def test_flat_pictures_match_by_their_bytes_alone() -> None:
+    flat = pa.array([bytes(32)], pa.binary(32))
+    known = pa.table([pa.nulls(1, pa.binary(32)), flat, pa.array(["flat"])], schema=evaluation.KNOWN)
+    rows = pa.table({"sha256": pa.array([b"1" * 32], pa.binary(32)), "perceptual_hash": flat})
+    assert evaluation.overlaps(rows, known, 31).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("ab" * 32, ":line 1: not a hash"),
+        ("# a list\nsha256:12", ":line 2: not a hash"),
+        ("# nothing\n", ": no evaluation image is in it"),
+    ],
+)
+def test_mistakes_in_a_list_are_told(tmp_path: Path, content: str, says: str) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text(content)
+    with pytest.raises(InputError) as caught:
+        evaluation.read([str(path)])
+    assert str(caught.value).startswith(f"{path}{says}")
+
+
+def test_foreign_files_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "other.parquet"
+    pq.write_table(pa.table({"md5": ["x"]}), path)
+    with pytest.raises(InputError, match="a Parquet file without hashes"):
+        evaluation.read([str(path)])
+    pq.write_table(pa.table({"pdq": ["x"]}), path)
+    with pytest.raises(InputError, match="not a hash"):
+        evaluation.read([str(path)])
+    with pytest.raises(InputError, match="no such list"):
+        evaluation.read([str(tmp_path / "absent")])
+
+
+def test_the_command_writes_a_list_that_is_read_back(folder: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli.app, ["hashes", str(folder)])
+    assert done.exit_code == 0
+    assert "2 images" in done.stderr
+    path = tmp_path / "list.txt"
+    path.write_text(done.stdout)
+    assert evaluation.read([str(path)]).drop_columns("name") == evaluation.read([str(folder)]).drop_columns("name")
+    assert isinstance(CliRunner().invoke(cli.app, ["hashes", str(path)]).exception, InputError)

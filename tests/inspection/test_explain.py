@@ -1,0 +1,130 @@
+"""`pmd explain`: one pair or image, by any of its names, with everything that became of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from pmd import cli, config
+from pmd.errors import PmdError, RootError
+from pmd.inspection import explain
+from pmd.schema import keys
+from tests import tiny_root
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> config.Config:
+    return tiny_root.build(tmp_path_factory.mktemp("built"))
+
+
+def ask(built: config.Config, what: str) -> dict[str, Any]:
+    found = explain.explain(built.root, what)
+    orjson.dumps(found)
+    assert explain.text(found)
+    return found
+
+
+COCO_IMAGE = keys.image_id("coco:9").hex()
+
+
+@pytest.mark.parametrize("what", ["coco/12345", "12345", keys.pair_id("coco", "12345").hex()])
+def test_a_pair_by_each_of_its_names(built: config.Config, what: str) -> None:
+    found = ask(built, what)
+    (pair,) = found["pairs"]
+    assert (pair["source"], pair["source_id"], pair["row"]["text"]) == ("coco", "12345", "A green field.")
+    assert pair["rejected"] == []
+    assert {sample["format"] for sample in pair["samples"]} == {"webdataset", "parquet"}
+    assert {sample["key"] for sample in pair["samples"]} == {COCO_IMAGE}
+    assert pair["published"][0].startswith("publish/source=coco/")
+    (image,) = found["images"]
+    assert image["image_id"] == COCO_IMAGE
+    assert image["row"]["identity"] == "coco:9"
+    assert (image["stands"]["status"], image["attempts"][0]["http_status"]) == ("ok", 200)
+
+
+@pytest.mark.parametrize(
+    "what", [COCO_IMAGE, tiny_root.COCO_URL, "http://images.cocodataset.org/val2014/COCO_val2014_000000000009.jpg"]
+)
+def test_an_image_has_the_pairs_of_all_sources(built: config.Config, what: str) -> None:
+    pairs = ask(built, what)["pairs"]
+    assert [(pair["source"], pair["shown_image_id"]) for pair in pairs] == [
+        ("coco", COCO_IMAGE),
+        ("coco", COCO_IMAGE),
+        ("conceptual_captions", COCO_IMAGE),
+    ]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [tiny_root.C5, "https://live.staticflickr.com/65535/4242_0123abcd_b.jpg", keys.image_id("flickr:4242").hex()],
+)
+def test_an_identity_that_gave_way_leads_to_the_one_that_stands(built: config.Config, what: str) -> None:
+    found = ask(built, what)
+    (image,) = found["images"]
+    assert image["image_id"] == COCO_IMAGE
+    assert image["aliases"] == [keys.image_id("flickr:4242").hex()]
+    assert len(found["pairs"]) == 3
+
+
+def test_an_image_with_the_bytes_of_another_is_shown_as_that(built: config.Config) -> None:
+    first, second = (ask(built, url)["pairs"][0] for url in (tiny_root.C1, tiny_root.C2))
+    assert first["shown_image_id"] == second["shown_image_id"]
+    assert first["samples"] == second["samples"]
+    assert ask(built, tiny_root.C1)["images"][0]["groups"][0]["relation"] == "same_bytes"
+
+
+@pytest.mark.parametrize(
+    ("what", "stage", "reason"),
+    [
+        (tiny_root.C3, "fetch", "dead"),
+        (tiny_root.C4, "images", "takedown"),
+        ("visual_genome/12", "shard", "crop_too_small"),
+        ("visual_genome/13", "curate", "empty_text"),
+    ],
+)
+def test_why_a_pair_left(built: config.Config, what: str, stage: str, reason: str) -> None:
+    found = ask(built, what)
+    (pair,) = found["pairs"]
+    assert [(row["stage"], row["reason"]) for row in pair["rejected"]] == [(stage, reason)]
+    assert pair["samples"] == []
+    assert f"rejected by {stage}: {reason}" in explain.text(found)
+
+
+def test_a_row_that_was_never_parsed_is_found_by_its_digest(built: config.Config, tmp_path: Path) -> None:
+    found = explain.explain(built.root, "http://one.example/gone.jpg")
+    source_id = found["pairs"][0]["source_id"]
+    assert len(source_id) == 32, "these rows have no upstream id"
+    assert explain.explain(built.root, source_id)["pairs"][0]["pair_id"] == found["pairs"][0]["pair_id"]
+
+
+def test_a_region_is_found_in_its_own_sample(built: config.Config) -> None:
+    (left,), (whole,) = (ask(built, name)["pairs"] for name in ("visual_genome/10", "visual_genome/11"))
+    assert left["row"]["region"] == [0.0, 0.0, 0.5, 1.0]
+    assert left["samples"][0]["key"] != whole["samples"][0]["key"]
+
+
+@pytest.mark.parametrize("what", ["coco/999", "nothing", "0" * 32, "http://nowhere.example/x.jpg", "https://"])
+def test_a_name_that_nothing_has_is_an_error_with_a_remedy(built: config.Config, what: str) -> None:
+    with pytest.raises(PmdError) as caught:
+        explain.explain(built.root, what)
+    assert what in str(caught.value)
+    assert "remedy: pmd status ROOT" in str(caught.value)
+
+
+def test_no_root_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RootError, match="no ROOT here"):
+        explain.explain(str(tmp_path), "coco/1")
+
+
+def test_the_command_prints_text_or_json(built: config.Config) -> None:
+    runner = CliRunner()
+    shown = runner.invoke(cli.app, ["explain", built.root, tiny_root.C3]).stdout
+    assert (
+        "attempt 2024-01-01T00:00:00+00:00, generation 0: http://one.example/gone.jpg: dead; http_status 404" in shown
+    )
+    found = orjson.loads(runner.invoke(cli.app, ["explain", built.root, tiny_root.C3, "--json"]).stdout)
+    assert found["images"][0]["stands"]["status"] == "dead"

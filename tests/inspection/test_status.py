@@ -1,0 +1,139 @@
+"""`pmd status`: what the commits say, and whether the books balance."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from pmd import cli, config
+from pmd.errors import RootError
+from pmd.inspection import status
+from tests import tiny_root
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> config.Config:
+    return tiny_root.build(tmp_path_factory.mktemp("built"))
+
+
+@pytest.fixture
+def copy(built: config.Config, tmp_path: Path) -> Path:
+    shutil.copytree(built.root, tmp_path / "pmd")
+    return tmp_path / "pmd"
+
+
+def test_the_books_of_every_stage_and_source(built: config.Config) -> None:
+    found = status.books(built.root)
+    cc3m = found["sources"]["conceptual_captions"]
+    assert cc3m == {
+        "curate": {"in": 7, "kept": 5, "rejected": {"bad_url": 1, "malformed_row": 1}},
+        "images": {"in": 5, "kept": 4, "rejected": {"takedown": 1}},
+        "fetch": {"in": 4, "kept": 3, "rejected": {"dead": 1}},
+        "dedupe": {"in": 3, "kept": 3, "rejected": {}},
+        "shard": {"in": 3, "kept": 3, "rejected": {}},
+        "publish": {"in": 3, "kept": 3, "rejected": {}},
+    }
+    assert found["sources"]["visual_genome"]["shard"] == {"in": 3, "kept": 2, "rejected": {"crop_too_small": 1}}
+    totals = found["stages"]["curate"]
+    assert (totals["in"], totals["kept"], totals["rejected"]) == (
+        13,
+        10,
+        {"bad_url": 1, "empty_text": 1, "malformed_row": 1},
+    )
+    assert found["balanced"]
+    assert found["missing"] == [{"stage": "audit", "unit": "all", "run": "pmd audit CONFIG"}]
+
+
+def test_images_are_counted_once_and_not_once_a_source(built: config.Config) -> None:
+    fetch = status.books(built.root)["fetch"]
+    assert (fetch["images"], fetch["ledger"]) == (5, {"dead": 1, "ok": 4})
+    assert fetch["store_bytes"] == sum(path.stat().st_size for path in Path(built.root).rglob("fetch/store/**/*.tar"))
+
+
+def test_files_and_bytes_are_those_of_the_commits(built: config.Config) -> None:
+    found = status.books(built.root)
+    files = [path for path in Path(built.root).rglob("*") if path.is_file()]
+    listed = [path for path in files if path.name not in {"_stage.json", "root.json"}]
+    assert sum(entry["files"] for entry in found["stages"].values()) == len(listed)
+    assert sum(entry["bytes"] for entry in found["stages"].values()) == sum(path.stat().st_size for path in listed)
+    assert found["shards"]["webdataset"]["samples"] == found["shards"]["parquet"]["samples"] == 4
+
+
+def test_it_says_the_same_each_time(built: config.Config) -> None:
+    assert orjson.dumps(status.books(built.root)) == orjson.dumps(status.books(built.root))
+
+
+def test_a_later_generation_replaces_what_is_not_ok(tmp_path: Path) -> None:
+    chosen = tiny_root.build(tmp_path)
+    tiny_root.fetch(chosen, 1, retry=("dead",))
+    fetch = status.books(chosen.root)["fetch"]
+    assert (fetch["ledger"], fetch["generations"], fetch["shards"]) == ({"ok": 5}, 3, 2)
+
+
+def test_the_text_is_a_table_and_ends_with_the_balance(built: config.Config) -> None:
+    lines = status.text(status.books(built.root)).splitlines()
+    assert lines[1].split() == ["source", "in", "curated", "wanted", "fetched", "deduped", "sharded", "published"]
+    assert next(line for line in lines if line.startswith("conceptual_captions")).split() == [
+        "conceptual_captions",
+        *["7", "5", "4", "3", "3", "3", "3"],
+    ]
+    assert next(line for line in lines if line.startswith("all ")).split() == [
+        "all",
+        *["13", "10", "9", "8", "8", "7", "8"],
+    ]
+    assert any(line.split() == ["fetch", "dead", "conceptual_captions", "1"] for line in lines)
+    assert lines[-2].startswith("The books balance")
+    assert lines[-1] == "Not committed: audit; run: pmd audit CONFIG"
+
+
+def _edit(folder: Path, source: str, **change: Any) -> None:
+    path = folder / "_stage.json"
+    content = orjson.loads(path.read_bytes())
+    content["sources"][source].update(change)
+    content["run"].pop("digest", None)
+    path.write_bytes(orjson.dumps(content))
+
+
+def test_an_imbalance_is_told_by_stage_and_source(copy: Path) -> None:
+    _edit(copy / "curate/source=coco", "coco", **{"in": 3, "kept": 3})
+    found = status.books(str(copy))
+    assert not found["balanced"]
+    assert "NOT BALANCED: images of coco: in 2, but curate kept 3; run: pmd build CONFIG" in status.text(found)
+    _edit(copy / "curate/source=coco", "coco", **{"in": 3, "kept": 2})
+    assert "NOT BALANCED: curate of coco: in is not kept + rejected" in status.text(status.books(str(copy)))
+
+
+def test_a_half_built_root_says_what_is_not_there(copy: Path) -> None:
+    for folder in ("publish", "shards", "dedupe"):
+        shutil.rmtree(copy / folder)
+    found = status.books(str(copy))
+    assert found["balanced"]
+    assert [item["stage"] for item in found["missing"]] == ["dedupe", "shard", "publish", "audit"]
+    assert "–" in status.text(found)
+
+
+def test_a_source_added_later_is_not_yet_among_the_images(copy: Path) -> None:
+    shutil.copytree(copy / "curate/source=coco", copy / "curate/source=sbu_captions")
+    path = copy / "curate/source=sbu_captions/_stage.json"
+    content = orjson.loads(path.read_bytes().replace(b'"coco"', b'"sbu_captions"'))
+    content["run"].pop("digest")
+    path.write_bytes(orjson.dumps(content))
+    found = status.books(str(copy))
+    assert found["balanced"]
+    assert {"stage": "images", "unit": "sbu_captions", "run": "pmd build CONFIG"} in found["missing"]
+
+
+def test_no_root_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RootError, match="no ROOT here"):
+        status.books(str(tmp_path))
+
+
+def test_the_command_prints_text_or_json(built: config.Config) -> None:
+    runner = CliRunner()
+    assert "The books balance" in runner.invoke(cli.app, ["status", built.root]).stdout
+    assert orjson.loads(runner.invoke(cli.app, ["status", built.root, "--json"]).stdout)["balanced"] is True

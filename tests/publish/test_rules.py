@@ -1,0 +1,172 @@
+"""Published lists: rows that `facebook/pmd`'s users know, of what is left, without text that may not be handed on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pmd import manifests
+from pmd.publish import rules as publish_rules
+from pmd.schema import keys
+from pmd.schema.tables import LEDGER, PAIRS, VIEWS
+
+WIT = manifests.load("wit")
+#: Upstream's fields of a row, with those that may leave.
+META = {
+    "page_title": "Ada Lovelace",
+    "language": "en",
+    "is_main_image": "true",
+    "original_width": "640",
+    "_pmd": {"field": "x"},
+}
+
+
+def pair(source_id: str, **columns: Any) -> dict[str, Any]:
+    return {
+        "pair_id": keys.pair_id("wit", source_id),
+        "image_id": keys.image_id(f"url:e.org/{source_id}"),
+        "source": "wit",
+        "source_id": source_id,
+        "image_url": f"http://e.org/{source_id}",
+        "identity": f"url:e.org/{source_id}",
+        "text": f"text of {source_id}",
+        "meta": json.dumps({**META, "original_height": str(len(source_id))}),
+        "text_licence": "CC-BY-SA-3.0",
+        "image_licence": "NOASSERTION",
+        "licence_evidence": None,
+        "split": "train",
+        **columns,
+    }
+
+
+def pairs_of(*rows: dict[str, Any]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=PAIRS)
+
+
+def fates_of(*source_ids: str) -> pa.Table:
+    views = pa.Table.from_pylist(
+        [{name: pair(source_id).get(name) for name in VIEWS.names} for source_id in source_ids], schema=VIEWS
+    )
+    ledger = pa.Table.from_pylist(
+        [
+            {
+                "image_id": pair(source_id)["image_id"],
+                "status": "ok",
+                "sha256": source_id.encode() * 32,
+                "perceptual_hash": b"p" * 32,
+                "width_px": 4,
+                "height_px": 3,
+                "format": "jpeg",
+                "generation": 0,
+            }
+            for source_id in sorted(source_ids, reverse=True)
+        ],
+        schema=LEDGER,
+    )
+    return publish_rules.fates(views, ledger)
+
+
+def test_a_row_is_what_facebook_pmd_has_and_more() -> None:
+    table = publish_rules.rows(pairs_of(pair("a", region=[0.0, 0.0, 0.5, 1.0])), fates_of("a"), WIT, with_text=True)
+    assert table.schema == publish_rules.PUBLISHED
+    assert table.to_pylist() == [
+        {
+            "image_url": "http://e.org/a",
+            "text": "text of a",
+            "source": "google/wit",
+            "meta": '{"language":"en","original_width":"640","original_height":"1","is_main_image":"true"}',
+            "pair_id": keys.pair_id("wit", "a").hex(),
+            "image_id": keys.image_id("url:e.org/a").hex(),
+            "region": [0.0, 0.0, 0.5, 1.0],
+            "sha256": (b"a" * 32).hex(),
+            "perceptual_hash": (b"p" * 32).hex(),
+            "width": 4,
+            "height": 3,
+            "text_licence": "CC-BY-SA-3.0",
+            "image_licence": "NOASSERTION",
+            "licence_evidence": None,
+            "split": "train",
+        }
+    ]
+
+
+def test_a_password_in_a_url_is_not_handed_on_and_every_other_character_is() -> None:
+    secret = "https://ada:l0ve@E.org/a@b.jpg?x=%7E#top"
+    plain = "HTTP://E.org/b@c"
+    rows = [
+        pair("a", image_url=secret, meta=json.dumps({"url": secret})),
+        pair("b", image_url=plain),
+        pair("c", image_url=None),
+    ]
+    table = publish_rules.rows(pairs_of(*rows), fates_of("a", "b", "c"), WIT, with_text=True)
+    assert {row["text"]: row["image_url"] for row in table.to_pylist()} == {
+        "text of a": "https://e.org/a@b.jpg?x=%7E#top",
+        "text of b": plain,
+        "text of c": None,
+    }
+    assert "l0ve" not in repr(table.to_pylist())
+
+
+@pytest.mark.parametrize(
+    ("said", "leaves"),
+    [
+        ({"id": 7, "name": "Ada"}, {"id": 7}),
+        ({"id": "7", "when": "2013-11-14"}, {"id": "7"}),
+        ({"id": "7 Ada"}, {}),
+        ({"id": "Ada\n7"}, {}),
+        ({"id": "7\n"}, {}),
+        ({"id": [7]}, {}),
+        ({"id": {"id": 7}}, {}),
+        ({"id": None}, {}),
+        ({"id": True}, {}),
+        ({"id": 7.5}, {}),
+        ({"flag": False, "score": 0.93}, {"flag": False, "score": 0.93}),
+        ({"flag": "false", "image": {"id": 1, "owner": "Ada"}}, {"flag": "false", "image": {"id": 1}}),
+        ({"image": "Ada"}, {}),
+        ({"image": [{"id": 1}]}, {}),
+        ({"image": {"owner": "Ada"}}, {}),
+        ({"image.id": 1}, {}),
+        ({}, {}),
+    ],
+)
+def test_of_upstreams_fields_those_leave_that_are_listed_in_the_form_that_is_given(said: Any, leaves: Any) -> None:
+    allowed = {"id": "[0-9]+", "flag": "true|false", "score": "[0-9.]+", "image.id": "[0-9]+"}
+    (found,) = publish_rules.meta(pa.chunked_array([[json.dumps(said)]]), allowed).to_pylist()
+    assert json.loads(found) == leaves
+
+
+def test_evidence_of_a_licence_leaves_where_it_has_the_form_of_one() -> None:
+    said = pa.chunked_array([["http://cc.org/by/2.0/", "Ada", "http://cc.org/by/2.0/?by=Ada", None]])
+    assert publish_rules.evidence(said, r"http://cc\.org/by/[0-9.]+/").to_pylist() == [
+        "http://cc.org/by/2.0/",
+        None,
+        None,
+        None,
+    ]
+    assert publish_rules.evidence(said, None).null_count == 4
+
+
+def test_text_that_may_not_be_handed_on_is_left_out_with_meta() -> None:
+    table = publish_rules.rows(pairs_of(pair("a"), pair("b")), fates_of("a", "b"), WIT, with_text=False)
+    assert table.schema == publish_rules.PUBLISHED
+    assert (table["text"].null_count, table["meta"].null_count) == (2, 2)
+    assert b"text of" not in repr(table.to_pylist()).encode()
+    assert table["sha256"].null_count == 0
+
+
+@pytest.mark.parametrize("order", [("a", "b", "c", "d"), ("d", "b", "a", "c")])
+def test_only_what_is_left_is_listed_in_order_of_keys(order: tuple[str, ...]) -> None:
+    table = publish_rules.rows(pairs_of(*map(pair, order)), fates_of(*order[1:], "e"), WIT, with_text=True)
+    ids = table["pair_id"].to_pylist()
+    assert ids == sorted(keys.pair_id("wit", source_id).hex() for source_id in order[1:])
+    for row in table.to_pylist():
+        assert row["sha256"] == (row["text"].removeprefix("text of ").encode() * 32).hex()
+
+
+def test_nothing_left_is_an_empty_list() -> None:
+    for pairs, fates in ((pairs_of(), fates_of()), (pairs_of(pair("a")), fates_of()), (pairs_of(), fates_of("a"))):
+        table = publish_rules.rows(pairs, fates, WIT, with_text=True)
+        assert (table.num_rows, table.schema) == (0, publish_rules.PUBLISHED)

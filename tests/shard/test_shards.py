@@ -1,0 +1,420 @@
+"""Shards: equal counts, an order that keys and seed alone decide, crops of the right pixels, files that readers open."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import tarfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import webdataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pmd import codec
+from pmd.config.options import ShardOptions
+from pmd.fetch import partitions
+from pmd.fetch.store import StoreTar
+from pmd.schema import keys
+from pmd.schema.tables import LEDGER, REJECTED
+from pmd.shard import samples, writing
+from pmd.store import commits
+
+OPTIONS = ShardOptions()
+
+
+def key(number: int) -> bytes:
+    return keys.digest(str(number))
+
+
+def view(number: int, source_id: str, region: list[float] | None = None, **columns: Any) -> dict[str, Any]:
+    return {
+        "image_id": key(number),
+        "pair_id": keys.pair_id(columns.get("source", "coco"), source_id),
+        "source": "coco",
+        "source_id": source_id,
+        "region": region,
+        "text": f"text of {source_id}",
+        **columns,
+    }
+
+
+def rows_of(*rows: dict[str, Any]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=samples.SAMPLE_ROWS)
+
+
+def fetched(number: int, width: int = 100, height: int = 100, **columns: Any) -> dict[str, Any]:
+    return {
+        "image_id": key(number),
+        "status": "ok",
+        "width_px": width,
+        "height_px": height,
+        "store_file": "fetch/store/shard=00000/x.tar",
+        "offset": 512 * number,
+        "length": 9,
+        "stored_form": "original",
+        "stored_format": "jpeg",
+        "generation": 0,
+        **columns,
+    }
+
+
+def ledger_of(*rows: dict[str, Any]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=LEDGER)
+
+
+def picture(size: tuple[int, int] = (100, 100)) -> Image.Image:
+    """Return a picture in which every pixel tells its place."""
+    x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
+    return Image.fromarray(np.stack([x, y, (x + y) // 2], axis=-1).astype(np.uint8))
+
+
+def png(image: Image.Image) -> bytes:
+    sink = io.BytesIO()
+    image.save(sink, "PNG")
+    return sink.getvalue()
+
+
+def reason_of(row: dict[str, Any], image: dict[str, Any], options: ShardOptions = OPTIONS) -> str | None:
+    (reason,) = samples.misfits(rows_of(row), ledger_of(image), options).to_pylist()
+    return None if reason is None else str(reason)
+
+
+# --- cutting
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 40), max_size=8), st.integers(1, 25))
+def test_every_shard_but_the_last_holds_as_many_samples(counts: list[int], per_shard: int) -> None:
+    shards = samples.cut_ranks(counts, per_shard)
+    sizes = [sum(stop - start for _, start, stop in slices) for slices in shards]
+    assert all(size == per_shard for size in sizes[:-1])
+    assert all(0 < size <= per_shard for size in sizes[-1:])
+    taken = [(window, rank) for slices in shards for window, start, stop in slices for rank in range(start, stop)]
+    assert taken == [(window, rank) for window, count in enumerate(counts) for rank in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("shard_bits", "window", "bits"),
+    [(0, 64, 0), (6, 64, 0), (7, 64, 1), (10, 64, 4), (10, 1, 9), (3, 1, 3), (20, 64, 9), (7, 33, 1), (7, 32, 2)],
+)
+def test_windows_are_about_as_many_fetch_shards_as_asked(shard_bits: int, window: int, bits: int) -> None:
+    assert samples.window_bits(partitions.Cut(min(shard_bits, 9), shard_bits), window) == bits
+
+
+def test_the_fetch_shards_of_parts_are_all_of_them_in_order() -> None:
+    cut = partitions.Cut(part_bits=2, shard_bits=5)
+    assert list(itertools.chain.from_iterable(cut.shards(part) for part in range(4))) == list(range(32))
+    assert list(cut.shards(1, 1)) == list(range(16, 32))
+    assert partitions.number("pairs/part-00012-of-00016-0123456789abcdef.parquet") == 12
+
+
+# --- what does not fit
+
+
+@pytest.mark.parametrize(
+    ("drawn", "image", "reason"),
+    [
+        ((100, 100), (100, 100), None),
+        ((100, 100), (300, 300), None),
+        ((1000, 1000), (1010, 1000), None),  # by exactly 1 %
+        ((1000, 1000), (1011, 1000), "box_mismatch"),
+        ((1000, 1000), (990, 1000), None),
+        ((1000, 1000), (989, 1000), "box_mismatch"),
+        ((640, 480), (500, 375), None),
+        ((640, 480), (480, 640), "box_mismatch"),
+        ((None, None), (50, 100), None),  # upstream does not say what its boxes were drawn on
+        ((100, None), (50, 100), None),
+    ],
+)
+def test_boxes_of_another_shape_do_not_fit(
+    drawn: tuple[int | None, int | None], image: tuple[int, int], reason: str | None
+) -> None:
+    row = view(1, "1", [0.0, 0.0, 1.0, 1.0], width_px=drawn[0], height_px=drawn[1])
+    assert reason_of(row, fetched(1, *image)) == reason
+
+
+def test_a_whole_image_always_fits() -> None:
+    assert reason_of(view(1, "1", None, width_px=100, height_px=10), fetched(1, 1, 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("region", "reason"),
+    [
+        ([0.0, 0.0, 0.32, 1.0], None),
+        ([0.0, 0.0, 0.31, 1.0], "crop_too_small"),
+        ([0.0, 0.0, 1.0, 0.32], None),
+        ([0.0, 0.0, 1.0, 0.31], "crop_too_small"),
+        ([0.0, 0.0, 0.316, 1.0], None),
+        ([0.005, 0.0, 0.316, 1.0], "crop_too_small"),  # 31.6 wide, but from edge 1 to edge 32
+        ([0.9, 0.0, 0.5, 1.0], "crop_too_small"),  # most of it lies outside
+    ],
+)
+def test_crops_of_under_32_pixels_are_too_small(region: list[float], reason: str | None) -> None:
+    row = view(1, "1", region, width_px=100, height_px=100)
+    assert reason_of(row, fetched(1)) == reason
+    assert (min(codec.crop(picture(), region).size) >= 32) == (reason is None), "what is judged is what is cut"
+
+
+def test_a_crop_out_of_a_resized_copy_is_judged_by_its_pixels() -> None:
+    """An image may have been stored resized before a source with regions came; it is not fetched again for that."""
+    row = view(1, "1", [0.0, 0.0, 0.2, 0.2], width_px=640, height_px=480)
+    stored = fetched(1, 640, 480) | {"stored_form": "resized"}
+    assert reason_of(row, stored | {"stored_width_px": 640, "stored_height_px": 480}) is None
+    assert reason_of(row, stored | {"stored_width_px": 200, "stored_height_px": 150}) == "crop_too_small"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=4, max_size=4), st.integers(1, 300), st.integers(1, 300), st.integers(1, 64))
+def test_what_is_judged_is_what_is_cut(region: list[float], width: int, height: int, limit: int) -> None:
+    too_small = min(codec.crop(Image.new("1", (width, height)), region).size) < limit
+    reason = reason_of(view(1, "1", region), fetched(1, width, height), ShardOptions(min_crop_px=limit))
+    assert reason == ("crop_too_small" if too_small else None)
+
+
+def test_the_limits_are_options() -> None:
+    row = view(1, "1", [0.0, 0.0, 0.1, 0.1], width_px=100, height_px=100)
+    assert reason_of(row, fetched(1), ShardOptions(min_crop_px=10)) is None
+    assert reason_of(row, fetched(1), ShardOptions(min_crop_px=11)) == "crop_too_small"
+    row = view(1, "1", [0.0, 0.0, 1.0, 1.0], width_px=100, height_px=100)
+    assert reason_of(row, fetched(1, 110, 100), ShardOptions(max_aspect_difference=0.1)) is None
+    assert reason_of(row, fetched(1, 110, 100), ShardOptions(max_aspect_difference=0.05)) == "box_mismatch"
+
+
+# --- samples
+
+ROWS = [
+    view(1, "b"),
+    view(1, "a"),
+    view(1, "z", source="wit"),
+    view(1, "left", [0.0, 0.0, 0.5, 1.0], width_px=100, height_px=100),
+    view(1, "left again", [0.0, 0.0, 0.5, 1.0], width_px=100, height_px=100),
+    view(1, "tiny", [0.0, 0.0, 0.01, 0.01], width_px=100, height_px=100),
+    view(2, "c"),
+]
+LEDGER_ROWS = ledger_of(*(fetched(number) for number in range(1, 12)))
+
+
+def ordered(rows: list[dict[str, Any]], seed: int = 0, **options: Any) -> samples.Window:
+    window = samples.order(rows_of(*rows), LEDGER_ROWS, ShardOptions(**options), seed)
+    assert window.samples.schema == samples.SAMPLES
+    assert window.rejected.schema == REJECTED
+    return window
+
+
+def captions(window: samples.Window) -> set[tuple[str, ...]]:
+    return {tuple(pair["source_id"] for pair in row["pairs"]) for row in window.samples.to_pylist()}
+
+
+def test_a_sample_is_a_view_with_all_its_captions() -> None:
+    window = ordered(ROWS)
+    assert captions(window) == {("a", "b", "z"), ("left", "left again"), ("c",)}
+    by_first = {row["pairs"][0]["source_id"]: row for row in window.samples.to_pylist()}
+    assert by_first["a"]["key"] == key(1).hex()
+    assert by_first["left"]["key"] not in {key(1).hex(), key(2).hex()}
+    assert (by_first["a"]["region"], by_first["left"]["region"]) == (None, [0.0, 0.0, 0.5, 1.0])
+    assert by_first["a"]["pairs"][0] == {
+        "pair_id": keys.pair_id("coco", "a").hex(),
+        "source": "coco",
+        "source_id": "a",
+        "text": "text of a",
+    }
+    assert (by_first["c"]["offset"], by_first["c"]["length"], by_first["c"]["stored_format"]) == (1024, 9, "jpeg")
+    assert window.kept.num_rows == 6
+    assert [(row["source_id"], row["reason"], row["stage"]) for row in window.rejected.to_pylist()] == [
+        ("tiny", "crop_too_small", "shard")
+    ]
+
+
+def test_a_sample_is_a_pair_where_that_is_asked_for() -> None:
+    window = ordered(ROWS, unit="pair")
+    assert captions(window) == {("a",), ("b",), ("z",), ("left",), ("left again",), ("c",)}
+    assert {row["key"] for row in window.samples.to_pylist()} == {
+        row["pairs"][0]["pair_id"] for row in window.samples.to_pylist()
+    }
+
+
+def test_a_window_of_nothing_is_empty() -> None:
+    window = samples.order(rows_of(), LEDGER_ROWS.slice(0, 0), OPTIONS, 0)
+    assert (window.samples.num_rows, window.rejected.num_rows, window.kept.num_rows) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("unit", ["image", "pair"])
+def test_the_seed_and_nothing_else_changes_the_order(unit: str) -> None:
+    rows = [view(1 + number % 10, str(number)) for number in range(30)]
+    one, again, other = ordered(rows, unit=unit), ordered(rows[::-1], unit=unit), ordered(rows, seed=1, unit=unit)
+    assert one.samples.equals(again.samples)
+    assert one.samples["key"].to_pylist() != other.samples["key"].to_pylist()
+    assert Counter(one.samples["key"].to_pylist()) == Counter(other.samples["key"].to_pylist())
+    assert one.samples["key"].to_pylist() != sorted(one.samples["key"].to_pylist())
+
+
+# --- files
+
+
+def stored(root: Path) -> pa.Table:
+    """Store three pictures as fetch does; return their ledger."""
+    contents = {
+        1: (png(picture()), "png"),
+        2: (codec.encode_jpeg(picture((60, 40))), "jpeg"),
+        3: (png(picture((50, 80))), "png"),
+    }
+    with StoreTar(str(root / "fetch/store/shard=00000")) as tar:
+        offsets = {
+            number: tar.add(f"{key(number).hex()}.{form}", content) for number, (content, form) in contents.items()
+        }
+        file = tar.finish()
+    assert file is not None
+    sizes = {1: (100, 100), 2: (60, 40), 3: (50, 80)}
+    return ledger_of(
+        *(
+            fetched(
+                number,
+                *sizes[number],
+                store_file=f"fetch/store/shard=00000/{file.name}",
+                offset=offsets[number],
+                length=len(content),
+                stored_format=form,
+            )
+            for number, (content, form) in contents.items()
+        )
+    )
+
+
+FILE_ROWS = [
+    view(1, "a", text='Ünïcode: a "picture"\u2028of'),
+    view(1, "b"),
+    view(1, "left", [0.0, 0.0, 0.5, 1.0], width_px=100, height_px=100),
+    view(2, "c"),
+    view(3, "d"),
+]
+
+
+def write(root: Path, name: str = "00000-of-00001", seed: int = 0, **options: Any) -> dict[str, commits.File]:
+    chosen = ShardOptions(**options)
+    window = samples.order(rows_of(*FILE_ROWS), stored(root), chosen, seed)
+    folders = {form: str(root / "shards" / form) for form in chosen.formats}
+    return writing.write_shard(str(root), folders, name, window.samples, chosen)
+
+
+def members(path: Path) -> dict[str, bytes]:
+    with tarfile.open(path) as tar:
+        return {info.name: tar.extractfile(info).read() for info in tar}  # type: ignore[union-attr]
+
+
+def test_what_a_shard_holds_and_what_is_said_of_it(tmp_path: Path) -> None:
+    written = write(tmp_path)
+    assert set(written) == {"webdataset", "parquet"}
+    for form, file in written.items():
+        content = (tmp_path / "shards" / form / file.name).read_bytes()
+        assert (file.bytes, file.rows, file.sha256) == (len(content), 4, commits.sha256(content))
+    files = members(tmp_path / "shards/webdataset/00000-of-00001.tar")
+    assert len(files) == 12
+    whole = key(1).hex()
+    assert files[f"{whole}.txt"].decode() == 'Ünïcode: a "picture"\u2028of'
+    assert json.loads(files[f"{whole}.json"]) == {
+        "image_id": whole,
+        "region": None,
+        "pairs": [
+            {"pair_id": keys.pair_id("coco", name).hex(), "source": "coco", "source_id": name, "text": text}
+            for name, text in (("a", 'Ünïcode: a "picture"\u2028of'), ("b", "text of b"))
+        ],
+    }
+    # Whole images are the stored bytes, untouched.
+    assert files[f"{whole}.png"] == png(picture())
+    assert files[f"{key(2).hex()}.jpg"] == codec.encode_jpeg(picture((60, 40)))
+    (crop,) = (name for name in files if name.endswith(".jpg") and name != f"{key(2).hex()}.jpg")
+    pixels = np.asarray(Image.open(io.BytesIO(files[crop])), np.int16)
+    assert pixels.shape == (100, 50, 3)
+    assert np.abs(pixels - np.asarray(picture())[:, :50]).mean() < 3
+    assert json.loads(files[crop.replace(".jpg", ".json")])["region"] == [0.0, 0.0, 0.5, 1.0]
+    with tarfile.open(tmp_path / "shards/webdataset/00000-of-00001.tar") as tar:
+        for info in tar:
+            assert (info.mtime, info.uid, info.gid, info.uname, info.gname, info.mode) == (0, 0, 0, "", "", 0o644)
+
+
+def test_the_parquet_says_the_same_in_the_same_order(tmp_path: Path) -> None:
+    write(tmp_path)
+    files = members(tmp_path / "shards/webdataset/00000-of-00001.tar")
+    rows = pq.read_table(tmp_path / "shards/parquet/00000-of-00001.parquet").to_pylist()
+    assert [row["key"] for row in rows] == list(dict.fromkeys(name.partition(".")[0] for name in files))
+    for row in rows:
+        said = json.loads(files[f"{row['key']}.json"])
+        assert said == {name: row[name] for name in ("image_id", "region", "pairs")}
+        assert files[f"{row['key']}.txt"].decode() == row["text"]
+        assert files[row["image"]["path"]] == row["image"]["bytes"]
+
+
+def test_the_same_samples_give_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+    one, again, other = (write(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 2)))
+    assert one == again
+    assert {form: file.sha256 for form, file in one.items()} != {form: file.sha256 for form, file in other.items()}
+
+
+def test_pictures_are_brought_down_where_asked(tmp_path: Path) -> None:
+    write(tmp_path, short_side_px=20, formats=("webdataset",))
+    files = members(tmp_path / "shards/webdataset/00000-of-00001.tar")
+    sizes = sorted(
+        Image.open(io.BytesIO(content)).size for name, content in files.items() if name.endswith((".jpg", ".png"))
+    )
+    assert sizes == [(20, 20), (20, 32), (20, 40), (30, 20)]
+    assert not (tmp_path / "shards/parquet").exists()
+
+
+def test_a_picture_that_fetch_accepted_is_never_refused_by_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # fetch.max_pixels may be higher than the codec's own limit, which must then not stand in the way.
+    for function in (codec.upright_rgb, codec.resized):
+        monkeypatch.setitem(function.__kwdefaults__, "max_pixels", 1)
+    for options in ({}, {"short_side_px": 20}):
+        assert write(tmp_path, **options)["parquet"].rows == 4
+
+
+def test_webdataset_opens_the_tars(tmp_path: Path) -> None:
+    write(tmp_path)
+    dataset = webdataset.WebDataset(
+        str(tmp_path / "shards/webdataset/00000-of-00001.tar"), shardshuffle=False, empty_check=False
+    ).decode("pil")
+    found = {item["__key__"]: item for item in dataset}
+    assert len(found) == 4
+    assert found[key(1).hex()]["png"].size == (100, 100)
+    assert found[key(1).hex()]["txt"] == 'Ünïcode: a "picture"\u2028of'
+    assert [pair["source_id"] for pair in found[key(1).hex()]["json"]["pairs"]] == ["a", "b"]
+
+
+def test_hugging_face_datasets_opens_the_parquet_with_the_image_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    datasets.disable_progress_bars()
+    write(tmp_path)
+    dataset = datasets.load_dataset(
+        "parquet",
+        data_files=str(tmp_path / "shards/parquet/*.parquet"),
+        split="train",
+        cache_dir=str(tmp_path / "cache"),
+    )
+    assert isinstance(dataset.features["image"], datasets.Image)
+    found = {row["key"]: row for row in dataset}
+    assert len(found) == 4
+    assert found[key(1).hex()]["image"].size == (100, 100)
+    assert found[key(1).hex()]["region"] is None
+    assert [pair["source_id"] for pair in found[key(1).hex()]["pairs"]] == ["a", "b"]
+    (cropped,) = (row for row in found.values() if row["region"])
+    assert cropped["region"] == [0.0, 0.0, 0.5, 1.0]
+    assert cropped["image"].size == (50, 100)
+
+
+def test_sizes_are_what_readers_of_webdataset_expect() -> None:
+    files = [commits.File("00000-of-00002-x.tar", 1, 3, "ab"), commits.File("00001-of-00002-x.tar", 1, 2, "cd")]
+    assert json.loads(writing.sizes(files)) == {"00000-of-00002-x.tar": 3, "00001-of-00002-x.tar": 2}

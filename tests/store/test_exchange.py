@@ -1,0 +1,159 @@
+"""Run files: every row once and in its partition, however the rows were batched, doubled or killed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pmd.schema import keys
+from pmd.schema.tables import KEY, REGION
+from pmd.store import exchange, storage
+
+SCHEMA = pa.schema([pa.field("key", KEY), pa.field("text", pa.string()), pa.field("region", REGION)])
+
+
+def rows_of(count: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "key": keys.digest(str(i)),
+            "text": None if i % 5 == 0 else f"text {i}",
+            "region": [0.0, 0.0, 1.0, i / count] if i % 3 else None,
+        }
+        for i in range(count)
+    ]
+
+
+def write(folder: str, batches: list[pa.RecordBatch], bits: int) -> pa.RecordBatch:
+    run = exchange.RunWriter(folder, SCHEMA, bits)
+    for batch in batches:
+        run.add(batch, "key")
+    return run.close()
+
+
+def sorted_rows(table: pa.Table) -> list[dict[str, Any]]:
+    return sorted(table.to_pylist(), key=lambda row: row["key"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(0, 60),
+    st.integers(0, 6),
+    st.lists(st.integers(0, 20), max_size=8),
+    st.integers(1, 2000),
+)
+def test_every_row_is_read_once_in_its_partition(count: int, bits: int, cuts: list[int], buffer_bytes: int) -> None:
+    rows = rows_of(count)
+    batch = pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
+    pieces, start = [], 0
+    for cut in [*cuts, count]:
+        pieces.append(batch.slice(start, cut))
+        start += pieces[-1].num_rows
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exchange, "BUFFER_BYTES", buffer_bytes)
+        # Two workers share the batches; what they wrote meets.
+        written = [write(folder, pieces[::2], bits), write(folder, pieces[1::2], bits)]
+        read, seen = [], []
+        for partition, runs in exchange.by_partition(written):
+            seen.append(partition)
+            table = exchange.read(folder, [runs], SCHEMA)
+            assert table.schema == SCHEMA
+            assert all(keys.partition_of(key, bits) == partition for key in table["key"].to_pylist())
+            read += table.to_pylist()
+        assert seen == sorted(set(seen))
+        assert sorted(read, key=lambda row: row["key"]) == sorted(rows, key=lambda row: row["key"])
+
+
+def test_a_doubled_worker_changes_nothing(tmp_path: Path) -> None:
+    batches = [pa.RecordBatch.from_pylist(rows_of(40)[i : i + 10], schema=SCHEMA) for i in range(0, 40, 10)]
+    one, two = (exchange.RunWriter(str(tmp_path), SCHEMA, 2) for _ in range(2))
+    for batch in batches:  # interleaved, as a zombie and its successor are
+        one.add(batch, "key")
+        two.add(batch, "key")
+    first, second = one.close(), two.close()
+    assert first["partition"].to_pylist() == second["partition"].to_pylist() == [0, 1, 2, 3]
+    for (partition, a), (_, b) in zip(exchange.by_partition([first]), exchange.by_partition([second]), strict=True):
+        assert a["run"] != b["run"]
+        read = [sorted_rows(exchange.read(str(tmp_path), [runs], SCHEMA)) for runs in (a, b)]
+        assert read[0] == read[1], partition
+
+
+def test_a_worker_that_fails_leaves_no_run(tmp_path: Path) -> None:
+    run = exchange.RunWriter(str(tmp_path), SCHEMA, 2)
+    run.add(pa.RecordBatch.from_pylist(rows_of(10), schema=SCHEMA), "key")
+    run.discard(RuntimeError("killed"))
+    assert storage.list_files(str(tmp_path)) == []
+
+
+def test_a_run_shows_only_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "BUFFER_BYTES", 1)
+    run = exchange.RunWriter(str(tmp_path), SCHEMA, 2)
+    run.add(pa.RecordBatch.from_pylist(rows_of(10), schema=SCHEMA), "key")
+    assert [name for name in storage.list_files(str(tmp_path)) if not name.startswith(storage.TEMPORARY)] == []
+    run.close()
+    assert len(storage.list_files(str(tmp_path))) == 1
+
+
+def test_a_partition_without_references_is_an_empty_table() -> None:
+    assert exchange.read("nowhere", [], SCHEMA) == SCHEMA.empty_table()
+
+
+@pytest.mark.parametrize("bits", [0, 1, 5, 12, 32])
+def test_partitions_are_those_of_the_keys(bits: int) -> None:
+    made = [keys.digest(str(i)) for i in range(50)]
+    array = pa.array(made, KEY)
+    expected = [keys.partition_of(key, bits) for key in made]
+    # int32 holds 31 bits; all 32 are never asked for, but must not be mistaken for fewer.
+    assert [int(number) & (2**32 - 1) for number in exchange.partitions(array, bits)] == expected
+    assert list(exchange.partitions(array.slice(7, 5), bits)) == list(exchange.partitions(array, bits)[7:12])
+    assert list(exchange.partitions(pa.chunked_array([array[:3], array[3:]]), bits)) == list(
+        exchange.partitions(array, bits)
+    )
+    assert list(exchange.partitions(pa.array([], KEY), bits)) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "per_partition", "most", "bits"),
+    [
+        (0, 10, 12, 0),
+        (10, 10, 12, 0),
+        (11, 10, 12, 1),
+        (20, 10, 12, 1),
+        (21, 10, 12, 2),
+        (10**9, 1, 12, 12),
+        (10**9, 1, 3, 3),
+    ],
+)
+def test_partitions_are_as_many_as_the_input_needs(count: int, per_partition: int, most: int, bits: int) -> None:
+    assert exchange.bits_for(count, per_partition, most) == bits
+
+
+def test_widened_rows_have_nulls_and_constants_where_they_lack_columns() -> None:
+    table = pa.table({"key": pa.array([keys.digest("a"), keys.digest("b")], KEY)})
+    batch = exchange.widen(table, SCHEMA, text="same")
+    assert batch.schema == SCHEMA
+    assert batch.to_pylist() == [
+        {"key": keys.digest("a"), "text": "same", "region": None},
+        {"key": keys.digest("b"), "text": "same", "region": None},
+    ]
+
+
+def test_small_files_make_a_unit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "UNIT_BYTES", 10)
+    files = [("a", 4), ("b", 4), ("c", 4), ("d", 30), ("e", 1), ("f", 0)]
+    assert exchange.units(files) == [["a", "b", "c"], ["d"], ["e", "f"]]
+    assert exchange.units([]) == []
+
+
+def test_a_reference_stays_small() -> None:
+    """What crosses the shuffle is units times partitions of these."""
+    assert sum(field.type.bit_width // 8 for field in exchange.RUNS) <= 40
+
+
+def test_nothing_written_turns_over_into_nothing() -> None:
+    assert list(exchange.by_partition([])) == []

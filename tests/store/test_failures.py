@@ -1,0 +1,275 @@
+"""Storage that fails, in words: what is said of it, with which exit code, wherever it is met and whatever it is wrapped in."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import curate
+from pmd import config
+from pmd.errors import ConfigError, InputError, PmdError, RootError
+from pmd.store import failures, root, storage
+from tests import tiny_root
+
+
+def failure(number: int, path: str | None = None) -> OSError:
+    return OSError(number, os.strerror(number), path) if path else OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize(
+    ("number", "problem"),
+    [
+        (errno.ENOSPC, "the storage is full"),
+        (errno.EDQUOT, "the quota of the storage is used up"),
+        (errno.EROFS, "the storage is read-only"),
+        (errno.EACCES, "access is not allowed"),
+        (errno.EPERM, "access is not allowed"),
+        (errno.EIO, "the storage fails"),
+        (errno.ENOENT, "a file or folder is gone"),
+        (errno.ENOTSUP, "the storage cannot do what is asked of it"),
+        (errno.ETIMEDOUT, "the storage does not answer"),
+        (errno.ESTALE, "the storage was mounted anew meanwhile"),
+        (errno.ENAMETOOLONG, "the storage takes no names of this length"),
+        (errno.ENOTDIR, "a folder of the path is a file"),
+        (errno.EFBIG, "a file would be larger than is allowed"),
+    ],
+)
+def test_each_failure_says_what_where_and_what_to_do(number: int, problem: str) -> None:
+    told = failures.told(failure(number, "/r/pmd/images/x"), "/r/pmd")
+    assert type(told) is RootError
+    assert (told.problem, told.where, told.exit_code) == (problem, "/r/pmd/images/x", 4)
+    assert told.remedy
+    assert told.found == f"[Errno {number}] {os.strerror(number)}: '/r/pmd/images/x'"
+
+
+def test_what_is_no_part_of_root_is_an_input_unless_it_was_written() -> None:
+    told = failures.told(failure(errno.EACCES, "/data/a.tsv"), "/r/pmd")
+    assert (type(told), told and told.where) == (InputError, "/data/a.tsv")
+    assert type(failures.told(failure(errno.ENOSPC, "/tmp/spill"), "/r/pmd")) is PmdError
+    assert type(failures.told(failure(errno.EACCES, "/r/pmdx/a"), "/r/pmd")) is InputError
+
+
+def test_root_is_found_by_what_stands_in_it(tmp_path: Path) -> None:
+    (tmp_path / "root.json").touch()
+    told = failures.told(failure(errno.EACCES, str(tmp_path / "images" / "_stage.json")))
+    assert type(told) is RootError
+
+
+def test_a_file_that_is_open_names_no_path() -> None:
+    told = failures.told(failure(errno.ENOSPC), "/r/pmd")
+    assert told is not None
+    assert str(told).splitlines()[0] == "/r/pmd: the storage is full"
+    assert type(failures.told(failure(errno.ENOSPC))) is RootError
+
+
+def test_too_many_open_files_are_no_fault_of_root() -> None:
+    told = failures.told(failure(errno.EMFILE, "/r/pmd/x"), "/r/pmd")
+    assert (type(told), told and told.problem) == (PmdError, "this process may not open more files")
+
+
+def raised(error: BaseException, *, cause: BaseException | None = None, handled: BaseException | None = None) -> Any:
+    if cause is not None:
+        error.__cause__ = cause
+    error.__context__ = handled
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        raised(RuntimeError("it failed"), cause=failure(errno.ENOSPC, "/r/pmd/x")),
+        raised(RuntimeError("it failed"), handled=raised(ValueError("closed"), handled=failure(errno.ENOSPC, "/r/pmd/x"))),
+        ExceptionGroup("tasks", [failure(errno.ENOSPC, "/r/pmd/x")]),
+        RuntimeError("Traceback (most recent call last):\n  File …\nOSError: [Errno 28] No space left on device: '/r/pmd/x'\n"),
+        RuntimeError("pmd.errors.RootError: /r/pmd/x: the storage is full\n  found: [Errno 28] No space left: '/r/pmd/x'\n"),
+    ],
+    ids=["cause", "context", "group", "text of an engine", "text of ours"],
+)  # fmt: skip
+def test_it_is_found_in_what_wraps_it(error: BaseException) -> None:
+    told = failures.told(error, "/r/pmd")
+    assert (type(told), told and told.problem, told and told.where) == (RootError, "the storage is full", "/r/pmd/x")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ZeroDivisionError("ours"),
+        raised(KeyError("ours"), handled=failure(errno.ENOENT, "/r/pmd/x")),
+        ConnectionRefusedError(errno.ECONNREFUSED, "refused"),
+        failure(errno.EINVAL),
+        OSError("no number"),
+        RuntimeError("the host said: [Errno 28] No space left on device"),
+    ],
+)
+def test_what_is_no_failure_of_storage_is_not_told_as_one(error: BaseException) -> None:
+    assert failures.told(error, "/r/pmd") is None
+
+
+def test_a_mistake_in_the_chain_is_told_as_itself() -> None:
+    mistake = InputError("truncated", where="a.json")
+    assert failures.told(raised(RuntimeError("Beam"), cause=mistake)) is mistake
+
+
+def test_a_mistake_that_came_of_another_is_told_itself_and_without_beams_words() -> None:
+    inner, outer = InputError("truncated"), ConfigError("no such list")
+    assert failures.told(raised(outer, cause=inner)) is outer
+    assert failures.told(raised(InputError("truncated [while running 'Fail']"), handled=inner)) is inner
+
+
+def test_within_root_a_failure_is_told_with_root() -> None:
+    with pytest.raises(RootError) as caught, failures.at("/r/pmd"):
+        raise failure(errno.ENOSPC)
+    assert caught.value.where == "/r/pmd"
+    fault = ZeroDivisionError("ours")
+    with pytest.raises(ZeroDivisionError), failures.at("/r/pmd"):
+        raise fault
+
+
+def test_what_has_no_room_or_no_rights_elsewhere() -> None:
+    told = failures.told(sqlite3.OperationalError("database or disk is full"))
+    assert (told and told.problem) == "there is no room for temporary files"
+    missing = type("NoCredentialsError", (Exception,), {"__module__": "botocore.exceptions"})
+    told = failures.told(missing("Unable to locate credentials"), "s3://bucket/pmd")
+    assert type(told) is RootError
+    assert told.found == "NoCredentialsError: Unable to locate credentials"
+
+
+CHECK = "check the part before ://, and what this storage needs in the environment"
+NO_CHAINS = "name the file itself: chains of protocols (::) are not read"
+
+
+@pytest.mark.parametrize(
+    ("url", "problem", "remedy"),
+    [
+        ("s3://b/x", "the storage s3:// cannot be used", "pip install 'pmd[aws]'"),
+        ("gs://b/x", "the storage gs:// cannot be used", "pip install 'pmd[gcp]'"),
+        ("foo://b/x", "the storage foo:// cannot be used", CHECK),
+        ("simplecache::s3://b/x", "the storage simplecache:// cannot be used", NO_CHAINS),
+        ("/tmp/a\0b", "no path has a NUL character", "mend the path"),
+    ],
+)  # fmt: skip
+def test_a_protocol_that_cannot_be_used(url: str, problem: str, remedy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    storage._filesystem.cache_clear()
+    with pytest.raises(ConfigError) as caught:
+        storage.exists(url)
+    assert (caught.value.problem, caught.value.remedy, caught.value.exit_code) == (problem, remedy, 2)
+
+
+@pytest.mark.parametrize("name", ["a::b", "a b#?", "x:y", "ünï"])
+def test_odd_characters_are_part_of_a_name(tmp_path: Path, name: str) -> None:
+    storage.put(f"{tmp_path}/{name}/file", b"content")
+    assert (tmp_path / name / "file").read_bytes() == b"content"
+    assert storage.put_if_absent(f"{tmp_path}/{name}/other", b"")
+
+
+def no_links(*_: Any, **__: Any) -> None:
+    raise failure(errno.EPERM)
+
+
+@pytest.mark.skipif(sys.platform not in {"linux", "darwin"}, reason="no rename that replaces nothing")
+def test_without_hard_links_one_writer_still_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", no_links)
+    path = f"{tmp_path}/lock"
+    assert storage.put_if_absent(path, b"first")
+    assert not storage.put_if_absent(path, b"second")
+    assert storage.read_bytes(path) == b"first"
+    assert [file.name for file in tmp_path.iterdir()] == ["lock"]
+
+
+def test_a_file_system_that_can_do_neither_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(storage, "_rename_if_absent", lambda *_: errno.EINVAL)
+    with pytest.raises(RootError) as caught:
+        storage.put_if_absent(f"{tmp_path}/lock", b"first")
+    assert str(caught.value) == (
+        f"{tmp_path}/lock: this file system cannot name a file only where the name is free\n"
+        "  expected: hard links, or a rename that replaces nothing\n"
+        "  found: Invalid argument\n"
+        "  remedy: choose a root on another file system"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_cannot_be_written_leaves_no_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise failure(errno.ENOSPC)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        storage.put_if_absent(f"{tmp_path}/lock", b"first")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_stage_whose_nth_write_finds_the_storage_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    chosen = config.load(tiny_root.write_config(tmp_path))
+    calls = 0
+    whole = storage.write_whole
+
+    def filling(url: str, **named: Any) -> Any:
+        nonlocal calls
+        calls += "writer.json" not in url
+        if calls >= count:
+            raise failure(errno.ENOSPC, url)
+        return whole(url, **named)
+
+    monkeypatch.setattr(storage, "write_whole", filling)
+    with pytest.raises(RootError) as caught, root.writer(chosen.root, "test"):
+        curate.build(chosen, "coco")
+    assert (caught.value.problem, caught.value.exit_code) == ("the storage is full", 4)
+    monkeypatch.undo()
+    assert list(Path(chosen.root).rglob(f"{storage.TEMPORARY}*")) == []
+    with root.writer(chosen.root, "test"):
+        curate.build(chosen, "coco")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system with hardly any room."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip("may not mount")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_ends_a_command_in_words(tmp_path: Path, small: Path) -> None:
+    path = Path(tiny_root.write_config(tmp_path))
+    chosen = config.load(str(path))
+    path.write_text(path.read_text().replace(f'root = "{chosen.root}"', f'root = "{small}/root"'))
+    (small / "fill").write_bytes(bytes(8 * 1024))
+    here = Path(__file__).parent.parent.parent
+    ended = subprocess.run(
+        [sys.executable, "-m", "pmd", "curate", str(path)],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": str(here)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = [line for line in ended.stderr.splitlines() if line.startswith(("pmd:", "  found", "  remedy"))]
+    assert ended.returncode == 4, ended.stderr
+    assert told[0].endswith("the storage is full")
+    assert told[-1] == "  remedy: make room, then run the same command again"
+    assert "Traceback" not in ended.stderr
+    assert list(small.rglob(f"{storage.TEMPORARY}*")) == []

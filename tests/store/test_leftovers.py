@@ -1,0 +1,100 @@
+"""What a run that did not end has left goes with the next one, whatever that is asked for; nothing else does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pmd.errors import RootError
+from pmd.store import commits, leftovers, lock, root, storage
+from pmd.store.commits import Books, Commit
+
+PART = "part-00000-of-00001"
+TEMPORARY = f"{storage.TEMPORARY}{'0' * 32}"
+
+
+def killed(where: str) -> None:
+    """Leave a ROOT as a run does that is killed between its commit and the removal of what the commit before listed."""
+    with root.writer(where, "pmd build") as held:
+        folder = root.images_folder(where)
+        commits.claim(folder, held.epoch)
+        file = commits.put_content(folder, PART, ".parquet", b"new", 1)
+        commits.write(folder, Commit("images", (file,), {"coco": Books()}, "h", {commits.EPOCH: held.epoch}))
+        commits.put_content(folder, PART, ".parquet", b"old", 1)
+        storage.put(storage.join(root.shards_folder(where, "parquet"), "00000-of-00001-01234567.parquet"), b"old")
+        for name in (TEMPORARY, f"audit/{TEMPORARY}", f"fetch/hosts/{TEMPORARY}"):
+            storage.put(storage.join(where, name), b"half")
+        for name in (
+            "images/holiday.jpg",
+            "letter.txt",
+            "fetch/hosts/robots-lane-00000.jsonl",
+            f"images/{PART}.parquet",
+        ):
+            storage.put(storage.join(where, name), b"precious")
+        commits.claim(root.audit_folder(where), held.epoch)
+    state = lock.read(where)
+    storage.put(storage.join(where, lock.STATE_FILE), lock.State(state.epoch, state.last, ended=False).to_json())
+
+
+def names(where: str) -> set[str]:
+    return set(storage.list_files(where)) - {lock.STATE_FILE, lock.LOCK_FILE}
+
+
+KEPT = {
+    "images/_stage.json",
+    f"images/{PART}-{commits.sha256(b'new')[:16]}.parquet",
+    "images/holiday.jpg",
+    "letter.txt",
+    "fetch/hosts/robots-lane-00000.jsonl",
+    f"images/{PART}.parquet",
+}
+
+
+def test_the_next_run_removes_it_though_it_has_nothing_to_do(tmp_path: Path) -> None:
+    where = str(tmp_path)
+    killed(where)
+    assert len(names(where) - KEPT) == 6
+    with root.writer(where, "pmd build"):
+        assert names(where) == KEPT
+    assert not (tmp_path / "shards").exists()
+    assert not (tmp_path / "audit").exists()
+
+
+def test_a_worker_of_that_run_that_is_still_alive_commits_nothing_any_more(tmp_path: Path) -> None:
+    where = str(tmp_path)
+    killed(where)
+    epoch = lock.read(where).epoch
+    with root.writer(where, "pmd build"), pytest.raises(RootError, match="a later run has taken over"):
+        commits.write_if_absent(root.audit_folder(where), Commit("audit", (), {}, "h", {commits.EPOCH: epoch}))
+    assert names(where) == KEPT
+
+
+def test_nothing_is_removed_where_a_commit_cannot_be_read(tmp_path: Path) -> None:
+    where = str(tmp_path)
+    killed(where)
+    stage = tmp_path / "images/_stage.json"
+    stage.write_bytes(stage.read_bytes().replace(b'"rows": 1', b'"rows": 2'))
+    before = names(where)
+    leftovers.remove(where, 2**40, lambda: None)
+    assert names(where) == before - {"audit/_stage.json"}
+
+
+def test_a_writer_that_was_killed_before_it_was_known_as_one_leaves_nothing(tmp_path: Path) -> None:
+    where = str(tmp_path)
+    with root.writer(where, "pmd build"):
+        root.create(where, 3)
+    for name in (TEMPORARY, ".tmp-mine"):
+        storage.put(storage.join(where, name), b"half")
+    with root.writer(where, "pmd build"):
+        assert names(where) == {root.ROOT_FILE, ".tmp-mine"}
+
+
+def test_a_run_that_ended_has_left_nothing_to_look_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = str(tmp_path)
+    killed(where)
+    with root.writer(where, "pmd build"):
+        pass
+    monkeypatch.setattr(leftovers, "remove", pytest.fail)
+    with root.writer(where, "pmd build"):
+        pass

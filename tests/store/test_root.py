@@ -1,0 +1,330 @@
+"""ROOT: its layout, what is chosen once, and its one writer."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from pmd.errors import RootError, VerificationError
+from pmd.store import commits, lock, root, storage
+
+
+def state_of(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = orjson.loads((folder / lock.STATE_FILE).read_bytes())
+    return content
+
+
+def test_the_layout_is_the_contract() -> None:
+    assert root.curate_folder("out", "coco") == "out/curate/source=coco"
+    assert root.ledger_folder("out", 3, 12) == "out/fetch/ledger/shard=00003/generation=0012"
+    assert root.shards_folder("out", "webdataset") == "out/shards/webdataset"
+    assert root.publish_folder("out", "wit") == "out/publish/source=wit"
+    assert root.dedupe_folder("gs://bucket/pmd") == "gs://bucket/pmd/dedupe"
+
+
+def test_a_second_writer_is_refused_and_told_who_and_since_when(tmp_path: Path) -> None:
+    root.create(str(tmp_path), 3)
+    with root.writer(str(tmp_path), "pmd build pmd.toml", "/etc/pmd.toml") as first:
+        state = state_of(tmp_path)
+        with pytest.raises(RootError) as caught, root.writer(str(tmp_path), "pmd fetch pmd.toml"):
+            pytest.fail("two writers")
+        holder = state["last"]
+        assert str(caught.value) == (
+            f"{tmp_path}: another writer has it since {holder['since']}: pmd build pmd.toml\n"
+            f"  found: process {os.getpid()} on {holder['host']}\n"
+            "  remedy: wait for it, or end that process"
+        )
+        assert state_of(tmp_path) == state
+        assert (state["epoch"], state["ended"], holder["config"]) == (first.epoch, False, "/etc/pmd.toml")
+        assert root.writing(str(tmp_path)) is first
+    assert state_of(tmp_path) == {**state, "ended": True}
+    with pytest.raises(RootError, match="has not taken the lock"):
+        root.writing(str(tmp_path))
+
+
+def test_a_writer_that_writes_nothing_leaves_nothing(tmp_path: Path) -> None:
+    with root.writer(str(tmp_path / "new"), "pmd build"):
+        pass
+    assert not (tmp_path / "new").exists()
+    with root.writer(str(tmp_path), "pmd build"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_writer_that_fails_gives_the_root_back(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="boom"), root.writer(str(tmp_path), "pmd build"):
+        raise RuntimeError("boom")
+    with root.writer(str(tmp_path), "pmd build"):
+        assert not state_of(tmp_path)["ended"]
+
+
+def test_epochs_rise(tmp_path: Path) -> None:
+    root.create(str(tmp_path), 3)
+    epochs = []
+    for _ in range(3):
+        with root.writer(str(tmp_path), "pmd build") as held:
+            epochs.append(held.epoch)
+    assert epochs == sorted(set(epochs))
+    assert epochs[0] >= 1_700_000_000, "no less than the clock's, should the file be lost"
+
+
+_KILLED = "import os, sys; from pmd import root\nwith root.writer(sys.argv[1], 'pmd build (killed)'): os._exit(9)\n"
+
+
+def test_a_writer_that_was_killed_is_taken_over_and_the_next_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path)], check=False).returncode == 9
+    killed = state_of(tmp_path)
+    assert (killed["last"]["command"], killed["ended"]) == ("pmd build (killed)", False)
+    with caplog.at_level(logging.WARNING, "pmd.notes"), root.writer(str(tmp_path), "pmd build (next)") as held:
+        assert state_of(tmp_path)["last"]["command"] == "pmd build (next)"
+        assert held.epoch > killed["epoch"]
+    (said,) = caplog.messages
+    assert said.startswith(f"pmd build (killed) (process {killed['last']['pid']} on ")
+    assert said.endswith(
+        "did not end: it was killed, or its machine went down. What it had committed stays; the rest is done again."
+    )
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "pmd.notes"), root.writer(str(tmp_path), "pmd build"):
+        assert caplog.messages == []
+
+
+def test_what_a_version_without_epochs_left_is_taken_over(tmp_path: Path) -> None:
+    left = {"host": "elsewhere", "pid": 7, "process": "1", "since": "2025-01-02T03:04:05+00:00", "command": "pmd build"}
+    (tmp_path / lock.STATE_FILE).write_bytes(orjson.dumps(left))
+    with root.writer(str(tmp_path), "pmd build again") as held:
+        assert held.before.last is not None
+        assert str(held.before.last) == "pmd build (process 7 on elsewhere, since 2025-01-02T03:04:05+00:00)"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"host": "x"}', b'{"epoch": "x"}'])
+def test_a_damaged_state_is_told(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / lock.STATE_FILE
+    path.write_bytes(content)
+    with pytest.raises(RootError) as caught, root.writer(str(tmp_path), "pmd build"):
+        pytest.fail("taken over")
+    assert str(caught.value).startswith(f"{path}: not what a writer has written\n  found: ")
+    assert str(caught.value).endswith("remedy: if nobody writes here, remove it")
+    path.unlink()
+    with root.writer(str(tmp_path), "pmd build"):
+        pass
+
+
+def test_a_lock_that_is_removed_under_its_holder_is_noticed(tmp_path: Path) -> None:
+    with root.writer(str(tmp_path), "pmd build") as held:
+        held.check()
+        (tmp_path / lock.LOCK_FILE).unlink()
+        with pytest.raises(RootError, match="the lock of this run was removed"):
+            held.check()
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-pf", "true"], check=False, capture_output=True).returncode != 0,
+    reason="no right to make PID namespaces",
+)
+def test_a_writer_in_another_pid_namespace_is_refused(tmp_path: Path) -> None:
+    with root.writer(str(tmp_path), "pmd build"):
+        work = tmp_path / "_work" / "run"
+        work.mkdir(parents=True)
+        (work / "rows.arrow").touch()
+        second = subprocess.run(
+            ["unshare", "-pf", "--mount-proc", sys.executable, "-c", _KILLED, str(tmp_path)],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert "another writer has it since" in second.stderr
+        assert (work / "rows.arrow").exists()
+
+
+def test_a_folder_of_somebodys_files_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    names = ("images/holiday.jpg", "views/plan.txt", "shards/mine/a.tar", "_work/draft.txt", "letter.txt")
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("precious")
+    with pytest.raises(RootError) as caught, root.writer(str(tmp_path), "pmd build"):
+        pytest.fail("written")
+    assert str(caught.value) == (
+        f"{tmp_path}: the folder holds files, and is no ROOT of pmd\n"
+        "  expected: an empty folder, a new one, or a ROOT\n"
+        "  found: _work, images, letter.txt and 2 more\n"
+        "  remedy: name another root in the configuration"
+    )
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == set(names)
+
+
+@pytest.mark.parametrize("folder", ["curate/source=coco", "fetch/ledger/shard=00001/generation=0000", "audit"])
+def test_a_folder_that_holds_a_commit_is_a_root(tmp_path: Path, folder: str) -> None:
+    """A ROOT of an earlier version, or one into which a part of another was copied."""
+    commits.write(str(tmp_path / folder), commits.Commit("a stage", (), {}, "h", {}))
+    with root.writer(str(tmp_path), "pmd build"):
+        pass
+    assert commits.read(str(tmp_path / folder)) is not None
+
+
+@pytest.mark.parametrize("folder", ["mine", "audit/old", "images/2024"])
+def test_a_commit_where_no_stage_commits_makes_no_root(tmp_path: Path, folder: str) -> None:
+    commits.write(str(tmp_path / folder), commits.Commit("a stage", (), {}, "h", {}))
+    with pytest.raises(RootError, match="is no ROOT of pmd"), root.writer(str(tmp_path), "pmd build"):
+        pytest.fail("written")
+
+
+@pytest.mark.parametrize("name", ["lost+found", ".DS_Store"])
+def test_what_file_systems_put_into_folders_is_nothing(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with root.writer(str(tmp_path), "pmd build"):
+        pass
+    assert (tmp_path / name).exists()
+
+
+def test_a_root_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    where = str(tmp_path / "file" / "root")
+    with pytest.raises(RootError) as caught, root.writer(where, "pmd build"):
+        pytest.fail("written")
+    assert str(caught.value).splitlines()[0] == f"{where}: a folder of the path is a file"
+    assert str(caught.value).endswith("  remedy: choose another name or place")
+
+
+def test_what_is_chosen_once_stays(tmp_path: Path) -> None:
+    assert root.describe(str(tmp_path)) is None
+    root.create(str(tmp_path), 5)
+    root.create(str(tmp_path), 9)
+    assert root.describe(str(tmp_path)) == {"version": 1, "fetch_shard_bits": 5}
+    assert root.require(str(tmp_path)) == {"version": 1, "fetch_shard_bits": 5}
+
+
+def test_a_folder_that_is_no_root_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RootError) as caught:
+        root.require(str(tmp_path))
+    assert str(caught.value) == f"{tmp_path}: no ROOT here\n  expected: root.json\n  remedy: run: pmd build CONFIG"
+
+
+def test_a_root_of_another_version_is_told(tmp_path: Path) -> None:
+    (tmp_path / root.ROOT_FILE).write_bytes(b'{"version": 2}')
+    with pytest.raises(RootError) as caught:
+        root.describe(str(tmp_path))
+    assert str(caught.value) == (
+        f"{tmp_path}/root.json: not a ROOT that this pmd can read\n"
+        '  expected: {"version": 1, …}\n'
+        "  found: 2\n"
+        "  remedy: use the pmd that made it, or another root; if it was damaged, run: pmd repair ROOT"
+    )
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"null", b""])
+def test_a_root_json_that_is_none_is_damaged(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / root.ROOT_FILE).write_bytes(content)
+    with pytest.raises(VerificationError) as caught:
+        root.describe(str(tmp_path))
+    assert str(caught.value) == (
+        f"{tmp_path}/root.json: damaged\n"
+        '  expected: {"version": 1, …}\n'
+        "  found: something else\n"
+        "  remedy: run: pmd repair ROOT"
+    )
+    with pytest.raises(VerificationError), root.writer(str(tmp_path), "pmd build"):
+        pytest.fail("wrote to a folder that nothing says is a ROOT")
+
+
+def test_no_flipped_bit_of_root_json_is_believed(tmp_path: Path) -> None:
+    root.create(str(tmp_path), 5)
+    path = tmp_path / root.ROOT_FILE
+    content = path.read_bytes()
+    for at in range(len(content) - 1):  # the last is a line's end
+        for bit in range(8):
+            path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+            with pytest.raises((RootError, VerificationError)):
+                root.describe(str(tmp_path))
+    path.write_bytes(b'{"version":1,"fetch_shard_bits":5}')  # of an earlier version
+    assert root.describe(str(tmp_path)) == {"version": 1, "fetch_shard_bits": 5}
+
+
+def test_only_committed_sources_are_curated(tmp_path: Path) -> None:
+    assert root.curated_sources(str(tmp_path)) == []
+    commit = commits.Commit("curate", (), {}, "h", {})
+    commits.write(root.curate_folder(str(tmp_path), "wit"), commit)
+    commits.write(root.curate_folder(str(tmp_path), "coco"), commit)
+    commits.claim(root.curate_folder(str(tmp_path), "red_caps"), 1)
+    storage.put(f"{root.curate_folder(str(tmp_path), 'sbu_captions')}/pairs/part", b"")
+    assert root.curated_sources(str(tmp_path)) == ["coco", "wit"]
+
+
+#: In each round two processes meet at a dead writer's ROOT; a winner stays until both have tried.
+_RACER = """
+import sys
+from pathlib import Path
+from pmd import root
+from pmd.errors import RootError
+
+def meet(folder, word):
+    (folder / f"{word}-{sys.argv[2]}").touch()
+    while not all((folder / f"{word}-{name}").exists() for name in "ab"):
+        pass
+
+for number in range(int(sys.argv[3])):
+    folder = Path(sys.argv[1]) / str(number)
+    meet(folder, "ready")
+    try:
+        with root.writer(str(folder), "pmd build"):
+            (folder / f"won-{sys.argv[2]}").touch()
+            meet(folder, "tried")
+    except RootError:
+        meet(folder, "tried")
+"""
+_ROUNDS = 20
+
+
+def test_of_two_processes_that_take_over_at_once_one_wins(tmp_path: Path) -> None:
+    for number in range(_ROUNDS):
+        (tmp_path / str(number)).mkdir()
+        dead = lock.State(3, lock.Holder("here", 1, "then", "pmd build (killed)"), ended=False)
+        (tmp_path / str(number) / lock.STATE_FILE).write_bytes(dead.to_json())
+    racers = [
+        subprocess.Popen([sys.executable, "-c", _RACER, str(tmp_path), name, str(_ROUNDS)]) for name in ("a", "b")
+    ]
+    assert [racer.wait(timeout=60) for racer in racers] == [0, 0]
+    for number in range(_ROUNDS):
+        assert len(list((tmp_path / str(number)).glob("won-*"))) == 1, number
+
+
+def test_work_goes_with_its_writer_and_others_files_stay(tmp_path: Path) -> None:
+    where = str(tmp_path)
+    root.create(where, 3)
+    left = tmp_path / "_work" / "epoch-7" / "curate-coco" / "run-1.arrows"
+    somebodys = tmp_path / "_work" / "draft.txt"
+    for path in (left, somebodys):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with root.writer(where, "pmd build") as held:
+        assert not left.exists(), "what a killed run left"
+        work = Path(root.work_folder(where, "images"))
+        assert work == tmp_path / "_work" / f"epoch-{held.epoch}" / "images"
+        storage.put(str(work / "run"), b"")
+        storage.put(str(left), b"")  # by a worker that outlived its run
+    assert not work.exists()
+    assert not left.exists()
+    assert somebodys.exists()
+    somebodys.unlink()
+    with root.writer(where, "pmd build"):
+        pass
+    assert not (tmp_path / "_work").exists()
+
+
+def test_a_folder_of_curated_sources_is_a_root(tmp_path: Path) -> None:
+    where = str(tmp_path)
+    with pytest.raises(RootError, match="no ROOT here"):
+        root.require(where)
+    commits.write(root.curate_folder(where, "coco"), commits.Commit("curate", (), {"coco": commits.Books()}, "h", {}))
+    assert root.require(where) == {"version": root.VERSION}
+    root.create(where, 5)
+    assert root.require(where) == {"version": root.VERSION, "fetch_shard_bits": 5}

@@ -1,0 +1,100 @@
+"""Committed files are checked whole before a row of them is used, once a process."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pytest
+
+from pmd.errors import VerificationError
+from pmd.store import commits, sealed, storage
+
+TABLE = pa.table({"text": ["a caption", "another"], "n": [1, 2]})
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> commits.File:
+    return commits.put_table(str(tmp_path), "pairs/part-00000-of-00001", TABLE)
+
+
+def test_only_a_name_that_promises_a_digest_is_held_to_it() -> None:
+    assert sealed.digest_of("out/views/pairs/part-00000-of-00001-0123456789abcdef.parquet") == "0123456789abcdef"
+    assert sealed.digest_of("00000-of-00001-01234567.parquet") is None
+    assert sealed.digest_of("scores-0123456789abcdef.parquet.bak") is None
+    assert sealed.digest_of("audit.json") is None
+
+
+def test_no_flipped_byte_of_a_committed_file_is_read(tmp_path: Path, file: commits.File) -> None:
+    """Data, page headers and the footer alike."""
+    path = tmp_path / file.name
+    content = path.read_bytes()
+    for at in range(len(content)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        sealed.forget()
+        with pytest.raises(VerificationError):
+            commits.read_table(str(tmp_path), file)
+        with pytest.raises(VerificationError):
+            next(commits.iterate(str(path)))
+    path.write_bytes(content)
+    assert commits.read_table(str(tmp_path), file).equals(TABLE)
+
+
+def test_the_error_says_which_file_and_what_to_do(tmp_path: Path, file: commits.File) -> None:
+    path = tmp_path / file.name
+    path.write_bytes(path.read_bytes()[:-1])
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(VerificationError) as caught:
+        commits.read_table(str(tmp_path), file)
+    assert caught.value.exit_code == 5
+    assert str(caught.value) == (
+        f"{path}: a committed file has other bytes than were written\n"
+        f"  expected: sha256 {file.sha256[:16]}…\n"
+        f"  found: sha256 {digest[:16]}…, {file.bytes - 1} bytes\n"
+        "  remedy: run: pmd repair ROOT"
+    )
+    path.unlink()
+    with pytest.raises(VerificationError, match="a committed file is gone"):
+        commits.read_table(str(tmp_path), file)
+
+
+def test_a_file_is_read_through_once_until_it_changes(
+    tmp_path: Path, file: commits.File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = []
+    digest = hashlib.file_digest
+
+    def counted(opened: Any, name: Any) -> Any:
+        digests.append(opened.name)
+        return digest(opened, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    path = str(tmp_path / file.name)
+    for _ in range(3):
+        assert commits.read_table(str(tmp_path), file, ["n"]).num_rows == 2
+        assert sum(batch.num_rows for batch in commits.iterate(path)) == 2
+    assert digests == [path]
+    (tmp_path / "other").write_bytes(Path(path).read_bytes()[:-1] + b"?")
+    (tmp_path / "other").replace(path)
+    with pytest.raises(VerificationError):
+        commits.read_table(str(tmp_path), file)
+    assert digests == [path, path]
+
+
+def test_a_remote_file_is_fetched_once_and_held_to_its_digest(tmp_path: Path) -> None:
+    folder = "memory://sealed"
+    file = commits.put_table(folder, "part", TABLE)
+    path = storage.join(folder, file.name)
+    assert commits.read_table(folder, file).equals(TABLE)
+    assert commits.read_table(folder, file, ["n"]).num_rows == 2
+    content = storage.read_bytes(path)
+    storage.put(path, content[:9] + bytes([content[9] ^ 1]) + content[10:])
+    with pytest.raises(VerificationError, match="other bytes"):
+        commits.read_table(folder, file)
+    storage.remove(path)
+    with pytest.raises(VerificationError, match="gone"):
+        commits.read_table(folder, file)
+    fsspec.filesystem("memory").rm("/sealed", recursive=True)

@@ -1,0 +1,195 @@
+"""Storage: files are there whole or not at all, and of several writers exactly one wins."""
+
+from __future__ import annotations
+
+import errno
+import threading
+import uuid
+from pathlib import Path
+
+import pytest
+
+from pmd.errors import InputError
+from pmd.store import storage
+
+
+@pytest.fixture(params=["local", "memory"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh folder on each kind of file system."""
+    return str(tmp_path / "folder") if request.param == "local" else f"memory://{uuid.uuid4().hex}"
+
+
+def test_what_is_put_is_read(folder: str) -> None:
+    url = storage.join(folder, "deep", "file.bin")
+    assert not storage.exists(url)
+    storage.put(url, b"0123456789")
+    assert storage.exists(url)
+    assert storage.size(url) == 10
+    assert storage.read_bytes(url) == b"0123456789"
+    assert storage.read_bytes(url, 2, 5) == b"234"
+    with storage.open_raw(url) as file:
+        file.seek(8)
+        assert file.read() == b"89"
+
+
+def test_put_replaces_and_leaves_nothing_else(folder: str) -> None:
+    url = storage.join(folder, "file")
+    storage.put(url, b"old, and longer")
+    storage.put(url, b"new")
+    assert storage.read_bytes(url) == b"new"
+    assert storage.list_files(folder) == ["file"]
+
+
+def test_a_compressed_name_is_read_as_its_bytes(folder: str) -> None:
+    url = storage.join(folder, "plain.tsv.gz")
+    storage.put(url, b"not gzip at all")
+    with storage.open_raw(url) as file:
+        assert file.read() == b"not gzip at all"
+
+
+def write_half(url: str, error: BaseException) -> None:
+    with storage.write_whole(url) as file:
+        file.write(b"half of")
+        raise error
+
+
+def test_a_write_that_fails_leaves_nothing(folder: str) -> None:
+    url = storage.join(folder, "file")
+    with pytest.raises(RuntimeError, match="killed"):
+        write_half(url, RuntimeError("killed"))
+    assert storage.list_files(folder) == []
+
+
+def test_a_write_that_fails_leaves_what_was_there(folder: str) -> None:
+    url = storage.join(folder, "file")
+    storage.put(url, b"old")
+    with pytest.raises(KeyboardInterrupt):
+        write_half(url, KeyboardInterrupt())
+    assert storage.read_bytes(url) == b"old"
+    assert storage.list_files(folder) == ["file"]
+
+
+def test_a_file_that_is_being_written_does_not_show(folder: str) -> None:
+    url = storage.join(folder, "file")
+    with storage.write_whole(url) as file:
+        file.write(b"half of")
+        assert not storage.exists(url)
+    assert storage.exists(url)
+
+
+def test_put_if_absent_keeps_the_first(folder: str) -> None:
+    url = storage.join(folder, "deep", "lock")
+    assert storage.put_if_absent(url, b"first")
+    assert not storage.put_if_absent(url, b"second")
+    assert storage.read_bytes(url) == b"first"
+    assert storage.list_files(folder) == ["deep/lock"]
+
+
+def test_of_many_writers_one_wins(tmp_path: Path) -> None:
+    url = str(tmp_path / "race" / "lock")
+    count = 8
+    gate = threading.Barrier(count)
+    won: list[int] = []
+
+    def write(number: int) -> None:
+        gate.wait()
+        if storage.put_if_absent(url, str(number).encode() * 1000):
+            won.append(number)
+
+    for _ in range(20):
+        won.clear()
+        storage.remove(url)
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(won) == 1
+        assert storage.read_bytes(url) == str(won[0]).encode() * 1000
+        assert storage.list_files(str(tmp_path / "race")) == ["lock"]
+
+
+def test_removing_what_is_not_there_is_nothing(folder: str) -> None:
+    storage.remove(storage.join(folder, "nothing"))
+    storage.remove_tree(storage.join(folder, "nothing"))
+    assert storage.list_files(folder) == []
+    assert storage.list_names(folder) == []
+
+
+def test_a_tree_is_listed_and_removed(folder: str) -> None:
+    for name in ("b/2", "a", "b/1/x"):
+        storage.put(storage.join(folder, name), b"")
+    assert storage.list_files(folder) == ["a", "b/1/x", "b/2"]
+    assert storage.list_names(folder) == ["a", "b"]
+    storage.remove_tree(storage.join(folder, "b"))
+    assert storage.list_files(folder) == ["a"]
+
+
+def test_a_glob_is_sorted_and_keeps_its_protocol(folder: str) -> None:
+    for name in ("b.tsv", "a.tsv", "c.json"):
+        storage.put(storage.join(folder, name), b"")
+    assert storage.glob(storage.join(folder, "*.tsv")) == [
+        found.replace("memory://", "memory:///") if found.startswith("memory") else found
+        for found in (storage.join(folder, "a.tsv"), storage.join(folder, "b.tsv"))
+    ]
+    assert all(storage.exists(found) for found in storage.glob(storage.join(folder, "*.tsv")))
+    assert storage.glob(storage.join(folder, "c.json")) == [storage.join(folder, "c.json")]
+    assert storage.glob(storage.join(folder, "d.json")) == []
+    assert storage.glob(storage.join(folder, "*.zip")) == []
+
+
+def test_a_relative_glob_stays_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x.tsv").touch()
+    monkeypatch.chdir(tmp_path)
+    assert storage.glob("data/*.tsv") == ["data/x.tsv"]
+    assert storage.glob("data/x.tsv") == ["data/x.tsv"]
+
+
+@pytest.mark.parametrize("ask", [storage.size, storage.open_raw, storage.fingerprint])
+def test_a_file_that_is_not_there_is_an_input_error(folder: str, ask: object) -> None:
+    url = storage.join(folder, "absent.tsv")
+    with pytest.raises(InputError) as caught:
+        ask(url)  # type: ignore[operator]
+    assert str(caught.value) == f"{url}: no such file\n  remedy: check the path in the configuration"
+
+
+def test_a_fingerprint_changes_with_the_file(folder: str) -> None:
+    url = storage.join(folder, "file")
+    storage.put(url, b"one")
+    first = storage.fingerprint(url)
+    assert storage.fingerprint(url) == first
+    storage.put(url, b"three")
+    assert storage.fingerprint(url) != first
+
+
+def test_a_folder_has_a_fingerprint_of_what_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "images" / "train").mkdir(parents=True)
+    (tmp_path / "images" / "train" / "1.jpg").write_bytes(b"1")
+    first = storage.fingerprint(str(tmp_path / "images"))
+    (tmp_path / "images" / "train" / "2.jpg").write_bytes(b"2")
+    second = storage.fingerprint(str(tmp_path / "images"))
+    (tmp_path / "images" / "train" / "1.jpg").unlink()
+    third = storage.fingerprint(str(tmp_path / "images"))
+    assert len({first, second, third}) == 3
+
+
+def test_a_folder_that_could_not_be_synchronised_is_not_taken_for_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "new" / "inner" / "file")
+    storage.put(path, b"content")
+    synchronised: list[str] = []
+
+    def full(folder: str) -> None:
+        raise OSError(errno.ENOSPC, "full", folder)
+
+    monkeypatch.setattr(storage, "sync_folder", full)
+    with pytest.raises(OSError, match="full"):
+        storage.settle([path])
+    monkeypatch.setattr(storage, "sync_folder", synchronised.append)
+    storage.settle([path])
+    assert {str(tmp_path), str(tmp_path / "new"), str(tmp_path / "new" / "inner")} <= {*synchronised}
+    synchronised.clear()
+    storage.settle([path])
+    assert synchronised == [str(tmp_path / "new" / "inner")]

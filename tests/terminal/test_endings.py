@@ -1,0 +1,135 @@
+"""How a command ends: by a signal, wherever it is, by a second one, by a mistake, by a fault; never later than it must."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pmd.errors import InputError, WorkerFault
+from pmd.terminal import endings
+
+REPOSITORY = Path(__file__).parent.parent.parent
+
+WAITING = "threading.Event().wait()"
+#: A library's thread that never ends, as Beam's may.
+STUCK = "threading.Thread(target=threading.Event().wait).start()"
+#: As libraries do, before they hand an interrupt on.
+SWALLOWS = """
+while True:
+    try:
+        threading.Event().wait()
+    except BaseException:
+        pass
+"""
+
+
+def command(body: str, *, before: str = "") -> subprocess.Popen[str]:
+    """Start a command that says when it is under way."""
+    lines = [f"    {line}" for line in body.splitlines()]
+    code = "\n".join(
+        [
+            "import os, signal, sys, threading",
+            "from pmd import endings",
+            before,
+            "with endings.command():",
+            "    print('here', flush=True)",
+            *lines,
+        ]
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "here\n"
+    return process
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, said = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("number", endings.SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("body", [WAITING, f"{STUCK}\n{WAITING}"], ids=["waits", "with a thread that is stuck"])
+def test_a_signal_ends_a_command_with_a_line(number: signal.Signals, body: str) -> None:
+    process = command(body)
+    process.send_signal(number)
+    assert ended(process) == (128 + number, f"pmd: {endings.INTERRUPTED}\n")
+
+
+def test_a_command_hears_how_its_processes_end_though_it_was_started_to_ignore_that() -> None:
+    process = command(
+        "import subprocess; print(subprocess.run(['sh', '-c', 'kill -9 $$']).returncode, file=sys.stderr)",
+        before="signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+    )
+    assert ended(process) == (0, "-9\n")
+
+
+def test_a_command_that_swallows_the_interrupt_is_ended_all_the_same() -> None:
+    process = command(SWALLOWS, before="endings._END_S = 0.5")
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == (143, f"pmd: {endings.INTERRUPTED}\n")
+
+
+def test_a_second_interrupt_ends_at_once() -> None:
+    process = command(SWALLOWS, before="endings._END_S, endings._AGAIN_S = 3600.0, 0.0")
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    while process.poll() is None:  # two that come together are one
+        process.send_signal(signal.SIGINT)
+    assert ended(process) == (130, f"pmd: {endings.INTERRUPTED}\n")
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    body = "os.kill(os.getpid(), signal.SIGHUP)\nprint('on', file=sys.stderr)"
+    process = command(body, before="signal.signal(signal.SIGHUP, signal.SIG_IGN)")
+    assert ended(process) == (0, "on\n")
+
+
+def test_handlers_are_as_before_when_a_command_is_done() -> None:
+    before = [signal.getsignal(number) for number in endings.SIGNALS]
+    with endings.command():
+        assert [signal.getsignal(number) for number in endings.SIGNALS] != before
+    assert [signal.getsignal(number) for number in endings.SIGNALS] == before
+
+
+def test_every_ending_is_told_with_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert endings.tell(KeyboardInterrupt()) == 130
+    assert endings.tell(endings.Stopped(signal.SIGHUP)) == 129
+    assert endings.tell(InputError("truncated", where="a.json")) == 3
+    assert endings.tell(PermissionError(errno.EACCES, "Permission denied", "/data/a.tsv")) == 3
+    assert endings.tell(WorkerFault("Traceback …\nKeyError: 1\n")) == 1
+    assert endings.tell(ZeroDivisionError()) is None
+    said = capsys.readouterr().err
+    assert said == (
+        f"pmd: {endings.INTERRUPTED}\n" * 2
+        + "pmd: a.json: truncated\n"
+        + "pmd: /data/a.tsv: access is not allowed\n"
+        + "  found: [Errno 13] Permission denied: '/data/a.tsv'\n"
+        + "  remedy: mend its permissions, or choose another place\n"
+        + "Traceback …\nKeyError: 1\n"
+    )
+
+
+def test_an_interrupt_is_told_as_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert endings.tell(endings.Stopped(signal.SIGTERM), as_json=True) == 143
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["exit_code"], error["problem"]) == (143, endings.INTERRUPTED)
+
+
+def test_a_fault_of_ours_keeps_its_traceback() -> None:
+    process = command("1 / 0")
+    code, said = ended(process)
+    assert code == 1
+    assert said.endswith("ZeroDivisionError: division by zero\n")
