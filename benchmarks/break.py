@@ -8,11 +8,14 @@ undisturbed run left it: every class of bytes that the design claims, the ledger
 file that no commit lists, and (in one trial of five, for its time) `pmd verify` without a problem and without a note.
 
 First come the *named* trials: SIGKILL at the first call of each kind (which function of the protocol changes what on the
-storage, before and after the change), in the driver, in lanes and in Beam's workers. The rest are *drawn*: stage, process,
-signal (9, 15, 2) and moment.
+storage, before and after the change), in the driver, in lanes and in Beam's workers. Among them the others are *drawn*: rounds
+of each stage, process and signal (9, 15, 2), at any moment. So a run that is cut off has seen a share of each.
 
-What the web is asked for is counted. No image that is settled is asked for again. At most the images of the shards in flight
-are asked for twice, one shard a lane.
+How the killed run ended is looked at too: within ten seconds, in the words and with the exit code that docs/running.md gives, and
+with no process left.
+
+What the web is asked for is counted. No image that is settled is asked for again. Asked for twice are, after SIGKILL, at most the
+images of the shards in flight, one shard a lane; after another signal at most the requests in flight, `CONCURRENCY` a lane.
 
 FOLDER keeps the ROOTs and the finished trials: started again, it goes on where it was. Exits with 1 where anything differs.
 The last line is JSON.
@@ -21,6 +24,7 @@ The last line is JSON.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import shutil
@@ -45,6 +49,16 @@ from benchmarks.breaking.kept import STAGES, Kept
 _WORKED: Final = ("curate", "shard")
 _LANES: Final = 2
 _SIGNALS: Final = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+#: Each stage with the processes that it may have.
+_PROCESSES: Final = tuple(
+    (stage, process)
+    for stage in STAGES
+    for process in ("driver", *(("lane",) if stage == "fetch" else ()), *(("worker",) if stage in _WORKED else ()))
+)
+#: What the death of a lane or a worker is told by.
+_DEATHS: Final = {"lane": "a lane of the fetch died", "worker": "a worker process died"}
+#: Seconds after the signal at which a command has ended, whatever it was doing.
+_END_S: Final = 10.0
 _WORKERS: Final = ("--", "--direct_num_workers=2")
 #: One trial in so many asks `pmd verify` too: it takes longer than all the rest, and finds nothing where all is equal and whole.
 _VERIFIED_OF: Final = 5
@@ -111,19 +125,13 @@ class Breaking(Kept):
                     yield Trial(stage, 1, process, str(call), number=call.number)
 
     def drawn(self, seed: int, stages: Sequence[str]) -> Iterator[Trial]:
-        """Yield random trials, for ever."""
-        draw = 0
-        while True:
+        """Yield random trials, for ever: in each round one of each stage, process and signal."""
+        kinds = [(*each, int(number)) for each in _PROCESSES for number in _SIGNALS if each[0] in stages]
+        for draw in itertools.count():
+            turn, place = divmod(draw, len(kinds))
+            stage, process, number = random.Random(f"{seed} round {turn}").sample(kinds, len(kinds))[place]
             chance = random.Random(f"{seed} {draw}")
-            stage = chance.choice(stages)
-            process = "driver"
-            if stage == "fetch":
-                process = chance.choice(("driver", "lane"))
-            elif stage in _WORKED and chance.random() < 0.2:
-                process = "worker"
-            age, number = chance.choice((0, 1)), int(chance.choice(_SIGNALS))
-            yield Trial(stage, age, process, "any moment", number, share=chance.random(), draw=draw)
-            draw += 1
+            yield Trial(stage, chance.choice((0, 1)), process, "any moment", number, share=chance.random(), draw=draw)
 
     def try_(self, trial: Trial) -> Outcome:
         """Do one trial."""
@@ -131,11 +139,9 @@ class Breaking(Kept):
         where = self.fresh(trial.age, trial.stage)
         words, workers = self._words(trial.stage, where, trial.age, trial.process)
         _, since = self.world.asked(0)
-        sent: list[int] = []
+        sent: list[float] = []
         ended = self._killed(trial, words, sent, workers=workers)
         hit = bool(sent) or ended.code == -signal.SIGKILL
-        if trial.number is not None and trial.process != "driver":
-            hit = ended.code != 0
         note = self.folder / "note.json"
         settled = equal.apart(lambda: equal.settled(str(where)), note) if trial.stage == "fetch" else []
         first, since = self.world.asked(since)
@@ -143,10 +149,12 @@ class Breaking(Kept):
         second, _ = self.world.asked(since)
         outcome = Outcome(trial.key, asdict(trial), hit, ended.code, again.code)
         outcome.traceback, outcome.hung = ended.traceback, ended.hung
+        outcome.problems += _judge_ending(trial, ended, sent)
         if again.code:
             outcome.problems.append(f"the rerun ends with {again.code}: {again.text[-300:]}")
         verified = zlib.crc32(trial.key.encode()) % _VERIFIED_OF == 0
         outcome.problems += self.differences(where, trial.age, trial.stage, verified=verified)
+        outcome.problems += [f"a process is left: {command}" for command in kills.left(ended, again)]
         outcome.twice = sum(count - 1 for count in (first + second).values())
         if trial.stage == "fetch":
             outcome.problems += self._judge_requests(trial, where, settled, set(second), outcome.twice)
@@ -154,7 +162,7 @@ class Breaking(Kept):
         outcome.seconds = round(time.monotonic() - start, 1)
         return outcome
 
-    def _killed(self, trial: Trial, words: Sequence[str], sent: list[int], *, workers: bool) -> kills.Ended:
+    def _killed(self, trial: Trial, words: Sequence[str], sent: list[float], *, workers: bool) -> kills.Ended:
         log = self.log("killed")
         if trial.number is None:
             seconds = self.seconds
@@ -164,7 +172,13 @@ class Breaking(Kept):
             return kills.run(words, log, workers=workers, meanwhile=send)
         if trial.process == "driver":
             return kills.run(words, log, act=kills.killer(trial.number))
-        return kills.run(words, log, environment={kills.DIE: str(trial.number)}, workers=workers)
+        died = self.folder / "died"
+        died.unlink(missing_ok=True)
+        environment = {kills.DIE: str(trial.number), kills.DIED: str(died)}
+        ended = kills.run(words, log, environment=environment, workers=workers)
+        if died.exists():
+            sent.append(float(died.read_text(encoding="utf-8")) - ended.began)
+        return ended
 
     def _judge_requests(
         self, trial: Trial, where: Path, settled: Sequence[str], second: set[str], twice: int
@@ -172,9 +186,10 @@ class Breaking(Kept):
         known = {f"/{url.rpartition('/')[2]}" for url in settled}
         if known & second:
             yield f"{len(known & second)} settled images were asked for again"
-        most = (_LANES if trial.process == "lane" else 1) * equal.apart(
-            lambda: equal.largest_shard(str(where)), self.folder / "note.json"
-        )
+        most = world.CONCURRENCY
+        if trial.signal == signal.SIGKILL:
+            most = equal.apart(lambda: equal.largest_shard(str(where)), self.folder / "note.json")
+        most *= _LANES if trial.process == "lane" else 1
         if twice > most:
             yield f"{twice} images were asked for twice, and {most} were in flight"
 
@@ -182,6 +197,26 @@ class Breaking(Kept):
         config = self.world.config(where, age, _LANES if process == "lane" else 1)
         is_worker = process == "worker"
         return [stage, str(config), *(_WORKERS if is_worker else ())], is_worker
+
+
+def _judge_ending(trial: Trial, ended: kills.Ended, sent: Sequence[float]) -> Iterator[str]:
+    """Yield what is wrong about how a run ended whose driver, lane or worker was killed."""
+    if ended.hung:
+        yield f"it did not end: {ended.text}"
+    if ended.traceback:
+        yield f"a traceback: {ended.text[-600:]}"
+    if sent and ended.seconds - sent[0] > _END_S:
+        yield f"it ended {ended.seconds - sent[0]:.1f} s after the signal"
+    died = _DEATHS.get(trial.process)
+    if died is None:
+        # Before its handlers stand and after they are gone, a signal ends a process as any other.
+        wanted = {-trial.signal, 0} if trial.signal == signal.SIGKILL else {128 + trial.signal, -trial.signal, 0}
+        if ended.code not in wanted:
+            yield f"it ended with {ended.code}: {ended.text[-300:]}"
+        if ended.code == 128 + trial.signal and "interrupted; what was committed stays" not in ended.text:
+            yield f"it did not say that it was interrupted: {ended.text[-300:]}"
+    elif ended.code not in {0, 1} or (ended.code == 1 and died not in ended.text):
+        yield f"it ended with {ended.code}, and did not say that {died}: {ended.text[-300:]}"
 
 
 def _kinds(found: Sequence[Call]) -> list[Call]:
@@ -259,12 +294,13 @@ def main() -> None:
 
 
 def _chosen(breaking: Breaking, told: argparse.Namespace, stages: Sequence[str]) -> Iterator[Trial]:
+    """Yield the named trials with the drawn ones evenly among them."""
     named = [trial for trial in breaking.named() if trial.stage in stages]
-    named = random.Random(told.seed).sample(named, round(told.named_share * len(named)))
-    yield from named[: told.trials]
-    drawn = breaking.drawn(told.seed, stages)
-    for _ in range(told.trials - len(named)):
-        yield next(drawn)
+    named = random.Random(told.seed).sample(named, round(told.named_share * len(named)))[: told.trials]
+    drawn = itertools.islice(breaking.drawn(told.seed, stages), told.trials - len(named))
+    places = [((place + 0.5) / len(named), trial) for place, trial in enumerate(named)]
+    places += [((place + 0.5) / (told.trials - len(named)), trial) for place, trial in enumerate(drawn)]
+    yield from (trial for _, trial in sorted(places, key=lambda item: item[0]))
 
 
 if __name__ == "__mp_main__":  # a lane of a fetch that is to be broken

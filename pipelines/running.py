@@ -13,11 +13,11 @@ from typing import Any, Final
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pmd import config
 from pmd.config import Config
-from pmd.engines import driving, mistakes, progress, workers
+from pmd.engines import driving, mistakes, progress
+from pmd.engines.processes import Processes
 from pmd.errors import ConfigError, PmdError
 from pmd.store import commits, failures, proposals, root, storage
 from pmd.store.commits import File
@@ -101,13 +101,14 @@ def run(
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     count = processes(flags, input_bytes)
     driver = driving.Driver(engine=" ".join(flags) if _says(flags, "runner") else None)
+    ours = Processes(driver) if count > 1 else None
     try:
-        pipeline = _pipeline(flags, count)
+        pipeline = _pipeline(flags, count, ours)
         wire(pipeline)
         with (
             progress.Watch(work),
             mistakes.unlogged(),
-            workers.attended(driver) if count > 1 else contextlib.nullcontext(),
+            ours.attended() if ours is not None else contextlib.nullcontext(),
         ):
             driver.run(pipeline)
         then()
@@ -195,16 +196,15 @@ def _says(flags: Sequence[str], name: str) -> bool:
     return any(flag.split("=", 1)[0] == f"--{name}" for flag in flags)
 
 
-def _pipeline(flags: Sequence[str], count: int) -> beam.Pipeline:
+def _pipeline(flags: Sequence[str], count: int, ours: Processes | None) -> beam.Pipeline:
     try:
         options = PipelineOptions(list(flags))
         if _says(flags, "runner"):
             return beam.Pipeline(options=options)
-        if count == 1:
+        if ours is None:
             return beam.Pipeline(runner=FnApiRunner(), options=options)
         options.view_as(DirectOptions).direct_num_workers = count
-        environment = SubprocessSDKEnvironment.from_command_string(workers.command(os.getpid()))
-        return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=options)
+        return beam.Pipeline(runner=FnApiRunner(default_environment=ours.environment), options=options)
     except (ValueError, ImportError) as error:
         raise ConfigError(
             "Beam refuses these flags",

@@ -45,28 +45,21 @@ def _shown() -> Iterator[None]:
         raise
 
 
-class _Interrupted(Exception):
-    """Carries an interrupt past typer, which would end without a word."""
-
-
-class _Interruptible(typer.core.TyperGroup):
-    """Lets an interrupt through."""
+class _Group(typer.core.TyperGroup):
+    """Shows what is wrong with the words that it is given."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         with _shown():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
-        try:
-            with _shown():
-                return super().invoke(ctx)
-        except KeyboardInterrupt as stopped:
-            raise _Interrupted from stopped
+        with _shown():
+            return super().invoke(ctx)
 
 
 app = typer.Typer(
     name="pmd",
-    cls=_Interruptible,
+    cls=_Group,
     help="Rebuild PMD (Public Multimodal Datasets): annotation files in, training-ready shards, URL lists and an audit out.",
     no_args_is_help=True,
     add_completion=False,
@@ -112,8 +105,19 @@ def main() -> None:
     with endings.command(as_json=as_json):
         try:
             typer.main.get_command(app)(standalone_mode=True)  # not through typer, which sets a hook of its own
-        except _Interrupted as interrupted:
-            raise (interrupted.__cause__ or interrupted) from None
+        except SystemExit as ended:
+            # typer makes an interrupt, wherever it comes, an exit code without a word.
+            if (interrupt := _interrupt(ended)) is not None:
+                raise interrupt from None
+            raise
+
+
+def _interrupt(ended: BaseException) -> KeyboardInterrupt | None:
+    """Return the interrupt that an exception came of."""
+    came: BaseException | None = ended
+    while came is not None and not isinstance(came, KeyboardInterrupt):
+        came = came.__context__
+    return came
 
 
 def _chosen(given: str | None, known: Sequence[str]) -> list[str] | None:

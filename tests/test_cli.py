@@ -20,6 +20,7 @@ from pmd.errors import PmdError
 from pmd.schema.exits import EXIT_CODES, GATED
 from pmd.schema.reasons import REASONS
 from pmd.schema.statuses import STATUSES, TRANSIENT
+from pmd.terminal import endings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -332,6 +333,19 @@ def test_an_interrupt_is_told_and_has_its_exit_code(pmd: Pmd, monkeypatch: pytes
     ended = pmd("sources")
     assert ended.code == 130
     assert ended.err.strip() == "pmd: interrupted; what was committed stays, and the same command goes on from there"
+
+
+@pytest.mark.parametrize("where", ["make_context", "invoke", "_main_shell_completion"])
+def test_an_interrupt_is_told_wherever_it_meets_the_command_line(
+    pmd: Pmd, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise endings.Stopped(15)
+
+    monkeypatch.setattr(f"typer.core.TyperGroup.{where}", interrupt)
+    ended = pmd("sources")
+    assert ended.code == 143
+    assert ended.err == f"pmd: {endings.INTERRUPTED}\n"
 
 
 def test_the_module_is_the_command() -> None:

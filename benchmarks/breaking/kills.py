@@ -8,6 +8,7 @@ die.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import functools
 import json
 import os
@@ -25,12 +26,19 @@ from typing import Any, Final
 from benchmarks.breaking import calls
 from benchmarks.breaking.calls import Call
 
-#: Tells a lane or a worker what to do at its storage's calls: a number to die at, or a file to write them down in.
+#: Tells a lane or a worker what to do at its storage's calls: a number to die at, and a file for when it did; or a file to
+#: write them down in.
 DIE: Final = "PMD_BREAKING_DIE"
+DIED: Final = "PMD_BREAKING_DIED"
 RECORD: Final = "PMD_BREAKING_RECORD"
 #: Seconds after which a run is taken for one that hangs.
-LIMIT_S: Final = 60.0
+LIMIT_S: Final = 150.0
 _PAUSE_S: Final = 0.005
+#: Makes a driver that hangs write down where its threads are, and the seconds that it has for that.
+_STACKS: Final = signal.SIGUSR2
+_STACKS_S: Final = 0.5
+#: Seconds that processes have to end after their driver.
+_LEFT_S: Final = 5.0
 #: What holds in a lane or a worker until it ends.
 _armed: Final = contextlib.ExitStack()
 _THREADS: Final = "/proc/self/task"
@@ -40,11 +48,22 @@ _IDLE: Final = ("jemalloc_bg_thd", "polars-ooc-clea")
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended: its exit code, negative for a signal; what it wrote; whether it had to be killed for hanging."""
+    """How a run ended.
+
+    Attributes:
+        code: Its exit code, negative for a signal.
+        text: What it wrote.
+        began: When it began, by the monotonic clock.
+        seconds: How long it took.
+        session: The number of the session that all its processes were in.
+        hung: It had to be killed for hanging.
+    """
 
     code: int
     text: str
+    began: float
     seconds: float
+    session: int
     hung: bool = False
 
     @property
@@ -119,6 +138,9 @@ def run(
         if done:
             break
         if time.monotonic() - start > LIMIT_S:
+            if not hung:
+                _kill(pid, _STACKS)
+                time.sleep(_STACKS_S)
             hung = True
             for each in [*descendants(pid), pid]:
                 _kill(each, signal.SIGKILL)
@@ -126,12 +148,15 @@ def run(
             meanwhile(pid, time.monotonic() - start)
         time.sleep(_PAUSE_S)
     text = log.read_text(encoding="utf-8", errors="replace")
-    return Ended(os.waitstatus_to_exitcode(status), text, time.monotonic() - start, hung)
+    return Ended(os.waitstatus_to_exitcode(status), text, start, time.monotonic() - start, pid, hung)
 
 
 def _be(words: Sequence[str], log: Path, within: Within, environment: dict[str, str], *, workers: bool) -> None:
     """Be the command line, and end."""
     try:
+        os.setsid()
+        faulthandler.register(_STACKS, file=2)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # no program yet that Python's exception could interrupt
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1)
         os.dup2(out, 2)
@@ -166,8 +191,8 @@ def _end_children() -> None:
 def _name_workers() -> None:
     from pmd.engines import workers
 
-    def command(driver: int) -> str:
-        return f"exec {sys.executable} -m benchmarks.breaking.kills {driver}"
+    def command(driver: int) -> list[str]:
+        return [sys.executable, "-m", "benchmarks.breaking.kills", str(driver)]
 
     workers.command = command
 
@@ -176,16 +201,18 @@ def arm() -> None:
     """In a lane or a worker: do what the environment says."""
     number, record = os.environ.get(DIE), os.environ.get(RECORD)
     if number is not None:
-        _armed.enter_context(calls.watched(killer(int(number))))
+        _armed.enter_context(calls.watched(killer(int(number), os.environ.get(DIED))))
     elif record is not None:
         _armed.enter_context(calls.watched(recorder(Path(f"{record}-{os.getpid()}"))))
 
 
-def killer(number: int) -> calls.Act:
-    """Return what kills this process at a call."""
+def killer(number: int, note: str | None = None) -> calls.Act:
+    """Return what kills this process at a call, and writes down before when that is, by the monotonic clock."""
 
     def act(call: Call) -> None:
         if call.number == number:
+            if note is not None:
+                Path(note).write_text(str(time.monotonic()), encoding="utf-8")
             os.kill(os.getpid(), signal.SIGKILL)
 
     return act
@@ -225,6 +252,27 @@ def descendants(pid: int) -> list[int]:
     return sorted(found[1:])
 
 
+def left(*ended: Ended) -> list[str]:
+    """Return the command lines of what is left of runs; those whose driver is gone have some seconds to see that."""
+    sessions = {each.session for each in ended}
+    until = time.monotonic() + _LEFT_S
+    while found := [pid for pid, session in _sessions().items() if session in sessions]:
+        if time.monotonic() > until:
+            return [_command(pid) for pid in found]
+        time.sleep(_PAUSE_S)
+    return []
+
+
+def _sessions() -> dict[int, int]:
+    found: dict[int, int] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                told = Path(f"/proc/{name}/stat").read_text(encoding="utf-8", errors="replace")
+                found[int(name)] = int(told.rpartition(")")[2].split()[3])
+    return found
+
+
 def workers_of(pid: int) -> list[int]:
     """Return the lanes and Beam workers of a driver."""
     return [each for each in descendants(pid) if any(word in _command(each) for word in ("spawn_main", __name__))]
@@ -245,8 +293,11 @@ def _kill(pid: int, number: int) -> bool:
     return True
 
 
-def sender(number: int, moment_s: float, which: str, chance: Any, sent: list[int]) -> Callable[[int, float], None]:
-    """Return what sends a signal at a moment to a driver, or to one of its lanes or workers as soon as there is one."""
+def sender(number: int, moment_s: float, which: str, chance: Any, sent: list[float]) -> Callable[[int, float], None]:
+    """Return what sends a signal at a moment to a driver, or to one of its lanes or workers as soon as there is one.
+
+    `sent` is given the seconds at which it was.
+    """
 
     def send(driver: int, since_s: float) -> None:
         if sent or since_s < moment_s:
@@ -255,7 +306,7 @@ def sender(number: int, moment_s: float, which: str, chance: Any, sent: list[int
         if targets:
             target = chance.choice(targets)
             if _kill(target, number):
-                sent.append(target)
+                sent.append(since_s)
 
     return send
 

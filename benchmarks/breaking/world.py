@@ -22,6 +22,8 @@ import numpy as np
 from PIL import Image
 
 SHARD_BITS: Final = 3
+#: Requests that a lane has under way, at most.
+CONCURRENCY: Final = 16
 #: Every so many is gone, and every so many shows what the one before it shows.
 _GONE, _SAME = 11, 7
 _HOSTS: Final = 5
@@ -75,7 +77,7 @@ annotations = ["{data}/image_data.json", "{data}/region_descriptions.json"]
 exclude_karpathy = "none"
 [fetch]
 per_host = {{ requests_per_s = 5000, connections = 8 }}
-concurrency = 16
+concurrency = {CONCURRENCY}
 lanes = {lanes}
 allow_addresses = ["127.0.0.1/32"]
 resolve = {{ "*:80" = "127.0.0.1:{self.port}" }}
@@ -100,23 +102,27 @@ samples_per_shard = {(300, 250)[age]}
         """Write the annotation files of both ages."""
         for age in (0, 1):
             data = self.folder / f"age-{age}"
-            if data.exists():
-                continue  # of an earlier run in this folder
-            data.mkdir(parents=True)
+            data.mkdir(parents=True, exist_ok=True)
             count = self.images - _REGIONAL + age * _MORE
             lines = [
                 f"picture number {number} of many\thttp://h{number % _HOSTS}.test/{number}.jpg"
                 for number in range(count)
             ]
-            (data / "GCC-training.tsv").write_text("\n".join([*lines, "one column only"]) + "\n", encoding="utf-8")
+            _write(data / "GCC-training.tsv", "\n".join([*lines, "one column only"]) + "\n")
             images, regions = [], []
             for number in range(1, _REGIONAL + 1):
                 about = {"image_id": number, "url": f"http://vg.test/{100_000 + number}.jpg"}
                 images.append(about | {"width": _SIDE_PX, "height": _SIDE_PX, "coco_id": None, "flickr_id": None})
                 places = [(0, 0, _SIDE_PX, _SIDE_PX), (0, 0, 40, 40), (1, 1, 3, 3)]
                 regions.append({"id": number, "regions": [_region(number, *each) for each in enumerate(places)]})
-            (data / "image_data.json").write_text(json.dumps(images), encoding="utf-8")
-            (data / "region_descriptions.json").write_text(json.dumps(regions), encoding="utf-8")
+            _write(data / "image_data.json", json.dumps(images))
+            _write(data / "region_descriptions.json", json.dumps(regions))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file where it is not there already: stages know their inputs by size and time."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 def _region(image: int, number: int, place: tuple[int, int, int, int]) -> dict[str, object]:
@@ -127,15 +133,16 @@ def _region(image: int, number: int, place: tuple[int, int, int, int]) -> dict[s
 
 @contextlib.contextmanager
 def opened(folder: Path, images: int) -> Iterator[World]:
-    """Write the data, and answer for its images, in a process of its own."""
+    """Write the data, and answer for its images, in a process of its own; at the port of the time before, as ROOTs have it."""
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "web.log"
+    log, kept = folder / "web.log", folder / "port"
     log.touch()
-    command = [sys.executable, "-m", __name__, str(log)]
+    command = [sys.executable, "-m", __name__, str(log), kept.read_text(encoding="utf-8") if kept.exists() else "0"]
     with subprocess.Popen(command, cwd=_FOLDER, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
             world = World(folder, images, int(server.stdout.readline()))
+            kept.write_text(str(world.port), encoding="utf-8")
             world.write()
             yield world
         finally:
@@ -167,12 +174,12 @@ class _Answers(asyncio.Protocol):
             self._transport.write(told + body)
 
 
-async def _serve(log: str) -> None:
+async def _serve(log: str, port: int) -> None:
     with open(log, "ab", buffering=0) as file:
-        server = await asyncio.get_running_loop().create_server(lambda: _Answers(file), "127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(lambda: _Answers(file), "127.0.0.1", port)
         print(server.sockets[0].getsockname()[1], flush=True)
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1]))
+    asyncio.run(_serve(sys.argv[1], int(sys.argv[2])))

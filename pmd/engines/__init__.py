@@ -8,6 +8,7 @@ Modules, each importing only those above it::
     mistakes    what a worker meets, told to the person as itself
     workers     worker processes of the local runner
     driving     Beam in a thread of its own
+    processes   their processes: started, waited for and ended
     transforms  the shapes that pipelines have
     committing  what all workers handed on, as the proposal of a commit
 

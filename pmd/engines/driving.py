@@ -44,6 +44,8 @@ class Driver:
         self._error: BaseException | None = None
         self._result: Any = None
         self._submitted = threading.Event()
+        #: Beam's thread, where it had to be left to itself.
+        self.left: threading.Thread | None = None
         #: Ends the workers of ours, where there are some and Beam does not.
         self.end_workers: Callable[[], None] | None = None
 
@@ -124,4 +126,5 @@ class Driver:
         if thread.is_alive():
             thread.join(_END_S)
         if thread.is_alive():
+            self.left = thread
             endings.leave_behind(thread)

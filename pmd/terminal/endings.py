@@ -134,6 +134,8 @@ def _attended() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    # A process that was started to ignore this one never hears how those that it starts end: lanes and workers that die.
+    children = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     watch = _Watch()
     before: dict[signal.Signals, Any] = {}
     for number in SIGNALS:
@@ -148,6 +150,7 @@ def _attended() -> Iterator[None]:
             # Of a command that was stopped, nothing interrupts the end.
             signal.signal(number, signal.SIG_IGN if watch.raised else handler)
         signal.set_wakeup_fd(waking)
+        signal.signal(signal.SIGCHLD, children)
         watch.close()
 
 

@@ -15,9 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import dedupe
-from pmd import stages
 from pmd.config import Config
-from pmd.dedupe import captions
+from pmd.dedupe import captions, needs
 from pmd.dedupe import rules as dedupe_rules
 from pmd.inspection import diff, explain, verify
 from pmd.schema import keys
@@ -127,7 +126,7 @@ def test_all_stages_agree(built: Config) -> None:
 def test_a_pair_tells_its_group(built: Config) -> None:
     leader = min(grouped(built), key=lambda row: bytes(row["text_id"]))["form"]
     for pair_id, url in pairs(built).items():
-        told = explain.text(explain.explain(built.root, pair_id.hex()))
+        told = explain.render(explain.explain(built.root, pair_id.hex()))
         is_gone = pair_id in {row["pair_id"] for row in rejected(built)}
         assert ("rejected by dedupe: near_text; detail: its text and those nearly the same" in told) == is_gone
         if FORMS[url] == leader:
@@ -185,8 +184,8 @@ def test_without_the_option_there_is_no_trace(built: Config, rebuilt: Callable[.
     assert not [file for file in commit.files if "near_texts" in file.name]
     assert grouped(built) == []
     assert not {"near_texts", "near_texts_action"} & {*commit.run["options"]}
-    assert stages.dedupe(plain).why() is None
-    assert "option near_texts is new" in (stages.dedupe(with_options(built, 0.8)).why() or "")
+    assert needs.wanted(plain)[0].why() is None
+    assert "option near_texts is new" in (needs.wanted(with_options(built, 0.8))[0].why() or "")
 
 
 def test_two_roots_tell_whose_texts_are_grouped(built: Config, tmp_path: Path) -> None:
@@ -198,7 +197,7 @@ def test_two_roots_tell_whose_texts_are_grouped(built: Config, tmp_path: Path) -
     assert found["near_texts"] == [{"from": "in a group", "to": "alone", "texts": 3}]
     assert diff.diff(other.root, built.root)["near_texts"] == [{"from": "alone", "to": "in a group", "texts": 3}]
     assert not found["equal"]
-    assert "Texts whose group of near-duplicates differs" in diff.text(found)
+    assert "Texts whose group of near-duplicates differs" in diff.render(found)
     assert {(line["from"], line["to"]) for line in found["moved"]} == {("dedupe: near_text", "kept")}
     assert diff.diff(built.root, built.root)["near_texts"] == []
 

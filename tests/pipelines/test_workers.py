@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from pipelines import curate, running
 from pmd import config
-from pmd.engines import driving, transforms, workers
+from pmd.engines import driving, processes, transforms, workers
 from pmd.errors import InputError, PmdError
 from pmd.store import commits, root
 from tests import tiny_root
@@ -81,17 +82,95 @@ class Dies:
         yield
 
 
-def run(work: str, step: Any, flags: tuple[str, ...] = TWO) -> PmdError:
-    """Run a pipeline of one step, whose process dies; return what is told of it."""
+def wire(step: Any) -> running.Wire:
+    """Wire a pipeline of one step."""
     import apache_beam as beam
 
-    def wire(pipeline: beam.Pipeline) -> Any:
+    def add(pipeline: beam.Pipeline) -> Any:
         done = beam.ParDo(transforms.PerUnit(step)).with_output_types(pa.RecordBatch)
         return pipeline | transforms.create([transforms.outputs(())]) | done
 
+    return add
+
+
+def run(work: str, step: Any, flags: tuple[str, ...] = TWO) -> PmdError:
+    """Run a pipeline of one step, whose process dies; return what is told of it."""
     with pytest.raises(PmdError) as caught:
-        running.run(wire, flags, work)
+        running.run(wire(step), flags, work)
     return caught.value
+
+
+class Leaves:
+    """A step that ends its process as one that has done its work."""
+
+    def __init__(self, work: str) -> None:
+        self.work = work
+
+    def __call__(self, *_: Any) -> Iterator[Any]:
+        """End."""
+        os._exit(0)
+        yield
+
+
+def test_a_process_that_ends_well_before_its_work_is_done_has_died(tmp_path: Path) -> None:
+    work = str(tmp_path / "work")
+    found = run(work, Leaves(work))
+    assert (found.problem, found.found, found.exit_code) == ("a worker process died", "exit code 0", 1)
+    assert not Path(work).exists()
+
+
+def command(then: str, before: str = "pass") -> Callable[[int], list[str]]:
+    """Return what gives the command of a worker that does something before, and when its work is done."""
+    code = f"import os, threading; from pmd.engines import workers; {before}; workers.main(); {then}"
+    return lambda driver: [sys.executable, "-c", code, str(driver)]
+
+
+class Works:
+    """A step that gives nothing."""
+
+    def __init__(self, work: str) -> None:
+        self.work = work
+
+    def __call__(self, *_: Any) -> Iterator[Any]:
+        """Give nothing."""
+        yield from ()
+
+
+def test_a_process_that_dies_while_it_ends_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "command", command("os.kill(os.getpid(), 9)"))
+    work = str(tmp_path / "work")
+    assert run(work, Works(work)).found == "signal 9 (SIGKILL)"
+
+
+def test_a_process_that_does_not_end_when_asked_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_END_S", 0.1)
+    stays = "threading.Thread(target=threading.Event().wait).start()"
+    monkeypatch.setattr(workers, "command", command("pass", before=stays))
+    work = str(tmp_path / "work")
+    running.run(wire(Works(work)), TWO, work)
+    assert not Path(work).exists()
+
+
+def join(name: str) -> None:
+    """Wait for the threads of a name."""
+    for thread in threading.enumerate():
+        if thread.name == name:
+            thread.join(60)
+
+
+def test_beam_says_nothing_of_a_death_when_it_was_left_to_itself(caplog: pytest.LogCaptureFixture) -> None:
+    driver, goes, told = driving.Driver(), threading.Event(), threading.excepthook
+    log = logging.getLogger("apache_beam.runners")
+    with processes.Processes(driver).attended():
+        driver.left = threading.Thread(target=goes.wait)
+        driver.left.start()
+    log.error("a stream broke")
+    assert threading.excepthook is not told
+    goes.set()
+    join(processes._AFTER)
+    assert threading.excepthook is told
+    log.error("something else")
+    assert caplog.messages == ["something else"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
@@ -103,6 +182,7 @@ def test_a_process_that_dies_is_told_in_a_line(
     found = run(work, Dies(work, number))
     assert (found.problem, found.found) == ("a worker process died", f"signal {number} ({number.name})")
     assert found.exit_code == 1
+    join(processes._AFTER)
     assert threading.excepthook is told
     assert "Traceback" not in capfd.readouterr().err
     assert not Path(work).exists()
@@ -110,12 +190,17 @@ def test_a_process_that_dies_is_told_in_a_line(
 
 @pytest.mark.parametrize(
     ("shell", "found"),
-    [("kill -9 $$", "signal 9 (SIGKILL)"), ("exit 3", "exit code 3"), ("kill -2 $$", "signal 2 (SIGINT)")],
+    [
+        ("kill -9 $$", "signal 9 (SIGKILL)"),
+        ("exit 3", "exit code 3"),
+        ("exit 0", "exit code 0"),
+        ("kill -2 $$", "signal 2 (SIGINT)"),
+    ],
 )
 def test_processes_that_die_before_they_have_registered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], shell: str, found: str
 ) -> None:
-    monkeypatch.setattr(workers, "command", lambda _: shell)
+    monkeypatch.setattr(workers, "command", lambda _: ["sh", "-c", shell])
     work = str(tmp_path / "work")
     assert run(work, Dies(work, signal.SIGKILL)).found == found
     assert "Traceback" not in capfd.readouterr().err
@@ -173,4 +258,4 @@ def test_a_process_ends_with_its_driver() -> None:
     driver.kill()
     driver.wait()
     assert worker.wait(10) == 1
-    assert " -m pmd.engines.workers 7 " in workers.command(7)
+    assert workers.command(7)[1:] == ["-m", "pmd.engines.workers", "7"]

@@ -68,6 +68,14 @@ def test_a_signal_ends_a_command_with_a_line(number: signal.Signals, body: str) 
     assert ended(process) == (128 + number, f"pmd: {endings.INTERRUPTED}\n")
 
 
+def test_a_command_hears_how_its_processes_end_though_it_was_started_to_ignore_that() -> None:
+    process = command(
+        "import subprocess; print(subprocess.run(['sh', '-c', 'kill -9 $$']).returncode, file=sys.stderr)",
+        before="signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+    )
+    assert ended(process) == (0, "-9\n")
+
+
 def test_a_command_that_swallows_the_interrupt_is_ended_all_the_same() -> None:
     process = command(SWALLOWS, before="endings._END_S = 0.5")
     process.send_signal(signal.SIGTERM)

@@ -1,0 +1,96 @@
+"""What object stores are asked when a file is replaced or removed only while it is the one that was read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pmd.store import storage, versions
+from pmd.store.versions import Versioned
+
+SEEN = Versioned(b"old", "7")
+
+
+class Store:
+    """Stands for a client of an object store: writes down what it is asked, and refuses where it is told to.
+
+    Args:
+        protocol: The store's.
+        refusal: What it raises.
+    """
+
+    _location = "http://store"
+
+    def __init__(self, protocol: str, refusal: Exception | None = None) -> None:
+        self.protocol = protocol
+        self.refusal = refusal
+        self.asked: list[tuple[Any, ...]] = []
+        self.said: list[dict[str, Any]] = []
+
+    def split_path(self, path: str) -> tuple[str, str, None]:
+        """Return bucket, key and version."""
+        bucket, _, key = path.partition("/")
+        return bucket, key, None
+
+    def call(self, *asked: Any, **said: Any) -> None:
+        """Be asked."""
+        self.asked.append(asked)
+        self.said.append(said)
+        if self.refusal is not None:
+            raise self.refusal
+
+    call_s3 = call
+
+
+def at(store: Store, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let a store answer; return a URL in it."""
+    monkeypatch.setattr(storage, "filesystem", lambda _: (store, "bucket/key"))
+    return f"{store.protocol}://bucket/key"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "condition"),
+    [("gs", {"ifGenerationMatch": "7"}), ("s3", {"IfMatch": "7"})],
+)
+@pytest.mark.parametrize("what", ["swap", "remove"])
+def test_what_is_replaced_or_removed_is_asked_for_with_its_version(
+    monkeypatch: pytest.MonkeyPatch, protocol: str, condition: dict[str, str], what: str
+) -> None:
+    store = Store(protocol)
+    url = at(store, monkeypatch)
+    assert versions.swap(url, b"new", SEEN) if what == "swap" else versions.remove(url, SEEN.version)
+    (said,) = store.said
+    assert condition.items() <= said.items()
+
+
+@pytest.mark.parametrize(("protocol", "condition"), [("gs", {"ifGenerationMatch": "0"}), ("s3", {"IfNoneMatch": "*"})])
+def test_what_is_new_is_written_only_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, protocol: str, condition: dict[str, str]
+) -> None:
+    store = Store(protocol)
+    assert versions.swap(at(store, monkeypatch), b"new", None)
+    assert condition.items() <= store.said[0].items()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "refusal"),
+    [
+        ("gs", FileNotFoundError()),
+        ("gs", FileExistsError()),
+        ("gs", OSError("conditionNotMet")),
+        ("s3", FileNotFoundError()),
+        ("s3", OSError("PreconditionFailed")),
+        ("s3", OSError("ConditionalRequestConflict")),
+    ],
+)
+def test_a_condition_that_does_not_hold_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, protocol: str, refusal: OSError
+) -> None:
+    assert not versions.remove(at(Store(protocol, refusal), monkeypatch), SEEN.version)
+
+
+@pytest.mark.parametrize("protocol", ["gs", "s3"])
+def test_another_refusal_is_an_error(monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
+    with pytest.raises(OSError, match="forbidden"):
+        versions.remove(at(Store(protocol, OSError("forbidden")), monkeypatch), SEEN.version)
