@@ -4,7 +4,7 @@
 
 A case is a function of the seed and its number: files of one source (genuine rows and the demo's), one thing done to one
 of them (`fuzzing.mutations`), one way in which they come (plain, compressed, in an archive), one profile. It is read as
-the curate stage reads it (`inputs.files`, `plan`, `read`, `judge`, `settle`), without Beam; a few cases run as whole
+the curate stage reads it (`inputs.files`, `plan`, `read`, `judge`, `resolve`), without Beam; a few cases run as whole
 `pmd curate` commands too. Checked, for each:
 
 - it ends in rows, or in a `PmdError` that names the file; nothing else, within `LIMIT_S` and `LIMIT_BYTES`;

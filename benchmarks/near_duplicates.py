@@ -309,7 +309,7 @@ def measure(rows: int, samples: Path | None, *, beside: bool) -> dict[str, Any]:
     """Run one size."""
     table, pairs, told = generated(rows, samples)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    searched, units = _timed(lambda: [near.links(table, DISTANCE, unit) for unit in range(near.UNITS)])
+    searched, units = _timed(lambda: [near.links(table, DISTANCE, share) for share in range(near.SHARES)])
     linked = pa.concat_tables(units)
     elected, gone = _timed(lambda: near.elect(units, DISTANCE))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -11,11 +11,11 @@ import pyarrow as pa
 from pipelines import running
 from pmd import flow, manifests, stages
 from pmd.audit import lexicon, measure, needs
-from pmd.audit.transforms import CountForms, CountOverlap, CountPartition, SpreadPairs, SumForms, WithReport, units
+from pmd.audit.transforms import CountForms, CountOverlap, CountPartition, SpreadPairs, SumForms, WithReport, tasks
 from pmd.config import Config
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches
-from pmd.engines.transforms import OUTPUTS, Meet, Only, PerUnit, Spread, WriteCommit, create
+from pmd.engines.transforms import OUTPUTS, Meet, Only, PerTask, Spread, WriteCommit, create
 from pmd.fetch import partitions
 from pmd.store import exchange, root
 
@@ -41,27 +41,27 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         # RUNS of texts, and OUTPUTS
         counted = (
             pipeline
-            | "Units" >> create(units(config.root, names, cut.part_bits))
+            | "Units" >> create(tasks(config.root, names, cut.part_bits))
             | "Spread" >> Spread()
             | "Pairs and fates"
-            >> beam.ParDo(PerUnit(SpreadPairs(config.root, cut, bits, work))).with_output_types(pa.RecordBatch)
+            >> beam.ParDo(PerTask(SpreadPairs(config.root, cut, bits, work))).with_output_types(pa.RecordBatch)
             | "By pair" >> Meet()
-            | "Count" >> beam.ParDo(PerUnit(CountPartition(plan, text_bits, work))).with_output_types(pa.RecordBatch)
+            | "Count" >> beam.ParDo(PerTask(CountPartition(plan, text_bits, work))).with_output_types(pa.RecordBatch)
         )
         counts = counted | "Counts" >> Only(OUTPUTS)
         repeated = (
             counted
             | "Texts" >> Only(exchange.RUNS)
             | "By text" >> Meet()
-            | "Repeated" >> beam.ParDo(PerUnit(CountForms(work))).with_output_types(pa.RecordBatch)
+            | "Repeated" >> beam.ParDo(PerTask(CountForms(work))).with_output_types(pa.RecordBatch)
             | "All repeated" >> Meet()
-            | "Sum" >> beam.ParDo(PerUnit(SumForms(work))).with_output_types(pa.RecordBatch)
+            | "Sum" >> beam.ParDo(PerTask(SumForms(work))).with_output_types(pa.RecordBatch)
         )
         overlap = (
             pipeline
             | "Parts" >> create(part_batches(cut.part_bits))
             | "Spread parts" >> Spread()
-            | "Overlap" >> beam.ParDo(PerUnit(CountOverlap(config.root, work))).with_output_types(pa.RecordBatch)
+            | "Overlap" >> beam.ParDo(PerTask(CountOverlap(config.root, work))).with_output_types(pa.RecordBatch)
         )
         return (
             (counts, repeated, overlap)

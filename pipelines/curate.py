@@ -12,7 +12,7 @@ from pmd import flow, sources, stages
 from pmd.config import Config, inputs
 from pmd.curate import needs
 from pmd.curate.rules import PARTITION_BYTES
-from pmd.curate.transforms import ReadChunk, SettlePartition, chunk_batch
+from pmd.curate.transforms import ReadChunk, ResolvePartition, chunk_batch
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.formats import archives, compression
@@ -41,7 +41,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
             | "Curate"
             >> ByPartition(
                 ReadChunk(source, chosen.options, work, bits),
-                SettlePartition(source, config.curate, wanted.folder, bits, work),
+                ResolvePartition(source, config.curate, wanted.folder, bits, work),
             )
             | "Commit" >> WriteCommit(CommitStage(work, (target(wanted),), (source,)))
         )

@@ -30,7 +30,7 @@ from pmd.dedupe.transforms import (
 )
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import by_part, part_batches
-from pmd.engines.transforms import OUTPUTS, Meet, Only, PerUnit, PerUnitBeside, Spread, TurnOver, WriteCommit, create
+from pmd.engines.transforms import OUTPUTS, Meet, Only, PerTask, PerTaskBeside, Spread, TurnOver, WriteCommit, create
 from pmd.fetch import partitions
 from pmd.store import exchange, root
 from pmd.text import neighbours
@@ -44,60 +44,60 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     known = evaluation.read(config.dedupe.evaluation) if config.dedupe.evaluation else None
 
     def wire(pipeline: beam.Pipeline) -> Any:
-        units = pipeline | "Parts" >> create(part_batches(cut.part_bits))
+        parts = pipeline | "Parts" >> create(part_batches(cut.part_bits))
         gone = pipeline | "None leaves" >> create([])
         if known is not None:
             overlaps = FindOverlaps(config.root, cut, work, config.dedupe.near_distance)
             overlaps.write(known)
             overlapping = (
-                units
+                parts
                 | "Spread overlaps" >> Spread()
-                | "Overlaps" >> beam.ParDo(PerUnit(overlaps)).with_output_types(pa.RecordBatch)
+                | "Overlaps" >> beam.ParDo(PerTask(overlaps)).with_output_types(pa.RecordBatch)
             )
             gone = (gone, overlapping) | "All that leave" >> beam.Flatten()
         equal = (
-            units
+            parts
             | "Spread digests" >> Spread()
             | "Digests"
             >> beam.ParDo(
-                PerUnitBeside(SpreadHashes(config.root, cut, work, cut.part_bits)), AsList(gone)
+                PerTaskBeside(SpreadHashes(config.root, cut, work, cut.part_bits)), AsList(gone)
             ).with_output_types(pa.RecordBatch)
             | "By digest" >> Meet()
-            | "Groups" >> beam.ParDo(PerUnit(FindGroups(config.dedupe, work))).with_output_types(pa.RecordBatch)
+            | "Groups" >> beam.ParDo(PerTask(FindGroups(config.dedupe, work))).with_output_types(pa.RecordBatch)
         )
         groups = (gone, equal) | "Before near ones" >> beam.Flatten()
         if config.dedupe.near == "merge":
             distance = config.dedupe.near_distance
             near = (
-                units
+                parts
                 | "Spread hashes" >> Spread()
                 # (unit, RUNS)
                 | "Hashes"
-                >> beam.ParDo(PerUnitBeside(SpreadHashed(config.root, cut, work)), AsList(groups)).with_output_types(
+                >> beam.ParDo(PerTaskBeside(SpreadHashed(config.root, cut, work)), AsList(groups)).with_output_types(
                     tuple[int, pa.RecordBatch]
                 )
                 | "By share" >> beam.GroupByKey()
-                | "Search" >> beam.ParDo(PerUnit(FindLinks(distance, work))).with_output_types(pa.RecordBatch)
+                | "Search" >> beam.ParDo(PerTask(FindLinks(distance, work))).with_output_types(pa.RecordBatch)
                 | "All links" >> Meet()
-                | "Elect" >> beam.ParDo(PerUnit(Elect(distance, work))).with_output_types(pa.RecordBatch)
+                | "Elect" >> beam.ParDo(PerTask(Elect(distance, work))).with_output_types(pa.RecordBatch)
             )
             groups = (groups, near) | "All groups" >> beam.Flatten()
-        written = groups | "Write groups" >> beam.ParDo(PerUnit(WriteGroups(wanted.folder, work))).with_output_types(
+        written = groups | "Write groups" >> beam.ParDo(PerTask(WriteGroups(wanted.folder, work))).with_output_types(
             pa.RecordBatch
         )
         # (part, PARTS)
-        judging = units | "By part" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
+        judging = parts | "By part" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
         texts = None
         if config.dedupe.near_texts is not None:
-            grouped = near_texts(config.dedupe, config.root, wanted.folder, cut, work, units, groups)
+            grouped = near_texts(config.dedupe, config.root, wanted.folder, cut, work, parts, groups)
             written = (written, grouped | "Files" >> Only(OUTPUTS)) | "All that is written" >> beam.Flatten()
             texts = grouped | "Texts" >> Only(exchange.RUNS)
         elif config.dedupe.max_images_per_text is not None:
             texts = (
-                units
+                parts
                 | "Spread texts" >> Spread()
                 | "Texts"
-                >> beam.ParDo(PerUnitBeside(SpreadTexts(config.root, cut, work)), AsList(groups)).with_output_types(
+                >> beam.ParDo(PerTaskBeside(SpreadTexts(config.root, cut, work)), AsList(groups)).with_output_types(
                     pa.RecordBatch
                 )
             )
@@ -107,7 +107,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                 | "By text" >> Meet()
                 | "Over the limit"
                 >> beam.ParDo(
-                    PerUnit(FindRepeated(config.dedupe.max_images_per_text, cut.part_bits, work))
+                    PerTask(FindRepeated(config.dedupe.max_images_per_text, cut.part_bits, work))
                 ).with_output_types(pa.RecordBatch)
                 # (part, RUNS)
                 | "To their parts" >> TurnOver()
@@ -118,7 +118,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Each part" >> beam.GroupByKey()
             | "Judge"
             >> beam.ParDo(
-                PerUnitBeside(JudgePart(config.root, wanted.folder, cut, work)), AsList(groups)
+                PerTaskBeside(JudgePart(config.root, wanted.folder, cut, work)), AsList(groups)
             ).with_output_types(pa.RecordBatch)
         )
         return (
@@ -132,42 +132,42 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
 
 
 def near_texts(
-    options: DedupeOptions, root_url: str, folder: str, cut: partitions.Cut, work: str, units: Any, groups: Any
+    options: DedupeOptions, root_url: str, folder: str, cut: partitions.Cut, work: str, parts: Any, groups: Any
 ) -> Any:
     """Find near-duplicate captions: PCollections of PARTS and of all GROUPS → one of OUTPUTS, and of RUNS of `captions.TEXTS`."""
     assert options.near_texts is not None
     bands, bits = neighbours.bands(options.near_texts), cut.part_bits
     band_bits = min(bits + exchange.bits_for(bands.number, 1), exchange.MOST_BITS)
     members = (
-        units
+        parts
         | "Spread occurrences" >> Spread()
         | "Occurrences"
-        >> beam.ParDo(PerUnitBeside(SpreadOccurrences(root_url, cut, work)), AsList(groups)).with_output_types(
+        >> beam.ParDo(PerTaskBeside(SpreadOccurrences(root_url, cut, work)), AsList(groups)).with_output_types(
             pa.RecordBatch
         )
         | "Same text" >> Meet()
-        | "Bands" >> beam.ParDo(PerUnit(SpreadBands(bands, band_bits, work))).with_output_types(pa.RecordBatch)
+        | "Bands" >> beam.ParDo(PerTask(SpreadBands(bands, band_bits, work))).with_output_types(pa.RecordBatch)
         | "By band" >> Meet()
-        | "Propose" >> beam.ParDo(PerUnit(Propose(bits, work))).with_output_types(pa.RecordBatch)
+        | "Propose" >> beam.ParDo(PerTask(Propose(bits, work))).with_output_types(pa.RecordBatch)
         | "By later text" >> Meet()
-        | "Ask" >> beam.ParDo(PerUnit(Ask(bits, work))).with_output_types(pa.RecordBatch)
+        | "Ask" >> beam.ParDo(PerTask(Ask(bits, work))).with_output_types(pa.RecordBatch)
         | "By earlier text" >> Meet()
-        | "Verify" >> beam.ParDo(PerUnit(Verify(options.near_texts, bits, work))).with_output_types(pa.RecordBatch)
+        | "Verify" >> beam.ParDo(PerTask(Verify(options.near_texts, bits, work))).with_output_types(pa.RecordBatch)
         # (0, RUNS)
         | "All text links" >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
         | "One election" >> beam.GroupByKey()
-        | "Elect texts" >> beam.ParDo(PerUnit(ElectTexts(bits, work))).with_output_types(pa.RecordBatch)
+        | "Elect texts" >> beam.ParDo(PerTask(ElectTexts(bits, work))).with_output_types(pa.RecordBatch)
         # (partition, RUNS)
         | "To their texts" >> TurnOver()
     )
     # (partition, PARTS): texts are cut into as many partitions as there are parts.
-    every = units | "Each partition" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
+    every = parts | "Each partition" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
     group = GroupTexts(folder, bits, options.max_images_per_text is not None, options.near_texts_action == "cap", work)
     return (
         (every, members)
         | "Texts and members" >> beam.Flatten()
         | "Each text" >> beam.GroupByKey()
-        | "Group texts" >> beam.ParDo(PerUnit(group)).with_output_types(pa.RecordBatch)
+        | "Group texts" >> beam.ParDo(PerTask(group)).with_output_types(pa.RecordBatch)
     )
 
 

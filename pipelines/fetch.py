@@ -14,7 +14,7 @@ from pipelines import running
 from pmd.config import Config
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches
-from pmd.engines.transforms import Meet, PerUnit, Spread, WriteCommit, create
+from pmd.engines.transforms import Meet, PerTask, Spread, WriteCommit, create
 from pmd.errors import NetworkError
 from pmd.fetch import (
     adopt,
@@ -29,7 +29,7 @@ from pmd.fetch import (
     summary,
 )
 from pmd.fetch.reference_transforms import MeetNames, SpreadNames, WriteListed
-from pmd.fetch.rejected_transforms import SettlePart
+from pmd.fetch.rejected_transforms import RejectPart
 from pmd.fetch.runs import Run
 from pmd.fetch.transforms import FetchLane, ToLane, run_lanes, shard_batch
 from pmd.fetch.waiting import Waiting
@@ -71,7 +71,7 @@ def build(
         left_open = _download(config, shards, flags, tuple(retry), settle_unreached=settle_unreached)
         run = Run(first, time.monotonic() - start)
     if any(item.why() for item in needs.wanted(config)):
-        settle(config, flags)
+        commit_rejected(config, flags)
     if shards:
         books = commits.require(root.fetch_rejected_folder(config.root), "run: pmd fetch CONFIG").sources
         for line in summary.lines(books):
@@ -153,7 +153,7 @@ def _download(
             # (lane, SHARDS)
             | "Lanes" >> beam.Map(ToLane(lanes)).with_output_types(tuple[int, pa.RecordBatch])
             | "Lane" >> beam.GroupByKey()
-            | "Fetch" >> beam.ParDo(PerUnit(lane)).with_output_types(pa.RecordBatch)
+            | "Fetch" >> beam.ParDo(PerTask(lane)).with_output_types(pa.RecordBatch)
         )
 
     try:
@@ -201,18 +201,18 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
             pipeline
-            | "Units" >> create(lists.units(sizes, numbers))
+            | "Units" >> create(lists.tasks(sizes, numbers))
             | "Spread" >> Spread()
             # RUNS by name
             | "Names"
-            >> beam.ParDo(PerUnit(SpreadNames(config.root, tuple(shards), bits, work))).with_output_types(
+            >> beam.ParDo(PerTask(SpreadNames(config.root, tuple(shards), bits, work))).with_output_types(
                 pa.RecordBatch
             )
             | "By name" >> Meet()
             # RUNS by image
-            | "Images" >> beam.ParDo(PerUnit(MeetNames(cut.part_bits, work))).with_output_types(pa.RecordBatch)
+            | "Images" >> beam.ParDo(PerTask(MeetNames(cut.part_bits, work))).with_output_types(pa.RecordBatch)
             | "By part" >> Meet()
-            | "Write" >> beam.ParDo(PerUnit(WriteListed(folder, work))).with_output_types(pa.RecordBatch)
+            | "Write" >> beam.ParDo(PerTask(WriteListed(folder, work))).with_output_types(pa.RecordBatch)
         )
 
     size = running.uncompressed(sum(size for _, size in sizes)) + running.parquet_bytes(
@@ -222,11 +222,11 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
     return folder
 
 
-def settle(config: Config, flags: Sequence[str] = ()) -> None:
+def commit_rejected(config: Config, flags: Sequence[str] = ()) -> None:
     """Commit `fetch/rejected`: the pairs whose image could not be had."""
     (wanted,) = needs.wanted(config)
     cut = partitions.cut(config.root)
-    work = root.work_folder(config.root, "settle")
+    work = root.work_folder(config.root, "rejected")
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
@@ -234,7 +234,7 @@ def settle(config: Config, flags: Sequence[str] = ()) -> None:
             | "Parts" >> create(part_batches(cut.part_bits))
             | "Spread" >> Spread()
             | "Settle"
-            >> beam.ParDo(PerUnit(SettlePart(config.root, wanted.folder, cut, work))).with_output_types(pa.RecordBatch)
+            >> beam.ParDo(PerTask(RejectPart(config.root, wanted.folder, cut, work))).with_output_types(pa.RecordBatch)
             | "Commit" >> WriteCommit(CommitStage(work, (target(wanted),)))
         )
 

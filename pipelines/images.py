@@ -38,7 +38,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     shard_bits = int(root.require(config.root)["fetch_shard_bits"])
     rows = sum(file.rows for _, _, file in needed.pairs)
     bits = min(shard_bits, exchange.bits_for(rows, images_rules.PART_ROWS, most=images_rules.MOST_PART_BITS))
-    units = exchange.units(((name, path), file.bytes) for name, path, file in needed.pairs)
+    tasks = exchange.tasks(((name, path), file.bytes) for name, path, file in needed.pairs)
     work = root.work_folder(config.root, "images")
     side = root.work_folder(config.root, "images-side")
     indexes = tuple((name, _write_index(archives, name, side)) for name, archives in needed.archives.items())
@@ -56,7 +56,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
             pipeline
-            | "Files" >> create([file_batch(unit) for unit in units])
+            | "Files" >> create([file_batch(task) for task in tasks])
             | "Images"
             >> ByPartition(
                 SpreadPairs(work, bits, config.sample, takedown, indexes, aliases, held_out, verdicts),

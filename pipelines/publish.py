@@ -15,7 +15,7 @@ from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.errors import RootError
 from pmd.fetch import blocklists, partitions
 from pmd.publish import needs
-from pmd.publish.transforms import SpreadBoth, WriteList, units
+from pmd.publish.transforms import SpreadBoth, WriteList, tasks
 from pmd.store import root, storage
 
 
@@ -38,7 +38,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
             pipeline
-            | "Units" >> create(units(listed, range(2**cut.part_bits)))
+            | "Units" >> create(tasks(listed, range(2**cut.part_bits)))
             | "Publish"
             >> ByPartition(
                 SpreadBoth(config.root, source, cut, bits, work),

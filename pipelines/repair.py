@@ -156,7 +156,7 @@ def _lost(root_url: str) -> list[int]:
     return lost
 
 
-class _Settling(build.Unit):
+class _RejectedOnly(build.Unit):
     """The fetch without what is pending: only its rejected pairs."""
 
     def why(self) -> str | None:
@@ -182,9 +182,11 @@ class _Repair:
         return Repaired(tuple(self._damaged), mended, dict(fetched), dict(left_open), tuple(self._ran), tuple(left))
 
     def _units(self) -> Iterable[build.Unit]:
-        settle = functools.partial(fetch.settle, self._config, self._flags)  # what is pending is left to a build
+        settle = functools.partial(
+            fetch.commit_rejected, self._config, self._flags
+        )  # what is pending is left to a build
         for unit in build.units(self._config, sorted(self._config.sources), self._flags):
-            yield _Settling(unit.stage, unit.unit, unit.config, settle) if unit.stage == flow.FETCH else unit
+            yield _RejectedOnly(unit.stage, unit.unit, unit.config, settle) if unit.stage == flow.FETCH else unit
 
     def _mend_root(self) -> None:
         """Write `root.json` anew from what the commits of the images say.

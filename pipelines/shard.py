@@ -13,7 +13,7 @@ from pmd import flow, stages
 from pmd.config import Config
 from pmd.engines.committing import CommitStage
 from pmd.engines.partitions import part_batches
-from pmd.engines.transforms import ByPartition, PerUnit, Spread, WriteCommit, create
+from pmd.engines.transforms import ByPartition, PerTask, Spread, WriteCommit, create
 from pmd.fetch import partitions
 from pmd.shard import needs
 from pmd.shard.samples import window_bits
@@ -46,10 +46,10 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "All" >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
             | "Count" >> beam.GroupByKey()
             | "Cut"
-            >> beam.ParDo(PerUnit(CutShards(config.shard.samples_per_shard, work))).with_output_types(pa.RecordBatch)
+            >> beam.ParDo(PerTask(CutShards(config.shard.samples_per_shard, work))).with_output_types(pa.RecordBatch)
             | "Spread" >> Spread()
             | "Write"
-            >> beam.ParDo(PerUnit(WriteShard(config.root, folders, tag, config.shard, work))).with_output_types(
+            >> beam.ParDo(PerTask(WriteShard(config.root, folders, tag, config.shard, work))).with_output_types(
                 pa.RecordBatch
             )
         )

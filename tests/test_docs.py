@@ -215,7 +215,7 @@ def test_the_snippets_of_the_readme_compile() -> None:
 #: What the documents say, made of what the code has.
 FACTS = [
     ("adding-a-source.md", f"at most {contract.DRAFT_ROWS:,} rows each"),
-    ("audit.md", f"exact up to {sketch.UNITS:,} a source"),
+    ("audit.md", f"exact up to {sketch.SIZE:,} a source"),
     ("audit.md", f"a uniform sample of {sketch.PAIRS:,} pairs"),
     ("audit.md", f"dealt into {intervals.BUCKETS} groups"),
     ("decisions.md", f"{header.MAX_SCANS} scans of a progressive JPEG"),
@@ -234,7 +234,7 @@ FACTS = [
     ("running.md", f"raises its limit of open files to {engine.FILES:,}"),
     ("running.md", f"frames are counted to {header.MAX_FRAMES:,}"),
     ("architecture.md", f"a lease of {lock.LEASE_S:.0f} s in `writer.json`, renewed every {lock.RENEW_S:.0f} s"),
-    ("architecture.md", f"dealt out to {near.UNITS} shares"),
+    ("architecture.md", f"dealt out to {near.SHARES} shares"),
 ]
 
 

@@ -28,7 +28,7 @@ from pipelines import images as images_pipeline
 from pmd import codec, config, manifests, sources
 from pmd.config import inputs
 from pmd.curate import needs as curate_needs
-from pmd.curate.transforms import ReadChunk, SettlePartition, chunk_batch
+from pmd.curate.transforms import ReadChunk, ResolvePartition, chunk_batch
 from pmd.dedupe import needs as dedupe_needs
 from pmd.dedupe.transforms import (
     Elect,
@@ -46,14 +46,14 @@ from pmd.engines.transforms import collect, outputs
 from pmd.fetch import needs as fetch_needs
 from pmd.fetch import partitions, store
 from pmd.fetch.outcome import Attempt, Fetched
-from pmd.fetch.rejected_transforms import SettlePart
+from pmd.fetch.rejected_transforms import RejectPart
 from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
 from pmd.images import takedowns
 from pmd.images.transforms import GatherPartition, SpreadPairs, file_batch
 from pmd.images.transforms import targets as image_targets
 from pmd.publish import needs as publish_needs
-from pmd.publish.transforms import SpreadBoth, WriteList, units
+from pmd.publish.transforms import SpreadBoth, WriteList, tasks
 from pmd.schema import keys
 from pmd.shard import needs as shard_needs
 from pmd.shard.samples import window_bits
@@ -151,7 +151,7 @@ def build(folder: Path) -> config.Config:
         curate(chosen, name)
     make_images(chosen)
     fetch(chosen, 0)
-    settle(chosen)
+    commit_rejected(chosen)
     dedupe(chosen)
     shard(chosen)
     for name in sorted(chosen.sources):
@@ -191,7 +191,7 @@ def curate(chosen: config.Config, name: str) -> None:
     plan = sources.load(name).plan(inputs.files(source), source.options)
     found = _meet(
         ReadChunk(name, source.options, work, 1),
-        SettlePartition(name, chosen.curate, wanted.folder, 1, work),
+        ResolvePartition(name, chosen.curate, wanted.folder, 1, work),
         [chunk_batch(unit) for unit in plan],
     )
     CommitStage(work, (target(wanted),), (name,))(collect(found))
@@ -300,10 +300,10 @@ def fetch(chosen: config.Config, generation: int, retry: tuple[str, ...] = ()) -
             store.run_shard(store.Order(chosen.root, number, mine, chosen.fetch, retry=retry), lane)
 
 
-def settle(chosen: config.Config) -> None:
+def commit_rejected(chosen: config.Config) -> None:
     """Write the pairs whose image could not be had."""
     wanted, work = fetch_needs.wanted(chosen)[0], _work(chosen, "settle")
-    part = SettlePart(chosen.root, wanted.folder, partitions.cut(chosen.root), work)
+    part = RejectPart(chosen.root, wanted.folder, partitions.cut(chosen.root), work)
     found = [item for batch in part_batches(SHARD_BITS) for item in part(batch)]
     CommitStage(work, (target(wanted),))(collect(found))
     _accept(chosen, work)
@@ -367,7 +367,7 @@ def publish(chosen: config.Config, name: str) -> None:
     found = _meet(
         SpreadBoth(chosen.root, name, cut, bits, work),
         WriteList(manifest, manifest.redistribute_text, wanted.folder, bits, work),
-        units(((storage.join(curated, file.name), file.bytes) for file in files), range(2**cut.part_bits)),
+        tasks(((storage.join(curated, file.name), file.bytes) for file in files), range(2**cut.part_bits)),
     )
     CommitStage(work, (target(wanted),))(collect([*found, outputs(())]))
     _accept(chosen, work)

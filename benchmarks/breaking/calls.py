@@ -32,7 +32,7 @@ _FUNCTIONS: Final[tuple[tuple[Any, str], ...]] = (
             "remove_empty",
             "put",
             "put_if_absent",
-            "settle",
+            "sync_folders",
         )
     ),
     (storage.Draft, "__init__"),

@@ -77,7 +77,7 @@ def read(base: Base, profile: str, folder: Path, names: Sequence[str]) -> Outcom
         return Outcome(refusal=error)
     table = pa.Table.from_batches(batches, schema=JUDGED)
     table.validate(full=True)
-    settled = curate_rules.settle(base.source, table, CurateOptions(**CurateOptions.profile_values(profile)))  # type: ignore[arg-type]
+    settled = curate_rules.resolve(base.source, table, CurateOptions(**CurateOptions.profile_values(profile)))  # type: ignore[arg-type]
     places = [where.removeprefix(f"{folder}/") for where in table["where"].to_pylist()]
     return Outcome(
         list(zip(places, _rows(table, _JUDGED), strict=True)),

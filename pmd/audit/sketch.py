@@ -27,7 +27,7 @@ Hashes = NDArray[np.uint64]
 Counts = NDArray[np.int64]
 
 #: Units that a sketch keeps: 2.2 % standard error of distinct counts, 100 kB a sketch at most.
-UNITS: Final = 2048
+SIZE: Final = 2048
 #: Pairs that a pair sample keeps: a host's share is known to within 1.6 percentage points (95 %).
 PAIRS: Final = 4096
 
@@ -51,7 +51,7 @@ class Sketch:
     """The units of one kind with the smallest hashes, and how many pairs each has.
 
     Attributes:
-        hashes: Of the units kept, ascending, all below `limit`; shape (n,), n ≤ UNITS.
+        hashes: Of the units kept, ascending, all below `limit`; shape (n,), n ≤ SIZE.
         counts: Pairs of each unit by class; shape (n, classes).
         limit: Every unit seen whose hash is below it is kept; `EVERYTHING` where none was dropped.
         total: Pairs that have a unit at all, kept or not, by class; shape (classes,).
@@ -131,8 +131,8 @@ def of(hashes: Hashes, classes: NDArray[np.intp], width: int, names: Sequence[st
 
 def _cut(hashes: Hashes, counts: Counts, limit: int, total: Counts, names: Sequence[str] | None) -> Sketch:
     keep = int(np.searchsorted(hashes, np.uint64(limit)))
-    if keep > UNITS:
-        keep, limit = UNITS, int(hashes[UNITS])
+    if keep > SIZE:
+        keep, limit = SIZE, int(hashes[SIZE])
     return Sketch(hashes[:keep], counts[:keep], limit, total, None if names is None else tuple(names[:keep]))
 
 

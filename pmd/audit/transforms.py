@@ -26,7 +26,7 @@ from pmd.store import commits, exchange, root, storage
 from pmd.store.proposals import Proposal
 
 #: Of each row one: a file of pairs, a part, a file of pairs that the shards left out.
-UNITS = pa.schema([pa.field("pairs", pa.string()), pa.field("part", pa.int32()), pa.field("left_out", pa.string())])
+TASKS = pa.schema([pa.field("pairs", pa.string()), pa.field("part", pa.int32()), pa.field("left_out", pa.string())])
 
 #: A pair (`last` null), the last stage that one survived, or "left out" for one that the shards left out.
 MEETING = pa.schema(
@@ -42,7 +42,7 @@ LEFT_OUT = "left out"
 COUNTED, REPEATED, OVERLAP = "counted ", "repeated ", "overlap "
 
 
-def units(root_url: str, sources: Iterable[str], part_bits: int) -> list[pa.RecordBatch]:
+def tasks(root_url: str, sources: Iterable[str], part_bits: int) -> list[pa.RecordBatch]:
     """Return everything that the audit reads, in batches that are a unit each."""
     files = [
         ({"pairs": storage.join(folder, file.name)}, file.bytes)
@@ -53,7 +53,7 @@ def units(root_url: str, sources: Iterable[str], part_bits: int) -> list[pa.Reco
     left_out = commits.require(folder, "run: pmd shard").files
     files += [({"left_out": storage.join(folder, file.name)}, file.bytes) for file in left_out]
     rows: list[list[dict[str, Any]]] = [[{"part": part}] for part in range(2**part_bits)]
-    return [pa.RecordBatch.from_pylist(unit, schema=UNITS) for unit in [*rows, *exchange.units(files)]]
+    return [pa.RecordBatch.from_pylist(task, schema=TASKS) for task in [*rows, *exchange.tasks(files)]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class SpreadPairs:
     work: str
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """UNITS → RUNS."""
+        """TASKS → RUNS."""
         yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch.to_pylist()), "pair_id")
 
     def _rows(self, unit: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:

@@ -1,7 +1,7 @@
 """Curate: from a source's drafts to pairs and rejected rows, with their keys.
 
 Two decisions, both on Arrow tables and both free of Beam. `judge` works on one batch and on nothing else: normalise the
-text, find the image's identity, make the keys. `settle` works on one partition, in which all rows that share an upstream
+text, find the image's identity, make the keys. `resolve` works on one partition, in which all rows that share an upstream
 id meet: number the repeated ones, reject exact repeats where asked, sort.
 """
 
@@ -80,7 +80,7 @@ def judge(source: str, drafts: pa.RecordBatch) -> pa.RecordBatch:
 
 
 @dataclasses.dataclass(frozen=True)
-class Settled:
+class Resolved:
     """One partition, finished: `PAIRS` and `REJECTED`, each in order of pair_id."""
 
     pairs: pa.Table
@@ -95,7 +95,7 @@ class Settled:
 _ORDER: Final = ("source_id", "row_digest", "reason", "detail", "file_name", "split")
 
 
-def settle(source: str, judged: pa.Table, options: CurateOptions) -> Settled:
+def resolve(source: str, judged: pa.Table, options: CurateOptions) -> Resolved:
     """Number the rows that share an upstream id, and split pairs from rejected rows.
 
     Rows with one id are numbered in order of their content (`row_digest`), so the order in which they were read does not
@@ -117,7 +117,7 @@ def settle(source: str, judged: pa.Table, options: CurateOptions) -> Settled:
         in_order = keys.order(pair_ids)
     leaves = table["reason"].is_valid().to_numpy(zero_copy_only=False)[in_order]
     kept, left = in_order[~leaves], in_order[leaves]
-    return Settled(
+    return Resolved(
         _columns(table, pair_ids, kept, PAIRS, source=source),
         _columns(table, pair_ids, left, REJECTED, source=source, stage=STAGE),
     )

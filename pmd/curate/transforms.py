@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pmd import flow, sources
 from pmd.config.options import CurateOptions
-from pmd.curate.rules import judge, settle
+from pmd.curate.rules import judge, resolve
 from pmd.engines import progress
 from pmd.engines.transforms import outputs
 from pmd.schema.tables import JUDGED, in_source_folder
@@ -63,8 +63,8 @@ class ReadChunk:
 
 
 @dataclasses.dataclass(frozen=True)
-class SettlePartition:
-    """Read a partition's rows back, settle them, write its two files."""
+class ResolvePartition:
+    """Read a partition's rows back, resolve their ids, write its two files."""
 
     source: str
     options: CurateOptions
@@ -75,7 +75,7 @@ class SettlePartition:
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition, all its RUNS) → OUTPUTS."""
         partition, references = keyed
-        settled = settle(self.source, exchange.read(self.work, references, JUDGED), self.options)
+        settled = resolve(self.source, exchange.read(self.work, references, JUDGED), self.options)
         part = flow.part(partition, self.bits)
         files = [
             commits.put_table(self.folder, f"{name}/{part}", table.cast(in_source_folder(table.schema)))

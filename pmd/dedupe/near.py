@@ -38,7 +38,7 @@ Mask = npt.NDArray[np.bool_]
 _ASPECT_PERCENT: Final = 1
 
 #: Workers that search, each under its share of the masks.
-UNITS: Final = 16
+SHARES: Final = 16
 _BANDS: Final = range(4, 17)
 #: Costs of a row under a mask and of a proposed pair, in ns, measured at 1M rows on one core; they choose the bands.
 _ROW_NS: Final = 60.0
@@ -324,7 +324,7 @@ def links(rows: pa.Table, distance: int, unit: int) -> pa.Table:
     Args:
         rows: All `HASHED`, in any order.
         distance: The largest at which two hashes match.
-        unit: One of `UNITS`. The first also connects equal hashes.
+        unit: One of `SHARES`. The first also connects equal hashes.
 
     Returns:
         `LINKS`. All units' together connect two rows if and only if matches do; sizes are not looked at yet.
@@ -337,7 +337,7 @@ def links(rows: pa.Table, distance: int, unit: int) -> pa.Table:
     count = len(unique)
     bands = bands_for(count, count * (count - 1) // 2, distance)
     searches = bands.searches()
-    share = searches[len(searches) * unit // UNITS : len(searches) * (unit + 1) // UNITS]
+    share = searches[len(searches) * unit // SHARES : len(searches) * (unit + 1) // SHARES]
     label = connect(unique, distance, bands, share).roots(np.arange(count))
     if unit == 0:
         members = label[np.cumsum(~same) - 1]
@@ -357,7 +357,7 @@ def links(rows: pa.Table, distance: int, unit: int) -> pa.Table:
 def _gathered(linked: Iterable[pa.Table]) -> tuple[pa.Table, Numbers, Numbers]:
     """Return each linked row once, as `HASHED`, and the pairs of their places that are linked.
 
-    A row comes from up to `UNITS` shares: its columns are kept once, and its links as numbers.
+    A row comes from up to `SHARES` shares: its columns are kept once, and its links as numbers.
     """
     known, rows = pa.array([], KEY), [HASHED.empty_table()]
     ones, others = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]

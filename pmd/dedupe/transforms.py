@@ -100,7 +100,7 @@ class SpreadHashed:
         views = partitions.read_views(self.root, part, ["image_id", "region"])
         rows = dedupe_rules.hashed(views, partitions.read_ledger(self.root, self.cut.shards(part)), groups)
         for runs in exchange.write(self.work, near.HASHED, 0, rows.to_batches(), "image_id"):
-            yield from ((unit, runs) for unit in range(near.UNITS))
+            yield from ((unit, runs) for unit in range(near.SHARES))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -114,7 +114,7 @@ def _freeze() -> None:
     gc.freeze()
 
 
-class PerUnit(beam.DoFn):  # type: ignore[misc]
+class PerTask(beam.DoFn):  # type: ignore[misc]
     """Run a function from a batch to batches."""
 
     def __init__(self, function: Work) -> None:
@@ -133,7 +133,7 @@ class PerUnit(beam.DoFn):  # type: ignore[misc]
             yield from self._function(*given)
 
 
-class PerUnitBeside(PerUnit):
+class PerTaskBeside(PerTask):
     """Run a function from a batch, and a side input as a second argument, to batches."""
 
     def process(self, element: Any, side: Any) -> Iterator[Any]:  # type: ignore[override]  # Beam asks for the names
@@ -203,10 +203,10 @@ class ByPartition(beam.PTransform):  # type: ignore[misc]
             units
             | "Spread" >> Spread()
             # RUNS
-            | "Write runs" >> beam.ParDo(PerUnit(self._write)).with_output_types(pa.RecordBatch)
+            | "Write runs" >> beam.ParDo(PerTask(self._write)).with_output_types(pa.RecordBatch)
             | "Meet" >> Meet()
             # OUTPUTS
-            | "Merge" >> beam.ParDo(PerUnit(self._merge)).with_output_types(pa.RecordBatch)
+            | "Merge" >> beam.ParDo(PerTask(self._merge)).with_output_types(pa.RecordBatch)
         )
 
 

@@ -20,7 +20,7 @@ STAGE = flow.FETCH.name
 
 
 @dataclasses.dataclass(frozen=True)
-class SettlePart:
+class RejectPart:
     """Join a part's views with its ledger; write the pairs that leave."""
 
     root: str

@@ -77,7 +77,7 @@ def survey(root_url: str, progress: Progress | None = None, only: Collection[str
         only: The folders of the commits that are looked at; by default all.
     """
     damaged = _root_file(root_url)
-    units: list[Committed] = []
+    standing: list[Committed] = []
     names = storage.list_files(root_url)
     there = [folder for folder in _TWINS if f"{folder}/{commits.STAGE_FILE}" in names]
     if len(there) == 1:
@@ -90,13 +90,13 @@ def survey(root_url: str, progress: Progress | None = None, only: Collection[str
         if only is not None and folder not in only:
             continue
         try:
-            unit = read(root_url, folder)
+            committed = read(root_url, folder)
         except (PmdError, KeyError, TypeError, ValueError) as error:
             damaged.append(Damage(folder, name, "a commit", str(error).splitlines()[0]))
             continue
-        if unit is not None:
-            units.append(unit)
-    return sorted([*damaged, *_files(root_url, units, progress)], key=lambda damage: damage.name)
+        if committed is not None:
+            standing.append(committed)
+    return sorted([*damaged, *_files(root_url, standing, progress)], key=lambda damage: damage.name)
 
 
 def _root_file(root_url: str) -> list[Damage]:
@@ -107,15 +107,15 @@ def _root_file(root_url: str) -> list[Damage]:
     return []
 
 
-def _files(root_url: str, units: Sequence[Committed], progress: Progress | None) -> list[Damage]:
-    total, done = sum(file.bytes for unit in units for file in unit.commit.files), 0
+def _files(root_url: str, standing: Sequence[Committed], progress: Progress | None) -> list[Damage]:
+    total, done = sum(file.bytes for committed in standing for file in committed.commit.files), 0
     damaged = []
-    for unit in units:
-        for name, file in unit.files():
+    for committed in standing:
+        for name, file in committed.files():
             state = sealed.measured(storage.join(root_url, name))
             if state != (file.bytes, file.sha256):
                 expected = f"{file.bytes} bytes, sha256 {file.sha256}"
-                damaged.append(Damage(unit.folder, name, expected, _said(state)))
+                damaged.append(Damage(committed.folder, name, expected, _said(state)))
             done += file.bytes
             if progress is not None:
                 progress(done, total)

@@ -36,10 +36,10 @@ def books(root_url: str) -> dict[str, Any]:
     """
     described = root.require(root_url)
     tops = dict.fromkeys(folder.above for folder, _ in flow.FOLDERS if folder.commits)
-    units = read_all(root_url, [name for top in tops for name in _stage_files(root_url, top)])
-    accounts = accounts_by_stage(units)
+    standing = read_all(root_url, [name for top in tops for name in _stage_files(root_url, top)])
+    accounts = accounts_by_stage(standing)
     chosen = sorted({source for listed in accounts.values() for source in listed})
-    lines = balance(units)
+    lines = balance(standing)
     return {
         "root": root_url,
         "fetch_shard_bits": described.get("fetch_shard_bits"),
@@ -47,20 +47,20 @@ def books(root_url: str) -> dict[str, Any]:
             source: {stage: _entry([listed[source]]) for stage, listed in accounts.items() if source in listed}
             for source in chosen
         },
-        "stages": _stages(units, accounts),
-        "fetch": _fetch(root_url, units),
+        "stages": _stages(standing, accounts),
+        "fetch": _fetch(root_url, standing),
         "shards": {
             form: {
-                "shards": sum(file.rows > 0 for file in units[folder.path].commit.files),
-                "samples": sum(file.rows for file in units[folder.path].commit.files),
-                "bytes": sum(file.bytes for file in units[folder.path].commit.files),
+                "shards": sum(file.rows > 0 for file in standing[folder.path].commit.files),
+                "samples": sum(file.rows for file in standing[folder.path].commit.files),
+                "bytes": sum(file.bytes for file in standing[folder.path].commit.files),
             }
             for form, folder in sorted(flow.SHARDS.items())
-            if folder.path in units
+            if folder.path in standing
         },
         "balance": lines,
         "balanced": all(line["ok"] for line in lines),
-        "missing": _missing(units),
+        "missing": _missing(standing),
     }
 
 
@@ -80,10 +80,10 @@ def _entry(accounts: Iterable[Account]) -> dict[str, Any]:
     }
 
 
-def _stages(units: Mapping[str, Committed], accounts: Mapping[str, Mapping[str, Account]]) -> dict[str, Any]:
+def _stages(standing: Mapping[str, Committed], accounts: Mapping[str, Mapping[str, Account]]) -> dict[str, Any]:
     files: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
-    for folder, unit in units.items():
+    for folder, unit in standing.items():
         for _, file in unit.files():
             files[stage_of(folder)] += 1
             sizes[stage_of(folder)] += file.bytes
@@ -94,18 +94,18 @@ def _stages(units: Mapping[str, Committed], accounts: Mapping[str, Mapping[str, 
             "bytes": sizes[stage.name],
         }
         for stage in flow.STAGES
-        if stage.name in accounts or any(stage_of(folder) == stage.name for folder in units)
+        if stage.name in accounts or any(stage_of(folder) == stage.name for folder in standing)
     }
 
 
-def _fetch(root_url: str, units: Mapping[str, Committed]) -> dict[str, Any]:
+def _fetch(root_url: str, standing: Mapping[str, Committed]) -> dict[str, Any]:
     """Return the images of the ledger by status.
 
     Books of a generation count an image once a source, so the ledgers themselves are read: of a shard with one generation
     only their statuses.
     """
     by_shard: defaultdict[int, list[Committed]] = defaultdict(list)
-    for folder, unit in units.items():
+    for folder, unit in standing.items():
         if unit.is_of(flow.GENERATION):
             by_shard[int(flow.GENERATION.fields(folder)[0])].append(unit)
     statuses: Counter[str] = Counter()
@@ -117,7 +117,7 @@ def _fetch(root_url: str, units: Mapping[str, Committed]) -> dict[str, Any]:
             if name.startswith(f"{flow.GENERATION.above}/"):
                 whole = dataclasses.replace(file, name=name)
                 statuses.update(commits.read_table(root_url, whole, ["status"])["status"].to_pylist())
-    images = units[flow.DISTINCT.path].commit.files if flow.DISTINCT.path in units else ()
+    images = standing[flow.DISTINCT.path].commit.files if flow.DISTINCT.path in standing else ()
     return {
         "images": sum(file.rows for file in images),
         "ledger": {status: count for status, count in sorted(statuses.items()) if count},
@@ -133,18 +133,18 @@ def _fetch(root_url: str, units: Mapping[str, Committed]) -> dict[str, Any]:
     }
 
 
-def _missing(units: Mapping[str, Committed]) -> list[dict[str, str]]:
-    have = {stage_of(folder) for folder, unit in units.items() if not unit.is_of(flow.GENERATION)}
+def _missing(standing: Mapping[str, Committed]) -> list[dict[str, str]]:
+    have = {stage_of(folder) for folder, unit in standing.items() if not unit.is_of(flow.GENERATION)}
     missing = [
         {"stage": stage.name, "unit": "all", "run": stage.command} for stage in flow.STAGES if stage.name not in have
     ]
-    chosen = made_of(units)
-    for _, unit in sorted(units.items()):
+    chosen = made_of(standing)
+    for _, unit in sorted(standing.items()):
         if not unit.is_of(flow.PAIRS):
             continue
         if chosen and unit.source not in chosen:
             missing.append({"stage": flow.IMAGES.name, "unit": unit.source, "run": "pmd build CONFIG"})
-        if flow.PUBLISH.name in have and flow.LISTS.at(source=unit.source) not in units:
+        if flow.PUBLISH.name in have and flow.LISTS.at(source=unit.source) not in standing:
             missing.append({"stage": flow.PUBLISH.name, "unit": unit.source, "run": flow.PUBLISH.command})
     return missing
 

@@ -60,8 +60,8 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
         RootError: No ROOT, or one of another version; or a writer commits all the time.
     """
     for _ in range(_TIMES):
-        result, units = _verify_once(root_url, progress)
-        if not result["problems"] or not _is_changed(root_url, units):
+        result, standing = _verify_once(root_url, progress)
+        if not result["problems"] or not _is_changed(root_url, standing):
             return result
     raise RootError(
         "a writer commits all the time",
@@ -71,11 +71,11 @@ def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
     )
 
 
-def _is_changed(root_url: str, units: Mapping[str, Committed]) -> bool:
+def _is_changed(root_url: str, standing: Mapping[str, Committed]) -> bool:
     """Return whether other commits stand than those that were counted."""
-    now = _units(root_url, storage.list_files(root_url), Report())
-    return {folder: unit.commit for folder, unit in units.items()} != {
-        folder: unit.commit for folder, unit in now.items()
+    now = _standing(root_url, storage.list_files(root_url), Report())
+    return {folder: committed.commit for folder, committed in standing.items()} != {
+        folder: committed.commit for folder, committed in now.items()
     }
 
 
@@ -83,31 +83,31 @@ def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, An
     described = root.require(root_url)
     names = storage.list_files(root_url)
     report = Report()
-    units = _units(root_url, names, report)
+    standing = _standing(root_url, names, report)
     _note_hosts(root_url, report)
-    _check_listing(root_url, names, units, report)
-    records = sum(file.rows for unit in units.values() for file in unit.commit.files)
+    _check_listing(root_url, names, standing, report)
+    records = sum(file.rows for committed in standing.values() for file in committed.commit.files)
     with Reconciliation(records) as pairs:
-        groups = _read_groups(root_url, units, report)
+        groups = _read_groups(root_url, standing, report)
         bits = int(described.get("fetch_shard_bits", 0))
-        tally = Tally(root_url, bits, _merged(groups), formats_of(units), pairs, report)
-        recounting = Recounting(units, tally, progress)
-        for folder in sorted(units):
-            recounting.commit(units[folder])
-        _check_books(units, tally)
-        _check_chain(units, report)
-        expected = _expectation(units)
+        tally = Tally(root_url, bits, _merged(groups), formats_of(standing), pairs, report)
+        recounting = Recounting(standing, tally, progress)
+        for folder in sorted(standing):
+            recounting.commit(standing[folder])
+        _check_books(standing, tally)
+        _check_chain(standing, report)
+        expected = _expectation(standing)
         pairs.check(expected, lambda place, what, wanted, found: report.tell(what, place, wanted, found))
-    _check_parts(root_url, units, groups, report)
-    _check_near_texts(root_url, units, report)
+    _check_parts(root_url, standing, groups, report)
+    _check_near_texts(root_url, standing, report)
     return {
         "files": recounting.files,
         "bytes": recounting.bytes,
         "rows": recounting.rows,
-        "commits": len(units),
+        "commits": len(standing),
         "problems": report.problems(),
         "notes": report.notes,
-    }, units
+    }, standing
 
 
 def render(result: Mapping[str, Any]) -> str:
@@ -134,23 +134,23 @@ def render(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _units(root_url: str, names: Sequence[str], report: Report) -> dict[str, Committed]:
-    units: dict[str, Committed] = {}
+def _standing(root_url: str, names: Sequence[str], report: Report) -> dict[str, Committed]:
+    standing: dict[str, Committed] = {}
     for name in names:
         folder, _, last = name.rpartition("/")
         if last != commits.STAGE_FILE or folder.split("/", 1)[0] not in flow.TOPS:
             continue
         try:
-            unit = read(root_url, folder, damaged=True)
+            committed = read(root_url, folder, damaged=True)
         except (PmdError, KeyError, TypeError, ValueError) as error:
             report.tell("not a commit", name, "a JSON object with stage, files, sources, hash and run", error)
             continue
-        if unit is not None:
-            units[folder] = unit
+        if committed is not None:
+            standing[folder] = committed
             _check_digest(root_url, folder, report)
-            if unit.commit.stage != stage_of(folder):
-                report.tell("commit of another stage", name, stage_of(folder), unit.commit.stage)
-    return units
+            if committed.commit.stage != stage_of(folder):
+                report.tell("commit of another stage", name, stage_of(folder), committed.commit.stage)
+    return standing
 
 
 def _note_hosts(root_url: str, report: Report) -> None:
@@ -174,11 +174,11 @@ def _check_digest(root_url: str, folder: str, report: Report) -> None:
         report.tell("the commit is damaged", f"{folder}/{commits.STAGE_FILE}", error.expected or "", error.found or "")
 
 
-def _check_listing(root_url: str, names: Sequence[str], units: Mapping[str, Committed], report: Report) -> None:
+def _check_listing(root_url: str, names: Sequence[str], standing: Mapping[str, Committed], report: Report) -> None:
     """Each file is listed once; nothing else stands there but what a killed run may leave."""
     listed: Counter[str] = Counter()
-    for unit in units.values():
-        listed.update(name for name, _ in unit.files())
+    for committed in standing.values():
+        listed.update(name for name, _ in committed.files())
     for name, times in listed.items():
         if times > 1:
             report.tell("listed more than once", name, 1, times)
@@ -188,7 +188,7 @@ def _check_listing(root_url: str, names: Sequence[str], units: Mapping[str, Comm
     if not lock.read(root_url).ended:
         report.note("the last run did not end: the next one says so, and goes on from there", lock.STATE_FILE)
     problems, left = orphans.classify(
-        [name for name in names if name.split("/", 1)[0] in flow.TOPS], listed.keys(), units.keys()
+        [name for name in names if name.split("/", 1)[0] in flow.TOPS], listed.keys(), standing.keys()
     )
     for what, place, files in problems:
         report.tell(what, place, "nothing", f"{files:,} files" if what == orphans.UNCOMMITTED else "it")
@@ -199,20 +199,20 @@ def _check_listing(root_url: str, names: Sequence[str], units: Mapping[str, Comm
         report.note("left by a run that did not end; the next run removes it", root.WORK, f"{work:,} files")
 
 
-def _expectation(units: Mapping[str, Committed]) -> Expectation:
-    imaged = made_of(units)
-    published = {unit.source for unit in units.values() if unit.is_of(flow.LISTS)}
-    return Expectation(tuple(accounts_by_stage(units)), imaged, published & {*imaged}, formats_of(units))
+def _expectation(standing: Mapping[str, Committed]) -> Expectation:
+    imaged = made_of(standing)
+    published = {committed.source for committed in standing.values() if committed.is_of(flow.LISTS)}
+    return Expectation(tuple(accounts_by_stage(standing)), imaged, published & {*imaged}, formats_of(standing))
 
 
 # Books
 
 
-def _check_books(units: Mapping[str, Committed], tally: Tally) -> None:
+def _check_books(standing: Mapping[str, Committed], tally: Tally) -> None:
     """The books of each commit are the rows of its files."""
-    for folder, unit in sorted(units.items()):
+    for folder, committed in sorted(standing.items()):
         place = f"{folder}/{commits.STAGE_FILE}"
-        for source, account in sorted(unit.accounts.items()):
+        for source, account in sorted(committed.accounts.items()):
             if not account.balances():
                 booked = f"{account.kept} kept and {sum(account.rejected.values())} rejected"
                 tally.report.tell("books: in is kept + rejected", f"{place}: {source}", booked, f"in {account.taken}")
@@ -220,47 +220,49 @@ def _check_books(units: Mapping[str, Committed], tally: Tally) -> None:
         if kind is None or not kind[1].counts_pairs:
             continue
         if kind[0] == flow.GENERATION:
-            _check_generation_books(place, unit, tally)
+            _check_generation_books(place, committed, tally)
             continue
         if kind[0] == kind[1].books:  # the rejected pairs of all its folders stand in one
-            _check_rejected_books(place, unit, tally)
+            _check_rejected_books(place, committed, tally)
         if kind[0].keeps is not None:  # else no file of it holds what it keeps; that is reconciled
-            _check_kept_books(place, unit, tally)
-    _check_twins(units, tally.report)
+            _check_kept_books(place, committed, tally)
+    _check_twins(standing, tally.report)
 
 
-def _check_rejected_books(place: str, unit: Committed, tally: Tally) -> None:
+def _check_rejected_books(place: str, committed: Committed, tally: Tally) -> None:
     booked = {
         (source, reason): count
-        for source, account in unit.accounts.items()
+        for source, account in committed.accounts.items()
         for reason, count in account.rejected.items()
         if count
     }
-    counted = {(source, reason): count for (at, source, reason), count in tally.rejected.items() if at == unit.folder}
+    counted = {
+        (source, reason): count for (at, source, reason), count in tally.rejected.items() if at == committed.folder
+    }
     for source, reason in sorted({*booked, *counted}):
         wanted, rows = booked.get((source, reason), 0), counted.get((source, reason), 0)
         if wanted != rows:
             tally.report.tell("books: rejected", f"{place}: {source}, {reason}", f"{wanted}, as booked", f"{rows} rows")
 
 
-def _check_kept_books(place: str, unit: Committed, tally: Tally) -> None:
-    counted = {source: count for (at, source), count in tally.kept.items() if at == unit.folder}
-    for source in sorted({*unit.accounts, *counted}):
-        wanted, rows = unit.accounts.get(source, NOTHING).kept, counted.get(source, 0)
+def _check_kept_books(place: str, committed: Committed, tally: Tally) -> None:
+    counted = {source: count for (at, source), count in tally.kept.items() if at == committed.folder}
+    for source in sorted({*committed.accounts, *counted}):
+        wanted, rows = committed.accounts.get(source, NOTHING).kept, counted.get(source, 0)
         if wanted != rows:
             tally.report.tell("books: kept", f"{place}: {source}", f"{wanted}, as booked", f"{rows} rows")
 
 
-def _check_generation_books(place: str, unit: Committed, tally: Tally) -> None:
+def _check_generation_books(place: str, committed: Committed, tally: Tally) -> None:
     """A generation books each image under every source that it then had: at least once, at most once a source."""
-    counted = {status: count for (at, _, status), count in tally.rejected.items() if at == unit.folder}
+    counted = {status: count for (at, _, status), count in tally.rejected.items() if at == committed.folder}
     booked: Counter[str] = Counter()
     what = "books: images of a generation"
-    for source, account in unit.accounts.items():
+    for source, account in committed.accounts.items():
         for status, count in {OK: account.kept, **account.rejected}.items():
             booked[status] += count
             rows = counted.get(status, 0)
-            if count > rows or (len(unit.accounts) == 1 and count != rows):
+            if count > rows or (len(committed.accounts) == 1 and count != rows):
                 tally.report.tell(what, f"{place}: {source}, {status}", f"{count}, as booked", f"{rows} rows")
     for status, count in counted.items():
         if booked[status] < count:
@@ -268,34 +270,34 @@ def _check_generation_books(place: str, unit: Committed, tally: Tally) -> None:
             tally.report.tell(what, f"{place}: {status}", expected, f"{count} rows")
 
 
-def _check_twins(units: Mapping[str, Committed], report: Report) -> None:
+def _check_twins(standing: Mapping[str, Committed], report: Report) -> None:
     """A stage that commits several folders books the same in each."""
     for stage in flow.STAGES:
         for kind in stage.folders:
             one, other = stage.books.path, kind.path
-            if not kind.twin or not {one, other} & units.keys():
+            if not kind.twin or not {one, other} & standing.keys():
                 continue
-            if one in units and other in units:
-                if _plain(units[one]) != _plain(units[other]):
+            if one in standing and other in standing:
+                if _plain(standing[one]) != _plain(standing[other]):
                     place = f"{other}/{commits.STAGE_FILE}"
                     report.tell("books differ from those of the same stage", place, f"as {one}", "others")
-            elif other in units or stage == flow.IMAGES:  # which formats there are, the configuration says
-                absent, there = (one, other) if other in units else (other, one)
+            elif other in standing or stage == flow.IMAGES:  # which formats there are, the configuration says
+                absent, there = (one, other) if other in standing else (other, one)
                 report.tell("half of a stage's commits", there, f"{absent}/{commits.STAGE_FILE}", "nothing")
 
 
-def _plain(unit: Committed) -> dict[str, Any]:
-    return {source: dataclasses.asdict(account) for source, account in unit.accounts.items()}
+def _plain(committed: Committed) -> dict[str, Any]:
+    return {source: dataclasses.asdict(account) for source, account in committed.accounts.items()}
 
 
-def _check_chain(units: Mapping[str, Committed], report: Report) -> None:
+def _check_chain(standing: Mapping[str, Committed], report: Report) -> None:
     """What a stage took in is what the one before it kept."""
-    accounts = accounts_by_stage(units)
+    accounts = accounts_by_stage(standing)
     for name in accounts:
         before = flow.BY_NAME[name].after
         if before is not None and before not in accounts:
             report.tell("a stage is committed without the one before it", name, f"{before} too", "nothing")
-    for line in balance(units):
+    for line in balance(standing):
         if line["before"] in accounts and line["in"] != line["before_kept"]:
             report.tell(
                 f"{line['stage']}: in is what {line['before']} kept",
@@ -303,33 +305,33 @@ def _check_chain(units: Mapping[str, Committed], report: Report) -> None:
                 f"{line['before_kept']} pairs",
                 f"{line['in']} pairs",
             )
-    for source in made_of(units):
+    for source in made_of(standing):
         folder = flow.PAIRS.at(source=source)
-        if folder not in units:
+        if folder not in standing:
             report.tell("images were made of a source that is gone", folder, "a commit", "nothing")
-    _check_inputs(units, report)
+    _check_inputs(standing, report)
 
 
-def _check_inputs(units: Mapping[str, Committed], report: Report) -> None:
+def _check_inputs(standing: Mapping[str, Committed], report: Report) -> None:
     """The images were made of the pairs that are committed now."""
-    views = units.get(flow.VIEWS.path)
+    views = standing.get(flow.VIEWS.path)
     inputs = {} if views is None else views.commit.run.get("inputs", {})
-    for source in made_of(units):
+    for source in made_of(standing):
         folder = flow.PAIRS.at(source=source)
-        if source in inputs and folder in units and inputs[source] != units[folder].commit.digest("pairs"):
+        if source in inputs and folder in standing and inputs[source] != standing[folder].commit.digest("pairs"):
             what = "images were made of other pairs than those committed now"
-            report.tell(what, folder, inputs[source], units[folder].commit.digest("pairs"))
+            report.tell(what, folder, inputs[source], standing[folder].commit.digest("pairs"))
 
 
 # Parts
 
 
-def _check_parts(root_url: str, units: Mapping[str, Committed], groups: pa.Table | None, report: Report) -> None:
+def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Table | None, report: Report) -> None:
     """Compare images, views, ledger, and the pairs that fetch and dedupe reject, a part at a time."""
-    if not {flow.VIEWS.path, flow.DISTINCT.path} <= {*units}:
+    if not {flow.VIEWS.path, flow.DISTINCT.path} <= {*standing}:
         return
-    facts = units[flow.VIEWS.path].commit.facts
-    unfetched, dedupe = units.get(flow.UNFETCHED.path), units.get(flow.GROUPS.path)
+    facts = standing[flow.VIEWS.path].commit.facts
+    unfetched, dedupe = standing.get(flow.UNFETCHED.path), standing.get(flow.GROUPS.path)
     cut = partitions.Cut(int(facts["part_bits"]), int(facts["fetch_shard_bits"]))
     for part in range(2**cut.part_bits):
         place = f"part {part} of {2**cut.part_bits}"
@@ -351,14 +353,14 @@ def _check_parts(root_url: str, units: Mapping[str, Committed], groups: pa.Table
             report.tell("cannot be compared", place, "images, views and ledger that can be read", first_line(error))
 
 
-def _read_groups(root_url: str, units: Mapping[str, Committed], report: Report) -> pa.Table | None:
+def _read_groups(root_url: str, standing: Mapping[str, Committed], report: Report) -> pa.Table | None:
     """Return all groups, as every worker of dedupe and shard holds them; None where there are none to be read."""
-    if flow.GROUPS.path not in units:
+    if flow.GROUPS.path not in standing:
         return None
     folder = root.dedupe_folder(root_url)
     try:
         tables = [
-            commits.read_table(folder, file).cast(GROUPS) for file in units[flow.GROUPS.path].commit.under("groups")
+            commits.read_table(folder, file).cast(GROUPS) for file in standing[flow.GROUPS.path].commit.under("groups")
         ]
     except (*DAMAGE, PmdError) as error:
         report.tell("groups cannot be read", folder, "files of groups", first_line(error))
@@ -366,9 +368,9 @@ def _read_groups(root_url: str, units: Mapping[str, Committed], report: Report) 
     return pa.concat_tables([GROUPS.empty_table(), *tables])
 
 
-def _check_near_texts(root_url: str, units: Mapping[str, Committed], report: Report) -> None:
+def _check_near_texts(root_url: str, standing: Mapping[str, Committed], report: Report) -> None:
     """A group of near-duplicate captions has a row of the text that leads it, and another's."""
-    if flow.GROUPS.path not in units:
+    if flow.GROUPS.path not in standing:
         return
     place = f"{root.dedupe_folder(root_url)}/near_texts"
     try:
@@ -396,7 +398,7 @@ def _merged(groups: pa.Table | None) -> dict[bytes, bytes]:
 
 
 def _compare_rejected(
-    unit: Committed,
+    committed: Committed,
     root_url: str,
     part: int,
     place: str,
@@ -405,19 +407,21 @@ def _compare_rejected(
     report: Report,
 ) -> None:
     """The pairs that a stage rejects are those that the ledger and the groups say, for that reason."""
-    kind = flow.kind_of(unit.folder)
+    kind = flow.kind_of(committed.folder)
     assert kind is not None
-    assert kind[0].rejects is not None, unit.folder
-    files = [file for file in unit.commit.files if file.name.startswith(f"{kind[0].rejects}part-")]
+    assert kind[0].rejects is not None, committed.folder
+    files = [file for file in committed.commit.files if file.name.startswith(f"{kind[0].rejects}part-")]
     files = [file for file in files if flow.part_number(file.name) == part]
     should = dict(zip(pair_ids.to_pylist(), reasons.to_pylist(), strict=True))
     for file in files:
-        table = commits.read_table(storage.join(root_url, unit.folder), file, ["pair_id", "reason"])
+        table = commits.read_table(storage.join(root_url, committed.folder), file, ["pair_id", "reason"])
         for pair_id, reason in zip(table["pair_id"].to_pylist(), table["reason"].to_pylist(), strict=True):
             wanted = should.pop(pair_id, None)
             if wanted != reason:
-                at = f"{unit.folder}/{file.name}: pair {pair_id.hex()}"
-                report.tell(f"why {stage_of(unit.folder)} rejects a pair", at, wanted or "the pair is kept", reason)
+                at = f"{committed.folder}/{file.name}: pair {pair_id.hex()}"
+                report.tell(
+                    f"why {stage_of(committed.folder)} rejects a pair", at, wanted or "the pair is kept", reason
+                )
     for pair_id, reason in should.items():
-        at = f"{unit.folder}/, {place}: pair {pair_id.hex()}"
-        report.tell(f"why {stage_of(unit.folder)} rejects a pair", at, reason, "the pair is kept")
+        at = f"{committed.folder}/, {place}: pair {pair_id.hex()}"
+        report.tell(f"why {stage_of(committed.folder)} rejects a pair", at, reason, "the pair is kept")

@@ -18,7 +18,7 @@ from pmd.publish import rules as publish_rules
 from pmd.schema.tables import PAIRS
 from pmd.store import commits, exchange
 
-UNITS = pa.schema([pa.field("part", pa.int32()), pa.field("path", pa.string())])
+TASKS = pa.schema([pa.field("part", pa.int32()), pa.field("path", pa.string())])
 
 #: Both kinds of rows in one run: a pair (`sha256` null) or a fate (the pair's columns null).
 MEETING = pa.schema(
@@ -31,11 +31,11 @@ MEETING = pa.schema(
 )
 
 
-def units(files: Iterable[tuple[str, int]], numbers: Iterable[int]) -> list[pa.RecordBatch]:
+def tasks(files: Iterable[tuple[str, int]], numbers: Iterable[int]) -> list[pa.RecordBatch]:
     """Return files, each given with its bytes, and parts, in batches that are a unit each."""
-    rows: list[list[dict[str, Any]]] = [[{"path": path} for path in paths] for paths in exchange.units(files)]
+    rows: list[list[dict[str, Any]]] = [[{"path": path} for path in paths] for paths in exchange.tasks(files)]
     rows += [[{"part": part}] for part in numbers]
-    return [pa.RecordBatch.from_pylist(unit, schema=UNITS) for unit in rows]
+    return [pa.RecordBatch.from_pylist(task, schema=TASKS) for task in rows]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class SpreadBoth:
     work: str
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """UNITS → RUNS."""
+        """TASKS → RUNS."""
         yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch.to_pylist()), "pair_id")
 
     def _rows(self, unit: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:

@@ -262,7 +262,7 @@ def open_for_change(folder: str, epoch: int) -> None:
         return None if standing is None or standing.is_bare else dataclasses.replace(standing, hash="")
 
     if _swap(folder, epoch, stale):
-        storage.settle([storage.join(folder, STAGE_FILE)])
+        storage.sync_folders([storage.join(folder, STAGE_FILE)])
 
 
 def write(folder: str, commit: Commit) -> None:
@@ -271,7 +271,7 @@ def write(folder: str, commit: Commit) -> None:
     Raises:
         RootError: The claim of its epoch does not stand there.
     """
-    storage.settle(path_of(folder, file.name) for file in commit.files)
+    storage.sync_folders(path_of(folder, file.name) for file in commit.files)
     epoch = int(commit.run.get(EPOCH, 0))
 
     def written(standing: Commit | None) -> Commit:
@@ -279,7 +279,7 @@ def write(folder: str, commit: Commit) -> None:
         return commit
 
     _swap(folder, epoch, written)
-    storage.settle([storage.join(folder, STAGE_FILE)])
+    storage.sync_folders([storage.join(folder, STAGE_FILE)])
 
 
 def replace_unreadable(folder: str, commit: Commit) -> None:
@@ -290,10 +290,10 @@ def replace_unreadable(folder: str, commit: Commit) -> None:
     """
     path = storage.join(folder, STAGE_FILE)
     seen = versions.read(path)
-    storage.settle(path_of(folder, file.name) for file in commit.files)
+    storage.sync_folders(path_of(folder, file.name) for file in commit.files)
     if not versions.swap(path, to_json(commit), seen):
         raise superseded(path, None, int(commit.run.get(EPOCH, 0)))
-    storage.settle([path])
+    storage.sync_folders([path])
 
 
 def write_if_absent(folder: str, commit: Commit) -> bool:
@@ -302,7 +302,7 @@ def write_if_absent(folder: str, commit: Commit) -> bool:
     Raises:
         RootError: The claim of its epoch does not stand there: a higher one does, or its run has ended without it.
     """
-    storage.settle(path_of(folder, file.name) for file in commit.files)
+    storage.sync_folders(path_of(folder, file.name) for file in commit.files)
     epoch = int(commit.run.get(EPOCH, 0))
 
     def written(standing: Commit | None) -> Commit | None:
@@ -312,7 +312,7 @@ def write_if_absent(folder: str, commit: Commit) -> bool:
         return commit
 
     is_ours = _swap(folder, epoch, written)
-    storage.settle([storage.join(folder, STAGE_FILE)])
+    storage.sync_folders([storage.join(folder, STAGE_FILE)])
     return is_ours
 
 
@@ -383,7 +383,7 @@ def retire(folder: str, check: Check = lambda: None) -> None:
     path = storage.join(folder, STAGE_FILE)
     remove([path], check)
     if storage.exists(folder):
-        storage.settle([path])
+        storage.sync_folders([path])
     sweep(folder, check)
 
 

@@ -30,7 +30,7 @@ BUFFER_BYTES: Final = 48 * 2**20
 
 #: Smaller files of Parquet are read together until they have so many bytes, which fill a buffer once or twice; none is cut.
 #: Were each a unit of its own, there would be a run for each, with a few rows for each partition.
-UNIT_BYTES: Final = 16 * 2**20
+TASK_BYTES: Final = 16 * 2**20
 
 #: Bits that name a partition, at most.
 MOST_BITS: Final = 12
@@ -70,16 +70,16 @@ def _name(run: int) -> str:
     return f"run-{run:016x}.arrows"
 
 
-def units(files: Iterable[tuple[_T, int]]) -> list[list[_T]]:
+def tasks(files: Iterable[tuple[_T, int]]) -> list[list[_T]]:
     """Return files, together where it takes several to make a unit, in their order.
 
     Args:
         files: Each with its bytes.
     """
     found: list[list[_T]] = []
-    size = UNIT_BYTES
+    size = TASK_BYTES
     for file, length in files:
-        if size >= UNIT_BYTES:
+        if size >= TASK_BYTES:
             found.append([])
             size = 0
         found[-1].append(file)

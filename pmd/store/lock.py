@@ -266,7 +266,7 @@ def _give_back(root: str, state: State) -> None:
 def _keep(root: str, state: State) -> None:
     path = storage.join(root, STATE_FILE)
     storage.put(path, state.to_json())
-    storage.settle([path])
+    storage.sync_folders([path])
 
 
 def _refusal(root: str, remedy: str) -> HeldError:

@@ -4,8 +4,8 @@ Beam's own `FileSystems` is not used: its files show before they are whole, its 
 compression by name. Here a file is there whole or not at all, and only `put_if_absent` and `pmd.store.versions` decide races.
 
 After a power cut a local file is whole only where it was synchronised before it got its name, and it has its name only where
-its folder was synchronised after that. Files are synchronised as they are written, their folders by who commits them (`settle`).
-Object stores promise both when they have answered.
+its folder was synchronised after that. Files are synchronised as they are written, their folders by who commits them
+(`sync_folders`). Object stores promise both when they have answered.
 """
 
 from __future__ import annotations
@@ -265,7 +265,7 @@ def remove_tree(folder: str) -> None:
             patiently(lambda: shutil.rmtree(path, onerror=_tell_of_removal))
         else:
             fs.rm(path, recursive=True)
-    _unsettle(path)
+    _forget_synced(path)
 
 
 def _tell_of_removal(_: object, path: str, raised: tuple[Any, BaseException, Any]) -> None:
@@ -281,7 +281,7 @@ def remove_empty(folder: str) -> None:
         for inner, _, _ in os.walk(path, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(inner)
-        _unsettle(path)
+        _forget_synced(path)
 
 
 def remove_folder(folder: str) -> None:
@@ -290,7 +290,7 @@ def remove_folder(folder: str) -> None:
     if isinstance(fs, LocalFileSystem):
         with contextlib.suppress(OSError):
             os.rmdir(path)
-        _unsettle(path)
+        _forget_synced(path)
 
 
 class Draft:
@@ -428,7 +428,7 @@ def put_if_absent(url: str, content: bytes) -> bool:
     with Draft.holding(posixpath.dirname(path), content) as draft:
         written = draft.finish_if_absent(posixpath.basename(path))
     if written:
-        settle([url])
+        sync_folders([url])
     return written
 
 
@@ -436,7 +436,7 @@ def put_if_absent(url: str, content: bytes) -> bool:
 _settled: set[str] = set()
 
 
-def settle(urls: Iterable[str]) -> None:
+def sync_folders(urls: Iterable[str]) -> None:
     """Let the names of files outlive a power cut: synchronise their folders, and those above. Local files only.
 
     Args:
@@ -454,7 +454,7 @@ def settle(urls: Iterable[str]) -> None:
     _settled.update(new)  # not before: what could not be synchronised is not settled
 
 
-def _unsettle(path: str) -> None:
+def _forget_synced(path: str) -> None:
     """Forget of a folder that is gone, and of those in it, that they are settled: they may be made again."""
     gone = {folder for folder in _settled if folder == path or folder.startswith(f"{path}/")}
     _settled.difference_update(gone)

@@ -42,7 +42,7 @@ def read(url: str) -> Versioned | None:
 def swap(url: str, content: bytes, seen: Versioned | None) -> bool:
     """Replace a file if it is still the one that was seen (None: if there is still none); return whether it was.
 
-    After a power cut one of the two is there, whole; that it is the new one, `storage.settle` sees to.
+    After a power cut one of the two is there, whole; that it is the new one, `storage.sync_folders` sees to.
 
     Raises:
         ConfigError: Its file system cannot compare.

@@ -108,7 +108,7 @@ def _drawn(seed: int, number: int) -> tuple[list[dict[str, Any]], list[str]]:
 @given(st.integers(0, 10**6), st.integers(1, 5), st.randoms(use_true_random=False))
 def test_partials_do_not_depend_on_how_pairs_are_dealt_out(seed: int, parts: int, chance: random.Random) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sketch, "UNITS", 11)
+        patch.setattr(sketch, "SIZE", 11)
         patch.setattr(sketch, "PAIRS", 13)
         rows, last = _drawn(seed, 60)
         plan = Plan({"yfcc100m": 2**63}, WHOLE.lexicon)

@@ -184,7 +184,7 @@ def test_sources_weigh_as_their_pairs_do_however_many_texts_were_looked_at() -> 
 
 
 def test_large_sources_are_estimated_with_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sketch, "UNITS", 200)
+    monkeypatch.setattr(sketch, "SIZE", 200)
     monkeypatch.setattr(sketch, "PAIRS", 500)
     rows = [
         pair(

@@ -35,7 +35,7 @@ def _of(rows: Rows) -> sketch.Sketch:
 )
 def test_the_sketch_depends_on_the_rows_alone(rows: Rows, deal: list[int], order: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sketch, "UNITS", 7)
+        patch.setattr(sketch, "SIZE", 7)
         parts = [_of([row for row, part in zip(rows, deal, strict=False) if part == number]) for number in order]
         left = functools.reduce(lambda a, b: a + b, parts)
         right = functools.reduce(lambda a, b: b + a, reversed(parts))
@@ -55,9 +55,9 @@ def test_distinct_units_are_estimated_within_three_standard_errors() -> None:
     number = 30_000
     hashes = sketch.mix(pa.array([keys.image_id(str(image)) for image in range(number)], KEY))
     found = sketch.of(hashes, np.zeros(number, dtype=np.intp), 1)
-    assert len(found.hashes) == sketch.UNITS
+    assert len(found.hashes) == sketch.SIZE
     assert not found.complete
-    assert found.distinct(len(found.hashes)) == pytest.approx(number, rel=3 * sketch.UNITS**-0.5)
+    assert found.distinct(len(found.hashes)) == pytest.approx(number, rel=3 * sketch.SIZE**-0.5)
 
 
 def test_hashes_are_even_whatever_else_is_cut_by_the_keys_bits() -> None:

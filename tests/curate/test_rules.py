@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pmd.config.options import CurateOptions
 from pmd.curate import rules as curate_rules
-from pmd.curate.rules import Settled
+from pmd.curate.rules import Resolved
 from pmd.schema import keys
 from pmd.schema.tables import DRAFTS, JUDGED, PAIRS, REJECTED
 from pmd.store.commits import Books
@@ -40,8 +40,8 @@ def judged_row(**columns: Any) -> dict[str, Any]:
     return dict(row)
 
 
-def settle(options: CurateOptions, *batches: pa.RecordBatch) -> Settled:
-    return curate_rules.settle("sbu_captions", pa.Table.from_batches(list(batches), schema=JUDGED), options)
+def resolve(options: CurateOptions, *batches: pa.RecordBatch) -> Resolved:
+    return curate_rules.resolve("sbu_captions", pa.Table.from_batches(list(batches), schema=JUDGED), options)
 
 
 def ids(table: pa.Table) -> list[str]:
@@ -118,7 +118,7 @@ def test_what_upstream_says_is_kept() -> None:
     }
     row = judged_row(**says)
     assert {name: row[name] for name in says} == says
-    (pair,) = settle(KEEP, judge(draft(**says))).pairs.to_pylist()
+    (pair,) = resolve(KEEP, judge(draft(**says))).pairs.to_pylist()
     assert {name: pair[name] for name in says} == says
     assert pair["image_url"] == URL
 
@@ -129,10 +129,10 @@ def test_no_meta_is_an_empty_object() -> None:
 
 def test_rows_with_one_id_are_numbered_in_order_of_their_content() -> None:
     rows = [draft(text=text) for text in ("one", "two", "three")]
-    numbered = {row["text"]: row["source_id"] for row in settle(KEEP, judge(*rows)).pairs.to_pylist()}
+    numbered = {row["text"]: row["source_id"] for row in resolve(KEEP, judge(*rows)).pairs.to_pylist()}
     expected = sorted(rows, key=lambda row: row["row_digest"])
     assert numbered == {row["text"]: name for row, name in zip(expected, ["7", "7#2", "7#3"], strict=True)}
-    for row in settle(KEEP, judge(*rows)).pairs.to_pylist():
+    for row in resolve(KEEP, judge(*rows)).pairs.to_pylist():
         assert row["pair_id"] == keys.pair_id("sbu_captions", row["source_id"])
 
 
@@ -140,7 +140,7 @@ def test_rows_with_one_id_are_numbered_in_order_of_their_content() -> None:
     ("options", "kept", "left"), [(KEEP, ["7", "7#2", "7#3"], []), (REJECT, ["7"], ["7#2", "7#3"])]
 )
 def test_the_same_row_again(options: CurateOptions, kept: list[str], left: list[str]) -> None:
-    settled = settle(options, judge(draft(), draft(), draft(where="g.tsv:line 4")))
+    settled = resolve(options, judge(draft(), draft(), draft(where="g.tsv:line 4")))
     assert (ids(settled.pairs), ids(settled.rejected)) == (kept, left)
     assert settled.books() == Books(len(kept), {"duplicate_row": len(left)} if left else {})
 
@@ -159,26 +159,26 @@ def test_the_same_row_again(options: CurateOptions, kept: list[str], left: list[
     ],
 )
 def test_a_repeat_says_the_same_of_id_image_region_and_text(other: dict[str, Any], is_repeat: bool) -> None:
-    settled = settle(REJECT, judge(draft(), draft(**other)))
+    settled = resolve(REJECT, judge(draft(), draft(**other)))
     assert settled.rejected["reason"].to_pylist() == ["duplicate_row"] * is_repeat
-    assert settle(KEEP, judge(draft(), draft(**other))).pairs.num_rows == 2
+    assert resolve(KEEP, judge(draft(), draft(**other))).pairs.num_rows == 2
 
 
 def test_a_repeat_of_a_rejected_row_keeps_its_own_reason() -> None:
-    settled = settle(REJECT, judge(draft(reason="video"), draft(reason="video"), draft(text="")))
+    settled = resolve(REJECT, judge(draft(reason="video"), draft(reason="video"), draft(text="")))
     assert Counter(settled.rejected["reason"].to_pylist()) == {"video": 2, "empty_text": 1}
     assert settled.pairs.num_rows == 0
 
 
 def test_a_repeat_of_a_row_that_left_for_another_reason_is_kept() -> None:
     # The same words and image, but the reader refused one of them: the other is nobody's repeat.
-    settled = settle(REJECT, judge(draft(reason="language", detail="de"), draft()))
+    settled = resolve(REJECT, judge(draft(reason="language", detail="de"), draft()))
     assert settled.rejected["reason"].to_pylist() == ["language"]
     assert settled.pairs.num_rows == 1
 
 
 def test_nothing_in_nothing_out() -> None:
-    settled = settle(REJECT)
+    settled = resolve(REJECT)
     assert settled.pairs == PAIRS.empty_table()
     assert settled.rejected == REJECTED.empty_table()
     assert settled.books() == Books(0, {})
@@ -206,8 +206,8 @@ def test_any_order_and_any_cut_give_equal_tables(
 ) -> None:
     shuffled = data.draw(st.permutations(rows))
     cut = data.draw(st.integers(0, len(rows)))
-    one = settle(options, judge(*rows))
-    two = settle(options, judge(*shuffled[:cut]), judge(*shuffled[cut:]))
+    one = resolve(options, judge(*rows))
+    two = resolve(options, judge(*shuffled[:cut]), judge(*shuffled[cut:]))
     assert one.pairs.equals(two.pairs)
     assert one.rejected.drop_columns(["where"]).equals(two.rejected.drop_columns(["where"]))
     # Nothing is lost or doubled, and each table is in order.
@@ -235,7 +235,7 @@ def test_an_identity_that_the_reader_gave_stands_and_urls_give_the_others() -> N
         [given, other],
         [other, given, draft(source_id="3", image_url=None, identity="ade:1")],
     ):
-        found = settle(KEEP, judge(*rows)).pairs
+        found = resolve(KEEP, judge(*rows)).pairs
         says = dict(zip(found["source_id"].to_pylist(), found["identity"].to_pylist(), strict=True))
         wanted = {"1": "coco:9", "2": "url:example.org/b.jpg", "3": "ade:1"}
         assert says == {row["source_id"]: wanted[row["source_id"]] for row in rows}
@@ -244,7 +244,7 @@ def test_an_identity_that_the_reader_gave_stands_and_urls_give_the_others() -> N
 def test_rows_that_share_an_id_are_numbered_by_themselves() -> None:
     """Each id counts its own rows, in the order of what they say, whatever stands between them."""
     rows = [draft(source_id=name, text=text) for text in ("a dog", "a cat", "a bird") for name in ("1", "2")]
-    pairs = settle(KEEP, judge(*rows[:5], draft(source_id="3"))).pairs
+    pairs = resolve(KEEP, judge(*rows[:5], draft(source_id="3"))).pairs
     assert sorted(pairs["source_id"].to_pylist()) == ["1", "1#2", "1#3", "2", "2#2", "3"]
     texts = dict(zip(pairs["source_id"].to_pylist(), pairs["text"].to_pylist(), strict=True))
     assert {texts["1"], texts["1#2"], texts["1#3"]} == {"a dog", "a cat", "a bird"}
@@ -252,7 +252,7 @@ def test_rows_that_share_an_id_are_numbered_by_themselves() -> None:
 
 
 def test_every_row_says_of_which_source_and_stage_it_is() -> None:
-    settled = settle(KEEP, judge(draft(), draft(source_id="2", text="")))
+    settled = resolve(KEEP, judge(draft(), draft(source_id="2", text="")))
     for table in (settled.pairs, settled.rejected):
         assert table["source"].to_pylist() == ["sbu_captions"]
     assert settled.rejected["stage"].to_pylist() == ["curate"]

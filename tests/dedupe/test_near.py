@@ -63,7 +63,7 @@ def plainly(rows: list[Row], distance: int) -> list[tuple[bytes, bytes, int]]:
 
 
 def found(rows: list[Row], distance: int) -> list[tuple[bytes, bytes, int]]:
-    result = near.elect((near.links(table(rows), distance, unit) for unit in range(near.UNITS)), distance)
+    result = near.elect((near.links(table(rows), distance, share) for share in range(near.SHARES)), distance)
     assert result.schema == near.MATCHES
     return [(row["image_id"], row["kept_id"], row["distance"]) for row in result.to_pylist()]
 
@@ -181,7 +181,7 @@ def test_a_clump_is_told_by_as_many_links_as_it_has_rows() -> None:
         (n.to_bytes(16, "big"), changed(seed, n % 5, random), 640, 480, True, False) for n in range(2000)
     ]
     rows += [((9000 + n).to_bytes(16, "big"), photograph(random), 640, 480, True, False) for n in range(500)]
-    told = [near.links(table(rows), 31, unit).num_rows for unit in range(near.UNITS)]
+    told = [near.links(table(rows), 31, share).num_rows for share in range(near.SHARES)]
     assert max(told) <= 2000
     assert found(rows, 31) == [(n.to_bytes(16, "big"), bytes(16), n % 5) for n in range(1, 2000)]
 

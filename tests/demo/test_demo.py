@@ -242,7 +242,7 @@ def test_curate_gives_what_is_expected(folder: Path, outcome: Expected, name: st
         for unit in source.plan(inputs.files(mine), mine.options)
         for batch in source.read(unit, mine.options)
     ]
-    settled = curate_rules.settle(name, pa.Table.from_batches(judged), chosen.curate)
+    settled = curate_rules.resolve(name, pa.Table.from_batches(judged), chosen.curate)
     books = settled.books()
     assert {
         "in": settled.pairs.num_rows + settled.rejected.num_rows,

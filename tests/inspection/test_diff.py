@@ -48,7 +48,7 @@ def other(built: config.Config, tmp_path_factory: pytest.TempPathFactory) -> str
         tiny_root.curate(chosen, name)
     tiny_root.make_images(chosen)
     tiny_root.fetch(chosen, 1, retry=("dead",))
-    tiny_root.settle(chosen)
+    tiny_root.commit_rejected(chosen)
     tiny_root.dedupe(chosen)
     tiny_root.shard(chosen)
     for name in sorted(chosen.sources):

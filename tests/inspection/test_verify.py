@@ -123,7 +123,7 @@ def test_a_second_generation_and_what_follows_it_pass(sound: config.Config, tmp_
     tiny_root.fetch(chosen, 1, retry=("dead",))
     listed = problems(Path(chosen.root))
     assert {item["what"] for item in listed} == {"why fetch rejects a pair"}, "the stage after it is older"
-    tiny_root.settle(chosen)
+    tiny_root.commit_rejected(chosen)
     tiny_root.dedupe(chosen)
     tiny_root.shard(chosen)
     tiny_root.publish(chosen, "conceptual_captions")

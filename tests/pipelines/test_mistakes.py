@@ -53,8 +53,8 @@ def run(error: Exception, work: Path, *, at: str) -> None:
         if at == "commit":
             return found | transforms.WriteCommit(fails)
         side = pipeline | "Side" >> transforms.create([one])
-        with_side = beam.ParDo(transforms.PerUnitBeside(fails), beam.pvalue.AsList(side))
-        step = with_side if at == "side input" else beam.ParDo(transforms.PerUnit(fails))
+        with_side = beam.ParDo(transforms.PerTaskBeside(fails), beam.pvalue.AsList(side))
+        step = with_side if at == "side input" else beam.ParDo(transforms.PerTask(fails))
         return found | "Fail" >> step.with_output_types(pa.RecordBatch)
 
     running.run(wire, (), str(work))

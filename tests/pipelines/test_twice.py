@@ -144,7 +144,7 @@ class _Now:
     ran: set[str]
 
 
-def _run(self: transforms.PerUnit, element: Any, *side: Any) -> Iterator[Any]:
+def _run(self: transforms.PerTask, element: Any, *side: Any) -> Iterator[Any]:
     # Each run reads a group's values anew, as an engine would give them.
     again = (element[0], list(element[1])) if isinstance(element, tuple) else element
     _Now.ran.add(type(self._function).__name__)
@@ -163,7 +163,7 @@ def workers(around: Around) -> Iterator[set[str]]:
     """Put something around every worker callable; yields the names of those that ran."""
     _Now.around, _Now.ran = staticmethod(around), set()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transforms.PerUnit, "_run", _run)
+        patch.setattr(transforms.PerTask, "_run", _run)
         patch.setattr(transforms._Finish, "__call__", _finish)
         yield _Now.ran
 
@@ -181,7 +181,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Config:
 #: The callables of the stages' transforms that write something, or what others write by.
 ALL = {
     "ReadChunk",
-    "SettlePartition",
+    "ResolvePartition",
     "CommitStage curate",
     "SpreadPairs",
     "GatherPartition",
@@ -190,7 +190,7 @@ ALL = {
     "MeetNames",
     "WriteListed",
     "FetchLane",
-    "SettlePart",
+    "RejectPart",
     "CommitStage fetch",
     "CommitStage publish",
     "SpreadHashes",

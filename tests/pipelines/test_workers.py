@@ -87,7 +87,7 @@ def wire(step: Any) -> running.Wire:
     import apache_beam as beam
 
     def add(pipeline: beam.Pipeline) -> Any:
-        done = beam.ParDo(transforms.PerUnit(step)).with_output_types(pa.RecordBatch)
+        done = beam.ParDo(transforms.PerTask(step)).with_output_types(pa.RecordBatch)
         return pipeline | transforms.create([transforms.outputs(())]) | done
 
     return add

@@ -144,10 +144,10 @@ def test_widened_rows_have_nulls_and_constants_where_they_lack_columns() -> None
 
 
 def test_small_files_make_a_unit_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "UNIT_BYTES", 10)
+    monkeypatch.setattr(exchange, "TASK_BYTES", 10)
     files = [("a", 4), ("b", 4), ("c", 4), ("d", 30), ("e", 1), ("f", 0)]
-    assert exchange.units(files) == [["a", "b", "c"], ["d"], ["e", "f"]]
-    assert exchange.units([]) == []
+    assert exchange.tasks(files) == [["a", "b", "c"], ["d"], ["e", "f"]]
+    assert exchange.tasks([]) == []
 
 
 def test_a_reference_stays_small() -> None:

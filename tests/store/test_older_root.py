@@ -120,7 +120,7 @@ def test_built_again_it_is_as_a_new_one_and_its_next_generation_stands_beside(
         for name in sorted(chosen.sources):
             tiny_root.curate(chosen, name)
         tiny_root.make_images(chosen)
-        tiny_root.settle(chosen)
+        tiny_root.commit_rejected(chosen)
         tiny_root.dedupe(chosen)
         tiny_root.shard(chosen)
         for name in sorted(chosen.sources):

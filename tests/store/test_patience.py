@@ -138,7 +138,7 @@ def test_bytes_in_memory_are_written_anew_whatever_was_lost(tmp_path: Path, monk
 def test_a_folder_is_synchronised_again(tmp_path: Path, failing: FailingStorage) -> None:
     storage.put(f"{tmp_path}/file", b"")
     failing.fail("fsync", "EIO", 0, 1)
-    storage.settle([f"{tmp_path}/file"])
+    storage.sync_folders([f"{tmp_path}/file"])
     assert failing.pauses == [0.05, 0.2]
 
 

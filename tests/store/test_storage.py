@@ -188,12 +188,12 @@ def test_a_folder_that_could_not_be_synchronised_is_not_taken_for_settled(
 
     monkeypatch.setattr(storage, "sync_folder", full)
     with pytest.raises(OSError, match="full"):
-        storage.settle([path])
+        storage.sync_folders([path])
     monkeypatch.setattr(storage, "sync_folder", synchronised.append)
-    storage.settle([path])
+    storage.sync_folders([path])
     assert {str(tmp_path), str(tmp_path / "new"), str(tmp_path / "new" / "inner")} <= {*synchronised}
     synchronised.clear()
-    storage.settle([path])
+    storage.sync_folders([path])
     assert synchronised == [str(tmp_path / "new" / "inner")]
 
 
