@@ -318,16 +318,16 @@ def _together(hashes: Words, rows: Numbers) -> tuple[Numbers, Mask]:
 # --- links -----------------------------------------------------------------------------------------------------------
 
 
-def links(rows: pa.Table, distance: int, unit: int) -> pa.Table:
+def links(rows: pa.Table, distance: int, number: int) -> pa.Table:
     """Return the rows that match others, as a share of the searches sees it.
 
     Args:
         rows: All `HASHED`, in any order.
         distance: The largest at which two hashes match.
-        unit: One of `SHARES`. The first also connects equal hashes.
+        number: One of `SHARES`. The first also connects equal hashes.
 
     Returns:
-        `LINKS`. All units' together connect two rows if and only if matches do; sizes are not looked at yet.
+        `LINKS`. All shares together connect two rows if and only if matches do; sizes are not looked at yet.
     """
     found = words(rows["perceptual_hash"])
     order, same = _together(found, np.flatnonzero(informative(found)))
@@ -337,9 +337,9 @@ def links(rows: pa.Table, distance: int, unit: int) -> pa.Table:
     count = len(unique)
     bands = bands_for(count, count * (count - 1) // 2, distance)
     searches = bands.searches()
-    share = searches[len(searches) * unit // SHARES : len(searches) * (unit + 1) // SHARES]
+    share = searches[len(searches) * number // SHARES : len(searches) * (number + 1) // SHARES]
     label = connect(unique, distance, bands, share).roots(np.arange(count))
-    if unit == 0:
+    if number == 0:
         members = label[np.cumsum(~same) - 1]
         told = np.bincount(members, minlength=count)[members] > 1
         chosen, target = order[told], first[members[told]]
