@@ -159,6 +159,7 @@ def join(name: str) -> None:
 
 
 def test_beam_says_nothing_of_a_death_when_it_was_left_to_itself(caplog: pytest.LogCaptureFixture) -> None:
+    join(processes._AFTER)  # of the tests before
     driver, goes, told = driving.Driver(), threading.Event(), threading.excepthook
     log = logging.getLogger("apache_beam.runners")
     with processes.Processes(driver).attended():

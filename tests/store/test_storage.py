@@ -280,9 +280,9 @@ def test_where_no_link_can_be_made_a_rename_that_replaces_nothing_names_the_file
     monkeypatch.setattr(storage.ctypes, "CDLL", lambda *_, **__: library)
     if name is None:
         with pytest.raises(RootError, match="cannot name a file only where the name is free"):
-            storage._named("old", "new")
+            storage._named("old", "new", (0, 0))
         return
-    assert storage._named("old", "new")
+    assert storage._named("old", "new", (0, 0))
     (asked,) = library.asked
     assert [word for word in asked if isinstance(word, bytes)] == [b"old", b"new"]
     assert asked[-1] == {"renameat2": storage._RENAME_NOREPLACE, "renamex_np": storage._RENAME_EXCL}[str(name)]
@@ -302,10 +302,10 @@ def test_what_such_a_rename_answers_is_told(
     monkeypatch.setattr(storage.ctypes, "CDLL", lambda *_, **__: _Library("renameat2", number))
     monkeypatch.setattr(storage.ctypes, "get_errno", lambda: number)
     if isinstance(outcome, bool):
-        assert storage._named("old", "new") is outcome
+        assert storage._named("old", "new", (0, 0)) is outcome
         return
     with pytest.raises(outcome) as told:
-        storage._named("old", "new")
+        storage._named("old", "new", (0, 0))
     assert os.strerror(number) in str(told.value)
     assert "new" in str(told.value)
 
@@ -316,7 +316,7 @@ def test_a_link_that_fails_for_another_reason_is_an_error(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(storage.os, "link", full)
     with pytest.raises(OSError, match="No space left"):
-        storage._named("old", "new")
+        storage._named("old", "new", (0, 0))
 
 
 @pytest.mark.parametrize(
