@@ -208,7 +208,10 @@ def _found(values: pa.ChunkedArray, among: pa.ChunkedArray) -> pa.Array:
 def judge_again(
     root_url: str, part: int, views: pa.Table, ledger: pa.Table, found: pa.Table
 ) -> tuple[pa.Table, pa.Table]:
-    """Split the views of a part, or some of them, as the committed stage has done; see `judge`."""
+    """Split the views of a part, or some of them, as the committed stage has done; see `judge`.
+
+    Views that stay keep the image_id they came with, also where their image gave way to another: `kept_ids` tells which.
+    """
     return judge(views, ledger, found, _read_repeated(root_url, part))
 
 

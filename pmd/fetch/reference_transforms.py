@@ -24,7 +24,7 @@ class SpreadNames:
     work: str
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """Units (`pmd.publish.transforms.units`) → RUNS."""
+        """Units (`pmd.publish.transforms.tasks`) → RUNS."""
         yield from exchange.write(self.work, reference_lists.MEETING, self.bits, self._rows(batch.to_pylist()), "name")
 
     def _rows(self, unit: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:

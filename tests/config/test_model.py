@@ -365,7 +365,7 @@ def test_every_option_of_a_stage_is_among_the_cases_above() -> None:
     checked = {(case[0], case[2].split(".")[0]) for mark in marks for case in mark.args[1]}
     fields = {
         (stage, name)
-        for stage in ("curate", "images", "fetch", "dedupe", "shard", "publish", "audit")
+        for stage in model._STAGES
         for name in type(getattr(config.parse(LEAST + SBU), stage)).model_fields
     }
     assert checked == fields

@@ -11,8 +11,6 @@ from pmd import flow, stages
 from pmd.config import load
 from pmd.store import commits
 
-STAGES = ("curate", "images", "fetch", "dedupe", "shard", "publish", "audit")
-
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
@@ -27,7 +25,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def test_the_stages_one_after_the_other(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for stage in STAGES:
+    for stage in flow.NAMES:
         run = importlib.import_module(f"pipelines.{stage}").main
         if stage != "fetch":
             run([str(config)])
