@@ -302,7 +302,7 @@ def fetch(chosen: config.Config, generation: int, retry: tuple[str, ...] = ()) -
 
 def commit_rejected(chosen: config.Config) -> None:
     """Write the pairs whose image could not be had."""
-    wanted, work = fetch_needs.wanted(chosen)[0], _work(chosen, "settle")
+    wanted, work = fetch_needs.wanted(chosen)[0], _work(chosen, "rejected")
     part = RejectPart(chosen.root, wanted.folder, partitions.cut(chosen.root), work)
     found = [item for batch in part_batches(SHARD_BITS) for item in part(batch)]
     CommitStage(work, (target(wanted),))(collect(found))

@@ -24,7 +24,7 @@ PIPELINES = {
     "images",
     "against",
     "fetch",
-    "settle",
+    "rejected",
     "dedupe",
     "shard",
     "publish-coco",
