@@ -1,9 +1,9 @@
 """The stages, brought together from their folders: what each needs, what it leaves behind, how it is recounted.
 
-A stage is a row of `pmd.flow` and a folder of its name. Of its modules this finds `needs`: ``units`` (the sources that it
-works on one by one, or "all") and ``wanted`` (the commits that a unit should have); where a stage has them, ``pending`` (why a
-unit must run though its commits are fresh) and ``retired`` (what it has committed and the configuration no longer names). And
-`recount`, where it has one.
+A stage is a row of `pmd.flow` and a folder of its name. Of its modules this finds `needs`: ``wanted`` (the commits that a unit
+should have) and, of a stage that works by source, ``units`` (the sources that it works on one by one); where a stage has them,
+``pending`` (why a unit must run though its commits are fresh) and ``retired`` (what it has committed and the configuration no
+longer names). And `recount`, where it has one.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def _needs(stage: flow.Stage) -> ModuleType:
 
 def units(stage: flow.Stage, config: Config, names: Sequence[str]) -> Sequence[str]:
     """Return what a stage runs one by one: the sources among `names`, or "all"."""
+    if stage.unit == "whole":
+        return ("all",)
     chosen: Sequence[str] = _needs(stage).units(config, names)
     return chosen
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from pmd import flow
@@ -32,11 +32,6 @@ class Needs:
     sources: tuple[str, ...]
     books: Mapping[str, Mapping[str, Books]]
     files: tuple[File, ...]
-
-
-def units(config: Config, names: Sequence[str]) -> Sequence[str]:
-    """Return the one unit that there is."""
-    return ("all",)
 
 
 def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:

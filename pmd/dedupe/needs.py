@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pmd import flow
 from pmd.config import Config
 from pmd.fetch import state
 from pmd.store import commits, root, storage
 from pmd.store.wanted import Wanted, as_json, digest
-
-
-def units(config: Config, names: Sequence[str]) -> Sequence[str]:
-    """Return the one unit that there is."""
-    return ("all",)
 
 
 def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:

@@ -11,11 +11,6 @@ from pmd.store import root
 from pmd.store.wanted import Wanted, digest
 
 
-def units(config: Config, names: Sequence[str]) -> Sequence[str]:
-    """Return the one unit that there is."""
-    return ("all",)
-
-
 def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
     """Return the commit of the rejected pairs; generations are committed as they come."""
     found = {"views": digest(root.views_folder(config.root)), "ledger": state.ledger_digest(config.root)}

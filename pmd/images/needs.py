@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from pmd import flow
 from pmd.config import Config, inputs
@@ -31,11 +31,6 @@ class Needs:
     pairs: tuple[tuple[str, str, File], ...]
     archives: Mapping[str, tuple[str, ...]]
     left_out: tuple[tuple[str, Commit], ...]
-
-
-def units(config: Config, names: Sequence[str]) -> Sequence[str]:
-    """Return the one unit that there is."""
-    return ("all",)
 
 
 def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:

@@ -10,7 +10,7 @@ from pmd import flow, manifests
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.manifests import Manifest
-from pmd.store import commits, root, storage
+from pmd.store import commits, root
 from pmd.store.commits import File
 from pmd.store.wanted import Wanted, as_json
 
@@ -61,7 +61,6 @@ def of(config: Config, source: str) -> Needs:
 
 def retired(config: Config) -> list[tuple[str, str]]:
     """Return (source, folder) of lists that stand under ROOT and whose sources are no longer chosen."""
-    folders = [f"{flow.LISTS.above}/{name}" for name in storage.list_names(storage.join(config.root, flow.LISTS.above))]
-    names = [flow.LISTS.fields(folder)[0] for folder in folders if flow.LISTS.holds(folder)]
     chosen = curate_needs.curated(config)
+    names = root.published_sources(config.root)
     return [(name, root.publish_folder(config.root, name)) for name in names if name not in chosen]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
 from typing import Final
 
 from pmd import flow
@@ -14,11 +13,6 @@ from pmd.store.wanted import Wanted, as_json, digest
 
 #: What stands among the formats for the pairs that no format takes.
 REJECTED: Final = posixpath.basename(flow.UNSHARDED.at())
-
-
-def units(config: Config, names: Sequence[str]) -> Sequence[str]:
-    """Return the one unit that there is."""
-    return ("all",)
 
 
 def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
