@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
+from pmd import flow
 from pmd.dedupe import captions, near_texts
-from pmd.dedupe import rules as dedupe_rules
+from pmd.dedupe.transforms import kept_texts
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import outputs
 from pmd.fetch import partitions
-from pmd.schema.tables import GROUPS, NEAR_TEXTS
+from pmd.schema.tables import NEAR_TEXTS
 from pmd.store import commits, exchange, storage
 from pmd.text import neighbours
 
@@ -60,12 +61,8 @@ class SpreadOccurrences:
 
     def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """PARTS of one row, and all GROUPS → RUNS."""
-        part = part_of(batch)
-        groups = pa.Table.from_batches(list(found), schema=GROUPS)
-        kept, _ = dedupe_rules.judge(
-            partitions.read_views(self.root, part), partitions.read_ledger(self.root, self.cut.shards(part)), groups
-        )
-        rows = near_texts.occurrences(dedupe_rules.texts(kept, groups), kept["text"]).combine_chunks()
+        kept, texts = kept_texts(self.root, self.cut, part_of(batch), found)
+        rows = near_texts.occurrences(texts, kept["text"]).combine_chunks()
         yield from exchange.write(self.work, near_texts.OCCURRENCES, self.cut.part_bits, rows.to_batches(), "text_id")
 
 
@@ -182,7 +179,7 @@ class GroupTexts:
         if runs:
             members = exchange.read(self.work, runs, near_texts.MEMBERS)
             found = near_texts.groups(Files(self.work).texts(partition, members["text_id"]), members)
-            name = f"near_texts/part-{partition:05d}-of-{2**self.bits:05d}"
+            name = f"near_texts/{flow.part(partition, self.bits)}"
             yield outputs([commits.put_table(self.folder, name, found)])
         if self.is_capped:
             grouped = found if self.with_groups else NEAR_TEXTS.empty_table()

@@ -94,7 +94,7 @@ class SpreadHashed:
     work: str
 
     def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """PARTS of one row, and all GROUPS of equal bytes → (unit, RUNS)."""
+        """PARTS of one row, and all GROUPS of equal bytes → (share, RUNS)."""
         part = part_of(batch)
         groups = pa.Table.from_batches(list(found), schema=GROUPS)
         views = partitions.read_views(self.root, part, ["image_id", "region"])
@@ -143,6 +143,16 @@ class WriteGroups:
             yield outputs([commits.put_table(self.folder, "groups/part", pa.Table.from_batches([batch]))])
 
 
+def kept_texts(
+    root_url: str, cut: partitions.Cut, part: int, found: Iterable[pa.RecordBatch]
+) -> tuple[pa.Table, pa.Table]:
+    """Return the views of a part that all GROUPS leave, and their `captions.TEXTS`, row by row."""
+    groups = pa.Table.from_batches(list(found), schema=GROUPS)
+    views, ledger = partitions.read_views(root_url, part), partitions.read_ledger(root_url, cut.shards(part))
+    kept, _ = dedupe_rules.judge(views, ledger, groups)
+    return kept, dedupe_rules.texts(kept, groups)
+
+
 @dataclasses.dataclass(frozen=True)
 class SpreadTexts:
     """Write the texts of a part's pairs that are left to a run."""
@@ -153,13 +163,9 @@ class SpreadTexts:
 
     def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """PARTS of one row, and all GROUPS → RUNS."""
-        part = part_of(batch)
-        groups = pa.Table.from_batches(list(found), schema=GROUPS)
-        kept, _ = dedupe_rules.judge(
-            partitions.read_views(self.root, part), partitions.read_ledger(self.root, self.cut.shards(part)), groups
-        )
-        rows = dedupe_rules.texts(kept, groups).combine_chunks()
-        yield from exchange.write(self.work, captions.TEXTS, self.cut.part_bits, rows.to_batches(), "text_id")
+        _, texts = kept_texts(self.root, self.cut, part_of(batch), found)
+        pieces = texts.combine_chunks().to_batches()
+        yield from exchange.write(self.work, captions.TEXTS, self.cut.part_bits, pieces, "text_id")
 
 
 @dataclasses.dataclass(frozen=True)

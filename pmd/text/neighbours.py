@@ -57,6 +57,8 @@ def groups(texts: Sequence[str], threshold: float) -> list[int]:
     forest = Forest(len(texts))
     ordered = [texts[place] for place in order]
     for place, proposed in enumerate(_proposals(ordered, threshold)):
+        if not proposed:
+            continue
         mine = minhash.shingle_set(ordered[place])
         for other in proposed:
             is_new = forest.root(other) != forest.root(place)
