@@ -122,9 +122,9 @@ PAIRS: Final = Folder("curate/source={source}", rf"(?:pairs|rejected)/{PART}", k
 VIEWS: Final = Folder("views", rf"(?:pairs|rejected)/{PART}", keeps="pairs/", rejects="rejected/")
 DISTINCT: Final = Folder("images", PART, twin=True)
 UNFETCHED: Final = Folder("fetch/rejected", PART, rejects="")
-GENERATION: Final = Folder(
-    "fetch/ledger/shard={shard:05d}/generation={generation:04d}", rf"ledger-{_DIGEST}\.parquet", keeps=""
-)
+#: A fetch shard's generations.
+LEDGER: Final = "fetch/ledger/shard={shard:05d}"
+GENERATION: Final = Folder(f"{LEDGER}/generation={{generation:04d}}", rf"ledger-{_DIGEST}\.parquet", keeps="")
 STORE: Final = Folder("fetch/store/shard={shard:05d}", rf"{_DIGEST}\.tar", commits=False)
 ATTEMPTS: Final = Folder("fetch/attempts/shard={shard:05d}", rf"generation=\d+-{_DIGEST}\.parquet", commits=False)
 GROUPS: Final = Folder(

@@ -83,7 +83,7 @@ class Comparison:
 
 def listed_file(folder: str, part: int) -> str:
     """Return where a run's file stands of what lists say of a part's images."""
-    return storage.join(folder, f"part-{part:05d}.parquet")
+    return storage.join(folder, f"{part:05d}.parquet")
 
 
 def compare(known: Sequence[Known], sha256: bytes, perceptual_hash: bytes | None) -> Comparison:

@@ -40,12 +40,12 @@ def lost_images(commit: Commit) -> pa.Array:
     return pa.array([bytes.fromhex(key) for key in commit.facts.get(LOST, {}).get("images", ())], KEY)
 
 
+_SHARD_FOLDERS: Final = {"ledger": flow.LEDGER, "store": flow.STORE.path, "attempts": flow.ATTEMPTS.path}
+
+
 def shard_folder(root_folder: str, kind: str, shard: int) -> str:
     """Return the folder of a fetch shard's "ledger", "store" or "attempts"."""
-    folders = {"store": flow.STORE.at(shard=shard), "attempts": flow.ATTEMPTS.at(shard=shard)}
-    return storage.join(
-        root_folder, folders.get(kind, flow.GENERATION.at(shard=shard, generation=0).rpartition("/")[0])
-    )
+    return storage.join(root_folder, _SHARD_FOLDERS[kind].format(shard=shard))
 
 
 def shards(root_folder: str) -> list[int]:

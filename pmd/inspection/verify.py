@@ -410,7 +410,7 @@ def _compare_rejected(
     kind = flow.kind_of(committed.folder)
     assert kind is not None
     assert kind[0].rejects is not None, committed.folder
-    files = [file for file in committed.commit.files if file.name.startswith(f"{kind[0].rejects}part-")]
+    files = [file for file in committed.commit.files if file.name.startswith(kind[0].rejects)]
     files = [file for file in files if flow.part_number(file.name) == part]
     should = dict(zip(pair_ids.to_pylist(), reasons.to_pylist(), strict=True))
     for file in files:

@@ -210,7 +210,7 @@ def _near_texts(books: Mapping[str, Book]) -> list[dict[str, Any]]:
 
 def _spread_images(met: Meeting, side: str, book: Book, *, fetched: bool, grouped: bool) -> None:
     said = [name for name in IMAGES.names if name not in {"image_id", "locations", "fetch_shard"}]
-    for path, _ in book.files(flow.DISTINCT.path, "part-"):
+    for path, _ in book.files(flow.DISTINCT.path):
         for batch, file, row in met.read(path):
             met.add(
                 batch["image_id"],
