@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pmd import flow
 from pmd.library import reading
-from pmd.library.tables import Table, Wanted, matching
+from pmd.library.tables import Selection, Table, matching
 from pmd.store import commits, failures, root, sealed, storage
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Audit(Mapping[str, Table]):
         rows = flat(self.content)
         return {name: pa.Table.from_pylist(rows[name], schema) for name, schema in SCHEMAS.items()}
 
-    def _read(self, name: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+    def _read(self, name: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
         rows = matching(matching(self._tables[name], "source", wanted.sources), "stage", wanted.stages)
         yield from rows.combine_chunks().to_batches()
 

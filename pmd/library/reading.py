@@ -17,7 +17,7 @@ from pmd import flow, manifests
 from pmd.errors import RootError
 from pmd.fetch import partitions, state
 from pmd.inspection import rejected as rejections
-from pmd.library.tables import Table, Wanted, matching
+from pmd.library.tables import Selection, Table, matching
 from pmd.publish import lists
 from pmd.publish.rules import PUBLISHED
 from pmd.schema.tables import IMAGES, LEDGER, PAIRS, REJECTED, VIEWS
@@ -65,28 +65,28 @@ def not_run(root_url: str, folder: str, stage: flow.Stage) -> RootError:
     )
 
 
-def _curated(root_url: str, wanted: Wanted) -> Sequence[str]:
+def _curated(root_url: str, wanted: Selection) -> Sequence[str]:
     sources = wanted.sources if wanted.sources is not None else root.curated_sources(root_url)
     if not sources:
         raise not_run(root_url, storage.join(root_url, flow.PAIRS.above), flow.CURATE)
     return sources
 
 
-def _pairs(root_url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+def _pairs(root_url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
     for source in _curated(root_url, wanted):
         folder = root.curate_folder(root_url, source)
         for file in require(root_url, folder, flow.CURATE).under("pairs"):
             yield from commits.iterate(storage.join(folder, file.name), wanted.columns)
 
 
-def _views(root_url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+def _views(root_url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
     folder = root.views_folder(root_url)
     for file in require(root_url, folder, flow.IMAGES).under("pairs"):
         for batch in commits.iterate(storage.join(folder, file.name), {*wanted.columns, "source"}):
             yield matching(batch, "source", wanted.sources)
 
 
-def _rejected(root_url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+def _rejected(root_url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
     """Yield the rows of the stages that have been run; of those that are named, each must have been."""
     sources = _curated(root_url, wanted)
     named = None if wanted.stages is None else [flow.BY_NAME[name] for name in wanted.stages]
@@ -99,7 +99,7 @@ def _rejected(root_url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
                 yield matching(batch, "source", wanted.sources)
 
 
-def _images(root_url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+def _images(root_url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
     folder = root.images_folder(root_url)
     for file in require(root_url, folder, flow.IMAGES).files:
         for batch in commits.iterate(storage.join(folder, file.name), {*wanted.columns, "sources"}):
@@ -115,7 +115,7 @@ def _shown_by(images: pa.RecordBatch | pa.Table, sources: Sequence[str] | None) 
     return images.take(pc.unique(pc.list_parent_indices(shown).filter(of_them)))
 
 
-def _ledger(root_url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+def _ledger(root_url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
     """Yield what stands for each image, a fetch shard at a time."""
     shown = _ShownBy(root_url, wanted.sources) if wanted.sources is not None else None
     found = False
@@ -144,7 +144,7 @@ class _ShownBy:
         return _shown_by(images.combine_chunks(), self._sources)["image_id"].combine_chunks()
 
 
-def _published(root_url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+def _published(root_url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
     sources = wanted.sources if wanted.sources is not None else root.published_sources(root_url)
     if not sources:
         raise not_run(root_url, storage.join(root_url, flow.LISTS.above), flow.PUBLISH)
@@ -154,7 +154,7 @@ def _published(root_url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
             yield from commits.iterate(storage.join(folder, file.name), wanted.columns)
 
 
-def _listed(url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+def _listed(url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
     hub_names = None if wanted.sources is None else [manifests.load(source).hub_name for source in wanted.sources]
     for path in lists.paths(url):
         lists.check(path)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
-    """What is to be read. `sources` and `stages`: None is all of them."""
+class Selection:
+    """What of a table is to be read. `sources` and `stages`: None is all of them."""
 
     columns: tuple[str, ...]
     sources: tuple[str, ...] | None = None
@@ -31,7 +31,7 @@ class Wanted:
 
 
 #: Yields the rows that are wanted, with their columns at least, a batch at a time.
-Read = Callable[[Wanted], Iterator[pa.RecordBatch]]
+Read = Callable[[Selection], Iterator[pa.RecordBatch]]
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -64,12 +64,12 @@ class Table:
     _read: Read
     #: What it can be chosen by: "source", "stage" → the values that there are.
     _known: Mapping[str, Callable[[], Sequence[str]]]
-    _wanted: Wanted
+    _wanted: Selection
 
     @classmethod
     def of(cls, name: str, where: str, schema: pa.Schema, read: Read, **known: Callable[[], Sequence[str]]) -> Table:
         """Return a table of all columns and rows; `known` is what it can be chosen by."""
-        return cls(name, where, schema, read, known, Wanted(tuple(schema.names)))
+        return cls(name, where, schema, read, known, Selection(tuple(schema.names)))
 
     @property
     def columns(self) -> list[str]:
