@@ -129,32 +129,21 @@ def _passing(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried
 
 def _lasting(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried]:
     for time in range(told.times):
-        tried = Tried(stage, "lasting")
         chosen = Faults(f"{told.seed} {stage} {time}", faults.below(kept.folder), ("ENOSPC",), told.write_every, 0)
-        _again(
-            kept,
-            tried,
-            time % 2,
-            _lanes(stage, time),
-            kept.fresh(time % 2, stage),
-            lambda number, chosen=chosen: None if number else chosen,  # type: ignore[misc]
-        )
-        yield tried
+        yield _once(kept, Tried(stage, "lasting"), time, chosen)
 
 
 def _gone(kept: Kept, stage: str, told: argparse.Namespace) -> Iterator[Tried]:
     for time, last in enumerate(_LAST_WRITES[: 2 * told.times]):
-        tried = Tried(stage, "gone")
         chosen = Faults(f"{told.seed} {stage} {time}", faults.below(kept.folder), _PASSING, last_write=last)
-        _again(
-            kept,
-            tried,
-            time % 2,
-            _lanes(stage, time),
-            kept.fresh(time % 2, stage),
-            lambda number, chosen=chosen: None if number else chosen,  # type: ignore[misc]
-        )
-        yield tried
+        yield _once(kept, Tried(stage, "gone"), time, chosen)
+
+
+def _once(kept: Kept, tried: Tried, time: int, chosen: Faults) -> Tried:
+    """Try a stage whose first run alone meets faults."""
+    age, lanes = time % 2, _lanes(tried.stage, time)
+    _again(kept, tried, age, lanes, kept.fresh(age, tried.stage), lambda number: None if number else chosen)
+    return tried
 
 
 def _lanes(stage: str, time: int) -> int:

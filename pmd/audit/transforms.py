@@ -69,8 +69,8 @@ class SpreadPairs:
         """TASKS → RUNS."""
         yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch.to_pylist()), "pair_id")
 
-    def _rows(self, unit: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
-        for row in unit:
+    def _rows(self, task: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+        for row in task:
             if row["pairs"] is not None:
                 for rows in commits.iterate(row["pairs"], measure.COLUMNS):
                     yield exchange.widen(pa.Table.from_batches([rows]), MEETING)

@@ -10,7 +10,7 @@ import dataclasses
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -88,16 +88,13 @@ class Recount:
 
     def tar(self, name: str, tar: tarfile.TarFile) -> int:
         """Check a tar's members, front to back; return how many samples or pictures it has."""
-        self._unknown("tar", name)
+        raise ValueError(f"no stage writes a tar in {self.folder}")
 
     def other(self, name: str, path: str) -> None:
         """Check a file that is neither Parquet nor a tar."""
 
     def end(self) -> None:
         """Check what all files of the commit say of each other."""
-
-    def _unknown(self, kind: str, name: str) -> NoReturn:
-        raise ValueError(f"no stage writes a {kind} in {self.folder}")
 
     # Rows
 
