@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from pmd import codec
 from pmd.config.options import FetchOptions
 from pmd.errors import InputError
-from pmd.fetch import blocklists, reference_lists, samples
+from pmd.fetch import blocklists, judging, reference_lists, samples
 from pmd.fetch.blocklists import Blocklist
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.schema import keys
@@ -141,8 +141,8 @@ def fetched(
         for entry in offered[row["image_id"]]:
             if entry["url"] not in locations:
                 continue
-            keep = options.store == "original" or row["has_region"]
-            taken = _taken(entry, options, blocklist, listed.get(row["image_id"], ()), keep=keep)
+            form = judging.form_of(options, has_region=row["has_region"])
+            taken = _taken(entry, options, form, blocklist, listed.get(row["image_id"], ()))
             if taken is None:
                 continue
             location = f"{entry['tar']}!/{entry['member']}"
@@ -176,10 +176,9 @@ class _Taken:
 def _taken(
     entry: Mapping[str, Any],
     options: FetchOptions,
+    form: codec.Form,
     blocklist: Blocklist,
     known: Sequence[reference_lists.Known],
-    *,
-    keep: bool,
 ) -> _Taken | None:
     """Return the picture of an entry as it goes into store and ledger; None if it will not do."""
     if entry["length"] > options.max_bytes:
@@ -189,7 +188,6 @@ def _taken(
     except FileNotFoundError:  # removed since it was read
         return None
     digest = hashlib.sha256(content).digest()
-    form = codec.Form(None if keep else options.short_side_px, options.jpeg_quality)
     prepared = codec.prepare(content, codec.Limits(options.max_pixels, options.min_side_px), form)
     for sha256, seen in ((digest, None), (entry["sha256"], prepared.perceptual_hash)):
         name = blocklist.match(sha256, seen)
@@ -209,7 +207,7 @@ def _taken(
     if digest != entry["sha256"]:
         whole = (entry["width_px"], entry["height_px"])
         will_do = entry["is_plain"] and _is_copy(size, whole, options.short_side_px)
-        if keep or entry["sha256"] is None or not will_do:
+        if form.short_side_px is None or entry["sha256"] is None or not will_do:
             return None
         original, size = {"sha256": entry["sha256"]}, whole
         said += ", a smaller copy of what it had downloaded"

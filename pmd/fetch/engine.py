@@ -420,7 +420,7 @@ class Lane:
     async def _judged(self, image: Image, answer: Answer) -> judging.Judged | None:
         if answer.content is None:
             return None
-        form = judging.form_of(image, self._options)
+        form = judging.form_of(self._options, has_region=image.has_region)
         try:
             return await self._codec.run(
                 functools.partial(judging.judge, answer.content, self._limits, form, self._blocklist, image.known)

@@ -282,7 +282,9 @@ class Img2dataset:
             return Judged(entry["length"], entry["sha256"], codec.Prepared(refused))
         content = storage.read_bytes(entry["tar"], entry["offset"], entry["offset"] + entry["length"])
         image = one.item.image
-        judged = judge(content, self._limits, form_of(image, self._options), self._blocklist, image.known)
+        judged = judge(
+            content, self._limits, form_of(self._options, has_region=image.has_region), self._blocklist, image.known
+        )
         if judged.sha256 != entry["sha256"]:
             raise InputError(
                 "img2dataset has not stored what it says it has downloaded",

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pmd import codec
 from pmd.config.options import FetchOptions
 from pmd.fetch import blocklists, reference_lists
-from pmd.fetch.images import Image
 from pmd.schema.statuses import OK
 
 
@@ -23,9 +22,9 @@ class Judged:
     listed: str | None = None  # one of `reference_lists.MARKS`
 
 
-def form_of(image: Image, options: FetchOptions) -> codec.Form:
+def form_of(options: FetchOptions, *, has_region: bool) -> codec.Form:
     """Return the form in which an image is kept: as it came where the options say so, or regions are cut from it."""
-    keep = options.store == "original" or image.has_region
+    keep = options.store == "original" or has_region
     return codec.Form(None if keep else options.short_side_px, options.jpeg_quality)
 
 

@@ -241,7 +241,9 @@ class _Generation:
         name, offset, length = place
         content = storage.read_bytes(storage.join(self._root, name), offset, offset + length)
         limits = codec.Limits(self._options.max_pixels, self._options.min_side_px)
-        judged = judging.judge(content, limits, judging.form_of(image, self._options), self._blocklist, ())
+        judged = judging.judge(
+            content, limits, judging.form_of(self._options, has_region=image.has_region), self._blocklist, ()
+        )
         if judged.prepared.inspected.status != OK:
             return None
         row = store.outcome_row(recording.settled(image, own[-1].location, own, judged), self._number)

@@ -250,16 +250,11 @@ class _Book:
 
     def rejected(self, pair_id: bytes) -> list[dict[str, Any]]:
         """Return the rows with which stages after curate reject a pair."""
-        folders = (
-            (root.views_folder(self.root), "rejected"),
-            (root.fetch_rejected_folder(self.root), None),
-            (root.dedupe_folder(self.root), "rejected"),
-            (root.shards_folder(self.root, "rejected"), None),
-        )
+        folders = [stage.books for stage in flow.JUDGING[1:]]
         return [
             row
-            for folder, prefix in folders
-            for path, _ in self._files(folder, prefix)
+            for folder in folders
+            for path, _ in self._files(storage.join(self.root, folder.path), (folder.rejects or "").rstrip("/") or None)
             for row in _find(path, "pair_id", {pair_id})
         ]
 
