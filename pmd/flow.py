@@ -33,6 +33,7 @@ class Folder:
         files: A regular expression of the names that runs write there.
         commits: Whether a `_stage.json` stands there; the files of another folder are listed by a commit elsewhere.
         twin: Whether its commit stands or falls with that of its stage's books, and says the same.
+        optional: Of a twin, whether it is there only where the configuration names it.
         keeps: How the names of the files begin that hold what its books call kept; None: no file of it does.
         rejects: The same for rejected rows.
     """
@@ -41,6 +42,7 @@ class Folder:
     files: str
     commits: bool = True
     twin: bool = False
+    optional: bool = False
     keeps: str | None = None
     rejects: str | None = None
 
@@ -108,6 +110,11 @@ class Stage:
         return self.folders[0]
 
     @property
+    def together(self) -> tuple[Folder, ...]:
+        """The folders that all have a commit, or none has."""
+        return (self.books, *(folder for folder in self.folders if folder.twin and not folder.optional))
+
+    @property
     def rejects(self) -> bool:
         """Whether pairs may leave here."""
         return bool(self.judges)
@@ -134,7 +141,9 @@ GROUPS: Final = Folder(
 SIZES: Final = "sizes.json"
 UNSHARDED: Final = Folder("shards/rejected", PART, rejects="")
 SHARDS: Final = {
-    form: Folder(f"shards/{form}", rf"\d+-of-\d+-[0-9a-f]{{8}}\.{ending}|{re.escape(SIZES)}", twin=True, keeps="")
+    form: Folder(
+        f"shards/{form}", rf"\d+-of-\d+-[0-9a-f]{{8}}\.{ending}|{re.escape(SIZES)}", twin=True, optional=True, keeps=""
+    )
     for form, ending in {"webdataset": "tar", "parquet": "parquet"}.items()
 }
 LISTS: Final = Folder("publish/source={source}", PART, keeps="")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
-from typing import Final
 
 from pmd import flow
 from pmd.books.committed import Committed, read, stage_of
@@ -64,10 +63,6 @@ class Damage:
         return {"place": self.name, "expected": self.expected, "found": self.found}
 
 
-#: Folders that one stage commits together: where one of them has a commit, the other must.
-_TWINS: Final = (flow.DISTINCT.path, flow.VIEWS.path)
-
-
 def survey(root_url: str, progress: Progress | None = None, only: Collection[str] | None = None) -> list[Damage]:
     """Return every damaged file of a ROOT, in order of names.
 
@@ -79,10 +74,10 @@ def survey(root_url: str, progress: Progress | None = None, only: Collection[str
     damaged = _root_file(root_url)
     standing: list[Committed] = []
     names = storage.list_files(root_url)
-    there = [folder for folder in _TWINS if f"{folder}/{commits.STAGE_FILE}" in names]
-    if len(there) == 1:
-        (lacking,) = {*_TWINS} - {*there}
-        damaged.append(Damage(lacking, f"{lacking}/{commits.STAGE_FILE}", "a commit", "nothing"))
+    for stage in flow.STAGES:
+        there = {folder for folder in stage.together if f"{folder.path}/{commits.STAGE_FILE}" in names}
+        for lacking in (folder for folder in stage.together if there and folder not in there):
+            damaged.append(Damage(lacking.path, f"{lacking.path}/{commits.STAGE_FILE}", "a commit", "nothing"))
     for name in names:
         folder, _, last = name.rpartition("/")
         if last != commits.STAGE_FILE or not folder or folder.startswith(f"{root.WORK}/"):

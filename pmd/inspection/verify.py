@@ -281,7 +281,7 @@ def _check_twins(standing: Mapping[str, Committed], report: Report) -> None:
                 if _plain(standing[one]) != _plain(standing[other]):
                     place = f"{other}/{commits.STAGE_FILE}"
                     report.tell("books differ from those of the same stage", place, f"as {one}", "others")
-            elif other in standing or stage == flow.IMAGES:  # which formats there are, the configuration says
+            elif other in standing or not kind.optional:
                 absent, there = (one, other) if other in standing else (other, one)
                 report.tell("half of a stage's commits", there, f"{absent}/{commits.STAGE_FILE}", "nothing")
 
