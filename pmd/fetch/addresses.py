@@ -46,7 +46,7 @@ _HREF: Final = re.compile(r"(https?)://(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#@:]+)(?::(
 
 
 _REFUSED: Final = " is not a public address"
-#: What an attempt keeps of a `Blocked` of `Resolver.endpoints`, up to the refusals. Nothing that a URL may hold looks like it.
+#: What an attempt keeps of a `Blocked` of `Resolver.route`, up to the refusals. Nothing that a URL may hold looks like it.
 _BLOCKED: Final = re.compile(r"Blocked: \S+: ")
 
 

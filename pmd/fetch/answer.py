@@ -7,6 +7,15 @@ import dataclasses
 from pmd.fetch.hosts import Slot
 
 
+class Ended(Exception):
+    """Ends the asking for a URL with a status."""
+
+    def __init__(self, status: str, error: str | None = None) -> None:
+        super().__init__(status)
+        self.status = status
+        self.error = error
+
+
 @dataclasses.dataclass(slots=True)
 class Answer:
     """What came of asking for a URL once.

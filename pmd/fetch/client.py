@@ -7,77 +7,44 @@ status, X-Robots-Tag and TDMRep's header, the first bytes, the rest. What fails 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime
 import errno
 import functools
-import ssl
-import zlib
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor
 from typing import Any, Final
 
-import aiohttp
-import yarl
-from aiohttp import http_exceptions
+import pycurl
 
-from pmd import codec
 from pmd.config.options import FetchOptions
-from pmd.fetch import addresses, hosts, outcome, robots, tdmrep
+from pmd.fetch import addresses, outcome, robots, second_look, tdmrep
 from pmd.fetch.addresses import Blocked, NameUnknown, Target
-from pmd.fetch.answer import Answer
-from pmd.fetch.connections import Connector
-from pmd.fetch.hosts import CircuitOpen, Hosts, Paused, Slot, Turn
-from pmd.fetch.resolver import Resolver
+from pmd.fetch.answer import Answer, Ended
+from pmd.fetch.broken import Broken
+from pmd.fetch.head import Head
+from pmd.fetch.hosts import CircuitOpen, Hosts, Paused, Turn
+from pmd.fetch.receiving import FileBody, ImageBody
+from pmd.fetch.resolver import Resolver, Route
+from pmd.fetch.transfers import Receiver, Then, Transfers
 from pmd.schema.statuses import OK
 
 Clock = Callable[[], datetime.datetime]
-
-#: Of an answer that is of no use, this much is read so that its connection can be kept; beyond it, hanging up is
-#: cheaper.
-_DRAIN_BYTES: Final = 64 * 1024
-_DRAIN_S: Final = 1.0
-
-#: Bytes that tell the format (`codec.sniff`).
-_HEAD_BYTES: Final = 64
+_Ask = Callable[[Answer, Target, Turn, Receiver], Awaitable[None]]
 
 #: Redirects of a robots.txt that are followed (RFC 9309 §2.3.1.2: at least five); TDMRep names no number.
 _FILE_REDIRECTS: Final = 5
-
-#: Seconds that a connection is kept for its host's next image, which comes within 1.1 s where there is one. Where every
-#: image has a host of its own, connections stay open twice as long at most: at 160 images a second, 640 of them.
-_KEEPALIVE_S: Final = 2.0
 
 #: What it looks like when this process has no file left to open.
 _OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 _ROBOTS_PATH: Final = "/robots.txt"
 
-_GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
-#: Content codings one inside the other that are undone; curl has the same number.
-_MOST_CODINGS: Final = 5
-_PIECE: Final = 1 << 16
-
-#: Bytes that are read of one header, or of the line before them, and how many headers of an answer. Browsers read 256 kB in all;
-#: servers send some 8 kB a line, and more where they put policies (Content-Security-Policy) or sessions into them.
-_HEADER_BYTES: Final = 100 * 1024
-_HEADERS: Final = 256
-
-
-class _Ended(Exception):
-    """Ends an exchange with a status."""
-
-    def __init__(self, status: str, error: str | None = None) -> None:
-        super().__init__(status)
-        self.status = status
-        self.error = error
-
 
 class Client:
     """Asks for URLs.
 
     Args:
-        session: With `resolver` inside; see `open_session`.
+        transfers: Make requests.
         resolver: Checks addresses.
         hosts: Gives turns.
         options: Limits.
@@ -91,7 +58,7 @@ class Client:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        transfers: Transfers,
         resolver: Resolver,
         hosts: Hosts,
         options: FetchOptions,
@@ -102,7 +69,7 @@ class Client:
         clock: Clock,
         began: datetime.datetime,
     ) -> None:
-        self._session = session
+        self._transfers = transfers
         self._resolver = resolver
         self._hosts = hosts
         self._options = options
@@ -150,13 +117,13 @@ class Client:
         """Return what a URL names, once all is checked that can be before a request.
 
         Raises:
-            _Ended: Something speaks against it.
+            Ended: Something speaks against it.
         """
         target = addresses.parse(url, base)
         answer.final_url = target.url
         source = outcome.placeholder_of(target.host, target.path.partition("?")[0])
         if source is not None:
-            raise _Ended("placeholder", source)
+            raise Ended("placeholder", source)
         await self._may_ask(answer, target)
         return target
 
@@ -164,7 +131,7 @@ class Client:
         """Run an exchange; whatever ends it becomes the answer's status."""
         try:
             await exchange
-        except _Ended as ended:
+        except Ended as ended:
             answer.status, answer.error = ended.status, ended.error and ended.error[: outcome.EVIDENCE_LENGTH]
         except _FAILURES as error:
             if is_ours(error):
@@ -188,13 +155,13 @@ class Client:
             if location is None:
                 return
             url, base = location, target.url
-        raise _Ended("too_many_redirects", f"more than {self._options.max_redirects}")
+        raise Ended("too_many_redirects", f"more than {self._options.max_redirects}")
 
     async def _may_ask(self, answer: Answer, target: Target) -> None:
         """Check what can be checked before a request: the address, robots.txt and TDMRep's file.
 
         Raises:
-            _Ended: One of them says no.
+            Ended: One of them says no.
         """
         answer.asked, answer.answered = (target.host, target.port), False
         await self._named(target)
@@ -218,146 +185,112 @@ class Client:
             return decide()
         return await asyncio.get_running_loop().run_in_executor(self._threads, decide)
 
-    async def _named(self, target: Target) -> None:
+    async def _named(self, target: Target) -> Route:
+        """Return where a URL's host is, within the time that a request may take."""
         if self._resolver.answers_at_once(target.host, target.port):
-            await self._resolver.endpoints(target.host, target.port)
-            return
+            return await self._resolver.route(target.host, target.port)
         try:
             async with asyncio.timeout(self._options.timeout_s):
-                await self._resolver.endpoints(target.host, target.port)
+                return await self._resolver.route(target.host, target.port)
         except TimeoutError:
             raise NameUnknown(f"{target.host}: no answer in {self._options.timeout_s:g} s") from None
 
     async def _hop(self, answer: Answer, target: Target, chance: float) -> str | None:
-        """Make one request; return where it redirects to, or None when the answer is complete."""
+        """Make one request; return where it redirects to, or None when the answer is complete.
+
+        Another one follows where libcurl refuses an answer that a browser may show. If that fails, what was said of the
+        first stands.
+        """
+        try:
+            return await self._answered(answer, target, chance, self._get)
+        except Broken as broken:
+            if not broken.lenient:
+                raise
+            first = broken
+        try:
+            return await self._answered(answer, target, chance, self._look_again)
+        except (OSError, ValueError) as error:
+            raise error if is_ours(error) else first from None
+
+    async def _answered(self, answer: Answer, target: Target, chance: float, ask: _Ask) -> str | None:
         turn = await self._turn(answer, target)
         task = asyncio.current_task()
         if task is not None and task not in self.sent:
             self.sent.add(task)
             task.add_done_callback(self.sent.discard)
-        started = asyncio.get_running_loop().time()
+        body = ImageBody(answer, turn.slot, self._options, self._agent, self._heard(answer, target, turn, chance))
         try:
-            async with asyncio.timeout(max(0.001, self._options.timeout_s - answer.seconds)) as deadline:
-                async with self._request(target) as response:
-                    answer.answered = True
-                    self._hosts.reached(target.host, target.port)
-                    return await self._read(answer, target, response, turn, deadline, chance)
+            await self._timed(answer, ask(answer, target, turn, body))
+            turn.hang_up()
+            location = await body.complete(self._threads)
+            if location is None:
+                answer.slot = turn.slot
+            return location
         finally:
-            answer.seconds += asyncio.get_running_loop().time() - started
             turn.hang_up()
             if answer.slot is None:
                 turn.leave()
+
+    async def _timed(self, answer: Answer, request: Awaitable[None]) -> None:
+        """Make a request; its time counts as the answer's."""
+        started = asyncio.get_running_loop().time()
+        try:
+            await request
+        finally:
+            answer.seconds += asyncio.get_running_loop().time() - started
+
+    def _left_s(self, answer: Answer) -> float:
+        return max(0.001, self._options.timeout_s - answer.seconds)
+
+    def _heard(self, answer: Answer, target: Target, turn: Turn, chance: float) -> Callable[[Head], None]:
+        """Return what notes the head of an answer: that the host was reached, and whether it wants to be left alone."""
+
+        def heard(head: Head) -> None:
+            answer.answered = True
+            self._hosts.reached(target.host, target.port)
+            group = self._hosts.group(target.host)
+            if outcome.status_of_http(head.http_status) == "rate_limited":
+                after = outcome.retry_after_s(head.first("retry-after"), self._clock())
+                group.refused(turn.sent_at, after, chance)
+            else:
+                group.served()
+
+        return heard
+
+    async def _get(self, answer: Answer, target: Target, turn: Turn, body: Receiver) -> None:
+        """Send a request and have a receiver take the answer, on a connection to an address that is checked anew."""
+        route = await self._named(target)
+        await self._transfers.get(target, route, body, self._left_s(answer), turn.sent_again)
+
+    async def _look_again(self, answer: Answer, target: Target, turn: Turn, body: Receiver) -> None:
+        """Do so without libcurl."""
+        limit = self._options.max_bytes
+        await turn.slot.reserve(limit)
+        async with asyncio.timeout(self._left_s(answer)):
+            route = await self._named(target)
+            head, content = await second_look.look(target, route, *self._transfers.sent_with, limit)
+        if body.take_head(head) is Then.READ:
+            body.take(content)
 
     async def _turn(self, answer: Answer, target: Target) -> Turn:
         """Wait for leave to send a request.
 
         Raises:
-            _Ended: The host is given up, or wants to be left alone for longer than we wait.
+            Ended: The host is given up, or wants to be left alone for longer than we wait.
             CancelledError: No request is to be sent any more.
         """
         try:
             turn = await self._hosts.group(target.host).turn(self._hosts.circuit(target.host, target.port))
         except Paused as paused:
             answer.untried = True
-            raise _Ended("rate_limited", f"not asked: {paused}") from None
+            raise Ended("rate_limited", f"not asked: {paused}") from None
         except CircuitOpen as given_up:
             answer.untried = True
-            raise _Ended(given_up.status, f"not asked: {given_up}") from None
+            raise Ended(given_up.status, f"not asked: {given_up}") from None
         if self._ends:
             turn.leave()
             raise asyncio.CancelledError
         return turn
-
-    def _request(self, target: Target) -> aiohttp.client._RequestContextManager:
-        return self._session.get(yarl.URL(target.url, encoded=True), allow_redirects=False)
-
-    async def _read(
-        self,
-        answer: Answer,
-        target: Target,
-        response: aiohttp.ClientResponse,
-        turn: Turn,
-        deadline: asyncio.Timeout,
-        chance: float,
-    ) -> str | None:
-        answer.http_status = response.status
-        answer.headers = outcome.evidence(response.headers)
-        group = self._hosts.group(target.host)
-        if outcome.is_redirect(response.status):
-            group.served()
-            await _drain(response)
-            location = response.headers.get("Location")
-            if not location:
-                raise _Ended("too_many_redirects", "a redirect without a target")
-            return addresses.location(location)
-        status = outcome.status_of_http(response.status)
-        if status == "rate_limited":
-            group.refused(
-                turn.sent_at, outcome.retry_after_s(response.headers.get("Retry-After"), self._clock()), chance
-            )
-        else:
-            group.served()
-        if status != OK:
-            await _drain(response)
-            raise _Ended(status, f"HTTP {response.status}")
-        # A web archive (Wayback, pywb) tells under this prefix what the host itself said then.
-        said = [
-            tag for prefix in ("", "X-Archive-Orig-") for tag in response.headers.getall(f"{prefix}X-Robots-Tag", [])
-        ]
-        tag = outcome.denying_tag(said, self._agent)
-        if tag is not None:
-            answer.policy, answer.policy_evidence = "denied by X-Robots-Tag", f"X-Robots-Tag: {tag}"
-            response.close()
-            raise _Ended("opted_out", answer.policy_evidence)
-        if self._options.tdmrep:
-            reserved = tdmrep.reserving_header(
-                response.headers.getall("tdm-reservation", []), response.headers.getall("tdm-policy", [])
-            )
-            if reserved is not None:
-                answer.policy, answer.policy_evidence = "denied by TDMRep", reserved
-                response.close()
-                raise _Ended("opted_out", reserved)
-        answer.slot = turn.slot
-        answer.content = await self._body(response, turn.slot, deadline)
-        return None
-
-    async def _body(self, response: aiohttp.ClientResponse, slot: Slot, deadline: asyncio.Timeout) -> bytes:
-        """Read a body that is an image by its first bytes.
-
-        Raises:
-            _Ended: It is too large, or none.
-        """
-        limit = self._options.max_bytes
-        length = response.content_length
-        if length is not None and length > limit:
-            response.close()
-            raise _Ended("too_large", f"Content-Length {length} over {limit}")
-        codings = _codings(response.headers.getall("Content-Encoding", []))
-        plain = not codings
-        reserved = length if length is not None and plain else hosts.UNKNOWN_BYTES
-        await _reserved(deadline, slot, reserved)
-        body = bytearray()
-        judged = not plain
-        while chunk := await response.content.readany():
-            body += chunk
-            if len(body) > limit:
-                response.close()
-                raise _Ended("too_large", f"over {limit} bytes")
-            if not judged and len(body) >= _HEAD_BYTES:
-                judged = True
-                if codec.sniff(bytes(body[:_HEAD_BYTES])) is None:
-                    await _drain(response)
-                    raise _Ended("not_an_image", _begins(body, response))
-            if len(body) > reserved:
-                reserved = limit
-                await _reserved(deadline, slot, reserved)
-        if not plain:
-            await _reserved(deadline, slot, limit)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, _decompressed, bytes(body), codings, limit)
-        if codec.sniff(bytes(body[:_HEAD_BYTES])) is None:
-            raise _Ended("not_an_image", _begins(body, response))
-        return bytes(body)
 
     def unreachable(self, answer: Answer) -> None:
         """Note an image for which all tries are used up: a host that never answered comes closer to an open circuit."""
@@ -423,32 +356,14 @@ class Client:
             if location is None:
                 return
             url, base = location, target.url
-        raise _Ended("too_many_redirects")
+        raise Ended("too_many_redirects")
 
     async def _file_hop(self, answer: Answer, target: Target, body: bytearray) -> str | None:
-        group = self._hosts.group(target.host)
         turn = await self._turn(answer, target)
+        file = FileBody(answer, body, robots.MAX_BYTES, self._heard(answer, target, turn, 0.0))
         try:
-            async with asyncio.timeout(self._options.timeout_s), self._request(target) as response:
-                answer.answered = True
-                answer.http_status = response.status
-                self._hosts.reached(target.host, target.port)
-                if outcome.is_redirect(response.status) and "Location" in response.headers:
-                    await _drain(response)
-                    return addresses.location(response.headers["Location"])
-                status = outcome.status_of_http(response.status)
-                if status == "rate_limited":
-                    after = outcome.retry_after_s(response.headers.get("Retry-After"), self._clock())
-                    group.refused(turn.sent_at, after, 0.0)
-                if status != OK:
-                    await _drain(response)
-                    raise _Ended(status, f"HTTP {response.status}")
-                while len(body) < robots.MAX_BYTES and (chunk := await response.content.readany()):
-                    body += chunk
-                if len(body) >= robots.MAX_BYTES:
-                    del body[robots.MAX_BYTES :]
-                    response.close()
-                return None
+            await self._get(Answer(OK), target, turn, file)
+            return file.complete()
         finally:
             turn.leave()
 
@@ -457,11 +372,11 @@ def _heeded(answer: Answer, policy: robots.Policy, found: robots.Verdict, who: s
     """Return the evidence of a verdict that allows.
 
     Raises:
-        _Ended: It does not.
+        Ended: It does not.
     """
     if not found.allowed:
         answer.policy, answer.policy_evidence, answer.untried = f"denied by {who}", found.evidence, True
-        raise _Ended(policy.status or "opted_out", found.evidence)
+        raise Ended(policy.status or "opted_out", found.evidence)
     return found.evidence
 
 
@@ -479,169 +394,32 @@ def _is_settled(answer: Answer) -> bool:
 _UNREACHABLE: Final = frozenset({"connection", "timeout"})
 
 _FAILURES: Final = (
-    TimeoutError,
-    OSError,
-    aiohttp.ClientError,
-    http_exceptions.HttpProcessingError,
-    ssl.SSLError,
-    # What libraries on the way raise at what hosts send: of a URL or a name that is none, of a connection that went at the wrong
-    # moment (aiohttp's streams). It is that image's end, not the run's.
+    OSError,  # with TimeoutError, Blocked, NameUnknown, Broken
+    # What libraries on the way raise at what hosts send: of a URL or a name that is none. It is that image's end, not the run's.
     ValueError,
     RuntimeError,
+    pycurl.error,
 )
 
 
 def is_ours(error: BaseException) -> bool:
     """Return whether it is this process that can open nothing more: that says nothing of the host."""
-    found = (error, getattr(error, "os_error", None), error.__cause__)
-    return any(isinstance(one, OSError) and one.errno in _OUT_OF_FILES for one in found)
+    return isinstance(error, OSError) and error.errno in _OUT_OF_FILES
 
 
 def _status_of_failure(error: BaseException) -> str:
     """Return the status of what went wrong on the way."""
-    cause = getattr(error, "os_error", None) or error.__cause__
-    if isinstance(error, Blocked) or isinstance(cause, Blocked):
+    if isinstance(error, Broken):
+        return error.status
+    if isinstance(error, Blocked):
         return "blocked_address"
-    if isinstance(error, NameUnknown | aiohttp.ClientConnectorDNSError) or isinstance(cause, NameUnknown):
+    if isinstance(error, NameUnknown):
         return "dns"
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError) or isinstance(cause, ssl.SSLError):
-        return "tls"
-    if isinstance(error, aiohttp.InvalidURL):
-        return "blocked_address"
-    if isinstance(error, aiohttp.ClientResponseError | http_exceptions.HttpProcessingError):
-        return "server_error"  # no HTTP, or more of it than is read
-    return "connection"
+    return "timeout" if isinstance(error, TimeoutError) else "connection"
 
 
-async def _reserved(deadline: asyncio.Timeout, slot: Slot, count: int) -> None:
-    """Let an image hold so many bytes; if that takes waiting, the host's deadline stands still."""
-    if slot.reserve_now(count):
-        return
-    loop = asyncio.get_running_loop()
-    when, started = deadline.when(), loop.time()
-    deadline.reschedule(None)
-    await slot.reserve(count)
-    if when is not None:
-        deadline.reschedule(when + loop.time() - started)
-
-
-async def _drain(response: aiohttp.ClientResponse) -> None:
-    """Read what is left of a short answer, so that its connection is kept; hang up on a long one."""
-    if (response.content_length or 0) > _DRAIN_BYTES:
-        response.close()
-        return
-    left = _DRAIN_BYTES
-    try:
-        async with asyncio.timeout(_DRAIN_S):
-            while left > 0 and (chunk := await response.content.readany()):
-                left -= len(chunk)
-    except _FAILURES:
-        left = 0  # what was said stands, however the rest of it fares
-    if left <= 0:
-        response.close()
-
-
-def _begins(body: bytearray, response: aiohttp.ClientResponse) -> str:
-    said = response.headers.get("Content-Type", "no Content-Type")
-    return f"{said}, begins with {bytes(body[:16])!r}" if body else f"{said}, no body"
-
-
-def _codings(values: Sequence[str]) -> list[str]:
-    """Return the content codings that a header names, in the order in which they were applied; "identity" is none."""
-    named = (coding.strip().lower() for value in values for coding in value[: outcome.EVIDENCE_LENGTH].split(","))
-    return [coding for coding in named if coding not in {"", "identity"}]
-
-
-def _decompressed(body: bytes, codings: Sequence[str], limit: int) -> bytes:
-    """Undo content codings, which were sent unasked, until there is an image: what the header says may be a lie.
-
-    Raises:
-        _Ended: It grows beyond the limit, is damaged, or holds no image.
-    """
-    content, damage = body, ""
-    for _ in codings[:_MOST_CODINGS]:
-        if codec.sniff(content[:_HEAD_BYTES]) is not None:
-            return content  # the header was wrong
-        content, damage = _inflated(content, limit)
-        if len(content) > limit:
-            raise _Ended("too_large", f"{len(body)} bytes that decompress to more than {limit}")
-    if codec.sniff(content[:_HEAD_BYTES]) is None:
-        said = damage or f"begins with {content[:16]!r}"
-        raise _Ended("not_an_image", f"Content-Encoding {', '.join(codings)}, which was not asked for; {said}")
-    return content
-
-
-def _inflated(body: bytes, limit: int) -> tuple[bytes, str]:
-    """Return what a body decompresses to, up to a byte more than the limit, and what is wrong with it.
-
-    What comes before the damage counts, as in browsers: before a wrong checksum of gzip's, that is all of it.
-    """
-    damage = ""
-    for bits in (_GZIP_OR_ZLIB, -zlib.MAX_WBITS):  # "deflate" is zlib by the book and raw in the wild
-        try:
-            return zlib.decompressobj(bits).decompress(body, limit + 1), damage
-        except zlib.error as error:
-            damage = damage or str(error)
-            content = _up_to_damage(body, bits, limit)
-            if content:
-                return content, damage
-    return b"", damage
-
-
-def _up_to_damage(body: bytes, bits: int, limit: int) -> bytes:
-    """Return what a damaged body decompresses to before it breaks off."""
-    inflating = zlib.decompressobj(bits)
-    content = bytearray()
-    with contextlib.suppress(zlib.error):
-        # Whole pieces first: what a piece with damage in it would have given before is lost.
-        for at in range(0, len(body), _PIECE):
-            before = inflating.copy()
-            try:
-                content += inflating.decompress(body[at : at + _PIECE], max(1, limit + 1 - len(content)))
-            except zlib.error:
-                for place in range(at, at + _PIECE):
-                    content += before.decompress(body[place : place + 1], max(1, limit + 1 - len(content)))
-            if len(content) > limit:
-                break
-    return bytes(content)
-
-
-def open_session(resolver: Resolver, options: FetchOptions, contact: str) -> aiohttp.ClientSession:
-    """Return a session that keeps connections, sends no cookies, uses no proxy, and names us and our contact."""
+def headers(options: FetchOptions, contact: str) -> list[str]:
+    """Return what is sent with every request: who we are, and our contact."""
     agent = f"{options.user_agent} ({contact})" if contact else options.user_agent
-    headers = {"User-Agent": agent, "Accept": "image/*, */*;q=0.8", "Accept-Encoding": "identity"}
-    if contact.startswith("mailto:"):
-        headers["From"] = contact.removeprefix("mailto:")
-    connector = Connector(
-        resolver=resolver,
-        use_dns_cache=False,
-        limit=0,  # `hosts` bounds connections, by domain
-        ssl=_tls(options.ca_file),
-        keepalive_timeout=_KEEPALIVE_S,
-        socket_factory=resolver.open_socket,
-    )
-    session = aiohttp.ClientSession(
-        connector=connector,
-        headers=headers,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-        read_bufsize=2**18,
-        max_line_size=_HEADER_BYTES,
-        max_field_size=_HEADER_BYTES,
-        max_headers=_HEADERS,
-    )
-    # aiohttp repeats a request whose connection was dropped, at once and unseen: a request that the host's pace and the
-    # attempts would know nothing of. It has no public switch for that; tests/fetch/test_engine.py counts requests.
-    session._retry_connection = False
-    return session
-
-
-def _tls(ca_file: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
-    return context
+    sent = [f"User-Agent: {agent}", "Accept: image/*, */*;q=0.8", "Accept-Encoding: identity"]
+    return [*sent, f"From: {contact.removeprefix('mailto:')}"] if contact.startswith("mailto:") else sent

@@ -47,6 +47,8 @@ from pmd.fetch.loop import Calls, Workers
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.state import WEB_ARCHIVE
 from pmd.fetch.stopping import Stop
+from pmd.fetch.transfers import Transfers
+from pmd.fetch.trust import Authorities
 from pmd.schema import keys
 from pmd.schema.statuses import OK
 
@@ -56,6 +58,9 @@ CODEC_THREADS: Final = 2
 #: Files that a lane opens at most, where the system allows it: several times the connections that it can have (`client`), and
 #: no more than macOS gives to one process.
 FILES: Final = 10_240
+
+#: Connections that are kept for the next image of their host, at most.
+_KEPT_CONNECTIONS: Final = FILES // 4
 
 _DNS_THREADS: Final = 16
 _FILE_THREADS: Final = 2  # read archives, and undo content encodings that were not asked for
@@ -279,9 +284,15 @@ class Lane:
         self._slots = slots
         self._hosts = hosts.Hosts(self._options, self._lanes, self._number, slots, self._patience)
         names = resolver.Resolver(self._address_policy, self._routes, self._names, self._lookup)
-        self._session = client.open_session(names, self._options, self._contact)
+        self._authorities = Authorities(self._options.ca_file)
+        self._transfers = Transfers(
+            self._address_policy,
+            client.headers(self._options, self._contact),
+            self._authorities.path,
+            _KEPT_CONNECTIONS,
+        )
         self._client = Client(
-            self._session,
+            self._transfers,
             names,
             self._hosts,
             self._options,
@@ -295,7 +306,8 @@ class Lane:
 
     async def _close(self) -> None:
         await self._client.close()
-        await self._session.close()
+        await self._transfers.close()
+        self._authorities.close()
 
     async def _run(self, images: Sequence[Image], run: _Run) -> None:
         window = asyncio.Semaphore(_WINDOW)

@@ -164,6 +164,10 @@ class Turn:
         self.slot = slot
         self.sent_at = sent_at
 
+    def sent_again(self) -> None:
+        """Note that the request went out once more, since the host had closed the connection that was kept."""
+        self._group.sent_again()
+
     def hang_up(self) -> None:
         """Give the connection back, the slot still held."""
         connections, self._connections = self._connections, None
@@ -239,6 +243,11 @@ class Group:
             self._paused_at = now
         seconds = self._patience.backoff(self._refusals, chance) if retry_after_s is None else retry_after_s
         self._paused_until = max(self._paused_until, now + seconds)
+
+    def sent_again(self) -> None:
+        """Count a request more, and let the next one leave as much later."""
+        self.requests += 1
+        self._next = max(self._next, asyncio.get_running_loop().time()) + self._spacing_s
 
     def hung_up(self) -> None:
         """Note the end of a request."""

@@ -9,7 +9,7 @@ import dataclasses
 import datetime
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import orjson
 import pyarrow as pa
@@ -239,17 +239,15 @@ TAG_LENGTH: Final = 8190
 _DENYING: Final = re.compile(rf"\b(?:{'|'.join(sorted(DENYING_TAGS))})\b", re.IGNORECASE)
 
 
-def evidence(headers: Mapping[str, Any]) -> str | None:
+def evidence(headers: Mapping[str, Sequence[str]]) -> str | None:
     """Return the headers kept as evidence as a JSON object, or None where there are none.
 
     Repeated ones are joined, long ones cut (`EVIDENCE_LENGTH`), and octets that are no UTF-8 escaped (`storable`).
+
+    Args:
+        headers: By their names in small letters, each with its values.
     """
-    getall = getattr(headers, "getall", None)
-    kept = {
-        name: _cut(", ".join(getall(name)) if getall is not None else str(headers[name]))
-        for name in EVIDENCE_HEADERS
-        if name in headers
-    }
+    kept = {name: _cut(", ".join(headers[name])) for name in EVIDENCE_HEADERS if name in headers}
     return orjson.dumps(kept).decode() if kept else None
 
 

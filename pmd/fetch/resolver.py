@@ -1,19 +1,18 @@
 """Names to addresses that may be asked.
 
 Each name is resolved once, and only addresses that were checked are connected to: a name whose answer changes (DNS rebinding)
-is checked like any other. A last check stands where the socket is made.
+is checked like any other. Last checks stand where the socket is made and where it is used (`pmd.fetch.transfers`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import socket
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Final
-
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from pmd.fetch import addresses
 
@@ -36,8 +35,23 @@ def system_lookup(host: str) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-class Resolver(AbstractResolver):
-    """Names to checked addresses: each name asked for once, failures included; aiohttp connects through it.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Route:
+    """Where to connect to for a host and port of URLs.
+
+    Attributes:
+        host: The URL's own, or the one that stands in for it.
+        port: The same of its port.
+        addresses: Of `host`, all checked; where that is an address, it alone.
+    """
+
+    host: str
+    port: int
+    addresses: tuple[str, ...]
+
+
+class Resolver:
+    """Names to checked addresses: each name asked for once, failures included.
 
     Args:
         policy: Which addresses may be asked.
@@ -59,8 +73,8 @@ class Resolver(AbstractResolver):
         self._lookup = lookup
         self._known: dict[str, tuple[float, asyncio.Future[list[str]]]] = {}
 
-    async def endpoints(self, host: str, port: int) -> list[tuple[str, int]]:
-        """Return the addresses and port to connect to for a URL's host and port; all checked.
+    async def route(self, host: str, port: int) -> Route:
+        """Return where to connect to for a URL's host and port.
 
         Raises:
             NameUnknown: The name does not resolve.
@@ -69,13 +83,13 @@ class Resolver(AbstractResolver):
         host, port = self._routes.of_host(host, port)
         found = [host] if addresses.literal(host) is not None else await self._addresses(host)
         refusals = [(address, self._policy.refusal(address)) for address in found]
-        allowed = [(address, port) for address, refusal in refusals if refusal is None]
+        allowed = tuple(address for address, refusal in refusals if refusal is None)
         if not allowed:
             raise addresses.Blocked(f"{host}: {'; '.join(str(refusal) for _, refusal in refusals)}")
-        return allowed
+        return Route(host, port, allowed)
 
     def answers_at_once(self, host: str, port: int) -> bool:
-        """Return whether `endpoints` has nothing to wait for."""
+        """Return whether `route` has nothing to wait for."""
         host, _ = self._routes.of_host(host, port)
         if addresses.literal(host) is not None:
             return True
@@ -93,37 +107,6 @@ class Resolver(AbstractResolver):
             refusal = self._policy.refusal(address)
             if refusal is not None:
                 raise addresses.Blocked(f"{host}: {refusal}")
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Answer aiohttp."""
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=to_port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=int(socket.AI_NUMERICHOST | socket.AI_NUMERICSERV),
-            )
-            for address, to_port in await self.endpoints(host, port)
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-    def open_socket(self, address: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
-        """Make the socket of a connection: the last place where an address can be refused, and no way leads around it.
-
-        Raises:
-            Blocked: The address is refused.
-        """
-        family, kind, protocol, _, endpoint = address
-        refusal = self._policy.refusal(str(endpoint[0]))
-        if refusal is not None:
-            raise addresses.Blocked(refusal)
-        return socket.socket(family, kind, protocol)
 
     async def _addresses(self, host: str) -> list[str]:
         loop = asyncio.get_running_loop()

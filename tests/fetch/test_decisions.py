@@ -141,7 +141,7 @@ def test_an_x_robots_tag_of_any_length_is_judged_at_once() -> None:
 def test_whatever_hosts_say_can_be_written_down(text: str, octets: bytes) -> None:
     said = text + octets.decode("utf-8", "surrogateescape")
     attempt = outcome.Attempt(
-        b"x" * 16, "http://a.test/", 0, NOON, "dead", None, said, outcome.evidence({"etag": said}), said, said, said
+        b"x" * 16, "http://a.test/", 0, NOON, "dead", None, said, outcome.evidence({"etag": [said]}), said, said, said
     )
     assert orjson.loads(orjson.dumps(outcome.attempts_table([attempt]).drop(["image_id"]).to_pylist()))
     policy = robots.Policy(NOON, None, status="dns", error=said)
@@ -149,7 +149,7 @@ def test_whatever_hosts_say_can_be_written_down(text: str, octets: bytes) -> Non
 
 
 def test_octets_that_are_no_text_are_kept_escaped() -> None:
-    assert outcome.evidence({"etag": b'"\xe4\x00\xff"'.decode("utf-8", "surrogateescape")}) == (
+    assert outcome.evidence({"etag": [b'"\xe4\x00\xff"'.decode("utf-8", "surrogateescape")]}) == (
         '{"etag":"\\"\\\\xe4\\u0000\\\\xff\\""}'
     )
     assert outcome.storable("\ud800 ä \udcff") == "\\ud800 ä \\xff"
@@ -323,7 +323,7 @@ def test_what_was_refused_is_read_from_what_an_attempt_keeps() -> None:
     async def refused(host: str, *found: str) -> list[str]:
         resolver = names.Resolver(addresses.AddressPolicy(), addresses.Routes({}), Nobody(), lambda _: list(found))
         with pytest.raises(addresses.Blocked) as raised:
-            await resolver.endpoints(host, 80)
+            await resolver.route(host, 80)
         return addresses.refused(f"{type(raised.value).__name__}: {raised.value}"[:500])
 
     assert asyncio.run(refused("a.test", "10.0.0.1", "fd00::1")) == ["10.0.0.1", "fd00::1"]

@@ -11,10 +11,9 @@ import tarfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-import aiohttp
 import pyarrow as pa
 import pytest
 from cryptography import x509
@@ -23,9 +22,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError, InputError
-from pmd.fetch import client, hosts, robots
+from pmd.fetch import hosts, robots
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
+from pmd.fetch.receiving import ImageBody
+from pmd.fetch.resolver import Route
+from pmd.fetch.transfers import Then
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
@@ -143,12 +145,11 @@ def test_the_socket_itself_refuses_what_slipped_through(web: Web) -> None:
     with Lane(
         options(resolve={}, allow_addresses=()), contact="", patience=HASTE, lookup=lambda _: ["93.184.215.14"]
     ) as lane:
-        resolver = lane._session.connector._resolver  # type: ignore[union-attr]
 
-        async def rebound(host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
-            return [{"hostname": host, "host": "127.0.0.1", "port": web.port, "family": 2, "proto": 0, "flags": 0}]
+        async def rebound(host: str, port: int) -> Route:
+            return Route(host, port, ("127.0.0.1",))
 
-        resolver.resolve = rebound  # type: ignore[method-assign,assignment]
+        lane._client._resolver.route = rebound  # type: ignore[method-assign]
         rows = table(image_row("x", f"http://rebound.test:{web.port}/x"))
         (got,) = lane.fetch(rows)
     assert got.status == "blocked_address"
@@ -323,22 +324,14 @@ def test_what_a_library_raises_at_an_answer_ends_that_image_alone(
         "b.test/x": reply(JPEG),
         "c.test/x": reply(status=404, ETag="bad"),
     }
-    readany = aiohttp.StreamReader.readany
+    take = ImageBody.take
 
-    async def breaks(reader: aiohttp.StreamReader) -> bytes:
-        if b"bad" in raw:
+    def breaks(body: ImageBody, octets: bytes) -> Then | asyncio.Future[None]:
+        if "bad" in (body._answer.headers or ""):
             raise error
-        return await readany(reader)
+        return take(body, octets)
 
-    raw: list[bytes] = []
-    evidence = client.outcome.evidence
-
-    def noted(headers: Mapping[str, str]) -> str | None:
-        raw[:] = [headers.get("ETag", "").encode()]
-        return evidence(headers)
-
-    monkeypatch.setattr(aiohttp.StreamReader, "readany", breaks)
-    monkeypatch.setattr(client.outcome, "evidence", noted)
+    monkeypatch.setattr(ImageBody, "take", breaks)
     rows = table(*(image_row(host, f"http://{host}.test/x") for host in "abc"))
     got = run(rows, options(web, robots=False, concurrency=1))
     assert {name: fetched.status for name, fetched in got.items()} == {"a": "connection", "b": "ok", "c": "dead"}

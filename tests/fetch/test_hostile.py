@@ -14,7 +14,7 @@ import pytest
 
 from pmd.config.options import PerHost
 from pmd.demo.web import Authority
-from pmd.fetch import client, resolver, robots
+from pmd.fetch import resolver, robots
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
 from tests.fetch import hostile
@@ -153,13 +153,16 @@ def test_an_answer_that_nobody_asked_for_is_nobodys() -> None:
         assert len(web.asked()) == web.connections == 3
 
 
-def test_a_host_that_answers_for_ever_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_KEEPALIVE_S", 600.0)  # so that nothing else closes it
+def test_a_host_that_answers_for_ever_is_hung_up_on() -> None:
+    """Nobody reads what it says while the connection is idle; when it is asked next, that is noticed."""
     with Talkative(b"HTTP/1.1 204 No Content\r\n\r\n" * 1000, times=10_000) as web:
-        web.routes["a.test/x"] = reply(hostile.JPEG)
-        with Lane(options(web, robots=False), contact="", patience=HASTE) as lane:
-            assert [fetched.status for fetched in lane.fetch(table(image_row("x", "http://a.test/x")))] == ["ok"]
-            assert web.hung_up.wait(timeout=20)  # while the connection is idle, and the lane open
+        web.routes |= {f"a.test/{number}": reply(photo(seed=number)) for number in range(2)}
+        per_host = PerHost(requests_per_s=5.0, connections=1)
+        with Lane(options(web, robots=False, per_host=per_host), contact="", patience=HASTE) as lane:
+            rows = table(*(image_row(str(number), f"http://a.test/{number}") for number in range(2)))
+            assert [fetched.status for fetched in lane.fetch(rows)] == ["ok", "ok"]
+            assert web.hung_up.wait(timeout=20)  # while the lane is open
+        assert len(web.asked()) == web.connections == 2
 
 
 MANY_HOSTS = """

@@ -1,0 +1,80 @@
+"""Content codings of a body, undone though they were not asked for: bounded, and damage is forgiven as in browsers."""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+from pmd import codec
+from pmd.fetch import outcome
+from pmd.fetch.answer import Ended
+
+#: Bytes that tell the format (`codec.sniff`).
+HEAD_BYTES: Final = 64
+
+_GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
+#: Codings one inside the other that are undone; curl has the same number.
+_MOST: Final = 5
+_PIECE: Final = 1 << 16
+
+
+def named(values: Sequence[str]) -> list[str]:
+    """Return the content codings that a header names, in the order in which they were applied; "identity" is none."""
+    named = (coding.strip().lower() for value in values for coding in value[: outcome.EVIDENCE_LENGTH].split(","))
+    return [coding for coding in named if coding not in {"", "identity"}]
+
+
+def undone(body: bytes, codings: Sequence[str], limit: int) -> bytes:
+    """Undo content codings, which were sent unasked, until there is an image: what the header says may be a lie.
+
+    Raises:
+        Ended: It grows beyond the limit, is damaged, or holds no image.
+    """
+    content, damage = body, ""
+    for _ in codings[:_MOST]:
+        if codec.sniff(content[:HEAD_BYTES]) is not None:
+            return content  # the header was wrong
+        content, damage = _inflated(content, limit)
+        if len(content) > limit:
+            raise Ended("too_large", f"{len(body)} bytes that decompress to more than {limit}")
+    if codec.sniff(content[:HEAD_BYTES]) is None:
+        said = damage or f"begins with {content[:16]!r}"
+        raise Ended("not_an_image", f"Content-Encoding {', '.join(codings)}, which was not asked for; {said}")
+    return content
+
+
+def _inflated(body: bytes, limit: int) -> tuple[bytes, str]:
+    """Return what a body decompresses to, up to a byte more than the limit, and what is wrong with it.
+
+    What comes before the damage counts, as in browsers: before a wrong checksum of gzip's, that is all of it.
+    """
+    damage = ""
+    for bits in (_GZIP_OR_ZLIB, -zlib.MAX_WBITS):  # "deflate" is zlib by the book and raw in the wild
+        try:
+            return zlib.decompressobj(bits).decompress(body, limit + 1), damage
+        except zlib.error as error:
+            damage = damage or str(error)
+            content = _up_to_damage(body, bits, limit)
+            if content:
+                return content, damage
+    return b"", damage
+
+
+def _up_to_damage(body: bytes, bits: int, limit: int) -> bytes:
+    """Return what a damaged body decompresses to before it breaks off."""
+    inflating = zlib.decompressobj(bits)
+    content = bytearray()
+    with contextlib.suppress(zlib.error):
+        # Whole pieces first: what a piece with damage in it would have given before is lost.
+        for at in range(0, len(body), _PIECE):
+            before = inflating.copy()
+            try:
+                content += inflating.decompress(body[at : at + _PIECE], max(1, limit + 1 - len(content)))
+            except zlib.error:
+                for place in range(at, at + _PIECE):
+                    content += before.decompress(body[place : place + 1], max(1, limit + 1 - len(content)))
+            if len(content) > limit:
+                break
+    return bytes(content)

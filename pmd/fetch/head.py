@@ -1,0 +1,72 @@
+"""What an answer says before its body: the status and the headers, as octets that nobody vouches for."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Final
+
+_STATUS_LINE: Final = re.compile(rb"HTTP/[0-9.]+ +([1-9][0-9]{2})(?:\s|$)", re.IGNORECASE)
+
+#: Digits of a length that is believed.
+_LENGTH_DIGITS: Final = 18
+ENDLESS: Final = 10**_LENGTH_DIGITS
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Head:
+    """The status of an answer, and its headers by their names in small letters, each with all its values in order.
+
+    Attributes:
+        http_status: 0 where the status line has none of three digits.
+        headers: Octets that are no UTF-8 stand in values as PEP 383 has them.
+    """
+
+    http_status: int
+    headers: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, lines: Sequence[bytes]) -> Head:
+        """Return the head whose lines these are, the status line first, each with its end.
+
+        A line without a colon is passed over. One that begins with a blank goes on with the one before (RFC 9112 §5.2).
+        """
+        status = _STATUS_LINE.match(lines[0]) if lines else None
+        headers: dict[str, list[str]] = {}
+        values: list[str] | None = None
+        for line in lines[1:]:
+            if line[:1] in (b" ", b"\t") and values is not None:
+                values[-1] = f"{values[-1]} {_text(line)}".strip()
+                continue
+            name, colon, value = line.partition(b":")
+            if colon:
+                values = headers.setdefault(_text(name).lower(), [])
+                values.append(_text(value))
+        return cls(int(status[1]) if status else 0, headers)
+
+    @property
+    def is_interim(self) -> bool:
+        """Whether another answer follows (RFC 9110 §15.2); one that switches protocols is the last that is HTTP."""
+        return 100 <= self.http_status < 200 and self.http_status != 101
+
+    def all(self, name: str) -> list[str]:
+        """Return all values of a header, in order; `name` in small letters."""
+        return self.headers.get(name, [])
+
+    def first(self, name: str) -> str | None:
+        """Return the first value of a header, or None."""
+        values = self.headers.get(name)
+        return values[0] if values else None
+
+    @property
+    def content_length(self) -> int | None:
+        """How long the body is said to be; None where nothing is said that is a number, `ENDLESS` for more than anybody sends."""
+        said = self.first("content-length")
+        if not said or not (said.isascii() and said.isdigit()):
+            return None
+        return int(said) if len(said) <= _LENGTH_DIGITS else ENDLESS
+
+
+def _text(octets: bytes) -> str:
+    return octets.strip(b" \t\r\n").decode("utf-8", "surrogateescape")

@@ -1,0 +1,190 @@
+"""What takes an answer as it comes: an image's, of which every part is judged before the next is read, and a small file's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Final
+
+from pmd import codec
+from pmd.config.options import FetchOptions
+from pmd.fetch import addresses, codings, hosts, outcome, tdmrep
+from pmd.fetch.answer import Answer, Ended
+from pmd.fetch.head import ENDLESS, Head
+from pmd.fetch.hosts import Slot
+from pmd.fetch.transfers import Then
+from pmd.schema.statuses import OK
+
+#: Web archives (Wayback, pywb) tell under this prefix what the host itself said then.
+_ARCHIVED: Final = "x-archive-orig-"
+
+
+class ImageBody:
+    """Takes the answer to a request for an image, into `answer` and a buffer.
+
+    Args:
+        answer: Gets status and evidence.
+        slot: Holds what the buffer takes.
+        options: Limits.
+        agent: Our product token.
+        heard: Told of the head.
+    """
+
+    def __init__(
+        self, answer: Answer, slot: Slot, options: FetchOptions, agent: str, heard: Callable[[Head], None]
+    ) -> None:
+        self._answer = answer
+        self._slot = slot
+        self._options = options
+        self._agent = agent
+        self._heard = heard
+        self._ended: Ended | None = None
+        self._location: str | None = None
+        self._content = bytearray()
+        self._said = ""
+        self._codings: list[str] = []
+        self._reserved = hosts.UNKNOWN_BYTES
+        self._judged = False
+
+    def take_head(self, head: Head) -> Then:
+        """Take what is said before the body, and say whether the body is wanted."""
+        self._answer.http_status = head.http_status or None
+        self._answer.headers = outcome.evidence(head.headers)
+        self._heard(head)
+        if outcome.is_redirect(head.http_status):
+            location = head.first("location")
+            if not location:
+                return self._end(Then.DRAIN, "too_many_redirects", "a redirect without a target")
+            self._location = addresses.location(location)
+            return Then.DRAIN
+        status = outcome.status_of_http(head.http_status)
+        if status != OK:
+            return self._end(Then.DRAIN, status, f"HTTP {head.http_status}")
+        return self._denied(head) or self._awaited(head)
+
+    def _denied(self, head: Head) -> Then | None:
+        said = [tag for prefix in ("", _ARCHIVED) for tag in head.all(f"{prefix}x-robots-tag")]
+        tag = outcome.denying_tag(said, self._agent)
+        if tag is not None:
+            return self._opted_out("X-Robots-Tag", f"X-Robots-Tag: {tag}")
+        if self._options.tdmrep:
+            reserved = tdmrep.reserving_header(head.all("tdm-reservation"), head.all("tdm-policy"))
+            if reserved is not None:
+                return self._opted_out("TDMRep", reserved)
+        return None
+
+    def _opted_out(self, who: str, evidence: str) -> Then:
+        self._answer.policy, self._answer.policy_evidence = f"denied by {who}", evidence
+        return self._end(Then.HANG_UP, "opted_out", evidence)
+
+    def _awaited(self, head: Head) -> Then:
+        length, limit = head.content_length, self._options.max_bytes
+        if length == ENDLESS:
+            return self._end(Then.HANG_UP, "server_error", "Content-Length of more digits than there are bytes")
+        if length is not None and length > limit:
+            return self._end(Then.HANG_UP, "too_large", f"Content-Length {length} over {limit}")
+        self._said = head.first("content-type") or "no Content-Type"
+        self._codings = codings.named(head.all("content-encoding"))
+        self._judged = bool(self._codings)
+        if length is not None and not self._codings:
+            self._reserved = length
+        return Then.READ
+
+    def take(self, octets: bytes) -> Then | asyncio.Future[None]:
+        """Take the next bytes of the body, if there is room for them."""
+        content, limit = self._content, self._options.max_bytes
+        if len(content) + len(octets) > limit:
+            return self._end(Then.HANG_UP, "too_large", f"over {limit} bytes")
+        if len(content) + len(octets) > self._reserved:
+            self._reserved = limit
+        if not self._slot.reserve_now(self._reserved):
+            return asyncio.ensure_future(self._slot.reserve(self._reserved))
+        content += octets
+        if not self._judged and len(content) >= codings.HEAD_BYTES:
+            self._judged = True
+            if codec.sniff(bytes(content[: codings.HEAD_BYTES])) is None:
+                return self._end(Then.DRAIN, "not_an_image", self._begins())
+        return Then.READ
+
+    async def complete(self, threads: Executor) -> str | None:
+        """Return where the answer redirects to, or None when the image is in `answer`.
+
+        Args:
+            threads: For undoing content codings.
+
+        Raises:
+            Ended: It is no image that is wanted.
+        """
+        if self._ended is not None:
+            raise self._ended
+        if self._location is not None:
+            return self._location
+        if self._codings:
+            limit = self._options.max_bytes
+            await self._slot.reserve(limit)
+            undone = asyncio.get_running_loop().run_in_executor(
+                threads, codings.undone, bytes(self._content), self._codings, limit
+            )
+            self._answer.content = await undone
+        elif codec.sniff(bytes(self._content[: codings.HEAD_BYTES])) is None:
+            raise Ended("not_an_image", self._begins())
+        else:
+            self._answer.content = bytes(self._content)
+        return None
+
+    def _begins(self) -> str:
+        content = bytes(self._content[:16])
+        return f"{self._said}, begins with {content!r}" if content else f"{self._said}, no body"
+
+    def _end(self, then: Then, status: str, error: str) -> Then:
+        self._ended = Ended(status, error)
+        return then
+
+
+class FileBody:
+    """Takes the answer to a request for a small file: robots.txt, tdmrep.json.
+
+    Args:
+        answer: Gets the status.
+        body: Gets the body.
+        limit: Bytes of it that are read.
+        heard: Told of the head.
+    """
+
+    def __init__(self, answer: Answer, body: bytearray, limit: int, heard: Callable[[Head], None]) -> None:
+        self._answer = answer
+        self._body = body
+        self._limit = limit
+        self._heard = heard
+        self._ended: Ended | None = None
+        self._location: str | None = None
+
+    def take_head(self, head: Head) -> Then:
+        """Take what is said before the body."""
+        self._answer.http_status = head.http_status or None
+        self._heard(head)
+        location = head.first("location")
+        if outcome.is_redirect(head.http_status) and location is not None:
+            self._location = addresses.location(location)
+            return Then.DRAIN
+        status = outcome.status_of_http(head.http_status)
+        if status != OK:
+            self._ended = Ended(status, f"HTTP {head.http_status}")
+            return Then.DRAIN
+        return Then.READ
+
+    def take(self, octets: bytes) -> Then:
+        """Take the next bytes of the file; what is over the limit stays away."""
+        self._body += octets[: self._limit - len(self._body)]
+        return Then.HANG_UP if len(self._body) >= self._limit else Then.READ
+
+    def complete(self) -> str | None:
+        """Return where the answer redirects to, or None when the file is there.
+
+        Raises:
+            Ended: There is none.
+        """
+        if self._ended is not None:
+            raise self._ended
+        return self._location

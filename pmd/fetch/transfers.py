@@ -1,0 +1,383 @@
+"""libcurl beneath the fetch: each of its handles makes one request at a time, and the lane's event loop polls their sockets.
+
+Where a connection leads is decided here. Names are resolved and checked before (`pmd.fetch.resolver`) and given to libcurl with
+their addresses, so that it asks no resolver; an address is looked at once more where its socket is made, and again before a
+request is sent on it. Redirects, cookies, proxies and .netrc are off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import os
+import select
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import pycurl
+
+from pmd.fetch import broken
+from pmd.fetch.addresses import AddressPolicy, Blocked, Target
+from pmd.fetch.head import Head
+from pmd.fetch.resolver import Route
+
+#: Seconds that a connection is kept for its host's next image, which comes within 1.1 s where there is one. Where every
+#: image has a host of its own, connections stay open twice as long at most: at 160 images a second, 640 of them.
+_KEEPALIVE_S: Final = 2
+
+#: Bytes that are read of a socket at once.
+_READ_BYTES: Final = 1 << 17
+
+#: Of an answer that is of no use, this much is read so that its connection can be kept; beyond it, hanging up is cheaper.
+_DRAIN_BYTES: Final = 64 * 1024
+_DRAIN_S: Final = 1.0
+
+#: What a callback of libcurl returns that wants it to hang up: that it took none of what it was given.
+_STOP: Final = 0
+
+
+class Then(enum.Enum):
+    """What is to be done with the rest of an answer."""
+
+    READ = enum.auto()
+    #: Read a short rest, so that the connection can be kept, and give it to nobody; hang up on a long one.
+    DRAIN = enum.auto()
+    HANG_UP = enum.auto()
+
+
+class Receiver(Protocol):
+    """What takes an answer as it comes. libcurl calls it: it must neither raise nor block."""
+
+    def take_head(self, head: Head) -> Then:
+        """Take the head of the final answer."""
+
+    def take(self, octets: bytes) -> Then | asyncio.Future[None]:
+        """Take the next bytes of the body; a future: not now, and again when it is done. The deadline stands still until then."""
+
+
+class Transfers:
+    """The requests of a lane.
+
+    Args:
+        policy: Which addresses may be connected to.
+        headers: Sent with every request: "Name: value".
+        authorities: A file of certificate authorities (`pmd.fetch.trust`).
+        connections: That are kept at most.
+    """
+
+    def __init__(self, policy: AddressPolicy, headers: Sequence[str], authorities: str, connections: int) -> None:
+        self._policy = policy
+        self._headers = list(headers)
+        self._authorities = authorities
+        self._multi = pycurl.AsyncCurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
+        self._idle: list[_Handle] = []
+        self._sockets: dict[tuple[str, int], int] = {}  # address and port of ours → file, of connections
+
+    @property
+    def sent_with(self) -> tuple[list[str], str]:
+        """The headers that are sent, and the file of authorities."""
+        return self._headers, self._authorities
+
+    async def get(
+        self, target: Target, route: Route, receiver: Receiver, seconds: float, resent: Callable[[], None]
+    ) -> None:
+        """Ask for a URL and give the answer to a receiver; returns when it is complete, or as much of it as was wanted.
+
+        Args:
+            target: What is asked for.
+            route: Where.
+            receiver: Takes the answer.
+            seconds: Within which it must be complete.
+            resent: Called when the host had closed the connection that was kept, so that the request goes out once more.
+
+        Raises:
+            broken.Broken: There is no answer, or none that can be used.
+            Blocked: An address was refused where its socket was made.
+            TimeoutError: It took longer.
+            OSError: This process can open no more files.
+        """
+        handle = self._idle.pop() if self._idle else _Handle(self._policy, self._sockets, _prepared(*self.sent_with))
+        handle.begin(target, route, receiver, resent)
+        clock = handle.clock = _Clock(seconds, lambda: self._end(handle, timed_out=True))
+        handle.on_drain = lambda: clock.limit(_DRAIN_S, lambda: self._end(handle, timed_out=False))
+        try:
+            await self._perform(handle)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not handle.ended or (task is not None and task.cancelling()):
+                with contextlib.suppress(RuntimeError):  # it has been removed
+                    self._multi.remove_handle(handle.curl)
+                handle.curl.close()
+                raise
+        finally:
+            clock.stop()
+            handle.let_go()
+        self._idle.append(handle)
+        if handle.failure is not None:
+            raise handle.failure
+
+    async def _perform(self, handle: _Handle) -> None:
+        """Make a request; once more, on a new connection, where the one that was kept cannot be used."""
+        for fresh in (False, True):
+            handle.curl.setopt(pycurl.FRESH_CONNECT, fresh)
+            try:
+                handle.future = self._multi.add_handle(handle.curl)
+                await handle.future
+            except pycurl.error as error:
+                if handle.is_stale and not fresh:
+                    continue
+                handle.fail(error)
+            return
+
+    def _end(self, handle: _Handle, *, timed_out: bool) -> None:
+        """End a request that is under way; its future is cancelled."""
+        if handle.future is None or handle.future.done():
+            return
+        handle.ended = True
+        if timed_out:
+            handle.failure = TimeoutError()
+        self._multi.remove_handle(handle.curl)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._multi.aclose()
+        while self._idle:
+            self._idle.pop().curl.close()
+
+
+class _Clock:
+    """The time of one request, which can stand still."""
+
+    def __init__(self, seconds: float, late: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._late = late
+        self._timer: asyncio.TimerHandle | None = self._loop.call_later(seconds, late)
+        self._left = seconds
+
+    def stop(self) -> None:
+        """Let it stand still."""
+        if self._timer is not None:
+            self._left = max(0.0, self._timer.when() - self._loop.time())
+            self._timer.cancel()
+            self._timer = None
+
+    def go_on(self) -> None:
+        """Let it run again."""
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._left, self._late)
+
+    def limit(self, seconds: float, late: Callable[[], None]) -> None:
+        """Let no more than so many seconds pass, and something else happen then."""
+        self.stop()
+        self._left, self._late = min(self._left, seconds), late
+        self.go_on()
+
+
+class _Handle:
+    """A handle of libcurl's with what the request on it has come to."""
+
+    def __init__(self, policy: AddressPolicy, sockets: dict[tuple[str, int], int], curl: pycurl.Curl) -> None:
+        self._policy = policy
+        self._sockets = sockets
+        self.curl = curl
+        for option, function in (
+            (pycurl.HEADERFUNCTION, self._header),
+            (pycurl.WRITEFUNCTION, self._body),
+            (pycurl.OPENSOCKETFUNCTION, self._socket),
+            (pycurl.SOCKOPTFUNCTION, self._made),
+            (pycurl.PREREQFUNCTION, self._before_request),
+        ):
+            self.curl.setopt(option, function)
+
+    def begin(self, target: Target, route: Route, receiver: Receiver, resent: Callable[[], None]) -> None:
+        """Begin a request."""
+        self._receiver: Receiver | None = receiver
+        self._resent: Callable[[], None] | None = resent
+        self._lines: list[bytes] | None = []  # None: the head is over
+        self._then = Then.READ
+        self._drained = 0
+        self._sent = 0
+        self._files: list[int] = []  # of connections that were begun for this request
+        self.is_stale = False
+        self._refusal: OSError | None = None
+        self._waits: asyncio.Future[None] | None = None
+        self.future: asyncio.Future[pycurl.Curl] | None = None
+        self.clock: _Clock | None = None
+        self.on_drain: Callable[[], None] | None = None
+        self.failure: Exception | None = None
+        self.ended = False
+        self.curl.setopt(pycurl.URL, target.url)
+        elsewhere = (route.host, route.port) != (target.host, target.port)
+        _set_or_not(self.curl, pycurl.CONNECT_TO, [f"{authority(target)}:{authority(route)}"] if elsewhere else [])
+        named = route.addresses != (route.host,)
+        known = ",".join(map(_bracketed, route.addresses))
+        _set_or_not(self.curl, pycurl.RESOLVE, [f"+{authority(route)}:{known}"] if named else [])
+
+    def fail(self, error: pycurl.error) -> None:
+        """Note that libcurl failed: an end of its answer that nobody waits for any more is none."""
+        if self._then is Then.READ and self.failure is None:
+            self.failure = self._refusal or broken.of(error)
+
+    def let_go(self) -> None:
+        """Let go of what belongs to the request."""
+        if self._waits is not None:
+            self._waits.cancel()
+        self._waits = self._receiver = self._resent = self.clock = self.on_drain = None
+
+    # --- called by libcurl ---
+
+    def _header(self, line: bytes) -> int | None:
+        if self._lines is None:
+            return None  # trailers
+        if line not in (b"\r\n", b"\n"):
+            self._lines.append(line)
+            return None
+        head = Head.of(self._lines)
+        self._lines.clear()
+        if head.is_interim:
+            return None
+        self._lines = None
+        assert self._receiver is not None
+        try:
+            self._then = self._receiver.take_head(head)
+        except Exception as error:  # noqa: BLE001  the task that waits raises it
+            return self._failed(error)
+        if self._then is Then.DRAIN and (head.content_length or 0) > _DRAIN_BYTES:
+            self._then = Then.HANG_UP
+        self._drain_soon()
+        return _STOP if self._then is Then.HANG_UP else None
+
+    def _body(self, octets: bytes) -> int | None:
+        if self._then is Then.READ:
+            assert self._receiver is not None
+            try:
+                then = self._receiver.take(octets)
+            except Exception as error:  # noqa: BLE001  the task that waits raises it
+                return self._failed(error)
+            if isinstance(then, asyncio.Future):
+                self._wait_for(then)
+                return pycurl.WRITEFUNC_PAUSE
+            self._then = then
+            self._drain_soon()
+        if self._then is Then.DRAIN:
+            self._drained += len(octets)
+            if self._drained > _DRAIN_BYTES:
+                self._then = Then.HANG_UP
+        return _STOP if self._then is Then.HANG_UP else None
+
+    def _socket(self, _: int, address: Any) -> Any:
+        """Make the socket of a connection: the last place where an address can be refused, and no way leads around it."""
+        refusal = self._policy.refusal(str(address.addr[0]))
+        if refusal is not None:
+            self._refusal = Blocked(refusal)
+            return pycurl.SOCKET_BAD
+        try:
+            made = socket.socket(address.family, address.socktype, address.protocol)
+            os.close(os.dup(made.fileno()))  # as pycurl will, which does not tell why it cannot
+            return made
+        except OSError as error:
+            self._refusal = error
+            return pycurl.SOCKET_BAD
+
+    def _made(self, file: int, _: int) -> int:
+        self._files.append(file)
+        return pycurl.SOCKOPT_OK
+
+    def _before_request(self, address: str, ours: str, _: int, port: int) -> int:
+        refusal = self._policy.refusal(address)
+        if refusal is not None:
+            self._refusal = Blocked(refusal)
+            return pycurl.PREREQFUNC_ABORT
+        for file in self._files:
+            self._sockets[_name_of(file)] = file
+        if not self._files and _is_spoken_on(self._sockets.get((ours, port))):
+            self.is_stale = True
+            return pycurl.PREREQFUNC_ABORT
+        self._sent += 1
+        if self._sent > 1 and self._resent is not None:
+            self._resent()
+        return pycurl.PREREQFUNC_OK
+
+    # --- of these ---
+
+    def _failed(self, error: Exception) -> int:
+        self.failure, self._then = error, Then.HANG_UP
+        return _STOP
+
+    def _drain_soon(self) -> None:
+        if self._then is Then.DRAIN and self.on_drain is not None:
+            self.on_drain()
+            self.on_drain = None
+
+    def _wait_for(self, future: asyncio.Future[None]) -> None:
+        assert self.clock is not None
+        self.clock.stop()
+        self._waits = future
+        future.add_done_callback(self._go_on)
+
+    def _go_on(self, future: asyncio.Future[None]) -> None:
+        if self.clock is None or future.cancelled() or self._waits is not future:
+            return
+        self._waits = None
+        self.clock.go_on()
+        self.curl.pause(pycurl.PAUSE_CONT)
+
+
+def _prepared(headers: list[str], authorities: str) -> pycurl.Curl:
+    """Return a handle with all that is the same for every request."""
+    curl = pycurl.Curl()
+    for option, value in (
+        (pycurl.NOSIGNAL, 1),
+        (pycurl.PROXY, ""),
+        (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+        (pycurl.FOLLOWLOCATION, 0),
+        (pycurl.PATH_AS_IS, 1),  # `addresses.parse` has made it what it is
+        (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
+        (pycurl.HTTP_CONTENT_DECODING, 0),
+        (pycurl.HTTPHEADER, headers),
+        (pycurl.CAINFO, authorities),
+        (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
+        (pycurl.MAXAGE_CONN, _KEEPALIVE_S),
+        (pycurl.CONNECTTIMEOUT, 0),
+        (pycurl.BUFFERSIZE, _READ_BYTES),
+    ):
+        curl.setopt(option, value)
+    return curl
+
+
+def _name_of(file: int) -> tuple[str, int]:
+    connection = socket.socket(fileno=file)
+    try:
+        address, port, *_ = connection.getsockname()
+        return address, port
+    finally:
+        connection.detach()
+
+
+def _is_spoken_on(file: int | None) -> bool:
+    """Return whether something waits to be read on a connection: an answer that nobody asked for, or its end.
+
+    A host may answer twice. libcurl would take the second answer for that to the next request, and one picture would stand
+    under another's URL.
+    """
+    if file is None:
+        return True
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _set_or_not(curl: pycurl.Curl, option: int, value: list[str]) -> None:
+    curl.setopt(option, value) if value else curl.unsetopt(option)
+
+
+def authority(place: Target | Route) -> str:
+    """Return host and port, as curl's options and the Host header have them."""
+    return f"{_bracketed(place.host)}:{place.port}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
