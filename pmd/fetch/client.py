@@ -211,6 +211,8 @@ class Client:
             return await self._answered(answer, target, chance, self._look_again)
         except (OSError, ValueError) as error:
             raise error if is_ours(error) else first from None
+        finally:
+            del first
 
     async def _answered(self, answer: Answer, target: Target, chance: float, ask: _Ask) -> str | None:
         turn = await self._turn(answer, target)

@@ -39,7 +39,7 @@ class ImageBody:
         self._options = options
         self._agent = agent
         self._heard = heard
-        self._ended: Ended | None = None
+        self._end_with: tuple[str, str] | None = None  # status and evidence
         self._location: str | None = None
         self._content = bytearray()
         self._said = ""
@@ -116,8 +116,8 @@ class ImageBody:
         Raises:
             Ended: It is no image that is wanted.
         """
-        if self._ended is not None:
-            raise self._ended
+        if self._end_with is not None:
+            raise Ended(*self._end_with)
         if self._location is not None:
             return self._location
         if self._codings:
@@ -138,7 +138,7 @@ class ImageBody:
         return f"{self._said}, begins with {content!r}" if content else f"{self._said}, no body"
 
     def _end(self, then: Then, status: str, error: str) -> Then:
-        self._ended = Ended(status, error)
+        self._end_with = (status, error)
         return then
 
 
@@ -157,7 +157,7 @@ class FileBody:
         self._body = body
         self._limit = limit
         self._heard = heard
-        self._ended: Ended | None = None
+        self._end_with: tuple[str, str] | None = None  # status and evidence
         self._location: str | None = None
 
     def take_head(self, head: Head) -> Then:
@@ -170,7 +170,7 @@ class FileBody:
             return Then.DRAIN
         status = outcome.status_of_http(head.http_status)
         if status != OK:
-            self._ended = Ended(status, f"HTTP {head.http_status}")
+            self._end_with = (status, f"HTTP {head.http_status}")
             return Then.DRAIN
         return Then.READ
 
@@ -185,6 +185,6 @@ class FileBody:
         Raises:
             Ended: There is none.
         """
-        if self._ended is not None:
-            raise self._ended
+        if self._end_with is not None:
+            raise Ended(*self._end_with)
         return self._location

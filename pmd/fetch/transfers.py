@@ -116,8 +116,12 @@ class Transfers:
             clock.stop()
             handle.let_go()
         self._idle.append(handle)
-        if handle.failure is not None:
-            raise handle.failure
+        failure, handle.failure = handle.failure, None
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del failure  # or it would hold itself, and all that its frames hold
 
     async def _perform(self, handle: _Handle) -> None:
         """Make a request; once more, on a new connection, where the one that was kept cannot be used."""
@@ -209,7 +213,8 @@ class _Handle:
         self.on_drain: Callable[[], None] | None = None
         self.failure: Exception | None = None
         self.ended = False
-        self.curl.setopt(pycurl.URL, target.url)
+        self.curl.setopt(pycurl.URL, f"{target.scheme}://{authority(target)}/")
+        self.curl.setopt(pycurl.REQUEST_TARGET, target.path)  # libcurl writes a URL's escapes in capitals
         elsewhere = (route.host, route.port) != (target.host, target.port)
         _set_or_not(self.curl, pycurl.CONNECT_TO, [f"{authority(target)}:{authority(route)}"] if elsewhere else [])
         named = route.addresses != (route.host,)
@@ -334,7 +339,6 @@ def _prepared(headers: list[str], authorities: str) -> pycurl.Curl:
         (pycurl.PROXY, ""),
         (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
         (pycurl.FOLLOWLOCATION, 0),
-        (pycurl.PATH_AS_IS, 1),  # `addresses.parse` has made it what it is
         (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
         (pycurl.HTTP_CONTENT_DECODING, 0),
         (pycurl.HTTPHEADER, headers),

@@ -6,21 +6,6 @@ import pytest
 
 from benchmarks import answering, answers
 
-#: Parts that a browser takes and aiohttp does not: what its parser refuses, and kept connections that the host closes.
-STRICT = {
-    "closed unsaid",
-    "framing: chunks and length",
-    "framing: length below zero",
-    "framing: length of no number",
-    "framing: length twice",
-    "header: no colon",
-    "header: no name",
-    "header: octets in name",
-    "header: odd name",
-    "header: space before colon",
-    "status: small letters",
-}
-
 
 @pytest.mark.parametrize("policies", [False, True])
 def test_no_answer_ends_a_run_or_is_taken_for_another(*, policies: bool) -> None:
@@ -31,9 +16,7 @@ def test_no_answer_ends_a_run_or_is_taken_for_another(*, policies: bool) -> None
     assert tally.counts["images"] == len(numbers)
     for what in ("runs_ended", "without_a_status", "not_storable", "denied_and_asked", "another_picture"):
         assert tally.counts[what] == 0, tally.failures
-    lost = {number for what, some in tally.failures.items() if what.startswith("shown_and_lost") for number in some}
-    parts = {number: set(answering.make(1, number, policies=policies).parts) for number in lost}
-    assert {number: odd for number, odd in parts.items() if not odd & STRICT} == {}
+    assert {what: some for what, some in tally.failures.items() if what.startswith("shown_and_lost")} == {}
     assert tally.counts["shown_and_right"] > len(numbers) / 4
 
 

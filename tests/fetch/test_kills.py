@@ -72,7 +72,7 @@ if __name__ == "__main__":
 """
 
 POINTS = (
-    ("before", "pmd.fetch.client:Client._body", 70),  # inside a download: the headers are here, the body is not
+    ("before", "pmd.fetch.receiving:ImageBody.take", 70),  # inside a download: the headers are here, the body is not
     ("after", "pmd.fetch.store:StoreTar.add", 50),
     ("after", "pmd.fetch.store:StoreTar.finish", 2),
     ("before", "pmd.store.commits:put_table", 2),  # attempts are written, the ledger is not
