@@ -267,10 +267,9 @@ class Client:
     async def _look_again(self, answer: Answer, target: Target, turn: Turn, body: Receiver) -> None:
         """Do so without libcurl."""
         limit = self._options.max_bytes
-        await turn.slot.reserve(limit)
         async with asyncio.timeout(self._left_s(answer)):
             route = await self._named(target)
-            head, content = await second_look.look(target, route, *self._transfers.sent_with, limit)
+            head, content = await second_look.look(target, route, *self._transfers.sent_with, turn.slot, limit)
         if body.take_head(head) is Then.READ:
             body.take(content)
 

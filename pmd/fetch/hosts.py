@@ -105,16 +105,17 @@ class Slots:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._return(count)
-            else:
+            elif entry in self._waiting:
                 self._waiting.remove(entry)
             raise
 
     def _return(self, count: int) -> None:
         self._free += count
-        while self._waiting and self._waiting[0][0] <= self._free:
+        while self._waiting and (self._waiting[0][1].cancelled() or self._waiting[0][0] <= self._free):
             wanted, turn = self._waiting.popleft()
-            self._free -= wanted
-            turn.set_result(None)
+            if not turn.cancelled():
+                self._free -= wanted
+                turn.set_result(None)
 
     def release(self, count: int) -> None:
         """Give back a slot and its bytes; see `Slot.release`."""

@@ -14,10 +14,11 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
-from pmd.fetch import transfers
+from pmd.fetch import hosts, transfers
 from pmd.fetch.addresses import Target
 from pmd.fetch.broken import Broken
 from pmd.fetch.head import Head
+from pmd.fetch.hosts import Slot
 from pmd.fetch.resolver import Route
 
 #: Bytes of a head that are read: as much as libcurl reads.
@@ -28,7 +29,7 @@ _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
 async def look(
-    target: Target, route: Route, headers: Sequence[str], authorities: str, limit: int
+    target: Target, route: Route, headers: Sequence[str], authorities: str, slot: Slot, limit: int
 ) -> tuple[Head, bytes]:
     """Return the head of the answer to a request of its own, and its body.
 
@@ -37,6 +38,7 @@ async def look(
         route: Where; only its addresses are connected to.
         headers: Sent with it.
         authorities: A file of them.
+        slot: Holds what is read.
         limit: Bytes of a body that are of use.
 
     Raises:
@@ -52,6 +54,7 @@ async def look(
         writer.write("\r\n".join([*asked, "", ""]).encode())
         answer = bytearray()
         while len(answer) <= limit + _HEAD_BYTES and (piece := await reader.read(_PIECE)):
+            await slot.reserve(hosts.UNKNOWN_BYTES if len(answer) + len(piece) <= hosts.UNKNOWN_BYTES else limit)
             answer += piece
     finally:
         writer.close()

@@ -324,8 +324,8 @@ class _Handle:
         future.add_done_callback(self._go_on)
 
     def _go_on(self, future: asyncio.Future[None]) -> None:
-        if self.clock is None or future.cancelled() or self._waits is not future:
-            return
+        if self.clock is None or self._waits is not future or self.future is None or self.future.done():
+            return  # the request has ended meanwhile
         self._waits = None
         self.clock.go_on()
         self.curl.pause(pycurl.PAUSE_CONT)
