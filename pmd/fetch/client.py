@@ -271,7 +271,8 @@ class Client:
             route = await self._named(target)
             head, content = await second_look.look(target, route, *self._transfers.sent_with, turn.slot, limit)
         if body.take_head(head) is Then.READ:
-            body.take(content)
+            while isinstance(then := body.take(content), asyncio.Future):
+                await then
 
     async def _turn(self, answer: Answer, target: Target) -> Turn:
         """Wait for leave to send a request.

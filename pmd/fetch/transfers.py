@@ -115,7 +115,8 @@ class Transfers:
         finally:
             clock.stop()
             handle.let_go()
-        self._idle.append(handle)
+        # libcurl would begin the next answer with what is left of a header that broke off.
+        self._idle.append(handle) if handle.is_whole else handle.curl.close()
         failure, handle.failure = handle.failure, None
         try:
             if failure is not None:
@@ -134,6 +135,8 @@ class Transfers:
                 if handle.is_stale and not fresh:
                     continue
                 handle.fail(error)
+            else:
+                handle.succeed()
             return
 
     def _end(self, handle: _Handle, *, timed_out: bool) -> None:
@@ -213,6 +216,7 @@ class _Handle:
         self.on_drain: Callable[[], None] | None = None
         self.failure: Exception | None = None
         self.ended = False
+        self.is_whole = False
         self.curl.setopt(pycurl.URL, f"{target.scheme}://{authority(target)}/")
         self.curl.setopt(pycurl.REQUEST_TARGET, target.path)  # libcurl writes a URL's escapes in capitals
         elsewhere = (route.host, route.port) != (target.host, target.port)
@@ -225,6 +229,12 @@ class _Handle:
         """Note that libcurl failed: an end of its answer that nobody waits for any more is none."""
         if self._then is Then.READ and self.failure is None:
             self.failure = self._refusal or broken.of(error)
+
+    def succeed(self) -> None:
+        """Note that libcurl has come to the end: of a head that broke off, it says the same."""
+        if self._lines is not None and self.failure is None:
+            self.failure = broken.Broken("connection", "closed before its headers were complete")
+        self.is_whole = self.failure is None
 
     def let_go(self) -> None:
         """Let go of what belongs to the request."""

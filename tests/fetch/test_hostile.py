@@ -165,6 +165,28 @@ def test_a_host_that_answers_for_ever_is_hung_up_on() -> None:
         assert len(web.asked()) == web.connections == 2
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"X-Folded: a\r\n ",
+        b"X-Folded: a\r\n b\r\nno colon\r\n",
+        b"X-Half: a",
+        b"X-Nul: \0\r\n",
+        b"Content-Length: -5\r\n\r\n",
+    ],
+)
+def test_nothing_of_an_answer_that_broke_off_is_left_for_the_next(web: Web, broken: bytes) -> None:
+    """libcurl keeps the beginning of a header for the next request of its handle."""
+    web.routes |= {
+        "a.test/x": hostile.sending(b"HTTP/1.1 200 OK\r\n" + broken, pause_s=0.0),
+        "b.test/x": reply(photo()),
+    }
+    with Lane(options(web, robots=False, concurrency=1), contact="", patience=HASTE) as lane:
+        for host, status in (("a", {"connection", "server_error"}), ("b", {"ok"})):
+            (fetched,) = lane.fetch(table(image_row(host, f"http://{host}.test/x")))
+            assert fetched.status in status, fetched.attempts
+
+
 MANY_HOSTS = """
 import resource, sys
 from pmd.errors import NetworkError
