@@ -151,4 +151,4 @@ def test_what_decides_does_not_load_beam() -> None:
 @pytest.mark.parametrize("command", ["sources", "init"])
 def test_a_quick_command_loads_nothing_slow(command: str) -> None:
     run = f"import sys; sys.argv = ['pmd', '{command}']\nfrom pmd import cli\ntry: cli.main()\nexcept SystemExit: pass"
-    assert not loaded_after(run) & {"apache_beam", "polars", "pandas", "datasets", "aiohttp", "pipelines"}
+    assert not loaded_after(run) & {"apache_beam", "polars", "pandas", "datasets", "pycurl", "pipelines"}

@@ -19,7 +19,13 @@ those above it::
     forecast     how long a fetch takes at the least, by these bounds
 
     answer       what came of asking for a URL: all that whoever asks hands on
-    connections  connections that are kept between requests
+    head         what an answer says before its body
+    broken       what libcurl says of a request that fails, as a status
+    trust        certificate authorities, in a file for libcurl
+    transfers    libcurl: requests of which every address is checked, and every part of the answer as it comes
+    second_look  answers that libcurl refuses and browsers show
+    codings      content codings, undone
+    receiving    takes an image's answer, judged part by part, and a small file's
     client       asks for one URL once: redirects by hand, deadlines, limits, headers before bodies
     archives     one member of a local archive or folder
 

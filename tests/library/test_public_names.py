@@ -23,7 +23,7 @@ SLOW = {
     "polars",
     "pandas",
     "fsspec",
-    "aiohttp",
+    "pycurl",
     "pydantic",
     "PIL",
     "requests",
@@ -95,7 +95,7 @@ def test_importing_loads_nothing() -> None:
 
 
 def test_no_name_loads_beam_or_clouds() -> None:
-    assert not loaded_after("from pmd import *") & {"apache_beam", "aiohttp", "pipelines", *CLOUDS}
+    assert not loaded_after("from pmd import *") & {"apache_beam", "pycurl", "pipelines", *CLOUDS}
 
 
 def test_an_error_loads_nothing_slow() -> None:
@@ -110,7 +110,7 @@ for name in ("pairs", "views", "rejected", "images", "ledger", "published"):
     getattr(corpus, name).to_table()
 pmd.open_image(sys.argv[1], corpus.ledger.to_table().to_pylist()[0]["image_id"])
 """
-    assert not loaded_after(code, tiny) & {"apache_beam", "aiohttp", "pipelines", *CLOUDS}
+    assert not loaded_after(code, tiny) & {"apache_beam", "pycurl", "pipelines", *CLOUDS}
 
 
 def test_a_star_import_gives_the_public_names() -> None:
