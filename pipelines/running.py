@@ -185,7 +185,12 @@ def uncompressed(size: int) -> int:
 
 def image_bytes(files: Iterable[File]) -> int:
     """Return what files of `images` stand for in a stage that reads the images themselves."""
-    return _IMAGE_BYTES * sum(file.rows for file in files)
+    return picture_bytes(sum(file.rows for file in files))
+
+
+def picture_bytes(count: int) -> int:
+    """Return what so many stored pictures stand for, likewise."""
+    return _IMAGE_BYTES * count
 
 
 def _cores() -> int:

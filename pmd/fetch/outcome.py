@@ -167,6 +167,16 @@ class Fetched:
     listed: str | None = None
 
 
+def refused(row: Mapping[str, Any], attempt: Attempt) -> Fetched:
+    """Return the outcome of an image whose stored picture an attempt has found to be none.
+
+    Args:
+        row: Of the ledger, as it stood.
+        attempt: Says what it is, and why.
+    """
+    return Fetched(row["image_id"], attempt.status, row["location"], tuple(row["tried"] or ()), (attempt,))
+
+
 def attempts_table(attempts: Iterable[Attempt]) -> pa.Table:
     """Return attempts as a table, by image and in the order in which each image's were made."""
     rows = sorted(attempts, key=lambda attempt: (attempt.image_id, attempt.when))

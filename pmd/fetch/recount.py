@@ -15,10 +15,10 @@ from pmd import codec, flow
 from pmd.books import recount
 from pmd.books.committed import Committed
 from pmd.books.recount import HEAD_BYTES, Keys, Table, Tally
-from pmd.fetch import mend, reference_lists, state
+from pmd.fetch import mend, reference_lists, state, stored
 from pmd.schema import keys
 from pmd.schema.statuses import OK, STATUSES
-from pmd.schema.tables import ATTEMPTS, ledger_file
+from pmd.schema.tables import ATTEMPTS, HASHES, ledger_file
 
 _BLOCK_BYTES: Final = 1 << 20
 #: What the ledger says of every image that is ok.
@@ -59,6 +59,8 @@ class Recount(recount.Recount):
             return self.rejected()
         if name.startswith(f"{self.folder}/"):
             return Table(ledger_file([*columns]), self._ledger)
+        if name.startswith(f"{flow.HASHES.above}/"):
+            return Table(HASHES, self._hashes)
         return Table(ATTEMPTS, self._attempts)
 
     def tar(self, name: str, tar: tarfile.TarFile) -> int:
@@ -149,6 +151,17 @@ class Recount(recount.Recount):
             self._tries.add(whole)
             self._attempted.add((row["image_id"], row["location"], row["status"]))
         return before
+
+    def _hashes(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
+        """Hashes are of images of this shard, each once, and say what they were computed of."""
+        shard, _ = map(int, flow.GENERATION.fields(self.folder))
+        for image_id in batch["image_id"].to_pylist():
+            wanted = keys.partition_of(image_id, self.tally.shard_bits)
+            if wanted != shard:
+                self.tell("fetch shard of an image", f"{name}: image {image_id.hex()}", wanted, shard)
+        for form in {*batch["hashed_form"].to_pylist()} - {stored.ORIGINAL, stored.RESIZED}:
+            self.tell("hashed_form", name, f"{stored.ORIGINAL} or {stored.RESIZED}", form)
+        return recount.check_order(self.tally.report, name, batch, ("image_id",), before)
 
     def _picture(
         self, place: str, row: Mapping[str, Any], sha256: str, digest: bytes, head: bytes, length: int

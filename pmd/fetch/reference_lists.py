@@ -153,6 +153,20 @@ def _check(path: str) -> None:
         )
 
 
+def has_hashes(path: str) -> bool:
+    """Return whether a list has a perceptual hash of any image: one made where nothing asked for them has none."""
+    with sealed.open_checked(path) as file:
+        parquet = pq.ParquetFile(file)
+        leaf = parquet.schema_arrow.names and [column.path for column in parquet.schema].index("perceptual_hash")
+        groups = (parquet.metadata.row_group(number) for number in range(parquet.num_row_groups))
+        return any(_has_values(group.column(leaf)) for group in groups)
+
+
+def _has_values(column: pq.ColumnChunkMetaData) -> bool:
+    counted = column.statistics is not None and column.statistics.has_null_count
+    return not counted or column.statistics.null_count < column.num_values
+
+
 def count_rows(paths: Sequence[str]) -> int:
     """Return how many rows files have."""
     count = 0

@@ -3,12 +3,18 @@
 A fetch shard is a row of *generations*, each committed once and never changed (`fetch/ledger/shard=…/generation=…/`).
 Its `_stage.json` lists its ledger, its tar and its attempts; the last two lie in other folders and are named relative
 to the commit's (`../../../store/…`). What stands for an image is the row of its latest generation, but an `ok` is never
-replaced, save by `blocked_content`, when a blocklist has grown, and by `pmd repair`: it writes into the commit of a generation
+replaced, save by `blocked_content`, when a blocklist has grown; by what a stored picture turned out to be when it was first
+decoded (`FROM_STORE`); and by `pmd repair`: it writes into the commit of a generation
 which of its images were lost to damage (`LOST`). What was known of these up to then stands no more, so they are asked for anew.
+
+A perceptual hash is known of a picture where something asked for it. It was computed with the fetch, or later from the store
+(`pmd.fetch.hashing`): then it stands in a file of a generation of its own, and is laid over the rows of those before. Which hash it
+is, is a fact of the commit (`HASH`). Those of earlier versions, whose commits say nothing of it, are another: they are not known.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -40,11 +46,24 @@ def lost_images(commit: Commit) -> pa.Array:
     return pa.array([bytes.fromhex(key) for key in commit.facts.get(LOST, {}).get("images", ())], KEY)
 
 
-_SHARD_FOLDERS: Final = {"ledger": flow.LEDGER, "store": flow.STORE.path, "attempts": flow.ATTEMPTS.path}
+#: The fact of a commit that says which perceptual hash it holds: of each image that is ok in its ledger, and in its file of hashes.
+HASH: Final = "perceptual_hash"
+#: What is said there: PDQ, by the reference implementation.
+PDQ: Final = "pdq"
+#: The fact of a commit whose generation asked no host: it tells of stored pictures what decoding them has shown. Its rows of
+#: the ledger replace an `ok`, and its hashes are laid over the rows before.
+FROM_STORE: Final = "from_store"
+
+_SHARD_FOLDERS: Final = {
+    "ledger": flow.LEDGER,
+    "store": flow.STORE.path,
+    "attempts": flow.ATTEMPTS.path,
+    "hashes": flow.HASHES.path,
+}
 
 
 def shard_folder(root_folder: str, kind: str, shard: int) -> str:
-    """Return the folder of a fetch shard's "ledger", "store" or "attempts"."""
+    """Return the folder of a fetch shard's "ledger", "store", "attempts" or "hashes"."""
     return storage.join(root_folder, _SHARD_FOLDERS[kind].format(shard=shard))
 
 
@@ -77,18 +96,56 @@ def read_ledger(root_folder: str, shard: int, before: int | None = None) -> pa.T
     for number, folder, commit in generations(root_folder, shard):
         if before is not None and number >= before:
             break
-        tables += ledgers(folder, commit)
+        settled = [*ledgers(folder, commit)]
+        if commit.facts.get(FROM_STORE):
+            for rows in settled:
+                tables = [_without(table, rows["image_id"].combine_chunks()) for table in tables]
+            for hashes in read_hashes(folder, commit):
+                tables = [_with_hashes(table, hashes) for table in tables]
+        tables += settled
         lost = lost_images(commit)
         if len(lost):
-            tables = [table.filter(pc.invert(pc.is_in(table["image_id"], value_set=lost))) for table in tables]
+            tables = [_without(table, lost) for table in tables]
     return effective(tables)
 
 
 def ledgers(folder: str, commit: Commit) -> Iterator[pa.Table]:
-    """Yield the ledger of a generation, what it has lost with it."""
+    """Yield the ledger of a generation, what it has lost with it; perceptual hashes that are not today's are null."""
     for file in commit.files:
         if not file.name.startswith(_UP):
-            yield completed(commits.read_table(folder, file))
+            table = completed(commits.read_table(folder, file))
+            unknown = pa.nulls(table.num_rows, _HASH_FIELD.type)
+            yield table if commit.facts.get(HASH) == PDQ else _with_column(table, unknown)
+
+
+def read_hashes(folder: str, commit: Commit) -> Iterator[pa.Table]:
+    """Yield the `HASHES` of a generation that asked no host."""
+    for file in commit.files:
+        if is_hashes(file.name):
+            above, _, name = commits.path_of(folder, file.name).rpartition("/")
+            yield commits.read_table(above, dataclasses.replace(file, name=name))
+
+
+def is_hashes(name: str) -> bool:
+    """Return whether a generation's file, by its name relative to the commit's folder, is one of perceptual hashes."""
+    return name.startswith(f"{_UP}{_UP}{_UP}hashes/")
+
+
+_HASH_FIELD: Final = LEDGER.field("perceptual_hash")
+
+
+def _with_column(ledger: pa.Table, hashes: pa.Array | pa.ChunkedArray) -> pa.Table:
+    return ledger.set_column(ledger.schema.get_field_index(_HASH_FIELD.name), _HASH_FIELD, hashes)
+
+
+def _with_hashes(ledger: pa.Table, hashes: pa.Table) -> pa.Table:
+    """Return a ledger with what is known of its images since."""
+    at = pc.index_in(ledger["image_id"], value_set=hashes["image_id"].combine_chunks())
+    return _with_column(ledger, pc.coalesce(hashes["perceptual_hash"].take(at), ledger["perceptual_hash"]))
+
+
+def _without(ledger: pa.Table, image_ids: pa.Array) -> pa.Table:
+    return ledger.filter(pc.invert(pc.is_in(ledger["image_id"], value_set=image_ids)))
 
 
 def to_restore(root_folder: str, shard: int, ledger: pa.Table) -> dict[bytes, bytes | None]:

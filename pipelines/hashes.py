@@ -1,0 +1,74 @@
+"""Hash stored pictures: those whose perceptual hash something has begun to ask for → generations of the ledger; no web."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+
+from pipelines import running
+from pmd.config import Config
+from pmd.engines.transforms import PerTask, Spread, create
+from pmd.fetch import asking, engine, partitions, state, store
+from pmd.fetch.hash_transforms import HashShard
+from pmd.fetch.transforms import shard_batch
+from pmd.store import root
+
+
+def build(config: Config, flags: Sequence[str] = ()) -> bool:
+    """Compute all hashes that are missing, each shard's in a generation of its own; say which pictures turned out to be none.
+
+    What was committed when a run died stays, and the next run does the rest.
+
+    Returns:
+        Whether any was missing.
+
+    Raises:
+        VerificationError: A stored picture is damaged.
+    """
+    missing = asking.missing(config.root)
+    if not missing:
+        return False
+    lock = root.writing(config.root)
+    first = {shard: state.next_generation(config.root, shard) for shard in missing}
+    for shard in missing:
+        store.begin(config.root, shard, lock.epoch, lock.check)
+    work = root.work_folder(config.root, "hashes")
+    hash_shard = HashShard(
+        config.root, partitions.cut(config.root), config.fetch.max_pixels, engine.utc_now(), lock.epoch, work
+    )
+
+    def wire(pipeline: beam.Pipeline) -> Any:
+        return (
+            pipeline
+            | "Shards" >> create([shard_batch(shard) for shard in sorted(missing)])
+            | "Spread" >> Spread()
+            | "Hash" >> beam.ParDo(PerTask(hash_shard)).with_output_types(pa.RecordBatch)
+        )
+
+    try:
+        running.run(wire, flags, work, running.picture_bytes(sum(missing.values())))
+    finally:
+        lock.check()
+        for shard in missing:
+            store.end(config.root, shard, lock.epoch, lock.check)
+    _tell(config.root, first)
+    return True
+
+
+def _tell(root_url: str, first: dict[int, int]) -> None:
+    """Say how many pictures were found to be none, by status."""
+    statuses: Counter[str] = Counter()
+    for shard, number in first.items():
+        for generation, _, commit in state.generations(root_url, shard):
+            if generation >= number:
+                statuses.update(commit.run["statuses"])
+    if statuses:
+        found = ", ".join(f"{count:,} {status}" for status, count in sorted(statuses.items()))
+        logging.getLogger("pmd.notes").warning(
+            "stored pictures that their first decoding refused, and that leave: %s", found
+        )
