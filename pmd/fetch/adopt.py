@@ -188,7 +188,7 @@ def _taken(
     except FileNotFoundError:  # removed since it was read
         return None
     digest = hashlib.sha256(content).digest()
-    prepared = codec.prepare(content, codec.Limits(options.max_pixels, options.min_side_px), form)
+    prepared = codec.prepare(content, codec.Limits(options.max_pixels, options.min_side_px), form, hashed=True)
     for sha256, seen in ((digest, None), (entry["sha256"], prepared.perceptual_hash)):
         name = blocklist.match(sha256, seen)
         if name is not None:

@@ -38,7 +38,9 @@ def judge(
     """Return what bytes are worth: decoded, scaled and hashed, or the status for which they are not kept."""
     sha256 = hashlib.sha256(content).digest()
     name = blocklist.match(sha256, None)
-    prepared = codec.prepare(content, limits, form) if name is None else codec.Prepared(codec.Inspected(OK))
+    prepared = (
+        codec.prepare(content, limits, form, hashed=True) if name is None else codec.Prepared(codec.Inspected(OK))
+    )
     name = name or blocklist.match(None, prepared.perceptual_hash)
     if name is not None:
         refused = codec.Inspected(blocklists.STATUS, detail=blocklists.evidence(name))
