@@ -12,8 +12,8 @@ import pyarrow as pa
 import simplejpeg
 from PIL import Image, ImageCms, JpegImagePlugin
 
-from pmd.codec import colour, opening, orientation, scaling, structure
-from pmd.codec.verdicts import Format, Refused
+from pmd.codec import colour, opening, orientation, outline, scaling, structure
+from pmd.codec.verdicts import Refused
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,30 +21,24 @@ class Loaded:
     """A decoded picture, in the colours and the position that the file has it in.
 
     Attributes:
-        kind: Its format.
+        outline: What it is beside its pixels.
         pixels: RGB, L, CMYK, LAB or RGBA, perhaps scaled down by the decoder.
-        size: The upright size it has in full.
-        frames: How many it has.
-        turn: What brings it upright.
         transform: What brings its colours to sRGB; None where plain conversion does.
     """
 
-    kind: Format
+    outline: outline.Outline
     pixels: Image.Image
-    size: tuple[int, int]
-    frames: int
-    turn: Image.Transpose | None
     transform: ImageCms.ImageCmsTransform | None
 
     def picture(self, short_side_px: int | None = None) -> Image.Image:
         """Return it upright and sRGB on white, its short side brought down first: colours cost by the pixel."""
-        pixels = self.pixels
+        pixels, turn = self.pixels, self.outline.turn
         if short_side_px is not None:
-            target = scaling.target(self.size, short_side_px)
-            target = target[::-1] if self.turn in orientation.QUARTER_TURNS else target
+            target = scaling.target(self.outline.size, short_side_px)
+            target = target[::-1] if turn in orientation.QUARTER_TURNS else target
             pixels = scaling.scaled(pixels, target)
         picture = colour.on_white(pixels, self.transform)
-        return picture if self.turn is None else picture.transpose(self.turn)
+        return picture if turn is None else picture.transpose(turn)
 
 
 def load(opened: opening.Opened, *, at_least_px: int | None = None, shrunk_to_px: int | None = None) -> Loaded:
@@ -60,7 +54,7 @@ def load(opened: opening.Opened, *, at_least_px: int | None = None, shrunk_to_px
     """
     if shrunk_to_px is not None:
         at_least_px = scaling.OVERSAMPLING * shrunk_to_px
-    kind, image, header = opened.kind, opened.image, opened.image.size
+    image = opened.image
     try:
         pixels = _sound_jpeg(opened, at_least_px, shrunk_to_px)
         if pixels is None:
@@ -68,16 +62,12 @@ def load(opened: opening.Opened, *, at_least_px: int | None = None, shrunk_to_px
                 image.draft(None, (at_least_px, at_least_px))
             image.load()
             pixels = colour.eight_bits(image)
-        turn = orientation.turn_of(image)  # after the pixels: a PNG may say it behind them
-        size = header if kind == "jpeg" else image.size  # a TIFF has been turned upright by Pillow
+        described = outline.of(opened)
     except (Image.DecompressionBombError, structure.Bomb) as error:
         raise Refused("bomb", str(error)) from None
     except opening.DAMAGE as error:
         raise Refused("undecodable", opening.says(error)) from None
-    size = size[::-1] if turn in orientation.QUARTER_TURNS else size
-    return Loaded(
-        kind, pixels, size, opening.frames_of(opened), turn, colour.transform_of(pixels, image.info.get("icc_profile"))
-    )
+    return Loaded(described, pixels, colour.transform_of(pixels.mode, image.info.get("icc_profile")))
 
 
 def _sound_jpeg(opened: opening.Opened, at_least_px: int | None, shrunk_to_px: int | None) -> Image.Image | None:

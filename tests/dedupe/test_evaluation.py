@@ -28,7 +28,7 @@ def picture(seed: int, size: tuple[int, int] = (320, 240)) -> bytes:
 
 
 def pdq(content: bytes) -> bytes:
-    found = codec.prepare(content, codec.Limits(), codec.Form(256)).perceptual_hash
+    found = codec.prepare(content, codec.Limits(), codec.Form(256), hashed=True).perceptual_hash
     assert found is not None
     return found
 

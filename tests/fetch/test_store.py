@@ -340,7 +340,7 @@ def test_the_ledger_knows_the_size_of_what_is_stored() -> None:
     content = codec.encode_jpeg(Image.new("RGB", (640, 480), "navy"))
     limits = codec.Limits(codec.MAX_PIXELS, 1)
     for side, size in ((None, (640, 480)), (256, (341, 256)), (1000, (640, 480))):
-        prepared = codec.prepare(content, limits, codec.Form(side, 95))
+        prepared = codec.prepare(content, limits, codec.Form(side, 95), hashed=True)
         assert (prepared.stored_width_px, prepared.stored_height_px) == size
         assert prepared.stored is not None
         assert codec.upright_rgb(prepared.stored).size == size
