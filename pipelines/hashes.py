@@ -9,13 +9,16 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines import running
 from pmd.config import Config
+from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.transforms import PerTask, Spread, create
-from pmd.fetch import asking, engine, partitions, state, store
+from pmd.fetch import asking, engine, hashing, partitions, refusals, state, store
 from pmd.fetch.hash_transforms import HashShard
 from pmd.fetch.transforms import shard_batch
+from pmd.schema import keys
 from pmd.store import root
 
 
@@ -38,9 +41,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> bool:
     for shard in missing:
         store.begin(config.root, shard, lock.epoch, lock.check)
     work = root.work_folder(config.root, "hashes")
-    hash_shard = HashShard(
-        config.root, partitions.cut(config.root), config.fetch.max_pixels, engine.utc_now(), lock.epoch, work
-    )
+    hash_shard = HashShard(config.root, config.fetch.max_pixels, engine.utc_now(), lock.epoch, work)
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
@@ -58,6 +59,32 @@ def build(config: Config, flags: Sequence[str] = ()) -> bool:
             store.end(config.root, shard, lock.epoch, lock.check)
     _tell(config.root, first)
     return True
+
+
+def settle(config: Config, refused: refusals.Refusals) -> None:
+    """Settle images whose stored pictures are none, and those that gave way to them because they have the same bytes."""
+    groups = dedupe_rules.read_groups(config.root)
+    groups = groups.filter(pc.equal(groups["relation"], dedupe_rules.SAME_BYTES))
+    alike = zip(groups["image_id"].to_pylist(), groups["kept_id"].to_pylist(), strict=True)
+    every = {image_id: refused[kept] for image_id, kept in alike if kept in refused} | dict(refused)
+    cut = partitions.cut(config.root)
+    lock = root.writing(config.root)
+    began = engine.utc_now()
+    first = {}
+    for shard in sorted({keys.partition_of(image_id, cut.shard_bits) for image_id in every}):
+        first[shard] = state.next_generation(config.root, shard)
+        store.begin(config.root, shard, lock.epoch, lock.check)
+        order = hashing.Order(
+            config.root,
+            shard,
+            partitions.read_shard(config.root, shard, ("image_id", "sources")),
+            config.fetch.max_pixels,
+            began,
+            lock.epoch,
+        )
+        refusals.settle(order, every)
+        store.end(config.root, shard, lock.epoch, lock.check)
+    _tell(config.root, first)
 
 
 def _tell(root_url: str, first: dict[int, int]) -> None:

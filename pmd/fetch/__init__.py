@@ -43,6 +43,7 @@ those above it::
     waiting      generations that wait for word whether any host answered the run
     store        one generation of one fetch shard: tar, attempts, ledger, commit
     hashing      perceptual hashes of what is stored, as a generation of its own
+    refusals     stored pictures that another stage is the first to decode, and that are none
     mend         a generation that damage has met, made again from what is sound
     recount      what is committed, read back and counted
     summary      what a fetch has come to, in words

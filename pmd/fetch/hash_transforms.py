@@ -7,7 +7,6 @@ import datetime
 from collections.abc import Iterator
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pmd.engines import progress
 from pmd.engines.transforms import outputs
@@ -19,7 +18,6 @@ class HashShard:
     """Compute the perceptual hashes that a shard lacks; see `hashing.run_shard`."""
 
     root: str
-    cut: partitions.Cut
     max_pixels: int
     began: datetime.datetime
     epoch: int
@@ -28,9 +26,7 @@ class HashShard:
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """SHARDS of one row → an empty batch of OUTPUTS."""
         shard = int(batch.column(0)[0].as_py())
-        part = shard >> (self.cut.shard_bits - self.cut.part_bits)
-        images = partitions.read_images(self.root, part, ("image_id", "sources", "fetch_shard"))
-        mine = images.filter(pc.equal(images["fetch_shard"], shard))
+        mine = partitions.read_shard(self.root, shard, ("image_id", "sources"))
         counts = progress.Counts(self.work, f"shard-{shard:05d}")
         order = hashing.Order(self.root, shard, mine, self.max_pixels, self.began, self.epoch)
         hashing.run_shard(order, lambda: counts.add(images=1))

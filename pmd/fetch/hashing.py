@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -50,11 +50,11 @@ class Order:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What decoding a stored picture has shown: its hash, or the outcome of an image that is none after all."""
+    """What decoding a stored picture has shown: its hash, or that it is none after all."""
 
-    row: Mapping[str, Any]
-    perceptual_hash: bytes | None
-    refused: Fetched | None = None
+    row: Mapping[str, Any]  # of the ledger
+    perceptual_hash: bytes | None = None
+    refusal: codec.Refused | None = None
 
 
 def run_shard(order: Order, progress: Callable[[], None] = lambda: None) -> Commit | None:
@@ -77,44 +77,28 @@ def run_shard(order: Order, progress: Callable[[], None] = lambda: None) -> Comm
         return None
     generation = state.next_generation(order.root, order.shard)
     found = []
-    for one in _hashed(order, generation, sorted(rows, key=_place)):
-        found.append(one)
+    for row in sorted(rows, key=_place):
+        found.append(_found(order, row))
         progress()
-    return store.commit_generation(order.root, _generation(order, generation, found))
+    return commit(order, generation, found)
 
 
 def _place(row: Mapping[str, Any]) -> tuple[str, int]:
     return row["store_file"], row["offset"]
 
 
-def _hashed(order: Order, generation: int, rows: Sequence[Mapping[str, Any]]) -> Iterator[Found]:
-    """Yield what each picture's decoding shows, in the order in which they are stored."""
-    for row in rows:
-        content = stored.read(order.root, row)
-        pixels = (row["width_px"] or 0) * (row["height_px"] or 0)
-        try:
-            yield Found(row, codec.hash_of(content, codec.Limits(max(order.max_pixels, pixels))))
-        except codec.Refused as refusal:
-            yield Found(row, None, refused(row, generation, order.began, refusal))
+def _found(order: Order, row: Mapping[str, Any]) -> Found:
+    content = stored.read(order.root, row)
+    pixels = (row["width_px"] or 0) * (row["height_px"] or 0)
+    try:
+        return Found(row, codec.hash_of(content, codec.Limits(max(order.max_pixels, pixels))))
+    except codec.Refused as refusal:
+        return Found(row, refusal=refusal)
 
 
-def refused(row: Mapping[str, Any], generation: int, when: datetime.datetime, refusal: codec.Refused) -> Fetched:
-    """Return the outcome of an image whose stored picture turns out to be none, as a row of the ledger has it.
-
-    Args:
-        row: Of the ledger.
-        generation: In which it is written down.
-        when: When this was found.
-        refusal: What decoding says of the bytes.
-    """
-    said = f"the stored picture, when it was first decoded: {refusal.detail}"
-    attempt = Attempt(row["image_id"], row["location"], generation, when, refusal.status, error=said)
-    return outcome.refused(row, attempt)
-
-
-def _generation(order: Order, generation: int, found: Sequence[Found]) -> Commit:
-    """Write a generation's files; return the commit that is to be written."""
-    outcomes = [one.refused for one in found if one.refused is not None]
+def commit(order: Order, generation: int, found: Sequence[Found]) -> Commit:
+    """Write what was found as a shard's generation, and commit it if nobody has; return what stands."""
+    outcomes = [_refused(one.row, generation, order.began, one.refusal) for one in found if one.refusal is not None]
     rows = [store.outcome_row(one, generation) for one in outcomes]
     sources = dict(zip(*(order.images[name].to_pylist() for name in ("image_id", "sources")), strict=True))
     files: list[File] = []
@@ -125,7 +109,7 @@ def _generation(order: Order, generation: int, found: Sequence[Found]) -> Commit
     if rows:
         attempts = [attempt for one in outcomes for attempt in one.attempts]
         files += store.put_settled(order.root, order.shard, generation, rows, attempts)
-    return Commit(
+    made = Commit(
         stage=store.STAGE,
         files=tuple(files),
         sources=store.books(rows, sources),
@@ -140,6 +124,13 @@ def _generation(order: Order, generation: int, found: Sequence[Found]) -> Commit
         },
         facts=store.facts(order.shard, generation, is_hashed=True) | {state.FROM_STORE: True},
     )
+    return store.commit_generation(order.root, made)
+
+
+def _refused(row: Mapping[str, Any], generation: int, when: datetime.datetime, refusal: codec.Refused) -> Fetched:
+    said = f"the stored picture, when it was first decoded: {refusal.detail}"
+    attempt = Attempt(row["image_id"], row["location"], generation, when, refusal.status, error=said)
+    return outcome.refused(row, attempt)
 
 
 def _table(found: Sequence[Found]) -> pa.Table:
@@ -150,6 +141,6 @@ def _table(found: Sequence[Found]) -> pa.Table:
             "hashed_form": one.row["stored_form"],
         }
         for one in found
-        if one.perceptual_hash is not None
+        if one.refusal is None
     ]
     return pa.Table.from_pylist(sorted(rows, key=lambda row: bytes(row["image_id"])), schema=HASHES)

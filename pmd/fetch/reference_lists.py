@@ -157,9 +157,9 @@ def has_hashes(path: str) -> bool:
     """Return whether a list has a perceptual hash of any image: one made where nothing asked for them has none."""
     with sealed.open_checked(path) as file:
         parquet = pq.ParquetFile(file)
-        leaf = parquet.schema_arrow.names and [column.path for column in parquet.schema].index("perceptual_hash")
-        groups = (parquet.metadata.row_group(number) for number in range(parquet.num_row_groups))
-        return any(_has_values(group.column(leaf)) for group in groups)
+        leaf = [parquet.schema.column(at).path for at in range(len(parquet.schema))].index("perceptual_hash")
+        groups = range(parquet.num_row_groups)
+        return any(_has_values(parquet.metadata.row_group(group).column(leaf)) for group in groups)
 
 
 def _has_values(column: pq.ColumnChunkMetaData) -> bool:

@@ -8,8 +8,9 @@ decoded (`FROM_STORE`); and by `pmd repair`: it writes into the commit of a gene
 which of its images were lost to damage (`LOST`). What was known of these up to then stands no more, so they are asked for anew.
 
 A perceptual hash is known of a picture where something asked for it. It was computed with the fetch, or later from the store
-(`pmd.fetch.hashing`): then it stands in a file of a generation of its own, and is laid over the rows of those before. Which hash it
-is, is a fact of the commit (`HASH`). Those of earlier versions, whose commits say nothing of it, are another: they are not known.
+(`pmd.fetch.hashing`): then it stands in a file of a generation of its own, and is laid over the rows of those before. Which
+hash it is, is a fact of the commit (`HASH`). Those of earlier versions, whose commits say nothing of it, are another: they
+are not known.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def lost_images(commit: Commit) -> pa.Array:
     return pa.array([bytes.fromhex(key) for key in commit.facts.get(LOST, {}).get("images", ())], KEY)
 
 
-#: The fact of a commit that says which perceptual hash it holds: of each image that is ok in its ledger, and in its file of hashes.
+#: The fact of a commit that says which perceptual hash it holds: in its ledger, of each image that is ok, and in its file of
+#: hashes.
 HASH: Final = "perceptual_hash"
 #: What is said there: PDQ, by the reference implementation.
 PDQ: Final = "pdq"
@@ -119,8 +121,8 @@ def ledgers(folder: str, commit: Commit) -> Iterator[pa.Table]:
 
 
 def read_hashes(folder: str, commit: Commit) -> Iterator[pa.Table]:
-    """Yield the `HASHES` of a generation that asked no host."""
-    for file in commit.files:
+    """Yield the `HASHES` of a generation that asked no host; none where they are not today's."""
+    for file in commit.files if commit.facts.get(HASH) == PDQ else ():
         if is_hashes(file.name):
             above, _, name = commits.path_of(folder, file.name).rpartition("/")
             yield commits.read_table(above, dataclasses.replace(file, name=name))
