@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import apache_beam as beam
 import pyarrow as pa
@@ -87,13 +87,26 @@ def settle(config: Config, refused: refusals.Refusals) -> None:
     _tell(config.root, first)
 
 
+#: Bits of 256 in which the hash of a picture that was scaled to 256 px differs from its original's, in the mean: measured on 158
+#: photographs of COCO, at most 24.
+SCALED_BITS: Final = 12
+
+
 def _tell(root_url: str, first: dict[int, int]) -> None:
-    """Say how many pictures were found to be none, by status."""
+    """Say how many pictures were found to be none, by status, and how many hashes are not those of originals."""
     statuses: Counter[str] = Counter()
+    scaled = 0
     for shard, number in first.items():
         for generation, _, commit in state.generations(root_url, shard):
             if generation >= number:
                 statuses.update(commit.run["statuses"])
+                scaled += commit.run.get("hashed_scaled", 0)
+    if scaled:
+        logging.getLogger("pmd.notes").warning(
+            "%s pictures were hashed as they are stored, scaled down: some %s bits of 256 off the hashes of their originals",
+            f"{scaled:,}",
+            SCALED_BITS,
+        )
     if statuses:
         found = ", ".join(f"{count:,} {status}" for status, count in sorted(statuses.items()))
         logging.getLogger("pmd.notes").warning(

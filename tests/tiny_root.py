@@ -279,6 +279,7 @@ class Lane:
                 height_px=height,
                 format="jpeg",
                 perceptual_hash=codec.perceptual_hash(codec.upright_rgb(content)),
+                hashed_form="original",
                 frames=1,
                 stored=content,
                 stored_form="original",

@@ -218,12 +218,14 @@ def _taken(
     comparison = reference_lists.compare(known, original["sha256"], prepared.perceptual_hash)
     if comparison.mark == reference_lists.STATUS:
         return None
+    hashed_form = "original" if digest == entry["sha256"] else "resized"
     facts = {
         **original,
         "listed": comparison.mark,
         "width_px": size[0],
         "height_px": size[1],
         "perceptual_hash": prepared.perceptual_hash,
+        "hashed_form": hashed_form if prepared.perceptual_hash is not None else None,
         "stored": prepared.stored,
         "stored_form": prepared.stored_form if digest == entry["sha256"] else "resized",
         "stored_format": prepared.stored_format,

@@ -121,6 +121,7 @@ def commit(order: Order, generation: int, found: Sequence[Found]) -> Commit:
             "images": len(rows),
             "statuses": Counter(row["status"] for row in rows),
             "hashed": len(found) - len(rows),
+            "hashed_scaled": sum(one.refusal is None and one.row["stored_form"] == stored.RESIZED for one in found),
         },
         facts=store.facts(order.shard, generation, is_hashed=True) | {state.FROM_STORE: True},
     )

@@ -158,6 +158,7 @@ class Fetched:
     height_px: int | None = None
     format: str | None = None
     perceptual_hash: _Bytes | None = None
+    hashed_form: str | None = None
     frames: int | None = None
     stored: _Bytes | None = None
     stored_form: str | None = None

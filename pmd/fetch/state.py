@@ -27,7 +27,7 @@ from pmd.config.options import FetchOptions
 from pmd.fetch import addresses, blocklists
 from pmd.fetch.outcome import GONE
 from pmd.schema.statuses import BLOCKED_ADDRESS, OK
-from pmd.schema.tables import IMAGES, KEY, LEDGER, LEDGER_LATER, SETTLED_IN
+from pmd.schema.tables import HASHES, IMAGES, KEY, LEDGER, LEDGER_LATER, SETTLED_IN
 from pmd.store import commits, root, storage
 from pmd.store.commits import Commit
 
@@ -116,8 +116,7 @@ def ledgers(folder: str, commit: Commit) -> Iterator[pa.Table]:
     for file in commit.files:
         if not file.name.startswith(_UP):
             table = completed(commits.read_table(folder, file))
-            unknown = pa.nulls(table.num_rows, _HASH_FIELD.type)
-            yield table if commit.facts.get(HASH) == PDQ else _with_column(table, unknown)
+            yield table if commit.facts.get(HASH) == PDQ else _without_hashes(table)
 
 
 def read_hashes(folder: str, commit: Commit) -> Iterator[pa.Table]:
@@ -133,17 +132,24 @@ def is_hashes(name: str) -> bool:
     return name.startswith(f"{_UP}{_UP}{_UP}hashes/")
 
 
-_HASH_FIELD: Final = LEDGER.field("perceptual_hash")
-
-
-def _with_column(ledger: pa.Table, hashes: pa.Array | pa.ChunkedArray) -> pa.Table:
-    return ledger.set_column(ledger.schema.get_field_index(_HASH_FIELD.name), _HASH_FIELD, hashes)
+#: What a ledger has of a perceptual hash.
+_OF_HASH: Final = tuple(name for name in HASHES.names if name != "image_id")
 
 
 def _with_hashes(ledger: pa.Table, hashes: pa.Table) -> pa.Table:
     """Return a ledger with what is known of its images since."""
     at = pc.index_in(ledger["image_id"], value_set=hashes["image_id"].combine_chunks())
-    return _with_column(ledger, pc.coalesce(hashes["perceptual_hash"].take(at), ledger["perceptual_hash"]))
+    return _set(ledger, {name: pc.coalesce(hashes[name].take(at), ledger[name]) for name in _OF_HASH})
+
+
+def _without_hashes(ledger: pa.Table) -> pa.Table:
+    return _set(ledger, {name: pa.nulls(ledger.num_rows, LEDGER.field(name).type) for name in _OF_HASH})
+
+
+def _set(ledger: pa.Table, columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
+    for name, values in columns.items():
+        ledger = ledger.set_column(ledger.schema.get_field_index(name), LEDGER.field(name), values)
+    return ledger
 
 
 def _without(ledger: pa.Table, image_ids: pa.Array) -> pa.Table:

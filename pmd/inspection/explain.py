@@ -523,16 +523,13 @@ def _image_lines(page: _Page, image: Mapping[str, Any]) -> None:
 
 def _hash_line(page: _Page, image: Mapping[str, Any]) -> None:
     """Say the perceptual hash that is known, and where it was computed later, of what."""
-    known = image["stands"]["perceptual_hash"] if image["stands"] is not None else None
-    if known is None:
+    standing = image["stands"]
+    if standing is None or standing["perceptual_hash"] is None:
         return
-    later = [entry for entry in image["hashes"] if entry["perceptual_hash"] == known]
-    of = (
-        f", computed in generation {later[-1]['generation']} of what is stored ({later[-1]['hashed_form']})"
-        if later
-        else ""
-    )
-    page.say(1, f"perceptual hash {known}{of}")
+    known = standing["perceptual_hash"]
+    later = [entry["generation"] for entry in image["hashes"] if entry["perceptual_hash"] == known]
+    since = f", computed in generation {later[-1]}" if later else ""
+    page.say(1, f"perceptual hash {known}, of the {standing['hashed_form']} picture{since}")
 
 
 def _attempt_line(attempt: Mapping[str, Any]) -> str:

@@ -167,6 +167,7 @@ LEDGER: Final = pa.schema(
         pa.field("tried", pa.list_(pa.string())),  # locations tried so far, sorted
         pa.field("listed", pa.string()),  # same | reencoded, by the lists of `against`; null: on none of them
         pa.field("stored_digest", pa.binary(16)),  # XXH3-128 of the stored bytes; null: not known
+        pa.field("hashed_form", pa.string()),  # what the perceptual hash is of: original | resized; null: there is none
     ]
 )
 
@@ -175,7 +176,7 @@ LEDGER: Final = pa.schema(
 SETTLED_IN: Final = "settled_in"
 
 #: Columns of `LEDGER` that ledgers of earlier versions lack; they are read as nulls.
-LEDGER_LATER: Final = ("listed", "stored_digest")
+LEDGER_LATER: Final = ("listed", "stored_digest", "hashed_form")
 
 #: Perceptual hashes that were computed from the store, when something had asked for them after the fetch.
 HASHES: Final = pa.schema(

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from pipelines import build, publish
+from pipelines import build, publish, repair
 from pmd import codec, config
 from pmd.config import Config
 from pmd.errors import RootError, VerificationError, WorkerFault
@@ -53,15 +53,17 @@ def web() -> Iterator[Web]:
         yield server
 
 
-def configured(folder: Path, web: Web, *, store: str = "original", name: str = "pmd") -> Config:
-    """Return a configuration that asks for no hashes."""
+def configured(folder: Path, web: Web, *, store: str = "original", at: str | None = None, more: str = "") -> Config:
+    """Return a configuration that asks for no hashes, and whose file stands beside its ROOT."""
+    where = at or f"{folder}/pmd"
     urls = [*PICTURES, COPY, DAMAGED]
     lines = [f"picture number {number} of them\t{url}" for number, url in enumerate(urls)]
     if not (folder / "rows.tsv").exists():  # written anew it would be a new input
         (folder / "rows.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    chosen = config.parse(
+    path = Path(f"{where}.toml")
+    path.write_text(
         f"""
-root = "{folder}/{name}"
+root = "{where}"
 profile = "paper"
 contact = "mailto:tests@example.org"
 [sources.conceptual_captions]
@@ -70,8 +72,10 @@ annotations = ["{folder}/rows.tsv"]
 store = "{store}"
 allow_addresses = ["127.0.0.1/32"]
 resolve = {{ "*:80" = "127.0.0.1:{web.port}" }}
+{more}
 """
     )
+    chosen = config.load(str(path))
     root.create(chosen.root, 2)
     return chosen
 
@@ -96,7 +100,7 @@ def chosen(built: Path, web: Web, tmp_path: Path) -> Config:
 
 def copied(built: Path, web: Web, folder: Path, name: str) -> Config:
     shutil.copytree(built / "pmd", folder / name)
-    return dataclasses.replace(configured(built, web), root=f"{folder}/{name}")
+    return configured(built, web, at=f"{folder}/{name}")
 
 
 #: What these tests build.
@@ -289,7 +293,7 @@ def test_a_scaled_picture_is_hashed_as_it_is_stored(tmp_path: Path, web: Web) ->
     url = "http://a.test/5.jpg"
     (image,) = explain.explain(near.root, url)["images"]
     assert [entry["hashed_form"] for entry in image["hashes"]] == ["resized"]
-    assert "of what is stored (resized)" in explain.render(explain.explain(near.root, url))
+    assert "of the resized picture, computed in generation 1" in explain.render(explain.explain(near.root, url))
     distance = (
         int.from_bytes(hashes(near)[url] or b"", "big")
         ^ int.from_bytes(codec.hash_of(PICTURES[url], codec.Limits()), "big")
@@ -329,3 +333,49 @@ def test_a_shard_may_be_the_first_to_decode(chosen: Config) -> None:
     assert verify.verify(chosen.root)["problems"] == []
     assert {*run(scaled).values()} == {None}
     assert {*hashes(chosen).values()} == {None}
+
+
+#: What can be damaged of generations that asked no host, and what of the books of a repair tells it.
+MADE = {
+    "fetch/hashes/*/*.parquet": {},
+    "fetch/hashes/*/* fetch/ledger/*/generation=0001/_stage.json": {},
+    "fetch/ledger/*/generation=0001/ledger-*.parquet": {"rebuilt": 1},
+    "fetch/ledger/*/generation=0001/ledger-*.parquet fetch/attempts/*/generation=0001-*": {},
+    "fetch/attempts/*/generation=0001-*": {"attempts": 1},
+    "fetch/ledger/*/generation=0001/_stage.json": {},
+}
+
+
+@pytest.fixture(scope="module")
+def hashed(built: Path, web: Web, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a ROOT whose hashes were computed from the store."""
+    folder = tmp_path_factory.mktemp("hashed")
+    chosen = copied(built, web, folder, "pmd")
+    shutil.copy(built / "rows.tsv", folder)
+    run(asking_for(chosen, near="merge"))
+    return folder
+
+
+@pytest.mark.parametrize(("damaged", "told"), MADE.items(), ids=list(MADE))
+def test_what_the_store_has_shown_is_repaired_without_the_web(
+    hashed: Path, built: Path, web: Web, tmp_path: Path, damaged: str, told: dict[str, int]
+) -> None:
+    shutil.copytree(hashed / "pmd", tmp_path / "pmd")
+    near = configured(built, web, at=f"{tmp_path}/pmd", more='[dedupe]\nnear = "merge"')
+    before, requests = building.outcomes(near.root), len(web.log)
+    for pattern in damaged.split():
+        for path in Path(near.root).glob(pattern):
+            content = bytearray(path.read_bytes())
+            content[len(content) // 2] ^= 1
+            path.write_bytes(content)
+    sealed.forget()
+    with root.writer(near.root, "test", f"{near.root}.toml"):
+        done = repair.repair(near.root, f"{near.root}.toml")
+    assert {name: count for name, count in dataclasses.asdict(done.mended).items() if count} == told
+    assert not done.left
+    assert verify.verify(near.root)["problems"] == []
+    run(near)
+    assert building.outcomes(near.root) == before
+    assert verify.verify(near.root)["problems"] == []
+    assert {*run(near).values()} == {None}
+    assert len(web.log) == requests
