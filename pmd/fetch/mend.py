@@ -80,9 +80,8 @@ class _Generation:
         self._blocklist = blocklists.read(options.blocklists)
 
     def mend(self) -> Mended:
-        hashes = self._sound_hashes()
-        if hashes or (self._commit is not None and self._commit.facts.get(state.FROM_STORE)):
-            return self._mended_from_store(hashes)
+        if self._is_from_store():
+            return self._mended_from_store()
         ledger, attempts = self._sound_ledger(), self._sound_attempts()
         told: dict[str, Any] = dict(self._commit.facts.get(state.LOST, {})) if self._commit is not None else {}
         before = lost = set(told.get("images", ()))
@@ -116,9 +115,15 @@ class _Generation:
         self._write(table, files, told)
         return Mended(len(lost - before), rebuilt, gone_attempts, written)
 
-    def _mended_from_store(self, hashes: Sequence[File]) -> Mended:
+    def _is_from_store(self) -> bool:
+        """Whether the generation asked no host; where its commit cannot be read, hashes of its number tell."""
+        if self._commit is not None:
+            return bool(self._commit.facts.get(state.FROM_STORE))
+        return bool(self._beside("hashes"))
+
+    def _mended_from_store(self) -> Mended:
         """Keep what is sound of what stored pictures have shown; who asks for the rest has it computed anew."""
-        ledger, attempts = self._sound_ledger(), self._sound_attempts()
+        ledger, attempts, hashes = self._sound_ledger(), self._sound_attempts(), self._sound_hashes()
         rebuilt = 0
         if ledger is not None:
             table = state.completed(commits.read_table(self._folder, ledger))
@@ -238,9 +243,10 @@ class _Generation:
         others = (
             {
                 file.name.rpartition("/")[2]
-                for number, _, commit in state.generations(self._root, self._shard)
+                for number in state.numbers(self._root, self._shard)
                 if number != self._number
-                for file in commit.files
+                for commit in [_readable(root.ledger_folder(self._root, self._shard, number))]
+                for file in (commit.files if commit is not None else ())
             }
             if self._commit is None
             else set()

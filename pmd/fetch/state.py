@@ -74,9 +74,16 @@ def shards(root_folder: str) -> list[int]:
     return _numbers(storage.join(root_folder, flow.GENERATION.above), "shard=")
 
 
-def generations(root_folder: str, shard: int) -> Iterator[tuple[int, str, Commit]]:
-    """Yield the committed generations of a shard in order: number, folder, commit."""
-    for generation in _numbers(shard_folder(root_folder, "ledger", shard), "generation="):
+def numbers(root_folder: str, shard: int) -> list[int]:
+    """Return the generations of a shard that have a folder, sorted."""
+    return _numbers(shard_folder(root_folder, "ledger", shard), "generation=")
+
+
+def generations(root_folder: str, shard: int, before: int | None = None) -> Iterator[tuple[int, str, Commit]]:
+    """Yield the committed generations of a shard in order: number, folder, commit; by default all, else those before one."""
+    for generation in numbers(root_folder, shard):
+        if before is not None and generation >= before:
+            return
         folder = root.ledger_folder(root_folder, shard, generation)
         commit = commits.read(folder)
         if commit is not None:
@@ -95,9 +102,7 @@ def read_ledger(root_folder: str, shard: int, before: int | None = None) -> pa.T
         VerificationError: A ledger's file is damaged.
     """
     tables: list[pa.Table] = []
-    for number, folder, commit in generations(root_folder, shard):
-        if before is not None and number >= before:
-            break
+    for _, folder, commit in generations(root_folder, shard, before):
         settled = [*ledgers(folder, commit)]
         if commit.facts.get(FROM_STORE):
             for rows in settled:

@@ -46,9 +46,7 @@ def listed(folder: Path, perceptual_hash: str | None, kind: pa.DataType | None =
     return str(path)
 
 
-@pytest.mark.parametrize(
-    ("profile", "asks"), [("paper", None), ("hub", None), ("recommended", "dedupe.near")], ids=str
-)
+@pytest.mark.parametrize(("profile", "asks"), [("paper", None), ("hub", None), ("recommended", "dedupe.near")], ids=str)
 def test_profiles(tmp_path: Path, profile: str, asks: str | None) -> None:
     assert asking.who(configured(tmp_path, profile)) == asks
 
