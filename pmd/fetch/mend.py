@@ -299,13 +299,14 @@ class _Generation:
 
     @property
     def _is_hashed(self) -> bool:
-        """Whether the generation holds today's perceptual hash; where no commit says so, it is computed when it is asked for."""
+        """Whether the commit says that the generation holds today's perceptual hash."""
         return self._commit is not None and self._commit.facts.get(state.HASH) == state.PDQ
 
     def _write(
         self, table: pa.Table, files: Sequence[File], lost: Mapping[str, Any], *, from_store: bool = False
     ) -> None:
-        facts = store.facts(self._shard, self._number, is_hashed=from_store or self._is_hashed)
+        told = self._is_hashed if self._commit is not None else store.is_hashed(table.to_pylist())
+        facts = store.facts(self._shard, self._number, is_hashed=from_store or told)
         facts |= {state.FROM_STORE: True} if from_store else {}
         facts |= {state.LOST: dict(lost)} if lost else {}
         ids = table["image_id"].to_pylist()

@@ -250,7 +250,7 @@ def _write(order: Order, generation: int, settled: Iterator[Fetched], started: d
             "images": len(rows),
             "statuses": Counter(row["status"] for row in rows),
         },
-        facts=facts(order.shard, generation, is_hashed=_is_hashed(rows)),
+        facts=facts(order.shard, generation, is_hashed=is_hashed(rows)),
     )
 
 
@@ -271,9 +271,10 @@ def facts(shard: int, generation: int, *, is_hashed: bool) -> dict[str, Any]:
     return {"shard": shard, "generation": generation} | ({state.HASH: state.PDQ} if is_hashed else {})
 
 
-def _is_hashed(rows: Iterable[Mapping[str, Any]]) -> bool:
-    hashes = [row["perceptual_hash"] for row in rows if row["status"] == OK]
-    return bool(hashes) and None not in hashes
+def is_hashed(rows: Iterable[Mapping[str, Any]]) -> bool:
+    """Return whether each image of a ledger that is ok has its hash; rows of earlier versions do not say what theirs is of."""
+    forms = [row["hashed_form"] for row in rows if row["status"] == OK]
+    return bool(forms) and None not in forms
 
 
 def generation_hash(options: FetchOptions, image_ids: Iterable[bytes]) -> str:
