@@ -122,10 +122,11 @@ def resized(
     Never enlarges. Bytes come back untouched where they are a JPEG already that is small enough, upright and sRGB;
     otherwise the result is a baseline JPEG without metadata. A picture too long for JPEG also stays as it is.
 
-    Scaled by a triangle filter as wide as the scale, of a JPEG from a decoding that may be scaled already but has twice
-    the short side. Against a full decoding averaged by area, mean SSIM on 159 photographs of 640 x 480 brought to 256
-    is .993 and never under .968 (with encoding, .982); Pillow's own box filter, which gives each pixel to one side of
-    an edge and none to the other, has .975 and falls to .886.
+    Scaled by a cubic filter as wide as the scale, of a JPEG from a decoding that may be scaled already but has twice the
+    short side. Against a full decoding averaged by area, mean SSIM on 159 photographs of 640 x 480 brought to 256 is .996 and
+    never under .986; with encoding it is .988, where the exact mean itself, encoded alike, has .991. A triangle filter
+    takes .1 ms less and has .986 with encoding; Pillow's own box filter, which gives each pixel to one side of an edge and
+    none to the other, has .971.
 
     Raises:
         Refused: The content is no acceptable image.
