@@ -27,14 +27,13 @@ Threads: pixels are decoded, scaled and encoded outside the GIL. No state of Pil
 
 from pmd.codec.encoding import encode_jpeg
 from pmd.codec.header import EXTENSIONS, MAX_FRAMES, sniff
-from pmd.codec.perceptual import HASH_SIDE_PX, SET_BITS, is_telling, perceptual_hash
+from pmd.codec.perceptual import SET_BITS, is_telling, perceptual_hash
 from pmd.codec.preparing import Form, Prepared, hash_of, prepare, resized, upright_rgb
 from pmd.codec.scaling import crop
 from pmd.codec.verdicts import MAX_PIXELS, Format, Inspected, Limits, Refused
 
 __all__ = [
     "EXTENSIONS",
-    "HASH_SIDE_PX",
     "MAX_FRAMES",
     "MAX_PIXELS",
     "SET_BITS",

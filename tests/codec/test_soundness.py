@@ -103,9 +103,9 @@ def decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     load = decoding.load
 
-    def counted(opened: Any, **more: Any) -> decoding.Loaded:
+    def counted(opened: Any, *way: Any) -> decoding.Loaded:
         seen.append(opened.kind)
-        return load(opened, **more)
+        return load(opened, *way)
 
     monkeypatch.setattr(decoding, "load", counted)
     return seen
