@@ -30,4 +30,5 @@ class HashShard:
         counts = progress.Counts(self.work, f"shard-{shard:05d}")
         order = hashing.Order(self.root, shard, mine, self.max_pixels, self.began, self.epoch)
         hashing.run_shard(order, lambda: counts.add(images=1))
+        counts.write()
         yield outputs(())

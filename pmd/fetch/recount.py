@@ -23,6 +23,8 @@ from pmd.schema.tables import ATTEMPTS, HASHES, ledger_file
 _BLOCK_BYTES: Final = 1 << 20
 #: What the ledger says of every image that is ok.
 _STORED: Final = ("store_file", "offset", "length", "stored_form", "stored_format", "sha256")
+#: What a perceptual hash may be of.
+_HASHED_FORMS: Final = (stored.ORIGINAL, stored.RESIZED)
 
 
 class Recount(recount.Recount):
@@ -37,6 +39,7 @@ class Recount(recount.Recount):
         taken = committed.commit.facts.get(state.LOST, {})
         #: Images whose picture or row in the ledger damage has taken, as the commit says; and whether it has taken attempts.
         self._lost = frozenset(state.lost_images(committed.commit).to_pylist())
+        self._is_hashed = committed.commit.facts.get(state.HASH) == state.PDQ
         self._without_attempts = bool(taken.get("attempts"))
         #: store file → offset → the ledger's row, until the store's member is found.
         self._stored: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
@@ -132,6 +135,10 @@ class Recount(recount.Recount):
         there = [field for field in _STORED if row[field] is not None]
         if row["image_id"] in self._lost:
             return
+        if self._is_hashed and row["perceptual_hash"] is None:
+            self.tell("an ok image of a generation whose commit says that all have their hash", place, "a hash", "none")
+        if row["hashed_form"] is not None:
+            self._hashed_form(place, row["hashed_form"])
         if len(there) != len(_STORED):
             self.tell("an ok image", place, ", ".join(_STORED), ", ".join(there) or "none of them")
         elif row["store_file"] not in self._files:
@@ -159,9 +166,13 @@ class Recount(recount.Recount):
             wanted = keys.partition_of(image_id, self.tally.shard_bits)
             if wanted != shard:
                 self.tell("fetch shard of an image", f"{name}: image {image_id.hex()}", wanted, shard)
-        for form in {*batch["hashed_form"].to_pylist()} - {stored.ORIGINAL, stored.RESIZED}:
-            self.tell("hashed_form", name, f"{stored.ORIGINAL} or {stored.RESIZED}", form)
+        for form in {*batch["hashed_form"].to_pylist()}:
+            self._hashed_form(name, form)
         return recount.check_order(self.tally.report, name, batch, ("image_id",), before)
+
+    def _hashed_form(self, place: str, form: str) -> None:
+        if form not in _HASHED_FORMS:
+            self.tell("hashed_form", place, " or ".join(_HASHED_FORMS), form)
 
     def _picture(
         self, place: str, row: Mapping[str, Any], sha256: str, digest: bytes, head: bytes, length: int
