@@ -60,10 +60,6 @@ TRANSFORMATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 def pdq(picture: Image.Image) -> np.ndarray:
     """Return the hash that the ledger has, as bits."""
-    side = codec.HASH_SIDE_PX / min(picture.size)
-    if side < 1:
-        size = (round(picture.width * side), round(picture.height * side))
-        picture = picture.resize(size, Image.Resampling.BOX)
     return np.unpackbits(np.frombuffer(codec.perceptual_hash(picture), np.uint8))
 
 

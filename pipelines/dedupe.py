@@ -9,7 +9,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import AsList
 
-from pipelines import running
+from pipelines import fetch, hashes, running
 from pmd import flow, stages
 from pmd.config import Config
 from pmd.config.options import DedupeOptions
@@ -31,13 +31,16 @@ from pmd.dedupe.transforms import (
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import by_part, part_batches
 from pmd.engines.transforms import OUTPUTS, Meet, Only, PerTask, PerTaskBeside, Spread, TurnOver, WriteCommit, create
-from pmd.fetch import partitions
+from pmd.fetch import asking, partitions
 from pmd.store import exchange, root
 from pmd.text import neighbours
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
-    """Run the pipeline and commit `dedupe`."""
+    """Hash what is stored without a hash, where something here asks for it; then run the pipeline and commit `dedupe`."""
+    if asking.by_dedupe(config.dedupe) is not None:
+        hashes.build(config, flags)
+        fetch.settle_rejected(config, flags)
     (wanted,) = needs.wanted(config)
     cut = partitions.cut(config.root)
     work = root.work_folder(config.root, "dedupe")

@@ -10,7 +10,7 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from pipelines import running
+from pipelines import hashes, running
 from pmd.config import Config
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches
@@ -18,6 +18,7 @@ from pmd.engines.transforms import Meet, PerTask, Spread, WriteCommit, create
 from pmd.errors import NetworkError
 from pmd.fetch import (
     adopt,
+    asking,
     engine,
     img2dataset,
     needs,
@@ -47,6 +48,8 @@ def build(
 ) -> Run:
     """Download what is pending, each shard in a generation of its own, then commit `fetch/rejected` and tell how it went.
 
+    Where a blocklist names pictures by their looks, what is stored without a hash is hashed first.
+
     Args:
         config: The configuration.
         flags: Beam's own flags.
@@ -62,6 +65,8 @@ def build(
         NetworkError: The network is broken, or nothing that was asked for just now was reached.
     """
     check(config)
+    if asking.by_blocklist(config.fetch) is not None:
+        hashes.build(config, flags)
     shards = sorted(needs.pending_images(config, retry))
     run = Run()
     left_open: Mapping[str, int] = {}
@@ -143,6 +148,7 @@ def _download(
         waiting=None if settle_unreached else waiting,
         index=index,
         listed=listed,
+        hashed=asking.who(config) is not None,
         lost_only=lost_only,
     )
 
@@ -220,6 +226,14 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
     )
     running.run(wire, flags, work, size)
     return folder
+
+
+def settle_rejected(config: Config, flags: Sequence[str] = ()) -> None:
+    """Commit `fetch/rejected` anew where the ledger has changed since; where no fetch has ended, there is nothing to settle."""
+    if commits.read(root.fetch_rejected_folder(config.root)) is not None and any(
+        item.why() for item in needs.wanted(config)
+    ):
+        commit_rejected(config, flags)
 
 
 def commit_rejected(config: Config, flags: Sequence[str] = ()) -> None:

@@ -13,7 +13,7 @@ from pmd.config import Config
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.errors import RootError
-from pmd.fetch import blocklists, partitions
+from pmd.fetch import asking, blocklists, partitions
 from pmd.publish import needs
 from pmd.publish.transforms import SpreadBoth, WriteList, tasks
 from pmd.store import root, storage
@@ -23,7 +23,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `publish/source=…`.
 
     Raises:
-        RootError: Pictures that a blocklist names are still among those that are listed.
+        RootError: Pictures that a blocklist names, or may name, are still among those that are listed.
     """
     _refuse_blocked(config)
     needed = needs.of(config, source)
@@ -55,6 +55,14 @@ def _refuse_blocked(config: Config) -> None:
     blocklist = blocklists.read(config.fetch.blocklists)
     if not blocklist:
         return
+    unseen = asking.why(config.root, asking.by_blocklist(config.fetch))
+    if unseen is not None:
+        raise RootError(
+            "pictures in the store have not been held against a blocklist",
+            where=config.root,
+            found=unseen,
+            remedy="run: pmd build CONFIG; it hashes them, and takes those that are listed out of shards and lists",
+        )
     cut = partitions.cut(config.root)
     blocked = sum(
         len(

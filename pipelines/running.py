@@ -21,6 +21,7 @@ from pmd.engines.processes import Processes
 from pmd.errors import ConfigError, PmdError
 from pmd.store import commits, failures, proposals, root, storage
 from pmd.store.commits import File
+from pmd.store.lock import Lock
 from pmd.terminal import endings
 
 Wire = Callable[[beam.Pipeline], Any]
@@ -38,7 +39,13 @@ _IMAGE_BYTES: Final = 50_000
 
 
 def run_and_commit(
-    root_url: str, folders: Sequence[str], wire: Wire, flags: Sequence[str], work: str, input_bytes: int = 0
+    root_url: str,
+    folders: Sequence[str],
+    wire: Wire,
+    flags: Sequence[str],
+    work: str,
+    input_bytes: int = 0,
+    is_void: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run the pipeline that makes some folders' commits, and commit what it proposes. For ROOT's writer.
 
@@ -49,6 +56,7 @@ def run_and_commit(
         flags: See `run`.
         work: See `run`.
         input_bytes: See `run`.
+        is_void: Asked when it has ended well: whether what it proposes is to be let go, and what stands stays.
 
     Raises:
         PmdError: It ended and has left nothing to commit, or see `run`.
@@ -58,6 +66,9 @@ def run_and_commit(
         commits.claim(folder, lock.epoch)
 
     def commit() -> None:
+        if is_void():
+            _let_go(folders, lock)
+            return
         proposed = proposals.read(work)
         if {proposal.folder for proposal in proposed} != {*folders}:
             raise PmdError(
@@ -71,11 +82,16 @@ def run_and_commit(
     try:
         run(wire, flags, work, input_bytes, commit)
     except BaseException:
-        for folder in folders:
-            with contextlib.suppress(OSError, PmdError):  # what ended the run is told
-                commits.unclaim(folder, lock.epoch)
-                commits.sweep(folder, lock.check)  # the stage may not be asked for again
+        with contextlib.suppress(OSError, PmdError):  # what ended the run is told
+            _let_go(folders, lock)
         raise
+
+
+def _let_go(folders: Sequence[str], lock: Lock) -> None:
+    """Leave folders as they were before a run: the stage may not be asked for again."""
+    for folder in folders:
+        commits.unclaim(folder, lock.epoch)
+        commits.sweep(folder, lock.check)
 
 
 def run(
@@ -185,7 +201,12 @@ def uncompressed(size: int) -> int:
 
 def image_bytes(files: Iterable[File]) -> int:
     """Return what files of `images` stand for in a stage that reads the images themselves."""
-    return _IMAGE_BYTES * sum(file.rows for file in files)
+    return picture_bytes(sum(file.rows for file in files))
+
+
+def picture_bytes(count: int) -> int:
+    """Return what so many stored pictures stand for, likewise."""
+    return _IMAGE_BYTES * count
 
 
 def _cores() -> int:

@@ -8,13 +8,13 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from pipelines import running
-from pmd import flow, stages
+from pipelines import dedupe, fetch, hashes, running
+from pmd import codec, flow, stages
 from pmd.config import Config
 from pmd.engines.committing import CommitStage
 from pmd.engines.partitions import part_batches
 from pmd.engines.transforms import ByPartition, PerTask, Spread, WriteCommit, create
-from pmd.fetch import partitions
+from pmd.fetch import partitions, refusals
 from pmd.shard import needs
 from pmd.shard.samples import window_bits
 from pmd.shard.transforms import CutShards, OrderWindow, SpreadViews, WriteShard, targets, window_outputs
@@ -22,7 +22,19 @@ from pmd.store import root
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
-    """Run the pipeline and commit `shards/rejected` and `shards/<format>`."""
+    """Run the pipeline and commit `shards/rejected` and `shards/<format>`.
+
+    A picture that is decoded here for the first time, and is none, leaves the ledger; then what stands before this stage is
+    brought up to date, and it is run again. Each time at least one picture leaves.
+    """
+    while refused := _write(config, flags):
+        hashes.settle(config, refused)
+        fetch.settle_rejected(config, flags)
+        dedupe.build(config, flags)
+
+
+def _write(config: Config, flags: Sequence[str]) -> refusals.Refusals:
+    """Run the pipeline, and commit where all pictures are some; return those that are none."""
     forms = tuple(config.shard.formats)
     wanted = needs.wanted(config)
     cut = partitions.cut(config.root)
@@ -60,10 +72,16 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Commit" >> WriteCommit(CommitStage(work, targets(wanted)))
         )
 
+    refused: dict[bytes, codec.Refused] = {}
+
+    def is_void() -> bool:
+        refused.update(refusals.read(work))
+        return bool(refused)
+
     committed = [item.folder for item in wanted]
-    running.run_and_commit(
-        config.root, committed, wire, flags, work, running.image_bytes(partitions.image_files(config.root))
-    )
+    size = running.image_bytes(partitions.image_files(config.root))
+    running.run_and_commit(config.root, committed, wire, flags, work, size, is_void)
+    return refused
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -133,6 +133,7 @@ UNFETCHED: Final = Folder("fetch/rejected", PART, rejects="")
 LEDGER: Final = "fetch/ledger/shard={shard:05d}"
 GENERATION: Final = Folder(f"{LEDGER}/generation={{generation:04d}}", rf"ledger-{_DIGEST}\.parquet", keeps="")
 STORE: Final = Folder("fetch/store/shard={shard:05d}", rf"{_DIGEST}\.tar", commits=False)
+HASHES: Final = Folder("fetch/hashes/shard={shard:05d}", rf"generation=\d+-{_DIGEST}\.parquet", commits=False)
 ATTEMPTS: Final = Folder("fetch/attempts/shard={shard:05d}", rf"generation=\d+-{_DIGEST}\.parquet", commits=False)
 GROUPS: Final = Folder(
     "dedupe", rf"rejected/{PART}|groups/part-{_DIGEST}\.parquet|near_texts/{PART}", rejects="rejected/"
@@ -172,7 +173,7 @@ FETCH: Final = Stage(
     "fetch",
     "images",
     "whole",
-    (UNFETCHED, GENERATION, STORE, ATTEMPTS),
+    (UNFETCHED, GENERATION, STORE, ATTEMPTS, HASHES),
     "Download each image once, and settle what became of it.",
     "what the web answered",
 )

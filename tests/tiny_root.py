@@ -43,8 +43,8 @@ from pmd.dedupe.transforms import (
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches, part_of
 from pmd.engines.transforms import collect, outputs
+from pmd.fetch import asking, hashing, partitions, store
 from pmd.fetch import needs as fetch_needs
-from pmd.fetch import partitions, store
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.rejected_transforms import RejectPart
 from pmd.images import needs as images_needs
@@ -279,6 +279,7 @@ class Lane:
                 height_px=height,
                 format="jpeg",
                 perceptual_hash=codec.perceptual_hash(codec.upright_rgb(content)),
+                hashed_form="original",
                 frames=1,
                 stored=content,
                 stored_form="original",
@@ -298,6 +299,14 @@ def fetch(chosen: config.Config, generation: int, retry: tuple[str, ...] = ()) -
             mine = rows.filter(pc.equal(rows["fetch_shard"], number))
             lane: Any = Lane(found)
             store.run_shard(store.Order(chosen.root, number, mine, chosen.fetch, retry=retry), lane)
+
+
+def hash_stored(chosen: config.Config) -> None:
+    """Hash what is stored without a hash."""
+    began = datetime.datetime(2024, 1, 2, tzinfo=datetime.UTC)
+    for number in asking.missing(chosen.root):
+        mine = partitions.read_shard(chosen.root, number)
+        hashing.run_shard(hashing.Order(chosen.root, number, mine, chosen.fetch.max_pixels, began))
 
 
 def commit_rejected(chosen: config.Config) -> None:

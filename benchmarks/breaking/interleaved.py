@@ -102,7 +102,7 @@ def _commit_generation(root_url: str, run: Run, held: Lock) -> Generator[str, No
         commit = generation_of(root_url, generation, run, held.epoch)
         yield "fetched"
         if not run.fails:
-            store._commit(root_url, commit)
+            store.commit_generation(root_url, commit)
         yield "settled"
     finally:
         held.check()

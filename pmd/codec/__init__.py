@@ -10,7 +10,9 @@ Nothing here trusts its input. Modules, each importing only those above it::
     structure    files built to cost far more than they weigh
     header       format, size, scans and frames, read by ourselves
     opening      a file with an acceptable header, read by Pillow; nothing is decoded yet
+    soundness    whether a file's structure is whole
     orientation  which way up a picture stands
+    outline      what a picture is beside its pixels
     colour       any colours as sRGB, eight bits, on white
     scaling      sizes, scaling, cropping
     decoding     an opened file's pixels
@@ -25,14 +27,13 @@ Threads: pixels are decoded, scaled and encoded outside the GIL. No state of Pil
 
 from pmd.codec.encoding import encode_jpeg
 from pmd.codec.header import EXTENSIONS, MAX_FRAMES, sniff
-from pmd.codec.perceptual import HASH_SIDE_PX, SET_BITS, is_telling, perceptual_hash
-from pmd.codec.preparing import Form, Prepared, prepare, resized, upright_rgb
+from pmd.codec.perceptual import SET_BITS, is_telling, perceptual_hash
+from pmd.codec.preparing import Form, Prepared, hash_of, prepare, resized, upright_rgb
 from pmd.codec.scaling import crop
 from pmd.codec.verdicts import MAX_PIXELS, Format, Inspected, Limits, Refused
 
 __all__ = [
     "EXTENSIONS",
-    "HASH_SIDE_PX",
     "MAX_FRAMES",
     "MAX_PIXELS",
     "SET_BITS",
@@ -44,6 +45,7 @@ __all__ = [
     "Refused",
     "crop",
     "encode_jpeg",
+    "hash_of",
     "is_telling",
     "perceptual_hash",
     "prepare",

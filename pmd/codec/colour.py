@@ -60,9 +60,9 @@ def on_white(pixels: Image.Image, transform: ImageCms.ImageCmsTransform | None) 
     return flat
 
 
-def transform_of(pixels: Image.Image, profile: object) -> ImageCms.ImageCmsTransform | None:
-    """Return what brings an image's colours to sRGB; None where plain conversion does."""
-    mode = "RGB" if pixels.mode == "RGBA" else pixels.mode
+def transform_of(mode: str, profile: object) -> ImageCms.ImageCmsTransform | None:
+    """Return what brings the colours of a mode and a profile to sRGB; None where plain conversion does."""
+    mode = "RGB" if mode == "RGBA" else mode
     if mode == "LAB":
         return _transform(b"", mode)
     if not isinstance(profile, bytes) or not profile:

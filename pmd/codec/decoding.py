@@ -7,13 +7,14 @@ header before, and judges all others.
 from __future__ import annotations
 
 import dataclasses
+from typing import Final
 
 import pyarrow as pa
 import simplejpeg
 from PIL import Image, ImageCms, JpegImagePlugin
 
-from pmd.codec import colour, opening, orientation, scaling, structure
-from pmd.codec.verdicts import Format, Refused
+from pmd.codec import colour, opening, orientation, outline, scaling, structure
+from pmd.codec.verdicts import Refused
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,80 +22,96 @@ class Loaded:
     """A decoded picture, in the colours and the position that the file has it in.
 
     Attributes:
-        kind: Its format.
+        outline: What it is beside its pixels.
         pixels: RGB, L, CMYK, LAB or RGBA, perhaps scaled down by the decoder.
-        size: The upright size it has in full.
-        frames: How many it has.
-        turn: What brings it upright.
         transform: What brings its colours to sRGB; None where plain conversion does.
     """
 
-    kind: Format
+    outline: outline.Outline
     pixels: Image.Image
-    size: tuple[int, int]
-    frames: int
-    turn: Image.Transpose | None
     transform: ImageCms.ImageCmsTransform | None
 
     def picture(self, short_side_px: int | None = None) -> Image.Image:
         """Return it upright and sRGB on white, its short side brought down first: colours cost by the pixel."""
-        pixels = self.pixels
+        pixels, turn = self.pixels, self.outline.turn
         if short_side_px is not None:
-            target = scaling.target(self.size, short_side_px)
-            target = target[::-1] if self.turn in orientation.QUARTER_TURNS else target
+            target = scaling.target(self.outline.size, short_side_px)
+            target = target[::-1] if turn in orientation.QUARTER_TURNS else target
             pixels = scaling.scaled(pixels, target)
         picture = colour.on_white(pixels, self.transform)
-        return picture if self.turn is None else picture.transpose(self.turn)
+        return picture if turn is None else picture.transpose(turn)
 
 
-def load(opened: opening.Opened, *, at_least_px: int | None = None, shrunk_to_px: int | None = None) -> Loaded:
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """How a JPEG is decoded; other files are decoded whole.
+
+    Attributes:
+        scale: 1, 2, 4 or 8: by how much libjpeg scales it down.
+        repeats_chroma: Whether chroma is repeated and not interpolated, which is faster, and changes luma only where a
+            colour is clipped: for what is about to be shrunk to two thirds or less (ours), which changes no mean SSIM.
+    """
+
+    scale: int = 1
+    repeats_chroma: bool = False
+
+
+#: The whole picture, as it is.
+WHOLE: Final = Way()
+
+#: For its verdict alone.
+SMALLEST: Final = Way(8, repeats_chroma=True)
+
+#: Short side of the form of which the whole decode is also that of the hash: of the default one. So the hash does not depend
+#: on the form, and where the picture is no larger than libjpeg has to decode it, hash and form share one decode.
+_HASHED_AS_PX: Final = 256
+
+
+def shrinking(size: tuple[int, int], short_side_px: int) -> Way:
+    """Return the way for a caller who brings the short side down to this."""
+    scale = scaling.draft_scale(size, short_side_px)
+    return Way(scale, min(size) // scale >= 1.5 * short_side_px)
+
+
+def hashing(size: tuple[int, int]) -> Way:
+    """Return the way for the perceptual hash."""
+    return Way(1, min(size) >= 1.5 * _HASHED_AS_PX)
+
+
+def load(opened: opening.Opened, way: Way = WHOLE) -> Loaded:
     """Decode.
-
-    Args:
-        opened: The file.
-        at_least_px: A JPEG may come scaled down as long as neither side falls under this.
-        shrunk_to_px: The same, for a caller who brings the short side down to this.
 
     Raises:
         Refused: It does not decode.
     """
-    if shrunk_to_px is not None:
-        at_least_px = scaling.OVERSAMPLING * shrunk_to_px
-    kind, image, header = opened.kind, opened.image, opened.image.size
+    image = opened.image
     try:
-        pixels = _sound_jpeg(opened, at_least_px, shrunk_to_px)
+        pixels = _sound_jpeg(opened, way)
         if pixels is None:
-            if isinstance(image, JpegImagePlugin.JpegImageFile) and at_least_px is not None and opened.scalable:
-                image.draft(None, (at_least_px, at_least_px))
+            if isinstance(image, JpegImagePlugin.JpegImageFile) and way.scale > 1 and opened.scalable:
+                image.draft(None, (max(1, opened.size[0] // way.scale), max(1, opened.size[1] // way.scale)))
             image.load()
             pixels = colour.eight_bits(image)
-        turn = orientation.turn_of(image)  # after the pixels: a PNG may say it behind them
-        size = header if kind == "jpeg" else image.size  # a TIFF has been turned upright by Pillow
+        described = outline.of(opened)
     except (Image.DecompressionBombError, structure.Bomb) as error:
         raise Refused("bomb", str(error)) from None
     except opening.DAMAGE as error:
         raise Refused("undecodable", opening.says(error)) from None
-    size = size[::-1] if turn in orientation.QUARTER_TURNS else size
-    return Loaded(
-        kind, pixels, size, opening.frames_of(opened), turn, colour.transform_of(pixels, image.info.get("icc_profile"))
-    )
+    return Loaded(described, pixels, colour.transform_of(pixels.mode, image.info.get("icc_profile")))
 
 
-def _sound_jpeg(opened: opening.Opened, at_least_px: int | None, shrunk_to_px: int | None) -> Image.Image | None:
+def _sound_jpeg(opened: opening.Opened, way: Way) -> Image.Image | None:
     """Decode a JPEG of three components in which libjpeg finds nothing odd; None for any other file: Pillow judges it.
 
-    These are Pillow's pixels in a tenth to a fifth less time: nothing is copied from line to line, or afterwards. Where they are
-    about to be shrunk (to two thirds, ours), chroma is repeated and not interpolated, which changes no mean SSIM and up to
-    2 bits of the perceptual hash (measured on 40 photographs brought to 256).
+    But for repeated chroma these are Pillow's pixels in a tenth to a fifth less time: nothing is copied from line to line, or
+    afterwards.
     """
     if not opened.scalable or opened.image.mode != "RGB":
         return None
-    width, height = opened.image.size
-    scale = 1 if at_least_px is None else scaling.decoder_scale(opened.image.size, at_least_px)
-    least = {} if scale == 1 else {"min_width": -(-width // scale), "min_height": -(-height // scale)}
-    shrinks = shrunk_to_px is not None and min(width, height) // scale >= 1.5 * shrunk_to_px
+    width, height = opened.size
+    least = {} if way.scale == 1 else {"min_width": -(-width // way.scale), "min_height": -(-height // way.scale)}
     try:
-        pixels = simplejpeg.decode_jpeg(opened.content, "RGBX", fastupsample=shrinks, strict=True, **least)
+        pixels = simplejpeg.decode_jpeg(opened.content, "RGBX", fastupsample=way.repeats_chroma, strict=True, **least)
     except (ValueError, MemoryError):
         return None
     rows = pa.FixedSizeListArray.from_arrays(pa.array(pixels.reshape(-1)), 4)

@@ -142,6 +142,21 @@ def gif_frames(content: bytes) -> int:
     return max(1, frames)
 
 
+def gif_pixels(content: bytes) -> int | None:
+    """Return where the pixels of the first picture start; None where it has none, or where they do not end."""
+    try:
+        at = 13 + _colour_table_bytes(content[10])
+        while content[at] == 0x21:
+            at = _after_blocks(content, at + 2)
+        if content[at] != 0x2C or 0 in struct.unpack_from("<HH", content, at + 5):
+            return None
+        pixels = at + 10 + _colour_table_bytes(content[at + 9])
+        _after_blocks(content, pixels + 1)
+    except (IndexError, struct.error):
+        return None
+    return pixels
+
+
 def _colour_table_bytes(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 

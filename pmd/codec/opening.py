@@ -59,12 +59,21 @@ DAMAGE: Final = (
 
 @dataclasses.dataclass(frozen=True)
 class Opened:
-    """A file whose header was read and found acceptable."""
+    """A file whose header was read and found acceptable.
+
+    Attributes:
+        content: All of it.
+        kind: Its format.
+        image: What Pillow says of it; decoded later, if at all.
+        size: The size in its header, which Pillow's image may exchange for that of a scaled decode.
+        scalable: Whether it is a JPEG that the decoder may be asked for a smaller picture of.
+    """
 
     content: bytes
     kind: Format
     image: ImageFile.ImageFile
-    scalable: bool = False  # the decoder may be asked for a smaller picture
+    size: tuple[int, int]
+    scalable: bool = False
 
 
 def read(content: bytes, limits: Limits) -> Opened:
@@ -88,7 +97,8 @@ def read(content: bytes, limits: Limits) -> Opened:
     except DAMAGE as error:
         raise Refused("undecodable", says(error)) from None
     header.check_pixels(image.size, limits)
-    return Opened(content, kind, image, scalable=kind == "jpeg" and header.is_scalable(content, image.size))
+    scalable = kind == "jpeg" and header.is_scalable(content, image.size)
+    return Opened(content, kind, image, image.size, scalable)
 
 
 def frames_of(opened: Opened) -> int:

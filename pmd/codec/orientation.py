@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from pmd.codec import opening, structure
 
@@ -28,9 +28,13 @@ QUARTER_TURNS: Final = frozenset(_UPRIGHT[orientation] for orientation in (5, 6,
 def turn_of(image: Image.Image) -> Image.Transpose | None:
     """Return what brings an image upright; None where it stands so, or where its EXIF cannot be read.
 
+    None for a TIFF that says it in its own directory: Pillow turns that one while decoding, and says its upright size before.
+
     Raises:
         Bomb: The metadata is not to be read.
     """
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and _ORIENTATION in image.tag_v2:
+        return None
     try:
         exif = image.info.get("exif") or _raw_profile(image.info.get("Raw profile type exif"))
         structure.check_exif(exif)

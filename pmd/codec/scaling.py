@@ -12,7 +12,7 @@ from PIL import Image
 
 #: A JPEG is decoded to at least so many times the short side that is wanted: see `resized` for what less would cost.
 OVERSAMPLING: Final = 2
-_TRIANGLE: Final = ResizeOptions(ResizeAlg.convolution(FilterType.bilinear))
+_CUBIC: Final = ResizeOptions(ResizeAlg.convolution(FilterType.catmull_rom))
 
 
 def draft_scale(size: tuple[int, int], short_side_px: int) -> int:
@@ -47,16 +47,17 @@ _SCALER: Final = _Scaler()
 
 
 def scaled(pixels: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return pixels in another size, by a triangle filter as wide as the scale.
+    """Return pixels in another size, by a cubic filter (Catmull-Rom) as wide as the scale.
 
-    Pillow's `BILINEAR` is the same filter (no value differs by more than one level) at three to four times the time.
+    Of the filters at hand it comes nearest to the exact mean by area; `resized` has the figures. Pillow's `BICUBIC` is the same
+    filter (values at hard edges differ by a few levels) at three to four times the time.
     """
     if pixels.size == size:
         return pixels
     if pixels.mode not in {"RGB", "L", "CMYK"}:
-        return pixels.resize(size, Image.Resampling.BILINEAR)
+        return pixels.resize(size, Image.Resampling.BICUBIC)
     scaled = Image.new(pixels.mode, size)
-    _SCALER.resizer.resize_pil(pixels, scaled, _TRIANGLE)
+    _SCALER.resizer.resize_pil(pixels, scaled, _CUBIC)
     return scaled
 
 

@@ -40,7 +40,7 @@ _FILL: Final = re.compile(rb"\xff+")
 
 #: JPEG markers without a length (ITU-T T.81, table B.1; 0 is none at all, and both ends of a file may stand astray).
 _BARE: Final = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
-_START_OF_SCAN: Final = 0xDA
+START_OF_SCAN: Final = 0xDA
 _APP1: Final = 0xE1
 
 #: TIFF types → bytes of one value (TIFF 6.0 §2, Supplement 1, BigTIFF); the first three stay bytes in Pillow.
@@ -131,7 +131,7 @@ def jpeg_markers(content: bytes) -> Iterator[tuple[int, int]]:
                 yield marker, at
             continue
         yield marker, at
-        if marker == _START_OF_SCAN:
+        if marker == START_OF_SCAN:
             return
         at += max(2, int.from_bytes(content[at : at + 2], "big"))
 

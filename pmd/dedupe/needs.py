@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pmd import flow
 from pmd.config import Config
-from pmd.fetch import state
+from pmd.fetch import asking, state
 from pmd.store import commits, root, storage
 from pmd.store.wanted import Wanted, as_json, digest
+
+
+def pending(config: Config) -> str | None:
+    """Return why stored pictures must be hashed before they are compared, or None."""
+    return asking.why(config.root, asking.by_dedupe(config.dedupe))
 
 
 def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:

@@ -43,10 +43,13 @@ those above it::
     engine       a lane: event loop, codec threads and all the above, for as many images and shards as it is given
     img2dataset  images downloaded by img2dataset, in a lane's place
 
+    asking       who asks for perceptual hashes, and which stored pictures have none yet
     needs        what fetch depends on, and the rejected pairs after it
     stored       stored pictures, read back and checked
     waiting      generations that wait for word whether any host answered the run
     store        one generation of one fetch shard: tar, attempts, ledger, commit
+    hashing      perceptual hashes of what is stored, as a generation of its own
+    refusals     stored pictures that another stage is the first to decode, and that are none
     mend         a generation that damage has met, made again from what is sound
     recount      what is committed, read back and counted
     summary      what a fetch has come to, in words
@@ -54,5 +57,6 @@ those above it::
 
     reference_transforms  on Beam: lists and images brought together
     rejected_transforms   on Beam: the pairs whose image could not be had
+    hash_transforms       on Beam: stored pictures hashed
     transforms            on Beam: lanes
 """

@@ -119,6 +119,7 @@ def fetched(
     previous: pa.Table,
     when: datetime.datetime,
     listed: reference_lists.Listed = reference_lists.NO_LISTS,
+    hashed: bool = True,
 ) -> Iterator[Fetched]:
     """Yield the images that can be taken over, or that turn out to be blocked; the others are left for the web.
 
@@ -131,6 +132,7 @@ def fetched(
         previous: What stands for these images in the ledger.
         when: Written into the attempts.
         listed: What lists say of the images; a picture that is another is not taken, and the web is asked.
+        hashed: Whether something asks for perceptual hashes (`asking.who`).
     """
     offered: dict[bytes, list[dict[str, Any]]] = {}
     for entry in entries.to_pylist():
@@ -142,7 +144,7 @@ def fetched(
             if entry["url"] not in locations:
                 continue
             form = judging.form_of(options, has_region=row["has_region"])
-            taken = _taken(entry, options, form, blocklist, listed.get(row["image_id"], ()))
+            taken = _taken(entry, options, form, blocklist, listed.get(row["image_id"], ()), hashed=hashed)
             if taken is None:
                 continue
             location = f"{entry['tar']}!/{entry['member']}"
@@ -179,6 +181,8 @@ def _taken(
     form: codec.Form,
     blocklist: Blocklist,
     known: Sequence[reference_lists.Known],
+    *,
+    hashed: bool,
 ) -> _Taken | None:
     """Return the picture of an entry as it goes into store and ledger; None if it will not do."""
     if entry["length"] > options.max_bytes:
@@ -188,7 +192,7 @@ def _taken(
     except FileNotFoundError:  # removed since it was read
         return None
     digest = hashlib.sha256(content).digest()
-    prepared = codec.prepare(content, codec.Limits(options.max_pixels, options.min_side_px), form)
+    prepared = codec.prepare(content, codec.Limits(options.max_pixels, options.min_side_px), form, hashed=hashed)
     for sha256, seen in ((digest, None), (entry["sha256"], prepared.perceptual_hash)):
         name = blocklist.match(sha256, seen)
         if name is not None:
@@ -214,12 +218,14 @@ def _taken(
     comparison = reference_lists.compare(known, original["sha256"], prepared.perceptual_hash)
     if comparison.mark == reference_lists.STATUS:
         return None
+    hashed_form = "original" if digest == entry["sha256"] else "resized"
     facts = {
         **original,
         "listed": comparison.mark,
         "width_px": size[0],
         "height_px": size[1],
         "perceptual_hash": prepared.perceptual_hash,
+        "hashed_form": hashed_form if prepared.perceptual_hash is not None else None,
         "stored": prepared.stored,
         "stored_form": prepared.stored_form if digest == entry["sha256"] else "resized",
         "stored_format": prepared.stored_format,

@@ -132,6 +132,7 @@ class Lane:
         began: When the run began that this lane is one of; by default, now.
         stops: Whether it stops where it seems to be the network that is broken (`pmd.fetch.network`).
         stop: Asks it to end soon: what it was given is then settled in part, and the rest stays open.
+        hashed: Whether something asks for perceptual hashes (`asking.who`).
 
     Raises:
         ConfigError: An option cannot be used.
@@ -153,8 +154,10 @@ class Lane:
         began: datetime.datetime | None = None,
         stops: bool = True,
         stop: Stop | None = None,
+        hashed: bool = True,
     ) -> None:
         self._options = options
+        self.hashed = hashed
         self._stop = stop or Stop()
         self._tasks: set[asyncio.Task[Any]] = set()  # of images; of the loop's thread
         self._contact = contact
@@ -435,7 +438,15 @@ class Lane:
         form = judging.form_of(self._options, has_region=image.has_region)
         try:
             return await self._codec.run(
-                functools.partial(judging.judge, answer.content, self._limits, form, self._blocklist, image.known)
+                functools.partial(
+                    judging.judge,
+                    answer.content,
+                    self._limits,
+                    form,
+                    self._blocklist,
+                    image.known,
+                    hashed=self.hashed,
+                )
             )
         except BaseException:
             answer.free()

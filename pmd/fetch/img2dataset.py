@@ -283,7 +283,12 @@ class Img2dataset:
         content = storage.read_bytes(entry["tar"], entry["offset"], entry["offset"] + entry["length"])
         image = one.item.image
         judged = judge(
-            content, self._limits, form_of(self._options, has_region=image.has_region), self._blocklist, image.known
+            content,
+            self._limits,
+            form_of(self._options, has_region=image.has_region),
+            self._blocklist,
+            image.known,
+            hashed=self._lane.hashed,
         )
         if judged.sha256 != entry["sha256"]:
             raise InputError(

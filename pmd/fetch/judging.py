@@ -34,11 +34,24 @@ def judge(
     form: codec.Form,
     blocklist: blocklists.Blocklist,
     known: Sequence[reference_lists.Known],
+    *,
+    hashed: bool,
 ) -> Judged:
-    """Return what bytes are worth: decoded, scaled and hashed, or the status for which they are not kept."""
+    """Return what bytes are worth: in the form that is kept, or the status for which they are not kept.
+
+    Args:
+        content: The bytes.
+        limits: What is accepted.
+        form: In which form they are kept; as they came, they are judged by their header and structure alone.
+        blocklist: What must not be kept.
+        known: What lists say of the image.
+        hashed: Whether something asks for the perceptual hash (`asking.who`), for which the picture is decoded.
+    """
     sha256 = hashlib.sha256(content).digest()
     name = blocklist.match(sha256, None)
-    prepared = codec.prepare(content, limits, form) if name is None else codec.Prepared(codec.Inspected(OK))
+    prepared = (
+        codec.prepare(content, limits, form, hashed=hashed) if name is None else codec.Prepared(codec.Inspected(OK))
+    )
     name = name or blocklist.match(None, prepared.perceptual_hash)
     if name is not None:
         refused = codec.Inspected(blocklists.STATUS, detail=blocklists.evidence(name))

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pmd import codec, flow
 from pmd.config.options import FetchOptions
@@ -79,6 +80,8 @@ class _Generation:
         self._blocklist = blocklists.read(options.blocklists)
 
     def mend(self) -> Mended:
+        if self._is_from_store():
+            return self._mended_from_store()
         ledger, attempts = self._sound_ledger(), self._sound_attempts()
         told: dict[str, Any] = dict(self._commit.facts.get(state.LOST, {})) if self._commit is not None else {}
         before = lost = set(told.get("images", ()))
@@ -112,6 +115,49 @@ class _Generation:
         self._write(table, files, told)
         return Mended(len(lost - before), rebuilt, gone_attempts, written)
 
+    def _is_from_store(self) -> bool:
+        """Whether the generation asked no host; where its commit cannot be read, hashes of its number tell."""
+        if self._commit is not None:
+            return bool(self._commit.facts.get(state.FROM_STORE))
+        return bool(self._beside("hashes"))
+
+    def _mended_from_store(self) -> Mended:
+        """Keep what is sound of what stored pictures have shown; who asks for the rest has it computed anew."""
+        ledger, attempts, hashes = self._sound_ledger(), self._sound_attempts(), self._sound_hashes()
+        rebuilt = 0
+        if ledger is not None:
+            table = state.completed(commits.read_table(self._folder, ledger))
+        else:
+            told = _by_image(self._folder, attempts)
+            before = self._before()
+            before = before.filter(pc.is_in(before["image_id"], value_set=keys.key_array(told)))
+            rows = [
+                store.outcome_row(outcome.refused(row, told[row["image_id"]][-1]), self._number)
+                for row in before.to_pylist()
+            ]
+            rebuilt = len(rows)
+            table = pa.Table.from_pylist(rows, schema=LEDGER)
+            ledger = commits.put_table(self._folder, "ledger", table) if rows else None
+        files = [file for file in (ledger, attempts, *hashes) if file is not None]
+        gone = table.num_rows if attempts is None else 0
+        self._write(table, files, {"attempts": gone} if gone else {}, from_store=True)
+        return Mended(rebuilt=rebuilt, attempts=gone)
+
+    def _before(self) -> pa.Table:
+        return state.read_ledger(self._root, self._shard, before=self._number)
+
+    def _sound_hashes(self) -> list[File]:
+        names = [file.name for file in self._listed("/hashes/")] if self._commit is not None else self._beside("hashes")
+        return [file for name in names if (file := _sound(self._folder, name)) is not None]
+
+    def _beside(self, kind: str) -> list[str]:
+        """Return the files of this generation in a folder beside the ledger's, where no commit lists them."""
+        names = storage.list_names(state.shard_folder(self._root, kind, self._shard))
+        prefix = f"generation={self._number:04d}-"
+        return [
+            store.elsewhere(File(name, 0, 0, ""), kind, self._shard).name for name in names if name.startswith(prefix)
+        ]
+
     def _listed(self, part: str) -> list[File]:
         return [file for file in self._commit.files if part in file.name] if self._commit is not None else []
 
@@ -125,13 +171,7 @@ class _Generation:
     def _sound_attempts(self) -> File | None:
         names = [file.name for file in self._listed("/attempts/")]
         if self._commit is None:
-            folder = state.shard_folder(self._root, "attempts", self._shard)
-            prefix = f"generation={self._number:04d}-"
-            names = [
-                f"../../../attempts/shard={self._shard:05d}/{name}"
-                for name in storage.list_names(folder)
-                if name.startswith(prefix)
-            ]
+            names = self._beside("attempts")
         return next((file for name in names if (file := _sound(self._folder, name)) is not None), None)
 
     # Tars
@@ -167,7 +207,7 @@ class _Generation:
         tars = {name: self._members(name) for name in self._sound_tars()}
         tried = _by_image(self._folder, attempts)
         places = {key: (name, *place) for name, members in tars.items() for key, place in members.items()}
-        previous = state.read_ledger(self._root, self._shard, before=self._number)
+        previous = self._before()
         known = {image.image_id: image for image in images_of(self._images, previous, {})}
         certain = self._is_original(tried, known)
         rows: list[dict[str, Any]] = []
@@ -203,9 +243,10 @@ class _Generation:
         others = (
             {
                 file.name.rpartition("/")[2]
-                for number, _, commit in state.generations(self._root, self._shard)
+                for number in state.numbers(self._root, self._shard)
                 if number != self._number
-                for file in commit.files
+                for commit in [_readable(root.ledger_folder(self._root, self._shard, number))]
+                for file in (commit.files if commit is not None else ())
             }
             if self._commit is None
             else set()
@@ -242,7 +283,12 @@ class _Generation:
         content = storage.read_bytes(storage.join(self._root, name), offset, offset + length)
         limits = codec.Limits(self._options.max_pixels, self._options.min_side_px)
         judged = judging.judge(
-            content, limits, judging.form_of(self._options, has_region=image.has_region), self._blocklist, ()
+            content,
+            limits,
+            judging.form_of(self._options, has_region=image.has_region),
+            self._blocklist,
+            (),
+            hashed=self._is_hashed,
         )
         if judged.prepared.inspected.status != OK:
             return None
@@ -251,8 +297,18 @@ class _Generation:
 
     # The commit
 
-    def _write(self, table: pa.Table, files: Sequence[File], lost: Mapping[str, Any]) -> None:
-        facts = {"shard": self._shard, "generation": self._number} | ({state.LOST: dict(lost)} if lost else {})
+    @property
+    def _is_hashed(self) -> bool:
+        """Whether the commit says that the generation holds today's perceptual hash."""
+        return self._commit is not None and self._commit.facts.get(state.HASH) == state.PDQ
+
+    def _write(
+        self, table: pa.Table, files: Sequence[File], lost: Mapping[str, Any], *, from_store: bool = False
+    ) -> None:
+        told = self._is_hashed if self._commit is not None else store.is_hashed(table.to_pylist())
+        facts = store.facts(self._shard, self._number, is_hashed=from_store or told)
+        facts |= {state.FROM_STORE: True} if from_store else {}
+        facts |= {state.LOST: dict(lost)} if lost else {}
         ids = table["image_id"].to_pylist()
         old = self._commit
         if old is not None and old.facts == facts and {*old.files} == {*files}:

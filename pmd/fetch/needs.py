@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pmd import flow
 from pmd.config import Config
-from pmd.fetch import blocklists, partitions, state
+from pmd.fetch import asking, blocklists, partitions, state
 from pmd.store import root
 from pmd.store.wanted import Wanted, digest
 
@@ -18,7 +18,10 @@ def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
 
 
 def pending(config: Config) -> str | None:
-    """Return why images must be fetched, or None."""
+    """Return why images must be fetched, or stored ones hashed for a blocklist to be held against them; else None."""
+    hashes = asking.why(config.root, asking.by_blocklist(config.fetch))
+    if hashes is not None:
+        return hashes
     found = sum(pending_images(config).values())
     why = "have not been tried, have a new location, may be asked at an address that was refused, or are on a blocklist"
     return f"{found:,} images {why}" if found else None

@@ -158,6 +158,7 @@ class Fetched:
     height_px: int | None = None
     format: str | None = None
     perceptual_hash: _Bytes | None = None
+    hashed_form: str | None = None
     frames: int | None = None
     stored: _Bytes | None = None
     stored_form: str | None = None
@@ -165,6 +166,16 @@ class Fetched:
     stored_width_px: int | None = None
     stored_height_px: int | None = None
     listed: str | None = None
+
+
+def refused(row: Mapping[str, Any], attempt: Attempt) -> Fetched:
+    """Return the outcome of an image whose stored picture an attempt has found to be none.
+
+    Args:
+        row: Of the ledger, as it stood.
+        attempt: Says what it is, and why.
+    """
+    return Fetched(row["image_id"], attempt.status, row["location"], tuple(row["tried"] or ()), (attempt,))
 
 
 def attempts_table(attempts: Iterable[Attempt]) -> pa.Table:

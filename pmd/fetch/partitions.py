@@ -70,6 +70,14 @@ def read_images(root_url: str, part: int, columns: Sequence[str] | None = None) 
     return pa.concat_tables([schema.empty_table(), *(commits.read_table(folder, file, columns) for file in files)])
 
 
+def read_shard(root_url: str, shard: int, columns: Sequence[str] = IMAGES.names) -> pa.Table:
+    """Return the images of a fetch shard, in order of image_id."""
+    layout = cut(root_url)
+    part = shard >> (layout.shard_bits - layout.part_bits)
+    images = read_images(root_url, part, [*dict.fromkeys([*columns, "fetch_shard"])])
+    return images.filter(pc.equal(images["fetch_shard"], shard)).select(list(columns))
+
+
 def pending(
     root_url: str, options: FetchOptions, retry: Collection[str] = ()
 ) -> Iterator[tuple[int, pa.Table, pa.Table, pa.Table]]:

@@ -57,6 +57,7 @@ def settled(image: Image, url: str, attempts: Sequence[Attempt], judged: Judged)
         height_px=inspected.height_px,
         format=inspected.format,
         perceptual_hash=prepared.perceptual_hash,
+        hashed_form="original" if prepared.perceptual_hash is not None else None,
         frames=inspected.frames,
         stored=prepared.stored,
         stored_form=prepared.stored_form,

@@ -15,14 +15,16 @@ from pmd import codec, flow
 from pmd.books import recount
 from pmd.books.committed import Committed
 from pmd.books.recount import HEAD_BYTES, Keys, Table, Tally
-from pmd.fetch import mend, reference_lists, state
+from pmd.fetch import mend, reference_lists, state, stored
 from pmd.schema import keys
 from pmd.schema.statuses import OK, STATUSES
-from pmd.schema.tables import ATTEMPTS, ledger_file
+from pmd.schema.tables import ATTEMPTS, HASHES, ledger_file
 
 _BLOCK_BYTES: Final = 1 << 20
 #: What the ledger says of every image that is ok.
 _STORED: Final = ("store_file", "offset", "length", "stored_form", "stored_format", "sha256")
+#: What a perceptual hash may be of.
+_HASHED_FORMS: Final = (stored.ORIGINAL, stored.RESIZED)
 
 
 class Recount(recount.Recount):
@@ -37,6 +39,7 @@ class Recount(recount.Recount):
         taken = committed.commit.facts.get(state.LOST, {})
         #: Images whose picture or row in the ledger damage has taken, as the commit says; and whether it has taken attempts.
         self._lost = frozenset(state.lost_images(committed.commit).to_pylist())
+        self._is_hashed = committed.commit.facts.get(state.HASH) == state.PDQ
         self._without_attempts = bool(taken.get("attempts"))
         #: store file → offset → the ledger's row, until the store's member is found.
         self._stored: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
@@ -59,6 +62,8 @@ class Recount(recount.Recount):
             return self.rejected()
         if name.startswith(f"{self.folder}/"):
             return Table(ledger_file([*columns]), self._ledger)
+        if name.startswith(f"{flow.HASHES.above}/"):
+            return Table(HASHES, self._hashes)
         return Table(ATTEMPTS, self._attempts)
 
     def tar(self, name: str, tar: tarfile.TarFile) -> int:
@@ -130,6 +135,10 @@ class Recount(recount.Recount):
         there = [field for field in _STORED if row[field] is not None]
         if row["image_id"] in self._lost:
             return
+        if self._is_hashed and row["perceptual_hash"] is None:
+            self.tell("an ok image of a generation whose commit says that all have their hash", place, "a hash", "none")
+        if row["hashed_form"] is not None:
+            self._hashed_form(place, row["hashed_form"])
         if len(there) != len(_STORED):
             self.tell("an ok image", place, ", ".join(_STORED), ", ".join(there) or "none of them")
         elif row["store_file"] not in self._files:
@@ -149,6 +158,21 @@ class Recount(recount.Recount):
             self._tries.add(whole)
             self._attempted.add((row["image_id"], row["location"], row["status"]))
         return before
+
+    def _hashes(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
+        """Hashes are of images of this shard, each once, and say what they were computed of."""
+        shard, _ = map(int, flow.GENERATION.fields(self.folder))
+        for image_id in batch["image_id"].to_pylist():
+            wanted = keys.partition_of(image_id, self.tally.shard_bits)
+            if wanted != shard:
+                self.tell("fetch shard of an image", f"{name}: image {image_id.hex()}", wanted, shard)
+        for form in {*batch["hashed_form"].to_pylist()}:
+            self._hashed_form(name, form)
+        return recount.check_order(self.tally.report, name, batch, ("image_id",), before)
+
+    def _hashed_form(self, place: str, form: str) -> None:
+        if form not in _HASHED_FORMS:
+            self.tell("hashed_form", place, " or ".join(_HASHED_FORMS), form)
 
     def _picture(
         self, place: str, row: Mapping[str, Any], sha256: str, digest: bytes, head: bytes, length: int

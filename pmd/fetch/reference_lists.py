@@ -153,6 +153,22 @@ def _check(path: str) -> None:
         )
 
 
+def has_hashes(path: str) -> bool:
+    """Return whether a list has a perceptual hash of any image: one made where nothing asked for them has none."""
+    with sealed.open_checked(path) as file:
+        parquet = pq.ParquetFile(file)
+        if pa.types.is_null(parquet.schema_arrow.field("perceptual_hash").type):
+            return False
+        leaf = [parquet.schema.column(at).path for at in range(len(parquet.schema))].index("perceptual_hash")
+        groups = range(parquet.num_row_groups)
+        return any(_has_values(parquet.metadata.row_group(group).column(leaf)) for group in groups)
+
+
+def _has_values(column: pq.ColumnChunkMetaData) -> bool:
+    counted = column.statistics is not None and column.statistics.has_null_count
+    return not counted or column.statistics.null_count < column.num_values
+
+
 def count_rows(paths: Sequence[str]) -> int:
     """Return how many rows files have."""
     count = 0

@@ -3,12 +3,19 @@
 A fetch shard is a row of *generations*, each committed once and never changed (`fetch/ledger/shard=…/generation=…/`).
 Its `_stage.json` lists its ledger, its tar and its attempts; the last two lie in other folders and are named relative
 to the commit's (`../../../store/…`). What stands for an image is the row of its latest generation, but an `ok` is never
-replaced, save by `blocked_content`, when a blocklist has grown, and by `pmd repair`: it writes into the commit of a generation
+replaced, save by `blocked_content`, when a blocklist has grown; by what a stored picture turned out to be when it was first
+decoded (`FROM_STORE`); and by `pmd repair`: it writes into the commit of a generation
 which of its images were lost to damage (`LOST`). What was known of these up to then stands no more, so they are asked for anew.
+
+A perceptual hash is known of a picture where something asked for it. It was computed with the fetch, or later from the store
+(`pmd.fetch.hashing`): then it stands in a file of a generation of its own, and is laid over the rows of those before. Which
+hash it is, is a fact of the commit (`HASH`). Those of earlier versions, whose commits say nothing of it, are another: they
+are not known.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -20,7 +27,7 @@ from pmd.config.options import FetchOptions
 from pmd.fetch import addresses, blocklists
 from pmd.fetch.outcome import GONE
 from pmd.schema.statuses import BLOCKED_ADDRESS, OK
-from pmd.schema.tables import IMAGES, KEY, LEDGER, LEDGER_LATER, SETTLED_IN
+from pmd.schema.tables import HASHES, IMAGES, KEY, LEDGER, LEDGER_LATER, SETTLED_IN
 from pmd.store import commits, root, storage
 from pmd.store.commits import Commit
 
@@ -40,11 +47,25 @@ def lost_images(commit: Commit) -> pa.Array:
     return pa.array([bytes.fromhex(key) for key in commit.facts.get(LOST, {}).get("images", ())], KEY)
 
 
-_SHARD_FOLDERS: Final = {"ledger": flow.LEDGER, "store": flow.STORE.path, "attempts": flow.ATTEMPTS.path}
+#: The fact of a commit that says which perceptual hash it holds: in its ledger, of each image that is ok, and in its file of
+#: hashes.
+HASH: Final = "perceptual_hash"
+#: What is said there: PDQ, by the reference implementation.
+PDQ: Final = "pdq"
+#: The fact of a commit whose generation asked no host: it tells of stored pictures what decoding them has shown. Its rows of
+#: the ledger replace an `ok`, and its hashes are laid over the rows before.
+FROM_STORE: Final = "from_store"
+
+_SHARD_FOLDERS: Final = {
+    "ledger": flow.LEDGER,
+    "store": flow.STORE.path,
+    "attempts": flow.ATTEMPTS.path,
+    "hashes": flow.HASHES.path,
+}
 
 
 def shard_folder(root_folder: str, kind: str, shard: int) -> str:
-    """Return the folder of a fetch shard's "ledger", "store" or "attempts"."""
+    """Return the folder of a fetch shard's "ledger", "store", "attempts" or "hashes"."""
     return storage.join(root_folder, _SHARD_FOLDERS[kind].format(shard=shard))
 
 
@@ -53,9 +74,16 @@ def shards(root_folder: str) -> list[int]:
     return _numbers(storage.join(root_folder, flow.GENERATION.above), "shard=")
 
 
-def generations(root_folder: str, shard: int) -> Iterator[tuple[int, str, Commit]]:
-    """Yield the committed generations of a shard in order: number, folder, commit."""
-    for generation in _numbers(shard_folder(root_folder, "ledger", shard), "generation="):
+def numbers(root_folder: str, shard: int) -> list[int]:
+    """Return the generations of a shard that have a folder, sorted."""
+    return _numbers(shard_folder(root_folder, "ledger", shard), "generation=")
+
+
+def generations(root_folder: str, shard: int, before: int | None = None) -> Iterator[tuple[int, str, Commit]]:
+    """Yield the committed generations of a shard in order: number, folder, commit; by default all, else those before one."""
+    for generation in numbers(root_folder, shard):
+        if before is not None and generation >= before:
+            return
         folder = root.ledger_folder(root_folder, shard, generation)
         commit = commits.read(folder)
         if commit is not None:
@@ -74,21 +102,63 @@ def read_ledger(root_folder: str, shard: int, before: int | None = None) -> pa.T
         VerificationError: A ledger's file is damaged.
     """
     tables: list[pa.Table] = []
-    for number, folder, commit in generations(root_folder, shard):
-        if before is not None and number >= before:
-            break
-        tables += ledgers(folder, commit)
+    for _, folder, commit in generations(root_folder, shard, before):
+        settled = [*ledgers(folder, commit)]
+        if commit.facts.get(FROM_STORE):
+            for rows in settled:
+                tables = [_without(table, rows["image_id"].combine_chunks()) for table in tables]
+            for hashes in read_hashes(folder, commit):
+                tables = [_with_hashes(table, hashes) for table in tables]
+        tables += settled
         lost = lost_images(commit)
         if len(lost):
-            tables = [table.filter(pc.invert(pc.is_in(table["image_id"], value_set=lost))) for table in tables]
+            tables = [_without(table, lost) for table in tables]
     return effective(tables)
 
 
 def ledgers(folder: str, commit: Commit) -> Iterator[pa.Table]:
-    """Yield the ledger of a generation, what it has lost with it."""
+    """Yield the ledger of a generation, what it has lost with it; perceptual hashes that are not today's are null."""
     for file in commit.files:
         if not file.name.startswith(_UP):
-            yield completed(commits.read_table(folder, file))
+            table = completed(commits.read_table(folder, file))
+            yield table if commit.facts.get(HASH) == PDQ else _without_hashes(table)
+
+
+def read_hashes(folder: str, commit: Commit) -> Iterator[pa.Table]:
+    """Yield the `HASHES` of a generation that asked no host; none where they are not today's."""
+    for file in commit.files if commit.facts.get(HASH) == PDQ else ():
+        if is_hashes(file.name):
+            above, _, name = commits.path_of(folder, file.name).rpartition("/")
+            yield commits.read_table(above, dataclasses.replace(file, name=name))
+
+
+def is_hashes(name: str) -> bool:
+    """Return whether a generation's file, by its name relative to the commit's folder, is one of perceptual hashes."""
+    return name.startswith(f"{_UP}{_UP}{_UP}hashes/")
+
+
+#: What a ledger has of a perceptual hash.
+_OF_HASH: Final = tuple(name for name in HASHES.names if name != "image_id")
+
+
+def _with_hashes(ledger: pa.Table, hashes: pa.Table) -> pa.Table:
+    """Return a ledger with what is known of its images since."""
+    at = pc.index_in(ledger["image_id"], value_set=hashes["image_id"].combine_chunks())
+    return _set(ledger, {name: pc.coalesce(hashes[name].take(at), ledger[name]) for name in _OF_HASH})
+
+
+def _without_hashes(ledger: pa.Table) -> pa.Table:
+    return _set(ledger, {name: pa.nulls(ledger.num_rows, LEDGER.field(name).type) for name in _OF_HASH})
+
+
+def _set(ledger: pa.Table, columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
+    for name, values in columns.items():
+        ledger = ledger.set_column(ledger.schema.get_field_index(name), LEDGER.field(name), values)
+    return ledger
+
+
+def _without(ledger: pa.Table, image_ids: pa.Array) -> pa.Table:
+    return ledger.filter(pc.invert(pc.is_in(ledger["image_id"], value_set=image_ids)))
 
 
 def to_restore(root_folder: str, shard: int, ledger: pa.Table) -> dict[bytes, bytes | None]:

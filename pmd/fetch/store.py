@@ -67,6 +67,7 @@ class Order:
         waiting: Where a second generation waits, of images that were not reached while no host had answered the lane; without it
             they are settled as they are. Those that were lost to an earlier run are, in any case.
         listed: What lists say of the shard's images.
+        hashed: Whether something asks for perceptual hashes (`asking.who`).
         progress: Called with each image settled.
     """
 
@@ -79,6 +80,7 @@ class Order:
     adopted: pa.Table | None = None
     waiting: Waiting | None = None
     listed: reference_lists.Listed = dataclasses.field(default_factory=dict)
+    hashed: bool = True
     progress: Progress | None = None
 
 
@@ -122,6 +124,7 @@ def run_shard(order: Order, lane: Fetcher) -> Commit | None:
                 previous=ledger,
                 when=started,
                 listed=listed,
+                hashed=order.hashed,
             ):
                 taken.append(fetched.image_id)
                 yield _unlisted(fetched, before)
@@ -137,7 +140,7 @@ def run_shard(order: Order, lane: Fetcher) -> Commit | None:
     unheard: list[Fetched] = []
     with contextlib.closing(settled()) as found:
         commit = _write(order, generation, found, started)
-    standing = _commit(order.root, commit) if commit is not None else None
+    standing = commit_generation(order.root, commit) if commit is not None else None
     if order.waiting is not None and unheard:
         number = generation if commit is None else generation + 1
         later = _write(order, number, (_in_generation(fetched, number) for fetched in unheard), started)
@@ -194,7 +197,7 @@ def end_waiting(root_folder: str, waiting: Waiting, *, settle: bool) -> Counter[
         if settle:
             shard, generation = commit.facts["shard"], commit.facts["generation"]
             commits.claim(root.ledger_folder(root_folder, shard, generation), commit.epoch)
-            _commit(root_folder, commit)
+            commit_generation(root_folder, commit)
         else:
             left_open.update(commit.run["statuses"])
     return left_open
@@ -232,15 +235,7 @@ def _write(order: Order, generation: int, settled: Iterator[Fetched], started: d
             if row["length"] is not None:
                 row["store_file"] = path
         files.append(elsewhere(tar_file, "store", order.shard))
-    attempts_file = commits.put_table(
-        state.shard_folder(order.root, "attempts", order.shard),
-        f"generation={generation:04d}",
-        outcome.attempts_table(attempts),
-    )
-    files.append(elsewhere(attempts_file, "attempts", order.shard))
-    rows.sort(key=lambda row: cast(bytes, row["image_id"]))
-    table = pa.Table.from_pylist(rows, schema=LEDGER).rename_columns(LEDGER_FILE.names)
-    files.append(commits.put_table(root.ledger_folder(order.root, order.shard, generation), "ledger", table))
+    files += put_settled(order.root, order.shard, generation, rows, attempts)
     sources = dict(zip(order.images["image_id"].to_pylist(), order.images["sources"].to_pylist(), strict=True))
     sources = {row["image_id"]: sources[row["image_id"]] for row in rows}
     return Commit(
@@ -255,8 +250,31 @@ def _write(order: Order, generation: int, settled: Iterator[Fetched], started: d
             "images": len(rows),
             "statuses": Counter(row["status"] for row in rows),
         },
-        facts={"shard": order.shard, "generation": generation},
+        facts=facts(order.shard, generation, is_hashed=is_hashed(rows)),
     )
+
+
+def put_settled(
+    root_folder: str, shard: int, generation: int, rows: Iterable[Mapping[str, Any]], attempts: Iterable[Attempt]
+) -> tuple[File, File]:
+    """Write the attempts of a generation, and its rows of the ledger; return the files as its commit lists them."""
+    folder = state.shard_folder(root_folder, "attempts", shard)
+    tried = commits.put_table(folder, f"generation={generation:04d}", outcome.attempts_table(attempts))
+    in_order = sorted(rows, key=lambda row: cast(bytes, row["image_id"]))
+    table = pa.Table.from_pylist(in_order, schema=LEDGER).rename_columns(LEDGER_FILE.names)
+    ledger = commits.put_table(root.ledger_folder(root_folder, shard, generation), "ledger", table)
+    return elsewhere(tried, "attempts", shard), ledger
+
+
+def facts(shard: int, generation: int, *, is_hashed: bool) -> dict[str, Any]:
+    """Return the facts of a generation; `is_hashed`: every image of it that is ok has a perceptual hash."""
+    return {"shard": shard, "generation": generation} | ({state.HASH: state.PDQ} if is_hashed else {})
+
+
+def is_hashed(rows: Iterable[Mapping[str, Any]]) -> bool:
+    """Return whether each image of a ledger that is ok has its hash; rows of earlier versions do not say what theirs is of."""
+    forms = [row["hashed_form"] for row in rows if row["status"] == OK]
+    return bool(forms) and None not in forms
 
 
 def generation_hash(options: FetchOptions, image_ids: Iterable[bytes]) -> str:
@@ -295,7 +313,7 @@ def books(rows: Sequence[Mapping[str, Any]], sources: Mapping[bytes, Sequence[st
     return {source: Books(found.pop(OK, 0), dict(found)) for source, found in counts.items()}
 
 
-def _commit(root_folder: str, commit: Commit) -> Commit:
+def commit_generation(root_folder: str, commit: Commit) -> Commit:
     """Commit a generation if nobody has; return what stands."""
     folder = root.ledger_folder(root_folder, commit.facts["shard"], commit.facts["generation"])
     # The driver may have ended, and swept, while a worker that it thought dead was still writing.
@@ -330,7 +348,7 @@ def sweep(root_folder: str, shard: int, check: commits.Check = lambda: None) -> 
 
     Only for the one writer of ROOT, before its workers start or when they have ended. Files of names that no run writes stay.
     """
-    folders = [state.shard_folder(root_folder, kind, shard) for kind in ("store", "attempts", "ledger")]
+    folders = [state.shard_folder(root_folder, kind, shard) for kind in ("store", "attempts", "hashes", "ledger")]
     # Before the commits are read: what is committed later is not among them.
     paths = [storage.join(folder, name) for folder in folders for name in storage.list_files(folder)]
     listed = {

@@ -19,6 +19,8 @@ COLUMNS: Final = ("store_file", "offset", "length", "stored_format", "stored_for
 
 #: The stored form in which the bytes are those that the host gave.
 ORIGINAL: Final = "original"
+#: … and that in which they are a JPEG of the picture, scaled down.
+RESIZED: Final = "resized"
 
 
 def mistake(content: bytes, row: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -82,6 +82,7 @@ class FetchLane:
         began: When the run began.
         waiting: Where what cannot be reached waits for an answer of any host; None: it is settled, and no network is broken.
         index: What may be taken over (`adopt.write`).
+        hashed: Whether something asks for perceptual hashes (`asking.who`).
     """
 
     root: str
@@ -96,6 +97,7 @@ class FetchLane:
     waiting: Waiting | None = None
     index: str | None = None
     listed: str | None = None  # the folder of what lists say
+    hashed: bool = True
     lost_only: bool = False  # nothing but what was lost to damage (`state.to_restore`)
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
@@ -123,6 +125,7 @@ class FetchLane:
                 began=self.began,
                 stops=self.waiting is not None,
                 stop=stop,
+                hashed=self.hashed,
             ) as lane,
         ):
             theirs = self.options.engine == "img2dataset"
@@ -150,6 +153,7 @@ class FetchLane:
                     listed=reference_lists.read(reference_lists.listed_file(self.listed, part), mine)
                     if self.listed is not None
                     else reference_lists.NO_LISTS,
+                    hashed=self.hashed,
                 )
                 store.run_shard(order, fetcher)
                 if self.waiting is not None and lane.answered:

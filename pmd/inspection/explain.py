@@ -48,8 +48,8 @@ def explain(root_url: str, what: str) -> dict[str, Any]:
 
     Returns:
         ``asked``, ``as`` (what it was taken for), ``images`` (row, alias, ledger by generation, effective row, attempts,
-        groups) and ``pairs`` (row of curate, or the rejected row; where it is rejected; samples it stands in; whether it
-        is published; its text's group of near-duplicates). JSON-able.
+        hashes computed since, groups) and ``pairs`` (row of curate, or the rejected row; where it is rejected; samples it stands
+        in; whether it is published; its text's group of near-duplicates). JSON-able.
 
     Raises:
         RootError: No ROOT.
@@ -258,23 +258,26 @@ class _Book:
             for row in _find(path, "pair_id", {pair_id})
         ]
 
-    def generations(self, image_id: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Return an image's rows of the ledger, and its attempts, in order of generations."""
+    def generations(self, image_id: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return an image's rows of the ledger, its attempts, and hashes computed since, each in order of generations."""
         bits = root.require(self.root).get("fetch_shard_bits")
         rows: list[dict[str, Any]] = []
         attempts: list[dict[str, Any]] = []
+        hashes: list[dict[str, Any]] = []
         if bits is None:
-            return rows, attempts
-        for _, folder, commit in state.generations(self.root, keys.partition_of(image_id, int(bits))):
+            return rows, attempts, hashes
+        for number, folder, commit in state.generations(self.root, keys.partition_of(image_id, int(bits))):
             lost = {"lost": True} if image_id in state.lost_images(commit).to_pylist() else {}
             for file in commit.files:
                 if file.name.endswith(".parquet"):
                     entries = _find(commits.path_of(folder, file.name), "image_id", {image_id})
-                    if file.name.startswith("../"):
+                    if state.is_hashes(file.name):
+                        hashes += [entry | {"generation": number} for entry in entries]
+                    elif file.name.startswith("../"):
                         attempts += entries
                     else:
                         rows += [_as_in_memory(row) | lost for row in entries]
-        return rows, attempts
+        return rows, attempts, hashes
 
     def effective(self, image_id: bytes) -> dict[str, Any] | None:
         """Return the ledger's row that stands."""
@@ -364,7 +367,7 @@ def _may_hold(statistics: Any, values: Collection[Any]) -> bool:
 
 
 def _image(book: _Book, image_id: bytes, standing: Mapping[bytes, bytes]) -> dict[str, Any]:
-    rows, attempts = book.generations(image_id)
+    rows, attempts, hashes = book.generations(image_id)
     row = next(iter(book.images({image_id})), None)
     return {
         "image_id": image_id.hex(),
@@ -373,6 +376,7 @@ def _image(book: _Book, image_id: bytes, standing: Mapping[bytes, bytes]) -> dic
         "ledger": _plain(rows),
         "stands": _plain(book.effective(image_id)) if rows else None,
         "attempts": _plain(attempts),
+        "hashes": _plain(hashes),
         "groups": _plain(book.groups(image_id)),
     }
 
@@ -494,7 +498,8 @@ def _image_lines(page: _Page, image: Mapping[str, Any]) -> None:
     for attempt in image["attempts"]:
         page.say(1, _attempt_line(attempt))
     for entry in image["ledger"]:
-        stands = " (stands)" if entry == image["stands"] and len(image["ledger"]) > 1 else ""
+        is_standing = image["stands"] is not None and entry["generation"] == image["stands"]["generation"]
+        stands = " (stands)" if is_standing and len(image["ledger"]) > 1 else ""
         lost = " (its picture was lost to damage)" if entry.get("lost") else ""
         page.say(1, f"ledger, generation {entry['generation']}{stands}{lost}: {entry['status']}")
         if entry["store_file"] is not None:
@@ -510,9 +515,21 @@ def _image_lines(page: _Page, image: Mapping[str, Any]) -> None:
             )
         if entry.get("listed") is not None:
             page.say(2, f"the picture of a published list: {entry['listed']}")
+    _hash_line(page, image)
     for group in image["groups"]:
         line = f"group: {group['image_id']} → {group['kept_id']} ({group['relation']}, distance {group['distance']})"
         page.say(1, line if group["matched"] is None else f"{line}: {group['matched']}")
+
+
+def _hash_line(page: _Page, image: Mapping[str, Any]) -> None:
+    """Say the perceptual hash that is known, and where it was computed later, of what."""
+    standing = image["stands"]
+    if standing is None or standing["perceptual_hash"] is None:
+        return
+    known = standing["perceptual_hash"]
+    later = [entry["generation"] for entry in image["hashes"] if entry["perceptual_hash"] == known]
+    since = f", computed in generation {later[-1]}" if later else ""
+    page.say(1, f"perceptual hash {known}, of the {standing['hashed_form']} picture{since}")
 
 
 def _attempt_line(attempt: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from pmd import escape, manifests
 from pmd.config import Config, SourceConfig, inputs
 from pmd.errors import InputError
-from pmd.fetch import addresses, forecast, hosts, partitions, state
+from pmd.fetch import addresses, asking, forecast, hosts, partitions, state
 from pmd.fetch.forecast import Forecast, Shard
 from pmd.formats import archives
 from pmd.images.rules import fetch_shard_bits
@@ -102,7 +102,9 @@ def plan(config: Config) -> dict[str, Any]:
 
     Returns:
         ``sources``: per source input bytes, pairs and their basis, images, what is missing; ``fetch``: `Forecast`, with
-        what decides as ``slowest``; ``disk``: bytes of store and shards, by store form; ``shards``; ``assumptions``.
+        what decides as ``slowest``; ``hashes``: who asks for perceptual hashes (None: nobody), how many are computed with the
+        fetch, and how many of what is stored; ``disk``: bytes of store and shards, by store form; ``shards``;
+        ``assumptions``.
         JSON-able.
 
     Raises:
@@ -134,11 +136,22 @@ def plan(config: Config) -> dict[str, Any]:
             "hosts": [dataclasses.asdict(host) for host in fetch.hosts],
             "slowest": _slowest(fetch),
         },
+        "hashes": _hashes(config, fetch, counted=counted),
         "disk": _disk(config, described, images, samples, regions),
         "samples": samples,
         "shards": {form: math.ceil(samples / per_shard) for form in config.shard.formats},
         "assumptions": [*ASSUMPTIONS, *(() if counted else ESTIMATED)],
     }
+
+
+def _hashes(config: Config, fetch: Forecast, *, counted: bool) -> dict[str, Any]:
+    """Return who asks for perceptual hashes, and how many pictures must be decoded for them."""
+    asks = asking.who(config)
+    if asks is None:
+        return {"asked_by": None, "fetched": 0, "stored": 0}
+    later = asking.by_dedupe(config.dedupe) or asking.by_blocklist(config.fetch)
+    stored = sum(asking.missing(config.root).values()) if counted and later is not None else 0
+    return {"asked_by": asks, "fetched": sum(host.images for host in fetch.hosts), "stored": stored}
 
 
 def _source(config: Config, source: SourceConfig) -> SourcePlan:
@@ -359,6 +372,7 @@ def render(planned: Mapping[str, Any], width: int = 120) -> str:
     )
     for line in _fetch_text(planned["fetch"], planned["images_basis"]):
         page.write(line)
+    page.write(_hash_text(planned["hashes"]))
     disk = planned["disk"]
     forms = ", ".join(
         f"{human_bytes(size)} {form}{' (chosen)' if form == disk['chosen'] else ''}"
@@ -412,6 +426,14 @@ def _fetch_text(fetch: Mapping[str, Any], basis: str) -> Iterator[Any]:
         )
     if fetch["unasked"]:
         yield f"{fetch['unasked']:,} images have no location that can be asked."
+
+
+def _hash_text(hashes: Mapping[str, Any]) -> str:
+    if hashes["asked_by"] is None:
+        return "Perceptual hashes: nothing asks for them, and none is computed."
+    said = [f"{hashes['fetched']:,} with the fetch"] if hashes["fetched"] else []
+    said += [f"{hashes['stored']:,} of pictures that are stored, without the web"] if hashes["stored"] else []
+    return f"Perceptual hashes ({hashes['asked_by']} asks for them): {', '.join(said) or 'all are known'}."
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> Table:

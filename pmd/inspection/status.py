@@ -14,6 +14,7 @@ from pmd import escape, flow
 from pmd.books.balance import balance
 from pmd.books.committed import Account, Committed, accounts_by_stage, made_of, read_all, stage_of
 from pmd.fetch import state
+from pmd.schema.statuses import OK
 from pmd.store import commits, root, storage
 from pmd.store.commits import STAGE_FILE
 from pmd.terminal import tables
@@ -27,7 +28,8 @@ def books(root_url: str) -> dict[str, Any]:
 
     Returns:
         ``sources``: source → stage → in, kept, rejected by reason. ``stages``: stage → totals, files, bytes.
-        ``fetch``: images by status, generations, bytes of the store. ``shards``: format → shards, samples, bytes.
+        ``fetch``: images by status, those whose perceptual hash is known, generations, bytes of the store. ``shards``:
+        format → shards, samples, bytes.
         ``balance``: see `balance`; ``balanced``: whether all of it is so. ``missing``: what is not committed, and the
         command that makes it.
 
@@ -109,18 +111,25 @@ def _fetch(root_url: str, standing: Mapping[str, Committed]) -> dict[str, Any]:
         if unit.is_of(flow.GENERATION):
             by_shard[int(flow.GENERATION.fields(folder)[0])].append(unit)
     statuses: Counter[str] = Counter()
+    hashed = 0
     for shard, generations in sorted(by_shard.items()):
-        if len(generations) > 1 or state.LOST in generations[0].commit.facts:
-            statuses.update(state.read_ledger(root_url, shard)["status"].to_pylist())
+        facts = generations[0].commit.facts
+        if len(generations) > 1 or state.LOST in facts:
+            ledger = state.read_ledger(root_url, shard)
+            statuses.update(ledger["status"].to_pylist())
+            hashed += ledger.num_rows - ledger["perceptual_hash"].null_count
             continue
+        before = statuses[OK]
         for name, file in generations[0].files():
             if name.startswith(f"{flow.GENERATION.above}/"):
                 whole = dataclasses.replace(file, name=name)
                 statuses.update(commits.read_table(root_url, whole, ["status"])["status"].to_pylist())
+        hashed += statuses[OK] - before if facts.get(state.HASH) == state.PDQ else 0
     images = standing[flow.DISTINCT.path].commit.files if flow.DISTINCT.path in standing else ()
     return {
         "images": sum(file.rows for file in images),
         "ledger": {status: count for status, count in sorted(statuses.items()) if count},
+        "hashed": hashed,
         "shards": len(by_shard),
         "generations": sum(map(len, by_shard.values())),
         "store_bytes": sum(
@@ -215,6 +224,7 @@ def _fetch_lines(fetch: Mapping[str, Any]) -> list[str]:
     statuses = ", ".join(f"{status} {count:,}" for status, count in fetch["ledger"].items())
     return [
         f"\nImages: {fetch['images']:,} wanted. In the ledger: {statuses}.",
+        f"Perceptual hashes are known of {fetch['hashed']:,}; the others are computed when something asks for them.",
         f"Fetched in {fetch['generations']:,} generations of {fetch['shards']:,} fetch shards; "
         f"the store holds {fetch['store_bytes']:,} bytes.",
     ]

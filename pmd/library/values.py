@@ -103,15 +103,14 @@ def perceptual_hash(picture: bytes | Image.Image) -> bytes:
     """
     if not isinstance(picture, bytes):
         return codec.perceptual_hash(_on_white(picture))
-    prepared = codec.prepare(picture, codec.Limits(), codec.Form(codec.HASH_SIDE_PX))
-    if prepared.perceptual_hash is None:
-        inspected = prepared.inspected
+    try:
+        return codec.hash_of(picture, codec.Limits())
+    except codec.Refused as refused:
         raise InputError(
             "no picture that can be decoded",
             expected="a JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP",
-            found=f"{inspected.status}: {inspected.detail}",
-        )
-    return prepared.perceptual_hash
+            found=f"{refused.status}: {refused.detail}",
+        ) from None
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

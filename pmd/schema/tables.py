@@ -154,7 +154,7 @@ LEDGER: Final = pa.schema(
         pa.field("width_px", pa.int32()),  # of the original, upright
         pa.field("height_px", pa.int32()),
         pa.field("format", pa.string()),  # of the original: jpeg, png, webp, gif, avif, tiff, bmp
-        pa.field("perceptual_hash", pa.binary(32)),  # PDQ of the upright original
+        pa.field("perceptual_hash", pa.binary(32)),  # PDQ; null until something asks for it
         pa.field("frames", pa.int32()),
         pa.field("store_file", pa.string()),  # relative to ROOT
         pa.field("offset", pa.int64()),  # of the member's first content byte
@@ -167,6 +167,7 @@ LEDGER: Final = pa.schema(
         pa.field("tried", pa.list_(pa.string())),  # locations tried so far, sorted
         pa.field("listed", pa.string()),  # same | reencoded, by the lists of `against`; null: on none of them
         pa.field("stored_digest", pa.binary(16)),  # XXH3-128 of the stored bytes; null: not known
+        pa.field("hashed_form", pa.string()),  # what the perceptual hash is of: original | resized; null: there is none
     ]
 )
 
@@ -175,9 +176,18 @@ LEDGER: Final = pa.schema(
 SETTLED_IN: Final = "settled_in"
 
 #: Columns of `LEDGER` that ledgers of earlier versions lack; they are read as nulls.
-LEDGER_LATER: Final = ("listed", "stored_digest")
+LEDGER_LATER: Final = ("listed", "stored_digest", "hashed_form")
 
-#: Outcome columns of the ledger: equal for two runs, given a web that answers alike.
+#: Perceptual hashes that were computed from the store, when something had asked for them after the fetch.
+HASHES: Final = pa.schema(
+    [
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("perceptual_hash", pa.binary(32), nullable=False),
+        pa.field("hashed_form", pa.string(), nullable=False),  # the stored form that was hashed: original | resized
+    ]
+)
+
+#: Outcome columns of the ledger: equal for two runs, given a web that answers alike and the same things asked of each picture.
 LEDGER_OUTCOME: Final = (
     "image_id",
     "status",

@@ -14,7 +14,7 @@ from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.committing import Target, target
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
-from pmd.fetch import partitions
+from pmd.fetch import partitions, refusals
 from pmd.images import rules as images_rules
 from pmd.shard import samples, writing
 from pmd.store import commits, exchange, sealed, storage
@@ -132,7 +132,7 @@ class CutShards:
 
 @dataclasses.dataclass(frozen=True)
 class WriteShard:
-    """Write one shard in every format."""
+    """Write one shard in every format; pictures that turn out to be none are left for the driver, and no file."""
 
     root: str
     folders: tuple[tuple[str, str], ...]
@@ -145,7 +145,11 @@ class WriteShard:
         slices = batch.to_pylist()
         rows = pa.concat_tables([_slice(row["path"], row["start"], row["stop"]) for row in slices])
         name = f"{slices[0]['shard']:05d}-of-{slices[0]['of']:05d}-{self.tag}"
-        written = writing.write_shard(self.root, dict(self.folders), name, rows, self.options)
+        try:
+            written = writing.write_shard(self.root, dict(self.folders), name, rows, self.options)
+        except refusals.Undecodable as undecodable:
+            refusals.leave(self.work, undecodable.refusals)
+            return
         yield outputs([dataclasses.replace(file, name=f"{form}:{file.name}") for form, file in written.items()])
 
 

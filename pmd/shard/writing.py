@@ -19,6 +19,7 @@ from PIL import Image
 from pmd import codec
 from pmd.config.options import ShardOptions
 from pmd.fetch import stored
+from pmd.fetch.refusals import Undecodable
 from pmd.schema.tables import REGION
 from pmd.shard.samples import PAIR
 from pmd.store import storage
@@ -80,7 +81,8 @@ def extension(stored_format: str) -> str:
 def load_pictures(root: str, samples: pa.Table, options: ShardOptions) -> Iterator[tuple[dict[str, Any], bytes, str]]:
     """Yield (sample, encoded picture, extension) in order, cropped and resized where asked.
 
-    Stored bytes are read a chunk of samples at a time, front to back, each once.
+    Stored bytes are read a chunk of samples at a time, front to back, each once. From the first picture on that cannot be
+    decoded nothing is yielded; the rest is looked through, so that all of these are known at once.
 
     Args:
         root: ROOT.
@@ -89,13 +91,23 @@ def load_pictures(root: str, samples: pa.Table, options: ShardOptions) -> Iterat
 
     Raises:
         VerificationError: Stored bytes are gone, or are not those that were stored.
+        Undecodable: Stored bytes are no picture.
     """
+    refused: dict[bytes, codec.Refused] = {}
     for start in range(0, samples.num_rows, CHUNK):
         chunk = samples.slice(start, CHUNK).to_pylist()
         places = {(row["store_file"], row["offset"]): row for row in chunk}
         contents = {place: stored.read(root, row) for place, row in sorted(places.items())}
         for row in chunk:
-            yield row, *_picture(contents[row["store_file"], row["offset"]], row, options)
+            try:
+                picture = _picture(contents[row["store_file"], row["offset"]], row, options)
+            except codec.Refused as refusal:
+                refused[row["image_id"]] = refusal
+                continue
+            if not refused:
+                yield row, *picture
+    if refused:
+        raise Undecodable(refused)
 
 
 def _picture(content: bytes, row: dict[str, Any], options: ShardOptions) -> tuple[bytes, str]:
@@ -212,6 +224,7 @@ def write_shard(
 
     Raises:
         VerificationError: A stored picture is damaged; no file of the shard is left.
+        Undecodable: A stored picture is none; likewise.
     """
     files: dict[str, File] = {}
     with contextlib.ExitStack() as stack:

@@ -58,4 +58,4 @@ def catalogue(samples: Path) -> list[tuple[Path, dict[str, str]]]:
 
 def inspected(content: bytes, limits: codec.Limits = LIMITS) -> codec.Inspected:
     """Return what is said of content."""
-    return codec.prepare(content, limits, codec.Form()).inspected
+    return codec.prepare(content, limits, codec.Form(), hashed=True).inspected

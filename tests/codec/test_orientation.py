@@ -31,7 +31,7 @@ def test_pictures_come_upright(kind: str, orientation: int) -> None:
     assert difference(codec.upright_rgb(content), expected) < 1
     found = inspected(content)
     assert (found.width_px, found.height_px) == expected.size
-    prepared = codec.prepare(content, Limits(), Form(40))
+    prepared = codec.prepare(content, Limits(), Form(40), hashed=True)
     assert prepared.stored is not None
     assert (
         difference(

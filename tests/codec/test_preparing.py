@@ -27,14 +27,16 @@ def test_small_pictures_are_refused_where_asked() -> None:
 def test_a_picture_too_long_for_jpeg_stays_as_it_is() -> None:
     content = encoded(Image.new("RGB", (70_000, 4)), "PNG")
     assert codec.resized(content, 64) == (content, "png")
-    assert codec.prepare(content, Limits(), Form(64)).stored_form == "original"
+    assert codec.prepare(content, Limits(), Form(64), hashed=True).stored_form == "original"
 
 
 def test_prepare_decodes_once_and_hashes_alike_in_every_form() -> None:
     content = encoded(gradient(1600, 1200))
     forms = [
-        codec.prepare(content, Limits(), form) for form in (Form(None), Form(256), Form(512), Form(100), Form(2000))
+        codec.prepare(content, Limits(), form, hashed=True)
+        for form in (Form(None), Form(256), Form(512), Form(100), Form(2000))
     ]
+    assert forms[0].perceptual_hash == codec.hash_of(content, Limits())
     assert len({prepared.perceptual_hash for prepared in forms}) == 1
     assert [prepared.stored_form for prepared in forms] == ["original", "resized", "resized", "resized", "original"]
     assert [opened(prepared.stored or b"").size[1] for prepared in forms] == [1200, 256, 512, 100, 1200]
@@ -44,9 +46,12 @@ def test_prepare_decodes_once_and_hashes_alike_in_every_form() -> None:
 
 def test_threads_agree() -> None:
     contents = [encoded(gradient(400 + number, 300)) for number in range(12)]
-    one_by_one = [codec.prepare(content, Limits(), Form(128)) for content in contents]
+    one_by_one = [codec.prepare(content, Limits(), Form(128), hashed=True) for content in contents]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(lambda content: codec.prepare(content, Limits(), Form(128)), contents)) == one_by_one
+        assert (
+            list(pool.map(lambda content: codec.prepare(content, Limits(), Form(128), hashed=True), contents))
+            == one_by_one
+        )
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -57,13 +62,13 @@ def test_damage_is_a_status_and_never_an_error(kind: str, data: st.DataObject) -
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = codec.prepare(bytes(content), Limits(max_pixels=10**7), Form(16)).inspected
+        found = codec.prepare(bytes(content), Limits(max_pixels=10**7), Form(16), hashed=True).inspected
     assert found.status in {"ok", "not_an_image", "undecodable", "bomb", "too_small"}
 
 
 def test_genuine_files_end_ok_or_with_the_right_status(samples: Path) -> None:
     for path, row in catalogue(samples):
-        found = codec.prepare(path.read_bytes(), Limits(), Form(64)).inspected
+        found = codec.prepare(path.read_bytes(), Limits(), Form(64), hashed=True).inspected
         if row["status"] == "ok" and row["format"] not in NOT_READ:
             sideways = (row["orientation"] or "1") in {"5", "6", "7", "8"}
             size = (int(row["height"]), int(row["width"])) if sideways else (int(row["width"]), int(row["height"]))

@@ -100,5 +100,5 @@ def test_quality_against_a_full_decoding_averaged_by_area(samples: Path) -> None
         for side in (100, 256):
             kept = opened(codec.resized(content, side)[0])
             scores.append(ssim(kept, averaged_by_area(full, kept.size)))
-    assert np.mean(scores) > 0.975  # encoding at quality 95 included
+    assert np.mean(scores) > 0.985  # encoding at quality 95 included
     assert min(scores) > 0.94

@@ -28,7 +28,7 @@ def picture(seed: int, size: tuple[int, int] = (320, 240)) -> bytes:
 
 
 def pdq(content: bytes) -> bytes:
-    found = codec.prepare(content, codec.Limits(), codec.Form(256)).perceptual_hash
+    found = codec.prepare(content, codec.Limits(), codec.Form(256), hashed=True).perceptual_hash
     assert found is not None
     return found
 
@@ -85,7 +85,7 @@ def test_every_form_says_the_same(folder: Path) -> None:
 
 def test_the_file_itself_a_copy_and_strangers(folder: Path) -> None:
     known = evaluation.read([str(folder)])
-    found = evaluation.overlaps(ledger(picture(3), picture(2), picture(1, (160, 120)), None), known, 31)
+    found = evaluation.overlaps(ledger(picture(3), picture(2), picture(1, (200, 150)), None), known, 31)
     assert found.schema == evaluation.OVERLAPS
     assert found["place"].to_pylist() == [1, 2]
     assert found["name"].to_pylist() == [f"{folder}: 2.jpg", f"{folder}: 1.jpg"]
@@ -102,7 +102,7 @@ def test_one_kind_of_hash_is_enough(tmp_path: Path) -> None:
     )
     known = evaluation.read([str(path)])
     assert known["name"].to_pylist() == [f"{path}:line 1", f"{path}: two of it"]
-    rows = ledger(picture(1), picture(1, (160, 120)), picture(2, (160, 120)))
+    rows = ledger(picture(1), picture(1, (200, 150)), picture(2, (200, 150)))
     assert evaluation.overlaps(rows, known, 31)["place"].to_pylist() == [0, 2]
 
 

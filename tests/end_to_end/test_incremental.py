@@ -70,7 +70,7 @@ def test_a_source_added(finished: tuple[Path, Config, DemoWeb], tmp_path: Path) 
     changed = redone(before, times(chosen.root))
     assert not [name for name in changed if name.startswith("curate/") and "sbu_captions" not in name]
     assert not [name for name in changed if name.startswith("publish/") and "sbu_captions" not in name]
-    append_only = ("fetch/store/", "fetch/ledger/", "fetch/attempts/")
+    append_only = ("fetch/store/", "fetch/ledger/", "fetch/attempts/", "fetch/hashes/")
     assert not [name for name in before if name in changed and name.startswith(append_only)]
     asked_now = images_asked(web, asked)
     assert asked_now

@@ -221,7 +221,7 @@ def test_what_img2dataset_itself_has_written(web: Web, tmp_path: Path, peer: str
     assert got.pop("gone.jpg")["status"] == "dead"
     for name, found in got.items():
         assert (found["status"], found["sha256"]) == ("ok", hashlib.sha256(contents[name]).digest())
-        reference = codec.prepare(contents[name], codec.Limits(), codec.Form()).perceptual_hash or b""
+        reference = codec.prepare(contents[name], codec.Limits(), codec.Form(), hashed=True).perceptual_hash or b""
         distance = (int.from_bytes(reference, "big") ^ int.from_bytes(found["perceptual_hash"], "big")).bit_count()
         assert distance <= 31
     assert keys.image_id(urls.identity_one(addresses[0]) or "") in {found["image_id"] for found in got.values()}
@@ -290,6 +290,6 @@ def test_nothing_turned_deep_or_of_other_colours_is_taken_from_its_copies(web: W
         assert len([name for name in tar.getnames() if name.endswith(".jpg")]) == len(addresses)
     assert sorted(request.path for request in web.asked()) == sorted(f"/{name}" for name in contents)
     for name, content in (contents | plain).items():
-        expected = codec.prepare(content, codec.Limits(), codec.Form()).inspected
+        expected = codec.prepare(content, codec.Limits(), codec.Form(), hashed=True).inspected
         assert (got[name]["status"], got[name]["sha256"]) == ("ok", hashlib.sha256(content).digest()), name
         assert (got[name]["width_px"], got[name]["height_px"]) == (expected.width_px, expected.height_px)

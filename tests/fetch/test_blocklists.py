@@ -21,7 +21,7 @@ from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, t
 
 PHOTO = photo(seed=5)
 DIGEST = hashlib.sha256(PHOTO).hexdigest()
-PDQ = codec.prepare(PHOTO, codec.Limits(), codec.Form()).perceptual_hash or b""
+PDQ = codec.prepare(PHOTO, codec.Limits(), codec.Form(), hashed=True).perceptual_hash or b""
 
 
 def written(folder: Path, *lines: str) -> str:

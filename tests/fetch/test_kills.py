@@ -76,7 +76,7 @@ POINTS = (
     ("after", "pmd.fetch.store:StoreTar.add", 50),
     ("after", "pmd.fetch.store:StoreTar.finish", 2),
     ("before", "pmd.store.commits:put_table", 2),  # attempts are written, the ledger is not
-    ("before", "pmd.fetch.store:_commit", 2),
+    ("before", "pmd.fetch.store:commit_generation", 2),
     (
         "after",
         "pmd.store.commits:write_if_absent",

@@ -34,7 +34,7 @@ def reencoded(content: bytes) -> bytes:
 
 
 def pdq(content: bytes) -> bytes:
-    found = codec.prepare(content, codec.Limits(), codec.Form()).perceptual_hash
+    found = codec.prepare(content, codec.Limits(), codec.Form(), hashed=True).perceptual_hash
     assert found is not None
     return found
 

@@ -120,7 +120,7 @@ def test_a_location_that_comes_later_is_all_that_is_tried(web: Web, tmp_path: Pa
     commit = run(tmp_path, more, web)
     assert [request.host for request in web.asked()[requests:]] == ["b.test"]
     assert commit is not None
-    assert commit.facts == {"shard": 3, "generation": 1}
+    assert commit.facts == {"shard": 3, "generation": 1, state.HASH: state.PDQ}
     assert commit.sources == {"coco": Books(1)}
     (row,) = [row for row in state.read_ledger(str(tmp_path), 3).to_pylist() if row["image_id"] == keys.image_id("1")]
     assert (row["status"], row["generation"], row["tried"]) == ("ok", 1, ["http://a.test/1", "http://b.test/1"])
@@ -197,13 +197,13 @@ def test_of_two_workers_one_commits_and_what_the_other_leaves_is_swept(
 def test_what_a_commit_lists_is_there_even_if_a_sweep_came_between(
     web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = store._commit
+    whole = store.commit_generation
 
     def swept(root_folder: str, commit: Commit) -> Commit:
         store.sweep(root_folder, commit.facts["shard"])
         return whole(root_folder, commit)
 
-    monkeypatch.setattr(store, "_commit", swept)
+    monkeypatch.setattr(store, "commit_generation", swept)
     with pytest.raises(Exception, match="nothing is committed here"):
         run(tmp_path, images(web), web)
     assert list(state.generations(str(tmp_path), 3)) == []
@@ -340,7 +340,7 @@ def test_the_ledger_knows_the_size_of_what_is_stored() -> None:
     content = codec.encode_jpeg(Image.new("RGB", (640, 480), "navy"))
     limits = codec.Limits(codec.MAX_PIXELS, 1)
     for side, size in ((None, (640, 480)), (256, (341, 256)), (1000, (640, 480))):
-        prepared = codec.prepare(content, limits, codec.Form(side, 95))
+        prepared = codec.prepare(content, limits, codec.Form(side, 95), hashed=True)
         assert (prepared.stored_width_px, prepared.stored_height_px) == size
         assert prepared.stored is not None
         assert codec.upright_rgb(prepared.stored).size == size

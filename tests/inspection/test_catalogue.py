@@ -35,6 +35,7 @@ DOCUMENTED = {
     "views": tables.VIEWS,
     "attempts": tables.ATTEMPTS,
     "ledger": tables.LEDGER_FILE,
+    "hashes": tables.HASHES,
     "groups": tables.GROUPS,
     "samples": PARQUET,
     "published": PUBLISHED,

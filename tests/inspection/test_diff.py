@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import shutil
@@ -14,13 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from pmd import cli, config
+from pmd import cli, codec, config
 from pmd.errors import ConfigError, InputError
+from pmd.fetch import state
 from pmd.inspection import diff
 from pmd.inspection.diff import hub_files, join
 from pmd.schema import keys
 from pmd.schema.exits import DIFFERENT
-from pmd.store import exchange
+from pmd.store import commits, exchange
 from pmd.text import urls
 from tests import tiny_root
 
@@ -345,3 +347,21 @@ def test_the_command_ends_with_its_exit_code(built: config.Config, other: str) -
     differs = runner.invoke(cli.app, ["diff", built.root, other, "--json", "--limit", "1"])
     assert differs.exit_code == DIFFERENT
     assert json.loads(differs.stdout)["kind"] == "roots"
+
+
+def test_hashes_are_compared_where_both_have_them(
+    built: config.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(built.root, tmp_path / "pmd")
+    chosen = dataclasses.replace(built, root=str(tmp_path / "pmd"))
+    for shard in state.shards(chosen.root):
+        for _, folder, commit in state.generations(chosen.root, shard):
+            facts = {name: value for name, value in commit.facts.items() if name != state.HASH}
+            older = commits.to_json(dataclasses.replace(commit, facts=facts))
+            Path(folder, commits.STAGE_FILE).write_bytes(older)
+    assert diff.diff(built.root, chosen.root)["images"]["changed"] == []
+    monkeypatch.setattr(codec, "hash_of", lambda *_: b"\1" * 32)
+    tiny_root.hash_stored(chosen)
+    found = diff.diff(built.root, chosen.root)
+    assert found["images"]["changed"] == [{"what": "perceptual_hash", "images": 4}]
+    assert "other perceptual hash" in diff.render(found)

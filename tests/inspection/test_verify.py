@@ -343,6 +343,8 @@ def _ledger(copy: Path) -> tuple[Path, Path]:
         ("settled_in", 4, "generation"),
         ("listed", "nearly", "listed"),
         ("stored_digest", bytes(16), "digest of a stored picture"),
+        ("hashed_form", "nearly", "hashed_form"),
+        ("perceptual_hash", None, "an ok image of a generation whose commit says that all have their hash"),
     ],
 )
 def test_a_ledger_that_says_otherwise_than_the_store_is_told(copy: Path, column: str, value: Any, what: str) -> None:
@@ -362,6 +364,24 @@ def test_a_ledger_of_an_earlier_version_passes(copy: Path) -> None:
         rewrite(path, path.parent, lambda table: table.drop_columns(list(LEDGER_LATER)))
     assert problems(copy) == []
     assert state.read_ledger(str(copy), 1).schema.equals(LEDGER)
+
+
+def test_hashes_that_are_none_of_their_shards_are_told(copy: Path, sound: config.Config) -> None:
+    for folder in copy.glob("fetch/ledger/*/generation=*"):
+        edit_stage(folder, lambda content: content["facts"].pop(state.HASH, None))
+    tiny_root.hash_stored(dataclasses.replace(sound, root=str(copy)))
+    assert problems(copy) == []
+    path = one(copy, "fetch/hashes/shard=*/*.parquet")
+    shard = path.parent.name
+
+    def change(table: pa.Table) -> pa.Table:
+        other = [bytes([0xFF if shard != "shard=00003" else 0]) * 16, *table["image_id"].to_pylist()[1:]]
+        table = table.set_column(0, table.schema.field(0), pa.array(other, table.schema.field(0).type))
+        return table.set_column(2, table.schema.field(2), pa.array(["nearly"] * len(table)))
+
+    rewrite(path, copy / f"fetch/ledger/{shard}/generation=0001", lambda table: first_twice(change(table)))
+    for what in ("fetch shard of an image", "hashed_form", "row stands twice"):
+        told(copy, what, "fetch/hashes")
 
 
 def test_an_image_twice_in_a_generation_is_told(copy: Path) -> None:

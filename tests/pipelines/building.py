@@ -19,6 +19,7 @@ from pmd import config
 from pmd.audit import repeated
 from pmd.config import Config
 from pmd.fetch import state
+from pmd.fetch.outcome import Fetched
 from pmd.images import rules as images_rules
 from pmd.schema.tables import LEDGER_OUTCOME
 from pmd.store import commits, root, storage
@@ -29,7 +30,9 @@ SHARD_BITS = 2
 
 
 class FakeLane(tiny_root.Lane):
-    """The tiny world's pictures in place of a lane of the fetch engine."""
+    """The tiny world's pictures in place of a lane of the fetch engine; `hashed` says whether with their hashes."""
+
+    hashed = True
 
     def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__(tiny_root._web())
@@ -39,6 +42,10 @@ class FakeLane(tiny_root.Lane):
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    def fetch(self, todo: pa.Table, *, generation: int, **_: Any) -> Iterator[Fetched]:
+        for fetched in super().fetch(todo, generation=generation):
+            yield fetched if self.hashed else dataclasses.replace(fetched, perceptual_hash=None, hashed_form=None)
 
 
 def world(folder: Path) -> Config:
@@ -55,9 +62,10 @@ def world(folder: Path) -> Config:
 
 
 @contextlib.contextmanager
-def small() -> Iterator[pytest.MonkeyPatch]:
-    """Make partitions so small that even the tiny world has several, and fetch from no web."""
+def small(*, hashed: bool = True) -> Iterator[pytest.MonkeyPatch]:
+    """Make partitions so small that even the tiny world has several, and fetch from no web, with hashes or without."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeLane, "hashed", hashed)
         patch.setattr(pmd.fetch.transforms, "Lane", FakeLane)
         # On Beam, in this process: lanes in processes of their own would not know of it.
         patch.setattr(running, "is_ours", lambda _: False)

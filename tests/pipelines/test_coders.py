@@ -25,6 +25,7 @@ PIPELINES = {
     "against",
     "fetch",
     "rejected",
+    "hashes",
     "dedupe",
     "shard",
     "publish-coco",
@@ -48,7 +49,7 @@ ALLOWED = (
 def protos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Every pipeline of a whole build, by the name of its work folder."""
     chosen = building.world(tmp_path_factory.mktemp("coders"))
-    with building.small(), building.captured() as found:
+    with building.small(hashed=False), building.captured() as found:
         building.run(chosen)
     return found
 

@@ -172,7 +172,7 @@ def workers(around: Around) -> Iterator[set[str]]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Config:
     """The tiny world, built as the local runner does."""
     chosen = building.world(tmp_path_factory.mktemp("undisturbed"))
-    with building.small():
+    with building.small(hashed=False):
         building.run(chosen)
     assert building.unlisted(chosen.root) == []
     return chosen
@@ -191,6 +191,7 @@ ALL = {
     "WriteListed",
     "FetchLane",
     "RejectPart",
+    "HashShard",
     "CommitStage fetch",
     "CommitStage publish",
     "SpreadHashes",
@@ -220,7 +221,7 @@ ALL = {
 def disturbed(undisturbed: Config, where: Path, around: Around) -> str:
     """Build the same inputs into another ROOT with something around every worker; return that ROOT."""
     chosen = dataclasses.replace(undisturbed, root=str(where / "pmd"))
-    with building.small(), workers(around) as ran:
+    with building.small(hashed=False), workers(around) as ran:
         building.run(chosen)
     assert ran == ALL, "every worker is put to the test, and a new one has its place in ALL"
     return chosen.root

@@ -16,7 +16,7 @@ import pytest
 
 from pmd import manifests
 from pmd.publish import rules as publish_rules
-from pmd.schema.tables import PAIRS, SETTLED_IN
+from pmd.schema.tables import HASHES, PAIRS, SETTLED_IN
 from pmd.store import commits
 from tests import tiny_root
 from tests.publish.test_rules import fates_of, pair, pairs_of
@@ -40,6 +40,7 @@ FOLDERS = [
     "views/rejected",
     "fetch/ledger",
     "fetch/attempts",
+    "fetch/hashes",
     "fetch/rejected",
     "dedupe/groups",
     "shards/parquet",
@@ -58,6 +59,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = Path(chosen.root)
     listed = publish_rules.rows(pairs_of(pair("a")), fates_of("a"), manifests.load("wit"), with_text=True)
     commits.put_table(str(where / "publish/source=wit"), "part-00000-of-00001", listed)
+    for shard in range(2):
+        known = {"image_id": bytes([64 * shard]) * 16, "perceptual_hash": bytes(32), "hashed_form": "original"}
+        hashes = pa.Table.from_pylist([known], schema=HASHES)
+        commits.put_table(str(where / f"fetch/hashes/shard={shard:05d}"), "generation=0002", hashes)
     return where
 
 

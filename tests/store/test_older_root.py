@@ -14,8 +14,8 @@ from pmd import config, manifests
 from pmd.curate import needs as curate_needs
 from pmd.curate import transforms as curate_transforms
 from pmd.dedupe import needs as dedupe_needs
+from pmd.fetch import asking, partitions, state, store
 from pmd.fetch import needs as fetch_needs
-from pmd.fetch import partitions, state, store
 from pmd.images import needs as images_needs
 from pmd.inspection import explain, verify
 from pmd.publish import needs as publish_needs
@@ -45,6 +45,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> config.Config:
         patch.setattr(curate_transforms, "in_source_folder", lambda schema: schema)
         patch.setattr(publish_rules, "PUBLISHED", OLDER_LIST)
         patch.setattr(store, "LEDGER_FILE", LEDGER)
+        patch.setattr(store, "is_hashed", lambda rows: False)  # its hashes were not PDQ's own
         return tiny_root.build(tmp_path_factory.mktemp("older"))
 
 
@@ -115,11 +116,15 @@ def test_built_again_it_is_as_a_new_one_and_its_next_generation_stands_beside(
     older: config.Config, tmp_path: Path
 ) -> None:
     new = tiny_root.build(tmp_path)
+    assert sum(asking.missing(older.root).values()) == 4
+    assert asking.missing(new.root) == {}
     for chosen in (older, new):
         tiny_root.fetch(chosen, 1, retry=("dead",))
         for name in sorted(chosen.sources):
             tiny_root.curate(chosen, name)
         tiny_root.make_images(chosen)
+        tiny_root.hash_stored(chosen)
+        assert asking.missing(chosen.root) == {}
         tiny_root.commit_rejected(chosen)
         tiny_root.dedupe(chosen)
         tiny_root.shard(chosen)

@@ -77,7 +77,7 @@ def _generation(top: Path) -> None:
     made = dataclasses.replace(
         commit(store.elsewhere(tar_file, "store", 2), ledger), facts={"shard": 2, "generation": 0}
     )
-    store._commit(str(top), made)
+    store.commit_generation(str(top), made)
     store.end(str(top), 2, EPOCH)
 
 

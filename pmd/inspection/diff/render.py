@@ -124,7 +124,8 @@ def _images(write: _Page, images: Mapping[str, Any]) -> None:
     words = {
         "locations": "other locations",
         "sha256": "other bytes from the web",
-        "outcome": "other size or perceptual hash",
+        "perceptual_hash": "other perceptual hash",
+        "outcome": "other size",
         "rest": "other sources or identity",
     }
     write.rows(

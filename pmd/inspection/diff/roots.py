@@ -24,10 +24,12 @@ from pmd.schema.tables import IMAGES, LEDGER_OUTCOME, PAIRS
 from pmd.store import commits, root, storage, wanted
 
 #: Kinds of rows of images: the image itself (first: its places; rest: everything else), its row in the ledger (reason: its
-#: status; first: the SHA-256; rest: the other outcomes), its row in the groups (reason: the relation; first: what stands for it).
+#: status; first: the SHA-256; second: the perceptual hash, where it is known; rest: the other outcomes), its row in the groups
+#: (reason: the relation; first: what stands for it).
 _IMAGE, _SETTLED, _GROUPED = "image", "settled", "grouped"
 _NOT_FETCHED, _ALONE = "not_fetched", "alone"
-_OUTCOME: Final = [name for name in LEDGER_OUTCOME if name not in {"image_id", "status", "sha256"}]
+_HASH: Final = "perceptual_hash"
+_OUTCOME: Final = [name for name in LEDGER_OUTCOME if name not in {"image_id", "status", "sha256", _HASH}]
 _SAID: Final = [name for name in PAIRS.names if name not in {"pair_id", "source", "source_id", "text", "image_url"}]
 
 
@@ -181,6 +183,7 @@ def _images(books: Mapping[str, Book], limit: int) -> dict[str, Any] | None:
                 ("places", "locations"),
                 ("said", "rest"),
                 ("bytes", "sha256"),
+                ("looks", "perceptual_hash"),  # null where nothing has asked for it: then there is nothing to compare
                 ("outcome", "outcome"),
             ):
                 found = there.filter(pl.col(f"{column}_a") != pl.col(f"{column}_b"))
@@ -229,6 +232,7 @@ def _spread_images(met: Meeting, side: str, book: Book, *, fetched: bool, groupe
             kind=_SETTLED,
             reason=ledger["status"],
             first=join.hashes(ledger, ["sha256"]),
+            second=_where_known(join.hashes(ledger, [_HASH]), ledger[_HASH]),
             rest=join.hashes(ledger, _OUTCOME),
         )
     for path, _ in book.files(flow.GROUPS.path, "groups/") if grouped else ():
@@ -240,6 +244,12 @@ def _spread_images(met: Meeting, side: str, book: Book, *, fetched: bool, groupe
                 reason=batch["relation"],
                 first=join.hashes(batch, ["kept_id", "distance", "matched"]),
             )
+
+
+def _where_known(hashes: pl.Series, values: pa.ChunkedArray) -> pl.Series:
+    """Return hashes, null where their values are."""
+    known = pl.Series(pc.is_valid(values).to_pylist(), dtype=pl.Boolean)
+    return pl.select(pl.when(known).then(hashes)).to_series()
 
 
 def _met(rows: pl.DataFrame) -> pl.DataFrame:
@@ -264,6 +274,7 @@ def _side(rows: pl.DataFrame, side: str) -> pl.DataFrame:
                 "key",
                 pl.col("reason").alias("status"),
                 pl.when(pl.col("reason") == OK).then("first").alias("bytes"),
+                pl.when(pl.col("reason") == OK).then("second").alias("looks"),
                 pl.when(pl.col("reason") == OK).then("rest").alias("outcome"),
             ),
             on="key",

@@ -1,0 +1,114 @@
+"""Hash stored pictures: those whose perceptual hash something has begun to ask for → generations of the ledger; no web."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines import running
+from pmd.config import Config
+from pmd.dedupe import rules as dedupe_rules
+from pmd.engines.transforms import PerTask, Spread, create
+from pmd.fetch import asking, engine, hashing, partitions, refusals, state, store
+from pmd.fetch.hash_transforms import HashShard
+from pmd.fetch.transforms import shard_batch
+from pmd.schema import keys
+from pmd.store import root
+
+
+def build(config: Config, flags: Sequence[str] = ()) -> bool:
+    """Compute all hashes that are missing, each shard's in a generation of its own; say which pictures turned out to be none.
+
+    What was committed when a run died stays, and the next run does the rest.
+
+    Returns:
+        Whether any was missing.
+
+    Raises:
+        VerificationError: A stored picture is damaged.
+    """
+    missing = asking.missing(config.root)
+    if not missing:
+        return False
+    lock = root.writing(config.root)
+    first = {shard: state.next_generation(config.root, shard) for shard in missing}
+    for shard in missing:
+        store.begin(config.root, shard, lock.epoch, lock.check)
+    work = root.work_folder(config.root, "hashes")
+    hash_shard = HashShard(config.root, config.fetch.max_pixels, engine.utc_now(), lock.epoch, work)
+
+    def wire(pipeline: beam.Pipeline) -> Any:
+        return (
+            pipeline
+            | "Shards" >> create([shard_batch(shard) for shard in sorted(missing)])
+            | "Spread" >> Spread()
+            | "Hash" >> beam.ParDo(PerTask(hash_shard)).with_output_types(pa.RecordBatch)
+        )
+
+    try:
+        running.run(wire, flags, work, running.picture_bytes(sum(missing.values())))
+    finally:
+        lock.check()
+        for shard in missing:
+            store.end(config.root, shard, lock.epoch, lock.check)
+    _tell(config.root, first)
+    return True
+
+
+def settle(config: Config, refused: refusals.Refusals) -> None:
+    """Settle images whose stored pictures are none, and those that gave way to them because they have the same bytes."""
+    groups = dedupe_rules.read_groups(config.root)
+    groups = groups.filter(pc.equal(groups["relation"], dedupe_rules.SAME_BYTES))
+    alike = zip(groups["image_id"].to_pylist(), groups["kept_id"].to_pylist(), strict=True)
+    every = {image_id: refused[kept] for image_id, kept in alike if kept in refused} | dict(refused)
+    cut = partitions.cut(config.root)
+    lock = root.writing(config.root)
+    began = engine.utc_now()
+    first = {}
+    for shard in sorted({keys.partition_of(image_id, cut.shard_bits) for image_id in every}):
+        first[shard] = state.next_generation(config.root, shard)
+        store.begin(config.root, shard, lock.epoch, lock.check)
+        order = hashing.Order(
+            config.root,
+            shard,
+            partitions.read_shard(config.root, shard, ("image_id", "sources")),
+            config.fetch.max_pixels,
+            began,
+            lock.epoch,
+        )
+        refusals.settle(order, every)
+        store.end(config.root, shard, lock.epoch, lock.check)
+    _tell(config.root, first)
+
+
+#: Bits of 256 in which the hash of a picture that was scaled to 256 px differs from its original's, in the mean; at most 24
+#: (benchmarks/scaled_hashes.py).
+SCALED_BITS: Final = 13
+
+
+def _tell(root_url: str, first: dict[int, int]) -> None:
+    """Say how many pictures were found to be none, by status, and how many hashes are not those of originals."""
+    statuses: Counter[str] = Counter()
+    scaled = 0
+    for shard, number in first.items():
+        for generation, _, commit in state.generations(root_url, shard):
+            if generation >= number:
+                statuses.update(commit.run["statuses"])
+                scaled += commit.run.get("hashed_scaled", 0)
+    if scaled:
+        logging.getLogger("pmd.notes").warning(
+            "%s pictures were hashed as they are stored, scaled down: some %s bits of 256 off the hashes of their originals",
+            f"{scaled:,}",
+            SCALED_BITS,
+        )
+    if statuses:
+        found = ", ".join(f"{count:,} {status}" for status, count in sorted(statuses.items()))
+        logging.getLogger("pmd.notes").warning(
+            "stored pictures that their first decoding refused, and that leave: %s", found
+        )

@@ -1,0 +1,96 @@
+"""Who asks for perceptual hashes, and which stored pictures have none yet.
+
+A hash takes the decoding of a whole picture, which costs more than all else about one that is kept as it came. So it is computed
+where something asks for it: with the fetch, while the picture is at hand, or later from the store (`pmd.fetch.hashing`), so
+that whoever begins to ask after a fetch asks the web for nothing.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd.config import Config
+from pmd.config.options import DedupeOptions, FetchOptions
+from pmd.fetch import blocklists, partitions, reference_lists, state
+from pmd.schema.statuses import OK
+
+
+def who(config: Config) -> str | None:
+    """Return the option that asks for the hash of what is fetched, or None: then nothing is decoded for it.
+
+    Raises:
+        InputError: A list that the configuration names is missing, or none.
+    """
+    return by_dedupe(config.dedupe) or _by_fetch(config.fetch)
+
+
+def by_dedupe(options: DedupeOptions) -> str | None:
+    """Return the option of `[dedupe]` that asks for the hash of all that is stored, or None."""
+    if options.near == "merge":
+        return "dedupe.near"
+    return "dedupe.evaluation" if options.evaluation else None
+
+
+def by_blocklist(options: FetchOptions) -> str | None:
+    """Return the option by which stored pictures are to be known by their looks, or None: `fetch.blocklists`.
+
+    Raises:
+        InputError: A list is missing, or none.
+    """
+    return "fetch.blocklists" if blocklists.read(options.blocklists).names else None
+
+
+def _by_fetch(options: FetchOptions) -> str | None:
+    paths = reference_lists.files(options.against)
+    return by_blocklist(options) or ("fetch.against" if any(map(reference_lists.has_hashes, paths)) else None)
+
+
+def lacking(ledger: pa.Table, image_ids: pa.ChunkedArray) -> pa.Table:
+    """Return the rows of a ledger whose picture is stored and has no perceptual hash.
+
+    Args:
+        ledger: What stands for the images of a shard.
+        image_ids: The images that are still wanted; others are of sources or samples that are no longer configured.
+    """
+    unknown = pc.and_(pc.equal(ledger["status"], OK), pc.is_null(ledger["perceptual_hash"]))
+    return ledger.filter(pc.and_(unknown, pc.is_in(ledger["image_id"], value_set=image_ids.combine_chunks())))
+
+
+def missing(root_url: str) -> dict[int, int]:
+    """Return fetch shard → stored pictures without a perceptual hash; none, no shard.
+
+    Shards whose commits say that all their hashes are there cost no more than reading these.
+
+    Raises:
+        RootError: There are no images.
+    """
+    layout = partitions.cut(root_url)
+    counts = {}
+    for part in range(2**layout.part_bits):
+        shards = [shard for shard in layout.shards(part) if _may_lack(root_url, shard)]
+        if not shards:
+            continue
+        images = partitions.read_images(root_url, part, ("image_id", "fetch_shard"))
+        for shard in shards:
+            mine = images.filter(pc.equal(images["fetch_shard"], shard))["image_id"]
+            counts[shard] = lacking(state.read_ledger(root_url, shard), mine).num_rows
+    return {shard: count for shard, count in counts.items() if count}
+
+
+def _may_lack(root_url: str, shard: int) -> bool:
+    """Return whether a shard has a generation that kept pictures without their hash: what came since is told by its ledger."""
+    return any(
+        commit.facts.get(state.HASH) != state.PDQ and any(books.kept for books in commit.sources.values())
+        for _, _, commit in state.generations(root_url, shard)
+    )
+
+
+def why(root_url: str, asks: str | None) -> str | None:
+    """Return in words why hashes must be computed for who asks, or None where none must.
+
+    Raises:
+        RootError: There are no images.
+    """
+    count = sum(missing(root_url).values()) if asks is not None else 0
+    return f"{count:,} stored pictures have no perceptual hash yet, and {asks} asks for it" if count else None
