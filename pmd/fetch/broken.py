@@ -63,7 +63,7 @@ class Broken(OSError):
 
 def of(error: pycurl.error) -> Broken:
     """Return what failed, from libcurl's code (CURLE_…) and words."""
-    code, said = error.args[0], str(error.args[-1])
+    code, said = int(error.args[0]), str(error.args[-1])
     status = _STATUSES.get(code, "connection")
     if code == pycurl.E_RECV_ERROR and any(word in said for word in _NO_HTTP):
         status = "server_error"

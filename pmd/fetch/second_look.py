@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
-from pmd.fetch import hosts, transfers
+from pmd.fetch import hosts
 from pmd.fetch.addresses import Target
 from pmd.fetch.broken import Broken
 from pmd.fetch.head import Head
@@ -50,7 +50,12 @@ async def look(
         route.addresses[0], route.port, ssl=context, server_hostname=target.host if context is not None else None
     )
     try:
-        asked = [f"GET {target.path} HTTP/1.1", f"Host: {transfers.authority(target)}", *headers, "Connection: close"]
+        asked = [
+            f"GET {target.path} HTTP/1.1",
+            f"Host: {target.origin.partition('://')[2]}",
+            *headers,
+            "Connection: close",
+        ]
         writer.write("\r\n".join([*asked, "", ""]).encode())
         answer = bytearray()
         while len(answer) <= limit + _HEAD_BYTES and (piece := await reader.read(_PIECE)):

@@ -217,13 +217,13 @@ class _Handle:
         self.failure: Exception | None = None
         self.ended = False
         self.is_whole = False
-        self.curl.setopt(pycurl.URL, f"{target.scheme}://{authority(target)}/")
+        self.curl.setopt(pycurl.URL, f"{target.scheme}://{_authority(target)}/")
         self.curl.setopt(pycurl.REQUEST_TARGET, target.path)  # libcurl writes a URL's escapes in capitals
         elsewhere = (route.host, route.port) != (target.host, target.port)
-        _set_or_not(self.curl, pycurl.CONNECT_TO, [f"{authority(target)}:{authority(route)}"] if elsewhere else [])
+        _set_or_not(self.curl, pycurl.CONNECT_TO, [f"{_authority(target)}:{_authority(route)}"] if elsewhere else [])
         named = route.addresses != (route.host,)
         known = ",".join(map(_bracketed, route.addresses))
-        _set_or_not(self.curl, pycurl.RESOLVE, [f"+{authority(route)}:{known}"] if named else [])
+        _set_or_not(self.curl, pycurl.RESOLVE, [f"+{_authority(route)}:{known}"] if named else [])
 
     def fail(self, error: pycurl.error) -> None:
         """Note that libcurl failed: an end of its answer that nobody waits for any more is none."""
@@ -388,7 +388,7 @@ def _set_or_not(curl: pycurl.Curl, option: int, value: list[str]) -> None:
     curl.setopt(option, value) if value else curl.unsetopt(option)
 
 
-def authority(place: Target | Route) -> str:
+def _authority(place: Target | Route) -> str:
     """Return host and port, as curl's options and the Host header have them."""
     return f"{_bracketed(place.host)}:{place.port}"
 
