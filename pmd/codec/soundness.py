@@ -54,9 +54,10 @@ def _is_whole_jpeg(opened: Opened) -> bool:
     """
     if not opened.scalable:
         return False
-    content = opened.content
-    at = next((at for marker, at in structure.jpeg_markers(content) if marker == structure.START_OF_SCAN), None)
-    return at is not None and (content.endswith(_END, at) or _has_end(content, at))
+    marker, at = opened.markers[-1]
+    if marker != structure.START_OF_SCAN:
+        return False
+    return opened.content.endswith(_END, at) or _has_end(opened.content, at)
 
 
 def _has_end(content: bytes, at: int) -> bool:
