@@ -7,6 +7,7 @@ Content-Type. Only seven formats are read; the rest is `not_an_image`.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import Final
 
 from pmd.codec import structure
@@ -78,7 +79,7 @@ def check_pixels(size: tuple[int, int], limits: Limits) -> None:
         raise Refused("bomb", f"{width} x {height} pixels")
 
 
-def is_scalable(content: bytes, size: tuple[int, int]) -> bool:
+def is_scalable(content: bytes, markers: Iterable[structure.Marker], size: tuple[int, int]) -> bool:
     """Return whether libjpeg may scale a JPEG while decoding it: Huffman-coded baseline, extended or progressive.
 
     Asked to scale a lossless JPEG (ITU-T T.81, SOF3), libjpeg-turbo 3 writes it in full size into the smaller buffer
@@ -88,7 +89,7 @@ def is_scalable(content: bytes, size: tuple[int, int]) -> bool:
     Raises:
         Refused: There is no frame header, it is not the one that Pillow read, or there are too many scans.
     """
-    frame = _frame_header(content)
+    frame = _frame_header(content, markers)
     if frame is None or frame[1] != size:
         raise Refused("undecodable", "no JPEG frame header of the size that was read")
     scans = content.count(b"\xff\xda") if frame[0] in _PROGRESSIVE else 1
@@ -97,9 +98,9 @@ def is_scalable(content: bytes, size: tuple[int, int]) -> bool:
     return frame[0] in _SCALABLE
 
 
-def _frame_header(content: bytes) -> tuple[int, tuple[int, int]] | None:
+def _frame_header(content: bytes, markers: Iterable[structure.Marker]) -> tuple[int, tuple[int, int]] | None:
     """Return the first frame header's marker and (width, height), of the markers that libjpeg would find."""
-    for marker, at in structure.jpeg_markers(content):
+    for marker, at in markers:
         if marker in _FRAMES:
             height, width = struct.unpack(">HH", content[at + 3 : at + 7].ljust(4, b"\0"))
             return marker, (width, height)

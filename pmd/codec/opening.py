@@ -66,6 +66,7 @@ class Opened:
         kind: Its format.
         image: What Pillow says of it; decoded later, if at all.
         size: The size in its header, which Pillow's image may exchange for that of a scaled decode.
+        markers: Those of a JPEG, up to its first scan.
         scalable: Whether it is a JPEG that the decoder may be asked for a smaller picture of.
     """
 
@@ -73,7 +74,8 @@ class Opened:
     kind: Format
     image: ImageFile.ImageFile
     size: tuple[int, int]
-    scalable: bool = False
+    markers: tuple[structure.Marker, ...]
+    scalable: bool
 
 
 def read(content: bytes, limits: Limits) -> Opened:
@@ -88,7 +90,8 @@ def read(content: bytes, limits: Limits) -> Opened:
     if kind == "webp":  # Pillow allocates the canvas when it opens the file
         header.check_pixels(header.webp_size(content), limits)
     try:
-        structure.check(content, kind, limits.max_pixels)
+        markers = tuple(structure.jpeg_markers(content)) if kind == "jpeg" else ()
+        structure.check(content, kind, markers, limits.max_pixels)
         if kind == "avif":  # Pillow reads its EXIF when it opens the file
             structure.check_exif(_avif.AvifDecoder(content, "auto", 1).get_info()[4] or b"")
         image = _PLUGINS[kind](io.BytesIO(content))
@@ -97,8 +100,8 @@ def read(content: bytes, limits: Limits) -> Opened:
     except DAMAGE as error:
         raise Refused("undecodable", says(error)) from None
     header.check_pixels(image.size, limits)
-    scalable = kind == "jpeg" and header.is_scalable(content, image.size)
-    return Opened(content, kind, image, image.size, scalable)
+    scalable = kind == "jpeg" and header.is_scalable(content, markers, image.size)
+    return Opened(content, kind, image, image.size, markers, scalable)
 
 
 def frames_of(opened: Opened) -> int:

@@ -70,14 +70,14 @@ def _shortened(image: Image.Image) -> Image.Image:
 def _frequencies(image: Image.Image) -> _Matrix:
     """Return the 16 x 16 frequencies, by rows."""
     width, height = image.size
-    down, sums = _weights(height), np.zeros((len(_DCT), width))
+    across, rows = _weights(width), np.empty((height, len(_DCT)))
     band, strip = max(1, _BAND_PIXELS // width), max(1, _STRIP_PIXELS // width)
     for top in range(0, height, band):
         luma = _luma(image if band >= height else image.crop((0, top, width, min(top + band, height))))
         for start in range(0, len(luma), strip):
-            rows = luma[start : start + strip].astype(np.float64)
-            sums += down[top + start : top + start + len(rows)].T @ rows
-    return sums @ _weights(width)
+            some = luma[start : start + strip].astype(np.float64)
+            np.matmul(some, across, out=rows[top + start : top + start + len(some)])
+    return _weights(height).T @ rows
 
 
 def _luma(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[Any]]:

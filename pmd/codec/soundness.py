@@ -22,6 +22,7 @@ from pmd.codec.verdicts import Format
 
 #: A JPEG marker behind the start of a scan: neither a stuffed byte nor fill nor a restart, which stand within one.
 _BEHIND_SCAN: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_START: Final = b"\xff\xd8"
 _END: Final = b"\xff\xd9"
 
 #: PNG chunks that can turn a picture, and the keywords of the texts that can. Behind the pixels, only a decode finds them.
@@ -47,23 +48,13 @@ def is_sound(opened: Opened) -> bool:
 
 
 def _is_whole_jpeg(opened: Opened) -> bool:
-    """Return whether a JPEG of Huffman codes comes to its end marker.
-
-    A file that ends with the marker is believed: compressed data cannot hold these bytes. Else it may be followed by
-    anything, and the markers are walked.
-    """
-    if not opened.scalable:
+    """Return whether a JPEG of Huffman codes comes to its end marker, by way of scans and other segments alone."""
+    if not opened.scalable or opened.markers[-1][0] != structure.START_OF_SCAN:
         return False
-    content = opened.content
-    at = next((at for marker, at in structure.jpeg_markers(content) if marker == structure.START_OF_SCAN), None)
-    return at is not None and (content.endswith(_END, at) or _has_end(content, at))
-
-
-def _has_end(content: bytes, at: int) -> bool:
-    """Return whether the end marker comes behind the length of a scan, between which are only other segments."""
+    content, (_, at) = opened.content, opened.markers[-1]
     for _ in range(structure.MOST_MARKERS):
         found = _BEHIND_SCAN.search(content, at + int.from_bytes(content[at : at + 2], "big"))
-        if found is None or found.group() == b"\xff\xd8":
+        if found is None or found.group() == _START:
             return False
         if found.group() == _END:
             return True

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 #: Markers, fill bytes and stray bytes of a JPEG before its first scan. A profile of 16 MB takes 255 segments.
@@ -34,6 +34,9 @@ MOST_NUMBER_BYTES: Final = 4 << 20
 
 #: Bytes of a run-length-encoded BMP: Pillow decodes it run by run in Python, and nobody writes such photographs.
 MOST_RUN_BYTES: Final = 4 << 20
+
+#: A JPEG's marker, and the position behind it.
+Marker = tuple[int, int]
 
 _EXIF: Final = b"Exif\0\0"
 _FILL: Final = re.compile(rb"\xff+")
@@ -72,19 +75,20 @@ class Bomb(Exception):
     """A file built to cost far more than it weighs; says what was found."""
 
 
-def check(content: bytes, kind: str, max_pixels: int) -> None:
+def check(content: bytes, kind: str, markers: Iterable[Marker], max_pixels: int) -> None:
     """Look at the structure of a file.
 
     Args:
         content: All of it.
         kind: Its format, as `pmd.codec.sniff` names it.
+        markers: What `jpeg_markers` finds in a JPEG.
         max_pixels: As many may be decoded at once.
 
     Raises:
         Bomb: It is not to be decoded.
     """
     if kind == "jpeg":
-        check_exif(_jpeg_exif(content))
+        check_exif(_jpeg_exif(content, markers))
     elif kind == "png":
         _check_png(content)
     elif kind == "gif":
@@ -109,7 +113,7 @@ def check_exif(exif: bytes) -> None:
         _check_tiff(exif, None)
 
 
-def jpeg_markers(content: bytes) -> Iterator[tuple[int, int]]:
+def jpeg_markers(content: bytes) -> Iterator[Marker]:
     """Yield the markers of a JPEG up to its first scan, each with the position behind it.
 
     They are found as libjpeg's `next_marker` does; those that have no length are left out, but for both ends of a file.
@@ -136,10 +140,10 @@ def jpeg_markers(content: bytes) -> Iterator[tuple[int, int]]:
         at += max(2, int.from_bytes(content[at : at + 2], "big"))
 
 
-def _jpeg_exif(content: bytes) -> bytes:
+def _jpeg_exif(content: bytes, markers: Iterable[Marker]) -> bytes:
     """Return the EXIF metadata of a JPEG: all segments of it together, as Pillow reads them."""
     found = []
-    for marker, at in jpeg_markers(content):
+    for marker, at in markers:
         if marker == _APP1 and content.startswith(_EXIF, at + 2):
             found.append(content[at + 2 + len(_EXIF) : at + int.from_bytes(content[at : at + 2], "big")])
     return b"".join(found)

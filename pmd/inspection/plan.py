@@ -109,6 +109,7 @@ def plan(config: Config) -> dict[str, Any]:
 
     Raises:
         ConfigError: There are more lanes than a host's limits have shares.
+        InputError: A list that `[fetch]` names is missing, or none.
     """
     described = [_source(config, source) for _, source in sorted(config.sources.items())]
     counted = commits.read(root.images_folder(config.root)) is not None and (

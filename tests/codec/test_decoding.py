@@ -11,7 +11,7 @@ import simplejpeg
 from PIL import Image, ImageOps
 
 from pmd import codec
-from pmd.codec import Form, Limits, header
+from pmd.codec import Form, Limits, header, structure
 from tests.codec.pictures import FORMATS, NOT_READ, catalogue, difference, encoded, gradient, inspected, opened
 
 #: Pillow warns of odd metadata; the tests' own setting would make errors of it.
@@ -71,5 +71,5 @@ def test_genuine_pictures_match_a_reference_decoding(samples: Path) -> None:
 def test_a_lossless_jpeg_is_never_scaled_by_the_decoder(samples: Path) -> None:
     """libjpeg-turbo 3 would write it in full size into a smaller buffer: see `header.is_scalable`."""
     content = (samples / "images" / "codec-fixtures" / "testimgl.jpg").read_bytes()
-    assert header._frame_header(content) == (0xC3, (227, 149))
+    assert header._frame_header(content, structure.jpeg_markers(content)) == (0xC3, (227, 149))
     assert codec.upright_rgb(content, min_short_side_px=16).size == (227, 149)

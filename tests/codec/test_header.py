@@ -98,14 +98,18 @@ def test_frames_are_counted_and_the_first_is_taken() -> None:
 LOSSLESS_HEADER = b"\xff\xd8\xff\xc3\x00\x11\x08\x00\x95\x00\xe3\x03\x52\x11\x00\x47\x11\x00\x42\x11\x00"
 
 
+def frame_header(content: bytes) -> tuple[int, tuple[int, int]] | None:
+    return header._frame_header(content, structure.jpeg_markers(content))
+
+
 def test_frame_headers_are_found_where_libjpeg_finds_them() -> None:
-    assert header._frame_header(encoded(gradient())) == (0xC0, (300, 200))
-    assert header._frame_header(encoded(gradient(), progressive=True)) == (0xC2, (300, 200))
-    assert header._frame_header(LOSSLESS_HEADER) == (0xC3, (227, 149))
+    assert frame_header(encoded(gradient())) == (0xC0, (300, 200))
+    assert frame_header(encoded(gradient(), progressive=True)) == (0xC2, (300, 200))
+    assert frame_header(LOSSLESS_HEADER) == (0xC3, (227, 149))
     plain = encoded(gradient())
-    assert header._frame_header(plain[:2] + b"junk\xff\xff\xff\x00" + plain[2:]) == (0xC0, (300, 200))
-    assert header._frame_header(plain[:2] + b"\xff\xda" + plain[2:]) is None
-    assert header._frame_header(b"\xff\xd8\xff") is None
+    assert frame_header(plain[:2] + b"junk\xff\xff\xff\x00" + plain[2:]) == (0xC0, (300, 200))
+    assert frame_header(plain[:2] + b"\xff\xda" + plain[2:]) is None
+    assert frame_header(b"\xff\xd8\xff") is None
 
 
 def test_headers_are_judged_without_a_decoder() -> None:

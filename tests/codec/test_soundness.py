@@ -146,6 +146,19 @@ def test_what_stands_behind_a_file_changes_nothing(name: str, behind: bytes) -> 
     assert found.status == "ok"
 
 
+@pytest.mark.parametrize("more", [{}, {"progressive": True}, {"restart_marker_blocks": 2}])
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.99])
+def test_a_jpeg_that_is_cut_off_is_not_whole_by_what_follows(share: float, more: dict[str, object]) -> None:
+    """Another picture behind it has an end, which is not its own; a lone end marker is one, to decoders too."""
+    chance = np.random.default_rng(7)
+    content = encoded(Image.fromarray(chance.integers(0, 256, (60, 80, 3), np.uint8)), **more)
+    cut = content[: int(len(content) * share)]
+    for behind, status in ((content, "undecodable"), (b"\0\0\xff\xd9", "ok"), (b"", "undecodable")):
+        expected, found = verdicts(cut + behind)
+        assert found == expected
+        assert found.status == status
+
+
 @pytest.mark.parametrize("orientation", range(10))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_sizes_are_upright(kind: str, orientation: int, decodes: list[str]) -> None:
