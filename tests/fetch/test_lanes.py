@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -155,6 +156,17 @@ def heeds(pid: int, number: int) -> bool:
     return bool(masks["SigCgt"] & bit) and not masks["SigBlk"] & bit
 
 
+def sleeps(pid: int) -> bool:
+    """Return whether all threads of a process wait for something, each time of many that one looks."""
+    for _ in range(25):
+        for path in Path(f"/proc/{pid}/task").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                if path.read_text().rsplit(")", 1)[1].split()[0] != "S":
+                    return False
+        time.sleep(0.02)
+    return True
+
+
 def command_of(pid: int) -> bytes:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -195,6 +207,7 @@ def test_an_interrupted_fetch_keeps_what_it_has(
     chosen = known(tmp_path, web, lanes, slow=SLOW)
     with Command(chosen) as command:
         command.until(lambda: len(web.asked("photos.test")) == COUNT and len(web.asked("slow.test")) == SLOW)
+        command.until(lambda: all(map(sleeps, command.lanes())))  # what came has been judged
         (os.killpg if to_all else os.kill)(command.pid, number)
         assert command.ended() == (128 + number, f"pmd: {endings.INTERRUPTED}")
     assert settled(chosen) == dict.fromkeys(GOOD, "ok")
