@@ -1,19 +1,23 @@
-"""Fetch the same photographs with `pmd fetch` and with img2dataset, in turns: images per second and what they look like.
+"""Fetch the same photographs with `pmd fetch`, img2dataset and Daft, in turns: images a second, and processor time an image.
 
-    python benchmarks/fetch.py [--images 1600] [--pairs 5] [--lanes 2] [--photos FOLDER] [--as-published] [--out FOLDER]
+    python benchmarks/fetch.py [--sizes 600 2400 4800] [--pairs 5] [--cores 1 2] [--cases http_pass …] [--photos FOLDER]
 
-One loopback server, in a process of its own, answers both over HTTP/1.1 and over TLS, on the cores that both run on:
+One loopback server, in a process of its own, answers all over HTTP/1.1 and over TLS, on the cores that they run on:
 COCO's photographs under distinct URLs, or generated ones where there are none. As published they have 162 kB; they are
 encoded anew first, at the quality that comes nearest to the 77 kB that photographs on the web have on average (86), unless
-`--as-published`. Each pair of runs does the same work: short side 256 at quality 95, or bytes as they came. Both are started
-as a person would start them; *steady* is from the first shard's start to the last one's end, as each writes down itself,
-and *whole* is the process from start to end. The limit is decoding, scaling and encoding alone, by one process a core.
+`--as-published`. Each pair of runs does the same work: short side 256 at quality 95, or bytes as they came. All are started
+as a person would start them, on as many cores as the table says.
 
-Passing bytes through is not the same work: we decode each image nevertheless, to know that it is one and for its
-perceptual hash; img2dataset stores what came.
+Each is run with every size. A line through the seconds, and one through the processor's time (`wait4`, of the process with
+all that it started), tell what an image takes apart from what starting takes: `images_per_s` and `cpu_ms` are their slopes.
+The server's own time is printed (`server_ms`), and `images_per_s_alone` is the rate if it took none of the cores.
+The limit is decoding, scaling and encoding alone, by one process a core.
 
 img2dataset has as many processes as there are cores and 32 threads in each, robots headers checked as by default, no
-retries, certificates checked, wandb and albumentations' search for updates off. The last line is JSON.
+retries, certificates checked, wandb and albumentations' search for updates off. Daft downloads 64 at a time and writes
+Parquet. It takes part only where bytes are kept as they came, and needs `pip install daft` (or `--daft FOLDER`, where it was
+installed with --target). pmd asks for robots.txt and tdmrep.json, resolves and checks addresses, judges each picture, digests
+it and writes down the attempt; of this the others do no more than img2dataset's look at headers. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -21,13 +25,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import datetime
 import io
 import ipaddress
+import itertools
 import json
 import multiprocessing
 import os
-import resource
 import shutil
 import ssl
 import statistics
@@ -35,7 +40,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +56,6 @@ from pmd.store import root
 CORES = len(os.sched_getaffinity(0))
 SHARD_BITS = 1  # a shard a core, for either: a real shard has thousands of images, and its end is not to be seen here
 PHOTO_BYTES = 77_000  # the mean that the aims of the design are for
-STARTING = 100  # images of the runs that tell what starting takes
 SIDE_PX = 256
 QUALITY = 95
 CASES = {
@@ -183,97 +187,141 @@ def write_certificates(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def served(photos: list[bytes], folder: Path) -> Iterator[dict[str, int]]:
-    """Run the server; yield the port of each scheme."""
+def served(photos: list[bytes], folder: Path) -> Iterator[tuple[dict[str, int], int]]:
+    """Run the server; yield the port of each scheme, and its process."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=serve, args=(photos, folder, theirs), daemon=True)
     process.start()
     try:
-        yield dict(zip(("http", "https"), ours.recv(), strict=True))
+        assert process.pid is not None
+        yield dict(zip(("http", "https"), ours.recv(), strict=True)), process.pid
     finally:
         process.terminate()
         process.join()
 
 
-# --- the two ---------------------------------------------------------------------------------------------------------
+# --- the three -------------------------------------------------------------------------------------------------------
 
 
-def timed(command: list[str], environment: dict[str, str], log: Path) -> tuple[float, float]:
-    """Run a command; return its seconds, and those of the processors, its children's included."""
-    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What one run is to do."""
+
+    scheme: str
+    port: int
+    form: str
+    images: int
+    cores: int
+    out: Path
+    daft: Path | None
+
+
+def timed(command: list[str], environment: dict[str, str], log: Path, cores: int = CORES) -> tuple[float, float]:
+    """Run a command on so many cores; return its seconds, and those of the processors, its children's included."""
+    start = time.monotonic()
     with log.open("wb") as file:
-        code = subprocess.run(command, env=environment, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
-    if code:
+        process = subprocess.Popen(
+            ["taskset", "--cpu-list", ",".join(map(str, sorted(os.sched_getaffinity(0))[:cores])), *command],
+            env=environment, stdout=file, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
         raise SystemExit(f"{command[:4]} failed; see {log}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.monotonic() - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.monotonic() - start, usage.ru_utime + usage.ru_stime
 
 
-def ours(folder: Path, scheme: str, port: int, form: str, arguments: argparse.Namespace) -> dict[str, float]:
-    """Run `pmd fetch` on a new ROOT whose images are known; return images per second, and processor time an image."""
+def ours(folder: Path, task: Task) -> tuple[float, float]:
+    """Run `pmd fetch` on a new ROOT whose images are known; return seconds, and the processor's."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    rows = (f"{scheme}://localhost:{port}/{i}.jpg\ta photo of a street, number {i}\n" for i in range(arguments.images))
+    url = f"{task.scheme}://localhost:{task.port}"
+    rows = (f"{url}/{i}.jpg\ta photo of a street, number {i}\n" for i in range(task.images))
     (folder / "cc12m.tsv").write_text("".join(rows))
     (folder / "config.toml").write_text(
         f'root = "{folder}/root"\nprofile = "paper"\ncontact = "mailto:bench@example.org"\n'
         f'[sources.conceptual_12m]\nannotations = ["{folder}/cc12m.tsv"]\n'
-        f'[fetch]\nstore = "{form}"\nshort_side_px = {SIDE_PX}\njpeg_quality = {QUALITY}\nlanes = {arguments.lanes}\n'
-        f'allow_addresses = ["127.0.0.1/32"]\nca_file = "{arguments.out.resolve()}/ca.pem"\n'
+        f'[fetch]\nstore = "{task.form}"\nshort_side_px = {SIDE_PX}\njpeg_quality = {QUALITY}\nlanes = {task.cores}\n'
+        f'allow_addresses = ["127.0.0.1/32"]\nca_file = "{task.out}/ca.pem"\n'
         "per_host = { requests_per_s = 1000000.0, connections = 64 }\n"
     )
     root.create(f"{folder}/root", SHARD_BITS)
     command = [sys.executable, "-m", "pmd"]
     for stage in ("curate", "images"):
         timed([*command, stage, f"{folder}/config.toml"], dict(os.environ), folder / "log.txt")
-    seconds, cpu = timed([*command, "fetch", f"{folder}/config.toml"], dict(os.environ), folder / "log.txt")
+    found = timed([*command, "fetch", f"{folder}/config.toml"], dict(os.environ), folder / "log.txt", task.cores)
     commits = [json.loads(path.read_text()) for path in folder.glob("root/fetch/ledger/*/*/_stage.json")]
     kept = sum(commit["sources"]["conceptual_12m"]["kept"] for commit in commits)
-    if kept != arguments.images:
-        raise SystemExit(f"{kept} of {arguments.images} images kept: see {folder}")
-    times = [[datetime.datetime.fromisoformat(commit["run"][at]) for commit in commits] for at in ("started", "ended")]
-    return {
-        "steady": kept / (max(times[1]) - min(times[0])).total_seconds(),
-        "whole": kept / seconds,
-        "cpu_s": cpu,
-    }
+    if kept != task.images:
+        raise SystemExit(f"{kept} of {task.images} images kept: see {folder}")
+    return found
 
 
-def theirs(folder: Path, scheme: str, port: int, form: str, arguments: argparse.Namespace) -> dict[str, float]:
-    """Run img2dataset; return images per second, and processor time an image."""
+def img2dataset(folder: Path, task: Task) -> tuple[float, float]:
+    """Run img2dataset; return seconds, and the processor's."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    (folder / "urls.txt").write_text("".join(f"{scheme}://localhost:{port}/{i}.jpg\n" for i in range(arguments.images)))
+    url = f"{task.scheme}://localhost:{task.port}"
+    (folder / "urls.txt").write_text("".join(f"{url}/{i}.jpg\n" for i in range(task.images)))
     (folder / "peer.py").write_text(PEER)
     options = {
         "url_list": f"{folder}/urls.txt",
         "output_folder": f"{folder}/out",
-        "processes_count": CORES,
+        "processes_count": task.cores,
         "thread_count": 32,
         "image_size": SIDE_PX,
         "resize_mode": "keep_ratio",
         "resize_only_if_bigger": True,
         "encode_quality": QUALITY,
-        "disable_all_reencoding": form == "original",
+        "disable_all_reencoding": task.form == "original",
         "output_format": "webdataset",
         "input_format": "txt",
-        "number_sample_per_shard": -(-arguments.images // 2**SHARD_BITS),
+        "number_sample_per_shard": -(-task.images // 2**SHARD_BITS),
         "enable_wandb": False,
     }
     environment = {
         **os.environ,
         "NO_ALBUMENTATIONS_UPDATE": "1",
         "WANDB_MODE": "disabled",
-        "SSL_CERT_FILE": f"{arguments.out.resolve()}/ca.pem",
+        "SSL_CERT_FILE": f"{task.out}/ca.pem",
     }
-    seconds, cpu = timed([sys.executable, f"{folder}/peer.py", json.dumps(options)], environment, folder / "log.txt")
+    command = [sys.executable, f"{folder}/peer.py", json.dumps(options)]
+    found = timed(command, environment, folder / "log.txt", task.cores)
     shards = [json.loads(path.read_text()) for path in folder.glob("out/*_stats.json")]
     kept = sum(shard["successes"] for shard in shards)
-    if kept != arguments.images:
-        raise SystemExit(f"img2dataset kept {kept} of {arguments.images} images: see {folder}")
-    steady = max(shard["end_time"] for shard in shards) - min(shard["start_time"] for shard in shards)
-    return {"steady": kept / steady, "whole": kept / seconds, "cpu_s": cpu}
+    if kept != task.images:
+        raise SystemExit(f"img2dataset kept {kept} of {task.images} images: see {folder}")
+    return found
+
+
+DAFT = """
+import json, sys, daft
+url, images, out, = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+rows = daft.from_pydict({"url": [f"{url}/{i}.jpg" for i in range(images)]})
+rows = rows.with_column("image", daft.col("url").download(max_connections=64, on_error="null"))
+rows.write_parquet(out)
+kept = daft.read_parquet(out + "/*.parquet").where(daft.col("image").not_null()).count_rows()
+assert kept == images, kept
+"""
+
+
+def daft(folder: Path, task: Task) -> tuple[float, float]:
+    """Run Daft; return seconds, and the processor's."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "peer.py").write_text(DAFT)
+    environment = {
+        **os.environ,
+        "SSL_CERT_FILE": f"{task.out}/ca.pem",
+        "DAFT_ANALYTICS_ENABLED": "0",
+        "DAFT_PROGRESS_BAR": "0",
+    }
+    if task.daft is not None:
+        environment["PYTHONPATH"] = str(task.daft)
+    url = f"{task.scheme}://localhost:{task.port}"
+    command = [sys.executable, f"{folder}/peer.py", url, str(task.images), f"{folder}/out"]
+    return timed(command, environment, folder / "log.txt", task.cores)
 
 
 # --- the limit and the quality ---------------------------------------------------------------------------------------
@@ -368,77 +416,129 @@ def ssim(x: np.ndarray, y: np.ndarray) -> float:
 # --- all of it -------------------------------------------------------------------------------------------------------
 
 
-def measure(photos: list[bytes], ports: dict[str, int], arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run the pairs; return medians of what they gave and of their ratios."""
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in CASES}
-    shares, quality = [], {}
-    few = argparse.Namespace(**{**vars(arguments), "images": STARTING})
-    starting = {
-        name: [run(arguments.out / "starting", scheme, ports[scheme], form, few)["cpu_s"] for run in (ours, theirs)]
-        for name, (scheme, form) in CASES.items()
-    }
-    for run in range(arguments.pairs):
-        for name, (scheme, form) in CASES.items():
-            mine = ours(arguments.out / "ours", scheme, ports[scheme], form, arguments)
-            peer = theirs(arguments.out / "theirs", scheme, ports[scheme], form, arguments)
-            pair = {
-                "ours": mine["steady"],
-                "theirs": peer["steady"],
-                "ratio": mine["steady"] / peer["steady"],
-                "whole_ratio": mine["whole"] / peer["whole"],
-                "our_cpu_ms": (mine["cpu_s"] - starting[name][0]) / (arguments.images - STARTING) * 1e3,
-                "their_cpu_ms": (peer["cpu_s"] - starting[name][1]) / (arguments.images - STARTING) * 1e3,
-            }
-            pair["cpu_ratio"] = pair["their_cpu_ms"] / pair["our_cpu_ms"]
-            if name == "http_resize":
-                alone = limit(photos, arguments.images)
-                shares.append(mine["steady"] / alone)
-                pair["limit"] = alone
-                if not quality:
-                    quality["ours"] = quality_of(stored_by_us(arguments.out / "ours"), photos)
-                    quality["theirs"] = quality_of(stored_by_them(arguments.out / "theirs"), photos)
-            print(f"pair {run + 1}, {name}:", {key: round(value, 2) for key, value in pair.items()}, flush=True)
-            found[name].append(pair)
+def has_daft(folder: Path | None) -> bool:
+    """Return whether Daft can be run."""
+    environment = {**os.environ, **({"PYTHONPATH": str(folder)} if folder is not None else {})}
+    return not subprocess.run(
+        [sys.executable, "-c", "import daft"], env=environment, capture_output=True, check=False
+    ).returncode
 
-    def medians(key: str) -> dict[str, float]:
-        return {name: round(statistics.median(pair[key] for pair in pairs), 2) for name, pairs in found.items()}
 
+def slope(sizes: list[int], values: list[float]) -> tuple[float, float]:
+    """Return what one more image takes, and what none would, by least squares."""
+    each, none = np.polyfit(sizes, values, 1)
+    return float(each), float(none)
+
+
+def process_seconds(pid: int) -> float:
+    """Return the processor's time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def one(run: Runner, name: str, sizes: list[int], task: Task, server: int) -> dict[str, float]:
+    """Run one of the three with every size; return its figures."""
+    seconds, processor, served_s = [], [], []
+    for images in sizes:
+        before = process_seconds(server)
+        took, cpu = run(task.out / name, dataclasses.replace(task, images=images))
+        seconds.append(took)
+        processor.append(cpu)
+        served_s.append(process_seconds(server) - before)
+    (each_s, start_s), (cpu_s, start_cpu_s), (server_s, _) = (
+        slope(sizes, found) for found in (seconds, processor, served_s)
+    )
     return {
-        "ratios": medians("ratio"),
-        "whole_ratios": medians("whole_ratio"),
-        "cpu_ratios": medians("cpu_ratio"),
-        "cpu_ms": medians("our_cpu_ms"),
-        "peer_cpu_ms": medians("their_cpu_ms"),
-        "images_per_s": medians("ours"),
-        "peer_images_per_s": medians("theirs"),
-        "limit_images_per_s": round(statistics.median(pair["limit"] for pair in found["http_resize"])),
-        "limit_share": round(statistics.median(shares), 2),
-        "ssim": {who: round(value, 4) for who, value in quality.items()},
-        "photo_bytes": round(statistics.fmean(len(photo) for photo in photos)),
-        "images": arguments.images,
-        "pairs": arguments.pairs,
-        "cores": CORES,
+        "images_per_s": 1 / each_s,
+        "images_per_s_alone": 1 / max(1e-9, each_s - server_s / task.cores),
+        "cpu_ms": cpu_s * 1e3,
+        "server_ms": server_s * 1e3,
+        "start_s": start_s,
+        "start_cpu_s": start_cpu_s,
+        "whole": sizes[-1] / seconds[-1],
     }
+
+
+def measure(photos: list[bytes], ports: dict[str, int], server: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run the pairs; return medians of what they gave and of their ratios."""
+    found: dict[str, dict[str, list[dict[str, float]]]] = {}
+    limits: list[float] = []
+    quality: dict[str, float] = {}
+    runs = runners(arguments)
+    for pair, cores, case in itertools.product(range(arguments.pairs), arguments.cores, arguments.cases):
+        scheme, form = CASES[case]
+        task = Task(scheme, ports[scheme], form, 0, cores, arguments.out, arguments.daft)
+        name = f"{case}, {cores} cores"
+        for who, run in runs[form].items():
+            figures = one(run, who, arguments.sizes, task, server)
+            found.setdefault(name, {}).setdefault(who, []).append(figures)
+            told = {key: round(value, 2) for key, value in figures.items()}
+            print(f"pair {pair + 1}, {name}, {who}:", told, flush=True)
+        if case == "http_resize":
+            limits.append(limit(photos, 1600))
+            if not quality:
+                quality["pmd"] = quality_of(stored_by_us(arguments.out / "pmd"), photos)
+                quality["img2dataset"] = quality_of(stored_by_them(arguments.out / "img2dataset"), photos)
+    return {
+        "cases": {name: medians(by) for name, by in found.items()},
+        "limit_images_per_s": round(statistics.median(limits)) if limits else None,
+        "ssim": {who: round(value, 4) for who, value in quality.items()},
+        "photo_bytes": round(statistics.fmean(map(len, photos))),
+        "sizes": arguments.sizes,
+        "pairs": arguments.pairs,
+    }
+
+
+def runners(arguments: argparse.Namespace) -> dict[str, dict[str, Runner]]:
+    """Return who takes part, by the form that is stored."""
+    both: dict[str, Runner] = {"pmd": ours, "img2dataset": img2dataset}
+    if has_daft(arguments.daft):
+        return {"resized": both, "original": {**both, "daft": daft}}
+    print("Daft is not there: pip install daft, or pip install --target FOLDER daft and --daft FOLDER")
+    return {"resized": both, "original": both}
+
+
+def medians(by: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+    """Return the medians of all runs of a case, and those of the ratios of the runs of a pair."""
+    found: dict[str, Any] = {}
+    for who, pairs in by.items():
+        if who != "pmd":
+            ratios = (
+                mine["images_per_s"] / other["images_per_s"] for mine, other in zip(by["pmd"], pairs, strict=True)
+            )
+            found[f"pmd ÷ {who}"] = round(statistics.median(ratios), 2)
+        found[who] = {key: round(statistics.median(pair[key] for pair in pairs), 2) for key in pairs[0]}
+    return found
+
+
+Runner = Callable[[Path, Task], tuple[float, float]]
 
 
 def main() -> None:
     """Serve, run, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=1600)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[600, 2400, 4800])
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--lanes", type=int, default=CORES)
+    parser.add_argument("--cores", type=int, nargs="+", default=[CORES])
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument(
+        "--daft", type=Path, help="the folder in which Daft is installed, if it is not in this environment"
+    )
     parser.add_argument("--photos", type=Path, default=Path("../shared/samples/coco"))
     parser.add_argument(
         "--as-published", action="store_true", help="serve the photographs with the bytes that they have"
     )
     parser.add_argument("--out", type=Path, default=Path("out/bench/fetch"))
     arguments = parser.parse_args()
+    if len(arguments.sizes) < 2:
+        parser.error("--sizes: two or more, so that starting is told apart")
     arguments.out.mkdir(parents=True, exist_ok=True)
     arguments.out = arguments.out.resolve()
+    arguments.daft = arguments.daft and arguments.daft.resolve()
     write_certificates(arguments.out)
     photos = load_photos(arguments.photos, as_published=arguments.as_published)
-    with served(photos, arguments.out) as ports:
-        print(json.dumps(measure(photos, ports, arguments)))
+    with served(photos, arguments.out) as (ports, server):
+        print(json.dumps(measure(photos, ports, server, arguments)))
 
 
 if __name__ == "__main__":
