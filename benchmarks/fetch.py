@@ -15,7 +15,7 @@ The limit is decoding, scaling and encoding alone, by one process a core.
 
 img2dataset has as many processes as there are cores and 32 threads in each, robots headers checked as by default, no
 retries, certificates checked, wandb and albumentations' search for updates off. Daft downloads 64 at a time and writes
-Parquet. It takes part only where bytes are kept as they came, and needs `pip install daft` (or `--daft FOLDER`, where it was
+Parquet. It takes part only over HTTP, with bytes as they came, and needs `pip install daft` (or `--daft FOLDER`, where it was
 installed with --target). pmd asks for robots.txt and tdmrep.json, resolves and checks addresses, judges each picture, digests
 it and writes down the attempt; of this the others do no more than img2dataset's look at headers. The last line is JSON.
 """
@@ -469,7 +469,7 @@ def measure(photos: list[bytes], ports: dict[str, int], server: int, arguments: 
         scheme, form = CASES[case]
         task = Task(scheme, ports[scheme], form, 0, cores, arguments.out, arguments.daft)
         name = f"{case}, {cores} cores"
-        for who, run in runs[form].items():
+        for who, run in runs[case].items():
             figures = one(run, who, arguments.sizes, task, server)
             found.setdefault(name, {}).setdefault(who, []).append(figures)
             told = {key: round(value, 2) for key, value in figures.items()}
@@ -490,12 +490,13 @@ def measure(photos: list[bytes], ports: dict[str, int], server: int, arguments: 
 
 
 def runners(arguments: argparse.Namespace) -> dict[str, dict[str, Runner]]:
-    """Return who takes part, by the form that is stored."""
-    both: dict[str, Runner] = {"pmd": ours, "img2dataset": img2dataset}
+    """Return who takes part, by case: Daft trusts no authority of ours (tried: SSL_CERT_FILE), so it has no HTTPS."""
+    found: dict[str, dict[str, Runner]] = {case: {"pmd": ours, "img2dataset": img2dataset} for case in CASES}
     if has_daft(arguments.daft):
-        return {"resized": both, "original": {**both, "daft": daft}}
-    print("Daft is not there: pip install daft, or pip install --target FOLDER daft and --daft FOLDER")
-    return {"resized": both, "original": both}
+        found["http_pass"]["daft"] = daft
+    else:
+        print("Daft is not there: pip install daft, or pip install --target FOLDER daft and --daft FOLDER")
+    return found
 
 
 def medians(by: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
