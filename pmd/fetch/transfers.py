@@ -307,7 +307,8 @@ class _Handle:
             self._refusal = Blocked(refusal)
             return pycurl.PREREQFUNC_ABORT
         for file in self._files:
-            self._sockets[_name_of(file)] = file
+            with contextlib.suppress(OSError):  # of several addresses, one that did not answer
+                self._sockets[_name_of(file)] = file
         if not self._files and _is_spoken_on(self._sockets.get((ours, port))):
             self.is_stale = True
             return pycurl.PREREQFUNC_ABORT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -124,8 +125,8 @@ def test_memory_does_not_grow_with_the_number_of_such_urls(web: Web) -> None:
 class Talkative(Web):
     """Answers once more, unasked, a while after each answer."""
 
-    def __init__(self, more: bytes, times: int) -> None:
-        super().__init__()
+    def __init__(self, more: bytes, times: int, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls)
         self._more = more
         self._times = times
         self.hung_up = threading.Event()
@@ -142,13 +143,22 @@ class Talkative(Web):
         return again
 
 
-def test_an_answer_that_nobody_asked_for_is_nobodys() -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_answer_that_nobody_asked_for_is_nobodys(tmp_path: Path, scheme: str) -> None:
     names = [f"{number}.jpg" for number in range(3)]
-    with Talkative(reply(photo(width=333, seed=9)), times=1) as web:
+    authority = Authority()
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    tls = authority.server_context if scheme == "https" else None
+    with Talkative(reply(photo(width=333, seed=9)), times=1, tls=tls) as web:
         web.routes |= {f"a.test/{name}": reply(photo(seed=number)) for number, name in enumerate(names)}
-        rows = table(*(image_row(name, f"http://a.test/{name}") for name in names))
-        per_host = PerHost(requests_per_s=5.0, connections=1)
-        with Lane(options(web, robots=False, per_host=per_host), contact="", patience=HASTE) as lane:
+        rows = table(*(image_row(name, f"{scheme}://a.test/{name}") for name in names))
+        chosen = options(
+            robots=False,
+            per_host=PerHost(requests_per_s=5.0, connections=1),
+            resolve={"*:80": f"127.0.0.1:{web.port}", "*:443": f"127.0.0.1:{web.port}"},
+            ca_file=str(tmp_path / "ca.pem"),
+        )
+        with Lane(chosen, contact="", patience=HASTE) as lane:
             assert [(fetched.status, fetched.width_px) for fetched in lane.fetch(rows)] == [("ok", 320)] * 3
         assert len(web.asked()) == web.connections == 3
 
