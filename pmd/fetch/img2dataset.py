@@ -20,7 +20,6 @@ import json
 import os
 import re
 import signal
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -36,7 +35,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pmd import codec
 from pmd.config.options import FetchOptions
 from pmd.errors import ConfigError, InputError, PmdError
-from pmd.fetch import adopt, blocklists, outcome, reference_lists
+from pmd.fetch import adopt, blocklists, outcome, reference_lists, trust
 from pmd.fetch.answer import Answer
 from pmd.fetch.client import Clock
 from pmd.fetch.engine import CODEC_THREADS, Lane, Progress, utc_now
@@ -394,9 +393,7 @@ def _environment(ca_file: str | None, folder: Path) -> dict[str, str]:
     found |= {"NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled"}
     if ca_file is not None:
         # urllib reads one file in place of the system's, so that the two are put together.
-        system = ssl.get_default_verify_paths().cafile
-        both = [Path(system).read_bytes()] if system is not None else []
-        (folder / "ca.pem").write_bytes(b"\n".join([*both, Path(ca_file).read_bytes()]))
+        (folder / "ca.pem").write_bytes(trust.merged(ca_file))
         found["SSL_CERT_FILE"] = str(folder / "ca.pem")
     return found
 

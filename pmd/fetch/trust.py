@@ -28,8 +28,7 @@ class Authorities:
 
     def __init__(self, ca_file: str | None) -> None:
         self._file = tempfile.NamedTemporaryFile(prefix="pmd-authorities-", suffix=".pem")  # noqa: SIM115  closed by `close`
-        for path in (*_of_system(), *([Path(ca_file)] if ca_file is not None else [])):
-            self._file.write(path.read_bytes() + b"\n")
+        self._file.write(merged(ca_file))
         self._file.flush()
 
     @property
@@ -40,6 +39,12 @@ class Authorities:
     def close(self) -> None:
         """Remove it."""
         self._file.close()
+
+
+def merged(ca_file: str | None) -> bytes:
+    """Return the certificates of all authorities, PEM: the system's, and further ones."""
+    files = [*_of_system(), *([Path(ca_file)] if ca_file is not None else [])]
+    return b"".join(path.read_bytes() + b"\n" for path in files)
 
 
 def _of_system() -> Iterator[Path]:
