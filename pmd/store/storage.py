@@ -556,4 +556,8 @@ def list_names(folder: str) -> list[str]:
     fs, path = filesystem(folder)
     if not exists(folder):
         return []
-    return sorted(posixpath.basename(name.rstrip("/")) for name in patiently(lambda: fs.ls(path, detail=False)))
+    try:
+        found = patiently(lambda: fs.ls(path, detail=False))
+    except FileNotFoundError:  # a writer has removed it since
+        return []
+    return sorted(posixpath.basename(name.rstrip("/")) for name in found)

@@ -127,6 +127,13 @@ def test_a_tree_is_listed_and_removed(folder: str) -> None:
     assert storage.list_files(folder) == ["a"]
 
 
+def test_a_folder_that_a_writer_removes_while_it_is_listed_has_no_names(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "exists", lambda _: True)  # when it was looked at
+    assert storage.list_names(storage.join(folder, "gone")) == []
+
+
 def test_a_glob_is_sorted_and_keeps_its_protocol(folder: str) -> None:
     for name in ("b.tsv", "a.tsv", "c.json"):
         storage.put(storage.join(folder, name), b"")
