@@ -269,7 +269,8 @@ class Client:
         limit = self._options.max_bytes
         async with asyncio.timeout(self._left_s(answer)):
             route = await self._named(target)
-            head, content = await second_look.look(target, route, *self._transfers.sent_with, turn.slot, limit)
+            said = await second_look.ask(target, route, *self._transfers.sent_with, turn.slot, limit)
+        head, content = await asyncio.get_running_loop().run_in_executor(self._threads, second_look.read, said)
         if body.take_head(head) is Then.READ:
             while isinstance(then := body.take(content), asyncio.Future):
                 await then

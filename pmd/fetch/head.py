@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/[0-9.]+ +([1-9][0-9]{2})(?:\s|$)", re.IGNORECASE)
+
+_BLANK: Final = b" \t\r\n"
 
 #: Digits of a length that is believed.
 _LENGTH_DIGITS: Final = 18
@@ -34,15 +36,10 @@ class Head:
         """
         status = _STATUS_LINE.match(lines[0]) if lines else None
         headers: dict[str, list[str]] = {}
-        values: list[str] | None = None
-        for line in lines[1:]:
-            if line[:1] in (b" ", b"\t") and values is not None:
-                values[-1] = f"{values[-1]} {_text(line)}".strip()
-                continue
+        for line in _unfolded(lines[1:]):
             name, colon, value = line.partition(b":")
             if colon:
-                values = headers.setdefault(_text(name).lower(), [])
-                values.append(_text(value))
+                headers.setdefault(_text(name).lower(), []).append(_text(value))
         return cls(int(status[1]) if status else 0, headers)
 
     @property
@@ -68,5 +65,17 @@ class Head:
         return int(said) if len(said) <= _LENGTH_DIGITS else ENDLESS
 
 
+def _unfolded(lines: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield header lines, those that go on with the one before put behind it; lines without a colon have none behind them."""
+    pieces: list[bytes] = []
+    for line in lines:
+        if pieces and line[:1] in (b" ", b"\t"):
+            pieces.append(line.strip(_BLANK))
+        elif b":" in line:
+            yield b" ".join(filter(None, pieces))
+            pieces = [line.strip(_BLANK)]
+    yield b" ".join(filter(None, pieces))
+
+
 def _text(octets: bytes) -> str:
-    return octets.strip(b" \t\r\n").decode("utf-8", "surrogateescape")
+    return octets.strip(_BLANK).decode("utf-8", "surrogateescape")

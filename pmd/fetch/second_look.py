@@ -21,17 +21,16 @@ from pmd.fetch.head import Head
 from pmd.fetch.hosts import Slot
 from pmd.fetch.resolver import Route
 
-#: Bytes of a head that are read: as much as libcurl reads.
+#: Bytes and lines of heads that are read, interim ones with them: as many as libcurl reads.
 _HEAD_BYTES: Final = 300 * 1024
+_LINES: Final = 5000
 _PIECE: Final = 1 << 16
 #: Headers that say where a body ends: all that the reader is told.
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
-async def look(
-    target: Target, route: Route, headers: Sequence[str], authorities: str, slot: Slot, limit: int
-) -> tuple[Head, bytes]:
-    """Return the head of the answer to a request of its own, and its body.
+async def ask(target: Target, route: Route, headers: Sequence[str], authorities: str, slot: Slot, limit: int) -> bytes:
+    """Return the whole answer to a request of its own, up to the end of its connection; for `read`.
 
     Args:
         target: What is asked for.
@@ -42,7 +41,6 @@ async def look(
         limit: Bytes of a body that are of use.
 
     Raises:
-        Broken: It is none that browsers would show.
         OSError: There is no answer.
     """
     context = ssl.create_default_context(cafile=authorities) if target.scheme == "https" else None
@@ -63,11 +61,11 @@ async def look(
             answer += piece
     finally:
         writer.close()
-    return read(bytes(answer))
+    return bytes(answer)
 
 
 def read(answer: bytes) -> tuple[Head, bytes]:
-    """Return head and body of a whole answer, up to the end of its connection.
+    """Return head and body of a whole answer. A body of tiny chunks takes seconds: no work for an event loop.
 
     Args:
         answer: All of it.
@@ -94,16 +92,21 @@ def read(answer: bytes) -> tuple[Head, bytes]:
 
 def _parted(answer: bytes) -> tuple[list[bytes], bytes]:
     """Return the lines of the head of the final answer, and what follows it."""
-    while True:
-        lines: list[bytes] = []
-        stream = io.BytesIO(answer)
-        while (line := stream.readline()) not in (b"\r\n", b"\n", b""):
+    stream = io.BytesIO(answer)
+    lines: list[bytes] = []
+    for _ in range(_LINES):
+        line = stream.readline()
+        if stream.tell() > _HEAD_BYTES:
+            break
+        if line not in (b"\r\n", b"\n", b""):
             lines.append(line)
+            continue
         if not lines or not line or any(_is_refused(one) for one in lines):
-            raise Broken("server_error", "no head that browsers read")
-        answer = answer[stream.tell() :]
+            break
         if not Head.of(lines).is_interim:
-            return lines, answer
+            return lines, stream.read()
+        lines = []
+    raise Broken("server_error", "no head that browsers read")
 
 
 def _is_header(line: bytes) -> bool:

@@ -174,6 +174,16 @@ HEADS: Final[dict[str, Case]] = {
     "long-name": Case(endless(b"HTTP/1.1 200 OK\r\n", b"x" * 65536), "server_error"),
     "long-reason": Case(endless(b"HTTP/1.1 200 ", b"x" * 65536), "server_error"),
     "nul-header": Case(sending(head("X-Nul: a\0b") + JPEG), "server_error"),
+    "no-colon-flood": Case(
+        endless(b"HTTP/1.1 200 OK\r\nConnection: close\r\nno colon\r\n", b" x\r\n" * 9999), "server_error"
+    ),
+    "no-colon-hints": Case(
+        endless(b"HTTP/1.1 200 OK\r\nno colon\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 999), "server_error"
+    ),
+    "no-colon-chunks": Case(
+        sending(head("no colon", "Connection: close", "Transfer-Encoding: chunked") + b"1\r\nx\r\n" * 200_000),
+        "server_error",
+    ),
     "no-colon": Case(sending(head("no colon here") + JPEG), "server_error"),
     "status-99": Case(sending(head(status="99 Low") + JPEG), "server_error"),
     "status-999": Case(reply(JPEG, 999), "server_error"),

@@ -109,6 +109,8 @@ def test_what_browsers_pass_over_is_passed_over(head: bytes, body: bytes, conten
         (b"Content-Length: 3, 5\r\nno colon\r\n" + CLOSES, b"abc", "server_error"),
         (b"no colon\r\nX: \0\r\n" + CLOSES, b"abc", "server_error"),
         (b"no colon\r\nX: a\rContent-Length: 1\r\n" + CLOSES, b"abc", "server_error"),
+        (b"no colon\r\n" + CLOSES + b" a\r\n" * 6_000, b"abc", "server_error"),  # more lines than are read
+        (b"no colon\r\n" + CLOSES + b"X: " + b"x" * 310_000 + b"\r\n", b"abc", "server_error"),
         (b"no colon\r\nContent-Length: 5\r\n" + CLOSES, b"abc", "connection"),
         (b"no colon\r\nTransfer-Encoding: chunked\r\n" + CLOSES, b"3\r\nabc\r\n", "connection"),
         (b"no colon\r\nTransfer-Encoding: chunked\r\n" + CLOSES, b"zz\r\nabc\r\n", "connection"),
@@ -118,6 +120,14 @@ def test_what_nobody_can_read_is_not_read(head: bytes, body: bytes, status: str)
     with pytest.raises(Broken) as raised:
         second_look.read(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + body)
     assert raised.value.status == status
+
+
+def test_interim_answers_are_looked_through_as_far_as_heads_are_read() -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nno colon\r\n\r\n"
+    final = b"HTTP/1.1 200 OK\r\n" + CLOSES + b"\r\nabc"
+    assert second_look.read(hints * 1_000 + final)[1] == b"abc"
+    with pytest.raises(Broken, match="no head that browsers read"):
+        second_look.read(hints * 100_000 + final)
 
 
 @given(st.binary(max_size=300))
