@@ -201,7 +201,7 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
     storage.remove_tree(folder)
     cut = partitions.cut(config.root)
     bits = exchange.bits_for(LISTED_ROW_BYTES * reference_lists.count_rows(paths), LISTED_PARTITION_BYTES)
-    numbers = sorted({shard >> (cut.shard_bits - cut.part_bits) for shard in shards})
+    numbers = sorted({cut.part_of(shard) for shard in shards})
     sizes = [(path, storage.size(path)) for path in paths]
 
     def wire(pipeline: beam.Pipeline) -> Any:

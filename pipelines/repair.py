@@ -247,9 +247,7 @@ class _Repair:
     def _images(self, shard: int) -> pa.Table:
         if commits.read(root.views_folder(self._root)) is None:
             return IMAGES.empty_table()
-        cut = partitions.cut(self._root)
-        images = partitions.read_images(self._root, shard >> (cut.shard_bits - cut.part_bits))
-        return images.filter(pc.equal(images["fetch_shard"], shard))
+        return partitions.read_shard(self._root, shard)
 
     def _restore(self, fetched: Counter[str]) -> Mapping[str, int]:
         """Fetch what was lost; count what became of it, and return what stays open."""

@@ -126,9 +126,11 @@ def hashed(path: str) -> Iterator[tuple[str, bytes, bytes]]:
     for name in sorted(names):
         with storage.open_raw(storage.join(path, name)) if folder else archives.open_member(path, name) as file:
             content = file.read()
-        prepared = codec.prepare(content, codec.Limits(), codec.Form(), hashed=True)
-        if prepared.perceptual_hash is not None:
-            yield name, hashlib.sha256(content).digest(), prepared.perceptual_hash
+        try:
+            pdq = codec.hash_of(content, codec.Limits())
+        except codec.Refused:
+            continue
+        yield name, hashlib.sha256(content).digest(), pdq
 
 
 def line(name: str, sha256: bytes, pdq: bytes) -> str:

@@ -31,6 +31,10 @@ class Cut:
         width = self.shard_bits - (self.part_bits if bits is None else bits)
         return range(part << width, (part + 1) << width)
 
+    def part_of(self, shard: int) -> int:
+        """Return the part that holds a fetch shard."""
+        return shard >> (self.shard_bits - self.part_bits)
+
 
 def cut(root_url: str) -> Cut:
     """Return how the views are cut.
@@ -73,8 +77,7 @@ def read_images(root_url: str, part: int, columns: Sequence[str] | None = None) 
 def read_shard(root_url: str, shard: int, columns: Sequence[str] = IMAGES.names) -> pa.Table:
     """Return the images of a fetch shard, in order of image_id."""
     layout = cut(root_url)
-    part = shard >> (layout.shard_bits - layout.part_bits)
-    images = read_images(root_url, part, [*dict.fromkeys([*columns, "fetch_shard"])])
+    images = read_images(root_url, layout.part_of(shard), [*dict.fromkeys([*columns, "fetch_shard"])])
     return images.filter(pc.equal(images["fetch_shard"], shard)).select(list(columns))
 
 

@@ -134,7 +134,7 @@ class FetchLane:
                 if stop.asked:
                     return
                 shard = int(batch.column(0)[0].as_py())
-                part = shard >> (self.cut.shard_bits - self.cut.part_bits)
+                part = self.cut.part_of(shard)
                 images = partitions.read_images(self.root, part)
                 mine = images.filter(pc.equal(images["fetch_shard"], shard))
                 if self.lost_only:

@@ -137,7 +137,7 @@ class _ShownBy:
         self._part = functools.lru_cache(maxsize=1)(self._read)
 
     def in_shard(self, shard: int) -> pa.Array:
-        return self._part(shard >> (self._cut.shard_bits - self._cut.part_bits))
+        return self._part(self._cut.part_of(shard))
 
     def _read(self, part: int) -> pa.Array:
         images = partitions.read_images(self._root, part, ("image_id", "sources"))
