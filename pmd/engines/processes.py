@@ -12,6 +12,7 @@ import logging
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -28,6 +29,8 @@ _URN: Final = "pmd:environment:processes:v1"
 _END_S: Final = 10.0
 #: Seconds that Beam is kept quiet when its thread was left to itself: the command has ended then.
 _QUIET_S: Final = 10.0
+#: Seconds that the driver's threads that read from workers get to end, of a pipeline that failed.
+_READ_S: Final = 1.0
 #: The driver's threads that Beam ends by an exception when a worker is gone.
 _READERS: Final = frozenset({"beam_control_read", "read_grpc_client_inputs"})
 #: The thread that waits for Beam's, where that was left to itself.
@@ -74,6 +77,9 @@ class Processes:
         self._driver.end_workers = self.end
         try:
             yield
+        except BaseException:
+            _join_readers()
+            raise
         finally:
 
             def put_back() -> None:
@@ -106,6 +112,14 @@ class Processes:
             self._ended = True
         for worker in self._workers:
             worker.end()
+
+
+def _join_readers() -> None:
+    """Wait for the threads whose streams have broken, while nobody is told of it."""
+    until = time.monotonic() + _READ_S
+    for thread in threading.enumerate():
+        if thread.name in _READERS:
+            thread.join(max(0.0, until - time.monotonic()))
 
 
 #: Name → pipeline's processes: Beam hands a handler words, and no object.

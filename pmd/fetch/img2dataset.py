@@ -54,6 +54,8 @@ _PACKAGE: Final = "img2dataset"
 _PROGRAM: Final = f"""
 import json, os, signal, sys, threading
 
+signal.pthread_sigmask(signal.SIG_SETMASK, ())  # a lane hears in one thread, and is deaf in all others
+
 def end_with_parent():
     os.read(0, 1)
     os.killpg(0, signal.SIGKILL)

@@ -299,13 +299,11 @@ def _run_lane(lane: FetchLane, number: int, batches: list[pa.RecordBatch], tells
     stop = Stop()
     came: list[int] = []
 
-    def ask(signalled: int, _: object) -> None:
+    def ask(signalled: int) -> None:
         came.append(signalled)
         stop.ask()
 
-    for signalled in endings.SIGNALS:
-        signal.signal(signalled, ask)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, endings.SIGNALS)
+    endings.hear(ask)
     gc.freeze()  # what was imported stays: collecting looks through it no more
     try:
         for _ in lane.fetched((number, batches), stop):
@@ -316,6 +314,7 @@ def _run_lane(lane: FetchLane, number: int, batches: list[pa.RecordBatch], tells
     if came:  # it ends as a process ends that a signal ended
         signal.signal(came[0], signal.SIG_DFL)
         os.kill(os.getpid(), came[0])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, came)
 
 
 def _end_with_parent() -> None:

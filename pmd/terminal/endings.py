@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Final, Never
 
@@ -152,6 +152,24 @@ def _attended() -> Iterator[None]:
         signal.set_wakeup_fd(waking)
         signal.signal(signal.SIGCHLD, children)
         watch.close()
+
+
+def hear(call: Callable[[int], None]) -> None:
+    """Have something called with the number of each of `SIGNALS` that comes, in a thread of its own, whatever others wait for.
+
+    A handler of Python's runs in the main thread alone, when that wakes: the system may give a signal to another thread, and
+    libraries put handlers of their own before Python's. So no thread but ours takes any: they are blocked for the one that
+    calls this, and for all that it starts. A signal that the process was started to ignore stays ignored, but for SIGTERM,
+    by which the process that started this one asks.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    taken = {number for number in SIGNALS if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN}
+
+    def take() -> None:
+        while True:
+            call(signal.sigwait(taken))
+
+    threading.Thread(target=take, name="signals", daemon=True).start()
 
 
 class _Watch:

@@ -142,18 +142,13 @@ def children(pid: int) -> list[int]:
 
 
 def heeds(pid: int, number: int) -> bool:
-    """Return whether a process has a handler for a signal, and is not deaf to it."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return False
-    masks = {
-        name: int(value, 16)
-        for name, _, value in (line.partition(":") for line in lines)
-        if name in {"SigCgt", "SigBlk"}
-    }
-    bit = 1 << (number - 1)
-    return bool(masks["SigCgt"] & bit) and not masks["SigBlk"] & bit
+    """Return whether a thread of a process, all of which began deaf to a signal, takes it now."""
+    for path in Path(f"/proc/{pid}/task").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            blocked = next(line for line in path.read_text().splitlines() if line.startswith("SigBlk"))
+            if not int(blocked.partition(":")[2], 16) & 1 << (number - 1):
+                return True
+    return False
 
 
 def sleeps(pid: int) -> bool:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,29 @@ def test_beam_says_nothing_of_a_death_when_it_was_left_to_itself(caplog: pytest.
     assert threading.excepthook is told
     log.error("something else")
     assert caplog.messages == ["something else"]
+
+
+def test_a_stream_that_breaks_after_the_pipeline_has_failed_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    failed = threading.Event()
+
+    def read() -> None:
+        failed.wait()
+        time.sleep(0.1)
+        raise OSError
+
+    def fail() -> None:
+        with processes.Processes(driving.Driver()).attended():
+            reader.start()
+            failed.set()
+            raise PmdError("a worker died")
+
+    reader = threading.Thread(target=read, name="beam_control_read")
+    with pytest.raises(PmdError):
+        fail()
+    reader.join()
+    assert told == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])

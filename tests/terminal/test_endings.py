@@ -97,6 +97,52 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
     assert ended(process) == (0, "on\n")
 
 
+#: The main thread waits; a library's thread, which would take any signal, was there first.
+HEARS = """
+came = threading.Semaphore(0)
+endings.hear(lambda number: (print(number, file=sys.stderr), came.release()))
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+print('here', flush=True)
+came.acquire()
+came.acquire()
+"""
+
+
+def hearing(before: str = "") -> subprocess.Popen[str]:
+    """Start a process that hears of two signals."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"import os, signal, sys, threading\nfrom pmd.terminal import endings\n{before}{HEARS}"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "here\n"
+    return process
+
+
+def test_a_signal_is_heard_while_the_main_thread_waits_for_ever() -> None:
+    process = hearing()
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr is not None
+    assert process.stderr.readline() == "15\n"
+    process.send_signal(signal.SIGINT)
+    assert ended(process) == (0, "2\n")
+
+
+def test_what_a_process_was_started_to_ignore_is_not_heard_but_for_sigterm() -> None:
+    ignored = "for number in endings.SIGNALS: signal.signal(number, signal.SIG_IGN)"
+    process = hearing(f"{ignored}\n")
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr is not None
+    assert process.stderr.readline() == "15\n"
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == (0, "15\n")
+
+
 def test_handlers_are_as_before_when_a_command_is_done() -> None:
     before = [signal.getsignal(number) for number in endings.SIGNALS]
     with endings.command():
