@@ -2,12 +2,13 @@
 
 Read alike: captions-only files, full files (with or without `traces`), and facebook/pmd's `*_captions_multi.jsonl`,
 which are already split at full stops and keep the narrative as `original_caption`. A sentence has the same `source_id`
-from whichever of them it is read. The four modules over this one say which images there are, and how they are found.
+from whichever of them it is read. So has one of a mirror's table, which is read without pictures and traces. The four modules over this one say which images there are, and how they are found.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Final
@@ -16,7 +17,7 @@ import pyarrow as pa
 
 from pmd.formats import json_stream, lines
 from pmd.schema import keys
-from pmd.sources import karpathy, records
+from pmd.sources import karpathy, records, tables
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 from pmd.sources.karpathy import Exclude
 from pmd.text import cleaning
@@ -27,6 +28,15 @@ _EXPECTED: Final = (
 )
 #: A mouse trace and timed words are up to some 100 kB a row, and say nothing of the pair.
 _TOO_HEAVY: Final = frozenset({"traces", "timed_caption"})
+#: Columns of a mirror; what else it has (`image`, `traces`, `timed_caption`) is heavy, and says nothing of the pair.
+_MIRROR: Final = tables.Layout(
+    "a mirror of Localized Narratives",
+    {name: (name,) for name in ("dataset_id", "image_id", "annotator_id", "caption")},
+    {"original_caption": ("original_caption",)},
+    text=frozenset({"dataset_id", "caption", "original_caption"}),
+)
+#: Rows looked at to tell which data set a table is of.
+_HEAD_ROWS: Final = 100
 _SPLITS: Final[dict[str, str]] = {
     "train": "train",
     "training": "train",
@@ -106,6 +116,13 @@ class Narratives:
             held = karpathy.companions(options.karpathy, options.exclude_karpathy)
         chunks = []
         for path, member in records.documents(files, _MEMBERS, expected="*.jsonl"):
+            table = tables.look(path, member)
+            # JSON Lines are upstream's own form.
+            if table is not None and (table.form == "parquet" or (table.form == "csv" and _MIRROR.fits(table))):
+                _MIRROR.names(table)
+                self._refuse_another(table)
+                chunks += [dataclasses.replace(chunk, companions=held) for chunk in table.chunks()]
+                continue
             self._refuse_foreign(path, member)
             for start, stop in [(0, None)] if member is not None else lines.ranges(path):
                 chunks.append(Chunk(path=path, form="jsonl", member=member, start=start, stop=stop, companions=held))
@@ -130,6 +147,13 @@ class Narratives:
                 path, member, expected=f"{_EXPECTED}, of {self.dataset}", start=first.lines[0].as_py()
             )
 
+    def _refuse_another(self, table: tables.Table) -> None:
+        """Raise for a mirror's table whose first rows are all of another data set."""
+        found = itertools.islice(tables.rows(table.chunks()[0], _MIRROR), _HEAD_ROWS)
+        named = [str(row["dataset_id"]) for row, _ in found if isinstance(row, dict)]
+        if named and not any(map(self._is_mine, named)):
+            raise _MIRROR.refusal(table, f"not narratives of {self.dataset}", f"dataset_id {named[0]}")
+
     def _is_mine(self, dataset_id: str) -> bool:
         """Return whether a `dataset_id` is this data set's, or at least none that is known as another's."""
         others = [pattern for dataset, pattern in _MARKS.items() if dataset != self.dataset]
@@ -140,21 +164,17 @@ class Narratives:
         if isinstance(options, CocoOptions):
             held = karpathy.left_out(options.karpathy, options.exclude_karpathy)
         document = records.location(chunk.path, chunk.member)
-        for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
-            for index, row, error in json_stream.parse_json_lines(batch):
-                where = batch.place(index)
-                if error is not None:
-                    yield records.unreadable(batch.lines[index].as_py(), error, where)
-                    continue
-                try:
-                    drafts = self._narrative(row, document, held, split=options.split_sentences)
-                except NoSplit as lacking:
-                    yield records.lost(row, "no_image", str(lacking), where)
-                except records.Malformed as malformed:
-                    yield records.lost(row, "malformed_row", str(malformed), where)
-                else:
-                    for draft in drafts:
-                        yield draft | {"where": where}
+        rows = _mirrored(chunk) if tables.is_chunk(chunk) else _lines(chunk)
+        for row, where in rows:
+            try:
+                drafts = self._narrative(row, document, held, split=options.split_sentences)
+            except NoSplit as lacking:
+                yield records.lost(row, "no_image", str(lacking), where)
+            except records.Malformed as malformed:
+                yield records.lost(row, "malformed_row", str(malformed), where)
+            else:
+                for draft in drafts:
+                    yield draft | {"where": where}
 
     def _narrative(self, row: Any, document: str, held: dict[int, str], *, split: bool) -> list[dict[str, Any]]:
         """Return the drafts of one row; at least one."""
@@ -202,6 +222,28 @@ class Narratives:
             }
             for number, sentence in enumerate(sentences)
         ]
+
+
+def _lines(chunk: Chunk) -> Iterator[tuple[Any, str]]:
+    """Yield the rows of upstream's files, and where each stands; `Spoiled` for what is no JSON."""
+    for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
+        for index, row, error in json_stream.parse_json_lines(batch):
+            spoiled = None if error is None else json_stream.Spoiled(batch.lines[index].as_py(), error)
+            yield row if spoiled is None else spoiled, batch.place(index)
+
+
+def _mirrored(chunk: Chunk) -> Iterator[tuple[Any, str]]:
+    """Yield a table's rows as upstream has them, and where each stands."""
+    for row, where in tables.rows(chunk, _MIRROR):
+        if isinstance(row, dict):
+            row = {key: value for key, value in row.items() if value is not None and value != ""}
+            # Tables make numbers of ids that are all digits, and a CSV makes text of every number.
+            if type(row.get("image_id")) is int:
+                row["image_id"] = str(row["image_id"])
+            annotator_id = row.get("annotator_id")
+            if isinstance(annotator_id, str) and annotator_id.isascii() and annotator_id.isdigit():
+                row["annotator_id"] = int(annotator_id)
+        yield row, where
 
 
 class NoSplit(ValueError):

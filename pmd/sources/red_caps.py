@@ -1,11 +1,15 @@
 """RedCaps: Reddit's captions, `annotations/<subreddit>_<year>.json`, from the release's zip as it is, or unpacked.
 
+Or a mirror's table, such as the Parquet that the Hub makes of its loader: the same records, with `image_url` for `url`, a
+time for `created_utc`, a number for each subreddit, and null for what a record has not. They are made upstream's again.
+
 The release has 1,391 documents of very unequal size. A chunk is a run of them of some `CHUNK_BYTES`: indices of members
 of the zip, or files.
 """
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import posixpath
 import re
@@ -17,7 +21,7 @@ import pyarrow as pa
 
 from pmd.errors import InputError
 from pmd.formats import archives, json_stream
-from pmd.sources import records
+from pmd.sources import records, tables
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 
 NAME: Final = "red_caps"
@@ -38,6 +42,15 @@ _IMGUR: Final = re.compile(r"(?:.+\.)?imgur\.com", re.IGNORECASE)
 _HEAD_ROWS: Final = 100
 #: Keys of which RedCaps' annotations have all, and COCO's, which stand under the same name, none.
 _OWN_KEYS: Final = frozenset({"url", "raw_caption", "subreddit", "permalink", "author"})
+
+#: Upstream's key → the column of a mirror, best first.
+_NEEDED: Final = {"image_id": ("image_id",), "url": ("image_url", "url")}
+_TEXTS: Final = {"raw_caption": ("raw_caption",), "caption": ("caption",)}
+_OTHERS: Final = {
+    name: (name,) for name in ("author", "subreddit", "score", "created_utc", "permalink", "crosspost_parents")
+}
+#: Seconds since 1970 are under this, and milliseconds, as some writers have it, are not: Reddit is of 2005.
+_FEWEST_MS: Final = 10**11
 
 
 class Options(SourceOptions):
@@ -74,6 +87,9 @@ class RedCaps:
                 bytes_of = {entry.name: entry.bytes for entry in archives.members(path)}
                 sizes = [bytes_of[name] for _, name in _members(path) if name is not None]
                 chunks += [Chunk(path=path, form="zip", start=start, stop=stop) for start, stop in runs(sizes)]
+            elif (table := tables.look(path, member)) is not None and _is_mirror(table, options):
+                _layout(options).names(table)
+                chunks += table.chunks()
             else:
                 _refuse_foreign(path, member)
                 alone.append((file.path, file.bytes))
@@ -85,7 +101,7 @@ class RedCaps:
 
     def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         """Yield one draft an annotation."""
-        yield from records.batches(_drafts(chunk, options))
+        yield from records.batches(_mirrored(chunk, options) if tables.is_chunk(chunk) else _drafts(chunk, options))
 
 
 SOURCE = RedCaps()
@@ -154,6 +170,42 @@ def _drafts(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
                 yield _draft(annotation, options.text) | {"where": where}
             except records.Malformed as error:
                 yield records.lost(annotation, "malformed_row", str(error), where)
+
+
+def _layout(options: Options) -> tables.Layout:
+    """Return the columns of a mirror: the text that is not asked for need not be there."""
+    asked = {options.text: _TEXTS[options.text]}
+    return tables.Layout(
+        f"a mirror of {NAME}", {**_NEEDED, **asked}, {**_TEXTS, **_OTHERS}, text=frozenset({"image_id", "url", *_TEXTS})
+    )
+
+
+def _is_mirror(table: tables.Table, options: Options) -> bool:
+    """Return whether a file is a mirror's table, though perhaps one of other columns: upstream's document has a list."""
+    if table.form == "jsonl":
+        return "annotations" not in table.columns
+    return table.form == "parquet" or _layout(options).fits(table)
+
+
+def _mirrored(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
+    for row, where in tables.rows(chunk, _layout(options)):
+        try:
+            annotation = _upstream(records.mapping(row, "annotation"))
+            yield _draft(annotation, options.text) | {"where": where}
+        except records.Malformed as error:
+            yield records.lost(row, "malformed_row", str(error), where)
+
+
+def _upstream(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a mirror's row as the annotation that it was made from."""
+    # `score` and `crosspost_parents` are not in every annotation; a table has a place for them in every row.
+    annotation = {key: value for key, value in row.items() if value is not None and not (key in _OTHERS and value == "")}
+    created = annotation.get("created_utc")
+    if isinstance(created, datetime.datetime):
+        annotation["created_utc"] = int(created.replace(tzinfo=created.tzinfo or datetime.UTC).timestamp())
+    elif type(created) is int and created >= _FEWEST_MS:
+        annotation["created_utc"] = created // 1000
+    return annotation
 
 
 def _draft(annotation: Any, text_key: str) -> dict[str, Any]:

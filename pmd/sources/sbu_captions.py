@@ -1,8 +1,9 @@
-"""SBU Captions: `sbu-captions-all.json`, or the older pair of text files whose lines belong together.
+"""SBU Captions: `sbu-captions-all.json`, the older pair of text files whose lines belong together, or a mirror's table.
 
 The JSON document is three parallel lists one after the other. They are read in lockstep by three parsers, each over
 the whole file, so that memory holds one row and not three million strings. Upstream has no row ids: rows are keyed by
-digest.
+digest of URL, user and caption. The Hub's copy has all three, and so the same keys; a table without users gives keys of its
+own, as the text files do.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pyarrow as pa
 from pmd.errors import InputError
 from pmd.formats import archives, json_stream, lines
 from pmd.schema import keys
-from pmd.sources import records
+from pmd.sources import records, tables
 from pmd.sources.contract import Chunk, InputFile, SourceOptions
 
 NAME: Final = "sbu_captions"
@@ -27,6 +28,13 @@ _EXPECTED_MEMBERS: Final = "sbu-captions-all.json, or SBU_captioned_photo_datase
 _EXPECTED: Final = 'SBU captions: {"image_urls": […], "user_ids": […], "captions": […]}, three lists of one length'
 #: Upstream's lists, and the name of one of their elements in `meta`, as facebook/pmd has it.
 _LISTS: Final[dict[str, str]] = {"image_urls": "image_url", "user_ids": "user_id", "captions": "caption"}
+
+_MIRROR: Final = tables.Layout(
+    f"a mirror of {NAME}",
+    {"image_url": ("image_url", "url"), "caption": ("caption",)},
+    {"user_id": ("user_id",)},
+    text=frozenset({"image_url", "caption", "user_id"}),
+)
 
 
 class Options(SourceOptions):
@@ -40,13 +48,17 @@ class SbuCaptions:
     options: type[SourceOptions] = Options
 
     def plan(self, files: Sequence[InputFile], options: Options) -> list[Chunk]:
-        """One chunk a JSON document, and one a pair of text files, whose names differ in one word."""
-        chunks, texts = [], []
+        """One chunk a JSON document, and one a pair of text files, whose names differ in one word; tables are cut."""
+        chunks: list[Chunk] = []
+        texts: list[str] = []
         for path, member in records.documents(files, _MEMBERS, expected=_EXPECTED_MEMBERS):
             start = records.head(path, member)
             # By name first, which pairs the text files anyway: one's first line may begin with anything.
             if re.search(r"(urls|captions)\.txt", member or path):
                 texts.append(records.location(path, member))
+            elif (table := tables.look(path, member)) is not None and _is_mirror(table):
+                _MIRROR.names(table)
+                chunks += table.chunks()
             elif start.lstrip(records.BLANK).startswith(b"{"):
                 chunks.append(Chunk(path=path, form="json", member=member))
             else:
@@ -55,10 +67,30 @@ class SbuCaptions:
 
     def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         """Yield one draft a row."""
-        yield from records.batches(_json_drafts(chunk) if chunk.form == "json" else _text_drafts(chunk))
+        read = _table_drafts if tables.is_chunk(chunk) else _json_drafts if chunk.form == "json" else _text_drafts
+        yield from records.batches(read(chunk))
 
 
 SOURCE = SbuCaptions()
+
+
+def _is_mirror(table: tables.Table) -> bool:
+    """Return whether a file is a mirror's table, though perhaps one of other columns: upstream's document has its lists."""
+    if table.form == "jsonl":
+        return not any(name in table.columns for name in _LISTS)
+    return table.form == "parquet" or _MIRROR.fits(table)
+
+
+def _table_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
+    for row, where in tables.rows(chunk, _MIRROR):
+        if isinstance(row, json_stream.Spoiled):
+            yield records.unreadable(row.raw, row.why, where)
+        elif isinstance(row, dict):
+            # Without a user, it is as in the text files.
+            named = [name for name in _LISTS.values() if name != "user_id" or row.get(name) is not None]
+            yield _draft({name: row.get(name) for name in named}, where)
+        else:
+            yield records.lost(row, "malformed_row", "row: expected an object", where)
 
 
 def _pairs(texts: list[str]) -> list[Chunk]:

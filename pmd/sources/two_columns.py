@@ -1,5 +1,8 @@
 """Files of two columns, a URL and a caption, without header or quoting: Conceptual Captions and Conceptual 12M.
 
+Mirrors of them are tables whose columns have names (`pmd.sources.tables`). They keep all that upstream's line says, so
+that their rows are keyed by that line, put together again.
+
 The two sources differ in the order of their columns, and in nothing else that a parser sees: a file given to the wrong
 one reads without an error, and yields captions for URLs. So the first lines must show a URL where the
 source has its own.
@@ -9,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -18,7 +21,7 @@ import pyarrow.compute as pc
 
 from pmd.errors import InputError
 from pmd.formats import lines, tsv
-from pmd.sources import table_drafts
+from pmd.sources import table_drafts, tables
 from pmd.sources.contract import Chunk, InputFile, SourceOptions
 
 #: Bytes of a chunk.
@@ -51,15 +54,28 @@ class TwoColumns:
     split_of: Callable[[str], str]
     options: type[SourceOptions] = NoOptions
 
+    @property
+    def _mirror(self) -> tables.Layout:
+        """The columns of the Hub's copies, and of img2dataset's lists."""
+        columns = {"image_url": ("image_url", "url"), "caption": ("caption",)}
+        return tables.Layout(f"a mirror of {self.name}", columns, text=frozenset(columns))
+
     def plan(self, files: Sequence[InputFile], options: SourceOptions) -> list[Chunk]:
         """Cut each file into ranges of `CHUNK_BYTES`; gzip and zstd files are one chunk each."""
-        for file in files:
+        chunks: list[Chunk] = []
+        for file in sorted(files, key=lambda file: file.path):
+            table = tables.look(file.path)
+            # Of text, only names tell a mirror from captions: a line of upstream's may have commas in it.
+            if table is not None and (table.form in ("parquet", "jsonl") or self._is_csv(table)):
+                self._mirror.names(table)
+                chunks += table.chunks()
+                continue
             self._check(file.path)
-        return [
-            Chunk(path=file.path, form="tsv", start=start, stop=stop)
-            for file in sorted(files, key=lambda file: file.path)
-            for start, stop in lines.ranges(file.path, CHUNK_BYTES)
-        ]
+            chunks += [
+                Chunk(path=file.path, form="tsv", start=start, stop=stop)
+                for start, stop in lines.ranges(file.path, CHUNK_BYTES)
+            ]
+        return chunks
 
     def read(self, chunk: Chunk, options: SourceOptions) -> Iterator[pa.RecordBatch]:
         """Yield drafts in the order of the lines, but a slice's lost lines after its others.
@@ -67,6 +83,10 @@ class TwoColumns:
         `row_digest` is that of the line's bytes without its end; there is no upstream id.
         """
         split = self.split_of(chunk.path)
+        if tables.is_chunk(chunk):
+            for rows in tables.parts(chunk, self._mirror):
+                yield from self._mirrored(rows, split)
+            return
         for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop):
             for part, places in table_drafts.slices(batch):
                 yield from self._drafts(part, places, split)
@@ -76,24 +96,25 @@ class TwoColumns:
         cut = tsv.split_columns(part, columns=[2])
         if len(cut.good):
             columns = {name: cut.column(index) for index, name in enumerate(self.columns)}
-            urls = columns["image_url"]
-            no_url = pc.equal(urls, pa.scalar("", urls.type))
-            yield table_drafts.drafts(
-                len(cut.good),
-                {
-                    "row_digest": table_drafts.take(digests, cut.good),
-                    "image_url": pc.if_else(no_url, pa.scalar(None, urls.type), urls),
-                    "text": columns["caption"],
-                    "meta": table_drafts.json_objects(columns),
-                    "text_licence": "NOASSERTION",
-                    "image_licence": "NOASSERTION",
-                    "split": split,
-                    "reason": pc.if_else(no_url, "no_image", pa.scalar(None, pa.string())),
-                    "where": table_drafts.take(places, cut.good),
-                },
+            yield _good(
+                columns, table_drafts.take(digests, cut.good), table_drafts.take(places, cut.good), split
             )
         if len(cut.bad):
             yield table_drafts.lost_lines(part, cut, digests=digests, places=places, expected="2 fields")
+
+    def _is_csv(self, table: tables.Table) -> bool:
+        return table.form == "csv" and self._mirror.fits(table)
+
+    def _mirrored(self, rows: tables.Part, split: str) -> Iterator[pa.RecordBatch]:
+        """Yield the drafts of a mirror's rows, keyed as upstream's lines are."""
+        if len(rows.places):
+            columns = {name: pc.fill_null(rows.columns[name], "") for name in self.columns}
+            # A line's end is no part of it: the Hub's Conceptual 12M has it at the end of every caption.
+            columns = {name: pc.replace_substring_regex(column, r"\r?\n\z", "") for name, column in columns.items()}
+            line = pc.binary_join_element_wise(*columns.values(), pa.scalar("\t", pa.large_string()))
+            yield _good(columns, table_drafts.digests(line), rows.places, split)
+        if rows.lost:
+            yield tables.lost_batch(rows.lost)
 
     def _check(self, path: str) -> None:
         """Refuse a file whose first lines show no URL in the source's column; an empty file is no mistake."""
@@ -116,3 +137,23 @@ class TwoColumns:
                 if swapped
                 else f"check `annotations` in the configuration against manifests/{self.name}.toml",
             )
+
+
+def _good(columns: Mapping[str, pa.Array], digests: pa.Array, places: pa.Array, split: str) -> pa.RecordBatch:
+    """Return the drafts of rows that have both columns."""
+    urls = columns["image_url"]
+    no_url = pc.equal(urls, pa.scalar("", urls.type))
+    return table_drafts.drafts(
+        len(urls),
+        {
+            "row_digest": digests,
+            "image_url": pc.if_else(no_url, pa.scalar(None, urls.type), urls),
+            "text": columns["caption"],
+            "meta": table_drafts.json_objects(columns),
+            "text_licence": "NOASSERTION",
+            "image_licence": "NOASSERTION",
+            "split": split,
+            "reason": pc.if_else(no_url, "no_image", pa.scalar(None, pa.string())),
+            "where": places,
+        },
+    )
