@@ -27,8 +27,8 @@ MAGIC: Final = b"PAR1"
 
 #: Bytes of row groups in a chunk, uncompressed: some minutes of work for one core at most.
 RANGE_BYTES: Final = 64 * 1024 * 1024
-#: Rows in a batch. Captions are some hundred bytes; WIT's rows, with their articles' introductions, some kilobytes.
-BATCH_ROWS: Final = 4096
+#: Rows in a batch. Captions are some hundred bytes; an image of WIT, with all the articles that it is in, some 100 kB.
+BATCH_ROWS: Final = 1024
 
 _AGAIN: Final = "fetch the file again: it is cut short, or damaged"
 

@@ -236,7 +236,9 @@ def _mirrored(chunk: Chunk) -> Iterator[tuple[Any, str]]:
     """Yield a table's rows as upstream has them, and where each stands."""
     for row, where in tables.rows(chunk, _MIRROR):
         if isinstance(row, dict):
-            row = {key: value for key, value in row.items() if value is not None and value != ""}
+            row = {key: value for key, value in row.items() if value is not None}
+            if not row.get("original_caption"):
+                row.pop("original_caption", None)
             # Tables make numbers of ids that are all digits, and a CSV makes text of every number.
             if type(row.get("image_id")) is int:
                 row["image_id"] = str(row["image_id"])

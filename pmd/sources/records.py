@@ -179,13 +179,13 @@ def optional_pixels(record: dict[str, Any], key: str) -> int | None:
 
 
 def meta(record: Any) -> str:
-    """Return upstream's fields as compact JSON, in upstream's order of keys."""
-    return orjson.dumps(record).decode()
+    """Return upstream's fields as compact JSON, in upstream's order of keys; a table's values that JSON has not are text."""
+    return orjson.dumps(record, default=str).decode()
 
 
 def canonical(record: Any) -> bytes:
     """Return a record as JSON with sorted keys: equal for equal records, whatever the order of their keys."""
-    return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(record, default=str, option=orjson.OPT_SORT_KEYS)
 
 
 def row_digest(*records: Any) -> bytes:

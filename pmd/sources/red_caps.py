@@ -49,6 +49,13 @@ _TEXTS: Final = {"raw_caption": ("raw_caption",), "caption": ("caption",)}
 _OTHERS: Final = {
     name: (name,) for name in ("author", "subreddit", "score", "created_utc", "permalink", "crosspost_parents")
 }
+#: Upstream's order of an annotation's keys.
+_ORDER: Final = (
+    "image_id", "author", "url", "raw_caption", "caption", "subreddit", "score", "created_utc", "permalink",
+    "crosspost_parents",
+)  # fmt: skip
+#: What not every annotation has.
+_OFTEN: Final = frozenset({"score", "crosspost_parents"})
 #: Seconds since 1970 are under this, and milliseconds, as some writers have it, are not: Reddit is of 2005.
 _FEWEST_MS: Final = 10**11
 
@@ -198,8 +205,9 @@ def _mirrored(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
 
 def _upstream(row: dict[str, Any]) -> dict[str, Any]:
     """Return a mirror's row as the annotation that it was made from."""
-    # `score` and `crosspost_parents` are not in every annotation; a table has a place for them in every row.
-    annotation = {key: value for key, value in row.items() if value is not None and not (key in _OTHERS and value == "")}
+    # Two are not in every annotation; a table has a place for them in every row.
+    there = {key for key, value in row.items() if value is not None and (value != "" or key not in _OFTEN)}
+    annotation = {key: row[key] for key in _ORDER if key in there}
     created = annotation.get("created_utc")
     if isinstance(created, datetime.datetime):
         annotation["created_utc"] = int(created.replace(tzinfo=created.tzinfo or datetime.UTC).timestamp())

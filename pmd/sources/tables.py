@@ -286,9 +286,7 @@ def _parquet_rows(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Itera
         columns = {name: batch.batch[name] for name in names.values()}
         spoiled = _spoiled(columns)
         readable = pa.array([index not in spoiled for index in range(len(batch.batch))]) if spoiled else None
-        values = {
-            ours: _values(columns[name], readable, table.class_names.get(name)) for ours, name in names.items()
-        }
+        values = {ours: _values(columns[name], readable, table.class_names.get(name)) for ours, name in names.items()}
         for index in range(len(batch.batch)):
             if index in spoiled:
                 yield spoiled[index], batch.place(index)
@@ -445,8 +443,6 @@ def lost_batch(lost: Sequence[dict[str, Any]]) -> pa.RecordBatch:
         len(lost),
         {
             "row_digest": keys.key_array(draft["row_digest"] for draft in lost),
-            **{
-                name: pa.array([draft[name] for draft in lost], pa.string()) for name in ("reason", "detail", "where")
-            },
+            **{name: pa.array([draft[name] for draft in lost], pa.string()) for name in ("reason", "detail", "where")},
         },
     )

@@ -96,9 +96,7 @@ class TwoColumns:
         cut = tsv.split_columns(part, columns=[2])
         if len(cut.good):
             columns = {name: cut.column(index) for index, name in enumerate(self.columns)}
-            yield _good(
-                columns, table_drafts.take(digests, cut.good), table_drafts.take(places, cut.good), split
-            )
+            yield _good(columns, table_drafts.take(digests, cut.good), table_drafts.take(places, cut.good), split)
         if len(cut.bad):
             yield table_drafts.lost_lines(part, cut, digests=digests, places=places, expected="2 fields")
 

@@ -6,6 +6,9 @@ end: ten shards are ten chunks. The header decides which column is which; a rele
 **The row's id.** Upstream has none. One image stands on many pages, and on one page in several sections, each time with
 another reference text: the id is page URL, image URL and `hierarchical_section_title`. The hierarchical title is taken
 rather than `section_title`, which is empty for a page's lead and repeats under different headings ("Gallery").
+A mirror's table (the Hub's google/wit, Parquet or JSON Lines) has the same columns with types: its values are spelled as
+upstream does. wikimedia/wit_base has a row an image, and in it lists of the pages: each entry is a row of upstream's again.
+
 Rows that share even that are told apart by `row_digest`, as everywhere.
 
 **Which text is the caption** is a rule. FLAVA does not say; facebook/pmd's users see the chain that M4's builder has.
@@ -14,9 +17,10 @@ Rows that share even that are told apart by `row_digest`, as everywhere.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
@@ -26,10 +30,11 @@ from pydantic import Field
 
 from pmd.errors import InputError
 from pmd.formats import tsv
+from pmd.formats.json_stream import Spoiled
 from pmd.formats.lines import INVALID_UTF8
 from pmd.formats.tsv import CsvRow
 from pmd.schema import keys
-from pmd.sources import table_drafts
+from pmd.sources import records, table_drafts, tables
 from pmd.sources.contract import DRAFT_ROWS, Chunk, InputFile, Rule, SourceOptions
 from pmd.sources.table_drafts import Indices
 from pmd.text import cleaning
@@ -278,11 +283,23 @@ class Wit:
     options: type[SourceOptions] = Options
 
     def plan(self, files: Sequence[InputFile], options: Options) -> list[Chunk]:
-        """One chunk a shard."""
-        return [Chunk(path=file.path, form="csv") for file in sorted(files, key=lambda file: file.path)]
+        """One chunk a shard; tables are cut."""
+        chunks: list[Chunk] = []
+        for file in sorted(files, key=lambda file: file.path):
+            table = tables.look(file.path)
+            if table is None or not _is_mirror(table):
+                chunks.append(Chunk(path=file.path, form="csv"))
+                continue
+            layout = _layout(table)
+            layout.names(table)
+            chunks += table.chunks()
+        return chunks
 
     def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         """Yield drafts; rows that could not be parsed are batches of their own."""
+        if tables.is_chunk(chunk):
+            yield from _mirrored(chunk, options)
+            return
         rows = tsv.read_csv(chunk.path)
         header = _header(chunk.path, next(rows, None))
         good: list[CsvRow] = []
@@ -318,6 +335,95 @@ def _batches(
                 "where": pa.array([_place(path, row) for row in lost], pa.string()),
             },
         )
+
+
+#: What every entry of `wit_features` has of upstream's columns; the others stand beside it, once for the image.
+_FEATURES: Final = "wit_features"
+_OF_IMAGE: Final = (
+    "image_url", "caption_attribution_description", "mime_type", "original_height", "original_width",
+)  # fmt: skip
+
+_ROWS: Final = tables.Layout("a mirror of wit", {name: (name,) for name in COLUMNS})
+_IMAGES: Final = tables.Layout(
+    "a mirror of wit (wit_base)", {name: (name,) for name in _OF_IMAGE}, {_FEATURES: (_FEATURES,)}
+)
+
+
+def _is_mirror(table: tables.Table) -> bool:
+    """Return whether a file is a mirror's table, though perhaps one of other columns; upstream's own has tabs."""
+    return table.form in ("parquet", "jsonl") or (table.form == "csv" and _ROWS.fits(table))
+
+
+def _layout(table: tables.Table) -> tables.Layout:
+    return _IMAGES if _FEATURES in table.columns else _ROWS
+
+
+def _mirrored(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
+    """Yield the drafts of a mirror's rows."""
+    table = tables.look(chunk.path, chunk.member)
+    layout = _ROWS if table is None else _layout(table)
+    found = tables.rows(chunk, layout)
+    if layout is _IMAGES:
+        found = itertools.chain.from_iterable(_pages(row, where) for row, where in found)
+    split = tables.split_of(chunk.path) or "train"
+    good: list[list[str]] = []
+    places: list[str] = []
+    lost: list[dict[str, Any]] = []
+    held_bytes = 0
+    for row, where in found:
+        try:
+            good.append([_spelled(row, name) for name in COLUMNS] if isinstance(row, dict) else _no_row(row))
+            places.append(where)
+            held_bytes += sum(map(len, good[-1]))
+        except records.Malformed as malformed:
+            lost.append(records.lost(row, "malformed_row", str(malformed), where))
+        if max(len(good), len(lost)) >= DRAFT_ROWS or held_bytes >= _BATCH_BYTES:
+            yield from _both(good, places, lost, split, options)
+            good, places, lost, held_bytes = [], [], [], 0
+    yield from _both(good, places, lost, split, options)
+
+
+def _both(
+    good: Sequence[Sequence[str]], places: Sequence[str], lost: Sequence[dict[str, Any]], split: str, options: Options
+) -> Iterator[pa.RecordBatch]:
+    if good:
+        yield draft(COLUMNS, good, places, split, options)
+    if lost:
+        yield tables.lost_batch(lost)
+
+
+def _no_row(row: Any) -> list[str]:
+    records.mapping(row, "row")
+    raise AssertionError(row)
+
+
+def _pages(row: Any, where: str) -> Iterable[tuple[Any, str]]:
+    """Yield the rows of upstream's that an image of wit_base stands for: one for each page that it is on."""
+    features = row.get(_FEATURES) if isinstance(row, dict) else None
+    # The library datasets makes an object of lists of a list of objects.
+    if isinstance(features, dict) and all(isinstance(column, list) for column in features.values()):
+        names = [*features]
+        features = [dict(zip(names, entry, strict=False)) for entry in zip(*features.values(), strict=False)]
+    if not isinstance(features, list) or not features or not all(isinstance(entry, dict) for entry in features):
+        return [({_FEATURES: features} if isinstance(row, dict) else row, where)]
+    of_image = {name: row.get(name) for name in _OF_IMAGE}
+    return [({**entry, **of_image}, f"{where}, {_FEATURES}[{index}]") for index, entry in enumerate(features)]
+
+
+def _spelled(row: Mapping[str, Any], name: str) -> str:
+    """Return a mirror's value as upstream spells it: nothing is the empty text, and flags are words."""
+    if name not in row:
+        raise records.Malformed(f"{name}: missing")
+    value = row[name]
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return str(int(value))
+    raise records.Malformed(f"{name}: expected text, found {records.meta(value)[:60]}")
 
 
 def _reason(row: CsvRow) -> str:

@@ -181,7 +181,7 @@ def test_half_a_pair_is_refused(tmp_path: Path, kept: int, read_all: ReadAll) ->
     assert error.value.expected == f"{paths[1 - kept]} beside it in `annotations`"
 
 
-@pytest.mark.parametrize("content", ["[]", "url,caption\n", ""])
+@pytest.mark.parametrize("content", ["[]", "url,text\n", ""])
 def test_a_foreign_file_is_refused(document: Path, content: str, read_all: ReadAll) -> None:
     document.write_text(content)
     with pytest.raises(InputError, match=r"sbu-captions-all\.json:byte 0: not an annotation file of this source"):

@@ -1,0 +1,585 @@
+"""Mirrors of the sources, in the layouts that the Hub has today: the same rows give the same pairs, whichever form they have.
+
+The layouts are those of the Hub's dataset cards and loading scripts; docs/sources.md lists them.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import gzip
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pmd import sources
+from pmd.errors import InputError
+from pmd.formats import parquet
+from pmd.sources.contract import InputFile
+from pmd.sources.wit import COLUMNS
+
+ReadAll = Callable[..., list[dict[str, Any]]]
+Rows = Sequence[Mapping[str, Any]]
+
+#: A parquet table's metadata, as the library `datasets` writes it.
+_CLASSES = {
+    "info": {
+        "features": {"subreddit": {"names": ["abandoned", "absoluteunits", "itookapicture"], "_type": "ClassLabel"}}
+    }
+}
+
+
+def _parquet(path: Path, rows: Rows, kinds: Mapping[str, pa.DataType] | None = None) -> Path:
+    columns = {name: [row.get(name) for row in rows] for name in rows[0]}
+    table = pa.table({name: pa.array(values, (kinds or {}).get(name)) for name, values in columns.items()})
+    # Row groups of a few rows, so that a handful of rows has several.
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(_CLASSES)}), path, row_group_size=2)
+    return path
+
+
+def _json_lines(path: Path, rows: Rows) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def _csv(path: Path, rows: Rows) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+FORMS: dict[str, Callable[[Path, Rows], Path]] = {".parquet": _parquet, ".jsonl": _json_lines, ".csv": _csv}
+
+
+def _pairs(rows: Rows) -> list[dict[str, Any]]:
+    """Return all but where a row stands, in an order of content."""
+    return sorted(({**row, "where": None} for row in rows), key=lambda row: (row["row_digest"], str(row["source_id"])))
+
+
+# Conceptual Captions, Conceptual 12M -------------------------------------------------------------------------------------
+
+CAPTIONS = [
+    ("a very typical bus station", "http://lh6.example.com/a/IMG_3422.JPG?imgmax=800"),
+    ('" quoted at one end only, and a comma', "https://img.example.com/2.jpg"),
+    ("café — 東京 🚀", "https://img.example.com/3.jpg"),
+    ("  two  spaces ", "https://img.example.com/5.jpg"),
+    ("a very typical bus station", "http://lh6.example.com/a/IMG_3422.JPG?imgmax=800"),
+    ("", "https://img.example.com/7.jpg"),
+    ("no url at all", ""),
+]
+
+
+def _captions_upstream(folder: Path, name: str) -> Path:
+    path = folder / ("GCC-training.tsv" if name == "conceptual_captions" else "cc12m.tsv")
+    lines = ("\t".join((text, url) if name == "conceptual_captions" else (url, text)) for text, url in CAPTIONS)
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("url", ["image_url", "url"])
+@pytest.mark.parametrize("name", ["conceptual_captions", "conceptual_12m"])
+def test_captions_and_urls(tmp_path: Path, read_all: ReadAll, name: str, url: str, form: str) -> None:
+    source = sources.load(name)
+    rows = [{url: address, "caption": text} for text, address in CAPTIONS]
+    mirror = FORMS[form](tmp_path / f"train-00000-of-00002{form}", rows)
+    assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, _captions_upstream(tmp_path, name)))
+
+
+def test_the_hubs_conceptual_12m_has_a_new_line_at_the_end_of_every_caption(tmp_path: Path, read_all: ReadAll) -> None:
+    # 2,794,168,030 bytes of 12,423,374 rows, as its card says, are those of upstream's file with the line ends.
+    source = sources.load("conceptual_12m")
+    mirror = _parquet(tmp_path / "0000.parquet", [{"image_url": url, "caption": f"{text}\n"} for text, url in CAPTIONS])
+    assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, _captions_upstream(tmp_path, source.name)))
+
+
+def test_the_labelled_captions_are_read_without_their_labels(tmp_path: Path, read_all: ReadAll) -> None:
+    source = sources.load("conceptual_captions")
+    rows = [
+        {"image_url": url, "caption": text, "labels": ["bus", "stop"], "MIDs": ["/m/01bjv"], "confidence_scores": [0.9]}
+        for text, url in CAPTIONS
+    ]
+    mirror = _parquet(tmp_path / "train-00000-of-00003.parquet", rows)
+    assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, _captions_upstream(tmp_path, source.name)))
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("validation-00000-of-00001.parquet", "validation"),
+        ("unlabeled/validation/0000.parquet", "validation"),
+        ("unlabeled/train/0000.parquet", "train"),
+        ("train-00000-of-00002.parquet", "train"),
+    ],
+)
+def test_the_split_is_in_the_name_of_the_file_or_its_folder(
+    tmp_path: Path, read_all: ReadAll, name: str, split: str
+) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    mirror = _parquet(tmp_path / name, [{"image_url": url, "caption": text} for text, url in CAPTIONS])
+    assert {row["split"] for row in read_all(sources.load("conceptual_captions"), mirror)} == {split}
+
+
+def test_one_build_may_mix_forms(tmp_path: Path, read_all: ReadAll) -> None:
+    source = sources.load("conceptual_captions")
+    rows = [{"url": url, "caption": text} for text, url in CAPTIONS]
+    files = [write(tmp_path / f"part{form}", rows) for form, write in FORMS.items()]
+    files.append(_captions_upstream(tmp_path, source.name))
+    assert _pairs(read_all(source, *files)) == _pairs([row for file in files for row in read_all(source, file)])
+
+
+def test_places_of_rows_can_be_found_again(tmp_path: Path, read_all: ReadAll) -> None:
+    source = sources.load("conceptual_captions")
+    rows = [{"url": url, "caption": text} for text, url in CAPTIONS[:3]]
+    table = read_all(source, _parquet(tmp_path / "a.parquet", rows))
+    assert [row["where"] for row in table] == [
+        f"{tmp_path}/a.parquet:row group 0, row 0",
+        f"{tmp_path}/a.parquet:row group 0, row 1",
+        f"{tmp_path}/a.parquet:row group 1, row 0",
+    ]
+    quoted = read_all(source, _csv(tmp_path / "a.csv", rows))
+    assert [row["where"] for row in quoted] == [f"{tmp_path}/a.csv:line {line}" for line in (2, 3, 4)]
+
+
+# SBU Captions ------------------------------------------------------------------------------------------------------------
+
+PHOTOS = [
+    ("http://static.flickr.com/2723/4385058960_b0f291553e.jpg", "47889917@N08", "A wooden chair in the living room"),
+    ("http://static.flickr.com/3348/3183472382_156bcbc461.jpg", "98948553@N00", 'He said "hi", twice'),
+    ("http://static.flickr.com/116/291002501_cfa8ce2a56.jpg", "10001@N01", "café 東京"),
+    ("", "10001@N02", "no url"),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_sbu(tmp_path: Path, read_all: ReadAll, form: str) -> None:
+    source = sources.load("sbu_captions")
+    upstream = tmp_path / "sbu-captions-all.json"
+    names = ("image_urls", "user_ids", "captions")
+    upstream.write_text(json.dumps({name: [row[at] for row in PHOTOS] for at, name in enumerate(names)}))
+    rows = [{"image_url": url, "user_id": user, "caption": text} for url, user, text in PHOTOS]
+    mirror = FORMS[form](tmp_path / f"train-00000-of-00001{form}", rows)
+    assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, upstream))
+
+
+def test_sbu_without_users_is_keyed_as_the_pair_of_text_files_is(tmp_path: Path, read_all: ReadAll) -> None:
+    source = sources.load("sbu_captions")
+    urls, captions = (tmp_path / f"SBU_captioned_photo_dataset_{name}.txt" for name in ("urls", "captions"))
+    urls.write_text("".join(f"{url}\n" for url, _, _ in PHOTOS))
+    captions.write_text("".join(f"{text}\n" for _, _, text in PHOTOS), encoding="utf-8")
+    mirror = _parquet(tmp_path / "a.parquet", [{"url": url, "caption": text} for url, _, text in PHOTOS])
+    assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, urls, captions))
+
+
+# RedCaps -----------------------------------------------------------------------------------------------------------------
+
+POSTS: list[dict[str, Any]] = [
+    {
+        "image_id": "bpzj7r",
+        "author": "djasz1",
+        "url": "https://i.redd.it/ho0wntksivy21.jpg",
+        "raw_caption": "Found on a friend’s property",
+        "caption": "found on a friend's property",
+        "subreddit": "itookapicture",
+        "score": 72,
+        "created_utc": 1558214033,
+        "permalink": "/r/itookapicture/comments/bpzj7r/",
+        "crosspost_parents": ["abc", "def"],
+    },
+    {
+        "image_id": "x1",
+        "author": "None",
+        "url": "https://i.imgur.com/AbCd123.jpg",
+        "raw_caption": "Café, 東京",
+        "caption": "",
+        "subreddit": "abandoned",
+        "created_utc": 1199145600,
+        "permalink": "/r/abandoned/comments/x1/",
+    },
+    {
+        "image_id": "x2",
+        "author": "someone",
+        "url": "https://i.imgur.com/a,b.jpg",
+        "raw_caption": "two",
+        "caption": "two",
+        "subreddit": "absoluteunits",
+        "score": -3,
+        "created_utc": 1558214034,
+        "permalink": "/r/absoluteunits/comments/x2/",
+    },
+]
+
+
+def _redcaps_upstream(folder: Path) -> Path:
+    path = folder / "itookapicture_2019.json"
+    path.write_text(json.dumps({"info": {}, "annotations": POSTS}))
+    return path
+
+
+def _as_loaded(post: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the Hub's loading script makes of an annotation."""
+    named = {("image_url" if name == "url" else name): value for name, value in post.items()}
+    return {**named, "score": post.get("score"), "crosspost_parents": post.get("crosspost_parents")}
+
+
+@pytest.mark.parametrize("text", ["caption", "raw_caption"])
+@pytest.mark.parametrize("kind", ["ClassLabel", "string"])
+def test_red_caps_as_the_hub_converts_it(tmp_path: Path, read_all: ReadAll, kind: str, text: str) -> None:
+    source = sources.load("red_caps")
+    classes = _CLASSES["info"]["features"]["subreddit"]["names"]
+    rows = [
+        {
+            **_as_loaded(post),
+            "subreddit": list(classes).index(post["subreddit"]) if kind == "ClassLabel" else post["subreddit"],
+            "created_utc": datetime.datetime.fromtimestamp(post["created_utc"], datetime.UTC),
+        }
+        for post in POSTS
+    ]
+    kinds = {"created_utc": pa.timestamp("s", "UTC"), "score": pa.int32(), "crosspost_parents": pa.list_(pa.string())}
+    mirror = _parquet(tmp_path / "0000.parquet", rows, kinds)
+    assert _pairs(read_all(source, mirror, text=text)) == _pairs(
+        read_all(source, _redcaps_upstream(tmp_path), text=text)
+    )
+
+
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_red_caps_as_json_lines(tmp_path: Path, read_all: ReadAll, unit: int) -> None:
+    source = sources.load("red_caps")
+    rows = [{**_as_loaded(post), "created_utc": post["created_utc"] * unit} for post in POSTS]
+    mirror = _json_lines(tmp_path / "redcaps.jsonl", rows)
+    assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, _redcaps_upstream(tmp_path)))
+
+
+def test_annotations_one_a_line_are_upstreams_own(tmp_path: Path, read_all: ReadAll) -> None:
+    source = sources.load("red_caps")
+    mirror = _json_lines(tmp_path / "redcaps.jsonl", POSTS)
+    assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, _redcaps_upstream(tmp_path)))
+
+
+def test_red_caps_as_csv_has_the_same_ids(tmp_path: Path, read_all: ReadAll) -> None:
+    source = sources.load("red_caps")
+    mirror = _csv(tmp_path / "redcaps.csv", [_as_loaded(post) for post in POSTS])
+    shown = ("source_id", "image_url", "text", "reason")
+    assert [[row[name] for name in shown] for row in read_all(source, mirror)] == [
+        [row[name] for name in shown] for row in read_all(source, _redcaps_upstream(tmp_path))
+    ]
+
+
+# Localized Narratives ----------------------------------------------------------------------------------------------------
+
+NARRATIVES: dict[str, list[dict[str, Any]]] = {
+    "localized_narratives__openimages": [
+        {"dataset_id": "open_images_train_v6", "image_id": "0a1b", "annotator_id": 5, "caption": "A cat. It sits."},
+        {"dataset_id": "open_images_train_v6", "image_id": "ffff", "annotator_id": 6, "caption": "Café 東京."},
+        {"dataset_id": "open_images_train_v6", "image_id": "ffff", "annotator_id": 6, "caption": ""},
+    ],
+    "localized_narratives__coco": [
+        {"dataset_id": "mscoco_val2017", "image_id": "381639", "annotator_id": 89, "caption": "A girl. Cones."},
+        {"dataset_id": "mscoco_train2017", "image_id": "9", "annotator_id": 2, "caption": "Food."},
+    ],
+    "localized_narratives__flickr30k": [
+        {"dataset_id": "Flickr30k_train", "image_id": "1000092795", "annotator_id": 1, "caption": "Two men."},
+    ],
+    "localized_narratives__ADE20k": [
+        {
+            "dataset_id": "ADE20k_train",
+            "image_id": "ADE_train_00000001",
+            "annotator_id": 1,
+            "caption": "A hall. Seats.",
+        },
+    ],
+}
+
+
+@pytest.mark.parametrize("name", NARRATIVES)
+@pytest.mark.parametrize("form", [".parquet", ".csv"])
+def test_narratives(tmp_path: Path, read_all: ReadAll, name: str, form: str) -> None:
+    source, rows = sources.load(name), NARRATIVES[name]
+    # The Hub's script gives every row its picture, words and traces, which are heavy and not read.
+    heavy = {"image_url": "https://example.org/1.jpg", "voice_recording": "a.ogg"}
+    mirror = FORMS[form](tmp_path / f"train-00000-of-00001{form}", [{**row, **heavy} for row in rows])
+    upstream = _json_lines(tmp_path / "captions.jsonl", rows)
+    assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, upstream))
+
+
+def test_narratives_with_traces_and_pictures(tmp_path: Path, read_all: ReadAll) -> None:
+    source = sources.load("localized_narratives__coco")
+    heavy = {
+        "image": {"bytes": b"\xff\xd8", "path": "a.jpg"},
+        "timed_caption": [{"utterance": "A girl", "start_time": 0.0, "end_time": 1.0}],
+        "traces": [[{"x": 0.5, "y": 0.5, "t": 0.0}]],
+    }
+    rows = [{**row, **heavy, "image_id": int(row["image_id"])} for row in NARRATIVES[source.name]]
+    mirror = _parquet(tmp_path / "a.parquet", rows)
+    upstream = _json_lines(tmp_path / "captions.jsonl", NARRATIVES[source.name])
+    assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, upstream))
+
+
+def test_sentences_of_m4s_builders(tmp_path: Path, read_all: ReadAll) -> None:
+    source = sources.load("localized_narratives__coco")
+    row = NARRATIVES[source.name][0]
+    rows = [{**row, "caption": text, "original_caption": row["caption"]} for text in ("A girl.", "Cones.")]
+    mirror = _parquet(tmp_path / "a.parquet", rows)
+    upstream = _json_lines(tmp_path / "captions.jsonl", [row])
+    ids = [found["source_id"] for found in read_all(source, upstream)]
+    assert [found["source_id"] for found in read_all(source, mirror)] == ids
+    assert len(ids) == 2
+
+
+def test_narratives_of_another_data_set_are_refused(tmp_path: Path) -> None:
+    mirror = _parquet(tmp_path / "a.parquet", NARRATIVES["localized_narratives__flickr30k"])
+    with pytest.raises(InputError) as caught:
+        _plan("localized_narratives__coco", mirror)
+    assert "not narratives of coco" in str(caught.value)
+    assert "found: dataset_id Flickr30k_train" in str(caught.value)
+
+
+# WIT ---------------------------------------------------------------------------------------------------------------------
+
+_COMMONS = "https://upload.wikimedia.org/wikipedia/commons"
+_EN = "https://en.wikipedia.org/wiki"
+PAGES = [
+    ["en", f"{_EN}/Cat", f"{_COMMONS}/1/1a/Cat.jpg", "Cat", "", "Cat", "A cat on a mat", "English: Felis catus", "cat",
+     "image/jpeg", "480", "640", "true", "true", "false", "Cats.", "Cats."],
+    ["en", f"{_EN}/Cat", f"{_COMMONS}/1/1a/Cat.jpg", "Cat", "Gallery", "Cat / Wild / Gallery", "Portrait of a cat",
+     "English: Felis catus", "", "image/jpeg", "480", "640", "false", "false", "true", 'The "cat",\na tab\there.', ""],
+    ["de", "https://de.wikipedia.org/wiki/Katze", f"{_COMMONS}/1/1a/Cat.jpg", "Katze", "", "Katze", "Eine Katze",
+     "English: Felis catus", "", "image/jpeg", "480", "640", "true", "true", "false", "Katzen.", ""],
+    ["en", f"{_EN}/Dog", f"{_COMMONS}/2/2b/Dog.jpg", "Dog", "", "Dog", "", "", "the dog of “Zoë”",
+     "image/jpeg", "10", "20", "false", "false", "false", "Dogs.", ""],
+]  # fmt: skip
+_FLAGS = ("is_main_image", "attribution_passes_lang_id", "page_changed_recently")
+
+
+def _wit_upstream(folder: Path) -> Path:
+    path = folder / "wit_v1.train.all-00000-of-00010.tsv.gz"
+    with gzip.open(path, "wt", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter="\t", lineterminator="\n").writerows([COLUMNS, *PAGES])
+    return path
+
+
+def _typed(page: Sequence[str]) -> dict[str, Any]:
+    """Return a row as the Hub's google/wit has it: numbers, flags, and null for what is empty."""
+    row: dict[str, Any] = {name: value or None for name, value in zip(COLUMNS, page, strict=True)}
+    row |= {name: row[name] == "true" for name in _FLAGS}
+    return row | {name: int(row[name]) for name in ("original_height", "original_width")}
+
+
+@pytest.mark.parametrize("form", [".parquet", ".jsonl"])
+def test_wit(tmp_path: Path, read_all: ReadAll, form: str) -> None:
+    source = sources.load("wit")
+    mirror = FORMS[form](tmp_path / f"train-00000-of-00330{form}", [_typed(page) for page in PAGES])
+    assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, _wit_upstream(tmp_path)))
+
+
+def test_wit_with_commas(tmp_path: Path, read_all: ReadAll) -> None:
+    source = sources.load("wit")
+    mirror = _csv(tmp_path / "wit.csv", [dict(zip(COLUMNS, page, strict=True)) for page in PAGES])
+    assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, _wit_upstream(tmp_path)))
+
+
+def _wit_base() -> list[dict[str, Any]]:
+    """Return the rows as wikimedia/wit_base has them: one an image, with its pages in lists, its picture and an embedding."""
+    of_image = ("image_url", "caption_attribution_description", "mime_type", "original_height", "original_width")
+    by_image: dict[str, list[dict[str, Any]]] = {}
+    for page in map(_typed, PAGES):
+        by_image.setdefault(page["image_url"], []).append(page)
+    features = [name for name in COLUMNS if name not in of_image]
+    return [
+        {
+            "image": {"bytes": b"\xff\xd8", "path": None},
+            "embedding": [0.5, 0.25],
+            "metadata_url": "http://commons.wikimedia.org/wiki/File:Cat.jpg",
+            **{name: pages[0][name] for name in of_image},
+            "wit_features": {
+                **{name: [page[name] for page in pages] for name in features},
+                "caption_title_and_reference_description": [f"{page['page_title']} [SEP] " for page in pages],
+            },
+        }
+        for pages in by_image.values()
+    ]
+
+
+@pytest.mark.parametrize("lists", [True, False], ids=["lists", "objects"])
+def test_wit_base_has_a_row_an_image_and_gives_one_a_page(tmp_path: Path, read_all: ReadAll, *, lists: bool) -> None:
+    source, rows = sources.load("wit"), _wit_base()
+    if not lists:
+        for row in rows:
+            columns = row["wit_features"]
+            row["wit_features"] = [
+                dict(zip(columns, entry, strict=True)) for entry in zip(*columns.values(), strict=True)
+            ]
+    mirror = _parquet(tmp_path / "train-00000-of-00330.parquet", rows)
+    found = read_all(source, mirror)
+    assert _pairs(found) == _pairs(read_all(source, _wit_upstream(tmp_path)))
+    places = {row["source_id"]: row["where"].removeprefix(str(mirror)) for row in found}
+    assert places[f"{_EN}/Cat/{_COMMONS}/1/1a/Cat.jpg/Cat / Wild / Gallery"] == (":row group 0, row 0, wit_features[1]")
+
+
+def test_a_page_that_is_none_is_a_bad_row(tmp_path: Path, read_all: ReadAll) -> None:
+    rows = _wit_base()
+    rows[1]["wit_features"] = None
+    found = read_all(sources.load("wit"), _json_lines(tmp_path / "wit.jsonl", [{**row, "image": None} for row in rows]))
+    assert [(row["reason"], row["detail"]) for row in found if row["reason"] == "malformed_row"] == [
+        ("malformed_row", "language: missing")
+    ]
+
+
+# What is refused, and what is lost ---------------------------------------------------------------------------------------
+
+
+def _plan(name: str, path: Path) -> None:
+    source = sources.load(name)
+    options = source.options(**source.options.profile_values("paper"))
+    source.plan([InputFile(str(path), path.stat().st_size)], options)
+
+
+EXPECTED = {
+    "conceptual_captions": "a mirror of conceptual_captions with the columns image_url or url, caption",
+    "conceptual_12m": "a mirror of conceptual_12m with the columns image_url or url, caption",
+    "sbu_captions": "a mirror of sbu_captions with the columns image_url or url, caption",
+    "red_caps": "a mirror of red_caps with the columns image_id, image_url or url, caption",
+    "localized_narratives__coco": "a mirror of Localized Narratives with the columns dataset_id, image_id, annotator_id, "
+    "caption",
+    "wit": f"a mirror of wit with the columns {', '.join(COLUMNS)}",
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_other_columns_are_refused_and_shown(tmp_path: Path, name: str) -> None:
+    # The layout of HuggingFaceM4/the_cauldron, which has pictures and conversations.
+    mirror = _parquet(tmp_path / "a.parquet", [{"images": "x", "texts": "y"}])
+    with pytest.raises(InputError) as caught:
+        _plan(name, mirror)
+    assert str(caught.value) == (
+        f"{mirror}: the columns are not known\n"
+        f"  expected: {EXPECTED[name]}\n"
+        "  found: images, texts\n"
+        "  remedy: docs/sources.md lists the forms that are read; a table of other columns is a source of its own: "
+        'reader = "url_text"'
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in EXPECTED if "narratives" not in name])
+def test_json_lines_with_other_keys_are_refused_and_shown(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"expected: a mirror of .*\n  found: images, texts\n"):
+        _plan(name, _json_lines(tmp_path / "a.jsonl", [{"images": "x", "texts": "y"}]))
+
+
+def test_a_column_of_another_kind_is_refused(tmp_path: Path) -> None:
+    # Some copies of RedCaps have the pictures in the column of their URLs.
+    rows = [{**_as_loaded(post), "image_url": {"bytes": b"\xff\xd8", "path": "a.jpg"}} for post in POSTS]
+    with pytest.raises(InputError, match=r"a column is of another kind\n.*\n  found: image_url: struct<"):
+        _plan("red_caps", _parquet(tmp_path / "a.parquet", rows))
+
+
+def test_a_parquet_table_is_not_read_within_something(tmp_path: Path) -> None:
+    table = _parquet(tmp_path / "a.parquet", [{"url": url, "caption": text} for text, url in CAPTIONS])
+    packed = tmp_path / "a.parquet.gz"
+    packed.write_bytes(gzip.compress(table.read_bytes()))
+    with pytest.raises(
+        InputError, match=r"a\.parquet\.gz: a Parquet table cannot be read where it is\n(.*\n)*.*unpack it"
+    ):
+        _plan("conceptual_captions", packed)
+
+
+@pytest.mark.parametrize("cut", [4, -1, 0.5])
+def test_a_parquet_table_that_is_cut_short_is_told(tmp_path: Path, cut: float) -> None:
+    table = _parquet(tmp_path / "a.parquet", [{"url": url, "caption": text} for text, url in CAPTIONS])
+    content = table.read_bytes()
+    table.write_bytes(content[: int(len(content) * cut) if isinstance(cut, float) else cut])
+    with pytest.raises(InputError, match=r"a\.parquet: the Parquet table is damaged or cut short"):
+        _plan("conceptual_captions", table)
+
+
+def test_a_damaged_row_group_is_told(tmp_path: Path, read_all: ReadAll) -> None:
+    table = _parquet(tmp_path / "a.parquet", [{"url": url, "caption": text} for text, url in CAPTIONS])
+    content = bytearray(table.read_bytes())
+    column = pq.read_metadata(table).row_group(1).column(0)
+    at = column.dictionary_page_offset or column.data_page_offset
+    content[at : at + 16] = b"\xff" * 16
+    table.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.parquet:row group 1: the Parquet table is damaged or cut short"):
+        read_all(sources.load("conceptual_captions"), table)
+
+
+@pytest.mark.parametrize("name", ["conceptual_captions", "sbu_captions"])
+def test_text_that_is_not_utf8_is_one_bad_row(tmp_path: Path, read_all: ReadAll, name: str) -> None:
+    # Arrow does not look at what it reads, and neither do some writers.
+    captions = pa.array([b"one", b"caf\xe9", b"three"])
+    text = pa.Array.from_buffers(pa.string(), 3, captions.buffers())
+    urls = [f"https://img.example.com/{number}.jpg" for number in range(3)]
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"url": urls, "caption": text}), path)
+    rows = read_all(sources.load(name), path)
+    assert sorted((row["text"] or "", row["reason"] or "", row["detail"] or "", row["where"]) for row in rows) == [
+        ("", "bad_encoding", "invalid UTF-8 in caption", f"{path}:row group 0, row 1"),
+        ("one", "", "", f"{path}:row group 0, row 0"),
+        ("three", "", "", f"{path}:row group 0, row 2"),
+    ]
+
+
+def test_bad_rows_leave_and_their_neighbours_are_read(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(
+        b'{"url": "https://img.example.com/1.jpg", "caption": "one"}\n'
+        b'{"url": "https://img.example.com/2.jpg", "caption": ["two"]}\n'
+        b'{"url": "https://img.example.com/3.jpg", "capt\n'
+        b'["a list"]\n'
+        b'{"url": "https://img.example.com/4.jpg", "caption": "\xff"}\n'
+        b'{"url": "https://img.example.com/5.jpg", "caption": null}\n'
+    )
+    found = read_all(sources.load("conceptual_12m"), path)
+    assert sorted((row["reason"] or "", row["text"] or "", row["detail"] or "") for row in found) == [
+        ("", "", ""),  # no caption, which curate calls an empty text
+        ("", "one", ""),
+        ("bad_encoding", "", "invalid UTF-8 at byte 53"),
+        ("malformed_row", "", 'caption: expected text, found ["two"]'),
+        ("malformed_row", "", "not JSON: unexpected end of data at character 46"),
+        ("malformed_row", "", "row: expected an object, found a list"),
+    ]
+
+
+def test_a_csv_row_of_other_fields_leaves(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('url,caption\nhttps://img.example.com/1.jpg,"one, two"\nhttps://img.example.com/2.jpg\n')
+    found = read_all(sources.load("conceptual_12m"), path)
+    assert [(row["text"], row["reason"], row["detail"], row["where"]) for row in found] == [
+        ("one, two", None, None, f"{path}:line 2"),
+        (None, "malformed_row", "expected 2 fields, found 1", f"{path}:line 3"),
+    ]
+
+
+def test_only_the_columns_that_are_asked_for_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_all: ReadAll
+) -> None:
+    asked: list[list[str]] = []
+    read = parquet.read
+    monkeypatch.setattr(
+        parquet, "read", lambda path, columns, *cut: asked.append([*columns]) or read(path, columns, *cut)
+    )
+    read_all(sources.load("wit"), _parquet(tmp_path / "a.parquet", _wit_base()))
+    assert asked
+    assert not {"image", "embedding"} & {name for names in asked for name in names}
+
+
+def test_a_table_is_cut_at_its_row_groups_and_cuts_do_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_all: ReadAll
+) -> None:
+    source = sources.load("conceptual_captions")
+    table = _parquet(tmp_path / "a.parquet", [{"url": url, "caption": text} for text, url in CAPTIONS])
+    file = [InputFile(str(table), table.stat().st_size)]
+    whole, chunks = read_all(source, table), source.plan(file, source.options())
+    assert [(chunk.start, chunk.stop) for chunk in chunks] == [(0, 4)]
+    ranges = parquet.ranges
+    monkeypatch.setattr(parquet, "ranges", lambda path: ranges(path, 1))
+    chunks = source.plan(file, source.options())
+    assert [(chunk.start, chunk.stop) for chunk in chunks] == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert read_all(source, table) == whole
