@@ -26,7 +26,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `curate/source=…`."""
     needed = needs.of(config, source)
     wanted, files, chosen = needed.wanted, needed.files, config.sources[source]
-    chunks = sources.load(source).plan(files, chosen.options)
+    chunks = sources.load(chosen.reader or source).plan(files, chosen.options)
     size = sum(
         file.bytes * (1 if compression.sniff(archives.split_member(file.path)[0]) == "plain" else _EXPANSION)
         for file in files
@@ -40,7 +40,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
             | "Chunks" >> create([chunk_batch(chunk) for chunk in chunks])
             | "Curate"
             >> ByPartition(
-                ReadChunk(source, chosen.options, work, bits),
+                ReadChunk(source, chosen.options, work, bits, chosen.reader),
                 ResolvePartition(source, config.curate, wanted.folder, bits, work),
             )
             | "Commit" >> WriteCommit(CommitStage(work, (target(wanted),), (source,)))

@@ -27,8 +27,8 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     """
     _refuse_blocked(config)
     needed = needs.of(config, source)
-    wanted, manifest, files = needed.wanted, needed.manifest, needed.files
-    with_text = manifest.redistribute_text or config.publish.withheld_text == "include"
+    wanted, terms, files = needed.wanted, needed.terms, needed.files
+    with_text = terms.redistribute_text or config.publish.withheld_text == "include"
     curated = root.curate_folder(config.root, source)
     bits = max((len(files) - 1).bit_length(), 0)
     cut = partitions.cut(config.root)
@@ -42,7 +42,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
             | "Publish"
             >> ByPartition(
                 SpreadBoth(config.root, source, cut, bits, work),
-                WriteList(manifest, with_text, wanted.folder, bits, work),
+                WriteList(terms, with_text, wanted.folder, bits, work),
             )
             | "Commit" >> WriteCommit(CommitStage(work, (target(wanted),)))
         )

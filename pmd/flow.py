@@ -17,7 +17,9 @@ _DIGEST: Final = "[0-9a-f]{16}"
 PART: Final = rf"part-\d+-of-\d+-{_DIGEST}\.parquet"
 _PART_NUMBER: Final = re.compile(r"part-(\d+)-of-")
 #: What a field of a folder's path may be.
-_FIELDS: Final = {"source": "[A-Za-z0-9_]+", "shard": r"\d+", "generation": r"\d+"}
+#: What a source may be called: its name is a folder's.
+SOURCE_NAME: Final = "[A-Za-z0-9_]+"
+_FIELDS: Final = {"source": SOURCE_NAME, "shard": r"\d+", "generation": r"\d+"}
 _FIELD: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
 
 #: What a stage runs and commits at a time: a source, or all of it.

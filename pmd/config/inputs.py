@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pmd import escape, manifests
+from pmd import escape, manifests, sources
 from pmd.config import Config, SourceConfig
 from pmd.errors import InputError
 from pmd.formats import archives, compression
@@ -67,12 +67,17 @@ def check(config: Config, names: Iterable[str]) -> None:
 
 def notes(config: Config) -> list[str]:
     """Return what a person should know before a build, though it is no mistake."""
-    return [
+    said = [
         f"{name}: evaluation images of COCO stay in, since no file names them; "
         f'give karpathy = "PATH" of dataset_coco.json, or set exclude_karpathy = "none"'
         for name, source in sorted(config.sources.items())
         if getattr(source.options, "karpathy", None) == "none" and source.options.exclude_karpathy != "none"
     ]
+    for name, source in sorted(config.sources.items()):
+        if source.reader is not None and not _missing(source):
+            reader = sources.load_reader(source.reader)
+            said += [f"{name}: {note}" for note in reader.notes(files(source), source.options)]
+    return said
 
 
 def archives_of(source: SourceConfig) -> list[str]:
@@ -130,4 +135,6 @@ def _missing(source: SourceConfig) -> list[str]:
         for pattern in (*source.images, *([] if karpathy is None else [karpathy]))
         if not storage.glob(archives.split_member(pattern)[0])
     ]
+    if source.reader is not None:
+        return [f"{source.name}: {pattern} not found" for pattern in absent]
     return [manifests.missing_hint(source.name, pattern) for pattern in absent]

@@ -17,9 +17,10 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pmd import escape, flow, sources
+from pmd import escape, flow, manifests, sources
 from pmd.config import options
 from pmd.errors import ConfigError
+from pmd.manifests import Terms
 from pmd.sources.contract import PROFILES, Profile, SourceOptions
 from pmd.store import storage
 
@@ -40,12 +41,20 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclasses.dataclass(frozen=True)
 class SourceConfig:
-    """One source, as configured."""
+    """One source, as configured. `reader` is what reads one that is none of the project's own; of these it is None."""
 
     name: str
     annotations: tuple[str, ...]
     images: tuple[str, ...]
     options: Any
+    reader: str | None = None
+
+    @property
+    def terms(self) -> Terms:
+        """What of it may be handed on: by its manifest, or by the configuration."""
+        if self.reader is None:
+            return manifests.load(self.name)
+        return sources.load_reader(self.reader).terms(self.name, self.options)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -267,11 +276,14 @@ class _Checker:
         result = {}
         for name, table in raw.items():
             key = ("sources", name)
-            if name not in known:
-                self.problem(key, f"one of {', '.join(known)}", name, _nearest(name, known))
+            reader = table.get("reader") if isinstance(table, dict) else None
+            if name not in known and reader is None:
+                self.problem(key, f"one of {', '.join(known)}", name, _nearest_source(name, known))
                 continue
             if not isinstance(table, dict):
                 self.problem(key, f"a table [sources.{name}]", table, f"write [sources.{name}]")
+                continue
+            if reader is not None and not self._is_own(key, reader, known):
                 continue
             annotations = self._strings(table, (*key, "annotations"), "paths or globs of annotation files")
             if table.get("annotations", []) in ([], ""):
@@ -282,11 +294,29 @@ class _Checker:
                     f"see: pmd init --sources {name}",
                 )
             images = self._strings(table, (*key, "images"), "paths or globs of archives or folders of images")
-            model: type[SourceOptions] = sources.load(name).options
-            given = {k: v for k, v in table.items() if k not in {"annotations", "images"}}
-            chosen = self._model(model, given, key, model.profile_values(profile), beside=("annotations", "images"))
-            result[name] = SourceConfig(name, annotations, images, chosen)
+            model: type[SourceOptions] = sources.load(reader or name).options
+            beside = ("annotations", "images", *([] if reader is None else ["reader"]))
+            given = {k: v for k, v in table.items() if k not in beside}
+            chosen = self._model(model, given, key, model.profile_values(profile), beside=beside)
+            result[name] = SourceConfig(name, annotations, images, chosen, reader)
         return result
+
+    def _is_own(self, key: tuple[str, ...], reader: Any, known: Sequence[str]) -> bool:
+        """Return whether a source that names its reader may: its name is its own, and can be a folder's."""
+        name = key[-1]
+        # Where file systems do not tell capitals, one folder would be both.
+        if name.casefold() in map(str.casefold, known):
+            self.problem(
+                (*key, "reader"), f"no reader: {name} has its own", reader, "remove it, or choose another name"
+            )
+        elif not re.fullmatch(flow.SOURCE_NAME, name):
+            self.problem(key, "a name of letters, digits and underscores", name, "choose another name")
+        elif reader not in sources.readers():
+            expected = " or ".join(f'"{one}"' for one in sources.readers())
+            self.problem((*key, "reader"), expected, reader, f"write reader = {expected}")
+        else:
+            return True
+        return False
 
     def _scores(self, raw: Any) -> tuple[options.ScoreRule, ...]:
         if not isinstance(raw, list):
@@ -436,6 +466,12 @@ _NUMBERS: Final = {"inf": "inf", "-inf": "-inf", "nan": "nan"}
 def _nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {near[0]}?" if near else "remove it, or choose one of: " + ", ".join(known)
+
+
+def _nearest_source(name: str, known: Sequence[str]) -> str:
+    if difflib.get_close_matches(name, known, n=1):
+        return _nearest(name, known)
+    return f'for pairs of your own, add reader = "url_text"; else choose one of: {", ".join(known)}'
 
 
 _HEADER: Final = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?")

@@ -43,12 +43,21 @@ def chunk_of(batch: pa.RecordBatch) -> Chunk:
 
 @dataclasses.dataclass(frozen=True)
 class ReadChunk:
-    """Read a chunk, judge its drafts, write them to a run; give references by partition."""
+    """Read a chunk, judge its drafts, write them to a run; give references by partition.
+
+    Attributes:
+        source: The source's name, of which its pairs' keys are made.
+        options: Options of its reader.
+        work: Where runs go.
+        bits: There are 2**bits partitions.
+        reader: What reads it, where that is not the module of its own name.
+    """
 
     source: str
     options: Any
     work: str
     bits: int
+    reader: str | None = None
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """CHUNKS of one row → RUNS."""
@@ -56,7 +65,7 @@ class ReadChunk:
 
     def _judged(self, chunk: Chunk) -> Iterator[pa.RecordBatch]:
         counts = progress.Counts(self.work, uuid.uuid4().hex)
-        for drafts in sources.load(self.source).read(chunk, self.options):
+        for drafts in sources.load(self.reader or self.source).read(chunk, self.options):
             yield judge(self.source, drafts)
             counts.add(rows=len(drafts))
         counts.write()

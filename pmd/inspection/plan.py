@@ -11,21 +11,22 @@ import functools
 import math
 import posixpath
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import escape, manifests
+from pmd import escape, manifests, sources
 from pmd.config import Config, SourceConfig, inputs
 from pmd.errors import InputError
 from pmd.fetch import addresses, asking, forecast, hosts, partitions, state
 from pmd.fetch.forecast import Forecast, Shard
 from pmd.formats import archives
 from pmd.images.rules import fetch_shard_bits
-from pmd.manifests.model import Manifest, ManifestFile
+from pmd.manifests.model import Manifest, ManifestFile, Terms
 from pmd.manifests.select import human_bytes
+from pmd.sources.contract import InputFile
 from pmd.store import commits, root
 from pmd.store.commits import Commit
 from pmd.terminal import tables
@@ -83,7 +84,7 @@ ESTIMATED: Final = (
 
 @dataclasses.dataclass(frozen=True)
 class SourcePlan:
-    """What is expected of one source. `basis` says where `pairs` comes from: committed, published or Table 2."""
+    """What is expected of one source. `basis` says where `pairs` comes from: committed, published, Table 2 or files."""
 
     name: str
     input_bytes: int
@@ -156,7 +157,7 @@ def _hashes(config: Config, fetch: Forecast, *, counted: bool) -> dict[str, Any]
 
 
 def _source(config: Config, source: SourceConfig) -> SourcePlan:
-    manifest = manifests.load(source.name)
+    terms = source.terms
     try:
         files = inputs.files(source)
         missing: tuple[str, ...] = ()
@@ -166,8 +167,7 @@ def _source(config: Config, source: SourceConfig) -> SourcePlan:
     if commit is not None:
         pairs, basis = commit.sources[source.name].kept, "committed"
     else:
-        sizes = {file.path: file.bytes for file in files} or None
-        pairs, basis = expected_pairs(manifest, sizes, _sharing(manifest))
+        pairs, basis = _expected(source, terms, files)
     # Pairs are counted before the sample is taken, which is of images.
     pairs = round(pairs / config.sample)
     regions = getattr(source.options, "regions", None) == "crop"
@@ -179,9 +179,16 @@ def _source(config: Config, source: SourceConfig) -> SourcePlan:
         pairs,
         basis,
         math.ceil(pairs / per_image),
-        bool(source.images) or not manifest.images_by_url,
+        bool(source.images) or not terms.images_by_url,
         regions,
     )
+
+
+def _expected(source: SourceConfig, terms: Terms, files: Sequence[InputFile]) -> tuple[int, str]:
+    """Return the pairs that a source's files should give, and where the figure is from."""
+    if isinstance(terms, Manifest):
+        return expected_pairs(terms, {file.path: file.bytes for file in files} or None, _sharing(terms))
+    return sources.load_reader(str(source.reader)).expected_rows(files, source.options), "files"
 
 
 def _sharing(manifest: Manifest) -> int:

@@ -155,7 +155,7 @@ def _published(root_url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
 
 
 def _listed(url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
-    hub_names = None if wanted.sources is None else [manifests.load(source).hub_name for source in wanted.sources]
+    hub_names = None if wanted.sources is None else [manifests.hub_name(source) for source in wanted.sources]
     for path in lists.paths(url):
         lists.check(path)
         for batch in commits.iterate(path, {*wanted.columns, "source"}):

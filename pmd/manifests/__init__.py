@@ -5,8 +5,8 @@ Importing this package is cheap (no HTTP client, no terminal library), since `pm
 """
 
 from pmd.manifests.download import fetch
-from pmd.manifests.load import load, load_all
-from pmd.manifests.model import Gated, Manifest, ManifestFile, Published, Table2
+from pmd.manifests.load import hub_name, load, load_all
+from pmd.manifests.model import Gated, Manifest, ManifestFile, Published, Table2, Terms
 from pmd.manifests.outcome import Doing, Outcome, Progress
 from pmd.manifests.select import human_bytes, select
 from pmd.manifests.starter import missing_hint, starter_config
@@ -21,7 +21,9 @@ __all__ = [
     "Progress",
     "Published",
     "Table2",
+    "Terms",
     "fetch",
+    "hub_name",
     "human_bytes",
     "load",
     "load_all",

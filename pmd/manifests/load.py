@@ -49,6 +49,12 @@ def load(name: str, folder: Path = FOLDER) -> Manifest:
     return manifests[name]
 
 
+def hub_name(name: str) -> str:
+    """Return what a published list calls a source, as facebook/pmd does; a source of a configuration's own has its name."""
+    manifest = load_all().get(name)
+    return name if manifest is None else manifest.hub_name
+
+
 @functools.cache
 def _load_folder(folder: Path) -> dict[str, Manifest]:
     paths = sorted(folder.glob("*.toml"), key=lambda path: path.stem.lower())

@@ -29,9 +29,9 @@ ANNOTATIONS: Final[tuple[Kind, ...]] = ("annotations",)
 _Text = Annotated[str, Field(min_length=1)]
 _Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 _FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-_Licence = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9.+-]+( AND [A-Za-z0-9.+-]+)*$", description="SPDX expression, or NOASSERTION")
-]
+#: An SPDX expression, or NOASSERTION.
+LICENCE: Final = r"[A-Za-z0-9.+-]+( AND [A-Za-z0-9.+-]+)*"
+_Licence = Annotated[str, Field(pattern=f"^{LICENCE}$", description="SPDX expression, or NOASSERTION")]
 _Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+/\S*$")]
 _Count = Annotated[int, Field(gt=0)]
 _Field = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
@@ -155,47 +155,55 @@ class ManifestFile(_Strict):
         return ("md5", self.md5) if self.md5 is not None else None
 
 
-class Manifest(_Strict):
-    """One source, as upstream publishes it.
+class Terms(_Strict):
+    """What the stages must know of a source: what of it may be handed on. Of people's own pairs the configuration says it.
 
     Attributes:
-        name: The source's word in this project; also the file's name.
-        title: Its name among people.
+        name: The source's word in this project.
         hub_name: What facebook/pmd writes in its column `source`.
+        images_by_url: Whether each image has a URL of its own; without, the archive of `images` is needed.
+        redistribute_text: Whether publication may carry the text.
+        meta: Upstream's fields that a published row's `meta` carries (`a.b`: field b of the object a), each with the regular
+            expression that its whole value must match. No other field leaves, no other value, no list and no object.
+        licence_evidence: The regular expression that a published row's `licence_evidence` must match; None: none leaves.
+    """
+
+    name: _Word
+    hub_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_/]+$")]
+    images_by_url: bool
+    redistribute_text: bool
+    meta: Mapping[_Field, _Form]
+    licence_evidence: _Form | None = None
+
+
+class Manifest(Terms):
+    """One source, as upstream publishes it. Its name is also the file's.
+
+    Attributes:
+        title: Its name among people.
         homepage: Upstream's page.
         description: One sentence.
-        images_by_url: Whether each image has a URL of its own; without, the archive of `images` is needed.
         text_licence: The text's licence, an SPDX expression or NOASSERTION.
         text_licence_note: Its terms in words.
         image_licence: The images' licence, where all have the same; else NOASSERTION.
         image_licence_note: Where an image's licence is found.
-        redistribute_text: Whether publication may carry the text.
-        redistribute_reason: Why, or why not.
-        meta: Upstream's fields that a published row's `meta` carries (`a.b`: field b of the object a), each with the regular
-            expression that its whole value must match. No other field leaves, no other value, no list and no object.
-        meta_reason: Why these, and which people's names the others hold.
-        licence_evidence: The regular expression that a published row's `licence_evidence` must match; None: none leaves.
+        redistribute_reason: Why the text may be published, or why not.
+        meta_reason: Why these fields are in `meta`, and which people's names the others hold.
         citation: BibTeX.
         table2: The row of FLAVA's Table 2.
         published: Published counts; the first is that of upstream's records.
         files: What upstream publishes, files of other sources that this one uses too among them.
     """
 
-    name: _Word
     title: _Text
-    hub_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_/]+$")]
     homepage: _Url
     description: _Text
-    images_by_url: bool
     text_licence: _Licence
     text_licence_note: _Text
     image_licence: _Licence
     image_licence_note: _Text
-    redistribute_text: bool
     redistribute_reason: _Text
-    meta: Mapping[_Field, _Form]
     meta_reason: _Text
-    licence_evidence: _Form | None = None
     citation: Annotated[str, Field(pattern=r"^@\w+\{")]
     table2: Table2
     published: Annotated[tuple[Published, ...], Field(min_length=1)]

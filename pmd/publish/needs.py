@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
-from pmd import flow, manifests
+from pmd import flow
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
-from pmd.manifests import Manifest
+from pmd.manifests import Terms
 from pmd.store import commits, root
 from pmd.store.commits import File
 from pmd.store.wanted import Wanted, as_json
@@ -20,10 +20,10 @@ LIST_FORMAT: Final = 3
 
 @dataclasses.dataclass(frozen=True)
 class Needs:
-    """What a source's list is made of: the commit that should stand, its manifest, and its files of pairs."""
+    """What a source's list is made of: the commit that should stand, what of it may be handed on, and its files of pairs."""
 
     wanted: Wanted
-    manifest: Manifest
+    terms: Terms
     files: tuple[File, ...]
 
 
@@ -46,15 +46,16 @@ def of(config: Config, source: str) -> Needs:
     dedupe = commits.require(root.dedupe_folder(config.root), f"run: {flow.DEDUPE.command}")
     commit = curate_needs.commit_of(config, source)
     inputs = {"pairs": commit.digest("pairs"), "survivors": dedupe.facts.get("survivors", {}).get(source, "")}
-    manifest = manifests.load(source)
+    terms = config.sources[source].terms
     options = as_json(config.publish) | {
         "format": LIST_FORMAT,
-        "meta": dict(manifest.meta),
-        "licence_evidence": manifest.licence_evidence,
+        "meta": dict(terms.meta),
+        "licence_evidence": terms.licence_evidence,
+        "redistribute_text": terms.redistribute_text,
     }
     return Needs(
         Wanted(flow.PUBLISH.name, source, root.publish_folder(config.root, source), options, inputs),
-        manifest,
+        terms,
         tuple(commit.under("pairs")),
     )
 

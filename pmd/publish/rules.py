@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.fetch import partitions
-from pmd.manifests import Manifest
+from pmd.manifests import Terms
 from pmd.schema.tables import FOLDER_WORD, KEY, PAIRS
 from pmd.text import urls
 
@@ -76,13 +76,13 @@ def fates(views: pa.Table, ledger: pa.Table) -> pa.Table:
     ).cast(FATES)
 
 
-def rows(pairs: pa.Table, fate: pa.Table, manifest: Manifest, *, with_text: bool) -> pa.Table:
+def rows(pairs: pa.Table, fate: pa.Table, terms: Terms, *, with_text: bool) -> pa.Table:
     """Return the list of those pairs whose image is there.
 
     Args:
         pairs: `PAIRS` of a partition.
         fate: `FATES` of the same partition.
-        manifest: The source's: how `facebook/pmd` spells it, and what of upstream's fields may leave.
+        terms: The source's: how `facebook/pmd` spells it, and what of upstream's fields may leave.
         with_text: Whether text and meta may be handed on.
 
     Returns:
@@ -94,8 +94,8 @@ def rows(pairs: pa.Table, fate: pa.Table, manifest: Manifest, *, with_text: bool
     withheld = pa.nulls(pairs.num_rows, pa.string())
     columns = {
         "image_url": _without_credentials(pairs["image_url"]),
-        "source": pa.repeat(pa.scalar(manifest.hub_name), pairs.num_rows),
-        "licence_evidence": evidence(pairs["licence_evidence"], manifest.licence_evidence),
+        "source": pa.repeat(pa.scalar(terms.hub_name), pairs.num_rows),
+        "licence_evidence": evidence(pairs["licence_evidence"], terms.licence_evidence),
         "pair_id": _hex(pairs["pair_id"]),
         "image_id": _hex(pairs["image_id"]),
         "sha256": _hex(fate["sha256"].take(at)),
@@ -103,7 +103,7 @@ def rows(pairs: pa.Table, fate: pa.Table, manifest: Manifest, *, with_text: bool
         "width": fate["width"].take(at),
         "height": fate["height"].take(at),
     }
-    columns |= {"meta": meta(pairs["meta"], manifest.meta)} if with_text else {"text": withheld, "meta": withheld}
+    columns |= {"meta": meta(pairs["meta"], terms.meta)} if with_text else {"text": withheld, "meta": withheld}
     table = pa.table([columns.get(field.name, _of(pairs, field.name)) for field in PUBLISHED], names=PUBLISHED.names)
     return table.cast(PUBLISHED).take(pc.sort_indices(table, [("pair_id", "ascending")])).combine_chunks()
 
@@ -113,7 +113,7 @@ def meta(column: pa.ChunkedArray, allowed: Mapping[str, str]) -> pa.Array:
 
     Args:
         column: JSON objects.
-        allowed: `Manifest.meta`.
+        allowed: `Terms.meta`.
     """
     if not allowed:
         return pa.repeat(pa.scalar("{}"), len(column))

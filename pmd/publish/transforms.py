@@ -13,7 +13,7 @@ from pmd import flow
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.transforms import outputs
 from pmd.fetch import partitions
-from pmd.manifests import Manifest
+from pmd.manifests import Terms
 from pmd.publish import rules as publish_rules
 from pmd.schema.tables import PAIRS
 from pmd.store import commits, exchange
@@ -73,7 +73,7 @@ class SpreadBoth:
 class WriteList:
     """Join a partition and write its part of the list."""
 
-    manifest: Manifest
+    terms: Terms
     with_text: bool
     folder: str
     bits: int
@@ -85,7 +85,7 @@ class WriteList:
         meeting = exchange.read(self.work, references, MEETING)
         pairs = meeting.filter(pc.invert(meeting["is_fate"])).select(PAIRS.names)
         fate = meeting.filter(meeting["is_fate"]).select(publish_rules.FATES.names)
-        table = publish_rules.rows(pairs, fate, self.manifest, with_text=self.with_text)
+        table = publish_rules.rows(pairs, fate, self.terms, with_text=self.with_text)
         name = flow.part(partition, self.bits)
         files = [commits.put_table(self.folder, name, table)] if table.num_rows else []
-        yield outputs(files, {self.manifest.name: commits.Books(table.num_rows, {})})
+        yield outputs(files, {self.terms.name: commits.Books(table.num_rows, {})})

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, Protocol, get_args
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from pmd.manifests.model import Terms
 from pmd.schema.tables import DRAFTS
 
 Profile = Literal["paper", "hub", "recommended"]
@@ -124,6 +125,26 @@ class Source(Protocol):
         Raises:
             InputError: The file is truncated or foreign; names the file and the byte.
         """
+        ...
+
+
+class Reader(Source, Protocol):
+    """What reads sources that a configuration names itself: people's own, of which there is no manifest."""
+
+    def terms(self, name: str, options: Any) -> Terms:
+        """Return what of such a source may be handed on, as its options say."""
+        ...
+
+    def notes(self, files: Sequence[InputFile], options: Any) -> list[str]:
+        """Return what a person should know before the files are read, as columns that were guessed.
+
+        Raises:
+            InputError: As `plan`.
+        """
+        ...
+
+    def expected_rows(self, files: Sequence[InputFile], options: Any) -> int:
+        """Return about how many rows the files have."""
         ...
 
 

@@ -1,8 +1,9 @@
 """Localized Narratives: what its four sources share. Each is one data set's images under one kind of JSON Lines row.
 
 Read alike: captions-only files, full files (with or without `traces`), and facebook/pmd's `*_captions_multi.jsonl`,
-which are already split at full stops and keep the narrative as `original_caption`. A sentence has the same `source_id`
-from whichever of them it is read. So has one of a mirror's table, which is read without pictures and traces. The four modules over this one say which images there are, and how they are found.
+which are already split at full stops and keep the narrative as `original_caption`; and a mirror's table, without its pictures
+and traces. A sentence has the same `source_id` from whichever of them it is read. The four modules over this one say which
+images there are, and how they are found.
 """
 
 from __future__ import annotations
@@ -235,17 +236,21 @@ def _lines(chunk: Chunk) -> Iterator[tuple[Any, str]]:
 def _mirrored(chunk: Chunk) -> Iterator[tuple[Any, str]]:
     """Yield a table's rows as upstream has them, and where each stands."""
     for row, where in tables.rows(chunk, _MIRROR):
-        if isinstance(row, dict):
-            row = {key: value for key, value in row.items() if value is not None}
-            if not row.get("original_caption"):
-                row.pop("original_caption", None)
-            # Tables make numbers of ids that are all digits, and a CSV makes text of every number.
-            if type(row.get("image_id")) is int:
-                row["image_id"] = str(row["image_id"])
-            annotator_id = row.get("annotator_id")
-            if isinstance(annotator_id, str) and annotator_id.isascii() and annotator_id.isdigit():
-                row["annotator_id"] = int(annotator_id)
-        yield row, where
+        yield _upstream(row) if isinstance(row, dict) else row, where
+
+
+def _upstream(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a table's row as upstream has it."""
+    record = {key: value for key, value in row.items() if value is not None}
+    if not record.get("original_caption"):
+        record.pop("original_caption", None)
+    # Tables make numbers of ids that are all digits, and a CSV makes text of every number.
+    if type(record.get("image_id")) is int:
+        record["image_id"] = str(record["image_id"])
+    annotator_id = record.get("annotator_id")
+    if isinstance(annotator_id, str) and annotator_id.isascii() and annotator_id.isdigit():
+        record["annotator_id"] = int(annotator_id)
+    return record
 
 
 class NoSplit(ValueError):

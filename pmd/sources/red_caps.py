@@ -44,9 +44,9 @@ _HEAD_ROWS: Final = 100
 _OWN_KEYS: Final = frozenset({"url", "raw_caption", "subreddit", "permalink", "author"})
 
 #: Upstream's key → the column of a mirror, best first.
-_NEEDED: Final = {"image_id": ("image_id",), "url": ("image_url", "url")}
-_TEXTS: Final = {"raw_caption": ("raw_caption",), "caption": ("caption",)}
-_OTHERS: Final = {
+_NEEDED: Final[dict[str, tuple[str, ...]]] = {"image_id": ("image_id",), "url": ("image_url", "url")}
+_TEXTS: Final[dict[str, tuple[str, ...]]] = {"raw_caption": ("raw_caption",), "caption": ("caption",)}
+_OTHERS: Final[dict[str, tuple[str, ...]]] = {
     name: (name,) for name in ("author", "subreddit", "score", "created_utc", "permalink", "crosspost_parents")
 }
 #: Upstream's order of an annotation's keys.
@@ -181,7 +181,7 @@ def _drafts(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
 
 def _layout(options: Options) -> tables.Layout:
     """Return the columns of a mirror: the text that is not asked for need not be there."""
-    asked = {options.text: _TEXTS[options.text]}
+    asked: dict[str, tuple[str, ...]] = {options.text: _TEXTS[options.text]}
     return tables.Layout(
         f"a mirror of {NAME}", {**_NEEDED, **asked}, {**_TEXTS, **_OTHERS}, text=frozenset({"image_id", "url", *_TEXTS})
     )
@@ -207,7 +207,7 @@ def _upstream(row: dict[str, Any]) -> dict[str, Any]:
     """Return a mirror's row as the annotation that it was made from."""
     # Two are not in every annotation; a table has a place for them in every row.
     there = {key for key, value in row.items() if value is not None and (value != "" or key not in _OFTEN)}
-    annotation = {key: row[key] for key in _ORDER if key in there}
+    annotation: dict[str, Any] = {key: row[key] for key in _ORDER if key in there}
     created = annotation.get("created_utc")
     if isinstance(created, datetime.datetime):
         annotation["created_utc"] = int(created.replace(tzinfo=created.tzinfo or datetime.UTC).timestamp())

@@ -23,12 +23,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.errors import InputError
-from pmd.formats import compression, json_stream, lines, parquet, tsv
+from pmd.formats import archives, compression, json_stream, lines, parquet, tsv
 from pmd.formats.json_stream import Spoiled
 from pmd.formats.lines import INVALID_UTF8
 from pmd.schema import keys
 from pmd.sources import records, table_drafts
 from pmd.sources.contract import DRAFT_ROWS, Chunk
+from pmd.store import storage
 
 Form = Literal["parquet", "jsonl", "csv", "tsv"]
 
@@ -40,6 +41,8 @@ _HEAD_LINES: Final = 20
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 _NAMES_SHOWN: Final = 24
 _KIND_SHOWN: Final = 120
+#: How much larger compressed text becomes, about; as in `pipelines.curate`.
+_EXPANSION: Final = 5
 #: How a chunk of a table is told from one of the source's own forms.
 _PREFIX: Final = "table:"
 _SPLITS: Final = {
@@ -47,7 +50,6 @@ _SPLITS: Final = {
     "training": "train",
     "val": "validation",
     "validation": "validation",
-    "dev": "validation",
     "test": "test",
 }
 
@@ -96,12 +98,17 @@ class Layout:
         needed: Our name of a column → the names that it may have in a file, best first.
         optional: The same, of columns that may be missing.
         text: Our names of the columns that must be text where the file says what its columns are.
+        remedy: What to do where a file has other columns.
     """
 
     of: str
     needed: Mapping[str, tuple[str, ...]]
     optional: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     text: frozenset[str] = frozenset()
+    remedy: str = (
+        "docs/sources.md lists the forms that are read; a table of other columns is a source of its own: "
+        'reader = "url_text"'
+    )
 
     def fits(self, table: Table) -> bool:
         """Return whether a file has every column that is needed."""
@@ -135,8 +142,7 @@ class Layout:
             where=table.label,
             expected=f"{self.of} with the columns {expected}",
             found=found,
-            remedy="docs/sources.md lists the forms that are read; a table of other columns is a source of its own: "
-            'reader = "url_text"',
+            remedy=self.remedy,
         )
 
 
@@ -182,10 +188,30 @@ def look(path: str, member: str | None = None) -> Table | None:
 def split_of(path: str) -> str | None:
     """Return the split that a file's name has in it ("train-00000-of-00002.parquet"), else its folder's; None where none has."""
     folder, name = posixpath.split(path)
-    for words in (re.split("[^a-z]+", name.lower()), [posixpath.basename(folder).lower()]):
-        if found := next((_SPLITS[word] for word in words if word in _SPLITS), None):
-            return found
-    return None
+    return split_in(name) or _SPLITS.get(posixpath.basename(folder).lower())
+
+
+def split_in(name: str) -> str | None:
+    """Return the split that a name has in it; None where it has none."""
+    words = re.split("[^a-z]+", name.lower())
+    return next((_SPLITS[word] for word in words if word in _SPLITS), None)
+
+
+def row_estimate(table: Table) -> int:
+    """Return about how many rows a table has: Parquet says it; of text the first lines tell how long a row is."""
+    if table.form == "parquet":
+        return parquet.row_count(table.path)
+    with compression.open_decompressed(table.path, table.member) as file:
+        start = file.read(_HEAD_BYTES)
+        more = bool(file.read(1))
+    rows = start.count(b"\n") + (not more and not start.endswith(b"\n")) - (table.form != "jsonl")
+    if not more:
+        return max(rows, 0)
+    if table.member is not None:
+        plain = next(entry.bytes for entry in archives.members(table.path) if entry.name == table.member)
+    else:
+        plain = storage.size(table.path) * (1 if compression.sniff(table.path) == "plain" else _EXPANSION)
+    return round(rows * plain / len(start))
 
 
 def is_chunk(chunk: Chunk) -> bool:
@@ -331,6 +357,8 @@ def _parquet_part(batch: parquet.Rows, names: Mapping[str, str]) -> Part:
 
 def _as_text(column: pa.Array) -> pa.Array:
     """Return text as it is, and numbers as they are spelled; other kinds are refused when a file is planned."""
+    if pa.types.is_floating(column.type):  # as JSON and Python spell them
+        column = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
     between = pa.large_binary() if parquet.is_text(column.type) else pa.large_string()
     return column.cast(between).cast(pa.large_string())
 

@@ -30,7 +30,6 @@ from pydantic import Field
 
 from pmd.errors import InputError
 from pmd.formats import tsv
-from pmd.formats.json_stream import Spoiled
 from pmd.formats.lines import INVALID_UTF8
 from pmd.formats.tsv import CsvRow
 from pmd.schema import keys

@@ -45,7 +45,7 @@ def compare(root_url: str, path: str, limit: int) -> dict[str, Any]:
         InputError: The file is none of facebook/pmd's, or has nothing of this ROOT's sources.
     """
     book = Book(root_url)
-    names = {manifests.load(name).hub_name: name for name in book.sources} | {name: name for name in book.sources}
+    names = {manifests.hub_name(name): name for name in book.sources} | {name: name for name in book.sources}
     records = storage.size(path) // (_ROW_BYTES if compression.sniff(path) == "plain" else _ROW_BYTES // 5)
     read = hub_files.Read()
     with contextlib.ExitStack() as stack:

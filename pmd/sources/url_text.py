@@ -1,0 +1,232 @@
+"""People's own pairs: any table with a column of image URLs and one of texts; TSV, CSV, Parquet or JSON Lines.
+
+A configuration gives such a source its name (`[sources.NAME] reader = "url_text"`), and says which columns are meant, where
+they are not called what everybody calls them. All else is as for every source: its pairs have keys of their content, its
+images are found by their URLs, and what of it may be handed on is nothing but the URLs, unless the configuration says more.
+
+**The row's id** is that of `id_column`. Where none is named, or a row has none, it is the digest of URL and text: the same
+rows in another form, or another order, are the same pairs.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import AfterValidator, Field
+
+from pmd.errors import InputError
+from pmd.manifests.model import LICENCE, Terms
+from pmd.sources import records, table_drafts, tables
+from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
+
+NAME: Final = "url_text"
+
+#: That a column is the one of its usual name.
+AUTO: Final = "auto"
+#: That no column is meant.
+NONE: Final = "none"
+_URLS: Final = ("image_url", "url")
+_TEXTS: Final = ("text", "caption")
+_MEMBERS: Final = r"[^.].*\.(tsv|csv|jsonl|json|txt)(\.(gz|bz2|zst))?"
+_EXPECTED: Final = "tables: *.tsv, *.csv, *.jsonl"
+
+
+def _licence(value: str) -> str:
+    if not re.fullmatch(LICENCE, value):
+        raise ValueError('an SPDX expression, as "CC-BY-4.0", or "NOASSERTION"')
+    return value
+
+
+_Licence = Annotated[str, AfterValidator(_licence)]
+_Column = Annotated[str, Field(min_length=1)]
+
+
+class Options(SourceOptions):
+    """Options of a source that `url_text` reads."""
+
+    url_column: Annotated[
+        _Column,
+        Rule(
+            says='Column of the image\'s URL; "auto": the one called exactly image_url or url.',
+            origin="ours",
+            paper=AUTO,
+            hub=AUTO,
+            recommended=AUTO,
+        ),
+    ]
+    text_column: Annotated[
+        _Column,
+        Rule(
+            says='Column of the text; "auto": the one called exactly text or caption.',
+            origin="ours",
+            paper=AUTO,
+            hub=AUTO,
+            recommended=AUTO,
+        ),
+    ]
+    id_column: Annotated[
+        _Column,
+        Rule(
+            says='Column of the row\'s id; "none": a row is known by its URL and text.',
+            origin="ours",
+            paper=NONE,
+            hub=NONE,
+            recommended=NONE,
+        ),
+    ]
+    text_licence: Annotated[
+        _Licence,
+        Rule(
+            says="Licence of the texts: an SPDX expression, or NOASSERTION.",
+            origin="ours",
+            paper="NOASSERTION",
+            hub="NOASSERTION",
+            recommended="NOASSERTION",
+        ),
+    ]
+    image_licence: Annotated[
+        _Licence,
+        Rule(
+            says="Licence of the images, where all have the same: an SPDX expression, or NOASSERTION.",
+            origin="ours",
+            paper="NOASSERTION",
+            hub="NOASSERTION",
+            recommended="NOASSERTION",
+        ),
+    ]
+    redistribute_text: Annotated[
+        bool,
+        Rule(
+            says="Let published lists carry the texts.",
+            origin="ours: nobody but you knows",
+            paper=False,
+            hub=False,
+            recommended=False,
+        ),
+    ]
+
+
+class UrlText:
+    """People's own pairs; see the module."""
+
+    name = NAME
+    options: type[SourceOptions] = Options
+
+    def plan(self, files: Sequence[InputFile], options: Options) -> list[Chunk]:
+        """Cut each table; refuse a file without the columns."""
+        chunks: list[Chunk] = []
+        for table in _tables(files):
+            _layout(table, options).names(table)
+            chunks += table.chunks()
+        return chunks
+
+    def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
+        """Yield one draft a row; rows that could not be read are batches of their own."""
+        table = _table(chunk.path, chunk.member)
+        layout = _layout(table, options)
+        names = layout.names(table)
+        split = tables.split_in(posixpath.basename(chunk.member or chunk.path))
+        for part in tables.parts(chunk, layout):
+            if len(part.places):
+                yield _drafts(part, names, split, options)
+            if part.lost:
+                yield tables.lost_batch(part.lost)
+
+    def terms(self, name: str, options: Options) -> Terms:
+        """Return what may be handed on: URLs, and texts where the configuration says so; no other field."""
+        return Terms(name=name, hub_name=name, images_by_url=True, redistribute_text=options.redistribute_text, meta={})
+
+    def notes(self, files: Sequence[InputFile], options: Options) -> list[str]:
+        """Return which columns were found by their names, where the configuration does not name them."""
+        found: dict[str, str] = {}
+        for table in _tables(files):
+            names = _layout(table, options).names(table)
+            guessed = [
+                f'{option} = "{names[ours]}"'
+                for ours, option in (("image_url", "url_column"), ("text", "text_column"))
+                if getattr(options, option) == AUTO
+            ]
+            if guessed:
+                found.setdefault(", ".join(guessed), table.label)
+        return [f"columns by their names: {said} ({label})" for said, label in found.items()]
+
+    def expected_rows(self, files: Sequence[InputFile], options: Options) -> int:
+        """Return the rows of the tables: those of Parquet are counted, others are known by their first lines."""
+        return sum(tables.row_estimate(table) for table in _tables(files))
+
+
+READER: Final = UrlText()
+
+
+def _tables(files: Sequence[InputFile]) -> Iterator[tables.Table]:
+    """Yield the tables that files are or hold, sorted."""
+    for path, member in records.documents(files, _MEMBERS, expected=_EXPECTED):
+        yield _table(path, member)
+
+
+def _table(path: str, member: str | None) -> tables.Table:
+    table = tables.look(path, member)
+    if table is None:
+        raise records.foreign(
+            path,
+            member,
+            expected="a table whose columns have names: Parquet, JSON Lines, or CSV or TSV with a first line of names",
+            start=records.head(path, member),
+        )
+    return table
+
+
+def _layout(table: tables.Table, options: Options) -> tables.Layout:
+    """Return which of a table's columns are meant.
+
+    Raises:
+        InputError: More than one may be.
+    """
+    asked = (("image_url", "url_column", _URLS), ("text", "text_column", _TEXTS))
+    needed: dict[str, tuple[str, ...]] = {}
+    for ours, option, usual in asked:
+        named = getattr(options, option)
+        needed[ours] = usual if named == AUTO else (named,)
+        there = [name for name in needed[ours] if name in table.columns]
+        if len(there) > 1:
+            raise InputError(
+                "more than one column may be meant",
+                where=table.label,
+                expected=f"one column called {' or '.join(usual)}",
+                found=", ".join(there),
+                remedy=f'name it in the configuration: {option} = "{there[0]}"',
+            )
+    if options.id_column != NONE:
+        needed["id"] = (options.id_column,)
+    return tables.Layout("a table", needed, text=frozenset({"image_url", "text"}), remedy=_REMEDY)
+
+
+_REMEDY: Final = "name the columns in the configuration: url_column, text_column, id_column"
+
+
+def _drafts(part: tables.Part, names: dict[str, str], split: str | None, options: Options) -> pa.RecordBatch:
+    columns = {ours: pc.fill_null(column, "") for ours, column in part.columns.items()}
+    said = [columns[ours] for ours in ("image_url", "text", "id") if ours in columns]
+    nul, nothing = pa.scalar("\0", pa.large_string()), pa.scalar(None, pa.large_string())
+    no_url = pc.equal(pc.utf8_trim_whitespace(columns["image_url"]), "")
+    ids = columns.get("id")
+    return table_drafts.drafts(
+        len(part.places),
+        {
+            "source_id": None if ids is None else pc.if_else(pc.equal(ids, ""), nothing, ids),
+            "row_digest": table_drafts.digests(pc.binary_join_element_wise(*said, nul)),
+            "image_url": pc.if_else(no_url, nothing, columns["image_url"]),
+            "text": columns["text"],
+            "meta": table_drafts.json_objects({names[ours]: column for ours, column in columns.items()}),
+            "text_licence": options.text_licence,
+            "image_licence": options.image_licence,
+            "split": split,
+            "reason": pc.if_else(no_url, "no_image", pa.scalar(None, pa.string())),
+            "where": part.places,
+        },
+    )

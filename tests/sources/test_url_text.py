@@ -1,0 +1,280 @@
+"""People's own pairs: one table in every form, with usual columns or named ones."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pmd import sources
+from pmd.curate.rules import judge
+from pmd.errors import InputError
+from pmd.formats import lines, parquet
+from pmd.schema import keys
+from pmd.sources.contract import PROFILES, InputFile
+
+ReadAll = Callable[..., list[dict[str, Any]]]
+READER = sources.load_reader("url_text")
+
+ROWS: list[dict[str, Any]] = [
+    {"key": "1", "url": "https://img.example.com/1.jpg", "caption": "a red house", "photographer": "Ada Lovelace"},
+    {"key": "2", "url": "https://img.example.com/2.jpg", "caption": 'say "hi", café 東京 🚀', "photographer": "x"},
+    {"key": "3", "url": "https://img.example.com/3.jpg", "caption": "", "photographer": ""},
+    {"key": "4", "url": "", "caption": "no url", "photographer": ""},
+    {"key": "5", "url": "https://live.staticflickr.com/65535/52000000000_0123456789_b.jpg", "caption": "false"},
+    {"key": "1", "url": "https://img.example.com/1.jpg", "caption": "a red house"},
+    {"key": "", "url": "https://img.example.com/6.jpg", "caption": "without an id"},
+]
+
+
+def _cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    names = list(rows[0])
+    return [names, *([str(row.get(name) or "") for name in names] for row in rows)]
+
+
+def _tsv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    path.write_text("".join("\t".join(cells) + "\n" for cells in _cells(rows)), encoding="utf-8")
+
+
+def _csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(_cells(rows))
+
+
+def _json_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def _parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    pq.write_table(pa.table({name: [row.get(name) for row in rows] for name in rows[0]}), path, row_group_size=3)
+
+
+FORMS = {".tsv": _tsv, ".csv": _csv, ".jsonl": _json_lines, ".parquet": _parquet}
+
+
+def _written(folder: Path, form: str, rows: Sequence[Mapping[str, Any]] = ROWS) -> Path:
+    path = folder / f"pairs{form}"
+    FORMS[form](path, rows)
+    return path
+
+
+def _content(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(({**row, "where": None} for row in rows), key=lambda row: (row["row_digest"], str(row["source_id"])))
+
+
+def _options(**given: Any) -> Any:
+    return READER.options(**{**READER.options.profile_values("paper"), **given})
+
+
+def _plan(path: Path, **given: Any) -> Any:
+    return READER.plan([InputFile(str(path), path.stat().st_size)], _options(**given))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_row_fills_every_column(tmp_path: Path, read_all: ReadAll, form: str) -> None:
+    path = _written(tmp_path, form)
+    row = read_all(READER, path)[1]
+    assert row.pop("where").startswith(f"{path}:")
+    assert json.loads(row.pop("meta")) == {"url": ROWS[1]["url"], "caption": ROWS[1]["caption"]}
+    assert row == {
+        "source_id": None,
+        "row_digest": keys.digest(ROWS[1]["url"], ROWS[1]["caption"]),
+        "image_url": ROWS[1]["url"],
+        "identity": None,
+        "also": None,
+        "file_name": None,
+        "mirrors": None,
+        "width_px": None,
+        "height_px": None,
+        "region": None,
+        "text": ROWS[1]["caption"],
+        "text_licence": "NOASSERTION",
+        "image_licence": "NOASSERTION",
+        "licence_evidence": None,
+        "split": None,
+        "reason": None,
+        "detail": None,
+    }
+
+
+@pytest.mark.parametrize("given", [{}, {"id_column": "key", "url_column": "url", "text_column": "caption"}])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_same_pairs(tmp_path: Path, read_all: ReadAll, form: str, given: dict[str, Any]) -> None:
+    expected = _content(read_all(READER, _written(tmp_path, ".tsv"), **given))
+    assert _content(read_all(READER, _written(tmp_path, form), **given)) == expected
+    assert [row["reason"] for row in expected].count("no_image") == 1
+
+
+@pytest.mark.parametrize("form", [".tsv", ".csv", ".jsonl"])
+def test_compression_and_archives_change_nothing(tmp_path: Path, read_all: ReadAll, form: str) -> None:
+    plain = _written(tmp_path, form)
+    expected = _content(read_all(READER, plain))
+    packed = tmp_path / f"packed{form}.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert _content(read_all(READER, packed)) == expected
+    archive = tmp_path / "pairs.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(plain, plain.name)
+        file.writestr("readme.md", "pairs")
+    assert _content(read_all(READER, archive)) == expected
+    assert _content(read_all(READER, f"{archive}!/{plain.name}")) == expected
+
+
+@pytest.mark.parametrize("number", [7, 7.5])
+def test_ids_are_what_they_are_spelled(tmp_path: Path, read_all: ReadAll, number: float) -> None:
+    rows = [{**row, "key": number} for row in ROWS[:2]]
+    for form in FORMS:
+        found = read_all(READER, _written(tmp_path, form, rows), id_column="key")
+        assert {row["source_id"] for row in found} == {str(number)}
+
+
+def test_an_id_that_is_none_is_none(tmp_path: Path, read_all: ReadAll) -> None:
+    rows = [{**ROWS[0], "key": None}, {**ROWS[1], "key": ""}, {**ROWS[1], "key": "0"}]
+    found = read_all(READER, _written(tmp_path, ".jsonl", rows), id_column="key")
+    assert [row["source_id"] for row in found] == [None, None, "0"]
+
+
+def test_identities_are_those_of_the_urls(tmp_path: Path) -> None:
+    path = _written(tmp_path, ".tsv")
+    (chunk,) = _plan(path)
+    (drafts,) = READER.read(chunk, _options())
+    judged = judge("mine", drafts).to_pylist()
+    assert [row["identity"] for row in judged][4] == "flickr:52000000000"
+    assert judged[0]["key"] == keys.pair_id("mine", keys.digest(ROWS[0]["url"], ROWS[0]["caption"]).hex())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_cuts_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_all: ReadAll, form: str) -> None:
+    path = _written(tmp_path, form)
+    whole, count = read_all(READER, path), len(_plan(path))
+    cut_lines, cut_groups = lines.ranges, parquet.ranges
+    monkeypatch.setattr(lines, "ranges", lambda path: cut_lines(path, 50))
+    monkeypatch.setattr(parquet, "ranges", lambda path: cut_groups(path, 1))
+    assert len(_plan(path)) > count or form == ".csv"
+    assert read_all(READER, path) == whole
+
+
+def test_the_split_is_in_the_files_name_and_not_in_its_folders(tmp_path: Path, read_all: ReadAll) -> None:
+    (tmp_path / "test").mkdir()
+    for name, split in (("mine_validation.tsv", "validation"), ("train.tsv", "train"), ("latest.tsv", None)):
+        path = tmp_path / "test" / name
+        _tsv(path, ROWS)
+        assert {row["split"] for row in read_all(READER, path)} == {split}
+
+
+def test_licences_are_the_configurations(tmp_path: Path, read_all: ReadAll) -> None:
+    found = read_all(READER, _written(tmp_path, ".tsv"), text_licence="CC0-1.0", image_licence="CC-BY-4.0")
+    assert {(row["text_licence"], row["image_licence"]) for row in found} == {("CC0-1.0", "CC-BY-4.0")}
+
+
+def test_nothing_but_urls_may_be_handed_on_unless_the_configuration_says_so() -> None:
+    terms = READER.terms("mine", _options())
+    assert (terms.redistribute_text, dict(terms.meta), terms.licence_evidence) == (False, {}, None)
+    assert READER.terms("mine", _options(redistribute_text=True)).redistribute_text
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_profiles_agree(profile: Any) -> None:
+    assert READER.options.profile_values(profile) == READER.options.profile_values("paper")
+
+
+def test_columns_that_were_guessed_are_told(tmp_path: Path) -> None:
+    file = _written(tmp_path, ".tsv")
+    files = [InputFile(str(file), 1)]
+    assert READER.notes(files, _options()) == [
+        f'columns by their names: url_column = "url", text_column = "caption" ({file})'
+    ]
+    assert READER.notes(files, _options(url_column="url")) == [
+        f'columns by their names: text_column = "caption" ({file})'
+    ]
+    assert READER.notes(files, _options(url_column="url", text_column="caption")) == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_columns_of_other_names_are_not_guessed(tmp_path: Path, form: str) -> None:
+    path = _written(tmp_path, form, [{"URL": row["url"], "Caption": row["caption"]} for row in ROWS])
+    with pytest.raises(InputError) as caught:
+        _plan(path)
+    assert str(caught.value) == (
+        f"{path}: the columns are not known\n"
+        "  expected: a table with the columns image_url or url, text or caption\n"
+        "  found: URL, Caption\n"
+        "  remedy: name the columns in the configuration: url_column, text_column, id_column"
+    )
+    assert _plan(path, url_column="URL", text_column="Caption")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_two_that_may_be_meant_are_not_chosen_between(tmp_path: Path, form: str) -> None:
+    path = _written(tmp_path, form, [{**row, "image_url": row["url"]} for row in ROWS])
+    with pytest.raises(InputError) as caught:
+        _plan(path)
+    assert str(caught.value) == (
+        f"{path}: more than one column may be meant\n"
+        "  expected: one column called image_url or url\n"
+        "  found: image_url, url\n"
+        '  remedy: name it in the configuration: url_column = "image_url"'
+    )
+    assert _plan(path, url_column="url")
+
+
+def test_a_named_column_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"expected: a table with the columns link, text or caption\n  found: key, url,"
+    ):
+        _plan(_written(tmp_path, ".csv"), url_column="link")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b'[{"url": "https://x.example/1.jpg", "caption": "x"}]', "not an annotation file of this source"),
+        (
+            b'{"pairs": [\n{"url": "https://x.example/1.jpg", "caption": "x"}\n]}',
+            "not an annotation file of this source",
+        ),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\xff", "not an annotation file of this source"),
+        (b"https://x.example/1.jpg\ta caption\n", "the columns are not known"),
+        (b"PAR1", "the Parquet table is damaged or cut short"),
+    ],
+    ids=["list", "document", "png", "no names", "parquet"],
+)
+def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
+    path = tmp_path / "pairs.dat"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=problem) as caught:
+        _plan(path)
+    assert str(caught.value).startswith(f"{path}:")
+
+
+def test_bad_rows_leave_and_say_where_they_stand(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_bytes(b"url\tcaption\nhttps://x.example/1.jpg\tone\nhttps://x.example/2.jpg\nlatin\tcaf\xe9\n")
+    found = read_all(READER, path)
+    assert [(row["text"], row["reason"], row["detail"], row["where"]) for row in found] == [
+        ("one", None, None, f"{path}:byte 12"),
+        (None, "malformed_row", "expected 2 fields, found 1", f"{path}:byte 40"),
+        (None, "bad_encoding", "invalid UTF-8 at byte 9 of the line", f"{path}:byte 64"),
+    ]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_are_expected_as_they_are(tmp_path: Path, form: str) -> None:
+    path = _written(tmp_path, form)
+    assert READER.expected_rows([InputFile(str(path), path.stat().st_size)], _options()) == len(ROWS)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_of_a_longer_table_are_estimated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    monkeypatch.setattr("pmd.sources.tables._HEAD_BYTES", 4096)
+    path = _written(tmp_path, form, ROWS * 100)
+    expected = READER.expected_rows([InputFile(str(path), path.stat().st_size)], _options())
+    assert abs(expected / (100 * len(ROWS)) - 1) < 0.05
