@@ -188,6 +188,7 @@ def sources(
             for s in listed
         ],
     )
+    output.say('Pairs of your own: [sources.NAME] with reader = "url_text"; pmd sources --rules has its options.')
 
 
 @app.command()

@@ -139,7 +139,7 @@ def test_the_changelog_has_the_version() -> None:
     assert re.search(rf"^## {re.escape(PROJECT['version'])}\b", read(ROOT / "CHANGELOG.md"), re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", sources.names())
+@pytest.mark.parametrize("name", [*sources.names(), *sources.readers()])
 def test_options_of_a_source(name: str) -> None:
     """docs/sources.md has exactly the options of the code, with their values in each profile."""
     documented = [row[:4] for row in table(section(read(ROOT / "docs/sources.md"), name)) if row[0] != "option"]
@@ -197,7 +197,7 @@ def test_the_readme_lists_every_source() -> None:
 def test_the_configuration_of_the_readme_is_one() -> None:
     (example,) = fences(read(README), "toml")
     loaded = config.parse(example, "README.md")
-    assert set(loaded.sources) == {"coco", "conceptual_captions"}
+    assert set(loaded.sources) == {"coco", "conceptual_captions", "my_pairs"}
 
 
 def test_every_requirement_has_its_reason() -> None:

@@ -87,7 +87,7 @@ def rules() -> dict[str, Any]:
         for model in StageOptions.__subclasses__()
         if model.__name__.endswith("Options")
     }
-    of_sources = {name: readers.load(name).options.rules() for name in readers.names()}
+    of_sources = {name: readers.load(name).options.rules() for name in (*readers.names(), *readers.readers())}
     return {
         "rules": [
             {

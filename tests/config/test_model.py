@@ -133,7 +133,7 @@ def test_a_configuration_with_five_mistakes_reports_all_five() -> None:
             "  line 8: sources.imagenet",
             f"    expected: one of {known}",
             '    found: "imagenet"',
-            f"    remedy: remove it, or choose one of: {known}",
+            f'    remedy: for pairs of your own, add reader = "url_text"; else choose one of: {known}',
             "  line 12: fetch.short_side_px",
             "    expected: a whole number",
             '    found: "256"',
