@@ -15,7 +15,8 @@ from pmd.curate.rules import PARTITION_BYTES
 from pmd.curate.transforms import ReadChunk, ResolvePartition, chunk_batch
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import ByPartition, WriteCommit, create
-from pmd.formats import archives, compression
+from pmd.formats import archives, compression, parquet
+from pmd.sources.contract import InputFile
 from pmd.store import exchange, root
 
 #: How much larger compressed annotation files become, at least; measured on Wikipedia and Flickr captions, 4 to 6.
@@ -27,10 +28,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     needed = needs.of(config, source)
     wanted, files, chosen = needed.wanted, needed.files, config.sources[source]
     chunks = sources.load(chosen.reader or source).plan(files, chosen.options)
-    size = sum(
-        file.bytes * (1 if compression.sniff(archives.split_member(file.path)[0]) == "plain" else _EXPANSION)
-        for file in files
-    )
+    size = sum(map(_text_bytes, files))
     bits = exchange.bits_for(size, PARTITION_BYTES)
     work = root.work_folder(config.root, f"curate-{source}")
 
@@ -47,6 +45,14 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
         )
 
     running.run_and_commit(config.root, [wanted.folder], wire, flags, work, size)
+
+
+def _text_bytes(file: InputFile) -> int:
+    """Return about how many bytes of text a file holds."""
+    path, member = archives.split_member(file.path)
+    if member is None and parquet.is_parquet(path):
+        return parquet.text_bytes(path)
+    return file.bytes * (1 if compression.sniff(path) == "plain" else _EXPANSION)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -75,8 +75,10 @@ def schema_of(path: str) -> pa.Schema:
     Raises:
         InputError: The file is damaged, or cut short.
     """
-    with _reading(path) as table:
-        return table.schema_arrow
+    with _reading(path) as table, _telling(path):
+        schema = table.schema_arrow
+        _ = schema.names  # which are decoded when they are asked for
+        return schema
 
 
 def class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
@@ -103,6 +105,18 @@ def row_count(path: str) -> int:
     """
     with _reading(path) as table:
         return int(table.metadata.num_rows)
+
+
+def text_bytes(path: str) -> int:
+    """Return about how many bytes of text a table holds: its columns of strings, uncompressed, and no picture.
+
+    Raises:
+        InputError: The file is damaged, or cut short.
+    """
+    with _reading(path) as table:
+        texts = [number for number, column in enumerate(table.schema) if column.logical_type.type == "STRING"]
+        groups = [table.metadata.row_group(number) for number in range(table.metadata.num_row_groups)]
+        return int(sum(group.column(number).total_uncompressed_size for group in groups for number in texts))
 
 
 def ranges(path: str, target_bytes: int = RANGE_BYTES) -> list[tuple[int, int]]:
@@ -185,7 +199,7 @@ def _telling(where: str) -> Iterator[None]:
     """Turn damage into an `InputError`; what the storage has to say of itself stays as it is."""
     try:
         yield
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise InputError(

@@ -22,12 +22,12 @@ from pmd.config import Config, SourceConfig, inputs
 from pmd.errors import InputError
 from pmd.fetch import addresses, asking, forecast, hosts, partitions, state
 from pmd.fetch.forecast import Forecast, Shard
-from pmd.formats import archives
+from pmd.formats import archives, parquet
 from pmd.images.rules import fetch_shard_bits
 from pmd.manifests.model import Manifest, ManifestFile, Terms
 from pmd.manifests.select import human_bytes
 from pmd.sources.contract import InputFile
-from pmd.store import commits, root
+from pmd.store import commits, root, storage
 from pmd.store.commits import Commit
 from pmd.terminal import tables
 
@@ -223,7 +223,9 @@ def _records(manifest: Manifest, sizes: Mapping[str, int]) -> float:
     main = manifest.upstream_rows
     for path, size in sizes.items():
         file = known.get(posixpath.basename(archives.split_member(path)[0]))
-        if file is None:
+        if file is None and path.endswith(".parquet") and storage.exists(path):
+            records += parquet.row_count(path)  # a mirror's
+        elif file is None:
             other_bytes += size
         elif file.option is None:
             records += _scaled(file, size, manifest)

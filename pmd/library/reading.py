@@ -38,7 +38,7 @@ def of_root(name: str, root_url: str) -> Table:
 def of_lists(url: str) -> Table:
     """Return the rows of published lists."""
     read = functools.partial(_listed, url)
-    return Table.of("published", url, _LIST, read, source=lambda: sorted(manifests.load_all()))
+    return Table.of("published", url, _LIST, read, source=functools.partial(_sources_listed, url))
 
 
 def require(root_url: str, folder: str, stage: flow.Stage) -> Commit:
@@ -152,6 +152,16 @@ def _published(root_url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
         folder = root.publish_folder(root_url, source)
         for file in require(root_url, folder, flow.PUBLISH).files:
             yield from commits.iterate(storage.join(folder, file.name), wanted.columns)
+
+
+def _sources_listed(url: str) -> list[str]:
+    """Return the sources that a list may be asked for: the project's, and those of its builder's own that it has."""
+    theirs = {manifest.hub_name for manifest in manifests.load_all().values()}
+    found = set(manifests.load_all())
+    for path in lists.paths(url):
+        for batch in commits.iterate(path, {"source"}):
+            found |= {name for name in batch["source"].unique().to_pylist() if name is not None and name not in theirs}
+    return sorted(found)
 
 
 def _listed(url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:

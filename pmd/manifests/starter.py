@@ -24,6 +24,10 @@ contact = "mailto:you@example.org"   # sent with every request; a real run needs
 """
 
 _TAIL = """\
+# [sources.my_pairs]                 # any other name: a table of your own pairs (TSV, CSV, Parquet, JSON Lines)
+# reader = "url_text"
+# annotations = ["my_pairs.csv"]
+
 [fetch]
 store = "resized"                    # or "original"; images with regions are always kept original
 short_side_px = 256

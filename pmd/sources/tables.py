@@ -166,6 +166,7 @@ def look(path: str, member: str | None = None) -> Table | None:
             found="one in an archive, or compressed",
             remedy="unpack it: Parquet is compressed in itself",
         )
+    _refuse_another(start, records.location(path, member))
     head = start.lstrip(records.BLANK)
     named = _keys(head, whole=len(start) < _HEAD_BYTES)
     if named is not None:
@@ -183,6 +184,26 @@ def look(path: str, member: str | None = None) -> Table | None:
         return Table(path, member, "csv", tuple(next(csv.reader([line]), ())))
     except csv.Error:
         return None
+
+
+#: What else people have from the Hub: first bytes → what it is, and what to do.
+_OTHERS: Final = {
+    b"version https://git-lfs.github.com/spec/": ("a pointer of Git LFS in the place of the file", "run: git lfs pull"),
+    b"ARROW1": ("an Arrow file", "write it as Parquet, with the library that wrote it"),
+    b"PARE": ("an encrypted Parquet table", "write it without encryption"),
+}
+
+
+def _refuse_another(start: bytes, label: str) -> None:
+    for magic, (found, remedy) in _OTHERS.items():
+        if start.startswith(magic):
+            raise InputError(
+                "the form is not read",
+                where=label,
+                expected="Parquet, JSON Lines, CSV, or one of upstream's own forms",
+                found=found,
+                remedy=remedy,
+            )
 
 
 def split_of(path: str) -> str | None:

@@ -490,6 +490,31 @@ def test_a_parquet_table_is_not_read_within_something(tmp_path: Path) -> None:
         _plan("conceptual_captions", packed)
 
 
+@pytest.mark.parametrize(
+    ("content", "found", "remedy"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 187000000\n",
+            "a pointer of Git LFS in the place of the file",
+            "git lfs pull",
+        ),
+        (b"ARROW1\0\0\xff\xff\xff\xff", "an Arrow file", "write it as Parquet"),
+        (b"PARE\0\0\0\0PARE", "an encrypted Parquet table", "without encryption"),
+    ],
+)
+@pytest.mark.parametrize("name", EXPECTED)
+def test_what_else_people_have_from_the_hub_is_refused_by_name(
+    tmp_path: Path, name: str, content: bytes, found: str, remedy: str
+) -> None:
+    path = tmp_path / "train-00000-of-00002.parquet"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        _plan(name, path)
+    assert str(caught.value).startswith(f"{path}: the form is not read\n")
+    assert f"  found: {found}\n" in str(caught.value)
+    assert remedy in str(caught.value)
+
+
 @pytest.mark.parametrize("cut", [4, -1, 0.5])
 def test_a_parquet_table_that_is_cut_short_is_told(tmp_path: Path, cut: float) -> None:
     table = _parquet(tmp_path / "a.parquet", [{"url": url, "caption": text} for text, url in CAPTIONS])

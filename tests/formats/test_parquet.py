@@ -1,0 +1,150 @@
+"""Parquet tables: what they say of themselves, rows by row groups, and what is damaged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pmd.errors import InputError
+from pmd.formats import parquet
+from pmd.store import storage
+
+
+def _write(path: Path, table: pa.Table, **more: Any) -> str:
+    pq.write_table(table, path, **more)
+    return str(path)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    """Seven rows in row groups of three."""
+    rows = {"number": list(range(7)), "word": [f"w{number}" for number in range(7)]}
+    return _write(tmp_path / "a.parquet", pa.table(rows), row_group_size=3)
+
+
+def test_rows_come_by_row_groups_and_say_where_they_stand(table: str) -> None:
+    found = list(parquet.read(table, ["word"]))
+    assert [(rows.group, rows.first, rows.batch.to_pydict()) for rows in found] == [
+        (0, 0, {"word": ["w0", "w1", "w2"]}),
+        (1, 0, {"word": ["w3", "w4", "w5"]}),
+        (2, 0, {"word": ["w6"]}),
+    ]
+    assert found[1].places().to_pylist() == [f"{table}:row group 1, row {row}" for row in range(3)]
+    assert found[1].place(2) == f"{table}:row group 1, row 2"
+    assert [rows.batch["word"].to_pylist() for rows in parquet.read(table, ["word"], 1, 2)] == [["w3", "w4", "w5"]]
+
+
+def test_columns_come_in_the_order_that_is_asked_for(table: str) -> None:
+    assert [rows.batch.schema.names for rows in parquet.read(table, ["word", "number"], 2)] == [["word", "number"]]
+
+
+def test_a_large_row_group_is_read_in_batches(tmp_path: Path) -> None:
+    count = 3 * parquet.BATCH_ROWS + 1
+    path = _write(tmp_path / "a.parquet", pa.table({"number": list(range(count))}))
+    found = list(parquet.read(path, ["number"]))
+    assert [(rows.group, rows.first, len(rows.batch)) for rows in found] == [
+        *((0, number * parquet.BATCH_ROWS, parquet.BATCH_ROWS) for number in range(3)),
+        (0, 3 * parquet.BATCH_ROWS, 1),
+    ]
+    assert [number for rows in found for number in rows.batch["number"].to_pylist()] == list(range(count))
+    assert found[3].place(0) == f"{path}:row group 0, row {count - 1}"
+
+
+def test_a_table_without_rows(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.parquet", pa.table({"word": pa.array([], pa.string())}))
+    assert (parquet.row_count(path), list(parquet.read(path, ["word"]))) == (0, [])
+    assert len(parquet.ranges(path)) == 1
+
+
+def test_ranges_cover_every_row_group_once(table: str) -> None:
+    assert parquet.ranges(table) == [(0, 3)]
+    assert parquet.ranges(table, 1) == [(0, 1), (1, 2), (2, 3)]
+    assert parquet.row_count(table) == 7
+
+
+def test_a_table_is_read_where_fsspec_reaches(table: str) -> None:
+    storage.put("memory://mirrors/a.parquet", Path(table).read_bytes())
+    assert parquet.is_parquet("memory://mirrors/a.parquet")
+    assert sum(len(rows.batch) for rows in parquet.read("memory://mirrors/a.parquet", ["word"])) == 7
+
+
+def test_text_is_counted_without_pictures(tmp_path: Path) -> None:
+    words = [f"a caption of some words, number {number}" for number in range(200)]
+    pictures = [{"bytes": bytes([number % 256]) * 5000, "path": None} for number in range(200)]
+    path = _write(tmp_path / "a.parquet", pa.table({"caption": words, "image": pictures}), use_dictionary=False)
+    assert sum(map(len, words)) <= parquet.text_bytes(path) <= 2 * sum(map(len, words))
+
+
+def test_names_of_classes_are_the_metadatas() -> None:
+    def schema(said: bytes) -> pa.Schema:
+        return pa.schema([pa.field("kind", pa.int64())], metadata={"huggingface": said})
+
+    features = {"kind": {"names": ["cat", "dog"], "_type": "ClassLabel"}, "word": {"dtype": "string", "_type": "Value"}}
+    assert parquet.class_names(schema(json.dumps({"info": {"features": features}}).encode())) == {
+        "kind": ("cat", "dog")
+    }
+    for odd in (b"", b"[]", b"{}", b'{"info": null}', b'{"info": {"features": [1]}}', b"\xff"):
+        assert parquet.class_names(schema(odd)) == {}
+    assert parquet.class_names(pa.schema([])) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (pa.string(), True),
+        (pa.large_string(), True),
+        (pa.binary(), True),
+        (pa.dictionary(pa.int32(), pa.string()), True),
+        (pa.dictionary(pa.int32(), pa.int64()), False),
+        (pa.int64(), False),
+        (pa.list_(pa.string()), False),
+        (pa.struct([("bytes", pa.binary())]), False),
+    ],
+)
+def test_what_is_text(kind: pa.DataType, *, expected: bool) -> None:
+    assert parquet.is_text(kind) is expected
+
+
+def test_bytes_that_are_not_utf8_are_found() -> None:
+    column = pa.array([b"one", None, b"caf\xe9", b"", "東京".encode()])
+    assert parquet.undecodable(column).tolist() == [False, False, True, False, False]
+
+
+@pytest.mark.parametrize("cut", [4, 100, -1])
+def test_a_file_that_is_cut_short_is_told(table: str, cut: int) -> None:
+    Path(table).write_bytes(Path(table).read_bytes()[:cut])
+    with pytest.raises(InputError) as caught:
+        parquet.schema_of(table)
+    assert caught.value.where == table
+    assert str(caught.value).startswith(f"{table}: the Parquet table is damaged or cut short\n")
+
+
+def test_every_byte_that_is_changed_is_read_or_told(table: str, tmp_path: Path) -> None:
+    content, told = Path(table).read_bytes(), 0
+    other = tmp_path / "b.parquet"
+    for at in range(4, len(content)):
+        changed = bytearray(content)
+        changed[at] ^= 0xFF
+        other.write_bytes(changed)
+        try:
+            names = parquet.schema_of(str(other)).names
+            for rows in parquet.read(str(other), [name for name in ("number", "word") if name in names]):
+                rows.batch.validate()
+        except InputError as error:
+            told += 1
+            assert str(other) in str(error)  # noqa: PT017 - both ends are right
+    assert told > len(content) // 4
+
+
+def test_what_the_storage_says_is_not_taken_for_damage(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> Any:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(pq, "ParquetFile", fails)
+    with pytest.raises(OSError, match="Input/output error"):
+        parquet.row_count(table)
