@@ -291,7 +291,7 @@ class _Checker:
                     (*key, "annotations"),
                     "a list of paths or globs of annotation files",
                     table.get("annotations", "nothing"),
-                    f"see: pmd init --sources {name}",
+                    f"see: pmd init --sources {name}" if reader is None else 'write annotations = ["…"]',
                 )
             images = self._strings(table, (*key, "images"), "paths or globs of archives or folders of images")
             model: type[SourceOptions] = sources.load(reader or name).options

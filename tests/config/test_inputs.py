@@ -27,6 +27,24 @@ def test_files_come_in_order_of_their_paths_with_their_sizes(tmp_path: Path) -> 
     assert [(Path(file.path).name, file.bytes) for file in found] == [("a.tsv", 1), ("b.tsv", 2)]
 
 
+def test_a_table_of_ones_own_that_is_not_there_is_told_without_a_command(tmp_path: Path) -> None:
+    mine = SourceConfig("mine", (str(tmp_path / "pairs.csv"),), (), None, "url_text")
+    with pytest.raises(InputError) as raised:
+        inputs.files(mine)
+    assert str(raised.value) == f"mine: {tmp_path}/pairs.csv not found"
+
+
+def test_columns_that_were_guessed_are_told_before_a_build(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text("url,caption\nhttps://x.example/1.jpg,one\n")
+    text = f'root = "{tmp_path}/root"\ncontact = "mailto:tests@example.org"\n[sources.mine]\nreader = "url_text"\n'
+    chosen = config.parse(f'{text}annotations = ["{tmp_path}/pairs.csv"]\n')
+    assert inputs.notes(chosen) == [
+        f'mine: columns by their names: url_column = "url", text_column = "caption" ({tmp_path}/pairs.csv)'
+    ]
+    # What is not there is told by the check that follows, with all else that is missing.
+    assert inputs.notes(config.parse(f'{text}annotations = ["{tmp_path}/gone.csv"]\n')) == []
+
+
 def test_an_empty_file_is_no_annotation_file(tmp_path: Path) -> None:
     (tmp_path / "cc12m.tsv").touch()
     (tmp_path / "whole.tsv").write_text("1")

@@ -371,6 +371,109 @@ def test_every_option_of_a_stage_is_among_the_cases_above() -> None:
     assert checked == fields
 
 
+OWN = '[sources.mine]\nreader = "url_text"\nannotations = ["pairs.csv"]\n'
+
+
+def test_a_source_of_any_other_name_says_what_reads_it() -> None:
+    found = config.parse(f'{LEAST}{OWN}id_column = "key"\nredistribute_text = true\n{SBU}')
+    mine = found.sources["mine"]
+    assert (mine.name, mine.reader, mine.annotations, mine.images) == ("mine", "url_text", ("pairs.csv",), ())
+    assert (mine.options.url_column, mine.options.text_column, mine.options.id_column) == ("auto", "auto", "key")
+    assert (mine.terms.hub_name, mine.terms.redistribute_text, dict(mine.terms.meta)) == ("mine", True, {})
+    sbu = found.sources["sbu_captions"]
+    assert (sbu.reader, sbu.terms) == (None, manifests.load("sbu_captions"))
+
+
+KNOWN = ", ".join(sources.names())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            '[sources.coco]\nreader = "url_text"\nannotations = ["x"]\n',
+            (
+                4,
+                "sources.coco.reader",
+                "no reader: coco has its own",
+                '"url_text"',
+                "remove it, or choose another name",
+            ),
+        ),
+        (  # one folder with coco's where file systems do not tell capitals
+            '[sources.COCO]\nreader = "url_text"\nannotations = ["x"]\n',
+            (
+                4,
+                "sources.COCO.reader",
+                "no reader: COCO has its own",
+                '"url_text"',
+                "remove it, or choose another name",
+            ),
+        ),
+        (
+            '[sources."my pairs"]\nreader = "url_text"\nannotations = ["x"]\n',
+            (3, "sources.my pairs", "a name of letters, digits and underscores", '"my pairs"', "choose another name"),
+        ),
+        (
+            '[sources."../up"]\nreader = "url_text"\nannotations = ["x"]\n',
+            (3, "sources.../up", "a name of letters, digits and underscores", '"../up"', "choose another name"),
+        ),
+        (
+            '[sources.mine]\nreader = "csv"\nannotations = ["x"]\n',
+            (4, "sources.mine.reader", '"url_text"', '"csv"', 'write reader = "url_text"'),
+        ),
+        (
+            '[sources.mine]\nreader = ["url_text"]\nannotations = ["x"]\n',
+            (4, "sources.mine.reader", '"url_text"', '["url_text"]', 'write reader = "url_text"'),
+        ),
+        (
+            '[sources.mine]\nannotations = ["x"]\n',
+            (
+                3,
+                "sources.mine",
+                f"one of {KNOWN}",
+                '"mine"',
+                f'for pairs of your own, add reader = "url_text"; else choose one of: {KNOWN}',
+            ),
+        ),
+        (
+            '[sources.mine]\nreader = "url_text"\n',
+            (
+                3,
+                "sources.mine.annotations",
+                "a list of paths or globs of annotation files",
+                "nothing",
+                'write annotations = ["…"]',
+            ),
+        ),
+        (
+            f'{OWN}url_colum = "x"\n',
+            (6, "sources.mine.url_colum", "a known option", '"url_colum"', "did you mean url_column?"),
+        ),
+        (
+            f'{OWN}text_column = ""\n',
+            (6, "sources.mine.text_column", "a string that is not empty", '""', "change text_column"),
+        ),
+        (
+            f'{OWN}text_licence = "do what you like"\n',
+            (
+                6,
+                "sources.mine.text_licence",
+                'an SPDX expression, as "CC-BY-4.0", or "NOASSERTION"',
+                '"do what you like"',
+                "change text_licence",
+            ),
+        ),
+        (
+            f"{OWN}redistribute_text = 1\n",
+            (6, "sources.mine.redistribute_text", "true or false", "1", "change redistribute_text"),
+        ),
+    ],
+)
+def test_a_source_of_ones_own_is_checked(text: str, expected: tuple[Any, ...]) -> None:
+    assert only(f"{LEAST}{text}") == expected
+
+
 @pytest.mark.parametrize("name", sources.names())
 def test_every_source_refuses_what_its_options_are_not(name: str) -> None:
     options = sources.load(name).options

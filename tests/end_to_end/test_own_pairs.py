@@ -37,7 +37,7 @@ SEEN = ROWS[0]["address"]
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, DemoWeb]]:
-    """A folder with the example's configuration and table, its hosts those of the demo's web, and Conceptual Captions beside it."""
+    """A folder with the example's configuration and table, over the demo's web; Conceptual Captions beside it."""
     folder = tmp_path_factory.mktemp("own")
     with open_web() as web:
         demo = write_demo(folder, web).read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -123,6 +124,14 @@ def test_a_file_that_is_shorter_than_upstreams_counts_for_less(tmp_path: Path) -
     assert plan.expected_pairs(manifest, {other: whole // 4}, manifest.upstream_rows)[0] == pytest.approx(
         3_105_843, abs=2
     )
+
+
+def test_the_rows_of_a_mirror_are_counted(tmp_path: Path) -> None:
+    manifest = manifests.load("conceptual_12m")
+    path = tmp_path / "0000.parquet"
+    pq.write_table(pa.table({"image_url": ["https://x.example/1.jpg"] * 700, "caption": ["one"] * 700}), path)
+    sizes = {str(path): path.stat().st_size}
+    assert plan.expected_pairs(manifest, sizes, manifest.upstream_rows) == (700, "published")
 
 
 def test_only_regions_count_for_visual_genome() -> None:

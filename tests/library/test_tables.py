@@ -416,6 +416,15 @@ def test_lists_are_chosen_by_the_names_of_pmd(tmp_path: Path) -> None:
         published.only(source="google/wit")
 
 
+def test_lists_are_chosen_by_names_of_their_builders_own(tmp_path: Path) -> None:
+    rows = pa.Table.from_pylist([{"source": "mine", "text": "a"}, {"source": "coco", "text": "b"}], PUBLISHED)
+    pq.write_table(rows, tmp_path / "some.parquet")
+    published = pmd.load(tmp_path / "some.parquet").published
+    assert published.only(source="mine").select(["text"]).to_table().to_pylist() == [{"text": "a"}]
+    with pytest.raises(ConfigError, match="no such source"):
+        published.only(source="yours")
+
+
 def test_lists_hold_to_their_commits(copied: Path) -> None:
     (path,) = (copied / "publish/source=coco").glob("*.parquet")
     (path.parent / f"stray-{path.name}").write_bytes(path.read_bytes())

@@ -134,6 +134,10 @@ annotations = [
     # "in/yfcc100m/yfcc100m_dataset.sql",   # 65.6 GB; pmd manifests fetch yfcc100m --file yfcc100m_dataset.sql
 ]
 
+# [sources.my_pairs]                 # any other name: a table of your own pairs (TSV, CSV, Parquet, JSON Lines)
+# reader = "url_text"
+# annotations = ["my_pairs.csv"]
+
 [fetch]
 store = "resized"                    # or "original"; images with regions are always kept original
 short_side_px = 256
