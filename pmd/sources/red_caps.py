@@ -51,7 +51,7 @@ _OTHERS: Final[dict[str, tuple[str, ...]]] = {
 }
 #: Upstream's order of an annotation's keys.
 _ORDER: Final = (
-    "image_id", "author", "url", "raw_caption", "caption", "subreddit", "score", "created_utc", "permalink",
+    "image_id", "subreddit", "url", "caption", "raw_caption", "score", "author", "created_utc", "permalink",
     "crosspost_parents",
 )  # fmt: skip
 #: What not every annotation has.

@@ -128,11 +128,20 @@ class Layout:
             if any(name in table.columns for name in names)
         }
         for ours, name in found.items():
+            if table.columns.count(name) > 1:
+                raise self.refusal(table, "two columns have one name", name)
             kind = table.kinds.get(name)
-            nested = kind is not None and pa.types.is_nested(kind) and ours in self.needed
-            if kind is not None and (nested or (ours in self.text and not parquet.is_text(kind))):
+            if kind is not None and not self._may_be(ours, kind):
                 raise self.refusal(table, "a column is of another kind", f"{name}: {kind}"[:_KIND_SHOWN])
         return found
+
+    def _may_be(self, ours: str, kind: pa.DataType) -> bool:
+        if pa.types.is_null(kind):  # no row has a value, so that nobody could say what they would be
+            return ours not in self.needed or ours not in self.text
+        if ours in self.text:
+            return parquet.is_text(kind)
+        plain = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+        return ours not in self.needed or plain or parquet.is_text(kind)
 
     def refusal(self, table: Table, problem: str, found: str) -> InputError:
         """Return the error for a file whose columns are others."""

@@ -183,34 +183,34 @@ def test_sbu_without_users_is_keyed_as_the_pair_of_text_files_is(tmp_path: Path,
 POSTS: list[dict[str, Any]] = [
     {
         "image_id": "bpzj7r",
-        "author": "djasz1",
-        "url": "https://i.redd.it/ho0wntksivy21.jpg",
-        "raw_caption": "Found on a friend’s property",
-        "caption": "found on a friend's property",
         "subreddit": "itookapicture",
+        "url": "https://i.redd.it/ho0wntksivy21.jpg",
+        "caption": "found on a friend's property",
+        "raw_caption": "Found on a friend’s property",
         "score": 72,
+        "author": "somebody",
         "created_utc": 1558214033,
         "permalink": "/r/itookapicture/comments/bpzj7r/",
         "crosspost_parents": ["abc", "def"],
     },
     {
         "image_id": "x1",
-        "author": "None",
-        "url": "https://i.imgur.com/AbCd123.jpg",
-        "raw_caption": "Café, 東京",
-        "caption": "",
         "subreddit": "abandoned",
+        "url": "https://i.imgur.com/AbCd123.jpg",
+        "caption": "",
+        "raw_caption": "Café, 東京",
+        "author": "None",
         "created_utc": 1199145600,
         "permalink": "/r/abandoned/comments/x1/",
     },
     {
         "image_id": "x2",
-        "author": "someone",
-        "url": "https://i.imgur.com/a,b.jpg",
-        "raw_caption": "two",
-        "caption": "two",
         "subreddit": "absoluteunits",
+        "url": "https://i.imgur.com/a,b.jpg",
+        "caption": "two",
+        "raw_caption": "two",
         "score": -3,
+        "author": "someone",
         "created_utc": 1558214034,
         "permalink": "/r/absoluteunits/comments/x2/",
     },
@@ -432,6 +432,40 @@ def test_a_page_that_is_none_is_a_bad_row(tmp_path: Path, read_all: ReadAll) -> 
     ]
 
 
+# Genuine rows ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("conceptual_captions", "cc3m/Validation_GCC-1.1.0-Validation.head5000.tsv"),
+        ("conceptual_captions", "cc3m/Train_GCC-training.tsv"),
+        ("conceptual_12m", "cc12m/cc12m.tsv"),
+        ("sbu_captions", "sbu/sbu-captions-all.json"),
+        ("red_caps", "redcaps/annotations.zip"),
+        ("wit", "wit/wit_v1.train.all-00000-of-00010.plain-text.tsv.gz"),
+        ("localized_narratives__coco", "localized_narratives/coco_val_captions.jsonl"),
+    ],
+)
+def test_genuine_rows_are_the_same_pairs(
+    samples: Path, tmp_path: Path, read_all: ReadAll, name: str, file: str, form: str
+) -> None:
+    source = sources.load(name)
+    whole = {"localized_narratives__coco": {"split_sentences": False}, "wit": {"languages": ("fr", "nl")}}.get(name, {})
+    upstream = [row for row in read_all(source, samples / file, **whole) if row["reason"] is None]
+    rows = [json.loads(row["meta"]) for row in upstream]
+    names = dict.fromkeys(key for row in rows for key in row if key != "_pmd")
+    split = "val" if "alidation" in file else "train"
+    mirror = FORMS[form](tmp_path / f"{split}-0000{form}", [{key: row.get(key) for key in names} for row in rows])
+    found = read_all(source, mirror, **whole)
+    assert upstream
+    shown = ["source_id", "row_digest", "image_url", "text", "split", "meta"]
+    if name == "red_caps" and form == ".csv":  # which has no lists, and no numbers
+        shown = ["source_id", "image_url", "text"]
+    assert [[row[key] for key in shown] for row in found] == [[row[key] for key in shown] for row in upstream]
+
+
 # What is refused, and what is lost ---------------------------------------------------------------------------------------
 
 
@@ -478,6 +512,34 @@ def test_a_column_of_another_kind_is_refused(tmp_path: Path) -> None:
     rows = [{**_as_loaded(post), "image_url": {"bytes": b"\xff\xd8", "path": "a.jpg"}} for post in POSTS]
     with pytest.raises(InputError, match=r"a column is of another kind\n.*\n  found: image_url: struct<"):
         _plan("red_caps", _parquet(tmp_path / "a.parquet", rows))
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    columns = [["https://img.example.com/1.jpg"], ["one"], ["https://img.example.com/2.jpg"]]
+    pq.write_table(pa.table([pa.array(values) for values in columns], ["url", "caption", "url"]), path)
+    for name in ("conceptual_captions", "sbu_captions"):
+        with pytest.raises(InputError, match=r"two columns have one name\n.*\n  found: url\n"):
+            _plan(name, path)
+    other = tmp_path / "a.csv"
+    other.write_text("url,caption,url\nhttps://img.example.com/1.jpg,one,https://img.example.com/2.jpg\n")
+    with pytest.raises(InputError, match="two columns have one name"):
+        _plan("conceptual_captions", other)
+
+
+def test_columns_without_any_value_are_none(tmp_path: Path, read_all: ReadAll) -> None:
+    # Writers that see no value call such a column null, and not text.
+    source = sources.load("wit")
+    pages = [{**_typed(page), "caption_alt_text_description": None, "section_title": None} for page in PAGES]
+    texts = {name: pa.string() for name in ("caption_alt_text_description", "section_title")}
+    written = [_parquet(tmp_path / "a.parquet", pages), _parquet(tmp_path / "b.parquet", pages, texts)]
+    assert pq.read_schema(written[0]).field("section_title").type == pa.null()
+    null, text = (_pairs(read_all(source, path)) for path in written)
+    assert null == text
+    captions = sources.load("localized_narratives__coco")
+    rows = [{**row, "original_caption": None} for row in NARRATIVES[captions.name]]
+    upstream = _json_lines(tmp_path / "captions.jsonl", NARRATIVES[captions.name])
+    assert _pairs(read_all(captions, _parquet(tmp_path / "c.parquet", rows))) == _pairs(read_all(captions, upstream))
 
 
 def test_a_parquet_table_is_not_read_within_something(tmp_path: Path) -> None:

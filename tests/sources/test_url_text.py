@@ -136,6 +136,14 @@ def test_ids_are_what_they_are_spelled(tmp_path: Path, read_all: ReadAll, number
         assert {row["source_id"] for row in found} == {str(number)}
 
 
+@pytest.mark.parametrize("kind", [pa.timestamp("s"), pa.list_(pa.string()), pa.decimal128(5, 2)])
+def test_an_id_is_text_or_a_number(tmp_path: Path, kind: pa.DataType) -> None:
+    columns = {name: [row[name] for row in ROWS[:2]] for name in ("url", "caption")}
+    pq.write_table(pa.table({**columns, "key": pa.array([None, None], kind)}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a column is of another kind\n.*\n  found: key: "):
+        _plan(tmp_path / "a.parquet", id_column="key")
+
+
 def test_an_id_that_is_none_is_none(tmp_path: Path, read_all: ReadAll) -> None:
     rows = [{**ROWS[0], "key": None}, {**ROWS[1], "key": ""}, {**ROWS[1], "key": "0"}]
     found = read_all(READER, _written(tmp_path, ".jsonl", rows), id_column="key")
