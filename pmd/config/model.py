@@ -283,7 +283,7 @@ class _Checker:
             if not isinstance(table, dict):
                 self.problem(key, f"a table [sources.{name}]", table, f"write [sources.{name}]")
                 continue
-            if reader is not None and not self._is_own(key, reader, known):
+            if reader is not None and not self._is_own(key, reader, known, [*result]):
                 continue
             annotations = self._strings(table, (*key, "annotations"), "paths or globs of annotation files")
             if table.get("annotations", []) in ([], ""):
@@ -301,7 +301,7 @@ class _Checker:
             result[name] = SourceConfig(name, annotations, images, chosen, reader)
         return result
 
-    def _is_own(self, key: tuple[str, ...], reader: Any, known: Sequence[str]) -> bool:
+    def _is_own(self, key: tuple[str, ...], reader: Any, known: Sequence[str], before: Sequence[str]) -> bool:
         """Return whether a source that names its reader may: its name is its own, and can be a folder's."""
         name = key[-1]
         # Where file systems do not tell capitals, one folder would be both.
@@ -309,6 +309,8 @@ class _Checker:
             self.problem(
                 (*key, "reader"), f"no reader: {name} has its own", reader, "remove it, or choose another name"
             )
+        elif name.casefold() in map(str.casefold, before):
+            self.problem(key, "a name that differs from others in more than capitals", name, "choose another name")
         elif not re.fullmatch(flow.SOURCE_NAME, name):
             self.problem(key, "a name of letters, digits and underscores", name, "choose another name")
         elif reader not in sources.readers():

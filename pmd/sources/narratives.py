@@ -119,7 +119,9 @@ class Narratives:
         for path, member in records.documents(files, _MEMBERS, expected="*.jsonl"):
             table = tables.look(path, member)
             # JSON Lines are upstream's own form.
-            if table is not None and (table.form == "parquet" or (table.form == "csv" and _MIRROR.fits(table))):
+            if table is not None and (
+                table.form == "parquet" or (table.form in ("csv", "tsv") and _MIRROR.fits(table))
+            ):
                 _MIRROR.names(table)
                 self._refuse_another(table)
                 chunks += [dataclasses.replace(chunk, companions=held) for chunk in table.chunks()]

@@ -411,6 +411,16 @@ KNOWN = ", ".join(sources.names())
             ),
         ),
         (
+            f'{OWN}[sources.Mine]\nreader = "url_text"\nannotations = ["x"]\n',
+            (
+                6,
+                "sources.Mine",
+                "a name that differs from others in more than capitals",
+                '"Mine"',
+                "choose another name",
+            ),
+        ),
+        (
             '[sources."my pairs"]\nreader = "url_text"\nannotations = ["x"]\n',
             (3, "sources.my pairs", "a name of letters, digits and underscores", '"my pairs"', "choose another name"),
         ),

@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pmd import sources
+from pmd import manifests, sources
 from pmd.errors import InputError
 from pmd.formats import parquet
+from pmd.publish import rules
 from pmd.sources.contract import InputFile
 from pmd.sources.wit import COLUMNS
 
@@ -270,6 +271,23 @@ def test_red_caps_as_csv_has_the_same_ids(tmp_path: Path, read_all: ReadAll) -> 
     assert [[row[name] for name in shown] for row in read_all(source, mirror)] == [
         [row[name] for name in shown] for row in read_all(source, _redcaps_upstream(tmp_path))
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "kept"),
+    [
+        ("red_caps", [_as_loaded(post) for post in POSTS], {"image_id", "created_utc"}),
+        ("sbu_captions", [{"image_url": url, "user_id": user, "caption": text} for url, user, text in PHOTOS], set()),
+    ],
+)
+@pytest.mark.parametrize("form", FORMS)
+def test_names_of_people_do_not_leave(
+    tmp_path: Path, read_all: ReadAll, name: str, rows: Rows, kept: set[str], form: str
+) -> None:
+    found = read_all(sources.load(name), FORMS[form](tmp_path / f"a{form}", rows))
+    metas = pa.chunked_array([[row["meta"] for row in found]])
+    allowed = manifests.load(name).meta
+    assert {key for row in rules.meta(metas, allowed).to_pylist() for key in json.loads(row)} == kept
 
 
 # Localized Narratives ----------------------------------------------------------------------------------------------------
