@@ -273,7 +273,7 @@ class _Checker:
                 ("sources",), "at least one [sources.NAME] table", raw or "nothing", "run pmd init to see them all"
             )
             return {}
-        result = {}
+        result: dict[str, SourceConfig] = {}
         for name, table in raw.items():
             key = ("sources", name)
             reader = table.get("reader") if isinstance(table, dict) else None

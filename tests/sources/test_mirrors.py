@@ -21,6 +21,7 @@ from pmd import manifests, sources
 from pmd.errors import InputError
 from pmd.formats import parquet
 from pmd.publish import rules
+from pmd.sources import narratives, red_caps, sbu_captions, wit
 from pmd.sources.contract import InputFile
 from pmd.sources.wit import COLUMNS
 
@@ -688,3 +689,24 @@ def test_a_table_is_cut_at_its_row_groups_and_cuts_do_not_matter(
     chunks = source.plan(file, source.options())
     assert [(chunk.start, chunk.stop) for chunk in chunks] == [(0, 1), (1, 2), (2, 3), (3, 4)]
     assert read_all(source, table) == whole
+
+
+def test_the_documented_columns_are_those_of_the_code() -> None:
+    page = (Path(__file__).parents[2] / "docs/sources.md").read_text(encoding="utf-8")
+    section = page.split("\n## Mirrors\n")[1].split("\n## ")[0]
+    documented = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
+    layouts = {
+        "conceptual_captions": [sources.load("conceptual_captions")._mirror],  # type: ignore[attr-defined]
+        "conceptual_12m": [sources.load("conceptual_12m")._mirror],  # type: ignore[attr-defined]
+        "sbu_captions": [sbu_captions._MIRROR],
+        "red_caps": [red_caps._layout(red_caps.Options(text=text)) for text in ("caption", "raw_caption")],
+        "localized_narratives__*": [narratives._MIRROR],
+        "wit": [wit._IMAGES],
+    }
+    for name, known in layouts.items():
+        columns = " ".join(said for source, said in documented if source.strip() == f"`{name}`")
+        optional = set(known[0].optional) if name != "red_caps" else set()
+        named = {column for layout in known for names in layout.needed.values() for column in names} | optional
+        assert {column for column in named if f"`{column}`" not in columns} == set(), name
+        extra = set(columns.split("`")[1::2]) - named
+        assert extra <= {"text"}, name  # the option of RedCaps that says which text is needed
