@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from pmd.formats import json_stream, lines
 from pmd.schema import keys
-from pmd.sources import karpathy, records, tables
+from pmd.sources import karpathy, records, table_rows, tables
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 from pmd.sources.karpathy import Exclude
 from pmd.text import cleaning
@@ -152,7 +152,7 @@ class Narratives:
 
     def _refuse_another(self, table: tables.Table) -> None:
         """Raise for a mirror's table whose first rows are all of another data set."""
-        found = itertools.islice(tables.rows(table.chunks()[0], _MIRROR), _HEAD_ROWS)
+        found = itertools.islice(table_rows.rows(table.chunks()[0], _MIRROR), _HEAD_ROWS)
         named = [str(row["dataset_id"]) for row, _ in found if isinstance(row, dict)]
         if named and not any(map(self._is_mine, named)):
             raise _MIRROR.refusal(table, f"not narratives of {self.dataset}", f"dataset_id {named[0]}")
@@ -237,7 +237,7 @@ def _lines(chunk: Chunk) -> Iterator[tuple[Any, str]]:
 
 def _mirrored(chunk: Chunk) -> Iterator[tuple[Any, str]]:
     """Yield a table's rows as upstream has them, and where each stands."""
-    for row, where in tables.rows(chunk, _MIRROR):
+    for row, where in table_rows.rows(chunk, _MIRROR):
         yield _upstream(row) if isinstance(row, dict) else row, where
 
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from pmd.errors import InputError
 from pmd.formats import archives, json_stream
-from pmd.sources import records, tables
+from pmd.sources import records, table_rows, tables
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 
 NAME: Final = "red_caps"
@@ -195,7 +195,7 @@ def _is_mirror(table: tables.Table, options: Options) -> bool:
 
 
 def _mirrored(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
-    for row, where in tables.rows(chunk, _layout(options)):
+    for row, where in table_rows.rows(chunk, _layout(options)):
         try:
             annotation = _upstream(records.mapping(row, "annotation"))
             yield _draft(annotation, options.text) | {"where": where}

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pmd.errors import InputError
 from pmd.formats import archives, json_stream, lines
 from pmd.schema import keys
-from pmd.sources import records, tables
+from pmd.sources import records, table_rows, tables
 from pmd.sources.contract import Chunk, InputFile, SourceOptions
 
 NAME: Final = "sbu_captions"
@@ -82,7 +82,7 @@ def _is_mirror(table: tables.Table) -> bool:
 
 
 def _table_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
-    for row, where in tables.rows(chunk, _MIRROR):
+    for row, where in table_rows.rows(chunk, _MIRROR):
         if isinstance(row, json_stream.Spoiled):
             yield records.unreadable(row.raw, row.why, where)
         elif isinstance(row, dict):

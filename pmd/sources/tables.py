@@ -1,11 +1,11 @@
-"""Rows with named columns, whatever the file: Parquet, JSON Lines, CSV, or tab-separated text with a header.
+"""Tables whose columns have names (Parquet, JSON Lines, CSV, TSV with a header): which form a file has, which columns are meant.
 
-Stands under what reads mirrors of a source (the Hub's above all) and under `url_text`, people's own pairs. Which form a
-file has is told by what is in it: a Parquet table by its first bytes, JSON Lines by a first line that is an object, text by
-the names in its first line. Which columns are meant is said by a `Layout`, once for all forms; a file without them is
-refused, with the columns that it has. Further columns are not read.
+Stands under what reads mirrors of a source (the Hub's above all) and under `url_text`, people's own pairs; their rows are read by
+`pmd.sources.table_rows`. A form is told by what is in the file: a Parquet table by its first bytes, JSON Lines by a first line
+that is an object, text by the names in its first line. Which columns are meant is said by a `Layout`, once for all forms. A file
+without them is refused, with the columns that it has. Further columns are not read.
 
-Text with commas is quoted as csv does it. Tab-separated text has no quoting of any kind, as everywhere in this project.
+Text with commas is quoted as csv does it. Tab-separated text has no quoting here: a quotation mark is text.
 """
 
 from __future__ import annotations
@@ -14,21 +14,16 @@ import csv
 import dataclasses
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
 
-import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pmd.errors import InputError
-from pmd.formats import archives, compression, json_stream, lines, parquet, tsv
-from pmd.formats.json_stream import Spoiled
-from pmd.formats.lines import INVALID_UTF8
-from pmd.schema import keys
-from pmd.sources import records, table_drafts
-from pmd.sources.contract import DRAFT_ROWS, Chunk
+from pmd.formats import archives, compression, lines, parquet
+from pmd.sources import records
+from pmd.sources.contract import Chunk
 from pmd.store import storage
 
 Form = Literal["parquet", "jsonl", "csv", "tsv"]
@@ -37,14 +32,12 @@ Form = Literal["parquet", "jsonl", "csv", "tsv"]
 _HEAD_BYTES: Final = 1 << 20
 #: Lines of JSON looked at for the names of the columns: the first may be a bad one.
 _HEAD_LINES: Final = 20
-#: Bytes of text in a batch, about.
-_BATCH_BYTES: Final = 8 * 1024 * 1024
 _NAMES_SHOWN: Final = 24
 _KIND_SHOWN: Final = 120
 #: How much larger compressed text becomes, about; as in `pipelines.curate`.
 _EXPANSION: Final = 5
 #: How a chunk of a table is told from one of the source's own forms.
-_PREFIX: Final = "table:"
+PREFIX: Final = "table:"
 _SPLITS: Final = {
     "train": "train",
     "training": "train",
@@ -86,7 +79,7 @@ class Table:
             cuts = parquet.ranges(self.path)
         elif self.form != "csv" and self.member is None:
             cuts = lines.ranges(self.path)
-        return [Chunk(self.path, _PREFIX + self.form, self.member, start, stop) for start, stop in cuts]
+        return [Chunk(self.path, PREFIX + self.form, self.member, start, stop) for start, stop in cuts]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,72 +239,7 @@ def row_estimate(table: Table) -> int:
 
 def is_chunk(chunk: Chunk) -> bool:
     """Return whether a chunk is one of a table."""
-    return chunk.form.startswith(_PREFIX)
-
-
-def rows(chunk: Chunk, layout: Layout) -> Iterator[tuple[Any, str]]:
-    """Yield each row of a chunk as (its columns that are there, by our names; where it stands).
-
-    What cannot be read is `Spoiled`. A line of JSON that is no object is given as it is. Values are those of the file: text
-    throughout in a CSV, and in Parquet whatever the column is; numbers of classes become their names.
-
-    Raises:
-        InputError: The file is damaged, or its columns are others than when it was planned.
-    """
-    table = _planned(chunk, layout)
-    names = layout.names(table)
-    if table.form == "jsonl":
-        yield from _json_rows(chunk, layout)
-    else:
-        read = {"parquet": _parquet_rows, "csv": _csv_rows, "tsv": _tsv_rows}[table.form]
-        yield from read(table, chunk, names)
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """Some rows by columns.
-
-    Attributes:
-        columns: Our name → the column, as text (large_string); null where the row has none.
-        places: Where each row stands.
-        lost: Drafts of the rows that could not be read.
-    """
-
-    columns: Mapping[str, pa.Array]
-    places: pa.Array
-    lost: tuple[dict[str, Any], ...] = ()
-
-
-def parts(chunk: Chunk, layout: Layout) -> Iterator[Part]:
-    """Yield a chunk's rows by columns, at most `DRAFT_ROWS` at a time: for tables of which no row should be an object.
-
-    Numbers are text, as they are spelled; anything else that is no text makes its row a `malformed_row`.
-
-    Raises:
-        InputError: As `rows`.
-    """
-    table = _planned(chunk, layout)
-    names = layout.names(table)
-    if table.form == "parquet":
-        for batch in parquet.read(table.path, [*dict.fromkeys(names.values())], chunk.start, chunk.stop):
-            yield _parquet_part(batch, names)
-    elif table.form == "tsv":
-        yield from _tsv_parts(table, chunk, names)
-    else:
-        yield from _gathered(rows(chunk, layout), [*names])
-
-
-def _planned(chunk: Chunk, layout: Layout) -> Table:
-    table = look(chunk.path, chunk.member)
-    if table is None or _PREFIX + table.form != chunk.form:
-        raise InputError(
-            "the file has changed since it was planned",
-            where=records.location(chunk.path, chunk.member),
-            expected=f"{layout.of}: {chunk.form.removeprefix(_PREFIX)}",
-            found="another form",
-            remedy="run the build again",
-        )
-    return table
+    return chunk.form.startswith(PREFIX)
 
 
 def _keys(head: bytes, *, whole: bool) -> tuple[str, ...] | None:
@@ -335,172 +263,3 @@ def _keys(head: bytes, *, whole: bool) -> tuple[str, ...] | None:
         if isinstance(value, dict):
             return tuple(value)
     return None
-
-
-def _parquet_rows(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Iterator[tuple[Any, str]]:
-    for batch in parquet.read(table.path, [*dict.fromkeys(names.values())], chunk.start, chunk.stop):
-        columns = {name: batch.batch[name] for name in names.values()}
-        spoiled = _spoiled(columns)
-        readable = pa.array([index not in spoiled for index in range(len(batch.batch))]) if spoiled else None
-        values = {ours: _values(columns[name], readable, table.class_names.get(name)) for ours, name in names.items()}
-        for index in range(len(batch.batch)):
-            if index in spoiled:
-                yield spoiled[index], batch.place(index)
-            else:
-                yield {ours: column[index] for ours, column in values.items()}, batch.place(index)
-
-
-def _spoiled(columns: Mapping[str, pa.Array]) -> dict[int, Spoiled]:
-    """Return the rows of which a column of text is not UTF-8."""
-    texts = {name: column.cast(pa.large_binary()) for name, column in columns.items() if parquet.is_text(column.type)}
-    found: dict[int, Spoiled] = {}
-    for name, column in texts.items():
-        for index in np.flatnonzero(parquet.undecodable(column)).tolist():
-            raw = b"\0".join(other[index].as_py() or b"" for other in texts.values())
-            found.setdefault(index, Spoiled(raw, f"{INVALID_UTF8} in {name}"))
-    return found
-
-
-def _values(column: pa.Array, readable: pa.Array | None, classes: tuple[str, ...] | None) -> list[Any]:
-    """Return a column's values; None in rows that are not readable, whose text cannot be made a string."""
-    if parquet.is_text(column.type):
-        column = column.cast(pa.large_binary())
-        if readable is not None:
-            column = pc.if_else(readable, column, pa.scalar(None, column.type))
-        column = column.cast(pa.large_string())
-    values: list[Any] = column.to_pylist()
-    if classes is None:
-        return values
-    return [classes[value] if type(value) is int and 0 <= value < len(classes) else value for value in values]
-
-
-def _parquet_part(batch: parquet.Rows, names: Mapping[str, str]) -> Part:
-    columns = {ours: batch.batch[name] for ours, name in names.items()}
-    spoiled = _spoiled({name: batch.batch[name] for name in names.values()})
-    lost = [records.unreadable(spoiled[index].raw, spoiled[index].why, batch.place(index)) for index in sorted(spoiled)]
-    places = batch.places()
-    if spoiled:
-        good = pa.array([index for index in range(len(batch.batch)) if index not in spoiled], pa.int64())
-        columns, places = {ours: column.take(good) for ours, column in columns.items()}, places.take(good)
-    return Part({ours: _as_text(column) for ours, column in columns.items()}, places, tuple(lost))
-
-
-def _as_text(column: pa.Array) -> pa.Array:
-    """Return text as it is, and numbers as they are spelled; other kinds are refused when a file is planned."""
-    if pa.types.is_floating(column.type):  # as JSON and Python spell them
-        column = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
-    between = pa.large_binary() if parquet.is_text(column.type) else pa.large_string()
-    return column.cast(between).cast(pa.large_string())
-
-
-def _json_rows(chunk: Chunk, layout: Layout) -> Iterator[tuple[Any, str]]:
-    # Which of its keys a row has is its own: one that is optional may be in any of them.
-    asked = {**layout.needed, **layout.optional}
-    for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
-        for index, value, error in json_stream.parse_json_lines(batch):
-            if error is not None:
-                yield Spoiled(batch.lines[index].as_py(), error), batch.place(index)
-            elif isinstance(value, dict):
-                names = {ours: next((name for name in known if name in value), None) for ours, known in asked.items()}
-                yield {ours: value[name] for ours, name in names.items() if name is not None}, batch.place(index)
-            else:
-                yield value, batch.place(index)
-
-
-def _csv_rows(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Iterator[tuple[Any, str]]:
-    where = {ours: table.columns.index(name) for ours, name in names.items()}
-    for row in tsv.read_csv(chunk.path, member=chunk.member, delimiter=","):
-        place = f"{table.label}:line {row.line}"
-        if row.error is not None:
-            yield Spoiled(row.raw, row.error), place
-        elif not row.byte:
-            continue  # the names
-        elif len(row.fields) != len(table.columns):
-            yield Spoiled(row.raw, f"expected {len(table.columns)} fields, found {len(row.fields)}"), place
-        else:
-            yield {ours: row.fields[index] for ours, index in where.items()}, place
-
-
-def _tsv_rows(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Iterator[tuple[Any, str]]:
-    for part in _tsv_parts(table, chunk, names):
-        columns = {ours: column.to_pylist() for ours, column in part.columns.items()}
-        for index, place in enumerate(part.places.to_pylist()):
-            yield {ours: values[index] for ours, values in columns.items()}, place
-        for draft in part.lost:
-            yield Spoiled(draft["row_digest"], draft["detail"]), draft["where"]
-
-
-def _tsv_parts(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Iterator[Part]:
-    width = len(table.columns)
-    first = chunk.start == 0
-    for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
-        for part, places in table_drafts.slices(batch):
-            # The names are the first line.
-            body, where = (part.slice(1), places.slice(1)) if first else (part, places)
-            first = False
-            if not len(body):
-                continue
-            cut = tsv.split_columns(body, columns=[width])
-            columns = {ours: cut.column(table.columns.index(name)) for ours, name in names.items()}
-            lost: list[dict[str, Any]] = []
-            if len(cut.bad):
-                lost = table_drafts.lost_lines(
-                    body, cut, digests=table_drafts.digests(body), places=where, expected=f"{width} fields"
-                ).to_pylist()
-            yield Part(columns, table_drafts.take(where, cut.good), tuple(lost))
-
-
-def _gathered(found: Iterator[tuple[Any, str]], names: Sequence[str]) -> Iterator[Part]:
-    """Gather rows to columns of text."""
-    columns: dict[str, list[str | None]] = {name: [] for name in names}
-    places: list[str] = []
-    lost: list[dict[str, Any]] = []
-    held_bytes = 0
-    for row, place in found:
-        try:
-            values = {name: _text(records.mapping(row, "row"), name) for name in names}
-        except records.Malformed as malformed:
-            lost.append(
-                records.unreadable(row.raw, row.why, place)
-                if isinstance(row, Spoiled)
-                else records.lost(row, "malformed_row", str(malformed), place)
-            )
-        else:
-            places.append(place)
-            for name, value in values.items():
-                columns[name].append(value)
-                held_bytes += len(value or "")
-        if max(len(places), len(lost)) >= DRAFT_ROWS or held_bytes >= _BATCH_BYTES:
-            yield _part(columns, places, lost)
-            columns, places, lost, held_bytes = {name: [] for name in names}, [], [], 0
-    if places or lost:
-        yield _part(columns, places, lost)
-
-
-def _part(columns: Mapping[str, list[str | None]], places: list[str], lost: list[dict[str, Any]]) -> Part:
-    return Part(
-        {name: pa.array(values, pa.large_string()) for name, values in columns.items()},
-        pa.array(places, pa.string()),
-        tuple(lost),
-    )
-
-
-def _text(row: Mapping[str, Any], name: str) -> str | None:
-    """Return a value as text; None where there is none. A number is spelled as it is."""
-    value = row.get(name)
-    if value is None or isinstance(value, str):
-        return value
-    if type(value) in (int, float):
-        return str(value)
-    raise records.Malformed(f"{name}: expected text, found {records.meta(value)[:60]}")
-
-
-def lost_batch(lost: Sequence[dict[str, Any]]) -> pa.RecordBatch:
-    """Return drafts of rows that could not be read, as a batch."""
-    return table_drafts.drafts(
-        len(lost),
-        {
-            "row_digest": keys.key_array(draft["row_digest"] for draft in lost),
-            **{name: pa.array([draft[name] for draft in lost], pa.string()) for name in ("reason", "detail", "where")},
-        },
-    )

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from pmd.errors import InputError
 from pmd.formats import lines, tsv
-from pmd.sources import table_drafts, tables
+from pmd.sources import table_drafts, table_rows, tables
 from pmd.sources.contract import Chunk, InputFile, SourceOptions
 
 #: Bytes of a chunk.
@@ -84,7 +84,7 @@ class TwoColumns:
         """
         split = self.split_of(chunk.path)
         if tables.is_chunk(chunk):
-            for rows in tables.parts(chunk, self._mirror):
+            for rows in table_rows.parts(chunk, self._mirror):
                 yield from self._mirrored(rows, split)
             return
         for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop):
@@ -103,7 +103,7 @@ class TwoColumns:
     def _is_csv(self, table: tables.Table) -> bool:
         return table.form == "csv" and self._mirror.fits(table)
 
-    def _mirrored(self, rows: tables.Part, split: str) -> Iterator[pa.RecordBatch]:
+    def _mirrored(self, rows: table_rows.Part, split: str) -> Iterator[pa.RecordBatch]:
         """Yield the drafts of a mirror's rows, keyed as upstream's lines are."""
         if len(rows.places):
             columns = {name: pc.fill_null(rows.columns[name], "") for name in self.columns}
@@ -112,7 +112,7 @@ class TwoColumns:
             line = pc.binary_join_element_wise(*columns.values(), pa.scalar("\t", pa.large_string()))
             yield _good(columns, table_drafts.digests(line), rows.places, split)
         if rows.lost:
-            yield tables.lost_batch(rows.lost)
+            yield table_rows.lost_batch(rows.lost)
 
     def _check(self, path: str) -> None:
         """Refuse a file whose first lines show no URL in the source's column; an empty file is no mistake."""

@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field
 
 from pmd.errors import InputError
 from pmd.manifests.model import LICENCE, Terms
-from pmd.sources import records, table_drafts, tables
+from pmd.sources import records, table_drafts, table_rows, tables
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 
 NAME: Final = "url_text"
@@ -131,11 +131,11 @@ class UrlText:
         layout = _layout(table, options)
         names = layout.names(table)
         split = tables.split_in(posixpath.basename(chunk.member or chunk.path))
-        for part in tables.parts(chunk, layout):
+        for part in table_rows.parts(chunk, layout):
             if len(part.places):
                 yield _drafts(part, names, split, options)
             if part.lost:
-                yield tables.lost_batch(part.lost)
+                yield table_rows.lost_batch(part.lost)
 
     def terms(self, name: str, options: Options) -> Terms:
         """Return what may be handed on: URLs, and texts where the configuration says so; no other field."""
@@ -209,7 +209,7 @@ def _layout(table: tables.Table, options: Options) -> tables.Layout:
 _REMEDY: Final = "name the columns in the configuration: url_column, text_column, id_column"
 
 
-def _drafts(part: tables.Part, names: dict[str, str], split: str | None, options: Options) -> pa.RecordBatch:
+def _drafts(part: table_rows.Part, names: dict[str, str], split: str | None, options: Options) -> pa.RecordBatch:
     columns = {ours: pc.fill_null(column, "") for ours, column in part.columns.items()}
     said = [columns[ours] for ours in ("image_url", "text", "id") if ours in columns]
     nul, nothing = pa.scalar("\0", pa.large_string()), pa.scalar(None, pa.large_string())

@@ -33,7 +33,7 @@ from pmd.formats import tsv
 from pmd.formats.lines import INVALID_UTF8
 from pmd.formats.tsv import CsvRow
 from pmd.schema import keys
-from pmd.sources import records, table_drafts, tables
+from pmd.sources import records, table_drafts, table_rows, tables
 from pmd.sources.contract import DRAFT_ROWS, Chunk, InputFile, Rule, SourceOptions
 from pmd.sources.table_drafts import Indices
 from pmd.text import cleaning
@@ -361,7 +361,7 @@ def _mirrored(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
     """Yield the drafts of a mirror's rows."""
     table = tables.look(chunk.path, chunk.member)
     layout = _ROWS if table is None else _layout(table)
-    found = tables.rows(chunk, layout)
+    found = table_rows.rows(chunk, layout)
     if layout is _IMAGES:
         found = itertools.chain.from_iterable(_pages(row, where) for row, where in found)
     split = tables.split_of(chunk.path) or "train"
@@ -371,7 +371,8 @@ def _mirrored(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
     held_bytes = 0
     for row, where in found:
         try:
-            good.append([_spelled(row, name) for name in COLUMNS] if isinstance(row, dict) else _no_row(row))
+            record = records.mapping(row, "row")
+            good.append([_spelled(record, name) for name in COLUMNS])
             places.append(where)
             held_bytes += sum(map(len, good[-1]))
         except records.Malformed as malformed:
@@ -388,12 +389,7 @@ def _both(
     if good:
         yield draft(COLUMNS, good, places, split, options)
     if lost:
-        yield tables.lost_batch(lost)
-
-
-def _no_row(row: Any) -> list[str]:
-    records.mapping(row, "row")
-    raise AssertionError(row)
+        yield table_rows.lost_batch(lost)
 
 
 def _pages(row: Any, where: str) -> Iterable[tuple[Any, str]]:
