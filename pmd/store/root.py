@@ -117,10 +117,12 @@ def describe(root: str) -> dict[str, Any] | None:
         VerificationError: It is damaged.
     """
     path = storage.join(root, ROOT_FILE)
-    if not storage.exists(path):
+    try:
+        raw = storage.read_bytes(path)
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        content = orjson.loads(storage.read_bytes(path))
+        content = orjson.loads(raw)
         promised = content.pop(_DIGEST, None)
         found = content["version"]
     except (ValueError, KeyError, TypeError, AttributeError):
