@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 BEAM := 2.77.0
 PRISM := .engines/bin/prism
+# An emulator of Cloud Storage; that of S3 is among requirements-engines.txt.
+GCS := .engines/bin/fake-gcs-server
+GCS_VERSION := 1.56.1
 
 # Processes that tests are dealt out to, and which tests: all, unless ONLY names folders or files.
 JOBS ?= auto
@@ -11,7 +14,7 @@ ONLY ?=
 # What `make touched` compares with.
 SINCE ?= HEAD
 
-.PHONY: help demo test touched check bench engines lock wheel clean
+.PHONY: help demo test touched test-engines check bench engines emulators lock wheel clean
 
 help:
 	@echo "make demo     run the whole thing on a small built-in web"
@@ -20,6 +23,7 @@ help:
 	@echo "make check    format, lint, types"
 	@echo "make bench    run the benchmarks"
 	@echo "make engines  build Prism, a portable Beam runner (needs Go)"
+	@echo "make test-engines  run the tests on Prism and on emulators of object stores (needs Go)"
 
 # Stamps: nothing is installed again while the pins are the same.
 $(VENV)/.core: requirements.txt pyproject.toml
@@ -52,10 +56,24 @@ bench: $(VENV)/.dev
 	@failed=; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || failed="$$failed $$file"; done; \
 	test -z "$$failed" || { echo "not reached, or not to be run here:$$failed"; exit 1; }
 
+# On object stores: clients and emulators are in a folder of their own, so that what users install is tested without them.
+test-engines: $(VENV)/.dev engines emulators
+	PYTHONPATH=$(CURDIR)/.engines/lib $(BIN)/python -m pytest -rs tests/object_stores tests/end_to_end/test_prism.py
+
 engines: $(PRISM)
+
+emulators: $(GCS) .engines/.lib
 
 $(PRISM):
 	GOBIN=$(CURDIR)/.engines/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM)
+
+$(GCS):
+	GOBIN=$(CURDIR)/.engines/bin go install github.com/fsouza/fake-gcs-server@v$(GCS_VERSION)
+
+.engines/.lib: requirements-engines.txt $(VENV)/.core
+	rm -rf .engines/lib
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target .engines/lib -r requirements-engines.txt
+	touch $@
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
@@ -65,6 +83,7 @@ lock:
 	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group dev -o requirements-dev.txt
 	sed 's/ *--hash.*//; s/ \\$$//' requirements-dev.txt | grep == > .constraints
 	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group environment -c .constraints -o requirements.txt
+	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --group engines -c .constraints -o requirements-engines.txt
 	rm .constraints
 
 clean:

@@ -10,9 +10,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+_P = TypeVar("_P")
 
 KINDS: Final = ("s3", "gs")
 BUCKET: Final = "pmd-breaking"
@@ -27,9 +29,9 @@ def missing(kind: str) -> str | None:
     modules = {"s3": ("s3fs", "moto"), "gs": ("gcsfs",)}[kind]
     absent = [name for name in modules if importlib.util.find_spec(name) is None]
     if absent:
-        return f"{' and '.join(absent)} not installed: pip install -r requirements-dev.txt"
+        return f"{' and '.join(absent)} not installed: make emulators, then PYTHONPATH=.engines/lib"
     if kind == "gs" and _gcs_server() is None:
-        return "fake-gcs-server is not in .engines/bin, nor on PATH: make engines"
+        return "fake-gcs-server is not in .engines/bin, nor on PATH: make emulators"
     return None
 
 
@@ -37,39 +39,62 @@ def _gcs_server() -> str | None:
     return shutil.which("fake-gcs-server", path=f"{_FOLDER / '.engines/bin'}{os.pathsep}{os.environ.get('PATH', '')}")
 
 
+#: Stands before an emulator: told its port, it gives itself and a port of its own.
+Proxy = Callable[[int], contextlib.AbstractContextManager[tuple[_P, int]]]
+
+
 @contextlib.contextmanager
 def emulated(kind: str) -> Iterator[str]:
     """Run an object store; give the URL of an empty bucket. Processes that are started meanwhile reach it."""
+    with proxied(kind, lambda port: contextlib.nullcontext((None, port))) as (bucket, _):
+        yield bucket
+
+
+@contextlib.contextmanager
+def proxied(kind: str, proxy: Proxy[_P]) -> Iterator[tuple[str, _P]]:
+    """Run an object store behind a proxy; give the URL of an empty bucket, and the proxy."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     kept = dict(os.environ)
-    if kind == "s3":
-        server = f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
-        command = [sys.executable, "-c", server]
-        os.environ |= {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_ACCESS_KEY_ID": "none",
-            "AWS_SECRET_ACCESS_KEY": "none",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
-    else:
-        told = {"-scheme": "http", "-host": "127.0.0.1", "-port": str(port), "-backend": "memory"}
-        told |= {"-public-host": f"localhost:{port}", "-external-url": f"http://localhost:{port}"}
-        command = [str(_gcs_server()), *(word for pair in told.items() for word in pair)]
-        os.environ["STORAGE_EMULATOR_HOST"] = f"http://localhost:{port}"
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            _wait(port)
-            # In a process of its own: this one must stay free of threads, since it is forked.
-            make = f"from pmd.store import storage; storage.filesystem('{kind}://{BUCKET}')[0].mkdir('{BUCKET}')"
-            subprocess.run([sys.executable, "-c", make], check=True, cwd=_FOLDER)
-            yield f"{kind}://{BUCKET}"
-        finally:
-            process.kill()
-            os.environ.clear()
-            os.environ.update(kept)
+    with proxy(port) as (stands_before, public):
+        command, told = (_s3 if kind == "s3" else _gcs)(port, public)
+        os.environ |= told
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                _wait(port)
+                # In a process of its own: this one must stay free of threads, since it may be forked.
+                make = f"from pmd.store import storage; storage.filesystem('{kind}://{BUCKET}')[0].mkdir('{BUCKET}')"
+                subprocess.run([sys.executable, "-c", make], check=True, cwd=_FOLDER)
+                yield f"{kind}://{BUCKET}", stands_before
+            finally:
+                process.kill()
+                os.environ.clear()
+                os.environ.update(kept)
+
+
+def _s3(port: int, public: int) -> tuple[list[str], dict[str, str]]:
+    """Return the command of an emulator of S3, and the environment of those that use it."""
+    server = f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
+    return [sys.executable, "-c", server], {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{public}",
+        "AWS_ACCESS_KEY_ID": "none",
+        "AWS_SECRET_ACCESS_KEY": "none",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def _gcs(port: int, public: int) -> tuple[list[str], dict[str, str]]:
+    """Return the same for Cloud Storage."""
+    told = {"-scheme": "http", "-host": "127.0.0.1", "-port": str(port), "-backend": "memory"}
+    told |= {"-public-host": f"localhost:{public}", "-external-url": f"http://localhost:{public}"}
+    command = [str(_gcs_server()), *(word for pair in told.items() for word in pair)]
+    # Else gcsfs asks for a bucket's kind first, under credentials that it looks for on the network.
+    return command, {
+        "STORAGE_EMULATOR_HOST": f"http://localhost:{public}",
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+    }
 
 
 def _wait(port: int) -> None:

@@ -12,6 +12,7 @@ import os
 import posixpath
 import re
 import sqlite3
+import traceback
 from collections.abc import Iterator
 from typing import Final
 
@@ -145,18 +146,24 @@ def _of(error: BaseException, root: str | None) -> PmdError | None:
             found=said,
             remedy="make room, or name a folder in SQLITE_TMPDIR; then run the same command again",
         )
-    if type(error).__module__.startswith(_CLOUDS):
+    if type(error).__module__.startswith(_CLOUDS) or (isinstance(error, OSError) and _is_of_a_client(error)):
         return RootError(
             "the storage refuses",
             where=root,
             found=said.split("\n", maxsplit=1)[0],
-            remedy="check the name of the bucket, and the credentials in this environment",
+            remedy="check the name of the bucket, the credentials in this environment, and what they may do",
         )
     if isinstance(error, TimeoutError) and type(error).__module__.startswith("fsspec"):
         return _words(errno.ETIMEDOUT, root, said, root)
     kind = _KINDS.search(said)
     found = _TEXT.search(said, kind.end()) if kind is not None else None
     return _words(int(found["number"]), found["path"], found[0], root) if found is not None else None
+
+
+def _is_of_a_client(error: OSError) -> bool:
+    """Return whether an error without a number was raised by the client of an object store, which names no file in it."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__", "").startswith(_CLOUDS) for frame, _ in frames)
 
 
 def _path(error: OSError) -> str | None:

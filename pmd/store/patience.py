@@ -17,7 +17,7 @@ import io
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from pmd.errors import RootError
 
@@ -158,21 +158,24 @@ class Reading(io.RawIOBase):
 
 
 class Writing(io.RawIOBase):
-    """A file that is written from its beginning to its end.
+    """A local file that is written from its beginning to its end; a write that fails is made again in its place.
 
     Args:
-        file: To which it goes.
-        is_hashed: Its bytes are hashed on their way.
+        path: The file's.
+        name: What it is called in errors.
+        is_hashed: Its bytes are hashed on their way, so that it can be written anew.
 
     Attributes:
         bytes: How many bytes were written.
         digest: Their SHA-256 so far; None where they are not hashed.
     """
 
-    def __init__(self, file: BinaryIO | io.FileIO, *, is_hashed: bool) -> None:
-        self._file: Any = file
+    def __init__(self, path: str, name: str, *, is_hashed: bool) -> None:
+        self._file = _opened(path, "wb")
+        self.path, self._name = path, name
         self.bytes = 0
         self.digest = hashlib.sha256() if is_hashed else None
+        self._failed = False
 
     def writable(self) -> bool:
         """Return True."""
@@ -201,24 +204,6 @@ class Writing(io.RawIOBase):
         if not self.closed:
             self._file.close()
         super().close()
-
-    def _put(self, content: ReadableBuffer) -> int:
-        return int(self._file.write(content))
-
-
-class PatientWriting(Writing):
-    """A local file, in which a write that fails is made again in its place.
-
-    Args:
-        path: The file's.
-        name: What it is called in errors.
-        is_hashed: Its bytes are hashed on their way, so that it can be written anew.
-    """
-
-    def __init__(self, path: str, name: str, *, is_hashed: bool) -> None:
-        super().__init__(_opened(path, "wb"), is_hashed=is_hashed)
-        self.path, self._name = path, name
-        self._failed = False
 
     def synchronise(self, *, durable: bool, elsewhere: Callable[[], str]) -> None:
         """Let the file outlive a power cut; do at least what tells whether a write that failed has harmed what was before it.
@@ -275,7 +260,7 @@ class PatientWriting(Writing):
     def _write_anew(self, path: str) -> None:
         """Be another file of the same content."""
         assert self.digest is not None
-        with PatientWriting(path, self._name, is_hashed=True) as other:
+        with Writing(path, self._name, is_hashed=True) as other:
             assert other.digest is not None
             with Reading(self.path) as old:
                 while block := old.read(_BLOCK_BYTES):

@@ -16,7 +16,7 @@ import orjson
 
 from pmd import flow
 from pmd.errors import RootError, VerificationError
-from pmd.store import commits, failures, leftovers, lock, sealed, storage, written
+from pmd.store import commits, failures, leftovers, lock, sealed, storage, versions, written
 from pmd.store.lock import Holder, Lock
 
 ROOT_FILE: Final = "root.json"
@@ -117,10 +117,12 @@ def describe(root: str) -> dict[str, Any] | None:
         VerificationError: It is damaged.
     """
     path = storage.join(root, ROOT_FILE)
-    if not storage.exists(path):
+    try:
+        raw = storage.read_bytes(path)
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        content = orjson.loads(storage.read_bytes(path))
+        content = orjson.loads(raw)
         promised = content.pop(_DIGEST, None)
         found = content["version"]
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -197,19 +199,16 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
     Raises:
         RootError: Somebody else writes (says who and since when), or the folder holds other files and is no ROOT.
     """
-    refuse_others_folders(root)
-    is_new = not storage.exists(root)
+    with failures.at(root):
+        refuse_others_folders(root)
+        is_new = not storage.exists(root)
     with contextlib.ExitStack() as stack:
         if is_new:
             stack.callback(storage.remove_folder, root)
-        try:
+        with failures.at(root):
             storage.make_folder(root)
+            versions.probe(root)
             held = stack.enter_context(lock.held(root, Holder.here(command, config)))
-        except OSError as error:
-            told = failures.told(error, root)
-            if told is None:
-                raise
-            raise told from error
         _locks[root] = held
         stack.callback(_locks.pop, root)
         if is_new:

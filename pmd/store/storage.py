@@ -20,6 +20,7 @@ import os
 import posixpath
 import shutil
 import stat
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -29,7 +30,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from pmd.errors import ConfigError, InputError, RootError
-from pmd.store.patience import PatientWriting, Reading, Writing, patiently
+from pmd.store.patience import Reading, Writing, patiently
 
 #: Marks files that are being written; sweeps remove them, readers never see them.
 TEMPORARY = ".tmp-"
@@ -41,6 +42,12 @@ _READ_BYTES: Final = 2**14
 #: Protocol → the extra of pmd that brings what it needs.
 _EXTRAS = {"s3": "aws", "s3a": "aws", "gs": "gcp", "gcs": "gcp"}
 
+#: What is asked of a client of S3 so that it waits some 30 s for a store that is busy or away (429, 5xx, no connection); gcsfs
+#: does by itself. Its own loop around such waits would make minutes of them. To read a whole object in ranges side by side it asks
+#: for its size first, which doubles the requests for small ones.
+_S3: Final = {"config_kwargs": {"retries": {"mode": "standard", "max_attempts": 7}}, "max_concurrency": 1}
+_S3_TRIES: Final = 1
+
 #: How a file system says that it has no hard links, and how one says that it cannot rename without replacing.
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _NO_SUCH_RENAME = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
@@ -48,8 +55,19 @@ _NO_SUCH_RENAME = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errn
 
 @functools.cache
 def _filesystem(protocol: str) -> Any:
+    if protocol in {"file", "local"}:
+        return fsspec.filesystem(protocol)
     # A cached listing would not show what other processes have written since.
-    return fsspec.filesystem(protocol, **({} if protocol in {"file", "local"} else {"use_listings_cache": False}))
+    fs = fsspec.filesystem(protocol, use_listings_cache=False, **(_S3 if protocol in {"s3", "s3a"} else {}))
+    if protocol in {"s3", "s3a"}:
+        fs.retries = _S3_TRIES
+    return fs
+
+
+def is_object_store(fs: Any) -> bool:
+    """Return whether a file system has objects and no folders, and shows an object when all of it is there."""
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
+    return bool(protocols & {*_EXTRAS})
 
 
 def is_local(url: str) -> bool:
@@ -190,7 +208,7 @@ def glob(pattern: str) -> list[str]:
 def list_files(folder: str) -> list[str]:
     """Return every file below a folder, relative to it, sorted; an absent folder has none."""
     fs, path = filesystem(folder)
-    if not exists(folder):
+    if not is_object_store(fs) and not exists(folder):
         return []
     prefix = path.rstrip("/") + "/"
     find = (lambda: _walk(path)) if isinstance(fs, LocalFileSystem) else (lambda: fs.find(path))
@@ -239,6 +257,8 @@ def _listing(fs: Any) -> Any:
 def make_folder(folder: str) -> None:
     """Make a folder and those above it; nothing where the file system has no folders."""
     fs, path = filesystem(folder)
+    if is_object_store(fs):
+        return  # what fsspec would make is a bucket
 
     def make() -> None:
         try:
@@ -296,6 +316,9 @@ def remove_folder(folder: str) -> None:
 class Draft:
     """A file that is being written, under a temporary name until it is whole; a context manager that discards what is not.
 
+    What goes to other storage than this machine's is written on this machine, and sent once, when it is whole: a file that shows
+    before, or that is copied to its name, costs more and leaves parts of itself behind.
+
     Args:
         folder: Where.
         durable: It outlives a power cut once it has its name and its folder is settled. Not for what only a run needs.
@@ -307,14 +330,12 @@ class Draft:
 
     def __init__(self, folder: str, *, durable: bool = True, is_hashed: bool = True) -> None:
         self._fs, self._folder = filesystem(folder)
-        self._durable = durable
+        self._is_local = isinstance(self._fs, LocalFileSystem)
+        self._drafts = self._folder if self._is_local else tempfile.gettempdir()
+        self._durable = durable and self._is_local
         self._temporaries: list[str] = []
-        is_hashed = is_hashed and durable
         make_folder(folder)
-        if isinstance(self._fs, LocalFileSystem):
-            self._raw: Writing = PatientWriting(self._temporary(), self._folder, is_hashed=is_hashed)
-        else:
-            self._raw = Writing(self._fs.open(self._temporary(), "wb"), is_hashed=is_hashed)
+        self._raw = Writing(self._temporary(), self._drafts, is_hashed=is_hashed and durable)
         self.file = cast(BinaryIO, io.BufferedWriter(self._raw, _WRITE_BYTES))
 
     @staticmethod
@@ -347,7 +368,7 @@ class Draft:
             self._raw.close()  # what the file has not written yet goes nowhere
         for temporary in self._temporaries:
             with contextlib.suppress(Exception):  # renamed, never made, or the storage fails: that is told
-                patiently(functools.partial(self._fs.rm_file, temporary))
+                patiently(functools.partial(os.remove, temporary))
         self._temporaries = []
 
     @property
@@ -365,16 +386,15 @@ class Draft:
         """End the file and give it its name in the folder, in place of what had it."""
         path = posixpath.join(self._folder, name)
         self.close()
-        if isinstance(self._raw, PatientWriting):
+        if self._is_local:
             patiently(functools.partial(_replaced, self._raw.path, path, self._identity))
             self._temporaries.remove(self._raw.path)
         else:
-            self._fs.mv(*self._temporaries, path)
-            self._temporaries = []
+            patiently(functools.partial(self._fs.put_file, self._raw.path, path))
 
     def finish_if_absent(self, name: str) -> bool:
         """End a local file and give it its name if none has it; return whether it did."""
-        assert isinstance(self._raw, PatientWriting)
+        assert self._is_local
         self.close()
         path = posixpath.join(self._folder, name)
         return patiently(functools.partial(_named, self._raw.path, path, self._identity))
@@ -384,13 +404,12 @@ class Draft:
         if self.file.closed:
             return
         self.file.flush()
-        if isinstance(self._raw, PatientWriting):
-            self._raw.synchronise(durable=self._durable, elsewhere=self._temporary)
-            self._identity = self._raw.identity()
+        self._raw.synchronise(durable=self._durable, elsewhere=self._temporary)
+        self._identity = self._raw.identity()
         self.file.close()
 
     def _temporary(self) -> str:
-        self._temporaries.append(f"{self._folder}/{TEMPORARY}{uuid.uuid4().hex}")
+        self._temporaries.append(f"{self._drafts}/{TEMPORARY if self._is_local else 'pmd-'}{uuid.uuid4().hex}")
         return self._temporaries[-1]
 
 
@@ -419,7 +438,7 @@ def put_if_absent(url: str, content: bytes) -> bool:
     """
     fs, path = filesystem(url)
     if not isinstance(fs, LocalFileSystem):
-        fs.makedirs(posixpath.dirname(path), exist_ok=True)
+        make_folder(posixpath.dirname(url))
         try:
             fs.pipe_file(path, content, mode="create")
         except FileExistsError:
@@ -554,7 +573,7 @@ _RENAME_EXCL = 4
 def list_names(folder: str) -> list[str]:
     """Return the names that stand directly in a folder, sorted; an absent folder has none."""
     fs, path = filesystem(folder)
-    if not exists(folder):
+    if not is_object_store(fs) and not exists(folder):
         return []
     try:
         found = patiently(lambda: fs.ls(path, detail=False))

@@ -13,6 +13,7 @@ import fcntl
 import os
 import posixpath
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -69,6 +70,52 @@ def remove(url: str, version: str) -> bool:
     """
     fs, path = storage.filesystem(url)
     return _kind(fs, url).remove(fs, path, version)
+
+
+def probe(folder: str) -> None:
+    """Try whether storage holds to the conditions of `swap`, as some that speak S3 do not; local files are not tried.
+
+    Args:
+        folder: In which a file is made, and removed again.
+
+    Raises:
+        ConfigError: What must fail succeeds, or nothing can be written here.
+    """
+    if storage.is_local(folder):
+        return
+    url = storage.join(folder, f"{storage.TEMPORARY}{uuid.uuid4().hex}")
+    if not swap(url, b"first", None):
+        raise ConfigError(
+            "nothing can be written here",
+            where=folder,
+            expected="a bucket that is there, and that this account may write to",
+            remedy="make the bucket, or name another root in the configuration",
+        )
+    try:
+        _try_conditions(url, folder)
+    finally:
+        storage.remove(url)
+
+
+def _try_conditions(url: str, folder: str) -> None:
+    seen = read(url)
+    broken = (
+        "makes a file anew where one stands"
+        if swap(url, b"second", None)
+        else "does not replace the file that was read"
+        if not swap(url, b"third", seen)
+        else "replaces a file that is no longer the one that was read"
+        if swap(url, b"fourth", seen)
+        else None
+    )
+    if broken is not None:
+        raise ConfigError(
+            "a ROOT cannot stand here: two writers could destroy each other's work",
+            where=folder,
+            expected="storage that heeds If-Match and If-None-Match (S3), or ifGenerationMatch (Cloud Storage)",
+            found=f"it {broken}",
+            remedy="name another root in the configuration, or a newer version of this storage",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +273,7 @@ def _swap_gcs(fs: Any, path: str, content: bytes, seen: Versioned | None) -> boo
             data=content,
         )
 
-    return _holds(put, FileExistsError, says=_GCS_OTHERS)
+    return _holds(put, FileExistsError, FileNotFoundError, says=_GCS_OTHERS)
 
 
 def _version_gcs(fs: Any, path: str) -> str | None:

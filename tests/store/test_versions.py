@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pmd.errors import ConfigError
 from pmd.store import storage, versions
 from pmd.store.versions import Versioned
 
@@ -94,3 +95,46 @@ def test_a_condition_that_does_not_hold_is_no_error(
 def test_another_refusal_is_an_error(monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
     with pytest.raises(OSError, match="forbidden"):
         versions.remove(at(Store(protocol, OSError("forbidden")), monkeypatch), SEEN.version)
+
+
+class Careless(Store):
+    """An S3 that knows no conditions, or only the one that a name must be free."""
+
+    def __init__(self, *, heeds: str = "") -> None:
+        super().__init__("s3")
+        self.heeds = heeds
+        self.content: bytes | None = None
+
+    def call_s3(self, method: str, **said: Any) -> Any:
+        """Do what is asked, whatever the condition."""
+        if method == "get_object":
+            return {"Body": self.content, "ETag": repr(self.content)}
+        if self.heeds in said and (said[self.heeds] == "*") == (self.content is not None):
+            raise OSError("PreconditionFailed")
+        self.content = said["Body"]
+        return None
+
+    def rm_file(self, _: str) -> None:
+        """Remove it."""
+        self.content = None
+
+
+@pytest.mark.parametrize(
+    ("store", "found"),
+    [
+        (Careless(), "it makes a file anew where one stands"),
+        (Careless(heeds="IfNoneMatch"), "it replaces a file that is no longer the one that was read"),
+    ],
+    ids=["none", "put-if-absent only"],
+)
+def test_a_store_whose_conditions_do_not_hold_is_refused(
+    store: Careless, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "_body", lambda _, body: body)
+    monkeypatch.setattr(storage, "is_local", lambda _: False)
+    url = at(store, monkeypatch)
+    with pytest.raises(ConfigError) as caught:
+        versions.probe(url)
+    assert caught.value.problem == "a ROOT cannot stand here: two writers could destroy each other's work"
+    assert caught.value.found == found
+    assert store.content is None

@@ -1,0 +1,149 @@
+"""Emulators, behind a proxy that writes down what they are asked, and answers for them where it is told to."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from benchmarks.breaking import emulators
+from pmd.store import storage
+from tests.end_to_end.conftest import demo as demo  # noqa: PLC0414  a fixture of theirs
+
+#: Headers of one hop.
+HOP = {"connection", "keep-alive", "transfer-encoding"}
+
+
+@dataclass
+class Proxy:
+    """Hands requests on to an emulator.
+
+    Attributes:
+        asked: Each request: its method, and its path with its query.
+        busy: Statuses that the next requests get; each is answered once.
+        refused: A status that every request gets, and the method it is for.
+    """
+
+    port: int
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    busy: list[int] = field(default_factory=list)
+    refused: tuple[str, int] | None = None
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        """Answer one request."""
+        body = read(handler)
+        self.asked.append((handler.command, handler.path))
+        status = self.busy.pop(0) if self.busy else 0
+        if self.refused is not None and self.refused[0] == handler.command:
+            status = self.refused[1]
+        if status:
+            tell(handler, status, [], b"")
+            return
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as behind:
+            behind.request(handler.command, handler.path, body, dict(handler.headers.items()))
+            answer = behind.getresponse()
+            tell(handler, answer.status, answer.getheaders(), answer.read())
+
+
+def read(handler: BaseHTTPRequestHandler) -> bytes:
+    if "chunked" not in handler.headers.get("Transfer-Encoding", ""):
+        return handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+    parts = []
+    while size := int(handler.rfile.readline().split(b";")[0], 16):
+        parts.append(handler.rfile.read(size))
+        handler.rfile.readline()
+    handler.rfile.readline()
+    del handler.headers["Transfer-Encoding"]
+    return b"".join(parts)
+
+
+def tell(handler: BaseHTTPRequestHandler, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    handler.send_response_only(status)
+    has_length = False
+    for name, value in headers:
+        if name.lower() not in HOP:
+            handler.send_header(name, value)
+            has_length |= name.lower() == "content-length"
+    if not has_length:
+        handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    if handler.command != "HEAD":
+        handler.wfile.write(body)
+
+
+@contextlib.contextmanager
+def proxied(port: int) -> Iterator[tuple[Proxy, int]]:
+    """Run a proxy before an emulator's port; give it and its own port."""
+    proxy = Proxy(port)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+        def do_GET(self) -> None:
+            proxy.answer(self)
+
+        do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = do_GET
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield proxy, server.server_port
+        finally:
+            server.shutdown()
+
+
+@dataclass
+class Emulated:
+    """An object store: its bucket's URL, and the proxy before it."""
+
+    kind: str
+    bucket: str
+    proxy: Proxy
+
+    def asks(self, call: Any) -> list[tuple[str, str]]:
+        """Return what a call asks the store."""
+        self.proxy.asked.clear()
+        call()
+        return list(self.proxy.asked)
+
+
+@pytest.fixture(scope="session", params=emulators.KINDS)
+def emulated(request: pytest.FixtureRequest) -> Iterator[Emulated]:
+    """Run an object store for all tests of its kind."""
+    kind = request.param
+    why = emulators.missing(kind)
+    if why is not None:
+        pytest.skip(why)
+    kept = dict(os.environ)
+    with emulators.proxied(kind, proxied) as (bucket, proxy):
+        storage._filesystem.cache_clear()
+        yield Emulated(kind, bucket, proxy)
+    os.environ.clear()
+    os.environ.update(kept)
+    storage._filesystem.cache_clear()
+
+
+@pytest.fixture
+def store(emulated: Emulated) -> Iterator[Emulated]:
+    """Give an object store that answers as it should when a test is done with it."""
+    yield emulated
+    emulated.proxy.busy.clear()
+    emulated.proxy.refused = None
+
+
+def in_process(code: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of its own."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)

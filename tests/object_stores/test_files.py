@@ -1,0 +1,122 @@
+"""Files on an object store: sent once and whole, listed without being asked for, waited for when the store is busy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pmd.errors import ConfigError, PmdError
+from pmd.store import root, storage, versions
+from tests.object_stores.conftest import Emulated, in_process
+
+
+def methods(asked: list[tuple[str, str]]) -> list[str]:
+    return [method for method, _ in asked]
+
+
+def write(url: str, content: bytes) -> None:
+    with storage.write_whole(url) as file:
+        file.write(content)
+
+
+@pytest.mark.parametrize("size", [0, 7, 300_000])
+def test_a_file_is_sent_in_one_request_and_leaves_no_other(store: Emulated, size: int) -> None:
+    folder, content = f"{store.bucket}/once-{size}", bytes(size)
+    asked = store.asks(lambda: write(f"{folder}/a.parquet", content))
+    assert methods(asked) == ["PUT" if store.kind == "s3" else "POST"]
+    assert storage.list_files(folder) == ["a.parquet"]
+    assert storage.read_bytes(f"{folder}/a.parquet") == content
+
+
+def test_what_is_not_finished_is_never_sent(store: Emulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def fail() -> None:
+        with storage.write_whole(f"{store.bucket}/never/a") as file:
+            file.write(b"half")
+            raise ZeroDivisionError
+
+    store.proxy.asked.clear()
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert store.proxy.asked == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parts_of_a_large_file_that_fails_are_taken_back(store: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    if store.kind != "s3":
+        pytest.skip("Cloud Storage keeps no parts: an upload that is not ended expires")
+    monkeypatch.setattr("s3fs.core.calculate_chunksize", lambda *_, **__: 5 * 2**20)
+    fs: Any = storage.filesystem(store.bucket)[0]
+    sent = type(fs)._call_s3
+
+    async def call(self: Any, method: str, *positional: Any, **named: Any) -> Any:
+        if method == "upload_part" and named["PartNumber"] == 2:
+            raise PermissionError("no more")
+        return await sent(self, method, *positional, **named)
+
+    monkeypatch.setattr(type(fs), "_call_s3", call)
+    with pytest.raises(PermissionError):
+        write(f"{store.bucket}/parts/a", bytes(11 * 2**20))
+    monkeypatch.undo()
+    assert fs.call_s3("list_multipart_uploads", Bucket="pmd-breaking").get("Uploads", []) == []
+    assert storage.list_files(f"{store.bucket}/parts") == []
+
+
+def test_folders_cost_nothing_and_absent_ones_are_empty(store: Emulated) -> None:
+    folder = f"{store.bucket}/absent"
+    assert store.asks(lambda: storage.make_folder(folder)) == []
+    assert len(store.asks(lambda: storage.list_files(folder))) <= 3  # fsspec looks whether it is a file
+    assert len(store.asks(lambda: storage.list_names(folder))) <= 2
+    assert storage.list_files(folder) == storage.list_names(folder) == []
+    write(f"{folder}/deep/er/a", b"1")
+    assert methods(store.asks(lambda: storage.list_files(folder))) == ["GET"]
+
+
+def test_what_another_process_writes_is_seen_at_once(store: Emulated) -> None:
+    folder = f"{store.bucket}/others"
+    write(f"{folder}/a", b"1")
+    assert storage.list_names(folder) == ["a"]
+    ended = in_process(f"from pmd.store import storage; storage.put('{folder}/b', b'2')")
+    assert ended.returncode == 0, ended.stderr
+    assert storage.list_names(folder) == storage.list_files(folder) == ["a", "b"]
+    assert storage.read_bytes(f"{folder}/b") == b"2"
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_busy_store_is_waited_for(store: Emulated, status: int) -> None:
+    store.proxy.busy += [status, status]
+    asked = store.asks(lambda: write(f"{store.bucket}/busy/{status}", b"content"))
+    assert len([path for _, path in asked if "parts" not in path]) == 3
+    store.proxy.busy += [status]
+    assert storage.read_bytes(f"{store.bucket}/busy/{status}") == b"content"
+    store.proxy.busy += [status]
+    assert storage.list_names(f"{store.bucket}/busy").count(str(status)) == 1
+
+
+def test_a_store_that_holds_to_conditions_may_have_a_root(store: Emulated) -> None:
+    versions.probe(f"{store.bucket}/probed")
+    assert storage.list_files(f"{store.bucket}/probed") == []
+
+
+def test_a_bucket_that_is_not_there_is_told_before_anything_is_done(store: Emulated) -> None:
+    where = f"{store.kind}://pmd-no-such-bucket/root"
+    with pytest.raises(ConfigError) as caught, root.writer(where, "test"):
+        pass
+    assert caught.value.problem == "nothing can be written here"
+    assert caught.value.where == where
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_store_that_lets_nobody_write_is_told_in_a_sentence(store: Emulated, status: int) -> None:
+    if (store.kind, status) == ("s3", 401):
+        pytest.skip("S3 refuses with 403")
+    store.proxy.refused = ("PUT" if store.kind == "s3" else "POST", status)
+    with pytest.raises(PmdError) as caught, root.writer(f"{store.bucket}/forbidden-{status}", "test"):
+        pass
+    assert caught.value.problem == "the storage refuses"
+    assert caught.value.where == f"{store.bucket}/forbidden-{status}"
+    assert caught.value.remedy is not None
+    assert caught.value.remedy.startswith("check the name of the bucket, the credentials")
