@@ -9,7 +9,7 @@ from pmd import flow
 from pmd.config import Config
 from pmd.fetch import state
 from pmd.store import root, storage
-from pmd.store.wanted import Wanted, as_json, digest
+from pmd.store.wanted import Wanted, digest
 
 #: What stands among the formats for the pairs that no format takes.
 REJECTED: Final = posixpath.basename(flow.UNSHARDED.at())
@@ -17,7 +17,7 @@ REJECTED: Final = posixpath.basename(flow.UNSHARDED.at())
 
 def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
     """Return the commits of the rejected pairs and of every format, in this order: all are made at once."""
-    options = as_json(config.shard) | {"seed": config.seed}
+    options = config.shard.told() | {"seed": config.seed}
     del options["formats"]
     found = {
         "views": digest(root.views_folder(config.root)),
