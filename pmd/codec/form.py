@@ -77,11 +77,6 @@ class Form:
         return self.side_px is None and self.mode != "no"
 
     @property
-    def is_square(self) -> bool:
-        """Whether the result may have another shape than the picture, which cannot be told from it afterwards."""
-        return self.mode in _SQUARE
-
-    @property
     def is_lossless(self) -> bool:
         """Whether what is encoded has the very pixels."""
         return self.format == "png" or (self.format == "webp" and self.quality == LOSSLESS)
@@ -89,6 +84,15 @@ class Form:
     def measured(self, size: Size) -> int:
         """Return the side by which a picture is judged: the short one, or the long one."""
         return min(size) if self.mode in _BY_SHORT_SIDE else max(size)
+
+    def for_copy_of(self, original: Size) -> Form:
+        """Return the form that makes of a smaller copy what this one makes of the original, which says whether it is bigger.
+
+        A copy that was brought to the very size asked for is no bigger than that, and would be neither cut nor have a border.
+        """
+        if self.side_px is None or self.mode == "no" or self.measured(original) <= self.side_px:
+            return self
+        return dataclasses.replace(self, only_if_bigger=False)
 
     def fit(self, size: Size) -> Fit:
         """Return what becomes of a picture of a size.

@@ -42,8 +42,7 @@ def prepare(content: bytes, limits: Limits, form: Form, *, hashed: bool) -> Prep
         content: A whole file.
         limits: What is acceptable.
         form: How it is kept.
-        hashed: Take the perceptual hash as well, which takes a decode; it is taken of a form that may have another shape in any
-            case, since nothing gives it later. Where this is False and the bytes stay as they are, a
+        hashed: Take the perceptual hash as well, which takes a decode. Where this is False and the bytes stay as they are, a
             file whose structure is whole is judged by it: format, size, frames, every limit, and that nothing is cut off.
             Any other file is decoded, so that nothing is refused that a decoder takes. What is not seen then is what only
             a decoder sees: damage inside compressed pixels, and what it does not support. Of JPEG, damage
@@ -51,7 +50,6 @@ def prepare(content: bytes, limits: Limits, form: Form, *, hashed: bool) -> Prep
     """
     try:
         opened = opening.read(content, limits)
-        hashed = hashed or (form.is_square and not form.is_original)
         if not hashed and (judged := _judged_by_structure(opened, limits, form)):
             return judged
         way = decoding.forming(opened.size, form)

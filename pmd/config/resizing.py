@@ -26,6 +26,9 @@ _QUALITY: Final[Mapping[str, int]] = {"png": 6, "webp": 95}
 #: Modes that bring the short side to a size; the others the long one.
 _BY_SHORT_SIDE: Final = frozenset({"keep_ratio", "center_crop"})
 
+#: Modes whose pictures have another shape than they were made of, which nothing can tell from them.
+_SQUARE: Final = frozenset({"center_crop", "border"})
+
 
 @dataclasses.dataclass(frozen=True)
 class Resizing:
@@ -49,6 +52,11 @@ class Resizing:
     def by_short_side(self) -> bool:
         """Whether the mode is of the short side; else of the long one."""
         return self.mode in _BY_SHORT_SIDE
+
+    @property
+    def is_square(self) -> bool:
+        """Whether something may be cut off, or white be put around."""
+        return self.mode in _SQUARE
 
 
 def put_together(options: Any, side_px: int | None, mode: Mode | None) -> Resizing:

@@ -193,6 +193,8 @@ def _taken(
     except FileNotFoundError:  # removed since it was read
         return None
     digest = hashlib.sha256(content).digest()
+    if digest != entry["sha256"]:
+        form = _form_of_copy(form, entry)
     prepared = codec.prepare(content, judging.limits_of(options), form, hashed=hashed)
     for sha256, seen in ((digest, None), (entry["sha256"], prepared.perceptual_hash)):
         name = blocklist.match(sha256, seen)
@@ -211,10 +213,8 @@ def _taken(
     said = "adopted from img2dataset"
     if digest != entry["sha256"]:
         whole = (entry["width_px"], entry["height_px"])
-        will_do = entry["is_plain"] and _is_copy(size, whole, form)
+        will_do = entry["is_plain"] and _is_copy(size, whole, form) and _loses_nothing(form, inspected)
         if form.is_original or entry["sha256"] is None or not will_do:
-            return None
-        if form.is_lossless and inspected.format != "png":
             return None
         original, size = {"sha256": entry["sha256"]}, whole
         said += ", a smaller copy of what it had downloaded"
@@ -236,6 +236,17 @@ def _taken(
         "stored_height_px": prepared.stored_height_px,
     }
     return _Taken(OK, said, facts)
+
+
+def _form_of_copy(form: codec.Form, entry: Mapping[str, Any]) -> codec.Form:
+    """Return what is made of a copy for it to be what the whole picture would have become."""
+    width, height = entry["width_px"], entry["height_px"]
+    return form if width is None or height is None else form.for_copy_of((width, height))
+
+
+def _loses_nothing(form: codec.Form, copy: codec.Inspected) -> bool:
+    """Return whether a copy is as good as the form is meant to be: where that has the very pixels, so does a PNG."""
+    return copy.format == "png" or not form.is_lossless
 
 
 def _is_copy(size: Sequence[int | None], whole: Sequence[int | None], form: codec.Form) -> bool:

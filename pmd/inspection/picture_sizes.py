@@ -19,7 +19,12 @@ from pmd.config.resizing import Resizing
 SHORT_SIDE_PX: Final = 256
 
 #: mode → bytes, for one size: what is cut off, and white, cost nothing.
-_MODES: Final[Mapping[str, float]] = {"keep_ratio": 1.0, "keep_ratio_largest": 0.53, "center_crop": 0.72, "border": 0.55}
+_MODES: Final[Mapping[str, float]] = {
+    "keep_ratio": 1.0,
+    "keep_ratio_largest": 0.53,
+    "center_crop": 0.72,
+    "border": 0.55,
+}
 
 #: format → qualities, and bytes for each; what lies between is taken by a straight line.
 _QUALITIES: Final[Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]]] = {

@@ -27,7 +27,7 @@ _TAIL = """\
 [fetch]
 store = "resized"                    # or "original"; images with regions are always kept original
 short_side_px = 256
-# resize_mode = "center_crop"          # keep_ratio | keep_ratio_largest | center_crop | border | no, as in img2dataset; in [shard] too
+# resize_mode = "center_crop"          # keep_ratio | keep_ratio_largest | center_crop | border | no; in [shard] too
 # image_size = 256                     # for any of them, in place of short_side_px
 # encode_format = "webp"               # jpg | png | webp
 # min_side_px = 200                    # smaller pictures are not stored

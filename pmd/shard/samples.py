@@ -50,8 +50,13 @@ SAMPLES: Final = pa.schema(
         pa.field("stored_form", pa.string(), nullable=False),
         pa.field("sha256", pa.binary(32)),
         pa.field("stored_digest", pa.binary(16)),
+        pa.field("width_px", pa.int32()),  # of the original, upright
+        pa.field("height_px", pa.int32()),
     ]
 )
+
+#: What a sample has of the ledger.
+_OF_LEDGER: Final = (*stored.COLUMNS, "width_px", "height_px")
 
 #: A view on its way to its sample: `VIEWS`, under the image that stands for its own.
 SAMPLE_ROWS: Final = pa.schema(
@@ -198,7 +203,7 @@ def order(rows: pa.Table, ledger: pa.Table, options: ShardOptions, seed: int) ->
             pa.array([sample[2] for sample in samples], KEY),
             pa.array([sample[3] for sample in samples], REGION),
             pa.array([sample[4] for sample in samples], pa.list_(PAIR)),
-            *(ledger[name].take(at).combine_chunks() for name in stored.COLUMNS),
+            *(ledger[name].take(at).combine_chunks() for name in _OF_LEDGER),
         ],
         schema=SAMPLES,
     )

@@ -117,6 +117,8 @@ def _picture(content: bytes, row: dict[str, Any], options: ShardOptions) -> tupl
         return picture, extension(kind)
     if options.is_as_stored:
         return content, extension(row["stored_format"])
+    if row["width_px"] is not None and row["height_px"] is not None:
+        form = form.for_copy_of((row["width_px"], row["height_px"]))
     resized, found = codec.resized(content, form, max_pixels=_ANY_PIXELS)
     return resized, extension(found)
 

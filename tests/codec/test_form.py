@@ -207,15 +207,6 @@ def test_the_same_bytes_hashed_or_not_in_any_thread(mode: Mode, kind: typing.Lit
     assert [codec.resized(content, form)[0] for content in contents] == one_by_one
 
 
-def test_a_square_is_hashed_in_any_case_since_it_does_not_show_its_picture() -> None:
-    content = encoded(gradient(640, 240))
-    expected = codec.hash_of(content, Limits())
-    for mode in typing.cast(list[Mode], ["center_crop", "border"]):
-        assert kept(content, Form(100, mode=mode)).perceptual_hash == expected
-    for mode in typing.cast(list[Mode], ["keep_ratio", "keep_ratio_largest", "no"]):
-        assert kept(content, Form(None if mode == "no" else 100, mode=mode)).perceptual_hash is None
-
-
 def test_no_enlarging_makes_a_bomb() -> None:
     line = encoded(gradient(2, 60_000), "PNG")
     cut = kept(line, Form(256, 6, "center_crop", only_if_bigger=False, format="png"))

@@ -1,8 +1,8 @@
 """The pictures that img2dataset makes, and ours: sizes to the pixel, pixels within a tolerance.
 
-Its own tests (`tests/test_resizer.py`, `fixtures.check_one_image_size`) go over seven photographs, told by their sizes, two image
-sizes and ten rows of options; so do these, and over the modes and rows that those leave out. What it makes is taken before encoding,
-as PNG.
+Its own tests (`tests/test_resizer.py`, `fixtures.check_one_image_size`) go over seven photographs, told by their sizes, two
+image sizes and ten rows of options; so do these, and over the modes and rows that those leave out. What it makes is taken
+before encoding, as PNG.
 """
 
 from __future__ import annotations
