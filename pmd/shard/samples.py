@@ -118,8 +118,7 @@ def misfits(rows: pa.Table, ledger: pa.Table, options: ShardOptions) -> pa.Array
     # Products of whole numbers, so that a difference of exactly the limit is one.
     expected = drawn_width * height
     mismatch = np.abs(width * drawn_height - expected) > options.max_aspect_difference * expected
-    # Rounding to whole pixels makes half a pixel of either side.
-    reshaped = np.abs(stored_width * height - stored_height * width) > np.maximum(width, height)
+    reshaped = stored.reshaped(width, height, stored_width, stored_height)
     reasons = np.full(len(rows), None, dtype=object)
     if options.max_aspect_ratio is not None:
         reasons[long / short > options.max_aspect_ratio] = "sample_too_narrow"

@@ -12,6 +12,7 @@ from pmd import codec, config
 from pmd.config.options import FetchOptions
 from pmd.fetch import judging
 from pmd.inspection import picture_sizes, plan
+from tests.config.test_model import LEAST, SBU
 
 
 def expected(**options: Any) -> float:
@@ -64,33 +65,33 @@ def test_photographs_take_about_as_much(samples: Path, options: dict[str, Any]) 
     assert float(np.mean(sizes)) == pytest.approx(plan.RESIZED_BYTES * expected(**options), rel=0.2)
 
 
-def planned(folder: Path, fetch: str = "", shard: str = "") -> dict[str, Any]:
-    (folder / "cc12m.tsv").write_bytes(b"x" * 100)
-    text = (
-        f'root = "{folder}/pmd"\ncontact = "mailto:tests@example.org"\n'
-        f'[sources.conceptual_12m]\nannotations = ["{folder}/cc12m.tsv"]\n[fetch]\n{fetch}\n[shard]\n{shard}\n'
-    )
-    found: dict[str, Any] = plan.plan(config.parse(text))["disk"]
-    return found
+def configured(fetch: str = "", shard: str = "") -> config.Config:
+    return config.parse(f"{LEAST}{SBU}[fetch]\n{fetch}\n[shard]\n{shard}\n")
 
 
-def test_the_disk_of_a_plan_goes_by_the_forms_of_fetch_and_shard(tmp_path: Path) -> None:
-    plain = planned(tmp_path)
+def in_shards(fetch: str = "", shard: str = "") -> float | None:
+    return picture_sizes.in_shards(configured(fetch, shard))
 
-    def ratios(fetch: str = "", shard: str = "") -> tuple[float, float]:
-        found = planned(tmp_path, fetch, shard)
-        stored, before = (disk["store"][disk["chosen"]] for disk in (found, plain))
-        return stored / before, found["shards"]["webdataset"] / plain["shards"]["webdataset"]
 
-    assert ratios() == (1.0, 1.0)
-    assert ratios('resize_mode = "center_crop"') == pytest.approx((0.72, 0.72), rel=1e-3)
-    assert ratios('encode_format = "webp"') == pytest.approx((0.83, 0.83), rel=1e-3)
-    assert ratios("", "image_size = 128") == pytest.approx((1.0, 0.25), rel=1e-3)
-    assert ratios("", 'encode_format = "png"') == pytest.approx((1.0, 3.7), rel=1e-3)
-    assert ratios("", 'image_size = 128\nresize_mode = "center_crop"\nencode_format = "webp"')[1] == pytest.approx(
-        0.25 * 0.72 * 0.83, rel=1e-3
-    )
-    assert ratios('resize_mode = "keep_ratio_largest"', 'encode_format = "png"')[1] == pytest.approx(
-        0.53 * 3.7, rel=1e-3
-    )
-    assert ratios('store = "original"', "image_size = 256") == pytest.approx((163 / 47, 1.0), rel=1e-3)
+def test_what_is_in_shards_is_of_the_smaller_form_in_the_format_of_shards() -> None:
+    assert in_shards() is None
+    assert in_shards('resize_mode = "border"') is None
+    assert in_shards("", "image_size = 128") == 0.25
+    assert in_shards("", "short_side_px = 256") == 1.0
+    assert in_shards("", 'encode_format = "png"') == 3.7
+    squares = 'image_size = 128\nresize_mode = "center_crop"\nencode_format = "webp"'
+    assert in_shards("", squares) == pytest.approx(0.25 * 0.72 * 0.83)
+    assert in_shards('resize_mode = "keep_ratio_largest"', 'encode_format = "png"') == pytest.approx(0.53 * 3.7)
+    assert in_shards('store = "original"', "image_size = 256") == 1.0
+
+
+def test_the_disk_of_a_plan_goes_by_the_forms_of_fetch_and_shard() -> None:
+    def disk(fetch: str = "", shard: str = "") -> tuple[int, int]:
+        found = plan.plan(configured(fetch, shard))["disk"]
+        return found["store"]["resized"], found["shards"]["webdataset"]
+
+    stored, sharded = disk()
+    assert disk('resize_mode = "center_crop"') == pytest.approx((0.72 * stored, 0.72 * sharded), rel=0.02)
+    assert disk('encode_format = "png"') == pytest.approx((3.7 * stored, 3.7 * sharded), rel=0.02)
+    assert disk("", "image_size = 128") == pytest.approx((stored, 0.25 * sharded), rel=0.02)
+    assert disk("", 'encode_format = "png"') == pytest.approx((stored, 3.7 * sharded), rel=0.02)
