@@ -269,12 +269,9 @@ class _Checker:
         expected = resizing.too_large(fetch.resizing, shard.resizing)
         if expected is None:
             return
-        kept, asked = fetch.resizing, shard.resizing
-        name = "resize_mode" if kept.mode == "keep_ratio_largest" != asked.mode and asked.mode != "border" else None
-        name = name or ("image_size" if shard.image_size is not None else "short_side_px")
-        found = asked.mode if name == "resize_mode" else asked.side_px
-        key = (flow.SHARD.name, name)
-        self.problem(key, expected, found, f'change {name}, or let [fetch] keep more, as store = "original" does')
+        name = "image_size" if shard.image_size is not None else "short_side_px"
+        remedy = f'change {name}, or let [fetch] keep more, as store = "original" does'
+        self.problem((flow.SHARD.name, name), expected, shard.resizing.side_px, remedy)
 
     def _sources(self, raw: Any, profile: Profile) -> dict[str, SourceConfig]:
         known = sources.names()

@@ -119,11 +119,6 @@ def too_large(kept: Resizing, asked: Resizing) -> str | None:
     """
     if kept.side_px is None or asked.side_px is None:
         return None
-    if kept.mode == "keep_ratio_largest" and asked.by_short_side:
-        return (
-            'keep_ratio_largest or border: [fetch] resize_mode = "keep_ratio_largest" keeps no short side, and shards make '
-            "nothing larger than it is kept"
-        )
     if asked.side_px <= kept.side_px or (kept.mode == "keep_ratio" and not asked.by_short_side):
         return None
     return f"{kept.side_px} or less, as [fetch] keeps pictures: shards make nothing larger than it is kept"

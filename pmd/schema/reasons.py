@@ -61,7 +61,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "dedupe",
         "its text and those nearly the same stand on more images than allowed, and others were drawn to keep theirs",
     ),
-    "sample_too_small": ("shard", "the whole image's short side is under `min_side_px`"),
+    "sample_too_small": (
+        "shard",
+        "the whole image's short side is under `min_side_px`, or, where it is stored by its long side, under the size of shards",
+    ),
     "sample_too_narrow": (
         "shard",
         "the long side of the image or region is more times the short one than `max_aspect_ratio` allows",

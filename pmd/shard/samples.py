@@ -87,7 +87,9 @@ def window_bits(cut: partitions.Cut, window: int) -> int:
     return min(max(cut.shard_bits - max(window - 1, 0).bit_length(), 0), images_rules.MOST_PART_BITS)
 
 
-def misfits(rows: pa.Table, ledger: pa.Table, options: ShardOptions) -> pa.Array:
+def misfits(
+    rows: pa.Table, ledger: pa.Table, options: ShardOptions, stored_long_side_px: int | None = None
+) -> pa.Array:
     """Return why each view is no sample, or null.
 
     `box_mismatch`: the image's aspect ratio is not that of the image on which the region was drawn, or the picture in the
@@ -95,12 +97,14 @@ def misfits(rows: pa.Table, ledger: pa.Table, options: ShardOptions) -> pa.Array
     `crop_too_small`: the region, in the whole pixels that `codec.crop` cuts out of the picture in the store, has a short side
     under the limit. That picture is the original, but where an image was stored resized before a source with regions came.
     `sample_too_small`, `sample_too_narrow`: the whole image as it was fetched, or (narrow) the region in the pixels of the
-    crop. Of several the one that stands first in this list is the reason.
+    crop. Too small is also a picture that is stored by its long side, and whose short one is less than shards go by. Of several
+    the one that stands first in this list is the reason.
 
     Args:
         rows: `SAMPLE_ROWS`.
         ledger: `LEDGER` that holds all their images.
         options: Options of the stage.
+        stored_long_side_px: `needs.stored_long_side_px`.
     """
     at = partitions.positions(rows["image_id"], ledger)
     width = ledger["width_px"].take(at).to_numpy(zero_copy_only=False).astype(np.float64)
@@ -123,6 +127,10 @@ def misfits(rows: pa.Table, ledger: pa.Table, options: ShardOptions) -> pa.Array
     if options.max_aspect_ratio is not None:
         reasons[long / short > options.max_aspect_ratio] = "sample_too_narrow"
     reasons[~has_region & (short < options.min_side_px)] = "sample_too_small"
+    if stored_long_side_px is not None:
+        least = np.minimum(float(options.resizing.side_px or 0), short)
+        by_long_side = np.maximum(stored_width, stored_height) == stored_long_side_px
+        reasons[~has_region & by_long_side & (np.minimum(stored_width, stored_height) < least)] = "sample_too_small"
     reasons[has_region & (short < options.min_crop_px)] = "crop_too_small"
     reasons[has_region & (mismatch | reshaped)] = "box_mismatch"
     return pa.array(reasons, pa.string())
@@ -176,7 +184,9 @@ def _pixels_between(start: np.ndarray, length: np.ndarray, pixels: np.ndarray) -
     return np.asarray(high - low)
 
 
-def order(rows: pa.Table, ledger: pa.Table, options: ShardOptions, seed: int) -> Window:
+def order(
+    rows: pa.Table, ledger: pa.Table, options: ShardOptions, seed: int, stored_long_side_px: int | None = None
+) -> Window:
     """Make the samples of a window, in their order.
 
     Args:
@@ -184,12 +194,13 @@ def order(rows: pa.Table, ledger: pa.Table, options: ShardOptions, seed: int) ->
         ledger: `LEDGER` of the window's fetch shards.
         options: Options of the stage.
         seed: The configuration's seed.
+        stored_long_side_px: `needs.stored_long_side_px`.
 
     Raises:
         ConfigError: Larger pictures are asked for than are stored.
     """
     rows = rows.combine_chunks()
-    reasons = misfits(rows, ledger, options)
+    reasons = misfits(rows, ledger, options, stored_long_side_px)
     stays = pc.is_null(reasons)
     leaving = rows.filter(pc.invert(stays))
     kept = rows.filter(stays).combine_chunks()

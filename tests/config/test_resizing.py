@@ -186,11 +186,10 @@ def both(fetch: str, shard: str, source: str = SBU) -> str:
         ),
         (
             'resize_mode = "keep_ratio_largest"',
-            "image_size = 200",
-            "resize_mode",
-            'keep_ratio_largest or border: [fetch] resize_mode = "keep_ratio_largest" keeps no short side, and '
-            + SHARDS_ARE_NOT_LARGER,
-            '"keep_ratio"',
+            "image_size = 257",
+            "image_size",
+            f"256 or less, as [fetch] keeps pictures: {SHARDS_ARE_NOT_LARGER}",
+            "257",
         ),
         (
             'resize_mode = "keep_ratio_largest"',
@@ -215,6 +214,7 @@ def test_shards_of_larger_pictures_than_are_stored_are_refused(
         ("", "short_side_px = 256"),
         ("", 'image_size = 400\nresize_mode = "keep_ratio_largest"'),  # a short side of 256 may have a long one of 400
         ('resize_mode = "no"', "image_size = 1000"),
+        ('resize_mode = "keep_ratio_largest"', 'image_size = 224\nresize_mode = "center_crop"'),
         ('store = "original"', "image_size = 1000"),
         ('resize_mode = "border"', 'image_size = 256\nresize_mode = "center_crop"'),
         (

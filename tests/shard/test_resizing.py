@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pmd import codec
+from pmd import codec, config
 from pmd.config.options import ShardOptions
 from pmd.errors import ConfigError
-from pmd.shard import samples, writing
+from pmd.shard import needs, samples, writing
+from tests.config.test_model import LEAST, SBU
 from tests.shard.test_shards import fetched, key, ledger_of, members, picture, reason_of, rows_of, view, write
 
 #: Of `write`'s four samples: a PNG of 100 x 100, its left half as a crop, a JPEG of 60 x 40, a PNG of 50 x 80.
@@ -235,3 +236,31 @@ def test_a_copy_of_the_size_asked_for_is_formed_as_its_original_would_be(
     content, _ = writing._picture(sink.getvalue(), small, options)
     with Image.open(io.BytesIO(content)) as image:
         assert image.size == codec.Form(256, mode=mode).fit(stored).size
+
+
+def test_of_what_is_stored_by_its_long_side_those_too_narrow_for_the_short_one_leave() -> None:
+    ledger = stored_as(((640, 480), (256, 192)), ((900, 200), (256, 57)), ((100, 60), (100, 60)), ((900, 200), None))
+    rows = rows_of(*(view(number, str(number)) for number in range(1, 5)))
+    options = ShardOptions(image_size=100, resize_mode="center_crop")
+    found = samples.misfits(rows, ledger_of(*ledger), options, 256).to_pylist()
+    assert found == [None, "sample_too_small", None, None]
+    window = samples.order(rows, ledger_of(*ledger), options, 0, 256)
+    assert (window.samples.num_rows, window.rejected["reason"].to_pylist()) == (3, ["sample_too_small"])
+    with pytest.raises(ConfigError, match="stored 256 x 57 px"):
+        samples.order(rows, ledger_of(*ledger), options, 0)
+
+
+@pytest.mark.parametrize(
+    ("fetch", "shard", "expected"),
+    [
+        ('resize_mode = "keep_ratio_largest"', 'image_size = 100\nresize_mode = "center_crop"', 256),
+        ('resize_mode = "keep_ratio_largest"', "image_size = 100", 256),
+        ('resize_mode = "keep_ratio_largest"', 'image_size = 100\nresize_mode = "border"', None),
+        ('resize_mode = "keep_ratio_largest"', 'encode_format = "png"', None),
+        ("", "image_size = 100", None),
+        ('store = "original"', "image_size = 100", None),
+    ],
+)
+def test_when_the_long_side_of_what_is_stored_matters(fetch: str, shard: str, expected: int | None) -> None:
+    chosen = config.parse(f"{LEAST}{SBU}[fetch]\n{fetch}\n[shard]\n{shard}\n")
+    assert needs.stored_long_side_px(chosen) == expected
