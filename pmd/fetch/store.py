@@ -279,7 +279,7 @@ def is_hashed(rows: Iterable[Mapping[str, Any]]) -> bool:
 
 def generation_hash(options: FetchOptions, image_ids: Iterable[bytes]) -> str:
     """Return the hash of the options and images of a generation."""
-    chosen = options.model_dump(mode="json", exclude=set(_NO_OUTCOME))
+    chosen = {name: value for name, value in options.told().items() if name not in _NO_OUTCOME}
     return commits.options_hash([chosen, sorted(image_id.hex() for image_id in image_ids)])
 
 
