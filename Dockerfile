@@ -1,7 +1,8 @@
 # The command line in an image: docker build -t pmd .
 # Then: docker run --rm -v "$PWD:/work" pmd build pmd.toml
 
-FROM python:3.11-slim-bookworm AS build
+# The full image: pycld2 has no wheel for Linux on arm64, and is compiled there.
+FROM python:3.11-bookworm AS build
 RUN python -m venv /opt/pmd
 COPY requirements.txt /source/
 RUN /opt/pmd/bin/python -m pip install --no-cache-dir --no-compile --no-deps --require-hashes -r /source/requirements.txt

@@ -15,11 +15,13 @@ Nothing here trusts its input. Modules, each importing only those above it::
     outline      what a picture is beside its pixels
     colour       any colours as sRGB, eight bits, on white
     form         in which form a picture is kept: sizes, modes, formats
+    resampling   pixels in another size
     scaling      scaling, cropping, borders
     decoding     an opened file's pixels
     encoding     pixels as JPEG, PNG or WebP
     perceptual   the perceptual hash
     preparing    content judged, and brought into the form that is kept
+    libraries    what of all this is done by whom, in which version
 
 The first three import no decoder.
 
@@ -29,6 +31,7 @@ Threads: pixels are decoded, scaled and encoded outside the GIL. No state of Pil
 from pmd.codec.encoding import encode, encode_jpeg
 from pmd.codec.form import Form
 from pmd.codec.header import EXTENSIONS, MAX_FRAMES, sniff
+from pmd.codec.libraries import libraries
 from pmd.codec.perceptual import SET_BITS, is_telling, perceptual_hash
 from pmd.codec.preparing import Prepared, hash_of, prepare, resized, upright_rgb
 from pmd.codec.scaling import crop, formed
@@ -51,6 +54,7 @@ __all__ = [
     "formed",
     "hash_of",
     "is_telling",
+    "libraries",
     "perceptual_hash",
     "prepare",
     "resized",

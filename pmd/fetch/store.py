@@ -249,6 +249,7 @@ def _write(order: Order, generation: int, settled: Iterator[Fetched], started: d
             "ended": utc_now().isoformat(),
             "images": len(rows),
             "statuses": Counter(row["status"] for row in rows),
+            state.LIBRARIES: codec.libraries(),
         },
         facts=facts(order.shard, generation, is_hashed=is_hashed(rows)),
     )
