@@ -14,7 +14,7 @@ ONLY ?=
 # What `make touched` compares with.
 SINCE ?= HEAD
 
-.PHONY: help demo test touched test-engines check bench engines emulators lock wheel clean
+.PHONY: help demo test touched test-engines check bench engines emulators lock platforms wheel clean
 
 help:
 	@echo "make demo     run the whole thing on a small built-in web"
@@ -80,11 +80,19 @@ wheel: $(VENV)/.dev
 
 # Pins with hashes, and no index: wherever packages come from, they are these.
 lock:
-	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group dev -o requirements-dev.txt
-	sed 's/ *--hash.*//; s/ \\$$//' requirements-dev.txt | grep == > .constraints
-	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group environment -c .constraints -o requirements.txt
-	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --group engines -c .constraints -o requirements-engines.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group dev -o requirements-dev.txt
+	sed 's/ *--hash.*//; s/ \\$$//; s/ ;.*//' requirements-dev.txt | grep == > .constraints
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group environment -c .constraints -o requirements.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --group engines -c .constraints -o requirements-engines.txt
 	rm .constraints
+
+# Whether what users install has wheels for each machine and Python that metadata allows; nothing is installed. pycld2 has none
+# for Linux on arm64: pip compiles it there (C++).
+platforms:
+	@for machine in x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin; do for python in 3.11 3.12 3.13; do \
+	case $$machine in aarch64-manylinux*) but=pycld2;; *) but=;; esac; \
+	uv pip compile -q --python-platform $$machine --python-version $$python --only-binary :all: $${but:+--no-binary $$but} \
+	pyproject.toml -o /dev/null && echo "$$machine, Python $$python: wheels of all$${but:+ but $$but}" || exit 1; done; done
 
 clean:
 	rm -rf out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -329,11 +329,11 @@ def daft(folder: Path, task: Task) -> tuple[float, float]:
 
 def code(photos: list[bytes], count: int, begin: Any, times: Any) -> None:
     """Decode, scale and encode, and nothing else."""
-    codec.resized(photos[0], SIDE_PX, QUALITY)
+    codec.resized(photos[0], codec.Form(SIDE_PX, QUALITY))
     begin.wait()
     started = time.time()
     for i in range(count):
-        codec.resized(photos[i % len(photos)], SIDE_PX, QUALITY)
+        codec.resized(photos[i % len(photos)], codec.Form(SIDE_PX, QUALITY))
     times.put((started, time.time()))
 
 

@@ -41,7 +41,7 @@ def smaller(content: bytes) -> bytes:
 
 def stored_hash(content: bytes, short_side_px: int) -> bytes:
     """Return the hash of the form that is stored."""
-    return codec.hash_of(codec.resized(content, short_side_px)[0], LIMITS)
+    return codec.hash_of(codec.resized(content, codec.Form(short_side_px))[0], LIMITS)
 
 
 def told(name: str, found: Sequence[int]) -> dict[str, float]:

@@ -38,6 +38,7 @@ def _write(config: Config, flags: Sequence[str]) -> refusals.Refusals:
     forms = tuple(config.shard.formats)
     wanted = needs.wanted(config)
     cut = partitions.cut(config.root)
+    long_side_px = needs.stored_long_side_px(config)
     bits = window_bits(cut, config.shard.window)
     work = root.work_folder(config.root, "shard")
     folders = tuple((form, root.shards_folder(config.root, form)) for form in forms)
@@ -50,7 +51,7 @@ def _write(config: Config, flags: Sequence[str]) -> refusals.Refusals:
             | "Windows"
             >> ByPartition(
                 SpreadViews(config.root, cut, bits, work),
-                OrderWindow(config.root, cut, bits, config.shard, config.seed, wanted[0].folder, work),
+                OrderWindow(config.root, cut, bits, config.shard, config.seed, wanted[0].folder, work, long_side_px),
             )
         )
         shards = (

@@ -31,7 +31,7 @@ def test_the_workflow_makes_what_is_made_here_on_pinned_actions_without_secrets(
     assert "secrets." not in text
     assert load(".github/workflows/ci.yml")["permissions"] == {"contents": "read"}
     (python,) = (step["with"]["python-version"] for step in job["steps"] if "setup-python" in step.get("uses", ""))
-    assert PROJECT["requires-python"] == f">={python}"
+    assert PROJECT["requires-python"].startswith(f">={python},")
 
 
 def test_hooks_run_what_is_pinned() -> None:
@@ -55,3 +55,14 @@ def test_a_form_asks_for_what_is_needed(path: Path) -> None:
     assert len({field["id"] for field in fields}) == len(fields)
     assert all(field["attributes"]["label"] for field in fields)
     assert any(field.get("validations", {}).get("required") for field in fields)
+
+
+def test_the_image_is_made_of_files_that_are_there() -> None:
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    copied = [name for line in lines if line.startswith("COPY ") and "--from" not in line for name in line.split()[1:-1]]
+    let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert set(copied) == let_through
+    assert all((ROOT / name).exists() for name in copied)
+    (python,) = {line.split(":")[1].split("-")[0] for line in lines if line.startswith("FROM python:")}
+    assert PROJECT["requires-python"].startswith(f">={python},")
+    assert "USER pmd" in lines

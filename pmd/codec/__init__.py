@@ -14,22 +14,27 @@ Nothing here trusts its input. Modules, each importing only those above it::
     orientation  which way up a picture stands
     outline      what a picture is beside its pixels
     colour       any colours as sRGB, eight bits, on white
-    scaling      sizes, scaling, cropping
+    form         in which form a picture is kept: sizes, modes, formats
+    resampling   pixels in another size
+    scaling      scaling, cropping, borders
     decoding     an opened file's pixels
-    encoding     pixels as JPEG
+    encoding     pixels as JPEG, PNG or WebP
     perceptual   the perceptual hash
     preparing    content judged, and brought into the form that is kept
+    libraries    what of all this is done by whom, in which version
 
 The first three import no decoder.
 
 Threads: pixels are decoded, scaled and encoded outside the GIL. No state of Pillow's is changed.
 """
 
-from pmd.codec.encoding import encode_jpeg
+from pmd.codec.encoding import encode, encode_jpeg
+from pmd.codec.form import Form
 from pmd.codec.header import EXTENSIONS, MAX_FRAMES, sniff
+from pmd.codec.libraries import libraries
 from pmd.codec.perceptual import SET_BITS, is_telling, perceptual_hash
-from pmd.codec.preparing import Form, Prepared, hash_of, prepare, resized, upright_rgb
-from pmd.codec.scaling import crop
+from pmd.codec.preparing import Prepared, hash_of, prepare, resized, upright_rgb
+from pmd.codec.scaling import crop, formed
 from pmd.codec.verdicts import MAX_PIXELS, Format, Inspected, Limits, Refused
 
 __all__ = [
@@ -44,9 +49,12 @@ __all__ = [
     "Prepared",
     "Refused",
     "crop",
+    "encode",
     "encode_jpeg",
+    "formed",
     "hash_of",
     "is_telling",
+    "libraries",
     "perceptual_hash",
     "prepare",
     "resized",

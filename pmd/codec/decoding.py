@@ -14,6 +14,7 @@ import simplejpeg
 from PIL import Image, ImageCms, JpegImagePlugin
 
 from pmd.codec import colour, opening, orientation, outline, scaling, structure
+from pmd.codec.form import ORIGINAL, Form, Size
 from pmd.codec.verdicts import Refused
 
 
@@ -31,15 +32,21 @@ class Loaded:
     pixels: Image.Image
     transform: ImageCms.ImageCmsTransform | None
 
-    def picture(self, short_side_px: int | None = None) -> Image.Image:
-        """Return it upright and sRGB on white, its short side brought down first: colours cost by the pixel."""
-        pixels, turn = self.pixels, self.outline.turn
-        if short_side_px is not None:
-            target = scaling.target(self.outline.size, short_side_px)
-            target = target[::-1] if turn in orientation.QUARTER_TURNS else target
-            pixels = scaling.scaled(pixels, target)
+    def picture(self, form: Form = ORIGINAL) -> Image.Image:
+        """Return it upright and sRGB on white, in the size of a form, scaled first: colours cost by the pixel."""
+        if form.is_original or form.mode == "no":
+            return self._upright(self.pixels)
+        fit = form.fit(self.outline.size)
+        if fit.is_cut:  # from the middle of what stands upright, rounded there
+            turned = self.pixels if self.outline.turn is None else self.pixels.transpose(self.outline.turn)
+            scaled = scaling.scaled(turned, fit.size, scaling.box_of(fit, turned.size))
+            return colour.on_white(scaled, self.transform)
+        size = fit.scaled[::-1] if self.outline.turn in orientation.QUARTER_TURNS else fit.scaled
+        return scaling.on_canvas(self._upright(scaling.scaled(self.pixels, size)), fit)
+
+    def _upright(self, pixels: Image.Image) -> Image.Image:
         picture = colour.on_white(pixels, self.transform)
-        return picture if turn is None else picture.transpose(turn)
+        return picture if self.outline.turn is None else picture.transpose(self.outline.turn)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,13 +74,16 @@ SMALLEST: Final = Way(8, repeats_chroma=True)
 _HASHED_AS_PX: Final = 256
 
 
-def shrinking(size: tuple[int, int], short_side_px: int) -> Way:
-    """Return the way for a caller who brings the short side down to this."""
+def forming(size: Size, form: Form) -> Way:
+    """Return the way for a caller who brings a picture into a form."""
+    if form.is_original:
+        return SMALLEST
+    short_side_px = min(form.fit(size).scaled)
     scale = scaling.draft_scale(size, short_side_px)
     return Way(scale, min(size) // scale >= 1.5 * short_side_px)
 
 
-def hashing(size: tuple[int, int]) -> Way:
+def hashing(size: Size) -> Way:
     """Return the way for the perceptual hash."""
     return Way(1, min(size) >= 1.5 * _HASHED_AS_PX)
 

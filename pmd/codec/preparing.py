@@ -8,22 +8,15 @@ from typing import Final, Literal
 from PIL import Image
 
 from pmd.codec import colour, decoding, opening, outline, scaling, soundness, structure
-from pmd.codec.encoding import encode_jpeg
+from pmd.codec.encoding import encode
+from pmd.codec.form import Form
 from pmd.codec.header import sniff
 from pmd.codec.perceptual import perceptual_hash
 from pmd.codec.verdicts import MAX_PIXELS, Format, Inspected, Limits, Refused
 from pmd.schema.statuses import OK
 
-#: Longest side that JPEG can hold (libjpeg's JPEG_MAX_DIMENSION).
-_JPEG_SIDE_PX: Final = 65_500
-
-
-@dataclasses.dataclass(frozen=True)
-class Form:
-    """In which form content is kept. `short_side_px` None keeps the original bytes."""
-
-    short_side_px: int | None = None
-    quality: int = 95
+#: Where a PNG says its bits a channel (PNG, third edition, §11.2.1); Pillow makes eight of sixteen, and does not say so.
+_PNG_BITS_AT: Final = 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,18 +52,17 @@ def prepare(content: bytes, limits: Limits, form: Form, *, hashed: bool) -> Prep
         opened = opening.read(content, limits)
         if not hashed and (judged := _judged_by_structure(opened, limits, form)):
             return judged
-        side = form.short_side_px
-        way = decoding.SMALLEST if side is None else decoding.shrinking(opened.size, side)
+        way = decoding.forming(opened.size, form)
         first = decoding.hashing(opened.size) if hashed else way
         loaded = decoding.load(opened, first)
         inspected = _accepted(loaded.outline, limits)
         seen = perceptual_hash(loaded.picture()) if hashed else None
-        if side is None or _stays(opened, loaded.outline, side):
+        if form.is_original or _stays(opened, loaded.outline, form):
             return _as_it_came(content, inspected, seen)
         if opened.kind == "jpeg" and way != first:
             loaded = decoding.load(opening.read(content, limits), way)
-        small = loaded.picture(side)
-        return Prepared(inspected, encode_jpeg(small, form.quality), "resized", "jpeg", *small.size, seen)
+        formed = loaded.picture(form)
+        return Prepared(inspected, *_encoded(formed, form), *formed.size, seen)
     except Refused as refused:
         return Prepared(_refused(content, refused))
 
@@ -110,17 +102,12 @@ def upright_rgb(
     return decoding.load(opened, decoding.Way(scaling.decoder_scale(opened.size, min_short_side_px))).picture()
 
 
-def resized(
-    content: bytes,
-    short_side_px: int,
-    quality: int = 95,
-    *,
-    max_pixels: int = MAX_PIXELS,
-) -> tuple[bytes, Format]:
-    """Return content with its short side brought down to `short_side_px`, ratio kept, and the format it has now.
+def resized(content: bytes, form: Form, *, max_pixels: int = MAX_PIXELS) -> tuple[bytes, Format]:
+    """Return content in a form, and the format it has now.
 
-    Never enlarges. Bytes come back untouched where they are a JPEG already that is small enough, upright and sRGB;
-    otherwise the result is a baseline JPEG without metadata. A picture too long for JPEG also stays as it is.
+    Bytes come back untouched where they are a picture already of that size and format, upright and sRGB; otherwise the result
+    is encoded anew, without metadata. A picture too long for the format also stays as it is, and one that enlarging would
+    make a bomb of.
 
     Scaled by a cubic filter as wide as the scale, of a JPEG from a decoding that may be scaled already but has twice the
     short side. Against a full decoding averaged by area, mean SSIM on 159 photographs of 640 x 480 brought to 256 is .996 and
@@ -132,39 +119,54 @@ def resized(
         Refused: The content is no acceptable image.
     """
     opened = opening.read(content, Limits(max_pixels))
-    loaded = decoding.load(opened, decoding.shrinking(opened.size, short_side_px))
-    if _stays(opened, loaded.outline, short_side_px):
+    loaded = decoding.load(opened, decoding.forming(opened.size, form))
+    if _stays(opened, loaded.outline, form):
         return content, opened.kind
-    return encode_jpeg(loaded.picture(short_side_px), quality), "jpeg"
+    return encode(loaded.picture(form), form)
 
 
 def _judged_by_structure(opened: opening.Opened, limits: Limits, form: Form) -> Prepared | None:
     """Judge a file that stays as it is without a decode; None where that takes one."""
-    side = form.short_side_px
-    if (side is not None and not _may_stay(opened, side)) or not soundness.is_sound(opened):
+    if not (form.is_original or _may_stay(opened, form)) or not soundness.is_sound(opened):
         return None
     try:
         described = outline.of(opened)
     except structure.Bomb as error:
         raise Refused("bomb", str(error)) from None
-    if side is not None and not _stays(opened, described, side):
+    if not (form.is_original or _stays(opened, described, form)):
         return None
     return _as_it_came(opened.content, _accepted(described, limits), None)
 
 
-def _may_stay(opened: opening.Opened, short_side_px: int) -> bool:
+def _may_stay(opened: opening.Opened, form: Form) -> bool:
     """Return whether a file of this kind and size may stay as it is."""
-    is_small = opened.kind == "jpeg" and min(opened.size) <= short_side_px
-    return is_small or max(scaling.target(opened.size, short_side_px)) > _JPEG_SIDE_PX
+    fit = form.fit(opened.size)
+    is_so = opened.kind == form.format and fit.scaled == fit.size == opened.size
+    return is_so or not form.holds(opened.size)
 
 
-def _stays(opened: opening.Opened, described: outline.Outline, short_side_px: int) -> bool:
-    """Return whether a file stays as it is: it is too long for JPEG, or a JPEG that is small, upright and sRGB."""
-    if max(scaling.target(opened.size, short_side_px)) > _JPEG_SIDE_PX:
+def _stays(opened: opening.Opened, described: outline.Outline, form: Form) -> bool:
+    """Return whether a file stays as it is: the form cannot hold it, or it has that form, stands upright and is sRGB."""
+    if not form.holds(opened.size):
         return True
-    if not _may_stay(opened, short_side_px) or described.turn is not None or opened.image.mode != "RGB":
+    if not _may_stay(opened, form) or described.turn is not None or not _is_plain(opened, described):
         return False
     return colour.transform_of("RGB", opened.image.info.get("icc_profile")) is None
+
+
+def _is_plain(opened: opening.Opened, described: outline.Outline) -> bool:
+    """Return whether a file is one opaque picture of three times eight bits, as all that is encoded here."""
+    if opened.image.mode != "RGB":
+        return False
+    if opened.kind == "jpeg":
+        return True
+    is_deep = opened.kind == "png" and opened.content[_PNG_BITS_AT] > 8
+    return described.frames == 1 and "transparency" not in opened.image.info and not is_deep
+
+
+def _encoded(formed: Image.Image, form: Form) -> tuple[bytes, Literal["resized"], Format]:
+    content, kind = encode(formed, form)
+    return content, "resized", kind
 
 
 def _as_it_came(content: bytes, inspected: Inspected, seen: bytes | None) -> Prepared:
@@ -175,6 +177,8 @@ def _accepted(described: outline.Outline, limits: Limits) -> Inspected:
     width, height = described.size
     if min(width, height) < limits.min_side_px:
         raise Refused("too_small", f"{width} x {height} pixels")
+    if limits.max_aspect_ratio is not None and max(width, height) / min(width, height) > limits.max_aspect_ratio:
+        raise Refused("too_narrow", f"{width} x {height} pixels")
     return Inspected(OK, described.kind, width, height, described.frames)
 
 

@@ -1,18 +1,19 @@
-"""Sizes, and pixels in another size: what a decoder may leave out, what is scaled, what is cut out."""
+"""Pixels in another size: what a decoder may leave out, what is scaled, what is cut out, what is put around."""
 
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Sequence
 from typing import Final
 
-from cykooz_resizer import FilterType, ResizeAlg, ResizeOptions, Resizer
 from PIL import Image
+
+from pmd.codec.form import Fit, Form, Size
+from pmd.codec.resampling import Box, resampled
 
 #: A JPEG is decoded to at least so many times the short side that is wanted: see `resized` for what less would cost.
 OVERSAMPLING: Final = 2
-_CUBIC: Final = ResizeOptions(ResizeAlg.convolution(FilterType.catmull_rom))
+_WHITE: Final = (255, 255, 255)
 
 
 def draft_scale(size: tuple[int, int], short_side_px: int) -> int:
@@ -26,39 +27,51 @@ def decoder_scale(size: tuple[int, int], at_least_px: int) -> int:
     return next(factor for factor in (8, 4, 2, 1) if scale >= factor or factor == 1)
 
 
-def target(size: tuple[int, int], short_side_px: int) -> tuple[int, int]:
-    """Return the size with the short side brought down and the long one rounded, halves up; in whole numbers."""
-    width, height = size
-    short = min(size)
-    if short <= short_side_px:
-        return size
-    long = max(1, (2 * max(size) * short_side_px + short) // (2 * short))
-    return (short_side_px, long) if width <= height else (long, short_side_px)
+def scaled(pixels: Image.Image, size: Size, box: Box | None = None) -> Image.Image:
+    """Return pixels, or what a box holds of them, in another size, by a cubic filter (Catmull-Rom) as wide as the scale.
 
-
-class _Scaler(threading.local):
-    """One a thread: it keeps buffers."""
-
-    def __init__(self) -> None:
-        self.resizer = Resizer()
-
-
-_SCALER: Final = _Scaler()
-
-
-def scaled(pixels: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return pixels in another size, by a cubic filter (Catmull-Rom) as wide as the scale.
-
-    Of the filters at hand it comes nearest to the exact mean by area; `resized` has the figures. Pillow's `BICUBIC` is the same
-    filter (values at hard edges differ by a few levels) at three to four times the time.
+    Of the filters at hand it comes nearest to the exact mean by area; `resized` has the figures. What is enlarged goes through
+    Lanczos, as img2dataset does it: against OpenCV's, mean SSIM on ten photographs is .998, of the cubic one .991.
     """
-    if pixels.size == size:
+    if pixels.size == size and box is None:
         return pixels
-    if pixels.mode not in {"RGB", "L", "CMYK"}:
-        return pixels.resize(size, Image.Resampling.BICUBIC)
-    scaled = Image.new(pixels.mode, size)
-    _SCALER.resizer.resize_pil(pixels, scaled, _CUBIC)
-    return scaled
+    return resampled(pixels, size, box)
+
+
+def box_of(fit: Fit, pixels: Size) -> Box | None:
+    """Return what is left of pixels, of whatever size they are decoded in, where a fit cuts them; None: all.
+
+    They are cut and scaled in one step, so that what is cut off is never enlarged: a line of pixels could become gigabytes.
+    """
+    if not fit.is_cut:
+        return None
+    left, top = fit.place
+    across, down = pixels[0] / fit.scaled[0], pixels[1] / fit.scaled[1]
+    right, bottom = min((left + fit.size[0]) * across, pixels[0]), min((top + fit.size[1]) * down, pixels[1])
+    return left * across, top * down, right, bottom
+
+
+def on_canvas(picture: Image.Image, fit: Fit) -> Image.Image:
+    """Return an RGB picture with white around it where a fit has some."""
+    if picture.size == fit.size:
+        return picture
+    canvas = Image.new("RGB", fit.size, _WHITE)
+    canvas.paste(picture, fit.place)
+    return canvas
+
+
+def formed(picture: Image.Image, form: Form) -> Image.Image:
+    """Return an upright RGB picture, such as a crop, brought to the size of a form.
+
+    By Pillow's Lanczos filter: there is no decoder that could leave something out before. What the form cannot hold enlarged
+    keeps its size.
+    """
+    fit = form.fit(picture.size)
+    if fit.size == fit.scaled == picture.size or not form.holds(picture.size):
+        return picture
+    size = fit.size if fit.is_cut else fit.scaled
+    box = box_of(fit, picture.size)
+    return on_canvas(picture.resize(size, Image.Resampling.LANCZOS, box, reducing_gap=2.0), fit)
 
 
 def crop(image: Image.Image, region: Sequence[float]) -> Image.Image:

@@ -15,7 +15,7 @@ class Refused(Exception):
     """Content that is no acceptable image.
 
     Attributes:
-        status: One of not_an_image, undecodable, bomb, too_small (`pmd.schema.statuses`).
+        status: One of not_an_image, undecodable, bomb, too_small, too_narrow (`pmd.schema.statuses`).
         detail: What was found.
     """
 
@@ -27,10 +27,11 @@ class Refused(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What is still acceptable: pixels by the header, and the short side."""
+    """What is still acceptable: pixels by the header, the short side, and how often the long side may have its length."""
 
     max_pixels: int = MAX_PIXELS
     min_side_px: int = 1
+    max_aspect_ratio: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

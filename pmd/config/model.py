@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from pmd import escape, flow, manifests, sources
-from pmd.config import options
+from pmd.config import options, resizing
 from pmd.errors import ConfigError
 from pmd.manifests import Terms
 from pmd.sources.contract import PROFILES, Profile, SourceOptions
@@ -262,9 +262,25 @@ class _Checker:
                 "nothing",
                 "add a line contact = … at the top",
             )
+        if not self.problems:
+            self._composed(stages[flow.FETCH.name], stages[flow.SHARD.name], chosen)
         if self.problems:
             return None
         return Config(root, profile, seed, contact, sample, takedown, chosen, rules, **stages)
+
+    def _composed(
+        self, fetch: options.FetchOptions, shard: options.ShardOptions, chosen: Mapping[str, SourceConfig]
+    ) -> None:
+        """Find a size of shards that nothing can have that is stored; crops are cut from originals, which may be of any."""
+        crops = any(getattr(source.options, "regions", None) == "crop" for source in chosen.values())
+        if fetch.store == "original" or crops:
+            return
+        expected = resizing.too_large(fetch.resizing, shard.resizing)
+        if expected is None:
+            return
+        name = "image_size" if shard.image_size is not None else "short_side_px"
+        remedy = f'change {name}, or let [fetch] keep more, as store = "original" does'
+        self.problem((flow.SHARD.name, name), expected, shard.resizing.side_px, remedy)
 
     def _sources(self, raw: Any, profile: Profile) -> dict[str, SourceConfig]:
         known = sources.names()
@@ -465,7 +481,23 @@ def _show(value: Any) -> str:
 _NUMBERS: Final = {"inf": "inf", "-inf": "-inf", "nan": "nan"}
 
 
+#: img2dataset's names of what has another name here → what to write.
+_AS_IN_IMG2DATASET: Final[Mapping[str, str]] = {
+    "min_image_size": "min_side_px",
+    "max_image_area": "max_pixels",
+    "disable_all_reencoding": 'store = "original"',
+    "skip_reencode": "nothing: what has the format and the size already stays as it is",
+    "number_sample_per_shard": "samples_per_shard",
+    "output_format": "formats",
+    "user_agent_token": "user_agent",
+    "thread_count": "concurrency",
+    "timeout": "timeout_s",
+}
+
+
 def _nearest(name: str, known: Iterable[str]) -> str:
+    if name in _AS_IN_IMG2DATASET:
+        return f"write {_AS_IN_IMG2DATASET[name]}"
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {near[0]}?" if near else "remove it, or choose one of: " + ", ".join(known)
 

@@ -8,21 +8,42 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from pmd.config import scores
+from pmd.config.resizing import (
+    LARGEST_IMAGE_SIZE,
+    EncodeFormat,
+    Mode,
+    Resizing,
+    check_jpeg_quality,
+    check_quality,
+    check_short_side,
+    put_together,
+)
 from pmd.sources.contract import PROFILES, Profile, Rule
 
 #: The longest side that a JPEG can have.
 LONGEST_SIDE_PX: Final = 65_535
+
+#: Options of `pmd.config.resizing` that are younger than the ROOTs that stand.
+_RESIZING: Final = frozenset({"resize_mode", "image_size", "resize_only_if_bigger", "encode_format", "encode_quality"})
 
 
 class StageOptions(BaseModel):
     """Options of a stage. Every number has its bounds, so that a slip of the pen is told before anything runs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    #: Options that came later than ROOTs that stand, and that change nothing at their defaults: `told` leaves them out there.
+    LATER: ClassVar[frozenset[str]] = frozenset()
+
+    def told(self) -> dict[str, Any]:
+        """Return the options as JSON has them, for fingerprints: of what is asked for, whatever else there is to ask."""
+        later = {name for name in self.LATER if getattr(self, name) == type(self).model_fields[name].default}
+        return self.model_dump(mode="json", exclude=later)
 
     @classmethod
     def rules(cls) -> dict[str, Rule]:
@@ -92,8 +113,15 @@ class PerHost(StageOptions):
 class FetchOptions(StageOptions):
     """How images are downloaded, and in which form they are kept."""
 
+    LATER: ClassVar[frozenset[str]] = _RESIZING | {"max_aspect_ratio"}
+
     store: Literal["original", "resized"] = "resized"
+    resize_mode: Mode = "keep_ratio"
+    image_size: int | None = Field(default=None, ge=16, le=LARGEST_IMAGE_SIZE)
     short_side_px: int = Field(default=256, ge=16, le=LONGEST_SIDE_PX)
+    resize_only_if_bigger: bool = True
+    encode_format: EncodeFormat = "jpg"
+    encode_quality: int | None = Field(default=None, ge=0, le=101)
     jpeg_quality: int = Field(default=95, ge=1, le=100)
     per_host: PerHost = PerHost()
     host_groups: dict[str, tuple[str, ...]] = {
@@ -106,6 +134,7 @@ class FetchOptions(StageOptions):
     max_bytes: int = Field(default=64 * 2**20, ge=1, le=2**31)
     max_pixels: int = Field(default=178_956_970, ge=1, le=2**32)  # Pillow's own limit for a decompression bomb
     min_side_px: int = Field(default=1, ge=1, le=LONGEST_SIDE_PX)
+    max_aspect_ratio: float | None = Field(default=None, ge=1, le=LONGEST_SIDE_PX)
     max_redirects: int = Field(default=10, ge=0, le=100)
     retries: int = Field(default=2, ge=0, le=100)
     user_agent: str = "pmd/0.1"  # the contact is added to it
@@ -119,6 +148,34 @@ class FetchOptions(StageOptions):
     against: tuple[str, ...] = ()
     web_archive: str | None = None
     engine: Literal["pmd", "img2dataset"] = "pmd"
+
+    @property
+    def resizing(self) -> Resizing:
+        """In which size and format pictures are kept, where they are not kept as they came."""
+        return put_together(self, self.short_side_px, self.resize_mode)
+
+    @field_validator("resize_mode", "image_size", "resize_only_if_bigger", "encode_format", "encode_quality")
+    @classmethod
+    def _of_resized(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.data.get("store") == "original":
+            raise ValueError('nothing beside store = "original": pictures are kept as they came')
+        if info.field_name == "encode_quality":
+            check_quality(value, info.data)
+        elif info.field_name in {"image_size", "resize_only_if_bigger"} and info.data.get("resize_mode") == "no":
+            raise ValueError('nothing beside resize_mode = "no": sizes stay')
+        return value
+
+    @field_validator("short_side_px")
+    @classmethod
+    def _short_side(cls, value: int, info: ValidationInfo) -> int:
+        check_short_side(info.data)
+        return value
+
+    @field_validator("jpeg_quality")
+    @classmethod
+    def _jpeg_quality(cls, value: int, info: ValidationInfo) -> int:
+        check_jpeg_quality(info.data)
+        return value
 
     @field_validator("resolve")
     @classmethod
@@ -238,14 +295,64 @@ class DedupeOptions(StageOptions):
 class ShardOptions(StageOptions):
     """The training-ready form."""
 
+    LATER: ClassVar[frozenset[str]] = _RESIZING | {"min_side_px", "max_aspect_ratio"}
+
     formats: tuple[Literal["webdataset", "parquet"], ...] = ("webdataset", "parquet")
     unit: Literal["image", "pair"] = "image"
     samples_per_shard: int = Field(default=10_000, ge=1, le=10_000_000)
+    image_size: int | None = Field(default=None, ge=1, le=LARGEST_IMAGE_SIZE)
     short_side_px: int | None = Field(default=None, ge=1, le=LONGEST_SIDE_PX)
+    resize_mode: Mode | None = None
+    resize_only_if_bigger: bool = True
+    encode_format: EncodeFormat | None = None
+    encode_quality: int | None = Field(default=None, ge=0, le=101)
     jpeg_quality: int = Field(default=95, ge=1, le=100)
+    min_side_px: int = Field(default=1, ge=1, le=LONGEST_SIDE_PX)
+    max_aspect_ratio: float | None = Field(default=None, ge=1, le=LONGEST_SIDE_PX)
     min_crop_px: int = Field(default=32, ge=1, le=LONGEST_SIDE_PX)
     max_aspect_difference: float = Field(default=0.01, gt=0, le=1000)
     window: int = Field(default=64, ge=1, le=100_000)
+
+    @property
+    def resizing(self) -> Resizing:
+        """In which size and format crops are wanted, and whole pictures where `is_as_stored` is false."""
+        return put_together(self, self.short_side_px, self.resize_mode)
+
+    @property
+    def is_as_stored(self) -> bool:
+        """Whether whole pictures are taken as they are stored."""
+        return self.resizing.side_px is None and self.encode_format is None
+
+    @field_validator("short_side_px")
+    @classmethod
+    def _short_side(cls, value: int | None, info: ValidationInfo) -> int | None:
+        check_short_side(info.data)
+        return value
+
+    @field_validator("resize_mode", "resize_only_if_bigger")
+    @classmethod
+    def _of_a_size(cls, value: Any, info: ValidationInfo) -> Any:
+        sizes = [info.data.get(name, 0) for name in ("image_size", "short_side_px")]  # 0: a mistake that is told
+        has_size = sizes != [None, None]
+        if value == "no" and has_size:
+            raise ValueError("a mode that has a size, or no size beside it")
+        if value != "no" and not has_size:
+            raise ValueError("image_size beside it: to what pictures are brought")
+        if info.field_name == "resize_mode" and sizes[1]:
+            check_short_side({"resize_mode": value})
+        return value
+
+    @field_validator("encode_quality")
+    @classmethod
+    def _quality(cls, value: int | None, info: ValidationInfo) -> int | None:
+        check_quality(value, info.data)
+        return value
+
+    @field_validator("jpeg_quality")
+    @classmethod
+    def _jpeg_quality(cls, value: int, info: ValidationInfo) -> int:
+        check_jpeg_quality(info.data)
+        return value
 
     @field_validator("formats")
     @classmethod

@@ -2,9 +2,10 @@
 
 `pmd.fetch.samples` reads the shards. A picture is taken over for an image that has that URL among its locations, if it
 decodes and is either the download itself, byte for byte, or an honest smaller copy that is no smaller than what we would
-keep: same shape, short side enough, and made of a download of which img2dataset says that it was upright and sRGB, since
-its copies are neither turned nor brought to sRGB. Images with regions are kept original, so only the former will do for
-them. All else is left to the web, as is what img2dataset could not have.
+keep: same shape (so never one that was cut to a square, or has a border), long enough in the side by which `resize_mode`
+goes, and made of a download of which img2dataset says that it was upright and sRGB, since its copies are neither turned nor
+brought to sRGB. Where encoding is to lose nothing, a copy that has lost something will not do. Images with regions are kept
+original, so only the download itself will do for them. All else is left to the web, as is what img2dataset could not have.
 """
 
 from __future__ import annotations
@@ -192,7 +193,9 @@ def _taken(
     except FileNotFoundError:  # removed since it was read
         return None
     digest = hashlib.sha256(content).digest()
-    prepared = codec.prepare(content, codec.Limits(options.max_pixels, options.min_side_px), form, hashed=hashed)
+    if digest != entry["sha256"]:
+        form = _form_of_copy(form, entry)
+    prepared = codec.prepare(content, judging.limits_of(options), form, hashed=hashed)
     for sha256, seen in ((digest, None), (entry["sha256"], prepared.perceptual_hash)):
         name = blocklist.match(sha256, seen)
         if name is not None:
@@ -210,8 +213,8 @@ def _taken(
     said = "adopted from img2dataset"
     if digest != entry["sha256"]:
         whole = (entry["width_px"], entry["height_px"])
-        will_do = entry["is_plain"] and _is_copy(size, whole, options.short_side_px)
-        if form.short_side_px is None or entry["sha256"] is None or not will_do:
+        will_do = entry["is_plain"] and _is_copy(size, whole, form) and _loses_nothing(form, inspected)
+        if form.is_original or entry["sha256"] is None or not will_do:
             return None
         original, size = {"sha256": entry["sha256"]}, whole
         said += ", a smaller copy of what it had downloaded"
@@ -235,13 +238,27 @@ def _taken(
     return _Taken(OK, said, facts)
 
 
-def _is_copy(size: Sequence[int | None], whole: Sequence[int | None], short_side_px: int) -> bool:
+def _form_of_copy(form: codec.Form, entry: Mapping[str, Any]) -> codec.Form:
+    """Return what is made of a copy for it to be what the whole picture would have become."""
+    width, height = entry["width_px"], entry["height_px"]
+    return form if width is None or height is None else form.for_copy_of((width, height))
+
+
+def _loses_nothing(form: codec.Form, copy: codec.Inspected) -> bool:
+    """Return whether a copy is as good as the form is meant to be: where that has the very pixels, so does a PNG."""
+    return copy.format == "png" or not form.is_lossless
+
+
+def _is_copy(size: Sequence[int | None], whole: Sequence[int | None], form: codec.Form) -> bool:
     """Return whether a picture is one of a known size, uncropped, not enlarged, and no smaller than what is kept."""
     width, height, full_width, full_height = (*size, *whole)
     if not (width and height and full_width and full_height):
         return False
     same_shape = abs(width / height / (full_width / full_height) - 1) <= _ASPECT and width <= full_width
-    return same_shape and height <= full_height and min(width, height) >= min(short_side_px, full_width, full_height)
+    is_within = same_shape and height <= full_height
+    if form.side_px is None:  # sizes stay
+        return is_within and (width, height) == (full_width, full_height)
+    return is_within and form.measured((width, height)) >= min(form.side_px, form.measured((full_width, full_height)))
 
 
 def _entries(path: str, odd: samples.Odd, max_bytes: int | None) -> Iterator[dict[str, Any]]:

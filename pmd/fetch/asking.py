@@ -42,6 +42,8 @@ def by_blocklist(options: FetchOptions) -> str | None:
 
 
 def _by_fetch(options: FetchOptions) -> str | None:
+    if options.store == "resized" and options.resizing.is_square:
+        return "fetch.resize_mode"  # no hash of the picture can be computed later, of what is stored of it
     paths = reference_lists.files(options.against)
     return by_blocklist(options) or ("fetch.against" if any(map(reference_lists.has_hashes, paths)) else None)
 

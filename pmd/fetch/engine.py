@@ -23,7 +23,6 @@ from typing import Any, Final, Protocol, Self
 
 import pyarrow as pa
 
-from pmd import codec
 from pmd.config.options import FetchOptions
 from pmd.errors import NetworkError
 from pmd.fetch import (
@@ -169,7 +168,7 @@ class Lane:
         # A clock that is behind the driver's would make all that this lane learns older than the run.
         self._began = min(began or clock(), clock())
         self._stops = stops
-        self._limits = codec.Limits(options.max_pixels, options.min_side_px)
+        self._limits = judging.limits_of(options)
         self.policies: MutableMapping[str, robots.Policy] = {} if policies is None else policies
         self.reservations: MutableMapping[str, robots.Policy] = {} if reservations is None else reservations
         # Checked here, so that a mistake is met before anything runs.

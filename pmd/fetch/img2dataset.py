@@ -40,7 +40,7 @@ from pmd.fetch.answer import Answer
 from pmd.fetch.client import Clock
 from pmd.fetch.engine import CODEC_THREADS, Lane, Progress, utc_now
 from pmd.fetch.images import Image, images_of
-from pmd.fetch.judging import Judged, form_of, judge
+from pmd.fetch.judging import Judged, form_of, judge, limits_of
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.recording import lost, settled
 from pmd.schema.statuses import OK
@@ -199,7 +199,7 @@ class Img2dataset:
         self._options = options
         self._work = work
         self._clock = clock
-        self._limits = codec.Limits(options.max_pixels, options.min_side_px)
+        self._limits = limits_of(options)
         self._blocklist = blocklists.read(options.blocklists)
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from pmd import codec
 from pmd.config.options import FetchOptions
+from pmd.config.resizing import Resizing
 from pmd.fetch import blocklists, reference_lists
 from pmd.schema.statuses import OK
 
@@ -24,8 +25,23 @@ class Judged:
 
 def form_of(options: FetchOptions, *, has_region: bool) -> codec.Form:
     """Return the form in which an image is kept: as it came where the options say so, or regions are cut from it."""
-    keep = options.store == "original" or has_region
-    return codec.Form(None if keep else options.short_side_px, options.jpeg_quality)
+    return codec.Form() if options.store == "original" or has_region else as_form(options.resizing)
+
+
+def limits_of(options: FetchOptions) -> codec.Limits:
+    """Return what is accepted."""
+    return codec.Limits(options.max_pixels, options.min_side_px, options.max_aspect_ratio)
+
+
+def as_form(wanted: Resizing) -> codec.Form:
+    """Return a size and a format as the codec takes them."""
+    return codec.Form(
+        wanted.side_px,
+        wanted.quality,
+        wanted.mode,
+        wanted.only_if_bigger,
+        "jpeg" if wanted.format == "jpg" else wanted.format,
+    )
 
 
 def judge(

@@ -281,7 +281,7 @@ class _Generation:
         """Return the row of an image whose original is stored; None where it would not be taken today."""
         name, offset, length = place
         content = storage.read_bytes(storage.join(self._root, name), offset, offset + length)
-        limits = codec.Limits(self._options.max_pixels, self._options.min_side_px)
+        limits = judging.limits_of(self._options)
         judged = judging.judge(
             content,
             limits,

@@ -53,6 +53,7 @@ MOST_INFORMATIVE: Final = (
     "bomb",
     "too_large",
     "too_small",
+    "too_narrow",
     "undecodable",
     "placeholder",
     "not_an_image",

@@ -56,6 +56,9 @@ PDQ: Final = "pdq"
 #: the ledger replace an `ok`, and its hashes are laid over the rows before.
 FROM_STORE: Final = "from_store"
 
+#: What a commit's `run` says of who decoded, scaled and encoded its pictures (`codec.libraries`); earlier versions say nothing.
+LIBRARIES: Final = "libraries"
+
 _SHARD_FOLDERS: Final = {
     "ledger": flow.LEDGER,
     "store": flow.STORE.path,

@@ -249,6 +249,7 @@ def _write(order: Order, generation: int, settled: Iterator[Fetched], started: d
             "ended": utc_now().isoformat(),
             "images": len(rows),
             "statuses": Counter(row["status"] for row in rows),
+            state.LIBRARIES: codec.libraries(),
         },
         facts=facts(order.shard, generation, is_hashed=is_hashed(rows)),
     )
@@ -279,7 +280,7 @@ def is_hashed(rows: Iterable[Mapping[str, Any]]) -> bool:
 
 def generation_hash(options: FetchOptions, image_ids: Iterable[bytes]) -> str:
     """Return the hash of the options and images of a generation."""
-    chosen = options.model_dump(mode="json", exclude=set(_NO_OUTCOME))
+    chosen = {name: value for name, value in options.told().items() if name not in _NO_OUTCOME}
     return commits.options_hash([chosen, sorted(image_id.hex() for image_id in image_ids)])
 
 

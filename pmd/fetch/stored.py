@@ -11,6 +11,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
+
 from pmd.schema import keys
 from pmd.store import patience, sealed, storage
 
@@ -19,7 +21,7 @@ COLUMNS: Final = ("store_file", "offset", "length", "stored_format", "stored_for
 
 #: The stored form in which the bytes are those that the host gave.
 ORIGINAL: Final = "original"
-#: … and that in which they are a JPEG of the picture, scaled down.
+#: … and that in which they are the picture encoded anew, in another size or not.
 RESIZED: Final = "resized"
 
 
@@ -40,6 +42,15 @@ def mistake(content: bytes, row: Mapping[str, Any]) -> tuple[str, str] | None:
         found = hashlib.sha256(content).digest()
         return (f"sha256 {row['sha256'].hex()}", f"sha256 {found.hex()}") if found != row["sha256"] else None
     return None
+
+
+def reshaped(width: Any, height: Any, stored_width: Any, stored_height: Any) -> Any:
+    """Return whether a picture is stored in another shape than it has: cut to a square, or with a border.
+
+    Regions, which are fractions of the picture, are elsewhere in it then. What rounding to whole pixels changes is no other
+    shape. Takes numbers, or arrays of them; where one is not a number, the answer is no.
+    """
+    return np.abs(stored_width * height - stored_height * width) > np.maximum(width, height)
 
 
 def read(root_folder: str, row: Mapping[str, Any]) -> bytes:

@@ -24,7 +24,7 @@ from pmd import escape, flow
 from pmd.dedupe import captions
 from pmd.dedupe.rules import MERGED
 from pmd.errors import PmdError
-from pmd.fetch import state
+from pmd.fetch import state, stored
 from pmd.formats import archives
 from pmd.schema import keys
 from pmd.schema.tables import SETTLED_IN
@@ -510,7 +510,7 @@ def _image_lines(page: _Page, image: Mapping[str, Any]) -> None:
             )
             page.say(
                 2,
-                f"stored ({entry['stored_form']}) in {entry['store_file']} at {entry['offset']:,}, "
+                f"stored ({_stored_as(entry)}) in {entry['store_file']} at {entry['offset']:,}, "
                 f"{entry['length']:,} bytes",
             )
         if entry.get("listed") is not None:
@@ -519,6 +519,14 @@ def _image_lines(page: _Page, image: Mapping[str, Any]) -> None:
     for group in image["groups"]:
         line = f"group: {group['image_id']} → {group['kept_id']} ({group['relation']}, distance {group['distance']})"
         page.say(1, line if group["matched"] is None else f"{line}: {group['matched']}")
+
+
+def _stored_as(entry: Mapping[str, Any]) -> str:
+    """Return in which form a picture is stored: of one encoded anew also the format and the size that it has there."""
+    form = str(entry["stored_form"])
+    if form != stored.RESIZED or entry.get("stored_width_px") is None:
+        return form
+    return f"{form}: {entry['stored_format']}, {entry['stored_width_px']} × {entry['stored_height_px']} px"
 
 
 def _hash_line(page: _Page, image: Mapping[str, Any]) -> None:

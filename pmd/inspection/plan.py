@@ -19,11 +19,13 @@ import pyarrow.compute as pc
 
 from pmd import escape, manifests, sources
 from pmd.config import Config, SourceConfig, inputs
+from pmd.config.resizing import Resizing
 from pmd.errors import InputError
 from pmd.fetch import addresses, asking, forecast, hosts, partitions, state
 from pmd.fetch.forecast import Forecast, Shard
 from pmd.formats import archives, parquet
 from pmd.images.rules import fetch_shard_bits
+from pmd.inspection import picture_sizes
 from pmd.manifests.model import Manifest, ManifestFile, Terms
 from pmd.manifests.select import human_bytes
 from pmd.sources.contract import InputFile
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
 
 #: Bytes of a photograph with its short side at 256 px, JPEG quality 95: mean of 80 of COCO's, by `pmd.codec`.
 RESIZED_BYTES: Final = 47_000
-#: The short side that `RESIZED_BYTES` is of; other sizes are taken by area.
-_RESIZED_SHORT_SIDE_PX: Final = 256
 #: Bytes of an original: COCO's archives of 2014, 20.16 GB of 123,287 photographs.
 ORIGINAL_BYTES: Final = 163_000
 #: A crop of a region, as JPEG: Visual Genome's regions are a small part of their photographs; a guess.
@@ -70,7 +70,7 @@ ASSUMPTIONS: Final = (
     "the first location of each image has it, no host asks for patience; robots.txt and redirects not counted",
     f"{human_bytes(ORIGINAL_BYTES)} an original (COCO's archives: 20.16 GB of 123,287 photographs)",
     f"{human_bytes(RESIZED_BYTES)} a picture with its short side at 256 px, JPEG quality 95 (mean of 80 of COCO's); other "
-    "sizes by area",
+    "sizes by area, modes and formats by the mean of the same 80",
     f"{human_bytes(CROP_BYTES)} a crop of a region (a guess)",
     "no link is dead: published rates of what is still there are 57 to 70 % for web images, so disk is an upper bound",
 )
@@ -320,23 +320,25 @@ def _slowest(estimate: Forecast) -> dict[str, Any] | None:
     }
 
 
-def _resized_bytes(short_side_px: int) -> int:
-    return min(round(RESIZED_BYTES * (short_side_px / _RESIZED_SHORT_SIDE_PX) ** 2), ORIGINAL_BYTES)
+def _resized_bytes(resizing: Resizing) -> int:
+    return round(RESIZED_BYTES * picture_sizes.relative_bytes(resizing))
 
 
 def _disk(config: Config, described: Iterable[SourcePlan], images: int, samples: int, regions: int) -> dict[str, Any]:
     """Return bytes of the store in either form, and of the shards; images with regions are always kept original."""
     with_region = min(sum(item.images for item in described if item.regions), images)
-    resized = _resized_bytes(config.fetch.short_side_px)
+    resized = _resized_bytes(config.fetch.resizing)
     store = {
         "resized": (images - with_region) * resized + with_region * ORIGINAL_BYTES,
         "original": images * ORIGINAL_BYTES,
     }
     picture = ORIGINAL_BYTES if config.fetch.store == "original" else resized
-    if config.shard.short_side_px is not None:
-        picture = min(picture, _resized_bytes(config.shard.short_side_px))
+    in_shards = picture_sizes.in_shards(config)
+    if in_shards is not None:
+        picture = round(RESIZED_BYTES * in_shards)
     crops = min(regions, samples)
-    each = (samples - crops) * picture + crops * CROP_BYTES
+    crop = round(CROP_BYTES * picture_sizes.encoded(config.shard.resizing))
+    each = (samples - crops) * picture + crops * crop
     shards = dict.fromkeys(config.shard.formats, each)
     return {
         "store": store,

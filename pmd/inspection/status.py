@@ -16,7 +16,7 @@ from pmd.books.committed import Account, Committed, accounts_by_stage, made_of, 
 from pmd.fetch import state
 from pmd.schema.statuses import OK
 from pmd.store import commits, root, storage
-from pmd.store.commits import STAGE_FILE
+from pmd.store.commits import STAGE_FILE, Commit
 from pmd.terminal import tables
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def books(root_url: str) -> dict[str, Any]:
 
     Returns:
         ``sources``: source → stage → in, kept, rejected by reason. ``stages``: stage → totals, files, bytes.
-        ``fetch``: images by status, those whose perceptual hash is known, generations, bytes of the store. ``shards``:
+        ``fetch``: images by status, those whose perceptual hash is known, generations, bytes of the store, and of how
+        many generations other libraries made the pictures than are here. ``shards``:
         format → shards, samples, bytes.
         ``balance``: see `balance`; ``balanced``: whether all of it is so. ``missing``: what is not committed, and the
         command that makes it.
@@ -139,7 +140,29 @@ def _fetch(root_url: str, standing: Mapping[str, Committed]) -> dict[str, Any]:
             for name, file in unit.files()
             if name.startswith(f"{flow.STORE.above}/")
         ),
+        "made_otherwise": _made_otherwise(unit.commit for units in by_shard.values() for unit in units),
     }
+
+
+def _made_otherwise(generations: Iterable[Commit]) -> dict[str, Any]:
+    """Return how many generations have pictures that other libraries made than are here, and what differs.
+
+    Returns:
+        ``generations``: how many. ``differs``: library → its versions there and the one here.
+    """
+    told = [commit.run[state.LIBRARIES] for commit in generations if state.LIBRARIES in commit.run]
+    if not told:
+        return {"generations": 0, "differs": {}}
+    from pmd import codec  # decoders are slow to load
+
+    here = codec.libraries()
+    others = [libraries for libraries in told if libraries != here]
+    differs = {
+        name: {"there": sorted({libraries.get(name, "none") for libraries in others}), "here": here.get(name, "none")}
+        for name in sorted({*here, *(name for libraries in others for name in libraries)})
+        if any(libraries.get(name) != here.get(name) for libraries in others)
+    }
+    return {"generations": len(others), "differs": differs}
 
 
 def _missing(standing: Mapping[str, Committed]) -> list[dict[str, str]]:
@@ -227,6 +250,19 @@ def _fetch_lines(fetch: Mapping[str, Any]) -> list[str]:
         f"Perceptual hashes are known of {fetch['hashed']:,}; the others are computed when something asks for them.",
         f"Fetched in {fetch['generations']:,} generations of {fetch['shards']:,} fetch shards; "
         f"the store holds {fetch['store_bytes']:,} bytes.",
+        *_otherwise_lines(fetch["made_otherwise"]),
+    ]
+
+
+def _otherwise_lines(made: Mapping[str, Any]) -> list[str]:
+    if not made["generations"]:
+        return []
+    differs = "; ".join(
+        f"{name} {', '.join(versions['there'])} (here {versions['here']})" for name, versions in made["differs"].items()
+    )
+    return [
+        f"Other libraries made the pictures of {made['generations']:,} generations: {differs}. "
+        "Pictures made anew here may have other bytes."
     ]
 
 

@@ -31,6 +31,11 @@ _TAIL = """\
 [fetch]
 store = "resized"                    # or "original"; images with regions are always kept original
 short_side_px = 256
+# resize_mode = "center_crop"          # keep_ratio | keep_ratio_largest | center_crop | border | no; in [shard] too
+# image_size = 256                     # for any of them, in place of short_side_px
+# encode_format = "webp"               # jpg | png | webp
+# min_side_px = 200                    # smaller pictures are not stored
+# max_aspect_ratio = 3.0               # nor are narrower ones
 per_host = { requests_per_s = 10, connections = 8 }
 # resolve = { "images.cocodataset.org:80" = "127.0.0.1:8080", "*:443" = "127.0.0.1:8443" }   # as curl's --connect-to
 # allow_addresses = ["127.0.0.1/32"]   # private addresses are refused unless named

@@ -43,6 +43,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "not_an_image": ("fetch", "the body is not an image format that is read"),
     "undecodable": ("fetch", "an image by its first bytes, but it does not decode"),
     "too_small": ("fetch", "fewer pixels than asked for"),
+    "too_narrow": ("fetch", "the long side is more times the short one than `max_aspect_ratio` allows"),
     "bomb": ("fetch", "more pixels than allowed, by its header, or built to cost far more than it weighs"),
     "placeholder": ("fetch", "the host's 'image removed' picture, by its URL"),
     "changed": (
@@ -59,6 +60,14 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "near_text": (
         "dedupe",
         "its text and those nearly the same stand on more images than allowed, and others were drawn to keep theirs",
+    ),
+    "sample_too_small": (
+        "shard",
+        "the whole image's short side is under `min_side_px`, or, where it is stored by its long side, under the size of shards",
+    ),
+    "sample_too_narrow": (
+        "shard",
+        "the long side of the image or region is more times the short one than `max_aspect_ratio` allows",
     ),
     "crop_too_small": ("shard", "the region's short side is under the limit"),
     "box_mismatch": ("shard", "the image's aspect ratio differs by over 1 % from the one that its boxes were drawn on"),

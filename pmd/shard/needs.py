@@ -9,7 +9,7 @@ from pmd import flow
 from pmd.config import Config
 from pmd.fetch import state
 from pmd.store import root, storage
-from pmd.store.wanted import Wanted, as_json, digest
+from pmd.store.wanted import Wanted, digest
 
 #: What stands among the formats for the pairs that no format takes.
 REJECTED: Final = posixpath.basename(flow.UNSHARDED.at())
@@ -17,8 +17,11 @@ REJECTED: Final = posixpath.basename(flow.UNSHARDED.at())
 
 def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
     """Return the commits of the rejected pairs and of every format, in this order: all are made at once."""
-    options = as_json(config.shard) | {"seed": config.seed}
+    options = config.shard.told() | {"seed": config.seed}
     del options["formats"]
+    long_side_px = stored_long_side_px(config)
+    if long_side_px is not None:
+        options["stored_long_side_px"] = long_side_px
     found = {
         "views": digest(root.views_folder(config.root)),
         "ledger": state.ledger_digest(config.root),
@@ -28,6 +31,13 @@ def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
         Wanted(flow.SHARD.name, form, root.shards_folder(config.root, form), options, found)
         for form in (REJECTED, *config.shard.formats)
     )
+
+
+def stored_long_side_px(config: Config) -> int | None:
+    """Return the long side of what fetch stores, where shards go by the short one, which may then be of any length; else None."""
+    kept, asked = config.fetch.resizing, config.shard.resizing
+    goes_by_other = kept.mode == "keep_ratio_largest" and asked.side_px is not None and asked.by_short_side
+    return kept.side_px if config.fetch.store == "resized" and goes_by_other else None
 
 
 def retired(config: Config) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config.options import ShardOptions
+from pmd.errors import ConfigError
 from pmd.fetch import partitions, stored
 from pmd.images import rules as images_rules
 from pmd.schema import keys
@@ -49,8 +50,13 @@ SAMPLES: Final = pa.schema(
         pa.field("stored_form", pa.string(), nullable=False),
         pa.field("sha256", pa.binary(32)),
         pa.field("stored_digest", pa.binary(16)),
+        pa.field("width_px", pa.int32()),  # of the original, upright
+        pa.field("height_px", pa.int32()),
     ]
 )
+
+#: What a sample has of the ledger.
+_OF_LEDGER: Final = (*stored.COLUMNS, "width_px", "height_px")
 
 #: A view on its way to its sample: `VIEWS`, under the image that stands for its own.
 SAMPLE_ROWS: Final = pa.schema(
@@ -81,17 +87,24 @@ def window_bits(cut: partitions.Cut, window: int) -> int:
     return min(max(cut.shard_bits - max(window - 1, 0).bit_length(), 0), images_rules.MOST_PART_BITS)
 
 
-def misfits(rows: pa.Table, ledger: pa.Table, options: ShardOptions) -> pa.Array:
-    """Return why each view cannot be cropped, or null.
+def misfits(
+    rows: pa.Table, ledger: pa.Table, options: ShardOptions, stored_long_side_px: int | None = None
+) -> pa.Array:
+    """Return why each view is no sample, or null.
 
-    `box_mismatch`: the image's aspect ratio is not that of the image on which the region was drawn. `crop_too_small`:
-    the region, in the whole pixels that `codec.crop` cuts out of the picture in the store, has a short side under the
-    limit. That picture is the original, but where an image was stored resized before a source with regions came.
+    `box_mismatch`: the image's aspect ratio is not that of the image on which the region was drawn, or the picture in the
+    store has another than the image: it was cut to a square, or has a border, before a source with regions came.
+    `crop_too_small`: the region, in the whole pixels that `codec.crop` cuts out of the picture in the store, has a short side
+    under the limit. That picture is the original, but where an image was stored resized before a source with regions came.
+    `sample_too_small`, `sample_too_narrow`: the whole image as it was fetched, or (narrow) the region in the pixels of the
+    crop. Too small is also a picture that is stored by its long side, and whose short one is less than shards go by. Of several
+    the one that stands first in this list is the reason.
 
     Args:
         rows: `SAMPLE_ROWS`.
         ledger: `LEDGER` that holds all their images.
         options: Options of the stage.
+        stored_long_side_px: `needs.stored_long_side_px`.
     """
     at = partitions.positions(rows["image_id"], ledger)
     width = ledger["width_px"].take(at).to_numpy(zero_copy_only=False).astype(np.float64)
@@ -103,17 +116,61 @@ def misfits(rows: pa.Table, ledger: pa.Table, options: ShardOptions) -> pa.Array
     sides[has_region] = np.array(rows["region"].filter(pa.array(has_region)).to_pylist()).reshape(-1, 4)
     stored_width = _known(ledger["stored_width_px"].take(at), width)
     stored_height = _known(ledger["stored_height_px"].take(at), height)
-    short = np.minimum(
-        _pixels_between(sides[:, 0], sides[:, 2], stored_width),
-        _pixels_between(sides[:, 1], sides[:, 3], stored_height),
-    )
+    across = np.where(has_region, _pixels_between(sides[:, 0], sides[:, 2], stored_width), width)
+    down = np.where(has_region, _pixels_between(sides[:, 1], sides[:, 3], stored_height), height)
+    short, long = np.minimum(across, down), np.maximum(across, down)
     # Products of whole numbers, so that a difference of exactly the limit is one.
     expected = drawn_width * height
     mismatch = np.abs(width * drawn_height - expected) > options.max_aspect_difference * expected
+    reshaped = stored.reshaped(width, height, stored_width, stored_height)
     reasons = np.full(len(rows), None, dtype=object)
+    if options.max_aspect_ratio is not None:
+        reasons[long / short > options.max_aspect_ratio] = "sample_too_narrow"
+    reasons[~has_region & (short < options.min_side_px)] = "sample_too_small"
+    if stored_long_side_px is not None:
+        least = np.minimum(float(options.resizing.side_px or 0), short)
+        by_long_side = np.maximum(stored_width, stored_height) == stored_long_side_px
+        reasons[~has_region & by_long_side & (np.minimum(stored_width, stored_height) < least)] = "sample_too_small"
     reasons[has_region & (short < options.min_crop_px)] = "crop_too_small"
-    reasons[has_region & mismatch] = "box_mismatch"
+    reasons[has_region & (mismatch | reshaped)] = "box_mismatch"
     return pa.array(reasons, pa.string())
+
+
+def check_sizes(rows: pa.Table, ledger: pa.Table, options: ShardOptions) -> None:
+    """Check that what is stored is as large as the whole pictures that are asked for, wherever the originals were.
+
+    The configuration has been looked at before; here is what was stored under an earlier one.
+
+    Args:
+        rows: `SAMPLE_ROWS` that stay.
+        ledger: `LEDGER` that holds all their images.
+        options: Options of the stage.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    asked = options.resizing
+    if asked.side_px is None:
+        return
+    ids = pc.unique(rows.filter(pc.is_null(rows["region"]))["image_id"])
+    found = ledger.take(partitions.positions(ids, ledger))
+    found = found.filter(pc.equal(found["stored_form"], stored.RESIZED))
+    measure = pc.min_element_wise if asked.by_short_side else pc.max_element_wise
+    kept, whole = (measure(found[f"{prefix}width_px"], found[f"{prefix}height_px"]) for prefix in ("stored_", ""))
+    smaller = found.filter(pc.and_(pc.less(kept, asked.side_px), pc.less(kept, whole)))
+    if not smaller.num_rows:
+        return
+    first = smaller.slice(0, 1).to_pylist()[0]
+    name = "image_size" if options.image_size is not None else "short_side_px"
+    side = "short" if asked.by_short_side else "long"
+    raise ConfigError(
+        "shards make nothing larger than it is kept",
+        where=f"shard.{name} = {asked.side_px}",
+        expected=f"whole images stored with a {side} side of {asked.side_px} px or more, or in their own size",
+        found=f"{smaller.num_rows:,} of a window that are stored smaller than they were; the first is {first['image_id'].hex()}, "
+        f"{first['width_px']} x {first['height_px']} px, stored {first['stored_width_px']} x {first['stored_height_px']} px",
+        remedy=f"write a smaller {name}, or leave it out: then pictures are as they are stored",
+    )
 
 
 def _known(stored: pa.ChunkedArray, original: np.ndarray) -> np.ndarray:
@@ -127,7 +184,9 @@ def _pixels_between(start: np.ndarray, length: np.ndarray, pixels: np.ndarray) -
     return np.asarray(high - low)
 
 
-def order(rows: pa.Table, ledger: pa.Table, options: ShardOptions, seed: int) -> Window:
+def order(
+    rows: pa.Table, ledger: pa.Table, options: ShardOptions, seed: int, stored_long_side_px: int | None = None
+) -> Window:
     """Make the samples of a window, in their order.
 
     Args:
@@ -135,12 +194,17 @@ def order(rows: pa.Table, ledger: pa.Table, options: ShardOptions, seed: int) ->
         ledger: `LEDGER` of the window's fetch shards.
         options: Options of the stage.
         seed: The configuration's seed.
+        stored_long_side_px: `needs.stored_long_side_px`.
+
+    Raises:
+        ConfigError: Larger pictures are asked for than are stored.
     """
     rows = rows.combine_chunks()
-    reasons = misfits(rows, ledger, options)
+    reasons = misfits(rows, ledger, options, stored_long_side_px)
     stays = pc.is_null(reasons)
     leaving = rows.filter(pc.invert(stays))
     kept = rows.filter(stays).combine_chunks()
+    check_sizes(kept, ledger, options)
     samples = sorted(_samples(kept, options, seed), key=lambda sample: sample[0])
     at = partitions.positions(pa.array([sample[2] for sample in samples], KEY), ledger)
     table = pa.table(
@@ -149,7 +213,7 @@ def order(rows: pa.Table, ledger: pa.Table, options: ShardOptions, seed: int) ->
             pa.array([sample[2] for sample in samples], KEY),
             pa.array([sample[3] for sample in samples], REGION),
             pa.array([sample[4] for sample in samples], pa.list_(PAIR)),
-            *(ledger[name].take(at).combine_chunks() for name in stored.COLUMNS),
+            *(ledger[name].take(at).combine_chunks() for name in _OF_LEDGER),
         ],
         schema=SAMPLES,
     )

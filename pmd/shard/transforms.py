@@ -73,13 +73,14 @@ class OrderWindow:
     seed: int
     rejected_folder: str
     work: str
+    stored_long_side_px: int | None = None
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(window, all its RUNS) → WINDOWS."""
         window, references = keyed
         rows = exchange.read(self.work, references, samples.SAMPLE_ROWS)
         ledger = partitions.read_ledger(self.root, self.cut.shards(window, self.bits))
-        ordered = samples.order(rows, ledger, self.options, self.seed)
+        ordered = samples.order(rows, ledger, self.options, self.seed, self.stored_long_side_px)
         path = storage.join(
             self.work, commits.put_table(self.work, f"samples-{window:05d}", ordered.samples, durable=False).name
         )

@@ -14,11 +14,10 @@ from typing import Any, BinaryIO, Final, Protocol
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from pmd import codec
 from pmd.config.options import ShardOptions
-from pmd.fetch import stored
+from pmd.fetch import judging, stored
 from pmd.fetch.refusals import Undecodable
 from pmd.schema.tables import REGION
 from pmd.shard.samples import PAIR
@@ -111,22 +110,17 @@ def load_pictures(root: str, samples: pa.Table, options: ShardOptions) -> Iterat
 
 
 def _picture(content: bytes, row: dict[str, Any], options: ShardOptions) -> tuple[bytes, str]:
+    form = judging.as_form(options.resizing)
     if row["region"] is not None:
         cropped = codec.crop(codec.upright_rgb(content, max_pixels=_ANY_PIXELS), row["region"])
-        return codec.encode_jpeg(_shrunk(cropped, options.short_side_px), options.jpeg_quality), "jpg"
-    if options.short_side_px is not None:
-        resized, form = codec.resized(content, options.short_side_px, options.jpeg_quality, max_pixels=_ANY_PIXELS)
-        return resized, extension(form)
-    return content, extension(row["stored_format"])
-
-
-def _shrunk(image: Image.Image, short_side_px: int | None) -> Image.Image:
-    """Return a crop with its short side at most `short_side_px`; never larger than it was."""
-    short = min(image.size)
-    if short_side_px is None or short <= short_side_px:
-        return image
-    width, height = (max(1, round(side * short_side_px / short)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        picture, kind = codec.encode(codec.formed(cropped, form), form)
+        return picture, extension(kind)
+    if options.is_as_stored:
+        return content, extension(row["stored_format"])
+    if row["width_px"] is not None and row["height_px"] is not None:
+        form = form.for_copy_of((row["width_px"], row["height_px"]))
+    resized, found = codec.resized(content, form, max_pixels=_ANY_PIXELS)
+    return resized, extension(found)
 
 
 class ShardWriter(Protocol):

@@ -39,7 +39,7 @@ def test_profiles_are_followed_and_srgb_is_left_alone() -> None:
     image = gradient(128, 128)
     plain = encoded(image)
     tagged = encoded(image, icc_profile=srgb)
-    assert codec.resized(tagged, 200) == (tagged, "jpeg")
+    assert codec.resized(tagged, codec.Form(200)) == (tagged, "jpeg")
     assert difference(codec.upright_rgb(plain), codec.upright_rgb(tagged)) == 0
     swapped = bytearray(srgb)  # the red primary in the place of the blue one, and the other way round
     red, blue = (swapped.index(tag) + 4 for tag in (b"rXYZ", b"bXYZ"))
@@ -47,7 +47,7 @@ def test_profiles_are_followed_and_srgb_is_left_alone() -> None:
     odd = encoded(image, icc_profile=bytes(swapped))
     pictured = np.asarray(codec.upright_rgb(odd), np.int16)
     assert np.abs(pictured - np.asarray(codec.upright_rgb(plain), np.int16)[..., ::-1]).mean() < 2
-    kept, _ = codec.resized(odd, 200)
+    kept, _ = codec.resized(odd, codec.Form(200))
     assert kept != odd
     assert "icc_profile" not in opened(kept).info
     broken = encoded(image, icc_profile=b"no profile")

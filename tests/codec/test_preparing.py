@@ -26,7 +26,7 @@ def test_small_pictures_are_refused_where_asked() -> None:
 
 def test_a_picture_too_long_for_jpeg_stays_as_it_is() -> None:
     content = encoded(Image.new("RGB", (70_000, 4)), "PNG")
-    assert codec.resized(content, 64) == (content, "png")
+    assert codec.resized(content, codec.Form(64)) == (content, "png")
     assert codec.prepare(content, Limits(), Form(64), hashed=True).stored_form == "original"
 
 
@@ -41,7 +41,7 @@ def test_prepare_decodes_once_and_hashes_alike_in_every_form() -> None:
     assert [prepared.stored_form for prepared in forms] == ["original", "resized", "resized", "resized", "original"]
     assert [opened(prepared.stored or b"").size[1] for prepared in forms] == [1200, 256, 512, 100, 1200]
     for prepared, side in zip(forms[1:4], (256, 512, 100), strict=True):
-        assert prepared.stored == codec.resized(content, side)[0]
+        assert prepared.stored == codec.resized(content, codec.Form(side))[0]
 
 
 def test_threads_agree() -> None:

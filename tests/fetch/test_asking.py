@@ -66,6 +66,9 @@ def test_each_option_that_asks(tmp_path: Path) -> None:
     assert who(fetch=f'against = ["{listed(tmp_path, None)}"]') is None
     assert who(fetch=f'against = ["{listed(tmp_path, PDQ.hex())}"]') == "fetch.against"
     assert who(fetch='store = "original"') is None
+    assert who(fetch='resize_mode = "center_crop"') == "fetch.resize_mode"
+    assert who(fetch='resize_mode = "border"') == "fetch.resize_mode"
+    assert who(fetch='resize_mode = "keep_ratio_largest"') is None
 
 
 def test_a_list_without_statistics_may_have_hashes(tmp_path: Path) -> None:

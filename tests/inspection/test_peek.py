@@ -19,9 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from pmd import codec
 from pmd.errors import ConfigError, RootError
 from pmd.inspection import peek
 from pmd.inspection.peek import page_style, pictures, render, sampling
+from pmd.inspection.peek import rows as peek_rows
 from pmd.schema import keys
 from pmd.schema.reasons import REASONS
 from pmd.schema.tables import ATTEMPTS, GROUPS, IMAGES, LEDGER, PAIRS, REJECTED, VIEWS
@@ -665,3 +667,31 @@ def test_few_survivors_among_many_candidates_are_found(world: World, tmp_path: P
         {"coco": Books(5, {"repeated_bytes": 295})},
     )
     assert len(Page(peek.page(where, rejected=0)).cards) == 5
+
+
+@pytest.mark.parametrize(("stored_size", "is_shown"), [((256, 192), True), ((256, 256), False)])
+def test_no_region_is_shown_of_a_picture_that_was_cut_or_has_a_border(
+    tmp_path: Path, stored_size: tuple[int, int], is_shown: bool
+) -> None:
+    content = codec.encode_jpeg(Image.new("RGB", stored_size, "navy"))
+    (tmp_path / "a.tar").write_bytes(content)
+    row = {
+        "image_id": b"\1" * 16,
+        "status": "ok",
+        "store_file": "a.tar",
+        "offset": 0,
+        "length": len(content),
+        "stored_form": "resized",
+        "stored_format": "jpeg",
+        "sha256": None,
+        "stored_digest": keys.digest(content),
+        "width_px": 640,
+        "height_px": 480,
+        "stored_width_px": stored_size[0],
+        "stored_height_px": stored_size[1],
+    }
+    shown = peek_rows._picture(str(tmp_path), row, [0.0, 0.0, 0.5, 0.5])
+    assert (shown.view is not None) == is_shown
+    assert is_shown == (shown.why_not is None)
+    assert is_shown or "the region is lost" in str(shown.why_not)
+    assert peek_rows._picture(str(tmp_path), row, None).view is not None

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from pmd import cli, config
+from pmd import cli, codec, config
 from pmd.errors import RootError
 from pmd.inspection import status
 from tests import tiny_root
@@ -126,6 +126,17 @@ def test_a_source_added_later_is_not_yet_among_the_images(copy: Path) -> None:
     found = status.books(str(copy))
     assert found["balanced"]
     assert {"stage": "images", "unit": "sbu_captions", "run": "pmd build CONFIG"} in found["missing"]
+
+
+def test_pictures_that_other_libraries_made_are_told(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert status.books(str(copy))["fetch"]["made_otherwise"] == {"generations": 0, "differs": {}}
+    here = codec.libraries()
+    monkeypatch.setattr(codec, "libraries", lambda: here | {"Pillow": "99.0"})
+    summary = status.books(str(copy))
+    made = summary["fetch"]["made_otherwise"]
+    assert made["generations"] == summary["fetch"]["generations"] > 0
+    assert made["differs"] == {"Pillow": {"there": [here["Pillow"]], "here": "99.0"}}
+    assert f"Pillow {here['Pillow']} (here 99.0)" in " ".join(status.render(summary, 200).split())
 
 
 def test_no_root_is_an_error(tmp_path: Path) -> None:

@@ -333,7 +333,16 @@ def _picture(root_url: str, ledger: Mapping[str, Any] | None, region: Sequence[f
         content = stored.read(root_url, ledger)
     except VerificationError as error:
         return Picture(why_not=f"damaged: {error.problem} ({error.where})")
+    if region is not None and _is_reshaped(ledger):
+        return Picture(
+            why_not="stored cut to a square or with a border, before a source with regions came: the region is lost"
+        )
     return pictures.picture(content, region)
+
+
+def _is_reshaped(ledger: Mapping[str, Any]) -> bool:
+    sides = [ledger[name] for name in ("width_px", "height_px", "stored_width_px", "stored_height_px")]
+    return None not in sides and bool(stored.reshaped(*sides))
 
 
 def _pair_rows(root_url: str, wanted: Iterable[tuple[str, bytes]]) -> dict[bytes, dict[str, Any]]:
