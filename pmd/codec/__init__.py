@@ -30,7 +30,7 @@ Threads: pixels are decoded, scaled and encoded outside the GIL. No state of Pil
 
 from pmd.codec.encoding import encode, encode_jpeg
 from pmd.codec.form import Form
-from pmd.codec.header import EXTENSIONS, MAX_FRAMES, sniff
+from pmd.codec.header import EXTENSIONS, MAX_FRAMES, sniff, written_size
 from pmd.codec.libraries import libraries
 from pmd.codec.perceptual import SET_BITS, is_telling, perceptual_hash
 from pmd.codec.preparing import Prepared, hash_of, prepare, resized, upright_rgb
@@ -60,4 +60,5 @@ __all__ = [
     "resized",
     "sniff",
     "upright_rgb",
+    "written_size",
 ]

@@ -94,17 +94,17 @@ class Form:
             return self
         return dataclasses.replace(self, only_if_bigger=False)
 
-    def fit(self, size: Size) -> Fit:
+    def fit(self, size: Size, *, is_crop: bool = False) -> Fit:
         """Return what becomes of a picture of a size.
 
-        A side that comes between two whole numbers goes to the nearest; halves go up in `keep_ratio`, and to the even one in
-        the other modes, as in img2dataset.
+        A side that comes between two whole numbers goes to the nearest, and from a half to the even one, as in img2dataset; but
+        up where a whole picture is brought to `keep_ratio`: those who have such pictures keep them.
         """
         side = self.side_px
         if side is None or self.mode == "no" or (self.only_if_bigger and self.measured(size) <= side):
             return Fit(size, size)
         if self.mode == "keep_ratio":
-            scaled = _by_short_side(size, side)
+            scaled = _by_short_side(size, side, halves_up=not is_crop)
         else:
             scale = side / self.measured(size)
             scaled = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
@@ -121,9 +121,10 @@ class Form:
 ORIGINAL: Final = Form()
 
 
-def _by_short_side(size: Size, side_px: int) -> Size:
-    """Return a size with its short side brought to this and the long one rounded, halves up; in whole numbers."""
+def _by_short_side(size: Size, side_px: int, *, halves_up: bool) -> Size:
+    """Return a size with its short side brought to this and the long one rounded, halves up (in whole numbers) or to even."""
     width, height = size
     short = min(size)
-    long = max(1, (2 * max(size) * side_px + short) // (2 * short))
+    long = (2 * max(size) * side_px + short) // (2 * short) if halves_up else round(max(size) * side_px / short)
+    long = max(1, long)
     return (side_px, long) if width <= height else (long, side_px)

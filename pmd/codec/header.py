@@ -109,6 +109,27 @@ def _frame_header(content: bytes, markers: Iterable[structure.Marker]) -> tuple[
     return None
 
 
+def written_size(content: bytes) -> tuple[int, int] | None:
+    """Return the size of a picture of a format that is written here, by its header alone; None of any other, or without one.
+
+    Args:
+        content: As much of its beginning as holds the header.
+    """
+    kind = sniff(content[:64])
+    if kind == "png" and len(content) >= 24:
+        width, height = struct.unpack_from(">LL", content, 16)
+        return width, height
+    if kind == "webp":
+        return webp_size(content)
+    if kind == "jpeg":
+        try:
+            frame = _frame_header(content, structure.jpeg_markers(content))
+        except structure.Bomb:
+            return None
+        return frame[1] if frame is not None else None
+    return None
+
+
 def webp_size(content: bytes) -> tuple[int, int]:
     """Return the canvas of a WebP file (RFC 9649 §2.7; RFC 6386 §9.1), or (0, 0) for the decoder to judge."""
     chunk, head = content[12:16], content[20:30]

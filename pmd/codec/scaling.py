@@ -66,7 +66,7 @@ def formed(picture: Image.Image, form: Form) -> Image.Image:
     By Pillow's Lanczos filter: there is no decoder that could leave something out before. What the form cannot hold enlarged
     keeps its size.
     """
-    fit = form.fit(picture.size)
+    fit = form.fit(picture.size, is_crop=True)
     if fit.size == fit.scaled == picture.size or not form.holds(picture.size):
         return picture
     size = fit.size if fit.is_cut else fit.scaled

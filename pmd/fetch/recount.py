@@ -182,23 +182,31 @@ class Recount(recount.Recount):
             self.tell("length of a stored picture", place, row["length"], length)
         elif row.get("stored_digest") not in {None, digest}:
             self.tell("digest of a stored picture", place, row["stored_digest"].hex(), digest.hex())
-        if codec.sniff(head) != row["stored_format"]:
-            sniffed = codec.sniff(head) or head[:8].hex()
-            self.tell("format of a stored picture", place, row["stored_format"], sniffed)
+        sniffed = codec.sniff(head[:HEAD_BYTES])
+        if sniffed != row["stored_format"]:
+            self.tell("format of a stored picture", place, row["stored_format"], sniffed or head[:8].hex())
+        if row["stored_form"] == stored.RESIZED:
+            self._size(place, row, codec.written_size(head))
         if row["stored_form"] == "original" and sha256 != row["sha256"].hex():
             self.tell("sha256 of a stored original", place, row["sha256"].hex(), sha256)
         if row["stored_form"] == "original" and length != row["bytes"]:
             self.tell("bytes of a stored original", place, row["bytes"], length)
 
+    def _size(self, place: str, row: Mapping[str, Any], found: tuple[int, int] | None) -> None:
+        """A picture that was encoded anew stands upright, with the size that shards go by."""
+        expected = row["stored_width_px"], row["stored_height_px"]
+        if None not in expected and found not in {None, expected}:
+            self.tell("size of a stored picture", place, expected, found)
+
 
 def _measured(content: BinaryIO | None) -> tuple[str, bytes, bytes, int]:
-    """Return a member's SHA-256, XXH3-128, first bytes and length."""
+    """Return a member's SHA-256, XXH3-128, first block and length."""
     if content is None:
         return "", b"", b"", 0
     digest, short = hashlib.sha256(), xxhash.xxh3_128()
     head, length = b"", 0
     while block := content.read(_BLOCK_BYTES):
-        head = head or block[:HEAD_BYTES]
+        head = head or block
         digest.update(block)
         short.update(block)
         length += len(block)

@@ -43,8 +43,8 @@ _READ_BYTES: Final = 2**14
 _EXTRAS = {"s3": "aws", "s3a": "aws", "gs": "gcp", "gcs": "gcp"}
 
 #: What is asked of a client of S3 so that it waits some 30 s for a store that is busy or away (429, 5xx, no connection); gcsfs
-#: does by itself. Its own loop around such waits would make minutes of them. To read a whole object in ranges side by side it asks
-#: for its size first, which doubles the requests for small ones.
+#: does by itself. Its own loop around such waits would make minutes of them. To read a whole object in ranges side by side it
+#: asks for its size first, which doubles the requests for small ones.
 _S3: Final = {"config_kwargs": {"retries": {"mode": "standard", "max_attempts": 7}}, "max_concurrency": 1}
 _S3_TRIES: Final = 1
 

@@ -67,6 +67,12 @@ def test_what_becomes_of_a_size(
         assert (fit.scaled, fit.size) == ((scaled[::-1], result[::-1]) if turned else (scaled, result))
 
 
+def test_halves_go_up_in_whole_pictures_and_to_the_even_one_in_crops_as_they_always_have() -> None:
+    assert Form(100).fit((200, 225)).size == (100, 113)
+    assert codec.formed(gradient(200, 225), Form(100)).size == (100, 112)
+    assert codec.formed(gradient(200, 227), Form(100)).size == (100, 114)
+
+
 @given(SIDES, SIDES, st.integers(16, 600), st.sampled_from([mode for mode in MODES if mode != "no"]), st.booleans())
 def test_every_size_keeps_its_shape_until_it_is_cut_or_has_a_border(
     width: int, height: int, side: int, mode: Mode, only_if_bigger: bool

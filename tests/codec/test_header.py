@@ -119,3 +119,15 @@ def test_headers_are_judged_without_a_decoder() -> None:
         names += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
         assert not {name.split(".")[0] for name in names} - {*sys.stdlib_module_names, "pmd"}
         assert {name for name in names if name.startswith("pmd.")} <= {"pmd.codec", "pmd.codec.verdicts"}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("size", [(1, 1), (300, 200), (17, 4000)])
+def test_the_size_of_what_is_written_stands_in_its_header(kind: str, size: tuple[int, int]) -> None:
+    content = encoded(gradient(*size), kind)
+    assert codec.written_size(content) == size
+    if kind == "WEBP":
+        assert codec.written_size(encoded(gradient(*size), kind, lossless=True)) == size
+    for length in (0, 3, 12, 20):
+        assert codec.written_size(content[:length]) in {None, (0, 0)}
+    assert codec.written_size(encoded(gradient(*size), "GIF")) is None

@@ -17,13 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from pmd import cli, config
 from pmd.books import reconciliation
 from pmd.books.committed import Committed
 from pmd.errors import RootError
-from pmd.fetch import state
+from pmd.fetch import state, stored
 from pmd.inspection import verify
 from pmd.inspection.recount import Recounting
 from pmd.schema.tables import LEDGER, LEDGER_LATER
@@ -357,6 +358,22 @@ def test_a_ledger_that_says_otherwise_than_the_store_is_told(copy: Path, column:
 
     rewrite(path, folder, change)
     told(copy, what)
+
+
+def test_another_size_than_a_picture_that_was_encoded_anew_has_is_told(copy: Path) -> None:
+    path, folder = _ledger(copy)
+
+    def said(table: pa.Table, width_px: int) -> pa.Table:
+        rows = table.to_pylist()
+        with Image.open(io.BytesIO(stored.read(str(copy), rows[0]))) as image:
+            size = image.size
+        rows[0] |= {"stored_form": "resized", "stored_width_px": width_px or size[0], "stored_height_px": size[1]}
+        return pa.Table.from_pylist(rows, schema=table.schema)
+
+    path = rewrite(path, folder, lambda table: said(table, 0))
+    assert problems(copy) == []
+    rewrite(path, folder, lambda table: said(table, 7))
+    assert told(copy, "size of a stored picture")["expected"].startswith("(7, ")
 
 
 def test_a_ledger_of_an_earlier_version_passes(copy: Path) -> None:
