@@ -59,7 +59,9 @@ def test_a_form_asks_for_what_is_needed(path: Path) -> None:
 
 def test_the_image_is_made_of_files_that_are_there() -> None:
     lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    copied = [name for line in lines if line.startswith("COPY ") and "--from" not in line for name in line.split()[1:-1]]
+    copied = [
+        name for line in lines if line.startswith("COPY ") and "--from" not in line for name in line.split()[1:-1]
+    ]
     let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert set(copied) == let_through
     assert all((ROOT / name).exists() for name in copied)
