@@ -17,7 +17,7 @@ _KEPT_BYTES: Final = 16 << 20
 
 #: What Pillow would otherwise take over from the picture that an image comes from.
 _NO_METADATA: Final[dict[str, Any]] = {"exif": b"", "icc_profile": None, "comment": None, "xmp": b""}
-_NONE_IN_PNG: Final[dict[str, Any]] = {"exif": None, "icc_profile": None, "transparency": None}
+_NONE_IN_PNG: Final[dict[str, Any]] = {"exif": None, "icc_profile": None}
 
 
 def encode(image: Image.Image, form: Form) -> tuple[bytes, Written]:

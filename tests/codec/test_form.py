@@ -213,6 +213,16 @@ def test_the_same_bytes_hashed_or_not_in_any_thread(mode: Mode, kind: typing.Lit
     assert [codec.resized(content, form)[0] for content in contents] == one_by_one
 
 
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_what_is_encoded_takes_over_no_metadata(kind: typing.Literal["jpeg", "png", "webp"]) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "A maker"
+    content = encoded(gradient(90, 60), exif=exif, icc_profile=b"no profile", comment=b"words", xmp=b"<x:xmpmeta/>")
+    assert {"exif", "icc_profile", "comment", "xmp"} <= opened(content).info.keys()
+    again = opened(kept(content, Form(30, 6, format=kind)).stored or b"")
+    assert not {"exif", "icc_profile", "comment", "xmp"} & again.info.keys()
+
+
 def test_no_enlarging_makes_a_bomb() -> None:
     line = encoded(gradient(2, 60_000), "PNG")
     cut = kept(line, Form(256, 6, "center_crop", only_if_bigger=False, format="png"))
