@@ -89,20 +89,32 @@ def build(
     chosen = sorted(config.sources if names is None else names)
     if only in {None, flow.CURATE.name}:
         inputs.check(config, chosen)
-    takedowns.lines(config.takedown)  # a mistake in a list is told before anything runs
+    listed = takedowns.lines(config.takedown, config.sources)  # a mistake in a list is told before anything runs
     if only in {None, flow.FETCH.name}:
         fetch.check(config)
-    for unit in units(config, chosen, flags):
-        if only is not None and unit.stage.name != only:
-            continue
+
+    def run(unit: Unit) -> bool:
         why = unit.why()
         if why is None:
             report(Step(*unit.name, None))
-            continue
+            return False
         started(Step(*unit.name, why))
         start = time.monotonic()
         fetched = unit.run()
         report(Step(*unit.name, why, time.monotonic() - start, fetched))
+        return True
+
+    found: list[Unit] = []  # the units that a fetch may have made stale
+    for unit in units(config, chosen, flags):
+        if only is not None and unit.stage.name != only:
+            continue
+        if unit.stage in (flow.IMAGES, flow.FETCH):
+            found.append(unit)
+        if run(unit) and unit.stage == flow.FETCH and any(line.named.is_of_bytes for line in listed):
+            # What has come may be a picture that was named by its bytes alone.
+            for again in found:
+                if again.why() is not None:
+                    run(again)
     for stage, name, folder in stages.retired(config):
         if only in {None, stage}:
             started(Step(stage, name, RETIRED))

@@ -528,7 +528,14 @@ def diff(
 @app.command()
 def explain(
     root: RootPath,
-    what: Annotated[str, typer.Argument(metavar="ID|URL", help="A pair_id, image_id, source id or image URL.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID|URL|FILE",
+            help="An image or a pair, as you have it: its URL, its page on Flickr, Wikimedia, Reddit or Imgur, flickr:4242, "
+            "coco:9, SOURCE/ID, a pair_id or image_id, sha256:HEX, pdq:HEX, or a picture file.",
+        ),
+    ],
     *,
     as_json: Json = False,
 ) -> None:
