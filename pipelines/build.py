@@ -104,21 +104,24 @@ def build(
         report(Step(*unit.name, why, time.monotonic() - start, fetched))
         return True
 
-    found: list[Unit] = []  # the units that a fetch may have made stale
+    before: list[Unit] = []
     for unit in units(config, chosen, flags):
         if only is not None and unit.stage.name != only:
             continue
-        if unit.stage in (flow.IMAGES, flow.FETCH):
-            found.append(unit)
+        before.append(unit)
         if run(unit) and unit.stage == flow.FETCH and any(line.named.is_of_bytes for line in listed):
-            # What has come may be a picture that was named by its bytes alone.
-            for again in found:
-                if again.why() is not None:
-                    run(again)
+            _look_again(before, run)
     for stage, name, folder in stages.retired(config):
         if only in {None, stage}:
             started(Step(stage, name, RETIRED))
             commits.retire(folder, root.writing(config.root).check)
+
+
+def _look_again(units: Sequence[Unit], run: Callable[[Unit], bool]) -> None:
+    """Run the images and the fetch again where what has come is a picture that a takedown list names by its bytes alone."""
+    for unit in units:
+        if unit.stage in (flow.IMAGES, flow.FETCH) and unit.why() is not None:
+            run(unit)
 
 
 def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:

@@ -27,6 +27,7 @@ from pmd.errors import PmdError
 from pmd.fetch import state
 from pmd.formats import archives
 from pmd.images import names
+from pmd.inspection import upstream
 from pmd.schema import keys
 from pmd.schema.tables import SETTLED_IN
 from pmd.store import commits, root, sealed, storage
@@ -409,11 +410,17 @@ def _pair(book: _Book, row: Mapping[str, Any], standing: Mapping[bytes, bytes]) 
         "row": None if "reason" in row else _plain({**row, "meta": orjson.loads(row["meta"])}),
         "image_id": own.hex() if own is not None else None,
         "shown_image_id": kept.hex() if kept is not None else None,
-        "rejected": _plain(rejected),
+        "rejected": _plain([_with_upstream(item) for item in rejected]),
         "samples": book.samples(sample_names),
         "published": book.published(row["source"], pair_id),
         "near_text": _plain(book.near_text(row["text"])) if row.get("text") is not None else None,
     }
+
+
+def _with_upstream(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a rejected row with its place as people count, and what stands there; nulls where upstream's file tells neither."""
+    found = upstream.read([row["where"]]).get(row["where"])
+    return {**row, "place": found.place if found else None, "upstream": found.says if found else None}
 
 
 def _kept_image(book: _Book, pair_id: bytes, image_id: bytes) -> bytes:
@@ -486,8 +493,11 @@ def _pair_lines(page: _Page, pair: Mapping[str, Any]) -> None:
     if pair["shown_image_id"] not in {None, pair["image_id"]}:
         page.say(1, f"shown as image {pair['shown_image_id']}")
     for row in pair["rejected"]:
-        more = "".join(f"; {name}: {row[name]}" for name in ("detail", "where") if row[name])
+        said = (("detail", row["detail"]), ("where", row["place"]))
+        more = "".join(f"; {name}: {value}" for name, value in said if value)
         page.say(1, f"rejected by {row['stage']}: {row['reason']}{more}")
+        if row["upstream"] is not None:
+            page.say(2, f"the row there: {row['upstream']}")
     for sample in pair["samples"]:
         page.say(1, f"in {sample['file']} as {sample['key']}")
     page.say(1, f"published: {', '.join(pair['published']) or 'no'}")

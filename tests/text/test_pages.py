@@ -123,7 +123,11 @@ def test_pages_of_other_hosts(url: str, identity: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["https://www.reddit.com/r/pics/comments/AbC12/some_title/", "https://old.reddit.com/gallery/abc12", "http://redd.it/abc12"],
+    [
+        "https://www.reddit.com/r/pics/comments/AbC12/some_title/",
+        "https://old.reddit.com/gallery/abc12",
+        "http://redd.it/abc12",
+    ],
 )
 def test_a_reddit_post_is_a_row_of_red_caps(url: str) -> None:
     page = pages.meant(url)

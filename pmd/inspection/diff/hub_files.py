@@ -141,9 +141,7 @@ def _batch(
 ) -> pa.RecordBatch:
     image_urls = pa.array([None if row.identity else row.image_url for _, row in rows], pa.string())
     hashed = of_bucket(image_urls)
-    identities = pc.coalesce(
-        pa.array([row.identity for _, row in rows], pa.string()), hashed, _identities(image_urls)
-    )
+    identities = pc.coalesce(pa.array([row.identity for _, row in rows], pa.string()), hashed, _identities(image_urls))
     for (i, _), tells in zip(rows, identities.is_valid().to_pylist(), strict=True):
         if not tells:
             found.unidentified += 1
