@@ -6,6 +6,7 @@ Everything slow is imported inside its command: `pmd sources` answers without Be
 from __future__ import annotations
 
 import contextlib
+import datetime
 import itertools
 import os
 import re
@@ -19,7 +20,7 @@ import typer.main
 
 from pmd import __version__, escape, flow
 from pmd.errors import ConfigError
-from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED
+from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED, TIME_IS_UP
 from pmd.schema.statuses import ALL_TRANSIENT, STATUSES, TRANSIENT
 from pmd.terminal import endings, output
 
@@ -372,13 +373,24 @@ def fetch(
             help="Settle images that cannot be reached as lost, even if no host answers at all: it is the hosts that are gone.",
         ),
     ] = False,
+    for_: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="TIME",
+            help="End in time (6h, 90m, 1d12h) with all that it has; more is left: exit code 9.",
+        ),
+    ] = None,
     sample: Sample = None,
     as_json: Json = False,
 ) -> None:
     """Run the fetch; what its command shows is said in `pmd.flow`."""
+    began = datetime.datetime.now(datetime.UTC)
     from pipelines import fetch as pipeline
+    from pmd.fetch import stopping
     from pmd.store import root
 
+    until = None if for_ is None else stopping.asked_at(began, stopping.duration_s(for_))
     loaded = _config(config, sample)
     words = [word.strip() for word in retry.split(",") if word.strip()]
     statuses = tuple(
@@ -390,9 +402,11 @@ def fetch(
                 "no such status", where="--retry", expected=", ".join([ALL_TRANSIENT, *STATUSES[1:]]), found=status
             )
     with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]]), os.path.abspath(config)):
-        run = pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached)
+        run = pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached, until=until)
     if as_json:
         output.json(pipeline.tell(loaded, run))
+    if run.is_cut:
+        raise typer.Exit(TIME_IS_UP)
 
 
 def _command(stage: flow.Stage) -> Callable[..., None]:

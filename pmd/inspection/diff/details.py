@@ -1,8 +1,8 @@
 """What a rejected row's detail says of the row, whatever the options are called that it was judged by.
 
 A detail may be put together of parts, "reference: 0 words; attribution: 3 words", one for each choice of an option, in the
-option's order. Under another profile another choice reads the same column ("attribution_english"), or the order is another. That is the
-option, which `diff` tells elsewhere, and no difference of the row.
+option's order. Under another profile another choice reads the same column ("attribution_english"), or the order is another.
+That is the option, which `diff` tells elsewhere, and no difference of the row.
 """
 
 from __future__ import annotations

@@ -194,8 +194,8 @@ def _says(write: _Page, one: Mapping[str, Any], other: Mapping[str, Any], *, url
     """Write what two sides say of a pair: its text or URL around the first difference, why it left, and the row upstream."""
     for field, value in one.get("fields", {}).items():
         alike = excerpts.around(_spelled(value), _spelled(other["fields"][field]))
-        for side, text in zip("AB", alike, strict=True):
-            write.say(f"      {side}: {field}: {text}")
+        for side, excerpt in zip("AB", alike, strict=True):
+            write.say(f"      {side}: {field}: {excerpt}")
     if "fields" in one:
         return
     name = "image_url" if urls else "text"
