@@ -67,11 +67,18 @@ def check(config: Config, names: Iterable[str]) -> None:
 
 def notes(config: Config) -> list[str]:
     """Return what a person should know before a build, though it is no mistake."""
-    return [
-        f"{name}: evaluation images of COCO stay in, since no file names them; "
-        f'give karpathy = "PATH" of dataset_coco.json, or set exclude_karpathy = "none"'
+    unsaid = [
+        name
         for name, source in sorted(config.sources.items())
-        if getattr(source.options, "karpathy", None) == "none" and source.options.exclude_karpathy != "none"
+        if getattr(source.options, "karpathy", None) == "none"
+        and source.options.exclude_karpathy != "none"
+        and "karpathy" not in source.given
+    ]
+    if not unsaid:
+        return []
+    return [
+        f"{', '.join(unsaid)}: evaluation images of COCO stay in, since no file names them; "
+        'give karpathy = "PATH" of dataset_coco.json, or karpathy = "none" if that is meant'
     ]
 
 

@@ -40,12 +40,13 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclasses.dataclass(frozen=True)
 class SourceConfig:
-    """One source, as configured."""
+    """One source, as configured; `given` names the options that the file gives, whatever the profile says."""
 
     name: str
     annotations: tuple[str, ...]
     images: tuple[str, ...]
     options: Any
+    given: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -285,7 +286,7 @@ class _Checker:
             model: type[SourceOptions] = sources.load(name).options
             given = {k: v for k, v in table.items() if k not in {"annotations", "images"}}
             chosen = self._model(model, given, key, model.profile_values(profile), beside=("annotations", "images"))
-            result[name] = SourceConfig(name, annotations, images, chosen)
+            result[name] = SourceConfig(name, annotations, images, chosen, frozenset(given))
         return result
 
     def _scores(self, raw: Any) -> tuple[options.ScoreRule, ...]:
