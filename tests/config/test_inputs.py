@@ -92,7 +92,8 @@ def noted(folder: Path, *lines: str) -> list[str]:
         "[sources.visual_genome]",
         'annotations = ["y.json"]',
     ]
-    path.write_text("\n".join([f'root = "{folder}/root"', *sources]) + "\n")
+    head = [f'root = "{folder}/root"', 'contact = "mailto:us@example.org"']
+    path.write_text("\n".join([*head, *sources]) + "\n")
     return inputs.notes(config.load(str(path)))
 
 
