@@ -16,6 +16,7 @@ from pipelines import hashes, running
 from pmd.config import Config
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches
+from pmd.engines.progress import Total
 from pmd.engines.transforms import Meet, PerTask, Spread, WriteCommit, create
 from pmd.errors import NetworkError
 from pmd.fetch import (
@@ -76,13 +77,22 @@ def build(
     check(config)
     if asking.by_blocklist(config.fetch) is not None:
         hashes.build(config, flags)
-    shards = sorted(needs.pending_images(config, retry))
+    pending = needs.pending_images(config, retry)
+    shards = sorted(pending)
     run = Run()
     left_open: Mapping[str, int] = {}
     if shards:
         first = {shard: state.next_generation(config.root, shard) for shard in shards}
         start = time.monotonic()
-        left_open = _download(config, shards, flags, tuple(retry), settle_unreached=settle_unreached, until=until)
+        left_open = _download(
+            config,
+            shards,
+            flags,
+            tuple(retry),
+            settle_unreached=settle_unreached,
+            until=until,
+            images=sum(pending.values()),
+        )
         run = Run(first, time.monotonic() - start)
         left = sum(needs.pending_images(config).values())
         if until is not None and engine.utc_now() >= until and (left or retry):
@@ -137,6 +147,7 @@ def _download(
     settle_unreached: bool,
     lost_only: bool = False,
     until: datetime.datetime | None = None,
+    images: int = 0,
 ) -> Mapping[str, int]:
     """Run the lanes; return the images that stay open because no host answered, by what became of them."""
     lock = root.writing(config.root)
@@ -180,9 +191,9 @@ def _download(
 
     try:
         if running.is_ours(flags):
-            run_lanes(lane, shards)
+            run_lanes(lane, shards, images)
         else:
-            running.run(wire, flags, work)
+            running.run(wire, flags, work, total=Total("images", images) if images else None)
     except NetworkError:
         heard = False
         raise

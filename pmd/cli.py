@@ -302,7 +302,7 @@ def _report(step: Step) -> None:
     if step.seconds is None:
         output.say(f"= {step.stage} {step.unit}: committed and unchanged", err=True)
     else:
-        output.say(f"✓ {step.stage} {step.unit}: {step.seconds:.1f} s", err=True)
+        output.say(f"{output.sign('✓', '+')} {step.stage} {step.unit}: {step.seconds:.1f} s", err=True)
 
 
 @app.command(context_settings=_BEAM)
@@ -434,7 +434,7 @@ def plan(config: ConfigPath, *, sample: Sample = None, as_json: Json = False) ->
     if as_json:
         output.json(planned)
     else:
-        output.say(planning.render(planned))
+        output.say(planning.render(planned, output.columns(120)))
 
 
 @app.command()
@@ -451,7 +451,7 @@ def _show_status(summary: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         output.json(summary)
     else:
-        output.say(statuses.render(summary))
+        output.say(statuses.render(summary, output.columns(130)))
 
 
 @app.command()
@@ -534,7 +534,7 @@ def diff(
     if as_json:
         output.json(result)
     else:
-        output.say(differing.render(result))
+        output.say(differing.render(result, output.columns(120)))
     if not result["equal"]:
         raise typer.Exit(DIFFERENT)
 

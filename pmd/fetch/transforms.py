@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Final, cast
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,6 +41,7 @@ from pmd.fetch.waiting import Waiting
 from pmd.schema import keys
 from pmd.store import storage
 from pmd.terminal import endings
+from pmd.text import urls
 
 #: Seconds in which this process hears of a signal that a lane has heard of.
 _SIGNAL_S: Final = 0.5
@@ -110,6 +112,9 @@ class FetchLane:
         counts = progress.Counts(self.work, name)
 
         def told(fetched: Fetched) -> None:
+            for attempt in fetched.attempts:
+                if attempt.seconds and (host := urlsplit(attempt.location).hostname):
+                    counts.waited(urls.registrable_domain(host), attempt.seconds)
             counts.add(**{"images": 1, "bytes": fetched.bytes or 0, fetched.status: 1})
 
         with (
@@ -162,7 +167,7 @@ class FetchLane:
                 yield batch
 
 
-def run_lanes(lane: FetchLane, shards: Sequence[int]) -> None:
+def run_lanes(lane: FetchLane, shards: Sequence[int], images: int = 0) -> None:
     """Fetch shards on this machine, each lane in a process of its own, and wait for all.
 
     A lane that fails or dies ends the others, and an interrupt ends all: they commit what they have settled. So they do when
@@ -172,6 +177,7 @@ def run_lanes(lane: FetchLane, shards: Sequence[int]) -> None:
     Args:
         lane: Says how many lanes there are; its work folder is made, and removed at the end.
         shards: All that are to be fetched.
+        images: How many that is, for who watches; 0: nobody knows.
 
     Raises:
         PmdError: A lane met a user's mistake or storage that fails, or died.
@@ -185,7 +191,7 @@ def run_lanes(lane: FetchLane, shards: Sequence[int]) -> None:
     storage.make_folder(lane.work)
     processes = [_Process(lane, number, batches) for number, batches in sorted(mine.items())]
     try:
-        with progress.Watch(lane.work):
+        with progress.Watch(lane.work, progress.Total("images", images) if images else None):
             _start(processes)
             failed = _first_that_fails(processes, lane.until)
             if failed is not None:
