@@ -23,6 +23,7 @@ from pmd.errors import ConfigError
 from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED, TIME_IS_UP
 from pmd.schema.statuses import ALL_TRANSIENT, STATUSES, TRANSIENT
 from pmd.terminal import endings, output
+from pmd.terminal.telling import telling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -405,7 +406,7 @@ def fetch(
         run = pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached, until=until)
     if as_json:
         output.json(pipeline.tell(loaded, run))
-    if run.is_cut:
+    if until is not None and run.is_cut:
         raise typer.Exit(TIME_IS_UP)
 
 
@@ -457,13 +458,10 @@ def _show_status(summary: dict[str, Any], *, as_json: bool) -> None:
 @app.command()
 def verify(root: RootPath, *, as_json: Json = False) -> None:
     """Recount the books from the committed files, and check every file's bytes."""
-    from rich.progress import Progress
-
     from pmd.inspection import verify as verification
 
-    with Progress(console=output.console(err=True), transient=True, disable=not sys.stderr.isatty()) as bars:
-        bar = bars.add_task("recounting", total=None)
-        result = verification.verify(root, lambda done, total: bars.update(bar, completed=done, total=total))
+    with telling("bytes") as tell:
+        result = verification.verify(root, tell)
     if as_json:
         output.json(result)
     else:
@@ -483,21 +481,18 @@ def repair(
     as_json: Json = False,
 ) -> None:
     """Find what is damaged, and make or fetch just that anew. Beam's own flags follow --."""
-    from rich.progress import Progress
-
     from pipelines import repair as repairing
     from pmd.store import root as roots
 
-    with Progress(console=output.console(err=True), transient=True, disable=not sys.stderr.isatty()) as bars:
-        bar = bars.add_task("looking for damage", total=None)
+    with telling("bytes") as tell:
         chosen = config or repairing.last_configuration(root)
         named = os.path.abspath(chosen) if chosen is not None else None
         with roots.writer(root, " ".join(["pmd", *sys.argv[1:]]), named):
             done = repairing.repair(
                 root,
                 chosen,
-                progress=lambda read, total: bars.update(bar, completed=read, total=total),
-                say=lambda words: output.say(f"  {escape.terminal(words)}", err=True),
+                progress=tell,
+                say=_say_above_progress,
                 flags=context.args,
             )
     if as_json:
@@ -506,6 +501,11 @@ def repair(
         output.say(repairing.render(done))
     if done.left:
         raise typer.Exit(5)
+
+
+def _say_above_progress(words: str) -> None:
+    output.clear_progress()
+    output.say(f"  {escape.terminal(words)}", err=True)
 
 
 @app.command()
@@ -576,9 +576,12 @@ def hashes(
     if not storage.exists(path) or not (storage.is_folder(path) or archives.is_archive(path)):
         raise InputError("neither a folder nor an archive", where=path, expected="a folder, a tar or a zip of images")
     count = 0
-    for image in evaluation.hashed(path):
-        output.say(evaluation.line(*image))
-        count += 1
+    with telling("images") as tell:
+        for image in evaluation.hashed(path):
+            output.clear_progress()
+            output.say(evaluation.line(*image))
+            count += 1
+            tell(count, 0)
     output.say(f"{count:,} images", err=True)
 
 

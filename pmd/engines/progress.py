@@ -20,15 +20,10 @@ from typing import Any, Final, Self
 import orjson
 
 from pmd.store import storage
-from pmd.terminal import bar, output
+from pmd.terminal import bar, output, telling
 
 _LOG: Final = logging.getLogger("pmd.progress")
 _PREFIX: Final = "counts-"
-#: Seconds between two lines: on a terminal, where the line is written over; in a log, where they become fewer as time goes by.
-_TERMINAL_S: Final = 1.0
-_LOG_S: Final = 20.0
-_LONGEST_LOG_S: Final = 600.0
-_RARER: Final = 10
 #: Seconds between two writes of a worker.
 _WRITE_S: Final = 1.0
 #: Hosts that a worker tells, and statuses that a line does.
@@ -177,11 +172,6 @@ def _spelled(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()
 
 
-def next_wait_s(seconds: float, *, terminal: bool) -> float:
-    """Return how long to wait for the next line, so many seconds after the beginning."""
-    return _TERMINAL_S if terminal else min(_LONGEST_LOG_S, max(_LOG_S, seconds / _RARER))
-
-
 class Watch:
     """Tells a stage's progress while it is open, on a logger of its own.
 
@@ -213,7 +203,7 @@ class Watch:
     def _run(self) -> None:
         started = time.monotonic()
         terminal = sys.stderr.isatty()
-        while not self._ended.wait(next_wait_s(time.monotonic() - started, terminal=terminal)):
+        while not self._ended.wait(telling.next_wait_s(time.monotonic() - started, terminal=terminal)):
             now = state(read(self._work), self._total, time.monotonic() - started, self._units)
             said = output.progress(now)
             if said:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +11,7 @@ from pmd import escape
 from pmd.manifests.model import ManifestFile
 from pmd.manifests.outcome import Doing, Outcome, Progress
 from pmd.manifests.select import human_bytes
-from pmd.terminal import output
+from pmd.terminal import bar, output
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 #: A log gets a line each time this part of a file is done; of a file of unknown size, each such number of bytes.
 _LOG_STEP: Final = 0.1
 _LOG_STEP_BYTES: Final = 1 << 30
+#: Seconds after which a pace says something.
+_TELLING_S: Final = 1.0
 
 
 @contextlib.contextmanager
@@ -57,10 +60,12 @@ class Lines:
         self._total: int | None = None
         self._done = 0
         self._next = 0.0
+        self._began, self._first = 0.0, 0
 
     def start(self, file: ManifestFile, doing: Doing, total_bytes: int | None, done_bytes: int) -> None:
         """Say what is begun, and where."""
         self._file, self._total, self._done = file, total_bytes, done_bytes
+        self._began, self._first = time.monotonic(), done_bytes
         size = human_bytes(total_bytes) if total_bytes is not None else "size not known"
         since = f", from {human_bytes(done_bytes)}" if done_bytes else ""
         self._say(f"{file.target}: {doing} ({size}{since})")
@@ -73,7 +78,7 @@ class Lines:
             return
         self._next = self._step() * (self._done // self._step() + 1)
         share = f" ({100 * self._done // self._total} %)" if self._total else ""
-        self._say(f"{self._file.target}: {human_bytes(self._done)}{share}")
+        self._say(f"{self._file.target}: {human_bytes(self._done)}{share}{self._pace()}")
 
     def retry(self, file: ManifestFile, why: str, wait_s: float) -> None:
         """Say why, and when it goes on."""
@@ -82,6 +87,15 @@ class Lines:
     def finish(self, outcome: Outcome) -> None:
         """Say how it ended."""
         self._say(_last_line(outcome))
+
+    def _pace(self) -> str:
+        """Return how fast it comes and how long the rest takes, once that can be told."""
+        seconds = time.monotonic() - self._began
+        came = self._done - self._first
+        if seconds < _TELLING_S or not came:
+            return ""
+        left = f", {bar.duration((self._total - self._done) * seconds / came)} left" if self._total else ""
+        return f", {human_bytes(round(came / seconds))}/s{left}"
 
     def _step(self) -> float:
         return max(self._total * _LOG_STEP, 1.0) if self._total else float(_LOG_STEP_BYTES)

@@ -72,12 +72,6 @@ def test_a_stage_shows_the_step_that_it_is_at() -> None:
     assert progress.state(reading, None, 3.0, units=12).share == 0.25
 
 
-def test_lines_of_a_log_become_fewer() -> None:
-    waits = [progress.next_wait_s(seconds, terminal=False) for seconds in (0, 100, 1000, 100_000)]
-    assert waits == [20.0, 20.0, 100.0, 600.0]
-    assert progress.next_wait_s(100_000, terminal=True) == 1.0
-
-
 class Task:
     """A step that does nothing."""
 
