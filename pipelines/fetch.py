@@ -193,7 +193,7 @@ def _download(
         if running.is_ours(flags):
             run_lanes(lane, shards, images)
         else:
-            running.run(wire, flags, work, total=Total("images", images) if images else None)
+            running.run(wire, flags, work, 0, lambda: None, Total("images", images) if images else None)
     except NetworkError:
         heard = False
         raise

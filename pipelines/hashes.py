@@ -58,7 +58,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> bool:
             flags,
             work,
             running.picture_bytes(sum(missing.values())),
-            total=Total("images", sum(missing.values())),
+            lambda: None,
+            Total("images", sum(missing.values())),
         )
     finally:
         lock.check()
