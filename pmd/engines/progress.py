@@ -29,6 +29,8 @@ _WRITE_S: Final = 1.0
 #: Hosts that a worker tells, and statuses that a line does.
 _HOSTS: Final = 8
 _SHOWN: Final = 4
+#: Seconds a try under which a host is not slow.
+_WORTH_TELLING_S: Final = 0.05
 #: Counts that are no statuses.
 _UNITS: Final = ("rows", "images", "bytes")
 #: Stands for the number of tasks of a step that has one for each unit of the pipeline, which the driver knows.
@@ -130,7 +132,7 @@ def state(seen: Seen, total: Total | None, seconds: float, units: int = 0) -> ba
     """Return how far a stage is: by what it counts, or else by the step that it is at."""
     counts = Counter(seen.counts)
     unit = total.unit if total is not None else next((name for name in ("images", "rows") if counts[name]), "")
-    more = [_slowest(seen.waited)] if seen.waited else []
+    more = _slowest(seen.waited)
     if total is None and seen.steps:
         return _at_step(seen, units, seconds)
     if unit != "rows" and counts["rows"]:
@@ -162,9 +164,12 @@ def _written(seen: Seen) -> Sequence[str]:
     return [f"{bar.amount(seen.written, 'bytes')} of rows under way"] if seen.written else []
 
 
-def _slowest(waited: Mapping[str, tuple[int, float]]) -> str:
+def _slowest(waited: Mapping[str, tuple[int, float]]) -> list[str]:
+    """Return who was waited for longest in all, and how long in the mean, unless that is nothing worth telling."""
+    if not waited:
+        return []
     host, (tries, seconds) = max(waited.items(), key=lambda item: (item[1][1], item[0]))
-    return f"slowest {host} {seconds / tries:.1f} s"
+    return [f"slowest {host} {seconds / tries:.1f} s"] if seconds / tries >= _WORTH_TELLING_S else []
 
 
 def _spelled(name: str) -> str:

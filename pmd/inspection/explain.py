@@ -46,9 +46,9 @@ def explain(root_url: str, what: str) -> dict[str, Any]:
 
     Returns:
         ``asked``, ``as`` (what it was taken for), ``images`` (row, alias, ledger by generation, effective row, attempts,
-        hashes computed since, groups) and ``pairs`` (row of curate, or the rejected row; where it is rejected, of curate's rows with
-        ``place`` and ``upstream``, see `upstream.Row`; samples it stands in; whether it is published; its text's group of
-        near-duplicates). JSON-able.
+        hashes computed since, groups) and ``pairs`` (row of curate, or the rejected row; where it is rejected, with
+        ``place`` and ``upstream`` of what curate rejected, see `upstream.Row`; samples it stands in; whether it is
+        published; its text's group of near-duplicates). JSON-able.
 
     Raises:
         RootError: No ROOT.
