@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 #: A log gets a line each time this part of a file is done; of a file of unknown size, each such number of bytes.
 _LOG_STEP: Final = 0.1
 _LOG_STEP_BYTES: Final = 1 << 30
+#: Columns of a terminal from which on sizes and pace stand beside share and time; and those that a bar and they need.
+_WIDE: Final = 72
+_FIGURES: Final = 56
+_FEW_FIGURES: Final = 22
+_SHORTEST: Final = 12
 #: Seconds after which a pace says something.
 _TELLING_S: Final = 1.0
 
@@ -36,17 +41,22 @@ def progress_bar(console: Console | None = None) -> Iterator[Progress]:
     if not console.is_terminal:
         yield Lines(console)
         return
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        ProgressColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
     from rich.progress import Progress as Bars
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bars(*columns, console=console) as bars:
+    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=None)]
+    columns += [TaskProgressColumn(), TimeRemainingColumn(compact=True)]
+    if console.width >= _WIDE:
+        columns[3:3] = [DownloadColumn(), TransferSpeedColumn()]
+    with Bars(*columns, console=console, expand=True) as bars:
         yield OnTerminal(bars)
 
 
@@ -116,7 +126,8 @@ class OnTerminal:
         """Show the file's bar, anew where it was begun before."""
         if (task := self._tasks.pop(file.target, None)) is not None:
             self._bars.remove_task(task)
-        task = self._bars.add_task(escape.terminal(f"{doing} {file.target}"), total=total_bytes, completed=done_bytes)
+        said = _shortened(escape.terminal(f"{doing} {file.target}"), self._bars.console.width)
+        task = self._bars.add_task(said, total=total_bytes, completed=done_bytes)
         self._tasks = {**self._tasks, file.target: task}
 
     def advance(self, count: int) -> None:
@@ -136,6 +147,12 @@ class OnTerminal:
 
     def _say(self, line: str) -> None:
         output.line(self._bars.console, line)
+
+
+def _shortened(said: str, width: int) -> str:
+    """Return the name of a bar with its middle left out where the figures would find no room beside it."""
+    room = max(_SHORTEST, width - (_FIGURES if width >= _WIDE else _FEW_FIGURES))
+    return said if len(said) <= room else f"{said[: room // 2]}…{said[len(said) - room + room // 2 + 1 :]}"
 
 
 def _retry_line(file: ManifestFile, why: str, wait_s: float) -> str:
