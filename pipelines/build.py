@@ -89,24 +89,39 @@ def build(
     chosen = sorted(config.sources if names is None else names)
     if only in {None, flow.CURATE.name}:
         inputs.check(config, chosen)
-    takedowns.lines(config.takedown)  # a mistake in a list is told before anything runs
+    listed = takedowns.lines(config.takedown, config.sources)  # a mistake in a list is told before anything runs
     if only in {None, flow.FETCH.name}:
         fetch.check(config)
-    for unit in units(config, chosen, flags):
-        if only is not None and unit.stage.name != only:
-            continue
+
+    def run(unit: Unit) -> bool:
         why = unit.why()
         if why is None:
             report(Step(*unit.name, None))
-            continue
+            return False
         started(Step(*unit.name, why))
         start = time.monotonic()
         fetched = unit.run()
         report(Step(*unit.name, why, time.monotonic() - start, fetched))
+        return True
+
+    before: list[Unit] = []
+    for unit in units(config, chosen, flags):
+        if only is not None and unit.stage.name != only:
+            continue
+        before.append(unit)
+        if run(unit) and unit.stage == flow.FETCH and any(line.named.is_of_bytes for line in listed):
+            _look_again(before, run)
     for stage, name, folder in stages.retired(config):
         if only in {None, stage}:
             started(Step(stage, name, RETIRED))
             commits.retire(folder, root.writing(config.root).check)
+
+
+def _look_again(units: Sequence[Unit], run: Callable[[Unit], bool]) -> None:
+    """Run the images and the fetch again where what has come is a picture that a takedown list names by its bytes alone."""
+    for unit in units:
+        if unit.stage in (flow.IMAGES, flow.FETCH) and unit.why() is not None:
+            run(unit)
 
 
 def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:

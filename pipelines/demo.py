@@ -17,6 +17,7 @@ from pmd.errors import ConfigError
 from pmd.inspection import status
 from pmd.sources.contract import PROFILES
 from pmd.store import root
+from pmd.terminal import output
 
 
 def run(
@@ -42,7 +43,9 @@ def run(
         with root.writer(chosen.root, "pmd demo", os.path.abspath(path)):
             build.build(chosen, flags=flags, report=report)
         requests = len(web.requests)
-    return "\n".join([status.render(status.books(chosen.root)), "", *_next(out, chosen.root, requests)])
+    return "\n".join(
+        [status.render(status.books(chosen.root), output.columns(130)), "", *_next(out, chosen.root, requests)]
+    )
 
 
 def _clear(out: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +16,7 @@ from pipelines import hashes, running
 from pmd.config import Config
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches
+from pmd.engines.progress import Total
 from pmd.engines.transforms import Meet, PerTask, Spread, WriteCommit, create
 from pmd.errors import NetworkError
 from pmd.fetch import (
@@ -44,17 +47,24 @@ LISTED_ROW_BYTES = 200
 
 
 def build(
-    config: Config, flags: Sequence[str] = (), retry: Sequence[str] = (), *, settle_unreached: bool = False
+    config: Config,
+    flags: Sequence[str] = (),
+    retry: Sequence[str] = (),
+    *,
+    settle_unreached: bool = False,
+    until: datetime.datetime | None = None,
 ) -> Run:
     """Download what is pending, each shard in a generation of its own, then commit `fetch/rejected` and tell how it went.
 
-    Where a blocklist names pictures by their looks, what is stored without a hash is hashed first.
+    Where a blocklist names pictures by their looks, what is stored without a hash is hashed first. Where the time is up, what is
+    settled is committed, but not `fetch/rejected`: that is for when nothing is left.
 
     Args:
         config: The configuration.
         flags: Beam's own flags.
         retry: Statuses whose images are tried anew.
         settle_unreached: Images that cannot be reached are lost, even if no host answers at all.
+        until: When the lanes are asked to end with what they have (`stopping.asked_at`); None: when they are done.
 
     Returns:
         What `tell` tells of.
@@ -67,14 +77,28 @@ def build(
     check(config)
     if asking.by_blocklist(config.fetch) is not None:
         hashes.build(config, flags)
-    shards = sorted(needs.pending_images(config, retry))
+    pending = needs.pending_images(config, retry)
+    shards = sorted(pending)
     run = Run()
     left_open: Mapping[str, int] = {}
     if shards:
         first = {shard: state.next_generation(config.root, shard) for shard in shards}
         start = time.monotonic()
-        left_open = _download(config, shards, flags, tuple(retry), settle_unreached=settle_unreached)
+        left_open = _download(
+            config,
+            shards,
+            flags,
+            tuple(retry),
+            settle_unreached=settle_unreached,
+            until=until,
+            images=sum(pending.values()),
+        )
         run = Run(first, time.monotonic() - start)
+        left = sum(needs.pending_images(config).values())
+        if until is not None and engine.utc_now() >= until and (left or retry):
+            logging.getLogger("pmd.notes").warning(summary.cut(left))
+            summary.check({}, left_open)
+            return dataclasses.replace(run, is_cut=True)
     if any(item.why() for item in needs.wanted(config)):
         commit_rejected(config, flags)
     if shards:
@@ -98,8 +122,8 @@ def restore(config: Config, shards: Sequence[int], flags: Sequence[str] = ()) ->
 
 def tell(config: Config, run: Run) -> dict[str, Any]:
     """Return a run as JSON has it; see `runs.tell`."""
-    books = commits.require(root.fetch_rejected_folder(config.root), "run: pmd fetch CONFIG").sources
-    return runs.tell(config.root, run, books, config.fetch.host_groups)
+    standing = commits.read(root.fetch_rejected_folder(config.root))
+    return runs.tell(config.root, run, {} if standing is None else standing.sources, config.fetch.host_groups)
 
 
 def check(config: Config) -> None:
@@ -122,6 +146,8 @@ def _download(
     *,
     settle_unreached: bool,
     lost_only: bool = False,
+    until: datetime.datetime | None = None,
+    images: int = 0,
 ) -> Mapping[str, int]:
     """Run the lanes; return the images that stay open because no host answered, by what became of them."""
     lock = root.writing(config.root)
@@ -150,6 +176,7 @@ def _download(
         listed=listed,
         hashed=asking.who(config) is not None,
         lost_only=lost_only,
+        until=until,
     )
 
     def wire(pipeline: beam.Pipeline) -> Any:
@@ -164,9 +191,9 @@ def _download(
 
     try:
         if running.is_ours(flags):
-            run_lanes(lane, shards)
+            run_lanes(lane, shards, images)
         else:
-            running.run(wire, flags, work)
+            running.run(wire, flags, work, 0, lambda: None, Total("images", images) if images else None)
     except NetworkError:
         heard = False
         raise

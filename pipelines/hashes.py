@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from pipelines import running
 from pmd.config import Config
 from pmd.dedupe import rules as dedupe_rules
+from pmd.engines.progress import Total
 from pmd.engines.transforms import PerTask, Spread, create
 from pmd.fetch import asking, engine, hashing, partitions, refusals, state, store
 from pmd.fetch.hash_transforms import HashShard
@@ -52,7 +53,14 @@ def build(config: Config, flags: Sequence[str] = ()) -> bool:
         )
 
     try:
-        running.run(wire, flags, work, running.picture_bytes(sum(missing.values())))
+        running.run(
+            wire,
+            flags,
+            work,
+            running.picture_bytes(sum(missing.values())),
+            lambda: None,
+            Total("images", sum(missing.values())),
+        )
     finally:
         lock.check()
         for shard in missing:

@@ -16,7 +16,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pmd import config
 from pmd.config import Config
-from pmd.engines import driving, mistakes, progress
+from pmd.engines import driving, mistakes, progress, transforms
 from pmd.engines.processes import Processes
 from pmd.errors import ConfigError, PmdError
 from pmd.store import commits, failures, proposals, root, storage
@@ -95,7 +95,12 @@ def _let_go(folders: Sequence[str], lock: Lock) -> None:
 
 
 def run(
-    wire: Wire, flags: Sequence[str], work: str, input_bytes: int = 0, then: Callable[[], None] = lambda: None
+    wire: Wire,
+    flags: Sequence[str],
+    work: str,
+    input_bytes: int = 0,
+    then: Callable[[], None] = lambda: None,
+    total: progress.Total | None = None,
 ) -> None:
     """Wire and run one pipeline, and wait for it.
 
@@ -106,6 +111,7 @@ def run(
         work: The folder of this run; removed when it has ended. A worker leaves there what it has to tell a person.
         input_bytes: About how much there is to read, uncompressed.
         then: Done when it has ended well, before the folder is removed.
+        total: How much there is to do, where that is known before; else the tasks of its steps are told.
 
     Raises:
         ConfigError: Beam knows no such runner.
@@ -122,7 +128,7 @@ def run(
         pipeline = _pipeline(flags, count, ours)
         wire(pipeline)
         with (
-            progress.Watch(work),
+            progress.Watch(work, total, transforms.units(pipeline)),
             mistakes.unlogged(),
             ours.attended() if ours is not None else contextlib.nullcontext(),
         ):

@@ -6,6 +6,7 @@ Everything slow is imported inside its command: `pmd sources` answers without Be
 from __future__ import annotations
 
 import contextlib
+import datetime
 import itertools
 import os
 import re
@@ -19,9 +20,10 @@ import typer.main
 
 from pmd import __version__, escape, flow
 from pmd.errors import ConfigError
-from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED
+from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED, TIME_IS_UP
 from pmd.schema.statuses import ALL_TRANSIENT, STATUSES, TRANSIENT
 from pmd.terminal import endings, output
+from pmd.terminal.telling import telling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -302,7 +304,7 @@ def _report(step: Step) -> None:
     if step.seconds is None:
         output.say(f"= {step.stage} {step.unit}: committed and unchanged", err=True)
     else:
-        output.say(f"✓ {step.stage} {step.unit}: {step.seconds:.1f} s", err=True)
+        output.say(f"{output.sign('✓', '+')} {step.stage} {step.unit}: {step.seconds:.1f} s", err=True)
 
 
 @app.command(context_settings=_BEAM)
@@ -373,13 +375,24 @@ def fetch(
             help="Settle images that cannot be reached as lost, even if no host answers at all: it is the hosts that are gone.",
         ),
     ] = False,
+    for_: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="TIME",
+            help="End in time (6h, 90m, 1d12h) with all that it has; more is left: exit code 9.",
+        ),
+    ] = None,
     sample: Sample = None,
     as_json: Json = False,
 ) -> None:
     """Run the fetch; what its command shows is said in `pmd.flow`."""
+    began = datetime.datetime.now(datetime.UTC)
     from pipelines import fetch as pipeline
+    from pmd.fetch import stopping
     from pmd.store import root
 
+    until = None if for_ is None else stopping.asked_at(began, stopping.duration_s(for_))
     loaded = _config(config, sample)
     words = [word.strip() for word in retry.split(",") if word.strip()]
     statuses = tuple(
@@ -391,9 +404,11 @@ def fetch(
                 "no such status", where="--retry", expected=", ".join([ALL_TRANSIENT, *STATUSES[1:]]), found=status
             )
     with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]]), os.path.abspath(config)):
-        run = pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached)
+        run = pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached, until=until)
     if as_json:
         output.json(pipeline.tell(loaded, run))
+    if until is not None and run.is_cut:
+        raise typer.Exit(TIME_IS_UP)
 
 
 def _command(stage: flow.Stage) -> Callable[..., None]:
@@ -421,7 +436,7 @@ def plan(config: ConfigPath, *, sample: Sample = None, as_json: Json = False) ->
     if as_json:
         output.json(planned)
     else:
-        output.say(planning.render(planned))
+        output.say(planning.render(planned, output.columns(120)))
 
 
 @app.command()
@@ -438,19 +453,16 @@ def _show_status(summary: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         output.json(summary)
     else:
-        output.say(statuses.render(summary))
+        output.say(statuses.render(summary, output.columns(130)))
 
 
 @app.command()
 def verify(root: RootPath, *, as_json: Json = False) -> None:
     """Recount the books from the committed files, and check every file's bytes."""
-    from rich.progress import Progress
-
     from pmd.inspection import verify as verification
 
-    with Progress(console=output.console(err=True), transient=True, disable=not sys.stderr.isatty()) as bars:
-        bar = bars.add_task("recounting", total=None)
-        result = verification.verify(root, lambda done, total: bars.update(bar, completed=done, total=total))
+    with telling("bytes") as tell:
+        result = verification.verify(root, tell)
     if as_json:
         output.json(result)
     else:
@@ -470,21 +482,18 @@ def repair(
     as_json: Json = False,
 ) -> None:
     """Find what is damaged, and make or fetch just that anew. Beam's own flags follow --."""
-    from rich.progress import Progress
-
     from pipelines import repair as repairing
     from pmd.store import root as roots
 
-    with Progress(console=output.console(err=True), transient=True, disable=not sys.stderr.isatty()) as bars:
-        bar = bars.add_task("looking for damage", total=None)
+    with telling("bytes") as tell:
         chosen = config or repairing.last_configuration(root)
         named = os.path.abspath(chosen) if chosen is not None else None
         with roots.writer(root, " ".join(["pmd", *sys.argv[1:]]), named):
             done = repairing.repair(
                 root,
                 chosen,
-                progress=lambda read, total: bars.update(bar, completed=read, total=total),
-                say=lambda words: output.say(f"  {escape.terminal(words)}", err=True),
+                progress=tell,
+                say=_say_above_progress,
                 flags=context.args,
             )
     if as_json:
@@ -493,6 +502,11 @@ def repair(
         output.say(repairing.render(done))
     if done.left:
         raise typer.Exit(5)
+
+
+def _say_above_progress(words: str) -> None:
+    output.clear_progress()
+    output.say(f"  {escape.terminal(words)}", err=True)
 
 
 @app.command()
@@ -521,7 +535,7 @@ def diff(
     if as_json:
         output.json(result)
     else:
-        output.say(differing.render(result))
+        output.say(differing.render(result, output.columns(120)))
     if not result["equal"]:
         raise typer.Exit(DIFFERENT)
 
@@ -529,7 +543,14 @@ def diff(
 @app.command()
 def explain(
     root: RootPath,
-    what: Annotated[str, typer.Argument(metavar="ID|URL", help="A pair_id, image_id, source id or image URL.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID|URL|FILE",
+            help="An image or a pair, as you have it: its URL, its page on Flickr, Wikimedia, Reddit or Imgur, flickr:4242, "
+            "coco:9, SOURCE/ID, a pair_id or image_id, sha256:HEX, pdq:HEX, or a picture file.",
+        ),
+    ],
     *,
     as_json: Json = False,
 ) -> None:
@@ -556,9 +577,12 @@ def hashes(
     if not storage.exists(path) or not (storage.is_folder(path) or archives.is_archive(path)):
         raise InputError("neither a folder nor an archive", where=path, expected="a folder, a tar or a zip of images")
     count = 0
-    for image in evaluation.hashed(path):
-        output.say(evaluation.line(*image))
-        count += 1
+    with telling("images") as tell:
+        for image in evaluation.hashed(path):
+            output.clear_progress()
+            output.say(evaluation.line(*image))
+            count += 1
+            tell(count, 0)
     output.say(f"{count:,} images", err=True)
 
 

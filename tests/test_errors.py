@@ -9,7 +9,7 @@ import pytest
 from pmd import errors
 from pmd.config import InvalidConfig, Problem
 from pmd.errors import ConfigError, InputError, NetworkError, PmdError, RootError, VerificationError
-from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED
+from pmd.schema.exits import DIFFERENT, EXIT_CODES, GATED, TIME_IS_UP
 
 TREE = [PmdError, ConfigError, InputError, RootError, VerificationError, NetworkError]
 
@@ -64,7 +64,7 @@ def test_an_invalid_configuration_survives_pickling() -> None:
 def test_each_kind_has_its_own_exit_code_and_each_code_is_documented() -> None:
     codes = [kind.exit_code for kind in TREE]
     assert codes == [1, 2, 3, 4, 5, 6]
-    assert set(EXIT_CODES) == {0, 129, 130, 143, DIFFERENT, GATED, *codes}
+    assert set(EXIT_CODES) == {0, 129, 130, 143, DIFFERENT, GATED, TIME_IS_UP, *codes}
 
 
 def test_the_docstring_draws_the_whole_tree() -> None:

@@ -67,17 +67,32 @@ def check(config: Config, names: Iterable[str]) -> None:
 
 def notes(config: Config) -> list[str]:
     """Return what a person should know before a build, though it is no mistake."""
-    said = [
-        f"{name}: evaluation images of COCO stay in, since no file names them; "
-        f'give karpathy = "PATH" of dataset_coco.json, or set exclude_karpathy = "none"'
+    return [*_karpathy_notes(config), *_columns_taken(config)]
+
+
+def _karpathy_notes(config: Config) -> list[str]:
+    unsaid = [
+        name
         for name, source in sorted(config.sources.items())
-        if getattr(source.options, "karpathy", None) == "none" and source.options.exclude_karpathy != "none"
+        if getattr(source.options, "karpathy", None) == "none"
+        and source.options.exclude_karpathy != "none"
+        and "karpathy" not in source.given
     ]
-    for name, source in sorted(config.sources.items()):
-        if source.reader is not None and not _missing(source):
-            reader = sources.load_reader(source.reader)
-            said += [f"{name}: {note}" for note in reader.notes(files(source), source.options)]
-    return said
+    if not unsaid:
+        return []
+    return [
+        f"{', '.join(unsaid)}: evaluation images of COCO stay in, since no file names them; "
+        'give karpathy = "PATH" of dataset_coco.json, or karpathy = "none" if that is meant'
+    ]
+
+
+def _columns_taken(config: Config) -> list[str]:
+    return [
+        f"{name}: {note}"
+        for name, source in sorted(config.sources.items())
+        if source.reader is not None and not _missing(source)
+        for note in sources.load_reader(source.reader).notes(files(source), source.options)
+    ]
 
 
 def archives_of(source: SourceConfig) -> list[str]:

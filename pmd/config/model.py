@@ -41,13 +41,19 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclasses.dataclass(frozen=True)
 class SourceConfig:
-    """One source, as configured. `reader` is what reads one that is none of the project's own; of these it is None."""
+    """One source, as configured.
+
+    Attributes:
+        reader: What reads one that is none of the project's own; of these it is None.
+        given: The options that the file gives, whatever the profile says.
+    """
 
     name: str
     annotations: tuple[str, ...]
     images: tuple[str, ...]
     options: Any
     reader: str | None = None
+    given: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
 
     @property
     def terms(self) -> Terms:
@@ -314,7 +320,7 @@ class _Checker:
             beside = ("annotations", "images", *([] if reader is None else ["reader"]))
             given = {k: v for k, v in table.items() if k not in beside}
             chosen = self._model(model, given, key, model.profile_values(profile), beside=beside)
-            result[name] = SourceConfig(name, annotations, images, chosen, reader)
+            result[name] = SourceConfig(name, annotations, images, chosen, reader, frozenset(given))
         return result
 
     def _is_own(self, key: tuple[str, ...], reader: Any, known: Sequence[str], before: Sequence[str]) -> bool:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import gc
+import uuid
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.pipeline import PipelineVisitor
 
 import pmd.engines.coder  # noqa: F401  registers the coder of record batches
-from pmd.engines import mistakes
+from pmd.engines import mistakes, progress
 from pmd.store import exchange
 from pmd.store.commits import Books, File
 
@@ -107,6 +109,25 @@ def create(batches: list[pa.RecordBatch]) -> Any:
     return beam.Create(batches, reshuffle=False).with_output_types(pa.RecordBatch)
 
 
+class _Sizes(PipelineVisitor):  # type: ignore[misc]
+    def __init__(self) -> None:
+        self.most = 0
+
+    def visit_transform(self, applied: Any) -> None:
+        if isinstance(applied.transform, beam.Create):
+            self.most = max(self.most, len(applied.transform.values))
+
+    def enter_composite_transform(self, applied: Any) -> None:
+        self.visit_transform(applied)
+
+
+def units(pipeline: beam.Pipeline) -> int:
+    """Return how many units a pipeline begins with: of what it is created from, the most."""
+    sizes = _Sizes()
+    pipeline.visit(sizes)
+    return sizes.most
+
+
 @functools.cache
 def _freeze() -> None:
     """Leave what is imported by now out of later collections, each of which would walk all of it."""
@@ -119,6 +140,7 @@ class PerTask(beam.DoFn):  # type: ignore[misc]
 
     def __init__(self, function: Work) -> None:
         self._function = function
+        self._counts: progress.Counts | None = None
 
     def setup(self) -> None:
         """Run before the first element."""
@@ -131,6 +153,20 @@ class PerTask(beam.DoFn):  # type: ignore[misc]
     def _run(self, *given: Any) -> Iterator[Any]:
         with mistakes.left_in(self._function.work):
             yield from self._function(*given)
+            self._tell(given[0])
+
+    def _tell(self, element: Any) -> None:
+        """Leave word that a task is done: a unit, or one of so many partitions."""
+        bits = getattr(self._function, "bits", None) if isinstance(element, tuple) else None
+        total = progress.UNITS if not isinstance(element, tuple) else 2**bits if bits is not None else 0
+        if self._counts is None:
+            self._counts = progress.Counts(self._function.work, uuid.uuid4().hex)
+        self._counts.step(type(self._function).__name__, total)
+
+    def finish_bundle(self) -> None:
+        """Leave what was not told yet."""
+        if self._counts is not None:
+            self._counts.write()
 
 
 class PerTaskBeside(PerTask):

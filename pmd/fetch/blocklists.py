@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import codec
+from pmd.books import pictures
 from pmd.errors import InputError
 from pmd.schema.statuses import OK
 from pmd.store import storage
@@ -31,7 +32,7 @@ from pmd.store import storage
 STATUS: Final = "blocked_content"
 
 #: Bits of 256 that may differ: the threshold of PDQ's reference implementation (facebook/ThreatExchange, pdq).
-PDQ_MATCH: Final = 31
+PDQ_MATCH: Final = pictures.MATCH
 
 _ENTRY: Final = re.compile(r"(sha256|pdq):([0-9a-fA-F]{64})(?:\s+(\S+))?")
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config import Config
 from pmd.fetch import asking, blocklists, partitions, state
+from pmd.schema.statuses import BLOCKED_ADDRESS
 from pmd.store import root
 from pmd.store.wanted import Wanted, digest
 
@@ -22,9 +28,39 @@ def pending(config: Config) -> str | None:
     hashes = asking.why(config.root, asking.by_blocklist(config.fetch))
     if hashes is not None:
         return hashes
-    found = sum(pending_images(config).values())
-    why = "have not been tried, have a new location, may be asked at an address that was refused, or are on a blocklist"
-    return f"{found:,} images {why}" if found else None
+    causes: Counter[str] = Counter()
+    blocklist = blocklists.read(config.fetch.blocklists)
+    for _, images, ledger, todo in partitions.pending(config.root, config.fetch):
+        causes[BLOCKED] += len(blocklist.stored(ledger, images))
+        causes.update(_causes(ledger, todo))
+    return words(causes)
+
+
+#: Why an image is fetched, or judged anew, as people read it.
+UNTRIED: Final = "not tried yet"
+MOVED: Final = "with a new location"
+ALLOWED: Final = "at an address that was refused and may be asked now"
+BLOCKED: Final = "stored, and on a blocklist since"
+
+
+def _causes(ledger: pa.Table, todo: pa.Table) -> dict[str, int]:
+    """Return cause → images, of those that are to be fetched."""
+    rows = partitions.positions(todo["image_id"], ledger)
+    tried = ledger["status"].take(rows.drop_null())
+    allowed = pc.sum(pc.equal(tried, BLOCKED_ADDRESS)).as_py() or 0
+    return {UNTRIED: rows.null_count, MOVED: len(tried) - allowed, ALLOWED: allowed}
+
+
+def words(causes: Mapping[str, int]) -> str | None:
+    """Return how many images are to be fetched, with the causes where they are not all new; None where none are."""
+    counts = {cause: causes[cause] for cause in (UNTRIED, MOVED, ALLOWED, BLOCKED) if causes.get(cause)}
+    if not counts:
+        return None
+    total = sum(counts.values())
+    images = f"{total:,} image{'s' if total != 1 else ''} to fetch"
+    if [*counts] == [UNTRIED]:
+        return images
+    return f"{images}: " + ", ".join(f"{count:,} {cause}" for cause, count in counts.items())
 
 
 def pending_images(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:

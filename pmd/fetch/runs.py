@@ -27,10 +27,12 @@ class Run:
     Attributes:
         first: Fetch shard → its first generation that this run may have written; shards without work are not in it.
         seconds: How long it took, from the first lane's beginning to the last one's end.
+        is_cut: Whether its time was up before it was done.
     """
 
     first: Mapping[int, int] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
+    is_cut: bool = False
 
 
 def tell(root_folder: str, run: Run, pairs: Mapping[str, Books], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -44,7 +46,8 @@ def tell(root_folder: str, run: Run, pairs: Mapping[str, Books], groups: Mapping
 
     Returns:
         ``images`` that the run settled, ``bytes`` of their originals, ``seconds``, ``images_per_s``, ``mb_per_s`` (10⁶ bytes);
-        ``generations`` that it committed; ``statuses``: status → images; ``sources``: source → status → images, each once
+        ``is_cut`` (its time was up before it was done); ``generations`` that it committed; ``statuses``: status → images;
+        ``sources``: source → status → images, each once
         for every source that shows it; ``slowest_hosts``: those that were waited for longest in all, at most ``SLOWEST`` of
         them, each with its tries and seconds (turns of politeness are no part of them); ``pairs``: source → in, kept,
         rejected by reason, of all runs so far.
@@ -71,6 +74,7 @@ def tell(root_folder: str, run: Run, pairs: Mapping[str, Books], groups: Mapping
         "seconds": round(run.seconds, 3),
         "images_per_s": _rate(images, run.seconds),
         "mb_per_s": _rate(size / 1e6, run.seconds),
+        "is_cut": run.is_cut,
         "generations": generations,
         "statuses": _sorted(statuses),
         "sources": {source: _sorted(counts) for source, counts in sorted(sources.items())},

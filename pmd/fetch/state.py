@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
+from pmd.books import pictures
 from pmd.config.options import FetchOptions
 from pmd.fetch import addresses, blocklists
 from pmd.fetch.outcome import GONE
@@ -49,9 +50,9 @@ def lost_images(commit: Commit) -> pa.Array:
 
 #: The fact of a commit that says which perceptual hash it holds: in its ledger, of each image that is ok, and in its file of
 #: hashes.
-HASH: Final = "perceptual_hash"
+HASH: Final = pictures.HASH
 #: What is said there: PDQ, by the reference implementation.
-PDQ: Final = "pdq"
+PDQ: Final = pictures.PDQ
 #: The fact of a commit whose generation asked no host: it tells of stored pictures what decoding them has shown. Its rows of
 #: the ledger replace an `ok`, and its hashes are laid over the rows before.
 FROM_STORE: Final = "from_store"

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import datetime
+import re
+import threading
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from pmd.errors import ConfigError
+
+#: Seconds that lanes get to commit what they have, of the ten in which a command ends.
+END_S: Final = 7.5
+#: Seconds before a run is to end at which its lanes are asked to, so that it does; of a short one, half of it.
+_BEFORE_S: Final = 10.0
+
+_UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_DURATION: Final = re.compile(r"(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
 
 
 class Stop:
@@ -24,3 +39,42 @@ class Stop:
         self._tell = call
         if self.asked and call is not None:
             call()
+
+
+def duration_s(said: str) -> int:
+    """Return the seconds of a duration: "6h", "90m", "1d12h".
+
+    Raises:
+        ConfigError: It is none, or is nothing.
+    """
+    found = _DURATION.fullmatch(said.strip())
+    parts = [int(part or 0) for part in found.groups()] if found is not None else []
+    seconds = sum(part * unit for part, unit in zip(parts, _UNITS.values(), strict=True)) if parts else 0
+    if not 0 < seconds <= _UNITS["d"] * 3_650:
+        raise ConfigError(
+            "no such time", where="--for", expected="days, hours, minutes, seconds: 6h, 90m, 1d12h", found=said
+        )
+    return seconds
+
+
+def asked_at(began: datetime.datetime, seconds: int) -> datetime.datetime:
+    """Return when the lanes of a run are asked to end, so that it has ended some seconds after it began."""
+    return began + datetime.timedelta(seconds=seconds - min(_BEFORE_S, seconds / 2))
+
+
+@contextlib.contextmanager
+def at(stop: Stop, until: datetime.datetime | None, now: datetime.datetime) -> Iterator[None]:
+    """Ask a lane to end at a time, while it is open; at once where that has passed; None: never."""
+    if until is None:
+        yield
+        return
+    timer = threading.Timer(max(0.0, (until - now).total_seconds()), stop.ask)
+    timer.daemon = True
+    if until <= now:
+        stop.ask()
+    else:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -28,6 +28,12 @@ def lines(books: Mapping[str, Books]) -> list[str]:
     return summary
 
 
+def cut(left: int) -> str:
+    """Return what is said where the time is up: how many images are left."""
+    are_left = f"{left:,} image{'s are' if left != 1 else ' is'} left"
+    return f"the time is up: what is settled is committed, {are_left}; the same command goes on"
+
+
 def check(books: Mapping[str, Books], left_open: Mapping[str, int]) -> None:
     """Refuse to call it success when no host answered, or when not one image is there and all could not be reached.
 

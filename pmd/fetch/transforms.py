@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Final, cast
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,8 +32,8 @@ import pyarrow.compute as pc
 from pmd.config.options import FetchOptions
 from pmd.engines import mistakes, progress, workers
 from pmd.errors import NetworkError, PmdError, WorkerFault
-from pmd.fetch import adopt, hosts, partitions, policies, reference_lists, state, store
-from pmd.fetch.engine import Lane
+from pmd.fetch import adopt, hosts, partitions, policies, reference_lists, state, stopping, store
+from pmd.fetch.engine import Lane, utc_now
 from pmd.fetch.img2dataset import Img2dataset
 from pmd.fetch.outcome import Fetched
 from pmd.fetch.stopping import Stop
@@ -40,9 +41,8 @@ from pmd.fetch.waiting import Waiting
 from pmd.schema import keys
 from pmd.store import storage
 from pmd.terminal import endings
+from pmd.text import urls
 
-#: Seconds that lanes get to commit what they have, of the ten in which a command ends.
-_END_S: Final = 7.5
 #: Seconds in which this process hears of a signal that a lane has heard of.
 _SIGNAL_S: Final = 0.5
 
@@ -83,6 +83,7 @@ class FetchLane:
         waiting: Where what cannot be reached waits for an answer of any host; None: it is settled, and no network is broken.
         index: What may be taken over (`adopt.write`).
         hashed: Whether something asks for perceptual hashes (`asking.who`).
+        until: When it is asked to end with what it has; None: when it is done.
     """
 
     root: str
@@ -99,6 +100,7 @@ class FetchLane:
     listed: str | None = None  # the folder of what lists say
     hashed: bool = True
     lost_only: bool = False  # nothing but what was lost to damage (`state.to_restore`)
+    until: datetime.datetime | None = None
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
@@ -110,9 +112,13 @@ class FetchLane:
         counts = progress.Counts(self.work, name)
 
         def told(fetched: Fetched) -> None:
+            for attempt in fetched.attempts:
+                if attempt.seconds and (host := urlsplit(attempt.location).hostname):
+                    counts.waited(urls.registrable_domain(host), attempt.seconds)
             counts.add(**{"images": 1, "bytes": fetched.bytes or 0, fetched.status: 1})
 
         with (
+            stopping.at(stop, self.until, utc_now()),
             policies.Kept(self.root, name, self.began) as robots_files,
             policies.Kept(self.root, name, self.began, "tdmrep") as reservations,
             Lane(
@@ -161,15 +167,17 @@ class FetchLane:
                 yield batch
 
 
-def run_lanes(lane: FetchLane, shards: Sequence[int]) -> None:
+def run_lanes(lane: FetchLane, shards: Sequence[int], images: int = 0) -> None:
     """Fetch shards on this machine, each lane in a process of its own, and wait for all.
 
-    A lane that fails or dies ends the others, and an interrupt ends all: they commit what they have settled. Only where the
+    A lane that fails or dies ends the others, and an interrupt ends all: they commit what they have settled. So they do when
+    the run's time is up; one that does not end then is ended, and leaves its shard in flight as it was. Only where the
     network is broken do they not, since what they have seen of it is then no better.
 
     Args:
         lane: Says how many lanes there are; its work folder is made, and removed at the end.
         shards: All that are to be fetched.
+        images: How many that is, for who watches; 0: nobody knows.
 
     Raises:
         PmdError: A lane met a user's mistake or storage that fails, or died.
@@ -183,9 +191,9 @@ def run_lanes(lane: FetchLane, shards: Sequence[int]) -> None:
     storage.make_folder(lane.work)
     processes = [_Process(lane, number, batches) for number, batches in sorted(mine.items())]
     try:
-        with progress.Watch(lane.work):
+        with progress.Watch(lane.work, progress.Total("images", images) if images else None):
             _start(processes)
-            failed = _first_that_fails(processes)
+            failed = _first_that_fails(processes, lane.until)
             if failed is not None:
                 told = failed.told()
                 if not isinstance(told, NetworkError):
@@ -271,11 +279,15 @@ def _start(processes: Sequence[_Process]) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _first_that_fails(processes: Sequence[_Process]) -> _Process | None:
-    """Wait until one fails, or all have ended well."""
+def _first_that_fails(processes: Sequence[_Process], until: datetime.datetime | None) -> _Process | None:
+    """Wait until one fails, or all have ended well, or should have."""
     left = {process.ended: process for process in processes}
     while left:
-        for ended in multiprocessing.connection.wait(list(left)):
+        wait_s = None if until is None else max(0.0, (until - utc_now()).total_seconds() + stopping.END_S)
+        ready = multiprocessing.connection.wait(list(left), wait_s)
+        if not ready:
+            return None
+        for ended in ready:
             process = left.pop(cast(int, ended))
             if process.failed:
                 # A signal to all of the command may have come to it first: then this one's is what is told.
@@ -288,7 +300,7 @@ def _end(processes: Sequence[_Process]) -> None:
     """Ask all that are left to end with what they have, and wait a little for it."""
     for process in processes:
         process.ask_to_end()
-    until = time.monotonic() + _END_S
+    until = time.monotonic() + stopping.END_S
     while left := [process.ended for process in processes if process.is_alive]:
         if not multiprocessing.connection.wait(left, max(0.0, until - time.monotonic())):
             return

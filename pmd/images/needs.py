@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pmd import flow
 from pmd.config import Config, inputs
 from pmd.curate import needs as curate_needs
+from pmd.images import takedowns
 from pmd.store import root, storage
-from pmd.store.commits import Commit, File
+from pmd.store.commits import Commit, File, options_hash
 from pmd.store.wanted import Wanted, as_json
 
 
@@ -64,6 +65,9 @@ def of(config: Config) -> Needs:
         digests[rule.file] = storage.fingerprint(rule.file)
     for path in config.takedown:
         digests[path] = hashlib.sha256(storage.read_bytes(path)).hexdigest()
+    pictures = takedowns.of_bytes(taken_down(config))
+    if pictures:
+        digests["takedown, by bytes"] = options_hash(pictures)
     options = {"sample": config.sample, "scores": [as_json(rule) for rule in config.scores], **as_json(config.images)}
     return Needs(
         Wanted(flow.IMAGES.name, "all", root.images_folder(config.root), options, digests),
@@ -72,6 +76,15 @@ def of(config: Config) -> Needs:
         archives,
         tuple(left_out),
     )
+
+
+def taken_down(config: Config) -> list[takedowns.Line]:
+    """Return the lines of the takedown lists, with the images that the ledger knows by what pictures they name.
+
+    Raises:
+        InputError: Lines name nothing.
+    """
+    return takedowns.resolved(config.root, takedowns.lines(config.takedown, config.sources))
 
 
 def leaves_out_evaluation_images(commit: Commit, source: str) -> bool:

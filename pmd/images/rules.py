@@ -82,19 +82,40 @@ _NONE: Final = pa.array([], KEY)
 
 @dataclasses.dataclass(frozen=True)
 class Takedown:
-    """What must not be used: keys of images or pairs, and canonical URLs."""
+    """What must not be used: keys of images or pairs, canonical URLs, and rows as SOURCE/ID."""
 
     ids: frozenset[bytes] = frozenset()
     urls: frozenset[str] = frozenset()
+    rows: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, listed: Iterable[takedowns.Line]) -> Takedown:
         """Return what lines of takedown lists name."""
         lines = list(listed)
-        return cls(frozenset(line.key for line in lines), frozenset(line.url for line in lines if line.url is not None))
+        return cls(
+            frozenset().union(*(line.ids for line in lines)),
+            frozenset(url for line in lines for url in line.named.urls),
+            frozenset().union(*(line.rows for line in lines)),
+        )
 
     def __bool__(self) -> bool:
-        return bool(self.ids or self.urls)
+        return bool(self.ids or self.urls or self.rows)
+
+    def names(self, pairs: pa.RecordBatch) -> np.ndarray:
+        """Return which pairs (with the columns `NEEDED`) it names by a URL or row: one of the pair's URLs is enough."""
+        found = np.zeros(len(pairs), bool)
+        if self.urls:
+            wanted = pa.array(sorted(self.urls), pa.string())
+            found |= _is_in(urls.canonical(pairs["image_url"]), wanted)
+            mirrors = pairs["mirrors"]
+            among = _is_in(urls.canonical(mirrors.flatten()), wanted)
+            found[pc.list_parent_indices(mirrors).to_numpy()[among]] = True
+        if self.rows:
+            rows = pc.binary_join_element_wise(pairs["source"], pairs["source_id"], "/")
+            bare = pc.replace_substring_regex(rows, r"#[0-9]+$", "")
+            wanted = pa.array(sorted(self.rows), pa.string())
+            found |= _is_in(rows, wanted) | _is_in(bare, wanted)
+        return found
 
 
 def widened(takedown: Takedown, also: Iterable[tuple[bytes, bytes]]) -> Takedown:
@@ -104,7 +125,7 @@ def widened(takedown: Takedown, also: Iterable[tuple[bytes, bytes]]) -> Takedown
         takedown: As it was listed.
         also: (image_id, image_id of another identity of the same photograph).
     """
-    return Takedown(reached(takedown.ids, also), takedown.urls)
+    return dataclasses.replace(takedown, ids=reached(takedown.ids, also))
 
 
 def reached(ids: frozenset[bytes], also: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
@@ -186,11 +207,10 @@ def spread(
         held = pc.or_(pc.is_in(own_ids, value_set=held_out), pc.is_in(image_ids, value_set=held_out))
         reasons[held.to_numpy(zero_copy_only=False)] = "evaluation_copy"
     if takedown:
-        forms = urls.canonical(pairs["image_url"]).to_pylist() if takedown.urls else [None] * len(pairs)
-        named = zip(own_ids.to_pylist(), image_ids.to_pylist(), pairs["pair_id"].to_pylist(), forms, strict=True)
-        for at, (own, image, pair, form) in enumerate(named):
-            if own in takedown.ids or image in takedown.ids or pair in takedown.ids or form in takedown.urls:
-                reasons[at] = "takedown"
+        ids = pa.array(sorted(takedown.ids), KEY)
+        reasons[takedown.names(pairs)] = "takedown"
+        for named in (own_ids, image_ids, pairs["pair_id"]):
+            reasons[_is_in(named, ids)] = "takedown"
     for rule in verdicts:
         named_ids = [pairs["pair_id"]] if rule.column == "pair_id" else [own_ids, image_ids]
         listed = np.logical_or.reduce([rule.has(_whole(ids)) for ids in named_ids])
@@ -209,6 +229,10 @@ def spread(
     return pa.RecordBatch.from_arrays(
         [columns[name] if name in columns else pairs[name] for name in IMAGE_ROWS.names], schema=IMAGE_ROWS
     )
+
+
+def _is_in(values: pa.Array | pa.ChunkedArray, wanted: pa.Array) -> np.ndarray:
+    return np.asarray(pc.is_in(values, value_set=wanted).to_numpy(zero_copy_only=False), bool)
 
 
 def _whole(ids: pa.Array | pa.ChunkedArray) -> pa.Array:

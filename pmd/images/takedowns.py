@@ -7,15 +7,18 @@ A line that matches nothing is none, since a list may be older or wider than a R
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pmd import manifests
 from pmd.errors import InputError
+from pmd.images import names
+from pmd.images.names import Named
 from pmd.schema import keys
 from pmd.store import commits, root, sealed, storage
 from pmd.text import urls
@@ -23,7 +26,6 @@ from pmd.text import urls
 #: The reason of pairs that are taken down.
 REASON: Final = "takedown"
 
-_KEY: Final = re.compile("[0-9a-fA-F]{32}")
 #: Lines that are shown of many.
 _SHOWN: Final = 5
 
@@ -35,22 +37,38 @@ class Line:
     Attributes:
         place: "FILE:line N".
         said: The line.
-        key: The image or pair that it names, by its key or by the identity of its URL.
-        url: The canonical URL, where it is one.
+        named: What it may mean.
+        known: The images that have these bytes, or look so, as far as the ledger knows (`resolved`).
     """
 
     place: str
     said: str
-    key: bytes
-    url: str | None
+    named: Named
+    known: frozenset[bytes] = frozenset()
+
+    @property
+    def ids(self) -> frozenset[bytes]:
+        """The keys that it means: of images, or of a pair."""
+        own = [] if self.named.key is None else [self.named.key]
+        return self.known.union(own, self.named.image_ids)
+
+    @property
+    def rows(self) -> frozenset[str]:
+        """The rows that it means, as SOURCE/ID."""
+        return frozenset("/".join(row) for row in self.named.rows)
 
 
-def lines(paths: Iterable[str]) -> list[Line]:
-    """Read takedown lists: one image URL, image_id or pair_id (32 hex digits) a line; a line of "#" is a comment.
+def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
+    """Read takedown lists: an image or pair a line, in any of `names.FORMS`; a line of "#" is a comment.
+
+    Args:
+        paths: The lists. Pictures that they name lie beside them, or under a path from the root.
+        sources: The names of sources, beside those that have a manifest, whose rows may be named.
 
     Raises:
         InputError: Lines are none of these; all of them are counted, the first few shown.
     """
+    known = {*manifests.load_all(), *sources} if paths else set()
     listed: list[Line] = []
     wrong: list[tuple[str, str]] = []
     for path in paths:
@@ -60,11 +78,9 @@ def lines(paths: Iterable[str]) -> list[Line]:
             if not said or said.startswith("#"):
                 continue
             place = f"{path}:line {number}"
-            identity = urls.identity_one(said)
-            if _KEY.fullmatch(said):
-                listed.append(Line(place, said, bytes.fromhex(said), None))
-            elif identity is not None:
-                listed.append(Line(place, said, keys.image_id(identity), urls.canonical_one(said)))
+            named = names.read(said, known, functools.partial(_beside, path))
+            if named is not None:
+                listed.append(Line(place, said, named))
             else:
                 wrong.append((place, said))
     if wrong:
@@ -72,11 +88,35 @@ def lines(paths: Iterable[str]) -> list[Line]:
         raise InputError(
             "takedown: a line names nothing" if len(wrong) == 1 else f"takedown: {len(wrong):,} lines name nothing",
             where=", ".join(place for place, _ in wrong[:_SHOWN]) + more,
-            expected="an http or https URL, or an image_id or pair_id of 32 hex digits; # begins a line of comment",
+            expected=f"{names.FORMS}; # begins a line of comment",
             found=", ".join(said for _, said in wrong[:_SHOWN]),
             remedy="mend the lines; nothing was run, so that nobody's request is passed over",
         )
     return listed
+
+
+def _beside(path: str, said: str) -> str:
+    """Return the path of a picture that a list names."""
+    return said if "://" in said else storage.join(path.rpartition("/")[0], said)
+
+
+def resolved(root_url: str, listed: Sequence[Line]) -> list[Line]:
+    """Return lines with the images that the ledger knows by what pictures they name; no ledger is read where none does."""
+    if not any(line.named.is_of_bytes for line in listed):
+        return [*listed]
+    known = names.with_bytes(root_url, [line.named for line in listed])
+    return [dataclasses.replace(line, known=frozenset(ids)) for line, ids in zip(listed, known, strict=True)]
+
+
+def of_bytes(listed: Iterable[Line]) -> dict[str, list[str]]:
+    """Return what images the lines mean that name pictures: line → keys. It changes as pictures become known."""
+    return {line.said: sorted(key.hex() for key in line.known) for line in listed if line.named.is_of_bytes}
+
+
+def base_of(row: str) -> str:
+    """Return SOURCE/ID of a row without the number of a repeat."""
+    base, mark, number = row.rpartition("#")
+    return base if mark and number.isdecimal() else row
 
 
 def unmatched(root_url: str, sources: Iterable[str], listed: Sequence[Line]) -> list[Line]:
@@ -86,7 +126,7 @@ def unmatched(root_url: str, sources: Iterable[str], listed: Sequence[Line]) -> 
     """
     views = root.views_folder(root_url)
     hits: set[bytes] = set()
-    forms: set[str | None] = set()
+    said: set[str | None] = set()  # canonical URLs, and SOURCE/ID
     left: list[bytes] = []
     for file in commits.require(views, "run: pmd images CONFIG").under("rejected") if listed else ():
         rows = commits.read_table(views, file, ["reason", "pair_id", "image_id"])
@@ -100,9 +140,10 @@ def unmatched(root_url: str, sources: Iterable[str], listed: Sequence[Line]) -> 
                 hits.add(row["image_id"])
                 if row["also"] is not None:
                     hits.add(keys.image_id(row["also"]))
-                if row["image_url"] is not None:
-                    forms.add(urls.canonical_one(row["image_url"]))
-    return [line for line in listed if line.key not in hits and (line.url is None or line.url not in forms)]
+                said.update(map(urls.canonical_one, filter(None, [row["image_url"], *(row["mirrors"] or ())])))
+                own = f"{source}/{row['source_id']}"
+                said.update((own, base_of(own)))
+    return [line for line in listed if not (line.ids & hits or {*line.named.urls, *line.rows} & said)]
 
 
 def _described(path: str, pair_ids: pa.Array) -> list[dict[str, Any]]:
@@ -112,7 +153,9 @@ def _described(path: str, pair_ids: pa.Array) -> list[dict[str, Any]]:
         for group in range(parquet.num_row_groups):
             there = pc.is_in(parquet.read_row_group(group, ["pair_id"], use_threads=False)["pair_id"], pair_ids)
             if pc.any(there).as_py():
-                rows = parquet.read_row_group(group, ["image_id", "also", "image_url"], use_threads=False)
+                rows = parquet.read_row_group(
+                    group, ["image_id", "also", "image_url", "mirrors", "source_id"], use_threads=False
+                )
                 described += rows.filter(there).to_pylist()
     return described
 
@@ -122,4 +165,9 @@ def note(listed: Sequence[Line], without: Sequence[Line]) -> str | None:
     if not without:
         return None
     shown = ", ".join(line.place for line in without[:_SHOWN]) + (", …" if len(without) > _SHOWN else "")
-    return f"takedown: {len(without):,} of {len(listed):,} lines match no pair of this ROOT: {shown}"
+    later = any(line.named.is_of_bytes for line in without)
+    return f"takedown: {len(without):,} of {len(listed):,} lines match no pair of this ROOT: {shown}" + (
+        "; a picture that is named by its bytes is known only when it has been fetched, and leaves then"
+        if later
+        else ""
+    )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
-import re
 import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -21,18 +20,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd import escape, flow
+from pmd.books import pictures
 from pmd.dedupe import captions
 from pmd.dedupe.rules import MERGED
 from pmd.errors import PmdError
 from pmd.fetch import state, stored
 from pmd.formats import archives
+from pmd.images import names
+from pmd.inspection import upstream
 from pmd.schema import keys
 from pmd.schema.tables import SETTLED_IN
 from pmd.store import commits, root, sealed, storage
 from pmd.text import urls
-
-_HEX_KEY: Final = re.compile(r"[0-9a-fA-F]{32}")
-_URL: Final = re.compile(r"(?i)https?://")
 
 #: Pairs of one image that are told, at most: some photographs have hundreds of regions.
 MOST_PAIRS: Final = 200
@@ -43,13 +42,13 @@ def explain(root_url: str, what: str) -> dict[str, Any]:
 
     Args:
         root_url: ROOT.
-        what: A pair_id or image_id (32 hex digits), a source id ("coco/12345", or "12345" for any source), or an image's
-            URL in any form that has the same identity, or that is one of its locations.
+        what: An image or a pair in any of `names.FORMS`; or a source id without its source ("12345"), of any.
 
     Returns:
         ``asked``, ``as`` (what it was taken for), ``images`` (row, alias, ledger by generation, effective row, attempts,
-        hashes computed since, groups) and ``pairs`` (row of curate, or the rejected row; where it is rejected; samples it stands
-        in; whether it is published; its text's group of near-duplicates). JSON-able.
+        hashes computed since, groups) and ``pairs`` (row of curate, or the rejected row; where it is rejected, with
+        ``place`` and ``upstream`` of what curate rejected, see `upstream.Row`; samples it stands in; whether it is
+        published; its text's group of near-duplicates). JSON-able.
 
     Raises:
         RootError: No ROOT.
@@ -113,7 +112,7 @@ def _unknown(root_url: str, what: str, taken_for: str) -> PmdError:
     return PmdError(
         f"nothing here is called {what}",
         where=root_url,
-        expected="a pair_id or image_id (32 hex digits), a source id (coco/12345) or an image's URL, of a curated source",
+        expected=f"what a curated source has, as {names.FORMS}",
         found=taken_for,
         remedy="pmd status ROOT shows what is curated; pmd peek ROOT shows rows and their keys",
     )
@@ -121,22 +120,34 @@ def _unknown(root_url: str, what: str, taken_for: str) -> PmdError:
 
 def _meant(book: _Book, what: str) -> tuple[str, set[bytes], set[bytes]]:
     """Return what a name may mean: in words, pair_ids and image_ids."""
-    if _HEX_KEY.fullmatch(what):
-        key = bytes.fromhex(what)
-        if any(True for _ in book.curated({key})):
-            return "a pair_id", {key}, set()
-        by_row = book.by_source_id(what)  # rows without an id of their own are named by 32 hex digits, too
-        return ("a source id", by_row, set()) if by_row else ("a pair_id or image_id", set(), {key})
-    if _URL.match(what):
-        identity = urls.identity_one(what)
-        if identity is None:
-            return "a URL, but not one of http or https", set(), set()
-        image_id = keys.image_id(identity)
-        standing = book.standing({image_id})
-        if any(book.images({*standing.values()})) or book.by_own_image({image_id}):
-            return f"a URL of {identity}", set(), {image_id}
-        return f"a URL of {identity}", set(), book.by_location(what)
-    return "a source id", book.by_source_id(what), set()
+    own = book.by_source_id(what)
+    named = names.read(what, book.sources)
+    if named is None:
+        return "a source id", own, set()
+    if named.key is not None:
+        return _by_key(book, named.key, own)
+    if own and not named.identities:  # a file may be called like a row
+        return "a source id", own, set()
+    image_ids = book.known({*named.image_ids})
+    if not image_ids:
+        pair_ids = {pair_id for row in named.rows for pair_id in book.by_source_id("/".join(row))}
+        (image_ids,) = names.with_bytes(book.root, [named])
+        if not pair_ids and not image_ids:
+            image_ids = {image_id for url in named.urls for image_id in book.by_location(url)}
+        return named.says, pair_ids, image_ids
+    return named.says, set(), image_ids
+
+
+def _by_key(book: _Book, key: bytes, own: set[bytes]) -> tuple[str, set[bytes], set[bytes]]:
+    if any(True for _ in book.curated({key})):
+        return "a pair_id", {key}, set()
+    if own:  # rows without an id of their own are named by 32 hex digits, too
+        return "a source id", own, set()
+    if not book.known({key}):
+        stored = pictures.named(book.root, stored={key})
+        if stored:
+            return "the digest of a stored picture", set(), stored[key]
+    return "a pair_id or image_id", set(), {key}
 
 
 class _Book:
@@ -205,6 +216,12 @@ class _Book:
             for path, _ in self._files(root.curate_folder(self.root, source))
             for row in _find(path, "image_id", image_ids)
         ]
+
+    def known(self, image_ids: Collection[bytes]) -> set[bytes]:
+        """Return those of some images that stand here, under this identity or another one."""
+        standing = self.standing(image_ids)
+        there = {row["image_id"] for row in self.images({*standing.values()})}
+        return {own for own, kept in standing.items() if kept in there or self.by_own_image({own})}
 
     def by_location(self, url: str) -> set[bytes]:
         """Return the images one of whose locations is this URL: a pass over all locations."""
@@ -386,7 +403,7 @@ def _pair(book: _Book, row: Mapping[str, Any], standing: Mapping[bytes, bytes]) 
     own = row.get("image_id")
     rejected = [dict(row)] if "reason" in row else book.rejected(pair_id)
     kept = _kept_image(book, pair_id, standing.get(own, own)) if own is not None and not rejected else None
-    names = _names_of_samples(kept, row.get("region"), pair_id) if kept is not None else []
+    sample_names = _names_of_samples(kept, row.get("region"), pair_id) if kept is not None else []
     return {
         "pair_id": pair_id.hex(),
         "source": row["source"],
@@ -394,11 +411,17 @@ def _pair(book: _Book, row: Mapping[str, Any], standing: Mapping[bytes, bytes]) 
         "row": None if "reason" in row else _plain({**row, "meta": orjson.loads(row["meta"])}),
         "image_id": own.hex() if own is not None else None,
         "shown_image_id": kept.hex() if kept is not None else None,
-        "rejected": _plain(rejected),
-        "samples": book.samples(names),
+        "rejected": _plain([_with_upstream(item) for item in rejected]),
+        "samples": book.samples(sample_names),
         "published": book.published(row["source"], pair_id),
         "near_text": _plain(book.near_text(row["text"])) if row.get("text") is not None else None,
     }
+
+
+def _with_upstream(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a rejected row with its place as people count, and what stands there; nulls where upstream's file tells neither."""
+    found = upstream.read([row["where"]]).get(row["where"])
+    return {**row, "place": found.place if found else None, "upstream": found.says if found else None}
 
 
 def _kept_image(book: _Book, pair_id: bytes, image_id: bytes) -> bytes:
@@ -471,8 +494,11 @@ def _pair_lines(page: _Page, pair: Mapping[str, Any]) -> None:
     if pair["shown_image_id"] not in {None, pair["image_id"]}:
         page.say(1, f"shown as image {pair['shown_image_id']}")
     for row in pair["rejected"]:
-        more = "".join(f"; {name}: {row[name]}" for name in ("detail", "where") if row[name])
+        said = (("detail", row["detail"]), ("where", row["place"]))
+        more = "".join(f"; {name}: {value}" for name, value in said if value)
         page.say(1, f"rejected by {row['stage']}: {row['reason']}{more}")
+        if row["upstream"] is not None:
+            page.say(2, f"the row there: {row['upstream']}")
     for sample in pair["samples"]:
         page.say(1, f"in {sample['file']} as {sample['key']}")
     page.say(1, f"published: {', '.join(pair['published']) or 'no'}")

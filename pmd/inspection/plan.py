@@ -34,7 +34,7 @@ from pmd.store.commits import Commit
 from pmd.terminal import tables
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from pmd.terminal.tables import Table
 
 #: Bytes of a photograph with its short side at 256 px, JPEG quality 95: mean of 80 of COCO's, by `pmd.codec`.
 RESIZED_BYTES: Final = 47_000

@@ -20,7 +20,7 @@ from pmd.store.commits import STAGE_FILE, Commit
 from pmd.terminal import tables
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from pmd.terminal.tables import Table
 
 
 def books(root_url: str) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from pmd import __version__
 from pmd.errors import ConfigError, NetworkError, PmdError
-from pmd.manifests import integrity
+from pmd.manifests import integrity, offline
+from pmd.manifests.load import load_all
 from pmd.manifests.model import ANNOTATIONS, Kind, Manifest, ManifestFile
 from pmd.manifests.outcome import Outcome, Progress, Silent
 from pmd.manifests.select import fetch_command, human_bytes, select
@@ -49,11 +50,18 @@ _RANGE_NOT_SATISFIABLE: Final = 416
 
 
 class _TransferBroke(Exception):
-    """A try ended early and another may do better."""
+    """A try ended early and another may do better.
 
-    def __init__(self, why: str, wait_s: float | None = None) -> None:
+    Args:
+        why: In words.
+        wait_s: When the server wants to be asked again.
+        sign: What may mean that there is no network.
+    """
+
+    def __init__(self, why: str, wait_s: float | None = None, sign: Exception | None = None) -> None:
         super().__init__(why)
         self.wait_s = wait_s
+        self.sign = sign
 
 
 class _PlaceIsNoGood(Exception):
@@ -78,6 +86,7 @@ def fetch(
     sleep: Callable[[float], None] = time.sleep,
     timeout_s: tuple[float, float] = TIMEOUT_S,
     free: Callable[[Path], int] = free_bytes,
+    reach: offline.Reach = offline.reach,
 ) -> list[Outcome]:
     """Bring files under `folder`, as SOURCE/NAME.
 
@@ -91,6 +100,7 @@ def fetch(
         sleep: Waits between two tries, in seconds.
         timeout_s: Seconds to connect, and between two packets.
         free: Tells the free bytes of a folder's file system.
+        reach: Tells whether a host can be connected to, where one cannot.
 
     Returns:
         One outcome a file, in the manifests' order: `fetched`, `present`, `gated` or `failed`.
@@ -98,6 +108,7 @@ def fetch(
     Raises:
         ConfigError: `folder` is no local path, or a name is no file of these sources.
         PmdError: The file system has not the space for all of them; nothing was begun.
+        NoNetwork: There is no network: at the first sign, where nobody has answered before.
     """
     import requests  # here, so that commands which download nothing do not wait for it
 
@@ -124,12 +135,21 @@ def fetch(
         else:
             missing.append(file)
     _check_space(missing, root, free)
+    network = offline.Network(_urls(missing), reach)
     with contextlib.ExitStack() as stack:
         http = session if session is not None else stack.enter_context(requests.Session())
         for file in missing:
-            outcomes[file.target] = _Download(file, root / file.target, http, listener, sleep, timeout_s, free).run()
+            outcomes[file.target] = _Download(
+                file, root / file.target, http, listener, sleep, timeout_s, free, network
+            ).run()
             listener.finish(outcomes[file.target])
     return [outcomes[file.target] for file in wanted]
+
+
+def _urls(files: Iterable[ManifestFile]) -> list[str]:
+    """Return the places of files, then those of all that pmd knows: to ask whether another host is there."""
+    known = (file for manifest in load_all().values() for file in manifest.files)
+    return [url for file in (*files, *known) for url in file.urls]
 
 
 def gated(file: ManifestFile, outcome: Outcome) -> Outcome:
@@ -176,7 +196,9 @@ class _Download:
         sleep: Callable[[float], None],
         timeout_s: tuple[float, float],
         free: Callable[[Path], int],
+        network: offline.Network,
     ) -> None:
+        self.network = network
         self.file = file
         self.path = path
         self.part = _part(path)
@@ -200,6 +222,8 @@ class _Download:
                 finally:
                     if os.fstat(out.fileno()).st_size == 0:
                         self.part.unlink(missing_ok=True)
+        except offline.NoNetwork:
+            raise
         except PmdError as error:
             return Outcome(self.file, str(self.path), "failed", error.problem, error.remedy or "", error)
         except OSError as error:
@@ -289,6 +313,8 @@ class _Download:
             except _TransferBroke as error:
                 failed = 1 if self.size >= furthest + _PROGRESS_BYTES else failed + 1
                 furthest = max(furthest, self.size)
+                if error.sign is not None:
+                    self.network.failed(url, error.sign, is_last=failed >= TRIES)
                 if failed >= TRIES:
                     raise _PlaceIsNoGood(f"{error}, {TRIES} times in a row") from None
                 wait_s = min(max(2.0 ** (failed - 1), error.wait_s or 0.0), _LONGEST_WAIT_S)
@@ -315,9 +341,10 @@ class _Download:
         except (requests.exceptions.SSLError, requests.TooManyRedirects) as error:
             raise _PlaceIsNoGood(_plain(error)) from None
         except requests.RequestException as error:
-            raise _TransferBroke(_plain(error)) from None
+            raise _TransferBroke(_plain(error), sign=error if offline.is_sign(error) else None) from None
 
     def _receive(self, url: str, answer: requests.Response, out: IO[bytes]) -> None:
+        self.network.answered()
         if answer.status_code == _RANGE_NOT_SATISFIABLE and self.size:
             if _total(answer) == self.size:
                 return
@@ -409,8 +436,8 @@ def _expectation(file: ManifestFile) -> str:
 
 
 def _plain(error: Exception) -> str:
-    """Return an error's first line without Python's addresses of objects."""
-    text = re.sub(r"<[^<>]* object at 0x[0-9a-f]+>:? ?", "", str(error))
+    """Return an error's kind, and what the system says of it, without Python's addresses of objects."""
+    text = re.sub(r"<[^<>]* object at 0x[0-9a-f]+>:? ?", "", str(offline.innermost(error)))
     return f"{type(error).__name__}: {text}".splitlines()[0]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +11,7 @@ from pmd import escape
 from pmd.manifests.model import ManifestFile
 from pmd.manifests.outcome import Doing, Outcome, Progress
 from pmd.manifests.select import human_bytes
-from pmd.terminal import output
+from pmd.terminal import bar, output
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 #: A log gets a line each time this part of a file is done; of a file of unknown size, each such number of bytes.
 _LOG_STEP: Final = 0.1
 _LOG_STEP_BYTES: Final = 1 << 30
+#: Columns of a terminal from which on sizes and pace stand beside share and time; and those that a bar and they need.
+_WIDE: Final = 72
+_FIGURES: Final = 56
+_FEW_FIGURES: Final = 22
+_SHORTEST: Final = 12
+#: Seconds after which a pace says something.
+_TELLING_S: Final = 1.0
 
 
 @contextlib.contextmanager
@@ -33,17 +41,22 @@ def progress_bar(console: Console | None = None) -> Iterator[Progress]:
     if not console.is_terminal:
         yield Lines(console)
         return
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        ProgressColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
     from rich.progress import Progress as Bars
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bars(*columns, console=console) as bars:
+    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=None)]
+    columns += [TaskProgressColumn(), TimeRemainingColumn(compact=True)]
+    if console.width >= _WIDE:
+        columns[3:3] = [DownloadColumn(), TransferSpeedColumn()]
+    with Bars(*columns, console=console, expand=True) as bars:
         yield OnTerminal(bars)
 
 
@@ -57,10 +70,12 @@ class Lines:
         self._total: int | None = None
         self._done = 0
         self._next = 0.0
+        self._began, self._first = 0.0, 0
 
     def start(self, file: ManifestFile, doing: Doing, total_bytes: int | None, done_bytes: int) -> None:
         """Say what is begun, and where."""
         self._file, self._total, self._done = file, total_bytes, done_bytes
+        self._began, self._first = time.monotonic(), done_bytes
         size = human_bytes(total_bytes) if total_bytes is not None else "size not known"
         since = f", from {human_bytes(done_bytes)}" if done_bytes else ""
         self._say(f"{file.target}: {doing} ({size}{since})")
@@ -73,7 +88,7 @@ class Lines:
             return
         self._next = self._step() * (self._done // self._step() + 1)
         share = f" ({100 * self._done // self._total} %)" if self._total else ""
-        self._say(f"{self._file.target}: {human_bytes(self._done)}{share}")
+        self._say(f"{self._file.target}: {human_bytes(self._done)}{share}{self._pace()}")
 
     def retry(self, file: ManifestFile, why: str, wait_s: float) -> None:
         """Say why, and when it goes on."""
@@ -82,6 +97,15 @@ class Lines:
     def finish(self, outcome: Outcome) -> None:
         """Say how it ended."""
         self._say(_last_line(outcome))
+
+    def _pace(self) -> str:
+        """Return how fast it comes and how long the rest takes, once that can be told."""
+        seconds = time.monotonic() - self._began
+        came = self._done - self._first
+        if seconds < _TELLING_S or not came:
+            return ""
+        left = f", {bar.duration((self._total - self._done) * seconds / came)} left" if self._total else ""
+        return f", {human_bytes(round(came / seconds))}/s{left}"
 
     def _step(self) -> float:
         return max(self._total * _LOG_STEP, 1.0) if self._total else float(_LOG_STEP_BYTES)
@@ -102,7 +126,8 @@ class OnTerminal:
         """Show the file's bar, anew where it was begun before."""
         if (task := self._tasks.pop(file.target, None)) is not None:
             self._bars.remove_task(task)
-        task = self._bars.add_task(escape.terminal(f"{doing} {file.target}"), total=total_bytes, completed=done_bytes)
+        said = _shortened(escape.terminal(f"{doing} {file.target}"), self._bars.console.width)
+        task = self._bars.add_task(said, total=total_bytes, completed=done_bytes)
         self._tasks = {**self._tasks, file.target: task}
 
     def advance(self, count: int) -> None:
@@ -122,6 +147,12 @@ class OnTerminal:
 
     def _say(self, line: str) -> None:
         output.line(self._bars.console, line)
+
+
+def _shortened(said: str, width: int) -> str:
+    """Return the name of a bar with its middle left out where the figures would find no room beside it."""
+    room = max(_SHORTEST, width - (_FIGURES if width >= _WIDE else _FEW_FIGURES))
+    return said if len(said) <= room else f"{said[: room // 2]}…{said[len(said) - room + room // 2 + 1 :]}"
 
 
 def _retry_line(file: ManifestFile, why: str, wait_s: float) -> str:

@@ -8,6 +8,8 @@ from typing import Final
 DIFFERENT: Final = 7
 #: Nothing failed, but files are not there that only a person can ask for.
 GATED: Final = 8
+#: Nothing failed, but the time that was given is up before the work is done.
+TIME_IS_UP: Final = 9
 
 EXIT_CODES: Final[dict[int, str]] = {
     0: "done",
@@ -19,6 +21,7 @@ EXIT_CODES: Final[dict[int, str]] = {
     6: "a download failed, or the network itself is broken",
     DIFFERENT: "pmd diff: what was compared differs",
     GATED: "pmd manifests: all is there but files that a person must ask for",
+    TIME_IS_UP: "pmd fetch --for: the time is up; what is settled is committed, and the same command goes on from there",
     129: "interrupted by SIGHUP, as a closing terminal sends it; else as 130",
     130: "interrupted; what was committed stays, and the same command goes on from there",
     143: "interrupted by SIGTERM; else as 130",

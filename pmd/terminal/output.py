@@ -7,6 +7,8 @@ where one ends. What goes out is escaped once more as a whole, which changes not
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import sys
 import traceback
 from collections.abc import Sequence
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import orjson
 
 from pmd import escape
-from pmd.terminal import tables
+from pmd.terminal import bar, tables
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 _CLEAR: Final = "\r\x1b[K"
 #: Columns of a table where no terminal says how many there are.
 _COLUMNS: Final = 160
+#: Columns that are filled, whatever a terminal says.
+_FEWEST: Final = 20
+#: What stands before progress.
+_INDENT: Final = "    "
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -38,25 +44,56 @@ def clear_progress() -> None:
         _write(sys.stderr, _CLEAR)
 
 
+def columns(otherwise: int = _COLUMNS) -> int:
+    """Return how many columns standard output has; `otherwise` where it is no terminal and `COLUMNS` does not say."""
+    return max(_FEWEST, shutil.get_terminal_size((otherwise, 24)).columns if _says_width() else otherwise)
+
+
+def _says_width() -> bool:
+    return sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+
+
+def sign(text: str, otherwise: str, *, err: bool = True) -> str:
+    """Return a sign of ours, or another one where the stream's encoding has it not."""
+    try:
+        text.encode((sys.stderr if err else sys.stdout).encoding or "utf-8")
+    except UnicodeEncodeError:
+        return otherwise
+    return text
+
+
+def progress(state: bar.State) -> str:
+    """Return how far something is, as standard error shows it: a bar on a terminal, words in a log; "" where nothing is known."""
+    if not bar.words(state):
+        return ""
+    if not sys.stderr.isatty():
+        return bar.line(state)
+    try:
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):  # no terminal of the system's, whatever it says
+        width = 80
+    # A line that fills the last column would be broken, and then be written over in part.
+    return bar.drawn(state, width - len(_INDENT) - 1, ascii_only=sign("━╌", "") == "")
+
+
 def json(value: Any) -> None:
     """Write a value as JSON to standard output."""
     _write(sys.stdout, escape.json(_dumped(value)) + "\n")
 
 
-def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write a table to standard output; columns of numbers stand to the right. Title and columns are ours."""
+def table(title: str | None, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write a table to standard output; columns of numbers stand to the right. Title and headings are ours."""
     numbers = [
         place
-        for place in range(len(columns))
+        for place in range(len(headings))
         if rows and all(isinstance(row[place], int | float) or row[place] in {"", None} for row in rows)
     ]
     grid = tables.table(
-        columns, [[_cell(value) for value in row] for row in rows], right=numbers, title=title, whole={0}
+        headings, [[_cell(value) for value in row] for row in rows], right=numbers, title=title, whole={0}
     )
-    shown = console()
-    if not shown.is_terminal:
-        shown.width = _COLUMNS
-    shown.print(grid)
+    page = tables.Page(columns(), styled=sys.stdout.isatty())
+    page.write(grid)
+    _write(sys.stdout, page.text() + "\n")
 
 
 def console(*, err: bool = False) -> Console:
@@ -83,7 +120,7 @@ def log_to_standard_error() -> None:
     notes.setFormatter(_OneLine(f"{clear}! "))
     _only(logging.getLogger("pmd.notes"), notes, logging.WARNING)
     progress = logging.StreamHandler()
-    progress.setFormatter(_OneLine(f"{clear}    "))
+    progress.setFormatter(_OneLine(f"{clear}{_INDENT}"))
     progress.terminator = "" if terminal else "\n"
     _only(logging.getLogger("pmd.progress"), progress, logging.INFO)
 

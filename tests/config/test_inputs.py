@@ -98,3 +98,30 @@ def test_a_compressed_file_that_holds_nothing_is_as_empty(tmp_path: Path, conten
     with pytest.raises(InputError, match="the file is empty") as raised:
         inputs.files(source(path))
     assert (raised.value.where, raised.value.found) == (str(path), "0 decompressed bytes")
+
+
+def noted(folder: Path, *lines: str) -> list[str]:
+    """Return the notes of a configuration of COCO's captions and Visual Genome, with these lines under the first."""
+    path = folder / "pmd.toml"
+    sources = [
+        "[sources.coco]",
+        'annotations = ["x.json"]',
+        *lines,
+        "[sources.visual_genome]",
+        'annotations = ["y.json"]',
+    ]
+    head = [f'root = "{folder}/root"', 'contact = "mailto:us@example.org"']
+    path.write_text("\n".join([*head, *sources]) + "\n")
+    return inputs.notes(config.load(str(path)))
+
+
+def test_that_no_list_of_evaluation_images_is_given_is_said_once_and_not_to_who_has_said_so(tmp_path: Path) -> None:
+    assert noted(tmp_path) == [
+        "coco, visual_genome: evaluation images of COCO stay in, since no file names them; "
+        'give karpathy = "PATH" of dataset_coco.json, or karpathy = "none" if that is meant'
+    ]
+    for said in ('karpathy = "none"', 'exclude_karpathy = "none"'):
+        (note,) = noted(tmp_path, said)
+        assert note.startswith("visual_genome: ")
+    (note,) = noted(tmp_path, 'exclude_karpathy = "test"')  # asked for, and not had
+    assert note.startswith("coco, visual_genome: ")

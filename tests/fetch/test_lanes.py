@@ -20,7 +20,8 @@ from pmd import config
 from pmd.config import Config
 from pmd.errors import PmdError
 from pmd.fetch import needs as fetch_needs
-from pmd.fetch import state
+from pmd.fetch import state, stopping, transforms
+from pmd.schema.exits import TIME_IS_UP
 from pmd.store import lock, root
 from pmd.terminal import endings
 from tests.fetch.conftest import Web, photo, reply
@@ -113,6 +114,11 @@ class Command:
     def lanes(self) -> list[int]:
         """Return the processes of its lanes that have heard how to end."""
         return [pid for pid in children(self.pid) if heeds(pid, signal.SIGTERM) and b"spawn_main" in command_of(pid)]
+
+    def everything(self) -> tuple[int, str]:
+        """Wait for it to end; return its exit code and what it said."""
+        _, said = self._process.communicate(timeout=60)
+        return self._process.returncode, said
 
     def ended(self) -> tuple[int, str]:
         """Wait for it to end; return its exit code and what it said, but for progress and notes."""
@@ -252,3 +258,37 @@ def test_lanes_that_are_killed_while_they_start_end_the_fetch(tmp_path: Path, we
         code, said = command.ended()
     assert (code, said.splitlines()[1]) == (1, "  found: signal 9 (SIGKILL)")
     assert len(said.splitlines()) == 3
+
+
+def test_a_run_whose_time_is_up_says_so_and_the_next_goes_on(tmp_path: Path, web: Web) -> None:
+    """Its time is up before its lanes have begun, so that nobody is asked for anything."""
+    chosen = known(tmp_path, web)
+    code, said = Command(chosen, "--for", "1s").everything()
+    assert (code, web.asked()) == (TIME_IS_UP, [])
+    assert f"! the time is up: what is settled is committed, {COUNT} images are left; the same command goes on" in said
+    assert not Path(root.fetch_rejected_folder(chosen.root)).exists()
+    assert not (tmp_path / "root" / "_work").exists()
+    assert Command(chosen, "--for", "1h").ended()[0] == 0
+    assert len(web.asked()) == COUNT
+    assert fetch_needs.pending_images(chosen) == {}
+
+
+def test_a_lane_that_does_not_end_in_its_time_is_ended(
+    tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it waits for may never come: the time that it is given is what counts."""
+    waited: list[float | None] = []
+
+    def wait(_: object, timeout: float | None = None) -> list[object]:
+        waited.append(timeout)
+        return []
+
+    monkeypatch.setattr(transforms.multiprocessing.connection, "wait", wait)
+    until = transforms.utc_now()
+    assert transforms._first_that_fails([ended_never()], until) is None  # type: ignore[list-item]
+    assert waited[0] is not None
+    assert 0 <= waited[0] <= stopping.END_S
+
+
+def ended_never() -> object:
+    return type("Process", (), {"ended": 0})()

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import io
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from pipelines import build
-from pmd import config
+from pmd import config, perceptual_hash
 from pmd.errors import InputError
-from pmd.images import takedowns
+from pmd.fetch import stored
+from pmd.images import names, takedowns
+from pmd.images import needs as images_needs
+from pmd.inspection import explain
 from pmd.schema import keys
 from pmd.store import root
 from tests import tiny_root
@@ -31,10 +38,11 @@ def test_lines(tmp_path: Path) -> None:
     key = keys.pair_id("coco", "1").hex()
     path = write(tmp_path / "list", "\ufeff# asked for", "", " HTTP://One.example/c4.jpg#x ", f"\t{key.upper()}", "# x")
     url, pair = takedowns.lines([path])
-    assert (url.place, url.said, url.url) == (
-        f"{path}:line 3", "HTTP://One.example/c4.jpg#x", "http://one.example/c4.jpg",
+    assert (url.place, url.said, url.named.urls) == (
+        f"{path}:line 3", "HTTP://One.example/c4.jpg#x", ("http://one.example/c4.jpg",),
     )  # fmt: skip
-    assert (pair.place, pair.key.hex(), pair.url) == (f"{path}:line 4", key, None)
+    assert url.ids == {keys.image_id("url:one.example/c4.jpg")}
+    assert (pair.place, pair.ids, pair.named.urls) == (f"{path}:line 4", {bytes.fromhex(key)}, ())
 
 
 def test_a_line_that_names_nothing_is_refused_with_its_place(tmp_path: Path) -> None:
@@ -43,7 +51,9 @@ def test_a_line_that_names_nothing_is_refused_with_its_place(tmp_path: Path) -> 
         takedowns.lines([path])
     assert str(caught.value) == (
         f"{path}:line 2: takedown: a line names nothing\n"
-        "  expected: an http or https URL, or an image_id or pair_id of 32 hex digits; # begins a line of comment\n"
+        "  expected: an image's URL; the page of a photo on Flickr (or its flic.kr link), of a file on Wikimedia, or of a Reddit "
+        "or Imgur post; an identity (flickr:4242, coco:9); SOURCE/ID; a pair_id or image_id (32 hex digits); sha256:HEX or "
+        "pdq:HEX (64 hex digits), or xxh3:HEX (32) of a stored picture; or the path of a picture; # begins a line of comment\n"
         "  found: www.example.org/c4.jpg\n"
         "  remedy: mend the lines; nothing was run, so that nobody's request is passed over"
     )
@@ -98,3 +108,100 @@ def test_the_images_stage_tells_of_them(tmp_path: Path) -> None:
     assert seen.getvalue() == (
         f"takedown: 1 of 3 lines match no pair of this ROOT: {tmp_path}/data/takedown.txt:line 3\n"
     )
+
+
+WIKIMEDIA = "https://upload.wikimedia.org/wikipedia/commons/a/a9/Example.jpg"
+
+
+def picture() -> bytes:
+    out = io.BytesIO()
+    Image.radial_gradient("L").rotate(9).crop((20, 40, 250, 200)).convert("RGB").save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("line", "identity"),
+    [
+        ("https://www.flickr.com/photos/somebody/4242/in/album-72157/", "flickr:4242"),
+        ("flickr.com/photos/12@N01/4242", "flickr:4242"),
+        ("https://flic.kr/p/2g9", "flickr:4242"),
+        ("flickr:4242", "flickr:4242"),
+        ("https://farm3.staticflickr.com/2/4242_abcdef_q_d.jpg", "flickr:4242"),
+        ("coco:9", "coco:9"),
+        ("val2014/COCO_val2014_000000000009.jpg", "coco:9"),
+        ("https://commons.wikimedia.org/wiki/File:Example.jpg", "url:upload.wikimedia.org/wikipedia/commons/a/a9/Example.jpg"),
+        ("https://upload.wikimedia.org/wikipedia/commons/thumb/a/a9/Example.jpg/120px-Example.jpg", f"url:{WIKIMEDIA[8:]}"),
+    ],
+)  # fmt: skip
+def test_a_line_names_an_image_in_any_form(tmp_path: Path, line: str, identity: str) -> None:
+    (read,) = takedowns.lines([write(tmp_path / "list", line)])
+    assert keys.image_id(identity) in read.ids
+
+
+def test_a_row_is_named_with_its_repeats() -> None:
+    assert [takedowns.base_of(row) for row in ("coco/1", "coco/1#2", "wit/a#b")] == ["coco/1", "coco/1", "wit/a#b"]
+    assert names.read("coco/1", ["coco"]) == names.Named("a source id", rows=(("coco", "1"),))
+    assert names.read("coco/1", ["wit"]) is None
+
+
+def test_a_picture_lies_beside_its_list(tmp_path: Path) -> None:
+    (tmp_path / "mine.png").write_bytes(picture())
+    (tmp_path / "notes.txt").write_text("no picture")
+    (read,) = takedowns.lines([write(tmp_path / "list", "mine.png")])
+    assert read.named.sha256 == hashlib.sha256(picture()).digest()
+    assert read.named.pdq == perceptual_hash(picture())
+    with pytest.raises(InputError, match="a line names nothing"):
+        takedowns.lines([write(tmp_path / "list", "notes.txt")])
+
+
+def ledger_of(built: config.Config, identity: str) -> dict[str, Any]:
+    stands = explain.explain(built.root, identity)["images"][0]["stands"]
+    assert stands is not None
+    return dict(stands)
+
+
+def test_digests_and_pictures_are_found_in_the_ledger(built: config.Config, tmp_path: Path) -> None:
+    row = ledger_of(built, "coco:9")
+    content = stored.read(built.root, row | {name: bytes.fromhex(row[name]) for name in ("image_id", "stored_digest")})
+    (tmp_path / "picture").write_bytes(content)
+    said = [row["sha256"], f"sha256:{row['sha256']}", f"xxh3:{row['stored_digest']}", "picture", "sha256:" + "0" * 64]
+    listed = takedowns.resolved(built.root, takedowns.lines([write(tmp_path / "list", *said)]))
+    coco = keys.image_id("coco:9")
+    assert [coco in line.ids for line in listed] == [True, True, True, True, False]
+    note = takedowns.note(listed, listed[-1:])
+    assert note is not None
+    assert note.endswith(
+        "; a picture that is named by its bytes is known only when it has been fetched, and leaves then"
+    )
+
+
+def test_the_images_are_stale_once_the_ledger_knows_a_picture_that_a_list_names(
+    built: config.Config, tmp_path: Path
+) -> None:
+    """The list is as it was before the fetch: what it means has changed."""
+    row = ledger_of(built, "coco:9")
+    unknown, known = (
+        write(tmp_path / name, f"sha256:{digest}") for name, digest in (("a", "0" * 64), ("b", row["sha256"]))
+    )
+    of = [takedowns.of_bytes(takedowns.resolved(built.root, takedowns.lines([path]))) for path in (unknown, known)]
+    assert of == [{f"sha256:{'0' * 64}": []}, {f"sha256:{row['sha256']}": [keys.image_id("coco:9").hex()]}]
+    before, after = (
+        images_needs.of(dataclasses.replace(built, takedown=(path,))).wanted.inputs["takedown, by bytes"]
+        for path in (unknown, known)
+    )
+    assert before != after
+
+
+def test_a_photo_page_takes_down_its_photograph(tmp_path: Path) -> None:
+    chosen = config.load(tiny_root.write_config(tmp_path))
+    write(
+        tmp_path / "data" / "takedown.txt",
+        "https://www.flickr.com/photos/somebody/4242/",
+        "conceptual_captions/no such row",
+    )
+    with root.writer(chosen.root, "test"):
+        build.build(chosen, only="curate")
+    with root.writer(chosen.root, "test"):
+        build.build(chosen, only="images")
+    left = [explain.explain(chosen.root, name)["pairs"] for name in ("coco:9", "flickr:4242")]
+    assert [pair["rejected"][0]["reason"] for pairs in left for pair in pairs] == ["takedown"] * 3

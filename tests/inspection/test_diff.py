@@ -275,6 +275,8 @@ def test_a_file_that_agrees_is_equal(yfcc: str, tmp_path: Path) -> None:
         {"meta": {"photoid": 4}},
         {"meta": json.dumps({"downloadurl": download_url(4)})},
         {"meta": json.dumps({"pageurl": "http://www.flickr.com/photos/39089491@N00/4/"})},
+        {"meta": json.dumps({"pageurl": "https://flic.kr/p/5"})},
+        {"meta": "{}", "image_url": "https://www.flickr.com/photos/somebody/4/in/album-7/"},
         {"meta": "{}", "image_url": "https://live.staticflickr.com/2/4_fedcba98_b.jpg"},
         {"meta": "{}", "image_url": urls.yfcc_mirrors(download_url(4), None)[0]},
         {

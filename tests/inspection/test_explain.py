@@ -11,8 +11,11 @@ from typer.testing import CliRunner
 
 from pmd import cli, config
 from pmd.errors import PmdError, RootError
+from pmd.fetch import stored
+from pmd.images import names
 from pmd.inspection import explain
 from pmd.schema import keys
+from pmd.store import commits, root
 from tests import tiny_root
 
 
@@ -128,3 +131,55 @@ def test_the_command_prints_text_or_json(built: config.Config) -> None:
     )
     found = orjson.loads(runner.invoke(cli.app, ["explain", built.root, tiny_root.C3, "--json"]).stdout)
     assert found["images"][0]["stands"]["status"] == "dead"
+
+
+def test_a_row_that_curate_rejected_has_its_text_and_its_line(built: config.Config) -> None:
+    found = ask(built, "visual_genome/13")
+    (row,) = found["pairs"][0]["rejected"]
+    assert row["place"].endswith("/region_descriptions.json:[0].regions[3]")
+    assert '"region_id":13' in row["upstream"]
+    folder = root.curate_folder(built.root, "conceptual_captions")
+    commit = commits.require(folder, "")
+    (lost,) = (
+        row
+        for file in commit.under("rejected")
+        for row in commits.read_table(folder, file).to_pylist()
+        if row["reason"] == "malformed_row"
+    )
+    shown = explain.render(ask(built, lost["pair_id"].hex()))
+    assert "where: " in shown
+    assert "/data/GCC-training.tsv:line 7\n" in shown
+    assert "the row there: one column only" in shown
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "https://www.flickr.com/photos/somebody/4242/in/photostream/",
+        "www.flickr.com/photos/somebody/4242",
+        "https://flic.kr/p/2g9",
+        "flickr:4242",
+        "coco:9",
+        "COCO_train2014_000000000009.jpg",
+        "https://cocodataset.org/#explore?id=9",
+    ],
+)
+def test_an_image_by_what_people_have_of_it(built: config.Config, what: str) -> None:
+    (image,) = ask(built, what)["images"]
+    assert image["image_id"] == COCO_IMAGE
+
+
+def test_an_image_by_its_bytes(built: config.Config, tmp_path: Path) -> None:
+    stands = ask(built, COCO_IMAGE)["images"][0]["stands"]
+    keyed = stands | {name: bytes.fromhex(stands[name]) for name in ("image_id", "stored_digest")}
+    (tmp_path / "saved.jpg").write_bytes(stored.read(built.root, keyed))
+    for what in (
+        stands["sha256"], f"SHA256:{stands['sha256']}", stands["stored_digest"], str(tmp_path / "saved.jpg"),
+    ):  # fmt: skip
+        assert [image["image_id"] for image in ask(built, what)["images"]] == [COCO_IMAGE]
+
+
+def test_what_is_not_understood_is_told_with_the_forms(built: config.Config) -> None:
+    with pytest.raises(PmdError) as caught:
+        explain.explain(built.root, "what is this")
+    assert f"expected: what a curated source has, as {names.FORMS}" in str(caught.value)

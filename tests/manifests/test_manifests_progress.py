@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 
+import pytest
 from rich.console import Console
 
 from pmd.manifests import ManifestFile, Outcome
@@ -59,3 +61,18 @@ def test_a_terminal_gets_a_bar_and_the_outcome(file: MakeFile) -> None:
         progress.advance(500)
         progress.finish(Outcome(one, "data/a", "gated", "cannot simply be downloaded", "ask"))
     assert "red_caps/a.zip: gated, cannot simply be downloaded; ask" in written.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_long_name_leaves_room_for_share_and_time(file: MakeFile, width: int) -> None:
+    written = io.StringIO()
+    terminal = Console(file=written, force_terminal=True, width=width, _environ={}, color_system=None)
+    with progress_bar(terminal) as progress:
+        progress.start(file("/a", name=f"{'long' * 20}.jsonl"), "downloading", 1000, 0)
+        progress.advance(300)
+    shown = re.split("[\r\n]", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.getvalue()))
+    (bar,) = {line for line in shown if "30%" in line}
+    assert len(bar) <= width
+    assert bar.startswith("downlo")
+    assert re.search(r"--:--|\d+:\d\d", bar)
+    assert ("0.3/1.0 kB" in bar) == (width >= 80)

@@ -5,11 +5,13 @@ does not grow with the rows: they meet in buckets on the temporary disk. Modules
 
     join         rows of two sides, brought together by key
     pairs        what became of each pair, and what it says
+    details      why a row was rejected, without the options' names
     texts        groups of near-duplicate captions
     roots        two ROOTs
     lists        two published lists
     hub_files    rows of facebook/pmd's annotation files
     hub          a ROOT and such a file
+    excerpts     the part of two texts in which they differ
     render       the answer as people read it
 """
 

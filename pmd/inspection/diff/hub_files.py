@@ -8,7 +8,6 @@ file was seen. So a line without them is counted and shown, never guessed at, an
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -22,7 +21,7 @@ from pmd.formats import json_stream, lines
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.sources import records
-from pmd.text import cleaning, urls
+from pmd.text import cleaning, pages, urls
 
 #: Their rows. `line` counts from 0; `image_id` is null where the row does not tell its image.
 THEIRS: Final = pa.schema(
@@ -36,7 +35,6 @@ THEIRS: Final = pa.schema(
 )
 _EXPECTED: Final = '{"image_url": …, "text": … or "texts": [… ], "source": "yfcc100m", "meta": "{…}"}, one a line'
 _YFCC: Final = "yfcc100m"
-_PAGE: Final = re.compile(r"flickr\.com/photos/[^/]+/([1-9][0-9]*)")
 _BUCKET: Final = r"^https?://[^/?#]*multimedia-commons[^?#]*/(?P<hash>[0-9a-f]+)\.jpg$"
 
 
@@ -96,8 +94,13 @@ def photo(meta: Mapping[str, Any]) -> str | None:
     identity = urls.identity_one(str(meta.get("downloadurl", "")))
     if identity is not None and identity.startswith("flickr:"):
         return identity
-    page = _PAGE.search(str(meta.get("pageurl", "")))
-    return f"flickr:{page[1]}" if page else None
+    return _by_page(str(meta.get("pageurl", "")))
+
+
+def _by_page(url: str | None) -> str | None:
+    """Return the one identity that a page about an image tells, or None."""
+    page = pages.meant(url) if url else None
+    return page.identities[0] if page is not None and len(page.identities) == 1 else None
 
 
 def read(path: str, names: Mapping[str, str], found: Read, limit: int) -> Iterator[pa.RecordBatch]:
@@ -138,9 +141,7 @@ def _batch(
 ) -> pa.RecordBatch:
     image_urls = pa.array([None if row.identity else row.image_url for _, row in rows], pa.string())
     hashed = of_bucket(image_urls)
-    identities = pc.coalesce(
-        pa.array([row.identity for _, row in rows], pa.string()), hashed, urls.identity(image_urls)
-    )
+    identities = pc.coalesce(pa.array([row.identity for _, row in rows], pa.string()), hashed, _identities(image_urls))
     for (i, _), tells in zip(rows, identities.is_valid().to_pylist(), strict=True):
         if not tells:
             found.unidentified += 1
@@ -155,6 +156,14 @@ def _batch(
         ],
         schema=THEIRS,
     )
+
+
+def _identities(image_urls: pa.Array) -> pa.Array:
+    """Return the identity of each URL, be it that of a page about the image."""
+    own = urls.identity(image_urls)
+    perhaps = pc.fill_null(pc.starts_with(own, "url:"), fill_value=False)
+    told = pa.array(map(_by_page, image_urls.filter(perhaps).to_pylist()), pa.string())
+    return pc.replace_with_mask(own, perhaps, pc.coalesce(told, own.filter(perhaps)))
 
 
 def of_bucket(image_urls: pa.Array) -> pa.Array:

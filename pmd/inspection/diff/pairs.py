@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
+import orjson
 import polars as pl
 import pyarrow as pa
 
 from pmd import flow
+from pmd.inspection import upstream
 from pmd.inspection.diff.join import A, B, Examples, Meeting, hashes, joined
 from pmd.schema.reasons import REASONS
 
@@ -47,12 +49,13 @@ def said(batch: pa.RecordBatch, rest: list[str]) -> dict[str, pl.Series]:
     return {"first": hashes(batch, ["text"]), "second": hashes(batch, ["image_url"]), "rest": hashes(batch, rest)}
 
 
-def compare(meeting: Meeting, limit: int) -> Compared:
+def compare(meeting: Meeting, limit: int, rest: list[str]) -> Compared:
     """Compare all pairs that were added to a meeting.
 
     Args:
         meeting: Rows of the kinds `PAIR` and `REJECTED`.
         limit: Examples of each kind of difference.
+        rest: The columns that are compared as one.
     """
     fates: Counter[tuple[str, str, str]] = Counter()
     changed: Counter[tuple[str, str]] = Counter()
@@ -70,7 +73,7 @@ def compare(meeting: Meeting, limit: int) -> Compared:
             for source, count in found.group_by("source").len().iter_rows():
                 changed[source, what] += count
             examples.add(found, ["source"], what=what)
-    return Compared(fates, changed, [_describe(meeting, row) for row in examples.all()])
+    return Compared(fates, changed, _with_upstream([_describe(meeting, row, rest) for row in examples.all()]))
 
 
 def _met(rows: pl.DataFrame) -> pl.DataFrame:
@@ -111,8 +114,13 @@ def _side(rows: pl.DataFrame, side: str) -> pl.DataFrame:
     )
 
 
-def _describe(meeting: Meeting, row: Mapping[str, Any]) -> dict[str, Any]:
+def _describe(meeting: Meeting, row: Mapping[str, Any], rest: list[str]) -> dict[str, Any]:
     sides = {side: _says(meeting, row, side) for side in (A, B)}
+    if row["what"] == "rest":
+        fields = [_fields(meeting.row(row[f"file_{side}"], row[f"row_{side}"], rest)) for side in (A, B)]
+        for side, mine, other in zip((A, B), fields, reversed(fields), strict=True):
+            names = [name for name in sorted({*mine, *other}) if mine.get(name) != other.get(name)]
+            sides[side]["fields"] = {name: mine.get(name) for name in names}
     return {
         "what": row["what"],
         "source": row["source"],
@@ -124,10 +132,29 @@ def _describe(meeting: Meeting, row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a pair's columns by name, and upstream's fields as "meta.NAME"."""
+    fields = {name: value for name, value in row.items() if name != "meta"}
+    if row.get("meta") is not None:
+        fields |= {f"meta.{name}": value for name, value in orjson.loads(row["meta"]).items()}
+    return fields
+
+
 def _says(meeting: Meeting, row: Mapping[str, Any], side: str) -> dict[str, Any]:
     says = meeting.row(row[f"file_{side}"], row[f"row_{side}"], ["source_id", "text", "image_url"])
     left = meeting.row(row[f"left_file_{side}"], row[f"left_row_{side}"], ["source_id", "detail", "where"])
     return says | {name: value for name, value in left.items() if value is not None}
+
+
+def _with_upstream(examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return examples with what upstream says of the rows that a side has rejected, and where; curate keeps no text of them."""
+    found = upstream.read(example[side].get("where") for example in examples for side in (A, B))
+    for example in examples:
+        for side in (A, B):
+            row = found.get(example[side].get("where"))
+            if row is not None:
+                example[side] |= {"where": row.place} | ({"upstream": row.says} if row.says is not None else {})
+    return examples
 
 
 def told(fate: str) -> str:

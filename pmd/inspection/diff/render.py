@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from pmd import escape
-from pmd.terminal import tables
+import orjson
 
-#: Characters of a text that an example shows.
-_SHOWN: Final = 160
+from pmd import escape
+from pmd.inspection.diff import excerpts
+from pmd.terminal import tables
 
 _OTHERWISE: Final = {
     "text": "another text",
@@ -111,8 +111,7 @@ def _sides(write: _Page, found: Mapping[str, Any]) -> None:
         name = f"{example['source']}/{example['source_id']}" if example["source_id"] else example["source"]
         what = f"{example['from']} → {example['to']}" if example["what"] == "fate" else _OTHERWISE[example["what"]]
         write.say(f"  {name} (pair {example['pair_id']}): {what}")
-        for side in ("a", "b"):
-            _says(write, side.upper(), example[side], urls=example["what"] == "image_url")
+        _says(write, example["a"], example["b"], urls=example["what"] == "image_url")
 
 
 def _images(write: _Page, images: Mapping[str, Any]) -> None:
@@ -188,14 +187,33 @@ def _annotations(write: _Page, found: Mapping[str, Any]) -> None:
         reason = f": {example['reason']}" if example["reason"] else ""
         name = example["ours"].get("source_id") or f"image {example['image_id']}"
         write.say(f"  {example['source']}/{name}: {_VERDICTS[example['what']]}{reason}")
-        _says(write, "A", example["ours"])
-        _says(write, "B", example["theirs"])
+        _says(write, example["ours"], example["theirs"])
 
 
-def _says(write: _Page, side: str, says: Mapping[str, Any], *, urls: bool = False) -> None:
-    shown = says.get("image_url") if urls else says.get("text")
-    if shown is not None:
-        short = shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…"
-        write.say(f"      {side}: {short}" + (f"  ({says['detail']})" if says.get("detail") else ""))
-    elif says.get("detail"):
-        write.say(f"      {side}: {says['detail']}")
+def _says(write: _Page, one: Mapping[str, Any], other: Mapping[str, Any], *, urls: bool = False) -> None:
+    """Write what two sides say of a pair: its text or URL around the first difference, why it left, and the row upstream."""
+    for field, value in one.get("fields", {}).items():
+        alike = excerpts.around(_spelled(value), _spelled(other["fields"][field]))
+        for side, excerpt in zip("AB", alike, strict=True):
+            write.say(f"      {side}: {field}: {excerpt}")
+    if "fields" in one:
+        return
+    name = "image_url" if urls else "text"
+    texts: list[str | None] = [says.get(name) for says in (one, other)]
+    if texts[0] is not None and texts[1] is not None:
+        texts = [*excerpts.around(texts[0], texts[1])]
+    for side, says, text in zip("AB", (one, other), texts, strict=True):
+        shown = excerpts.cut(text) if text is not None else None
+        detail, where, upstream = (says.get(key) for key in ("detail", "where", "upstream"))
+        if shown is not None:
+            write.say(f"      {side}: {shown}" + (f"  ({detail})" if detail else ""))
+        elif detail or where:
+            write.say(f"      {side}: {'; '.join(filter(None, (detail, where)))}")
+        if shown is None and upstream:
+            write.say(f"         the row there: {excerpts.cut(upstream)}")
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "nothing" if value is None else orjson.dumps(value).decode()

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pmd import flow
 from pmd.books.committed import Committed, accounts_by_stage, made_of, read_all
 from pmd.fetch import state
-from pmd.inspection.diff import join, pairs, texts
+from pmd.inspection.diff import details, join, pairs, texts
 from pmd.inspection.diff.join import A, B, Examples, Meeting
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES, LEDGER_OUTCOME, PAIRS
@@ -74,7 +74,7 @@ def compare(a: str, b: str, limit: int) -> dict[str, Any]:
                 _spread_curated(met, side, book, source)
             for stage in flow.JUDGING[1:]:
                 _spread_rejected(met, side, book, stage, [name for name in chosen if stage.name in compared[name]])
-        found = pairs.compare(met, limit)
+        found = pairs.compare(met, limit, _SAID)
     images = _images(books, limit)
     near_texts = _near_texts(books)
     outputs = _outputs(books)
@@ -140,16 +140,18 @@ def _spread_rejected(met: Meeting, side: str, book: Book, stage: flow.Stage, cho
 
 
 def _spread_left(met: Meeting, side: str, path: str, chosen: list[str]) -> None:
+    spelled = details.choices(chosen)
     for batch, file, row in met.read(path, ["source", "pair_id", "reason", "detail"]):
         mine = pc.is_in(batch["source"], value_set=pa.array(chosen, pa.string()))
         left = batch.filter(mine)
+        said = pa.table({"detail": details.without_options(left["detail"], spelled)})
         met.add(
             left["pair_id"],
             side=side,
             kind=pairs.REJECTED,
             source=left["source"],
             reason=left["reason"],
-            rest=join.hashes(left, ["detail"]),
+            rest=join.hashes(said, ["detail"]),
             file=file,
             row=row.filter(mine),
         )

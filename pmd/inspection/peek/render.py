@@ -400,10 +400,11 @@ def _rejected_card(item: ShownRejected) -> str:
     row, pair = item.row, item.pair
     stage, meaning = REASONS[row["reason"]]
     text = pair["text"] if pair is not None else None
+    stands = item.upstream
     facts = [
         ("stage", stage),
         *((("detail", _text(row["detail"])),) if row["detail"] else ()),
-        *((("where", _text(row["where"])),) if row["where"] else ()),
+        *((("where", _text(stands.place if stands is not None else row["where"])),) if row["where"] else ()),
         *_ids(row["pair_id"], row["image_id"], row["source_id"]),
         *((("image URL", _url(pair["image_url"])),) if pair is not None and pair["image_url"] else ()),
         *(_fetched(item.ledger, pair["image_url"] if pair is not None else None) if stage != flow.FETCH.name else ()),
@@ -417,6 +418,9 @@ def _rejected_card(item: ShownRejected) -> str:
             f'<span class="tag">{_escaped(row["source"])}</span></div>',
             f'<p class="meaning">{_escaped(meaning[:1].upper() + meaning[1:])}.</p>',
             f'<p class="caption quiet" dir="auto">{_text(text)}</p>' if text else "",
+            f'<p class="caption quiet" dir="auto">{_text(stands.says)}</p>'
+            if stands is not None and stands.says
+            else "",
             _facts(facts),
             _headers(item.last),
             "</div></article>",

@@ -20,6 +20,7 @@ from pmd import flow
 from pmd.errors import VerificationError
 from pmd.fetch import partitions, state, stored
 from pmd.inspection import rejected as rejections
+from pmd.inspection import upstream
 from pmd.inspection.peek import pictures, sampling
 from pmd.inspection.peek.pictures import Picture
 from pmd.schema import keys
@@ -101,6 +102,7 @@ class ShownRejected:
         attempts: How often its image was tried.
         last: The last of these, a row of `ATTEMPTS`, or None.
         picture: What is seen, where it left because of its picture.
+        upstream: Where it stands upstream, and what it says there, where that can still be read.
     """
 
     row: Mapping[str, Any]
@@ -109,6 +111,7 @@ class ShownRejected:
     attempts: int
     last: Mapping[str, Any] | None
     picture: Picture | None
+    upstream: upstream.Row | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,17 +198,24 @@ def rejected(root_url: str, wanted: int, sources: Sequence[str], reason: str | N
         root_url, ((row["source"], row["pair_id"]) for row in chosen if row["stage"] != flow.CURATE.name)
     )
     ledger = _Ledger(root_url)
-    return [_judged(root_url, row, known.get(row["pair_id"]), ledger) for row in chosen]
+    found = upstream.read(row["where"] for row in chosen)
+    return [_judged(root_url, row, known.get(row["pair_id"]), ledger, found.get(row["where"])) for row in chosen]
 
 
-def _judged(root_url: str, row: dict[str, Any], pair: dict[str, Any] | None, ledger: _Ledger) -> ShownRejected:
+def _judged(
+    root_url: str,
+    row: dict[str, Any],
+    pair: dict[str, Any] | None,
+    ledger: _Ledger,
+    stands: upstream.Row | None,
+) -> ShownRejected:
     stage = flow.BY_NAME[row["stage"]]
     settled = ledger.row(row["image_id"]) if stage in (flow.FETCH, *_AFTER_FETCH) else None
     attempts = ledger.attempts(row["image_id"]) if stage == flow.FETCH else []
     picture = None
     if stage in _AFTER_FETCH:
         picture = _picture(root_url, settled, None if pair is None else pair["region"])
-    return ShownRejected(row, pair, settled, len(attempts), attempts[-1] if attempts else None, picture)
+    return ShownRejected(row, pair, settled, len(attempts), attempts[-1] if attempts else None, picture, stands)
 
 
 def _rejected_batches(root_url: str, sources: Sequence[str], reason: str | None) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,179 @@
+"""What people call an image or a pair, in whatever form they have it → what it may be here. For explain, takedowns and diff.
+
+`read` looks at the words alone, and at a picture file where they name one; what a ROOT knows under them is looked up by each
+command, digests by `pmd.books.pictures`. One word may mean several things (64 digits are either hash): all of them count.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+from pmd import codec
+from pmd.books import pictures
+from pmd.schema import keys
+from pmd.store import storage
+from pmd.text import pages, urls
+
+#: Every form that is understood, as errors, the command line's help and the docs have it.
+FORMS: Final = (
+    "an image's URL; the page of a photo on Flickr (or its flic.kr link), of a file on Wikimedia, or of a Reddit or Imgur post; "
+    "an identity (flickr:4242, coco:9); SOURCE/ID; a pair_id or image_id (32 hex digits); sha256:HEX or pdq:HEX "
+    "(64 hex digits), or xxh3:HEX (32) of a stored picture; or the path of a picture"
+)
+
+#: Bytes by which a picture's format is told.
+_HEAD_BYTES: Final = 64
+
+_KEY: Final = re.compile("[0-9a-fA-F]{32}")
+_DIGEST: Final = re.compile("(?:(sha256|pdq):)?([0-9a-f]{64})", re.IGNORECASE)
+_STORED: Final = re.compile("xxh3:([0-9a-f]{32})", re.IGNORECASE)
+_WEB: Final = re.compile("https?://", re.IGNORECASE)
+_WITHOUT_SCHEME: Final = re.compile(r"//|(?:[a-z0-9-]+\.)+[a-z]{2,}/.", re.IGNORECASE)
+#: `pmd.text.urls.identity`, and what sources without URLs have.
+_IDENTITY: Final = re.compile(
+    r"(?:flickr|coco|visual_genome):[1-9][0-9]*|openimages:[0-9a-f]{16}|imgur:[0-9A-Za-z]{5,7}|ade20k:\S+|url:[^/\s]+/\S*"
+)
+_ROW: Final = re.compile(r"([A-Za-z][A-Za-z0-9_]*)/(\S.*)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """What some words may mean.
+
+    Attributes:
+        says: What they were taken for.
+        identities: Of images.
+        urls: Canonical URLs, that may be a pair's `image_url` or one of an image's locations.
+        key: A pair_id or image_id.
+        rows: (source, source id); a repeat of the row ("#2") is meant too.
+        sha256: Of an original's bytes.
+        stored: XXH3-128 of stored bytes.
+        pdq: Perceptual hash; None also where it tells nothing apart.
+    """
+
+    says: str
+    identities: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
+    key: bytes | None = None
+    rows: tuple[tuple[str, str], ...] = ()
+    sha256: bytes | None = None
+    stored: bytes | None = None
+    pdq: bytes | None = None
+
+    @property
+    def image_ids(self) -> list[bytes]:
+        """The keys of its identities."""
+        return [keys.image_id(identity) for identity in self.identities]
+
+    @property
+    def is_of_bytes(self) -> bool:
+        """Whether only the ledger can tell which image it is."""
+        return any(digest is not None for digest in (self.sha256, self.stored, self.pdq))
+
+
+def with_bytes(root_url: str, listed: Sequence[Named]) -> list[set[bytes]]:
+    """Return for each the images of a ROOT that have its bytes, or look so; reads all ledgers, if any asks for that."""
+    having = pictures.named(
+        root_url,
+        sha256s={named.sha256 for named in listed if named.sha256 is not None},
+        stored={named.stored for named in listed if named.stored is not None},
+        hashes={named.pdq for named in listed if named.pdq is not None},
+    )
+    return [
+        {image for digest in (named.sha256, named.stored, named.pdq) if digest for image in having.get(digest, ())}
+        for named in listed
+    ]
+
+
+def read(said: str, sources: Collection[str], path_of: Callable[[str], str] = lambda path: path) -> Named | None:
+    """Return what words mean, or None where they are of none of the `FORMS`.
+
+    Args:
+        said: The words.
+        sources: The names of sources that SOURCE/ID may begin with.
+        path_of: Gives the path of a picture that is named so.
+
+    Raises:
+        OSError: A picture is there, but cannot be read.
+    """
+    said = said.strip()
+    if _KEY.fullmatch(said):
+        return Named("a pair_id or image_id", key=bytes.fromhex(said))
+    digest = _DIGEST.fullmatch(said)
+    if digest is not None:
+        return _digest((digest[1] or "").lower(), bytes.fromhex(digest[2]))
+    stored = _STORED.fullmatch(said)
+    if stored is not None:
+        return Named("the digest of a stored picture", stored=bytes.fromhex(stored[1]))
+    if _WEB.match(said):
+        return _url(said)
+    if _IDENTITY.fullmatch(said):
+        return Named("an identity", identities=(said,))
+    row = _ROW.fullmatch(said)
+    if row is not None and row[1] in sources:
+        return Named("a source id", rows=((row[1], row[2]),))
+    if "://" in said:
+        return None
+    path = path_of(said)
+    if _is_picture(path):
+        return picture(storage.read_bytes(path))
+    page = pages.coco_file(said)
+    if page is not None:
+        return _page(page)
+    return _copied(said) if _WITHOUT_SCHEME.match(said) else None
+
+
+def _is_picture(path: str) -> bool:
+    try:
+        there = storage.exists(path) and not storage.is_folder(path)
+    except (OSError, ValueError):  # no name that a file can have
+        return False
+    return there and codec.sniff(storage.read_bytes(path, 0, _HEAD_BYTES)) is not None
+
+
+def picture(content: bytes) -> Named:
+    """Return what a picture's bytes name."""
+    try:
+        seen: bytes | None = codec.hash_of(content, codec.Limits())
+    except codec.Refused:
+        seen = None
+    sha256 = hashlib.sha256(content).digest()
+    return Named("a picture file", sha256=sha256, stored=keys.digest(content), pdq=_telling(seen))
+
+
+def _digest(kind: str, digest: bytes) -> Named:
+    if kind == "sha256":
+        return Named("the SHA-256 of a picture", sha256=digest)
+    if kind == "pdq":
+        return Named("a perceptual hash", pdq=_telling(digest))
+    return Named("a SHA-256 or perceptual hash", sha256=digest, pdq=_telling(digest))
+
+
+def _telling(seen: bytes | None) -> bytes | None:
+    return seen if seen is not None and codec.is_telling(seen) else None
+
+
+def _url(said: str) -> Named | None:
+    form, identity = urls.canonical_one(said), urls.identity_one(said)
+    if form is None or identity is None:
+        return None
+    page = pages.meant(said)
+    if page is not None:
+        return dataclasses.replace(_page(page), urls=(form,))
+    return Named(f"a URL of {identity}", identities=(identity,), urls=(form,))
+
+
+def _copied(said: str) -> Named | None:
+    """Return what an address without its scheme means, as browsers show them: of hosts that are known, else it is a guess."""
+    named = _url(f"https://{said.removeprefix('//')}")
+    guessed = named is None or any(identity.startswith("url:") for identity in named.identities)
+    return None if guessed and not (named and pages.meant(named.urls[0])) else named
+
+
+def _page(page: pages.Page) -> Named:
+    of = ", ".join(page.identities) or ", ".join("/".join(row) for row in page.rows)
+    return Named(f"{page.says} of {of}", identities=page.identities, rows=page.rows)

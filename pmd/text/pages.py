@@ -1,0 +1,159 @@
+"""Web pages about one image, and other addresses that people have of it but that are no picture's own → its identities.
+
+A rights holder has the page that a browser shows: the photo's page on Flickr, the file's page on Wikimedia Commons. Nothing is
+asked of the web: an identity follows from what stands in the address. Where an address may mean one of several images (a file
+of a Wikipedia lies there or on Commons), all are given; whoever looks them up finds those that exist.
+
+An upstream id may name a row rather than a picture (RedCaps' ids are those of Reddit's posts); such are `rows`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+import unicodedata
+from typing import Final
+from urllib import parse
+
+from pmd.text import urls
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """What an address says.
+
+    Attributes:
+        says: What kind of address it is.
+        identities: Of the images that it may mean.
+        rows: (source, source id) of the rows that it may mean.
+    """
+
+    says: str
+    identities: tuple[str, ...] = ()
+    rows: tuple[tuple[str, str], ...] = ()
+
+
+#: Flickr's short links count in base 58: digits and letters without 0, O, I and l ("flic.kr/p/{base58-photo-id}", Flickr API
+#: documentation, "URLs").
+_BASE58: Final = "123456789abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ"
+_SHORT: Final = re.compile(rf"/p/([{_BASE58}]+)/?")
+_SHORT_PHOTO: Final = re.compile(rf"[{_BASE58}]+")
+_NUMBER: Final = re.compile("[1-9][0-9]*")
+#: What follows the photo's id (`/in/album-…`, `/sizes/o`, `/lightbox`) does not choose another photo. `tags` and the like are no
+#: person's.
+_FLICKR_PHOTO: Final = re.compile(r"/photos/(?!tags/|search/|organize/|upload/)[^/]+/([1-9][0-9]*)(?:/.*)?")
+_FLICKR_PAGES: Final = frozenset({"/photo.gne", "/photo_zoom.gne", "/photo_exif.gne"})
+
+#: The project's folder on upload.wikimedia.org, by host: en.wikipedia.org → wikipedia/en; hosts with a folder of their own.
+_WIKI_HOST: Final = re.compile(
+    r"([a-z-]+)\.(?:m\.)?(wik(?:ipedia|tionary|iquote|ibooks|isource|inews|iversity|ivoyage))\.org"
+)
+_COMMONS: Final = "wikipedia/commons"
+_COMMONS_HOSTS: Final = frozenset({"commons.wikimedia.org", "commons.m.wikimedia.org"})
+_PICTURE_NAME: Final = re.compile(r"[^/#?]+\.(?:jpe?g|png|gif|svg|tiff?|webp|bmp|xcf)", re.IGNORECASE)
+#: "File:" in whatever language; these are other pages that may be called like a file.
+_NO_FILE: Final = frozenset({"category", "user", "user talk", "file talk", "template", "help", "talk", "special"})
+_SPECIAL: Final = re.compile(r"(?i)special:(?:filepath|redirect/file)/(.+)")
+#: The characters that MediaWiki leaves plain in a path, as `urls` does.
+_PLAIN: Final = "/:@!$&'()*,;=~"
+
+_IMGUR_PAGE: Final = re.compile(r"/(?:gallery/|r/[^/]+/|t/[^/]+/)?(?:[^/]*-)?([0-9A-Za-z]{7}|[0-9A-Za-z]{5})/?")
+_REDDIT_POST: Final = re.compile(
+    r"(?:/r/[^/]+|/u(?:ser)?/[^/]+)?/(?:comments|gallery)/([0-9a-z]+)(?:/.*)?", re.IGNORECASE
+)
+_REDDIT_SHORT: Final = re.compile(r"/([0-9a-z]+)/?", re.IGNORECASE)
+_VISUAL_GENOME: Final = re.compile(r"/api/v0/images/([1-9][0-9]*)/?(?:\.json)?")
+_OPEN_IMAGES_ID: Final = re.compile("[0-9a-f]{16}")
+_COCO_FILE: Final = re.compile(r"(?:COCO_(?:train|val|test)20(?:14|15|17)_)?([0-9]{12})\.jpg")
+
+
+def meant(url: str) -> Page | None:
+    """Return what an http or https URL says of an image, if it is a page or short link of a kind that is known."""
+    form = urls.canonical_one(url)
+    if form is None:
+        return None
+    parts = parse.urlsplit(form)
+    # A viewer's own state stands behind "#", which the canonical form has not.
+    fragment = parse.unquote(url.partition("#")[2].strip())
+    host, query = (parts.hostname or "").removeprefix("www."), parse.parse_qs(parts.query)
+    if host == "flickr.com" or host.endswith(".flickr.com") or host == "flic.kr":
+        return _flickr(host, parts.path, query, fragment)
+    if host in _COMMONS_HOSTS or _WIKI_HOST.fullmatch(host):
+        return _wikimedia(host, parse.unquote(parts.path), query, fragment)
+    if host in {"imgur.com", "m.imgur.com"}:
+        return _one("the Imgur page", _IMGUR_PAGE.fullmatch(parts.path), "imgur")
+    if host in {"redd.it", "reddit.com"} or host.endswith(".reddit.com"):
+        post = (_REDDIT_SHORT if host == "redd.it" else _REDDIT_POST).fullmatch(parts.path)
+        return Page("the Reddit post", rows=(("red_caps", post[1].lower()),)) if post else None
+    if host == "cocodataset.org":
+        chosen = parse.parse_qs(fragment.partition("?")[2]).get("id", [""])[0]
+        return _one("COCO's viewer", _NUMBER.fullmatch(chosen), "coco")
+    if host == "visualgenome.org":
+        return _one("Visual Genome's page", _VISUAL_GENOME.fullmatch(parts.path), "visual_genome")
+    if host == "storage.googleapis.com" and parts.path.startswith("/openimages/web/"):
+        return _one("Open Images' viewer", _OPEN_IMAGES_ID.fullmatch(query.get("id", [""])[0]), "openimages")
+    return None
+
+
+def coco_file(name: str) -> Page | None:
+    """Return which image a file's name in COCO's archives says."""
+    return _one("COCO's file name", _COCO_FILE.fullmatch(name.rpartition("/")[2]), "coco")
+
+
+def _one(says: str, found: re.Match[str] | None, kind: str) -> Page | None:
+    """Return the page of an identity KIND:ID, whose id a match tells."""
+    if found is None:
+        return None
+    number = found[found.lastindex or 0]
+    return Page(says, (f"{kind}:{int(number) if kind == 'coco' else number}",))
+
+
+def _flickr(host: str, path: str, query: dict[str, list[str]], fragment: str) -> Page | None:
+    if host == "flic.kr":
+        short = _SHORT.fullmatch(path)
+        return Page("the Flickr short link", (f"flickr:{_base58(short[1])}",)) if short else None
+    if path in _FLICKR_PAGES:
+        number, short_id = query.get("id", [""])[0], query.get("short", [""])[0]
+        if _SHORT_PHOTO.fullmatch(short_id):
+            number = str(_base58(short_id))
+        return _one("the Flickr page", _NUMBER.fullmatch(number), "flickr")
+    # Flickr's old mobile site had its paths behind "#".
+    return _one("the Flickr page", _FLICKR_PHOTO.fullmatch(path) or _FLICKR_PHOTO.fullmatch(fragment), "flickr")
+
+
+def _base58(text: str) -> int:
+    number = 0
+    for letter in text:
+        number = number * len(_BASE58) + _BASE58.index(letter)
+    return number
+
+
+def _wikimedia(host: str, path: str, query: dict[str, list[str]], fragment: str) -> Page | None:
+    title = query.get("title", [path.removeprefix("/wiki/")])[0]
+    if fragment.startswith("/media/"):  # the viewer over an article
+        title = fragment.removeprefix("/media/")
+    elif not path.startswith("/wiki/") and "title" not in query:
+        return None
+    special = _SPECIAL.fullmatch(title)
+    namespace, _, name = ("File", "", special[1]) if special else title.partition(":")
+    name = re.sub("[ _]+", "_", name).strip("_")
+    if not _PICTURE_NAME.fullmatch(name) or namespace.replace("_", " ").strip().lower() in _NO_FILE:
+        return None
+    folders = [_COMMONS]
+    wiki = _WIKI_HOST.fullmatch(host)
+    if wiki is not None:
+        folders.insert(0, f"{wiki[2]}/{wiki[1]}")
+    found = [identity for folder in folders for identity in _upload(folder, name)]
+    return Page("the Wikimedia file page", tuple(dict.fromkeys(found)))
+
+
+def _upload(folder: str, name: str) -> list[str]:
+    """Return the identities of a file: MediaWiki has folders by the MD5 of its name, whose first letter is large."""
+    name = unicodedata.normalize("NFC", name)
+    name = name[:1].upper() + name[1:]
+    md5 = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+    where = f"https://upload.wikimedia.org/{folder}/{md5[0]}/{md5[:2]}/"
+    # A name without escapes keeps a plain "+" or "*" in its URL, and one with them has all of them escaped.
+    spelled = (parse.quote(name, safe=_PLAIN), parse.quote(name, safe=_PLAIN + "+"))
+    return [identity for one in spelled if (identity := urls.identity_one(where + one)) is not None]

@@ -1,0 +1,98 @@
+"""What workers tell of their work, and what is made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+
+from pmd.engines import progress, transforms
+from pmd.engines.progress import Seen, Total
+from pmd.store import storage
+
+
+def test_what_several_workers_tell_is_added_up(tmp_path: Path) -> None:
+    one, two = progress.Counts(str(tmp_path), "one"), progress.Counts(str(tmp_path), "two")
+    for counts, number in ((one, 3), (two, 4)):
+        for _ in range(number):
+            counts.add(images=1, bytes=10, ok=1)
+        counts.waited("slow.example", 2.0)
+        counts.waited("fast.example", 0.1)
+        counts.step("WriteShard", 8)
+        counts.write()
+    (tmp_path / "run-0001").write_bytes(b"x" * 500)
+    seen = progress.read(str(tmp_path))
+    assert seen.counts == {"images": 7, "bytes": 70, "ok": 7}
+    assert seen.steps == {"WriteShard": (2, 8)}
+    assert seen.waited["slow.example"] == (2, 4.0)
+    assert seen.written == 500
+
+
+def test_a_worker_writes_once_a_second_at_most(tmp_path: Path, monkeypatch: Any) -> None:
+    puts: list[str] = []
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(storage, "put", lambda path, content, durable: puts.append(path))
+    counts = progress.Counts(str(tmp_path), "x")
+    for _ in range(1000):
+        counts.add(rows=1)
+        now[0] += 0.01
+    assert 9 <= len(puts) <= 11
+
+
+def test_a_fetch_shows_done_total_pace_time_left_and_the_slowest_host() -> None:
+    seen = Seen()
+    seen.add(
+        {
+            "counts": {"images": 50, "bytes": 5_000_000, "ok": 45, "dead": 5},
+            "waited": {"a.example": [4, 8.0], "b.example": [9, 1.0]},
+        }
+    )
+    now = progress.state(seen, Total("images", 200), 10.0)
+    assert (now.unit, now.done, now.total, now.left_s) == ("images", 50, 200, 30.0)
+    assert list(now.more) == ["slowest a.example 2.0 s", "5.00 MB, 500 kB/s", "ok 45", "dead 5"]
+
+
+def test_many_statuses_are_brought_together() -> None:
+    seen = Seen()
+    seen.add({"counts": {"images": 15, "a": 5, "b": 4, "c": 3, "d": 2, "e": 1, "f": 1}})
+    assert progress.state(seen, Total("images", 20), 1.0).more[-1] == "others 2"
+
+
+def test_a_stage_shows_the_step_that_it_is_at() -> None:
+    seen = Seen()
+    seen.add({"steps": {"ReadChunk": [12, progress.UNITS], "ResolvePartition": [16, 64]}, "counts": {"rows": 9000}})
+    now = progress.state(seen, None, 3.0, units=12)
+    assert (now.unit, now.done, now.total) == ("tasks", 16, 64)
+    assert list(now.more) == ["9,000 rows, 3,000 rows/s", "resolve partition"]
+    reading = Seen()
+    reading.add({"steps": {"ReadChunk": [3, progress.UNITS]}})
+    assert progress.state(reading, None, 3.0, units=12).share == 0.25
+
+
+class Task:
+    """A step that does nothing."""
+
+    def __init__(self, work: str, bits: int) -> None:
+        self.work, self.bits = work, bits
+
+    def __call__(self, element: Any) -> list[Any]:
+        return []
+
+
+def test_a_task_that_is_done_is_told_of(tmp_path: Path) -> None:
+    step = transforms.PerTask(Task(str(tmp_path), 4))
+    for element in ("unit", (3, "partition"), (5, "partition")):
+        assert list(step.process(element)) == []
+    step.finish_bundle()
+    assert progress.read(str(tmp_path)).steps == {"Task": (3, 16)}
+
+
+def test_a_pipeline_tells_how_many_units_it_begins_with() -> None:
+    pipeline = beam.Pipeline()
+    batch = pa.RecordBatch.from_pylist([{"x": 1}])
+    _ = pipeline | "Units" >> transforms.create([batch] * 7) | "Spread" >> transforms.Spread()
+    _ = pipeline | "Nothing" >> transforms.create([batch])
+    assert transforms.units(pipeline) == 7

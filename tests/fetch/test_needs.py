@@ -1,0 +1,43 @@
+"""What a fetch says of the images that it is about to ask for: one sentence, and the causes where they are not all new."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from pmd import config
+from pmd.fetch import needs
+from tests import tiny_root
+
+
+@pytest.mark.parametrize(
+    ("causes", "said"),
+    [
+        ({}, None),
+        ({needs.UNTRIED: 0}, None),
+        ({needs.UNTRIED: 1675}, "1,675 images to fetch"),
+        ({needs.UNTRIED: 1, needs.MOVED: 0}, "1 image to fetch"),
+        ({needs.MOVED: 3}, "3 images to fetch: 3 with a new location"),
+        (
+            {needs.BLOCKED: 2, needs.MOVED: 30, needs.UNTRIED: 1000, needs.ALLOWED: 4},
+            "1,036 images to fetch: 1,000 not tried yet, 30 with a new location, "
+            "4 at an address that was refused and may be asked now, 2 stored, and on a blocklist since",
+        ),
+    ],
+)
+def test_words(causes: dict[str, int], said: str | None) -> None:
+    assert needs.words(causes) == said
+
+
+def test_a_fresh_root_says_how_many_and_a_web_archive_is_a_new_location(tmp_path: Path) -> None:
+    chosen = config.load(tiny_root.write_config(tmp_path))
+    for name in sorted(chosen.sources):
+        tiny_root.curate(chosen, name)
+    tiny_root.make_images(chosen)
+    assert needs.pending(chosen) == "5 images to fetch"
+    tiny_root.fetch(chosen, 0)
+    assert needs.pending(chosen) is None
+    archive = chosen.fetch.model_copy(update={"web_archive": "https://archive.example/{url}"})
+    assert needs.pending(dataclasses.replace(chosen, fetch=archive)) == "1 image to fetch: 1 with a new location"

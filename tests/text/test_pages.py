@@ -1,0 +1,149 @@
+"""Pages and links about one image: what people have of it instead of the picture's own URL."""
+
+from __future__ import annotations
+
+import pytest
+
+from pmd.text import pages
+
+COMMONS = "url:upload.wikimedia.org/wikipedia/commons/a/a9/Example.jpg"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://www.flickr.com/photos/somebody/123456789/",
+        "http://flickr.com/photos/12345678@N00/123456789",
+        "HTTPS://WWW.FLICKR.COM/photos/somebody/123456789/in/album-72157600000000000/",
+        "https://www.flickr.com/photos/somebody/123456789/in/photostream/lightbox/",
+        "https://www.flickr.com/photos/somebody/123456789/sizes/o/?utm_source=x#top",
+        "https://m.flickr.com/#/photos/somebody/123456789/",
+        "https://flic.kr/p/bUKpk",
+        "http://flic.kr/p/bUKpk/",
+        "https://www.flickr.com/photo.gne?id=123456789",
+        "https://www.flickr.com/photo.gne?short=bUKpk",
+        "http://www.flickr.com/photo_zoom.gne?size=l&id=123456789",
+    ],
+)
+def test_a_flickr_photo(url: str) -> None:
+    page = pages.meant(url)
+    assert page is not None
+    assert page.identities == ("flickr:123456789",)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://www.flickr.com/photos/somebody/",
+        "https://www.flickr.com/photos/somebody/albums/72157600000000000",
+        "https://www.flickr.com/photos/somebody/sets/123/",
+        "https://www.flickr.com/photos/tags/2008",
+        "https://flic.kr/s/aHsk",
+        "https://flic.kr/p/0OIl",  # none of these letters counts
+        "https://www.flickr.com/photo.gne?id=abc",
+        "https://notflickr.com/photos/somebody/1",
+        "https://flickr.com.example/photos/somebody/1",
+    ],
+)
+def test_what_is_no_photo_s_page(url: str) -> None:
+    assert pages.meant(url) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://commons.wikimedia.org/wiki/File:Example.jpg",
+        "https://commons.m.wikimedia.org/wiki/file:example.jpg",
+        "https://commons.wikimedia.org/wiki/Image:Example.jpg",
+        "https://commons.wikimedia.org/wiki/Special:FilePath/Example.jpg?width=300",
+        "https://commons.wikimedia.org/wiki/Special:Redirect/file/Example.jpg",
+        "https://commons.wikimedia.org/w/index.php?title=File:Example.jpg&oldid=4",
+        "https://commons.wikimedia.org/wiki/Category:Examples#/media/File:Example.jpg",
+    ],
+)
+def test_a_file_on_commons(url: str) -> None:
+    page = pages.meant(url)
+    assert page is not None
+    assert page.identities == (COMMONS,)
+
+
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        ("https://en.wikipedia.org/wiki/File:Example.jpg", "wikipedia/en"),
+        ("https://en.m.wikipedia.org/wiki/Cat#/media/File:Example.jpg", "wikipedia/en"),
+        ("https://de.wikipedia.org/wiki/Datei:Example.jpg", "wikipedia/de"),
+        ("https://ja.wikipedia.org/wiki/%E3%83%95%E3%82%A1%E3%82%A4%E3%83%AB:Example.jpg", "wikipedia/ja"),
+        ("https://fr.wikisource.org/wiki/Fichier:Example.jpg", "wikisource/fr"),
+    ],
+)
+def test_a_file_of_a_wikipedia_lies_there_or_on_commons(url: str, own: str) -> None:
+    page = pages.meant(url)
+    assert page is not None
+    assert page.identities == (f"url:upload.wikimedia.org/{own}/a/a9/Example.jpg", COMMONS)
+
+
+def test_a_file_s_name_is_spelled_as_its_urls_are() -> None:
+    page = pages.meant("https://commons.wikimedia.org/wiki/File:Caf%C3%A9_(a),_b.jpg")
+    other = pages.meant("https://commons.wikimedia.org/wiki/File:Cafe\u0301 (a), b.jpg")
+    assert page is not None
+    assert page == other
+    (identity,) = page.identities
+    assert identity.endswith("/Caf%C3%A9_(a),_b.jpg")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://commons.wikimedia.org/wiki/Category:Example.jpg",
+        "https://commons.wikimedia.org/wiki/User:Example.jpg",
+        "https://commons.wikimedia.org/wiki/File:Example.ogv",
+        "https://en.wikipedia.org/wiki/Example",
+        "https://wikipedia.example/wiki/File:Example.jpg",
+    ],
+)
+def test_what_is_no_file_s_page(url: str) -> None:
+    assert pages.meant(url) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "identity"),
+    [
+        ("https://imgur.com/AbCdEfG", "imgur:AbCdEfG"),
+        ("https://imgur.com/gallery/some-title-AbCdEfG", "imgur:AbCdEfG"),
+        ("https://cocodataset.org/#explore?id=391895", "coco:391895"),
+        ("https://visualgenome.org/api/v0/images/2407890", "visual_genome:2407890"),
+    ],
+)
+def test_pages_of_other_hosts(url: str, identity: str) -> None:
+    page = pages.meant(url)
+    assert page is not None
+    assert page.identities == (identity,)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://www.reddit.com/r/pics/comments/AbC12/some_title/",
+        "https://old.reddit.com/gallery/abc12",
+        "http://redd.it/abc12",
+    ],
+)
+def test_a_reddit_post_is_a_row_of_red_caps(url: str) -> None:
+    page = pages.meant(url)
+    assert page is not None
+    assert page.rows == (("red_caps", "abc12"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "identity"),
+    [
+        ("000000000009.jpg", "coco:9"),
+        ("train2014/COCO_train2014_000000290843.jpg", "coco:290843"),
+        ("9.jpg", None),
+        ("COCO_test_000000000009.jpg", None),
+    ],
+)
+def test_a_file_of_coco(name: str, identity: str | None) -> None:
+    page = pages.coco_file(name)
+    assert (page.identities if page else None) == ((identity,) if identity else None)
