@@ -32,6 +32,8 @@ class Step:
 
 
 Report = Callable[[Step], None]
+#: Stages whose commits know files by their bytes (`Wanted.files`).
+_READING_FILES = (flow.CURATE, flow.IMAGES)
 RETIRED = "the configuration no longer names it: removed"
 
 
@@ -97,6 +99,9 @@ def build(
             continue
         why = unit.why()
         if why is None:
+            if unit.stage in _READING_FILES:
+                for item in unit.wanted():
+                    item.remember(root.writing(config.root).epoch)
             report(Step(*unit.name, None))
             continue
         started(Step(*unit.name, why))

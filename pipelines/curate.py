@@ -27,10 +27,9 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     needed = needs.of(config, source)
     wanted, files, chosen = needed.wanted, needed.files, config.sources[source]
     chunks = sources.load(source).plan(files, chosen.options)
-    size = sum(
-        file.bytes * (1 if compression.sniff(archives.split_member(file.path)[0]) == "plain" else _EXPANSION)
-        for file in files
-    )
+    # Of an archive whose members are named one by one, each has its size.
+    bytes_of = {archives.split_member(file.path)[0]: file.bytes for file in files}
+    size = sum(size * (1 if compression.sniff(path) == "plain" else _EXPANSION) for path, size in bytes_of.items())
     bits = exchange.bits_for(size, PARTITION_BYTES)
     work = root.work_folder(config.root, f"curate-{source}")
 

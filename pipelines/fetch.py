@@ -150,6 +150,7 @@ def _download(
         listed=listed,
         hashed=asking.who(config) is not None,
         lost_only=lost_only,
+        folder=config.folder,
     )
 
     def wire(pipeline: beam.Pipeline) -> Any:

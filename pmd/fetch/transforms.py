@@ -83,6 +83,7 @@ class FetchLane:
         waiting: Where what cannot be reached waits for an answer of any host; None: it is settled, and no network is broken.
         index: What may be taken over (`adopt.write`).
         hashed: Whether something asks for perceptual hashes (`asking.who`).
+        folder: The configuration's, to which relative archives are.
     """
 
     root: str
@@ -99,6 +100,7 @@ class FetchLane:
     listed: str | None = None  # the folder of what lists say
     hashed: bool = True
     lost_only: bool = False  # nothing but what was lost to damage (`state.to_restore`)
+    folder: str = ""
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
@@ -126,6 +128,7 @@ class FetchLane:
                 stops=self.waiting is not None,
                 stop=stop,
                 hashed=self.hashed,
+                folder=self.folder,
             ) as lane,
         ):
             theirs = self.options.engine == "img2dataset"

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd.errors import InputError
+from pmd.formats import encoding
 from pmd.schema import keys
 from pmd.store import commits, root, sealed, storage
 from pmd.text import urls
@@ -54,7 +55,7 @@ def lines(paths: Iterable[str]) -> list[Line]:
     listed: list[Line] = []
     wrong: list[tuple[str, str]] = []
     for path in paths:
-        content = storage.read_bytes(path).decode("utf-8", errors="replace").removeprefix("\ufeff")
+        content = encoding.without_mark(storage.read_bytes(path), path).decode("utf-8", errors="replace")
         for number, line in enumerate(content.splitlines(), start=1):
             said = line.strip()
             if not said or said.startswith("#"):

@@ -29,7 +29,7 @@ from pmd.formats import tsv
 from pmd.formats.lines import INVALID_UTF8
 from pmd.formats.tsv import CsvRow
 from pmd.schema import keys
-from pmd.sources import table_drafts
+from pmd.sources import records, table_drafts
 from pmd.sources.contract import DRAFT_ROWS, Chunk, InputFile, Rule, SourceOptions
 from pmd.sources.table_drafts import Indices
 from pmd.text import cleaning
@@ -42,6 +42,8 @@ COLUMNS: Final = (
     "original_height", "original_width", "is_main_image", "attribution_passes_lang_id", "page_changed_recently",
     "context_page_description", "context_section_description",
 )  # fmt: skip
+
+_MEMBERS: Final = r"[^.].*\.tsv(\.\w+)?"
 
 #: Bytes of rows in a batch, about: articles' introductions stand in every row.
 _BATCH_BYTES: Final = 8 * 1024 * 1024
@@ -279,12 +281,13 @@ class Wit:
 
     def plan(self, files: Sequence[InputFile], options: Options) -> list[Chunk]:
         """One chunk a shard."""
-        return [Chunk(path=file.path, form="csv") for file in sorted(files, key=lambda file: file.path)]
+        shards = records.documents(files, _MEMBERS, expected="*.tsv, *.tsv.gz", lone=True)
+        return [Chunk(path=path, form="csv", member=member) for path, member in shards]
 
     def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         """Yield drafts; rows that could not be parsed are batches of their own."""
-        rows = tsv.read_csv(chunk.path)
-        header = _header(chunk.path, next(rows, None))
+        rows, shard = tsv.read_csv(chunk.path, member=chunk.member), records.location(chunk.path, chunk.member)
+        header = _header(shard, next(rows, None))
         good: list[CsvRow] = []
         lost: list[CsvRow] = []
         held_bytes = 0
@@ -292,9 +295,9 @@ class Wit:
             (good if row.error is None and len(row.fields) == len(header) else lost).append(row)
             held_bytes += len(row.raw)
             if max(len(good), len(lost)) >= DRAFT_ROWS or held_bytes >= _BATCH_BYTES:
-                yield from _batches(chunk.path, header, good, lost, options)
+                yield from _batches(shard, header, good, lost, options)
                 good, lost, held_bytes = [], [], 0
-        yield from _batches(chunk.path, header, good, lost, options)
+        yield from _batches(shard, header, good, lost, options)
 
 
 SOURCE: Final = Wit()

@@ -98,3 +98,15 @@ def test_the_images_stage_tells_of_them(tmp_path: Path) -> None:
     assert seen.getvalue() == (
         f"takedown: 1 of 3 lines match no pair of this ROOT: {tmp_path}/data/takedown.txt:line 3\n"
     )
+
+
+def test_a_list_of_windows_is_read_and_one_in_utf_16_refused(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + f"{tiny_root.C4}\r\n{tiny_root.C1}".encode())
+    assert [(line.said, line.place) for line in takedowns.lines([str(path)])] == [
+        (tiny_root.C4, f"{path}:line 1"),
+        (tiny_root.C1, f"{path}:line 2"),
+    ]
+    path.write_text(tiny_root.C4, encoding="utf-16")
+    with pytest.raises(InputError, match="the text is in UTF-16"):
+        takedowns.lines([str(path)])
