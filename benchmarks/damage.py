@@ -18,6 +18,7 @@ import dataclasses
 import hashlib
 import json
 import random
+import re
 import shutil
 import sys
 import tarfile
@@ -165,8 +166,8 @@ def whole(sound: Path, chosen: Config, text: str, chance: random.Random, folder:
     where = folder / "root"
     shutil.rmtree(where, ignore_errors=True)
     shutil.copytree(sound, where)
-    path = folder / "pmd.toml"
-    path.write_text(text.replace(f'root = "{chosen.root}"', f'root = "{where}"'))
+    path = folder / "demo" / "damaged.toml"  # beside the demo's own, to whose folder its paths are relative
+    path.write_text(re.sub("(?m)^root = .*$", f'root = "{where}"', text))
     mine = config.load(str(path))
     before = samples(where)
     for name in ("dedupe", "shards", "publish", "audit"):

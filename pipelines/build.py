@@ -32,6 +32,8 @@ class Step:
 
 
 Report = Callable[[Step], None]
+#: Stages whose commits know files by their bytes (`Wanted.files`).
+_READING_FILES = (flow.CURATE, flow.IMAGES)
 RETIRED = "the configuration no longer names it: removed"
 
 
@@ -96,6 +98,9 @@ def build(
     def run(unit: Unit) -> bool:
         why = unit.why()
         if why is None:
+            if unit.stage in _READING_FILES:
+                for item in unit.wanted():
+                    item.remember(root.writing(config.root).epoch)
             report(Step(*unit.name, None))
             return False
         started(Step(*unit.name, why))

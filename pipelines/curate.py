@@ -28,7 +28,8 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     needed = needs.of(config, source)
     wanted, files, chosen = needed.wanted, needed.files, config.sources[source]
     chunks = sources.load(chosen.reader or source).plan(files, chosen.options)
-    size = sum(map(_text_bytes, files))
+    # Of an archive whose members are named one by one, each has its size.
+    size = sum(map(_text_bytes, {archives.split_member(file.path)[0]: file for file in files}.values()))
     bits = exchange.bits_for(size, PARTITION_BYTES)
     work = root.work_folder(config.root, f"curate-{source}")
 

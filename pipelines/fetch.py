@@ -177,6 +177,7 @@ def _download(
         hashed=asking.who(config) is not None,
         lost_only=lost_only,
         until=until,
+        folder=config.folder,
     )
 
     def wire(pipeline: beam.Pipeline) -> Any:

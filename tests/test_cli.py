@@ -130,11 +130,14 @@ def test_a_missing_annotation_file_ends_a_build_at_once_with_the_hint(pmd: Pmd, 
     assert ended.code == 3
     assert ended.out == ""
     lines = ended.err.splitlines()
-    assert lines[0] == "pmd: coco: captions_train2017.json not found; run: " + hint("coco", "captions_train2017.json")
-    assert lines[1].startswith("coco: train2017.zip not found; run: pmd manifests fetch coco")
-    assert lines[2].startswith("coco: dataset_coco.json not found; ")
-    assert lines[3] == "red_caps: redcaps_v1.0_annotations.zip not found; run: pmd manifests fetch red_caps (1.06 GB)"
-    assert lines[4].startswith("sbu_captions: sbu.json not found; ")
+    assert lines[0] == "pmd: coco: data/captions_train2017.json not found; run: " + hint(
+        "coco", "captions_train2017.json"
+    )
+    assert lines[1].startswith("coco: data/train2017.zip not found; run: pmd manifests fetch coco")
+    assert lines[2].startswith("coco: data/dataset_coco.json not found; ")
+    zipped = "data/redcaps_v1.0_annotations.zip"
+    assert lines[3] == f"red_caps: {zipped} not found; run: pmd manifests fetch red_caps (1.06 GB)"
+    assert lines[4].startswith("sbu_captions: data/sbu.json not found; ")
     assert lines[5] == "  remedy: fetch or move the files, or mend the paths in the configuration"
     assert not (tmp_path / "pmd" / "curate").exists()
 

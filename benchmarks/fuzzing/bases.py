@@ -97,8 +97,7 @@ def _demo() -> Iterator[Base]:
     )
     yield Base("red_caps", "demo", "red caps", {name.rsplit("/", 1)[1]: data for name, data in red_caps.items()})
     lines = bz2.decompress(content[demo.YFCC_FILE]).splitlines(keepends=True)
-    few = ("gzip", "bzip2", "zstd", "zip")
-    yield Base("yfcc100m", "demo", "lines", {"yfcc100m_dataset": b"".join(lines)}, packings=few)
+    yield Base("yfcc100m", "demo", "lines", {"yfcc100m_dataset": b"".join(lines)})
     yield Base("yfcc100m", "demo, dump", "dump", {"yfcc100m_dataset.sql": dump(lines)}, packings=())
     yield Base("sbu_captions", "demo", "lists", named(demo.SBU_FILE))
     lists = json.loads(content[demo.SBU_FILE])
@@ -111,10 +110,10 @@ def _demo() -> Iterator[Base]:
         for word, key in (("urls", "image_urls"), ("captions", "captions"))
     }
     yield Base("sbu_captions", "demo, text files", "line pairs", pair)
-    yield Base("conceptual_captions", "demo", "lines", named(demo.CC3M_FILE), packings=few)
-    yield Base("conceptual_12m", "demo", "lines", named(demo.CC12M_FILE), packings=few)
+    yield Base("conceptual_captions", "demo", "lines", named(demo.CC3M_FILE))
+    yield Base("conceptual_12m", "demo", "lines", named(demo.CC12M_FILE))
     wit = {demo.WIT_FILE.rsplit("/", 1)[1]: gzip.decompress(content[demo.WIT_FILE])}
-    yield Base("wit", "demo", "records", wit, packings=few)
+    yield Base("wit", "demo", "records", wit)
 
 
 def _genuine() -> Iterator[Base]:
@@ -137,10 +136,9 @@ def _genuine() -> Iterator[Base]:
             if b'"image_id"' in archive.read(info)
         }
     yield Base("red_caps", "genuine", "red caps", posts)
-    few_packings = ("gzip", "bzip2", "zstd", "zip")
     for name in ("yfcc100m_dataset_25col.tsv", "yfcc100m_dataset_23col.tsv", "yfcc100m_dataset_23col_crlf.tsv"):
         spread = _spread(_read(f"yfcc100m/{name}"))
-        yield Base("yfcc100m", name, "lines", {name: b"".join(spread)}, packings=few_packings)
+        yield Base("yfcc100m", name, "lines", {name: b"".join(spread)})
     yield Base(
         "yfcc100m",
         "genuine, dump",
@@ -151,12 +149,12 @@ def _genuine() -> Iterator[Base]:
     yield Base("sbu_captions", "genuine", "lists", {"sbu-captions-all.json": _read("sbu/sbu-captions-all.json")})
     validation = "Validation_GCC-1.1.0-Validation.head5000.tsv"
     files = {validation: b"".join(_spread(_read(f"cc3m/{validation}")))}
-    yield Base("conceptual_captions", "genuine, validation", "lines", files, packings=few_packings)
+    yield Base("conceptual_captions", "genuine, validation", "lines", files)
     train = {"Train_GCC-training.tsv": _read("cc3m/Train_GCC-training.tsv")}
-    yield Base("conceptual_captions", "genuine, train", "lines", train, packings=few_packings)
-    yield Base("conceptual_12m", "genuine", "lines", {"cc12m.tsv": _read("cc12m/cc12m.tsv")}, packings=few_packings)
+    yield Base("conceptual_captions", "genuine, train", "lines", train)
+    yield Base("conceptual_12m", "genuine", "lines", {"cc12m.tsv": _read("cc12m/cc12m.tsv")})
     for name in ("tfds_train-00000-of-00009.tsv", "wit_v1.train.all-00000-of-00010.plain-text.tsv.gz"):
-        yield Base("wit", name, "records", {name: _read(f"wit/{name}")}, packings=few_packings)
+        yield Base("wit", name, "records", {name: _read(f"wit/{name}")})
 
 
 def dump(lines: Sequence[bytes]) -> bytes:

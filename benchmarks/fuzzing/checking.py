@@ -30,6 +30,8 @@ from pmd.schema.tables import PAIRS
 HEAD_LINES: Final = 100
 #: A field over this pushes what tells a JSON document's kind out of its head.
 HEAD_BYTES: Final = 60_000
+#: How UTF-16 and UTF-32 begin.
+_WIDE: Final = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 #: Plain bytes that fit one block of bzip2 at level 1.
 BLOCK_BYTES: Final = 90_000
 
@@ -43,9 +45,7 @@ def _place(base: Base, packing: str, row: documents.Row) -> str:
     """Return where a row's outputs say that it stands."""
     location = row.document
     if packing in ("zip", "tar", "tar.gz") and row.document != base.karpathy:
-        held = _annotations(base)
-        whole = base.form in ("lines", "records")  # which take an archive of one file for that file
-        location = mutations.archive_name(held) + ("" if whole else MEMBER_SEPARATOR + row.document)
+        location = mutations.archive_name(_annotations(base)) + MEMBER_SEPARATOR + row.document
     return f"{location}:{row.place}"
 
 
@@ -268,16 +268,19 @@ def _justified(case: Case, rows: Sequence[documents.Row], pairs: Sequence[docume
 
     A damaged container may, and so may a document whose structure is broken (which has no rows, so that this is not
     asked), a database (SQLite says what is one), Karpathy's file where an image has no split, a document whose kind is
-    out of sight behind a field of `HEAD_BYTES`, and lines none of the first of which are a row of the source.
+    out of sight behind a field of `HEAD_BYTES`, a text that begins as UTF-16 does, and lines none of the first of which are a
+    row of the source.
     """
     base = case.base
     if case.damaged is not None or base.form == "dump" or case.target == base.karpathy:
         return True
     assert case.files is not None
+    changed = case.files[case.target]
+    if changed.startswith(_WIDE):
+        return True
     if base.form in ("lines", "narratives"):
         heads = {id(row) for row in rows[:HEAD_LINES]}
         return not any(id(row) in heads for row in pairs)
-    changed = case.files[case.target]
     if base.form in documents.JSON_FORMS:
         return len(changed) > len(base.files[case.target]) + HEAD_BYTES
     return False

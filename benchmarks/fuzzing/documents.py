@@ -76,6 +76,9 @@ class Node:
     members: list[tuple[tuple[int, int] | None, Node]]
 
 
+#: May stand at the start of any text.
+MARK: Final = b"\xef\xbb\xbf"
+
 _BLANK: Final = b" \t\r\n"
 _TOKEN: Final = re.compile(
     rb"[ \t\r\n]*+(?:"
@@ -92,7 +95,7 @@ def parse(document: bytes) -> Node:  # noqa: C901  a grammar, from top to bottom
     Raises:
         Unreadable: It is none; with the byte.
     """
-    at = 3 if document.startswith(b"\xef\xbb\xbf") else 0
+    at = len(MARK) if document.startswith(MARK) else 0
     root: Node | None = None
     stack: list[Node] = []
     key: tuple[int, int] | None = None
@@ -206,12 +209,13 @@ Files = Mapping[str, bytes]
 
 
 def split_lines(document: bytes) -> list[tuple[int, bytes]]:
-    """Return (first byte, line without its end)."""
-    lines, at = [], 0
-    for line in document.split(b"\n"):
+    """Return (first byte, line without its end); a byte order mark is no part of the first."""
+    at = len(MARK) if document.startswith(MARK) else 0
+    lines, text = [], document[at:]
+    for line in text.split(b"\n"):
         lines.append((at, line[:-1] if line.endswith(b"\r") and at + len(line) < len(document) else line))
         at += len(line) + 1
-    if document.endswith(b"\n") or not document:
+    if text.endswith(b"\n") or not text:
         lines.pop()
     return lines
 
@@ -274,7 +278,7 @@ def records(document: bytes) -> list[tuple[int, bytes]]:
 
 def _of_records(files: Files, _karpathy: str | None) -> Iterator[Row]:
     for name, document in files.items():
-        found = records(document)
+        found = records(document.removeprefix(MARK))
         if not found:
             raise Unreadable("no header")
         for line, record in found[1:]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import fnmatch
+import posixpath
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from pmd import escape, manifests, sources
 from pmd.config import Config, SourceConfig
 from pmd.errors import InputError
-from pmd.formats import archives, compression
+from pmd.formats import archives, compression, encoding
 from pmd.sources.contract import InputFile
 from pmd.store import storage
+
+#: Members that an error shows.
+_SHOWN: Final = 5
 
 
 class MissingFiles(InputError):
@@ -106,17 +112,52 @@ def karpathy_of(source: SourceConfig) -> str | None:
     return None if path == "none" else str(path)
 
 
-def fingerprints(paths: Iterable[str]) -> dict[str, str]:
-    """Return path → what changes when the file does."""
-    return {path: storage.fingerprint(archives.split_member(path)[0]) for path in paths}
+def fingerprints(paths: Iterable[str], name_of: Callable[[str], str] = str) -> dict[str, str]:
+    """Return what each path is called → what changes when the file does."""
+    return {name_of(path): storage.fingerprint(archives.split_member(path)[0]) for path in paths}
+
+
+def local(paths: Iterable[str], name_of: Callable[[str], str] = str) -> dict[str, str]:
+    """Return what each path is called → its file, of those on this machine: object stores tell by their versions."""
+    files = {name_of(path): archives.split_member(path)[0] for path in paths}
+    return {name: file for name, file in files.items() if storage.is_local(file)}
 
 
 def _expand(patterns: Iterable[str]) -> list[str]:
-    paths = set()
+    paths: set[str] = set()
     for pattern in patterns:
         archive, member = archives.split_member(pattern)
-        paths |= {pattern} if member is not None else set(_files(archive))
+        if member is None:
+            paths |= set(_files(archive))
+            continue
+        for path in storage.glob(archive):
+            paths |= {f"{path}{archives.MEMBER_SEPARATOR}{name}" for name in _members(path, member)}
     return sorted(paths)
+
+
+def _members(path: str, pattern: str) -> list[str]:
+    """Return the members of an archive that a name or glob names; hidden ones only by name.
+
+    Raises:
+        InputError: A glob matches none.
+    """
+    if not any(character in pattern for character in "*?["):
+        return [pattern]
+    names = [entry.name for entry in archives.members(path)]
+    if pattern in names:
+        return [pattern]
+    matching = [
+        name for name in names if fnmatch.fnmatchcase(name, pattern) and not posixpath.basename(name).startswith(".")
+    ]
+    if not matching:
+        raise InputError(
+            "no member matches",
+            where=path,
+            expected=pattern,
+            found=", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "") if names else "no files",
+            remedy="list the archive (unzip -l, tar -t) and mend the name in the configuration",
+        )
+    return matching
 
 
 def _files(pattern: str) -> list[str]:
@@ -139,7 +180,8 @@ def _holds_nothing(location: str) -> bool:
     if member is None and archives.is_archive(path):
         return not any(entry.bytes for entry in archives.members(path))
     with compression.open_decompressed(path, member) as file:
-        return not file.read(1)
+        head = file.read(encoding.HEAD_BYTES)
+    return not encoding.without_mark(head, location)
 
 
 def _missing(source: SourceConfig) -> list[str]:

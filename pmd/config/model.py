@@ -1,7 +1,7 @@
 """The configuration: one TOML file, checked whole before anything starts, then one frozen object passed through.
 
 Every mistake is found in one go, each with its line, what was expected, what was found and what to do. Paths in it are
-relative to the folder in which `pmd` is run.
+relative to its own folder (`pmd.config.places`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import re
 import ssl
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from pmd import escape, flow, manifests, sources
-from pmd.config import options, resizing
-from pmd.errors import ConfigError
+from pmd.config import options, places, resizing
+from pmd.errors import ConfigError, InputError
+from pmd.formats import encoding
 from pmd.manifests import Terms
 from pmd.sources.contract import PROFILES, Profile, SourceOptions
 from pmd.store import storage
@@ -67,6 +69,9 @@ class SourceConfig:
 class Config:
     """A whole configuration. `sample` is N of 1/N: only images whose key falls in the first N-th are taken.
 
+    Paths lead from the working folder. `folder` is the configuration's own, "" for the working folder; `relative` is what
+    paths begin with that are written as relative ones, where that is another.
+
     >>> import pmd, dataclasses
     >>> config = pmd.load_config("demo/pmd.toml")
     >>> tenth = dataclasses.replace(config, root="demo/tenth", sample=10)
@@ -89,6 +94,12 @@ class Config:
     shard: options.ShardOptions
     publish: options.PublishOptions
     audit: options.AuditOptions
+    folder: str = ""
+    relative: tuple[str, ...] = ()
+
+    def written(self, path: str) -> str:
+        """Return how a path is named in ROOT (`places.written`)."""
+        return places.written(path, self.folder, self.relative)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,10 +152,12 @@ def load(path: str) -> Config:
     if not storage.exists(path):
         raise ConfigError("no such configuration file", where=path, remedy="write one with: pmd init > pmd.toml")
     try:
-        content = storage.read_bytes(path).decode("utf-8")
+        content = encoding.without_mark(storage.read_bytes(path), path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("cannot be read", where=path, expected="a TOML file in UTF-8", found=str(error)) from None
-    loaded = parse(content, path)
+    except InputError as error:
+        raise ConfigError(error.problem, where=path, expected=error.expected, remedy=error.remedy) from None
+    loaded = places.all_placed(parse(content, path), places.folder_of(path))
     checker = _Checker(_lines(content))
     checker.files(loaded)
     if checker.problems:
@@ -447,8 +460,9 @@ def _expected(kind: str, context: Mapping[str, Any]) -> str:
 
 def _is_pem(path: str) -> bool:
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except OSError:  # of which ssl.SSLError is one
+        content = encoding.without_mark(Path(path).read_bytes(), path).decode("ascii", "ignore")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content)
+    except (OSError, ValueError, InputError):  # ssl.SSLError is an OSError
         return False
     return True
 

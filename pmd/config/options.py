@@ -23,7 +23,7 @@ from pmd.config.resizing import (
     check_short_side,
     put_together,
 )
-from pmd.sources.contract import PROFILES, Profile, Rule
+from pmd.sources.contract import PROFILES, NamesFiles, Profile, Rule
 
 #: The longest side that a JPEG can have.
 LONGEST_SIDE_PX: Final = 65_535
@@ -62,7 +62,7 @@ class StageOptions(BaseModel):
 class ScoreRule(StageOptions):
     """One `[[scores]]`: a file of scores, the condition under which pairs stay, and what those without a score do."""
 
-    file: str = Field(min_length=1)
+    file: Annotated[str, NamesFiles(), Field(min_length=1)]
     keep: str
     missing: Literal["keep", "reject"]
 
@@ -140,12 +140,12 @@ class FetchOptions(StageOptions):
     user_agent: str = "pmd/0.1"  # the contact is added to it
     resolve: dict[str, str] = {}
     allow_addresses: tuple[str, ...] = ()
-    ca_file: str | None = None
+    ca_file: Annotated[str | None, NamesFiles()] = None
     robots: bool = True
     tdmrep: bool = True
-    blocklists: tuple[str, ...] = ()
-    adopt: tuple[str, ...] = ()
-    against: tuple[str, ...] = ()
+    blocklists: Annotated[tuple[str, ...], NamesFiles()] = ()
+    adopt: Annotated[tuple[str, ...], NamesFiles()] = ()
+    against: Annotated[tuple[str, ...], NamesFiles()] = ()
     web_archive: str | None = None
     engine: Literal["pmd", "img2dataset"] = "pmd"
 
@@ -274,7 +274,7 @@ class DedupeOptions(StageOptions):
     max_images_per_text: int | None = Field(default=None, ge=1, le=2**31)
     near_texts: float | None = Field(default=None, ge=0.6, le=0.95)  # outside, datasketch's bands are crowded, or none
     near_texts_action: Literal["report", "cap"] = "report"
-    evaluation: tuple[str, ...] = ()
+    evaluation: Annotated[tuple[str, ...], NamesFiles()] = ()
 
     @field_validator("repeated_bytes")
     @classmethod

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Final
 
 from pmd import flow
-from pmd.config import Config, inputs
+from pmd.config import Config, inputs, places
 from pmd.sources.contract import InputFile
 from pmd.store import commits, root
 from pmd.store.commits import Commit
 from pmd.store.wanted import Wanted, as_json
+
+#: As `wanted.FORMAT`, for curate alone: raised when the readers make other rows of the same files. 2: byte order marks,
+#: headers, ids that are none.
+READ_FORMAT: Final = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +53,9 @@ def of(config: Config, source: str) -> Needs:
             flow.CURATE.name,
             source,
             root.curate_folder(config.root, source),
-            {**as_json(chosen.options), **as_json(config.curate)},
-            inputs.fingerprints(paths),
+            {**places.options_written(chosen.options, config.written), **as_json(config.curate), "format": READ_FORMAT},
+            inputs.fingerprints(paths, config.written),
+            inputs.local(paths, config.written),
         ),
         files,
     )

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from pmd import codec, escape
 from pmd.dedupe import near
 from pmd.errors import InputError
-from pmd.formats import archives
+from pmd.formats import archives, encoding
 from pmd.store import storage
 
 #: One evaluation image; either hash may be missing. `name` says which list has it, and as what.
@@ -70,7 +70,8 @@ def _read(path: str) -> pa.Table:
 
 
 def _read_lines(path: str) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(storage.read_bytes(path).decode("utf-8", errors="replace").splitlines(), start=1):
+    text = encoding.without_mark(storage.read_bytes(path), path).decode("utf-8", errors="replace")
+    for number, line in enumerate(text.splitlines(), start=1):
         rest = line.strip()
         if not rest or rest.startswith("#"):
             continue

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pmd import flow
-from pmd.config import Config
+from pmd.config import Config, places
 from pmd.fetch import asking, state
 from pmd.store import commits, root, storage
-from pmd.store.wanted import Wanted, as_json, digest
+from pmd.store.wanted import Wanted, digest
 
 
 def pending(config: Config) -> str | None:
@@ -19,8 +19,9 @@ def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
     found = {"views": digest(root.views_folder(config.root)), "ledger": state.ledger_digest(config.root)}
     for path in config.dedupe.evaluation:
         files = [storage.join(path, name) for name in storage.list_files(path)] if storage.is_folder(path) else [path]
-        found[path] = commits.options_hash([[file, storage.fingerprint(file)] for file in files])
-    options = as_json(config.dedupe)
+        versions = [[config.written(file), storage.fingerprint(file)] for file in files]
+        found[config.written(path)] = commits.options_hash(versions)
+    options = places.options_written(config.dedupe, config.written)
     if config.dedupe.near_texts is None:  # what was built before there was such an option stays fresh
         del options["near_texts"], options["near_texts_action"]
     return (Wanted(flow.DEDUPE.name, "all", root.dedupe_folder(config.root), options, found),)

@@ -52,8 +52,7 @@ def write_demo(folder: Path, web: DemoWeb, *, profile: Profile = "recommended") 
     """Write the demo's data and its configuration.
 
     Args:
-        folder: Where; made if need be. The configuration spells its paths as this one is spelled, so a relative folder
-            gives a configuration to be used from the present working folder.
+        folder: Where; made if need be. The configuration's paths are relative to it.
         web: The open web that the configuration leads to.
         profile: The profile that it asks for.
 
@@ -64,22 +63,22 @@ def write_demo(folder: Path, web: DemoWeb, *, profile: Profile = "recommended") 
     write_annotations(build_world(), folder)
     (folder / "ca.pem").write_bytes(web.ca_pem)
     path = folder / "pmd.toml"
-    path.write_text(config_text(folder, web.address, web.tls_address, profile=profile), encoding="utf-8")
+    path.write_text(config_text(web.address, web.tls_address, profile=profile), encoding="utf-8")
     return path
 
 
-def config_text(folder: Path, address: str, tls_address: str, *, profile: Profile = "recommended") -> str:
+def config_text(address: str, tls_address: str, *, profile: Profile = "recommended") -> str:
     """Return the configuration's text; the addresses are "127.0.0.1:PORT"."""
     return "\n".join(
         [
             "# The configuration of `pmd demo`: all twelve sources over a small web of its own, on this machine.",
             "# A real one differs in its paths and its contact, and needs no resolve, allow_addresses or ca_file.",
-            f"root = {_string(folder / 'pmd')}",
+            f"root = {_string('pmd')}",
             f'profile = "{profile}"',
             "seed = 0",
             'contact = "mailto:demo@example.org"',
             "",
-            *(line for name in SOURCES for line in _source(folder, name)),
+            *(line for name in SOURCES for line in _source(name)),
             "[fetch]",
             'store = "resized"',
             "short_side_px = 256",
@@ -90,7 +89,7 @@ def config_text(folder: Path, address: str, tls_address: str, *, profile: Profil
             f"min_side_px = {MIN_SIDE_PX}",
             f'resolve = {{ "*:80" = "{address}", "*:443" = "{tls_address}" }}  # every host is the demo\'s own server',
             'allow_addresses = ["127.0.0.1/32"]  # private addresses are refused unless named',
-            f"ca_file = {_string(folder / 'ca.pem')}",
+            f"ca_file = {_string('ca.pem')}",
             "",
             "[dedupe]",
             'near = "keep"  # scenes are drawn again in other colours, which a perceptual hash does not see',
@@ -104,20 +103,20 @@ def config_text(folder: Path, address: str, tls_address: str, *, profile: Profil
     )
 
 
-def _source(folder: Path, name: str) -> list[str]:
+def _source(name: str) -> list[str]:
     annotations, images, karpathy = SOURCES[name]
-    lines = [f"[sources.{name}]", f"annotations = {_list(folder, annotations)}"]
+    lines = [f"[sources.{name}]", f"annotations = {_list(annotations)}"]
     if images:
-        lines.append(f"images = {_list(folder, images)}")
+        lines.append(f"images = {_list(images)}")
     if karpathy:
-        lines.append(f"karpathy = {_string(folder / rows.KARPATHY_FILE)}")
+        lines.append(f"karpathy = {_string(rows.KARPATHY_FILE)}")
     return [*lines, ""]
 
 
-def _string(path: Path) -> str:
+def _string(path: str) -> str:
     """Return a path as a TOML string."""
-    return escape.toml(path.as_posix())
+    return escape.toml(path)
 
 
-def _list(folder: Path, names: Iterable[str]) -> str:
-    return "[" + ", ".join(_string(folder / name) for name in names) + "]"
+def _list(paths: Iterable[str]) -> str:
+    return "[" + ", ".join(map(_string, paths)) + "]"

@@ -26,7 +26,7 @@ def read(location: str, max_bytes: int) -> Member:
     A member that is missing is `dead`, a damaged one `undecodable`, one over `max_bytes` `too_large`.
 
     Args:
-        location: From the images table; a relative PATH is relative to the working folder.
+        location: From the images table; PATH as it leads there from the working folder (`places.placed`).
         max_bytes: As for downloads.
 
     Raises:

@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 from pmd import codec
 from pmd.books import pictures
 from pmd.errors import InputError
+from pmd.formats import encoding
 from pmd.schema.statuses import OK
 from pmd.store import storage
 
@@ -87,7 +88,8 @@ def read(paths: Iterable[str]) -> Blocklist:
     hashes: list[bytes] = []
     names: list[str] = []
     for path in paths:
-        for number, line in enumerate(storage.read_bytes(path).decode("utf-8", "replace").splitlines(), start=1):
+        content = encoding.without_mark(storage.read_bytes(path), path).decode("utf-8", errors="replace")
+        for number, line in enumerate(content.splitlines(), start=1):
             text = line.partition("#")[0].strip()
             if not text:
                 continue

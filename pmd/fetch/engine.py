@@ -23,6 +23,7 @@ from typing import Any, Final, Protocol, Self
 
 import pyarrow as pa
 
+from pmd.config import places
 from pmd.config.options import FetchOptions
 from pmd.errors import NetworkError
 from pmd.fetch import (
@@ -132,6 +133,7 @@ class Lane:
         stops: Whether it stops where it seems to be the network that is broken (`pmd.fetch.network`).
         stop: Asks it to end soon: what it was given is then settled in part, and the rest stays open.
         hashed: Whether something asks for perceptual hashes (`asking.who`).
+        folder: To which relative archives are relative: the configuration's.
 
     Raises:
         ConfigError: An option cannot be used.
@@ -154,8 +156,10 @@ class Lane:
         stops: bool = True,
         stop: Stop | None = None,
         hashed: bool = True,
+        folder: str = "",
     ) -> None:
         self._options = options
+        self._folder = folder
         self.hashed = hashed
         self._stop = stop or Stop()
         self._tasks: set[asyncio.Task[Any]] = set()  # of images; of the loop's thread
@@ -417,7 +421,8 @@ class Lane:
         try:
             when = self._clock()
             started = self._loop.time()
-            member = await self._loop.run_in_executor(self._files, archives.read, url, self._options.max_bytes)
+            place = places.placed(url, self._folder)
+            member = await self._loop.run_in_executor(self._files, archives.read, place, self._options.max_bytes)
             answer = Answer(member.status, member.content, error=member.error, seconds=self._loop.time() - started)
             judged = await self._judged(image, answer)
             status = judged.prepared.inspected.status if judged is not None else answer.status

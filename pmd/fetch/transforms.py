@@ -84,6 +84,7 @@ class FetchLane:
         index: What may be taken over (`adopt.write`).
         hashed: Whether something asks for perceptual hashes (`asking.who`).
         until: When it is asked to end with what it has; None: when it is done.
+        folder: The configuration's, to which relative archives are.
     """
 
     root: str
@@ -101,6 +102,7 @@ class FetchLane:
     hashed: bool = True
     lost_only: bool = False  # nothing but what was lost to damage (`state.to_restore`)
     until: datetime.datetime | None = None
+    folder: str = ""
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
@@ -132,6 +134,7 @@ class FetchLane:
                 stops=self.waiting is not None,
                 stop=stop,
                 hashed=self.hashed,
+                folder=self.folder,
             ) as lane,
         ):
             theirs = self.options.engine == "img2dataset"

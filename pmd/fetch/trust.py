@@ -15,6 +15,8 @@ from typing import Final
 
 import certifi
 
+from pmd.formats import encoding
+
 #: What OpenSSL looks for in a folder of authorities: certificates by a hash of their subject.
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
@@ -44,7 +46,8 @@ class Authorities:
 def merged(ca_file: str | None) -> bytes:
     """Return the certificates of all authorities, PEM: the system's, and further ones."""
     files = [*_of_system(), *([Path(ca_file)] if ca_file is not None else [])]
-    return b"".join(path.read_bytes() + b"\n" for path in files)
+    # An editor's byte order mark would hide the first certificate.
+    return b"".join(encoding.without_mark(path.read_bytes(), str(path)) + b"\n" for path in files)
 
 
 def _of_system() -> Iterator[Path]:

@@ -72,9 +72,14 @@ class Member:
 
 
 def split_member(location: str) -> tuple[str, str | None]:
-    """Cut "a.zip!/x/y" into ("a.zip", "x/y"); a path without a member gives (path, None)."""
-    path, separator, name = location.partition(MEMBER_SEPARATOR)
-    return path, name if separator else None
+    """Cut "a.zip!/x/y" into ("a.zip", "x/y"); a path without a member gives (path, None).
+
+    A local folder may have a name that ends in "!": what is below it is no member.
+    """
+    at = location.find(MEMBER_SEPARATOR)
+    while at >= 0 and "://" not in location and storage.is_folder(location[: at + 1]):
+        at = location.find(MEMBER_SEPARATOR, at + 1)
+    return (location, None) if at < 0 else (location[:at], location[at + len(MEMBER_SEPARATOR) :])
 
 
 def is_archive(path: str) -> bool:

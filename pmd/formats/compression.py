@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from pmd.errors import InputError
 from pmd.formats import archives
-from pmd.formats.streams import HEAD_BYTES, Compression, compression_of, decompressed, read_head
+from pmd.formats.streams import HEAD_BYTES, Compression, compression_of, decompressed, read_head, refuse_unread
 from pmd.store import storage
 
 __all__ = ["Compression", "open_decompressed", "sniff"]
@@ -21,16 +21,18 @@ def sniff(path: str) -> Compression:
     """Return how a file is compressed, by its first bytes; what is not known is "plain", and so is an empty file.
 
     Raises:
-        InputError: There is no such file.
+        InputError: There is no such file, or it is in a form that is not read (7z, RAR, …).
     """
     with storage.open_raw(path) as file:
-        return compression_of(read_head(file, HEAD_BYTES))
+        head = read_head(file, HEAD_BYTES)
+    refuse_unread(head, path)
+    return compression_of(head)
 
 
 def open_decompressed(path: str, member: str | None = None) -> BinaryIO:
     """Open a file, or a member of a zip or tar, as plain bytes.
 
-    Several gzip members, bzip2 streams or zstd frames that follow each other are one file. A member is itself
+    Several gzip members, bzip2 or xz streams or zstd frames that follow each other are one file. A member is itself
     decompressed by content. A zip that holds exactly one file needs no `member`. A plain file is seekable, anything
     else is not.
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import orjson
 
 from pmd.errors import InputError
+from pmd.formats import encoding
 from pmd.formats.archives import MEMBER_SEPARATOR
 from pmd.formats.compression import open_decompressed, sniff
 from pmd.formats.lines import INVALID_UTF8, LineBatch
@@ -36,7 +37,6 @@ _CHUNK_BYTES: Final = 1 << 18
 _KEYS_SHOWN: Final = 8
 _SHOWN_BYTES: Final = 20
 _BLANK: Final = b" \t\r\n"
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _QUOTE: Final = ord('"')
 _CHECK: Final = "check that it is the annotation file that the configuration says it is"
 _AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
@@ -55,6 +55,10 @@ def _table(values: dict[str, int]) -> npt.NDArray[np.int8]:
 
 _IS_SIGN: Final = _table(dict.fromkeys("[]{},:", 1))
 _DEEPER: Final = _table({"[": 1, "{": 1, "]": -1, "}": -1})
+
+
+class NoListError(InputError):
+    """A document that is JSON, and has no list where one is asked for."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,9 +87,9 @@ def objects(path: str, name: str | None, *, member: str | None = None, expected:
         expected: What the document should be, for people: "COCO captions: an object with a list `annotations`".
 
     Raises:
-        InputError: The document is truncated, not JSON, followed by something else, has no such list (an empty one is
-            no error), or a value over `MAX_VALUE_BYTES`; names the byte. Values before the damage have been yielded by
-            then.
+        NoListError: The document has no such list; an empty one is no error.
+        InputError: It is truncated, not JSON, followed by something else, or has a value over `MAX_VALUE_BYTES`; names the
+            byte. Values before the damage have been yielded by then.
     """
     for _, index, value in objects_of(path, [name], member=member, expected=expected):
         yield index, value
@@ -189,11 +193,15 @@ class _Origin:
     member: str | None
     expected: str
 
+    @property
+    def label(self) -> str:
+        """What the document is called."""
+        return self.path if self.member is None else f"{self.path}{MEMBER_SEPARATOR}{self.member}"
+
     def place(self, byte: int) -> str:
         """Return the place of a byte."""
-        if self.member is not None:
-            return f"{self.path}{MEMBER_SEPARATOR}{self.member}:byte {byte}"
-        return f"{self.path}:{'byte' if sniff(self.path) == 'plain' else 'decompressed byte'} {byte}"
+        is_plain = self.member is not None or sniff(self.path) == "plain"
+        return f"{self.label}:{'byte' if is_plain else 'decompressed byte'} {byte}"
 
     def around(self, byte: int) -> str:
         """Return what stands around a byte of the plain document."""
@@ -204,9 +212,11 @@ class _Origin:
                 skipped -= len(chunk)
             return repr(file.read(2 * _SHOWN_BYTES))
 
-    def error(self, problem: str, byte: int, found: str, remedy: str = _AGAIN) -> InputError:
+    def error(
+        self, problem: str, byte: int, found: str, remedy: str = _AGAIN, kind: type[InputError] = InputError
+    ) -> InputError:
         """Return an error."""
-        return InputError(problem, where=self.place(byte), expected=self.expected, found=found, remedy=remedy)
+        return kind(problem, where=self.place(byte), expected=self.expected, found=found, remedy=remedy)
 
 
 @dataclasses.dataclass(slots=True)
@@ -259,9 +269,10 @@ class _Document:
 
     def feed(self, chunk: bytes) -> Iterator[_Entry]:
         """Take bytes; yield (name, index, value) for each value of the lists that ends in them."""
+        if not self._read:
+            self._mark = self._read = encoding.mark_bytes(chunk[: encoding.HEAD_BYTES], self._origin.label)
+            chunk = chunk[self._mark :]
         signs, places, depths = self._signs(chunk)
-        if not self._read and chunk.startswith(_BYTE_ORDER_MARK):
-            chunk, self._mark, self._read = chunk[3:], 3, 3
         start = self._mark
         data = self._data + chunk
         self._read += len(chunk)
@@ -465,4 +476,5 @@ class _Document:
             self._read if name is not None and self._kind == "an object" else 0,
             found,
             _CHECK,
+            NoListError,
         )

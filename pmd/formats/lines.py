@@ -2,7 +2,7 @@
 
 A large file is cut into byte ranges that workers read alone. A range owns the lines that *start* in it, so that over
 any cut every line is read exactly once. bzip2 is cut too (`pmd.formats.bzip2`), since YFCC100M is one 15 GB file of it;
-gzip and zstd cannot be. Lines are found over whole buffers: no Python object is made for a line.
+gzip, xz and zstd cannot be. Lines are found over whole buffers: no Python object is made for a line.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pmd.errors import InputError
-from pmd.formats import bzip2
+from pmd.formats import bzip2, encoding
 from pmd.formats.archives import MEMBER_SEPARATOR
 from pmd.formats.compression import open_decompressed, sniff
+from pmd.formats.streams import read_head
 from pmd.store import storage
 
 #: Default length of a range: some minutes of work for one core at most, and 250 chunks for all of YFCC100M.
@@ -31,6 +32,8 @@ INVALID_UTF8: Final = "invalid UTF-8"
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _PIECE_BYTES: Final = 1024 * 1024
 _TAIL_BYTES: Final = 64 * 1024
+#: Where the first block of a bzip2 file starts: behind its header.
+_FIRST_BLOCK_BIT: Final = 32
 _NEWLINE: Final = 10
 _RETURN: Final = 13
 
@@ -71,7 +74,7 @@ class LineBatch:
     def place(self, index: int) -> str:
         """Return where a line starts, by its index.
 
-        Plain: "FILE:byte N"; gzip and zstd: "FILE:decompressed byte N"; bzip2: "FILE:bz2 block at bit B, byte N of it".
+        Plain: "FILE:byte N"; gzip, xz and zstd: "FILE:decompressed byte N"; bzip2: "FILE:bz2 block at bit B, byte N of it".
         """
         start = int(self.starts[index])
         offset, origin = next(pair for pair in reversed(self.origins) if pair[0] <= start)
@@ -88,7 +91,7 @@ def ranges(path: str, target_bytes: int = RANGE_BYTES) -> list[tuple[int, int | 
         target_bytes: Length of a range; all have it but the last.
 
     Returns:
-        Ranges [start, stop) in order; the last one's stop is None. gzip, zstd and zip give one range.
+        Ranges [start, stop) in order; the last one's stop is None. gzip, xz, zstd and zip give one range.
 
     Raises:
         InputError: There is no such file.
@@ -105,7 +108,8 @@ def read_lines(
     """Yield the lines that start in a range, in order; empty ones too, and a last one without a newline.
 
     For bzip2, a line belongs to the range in which the *block* that holds its first byte starts. Memory does not grow
-    with the range: a few times `batch_bytes`, and of the longest line.
+    with the range: a few times `batch_bytes`, and of the longest line. A byte order mark at the start of the file is no
+    part of its first line.
 
     Args:
         path: The file.
@@ -178,6 +182,10 @@ def _plain_pieces(path: str, start: int, stop: int | None) -> Iterator[_Piece]:
     with storage.open_raw(path) as file:
         # A line starts at `start` only where the byte before is a newline, so reading begins there.
         position = max(start - 1, 0)
+        if start == 0:
+            position = encoding.mark_bytes(read_head(file, encoding.HEAD_BYTES), path)
+            # The first line starts at its mark, whatever the range has of it.
+            stop = None if stop is None else max(stop, position + bool(position))
         file.seek(position)
         looking = start > 0
         last = b"\n"
@@ -206,11 +214,14 @@ def _plain_pieces(path: str, start: int, stop: int | None) -> Iterator[_Piece]:
 
 
 def _stream_pieces(path: str, member: str | None) -> Iterator[_Piece]:
+    label = path if member is None else path + MEMBER_SEPARATOR + member
     with open_decompressed(path, member) as file:
-        origin: _Origin | None = _Origin(None, 0)
+        head = read_head(file, encoding.HEAD_BYTES)
+        skipped = encoding.mark_bytes(head, label)
+        if head[skipped:]:
+            yield head[skipped:], _Origin(None, skipped)
         while piece := file.read(_PIECE_BYTES):
-            yield piece, origin
-            origin = None
+            yield piece, None
 
 
 def _bzip2_pieces(path: str, start: int, stop: int | None) -> Iterator[_Piece]:
@@ -230,7 +241,9 @@ def _bzip2_pieces(path: str, start: int, stop: int | None) -> Iterator[_Piece]:
                 return
             continue
         skipped = 0
-        if not ours and not at_line_start:
+        if block.bit == _FIRST_BLOCK_BIT:
+            skipped = encoding.mark_bytes(block.data[: encoding.HEAD_BYTES], path)
+        elif not ours and not at_line_start:
             skipped = block.data.find(b"\n") + 1
             if not skipped:
                 continue

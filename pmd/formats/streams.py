@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import io
+import lzma
 import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final, Literal, Protocol
@@ -16,7 +17,7 @@ import zstandard
 
 from pmd.errors import InputError
 
-Compression = Literal["plain", "gzip", "bzip2", "zstd", "zip"]
+Compression = Literal["plain", "gzip", "bzip2", "xz", "zstd", "zip"]
 
 #: Bytes of a file's head that `compression_of` needs to be sure.
 HEAD_BYTES: Final = 16
@@ -28,7 +29,20 @@ STEP_BYTES: Final = 1 << 18
 _ZSTD_FEED_BYTES: Final = 1 << 14
 
 _BZIP2_MAGICS: Final = (b"1AY&SY", b"\x17rE8P\x90")  # a block, or the end of an empty stream
+_XZ_MAGIC: Final = b"\xfd7zXZ\x00"
+#: Memory that an xz stream may ask for: xz -9 asks for 65 MiB, and a damaged header could ask for gigabytes.
+_XZ_MEMORY_BYTES: Final = 512 * 1024 * 1024
 _ZSTD_SKIPPABLE: Final = 5  # upper half of the first byte of a frame to be skipped (RFC 8878, 3.1.2)
+#: How forms begin that are not read, their names, and what unpacks them.
+_UNREAD: Final = (
+    (b"7z\xbc\xaf\x27\x1c", "7z", "7z x"),
+    (b"Rar!\x1a\x07", "RAR", "unrar x"),
+    (b"\x04\x22\x4d\x18", "LZ4", "lz4 -d"),
+    (b"LZIP\x01", "lzip", "lzip -d"),
+    (b"\x5d\x00\x00", "LZMA without an xz header", "xz -d"),
+    (b"\x1f\x9d", "compress (.Z)", "uncompress"),
+    (b"\xff\x06\x00\x00sNaPpY", "Snappy", "snzip -d"),
+)
 _WHOLE_AGAIN: Final = "fetch the file again: pmd manifests verify tells whether it is the published one"
 
 
@@ -39,11 +53,30 @@ def compression_of(head: bytes) -> Compression:
     # Text may begin with "BZh", so the magic of the first block must follow the level.
     if head[:3] == b"BZh" and head[3:4] in b"123456789" and head[4:10] in _BZIP2_MAGICS:
         return "bzip2"
+    if head.startswith(_XZ_MAGIC):
+        return "xz"
     if head[:4] == b"\x28\xb5\x2f\xfd" or (head[1:4] == b"\x2a\x4d\x18" and head[0] >> 4 == _ZSTD_SKIPPABLE):
         return "zstd"
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return "zip"
     return "plain"
+
+
+def refuse_unread(head: bytes, where: str) -> None:
+    """Refuse a file in a compression or archive that is not read.
+
+    Raises:
+        InputError: It is in one of those that are known by name.
+    """
+    for magic, name, command in _UNREAD:
+        if head.startswith(magic):
+            raise InputError(
+                f"{name} is not read",
+                where=f"{where}:byte 0",
+                expected="plain text, gzip, bzip2, xz, zstd, zip or tar",
+                found=f"the start of a file in {name}",
+                remedy=f"unpack it ({command}) and name what is in it",
+            )
 
 
 def read_head(file: BinaryIO, length: int) -> bytes:
@@ -103,6 +136,28 @@ class _Bzip2:
         return not self._inner.eof and not self._inner.needs_input
 
 
+class _Xz:
+    """Keeps what it has not used, as `_Bzip2` does."""
+
+    def __init__(self) -> None:
+        self._inner = lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY_BYTES)
+
+    def feed(self, data: bytes) -> bytes:
+        return self._inner.decompress(data, STEP_BYTES)
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def rest(self) -> bytes:
+        return self._inner.unused_data if self._inner.eof else b""
+
+    @property
+    def has_more(self) -> bool:
+        return not self._inner.eof and not self._inner.needs_input
+
+
 class _Zstd:
     def __init__(self) -> None:
         self._inner = zstandard.ZstdDecompressor().decompressobj()
@@ -122,16 +177,19 @@ class _Zstd:
         return self._rest
 
 
-_CODECS: Final[dict[str, Callable[[], _Codec]]] = {"gzip": _Gzip, "bzip2": _Bzip2, "zstd": _Zstd}
+_CODECS: Final[dict[str, Callable[[], _Codec]]] = {"gzip": _Gzip, "bzip2": _Bzip2, "xz": _Xz, "zstd": _Zstd}
+
+
+_MAGICS: Final = {"gzip": b"\x1f\x8b\x08", "bzip2": b"BZh", "xz": _XZ_MAGIC, "zstd": b"\x28\xb5\x2f\xfd"}
 
 
 class Decompressed(io.RawIOBase):
-    """The plain bytes of a gzip, bzip2 or zstd stream; members, streams and frames that follow each other are one file.
+    """The plain bytes of a gzip, bzip2, xz or zstd stream; members, streams and frames that follow each other are one file.
 
     Args:
         file: The compressed bytes, from the first.
         label: What errors call the file.
-        compression: "gzip", "bzip2" or "zstd".
+        compression: "gzip", "bzip2", "xz" or "zstd".
 
     Raises (when read):
         InputError: The stream is damaged, cut short, or followed by something else; names the compressed byte.
@@ -186,7 +244,7 @@ class Decompressed(io.RawIOBase):
             )
         try:
             made = self._codec.feed(self._input)
-        except (zlib.error, OSError, EOFError, zstandard.ZstdError) as error:
+        except (zlib.error, lzma.LZMAError, OSError, EOFError, zstandard.ZstdError) as error:
             raise InputError(
                 f"the {self._compression} data are damaged",
                 where=f"{self._label}:byte {self._taken - len(self._input)}",
@@ -199,8 +257,8 @@ class Decompressed(io.RawIOBase):
         return made
 
     def _next_stream(self) -> bytes | None:
-        """Begin the stream that follows, if any: gzip's zero padding is passed over, anything else is an error."""
-        if self._codec is not None and self._compression == "gzip":
+        """Begin the stream that follows, if any: zero padding of gzip and xz is passed over, anything else is an error."""
+        if self._codec is not None and self._compression in ("gzip", "xz"):
             while not self._input.lstrip(b"\0"):
                 if not self._refill():
                     return None
@@ -220,9 +278,7 @@ class Decompressed(io.RawIOBase):
 
     def _refuse_tail(self) -> None:
         start = self._input[:HEAD_BYTES]
-        cut_short = len(start) < HEAD_BYTES and {"gzip": b"\x1f\x8b\x08", "bzip2": b"BZh", "zstd": b"\x28\xb5\x2f\xfd"}[
-            self._compression
-        ].startswith(start[:3])
+        cut_short = len(start) < HEAD_BYTES and _MAGICS[self._compression].startswith(start[:3])
         raise InputError(
             f"the {self._compression} data end too early: the file is truncated"
             if cut_short
@@ -354,8 +410,12 @@ def decompressed(file: BinaryIO, label: str) -> BinaryIO:
     Args:
         file: A stream at its first byte; it is owned by what is returned.
         label: What errors call it.
+
+    Raises:
+        InputError: It is in a form that is not read.
     """
     head = read_head(file, HEAD_BYTES)
+    refuse_unread(head, label)
     kind = compression_of(head)
     if file.seekable():
         file.seek(0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pmd.errors import InputError
+from pmd.formats import encoding
 from pmd.formats.archives import MEMBER_SEPARATOR
 from pmd.formats.compression import open_decompressed, sniff
 from pmd.formats.lines import INVALID_UTF8
@@ -110,6 +111,17 @@ def split_columns(lines: pa.LargeBinaryArray, separator: bytes = b"\t", *, colum
     return SplitColumns(data, offsets - offsets[0], separators, columns)
 
 
+def header(line: bytes, known: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Return what the columns of a file are, where its first line is a header: one of which every cell is a known name.
+
+    Args:
+        line: The line.
+        known: Name, in small letters → column.
+    """
+    cells = [cell.strip().lower() for cell in line.decode("utf-8", "replace").split("\t")]
+    return tuple(known[cell] for cell in cells) if all(cell in known for cell in cells) else None
+
+
 def _invalid_utf8(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Return for each value whether it is not UTF-8; halves what fails until the single values are known."""
     values = pa.LargeStringArray.from_buffers(
@@ -154,7 +166,7 @@ def read_csv(path: str, *, member: str | None = None, delimiter: str = "\t") -> 
 
     A quotation mark opens only at the start of a field, is doubled within, and newlines within are part of the field.
     Lines end in a newline, with a carriage return before it or not; a carriage return alone, outside quotes, makes the
-    row an error. NUL is a character like others.
+    row an error. NUL is a character like others. A byte order mark at the start of the file is no part of the first row.
 
     Raises:
         InputError: A quote is open at the end of the file, or a row is over `MAX_ROW_BYTES`: names the byte and the
@@ -165,7 +177,7 @@ def read_csv(path: str, *, member: str | None = None, delimiter: str = "\t") -> 
     label = path if member is None else path + MEMBER_SEPARATOR + member
     word = "byte" if member is not None or sniff(path) == "plain" else "decompressed byte"
     with open_decompressed(path, member) as file:
-        feed = _RowFeed(file, f"{label}:{word}", delimiter)
+        feed = _RowFeed(file, label, word, delimiter)
         reader = csv.reader(feed, delimiter=delimiter)
         while True:
             feed.begin_row()
@@ -193,10 +205,11 @@ class _RowFeed:
         undecodable: First byte of the row that is not UTF-8, or None.
     """
 
-    def __init__(self, file: BinaryIO, label: str, delimiter: str) -> None:
+    def __init__(self, file: BinaryIO, name: str, word: str, delimiter: str) -> None:
         self._file = file
         self._delimiter = ord(delimiter)
-        self._label = label
+        self._file_name = name
+        self._label = f"{name}:{word}"
         self._next_line = 1
         self._next_byte = 0
         self._ended = False
@@ -218,6 +231,9 @@ class _RowFeed:
             # The reader asks within a row only while a quote is open.
             self._ended = True
             raise StopIteration
+        if not self._next_byte:
+            self._next_byte = self.first_byte = encoding.mark_bytes(line[: encoding.HEAD_BYTES], self._file_name)
+            line = line[self._next_byte :]
         if self._row_bytes + len(line) > MAX_ROW_BYTES:
             self.row.append(line)
             raise self._unclosed(f"a row is longer than {MAX_ROW_BYTES} bytes", "no end of the row in that many bytes")

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 
 from pmd import flow
-from pmd.config import Config, inputs
+from pmd.config import Config, inputs, places
 from pmd.curate import needs as curate_needs
 from pmd.images import takedowns
 from pmd.store import root, storage
@@ -58,19 +58,27 @@ def of(config: Config) -> Needs:
             digests[f"{name}, rejected"] = commit.digest("rejected")
             left_out.append((name, commit))
         paths = inputs.archives_of(config.sources[name])
-        digests |= {path: storage.fingerprint(path) for path in paths}
+        digests |= {config.written(path): storage.fingerprint(path) for path in paths}
         if paths:
             archives[name] = tuple(paths)
     for rule in config.scores:
-        digests[rule.file] = storage.fingerprint(rule.file)
+        digests[config.written(rule.file)] = storage.fingerprint(rule.file)
     for path in config.takedown:
-        digests[path] = hashlib.sha256(storage.read_bytes(path)).hexdigest()
+        digests[config.written(path)] = hashlib.sha256(storage.read_bytes(path)).hexdigest()
     pictures = takedowns.of_bytes(taken_down(config))
     if pictures:
         digests["takedown, by bytes"] = options_hash(pictures)
-    options = {"sample": config.sample, "scores": [as_json(rule) for rule in config.scores], **as_json(config.images)}
+    rules = [places.options_written(rule, config.written) for rule in config.scores]
+    options = {"sample": config.sample, "scores": rules, **as_json(config.images)}
     return Needs(
-        Wanted(flow.IMAGES.name, "all", root.images_folder(config.root), options, digests),
+        Wanted(
+            flow.IMAGES.name,
+            "all",
+            root.images_folder(config.root),
+            options,
+            digests,
+            inputs.local((rule.file for rule in config.scores), config.written),
+        ),
         tuple(names),
         tuple(pairs),
         archives,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -144,8 +144,12 @@ def in_sample(image_ids: pa.Array, sample: int) -> np.ndarray:
     return np.asarray(keys.halves(image_ids)[1] < 2**64 / sample if sample > 1 else np.ones(len(image_ids), bool))
 
 
-def index_archives(paths: Iterable[str]) -> dict[str, list[str]]:
+def index_archives(paths: Iterable[str], name_of: Callable[[str], str] = str) -> dict[str, list[str]]:
     """Return base name → locations ("ARCHIVE!/MEMBER", sorted) of the files in archives and folders.
+
+    Args:
+        paths: Where they are.
+        name_of: Gives what a path is called in locations.
 
     Raises:
         InputError: A path is a file and no archive.
@@ -156,7 +160,7 @@ def index_archives(paths: Iterable[str]) -> dict[str, list[str]]:
             storage.list_files(path) if storage.is_folder(path) else [member.name for member in archives.members(path)]
         )
         for name in names:
-            by_name[posixpath.basename(name)].append(f"{path}!/{name}")
+            by_name[posixpath.basename(name)].append(f"{name_of(path)}!/{name}")
     return {name: sorted(locations) for name, locations in sorted(by_name.items())}
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from pmd import manifests
 from pmd.errors import InputError
+from pmd.formats import encoding
 from pmd.images import names
 from pmd.images.names import Named
 from pmd.schema import keys
@@ -72,7 +73,7 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
     listed: list[Line] = []
     wrong: list[tuple[str, str]] = []
     for path in paths:
-        content = storage.read_bytes(path).decode("utf-8", errors="replace").removeprefix("\ufeff")
+        content = encoding.without_mark(storage.read_bytes(path), path).decode("utf-8", errors="replace")
         for number, line in enumerate(content.splitlines(), start=1):
             said = line.strip()
             if not said or said.startswith("#"):

@@ -72,7 +72,7 @@ def _load_folder(folder: Path) -> dict[str, Manifest]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError("not a TOML file", where=str(path), found=str(error), remedy=_REMEDY) from None
 

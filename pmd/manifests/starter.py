@@ -17,7 +17,8 @@ _COLUMNS: Final = 118
 _IMAGES: Final[tuple[Kind, ...]] = ("images",)
 
 _HEAD = """\
-root = "out/pmd"                     # any fsspec URL
+# Paths here are relative to the folder of this file, wherever pmd is run.
+root = "out/pmd"                     # or any fsspec URL
 profile = "recommended"              # paper | hub | recommended
 seed = 0
 contact = "mailto:you@example.org"   # sent with every request; a real run needs it
@@ -53,17 +54,18 @@ def missing_hint(source: str, path: str) -> str:
 
     Args:
         source: The source whose configuration names the file.
-        path: Path or glob, as the configuration spells it; a member ("a.zip!/m") stands for its archive.
+        path: Path or glob, as it is looked for; a member ("a.zip!/m") stands for its archive.
 
     Raises:
         ConfigError: There is no such source.
     """
     manifest = load(source)
-    name = posixpath.basename(path.partition("!/")[0])
-    files = [file for file in manifest.files if fnmatch.fnmatchcase(file.name, name)]
+    archive = path.partition("!/")[0]
+    name = posixpath.basename(archive)
+    files = [file for file in manifest.files if file.name == name or fnmatch.fnmatchcase(file.name, name)]
     # A glob such as "*.zip" means what a build needs, unless it names nothing but variants.
     files = [file for file in files if not file.optional] or files
-    missing = f"{source}: {name} not found"
+    missing = f"{source}: {archive} not found"
     if not files:
         required = select([manifest])
         names = ", ".join(file.name for file in required)

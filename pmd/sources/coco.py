@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final
 import orjson
 import pyarrow as pa
 
+from pmd.errors import InputError
 from pmd.formats import json_stream
 from pmd.sources import karpathy, records
 from pmd.sources.contract import Chunk, InputFile, SourceOptions
@@ -38,7 +39,7 @@ _CREATIVE_COMMONS: Final = re.compile(
 class Options(SourceOptions):
     """Options of `coco`."""
 
-    karpathy: Annotated[str, karpathy.FILE_RULE]
+    karpathy: Annotated[str, karpathy.FILE_RULE, karpathy.FILE]
     exclude_karpathy: Annotated[
         Exclude,
         dataclasses.replace(
@@ -102,11 +103,52 @@ def split_of(folder: str | None) -> str | None:
     return _FOLDERS[match[0]] if match else None
 
 
+#: What a record of COCO's other annotation files has, and the files; the first that fits is told.
+_OTHER_FILES: Final = (
+    ({"segments_info"}, "panoptic"),
+    ({"keypoints"}, "person_keypoints"),
+    ({"question"}, "questions"),
+    ({"category_id"}, "instances or stuff: things with boxes and masks"),
+    ({"bbox"}, "instances or stuff: things with boxes and masks"),
+)
+
+
 def _form(path: str, member: str | None) -> str:
+    """Return "karpathy" or "captions".
+
+    Raises:
+        InputError: It is neither. COCO's other annotation files are told by name: a glob easily finds them too.
+    """
     start = records.head(path, member)
     if not start.lstrip(records.BLANK).startswith(b"{"):
         raise records.foreign(path, member, expected=_EXPECTED, start=start)
-    return "karpathy" if b'"sentids"' in start or b'"sentences"' in start else "captions"
+    if b'"sentids"' in start or b'"sentences"' in start:
+        return "karpathy"
+    try:
+        first = records.first(json_stream.objects(path, "annotations", member=member, expected=_EXPECTED))
+    except json_stream.NoListError as error:
+        if {"'images'", "'info'"} <= set(re.findall("'[^']*'", error.found or "")):
+            raise _other(path, member, "image_info (images without annotations)") from None
+        raise
+    if not any("caption" in record for record in first):
+        for record in first:
+            for names, what in _OTHER_FILES:
+                if names <= record.keys():
+                    raise _other(path, member, what)
+        if len(first) > 1:  # one alone may be a bad row
+            found = f"annotations[0] with {records.keys_of(first[0])}"
+            raise records.foreign(path, member, expected=_EXPECTED, found=found)
+    return "captions"
+
+
+def _other(path: str, member: str | None, what: str) -> InputError:
+    return InputError(
+        "one of COCO's other annotation files, which has no captions",
+        where=records.location(path, member),
+        expected="captions_*.json, or dataset_coco.json",
+        found=what,
+        remedy="take it out of `annotations`, or name the files of captions alone: captions_*.json",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +168,8 @@ def _pictures(chunk: Chunk) -> _Pictures:
         # A record without a whole number for an id can be nobody's image; its captions, if any, are `no_image`.
         if isinstance(value, dict) and type(value.get("id")) is int:
             if name == "images":
+                if records.is_no_id(value["id"]):
+                    continue
                 images.setdefault(value["id"], records.meta(value).encode())
             elif isinstance(value.get("url"), str):
                 licences.setdefault(value["id"], value["url"])
@@ -150,7 +194,7 @@ def _caption_draft(annotation: Any, pictures: _Pictures, held: dict[int, str], d
     draft: dict[str, Any] = {
         "source_id": str(records.integer(record, "id")),
         "text": records.text(record, "caption"),
-        "identity": f"coco:{image_id}",
+        "identity": None if records.is_no_id(image_id) else f"coco:{image_id}",
         "text_licence": "CC-BY-4.0",
         "image_licence": "NOASSERTION",
     }
@@ -226,7 +270,7 @@ def _karpathy_drafts(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]
 def _karpathy_image(image: Any) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
     """Return the columns that an image's captions share, its record without `sentences`, and the sentences."""
     record = records.mapping(image, "image")
-    coco_id = records.integer(record, "cocoid")
+    coco_id = karpathy.coco_id_of(record)
     folder, file_name = records.text(record, "filepath"), records.text(record, "filename")
     split = karpathy.SPLITS[karpathy.split_of(record)]
     sentences = records.items(record, "sentences")

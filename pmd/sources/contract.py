@@ -46,6 +46,17 @@ class Rule:
     table2: str | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class NamesFiles:
+    """Marks an option whose strings are paths; relative ones are relative to the configuration's folder.
+
+    Attributes:
+        besides: Values that are no paths.
+    """
+
+    besides: tuple[str, ...] = ()
+
+
 class SourceOptions(BaseModel):
     """Options of a source. Every field is ``Annotated[type, Rule(…)]``; there are no defaults but the profiles'."""
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from pmd.errors import InputError
 from pmd.formats import archives, json_stream
 from pmd.sources import records
-from pmd.sources.contract import InputFile, Rule
+from pmd.sources.contract import InputFile, NamesFiles, Rule
 from pmd.store import storage
 
 #: Value of the option `karpathy` when no file was given.
@@ -43,6 +43,8 @@ FILE_RULE: Final = Rule(
     hub=NONE,
     recommended=NONE,
 )
+#: It is a path.
+FILE: Final = NamesFiles(besides=(NONE,))
 EXCLUDE_RULE: Final = Rule(
     says="Leave out images of Karpathy's test split, or of validation and test (needs `karpathy`; without it none is).",
     origin="facebook/pmd's loader; FLAVA (2112.04482) names no split and no decontamination",
@@ -98,6 +100,14 @@ def images(path: str, member: str | None = None) -> Iterator[tuple[int, Any]]:
     return json_stream.objects(path, "images", member=member, expected=EXPECTED)
 
 
+def coco_id_of(record: dict[str, Any]) -> int:
+    """Return an image's COCO id."""
+    coco_id = records.integer(record, "cocoid")
+    if records.is_no_id(coco_id):
+        raise records.Malformed(f"cocoid: expected a COCO id, found {coco_id}")
+    return coco_id
+
+
 def split_of(record: dict[str, Any]) -> str:
     """Return Karpathy's split of an image: train, restval, val or test."""
     split = records.text(record, "split")
@@ -124,7 +134,7 @@ def _held_out(path: str, fingerprint: str) -> dict[int, str]:
     for index, image in images(file, member):
         try:
             record = records.mapping(image, "image")
-            coco_id, split = records.integer(record, "cocoid"), split_of(record)
+            coco_id, split = coco_id_of(record), split_of(record)
         except records.Malformed as error:
             raise InputError(
                 "not Karpathy's split of COCO",

@@ -74,7 +74,7 @@ class Options(SourceOptions):
 class CocoOptions(Options):
     """Options of Localized Narratives on COCO."""
 
-    karpathy: Annotated[str, karpathy.FILE_RULE]
+    karpathy: Annotated[str, karpathy.FILE_RULE, karpathy.FILE]
     exclude_karpathy: Annotated[Exclude, karpathy.EXCLUDE_RULE]
 
 
@@ -145,10 +145,10 @@ class Narratives:
             return
         rows = [row for _, row, _ in json_stream.parse_json_lines(first) if isinstance(row, dict)]
         named = [row["dataset_id"] for row in rows if isinstance(row.get("dataset_id"), str)]
-        if not any(map(self._is_mine, named)):
-            raise records.foreign(
-                path, member, expected=f"{_EXPECTED}, of {self.dataset}", start=first.lines[0].as_py()
-            )
+        shaped = not rows or any("caption" in row and "image_id" in row for row in rows)
+        if not shaped or not any(map(self._is_mine, named)):
+            expected = f"{_EXPECTED}, of {self.dataset}"
+            raise records.foreign(path, member, expected=expected, start=first.lines[0].as_py())
 
     def _refuse_another(self, table: tables.Table) -> None:
         """Raise for a mirror's table whose first rows are all of another data set."""
@@ -190,6 +190,8 @@ class Narratives:
         original = records.optional_text(record, "original_caption")
         of_split = split_of(dataset_id, image_id, document)
         picture = self.picture(image_id, of_split)
+        if records.is_no_id(image_id):
+            raise records.Malformed(f"image_id: expected an id of {self.dataset}, found {image_id!r}")
         shared = {
             **dataclasses.asdict(picture),
             "row_digest": records.row_digest(record),

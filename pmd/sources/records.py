@@ -6,6 +6,7 @@ missing key, a number out of range or a string "false" is judged and worded alik
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ import orjson
 import pyarrow as pa
 
 from pmd.errors import InputError
-from pmd.formats import archives, compression
+from pmd.formats import archives, compression, encoding
 from pmd.formats.json_stream import Spoiled
 from pmd.formats.lines import INVALID_UTF8
 from pmd.schema import keys
@@ -24,26 +25,36 @@ from pmd.sources.contract import DraftBuilder, InputFile
 #: Bytes read to tell what a document is: the first records of every JSON form that the readers know are far shorter.
 HEAD_BYTES: Final = 64 * 1024
 
-#: Bytes that may stand before a document: a byte order mark, and JSON's white space.
-BLANK: Final = b"\xef\xbb\xbf \t\r\n"
+#: Records looked at to tell whose a document is.
+HEAD_RECORDS: Final = 100
+
+#: What may stand before a document: JSON's white space.
+BLANK: Final = b" \t\r\n"
+
+#: What upstreams write where they know no id, in small letters.
+_NO_ID: Final = frozenset({"", "none", "null", "nan", "n/a", "na", "undefined"})
 
 _INT32_MAX: Final = 2**31 - 1
 #: How much of what was found an error shows.
 _SHOWN_NAMES: Final = 5
 _SHOWN_CHARACTERS: Final = 60
+_SHOWN_KEYS: Final = 12
 
 
 class Malformed(ValueError):
     """A field is missing or not what it should be; the text is the draft's `detail`. Never leaves a reader."""
 
 
-def documents(files: Sequence[InputFile], wanted: str, *, expected: str) -> list[tuple[str, str | None]]:
+def documents(
+    files: Sequence[InputFile], wanted: str, *, expected: str, lone: bool = False
+) -> list[tuple[str, str | None]]:
     """Return the documents of files as (path, member), sorted: a plain file is one, an archive holds those it names.
 
     Args:
         files: Files, or members spelled "a.zip!/member".
         wanted: Regular expression that the base name of an archive's member must match in whole.
         expected: What such a member is called, for the error.
+        lone: Whether the only file of an archive may have any name.
 
     Raises:
         InputError: An archive holds no such member.
@@ -56,6 +67,8 @@ def documents(files: Sequence[InputFile], wanted: str, *, expected: str) -> list
             continue
         names = [entry.name for entry in archives.members(path)]
         chosen = [name for name in names if re.fullmatch(wanted, posixpath.basename(name))]
+        if not chosen and lone and len(names) == 1:
+            chosen = names
         if not chosen:
             raise InputError(
                 "the archive holds no annotation file of this source",
@@ -74,20 +87,46 @@ def location(path: str, member: str | None) -> str:
 
 
 def head(path: str, member: str | None) -> bytes:
-    """Return the first `HEAD_BYTES` of a document, decompressed."""
+    """Return the first `HEAD_BYTES` of a document, decompressed, without a byte order mark.
+
+    Raises:
+        InputError: It is in UTF-16 or UTF-32.
+    """
     with compression.open_decompressed(path, member) as file:
-        return file.read(HEAD_BYTES)
+        return encoding.without_mark(file.read(HEAD_BYTES), location(path, member))
 
 
-def foreign(path: str, member: str | None, *, expected: str, start: bytes) -> InputError:
-    """Return the error for a file that is none of the source's, showing how it starts."""
+def first(values: Iterator[tuple[int, Any]]) -> list[dict[str, Any]]:
+    """Return the objects among the first values of a document's list: what tells whose it is."""
+    return [value for _, value in itertools.islice(values, HEAD_RECORDS) if isinstance(value, dict)]
+
+
+def foreign(
+    path: str, member: str | None, *, expected: str, start: bytes = b"", found: str | None = None
+) -> InputError:
+    """Return the error for a file that is none of the source's.
+
+    Args:
+        path: The file.
+        member: Its member, if it is an archive.
+        expected: What the source's files are.
+        start: How it starts.
+        found: What it is, where that is known.
+    """
+    shown = start[:_SHOWN_CHARACTERS].decode("utf-8", "replace") if start else "an empty file"
     return InputError(
         "not an annotation file of this source",
         where=location(path, member) + ":byte 0",
         expected=expected,
-        found=start[:_SHOWN_CHARACTERS].decode("utf-8", "replace") if start else "an empty file",
+        found=found or shown,
         remedy="check `annotations` in the configuration against the files that the source's manifest names",
     )
+
+
+def keys_of(record: dict[str, Any]) -> str:
+    """Return the keys of a record, as an error shows them."""
+    names = sorted(record)
+    return ", ".join(names[:_SHOWN_KEYS]) + (", …" if len(names) > _SHOWN_KEYS else "")
 
 
 def batches(drafts: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
@@ -147,6 +186,22 @@ def integer(record: dict[str, Any], key: str) -> int:
 def optional_integer(record: dict[str, Any], key: str) -> int | None:
     """Return a whole number, or None where the key is absent or null."""
     return None if record.get(key) is None else integer(record, key)
+
+
+def is_no_id(value: Any) -> bool:
+    """Return whether a value is what upstreams write where they know no id: null, 0, -1, any number below 1, "", "None".
+
+    Taken for an id, it would make one image of all that have it.
+    """
+    if isinstance(value, str):
+        said = value.strip().lower()
+        return said in _NO_ID or re.fullmatch(r"-[0-9.]+|0+(\.0*)?", said) is not None
+    return value is None or (type(value) in (int, float) and not value >= 1)
+
+
+def optional_id(record: dict[str, Any], key: str) -> int | None:
+    """Return the number that somebody else's image or photo has, or None where there is none; see `is_no_id`."""
+    return None if is_no_id(record.get(key)) else integer(record, key)
 
 
 def items(record: dict[str, Any], key: str) -> list[Any]:

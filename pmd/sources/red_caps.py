@@ -37,9 +37,6 @@ _MEMBERS: Final = r"[^.].*\.json"
 _EXPECTED: Final = 'RedCaps: {"annotations": [{"image_id": …, "url": …, "caption": …, "raw_caption": …}, …]}'
 _IMGUR: Final = re.compile(r"(?:.+\.)?imgur\.com", re.IGNORECASE)
 
-
-#: Annotations looked at to tell whether a document is RedCaps'.
-_HEAD_ROWS: Final = 100
 #: Keys of which RedCaps' annotations have all, and COCO's, which stand under the same name, none.
 _OWN_KEYS: Final = frozenset({"url", "raw_caption", "subreddit", "permalink", "author"})
 
@@ -165,12 +162,12 @@ def _drafts(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
     for path, member in _documents(chunk):
         document = records.location(path, member)
         annotations = json_stream.objects(path, "annotations", member=member, expected=_EXPECTED)
-        first = list(itertools.islice(annotations, _HEAD_ROWS))
+        first = list(itertools.islice(annotations, records.HEAD_RECORDS))
         named = [annotation.keys() for _, annotation in first if isinstance(annotation, dict)]
         # One alone may be a bad row, and no sign of another source.
         if len(named) > 1 and not any(_OWN_KEYS & names for names in named):
-            shown = ", ".join(sorted(named[0])).encode()
-            raise records.foreign(path, member, expected=_EXPECTED, start=b"annotations[0] with " + shown)
+            shown = records.keys_of(dict.fromkeys(named[0]))
+            raise records.foreign(path, member, expected=_EXPECTED, found=f"annotations[0] with {shown}")
         for index, annotation in itertools.chain(first, annotations):
             where = f"{document}:annotations[{index}]"
             try:
@@ -219,8 +216,9 @@ def _upstream(row: dict[str, Any]) -> dict[str, Any]:
 def _draft(annotation: Any, text_key: str) -> dict[str, Any]:
     record = records.mapping(annotation, "annotation")
     url = records.text(record, "url")
+    image_id = records.text(record, "image_id")
     draft = {
-        "source_id": records.text(record, "image_id"),
+        "source_id": None if records.is_no_id(image_id) else image_id,
         "row_digest": records.row_digest(record),
         "image_url": url,
         "text": records.text(record, text_key),

@@ -1,4 +1,4 @@
-"""SBU Captions: `sbu-captions-all.json`, the older pair of text files whose lines belong together, or a mirror's table.
+"""SBU Captions: `sbu-captions-all.json`, the older pair of text files whose lines belong together, or a table with a header.
 
 The JSON document is three parallel lists one after the other. They are read in lockstep by three parsers, each over
 the whole file, so that memory holds one row and not three million strings. Upstream has no row ids: rows are keyed by
@@ -16,15 +16,19 @@ from typing import Any, Final
 import pyarrow as pa
 
 from pmd.errors import InputError
-from pmd.formats import archives, json_stream, lines
+from pmd.formats import archives, json_stream, lines, tsv
 from pmd.schema import keys
 from pmd.sources import records, table_rows, tables
 from pmd.sources.contract import Chunk, InputFile, SourceOptions
+from pmd.sources.two_columns import NAMES
 
 NAME: Final = "sbu_captions"
 
-_MEMBERS: Final = r"sbu-captions-all\.json|SBU_captioned_photo_dataset_(urls|captions)\.txt"
+_MEMBERS: Final = r"sbu-captions-all\.json|SBU_captioned_photo_dataset_(urls|captions)\.txt|[^.].*\.tsv"
 _EXPECTED_MEMBERS: Final = "sbu-captions-all.json, or SBU_captioned_photo_dataset_{urls,captions}.txt"
+_EXPECTED_TABLE: Final = "a .tsv whose header names url and caption"
+#: How the form of a table begins; its columns follow.
+_TABLE: Final = "tsv"
 _EXPECTED: Final = 'SBU captions: {"image_urls": […], "user_ids": […], "captions": […]}, three lists of one length'
 #: Upstream's lists, and the name of one of their elements in `meta`, as facebook/pmd has it.
 _LISTS: Final[dict[str, str]] = {"image_urls": "image_url", "user_ids": "user_id", "captions": "caption"}
@@ -61,13 +65,20 @@ class SbuCaptions:
                 chunks += table.chunks()
             elif start.lstrip(records.BLANK).startswith(b"{"):
                 chunks.append(Chunk(path=path, form="json", member=member))
+            elif header := _table_header(start):
+                chunks.append(Chunk(path=path, form=":".join([_TABLE, *header]), member=member))
             else:
-                raise records.foreign(path, member, expected=f"{_EXPECTED_MEMBERS}: {_EXPECTED}", start=start)
+                expected = f"{_EXPECTED_MEMBERS}: {_EXPECTED}; or {_EXPECTED_TABLE}"
+                raise records.foreign(path, member, expected=expected, start=start)
         return chunks + _pairs(texts)
 
     def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         """Yield one draft a row."""
-        read = _table_drafts if tables.is_chunk(chunk) else _json_drafts if chunk.form == "json" else _text_drafts
+        read = (
+            _mirror_drafts
+            if tables.is_chunk(chunk)
+            else {"json": _json_drafts, "txt": _text_drafts}.get(chunk.form, _table_drafts)
+        )
         yield from records.batches(read(chunk))
 
 
@@ -78,10 +89,10 @@ def _is_mirror(table: tables.Table) -> bool:
     """Return whether a file is a mirror's table, though perhaps one of other columns: upstream's document has its lists."""
     if table.form == "jsonl":
         return not any(name in table.columns for name in _LISTS)
-    return table.form == "parquet" or _MIRROR.fits(table)
+    return table.form == "parquet" or (table.form == "csv" and _MIRROR.fits(table))
 
 
-def _table_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
+def _mirror_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
     for row, where in table_rows.rows(chunk, _MIRROR):
         if isinstance(row, json_stream.Spoiled):
             yield records.unreadable(row.raw, row.why, where)
@@ -91,6 +102,14 @@ def _table_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
             yield _draft({name: row.get(name) for name in named}, where)
         else:
             yield records.lost(row, "malformed_row", "row: expected an object", where)
+
+
+def _table_header(start: bytes) -> tuple[str, ...] | None:
+    """Return the columns of a table, or None where its first line does not name those that are needed, each once."""
+    header = tsv.header(start.partition(b"\n")[0], NAMES)
+    if header is None or len({*header}) < len(header) or not {"image_url", "caption"} <= {*header}:
+        return None
+    return header
 
 
 def _pairs(texts: list[str]) -> list[Chunk]:
@@ -172,6 +191,8 @@ def _text_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
     (companion,) = chunk.companions
     path, member = archives.split_member(companion)
     urls, captions = _lines(chunk.path, chunk.member), _lines(path, member)
+    if _top(chunk.path, chunk.member) == ("image_url",) and _top(path, member) == ("caption",):
+        urls, captions = itertools.islice(urls, 1, None), itertools.islice(captions, 1, None)
     for number in itertools.count():
         url, caption = next(urls, None), next(captions, None)
         if url is None or caption is None:
@@ -194,10 +215,32 @@ def _text_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
             }
 
 
+def _table_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
+    header = chunk.form.split(":")[1:]
+    for line, where in itertools.islice(_lines(chunk.path, chunk.member), 1, None):
+        cells = line.split(b"\t")
+        if len(cells) != len(header):
+            why = f"expected {len(header)} fields, found {len(cells)}"
+            yield records.unreadable(line, why, where)
+            continue
+        try:
+            named = dict(zip(header, line.decode().split("\t"), strict=True))
+        except UnicodeDecodeError as error:
+            yield records.unreadable(line, f"{lines.INVALID_UTF8} at byte {error.start} of the line", where)
+        else:
+            yield _draft({name: named[name] for name in _LISTS.values() if name in named}, where)
+
+
 def _lines(path: str, member: str | None) -> Iterator[tuple[bytes, str]]:
     for batch in lines.read_lines(path, member=member):
         for index, line in enumerate(batch.lines.to_pylist()):
             yield line, batch.place(index)
+
+
+def _top(path: str, member: str | None) -> tuple[str, ...] | None:
+    """Return the columns that the first line of a file names, or None."""
+    line, _ = next(_lines(path, member), (b"\0", ""))
+    return tsv.header(line, NAMES)
 
 
 def _unequal(where: str, expected: str, lengths: dict[str, int]) -> InputError:

@@ -1,17 +1,16 @@
-"""Files of two columns, a URL and a caption, without header or quoting: Conceptual Captions and Conceptual 12M.
+"""Files of two columns, a URL and a caption, without quoting: Conceptual Captions and Conceptual 12M.
 
 Mirrors of them are tables whose columns have names (`pmd.sources.tables`). They keep all that upstream's line says, so
 that their rows are keyed by that line, put together again.
 
 The two sources differ in the order of their columns, and in nothing else that a parser sees: a file given to the wrong
 one reads without an error, and yields captions for URLs. So the first lines must show a URL where the
-source has its own.
+source has its own. Upstream's files have no header; img2dataset's recipes put one on top, whose names then tell the columns.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -21,7 +20,7 @@ import pyarrow.compute as pc
 
 from pmd.errors import InputError
 from pmd.formats import lines, tsv
-from pmd.sources import table_drafts, table_rows, tables
+from pmd.sources import records, table_drafts, table_rows, tables
 from pmd.sources.contract import Chunk, InputFile, SourceOptions
 
 #: Bytes of a chunk.
@@ -31,6 +30,16 @@ CHUNK_BYTES: Final = lines.RANGE_BYTES
 _HEAD_LINES: Final = 100
 _HEAD_BYTES: Final = 64 * 1024
 _URL: Final = "(?i)^https?://"
+
+_MEMBERS: Final = r"[^.].*\.(tsv|txt)(\.\w+)?"
+#: Names of columns, as headers have them → what they are. Those that are not needed are known, so that a header with them is one.
+NAMES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("url", "urls", "image_url", "image_urls", "img_url", "imageurl"), "image_url"),
+    **dict.fromkeys(("caption", "captions", "text", "alt_text", "alttext"), "caption"),
+    **{name: name for name in ("id", "key", "index", "split", "hash", "width", "height", "user_id", "status")},
+}
+#: How a chunk's form begins; the columns follow where the file has a header.
+_FORM: Final = "tsv"
 
 
 class NoOptions(SourceOptions):
@@ -61,44 +70,51 @@ class TwoColumns:
         return tables.Layout(f"a mirror of {self.name}", columns, text=frozenset(columns))
 
     def plan(self, files: Sequence[InputFile], options: SourceOptions) -> list[Chunk]:
-        """Cut each file into ranges of `CHUNK_BYTES`; gzip and zstd files are one chunk each."""
+        """Cut tables, and plain and bzip2 files, into ranges; other files, and members, are one chunk each."""
         chunks: list[Chunk] = []
-        for file in sorted(files, key=lambda file: file.path):
-            table = tables.look(file.path)
+        for path, member in records.documents(files, _MEMBERS, expected="*.tsv", lone=True):
+            table = tables.look(path, member)
             # Of text, only names tell a mirror from captions: a line of upstream's may have commas in it.
             if table is not None and (table.form in ("parquet", "jsonl") or self._is_csv(table)):
                 self._mirror.names(table)
                 chunks += table.chunks()
                 continue
-            self._check(file.path)
-            chunks += [
-                Chunk(path=file.path, form="tsv", start=start, stop=stop)
-                for start, stop in lines.ranges(file.path, CHUNK_BYTES)
-            ]
+            form = ":".join([_FORM, *self._header(path, member)])
+            cuts = lines.ranges(path, CHUNK_BYTES) if member is None else [(0, None)]
+            chunks += [Chunk(path=path, form=form, member=member, start=start, stop=stop) for start, stop in cuts]
         return chunks
 
     def read(self, chunk: Chunk, options: SourceOptions) -> Iterator[pa.RecordBatch]:
         """Yield drafts in the order of the lines, but a slice's lost lines after its others.
 
-        `row_digest` is that of the line's bytes without its end; there is no upstream id.
+        `row_digest` is that of the line's bytes without its end, as upstream's file has it; there is no upstream id.
         """
-        split = self.split_of(chunk.path)
+        split = self.split_of(records.location(chunk.path, chunk.member))
         if tables.is_chunk(chunk):
             for rows in table_rows.parts(chunk, self._mirror):
                 yield from self._mirrored(rows, split)
             return
-        for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop):
+        header = tuple(chunk.form.split(":")[1:])
+        skipped = int(bool(header) and chunk.start == 0)
+        for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
             for part, places in table_drafts.slices(batch):
-                yield from self._drafts(part, places, split)
+                yield from self._drafts(part.slice(skipped), places.slice(skipped), split, header or self.columns)
+                skipped = 0
 
-    def _drafts(self, part: pa.Array, places: pa.Array, split: str) -> Iterator[pa.RecordBatch]:
+    def _drafts(self, part: pa.Array, places: pa.Array, split: str, order: Sequence[str]) -> Iterator[pa.RecordBatch]:
         digests = table_drafts.digests(part)
-        cut = tsv.split_columns(part, columns=[2])
+        cut = tsv.split_columns(part, columns=[len(order)])
         if len(cut.good):
-            columns = {name: cut.column(index) for index, name in enumerate(self.columns)}
-            yield _good(columns, table_drafts.take(digests, cut.good), table_drafts.take(places, cut.good), split)
+            columns = {name: cut.column(order.index(name)) for name in self.columns}
+            keyed = (
+                table_drafts.take(digests, cut.good)
+                if tuple(order) == self.columns
+                else table_drafts.digests(_line(columns))
+            )
+            yield _good(columns, keyed, table_drafts.take(places, cut.good), split)
         if len(cut.bad):
-            yield table_drafts.lost_lines(part, cut, digests=digests, places=places, expected="2 fields")
+            fields = f"{len(order)} fields"
+            yield table_drafts.lost_lines(part, cut, digests=digests, places=places, expected=fields)
 
     def _is_csv(self, table: tables.Table) -> bool:
         return table.form == "csv" and self._mirror.fits(table)
@@ -109,32 +125,54 @@ class TwoColumns:
             columns = {name: pc.fill_null(rows.columns[name], "") for name in self.columns}
             # A line's end is no part of it: the Hub's Conceptual 12M has it at the end of every caption.
             columns = {name: pc.replace_substring_regex(column, r"\r?\n\z", "") for name, column in columns.items()}
-            line = pc.binary_join_element_wise(*columns.values(), pa.scalar("\t", pa.large_string()))
-            yield _good(columns, table_drafts.digests(line), rows.places, split)
+            yield _good(columns, table_drafts.digests(_line(columns)), rows.places, split)
         if rows.lost:
             yield table_rows.lost_batch(rows.lost)
 
-    def _check(self, path: str) -> None:
-        """Refuse a file whose first lines show no URL in the source's column; an empty file is no mistake."""
-        for batch in itertools.islice(lines.read_lines(path, batch_bytes=_HEAD_BYTES), 1):
-            head = batch.lines.slice(0, _HEAD_LINES)
-            cut = tsv.split_columns(head, columns=[2])
-            urls = {
-                name: int(np.count_nonzero(table_drafts.matches(cut.column(index), _URL)))
-                for index, name in enumerate(self.columns)
-            }
-            if not len(head) or urls["image_url"]:
-                return
+    def _header(self, path: str, member: str | None) -> tuple[str, ...]:
+        """Return the columns that a file's header names, none where it has no header.
+
+        Raises:
+            InputError: The header lacks a column, or the first lines show no URL in the source's; an empty file is no mistake.
+        """
+        batch = next(lines.read_lines(path, batch_bytes=_HEAD_BYTES, member=member), None)
+        if batch is None or not len(batch):
+            return ()
+        start: bytes = batch.lines[0].as_py()
+        header = tsv.header(start, NAMES)
+        where = f"{records.location(path, member)}:byte 0"
+        if header is not None and any(header.count(name) != 1 for name in self.columns):
+            raise InputError(
+                "the header does not name the columns that are needed",
+                where=where,
+                expected="url and caption, each once",
+                found=_shown(start),
+                remedy="name them so in the first line, or take the line away where the columns are upstream's: "
+                + "<TAB>".join(self.columns),
+            )
+        order = header or self.columns
+        head = batch.lines.slice(int(header is not None), _HEAD_LINES)
+        cut = tsv.split_columns(head, columns=[len(order)])
+        urls = {
+            name: int(np.count_nonzero(table_drafts.matches(cut.column(order.index(name)), _URL)))
+            for name in self.columns
+        }
+        if len(head) and not urls["image_url"]:
             swapped = urls["caption"] > 0
             raise InputError(
-                "the columns are in the other order" if swapped else f"not a file of {self.name}",
-                where=f"{path}:byte 0",
-                expected=f"lines of {'<TAB>'.join(self.columns)}",
-                found=head[0].as_py()[:80].decode("utf-8", "replace"),
-                remedy=f"name this file under [sources.{self.rival}]"
+                ("the header has the columns" if header else "the columns are") + " in the other order"
                 if swapped
-                else f"check `annotations` in the configuration against manifests/{self.name}.toml",
+                else f"not a file of {self.name}",
+                where=where,
+                expected=f"lines of {'<TAB>'.join(order)}",
+                found=_shown(head[0].as_py()),
+                remedy=f"check `annotations` in the configuration against manifests/{self.name}.toml"
+                if not swapped
+                else "mend the header"
+                if header
+                else f"name this file under [sources.{self.rival}]",
             )
+        return header or ()
 
 
 def _good(columns: Mapping[str, pa.Array], digests: pa.Array, places: pa.Array, split: str) -> pa.RecordBatch:
@@ -155,3 +193,12 @@ def _good(columns: Mapping[str, pa.Array], digests: pa.Array, places: pa.Array, 
             "where": places,
         },
     )
+
+
+def _line(columns: Mapping[str, pa.Array]) -> pa.Array:
+    """Return rows as upstream's lines have them, in whatever order the file has its columns."""
+    return pc.binary_join_element_wise(*columns.values(), pa.scalar("\t", pa.large_string()))
+
+
+def _shown(line: bytes) -> str:
+    return line[:80].decode("utf-8", "replace")

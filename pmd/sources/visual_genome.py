@@ -46,7 +46,7 @@ class Options(SourceOptions):
             table2="Visual Genome: the pairs stay 5.4M, its unique images fall from 5.4M to 0.1M with `whole`",
         ),
     ]
-    karpathy: Annotated[str, karpathy.FILE_RULE]
+    karpathy: Annotated[str, karpathy.FILE_RULE, karpathy.FILE]
     exclude_karpathy: Annotated[Exclude, karpathy.EXCLUDE_RULE]
 
 
@@ -119,13 +119,26 @@ def fractions(box: Sequence[float], width_px: int, height_px: int) -> tuple[list
 
 
 def _form(path: str, member: str | None) -> Literal["regions", "images"]:
+    """Return which of the two a document is, by its first elements.
+
+    Raises:
+        InputError: It is neither: Visual Genome's objects, attributes, questions, …
+    """
     start = records.head(path, member)
-    if start.lstrip(records.BLANK).startswith(b"["):
-        if b'"regions"' in start or b'"phrase"' in start:
-            return "regions"
-        if b'"url"' in start and b'"width"' in start:
-            return "images"
-    raise records.foreign(path, member, expected=f"{_EXPECTED_REGIONS}, or {_EXPECTED_IMAGES}", start=start)
+    expected = f"{_EXPECTED_REGIONS}, or {_EXPECTED_IMAGES}"
+    if not start.lstrip(records.BLANK).startswith(b"["):
+        raise records.foreign(path, member, expected=expected, start=start)
+    if len(start) == records.HEAD_BYTES and b'"phrase"' in start and b'"regions"' in start:
+        return "regions"  # its first elements may be megabytes
+    first = records.first(json_stream.objects(path, None, member=member, expected=expected))
+    listed = [record["regions"] for record in first if isinstance(record.get("regions"), list)]
+    regions = [region for regions in listed for region in regions if isinstance(region, dict)]
+    if listed and (not regions or any("phrase" in region for region in regions)):
+        return "regions"
+    if any({"url", "width", "height"} <= record.keys() for record in first):
+        return "images"
+    found = f"elements with {records.keys_of(first[0])}" if first else None
+    raise records.foreign(path, member, expected=expected, start=start, found=found)
 
 
 def _nearest_first(tables: list[tuple[str, str | None]], path: str) -> list[tuple[str, str | None]]:
@@ -143,7 +156,7 @@ def _image_records(companions: Sequence[str]) -> dict[int, bytes]:
             if isinstance(record, dict):
                 image_id = record.get("image_id", record.get("id"))
                 # A record without a whole number for an id can be nobody's image; its regions are `no_image`.
-                if type(image_id) is int:
+                if type(image_id) is int and not records.is_no_id(image_id):
                     table.setdefault(image_id, records.meta(record).encode())
     return table
 
@@ -199,7 +212,7 @@ class _Picture:
 
 def _picture(image_id: int, table: dict[int, bytes], held: dict[int, str]) -> _Picture:
     columns: dict[str, Any] = {
-        "identity": f"visual_genome:{image_id}",
+        "identity": None if records.is_no_id(image_id) else f"visual_genome:{image_id}",
         "text_licence": "CC-BY-4.0",
         "image_licence": "NOASSERTION",
     }
@@ -207,7 +220,7 @@ def _picture(image_id: int, table: dict[int, bytes], held: dict[int, str]) -> _P
         columns |= {"reason": "no_image", "detail": f"image {image_id} is not in image_data.json"}
         return _Picture(columns, b"", {})
     record: dict[str, Any] = orjson.loads(table[image_id])
-    coco_id, flickr_id = (records.optional_integer(record, key) for key in ("coco_id", "flickr_id"))
+    coco_id, flickr_id = (records.optional_id(record, key) for key in ("coco_id", "flickr_id"))
     url = records.text(record, "url")
     columns |= {
         "image_url": url,

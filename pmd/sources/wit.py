@@ -47,6 +47,8 @@ COLUMNS: Final = (
     "context_page_description", "context_section_description",
 )  # fmt: skip
 
+_MEMBERS: Final = r"[^.].*\.tsv(\.\w+)?"
+
 #: Bytes of rows in a batch, about: articles' introductions stand in every row.
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 
@@ -284,10 +286,10 @@ class Wit:
     def plan(self, files: Sequence[InputFile], options: Options) -> list[Chunk]:
         """One chunk a shard; tables are cut."""
         chunks: list[Chunk] = []
-        for file in sorted(files, key=lambda file: file.path):
-            table = tables.look(file.path)
+        for path, member in records.documents(files, _MEMBERS, expected="*.tsv, *.tsv.gz", lone=True):
+            table = tables.look(path, member)
             if table is None or not _is_mirror(table):
-                chunks.append(Chunk(path=file.path, form="csv"))
+                chunks.append(Chunk(path=path, form="csv", member=member))
                 continue
             layout = _layout(table)
             layout.names(table)
@@ -299,8 +301,8 @@ class Wit:
         if tables.is_chunk(chunk):
             yield from _mirrored(chunk, options)
             return
-        rows = tsv.read_csv(chunk.path)
-        header = _header(chunk.path, next(rows, None))
+        rows, shard = tsv.read_csv(chunk.path, member=chunk.member), records.location(chunk.path, chunk.member)
+        header = _header(shard, next(rows, None))
         good: list[CsvRow] = []
         lost: list[CsvRow] = []
         held_bytes = 0
@@ -308,9 +310,9 @@ class Wit:
             (good if row.error is None and len(row.fields) == len(header) else lost).append(row)
             held_bytes += len(row.raw)
             if max(len(good), len(lost)) >= DRAFT_ROWS or held_bytes >= _BATCH_BYTES:
-                yield from _batches(chunk.path, header, good, lost, options)
+                yield from _batches(shard, header, good, lost, options)
                 good, lost, held_bytes = [], [], 0
-        yield from _batches(chunk.path, header, good, lost, options)
+        yield from _batches(shard, header, good, lost, options)
 
 
 SOURCE: Final = Wit()

@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -26,9 +26,10 @@ from pydantic import Field
 
 from pmd.errors import InputError
 from pmd.formats import lines, sqlite, tsv
-from pmd.sources import table_drafts
+from pmd.sources import records, table_drafts
 from pmd.sources.contract import DRAFT_ROWS, Chunk, InputFile, Rule, SourceOptions
 from pmd.sources.table_drafts import Indices
+from pmd.store import storage
 from pmd.text import cleaning, language, urls
 
 NAME: Final = "yfcc100m"
@@ -49,6 +50,7 @@ LAYOUTS: Final[Mapping[int, tuple[str, ...]]] = {
 }
 TABLE: Final = "yfcc100m_dataset"
 
+_MEMBERS: Final = r"yfcc100m_dataset.*|[^.].*\.(tsv|txt)(\.\w+)?"
 _HEAD_LINES: Final = 100
 _HEAD_BYTES: Final = 64 * 1024
 _PHOTO_ID: Final = "^[1-9][0-9]{0,18}$"
@@ -305,16 +307,17 @@ class Yfcc100m:
     def plan(self, files: Sequence[InputFile], options: Options) -> list[Chunk]:
         """Cut lines into ranges of bytes and the dump into ranges of photo ids, of about `CHUNK_BYTES` each."""
         chunks: list[Chunk] = []
-        for file in sorted(files, key=lambda file: file.path):
-            if sqlite.is_sqlite(file.path):
-                parts = max(1, file.bytes // CHUNK_BYTES)
-                cuts: Sequence[tuple[int, int | None]] = sqlite.id_ranges(file.path, TABLE, "photoid", parts)
+        for path, member in records.documents(files, _MEMBERS, expected="yfcc100m_dataset, or *.tsv", lone=True):
+            cuts: Sequence[tuple[int, int | None]] = [(0, None)]
+            if member is None and sqlite.is_sqlite(path):
+                parts = max(1, storage.size(path) // CHUNK_BYTES)
+                cuts = sqlite.id_ranges(path, TABLE, "photoid", parts)
                 form = "sqlite"
             else:
-                _check(file.path)
-                cuts = lines.ranges(file.path, CHUNK_BYTES)
-                form = "tsv"
-            chunks += [Chunk(path=file.path, form=form, start=start, stop=stop) for start, stop in cuts]
+                form = "tsv with header" if _has_header(path, member) else "tsv"
+                if member is None:
+                    cuts = lines.ranges(path, CHUNK_BYTES)
+            chunks += [Chunk(path=path, form=form, member=member, start=start, stop=stop) for start, stop in cuts]
         return chunks
 
     def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
@@ -326,8 +329,11 @@ SOURCE: Final = Yfcc100m()
 
 
 def _read_lines(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
-    for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop):
-        for part, places in table_drafts.slices(batch):
+    skipped = int(chunk.form == "tsv with header" and chunk.start == 0)
+    for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
+        for lines_of_part, places_of_part in table_drafts.slices(batch):
+            part, places = lines_of_part.slice(skipped), places_of_part.slice(skipped)
+            skipped = 0
             cut = tsv.split_columns(part, columns=list(LAYOUTS))
             digests = _line_digests(part, cut.fields == max(LAYOUTS))
             counts = cut.fields[cut.good]
@@ -480,21 +486,38 @@ def _licence(url: str, name: str) -> str:
     return _SPDX_OF_URL.get(address) or _SPDX_OF_NAME.get(name.strip()) or "NOASSERTION"
 
 
-def _check(path: str) -> None:
-    """Refuse a file of which no early line has the columns of a photo; an empty file is no mistake."""
-    head = next((batch.lines.slice(0, _HEAD_LINES) for batch in lines.read_lines(path, batch_bytes=_HEAD_BYTES)), None)
+def _has_header(path: str, member: str | None) -> bool:
+    """Return whether lines begin with a header; of an empty file, and of upstream's own, they do not.
+
+    Raises:
+        InputError: Its columns are none of the two layouts, or no early line has the columns of a photo.
+    """
+    head = next((batch.lines for batch in lines.read_lines(path, batch_bytes=_HEAD_BYTES, member=member)), None)
     if head is None or not len(head):
-        return
-    cut = tsv.split_columns(head, columns=list(LAYOUTS))
-    counts = cut.fields[cut.good]
-    for count, names in LAYOUTS.items():
-        ids = cut.column(names.index("photoid")).filter(pa.array(counts == count))
-        if table_drafts.matches(ids, _PHOTO_ID).any():
-            return
+        return False
+    start: bytes = head[0].as_py()
+    header = tsv.header(start, {name: name for name in max(LAYOUTS.values(), key=len)})
+    rows = head.slice(int(header is not None), _HEAD_LINES)
+    if (header is None or header in LAYOUTS.values()) and (not len(rows) or _shows_photos(rows)):
+        return header is not None
     raise InputError(
-        "not a file of yfcc100m",
-        where=f"{path}:byte 0",
+        f"not a file of {NAME}",
+        where=f"{records.location(path, member)}:byte 0",
         expected="lines of 25 columns (or 23, without line number and hash) parted by tabs, or the SQLite dump",
-        found=cast(bytes, head[0].as_py())[:80].decode("utf-8", "replace"),
-        remedy=f"check `annotations` in the configuration against manifests/{NAME}.toml",
+        found="the SQLite dump, compressed or in an archive"
+        if start.startswith(sqlite.MAGIC)
+        else start[:80].decode("utf-8", "replace"),
+        remedy="unpack it"
+        if start.startswith(sqlite.MAGIC)
+        else f"check `annotations` in the configuration against manifests/{NAME}.toml",
+    )
+
+
+def _shows_photos(rows: pa.Array) -> bool:
+    """Return whether a line has as many columns as one of the layouts, and a photo id in the right one."""
+    cut = tsv.split_columns(rows, columns=list(LAYOUTS))
+    counts = cut.fields[cut.good]
+    return any(
+        table_drafts.matches(cut.column(names.index("photoid")).filter(pa.array(counts == count)), _PHOTO_ID).any()
+        for count, names in LAYOUTS.items()
     )

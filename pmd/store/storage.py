@@ -18,6 +18,7 @@ import hashlib
 import io
 import os
 import posixpath
+import re
 import shutil
 import stat
 import tempfile
@@ -38,6 +39,9 @@ TEMPORARY = ".tmp-"
 #: Bytes that are collected before they are written, or read ahead, of an open file.
 _WRITE_BYTES: Final = 2**13
 _READ_BYTES: Final = 2**14
+
+#: Signs of a pattern.
+_WILD: Final = "*?["
 
 #: Protocol → the extra of pmd that brings what it needs.
 _EXTRAS = {"s3": "aws", "s3a": "aws", "gs": "gcp", "gcs": "gcp"}
@@ -172,6 +176,18 @@ def fingerprint(url: str) -> str:
     return f"{info['size']}:{version}"
 
 
+@functools.lru_cache(maxsize=1024)
+def content_digest(url: str, version: str) -> str:
+    """Return the SHA-256 of a file's bytes, in hex; read once a process.
+
+    Args:
+        url: The file.
+        version: Its fingerprint: another version is read anew.
+    """
+    with open_raw(url) as file:
+        return hashlib.file_digest(cast(Any, file), "sha256").hexdigest()
+
+
 def open_raw(url: str) -> BinaryIO:
     """Open a file for reading its bytes as they are: seekable, never decompressed by its name.
 
@@ -194,15 +210,30 @@ def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> b
 
 
 def glob(pattern: str) -> list[str]:
-    """Return the files that match a pattern, sorted, spelled with the pattern's protocol; a plain path matches itself."""
+    """Return the files that a pattern matches, sorted, spelled with the pattern's protocol.
+
+    What exists under just that name is that, whatever signs are in it; so is a folder that the pattern names.
+    """
+    if exists(pattern):
+        return [pattern]
+    if not any(character in pattern for character in _WILD):
+        return []
     fs, path = filesystem(pattern)
-    if not any(character in pattern for character in "*?["):
-        return [pattern] if exists(pattern) else []
     protocol = pattern.split("://", 1)[0] + "://" if "://" in pattern else ""
-    found = sorted(cast(list[str], patiently(lambda: _listing(fs).glob(path))))
+    found = sorted(cast(list[str], patiently(lambda: _listing(fs).glob(_literal_start(fs, path)))))
     if isinstance(fs, LocalFileSystem) and not os.path.isabs(pattern) and not protocol:
         return [os.path.relpath(name) for name in found]
     return [protocol + name for name in found]
+
+
+def _literal_start(fs: Any, path: str) -> str:
+    """Return a pattern in which the folders that exist as they are written stand for themselves."""
+    parts = path.split("/")
+    for end in range(len(parts) - 1, 0, -1):
+        folder = "/".join(parts[:end])
+        if any(character in folder for character in _WILD) and patiently(functools.partial(_listing(fs).isdir, folder)):
+            return "/".join([re.sub(r"([*?[])", r"[\1]", folder), *parts[end:]])
+    return path
 
 
 def list_files(folder: str) -> list[str]:

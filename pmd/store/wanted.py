@@ -15,10 +15,14 @@ from importlib import metadata
 from typing import Any, Final
 
 from pmd import __version__
-from pmd.store import commits
+from pmd.store import commits, storage
+from pmd.store.commits import Commit
 
 #: Raised when a change of the code changes the bytes a stage writes for the same options and inputs.
 FORMAT: Final = 4
+
+#: In the `run` section: input → SHA-256 of its bytes.
+_DIGESTS: Final = "digests"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Wanted:
         folder: Where it stands.
         options: What the configuration says of it.
         inputs: What it reads → what changes when that does.
+        files: Of the inputs, local files by which their bytes decide where only their time has changed → their paths. Their
+            digests are kept in the commit's `run` section.
     """
 
     stage: str
@@ -38,18 +44,22 @@ class Wanted:
     folder: str
     options: Mapping[str, Any]
     inputs: Mapping[str, str]
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def hash(self) -> str:
         """The hash that the commit carries."""
-        return commits.options_hash([self.stage, self.unit, FORMAT, self.options, self.inputs])
+        return self._hash(self.inputs)
+
+    def _hash(self, inputs: Mapping[str, str]) -> str:
+        return commits.options_hash([self.stage, self.unit, FORMAT, self.options, inputs])
 
     def why(self) -> str | None:
         """Return why it must be made, in words, or None where the commit that stands is fresh."""
         commit = commits.read(self.folder)
         if commit is None:
             return "nothing is committed yet"
-        if commit.hash == self.hash:
+        if commit.hash == self.hash or self._has_other_times(commit):
             return None
         before = commit.run
         found = [
@@ -58,8 +68,34 @@ class Wanted:
         ]
         return "; ".join(found) or "written by another version of pmd"
 
+    def _has_other_times(self, commit: Commit) -> bool:
+        """Return whether nothing has changed since a commit but the times of files, of which the bytes are the same."""
+        before, digests = commit.run.get("inputs", {}), commit.run.get(_DIGESTS, {})
+        if before.keys() != self.inputs.keys() or self._hash(before) != commit.hash:
+            return False
+        changed = [name for name, version in self.inputs.items() if before[name] != version]
+        return all(
+            name in self.files and name in digests and _size(before[name]) == _size(self.inputs[name])
+            for name in changed
+        ) and all(self._digest(name) == digests[name] for name in changed)
+
+    def _digest(self, name: str) -> str:
+        return storage.content_digest(self.files[name], self.inputs[name])
+
+    def remember(self, epoch: int) -> None:
+        """Write the present times into the commit that stands, where nothing else has changed; for ROOT's writer.
+
+        The files are then not read again only to see that they are the same.
+        """
+        commit = commits.read(self.folder)
+        if commit is None or commit.hash == self.hash or not self._has_other_times(commit):
+            return
+        commits.claim(self.folder, epoch)
+        run = {**commit.run, "inputs": dict(self.inputs), commits.EPOCH: epoch}
+        commits.write(self.folder, dataclasses.replace(commit, hash=self.hash, run=run))
+
     def run(self, **facts: Any) -> dict[str, Any]:
-        """Return the commit's `run` section: outside every equality claim."""
+        """Return the commit's `run` section: outside every equality claim. Reads `files` once."""
         return {
             "pmd": __version__,
             "python": platform.python_version(),
@@ -67,6 +103,7 @@ class Wanted:
             "pyarrow": metadata.version("pyarrow"),
             "options": dict(self.options),
             "inputs": dict(self.inputs),
+            **({_DIGESTS: {name: self._digest(name) for name in sorted(self.files)}} if self.files else {}),
             **facts,
         }
 
@@ -84,6 +121,11 @@ def changes(kind: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> lis
         elif before[name] != now[name]:
             found.append(f"input {name} changed")
     return found
+
+
+def _size(version: str) -> str:
+    """Return the size that a file's fingerprint begins with."""
+    return version.partition(":")[0]
 
 
 def as_json(model: Any) -> dict[str, Any]:

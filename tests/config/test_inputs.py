@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import lzma
 import zipfile
 from pathlib import Path
 
@@ -85,6 +86,10 @@ def _zip(members: dict[str, bytes]) -> bytes:
         (gzip.compress(b"", mtime=0) + gzip.compress(b"a", mtime=0), False),
         (bz2.compress(b""), True),
         (zstandard.compress(b""), True),
+        (lzma.compress(b""), True),
+        (b"\xef\xbb\xbf", True),
+        (gzip.compress(b"\xef\xbb\xbf", mtime=0), True),
+        (b"\xef\xbb\xbfa", False),
         (_zip({"a.tsv": b"", "b.tsv": b""}), True),
         (_zip({"a.tsv": b"", "b.tsv": b"1"}), False),
     ],
@@ -125,3 +130,43 @@ def test_that_no_list_of_evaluation_images_is_given_is_said_once_and_not_to_who_
         assert note.startswith("visual_genome: ")
     (note,) = noted(tmp_path, 'exclude_karpathy = "test"')  # asked for, and not had
     assert note.startswith("coco, visual_genome: ")
+
+
+@pytest.mark.parametrize("name", ["cc12m [v2].tsv", "a*b.tsv", "what?.tsv", "a b#c%20.tsv"])
+def test_a_path_that_exists_is_that_file(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "data [v2]"
+    folder.mkdir()
+    (folder / name).write_text("1")
+    (folder / "axb.tsv").write_text("2")
+    assert [Path(file.path).name for file in inputs.files(source(folder / name))] == [name]
+    assert len(inputs.files(source(folder / "*.tsv"))) == 2
+
+
+def test_members_are_named_or_matched(tmp_path: Path) -> None:
+    members = {"in/a.tsv": b"1", "in/b.tsv": b"1", "in/[c].tsv": b"1", "in/._a.tsv": b"0", "other.txt": b"1"}
+    for name in ("one.zip", "two.zip"):
+        (tmp_path / name).write_bytes(_zip(members))
+
+    def found(pattern: str) -> list[str]:
+        return [str(Path(file.path).relative_to(tmp_path)) for file in inputs.files(source(tmp_path / pattern))]
+
+    assert found("one.zip!/in/a.tsv") == ["one.zip!/in/a.tsv"]
+    assert found("one.zip!/in/[c].tsv") == ["one.zip!/in/[c].tsv"]
+    assert found("one.zip!/in/?.tsv") == ["one.zip!/in/a.tsv", "one.zip!/in/b.tsv"]
+    assert found("one.zip!/*.tsv") == ["one.zip!/in/[c].tsv", "one.zip!/in/a.tsv", "one.zip!/in/b.tsv"]
+    assert found("*.zip!/in/a.tsv") == ["one.zip!/in/a.tsv", "two.zip!/in/a.tsv"]
+    with pytest.raises(InputError) as caught:
+        found("one.zip!/*.json")
+    assert str(caught.value) == (
+        f"{tmp_path}/one.zip: no member matches\n"
+        "  expected: *.json\n"
+        "  found: in/a.tsv, in/b.tsv, in/[c].tsv, in/._a.tsv, other.txt\n"
+        "  remedy: list the archive (unzip -l, tar -t) and mend the name in the configuration"
+    )
+    with pytest.raises(InputError, match="no such member"):
+        found("one.zip!/in/z.tsv")
+
+
+def test_a_missing_file_is_told_by_its_path(tmp_path: Path) -> None:
+    with pytest.raises(inputs.MissingFiles, match=r"data \[v2\]/cc12m\.tsv not found; run: pmd manifests fetch"):
+        inputs.files(source(tmp_path / "data [v2]" / "cc12m.tsv"))

@@ -8,12 +8,14 @@ import typing
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 
 from pmd import config, manifests, sources
 from pmd.config import Config, InvalidConfig, Problem, model, options
 from pmd.config.options import PerHost
 from pmd.errors import ConfigError
+from pmd.fetch import trust
 from pmd.sources.contract import PROFILES
 
 #: As the documentation shows it, with shorter comments.
@@ -662,6 +664,42 @@ def test_a_configuration_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             config.load(str(path))
         assert str(caught.value).startswith(f"{path}: cannot be read\n  expected: a TOML file in UTF-8\n  found: ")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_byte_order_mark_is_no_part_of_a_configuration(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "pmd.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + (LEAST + SBU + "sede = 1\n").replace("\n", end).encode())
+    with pytest.raises(InvalidConfig) as caught:
+        config.load(str(path))
+    assert [(item.line, item.key) for item in caught.value.problems] == [
+        (len((LEAST + SBU).splitlines()) + 1, "sources.sbu_captions.sede")
+    ]
+    path.write_bytes(b"\xef\xbb\xbf" + (LEAST + SBU).replace("\n", end).encode())
+    assert isinstance(config.load(str(path)), Config)
+
+
+def test_a_configuration_in_utf_16_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "pmd.toml"
+    path.write_text(LEAST + SBU, encoding="utf-16")
+    with pytest.raises(ConfigError) as caught:
+        config.load(str(path))
+    assert str(caught.value) == (
+        f"{path}: the text is in UTF-16\n"
+        "  expected: UTF-8, with a byte order mark or without\n"
+        "  remedy: convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW"
+    )
+
+
+def test_certificates_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(b"\xef\xbb\xbf" + Path(certifi.where()).read_bytes())
+    path = tmp_path / "pmd.toml"
+    path.write_text(LEAST + SBU + '[fetch]\nca_file = "ca.pem"\n')
+    assert config.load(str(path)).fetch.ca_file == f"{tmp_path}/ca.pem"
+    assert b"\xef\xbb\xbf" not in trust.merged(f"{tmp_path}/ca.pem")
+    (tmp_path / "ca.pem").write_bytes(b"\xef\xbb\xbf# no certificate\n")
+    with pytest.raises(InvalidConfig, match="a file of certificates"):
+        config.load(str(path))
 
 
 def test_scores_are_rules_and_each_mistake_has_its_line() -> None:

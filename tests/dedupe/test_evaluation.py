@@ -149,3 +149,13 @@ def test_the_command_writes_a_list_that_is_read_back(folder: Path, tmp_path: Pat
     path.write_text(done.stdout)
     assert evaluation.read([str(path)]).drop_columns("name") == evaluation.read([str(folder)]).drop_columns("name")
     assert isinstance(CliRunner().invoke(cli.app, ["hashes", str(path)]).exception, InputError)
+
+
+def test_a_list_of_windows_is_read_and_one_in_utf_16_refused(tmp_path: Path) -> None:
+    digests = [hashlib.sha256(content).hexdigest() for content in (b"1", b"2")]
+    path = tmp_path / "list.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + f"sha256:{digests[0]} one\r\nsha256:{digests[1]}".encode())
+    assert [value.hex() for value in evaluation.read([str(path)])["sha256"].to_pylist()] == digests
+    path.write_text(f"sha256:{digests[0]}\n", encoding="utf-16")
+    with pytest.raises(InputError, match="the text is in UTF-16"):
+        evaluation.read([str(path)])

@@ -219,7 +219,7 @@ def test_two_writes_are_equal(folder: Path, web: DemoWeb, tmp_path: Path) -> Non
     )
     for path in written:
         assert path.read_bytes() == (folder / path.relative_to(tmp_path)).read_bytes()
-    assert (folder / "pmd.toml").read_text() == config_text(folder, web.address, web.tls_address)
+    assert (folder / "pmd.toml").read_text() == config_text(web.address, web.tls_address)
 
 
 def test_configuration_is_one(folder: Path, web: DemoWeb) -> None:

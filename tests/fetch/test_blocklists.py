@@ -51,6 +51,16 @@ def test_entries_and_their_ids(tmp_path: Path) -> None:
     assert not blocklists.read([])
 
 
+def test_a_list_of_windows_is_read_and_one_in_utf_16_refused(tmp_path: Path) -> None:
+    path = tmp_path / "private.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + f"sha256:{DIGEST} case-7\r\npdq:{PDQ.hex()}".encode())
+    found = blocklists.read([str(path)])
+    assert (found.match(bytes.fromhex(DIGEST), None), found.match(None, PDQ)) == ("case-7", "private.txt:2")
+    path.write_text(f"sha256:{DIGEST}\n", encoding="utf-16")
+    with pytest.raises(InputError, match="the text is in UTF-16"):
+        blocklists.read([str(path)])
+
+
 @pytest.mark.parametrize("line", [DIGEST, f"md5:{DIGEST[:32]}", f"pdq:{DIGEST[:-1]}", f"sha256:{DIGEST} two ids"])
 def test_a_line_that_is_no_entry_is_told_by_its_place_alone(tmp_path: Path, line: str) -> None:
     with pytest.raises(InputError) as raised:

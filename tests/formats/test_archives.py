@@ -116,6 +116,16 @@ def test_a_location_is_cut_at_its_separator(location: str, parts: tuple[str, str
     assert split_member(location) == parts
 
 
+def test_a_folder_whose_name_ends_like_a_separator_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine!" / "more!").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for folder in ("", f"{tmp_path}/"):
+        assert split_member(f"{folder}mine!/cc3m.tsv") == (f"{folder}mine!/cc3m.tsv", None)
+        assert split_member(f"{folder}mine!/a.zip!/b!/c") == (f"{folder}mine!/a.zip", "b!/c")
+        assert split_member(f"{folder}mine!/more!/a.zip!/b") == (f"{folder}mine!/more!/a.zip", "b")
+        assert split_member(f"{folder}mine!!/b") == (f"{folder}mine!", "b")
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"plain text, long enough to be a block\n" * 100, gzip.compress(b"x" * 2000, mtime=0)]
 )

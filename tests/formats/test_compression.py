@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import lzma
 import random
 import zipfile
 from collections.abc import Callable
@@ -19,6 +20,7 @@ CONTENT = "".join(f"row {number}\t{number * 7919 % 10007}\n" for number in range
 COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, 1),
     "bzip2": lambda data: bz2.compress(data, 1),
+    "xz": lambda data: lzma.compress(data, preset=1),
     "zstd": lambda data: zstandard.ZstdCompressor(write_checksum=True).compress(data),
 }
 
@@ -59,6 +61,43 @@ def test_empty_streams_are_empty(tmp_path: Path) -> None:
 
 def test_gzip_padding_is_passed_over(tmp_path: Path) -> None:
     assert read(write(tmp_path / "a", gzip.compress(b"x") + bytes(700) + gzip.compress(b"y") + bytes(70_000))) == b"xy"
+
+
+def test_xz_padding_is_passed_over(tmp_path: Path) -> None:
+    assert read(write(tmp_path / "a", lzma.compress(b"x") + bytes(8) + lzma.compress(b"y") + bytes(70_000))) == b"xy"
+
+
+def test_an_xz_stream_that_asks_for_too_much_memory_is_refused(tmp_path: Path) -> None:
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 30}]
+    path = write(tmp_path / "a.xz", lzma.compress(b"x", filters=filters))
+    with pytest.raises(InputError, match="the xz data are damaged") as caught:
+        read(path)
+    assert "Memory usage limit exceeded" in str(caught.value.found)
+
+
+@pytest.mark.parametrize(
+    ("magic", "name", "command"),
+    [
+        (b"7z\xbc\xaf\x27\x1c\x00\x04", "7z", "7z x"),
+        (b"Rar!\x1a\x07\x00", "RAR", "unrar x"),
+        (b"\x04\x22\x4d\x18\x64\x40", "LZ4", "lz4 -d"),
+        (b"LZIP\x01\x0c", "lzip", "lzip -d"),
+        (b"\x5d\x00\x00\x80\x00", "LZMA without an xz header", "xz -d"),
+        (b"\x1f\x9d\x90", "compress (.Z)", "uncompress"),
+        (b"\xff\x06\x00\x00sNaPpY", "Snappy", "snzip -d"),
+    ],
+)
+def test_forms_that_are_not_read_are_refused_by_name(tmp_path: Path, magic: bytes, name: str, command: str) -> None:
+    path = write(tmp_path / "a.tsv", magic + bytes(100))
+    for ask in (sniff, read):
+        with pytest.raises(InputError) as caught:
+            ask(path)
+        assert str(caught.value) == (
+            f"{path}:byte 0: {name} is not read\n"
+            "  expected: plain text, gzip, bzip2, xz, zstd, zip or tar\n"
+            f"  found: the start of a file in {name}\n"
+            f"  remedy: unpack it ({command}) and name what is in it"
+        )
 
 
 def test_a_zip_of_one_file_needs_no_member(tmp_path: Path) -> None:

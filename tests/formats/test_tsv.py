@@ -198,3 +198,34 @@ def test_genuine_rows(samples: Path) -> None:
     assert sum(len(split.good) for split in splits) == 5000
     urls = np.concatenate([split.column(1).to_numpy(zero_copy_only=False) for split in splits])
     assert all(url.startswith("http") for url in urls)
+
+
+@pytest.mark.parametrize(
+    ("line", "columns"),
+    [
+        (b"caption\turl", ("text", "image_url")),
+        (b" URL \tCaption\r", ("image_url", "text")),
+        (b"url", ("image_url",)),
+        (b"url\tcaption\tcolour", None),
+        (b"url\thttp://a.example/1.jpg", None),
+        (b"", None),
+        (b"url\t", None),
+        (b"url\t\xff", None),
+    ],
+)
+def test_a_header_is_a_line_of_known_names(line: bytes, columns: tuple[str, ...] | None) -> None:
+    assert tsv.header(line, {"url": "image_url", "caption": "text"}) == columns
+
+
+def test_a_byte_order_mark_is_no_part_of_quoted_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_bytes(b'\xef\xbb\xbf"a\nb"\tc\r\nd\te')
+    rows = list(read_csv(str(path)))
+    assert [(row.line, row.byte, row.fields, row.raw) for row in rows] == [
+        (1, 3, ["a\nb", "c"], b'"a\nb"\tc'),
+        (3, 12, ["d", "e"], b"d\te"),
+    ]
+    path.write_bytes(b'\xef\xbb\xbfa\t"b')
+    with pytest.raises(InputError, match="a quoted field is not closed") as caught:
+        list(read_csv(str(path)))
+    assert caught.value.where == f"{path}:byte 5 (line 1)"

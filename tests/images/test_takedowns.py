@@ -205,3 +205,15 @@ def test_a_photo_page_takes_down_its_photograph(tmp_path: Path) -> None:
         build.build(chosen, only="images")
     left = [explain.explain(chosen.root, name)["pairs"] for name in ("coco:9", "flickr:4242")]
     assert [pair["rejected"][0]["reason"] for pairs in left for pair in pairs] == ["takedown"] * 3
+
+
+def test_a_list_of_windows_is_read_and_one_in_utf_16_refused(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + f"{tiny_root.C4}\r\n{tiny_root.C1}".encode())
+    assert [(line.said, line.place) for line in takedowns.lines([str(path)])] == [
+        (tiny_root.C4, f"{path}:line 1"),
+        (tiny_root.C1, f"{path}:line 2"),
+    ]
+    path.write_text(tiny_root.C4, encoding="utf-16")
+    with pytest.raises(InputError, match="the text is in UTF-16"):
+        takedowns.lines([str(path)])

@@ -46,7 +46,7 @@ def test_with_nothing_there_published_figures_stand_and_say_so(tmp_path: Path) -
     assert (by_name["visual_genome"]["pairs"], by_name["visual_genome"]["images"]) == (5_408_689, 108_077)
     assert found["input_bytes"] == 0
     assert by_name["conceptual_12m"]["missing"] == [
-        "conceptual_12m: cc12m.tsv not found; run: pmd manifests fetch conceptual_12m (2.71 GB)"
+        f"conceptual_12m: {tmp_path}/cc12m.tsv not found; run: pmd manifests fetch conceptual_12m (2.71 GB)"
     ]
 
 

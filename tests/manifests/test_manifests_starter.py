@@ -16,12 +16,12 @@ from pmd.manifests import human_bytes, load_all, missing_hint, select, starter_c
         (
             "red_caps",
             "data/red_caps/redcaps_v1.0_annotations.zip",
-            "red_caps: redcaps_v1.0_annotations.zip not found; run: pmd manifests fetch red_caps (1.06 GB)",
+            "red_caps: data/red_caps/redcaps_v1.0_annotations.zip not found; run: pmd manifests fetch red_caps (1.06 GB)",
         ),
         (
             "red_caps",
             "elsewhere/annotations.zip",
-            "red_caps: annotations.zip not found; run: pmd manifests fetch red_caps (1.06 GB), "
+            "red_caps: elsewhere/annotations.zip not found; run: pmd manifests fetch red_caps (1.06 GB), "
             "which gets redcaps_v1.0_annotations.zip",
         ),
         (
@@ -32,12 +32,12 @@ from pmd.manifests import human_bytes, load_all, missing_hint, select, starter_c
         (
             "coco",
             "data/coco/train2017.zip",
-            "coco: train2017.zip not found; run: pmd manifests fetch coco --file train2017.zip (19.3 GB)",
+            "coco: data/coco/train2017.zip not found; run: pmd manifests fetch coco --file train2017.zip (19.3 GB)",
         ),
         (
             "wit",
             "data/wit/wit_v1.train.all-*.tsv.gz",
-            "wit: wit_v1.train.all-*.tsv.gz not found; run: pmd manifests fetch wit (26.7 GB)",
+            "wit: data/wit/wit_v1.train.all-*.tsv.gz not found; run: pmd manifests fetch wit (26.7 GB)",
         ),
         (
             "visual_genome",
@@ -54,7 +54,7 @@ from pmd.manifests import human_bytes, load_all, missing_hint, select, starter_c
         (
             "localized_narratives__flickr30k",
             "data/flickr30k-images.tar",
-            "localized_narratives__flickr30k: flickr30k-images.tar not found; fill in Flickr30k's form; "
+            "localized_narratives__flickr30k: data/flickr30k-images.tar not found; fill in Flickr30k's form; "
             "the archive may also stay compressed or unpacked: name what you have under images in the configuration; "
             "ask at http://shannon.cs.illinois.edu/DenotationGraph/; put it at data/flickr30k-images.tar",
         ),
@@ -96,7 +96,8 @@ def test_a_starter_config_in_whole() -> None:
 # Archives of images, named below: 20.2 GB more.
 # `pmd plan` tells rows, bytes, hours and disk before anything runs.
 
-root = "out/pmd"                     # any fsspec URL
+# Paths here are relative to the folder of this file, wherever pmd is run.
+root = "out/pmd"                     # or any fsspec URL
 profile = "recommended"              # paper | hub | recommended
 seed = 0
 contact = "mailto:you@example.org"   # sent with every request; a real run needs it

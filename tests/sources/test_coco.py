@@ -373,3 +373,62 @@ def test_a_number_beyond_64_bits_beside_the_caption_stays_in_meta(tmp_path: Path
     path.write_text(UPSTREAM.replace('"id": 104', '"id": 104, "hash": 36893488147419103232'))
     row = read_all(SOURCE, path)[3]
     assert (row["source_id"], json.loads(row["meta"])["hash"]) == ("104", 36893488147419103232.0)
+
+
+_BOX = {"id": 1, "image_id": 7, "bbox": [1, 2, 3, 4]}
+_HEAD = {"info": {"year": 2017}, "licenses": [], "images": [{"id": 7, "file_name": "7.jpg"}]}
+
+
+@pytest.mark.parametrize(
+    ("name", "annotation", "what"),
+    [
+        ("instances_val2017", _BOX | {"category_id": 1}, "instances or stuff: things with boxes and masks"),
+        ("stuff_val2017", _BOX | {"category_id": 99}, "instances or stuff: things with boxes and masks"),
+        ("person_keypoints_val2017", _BOX | {"category_id": 1, "keypoints": []}, "person_keypoints"),
+        ("panoptic_val2017", {"image_id": 7, "segments_info": [], "file_name": "7.png"}, "panoptic"),
+        ("image_info_test2017", None, "image_info (images without annotations)"),
+        ("questions", {"question_id": 1, "question": "what?"}, "questions"),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 3])
+def test_other_annotation_files_are_refused_by_name(
+    tmp_path: Path, name: str, annotation: dict[str, Any] | None, what: str, count: int
+) -> None:
+    path = tmp_path / f"{name}.json"
+    content = _HEAD if annotation is None else _HEAD | {"annotations": [annotation] * count, "categories": []}
+    path.write_text(json.dumps(content))
+    files = [InputFile(str(path), 1), InputFile(*write_golden(tmp_path), 1)]
+    with pytest.raises(InputError) as caught:
+        SOURCE.plan(files, SOURCE.options(**SOURCE.options.profile_values("paper")))
+    assert str(caught.value) == (
+        f"{path}: one of COCO's other annotation files, which has no captions\n"
+        "  expected: captions_*.json, or dataset_coco.json\n"
+        f"  found: {what}\n"
+        "  remedy: take it out of `annotations`, or name the files of captions alone: captions_*.json"
+    )
+
+
+def test_annotations_of_another_kind_are_foreign(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "captions.json"
+    path.write_text(json.dumps(_HEAD | {"annotations": [{"id": 1, "text": "a cat"}] * 2}))
+    with pytest.raises(InputError, match="not an annotation file of this source") as caught:
+        read_all(SOURCE, path)
+    assert caught.value.found == "annotations[0] with id, text"
+    path.write_text(json.dumps(_HEAD | {"annotations": [{"id": 1, "text": "a cat"}]}))  # one alone may be a bad row
+    assert [row["reason"] for row in read_all(SOURCE, path)] == ["malformed_row"]
+
+
+@pytest.mark.parametrize("image_id", [0, -1])
+def test_an_id_that_is_none_is_nobodys_image(tmp_path: Path, read_all: ReadAll, image_id: int) -> None:
+    images = [{"id": image_id, "file_name": f"{number}.jpg"} for number in (1, 2)]
+    annotations = [{"id": number, "image_id": image_id, "caption": "a cat"} for number in (1, 2)]
+    path = tmp_path / "captions_val2017.json"
+    path.write_text(json.dumps({"licenses": [], "images": images, "annotations": annotations}))
+    assert [(row["identity"], row["reason"]) for row in read_all(SOURCE, path)] == [(None, "no_image")] * 2
+    karpathy = tmp_path / "dataset_coco.json"
+    karpathy.write_text(KARPATHY.replace('"cocoid": 7}', f'"cocoid": {image_id}}}'))
+    rows = read_all(SOURCE, karpathy)
+    assert next(row["detail"] for row in rows if row["reason"] == "malformed_row") == (
+        f"cocoid: expected a COCO id, found {image_id}"
+    )
+    assert not any(row["identity"] == f"coco:{image_id}" for row in rows)

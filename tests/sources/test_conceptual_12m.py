@@ -89,3 +89,11 @@ def test_genuine_lines(samples: Path, read_all: ReadAll) -> None:
     assert [json.loads(row["meta"]) for row in rows] == [
         {"image_url": url, "caption": caption} for url, caption in genuine
     ]
+
+
+def test_a_header_is_no_row(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "cc12m.tsv"
+    path.write_bytes(b"\n".join(LINES))
+    expected = read_all(SOURCE, path)
+    path.write_bytes(b"\n".join([b"url\tcaption", *LINES]))
+    assert [{**row, "where": ""} for row in read_all(SOURCE, path)] == [{**row, "where": ""} for row in expected]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pmd import escape
 from pmd.errors import InputError
 from pmd.schema import keys
 from pmd.sources.conceptual_captions import SOURCE
 from pmd.sources.contract import InputFile
+from pmd.sources.two_columns import NAMES
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -145,3 +149,87 @@ def test_genuine_lines(samples: Path, read_all: ReadAll, file: str, split: str, 
     ]
     assert {row["split"] for row in rows} == {split}
     assert [row["row_digest"] for row in rows] == [keys.digest("\t".join(fields)) for fields in genuine]
+
+
+def _drafts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return drafts without their places, in the order of their digests."""
+    return sorted(({**row, "where": ""} for row in rows), key=lambda row: row["row_digest"])
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("header", [b"caption\turl", b"TEXT\tURL", b" Caption \tImage_URL"])
+def test_a_header_is_no_row(tmp_path: Path, read_all: ReadAll, header: bytes, mark: bytes, end: bytes) -> None:
+    path = tmp_path / "Train_GCC-training.tsv"
+    path.write_bytes(end.join(LINES))
+    expected = read_all(SOURCE, path)
+    path.write_bytes(mark + end.join([header, *LINES]))
+    found = read_all(SOURCE, path)
+    assert _drafts(found) == _drafts(expected)
+    start = len(mark + header + end)
+    assert [row["where"].removeprefix(f"{path}:byte ") for row in found] == [
+        str(int(row["where"].removeprefix(f"{path}:byte ")) + start) for row in expected
+    ]
+
+
+def test_a_header_says_the_order_of_the_columns(tmp_path: Path, read_all: ReadAll) -> None:
+    lines = [line for line in LINES if line.count(b"\t") == 1 and line.isascii()]
+    path = tmp_path / "Train_GCC-training.tsv"
+    path.write_bytes(b"\n".join(lines))
+    expected = read_all(SOURCE, path)
+    swapped = [b"\t".join(line.split(b"\t")[::-1]) for line in lines]
+    path.write_bytes(b"\n".join([b"url\tcaption", *swapped]))
+    assert _drafts(read_all(SOURCE, path)) == _drafts(expected)
+    more = [b"%d\t%s\ttrain" % (number, line) for number, line in enumerate(swapped)]
+    path.write_bytes(b"\n".join([b"index\turl\tcaption\tsplit", *more]))
+    assert _drafts(read_all(SOURCE, path)) == _drafts(expected)
+
+
+def test_a_header_is_one_only_on_top_of_the_file(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "Train_GCC-training.tsv"
+    path.write_bytes(b"a cat\thttp://a.example/1.jpg\ncaption\turl\n")
+    assert [row["image_url"] for row in read_all(SOURCE, path)] == ["http://a.example/1.jpg", "url"]
+    path.write_bytes(b"caption\turl\n")
+    assert read_all(SOURCE, path) == []
+
+
+@pytest.mark.parametrize("header", ["caption", "url", "id\tsplit", "url\turl", "caption\turl\timage_url"])
+def test_a_header_without_the_needed_columns_is_refused(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "Train_GCC-training.tsv"
+    path.write_text(f"{header}\na cat\thttp://a.example/1.jpg\n")
+    with pytest.raises(InputError) as caught:
+        SOURCE.plan([InputFile(str(path), path.stat().st_size)], SOURCE.options())
+    assert str(caught.value) == (
+        f"{path}:byte 0: the header does not name the columns that are needed\n"
+        "  expected: url and caption, each once\n"
+        f"  found: {escape.terminal(header)}\n"
+        "  remedy: name them so in the first line, or take the line away where the columns are upstream's: "
+        "caption<TAB>image_url"
+    )
+
+
+def test_a_header_that_has_the_columns_in_the_wrong_order_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "Train_GCC-training.tsv"
+    path.write_text("url\tcaption\na cat\thttp://a.example/1.jpg\n")
+    with pytest.raises(InputError, match="the header has the columns in the other order") as caught:
+        SOURCE.plan([InputFile(str(path), path.stat().st_size)], SOURCE.options())
+    assert caught.value.remedy == "mend the header"
+
+
+def test_the_split_of_a_member_is_in_its_name(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "validation.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("GCC-training.tsv", b"\n".join(LINES))
+        archive.writestr("GCC-1.1.0-Validation.tsv", b"\n".join(VALIDATION))
+        archive.writestr("README.md", "about")
+    rows = [row for row in read_all(SOURCE, path) if row["split"] is not None]
+    assert {(row["where"].split("!/")[1].split(":")[0], row["split"]) for row in rows} == {
+        ("GCC-training.tsv", "train"),
+        ("GCC-1.1.0-Validation.tsv", "validation"),
+    }
+
+
+def test_the_documents_have_all_names_of_columns() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sources.md").read_text(encoding="utf-8")
+    told = re.findall("`([a-z_]+)`", text[text.index("- **A header** may stand on top") :].split("- **Ids**")[0])
+    assert told == list(NAMES)

@@ -6,14 +6,19 @@ annotation paths, ``GOLDEN_OPTIONS`` has options that differ from the profiles'.
 
 from __future__ import annotations
 
+import bz2
 import dataclasses
 import functools
+import gzip
 import importlib
 import importlib.util
 import json
+import lzma
 import shutil
 import sys
+import tarfile
 import tomllib
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,10 +27,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import zstandard
 
 from pmd import sources
 from pmd.errors import InputError
-from pmd.formats import lines, sqlite
+from pmd.formats import archives, compression, lines, sqlite
 from pmd.schema.reasons import reasons_of
 from pmd.schema.tables import DRAFTS
 from pmd.sources.contract import DRAFT_ROWS, PROFILES, Chunk, InputFile, Profile, Source, SourceOptions
@@ -269,3 +275,153 @@ def test_a_truncated_file_is_never_a_silent_short_read(golden: Golden) -> None:
         else:
             assert any(row["reason"] == "malformed_row" and _stands_in(row, path) for row in rows), path
         path.write_bytes(content)
+
+
+#: What people have of text, beside the text as it is.
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "plain": bytes,
+    "gzip": functools.partial(gzip.compress, mtime=0),
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": zstandard.compress,
+}
+
+
+def _texts(golden: Golden) -> dict[str, bytes]:
+    """Return name → content of the golden files as plain text, out of their archives and compressions; the dump is none."""
+    texts = {}
+    for path in golden.files():
+        inside = [member.name for member in archives.members(str(path))] if archives.is_archive(str(path)) else [None]
+        for member in inside:
+            name = Path(member or path).name
+            if not name.startswith("._") and not sqlite.is_sqlite(str(path)):
+                with compression.open_decompressed(str(path), member) as file:
+                    texts[name] = file.read()
+    return texts
+
+
+def _write(folder: Path, texts: dict[str, bytes], packed: Callable[[bytes], bytes] = bytes) -> list[str]:
+    folder.mkdir()
+    for name, content in texts.items():
+        (folder / name).write_bytes(packed(content))
+    return [str(folder / name) for name in texts]
+
+
+@pytest.mark.parametrize("packed", PACKED)
+def test_a_byte_order_mark_is_no_part_of_the_data(golden: Golden, tmp_path: Path, packed: str) -> None:
+    texts = _texts(golden)
+    expected = _content(golden.rows(_write(tmp_path / "as_it_is", texts)))
+    marked = {name: b"\xef\xbb\xbf" + content for name, content in texts.items()}
+    assert _content(golden.rows(_write(tmp_path / "marked", marked, PACKED[packed]))) == expected
+
+
+def test_a_byte_order_mark_does_not_matter_to_cuts(
+    golden: Golden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = _texts(golden)
+    expected = _content(golden.rows(_write(tmp_path / "as_it_is", texts)))
+    paths = _write(tmp_path / "marked", {name: b"\xef\xbb\xbf" + content for name, content in texts.items()})
+    ranges = lines.ranges
+    for target_bytes in (1, 2, 3, 4, 5, 101):
+        monkeypatch.setattr(lines, "ranges", _cutting(ranges, target_bytes))
+        assert _content(golden.rows(paths)) == expected
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name_of_it"), [("utf-16", "UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32", "UTF-32")]
+)
+@pytest.mark.parametrize("packed", ["plain", "gzip"])
+def test_other_encodings_are_refused_by_name(
+    golden: Golden, tmp_path: Path, encoding: str, name_of_it: str, packed: str
+) -> None:
+    wide = {name: content.decode("utf-8", "replace").encode(encoding) for name, content in _texts(golden).items()}
+    paths = _write(tmp_path / "wide", wide, PACKED[packed])
+    with pytest.raises(InputError, match=f"the text is in {name_of_it}") as caught:
+        golden.rows(paths)
+    assert str(caught.value.where) in {*paths}
+    assert caught.value.remedy == f"convert it: iconv -f {name_of_it} -t UTF-8 FILE > NEW"
+
+
+def test_line_ends_of_windows_do_not_matter(golden: Golden, name: str, tmp_path: Path) -> None:
+    texts = {name: content.replace(b"\r\n", b"\n") for name, content in _texts(golden).items()}
+    windows = {name: content.replace(b"\n", b"\r\n") for name, content in texts.items()}
+    before, after = (
+        golden.rows(_write(tmp_path / folder, content)) for folder, content in (("unix", texts), ("windows", windows))
+    )
+    if name == "wit":  # in quotes, a line end is text
+        columns = ("identity", "image_url", "reason")
+        assert [[row[column] for column in columns] for row in before] == [
+            [row[column] for column in columns] for row in after
+        ]
+    else:
+        assert _content(after) == _content(before)
+
+
+def _zip(path: Path, folder: Path) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, f"in/{file.name}")
+    return path
+
+
+def _tar(path: Path, folder: Path, mode: Any) -> Path:
+    with tarfile.open(path, mode) as archive:
+        archive.add(folder, "in")
+    return path
+
+
+ARCHIVES: dict[str, Callable[[Path, Path], Path]] = {
+    "zip": _zip,
+    "tar": functools.partial(_tar, mode="w"),
+    "tar.gz": functools.partial(_tar, mode="w:gz"),
+    "tar.xz": functools.partial(_tar, mode="w:xz"),
+}
+
+
+@pytest.mark.parametrize("form", ARCHIVES)
+@pytest.mark.parametrize("packed", ["plain", "gzip"])
+def test_members_of_archives_are_read(golden: Golden, tmp_path: Path, form: str, packed: str) -> None:
+    texts = _texts(golden)
+    paths = _write(tmp_path / "files", texts, PACKED[packed])
+    expected = _content(golden.rows(paths))
+    archive = ARCHIVES[form](tmp_path / f"all.{form}", tmp_path / "files")
+    rows = golden.rows([f"{archive}!/in/{name}" for name in texts])
+    assert _content(rows) == expected
+    assert all(str(row["where"]).startswith(f"{archive}!/in/") for row in rows)
+    assert {row["split"] for row in rows} == {row["split"] for row in golden.rows(paths)}
+
+
+@pytest.mark.parametrize(
+    ("magic", "name_of_it"),
+    [(b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07\x01\x00", "RAR"), (b"\x04\x22\x4d\x18", "LZ4")],
+)
+def test_what_is_not_read_is_refused_by_name(golden: Golden, magic: bytes, name_of_it: str) -> None:
+    path = golden.files()[0]
+    path.write_bytes(magic + bytes(range(256)))
+    with pytest.raises(InputError, match=f"{name_of_it} is not read") as caught:
+        golden.rows()
+    assert caught.value.where == f"{path}:byte 0"
+    assert "unpack it" in str(caught.value.remedy)
+
+
+_BOXES = [
+    {"id": number, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "segmentation": []} for number in (1, 2)
+]
+#: Rows of other data sets in the forms that ours have.
+OTHERS = {
+    "an object of lists": json.dumps({"images": [{"id": 1, "file_name": "1.jpg"}], "annotations": _BOXES}),
+    "an object without annotations": json.dumps({"info": {}, "images": [{"id": 1, "file_name": "1.jpg"}]}),
+    "a list": json.dumps([{"id": 1, "objects": [{"x": 1, "names": ["cat"]}]}, {"id": 2, "objects": []}]),
+    "lines": "".join(json.dumps(box) + "\n" for box in _BOXES),
+    "lines that say whose they are": json.dumps({"dataset_id": "mscoco_val2017", "other": 1}) + "\n",
+}
+
+
+@pytest.mark.parametrize("content", OTHERS.values(), ids=OTHERS)
+def test_rows_of_another_shape_are_no_rejected_rows(golden: Golden, content: str) -> None:
+    for path in golden.files():
+        path.write_text(content)
+    with pytest.raises(InputError) as caught:
+        golden.rows()
+    assert any(str(path) in str(caught.value) for path in golden.files())
+    assert caught.value.expected

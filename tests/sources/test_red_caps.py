@@ -237,3 +237,11 @@ def test_a_document_of_a_damaged_name_is_not_passed_over(tmp_path: Path, read_al
         file.writestr("annotations/cats_2018.nson", CATS)
     with pytest.raises(InputError, match=r"cats_2018\.nson: the archive holds a file that is none of the release's"):
         read_all(SOURCE, path)
+
+
+@pytest.mark.parametrize("image_id", ["", "None", "null", "-1", "0"])
+def test_an_id_that_is_none_is_none(tmp_path: Path, read_all: ReadAll, image_id: str) -> None:
+    path = tmp_path / "cats_2017.json"
+    rows = [{"image_id": image_id, "url": f"http://a.example/{n}.jpg", "caption": "cat", "author": "x"} for n in (1, 2)]
+    path.write_text(json.dumps({"annotations": rows}))
+    assert [(row["source_id"], row["reason"]) for row in read_all(SOURCE, path)] == [(None, None)] * 2

@@ -219,3 +219,44 @@ def test_a_cell_that_cannot_be_read_is_one_row(document: Path, read_all: ReadAll
     bad, good = read_all(SOURCE, document)
     assert (bad["reason"], bad["detail"]) == ("bad_encoding", "invalid UTF-8 at byte 1 of caption")
     assert (good["reason"], good["text"]) == (None, "a dog")
+
+
+def test_a_table_with_a_header_is_read(tmp_path: Path, read_all: ReadAll) -> None:
+    pair = read_all(SOURCE, *_pair(tmp_path, f"{URL}\nhttp://a.example/2\n".encode(), "A chair\nCafé\n".encode()))
+    table = tmp_path / "sbu.tsv"
+    table.write_text(f"caption\turl\nA chair\t{URL}\nCafé\thttp://a.example/2\n", encoding="utf-8")
+    assert [row | {"where": ""} for row in read_all(SOURCE, table)] == [row | {"where": ""} for row in pair]
+    document = tmp_path / "sbu.json"
+    lists = {"image_urls": [URL], "user_ids": ["u@N1"], "captions": ["A chair"]}
+    document.write_text(json.dumps(lists), encoding="utf-8")
+    table.write_text(f"image_url\tuser_id\tcaption\r\n{URL}\tu@N1\tA chair\r\n", encoding="utf-8")
+    rows = read_all(SOURCE, table)
+    assert [row | {"where": ""} for row in rows] == [row | {"where": ""} for row in read_all(SOURCE, document)]
+    assert rows[0]["where"] == f"{table}:byte 27"
+
+
+def test_bad_rows_of_a_table_leave_alone(tmp_path: Path, read_all: ReadAll) -> None:
+    table = tmp_path / "sbu.tsv"
+    table.write_bytes(b"url\tcaption\nhttp://a/1\ta\nlost\nhttp://a/2\t\xff\nhttp://a/3\tc\n")
+    assert [(row["text"], row["reason"], row["detail"]) for row in read_all(SOURCE, table)] == [
+        ("a", None, None),
+        (None, "malformed_row", "expected 2 fields, found 1"),
+        (None, "bad_encoding", "invalid UTF-8 at byte 11 of the line"),
+        ("c", None, None),
+    ]
+
+
+@pytest.mark.parametrize("header", ["url", "url\turl\tcaption", "http://a/1\ta cat"])
+def test_a_table_without_a_telling_header_is_refused(tmp_path: Path, header: str, read_all: ReadAll) -> None:
+    table = tmp_path / "sbu.tsv"
+    table.write_text(f"{header}\nhttp://a/1\ta\n")
+    with pytest.raises(InputError, match="not an annotation file of this source") as error:
+        read_all(SOURCE, table)
+    assert "a .tsv whose header names url and caption" in str(error.value.expected)
+
+
+def test_headers_of_the_pair_are_no_row(tmp_path: Path, read_all: ReadAll) -> None:
+    paths = _pair(tmp_path, f"image_url\n{URL}\n".encode(), b" caption\n A chair\n")
+    assert [(row["image_url"], row["text"]) for row in read_all(SOURCE, *paths)] == [(URL, " A chair")]
+    paths = _pair(tmp_path, f"{URL}\n{URL}\n".encode(), b" caption\n A chair\n")
+    assert [row["text"] for row in read_all(SOURCE, *paths)] == [" caption", " A chair"]

@@ -271,3 +271,58 @@ def test_an_image_that_cannot_be_read_is_one_row(files: tuple[Path, Path], read_
     (bad,) = [row for row in after if row["reason"] == "bad_encoding"]
     assert bad["where"] == f"{regions}:[1]"
     assert [row for row in after if row is not bad] == [row for row in before if row["source_id"] != "20"]
+
+
+@pytest.mark.parametrize("none", [None, 0, -1, -1.0, 0.0, "", " ", "None", "null", "NaN", "-1", "0", "0.0"])
+def test_an_id_that_is_none_makes_no_two_images_one(tmp_path: Path, read_all: ReadAll, none: Any) -> None:
+    regions, images = tmp_path / "region_descriptions.json", tmp_path / "image_data.json"
+    images.write_text(
+        json.dumps(
+            [
+                {"image_id": 1, "url": "http://a/1.jpg", "width": 9, "height": 9, "coco_id": none, "flickr_id": none},
+                {"image_id": 2, "url": "http://a/2.jpg", "width": 9, "height": 9, "coco_id": none, "flickr_id": 5},
+                {"image_id": 3, "url": "http://a/3.jpg", "width": 9, "height": 9, "coco_id": 7, "flickr_id": none},
+            ]
+        )
+    )
+    box = {"x": 1, "y": 1, "width": 2, "height": 2, "phrase": "a cat"}
+    regions.write_text(json.dumps([{"id": n, "regions": [{"region_id": n, "image_id": n} | box]} for n in (1, 2, 3)]))
+    rows = read_all(SOURCE, regions, images)
+    assert [(row["identity"], row["also"], row["reason"]) for row in rows] == [
+        ("visual_genome:1", None, None),
+        ("flickr:5", None, None),
+        ("coco:7", None, None),
+    ]
+
+
+@pytest.mark.parametrize("image_id", [0, -1])
+def test_an_image_of_no_id_is_nobodys(tmp_path: Path, read_all: ReadAll, image_id: int) -> None:
+    regions, images = tmp_path / "region_descriptions.json", tmp_path / "image_data.json"
+    images.write_text(json.dumps([{"image_id": image_id, "url": "http://a/1.jpg", "width": 9, "height": 9}]))
+    box = {"x": 1, "y": 1, "width": 2, "height": 2, "phrase": "a cat"}
+    regions.write_text(json.dumps([{"id": image_id, "regions": [{"region_id": 1, "image_id": image_id} | box]}]))
+    assert [(row["identity"], row["reason"]) for row in read_all(SOURCE, regions, images)] == [(None, "no_image")]
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        {"image_id": 1, "objects": [{"x": 1, "names": ["cat"]}], "image_url": "http://a/1.jpg"},
+        {"id": 1, "qas": [{"question": "what?", "answer": "a cat"}]},
+        {"image_id": 1, "attributes": []},
+        {"id": 1, "regions": [{"region_id": 1, "x": 1, "y": 1, "width": 2, "height": 2, "name": "a cat"}]},
+        {"phrase": "regions", "url": "http://a/1.jpg"},
+    ],
+)
+def test_its_other_annotation_files_are_refused(files: tuple[Path, Path], read_all: ReadAll, element: Any) -> None:
+    files[0].write_text(json.dumps([element, element]))
+    with pytest.raises(InputError, match="not an annotation file of this source") as caught:
+        read_all(SOURCE, *files)
+    assert caught.value.found == f"elements with {', '.join(sorted(element))}"
+
+
+def test_regions_behind_many_images_without_any_are_found(files: tuple[Path, Path], read_all: ReadAll) -> None:
+    filler = [{"id": 1000 + number, "regions": []} for number in range(5000)]
+    expected = len(read_all(SOURCE, *files))
+    files[0].write_text(json.dumps([*filler, *json.loads(REGIONS)]))
+    assert len(read_all(SOURCE, *files)) == len(filler) + expected

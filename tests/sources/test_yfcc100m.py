@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import sqlite3
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -394,3 +395,35 @@ def test_the_genuine_older_layouts_are_equal(samples: Path, read_all: ReadAll) -
         for end in ("", "_crlf")
     )
     assert unix == windows
+
+
+def test_a_header_is_no_row(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "yfcc100m_dataset"
+    path.write_bytes(_text(LINES))
+    expected = read_all(SOURCE, path)
+    path.write_bytes("\t".join(LAYOUTS[25]).encode() + b"\n" + _text(LINES))
+    found = read_all(SOURCE, path)
+    assert [{**row, "where": ""} for row in found] == [{**row, "where": ""} for row in expected]
+
+
+def test_a_header_of_other_columns_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "yfcc100m_dataset"
+    path.write_bytes(b"photoid\tdownloadurl\ttitle\n" + _text(LINES))
+    with pytest.raises(InputError, match="not a file of yfcc100m") as caught:
+        SOURCE.plan([InputFile(str(path), path.stat().st_size)], _options())
+    assert caught.value.found == "photoid\tdownloadurl\ttitle"
+
+
+@pytest.mark.parametrize("form", ["gzip", "zip"])
+def test_the_dump_is_refused_by_name_where_it_cannot_be_read_in_place(tmp_path: Path, form: str) -> None:
+    dump = next(Path(path) for path in write_golden(tmp_path) if path.endswith(".sql"))
+    path = tmp_path / f"yfcc100m_dataset.sql.{form}"
+    if form == "gzip":
+        path.write_bytes(gzip.compress(dump.read_bytes()))
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(dump, "yfcc100m_dataset.sql")
+    with pytest.raises(InputError, match="not a file of yfcc100m") as caught:
+        SOURCE.plan([InputFile(str(path), path.stat().st_size)], _options())
+    assert caught.value.found == "the SQLite dump, compressed or in an archive"
+    assert caught.value.remedy == "unpack it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import threading
 import uuid
@@ -153,6 +154,38 @@ def test_a_relative_glob_stays_relative(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     assert storage.glob("data/*.tsv") == ["data/x.tsv"]
     assert storage.glob("data/x.tsv") == ["data/x.tsv"]
+
+
+@pytest.mark.parametrize("name", ["data [v2]", "what?", "a*b", "a b#c%20d", "[", "{a,b}", "caf\u00e9", "mine!"])
+def test_what_exists_is_itself_whatever_signs_are_in_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    for file in (f"{name}.tsv", "x.tsv"):
+        (tmp_path / name / file).touch()
+    (tmp_path / "v").mkdir()  # what a class of characters would match
+    (tmp_path / "v" / "x.tsv").touch()
+    monkeypatch.chdir(tmp_path)
+    for folder in (name, f"{tmp_path}/{name}"):
+        assert storage.glob(folder) == [folder]
+        assert storage.glob(f"{folder}/{name}.tsv") == [f"{folder}/{name}.tsv"]
+        assert storage.glob(f"{folder}/*.tsv") == sorted([f"{folder}/{name}.tsv", f"{folder}/x.tsv"])
+        assert storage.glob(f"{folder}/?.tsv") == sorted([f"{folder}/x.tsv", *[f"{folder}/[.tsv"] * (name == "[")])
+    assert storage.glob("[uvw]/x.tsv") == ["v/x.tsv"]
+
+
+def test_a_digest_is_read_once_for_each_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    original = storage.open_raw
+    monkeypatch.setattr(storage, "open_raw", lambda url: opened.append(url) or original(url))
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    one = storage.content_digest(str(path), "3:1")
+    assert one == hashlib.sha256(b"one").hexdigest()
+    path.write_bytes(b"two")
+    assert storage.content_digest(str(path), "3:1") == one
+    assert storage.content_digest(str(path), "3:2") == hashlib.sha256(b"two").hexdigest()
+    assert opened == [str(path)] * 2
 
 
 @pytest.mark.parametrize("ask", [storage.size, storage.open_raw, storage.fingerprint])

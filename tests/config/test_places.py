@@ -1,0 +1,202 @@
+"""Paths in a configuration: relative to its folder, and named in ROOT alike from wherever a command is run."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from pmd import config, sources
+from pmd.config import Config, options, places
+from pmd.sources.contract import NamesFiles, SourceOptions
+
+CONTENT = """
+root = "out/pmd"
+contact = "mailto:tests@example.org"
+takedown = ["lists/takedown.txt", "/etc/hostname"]
+[sources.coco]
+annotations = ["data/*.json", "data/a.zip!/in/b.json", "/abs/c.json", "gs://bucket/d.json", "~/e.json"]
+images = ["images/train2017.zip"]
+karpathy = "data/dataset_coco.json"
+[sources.visual_genome]
+annotations = ["../vg/*.json"]
+karpathy = "none"
+[[scores]]
+file = "scores.parquet"
+keep = "nsfw < 0.2"
+missing = "keep"
+[fetch]
+ca_file = "ca.pem"
+blocklists = ["lists/block.txt"]
+adopt = ["adopted/*.tar"]
+against = ["lists/published.parquet"]
+web_archive = "https://archive.example/{url}"
+[dedupe]
+evaluation = ["lists/evaluation.txt", "/abs/images"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "placed"),
+    [
+        ("data/x.tsv", "", "data/x.tsv"),
+        ("data/x.tsv", "project", "project/data/x.tsv"),
+        ("data/x.tsv", "/home/me/project", "/home/me/project/data/x.tsv"),
+        ("../x.tsv", "project", "project/../x.tsv"),
+        ("data/x.tsv", "gs://bucket/project", "gs://bucket/project/data/x.tsv"),
+        ("/data/x.tsv", "project", "/data/x.tsv"),
+        ("~/x.tsv", "project", "~/x.tsv"),
+        ("s3://bucket/x.tsv", "project", "s3://bucket/x.tsv"),
+        ("a.zip!/b", "project", "project/a.zip!/b"),
+        ("", "project", ""),
+    ],
+)
+def test_a_path_leads_from_the_configurations_folder(path: str, folder: str, placed: str) -> None:
+    assert places.placed(path, folder) == placed
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("data/x.tsv", "data/x.tsv"),
+        ("data", "data/deep/x.tsv"),
+        ("images/", "images/"),
+        ("images/", "images/deep/x.jpg"),
+        ("data/*.tsv", "data/x.tsv"),
+        ("*.tsv", "x.tsv"),
+        ("data/[v2] x#%20.tsv", "data/[v2] x#%20.tsv"),
+        ("../other/*.tsv", "../other/x.tsv"),
+        ("data/*.zip!/*.tsv", "data/a.zip!/x.tsv"),
+        ("ABSOLUTE/data/*.tsv", "ABSOLUTE/data/x.tsv"),
+        ("ABSOLUTE/project/data/x.tsv", "ABSOLUTE/project/data/x.tsv"),
+        ("~/x.tsv", "~/x.tsv"),
+        ("gs://b/*.tsv", "gs://b/x.tsv"),
+    ],
+)
+def test_a_file_is_named_as_it_is_written_wherever_the_command_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, found: str
+) -> None:
+    (tmp_path / "project" / "deeper").mkdir(parents=True)
+    pattern, found = (text.replace("ABSOLUTE", str(tmp_path)) for text in (pattern, found))
+    plain = config.parse(CONTENT)
+    chosen = dataclasses.replace(plain, takedown=(pattern,), sources={}, scores=())
+    for where, file in (
+        ("project", "pmd.toml"),
+        ("project", "./pmd.toml"),
+        ("project", str(tmp_path / "project/pmd.toml")),
+        (".", "project/pmd.toml"),
+        ("project/deeper", "../pmd.toml"),
+        ("/", str(tmp_path / "project/pmd.toml")),
+    ):
+        monkeypatch.chdir(tmp_path / where)
+        folder = places.folder_of(file)
+        assert (folder == "") == (where == "project")
+        loaded = places.all_placed(chosen, folder)
+        assert loaded.written(loaded.takedown[0]) == pattern
+        assert loaded.written(places.placed(found, folder)) == found
+
+
+@pytest.mark.parametrize("where", ["project", "."])
+@pytest.mark.parametrize(
+    ("spelled", "name"),
+    [("./data/x.tsv", "data/x.tsv"), ("data//x.tsv", "data/x.tsv"), ("./images/", "images/"), ("", "")],
+)
+def test_spellings_of_one_path_are_one_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, spelled: str, name: str
+) -> None:
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / where)
+    plain = dataclasses.replace(config.parse(CONTENT), takedown=(spelled,), sources={}, scores=())
+    loaded = places.all_placed(plain, "" if where == "project" else "project")
+    assert loaded.written(loaded.takedown[0]) == name
+
+
+def test_a_configuration_in_an_object_store_has_its_files_there() -> None:
+    loaded = places.all_placed(config.parse(CONTENT), places.folder_of("gs://bucket/project/pmd.toml"))
+    assert loaded.root == "gs://bucket/project/out/pmd"
+    assert loaded.sources["coco"].annotations[:2] == (
+        "gs://bucket/project/data/*.json", "gs://bucket/project/data/a.zip!/in/b.json",
+    )  # fmt: skip
+    assert loaded.written("gs://bucket/project/data/x.json") == "data/x.json"
+    assert loaded.written("gs://bucket/d.json") == "gs://bucket/d.json"
+
+
+def test_every_path_of_a_configuration_is_placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = "project"
+    found = places.all_placed(config.parse(CONTENT), folder)
+    coco = found.sources["coco"]
+    assert found.root == "project/out/pmd"
+    assert found.takedown == ("project/lists/takedown.txt", "/etc/hostname")
+    assert coco.annotations == (
+        "project/data/*.json", "project/data/a.zip!/in/b.json", "/abs/c.json", "gs://bucket/d.json", "~/e.json",
+    )  # fmt: skip
+    assert coco.images == ("project/images/train2017.zip",)
+    assert coco.options.karpathy == "project/data/dataset_coco.json"
+    assert found.sources["visual_genome"].annotations == ("project/../vg/*.json",)
+    assert found.sources["visual_genome"].options.karpathy == "none"
+    assert [rule.file for rule in found.scores] == ["project/scores.parquet"]
+    assert found.fetch.ca_file == "project/ca.pem"
+    assert found.fetch.blocklists == ("project/lists/block.txt",)
+    assert found.fetch.adopt == ("project/adopted/*.tar",)
+    assert found.fetch.against == ("project/lists/published.parquet",)
+    assert found.fetch.web_archive == "https://archive.example/{url}"
+    assert found.dedupe.evaluation == ("project/lists/evaluation.txt", "/abs/images")
+    assert found.folder == folder
+    # What a commit keeps of the options is as it is written.
+    plain = config.parse(CONTENT)
+    for one, other in (
+        (found.fetch, plain.fetch),
+        (found.dedupe, plain.dedupe),
+        (coco.options, plain.sources["coco"].options),
+    ):
+        assert places.options_written(one, found.written) == other.model_dump(mode="json")
+
+
+def _models() -> list[type[BaseModel]]:
+    stages = [
+        value for value in vars(options).values() if isinstance(value, type) and issubclass(value, options.StageOptions)
+    ]
+    return [*stages, *(sources.load(name).options for name in sources.names())]
+
+
+#: Options of strings that are no paths.
+_NO_PATHS = frozenset({
+    "keep", "host_groups", "user_agent", "resolve", "allow_addresses", "web_archive", "formats", "languages", "captions",
+})  # fmt: skip
+
+
+def test_every_option_of_free_strings_names_files_or_is_known_not_to() -> None:
+    for model in _models():
+        for name, field in model.model_fields.items():
+            marked = any(isinstance(item, NamesFiles) for item in field.metadata)
+            strings = "str" in str(field.annotation) and "Literal" not in str(field.annotation)
+            assert marked == (strings and name not in _NO_PATHS), f"{model.__module__}.{model.__name__}.{name}"
+
+
+def test_a_configuration_is_loaded_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tmp_path / "project"
+    (project / "data").mkdir(parents=True)
+    (project / "list.txt").touch()
+    (project / "pmd.toml").write_text(
+        'root = "out"\ncontact = "mailto:a@b.org"\ntakedown = "list.txt"\n'
+        '[sources.conceptual_captions]\nannotations = ["data/*.tsv"]\n'
+    )
+    loaded: list[Config] = []
+    for where, path in ((project, "pmd.toml"), (tmp_path, "project/pmd.toml"), (Path("/"), str(project / "pmd.toml"))):
+        monkeypatch.chdir(where)
+        found = config.load(path)
+        assert Path(found.root).resolve() == project / "out"
+        assert Path(found.takedown[0]).resolve() == project / "list.txt"
+        assert Path(found.sources["conceptual_captions"].annotations[0]).resolve() == project / "data" / "*.tsv"
+        loaded.append(found)
+    assert [one.root for one in loaded] == ["out", "project/out", f"{project}/out"]
+    assert loaded[0] == dataclasses.replace(config.parse((project / "pmd.toml").read_text()))
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_of_a_source_without_paths_stay_as_they_are() -> None:
+    model: type[SourceOptions] = sources.load("wit").options
+    chosen = model(**model.profile_values("paper"))
+    assert places.options_written(chosen, str.upper) == chosen.model_dump(mode="json")
