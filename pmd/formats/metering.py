@@ -35,8 +35,9 @@ class Meter:
 
     def ratio(self, path: str, member: str | None) -> float:
         """Return how many plain bytes came of a byte of the file or member so far; 1 where it was not packed, or not read."""
-        streams = self._streams.get((path, member))
-        return self._furthest(streams).ratio() if streams else 1.0
+        streams = self._streams.get((path, member), ())
+        longest = max(streams, key=lambda stream: stream.plain_bytes, default=None)
+        return 1.0 if longest is None else longest.ratio()
 
     @staticmethod
     def _furthest(streams: list[_Counted]) -> _Counted:

@@ -115,6 +115,8 @@ def ratio(parts: Sequence[tuple[float, float]], least: float) -> Estimate:
 
 #: From so many images that were met in three pieces on they tell how unequally images are shared.
 _ENOUGH: Final = 10
+#: How far the formula itself may be off, where keys are met equally often.
+_FORM: Final = 0.03
 #: How many more of them there may be than if all images had equally many pairs.
 _EVEN: Final = 1.5
 
@@ -141,13 +143,14 @@ def distinct(pieces: Sequence[Collection[bytes]], fraction: float) -> Estimate:
     times = Counter(met.values())
     once, twice, thrice = times[1], times[2], times[3]
     spread = _DEVIATIONS * math.sqrt(twice + 1)
-    value = _unseen(seen, once, twice, fraction)
-    low = _unseen(seen, once, twice + spread, fraction)
-    high = _unseen(seen, once, max(twice - spread, 0), fraction)
+    apart = len(pieces) / (len(pieces) - 1) if len(pieces) > 1 else 1.0  # what is met twice in one piece is not seen
+    value = _all(seen, once, twice * apart, fraction)
+    low = _all(seen, once, (twice + spread) * apart, fraction) * (1 - _FORM)
+    high = _all(seen, once, max(twice - spread, 0) * apart, fraction) * (1 + _FORM)
     uneven = thrice >= _ENOUGH and thrice > _EVEN * 2 * twice**2 / (3 * max(once, 1))
-    return Estimate(min(value, most), min(low, most), most if uneven else min(high, most))
+    return Estimate(min(value, most), max(min(low, most), seen), most if uneven else min(max(high, value), most))
 
 
-def _unseen(seen: int, once: int, twice: float, fraction: float) -> float:
+def _all(seen: int, once: int, twice: float, fraction: float) -> float:
     divisor = 2 * twice + fraction / (1 - fraction) * once
     return seen + (once**2 / divisor if divisor else 0)

@@ -12,7 +12,7 @@ import functools
 import itertools
 import posixpath
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -146,15 +146,78 @@ class _Looked:
 _COLUMNS: Final = (*images_rules.NEEDED, "also")
 
 
-def figures(config: Config) -> list[SourceFigures]:
-    """Return what is expected of each source, in order of their names.
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """What is expected of all sources.
+
+    Attributes:
+        sources: Of each, in order of their names.
+        shared: How many images more they count together than there are, since several have them.
+        once: Source → the part of its images that are its own, if it halves with another what both have.
+        images: `IMAGES`, where every image was seen; None: where some are estimated.
+        composition: What shards make of them.
+    """
+
+    sources: tuple[SourceFigures, ...]
+    shared: Estimate
+    once: Mapping[str, float]
+    images: pa.Table | None
+    composition: Composition
+
+
+def figures(config: Config) -> Expected:
+    """Return what is expected of the sources.
 
     Raises:
         InputError: A takedown list or a file of scores cannot be read.
     """
     looked = [_look(config, source) for _, source in sorted(config.sources.items())]
     meeting = _Meeting.of(config, looked)
-    return [_figures(config, item, meeting) for item in looked]
+    spread = [None if item.table is None else _spread(config, item, meeting) for item in looked]
+    found = tuple(_figures(config, item, rows, meeting) for item, rows in zip(looked, spread, strict=True))
+    if all(rows is not None and item.fraction >= 1 for item, rows in zip(looked, spread, strict=True)):
+        return _all_seen(config, found, pa.concat_tables(spread))
+    common = {
+        (one.name, other.name): _common(one, other)
+        for one, other in itertools.combinations(found, 2)
+        if one.seen and other.seen
+    }
+    halves: Counter[str] = Counter()
+    for names, both in common.items():
+        for name in names:
+            halves[name] += both.value / 2  # type: ignore[assignment]
+    once = {item.name: max(1 - halves[item.name] / item.images.value, 0) if item.images.value else 1 for item in found}
+    value = sum(item.images.value * (1 - once[item.name]) for item in found)
+    shared = dataclasses.replace(estimates.total(common.values()), value=value)
+    return Expected(
+        found,
+        Estimate(shared.value, min(shared.low, shared.value), max(shared.high, shared.value)),
+        once,
+        None,
+        _together(found),
+    )
+
+
+def _all_seen(config: Config, found: tuple[SourceFigures, ...], rows: pa.Table) -> Expected:
+    """Return what is expected where all rows of all sources were read: what the images stage makes of them."""
+    stays = rows.filter(pc.is_null(rows["reason"]))
+    within = images_rules.in_sample(stays["image_id"].combine_chunks(), config.sample)
+    gathered = images_rules.gather(stays.filter(pa.array(within)), 0)
+    several = sum(item.images.value for item in found) - gathered.images.num_rows
+    made = composition(gathered.images, gathered.views, config.shard)
+    return Expected(found, estimates.known(several), {}, gathered.images, made)
+
+
+def _together(found: Iterable[SourceFigures]) -> Composition:
+    """Return the composition of all sources' images, by how many each has."""
+    listed = [(item.images.value, item.composition) for item in found]
+    images = sum(count for count, _ in listed) or 1
+    return Composition(
+        *(
+            sum(count * getattr(made, field.name) for count, made in listed) / images
+            for field in dataclasses.fields(Composition)
+        )
+    )
 
 
 def booked(config: Config) -> list[SourceFigures]:
@@ -196,22 +259,8 @@ def _local(source: SourceConfig) -> bool:
     return bool(source.images) or not manifests.load(source.name).images_by_url
 
 
-def shared(found: Sequence[SourceFigures]) -> Estimate:
-    """Return how many images more the sources count together than there are, since several have them.
-
-    By the images that were looked at of two of them: what both have in common in samples of so many, they have in all.
-    """
-    if all(item.images.known and len(item.seen) == item.images.value for item in found):
-        return estimates.known(
-            sum(len(item.seen) for item in found) - len(frozenset().union(*(item.seen for item in found)))
-        )
-    pairs = [_common(one, other) for one, other in itertools.combinations(found, 2) if one.seen and other.seen]
-    all_of = estimates.total(item.images for item in found)
-    largest = max((item.images.value for item in found), default=0)
-    return estimates.total(pairs).at_most(estimates.known(all_of.value - largest))
-
-
 def _common(one: SourceFigures, other: SourceFigures) -> Estimate:
+    """Return how many images two sources have in common, by those that were looked at of both."""
     met = len(one.seen & other.seen)
     chance = 1.0
     for item in (one, other):
@@ -340,20 +389,18 @@ class _Meeting:
         left_out: frozenset[bytes] = frozenset()
         if config.images.evaluation_copies == "reject":
             left_out = images_rules.reached(frozenset().union(*(item.left_out for item in looked)), links)
-        named = hosts.named_groups(config.fetch.host_groups)
         return cls(
             aliases,
             images_rules.widened(images_rules.Takedown.of(takedowns.lines(config.takedown)), links),
             pa.array(sorted(left_out), KEY),
             tuple(scores.read(rule.file, rule.keep, rule.missing) for rule in config.scores),
-            functools.lru_cache(maxsize=_KNOWN_HOSTS)(functools.partial(group, named=named)),
+            group_of(config),
         )
 
 
-def _figures(config: Config, looked: _Looked, meeting: _Meeting) -> SourceFigures:
-    if looked.table is None:
+def _figures(config: Config, looked: _Looked, rows: pa.Table | None, meeting: _Meeting) -> SourceFigures:
+    if rows is None:
         return _published_figures(config, looked)
-    rows = _spread(config, looked, meeting)
     stays = rows.filter(pc.is_null(rows["reason"]))
     gathered = images_rules.gather(stays, 0)
     stands = dict(zip(stays["own_id"].to_pylist(), stays["image_id"].to_pylist(), strict=True))
@@ -438,12 +485,18 @@ def first_groups(locations: pa.ChunkedArray, group_of: Callable[[str], str]) -> 
     return [*(groups[index] for index in names.indices.to_pylist()), *[""] * (len(locations) - len(there))]
 
 
-def group(host: str, named: Mapping[str, str]) -> str:
-    """Return the group of a URL's host and port, as the engine does; "" where it would ask for nothing."""
-    try:
-        return hosts.group_name(addresses.parse(f"http://{host}/").host, named)
-    except addresses.Blocked:
-        return ""
+def group_of(config: Config) -> Callable[[str], str]:
+    """Return what gives the group of a URL's host and port, as the engine has it; "" where it would ask for nothing."""
+    named = hosts.named_groups(config.fetch.host_groups)
+
+    @functools.lru_cache(maxsize=_KNOWN_HOSTS)
+    def group(host: str) -> str:
+        try:
+            return hosts.group_name(addresses.parse(f"http://{host}/").host, named)
+        except addresses.Blocked:
+            return ""
+
+    return group
 
 
 #: What `samples.misfits` reads of a ledger; the stored picture is the original, as wherever a region is cut.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections import Counter
 from collections.abc import Collection, Mapping
 
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.config import Config
-from pmd.fetch import forecast, hosts, partitions, state
+from pmd.fetch import forecast, partitions, state
 from pmd.inspection import expected
 from pmd.inspection.expected import Composition
 from pmd.schema.statuses import OK
@@ -46,8 +45,7 @@ class Counted:
 
 def counted(config: Config) -> Counted:
     """Count the committed images and their ledger."""
-    named = hosts.named_groups(config.fetch.host_groups)
-    group_of = functools.lru_cache(maxsize=2**16)(functools.partial(expected.group, named=named))
+    group_of = expected.group_of(config)
     layout = partitions.cut(config.root)
     of_source: Counter[str] = Counter()
     shards: list[forecast.Shard] = []

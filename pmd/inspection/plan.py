@@ -11,9 +11,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow, stages
@@ -25,8 +26,8 @@ from pmd.fetch.forecast import Forecast, Shard
 from pmd.images.rules import fetch_shard_bits
 from pmd.inspection import estimates, expected, fetching, sampling
 from pmd.inspection.estimates import Estimate, known
-from pmd.inspection.expected import Composition, SourceFigures
-from pmd.inspection.fetching import Counted
+from pmd.inspection.expected import Composition, Expected, SourceFigures
+from pmd.inspection.fetching import Counted, Ledger
 from pmd.manifests.select import human_bytes
 from pmd.store import commits, root
 from pmd.store.commits import Commit
@@ -95,7 +96,7 @@ class _Images:
     """The images of all sources, and how far their fetch has come.
 
     Attributes:
-        basis: "committed" or "estimated".
+        basis: committed, counted (in files that were read whole), or estimated.
         images: All of them.
         shared: How many more the sources count together.
         of_source: Source → its images.
@@ -139,8 +140,12 @@ def plan(config: Config) -> dict[str, Any]:
         InputError: A list that `[fetch]` names is missing, or none.
     """
     fresh = _fresh(config, flow.IMAGES)
-    found = expected.booked(config) if fresh else expected.figures(config)
-    images = _committed_images(fetching.counted(config), found) if fresh else _estimated_images(config, found)
+    if fresh:
+        found: Sequence[SourceFigures] = expected.booked(config)
+        images = _committed_images(fetching.counted(config), found)
+    else:
+        looked = expected.figures(config)
+        found, images = looked.sources, _estimated_images(config, looked)
     fetch = forecast.forecast(images.shards, config.fetch)
     alive, alive_basis = _alive(config, images, found)
     fetched = (images.ok + images.to_fetch * alive).rounded()
@@ -154,14 +159,15 @@ def plan(config: Config) -> dict[str, Any]:
         "pairs": estimates.total(item.pairs.rounded() for item in found),
         "taken": estimates.total(item.taken.rounded() for item in found),
         "images": estimates.total(images.of_source[item.name].rounded() for item in found).less(shared_images)
-        if images.basis == "estimated"
+        if images.basis != "committed"
         else images.images,
         "shared_images": shared_images,
         "to_fetch": to_fetch,
         "fetched": fetched,
         "samples": written.samples,
     }
-    if images.basis == "estimated":  # the value is what the columns add up to
+    totals = {name: _ends_rounded(estimate) for name, estimate in totals.items()}
+    if images.basis != "committed":  # the value is what the columns add up to
         value = sum(images.of_source[item.name].rounded().value for item in found) - shared_images.value
         totals["images"] = dataclasses.replace(totals["images"], value=value)
     guesses = [
@@ -173,7 +179,7 @@ def plan(config: Config) -> dict[str, Any]:
     ]
     store = {form: size.rounded() for form, size in pictures.items()}
     shard_bytes = {form: size.rounded() for form, size in written.bytes.items()}
-    disk = store[config.fetch.store] + estimates.total(shard_bytes.values())
+    disk = _ends_rounded(store[config.fetch.store] + estimates.total(shard_bytes.values()))
     return {
         "root": config.root,
         "profile": config.profile,
@@ -207,6 +213,11 @@ def plan(config: Config) -> dict[str, Any]:
     }
 
 
+def _ends_rounded(estimate: Estimate) -> Estimate:
+    """Return a sum as it is, between round numbers."""
+    return dataclasses.replace(estimate.rounded(), value=estimate.value)
+
+
 def _number(estimate: Estimate) -> int:
     return int(estimate.value)
 
@@ -234,36 +245,68 @@ def _described(item: SourceFigures, images: Estimate) -> dict[str, Any]:
 # --- images, and what of them is to be fetched -----------------------------------------------------------------------
 
 
-def _estimated_images(config: Config, found: Sequence[SourceFigures]) -> _Images:
-    shared = expected.shared(found)
-    images = estimates.total(item.images for item in found).less(shared)
+def _estimated_images(config: Config, looked: Expected) -> _Images:
+    if looked.images is not None:
+        return _seen_images(config, looked)
+    found = looked.sources
+    images = estimates.total(item.images for item in found).less(looked.shared)
     before = fetching.ledger(config.root, frozenset().union(*(item.seen for item in found)))
     todo, ok = known(0), known(0)
     of_host: Counter[str] = Counter()
-    # What several sources have is asked for once: each gives up its part of it.
-    once = images.value / max(sum(item.images.value for item in found), 1)
     for item in found:
-        settled = estimates.share(len(item.seen & before.known), len(item.seen)) if item.seen else known(0)
-        there = estimates.share(len(item.seen & before.known_ok), len(item.seen)) if item.seen else known(0)
-        if not before.known or (item.images.known and len(item.seen) == item.images.value):
-            settled, there = known(settled.value), known(there.value)
-        left = item.images * known(1).less(settled)
-        todo += left.scaled(once)
-        ok += (item.images * there).scaled(once)
+        settled, there = _shares_of(before, item)
+        own = item.images.scaled(looked.once[item.name])
+        left = own * known(1).less(settled)
+        todo += left
+        ok += own * there
         for group, share in item.groups.items():
-            of_host[group] += round(left.value * share * once)
+            of_host[group] += round(left.value * share)
     return _Images(
         "estimated",
         images,
-        shared,
+        looked.shared,
         {item.name: item.images for item in found},
         list(_evenly(config, of_host, images.value)),
         todo,
         ok,
         before.settled,
         before.ok,
-        _together(found),
+        looked.composition,
         exact=False,
+    )
+
+
+def _shares_of(before: Ledger, item: SourceFigures) -> tuple[Estimate, Estimate]:
+    """Return which share of a source's images are settled, and which are there."""
+    shares = [len(item.seen & ids) for ids in (before.known, before.known_ok)]
+    if not before.known or not item.seen:
+        return known(0), known(0)
+    whole = item.images.known and len(item.seen) == item.images.value
+    settled, there = (
+        known(count / len(item.seen)) if whole else estimates.share(count, len(item.seen)) for count in shares
+    )
+    return settled, there
+
+
+def _seen_images(config: Config, looked: Expected) -> _Images:
+    """Return the images where every one of them was seen."""
+    assert looked.images is not None
+    ids = looked.images["image_id"].combine_chunks()
+    before = fetching.ledger(config.root, frozenset(ids.to_pylist()))
+    left = looked.images.filter(pc.invert(pc.is_in(ids, value_set=pa.array(sorted(before.known), ids.type))))
+    of_host = Counter(expected.first_groups(left["locations"], expected.group_of(config)))
+    return _Images(
+        "counted",
+        known(len(ids)),
+        looked.shared,
+        {item.name: item.images for item in looked.sources},
+        list(_evenly(config, of_host, len(ids))),
+        known(len(left)),
+        known(len(before.known_ok)),
+        before.settled,
+        before.ok,
+        looked.composition,
+        exact=True,
     )
 
 
@@ -305,18 +348,6 @@ def _has_files(config: Config, name: str) -> bool:
         return False
 
 
-def _together(found: Iterable[SourceFigures]) -> Composition:
-    """Return the composition of all sources' images, by how many each has."""
-    listed = [(item.images.value, item.composition) for item in found]
-    images = sum(count for count, _ in listed) or 1
-    return Composition(
-        *(
-            sum(count * getattr(made, field.name) for count, made in listed) / images
-            for field in dataclasses.fields(Composition)
-        )
-    )
-
-
 def _evenly(config: Config, of_host: Mapping[str, int], images: float) -> Iterator[Shard]:
     """Yield the fetch shards that there will be: every host's images are spread evenly over them, since keys are hashes."""
     facts = root.describe(config.root) or {}
@@ -331,6 +362,8 @@ def _evenly(config: Config, of_host: Mapping[str, int], images: float) -> Iterat
 
 def _alive(config: Config, images: _Images, found: Sequence[SourceFigures]) -> tuple[Estimate, str]:
     """Return which share of what is to be fetched will be there: as of what was fetched, else a guess by its hosts."""
+    if not images.to_fetch.value and images.basis == "committed":
+        return known(1), "committed"
     if images.settled >= _ENOUGH:
         return estimates.share(images.settled_ok, images.settled), "measured"
     named = hosts.named_groups(config.fetch.host_groups)
@@ -341,7 +374,7 @@ def _alive(config: Config, images: _Images, found: Sequence[SourceFigures]) -> t
         counts[""] += shard.unasked
     all_of = counts.total()
     if not all_of:
-        return known(1), "committed" if images.basis == "committed" else "estimated"
+        return known(1), images.basis
     by_kind = {
         known(1): counts[forecast.ARCHIVES],
         known(0): counts[""],
@@ -432,12 +465,11 @@ def _written(config: Config, images: _Images, fetched: Estimate) -> _Written:
 
 
 def _committed_shards(there: Mapping[str, Commit]) -> _Written:
-    files = {form: [file for file in commit.files if file.rows] for form, commit in there.items()}
-    samples = max(sum(file.rows for file in listed) for listed in files.values())
+    samples = max(sum(file.rows for file in commit.files) for commit in there.values())
     return _Written(
         known(samples),
-        {form: known(len(listed)) for form, listed in files.items()},
-        {form: known(sum(file.bytes for file in listed)) for form, listed in files.items()},
+        {form: known(sum(file.rows > 0 for file in commit.files)) for form, commit in there.items()},
+        {form: known(sum(file.bytes for file in commit.files)) for form, commit in there.items()},
         "committed",
         "committed",
     )

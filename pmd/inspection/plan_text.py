@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pmd import escape
@@ -12,10 +12,10 @@ from pmd.terminal import tables
 if TYPE_CHECKING:
     from rich.table import Table
 
+#: From so many of a unit on a time has no tenths.
+_WHOLE: Final = 10
 #: Hosts that the text names.
 _MOST_HOSTS: Final = 12
-#: From so many hours on no minutes are told.
-_HOURS: Final = 10
 
 
 def render(planned: Mapping[str, Any], width: int = 80) -> str:
@@ -29,7 +29,7 @@ def render(planned: Mapping[str, Any], width: int = 80) -> str:
     page.write(_figures(planned))
     for line in _fetch(planned["fetch"], planned["images_basis"]):
         page.write(line)
-    page.write(_hashes(planned["hashes"]))
+    page.write(_hashes(planned["hashes"], "~" if planned["fetch"]["ranges"] else ""))
     for item in planned["sources"]:
         for line in item["missing"]:
             page.write(line, wrap=False)
@@ -105,7 +105,7 @@ def _figures(planned: Mapping[str, Any]) -> Table:
         )
         rows.append(_figure(f"{form} bytes", size, disk["ranges"]["shards"].get(form), basis["shards"], human_bytes))
     rows.append(_figure("store and shards", disk["total"], disk["ranges"].get("total"), "", human_bytes))
-    rows.append(_figure("… of it there", disk["there"], None, "", human_bytes))
+    rows.append(_figure("store there by now", disk["there"], None, "", human_bytes))
     return _table(["the build", "comes to", "between", "told by"], rows, words={"the build", "told by"}, whole=(0, 1))
 
 
@@ -113,12 +113,16 @@ def _together(planned: Mapping[str, Any], name: str) -> str:
     """Return what a sum of the sources' is told by: by what its weakest part is."""
     standing = ("committed", "counted", "sampled", "published", "Table 2")
     told = [item["basis"] for item in planned["sources"]]
-    return max(told, key=standing.index, default="")
+    weakest = max(told, key=standing.index, default="")
+    return "published" if name == "rows" and weakest == "Table 2" else weakest  # the table has pairs alone
 
 
-def _figure(name: str, value: int, between: Sequence[int] | None, told: str, shown: Any = None) -> list[str]:
+def _figure(
+    name: str, value: int, between: Sequence[int] | None, told: str, shown: Callable[[int], str] | None = None
+) -> list[str]:
     say = shown or (lambda number: f"{number:,}")
     mark = "~" if between else ""
+    value = _three(value) if mark and shown is None else value  # a sum may have digits of what is known
     return [name, mark + say(value), f"{say(between[0])} to {say(between[1])}" if between else "", told]
 
 
@@ -134,35 +138,41 @@ def _fetch(fetch: Mapping[str, Any], basis: str) -> Iterator[Any]:
         mark = "~" if fetch["ranges"] else ""
         yield f"\nImages to fetch ({basis}), by host group, in {fetch['lanes']} lane{'s' * (fetch['lanes'] > 1)}:"
         yield _table(
-            ["host", "images", "a second", "limited by", "hours"],
+            ["host", "images", "a second", "limited by", "takes"],
             [
                 [
                     host["host"],
-                    f"{mark}{_three(host['images']) if mark else host['images']:,}",
+                    mark + _asked(host["images"], mark),
                     f"{host['images_per_s']:,.2f}",
                     host["limit"],
-                    mark + _hours(host["hours"]),
+                    mark + _time(host["hours"]),
                 ]
                 for host in fetch["hosts"][:_MOST_HOSTS]
             ],
             words={"host", "limited by"},
+            whole=range(1, 5),
         )
         if len(fetch["hosts"]) > _MOST_HOSTS:
             yield f"… and {len(fetch['hosts']) - _MOST_HOSTS:,} more host groups"
-        slowest = fetch["slowest"]
-        who = slowest["host"] or "no host: the lanes themselves"
-        between = (
-            ""
-            if not fetch["ranges"]
-            else f" ({_hours(fetch['ranges']['hours'][0])} to {_hours(fetch['ranges']['hours'][1])})"
-        )
-        images = _three(slowest["images"]) if mark else slowest["images"]
-        yield (
-            f"Fetching takes {mark}{_hours(fetch['hours'])} hours{between} or more. What decides is {who}: "
-            f"{mark}{images:,} images, {slowest['images_per_s']:,.2f} a second ({slowest['limit']}), {mark}{_hours(slowest['hours'])} hours."
-        )
+        yield _decides(fetch, mark)
     if fetch["unasked"]:
         yield f"{fetch['unasked']:,} images have no location that can be asked."
+
+
+def _decides(fetch: Mapping[str, Any], mark: str) -> str:
+    slowest = fetch["slowest"]
+    who = slowest["host"] or "no host: the lanes themselves"
+    between = " to ".join(map(_time, fetch["ranges"].get("hours", ())))
+    return (
+        f"Fetching takes {mark}{_time(fetch['hours'])}{f' ({between})' if between else ''} or more. What decides is {who}: "
+        f"{mark}{_asked(slowest['images'], mark)} images, {slowest['images_per_s']:,.2f} a second ({slowest['limit']}), "
+        f"{mark}{_time(slowest['hours'])}."
+    )
+
+
+def _asked(count: int, mark: str) -> str:
+    """Return a count of images, to three digits where it is estimated."""
+    return f"{_three(count) if mark else count:,}"
 
 
 def _three(count: int) -> int:
@@ -170,17 +180,19 @@ def _three(count: int) -> int:
     return int(float(f"{count:.3g}"))
 
 
-def _hours(hours: float) -> str:
-    """Return hours to two digits, and those that are less than one to three places: a second is .0003."""
-    if hours >= _HOURS:
-        return f"{int(float(f'{hours:.2g}')):,}"
-    return f"{hours:.1f}" if hours >= 1 else f"{hours:.2g}"
+def _time(hours: float) -> str:
+    """Return a time to two digits, in the largest unit of which there is one."""
+    for unit, size in (("h", hours), ("min", hours * 60)):
+        if size >= 1:
+            rounded = float(f"{size:.2g}")
+            return f"{rounded:,.0f} {unit}" if rounded >= _WHOLE else f"{rounded:.1f} {unit}".replace(".0 ", " ")
+    return f"{hours * 3600:.2g} s"
 
 
-def _hashes(hashes: Mapping[str, Any]) -> str:
+def _hashes(hashes: Mapping[str, Any], mark: str) -> str:
     if hashes["asked_by"] is None:
         return "Perceptual hashes: nothing asks for them, and none is computed."
-    said = [f"{hashes['fetched']:,} with the fetch"] if hashes["fetched"] else []
+    said = [f"{mark}{_asked(hashes['fetched'], mark)} with the fetch"] if hashes["fetched"] else []
     said += [f"{hashes['stored']:,} of pictures that are stored, without the web"] if hashes["stored"] else []
     return f"Perceptual hashes ({hashes['asked_by']} asks for them): {', '.join(said) or 'all are known'}."
 
