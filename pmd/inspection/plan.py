@@ -149,8 +149,9 @@ def plan(config: Config) -> dict[str, Any]:
     fetch = forecast.forecast(images.shards, config.fetch)
     alive, alive_basis = _alive(config, images, found)
     fetched = (images.ok + images.to_fetch * alive).rounded()
-    pictures, pictures_basis = _store(config, images, fetched)
-    written = _written(config, images, fetched)
+    stored = _stored(config.root)
+    pictures, pictures_basis = _store(config, images, fetched, stored)
+    written = _written(config, images, fetched, stored)
     sources = [_described(item, images.of_source[item.name]) for item in found]
     to_fetch = images.to_fetch.rounded()
     shared_images = images.shared.rounded()
@@ -204,7 +205,7 @@ def plan(config: Config) -> dict[str, Any]:
             "chosen": config.fetch.store,
             "shards": {form: _number(size) for form, size in shard_bytes.items()},
             "total": _number(disk),
-            "there": _store_bytes(config.root)[0],
+            "there": stored.bytes,
             "ranges": _ranges({**store, "total": disk}) | {"shards": _ranges(shard_bytes)},
         },
         "shards": {form: _number(count) for form, count in written.shards.items()},
@@ -388,15 +389,15 @@ def _alive(config: Config, images: _Images, found: Sequence[SourceFigures]) -> t
 # --- what is written -------------------------------------------------------------------------------------------------
 
 
-def _store(config: Config, images: _Images, fetched: Estimate) -> tuple[dict[str, Estimate], str]:
+def _store(config: Config, images: _Images, fetched: Estimate, stored: _Stored) -> tuple[dict[str, Estimate], str]:
     """Return the bytes of the store when all is fetched, by form; and what its mean picture is told by."""
-    there, stored = _store_bytes(config.root)
+    there = stored.bytes
     guesses = {form: _guessed_picture(config, images.composition, form) for form in ("resized", "original")}
     more = fetched.less(images.ok)
     if images.to_fetch.value == 0 and images.basis == "committed":
         chosen, basis = known(there), "committed"
-    elif stored >= _ENOUGH:
-        chosen, basis = known(there) + more * estimates.within(there / stored, _MEASURED), "measured"
+    elif stored.pictures >= _ENOUGH:
+        chosen, basis = known(there) + more * estimates.within(there / stored.pictures, _MEASURED), "measured"
     else:
         chosen, basis = known(there) + more * guesses[config.fetch.store], "guess"
     others = {form: fetched * picture for form, picture in guesses.items()}
@@ -414,15 +415,22 @@ def _resized_bytes(short_side_px: int) -> int:
     return min(round(RESIZED_BYTES * (short_side_px / _RESIZED_SHORT_SIDE_PX) ** 2), ORIGINAL_BYTES)
 
 
-def _store_bytes(root_url: str) -> tuple[int, int]:
-    """Return the bytes that the store already holds, and the pictures."""
+@dataclasses.dataclass(frozen=True)
+class _Stored:
+    """What the store holds already."""
+
+    bytes: int
+    pictures: int
+
+
+def _stored(root_url: str) -> _Stored:
     size = pictures = 0
     for shard in state.shards(root_url):
         for _, _, commit in state.generations(root_url, shard):
             size += sum(file.bytes for file in commit.files if file.name.endswith(".tar"))
         ledger = state.read_ledger(root_url, shard)
         pictures += len(ledger) - ledger["store_file"].null_count
-    return size, pictures
+    return _Stored(size, pictures)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -436,12 +444,12 @@ class _Written:
     bytes_basis: str
 
 
-def _written(config: Config, images: _Images, fetched: Estimate) -> _Written:
+def _written(config: Config, images: _Images, fetched: Estimate, stored: _Stored) -> _Written:
     done = images.basis == "committed" and images.to_fetch.value == 0
     there = {form: commits.read(root.shards_folder(config.root, form)) for form in config.shard.formats}
     if done and _fresh(config, flow.DEDUPE) and _fresh(config, flow.SHARD):
         return _committed_shards({form: commit for form, commit in there.items() if commit is not None})
-    left, basis = _left(config, fetched, done=done)
+    left, basis = _left(config, fetched, stored, done=done)
     made = images.composition
     samples = left.scaled(made.samples)
     texts = config.dedupe.max_images_per_text is not None
@@ -475,23 +483,17 @@ def _committed_shards(there: Mapping[str, Commit]) -> _Written:
     )
 
 
-def _left(config: Config, fetched: Estimate, *, done: bool) -> tuple[Estimate, str]:
+def _left(config: Config, fetched: Estimate, stored: _Stored, *, done: bool) -> tuple[Estimate, str]:
     """Return the images that dedupe leaves: as committed, as of those that it has seen before, else by a guess."""
     commit = commits.read(root.dedupe_folder(config.root))
     if commit is not None:
         gone = len(pc.unique(dedupe_rules.read_groups(config.root)["image_id"]))
         if done and _fresh(config, flow.DEDUPE):
             return fetched.less(known(gone)), "committed"
-        seen = _seen_by_dedupe(config.root)
-        if seen >= _ENOUGH:
-            return fetched * estimates.share(max(seen - gone, 0), seen), "measured"
+        if stored.pictures >= _ENOUGH:  # about as many as dedupe has seen
+            return fetched * estimates.share(max(stored.pictures - gone, 0), stored.pictures), "measured"
     merges = config.dedupe.same_bytes == "merge" or config.dedupe.near == "merge" or config.dedupe.repeated_bytes > 0
     return (fetched * _LEFT if merges else fetched), "guess"
-
-
-def _seen_by_dedupe(root_url: str) -> int:
-    """Return the pictures that there were when dedupe was committed, about: those that there are."""
-    return _store_bytes(root_url)[1]
 
 
 def _guessed_sample(config: Config, made: Composition, form: str) -> Estimate:
