@@ -2,12 +2,12 @@
 
     python benchmarks/plan.py [--rows 1000000] [--images 600] [--samples FOLDER] [--out FOLDER]
 
-Two builds of three generated sources of `--rows` rows each, Conceptual 12M, YFCC100M and COCO captions (five an image, in
-no order): one of plain files, one of gz, bz2 and zip. Each is planned before anything is curated, when two of the three are, when
-all are, and when the images are found; all of these are compared with what is found in the end. Before them, a build from a
-loopback server: `--images` pictures on two hosts of 20 requests a second, of which a quarter are dead, planned before, when
-about a third is fetched, when all is, and when the shards are written. With the folder of genuine samples, its COCO
-photographs are served, else generated ones, and each of its sources is planned and curated too.
+A build of three generated sources of `--rows` rows each, Conceptual 12M, YFCC100M and COCO captions (five an image, in no
+order), planned before anything is curated, of plain files and of the same in gz, bz2 and zip, when two of the three are
+curated, when all are, and when the images are found; all of these are compared with what is found in the end. Before it, a
+build from a loopback server: `--images` pictures on two hosts of 20 requests a second, of which a quarter are dead, planned
+before, when about a third is fetched, when all is, and when the shards are written. With the folder of genuine samples, its
+COCO photographs are served, else generated ones, and each of its sources is planned and curated too.
 
 A line is one figure: what was planned, between what, what was built, and planned ÷ built. The last line is JSON.
 """
@@ -187,9 +187,9 @@ def built_sources(config: Config) -> dict[str, dict[str, int]]:
     return found
 
 
-def build_of_sources(config: Config, build: str) -> None:
-    """Plan and build up to the images, and compare."""
-    plans = [("before", *planned(config))]
+def build_of_sources(config: Config, build: str, *others: tuple[str, Config]) -> None:
+    """Plan and build up to the images, and compare; with it plans of other files of the same rows."""
+    plans = [(when, *planned(other)) for when, other in (("before", config), *others)]
     names = sorted(config.sources)
     for number, name in enumerate(names):
         with root.writer(config.root, "benchmark"):
@@ -359,9 +359,12 @@ def main() -> None:
     photos = [path.read_bytes() for path in sorted((options.samples or Path()).glob("coco/*2017/*.jpg"))]
     if options.images:
         build_with_fetch(options.out, options.images, photos or [generated(seed) for seed in range(64)])
-    for build, files in write_files(options.out, options.rows).items() if options.rows else ():
-        config = configured(options.out, build, {name: [path] for name, path in files.items()})
-        build_of_sources(config, build)
+    if options.rows:
+        plain, packed = (
+            configured(options.out, kind, {name: [path] for name, path in files.items()})
+            for kind, files in write_files(options.out, options.rows).items()
+        )
+        build_of_sources(plain, "files", ("before, packed", packed))
     worst = max(_FOUND, key=lambda item: max(item["ratio"], 1 / item["ratio"] if item["ratio"] else float("inf")))
     outside = [item for item in _FOUND if not item["within"]]
     print(json.dumps({"figures": len(_FOUND), "outside": outside, "worst": worst}))

@@ -29,7 +29,7 @@ from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
 from pmd.images import takedowns
 from pmd.inspection import estimates, sampling
-from pmd.inspection.estimates import Estimate
+from pmd.inspection.estimates import Estimate, Piece
 from pmd.manifests.model import Manifest, ManifestFile
 from pmd.schema import keys
 from pmd.schema.tables import KEY, PAIRS, VIEWS
@@ -40,7 +40,7 @@ from pmd.store.commits import Commit
 
 #: Committed pairs that are looked at, of each source: they stand in the order of their keys' parts, so that some are as good
 #: as any.
-COMMITTED_PAIRS: Final = 200_000
+COMMITTED_PAIRS: Final = 50_000
 #: How far published figures may be off: a row of Table 2 is rounded to .1 million, and which rule made it is not always known;
 #: of a file that is another size than upstream's, rows are taken by size.
 _TABLE_2: Final = 0.25
@@ -138,7 +138,7 @@ class _Looked:
     rows: Estimate
     pairs: Estimate
     table: pa.Table | None  # NEEDED and `also` of some pairs; None: nothing was read
-    pieces: tuple[tuple[bytes, ...], ...] = ()
+    pieces: tuple[Piece, ...] = ()
     fraction: float = 1.0
     left_out: frozenset[bytes] = frozenset()  # evaluation images, as far as they were met
 
@@ -305,7 +305,8 @@ def _from_commit(config: Config, source: SourceConfig, size: int, missing: tuple
         if sum(map(len, tables)) >= COMMITTED_PAIRS:
             break
         tables.append(commits.read_table(folder, file, _COLUMNS))
-    table = _needed(tables, source.name)
+    table = _needed(tables)
+    read = len(table) / books.kept if books.kept else 1.0
     left_out: set[bytes] = set()
     if images_needs.leaves_out_evaluation_images(commit, source.name):
         for file in commit.under("rejected"):
@@ -320,8 +321,8 @@ def _from_commit(config: Config, source: SourceConfig, size: int, missing: tuple
         estimates.known(books.total),
         estimates.known(books.kept),
         table,
-        tuple(sampling.pieces(table["image_id"].to_pylist())),
-        len(table) / books.kept if books.kept else 1.0,
+        tuple(sampling.pieces(table["image_id"].to_pylist(), 0.0, read)),
+        read,
         frozenset(left_out),
     )
 
@@ -337,14 +338,14 @@ def _from_sample(config: Config, source: SourceConfig, files: Sequence[InputFile
         sample.read_rows,
         sample.rows,
         sample.kept,
-        _needed([sample.pairs.select(_COLUMNS)], source.name),
+        _needed([sample.pairs.select(_COLUMNS)]),
         sample.pieces,
         sample.fraction,
         frozenset(_left_out(sample.rejected)),
     )
 
 
-def _needed(tables: Sequence[pa.Table], name: str) -> pa.Table:
+def _needed(tables: Sequence[pa.Table]) -> pa.Table:
     """Return pairs as the images stage reads them."""
     schema = pa.schema([field for field in PAIRS if field.name in _COLUMNS])
     plain = [commits.without_dictionaries(table).select(schema.names).cast(schema) for table in tables]
@@ -412,7 +413,10 @@ def _figures(config: Config, looked: _Looked, rows: pa.Table | None, meeting: _M
         in_sample = images_rules.in_sample(stays["image_id"].combine_chunks(), config.sample)
         taken = estimates.known(int(in_sample.sum()))
     else:
-        kept = [frozenset(stands[image] for image in piece if image in stands) for piece in looked.pieces]
+        kept = [
+            Piece(piece.place, frozenset(stands[image] for image in piece.keys if image in stands))
+            for piece in looked.pieces
+        ]
         images = _part(estimates.distinct(kept, looked.fraction), config.sample)
         taken = _part(looked.pairs * estimates.share(len(stays), len(rows)), config.sample)
     return SourceFigures(

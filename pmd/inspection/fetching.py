@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Collection, Mapping
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +18,7 @@ from pmd.schema.statuses import OK
 from pmd.schema.tables import KEY, VIEWS
 
 #: Views that tell what shards make of images; parts are cut by hashes, so that the first ones are as good as any.
-_VIEWS: int = 500_000
+_VIEWS: Final = 100_000
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,8 @@ captions to its images) is passed through once, and a compressed tar is listed.
 
 - Plain and bzip2 files of lines are read in `WINDOWS` (`BLOCKS`) places, spread evenly, the first at the start. A place of a
   bzip2 file is one of its blocks.
-- What has to be read from its start (gzip, zstd, members of archives, JSON, quoted text) is read until `STREAM_BYTES` of plain
-  bytes have given rows, in `DOCUMENTS` documents at most, spread evenly.
+- What has to be read from its start (gzip, zstd, members of archives, JSON, quoted text) is read in `DOCUMENTS` documents at
+  most, spread evenly, for `STREAM_BYTES` of plain bytes together beyond their first batches of rows.
 
 A file that ends before that is read whole; where all are, nothing is estimated.
 """
@@ -27,7 +27,7 @@ from pmd.config import Config, SourceConfig
 from pmd.curate import rules
 from pmd.formats import archives, bzip2, compression, metering
 from pmd.inspection import estimates
-from pmd.inspection.estimates import Estimate
+from pmd.inspection.estimates import Estimate, Piece
 from pmd.schema.tables import JUDGED
 from pmd.sources.contract import Chunk, InputFile
 from pmd.store import storage
@@ -37,9 +37,9 @@ WINDOWS: Final = 16
 WINDOW_BYTES: Final = 1 << 19
 #: Places in its bzip2 files: of 900 kB of text each.
 BLOCKS: Final = 6
-#: Documents that are read from their start, and plain bytes of all of them together.
+#: Documents that are read from their start, and plain bytes of all of them together, beside two batches of rows of each.
 DOCUMENTS: Final = 4
-STREAM_BYTES: Final = 8 << 20
+STREAM_BYTES: Final = 2 << 20
 
 #: Forms of chunks that are lines: a chunk of them may be any range of bytes.
 _LINES: Final = frozenset({"tsv", "jsonl"})
@@ -67,7 +67,7 @@ class Sample:
         whole: Whether these are all.
         pairs: `PAIRS` among them.
         rejected: `REJECTED` among them.
-        pieces: The images of the rows that are kept, piece by piece in the order of the files.
+        pieces: The images of the rows that are kept, in the order of the files.
     """
 
     rows: Estimate
@@ -76,7 +76,7 @@ class Sample:
     whole: bool
     pairs: pa.Table
     rejected: pa.Table
-    pieces: tuple[tuple[bytes, ...], ...]
+    pieces: tuple[Piece, ...]
 
     @property
     def fraction(self) -> float:
@@ -113,20 +113,40 @@ def of_source(config: Config, source: SourceConfig, files: Sequence[InputFile]) 
         whole=whole,
         pairs=settled.pairs,
         rejected=settled.rejected,
-        pieces=tuple(piece for reading in readings for piece in pieces(reading.images())),
+        pieces=tuple(piece for piece in _placed(kinds)),
     )
 
 
-def pieces(images: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
+def pieces(images: Sequence[bytes], start: float, stop: float) -> Iterator[Piece]:
     """Yield the images of rows that follow each other, cut into pieces of one size.
 
     An image whose rows a cut would part stays in the piece before it.
+
+    Args:
+        images: The image of each row.
+        start: Where the first row is among all rows, of which the last is at 1.
+        stop: Where these rows end.
     """
-    size = -(-len(images) // _PIECES)
-    for start in range(0, len(images), max(size, 1)):
-        piece = images[start : start + size]
-        begun = images[start - 1] if start else None
-        yield tuple(itertools.dropwhile(lambda image, begun=begun: image == begun, piece))  # type: ignore[misc]
+    size = max(-(-len(images) // _PIECES), 1)
+    for first in range(0, len(images), size):
+        piece = images[first : first + size]
+        begun = images[first - 1] if first else None
+        new = itertools.dropwhile(begun.__eq__, piece) if begun is not None else piece
+        middle = (first + len(piece) / 2) / len(images)
+        yield Piece(start + (stop - start) * middle, frozenset(new))
+
+
+def _placed(kinds: Sequence[Sequence[_Reading]]) -> Iterator[Piece]:
+    """Yield the pieces of all readings; files of one kind stand behind those of another."""
+    rows = [_rows(alike).value for alike in kinds]
+    all_rows = sum(rows) or 1
+    begun = 0.0
+    for alike, count in zip(kinds, rows, strict=True):
+        for reading in alike:
+            read = sum(map(len, reading.judged))
+            start = (begun + reading.start * count) / all_rows
+            yield from pieces(reading.images(), start, min(start + read / all_rows, 1.0))
+        begun += count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +155,7 @@ class _Reading:
 
     Attributes:
         judged: Its rows.
+        start: Where it begins in what it stands for: 0 the start, 1 the end.
         size: How large it is, in the unit of `all_of`.
         all_of: How large all are that it stands for.
         rows: How many rows it has, as far as is known; of a document that was not read to its end, by what came of its start.
@@ -143,6 +164,7 @@ class _Reading:
     """
 
     judged: tuple[pa.RecordBatch, ...]
+    start: float
     size: float
     all_of: float
     rows: float
@@ -193,6 +215,7 @@ def _windows(reader: Any, source: SourceConfig, chunks: Sequence[Chunk]) -> Iter
     whole_files = _files_of(chunks)
     sizes = {path: storage.size(path) for path in whole_files}
     total = sum(sizes.values())
+    before = _before(sizes)
     everything = total <= WINDOWS * WINDOW_BYTES
     places = (
         [(path, 0, size) for path, size in sizes.items()]
@@ -202,7 +225,13 @@ def _windows(reader: Any, source: SourceConfig, chunks: Sequence[Chunk]) -> Iter
     for path, start, stop in places:
         part = dataclasses.replace(whole_files[path], start=start, stop=stop if stop < sizes[path] else None)
         judged = tuple(_judged(reader, source, part))
-        yield _Reading(judged, stop - start, total, sum(map(len, judged)), everything, spread=True)
+        place = (before[path] + start) / total
+        yield _Reading(judged, place, stop - start, total, sum(map(len, judged)), everything, spread=True)
+
+
+def _before(sizes: dict[str, int]) -> dict[str, int]:
+    """Return file → the bytes of those before it."""
+    return dict(zip(sizes, itertools.accumulate(sizes.values(), initial=0), strict=False))
 
 
 def _spread(sizes: dict[str, int], count: int) -> Iterator[tuple[str, int]]:
@@ -233,7 +262,8 @@ def _blocks(reader: Any, source: SourceConfig, chunks: Sequence[Chunk]) -> Itera
     for (path, start), stop in ranges.items():
         judged = tuple(_judged(reader, source, dataclasses.replace(whole_files[path], start=start, stop=stop)))
         size = (sizes[path] if stop is None else stop) - start
-        yield _Reading(judged, size, total, sum(map(len, judged)), everything, spread=True)
+        place = (_before(sizes)[path] + start) / total
+        yield _Reading(judged, place, size, total, sum(map(len, judged)), everything, spread=True)
 
 
 def _ids(reader: Any, source: SourceConfig, chunks: Sequence[Chunk]) -> Iterator[_Reading]:
@@ -246,7 +276,9 @@ def _ids(reader: Any, source: SourceConfig, chunks: Sequence[Chunk]) -> Iterator
         start = chunk.start + place % width
         part = dataclasses.replace(chunk, start=start, stop=start + step)
         judged = tuple(_judged(reader, source, part))
-        yield _Reading(judged, step, len(chunks) * width, sum(map(len, judged)), whole=False, spread=True)
+        yield _Reading(
+            judged, number / WINDOWS, step, len(chunks) * width, sum(map(len, judged)), whole=False, spread=True
+        )
 
 
 def _documents(
@@ -287,7 +319,9 @@ def _document(
     if not ended:
         (before, start), (after, stop) = marks[0], marks[-2]
         estimated = after + max(sizes[number] * ratio - stop, 0) * (after - before) / (stop - start)
-    return _Reading(tuple(judged), sizes[number], sum(sizes), estimated, ended and of == len(sizes), spread=False)
+    all_of = sum(sizes)
+    place = sum(sizes[:number]) / all_of if all_of else 0.0
+    return _Reading(tuple(judged), place, sizes[number], all_of, estimated, ended and of == len(sizes), spread=False)
 
 
 def _size(chunk: Chunk, chunks: Sequence[Chunk], bytes_of: dict[str, int]) -> float:

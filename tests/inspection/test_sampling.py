@@ -222,7 +222,8 @@ def test_a_file_of_another_source_is_told(tmp_path: Path) -> None:
 
 def test_rows_of_one_image_are_not_parted_by_a_cut() -> None:
     images = [bytes([number // 5]) for number in range(40)]
-    cut = list(sampling.pieces(images))
+    cut = list(sampling.pieces(images, 0.5, 0.9))
     assert len(cut) == sampling._PIECES
-    assert len({image for piece in cut for image in piece}) == sum(len(set(piece)) for piece in cut) == 8
-    assert list(sampling.pieces([])) == []
+    assert len({image for piece in cut for image in piece.keys}) == sum(len(piece.keys) for piece in cut) == 8
+    assert [round(piece.place, 3) for piece in cut] == [round(0.525 + 0.05 * number, 3) for number in range(8)]
+    assert list(sampling.pieces([], 0, 1)) == []
