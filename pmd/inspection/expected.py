@@ -417,7 +417,10 @@ def _figures(config: Config, looked: _Looked, rows: pa.Table | None, meeting: _M
             Piece(piece.place, frozenset(stands[image] for image in piece.keys if image in stands))
             for piece in looked.pieces
         ]
-        images = _part(estimates.distinct(kept, looked.fraction), config.sample)
+        # The range of `distinct` is that of how often images come again; how many pairs there are has one of its own.
+        pairs = looked.pairs
+        off = Estimate(1, pairs.low / pairs.value, pairs.high / pairs.value) if pairs.value else pairs
+        images = _part((estimates.distinct(kept, looked.fraction) * off).at_most(pairs), config.sample)
         taken = _part(looked.pairs * estimates.share(len(stays), len(rows)), config.sample)
     return SourceFigures(
         name=looked.source.name,

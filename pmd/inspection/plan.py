@@ -86,8 +86,8 @@ _OF_HOSTS: Final = (
 )
 _OF_SAMPLES: Final = (
     f"what was not read of annotation files is like what was: {sampling.WINDOWS} places of {sampling.WINDOW_BYTES >> 10} kB of "
-    f"plain lines, {sampling.BLOCKS} blocks of bzip2, the first batches of rows in {sampling.DOCUMENTS} documents of what must be "
-    "read from its start; rows that repeat each other further apart are not seen"
+    f"plain lines, {sampling.BLOCKS} blocks of bzip2, the first rows in {sampling.DOCUMENTS} documents of what must be read "
+    "from its start; rows that repeat each other further apart are not seen"
 )
 
 

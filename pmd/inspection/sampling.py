@@ -43,6 +43,7 @@ STREAM_BYTES: Final = 2 << 20
 
 #: Forms of chunks that are lines: a chunk of them may be any range of bytes.
 _LINES: Final = frozenset({"tsv", "jsonl"})
+_GOLDEN: Final = (5**0.5 - 1) / 2
 #: The form whose chunks are ranges of ids, of equal width.
 _DATABASE: Final = "sqlite"
 #: The part of such a chunk that is read: some thousand rows.
@@ -235,12 +236,22 @@ def _before(sizes: dict[str, int]) -> dict[str, int]:
 
 
 def _spread(sizes: dict[str, int], count: int) -> Iterator[tuple[str, int]]:
-    """Yield places (file, byte), evenly over files that follow each other."""
+    """Yield places (file, byte), one in each of so many parts of files that follow each other."""
     ends = list(itertools.accumulate(sizes.values()))
-    for number in range(count):
-        place = number * ends[-1] // count
+    for share in _places(count):
+        place = int(share * ends[-1])
         path, end = next((path, end) for path, end in zip(sizes, ends, strict=True) if place < end)
         yield path, place - (end - sizes[path])
+
+
+def _places(count: int) -> Iterator[float]:
+    """Yield a place in each of so many equal parts of a whole of 1, the first at its start.
+
+    They are not equally far apart: what stands in a file twice, one half after the other, would be met at every place. Multiples
+    of the golden section fall anywhere within their parts.
+    """
+    for number in range(count):
+        yield (number + number * _GOLDEN % 1) / count
 
 
 def _blocks(reader: Any, source: SourceConfig, chunks: Sequence[Chunk]) -> Iterator[_Reading]:
@@ -270,15 +281,13 @@ def _ids(reader: Any, source: SourceConfig, chunks: Sequence[Chunk]) -> Iterator
     """Read ranges of ids of databases, spread evenly over them."""
     width = min(chunk.stop - chunk.start for chunk in chunks if chunk.stop is not None)
     step = -(-width // _OF_CHUNK)
-    for number in range(WINDOWS):
-        place = number * len(chunks) * width // WINDOWS
+    for share in _places(WINDOWS):
+        place = int(share * (len(chunks) * width - step))
         chunk = chunks[place // width]
         start = chunk.start + place % width
         part = dataclasses.replace(chunk, start=start, stop=start + step)
         judged = tuple(_judged(reader, source, part))
-        yield _Reading(
-            judged, number / WINDOWS, step, len(chunks) * width, sum(map(len, judged)), whole=False, spread=True
-        )
+        yield _Reading(judged, share, step, len(chunks) * width, sum(map(len, judged)), whole=False, spread=True)
 
 
 def _documents(

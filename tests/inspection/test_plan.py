@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 import re
 import shutil
 import zipfile
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from pipelines import curate, images
 from pmd import cli, config, manifests, sources
 from pmd.fetch import forecast, hosts, partitions, state
-from pmd.inspection import expected, plan, plan_text, status
+from pmd.inspection import expected, plan, plan_text, sampling, status
 from pmd.manifests.select import human_bytes
 from pmd.store import commits, root
 from tests import tiny_root
@@ -369,6 +370,42 @@ def test_what_was_lost_is_taken_off_before_shards_are_written(tmp_path: Path) ->
     assert merged["basis"]["samples"] == "committed"
     assert merged["samples"] == built["samples"]
     assert merged["shards"] == built["shards"]
+
+
+def test_of_a_long_file_the_plan_is_near_to_what_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "WINDOW_BYTES", 16 << 10)
+    lines = [  # each image twice, in no order
+        f"http://{'ab'[number % 3 == 0]}.example/{number % 12_000}.jpg\ta dog of number {number}\n"
+        for number in range(24_000)
+    ]
+    random.Random(6).shuffle(lines)
+    (tmp_path / "cc12m.tsv").write_text("".join(lines), encoding="utf-8")
+    chosen = config.parse(
+        f'root = "{tmp_path}/pmd"\ncontact = "mailto:tests@example.org"\n'
+        f'[sources.conceptual_12m]\nannotations = ["{tmp_path}/cc12m.tsv"]\n'
+    )
+    before = plan.plan(chosen)
+    assert before["read_rows"] < 8000
+    assert before["sources"][0]["basis"] == "sampled"
+    tiny_root.curate(chosen, "conceptual_12m")
+    curated = plan.plan(chosen)
+    tiny_root.make_images(chosen)
+    after = plan.plan(chosen)
+    assert (after["rows"], after["pairs"], after["images"], after["ranges"].keys()) == (
+        24_000,
+        24_000,
+        12_000,
+        {"fetched", "samples"},
+    )
+    for planned in (before, curated):
+        for name in ("rows", "pairs", "taken", "images", "to_fetch"):
+            assert planned[name] == pytest.approx(after[name], rel=0.2), name
+            low, high = planned["ranges"].get(name, (after[name], after[name]))
+            assert low <= after[name] <= high, name
+        for host, other in zip(planned["fetch"]["hosts"], after["fetch"]["hosts"], strict=True):
+            assert host["host"] == other["host"]
+            assert host["images"] == pytest.approx(other["images"], rel=0.2)
+        _adds_up(planned)
 
 
 def test_in_the_middle_of_a_fetch_what_was_fetched_tells_of_the_rest(

@@ -227,3 +227,11 @@ def test_rows_of_one_image_are_not_parted_by_a_cut() -> None:
     assert len({image for piece in cut for image in piece.keys}) == sum(len(piece.keys) for piece in cut) == 8
     assert [round(piece.place, 3) for piece in cut] == [round(0.525 + 0.05 * number, 3) for number in range(8)]
     assert list(sampling.pieces([], 0, 1)) == []
+
+
+def test_a_file_that_holds_the_same_rows_twice_is_not_met_twice_at_every_place() -> None:
+    places = list(sampling._places(16))
+    assert places[0] == 0
+    assert all(number / 16 <= place < (number + 1) / 16 for number, place in enumerate(places))
+    halves = {round(place % 0.5, 6) for place in places}
+    assert len(halves) == 16
