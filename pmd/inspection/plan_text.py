@@ -57,7 +57,7 @@ def _sources(planned: Mapping[str, Any]) -> Table:
     ranges = planned["ranges"]
     if planned["shared_images"] or "shared_images" in ranges:
         less = _count(planned["shared_images"], ranges.get("shared_images"))
-        rows.append(["in several sources", "", "", "", f"-{less}" if less != "0" else less, ""])
+        rows.append(["in several sources", "", "", "", f"-{less}" if planned["shared_images"] else less, ""])
     rows.append(
         [
             "all",
