@@ -59,6 +59,12 @@ class Unit:
         """Return why it must run, or None."""
         return stages.why(self.stage, self.config, self.unit)
 
+    def remember(self) -> None:
+        """Have its commits know files that are of another time, and the same: they are not read again then."""
+        if self.stage in _READING_FILES:
+            for item in self.wanted():
+                item.remember(root.writing(self.config.root).epoch)
+
 
 def units(config: Config, names: Sequence[str], flags: Sequence[str]) -> Iterator[Unit]:
     """Yield every unit of a build, in the order of the flow; a stage's pipeline is the module of its name."""
@@ -98,9 +104,7 @@ def build(
     def run(unit: Unit) -> bool:
         why = unit.why()
         if why is None:
-            if unit.stage in _READING_FILES:
-                for item in unit.wanted():
-                    item.remember(root.writing(config.root).epoch)
+            unit.remember()
             report(Step(*unit.name, None))
             return False
         started(Step(*unit.name, why))

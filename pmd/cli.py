@@ -431,12 +431,13 @@ for _stage in flow.STAGES:
 def plan(config: ConfigPath, *, sample: Sample = None, as_json: Json = False) -> None:
     """Estimate rows, bytes, hours and disk, and name the slowest host, before anything runs."""
     from pmd.inspection import plan as planning
+    from pmd.inspection import plan_text
 
     planned = planning.plan(_config(config, sample))
     if as_json:
         output.json(planned)
     else:
-        output.say(planning.render(planned, output.columns(120)))
+        output.say(plan_text.render(planned, output.columns(80)))
 
 
 @app.command()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from pmd.errors import InputError
-from pmd.formats import archives
+from pmd.formats import archives, metering
 from pmd.formats.streams import HEAD_BYTES, Compression, compression_of, decompressed, read_head, refuse_unread
 from pmd.store import storage
 
@@ -41,6 +41,7 @@ def open_decompressed(path: str, member: str | None = None) -> BinaryIO:
             raises it at damage and truncation: "FILE:byte N" counts the bytes of the compressed file, and "decompressed
             byte N" those of a member.
     """
+    named = member
     if member is None and sniff(path) == "zip":
         inside = archives.members(path)
         if len(inside) != 1:
@@ -54,5 +55,6 @@ def open_decompressed(path: str, member: str | None = None) -> BinaryIO:
             )
         member = inside[0].name
     if member is None:
-        return decompressed(storage.open_raw(path), path)
-    return decompressed(archives.open_member(path, member), path + archives.MEMBER_SEPARATOR + member)
+        return metering.counted(decompressed(storage.open_raw(path), path), path, named)
+    stream = decompressed(archives.open_member(path, member), path + archives.MEMBER_SEPARATOR + member)
+    return metering.counted(stream, path, named)

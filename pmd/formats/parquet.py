@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd.errors import InputError
+from pmd.formats import metering
 from pmd.store import storage
 
 #: The first and the last bytes of a table.
@@ -154,6 +155,7 @@ def read(path: str, columns: Sequence[str], start: int = 0, stop: int | None = N
             first = 0
             with _telling(f"{path}:row group {group}"):
                 for batch in table.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(columns)):
+                    metering.add_rows(len(batch))
                     yield Rows(batch.select(list(columns)), path, group, first)
                     first += len(batch)
 

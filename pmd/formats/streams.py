@@ -206,6 +206,12 @@ class Decompressed(io.RawIOBase):
         self._output = memoryview(b"")
         self._made = 0
 
+    @property
+    def ratio(self) -> float:
+        """Plain bytes that came of a compressed one so far."""
+        used = self._taken - len(self._input)
+        return self._made / used if used else 1.0
+
     def readable(self) -> bool:
         return True
 

@@ -1,40 +1,36 @@
-"""Plan: rows, bytes, hours, disk and the slowest host of a build, before anything runs.
+"""Plan: what a build will read, fetch, store and write, and how long its hosts make it wait, before anything runs.
 
-What is committed is counted; what is not is estimated from what was published, and each figure says which. Nothing is
-read of the annotation files but their sizes, and nothing is asked of the web. Hours are `pmd.fetch.forecast`'s.
+What is committed is counted. What is not is estimated: a source's rows by a bounded sample of its own files, what is fetched by
+what was fetched already, and only what nothing tells by what was published or is assumed; each figure says which, and between
+what it is expected to be. Nothing is asked of the web. Hours are `pmd.fetch.forecast`'s, what people read is
+`pmd.inspection.plan_text`'s.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-import posixpath
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import escape, manifests, sources
-from pmd.config import Config, SourceConfig, inputs
-from pmd.config.resizing import Resizing
-from pmd.errors import InputError
-from pmd.fetch import addresses, asking, forecast, hosts, partitions, state
+from pmd import flow, stages
+from pmd.config import Config, inputs
+from pmd.dedupe import rules as dedupe_rules
+from pmd.errors import InputError, RootError
+from pmd.fetch import asking, forecast, hosts, state
 from pmd.fetch.forecast import Forecast, Shard
-from pmd.formats import archives, parquet
 from pmd.images.rules import fetch_shard_bits
-from pmd.inspection import picture_sizes
-from pmd.manifests.model import Manifest, ManifestFile, Terms
+from pmd.inspection import estimates, expected, fetching, picture_sizes, sampling
+from pmd.inspection.estimates import Estimate, known
+from pmd.inspection.expected import Composition, Expected, SourceFigures
+from pmd.inspection.fetching import Counted, Ledger
 from pmd.manifests.select import human_bytes
-from pmd.sources.contract import InputFile
-from pmd.store import commits, root, storage
+from pmd.store import commits, root
 from pmd.store.commits import Commit
-from pmd.terminal import tables
-
-if TYPE_CHECKING:
-    from pmd.terminal.tables import Table
 
 #: Bytes of a photograph with its short side at 256 px, JPEG quality 95: mean of 80 of COCO's, by `pmd.codec`.
 RESIZED_BYTES: Final = 47_000
@@ -42,25 +38,27 @@ RESIZED_BYTES: Final = 47_000
 ORIGINAL_BYTES: Final = 163_000
 #: A crop of a region, as JPEG: Visual Genome's regions are a small part of their photographs; a guess.
 CROP_BYTES: Final = 12_000
+#: What a picture is held to be between where none is stored yet, as parts of these means.
+_PICTURES: Final = (0.5, 2.0)
+#: Bytes beside a picture: in the store the tar's header and what fills its last block up, in a shard texts and headers, too.
+_STORE_OVERHEAD: Final = 768
+_SHARD_OVERHEAD: Final[Mapping[str, int]] = {"webdataset": 2_600, "parquet": 700}
 
-#: Fewest bytes of a record in any annotation file, compressed: bounds an estimate by a file that is shorter than upstream's.
-_FEWEST_BYTES: Final = 20
-#: Where Table 2's figure is this near to the published records, a record is a pair and the rest is link rot; elsewhere
-#: (YFCC100M, WIT: a filter; Localized Narratives: sentences) Table 2 says how many pairs come of them.
-_NEAR: Final = (0.5, 1.5)
+#: Images that a fetch must have settled, or samples that a shard must hold, to tell of the others.
+_ENOUGH: Final = 30
+#: How far the mean of so many pictures may be off for the others.
+_MEASURED: Final = 0.1
 
-#: Where a source's images are, and how many pairs share one. Of RedCaps' three (arXiv 2111.11431, §2.1) the
-#: shares are not known, and even ones give the least hours. No host: more than can be named.
-_HOSTS: Final[Mapping[str, tuple[tuple[str, ...], float]]] = {
-    "coco": (("images.cocodataset.org",), 616_767 / 123_287),
-    "visual_genome": (("cs.stanford.edu",), 5_408_689 / 108_077),
-    "localized_narratives__openimages": (("s3.amazonaws.com",), 1.9e6 / 873_107),
-    "localized_narratives__coco": (("images.cocodataset.org",), 1.9e6 / 873_107),
-    "yfcc100m": (("multimedia-commons.s3-us-west-2.amazonaws.com",), 1.0),
-    "wit": (("upload.wikimedia.org",), 1.0),
-    "sbu_captions": (("static.flickr.com",), 1.0),
-    "red_caps": (("i.redd.it", "i.imgur.com", "live.staticflickr.com"), 1.0),
-}
+#: How far samples an image may be off, told by other images or by the sizes that upstream says they have.
+_LIKE: Final = 0.02
+
+#: Images of 100 links that are still there, and between what: published rates for web images are 57 to 70 %; upstream's own
+#: stores (COCO's, Visual Genome's, Open Images', YFCC100M's buckets, Wikimedia) keep nearly all.
+_ALIVE: Final = Estimate(0.65, 0.4, 0.95)
+_ALIVE_KEPT: Final = Estimate(0.98, 0.9, 1.0)
+_KEEPERS: Final = ("coco", "visual_genome", "localized_narratives__openimages", "yfcc100m", "wit")
+#: Images of 100 that are left when equal and nearly equal ones were merged: a guess.
+_LEFT: Final = Estimate(0.98, 0.85, 1.0)
 
 ASSUMPTIONS: Final = (
     f"{forecast.IMAGE_S:g} s that an image keeps a connection: four round trips of 90 ms (across the Atlantic, by Verizon's "
@@ -68,32 +66,58 @@ ASSUMPTIONS: Final = (
     f"{forecast.LANE_IMAGES_PER_S:g} images a second decoded and resized in a lane with a core of its own (docs/benchmarks.md: "
     "520 in two)",
     "the first location of each image has it, no host asks for patience; robots.txt and redirects not counted",
-    f"{human_bytes(ORIGINAL_BYTES)} an original (COCO's archives: 20.16 GB of 123,287 photographs)",
-    f"{human_bytes(RESIZED_BYTES)} a picture with its short side at 256 px, JPEG quality 95 (mean of 80 of COCO's); other "
-    "sizes by area, modes and formats by the mean of the same 80",
-    f"{human_bytes(CROP_BYTES)} a crop of a region (a guess)",
-    "no link is dead: published rates of what is still there are 57 to 70 % for web images, so disk is an upper bound",
 )
-
-#: More of them where images are not committed yet.
-ESTIMATED: Final = (
-    "no image in two sources; RedCaps' images in equal parts on Reddit, Imgur and Flickr; hosts of Conceptual Captions, "
-    "Conceptual 12M: none holds a lane up",
+#: More of them where nothing tells of …
+_OF_PICTURES: Final = (
+    f"{human_bytes(ORIGINAL_BYTES)} an original (COCO's archives: 20.16 GB of 123,287 photographs), "
+    f"{human_bytes(RESIZED_BYTES)} a picture with its short side at 256 px, JPEG quality 95 (mean of 80 of COCO's; other sizes "
+    f"by area, modes and formats by the mean of the same 80), "
+    f"{human_bytes(CROP_BYTES)} a crop of a region: a guess, half or twice as much"
+)
+_OF_LINKS: Final = (
+    "of 100 links 65 have their image (40 to 95: published rates for web images are 57 to 70), of those to upstream's own "
+    "stores 98 (90 to 100)"
+)
+_OF_COPIES: Final = "of 100 images that are there 98 are left when copies are merged (85 to 100): a guess"
+_OF_HOSTS: Final = (
+    "of sources whose files are not there: images as often shared as published; RedCaps' in equal parts on Reddit, Imgur and "
+    "Flickr; hosts of Conceptual Captions, Conceptual 12M: none holds a lane up; no image in two sources"
+)
+_OF_SAMPLES: Final = (
+    f"what was not read of annotation files is like what was: {sampling.WINDOWS} places of {sampling.WINDOW_BYTES >> 10} kB of "
+    f"plain lines, {sampling.BLOCKS} blocks of bzip2, the first rows in {sampling.DOCUMENTS} documents of what must be read "
+    "from its start; rows that repeat each other further apart are not seen"
 )
 
 
 @dataclasses.dataclass(frozen=True)
-class SourcePlan:
-    """What is expected of one source. `basis` says where `pairs` comes from: committed, published, Table 2 or files."""
+class _Images:
+    """The images of all sources, and how far their fetch has come.
 
-    name: str
-    input_bytes: int
-    missing: tuple[str, ...]
-    pairs: int
+    Attributes:
+        basis: committed, counted (in files that were read whole), or estimated.
+        images: All of them.
+        shared: How many more the sources count together.
+        of_source: Source → its images.
+        shards: Fetch shards with what is to be asked for.
+        to_fetch: These images.
+        ok: Images that are there already.
+        settled: Images whose fetch has ended.
+        composition: What shards make of images.
+        exact: Whether that was seen of all.
+    """
+
     basis: str
-    images: int
-    local: bool
-    regions: bool
+    images: Estimate
+    shared: Estimate
+    of_source: Mapping[str, Estimate]
+    shards: Sequence[Shard]
+    to_fetch: Estimate
+    ok: Estimate
+    settled: int
+    settled_ok: int
+    composition: Composition
+    exact: bool
 
 
 def plan(config: Config) -> dict[str, Any]:
@@ -102,205 +126,403 @@ def plan(config: Config) -> dict[str, Any]:
     Files that are not there yet are told, and planned for as if they were upstream's.
 
     Returns:
-        ``sources``: per source input bytes, pairs and their basis, images, what is missing; ``fetch``: `Forecast`, with
-        what decides as ``slowest``; ``hashes``: who asks for perceptual hashes (None: nobody), how many are computed with the
-        fetch, and how many of what is stored; ``disk``: bytes of store and shards, by store form; ``shards``;
-        ``assumptions``.
-        JSON-able.
+        ``sources``: per source input bytes, rows, pairs, images, what these are told by (``basis``), what is missing or
+        unreadable. ``rows``, ``pairs``, ``images``: of all, the sums of the sources' but for ``shared_images``, which several
+        sources have. ``to_fetch``; ``fetched``: images that are there in the end; ``fetch``: `Forecast`, with what decides as
+        ``slowest``; ``hashes``: who asks for perceptual hashes (None: nobody), how many are computed with the fetch, and how
+        many of what is stored; ``disk``: bytes of store and shards, by store form; ``samples``; ``shards``; ``assumptions``.
+        ``ranges``, beside figures: name → between what each of them is expected; a figure without one is known. ``basis``:
+        where figures come from. JSON-able.
 
     Raises:
         ConfigError: There are more lanes than a host's limits have shares.
         InputError: A list that `[fetch]` names is missing, or none.
     """
-    described = [_source(config, source) for _, source in sorted(config.sources.items())]
-    counted = commits.read(root.images_folder(config.root)) is not None and (
-        commits.read(root.views_folder(config.root)) is not None
-    )
-    shards = _pending(config) if counted else _estimated(config, described)
-    fetch = forecast.forecast(shards, config.fetch)
-    images = _count(root.images_folder(config.root)) if counted else sum(item.images for item in described)
-    pairs = sum(item.pairs for item in described)
-    regions = sum(item.pairs for item in described if item.regions)
-    whole = images - sum(item.images for item in described if item.regions) if not counted else images
-    samples = pairs if config.shard.unit == "pair" else max(whole, 0) + regions
-    per_shard = config.shard.samples_per_shard
+    fresh = _fresh(config, flow.IMAGES)
+    if fresh:
+        found: Sequence[SourceFigures] = expected.booked(config)
+        images = _committed_images(fetching.counted(config), found)
+    else:
+        looked = expected.figures(config)
+        found, images = looked.sources, _estimated_images(config, looked)
+    fetch = forecast.forecast(images.shards, config.fetch)
+    alive, alive_basis = _alive(config, images, found)
+    fetched = (images.ok + images.to_fetch * alive).rounded()
+    stored = _stored(config.root)
+    pictures, pictures_basis = _store(config, images, fetched, stored)
+    written = _written(config, images, fetched, stored)
+    sources = [_described(item, images.of_source[item.name]) for item in found]
+    to_fetch = images.to_fetch.rounded()
+    shared_images = images.shared.rounded()
+    totals = {
+        "rows": estimates.total(item.rows.rounded() for item in found),
+        "pairs": estimates.total(item.pairs.rounded() for item in found),
+        "taken": estimates.total(item.taken.rounded() for item in found),
+        "images": estimates.total(images.of_source[item.name].rounded() for item in found).less(shared_images)
+        if images.basis != "committed"
+        else images.images,
+        "shared_images": shared_images,
+        "to_fetch": to_fetch,
+        "fetched": fetched,
+        "samples": written.samples,
+    }
+    totals = {name: _ends_rounded(estimate) for name, estimate in totals.items()}
+    if images.basis != "committed":  # the value is what the columns add up to
+        value = sum(images.of_source[item.name].rounded().value for item in found) - shared_images.value
+        totals["images"] = dataclasses.replace(totals["images"], value=value)
+    guesses = [
+        _OF_SAMPLES if any(item.basis == "sampled" for item in found) else "",
+        _OF_HOSTS if any(item.basis in {"published", "Table 2"} for item in found) else "",
+        _OF_LINKS if alive_basis == "guess" and to_fetch.value else "",
+        _OF_PICTURES if "guess" in {pictures_basis, written.bytes_basis} and fetched.value else "",
+        _OF_COPIES if written.basis == "guess" and fetched.value else "",
+    ]
+    store = {form: size.rounded() for form, size in pictures.items()}
+    shard_bytes = {form: size.rounded() for form, size in written.bytes.items()}
+    disk = _ends_rounded(store[config.fetch.store] + estimates.total(shard_bytes.values()))
     return {
         "root": config.root,
         "profile": config.profile,
         "sample": config.sample,
-        "sources": [{**dataclasses.asdict(item), "missing": list(item.missing)} for item in described],
-        "input_bytes": sum(item.input_bytes for item in described),
-        "pairs": pairs,
-        "images": images,
-        "images_basis": "committed" if counted else "estimated",
-        "fetch": {
-            **dataclasses.asdict(fetch),
-            "hosts": [dataclasses.asdict(host) for host in fetch.hosts],
-            "slowest": _slowest(fetch),
+        "sources": sources,
+        "input_bytes": sum(item.input_bytes for item in found),
+        "read_rows": sum(item.read_rows for item in found),
+        **{name: _number(estimate) for name, estimate in totals.items()},
+        "ranges": _ranges(totals),
+        "images_basis": images.basis,
+        "basis": {
+            "to_fetch": images.basis,
+            "fetched": alive_basis,
+            "store": pictures_basis,
+            "samples": written.basis,
+            "shards": written.bytes_basis,
         },
-        "hashes": _hashes(config, fetch, counted=counted),
-        "disk": _disk(config, described, images, samples, regions),
-        "samples": samples,
-        "shards": {form: math.ceil(samples / per_shard) for form in config.shard.formats},
-        "assumptions": [*ASSUMPTIONS, *(() if counted else ESTIMATED)],
+        "fetch": _fetch(fetch, images),
+        "hashes": _hashes(config, fetch, counted=images.basis == "committed"),
+        "disk": {
+            "store": {form: _number(size) for form, size in store.items()},
+            "chosen": config.fetch.store,
+            "shards": {form: _number(size) for form, size in shard_bytes.items()},
+            "total": _number(disk),
+            "there": stored.bytes,
+            "ranges": _ranges({**store, "total": disk}) | {"shards": _ranges(shard_bytes)},
+        },
+        "shards": {form: _number(count) for form, count in written.shards.items()},
+        "shards_ranges": _ranges(written.shards),
+        "assumptions": [*(ASSUMPTIONS if fetch.hosts else ()), *filter(None, guesses)],
     }
 
 
-def _hashes(config: Config, fetch: Forecast, *, counted: bool) -> dict[str, Any]:
-    """Return who asks for perceptual hashes, and how many pictures must be decoded for them."""
-    asks = asking.who(config)
-    if asks is None:
-        return {"asked_by": None, "fetched": 0, "stored": 0}
-    later = asking.by_dedupe(config.dedupe) or asking.by_blocklist(config.fetch)
-    stored = sum(asking.missing(config.root).values()) if counted and later is not None else 0
-    return {"asked_by": asks, "fetched": sum(host.images for host in fetch.hosts), "stored": stored}
+def _ends_rounded(estimate: Estimate) -> Estimate:
+    """Return a sum as it is, between round numbers."""
+    return dataclasses.replace(estimate.rounded(), value=estimate.value)
 
 
-def _source(config: Config, source: SourceConfig) -> SourcePlan:
-    terms = source.terms
-    try:
-        files = inputs.files(source)
-        missing: tuple[str, ...] = ()
-    except InputError as error:
-        files, missing = [], tuple(error.problem.splitlines())
-    commit = commits.read(root.curate_folder(config.root, source.name))
-    if commit is not None:
-        pairs, basis = commit.sources[source.name].kept, "committed"
-    else:
-        pairs, basis = _expected(source, terms, files)
-    # Pairs are counted before the sample is taken, which is of images.
-    pairs = round(pairs / config.sample)
-    regions = getattr(source.options, "regions", None) == "crop"
-    per_image = _HOSTS.get(source.name, ((), 1.0))[1]
-    return SourcePlan(
-        source.name,
-        sum(file.bytes for file in files),
-        missing,
-        pairs,
-        basis,
-        math.ceil(pairs / per_image),
-        bool(source.images) or not terms.images_by_url,
-        regions,
-    )
+def _number(estimate: Estimate) -> int:
+    return int(estimate.value)
 
 
-def _expected(source: SourceConfig, terms: Terms, files: Sequence[InputFile]) -> tuple[int, str]:
-    """Return the pairs that a source's files should give, and where the figure is from."""
-    if isinstance(terms, Manifest):
-        return expected_pairs(terms, {file.path: file.bytes for file in files} or None, _sharing(terms))
-    return sources.load_reader(str(source.reader)).expected_rows(files, source.options), "files"
+def _ranges(found: Mapping[str, Estimate]) -> dict[str, list[int]]:
+    return {name: [int(estimate.low), int(estimate.high)] for name, estimate in found.items() if not estimate.known}
 
 
-def _sharing(manifest: Manifest) -> int:
-    """Return the published records of all sources that share this one's row of Table 2."""
-    return sum(
-        other.upstream_rows for other in manifests.load_all().values() if other.table2.row == manifest.table2.row
-    )
+def _described(item: SourceFigures, images: Estimate) -> dict[str, Any]:
+    found = {"rows": item.rows, "pairs": item.pairs, "taken": item.taken, "images": images}
+    rounded = {name: estimate.rounded() for name, estimate in found.items()}
+    return {
+        "name": item.name,
+        "input_bytes": item.input_bytes,
+        "missing": list(item.missing),
+        "unreadable": item.unreadable,
+        "basis": item.basis,
+        "read_rows": item.read_rows,
+        **{name: _number(estimate) for name, estimate in rounded.items()},
+        "ranges": _ranges(rounded),
+        "local": item.local,
+    }
 
 
-def expected_pairs(manifest: Manifest, sizes: Mapping[str, int] | None, row_records: int) -> tuple[int, str]:
-    """Estimate the pairs that curating a source's files gives.
-
-    Args:
-        manifest: The source's.
-        sizes: Path → bytes of the annotation files that are there; None: all of upstream's.
-        row_records: Published records behind the source's row of Table 2, those of other sources too.
-
-    Returns:
-        The estimate, and "published" (a record is a pair) or "Table 2" (a rule decides how many pairs a record is).
-    """
-    records = float(manifest.upstream_rows) if sizes is None else _records(manifest, sizes)
-    per_record = manifest.table2.pairs_millions * 1e6 / row_records
-    if _NEAR[0] <= per_record <= _NEAR[1]:
-        return round(records), "published"
-    return round(records * per_record), "Table 2"
+# --- images, and what of them is to be fetched -----------------------------------------------------------------------
 
 
-def _records(manifest: Manifest, sizes: Mapping[str, int]) -> float:
-    """Return the published records of the files that are there: by name where upstream's is known, else by size."""
-    known = {file.name: file for file in manifest.files if file.kind == "annotations"}
-    records, other_bytes = 0.0, 0
-    main = manifest.upstream_rows
-    for path, size in sizes.items():
-        file = known.get(posixpath.basename(archives.split_member(path)[0]))
-        if file is None and path.endswith(".parquet") and storage.exists(path):
-            records += parquet.row_count(path)  # a mirror's
-        elif file is None:
-            other_bytes += size
-        elif file.option is None:
-            records += _scaled(file, size, manifest)
-    if other_bytes:
-        published = sum(file.bytes or 0 for file in manifests.select([manifest]) if file.option is None)
-        share = min(other_bytes / published, 1.0) if published else 1.0
-        records += min(main * share, other_bytes / _FEWEST_BYTES)
-    return records
-
-
-def _scaled(file: ManifestFile, size: int, manifest: Manifest) -> float:
-    """Return a file's published records, or as large a part of them as the file is of upstream's."""
-    several = sum(other.option is None and not other.optional for other in manifests.select([manifest])) > 1
-    rows = file.rows if file.rows is not None else 0 if several else manifest.upstream_rows
-    if any(entry.rows == rows and entry.what.startswith("images") for entry in manifest.published):
-        return 0.0  # VG's image_data.json, which its regions need: no records of their own
-    whole = file.bytes or file.bytes_about
-    share = min(size / whole, 1.0) if whole else 1.0
-    return min(rows * share, size / _FEWEST_BYTES)
-
-
-def _estimated(config: Config, described: Iterable[SourcePlan]) -> Iterator[Shard]:
-    """Yield the fetch shards that there will be: every host's images are spread evenly over them, since keys are hashes."""
-    named = hosts.named_groups(config.fetch.host_groups)
+def _estimated_images(config: Config, looked: Expected) -> _Images:
+    if looked.images is not None:
+        return _seen_images(config, looked)
+    found = looked.sources
+    images = estimates.total(item.images for item in found).less(looked.shared)
+    before = fetching.ledger(config.root, frozenset().union(*(item.seen for item in found)))
+    todo, ok = known(0), known(0)
     of_host: Counter[str] = Counter()
-    for item in described:
-        of_source = [hosts.group_name(host, named) for host in _HOSTS.get(item.name, ((), 1.0))[0]]
-        groups = [forecast.ARCHIVES] if item.local else of_source or [forecast.MANY]
-        for number, group in enumerate(groups):
-            of_host[group] += hosts.share(item.images, len(groups), number)
+    for item in found:
+        settled, there = _shares_of(before, item)
+        own = item.images.scaled(looked.once[item.name])
+        left = own * known(1).less(settled)
+        todo += left
+        ok += own * there
+        for group, share in item.groups.items():
+            of_host[group] += round(left.value * share)
+    return _Images(
+        "estimated",
+        images,
+        looked.shared,
+        {item.name: item.images for item in found},
+        list(_evenly(config, of_host, images.value)),
+        todo,
+        ok,
+        before.settled,
+        before.ok,
+        looked.composition,
+        exact=False,
+    )
+
+
+def _shares_of(before: Ledger, item: SourceFigures) -> tuple[Estimate, Estimate]:
+    """Return which share of a source's images are settled, and which are there."""
+    shares = [len(item.seen & ids) for ids in (before.known, before.known_ok)]
+    if not before.known or not item.seen:
+        return known(0), known(0)
+    whole = item.images.known and len(item.seen) == item.images.value
+    settled, there = (
+        known(count / len(item.seen)) if whole else estimates.share(count, len(item.seen)) for count in shares
+    )
+    return settled, there
+
+
+def _seen_images(config: Config, looked: Expected) -> _Images:
+    """Return the images where every one of them was seen."""
+    assert looked.images is not None
+    ids = looked.images["image_id"].combine_chunks()
+    before = fetching.ledger(config.root, frozenset(ids.to_pylist()))
+    left = looked.images.filter(pc.invert(pc.is_in(ids, value_set=pa.array(sorted(before.known), ids.type))))
+    of_host = Counter(expected.first_groups(left["locations"], expected.group_of(config)))
+    return _Images(
+        "counted",
+        known(len(ids)),
+        looked.shared,
+        {item.name: item.images for item in looked.sources},
+        list(_evenly(config, of_host, len(ids))),
+        known(len(left)),
+        known(len(before.known_ok)),
+        before.settled,
+        before.ok,
+        looked.composition,
+        exact=True,
+    )
+
+
+def _committed_images(counted: Counted, found: Sequence[SourceFigures]) -> _Images:
+    of_source = {item.name: known(counted.of_source.get(item.name, 0)) for item in found}
+    todo = sum(sum(shard.images.values()) + shard.unasked for shard in counted.shards)
+    return _Images(
+        "committed",
+        known(counted.images),
+        known(sum(counted.of_source.values()) - counted.images),
+        of_source,
+        counted.shards,
+        known(todo),
+        known(counted.ok),
+        counted.settled,
+        counted.ok,
+        counted.composition,
+        counted.exact,
+    )
+
+
+def _fresh(config: Config, stage: flow.Stage) -> bool:
+    """Return whether a stage's commits stand as a build would make them; not where what it is made of does not."""
+    try:
+        if stage is flow.IMAGES and any(
+            stages.why(flow.CURATE, config, name) is not None for name in config.sources if _has_files(config, name)
+        ):
+            return False
+        missing = set(config.sources) - set(root.curated_sources(config.root))
+        return not missing and stages.why(stage, config) is None
+    except (RootError, InputError):
+        return False
+
+
+def _has_files(config: Config, name: str) -> bool:
+    try:
+        return bool(inputs.files(config.sources[name]))
+    except InputError:
+        return False
+
+
+def _evenly(config: Config, of_host: Mapping[str, int], images: float) -> Iterator[Shard]:
+    """Yield the fetch shards that there will be: every host's images are spread evenly over them, since keys are hashes."""
     facts = root.describe(config.root) or {}
-    count = 2 ** int(facts.get("fetch_shard_bits", fetch_shard_bits(of_host.total() * config.sample)))
+    count = 2 ** int(facts.get("fetch_shard_bits", fetch_shard_bits(round(images * config.sample))))
     for shard in range(count):
         of_shard = {group: hosts.share(total, count, shard) for group, total in of_host.items()}
-        yield Shard(shard, {group: total for group, total in of_shard.items() if total})
+        unasked = of_shard.pop("", 0)
+        counts = {group: total for group, total in of_shard.items() if total}
+        if counts or unasked:
+            yield Shard(shard, counts, unasked)
 
 
-def _pending(config: Config) -> Iterator[Shard]:
-    """Yield the fetch shards with images that the next `pmd fetch` asks for, a part's images in memory at a time."""
+def _alive(config: Config, images: _Images, found: Sequence[SourceFigures]) -> tuple[Estimate, str]:
+    """Return which share of what is to be fetched will be there: as of what was fetched, else a guess by its hosts."""
+    if not images.to_fetch.value and images.basis == "committed":
+        return known(1), "committed"
+    if images.settled >= _ENOUGH:
+        return estimates.share(images.settled_ok, images.settled), "measured"
     named = hosts.named_groups(config.fetch.host_groups)
-    group_of = functools.lru_cache(maxsize=_KNOWN_HOSTS)(functools.partial(_group, named=named))
-    for shard, _, _, todo in partitions.pending(config.root, config.fetch):
-        if todo.num_rows:
-            groups = Counter(_first_groups(todo["locations"], group_of))
-            yield Shard(shard, {group: count for group, count in groups.items() if group}, groups[""])
+    keepers = {hosts.group_name(host, named) for name in _KEEPERS for host in expected.HOSTS[name][0]}
+    counts: Counter[str] = Counter()
+    for shard in images.shards:
+        counts.update(shard.images)
+        counts[""] += shard.unasked
+    all_of = counts.total()
+    if not all_of:
+        return known(1), images.basis
+    by_kind = {
+        known(1): counts[forecast.ARCHIVES],
+        known(0): counts[""],
+        _ALIVE_KEPT: sum(counts[name] for name in keepers),
+    }
+    by_kind[_ALIVE] = all_of - sum(by_kind.values())
+    share = estimates.total(rate.scaled(count / all_of) for rate, count in by_kind.items())
+    return share, "counted" if share.known else "guess"
 
 
-#: Hosts whose group is kept at hand.
-_KNOWN_HOSTS: Final = 2**16
+# --- what is written -------------------------------------------------------------------------------------------------
 
 
-def _first_groups(locations: pa.ChunkedArray, group_of: Callable[[str], str]) -> list[str]:
-    """Return the host group that each image's first location asks; "" for none."""
-    there = locations.filter(pc.greater(pc.list_value_length(locations), 0))
-    first = pc.list_element(there, 0)
-    local = pc.equal(pc.struct_field(first, "kind"), "archive")
-    # Of each host one URL is taken apart, and not each URL: tens of millions pass here.
-    named = pc.extract_regex(pc.struct_field(first, "url"), r"(?i)^https?://(?P<host>[^/?#]+)")
-    host = pc.fill_null(pc.struct_field(named, "host"), "")
-    names = pc.if_else(local, forecast.ARCHIVES, host).dictionary_encode().combine_chunks()
-    groups = [name if name == forecast.ARCHIVES else group_of(name) for name in names.dictionary.to_pylist()]
-    return [*(groups[index] for index in names.indices.to_pylist()), *[""] * (len(locations) - len(there))]
+def _store(config: Config, images: _Images, fetched: Estimate, stored: _Stored) -> tuple[dict[str, Estimate], str]:
+    """Return the bytes of the store when all is fetched, by form; and what its mean picture is told by."""
+    there = stored.bytes
+    guesses = {form: _guessed_picture(config, images.composition, form) for form in ("resized", "original")}
+    more = fetched.less(images.ok)
+    if images.to_fetch.value == 0 and images.basis == "committed":
+        chosen, basis = known(there), "committed"
+    elif stored.pictures >= _ENOUGH:
+        chosen, basis = known(there) + more * estimates.within(there / stored.pictures, _MEASURED), "measured"
+    else:
+        chosen, basis = known(there) + more * guesses[config.fetch.store], "guess"
+    others = {form: fetched * picture for form, picture in guesses.items()}
+    return {**others, config.fetch.store: chosen}, basis
 
 
-def _group(host: str, named: Mapping[str, str]) -> str:
-    """Return the group of a URL's host and port, as the engine does; "" where it would ask for nothing."""
-    try:
-        return hosts.group_name(addresses.parse(f"http://{host}/").host, named)
-    except addresses.Blocked:
-        return ""
+def _guessed_picture(config: Config, made: Composition, form: str) -> Estimate:
+    """Return the bytes of a stored picture; images of which regions are cut are always kept as they came."""
+    resized = _bytes(picture_sizes.relative_bytes(config.fetch.resizing)) if form == "resized" else ORIGINAL_BYTES
+    mean = made.with_region * ORIGINAL_BYTES + (1 - made.with_region) * resized + _STORE_OVERHEAD
+    return Estimate(mean, *(mean * factor for factor in _PICTURES))
 
 
-def _count(folder: str) -> int:
-    commit: Commit | None = commits.read(folder)
-    return 0 if commit is None else sum(file.rows for file in commit.files)
+def _bytes(relative: float) -> int:
+    """Return bytes, given against `RESIZED_BYTES`."""
+    return round(RESIZED_BYTES * relative)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stored:
+    """What the store holds already."""
+
+    bytes: int
+    pictures: int
+
+
+def _stored(root_url: str) -> _Stored:
+    size = pictures = 0
+    for shard in state.shards(root_url):
+        for _, _, commit in state.generations(root_url, shard):
+            size += sum(file.bytes for file in commit.files if file.name.endswith(".tar"))
+        ledger = state.read_ledger(root_url, shard)
+        pictures += len(ledger) - ledger["store_file"].null_count
+    return _Stored(size, pictures)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Written:
+    """Samples, and by format the shards and their bytes; what the samples and the bytes are told by."""
+
+    samples: Estimate
+    shards: Mapping[str, Estimate]
+    bytes: Mapping[str, Estimate]
+    basis: str
+    bytes_basis: str
+
+
+def _written(config: Config, images: _Images, fetched: Estimate, stored: _Stored) -> _Written:
+    done = images.basis == "committed" and images.to_fetch.value == 0
+    there = {form: commits.read(root.shards_folder(config.root, form)) for form in config.shard.formats}
+    if done and _fresh(config, flow.DEDUPE) and _fresh(config, flow.SHARD):
+        return _committed_shards({form: commit for form, commit in there.items() if commit is not None})
+    left, basis = _left(config, fetched, stored, done=done)
+    made = images.composition
+    samples = left.scaled(made.samples)
+    texts = config.dedupe.max_images_per_text is not None
+    if not images.exact or made.crops or config.shard.unit == "pair" or texts:  # as of other images, or before pictures
+        samples *= estimates.within(1.0, _LIKE)
+    samples = samples.rounded()
+    shards: dict[str, Estimate] = {
+        form: Estimate(*(math.ceil(size / config.shard.samples_per_shard) for size in dataclasses.astuple(samples)))
+        for form in config.shard.formats
+    }
+    sizes: dict[str, Estimate] = {}
+    measured = True
+    for form, commit in there.items():
+        rows = sum(file.rows for file in commit.files) if commit is not None else 0
+        if commit is not None and rows >= _ENOUGH:
+            mean = estimates.within(sum(file.bytes for file in commit.files if file.rows) / rows, _MEASURED)
+        else:
+            mean, measured = _guessed_sample(config, made, form), False
+        sizes[form] = samples * mean
+    return _Written(samples, shards, sizes, basis, "measured" if measured else "guess")
+
+
+def _committed_shards(there: Mapping[str, Commit]) -> _Written:
+    samples = max(sum(file.rows for file in commit.files) for commit in there.values())
+    return _Written(
+        known(samples),
+        {form: known(sum(file.rows > 0 for file in commit.files)) for form, commit in there.items()},
+        {form: known(sum(file.bytes for file in commit.files)) for form, commit in there.items()},
+        "committed",
+        "committed",
+    )
+
+
+def _left(config: Config, fetched: Estimate, stored: _Stored, *, done: bool) -> tuple[Estimate, str]:
+    """Return the images that dedupe leaves: as committed, as of those that it has seen before, else by a guess."""
+    commit = commits.read(root.dedupe_folder(config.root))
+    if commit is not None:
+        gone = len(pc.unique(dedupe_rules.read_groups(config.root)["image_id"]))
+        if done and _fresh(config, flow.DEDUPE):
+            return fetched.less(known(gone)), "committed"
+        if stored.pictures >= _ENOUGH:  # about as many as dedupe has seen
+            return fetched * estimates.share(max(stored.pictures - gone, 0), stored.pictures), "measured"
+    merges = config.dedupe.same_bytes == "merge" or config.dedupe.near == "merge" or config.dedupe.repeated_bytes > 0
+    return (fetched * _LEFT if merges else fetched), "guess"
+
+
+def _guessed_sample(config: Config, made: Composition, form: str) -> Estimate:
+    """Return the bytes of a sample: a picture, or the crop of a region, with its texts."""
+    stored = None if config.fetch.store == "original" else picture_sizes.relative_bytes(config.fetch.resizing)
+    in_shards = picture_sizes.in_shards(config)
+    relative = stored if in_shards is None else in_shards
+    picture = ORIGINAL_BYTES if relative is None else _bytes(relative)
+    crops = made.crops / made.samples if made.samples else 0.0
+    crop = CROP_BYTES * picture_sizes.encoded(config.shard.resizing)
+    mean = crops * crop + (1 - crops) * picture + _SHARD_OVERHEAD[form]
+    return Estimate(mean, *(mean * factor for factor in _PICTURES))
+
+
+# --- the fetch -------------------------------------------------------------------------------------------------------
+
+
+def _fetch(fetch: Forecast, images: _Images) -> dict[str, Any]:
+    """Return a forecast, with what decides, and between what its hours are by how many images there may be."""
+    ranges = {}
+    if not images.to_fetch.known and images.to_fetch.value:
+        factors = (images.to_fetch.low / images.to_fetch.value, images.to_fetch.high / images.to_fetch.value)
+        ranges = {"hours": [fetch.hours * factor for factor in factors]}
+    return {
+        **dataclasses.asdict(fetch),
+        "hosts": [dataclasses.asdict(host) for host in fetch.hosts],
+        "slowest": _slowest(fetch),
+        "ranges": ranges,
+    }
 
 
 def _slowest(estimate: Forecast) -> dict[str, Any] | None:
@@ -320,134 +542,11 @@ def _slowest(estimate: Forecast) -> dict[str, Any] | None:
     }
 
 
-def _resized_bytes(resizing: Resizing) -> int:
-    return round(RESIZED_BYTES * picture_sizes.relative_bytes(resizing))
-
-
-def _disk(config: Config, described: Iterable[SourcePlan], images: int, samples: int, regions: int) -> dict[str, Any]:
-    """Return bytes of the store in either form, and of the shards; images with regions are always kept original."""
-    with_region = min(sum(item.images for item in described if item.regions), images)
-    resized = _resized_bytes(config.fetch.resizing)
-    store = {
-        "resized": (images - with_region) * resized + with_region * ORIGINAL_BYTES,
-        "original": images * ORIGINAL_BYTES,
-    }
-    picture = ORIGINAL_BYTES if config.fetch.store == "original" else resized
-    in_shards = picture_sizes.in_shards(config)
-    if in_shards is not None:
-        picture = round(RESIZED_BYTES * in_shards)
-    crops = min(regions, samples)
-    crop = round(CROP_BYTES * picture_sizes.encoded(config.shard.resizing))
-    each = (samples - crops) * picture + crops * crop
-    shards = dict.fromkeys(config.shard.formats, each)
-    return {
-        "store": store,
-        "chosen": config.fetch.store,
-        "shards": shards,
-        "total": store[config.fetch.store] + sum(shards.values()),
-        "there": _store_bytes(config.root),
-    }
-
-
-def _store_bytes(root_url: str) -> int:
-    """Return the bytes that the store already holds."""
-    return sum(
-        file.bytes
-        for shard in state.shards(root_url)
-        for _, _, commit in state.generations(root_url, shard)
-        for file in commit.files
-        if file.name.endswith(".tar")
-    )
-
-
-def render(planned: Mapping[str, Any], width: int = 120) -> str:
-    """Return a plan as people read it."""
-    planned = escape.shown(planned)
-    page = tables.Page(width)
-    sample = f", 1/{planned['sample']} of the images" if planned["sample"] > 1 else ""
-    page.write(f"{planned['root']}: profile {planned['profile']}{sample}\n")
-    page.write(
-        _table(
-            ["source", "annotations", "pairs", "counted from", "images"],
-            [
-                [
-                    item["name"],
-                    human_bytes(item["input_bytes"]) if not item["missing"] else "not there yet",
-                    f"{item['pairs']:,}",
-                    item["basis"],
-                    f"{item['images']:,}",
-                ]
-                for item in planned["sources"]
-            ]
-            + [["all", human_bytes(planned["input_bytes"]), f"{planned['pairs']:,}", "", f"{planned['images']:,}"]],
-        )
-    )
-    for line in _fetch_text(planned["fetch"], planned["images_basis"]):
-        page.write(line)
-    page.write(_hash_text(planned["hashes"]))
-    disk = planned["disk"]
-    forms = ", ".join(
-        f"{human_bytes(size)} {form}{' (chosen)' if form == disk['chosen'] else ''}"
-        for form, size in disk["store"].items()
-    )
-    page.write(f"\nStore: {forms}; {human_bytes(disk['there'])} are there.")
-    for form, size in disk["shards"].items():
-        page.write(
-            f"Shards, {form}: {planned['shards'][form]:,} of up to {planned['samples']:,} samples, {human_bytes(size)}"
-        )
-    page.write(f"Disk in all: {human_bytes(disk['total'])}\n")
-    for item in planned["sources"]:
-        for line in item["missing"]:
-            page.write(line, wrap=False)
-    page.write("Assumed:")
-    for line in planned["assumptions"]:
-        page.write(f"- {line}")
-    return page.text()
-
-
-#: Hosts that the text names.
-_MOST_HOSTS: Final = 12
-
-
-def _fetch_text(fetch: Mapping[str, Any], basis: str) -> Iterator[Any]:
-    """Yield what people read of a forecast."""
-    if not fetch["hosts"]:
-        yield f"\nImages to fetch ({basis}): none; the ledger has all of them"
-    else:
-        yield f"\nImages to fetch ({basis}), by host group, in {fetch['lanes']} lane{'s' * (fetch['lanes'] > 1)}:"
-        yield _table(
-            ["host", "images", "a second", "limited by", "hours"],
-            [
-                [
-                    host["host"],
-                    f"{host['images']:,}",
-                    f"{host['images_per_s']:,.2f}",
-                    host["limit"],
-                    f"{host['hours']:,.1f}",
-                ]
-                for host in fetch["hosts"][:_MOST_HOSTS]
-            ],
-        )
-        if len(fetch["hosts"]) > _MOST_HOSTS:
-            yield f"… and {len(fetch['hosts']) - _MOST_HOSTS:,} more host groups"
-        slowest = fetch["slowest"]
-        who = slowest["host"] or "no host: the lanes themselves"
-        yield (
-            f"Fetching takes {fetch['hours']:,.1f} hours or more. What decides is {who}: {slowest['images']:,} images, "
-            f"{slowest['images_per_s']:,.2f} a second ({slowest['limit']}), {slowest['hours']:,.1f} hours."
-        )
-    if fetch["unasked"]:
-        yield f"{fetch['unasked']:,} images have no location that can be asked."
-
-
-def _hash_text(hashes: Mapping[str, Any]) -> str:
-    if hashes["asked_by"] is None:
-        return "Perceptual hashes: nothing asks for them, and none is computed."
-    said = [f"{hashes['fetched']:,} with the fetch"] if hashes["fetched"] else []
-    said += [f"{hashes['stored']:,} of pictures that are stored, without the web"] if hashes["stored"] else []
-    return f"Perceptual hashes ({hashes['asked_by']} asks for them): {', '.join(said) or 'all are known'}."
-
-
-def _table(headings: list[str], rows: list[list[str]]) -> Table:
-    words = {"source", "host", "counted from", "limited by"}
-    return tables.table(headings, rows, right=[place for place, name in enumerate(headings) if name not in words])
+def _hashes(config: Config, fetch: Forecast, *, counted: bool) -> dict[str, Any]:
+    """Return who asks for perceptual hashes, and how many pictures must be decoded for them."""
+    asks = asking.who(config)
+    if asks is None:
+        return {"asked_by": None, "fetched": 0, "stored": 0}
+    later = asking.by_dedupe(config.dedupe) or asking.by_blocklist(config.fetch)
+    stored = sum(asking.missing(config.root).values()) if counted and later is not None else 0
+    return {"asked_by": asks, "fetched": sum(host.images for host in fetch.hosts), "stored": stored}

@@ -1,0 +1,656 @@
+"""What is expected of each source: its rows, its pairs, its images and where these are.
+
+Whatever is known best counts: the commit where it stands and is fresh, else a sample of the source's own files
+(`pmd.inspection.sampling`), else what was published. From a sample to images go the rules of the images stage themselves:
+identities that are one photograph, takedowns, scores, archives at hand.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import posixpath
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd import manifests
+from pmd.config import Config, SourceConfig, inputs, scores
+from pmd.config.options import ShardOptions
+from pmd.curate import needs as curate_needs
+from pmd.errors import InputError
+from pmd.fetch import addresses, forecast, hosts
+from pmd.formats import archives
+from pmd.images import needs as images_needs
+from pmd.images import rules as images_rules
+from pmd.images import takedowns
+from pmd.inspection import estimates, sampling
+from pmd.inspection.estimates import Estimate, Piece
+from pmd.manifests.model import Manifest, ManifestFile
+from pmd.schema import keys
+from pmd.schema.tables import KEY, PAIRS, VIEWS
+from pmd.shard import samples
+from pmd.sources.contract import InputFile
+from pmd.store import commits, root
+from pmd.store.commits import Commit
+
+#: Committed pairs that are looked at, of each source: they stand in the order of their keys' parts, so that some are as good
+#: as any.
+COMMITTED_PAIRS: Final = 50_000
+#: How far published figures may be off: a row of Table 2 is rounded to .1 million, and which rule made it is not always known;
+#: of a file that is another size than upstream's, rows are taken by size.
+_TABLE_2: Final = 0.25
+_BY_SIZE: Final = 0.3
+#: How far the images of a source may be off that nothing was read of.
+_IMAGES: Final = 0.1
+
+#: Fewest bytes of a record in any annotation file, compressed: bounds an estimate by a file that is shorter than upstream's.
+_FEWEST_BYTES: Final = 20
+#: Where Table 2's figure is this near to the published records, a record is a pair and the rest is link rot; elsewhere
+#: (YFCC100M, WIT: a filter; Localized Narratives: sentences) Table 2 says how many pairs come of them.
+_NEAR: Final = (0.5, 1.5)
+
+#: Where a source's images are, and how many pairs share one, for a source whose files are not there. Of RedCaps' three
+#: (arXiv 2111.11431, §2.1) the shares are not known, and even ones give the least hours. No host: more than can be named.
+HOSTS: Final[Mapping[str, tuple[tuple[str, ...], float]]] = {
+    "coco": (("images.cocodataset.org",), 616_767 / 123_287),
+    "visual_genome": (("cs.stanford.edu",), 5_408_689 / 108_077),
+    "localized_narratives__openimages": (("s3.amazonaws.com",), 1.9e6 / 873_107),
+    "localized_narratives__coco": (("images.cocodataset.org",), 1.9e6 / 873_107),
+    "yfcc100m": (("multimedia-commons.s3-us-west-2.amazonaws.com",), 1.0),
+    "wit": (("upload.wikimedia.org",), 1.0),
+    "sbu_captions": (("static.flickr.com",), 1.0),
+    "red_caps": (("i.redd.it", "i.imgur.com", "live.staticflickr.com"), 1.0),
+}
+
+#: Images that a host group must have in a sample for it to be named; others are of hosts that hold no lane up.
+_FEWEST_OF_HOST: Final = 20
+#: Hosts whose group is kept at hand.
+_KNOWN_HOSTS: Final = 2**16
+
+
+@dataclasses.dataclass(frozen=True)
+class Composition:
+    """What a shard makes of images, by some of them.
+
+    Attributes:
+        samples: Samples an image, regions that cannot be cut out left away.
+        crops: How many of these are crops.
+        with_region: Share of images of which a region is cut: they are stored as they came.
+    """
+
+    samples: float = 1.0
+    crops: float = 0.0
+    with_region: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceFigures:
+    """What is expected of one source.
+
+    Attributes:
+        name: Its name.
+        input_bytes: Of its annotation files.
+        missing: What is not there, and the command that fetches it.
+        unreadable: Why nothing could be read of files that are there.
+        basis: Where the figures come from: committed, counted (all files were read), sampled, published, Table 2.
+        read_rows: Rows of its files that were read for this.
+        rows: Rows of its files.
+        pairs: Pairs that curate keeps.
+        taken: Pairs that the images stage keeps: in the sample, not taken down.
+        images: Distinct images of these.
+        groups: Host group → share of the images whose first location it has.
+        composition: What shards make of them.
+        local: Whether its configuration names archives of its images.
+        seen: Keys of the images that were looked at; empty where nothing was.
+    """
+
+    name: str
+    input_bytes: int
+    missing: tuple[str, ...]
+    unreadable: str | None
+    basis: str
+    read_rows: int
+    rows: Estimate
+    pairs: Estimate
+    taken: Estimate
+    images: Estimate
+    groups: Mapping[str, float]
+    composition: Composition
+    local: bool
+    seen: frozenset[bytes] = frozenset()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Looked:
+    """What was found of a source before sources meet."""
+
+    source: SourceConfig
+    input_bytes: int
+    missing: tuple[str, ...]
+    unreadable: str | None
+    basis: str
+    read_rows: int
+    rows: Estimate
+    pairs: Estimate
+    table: pa.Table | None  # NEEDED and `also` of some pairs; None: nothing was read
+    pieces: tuple[Piece, ...] = ()
+    fraction: float = 1.0
+    left_out: frozenset[bytes] = frozenset()  # evaluation images, as far as they were met
+
+
+_COLUMNS: Final = (*images_rules.NEEDED, "also")
+
+
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """What is expected of all sources.
+
+    Attributes:
+        sources: Of each, in order of their names.
+        shared: How many images more they count together than there are, since several have them.
+        once: Source → the part of its images that are its own, if it halves with another what both have.
+        images: `IMAGES`, where every image was seen; None: where some are estimated.
+        composition: What shards make of them.
+    """
+
+    sources: tuple[SourceFigures, ...]
+    shared: Estimate
+    once: Mapping[str, float]
+    images: pa.Table | None
+    composition: Composition
+
+
+def figures(config: Config) -> Expected:
+    """Return what is expected of the sources.
+
+    Raises:
+        InputError: A takedown list or a file of scores cannot be read.
+    """
+    looked = [_look(config, source) for _, source in sorted(config.sources.items())]
+    meeting = _Meeting.of(config, looked)
+    spread = [None if item.table is None else _spread(config, item, meeting) for item in looked]
+    found = tuple(_figures(config, item, rows, meeting) for item, rows in zip(looked, spread, strict=True))
+    if all(rows is not None and item.fraction >= 1 for item, rows in zip(looked, spread, strict=True)):
+        return _all_seen(config, found, pa.concat_tables(spread))
+    common = {
+        (one.name, other.name): _common(one, other)
+        for one, other in itertools.combinations(found, 2)
+        if one.seen and other.seen
+    }
+    halves: Counter[str] = Counter()
+    for names, both in common.items():
+        for name in names:
+            halves[name] += both.value / 2  # type: ignore[assignment]
+    once = {item.name: max(1 - halves[item.name] / item.images.value, 0) if item.images.value else 1 for item in found}
+    value = sum(item.images.value * (1 - once[item.name]) for item in found)
+    shared = dataclasses.replace(estimates.total(common.values()), value=value)
+    return Expected(
+        found,
+        Estimate(shared.value, min(shared.low, shared.value), max(shared.high, shared.value)),
+        once,
+        None,
+        _together(found),
+    )
+
+
+def _all_seen(config: Config, found: tuple[SourceFigures, ...], rows: pa.Table) -> Expected:
+    """Return what is expected where all rows of all sources were read: what the images stage makes of them."""
+    stays = rows.filter(pc.is_null(rows["reason"]))
+    within = images_rules.in_sample(stays["image_id"].combine_chunks(), config.sample)
+    gathered = images_rules.gather(stays.filter(pa.array(within)), 0)
+    several = sum(item.images.value for item in found) - gathered.images.num_rows
+    made = composition(gathered.images, gathered.views, config.shard)
+    return Expected(found, estimates.known(several), {}, gathered.images, made)
+
+
+def _together(found: Iterable[SourceFigures]) -> Composition:
+    """Return the composition of all sources' images, by how many each has."""
+    listed = [(item.images.value, item.composition) for item in found]
+    images = sum(count for count, _ in listed) or 1
+    return Composition(
+        *(
+            sum(count * getattr(made, field.name) for count, made in listed) / images
+            for field in dataclasses.fields(Composition)
+        )
+    )
+
+
+def booked(config: Config) -> list[SourceFigures]:
+    """Return the figures of sources whose pairs have gone through the images stage, by the books alone."""
+    views = commits.require(root.views_folder(config.root), "run: pmd build CONFIG").sources
+    listed = []
+    for name, source in sorted(config.sources.items()):
+        books = curate_needs.commit_of(config, name).sources[name]
+        files, missing = _files(source)
+        listed.append(
+            SourceFigures(
+                name=name,
+                input_bytes=sum(file.bytes for file in files),
+                missing=missing,
+                unreadable=None,
+                basis="committed",
+                read_rows=0,
+                rows=estimates.known(books.total),
+                pairs=estimates.known(books.kept),
+                taken=estimates.known(views[name].kept if name in views else 0),
+                images=estimates.known(0),  # counted with the ledger
+                groups={},
+                composition=Composition(),
+                local=_local(source),
+            )
+        )
+    return listed
+
+
+def _files(source: SourceConfig) -> tuple[list[InputFile], tuple[str, ...]]:
+    """Return a source's annotation files, or none and what is missing."""
+    try:
+        return inputs.files(source), ()
+    except InputError as error:
+        return [], tuple(error.problem.splitlines())
+
+
+def _local(source: SourceConfig) -> bool:
+    return bool(source.images) or not source.terms.images_by_url
+
+
+def _common(one: SourceFigures, other: SourceFigures) -> Estimate:
+    """Return how many images two sources have in common, by those that were looked at of both."""
+    met = len(one.seen & other.seen)
+    chance = 1.0
+    for item in (one, other):
+        chance *= min(len(item.seen) / item.images.value, 1.0) if item.images.value else 1.0
+    most = min(one.images.value, other.images.value)
+    if chance == 1.0:
+        return estimates.known(met)
+    low, high = max(met - 2 * met**0.5, 0), met + 2 * (met + 1) ** 0.5
+    return Estimate(*(min(count / chance, most) for count in (met, low, high)))
+
+
+# --- one source ------------------------------------------------------------------------------------------------------
+
+
+def _look(config: Config, source: SourceConfig) -> _Looked:
+    files, missing = _files(source)
+    size = sum(file.bytes for file in files)
+    commit = _committed(config, source, files)
+    if commit is not None:
+        return _from_commit(config, source, size, missing, commit)
+    unreadable = None
+    if files:
+        try:
+            return _from_sample(config, source, files)
+        except InputError as error:  # the build will tell it too, and stop
+            unreadable = str(error)
+    return _from_manifest(source, files, missing, unreadable)
+
+
+def _committed(config: Config, source: SourceConfig, files: Sequence[InputFile]) -> Commit | None:
+    """Return a source's commit, unless it will be made anew."""
+    commit = commits.read(root.curate_folder(config.root, source.name))
+    if commit is None or source.name not in commit.sources:
+        return None
+    return commit if not files or curate_needs.of(config, source.name).wanted.why() is None else None
+
+
+def _from_commit(config: Config, source: SourceConfig, size: int, missing: tuple[str, ...], commit: Commit) -> _Looked:
+    books, folder = commit.sources[source.name], root.curate_folder(config.root, source.name)
+    tables: list[pa.Table] = []
+    for file in commit.under("pairs"):
+        if sum(map(len, tables)) >= COMMITTED_PAIRS:
+            break
+        tables.append(commits.read_table(folder, file, _COLUMNS))
+    table = _needed(tables)
+    read = len(table) / books.kept if books.kept else 1.0
+    left_out: set[bytes] = set()
+    if images_needs.leaves_out_evaluation_images(commit, source.name):
+        for file in commit.under("rejected"):
+            left_out |= _left_out(commits.read_table(folder, file, ["image_id", "also", "reason"]))
+    return _Looked(
+        source,
+        size,
+        missing,
+        None,
+        "committed",
+        0,
+        estimates.known(books.total),
+        estimates.known(books.kept),
+        table,
+        tuple(sampling.pieces(table["image_id"].to_pylist(), 0.0, read)),
+        read,
+        frozenset(left_out),
+    )
+
+
+def _from_sample(config: Config, source: SourceConfig, files: Sequence[InputFile]) -> _Looked:
+    sample = sampling.of_source(config, source, files)
+    return _Looked(
+        source,
+        sum(file.bytes for file in files),
+        (),
+        None,
+        "counted" if sample.whole else "sampled",
+        sample.read_rows,
+        sample.rows,
+        sample.kept,
+        _needed([sample.pairs.select(_COLUMNS)]),
+        sample.pieces,
+        sample.fraction,
+        frozenset(_left_out(sample.rejected)),
+    )
+
+
+def _needed(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return pairs as the images stage reads them."""
+    schema = pa.schema([field for field in PAIRS if field.name in _COLUMNS])
+    plain = [commits.without_dictionaries(table).select(schema.names).cast(schema) for table in tables]
+    return pa.concat_tables([schema.empty_table(), *plain]).combine_chunks()
+
+
+def _left_out(rejected: pa.Table) -> set[bytes]:
+    left = rejected.filter(pc.equal(rejected["reason"], "evaluation_image"))
+    ids = {key for key in left["image_id"].to_pylist() if key is not None}
+    return ids | {keys.image_id(other) for other in left["also"].drop_null().to_pylist()}
+
+
+# --- where sources meet ----------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class _Meeting:
+    """What the images stage knows of all sources together."""
+
+    aliases: Mapping[bytes, tuple[bytes, str]]
+    takedown: images_rules.Takedown
+    held_out: pa.Array
+    verdicts: tuple[scores.Verdicts, ...]
+    group_of: Callable[[str], str]
+
+    @classmethod
+    def of(cls, config: Config, looked: Sequence[_Looked]) -> _Meeting:
+        also = {
+            (row["image_id"], row["identity"], row["also"])
+            for item in looked
+            if item.table is not None
+            for row in item.table.filter(pc.is_valid(item.table["also"]))
+            .select(["image_id", "identity", "also"])
+            .to_pylist()
+        }
+        links = [(image_id, keys.image_id(other)) for image_id, _, other in also]
+        aliases: dict[bytes, tuple[bytes, str]] = {}
+        for image_id, identity, other in also:
+            other_id, stands = keys.image_id(other), (image_id, identity)
+            if other_id != image_id:
+                aliases[other_id] = min(aliases.get(other_id, stands), stands)
+        left_out: frozenset[bytes] = frozenset()
+        if config.images.evaluation_copies == "reject":
+            left_out = images_rules.reached(frozenset().union(*(item.left_out for item in looked)), links)
+        return cls(
+            aliases,
+            images_rules.widened(images_rules.Takedown.of(takedowns.lines(config.takedown)), links),
+            pa.array(sorted(left_out), KEY),
+            tuple(scores.read(rule.file, rule.keep, rule.missing) for rule in config.scores),
+            group_of(config),
+        )
+
+
+def _figures(config: Config, looked: _Looked, rows: pa.Table | None, meeting: _Meeting) -> SourceFigures:
+    if rows is None:
+        return _published_figures(config, looked)
+    stays = rows.filter(pc.is_null(rows["reason"]))
+    gathered = images_rules.gather(stays, 0)
+    stands = dict(zip(stays["own_id"].to_pylist(), stays["image_id"].to_pylist(), strict=True))
+    whole = looked.fraction >= 1
+    within = images_rules.in_sample(gathered.images["image_id"].combine_chunks(), config.sample)
+    seen = gathered.images.filter(pa.array(within))["image_id"].to_pylist()
+    if whole:
+        images = estimates.known(len(seen))
+        in_sample = images_rules.in_sample(stays["image_id"].combine_chunks(), config.sample)
+        taken = estimates.known(int(in_sample.sum()))
+    else:
+        kept = [
+            Piece(piece.place, frozenset(stands[image] for image in piece.keys if image in stands))
+            for piece in looked.pieces
+        ]
+        # The range of `distinct` is that of how often images come again; how many pairs there are has one of its own.
+        pairs = looked.pairs
+        off = Estimate(1, pairs.low / pairs.value, pairs.high / pairs.value) if pairs.value else pairs
+        images = _part((estimates.distinct(kept, looked.fraction) * off).at_most(pairs), config.sample)
+        taken = _part(looked.pairs * estimates.share(len(stays), len(rows)), config.sample)
+    return SourceFigures(
+        name=looked.source.name,
+        input_bytes=looked.input_bytes,
+        missing=looked.missing,
+        unreadable=looked.unreadable,
+        basis=looked.basis,
+        read_rows=looked.read_rows,
+        rows=looked.rows,
+        pairs=looked.pairs,
+        taken=taken,
+        images=images,
+        groups=_shares(first_groups(gathered.images["locations"], meeting.group_of), whole=whole),
+        composition=composition(gathered.images, gathered.views, config.shard),
+        local=_local(looked.source),
+        seen=frozenset(seen),
+    )
+
+
+def _part(whole: Estimate, sample: int) -> Estimate:
+    """Return what a sample 1/`sample` takes of so many: each by chance."""
+    if sample == 1:
+        return whole
+    part = whole.scaled(1 / sample)
+    chance = 2 * part.value**0.5
+    return Estimate(part.value, max(part.low - chance, 0), part.high + chance)
+
+
+def _spread(config: Config, looked: _Looked, meeting: _Meeting) -> pa.Table:
+    """Return the pairs as `IMAGE_ROWS`, of all images and not of the sample's alone, which may be few."""
+    assert looked.table is not None
+    paths = inputs.archives_of(looked.source) if not looked.missing else []
+    index = images_rules.index_archives(paths) if paths else {}
+    needed = looked.table.select(images_rules.NEEDED)
+    batches = [
+        images_rules.spread(
+            batch,
+            aliases=meeting.aliases,
+            index=index,
+            sample=1,
+            takedown=meeting.takedown,
+            held_out=meeting.held_out,
+            verdicts=meeting.verdicts,
+        )
+        for batch in needed.to_batches()
+    ]
+    return pa.Table.from_batches(batches, schema=images_rules.IMAGE_ROWS)
+
+
+def _shares(groups: Sequence[str], *, whole: bool) -> dict[str, float]:
+    """Return host group → its share; those that are seldom in a sample are together `MANY`."""
+    counts: Counter[str] = Counter()
+    for name, count in Counter(groups).items():
+        rare = not whole and count < _FEWEST_OF_HOST and name not in {"", forecast.ARCHIVES}
+        counts[forecast.MANY if rare else name] += count
+    return {name: count / counts.total() for name, count in counts.items()}
+
+
+def first_groups(locations: pa.ChunkedArray, group_of: Callable[[str], str]) -> list[str]:
+    """Return the host group that each image's first location asks; "" for none."""
+    there = locations.filter(pc.greater(pc.list_value_length(locations), 0))
+    first = pc.list_element(there, 0)
+    local = pc.equal(pc.struct_field(first, "kind"), "archive")
+    # Of each host one URL is taken apart, and not each URL: tens of millions pass here.
+    named = pc.extract_regex(pc.struct_field(first, "url"), r"(?i)^https?://(?P<host>[^/?#]+)")
+    host = pc.fill_null(pc.struct_field(named, "host"), "")
+    names = pc.if_else(local, forecast.ARCHIVES, host).dictionary_encode().combine_chunks()
+    groups = [name if name == forecast.ARCHIVES else group_of(name) for name in names.dictionary.to_pylist()]
+    return [*(groups[index] for index in names.indices.to_pylist()), *[""] * (len(locations) - len(there))]
+
+
+def group_of(config: Config) -> Callable[[str], str]:
+    """Return what gives the group of a URL's host and port, as the engine has it; "" where it would ask for nothing."""
+    named = hosts.named_groups(config.fetch.host_groups)
+
+    @functools.lru_cache(maxsize=_KNOWN_HOSTS)
+    def group(host: str) -> str:
+        try:
+            return hosts.group_name(addresses.parse(f"http://{host}/").host, named)
+        except addresses.Blocked:
+            return ""
+
+    return group
+
+
+#: What `samples.misfits` reads of a ledger; the stored picture is the original, as wherever a region is cut.
+_SIZES: Final = ("width_px", "height_px", "stored_width_px", "stored_height_px")
+
+
+def composition(images: pa.Table, views: pa.Table, options: ShardOptions) -> Composition:
+    """Return what shards make of some images, by shard's own rule on regions, if pictures have the size that upstream says.
+
+    Args:
+        images: `IMAGES`.
+        views: All `VIEWS` of these images.
+        options: Shard's options.
+    """
+    if not images.num_rows:
+        return Composition()
+    views = views.select(VIEWS.names).combine_chunks()
+    has_region = pc.is_valid(views["region"])
+    regions = views.filter(has_region).combine_chunks()
+    crops = 0
+    if regions.num_rows:
+        sizes = regions.group_by("image_id").aggregate([("width_px", "max"), ("height_px", "max")])
+        ledger = pa.table(
+            {"image_id": sizes["image_id"], **{name: sizes[f"{name.removeprefix('stored_')}_max"] for name in _SIZES}}
+        )
+        fits = regions.filter(pc.is_null(samples.misfits(regions, ledger, options)))
+        boxes = zip(fits["image_id"].to_pylist(), map(tuple, fits["region"].to_pylist()), strict=True)
+        crops = fits.num_rows if options.unit == "pair" else len(set(boxes))
+    others = views.filter(pc.invert(has_region))
+    whole = others.num_rows if options.unit == "pair" else len(pc.unique(others["image_id"]))
+    with_region = pc.sum(images["has_region"]).as_py() or 0
+    return Composition((whole + crops) / images.num_rows, crops / images.num_rows, with_region / images.num_rows)
+
+
+# --- nothing was read ------------------------------------------------------------------------------------------------
+
+
+def _from_manifest(
+    source: SourceConfig, files: Sequence[InputFile], missing: tuple[str, ...], unreadable: str | None
+) -> _Looked:
+    manifest = source.terms
+    if not isinstance(manifest, Manifest):
+        return _unread(source, files, missing, unreadable)
+    sizes = {file.path: file.bytes for file in files} or None
+    pairs, basis = expected_pairs(manifest, sizes, _sharing(manifest))
+    rows = float(manifest.upstream_rows) if sizes is None else _records(manifest, sizes)
+    off = _BY_SIZE if sizes is not None else 0.0
+    return _Looked(
+        source,
+        sum(file.bytes for file in files),
+        missing,
+        unreadable,
+        basis,
+        0,
+        estimates.within(rows, off),
+        estimates.within(pairs, max(off, _TABLE_2 if basis == "Table 2" else off)),
+        None,
+    )
+
+
+def _unread(
+    source: SourceConfig, files: Sequence[InputFile], missing: tuple[str, ...], unreadable: str | None
+) -> _Looked:
+    """Return what is known of a source of the configuration's own whose files could not be read: nothing."""
+    size = sum(file.bytes for file in files)
+    nothing = estimates.known(0)
+    return _Looked(source, size, missing, unreadable, "none of its files is there", 0, nothing, nothing, None)
+
+
+def _published_figures(config: Config, looked: _Looked) -> SourceFigures:
+    source = looked.source
+    names, per_image = HOSTS.get(source.name, ((), 1.0))
+    local = _local(source)
+    named = hosts.named_groups(config.fetch.host_groups)
+    of_source = [hosts.group_name(host, named) for host in names] or [forecast.MANY]
+    groups = [forecast.ARCHIVES] if local else of_source
+    regions = getattr(source.options, "regions", None) == "crop"
+    images = looked.pairs.scaled(1 / per_image)
+    if source.name not in HOSTS:
+        images *= estimates.within(1.0, _IMAGES)
+    per_sample = per_image if regions or config.shard.unit == "pair" else 1.0
+    return SourceFigures(
+        name=source.name,
+        input_bytes=looked.input_bytes,
+        missing=looked.missing,
+        unreadable=looked.unreadable,
+        basis=looked.basis,
+        read_rows=0,
+        rows=looked.rows,
+        pairs=looked.pairs,
+        taken=_part(looked.pairs, config.sample),
+        images=_part(images, config.sample),
+        groups={name: 1 / len(groups) for name in groups},
+        composition=Composition(per_sample, per_sample if regions else 0.0, float(regions)),
+        local=local,
+    )
+
+
+def _sharing(manifest: Manifest) -> int:
+    """Return the published records of all sources that share this one's row of Table 2."""
+    return sum(
+        other.upstream_rows for other in manifests.load_all().values() if other.table2.row == manifest.table2.row
+    )
+
+
+def expected_pairs(manifest: Manifest, sizes: Mapping[str, int] | None, row_records: int) -> tuple[int, str]:
+    """Estimate the pairs that curating a source's files gives, by what was published.
+
+    Args:
+        manifest: The source's.
+        sizes: Path → bytes of the annotation files that are there; None: all of upstream's.
+        row_records: Published records behind the source's row of Table 2, those of other sources too.
+
+    Returns:
+        The estimate, and "published" (a record is a pair) or "Table 2" (a rule decides how many pairs a record is).
+    """
+    records = float(manifest.upstream_rows) if sizes is None else _records(manifest, sizes)
+    per_record = manifest.table2.pairs_millions * 1e6 / row_records
+    if _NEAR[0] <= per_record <= _NEAR[1]:
+        return round(records), "published"
+    return round(records * per_record), "Table 2"
+
+
+def _records(manifest: Manifest, sizes: Mapping[str, int]) -> float:
+    """Return the published records of the files that are there: by name where upstream's is known, else by size."""
+    known = {file.name: file for file in manifest.files if file.kind == "annotations"}
+    records, other_bytes = 0.0, 0
+    main = manifest.upstream_rows
+    for path, size in sizes.items():
+        file = known.get(posixpath.basename(archives.split_member(path)[0]))
+        if file is None:
+            other_bytes += size
+        elif file.option is None:
+            records += _scaled(file, size, manifest)
+    if other_bytes:
+        published = sum(file.bytes or 0 for file in manifests.select([manifest]) if file.option is None)
+        share = min(other_bytes / published, 1.0) if published else 1.0
+        records += min(main * share, other_bytes / _FEWEST_BYTES)
+    return records
+
+
+def _scaled(file: ManifestFile, size: int, manifest: Manifest) -> float:
+    """Return a file's published records, or as large a part of them as the file is of upstream's."""
+    several = sum(other.option is None and not other.optional for other in manifests.select([manifest])) > 1
+    rows = file.rows if file.rows is not None else 0 if several else manifest.upstream_rows
+    if any(entry.rows == rows and entry.what.startswith("images") for entry in manifest.published):
+        return 0.0  # VG's image_data.json, which its regions need: no records of their own
+    whole = file.bytes or file.bytes_about
+    share = min(size / whole, 1.0) if whole else 1.0
+    return min(rows * share, size / _FEWEST_BYTES)

@@ -1,0 +1,126 @@
+"""What a fetch has settled and what it has still to ask for, counted from the commits, a part's images in memory at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd.config import Config
+from pmd.fetch import forecast, partitions, state
+from pmd.inspection import expected
+from pmd.inspection.expected import Composition
+from pmd.schema.statuses import OK
+from pmd.schema.tables import KEY, VIEWS
+
+#: Views that tell what shards make of images; parts are cut by hashes, so that the first ones are as good as any.
+_VIEWS: Final = 100_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Counted:
+    """The committed images, and how far their fetch has come.
+
+    Attributes:
+        images: Distinct images.
+        of_source: Source → images that it has, alone or with others.
+        shards: Fetch shards with what the next fetch asks for.
+        ok: Images that are there and not asked for again.
+        settled: Images whose fetch has ended, whatever became of them, and that are not asked for again.
+        composition: What shards make of them; None where there are none.
+        exact: Whether that was seen of all of them.
+    """
+
+    images: int
+    of_source: Mapping[str, int]
+    shards: tuple[forecast.Shard, ...]
+    ok: int
+    settled: int
+    composition: Composition
+    exact: bool
+
+
+def counted(config: Config) -> Counted:
+    """Count the committed images and their ledger."""
+    group_of = expected.group_of(config)
+    layout = partitions.cut(config.root)
+    of_source: Counter[str] = Counter()
+    shards: list[forecast.Shard] = []
+    images = ok = settled = 0
+    seen: list[tuple[pa.Table, pa.Table]] = []
+    seen_images = 0
+    for part in range(2**layout.part_bits):
+        mine = partitions.read_images(
+            config.root, part, ("image_id", "locations", "sources", "has_region", "fetch_shard")
+        )
+        images += mine.num_rows
+        of_source.update(mine["sources"].combine_chunks().flatten().to_pylist())
+        if sum(views.num_rows for _, views in seen) < _VIEWS:
+            seen.append((mine.select(["image_id", "has_region"]), partitions.read_views(config.root, part)))
+            seen_images += mine.num_rows
+        for number in layout.shards(part):
+            rows = mine.filter(pc.equal(mine["fetch_shard"], number)).select(["image_id", "locations"])
+            if not rows.num_rows:
+                continue
+            ledger = state.read_ledger(config.root, number)
+            todo = state.to_fetch(config.root, number, rows, ledger, config.fetch)
+            standing = ledger.filter(pc.is_in(ledger["image_id"], value_set=rows["image_id"].combine_chunks()))
+            done = standing.filter(
+                pc.invert(pc.is_in(standing["image_id"], value_set=todo["image_id"].combine_chunks()))
+            )
+            ok += pc.sum(pc.equal(done["status"], OK)).as_py() or 0
+            settled += done.num_rows
+            if todo.num_rows:
+                counts = Counter(expected.first_groups(todo["locations"], group_of))
+                unasked = counts.pop("", 0)
+                shards.append(forecast.Shard(number, counts, unasked))
+    schema = VIEWS.empty_table()
+    described = pa.concat_tables([views for _, views in seen]) if seen else schema
+    listed = pa.concat_tables([table for table, _ in seen]) if seen else pa.table({"image_id": [], "has_region": []})
+    return Counted(
+        images,
+        of_source,
+        tuple(shards),
+        ok,
+        settled,
+        expected.composition(listed, described, config.shard),
+        seen_images == images,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Ledger:
+    """What a ledger says whose images are to be found anew.
+
+    Attributes:
+        ok: Images that are there.
+        settled: Images whose fetch has ended.
+        known: Those of the images asked about whose fetch has ended.
+        known_ok: … and that are there.
+    """
+
+    ok: int
+    settled: int
+    known: frozenset[bytes]
+    known_ok: frozenset[bytes]
+
+
+def ledger(root_url: str, images: Collection[bytes]) -> Ledger:
+    """Return what the ledger says of all its images, and which of some it knows."""
+    asked = pa.array(sorted(images), KEY)
+    ok = settled = 0
+    known: set[bytes] = set()
+    known_ok: set[bytes] = set()
+    for shard in state.shards(root_url):
+        table = state.read_ledger(root_url, shard)
+        there = table.filter(pc.equal(table["status"], OK))
+        ok += there.num_rows
+        settled += table.num_rows
+        for rows, found in ((table, known), (there, known_ok)):
+            ids = rows["image_id"]
+            found.update(ids.filter(pc.is_in(ids, value_set=asked)).to_pylist())
+    return Ledger(ok, settled, frozenset(known), frozenset(known_ok))
