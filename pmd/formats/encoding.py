@@ -57,8 +57,8 @@ def without_mark(content: bytes, where: str) -> bytes:
 
 
 def _has_zeros_between(head: bytes) -> bool:
-    """Return whether every other byte is NUL and none of those between is."""
+    """Return whether every other byte is NUL and those between are ASCII without NUL."""
     halves = head[0::2], head[1::2]
     return len(head) >= _TELLING_BYTES and any(
-        not any(zeros) and all(others) for zeros, others in (halves, halves[::-1])
+        not any(zeros) and all(others) and others.isascii() for zeros, others in (halves, halves[::-1])
     )

@@ -137,12 +137,25 @@ def test_a_file_that_is_shorter_than_upstreams_counts_for_less(tmp_path: Path) -
     )
 
 
-def test_the_rows_of_a_mirror_are_counted(tmp_path: Path) -> None:
-    manifest = manifests.load("conceptual_12m")
-    path = tmp_path / "0000.parquet"
-    pq.write_table(pa.table({"image_url": ["https://x.example/1.jpg"] * 700, "caption": ["one"] * 700}), path)
-    sizes = {str(path): path.stat().st_size}
-    assert plan.expected_pairs(manifest, sizes, manifest.upstream_rows) == (700, "published")
+@pytest.mark.parametrize(("rows", "basis"), [(700, "counted"), (50_000, "sampled")])
+def test_the_rows_of_a_mirror_are_those_of_its_footer(tmp_path: Path, rows: int, basis: str) -> None:
+    urls = [f"https://x.example/{number}.jpg" for number in range(rows)]
+    table = pa.table({"image_url": urls, "caption": ["a house by the road"] * rows})
+    pq.write_table(table, tmp_path / "0000.parquet", row_group_size=rows // 10)
+    text = 'root = "pmd"\ncontact = "mailto:tests@example.org"\n[sources.conceptual_12m]\n'
+    chosen = config.parse(f'{text}annotations = ["{tmp_path}/0000.parquet"]\n')
+    (source,) = plan.plan(chosen)["sources"]
+    assert (source["rows"], source["pairs"], source["basis"]) == (rows, rows, basis)
+
+
+def test_pairs_of_ones_own_are_sampled_as_others_are(tmp_path: Path) -> None:
+    lines = [f"https://x.example/{number}.jpg,a house by the road" for number in range(300)]
+    (tmp_path / "mine.csv").write_text("\n".join(["url,caption", *lines]) + "\n")
+    text = 'root = "pmd"\ncontact = "mailto:tests@example.org"\n[sources.mine]\nreader = "url_text"\n'
+    (source,) = plan.plan(config.parse(f'{text}annotations = ["{tmp_path}/mine.csv"]\n'))["sources"]
+    assert (source["rows"], source["pairs"], source["images"], source["basis"]) == (300, 300, 300, "counted")
+    (source,) = plan.plan(config.parse(f'{text}annotations = ["{tmp_path}/absent.csv"]\n'))["sources"]
+    assert (source["rows"], len(source["missing"])) == (0, 1)
 
 
 def test_only_regions_count_for_visual_genome() -> None:
@@ -264,10 +277,10 @@ def _captions(images: int) -> bytes:
                     "file_name": f"{key:012}.jpg",
                     "coco_url": f"http://images.cocodataset.org/train2017/{key:012}.jpg",
                 }
-                for key in range(images)
+                for key in range(1, images + 1)
             ],
             "annotations": [
-                {"id": number, "image_id": number % images, "caption": f"a dog of number {number}"}
+                {"id": number, "image_id": 1 + number % images, "caption": f"a dog of number {number}"}
                 for number in range(5 * images)
             ],
         }
