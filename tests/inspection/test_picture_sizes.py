@@ -93,6 +93,6 @@ def test_the_disk_of_a_plan_goes_by_the_forms_of_fetch_and_shard() -> None:
     stored, sharded = disk()
     assert disk('resize_mode = "center_crop"') == pytest.approx((0.72 * stored, 0.72 * sharded), rel=0.02)
     assert disk('encode_format = "png"') == pytest.approx((3.7 * stored, 3.7 * sharded), rel=0.05)
-    assert disk("", "image_size = 128") == pytest.approx((stored, 0.25 * sharded), rel=0.15)
+    assert disk("", "image_size = 128") == pytest.approx((stored, 0.25 * sharded), rel=0.2)
     # What stands beside a picture in a shard does not grow with it.
     assert disk("", 'encode_format = "png"') == pytest.approx((stored, 3.7 * sharded), rel=0.05)
