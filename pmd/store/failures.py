@@ -12,6 +12,7 @@ import os
 import posixpath
 import re
 import sqlite3
+import tempfile
 import traceback
 from collections.abc import Iterator
 from typing import Final
@@ -20,6 +21,7 @@ from pmd.errors import InputError, PmdError, RootError
 
 #: What is to be done where storage has no room.
 _ROOM: Final = "make room, then run the same command again"
+_TEMPORARY_ROOM: Final = "make room, or name another temporary folder in TMPDIR; then run the same command again"
 _RIGHTS: Final = "mend its permissions, or choose another place"
 _BACK: Final = "see that the storage is there, then run the same command again"
 _SOUND: Final = "look whether the storage is sound (the system's log tells), then run the same command again"
@@ -62,6 +64,8 @@ _MEANING: Final[dict[int, tuple[str, str]]] = {
 
 #: They say that something could not be written, whatever was asked.
 _WRITING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 #: They may come of a file that is open, and then name none; the others say nothing of storage without a path.
 _OF_OPEN_FILES: Final = _WRITING | {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENOTCONN}
@@ -176,6 +180,8 @@ def _words(number: int, path: str | None, said: str, root: str | None) -> PmdErr
     if meaning is None or (path is None and number not in _OF_OPEN_FILES):
         return None
     problem, remedy = meaning
+    if number in _NO_ROOM and path is not None and _is_in(path, tempfile.gettempdir()) and _root_above(path) is None:
+        remedy = _TEMPORARY_ROOM
     if number in {errno.EMFILE, errno.ENFILE}:
         return PmdError(problem, where=path, found=said, remedy=remedy)
     root = root or (_root_above(path) if path is not None else None)

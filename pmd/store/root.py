@@ -245,7 +245,12 @@ def refuse_others_folders(root: str) -> None:
         if not storage.exists(storage.join(root, lock.STATE_FILE)) and not curated_sources(root):
             raise
         return
-    names = [name for name in storage.list_names(root) if name not in _NOBODYS]
+    # A writer that was killed while it tried the storage leaves a temporary, and nothing else.
+    names = [
+        name
+        for name in storage.list_names(root)
+        if name not in _NOBODYS and not (name.startswith(storage.TEMPORARY) and written.is_ours(name))
+    ]
     if not names or _MARKS.intersection(names) or _holds_commit(root, names):
         return
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""

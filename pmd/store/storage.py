@@ -21,7 +21,6 @@ import posixpath
 import re
 import shutil
 import stat
-import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -31,6 +30,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from pmd.errors import ConfigError, InputError, RootError
+from pmd.store import spools
 from pmd.store.patience import Reading, Writing, patiently
 
 #: Marks files that are being written; sweeps remove them, readers never see them.
@@ -362,7 +362,7 @@ class Draft:
     def __init__(self, folder: str, *, durable: bool = True, is_hashed: bool = True) -> None:
         self._fs, self._folder = filesystem(folder)
         self._is_local = isinstance(self._fs, LocalFileSystem)
-        self._drafts = self._folder if self._is_local else tempfile.gettempdir()
+        self._drafts = self._folder if self._is_local else spools.folder()
         self._durable = durable and self._is_local
         self._temporaries: list[str] = []
         make_folder(folder)
@@ -422,6 +422,7 @@ class Draft:
             self._temporaries.remove(self._raw.path)
         else:
             patiently(functools.partial(self._fs.put_file, self._raw.path, path))
+            self.discard()  # what was sent is of no use here
 
     def finish_if_absent(self, name: str) -> bool:
         """End a local file and give it its name if none has it; return whether it did."""
@@ -440,7 +441,7 @@ class Draft:
         self.file.close()
 
     def _temporary(self) -> str:
-        self._temporaries.append(f"{self._drafts}/{TEMPORARY if self._is_local else 'pmd-'}{uuid.uuid4().hex}")
+        self._temporaries.append(f"{self._drafts}/{TEMPORARY}{uuid.uuid4().hex}")
         return self._temporaries[-1]
 
 

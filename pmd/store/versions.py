@@ -84,7 +84,7 @@ def probe(folder: str) -> None:
     if storage.is_local(folder):
         return
     url = storage.join(folder, f"{storage.TEMPORARY}{uuid.uuid4().hex}")
-    if not swap(url, b"first", None):
+    if not _made(url, b"first", None):
         raise ConfigError(
             "nothing can be written here",
             where=folder,
@@ -97,13 +97,21 @@ def probe(folder: str) -> None:
         storage.remove(url)
 
 
+def _made(url: str, content: bytes, seen: Versioned | None) -> bool:
+    """Return whether a file of ours stands now; the client may have asked again when an answer was lost."""
+    if swap(url, content, seen):
+        return True
+    standing = read(url)
+    return standing is not None and standing.content == content
+
+
 def _try_conditions(url: str, folder: str) -> None:
     seen = read(url)
     broken = (
         "makes a file anew where one stands"
         if swap(url, b"second", None)
         else "does not replace the file that was read"
-        if not swap(url, b"third", seen)
+        if not _made(url, b"third", seen)
         else "replaces a file that is no longer the one that was read"
         if swap(url, b"fourth", seen)
         else None

@@ -273,3 +273,12 @@ def test_a_full_disk_ends_a_command_in_words(tmp_path: Path, small: Path) -> Non
     assert told[-1] == "  remedy: make room, then run the same command again"
     assert "Traceback" not in ended.stderr
     assert list(small.rglob(f"{storage.TEMPORARY}*")) == []
+
+
+def test_a_full_temporary_folder_is_told_with_what_names_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    told = failures.told(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "pmd-0/a")), "s3://bucket/pmd")
+    assert told is not None
+    assert told.remedy == "make room, or name another temporary folder in TMPDIR; then run the same command again"

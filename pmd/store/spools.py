@@ -1,0 +1,74 @@
+"""Where files stand that are written here and sent elsewhere: a folder for each process, which goes with it.
+
+A process that is killed leaves its folder, and the next one that makes its own removes it. Who lives is told by a lock of the
+kernel's on the folder, which ends with the process and all that it has forked.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import threading
+from typing import Final
+
+_one: Final = threading.Lock()
+#: The folder of this process, with the open file through which it is locked.
+_mine: list[tuple[str, int]] = []
+
+
+def folder() -> str:
+    """Return this process's folder; it is made, and those of processes that are gone are removed, when it is first asked for."""
+    with _one:
+        if not _mine or not os.path.isdir(_mine[0][0]):
+            _mine[:] = [_made(_above())]
+            atexit.register(_remove, _mine[0][0], os.getpid())
+        return _mine[0][0]
+
+
+def _above() -> str:
+    """Return the folder of all processes of this user, or the temporary folder itself where somebody else has its name."""
+    above = os.path.join(tempfile.gettempdir(), f"pmd-{os.getuid()}")
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(above, 0o700)
+    found = os.lstat(above)
+    if os.path.islink(above) or found.st_uid != os.getuid():
+        return tempfile.gettempdir()
+    for name in os.listdir(above):
+        _remove_if_left(os.path.join(above, name))
+    return above
+
+
+def _made(above: str) -> tuple[str, int]:
+    while True:
+        path = tempfile.mkdtemp(prefix="pmd-", dir=above)
+        with contextlib.suppress(FileNotFoundError):
+            number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(number, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):  # one that was looking for what is left was faster
+                if os.path.samestat(os.fstat(number), os.stat(path)):
+                    return path, number
+            os.close(number)
+
+
+def _remove_if_left(path: str) -> None:
+    """Remove the folder of a process that is gone."""
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path, ignore_errors=True)
+    except BlockingIOError:  # it lives
+        pass
+    finally:
+        os.close(number)
+
+
+def _remove(path: str, pid: int) -> None:
+    if os.getpid() == pid:  # not where a process that it has forked ends
+        shutil.rmtree(path, ignore_errors=True)
