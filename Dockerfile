@@ -1,5 +1,5 @@
 # The command line in an image: docker build -t pmd .
-# Then: docker run --rm -v "$PWD:/work" pmd build pmd.toml
+# Then: docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" pmd build pmd.toml
 
 # The full image: pycld2 has no wheel for Linux on arm64, and is compiled there.
 FROM python:3.11-bookworm AS build
