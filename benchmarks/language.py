@@ -11,13 +11,14 @@ another detector would add, not how much English there is. With `--lingua`, the 
 lingua is tested: the folder holds its language models' crates as cargo unpacks them, `lingua-malay-language-model-1.3.0` and
 so on. Each distinct text counts once.
 
-How the labels were decided. The files hold ids and labels, not the texts; a text was read once cleaned as the source cleans it, and
-what the picture shows was not looked at. "und" has no language: file names and counters, dates, measures, and names alone, in whatever
-language. A name counts as English where a word of it says in English what is named or shown ("… Falls", "… Dam", "… Wedding"), and
-an event, a journey or a product is such a word; a team, a band, a company or a brand is a name. A place in its English form
-("Copenhagen, Denmark") is a name. A misspelt word counts as if spelt right. A word that several languages share goes by the photo's
-other field, else it is English if English has it. "mixed" has words of two languages besides names; neither it nor "und" counts. A text
-under its photo's other one is judged alone. Labels of LAION say "other" for any language but English.
+How the labels were decided. The files hold ids and labels, not the texts; a text was read once cleaned as the source cleans it,
+and what the picture shows was not looked at. "und" has no language: file names and counters, dates, measures, and names alone,
+in whatever language. A name counts as English where a word of it says in English what is named or shown ("… Falls", "… Dam", "…
+Wedding"), and an event, a journey or a product is such a word; a team, a band, a company or a brand is a name. A place in its
+English form ("Copenhagen, Denmark") is a name. A misspelt word counts as if spelt right. A word that several languages share
+goes by the photo's other field, else it is English if English has it. "mixed" has words of two languages besides names; neither
+it nor "und" counts. A text under its photo's other one is judged alone. Labels of LAION say "other" for any language but
+English.
 
 A hash of the text deals texts into halves, so that the split does not depend on their order. Thresholds are chosen on one
 half: of those that let at most 0.35 % of the other languages' captions, cut captions and short sentences pass, the one with
@@ -25,10 +26,10 @@ the largest recall less false rate; the false rate is the mean of those three se
 count like three of many. All rates are those of the other half, with Wilson's intervals (95 %); where a cell has under
 1,000 texts only the interval is printed, and no rate is claimed. Speed is processor time of one core, of all texts, the median of
 five runs (of the peers one, on that half).
-Peers are asked where they are installed, and are no part of the environment: langdetect, which facebook/pmd's predecessor imports
-(`langdetect==1.0.9`, source only), `lingua-language-detector==2.1.1`, `eldc==0.4.0`, `heliport==1.0.1` and CLD3
-(`cld3-py==3.1.0`). With eldc, a vote too: CLD2 where it is sure, else English where two of CLD2, fastText and eldc find it. The last line
-is JSON.
+Peers are asked where they are installed, and are no part of the environment: langdetect, which facebook/pmd's predecessor
+imports (`langdetect==1.0.9`, source only), `lingua-language-detector==2.1.1`, `eldc==0.4.0`, `heliport==1.0.1` and CLD3
+(`cld3-py==3.1.0`). With eldc, a vote too: CLD2 where it is sure, else English where two of CLD2, fastText and eldc find it. The
+last line is JSON.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ from pmd.text import cleaning, language
 
 DATA = Path(__file__).parent / "data"
 WHOLE, CUT, SENTENCES = "Multi30k", "Multi30k, four words", "TaPaCo"
+DOUBTFUL = "LAION, in doubt"
 #: Sets whose language nobody doubts and that are whole texts: what the aim is for.
 AIM = (WHOLE, "COCO", "Localized Narratives", SENTENCES)
 MOST_FALSE = 0.0035
@@ -119,7 +121,7 @@ def alt_texts(samples: Path) -> Iterator[Row]:
     texts = cleaned(pq.read_table(samples / "urls/laion_10000.parquet")["TEXT"].combine_chunks())
     with (DATA / "laion_language.tsv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t"):
-            yield "LAION, in doubt", row["language"], texts[int(row["row"])].as_py()
+            yield DOUBTFUL, row["language"], texts[int(row["row"])].as_py()
 
 
 def cleaned(texts: pa.Array) -> pa.Array:
@@ -315,12 +317,16 @@ def main() -> None:
     cells: dict[str, Mask] = {"captions and short sentences": np.isin(sets, AIM)}
     cells |= {"the same and cut captions": np.isin(sets, (*AIM, CUT))}
     cells |= {f"set: {name}": sets == name for name in dict.fromkeys(sets.tolist())}
+    usual = ~np.isin(sets, [DOUBTFUL, *STEPS])
     cells |= {
-        f"words: {low}–{high}" if high else f"words: {low} or more": (words >= low) & (words <= (high or words.max()))
+        f"words: {low}–{high}" if high else f"words: {low} or more": usual
+        & (words >= low)
+        & (words <= (high or words.max()))
         for low, high in LENGTHS
     }
     others = [code for code in dict.fromkeys(codes[counts].tolist()) if code != "en"]
-    by_language = {f"language: {code}": codes == code for code in others}
+    by_language = {f"language: {code}": usual & (codes == code) for code in others}
+    by_language |= {f"{kind}: {code}": (sets == kind) & (codes == code) for kind in STEPS for code in others}
     result: dict[str, Any] = {"texts": len(texts), "chosen": chosen, "texts_per_core_s": rates, "detectors": {}}
     for name, mask in found.items():
         sys.stdout.write(f"\n{name}" + (f": {rates[name]:,} texts/s a core" if name in rates else "") + "\n")
