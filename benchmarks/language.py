@@ -18,7 +18,8 @@ Wedding"), and an event, a journey or a product is such a word; a team, a band, 
 English form ("Copenhagen, Denmark") is a name. A misspelt word counts as if spelt right. A word that several languages share
 goes by the photo's other field, else it is English if English has it. "mixed" has words of two languages besides names; neither
 it nor "und" counts. A text under its photo's other one is judged alone. Labels of LAION say "other" for any language but
-English.
+English; a text there that was not read as English, with letters beyond Latin and three Latin words of three letters, was put
+down as "mixed" by that rule. One reader labelled all, and had read both halves when the rules for names were thought of.
 
 A hash of the text deals texts into halves, so that the split does not depend on their order. Thresholds are chosen on one
 half: of those that let at most 0.35 % of the other languages' captions, cut captions and short sentences pass, the one with
