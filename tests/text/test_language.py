@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import language as labelled
 from pmd.errors import PmdError
 from pmd.text import language
 
@@ -148,3 +150,29 @@ def test_false_rate_on_short_sentences_in_many_languages(samples: Path) -> None:
         for detector in ("default", "fasttext")
     )
     assert default <= 5 < argmax
+
+
+def test_labels_hold_ids_and_a_language_and_no_text() -> None:
+    for name, ids in (("yfcc_language.tsv", r"\d+\t(title|description)"), ("laion_language.tsv", r"\d+")):
+        _, *lines = (labelled.DATA / name).read_text(encoding="utf-8").splitlines()
+        assert lines
+        assert [line for line in lines if not re.fullmatch(ids + r"\t([a-z]{2}|und|mixed|other)", line)] == []
+        assert len({line.rpartition("\t")[0] for line in lines}) == len(lines)
+
+
+def test_every_title_and_description_of_the_samples_has_a_label(samples: Path) -> None:
+    fields = {"23": (6, 7), "25": (8, 9)}  # title and description, by the number of columns
+    texts = 0
+    for count, places in fields.items():
+        lines = (samples / f"yfcc100m/yfcc100m_dataset_{count}col.tsv").read_text(encoding="utf-8").split("\n")
+        texts += sum(line.split("\t")[place] != "" for line in lines if line for place in places)
+    assert len(list(labelled.flickr(samples))) == texts
+
+
+def test_genuine_titles_and_descriptions(samples: Path) -> None:
+    rows = {(code, text) for name, code, text in labelled.flickr(samples) if name == "YFCC100M"}
+    english = [text for code, text in rows if code == "en"]
+    others = [text for code, text in rows if code not in ("en", "und", "mixed")]
+    assert (len(english), len(others)) == (181, 75)
+    assert _rate(pa.array(english)) >= 0.93
+    assert _rate(pa.array(others)) <= 0.03
