@@ -71,7 +71,7 @@ def test_the_example_is_built_and_every_command_knows_it(example: tuple[Path, De
 
     planned = json.loads(pmd("plan", "pmd.toml", "--json"))
     (mine,) = [source for source in planned["sources"] if source["name"] == "my_pairs"]
-    assert (mine["pairs"], mine["basis"], mine["missing"]) == (3, "files", [])
+    assert (mine["pairs"], mine["basis"], mine["missing"]) == (3, "counted", [])
 
     said = pmd("build", "pmd.toml")
     assert '! my_pairs: columns by their names: text_column = "caption" (my_pairs.csv)' in said
