@@ -5,6 +5,7 @@ Stands under what reads mirrors of a source (the Hub's above all) and under `url
 that is an object, text by the names in its first line. Which columns are meant is said by a `Layout`, once for all forms. A file
 without them is refused, with the columns that it has. Further columns are not read.
 
+Neither a byte order mark nor blank lines before the first row are part of it, and no blank line is a row.
 Text with commas is quoted as csv does it. Tab-separated text has no quoting here: a quotation mark is text.
 """
 
@@ -21,7 +22,7 @@ import orjson
 import pyarrow as pa
 
 from pmd.errors import InputError
-from pmd.formats import archives, compression, lines, parquet
+from pmd.formats import archives, compression, encoding, lines, parquet
 from pmd.sources import records
 from pmd.sources.contract import Chunk
 from pmd.store import storage
@@ -32,6 +33,8 @@ Form = Literal["parquet", "jsonl", "csv", "tsv"]
 _HEAD_BYTES: Final = 1 << 20
 #: Lines of JSON looked at for the names of the columns: the first may be a bad one.
 _HEAD_LINES: Final = 20
+#: Lines before the first that has anything; the readers pass over them, too.
+_BLANK_LINES: Final = re.compile(rb"\A(?:[ \r]*\n)+")
 _NAMES_SHOWN: Final = 24
 _KIND_SHOWN: Final = 120
 #: How much larger compressed text becomes, about; as in `pipelines.curate`.
@@ -160,6 +163,7 @@ def look(path: str, member: str | None = None) -> Table | None:
         return Table(path, member, "parquet", tuple(schema.names), kinds, parquet.class_names(schema))
     with compression.open_decompressed(path, member) as file:
         start = file.read(_HEAD_BYTES)
+    whole = len(start) < _HEAD_BYTES
     if start.startswith(parquet.MAGIC):
         raise InputError(
             "a Parquet table cannot be read where it is",
@@ -169,12 +173,13 @@ def look(path: str, member: str | None = None) -> Table | None:
             remedy="unpack it: Parquet is compressed in itself",
         )
     _refuse_another(start, records.location(path, member))
-    head = start.lstrip(records.BLANK)
-    named = _keys(head, whole=len(start) < _HEAD_BYTES)
+    # Blank lines alone: a table's first name may be none, as pandas has it, so that the line begins with a tab.
+    head = _BLANK_LINES.sub(b"", encoding.without_mark(start, records.location(path, member)), count=1)
+    named = _keys(head, whole=whole)
     if named is not None:
         return Table(path, member, "jsonl", named)
     first, newline, _ = head.partition(b"\n")
-    if not first or (not newline and len(start) == _HEAD_BYTES) or head.startswith((b"{", b"[")):
+    if not first.strip() or not (newline or whole) or head.lstrip().startswith((b"{", b"[")):
         return None
     try:
         line = first.decode().removesuffix("\r")
@@ -253,7 +258,7 @@ def _keys(head: bytes, *, whole: bool) -> tuple[str, ...] | None:
     # The last is what follows the lines looked at, or a line that may be cut.
     listed = listed[:_HEAD_LINES] if whole or len(listed) > _HEAD_LINES else listed[:-1]
     # A document over many lines begins with a brace, too; its first line does not end with one.
-    if not listed or not listed[0].startswith(b"{") or not listed[0].rstrip().endswith(b"}"):
+    if not listed or not listed[0].lstrip().startswith(b"{") or not listed[0].rstrip().endswith(b"}"):
         return None
     for line in listed:
         try:

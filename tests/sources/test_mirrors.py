@@ -9,6 +9,7 @@ import csv
 import datetime
 import gzip
 import json
+import lzma
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -289,6 +290,28 @@ def test_names_of_people_do_not_leave(
     metas = pa.chunked_array([[row["meta"] for row in found]])
     allowed = manifests.load(name).meta
     assert {key for row in rules.meta(metas, allowed).to_pylist() for key in json.loads(row)} == kept
+
+
+@pytest.mark.parametrize("packed", [bytes, lzma.compress])
+@pytest.mark.parametrize("form", [".csv", ".jsonl"])
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("conceptual_captions", [{"url": url, "caption": text} for text, url in CAPTIONS]),
+        ("conceptual_12m", [{"url": url, "caption": text} for text, url in CAPTIONS]),
+        ("sbu_captions", [{"url": url, "user_id": user, "caption": text} for url, user, text in PHOTOS]),
+        ("red_caps", [_as_loaded(post) for post in POSTS]),
+    ],
+)
+def test_a_byte_order_mark_is_no_part_of_a_column(
+    tmp_path: Path, read_all: ReadAll, name: str, rows: Rows, form: str, packed: Callable[[bytes], bytes]
+) -> None:
+    source = sources.load(name)
+    mirror = FORMS[form](tmp_path / f"mirror{form}", rows)
+    expected = _pairs(read_all(source, mirror))
+    mirror.write_bytes(packed(b"\xef\xbb\xbf" + mirror.read_bytes()))
+    assert _pairs(read_all(source, mirror)) == expected
+    assert len(expected) == len(rows)
 
 
 # Localized Narratives ----------------------------------------------------------------------------------------------------

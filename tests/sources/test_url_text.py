@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import lzma
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -126,6 +127,32 @@ def test_compression_and_archives_change_nothing(tmp_path: Path, read_all: ReadA
         file.writestr("readme.md", "pairs")
     assert _content(read_all(READER, archive)) == expected
     assert _content(read_all(READER, f"{archive}!/{plain.name}")) == expected
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress, lzma.compress])
+@pytest.mark.parametrize("form", [".tsv", ".csv", ".jsonl"])
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b"\n", b"\xef\xbb\xbf \r\n\r\n"])
+def test_what_stands_before_the_names_is_no_part_of_them(
+    tmp_path: Path, read_all: ReadAll, form: str, packed: Callable[[bytes], bytes], before: bytes
+) -> None:
+    path = _written(tmp_path, form)
+    expected = _content(read_all(READER, path))
+    path.write_bytes(packed(before + path.read_bytes()))
+    assert _content(read_all(READER, path)) == expected
+
+
+@pytest.mark.parametrize("form", [".tsv", ".csv", ".jsonl"])
+def test_blank_lines_are_no_rows(tmp_path: Path, read_all: ReadAll, form: str) -> None:
+    path = _written(tmp_path, form)
+    expected = _content(read_all(READER, path))
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\n\n  \r\n") + b"\n\n")
+    assert _content(read_all(READER, path)) == expected
+
+
+def test_a_tables_first_name_may_be_none(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "pandas.tsv"
+    path.write_text("\turl\ttext\n0\thttps://x.example/1.jpg\tone\n")
+    assert [(row["image_url"], row["text"]) for row in read_all(READER, path)] == [("https://x.example/1.jpg", "one")]
 
 
 @pytest.mark.parametrize("number", [7, 7.5])
