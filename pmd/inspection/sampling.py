@@ -39,6 +39,8 @@ WINDOWS: Final = 16
 WINDOW_BYTES: Final = 1 << 19
 #: Places in its bzip2 files: of 900 kB of text each.
 BLOCKS: Final = 6
+#: Bytes of a bzip2 file before its first block.
+_BZIP2_HEADER: Final = 4
 #: Documents that are read from their start, and plain bytes of all of them together, beside two batches of rows of each.
 DOCUMENTS: Final = 4
 STREAM_BYTES: Final = 2 << 20
@@ -275,7 +277,7 @@ def _blocks(reader: Any, source: SourceConfig, chunks: Sequence[Chunk]) -> Itera
         )
         if first:  # else a place behind the last block's start
             # A reader knows the start of the file, where a header may stand, by 0.
-            start = first[0] if near else 0
+            start = first[0] if first[0] > _BZIP2_HEADER else 0
             ranges.setdefault((path, start), first[1] if len(first) > 1 else None)
     covered = sum((sizes[path] if stop is None else stop) - start for (path, start), stop in ranges.items())
     before = sum(min(start for (at, start) in ranges if at == path) for path in {at for at, _ in ranges})

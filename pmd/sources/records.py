@@ -32,7 +32,7 @@ HEAD_RECORDS: Final = 100
 BLANK: Final = b" \t\r\n"
 
 #: What upstreams write where they know no id, in small letters.
-_NO_ID: Final = frozenset({"", "none", "null", "nan", "n/a", "na", "undefined"})
+NO_ID: Final = frozenset({"", "none", "null", "nan", "n/a", "na", "<na>", "undefined"})
 
 _INT32_MAX: Final = 2**31 - 1
 #: How much of what was found an error shows.
@@ -195,7 +195,7 @@ def is_no_id(value: Any) -> bool:
     """
     if isinstance(value, str):
         said = value.strip().lower()
-        return said in _NO_ID or re.fullmatch(r"-[0-9.]+|0+(\.0*)?", said) is not None
+        return said in NO_ID or re.fullmatch(r"-[0-9.]+|0+(\.0*)?", said) is not None
     return value is None or (type(value) in (int, float) and not value >= 1)
 
 

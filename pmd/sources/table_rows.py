@@ -77,7 +77,9 @@ def parts(chunk: Chunk, layout: Layout) -> Iterator[Part]:
     elif table.form == "tsv":
         yield from _tsv_parts(table, chunk, names)
     else:
-        yield from _gathered(rows(chunk, layout), [*names])
+        # What no early row has, a later one of JSON Lines may have.
+        wanted = names if table.form != "jsonl" else {**layout.needed, **layout.optional}
+        yield from _gathered(rows(chunk, layout), [*wanted])
 
 
 def _planned(chunk: Chunk, layout: Layout) -> Table:

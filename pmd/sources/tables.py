@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import orjson
 import pyarrow as pa
@@ -31,7 +32,7 @@ Form = Literal["parquet", "jsonl", "csv", "tsv"]
 
 #: Bytes looked at for the names of the columns: rows with an embedding in them are some 100 kB.
 _HEAD_BYTES: Final = 1 << 20
-#: Lines of JSON looked at for the names of the columns: the first may be a bad one.
+#: Lines of JSON looked at for the names of the columns: the first may be a bad one, or lack some.
 _HEAD_LINES: Final = 20
 #: Lines before the first that has anything; the readers pass over them, too.
 _BLANK_LINES: Final = re.compile(rb"\A(?:[ \r]*\n)+")
@@ -58,7 +59,7 @@ class Table:
         path: The file.
         member: A member of an archive, or None.
         form: Which of the forms it has.
-        columns: Names of its columns, in order; of JSON Lines those of the first line that is an object.
+        columns: Names of its columns, in order; of JSON Lines those of its first objects.
         kinds: Column → its type, of Parquet alone.
         class_names: Column → names of its classes, where the file has numbers for them.
     """
@@ -248,7 +249,7 @@ def is_chunk(chunk: Chunk) -> bool:
 
 
 def _keys(head: bytes, *, whole: bool) -> tuple[str, ...] | None:
-    """Return the keys of the first line that is an object; None where the lines are none of JSON Lines.
+    """Return the keys of the first lines that are objects; None where the lines are none of JSON Lines.
 
     Args:
         head: The file's first bytes.
@@ -260,11 +261,13 @@ def _keys(head: bytes, *, whole: bool) -> tuple[str, ...] | None:
     # A document over many lines begins with a brace, too; its first line does not end with one.
     if not listed or not listed[0].lstrip().startswith(b"{") or not listed[0].rstrip().endswith(b"}"):
         return None
-    for line in listed:
-        try:
-            value = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(value, dict):
-            return tuple(value)
-    return None
+    objects = [value for value in map(_value, listed) if isinstance(value, dict)]
+    # What a row has no value for, many writers leave out of it.
+    return tuple(dict.fromkeys(itertools.chain.from_iterable(objects))) if objects else None
+
+
+def _value(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None

@@ -5,7 +5,8 @@ they are not called what everybody calls them. All else is as for every source: 
 images are found by their URLs, and what of it may be handed on is nothing but the URLs, unless the configuration says more.
 
 **The row's id** is that of `id_column`. Where none is named, or a row has none, it is the digest of URL and text: the same
-rows in another form, or another order, are the same pairs.
+rows in another form, or another order, are the same pairs. What writers put where there is none ("", "None", "NaN", null) is
+none, and 7.0 is 7, since some write numbers so.
 """
 
 from __future__ import annotations
@@ -201,28 +202,49 @@ def _layout(table: tables.Table, options: Options) -> tables.Layout:
                 found=", ".join(there),
                 remedy=f'name it in the configuration: {option} = "{there[0]}"',
             )
+    optional: dict[str, tuple[str, ...]] = {}
     if options.id_column != NONE:
-        needed["id"] = (options.id_column,)
-    return tables.Layout("a table", needed, text=frozenset({"image_url", "text"}), remedy=_REMEDY)
+        # Of JSON Lines nothing says which keys the rows have: each may have an id or not.
+        (optional if table.form == "jsonl" else needed)["id"] = (options.id_column,)
+    return tables.Layout("a table", needed, optional, text=frozenset({"image_url", "text"}), remedy=_REMEDY)
 
 
 _REMEDY: Final = "name the columns in the configuration: url_column, text_column, id_column"
 
 
+#: A whole number that was written as a float: pandas makes floats of ids where a row has none.
+_WHOLE_FLOAT: Final = r"^(-?[0-9]+)\.0+$"
+
+
+def _ids(column: pa.Array) -> pa.Array:
+    """Return ids as every form has them: null where there is none, whole numbers without a fraction; 0 and -1 are ids."""
+    none = pc.is_in(
+        pc.utf8_lower(pc.utf8_trim_whitespace(column)), value_set=pa.array(sorted(records.NO_ID), pa.large_string())
+    )
+    spelled = pc.replace_substring_regex(column, _WHOLE_FLOAT, r"\1")
+    return pc.if_else(none, pa.scalar(None, pa.large_string()), spelled)
+
+
 def _drafts(part: table_rows.Part, names: dict[str, str], split: str | None, options: Options) -> pa.RecordBatch:
-    columns = {ours: pc.fill_null(column, "") for ours, column in part.columns.items()}
-    said = [columns[ours] for ours in ("image_url", "text", "id") if ours in columns]
+    columns = {ours: pc.fill_null(column, "") for ours, column in part.columns.items() if ours != "id"}
     nul, nothing = pa.scalar("\0", pa.large_string()), pa.scalar(None, pa.large_string())
+    said = pc.binary_join_element_wise(columns["image_url"], columns["text"], nul)
+    ids = _ids(part.columns["id"]) if "id" in part.columns else None
+    if ids is not None:
+        # A row without an id has the digest that it has in a table without ids.
+        said = pc.coalesce(pc.binary_join_element_wise(said, ids, nul), said)
+        columns["id"] = pc.fill_null(ids, "")
     no_url = pc.equal(pc.utf8_trim_whitespace(columns["image_url"]), "")
-    ids = columns.get("id")
     return table_drafts.drafts(
         len(part.places),
         {
-            "source_id": None if ids is None else pc.if_else(pc.equal(ids, ""), nothing, ids),
-            "row_digest": table_drafts.digests(pc.binary_join_element_wise(*said, nul)),
+            "source_id": ids,
+            "row_digest": table_drafts.digests(said),
             "image_url": pc.if_else(no_url, nothing, columns["image_url"]),
             "text": columns["text"],
-            "meta": table_drafts.json_objects({names[ours]: column for ours, column in columns.items()}),
+            "meta": table_drafts.json_objects(
+                {options.id_column if ours == "id" else names[ours]: column for ours, column in columns.items()}
+            ),
             "text_licence": options.text_licence,
             "image_licence": options.image_licence,
             "split": split,

@@ -177,6 +177,61 @@ def test_an_id_that_is_none_is_none(tmp_path: Path, read_all: ReadAll) -> None:
     assert [row["source_id"] for row in found] == [None, None, "0"]
 
 
+NO_IDS = ["", "None", "null", "NaN", "nan", " none "]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_written_for_no_id_is_none_in_every_form(tmp_path: Path, read_all: ReadAll, form: str) -> None:
+    rows = [{**ROWS[0], "key": key} for key in [*NO_IDS, "0", "-1", "a"]]
+    found = read_all(READER, _written(tmp_path, form, rows), id_column="key")
+    assert [row["source_id"] for row in found] == [None] * len(NO_IDS) + ["0", "-1", "a"]
+    without = read_all(READER, _written(tmp_path, form, rows))
+    assert {row["row_digest"] for row in found[: len(NO_IDS)]} == {row["row_digest"] for row in without}
+    assert len({row["row_digest"] for row in found}) == 4
+
+
+@pytest.mark.parametrize("numbers", [[7.0, -1.0, 0.0, 7.25], [7, -1, 0, 12345678901234567]])
+def test_numbers_are_the_same_ids_in_every_form(tmp_path: Path, read_all: ReadAll, numbers: list[Any]) -> None:
+    rows = [{**ROWS[0], "key": number} for number in numbers]
+    expected = [str(int(number)) if number == int(number) else str(number) for number in numbers]
+    cells = [{**row, "key": str(row["key"])} for row in rows]
+    for form in FORMS:
+        path = _written(tmp_path, form, cells if form in {".tsv", ".csv"} else rows)
+        assert [row["source_id"] for row in read_all(READER, path, id_column="key")] == expected
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_one_row_without_an_id_makes_floats_of_the_others_and_no_other_ids(
+    tmp_path: Path, read_all: ReadAll, form: str
+) -> None:
+    rows = [{**ROWS[0], "key": key} for key in (1.0, float("nan"), 3.0)]
+    if form in {".tsv", ".csv"}:
+        rows = [{**row, "key": key} for row, key in zip(rows, ("1.0", "", "3.0"), strict=True)]
+    if form == ".jsonl":  # which has no NaN
+        rows[1]["key"] = None
+    found = read_all(READER, _written(tmp_path, form, rows), id_column="key")
+    assert [row["source_id"] for row in found] == ["1", None, "3"]
+
+
+@pytest.mark.parametrize("early", [1, 30])
+def test_lines_of_json_may_lack_the_id(tmp_path: Path, read_all: ReadAll, early: int) -> None:
+    rows = [{name: row[name] for name in ("url", "caption")} for row in ROWS[:3]]
+    path = _written(tmp_path, ".jsonl", [*[rows[0]] * early, {**rows[1], "key": 7}, rows[2]])
+    found = read_all(READER, path, id_column="key")
+    assert [row["source_id"] for row in found] == [*[None] * early, "7", None]
+    assert found[-1]["row_digest"] == keys.digest(rows[2]["url"], rows[2]["caption"])
+
+
+def test_the_first_line_of_json_need_not_have_every_column(tmp_path: Path, read_all: ReadAll) -> None:
+    path = _written(tmp_path, ".jsonl", [{"url": "https://x.example/1.jpg"}, ROWS[1], {"caption": "no url"}])
+    found = read_all(READER, path)
+    assert [(row["text"], row["reason"]) for row in found] == [
+        ("", None),
+        (ROWS[1]["caption"], None),
+        ("no url", "no_image"),
+    ]
+
+
 def test_identities_are_those_of_the_urls(tmp_path: Path) -> None:
     path = _written(tmp_path, ".tsv")
     (chunk,) = _plan(path)
