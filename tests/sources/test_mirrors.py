@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -425,6 +426,27 @@ def test_wit_with_commas(tmp_path: Path, read_all: ReadAll) -> None:
     source = sources.load("wit")
     mirror = _csv(tmp_path / "wit.csv", [dict(zip(COLUMNS, page, strict=True)) for page in PAGES])
     assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, _wit_upstream(tmp_path)))
+
+
+@pytest.mark.parametrize("index", [False, True])
+def test_wit_as_pandas_writes_it_with_commas(tmp_path: Path, read_all: ReadAll, index: bool) -> None:
+    # A column of numbers of which one is missing is one of floats.
+    rows = pd.DataFrame([*map(_typed, PAGES), {**_typed(PAGES[0]), "language": "fr", "original_width": None}])
+    rows.to_csv(tmp_path / "wit.csv", index=index)
+    assert ",True," in (tmp_path / "wit.csv").read_text()
+    assert ",640.0," in (tmp_path / "wit.csv").read_text()
+    found = read_all(sources.load("wit"), tmp_path / "wit.csv")
+    expected = read_all(sources.load("wit"), _wit_upstream(tmp_path))
+    assert _pairs(found[:-1]) == _pairs(expected)
+    assert (found[-1]["reason"], found[-1]["width_px"], found[-1]["height_px"]) == ("language", None, 480)
+
+
+@pytest.mark.parametrize(("name", "value"), [("is_main_image", "yes"), ("original_width", "10.5")])
+def test_what_pandas_does_not_write_stays_malformed(tmp_path: Path, read_all: ReadAll, name: str, value: str) -> None:
+    mirror = _csv(tmp_path / "wit.csv", [{**dict(zip(COLUMNS, PAGES[0], strict=True)), name: value}])
+    (row,) = read_all(sources.load("wit"), mirror)
+    assert row["reason"] == "malformed_row"
+    assert row["detail"].startswith(f"{name}: expected ")
 
 
 def _wit_base() -> list[dict[str, Any]]:
