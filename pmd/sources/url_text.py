@@ -33,8 +33,10 @@ AUTO: Final = "auto"
 NONE: Final = "none"
 _URLS: Final = ("image_url", "url")
 _TEXTS: Final = ("text", "caption")
-_MEMBERS: Final = r"[^.].*\.(tsv|csv|jsonl|json|txt)(\.(gz|bz2|zst))?"
-_EXPECTED: Final = "tables: *.tsv, *.csv, *.jsonl"
+_MEMBERS: Final = r"[^.].*\.(tsv|csv|jsonl|ndjson|json)(\.(gz|bz2|xz|zst))?"
+#: Beside tables, a text is what somebody has written about them.
+_TEXT_MEMBERS: Final = r"[^.].*\.txt(\.(gz|bz2|xz|zst))?"
+_EXPECTED: Final = "tables: *.tsv, *.csv, *.jsonl, *.json, else *.txt"
 
 
 def _licence(value: str) -> str:
@@ -164,9 +166,16 @@ class UrlText:
 READER: Final = UrlText()
 
 
+_OF_ARCHIVE: Final = "name the members that are tables in `annotations`: ARCHIVE!/MEMBER"
+_OF_FILE: Final = "name only tables in `annotations`, or write the file as one"
+
+
 def _tables(files: Sequence[InputFile]) -> Iterator[tables.Table]:
     """Yield the tables that files are or hold, sorted."""
-    for path, member in records.documents(files, _MEMBERS, expected=_EXPECTED):
+    found = records.documents(
+        files, _MEMBERS, expected=_EXPECTED, lone=True, else_wanted=_TEXT_MEMBERS, remedy=_OF_ARCHIVE
+    )
+    for path, member in found:
         yield _table(path, member)
 
 
@@ -178,6 +187,7 @@ def _table(path: str, member: str | None) -> tables.Table:
             member,
             expected="a table whose columns have names: Parquet, JSON Lines, or CSV or TSV with a first line of names",
             start=records.head(path, member),
+            remedy=_OF_FILE,
         )
     return table
 

@@ -129,6 +129,46 @@ def test_compression_and_archives_change_nothing(tmp_path: Path, read_all: ReadA
     assert _content(read_all(READER, f"{archive}!/{plain.name}")) == expected
 
 
+def _zipped(path: Path, members: Mapping[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize("member", ["pairs.csv", "pairs.csv.xz", "pairs.csv.gz", "deep/pairs.csv"])
+def test_a_text_beside_a_table_is_no_table(tmp_path: Path, read_all: ReadAll, member: str) -> None:
+    plain = _written(tmp_path, ".csv")
+    packed = {"xz": lzma.compress, "gz": gzip.compress}.get(member.rpartition(".")[2], bytes)
+    members = {"README.txt": b"Pairs of mine, by the road.\n", member: packed(plain.read_bytes())}
+    assert _content(read_all(READER, _zipped(tmp_path / "a.zip", members))) == _content(read_all(READER, plain))
+
+
+@pytest.mark.parametrize("member", ["pairs.txt", "pairs.txt.xz", "pairs", "pairs.tab"])
+def test_without_a_table_of_a_known_name_a_text_or_a_lone_member_is_one(
+    tmp_path: Path, read_all: ReadAll, member: str
+) -> None:
+    plain = _written(tmp_path, ".csv")
+    packed = lzma.compress if member.endswith("xz") else bytes
+    archive = _zipped(tmp_path / "a.zip", {member: packed(plain.read_bytes())})
+    assert _content(read_all(READER, archive)) == _content(read_all(READER, plain))
+
+
+def test_what_to_do_about_a_file_of_ones_own_speaks_of_no_manifest(tmp_path: Path) -> None:
+    archive = _zipped(tmp_path / "a.zip", {"one.md": b"x", "two.md": b"y"})
+    with pytest.raises(InputError) as caught:
+        _plan(archive)
+    assert str(caught.value) == (
+        f"{archive}: the archive holds no annotation file of this source\n"
+        "  expected: tables: *.tsv, *.csv, *.jsonl, *.json, else *.txt\n"
+        "  found: one.md, two.md\n"
+        "  remedy: name the members that are tables in `annotations`: ARCHIVE!/MEMBER"
+    )
+    (tmp_path / "a.json").write_bytes(b'[{"url": "x"}]')
+    with pytest.raises(InputError, match=r"remedy: name only tables in `annotations`, or write the file as one"):
+        _plan(tmp_path / "a.json")
+
+
 @pytest.mark.parametrize("packed", [bytes, gzip.compress, lzma.compress])
 @pytest.mark.parametrize("form", [".tsv", ".csv", ".jsonl"])
 @pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b"\n", b"\xef\xbb\xbf \r\n\r\n"])
