@@ -23,10 +23,9 @@ import orjson
 import pyarrow as pa
 
 from pmd.errors import InputError
-from pmd.formats import archives, compression, encoding, lines, parquet
+from pmd.formats import compression, encoding, lines, parquet
 from pmd.sources import records
 from pmd.sources.contract import Chunk
-from pmd.store import storage
 
 Form = Literal["parquet", "jsonl", "csv", "tsv"]
 
@@ -38,8 +37,6 @@ _HEAD_LINES: Final = 20
 _BLANK_LINES: Final = re.compile(rb"\A(?:[ \r]*\n)+")
 _NAMES_SHOWN: Final = 24
 _KIND_SHOWN: Final = 120
-#: How much larger compressed text becomes, about; as in `pipelines.curate`.
-_EXPANSION: Final = 5
 #: How a chunk of a table is told from one of the source's own forms.
 PREFIX: Final = "table:"
 _SPLITS: Final = {
@@ -224,23 +221,6 @@ def split_in(name: str) -> str | None:
     """Return the split that a name has in it; None where it has none."""
     words = re.split("[^a-z]+", name.lower())
     return next((_SPLITS[word] for word in words if word in _SPLITS), None)
-
-
-def row_estimate(table: Table) -> int:
-    """Return about how many rows a table has: Parquet says it; of text the first lines tell how long a row is."""
-    if table.form == "parquet":
-        return parquet.row_count(table.path)
-    with compression.open_decompressed(table.path, table.member) as file:
-        start = file.read(_HEAD_BYTES)
-        more = bool(file.read(1))
-    rows = start.count(b"\n") + (not more and not start.endswith(b"\n")) - (table.form != "jsonl")
-    if not more:
-        return max(rows, 0)
-    if table.member is not None:
-        plain = next(entry.bytes for entry in archives.members(table.path) if entry.name == table.member)
-    else:
-        plain = storage.size(table.path) * (1 if compression.sniff(table.path) == "plain" else _EXPANSION)
-    return round(rows * plain / len(start))
 
 
 def is_chunk(chunk: Chunk) -> bool:

@@ -158,10 +158,6 @@ class UrlText:
                 found.setdefault(", ".join(guessed), table.label)
         return [f"columns by their names: {said} ({label})" for said, label in found.items()]
 
-    def expected_rows(self, files: Sequence[InputFile], options: Options) -> int:
-        """Return the rows of the tables: those of Parquet are counted, others are known by their first lines."""
-        return sum(tables.row_estimate(table) for table in _tables(files))
-
 
 READER: Final = UrlText()
 

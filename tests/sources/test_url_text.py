@@ -394,17 +394,3 @@ def test_bad_rows_leave_and_say_where_they_stand(tmp_path: Path, read_all: ReadA
         (None, "malformed_row", "expected 2 fields, found 1", f"{path}:byte 40"),
         (None, "bad_encoding", "invalid UTF-8 at byte 9 of the line", f"{path}:byte 64"),
     ]
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_rows_are_expected_as_they_are(tmp_path: Path, form: str) -> None:
-    path = _written(tmp_path, form)
-    assert READER.expected_rows([InputFile(str(path), path.stat().st_size)], _options()) == len(ROWS)
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_rows_of_a_longer_table_are_estimated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
-    monkeypatch.setattr("pmd.sources.tables._HEAD_BYTES", 4096)
-    path = _written(tmp_path, form, ROWS * 100)
-    expected = READER.expected_rows([InputFile(str(path), path.stat().st_size)], _options())
-    assert abs(expected / (100 * len(ROWS)) - 1) < 0.05
