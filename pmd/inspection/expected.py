@@ -67,6 +67,9 @@ HOSTS: Final[Mapping[str, tuple[tuple[str, ...], float]]] = {
     "red_caps": (("i.redd.it", "i.imgur.com", "live.staticflickr.com"), 1.0),
 }
 
+#: What a source of the configuration's own is told by where nothing could be read: no manifest has its figures.
+UNKNOWN: Final = "unknown"
+
 #: Images that a host group must have in a sample for it to be named; others are of hosts that hold no lane up.
 _FEWEST_OF_HOST: Final = 20
 #: Hosts whose group is kept at hand.
@@ -97,7 +100,8 @@ class SourceFigures:
         input_bytes: Of its annotation files.
         missing: What is not there, and the command that fetches it.
         unreadable: Why nothing could be read of files that are there.
-        basis: Where the figures come from: committed, counted (all files were read), sampled, published, Table 2.
+        basis: Where the figures come from: committed, counted (all files were read), sampled, published, Table 2,
+            unknown (nothing was read, and nothing is published: its figures are 0).
         read_rows: Rows of its files that were read for this.
         rows: Rows of its files.
         pairs: Pairs that curate keeps.
@@ -226,13 +230,13 @@ def booked(config: Config) -> list[SourceFigures]:
     listed = []
     for name, source in sorted(config.sources.items()):
         books = curate_needs.commit_of(config, name).sources[name]
-        files, missing = _files(source)
+        files, missing, unreadable = _files(source)
         listed.append(
             SourceFigures(
                 name=name,
                 input_bytes=sum(file.bytes for file in files),
                 missing=missing,
-                unreadable=None,
+                unreadable=unreadable,
                 basis="committed",
                 read_rows=0,
                 rows=estimates.known(books.total),
@@ -247,12 +251,14 @@ def booked(config: Config) -> list[SourceFigures]:
     return listed
 
 
-def _files(source: SourceConfig) -> tuple[list[InputFile], tuple[str, ...]]:
-    """Return a source's annotation files, or none and what is missing."""
+def _files(source: SourceConfig) -> tuple[list[InputFile], tuple[str, ...], str | None]:
+    """Return a source's annotation files; or none, with what is missing or why they are none."""
     try:
-        return inputs.files(source), ()
-    except InputError as error:
-        return [], tuple(error.problem.splitlines())
+        return inputs.files(source), (), None
+    except inputs.MissingFiles as error:
+        return [], tuple(error.problem.splitlines()), None
+    except InputError as error:  # one is empty, or no text that is read
+        return [], (), str(error)
 
 
 def _local(source: SourceConfig) -> bool:
@@ -276,12 +282,11 @@ def _common(one: SourceFigures, other: SourceFigures) -> Estimate:
 
 
 def _look(config: Config, source: SourceConfig) -> _Looked:
-    files, missing = _files(source)
+    files, missing, unreadable = _files(source)
     size = sum(file.bytes for file in files)
     commit = _committed(config, source, files)
     if commit is not None:
-        return _from_commit(config, source, size, missing, commit)
-    unreadable = None
+        return _from_commit(config, source, size, (missing, unreadable), commit)
     if files:
         try:
             return _from_sample(config, source, files)
@@ -298,7 +303,9 @@ def _committed(config: Config, source: SourceConfig, files: Sequence[InputFile])
     return commit if not files or curate_needs.of(config, source.name).wanted.why() is None else None
 
 
-def _from_commit(config: Config, source: SourceConfig, size: int, missing: tuple[str, ...], commit: Commit) -> _Looked:
+def _from_commit(
+    config: Config, source: SourceConfig, size: int, amiss: tuple[tuple[str, ...], str | None], commit: Commit
+) -> _Looked:
     books, folder = commit.sources[source.name], root.curate_folder(config.root, source.name)
     tables: list[pa.Table] = []
     for file in commit.under("pairs"):
@@ -314,8 +321,7 @@ def _from_commit(config: Config, source: SourceConfig, size: int, missing: tuple
     return _Looked(
         source,
         size,
-        missing,
-        None,
+        *amiss,
         "committed",
         0,
         estimates.known(books.total),
@@ -567,10 +573,10 @@ def _from_manifest(
 def _unread(
     source: SourceConfig, files: Sequence[InputFile], missing: tuple[str, ...], unreadable: str | None
 ) -> _Looked:
-    """Return what is known of a source of the configuration's own whose files could not be read: nothing."""
+    """Return what is known of a source of the configuration's own whose files are not there, or cannot be read: nothing."""
     size = sum(file.bytes for file in files)
     nothing = estimates.known(0)
-    return _Looked(source, size, missing, unreadable, "none of its files is there", 0, nothing, nothing, None)
+    return _Looked(source, size, missing, unreadable, UNKNOWN, 0, nothing, nothing, None)
 
 
 def _published_figures(config: Config, looked: _Looked) -> SourceFigures:

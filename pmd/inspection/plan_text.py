@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pmd import escape
+from pmd.inspection.expected import UNKNOWN
 from pmd.manifests.select import human_bytes
 from pmd.terminal import tables
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
 #: From so many of a unit on a time has no tenths.
 _WHOLE: Final = 10
+#: What a source whose files cannot be read is told by → what is said of its figures.
+_OF_UNREAD: Final = {
+    UNKNOWN: "nothing is known of it and no figure has anything of it",
+    "committed": "its figures are those of what is committed",
+}
 #: Hosts that the text names.
 _MOST_HOSTS: Final = 12
 
@@ -33,8 +39,11 @@ def render(planned: Mapping[str, Any], width: int = 80) -> str:
     for item in planned["sources"]:
         for line in item["missing"]:
             page.write(line, wrap=False)
+        figures = _OF_UNREAD.get(item["basis"], "its figures are those that were published, by size")
+        if item["missing"] and item["basis"] == UNKNOWN:
+            page.write(f"{item['name']} is not there, so that {figures}.")
         if item["unreadable"]:
-            page.write(f"{item['name']} cannot be read, so that its figures are those that were published, by size:")
+            page.write(f"{item['name']} cannot be read, so that {figures}:")
             page.write(item["unreadable"], wrap=False)
     if planned["assumptions"]:
         page.write("\n~ is estimated. Assumed:")
@@ -111,7 +120,7 @@ def _figures(planned: Mapping[str, Any]) -> Table:
 
 def _together(planned: Mapping[str, Any], name: str) -> str:
     """Return what a sum of the sources' is told by: by what its weakest part is."""
-    standing = ("committed", "counted", "sampled", "published", "Table 2")
+    standing = ("committed", "counted", "sampled", "published", "Table 2", UNKNOWN)
     told = [item["basis"] for item in planned["sources"]]
     weakest = max(told, key=standing.index, default="")
     return "published" if name == "rows" and weakest == "Table 2" else weakest  # the table has pairs alone

@@ -39,6 +39,8 @@ WINDOWS: Final = 16
 WINDOW_BYTES: Final = 1 << 19
 #: Places in its bzip2 files: of 900 kB of text each.
 BLOCKS: Final = 6
+#: Bytes of a bzip2 file before its first block.
+_BZIP2_HEADER: Final = 4
 #: Documents that are read from their start, and plain bytes of all of them together, beside two batches of rows of each.
 DOCUMENTS: Final = 4
 STREAM_BYTES: Final = 2 << 20
@@ -274,11 +276,14 @@ def _blocks(reader: Any, source: SourceConfig, chunks: Sequence[Chunk]) -> Itera
             itertools.islice((block.bit // 8 for block in bzip2.blocks_from(path, near) if block.bit >= 8 * near), 2)
         )
         if first:  # else a place behind the last block's start
-            ranges.setdefault((path, first[0]), first[1] if len(first) > 1 else None)
+            # A reader knows the start of the file, where a header may stand, by 0.
+            start = first[0] if first[0] > _BZIP2_HEADER else 0
+            ranges.setdefault((path, start), first[1] if len(first) > 1 else None)
     covered = sum((sizes[path] if stop is None else stop) - start for (path, start), stop in ranges.items())
-    if covered + sum(min(start for (at, start) in ranges if at == path) for path in {at for at, _ in ranges}) >= total:
+    before = sum(min(start for (at, start) in ranges if at == path) for path in {at for at, _ in ranges})
+    everything = covered + before >= total
+    if everything:
         ranges = dict.fromkeys(((path, 0) for path in sizes), None)
-    everything = all(start == 0 for _, start in ranges)
     for (path, start), stop in ranges.items():
         judged = tuple(_judged(reader, source, dataclasses.replace(whole_files[path], start=start, stop=stop)))
         size = (sizes[path] if stop is None else stop) - start

@@ -154,10 +154,6 @@ class Reader(Source, Protocol):
         """
         ...
 
-    def expected_rows(self, files: Sequence[InputFile], options: Any) -> int:
-        """Return about how many rows the files have."""
-        ...
-
 
 class DraftBuilder:
     """Collects drafts row by row and hands them out as batches; for readers whose parser gives one record at a time.

@@ -32,7 +32,7 @@ HEAD_RECORDS: Final = 100
 BLANK: Final = b" \t\r\n"
 
 #: What upstreams write where they know no id, in small letters.
-_NO_ID: Final = frozenset({"", "none", "null", "nan", "n/a", "na", "undefined"})
+NO_ID: Final = frozenset({"", "none", "null", "nan", "n/a", "na", "<na>", "undefined"})
 
 _INT32_MAX: Final = 2**31 - 1
 #: How much of what was found an error shows.
@@ -46,7 +46,13 @@ class Malformed(ValueError):
 
 
 def documents(
-    files: Sequence[InputFile], wanted: str, *, expected: str, lone: bool = False
+    files: Sequence[InputFile],
+    wanted: str,
+    *,
+    expected: str,
+    lone: bool = False,
+    else_wanted: str | None = None,
+    remedy: str = "check that it is the archive that the source's manifest names",
 ) -> list[tuple[str, str | None]]:
     """Return the documents of files as (path, member), sorted: a plain file is one, an archive holds those it names.
 
@@ -55,6 +61,8 @@ def documents(
         wanted: Regular expression that the base name of an archive's member must match in whole.
         expected: What such a member is called, for the error.
         lone: Whether the only file of an archive may have any name.
+        else_wanted: What the name must match in an archive without such a member.
+        remedy: What to do about an archive that holds none.
 
     Raises:
         InputError: An archive holds no such member.
@@ -66,7 +74,9 @@ def documents(
             listed.append((path, member))
             continue
         names = [entry.name for entry in archives.members(path)]
-        chosen = [name for name in names if re.fullmatch(wanted, posixpath.basename(name))]
+        chosen = _named(names, wanted)
+        if not chosen and else_wanted is not None:
+            chosen = _named(names, else_wanted)
         if not chosen and lone and len(names) == 1:
             chosen = names
         if not chosen:
@@ -75,10 +85,14 @@ def documents(
                 where=path,
                 expected=expected,
                 found=", ".join([*names[:_SHOWN_NAMES], *(["…"] if len(names) > _SHOWN_NAMES else [])]) or "no files",
-                remedy="check that it is the archive that the source's manifest names",
+                remedy=remedy,
             )
         listed += [(path, name) for name in chosen]
     return sorted(set(listed), key=lambda document: (document[0], document[1] or ""))
+
+
+def _named(names: Sequence[str], wanted: str) -> list[str]:
+    return [name for name in names if re.fullmatch(wanted, posixpath.basename(name))]
 
 
 def location(path: str, member: str | None) -> str:
@@ -102,7 +116,13 @@ def first(values: Iterator[tuple[int, Any]]) -> list[dict[str, Any]]:
 
 
 def foreign(
-    path: str, member: str | None, *, expected: str, start: bytes = b"", found: str | None = None
+    path: str,
+    member: str | None,
+    *,
+    expected: str,
+    start: bytes = b"",
+    found: str | None = None,
+    remedy: str = "check `annotations` in the configuration against the files that the source's manifest names",
 ) -> InputError:
     """Return the error for a file that is none of the source's.
 
@@ -112,6 +132,7 @@ def foreign(
         expected: What the source's files are.
         start: How it starts.
         found: What it is, where that is known.
+        remedy: What to do.
     """
     shown = start[:_SHOWN_CHARACTERS].decode("utf-8", "replace") if start else "an empty file"
     return InputError(
@@ -119,7 +140,7 @@ def foreign(
         where=location(path, member) + ":byte 0",
         expected=expected,
         found=found or shown,
-        remedy="check `annotations` in the configuration against the files that the source's manifest names",
+        remedy=remedy,
     )
 
 
@@ -195,7 +216,7 @@ def is_no_id(value: Any) -> bool:
     """
     if isinstance(value, str):
         said = value.strip().lower()
-        return said in _NO_ID or re.fullmatch(r"-[0-9.]+|0+(\.0*)?", said) is not None
+        return said in NO_ID or re.fullmatch(r"-[0-9.]+|0+(\.0*)?", said) is not None
     return value is None or (type(value) in (int, float) and not value >= 1)
 
 

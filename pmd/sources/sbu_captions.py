@@ -56,20 +56,22 @@ class SbuCaptions:
         chunks: list[Chunk] = []
         texts: list[str] = []
         for path, member in records.documents(files, _MEMBERS, expected=_EXPECTED_MEMBERS):
-            start = records.head(path, member)
+            head = records.head(path, member)
             # By name first, which pairs the text files anyway: one's first line may begin with anything.
             if re.search(r"(urls|captions)\.txt", member or path):
                 texts.append(records.location(path, member))
             elif (table := tables.look(path, member)) is not None and _is_mirror(table):
                 _MIRROR.names(table)
                 chunks += table.chunks()
-            elif start.lstrip(records.BLANK).startswith(b"{"):
+            elif head.lstrip(records.BLANK).startswith(b"{"):
                 chunks.append(Chunk(path=path, form="json", member=member))
-            elif header := _table_header(start):
-                chunks.append(Chunk(path=path, form=":".join([_TABLE, *header]), member=member))
+            elif header := _table_header(head):
+                form = ":".join([_TABLE, *header])
+                cuts = lines.ranges(path) if member is None else [(0, None)]
+                chunks += [Chunk(path=path, form=form, member=member, start=start, stop=stop) for start, stop in cuts]
             else:
                 expected = f"{_EXPECTED_MEMBERS}: {_EXPECTED}; or {_EXPECTED_TABLE}"
-                raise records.foreign(path, member, expected=expected, start=start)
+                raise records.foreign(path, member, expected=expected, start=head)
         return chunks + _pairs(texts)
 
     def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
@@ -217,7 +219,10 @@ def _text_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
 
 def _table_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
     header = chunk.form.split(":")[1:]
-    for line, where in itertools.islice(_lines(chunk.path, chunk.member), 1, None):
+    # The header is where the file starts.
+    for line, where in itertools.islice(
+        _lines(chunk.path, chunk.member, chunk.start, chunk.stop), int(not chunk.start), None
+    ):
         cells = line.split(b"\t")
         if len(cells) != len(header):
             why = f"expected {len(header)} fields, found {len(cells)}"
@@ -231,8 +236,8 @@ def _table_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
             yield _draft({name: named[name] for name in _LISTS.values() if name in named}, where)
 
 
-def _lines(path: str, member: str | None) -> Iterator[tuple[bytes, str]]:
-    for batch in lines.read_lines(path, member=member):
+def _lines(path: str, member: str | None, start: int = 0, stop: int | None = None) -> Iterator[tuple[bytes, str]]:
+    for batch in lines.read_lines(path, start, stop, member=member):
         for index, line in enumerate(batch.lines.to_pylist()):
             yield line, batch.place(index)
 

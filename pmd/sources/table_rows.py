@@ -7,6 +7,7 @@ are the longest. A row that cannot be read is told with its place, and its neigh
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -76,7 +77,9 @@ def parts(chunk: Chunk, layout: Layout) -> Iterator[Part]:
     elif table.form == "tsv":
         yield from _tsv_parts(table, chunk, names)
     else:
-        yield from _gathered(rows(chunk, layout), [*names])
+        # What no early row has, a later one of JSON Lines may have.
+        wanted = names if table.form != "jsonl" else {**layout.needed, **layout.optional}
+        yield from _gathered(rows(chunk, layout), [*wanted])
 
 
 def _planned(chunk: Chunk, layout: Layout) -> Table:
@@ -154,7 +157,9 @@ def _json_rows(chunk: Chunk, layout: Layout) -> Iterator[tuple[Any, str]]:
     for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
         for index, value, error in json_stream.parse_json_lines(batch):
             if error is not None:
-                yield Spoiled(batch.lines[index].as_py(), error), batch.place(index)
+                raw = batch.lines[index].as_py()
+                if raw.strip():  # else a blank line, which is no row
+                    yield Spoiled(raw, error), batch.place(index)
             elif isinstance(value, dict):
                 names = {ours: next((name for name in known if name in value), None) for ours, known in asked.items()}
                 yield {ours: value[name] for ours, name in names.items() if name is not None}, batch.place(index)
@@ -164,12 +169,12 @@ def _json_rows(chunk: Chunk, layout: Layout) -> Iterator[tuple[Any, str]]:
 
 def _csv_rows(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Iterator[tuple[Any, str]]:
     where = {ours: table.columns.index(name) for ours, name in names.items()}
-    for row in tsv.read_csv(chunk.path, member=chunk.member, delimiter=","):
+    said = (row for row in tsv.read_csv(chunk.path, member=chunk.member, delimiter=",") if row.raw.strip())
+    # The names are the first row that has anything.
+    for row in itertools.islice(said, 1, None):
         place = f"{table.label}:line {row.line}"
         if row.error is not None:
             yield Spoiled(row.raw, row.error), place
-        elif not row.byte:
-            continue  # the names
         elif len(row.fields) != len(table.columns):
             yield Spoiled(row.raw, f"expected {len(table.columns)} fields, found {len(row.fields)}"), place
         else:
@@ -190,11 +195,11 @@ def _tsv_parts(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Iterator
     first = chunk.start == 0
     for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
         for part, places in table_drafts.slices(batch):
-            # The names are the first line.
-            body, where = (part.slice(1), places.slice(1)) if first else (part, places)
-            first = False
+            body, where = _said(part, places)
             if not len(body):
                 continue
+            if first:  # the names
+                body, where, first = body.slice(1), where.slice(1), False
             cut = tsv.split_columns(body, columns=[width])
             columns = {ours: cut.column(table.columns.index(name)) for ours, name in names.items()}
             lost: list[dict[str, Any]] = []
@@ -203,6 +208,15 @@ def _tsv_parts(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Iterator
                     body, cut, digests=table_drafts.digests(body), places=where, expected=f"{width} fields"
                 ).to_pylist()
             yield Part(columns, table_drafts.take(where, cut.good), tuple(lost))
+
+
+def _said(part: pa.Array, places: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Return lines and their places without those that are blank; tabs are rows of empty fields."""
+    blank = table_drafts.mask(pc.match_substring_regex(part, "^[ \r]*$"))
+    if not blank.any():
+        return part, places
+    said = np.flatnonzero(~blank)
+    return table_drafts.take(part, said), table_drafts.take(places, said)
 
 
 def _gathered(found: Iterator[tuple[Any, str]], names: Sequence[str]) -> Iterator[Part]:

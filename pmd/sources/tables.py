@@ -5,6 +5,7 @@ Stands under what reads mirrors of a source (the Hub's above all) and under `url
 that is an object, text by the names in its first line. Which columns are meant is said by a `Layout`, once for all forms. A file
 without them is refused, with the columns that it has. Further columns are not read.
 
+Neither a byte order mark nor blank lines before the first row are part of it, and no blank line is a row.
 Text with commas is quoted as csv does it. Tab-separated text has no quoting here: a quotation mark is text.
 """
 
@@ -12,30 +13,30 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import orjson
 import pyarrow as pa
 
 from pmd.errors import InputError
-from pmd.formats import archives, compression, lines, parquet
+from pmd.formats import compression, encoding, lines, parquet
 from pmd.sources import records
 from pmd.sources.contract import Chunk
-from pmd.store import storage
 
 Form = Literal["parquet", "jsonl", "csv", "tsv"]
 
 #: Bytes looked at for the names of the columns: rows with an embedding in them are some 100 kB.
 _HEAD_BYTES: Final = 1 << 20
-#: Lines of JSON looked at for the names of the columns: the first may be a bad one.
+#: Lines of JSON looked at for the names of the columns: the first may be a bad one, or lack some.
 _HEAD_LINES: Final = 20
+#: Lines before the first that has anything; the readers pass over them, too.
+_BLANK_LINES: Final = re.compile(rb"\A(?:[ \r]*\n)+")
 _NAMES_SHOWN: Final = 24
 _KIND_SHOWN: Final = 120
-#: How much larger compressed text becomes, about; as in `pipelines.curate`.
-_EXPANSION: Final = 5
 #: How a chunk of a table is told from one of the source's own forms.
 PREFIX: Final = "table:"
 _SPLITS: Final = {
@@ -55,7 +56,7 @@ class Table:
         path: The file.
         member: A member of an archive, or None.
         form: Which of the forms it has.
-        columns: Names of its columns, in order; of JSON Lines those of the first line that is an object.
+        columns: Names of its columns, in order; of JSON Lines those of its first objects.
         kinds: Column → its type, of Parquet alone.
         class_names: Column → names of its classes, where the file has numbers for them.
     """
@@ -160,6 +161,7 @@ def look(path: str, member: str | None = None) -> Table | None:
         return Table(path, member, "parquet", tuple(schema.names), kinds, parquet.class_names(schema))
     with compression.open_decompressed(path, member) as file:
         start = file.read(_HEAD_BYTES)
+    whole = len(start) < _HEAD_BYTES
     if start.startswith(parquet.MAGIC):
         raise InputError(
             "a Parquet table cannot be read where it is",
@@ -169,12 +171,13 @@ def look(path: str, member: str | None = None) -> Table | None:
             remedy="unpack it: Parquet is compressed in itself",
         )
     _refuse_another(start, records.location(path, member))
-    head = start.lstrip(records.BLANK)
-    named = _keys(head, whole=len(start) < _HEAD_BYTES)
+    # Blank lines alone: a table's first name may be none, as pandas has it, so that the line begins with a tab.
+    head = _BLANK_LINES.sub(b"", encoding.without_mark(start, records.location(path, member)), count=1)
+    named = _keys(head, whole=whole)
     if named is not None:
         return Table(path, member, "jsonl", named)
     first, newline, _ = head.partition(b"\n")
-    if not first or (not newline and len(start) == _HEAD_BYTES) or head.startswith((b"{", b"[")):
+    if not first.strip() or not (newline or whole) or head.lstrip().startswith((b"{", b"[")):
         return None
     try:
         line = first.decode().removesuffix("\r")
@@ -220,30 +223,13 @@ def split_in(name: str) -> str | None:
     return next((_SPLITS[word] for word in words if word in _SPLITS), None)
 
 
-def row_estimate(table: Table) -> int:
-    """Return about how many rows a table has: Parquet says it; of text the first lines tell how long a row is."""
-    if table.form == "parquet":
-        return parquet.row_count(table.path)
-    with compression.open_decompressed(table.path, table.member) as file:
-        start = file.read(_HEAD_BYTES)
-        more = bool(file.read(1))
-    rows = start.count(b"\n") + (not more and not start.endswith(b"\n")) - (table.form != "jsonl")
-    if not more:
-        return max(rows, 0)
-    if table.member is not None:
-        plain = next(entry.bytes for entry in archives.members(table.path) if entry.name == table.member)
-    else:
-        plain = storage.size(table.path) * (1 if compression.sniff(table.path) == "plain" else _EXPANSION)
-    return round(rows * plain / len(start))
-
-
 def is_chunk(chunk: Chunk) -> bool:
     """Return whether a chunk is one of a table."""
     return chunk.form.startswith(PREFIX)
 
 
 def _keys(head: bytes, *, whole: bool) -> tuple[str, ...] | None:
-    """Return the keys of the first line that is an object; None where the lines are none of JSON Lines.
+    """Return the keys of the first lines that are objects; None where the lines are none of JSON Lines.
 
     Args:
         head: The file's first bytes.
@@ -253,13 +239,15 @@ def _keys(head: bytes, *, whole: bool) -> tuple[str, ...] | None:
     # The last is what follows the lines looked at, or a line that may be cut.
     listed = listed[:_HEAD_LINES] if whole or len(listed) > _HEAD_LINES else listed[:-1]
     # A document over many lines begins with a brace, too; its first line does not end with one.
-    if not listed or not listed[0].startswith(b"{") or not listed[0].rstrip().endswith(b"}"):
+    if not listed or not listed[0].lstrip().startswith(b"{") or not listed[0].rstrip().endswith(b"}"):
         return None
-    for line in listed:
-        try:
-            value = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(value, dict):
-            return tuple(value)
-    return None
+    objects = [value for value in map(_value, listed) if isinstance(value, dict)]
+    # What a row has no value for, many writers leave out of it.
+    return tuple(dict.fromkeys(itertools.chain.from_iterable(objects))) if objects else None
+
+
+def _value(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None

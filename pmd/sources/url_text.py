@@ -5,7 +5,8 @@ they are not called what everybody calls them. All else is as for every source: 
 images are found by their URLs, and what of it may be handed on is nothing but the URLs, unless the configuration says more.
 
 **The row's id** is that of `id_column`. Where none is named, or a row has none, it is the digest of URL and text: the same
-rows in another form, or another order, are the same pairs.
+rows in another form, or another order, are the same pairs. What writers put where there is none ("", "None", "NaN", null) is
+none, and 7.0 is 7, since some write numbers so.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ AUTO: Final = "auto"
 NONE: Final = "none"
 _URLS: Final = ("image_url", "url")
 _TEXTS: Final = ("text", "caption")
-_MEMBERS: Final = r"[^.].*\.(tsv|csv|jsonl|json|txt)(\.(gz|bz2|zst))?"
-_EXPECTED: Final = "tables: *.tsv, *.csv, *.jsonl"
+_MEMBERS: Final = r"[^.].*\.(tsv|csv|jsonl|ndjson|json)(\.(gz|bz2|xz|zst))?"
+#: Beside tables, a text is what somebody has written about them.
+_TEXT_MEMBERS: Final = r"[^.].*\.txt(\.(gz|bz2|xz|zst))?"
+_EXPECTED: Final = "tables: *.tsv, *.csv, *.jsonl, *.json, else *.txt"
 
 
 def _licence(value: str) -> str:
@@ -155,17 +158,20 @@ class UrlText:
                 found.setdefault(", ".join(guessed), table.label)
         return [f"columns by their names: {said} ({label})" for said, label in found.items()]
 
-    def expected_rows(self, files: Sequence[InputFile], options: Options) -> int:
-        """Return the rows of the tables: those of Parquet are counted, others are known by their first lines."""
-        return sum(tables.row_estimate(table) for table in _tables(files))
-
 
 READER: Final = UrlText()
 
 
+_OF_ARCHIVE: Final = "name the members that are tables in `annotations`: ARCHIVE!/MEMBER"
+_OF_FILE: Final = "name only tables in `annotations`, or write the file as one"
+
+
 def _tables(files: Sequence[InputFile]) -> Iterator[tables.Table]:
     """Yield the tables that files are or hold, sorted."""
-    for path, member in records.documents(files, _MEMBERS, expected=_EXPECTED):
+    found = records.documents(
+        files, _MEMBERS, expected=_EXPECTED, lone=True, else_wanted=_TEXT_MEMBERS, remedy=_OF_ARCHIVE
+    )
+    for path, member in found:
         yield _table(path, member)
 
 
@@ -177,6 +183,7 @@ def _table(path: str, member: str | None) -> tables.Table:
             member,
             expected="a table whose columns have names: Parquet, JSON Lines, or CSV or TSV with a first line of names",
             start=records.head(path, member),
+            remedy=_OF_FILE,
         )
     return table
 
@@ -201,28 +208,49 @@ def _layout(table: tables.Table, options: Options) -> tables.Layout:
                 found=", ".join(there),
                 remedy=f'name it in the configuration: {option} = "{there[0]}"',
             )
+    optional: dict[str, tuple[str, ...]] = {}
     if options.id_column != NONE:
-        needed["id"] = (options.id_column,)
-    return tables.Layout("a table", needed, text=frozenset({"image_url", "text"}), remedy=_REMEDY)
+        # Of JSON Lines nothing says which keys the rows have: each may have an id or not.
+        (optional if table.form == "jsonl" else needed)["id"] = (options.id_column,)
+    return tables.Layout("a table", needed, optional, text=frozenset({"image_url", "text"}), remedy=_REMEDY)
 
 
 _REMEDY: Final = "name the columns in the configuration: url_column, text_column, id_column"
 
 
+#: A whole number that was written as a float: pandas makes floats of ids where a row has none.
+_WHOLE_FLOAT: Final = r"^(-?[0-9]+)\.0+$"
+
+
+def _ids(column: pa.Array) -> pa.Array:
+    """Return ids as every form has them: null where there is none, whole numbers without a fraction; 0 and -1 are ids."""
+    none = pc.is_in(
+        pc.utf8_lower(pc.utf8_trim_whitespace(column)), value_set=pa.array(sorted(records.NO_ID), pa.large_string())
+    )
+    spelled = pc.replace_substring_regex(column, _WHOLE_FLOAT, r"\1")
+    return pc.if_else(none, pa.scalar(None, pa.large_string()), spelled)
+
+
 def _drafts(part: table_rows.Part, names: dict[str, str], split: str | None, options: Options) -> pa.RecordBatch:
-    columns = {ours: pc.fill_null(column, "") for ours, column in part.columns.items()}
-    said = [columns[ours] for ours in ("image_url", "text", "id") if ours in columns]
+    columns = {ours: pc.fill_null(column, "") for ours, column in part.columns.items() if ours != "id"}
     nul, nothing = pa.scalar("\0", pa.large_string()), pa.scalar(None, pa.large_string())
+    said = pc.binary_join_element_wise(columns["image_url"], columns["text"], nul)
+    ids = _ids(part.columns["id"]) if "id" in part.columns else None
+    if ids is not None:
+        # A row without an id has the digest that it has in a table without ids.
+        said = pc.coalesce(pc.binary_join_element_wise(said, ids, nul), said)
+        columns["id"] = pc.fill_null(ids, "")
     no_url = pc.equal(pc.utf8_trim_whitespace(columns["image_url"]), "")
-    ids = columns.get("id")
     return table_drafts.drafts(
         len(part.places),
         {
-            "source_id": None if ids is None else pc.if_else(pc.equal(ids, ""), nothing, ids),
-            "row_digest": table_drafts.digests(pc.binary_join_element_wise(*said, nul)),
+            "source_id": ids,
+            "row_digest": table_drafts.digests(said),
             "image_url": pc.if_else(no_url, nothing, columns["image_url"]),
             "text": columns["text"],
-            "meta": table_drafts.json_objects({names[ours]: column for ours, column in columns.items()}),
+            "meta": table_drafts.json_objects(
+                {options.id_column if ours == "id" else names[ours]: column for ours, column in columns.items()}
+            ),
             "text_licence": options.text_licence,
             "image_licence": options.image_licence,
             "split": split,

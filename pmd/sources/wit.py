@@ -62,6 +62,7 @@ _FLAGS: Final = {
 }
 _SIZES: Final = ("original_width", "original_height")
 _PIXELS: Final = re.compile("[0-9]{1,10}")
+_WHOLE_FLOAT: Final = re.compile(r"([0-9]+)\.0")
 _INT32_MAX: Final = 2**31 - 1
 
 _SPLITS: Final = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
@@ -415,12 +416,21 @@ def _spelled(row: Mapping[str, Any], name: str) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return value
+        return _spelled_text(value, name)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
     raise records.Malformed(f"{name}: expected text, found {records.meta(value)[:60]}")
+
+
+def _spelled_text(value: str, name: str) -> str:
+    """Return a mirror's text as upstream spells it: Python writes True into a CSV, and pandas 10.0 below a missing size."""
+    if name in _FLAGS and value.lower() in _BOOLEANS:
+        return value.lower()
+    if name in _SIZES and (whole := _WHOLE_FLOAT.fullmatch(value)):
+        return whole[1]
+    return value
 
 
 def _reason(row: CsvRow) -> str:

@@ -51,6 +51,8 @@ LAYOUTS: Final[Mapping[int, tuple[str, ...]]] = {
 TABLE: Final = "yfcc100m_dataset"
 
 _MEMBERS: Final = r"yfcc100m_dataset.*|[^.].*\.(tsv|txt)(\.\w+)?"
+#: The form of lines whose first names the columns: what follows the colon says no more of how they are read.
+_WITH_HEADER: Final = "tsv:header"
 _HEAD_LINES: Final = 100
 _HEAD_BYTES: Final = 64 * 1024
 _PHOTO_ID: Final = "^[1-9][0-9]{0,18}$"
@@ -314,7 +316,7 @@ class Yfcc100m:
                 cuts = sqlite.id_ranges(path, TABLE, "photoid", parts)
                 form = "sqlite"
             else:
-                form = "tsv with header" if _has_header(path, member) else "tsv"
+                form = _WITH_HEADER if _has_header(path, member) else "tsv"
                 if member is None:
                     cuts = lines.ranges(path, CHUNK_BYTES)
             chunks += [Chunk(path=path, form=form, member=member, start=start, stop=stop) for start, stop in cuts]
@@ -329,7 +331,7 @@ SOURCE: Final = Yfcc100m()
 
 
 def _read_lines(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
-    skipped = int(chunk.form == "tsv with header" and chunk.start == 0)
+    skipped = int(chunk.form == _WITH_HEADER and chunk.start == 0)
     for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
         for lines_of_part, places_of_part in table_drafts.slices(batch):
             part, places = lines_of_part.slice(skipped), places_of_part.slice(skipped)

@@ -158,6 +158,39 @@ def test_pairs_of_ones_own_are_sampled_as_others_are(tmp_path: Path) -> None:
     assert (source["rows"], len(source["missing"])) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "mine.csv not found"),
+        (b"", "the file is empty"),
+        (b"a,b\n", "found: a, b"),
+        (b"PAR1", "damaged"),
+        (b"\xff\xfeu\0", "UTF-16"),
+    ],
+    ids=["missing", "empty", "other columns", "damaged", "UTF-16"],
+)
+def test_of_pairs_of_ones_own_that_cannot_be_read_nothing_is_known(
+    tmp_path: Path, content: bytes | None, why: str
+) -> None:
+    if content is not None:
+        (tmp_path / "mine.csv").write_bytes(content)
+    found = plan.plan(
+        config.parse(
+            NO_FILES.format(folder=tmp_path, sample=1)
+            + f'[sources.mine]\nreader = "url_text"\nannotations = ["{tmp_path}/mine.csv"]\n'
+        )
+    )
+    (mine,) = [source for source in found["sources"] if source["name"] == "mine"]
+    assert (mine["basis"], mine["rows"], mine["pairs"], mine["images"]) == ("unknown", 0, 0, 0)
+    assert (bool(mine["missing"]), bool(mine["unreadable"])) == (content is None, content is not None)
+    shown = plan_text.render(found)
+    figures = "so that nothing is known of it and no figure has anything of it"
+    told = f"mine is not there, {figures}." if content is None else f"mine cannot be read, {figures}:"
+    assert told in " ".join(shown.split())
+    assert why in shown
+    assert next(line for line in shown.splitlines() if line.startswith("pairs ")).endswith("unknown")
+
+
 def test_only_regions_count_for_visual_genome() -> None:
     manifest = manifests.load("visual_genome")
     sizes = {"a/image_data.json.zip": 1_780_854, "a/region_descriptions.json.zip": 127_377_968}

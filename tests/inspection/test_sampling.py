@@ -174,6 +174,33 @@ def test_plain_and_packed_files_of_a_source_are_taken_each_by_its_own_bytes(tmp_
     assert found.rows.value == pytest.approx(2 * ROWS, rel=0.05)
 
 
+def with_header(source: str, rows: int) -> bytes:
+    """Return a source's lines below a header, of its own columns."""
+    if source == "yfcc100m":
+        names = yfcc100m.COLUMNS
+        values = dict.fromkeys(names, "x") | {"title": "a dog in the park", "marker": "0"}
+        lines = ["\t".join((values | {"photoid": str(number)}).values()) for number in range(1, rows + 1)]
+        return "\n".join(["\t".join(names), *lines, ""]).encode()
+    lines = [f"http://a.example/{number}.jpg\ta dog in the park" for number in range(rows)]
+    return "\n".join(["url\tcaption", *lines, ""]).encode()
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("packed", [bytes, lambda data: bz2.compress(data, 1)], ids=["plain", "bzip2"])
+@pytest.mark.parametrize("source", ["sbu_captions", "yfcc100m", "conceptual_12m"])
+def test_a_header_changes_nothing_of_what_is_read(
+    tmp_path: Path, source: str, packed: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "with_header.tsv"
+    path.write_bytes(packed(with_header(source, 3 * ROWS)))
+    found = sampled(configured(tmp_path, source, path, more='detector = "any"\n' if source == "yfcc100m" else ""))
+    assert found.rows.value == pytest.approx(3 * ROWS, rel=0.05)
+    assert found.kept.value == pytest.approx(3 * ROWS, rel=0.05)
+    assert not found.whole
+    assert found.read_rows < 3 * ROWS * 0.8
+    assert not found.rejected.num_rows
+
+
 def dump(path: Path, rows: int) -> None:
     """Write a dump of YFCC100M, its ids unevenly spread."""
     dice = random.Random(4)

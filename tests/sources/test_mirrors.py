@@ -9,10 +9,12 @@ import csv
 import datetime
 import gzip
 import json
+import lzma
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -291,6 +293,28 @@ def test_names_of_people_do_not_leave(
     assert {key for row in rules.meta(metas, allowed).to_pylist() for key in json.loads(row)} == kept
 
 
+@pytest.mark.parametrize("packed", [bytes, lzma.compress])
+@pytest.mark.parametrize("form", [".csv", ".jsonl"])
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("conceptual_captions", [{"url": url, "caption": text} for text, url in CAPTIONS]),
+        ("conceptual_12m", [{"url": url, "caption": text} for text, url in CAPTIONS]),
+        ("sbu_captions", [{"url": url, "user_id": user, "caption": text} for url, user, text in PHOTOS]),
+        ("red_caps", [_as_loaded(post) for post in POSTS]),
+    ],
+)
+def test_a_byte_order_mark_is_no_part_of_a_column(
+    tmp_path: Path, read_all: ReadAll, name: str, rows: Rows, form: str, packed: Callable[[bytes], bytes]
+) -> None:
+    source = sources.load(name)
+    mirror = FORMS[form](tmp_path / f"mirror{form}", rows)
+    expected = _pairs(read_all(source, mirror))
+    mirror.write_bytes(packed(b"\xef\xbb\xbf" + mirror.read_bytes()))
+    assert _pairs(read_all(source, mirror)) == expected
+    assert len(expected) == len(rows)
+
+
 # Localized Narratives ----------------------------------------------------------------------------------------------------
 
 NARRATIVES: dict[str, list[dict[str, Any]]] = {
@@ -402,6 +426,27 @@ def test_wit_with_commas(tmp_path: Path, read_all: ReadAll) -> None:
     source = sources.load("wit")
     mirror = _csv(tmp_path / "wit.csv", [dict(zip(COLUMNS, page, strict=True)) for page in PAGES])
     assert _pairs(read_all(source, mirror)) == _pairs(read_all(source, _wit_upstream(tmp_path)))
+
+
+@pytest.mark.parametrize("index", [False, True])
+def test_wit_as_pandas_writes_it_with_commas(tmp_path: Path, read_all: ReadAll, index: bool) -> None:
+    # A column of numbers of which one is missing is one of floats.
+    rows = pd.DataFrame([*map(_typed, PAGES), {**_typed(PAGES[0]), "language": "fr", "original_width": None}])
+    rows.to_csv(tmp_path / "wit.csv", index=index)
+    assert ",True," in (tmp_path / "wit.csv").read_text()
+    assert ",640.0," in (tmp_path / "wit.csv").read_text()
+    found = read_all(sources.load("wit"), tmp_path / "wit.csv")
+    expected = read_all(sources.load("wit"), _wit_upstream(tmp_path))
+    assert _pairs(found[:-1]) == _pairs(expected)
+    assert (found[-1]["reason"], found[-1]["width_px"], found[-1]["height_px"]) == ("language", None, 480)
+
+
+@pytest.mark.parametrize(("name", "value"), [("is_main_image", "yes"), ("original_width", "10.5")])
+def test_what_pandas_does_not_write_stays_malformed(tmp_path: Path, read_all: ReadAll, name: str, value: str) -> None:
+    mirror = _csv(tmp_path / "wit.csv", [{**dict(zip(COLUMNS, PAGES[0], strict=True)), name: value}])
+    (row,) = read_all(sources.load("wit"), mirror)
+    assert row["reason"] == "malformed_row"
+    assert row["detail"].startswith(f"{name}: expected ")
 
 
 def _wit_base() -> list[dict[str, Any]]:

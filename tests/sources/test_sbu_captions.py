@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import io
 import json
 import tarfile
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 
 from pmd.errors import InputError
+from pmd.formats import lines
 from pmd.schema import keys
+from pmd.sources.contract import InputFile
 from pmd.sources.sbu_captions import SOURCE
 
 ReadAll = Callable[..., list[dict[str, Any]]]
@@ -233,6 +236,21 @@ def test_a_table_with_a_header_is_read(tmp_path: Path, read_all: ReadAll) -> Non
     rows = read_all(SOURCE, table)
     assert [row | {"where": ""} for row in rows] == [row | {"where": ""} for row in read_all(SOURCE, document)]
     assert rows[0]["where"] == f"{table}:byte 27"
+
+
+@pytest.mark.parametrize("packed", [bytes, bz2.compress])
+def test_cuts_of_a_table_do_not_matter(
+    tmp_path: Path, read_all: ReadAll, monkeypatch: pytest.MonkeyPatch, packed: Callable[[bytes], bytes]
+) -> None:
+    table = tmp_path / "sbu.tsv"
+    rows = "".join(f"http://a.example/{number}\ta dog {number}\n" for number in range(99))
+    table.write_bytes(packed(f"url\tcaption\n{rows}".encode()))
+    whole = read_all(SOURCE, table)
+    assert len(whole) == 99
+    cut = lines.ranges
+    monkeypatch.setattr(lines, "ranges", lambda path: cut(path, 100))
+    assert len(SOURCE.plan([InputFile(str(table), 1)], SOURCE.options())) > 1
+    assert read_all(SOURCE, table) == whole
 
 
 def test_bad_rows_of_a_table_leave_alone(tmp_path: Path, read_all: ReadAll) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import lzma
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -128,6 +129,72 @@ def test_compression_and_archives_change_nothing(tmp_path: Path, read_all: ReadA
     assert _content(read_all(READER, f"{archive}!/{plain.name}")) == expected
 
 
+def _zipped(path: Path, members: Mapping[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize("member", ["pairs.csv", "pairs.csv.xz", "pairs.csv.gz", "deep/pairs.csv"])
+def test_a_text_beside_a_table_is_no_table(tmp_path: Path, read_all: ReadAll, member: str) -> None:
+    plain = _written(tmp_path, ".csv")
+    packed = {"xz": lzma.compress, "gz": gzip.compress}.get(member.rpartition(".")[2], bytes)
+    members = {"README.txt": b"Pairs of mine, by the road.\n", member: packed(plain.read_bytes())}
+    assert _content(read_all(READER, _zipped(tmp_path / "a.zip", members))) == _content(read_all(READER, plain))
+
+
+@pytest.mark.parametrize("member", ["pairs.txt", "pairs.txt.xz", "pairs", "pairs.tab"])
+def test_without_a_table_of_a_known_name_a_text_or_a_lone_member_is_one(
+    tmp_path: Path, read_all: ReadAll, member: str
+) -> None:
+    plain = _written(tmp_path, ".csv")
+    packed = lzma.compress if member.endswith("xz") else bytes
+    archive = _zipped(tmp_path / "a.zip", {member: packed(plain.read_bytes())})
+    assert _content(read_all(READER, archive)) == _content(read_all(READER, plain))
+
+
+def test_what_to_do_about_a_file_of_ones_own_speaks_of_no_manifest(tmp_path: Path) -> None:
+    archive = _zipped(tmp_path / "a.zip", {"one.md": b"x", "two.md": b"y"})
+    with pytest.raises(InputError) as caught:
+        _plan(archive)
+    assert str(caught.value) == (
+        f"{archive}: the archive holds no annotation file of this source\n"
+        "  expected: tables: *.tsv, *.csv, *.jsonl, *.json, else *.txt\n"
+        "  found: one.md, two.md\n"
+        "  remedy: name the members that are tables in `annotations`: ARCHIVE!/MEMBER"
+    )
+    (tmp_path / "a.json").write_bytes(b'[{"url": "x"}]')
+    with pytest.raises(InputError, match=r"remedy: name only tables in `annotations`, or write the file as one"):
+        _plan(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress, lzma.compress])
+@pytest.mark.parametrize("form", [".tsv", ".csv", ".jsonl"])
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b"\n", b"\xef\xbb\xbf \r\n\r\n"])
+def test_what_stands_before_the_names_is_no_part_of_them(
+    tmp_path: Path, read_all: ReadAll, form: str, packed: Callable[[bytes], bytes], before: bytes
+) -> None:
+    path = _written(tmp_path, form)
+    expected = _content(read_all(READER, path))
+    path.write_bytes(packed(before + path.read_bytes()))
+    assert _content(read_all(READER, path)) == expected
+
+
+@pytest.mark.parametrize("form", [".tsv", ".csv", ".jsonl"])
+def test_blank_lines_are_no_rows(tmp_path: Path, read_all: ReadAll, form: str) -> None:
+    path = _written(tmp_path, form)
+    expected = _content(read_all(READER, path))
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\n\n  \r\n") + b"\n\n")
+    assert _content(read_all(READER, path)) == expected
+
+
+def test_a_tables_first_name_may_be_none(tmp_path: Path, read_all: ReadAll) -> None:
+    path = tmp_path / "pandas.tsv"
+    path.write_text("\turl\ttext\n0\thttps://x.example/1.jpg\tone\n")
+    assert [(row["image_url"], row["text"]) for row in read_all(READER, path)] == [("https://x.example/1.jpg", "one")]
+
+
 @pytest.mark.parametrize("number", [7, 7.5])
 def test_ids_are_what_they_are_spelled(tmp_path: Path, read_all: ReadAll, number: float) -> None:
     rows = [{**row, "key": number} for row in ROWS[:2]]
@@ -148,6 +215,61 @@ def test_an_id_that_is_none_is_none(tmp_path: Path, read_all: ReadAll) -> None:
     rows = [{**ROWS[0], "key": None}, {**ROWS[1], "key": ""}, {**ROWS[1], "key": "0"}]
     found = read_all(READER, _written(tmp_path, ".jsonl", rows), id_column="key")
     assert [row["source_id"] for row in found] == [None, None, "0"]
+
+
+NO_IDS = ["", "None", "null", "NaN", "nan", " none "]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_written_for_no_id_is_none_in_every_form(tmp_path: Path, read_all: ReadAll, form: str) -> None:
+    rows = [{**ROWS[0], "key": key} for key in [*NO_IDS, "0", "-1", "a"]]
+    found = read_all(READER, _written(tmp_path, form, rows), id_column="key")
+    assert [row["source_id"] for row in found] == [None] * len(NO_IDS) + ["0", "-1", "a"]
+    without = read_all(READER, _written(tmp_path, form, rows))
+    assert {row["row_digest"] for row in found[: len(NO_IDS)]} == {row["row_digest"] for row in without}
+    assert len({row["row_digest"] for row in found}) == 4
+
+
+@pytest.mark.parametrize("numbers", [[7.0, -1.0, 0.0, 7.25], [7, -1, 0, 12345678901234567]])
+def test_numbers_are_the_same_ids_in_every_form(tmp_path: Path, read_all: ReadAll, numbers: list[Any]) -> None:
+    rows = [{**ROWS[0], "key": number} for number in numbers]
+    expected = [str(int(number)) if number == int(number) else str(number) for number in numbers]
+    cells = [{**row, "key": str(row["key"])} for row in rows]
+    for form in FORMS:
+        path = _written(tmp_path, form, cells if form in {".tsv", ".csv"} else rows)
+        assert [row["source_id"] for row in read_all(READER, path, id_column="key")] == expected
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_one_row_without_an_id_makes_floats_of_the_others_and_no_other_ids(
+    tmp_path: Path, read_all: ReadAll, form: str
+) -> None:
+    rows = [{**ROWS[0], "key": key} for key in (1.0, float("nan"), 3.0)]
+    if form in {".tsv", ".csv"}:
+        rows = [{**row, "key": key} for row, key in zip(rows, ("1.0", "", "3.0"), strict=True)]
+    if form == ".jsonl":  # which has no NaN
+        rows[1]["key"] = None
+    found = read_all(READER, _written(tmp_path, form, rows), id_column="key")
+    assert [row["source_id"] for row in found] == ["1", None, "3"]
+
+
+@pytest.mark.parametrize("early", [1, 30])
+def test_lines_of_json_may_lack_the_id(tmp_path: Path, read_all: ReadAll, early: int) -> None:
+    rows = [{name: row[name] for name in ("url", "caption")} for row in ROWS[:3]]
+    path = _written(tmp_path, ".jsonl", [*[rows[0]] * early, {**rows[1], "key": 7}, rows[2]])
+    found = read_all(READER, path, id_column="key")
+    assert [row["source_id"] for row in found] == [*[None] * early, "7", None]
+    assert found[-1]["row_digest"] == keys.digest(rows[2]["url"], rows[2]["caption"])
+
+
+def test_the_first_line_of_json_need_not_have_every_column(tmp_path: Path, read_all: ReadAll) -> None:
+    path = _written(tmp_path, ".jsonl", [{"url": "https://x.example/1.jpg"}, ROWS[1], {"caption": "no url"}])
+    found = read_all(READER, path)
+    assert [(row["text"], row["reason"]) for row in found] == [
+        ("", None),
+        (ROWS[1]["caption"], None),
+        ("no url", "no_image"),
+    ]
 
 
 def test_identities_are_those_of_the_urls(tmp_path: Path) -> None:
@@ -272,17 +394,3 @@ def test_bad_rows_leave_and_say_where_they_stand(tmp_path: Path, read_all: ReadA
         (None, "malformed_row", "expected 2 fields, found 1", f"{path}:byte 40"),
         (None, "bad_encoding", "invalid UTF-8 at byte 9 of the line", f"{path}:byte 64"),
     ]
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_rows_are_expected_as_they_are(tmp_path: Path, form: str) -> None:
-    path = _written(tmp_path, form)
-    assert READER.expected_rows([InputFile(str(path), path.stat().st_size)], _options()) == len(ROWS)
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_rows_of_a_longer_table_are_estimated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
-    monkeypatch.setattr("pmd.sources.tables._HEAD_BYTES", 4096)
-    path = _written(tmp_path, form, ROWS * 100)
-    expected = READER.expected_rows([InputFile(str(path), path.stat().st_size)], _options())
-    assert abs(expected / (100 * len(ROWS)) - 1) < 0.05
