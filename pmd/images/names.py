@@ -22,7 +22,7 @@ from pmd.text import pages, urls
 FORMS: Final = (
     "an image's URL; the page of a photo on Flickr (or its flic.kr link), of a file on Wikimedia, or of a Reddit or Imgur post; "
     "an identity (flickr:4242, coco:9); SOURCE/ID; a pair_id or image_id (32 hex digits); sha256:HEX or pdq:HEX "
-    "(64 hex digits), or xxh3:HEX (32) of a stored picture; or the path of a picture"
+    "(64 hex digits; pdq of a picture with something in it), or xxh3:HEX (32) of a stored picture; or the path of a picture"
 )
 
 #: Bytes by which a picture's format is told.
@@ -145,11 +145,12 @@ def picture(content: bytes) -> Named:
     return Named("a picture file", sha256=sha256, stored=keys.digest(content), pdq=_telling(seen))
 
 
-def _digest(kind: str, digest: bytes) -> Named:
+def _digest(kind: str, digest: bytes) -> Named | None:
+    """Return what 64 digits mean; a hash that tells nothing apart means nothing."""
     if kind == "sha256":
         return Named("the SHA-256 of a picture", sha256=digest)
     if kind == "pdq":
-        return Named("a perceptual hash", pdq=_telling(digest))
+        return Named("a perceptual hash", pdq=digest) if codec.is_telling(digest) else None
     return Named("a SHA-256 or perceptual hash", sha256=digest, pdq=_telling(digest))
 
 

@@ -53,13 +53,22 @@ def test_a_line_that_names_nothing_is_refused_with_its_place(tmp_path: Path) -> 
         f"{path}:line 2: takedown: a line names nothing\n"
         "  expected: an image's URL; the page of a photo on Flickr (or its flic.kr link), of a file on Wikimedia, or of a Reddit "
         "or Imgur post; an identity (flickr:4242, coco:9); SOURCE/ID; a pair_id or image_id (32 hex digits); sha256:HEX or "
-        "pdq:HEX (64 hex digits), or xxh3:HEX (32) of a stored picture; or the path of a picture; # begins a line of comment\n"
+        "pdq:HEX (64 hex digits; pdq of a picture with something in it), or xxh3:HEX (32) of a stored picture; or the path of a "
+        "picture; # begins a line of comment\n"
         "  found: www.example.org/c4.jpg\n"
         "  remedy: mend the lines; nothing was run, so that nobody's request is passed over"
     )
     many = write(tmp_path / "many", *("ftp://x", "0123", "x" * 31, "g" * 32, "http://", "mailto:x@y.z", "9"))
     with pytest.raises(InputError, match=r"line 5; and 2 more: takedown: 7 lines name nothing"):
         takedowns.lines([many])
+
+
+@pytest.mark.parametrize("digits", ["0" * 64, "f" * 64, "0" * 63 + "1"])
+def test_a_hash_that_tells_nothing_apart_names_nothing(tmp_path: Path, digits: str) -> None:
+    with pytest.raises(InputError, match="a line names nothing"):
+        takedowns.lines([write(tmp_path / "list", f"PDQ:{digits}")])
+    (read,) = takedowns.lines([write(tmp_path / "list", digits)])
+    assert (read.named.sha256, read.named.pdq) == (bytes.fromhex(digits), None), "it may be the digest of bytes"
 
 
 def test_a_build_refuses_it_before_anything_runs(tmp_path: Path) -> None:
