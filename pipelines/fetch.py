@@ -56,8 +56,8 @@ def build(
 ) -> Run:
     """Download what is pending, each shard in a generation of its own, then commit `fetch/rejected` and tell how it went.
 
-    Where a blocklist or a takedown list names pictures by their looks, what is stored without a hash is hashed first. Where the time is up, what is
-    settled is committed, but not `fetch/rejected`: that is for when nothing is left.
+    Where a blocklist or a takedown list names pictures by their looks, what is stored without a hash is hashed first. Where the
+    time is up, what is settled is committed, but not `fetch/rejected`: that is for when nothing is left.
 
     Args:
         config: The configuration.
