@@ -94,8 +94,8 @@ def build(
             images=sum(pending.values()),
         )
         run = Run(first, time.monotonic() - start)
-        left = sum(needs.pending_images(config).values())
-        if until is not None and engine.utc_now() >= until and (left or retry):
+        left = 0 if until is None or engine.utc_now() < until else sum(needs.pending_images(config, retry).values())
+        if left:
             logging.getLogger("pmd.notes").warning(summary.cut(left))
             summary.check({}, left_open)
             return dataclasses.replace(run, is_cut=True)
