@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import hashlib
 import io
 import shutil
 import struct
@@ -344,6 +345,25 @@ def test_a_plan_says_that_a_takedown_list_asks(chosen: Config, tmp_path: Path) -
     (told,) = [step for step in build.explain(taken) if step.stage == "fetch"]
     assert told.why == "10 stored pictures have no perceptual hash yet, and takedown asks for it"
     assert plan.plan(taken)["hashes"] == {"asked_by": "takedown", "fetched": 0, "stored": 10}
+
+
+def test_publish_alone_refuses_pictures_that_a_takedown_list_names_by_their_bytes(
+    chosen: Config, tmp_path: Path
+) -> None:
+    by_bytes = f"sha256:{hashlib.sha256(PICTURES[TAKEN]).hexdigest()}"
+    for line, said in (
+        (
+            "mine.jpg",
+            "pictures in the store have not been held against a takedown list\n  found: 10 stored pictures have no",
+        ),
+        (by_bytes, "pictures in the store are on a takedown list\n  found: 1 images"),
+    ):
+        taken = taking_down(chosen, tmp_path, line)
+        with pytest.raises(RootError, match=said), root.writer(taken.root, "test"):
+            publish.build(taken, "conceptual_captions")
+    assert TAKEN in published(taken), "by the lists as they were before"
+    build_whole(taken)
+    assert TAKEN not in published(taken)
 
 
 def test_what_dedupe_has_hashed_is_looked_at_before_shards_are_written(
