@@ -34,6 +34,8 @@ class Step:
 Report = Callable[[Step], None]
 #: Stages whose commits know files by their bytes (`Wanted.files`).
 _READING_FILES = (flow.CURATE, flow.IMAGES)
+#: Stages after which the ledger may know more pictures, or more of how they look, and that nothing is published before.
+_WRITING_GENERATIONS = (flow.FETCH, flow.DEDUPE)
 RETIRED = "the configuration no longer names it: removed"
 
 
@@ -118,7 +120,7 @@ def build(
         if only is not None and unit.stage.name != only:
             continue
         before.append(unit)
-        if run(unit) and unit.stage == flow.FETCH and any(line.named.is_of_bytes for line in listed):
+        if run(unit) and unit.stage in _WRITING_GENERATIONS and any(line.named.is_of_bytes for line in listed):
             _look_again(before, run)
     for stage, name, folder in stages.retired(config):
         if only in {None, stage}:
@@ -127,10 +129,12 @@ def build(
 
 
 def _look_again(units: Sequence[Unit], run: Callable[[Unit], bool]) -> None:
-    """Run the images and the fetch again where what has come is a picture that a takedown list names by its bytes alone."""
-    for unit in units:
-        if unit.stage in (flow.IMAGES, flow.FETCH) and unit.why() is not None:
-            run(unit)
+    """Run all but curate again, while the ledger knows pictures that a takedown list names by their bytes and that are here."""
+    images = [unit for unit in units if unit.stage == flow.IMAGES]
+    while any(unit.why() is not None for unit in images):
+        for unit in units:
+            if unit.stage != flow.CURATE and unit.why() is not None:
+                run(unit)
 
 
 def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:

@@ -56,8 +56,8 @@ def build(
 ) -> Run:
     """Download what is pending, each shard in a generation of its own, then commit `fetch/rejected` and tell how it went.
 
-    Where a blocklist names pictures by their looks, what is stored without a hash is hashed first. Where the time is up, what is
-    settled is committed, but not `fetch/rejected`: that is for when nothing is left.
+    Where a blocklist or a takedown list names pictures by their looks, what is stored without a hash is hashed first. Where the
+    time is up, what is settled is committed, but not `fetch/rejected`: that is for when nothing is left.
 
     Args:
         config: The configuration.
@@ -75,7 +75,7 @@ def build(
         NetworkError: The network is broken, or nothing that was asked for just now was reached.
     """
     check(config)
-    if asking.by_blocklist(config.fetch) is not None:
+    if asking.to_judge(config) is not None:
         hashes.build(config, flags)
     pending = needs.pending_images(config, retry)
     shards = sorted(pending)
@@ -94,8 +94,8 @@ def build(
             images=sum(pending.values()),
         )
         run = Run(first, time.monotonic() - start)
-        left = sum(needs.pending_images(config).values())
-        if until is not None and engine.utc_now() >= until and (left or retry):
+        left = 0 if until is None or engine.utc_now() < until else sum(needs.pending_images(config, retry).values())
+        if left:
             logging.getLogger("pmd.notes").warning(summary.cut(left))
             summary.check({}, left_open)
             return dataclasses.replace(run, is_cut=True)

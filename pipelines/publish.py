@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import apache_beam as beam
+import pyarrow.compute as pc
 
 from pipelines import running
 from pmd import flow, stages
@@ -14,8 +15,10 @@ from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.errors import RootError
 from pmd.fetch import asking, blocklists, partitions
+from pmd.images import takedowns
 from pmd.publish import needs
 from pmd.publish.transforms import SpreadBoth, WriteList, tasks
+from pmd.schema import keys
 from pmd.store import root, storage
 
 
@@ -23,9 +26,10 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `publish/source=…`.
 
     Raises:
-        RootError: Pictures that a blocklist names, or may name, are still among those that are listed.
+        RootError: Pictures that a blocklist, or a takedown list by their bytes, names or may name are still among those listed.
     """
     _refuse_blocked(config)
+    _refuse_taken_down(config)
     needed = needs.of(config, source)
     wanted, terms, files = needed.wanted, needed.terms, needed.files
     with_text = terms.redistribute_text or config.publish.withheld_text == "include"
@@ -77,6 +81,33 @@ def _refuse_blocked(config: Config) -> None:
             "pictures in the store are on a blocklist",
             where=config.root,
             found=f"{blocked:,} images",
+            remedy="run: pmd build CONFIG; it takes them out of shards and lists",
+        )
+
+
+def _refuse_taken_down(config: Config) -> None:
+    """Refuse to list pictures that a takedown list names by their bytes: known since they were fetched or hashed."""
+    listed = takedowns.lines(config.takedown, config.sources)
+    unseen = asking.why(config.root, asking.by_takedown(config))
+    if unseen is not None:
+        raise RootError(
+            "pictures in the store have not been held against a takedown list",
+            where=config.root,
+            found=unseen,
+            remedy="run: pmd build CONFIG; it hashes them, and takes those that are listed out of shards and lists",
+        )
+    resolved = takedowns.resolved(config.root, listed)
+    known = keys.key_array({image_id for line in resolved for image_id in line.known})
+    left = sum(
+        pc.sum(pc.is_in(partitions.read_images(config.root, part, ("image_id",))["image_id"], value_set=known)).as_py()
+        or 0
+        for part in range(2 ** partitions.cut(config.root).part_bits if len(known) else 0)
+    )
+    if left:
+        raise RootError(
+            "pictures in the store are on a takedown list",
+            where=config.root,
+            found=f"{left:,} images",
             remedy="run: pmd build CONFIG; it takes them out of shards and lists",
         )
 

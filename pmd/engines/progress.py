@@ -7,6 +7,7 @@ to do in all the driver knows before (`Total`); where it does not, tasks of the 
 from __future__ import annotations
 
 import dataclasses
+import heapq
 import logging
 import re
 import sys
@@ -28,6 +29,9 @@ _PREFIX: Final = "counts-"
 _WRITE_S: Final = 1.0
 #: Hosts that a worker tells, and statuses that a line does.
 _HOSTS: Final = 8
+#: Hosts that a worker remembers, and to how many it comes back when it has met more: those that were waited for longest.
+_MOST_HOSTS: Final = 1024
+_KEPT_HOSTS: Final = 256
 _SHOWN: Final = 4
 #: Seconds a try under which a host is not slow.
 _WORTH_TELLING_S: Final = 0.05
@@ -99,6 +103,8 @@ class Counts:
         """Note that a host was waited for."""
         tries, before = self._seen.waited.get(host, (0, 0.0))
         self._seen.waited[host] = (tries + 1, before + seconds)
+        if len(self._seen.waited) > _MOST_HOSTS:
+            self._seen.waited = self._longest(_KEPT_HOSTS)
 
     def _write_soon(self) -> None:
         if time.monotonic() - self._written >= _WRITE_S:
@@ -106,10 +112,13 @@ class Counts:
 
     def write(self) -> None:
         """Write the counts as they are; of hosts those that were waited for longest."""
-        longest = sorted(self._seen.waited.items(), key=lambda item: -item[1][1])[:_HOSTS]
-        told = {"counts": self._seen.counts, "steps": self._seen.steps, "waited": dict(longest)}
+        told = {"counts": self._seen.counts, "steps": self._seen.steps, "waited": self._longest(_HOSTS)}
         storage.put(self._path, orjson.dumps(told), durable=False)
         self._written = time.monotonic()
+
+    def _longest(self, count: int) -> dict[str, tuple[int, float]]:
+        """Return the hosts that were waited for longest."""
+        return dict(heapq.nlargest(count, self._seen.waited.items(), key=lambda item: item[1][1]))
 
 
 def read(work: str) -> Seen:

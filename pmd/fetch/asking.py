@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from pmd.config import Config
 from pmd.config.options import DedupeOptions, FetchOptions
 from pmd.fetch import blocklists, partitions, reference_lists, state
+from pmd.images import takedowns
 from pmd.schema.statuses import OK
 
 
@@ -22,7 +23,7 @@ def who(config: Config) -> str | None:
     Raises:
         InputError: A list that the configuration names is missing, or none.
     """
-    return by_dedupe(config.dedupe) or _by_fetch(config.fetch)
+    return by_dedupe(config.dedupe) or _by_fetch(config.fetch) or by_takedown(config)
 
 
 def by_dedupe(options: DedupeOptions) -> str | None:
@@ -39,6 +40,27 @@ def by_blocklist(options: FetchOptions) -> str | None:
         InputError: A list is missing, or none.
     """
     return "fetch.blocklists" if blocklists.read(options.blocklists).names else None
+
+
+def by_takedown(config: Config) -> str | None:
+    """Return `takedown` where a line of its lists may name stored pictures by their looks, or None.
+
+    That is a `pdq:`, 64 digits alone (they may be either hash), and a picture's file.
+
+    Raises:
+        InputError: A line names nothing.
+    """
+    listed = takedowns.lines(config.takedown, config.sources)
+    return "takedown" if any(line.named.pdq is not None for line in listed) else None
+
+
+def to_judge(config: Config) -> str | None:
+    """Return the option by which the fetch must know the looks of all that is stored, before anything is made of it, or None.
+
+    Raises:
+        InputError: A list is missing, or none.
+    """
+    return by_blocklist(config.fetch) or by_takedown(config)
 
 
 def _by_fetch(options: FetchOptions) -> str | None:

@@ -24,8 +24,8 @@ def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
 
 
 def pending(config: Config) -> str | None:
-    """Return why images must be fetched, or stored ones hashed for a blocklist to be held against them; else None."""
-    hashes = asking.why(config.root, asking.by_blocklist(config.fetch))
+    """Return why images must be fetched, or stored ones hashed for a list to be held against them; else None."""
+    hashes = asking.why(config.root, asking.to_judge(config))
     if hashes is not None:
         return hashes
     causes: Counter[str] = Counter()

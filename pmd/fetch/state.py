@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import pyarrow as pa
@@ -56,6 +57,9 @@ PDQ: Final = pictures.PDQ
 #: The fact of a commit whose generation asked no host: it tells of stored pictures what decoding them has shown. Its rows of
 #: the ledger replace an `ok`, and its hashes are laid over the rows before.
 FROM_STORE: Final = "from_store"
+
+#: What a commit's `run` says of the statuses that its run tried anew; without it there were none.
+RETRIED: Final = "retried"
 
 #: What a commit's `run` says of who decoded, scaled and encoded its pictures (`codec.libraries`); earlier versions say nothing.
 LIBRARIES: Final = "libraries"
@@ -235,7 +239,22 @@ def to_fetch(
 ) -> pa.Table:
     """Return the images of a fetch shard that the next run asks for, each with the locations that it tries (`wanted`)."""
     again = allowed_since(root_folder, shard, ledger, options.allow_addresses)
-    return wanted(images, ledger, retry, again, options.web_archive)
+    done = retried(root_folder, shard) if retry else {}
+    return wanted(images, ledger, retry, again, options.web_archive, done)
+
+
+def retried(root_folder: str, shard: int) -> dict[int, frozenset[str]]:
+    """Return generation → the statuses that were tried anew with it, since a fetch has last come to its end.
+
+    What such a generation has settled is not tried anew once more, so that a retry that is cut short, again and again, ends.
+    """
+    standing = commits.read(root.fetch_rejected_folder(root_folder))
+    ended = 0 if standing is None else int(standing.run.get(commits.EPOCH, 0))
+    return {
+        number: frozenset(commit.run[RETRIED])
+        for number, _, commit in generations(root_folder, shard)
+        if RETRIED in commit.run and int(commit.run.get(commits.EPOCH, 0)) > ended
+    }
 
 
 def allowed_since(root_folder: str, shard: int, ledger: pa.Table, networks: Iterable[str]) -> set[tuple[bytes, str]]:
@@ -273,18 +292,20 @@ def wanted(
     retry: Collection[str] = (),
     again: Collection[tuple[bytes, str]] = (),
     web_archive: str | None = None,
+    done: Mapping[int, Collection[str]] = MappingProxyType({}),
 ) -> pa.Table:
     """Return the images that are to be fetched, each with the locations that are to be tried.
 
     An image is wanted if it has no ledger row, or none that is ok and either a location that was not tried yet (then only
-    such are tried), or a status in `retry` or a location in `again` (then all are). Blocked content is wanted only
-    in a retry: other locations show the same picture.
+    such are tried), or a status in `retry` that the same retry has not settled (`done`), or a location in `again` (then all
+    are). Blocked content is wanted only in a retry: other locations show the same picture.
 
     Args:
         images: `IMAGES` rows.
         ledger: What stands for them (`read_ledger`).
         retry: Statuses.
         again: Images, each with one of its locations (`allowed_since`).
+        done: Generation → statuses of which what it has settled is not tried anew (`retried`).
         web_archive: `FetchOptions.web_archive`: a last location of each image, but of those that are kept from us.
     """
     if not ledger.num_rows and web_archive is None:
@@ -292,23 +313,23 @@ def wanted(
     settled = ledger.filter(pc.equal(ledger["status"], OK))["image_id"].combine_chunks()
     images = images.filter(pc.invert(pc.is_in(images["image_id"], value_set=settled)))
     known = {
-        image_id: (status, frozenset(tried or ()))
-        for image_id, status, tried in zip(
-            *(ledger[name].to_pylist() for name in ("image_id", "status", "tried")), strict=True
+        image_id: (status, frozenset(tried or ()), status in retry and status not in done.get(generation, ()))
+        for image_id, status, tried, generation in zip(
+            *(ledger[name].to_pylist() for name in ("image_id", "status", "tried", "generation")), strict=True
         )
     }
     rows: list[int] = []
     locations: list[list[dict[str, str]]] = []
     ids, places = images["image_id"].to_pylist(), images["locations"].to_pylist()
     for row, (image_id, in_images) in enumerate(zip(ids, places, strict=True)):
-        status, tried = known.get(image_id, (None, frozenset()))
-        if status == blocklists.STATUS and status not in retry:
+        status, tried, is_retried = known.get(image_id, (None, frozenset(), False))
+        if status == blocklists.STATUS and not is_retried:
             continue
         copies = []
-        if web_archive is not None and (status is None or status in GONE or status in retry):
+        if web_archive is not None and (status is None or status in GONE or is_retried):
             copies = _copies(in_images, web_archive)
         all_locations = [*in_images, *copies]
-        anew = status is None or status in retry or any((image_id, place["url"]) in again for place in all_locations)
+        anew = status is None or is_retried or any((image_id, place["url"]) in again for place in all_locations)
         to_try = [place for place in all_locations if anew or place["url"] not in tried]
         if anew or to_try:
             rows.append(row)

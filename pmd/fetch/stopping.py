@@ -17,7 +17,8 @@ END_S: Final = 7.5
 _BEFORE_S: Final = 10.0
 
 _UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_DURATION: Final = re.compile(r"(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
+#: What is longer is longer than is allowed, and may be longer than Python makes a number of.
+_DURATION: Final = re.compile("".join(f"(?:([0-9]{{1,12}}){unit})?" for unit in _UNITS))
 
 
 class Stop:

@@ -250,6 +250,7 @@ def _write(order: Order, generation: int, settled: Iterator[Fetched], started: d
             "images": len(rows),
             "statuses": Counter(row["status"] for row in rows),
             state.LIBRARIES: codec.libraries(),
+            **({state.RETRIED: sorted(order.retry)} if order.retry else {}),
         },
         facts=facts(order.shard, generation, is_hashed=is_hashed(rows)),
     )

@@ -46,6 +46,9 @@ from pmd.text import urls
 #: Seconds in which this process hears of a signal that a lane has heard of.
 _SIGNAL_S: Final = 0.5
 
+#: Seconds that are waited at once: the system's call takes no more than 2^31 ms, some 25 days.
+_WAIT_S: Final = 3600.0
+
 _NOTES: Final = logging.getLogger("pmd.notes")
 
 SHARDS = pa.schema([pa.field("shard", pa.int32(), nullable=False)])
@@ -287,8 +290,8 @@ def _first_that_fails(processes: Sequence[_Process], until: datetime.datetime | 
     left = {process.ended: process for process in processes}
     while left:
         wait_s = None if until is None else max(0.0, (until - utc_now()).total_seconds() + stopping.END_S)
-        ready = multiprocessing.connection.wait(list(left), wait_s)
-        if not ready:
+        ready = multiprocessing.connection.wait(list(left), None if wait_s is None else min(wait_s, _WAIT_S))
+        if not ready and wait_s is not None and wait_s <= _WAIT_S:
             return None
         for ended in ready:
             process = left.pop(cast(int, ended))

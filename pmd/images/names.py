@@ -22,7 +22,7 @@ from pmd.text import pages, urls
 FORMS: Final = (
     "an image's URL; the page of a photo on Flickr (or its flic.kr link), of a file on Wikimedia, or of a Reddit or Imgur post; "
     "an identity (flickr:4242, coco:9); SOURCE/ID; a pair_id or image_id (32 hex digits); sha256:HEX or pdq:HEX "
-    "(64 hex digits), or xxh3:HEX (32) of a stored picture; or the path of a picture"
+    "(64 hex digits; pdq of a picture with something in it), or xxh3:HEX (32) of a stored picture; or the path of a picture"
 )
 
 #: Bytes by which a picture's format is told.
@@ -89,13 +89,13 @@ def with_bytes(root_url: str, listed: Sequence[Named]) -> list[set[bytes]]:
     ]
 
 
-def read(said: str, sources: Collection[str], path_of: Callable[[str], str] = lambda path: path) -> Named | None:
+def read(said: str, sources: Collection[str], path_of: Callable[[str], str | None] = lambda path: path) -> Named | None:
     """Return what words mean, or None where they are of none of the `FORMS`.
 
     Args:
         said: The words.
         sources: The names of sources that SOURCE/ID may begin with.
-        path_of: Gives the path of a picture that is named so.
+        path_of: Gives the path of a picture that is named so; None where there can be none.
 
     Raises:
         OSError: A picture is there, but cannot be read.
@@ -114,17 +114,36 @@ def read(said: str, sources: Collection[str], path_of: Callable[[str], str] = la
     if _IDENTITY.fullmatch(said):
         return Named("an identity", identities=(said,))
     row = _ROW.fullmatch(said)
-    if row is not None and row[1] in sources:
-        return Named("a source id", rows=((row[1], row[2]),))
+    named = _all(
+        Named("a source id", rows=((row[1], row[2]),)) if row is not None and row[1] in sources else None,
+        _file(said, path_of),
+    )
+    if named is not None or "://" in said:
+        return named
+    return _copied(said) if _WITHOUT_SCHEME.match(said) else None
+
+
+def _file(said: str, path_of: Callable[[str], str | None]) -> Named | None:
+    """Return what words mean as a file's path: the picture that is there, and what its name says."""
     if "://" in said:
         return None
-    path = path_of(said)
-    if _is_picture(path):
-        return picture(storage.read_bytes(path))
-    page = pages.coco_file(said)
-    if page is not None:
-        return _page(page)
-    return _copied(said) if _WITHOUT_SCHEME.match(said) else None
+    path, page = path_of(said), pages.coco_file(said)
+    seen = picture(storage.read_bytes(path)) if path is not None and _is_picture(path) else None
+    return _all(seen, None if page is None else _page(page))
+
+
+def _all(one: Named | None, other: Named | None) -> Named | None:
+    """Return what words mean that may mean either: of a row, a picture and a page, each has fields of its own."""
+    if one is None or other is None:
+        return one or other
+    return Named(
+        f"{one.says}, or {other.says}",
+        identities=one.identities + other.identities,
+        rows=one.rows + other.rows,
+        sha256=one.sha256 or other.sha256,
+        stored=one.stored or other.stored,
+        pdq=one.pdq or other.pdq,
+    )
 
 
 def _is_picture(path: str) -> bool:
@@ -145,11 +164,12 @@ def picture(content: bytes) -> Named:
     return Named("a picture file", sha256=sha256, stored=keys.digest(content), pdq=_telling(seen))
 
 
-def _digest(kind: str, digest: bytes) -> Named:
+def _digest(kind: str, digest: bytes) -> Named | None:
+    """Return what 64 digits mean; a hash that tells nothing apart means nothing."""
     if kind == "sha256":
         return Named("the SHA-256 of a picture", sha256=digest)
     if kind == "pdq":
-        return Named("a perceptual hash", pdq=_telling(digest))
+        return Named("a perceptual hash", pdq=digest) if codec.is_telling(digest) else None
     return Named("a SHA-256 or perceptual hash", sha256=digest, pdq=_telling(digest))
 
 
@@ -163,15 +183,19 @@ def _url(said: str) -> Named | None:
         return None
     page = pages.meant(said)
     if page is not None:
-        return dataclasses.replace(_page(page), urls=(form,))
+        # The URL may also be that of a pair: what it says of itself then counts, too.
+        return dataclasses.replace(
+            _page(page), identities=tuple(dict.fromkeys((*page.identities, identity))), urls=(form,)
+        )
     return Named(f"a URL of {identity}", identities=(identity,), urls=(form,))
 
 
 def _copied(said: str) -> Named | None:
     """Return what an address without its scheme means, as browsers show them: of hosts that are known, else it is a guess."""
-    named = _url(f"https://{said.removeprefix('//')}")
+    url = f"https://{said.removeprefix('//')}"
+    named = _url(url)
     guessed = named is None or any(identity.startswith("url:") for identity in named.identities)
-    return None if guessed and not (named and pages.meant(named.urls[0])) else named
+    return None if guessed and pages.meant(url) is None else named
 
 
 def _page(page: pages.Page) -> Named:

@@ -7,7 +7,6 @@ A line that matches nothing is none, since a list may be older or wider than a R
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
@@ -74,12 +73,13 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
     wrong: list[tuple[str, str]] = []
     for path in paths:
         content = encoding.without_mark(storage.read_bytes(path), path).decode("utf-8", errors="replace")
+        beside = _Beside(path)
         for number, line in enumerate(content.splitlines(), start=1):
             said = line.strip()
             if not said or said.startswith("#"):
                 continue
             place = f"{path}:line {number}"
-            named = names.read(said, known, functools.partial(_beside, path))
+            named = names.read(said, known, beside)
             if named is not None:
                 listed.append(Line(place, said, named))
             else:
@@ -96,9 +96,28 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
     return listed
 
 
-def _beside(path: str, said: str) -> str:
-    """Return the path of a picture that a list names."""
-    return said if "://" in said else storage.join(path.rpartition("/")[0], said)
+class _Beside:
+    """Gives the paths of pictures that a list names; a folder beside it is looked for once, however many rows are called so."""
+
+    def __init__(self, path: str) -> None:
+        self._above = path.rpartition("/")[0]
+        self._folders: dict[str, bool] = {}
+
+    def __call__(self, said: str) -> str | None:
+        if "://" in said:
+            return said
+        folder, slash, _ = said.partition("/")
+        if folder and slash and not self._has(folder):
+            return None
+        return storage.join(self._above, said)
+
+    def _has(self, folder: str) -> bool:
+        if folder not in self._folders:
+            try:
+                self._folders[folder] = storage.is_folder(storage.join(self._above, folder))
+            except (OSError, ValueError):  # no name that a folder can have
+                self._folders[folder] = False
+        return self._folders[folder]
 
 
 def resolved(root_url: str, listed: Sequence[Line]) -> list[Line]:

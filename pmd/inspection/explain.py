@@ -126,16 +126,14 @@ def _meant(book: _Book, what: str) -> tuple[str, set[bytes], set[bytes]]:
         return "a source id", own, set()
     if named.key is not None:
         return _by_key(book, named.key, own)
-    if own and not named.identities:  # a file may be called like a row
-        return "a source id", own, set()
-    image_ids = book.known({*named.image_ids})
-    if not image_ids:
-        pair_ids = {pair_id for row in named.rows for pair_id in book.by_source_id("/".join(row))}
-        (image_ids,) = names.with_bytes(book.root, [named])
-        if not pair_ids and not image_ids:
-            image_ids = {image_id for url in named.urls for image_id in book.by_location(url)}
-        return named.says, pair_ids, image_ids
-    return named.says, set(), image_ids
+    pair_ids = own.union(*(book.by_source_id("/".join(row)) for row in named.rows))
+    (by_bytes,) = names.with_bytes(book.root, [named])
+    image_ids = book.known({*named.image_ids}) | by_bytes
+    if own and not image_ids:
+        return "a source id", pair_ids, set()
+    if not pair_ids and not image_ids:
+        image_ids = {image_id for url in named.urls for image_id in book.by_location(url)}
+    return named.says, pair_ids, image_ids
 
 
 def _by_key(book: _Book, key: bytes, own: set[bytes]) -> tuple[str, set[bytes], set[bytes]]:

@@ -547,6 +547,6 @@ def _hashes(config: Config, fetch: Forecast, *, counted: bool) -> dict[str, Any]
     asks = asking.who(config)
     if asks is None:
         return {"asked_by": None, "fetched": 0, "stored": 0}
-    later = asking.by_dedupe(config.dedupe) or asking.by_blocklist(config.fetch)
+    later = asking.by_dedupe(config.dedupe) or asking.to_judge(config)
     stored = sum(asking.missing(config.root).values()) if counted and later is not None else 0
     return {"asked_by": asks, "fetched": sum(host.images for host in fetch.hosts), "stored": stored}

@@ -37,12 +37,15 @@ class Page:
 #: Flickr's short links count in base 58: digits and letters without 0, O, I and l ("flic.kr/p/{base58-photo-id}", Flickr API
 #: documentation, "URLs").
 _BASE58: Final = "123456789abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ"
-_SHORT: Final = re.compile(rf"/p/([{_BASE58}]+)/?")
-_SHORT_PHOTO: Final = re.compile(rf"[{_BASE58}]+")
-_NUMBER: Final = re.compile("[1-9][0-9]*")
+#: No id has more digits than a number of 64 bits; without a bound, an address may be so long that Python makes no number of it.
+_SHORT_ID: Final = rf"[{_BASE58}]{{1,12}}"
+_ID: Final = "[1-9][0-9]{0,19}"
+_SHORT: Final = re.compile(rf"/p/({_SHORT_ID})/?")
+_SHORT_PHOTO: Final = re.compile(_SHORT_ID)
+_NUMBER: Final = re.compile(_ID)
 #: What follows the photo's id (`/in/album-…`, `/sizes/o`, `/lightbox`) does not choose another photo. `tags` and the like are no
 #: person's.
-_FLICKR_PHOTO: Final = re.compile(r"/photos/(?!tags/|search/|organize/|upload/)[^/]+/([1-9][0-9]*)(?:/.*)?")
+_FLICKR_PHOTO: Final = re.compile(rf"/photos/(?!tags/|search/|organize/|upload/)[^/]+/({_ID})(?:/.*)?")
 _FLICKR_PAGES: Final = frozenset({"/photo.gne", "/photo_zoom.gne", "/photo_exif.gne"})
 
 #: The project's folder on upload.wikimedia.org, by host: en.wikipedia.org → wikipedia/en; hosts with a folder of their own.
@@ -63,7 +66,7 @@ _REDDIT_POST: Final = re.compile(
     r"(?:/r/[^/]+|/u(?:ser)?/[^/]+)?/(?:comments|gallery)/([0-9a-z]+)(?:/.*)?", re.IGNORECASE
 )
 _REDDIT_SHORT: Final = re.compile(r"/([0-9a-z]+)/?", re.IGNORECASE)
-_VISUAL_GENOME: Final = re.compile(r"/api/v0/images/([1-9][0-9]*)/?(?:\.json)?")
+_VISUAL_GENOME: Final = re.compile(rf"/api/v0/images/({_ID})/?(?:\.json)?")
 _OPEN_IMAGES_ID: Final = re.compile("[0-9a-f]{16}")
 _COCO_FILE: Final = re.compile(r"(?:COCO_(?:train|val|test)20(?:14|15|17)_)?([0-9]{12})\.jpg")
 

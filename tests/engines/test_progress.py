@@ -7,6 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
+import pytest
 
 from pmd.engines import progress, transforms
 from pmd.engines.progress import Seen, Total
@@ -40,6 +41,33 @@ def test_a_worker_writes_once_a_second_at_most(tmp_path: Path, monkeypatch: Any)
         counts.add(rows=1)
         now[0] += 0.01
     assert 9 <= len(puts) <= 11
+
+
+def test_of_very_many_hosts_a_worker_remembers_those_that_it_waited_for_longest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[int] = []
+    original = progress.heapq.nlargest
+
+    def counted(count: int, items: Any, key: Any) -> Any:
+        items = list(items)
+        looked_at.append(len(items))
+        return original(count, items, key=key)
+
+    monkeypatch.setattr(progress.heapq, "nlargest", counted)
+    counts = progress.Counts(str(tmp_path), "x")
+    hosts = 20_000
+    for number in range(hosts):
+        counts.waited(f"host-{number}.example", 0.1)
+        if number % 1000 == 0:
+            for _ in range(10):
+                counts.waited("slow.example", 5.0)
+    counts.write()
+    assert max(looked_at) <= 1100
+    assert sum(looked_at) < 2 * hosts
+    seen = progress.read(str(tmp_path))
+    assert seen.waited["slow.example"] == (200, 1000.0)
+    assert len(seen.waited) == 8
 
 
 def test_a_fetch_shows_done_total_pace_time_left_and_the_slowest_host() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from pmd import codec, config
 from pmd.codec import decoding
@@ -35,6 +38,13 @@ annotations = ["{folder}/rows.tsv"]
 {dedupe}
 """
     )
+
+
+def flat() -> bytes:
+    """Return a picture whose hash tells nothing."""
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64), "white").save(out, "PNG")
+    return out.getvalue()
 
 
 def listed(folder: Path, perceptual_hash: str | None, kind: pa.DataType | None = None) -> str:
@@ -69,6 +79,21 @@ def test_each_option_that_asks(tmp_path: Path) -> None:
     assert who(fetch='resize_mode = "center_crop"') == "fetch.resize_mode"
     assert who(fetch='resize_mode = "border"') == "fetch.resize_mode"
     assert who(fetch='resize_mode = "keep_ratio_largest"') is None
+
+
+def test_a_takedown_list_that_names_looks_asks(tmp_path: Path) -> None:
+    chosen = configured(tmp_path, "paper")
+    (tmp_path / "flat.png").write_bytes(flat())
+    (tmp_path / "mine.jpg").write_bytes(photo(seed=5))
+
+    def who(line: str) -> str | None:
+        (tmp_path / "takedown.txt").write_text(f"http://a.test/1.jpg\n{line}\n", encoding="utf-8")
+        return asking.who(dataclasses.replace(chosen, takedown=(f"{tmp_path}/takedown.txt",)))
+
+    by_looks = [f"pdq:{PDQ.hex()}", PDQ.hex(), "mine.jpg"]
+    by_name = ["", "flickr:4242", "coco:9", f"sha256:{'ab' * 32}", f"xxh3:{'ab' * 16}", "ab" * 16, "flat.png"]
+    assert [who(line) for line in by_looks] == ["takedown"] * 3
+    assert [who(line) for line in by_name] == [None] * 7
 
 
 def test_a_list_without_statistics_may_have_hashes(tmp_path: Path) -> None:

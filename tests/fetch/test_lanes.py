@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import os
 import signal
 import subprocess
@@ -273,6 +274,30 @@ def test_a_run_whose_time_is_up_says_so_and_the_next_goes_on(tmp_path: Path, web
     assert fetch_needs.pending_images(chosen) == {}
 
 
+def test_a_retry_that_is_cut_goes_on_and_comes_to_its_end(tmp_path: Path, web: Web) -> None:
+    """Each of its shards is asked for once, and the next retry, when it has ended, asks for all again."""
+    chosen = known(tmp_path, web)
+    web.routes.clear()  # so that all are dead
+    with root.writer(chosen.root, "test"):
+        fetch.build(chosen)
+    status = "dead"
+    code, said = Command(chosen, "--for", "1s", "--retry", status).everything()
+    assert code == TIME_IS_UP
+    assert f"{COUNT} images are left" in said, "with those that the retry is to try"
+
+    every = fetch_needs.pending_images(chosen, (status,))
+    first = sorted(every)[:2]
+    with root.writer(chosen.root, "test"):  # what a retry leaves whose time is up after two shards
+        fetch._download(chosen, first, (), (status,), settle_unreached=False)
+    assert fetch_needs.pending_images(chosen, (status,)) == {
+        shard: count for shard, count in every.items() if shard not in first
+    }
+    assert Command(chosen, "--for", "1h", "--retry", status).ended()[0] == 0
+    assert {*Counter(request.path for request in web.asked()).values()} == {2}
+    assert len(web.asked()) == 2 * COUNT
+    assert fetch_needs.pending_images(chosen, (status,)) == every
+
+
 def test_a_lane_that_does_not_end_in_its_time_is_ended(
     tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +313,26 @@ def test_a_lane_that_does_not_end_in_its_time_is_ended(
     assert transforms._first_that_fails([ended_never()], until) is None  # type: ignore[list-item]
     assert waited[0] is not None
     assert 0 <= waited[0] <= stopping.END_S
+
+
+def test_a_long_time_is_waited_for_an_hour_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever `--for` takes: the system's call has its milliseconds in an int."""
+    now = transforms.utc_now()
+    clock = [now]
+    waited: list[float] = []
+
+    def wait(_: object, timeout: float) -> list[object]:
+        waited.append(timeout)
+        clock[0] += datetime.timedelta(seconds=timeout)
+        return []
+
+    monkeypatch.setattr(transforms, "utc_now", lambda: clock[0])
+    monkeypatch.setattr(transforms.multiprocessing.connection, "wait", wait)
+    until = stopping.asked_at(now, stopping.duration_s("25d"))
+    assert transforms._first_that_fails([ended_never()], until) is None  # type: ignore[list-item]
+    assert max(waited) == 3600
+    assert len(waited) == 25 * 24
+    assert clock[0] == until + datetime.timedelta(seconds=stopping.END_S)
 
 
 def ended_never() -> object:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import pyarrow as pa
 import pytest
 
@@ -47,6 +49,26 @@ def test_wanted(
         [] if expected is None else [expected]
     )
     assert found.schema.equals(table().schema)
+
+
+def test_what_the_same_retry_has_settled_is_not_tried_once_more() -> None:
+    """Unless it has a new place, or ended as something that the retry did not ask for."""
+    known = ledger(("a", "timeout", 1, ["a"]), ("b", "timeout", 2, ["b"]), ("c", "dns", 2, ["c"]))
+    images = table(*(image_row(name, name) for name in "abc"))
+
+    def wanted(*retry: str, done: Mapping[int, Collection[str]]) -> list[bytes]:
+        return [bytes(key) for key in state.wanted(images, known, retry, done=done)["image_id"].to_pylist()]
+
+    a, b, c = (keys.image_id(name) for name in "abc")
+    assert wanted("timeout", done={}) == [a, b]
+    assert wanted("timeout", done={2: {"timeout"}}) == [a]
+    assert wanted("timeout", "dns", done={2: {"timeout"}}) == [a, c]
+    assert wanted("timeout", "dns", done={1: {"timeout"}, 2: {"dns", "timeout"}}) == []
+    moved = table(image_row("b", "b", "elsewhere"))
+    found = state.wanted(moved, known, ("timeout",), done={2: {"timeout"}})
+    assert [place["url"] for place in found["locations"][0].as_py()] == ["elsewhere"]
+    blocked = ledger(("a", "blocked_content", 2, ["a"]))
+    assert state.wanted(images.slice(0, 1), blocked, ("blocked_content",), done={2: {"blocked_content"}}).num_rows == 0
 
 
 def test_a_place_that_is_allowed_since_is_wanted_with_all_others_while_the_image_has_it() -> None:

@@ -20,7 +20,7 @@ def test_times(said: str, seconds: int) -> None:
     assert stopping.duration_s(said) == seconds
 
 
-@pytest.mark.parametrize("said", ["", "6", "h", "0s", "6 h", "-1h", "1m1h", "soon", "1.5h", "99999d"])
+@pytest.mark.parametrize("said", ["", "6", "h", "0s", "6 h", "-1h", "1m1h", "soon", "1.5h", "99999d", "9" * 5000 + "s"])
 def test_what_is_no_time(said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         stopping.duration_s(said)

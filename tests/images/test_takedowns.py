@@ -14,13 +14,14 @@ from PIL import Image
 
 from pipelines import build
 from pmd import config, perceptual_hash
-from pmd.errors import InputError
+from pmd.errors import InputError, PmdError
 from pmd.fetch import stored
 from pmd.images import names, takedowns
 from pmd.images import needs as images_needs
 from pmd.inspection import explain
 from pmd.schema import keys
-from pmd.store import root
+from pmd.store import root, storage
+from pmd.text import pages
 from tests import tiny_root
 
 
@@ -53,13 +54,22 @@ def test_a_line_that_names_nothing_is_refused_with_its_place(tmp_path: Path) -> 
         f"{path}:line 2: takedown: a line names nothing\n"
         "  expected: an image's URL; the page of a photo on Flickr (or its flic.kr link), of a file on Wikimedia, or of a Reddit "
         "or Imgur post; an identity (flickr:4242, coco:9); SOURCE/ID; a pair_id or image_id (32 hex digits); sha256:HEX or "
-        "pdq:HEX (64 hex digits), or xxh3:HEX (32) of a stored picture; or the path of a picture; # begins a line of comment\n"
+        "pdq:HEX (64 hex digits; pdq of a picture with something in it), or xxh3:HEX (32) of a stored picture; or the path of a "
+        "picture; # begins a line of comment\n"
         "  found: www.example.org/c4.jpg\n"
         "  remedy: mend the lines; nothing was run, so that nobody's request is passed over"
     )
     many = write(tmp_path / "many", *("ftp://x", "0123", "x" * 31, "g" * 32, "http://", "mailto:x@y.z", "9"))
     with pytest.raises(InputError, match=r"line 5; and 2 more: takedown: 7 lines name nothing"):
         takedowns.lines([many])
+
+
+@pytest.mark.parametrize("digits", ["0" * 64, "f" * 64, "0" * 63 + "1"])
+def test_a_hash_that_tells_nothing_apart_names_nothing(tmp_path: Path, digits: str) -> None:
+    with pytest.raises(InputError, match="a line names nothing"):
+        takedowns.lines([write(tmp_path / "list", f"PDQ:{digits}")])
+    (read,) = takedowns.lines([write(tmp_path / "list", digits)])
+    assert (read.named.sha256, read.named.pdq) == (bytes.fromhex(digits), None), "it may be the digest of bytes"
 
 
 def test_a_build_refuses_it_before_anything_runs(tmp_path: Path) -> None:
@@ -152,6 +162,118 @@ def test_a_picture_lies_beside_its_list(tmp_path: Path) -> None:
     assert read.named.pdq == perceptual_hash(picture())
     with pytest.raises(InputError, match="a line names nothing"):
         takedowns.lines([write(tmp_path / "list", "notes.txt")])
+
+
+def test_a_picture_in_a_folder_that_is_called_like_a_source_counts_as_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "coco").mkdir()
+    (tmp_path / "coco" / "mine.png").write_bytes(picture())
+    (tmp_path / "coco" / "000000000009.jpg").write_bytes(picture())
+    mine, archived, other = takedowns.lines(
+        [write(tmp_path / "list", "coco/mine.png", "coco/000000000009.jpg", "coco/12")]
+    )
+    assert (mine.rows, mine.named.sha256) == ({"coco/mine.png"}, hashlib.sha256(picture()).digest())
+    assert (mine.named.pdq, mine.ids) == (perceptual_hash(picture()), set())
+    assert mine.named.says == "a source id, or a picture file"
+    assert (archived.rows, archived.named.sha256, archived.ids) == (
+        {"coco/000000000009.jpg"}, mine.named.sha256, {keys.image_id("coco:9")},
+    )  # fmt: skip
+    assert other.named == names.Named("a source id", rows=(("coco", "12"),))
+    monkeypatch.chdir(tmp_path)
+    assert names.read("coco/mine.png", ["coco"]) == mine.named
+
+
+def test_rows_of_a_source_are_not_looked_for_as_files_where_no_folder_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    for name in ("exists", "is_folder"):
+        original = getattr(storage, name)
+        monkeypatch.setattr(storage, name, lambda path, original=original: (asked.append(path), original(path))[1])
+    path = write(tmp_path / "list", *(f"coco/{number}" for number in range(100)))
+    assert len(takedowns.lines([path])) == 100
+    assert asked == [f"{tmp_path}/coco"]
+
+
+@pytest.mark.parametrize(
+    ("line", "own"),
+    [
+        (
+            "https://commons.wikimedia.org/wiki/Special:FilePath/Example.jpg",
+            "url:commons.wikimedia.org/wiki/Special:FilePath/Example.jpg",
+        ),
+        ("https://en.wikipedia.org/wiki/File:Example.jpg", "url:en.wikipedia.org/wiki/File:Example.jpg"),
+        ("https://redd.it/abc12", "url:redd.it/abc12"),
+        (
+            "commons.wikimedia.org/wiki/Special:FilePath/Example.jpg",
+            "url:commons.wikimedia.org/wiki/Special:FilePath/Example.jpg",
+        ),
+    ],
+)
+def test_a_page_names_what_it_shows_and_itself(tmp_path: Path, line: str, own: str) -> None:
+    """A source may have the address itself as an image's URL, by either scheme."""
+    (read,) = takedowns.lines([write(tmp_path / "list", line)])
+    assert keys.image_id(own) in read.ids
+    page = pages.meant(f"https://{line.removeprefix('https://')}")
+    assert page is not None
+    assert {keys.image_id(identity) for identity in page.identities} < read.ids
+    assert read.rows == {"/".join(row) for row in page.rows}
+
+
+def test_a_viewer_s_address_without_its_scheme_is_one(tmp_path: Path) -> None:
+    (read,) = takedowns.lines([write(tmp_path / "list", "cocodataset.org/#explore?id=9")])
+    assert keys.image_id("coco:9") in read.ids
+
+
+def test_a_page_takes_down_the_pair_that_has_it_as_its_url(tmp_path: Path) -> None:
+    chosen = config.load(tiny_root.write_config(tmp_path))
+    rows = tmp_path / "data" / "GCC-training.tsv"
+    shown = "http://commons.wikimedia.org/wiki/Special:FilePath/Example.jpg"
+    rows.write_text(rows.read_text("utf-8").replace(tiny_root.C1, shown), "utf-8")
+    assert shown in rows.read_text("utf-8")
+    write(tmp_path / "data" / "takedown.txt", shown.replace("http:", "https:"))
+    for stage in ("curate", "images"):
+        with root.writer(chosen.root, "test"):
+            build.build(chosen, only=stage)
+    left = explain.explain(chosen.root, shown)["pairs"]
+    assert left
+    assert {row["reason"] for pair in left for row in pair["rejected"]} == {"takedown"}
+
+
+LONG = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"https://flic.kr/p/{LONG}",
+        f"https://www.flickr.com/photo.gne?short={LONG}",
+        f"https://www.flickr.com/photo.gne?id={LONG}",
+        f"https://www.flickr.com/photos/somebody/{LONG}/",
+        f"https://cocodataset.org/#explore?id={LONG}",
+        f"https://visualgenome.org/api/v0/images/{LONG}",
+        f"https://images.cocodataset.org/val2014/{LONG}.jpg",
+        f"https://live.staticflickr.com/1/{LONG}_0123abcd_b.jpg",
+        f"https://mscoco.org/images/{LONG}",
+        f"coco:{LONG}",
+        f"flickr:{LONG}",
+        f"coco/{LONG}",
+        f"conceptual_captions/{LONG}#{LONG}",
+    ],
+    ids=lambda line: line[:40],
+)
+def test_however_long_a_line_is_it_is_read(built: config.Config, tmp_path: Path, line: str) -> None:
+    (read,) = listed = takedowns.lines([write(tmp_path / "list", line)])
+    assert takedowns.unmatched(built.root, sorted(built.sources), listed) == [read]
+    with pytest.raises(PmdError, match="nothing here is called"):
+        explain.explain(built.root, line)
+
+
+@pytest.mark.parametrize("line", [f"flic.kr/p/{LONG}", f"{LONG}.jpg", LONG, "a/" * 5000, f"x.test/{LONG}"])
+def test_however_long_a_line_is_it_is_refused_in_words(tmp_path: Path, line: str) -> None:
+    with pytest.raises(InputError, match="a line names nothing"):
+        takedowns.lines([write(tmp_path / "list", line)])
 
 
 def ledger_of(built: config.Config, identity: str) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import hashlib
+import io
 import shutil
 import struct
 import zlib
@@ -14,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from PIL import Image
 
 from pipelines import build, publish, repair
 from pmd import codec, config
@@ -282,6 +285,95 @@ def test_a_blocklist_that_comes_later_sees_what_is_stored(
     assert (found["http://a.test/2.jpg"], found[DAMAGED]) == ("blocked_content", "undecodable")
     assert verify.verify(chosen.root)["problems"] == []
     assert {*run(blocking).values()} == {None}
+
+
+TAKEN = "http://a.test/2.jpg"
+
+
+def reencoded(content: bytes) -> bytes:
+    """Return a picture as its owner may have it: the same, in other bytes."""
+    out = io.BytesIO()
+    Image.open(io.BytesIO(content)).save(out, "JPEG", quality=80)
+    return out.getvalue()
+
+
+def taking_down(chosen: Config, folder: Path, line: str) -> Config:
+    (folder / "mine.jpg").write_bytes(reencoded(PICTURES[TAKEN]))
+    seen = codec.hash_of((folder / "mine.jpg").read_bytes(), codec.Limits()).hex()
+    (folder / "takedown.txt").write_text(f"{line.format(seen=seen)}\n", encoding="utf-8")
+    return dataclasses.replace(chosen, takedown=(f"{folder}/takedown.txt",))
+
+
+def build_whole(chosen: Config) -> None:
+    with root.writer(chosen.root, "test"):
+        build.build(chosen)
+
+
+def published(chosen: Config) -> set[str]:
+    return {row["image_url"] for row in rows(f"{chosen.root}/publish/source=conceptual_captions")}
+
+
+@pytest.mark.parametrize("line", ["mine.jpg", "pdq:{seen}", "{seen}"])
+@pytest.mark.parametrize("near", ["keep", "merge"])
+def test_a_takedown_by_looks_sees_what_is_stored_before_anything_is_made_of_it(
+    chosen: Config, web: Web, tmp_path: Path, near: str, line: str
+) -> None:
+    """The list names a copy in other bytes, and the ROOT has no hashes."""
+    taken = taking_down(asking_for(chosen, near=near), tmp_path, line)
+    requests = len(web.log)
+    build_whole(taken)
+    assert len(web.log) == requests
+    assert TAKEN not in published(taken)
+    assert "http://a.test/3.jpg" in published(taken)
+    samples = rows(f"{taken.root}/shards/parquet")
+    assert image_id(taken, TAKEN) not in {row["image_id"] for row in samples}
+    assert [step.why for step in build.explain(taken) if step.why is not None] == []
+    assert verify.verify(taken.root)["problems"] == []
+
+
+def test_a_takedown_by_looks_holds_in_the_build_that_fetches(tmp_path: Path, web: Web) -> None:
+    taken = taking_down(configured(tmp_path, web), tmp_path, "mine.jpg")
+    build_whole(taken)
+    assert TAKEN not in published(taken)
+    assert "http://a.test/3.jpg" in published(taken)
+    assert [step.why for step in build.explain(taken) if step.why is not None] == []
+
+
+def test_a_plan_says_that_a_takedown_list_asks(chosen: Config, tmp_path: Path) -> None:
+    taken = taking_down(chosen, tmp_path, "pdq:{seen}")
+    run(taken, ["images"])
+    (told,) = [step for step in build.explain(taken) if step.stage == "fetch"]
+    assert told.why == "10 stored pictures have no perceptual hash yet, and takedown asks for it"
+    assert plan.plan(taken)["hashes"] == {"asked_by": "takedown", "fetched": 0, "stored": 10}
+
+
+def test_publish_alone_refuses_pictures_that_a_takedown_list_names_by_their_bytes(
+    chosen: Config, tmp_path: Path
+) -> None:
+    by_bytes = f"sha256:{hashlib.sha256(PICTURES[TAKEN]).hexdigest()}"
+    for line, said in (
+        (
+            "mine.jpg",
+            "pictures in the store have not been held against a takedown list\n  found: 10 stored pictures have no",
+        ),
+        (by_bytes, "pictures in the store are on a takedown list\n  found: 1 images"),
+    ):
+        taken = taking_down(chosen, tmp_path, line)
+        with pytest.raises(RootError, match=said), root.writer(taken.root, "test"):
+            publish.build(taken, "conceptual_captions")
+    assert TAKEN in published(taken), "by the lists as they were before"
+    build_whole(taken)
+    assert TAKEN not in published(taken)
+
+
+def test_what_dedupe_has_hashed_is_looked_at_before_shards_are_written(
+    chosen: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the list has begun to name looks while the fetch ran, which did not know of it."""
+    taken = taking_down(asking_for(chosen, near="merge"), tmp_path, "pdq:{seen}")
+    monkeypatch.setattr(asking, "to_judge", lambda _: None)
+    build_whole(taken)
+    assert TAKEN not in published(taken)
 
 
 def test_a_scaled_picture_is_hashed_as_it_is_stored(tmp_path: Path, web: Web) -> None:

@@ -41,6 +41,13 @@ def test_a_flickr_photo(url: str) -> None:
         "https://flic.kr/s/aHsk",
         "https://flic.kr/p/0OIl",  # none of these letters counts
         "https://www.flickr.com/photo.gne?id=abc",
+        f"https://flic.kr/p/{'z' * 13}",
+        f"https://flic.kr/p/{'z' * 5000}",
+        f"https://www.flickr.com/photo.gne?short={'z' * 5000}",
+        f"https://www.flickr.com/photo.gne?id={'9' * 5000}",
+        f"https://www.flickr.com/photos/somebody/{'9' * 21}/",
+        f"https://cocodataset.org/#explore?id={'9' * 5000}",
+        f"https://visualgenome.org/api/v0/images/{'9' * 21}",
         "https://notflickr.com/photos/somebody/1",
         "https://flickr.com.example/photos/somebody/1",
     ],
