@@ -189,7 +189,7 @@ def _longest(numbered: pq.ParquetFile, group: int, texts: Sequence[str]) -> int:
     batch = next(numbered.iter_batches(1, row_groups=[group], columns=list(texts)), None) if texts else None
     if batch is None:
         return 0
-    return sum(pc.max(pc.binary_length(batch[name].dictionary)).as_py() or 0 for name in texts)
+    return sum(int(pc.max(pc.binary_length(batch[name].dictionary)).as_py() or 0) for name in texts)
 
 
 def _written_out(batch: pa.RecordBatch, texts: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, dict[int, bytes]]]:
