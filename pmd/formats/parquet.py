@@ -177,10 +177,11 @@ def read(path: str, columns: Sequence[str], start: int = 0, stop: int | None = N
 def _batch_rows(table: pq.ParquetFile, group: int, columns: Sequence[str]) -> int:
     """Return how many rows of a row group are read at a time: fewer where they are large, as the file says."""
     about = table.metadata.row_group(group)
-    read = [about.column(number) for number in range(about.num_columns)]
-    held = sum(one.total_uncompressed_size for one in read if one.path_in_schema.split(".")[0] in columns)
+    stored = [about.column(number) for number in range(about.num_columns)]
+    asked = tuple(f"{name}." for name in columns)  # lists and objects are stored as "NAME.…"
+    held = sum(one.total_uncompressed_size for one in stored if f"{one.path_in_schema}.".startswith(asked))
     nested = any(pa.types.is_nested(table.schema_arrow.field(name).type) for name in columns)
-    return min(BATCH_ROWS_NESTED if nested else BATCH_ROWS, BATCH_BYTES * about.num_rows // max(held, 1))
+    return min(BATCH_ROWS_NESTED if nested else BATCH_ROWS, int(BATCH_BYTES * about.num_rows // max(held, 1)))
 
 
 def _longest(numbered: pq.ParquetFile, group: int, texts: Sequence[str]) -> int:
