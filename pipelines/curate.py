@@ -39,7 +39,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
             | "Chunks" >> create([chunk_batch(chunk) for chunk in chunks])
             | "Curate"
             >> ByPartition(
-                ReadChunk(source, chosen.options, work, bits, chosen.reader),
+                ReadChunk(source, chosen.options, work, bits, chosen.reader, needs.names_of(config, files)),
                 ResolvePartition(source, config.curate, wanted.folder, bits, work),
             )
             | "Commit" >> WriteCommit(CommitStage(work, (target(wanted),), (source,)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import orjson
 
 from pipelines import build
 from pmd import config, escape
+from pmd.config import places
 from pmd.demo.config import MARK, TOPS, open_web, write_demo
 from pmd.errors import ConfigError
 from pmd.inspection import status
@@ -40,7 +40,7 @@ def run(
     with open_web() as web:
         path = write_demo(out, web, profile=profile)
         chosen = config.load(str(path))
-        with root.writer(chosen.root, "pmd demo", os.path.abspath(path)):
+        with root.writer(chosen.root, "pmd demo", places.absolute(str(path))):
             build.build(chosen, flags=flags, report=report)
         requests = len(web.requests)
     return "\n".join(

@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pmd import config
-from pmd.config import Config
+from pmd.config import Config, places
 from pmd.engines import driving, mistakes, progress, transforms
 from pmd.engines.processes import Processes
 from pmd.errors import ConfigError, PmdError
@@ -172,7 +172,7 @@ def command(stage: str, argv: Sequence[str] | None) -> Iterator[Command]:
     with endings.command():
         chosen = config.load_with(arguments.config, arguments.sample)
         names = config.chosen(arguments.sources, sorted(chosen.sources))
-        with root.writer(chosen.root, f"python -m pipelines.{stage}", os.path.abspath(arguments.config)):
+        with root.writer(chosen.root, f"python -m pipelines.{stage}", places.absolute(arguments.config)):
             yield Command(chosen, tuple(sorted(chosen.sources) if names is None else names), tuple(flags))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import itertools
-import os
 import re
 import sys
 from pathlib import Path
@@ -274,7 +273,7 @@ def run_stage(
         The configuration, and the run of the fetch; None where nothing was to be fetched.
     """
     from pipelines import build as pipeline
-    from pmd.config import inputs
+    from pmd.config import inputs, places
     from pmd.store import root
 
     steps: list[Step] = []
@@ -287,7 +286,7 @@ def run_stage(
     chosen = _chosen(names, sorted(config.sources))
     for note in inputs.notes(config):
         output.say(f"! {escape.terminal(note)}", err=True)
-    with root.writer(config.root, " ".join(["pmd", *sys.argv[1:]]), os.path.abspath(path)):
+    with root.writer(config.root, " ".join(["pmd", *sys.argv[1:]]), places.absolute(path)):
         pipeline.build(
             config,
             names=chosen,
@@ -389,6 +388,7 @@ def fetch(
     """Run the fetch; what its command shows is said in `pmd.flow`."""
     began = datetime.datetime.now(datetime.UTC)
     from pipelines import fetch as pipeline
+    from pmd.config import places
     from pmd.fetch import stopping
     from pmd.store import root
 
@@ -403,7 +403,7 @@ def fetch(
             raise ConfigError(
                 "no such status", where="--retry", expected=", ".join([ALL_TRANSIENT, *STATUSES[1:]]), found=status
             )
-    with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]]), os.path.abspath(config)):
+    with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]]), places.absolute(config)):
         run = pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached, until=until)
     if as_json:
         output.json(pipeline.tell(loaded, run))
@@ -484,11 +484,12 @@ def repair(
 ) -> None:
     """Find what is damaged, and make or fetch just that anew. Beam's own flags follow --."""
     from pipelines import repair as repairing
+    from pmd.config import places
     from pmd.store import root as roots
 
     with telling("bytes") as tell:
         chosen = config or repairing.last_configuration(root)
-        named = os.path.abspath(chosen) if chosen is not None else None
+        named = places.absolute(chosen) if chosen is not None else None
         with roots.writer(root, " ".join(["pmd", *sys.argv[1:]]), named):
             done = repairing.repair(
                 root,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from pmd import escape, manifests, sources
-from pmd.config import Config, SourceConfig
+from pmd.config import Config, SourceConfig, places
 from pmd.errors import InputError
 from pmd.formats import archives, compression, encoding
 from pmd.sources.contract import InputFile
@@ -103,7 +104,9 @@ def _columns_taken(config: Config) -> list[str]:
 
 def archives_of(source: SourceConfig) -> list[str]:
     """Return the archives and folders of images of one source, sorted."""
-    return sorted({path for pattern in source.images for path in (storage.glob(pattern) or [pattern])})
+    return _each_once(
+        places.found(path, pattern) for pattern in source.images for path in (storage.glob(pattern) or [pattern])
+    )
 
 
 def karpathy_of(source: SourceConfig) -> str | None:
@@ -124,15 +127,24 @@ def local(paths: Iterable[str], name_of: Callable[[str], str] = str) -> dict[str
 
 
 def _expand(patterns: Iterable[str]) -> list[str]:
-    paths: set[str] = set()
-    for pattern in patterns:
-        archive, member = archives.split_member(pattern)
-        if member is None:
-            paths |= set(_files(archive))
-            continue
-        for path in storage.glob(archive):
-            paths |= {f"{path}{archives.MEMBER_SEPARATOR}{name}" for name in _members(path, member)}
-    return sorted(paths)
+    return _each_once(places.found(path, pattern) for pattern in patterns for path in _found(pattern))
+
+
+def _found(pattern: str) -> list[str]:
+    archive, member = archives.split_member(pattern)
+    if member is None:
+        return _files(archive)
+    return [
+        f"{path}{archives.MEMBER_SEPARATOR}{name}" for path in storage.glob(archive) for name in _members(path, member)
+    ]
+
+
+def _each_once(paths: Iterable[str]) -> list[str]:
+    """Return paths, sorted; one that is there in several spellings, relative and absolute, is as it comes first."""
+    first: dict[str, str] = {}
+    for path in paths:
+        first.setdefault(os.path.abspath(path) if storage.is_local(path) else path, path)
+    return sorted(first.values())
 
 
 def _members(path: str, pattern: str) -> list[str]:

@@ -69,8 +69,7 @@ class SourceConfig:
 class Config:
     """A whole configuration. `sample` is N of 1/N: only images whose key falls in the first N-th are taken.
 
-    Paths lead from the working folder. `folder` is the configuration's own, "" for the working folder; `relative` is what
-    paths begin with that are written as relative ones, where that is another.
+    Paths lead from the working folder. `folder` is the configuration's own, "" for the working folder.
 
     >>> import pmd, dataclasses
     >>> config = pmd.load_config("demo/pmd.toml")
@@ -95,11 +94,10 @@ class Config:
     publish: options.PublishOptions
     audit: options.AuditOptions
     folder: str = ""
-    relative: tuple[str, ...] = ()
 
     def written(self, path: str) -> str:
         """Return how a path is named in ROOT (`places.written`)."""
-        return places.written(path, self.folder, self.relative)
+        return places.written(path)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Paths in a configuration: relative to its own folder, wherever `pmd` is run, and known in ROOT as they are written there.
 
 `placed` is done once, as the configuration is loaded, so that all who open files have paths that lead there. `written` goes the
-other way, for what is kept in ROOT: a commit names its inputs, and the images table its archives, alike whichever folder a
-command was started in.
+other way, for what is kept in ROOT: a commit names its inputs, the images table its archives, and a rejected row its place,
+alike whichever folder a command was started in. A path that was moved knows it (`Placed`), since its text does not tell: the
+same may be written as an absolute one elsewhere in the configuration.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import posixpath
-import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import BaseModel
 
@@ -21,9 +21,27 @@ from pmd.sources.contract import NamesFiles
 if TYPE_CHECKING:
     from pmd.config.model import Config
 
-#: Where a pattern, or the name of a member, begins.
-_WILD: Final = re.compile(r"[*?[]|!/")
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+class Placed(str):
+    """A path that leads to what a configuration names by a relative one, from another folder than its own."""
+
+    folder: str
+
+    def __new__(cls, path: str, folder: str) -> Self:
+        """Return a path that was written as relative to a folder."""
+        self = super().__new__(cls, path)
+        self.folder = folder
+        return self
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]  # as `__new__` has them, for pickle
+        return str(self), self.folder
+
+    @property
+    def name(self) -> str:
+        """Return it as it is written."""
+        return self.removeprefix(f"{self.folder}/") if "://" in self else _relative(self, self.folder)
 
 
 def folder_of(path: str) -> str:
@@ -39,38 +57,41 @@ def placed(path: str, folder: str) -> str:
         path: As written: absolute, of the home folder (~), a URL, or relative to the configuration's folder.
         folder: That folder, as `folder_of` gives it.
     """
-    return path if not (path and folder) or not _is_relative(path) else posixpath.join(folder, path)
+    return path if not (path and folder) or not _is_relative(path) else Placed(posixpath.join(folder, path), folder)
 
 
-def written(path: str, folder: str, relative: Sequence[str]) -> str:
-    """Return how a path is named in ROOT: as the configuration has it: relative to its folder, or absolute.
+def found(path: str, pattern: str) -> str:
+    """Return a path that a pattern, or a folder, has led to: written as relative where that is."""
+    return Placed(path, pattern.folder) if isinstance(pattern, Placed) else path
 
-    Args:
-        path: As it leads there.
-        folder: The configuration's.
-        relative: What paths begin with that are written as relative ones (`Config.relative`).
-    """
-    if "://" in path:
-        return path.removeprefix(f"{folder}/") if path.startswith(tuple(relative)) else path
-    slash = "/" * path.endswith("/")
-    absolute = os.path.abspath(path)
-    if f"{absolute}/".startswith(tuple(relative)):
-        return os.path.relpath(absolute, folder) + slash
-    return posixpath.normpath(path) + slash if path and _is_relative(path) else path
+
+def written(path: str) -> str:
+    """Return how a path is named in ROOT: as the configuration has it, relative to its folder or absolute."""
+    if isinstance(path, Placed):
+        return path.name
+    return _relative(path, os.curdir) if path and _is_relative(path) else path
+
+
+def rejoined(name: str, folder: str | None) -> str | None:
+    """Return the path that a name in ROOT leads to; None where it is relative, and the configuration's folder is not known."""
+    if not _is_relative(name):
+        return name
+    return posixpath.join(folder, name) if folder else None
+
+
+def absolute(path: str) -> str:
+    """Return a path that leads to the same file from everywhere."""
+    return path if "://" in path else os.path.abspath(path)
 
 
 def all_placed(config: Config, folder: str) -> Config:
     """Return a configuration with every path in it placed."""
-    relative: set[str] = set()
 
     def each(paths: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(one(path) for path in paths)
 
     def one(path: str) -> str:
-        found = placed(path, folder)
-        if found != path:
-            relative.add(_start(found))
-        return found
+        return placed(path, folder)
 
     sources = {
         name: dataclasses.replace(
@@ -96,23 +117,22 @@ def all_placed(config: Config, folder: str) -> Config:
         scores=scores,
         sources=sources,
         folder=folder,
-        relative=tuple(sorted(relative)),
     )
 
 
 def options_written(options: BaseModel, name_of: Callable[[str], str]) -> dict[str, Any]:
     """Return options as a commit keeps them, with their paths as `name_of` (`Config.written`) names them."""
     content: dict[str, Any] = options.model_dump(mode="json")
+    values = {name: getattr(options, name) for name in type(options).model_fields}  # a dump forgets what was placed
     return content | {
-        name: [name_of(path) for path in value] if isinstance(value, list) else name_of(value)
-        for name, value in _naming_files(options, content).items()
+        name: [name_of(path) for path in value] if isinstance(value, tuple) else name_of(value)
+        for name, value in _naming_files(options, values).items()
     }
 
 
-def _start(path: str) -> str:
-    """Return what everything begins with that a placed path, glob or member leads to."""
-    start = _WILD.split(path, maxsplit=1)[0]
-    return start if "://" in start else os.path.abspath(start) + "/" * start.endswith("/")
+def _relative(path: str, folder: str) -> str:
+    """Return a path of this machine, relative to a folder."""
+    return os.path.relpath(path, folder) + "/" * path.endswith("/")
 
 
 def _is_relative(path: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 
 from pmd import flow
 from pmd.config import Config, inputs, places
+from pmd.formats import archives
 from pmd.sources.contract import InputFile
 from pmd.store import commits, root
 from pmd.store.commits import Commit
@@ -59,6 +60,13 @@ def of(config: Config, source: str) -> Needs:
         ),
         files,
     )
+
+
+def names_of(config: Config, files: Sequence[InputFile]) -> dict[str, str]:
+    """Return path → how it is named in ROOT, of the files, and archives of files, of which these are not one."""
+    named = {file.path: config.written(file.path) for file in files}
+    named |= {archives.split_member(path)[0]: archives.split_member(name)[0] for path, name in named.items()}
+    return {str(path): name for path, name in named.items() if path != name}
 
 
 def curated(config: Config) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -77,6 +78,24 @@ def judge(source: str, drafts: pa.RecordBatch) -> pa.RecordBatch:
         "detail": detail,
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in JUDGED.names], schema=JUDGED)
+
+
+def rename(judged: pa.RecordBatch, names: Mapping[str, str]) -> pa.RecordBatch:
+    """Return rows whose places name files as ROOT does.
+
+    Args:
+        judged: `JUDGED`, whose places begin with paths as they were opened.
+        names: Such a path → its name in ROOT.
+    """
+    index = judged.schema.get_field_index("where")
+    where = judged["where"]
+    for path, name in names.items():
+        # A path may begin another one; a place goes on with ":", or with a member.
+        its = pc.or_(pc.starts_with(judged["where"], f"{path}:"), pc.starts_with(judged["where"], f"{path}!/"))
+        if pc.any(its).as_py():
+            renamed = pc.utf8_replace_slice(judged["where"], 0, len(path), name)
+            where = pc.if_else(its, renamed, where)
+    return judged.set_column(index, judged.schema.field(index), where)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from pmd import flow, sources
 from pmd.config.options import CurateOptions
-from pmd.curate.rules import judge, resolve
+from pmd.curate.rules import judge, rename, resolve
 from pmd.engines import progress
 from pmd.engines.transforms import outputs
 from pmd.schema.tables import JUDGED, in_source_folder
@@ -51,6 +51,7 @@ class ReadChunk:
         work: Where runs go.
         bits: There are 2**bits partitions.
         reader: What reads it, where that is not the module of its own name.
+        names: Path of a file → how places name it in ROOT, where that differs.
     """
 
     source: str
@@ -58,6 +59,7 @@ class ReadChunk:
     work: str
     bits: int
     reader: str | None = None
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """CHUNKS of one row → RUNS."""
@@ -65,8 +67,9 @@ class ReadChunk:
 
     def _judged(self, chunk: Chunk) -> Iterator[pa.RecordBatch]:
         counts = progress.Counts(self.work, uuid.uuid4().hex)
+        names = {path: self.names[path] for path in (chunk.path, *chunk.companions) if path in self.names}
         for drafts in sources.load(self.reader or self.source).read(chunk, self.options):
-            yield judge(self.source, drafts)
+            yield rename(judge(self.source, drafts), names)
             counts.add(rows=len(drafts))
         counts.write()
 

@@ -18,7 +18,8 @@ def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
     """Return the commit of the groups."""
     found = {"views": digest(root.views_folder(config.root)), "ledger": state.ledger_digest(config.root)}
     for path in config.dedupe.evaluation:
-        files = [storage.join(path, name) for name in storage.list_files(path)] if storage.is_folder(path) else [path]
+        below = [storage.join(path, name) for name in storage.list_files(path)] if storage.is_folder(path) else [path]
+        files = [places.found(file, path) for file in below]
         versions = [[config.written(file), storage.fingerprint(file)] for file in files]
         found[config.written(path)] = commits.options_hash(versions)
     options = places.options_written(config.dedupe, config.written)

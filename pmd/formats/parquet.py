@@ -3,12 +3,17 @@
 A table is cut at its row groups, which workers read alone. Of a row only the columns that are asked for are read, so that
 a mirror with the pictures in it costs no more than one without. Memory does not grow with a row group: its pages are read
 batch by batch.
+
+A few bytes may stand for many: a text that a row group has once may be that of every row. So the longest of these is looked at
+before rows are read, and rows are read so few at a time that they cannot be more than `BATCH_BYTES`. What is held is that, and
+what pages take once they are unpacked.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -20,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd.errors import InputError
-from pmd.formats import metering
+from pmd.formats import metering, tsv
 from pmd.store import storage
 
 #: The first and the last bytes of a table.
@@ -30,6 +35,10 @@ MAGIC: Final = b"PAR1"
 RANGE_BYTES: Final = 64 * 1024 * 1024
 #: Rows in a batch. Captions are some hundred bytes; an image of WIT, with all the articles that it is in, some 100 kB.
 BATCH_ROWS: Final = 1024
+#: Rows in a batch where a column holds lists or objects, whose text cannot be read as numbers of values.
+BATCH_ROWS_NESTED: Final = 64
+#: Bytes of text in a batch, at most; also those of a row: as of a row of quoted text.
+BATCH_BYTES: Final = tsv.MAX_ROW_BYTES
 
 _AGAIN: Final = "fetch the file again: it is cut short, or damaged"
 
@@ -39,16 +48,18 @@ class Rows:
     """Some rows of one row group.
 
     Attributes:
-        batch: The columns that were asked for, in the file's types.
+        batch: The columns that were asked for, in the file's types; text that the file has as numbers of values, as text.
         label: What places call the file.
         group: Number of the row group in the file, from 0.
         first: Number of the first of the rows in the row group, from 0.
+        long: Index of each row of more than `BATCH_BYTES` of text → a digest of its texts, which are null in `batch`.
     """
 
     batch: pa.RecordBatch
     label: str
     group: int
     first: int
+    long: Mapping[int, bytes] = dataclasses.field(default_factory=dict)
 
     def place(self, index: int) -> str:
         """Return where a row stands: "FILE:row group 3, row 17", both from 0."""
@@ -139,7 +150,7 @@ def ranges(path: str, target_bytes: int = RANGE_BYTES) -> list[tuple[int, int]]:
 
 
 def read(path: str, columns: Sequence[str], start: int = 0, stop: int | None = None) -> Iterator[Rows]:
-    """Yield the rows of the row groups [start, stop), in order, at most `BATCH_ROWS` at a time.
+    """Yield the rows of the row groups [start, stop), in order, at most `BATCH_ROWS` and `BATCH_BYTES` of text at a time.
 
     Args:
         path: The table.
@@ -150,14 +161,92 @@ def read(path: str, columns: Sequence[str], start: int = 0, stop: int | None = N
     Raises:
         InputError: The file is damaged, or cut short; names the row group.
     """
-    with _reading(path) as table:
+    texts = [field.name for field in schema_of(path) if field.name in columns and is_text(field.type)]
+    with _reading(path) as table, _reading(path, texts) as numbered:
         for group in range(start, table.metadata.num_row_groups if stop is None else stop):
             first = 0
             with _telling(f"{path}:row group {group}"):
-                for batch in table.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(columns)):
+                rows = min(_batch_rows(table, group, columns), BATCH_BYTES // max(_longest(numbered, group, texts), 1))
+                for batch in table.iter_batches(max(rows, 1), row_groups=[group], columns=list(columns)):
                     metering.add_rows(len(batch))
-                    yield Rows(batch.select(list(columns)), path, group, first)
-                    first += len(batch)
+                    for part, long in _written_out(batch.select(list(columns)), texts):
+                        yield Rows(part, path, group, first, long)
+                        first += len(part)
+
+
+def _batch_rows(table: pq.ParquetFile, group: int, columns: Sequence[str]) -> int:
+    """Return how many rows of a row group are read at a time: fewer where they are large, as the file says."""
+    about = table.metadata.row_group(group)
+    stored = [about.column(number) for number in range(about.num_columns)]
+    asked = tuple(f"{name}." for name in columns)  # lists and objects are stored as "NAME.…"
+    held = sum(one.total_uncompressed_size for one in stored if f"{one.path_in_schema}.".startswith(asked))
+    nested = any(pa.types.is_nested(table.schema_arrow.field(name).type) for name in columns)
+    return min(BATCH_ROWS_NESTED if nested else BATCH_ROWS, int(BATCH_BYTES * about.num_rows // max(held, 1)))
+
+
+def _longest(numbered: pq.ParquetFile, group: int, texts: Sequence[str]) -> int:
+    """Return the bytes of the longest texts that rows of a group have by number: one of each column."""
+    # All numbered values of a group stand before its rows, and come with the first of them.
+    batch = next(numbered.iter_batches(1, row_groups=[group], columns=list(texts)), None) if texts else None
+    if batch is None:
+        return 0
+    return sum(int(pc.max(pc.binary_length(batch[name].dictionary)).as_py() or 0) for name in texts)
+
+
+def _written_out(batch: pa.RecordBatch, texts: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, dict[int, bytes]]]:
+    """Yield a batch with its texts as such, some rows at a time, and its rows that have too many bytes of them."""
+    numbered = any(pa.types.is_dictionary(batch[name].type) for name in texts)
+    if not numbered and sum(batch[name].nbytes for name in texts) <= BATCH_BYTES:  # as nearly always
+        yield batch, {}
+        return
+    sizes = np.zeros(len(batch), np.int64)
+    for name in texts:
+        sizes += _sizes(batch[name])
+    is_long = sizes > BATCH_BYTES
+    ends = np.cumsum(np.where(is_long, 0, sizes))
+    start = 0
+    while start < len(batch):
+        before = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + BATCH_BYTES, "right")))
+        part = batch.slice(start, stop - start)
+        long = {int(row): _digest(part, texts, int(row)) for row in np.flatnonzero(is_long[start:stop])}
+        kept = pa.array(~is_long[start:stop]) if long else None
+        for name in texts:
+            part = part.set_column(part.schema.get_field_index(name), name, _dense(part[name], kept))
+        yield part, long
+        start = stop
+
+
+def _sizes(column: pa.Array) -> npt.NDArray[np.int64]:
+    """Return the bytes of each value of a column of texts; 0 of null."""
+    if pa.types.is_dictionary(column.type):
+        lengths = pc.binary_length(column.dictionary).take(column.indices)
+    else:
+        lengths = pc.binary_length(column)
+    return np.asarray(pc.fill_null(lengths, 0).cast(pa.int64()))
+
+
+def _dense(column: pa.Array, kept: pa.Array | None) -> pa.Array:
+    """Return a column of texts with each of them written out; null where they are not kept."""
+    if not pa.types.is_dictionary(column.type):
+        return column if kept is None else pc.if_else(kept, column, pa.scalar(None, column.type))
+    indices = column.indices
+    return column.dictionary.take(indices if kept is None else pc.if_else(kept, indices, pa.scalar(None, indices.type)))
+
+
+def _digest(batch: pa.RecordBatch, texts: Sequence[str], row: int) -> bytes:
+    """Return what tells a row from others by its texts, one of which is held at a time."""
+    found = hashlib.sha256()
+    for name in texts:
+        column = batch[name]
+        value = (
+            column.dictionary.slice(column.indices[row].as_py() or 0, 1)
+            if pa.types.is_dictionary(column.type)
+            else column.slice(row, 1)
+        )
+        raw = value.cast(pa.large_binary()).to_pylist()[0] if column[row].is_valid else None
+        found.update(b"-" if raw is None else hashlib.sha256(raw).digest())
+    return found.digest()
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -189,10 +278,11 @@ def undecodable(column: pa.Array) -> npt.NDArray[np.bool_]:
 
 
 @contextlib.contextmanager
-def _reading(path: str) -> Iterator[pq.ParquetFile]:
+def _reading(path: str, as_numbers: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+    """Open a table; some of its columns of text are read as numbers of distinct values."""
     with storage.open_raw(path) as file:
         with _telling(path):
-            table = pq.ParquetFile(file, page_checksum_verification=True)
+            table = pq.ParquetFile(file, page_checksum_verification=True, read_dictionary=list(as_numbers))
         yield table
 
 

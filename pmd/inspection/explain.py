@@ -47,7 +47,7 @@ def explain(root_url: str, what: str) -> dict[str, Any]:
     Returns:
         ``asked``, ``as`` (what it was taken for), ``images`` (row, alias, ledger by generation, effective row, attempts,
         hashes computed since, groups) and ``pairs`` (row of curate, or the rejected row; where it is rejected, with
-        ``place`` and ``upstream`` of what curate rejected, see `upstream.Row`; samples it stands in; whether it is
+        ``place``, ``upstream`` and ``unread`` of what curate rejected, see `upstream.Row`; samples it stands in; whether it is
         published; its text's group of near-duplicates). JSON-able.
 
     Raises:
@@ -409,17 +409,18 @@ def _pair(book: _Book, row: Mapping[str, Any], standing: Mapping[bytes, bytes]) 
         "row": None if "reason" in row else _plain({**row, "meta": orjson.loads(row["meta"])}),
         "image_id": own.hex() if own is not None else None,
         "shown_image_id": kept.hex() if kept is not None else None,
-        "rejected": _plain([_with_upstream(item) for item in rejected]),
+        "rejected": _plain([_with_upstream(book.root, item) for item in rejected]),
         "samples": book.samples(sample_names),
         "published": book.published(row["source"], pair_id),
         "near_text": _plain(book.near_text(row["text"])) if row.get("text") is not None else None,
     }
 
 
-def _with_upstream(row: Mapping[str, Any]) -> dict[str, Any]:
+def _with_upstream(root_url: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a rejected row with its place as people count, and what stands there; nulls where upstream's file tells neither."""
-    found = upstream.read([row["where"]]).get(row["where"])
-    return {**row, "place": found.place if found else None, "upstream": found.says if found else None}
+    found = upstream.read([row["where"]], root_url).get(row["where"])
+    told = ("place", "upstream", "unread")
+    return {**row, **dict(zip(told, (found.place, found.says, found.unread) if found else (None,) * 3, strict=True))}
 
 
 def _kept_image(book: _Book, pair_id: bytes, image_id: bytes) -> bytes:
@@ -497,6 +498,8 @@ def _pair_lines(page: _Page, pair: Mapping[str, Any]) -> None:
         page.say(1, f"rejected by {row['stage']}: {row['reason']}{more}")
         if row["upstream"] is not None:
             page.say(2, f"the row there: {row['upstream']}")
+        elif row["unread"] is not None:
+            page.say(2, f"the row there: not read: {row['unread']}")
     for sample in pair["samples"]:
         page.say(1, f"in {sample['file']} as {sample['key']}")
     page.say(1, f"published: {', '.join(pair['published']) or 'no'}")

@@ -3,6 +3,9 @@
 Readers note where a row starts in the way that costs them nothing (`pmd.formats.lines`): a byte of the file, or of what is
 decompressed from it, or a block of bzip2. Here few rows are looked at, so their file is opened once more. It may have been
 moved, changed or be on other storage since: then the place stays as it was noted, and nothing is said of the row.
+
+Places name files as the configuration does. Relative ones are looked for from its folder, which the last writer has noted, and
+never from the folder that pmd is run in: that may have another file of the same name.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import codecs
 import contextlib
 import dataclasses
 import itertools
+import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +22,11 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 
-from pmd.errors import PmdError
+from pmd.config import places
+from pmd.errors import PmdError, RootError
 from pmd.formats import archives, bzip2, json_stream, lines, tsv
 from pmd.formats.compression import open_decompressed, sniff
-from pmd.store import storage
+from pmd.store import lock, storage
 
 #: Bytes before a row that are read to count its lines: a second or a few.
 MOST_BYTES: Final = 1 << 30
@@ -29,6 +34,9 @@ MOST_DECOMPRESSED_BYTES: Final = 1 << 28
 MOST_BZIP2_BYTES: Final = 1 << 25
 #: Characters of a row that are shown.
 SHOWN: Final = 1_000
+
+#: Why a relative path leads nowhere.
+NO_FOLDER: Final = "nobody has noted in which folder the configuration is"
 
 _PIECE_BYTES: Final = 1 << 20
 _BYTE: Final = re.compile(r"(?P<file>.+):(?P<plain>decompressed )?byte (?P<byte>[0-9]+)", re.DOTALL)
@@ -48,14 +56,17 @@ class Row:
     Attributes:
         place: "FILE:line 12", or whatever is known of it.
         says: The row as it stands there, cut at `SHOWN` characters; None where it cannot be read any more.
+        unread: Why there is no file to read it from; None where there is one, or where the place names none.
     """
 
     place: str
     says: str | None = None
+    unread: str | None = None
 
 
-def read(wheres: Iterable[str | None]) -> dict[str, Row]:
-    """Return the rows that stand at some places, as `REJECTED.where` tells them; each file is read once."""
+def read(wheres: Iterable[str | None], root_url: str) -> dict[str, Row]:
+    """Return the rows that stand at some places, as `REJECTED.where` tells them in a ROOT; each file is read once."""
+    folder = _folder(root_url)
     rows: dict[str, Row] = {}
     by_file: dict[tuple[str, str], list[tuple[tuple[int, int], str]]] = defaultdict(list)
     for where in {*wheres} - {None}:
@@ -67,10 +78,35 @@ def read(wheres: Iterable[str | None]) -> dict[str, Row]:
                 by_file[found["file"], pattern.pattern].append((_position(found), where))
                 break
     for (file, kind), wanted in by_file.items():
-        # Gone, or another file by now: what was noted stands.
+        path = places.rejoined(file, folder)
+        unread = NO_FOLDER if path is None else _absent(path)
+        if path is None or unread is not None:
+            rows |= {where: dataclasses.replace(rows[where], unread=unread) for _, where in wanted}
+            continue
+        # Another file by now: what was noted stands.
         with contextlib.suppress(PmdError, OSError, ValueError, LookupError, TypeError):
-            rows.update(_READERS[kind](file, sorted(wanted)))
+            for where, row in _READERS[kind](path, sorted(wanted)):
+                noted = file + row.place.removeprefix(path) if row.place.startswith(path) else row.place
+                rows[where] = dataclasses.replace(row, place=noted)
     return rows
+
+
+def _folder(root_url: str) -> str | None:
+    """Return the folder of the configuration that has written a ROOT last; None where nobody knows it."""
+    try:
+        last = lock.read(root_url).last
+    except (RootError, OSError):
+        return None
+    return posixpath.dirname(last.config) if last is not None and last.config else None
+
+
+def _absent(path: str) -> str | None:
+    """Return what there is to say where a file is not there."""
+    file, _ = archives.split_member(path)
+    with contextlib.suppress(PmdError, OSError, ValueError):
+        if storage.exists(file):
+            return None
+    return f"no file {file}"
 
 
 def _position(found: re.Match[str]) -> tuple[int, int]:

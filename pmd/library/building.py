@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pmd import config as configuration
-from pmd.config import Config, inputs
+from pmd.config import Config, inputs, places
 from pmd.inspection import status
 from pmd.store import root
 
@@ -71,7 +71,7 @@ def build(
         chosen, named = config, None
     else:
         path = os.fspath(config)
-        chosen, named = configuration.load(path), os.path.abspath(path)
+        chosen, named = configuration.load(path), places.absolute(path)
     steps: list[Step] = []
 
     def done(step: Step) -> None:

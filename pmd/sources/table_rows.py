@@ -98,7 +98,7 @@ def _planned(chunk: Chunk, layout: Layout) -> Table:
 def _parquet_rows(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Iterator[tuple[Any, str]]:
     for batch in parquet.read(table.path, [*dict.fromkeys(names.values())], chunk.start, chunk.stop):
         columns = {name: batch.batch[name] for name in names.values()}
-        spoiled = _spoiled(columns)
+        spoiled = _spoiled(columns, batch.long)
         readable = pa.array([index not in spoiled for index in range(len(batch.batch))]) if spoiled else None
         values = {ours: _values(columns[name], readable, table.class_names.get(name)) for ours, name in names.items()}
         for index in range(len(batch.batch)):
@@ -108,10 +108,13 @@ def _parquet_rows(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Itera
                 yield {ours: column[index] for ours, column in values.items()}, batch.place(index)
 
 
-def _spoiled(columns: Mapping[str, pa.Array]) -> dict[int, Spoiled]:
-    """Return the rows of which a column of text is not UTF-8."""
+def _spoiled(columns: Mapping[str, pa.Array], long: Mapping[int, bytes]) -> dict[int, Spoiled]:
+    """Return the rows that are too long, and those of which a column of text is not UTF-8."""
     texts = {name: column.cast(pa.large_binary()) for name, column in columns.items() if parquet.is_text(column.type)}
-    found: dict[int, Spoiled] = {}
+    found = {
+        index: Spoiled(digest, f"more than {parquet.BATCH_BYTES} bytes of text in a row")
+        for index, digest in long.items()
+    }
     for name, column in texts.items():
         for index in np.flatnonzero(parquet.undecodable(column)).tolist():
             raw = b"\0".join(other[index].as_py() or b"" for other in texts.values())
@@ -134,7 +137,7 @@ def _values(column: pa.Array, readable: pa.Array | None, classes: tuple[str, ...
 
 def _parquet_part(batch: parquet.Rows, names: Mapping[str, str]) -> Part:
     columns = {ours: batch.batch[name] for ours, name in names.items()}
-    spoiled = _spoiled({name: batch.batch[name] for name in names.values()})
+    spoiled = _spoiled({name: batch.batch[name] for name in names.values()}, batch.long)
     lost = [records.unreadable(spoiled[index].raw, spoiled[index].why, batch.place(index)) for index in sorted(spoiled)]
     places = batch.places()
     if spoiled:

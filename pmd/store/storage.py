@@ -221,7 +221,7 @@ def glob(pattern: str) -> list[str]:
     fs, path = filesystem(pattern)
     protocol = pattern.split("://", 1)[0] + "://" if "://" in pattern else ""
     found = sorted(cast(list[str], patiently(lambda: _listing(fs).glob(_literal_start(fs, path)))))
-    if isinstance(fs, LocalFileSystem) and not os.path.isabs(pattern) and not protocol:
+    if isinstance(fs, LocalFileSystem) and not os.path.isabs(os.path.expanduser(pattern)) and not protocol:
         return [os.path.relpath(name) for name in found]
     return [protocol + name for name in found]
 

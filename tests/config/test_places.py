@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from pmd import config, sources
 from pmd.config import Config, options, places
 from pmd.sources.contract import NamesFiles, SourceOptions
+from pmd.store import storage
 
 CONTENT = """
 root = "out/pmd"
@@ -119,8 +121,11 @@ def test_a_configuration_in_an_object_store_has_its_files_there() -> None:
     assert loaded.sources["coco"].annotations[:2] == (
         "gs://bucket/project/data/*.json", "gs://bucket/project/data/a.zip!/in/b.json",
     )  # fmt: skip
-    assert loaded.written("gs://bucket/project/data/x.json") == "data/x.json"
-    assert loaded.written("gs://bucket/d.json") == "gs://bucket/d.json"
+    relative, _, _, absolute, _ = loaded.sources["coco"].annotations
+    assert loaded.written(places.found("gs://bucket/project/data/x.json", relative)) == "data/x.json"
+    assert (
+        loaded.written(places.found("gs://bucket/project/data/x.json", absolute)) == "gs://bucket/project/data/x.json"
+    )
 
 
 def test_every_path_of_a_configuration_is_placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,3 +205,41 @@ def test_options_of_a_source_without_paths_stay_as_they_are() -> None:
     model: type[SourceOptions] = sources.load("wit").options
     chosen = model(**model.profile_values("paper"))
     assert places.options_written(chosen, str.upper) == chosen.model_dump(mode="json")
+
+
+def test_a_glob_of_the_home_folder_is_named_alike_from_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/x.tsv").write_text("x")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for folder in (tmp_path, tmp_path / "data", Path("/")):
+        monkeypatch.chdir(folder)
+        assert [places.written(path) for path in storage.glob("~/data/*.tsv")] == [f"{tmp_path}/data/x.tsv"]
+
+
+def test_a_placed_path_stays_one_on_its_way_to_a_worker() -> None:
+    path = places.placed("data/x.tsv", "project")
+    again = pickle.loads(pickle.dumps(path))
+    assert (again, places.written(again)) == ("project/data/x.tsv", "data/x.tsv")
+
+
+@pytest.mark.parametrize(
+    ("path", "absolute"), [("gs://b/pmd.toml", "gs://b/pmd.toml"), ("/a/../pmd.toml", "/pmd.toml")]
+)
+def test_a_configuration_is_noted_by_a_path_that_leads_to_it_from_everywhere(path: str, absolute: str) -> None:
+    assert places.absolute(path) == absolute
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "path"),
+    [
+        ("data/x.tsv", "/project", "/project/data/x.tsv"),
+        ("data/x.tsv", "gs://b/project", "gs://b/project/data/x.tsv"),
+        ("data/x.tsv", None, None),
+        ("/abs/x.tsv", None, "/abs/x.tsv"),
+        ("gs://b/x.tsv", "/project", "gs://b/x.tsv"),
+    ],
+)
+def test_a_name_in_root_leads_to_its_file(name: str, folder: str | None, path: str | None) -> None:
+    assert places.rejoined(name, folder) == path

@@ -148,3 +148,40 @@ def test_what_the_storage_says_is_not_taken_for_damage(table: str, monkeypatch: 
     monkeypatch.setattr(pq, "ParquetFile", fails)
     with pytest.raises(OSError, match="Input/output error"):
         parquet.row_count(table)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary(), pa.dictionary(pa.int32(), pa.string())])
+@pytest.mark.parametrize("packed", [{}, {"use_dictionary": False}, {"compression": "zstd"}])
+def test_a_few_bytes_that_stand_for_many_are_written_out_a_few_rows_at_a_time(
+    tmp_path: Path, kind: pa.DataType, packed: dict[str, Any]
+) -> None:
+    """Bytes are counted, of the batches and while they are made: 1,000 rows of 100 kB are 100 MB."""
+    texts = pa.array(["z"] + ["x" * 100_000, None, "y"] * 333)
+    column = texts.dictionary_encode().cast(kind) if pa.types.is_dictionary(kind) else texts.cast(kind)
+    path = _write(tmp_path / "a.parquet", pa.table({"number": range(1000), "text": column}), **packed)
+    values: list[Any] = []
+    before, held = pa.total_allocated_bytes(), 0
+    for rows in parquet.read(path, ["number", "text"]):
+        held = max(held, pa.total_allocated_bytes() - before)
+        assert rows.batch["text"].nbytes <= parquet.BATCH_BYTES + 16 * len(rows.batch)
+        assert rows.place(0).endswith(f"row {rows.batch['number'][0]}")
+        assert parquet.is_text(rows.batch["text"].type)
+        assert not pa.types.is_dictionary(rows.batch["text"].type)
+        assert not rows.long
+        values += [value and (value[:1], len(value)) for value in rows.batch["text"].cast(pa.string()).to_pylist()]
+    assert values == [("z", 1)] + [("x", 100_000), None, ("y", 1)] * 333
+    assert held < 2 * parquet.BATCH_BYTES if not packed else held < 8 * parquet.BATCH_BYTES
+
+
+def test_a_row_of_too_much_text_is_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "BATCH_BYTES", 100)
+    texts = ["a", "b" * 101, "c" * 60, "b" * 101, None, "d" * 60, "e" * 51]
+    more = ["", "", "x", "", "", "", "f" * 50]
+    path = _write(tmp_path / "a.parquet", pa.table({"text": texts, "more": more}))
+    found = list(parquet.read(path, ["text", "more"]))
+    assert [text for rows in found for text in rows.batch["text"].to_pylist()] == [
+        "a", None, "c" * 60, None, None, "d" * 60, None,
+    ]  # fmt: skip
+    long = {rows.first + index: digest for rows in found for index, digest in rows.long.items()}
+    assert sorted(long) == [1, 3, 6]
+    assert long[1] == long[3] != long[6]

@@ -100,3 +100,8 @@ def test_a_row_that_one_side_rejected_shows_its_place_and_what_stands_there() ->
         "fate", {"text": "a cat"}, {"detail": "Karpathy val", "where": "x.tsv:line 7", "upstream": "a cat\thttp://x"}
     )
     assert "      A: a cat\n      B: Karpathy val; x.tsv:line 7\n         the row there: a cat\\thttp://x" in said
+
+
+def test_a_row_whose_file_is_not_there_says_so() -> None:
+    said = shown("fate", {"text": "a cat"}, {"where": "x.tsv:line 7", "unread": "no file /p/x.tsv"})
+    assert "      B: x.tsv:line 7\n         the row there: not read: no file /p/x.tsv" in said

@@ -14,6 +14,8 @@ from pmd.formats import lines
 from pmd.inspection import upstream
 
 LINES = [f"row {number}\tof many".encode() for number in range(1, 400)]
+#: Places of these tests are absolute.
+NO_ROOT = "/nowhere"
 CONTENT = b"".join(line + b"\n" for line in LINES)
 
 
@@ -34,7 +36,7 @@ def test_a_line_is_counted_and_read_again(tmp_path: Path, kind: str) -> None:
     (batch,) = lines.read_lines(path, member=member)
     wanted = {batch.place(number - 1): number for number in (1, 7, 399)}
     assert not any(":line" in place for place in wanted)
-    found = upstream.read(wanted)
+    found = upstream.read(wanted, NO_ROOT)
     name = path if member is None else f"{path}!/{member}"
     assert {wanted[where]: row for where, row in found.items()} == {
         number: upstream.Row(f"{name}:line {number}", f"row {number}\tof many") for number in (1, 7, 399)
@@ -49,7 +51,7 @@ def test_a_line_that_ends_in_the_next_block_of_bzip2_is_whole(tmp_path: Path) ->
     places = [batch.place(at) for batch in batches for at in range(len(batch))]
     assert len({place.partition(", byte")[0] for place in places}) > 3
     last = [at for at in range(len(places) - 1) if places[at].split(",")[0] != places[at + 1].split(",")[0]]
-    found = upstream.read(places[at] for at in last)
+    found = upstream.read((places[at] for at in last), NO_ROOT)
     for at in last:
         assert found[places[at]] == upstream.Row(f"{path}:line {at + 1:,}", rows[at].decode())
 
@@ -68,7 +70,7 @@ def test_far_into_a_file_lines_are_not_counted(tmp_path: Path, monkeypatch: pyte
         (batch,) = lines.read_lines(path)
         where = batch.place(299)
         byte = sum(len(line) + 1 for line in LINES[:299])
-        assert upstream.read([where])[where] == upstream.Row(path + place.format(byte=byte), says)
+        assert upstream.read([where], NO_ROOT)[where] == upstream.Row(path + place.format(byte=byte), says)
 
 
 def test_a_value_of_a_document_is_shown_as_json(tmp_path: Path) -> None:
@@ -79,7 +81,7 @@ def test_a_value_of_a_document_is_shown_as_json(tmp_path: Path) -> None:
         )
     )
     wanted = [f"{path}:annotations[1]", f"{path}:images[0].s[1]"]
-    found = upstream.read(wanted)
+    found = upstream.read(wanted, NO_ROOT)
     assert [found[where].says for where in wanted] == ['{"id":2,"caption":"café"}', '{"raw":"x"}']
     assert [found[where].place for where in wanted] == wanted
 
@@ -88,14 +90,14 @@ def test_parallel_lists_are_shown_together(tmp_path: Path) -> None:
     path = tmp_path / "sbu.json"
     path.write_text(json.dumps({"image_urls": ["a", "b"], "user_ids": ["u", "v"], "captions": ["one", "two"]}))
     where = f"{path}:image_urls[1]"
-    assert upstream.read([where])[where].says == '{"image_urls":"b","captions":"two"}'
+    assert upstream.read([where], NO_ROOT)[where].says == '{"image_urls":"b","captions":"two"}'
 
 
 def test_a_row_of_quoted_text_is_read_whole(tmp_path: Path) -> None:
     path = tmp_path / "wit.tsv"
     path.write_text('head\tof it\n"two\nlines"\tx\nlast\ty\n')
     where = [f"{path}:line 2", f"{path}:line 4"]
-    assert [upstream.read(where)[one].says for one in where] == ['"two\nlines"\tx', "last\ty"]
+    assert [upstream.read(where, NO_ROOT)[one].says for one in where] == ['"two\nlines"\tx', "last\ty"]
 
 
 def test_a_file_that_is_gone_or_another_leaves_the_place_as_it_was_noted(tmp_path: Path) -> None:
@@ -104,14 +106,16 @@ def test_a_file_that_is_gone_or_another_leaves_the_place_as_it_was_noted(tmp_pat
         f"{tmp_path}/gone.bz2:bz2 block at bit 80, byte 7 of it",
         "nothing of the kind",
     ]
-    assert upstream.read([*gone, None]) == {
-        gone[0]: upstream.Row(gone[0]),
-        gone[1]: upstream.Row(f"{tmp_path}/gone.bz2: in the bzip2 block from byte 10 on"),
+    assert upstream.read([*gone, None], NO_ROOT) == {
+        gone[0]: upstream.Row(gone[0], unread=f"no file {tmp_path}/gone.tsv"),
+        gone[1]: upstream.Row(
+            f"{tmp_path}/gone.bz2: in the bzip2 block from byte 10 on", unread=f"no file {tmp_path}/gone.bz2"
+        ),
         gone[2]: upstream.Row(gone[2]),
     }
     path, _ = packed(tmp_path, "plain")
     inside, beyond, json_place = f"{path}:byte 5", f"{path}:byte 999999", f"{path}:annotations[3]"
-    assert upstream.read([inside, beyond, json_place]) == {
+    assert upstream.read([inside, beyond, json_place], NO_ROOT) == {
         where: upstream.Row(where) for where in (inside, beyond, json_place)
     }
 
@@ -119,6 +123,6 @@ def test_a_file_that_is_gone_or_another_leaves_the_place_as_it_was_noted(tmp_pat
 def test_a_long_row_is_cut(tmp_path: Path) -> None:
     path = tmp_path / "long"
     path.write_bytes(b"x" * 10_000 + b"\n")
-    says = upstream.read([f"{path}:byte 0"])[f"{path}:byte 0"].says
+    says = upstream.read([f"{path}:byte 0"], NO_ROOT)[f"{path}:byte 0"].says
     assert says is not None
     assert (len(says), says[-2:]) == (upstream.SHOWN, "x…")

@@ -755,3 +755,27 @@ def test_the_documented_columns_are_those_of_the_code() -> None:
         assert {column for column in named if f"`{column}`" not in columns} == set(), name
         extra = set(columns.split("`")[1::2]) - named
         assert extra <= {"text"}, name  # the option of RedCaps that says which text is needed
+
+
+@pytest.mark.parametrize(
+    ("source", "columns"),
+    [("conceptual_captions", ("url", "caption")), ("sbu_captions", ("image_url", "caption"))],
+)
+def test_a_row_of_more_text_than_any_is_malformed_and_its_neighbours_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_all: ReadAll, source: str, columns: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(parquet, "BATCH_BYTES", 200)
+    url, text = columns
+    rows = [
+        {url: f"https://img.example.com/{number}.jpg", text: words}
+        for number, words in enumerate(["one cup", "a" * 200, "two cups"])
+    ]
+    table = _parquet(tmp_path / "a.parquet", rows)
+    found = read_all(sources.load(source), table)
+    assert sorted(
+        (row["text"] or "", row["reason"], row["detail"], row["where"] and row["where"][-5:]) for row in found
+    ) == [
+        ("", "malformed_row", "more than 200 bytes of text in a row", "row 1"),
+        ("one cup", None, None, "row 0"),
+        ("two cups", None, None, "row 0"),
+    ]

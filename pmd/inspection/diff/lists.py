@@ -29,7 +29,7 @@ def compare(a: Sequence[str], b: Sequence[str], limit: int) -> dict[str, Any]:
         for side, paths in ((A, a), (B, b)):
             for path in paths:
                 _spread(met, side, path)
-        found = pairs.compare(met, limit, _SAID)
+        found = pairs.compare(met, limit, _SAID, {})
     listed = sorted({source for source, _, _ in found.fates})
     return {
         "equal": not pairs.moves(found) and not found.changed,

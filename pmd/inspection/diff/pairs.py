@@ -49,13 +49,14 @@ def said(batch: pa.RecordBatch, rest: list[str]) -> dict[str, pl.Series]:
     return {"first": hashes(batch, ["text"]), "second": hashes(batch, ["image_url"]), "rest": hashes(batch, rest)}
 
 
-def compare(meeting: Meeting, limit: int, rest: list[str]) -> Compared:
+def compare(meeting: Meeting, limit: int, rest: list[str], root_urls: Mapping[str, str]) -> Compared:
     """Compare all pairs that were added to a meeting.
 
     Args:
         meeting: Rows of the kinds `PAIR` and `REJECTED`.
         limit: Examples of each kind of difference.
         rest: The columns that are compared as one.
+        root_urls: Side → its ROOT, of the sides that are one.
     """
     fates: Counter[tuple[str, str, str]] = Counter()
     changed: Counter[tuple[str, str]] = Counter()
@@ -73,7 +74,9 @@ def compare(meeting: Meeting, limit: int, rest: list[str]) -> Compared:
             for source, count in found.group_by("source").len().iter_rows():
                 changed[source, what] += count
             examples.add(found, ["source"], what=what)
-    return Compared(fates, changed, _with_upstream([_describe(meeting, row, rest) for row in examples.all()]))
+    return Compared(
+        fates, changed, _with_upstream([_describe(meeting, row, rest) for row in examples.all()], root_urls)
+    )
 
 
 def _met(rows: pl.DataFrame) -> pl.DataFrame:
@@ -146,14 +149,18 @@ def _says(meeting: Meeting, row: Mapping[str, Any], side: str) -> dict[str, Any]
     return says | {name: value for name, value in left.items() if value is not None}
 
 
-def _with_upstream(examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_upstream(examples: list[dict[str, Any]], root_urls: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return examples with what upstream says of the rows that a side has rejected, and where; curate keeps no text of them."""
-    found = upstream.read(example[side].get("where") for example in examples for side in (A, B))
-    for example in examples:
-        for side in (A, B):
+    for side, root_url in root_urls.items():
+        found = upstream.read((example[side].get("where") for example in examples), root_url)
+        for example in examples:
             row = found.get(example[side].get("where"))
             if row is not None:
-                example[side] |= {"where": row.place} | ({"upstream": row.says} if row.says is not None else {})
+                more = {"upstream": row.says, "unread": row.unread}
+                example[side] |= {
+                    "where": row.place,
+                    **{name: value for name, value in more.items() if value is not None},
+                }
     return examples
 
 

@@ -204,13 +204,15 @@ def _says(write: _Page, one: Mapping[str, Any], other: Mapping[str, Any], *, url
         texts = [*excerpts.around(texts[0], texts[1])]
     for side, says, text in zip("AB", (one, other), texts, strict=True):
         shown = excerpts.cut(text) if text is not None else None
-        detail, where, upstream = (says.get(key) for key in ("detail", "where", "upstream"))
+        detail, where, upstream, unread = (says.get(key) for key in ("detail", "where", "upstream", "unread"))
         if shown is not None:
             write.say(f"      {side}: {shown}" + (f"  ({detail})" if detail else ""))
         elif detail or where:
             write.say(f"      {side}: {'; '.join(filter(None, (detail, where)))}")
         if shown is None and upstream:
             write.say(f"         the row there: {excerpts.cut(upstream)}")
+        elif shown is None and unread:
+            write.say(f"         the row there: not read: {unread}")
 
 
 def _spelled(value: Any) -> str:

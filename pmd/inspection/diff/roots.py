@@ -74,7 +74,7 @@ def compare(a: str, b: str, limit: int) -> dict[str, Any]:
                 _spread_curated(met, side, book, source)
             for stage in flow.JUDGING[1:]:
                 _spread_rejected(met, side, book, stage, [name for name in chosen if stage.name in compared[name]])
-        found = pairs.compare(met, limit, _SAID)
+        found = pairs.compare(met, limit, _SAID, {A: a, B: b})
     images = _images(books, limit)
     near_texts = _near_texts(books)
     outputs = _outputs(books)

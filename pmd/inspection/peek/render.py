@@ -405,6 +405,7 @@ def _rejected_card(item: ShownRejected) -> str:
         ("stage", stage),
         *((("detail", _text(row["detail"])),) if row["detail"] else ()),
         *((("where", _text(stands.place if stands is not None else row["where"])),) if row["where"] else ()),
+        *((("the row there", _text(f"not read: {stands.unread}")),) if stands is not None and stands.unread else ()),
         *_ids(row["pair_id"], row["image_id"], row["source_id"]),
         *((("image URL", _url(pair["image_url"])),) if pair is not None and pair["image_url"] else ()),
         *(_fetched(item.ledger, pair["image_url"] if pair is not None else None) if stage != flow.FETCH.name else ()),

@@ -198,7 +198,7 @@ def rejected(root_url: str, wanted: int, sources: Sequence[str], reason: str | N
         root_url, ((row["source"], row["pair_id"]) for row in chosen if row["stage"] != flow.CURATE.name)
     )
     ledger = _Ledger(root_url)
-    found = upstream.read(row["where"] for row in chosen)
+    found = upstream.read((row["where"] for row in chosen), root_url)
     return [_judged(root_url, row, known.get(row["pair_id"]), ledger, found.get(row["where"])) for row in chosen]
 
 
