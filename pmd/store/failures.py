@@ -12,12 +12,12 @@ import os
 import posixpath
 import re
 import sqlite3
-import tempfile
 import traceback
 from collections.abc import Iterator
 from typing import Final
 
 from pmd.errors import InputError, PmdError, RootError
+from pmd.store import spools
 
 #: What is to be done where storage has no room.
 _ROOM: Final = "make room, then run the same command again"
@@ -180,7 +180,7 @@ def _words(number: int, path: str | None, said: str, root: str | None) -> PmdErr
     if meaning is None or (path is None and number not in _OF_OPEN_FILES):
         return None
     problem, remedy = meaning
-    if number in _NO_ROOM and path is not None and _is_in(path, tempfile.gettempdir()) and _root_above(path) is None:
+    if number in _NO_ROOM and path is not None and _is_in(path, spools.above()):
         remedy = _TEMPORARY_ROOM
     if number in {errno.EMFILE, errno.ENFILE}:
         return PmdError(problem, where=path, found=said, remedy=remedy)

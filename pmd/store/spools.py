@@ -24,27 +24,32 @@ def folder() -> str:
     """Return this process's folder; it is made, and those of processes that are gone are removed, when it is first asked for."""
     with _one:
         if not _mine or not os.path.isdir(_mine[0][0]):
-            _mine[:] = [_made(_above())]
+            _mine[:] = [_made(_swept())]
             atexit.register(_remove, _mine[0][0], os.getpid())
         return _mine[0][0]
 
 
-def _above() -> str:
-    """Return the folder of all processes of this user, or the temporary folder itself where somebody else has its name."""
-    above = os.path.join(tempfile.gettempdir(), f"pmd-{os.getuid()}")
+def above() -> str:
+    """Return the folder of all processes of this user."""
+    return os.path.join(tempfile.gettempdir(), f"pmd-{os.getuid()}")
+
+
+def _swept() -> str:
+    """Return it without what processes that are gone left, or the temporary folder itself where somebody else has its name."""
+    ours = above()
     with contextlib.suppress(FileExistsError):
-        os.mkdir(above, 0o700)
-    found = os.lstat(above)
-    if os.path.islink(above) or found.st_uid != os.getuid():
+        os.mkdir(ours, 0o700)
+    found = os.lstat(ours)
+    if os.path.islink(ours) or found.st_uid != os.getuid():
         return tempfile.gettempdir()
-    for name in os.listdir(above):
-        _remove_if_left(os.path.join(above, name))
-    return above
+    for name in os.listdir(ours):
+        _remove_if_left(os.path.join(ours, name))
+    return ours
 
 
-def _made(above: str) -> tuple[str, int]:
+def _made(within: str) -> tuple[str, int]:
     while True:
-        path = tempfile.mkdtemp(prefix="pmd-", dir=above)
+        path = tempfile.mkdtemp(prefix="pmd-", dir=within)
         with contextlib.suppress(FileNotFoundError):
             number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(number, fcntl.LOCK_EX)

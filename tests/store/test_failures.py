@@ -279,6 +279,8 @@ def test_a_full_temporary_folder_is_told_with_what_names_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    told = failures.told(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "pmd-0/a")), "s3://bucket/pmd")
+    told = failures.told(
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{tmp_path}/pmd-{os.getuid()}/a"), "s3://bucket/pmd"
+    )
     assert told is not None
     assert told.remedy == "make room, or name another temporary folder in TMPDIR; then run the same command again"
