@@ -111,8 +111,8 @@ def archives_of(source: SourceConfig) -> list[str]:
 
 def karpathy_of(source: SourceConfig) -> str | None:
     """Return the path of Karpathy's `dataset_coco.json`, where a source's options name it."""
-    path = getattr(source.options, "karpathy", "none")
-    return None if path == "none" else str(path)
+    path: str = getattr(source.options, "karpathy", "none")
+    return None if path == "none" else path  # as it is: it may know that it was placed
 
 
 def fingerprints(paths: Iterable[str], name_of: Callable[[str], str] = str) -> dict[str, str]:

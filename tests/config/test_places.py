@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from pmd import config, sources
-from pmd.config import Config, options, places
+from pmd.config import Config, inputs, options, places
 from pmd.sources.contract import NamesFiles, SourceOptions
 from pmd.store import storage
 
@@ -243,3 +243,14 @@ def test_a_configuration_is_noted_by_a_path_that_leads_to_it_from_everywhere(pat
 )
 def test_a_name_in_root_leads_to_its_file(name: str, folder: str | None, path: str | None) -> None:
     assert places.rejoined(name, folder) == path
+
+
+def test_a_list_of_evaluation_images_is_named_as_the_configuration_names_it(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    text = 'root = "pmd"\ncontact = "mailto:tests@example.org"\n[sources.coco]\nannotations = ["a.json"]\nkarpathy = "k.json"\n'
+    (folder / "pmd.toml").write_text(text)
+    chosen = config.load(str(folder / "pmd.toml"))
+    path = inputs.karpathy_of(chosen.sources["coco"])
+    assert path == str(folder / "k.json")
+    assert places.written(path) == "k.json"
