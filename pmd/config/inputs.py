@@ -134,9 +134,7 @@ def _found(pattern: str) -> list[str]:
     archive, member = archives.split_member(pattern)
     if member is None:
         return _files(archive)
-    return [
-        f"{path}{archives.MEMBER_SEPARATOR}{name}" for path in storage.glob(archive) for name in _members(path, member)
-    ]
+    return [archives.location(path, name) for path in storage.glob(archive) for name in _members(path, member)]
 
 
 def _each_once(paths: Iterable[str]) -> list[str]:

@@ -274,7 +274,7 @@ class _Samples:
 
     def _pass_over(self, key: str, kind: str, name: str, detail: str) -> None:
         """Count a sample once, whatever else of it comes."""
-        self._odd.add(kind, f"{self._path}{archives.MEMBER_SEPARATOR}{name}", detail)
+        self._odd.add(kind, archives.location(self._path, name), detail)
         self._passed_over.add(key)
         self._pictures.pop(key, None)
         self._said.pop(key, None)

@@ -82,6 +82,11 @@ def split_member(location: str) -> tuple[str, str | None]:
     return (location, None) if at < 0 else (location[:at], location[at + len(MEMBER_SEPARATOR) :])
 
 
+def location(path: str, member: str | None) -> str:
+    """Return how a document is named in `where` and in errors, "FILE" or "FILE!/MEMBER": what `split_member` cuts."""
+    return path if member is None else f"{path}{MEMBER_SEPARATOR}{member}"
+
+
 def is_archive(path: str) -> bool:
     """Return whether a file is a zip or a tar, plain or compressed, by its content.
 
@@ -115,7 +120,7 @@ def open_member(path: str, name: str) -> BinaryIO:
     member = _directory(path).get(name)
     if member is None:
         raise _no_such_member(path, name)
-    label = path + MEMBER_SEPARATOR + name
+    label = location(path, name)
     if member.offset is None:
         return _open_in_compressed_tar(path, name, label)
     return buffered(Slice(storage.open_raw(path), label, member.offset, member.bytes))
@@ -317,7 +322,7 @@ def _open_zip_member(path: str, name: str) -> BinaryIO:
     info = _zip_directory_of_version(path, _version(path)).get(name)
     if info is None:
         raise _no_such_member(path, name)
-    label = path + MEMBER_SEPARATOR + name
+    label = location(path, name)
     if info.flag_bits & _ZIP_ENCRYPTED:
         raise InputError(
             "the member is encrypted",
@@ -458,7 +463,7 @@ def _is_file(path: str, info: tarfile.TarInfo) -> bool:
     if info.issparse():
         raise InputError(
             "sparse tar members are not supported",
-            where=path + MEMBER_SEPARATOR + info.name,
+            where=location(path, info.name),
             expected="members that are whole",
             found="one with holes",
             remedy="unpack the archive and name the files",

@@ -56,5 +56,5 @@ def open_decompressed(path: str, member: str | None = None) -> BinaryIO:
         member = inside[0].name
     if member is None:
         return metering.counted(decompressed(storage.open_raw(path), path), path, named)
-    stream = decompressed(archives.open_member(path, member), path + archives.MEMBER_SEPARATOR + member)
+    stream = decompressed(archives.open_member(path, member), archives.location(path, member))
     return metering.counted(stream, path, named)

@@ -22,8 +22,7 @@ import numpy.typing as npt
 import orjson
 
 from pmd.errors import InputError
-from pmd.formats import encoding
-from pmd.formats.archives import MEMBER_SEPARATOR
+from pmd.formats import archives, encoding
 from pmd.formats.compression import open_decompressed, sniff
 from pmd.formats.lines import INVALID_UTF8, LineBatch
 
@@ -196,7 +195,7 @@ class _Origin:
     @property
     def label(self) -> str:
         """What the document is called."""
-        return self.path if self.member is None else f"{self.path}{MEMBER_SEPARATOR}{self.member}"
+        return archives.location(self.path, self.member)
 
     def place(self, byte: int) -> str:
         """Return the place of a byte."""

@@ -16,8 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pmd.errors import InputError
-from pmd.formats import bzip2, encoding
-from pmd.formats.archives import MEMBER_SEPARATOR
+from pmd.formats import archives, bzip2, encoding
 from pmd.formats.compression import open_decompressed, sniff
 from pmd.formats.streams import read_head
 from pmd.store import storage
@@ -122,7 +121,7 @@ def read_lines(
         InputError: The file is damaged or truncated, or has a line over `MAX_LINE_BYTES`; names the byte. Also where a
             range is asked of what cannot be cut.
     """
-    label = path if member is None else path + MEMBER_SEPARATOR + member
+    label = archives.location(path, member)
     compression = sniff(path) if member is None else None
     if compression == "plain":
         yield from _batches(f"{label}:byte", _plain_pieces(path, start, stop), batch_bytes)
@@ -214,7 +213,7 @@ def _plain_pieces(path: str, start: int, stop: int | None) -> Iterator[_Piece]:
 
 
 def _stream_pieces(path: str, member: str | None) -> Iterator[_Piece]:
-    label = path if member is None else path + MEMBER_SEPARATOR + member
+    label = archives.location(path, member)
     with open_decompressed(path, member) as file:
         head = read_head(file, encoding.HEAD_BYTES)
         skipped = encoding.mark_bytes(head, label)

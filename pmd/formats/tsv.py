@@ -16,8 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pmd.errors import InputError
-from pmd.formats import encoding
-from pmd.formats.archives import MEMBER_SEPARATOR
+from pmd.formats import archives, encoding
 from pmd.formats.compression import open_decompressed, sniff
 from pmd.formats.lines import INVALID_UTF8
 
@@ -174,7 +173,7 @@ def read_csv(path: str, *, member: str | None = None, delimiter: str = "\t") -> 
     """
     # The limit belongs to the process; it is raised and never lowered, and the bound that counts is our own, on rows.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_BYTES))
-    label = path if member is None else path + MEMBER_SEPARATOR + member
+    label = archives.location(path, member)
     word = "byte" if member is not None or sniff(path) == "plain" else "decompressed byte"
     with open_decompressed(path, member) as file:
         feed = _RowFeed(file, label, word, delimiter)

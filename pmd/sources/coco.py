@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 
 from pmd.errors import InputError
-from pmd.formats import json_stream
+from pmd.formats import archives, json_stream
 from pmd.sources import karpathy, records
 from pmd.sources.contract import Chunk, InputFile, SourceOptions
 from pmd.sources.karpathy import Exclude
@@ -144,7 +144,7 @@ def _form(path: str, member: str | None) -> str:
 def _other(path: str, member: str | None, what: str) -> InputError:
     return InputError(
         "one of COCO's other annotation files, which has no captions",
-        where=records.location(path, member),
+        where=archives.location(path, member),
         expected="captions_*.json, or dataset_coco.json",
         found=what,
         remedy="take it out of `annotations`, or name the files of captions alone: captions_*.json",
@@ -179,7 +179,7 @@ def _pictures(chunk: Chunk) -> _Pictures:
 def _caption_drafts(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
     held = karpathy.left_out(options.karpathy, options.exclude_karpathy)
     pictures = _pictures(chunk)
-    document = records.location(chunk.path, chunk.member)
+    document = archives.location(chunk.path, chunk.member)
     for index, annotation in json_stream.objects(chunk.path, "annotations", member=chunk.member, expected=_EXPECTED):
         where = f"{document}:annotations[{index}]"
         try:
@@ -244,7 +244,7 @@ def _flickr_photo(url: str | None) -> str | None:
 
 
 def _karpathy_drafts(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
-    document = records.location(chunk.path, chunk.member)
+    document = archives.location(chunk.path, chunk.member)
     for index, image in karpathy.images(chunk.path, chunk.member):
         where = f"{document}:images[{index}]"
         try:

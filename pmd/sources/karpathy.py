@@ -138,7 +138,7 @@ def _held_out(path: str, fingerprint: str) -> dict[int, str]:
         except records.Malformed as error:
             raise InputError(
                 "not Karpathy's split of COCO",
-                where=f"{records.location(file, member)}:images[{index}]",
+                where=f"{archives.location(file, member)}:images[{index}]",
                 expected=EXPECTED,
                 found=str(error),
                 remedy="download it anew: pmd manifests fetch coco",
@@ -146,5 +146,5 @@ def _held_out(path: str, fingerprint: str) -> dict[int, str]:
         if split in HELD_OUT["val_and_test"]:
             held[coco_id] = split
     if index < 0:
-        raise InputError("no images in it", where=records.location(file, member), expected=EXPECTED)
+        raise InputError("no images in it", where=archives.location(file, member), expected=EXPECTED)
     return held

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 
 import pyarrow as pa
 
-from pmd.formats import json_stream, lines
+from pmd.formats import archives, json_stream, lines
 from pmd.schema import keys
 from pmd.sources import karpathy, records, table_rows, tables
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
@@ -166,7 +166,7 @@ class Narratives:
         held: dict[int, str] = {}
         if isinstance(options, CocoOptions):
             held = karpathy.left_out(options.karpathy, options.exclude_karpathy)
-        document = records.location(chunk.path, chunk.member)
+        document = archives.location(chunk.path, chunk.member)
         rows = _mirrored(chunk) if tables.is_chunk(chunk) else _lines(chunk)
         for row, where in rows:
             try:

@@ -95,11 +95,6 @@ def _named(names: Sequence[str], wanted: str) -> list[str]:
     return [name for name in names if re.fullmatch(wanted, posixpath.basename(name))]
 
 
-def location(path: str, member: str | None) -> str:
-    """Return how a document is named in `where` and in errors: "FILE" or "FILE!/MEMBER"."""
-    return path if member is None else f"{path}{archives.MEMBER_SEPARATOR}{member}"
-
-
 def head(path: str, member: str | None) -> bytes:
     """Return the first `HEAD_BYTES` of a document, decompressed, without a byte order mark.
 
@@ -107,7 +102,7 @@ def head(path: str, member: str | None) -> bytes:
         InputError: It is in UTF-16 or UTF-32.
     """
     with compression.open_decompressed(path, member) as file:
-        return encoding.without_mark(file.read(HEAD_BYTES), location(path, member))
+        return encoding.without_mark(file.read(HEAD_BYTES), archives.location(path, member))
 
 
 def first(values: Iterator[tuple[int, Any]]) -> list[dict[str, Any]]:
@@ -137,7 +132,7 @@ def foreign(
     shown = start[:_SHOWN_CHARACTERS].decode("utf-8", "replace") if start else "an empty file"
     return InputError(
         "not an annotation file of this source",
-        where=location(path, member) + ":byte 0",
+        where=archives.location(path, member) + ":byte 0",
         expected=expected,
         found=found or shown,
         remedy=remedy,

@@ -138,7 +138,7 @@ def _members(path: str) -> list[tuple[str, str | None]]:
         if not re.fullmatch(rf"{_MEMBERS}|\..*", posixpath.basename(entry.name)):
             raise InputError(
                 "the archive holds a file that is none of the release's",
-                where=records.location(path, entry.name),
+                where=archives.location(path, entry.name),
                 expected="annotations/<subreddit>_<year>.json",
                 found=entry.name,
                 remedy="take it out of the archive, or fetch the archive again",
@@ -160,7 +160,7 @@ def _documents(chunk: Chunk) -> list[tuple[str, str | None]]:
 
 def _drafts(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
     for path, member in _documents(chunk):
-        document = records.location(path, member)
+        document = archives.location(path, member)
         annotations = json_stream.objects(path, "annotations", member=member, expected=_EXPECTED)
         first = list(itertools.islice(annotations, records.HEAD_RECORDS))
         named = [annotation.keys() for _, annotation in first if isinstance(annotation, dict)]

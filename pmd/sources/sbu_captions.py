@@ -59,7 +59,7 @@ class SbuCaptions:
             head = records.head(path, member)
             # By name first, which pairs the text files anyway: one's first line may begin with anything.
             if re.search(r"(urls|captions)\.txt", member or path):
-                texts.append(records.location(path, member))
+                texts.append(archives.location(path, member))
             elif (table := tables.look(path, member)) is not None and _is_mirror(table):
                 _MIRROR.names(table)
                 chunks += table.chunks()
@@ -124,7 +124,7 @@ def _pairs(texts: list[str]) -> list[Chunk]:
         path, member = archives.split_member(urls)
         chunks.append(Chunk(path=path, form="txt", member=member, companions=(captions,)))
     for captions in set(texts) - {
-        name for chunk in chunks for name in (records.location(chunk.path, chunk.member), *chunk.companions)
+        name for chunk in chunks for name in (archives.location(chunk.path, chunk.member), *chunk.companions)
     }:
         raise _missing(captions, _other(captions, "urls"))
     return chunks
@@ -173,7 +173,7 @@ def _raw(fields: dict[str, Any]) -> bytes:
 
 
 def _json_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
-    document = records.location(chunk.path, chunk.member)
+    document = archives.location(chunk.path, chunk.member)
     columns = [json_stream.objects(chunk.path, name, member=chunk.member, expected=_EXPECTED) for name in _LISTS]
     for index in itertools.count():
         row = [next(column, None) for column in columns]
@@ -202,7 +202,7 @@ def _text_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
                 number + (line is not None) + sum(1 for _ in rest) for line, rest in ((url, urls), (caption, captions))
             ]
             if lengths[0] != lengths[1]:
-                document = records.location(chunk.path, chunk.member)
+                document = archives.location(chunk.path, chunk.member)
                 raise _unequal(document, "as many URLs as captions", {document: lengths[0], companion: lengths[1]})
             return
         (url_bytes, where), (caption_bytes, _) = url, caption

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.errors import InputError
-from pmd.formats import json_stream, lines, parquet, tsv
+from pmd.formats import archives, json_stream, lines, parquet, tsv
 from pmd.formats.json_stream import Spoiled
 from pmd.formats.lines import INVALID_UTF8
 from pmd.schema import keys
@@ -87,7 +87,7 @@ def _planned(chunk: Chunk, layout: Layout) -> Table:
     if table is None or tables.PREFIX + table.form != chunk.form:
         raise InputError(
             "the file has changed since it was planned",
-            where=records.location(chunk.path, chunk.member),
+            where=archives.location(chunk.path, chunk.member),
             expected=f"{layout.of}: {chunk.form.removeprefix(tables.PREFIX)}",
             found="another form",
             remedy="run the build again",

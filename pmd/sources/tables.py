@@ -23,8 +23,7 @@ import orjson
 import pyarrow as pa
 
 from pmd.errors import InputError
-from pmd.formats import compression, encoding, lines, parquet
-from pmd.sources import records
+from pmd.formats import archives, compression, encoding, lines, parquet
 from pmd.sources.contract import Chunk
 
 Form = Literal["parquet", "jsonl", "csv", "tsv"]
@@ -71,7 +70,7 @@ class Table:
     @property
     def label(self) -> str:
         """What places and errors call it."""
-        return records.location(self.path, self.member)
+        return archives.location(self.path, self.member)
 
     def chunks(self) -> list[Chunk]:
         """Cut it: Parquet at row groups, lines into ranges; quoted text and members of archives are one chunk each."""
@@ -165,14 +164,14 @@ def look(path: str, member: str | None = None) -> Table | None:
     if start.startswith(parquet.MAGIC):
         raise InputError(
             "a Parquet table cannot be read where it is",
-            where=records.location(path, member),
+            where=archives.location(path, member),
             expected="a Parquet table as a file of its own",
             found="one in an archive, or compressed",
             remedy="unpack it: Parquet is compressed in itself",
         )
-    _refuse_another(start, records.location(path, member))
+    _refuse_another(start, archives.location(path, member))
     # Blank lines alone: a table's first name may be none, as pandas has it, so that the line begins with a tab.
-    head = _BLANK_LINES.sub(b"", encoding.without_mark(start, records.location(path, member)), count=1)
+    head = _BLANK_LINES.sub(b"", encoding.without_mark(start, archives.location(path, member)), count=1)
     named = _keys(head, whole=whole)
     if named is not None:
         return Table(path, member, "jsonl", named)

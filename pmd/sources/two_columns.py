@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.errors import InputError
-from pmd.formats import lines, tsv
+from pmd.formats import archives, lines, tsv
 from pmd.sources import records, table_drafts, table_rows, tables
 from pmd.sources.contract import Chunk, InputFile, SourceOptions
 
@@ -89,7 +89,7 @@ class TwoColumns:
 
         `row_digest` is that of the line's bytes without its end, as upstream's file has it; there is no upstream id.
         """
-        split = self.split_of(records.location(chunk.path, chunk.member))
+        split = self.split_of(archives.location(chunk.path, chunk.member))
         if tables.is_chunk(chunk):
             for rows in table_rows.parts(chunk, self._mirror):
                 yield from self._mirrored(rows, split)
@@ -140,7 +140,7 @@ class TwoColumns:
             return ()
         start: bytes = batch.lines[0].as_py()
         header = tsv.header(start, NAMES)
-        where = f"{records.location(path, member)}:byte 0"
+        where = f"{archives.location(path, member)}:byte 0"
         if header is not None and any(header.count(name) != 1 for name in self.columns):
             raise InputError(
                 "the header does not name the columns that are needed",

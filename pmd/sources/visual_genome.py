@@ -67,7 +67,7 @@ class VisualGenome:
                 "an annotation file that the others need is missing",
                 where=f"[sources.{NAME}] annotations",
                 expected="region_descriptions.json and image_data.json (or their .zip)",
-                found=", ".join(records.location(*document) for document in documents) or "no files",
+                found=", ".join(archives.location(*document) for document in documents) or "no files",
                 remedy=f"pmd manifests fetch {NAME}, and name both files in `annotations`",
             )
         held = karpathy.companions(options.karpathy, options.exclude_karpathy)
@@ -76,7 +76,7 @@ class VisualGenome:
                 path=path,
                 form="regions",
                 member=member,
-                companions=(*(records.location(*table) for table in _nearest_first(tables, path)), *held),
+                companions=(*(archives.location(*table) for table in _nearest_first(tables, path)), *held),
             )
             for path, member in regions
         ]
@@ -164,7 +164,7 @@ def _image_records(companions: Sequence[str]) -> dict[int, bytes]:
 def _drafts(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
     held = karpathy.left_out(options.karpathy, options.exclude_karpathy)
     table = _image_records([companion for companion in chunk.companions if companion != options.karpathy])
-    document = records.location(chunk.path, chunk.member)
+    document = archives.location(chunk.path, chunk.member)
     for index, element in json_stream.objects(chunk.path, None, member=chunk.member, expected=_EXPECTED_REGIONS):
         where = f"{document}:[{index}]"
         try:

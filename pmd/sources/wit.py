@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from pmd.errors import InputError
-from pmd.formats import tsv
+from pmd.formats import archives, tsv
 from pmd.formats.lines import INVALID_UTF8
 from pmd.formats.tsv import CsvRow
 from pmd.schema import keys
@@ -302,7 +302,7 @@ class Wit:
         if tables.is_chunk(chunk):
             yield from _mirrored(chunk, options)
             return
-        rows, shard = tsv.read_csv(chunk.path, member=chunk.member), records.location(chunk.path, chunk.member)
+        rows, shard = tsv.read_csv(chunk.path, member=chunk.member), archives.location(chunk.path, chunk.member)
         header = _header(shard, next(rows, None))
         good: list[CsvRow] = []
         lost: list[CsvRow] = []

@@ -25,7 +25,7 @@ import xxhash
 from pydantic import Field
 
 from pmd.errors import InputError
-from pmd.formats import lines, sqlite, tsv
+from pmd.formats import archives, lines, sqlite, tsv
 from pmd.sources import records, table_drafts
 from pmd.sources.contract import DRAFT_ROWS, Chunk, InputFile, Rule, SourceOptions
 from pmd.sources.table_drafts import Indices
@@ -504,7 +504,7 @@ def _has_header(path: str, member: str | None) -> bool:
         return header is not None
     raise InputError(
         f"not a file of {NAME}",
-        where=f"{records.location(path, member)}:byte 0",
+        where=f"{archives.location(path, member)}:byte 0",
         expected="lines of 25 columns (or 23, without line number and hash) parted by tabs, or the SQLite dump",
         found="the SQLite dump, compressed or in an archive"
         if start.startswith(sqlite.MAGIC)
