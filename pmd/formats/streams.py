@@ -114,33 +114,11 @@ class _Gzip:
         return self._inner.unused_data if self._inner.eof else self._inner.unconsumed_tail
 
 
-class _Bzip2:
-    """The library keeps what it has not used: `rest` is empty before the end, and feeding nothing goes on with it."""
+class _Keeping:
+    """Of a library that keeps what it has not used (bzip2, xz): `rest` is empty before the end, and feeding nothing goes on."""
 
-    def __init__(self) -> None:
-        self._inner = bz2.BZ2Decompressor()
-
-    def feed(self, data: bytes) -> bytes:
-        return self._inner.decompress(data, STEP_BYTES)
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def rest(self) -> bytes:
-        return self._inner.unused_data if self._inner.eof else b""
-
-    @property
-    def has_more(self) -> bool:
-        return not self._inner.eof and not self._inner.needs_input
-
-
-class _Xz:
-    """Keeps what it has not used, as `_Bzip2` does."""
-
-    def __init__(self) -> None:
-        self._inner = lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY_BYTES)
+    def __init__(self, inner: bz2.BZ2Decompressor | lzma.LZMADecompressor) -> None:
+        self._inner = inner
 
     def feed(self, data: bytes) -> bytes:
         return self._inner.decompress(data, STEP_BYTES)
@@ -177,9 +155,14 @@ class _Zstd:
         return self._rest
 
 
-_CODECS: Final[dict[str, Callable[[], _Codec]]] = {"gzip": _Gzip, "bzip2": _Bzip2, "xz": _Xz, "zstd": _Zstd}
+_CODECS: Final[dict[str, Callable[[], _Codec]]] = {
+    "gzip": _Gzip,
+    "bzip2": lambda: _Keeping(bz2.BZ2Decompressor()),
+    "xz": lambda: _Keeping(lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY_BYTES)),
+    "zstd": _Zstd,
+}
 
-
+#: How each begins, as far as a stream that was cut short shows it.
 _MAGICS: Final = {"gzip": b"\x1f\x8b\x08", "bzip2": b"BZh", "xz": _XZ_MAGIC, "zstd": b"\x28\xb5\x2f\xfd"}
 
 
