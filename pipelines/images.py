@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from pipelines import running
 from pmd import flow, stages
-from pmd.config import Config, scores
+from pmd.config import Config, places, scores
 from pmd.engines.committing import CommitStage
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.images import needs, takedowns
@@ -41,7 +41,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     tasks = exchange.tasks(((name, path), file.bytes) for name, path, file in needed.pairs)
     work = root.work_folder(config.root, "images")
     side = root.work_folder(config.root, "images-side")
-    indexes = tuple((name, _write_index(config, archives, name, side)) for name, archives in needed.archives.items())
+    indexes = tuple((name, _write_index(archives, name, side)) for name, archives in needed.archives.items())
     also = read_also(paths)
     aliases = write_aliases(also, side)
     listed = needs.taken_down(config)
@@ -79,8 +79,8 @@ def _image_ids(paths: Iterator[str]) -> Iterator[pa.Array]:
             yield batch.column(0)
 
 
-def _write_index(config: Config, archives: Sequence[str], name: str, folder: str) -> str:
-    index = images_rules.index_archives(archives, config.written)
+def _write_index(archives: Sequence[str], name: str, folder: str) -> str:
+    index = images_rules.index_archives(archives, places.written)
     return _put_by_digest(folder, f"archives-{name}", orjson.dumps(index))
 
 

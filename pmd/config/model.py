@@ -95,10 +95,6 @@ class Config:
     audit: options.AuditOptions
     folder: str = ""
 
-    def written(self, path: str) -> str:
-        """Return how a path is named in ROOT (`places.written`)."""
-        return places.written(path)
-
 
 @dataclasses.dataclass(frozen=True)
 class Problem:

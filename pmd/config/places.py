@@ -121,7 +121,7 @@ def all_placed(config: Config, folder: str) -> Config:
 
 
 def options_written(options: BaseModel, name_of: Callable[[str], str]) -> dict[str, Any]:
-    """Return options as a commit keeps them, with their paths as `name_of` (`Config.written`) names them."""
+    """Return options as a commit keeps them, with their paths as `name_of` (`written`) names them."""
     content: dict[str, Any] = options.model_dump(mode="json")
     values = {name: getattr(options, name) for name in type(options).model_fields}  # a dump forgets what was placed
     return content | {

@@ -54,9 +54,9 @@ def of(config: Config, source: str) -> Needs:
             flow.CURATE.name,
             source,
             root.curate_folder(config.root, source),
-            {**places.options_written(chosen.options, config.written), **as_json(config.curate), "format": READ_FORMAT},
-            inputs.fingerprints(paths, config.written),
-            inputs.local(paths, config.written),
+            {**places.options_written(chosen.options, places.written), **as_json(config.curate), "format": READ_FORMAT},
+            inputs.fingerprints(paths, places.written),
+            inputs.local(paths, places.written),
         ),
         files,
     )
@@ -64,7 +64,7 @@ def of(config: Config, source: str) -> Needs:
 
 def names_of(config: Config, files: Sequence[InputFile]) -> dict[str, str]:
     """Return path → how it is named in ROOT, of the files, and archives of files, of which these are not one."""
-    named = {file.path: config.written(file.path) for file in files}
+    named = {file.path: places.written(file.path) for file in files}
     named |= {archives.split_member(path)[0]: archives.split_member(name)[0] for path, name in named.items()}
     return {str(path): name for path, name in named.items() if path != name}
 

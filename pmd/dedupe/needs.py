@@ -20,9 +20,9 @@ def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
     for path in config.dedupe.evaluation:
         below = [storage.join(path, name) for name in storage.list_files(path)] if storage.is_folder(path) else [path]
         files = [places.found(file, path) for file in below]
-        versions = [[config.written(file), storage.fingerprint(file)] for file in files]
-        found[config.written(path)] = commits.options_hash(versions)
-    options = places.options_written(config.dedupe, config.written)
+        versions = [[places.written(file), storage.fingerprint(file)] for file in files]
+        found[places.written(path)] = commits.options_hash(versions)
+    options = places.options_written(config.dedupe, places.written)
     if config.dedupe.near_texts is None:  # what was built before there was such an option stays fresh
         del options["near_texts"], options["near_texts_action"]
     return (Wanted(flow.DEDUPE.name, "all", root.dedupe_folder(config.root), options, found),)

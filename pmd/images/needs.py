@@ -58,17 +58,17 @@ def of(config: Config) -> Needs:
             digests[f"{name}, rejected"] = commit.digest("rejected")
             left_out.append((name, commit))
         paths = inputs.archives_of(config.sources[name])
-        digests |= {config.written(path): storage.fingerprint(path) for path in paths}
+        digests |= {places.written(path): storage.fingerprint(path) for path in paths}
         if paths:
             archives[name] = tuple(paths)
     for rule in config.scores:
-        digests[config.written(rule.file)] = storage.fingerprint(rule.file)
+        digests[places.written(rule.file)] = storage.fingerprint(rule.file)
     for path in config.takedown:
-        digests[config.written(path)] = hashlib.sha256(storage.read_bytes(path)).hexdigest()
+        digests[places.written(path)] = hashlib.sha256(storage.read_bytes(path)).hexdigest()
     pictures = takedowns.of_bytes(taken_down(config))
     if pictures:
         digests["takedown, by bytes"] = options_hash(pictures)
-    rules = [places.options_written(rule, config.written) for rule in config.scores]
+    rules = [places.options_written(rule, places.written) for rule in config.scores]
     options = {"sample": config.sample, "scores": rules, **as_json(config.images)}
     return Needs(
         Wanted(
@@ -77,7 +77,7 @@ def of(config: Config) -> Needs:
             root.images_folder(config.root),
             options,
             digests,
-            inputs.local((rule.file for rule in config.scores), config.written),
+            inputs.local((rule.file for rule in config.scores), places.written),
         ),
         tuple(names),
         tuple(pairs),

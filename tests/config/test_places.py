@@ -96,8 +96,8 @@ def test_a_file_is_named_as_it_is_written_wherever_the_command_is_run(
         folder = places.folder_of(file)
         assert (folder == "") == (where == "project")
         loaded = places.all_placed(chosen, folder)
-        assert loaded.written(loaded.takedown[0]) == pattern
-        assert loaded.written(places.placed(found, folder)) == found
+        assert places.written(loaded.takedown[0]) == pattern
+        assert places.written(places.placed(found, folder)) == found
 
 
 @pytest.mark.parametrize("where", ["project", "."])
@@ -112,7 +112,7 @@ def test_spellings_of_one_path_are_one_name(
     monkeypatch.chdir(tmp_path / where)
     plain = dataclasses.replace(config.parse(CONTENT), takedown=(spelled,), sources={}, scores=())
     loaded = places.all_placed(plain, "" if where == "project" else "project")
-    assert loaded.written(loaded.takedown[0]) == name
+    assert places.written(loaded.takedown[0]) == name
 
 
 def test_a_configuration_in_an_object_store_has_its_files_there() -> None:
@@ -122,9 +122,9 @@ def test_a_configuration_in_an_object_store_has_its_files_there() -> None:
         "gs://bucket/project/data/*.json", "gs://bucket/project/data/a.zip!/in/b.json",
     )  # fmt: skip
     relative, _, _, absolute, _ = loaded.sources["coco"].annotations
-    assert loaded.written(places.found("gs://bucket/project/data/x.json", relative)) == "data/x.json"
+    assert places.written(places.found("gs://bucket/project/data/x.json", relative)) == "data/x.json"
     assert (
-        loaded.written(places.found("gs://bucket/project/data/x.json", absolute)) == "gs://bucket/project/data/x.json"
+        places.written(places.found("gs://bucket/project/data/x.json", absolute)) == "gs://bucket/project/data/x.json"
     )
 
 
@@ -156,7 +156,7 @@ def test_every_path_of_a_configuration_is_placed(tmp_path: Path, monkeypatch: py
         (found.dedupe, plain.dedupe),
         (coco.options, plain.sources["coco"].options),
     ):
-        assert places.options_written(one, found.written) == other.model_dump(mode="json")
+        assert places.options_written(one, places.written) == other.model_dump(mode="json")
 
 
 def _models() -> list[type[BaseModel]]:
