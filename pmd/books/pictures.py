@@ -7,9 +7,10 @@ of pmd wrote have other hashes than PDQ, which are not compared.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -26,6 +27,8 @@ PDQ: Final = "pdq"
 MATCH: Final = 31
 
 _STORED: Final = "stored_digest"
+
+Words = np.ndarray[tuple[int, ...], np.dtype[np.uint64]]
 
 
 def named(
@@ -56,15 +59,20 @@ def named(
 
 def _near(image_ids: pa.Array, values: pa.Array, wanted: Collection[bytes], found: dict[bytes, set[bytes]]) -> None:
     known = values.is_valid()
-    ids, words = image_ids.filter(known).to_pylist(), _words(values.filter(known).to_pylist())
+    ids, seen = image_ids.filter(known).to_pylist(), words(values.filter(known).to_pylist())
     for one in wanted if ids else ():
-        distances = np.bitwise_count(words ^ _words([one])).sum(axis=1)
-        for place in np.flatnonzero(distances <= MATCH).tolist():
+        for place in np.flatnonzero(distances(seen, one) <= MATCH).tolist():
             found.setdefault(one, set()).add(ids[place])
 
 
-def _words(hashes: Collection[bytes]) -> Any:
+def words(hashes: Collection[bytes]) -> Words:
+    """Return perceptual hashes as n x 4 words."""
     return np.frombuffer(b"".join(hashes), np.uint64).reshape(-1, 4)
+
+
+def distances(hashes: Words, one: bytes) -> npt.NDArray[np.int64]:
+    """Return the bits in which each of n hashes (`words`) differs from one."""
+    return np.asarray(np.bitwise_count(hashes ^ words([one])).sum(axis=1, dtype=np.int64))
 
 
 def _columns(root_url: str, names: Collection[str]) -> Iterator[tuple[pa.Array, str, pa.Array]]:

@@ -19,7 +19,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -37,8 +36,6 @@ PDQ_MATCH: Final = pictures.MATCH
 
 _ENTRY: Final = re.compile(r"(sha256|pdq):([0-9a-fA-F]{64})(?:\s+(\S+))?")
 
-_Hashes = np.ndarray[tuple[int, ...], np.dtype[np.uint64]]
-
 
 @dataclasses.dataclass(frozen=True)
 class Blocklist:
@@ -51,7 +48,7 @@ class Blocklist:
     """
 
     digests: Mapping[bytes, str]
-    hashes: _Hashes
+    hashes: pictures.Words
     names: tuple[str, ...]
 
     def __bool__(self) -> bool:
@@ -63,7 +60,7 @@ class Blocklist:
             return self.digests[sha256]
         if perceptual_hash is None or not self.names:
             return None
-        distances = np.bitwise_count(self.hashes ^ np.frombuffer(perceptual_hash, np.uint64)).sum(axis=1)
+        distances = pictures.distances(self.hashes, perceptual_hash)
         nearest = int(distances.argmin())
         return self.names[nearest] if distances[nearest] <= PDQ_MATCH else None
 
@@ -115,8 +112,7 @@ def read(paths: Iterable[str]) -> Blocklist:
             else:
                 hashes.append(bytes.fromhex(hexadecimal))
                 names.append(name)
-    words = np.frombuffer(b"".join(hashes), np.uint64).reshape(-1, 4)
-    return Blocklist(digests, words, tuple(names))
+    return Blocklist(digests, pictures.words(hashes), tuple(names))
 
 
 def evidence(name: str) -> str:

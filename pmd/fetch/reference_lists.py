@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd import codec
+from pmd.books import pictures
 from pmd.errors import InputError
 from pmd.fetch import blocklists
 from pmd.schema import keys
@@ -103,13 +104,9 @@ def compare(known: Sequence[Known], sha256: bytes, perceptual_hash: bytes | None
     listed = known[0].sha256.hex()
     if perceptual_hash is None or not hashes:
         return Comparison(STATUS, f"sha256 {sha256.hex()}, listed {listed}; no perceptual hashes to compare")
-    distance = min(_distance(perceptual_hash, one) for one in hashes)
+    distance = int(pictures.distances(pictures.words(hashes), perceptual_hash).min())
     evidence = f"sha256 {sha256.hex()}, listed {listed}; perceptual hashes differ in {distance} bits of 256"
     return Comparison(REENCODED if distance <= blocklists.PDQ_MATCH else STATUS, evidence)
-
-
-def _distance(one: bytes, other: bytes) -> int:
-    return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
 
 
 def files(patterns: Sequence[str]) -> list[str]:
