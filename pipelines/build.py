@@ -32,8 +32,6 @@ class Step:
 
 
 Report = Callable[[Step], None]
-#: Stages whose commits know files by their bytes (`Wanted.files`).
-_READING_FILES = (flow.CURATE, flow.IMAGES)
 #: Stages after which the ledger may know more pictures, or more of how they look, and that nothing is published before.
 _WRITING_GENERATIONS = (flow.FETCH, flow.DEDUPE)
 RETIRED = "the configuration no longer names it: removed"
@@ -60,12 +58,6 @@ class Unit:
     def why(self) -> str | None:
         """Return why it must run, or None."""
         return stages.why(self.stage, self.config, self.unit)
-
-    def remember(self) -> None:
-        """Have its commits know files that are of another time, and the same: they are not read again then."""
-        if self.stage in _READING_FILES:
-            for item in self.wanted():
-                item.remember(root.writing(self.config.root).epoch)
 
 
 def units(config: Config, names: Sequence[str], flags: Sequence[str]) -> Iterator[Unit]:
@@ -104,9 +96,9 @@ def build(
         fetch.check(config)
 
     def run(unit: Unit) -> bool:
-        why = unit.why()
+        why, wanted = stages.judged(unit.stage, config, unit.unit)
         if why is None:
-            unit.remember()
+            _remember(config, wanted)
             report(Step(*unit.name, None))
             return False
         started(Step(*unit.name, why))
@@ -126,6 +118,13 @@ def build(
         if only in {None, stage}:
             started(Step(stage, name, RETIRED))
             commits.retire(folder, root.writing(config.root).check)
+
+
+def _remember(config: Config, wanted: Sequence[Wanted]) -> None:
+    """Have commits know files that are of another time, and the same: they are not read again then."""
+    for item in wanted:
+        if item.files:
+            item.remember(root.writing(config.root).epoch)
 
 
 def _look_again(units: Sequence[Unit], run: Callable[[Unit], bool]) -> None:

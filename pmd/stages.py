@@ -50,11 +50,18 @@ def wanted(stage: flow.Stage, config: Config, unit: str = "all") -> tuple[Wanted
     return needed
 
 
+def judged(stage: flow.Stage, config: Config, unit: str = "all") -> tuple[str | None, tuple[Wanted, ...]]:
+    """Return why a unit of a stage must run, in words, or None where it need not; and the commits that it should have."""
+    pending = getattr(_needs(stage), "pending", None)
+    why = None if pending is None else pending(config)
+    needed = wanted(stage, config, unit)
+    reasons = [why, *(item.why() for item in needed)]
+    return next((reason for reason in reasons if reason is not None), None), needed
+
+
 def why(stage: flow.Stage, config: Config, unit: str = "all") -> str | None:
     """Return why a unit of a stage must run, in words, or None where it need not."""
-    pending = getattr(_needs(stage), "pending", None)
-    reasons = [None if pending is None else pending(config), *(item.why() for item in wanted(stage, config, unit))]
-    return next((reason for reason in reasons if reason is not None), None)
+    return judged(stage, config, unit)[0]
 
 
 def retired(config: Config) -> list[tuple[str, str, str]]:
