@@ -10,10 +10,8 @@ import dataclasses
 from typing import Final, Literal
 
 from pmd.codec.verdicts import MAX_PIXELS
-
-#: What a size is brought to: `keep_ratio` the short side, `keep_ratio_largest` the long one; `center_crop` cuts a square out of
-#: the first's middle, `border` puts white around the second; `no` leaves sizes alone.
-Mode = Literal["keep_ratio", "keep_ratio_largest", "center_crop", "border", "no"]
+from pmd.schema import modes
+from pmd.schema.modes import Mode
 
 #: Formats that are written.
 Written = Literal["jpeg", "png", "webp"]
@@ -23,9 +21,6 @@ LONGEST_SIDE_PX: Final[dict[Written, int]] = {"jpeg": 65_500, "webp": 16_383, "p
 
 #: The quality that stands for WebP without loss, as in OpenCV's IMWRITE_WEBP_QUALITY: over 100.
 LOSSLESS: Final = 101
-
-_BY_SHORT_SIDE: Final[frozenset[Mode]] = frozenset({"keep_ratio", "center_crop"})
-_SQUARE: Final[frozenset[Mode]] = frozenset({"center_crop", "border"})
 
 Size = tuple[int, int]
 
@@ -83,7 +78,7 @@ class Form:
 
     def measured(self, size: Size) -> int:
         """Return the side by which a picture is judged: the short one, or the long one."""
-        return min(size) if self.mode in _BY_SHORT_SIDE else max(size)
+        return min(size) if self.mode in modes.BY_SHORT_SIDE else max(size)
 
     def for_copy_of(self, original: Size) -> Form:
         """Return the form that makes of a smaller copy what this one makes of the original, which says whether it is bigger.
@@ -108,7 +103,7 @@ class Form:
         else:
             scale = side / self.measured(size)
             scaled = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
-        return Fit(scaled, (side, side) if self.mode in _SQUARE else scaled)
+        return Fit(scaled, (side, side) if self.mode in modes.SQUARE else scaled)
 
     def holds(self, size: Size) -> bool:
         """Return whether a picture of a size can be had in this form: not too long for its format, nor too large by enlarging."""

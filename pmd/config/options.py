@@ -16,13 +16,13 @@ from pmd.config import scores
 from pmd.config.resizing import (
     LARGEST_IMAGE_SIZE,
     EncodeFormat,
-    Mode,
     Resizing,
     check_jpeg_quality,
     check_quality,
     check_short_side,
     put_together,
 )
+from pmd.schema.modes import Mode
 from pmd.sources.contract import PROFILES, NamesFiles, Profile, Rule
 
 #: The longest side that a JPEG can have.

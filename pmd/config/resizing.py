@@ -12,7 +12,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-Mode = Literal["keep_ratio", "keep_ratio_largest", "center_crop", "border", "no"]
+from pmd.schema import modes
+from pmd.schema.modes import Mode
+
 EncodeFormat = Literal["jpg", "png", "webp"]
 
 #: The longest side of a square that has no more pixels than Pillow takes for a decompression bomb.
@@ -22,12 +24,6 @@ LARGEST_IMAGE_SIZE: Final = math.isqrt(178_956_970)
 _QUALITIES: Final[Mapping[str, tuple[int, int]]] = {"jpg": (1, 100), "png": (0, 9), "webp": (1, 101)}
 #: … and what stands where none is given: zlib's own, and for WebP what img2dataset has for all.
 _QUALITY: Final[Mapping[str, int]] = {"png": 6, "webp": 95}
-
-#: Modes that bring the short side to a size; the others the long one.
-_BY_SHORT_SIDE: Final = frozenset({"keep_ratio", "center_crop"})
-
-#: Modes whose pictures have another shape than they were made of, which nothing can tell from them.
-_SQUARE: Final = frozenset({"center_crop", "border"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +47,12 @@ class Resizing:
     @property
     def by_short_side(self) -> bool:
         """Whether the mode is of the short side; else of the long one."""
-        return self.mode in _BY_SHORT_SIDE
+        return self.mode in modes.BY_SHORT_SIDE
 
     @property
     def is_square(self) -> bool:
         """Whether something may be cut off, or white be put around."""
-        return self.mode in _SQUARE
+        return self.mode in modes.SQUARE
 
 
 def put_together(options: Any, side_px: int | None, mode: Mode | None) -> Resizing:
@@ -81,7 +77,7 @@ def check_short_side(given: Mapping[str, Any]) -> None:
         raise ValueError("image_size or short_side_px, not both: they are one")
     if mode == "no":
         raise ValueError('nothing beside resize_mode = "no": sizes stay')
-    if mode is not None and mode not in _BY_SHORT_SIDE:
+    if mode is not None and mode not in modes.BY_SHORT_SIDE:
         raise ValueError(f'image_size in its place: resize_mode = "{mode}" is not of the short side')
 
 
