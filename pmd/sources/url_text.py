@@ -37,6 +37,11 @@ _MEMBERS: Final = r"[^.].*\.(tsv|csv|jsonl|ndjson|json)(\.(gz|bz2|xz|zst))?"
 #: Beside tables, a text is what somebody has written about them.
 _TEXT_MEMBERS: Final = r"[^.].*\.txt(\.(gz|bz2|xz|zst))?"
 _EXPECTED: Final = "tables: *.tsv, *.csv, *.jsonl, *.json, else *.txt"
+_OF_ARCHIVE: Final = "name the members that are tables in `annotations`: ARCHIVE!/MEMBER"
+_OF_FILE: Final = "name only tables in `annotations`, or write the file as one"
+_REMEDY: Final = "name the columns in the configuration: url_column, text_column, id_column"
+#: A whole number that was written as a float: pandas makes floats of ids where a row has none.
+_WHOLE_FLOAT: Final = r"^(-?[0-9]+)\.0+$"
 
 
 def _licence(value: str) -> str:
@@ -162,10 +167,6 @@ class UrlText:
 READER: Final = UrlText()
 
 
-_OF_ARCHIVE: Final = "name the members that are tables in `annotations`: ARCHIVE!/MEMBER"
-_OF_FILE: Final = "name only tables in `annotations`, or write the file as one"
-
-
 def _tables(files: Sequence[InputFile]) -> Iterator[tables.Table]:
     """Yield the tables that files are or hold, sorted."""
     found = records.documents(
@@ -213,13 +214,6 @@ def _layout(table: tables.Table, options: Options) -> tables.Layout:
         # Of JSON Lines nothing says which keys the rows have: each may have an id or not.
         (optional if table.form == "jsonl" else needed)["id"] = (options.id_column,)
     return tables.Layout("a table", needed, optional, text=frozenset({"image_url", "text"}), remedy=_REMEDY)
-
-
-_REMEDY: Final = "name the columns in the configuration: url_column, text_column, id_column"
-
-
-#: A whole number that was written as a float: pandas makes floats of ids where a row has none.
-_WHOLE_FLOAT: Final = r"^(-?[0-9]+)\.0+$"
 
 
 def _ids(column: pa.Array) -> pa.Array:
