@@ -42,6 +42,12 @@ def _place(path: Path) -> int:
     return LONGEST.index(first) if first in LONGEST else len(LONGEST)
 
 
+@pytest.fixture(autouse=True)
+def _any_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget how wide the terminal is that the tests were started from."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """The folder of genuine upstream rows and photographs, which stands beside a developer's checkout only."""

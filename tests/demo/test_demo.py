@@ -275,8 +275,8 @@ def test_nearly_every_reason_and_status_has_its_row(outcome: Expected) -> None:
     assert given <= set(REASONS)
     assert set(reasons_of("curate")) - given == {"not_ascii"}  # no profile but `hub` asks for ASCII
     ended = {image.status for image in outcome.images.values()}
-    # Every name resolves here, waiting is no show, and blocklists and lists to check against are everybody's own.
-    assert set(STATUSES) - ended == {"dns", "timeout", "blocked_content", "changed"}
+    # Every name resolves here, waiting is no show, and shapes, blocklists and lists to check against are everybody's own.
+    assert set(STATUSES) - ended == {"dns", "timeout", "blocked_content", "changed", "too_narrow"}
 
 
 def test_one_photograph_has_several_names(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines import build
 from pmd import config
-from pmd.config import inputs
+from pmd.config import inputs, places
 from pmd.curate import needs
 from pmd.dedupe import needs as dedupe_needs
 from pmd.fetch import state
@@ -120,7 +120,7 @@ def test_the_row_of_the_configurations_file_is_shown_and_no_other(
 def digests(path: str) -> list[Any]:
     chosen = config.load(path)
     curated = [dict(needs.wanted(chosen, name)[0].inputs) for name in sorted(chosen.sources)]
-    archives = [[*map(chosen.written, inputs.archives_of(source))] for source in chosen.sources.values()]
+    archives = [[*map(places.written, inputs.archives_of(source))] for source in chosen.sources.values()]
     return [*curated, archives, dict(dedupe_needs.wanted(chosen)[0].inputs)]
 
 
