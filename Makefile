@@ -14,6 +14,9 @@ ONLY ?=
 # What `make touched` compares with.
 SINCE ?= HEAD
 
+# Bytecode is kept, whatever the environment says: lanes and commands that tests start would else compile all of pmd anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo test touched test-engines check bench engines emulators lock platforms wheel clean
 
 help:
@@ -41,7 +44,7 @@ demo: $(VENV)/.core
 
 # Modules stay together, so that what they share is made once (tests/conftest.py).
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder $(ONLY)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder --durations 30 $(ONLY)
 	@test -n "$(ONLY)" || echo "To run some of them: make test ONLY=tests/store. To run what a change touches: make touched SINCE=main"
 
 touched: $(VENV)/.dev

@@ -1,4 +1,7 @@
-"""Build: every stage in order, skipping what is committed and unchanged."""
+"""Build: every stage in order, skipping what is committed and unchanged.
+
+The pipeline of a stage is read in when the stage must run, and Beam with it: a build that has nothing to do needs neither.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ import functools
 import importlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from pipelines import fetch
 from pmd import flow, stages
 from pmd.config import Config, inputs
+from pmd.fetch import needs as fetch_needs
 from pmd.fetch.runs import Run
 from pmd.images import takedowns
 from pmd.store import commits, root
@@ -63,10 +67,14 @@ class Unit:
 def units(config: Config, names: Sequence[str], flags: Sequence[str]) -> Iterator[Unit]:
     """Yield every unit of a build, in the order of the flow; a stage's pipeline is the module of its name."""
     for stage in flow.STAGES:
-        pipeline = importlib.import_module(f"pipelines.{stage.name}")
         for unit in stages.units(stage, config, names):
             chosen = (unit,) if stage.unit == "source" else ()
-            yield Unit(stage, unit, config, functools.partial(pipeline.build, config, *chosen, flags))
+            yield Unit(stage, unit, config, functools.partial(_run, stage, config, *chosen, flags))
+
+
+def _run(stage: flow.Stage, *arguments: Any) -> Run | None:
+    ended: Run | None = importlib.import_module(f"pipelines.{stage.name}").build(*arguments)
+    return ended
 
 
 def build(
@@ -93,7 +101,7 @@ def build(
         inputs.check(config, chosen)
     listed = takedowns.lines(config.takedown, config.sources)  # a mistake in a list is told before anything runs
     if only in {None, flow.FETCH.name}:
-        fetch.check(config)
+        fetch_needs.check(config)
 
     def run(unit: Unit) -> bool:
         why, wanted = stages.judged(unit.stage, config, unit.unit)

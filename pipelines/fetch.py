@@ -23,11 +23,9 @@ from pmd.fetch import (
     adopt,
     asking,
     engine,
-    img2dataset,
     needs,
     partitions,
     reference_lists,
-    runs,
     state,
     store,
     summary,
@@ -74,7 +72,7 @@ def build(
         InputError: A list of `fetch.against` is missing, or none.
         NetworkError: The network is broken, or nothing that was asked for just now was reached.
     """
-    check(config)
+    needs.check(config)
     if asking.to_judge(config) is not None:
         hashes.build(config, flags)
     pending = needs.pending_images(config, retry)
@@ -116,26 +114,8 @@ def restore(config: Config, shards: Sequence[int], flags: Sequence[str] = ()) ->
     Returns:
         The images that stay open because no host answered, by what became of them: the next fetch asks for them.
     """
-    check(config)
+    needs.check(config)
     return _download(config, shards, flags, (), settle_unreached=False, lost_only=True) if shards else {}
-
-
-def tell(config: Config, run: Run) -> dict[str, Any]:
-    """Return a run as JSON has it; see `runs.tell`."""
-    standing = commits.read(root.fetch_rejected_folder(config.root))
-    return runs.tell(config.root, run, {} if standing is None else standing.sources, config.fetch.host_groups)
-
-
-def check(config: Config) -> None:
-    """Find, before anything runs, what would keep a fetch from running.
-
-    Raises:
-        ConfigError: The engine is not installed.
-        InputError: A list of `fetch.against` is missing, or none.
-    """
-    reference_lists.files(config.fetch.against)
-    if config.fetch.engine == "img2dataset":
-        img2dataset.require()
 
 
 def _download(

@@ -334,9 +334,9 @@ def build(
     loaded, fetched = run_stage(config, None, sources, sample, context.args)
     summary = status.books(loaded.root)
     if as_json:
-        from pipelines import fetch as fetching
+        from pmd.fetch import runs
 
-        summary["fetch_run"] = None if fetched is None else fetching.tell(loaded, fetched)
+        summary["fetch_run"] = None if fetched is None else runs.tell(loaded, fetched)
     _show_status(summary, as_json=as_json)
 
 
@@ -389,7 +389,7 @@ def fetch(
     began = datetime.datetime.now(datetime.UTC)
     from pipelines import fetch as pipeline
     from pmd.config import places
-    from pmd.fetch import stopping
+    from pmd.fetch import runs, stopping
     from pmd.store import root
 
     until = None if for_ is None else stopping.asked_at(began, stopping.duration_s(for_))
@@ -406,7 +406,7 @@ def fetch(
     with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]]), places.absolute(config)):
         run = pipeline.build(loaded, context.args, retry=statuses, settle_unreached=settle_unreached, until=until)
     if as_json:
-        output.json(pipeline.tell(loaded, run))
+        output.json(runs.tell(loaded, run))
     if until is not None and run.is_cut:
         raise typer.Exit(TIME_IS_UP)
 

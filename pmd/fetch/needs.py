@@ -11,10 +11,22 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config import Config
-from pmd.fetch import asking, blocklists, partitions, state
+from pmd.fetch import asking, blocklists, img2dataset, partitions, reference_lists, state
 from pmd.schema.statuses import BLOCKED_ADDRESS
 from pmd.store import root
 from pmd.store.wanted import Wanted, digest
+
+
+def check(config: Config) -> None:
+    """Find, before anything runs, what would keep a fetch from running.
+
+    Raises:
+        ConfigError: The engine is not installed.
+        InputError: A list of `fetch.against` is missing, or none.
+    """
+    reference_lists.files(config.fetch.against)
+    if config.fetch.engine == "img2dataset":
+        img2dataset.require()
 
 
 def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:

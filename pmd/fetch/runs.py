@@ -10,10 +10,11 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd.config import Config
 from pmd.fetch import hosts, state
 from pmd.schema.statuses import OK
-from pmd.store import commits
-from pmd.store.commits import Books, Commit
+from pmd.store import commits, root
+from pmd.store.commits import Commit
 from pmd.text import urls
 
 #: Hosts that are told, at most.
@@ -35,14 +36,8 @@ class Run:
     is_cut: bool = False
 
 
-def tell(root_folder: str, run: Run, pairs: Mapping[str, Books], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def tell(config: Config, run: Run) -> dict[str, Any]:
     """Return a run as JSON has it.
-
-    Args:
-        root_folder: ROOT.
-        run: The run.
-        pairs: The books of `fetch/rejected` after it, by source.
-        groups: `FetchOptions.host_groups`.
 
     Returns:
         ``images`` that the run settled, ``bytes`` of their originals, ``seconds``, ``images_per_s``, ``mb_per_s`` (10⁶ bytes);
@@ -55,8 +50,8 @@ def tell(root_folder: str, run: Run, pairs: Mapping[str, Books], groups: Mapping
     statuses: Counter[str] = Counter()
     sources: dict[str, Counter[str]] = {}
     size = generations = 0
-    asked = _Asked(groups)
-    for folder, commit in _generations(root_folder, run):
+    asked = _Asked(config.fetch.host_groups)
+    for folder, commit in _generations(config.root, run):
         generations += 1
         statuses.update(commit.run["statuses"])
         for source, books in commit.sources.items():
@@ -68,6 +63,8 @@ def tell(root_folder: str, run: Run, pairs: Mapping[str, Books], groups: Mapping
             elif not file.name.startswith("../"):
                 size += sum(pc.sum(batch["bytes"]).as_py() or 0 for batch in commits.iterate(path, ("bytes",)))
     images = statuses.total()
+    standing = commits.read(root.fetch_rejected_folder(config.root))
+    pairs = {} if standing is None else standing.sources
     return {
         "images": images,
         "bytes": size,

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,6 +120,28 @@ def test_an_image_taken_out(finished: tuple[Path, Config, DemoWeb], tmp_path: Pa
     assert pair["pair_id"] in {row["pair_id"].hex() for row in gone}
     for folder in (f"publish/source={pair['source']}", "shards/parquet"):
         assert pair["image_id"] not in {row["image_id"] for row in building.rows(Path(chosen.root) / folder)}
+
+
+def test_a_build_that_has_nothing_to_do_does_without_beam(
+    finished: tuple[Path, Config, DemoWeb], tmp_path: Path
+) -> None:
+    folder, whole, _ = finished
+    target = copy(whole, tmp_path / "root").root
+    text = (folder / "pmd.toml").read_text()
+    here = json.dumps(target)
+    text = re.sub("^root = .*$", lambda _: f"root = {here}", text, flags=re.MULTILINE)
+    text = re.sub(r"\n\[sources\.sbu_captions\].*?(?=\n\[)", "", text, flags=re.DOTALL)
+    path = folder / "idle.toml"  # beside the files that it names
+    path.write_text(text)
+    code = (
+        f"import sys; sys.argv = ['pmd', 'build', {str(path)!r}]\nfrom pmd import cli\ntry: cli.main()\n"
+        "except SystemExit as end: print(end.code, *{name.split('.')[0] for name in sys.modules})"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert ended.stderr.count("= ") == ended.stderr.count(": committed and unchanged") > 20
+    status, *loaded = ended.stdout.splitlines()[-1].split()
+    assert status == "0"
+    assert not {*loaded} & {"apache_beam", "grpc"}
 
 
 def test_samples_are_nested_and_ask_for_nothing_twice(finished: tuple[Path, Config, DemoWeb], tmp_path: Path) -> None:

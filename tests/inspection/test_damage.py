@@ -60,7 +60,7 @@ def _groups(chosen: Config) -> None:
 
 
 def _attempts(chosen: Config) -> None:
-    runs.tell(chosen.root, Run(dict.fromkeys(range(2**tiny_root.SHARD_BITS), 0)), {}, {})
+    runs.tell(chosen, Run(dict.fromkeys(range(2**tiny_root.SHARD_BITS), 0)))
 
 
 #: Files → the stage that reads them, in this process.
