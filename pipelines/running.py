@@ -17,6 +17,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from pmd import config
 from pmd.config import Config, places
 from pmd.engines import driving, mistakes, progress, transforms
+from pmd.engines.options import Options
 from pmd.engines.processes import Processes
 from pmd.errors import ConfigError, PmdError
 from pmd.store import commits, failures, proposals, root, storage
@@ -225,7 +226,7 @@ def _says(flags: Sequence[str], name: str) -> bool:
 
 def _pipeline(flags: Sequence[str], count: int, ours: Processes | None) -> beam.Pipeline:
     try:
-        options = PipelineOptions(list(flags))
+        options = Options(list(flags))
         if _says(flags, "runner"):
             return beam.Pipeline(options=options)
         if ours is None:

@@ -3,6 +3,7 @@
 Modules, each importing only those above it::
 
     coder       Arrow batches between workers
+    options     Beam's options, made quick to ask
     partitions  units that are parts
     progress    what a person sees while a stage runs
     mistakes    what a worker meets, told to the person as itself
