@@ -2,9 +2,9 @@
 
     python benchmarks/store_requests.py [--shards 8 512 32768]
 
-ROOTs of all twelve sources are written straight into fake-gcs-server, an image a fetch shard; the requests of this process are then
-counted, at the client. Two builds of each: `whole` from distinct images to the audit, where only the workers' own work is left
-out (what they commit is written past the client), and `idle`, which finds nothing to do. The last line is JSON.
+ROOTs of all twelve sources are written straight into fake-gcs-server, an image a fetch shard; the requests of this process are
+then counted, at the client. Two builds of each: `whole` from distinct images to the audit, where only the workers' own work is
+left out (what they commit is written past the client), and `idle`, which finds nothing to do. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from pmd import config, flow, stages
 from pmd.config import Config
 from pmd.demo.config import open_web, write_demo
 from pmd.fetch import store
+from pmd.fetch.reports import Done
 from pmd.fetch.transforms import FetchLane
 from pmd.schema.tables import IMAGES, LEDGER, LEDGER_FILE
 from pmd.store import commits, root, storage
@@ -112,7 +113,7 @@ class Root:
     def curate(self) -> None:
         """Write `root.json`, the pairs' commits, and the distinct images."""
         with contextlib.ExitStack() as stack:
-            stack.enter_context(mock.patch.object(storage, "put_if_absent", lambda url, said: self._bucket.put(url, said)))
+            stack.enter_context(mock.patch.object(storage, "put_if_absent", self._bucket.put))
             root.create(self._root, self._bits)
         for name in sorted(self._config.sources):
             pairs = (_file("pairs/part-00000-of-00001-", ".parquet"),)
@@ -159,11 +160,11 @@ class Root:
             store.elsewhere(_file(f"{shard}" if kind == "store" else "generation=0000-", ending), kind, shard)
             for kind, ending in (("store", ".tar"), ("attempts", ".parquet"))
         ]
-        books = Books(300, {status: 10 + shard % 7 for status in _STATUSES[1:]})
+        books = Books(300, dict.fromkeys(_STATUSES[1:], 10 + shard % 7))
         commit = Commit(
             store.STAGE,
             (ledger, *others),
-            {name: books for name in sorted(self._config.sources)},
+            dict.fromkeys(sorted(self._config.sources), books),
             commits.options_hash(shard),
             {commits.EPOCH: epoch, "images": 1, "statuses": {"dead": 1}},
             store.facts(shard, 0, is_hashed=False),
@@ -190,8 +191,10 @@ def _without_workers(made: Root, chosen: Config) -> Iterator[None]:
     """Have workers' output written past the client that is counted."""
 
     def lanes(lane: FetchLane, shards: Sequence[int], images: int = 0) -> None:
-        for shard in shards:
-            made.generation(shard, lane.epoch)
+        done = [Done(made.generation(shard, lane.epoch), 0) for shard in shards]
+        assert lane.reports is not None
+        for number in range(lane.lanes):
+            lane.reports.leave(f"lane-{number:05d}", done[number :: lane.lanes])
 
     def run_and_commit(root_url: str, folders: Sequence[str], *_: object, **__: object) -> None:
         lock = root.writing(root_url)
@@ -201,8 +204,7 @@ def _without_workers(made: Root, chosen: Config) -> Iterator[None]:
             item.folder: item
             for stage in flow.STAGES[2:]
             for unit in (folders[0].rpartition("=")[2] if stage.unit == "source" else "all",)
-            if stage.name in folders[0].removeprefix(root_url)
-            or (stage == flow.SHARD and "/shards/" in folders[0])
+            if stage.name in folders[0].removeprefix(root_url) or (stage == flow.SHARD and "/shards/" in folders[0])
             for item in stages.wanted(stage, chosen, unit)
         }
         for folder in folders:
@@ -211,7 +213,10 @@ def _without_workers(made: Root, chosen: Config) -> Iterator[None]:
             commits.write(folder, Commit(item.stage, (), {}, item.hash, run))
             commits.sweep(folder, lock.check)
 
-    with mock.patch.object(fetch_pipeline, "run_lanes", lanes), mock.patch.object(running, "run_and_commit", run_and_commit):
+    with (
+        mock.patch.object(fetch_pipeline, "run_lanes", lanes),
+        mock.patch.object(running, "run_and_commit", run_and_commit),
+    ):
         yield
 
 

@@ -20,7 +20,7 @@ from benchmarks.breaking import calls
 from benchmarks.breaking.calls import Call
 from pmd.errors import PmdError, RootError
 from pmd.fetch import state, store
-from pmd.store import commits, leftovers, lock, proposals, root, storage
+from pmd.store import commits, leftovers, lock, proposals, register, root, storage
 from pmd.store.commits import Commit, File
 from pmd.store.lock import Holder, Lock
 from pmd.store.proposals import Proposal
@@ -95,8 +95,9 @@ def _shard(folder: str, text: str) -> File:
 
 
 def _commit_generation(root_url: str, run: Run, held: Lock) -> Generator[str, None, None]:
-    generation = state.next_generation(root_url, SHARD)
-    store.begin(root_url, SHARD, held.epoch, held.check)
+    known = register.current(root_url)
+    generation = known.next(SHARD)
+    known = store.begin(known, [SHARD], held.epoch, held.check)
     yield "begun"
     try:
         commit = generation_of(root_url, generation, run, held.epoch)
@@ -106,7 +107,7 @@ def _commit_generation(root_url: str, run: Run, held: Lock) -> Generator[str, No
         yield "settled"
     finally:
         held.check()
-        store.end(root_url, SHARD, held.epoch, held.check)
+        store.end(known, [SHARD], held.epoch, held.check)
 
 
 def generation_of(root_url: str, generation: int, run: Run, epoch: int) -> Commit:

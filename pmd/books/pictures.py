@@ -15,9 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd import flow
-from pmd.store import commits, sealed, storage
-from pmd.store.commits import Commit
+from pmd.store import commits, register, sealed
+from pmd.store.register import Generation
 
 #: The fact of a generation's commit that says which perceptual hash it holds, and what is said there: PDQ, by the reference
 #: implementation.
@@ -77,23 +76,18 @@ def distances(hashes: Words, one: bytes) -> npt.NDArray[np.int64]:
 
 def _columns(root_url: str, names: Collection[str]) -> Iterator[tuple[pa.Array, str, pa.Array]]:
     """Yield image_ids, a column's name, and its values, of every file of the ledger, and of hashes computed since."""
-    for path, commit in _files(root_url) if names else ():
+    for path, generation in _files(root_url) if names else ():
         with sealed.open_checked(path) as raw:
             parquet = pq.ParquetFile(raw)
             here = [name for name in names if name in parquet.schema_arrow.names]
-            here = [name for name in here if name != HASH or commit.facts.get(HASH) == PDQ]
+            here = [name for name in here if name != HASH or generation.facts.get(HASH) == PDQ]
             for batch in parquet.iter_batches(columns=["image_id", *here], use_threads=False) if here else ():
                 for name in here:
                     yield batch["image_id"], name, batch[name]
 
 
-def _files(root_url: str) -> Iterator[tuple[str, Commit]]:
-    above = storage.join(root_url, flow.GENERATION.above)
-    for shard in sorted(storage.list_names(above)):
-        for generation in sorted(storage.list_names(storage.join(above, shard))):
-            folder = storage.join(above, shard, generation)
-            commit = commits.read(folder)
-            if commit is not None:
-                for file in commit.files:
-                    if file.name.endswith(".parquet") and "/attempts/" not in file.name:
-                        yield commits.path_of(folder, file.name), commit
+def _files(root_url: str) -> Iterator[tuple[str, Generation]]:
+    for generation in register.current(root_url).every():
+        for file in generation.files:
+            if file.name.endswith(".parquet") and "/attempts/" not in file.name:
+                yield commits.path_of(generation.folder, file.name), generation

@@ -12,6 +12,7 @@ from pmd.curate import needs as curate_needs
 from pmd.images import takedowns
 from pmd.store import root, storage
 from pmd.store.commits import Commit, File, options_hash
+from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted, as_json
 
 
@@ -34,24 +35,25 @@ class Needs:
     left_out: tuple[tuple[str, Commit], ...]
 
 
-def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
+def wanted(config: Config, unit: str = "all", standing: Standing | None = None) -> tuple[Wanted, ...]:
     """Return the commit of the views; that of the images stands or falls with it."""
-    return (of(config).wanted,)
+    return (of(config, standing).wanted,)
 
 
-def of(config: Config) -> Needs:
+def of(config: Config, standing: Standing | None = None) -> Needs:
     """Return what the images are made of.
 
     Raises:
         RootError: A source is not curated.
     """
+    there = standing or Standing(config.root)
     digests: dict[str, str] = {}
     pairs: list[tuple[str, str, File]] = []
     archives: dict[str, tuple[str, ...]] = {}
     left_out: list[tuple[str, Commit]] = []
-    names = curate_needs.curated(config)
+    names = curate_needs.curated(config, there)
     for name in names:
-        commit, folder = curate_needs.commit_of(config, name), root.curate_folder(config.root, name)
+        commit, folder = curate_needs.commit_of(there, name), root.curate_folder(config.root, name)
         digests[name] = commit.digest("pairs")
         pairs += [(name, storage.join(folder, file.name), file) for file in commit.under("pairs")]
         if config.images.evaluation_copies == "reject" and leaves_out_evaluation_images(commit, name):
