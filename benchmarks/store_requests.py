@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
@@ -75,23 +75,23 @@ class Counting:
         GCSFileSystem._request = self._before
 
 
-class Bucket:
-    """Writes objects past the client that is counted."""
+#: Writes an object, past the client that is counted.
+Put = Callable[[str, bytes], None]
 
-    def __init__(self, url: str) -> None:
-        self._bucket = url.partition("://")[2]
-        self._at = http.client.HTTPConnection(urlsplit(os.environ["STORAGE_EMULATOR_HOST"]).netloc)
 
-    def put(self, url: str, content: bytes) -> None:
-        name = url.partition("://")[2].removeprefix(f"{self._bucket}/")
-        path = f"/upload/storage/v1/b/{self._bucket}/o?uploadType=media&name={quote(name, safe='')}"
-        self._at.request("POST", path, content)
-        answer = self._at.getresponse()
+def to_emulator(url: str) -> Put:
+    """Return what writes straight into a bucket of fake-gcs-server."""
+    bucket = url.partition("://")[2]
+    at = http.client.HTTPConnection(urlsplit(os.environ["STORAGE_EMULATOR_HOST"]).netloc)
+
+    def put(where: str, content: bytes) -> None:
+        name = where.partition("://")[2].removeprefix(f"{bucket}/")
+        at.request("POST", f"/upload/storage/v1/b/{bucket}/o?uploadType=media&name={quote(name, safe='')}", content)
+        answer = at.getresponse()
         answer.read()
         assert answer.status == 200, answer.status
 
-    def commit(self, folder: str, commit: Commit) -> None:
-        self.put(f"{folder}/{commits.STAGE_FILE}", commits.to_json(commit))
+    return put
 
 
 def _file(name: str, ending: str, content: bytes = b"") -> File:
@@ -104,16 +104,30 @@ def _image_id(shard: int, bits: int) -> bytes:
 
 
 class Root:
-    """A ROOT of so many fetch shards."""
+    """A ROOT of 2^bits fetch shards, of which some have an image; by default all.
 
-    def __init__(self, bucket: Bucket, chosen: Config, bits: int) -> None:
-        self._bucket, self._config, self._bits = bucket, chosen, bits
+    Args:
+        put: Writes an object.
+        chosen: The configuration.
+        bits: See above.
+        shards: How many have an image.
+        is_whole: Ledgers can be read. It takes longer.
+    """
+
+    def __init__(
+        self, put: Put, chosen: Config, bits: int, shards: int | None = None, *, is_whole: bool = True
+    ) -> None:
+        self._put, self._config, self._bits, self._is_whole = put, chosen, bits, is_whole
+        self._shards = 2**bits if shards is None else shards
         self._root = chosen.root
+
+    def _commit(self, folder: str, commit: Commit) -> None:
+        self._put(f"{folder}/{commits.STAGE_FILE}", commits.to_json(commit))
 
     def curate(self) -> None:
         """Write `root.json`, the pairs' commits, and the distinct images."""
         with contextlib.ExitStack() as stack:
-            stack.enter_context(mock.patch.object(storage, "put_if_absent", self._bucket.put))
+            stack.enter_context(mock.patch.object(storage, "put_if_absent", self._put))
             root.create(self._root, self._bits)
         for name in sorted(self._config.sources):
             pairs = (_file("pairs/part-00000-of-00001-", ".parquet"),)
@@ -123,7 +137,7 @@ class Root:
         files = [self._part(part, part_bits) for part in range(2**part_bits)]
         (wanted,) = stages.wanted(flow.IMAGES, self._config)
         for folder, kept in ((root.views_folder(self._root), ()), (root.images_folder(self._root), tuple(files))):
-            self._bucket.commit(folder, Commit(flow.IMAGES.name, kept, {}, wanted.hash, self._run(wanted), facts))
+            self._commit(folder, Commit(flow.IMAGES.name, kept, {}, wanted.hash, self._run(wanted), facts))
 
     def _part(self, part: int, part_bits: int) -> File:
         width = self._bits - part_bits
@@ -137,25 +151,19 @@ class Root:
                 "fetch_shard": shard,
             }
             for shard in range(part << width, (part + 1) << width)
+            if shard < self._shards
         ]
         content = commits.parquet_bytes(pa.Table.from_pylist(rows, schema=IMAGES))
         file = _file(f"{flow.part(part, part_bits)}-", ".parquet", content)
-        self._bucket.put(f"{root.images_folder(self._root)}/{file.name}", content)
+        self._put(f"{root.images_folder(self._root)}/{file.name}", content)
         return dataclasses.replace(file, rows=len(rows))
 
     def generation(self, shard: int, epoch: int) -> Commit:
         """Commit a shard's generation as a worker does, of an image that is dead; return the commit."""
         folder = root.ledger_folder(self._root, shard, 0)
-        row = dict.fromkeys(LEDGER.names) | {
-            "image_id": _image_id(shard, self._bits),
-            "status": "dead",
-            "generation": 0,
-            "tried": [f"http://a.example/{shard}"],
-        }
-        table = pa.Table.from_pylist([row], schema=LEDGER).rename_columns(LEDGER_FILE.names)
-        content = commits.parquet_bytes(table)
+        content = self._ledger(shard) if self._is_whole else b"%d" % shard
         ledger = _file("ledger-", ".parquet", content)
-        self._bucket.put(f"{folder}/{ledger.name}", content)
+        self._put(f"{folder}/{ledger.name}", content)
         others = [
             store.elsewhere(_file(f"{shard}" if kind == "store" else "generation=0000-", ending), kind, shard)
             for kind, ending in (("store", ".tar"), ("attempts", ".parquet"))
@@ -169,15 +177,25 @@ class Root:
             {commits.EPOCH: epoch, "images": 1, "statuses": {"dead": 1}},
             store.facts(shard, 0, is_hashed=False),
         )
-        self._bucket.commit(folder, commit)
+        self._commit(folder, commit)
         return commit
+
+    def _ledger(self, shard: int) -> bytes:
+        row = dict.fromkeys(LEDGER.names) | {
+            "image_id": _image_id(shard, self._bits),
+            "status": "dead",
+            "generation": 0,
+            "tried": [f"http://a.example/{shard}"],
+        }
+        table = pa.Table.from_pylist([row], schema=LEDGER).rename_columns(LEDGER_FILE.names)
+        return commits.parquet_bytes(table)
 
     def stage(
         self, stage: flow.Stage, unit: str, files: Sequence[File] = (), sources: Mapping[str, Books] | None = None
     ) -> None:
         """Commit a unit as its configuration asks for."""
         for wanted in stages.wanted(stage, self._config, unit):
-            self._bucket.commit(
+            self._commit(
                 wanted.folder, Commit(stage.name, tuple(files), dict(sources or {}), wanted.hash, self._run(wanted))
             )
 
@@ -187,7 +205,7 @@ class Root:
 
 
 @contextlib.contextmanager
-def _without_workers(made: Root, chosen: Config) -> Iterator[None]:
+def without_workers(made: Root, chosen: Config) -> Iterator[None]:
     """Have workers' output written past the client that is counted."""
 
     def lanes(lane: FetchLane, shards: Sequence[int], images: int = 0) -> None:
@@ -220,7 +238,7 @@ def _without_workers(made: Root, chosen: Config) -> Iterator[None]:
         yield
 
 
-def _built(chosen: Config, counting: Counting) -> dict[str, int]:
+def built(chosen: Config, counting: Counting) -> dict[str, int]:
     """Build; return stage → requests, where the beginning and the end are a stage too."""
     counting.counts.clear()
     counting.stage = "writer"
@@ -239,13 +257,13 @@ def _built(chosen: Config, counting: Counting) -> dict[str, int]:
 
 def _measure(shards: int, bucket: str, chosen: Config) -> dict[str, dict[str, int]]:
     chosen = dataclasses.replace(chosen, root=f"{bucket}/shards-{shards}")
-    made = Root(Bucket(bucket), chosen, shards.bit_length() - 1)
+    made = Root(to_emulator(bucket), chosen, shards.bit_length() - 1, is_whole=False)
     made.curate()
     found = {}
     with Counting() as counting:
-        with _without_workers(made, chosen):
-            found["whole"] = _built(chosen, counting)
-        found["idle"] = _built(chosen, counting)
+        with without_workers(made, chosen):
+            found["whole"] = built(chosen, counting)
+        found["idle"] = built(chosen, counting)
     return found
 
 

@@ -20,7 +20,7 @@ from pmd.images import takedowns
 from pmd.publish import needs
 from pmd.publish.transforms import SpreadBoth, WriteList, tasks
 from pmd.schema import keys
-from pmd.store import root, storage
+from pmd.store import register, root, storage
 from pmd.store.standing import Standing
 
 
@@ -93,7 +93,8 @@ def _refuse_blocked(config: Config) -> None:
 def _refuse_taken_down(config: Config) -> None:
     """Refuse to list pictures that a takedown list names by their bytes: known since they were fetched or hashed."""
     listed = takedowns.lines(config.takedown, config.sources)
-    unseen = asking.why(Standing(config.root), asking.by_takedown(config))
+    standing = Standing(config.root)
+    unseen = asking.why(standing, asking.by_takedown(config))
     if unseen is not None:
         raise RootError(
             "pictures in the store have not been held against a takedown list",
@@ -101,7 +102,8 @@ def _refuse_taken_down(config: Config) -> None:
             found=unseen,
             remedy="run: pmd build CONFIG; it hashes them, and takes those that are listed out of shards and lists",
         )
-    resolved = takedowns.resolved(config.root, listed)
+    resolved = takedowns.resolved(standing, listed)
+    register.answered(standing.generations, root.writing(config.root).epoch, standing.found)
     known = keys.key_array({image_id for line in resolved for image_id in line.known})
     left = sum(
         pc.sum(pc.is_in(partitions.read_images(config.root, part, ("image_id",))["image_id"], value_set=known)).as_py()

@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 from pmd import flow
 from pmd.books import recount
@@ -64,10 +65,10 @@ def judged(
     return next((reason for reason in reasons if reason is not None), None), needed
 
 
-def answers(stage: flow.Stage, config: Config, standing: Standing) -> dict[str, str]:
+def answers(stage: flow.Stage, config: Config, standing: Standing) -> dict[str, Any]:
     """Return what may be remembered of all generations where nothing of a stage is pending (`register.answered`)."""
     known = getattr(_needs(stage), "answers", None)
-    found: dict[str, str] = {} if known is None else known(config, standing)
+    found: dict[str, Any] = {} if known is None else known(config, standing)
     return found
 
 

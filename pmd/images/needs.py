@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 from pmd import flow
 from pmd.config import Config, inputs, places
@@ -67,7 +68,7 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
         digests[places.written(rule.file)] = storage.fingerprint(rule.file)
     for path in config.takedown:
         digests[places.written(path)] = hashlib.sha256(storage.read_bytes(path)).hexdigest()
-    pictures = takedowns.of_bytes(taken_down(config))
+    pictures = takedowns.of_bytes(taken_down(config, there))
     if pictures:
         digests["takedown, by bytes"] = options_hash(pictures)
     rules = [places.options_written(rule, places.written) for rule in config.scores]
@@ -88,13 +89,18 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
     )
 
 
-def taken_down(config: Config) -> list[takedowns.Line]:
+def answers(config: Config, there: Standing) -> dict[str, Any]:
+    """Return what may be remembered: which images the takedown lists mean that name pictures."""
+    return {name: found for name, found in there.found.items() if name == takedowns.NAMED}
+
+
+def taken_down(config: Config, standing: Standing | None = None) -> list[takedowns.Line]:
     """Return the lines of the takedown lists, with the images that the ledger knows by what pictures they name.
 
     Raises:
         InputError: Lines name nothing.
     """
-    return takedowns.resolved(config.root, takedowns.lines(config.takedown, config.sources))
+    return takedowns.resolved(standing or Standing(config.root), takedowns.lines(config.takedown, config.sources))
 
 
 def leaves_out_evaluation_images(commit: Commit, source: str) -> bool:

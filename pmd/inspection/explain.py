@@ -30,7 +30,7 @@ from pmd.images import names
 from pmd.inspection import upstream
 from pmd.schema import keys
 from pmd.schema.tables import SETTLED_IN
-from pmd.store import commits, root, sealed, storage
+from pmd.store import commits, register, root, sealed, storage
 from pmd.text import urls
 
 #: Pairs of one image that are told, at most: some photographs have hundreds of regions.
@@ -127,7 +127,7 @@ def _meant(book: _Book, what: str) -> tuple[str, set[bytes], set[bytes]]:
     if named.key is not None:
         return _by_key(book, named.key, own)
     pair_ids = own.union(*(book.by_source_id("/".join(row)) for row in named.rows))
-    (by_bytes,) = names.with_bytes(book.root, [named])
+    (by_bytes,) = names.with_bytes(register.current(book.root), [named])
     image_ids = book.known({*named.image_ids}) | by_bytes
     if own and not image_ids:
         return "a source id", pair_ids, set()

@@ -7,6 +7,7 @@ and passes it on; when a stage has run, a new one takes its place (`after`). Nob
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from pmd import flow
 from pmd.errors import RootError
@@ -26,6 +27,8 @@ class Standing:
     def __init__(self, root: str, generations: Register | None = None) -> None:
         self.root = root
         self._commits: dict[str, Commit | None] = {}
+        #: What stages have found out of all generations, for them to be remembered (`register.answered`).
+        self.found: dict[str, Any] = {}
         if generations is not None:
             self.generations = generations
 
