@@ -18,6 +18,7 @@ from unittest import mock
 
 from benchmarks.breaking import calls
 from benchmarks.breaking.calls import Call
+from pmd import flow
 from pmd.errors import PmdError, RootError
 from pmd.fetch import state, store
 from pmd.store import commits, leftovers, lock, proposals, register, root, storage
@@ -162,7 +163,7 @@ def unlisted(root_url: str) -> list[str]:
         commits.path_of(folder, name)
         for folder, commit in standing(root_url).items()
         for name in (commits.STAGE_FILE, *(file.name for file in commit.files))
-    } | {storage.join(root_url, name) for name in (lock.STATE_FILE, lock.LOCK_FILE, root.ROOT_FILE)}
+    } | {storage.join(root_url, name) for name in (lock.STATE_FILE, lock.LOCK_FILE, root.ROOT_FILE, flow.REGISTER)}
     return sorted({storage.join(root_url, name) for name in storage.list_files(root_url)} - listed)
 
 

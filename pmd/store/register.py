@@ -23,6 +23,7 @@ import dataclasses
 import functools
 import io
 import logging
+import posixpath
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -338,11 +339,15 @@ def refreshed(register: Register, told: Iterable[Commit] = ()) -> Register:
 
 
 def save(register: Register, epoch: int) -> Register:
-    """Write what stands, and that its writer is done; return it.
+    """Write what stands, and that its writer is done; return it. Where nothing does, there is no register either.
 
     Raises:
         RootError: A later run has taken over.
     """
+    path = path_of(register.root)
+    if not register.known.num_rows and register.seen is not None and versions.remove(path, register.seen):
+        storage.remove_empty(posixpath.dirname(path))
+        return Register(register.root, _KNOWN.empty_table())
     return _written(dataclasses.replace(register, epoch=epoch, at_work=False), register.seen)
 
 

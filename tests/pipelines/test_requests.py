@@ -47,13 +47,17 @@ class Counted:
 def chosen(tmp_path: Path) -> Config:
     """All twelve sources."""
     nowhere = SimpleNamespace(ca_pem=b"", address="127.0.0.1:1", tls_address="127.0.0.1:2")
-    return config.load(str(write_demo(tmp_path, nowhere)))  # type: ignore[arg-type]
+    path = write_demo(tmp_path, nowhere)  # type: ignore[arg-type]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(line for line in lines if not line.startswith("ca_file")), encoding="utf-8")
+    return config.load(str(path))
 
 
 @pytest.fixture
 def fs(monkeypatch: pytest.MonkeyPatch) -> Counted:
-    counted = Counted(storage._filesystem("memory"))
-    monkeypatch.setattr(storage, "_filesystem", lambda protocol: counted)
+    made = storage._filesystem
+    counted = Counted(made("memory"))
+    monkeypatch.setattr(storage, "_filesystem", lambda protocol: counted if protocol == "memory" else made(protocol))
     return counted
 
 

@@ -252,6 +252,14 @@ def test_a_root_without_a_fetch_gets_no_register(tmp_path: Path) -> None:
     assert not storage.exists(register.path_of(str(tmp_path / "root")))
 
 
+def test_a_fetch_that_has_settled_nothing_leaves_none(tmp_path: Path) -> None:
+    where = str(tmp_path / "root")
+    known = register.begin(register.current(where), EPOCH)
+    assert storage.exists(register.path_of(where))
+    assert register.save(known, EPOCH).seen is None
+    assert not (tmp_path / "root" / "fetch").exists()
+
+
 def test_thousands_of_generations_take_little_room(tmp_path: Path) -> None:
     where = str(tmp_path / "root")
     rows = [
