@@ -17,7 +17,8 @@ from pmd.config import Config, inputs
 from pmd.fetch import needs as fetch_needs
 from pmd.fetch.runs import Run
 from pmd.images import takedowns
-from pmd.store import commits, root
+from pmd.store import commits, register, root
+from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
 
 
@@ -59,15 +60,19 @@ class Unit:
         """Return the commits that it should have."""
         return stages.wanted(self.stage, self.config, self.unit)
 
-    def why(self) -> str | None:
-        """Return why it must run, or None."""
-        return stages.why(self.stage, self.config, self.unit)
+    def why(self, standing: Standing | None = None) -> str | None:
+        """Return why it must run, or None; by default by what stands now."""
+        return stages.why(self.stage, self.config, self.unit, standing)
 
 
-def units(config: Config, names: Sequence[str], flags: Sequence[str]) -> Iterator[Unit]:
+#: Gives what stands when it is asked.
+Now = Callable[[], Standing]
+
+
+def units(config: Config, names: Sequence[str], flags: Sequence[str], now: Now | None = None) -> Iterator[Unit]:
     """Yield every unit of a build, in the order of the flow; a stage's pipeline is the module of its name."""
     for stage in flow.STAGES:
-        for unit in stages.units(stage, config, names):
+        for unit in stages.units(stage, config, names, None if now is None else now()):
             chosen = (unit,) if stage.unit == "source" else ()
             yield Unit(stage, unit, config, functools.partial(_run, stage, config, *chosen, flags))
 
@@ -103,36 +108,46 @@ def build(
     if only in {None, flow.FETCH.name}:
         fetch_needs.check(config)
 
+    standing = Standing(config.root)
+
     def run(unit: Unit) -> bool:
-        why, wanted = stages.judged(unit.stage, config, unit.unit)
+        nonlocal standing
+        why, wanted = stages.judged(unit.stage, config, unit.unit, standing)
         if why is None:
-            _remember(config, wanted)
+            standing = _remember(unit, wanted, standing)
             report(Step(*unit.name, None))
             return False
         started(Step(*unit.name, why))
         start = time.monotonic()
         fetched = unit.run()
+        standing = standing.after(unit.stage)
         report(Step(*unit.name, why, time.monotonic() - start, fetched))
         return True
 
     before: list[Unit] = []
-    for unit in units(config, chosen, flags):
+    for unit in units(config, chosen, flags, lambda: standing):
         if only is not None and unit.stage.name != only:
             continue
         before.append(unit)
         if run(unit) and unit.stage in _WRITING_GENERATIONS and any(line.named.is_of_bytes for line in listed):
             _look_again(before, run)
-    for stage, name, folder in stages.retired(config):
+    for stage, name, folder in stages.retired(config, standing):
         if only in {None, stage}:
             started(Step(stage, name, RETIRED))
             commits.retire(folder, root.writing(config.root).check)
 
 
-def _remember(config: Config, wanted: Sequence[Wanted]) -> None:
-    """Have commits know files that are of another time, and the same: they are not read again then."""
-    for item in wanted:
-        if item.files:
-            item.remember(root.writing(config.root).epoch)
+def _remember(unit: Unit, wanted: Sequence[Wanted], standing: Standing) -> Standing:
+    """Have ROOT know what was found out only now, so that it is not looked for again; return what stands then.
+
+    That is which input files have another time and the same bytes, and that nothing is pending.
+    """
+    epoch = root.writing(standing.root).epoch
+    remembered = [item.remember(epoch, standing) for item in wanted if item.files]
+    if any(remembered):
+        standing = standing.after(unit.stage)
+    answers = stages.answers(unit.stage, unit.config, standing)
+    return standing.knowing(register.answered(standing.generations, epoch, answers)) if answers else standing
 
 
 def _look_again(units: Sequence[Unit], run: Callable[[Unit], bool]) -> None:
@@ -153,13 +168,14 @@ def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:
     inputs.check(config, chosen)
     steps: list[Step] = []
     pending: str | None = None
-    coming = iter(units(config, chosen, ()))
+    standing = Standing(config.root)
+    coming = iter(units(config, chosen, (), lambda: standing))
     for unit in coming:
         if pending is not None and unit.stage != flow.CURATE:
             steps.append(Step(*unit.name, f"follows {pending}, unless that changes nothing"))
             continue
-        why = unit.why()
+        why = unit.why(standing)
         steps.append(Step(*unit.name, why))
         if why is not None and pending is None:
             pending = unit.stage.name
-    return steps + [Step(stage, name, RETIRED) for stage, name, _ in stages.retired(config)]
+    return steps + [Step(stage, name, RETIRED) for stage, name, _ in stages.retired(config, standing)]

@@ -26,17 +26,19 @@ from pmd.fetch import (
     needs,
     partitions,
     reference_lists,
-    state,
     store,
     summary,
 )
 from pmd.fetch.reference_transforms import MeetNames, SpreadNames, WriteListed
 from pmd.fetch.rejected_transforms import RejectPart
+from pmd.fetch.reports import Reports
 from pmd.fetch.runs import Run
 from pmd.fetch.transforms import FetchLane, ToLane, run_lanes, shard_batch
 from pmd.fetch.waiting import Waiting
 from pmd.publish import transforms as lists
-from pmd.store import commits, exchange, root, storage
+from pmd.store import commits, exchange, register, root, storage
+from pmd.store.register import Register
+from pmd.store.standing import Standing
 
 #: Bytes of rows that meet in one partition of the lists of `fetch.against`, and of one row as it is counted: a row of a list
 #: has two names at most, at 80 bytes, and there are fewer names of images than that.
@@ -75,15 +77,18 @@ def build(
     needs.check(config)
     if asking.to_judge(config) is not None:
         hashes.build(config, flags)
-    pending = needs.pending_images(config, retry)
+    standing = Standing(config.root)
+    pending = needs.pending_images(config, retry, standing)
     shards = sorted(pending)
     run = Run()
     left_open: Mapping[str, int] = {}
     if shards:
-        first = {shard: state.next_generation(config.root, shard) for shard in shards}
+        known = standing.generations
+        first = {shard: known.next(shard) for shard in shards}
         start = time.monotonic()
         left_open = _download(
             config,
+            known,
             shards,
             flags,
             tuple(retry),
@@ -115,11 +120,13 @@ def restore(config: Config, shards: Sequence[int], flags: Sequence[str] = ()) ->
         The images that stay open because no host answered, by what became of them: the next fetch asks for them.
     """
     needs.check(config)
-    return _download(config, shards, flags, (), settle_unreached=False, lost_only=True) if shards else {}
+    known = register.current(config.root)
+    return _download(config, known, shards, flags, (), settle_unreached=False, lost_only=True) if shards else {}
 
 
 def _download(
     config: Config,
+    known: Register,
     shards: Sequence[int],
     flags: Sequence[str],
     retry: tuple[str, ...],
@@ -131,8 +138,7 @@ def _download(
 ) -> Mapping[str, int]:
     """Run the lanes; return the images that stay open because no host answered, by what became of them."""
     lock = root.writing(config.root)
-    for shard in shards:
-        store.begin(config.root, shard, lock.epoch, lock.check)
+    known = store.begin(known, shards, lock.epoch, lock.check)
     work = root.work_folder(config.root, "fetch")
     lanes = min(config.fetch.lanes, len(shards))
     index = _index(config)
@@ -140,6 +146,8 @@ def _download(
     waiting = Waiting(root.work_folder(config.root, "waiting"))
     storage.remove_tree(waiting.folder)
     storage.make_folder(waiting.folder)
+    reports = Reports(root.work_folder(config.root, "reports"))
+    storage.remove_tree(reports.folder)
     heard = True
     lane = FetchLane(
         config.root,
@@ -158,6 +166,7 @@ def _download(
         lost_only=lost_only,
         until=until,
         folder=config.folder,
+        reports=reports,
     )
 
     def wire(pipeline: beam.Pipeline) -> Any:
@@ -181,11 +190,14 @@ def _download(
     finally:
         lock.check()
         left_open = store.end_waiting(config.root, waiting, settle=heard and waiting.is_answered())
-        for shard in shards:
-            store.end(config.root, shard, lock.epoch, lock.check)
+        done = reports.read()
+        known = store.end(known, shards, lock.epoch, lock.check, [one.commit for one in done])
         storage.remove_tree(waiting.folder)
+        storage.remove_tree(reports.folder)
         for name in ("adopt", "listed"):
             storage.remove_tree(root.work_folder(config.root, name))
+    if not lost_only and {one.shard for one in done if not one.left} >= {*shards}:
+        register.answered(known, lock.epoch, needs.answers(config, Standing(config.root, known)))
     return left_open
 
 

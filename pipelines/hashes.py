@@ -16,11 +16,13 @@ from pmd.config import Config
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.progress import Total
 from pmd.engines.transforms import PerTask, Spread, create
-from pmd.fetch import asking, engine, hashing, partitions, refusals, state, store
+from pmd.fetch import asking, engine, hashing, partitions, refusals, store
 from pmd.fetch.hash_transforms import HashShard
 from pmd.fetch.transforms import shard_batch
 from pmd.schema import keys
-from pmd.store import root
+from pmd.store import register, root
+from pmd.store.register import Register
+from pmd.store.standing import Standing
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> bool:
@@ -34,13 +36,13 @@ def build(config: Config, flags: Sequence[str] = ()) -> bool:
     Raises:
         VerificationError: A stored picture is damaged.
     """
-    missing = asking.missing(config.root)
+    standing = Standing(config.root)
+    missing = asking.missing(standing)
     if not missing:
         return False
     lock = root.writing(config.root)
-    first = {shard: state.next_generation(config.root, shard) for shard in missing}
-    for shard in missing:
-        store.begin(config.root, shard, lock.epoch, lock.check)
+    first = {shard: standing.generations.next(shard) for shard in missing}
+    known = store.begin(standing.generations, sorted(missing), lock.epoch, lock.check)
     work = root.work_folder(config.root, "hashes")
     hash_shard = HashShard(config.root, config.fetch.max_pixels, engine.utc_now(), lock.epoch, work)
 
@@ -63,9 +65,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> bool:
         )
     finally:
         lock.check()
-        for shard in missing:
-            store.end(config.root, shard, lock.epoch, lock.check)
-    _tell(config.root, first)
+        known = store.end(known, sorted(missing), lock.epoch, lock.check)
+    _tell(known, first)
     return True
 
 
@@ -78,10 +79,11 @@ def settle(config: Config, refused: refusals.Refusals) -> None:
     cut = partitions.cut(config.root)
     lock = root.writing(config.root)
     began = engine.utc_now()
-    first = {}
-    for shard in sorted({keys.partition_of(image_id, cut.shard_bits) for image_id in every}):
-        first[shard] = state.next_generation(config.root, shard)
-        store.begin(config.root, shard, lock.epoch, lock.check)
+    known = register.current(config.root)
+    shards = sorted({keys.partition_of(image_id, cut.shard_bits) for image_id in every})
+    first = {shard: known.next(shard) for shard in shards}
+    known = store.begin(known, shards, lock.epoch, lock.check)
+    for shard in shards:
         order = hashing.Order(
             config.root,
             shard,
@@ -91,8 +93,7 @@ def settle(config: Config, refused: refusals.Refusals) -> None:
             lock.epoch,
         )
         refusals.settle(order, every)
-        store.end(config.root, shard, lock.epoch, lock.check)
-    _tell(config.root, first)
+    _tell(store.end(known, shards, lock.epoch, lock.check), first)
 
 
 #: Bits of 256 in which the hash of a picture that was scaled to 256 px differs from its original's, in the mean; at most 24
@@ -100,15 +101,15 @@ def settle(config: Config, refused: refusals.Refusals) -> None:
 SCALED_BITS: Final = 13
 
 
-def _tell(root_url: str, first: dict[int, int]) -> None:
+def _tell(known: Register, first: dict[int, int]) -> None:
     """Say how many pictures were found to be none, by status, and how many hashes are not those of originals."""
     statuses: Counter[str] = Counter()
     scaled = 0
     for shard, number in first.items():
-        for generation, _, commit in state.generations(root_url, shard):
-            if generation >= number:
-                statuses.update(commit.run["statuses"])
-                scaled += commit.run.get("hashed_scaled", 0)
+        for generation in known.of(shard):
+            if generation.number >= number:
+                statuses.update(generation.run["statuses"])
+                scaled += generation.run.get("hashed_scaled", 0)
     if scaled:
         logging.getLogger("pmd.notes").warning(
             "%s pictures were hashed as they are stored, scaled down: some %s bits of 256 off the hashes of their originals",

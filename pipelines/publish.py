@@ -15,11 +15,13 @@ from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.errors import RootError
 from pmd.fetch import asking, blocklists, partitions
+from pmd.fetch import needs as fetch_needs
 from pmd.images import takedowns
 from pmd.publish import needs
 from pmd.publish.transforms import SpreadBoth, WriteList, tasks
 from pmd.schema import keys
-from pmd.store import root, storage
+from pmd.store import register, root, storage
+from pmd.store.standing import Standing
 
 
 def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
@@ -59,7 +61,8 @@ def _refuse_blocked(config: Config) -> None:
     blocklist = blocklists.read(config.fetch.blocklists)
     if not blocklist:
         return
-    unseen = asking.why(config.root, asking.by_blocklist(config.fetch))
+    standing = Standing(config.root)
+    unseen = asking.why(standing, asking.by_blocklist(config.fetch))
     if unseen is not None:
         raise RootError(
             "pictures in the store have not been held against a blocklist",
@@ -67,6 +70,8 @@ def _refuse_blocked(config: Config) -> None:
             found=unseen,
             remedy="run: pmd build CONFIG; it hashes them, and takes those that are listed out of shards and lists",
         )
+    if fetch_needs.is_settled(config, standing):
+        return
     cut = partitions.cut(config.root)
     blocked = sum(
         len(
@@ -88,7 +93,8 @@ def _refuse_blocked(config: Config) -> None:
 def _refuse_taken_down(config: Config) -> None:
     """Refuse to list pictures that a takedown list names by their bytes: known since they were fetched or hashed."""
     listed = takedowns.lines(config.takedown, config.sources)
-    unseen = asking.why(config.root, asking.by_takedown(config))
+    standing = Standing(config.root)
+    unseen = asking.why(standing, asking.by_takedown(config))
     if unseen is not None:
         raise RootError(
             "pictures in the store have not been held against a takedown list",
@@ -96,7 +102,8 @@ def _refuse_taken_down(config: Config) -> None:
             found=unseen,
             remedy="run: pmd build CONFIG; it hashes them, and takes those that are listed out of shards and lists",
         )
-    resolved = takedowns.resolved(config.root, listed)
+    resolved = takedowns.resolved(standing, listed)
+    register.answered(standing.generations, root.writing(config.root).epoch, standing.found)
     known = keys.key_array({image_id for line in resolved for image_id in line.known})
     left = sum(
         pc.sum(pc.is_in(partitions.read_images(config.root, part, ("image_id",))["image_id"], value_set=known)).as_py()

@@ -7,11 +7,12 @@ and is stale then, because an image is gone for good or stands elsewhere, is run
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -26,7 +27,9 @@ from pmd.fetch.mend import Mended
 from pmd.inspection import damage
 from pmd.inspection.damage import Damage
 from pmd.schema.tables import IMAGES
-from pmd.store import commits, lock, root, storage
+from pmd.store import commits, lock, register, root, storage
+from pmd.store.register import Generation
+from pmd.store.standing import Standing
 
 #: Told of what is about to be done, in words.
 Say = Callable[[str], None]
@@ -137,6 +140,8 @@ def repair(
     """
     if not storage.exists(storage.join(root_url, root.ROOT_FILE)):
         root.require(root_url)
+    with contextlib.suppress(PmdError):  # damaged: it is among what the survey tells
+        register.keep(register.refreshed(register.read(root_url)), root.writing(root_url).epoch)
     damaged = damage.survey(root_url, progress)
     if not damaged and not _lost(root_url):
         return Repaired()
@@ -146,21 +151,33 @@ def repair(
 def _lost(root_url: str) -> list[int]:
     """Return the fetch shards that have lost images for which nothing stands."""
     lost = []
-    for shard in state.shards(root_url):
+    for shard, known in _generations(root_url):
         try:
-            if any(len(state.lost_images(commit)) for _, _, commit in state.generations(root_url, shard)):
-                ledger = state.read_ledger(root_url, shard)
-                lost += [shard] if state.to_restore(root_url, shard, ledger) else []
+            if any(len(state.lost_images(generation)) for generation in known):
+                lost += [shard] if state.to_restore(known, state.standing(known)) else []
         except PmdError:  # damaged: it is among what the survey tells
             continue
     return lost
 
 
+def _generations(root_url: str) -> Iterator[tuple[int, tuple[Generation, ...]]]:
+    """Yield each fetch shard with its generations; where a commit is damaged, those of the shards that have none such."""
+    try:
+        known = register.current(root_url)
+    except PmdError:
+        for shard in state.shards(root_url):
+            with contextlib.suppress(PmdError):
+                yield shard, state.own(root_url, shard)
+        return
+    for shard in known.shards:
+        yield shard, known.of(shard)
+
+
 class _RejectedOnly(build.Unit):
     """The fetch without what is pending: only its rejected pairs."""
 
-    def why(self) -> str | None:
-        return next((why for item in self.wanted() if (why := item.why()) is not None), None)
+    def why(self, standing: Standing | None = None) -> str | None:
+        return next((why for item in self.wanted() if (why := item.why(standing)) is not None), None)
 
 
 class _Repair:
@@ -237,11 +254,16 @@ class _Repair:
 
     def _mend_generations(self) -> Mended:
         mended = Mended()
-        for shard, number in sorted({item.generation for item in self._damaged if item.is_fetched}):
+        fetched = sorted({item.generation for item in self._damaged if item.is_fetched})
+        epoch = root.writing(self._root).epoch
+        if fetched:
+            register.begin(register.read(self._root), epoch)
+        for shard, number in fetched:
             self._say(f"fetch shard {shard}, generation {number}: mending")
-            mended += mend.mend(
-                self._root, shard, number, self._images(shard), self._config.fetch, root.writing(self._root).epoch
-            )
+            mended += mend.mend(self._root, shard, number, self._images(shard), self._config.fetch, epoch)
+        if fetched:
+            with contextlib.suppress(PmdError):  # damaged still: the register says that it is not up to date
+                register.save(register.refreshed(register.read(self._root)), epoch)
         return mended
 
     def _images(self, shard: int) -> pa.Table:
@@ -254,7 +276,8 @@ class _Repair:
         shards = _lost(self._root)
         wanted: dict[int, pa.Array] = {}
         for shard in shards:
-            lost = state.to_restore(self._root, shard, state.read_ledger(self._root, shard))
+            known = state.own(self._root, shard)
+            lost = state.to_restore(known, state.standing(known))
             mine = self._images(shard)["image_id"]
             wanted[shard] = mine.filter(pc.is_in(mine, value_set=pa.array(list(lost), mine.type)))
         shards = [shard for shard in shards if len(wanted[shard])]

@@ -154,6 +154,8 @@ REPORT: Final = Folder("audit", r"report\.html|audit\.json")
 
 #: What hosts have said, by lane and time. No commit lists it, and no run removes it.
 HOSTS: Final = "fetch/hosts"
+#: Which generations are committed (`pmd.store.register`). No commit lists it.
+REGISTER: Final = "fetch/register"
 
 CURATE: Final = Stage(
     "curate",

@@ -2,8 +2,8 @@
 
 A stage is a row of `pmd.flow` and a folder of its name. Of its modules this finds `needs`: ``wanted`` (the commits that a unit
 should have) and, of a stage that works by source, ``units`` (the sources that it works on one by one); where a stage has them,
-``pending`` (why a unit must run though its commits are fresh) and ``retired`` (what it has committed and the configuration no
-longer names). And `recount`, where it has one.
+``pending`` (why a unit must run though its commits are fresh), ``answers`` (what may be remembered where nothing is pending) and
+``retired`` (what it has committed and the configuration no longer names). And `recount`, where it has one.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import importlib
 import importlib.util
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 from pmd import flow
 from pmd.books import recount
 from pmd.config import Config
-from pmd.store import commits
+from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
 
 
@@ -31,51 +32,64 @@ def _needs(stage: flow.Stage) -> ModuleType:
     return module
 
 
-def units(stage: flow.Stage, config: Config, names: Sequence[str]) -> Sequence[str]:
+def units(stage: flow.Stage, config: Config, names: Sequence[str], standing: Standing | None = None) -> Sequence[str]:
     """Return what a stage runs one by one: the sources among `names`, or "all"."""
     if stage.unit == "whole":
         return ("all",)
-    chosen: Sequence[str] = _needs(stage).units(config, names)
+    chosen: Sequence[str] = _needs(stage).units(config, names, standing)
     return chosen
 
 
-def wanted(stage: flow.Stage, config: Config, unit: str = "all") -> tuple[Wanted, ...]:
-    """Return the commits that a unit of a stage should have.
+def wanted(
+    stage: flow.Stage, config: Config, unit: str = "all", standing: Standing | None = None
+) -> tuple[Wanted, ...]:
+    """Return the commits that a unit of a stage should have, by what stands before it.
 
     Raises:
         RootError: A stage before it has not run.
         InputError: A file that it reads is missing.
     """
-    needed: tuple[Wanted, ...] = _needs(stage).wanted(config, unit)
+    needed: tuple[Wanted, ...] = _needs(stage).wanted(config, unit, standing)
     return needed
 
 
-def judged(stage: flow.Stage, config: Config, unit: str = "all") -> tuple[str | None, tuple[Wanted, ...]]:
+def judged(
+    stage: flow.Stage, config: Config, unit: str = "all", standing: Standing | None = None
+) -> tuple[str | None, tuple[Wanted, ...]]:
     """Return why a unit of a stage must run, in words, or None where it need not; and the commits that it should have."""
+    there = standing or Standing(config.root)
     pending = getattr(_needs(stage), "pending", None)
-    why = None if pending is None else pending(config)
-    needed = wanted(stage, config, unit)
-    reasons = [why, *(item.why() for item in needed)]
+    why = None if pending is None else pending(config, there)
+    needed = wanted(stage, config, unit, there)
+    reasons = [why, *(item.why(there) for item in needed)]
     return next((reason for reason in reasons if reason is not None), None), needed
 
 
-def why(stage: flow.Stage, config: Config, unit: str = "all") -> str | None:
+def answers(stage: flow.Stage, config: Config, standing: Standing) -> dict[str, Any]:
+    """Return what may be remembered of all generations where nothing of a stage is pending (`register.answered`)."""
+    known = getattr(_needs(stage), "answers", None)
+    found: dict[str, Any] = {} if known is None else known(config, standing)
+    return found
+
+
+def why(stage: flow.Stage, config: Config, unit: str = "all", standing: Standing | None = None) -> str | None:
     """Return why a unit of a stage must run, in words, or None where it need not."""
-    return judged(stage, config, unit)[0]
+    return judged(stage, config, unit, standing)[0]
 
 
-def retired(config: Config) -> list[tuple[str, str, str]]:
+def retired(config: Config, standing: Standing | None = None) -> list[tuple[str, str, str]]:
     """Return (stage, unit, folder) of commits that stand under ROOT and that the configuration no longer names.
 
     They would never be brought up to date again, and a takedown must not leave its images in them.
     """
-    standing = []
+    there = standing or Standing(config.root)
+    found = []
     for stage in flow.STAGES:
         retire = getattr(_needs(stage), "retired", None)
-        for unit, folder in () if retire is None else retire(config):
-            if commits.read(folder) is not None:  # other folders there are somebody's
-                standing.append((stage.name, unit, folder))
-    return standing
+        for unit, folder in () if retire is None else retire(config, there):
+            if there.commit(folder) is not None:  # other folders there are somebody's
+                found.append((stage.name, unit, folder))
+    return found
 
 
 def recount_of(stage: flow.Stage) -> type[recount.Recount]:

@@ -61,6 +61,7 @@ from pmd.shard.transforms import CutShards, OrderWindow, SpreadViews, WriteShard
 from pmd.shard.transforms import targets as shard_targets
 from pmd.store import commits, exchange, proposals, root, storage
 from pmd.store.lock import Lock, State
+from pmd.store.standing import Standing
 from pmd.text import urls
 
 SHARD_BITS = 2
@@ -202,7 +203,9 @@ def make_images(chosen: config.Config) -> None:
     """Find the images, in four parts."""
     wanted, work = images_needs.of(chosen).wanted, _work(chosen, "images")
     root.create(chosen.root, SHARD_BITS)
-    folders = {name: root.curate_folder(chosen.root, name) for name in curate_needs.curated(chosen)}
+    folders = {
+        name: root.curate_folder(chosen.root, name) for name in curate_needs.curated(chosen, Standing(chosen.root))
+    }
     files = [
         (name, storage.join(folder, file.name))
         for name, folder in folders.items()
@@ -304,7 +307,7 @@ def fetch(chosen: config.Config, generation: int, retry: tuple[str, ...] = ()) -
 def hash_stored(chosen: config.Config) -> None:
     """Hash what is stored without a hash."""
     began = datetime.datetime(2024, 1, 2, tzinfo=datetime.UTC)
-    for number in asking.missing(chosen.root):
+    for number in asking.missing(Standing(chosen.root)):
         mine = partitions.read_shard(chosen.root, number)
         hashing.run_shard(hashing.Order(chosen.root, number, mine, chosen.fetch.max_pixels, began))
 

@@ -18,9 +18,10 @@ from unittest import mock
 
 from benchmarks.breaking import calls
 from benchmarks.breaking.calls import Call
+from pmd import flow
 from pmd.errors import PmdError, RootError
 from pmd.fetch import state, store
-from pmd.store import commits, leftovers, lock, proposals, root, storage
+from pmd.store import commits, leftovers, lock, proposals, register, root, storage
 from pmd.store.commits import Commit, File
 from pmd.store.lock import Holder, Lock
 from pmd.store.proposals import Proposal
@@ -95,8 +96,9 @@ def _shard(folder: str, text: str) -> File:
 
 
 def _commit_generation(root_url: str, run: Run, held: Lock) -> Generator[str, None, None]:
-    generation = state.next_generation(root_url, SHARD)
-    store.begin(root_url, SHARD, held.epoch, held.check)
+    known = register.current(root_url)
+    generation = known.next(SHARD)
+    known = store.begin(known, [SHARD], held.epoch, held.check)
     yield "begun"
     try:
         commit = generation_of(root_url, generation, run, held.epoch)
@@ -106,7 +108,7 @@ def _commit_generation(root_url: str, run: Run, held: Lock) -> Generator[str, No
         yield "settled"
     finally:
         held.check()
-        store.end(root_url, SHARD, held.epoch, held.check)
+        store.end(known, [SHARD], held.epoch, held.check)
 
 
 def generation_of(root_url: str, generation: int, run: Run, epoch: int) -> Commit:
@@ -161,7 +163,7 @@ def unlisted(root_url: str) -> list[str]:
         commits.path_of(folder, name)
         for folder, commit in standing(root_url).items()
         for name in (commits.STAGE_FILE, *(file.name for file in commit.files))
-    } | {storage.join(root_url, name) for name in (lock.STATE_FILE, lock.LOCK_FILE, root.ROOT_FILE)}
+    } | {storage.join(root_url, name) for name in (lock.STATE_FILE, lock.LOCK_FILE, root.ROOT_FILE, flow.REGISTER)}
     return sorted({storage.join(root_url, name) for name in storage.list_files(root_url)} - listed)
 
 

@@ -9,8 +9,9 @@ from typing import Final
 from pmd import flow
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
-from pmd.store import commits, root, storage
+from pmd.store import root, storage
 from pmd.store.commits import Books, File
+from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted, as_json
 
 #: As `wanted.FORMAT`, for the audit alone. 2: datasketch proposes the near-duplicate captions.
@@ -34,25 +35,26 @@ class Needs:
     files: tuple[File, ...]
 
 
-def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
+def wanted(config: Config, unit: str = "all", standing: Standing | None = None) -> tuple[Wanted, ...]:
     """Return the commit of the report."""
-    return (of(config).wanted,)
+    return (of(config, standing).wanted,)
 
 
-def of(config: Config) -> Needs:
+def of(config: Config, standing: Standing | None = None) -> Needs:
     """Return what the audit is made of.
 
     Raises:
         RootError: A stage before it has not run.
     """
-    names = curate_needs.curated(config)
-    curated = {name: curate_needs.commit_of(config, name) for name in names}
+    there = standing or Standing(config.root)
+    names = curate_needs.curated(config, there)
+    curated = {name: curate_needs.commit_of(there, name) for name in names}
     inputs = {name: commit.digest() for name, commit in curated.items()}
     books: dict[str, Mapping[str, Books]] = {
         flow.CURATE.name: {name: commit.sources[name] for name, commit in curated.items()}
     }
     for stage in flow.JUDGING[1:]:
-        commit = commits.require(storage.join(config.root, stage.books.at()), f"run: {stage.command}")
+        commit = there.require(storage.join(config.root, stage.books.at()), f"run: {stage.command}")
         inputs["views" if stage == flow.IMAGES else stage.name] = commit.digest()
         books[stage.name] = {name: commit.sources.get(name, Books()) for name in names}
     options = as_json(config.audit) | {"profile": config.profile, "format": AUDIT_FORMAT}

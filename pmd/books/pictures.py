@@ -15,9 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pmd import flow
-from pmd.store import commits, sealed, storage
-from pmd.store.commits import Commit
+from pmd.store import commits, sealed
+from pmd.store.register import Generation, Register
 
 #: The fact of a generation's commit that says which perceptual hash it holds, and what is said there: PDQ, by the reference
 #: implementation.
@@ -32,21 +31,21 @@ Words = np.ndarray[tuple[int, ...], np.dtype[np.uint64]]
 
 
 def named(
-    root_url: str, *, sha256s: Collection[bytes] = (), stored: Collection[bytes] = (), hashes: Collection[bytes] = ()
+    known: Register, *, sha256s: Collection[bytes] = (), stored: Collection[bytes] = (), hashes: Collection[bytes] = ()
 ) -> dict[bytes, set[bytes]]:
     """Return digest → the images (image_id) that have it, or whose perceptual hash is near it; none, no entry.
 
     Reads the keys and digests of all generations once.
 
     Args:
-        root_url: ROOT.
+        known: What stands of the fetch.
         sha256s: Of originals.
         stored: Of what is in the store: `LEDGER.stored_digest`.
         hashes: Perceptual hashes, that must tell pictures apart.
     """
     wanted = {name: values for name, values in (("sha256", sha256s), (_STORED, stored), (HASH, hashes)) if values}
     found: dict[bytes, set[bytes]] = {}
-    for image_ids, column, values in _columns(root_url, wanted):
+    for image_ids, column, values in _columns(known, wanted):
         if column == HASH:
             _near(image_ids, values, hashes, found)
             continue
@@ -75,25 +74,20 @@ def distances(hashes: Words, one: bytes) -> npt.NDArray[np.int64]:
     return np.asarray(np.bitwise_count(hashes ^ words([one])).sum(axis=1, dtype=np.int64))
 
 
-def _columns(root_url: str, names: Collection[str]) -> Iterator[tuple[pa.Array, str, pa.Array]]:
+def _columns(known: Register, names: Collection[str]) -> Iterator[tuple[pa.Array, str, pa.Array]]:
     """Yield image_ids, a column's name, and its values, of every file of the ledger, and of hashes computed since."""
-    for path, commit in _files(root_url) if names else ():
+    for path, generation in _files(known) if names else ():
         with sealed.open_checked(path) as raw:
             parquet = pq.ParquetFile(raw)
             here = [name for name in names if name in parquet.schema_arrow.names]
-            here = [name for name in here if name != HASH or commit.facts.get(HASH) == PDQ]
+            here = [name for name in here if name != HASH or generation.facts.get(HASH) == PDQ]
             for batch in parquet.iter_batches(columns=["image_id", *here], use_threads=False) if here else ():
                 for name in here:
                     yield batch["image_id"], name, batch[name]
 
 
-def _files(root_url: str) -> Iterator[tuple[str, Commit]]:
-    above = storage.join(root_url, flow.GENERATION.above)
-    for shard in sorted(storage.list_names(above)):
-        for generation in sorted(storage.list_names(storage.join(above, shard))):
-            folder = storage.join(above, shard, generation)
-            commit = commits.read(folder)
-            if commit is not None:
-                for file in commit.files:
-                    if file.name.endswith(".parquet") and "/attempts/" not in file.name:
-                        yield commits.path_of(folder, file.name), commit
+def _files(known: Register) -> Iterator[tuple[str, Generation]]:
+    for generation in known.every():
+        for file in generation.files:
+            if file.name.endswith(".parquet") and "/attempts/" not in file.name:
+                yield commits.path_of(generation.folder, file.name), generation

@@ -10,8 +10,9 @@ from pmd import flow
 from pmd.config import Config, inputs, places
 from pmd.formats import archives
 from pmd.sources.contract import InputFile
-from pmd.store import commits, root
+from pmd.store import root
 from pmd.store.commits import Commit
+from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted, as_json
 
 #: As `wanted.FORMAT`, for curate alone: raised when the readers make other rows of the same files. 2: byte order marks,
@@ -27,12 +28,12 @@ class Needs:
     files: tuple[InputFile, ...]
 
 
-def units(config: Config, names: Sequence[str]) -> Sequence[str]:
+def units(config: Config, names: Sequence[str], standing: Standing | None = None) -> Sequence[str]:
     """Return the sources that are curated, of those that were asked for."""
     return names
 
 
-def wanted(config: Config, source: str) -> tuple[Wanted, ...]:
+def wanted(config: Config, source: str, standing: Standing | None = None) -> tuple[Wanted, ...]:
     """Return the commit of a source."""
     return (of(config, source).wanted,)
 
@@ -69,16 +70,15 @@ def names_of(config: Config, files: Sequence[InputFile]) -> dict[str, str]:
     return {str(path): name for path, name in named.items() if path != name}
 
 
-def curated(config: Config) -> list[str]:
+def curated(config: Config, there: Standing) -> list[str]:
     """Return the configured sources that are curated: those that the later stages are made of."""
-    there = root.curated_sources(config.root)
-    return [name for name in sorted(config.sources) if name in there]
+    return [name for name in sorted(config.sources) if name in there.curated]
 
 
-def commit_of(config: Config, source: str) -> Commit:
+def commit_of(there: Standing, source: str) -> Commit:
     """Return a source's commit.
 
     Raises:
         RootError: It is not curated.
     """
-    return commits.require(root.curate_folder(config.root, source), f"run: {flow.CURATE.command} (source {source})")
+    return there.require(root.curate_folder(there.root, source), f"run: {flow.CURATE.command} (source {source})")

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from pmd import flow
 from pmd.config import Config, places
-from pmd.fetch import asking, state
+from pmd.fetch import asking
 from pmd.store import commits, root, storage
-from pmd.store.wanted import Wanted, digest
+from pmd.store.standing import Standing
+from pmd.store.wanted import Wanted
 
 
-def pending(config: Config) -> str | None:
+def pending(config: Config, standing: Standing | None = None) -> str | None:
     """Return why stored pictures must be hashed before they are compared, or None."""
-    return asking.why(config.root, asking.by_dedupe(config.dedupe))
+    return asking.why(standing or Standing(config.root), asking.by_dedupe(config.dedupe))
 
 
-def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
+def answers(config: Config, there: Standing) -> dict[str, str]:
+    """Return what may be remembered where nothing is pending."""
+    return {asking.HASHED: asking.key(there)} if asking.by_dedupe(config.dedupe) is not None else {}
+
+
+def wanted(config: Config, unit: str = "all", standing: Standing | None = None) -> tuple[Wanted, ...]:
     """Return the commit of the groups."""
-    found = {"views": digest(root.views_folder(config.root)), "ledger": state.ledger_digest(config.root)}
+    there = standing or Standing(config.root)
+    found = {"views": there.digest(root.views_folder(config.root)), "ledger": there.generations.digest}
     for path in config.dedupe.evaluation:
         below = [storage.join(path, name) for name in storage.list_files(path)] if storage.is_folder(path) else [path]
         files = [places.found(file, path) for file in below]

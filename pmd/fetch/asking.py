@@ -7,6 +7,9 @@ that whoever begins to ask after a fetch asks the web for nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Final
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,6 +18,9 @@ from pmd.config.options import DedupeOptions, FetchOptions
 from pmd.fetch import blocklists, partitions, reference_lists, state
 from pmd.images import takedowns
 from pmd.schema.statuses import OK
+from pmd.store import commits, root
+from pmd.store.register import Generation
+from pmd.store.standing import Standing
 
 
 def who(config: Config) -> str | None:
@@ -81,40 +87,52 @@ def lacking(ledger: pa.Table, image_ids: pa.ChunkedArray) -> pa.Table:
     return ledger.filter(pc.and_(unknown, pc.is_in(ledger["image_id"], value_set=image_ids.combine_chunks())))
 
 
-def missing(root_url: str) -> dict[int, int]:
+#: What a driver remembers of all that stands: no stored picture lacks its hash.
+HASHED: Final = "hashed"
+
+
+def key(there: Standing) -> str:
+    """Return what it depends on that none lacks its hash."""
+    return commits.options_hash([there.digest(root.images_folder(there.root)), there.generations.digest])
+
+
+def missing(there: Standing) -> dict[int, int]:
     """Return fetch shard → stored pictures without a perceptual hash; none, no shard.
 
-    Shards whose commits say that all their hashes are there cost no more than reading these.
+    Shards whose commits say that all their hashes are there cost nothing more than the register; where it is remembered that none
+    is missing, none does.
 
     Raises:
         RootError: There are no images.
     """
-    layout = partitions.cut(root_url)
-    counts = {}
-    for part in range(2**layout.part_bits):
-        shards = [shard for shard in layout.shards(part) if _may_lack(root_url, shard)]
-        if not shards:
+    known = there.generations
+    layout = partitions.cut(there.root)
+    if known.answers.get(HASHED) == key(there):
+        return {}
+    by_part: dict[int, list[int]] = {}
+    for shard in known.shards:
+        if not _may_lack(known.of(shard)):
             continue
-        images = partitions.read_images(root_url, part, ("image_id", "fetch_shard"))
+        by_part.setdefault(layout.part_of(shard), []).append(shard)
+    counts = {}
+    for part, shards in by_part.items():
+        images = partitions.read_images(there.root, part, ("image_id", "fetch_shard"))
         for shard in shards:
             mine = images.filter(pc.equal(images["fetch_shard"], shard))["image_id"]
-            counts[shard] = lacking(state.read_ledger(root_url, shard), mine).num_rows
+            counts[shard] = lacking(state.standing(known.of(shard)), mine).num_rows
     return {shard: count for shard, count in counts.items() if count}
 
 
-def _may_lack(root_url: str, shard: int) -> bool:
+def _may_lack(known: Iterable[Generation]) -> bool:
     """Return whether a shard has a generation that kept pictures without their hash: what came since is told by its ledger."""
-    return any(
-        commit.facts.get(state.HASH) != state.PDQ and any(books.kept for books in commit.sources.values())
-        for _, _, commit in state.generations(root_url, shard)
-    )
+    return any(generation.facts.get(state.HASH) != state.PDQ and generation.keeps for generation in known)
 
 
-def why(root_url: str, asks: str | None) -> str | None:
+def why(there: Standing, asks: str | None) -> str | None:
     """Return in words why hashes must be computed for who asks, or None where none must.
 
     Raises:
         RootError: There are no images.
     """
-    count = sum(missing(root_url).values()) if asks is not None else 0
+    count = sum(missing(there).values()) if asks is not None else 0
     return f"{count:,} stored pictures have no perceptual hash yet, and {asks} asks for it" if count else None

@@ -71,11 +71,12 @@ def run_shard(order: Order, progress: Callable[[], None] = lambda: None) -> Comm
         VerificationError: A stored picture is damaged: that says nothing of what the host gave.
         RootError: A later run has taken over.
     """
-    ledger = state.read_ledger(order.root, order.shard)
+    known = state.own(order.root, order.shard)
+    ledger = state.standing(known)
     rows = asking.lacking(ledger, order.images["image_id"]).to_pylist()
     if not rows:
         return None
-    generation = state.next_generation(order.root, order.shard)
+    generation = state.next_generation(known)
     found = []
     for row in sorted(rows, key=_place):
         found.append(_found(order, row))

@@ -11,10 +11,14 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config import Config
-from pmd.fetch import asking, blocklists, img2dataset, partitions, reference_lists, state
+from pmd.fetch import asking, blocklists, img2dataset, partitions, reference_lists
 from pmd.schema.statuses import BLOCKED_ADDRESS
-from pmd.store import root
-from pmd.store.wanted import Wanted, digest
+from pmd.store import commits, root, storage
+from pmd.store.standing import Standing
+from pmd.store.wanted import Wanted
+
+#: What a driver remembers of all that stands: no image is to be fetched, nor judged anew.
+SETTLED: Final = "settled"
 
 
 def check(config: Config) -> None:
@@ -29,23 +33,44 @@ def check(config: Config) -> None:
         img2dataset.require()
 
 
-def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
+def wanted(config: Config, unit: str = "all", standing: Standing | None = None) -> tuple[Wanted, ...]:
     """Return the commit of the rejected pairs; generations are committed as they come."""
-    found = {"views": digest(root.views_folder(config.root)), "ledger": state.ledger_digest(config.root)}
+    there = standing or Standing(config.root)
+    found = {"views": there.digest(root.views_folder(config.root)), "ledger": there.generations.digest}
     return (Wanted(flow.FETCH.name, "rejected", root.fetch_rejected_folder(config.root), {}, found),)
 
 
-def pending(config: Config) -> str | None:
+def pending(config: Config, standing: Standing | None = None) -> str | None:
     """Return why images must be fetched, or stored ones hashed for a list to be held against them; else None."""
-    hashes = asking.why(config.root, asking.to_judge(config))
+    there = standing or Standing(config.root)
+    hashes = asking.why(there, asking.to_judge(config))
     if hashes is not None:
         return hashes
+    if is_settled(config, there):
+        return None
     causes: Counter[str] = Counter()
     blocklist = blocklists.read(config.fetch.blocklists)
-    for _, images, ledger, todo in partitions.pending(config.root, config.fetch):
+    for _, images, ledger, todo in partitions.pending(there.generations, config.fetch):
         causes[BLOCKED] += len(blocklist.stored(ledger, images))
         causes.update(_causes(ledger, todo))
     return words(causes)
+
+
+def answers(config: Config, there: Standing) -> dict[str, str]:
+    """Return what may be remembered where nothing is pending: the next one need not read the ledgers only to see that."""
+    hashed = {asking.HASHED: asking.key(there)} if asking.to_judge(config) is not None else {}
+    return {SETTLED: _key(config, there)} | hashed
+
+
+def is_settled(config: Config, there: Standing) -> bool:
+    """Return whether it is remembered that nothing is pending."""
+    return there.generations.answers.get(SETTLED) == _key(config, there)
+
+
+def _key(config: Config, there: Standing) -> str:
+    """Return what it depends on that nothing is pending: images and their places, the ledger, options, blocklists."""
+    lists = [commits.sha256(storage.read_bytes(path)) for path in config.fetch.blocklists]
+    return commits.options_hash([asking.key(there), config.fetch.told(), lists])
 
 
 #: Why an image is fetched, or judged anew, as people read it.
@@ -75,11 +100,14 @@ def words(causes: Mapping[str, int]) -> str | None:
     return f"{images}: " + ", ".join(f"{count:,} {cause}" for cause, count in counts.items())
 
 
-def pending_images(config: Config, retry: Sequence[str] = ()) -> dict[int, int]:
+def pending_images(config: Config, retry: Sequence[str] = (), standing: Standing | None = None) -> dict[int, int]:
     """Return fetch shard → images to be tried or, stored before a blocklist named them, judged anew; none, no shard."""
+    there = standing or Standing(config.root)
+    if not retry and is_settled(config, there):
+        return {}
     blocklist = blocklists.read(config.fetch.blocklists)
     counts = {
         shard: todo.num_rows + len(blocklist.stored(ledger, images))
-        for shard, images, ledger, todo in partitions.pending(config.root, config.fetch, retry)
+        for shard, images, ledger, todo in partitions.pending(there.generations, config.fetch, retry)
     }
     return {shard: count for shard, count in counts.items() if count}

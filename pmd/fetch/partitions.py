@@ -6,7 +6,7 @@ A part is what one worker holds at a time. Part p of 2^b covers the fetch shards
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +16,8 @@ from pmd.config.options import FetchOptions
 from pmd.fetch import state
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES, LEDGER, VIEWS
-from pmd.store import commits, root
+from pmd.store import commits, register, root
+from pmd.store.register import Register
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,30 +83,42 @@ def read_shard(root_url: str, shard: int, columns: Sequence[str] = IMAGES.names)
 
 
 def pending(
-    root_url: str, options: FetchOptions, retry: Collection[str] = ()
+    known: Register, options: FetchOptions, retry: Collection[str] = ()
 ) -> Iterator[tuple[int, pa.Table, pa.Table, pa.Table]]:
     """Yield each fetch shard that has images: its number, their keys and places, the ledger, and those still to be fetched.
 
     Args:
-        root_url: ROOT.
+        known: What stands of the fetch.
         options: Which limits and places count (`state.to_fetch`).
         retry: Statuses whose images are tried anew.
     """
-    layout = cut(root_url)
+    layout = cut(known.root)
+    ended = state.last_end(known.root) if retry else 0
     for part in range(2**layout.part_bits):
-        images = read_images(root_url, part, ("image_id", "locations", "fetch_shard"))
+        images = read_images(known.root, part, ("image_id", "locations", "fetch_shard"))
         for shard in layout.shards(part):
             mine = images.filter(pc.equal(images["fetch_shard"], shard))
             if mine.num_rows:
-                ledger = state.read_ledger(root_url, shard)
-                yield shard, mine, ledger, state.to_fetch(root_url, shard, mine, ledger, options, retry)
+                generations = known.of(shard)
+                ledger = state.standing(generations)
+                yield shard, mine, ledger, state.to_fetch(generations, mine, ledger, options, retry, ended)
 
 
 def read_ledger(root_url: str, shards: range) -> pa.Table:
-    """Return the effective ledger of a range of fetch shards."""
-    return pa.concat_tables(
-        [LEDGER.empty_table(), *(state.read_ledger(root_url, shard).cast(LEDGER) for shard in shards)]
-    ).combine_chunks()
+    """Return the effective ledger of a range of fetch shards: for workers, by the register that their driver has left."""
+    known = register.trusted(root_url)
+    if known is None:
+        return own_ledger(root_url, shards)
+    return _together(state.standing(known.of(shard)) for shard in shards)
+
+
+def own_ledger(root_url: str, shards: range) -> pa.Table:
+    """Return the same by the shards' own commits, for who believes nothing else."""
+    return _together(state.read_ledger(root_url, shard) for shard in shards)
+
+
+def _together(ledgers: Iterable[pa.Table]) -> pa.Table:
+    return pa.concat_tables([LEDGER.empty_table(), *(ledger.cast(LEDGER) for ledger in ledgers)]).combine_chunks()
 
 
 def positions(image_ids: pa.ChunkedArray | pa.Array, ledger: pa.Table) -> pa.Array:

@@ -60,11 +60,12 @@ def settle(order: Order, refusals: Refusals) -> Commit | None:
     Raises:
         RootError: A later run has taken over.
     """
-    ledger = state.read_ledger(order.root, order.shard)
+    known = state.own(order.root, order.shard)
+    ledger = state.standing(known)
     mine = pc.and_(pc.equal(ledger["status"], OK), pc.is_in(ledger["image_id"], value_set=keys.key_array(refusals)))
     rows = ledger.filter(mine).to_pylist()
     if not rows:
         return None
-    generation = state.next_generation(order.root, order.shard)
+    generation = state.next_generation(known)
     found = [Found(row, refusal=refusals[row["image_id"]]) for row in rows]
     return hashing.commit(order, generation, found)

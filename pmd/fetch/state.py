@@ -16,9 +16,9 @@ are not known.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,8 +30,9 @@ from pmd.fetch import addresses, blocklists
 from pmd.fetch.outcome import GONE
 from pmd.schema.statuses import BLOCKED_ADDRESS, OK
 from pmd.schema.tables import HASHES, IMAGES, KEY, LEDGER, LEDGER_LATER, SETTLED_IN
-from pmd.store import commits, root, storage
-from pmd.store.commits import Commit
+from pmd.store import commits, register, root, storage
+from pmd.store.commits import Commit, File
+from pmd.store.register import Generation
 
 _UP: Final = "../"
 
@@ -44,7 +45,19 @@ WEB_ARCHIVE: Final = "web_archive"
 LOST: Final = "lost"
 
 
-def lost_images(commit: Commit) -> pa.Array:
+class Committed(Protocol):
+    """A generation as its commit tells it, or the register."""
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """What it lists."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What it says beside."""
+
+
+def lost_images(commit: Committed) -> pa.Array:
     """Return the images that a generation has lost to damage, sorted."""
     return pa.array([bytes.fromhex(key) for key in commit.facts.get(LOST, {}).get("images", ())], KEY)
 
@@ -88,7 +101,10 @@ def numbers(root_folder: str, shard: int) -> list[int]:
 
 
 def generations(root_folder: str, shard: int, before: int | None = None) -> Iterator[tuple[int, str, Commit]]:
-    """Yield the committed generations of a shard in order: number, folder, commit; by default all, else those before one."""
+    """Yield the committed generations of a shard in order: number, folder, commit; by default all, else those before one.
+
+    Each is read: for those who want all that a commit says. Of many shards, the register tells what stands.
+    """
     for generation in numbers(root_folder, shard):
         if before is not None and generation >= before:
             return
@@ -98,33 +114,44 @@ def generations(root_folder: str, shard: int, before: int | None = None) -> Iter
             yield generation, folder, commit
 
 
+def own(root_folder: str, shard: int) -> tuple[Generation, ...]:
+    """Return the generations of one shard, read from its own commits: for a worker that is about to add one."""
+    return tuple(Generation.of(folder, commit) for _, folder, commit in generations(root_folder, shard))
+
+
 def read_ledger(root_folder: str, shard: int, before: int | None = None) -> pa.Table:
+    """Return what stands for each image of a shard, by its own commits; see `standing`."""
+    return standing(own(root_folder, shard), before)
+
+
+def standing(known: Iterable[Generation], before: int | None = None) -> pa.Table:
     """Return what stands for each image of a shard: a `LEDGER` table sorted by image_id.
 
     Args:
-        root_folder: ROOT.
-        shard: The fetch shard.
+        known: The shard's generations, in order.
         before: Only of generations before this one; by default of all.
 
     Raises:
         VerificationError: A ledger's file is damaged.
     """
     tables: list[pa.Table] = []
-    for _, folder, commit in generations(root_folder, shard, before):
-        settled = [*ledgers(folder, commit)]
-        if commit.facts.get(FROM_STORE):
+    for generation in known:
+        if before is not None and generation.number >= before:
+            break
+        settled = [*ledgers(generation.folder, generation)]
+        if generation.facts.get(FROM_STORE):
             for rows in settled:
                 tables = [_without(table, rows["image_id"].combine_chunks()) for table in tables]
-            for hashes in read_hashes(folder, commit):
+            for hashes in read_hashes(generation.folder, generation):
                 tables = [_with_hashes(table, hashes) for table in tables]
         tables += settled
-        lost = lost_images(commit)
+        lost = lost_images(generation)
         if len(lost):
             tables = [_without(table, lost) for table in tables]
     return effective(tables)
 
 
-def ledgers(folder: str, commit: Commit) -> Iterator[pa.Table]:
+def ledgers(folder: str, commit: Committed) -> Iterator[pa.Table]:
     """Yield the ledger of a generation, what it has lost with it; perceptual hashes that are not today's are null."""
     for file in commit.files:
         if not file.name.startswith(_UP):
@@ -132,7 +159,7 @@ def ledgers(folder: str, commit: Commit) -> Iterator[pa.Table]:
             yield table if commit.facts.get(HASH) == PDQ else _without_hashes(table)
 
 
-def read_hashes(folder: str, commit: Commit) -> Iterator[pa.Table]:
+def read_hashes(folder: str, commit: Committed) -> Iterator[pa.Table]:
     """Yield the `HASHES` of a generation that asked no host; none where they are not today's."""
     for file in commit.files if commit.facts.get(HASH) == PDQ else ():
         if is_hashes(file.name):
@@ -169,21 +196,20 @@ def _without(ledger: pa.Table, image_ids: pa.Array) -> pa.Table:
     return ledger.filter(pc.invert(pc.is_in(ledger["image_id"], value_set=image_ids)))
 
 
-def to_restore(root_folder: str, shard: int, ledger: pa.Table) -> dict[bytes, bytes | None]:
+def to_restore(known: Iterable[Generation], ledger: pa.Table) -> dict[bytes, bytes | None]:
     """Return the images that were lost to damage and for which nothing stands: image_id → the SHA-256 that it had, if known.
 
     Args:
-        root_folder: ROOT.
-        shard: The fetch shard.
+        known: The shard's generations, in order.
         ledger: What stands for its images.
     """
     sha256_of: dict[bytes, bytes | None] = {}
-    for _, folder, commit in generations(root_folder, shard):
-        lost = lost_images(commit)
+    for generation in known:
+        lost = lost_images(generation)
         if not len(lost):
             continue
         sha256_of |= dict.fromkeys(lost.to_pylist())
-        for table in ledgers(folder, commit):
+        for table in ledgers(generation.folder, generation):
             mine = table.filter(pc.is_in(table["image_id"], value_set=lost))
             sha256_of |= dict(zip(mine["image_id"].to_pylist(), mine["sha256"].to_pylist(), strict=True))
     for image_id in ledger["image_id"].to_pylist() if sha256_of else ():
@@ -224,45 +250,57 @@ def effective(ledgers: Collection[pa.Table]) -> pa.Table:
     return table.take(pa.array([row for _, row in sorted(standing.items())], pa.int64()))
 
 
-def next_generation(root_folder: str, shard: int) -> int:
-    """Return the number of the generation that a shard's next run writes first."""
-    return max((number for number, _, _ in generations(root_folder, shard)), default=-1) + 1
+def next_generation(known: Sequence[Generation]) -> int:
+    """Return the number of the generation that a shard's next run writes first, by those that it has."""
+    return known[-1].number + 1 if known else 0
 
 
 def to_fetch(
-    root_folder: str,
-    shard: int,
+    known: Sequence[Generation],
     images: pa.Table,
     ledger: pa.Table,
     options: FetchOptions,
     retry: Collection[str] = (),
+    ended: int = 0,
 ) -> pa.Table:
-    """Return the images of a fetch shard that the next run asks for, each with the locations that it tries (`wanted`)."""
-    again = allowed_since(root_folder, shard, ledger, options.allow_addresses)
-    done = retried(root_folder, shard) if retry else {}
+    """Return the images of a fetch shard that the next run asks for, each with the locations that it tries (`wanted`).
+
+    Args:
+        known: The shard's generations, in order.
+        images: Its images.
+        ledger: What stands for them.
+        options: Which limits and places count.
+        retry: Statuses whose images are tried anew.
+        ended: The epoch under which a fetch has last come to its end (`last_end`).
+    """
+    again = allowed_since(known, ledger, options.allow_addresses)
+    done = retried(known, ended) if retry else {}
     return wanted(images, ledger, retry, again, options.web_archive, done)
 
 
-def retried(root_folder: str, shard: int) -> dict[int, frozenset[str]]:
+def last_end(root_folder: str) -> int:
+    """Return the epoch under which a fetch has last come to its end; 0: none has."""
+    rejected = commits.read(root.fetch_rejected_folder(root_folder))
+    return 0 if rejected is None else int(rejected.run.get(commits.EPOCH, 0))
+
+
+def retried(known: Iterable[Generation], ended: int) -> dict[int, frozenset[str]]:
     """Return generation → the statuses that were tried anew with it, since a fetch has last come to its end.
 
     What such a generation has settled is not tried anew once more, so that a retry that is cut short, again and again, ends.
     """
-    standing = commits.read(root.fetch_rejected_folder(root_folder))
-    ended = 0 if standing is None else int(standing.run.get(commits.EPOCH, 0))
     return {
-        number: frozenset(commit.run[RETRIED])
-        for number, _, commit in generations(root_folder, shard)
-        if RETRIED in commit.run and int(commit.run.get(commits.EPOCH, 0)) > ended
+        generation.number: frozenset(generation.run[RETRIED])
+        for generation in known
+        if RETRIED in generation.run and generation.epoch > ended
     }
 
 
-def allowed_since(root_folder: str, shard: int, ledger: pa.Table, networks: Iterable[str]) -> set[tuple[bytes, str]]:
+def allowed_since(known: Iterable[Generation], ledger: pa.Table, networks: Iterable[str]) -> set[tuple[bytes, str]]:
     """Return (image_id, location) of what was refused for its address and may be asked now: `allow_addresses` has grown.
 
     Args:
-        root_folder: ROOT.
-        shard: The fetch shard.
+        known: The shard's generations, in order.
         ledger: What stands for its images.
         networks: `FetchOptions.allow_addresses`.
     """
@@ -271,10 +309,10 @@ def allowed_since(root_folder: str, shard: int, ledger: pa.Table, networks: Iter
     if not policy.allowed or not len(blocked):
         return set()
     last: dict[tuple[bytes, str], str | None] = {}  # place → what its latest attempt says was refused
-    for _, folder, commit in generations(root_folder, shard):
-        for file in commit.files:
+    for generation in known:
+        for file in generation.files:
             if "/attempts/" in file.name:
-                path = commits.path_of(folder, file.name)
+                path = commits.path_of(generation.folder, file.name)
                 for batch in commits.iterate(path, ("image_id", "location", "status", "error")):
                     for row in batch.filter(pc.is_in(batch["image_id"], value_set=blocked)).to_pylist():
                         refused = row["status"] == BLOCKED_ADDRESS
@@ -355,10 +393,4 @@ def _numbers(folder: str, prefix: str) -> list[int]:
 
 def ledger_digest(root_folder: str) -> str:
     """Return the digest of all committed generations."""
-    return commits.options_hash(
-        [
-            [shard, generation, commit.digest()]
-            for shard in shards(root_folder)
-            for generation, _, commit in generations(root_folder, shard)
-        ]
-    )
+    return register.current(root_folder).digest

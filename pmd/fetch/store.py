@@ -27,12 +27,14 @@ from pmd.config.options import FetchOptions
 from pmd.fetch import adopt, blocklists, network, outcome, reference_lists, state
 from pmd.fetch.engine import Fetcher, Progress, utc_now
 from pmd.fetch.outcome import Attempt, Fetched
+from pmd.fetch.reports import Done
 from pmd.fetch.waiting import Waiting
 from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import KEY, LEDGER, LEDGER_FILE
-from pmd.store import commits, root, storage, written
+from pmd.store import commits, register, root, storage, written
 from pmd.store.commits import Books, Commit, File
+from pmd.store.register import Generation, Register
 
 STAGE: Final = flow.FETCH.name
 
@@ -85,6 +87,12 @@ class Order:
 
 
 def run_shard(order: Order, lane: Fetcher) -> Commit | None:
+    """Fetch what is wanted of a shard, and commit it; see `settle_shard`."""
+    done = settle_shard(order, lane)
+    return None if done is None else done.commit
+
+
+def settle_shard(order: Order, lane: Fetcher) -> Done | None:
     """Fetch what is wanted of a shard and commit it as its next generation, with what blocklists have come to name.
 
     Args:
@@ -92,22 +100,24 @@ def run_shard(order: Order, lane: Fetcher) -> Commit | None:
         lane: Serves several shards.
 
     Returns:
-        The commit that stands for the generation, be it another worker's; None if no image is wanted, or all wait. Where the
-        lane is asked to end meanwhile, the generation has what is settled.
+        The commit that stands for the generation, be it another worker's, and what it leaves open; None if no image is wanted,
+        or all wait. Where the lane is asked to end meanwhile, the generation has what is settled.
 
     Raises:
         InputError: An archive is gone.
         NetworkError: The network is broken; nothing of the generation is kept.
         RootError: A later run has taken over.
     """
-    ledger = state.read_ledger(order.root, order.shard)
-    todo = state.to_fetch(order.root, order.shard, order.images, ledger, order.options, order.retry)
-    before = _as_before(state.to_restore(order.root, order.shard, ledger), order.listed)
+    known = state.own(order.root, order.shard)
+    ledger = state.standing(known)
+    ended = state.last_end(order.root) if order.retry else 0
+    todo = state.to_fetch(known, order.images, ledger, order.options, order.retry, ended)
+    before = _as_before(state.to_restore(known, ledger), order.listed)
     blocklist = blocklists.read(order.options.blocklists)
     blocked = blocklist.stored(ledger, order.images)
     if todo.num_rows == 0 and not blocked:
         return None
-    generation = state.next_generation(order.root, order.shard)
+    generation = state.next_generation(known)
     started = utc_now()
     listed = {**order.listed, **before}
 
@@ -146,7 +156,18 @@ def run_shard(order: Order, lane: Fetcher) -> Commit | None:
         later = _write(order, number, (_in_generation(fetched, number) for fetched in unheard), started)
         assert later is not None
         order.waiting.leave(later)
-    return standing
+    return None if standing is None else Done(standing, _left(order, known, ledger, standing, blocklist))
+
+
+def _left(
+    order: Order, before: tuple[Generation, ...], ledger: pa.Table, commit: Commit, blocklist: blocklists.Blocklist
+) -> int:
+    """Return how many images another fetch, asked alike, would ask for or judge anew when a generation stands."""
+    folder = root.ledger_folder(order.root, order.shard, commit.facts["generation"])
+    known = (*before, Generation.of(folder, commit))
+    now = state.effective([ledger, *state.ledgers(folder, commit)])
+    todo = state.to_fetch(known, order.images, now, order.options)
+    return int(todo.num_rows) + len(blocklist.stored(now, order.images))
 
 
 def _but_unheard(
@@ -326,42 +347,118 @@ def commit_generation(root_folder: str, commit: Commit) -> Commit:
     return commits.require(folder, "run the same command again")
 
 
-def begin(root_folder: str, shard: int, epoch: int, check: commits.Check = lambda: None) -> None:
-    """Claim a shard's next generation for a run, then remove what earlier runs left. Only for who holds the lock.
+def begin(known: Register, shards: Sequence[int], epoch: int, check: commits.Check = lambda: None) -> Register:
+    """Claim the next generation of some shards for a run, then remove what earlier runs left. Only for who holds the lock.
+
+    A shard costs a request. The register says from here on that somebody is at work.
+
+    Args:
+        known: What stands.
+        shards: Those that the run may write to.
+        epoch: That of the lock.
+        check: Raises where the lock is no longer held.
+
+    Returns:
+        What stands then.
 
     Raises:
         RootError: A later run has taken over.
     """
-    while True:
-        folder = root.ledger_folder(root_folder, shard, state.next_generation(root_folder, shard))
-        if commits.claim(folder, epoch):  # else a worker of an earlier run has just committed it
-            break
-    sweep(root_folder, shard, check)
+    known = register.begin(known, epoch)
+
+    def claim(shard: int) -> bool:
+        return commits.claim_first(root.ledger_folder(known.root, shard, known.next(shard)), epoch)
+
+    while not all(register.at_once(known.root, claim, shards)):
+        known = register.refreshed(known)  # a worker of an earlier run has just committed one
+    _sweep(known, shards, check)
+    return known
 
 
-def end(root_folder: str, shard: int, epoch: int, check: commits.Check = lambda: None) -> None:
-    """Remove the claim where nothing was settled, and what doubled or dead workers left. Only for who holds the lock."""
-    commits.unclaim(root.ledger_folder(root_folder, shard, state.next_generation(root_folder, shard)), epoch)
-    sweep(root_folder, shard, check)
+def end(
+    known: Register,
+    shards: Sequence[int],
+    epoch: int,
+    check: commits.Check = lambda: None,
+    told: Iterable[Commit] = (),
+) -> Register:
+    """Remove claims where nothing was settled, and what doubled or dead workers left; write down what stands, and return it.
+
+    Only for who holds the lock, when its workers have ended.
+
+    Args:
+        known: What stood at the beginning.
+        shards: Those that were claimed.
+        epoch: That of the lock.
+        check: Raises where the lock is no longer held.
+        told: Commits that workers have told of: they need not be read.
+
+    Raises:
+        RootError: A later run has taken over.
+    """
+    register.unclaim(known.root, epoch)
+    known = register.refreshed(known, told)
+    _sweep(known, shards, check)
+    check()
+    return register.save(known, epoch)
 
 
-def sweep(root_folder: str, shard: int, check: commits.Check = lambda: None) -> list[str]:
+#: Files that an object store lists in one request.
+_LISTED: Final = 1000
+
+
+def _sweep(known: Register, shards: Sequence[int], check: commits.Check) -> None:
+    kinds = ("store", "attempts", "hashes", "ledger")
+    if known.known.num_rows > _LISTED * len(shards):  # to list all of the fetch takes more requests than to list these
+        for shard in shards:
+            sweep(known.root, shard, check, known.of(shard))
+        return
+    above = storage.join(known.root, flow.GENERATION.top)
+    mine = {state.shard_folder(known.root, kind, shard) for kind in kinds for shard in shards}
+    names = [storage.join(above, name) for name in storage.list_files(above)]
+    generations = [generation for shard in shards for generation in known.of(shard)]
+    _remove_left([path for path in names if _shard_of(path) in mine], generations, check)
+    for folder in sorted(mine) if storage.is_local(known.root) else ():
+        storage.remove_empty(folder)
+
+
+def _shard_of(path: str) -> str:
+    """Return the folder of the fetch shard in which a file stands."""
+    start = path.find("/shard=")
+    return path[: path.find("/", start + 1)]
+
+
+def sweep(
+    root_folder: str, shard: int, check: commits.Check = lambda: None, known: Iterable[Generation] | None = None
+) -> list[str]:
     """Remove what no commit of a shard lists: leftovers of killed runs. Returns their paths.
 
     Only for the one writer of ROOT, before its workers start or when they have ended. Files of names that no run writes stay.
+
+    Args:
+        root_folder: ROOT.
+        shard: The fetch shard.
+        check: Raises where the lock is no longer held.
+        known: Its generations, where nobody can have added one since; by default they are read.
     """
     folders = [state.shard_folder(root_folder, kind, shard) for kind in ("store", "attempts", "hashes", "ledger")]
     # Before the commits are read: what is committed later is not among them.
     paths = [storage.join(folder, name) for folder in folders for name in storage.list_files(folder)]
+    left = _remove_left(paths, state.own(root_folder, shard) if known is None else known, check)
+    for folder in folders:
+        storage.remove_empty(folder)
+    return left
+
+
+def _remove_left(paths: Iterable[str], known: Iterable[Generation], check: commits.Check) -> list[str]:
+    """Remove those of some files that runs write and that no generation lists; return them."""
     listed = {
-        commits.path_of(folder, name)
-        for _, folder, commit in state.generations(root_folder, shard)
-        for name in (commits.STAGE_FILE, *(file.name for file in commit.files))
+        commits.path_of(generation.folder, name)
+        for generation in known
+        for name in (commits.STAGE_FILE, *(file.name for file in generation.files))
     }
     left = [path for path in paths if path not in listed and written.is_ours(path)]
     commits.remove(left, check)
-    for folder in folders:
-        storage.remove_empty(folder)
     return left
 
 

@@ -36,6 +36,7 @@ from pmd.fetch import adopt, hosts, partitions, policies, reference_lists, state
 from pmd.fetch.engine import Lane, utc_now
 from pmd.fetch.img2dataset import Img2dataset
 from pmd.fetch.outcome import Fetched
+from pmd.fetch.reports import Done, Reports
 from pmd.fetch.stopping import Stop
 from pmd.fetch.waiting import Waiting
 from pmd.schema import keys
@@ -88,6 +89,7 @@ class FetchLane:
         hashed: Whether something asks for perceptual hashes (`asking.who`).
         until: When it is asked to end with what it has; None: when it is done.
         folder: The configuration's, to which relative archives are.
+        reports: Where it tells what it has done.
     """
 
     root: str
@@ -106,6 +108,7 @@ class FetchLane:
     lost_only: bool = False  # nothing but what was lost to damage (`state.to_restore`)
     until: datetime.datetime | None = None
     folder: str = ""
+    reports: Reports | None = None
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
@@ -115,6 +118,7 @@ class FetchLane:
         """(lane, its SHARDS) → SHARDS that are done; where it is asked to stop, the last one maybe in part."""
         name = f"lane-{keyed[0]:05d}"
         counts = progress.Counts(self.work, name)
+        done: list[Done] = []
 
         def told(fetched: Fetched) -> None:
             for attempt in fetched.attempts:
@@ -150,7 +154,8 @@ class FetchLane:
                 images = partitions.read_images(self.root, part)
                 mine = images.filter(pc.equal(images["fetch_shard"], shard))
                 if self.lost_only:
-                    lost = state.to_restore(self.root, shard, state.read_ledger(self.root, shard))
+                    known = state.own(self.root, shard)
+                    lost = state.to_restore(known, state.standing(known))
                     mine = mine.filter(pc.is_in(mine["image_id"], value_set=keys.key_array(lost)))
                 order = store.Order(
                     self.root,
@@ -167,10 +172,13 @@ class FetchLane:
                     else reference_lists.NO_LISTS,
                     hashed=self.hashed,
                 )
-                store.run_shard(order, fetcher)
+                settled = store.settle_shard(order, fetcher)
+                done += [settled] if settled is not None else []
                 if self.waiting is not None and lane.answered:
                     self.waiting.answered(name)
                 yield batch
+        if self.reports is not None:
+            self.reports.leave(name, done)
 
 
 def run_lanes(lane: FetchLane, shards: Sequence[int], images: int = 0) -> None:

@@ -16,6 +16,7 @@ from pmd import codec
 from pmd.books import pictures
 from pmd.schema import keys
 from pmd.store import storage
+from pmd.store.register import Register
 from pmd.text import pages, urls
 
 #: Every form that is understood, as errors, the command line's help and the docs have it.
@@ -75,10 +76,10 @@ class Named:
         return any(digest is not None for digest in (self.sha256, self.stored, self.pdq))
 
 
-def with_bytes(root_url: str, listed: Sequence[Named]) -> list[set[bytes]]:
-    """Return for each the images of a ROOT that have its bytes, or look so; reads all ledgers, if any asks for that."""
+def with_bytes(known: Register, listed: Sequence[Named]) -> list[set[bytes]]:
+    """Return for each the images that have its bytes, or look so, by what stands of the fetch; reads all ledgers, if any asks."""
     having = pictures.named(
-        root_url,
+        known,
         sha256s={named.sha256 for named in listed if named.sha256 is not None},
         stored={named.stored for named in listed if named.stored is not None},
         hashes={named.pdq for named in listed if named.pdq is not None},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 from pmd import flow
 from pmd.config import Config, inputs, places
@@ -12,6 +13,7 @@ from pmd.curate import needs as curate_needs
 from pmd.images import takedowns
 from pmd.store import root, storage
 from pmd.store.commits import Commit, File, options_hash
+from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted, as_json
 
 
@@ -34,24 +36,25 @@ class Needs:
     left_out: tuple[tuple[str, Commit], ...]
 
 
-def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
+def wanted(config: Config, unit: str = "all", standing: Standing | None = None) -> tuple[Wanted, ...]:
     """Return the commit of the views; that of the images stands or falls with it."""
-    return (of(config).wanted,)
+    return (of(config, standing).wanted,)
 
 
-def of(config: Config) -> Needs:
+def of(config: Config, standing: Standing | None = None) -> Needs:
     """Return what the images are made of.
 
     Raises:
         RootError: A source is not curated.
     """
+    there = standing or Standing(config.root)
     digests: dict[str, str] = {}
     pairs: list[tuple[str, str, File]] = []
     archives: dict[str, tuple[str, ...]] = {}
     left_out: list[tuple[str, Commit]] = []
-    names = curate_needs.curated(config)
+    names = curate_needs.curated(config, there)
     for name in names:
-        commit, folder = curate_needs.commit_of(config, name), root.curate_folder(config.root, name)
+        commit, folder = curate_needs.commit_of(there, name), root.curate_folder(config.root, name)
         digests[name] = commit.digest("pairs")
         pairs += [(name, storage.join(folder, file.name), file) for file in commit.under("pairs")]
         if config.images.evaluation_copies == "reject" and leaves_out_evaluation_images(commit, name):
@@ -65,7 +68,7 @@ def of(config: Config) -> Needs:
         digests[places.written(rule.file)] = storage.fingerprint(rule.file)
     for path in config.takedown:
         digests[places.written(path)] = hashlib.sha256(storage.read_bytes(path)).hexdigest()
-    pictures = takedowns.of_bytes(taken_down(config))
+    pictures = takedowns.of_bytes(taken_down(config, there))
     if pictures:
         digests["takedown, by bytes"] = options_hash(pictures)
     rules = [places.options_written(rule, places.written) for rule in config.scores]
@@ -86,13 +89,18 @@ def of(config: Config) -> Needs:
     )
 
 
-def taken_down(config: Config) -> list[takedowns.Line]:
+def answers(config: Config, there: Standing) -> dict[str, Any]:
+    """Return what may be remembered: which images the takedown lists mean that name pictures."""
+    return {name: found for name, found in there.found.items() if name == takedowns.NAMED}
+
+
+def taken_down(config: Config, standing: Standing | None = None) -> list[takedowns.Line]:
     """Return the lines of the takedown lists, with the images that the ledger knows by what pictures they name.
 
     Raises:
         InputError: Lines name nothing.
     """
-    return takedowns.resolved(config.root, takedowns.lines(config.takedown, config.sources))
+    return takedowns.resolved(standing or Standing(config.root), takedowns.lines(config.takedown, config.sources))
 
 
 def leaves_out_evaluation_images(commit: Commit, source: str) -> bool:

@@ -21,6 +21,7 @@ from pmd.images import names
 from pmd.images.names import Named
 from pmd.schema import keys
 from pmd.store import commits, root, sealed, storage
+from pmd.store.standing import Standing
 from pmd.text import urls
 
 #: The reason of pairs that are taken down.
@@ -120,12 +121,30 @@ class _Beside:
         return self._folders[folder]
 
 
-def resolved(root_url: str, listed: Sequence[Line]) -> list[Line]:
-    """Return lines with the images that the ledger knows by what pictures they name; no ledger is read where none does."""
+#: What a driver remembers of all that stands: the images that lines mean which name pictures.
+NAMED: Final = "named"
+
+
+def resolved(there: Standing, listed: Sequence[Line]) -> list[Line]:
+    """Return lines with the images that the ledger knows by what pictures they name.
+
+    No ledger is read where none does, nor where it is remembered.
+    """
     if not any(line.named.is_of_bytes for line in listed):
         return [*listed]
-    known = names.with_bytes(root_url, [line.named for line in listed])
-    return [dataclasses.replace(line, known=frozenset(ids)) for line, ids in zip(listed, known, strict=True)]
+    said = sorted({line.said for line in listed if line.named.is_of_bytes})
+    of_pictures = [[line.named.sha256, line.named.stored, line.named.pdq] for line in listed]
+    digests = [[digest and digest.hex() for digest in named] for named in of_pictures]
+    key = commits.options_hash([[line.said for line in listed], digests, there.generations.digest])
+    kept = there.generations.answers.get(NAMED, {})
+    if kept.get("key") == key:
+        ids_of = {line: frozenset(map(bytes.fromhex, ids)) for line, ids in kept["ids"].items()}
+        return [dataclasses.replace(line, known=ids_of.get(line.said, frozenset())) for line in listed]
+    known = names.with_bytes(there.generations, [line.named for line in listed])
+    found = [dataclasses.replace(line, known=frozenset(ids)) for line, ids in zip(listed, known, strict=True)]
+    ids_by_line = of_bytes(found)
+    there.found[NAMED] = {"key": key, "ids": {line: ids_by_line[line] for line in said if ids_by_line[line]}}
+    return found
 
 
 def of_bytes(listed: Iterable[Line]) -> dict[str, list[str]]:

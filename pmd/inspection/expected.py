@@ -37,6 +37,7 @@ from pmd.shard import samples
 from pmd.sources.contract import InputFile
 from pmd.store import commits, root
 from pmd.store.commits import Commit
+from pmd.store.standing import Standing
 
 #: Committed pairs that are looked at, of each source: they stand in the order of their keys' parts, so that some are as good
 #: as any.
@@ -227,9 +228,10 @@ def _together(found: Iterable[SourceFigures]) -> Composition:
 def booked(config: Config) -> list[SourceFigures]:
     """Return the figures of sources whose pairs have gone through the images stage, by the books alone."""
     views = commits.require(root.views_folder(config.root), "run: pmd build CONFIG").sources
+    there = Standing(config.root)
     listed = []
     for name, source in sorted(config.sources.items()):
-        books = curate_needs.commit_of(config, name).sources[name]
+        books = curate_needs.commit_of(there, name).sources[name]
         files, missing, unreadable = _files(source)
         listed.append(
             SourceFigures(

@@ -30,7 +30,7 @@ from pmd.images import names
 from pmd.inspection import upstream
 from pmd.schema import keys
 from pmd.schema.tables import SETTLED_IN
-from pmd.store import commits, root, sealed, storage
+from pmd.store import commits, register, root, sealed, storage
 from pmd.text import urls
 
 #: Pairs of one image that are told, at most: some photographs have hundreds of regions.
@@ -127,7 +127,7 @@ def _meant(book: _Book, what: str) -> tuple[str, set[bytes], set[bytes]]:
     if named.key is not None:
         return _by_key(book, named.key, own)
     pair_ids = own.union(*(book.by_source_id("/".join(row)) for row in named.rows))
-    (by_bytes,) = names.with_bytes(book.root, [named])
+    (by_bytes,) = names.with_bytes(book.standing, [named])
     image_ids = book.known({*named.image_ids}) | by_bytes
     if own and not image_ids:
         return "a source id", pair_ids, set()
@@ -142,7 +142,7 @@ def _by_key(book: _Book, key: bytes, own: set[bytes]) -> tuple[str, set[bytes], 
     if own:  # rows without an id of their own are named by 32 hex digits, too
         return "a source id", own, set()
     if not book.known({key}):
-        stored = pictures.named(book.root, stored={key})
+        stored = pictures.named(book.standing, stored={key})
         if stored:
             return "the digest of a stored picture", set(), stored[key]
     return "a pair_id or image_id", set(), {key}
@@ -154,6 +154,10 @@ class _Book:
     def __init__(self, root_url: str) -> None:
         self.root = root_url
         self._commits: dict[str, commits.Commit | None] = {}
+
+    @functools.cached_property
+    def standing(self) -> register.Register:
+        return register.current(self.root)
 
     @functools.cached_property
     def sources(self) -> list[str]:

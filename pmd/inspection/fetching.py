@@ -16,6 +16,7 @@ from pmd.inspection import expected
 from pmd.inspection.expected import Composition
 from pmd.schema.statuses import OK
 from pmd.schema.tables import KEY, VIEWS
+from pmd.store import register
 
 #: Views that tell what shards make of images; parts are cut by hashes, so that the first ones are as good as any.
 _VIEWS: Final = 100_000
@@ -48,6 +49,7 @@ def counted(config: Config) -> Counted:
     """Count the committed images and their ledger."""
     group_of = expected.group_of(config)
     layout = partitions.cut(config.root)
+    known = register.current(config.root)
     of_source: Counter[str] = Counter()
     shards: list[forecast.Shard] = []
     images = ok = settled = 0
@@ -66,8 +68,8 @@ def counted(config: Config) -> Counted:
             rows = mine.filter(pc.equal(mine["fetch_shard"], number)).select(["image_id", "locations"])
             if not rows.num_rows:
                 continue
-            ledger = state.read_ledger(config.root, number)
-            todo = state.to_fetch(config.root, number, rows, ledger, config.fetch)
+            ledger = state.standing(known.of(number))
+            todo = state.to_fetch(known.of(number), rows, ledger, config.fetch)
             standing = ledger.filter(pc.is_in(ledger["image_id"], value_set=rows["image_id"].combine_chunks()))
             done = standing.filter(
                 pc.invert(pc.is_in(standing["image_id"], value_set=todo["image_id"].combine_chunks()))
@@ -115,8 +117,9 @@ def ledger(root_url: str, images: Collection[bytes]) -> Ledger:
     ok = settled = 0
     known: set[bytes] = set()
     known_ok: set[bytes] = set()
-    for shard in state.shards(root_url):
-        table = state.read_ledger(root_url, shard)
+    standing = register.current(root_url)
+    for shard in standing.shards:
+        table = state.standing(standing.of(shard))
         there = table.filter(pc.equal(table["status"], OK))
         ok += there.num_rows
         settled += table.num_rows

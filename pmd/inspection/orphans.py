@@ -38,7 +38,12 @@ def classify(
     problems = [(FOREIGN, folder, 1) for folder in sorted(committed) if not written.is_home(folder)]
     left: Counter[str] = Counter()
     for name in names:
-        if name in listed or name.startswith(f"{flow.HOSTS}/") or name.endswith(f"/{STAGE_FILE}"):
+        if (
+            name in listed
+            or name.startswith(f"{flow.HOSTS}/")
+            or name == flow.REGISTER
+            or name.endswith(f"/{STAGE_FILE}")
+        ):
             continue
         folder = written.home(name)
         if folder is None:

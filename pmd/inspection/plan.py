@@ -29,8 +29,9 @@ from pmd.inspection.estimates import Estimate, known
 from pmd.inspection.expected import Composition, Expected, SourceFigures
 from pmd.inspection.fetching import Counted, Ledger
 from pmd.manifests.select import human_bytes
-from pmd.store import commits, root
+from pmd.store import commits, register, root
 from pmd.store.commits import Commit
+from pmd.store.standing import Standing
 
 #: Bytes of a photograph with its short side at 256 px, JPEG quality 95: mean of 80 of COCO's, by `pmd.codec`.
 RESIZED_BYTES: Final = 47_000
@@ -425,10 +426,11 @@ class _Stored:
 
 def _stored(root_url: str) -> _Stored:
     size = pictures = 0
-    for shard in state.shards(root_url):
-        for _, _, commit in state.generations(root_url, shard):
-            size += sum(file.bytes for file in commit.files if file.name.endswith(".tar"))
-        ledger = state.read_ledger(root_url, shard)
+    standing = register.current(root_url)
+    for shard in standing.shards:
+        for generation in standing.of(shard):
+            size += sum(file.bytes for file in generation.files if file.name.endswith(".tar"))
+        ledger = state.standing(standing.of(shard))
         pictures += len(ledger) - ledger["store_file"].null_count
     return _Stored(size, pictures)
 
@@ -548,5 +550,5 @@ def _hashes(config: Config, fetch: Forecast, *, counted: bool) -> dict[str, Any]
     if asks is None:
         return {"asked_by": None, "fetched": 0, "stored": 0}
     later = asking.by_dedupe(config.dedupe) or asking.to_judge(config)
-    stored = sum(asking.missing(config.root).values()) if counted and later is not None else 0
+    stored = sum(asking.missing(Standing(config.root)).values()) if counted and later is not None else 0
     return {"asked_by": asks, "fetched": sum(host.images for host in fetch.hosts), "stored": stored}

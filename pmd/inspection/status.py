@@ -5,8 +5,7 @@ Nothing is recounted here (that is `pmd verify`), so it is quick on any ROOT, an
 
 from __future__ import annotations
 
-import dataclasses
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,8 +14,9 @@ from pmd.books.balance import balance
 from pmd.books.committed import Account, Committed, accounts_by_stage, made_of, read_all, stage_of
 from pmd.fetch import state
 from pmd.schema.statuses import OK
-from pmd.store import commits, root, storage
-from pmd.store.commits import STAGE_FILE, Commit
+from pmd.store import register, root, storage
+from pmd.store.commits import STAGE_FILE
+from pmd.store.register import Generation, Register
 from pmd.terminal import tables
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def books(root_url: str) -> dict[str, Any]:
         RootError: No ROOT, or a damaged commit.
     """
     described = root.require(root_url)
-    tops = dict.fromkeys(folder.above for folder, _ in flow.FOLDERS if folder.commits)
+    tops = dict.fromkeys(folder.above for folder, _ in flow.FOLDERS if folder.commits and folder != flow.GENERATION)
+    known = register.current(root_url)
     standing = read_all(root_url, [name for top in tops for name in _stage_files(root_url, top)])
     accounts = accounts_by_stage(standing)
     chosen = sorted({source for listed in accounts.values() for source in listed})
@@ -50,8 +51,8 @@ def books(root_url: str) -> dict[str, Any]:
             source: {stage: _entry([listed[source]]) for stage, listed in accounts.items() if source in listed}
             for source in chosen
         },
-        "stages": _stages(standing, accounts),
-        "fetch": _fetch(root_url, standing),
+        "stages": _stages(standing, known, accounts),
+        "fetch": _fetch(standing, known),
         "shards": {
             form: {
                 "shards": sum(file.rows > 0 for file in standing[folder.path].commit.files),
@@ -83,9 +84,14 @@ def _entry(accounts: Iterable[Account]) -> dict[str, Any]:
     }
 
 
-def _stages(standing: Mapping[str, Committed], accounts: Mapping[str, Mapping[str, Account]]) -> dict[str, Any]:
+def _stages(
+    standing: Mapping[str, Committed], known: Register, accounts: Mapping[str, Mapping[str, Account]]
+) -> dict[str, Any]:
     files: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
+    for generation in known.every():
+        files[flow.FETCH.name] += len(generation.files)
+        sizes[flow.FETCH.name] += sum(file.bytes for file in generation.files)
     for folder, unit in standing.items():
         for _, file in unit.files():
             files[stage_of(folder)] += 1
@@ -97,60 +103,58 @@ def _stages(standing: Mapping[str, Committed], accounts: Mapping[str, Mapping[st
             "bytes": sizes[stage.name],
         }
         for stage in flow.STAGES
-        if stage.name in accounts or any(stage_of(folder) == stage.name for folder in standing)
+        if stage.name in accounts or files[stage.name] or any(stage_of(folder) == stage.name for folder in standing)
     }
 
 
-def _fetch(root_url: str, standing: Mapping[str, Committed]) -> dict[str, Any]:
+def _fetch(standing: Mapping[str, Committed], known: Register) -> dict[str, Any]:
     """Return the images of the ledger by status.
 
-    Books of a generation count an image once a source, so the ledgers themselves are read: of a shard with one generation
-    only their statuses.
+    Books of a generation count an image once a source, so they cannot tell. Where a shard has one generation its run has counted
+    them; else the ledgers themselves are read.
     """
-    by_shard: defaultdict[int, list[Committed]] = defaultdict(list)
-    for folder, unit in standing.items():
-        if unit.is_of(flow.GENERATION):
-            by_shard[int(flow.GENERATION.fields(folder)[0])].append(unit)
     statuses: Counter[str] = Counter()
-    hashed = 0
-    for shard, generations in sorted(by_shard.items()):
-        facts = generations[0].commit.facts
-        if len(generations) > 1 or state.LOST in facts:
-            ledger = state.read_ledger(root_url, shard)
+    hashed = generations = size = 0
+    for shard in known.shards:
+        mine = known.of(shard)
+        generations += len(mine)
+        size += sum(file.bytes for one in mine for file in one.files if "/store/" in file.name)
+        counted = _counted(mine)
+        if counted is None:
+            ledger = state.standing(mine)
             statuses.update(ledger["status"].to_pylist())
             hashed += ledger.num_rows - ledger["perceptual_hash"].null_count
-            continue
-        before = statuses[OK]
-        for name, file in generations[0].files():
-            if name.startswith(f"{flow.GENERATION.above}/"):
-                whole = dataclasses.replace(file, name=name)
-                statuses.update(commits.read_table(root_url, whole, ["status"])["status"].to_pylist())
-        hashed += statuses[OK] - before if facts.get(state.HASH) == state.PDQ else 0
+        else:
+            statuses.update(counted)
+            hashed += counted[OK] if mine[0].facts.get(state.HASH) == state.PDQ else 0
     images = standing[flow.DISTINCT.path].commit.files if flow.DISTINCT.path in standing else ()
     return {
         "images": sum(file.rows for file in images),
         "ledger": {status: count for status, count in sorted(statuses.items()) if count},
         "hashed": hashed,
-        "shards": len(by_shard),
-        "generations": sum(map(len, by_shard.values())),
-        "store_bytes": sum(
-            file.bytes
-            for generations in by_shard.values()
-            for unit in generations
-            for name, file in unit.files()
-            if name.startswith(f"{flow.STORE.above}/")
-        ),
-        "made_otherwise": _made_otherwise(unit.commit for units in by_shard.values() for unit in units),
+        "shards": len(known.shards),
+        "generations": generations,
+        "store_bytes": size,
+        "made_otherwise": _made_otherwise(known.every()),
     }
 
 
-def _made_otherwise(generations: Iterable[Commit]) -> dict[str, Any]:
+def _counted(known: Sequence[Generation]) -> Counter[str] | None:
+    """Return a shard's images by status as the run of its only generation has counted them; None where the ledger must tell."""
+    if len(known) > 1 or state.LOST in known[0].facts:
+        return None
+    rows = sum(file.rows for file in known[0].files if not file.name.startswith("../"))
+    counted = Counter[str](known[0].run.get("statuses", {}))
+    return counted if counted.total() == rows else None
+
+
+def _made_otherwise(generations: Iterable[Generation]) -> dict[str, Any]:
     """Return how many generations have pictures that other libraries made than are here, and what differs.
 
     Returns:
         ``generations``: how many. ``differs``: library → its versions there and the one here.
     """
-    told = [commit.run[state.LIBRARIES] for commit in generations if state.LIBRARIES in commit.run]
+    told = [one.run[state.LIBRARIES] for one in generations if state.LIBRARIES in one.run]
     if not told:
         return {"generations": 0, "differs": {}}
     from pmd import codec  # decoders are slow to load
@@ -166,7 +170,7 @@ def _made_otherwise(generations: Iterable[Commit]) -> dict[str, Any]:
 
 
 def _missing(standing: Mapping[str, Committed]) -> list[dict[str, str]]:
-    have = {stage_of(folder) for folder, unit in standing.items() if not unit.is_of(flow.GENERATION)}
+    have = {stage_of(folder) for folder in standing}
     missing = [
         {"stage": stage.name, "unit": "all", "run": stage.command} for stage in flow.STAGES if stage.name not in have
     ]

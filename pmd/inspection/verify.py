@@ -37,7 +37,7 @@ from pmd.inspection import orphans
 from pmd.inspection.recount import Progress, Recounting
 from pmd.schema.statuses import OK
 from pmd.schema.tables import GROUPS
-from pmd.store import commits, lock, root, storage
+from pmd.store import commits, lock, register, root, storage
 
 #: Times that a ROOT is counted while a writer commits; a build commits some thirty times in hours.
 _TIMES: Final = 3
@@ -85,6 +85,7 @@ def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, An
     report = Report()
     standing = _standing(root_url, names, report)
     _note_hosts(root_url, report)
+    _check_register(root_url, standing, report)
     _check_listing(root_url, names, standing, report)
     records = sum(file.rows for committed in standing.values() for file in committed.commit.files)
     with Reconciliation(records) as pairs:
@@ -151,6 +152,27 @@ def _standing(root_url: str, names: Sequence[str], report: Report) -> dict[str, 
             if committed.commit.stage != stage_of(folder):
                 report.tell("commit of another stage", name, stage_of(folder), committed.commit.stage)
     return standing
+
+
+def _check_register(root_url: str, standing: Mapping[str, Committed], report: Report) -> None:
+    """Who reads the register in place of the commits of generations is told the same."""
+    kept = register.read(root_url)
+    if not kept.is_kept or lock.is_held(root_url):
+        return  # nobody believes it
+    there = {folder: unit.commit.digest() for folder, unit in standing.items() if unit.is_of(flow.GENERATION)}
+    known = kept.digests
+    other = sorted(folder for folder in {*there, *known} if there.get(folder) != known.get(folder))
+    if not other:
+        return
+    more = f" and {len(other) - 1:,} more" if len(other) > 1 else ""
+    if storage.is_local(root_url):  # whoever asks next looks through the folder
+        report.note(
+            "it is of other commits than stand; the next run brings it up to date", flow.REGISTER, other[0] + more
+        )
+    else:
+        report.tell(
+            "it is of other commits than stand", flow.REGISTER, "what the ledger's commits say", other[0] + more
+        )
 
 
 def _note_hosts(root_url: str, report: Report) -> None:
@@ -340,7 +362,7 @@ def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Ta
             images_recount.compare(place, partitions.read_images(root_url, part), views, report)
             if unfetched is None:
                 continue
-            ledger = partitions.read_ledger(root_url, cut.shards(part))
+            ledger = partitions.own_ledger(root_url, cut.shards(part))
             statuses = partitions.statuses(views, ledger)
             out = pc.not_equal(statuses, OK)
             _compare_rejected(

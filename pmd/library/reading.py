@@ -21,7 +21,7 @@ from pmd.library.tables import Selection, Table, matching
 from pmd.publish import lists
 from pmd.publish.rules import PUBLISHED
 from pmd.schema.tables import IMAGES, LEDGER, PAIRS, REJECTED, VIEWS
-from pmd.store import commits, root, storage
+from pmd.store import commits, register, root, storage
 from pmd.store.commits import STAGE_FILE, Commit
 
 _LIST: Final = commits.without_dictionaries(PUBLISHED.empty_table()).schema
@@ -119,8 +119,9 @@ def _ledger(root_url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
     """Yield what stands for each image, a fetch shard at a time."""
     shown = _ShownBy(root_url, wanted.sources) if wanted.sources is not None else None
     found = False
-    for shard in state.shards(root_url):
-        rows = state.read_ledger(root_url, shard).cast(LEDGER)
+    known = register.current(root_url)
+    for shard in known.shards:
+        rows = state.standing(known.of(shard)).cast(LEDGER)
         found = found or rows.num_rows > 0
         if shown is not None:
             rows = rows.filter(pc.is_in(rows["image_id"], value_set=shown.in_shard(shard)))

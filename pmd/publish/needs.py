@@ -10,8 +10,9 @@ from pmd import flow
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.manifests import Terms
-from pmd.store import commits, root
+from pmd.store import root
 from pmd.store.commits import File
+from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted, as_json
 
 #: As `wanted.FORMAT`, for the lists alone. 2: with `perceptual_hash`. 3: `meta` by the manifest's list, columns nullable.
@@ -27,24 +28,25 @@ class Needs:
     files: tuple[File, ...]
 
 
-def units(config: Config, names: Sequence[str]) -> Sequence[str]:
+def units(config: Config, names: Sequence[str], standing: Standing | None = None) -> Sequence[str]:
     """Return the sources that have a list."""
-    return curate_needs.curated(config)
+    return curate_needs.curated(config, standing or Standing(config.root))
 
 
-def wanted(config: Config, source: str) -> tuple[Wanted, ...]:
+def wanted(config: Config, source: str, standing: Standing | None = None) -> tuple[Wanted, ...]:
     """Return the commit of a source's list."""
-    return (of(config, source).wanted,)
+    return (of(config, source, standing).wanted,)
 
 
-def of(config: Config, source: str) -> Needs:
+def of(config: Config, source: str, standing: Standing | None = None) -> Needs:
     """Return what a source's list is made of.
 
     Raises:
         RootError: A stage before it has not run.
     """
-    dedupe = commits.require(root.dedupe_folder(config.root), f"run: {flow.DEDUPE.command}")
-    commit = curate_needs.commit_of(config, source)
+    there = standing or Standing(config.root)
+    dedupe = there.require(root.dedupe_folder(config.root), f"run: {flow.DEDUPE.command}")
+    commit = curate_needs.commit_of(there, source)
     inputs = {"pairs": commit.digest("pairs"), "survivors": dedupe.facts.get("survivors", {}).get(source, "")}
     terms = config.sources[source].terms
     options = as_json(config.publish) | {
@@ -60,8 +62,8 @@ def of(config: Config, source: str) -> Needs:
     )
 
 
-def retired(config: Config) -> list[tuple[str, str]]:
+def retired(config: Config, standing: Standing | None = None) -> list[tuple[str, str]]:
     """Return (source, folder) of lists that stand under ROOT and whose sources are no longer chosen."""
-    chosen = curate_needs.curated(config)
-    names = root.published_sources(config.root)
-    return [(name, root.publish_folder(config.root, name)) for name in names if name not in chosen]
+    there = standing or Standing(config.root)
+    chosen = curate_needs.curated(config, there)
+    return [(name, root.publish_folder(config.root, name)) for name in there.published if name not in chosen]

@@ -7,25 +7,26 @@ from typing import Final
 
 from pmd import flow
 from pmd.config import Config
-from pmd.fetch import state
 from pmd.store import root, storage
-from pmd.store.wanted import Wanted, digest
+from pmd.store.standing import Standing
+from pmd.store.wanted import Wanted
 
 #: What stands among the formats for the pairs that no format takes.
 REJECTED: Final = posixpath.basename(flow.UNSHARDED.at())
 
 
-def wanted(config: Config, unit: str = "all") -> tuple[Wanted, ...]:
+def wanted(config: Config, unit: str = "all", standing: Standing | None = None) -> tuple[Wanted, ...]:
     """Return the commits of the rejected pairs and of every format, in this order: all are made at once."""
     options = config.shard.told() | {"seed": config.seed}
     del options["formats"]
     long_side_px = stored_long_side_px(config)
     if long_side_px is not None:
         options["stored_long_side_px"] = long_side_px
+    there = standing or Standing(config.root)
     found = {
-        "views": digest(root.views_folder(config.root)),
-        "ledger": state.ledger_digest(config.root),
-        "dedupe": digest(root.dedupe_folder(config.root)),
+        "views": there.digest(root.views_folder(config.root)),
+        "ledger": there.generations.digest,
+        "dedupe": there.digest(root.dedupe_folder(config.root)),
     }
     return tuple(
         Wanted(flow.SHARD.name, form, root.shards_folder(config.root, form), options, found)
@@ -40,7 +41,7 @@ def stored_long_side_px(config: Config) -> int | None:
     return kept.side_px if config.fetch.store == "resized" and goes_by_other else None
 
 
-def retired(config: Config) -> list[tuple[str, str]]:
+def retired(config: Config, standing: Standing | None = None) -> list[tuple[str, str]]:
     """Return (format, folder) of formats whose folders stand under ROOT and that the configuration no longer names."""
     forms = storage.list_names(storage.join(config.root, flow.UNSHARDED.top))
     kept = {REJECTED, *config.shard.formats}

@@ -10,6 +10,8 @@ Modules, each importing only those above it::
     written    names that runs write
     sealed     files held to the digest in their names
     commits    `_stage.json`, the protocol
+    register   which generations of the fetch are committed
+    standing   what stands under a ROOT, each commit read once
     wanted     what a commit depends on, and whether it is stale
     lock       the one writer, and its epoch
     leftovers  what a run that did not end has left

@@ -225,6 +225,19 @@ def path_of(folder: str, name: str) -> str:
     return storage.join(folder, name)
 
 
+def _bare(epoch: int) -> bytes:
+    return to_json(Commit("", (), {}, "", {CLAIMED: epoch}))
+
+
+#: Bytes of a claim where nothing is committed, at most; every commit that a run writes has more.
+BARE_BYTES: Final = len(_bare(10**10 - 1))
+
+
+def claim_first(folder: str, epoch: int) -> bool:
+    """Claim a folder, as `claim` does, where most likely nothing stands: that is tried first, and takes one request."""
+    return versions.swap(storage.join(folder, STAGE_FILE), _bare(epoch), None) or claim(folder, epoch)
+
+
 def claim(folder: str, epoch: int) -> bool:
     """Write an epoch into a folder's commit, or where it will stand: nobody of a lower one replaces it any more.
 

@@ -6,9 +6,13 @@ that, it would keep the files of the commit before for ever. So would a format t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pmd.errors import PmdError
-from pmd.store import commits, storage, written
+from pmd.store import commits, register, storage, versions, written
 from pmd.store.commits import STAGE_FILE, Check
+from pmd.store.register import Register
+from pmd.store.versions import Listed
 
 
 def remove(root: str, epoch: int, check: Check) -> None:
@@ -22,18 +26,34 @@ def remove(root: str, epoch: int, check: Check) -> None:
         check: Raises where the lock is no longer held.
     """
     try:
-        for folder in _committed(root, storage.list_files(root)):
-            commits.unclaim(folder, epoch)  # a worker of that run, still alive, then commits nothing
+        known = register.read(root)
+        before = _unknown(_committed(root), known.versions)
+        # A worker of that run, still alive, then commits nothing.
+        register.at_once(root, lambda folder: commits.unclaim(storage.join(root, folder), epoch), before)
         names = storage.list_files(root)
-        found = {folder: commits.read(folder) for folder in _committed(root, names)}
+        listed = _listed(root, known)
     except PmdError:
         return
-    listed = {commits.path_of(folder, file.name) for folder, each in found.items() if each for file in each.files}
     left = [name for name in names if not name.endswith(STAGE_FILE) and written.home(name) is not None]
-    paths = [path for path in (storage.join(root, name) for name in left) if path not in listed]
-    commits.remove(paths, check)
+    commits.remove([storage.join(root, name) for name in left if name not in listed], check)
     for top in sorted({name.partition("/")[0] for name in left if "/" in name}):
         storage.remove_empty(storage.join(root, top))
+
+
+def _unknown(committed: Mapping[str, Listed], known: Mapping[str, str]) -> list[str]:
+    """Return the folders of commits that the register does not know as they are."""
+    return [folder for folder, file in committed.items() if known.get(folder) != file.version]
+
+
+def _listed(root: str, known: Register) -> set[str]:
+    """Return the files that commits list, relative to ROOT; of generations that the register knows, as it says."""
+    committed = _committed(root)
+    other = _unknown(committed, known.versions)
+    read = register.at_once(root, lambda folder: commits.read(storage.join(root, folder)), other)
+    files = [(folder, commit.files) for folder, commit in zip(other, read, strict=True) if commit is not None]
+    unread = committed.keys() - {*other}
+    files += [(generation.name, generation.files) for generation in known.every() if generation.name in unread]
+    return {commits.path_of(folder, file.name) for folder, listed in files for file in listed}
 
 
 def remove_unfinished(root: str, check: Check) -> None:
@@ -42,7 +62,7 @@ def remove_unfinished(root: str, check: Check) -> None:
     commits.remove([storage.join(root, name) for name in names], check)
 
 
-def _committed(root: str, names: list[str]) -> list[str]:
+def _committed(root: str) -> dict[str, Listed]:
     ending = f"/{STAGE_FILE}"
-    folders = [name.removesuffix(ending) for name in names if name.endswith(ending)]
-    return [storage.join(root, folder) for folder in folders if written.is_home(folder)]
+    folders = {name.removesuffix(ending): file for name, file in versions.listed(root, ending).items()}
+    return {folder: file for folder, file in folders.items() if written.is_home(folder)}

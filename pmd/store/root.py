@@ -16,7 +16,7 @@ import orjson
 
 from pmd import flow
 from pmd.errors import RootError, VerificationError
-from pmd.store import commits, failures, leftovers, lock, sealed, storage, versions, written
+from pmd.store import commits, failures, leftovers, lock, register, sealed, storage, versions, written
 from pmd.store.lock import Holder, Lock
 
 ROOT_FILE: Final = "root.json"
@@ -219,7 +219,7 @@ def writer(root: str, command: str, config: str | None = None) -> Iterator[Lock]
             leftovers.remove(root, held.epoch, held.check)
         _sweep_work(root, held.epoch - 1)
         stack.callback(_sweep_work, root, held.epoch)
-        with failures.at(root):
+        with failures.at(root), register.looked_at(root, held.epoch):
             yield held
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import os
 import posixpath
 import threading
@@ -60,6 +61,28 @@ def version(url: str) -> str | None:
     """
     fs, path = storage.filesystem(url)
     return _kind(fs, url).version(fs, path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """A file as a listing shows it: its version, and its bytes."""
+
+    version: str
+    bytes: int
+
+
+def listed(folder: str, ending: str) -> dict[str, Listed]:
+    """Return the files below a folder whose names end so, relative to it; on object stores a request a thousand files.
+
+    A local file's version is told by more than that of `version`: it also changes where a file was written in place.
+
+    Raises:
+        ConfigError: Its file system cannot compare.
+    """
+    fs, path = storage.filesystem(folder)
+    kind, prefix = _kind(fs, folder), path.rstrip("/") + "/"
+    found = patiently(lambda: kind.list(fs, path, ending))
+    return {name.removeprefix(prefix): found[name] for name in sorted(found)}
 
 
 def remove(url: str, version: str) -> bool:
@@ -132,6 +155,7 @@ class _Kind:
     swap: Callable[[Any, str, bytes, Versioned | None], bool]
     version: Callable[[Any, str], str | None]
     remove: Callable[[Any, str, str], bool]
+    list: Callable[[Any, str, str], dict[str, Listed]]
 
 
 def _kind(fs: Any, url: str) -> _Kind:
@@ -209,6 +233,18 @@ def _remove_local(fs: Any, path: str, version: str) -> bool:
     return True
 
 
+def _list_local(_: Any, path: str, ending: str) -> dict[str, Listed]:
+    found = {}
+    for name in storage.list_files(path):
+        if name.endswith(ending):
+            whole = f"{path.rstrip('/')}/{name}"
+            with contextlib.suppress(FileNotFoundError):  # removed since
+                told = patiently(functools.partial(os.stat, whole))
+                version = f"{told.st_ino}-{told.st_mtime_ns}-{told.st_ctime_ns}-{told.st_size}"
+                found[whole] = Listed(version, told.st_size)
+    return found
+
+
 # Object stores
 
 #: What S3 says where a condition does not hold.
@@ -256,6 +292,22 @@ def _remove_s3(fs: Any, path: str, version: str) -> bool:
     return _holds(
         lambda: fs.call_s3("delete_object", Bucket=bucket, Key=key, IfMatch=version), FileNotFoundError, says=_S3_OTHERS
     )
+
+
+def _list_s3(fs: Any, path: str, ending: str) -> dict[str, Listed]:
+    return _found(fs, path, ending, "ETag")
+
+
+def _list_gcs(fs: Any, path: str, ending: str) -> dict[str, Listed]:
+    return _found(fs, path, ending, "generation")
+
+
+def _found(fs: Any, path: str, ending: str, version: str) -> dict[str, Listed]:
+    return {
+        name: Listed(str(entry[version]), int(entry["size"]))
+        for name, entry in fs.find(path, detail=True).items()
+        if name.endswith(ending)
+    }
 
 
 def _read_gcs(fs: Any, path: str) -> Versioned | None:
@@ -352,14 +404,22 @@ def _swap_memory(fs: Any, path: str, content: bytes, seen: Versioned | None) -> 
     return True
 
 
-_LOCAL: Final = _Kind(_read_local, _swap_local, _version_local, _remove_local)
-_S3: Final = _Kind(_read_s3, _swap_s3, _version_s3, _remove_s3)
-_GCS: Final = _Kind(_read_gcs, _swap_gcs, _version_gcs, _remove_gcs)
+def _list_memory(fs: Any, path: str, ending: str) -> dict[str, Listed]:
+    return {
+        name: Listed(fs.modified(name).isoformat(), int(entry["size"]))
+        for name, entry in fs.find(path, detail=True).items()
+        if name.endswith(ending)
+    }
+
+
+_LOCAL: Final = _Kind(_read_local, _swap_local, _version_local, _remove_local, _list_local)
+_S3: Final = _Kind(_read_s3, _swap_s3, _version_s3, _remove_s3, _list_s3)
+_GCS: Final = _Kind(_read_gcs, _swap_gcs, _version_gcs, _remove_gcs, _list_gcs)
 _KINDS: Final = {
     "file": _LOCAL,
     "s3": _S3,
     "s3a": _S3,
     "gs": _GCS,
     "gcs": _GCS,
-    "memory": _Kind(_read_memory, _swap_memory, _version_memory, _remove_memory),
+    "memory": _Kind(_read_memory, _swap_memory, _version_memory, _remove_memory, _list_memory),
 }

@@ -17,6 +17,7 @@ from typing import Any, Final
 from pmd import __version__
 from pmd.store import commits, storage
 from pmd.store.commits import Commit
+from pmd.store.standing import Standing
 
 #: Raised when a change of the code changes the bytes a stage writes for the same options and inputs.
 FORMAT: Final = 4
@@ -54,9 +55,9 @@ class Wanted:
     def _hash(self, inputs: Mapping[str, str]) -> str:
         return commits.options_hash([self.stage, self.unit, FORMAT, self.options, inputs])
 
-    def why(self) -> str | None:
+    def why(self, standing: Standing | None = None) -> str | None:
         """Return why it must be made, in words, or None where the commit that stands is fresh."""
-        commit = commits.read(self.folder)
+        commit = commits.read(self.folder) if standing is None else standing.commit(self.folder)
         if commit is None:
             return "nothing is committed yet"
         if commit.hash == self.hash or self._has_other_times(commit):
@@ -82,17 +83,18 @@ class Wanted:
     def _digest(self, name: str) -> str:
         return storage.content_digest(self.files[name], self.inputs[name])
 
-    def remember(self, epoch: int) -> None:
+    def remember(self, epoch: int, standing: Standing | None = None) -> bool:
         """Write the present times into the commit that stands, where nothing else has changed; for ROOT's writer.
 
-        The files are then not read again only to see that they are the same.
+        The files are then not read again only to see that they are the same. Returns whether the commit was written anew.
         """
-        commit = commits.read(self.folder)
+        commit = commits.read(self.folder) if standing is None else standing.commit(self.folder)
         if commit is None or commit.hash == self.hash or not self._has_other_times(commit):
-            return
+            return False
         commits.claim(self.folder, epoch)
         run = {**commit.run, "inputs": dict(self.inputs), commits.EPOCH: epoch}
         commits.write(self.folder, dataclasses.replace(commit, hash=self.hash, run=run))
+        return True
 
     def run(self, **facts: Any) -> dict[str, Any]:
         """Return the commit's `run` section: outside every equality claim. Reads `files` once."""
@@ -131,12 +133,3 @@ def _size(version: str) -> str:
 def as_json(model: Any) -> dict[str, Any]:
     """Return a stage's options as a commit keeps them."""
     return dict(model.model_dump(mode="json"))
-
-
-def digest(folder: str) -> str:
-    """Return the digest of what is committed in a folder.
-
-    Raises:
-        RootError: Nothing is.
-    """
-    return commits.require(folder, "run: pmd build CONFIG").digest()

@@ -23,7 +23,7 @@ from pmd.errors import PmdError
 from pmd.fetch import needs as fetch_needs
 from pmd.fetch import state, stopping, transforms
 from pmd.schema.exits import TIME_IS_UP
-from pmd.store import lock, root
+from pmd.store import lock, register, root
 from pmd.terminal import endings
 from tests.fetch.conftest import Web, photo, reply
 
@@ -87,7 +87,7 @@ def test_a_mistake_that_a_lane_meets_comes_back_as_itself(tmp_path: Path, web: W
     shards = sorted(fetch_needs.pending_images(chosen))
     (tmp_path / "root" / "images" / "_stage.json").unlink()
     with pytest.raises(PmdError, match="images"), root.writer(chosen.root, "test"):
-        fetch._download(chosen, shards, (), (), settle_unreached=False)
+        fetch._download(chosen, register.current(chosen.root), shards, (), (), settle_unreached=False)
     assert not (tmp_path / "root" / "_work").exists()
 
 
@@ -288,7 +288,7 @@ def test_a_retry_that_is_cut_goes_on_and_comes_to_its_end(tmp_path: Path, web: W
     every = fetch_needs.pending_images(chosen, (status,))
     first = sorted(every)[:2]
     with root.writer(chosen.root, "test"):  # what a retry leaves whose time is up after two shards
-        fetch._download(chosen, first, (), (status,), settle_unreached=False)
+        fetch._download(chosen, register.current(chosen.root), first, (), (status,), settle_unreached=False)
     assert fetch_needs.pending_images(chosen, (status,)) == {
         shard: count for shard, count in every.items() if shard not in first
     }

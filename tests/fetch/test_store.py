@@ -18,7 +18,7 @@ from pmd.fetch.engine import Lane
 from pmd.fetch.waiting import Waiting
 from pmd.schema import keys
 from pmd.schema.tables import ATTEMPTS, LEDGER, LEDGER_OUTCOME
-from pmd.store import commits, root, storage
+from pmd.store import commits, register, root, storage
 from pmd.store.commits import Books, Commit
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
@@ -259,7 +259,7 @@ def test_what_says_nothing_while_no_host_answers_waits_in_a_generation_of_its_ow
     assert commit.sources == {"coco": Books(1, {"dead": 1, "no_location": 1})}
     assert standing(folder) == SETTLED
     left = store.end_waiting(str(folder), waiting, settle=settle)
-    store.end(str(folder), 3, 0)
+    store.end(register.current(str(folder)), [3], 0)
     assert left == ({} if settle else {"dns": 2, "timeout": 1, "connection": 1})
     assert standing(folder) == (SETTLED | UNHEARD if settle else SETTLED)
     assert len(list(state.generations(str(folder), 3))) == 1 + settle

@@ -21,6 +21,7 @@ from pmd.images import needs as images_needs
 from pmd.inspection import explain
 from pmd.schema import keys
 from pmd.store import root, storage
+from pmd.store.standing import Standing
 from pmd.text import pages
 from tests import tiny_root
 
@@ -287,7 +288,7 @@ def test_digests_and_pictures_are_found_in_the_ledger(built: config.Config, tmp_
     content = stored.read(built.root, row | {name: bytes.fromhex(row[name]) for name in ("image_id", "stored_digest")})
     (tmp_path / "picture").write_bytes(content)
     said = [row["sha256"], f"sha256:{row['sha256']}", f"xxh3:{row['stored_digest']}", "picture", "sha256:" + "0" * 64]
-    listed = takedowns.resolved(built.root, takedowns.lines([write(tmp_path / "list", *said)]))
+    listed = takedowns.resolved(Standing(built.root), takedowns.lines([write(tmp_path / "list", *said)]))
     coco = keys.image_id("coco:9")
     assert [coco in line.ids for line in listed] == [True, True, True, True, False]
     note = takedowns.note(listed, listed[-1:])
@@ -305,7 +306,10 @@ def test_the_images_are_stale_once_the_ledger_knows_a_picture_that_a_list_names(
     unknown, known = (
         write(tmp_path / name, f"sha256:{digest}") for name, digest in (("a", "0" * 64), ("b", row["sha256"]))
     )
-    of = [takedowns.of_bytes(takedowns.resolved(built.root, takedowns.lines([path]))) for path in (unknown, known)]
+    of = [
+        takedowns.of_bytes(takedowns.resolved(Standing(built.root), takedowns.lines([path])))
+        for path in (unknown, known)
+    ]
     assert of == [{f"sha256:{'0' * 64}": []}, {f"sha256:{row['sha256']}": [keys.image_id("coco:9").hex()]}]
     before, after = (
         images_needs.of(dataclasses.replace(built, takedown=(path,))).wanted.inputs["takedown, by bytes"]

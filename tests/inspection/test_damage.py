@@ -172,4 +172,4 @@ def test_what_a_repair_has_written_off_stands_no_more(copy: Config) -> None:
     commits.write(folder, commits.Commit(commit.stage, commit.files, commit.sources, commit.hash, commit.run, facts))
     left = state.read_ledger(copy.root, shard)
     assert left.num_rows == ledger.num_rows - 1
-    assert state.to_restore(copy.root, shard, left) == {key: sha256}
+    assert state.to_restore(state.own(copy.root, shard), left) == {key: sha256}

@@ -15,7 +15,7 @@ import pytest
 
 import pmd.fetch.transforms
 from pipelines import audit, build, curate, running
-from pmd import config
+from pmd import config, flow
 from pmd.audit import repeated
 from pmd.config import Config
 from pmd.fetch import state
@@ -126,7 +126,7 @@ def outcomes(where: str) -> list[dict[str, Any]]:
 
 def unlisted(where: str) -> list[str]:
     """Return the files of a ROOT that no commit lists, less those that stand outside of commits."""
-    listed = {"root.json", "writer.json", "writer.lock"}
+    listed = {"root.json", "writer.json", "writer.lock", flow.REGISTER}
     for path in sorted(Path(where).rglob("_stage.json")):
         folder = path.parent
         listed.add(str(path.relative_to(where)))

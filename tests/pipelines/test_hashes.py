@@ -24,7 +24,8 @@ from pmd.config import Config
 from pmd.errors import RootError, VerificationError, WorkerFault
 from pmd.fetch import asking, hashing, partitions, state, store
 from pmd.inspection import explain, plan, plan_text, status, verify
-from pmd.store import commits, root, sealed, storage
+from pmd.store import commits, register, root, sealed, storage
+from pmd.store.standing import Standing
 from tests.end_to_end.building import rows
 from tests.fetch.conftest import Web, photo, reply
 from tests.pipelines import building
@@ -206,7 +207,7 @@ def test_a_run_that_dies_between_two_shards_leaves_the_rest_to_the_next(
     chosen: Config, decoded: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     near = asking_for(chosen, near="merge")
-    before = asking.missing(near.root)
+    before = asking.missing(Standing(near.root))
     assert len(before) > 2
     whole, done = hashing.run_shard, []
 
@@ -220,19 +221,19 @@ def test_a_run_that_dies_between_two_shards_leaves_the_rest_to_the_next(
         patch.setattr(hashing, "run_shard", dying)
         with pytest.raises(WorkerFault):
             run(near, ["dedupe"])
-    assert len(asking.missing(near.root)) == len(before) - 2
+    assert len(asking.missing(Standing(near.root))) == len(before) - 2
     first = len(decoded)
     run(near)
     assert first < len(decoded) == 10
-    assert asking.missing(near.root) == {}
+    assert asking.missing(Standing(near.root)) == {}
     assert verify.verify(near.root)["problems"] == []
 
 
 def test_another_order_of_events_gives_the_same_bytes(built: Path, web: Web, tmp_path: Path) -> None:
     one, other = (asking_for(copied(built, web, tmp_path, name), near="merge") for name in ("one", "other"))
     with root.writer(other.root, "test"):
-        for shard in sorted(asking.missing(other.root), reverse=True):
-            store.begin(other.root, shard, root.writing(other.root).epoch)
+        for shard in sorted(asking.missing(Standing(other.root)), reverse=True):
+            store.begin(register.current(other.root), [shard], root.writing(other.root).epoch)
             rows_of = partitions.read_shard(other.root, shard)
             when = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
             order = hashing.Order(other.root, shard, rows_of, 10**6, when, root.writing(other.root).epoch)

@@ -117,12 +117,12 @@ def loaded(copy: Path) -> Config:
 
 
 def contents(copy: Path) -> dict[str, bytes]:
-    """Return every file but the commits, which tell when they were made."""
+    """Return every file but the commits, which tell when they were made, and the register of their versions."""
     folder = copy / "pmd"
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "_stage.json" and not path.name.startswith("writer.")
+        if path.is_file() and path.name not in {"_stage.json", "register"} and not path.name.startswith("writer.")
     }
 
 

@@ -23,6 +23,7 @@ from pmd.publish import rules as publish_rules
 from pmd.schema.tables import LEDGER
 from pmd.shard import needs as shard_needs
 from pmd.store import commits, storage, wanted
+from pmd.store.standing import Standing
 from tests import tiny_root
 
 #: The list's columns as they were: four were never null.
@@ -116,15 +117,15 @@ def test_built_again_it_is_as_a_new_one_and_its_next_generation_stands_beside(
     older: config.Config, tmp_path: Path
 ) -> None:
     new = tiny_root.build(tmp_path)
-    assert sum(asking.missing(older.root).values()) == 4
-    assert asking.missing(new.root) == {}
+    assert sum(asking.missing(Standing(older.root)).values()) == 4
+    assert asking.missing(Standing(new.root)) == {}
     for chosen in (older, new):
         tiny_root.fetch(chosen, 1, retry=("dead",))
         for name in sorted(chosen.sources):
             tiny_root.curate(chosen, name)
         tiny_root.make_images(chosen)
         tiny_root.hash_stored(chosen)
-        assert asking.missing(chosen.root) == {}
+        assert asking.missing(Standing(chosen.root)) == {}
         tiny_root.commit_rejected(chosen)
         tiny_root.dedupe(chosen)
         tiny_root.shard(chosen)

@@ -17,7 +17,7 @@ import pytest
 
 from pmd.errors import PmdError
 from pmd.fetch import state, store
-from pmd.store import commits, lock, proposals, root
+from pmd.store import commits, lock, proposals, register, root
 from pmd.store.commits import Books, Commit
 from pmd.store.lock import Lock, State
 from pmd.store.proposals import Proposal
@@ -67,7 +67,7 @@ def _fixed(top: Path) -> None:
 
 
 def _generation(top: Path) -> None:
-    store.begin(str(top), 2, EPOCH)
+    known = store.begin(register.current(str(top)), [2], EPOCH)
     with store.StoreTar(state.shard_folder(str(top), "store", 2)) as tar:
         tar.add("0a.jpg", b"picture")
         tar_file = tar.finish()
@@ -78,7 +78,7 @@ def _generation(top: Path) -> None:
         commit(store.elsewhere(tar_file, "store", 2), ledger), facts={"shard": 2, "generation": 0}
     )
     store.commit_generation(str(top), made)
-    store.end(str(top), 2, EPOCH)
+    store.end(known, [2], EPOCH)
 
 
 def _is_committed(folder: str, hashed: str = "0" * 32, *, least: int = EPOCH) -> Callable[[Path], bool]:

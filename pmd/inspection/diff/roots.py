@@ -7,7 +7,7 @@ Only what is committed is read, and only stages that both have are compared. Wha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import polars as pl
@@ -21,7 +21,7 @@ from pmd.inspection.diff import details, join, pairs, texts
 from pmd.inspection.diff.join import A, B, Examples, Meeting
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES, LEDGER_OUTCOME, PAIRS
-from pmd.store import commits, root, storage, wanted
+from pmd.store import commits, register, root, storage, wanted
 
 #: Kinds of rows of images: the image itself (first: its places; rest: everything else), its row in the ledger (reason: its
 #: status; first: the SHA-256; second: the perceptual hash, where it is known; rest: the other outcomes), its row in the groups
@@ -226,8 +226,7 @@ def _spread_images(met: Meeting, side: str, book: Book, *, fetched: bool, groupe
                 file=file,
                 row=row,
             )
-    for shard in state.shards(book.url) if fetched else ():
-        ledger = state.read_ledger(book.url, shard)
+    for ledger in _ledgers(book.url) if fetched else ():
         met.add(
             ledger["image_id"].combine_chunks(),
             side=side,
@@ -301,6 +300,13 @@ def _describe(met: Meeting, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # Outputs and options
+
+
+def _ledgers(root_url: str) -> Iterator[pa.Table]:
+    """Yield what stands for the images of each fetch shard."""
+    known = register.current(root_url)
+    for shard in known.shards:
+        yield state.standing(known.of(shard))
 
 
 def _outputs(books: Mapping[str, Book]) -> list[dict[str, str]]:

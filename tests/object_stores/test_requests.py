@@ -1,0 +1,50 @@
+"""What a driver asks an object store: nothing that grows with the fetch shards where nothing is to be done, little elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+
+import pytest
+
+from benchmarks import store_requests
+from pipelines import build
+from pmd.store import root, storage
+from tests.end_to_end.conftest import Demo
+from tests.object_stores.conftest import Emulated
+
+#: Requests of a build of twelve sources that finds all as it is to be.
+MOST_IDLE = 100
+#: Requests of the driver of a whole build, for each fetch shard.
+MOST_A_SHARD = 2
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+def test_requests_do_not_grow_with_the_shards(demo: Demo, store: Emulated) -> None:
+    whole, idle = {}, {}
+    for shards in (8, 24):
+        chosen = dataclasses.replace(demo.config, root=f"{store.bucket}/requests-{shards}")
+        past = 0
+
+        def put(url: str, content: bytes) -> None:
+            nonlocal past
+            before = len(store.proxy.asked)
+            storage.put(url, content)
+            past += len(store.proxy.asked) - before
+
+        made = store_requests.Root(put, chosen, 5, shards)
+        made.curate()
+
+        def run(chosen: store_requests.Config = chosen) -> None:
+            with root.writer(chosen.root, "test"):
+                build.build(chosen)
+
+        past = 0
+        with store_requests.without_workers(made, chosen):
+            whole[shards] = len(store.asks(run)) - past
+        # A lease is renewed by time.
+        idle[shards] = [asked for asked in store.asks(run) if "writer.json" not in asked[1]]
+    told = Counter((method, path.partition("?")[0]) for method, path in idle[24]).most_common(20)
+    assert len(idle[8]) == len(idle[24]) <= MOST_IDLE, told
+    assert whole[24] - whole[8] <= MOST_A_SHARD * (24 - 8)
