@@ -533,7 +533,8 @@ def diff(
     """
     from pmd.inspection import diff as differing
 
-    result = differing.diff(a, b, limit)
+    with telling("rows") as tell:
+        result = differing.diff(a, b, limit, tell)
     if as_json:
         output.json(result)
     else:
