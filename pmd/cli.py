@@ -194,7 +194,7 @@ def sources(
 
 @app.command()
 def init(sources: Sources = None) -> None:
-    """Print a commented configuration: what to download, how large, what is gated."""
+    """Print a commented configuration: what to download, how large, what is gated. To keep it: pmd init > pmd.toml."""
     from pmd import manifests
 
     known = list(manifests.load_all())

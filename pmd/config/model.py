@@ -12,7 +12,7 @@ import posixpath
 import re
 import ssl
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -529,7 +529,10 @@ _NUMBERS: Final = {"inf": "inf", "-inf": "-inf", "nan": "nan"}
 
 
 def _nearest_source(name: str, known: Sequence[str]) -> str:
-    return remedies.of_source(name, known) or 'for pairs of your own, add reader = "url_text"; pmd sources lists the others'
+    return (
+        remedies.of_source(name, known)
+        or 'for pairs of your own, add reader = "url_text"; pmd sources lists the others'
+    )
 
 
 def _home(name: str) -> str | None:

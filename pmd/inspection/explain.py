@@ -109,12 +109,14 @@ def _place_of(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _unknown(root_url: str, what: str, taken_for: str) -> PmdError:
+    url = names.with_scheme(what)
+    begins = "" if url is None else f"a URL begins with its scheme: {url}; "
     return PmdError(
         f"nothing here is called {what}",
         where=root_url,
         expected=f"what a curated source has, as {names.FORMS}",
         found=taken_for,
-        remedy="pmd status ROOT shows what is curated; pmd peek ROOT shows rows and their keys",
+        remedy=f"{begins}pmd status ROOT shows what is curated; pmd peek ROOT shows rows and their keys",
     )
 
 
@@ -487,9 +489,8 @@ def _pair_lines(page: _Page, pair: Mapping[str, Any]) -> None:
         if row["region"] is not None:
             page.say(1, f"region: {row['region']} of {row['width_px']} × {row['height_px']} px")
         evidence = f" ({row['licence_evidence']})" if row["licence_evidence"] else ""
-        page.say(
-            1, f"licences: text {row['text_licence']}, image {row['image_licence']}{evidence}; split {row['split']}"
-        )
+        split = "no split" if row["split"] is None else f"split {row['split']}"
+        page.say(1, f"licences: text {row['text_licence']}, image {row['image_licence']}{evidence}; {split}")
     if pair["shown_image_id"] not in {None, pair["image_id"]}:
         page.say(1, f"shown as image {pair['shown_image_id']}")
     for row in pair["rejected"]:

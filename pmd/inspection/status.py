@@ -17,7 +17,7 @@ from pmd.fetch import state
 from pmd.schema.statuses import OK
 from pmd.store import commits, root, storage
 from pmd.store.commits import STAGE_FILE, Commit
-from pmd.terminal import tables
+from pmd.terminal import bar, tables
 
 if TYPE_CHECKING:
     from pmd.terminal.tables import Table
@@ -238,7 +238,7 @@ def _files_table(summary: Mapping[str, Any]) -> Table:
         [f"  shards/{form}: {entry['samples']:,} samples", f"{entry['shards']:,}", f"{entry['bytes']:,}"]
         for form, entry in summary["shards"].items()
     ]
-    return _table("\nFiles", ["stage", "files", "bytes"], rows, numbers=2)
+    return _table(f"\nFiles in {summary['root']}", ["stage", "files", "bytes"], rows, numbers=2)
 
 
 def _fetch_lines(fetch: Mapping[str, Any]) -> list[str]:
@@ -248,7 +248,7 @@ def _fetch_lines(fetch: Mapping[str, Any]) -> list[str]:
     return [
         f"\nImages: {fetch['images']:,} wanted. In the ledger: {statuses}.",
         f"Perceptual hashes are known of {fetch['hashed']:,}; the others are computed when something asks for them.",
-        f"Fetched in {fetch['generations']:,} generations of {fetch['shards']:,} fetch shards; "
+        f"Fetched in {bar.amount(fetch['generations'], 'generations')} of {bar.amount(fetch['shards'], 'fetch shards')}; "
         f"the store holds {fetch['store_bytes']:,} bytes.",
         *_otherwise_lines(fetch["made_otherwise"]),
     ]
@@ -261,7 +261,7 @@ def _otherwise_lines(made: Mapping[str, Any]) -> list[str]:
         f"{name} {', '.join(versions['there'])} (here {versions['here']})" for name, versions in made["differs"].items()
     )
     return [
-        f"Other libraries made the pictures of {made['generations']:,} generations: {differs}. "
+        f"Other libraries made the pictures of {bar.amount(made['generations'], 'generations')}: {differs}. "
         "Pictures made anew here may have other bytes."
     ]
 

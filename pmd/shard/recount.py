@@ -65,7 +65,9 @@ class Recount(recount.Recount):
         if self.committed.is_of(flow.UNSHARDED):
             return
         name = f"{self.folder}/{flow.SIZES}"
-        if self.committed.is_of(flow.SHARDS["webdataset"]) and name not in {listed for listed, _ in self.committed.files()}:
+        if self.committed.is_of(flow.SHARDS["webdataset"]) and name not in {
+            listed for listed, _ in self.committed.files()
+        }:
             self.tell("the commit lists no file of sizes", name, self._samples_by_shard(), "nothing")
         counts = [count for _, count in sorted(self._samples_by_shard().items())]
         if len({*counts[:-1]}) > 1 or (counts[:-1] and counts[-1] > counts[0]):

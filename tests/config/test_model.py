@@ -714,7 +714,10 @@ def test_a_word_of_several_titles_names_no_source() -> None:
     [
         ("root = out/pmd\n", 'mend the line: text stands in quotation marks, as root = "out/pmd"'),
         (f"{UNDER_SBU}{SBU}", "write each table and each key once: put what stands under the second under the first"),
-        ("seed = 1\nseed = 2\n", "write each table and each key once: put what stands under the second under the first"),
+        (
+            "seed = 1\nseed = 2\n",
+            "write each table and each key once: put what stands under the second under the first",
+        ),
         ("[sources\n", "mend the line"),
     ],
 )

@@ -141,9 +141,7 @@ def test_of_a_file_whose_rows_nobody_knows_it_tells_how_many_have_passed(yfcc: s
     assert told[-1][0] >= 2 * 8
 
 
-def test_the_command_says_how_far_it_is(
-    built: config.Config, other: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_says_how_far_it_is(built: config.Config, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[object] = []
 
     @contextlib.contextmanager

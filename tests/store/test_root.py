@@ -211,10 +211,10 @@ def test_a_folder_that_is_no_root_is_told(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path}: no ROOT here\n  expected: root.json\n  remedy: run: pmd build CONFIG"
 
 
-@pytest.mark.parametrize("given", ["out", "pmd.toml", "out/pmd/shards", "out/pmd/shards/parquet/a.parquet", "out/pmd/absent"])
-def test_what_is_near_a_root_is_told_the_root(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
-) -> None:
+@pytest.mark.parametrize(
+    "given", ["out", "pmd.toml", "out/pmd/shards", "out/pmd/shards/parquet/a.parquet", "out/pmd/absent"]
+)
+def test_what_is_near_a_root_is_told_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     (tmp_path / "pmd.toml").write_text('root = "out/pmd"\n')
     (tmp_path / "out/pmd/shards/parquet").mkdir(parents=True)
     (tmp_path / "out/pmd/shards/parquet/a.parquet").touch()
