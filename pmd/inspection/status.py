@@ -208,6 +208,7 @@ def render(summary: dict[str, Any], width: int = 130) -> str:
         page.write(_table("\nRejected pairs", ["stage", "reason", "source", "pairs"], reasons, numbers=1))
     for line in _fetch_lines(summary["fetch"]):
         page.write(line)
+    page.write(f"\nFiles in {summary['root']}", wrap=False)
     page.write(_files_table(summary))
     page.write()
     for line in _balance_lines(summary):
@@ -218,7 +219,7 @@ def render(summary: dict[str, Any], width: int = 130) -> str:
     return page.text()
 
 
-def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int) -> Table:
+def _table(title: str | None, headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int) -> Table:
     """Return a table whose last `numbers` columns are figures."""
     return tables.table(headings, rows, right=range(len(headings) - numbers, len(headings)), title=title)
 
@@ -238,7 +239,7 @@ def _files_table(summary: Mapping[str, Any]) -> Table:
         [f"  shards/{form}: {entry['samples']:,} samples", f"{entry['shards']:,}", f"{entry['bytes']:,}"]
         for form, entry in summary["shards"].items()
     ]
-    return _table(f"\nFiles in {summary['root']}", ["stage", "files", "bytes"], rows, numbers=2)
+    return _table(None, ["stage", "files", "bytes"], rows, numbers=2)
 
 
 def _fetch_lines(fetch: Mapping[str, Any]) -> list[str]:
