@@ -77,19 +77,26 @@ def _clear(out: Path) -> None:
 
 def _next(out: Path, where: str, requests: int) -> list[Any]:
     out, where = Path(escape.terminal(out)), escape.terminal(where)
+    made = {
+        f"{where}/audit/report.html": "the audit: open it in a browser",
+        f"{where}/shards/webdataset/": "training-ready tars, with sizes.json",
+        f"{where}/shards/parquet/": "the same samples for Hugging Face datasets",
+        f"{where}/publish/": "lists of URLs, texts and checksums, one a source",
+        f"{out}/pmd.toml": "the configuration it was built from",
+    }
+    to_look_at = {
+        f"pmd peek {where}": "sampled pairs with their pictures, and rejected rows with their reasons",
+        f"pmd verify {where}": "recount the books from the files",
+        f"pmd explain {where} URL": "what became of one pair or image",
+        f"pmd build {out}/pmd.toml --why": "what a second build would redo, and why",
+    }
+    width = max(map(len, (*made, *to_look_at)))
     return [
         f"The built-in web answered {requests} requests.",
         "",
         "What was made",
-        f"  {where}/audit/report.html     the audit: open it in a browser",
-        f"  {where}/shards/webdataset/    training-ready tars, with sizes.json",
-        f"  {where}/shards/parquet/       the same samples for Hugging Face datasets",
-        f"  {where}/publish/              lists of URLs, texts and checksums, one a source",
-        f"  {out}/pmd.toml                the configuration it was built from",
+        *(f"  {path:{width}}  {says}" for path, says in made.items()),
         "",
         "What to look at next",
-        f"  pmd peek {where}              sampled pairs with their pictures, and rejected rows with their reasons",
-        f"  pmd verify {where}            recount the books from the files",
-        f"  pmd explain {where} URL       what became of one pair or image",
-        f"  pmd build {out}/pmd.toml --why   what a second build would redo, and why",
+        *(f"  {command:{width}}  {says}" for command, says in to_look_at.items()),
     ]

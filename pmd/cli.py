@@ -194,7 +194,7 @@ def sources(
 
 @app.command()
 def init(sources: Sources = None) -> None:
-    """Print a commented configuration: what to download, how large, what is gated."""
+    """Print a commented configuration: what to download, how large, what is gated. To keep it: pmd init > pmd.toml."""
     from pmd import manifests
 
     known = list(manifests.load_all())
@@ -533,7 +533,8 @@ def diff(
     """
     from pmd.inspection import diff as differing
 
-    result = differing.diff(a, b, limit)
+    with telling("rows") as tell:
+        result = differing.diff(a, b, limit, tell)
     if as_json:
         output.json(result)
     else:

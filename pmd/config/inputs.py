@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import os
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -17,6 +19,10 @@ from pmd.store import storage
 
 #: Members that an error shows.
 _SHOWN: Final = 5
+#: What tells parts of one thing from each other ("00000-of-00010"), which nobody mistypes for another.
+_DIGITS: Final = re.compile("[0-9]+")
+#: How like each other two names of files must be, 0…1, for one to be mistyped for the other.
+_NEAR: Final = 0.9
 
 
 class MissingFiles(InputError):
@@ -203,5 +209,16 @@ def _missing(source: SourceConfig) -> list[str]:
         if not storage.glob(archives.split_member(pattern)[0])
     ]
     if source.reader is not None:
-        return [f"{source.name}: {pattern} not found" for pattern in absent]
-    return [manifests.missing_hint(source.name, pattern) for pattern in absent]
+        return [f"{source.name}: {pattern} not found{_or_another(pattern)}" for pattern in absent]
+    return [manifests.missing_hint(source.name, pattern) + _or_another(pattern) for pattern in absent]
+
+
+def _or_another(pattern: str) -> str:
+    """Return, for the end of a line, the file that may be meant by one that is not there: it stands beside it."""
+    path, _ = archives.split_member(pattern)
+    folder, name = posixpath.split(path)
+    bare = _DIGITS.sub("", name)
+    others = {_DIGITS.sub("", other).casefold(): other for other in storage.list_names(folder or ".")}
+    others = {key: other for key, other in others.items() if _DIGITS.sub("", other) != bare}
+    near = difflib.get_close_matches(bare.casefold(), others, n=1, cutoff=_NEAR)
+    return f"; or did you mean {storage.join(folder, others[near[0]]) if folder else others[near[0]]}?" if near else ""

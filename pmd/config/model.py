@@ -7,24 +7,24 @@ relative to its own folder (`pmd.config.places`).
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
+import posixpath
 import re
 import ssl
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from pmd import escape, flow, manifests, sources
-from pmd.config import options, places, resizing
+from pmd.config import options, places, remedies, resizing
 from pmd.errors import ConfigError, InputError
 from pmd.formats import encoding
 from pmd.manifests import Terms
 from pmd.sources.contract import PROFILES, Profile, SourceOptions
-from pmd.store import storage
+from pmd.store import lock, storage
 
 _STAGES: Final[dict[str, type[options.StageOptions]]] = {
     flow.CURATE.name: options.CurateOptions,
@@ -35,7 +35,10 @@ _STAGES: Final[dict[str, type[options.StageOptions]]] = {
     flow.PUBLISH.name: options.PublishOptions,
     flow.AUDIT.name: options.AuditOptions,
 }
-_TOP: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "sources", "scores", *_STAGES)
+#: What is no table.
+_TOP_KEYS: Final = ("root", "profile", "seed", "contact", "sample", "takedown")
+_TOP: Final = (*_TOP_KEYS, "sources", "scores", *_STAGES)
+_ENDING: Final = ".toml"
 _CONTACT_LENGTH: Final = 256
 _CONTACT: Final = '"mailto:you@example.org", or a URL where you can be reached'
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -144,7 +147,9 @@ def load(path: str) -> Config:
         InvalidConfig: It has mistakes; all of them are told. Files are looked for once it has no others.
     """
     if not storage.exists(path):
-        raise ConfigError("no such configuration file", where=path, remedy="write one with: pmd init > pmd.toml")
+        raise ConfigError("no such configuration file", where=path, remedy=_near_file(path))
+    if storage.is_folder(path):
+        raise ConfigError("a folder", where=path, expected="a configuration file", remedy=_file_of(path))
     try:
         content = encoding.without_mark(storage.read_bytes(path), path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -157,6 +162,24 @@ def load(path: str) -> Config:
     if checker.problems:
         raise InvalidConfig(path, checker.ordered())
     return loaded
+
+
+def _near_file(path: str) -> str:
+    folder, name = posixpath.split(path)
+    near = remedies.nearest(name, [other for other in storage.list_names(folder or ".") if other.endswith(_ENDING)])
+    written = "write one with: pmd init > pmd.toml"
+    return f"did you mean {storage.join(folder, near) if folder else near}? Else {written}" if near else written
+
+
+def _file_of(folder: str) -> str:
+    """Return which file to name in the place of its folder: one that is there, or that of the ROOT that it is."""
+    files = sorted(name for name in storage.list_names(folder) if name.endswith(_ENDING))
+    if files:
+        return f"name the file: {storage.join(folder, files[0])}"
+    last = lock.read(folder).last
+    if last is not None and last.config:
+        return f"this is a ROOT, built with {last.config}"
+    return "name the file in it, or write one with: pmd init > pmd.toml"
 
 
 def load_with(path: str, sample: str | None = None) -> Config:
@@ -185,7 +208,13 @@ def chosen(given: str | None, known: Sequence[str]) -> list[str] | None:
     names = [name.strip() for name in given.split(",") if name.strip()]
     for name in names:
         if name not in known:
-            raise ConfigError("no such source", where="--sources", expected=f"one of {', '.join(known)}", found=name)
+            raise ConfigError(
+                "no such source",
+                where="--sources",
+                expected=f"one of {', '.join(known)}",
+                found=name,
+                remedy=remedies.of_source(name, known),
+            )
     return names
 
 
@@ -195,7 +224,8 @@ def parse(content: str, path: str = "CONFIG") -> Config:
         raw = tomllib.loads(content)
     except (ValueError, RecursionError) as error:  # also of a number with thousands of digits, and of lists in lists
         line = re.search(r"at line (\d+)", str(error))
-        problem = Problem(int(line[1]) if line else None, "syntax", "a TOML file", str(error), "mend the line")
+        said = str(error)
+        problem = Problem(int(line[1]) if line else None, "syntax", "a TOML file", said, remedies.of_syntax(said))
         raise InvalidConfig(path, [problem]) from None
     checker = _Checker(_lines(content))
     config = checker.config(raw)
@@ -250,7 +280,7 @@ class _Checker:
         profile = self._value(raw, "profile", str, f"one of {', '.join(PROFILES)}", default="recommended")
         if profile not in PROFILES:
             if isinstance(profile, str):
-                self.problem(("profile",), f"one of {', '.join(PROFILES)}", profile, _nearest(profile, PROFILES))
+                self.problem(("profile",), f"one of {', '.join(PROFILES)}", profile, remedies.of_key(profile, PROFILES))
             profile = "recommended"
         seed = self._value(raw, "seed", int, "a whole number", default=0)
         contact = self._value(raw, "contact", str, _CONTACT)
@@ -375,13 +405,15 @@ class _Checker:
                 place = tuple(str(part) for part in item["loc"])
                 if item["type"] == "extra_forbidden":
                     names = _options_of(model, place[:-1]) if place[:-1] else [*model.model_fields, *beside]
-                    self.problem((*key, *place), "a known option", place[-1], _nearest(place[-1], names))
+                    home = _home(place[-1]) or (None if key[0] == "sources" else _source_with(place[-1]))
+                    self.problem((*key, *place), "a known option", place[-1], remedies.of_key(place[-1], names, home))
                 elif item["type"] == "missing":
                     self.problem((*key, *place), f"a value of {place[-1]}", "nothing", f"add a line {place[-1]} = …")
                 elif not _outgrown(item["input"]):  # which `_integers` has told
                     expected = _expected(item["type"], item.get("ctx", {}))
                     named = [part for part in place if not part.isdigit()] or [key[-1]]
-                    self.problem((*key, *place), expected, item["input"], f"change {named[-1]}")
+                    remedy = remedies.of_value(named[-1], item["type"], item["input"], expected)
+                    self.problem((*key, *place), expected, item["input"], remedy)
             return None
 
     def _value(self, raw: dict[str, Any], key: str, kind: type, expected: str, **more: Any) -> Any:
@@ -417,7 +449,8 @@ class _Checker:
     def _unknown(self, raw: Mapping[str, Any], key: tuple[str, ...], known: Sequence[str]) -> None:
         for name in raw:
             if name not in known:
-                self.problem((*key, name), f"one of {', '.join(known)}", name, _nearest(name, known))
+                home = _home(name) or _source_with(name)
+                self.problem((*key, name), f"one of {', '.join(known)}", name, remedies.of_key(name, known, home))
 
 
 #: What a value must be, by what pydantic finds wrong with it; the limits are filled in.
@@ -495,31 +528,28 @@ def _show(value: Any) -> str:
 _NUMBERS: Final = {"inf": "inf", "-inf": "-inf", "nan": "nan"}
 
 
-#: img2dataset's names of what has another name here → what to write.
-_AS_IN_IMG2DATASET: Final[Mapping[str, str]] = {
-    "min_image_size": "min_side_px",
-    "max_image_area": "max_pixels",
-    "disable_all_reencoding": 'store = "original"',
-    "skip_reencode": "nothing: what has the format and the size already stays as it is",
-    "number_sample_per_shard": "samples_per_shard",
-    "output_format": "formats",
-    "user_agent_token": "user_agent",
-    "thread_count": "concurrency",
-    "timeout": "timeout_s",
-}
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    if name in _AS_IN_IMG2DATASET:
-        return f"write {_AS_IN_IMG2DATASET[name]}"
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else "remove it, or choose one of: " + ", ".join(known)
-
-
 def _nearest_source(name: str, known: Sequence[str]) -> str:
-    if difflib.get_close_matches(name, known, n=1):
-        return _nearest(name, known)
-    return f'for pairs of your own, add reader = "url_text"; else choose one of: {", ".join(known)}'
+    return (
+        remedies.of_source(name, known)
+        or 'for pairs of your own, add reader = "url_text"; pmd sources lists the others'
+    )
+
+
+def _home(name: str) -> str | None:
+    """Return where a key belongs that stands in a table which does not have it; None where nowhere."""
+    if name in _TOP_KEYS:
+        return "at the top of the file, above the first [table]"
+    if name in options.PerHost.model_fields:
+        return "within per_host = { … } under [fetch]"
+    stages = [f"[{stage}]" for stage, model in _STAGES.items() if name in model.model_fields]
+    return f"under {' or '.join(stages)}" if stages else None
+
+
+def _source_with(name: str) -> str | None:
+    """Return where an option belongs that sources have, and stages have not; None where none has it."""
+    models = (sources.load(source).options for source in (*sources.names(), *sources.readers()))
+    has = name in ("annotations", "reader") or any(name in model.model_fields for model in models)
+    return "under the [sources.NAME] that it is of" if has else None
 
 
 _HEADER: Final = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?")

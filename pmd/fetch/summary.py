@@ -8,6 +8,7 @@ from pmd.errors import NetworkError
 from pmd.fetch.network import UNREACHED
 from pmd.schema.statuses import TRANSIENT
 from pmd.store.commits import Books
+from pmd.terminal import bar
 
 
 def lines(books: Mapping[str, Books]) -> list[str]:
@@ -24,7 +25,7 @@ def lines(books: Mapping[str, Books]) -> list[str]:
         summary.append(f"{source:<{width}}  {share}" + (f"; not: {left}" if left else ""))
     again = sum(count for reason, count in _together(books).rejected.items() if reason in TRANSIENT)
     if again:
-        summary.append(f"{again:,} pairs may fare better another day: pmd fetch CONFIG --retry")
+        summary.append(f"{bar.amount(again, 'pairs')} may fare better another day: pmd fetch CONFIG --retry")
     return summary
 
 

@@ -199,6 +199,11 @@ def _copied(said: str) -> Named | None:
     return None if guessed and pages.meant(url) is None else named
 
 
+def with_scheme(said: str) -> str | None:
+    """Return words that may be an address without its scheme, as browsers show them, with one; None of all others."""
+    return f"https://{said.removeprefix('//')}" if _WITHOUT_SCHEME.match(said) else None
+
+
 def _page(page: pages.Page) -> Named:
     of = ", ".join(page.identities) or ", ".join("/".join(row) for row in page.rows)
     return Named(f"{page.says} of {of}", identities=page.identities, rows=page.rows)

@@ -86,13 +86,15 @@ def lines(paths: Iterable[str], sources: Collection[str] = ()) -> list[Line]:
             else:
                 wrong.append((place, said))
     if wrong:
+        url = next(filter(None, (names.with_scheme(said) for _, said in wrong[:_SHOWN])), None)
+        begins = "" if url is None else f" (a URL begins with its scheme: {url})"
         more = f"; and {len(wrong) - _SHOWN:,} more" if len(wrong) > _SHOWN else ""
         raise InputError(
             "takedown: a line names nothing" if len(wrong) == 1 else f"takedown: {len(wrong):,} lines name nothing",
             where=", ".join(place for place, _ in wrong[:_SHOWN]) + more,
             expected=f"{names.FORMS}; # begins a line of comment",
             found=", ".join(said for _, said in wrong[:_SHOWN]),
-            remedy="mend the lines; nothing was run, so that nobody's request is passed over",
+            remedy=f"mend the lines{begins}; nothing was run, so that nobody's request is passed over",
         )
     return listed
 

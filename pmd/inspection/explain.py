@@ -109,12 +109,14 @@ def _place_of(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _unknown(root_url: str, what: str, taken_for: str) -> PmdError:
+    url = names.with_scheme(what)
+    begins = "" if url is None else f"a URL begins with its scheme: {url}; "
     return PmdError(
         f"nothing here is called {what}",
         where=root_url,
         expected=f"what a curated source has, as {names.FORMS}",
         found=taken_for,
-        remedy="pmd status ROOT shows what is curated; pmd peek ROOT shows rows and their keys",
+        remedy=f"{begins}pmd status ROOT shows what is curated; pmd peek ROOT shows rows and their keys",
     )
 
 
@@ -127,7 +129,7 @@ def _meant(book: _Book, what: str) -> tuple[str, set[bytes], set[bytes]]:
     if named.key is not None:
         return _by_key(book, named.key, own)
     pair_ids = own.union(*(book.by_source_id("/".join(row)) for row in named.rows))
-    (by_bytes,) = names.with_bytes(book.standing, [named])
+    (by_bytes,) = names.with_bytes(book.register, [named])
     image_ids = book.known({*named.image_ids}) | by_bytes
     if own and not image_ids:
         return "a source id", pair_ids, set()
@@ -142,7 +144,7 @@ def _by_key(book: _Book, key: bytes, own: set[bytes]) -> tuple[str, set[bytes], 
     if own:  # rows without an id of their own are named by 32 hex digits, too
         return "a source id", own, set()
     if not book.known({key}):
-        stored = pictures.named(book.standing, stored={key})
+        stored = pictures.named(book.register, stored={key})
         if stored:
             return "the digest of a stored picture", set(), stored[key]
     return "a pair_id or image_id", set(), {key}
@@ -156,7 +158,7 @@ class _Book:
         self._commits: dict[str, commits.Commit | None] = {}
 
     @functools.cached_property
-    def standing(self) -> register.Register:
+    def register(self) -> register.Register:
         return register.current(self.root)
 
     @functools.cached_property
@@ -491,9 +493,8 @@ def _pair_lines(page: _Page, pair: Mapping[str, Any]) -> None:
         if row["region"] is not None:
             page.say(1, f"region: {row['region']} of {row['width_px']} × {row['height_px']} px")
         evidence = f" ({row['licence_evidence']})" if row["licence_evidence"] else ""
-        page.say(
-            1, f"licences: text {row['text_licence']}, image {row['image_licence']}{evidence}; split {row['split']}"
-        )
+        split = "no split" if row["split"] is None else f"split {row['split']}"
+        page.say(1, f"licences: text {row['text_licence']}, image {row['image_licence']}{evidence}; {split}")
     if pair["shown_image_id"] not in {None, pair["image_id"]}:
         page.say(1, f"shown as image {pair['shown_image_id']}")
     for row in pair["rejected"]:

@@ -21,7 +21,12 @@ def kind(url: str) -> Kind:
         VerificationError: Its `root.json` is damaged.
     """
     if not storage.exists(url):
-        raise InputError("nothing is here", where=url, expected="a ROOT, a published list, or an annotation file")
+        raise InputError(
+            "nothing is here",
+            where=url,
+            expected="a ROOT, a published list, or an annotation file",
+            remedy=root.meant_by(url),
+        )
     if not storage.is_folder(url):
         return "list" if lists.is_file(url) else "other"
     if root.describe(url) is not None or root.curated_sources(url):
@@ -32,5 +37,6 @@ def kind(url: str) -> Kind:
             where=url,
             expected="root.json, or Parquet files that pmd publish wrote",
             found="neither",
+            remedy=root.meant_by(url),
         )
     return "list"

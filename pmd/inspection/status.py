@@ -17,7 +17,7 @@ from pmd.schema.statuses import OK
 from pmd.store import register, root, storage
 from pmd.store.commits import STAGE_FILE
 from pmd.store.register import Generation, Register
-from pmd.terminal import tables
+from pmd.terminal import bar, tables
 
 if TYPE_CHECKING:
     from pmd.terminal.tables import Table
@@ -212,6 +212,7 @@ def render(summary: dict[str, Any], width: int = 130) -> str:
         page.write(_table("\nRejected pairs", ["stage", "reason", "source", "pairs"], reasons, numbers=1))
     for line in _fetch_lines(summary["fetch"]):
         page.write(line)
+    page.write(f"\nFiles in {summary['root']}", wrap=False)
     page.write(_files_table(summary))
     page.write()
     for line in _balance_lines(summary):
@@ -222,7 +223,7 @@ def render(summary: dict[str, Any], width: int = 130) -> str:
     return page.text()
 
 
-def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int) -> Table:
+def _table(title: str | None, headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int) -> Table:
     """Return a table whose last `numbers` columns are figures."""
     return tables.table(headings, rows, right=range(len(headings) - numbers, len(headings)), title=title)
 
@@ -242,7 +243,7 @@ def _files_table(summary: Mapping[str, Any]) -> Table:
         [f"  shards/{form}: {entry['samples']:,} samples", f"{entry['shards']:,}", f"{entry['bytes']:,}"]
         for form, entry in summary["shards"].items()
     ]
-    return _table("\nFiles", ["stage", "files", "bytes"], rows, numbers=2)
+    return _table(None, ["stage", "files", "bytes"], rows, numbers=2)
 
 
 def _fetch_lines(fetch: Mapping[str, Any]) -> list[str]:
@@ -252,7 +253,7 @@ def _fetch_lines(fetch: Mapping[str, Any]) -> list[str]:
     return [
         f"\nImages: {fetch['images']:,} wanted. In the ledger: {statuses}.",
         f"Perceptual hashes are known of {fetch['hashed']:,}; the others are computed when something asks for them.",
-        f"Fetched in {fetch['generations']:,} generations of {fetch['shards']:,} fetch shards; "
+        f"Fetched in {bar.amount(fetch['generations'], 'generations')} of {bar.amount(fetch['shards'], 'fetch shards')}; "
         f"the store holds {fetch['store_bytes']:,} bytes.",
         *_otherwise_lines(fetch["made_otherwise"]),
     ]
@@ -265,7 +266,7 @@ def _otherwise_lines(made: Mapping[str, Any]) -> list[str]:
         f"{name} {', '.join(versions['there'])} (here {versions['here']})" for name, versions in made["differs"].items()
     )
     return [
-        f"Other libraries made the pictures of {made['generations']:,} generations: {differs}. "
+        f"Other libraries made the pictures of {bar.amount(made['generations'], 'generations')}: {differs}. "
         "Pictures made anew here may have other bytes."
     ]
 

@@ -12,18 +12,27 @@ import pyarrow as pa
 
 from pmd import codec, flow
 from pmd.books import reconciliation, recount
-from pmd.books.recount import HEAD_BYTES, Keys, Table
+from pmd.books.committed import Committed
+from pmd.books.recount import Keys, Table, Tally
 from pmd.books.report import first_line
+from pmd.config.options import ShardOptions
+from pmd.fetch import judging
 from pmd.schema import keys
 from pmd.shard import writing
 from pmd.store import storage
 
 #: What a WebDataset sample has beside its picture.
 _BESIDE: Final = frozenset({"json", "txt"})
+#: Of each picture so much is read: its format, and of what is encoded anew also its size, are told by far less.
+_HEAD_BYTES: Final = 4096
 
 
 class Recount(recount.Recount):
     """The recount of one format's shards, or of the rejected pairs."""
+
+    def __init__(self, committed: Committed, tally: Tally) -> None:
+        super().__init__(committed, tally)
+        self._form = asked_form(committed.commit.run.get("options", {}))
 
     def table(self, name: str, columns: Sequence[str]) -> Table:
         return self.rejected() if self.is_rejected(name) else Table(writing.PARQUET, self._samples, writing.CHUNK)
@@ -55,6 +64,11 @@ class Recount(recount.Recount):
     def end(self) -> None:
         if self.committed.is_of(flow.UNSHARDED):
             return
+        name = f"{self.folder}/{flow.SIZES}"
+        if self.committed.is_of(flow.SHARDS["webdataset"]) and name not in {
+            listed for listed, _ in self.committed.files()
+        }:
+            self.tell("the commit lists no file of sizes", name, self._samples_by_shard(), "nothing")
         counts = [count for _, count in sorted(self._samples_by_shard().items())]
         if len({*counts[:-1]}) > 1 or (counts[:-1] and counts[-1] > counts[0]):
             self.tell("samples in a shard", self.folder, "as many in all but the last", counts)
@@ -67,7 +81,7 @@ class Recount(recount.Recount):
         for row in batch.to_pylist():
             self._sample(name, number, row["key"], row, row["text"])
             suffix = posixpath.splitext(row["image"]["path"])[1][1:]
-            self._picture(f"{name}: sample {row['key']}", row["image"]["bytes"][:HEAD_BYTES], suffix)
+            self._picture(f"{name}: sample {row['key']}", row["image"]["bytes"][:_HEAD_BYTES], suffix)
         return before
 
     def _sample(self, name: str, number: int, key: str, described: Mapping[str, Any], caption: str) -> None:
@@ -97,6 +111,22 @@ class Recount(recount.Recount):
         found = codec.sniff(head)
         if found is None or writing.extension(found) != suffix:
             self.tell("not the picture that its name says", place, suffix, found or f"bytes {head[:8].hex()}")
+        size = codec.written_size(head) if self._form is not None else None
+        if self._form is not None and size is not None and not is_brought(size, self._form):
+            expected = f"{self._form.mode} to {self._form.side_px} px, as the commit's options ask"
+            self.tell("size of a picture", place, expected, f"{size[0]} × {size[1]} px")
+
+
+def asked_form(options: Mapping[str, Any]) -> codec.Form | None:
+    """Return the form that a commit's options ask for; None where pictures keep their size."""
+    known = {name: value for name, value in options.items() if name in ShardOptions.model_fields}
+    asked = ShardOptions.model_construct(**known).resizing  # as they were checked when the shards were made
+    return None if asked.side_px is None else judging.as_form(asked)
+
+
+def is_brought(size: tuple[int, int], form: codec.Form) -> bool:
+    """Return whether a picture of a size may have been brought to a form: that would change nothing of it, or cannot be done."""
+    return form.fit(size).size == size or not form.holds(size)
 
 
 def _samples_of(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -113,7 +143,7 @@ def _samples_of(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, bytes]]]:
             members = {}
         key = stem
         file = tar.extractfile(member)
-        content = b"" if file is None else file.read() if suffix in _BESIDE else file.read(HEAD_BYTES)
+        content = b"" if file is None else file.read() if suffix in _BESIDE else file.read(_HEAD_BYTES)
         members[suffix if suffix not in members else f"{suffix} twice"] = content
     if key is not None:
         yield key, members

@@ -11,15 +11,18 @@ none, and 7.0 is 7, since some write numbers so.
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator, Field
 
+from pmd import escape
 from pmd.errors import InputError
 from pmd.manifests.model import LICENCE, Terms
 from pmd.sources import records, table_drafts, table_rows, tables
@@ -39,9 +42,15 @@ _TEXT_MEMBERS: Final = r"[^.].*\.txt(\.(gz|bz2|xz|zst))?"
 _EXPECTED: Final = "tables: *.tsv, *.csv, *.jsonl, *.json, else *.txt"
 _OF_ARCHIVE: Final = "name the members that are tables in `annotations`: ARCHIVE!/MEMBER"
 _OF_FILE: Final = "name only tables in `annotations`, or write the file as one"
+_OF_DOCUMENT: Final = "write one object a line, which is JSON Lines: of a list jq -c '.[]' FILE > FILE.jsonl does it"
 _REMEDY: Final = "name the columns in the configuration: url_column, text_column, id_column"
+_NO_NAMES: Final = "the first line is a row, and must have the names of the columns: put a line of them above it"
+_OTHER_COMMAS: Final = "the columns are parted by {0}: write the table with commas, or with tabs as TSV"
 #: A whole number that was written as a float: pandas makes floats of ids where a row has none.
 _WHOLE_FLOAT: Final = r"^(-?[0-9]+)\.0+$"
+_URL: Final = re.compile(r"\s*https?://", re.IGNORECASE)
+#: What parts columns where it is no comma.
+_PARTING: Final = (";", "|")
 
 
 def _licence(value: str) -> str:
@@ -129,7 +138,9 @@ class UrlText:
         """Cut each table; refuse a file without the columns."""
         chunks: list[Chunk] = []
         for table in _tables(files):
-            _layout(table, options).names(table)
+            layout = _layout(table, options)
+            layout.names(table)
+            _find_optional(table, layout)
             chunks += table.chunks()
         return chunks
 
@@ -179,12 +190,13 @@ def _tables(files: Sequence[InputFile]) -> Iterator[tables.Table]:
 def _table(path: str, member: str | None) -> tables.Table:
     table = tables.look(path, member)
     if table is None:
+        start = records.head(path, member)
         raise records.foreign(
             path,
             member,
             expected="a table whose columns have names: Parquet, JSON Lines, or CSV or TSV with a first line of names",
-            start=records.head(path, member),
-            remedy=_OF_FILE,
+            start=start,
+            remedy=_OF_DOCUMENT if start.lstrip().startswith((b"[", b"{")) else _OF_FILE,
         )
     return table
 
@@ -213,7 +225,58 @@ def _layout(table: tables.Table, options: Options) -> tables.Layout:
     if options.id_column != NONE:
         # Of JSON Lines nothing says which keys the rows have: each may have an id or not.
         (optional if table.form == "jsonl" else needed)["id"] = (options.id_column,)
-    return tables.Layout("a table", needed, optional, text=frozenset({"image_url", "text"}), remedy=_REMEDY)
+    remedy = _remedy(table, {**needed, **optional})
+    return tables.Layout("a table", needed, optional, text=frozenset({"image_url", "text"}), remedy=remedy)
+
+
+def _find_optional(table: tables.Table, layout: tables.Layout) -> None:
+    """Refuse JSON Lines of which none has a column that the configuration names: its name was mistyped.
+
+    Where the first lines lack it, lines are read up to the first that has it.
+
+    Raises:
+        InputError: None has it.
+    """
+    missing = {ours for ours, names in layout.optional.items() if names[0] not in table.columns}
+    if not missing:
+        return
+    whole = Chunk(table.path, tables.PREFIX + table.form, table.member)
+    for row, _ in table_rows.rows(whole, layout):
+        missing -= row.keys() if isinstance(row, dict) else set()
+        if not missing:
+            return
+    dataclasses.replace(layout, needed={**layout.needed, **layout.optional}, optional={}).names(table)
+
+
+#: Our names of columns → the options that name them.
+_NAMING: Final = {"image_url": "url_column", "text": "text_column", "id": "id_column"}
+
+
+def _remedy(table: tables.Table, asked: Mapping[str, tuple[str, ...]]) -> str:
+    """Return what to do where a table lacks columns: what its names look like, else which options there are."""
+    if table.form in ("csv", "tsv") and any(_URL.match(name) for name in table.columns):
+        return _NO_NAMES
+    if table.form == "csv" and len(table.columns) == 1:
+        parting = next((sign for sign in _PARTING if sign in table.columns[0]), None)
+        if parting is not None:
+            return _OTHER_COMMAS.format(parting)
+    missing = {ours: names for ours, names in asked.items() if not any(name in table.columns for name in names)}
+    near = {ours: _nearest(names, table.columns) for ours, names in missing.items()}
+    if not near or None in near.values():
+        return _REMEDY
+    return "name the columns in the configuration: " + ", ".join(
+        f"{_NAMING[ours]} = {escape.toml(name)}" for ours, name in near.items() if name is not None
+    )
+
+
+def _nearest(wanted: Sequence[str], columns: Sequence[str]) -> str | None:
+    """Return the column that is called nearly so; capitals do not count."""
+    folded = {name.casefold(): name for name in reversed(columns)}
+    for name in wanted:
+        near = difflib.get_close_matches(name.casefold(), folded, n=1)
+        if near:
+            return folded[near[0]]
+    return None
 
 
 def _ids(column: pa.Array) -> pa.Array:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import posixpath
 import re
+import tomllib
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -31,6 +33,9 @@ _MARKS: Final = frozenset({lock.LOCK_FILE, lock.STATE_FILE, ROOT_FILE})
 #: What file systems and desktops put into folders: a folder that holds nothing else is empty.
 _NOBODYS: Final = frozenset({"lost+found", ".DS_Store"})
 _WORK_OF: Final = re.compile(r"epoch-(\d+)")
+
+#: Folders in which a ROOT is looked for that was not where it was said to be.
+_LOOKED_AT: Final = 100
 
 #: Images in a fetch shard, about: 4,000 pictures of 30 to 80 kB are a tar of 120 to 320 MB.
 IMAGES_PER_SHARD: Final = 4096
@@ -152,8 +157,58 @@ def require(root: str) -> dict[str, Any]:
     if content is None and curated_sources(root):
         return {"version": VERSION}
     if content is None:
-        raise RootError("no ROOT here", where=root, expected=ROOT_FILE, remedy="run: pmd build CONFIG")
+        raise nowhere(root)
     return content
+
+
+def nowhere(root: str) -> RootError:
+    """Return the error for what is no ROOT; it names the ROOT that is meant, if it can be found."""
+    is_file = storage.exists(root) and not storage.is_folder(root)
+    return RootError(
+        "no ROOT here",
+        where=root,
+        expected=ROOT_FILE,
+        found="a file" if is_file else None,
+        remedy=meant_by(root) or "run: pmd build CONFIG",
+    )
+
+
+def meant_by(path: str) -> str | None:
+    """Return in words which ROOT is meant by what is none: that of a configuration, or one in a folder below or above."""
+    found: str | None = None
+    if storage.is_folder(path):
+        below = (storage.join(path, name) for name in storage.list_names(path)[:_LOOKED_AT])
+        found = next(filter(_is_root, below), None)
+    elif path.endswith(".toml") and storage.exists(path):
+        found = _of_configuration(path)
+    found = found or _above(path)
+    return None if found is None else f"did you mean {found}?"
+
+
+def _of_configuration(path: str) -> str | None:
+    """Return the ROOT that a configuration names, if it is there."""
+    try:
+        named = tomllib.loads(storage.read_bytes(path).decode("utf-8-sig")).get("root")
+    except (OSError, ValueError):
+        return None
+    if not isinstance(named, str):
+        return None
+    folder = posixpath.dirname(path)
+    placed = named if "://" in named or posixpath.isabs(named) or not folder else storage.join(folder, named)
+    return placed if _is_root(placed) else None
+
+
+def _above(root: str) -> str | None:
+    """Return the nearest folder above that is a ROOT."""
+    while posixpath.dirname(root) not in ("", root):
+        root = posixpath.dirname(root)
+        if _is_root(root):
+            return root
+    return None
+
+
+def _is_root(path: str) -> bool:
+    return storage.exists(storage.join(path, ROOT_FILE))
 
 
 def create(root: str, fetch_shard_bits: int) -> None:
@@ -245,6 +300,13 @@ def refuse_others_folders(root: str) -> None:
         if not storage.exists(storage.join(root, lock.STATE_FILE)) and not curated_sources(root):
             raise
         return
+    if storage.exists(root) and not storage.is_folder(root):
+        raise RootError(
+            "a file is here",
+            where=root,
+            expected="an empty folder, a new one, or a ROOT",
+            remedy="name another root in the configuration",
+        )
     # A writer that was killed while it tried the storage leaves a temporary, and nothing else.
     names = [
         name

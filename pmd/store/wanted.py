@@ -24,6 +24,10 @@ FORMAT: Final = 4
 
 #: In the `run` section: input → SHA-256 of its bytes.
 _DIGESTS: Final = "digests"
+#: N of 1/N.
+_SAMPLE: Final = "sample"
+#: Changes that are told of many: RedCaps has 1,391 files.
+_SHOWN: Final = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +71,8 @@ class Wanted:
             *changes("option", before.get("options", {}), self.options),
             *changes("input", before.get("inputs", {}), self.inputs),
         ]
-        return "; ".join(found) or "written by another version of pmd"
+        more = [f"and {len(found) - _SHOWN:,} more"] if len(found) > _SHOWN else []
+        return "; ".join([*found[:_SHOWN], *more]) or "written by another version of pmd"
 
     def _has_other_times(self, commit: Commit) -> bool:
         """Return whether nothing has changed since a commit but the times of files, of which the bytes are the same."""
@@ -119,7 +124,8 @@ def changes(kind: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> lis
         elif name not in now:
             found.append(f"{kind} {name} is gone")
         elif before[name] != now[name] and kind == "option":
-            found.append(f"option {name} was {before[name]!r}, is {now[name]!r}")
+            was, is_ = (f"1/{value}" if name == _SAMPLE else repr(value) for value in (before[name], now[name]))
+            found.append(f"option {name} was {was}, is {is_}")
         elif before[name] != now[name]:
             found.append(f"input {name} changed")
     return found

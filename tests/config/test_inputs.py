@@ -167,6 +167,29 @@ def test_members_are_named_or_matched(tmp_path: Path) -> None:
         found("one.zip!/in/z.tsv")
 
 
+@pytest.mark.parametrize(
+    ("there", "asked", "meant"),
+    [
+        ("captions_train2017.json", "caption_train2017.json", True),
+        ("cc12m.tsv", "cc12.tsv", True),
+        ("cc12m.tsv", "CC12M.tsv", True),
+        ("part-00000-of-00002.tsv", "part-00001-of-00002.tsv", False),  # parts of one thing, which nobody mistypes
+        ("captions_val2017.json", "captions_train2017.json", False),
+        ("my pairs.csv", "my_pairs.csv", True),
+    ],
+)
+def test_a_missing_file_is_told_with_the_one_that_is_meant(tmp_path: Path, there: str, asked: str, meant: bool) -> None:
+    (tmp_path / there).write_text("x")
+    with pytest.raises(inputs.MissingFiles) as caught:
+        inputs.files(source(tmp_path / asked))
+    assert str(caught.value).endswith(f"; or did you mean {tmp_path}/{there}?") == meant
+    with pytest.raises(inputs.MissingFiles) as caught:
+        inputs.files(SourceConfig("mine", (str(tmp_path / asked),), (), None, "url_text"))
+    assert str(caught.value) == f"mine: {tmp_path}/{asked} not found" + (
+        f"; or did you mean {tmp_path}/{there}?" * meant
+    )
+
+
 def test_a_missing_file_is_told_by_its_path(tmp_path: Path) -> None:
     with pytest.raises(inputs.MissingFiles, match=r"data \[v2\]/cc12m\.tsv not found; run: pmd manifests fetch"):
         inputs.files(source(tmp_path / "data [v2]" / "cc12m.tsv"))

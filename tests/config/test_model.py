@@ -17,6 +17,7 @@ from pmd.config.options import PerHost
 from pmd.errors import ConfigError
 from pmd.fetch import trust
 from pmd.sources.contract import PROFILES
+from pmd.store import root
 
 #: As the documentation shows it, with shorter comments.
 EXAMPLE = """\
@@ -135,11 +136,11 @@ def test_a_configuration_with_five_mistakes_reports_all_five() -> None:
             "  line 8: sources.imagenet",
             f"    expected: one of {known}",
             '    found: "imagenet"',
-            f'    remedy: for pairs of your own, add reader = "url_text"; else choose one of: {known}',
+            '    remedy: for pairs of your own, add reader = "url_text"; pmd sources lists the others',
             "  line 12: fetch.short_side_px",
             "    expected: a whole number",
             '    found: "256"',
-            "    remedy: change short_side_px",
+            "    remedy: write it without quotation marks: short_side_px = 256",
         ]
     )
     assert caught.value.exit_code == 2
@@ -383,6 +384,7 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
 def test_each_option_of_a_stage_is_checked(stage: str, line: str, key: str, expected: str, found: str) -> None:
     named = [part for part in key.split(".") if not part.isdigit()]
     remedy = "write a smaller one" if "64 bits" in expected else f"change {named[-1]}"
+    remedy = 'did you mean "jpg"?' if found == '"jpeg"' else remedy
     assert only(with_stage(stage, line)) == (8, f"{stage}.{key}", expected, found, remedy)
 
 
@@ -476,7 +478,7 @@ KNOWN = ", ".join(sources.names())
                 "sources.mine",
                 f"one of {KNOWN}",
                 '"mine"',
-                f'for pairs of your own, add reader = "url_text"; else choose one of: {KNOWN}',
+                'for pairs of your own, add reader = "url_text"; pmd sources lists the others',
             ),
         ),
         (
@@ -549,13 +551,7 @@ def test_a_missing_contact_is_told_beside_a_mistake_in_fetch() -> None:
 )
 def test_what_is_no_toml_is_told_with_its_line(text: str, line: int, found: str) -> None:
     (problem,) = problems(text)
-    assert (problem.line, problem.key, problem.expected, problem.remedy) == (
-        line,
-        "syntax",
-        "a TOML file",
-        "mend the line",
-    )
-    assert problem.found == found
+    assert (problem.line, problem.key, problem.expected, problem.found) == (line, "syntax", "a TOML file", found)
 
 
 def test_lines_are_those_of_an_editor() -> None:
@@ -650,6 +646,102 @@ def test_a_configuration_is_read_from_its_file(tmp_path: Path) -> None:
     assert isinstance(config.load(str(path)), Config)
 
 
+UNDER_SBU = f"{LEAST}{SBU}"
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        (f'{UNDER_SBU}takedown = ["t.txt"]\n', "write it at the top of the file, above the first [table]"),
+        (f'{UNDER_SBU}[fetch]\nprofile = "hub"\n', "write it at the top of the file, above the first [table]"),
+        (f"{LEAST}timeout_s = 3\n{SBU}", "write it under [fetch]"),
+        (f"{LEAST}short_side_px = 3\n{SBU}", "write it under [fetch] or [shard]"),
+        (f"{UNDER_SBU}short_side_px = 3\n", "write it under [fetch] or [shard]"),
+        (f"{UNDER_SBU}[shard]\ntimeout_s = 3\n", "write it under [fetch]"),
+        (f"{UNDER_SBU}[fetch]\nconnections = 3\n", "write it within per_host = { … } under [fetch]"),
+        (f"{UNDER_SBU}[fetch]\nper_host = {{ timeout_s = 3 }}\n", "write it under [fetch]"),
+        (f'{LEAST}annotations = ["x"]\n{SBU}', "write it under the [sources.NAME] that it is of"),
+        (f"{UNDER_SBU}[curate]\nmin_words = 3\n", "write it under the [sources.NAME] that it is of"),
+    ],
+)
+def test_a_key_in_the_wrong_table_is_told_its_own(text: str, remedy: str) -> None:
+    assert only(text)[4] == remedy
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ('store = "resize"', 'did you mean "resized"?'),
+        ('store = "Original"', 'did you mean "original"?'),
+        ('store = "x"', "change store"),
+        ('lanes = "2"', "write it without quotation marks: lanes = 2"),
+        ('timeout_s = "2.5"', "write it without quotation marks: timeout_s = 2.5"),
+        ('robots = "false"', "write it without quotation marks: robots = false"),
+        ('timeout_s = "soon"', "change timeout_s"),
+    ],
+)
+def test_a_value_of_another_form_is_told_how_it_is_written(line: str, remedy: str) -> None:
+    assert only(with_stage("fetch", line))[4] == remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("COCO", "coco"),
+        ("redcaps", "red_caps"),
+        ("cc3m", "conceptual_captions"),
+        ("CC12M", "conceptual_12m"),
+        ("sbu", "sbu_captions"),
+        ("flickr30k", "localized_narratives__flickr30k"),
+        ("wikipedia", "wit"),
+    ],
+)
+def test_a_source_is_known_by_what_people_call_it(name: str, meant: str) -> None:
+    assert only(f'{LEAST}[sources.{name}]\nannotations = ["x"]\n')[4] == f"did you mean {meant}?"
+    with pytest.raises(ConfigError) as caught:
+        config.chosen(name, sources.names())
+    assert caught.value.remedy == f"did you mean {meant}?"
+
+
+def test_a_word_of_several_titles_names_no_source() -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.chosen("localized", sources.names())
+    assert caught.value.remedy is None
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("root = out/pmd\n", 'mend the line: text stands in quotation marks, as root = "out/pmd"'),
+        (f"{UNDER_SBU}{SBU}", "write each table and each key once: put what stands under the second under the first"),
+        (
+            "seed = 1\nseed = 2\n",
+            "write each table and each key once: put what stands under the second under the first",
+        ),
+        ("[sources\n", "mend the line"),
+    ],
+)
+def test_what_is_no_toml_is_told_what_to_mend(text: str, remedy: str) -> None:
+    assert only(text)[4] == remedy
+
+
+def test_a_folder_in_the_place_of_a_configuration_is_told_its_file(tmp_path: Path) -> None:
+    def told(path: Path) -> str | None:
+        with pytest.raises(ConfigError) as caught:
+            config.load(str(path))
+        return caught.value.remedy
+
+    assert told(tmp_path) == "name the file in it, or write one with: pmd init > pmd.toml"
+    with root.writer(str(tmp_path / "out"), "pmd build pmd.toml", "/there/pmd.toml"):
+        root.create(str(tmp_path / "out"), 0)
+    assert told(tmp_path / "out") == "this is a ROOT, built with /there/pmd.toml"
+    (tmp_path / "pmd.toml").write_text(LEAST + SBU, encoding="utf-8")
+    assert told(tmp_path) == f"name the file: {tmp_path}/pmd.toml"
+    written = "write one with: pmd init > pmd.toml"
+    assert told(tmp_path / "pmd.tml") == f"did you mean {tmp_path}/pmd.toml? Else {written}"
+    assert told(tmp_path / "another") == written
+
+
 def test_a_configuration_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         config.load(str(tmp_path / "absent.toml"))
@@ -659,11 +751,11 @@ def test_a_configuration_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_a_configuration_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    (tmp_path / "latin.toml").write_bytes(b'root = "\xe9"')
-    for path in (tmp_path, tmp_path / "latin.toml"):
-        with pytest.raises(ConfigError) as caught:
-            config.load(str(path))
-        assert str(caught.value).startswith(f"{path}: cannot be read\n  expected: a TOML file in UTF-8\n  found: ")
+    path = tmp_path / "latin.toml"
+    path.write_bytes(b'root = "\xe9"')
+    with pytest.raises(ConfigError) as caught:
+        config.load(str(path))
+    assert str(caught.value).startswith(f"{path}: cannot be read\n  expected: a TOML file in UTF-8\n  found: ")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from pipelines import demo as demonstration
 from pmd import config, sources
 from pmd.config import inputs
 from pmd.curate import rules as curate_rules
@@ -268,6 +269,14 @@ def test_books_follow_each_other(outcome: Expected) -> None:
     assert outcome.shard["visual_genome"]["rejected"].keys() == {"crop_too_small", "box_mismatch"}
     assert outcome.pairs == sum(books["kept"] for books in outcome.shard.values())
     assert outcome.samples < outcome.pairs
+
+
+@pytest.mark.parametrize("out", ["d", "out/demo", "/somewhere/else/that is long"])
+def test_what_was_made_stands_in_columns(out: str) -> None:
+    lines = [line for line in demonstration._next(Path(out), f"{out}/pmd", 7) if line.startswith("  ")]
+    says = ("the audit:", "training-ready", "the same samples", "lists of URLs", "the configuration")
+    says += ("sampled pairs", "recount", "what became", "what a second")
+    assert len({line.index(words) for line, words in zip(lines, says, strict=True)}) == 1
 
 
 def test_nearly_every_reason_and_status_has_its_row(outcome: Expected) -> None:

@@ -18,6 +18,7 @@ def test_a_line_a_source_and_what_to_do_next() -> None:
         "4 pairs may fare better another day: pmd fetch CONFIG --retry",
     ]
     summary.check(books, {})
+    assert summary.lines({"coco": Books(0, {"timeout": 1})})[-1].startswith("1 pair may fare better")
 
 
 def test_nothing_to_do_where_all_is_settled() -> None:

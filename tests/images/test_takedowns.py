@@ -58,11 +58,13 @@ def test_a_line_that_names_nothing_is_refused_with_its_place(tmp_path: Path) -> 
         "pdq:HEX (64 hex digits; pdq of a picture with something in it), or xxh3:HEX (32) of a stored picture; or the path of a "
         "picture; # begins a line of comment\n"
         "  found: www.example.org/c4.jpg\n"
-        "  remedy: mend the lines; nothing was run, so that nobody's request is passed over"
+        "  remedy: mend the lines (a URL begins with its scheme: https://www.example.org/c4.jpg); nothing was run, so that "
+        "nobody's request is passed over"
     )
     many = write(tmp_path / "many", *("ftp://x", "0123", "x" * 31, "g" * 32, "http://", "mailto:x@y.z", "9"))
-    with pytest.raises(InputError, match=r"line 5; and 2 more: takedown: 7 lines name nothing"):
+    with pytest.raises(InputError, match=r"line 5; and 2 more: takedown: 7 lines name nothing") as caught:
         takedowns.lines([many])
+    assert "scheme" not in str(caught.value)
 
 
 @pytest.mark.parametrize("digits", ["0" * 64, "f" * 64, "0" * 63 + "1"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
 import json
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,42 @@ def test_examples_show_both_sides_and_are_as_many_as_asked_for(built: config.Con
     assert "url:one.example/gone.jpg" in said
     assert diff.diff(built.root, other, limit=0)["examples"] == []
     orjson.dumps(found)
+
+
+def told_by(a: str, b: str) -> list[tuple[int, int]]:
+    told: list[tuple[int, int]] = []
+    diff.diff(a, b, tell=lambda done, total: told.append((done, total)))
+    return told
+
+
+def test_it_tells_how_far_it_is(built: config.Config, other: str) -> None:
+    lists = [str(Path(root) / "publish") for root in (built.root, other)]
+    for told in (told_by(built.root, other), told_by(*lists), told_by(built.root, lists[1])):
+        assert told == sorted(told)
+        assert len({total for _, total in told}) == 1
+        assert 0 < told[0][0] < told[-1][0] == told[-1][1]
+
+
+def test_of_a_file_whose_rows_nobody_knows_it_tells_how_many_have_passed(yfcc: str, tmp_path: Path) -> None:
+    told = told_by(yfcc, write(tmp_path / "yfcc100m_subset.jsonl", [row(photo, "x") for photo in range(1, 9)]))
+    assert told == sorted(told)
+    assert {total for _, total in told} == {0}
+    assert told[-1][0] >= 2 * 8
+
+
+def test_the_command_says_how_far_it_is(built: config.Config, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[object] = []
+
+    @contextlib.contextmanager
+    def telling(unit: str) -> Iterator[Callable[[int, int], None]]:
+        said.append(unit)
+        yield lambda done, total: said.append(done <= total)
+
+    monkeypatch.setattr(cli, "telling", telling)
+    assert CliRunner().invoke(cli.app, ["diff", built.root, other]).exit_code == 7
+    assert said[0] == "rows"
+    assert said[1:]
+    assert all(said[1:])
 
 
 def test_turned_round_it_says_the_opposite(built: config.Config, other: str) -> None:

@@ -118,6 +118,23 @@ def test_a_name_that_nothing_has_is_an_error_with_a_remedy(built: config.Config,
     assert "remedy: pmd status ROOT" in str(caught.value)
 
 
+@pytest.mark.parametrize("said", ["{}", "//{}"])
+def test_an_address_without_its_scheme_is_told_to_have_one(built: config.Config, said: str) -> None:
+    with pytest.raises(
+        PmdError, match=r"remedy: a URL begins with its scheme: https://one\.example/absent\.jpg; pmd status"
+    ):
+        explain.explain(built.root, said.format("one.example/absent.jpg"))
+
+
+def test_a_pair_without_a_split_says_so(built: config.Config) -> None:
+    answer = explain.explain(built.root, tiny_root.C3)
+    assert "; split train" in explain.render(answer)
+    for pair in answer["pairs"]:
+        pair["row"]["split"] = None
+    assert "; no split" in explain.render(answer)
+    assert "None" not in explain.render(answer)
+
+
 def test_no_root_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RootError, match="no ROOT here"):
         explain.explain(str(tmp_path), "coco/1")

@@ -146,5 +146,10 @@ def test_no_root_is_an_error(tmp_path: Path) -> None:
 
 def test_the_command_prints_text_or_json(built: config.Config) -> None:
     runner = CliRunner()
-    assert "The books balance" in runner.invoke(cli.app, ["status", built.root]).stdout
+    shown = runner.invoke(cli.app, ["status", built.root]).stdout
+    assert "The books balance" in shown
+    assert f"\nFiles in {built.root}\n" in shown
+    summary = status.books(built.root)
+    summary["fetch"] |= {"generations": 1, "shards": 1}
+    assert "Fetched in 1 generation of 1 fetch shard; " in status.render(summary)
     assert orjson.loads(runner.invoke(cli.app, ["status", built.root, "--json"]).stdout)["balanced"] is True

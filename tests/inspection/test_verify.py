@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import os
+import re
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -449,6 +450,34 @@ def test_shards_of_unequal_size_are_told_in_every_format(copy: Path, form: str) 
 
     edit_stage(folder, change)
     assert told(copy, "samples in a shard", f"shards/{form}")["found"] == "[1, 3]"
+
+
+def test_a_commit_without_its_file_of_sizes_is_told(copy: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["files"] = [file for file in content["files"] if file["name"] != "sizes.json"]
+
+    edit_stage(copy / "shards/webdataset", change)
+    (copy / "shards/webdataset/sizes.json").unlink()
+    problem = told(copy, "the commit lists no file of sizes", "shards/webdataset/sizes.json")
+    assert problem["expected"].startswith("{")
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ({"short_side_px": 3}, "keep_ratio to 3 px"),
+        ({"image_size": 3, "resize_mode": "border"}, "border to 3 px"),
+        ({"image_size": 4000, "resize_mode": "center_crop", "resize_only_if_bigger": False}, "center_crop to 4000 px"),
+    ],
+)
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_pictures_of_another_size_than_the_commit_asked_for_are_told(
+    copy: Path, form: str, options: dict[str, Any], asked: str
+) -> None:
+    edit_stage(copy / "shards" / form, lambda content: content["run"]["options"].update(options))
+    problem = told(copy, "size of a picture", f"shards/{form}")
+    assert problem["expected"] == f"{asked}, as the commit's options ask"
+    assert re.fullmatch(r"\d+ × \d+ px", problem["found"])
 
 
 def test_only_webdatasets_readers_get_a_file_of_sizes(sound: config.Config) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from pmd import codec, config
 from pmd.config.options import ShardOptions
 from pmd.errors import ConfigError
-from pmd.shard import needs, samples, writing
+from pmd.shard import needs, recount, samples, writing
 from tests.config.test_model import LEAST, SBU
 from tests.shard.test_shards import fetched, key, ledger_of, members, picture, reason_of, rows_of, view, write
 
@@ -32,6 +32,8 @@ def shards(folder: Path, **options: Any) -> dict[str, tuple[str, tuple[int, int]
                 assert image.format is not None
                 assert {"jpg": "jpeg"}.get(suffix, suffix) == image.format.lower()
                 found[stem if stem in {WHOLE, SMALL, TALL} else "crop"] = (suffix, image.size)
+    form = recount.asked_form(options)
+    assert form is None or all(recount.is_brought(size, form) for _, size in found.values()), "what verify recounts"
     return found
 
 

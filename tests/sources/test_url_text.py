@@ -164,7 +164,7 @@ def test_what_to_do_about_a_file_of_ones_own_speaks_of_no_manifest(tmp_path: Pat
         "  found: one.md, two.md\n"
         "  remedy: name the members that are tables in `annotations`: ARCHIVE!/MEMBER"
     )
-    (tmp_path / "a.json").write_bytes(b'[{"url": "x"}]')
+    (tmp_path / "a.json").write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"remedy: name only tables in `annotations`, or write the file as one"):
         _plan(tmp_path / "a.json")
 
@@ -337,7 +337,7 @@ def test_columns_of_other_names_are_not_guessed(tmp_path: Path, form: str) -> No
         f"{path}: the columns are not known\n"
         "  expected: a table with the columns image_url or url, text or caption\n"
         "  found: URL, Caption\n"
-        "  remedy: name the columns in the configuration: url_column, text_column, id_column"
+        '  remedy: name the columns in the configuration: url_column = "URL", text_column = "Caption"'
     )
     assert _plan(path, url_column="URL", text_column="Caption")
 
@@ -361,6 +361,50 @@ def test_a_named_column_that_is_not_there_is_told(tmp_path: Path) -> None:
         InputError, match=r"expected: a table with the columns link, text or caption\n  found: key, url,"
     ):
         _plan(_written(tmp_path, ".csv"), url_column="link")
+
+
+@pytest.mark.parametrize(
+    ("option", "mistyped", "meant"),
+    [("id_column", "kye", "key"), ("url_column", "ulr", "url"), ("text_column", "Captions", "caption")],
+)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_mistyped_column_is_told_with_those_that_are_there(
+    tmp_path: Path, form: str, option: str, mistyped: str, meant: str
+) -> None:
+    path = _written(tmp_path, form)
+    with pytest.raises(InputError, match="the columns are not known") as caught:
+        _plan(path, **{option: mistyped})
+    assert mistyped in (caught.value.expected or "")
+    assert caught.value.found == "key, url, caption, photographer"
+    assert caught.value.remedy == f'name the columns in the configuration: {option} = "{meant}"'
+
+
+def test_a_column_that_only_a_late_line_of_json_has_is_no_mistake(tmp_path: Path) -> None:
+    rows = [{name: row[name] for name in ("url", "caption")} for row in ROWS[:3]]
+    path = _written(tmp_path, ".jsonl", [*rows * 20, {**rows[0], "key": None}])
+    assert _plan(path, id_column="key")
+    with pytest.raises(InputError, match="columns image_url or url, text or caption, key\n  found: url, caption\n"):
+        _plan(_written(tmp_path, ".jsonl", rows * 20), id_column="key")
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (b"https://x.example/1.jpg,a caption\n", "put a line of them above it"),
+        (b"a caption\tHTTPS://x.example/1.jpg\n", "put a line of them above it"),
+        (b"url;caption\nhttps://x.example/1.jpg;one, two\n", "the columns are parted by ;"),
+        (b"url|caption\nhttps://x.example/1.jpg|one\n", "the columns are parted by |"),
+        (b"address,words\nhttps://x.example/1.jpg,one\n", "url_column, text_column, id_column"),
+        (b'[{"url": "https://x.example/1.jpg", "caption": "x"}]', "write one object a line"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\xff", "name only tables"),
+    ],
+)
+def test_the_remedy_is_that_of_the_mistake(tmp_path: Path, content: bytes, remedy: str) -> None:
+    path = tmp_path / "pairs.dat"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        _plan(path)
+    assert remedy in (caught.value.remedy or "")
 
 
 @pytest.mark.parametrize(

@@ -211,6 +211,42 @@ def test_a_folder_that_is_no_root_is_told(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path}: no ROOT here\n  expected: root.json\n  remedy: run: pmd build CONFIG"
 
 
+@pytest.mark.parametrize(
+    "given", ["out", "pmd.toml", "out/pmd/shards", "out/pmd/shards/parquet/a.parquet", "out/pmd/absent"]
+)
+def test_what_is_near_a_root_is_told_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    (tmp_path / "pmd.toml").write_text('root = "out/pmd"\n')
+    (tmp_path / "out/pmd/shards/parquet").mkdir(parents=True)
+    (tmp_path / "out/pmd/shards/parquet/a.parquet").touch()
+    root.create(str(tmp_path / "out/pmd"), 5)
+    monkeypatch.chdir(tmp_path)
+    for path, meant in ((given, "out/pmd"), (str(tmp_path / given), str(tmp_path / "out/pmd"))):
+        with pytest.raises(RootError) as caught:
+            root.require(path)
+        assert (caught.value.problem, caught.value.remedy) == ("no ROOT here", f"did you mean {meant}?")
+        assert caught.value.found == ("a file" if Path(given).is_file() else None)
+
+
+@pytest.mark.parametrize("text", ["root = 3\n", "root = \n", "[root]\n", "", 'root = "nowhere"\n', "\x00"])
+def test_a_configuration_without_a_root_means_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pmd.toml").write_text(text)
+    with pytest.raises(RootError) as caught:
+        root.require(str(tmp_path / "pmd.toml"))
+    assert caught.value.remedy == "run: pmd build CONFIG"
+
+
+def test_a_file_in_the_place_of_a_root_is_told(tmp_path: Path) -> None:
+    (tmp_path / "pmd.toml").touch()
+    where = str(tmp_path / "pmd.toml")
+    with pytest.raises(RootError) as caught, root.writer(where, "pmd build"):
+        pytest.fail("written")
+    assert str(caught.value) == (
+        f"{where}: a file is here\n  expected: an empty folder, a new one, or a ROOT\n"
+        "  remedy: name another root in the configuration"
+    )
+    assert (tmp_path / "pmd.toml").is_file()
+
+
 def test_a_root_of_another_version_is_told(tmp_path: Path) -> None:
     (tmp_path / root.ROOT_FILE).write_bytes(b'{"version": 2}')
     with pytest.raises(RootError) as caught:

@@ -51,6 +51,19 @@ def touch(path: Path) -> None:
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + 10**9))
 
 
+def test_of_many_changes_the_first_are_told(file: Path) -> None:
+    commit(wanted(file))
+    assert (
+        wanted(file, a=1, b=2, c=3, d=4).why() == "option a is new; option b is new; option c is new; option d is new"
+    )
+    assert (wanted(file, a=1, b=2, c=3, d=4, e=5, f=6).why() or "").endswith("; option d is new; and 2 more")
+
+
+def test_a_sample_is_told_as_it_is_asked_for(file: Path) -> None:
+    commit(wanted(file, sample=1000))
+    assert wanted(file, sample=1).why() == "option sample was 1/1000, is 1/1"
+
+
 def test_another_time_of_the_same_bytes_makes_nothing_stale(file: Path, read: list[str]) -> None:
     commit(wanted(file))
     assert wanted(file).why() is None

@@ -22,11 +22,12 @@ from typing import Any, Final
 from pmd.errors import ConfigError
 from pmd.inspection import kinds
 from pmd.inspection.diff import hub, lists, roots
+from pmd.inspection.diff.join import Tell
 from pmd.inspection.diff.render import render as render
 from pmd.publish.lists import files
 
 
-def diff(a: str, b: str, limit: int = 3) -> dict[str, Any]:
+def diff(a: str, b: str, limit: int = 3, tell: Tell | None = None) -> dict[str, Any]:
     """Compare two things.
 
     Args:
@@ -34,6 +35,7 @@ def diff(a: str, b: str, limit: int = 3) -> dict[str, Any]:
         b: The same, or an annotation file of facebook/pmd, which is compared with the ROOT's curated pairs. A ROOT and a
             list are compared by the ROOT's own lists.
         limit: Examples of each kind of difference.
+        tell: Told how far it is, in rows.
 
     Returns:
         ``a``, ``b``, ``kind`` (roots, lists or annotations), ``equal``, and what `roots.compare`, `lists.compare` or
@@ -55,11 +57,11 @@ def diff(a: str, b: str, limit: int = 3) -> dict[str, Any]:
             found=f"{_WORDS[one]} and {_WORDS[other]}",
         )
     if other == "other":
-        kind, found = "annotations", hub.compare(a, b, limit)
+        kind, found = "annotations", hub.compare(a, b, limit, tell)
     elif one == other == "root":
-        kind, found = "roots", roots.compare(a, b, limit)
+        kind, found = "roots", roots.compare(a, b, limit, tell)
     else:
-        kind, found = "lists", lists.compare(files(a), files(b), limit)
+        kind, found = "lists", lists.compare(files(a), files(b), limit, tell)
     return {"a": a, "b": b, "kind": kind, **found}
 
 

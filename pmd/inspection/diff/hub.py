@@ -21,7 +21,7 @@ from pmd import flow, manifests
 from pmd.errors import InputError
 from pmd.formats import compression
 from pmd.inspection.diff import hub_files
-from pmd.inspection.diff.join import A, B, Examples, Meeting
+from pmd.inspection.diff.join import A, B, Examples, Meeting, Passed, Tell
 from pmd.inspection.diff.pairs import told
 from pmd.inspection.diff.roots import Book
 from pmd.schema import keys
@@ -38,7 +38,7 @@ _PAIR, _LEFT, _THEIRS, _ALIAS = "pair", "rejected", "theirs", "alias"
 _NO_ROW: Final = "no row of ours"
 
 
-def compare(root_url: str, path: str, limit: int) -> dict[str, Any]:
+def compare(root_url: str, path: str, limit: int, tell: Tell | None = None) -> dict[str, Any]:
     """Compare a ROOT's pairs with an annotation file; see `pmd.inspection.diff.diff`.
 
     Raises:
@@ -48,8 +48,9 @@ def compare(root_url: str, path: str, limit: int) -> dict[str, Any]:
     names = {manifests.hub_name(name): name for name in book.sources} | {name: name for name in book.sources}
     records = storage.size(path) // (_ROW_BYTES if compression.sniff(path) == "plain" else _ROW_BYTES // 5)
     read = hub_files.Read()
+    passed = Passed(tell)  # how many rows the file has is known when it is read
     with contextlib.ExitStack() as stack:
-        met = stack.enter_context(Meeting(records + book.records()))
+        met = stack.enter_context(Meeting(records + book.records(), passed))
         hashed: Meeting | None = None
         sources: set[str] = set()
         for batch in hub_files.read(path, names, read, limit):
@@ -58,7 +59,7 @@ def compare(root_url: str, path: str, limit: int) -> dict[str, Any]:
             _add_theirs(met, known.filter(pc.invert(known["of_bucket"])))
             of_bucket = known.filter(known["of_bucket"])
             if len(of_bucket):
-                hashed = hashed or stack.enter_context(Meeting(records + 3 * book.records()))
+                hashed = hashed or stack.enter_context(Meeting(records + 3 * book.records(), passed))
                 _add_theirs(hashed, of_bucket)
         if read.rows and not sources:
             raise InputError(

@@ -9,7 +9,7 @@ examples alone.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -42,11 +42,32 @@ ROWS: Final = pa.schema(
 )
 
 
+#: Told of (rows that have passed, rows in all; 0 where nobody knows).
+Tell = Callable[[int, int], None]
+
+
+class Passed:
+    """Tells how many rows have passed. Each does twice: when it is read, and when it is compared."""
+
+    def __init__(self, tell: Tell | None, rows: int = 0) -> None:
+        """Tell of about so many rows of both sides; 0 where nobody knows."""
+        self._tell = tell
+        self._total = 2 * rows
+        self._done = 0
+
+    def add(self, rows: int) -> None:
+        """Count rows."""
+        self._done += rows
+        if self._tell is not None:
+            self._tell(min(self._done, self._total) if self._total else self._done, self._total)
+
+
 class Meeting:
     """Collects rows, then gives them back bucket by bucket; a context manager."""
 
-    def __init__(self, records: int) -> None:
-        """Prepare for about `records` rows in all."""
+    def __init__(self, records: int, passed: Passed) -> None:
+        """Prepare for about `records` rows in all; those that pass are counted."""
+        self._passed = passed
         self._bits = exchange.bits_for(records, BUCKET_ROWS)
         self._files: list[str] = []
 
@@ -85,6 +106,7 @@ class Meeting:
             [_column(given.get(field.name), field.type, count) for field in ROWS], schema=ROWS
         )
         self._run.add(batch, "key")
+        self._passed.add(count)
 
     def buckets(self) -> Iterator[pl.DataFrame]:
         """Yield all rows of one range of keys after the other, in order of keys; no row can be added any more."""
@@ -93,6 +115,7 @@ class Meeting:
             rows = pl.from_arrow(exchange.read(self._folder.name, [runs], ROWS))
             assert isinstance(rows, pl.DataFrame)
             yield rows
+            self._passed.add(rows.height)
 
     def row(self, file: int | None, row: int | None, columns: list[str]) -> dict[str, Any]:
         """Return some columns of a row where it stands; empty where it stands nowhere."""

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pmd import flow
 from pmd.errors import InputError
 from pmd.inspection.diff import pairs
-from pmd.inspection.diff.join import A, B, Meeting
+from pmd.inspection.diff.join import A, B, Meeting, Passed, Tell
 from pmd.publish.rules import PUBLISHED
 from pmd.schema import keys
 from pmd.store import sealed
@@ -19,13 +19,13 @@ from pmd.store import sealed
 _SAID: Final = [name for name in PUBLISHED.names if name not in {"pair_id", "source", "text", "image_url"}]
 
 
-def compare(a: Sequence[str], b: Sequence[str], limit: int) -> dict[str, Any]:
+def compare(a: Sequence[str], b: Sequence[str], limit: int, tell: Tell | None = None) -> dict[str, Any]:
     """Compare the rows of lists; see `pmd.inspection.diff.diff`."""
     total = 0
     for path in (*a, *b):
         with sealed.open_checked(path) as file:
             total += pq.ParquetFile(file).metadata.num_rows
-    with Meeting(total) as met:
+    with Meeting(total, Passed(tell, total)) as met:
         for side, paths in ((A, a), (B, b)):
             for path in paths:
                 _spread(met, side, path)

@@ -18,7 +18,7 @@ from pmd import flow
 from pmd.books.committed import Committed, accounts_by_stage, made_of, read_all
 from pmd.fetch import state
 from pmd.inspection.diff import details, join, pairs, texts
-from pmd.inspection.diff.join import A, B, Examples, Meeting
+from pmd.inspection.diff.join import A, B, Examples, Meeting, Passed, Tell
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES, LEDGER_OUTCOME, PAIRS
 from pmd.store import commits, register, root, storage, wanted
@@ -45,6 +45,11 @@ class Book:
         self.sources = sorted(self.accounts.get(flow.CURATE.name, {}))
         self.made_of = made_of(self.units)
 
+    @property
+    def is_fetched(self) -> bool:
+        """Whether a fetch has settled any image."""
+        return any(unit.is_of(flow.GENERATION) for unit in self.units.values())
+
     def stages_of(self, source: str) -> set[str]:
         """Return the stages that a source has been through."""
         if source not in self.sources:
@@ -63,19 +68,20 @@ class Book:
         return sum(file.rows for unit in self.units.values() for file in unit.commit.files)
 
 
-def compare(a: str, b: str, limit: int) -> dict[str, Any]:
+def compare(a: str, b: str, limit: int, tell: Tell | None = None) -> dict[str, Any]:
     """Compare two ROOTs; see `pmd.inspection.diff.diff`."""
     books = {A: Book(a), B: Book(b)}
     chosen = sorted({*books[A].sources, *books[B].sources})
     compared = {name: _common(books, name) for name in chosen}
-    with Meeting(sum(book.records() for book in books.values())) as met:
+    passed = Passed(tell, sum(_rows(book) for book in books.values()))
+    with Meeting(sum(book.records() for book in books.values()), passed) as met:
         for side, book in books.items():
             for source in chosen:
                 _spread_curated(met, side, book, source)
             for stage in flow.JUDGING[1:]:
                 _spread_rejected(met, side, book, stage, [name for name in chosen if stage.name in compared[name]])
         found = pairs.compare(met, limit, _SAID, {A: a, B: b})
-    images = _images(books, limit)
+    images = _images(books, limit, passed)
     near_texts = _near_texts(books)
     outputs = _outputs(books)
     return {
@@ -95,6 +101,15 @@ def compare(a: str, b: str, limit: int) -> dict[str, Any]:
         "options": _options(books),
         "examples": found.examples,
     }
+
+
+def _rows(book: Book) -> int:
+    """Return about how many rows of a ROOT are compared: pairs, rejected rows, images, what became of them and their groups."""
+    folders = [(flow.PAIRS.at(source=source), "") for source in book.sources]
+    folders += [(stage.books.path, stage.books.rejects or "") for stage in flow.JUDGING[1:]]
+    folders += [(flow.DISTINCT.path, ""), (flow.GROUPS.path, "groups/")]
+    settled = sum(file.rows for _, file in book.files(flow.DISTINCT.path)) if book.is_fetched else 0
+    return settled + sum(file.rows for folder, prefix in folders for _, file in book.files(folder, prefix))
 
 
 def _common(books: Mapping[str, Book], source: str) -> list[str]:
@@ -160,13 +175,14 @@ def _spread_left(met: Meeting, side: str, path: str, chosen: list[str]) -> None:
 # Images
 
 
-def _images(books: Mapping[str, Book], limit: int) -> dict[str, Any] | None:
+def _images(books: Mapping[str, Book], limit: int, passed: Passed) -> dict[str, Any] | None:
     """Compare images, what became of them, and which stand for which; None where a ROOT has none yet."""
     if not all(flow.DISTINCT.path in book.units for book in books.values()):
         return None
-    fetched = all(any(unit.is_of(flow.GENERATION) for unit in book.units.values()) for book in books.values())
+    fetched = all(book.is_fetched for book in books.values())
     grouped = all(flow.GROUPS.path in book.units for book in books.values())
-    with Meeting(3 * sum(file.rows for book in books.values() for _, file in book.files(flow.DISTINCT.path))) as met:
+    most = 3 * sum(file.rows for book in books.values() for _, file in book.files(flow.DISTINCT.path))
+    with Meeting(most, passed) as met:
         for side, book in books.items():
             _spread_images(met, side, book, fetched=fetched, grouped=grouped)
         moved, changed, groups = Counter[tuple[str, str]](), Counter[str](), Counter[tuple[str, str]]()

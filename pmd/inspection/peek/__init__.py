@@ -55,7 +55,7 @@ def page(
             "nothing to look at: no source is curated here",
             where=root,
             expected=f"{flow.PAIRS.at(source='NAME')}/_stage.json",
-            remedy="check the path, or run: pmd build CONFIG",
+            remedy=layout.meant_by(root) or "check the path, or run: pmd build CONFIG",
         )
     _check("source", source, sources)
     _check("reason", reason, list(REASONS))

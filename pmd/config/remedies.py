@@ -1,0 +1,85 @@
+"""What to do about a mistake in the configuration: which name was meant, where a key belongs, how a value is written."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from pmd import escape, manifests
+
+#: img2dataset's names of what has another name here → what to write.
+_AS_IN_IMG2DATASET: Final[Mapping[str, str]] = {
+    "min_image_size": "min_side_px",
+    "max_image_area": "max_pixels",
+    "disable_all_reencoding": 'store = "original"',
+    "skip_reencode": "nothing: what has the format and the size already stays as it is",
+    "number_sample_per_shard": "samples_per_shard",
+    "output_format": "formats",
+    "user_agent_token": "user_agent",
+    "thread_count": "concurrency",
+    "timeout": "timeout_s",
+}
+
+#: pydantic's kinds of mistakes of a value that is a number or true or false, unless it stands in quotation marks.
+_UNQUOTED: Final = frozenset({"int_type", "float_type", "bool_type", "int_from_float"})
+_QUOTABLE: Final = re.compile(r"true|false|[+-]?\d[\d_]*(\.\d+)?")
+_QUOTED: Final = re.compile(r'"([^"]*)"')
+
+
+def of_key(name: str, known: Iterable[str], home: str | None = None) -> str:
+    """Return what to do about a key that its table does not have.
+
+    Args:
+        name: The key.
+        known: The keys that the table has.
+        home: Where a key of this very name belongs; None where nowhere.
+    """
+    if name in _AS_IN_IMG2DATASET:
+        return f"write {_AS_IN_IMG2DATASET[name]}"
+    if home is not None:
+        return f"write it {home}"
+    known = list(known)
+    near = nearest(name, known)
+    return f"did you mean {near}?" if near else "remove it, or choose one of: " + ", ".join(known)
+
+
+def of_value(option: str, kind: str, found: Any, expected: str) -> str:
+    """Return what to do about a value; `kind` is pydantic's, `expected` what is told of it."""
+    if isinstance(found, str) and kind in _UNQUOTED and _QUOTABLE.fullmatch(found):
+        return f"write it without quotation marks: {option} = {found}"
+    if kind == "literal_error" and isinstance(found, str):
+        near = nearest(found, _QUOTED.findall(expected))
+        if near:
+            return f"did you mean {escape.toml(near)}?"
+    return f"change {option}"
+
+
+def of_source(name: str, known: Sequence[str]) -> str | None:
+    """Return which source was meant: the one of whose title it is a word, or that is called nearly so; None where none is."""
+    titled = [source for source, words in _words_of_titles().items() if name.casefold() in words and source in known]
+    near = titled[0] if len(titled) == 1 else nearest(name, known)
+    return f"did you mean {near}?" if near else None
+
+
+def _words_of_titles() -> dict[str, frozenset[str]]:
+    """Return source → the words of its title: "cc3m" is one of "Conceptual Captions (CC3M)"."""
+    titles = {name: manifest.title for name, manifest in manifests.load_all().items()}
+    return {name: frozenset(re.findall(r"\w+", title.casefold())) for name, title in titles.items()}
+
+
+def of_syntax(message: str) -> str:
+    """Return what to do about a file that is no TOML, by what Python's reader says of it."""
+    if "twice" in message or "overwrite" in message or "mutate" in message:
+        return "write each table and each key once: put what stands under the second under the first"
+    if message.startswith("Invalid value"):
+        return 'mend the line: text stands in quotation marks, as root = "out/pmd"'
+    return "mend the line"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the name that is most like one; capitals do not count."""
+    folded = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return folded[near[0]] if near else None
