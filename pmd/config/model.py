@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from pmd import escape, flow, manifests, sources
 from pmd.config import options, places, resizing
+from pmd.config.engine import LOCAL, Engine
 from pmd.errors import ConfigError, InputError
 from pmd.formats import encoding
 from pmd.manifests import Terms
@@ -35,7 +36,7 @@ _STAGES: Final[dict[str, type[options.StageOptions]]] = {
     flow.PUBLISH.name: options.PublishOptions,
     flow.AUDIT.name: options.AuditOptions,
 }
-_TOP: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "sources", "scores", *_STAGES)
+_TOP: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "engine", "sources", "scores", *_STAGES)
 _CONTACT_LENGTH: Final = 256
 _CONTACT: Final = '"mailto:you@example.org", or a URL where you can be reached'
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -94,6 +95,7 @@ class Config:
     publish: options.PublishOptions
     audit: options.AuditOptions
     folder: str = ""
+    engine: Engine = LOCAL  # where it runs; what comes out is the same
 
 
 @dataclasses.dataclass(frozen=True)
@@ -266,6 +268,7 @@ class _Checker:
             name: self._model(model, raw.get(name, {}), (name,), model.profile_values(profile))
             for name, model in _STAGES.items()
         }
+        engine = self._engine(raw.get("engine", {}))
         chosen = self._sources(raw.get("sources"), profile)
         rules = self._scores(raw.get("scores", []))
         if "contact" not in raw and not _is_rerouted(raw.get("fetch")):
@@ -277,9 +280,15 @@ class _Checker:
             )
         if not self.problems:
             self._composed(stages[flow.FETCH.name], stages[flow.SHARD.name], chosen)
-        if self.problems:
+        if self.problems or engine is None:
             return None
-        return Config(root, profile, seed, contact, sample, takedown, chosen, rules, **stages)
+        return Config(root, profile, seed, contact, sample, takedown, chosen, rules, **stages, engine=engine)
+
+    def _engine(self, raw: Any) -> Engine | None:
+        engine = self._model(Engine, raw, ("engine",), {})
+        if engine is not None and engine.lacks is not None:
+            self.problem(("engine", engine.name), engine.lacks, "nothing", f"add [engine.{engine.name}]")
+        return engine
 
     def _composed(
         self, fetch: options.FetchOptions, shard: options.ShardOptions, chosen: Mapping[str, SourceConfig]
@@ -381,7 +390,8 @@ class _Checker:
                 elif not _outgrown(item["input"]):  # which `_integers` has told
                     expected = _expected(item["type"], item.get("ctx", {}))
                     named = [part for part in place if not part.isdigit()] or [key[-1]]
-                    self.problem((*key, *place), expected, item["input"], f"change {named[-1]}")
+                    found = "nothing" if item["input"] is None else item["input"]  # a default, since TOML has no null
+                    self.problem((*key, *place), expected, found, f"change {named[-1]}")
             return None
 
     def _value(self, raw: dict[str, Any], key: str, kind: type, expected: str, **more: Any) -> Any:
