@@ -5,8 +5,8 @@ Modules, each importing only those above it::
     coder       Arrow batches between workers
     partitions  units that are parts
     progress    what a person sees while a stage runs
-    mistakes    what a worker meets, told to the person as itself
     ends        a run that begins, is wanted no more, or has reached its last step
+    mistakes    what a worker meets, told to the person as itself
     versions    workers of other versions than the driver are refused
     servers     engines on this machine, for trying
     choosing    the engine that a configuration names, as Beam's flags

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -116,16 +117,22 @@ class Driver:
         if engine is None:
             return
 
-        def cancel() -> None:
+        def cancel(call: Callable[[], object]) -> None:
             self._submitted.wait()
-            name = self.job
-            for call in (self._result.cancel, lambda: jobs.cancel(engine, name)):
-                with contextlib.suppress(Exception):  # an engine that is gone has no job left
-                    call()
+            with contextlib.suppress(Exception):  # an engine that is gone has no job left
+                call()
 
-        ending = threading.Thread(target=cancel, daemon=True)
-        ending.start()
-        ending.join(_CANCEL_S)
+        # At once: who does not answer does not keep the other from being told.
+        calls = (
+            lambda: self._result.cancel(),  # noqa: PLW0108  there is no result yet
+            lambda: jobs.cancel(engine, self.job),
+        )
+        ending = [threading.Thread(target=cancel, args=(call,), daemon=True) for call in calls]
+        for thread in ending:
+            thread.start()
+        until = time.monotonic() + _CANCEL_S
+        for thread in ending:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _end(self, thread: threading.Thread) -> None:
         if not self._ended.is_set() and self.end_workers is not None:

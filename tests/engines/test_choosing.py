@@ -46,7 +46,8 @@ DATAFLOW = {
         (
             engine("flink", endpoint="jobs:8099", worker="/opt/boot"),
             ("--parallelism=9",),
-            '--runner=PortableRunner --job_endpoint=jobs:8099 --environment_type=PROCESS --environment_config={"command":"/opt/boot"} '
+            "--runner=PortableRunner --job_endpoint=jobs:8099 --environment_type=PROCESS "
+            '--environment_config={"command":"/opt/boot"} '
             "--parallelism=9",
         ),
         (
@@ -67,7 +68,8 @@ DATAFLOW = {
         (
             engine("spark", endpoint="jobs:8099", environment="docker", worker="example.invalid/pmd:1"),
             (),
-            "--runner=PortableRunner --job_endpoint=jobs:8099 --environment_type=DOCKER --environment_config=example.invalid/pmd:1",
+            "--runner=PortableRunner --job_endpoint=jobs:8099 --environment_type=DOCKER "
+            "--environment_config=example.invalid/pmd:1",
         ),
         (engine("spark", endpoint="jobs:8099"), ("--runner=FnApiRunner",), "--runner=FnApiRunner"),
         (
