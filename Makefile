@@ -7,6 +7,8 @@ PRISM := .engines/bin/prism
 # An emulator of Cloud Storage; that of S3 is among requirements-engines.txt.
 GCS := .engines/bin/fake-gcs-server
 GCS_VERSION := 1.56.1
+# The job servers of Flink and Spark; Maven knows from its own settings where jars come from.
+MAVEN_COPY := org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies -DincludeScope=runtime
 
 # Processes that tests are dealt out to, and which tests: all, unless ONLY names folders or files.
 JOBS ?= auto
@@ -17,7 +19,7 @@ SINCE ?= HEAD
 # Bytecode is kept, whatever the environment says: lanes and commands that tests start would else compile all of pmd anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test touched test-engines check bench engines emulators lock platforms wheel clean
+.PHONY: help demo test touched test-engines check bench engines prism flink spark jars emulators lock platforms wheel clean
 
 help:
 	@echo "make demo     run the whole thing on a small built-in web"
@@ -25,8 +27,8 @@ help:
 	@echo "make touched  run the tests that a change touches: make touched SINCE=main"
 	@echo "make check    format, lint, types"
 	@echo "make bench    run the benchmarks"
-	@echo "make engines  build Prism, a portable Beam runner (needs Go)"
-	@echo "make test-engines  run the tests on Prism and on emulators of object stores (needs Go)"
+	@echo "make engines  get Prism (needs Go), and the job servers of Flink and Spark (need Maven and Java 17); each alone: make flink"
+	@echo "make test-engines  run the tests on these engines and on emulators of object stores"
 
 # Stamps: nothing is installed again while the pins are the same.
 $(VENV)/.core: requirements.txt pyproject.toml
@@ -62,8 +64,29 @@ bench: $(VENV)/.dev
 # On object stores: clients and emulators are in a folder of their own, so that what users install is tested without them.
 test-engines: $(VENV)/.dev engines emulators
 	PYTHONPATH=$(CURDIR)/.engines/lib $(BIN)/python -m pytest -rs tests/object_stores tests/end_to_end/test_prism.py
+	PMD_WHOLE_ENGINES=1 $(BIN)/python -m pytest -rs tests/end_to_end/test_clusters.py
 
-engines: $(PRISM)
+engines: prism flink spark
+
+prism: $(PRISM)
+
+flink: .engines/.flink
+
+spark: .engines/.spark
+
+# By version and digest: neither more jars than are listed, nor others.
+.engines/.flink .engines/.spark: .engines/.%: engines/%/pom.xml engines/%/jars.sha256
+	rm -rf .engines/$*
+	mvn --quiet --batch-mode --file engines/$*/pom.xml $(MAVEN_COPY) -DoutputDirectory=$(CURDIR)/.engines/$*
+	cd .engines/$* && sha256sum --check --quiet --strict $(CURDIR)/engines/$*/jars.sha256
+	cd .engines/$* && LC_ALL=C sha256sum *.jar | cmp - $(CURDIR)/engines/$*/jars.sha256
+	touch $@
+
+# The lists anew, when a pom has changed: look at what has.
+jars:
+	for engine in flink spark; do rm -rf .engines/$$engine && \
+	mvn --quiet --batch-mode --file engines/$$engine/pom.xml $(MAVEN_COPY) -DoutputDirectory=$(CURDIR)/.engines/$$engine && \
+	(cd .engines/$$engine && LC_ALL=C sha256sum *.jar) > engines/$$engine/jars.sha256 || exit 1; done
 
 emulators: $(GCS) .engines/.lib
 

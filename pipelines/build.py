@@ -14,6 +14,7 @@ from typing import Any
 
 from pmd import flow, stages
 from pmd.config import Config, inputs
+from pmd.engines import choosing
 from pmd.fetch import needs as fetch_needs
 from pmd.fetch.runs import Run
 from pmd.images import takedowns
@@ -97,11 +98,12 @@ def build(
         config: The configuration.
         names: The sources to curate; by default all that are configured.
         only: One stage, which is then run where it is stale, on what stands before it.
-        flags: Beam's own flags.
+        flags: Beam's own flags, beside those of the configuration's engine.
         report: Told of every unit when it is done or skipped.
         started: Told of every unit that is about to run.
     """
     chosen = sorted(config.sources if names is None else names)
+    flags = choosing.flags(config.engine, flags, config.root)
     if only in {None, flow.CURATE.name}:
         inputs.check(config, chosen)
     listed = takedowns.lines(config.takedown, config.sources)  # a mistake in a list is told before anything runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from pipelines import build
 from pmd import config, escape
 from pmd.config import places
 from pmd.demo.config import MARK, TOPS, open_web, write_demo
+from pmd.engines import choosing
 from pmd.errors import ConfigError
 from pmd.inspection import status
 from pmd.sources.contract import PROFILES
@@ -21,13 +23,19 @@ from pmd.terminal import output
 
 
 def run(
-    out: Path, *, profile: str = "recommended", flags: Sequence[str] = (), report: build.Report = lambda step: None
+    out: Path,
+    *,
+    profile: str = "recommended",
+    engine: str | None = None,
+    flags: Sequence[str] = (),
+    report: build.Report = lambda step: None,
 ) -> str:
     """Write the demo's files into a folder, build them, and say what came out.
 
     Args:
         out: The folder; a demo that stands there is made anew, anything else is left alone.
         profile: The profile to build under.
+        engine: Where to run; None: on Beam's local runner.
         flags: Beam's own flags.
         report: Told of every step.
 
@@ -40,6 +48,7 @@ def run(
     with open_web() as web:
         path = write_demo(out, web, profile=profile)
         chosen = config.load(str(path))
+        chosen = dataclasses.replace(chosen, engine=choosing.chosen(chosen.engine, engine, flags))
         with root.writer(chosen.root, "pmd demo", places.absolute(str(path))):
             build.build(chosen, flags=flags, report=report)
         requests = len(web.requests)

@@ -14,10 +14,11 @@ import pyarrow as pa
 
 from pipelines import hashes, running
 from pmd.config import Config
+from pmd.engines import choosing
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches
 from pmd.engines.progress import Total
-from pmd.engines.transforms import Meet, PerTask, Spread, WriteCommit, create
+from pmd.engines.transforms import End, Meet, PerTask, Spread, WriteCommit, create
 from pmd.errors import NetworkError
 from pmd.fetch import (
     adopt,
@@ -75,6 +76,7 @@ def build(
         NetworkError: The network is broken, or nothing that was asked for just now was reached.
     """
     needs.check(config)
+    flags = choosing.flags(config.engine, flags, config.root)
     if asking.to_judge(config) is not None:
         hashes.build(config, flags)
     standing = Standing(config.root)
@@ -177,6 +179,7 @@ def _download(
             | "Lanes" >> beam.Map(ToLane(lanes)).with_output_types(tuple[int, pa.RecordBatch])
             | "Lane" >> beam.GroupByKey()
             | "Fetch" >> beam.ParDo(PerTask(lane)).with_output_types(pa.RecordBatch)
+            | "End" >> End(work)
         )
 
     try:
@@ -239,6 +242,7 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
             | "Images" >> beam.ParDo(PerTask(MeetNames(cut.part_bits, work))).with_output_types(pa.RecordBatch)
             | "By part" >> Meet()
             | "Write" >> beam.ParDo(PerTask(WriteListed(folder, work))).with_output_types(pa.RecordBatch)
+            | "End" >> End(work)
         )
 
     size = running.uncompressed(sum(size for _, size in sizes)) + running.parquet_bytes(

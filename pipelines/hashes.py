@@ -15,7 +15,7 @@ from pipelines import running
 from pmd.config import Config
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.progress import Total
-from pmd.engines.transforms import PerTask, Spread, create
+from pmd.engines.transforms import End, PerTask, Spread, create
 from pmd.fetch import asking, engine, hashing, partitions, refusals, store
 from pmd.fetch.hash_transforms import HashShard
 from pmd.fetch.transforms import shard_batch
@@ -52,6 +52,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> bool:
             | "Shards" >> create([shard_batch(shard) for shard in sorted(missing)])
             | "Spread" >> Spread()
             | "Hash" >> beam.ParDo(PerTask(hash_shard)).with_output_types(pa.RecordBatch)
+            | "End" >> End(work)
         )
 
     try:

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from pipelines import build, fetch
 from pmd import config, escape, flow
 from pmd.config import Config
+from pmd.engines import choosing
 from pmd.errors import ConfigError, PmdError, RootError, VerificationError
 from pmd.fetch import mend, partitions, state
 from pmd.fetch.mend import Mended
@@ -182,7 +183,8 @@ class _RejectedOnly(build.Unit):
 
 class _Repair:
     def __init__(self, chosen: Config, damaged: Sequence[Damage], say: Say, flags: Sequence[str]) -> None:
-        self._config, self._damaged, self._say, self._flags = chosen, damaged, say, flags
+        self._config, self._damaged, self._say = chosen, damaged, say
+        self._flags = choosing.flags(chosen.engine, flags, chosen.root)
         self._root = chosen.root
         self._ran: list[tuple[str, str, str]] = []
 

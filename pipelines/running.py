@@ -16,7 +16,8 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pmd import config
 from pmd.config import Config, places
-from pmd.engines import driving, mistakes, progress, transforms
+from pmd.engines import choosing, driving, ends, jobs, mistakes, progress, transforms, versions
+from pmd.engines.choosing import says
 from pmd.engines.options import Options
 from pmd.engines.processes import Processes
 from pmd.errors import ConfigError, PmdError
@@ -116,17 +117,19 @@ def run(
 
     Raises:
         ConfigError: Beam knows no such runner.
-        PmdError: A worker met a user's mistake or storage that fails, or died; the engine's job failed.
+        PmdError: A worker met a user's mistake or storage that fails, or died; the engine is not there, its job failed, or has
+            not done what it was to do.
         WorkerFault: A worker met a fault of ours.
     """
-    storage.remove_tree(work)
-    storage.make_folder(work)
+    choosing.reach(flags)
+    ends.begin(work)
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     count = processes(flags, input_bytes)
-    driver = driving.Driver(engine=" ".join(flags) if _says(flags, "runner") else None)
+    place = jobs.place(flags)
+    driver = driving.Driver(place)
     ours = Processes(driver) if count > 1 else None
     try:
-        pipeline = _pipeline(flags, count, ours)
+        pipeline = _pipeline(flags, count, ours, work)
         wire(pipeline)
         with (
             progress.Watch(work, total, transforms.units(pipeline)),
@@ -134,6 +137,8 @@ def run(
             ours.attended() if ours is not None else contextlib.nullcontext(),
         ):
             driver.run(pipeline)
+        if place is not None and not ends.is_left(work):
+            raise driver.undone()
         then()
     except Exception as error:
         known = mistakes.read(work) or failures.told(error, mistakes.root_of(work)) or driver.told(error)
@@ -174,12 +179,13 @@ def command(stage: str, argv: Sequence[str] | None) -> Iterator[Command]:
         chosen = config.load_with(arguments.config, arguments.sample)
         names = config.chosen(arguments.sources, sorted(chosen.sources))
         with root.writer(chosen.root, f"python -m pipelines.{stage}", places.absolute(arguments.config)):
-            yield Command(chosen, tuple(sorted(chosen.sources) if names is None else names), tuple(flags))
+            given = choosing.flags(chosen.engine, flags, chosen.root)
+            yield Command(chosen, tuple(sorted(chosen.sources) if names is None else names), given)
 
 
 def is_ours(flags: Sequence[str]) -> bool:
     """Return whether flags leave it to us how to work on this machine: they name no runner, nor a mode of the local one."""
-    return not (_says(flags, "runner") or _says(flags, "direct_running_mode"))
+    return not (says(flags, "runner") or says(flags, "direct_running_mode"))
 
 
 def processes(flags: Sequence[str], input_bytes: int) -> int:
@@ -191,7 +197,7 @@ def processes(flags: Sequence[str], input_bytes: int) -> int:
     """
     if not is_ours(flags):
         return 1
-    if _says(flags, "direct_num_workers"):
+    if says(flags, "direct_num_workers"):
         return int(PipelineOptions(list(flags)).view_as(DirectOptions).direct_num_workers) or _cores()
     return min(_cores(), MOST_PROCESSES, 1 + input_bytes // PROCESS_BYTES)
 
@@ -220,14 +226,18 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _says(flags: Sequence[str], name: str) -> bool:
-    return any(flag.split("=", 1)[0] == f"--{name}" for flag in flags)
+class _DriverOptions(PipelineOptions):  # type: ignore[misc]
+    """What a driver tells its workers before they start (`pmd.engines.versions`)."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(f"--{versions.OPTION}")
 
 
-def _pipeline(flags: Sequence[str], count: int, ours: Processes | None) -> beam.Pipeline:
+def _pipeline(flags: Sequence[str], count: int, ours: Processes | None, work: str) -> beam.Pipeline:
     try:
-        options = Options(list(flags))
-        if _says(flags, "runner"):
+        options = Options([*flags, f"--{versions.OPTION}={versions.told(work)}"])
+        if says(flags, "runner"):
             return beam.Pipeline(options=options)
         if ours is None:
             return beam.Pipeline(runner=FnApiRunner(), options=options)

@@ -6,6 +6,7 @@ Everything slow is imported inside its command: `pmd sources` answers without Be
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import itertools
 import re
@@ -89,10 +90,21 @@ def _options(
 manifests_app = typer.Typer(help="Upstream annotation files: fetch them, verify them.", no_args_is_help=True)
 app.add_typer(manifests_app, name="manifests")
 
+engine_app = typer.Typer(help="Engines on this machine, for trying: start, look at, end.", no_args_is_help=True)
+app.add_typer(engine_app, name="engine")
+
 ConfigPath = Annotated[str, typer.Argument(metavar="CONFIG", help="The configuration file (see pmd init).")]
 RootPath = Annotated[str, typer.Argument(metavar="ROOT", help="The folder or fsspec URL of a build.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Sources = Annotated[str | None, typer.Option(help="Only these sources, separated by commas.")]
+EngineName = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="Where to run: local, prism, flink, spark or dataflow, as \\[engine] describes it.",
+    ),
+]
 Sample = Annotated[str | None, typer.Option(help="A coherent small PMD: 1/N of the images, by hash.", metavar="1/N")]
 #: Beam's own flags follow --; an option before it that is none of ours is a mistake, not a flag to hand on.
 _BEAM = {"allow_extra_args": True}
@@ -243,6 +255,56 @@ def manifests_verify(
     _outcomes(outcomes, as_json=as_json)
 
 
+EngineFolder = Annotated[
+    Path, typer.Option("--folder", help="Where make engines has put them, and where they run.", metavar="FOLDER")
+]
+EnginesHere = Annotated[
+    list[str] | None, typer.Argument(metavar="[ENGINE]…", help="prism, flink, spark; default: all.")
+]
+
+
+@engine_app.command("up")
+def engine_up(
+    name: Annotated[str, typer.Argument(metavar="ENGINE", help="prism, flink or spark.")],
+    folder: EngineFolder = Path(".engines"),
+) -> None:
+    """Start an engine on this machine, on loopback; of Flink a cluster with two task managers."""
+    from pmd.engines import servers
+
+    running = servers.up(name, str(folder))
+    web = "" if running.web is None else f"; its pages: {running.web}"
+    output.say(f"{name} takes jobs at {running.endpoint}{web}; its logs: {escape.terminal(running.folder)}")
+    output.say(f"pmd build CONFIG --engine {name} runs there; pmd engine down {name} ends it")
+
+
+@engine_app.command("down")
+def engine_down(names: EnginesHere = None, folder: EngineFolder = Path(".engines")) -> None:
+    """End engines that were started here; their logs stay."""
+    from pmd.engines import servers
+
+    for name in servers.known(names):
+        ended = servers.down(name, str(folder))
+        if ended is not None or names:
+            output.say(f"{name} has ended" if ended is not None else f"{name} was not started here")
+
+
+@engine_app.command("status")
+def engine_status(names: EnginesHere = None, folder: EngineFolder = Path(".engines")) -> None:
+    """Say which engines run here, and which of their processes have died."""
+    from pmd.engines import servers
+
+    for name in servers.known(names):
+        running = servers.read(name, str(folder))
+        if running is None:
+            output.say(f"{name}: not started here")
+            continue
+        dead = {process.part for process in running.dead}
+        parts = ", ".join(
+            f"{process.part} ({'died' if process.part in dead else process.pid})" for process in running.processes
+        )
+        output.say(f"{name}: jobs at {running.endpoint}: {parts}; logs: {escape.terminal(running.folder)}")
+
+
 def _outcomes(outcomes: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         output.json(outcomes)
@@ -258,7 +320,7 @@ def _outcomes(outcomes: list[dict[str, Any]], *, as_json: bool) -> None:
 
 
 def run_stage(
-    path: str, only: str | None, names: str | None, sample: str | None, flags: Sequence[str]
+    path: str, only: str | None, names: str | None, sample: str | None, engine: str | None, flags: Sequence[str]
 ) -> tuple[Config, Run | None]:
     """Run one stage, or all of them, of a configuration; tell of every unit on standard error.
 
@@ -267,6 +329,7 @@ def run_stage(
         only: A stage, or None for all.
         names: Sources, separated by commas.
         sample: "1/N".
+        engine: Where to run; None: as the configuration says.
         flags: Beam's own flags.
 
     Returns:
@@ -282,7 +345,7 @@ def run_stage(
         steps.append(step)
         _report(step)
 
-    config = _config(path, sample)
+    config = _on(_config(path, sample), engine, flags)
     chosen = _chosen(names, sorted(config.sources))
     for note in inputs.notes(config):
         output.say(f"! {escape.terminal(note)}", err=True)
@@ -296,6 +359,13 @@ def run_stage(
             started=lambda step: output.say(f"  {step.stage} {step.unit}: {escape.terminal(step.why)} …", err=True),
         )
     return config, next((step.fetched for step in steps if step.fetched is not None), None)
+
+
+def _on(config: Config, engine: str | None, flags: Sequence[str]) -> Config:
+    """Return a configuration with the engine that the command line names."""
+    from pmd.engines import choosing
+
+    return dataclasses.replace(config, engine=choosing.chosen(config.engine, engine, flags))
 
 
 def _report(step: Step) -> None:
@@ -313,6 +383,7 @@ def build(
     *,
     sources: Sources = None,
     sample: Sample = None,
+    engine: EngineName = None,
     why: Annotated[bool, typer.Option("--why", help="Say what is stale and why; run nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -331,7 +402,7 @@ def build(
                 None, ("stage", "unit", "why"), [[s.stage, s.unit, s.why or "committed and unchanged"] for s in steps]
             )
         return
-    loaded, fetched = run_stage(config, None, sources, sample, context.args)
+    loaded, fetched = run_stage(config, None, sources, sample, engine, context.args)
     summary = status.books(loaded.root)
     if as_json:
         from pmd.fetch import runs
@@ -383,6 +454,7 @@ def fetch(
         ),
     ] = None,
     sample: Sample = None,
+    engine: EngineName = None,
     as_json: Json = False,
 ) -> None:
     """Run the fetch; what its command shows is said in `pmd.flow`."""
@@ -393,7 +465,7 @@ def fetch(
     from pmd.store import root
 
     until = None if for_ is None else stopping.asked_at(began, stopping.duration_s(for_))
-    loaded = _config(config, sample)
+    loaded = _on(_config(config, sample), engine, context.args)
     words = [word.strip() for word in retry.split(",") if word.strip()]
     statuses = tuple(
         dict.fromkeys(itertools.chain(*(TRANSIENT if word == ALL_TRANSIENT else [word] for word in words)))
@@ -416,8 +488,14 @@ def _command(stage: flow.Stage) -> Callable[..., None]:
     if stage == flow.FETCH:
         return fetch
 
-    def command(context: typer.Context, config: ConfigPath, sources: Sources = None, sample: Sample = None) -> None:
-        run_stage(config, stage.name, sources, sample, context.args)
+    def command(
+        context: typer.Context,
+        config: ConfigPath,
+        sources: Sources = None,
+        sample: Sample = None,
+        engine: EngineName = None,
+    ) -> None:
+        run_stage(config, stage.name, sources, sample, engine, context.args)
 
     return command
 
@@ -616,11 +694,12 @@ def demo(
     *,
     out: Annotated[Path, typer.Option(help="Where everything goes; made anew.")] = Path("out/demo"),
     profile: Annotated[str, typer.Option(help="paper, hub or recommended.")] = "recommended",
+    engine: EngineName = None,
 ) -> None:
     """Run the whole thing on a small built-in web, in under two minutes."""
     from pipelines import demo as demonstration
 
-    output.say(demonstration.run(out, profile=profile, flags=context.args, report=_report))
+    output.say(demonstration.run(out, profile=profile, engine=engine, flags=context.args, report=_report))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pmd import config, manifests, sources
 from pmd.audit import intervals, sketch
 from pmd.cli import app
 from pmd.codec import SET_BITS, header, structure
+from pmd.config.engine import ENGINES, DataflowEngine, Engine
 from pmd.config.options import StageOptions
 from pmd.curate import rules
 from pmd.dedupe import near
@@ -175,6 +176,30 @@ def test_options_of_the_stages() -> None:
                 assert found == plain(field.default), name
     assert not rules
     assert not settings
+
+
+def test_options_of_the_engines() -> None:
+    """docs/running.md has exactly the options of `[engine]`, with their defaults."""
+    said: dict[tuple[str, str], str] = {}
+    where = ""
+    for row in table(section(read(ROOT / "docs/running.md"), "Engines")):
+        if row[0] != "where":
+            where = row[0].strip("[]") or where
+            said[where, row[1]] = row[2]
+    models = {"engine": Engine, "engine.dataflow": DataflowEngine}
+    models |= {f"engine.{name}": type(getattr(Engine(), name)) for name in ENGINES if name != "dataflow"}
+    for name, model in models.items():
+        for option, field in model.model_fields.items():
+            if option in ENGINES:
+                continue
+            found = said.pop((name, option))
+            if field.is_required():
+                assert found == "must be given"
+            else:
+                assert (None if found == "none" else tomllib.loads(f"value = {found}")["value"]) == field.default, (
+                    option
+                )
+    assert not said
 
 
 def test_the_silences_of_the_paper() -> None:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from pmd import escape, flow, manifests, sources
 from pmd.config import options, places, remedies, resizing
+from pmd.config.engine import LOCAL, Engine
 from pmd.errors import ConfigError, InputError
 from pmd.formats import encoding
 from pmd.manifests import Terms
@@ -37,7 +38,7 @@ _STAGES: Final[dict[str, type[options.StageOptions]]] = {
 }
 #: What is no table.
 _TOP_KEYS: Final = ("root", "profile", "seed", "contact", "sample", "takedown")
-_TOP: Final = (*_TOP_KEYS, "sources", "scores", *_STAGES)
+_TOP: Final = (*_TOP_KEYS, "engine", "sources", "scores", *_STAGES)
 _ENDING: Final = ".toml"
 _CONTACT_LENGTH: Final = 256
 _CONTACT: Final = '"mailto:you@example.org", or a URL where you can be reached'
@@ -97,6 +98,7 @@ class Config:
     publish: options.PublishOptions
     audit: options.AuditOptions
     folder: str = ""
+    engine: Engine = LOCAL  # where it runs; what comes out is the same
 
 
 @dataclasses.dataclass(frozen=True)
@@ -296,6 +298,7 @@ class _Checker:
             name: self._model(model, raw.get(name, {}), (name,), model.profile_values(profile))
             for name, model in _STAGES.items()
         }
+        engine = self._engine(raw.get("engine", {}))
         chosen = self._sources(raw.get("sources"), profile)
         rules = self._scores(raw.get("scores", []))
         if "contact" not in raw and not _is_rerouted(raw.get("fetch")):
@@ -307,9 +310,15 @@ class _Checker:
             )
         if not self.problems:
             self._composed(stages[flow.FETCH.name], stages[flow.SHARD.name], chosen)
-        if self.problems:
+        if self.problems or engine is None:
             return None
-        return Config(root, profile, seed, contact, sample, takedown, chosen, rules, **stages)
+        return Config(root, profile, seed, contact, sample, takedown, chosen, rules, **stages, engine=engine)
+
+    def _engine(self, raw: Any) -> Engine | None:
+        engine = self._model(Engine, raw, ("engine",), {})
+        if engine is not None and engine.lacks is not None:
+            self.problem(("engine", engine.name), engine.lacks, "nothing", f"add [engine.{engine.name}]")
+        return engine
 
     def _composed(
         self, fetch: options.FetchOptions, shard: options.ShardOptions, chosen: Mapping[str, SourceConfig]
@@ -412,8 +421,9 @@ class _Checker:
                 elif not _outgrown(item["input"]):  # which `_integers` has told
                     expected = _expected(item["type"], item.get("ctx", {}))
                     named = [part for part in place if not part.isdigit()] or [key[-1]]
+                    found = "nothing" if item["input"] is None else item["input"]  # a default, since TOML has no null
                     remedy = remedies.of_value(named[-1], item["type"], item["input"], expected)
-                    self.problem((*key, *place), expected, item["input"], remedy)
+                    self.problem((*key, *place), expected, found, remedy)
             return None
 
     def _value(self, raw: dict[str, Any], key: str, kind: type, expected: str, **more: Any) -> Any:

@@ -6,12 +6,18 @@ Modules, each importing only those above it::
     options     Beam's options, made quick to ask
     partitions  units that are parts
     progress    what a person sees while a stage runs
+    ends        a run that begins, is wanted no more, or has reached its last step
     mistakes    what a worker meets, told to the person as itself
+    versions    workers of other versions than the driver are refused
+    servers     engines on this machine, for trying
+    choosing    the engine that a configuration names, as Beam's flags
+    jobs        a job that an engine runs, in words
     workers     worker processes of the local runner
     driving     Beam in a thread of its own
     processes   their processes: started, waited for and ended
     transforms  the shapes that pipelines have
     committing  what all workers handed on, as the proposal of a commit
+    boot        the worker that an engine's worker starts
 
 Only this folder and the stages' `transforms` import Apache Beam.
 """

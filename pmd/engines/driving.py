@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
+from pmd.engines import jobs
+from pmd.engines.jobs import Place
 from pmd.errors import PmdError
 from pmd.terminal import endings
 
@@ -24,18 +27,16 @@ _END_S: Final = 1.0
 _WORD_S: Final = 2.0
 #: And in which a signal comes that has ended a worker already.
 _SIGNAL_S: Final = 0.5
-#: How much of an engine's words is told.
-_SAID: Final = 300
 
 
 class Driver:
     """Runs one pipeline and waits for it.
 
     Args:
-        engine: The flags that name an engine; None: Beam's local runner.
+        engine: Where the job runs; None: on Beam's local runner.
     """
 
-    def __init__(self, engine: str | None = None) -> None:
+    def __init__(self, engine: Place | None = None) -> None:
         self._engine = engine
         self._woken = threading.Event()
         self._ended = threading.Event()
@@ -85,20 +86,24 @@ class Driver:
         """Return in words what Beam raised, where nothing better is known of it; None: it is a fault of ours."""
         if self._engine is None:
             return None
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        return PmdError(
-            "the engine's job failed",
-            where=self._engine,
-            found=f"{type(error).__name__}: {lines[-1] if lines else ''}"[:_SAID],
-            remedy="look at the engine's own log, then run the same command again",
-        )
+        return self._engine.failed("the engine's job failed", jobs.reason(error), self.job)
+
+    def undone(self) -> PmdError:
+        """Return that the job has ended well, and that what it was to do is not there."""
+        problem = "the engine says that its job is done, and its work is not there"
+        return (self._engine or Place("Beam's local runner")).failed(problem, None, self.job)
+
+    @property
+    def job(self) -> str | None:
+        """The job's name on the engine; None: it has not got that far."""
+        return None if self._result is None else jobs.name(self._result)
 
     def _run(self, pipeline: beam.Pipeline) -> None:
         try:
             self._result = pipeline.run()
             self._submitted.set()
             state = self._result.wait_until_finish()
-            if self._engine is not None and state in {PipelineState.FAILED, PipelineState.CANCELLED}:
+            if self._engine is not None and state != PipelineState.DONE:
                 raise RuntimeError(f"the job has ended as {state}")
         except BaseException as error:  # noqa: BLE001  the main thread raises it
             self._error = error
@@ -108,17 +113,26 @@ class Driver:
 
     def _cancel(self) -> None:
         """Have the engine end its job; the local runner's ends with the process."""
-        if self._engine is None:
+        engine = self._engine
+        if engine is None:
             return
 
-        def cancel() -> None:
+        def cancel(call: Callable[[], object]) -> None:
             self._submitted.wait()
             with contextlib.suppress(Exception):  # an engine that is gone has no job left
-                self._result.cancel()
+                call()
 
-        ending = threading.Thread(target=cancel, daemon=True)
-        ending.start()
-        ending.join(_CANCEL_S)
+        # At once: who does not answer does not keep the other from being told.
+        calls = (
+            lambda: self._result.cancel(),  # noqa: PLW0108  there is no result yet
+            lambda: jobs.cancel(engine, self.job),
+        )
+        ending = [threading.Thread(target=cancel, args=(call,), daemon=True) for call in calls]
+        for thread in ending:
+            thread.start()
+        until = time.monotonic() + _CANCEL_S
+        for thread in ending:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _end(self, thread: threading.Thread) -> None:
         if not self._ended.is_set() and self.end_workers is not None:

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Final
 
+from pmd.engines import ends
 from pmd.errors import PmdError, WorkerFault
 from pmd.store import failures, root, storage
 
@@ -29,6 +30,8 @@ def left_in(work: str) -> Iterator[None]:
     """Leave an error that is met here for the driver; it goes on its way all the same, unlogged."""
     try:
         yield
+    except ends.CalledOffError:
+        raise  # nobody reads there any more
     except Exception as error:
         told = told_of(error, work)
         with contextlib.suppress(Exception):  # the driver reads it in Beam's words then

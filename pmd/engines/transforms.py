@@ -16,10 +16,12 @@ from typing import Any, Protocol
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.internal import pickler
 from apache_beam.pipeline import PipelineVisitor
 
 import pmd.engines.coder  # noqa: F401  registers the coder of record batches
-from pmd.engines import mistakes, progress
+from pmd.engines import ends, mistakes, progress, versions
+from pmd.engines.versions import Versions
 from pmd.store import exchange
 from pmd.store.commits import Books, File
 
@@ -135,12 +137,21 @@ def _freeze() -> None:
     gc.freeze()
 
 
+def _opened(kind: type[PerTask], drivers: Versions, work: str, sealed: bytes) -> PerTask:
+    """Return a step as a worker gets it; a worker of other versions does not open it."""
+    versions.check(drivers, work)
+    return kind(pickler.loads(sealed))
+
+
 class PerTask(beam.DoFn):  # type: ignore[misc]
-    """Run a function from a batch to batches."""
+    """Run a function from a batch to batches. It crosses sealed: a worker looks at the driver's versions before it is opened."""
 
     def __init__(self, function: Work) -> None:
         self._function = function
         self._counts: progress.Counts | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _opened, (type(self), versions.here(), self._function.work, pickler.dumps(self._function))
 
     def setup(self) -> None:
         """Run before the first element."""
@@ -151,6 +162,7 @@ class PerTask(beam.DoFn):  # type: ignore[misc]
         yield from self._run(element)
 
     def _run(self, *given: Any) -> Iterator[Any]:
+        ends.check(self._function.work)
         with mistakes.left_in(self._function.work):
             yield from self._function(*given)
             self._tell(given[0])
@@ -282,6 +294,37 @@ class _Finish:
         self._finish = finish
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> int:
+        ends.check(self._finish.work)
         with mistakes.left_in(self._finish.work):
             self._finish(collect(keyed[1]))
+            ends.leave(self._finish.work)
+        return 0
+
+
+class End(beam.PTransform):  # type: ignore[misc]
+    """Leave word that all is done; the end of a pipeline whose steps commit by themselves."""
+
+    def __init__(self, work: str) -> None:
+        super().__init__()
+        self._work = work
+
+    def expand(self, found: Any) -> Any:
+        """PCollection[RecordBatch] → PCollection of one None."""
+        nothing = found.pipeline | "Nothing" >> create([outputs(())])
+        return (
+            (found, nothing)
+            | "All" >> beam.Flatten()
+            | "Count" >> beam.Map(lambda _: (0, 0)).with_output_types(tuple[int, int])
+            | "Barrier" >> beam.GroupByKey()
+            | "End" >> beam.Map(_End(self._work)).with_output_types(int)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _End:
+    work: str
+
+    def __call__(self, _: tuple[int, Iterable[int]]) -> int:
+        with mistakes.left_in(self.work):
+            ends.leave(self.work)
         return 0

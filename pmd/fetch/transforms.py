@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.config.options import FetchOptions
-from pmd.engines import mistakes, progress, workers
+from pmd.engines import ends, mistakes, progress, workers
 from pmd.errors import NetworkError, PmdError, WorkerFault
 from pmd.fetch import adopt, hosts, partitions, policies, reference_lists, state, stopping, store
 from pmd.fetch.engine import Lane, utc_now
@@ -112,7 +112,9 @@ class FetchLane:
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done."""
-        return self.fetched(keyed, Stop())
+        for batch in self.fetched(keyed, Stop()):
+            yield batch
+            ends.check(self.work)  # an engine may work on without its driver: no further request then
 
     def fetched(self, keyed: tuple[int, Iterable[pa.RecordBatch]], stop: Stop) -> Iterator[pa.RecordBatch]:
         """(lane, its SHARDS) → SHARDS that are done; where it is asked to stop, the last one maybe in part."""

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from pmd.config.options import FetchOptions
+from pmd.errors import RootError
 from pmd.fetch import state, store, stored
 from pmd.fetch.engine import Lane
 from pmd.fetch.waiting import Waiting
@@ -192,6 +193,21 @@ def test_of_two_workers_one_commits_and_what_the_other_leaves_is_swept(
     assert {path.rsplit(".", 1)[-1] for path in store.sweep(str(tmp_path), 3)} <= {"tar", "parquet"}
     assert all(storage.exists(commits.path_of(folder, file.name)) for file in standing.files)
     assert store.sweep(str(tmp_path), 3) == []
+
+
+def test_the_worker_of_a_killed_driver_commits_nothing_once_another_has_begun(web: Web, tmp_path: Path) -> None:
+    rows = images(web)
+    folder = root.ledger_folder(str(tmp_path), 3, 0)
+    store.begin(str(tmp_path), 3, 1)
+    store.begin(str(tmp_path), 3, 2)
+    with pytest.raises(RootError, match="a later run"):
+        run(tmp_path, rows, web, epoch=1)
+    assert commits.read(folder) is None
+    run(tmp_path, rows, web, epoch=2)
+    standing = commits.require(folder, "")
+    store.end(str(tmp_path), 3, 2)
+    listed = {Path(commits.path_of(folder, file.name)) for file in standing.files} | {Path(folder, "_stage.json")}
+    assert {tmp_path / name for name in files(tmp_path)} == listed
 
 
 def test_what_a_commit_lists_is_there_even_if_a_sweep_came_between(

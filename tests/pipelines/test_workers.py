@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import pytest
 from pipelines import curate, running
 from pmd import config
 from pmd.engines import driving, processes, transforms, workers
+from pmd.engines.jobs import Place
 from pmd.errors import InputError, PmdError
 from pmd.store import commits, root
 from tests import tiny_root
@@ -241,8 +243,25 @@ def test_an_engine_that_fails_is_told_in_words(tmp_path: Path) -> None:
         "--environment_type=LOOPBACK",
     )
     found = run(work, Dies(work, signal.SIGKILL), flags)
-    assert (found.problem, found.where) == ("the engine's job failed", " ".join(flags))
-    assert found.remedy == "look at the engine's own log, then run the same command again"
+    assert (found.problem, found.where) == ("the engine cannot be reached", "127.0.0.1:9")
+    assert not Path(work).exists()
+
+
+def test_an_engine_that_takes_no_jobs_is_told_in_words(tmp_path: Path) -> None:
+    work = str(tmp_path / "work")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        flags = (
+            "--runner=PortableRunner",
+            f"--job_endpoint={address}",
+            "--job_server_timeout=1",
+            "--environment_type=LOOPBACK",
+        )
+        found = run(work, Dies(work, signal.SIGKILL), flags)
+    assert (found.problem, found.where) == ("the engine's job failed", f"PortableRunner at {address}")
+    assert found.remedy == (
+        f"look into the log of the job server at {address} and those of its workers, then run the same command again"
+    )
     assert not Path(work).exists()
 
 
@@ -270,7 +289,7 @@ class Job:
 def test_an_interrupt_cancels_the_job_of_an_engine() -> None:
     job: Any = Job()
     with pytest.raises(KeyboardInterrupt):
-        driving.Driver(engine="--runner=Theirs").run(job)
+        driving.Driver(Place("Theirs")).run(job)
     assert job.cancelled.is_set()
 
 

@@ -1,0 +1,201 @@
+"""The `[engine]` table as Beam's own flags, and whether the engine that flags name is there."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from pmd.config.engine import WORKER, DataflowEngine, Engine, EngineName, FlinkEngine, SparkEngine
+from pmd.engines import servers
+from pmd.errors import ConfigError, PmdError
+
+#: Flags by which a command line chooses where it runs, so that the table is left aside.
+_CHOICES: Final = ("runner", "direct_running_mode")
+#: Seconds in which a job server takes a connection.
+_REACH_S: Final = 5.0
+
+
+def says(flags: Sequence[str], name: str) -> bool:
+    """Return whether flags of Beam's say something of a name."""
+    return any(flag.split("=", 1)[0] == f"--{name}" for flag in flags)
+
+
+def value(flags: Sequence[str], name: str) -> str | None:
+    """Return what flags say of a name, the last time; None: nothing."""
+    found = None
+    for place, flag in enumerate(flags):
+        head, is_one, said = flag.partition("=")
+        if head == f"--{name}":
+            found = said if is_one else next(iter(flags[place + 1 : place + 2]), "")
+    return found
+
+
+def flags(engine: Engine, given: Sequence[str] = (), root: str = "") -> tuple[str, ...]:
+    """Return Beam's flags for an engine, and those that were given, which win. Where these choose a runner, only they.
+
+    Args:
+        engine: The table.
+        given: What stands behind -- on a command line; or what this has returned before.
+        root: ROOT.
+
+    Raises:
+        ConfigError: The engine lacks something: options, a ROOT that it reaches, a package, one that was started.
+    """
+    if any(says(given, name) for name in _CHOICES):
+        return tuple(given)
+    if engine.lacks is not None:
+        raise ConfigError(
+            f"{engine.name} is not described",
+            where="[engine]",
+            expected=engine.lacks,
+            remedy="add it to the configuration",
+        )
+    named = [flag[2:].split("=", 1)[0] for flag in given]
+    if "environment_type" in named:
+        named.append("environment_config")  # which is of another type
+    ours = (flag for flag in _FLAGS[engine.name](engine, root) if flag[2:].split("=", 1)[0] not in named)
+    return (*ours, *given)
+
+
+def chosen(engine: Engine, name: str | None, given: Sequence[str]) -> Engine:
+    """Return the table with the engine that a command line names, if it does.
+
+    Raises:
+        ConfigError: No such engine; or the flags that were given choose a runner too.
+    """
+    if name is None:
+        return engine
+    if name not in _FLAGS:
+        raise ConfigError("no such engine", where="--engine", expected=", ".join(_FLAGS), found=name)
+    for choice in _CHOICES:
+        if says(given, choice):
+            raise ConfigError(
+                "two engines are chosen",
+                where=f"--engine {name}",
+                found=f"--{choice}={value(given, choice)} too",
+                remedy="leave one of them out",
+            )
+    return engine.model_copy(update={"name": name})
+
+
+def reach(given: Sequence[str]) -> None:
+    """Find whether the job server that flags name takes connections; where they name none, there is nothing to find.
+
+    Raises:
+        PmdError: It does not.
+    """
+    endpoint = value(given, "job_endpoint")
+    if endpoint is None or endpoint == "embed":
+        return
+    host, _, port = endpoint.rpartition(":")
+    try:
+        with contextlib.closing(socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S)):
+            return
+    except (OSError, ValueError, OverflowError) as error:
+        raise PmdError(
+            "the engine cannot be reached",
+            where=endpoint,
+            expected="a job server that takes connections there (endpoint of [engine], or --job_endpoint)",
+            found=str(error),
+            remedy="start it (on this machine: pmd engine up prism, flink or spark), or say where it is; then run the same "
+            "command again",
+        ) from None
+
+
+def _local(engine: Engine, _: str) -> Iterator[str]:
+    if engine.local.processes is not None:
+        yield f"--direct_num_workers={engine.local.processes}"
+
+
+def _prism(engine: Engine, _: str) -> Iterator[str]:
+    yield from _portable("prism", engine.prism.endpoint)
+    yield "--environment_type=LOOPBACK"
+
+
+def _flink(engine: Engine, _: str) -> Iterator[str]:
+    yield from _portable("flink", engine.flink.endpoint)
+    if engine.flink.master is not None:
+        yield f"--flink_master={engine.flink.master}"
+    if engine.flink.parallelism is not None:
+        yield f"--parallelism={engine.flink.parallelism}"
+    yield from _environment(engine.flink)
+
+
+def _spark(engine: Engine, _: str) -> Iterator[str]:
+    yield from _portable("spark", engine.spark.endpoint)
+    if engine.spark.master is not None:
+        yield f"--spark_master={engine.spark.master}"
+    yield from _environment(engine.spark)
+
+
+def _portable(name: EngineName, endpoint: str | None) -> Iterator[str]:
+    yield "--runner=PortableRunner"
+    if endpoint is not None:
+        yield f"--job_endpoint={endpoint}"
+        return
+    here = servers.started(name)
+    yield f"--job_endpoint={here.endpoint}"
+    yield from here.flags
+
+
+def _environment(cluster: FlinkEngine | SparkEngine) -> Iterator[str]:
+    yield f"--environment_type={cluster.environment.upper()}"
+    match cluster.environment:
+        case "process":
+            yield f"--environment_config={json.dumps({'command': cluster.worker or WORKER})}"
+        case "external" | "docker":
+            yield f"--environment_config={cluster.worker}"
+
+
+def _dataflow(engine: Engine, root: str) -> Iterator[str]:
+    told = engine.dataflow
+    assert isinstance(told, DataflowEngine)
+    if root and "://" not in root:
+        raise ConfigError(
+            "Dataflow's workers do not reach this ROOT",
+            where="root",
+            expected="a folder of Cloud Storage: gs://BUCKET/…",
+            found=root,
+            remedy="name one, or another engine",
+        )
+    if not _is_installed("google.cloud.storage"):
+        raise ConfigError(
+            "Dataflow needs packages that are not installed",
+            where="[engine.dataflow]",
+            remedy="pip install 'pmd[gcp]'",
+        )
+    yield "--runner=DataflowRunner"
+    yield f"--project={told.project}"
+    yield f"--region={told.region}"
+    yield f"--temp_location={told.temp}"
+    yield f"--staging_location={told.staging or told.temp.rstrip('/') + '/staging'}"
+    yield "--sdk_location=container"
+    yield f"--sdk_container_image={told.image}"
+    for flag, said in (
+        ("worker_machine_type", told.machine),
+        ("max_num_workers", told.most_workers),
+        ("service_account_email", told.account),
+    ):
+        if said is not None:
+            yield f"--{flag}={said}"
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # nor what it is in
+        return False
+
+
+#: Engine → its flags, made of the table and ROOT.
+_FLAGS: Final[dict[str, Callable[[Engine, str], Iterator[str]]]] = {
+    "local": _local,
+    "prism": _prism,
+    "flink": _flink,
+    "spark": _spark,
+    "dataflow": _dataflow,
+}

@@ -1,0 +1,449 @@
+"""Engines on this machine, for trying: started, looked at and ended (`pmd engine`). Their servers listen on loopback.
+
+What they are made of is built by `make engines`: `bin/prism`, and the jars of `flink/` and `spark/`. What runs is written down in
+`run/ENGINE/state.json`, beside the logs; whoever builds here finds the engine by it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from pmd.config.engine import WORKER
+from pmd.errors import ConfigError, PmdError
+
+#: The engines that can be started here.
+NAMES: Final = ("prism", "flink", "spark")
+#: Where they are, in the working folder.
+FOLDER: Final = ".engines"
+_STATE: Final = "state.json"
+_HOST: Final = "127.0.0.1"
+#: Seconds that an engine gets to start, that its processes get to end, and between two looks.
+_START_S: Final = 90.0
+_END_S: Final = 10.0
+_LOOK_S: Final = 0.1
+
+#: What Java 17 must open to Beam 2.62's runners, of java.base.
+_OPENED: Final = {
+    "flink": ("java.lang", "java.util", "java.util.concurrent"),
+    "spark": (
+        "java.lang",
+        "java.lang.invoke",
+        "java.net",
+        "java.nio",
+        "java.util",
+        "java.util.concurrent",
+        "java.util.concurrent.atomic",
+        "sun.nio.ch",
+        "sun.security.action",
+    ),
+}
+#: As a job server says on which port it listens: asked for any, it takes one of loopback alone.
+_LISTENS: Final = re.compile(r"JobService started on (\S+):(\d+)")
+TASK_MANAGERS: Final = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Process:
+    """A process that was started: its part, its number, and since when the system counts it."""
+
+    part: str
+    pid: int
+    since: str
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs: the same process, not another of its number."""
+        with contextlib.suppress(OSError):
+            os.waitpid(self.pid, os.WNOHANG)  # where it was ours
+        return bool(self.since) and _since(self.pid) == self.since
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """An engine that was started.
+
+    Attributes:
+        name: Which.
+        endpoint: Its job server's.
+        web: The address of its pages; None: it has none.
+        flags: What it wants of those who use it, as Beam's flags.
+        processes: In the order in which they were started.
+        folder: Of its logs.
+    """
+
+    name: str
+    endpoint: str
+    web: str | None
+    flags: tuple[str, ...]
+    processes: tuple[Process, ...]
+    folder: str
+
+    @property
+    def dead(self) -> tuple[Process, ...]:
+        """The processes that have ended by themselves."""
+        return tuple(process for process in self.processes if not process.is_alive)
+
+
+def known(names: Sequence[str] | None) -> Sequence[str]:
+    """Return engines that are named; all where none is.
+
+    Raises:
+        ConfigError: One of them is none that can be started here.
+    """
+    for name in names or ():
+        if name not in NAMES:
+            raise ConfigError("no such engine to start here", where=name, expected=", ".join(NAMES))
+    return names or NAMES
+
+
+def read(name: str, folder: str = FOLDER) -> Running | None:
+    """Return the engine that was started here, or None."""
+    path = _run(name, folder) / _STATE
+    try:
+        told = orjson.loads(path.read_bytes())
+        processes = tuple(Process(**process) for process in told.pop("processes"))
+        return Running(**{**told, "flags": tuple(told["flags"])}, processes=processes)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise PmdError(
+            "not what pmd engine up has written", where=str(path), remedy="end its processes yourself, and remove it"
+        ) from None
+
+
+def started(name: str, folder: str = FOLDER) -> Running:
+    """Return the engine that was started here.
+
+    Raises:
+        ConfigError: None was.
+    """
+    running = read(name, folder)
+    if running is None:
+        raise ConfigError(
+            f"no {name} was started here, and none is named",
+            where=f"[engine.{name}]",
+            expected="endpoint, the address of a job server",
+            found=f"nothing, nor {_run(name, folder) / _STATE}",
+            remedy=f'pmd engine up {name}; or write endpoint = "HOST:PORT"',
+        )
+    return running
+
+
+def at(address: str, folder: str = FOLDER) -> Running | None:
+    """Return the engine that was started here whose job server has an address, or None."""
+    for name in NAMES:
+        with contextlib.suppress(PmdError):
+            running = read(name, folder)
+            if running is not None and running.endpoint == address:
+                return running
+    return None
+
+
+def up(name: str, folder: str = FOLDER) -> Running:
+    """Start an engine, and wait until it takes jobs.
+
+    Raises:
+        ConfigError: No such engine, or what it is made of is not here.
+        PmdError: It runs already, or it does not start.
+    """
+    known([name])
+    before = read(name, folder)
+    if before is not None and len(before.dead) < len(before.processes):
+        raise PmdError(
+            f"{name} runs here already", where=before.endpoint, remedy=f"use it, or end it: pmd engine down {name}"
+        )
+    run = _run(name, folder)
+    if run.exists():
+        shutil.rmtree(run)
+    run.mkdir(parents=True)
+    starting = _Starting(name, Path(folder), run)
+    try:
+        address, web = {"prism": _prism, "flink": _flink, "spark": _spark}[name](starting)
+    except BaseException:
+        _end(starting.processes)
+        raise
+    running = Running(name, address, web, tuple(starting.flags), tuple(starting.processes), str(run))
+    (run / _STATE).write_bytes(orjson.dumps(running, option=orjson.OPT_INDENT_2))
+    return running
+
+
+def down(name: str, folder: str = FOLDER) -> Running | None:
+    """End an engine that was started here; return what it was, or None where there is none. Its logs stay."""
+    running = read(name, folder)
+    if running is not None:
+        _end(running.processes)
+        (_run(name, folder) / _STATE).unlink()
+    return running
+
+
+class _Starting:
+    """Starts the processes of one engine, and waits for them."""
+
+    def __init__(self, name: str, folder: Path, run: Path) -> None:
+        self.name, self.folder, self.run = name, folder.absolute(), run.absolute()
+        self.processes: list[Process] = []
+        self.flags: list[str] = []
+
+    def start(self, part: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Path:
+        """Start one; return the path of its log."""
+        log = self.run / f"{part}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(  # noqa: S603  the programs are those of `make engines`
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+                cwd=self.run,
+                start_new_session=True,  # a signal to the command that starts it is not for it
+            )
+        self.processes.append(Process(part, process.pid, _since(process.pid)))
+        return log
+
+    def wait(self, part: str, what: Callable[[], str | None]) -> str:
+        """Wait until something is there, and return it.
+
+        Raises:
+            PmdError: A process has ended, or it takes too long.
+        """
+        until = time.monotonic() + _START_S
+        while (found := what()) is None:
+            dead = [process.part for process in self.processes if not process.is_alive]
+            if dead or time.monotonic() > until:
+                part = dead[0] if dead else part
+                log = self.run / f"{part}.log"
+                lines = [
+                    line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()
+                ]
+                raise PmdError(
+                    f"{self.name} does not start: its {part} {'has ended' if dead else 'does not answer'}",
+                    where=str(log),
+                    found=lines[-1][:300] if lines else "an empty log",
+                    remedy="read the log, then run the same command again",
+                )
+            time.sleep(_LOOK_S)
+        return found
+
+    def needs(self, path: str) -> Path:
+        """Return the path of something in the folder of engines.
+
+        Raises:
+            ConfigError: It is not there.
+        """
+        found = self.folder / path
+        if not found.exists():
+            raise ConfigError(
+                f"{self.name} is not here",
+                where=str(found),
+                expected="what make engines builds",
+                remedy="run make engines in a checkout of pmd, then this in the same folder; or name another with --folder",
+            )
+        return found
+
+    def java(self, heap_mb: int, *more: str) -> list[str]:
+        """Return the beginning of a command of Java's.
+
+        Raises:
+            ConfigError: It is not installed, or the jars are not here.
+        """
+        java = shutil.which("java")
+        if java is None:
+            raise ConfigError(
+                "Java is not installed", where="PATH", expected="java, of version 17", remedy="install it"
+            )
+        jars = self.needs(self.name)
+        opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED[self.name]]
+        loopback = [
+            "-Djava.net.preferIPv4Stack=true",
+            "-Djava.util.logging.SimpleFormatter.format=%1$tT %4$s %3$s: %5$s%6$s%n",
+        ]
+        return [java, f"-Xmx{heap_mb}m", "-XX:+UseSerialGC", *opened, *loopback, *more, "-cp", f"{jars}/*"]
+
+    def worker_path(self) -> dict[str, str]:
+        """Return an environment in which `pmd-worker` is this Python's pmd, from wherever it was imported."""
+        script = self.run / "bin" / WORKER
+        script.parent.mkdir()
+        paths = os.pathsep.join(path for path in (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")) if path)
+        script.write_text(
+            f"#!/bin/sh\nexport PYTHONPATH={shlex.quote(paths)}\n"
+            f'exec {shlex.quote(sys.executable)} -m pmd.engines.boot "$@"\n'
+        )
+        script.chmod(0o755)
+        return {"PATH": f"{script.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+
+    def configured(self, part: str, told: Mapping[str, object]) -> str:
+        """Write a folder of configuration of Flink's; return its path."""
+        folder = self.run / f"{part}.conf"
+        folder.mkdir()
+        lines = "".join(f"{key}: {value}\n" for key, value in told.items())
+        (folder / "flink-conf.yaml").write_text(lines)
+        return str(folder)
+
+
+def _prism(starting: _Starting) -> tuple[str, str | None]:
+    port = _free_port()
+    starting.start("prism", [str(starting.needs("bin/prism")), f"--job_port={port}", "--serve_http=false"])
+    starting.wait("prism", lambda: _taken(port))
+    return f"localhost:{port}", None
+
+
+#: What Flink's own start scripts would work out: every part of a task manager's memory.
+_MEMORY: Final = {
+    "taskmanager.cpu.cores": 1.0,
+    "taskmanager.memory.task.heap.size": "256mb",
+    "taskmanager.memory.task.off-heap.size": "0b",
+    "taskmanager.memory.framework.heap.size": "64mb",
+    "taskmanager.memory.framework.off-heap.size": "64mb",
+    "taskmanager.memory.network.min": "160mb",  # at 64 de-duplication lacks buffers
+    "taskmanager.memory.network.max": "160mb",
+    "taskmanager.memory.managed.size": "64mb",
+    "taskmanager.memory.jvm-metaspace.size": "128mb",
+    "taskmanager.memory.jvm-overhead.min": "64mb",
+    "taskmanager.memory.jvm-overhead.max": "64mb",
+}
+
+
+def _flink(starting: _Starting) -> tuple[str, str | None]:
+    """Start a session cluster: a job manager, task managers of one slot that start their own workers, and a job server."""
+    rpc, rest = _free_port(), _free_port()
+    both = {
+        "jobmanager.rpc.address": _HOST,
+        "jobmanager.rpc.port": rpc,
+        "jobmanager.bind-host": _HOST,
+        "taskmanager.host": _HOST,
+        "taskmanager.bind-host": _HOST,
+        "rest.address": _HOST,
+        "rest.bind-address": _HOST,
+        "rest.port": rest,
+        "blob.server.port": 0,
+        "parallelism.default": TASK_MANAGERS,
+    }
+    environment = starting.worker_path()
+    manager = starting.java(384)
+    entry = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
+    told = starting.configured("job-manager", both)
+    starting.start("job-manager", [*manager, entry, "--configDir", told], environment)
+    starting.wait("job-manager", lambda: _asked(rest))
+    for number in range(1, TASK_MANAGERS + 1):
+        part = f"task-manager-{number}"
+        temporary = starting.run / f"{part}.tmp"
+        temporary.mkdir()
+        more = {
+            "taskmanager.numberOfTaskSlots": 1,
+            "taskmanager.resource-id": part,
+            "taskmanager.rpc.port": 0,
+            "taskmanager.data.port": 0,
+            "io.tmp.dirs": temporary,
+        }
+        told = starting.configured(part, both | _MEMORY | more)
+        entry = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
+        # The heap of tasks and framework together; what is beside it is direct memory.
+        starting.start(part, [*starting.java(320), entry, "--configDir", told], environment)
+    # The task managers have all jars: one is named, so that not all are sent to them with each job.
+    starting.flags.append(f"--files_to_stage={next((starting.folder / 'flink').glob('slf4j-api-*.jar'))}")
+    # What a job in one process is given too: with the master [local] the job server runs Flink itself.
+    local = both | {key: size for key, size in _MEMORY.items() if "network" in key or "managed" in key}
+    told = starting.configured("job-server", local)
+    listening = _job_server(
+        starting,
+        starting.java(1024),
+        "org.apache.beam.runners.flink.FlinkJobServerDriver",
+        [f"--flink-master={_HOST}:{rest}", f"--flink-conf-dir={told}"],
+        environment,
+    )
+    starting.wait(
+        "task-manager-1", lambda: _asked(rest) if (_asked(rest) or "").count("task-manager-") >= TASK_MANAGERS else None
+    )
+    return listening, f"http://{_HOST}:{rest}"
+
+
+def _spark(starting: _Starting) -> tuple[str, str | None]:
+    environment = starting.worker_path()
+    here = [f"-Dspark.driver.bindAddress={_HOST}", f"-Dspark.driver.host={_HOST}", "-Dspark.ui.enabled=false"]
+    entry = "org.apache.beam.runners.spark.SparkJobServerDriver"
+    java = starting.java(1024, *here)
+    return _job_server(starting, java, entry, [f"--spark-master-url=local[{TASK_MANAGERS}]"], environment), None
+
+
+def _job_server(
+    starting: _Starting, java: Sequence[str], entry: str, told: Sequence[str], environment: Mapping[str, str]
+) -> str:
+    """Start a job server of Beam's on ports that the system chooses, which are loopback's alone; return its address."""
+    ports = [f"--{server}-port=0" for server in ("job", "artifact", "expansion")]
+    artifacts = [f"--artifacts-dir={starting.run / 'artifacts'}"]
+    log = starting.start("job-server", [*java, entry, *told, f"--job-host={_HOST}", *ports, *artifacts], environment)
+    return starting.wait("job-server", functools.partial(_listening, log))
+
+
+def _listening(log: Path) -> str | None:
+    found = _LISTENS.search(log.read_text(encoding="utf-8", errors="replace"))
+    return None if found is None else f"localhost:{found[2]}"
+
+
+def _taken(port: int) -> str | None:
+    with contextlib.suppress(OSError), contextlib.closing(socket.create_connection((_HOST, port), timeout=1)):
+        return str(port)
+    return None
+
+
+def _asked(rest: int) -> str | None:
+    """Return what Flink's job manager says of its task managers; None: it does not answer yet."""
+    with (
+        contextlib.suppress(OSError),
+        urllib.request.urlopen(f"http://{_HOST}:{rest}/taskmanagers", timeout=2) as answer,
+    ):
+        return str(answer.read().decode())
+    return None
+
+
+def _run(name: str, folder: str) -> Path:
+    """Return the folder of what runs."""
+    return Path(folder) / "run" / name
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind((_HOST, 0))
+        return int(free.getsockname()[1])
+
+
+def _since(pid: int) -> str:
+    """Return since when the system counts a process, in its own words; "" where it has ended."""
+    stat = Path(f"/proc/{pid}/stat")
+    if Path("/proc/self/stat").exists():
+        try:
+            words = stat.read_text().rpartition(")")[2].split()  # proc(5): the name may hold anything
+        except OSError:
+            return ""
+        return "" if words[0] in {"Z", "X"} else words[19]
+    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    return found.stdout.strip()
+
+
+def _end(processes: Sequence[Process]) -> None:
+    """Ask processes to end, the last first, and make them where they do not in time."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        left = [process for process in reversed(processes) if process.is_alive]
+        for process in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+        until = time.monotonic() + _END_S
+        while any(process.is_alive for process in left) and time.monotonic() < until:
+            time.sleep(_LOOK_S)

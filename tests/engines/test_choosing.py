@@ -1,0 +1,178 @@
+"""The engine of a configuration as Beam's flags, and word of one that is not there."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pmd.config.engine import DataflowEngine, Engine
+from pmd.engines import choosing
+from pmd.errors import ConfigError, PmdError
+
+
+def engine(name: str, **told: Any) -> Engine:
+    table = {name: told} if told else {}
+    return Engine.model_validate({"name": name, **table})
+
+
+DATAFLOW = {
+    "project": "pmd-project",
+    "region": "us-central1",
+    "temp": "gs://pmdb/tmp",
+    "image": "example.invalid/pmd:1",
+}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "given", "flags"),
+    [
+        (engine("local"), (), ""),
+        (engine("local", processes=3), (), "--direct_num_workers=3"),
+        (engine("local", processes=3), ("--direct_num_workers=1",), "--direct_num_workers=1"),
+        (
+            engine("prism", endpoint="localhost:8073"),
+            (),
+            "--runner=PortableRunner --job_endpoint=localhost:8073 --environment_type=LOOPBACK",
+        ),
+        (
+            engine("flink", endpoint="jobs:8099", master="cluster:8081", parallelism=4),
+            (),
+            "--runner=PortableRunner --job_endpoint=jobs:8099 --flink_master=cluster:8081 --parallelism=4 "
+            '--environment_type=PROCESS --environment_config={"command":"pmd-worker"}',
+        ),
+        (
+            engine("flink", endpoint="jobs:8099", worker="/opt/boot"),
+            ("--parallelism=9",),
+            "--runner=PortableRunner --job_endpoint=jobs:8099 --environment_type=PROCESS "
+            '--environment_config={"command":"/opt/boot"} '
+            "--parallelism=9",
+        ),
+        (
+            engine("flink", endpoint="jobs:8099", environment="external", worker="localhost:50000"),
+            (),
+            "--runner=PortableRunner --job_endpoint=jobs:8099 --environment_type=EXTERNAL --environment_config=localhost:50000",
+        ),
+        (
+            engine("flink", endpoint="jobs:8099"),
+            ("--environment_type=LOOPBACK",),
+            "--runner=PortableRunner --job_endpoint=jobs:8099 --environment_type=LOOPBACK",
+        ),
+        (
+            engine("spark", endpoint="jobs:8099", master="local[2]", environment="loopback"),
+            (),
+            "--runner=PortableRunner --job_endpoint=jobs:8099 --spark_master=local[2] --environment_type=LOOPBACK",
+        ),
+        (
+            engine("spark", endpoint="jobs:8099", environment="docker", worker="example.invalid/pmd:1"),
+            (),
+            "--runner=PortableRunner --job_endpoint=jobs:8099 --environment_type=DOCKER "
+            "--environment_config=example.invalid/pmd:1",
+        ),
+        (engine("spark", endpoint="jobs:8099"), ("--runner=FnApiRunner",), "--runner=FnApiRunner"),
+        (
+            engine("local", processes=3),
+            ("--direct_running_mode=multi_threading",),
+            "--direct_running_mode=multi_threading",
+        ),
+    ],
+)
+def test_an_engine_is_flags(chosen: Engine, given: tuple[str, ...], flags: str) -> None:
+    found = choosing.flags(chosen, given)
+    assert " ".join(found).replace('": "', '":"') == flags
+    assert choosing.flags(chosen, found) == found
+
+
+def test_dataflow_is_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "_is_installed", lambda _: True)
+    chosen = Engine(name="dataflow", dataflow=DataflowEngine(**DATAFLOW, machine="n2-standard-8", most_workers=16))
+    assert choosing.flags(chosen, (), "gs://pmdb/root") == (
+        "--runner=DataflowRunner",
+        "--project=pmd-project",
+        "--region=us-central1",
+        "--temp_location=gs://pmdb/tmp",
+        "--staging_location=gs://pmdb/tmp/staging",
+        "--sdk_location=container",
+        "--sdk_container_image=example.invalid/pmd:1",
+        "--worker_machine_type=n2-standard-8",
+        "--max_num_workers=16",
+    )
+
+
+def told(call: Any, *given: Any) -> tuple[str | None, ...]:
+    with pytest.raises(PmdError) as caught:
+        call(*given)
+    found = caught.value
+    return type(found).__name__, found.problem, found.where, found.expected, found.found, found.remedy
+
+
+def test_dataflow_does_not_reach_a_local_root(tmp_path: Path) -> None:
+    assert told(choosing.flags, engine("dataflow", **DATAFLOW), (), str(tmp_path)) == (
+        "ConfigError",
+        "Dataflow's workers do not reach this ROOT",
+        "root",
+        "a folder of Cloud Storage: gs://BUCKET/…",
+        str(tmp_path),
+        "name one, or another engine",
+    )
+
+
+def test_dataflows_packages_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "_is_installed", lambda _: False)
+    found = told(choosing.flags, engine("dataflow", **DATAFLOW), ())
+    assert found[1:3] == ("Dataflow needs packages that are not installed", "[engine.dataflow]")
+    assert found[5] == "pip install 'pmd[gcp]'"
+    assert not choosing._is_installed("pmd.nowhere.at_all")
+
+
+def test_an_engine_that_was_neither_named_nor_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert told(choosing.flags, engine("flink"), ()) == (
+        "ConfigError",
+        "no flink was started here, and none is named",
+        "[engine.flink]",
+        "endpoint, the address of a job server",
+        "nothing, nor .engines/run/flink/state.json",
+        'pmd engine up flink; or write endpoint = "HOST:PORT"',
+    )
+
+
+def test_the_command_line_chooses() -> None:
+    table = engine("flink", endpoint="jobs:8099")
+    assert choosing.chosen(table, None, ("--runner=X",)) == table
+    assert choosing.chosen(table, "local", ()).name == "local"
+    assert choosing.chosen(table, "local", ()).flink == table.flink
+    with pytest.raises(ConfigError, match="no such engine"):
+        choosing.chosen(table, "storm", ())
+    assert told(choosing.chosen, table, "prism", ("--runner", "DirectRunner"))[1:5] == (
+        "two engines are chosen",
+        "--engine prism",
+        None,
+        "--runner=DirectRunner too",
+    )
+    assert told(choosing.flags, choosing.chosen(table, "dataflow", ()), ())[1:4] == (
+        "dataflow is not described",
+        "[engine]",
+        "a table [engine.dataflow] with project, region, temp and image",
+    )
+
+
+def test_a_job_server_that_is_not_there_is_told() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
+        found = told(choosing.reach, ("--runner=PortableRunner", "--job_endpoint", address))
+        assert found[:4] == (
+            "PmdError",
+            "the engine cannot be reached",
+            address,
+            "a job server that takes connections there (endpoint of [engine], or --job_endpoint)",
+        )
+        assert "refused" in (found[4] or "")
+        assert (found[5] or "").startswith("start it (on this machine: pmd engine up prism, flink or spark)")
+        bound.listen()
+        choosing.reach((f"--job_endpoint={address}",))
+    choosing.reach(("--runner=DataflowRunner",))
+    assert told(choosing.reach, ("--job_endpoint=nonsense",))[1:3] == ("the engine cannot be reached", "nonsense")

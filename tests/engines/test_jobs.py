@@ -1,0 +1,266 @@
+"""Jobs of engines: which there are, why they failed, and that they end with their driver."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipelines import running
+from pmd.engines import driving, ends, jobs, servers, transforms
+from pmd.engines.jobs import Place
+from pmd.errors import PmdError
+
+FLINK = ("--runner=PortableRunner", "--job_endpoint=localhost:8099", "--environment_type=PROCESS")
+DATAFLOW = ("--runner=DataflowRunner", "--project=pmd-project", "--region=us-central1")
+
+
+@pytest.mark.parametrize(
+    ("flags", "place", "shown", "log"),
+    [
+        (
+            FLINK,
+            Place("PortableRunner", "localhost:8099"),
+            "PortableRunner at localhost:8099",
+            "the log of the job server",
+        ),
+        (
+            (*FLINK, "--flink_master=jobs:8081"),
+            Place("PortableRunner", "localhost:8099", None, "http://jobs:8081"),
+            "PortableRunner at localhost:8099",
+            "the log of the job server at localhost:8099 and those of its workers",
+        ),
+        (
+            (*FLINK, "--flink_master=[local]"),
+            Place("PortableRunner", "localhost:8099"),
+            "PortableRunner at localhost:8099",
+            "the log",
+        ),
+        (
+            DATAFLOW,
+            Place("DataflowRunner", None, ("pmd-project", "us-central1")),
+            "DataflowRunner",
+            "Dataflow's page of jobs/us-central1/j-1 in project pmd-project",
+        ),
+        (
+            ("--runner", "FlinkRunner"),
+            Place("FlinkRunner"),
+            "FlinkRunner",
+            "the log of the engine and those of its workers",
+        ),
+    ],
+)
+def test_where_jobs_run(
+    flags: tuple[str, ...], place: Place, shown: str, log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = jobs.place(flags)
+    assert found == place
+    assert str(found) == shown
+    assert found is not None
+    assert log in found.log("j-1")
+    assert jobs.place(("--direct_num_workers=2",)) is None
+
+
+def test_the_logs_of_an_engine_that_was_started_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / ".engines/run/flink"
+    run.mkdir(parents=True)
+    told = {"name": "flink", "endpoint": "localhost:8099", "web": "http://127.0.0.1:1", "flags": [], "processes": []}
+    (run / "state.json").write_text(json.dumps({**told, "folder": ".engines/run/flink"}))
+    found = jobs.place(FLINK)
+    assert found is not None
+    assert found.cluster == "http://127.0.0.1:1"
+    assert found.log(None) == "the logs in .engines/run/flink"
+
+
+JAVA = """\
+org.apache.flink.runtime.client.JobExecutionException: Job execution failed.
+\tat org.apache.flink.runtime.jobmaster.JobResult.toJobExecutionResult(JobResult.java:144)
+\t... 3 more
+Caused by: org.apache.flink.runtime.JobException: Recovery is suppressed by NoRestartBackoffTimeStrategy
+\tat org.apache.flink.runtime.executiongraph.failover.ExecutionFailureHandler.handleFailure(ExecutionFailureHandler.java:176)
+Caused by: java.io.IOException: Insufficient number of network buffers: required 512, but only 507 available.
+\tat org.apache.flink.runtime.io.network.buffer.NetworkBufferPool.tryRedistributeBuffers(NetworkBufferPool.java:1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            RuntimeError(JAVA),
+            "java.io.IOException: Insufficient number of network buffers: required 512, but only 507 available.",
+        ),
+        (RuntimeError("bundle failed\n\n"), "RuntimeError: bundle failed"),
+        (RuntimeError("no room\n\tat java.base/java.lang.Thread.run(Thread.java:840)\n"), "RuntimeError: no room"),
+        (ValueError(), "ValueError: "),
+        (RuntimeError("x" * 900), ("RuntimeError: " + "x" * 900)[:300]),
+    ],
+)
+def test_the_reason_is_the_last_cause(error: Exception, reason: str) -> None:
+    assert jobs.reason(error) == reason
+
+
+class Ended:
+    """A job that ends somehow."""
+
+    def __init__(self, state: str | Exception, then: Any = None) -> None:
+        self.state, self.then = state, then
+        self.job_id = "pmd-1_7"
+
+    def run(self) -> Ended:
+        """Submit it."""
+        return self
+
+    def wait_until_finish(self) -> str:
+        """Wait for its end."""
+        if isinstance(self.state, Exception):
+            raise self.state
+        return self.state
+
+
+@pytest.mark.parametrize("state", ["CANCELLED", "DRAINED", "UPDATED", "UNKNOWN", "FAILED", "UNRECOGNIZED"])
+def test_a_job_that_is_not_done_has_failed(state: str) -> None:
+    driver = driving.Driver(Place("DataflowRunner", None, ("pmd-project", "us-central1")))
+    job: Any = Ended(state)
+    with pytest.raises(RuntimeError) as caught:
+        driver.run(job)
+    told = driver.told(caught.value)
+    assert told is not None
+    assert told.problem == "the engine's job failed"
+    assert told.where == "DataflowRunner, job pmd-1_7"
+    assert told.found == f"RuntimeError: the job has ended as {state}"
+    assert told.remedy == (
+        "look into Dataflow's page of jobs/us-central1/pmd-1_7 in project pmd-project, then run the same command again"
+    )
+
+
+def wire(pipeline: Any) -> Any:
+    return pipeline | transforms.create([transforms.outputs(())])
+
+
+def undone(work: Path, monkeypatch: pytest.MonkeyPatch, state: str = "DONE") -> PmdError:
+    """Run a pipeline that an engine calls done, and does not run; return what is told."""
+    monkeypatch.setattr(driving.Driver, "run", lambda self, _: setattr(self, "_result", Ended(state)))
+    with pytest.raises(PmdError) as caught:
+        running.run(wire, ("--runner=FnApiRunner",), str(work))
+    return caught.value
+
+
+def test_a_job_that_is_done_and_has_not_reached_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = undone(tmp_path / "work", monkeypatch)
+    assert found.problem == "the engine says that its job is done, and its work is not there"
+    assert found.where == "FnApiRunner, job pmd-1_7"
+    assert found.remedy == "look into the log of the engine and those of its workers, then run the same command again"
+    assert not (tmp_path / "work").exists()
+
+
+class Step:
+    """A step that counts how often it is run, and ends the run that it belongs to before it is run again."""
+
+    def __init__(self, work: str, *, then: str = "pass") -> None:
+        self.work, self.then = work, then
+
+    def __call__(self, batch: Any, *_: Any) -> Iterator[Any]:
+        """Work."""
+        (Path(self.work).parent / f"ran-{batch.num_rows}").touch()
+        if self.then == "gone":
+            Path(self.work, "wanted").unlink(missing_ok=True)
+        yield batch
+
+
+def rows(count: int) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([{"row": row} for row in range(count)])
+
+
+@pytest.mark.parametrize(("then", "ran"), [("pass", ["ran-1", "ran-2"]), ("gone", ["ran-1"])])
+def test_a_worker_looks_before_each_task_whether_it_is_wanted(tmp_path: Path, then: str, ran: list[str]) -> None:
+    work = str(tmp_path / "work")
+    ends.begin(work)
+    step = transforms.PerTask(Step(work, then=then))
+    list(step.process(rows(1)))
+    if then == "gone":
+        with pytest.raises(ends.CalledOffError, match="the driver of this run is gone, or has ended it"):
+            list(step.process(rows(2)))
+        # Nothing is written into a folder that somebody has swept.
+        assert not list(Path(work).glob("mistake-*"))
+    else:
+        list(step.process(rows(2)))
+    assert sorted(path.name for path in tmp_path.glob("ran-*")) == ran
+
+
+def test_the_last_step_of_a_run_that_is_called_off_proposes_nothing(tmp_path: Path) -> None:
+    work = str(tmp_path / "work")
+
+    class Finish:
+        def __init__(self) -> None:
+            self.work = work
+
+        def __call__(self, found: Any) -> None:
+            """Propose."""
+            (tmp_path / "proposed").touch()
+
+    finish = transforms._Finish(Finish())
+    with pytest.raises(ends.CalledOffError):
+        finish((0, []))
+    assert not (tmp_path / "proposed").exists()
+    assert not ends.is_left(work)
+    ends.begin(work)
+    finish((0, []))
+    assert (tmp_path / "proposed").exists()
+    assert ends.is_left(work)
+    ends.begin(work)
+    assert not ends.is_left(work)
+
+
+class Manager(BaseHTTPRequestHandler):
+    """Stands for Flink's job manager: it has a job that runs, one of another name, and one that has ended."""
+
+    asked: list[tuple[str, str]]
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        self.asked.append((self.command, self.path))
+        found = [("a", "pmd-1", "RUNNING"), ("b", "pmd-2", "RUNNING"), ("c", "pmd-1", "FINISHED")]
+        content = json.dumps({"jobs": [{"jid": jid, "name": name, "state": state} for jid, name, state in found]})
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content.encode())
+
+    do_PATCH = do_GET
+
+
+def test_a_job_is_cancelled_on_flink_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Manager, "asked", [], raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Manager) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        place = jobs.place((*FLINK, f"--flink_master=127.0.0.1:{server.server_port}"))
+        assert place is not None
+        jobs.cancel(place, "pmd-1_0b9e")
+        jobs.cancel(place, None)
+        server.shutdown()
+    assert Manager.asked == [("GET", "/jobs/overview"), ("PATCH", "/jobs/a?mode=cancel")]
+    jobs.cancel(Place("PortableRunner", "localhost:1"), "pmd-1_0b9e")
+    with pytest.raises(OSError):
+        jobs.cancel(place, "pmd-1_0b9e")
+
+
+def test_the_state_of_an_engine_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / ".engines/run/spark"
+    run.mkdir(parents=True)
+    (run / "state.json").write_text("[]")
+    with pytest.raises(PmdError, match="not what pmd engine up has written"):
+        servers.read("spark")
+    assert servers.at("localhost:1") is None

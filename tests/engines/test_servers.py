@@ -1,0 +1,122 @@
+"""Engines on this machine: started, found, and ended with all of their processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pmd.config.engine import Engine
+from pmd.engines import choosing, servers
+from pmd.errors import ConfigError, PmdError
+
+LISTENS = """\
+import socket, sys, signal
+port = int(next(word for word in sys.argv if word.startswith("--job_port=")).partition("=")[2])
+with socket.create_server(("127.0.0.1", port)):
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of engines in the working folder: Prism's place is taken by a program that listens."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / ".engines"
+    program(folder, LISTENS)
+    return folder
+
+
+def program(folder: Path, code: str) -> None:
+    """Put a program in Prism's place."""
+    (folder / "bin").mkdir(parents=True, exist_ok=True)
+    (folder / "bin/prism").write_text(f"#!{sys.executable}\n{code}")
+    (folder / "bin/prism").chmod(0o755)
+
+
+def test_an_engine_is_started_found_and_ended(engines: Path) -> None:
+    running = servers.up("prism")
+    try:
+        assert servers.read("prism") == running
+        assert servers.at(running.endpoint) == running
+        assert [process.part for process in running.processes] == ["prism"]
+        assert running.dead == ()
+        assert f"--job_endpoint={running.endpoint}" in choosing.flags(Engine(name="prism"))
+        choosing.reach(choosing.flags(Engine(name="prism")))
+        with pytest.raises(PmdError) as caught:
+            servers.up("prism")
+        assert (caught.value.problem, caught.value.where) == ("prism runs here already", running.endpoint)
+        assert caught.value.remedy == "use it, or end it: pmd engine down prism"
+    finally:
+        assert servers.down("prism") == running
+    assert running.dead == running.processes
+    assert servers.read("prism") is None
+    assert servers.down("prism") is None
+    assert (engines / "run/prism/prism.log").exists()
+
+
+def test_one_that_died_is_started_anew(engines: Path) -> None:
+    running = servers.up("prism")
+    os.kill(running.processes[0].pid, 9)
+    os.waitpid(running.processes[0].pid, 0)
+    assert running.dead == running.processes
+    again = servers.up("prism")
+    assert servers.down("prism") == again
+
+
+def test_only_its_own_processes_are_ended(engines: Path) -> None:
+    """A number that another process has by now is not signalled."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        other_then = servers.Process("prism", other.pid, "long ago")
+        assert not other_then.is_alive
+        servers._end([other_then])
+        assert other.poll() is None
+        assert servers.Process("prism", other.pid, servers._since(other.pid)).is_alive
+        other.kill()
+
+
+def test_one_that_does_not_start_is_told_with_its_log(engines: Path) -> None:
+    program(engines, "print('starting')\nraise SystemExit('no room for Prism')")
+    with pytest.raises(PmdError) as caught:
+        servers.up("prism")
+    assert caught.value.problem == "prism does not start: its prism has ended"
+    assert caught.value.where == str(engines / "run/prism/prism.log")
+    assert caught.value.found in {"no room for Prism", "starting"}
+    assert servers.read("prism") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "problem", "where"),
+    [
+        ("spark", "spark is not here", "spark"),
+        ("flink", "flink is not here", "flink"),
+        ("storm", "no such engine to start here", "storm"),
+        ("dataflow", "no such engine to start here", "dataflow"),
+    ],
+)
+def test_what_is_missing_is_told(
+    engines: Path, monkeypatch: pytest.MonkeyPatch, name: str, problem: str, where: str
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_: "/usr/bin/java")
+    with pytest.raises(ConfigError) as caught:
+        servers.up(name)
+    assert caught.value.problem == problem
+    assert (caught.value.where or "").endswith(where)
+
+
+def test_java_is_asked_for(engines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (engines / "spark").mkdir()
+    monkeypatch.setattr("shutil.which", lambda *_: None)
+    with pytest.raises(ConfigError, match="Java is not installed"):
+        servers.up("spark")
+
+
+def test_the_worker_of_a_cluster_is_this_python(engines: Path) -> None:
+    starting = servers._Starting("flink", engines, engines / "run")
+    starting.run.mkdir()
+    path = starting.worker_path()["PATH"].split(os.pathsep)[0]
+    shown = subprocess.run([f"{path}/pmd-worker", "--help"], capture_output=True, text=True, check=True, cwd="/")
+    assert "Started by an engine" in shown.stdout
