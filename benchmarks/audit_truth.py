@@ -1,12 +1,13 @@
 """Whether the audit's intervals hold what they say: data with planted truths, through the functions that the audit calls.
 
-    python benchmarks/audit_truth.py [--seeds N] [--mutant clusters|factor|chosen]
+    python benchmarks/audit_truth.py [--seeds N] [--beam N] [--mutant clusters|factor|chosen]
 
 Each scenario is drawn N times (2,000). Printed are how many of the 95 % intervals cover the planted truth, their mean width ÷
 that of an oracle who knows the variance components and uses t with the true degrees of freedom, how many were refused, how many
 of these although the oracle has degrees of freedom enough, and the coverage of intervals that take pairs for independent. Then
-how often a test finds what is not there, the share of false discoveries, and the power. A mutant breaks the estimator on purpose: the
-benchmark must fail then, and says so. The last line is JSON.
+how often a test finds what is not there, the share of false discoveries, and the power. A mutant breaks the estimator on
+purpose: the benchmark must fail then, and says so. A few draws go the whole way on Beam, from pairs and their texts to the
+figures of audit.json, which must be those that numpy counts from the same draw. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -17,20 +18,27 @@ import dataclasses
 import json
 import math
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
+import apache_beam as beam
 import numpy as np
+import orjson
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import special
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from pmd.audit import clusters, estimates, findings, losses
+from pmd.audit import clusters, estimates, findings, lexicon, losses, measure, transforms, units
 from pmd.audit.estimates import Estimate, Part, Read
+from pmd.engines.transforms import Meet, Only, PerTask, create
+from pmd.schema import keys
+from pmd.store import exchange
 
 Counts = NDArray[np.int64]
 Chance = np.random.Generator
@@ -489,6 +497,84 @@ def sections(seeds: int, first: int, planted: int) -> Sections:
     return found
 
 
+# The whole way, on Beam.
+
+WOMAN: Final = "a woman is walking with the dogs in the park near the river"
+MAN: Final = "a man is walking with the dogs in the park near the river"
+NOBODY: Final = "the dogs are running through the park near the river today"
+
+
+def on_beam(seed: int) -> list[str]:
+    """Return where a draw's figures, counted by the transforms of the audit, differ from the truth of the draw."""
+    chance = np.random.default_rng([4000, seed])
+    sizes = zipf(300, 0.4, 1500)
+    users = np.repeat(np.arange(len(sizes)), sizes)
+    share = tastes(chance, 0.4, 0.25, len(sizes))[users]
+    kind = np.where(chance.random(len(users)) < share, 1, np.where(chance.random(len(users)) < 0.3, 2, 0))
+    lost = chance.random(len(sizes))[users] < 0.2
+    rows = [
+        {
+            "pair_id": keys.pair_id("yfcc100m", str(place)),
+            "image_id": keys.image_id(f"{seed}/{place}"),
+            "source": "yfcc100m",
+            "image_url": f"http://host{place % 50}.org/{place}.jpg",
+            "text": (NOBODY, WOMAN, MAN)[code],
+            "meta": orjson.dumps({"uid": str(user)}).decode(),
+        }
+        for place, (code, user) in enumerate(zip(kind.tolist(), users.tolist(), strict=True))
+    ]
+    known = _counted_on_beam(rows, ["images" if gone else "shard" for gone in lost])
+    wrong = []
+    for stage, left in ((0, np.ones_like(lost)), (4, ~lost)):
+        expected = clusters.of(
+            np.bincount(users[left], minlength=len(sizes)),
+            {"female": np.bincount(users[left & (kind == 1)], minlength=len(sizes))},
+        )
+        found = units.sums_of(known, "yfcc100m", "user", stage, "english")
+        one = estimates.share_of_draw([Part(found, 1.0)], "female")
+        other = estimates.share_of_draw([Part(expected, 1.0)], "female")
+        if one != other:
+            wrong.append(f"seed {seed}, stage {stage}: {one} and not {other}")
+        for name, owner in (("user", users), ("host", np.arange(len(users)) % 50), ("image", np.arange(len(users)))):
+            counted = int(units.sizes_of(known, "yfcc100m", name, stage)[1].sum())
+            if counted != len(np.unique(owner[left])):
+                wrong.append(f"seed {seed}, stage {stage}: {counted} of kind {name}")
+    return wrong
+
+
+def _counted_on_beam(rows: list[dict[str, Any]], last: list[str]) -> units.Counted:
+    lists = lexicon.of({"female": ["woman"], "male": ["man"], "neutral": ["person"]})
+    plan = measure.Plan({}, lists)
+    with tempfile.TemporaryDirectory() as work:
+        pairs = pa.Table.from_pylist([row | {"last": None} for row in rows], schema=transforms.MEETING)
+        fates = pa.Table.from_pylist(
+            [{"pair_id": row["pair_id"], "last": one} for row, one in zip(rows, last, strict=True) if one == "images"]
+            + [
+                {"pair_id": row["pair_id"], "last": "dedupe"}
+                for row, one in zip(rows, last, strict=True)
+                if one == "shard"
+            ],
+            schema=transforms.MEETING,
+        )
+        table = pa.concat_tables([pairs, fates])
+        written = list(exchange.write(work, transforms.MEETING, 2, table.to_batches(max_chunksize=400), "pair_id"))
+        target = Path(work) / "facts"
+        with beam.Pipeline() as pipeline:
+            (
+                pipeline
+                | create(written)
+                | Meet()
+                | beam.ParDo(PerTask(transforms.CountPartition(plan, 1, 0, 2, work))).with_output_types(pa.RecordBatch)
+                | Only(transforms.UNIT_RUNS)
+                | "As runs" >> beam.Map(transforms.as_runs).with_output_types(pa.RecordBatch)
+                | "By unit" >> Meet()
+                | "Count units" >> beam.ParDo(PerTask(transforms.CountUnits(work))).with_output_types(pa.RecordBatch)
+                | beam.Map(lambda batch: batch.column("fact")[0].as_py().removeprefix(transforms.UNITS))
+                | beam.io.WriteToText(str(target), shard_name_template="")
+            )
+        return units.merged(map(units.Counted.from_text, target.read_text().split()))
+
+
 # Mutants of the estimator.
 
 
@@ -611,11 +697,14 @@ def _percent(share: float | None) -> str:
 def main() -> Iterator[str]:
     parser = argparse.ArgumentParser(description="whether the audit's intervals hold what they say")
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--beam", type=int, default=3, help="draws that go the whole way")
     parser.add_argument("--mutant", choices=MUTANTS)
     arguments = parser.parse_args()
     start = time.process_time()
     with mutant(arguments.mutant):
         figures, short = run(arguments.seeds, print)
+    for seed in range(arguments.beam):
+        short += on_beam(seed)
     for one in short:
         print(f"falls short: {one}")
     print(f"{time.process_time() - start:.0f} s of processor")

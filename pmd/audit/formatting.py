@@ -24,11 +24,6 @@ def decimal(number: float | None) -> str:
     return "–" if number is None else f"{number:.1f}"
 
 
-def approximate(distinct: Mapping[str, Any]) -> str:
-    """Return a number of distinct units for a table: "≈ 1.2M", or exactly."""
-    return count(distinct["value"]) if distinct["exact"] else f"≈ {short(distinct['value'])}"
-
-
 def short(number: float | None) -> str:
     """Return a count in three figures: "30.3M", "4.1k", "512"."""
     if number is None:
@@ -115,6 +110,20 @@ def signed(share: float) -> str:
     return f"{share * 100:+.2f}".replace("-", "−")
 
 
-def number(distinct: Mapping[str, Any]) -> str:
-    """Return a number of distinct units in words: exact, or an estimate as such."""
-    return count(distinct["value"]) if distinct["exact"] else f"about {short(distinct['value'])}"
+def drawn_cell(estimate: Mapping[str, Any], cell: Any) -> str:
+    """Return a cell of what another draw would give, or why that cannot be said.
+
+    Args:
+        estimate: A figure.
+        cell: How such a figure is written: `share_cell` or `ratio_cell`.
+    """
+    draw = estimate.get("another_draw")
+    if draw is None or draw["value"] is None:
+        return "<td>–</td>"
+    title = f"{count(draw['clusters'])} {draw['cluster'].replace('+', ' and ')} clusters"
+    if draw["design_effect"] is not None:
+        title += f"; design effect {draw['design_effect']:.1f}"
+    if draw["degrees"]:
+        title += f"; {draw['degrees']:.0f} degrees of freedom"
+    written: str = cell({**draw, "exact": False}) if "refused" not in draw else f"<td>{escape(draw['refused'])}</td>"
+    return written.replace("<td", f'<td data-clusters="{escape(title)}"', 1)

@@ -35,3 +35,7 @@ def test_findings_without_control_are_found() -> None:
     with audit_truth.mutant("chosen"):
         many = audit_truth.sections(60, 2000, 0)
     assert many.with_finding > 12
+
+
+def test_the_whole_way_on_beam_counts_the_same() -> None:
+    assert audit_truth.on_beam(0) == []

@@ -18,7 +18,7 @@ from pmd.audit.report import html
 from pmd.audit.result import result
 from pmd.store.commits import Books
 from pmd.text import language
-from tests.audit.batches import WHOLE, batch, pair
+from tests.audit.batches import WHOLE, batch, counted, pair
 from tests.audit.test_result import TABLE2
 
 _VOID = {"meta", "br"}
@@ -78,6 +78,7 @@ def _figures(
         books,
         plan,
         TABLE2,
+        counted=counted(batch(rows), pa.array(last), plan),
         profile="paper",
         repeated=repeated.summary(repeated.count(pa.Table.from_batches([occurrences]))),
         overlap=overlap.matrix([[[["coco", "yfcc100m"], 3], [["yfcc100m"], number]]]),
@@ -129,7 +130,7 @@ def test_a_build_large_enough_is_read_in_sentences() -> None:
     assert "After fetch, 25" in text
     assert "with a female term for each with a male one" in text
     assert "All pairs with a geotag are from France." in text
-    assert "Ten of 40 registrable domains hold 25.0" in text
+    assert "Ten of 40 registrable domains hold 25.0 % of the pairs" in text.replace("\u00a0", " ")
     assert "Coverage 320 of 320 pairs (100" in text
 
 
