@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pmd.audit import charts, formatting, page
@@ -327,9 +327,6 @@ def gendered(result: Mapping[str, Any]) -> str:
             + formatting.ratio_cell(figures["female_to_male"])
             + formatting.points_cell(changed["female"] if changed else None)
             + formatting.points_cell(changed["male"] if changed else None)
-            + formatting.drawn_cell(figures["female"], formatting.share_cell)
-            + formatting.drawn_cell(figures["male"], formatting.share_cell)
-            + formatting.drawn_cell(figures["female_to_male"], formatting.ratio_cell)
             + "</tr>"
         )
     drawing = (
@@ -355,9 +352,6 @@ def gendered(result: Mapping[str, Any]) -> str:
                 "female : male",
                 "female, since curate (points)",
                 "male, since curate (points)",
-                "female, another draw",
-                "male, another draw",
-                "female : male, another draw",
             ),
             table,
             stacked=True,
@@ -370,7 +364,44 @@ def gendered(result: Mapping[str, Any]) -> str:
         + f'<p class="reading">{escape(_gendered_reading(after, last))}</p>'
         + drawing
         + page.coverage(result, after)
-        + f'<p class="coverage"><b>Another draw</b> {escape(result["methods"]["another_draw"])}</p>'
+        + _another_draw(result)
+    )
+
+
+def _populations(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the sources in the order of Table 2, and all of them together."""
+    sources = [(source, result["sources"][source]) for source, _, _ in page.sources_in_order(result)]
+    return [*sources, ("all sources", result["all"])]
+
+
+def _another_draw(result: Mapping[str, Any]) -> str:
+    """Return what another draw of such users, images, pages and hosts would give, with what each figure rests on."""
+    _, last = page.ends(result)
+    rows = []
+    for name, populations in _populations(result):
+        figures = populations[last]
+        kinds: tuple[tuple[str, Mapping[str, Any], Callable[[Mapping[str, Any]], str]], ...] = (
+            ("English", figures["languages"]["english"], formatting.share_cell),
+            ("female term", figures["gendered"]["female"], formatting.share_cell),
+            ("male term", figures["gendered"]["male"], formatting.share_cell),
+            ("female : male", figures["gendered"]["female_to_male"], formatting.ratio_cell),
+        )
+        for label, figure, cell in kinds:
+            draw = figure.get("another_draw")
+            if draw is None:
+                continue
+            effect = "–" if draw["design_effect"] is None else f"{draw['design_effect']:.1f}"
+            written = f'<td class="words">{escape(draw["refused"])}</td>' if "refused" in draw else cell(draw)
+            rows.append(
+                f'<tr><td>{escape(name)}</td><td class="words">{escape(label)}</td>{written}'
+                f'<td class="words">{escape(draw["cluster"].replace("+", ", "))}</td>'
+                f"<td>{formatting.count(draw['clusters'])}</td><td>{formatting.count(draw['degrees'])}</td>"
+                f"<td>{effect}</td></tr>"
+            )
+    head = (f"<after {last}", "<figure", "another draw", "<by", "clusters", "degrees of freedom", "design effect")
+    folded = f"<details><summary>Another draw of such users or images</summary>{page.table(head, rows)}</details>"
+    return (folded if rows else "") + (
+        f'<p class="coverage"><b>Another draw</b> {escape(result["methods"]["another_draw"])}</p>'
     )
 
 

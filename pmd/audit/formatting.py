@@ -108,22 +108,3 @@ def points_cell(estimate: Mapping[str, Any] | None) -> str:
 def signed(share: float) -> str:
     """Return a difference of shares in percentage points, with a true minus."""
     return f"{share * 100:+.2f}".replace("-", "−")
-
-
-def drawn_cell(estimate: Mapping[str, Any], cell: Any) -> str:
-    """Return a cell of what another draw would give, or why that cannot be said.
-
-    Args:
-        estimate: A figure.
-        cell: How such a figure is written: `share_cell` or `ratio_cell`.
-    """
-    draw = estimate.get("another_draw")
-    if draw is None or draw["value"] is None:
-        return "<td>–</td>"
-    title = f"{count(draw['clusters'])} {draw['cluster'].replace('+', ' and ')} clusters"
-    if draw["design_effect"] is not None:
-        title += f"; design effect {draw['design_effect']:.1f}"
-    if draw["degrees"]:
-        title += f"; {draw['degrees']:.0f} degrees of freedom"
-    written: str = cell({**draw, "exact": False}) if "refused" not in draw else f"<td>{escape(draw['refused'])}</td>"
-    return written.replace("<td", f'<td data-clusters="{escape(title)}"', 1)

@@ -60,22 +60,25 @@ class Test:
     refused: str | None = None
 
 
-def of(before: Counts, after: Counts, having: Mapping[str, tuple[Counts, Counts]]) -> pa.Table:
+def of(before: Counts, after: Counts, properties: Mapping[str, tuple[Counts, Counts]]) -> pa.Table:
     """Return `ROWS` of clusters.
 
     Args:
         before: Pairs of each cluster before; shape (clusters,).
         after: Those that are left.
-        having: Property → pairs of each cluster that have it, before and after.
+        properties: Property → pairs of each cluster that have it, before and after.
     """
     some = before > 0
     columns = {"before": before[some], "after": after[some]}
     ones = np.ones(int(some.sum()), dtype=np.int64)
     zeros = np.zeros_like(ones)
     tables = [_rows(ITSELF, columns, (ones, zeros, zeros, zeros, zeros, zeros))]
-    for name, (had, has) in sorted(having.items()):
+    for name, (had, has) in sorted(properties.items()):
         one, other = had[some], has[some]
-        tables.append(_rows(name, columns, (zeros, one, other, one * one, other * other, one * other)))
+        having = np.flatnonzero(one)
+        one, other = one[having], other[having]
+        mine = {key: values[having] for key, values in columns.items()}
+        tables.append(_rows(name, mine, (zeros[having], one, other, one * one, other * other, one * other)))
     return added(tables)
 
 

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -163,14 +162,12 @@ class Counted:
 
     def to_text(self) -> str:
         """Return it as text that Beam carries."""
-        return base64.b64encode(
-            orjson.dumps([base64.b64encode(_bytes(table)).decode() for table in self._tables()])
-        ).decode()
+        return ".".join(base64.b64encode(_bytes(table)).decode() for table in self._tables())
 
     @classmethod
     def from_text(cls, text: str) -> Counted:
         """Return what `to_text` wrote."""
-        return cls(*(_table(base64.b64decode(part)) for part in orjson.loads(base64.b64decode(text))))
+        return cls(*(_table(base64.b64decode(part)) for part in text.split(".")))
 
     def _tables(self) -> tuple[pa.Table, ...]:
         return self.sizes, self.sums, self.losses, self.hosts
@@ -282,7 +279,8 @@ def _count(source: str, kind: str, rows: pa.Table) -> Counted:
     sizes = [_sizes(source, kind, stage, pairs[:, stage]) for stage in range(len(STAGES))]
     sums: list[pa.Table] = []
     lost: list[pa.Table] = []
-    if source != ALL:
+    # Of other kinds only the numbers are wanted: there may be as many images as pairs.
+    if source != ALL and (kind in clusters_of(source) or kind in LOST_BY):
         domains = _domains(units, rows)
         for domain, (whole, having) in domains.items():
             for stage in range(len(STAGES)):
