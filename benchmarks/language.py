@@ -52,8 +52,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pycld2
 import xxhash
+from scipy import stats
 
-from pmd.audit import intervals
 from pmd.sources.yfcc100m import LAYOUTS
 from pmd.text import cleaning, language
 
@@ -222,7 +222,7 @@ def cell(found: Mask, rows: Mask) -> dict[str, Any]:
     size, called = int(rows.sum()), int(found[rows].sum())
     if not size:
         return {"texts": 0}
-    low, high = intervals.wilson(called / size, size)
+    low, high = stats.binomtest(called, size).proportion_ci(method="wilson")
     rate = round(called / size, 5) if size >= FEWEST else None
     return {"texts": size, "english": called, "rate": rate, "interval": [round(low, 5), round(high, 5)]}
 

@@ -11,7 +11,18 @@ import pyarrow as pa
 from pipelines import running
 from pmd import flow, manifests, stages
 from pmd.audit import lexicon, measure, needs
-from pmd.audit.transforms import CountForms, CountOverlap, CountPartition, SpreadPairs, SumForms, WithReport, tasks
+from pmd.audit.transforms import (
+    UNIT_RUNS,
+    CountForms,
+    CountOverlap,
+    CountPartition,
+    CountUnits,
+    SpreadPairs,
+    SumForms,
+    WithReport,
+    as_runs,
+    tasks,
+)
 from pmd.config import Config
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches
@@ -23,22 +34,25 @@ from pmd.store import exchange, root
 PARTITION_BYTES = 16 * 2**20
 #: The same, of a partition by text: of a pair only its text's form, its image and its user are there.
 TEXT_PARTITION_BYTES = 8 * PARTITION_BYTES
+#: The same, of a partition by unit: a pair is in it once for its image, its user and its host.
+UNIT_PARTITION_BYTES = 4 * PARTITION_BYTES
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `audit`."""
     needed = needs.of(config)
     wanted, books, names = needed.wanted, needed.books, needed.sources
-    plan = measure.plan({name: books[flow.CURATE.name][name].kept for name in names}, config.audit, lexicon.load())
+    plan = measure.plan(needs.measured(books), config.audit, lexicon.load())
     table2 = {name: manifest.table2 for name, manifest in manifests.load_all().items()}
     cut = partitions.cut(config.root)
     size = sum(file.bytes for file in needed.files)
     bits = exchange.bits_for(size, PARTITION_BYTES)
     text_bits = exchange.bits_for(size, TEXT_PARTITION_BYTES)
+    unit_bits = exchange.bits_for(size, UNIT_PARTITION_BYTES)
     work = root.work_folder(config.root, "audit")
 
     def wire(pipeline: beam.Pipeline) -> Any:
-        # RUNS of texts, and OUTPUTS
+        # RUNS of texts, UNIT_RUNS, and OUTPUTS
         counted = (
             pipeline
             | "Units" >> create(tasks(config.root, names, cut.part_bits))
@@ -46,9 +60,19 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Pairs and fates"
             >> beam.ParDo(PerTask(SpreadPairs(config.root, cut, bits, work))).with_output_types(pa.RecordBatch)
             | "By pair" >> Meet()
-            | "Count" >> beam.ParDo(PerTask(CountPartition(plan, text_bits, work))).with_output_types(pa.RecordBatch)
+            | "Count"
+            >> beam.ParDo(PerTask(CountPartition(plan, config.sample, text_bits, unit_bits, work))).with_output_types(
+                pa.RecordBatch
+            )
         )
         counts = counted | "Counts" >> Only(OUTPUTS)
+        known = (
+            counted
+            | "Units of pairs" >> Only(UNIT_RUNS)
+            | "As runs" >> beam.Map(as_runs).with_output_types(pa.RecordBatch)
+            | "By unit" >> Meet()
+            | "Count units" >> beam.ParDo(PerTask(CountUnits(work))).with_output_types(pa.RecordBatch)
+        )
         repeated = (
             counted
             | "Texts" >> Only(exchange.RUNS)
@@ -64,11 +88,13 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Overlap" >> beam.ParDo(PerTask(CountOverlap(config.root, work))).with_output_types(pa.RecordBatch)
         )
         return (
-            (counts, repeated, overlap)
+            (counts, known, repeated, overlap)
             | "Outputs" >> beam.Flatten()
             | "Commit"
             >> WriteCommit(
-                CommitStage(work, (target(wanted, complete=WithReport(plan, books, table2, config.profile)),))
+                CommitStage(
+                    work, (target(wanted, complete=WithReport(plan, books, table2, config.profile, config.sample)),)
+                )
             )
         )
 

@@ -15,7 +15,7 @@ import typer
 from pydantic import BaseModel
 
 from pmd import config, manifests, sources
-from pmd.audit import intervals, sketch
+from pmd.audit import estimates, findings, suppression
 from pmd.cli import app
 from pmd.codec import SET_BITS, header, structure
 from pmd.config.engine import ENGINES, DataflowEngine, Engine
@@ -240,9 +240,11 @@ def test_the_snippets_of_the_readme_compile() -> None:
 #: What the documents say, made of what the code has.
 FACTS = [
     ("adding-a-source.md", f"at most {contract.DRAFT_ROWS:,} rows each"),
-    ("audit.md", f"exact up to {sketch.SIZE:,} a source"),
-    ("audit.md", f"a uniform sample of {sketch.PAIRS:,} pairs"),
-    ("audit.md", f"dealt into {intervals.BUCKETS} groups"),
+    ("audit.md", f"Under {estimates.MIN_DEGREES:g} degrees of freedom"),
+    ("audit.md", f"one cluster over {estimates.MAX_SHARE * 100:g} % of the pairs"),
+    ("audit.md", f"fewer than {estimates.FEW} effective pairs"),
+    ("audit.md", f"δ is {findings.LEAST_EFFECT * 100:g} percentage points"),
+    ("audit.md", f"fewer than {suppression.LEAST} pairs"),
     ("decisions.md", f"{header.MAX_SCANS} scans of a progressive JPEG"),
     ("decisions.md", f"{structure.MOST_MARKERS:,} markers or chunks, {structure.MOST_BLOCKS:,} blocks"),
     ("decisions.md", f"{SET_BITS.start} to {SET_BITS.stop - 1} set bits"),

@@ -24,11 +24,7 @@ def users(result: Mapping[str, Any]) -> str:
     if not having:
         return heading + '<p class="reading">No source here names its users.</p>' + coverage
     figures = [(source, populations[first]["users"]) for source, populations in having]
-    worst = [
-        (users["top_1_percent"]["value"], source)
-        for source, users in figures
-        if users["top_1_percent"]["value"] is not None and users["top_1_percent"]["enough"]
-    ]
+    worst = [(users["top_1_percent"], source) for source, users in figures if users["top_1_percent"] is not None]
     reading = (
         f"The most active 1 % of users hold {formatting.percent(max(worst)[0])} of the pairs of {max(worst)[1]}, "
         "where they are most concentrated."
@@ -57,25 +53,26 @@ def hosts(result: Mapping[str, Any]) -> str:
     if "distinct" not in before:
         return heading + '<p class="reading">No pair here has an image URL.</p>' + page.coverage(result, before)
     largest = after.get("largest", [])
-    seen = after.get("largest_seen_in", {"pairs": 0})["pairs"]
-    earlier = {row["host"]: row["share"]["value"] for row in before["largest"]}
+    seen = after["coverage"]["measured"]
+    earlier = {row["host"]: row["share"] for row in before["largest"]}
     bars = [
         Bar(
             row["host"],
-            [row["share"]["value"]] if first == last else [earlier.get(row["host"]), row["share"]["value"]],
-            f"{formatting.count(row['pairs_seen'])} of {formatting.count(seen)}"
+            [row["share"]] if first == last else [earlier.get(row["host"]), row["share"]],
+            f"{formatting.count(row['pairs'])} of {formatting.count(seen)}"
             if seen < formatting.FEW
-            else formatting.percent(row["share"]["value"]),
-            f"{row['host']}: {formatting.share(row['share'])} of pairs with an image URL after {last}",
+            else formatting.percent(row["share"]),
+            f"{row['host']}: {formatting.percent(row['share'])} of pairs with an image URL after {last}",
         )
         for row in largest[:15]
     ]
     reading = (
-        f"Ten of {formatting.number(after['distinct'])} registrable domains hold {formatting.share(after['top_10'])} of the "
-        f"pairs with an image URL after {last}."
-        if largest and after["distinct"]["value"] > 10
-        else f"{formatting.number(after['distinct'])} registrable domains hold all pairs with an image URL after {last}."
-        if largest
+        f"Ten of {formatting.count(after['distinct']['value'])} registrable domains hold "
+        f"{formatting.percent(after['top_10'])} of the pairs with an image URL after {last}."
+        if seen and after["distinct"]["value"] > 10
+        else f"{formatting.count(after['distinct']['value'])} registrable domains hold all pairs with an image URL "
+        f"after {last}."
+        if seen
         else f"No pair with an image URL is left after {last}."
     )
     return (
@@ -98,7 +95,7 @@ def _curves(result: Mapping[str, Any], having: Sequence[tuple[str, Mapping[str, 
     figures = []
     for source, populations in having:
         units = populations[first][kind]
-        if units["followed"]["units"] < formatting.FEW:
+        if not units["curve"]:
             continue
         series = [
             (style, [(x, y) for x, y in populations[stage][kind]["curve"]])
@@ -106,12 +103,7 @@ def _curves(result: Mapping[str, Any], having: Sequence[tuple[str, Mapping[str, 
             if populations[stage][kind].get("curve")
         ]
         title = f"{source}: share of pairs that the largest {kind} hold"
-        follow = units["followed"]
-        followed = (
-            f"all {formatting.count(follow['units'])} {kind}"
-            if follow["exact"]
-            else f"{formatting.count(follow['units'])} of about {formatting.short(units['distinct']['value'])} {kind}"
-        )
+        followed = f"all {formatting.count(units['distinct']['value'])} {kind}"
         figures.append(
             f"<figure><h4>{escape(source)}</h4>{charts.curve(series, title)}"
             f'<p class="soft">Largest … % of {kind} (across) hold … % of pairs (up); {escape(followed)}.</p></figure>'
@@ -131,22 +123,17 @@ def _concentration_table(result: Mapping[str, Any], having: Sequence[tuple[str, 
             if "distinct" not in units:
                 continue
             same = units["two_pairs_share_one"]
-            chance = (
-                "–"
-                if same["value"] is None
-                else "none seen"
-                if same["value"] == 0
-                else f"1 in {formatting.short(1 / same['value'])}"
-            )
+            chance = "–" if same is None else "none" if same == 0 else f"1 in {formatting.short(1 / same)}"
             cells = (
                 f"<tr><td>{escape(source)}</td><td class='words'>after {escape(stage)}</td>"
-                f"<td>{escape(formatting.number(units['distinct']))}</td>{formatting.ratio_cell(units['gini'])}{formatting.share_cell(units['top_1_percent'])}"
-                f"<td>{chance} <small>({formatting.count(same['pairs'])} pairs)</small></td>"
+                f"<td>{formatting.count(units['distinct']['value'])}</td>"
+                f"<td>{'–' if units['gini'] is None else format(units['gini'], '.2f')}</td>"
+                f"<td>{escape(formatting.percent(units['top_1_percent']))}</td><td>{chance}</td>"
             )
             if kind == "hosts":
                 top = units["largest"][0] if units["largest"] else None
-                cells += formatting.share_cell(units["top_10"]) + (
-                    f"<td class='words'>{isolated(top['host'])} {escape(formatting.percent(top['share']['value']))}</td>"
+                cells += f"<td>{escape(formatting.percent(units['top_10']))}</td>" + (
+                    f"<td class='words'>{isolated(top['host'])} {escape(formatting.percent(top['share']))}</td>"
                     if top
                     else "<td>–</td>"
                 )

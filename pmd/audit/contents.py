@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pmd.audit import charts, formatting, page
 from pmd.audit.charts import Bar, Dots, Mark
+from pmd.audit.findings import LEAST_EFFECT
 from pmd.escape import html as escape
 
 #: Texts of a sample below which the share of one language is written as "3 of 512".
@@ -40,7 +41,7 @@ def stage_by_stage(result: Mapping[str, Any]) -> str:
     )
     return (
         '<h2 id="stages">Stage by stage</h2>\n<p>The main figures of all sources together after every stage. Small '
-        "figures are 95 % intervals; ≈ stands before an estimate to within 5 %; all others are exact counts; "
+        "figures are 95 % intervals for texts that were not read; what has none is counted and exact; "
         '<span class="few">this colour</span> marks what rests on too few to be read as a rate.</p>'
         + _stage_table(result, result["all"])
         + f"<details><summary>The same for each source</summary>{sources}</details>"
@@ -66,7 +67,7 @@ def _stage_cells(figures: Mapping[str, Any]) -> dict[str, str]:
     none = "<td>–</td>"
     texts = {
         "pairs": formatting.count(figures["pairs"]),
-        "distinct images": formatting.approximate(figures["images"]["distinct"]),
+        "distinct images": formatting.count(figures["images"]["distinct"]["value"]),
         "words, mean": formatting.decimal(words["mean"]),
         "words, median": formatting.count(words["median"]),
         "words, 95th percentile": formatting.count(words["p95"]),
@@ -74,16 +75,16 @@ def _stage_cells(figures: Mapping[str, Any]) -> dict[str, str]:
         if countries["coverage"]["measured"]
         else "–",
         "commonest country": f"{top['country']} {formatting.percent(top['share'])}" if top else "–",
-        "users": formatting.approximate(users["distinct"]) if "distinct" in users else "–",
-        "hosts (registrable domains)": formatting.approximate(hosts["distinct"]) if "distinct" in hosts else "–",
+        "pairs of the top 1 % of users": formatting.percent(users.get("top_1_percent")),
+        "pairs of the top 10 hosts": formatting.percent(hosts.get("top_10")),
+        "users": formatting.count(users["distinct"]["value"]) if "distinct" in users else "–",
+        "hosts (registrable domains)": formatting.count(hosts["distinct"]["value"]) if "distinct" in hosts else "–",
     }
     cells = {label: f"<td>{escape(text)}</td>" for label, text in texts.items()} | {
         "identified as English": formatting.share_cell(figures["languages"]["english"]),
         "with a female term": formatting.share_cell(gendered.get("female")),
         "with a male term": formatting.share_cell(gendered.get("male")),
         "female : male": formatting.ratio_cell(gendered["female_to_male"]) if "female_to_male" in gendered else none,
-        "pairs of the top 1 % of users": formatting.share_cell(users.get("top_1_percent")),
-        "pairs of the top 10 hosts": formatting.share_cell(hosts.get("top_10")),
     }
     return {label: cells[label] for label in _STAGE_ROWS}
 
@@ -251,10 +252,12 @@ def countries(result: Mapping[str, Any]) -> str:
     ]
     top = after["shares"][:3]
     share = sum(row["share"] for row in top)
-    if not top:
+    if not after["coverage"]["measured"]:
         reading = f"No pair with a geotag is left after {last}."
     elif few:
         reading = f"Only {placed} pairs with a geotag lie in a country: too few to speak of shares."
+    elif not top:
+        reading = f"No country holds enough of the {formatting.count(placed)} pairs with a geotag to be shown."
     else:
         three = ", ".join(names.get(row["country"], row["country"]) for row in top)
         reading = (
@@ -361,6 +364,83 @@ def gendered(result: Mapping[str, Any]) -> str:
         + f'<p class="reading">{escape(_gendered_reading(after, last))}</p>'
         + drawing
         + page.coverage(result, after)
+        + _another_draw(result)
+    )
+
+
+def _populations(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the sources in the order of Table 2, and all of them together."""
+    sources = [(source, result["sources"][source]) for source, _, _ in page.sources_in_order(result)]
+    return [*sources, ("all sources", result["all"])]
+
+
+def _another_draw(result: Mapping[str, Any]) -> str:
+    """Return what another draw of such users, images, pages and hosts would give, with what each figure rests on."""
+    _, last = page.ends(result)
+    rows = []
+    for name, populations in _populations(result):
+        figures = populations[last]
+        kinds: tuple[tuple[str, Mapping[str, Any], Callable[[Mapping[str, Any]], str]], ...] = (
+            ("English", figures["languages"]["english"], formatting.share_cell),
+            ("female term", figures["gendered"]["female"], formatting.share_cell),
+            ("male term", figures["gendered"]["male"], formatting.share_cell),
+            ("female : male", figures["gendered"]["female_to_male"], formatting.ratio_cell),
+        )
+        for label, figure, cell in kinds:
+            draw = figure.get("another_draw")
+            if draw is None:
+                continue
+            effect = "–" if draw["design_effect"] is None else f"{draw['design_effect']:.1f}"
+            written = f'<td class="words">{escape(draw["refused"])}</td>' if "refused" in draw else cell(draw)
+            rows.append(
+                f'<tr><td>{escape(name)}</td><td class="words">{escape(label)}</td>{written}'
+                f'<td class="words">{escape(draw["cluster"].replace("+", ", "))}</td>'
+                f"<td>{formatting.count(draw['clusters'])}</td><td>{formatting.count(draw['degrees'])}</td>"
+                f"<td>{effect}</td></tr>"
+            )
+    head = (f"<after {last}", "<figure", "another draw", "<by", "clusters", "degrees of freedom", "design effect")
+    folded = f"<details><summary>Another draw of such users or images</summary>{page.table(head, rows)}</details>"
+    return (folded if rows else "") + (
+        f'<p class="coverage"><b>Another draw</b> {escape(result["methods"]["another_draw"])}</p>'
+    )
+
+
+def losses(result: Mapping[str, Any]) -> str:
+    """Return the section on whether loss struck unevenly."""
+    heading = '<h2 id="losses">Did loss strike unevenly?</h2>\n'
+    tests = result["tests"]
+    method = f'<p class="coverage"><b>Tests</b> {escape(result["methods"]["losses"])}</p>'
+    if not tests:
+        return heading + '<p class="reading">Nothing was lost that could be told apart.</p>' + method
+    found = [test for test in tests if test["finding"]]
+    refused = sum(test["refused"] is not None for test in tests)
+    reading = (
+        f"Of {len(tests)} tests {len(found)} are findings; {refused} cannot be answered, since too little was lost or "
+        "few users or hosts decide."
+    )
+    rows = [_test_row(result, test) for test in tests]
+    head = ("<what", "<source", "<step", "<by", "clusters", "points", "p", "<")
+    shown = [row for row, test in zip(rows, tests, strict=True) if test["finding"]]
+    return (
+        heading
+        + f'<p class="reading">{escape(reading)}</p>'
+        + (page.table(head, shown) if shown else "")
+        + f"<details><summary>All tests</summary>{page.table(head, rows)}</details>"
+        + method
+    )
+
+
+def _test_row(result: Mapping[str, Any], test: Mapping[str, Any]) -> str:
+    name = result["labels"]["countries"].get(test["property"], test["property"])
+    interval = "" if test["low"] is None else f"{formatting.signed(test['low'])} to {formatting.signed(test['high'])}"
+    p = "–" if test["p"] is None else f"{test['p']:.3f}" if test["p"] >= 0.001 else "<0.001"
+    verdict = test["refused"] or ("finding" if test["finding"] else "")
+    return (
+        f'<tr><td>{escape(name)}</td><td class="words">{escape(test["source"])}</td>'
+        f'<td class="words">{escape(test["stage"])}</td><td class="words">{escape(test["cluster"])}</td>'
+        f"<td>{formatting.count(test['clusters'])}</td>"
+        f"<td>{formatting.signed(test['effect'])} <small>{escape(interval)}</small></td>"
+        f'<td>{escape(p)}</td><td class="words">{escape(verdict)}</td></tr>'
     )
 
 
@@ -391,8 +471,17 @@ def _gendered_reading(figures: Mapping[str, Any], stage: str) -> str:
     moved = [
         f"the {name} share moved by {formatting.signed(change['value'])} points"
         for name, change in sorted(changed.items())
-        if change["enough"] and change["interval"] and (change["interval"][0] > 0 or change["interval"][1] < 0)
+        if change["enough"] and _surely_moved(change)
     ]
+    least = f"{LEAST_EFFECT * 100:g} points"
     if not moved:
-        return f"{text} No change since curate is larger than chance would make it."
-    return f"{text} Since curate {' and '.join(moved)}, more than chance would."
+        return f"{text} Since curate neither share is known to have moved by {least} or more."
+    return f"{text} Since curate {' and '.join(moved)}."
+
+
+def _surely_moved(change: Mapping[str, Any]) -> bool:
+    """Return whether a share has moved by the least effect or more: as a fact, or wherever in its interval the change lies."""
+    if change["value"] is None:
+        return False
+    ends = change["interval"] or [change["value"]] * 2
+    return bool(min(ends) >= LEAST_EFFECT or max(ends) <= -LEAST_EFFECT)

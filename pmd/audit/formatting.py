@@ -24,11 +24,6 @@ def decimal(number: float | None) -> str:
     return "–" if number is None else f"{number:.1f}"
 
 
-def approximate(distinct: Mapping[str, Any]) -> str:
-    """Return a number of distinct units for a table: "≈ 1.2M", or exactly."""
-    return count(distinct["value"]) if distinct["exact"] else f"≈ {short(distinct['value'])}"
-
-
 def short(number: float | None) -> str:
     """Return a count in three figures: "30.3M", "4.1k", "512"."""
     if number is None:
@@ -113,8 +108,3 @@ def points_cell(estimate: Mapping[str, Any] | None) -> str:
 def signed(share: float) -> str:
     """Return a difference of shares in percentage points, with a true minus."""
     return f"{share * 100:+.2f}".replace("-", "−")
-
-
-def number(distinct: Mapping[str, Any]) -> str:
-    """Return a number of distinct units in words: exact, or an estimate as such."""
-    return count(distinct["value"]) if distinct["exact"] else f"about {short(distinct['value'])}"

@@ -4,20 +4,18 @@ Every pair belongs to one *class*: the last stage that it survived. What stands 
 from that stage on, so the pairs are read once for all stages. What readers gave and curate rejected carries no text; of
 it only the books tell.
 
-A `Partial` holds integers and samples by hash, nothing that depends on the order of pairs or batches; `merge` is
-associative and commutative, and the merged bytes are equal however the pairs were dealt out. Its size is bounded: per
-source about 1 MB before compression, whatever the number of pairs.
+A `Partial` holds integers, nothing that depends on the order of pairs or batches; `merge` is associative and commutative, and
+the merged bytes are equal however the pairs were dealt out. Its size is bounded, whatever the number of pairs. What pairs
+have in common (users, images, hosts) is counted apart, where all pairs of one have met: see `pmd.audit.units`.
 
-===============  =============================================  ==========================================
+===============  =============================================  =====================================
 what             of which pairs                                 how it is kept
-===============  =============================================  ==========================================
+===============  =============================================  =====================================
 pairs, words     all                                            exact; lengths as a histogram
 countries        all whose source has geotags                   exact
 languages        a sample by hash of pair_id (`plan`)           exact counts of the sample
-gendered terms   those of the sample that are English           exact counts of the sample, by group of images
-users, hosts,    all                                            bottom-k sketches and a sample of pairs
-images                                                          (`pmd.audit.sketch`)
-===============  =============================================  ==========================================
+gendered terms   those of the sample that are English           exact counts of the sample
+===============  =============================================  =====================================
 """
 
 from __future__ import annotations
@@ -36,13 +34,12 @@ import zstandard
 from numpy.typing import NDArray
 
 from pmd import flow
-from pmd.audit import places, sketch
-from pmd.audit.intervals import BUCKETS
+from pmd.audit import places
 from pmd.audit.lexicon import Absent, Lexicon
-from pmd.audit.sketch import EVERYTHING, PairSample, Sketch
 from pmd.config.options import AuditOptions
 from pmd.errors import PmdError
 from pmd.text import cleaning, language, urls
+from pmd.text.minhash import mixed
 
 #: The stages that a pair can survive, in order.
 STAGES: Final = tuple(stage.name for stage in flow.JUDGING)
@@ -58,16 +55,34 @@ _NOBODY: Final = frozenset({"", "None", "[deleted]", "[removed]"})
 #: Words from which texts are counted together; their mean is exact all the same.
 MAX_WORDS: Final = 512
 
-#: What is counted of the text sample, by class and group of images. "female", "male" and "neutral" count English texts
-#: with a term of the list; "both" those with a female and a male one.
-FIELDS: Final = ("sampled", "english", "undetermined", "female", "male", "both", "neutral")
+#: Key of the upstream field of the page, or the subreddit, that a pair is from.
+PAGE_FIELDS: Final[dict[str, str]] = {"wit": "page_url"}
+SUBREDDIT_FIELDS: Final[dict[str, str]] = {"red_caps": "subreddit"}
+
+#: What a text of the sample can have. English ones have a term of each list or not; "neither" has no female and no male one.
+CATEGORIES: Final[tuple[frozenset[str], ...]] = (
+    frozenset({"read"}),
+    frozenset({"read", "undetermined"}),
+    *(
+        frozenset(
+            {"read", "english", *(name for bit, name in enumerate(("female", "male", "neutral")) if code >> bit & 1)}
+        )
+        for code in range(8)
+    ),
+)
+#: Of a text that is not in the sample.
+NOT_READ: Final = -1
+
+#: The limit of a sample that is everything. No hash reaches it.
+EVERYTHING: Final = 2**64 - 1
 
 #: Columns of PAIRS that `measure` reads.
 COLUMNS: Final = ("pair_id", "image_id", "source", "image_url", "text", "meta")
 
 Counts = NDArray[np.int64]
 _CLASSES: Final = len(STAGES)
-_FORMAT: Final = 1
+_CODES: Final = {names: code for code, names in enumerate(CATEGORIES)}
+_FORMAT: Final = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,13 +125,10 @@ class SourcePartial:
         pairs: Shape (classes,).
         words: Sum of words, shape (classes,).
         lengths: Pairs by number of words, the last bin for MAX_WORDS and more; shape (classes, MAX_WORDS + 1).
-        sample: `FIELDS` of the text sample by group of images; shape (classes, BUCKETS, len(FIELDS)).
+        sample: Texts of the sample by `CATEGORIES`; shape (classes, len(CATEGORIES)).
         languages: Code → texts of the sample, shape (classes,).
         countries: ISO 3166 code → pairs, shape (classes,).
-        users: Who made or posted the images.
-        hosts: Registrable domains of the image URLs.
-        images: Distinct image_id.
-        drawn: A sample of pairs with their hosts and users.
+        outside: Pairs of images outside the sample that the build is of; no other figure counts them.
     """
 
     pairs: Counts
@@ -125,10 +137,7 @@ class SourcePartial:
     sample: Counts
     languages: Mapping[str, Counts]
     countries: Mapping[str, Counts]
-    users: Sketch
-    hosts: Sketch
-    images: Sketch
-    drawn: PairSample
+    outside: int = 0
 
     def __add__(self, other: SourcePartial) -> SourcePartial:
         """Return what is counted of both parts."""
@@ -139,21 +148,18 @@ class SourcePartial:
             self.sample + other.sample,
             _add(self.languages, other.languages),
             _add(self.countries, other.countries),
-            self.users + other.users,
-            self.hosts + other.hosts,
-            self.images + other.images,
-            self.drawn + other.drawn,
+            self.outside + other.outside,
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-like values."""
         return {
             **{name: getattr(self, name).tolist() for name in ("pairs", "words", "lengths", "sample")},
+            "outside": self.outside,
             **{
                 name: {code: counts.tolist() for code, counts in sorted(getattr(self, name).items())}
                 for name in ("languages", "countries")
             },
-            **{name: getattr(self, name).to_json() for name in ("users", "hosts", "images", "drawn")},
         }
 
     @classmethod
@@ -166,10 +172,7 @@ class SourcePartial:
             sample=_counts(raw["sample"]),
             languages={code: _counts(row) for code, row in raw["languages"].items()},
             countries={code: _counts(row) for code, row in raw["countries"].items()},
-            users=Sketch.from_json(raw["users"]),
-            hosts=Sketch.from_json(raw["hosts"]),
-            images=Sketch.from_json(raw["images"]),
-            drawn=PairSample.from_json(raw["drawn"]),
+            outside=raw["outside"],
         )
 
 
@@ -181,11 +184,7 @@ class Partial:
 
 
 def merge(left: Partial, right: Partial) -> Partial:
-    """Return what is counted of both; associative and commutative, `Partial()` is neutral.
-
-    Raises:
-        PmdError: A pair was measured in both.
-    """
+    """Return what is counted of both; associative and commutative, `Partial()` is neutral."""
     names = sorted({*left.sources, *right.sources})
     return Partial(
         {
@@ -226,68 +225,136 @@ def from_bytes(content: bytes) -> Partial:
     return Partial({name: SourcePartial.from_json(counted) for name, counted in raw["sources"].items()})
 
 
-def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan) -> Partial:
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What was seen of each pair of one source.
+
+    Attributes:
+        categories: Of `CATEGORIES`, or `NOT_READ`; shape (pairs,).
+        languages: Codes of the texts that were read, in their order.
+        countries: ISO 3166 codes; "" where there is no geotag, or one in no single country.
+        nowhere: Whether there is a geotag in no single country; shape (pairs,).
+        units: "user", "subreddit", "page" or "host" → of each pair its name, "" for none; without kinds that the source lacks.
+    """
+
+    categories: NDArray[np.int8]
+    languages: list[str]
+    countries: list[str]
+    nowhere: NDArray[np.bool_]
+    units: Mapping[str, list[str]]
+
+
+def look(pairs: pa.RecordBatch, plan: Plan) -> dict[str, Seen]:
+    """Return what is seen of a batch of pairs, by source; within a source in the pairs' order."""
+    found = {}
+    for source, mine in _by_source(pairs).items():
+        batch = pairs if len(mine) == pairs.num_rows else pairs.take(pa.array(mine))
+        found[source] = _look(source, batch, plan)
+    return found
+
+
+def _by_source(pairs: pa.RecordBatch) -> dict[str, NDArray[np.intp]]:
+    names = pairs.column("source").cast(pa.string())
+    return {
+        source: np.flatnonzero(pc.equal(names, source).to_numpy(zero_copy_only=False))
+        for source in sorted(pc.unique(names).to_pylist())
+    }
+
+
+def _look(source: str, pairs: pa.RecordBatch, plan: Plan) -> Seen:
+    chosen = np.flatnonzero(_mixed(pairs.column("pair_id")) < np.uint64(plan.limits.get(source, EVERYTHING)))
+    categories, languages = _texts(pairs.column("text"), chosen, plan.lexicon)
+    hosts = [urls.registrable_domain(host) if host else "" for host in urls.host(pairs.column("image_url")).to_pylist()]
+    units = {"host": hosts}
+    fields = {
+        kind: by_source[source]
+        for kind, by_source in (("user", USER_FIELDS), ("subreddit", SUBREDDIT_FIELDS), ("page", PAGE_FIELDS))
+        if source in by_source
+    }
+    geotag = GEOTAG_FIELDS.get(source)
+    countries, nowhere = [""] * pairs.num_rows, np.zeros(pairs.num_rows, dtype=bool)
+    if fields or geotag is not None:
+        metas = [orjson.loads(meta) for meta in pairs.column("meta").to_pylist()]
+        for kind, field in fields.items():
+            units[kind] = [_user(meta, field) for meta in metas]
+        if geotag is not None:
+            for row, meta in enumerate(metas):
+                spot = places.position(meta.get(geotag[0]), meta.get(geotag[1]))
+                code = places.country(*spot) if spot is not None else ""
+                nowhere[row] = code == places.NOWHERE
+                countries[row] = "" if nowhere[row] else code
+    return Seen(categories, languages, countries, nowhere, units)
+
+
+def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan, seen: Mapping[str, Seen] | None = None) -> Partial:
     """Count what is in a batch of pairs.
 
     Args:
         pairs: `PAIRS`, or its `COLUMNS`; any sources, any order.
         last: The last stage that each pair survived, of `STAGES`.
         plan: The same for all batches.
+        seen: What `look` saw of them, where that is known.
+
+    Raises:
+        PmdError: There is no such stage.
     """
     classes = pc.index_in(last.cast(pa.string()), value_set=pa.array(STAGES))
     if classes.null_count:
         unknown = last.filter(pc.is_null(classes))[0].as_py()
         raise PmdError("no such stage", where="audit", expected=", ".join(STAGES), found=repr(unknown))
     numbers = classes.to_numpy(zero_copy_only=False).astype(np.intp)
-    source_column = pairs.column("source").cast(pa.string())
-    by_source = {}
-    for source in sorted(pc.unique(source_column).to_pylist()):
-        rows = pc.equal(source_column, source)
-        mine = np.flatnonzero(rows.to_numpy(zero_copy_only=False))
-        batch = pairs if len(mine) == pairs.num_rows else pairs.take(pa.array(mine))
-        by_source[source] = _source(source, batch, numbers[mine], plan)
-    return Partial(by_source)
+    found = look(pairs, plan) if seen is None else seen
+    texts = pairs.column("text")
+    return Partial(
+        {
+            source: _counted(texts.take(pa.array(mine)), numbers[mine], found[source])
+            for source, mine in _by_source(pairs).items()
+        }
+    )
 
 
-def _source(source: str, pairs: pa.RecordBatch, classes: NDArray[np.intp], plan: Plan) -> SourcePartial:
-    pair_hashes, image_hashes = sketch.mix(pairs.column("pair_id")), sketch.mix(pairs.column("image_id"))
-    words = cleaning.word_count(pairs.column("text")).to_numpy(zero_copy_only=False).astype(np.int64)
+def outside(pairs: pa.RecordBatch) -> Partial:
+    """Count pairs of images outside the sample that the build is of."""
+    zeros = np.zeros(_CLASSES, dtype=np.int64)
+    lengths, sample = (np.zeros((_CLASSES, width), dtype=np.int64) for width in (MAX_WORDS + 1, len(CATEGORIES)))
+    return Partial(
+        {
+            source: SourcePartial(zeros, zeros, lengths, sample, {}, {}, len(mine))
+            for source, mine in _by_source(pairs).items()
+        }
+    )
+
+
+def _counted(texts: pa.Array, classes: NDArray[np.intp], seen: Seen) -> SourcePartial:
+    words = cleaning.word_count(texts).to_numpy(zero_copy_only=False).astype(np.int64)
     lengths = np.zeros((_CLASSES, MAX_WORDS + 1), dtype=np.int64)
     np.add.at(lengths, (classes, np.minimum(words, MAX_WORDS)), 1)
     sums = np.zeros(_CLASSES, dtype=np.int64)
     np.add.at(sums, classes, words)
-
-    limit = plan.limits.get(source, EVERYTHING)
-    chosen = np.flatnonzero(pair_hashes < np.uint64(limit))
-    sample, languages = _texts(pairs.column("text"), chosen, classes, image_hashes, plan.lexicon)
-
-    hosts = [urls.registrable_domain(host) if host else "" for host in urls.host(pairs.column("image_url")).to_pylist()]
-    users, countries = _people_and_places(source, pairs.column("meta"), classes)
-    user_hashes = _user_hashes(source, users)
-    order = np.argsort(pair_hashes)
-    has_user, has_host = user_hashes > 0, np.array([bool(host) for host in hosts], dtype=bool)
+    read = np.flatnonzero(seen.categories != NOT_READ)
+    sample = np.zeros((_CLASSES, len(CATEGORIES)), dtype=np.int64)
+    np.add.at(sample, (classes[read], seen.categories[read].astype(np.intp)), 1)
+    codes = [places.NOWHERE if nowhere else code for code, nowhere in zip(seen.countries, seen.nowhere, strict=True)]
+    placed = np.array([row for row, code in enumerate(codes) if code], dtype=np.intp)
     return SourcePartial(
         pairs=np.bincount(classes, minlength=_CLASSES).astype(np.int64),
         words=sums,
         lengths=lengths,
         sample=sample,
-        languages=languages,
-        countries=countries,
-        users=sketch.of(user_hashes[has_user], classes[has_user], _CLASSES),
-        hosts=sketch.of(
-            np.array([_hash(host) for host in hosts if host], dtype=np.uint64),
-            classes[has_host],
-            _CLASSES,
-            [host for host in hosts if host],
-        ),
-        images=sketch.of(image_hashes, classes, _CLASSES),
-        drawn=sketch.pair_sample(
-            pair_hashes[order],
-            classes[order].astype(np.int64),
-            [hosts[index] for index in order.tolist()],
-            user_hashes[order],
-        ),
+        languages=_tally(seen.languages, classes[read]),
+        countries=_tally([codes[row] for row in placed.tolist()], classes[placed]),
     )
+
+
+def _mixed(ids: pa.Array) -> NDArray[np.uint64]:
+    """Return a 64-bit hash of each 16-byte key, below `EVERYTHING`.
+
+    The second half of the key goes through the finaliser of SplitMix64 (`minhash.mixed`), so that the hash
+    is independent of what else is cut by a key's bits: fetch shards by the first ones, samples of images by the last.
+    """
+    fixed = ids.cast(pa.binary(16))
+    raw = np.frombuffer(fixed.buffers()[1] or b"", dtype=">u8")[2 * fixed.offset : 2 * (fixed.offset + len(fixed))]
+    return np.minimum(mixed(raw[1::2].astype(np.uint64)), np.uint64(EVERYTHING - 1))
 
 
 def users(pairs: pa.RecordBatch) -> NDArray[np.uint64]:
@@ -311,55 +378,21 @@ def _user_hashes(source: str, users: list[str]) -> NDArray[np.uint64]:
     return np.array([_hash(f"{source}\0{user}") if user else 0 for user in users], dtype=np.uint64)
 
 
-def _texts(
-    texts: pa.Array,
-    chosen: NDArray[np.intp],
-    classes: NDArray[np.intp],
-    image_hashes: sketch.Hashes,
-    lexicon: Lexicon | Absent,
-) -> tuple[Counts, dict[str, Counts]]:
-    """Return `FIELDS` by class and group, and the languages, of the chosen texts."""
-    sample = np.zeros((_CLASSES, BUCKETS, len(FIELDS)), dtype=np.int64)
+def _texts(texts: pa.Array, chosen: NDArray[np.intp], lexicon: Lexicon | Absent) -> tuple[NDArray[np.int8], list[str]]:
+    """Return the category of each text, and the languages of the chosen ones."""
+    categories = np.full(len(texts), NOT_READ, dtype=np.int8)
     looked_at = texts.take(pa.array(chosen))
-    codes = language.languages(looked_at).to_pylist()
-    groups = (image_hashes[chosen] >> np.uint64(56)).astype(np.intp)
-    where = (classes[chosen], groups)
-    english = np.array([code == "en" for code in codes], dtype=bool)
-    flags = np.zeros((len(codes), len(FIELDS)), dtype=np.int64)
-    flags[:, 0] = 1
-    flags[:, 1] = english
-    flags[:, 2] = [code == language.UNDETERMINED for code in codes]
-    if isinstance(lexicon, Lexicon):
-        for row in np.flatnonzero(english).tolist():
-            lists = lexicon.mentions(looked_at[row].as_py())
-            flags[row, 3:] = [
-                "female" in lists,
-                "male" in lists,
-                "female" in lists and "male" in lists,
-                "neutral" in lists,
-            ]
-    np.add.at(sample, where, flags)
-    return sample, _tally(codes, classes[chosen])
-
-
-def _people_and_places(source: str, metas: pa.Array, classes: NDArray[np.intp]) -> tuple[list[str], dict[str, Counts]]:
-    """Return each pair's user ("" for none), and the countries of the geotags."""
-    user_field, geotag_fields = USER_FIELDS.get(source), GEOTAG_FIELDS.get(source)
-    if user_field is None and geotag_fields is None:
-        return [""] * len(metas), {}
-    users: list[str] = []
-    codes: list[str] = []
-    placed: list[int] = []
-    for row, meta in enumerate(metas.to_pylist()):
-        fields = orjson.loads(meta)
-        users.append("" if user_field is None else _user(fields, user_field))
-        if geotag_fields is None:
-            continue
-        spot = places.position(fields.get(geotag_fields[0]), fields.get(geotag_fields[1]))
-        if spot is not None:
-            codes.append(places.country(*spot))
-            placed.append(row)
-    return users, _tally(codes, classes[np.array(placed, dtype=np.intp)])
+    codes: list[str] = language.languages(looked_at).to_pylist()
+    for row, (place, code) in enumerate(zip(chosen.tolist(), codes, strict=True)):
+        names = {"read"}
+        if code == "en":
+            names.add("english")
+            if isinstance(lexicon, Lexicon):
+                names |= lexicon.mentions(looked_at[row].as_py())
+        elif code == language.UNDETERMINED:
+            names.add("undetermined")
+        categories[place] = _CODES[frozenset(names)]
+    return categories, codes
 
 
 def _tally(codes: list[str], classes: NDArray[np.intp]) -> dict[str, Counts]:

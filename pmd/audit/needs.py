@@ -15,7 +15,8 @@ from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted, as_json
 
 #: As `wanted.FORMAT`, for the audit alone. 2: datasketch proposes the near-duplicate captions.
-AUDIT_FORMAT: Final = 2
+#: 3: users, hosts and images are counted, and every interval names its truth.
+AUDIT_FORMAT: Final = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,12 @@ class Needs:
     sources: tuple[str, ...]
     books: Mapping[str, Mapping[str, Books]]
     files: tuple[File, ...]
+
+
+def measured(books: Mapping[str, Mapping[str, Books]]) -> dict[str, int]:
+    """Return how many pairs of each source are measured: those of curate, less those outside the sample that was asked for."""
+    outside = {name: book.rejected.get("not_sampled", 0) for name, book in books[flow.IMAGES.name].items()}
+    return {name: book.kept - outside.get(name, 0) for name, book in books[flow.CURATE.name].items()}
 
 
 def wanted(config: Config, unit: str = "all", standing: Standing | None = None) -> tuple[Wanted, ...]:

@@ -31,8 +31,8 @@ LIMITS: Final = (
     "A user is an account name: one person may have several, and an account several people. RedCaps' authors and "
     "Flickr's users are different worlds and are not joined.",
     "A host is where the file lay when upstream listed it, not who made it.",
-    "Intervals are for chance in sampling texts, users and hosts, with images as clusters. They do not cover errors of "
-    "the identifier, the lists or upstream's fields.",
+    "Intervals are for texts that were not read, or for another draw of such users, images, pages and hosts, as it says "
+    "there. They do not cover errors of the identifier, the lists or upstream's fields.",
     "A difference between two stages describes what left; it does not say that the stage was wrong, or why.",
 )
 
@@ -71,6 +71,7 @@ def _sections(result: Mapping[str, Any]) -> Iterable[str]:
     yield contents.languages(result)
     yield contents.countries(result)
     yield contents.gendered(result)
+    yield contents.losses(result)
     yield concentration.users(result)
     yield concentration.hosts(result)
     yield (
@@ -101,7 +102,7 @@ def _header(result: Mapping[str, Any]) -> str:
                 f"pairs after {last}" + (f", {formatting.percent(left / kept)} of curate's" if kept else ""),
             )
         )
-    tiles.append((formatting.approximate(images), f"distinct images after {last}"))
+    tiles.append((formatting.short(images["value"]), f"distinct images after {last}"))
     if published:
         tiles.append(
             (formatting.percent(left / published), f"of the {formatting.short(published)} pairs in FLAVA's Table 2")
@@ -109,6 +110,12 @@ def _header(result: Mapping[str, Any]) -> str:
     here, rows = len(result["sources"]), len(result["table2"])
     profile = f"Profile <b>{escape(result['profile'])}</b>. " if result["profile"] else ""
     missing = [stage for stage in STAGES if stage not in result["stages"]]
+    thinned = (
+        f" <b>A sample:</b> one in {formatting.count(result['sample'])} of the images. Every figure but the books', also after "
+        f"{escape(first)}, is of pairs of these images."
+        if result["sample"] != 1
+        else ""
+    )
     waiting = f" Not run yet: {', '.join(missing)}." if missing else ""
     links = (
         ("flow", "Where pairs go"),
@@ -120,6 +127,7 @@ def _header(result: Mapping[str, Any]) -> str:
         ("languages", "Languages"),
         ("countries", "Countries"),
         ("gendered", "Gendered terms"),
+        ("losses", "Losses"),
         ("users", "Users"),
         ("hosts", "Hosts"),
         ("limits", "What this cannot tell"),
@@ -128,7 +136,7 @@ def _header(result: Mapping[str, Any]) -> str:
     return (
         f'<p class="lead">Who and what is in the pairs, where they come from, and what each stage took away. {profile}'
         f"{here} source{'s' if here != 1 else ''} of {rows} row{'s' if rows != 1 else ''} of Table 2; stages: "
-        f"{escape(', '.join(result['stages']))}.{escape(waiting)}</p>"
+        f"{escape(', '.join(result['stages']))}.{escape(waiting)}{thinned}</p>"
         '<div class="tiles">'
         + "".join(f'<div class="tile"><b>{escape(big)}</b><span>{escape(small)}</span></div>' for big, small in tiles)
         + "</div><nav>"

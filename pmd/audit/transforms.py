@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
-from pmd.audit import measure, overlap, repeated, report, result
+from pmd.audit import measure, overlap, repeated, report, result, units
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
 from pmd.fetch import partitions
+from pmd.images import rules as images_rules
 from pmd.manifests import Table2
 from pmd.schema.tables import KEY, PAIRS
 from pmd.store import commits, exchange, root, storage
@@ -39,7 +40,15 @@ MEETING = pa.schema(
 LEFT_OUT = "left out"
 
 #: What a fact of a worker is, by how it begins.
-COUNTED, REPEATED, OVERLAP = "counted ", "repeated ", "overlap "
+COUNTED, REPEATED, OVERLAP, UNITS = "counted ", "repeated ", "overlap ", "units "
+
+#: `exchange.RUNS` of units, told from those of texts by a name.
+UNIT_RUNS = pa.schema([exchange.RUNS.field(0).with_name("unit_partition"), *list(exchange.RUNS)[1:]])
+
+
+def as_runs(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """UNIT_RUNS → RUNS."""
+    return pa.RecordBatch.from_arrays(batch.columns, schema=exchange.RUNS)
 
 
 def tasks(root_url: str, sources: Iterable[str], part_bits: int) -> list[pa.RecordBatch]:
@@ -93,24 +102,62 @@ class SpreadPairs:
 
 @dataclasses.dataclass(frozen=True)
 class CountPartition:
-    """Count a partition; its counts go to the commit as a fact. Write where its texts stand to a run."""
+    """Count a partition; its counts go to the commit as a fact. Write where its texts stand to a run, and its units to another.
+
+    Attributes:
+        plan: Which texts are read.
+        sample: One in so many images is in the build: pairs of others are counted nowhere.
+        bits: Of the partitions by text.
+        unit_bits: Of those by unit.
+        work: The folder of runs.
+    """
 
     plan: measure.Plan
+    sample: int
     bits: int
+    unit_bits: int
     work: str
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition, all its RUNS) → RUNS of texts, and OUTPUTS."""
+        """(partition, all its RUNS) → RUNS of texts, UNIT_RUNS, and OUTPUTS."""
         counted = measure.Partial()
+        run = exchange.RunWriter(self.work, units.ROWS, self.unit_bits)
 
         def texts() -> Iterator[pa.RecordBatch]:
             nonlocal counted
             for pairs, last in _pairs(self.work, keyed[1]):
-                counted = measure.merge(counted, measure.measure(pairs, last, self.plan))
-                yield repeated.occurrences(pairs, last)
+                # What left curate for want of being in the sample was never to be in the build.
+                inside = pa.array(images_rules.in_sample(pairs.column("image_id"), self.sample))
+                mine = pc.or_(inside, pc.not_equal(last, flow.CURATE.name))
+                some, fates = pairs.filter(mine), last.filter(mine)
+                counted = measure.merge(counted, measure.outside(pairs.filter(pc.invert(mine))))
+                seen = measure.look(some, self.plan)
+                counted = measure.merge(counted, measure.measure(some, fates, self.plan, seen))
+                for rows in units.occurrences(some, fates, seen):
+                    run.add(rows, "unit_id")
+                yield repeated.occurrences(some, fates)
 
-        yield from exchange.write(self.work, repeated.OCCURRENCES, self.bits, texts(), "text_id")
+        try:
+            yield from exchange.write(self.work, repeated.OCCURRENCES, self.bits, texts(), "text_id")
+            written = run.close()
+        except BaseException:
+            run.discard()
+            raise
+        if written.num_rows:
+            yield pa.RecordBatch.from_arrays(written.columns, schema=UNIT_RUNS)
         yield outputs((), facts=[COUNTED + base64.b64encode(measure.to_bytes(counted)).decode()])
+
+
+@dataclasses.dataclass(frozen=True)
+class CountUnits:
+    """Count the users, images, hosts, pages and subreddits of a partition; only sums leave it, as a fact."""
+
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition of units, all its RUNS) → OUTPUTS."""
+        found = units.count(exchange.read(self.work, keyed[1], units.ROWS))
+        yield outputs((), facts=[UNITS + found.to_text()])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,6 +224,7 @@ class WithReport:
     books: Mapping[str, Mapping[str, commits.Books]]  # stage → source → books
     table2: Mapping[str, Table2]
     profile: str
+    sample: int = 1
 
     def __call__(self, proposal: Proposal, found: Collected) -> Proposal:
         """Return it with both files."""
@@ -190,6 +238,8 @@ class WithReport:
             self.books,
             self.plan,
             self.table2,
+            counted=units.merged(map(units.Counted.from_text, facts(UNITS))),
+            sample=self.sample,
             profile=self.profile,
             repeated=next(map(orjson.loads, facts(REPEATED)), None),
             overlap=overlap.matrix(map(orjson.loads, facts(OVERLAP))),

@@ -60,8 +60,10 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
     "notes": _of_populations(about=_TEXT, says=_TEXT),
     "words.histogram": _of_populations(**{"from": _COUNT}, below=_COUNT, pairs=_COUNT),
     "languages.shares": _of_populations(language=_TEXT, texts=_COUNT, share=_NUMBER),
-    "countries.shares": _of_populations(country=_TEXT, pairs=_COUNT, share=_NUMBER),
-    "hosts.largest": _of_populations(host=_TEXT, pairs_seen=_COUNT, share=_NUMBER, low=_NUMBER, high=_NUMBER),
+    "countries.shares": _of_populations(
+        country=_TEXT, pairs=_COUNT, share=_NUMBER, low=_NUMBER, high=_NUMBER, refused=_TEXT
+    ),
+    "hosts.largest": _of_populations(host=_TEXT, pairs=_COUNT, share=_NUMBER),
     "hosts.curve": _CURVE,
     "users.curve": _CURVE,
     "repeated.largest": _of_populations(text=_TEXT, images=_COUNT, pairs=_COUNT, users=_COUNT),
@@ -70,6 +72,21 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
     "repeated.near.shared_by": _SHARED_BY,
     "overlap.by_source": _columns(source=_TEXT, images=_COUNT, only_here=_COUNT),
     "overlap.pairs_of_sources": _columns(source=_TEXT, other=_TEXT, images=_COUNT, share=_NUMBER, other_share=_NUMBER),
+    "tests": _of_populations(
+        section=_TEXT,
+        property=_TEXT,
+        cluster=_TEXT,
+        effect=_NUMBER,
+        error=_NUMBER,
+        degrees=_NUMBER,
+        clusters=_COUNT,
+        p=_NUMBER,
+        low=_NUMBER,
+        high=_NUMBER,
+        level=_NUMBER,
+        finding=pa.bool_(),
+        refused=_TEXT,
+    ),
     "labels": _columns(kind=_TEXT, code=_TEXT, name=_TEXT),
 }
 
@@ -164,6 +181,7 @@ def flat(content: Mapping[str, Any]) -> Mapping[str, list[dict[str, Any]]]:
     if content["overlap"] is not None:
         found["overlap.by_source"] += content["overlap"]["by_source"]
         found["overlap.pairs_of_sources"] += [_of_two(row) for row in content["overlap"]["pairs_of_sources"]]
+    found["tests"] += content["tests"]
     for kind, names in content["labels"].items():
         found["labels"] += [{"kind": kind, "code": code, "name": name} for code, name in names.items()]
     return found

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from pmd.audit import measure, units
 from pmd.audit.lexicon import Lexicon, of
 from pmd.audit.measure import Plan
 from pmd.schema import keys
@@ -51,3 +52,9 @@ def pair(
 def batch(rows: Iterable[Mapping[str, Any]]) -> pa.RecordBatch:
     """Return rows as a batch of PAIRS."""
     return pa.RecordBatch.from_pylist(list(rows), schema=PAIRS)
+
+
+def counted(pairs: pa.RecordBatch, last: pa.Array, plan: Plan = WHOLE) -> units.Counted:
+    """Return what is known of the units of a batch."""
+    rows = units.occurrences(pairs, last, measure.look(pairs, plan))
+    return units.count(pa.Table.from_batches(rows, units.ROWS))

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd.audit import lexicon, measure, sketch
-from pmd.audit.intervals import BUCKETS
-from pmd.audit.measure import FIELDS, STAGES, Partial, Plan
+from pmd.audit import lexicon, measure
+from pmd.audit.measure import CATEGORIES, STAGES, Partial, Plan
 from pmd.config.options import AuditOptions
 from pmd.errors import PmdError
 from pmd.text import language
@@ -65,26 +64,31 @@ def test_a_batch_by_hand() -> None:
         "en": [0, 0, 1, 0, 1],
     }
     assert {code: counts.tolist() for code, counts in yfcc.countries.items()} == {"FR": [0, 0, 1, 0, 1]}
-    assert dict(zip(FIELDS, yfcc.sample.sum(axis=(0, 1)).tolist(), strict=True)) == {
-        "sampled": 3,
-        "english": 2,
-        "undetermined": 0,
-        "female": 1,
-        "male": 1,
-        "both": 0,
-        "neutral": 0,
-    }
-    assert sorted(yfcc.users.counts.tolist()) == [[0, 0, 1, 0, 0], [1, 0, 0, 0, 1]]
-    assert yfcc.users.names is None
-    assert (yfcc.hosts.names, yfcc.hosts.counts.tolist()) == (("staticflickr.com",), [[1, 0, 1, 0, 1]])
+    assert _texts(yfcc.sample) == {"read": 3, "english": 2, "female": 1, "male": 1}
     coco = found["coco"]
-    assert coco.images.counts.tolist() == [[0, 0, 0, 0, 2]]
-    assert (coco.hosts.total.sum(), coco.users.total.sum(), coco.countries) == (0, 0, {})
-    # Both captions of one image stand in one group.
-    assert sorted(coco.sample[4, :, 0].tolist())[-2:] == [0, 2]
-    assert coco.sample[4].sum(axis=0).tolist() == [2, 2, 0, 1, 1, 1, 0]
-    assert found["red_caps"].users.total.sum() == 0  # "None" is nobody
-    assert found["red_caps"].sample[1].sum(axis=0).tolist() == [1, 0, 1, 0, 0, 0, 0]
+    assert coco.countries == {}
+    assert _texts(coco.sample[4:]) == {"read": 2, "english": 2, "female": 1, "male": 1}
+    assert coco.sample[4, CATEGORIES.index(frozenset({"read", "english", "female", "male"}))] == 1
+    assert _texts(found["red_caps"].sample[1:2]) == {"read": 1, "undetermined": 1}
+
+
+def _texts(sample: np.ndarray) -> dict[str, int]:
+    """Return how many texts have each name."""
+    names = sorted(frozenset().union(*CATEGORIES))
+    counts = sample.sum(axis=0).tolist()
+    found = {name: sum(n for having, n in zip(CATEGORIES, counts, strict=True) if name in having) for name in names}
+    return {name: count for name, count in found.items() if count}
+
+
+@pytest.mark.usefixtures("by_mark")
+def test_what_is_seen_of_pairs() -> None:
+    seen = measure.look(batch(_rows()), WHOLE)
+    assert seen["yfcc100m"].units["user"] == ["1@N00", "2@N00", "1@N00"]
+    assert seen["yfcc100m"].units["host"] == ["staticflickr.com"] * 3
+    assert seen["yfcc100m"].countries == ["FR", "FR", ""]
+    assert seen["red_caps"].units["user"] == [""]  # "None" is nobody
+    assert seen["red_caps"].units["subreddit"] == [""]
+    assert set(seen["coco"].units) == {"host"}
 
 
 def _drawn(seed: int, number: int) -> tuple[list[dict[str, Any]], list[str]]:
@@ -107,24 +111,21 @@ def _drawn(seed: int, number: int) -> tuple[list[dict[str, Any]], list[str]]:
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 5), st.randoms(use_true_random=False))
 def test_partials_do_not_depend_on_how_pairs_are_dealt_out(seed: int, parts: int, chance: random.Random) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sketch, "SIZE", 11)
-        patch.setattr(sketch, "PAIRS", 13)
-        rows, last = _drawn(seed, 60)
-        plan = Plan({"yfcc100m": 2**63}, WHOLE.lexicon)
-        whole = measure.to_bytes(measure.measure(batch(rows), pa.array(last), plan))
-        order = list(range(60))
-        chance.shuffle(order)
-        dealt = [order[number::parts] for number in range(parts)]
-        partials = [
-            measure.measure(batch([rows[index] for index in some]), pa.array([last[index] for index in some]), plan)
-            for some in dealt
-        ]
-        forth = measure.merge_all(partials)
-        back = Partial()
-        for partial in reversed(partials):
-            back = measure.merge(partial, back)
-        paired = measure.merge(measure.merge_all(partials[:2]), measure.merge_all(partials[2:]))
+    rows, last = _drawn(seed, 60)
+    plan = Plan({"yfcc100m": 2**63}, WHOLE.lexicon)
+    whole = measure.to_bytes(measure.measure(batch(rows), pa.array(last), plan))
+    order = list(range(60))
+    chance.shuffle(order)
+    dealt = [order[number::parts] for number in range(parts)]
+    partials = [
+        measure.measure(batch([rows[index] for index in some]), pa.array([last[index] for index in some]), plan)
+        for some in dealt
+    ]
+    forth = measure.merge_all(partials)
+    back = Partial()
+    for partial in reversed(partials):
+        back = measure.merge(partial, back)
+    paired = measure.merge(measure.merge_all(partials[:2]), measure.merge_all(partials[2:]))
     assert measure.to_bytes(forth) == measure.to_bytes(back) == measure.to_bytes(paired) == whole
     assert measure.to_bytes(measure.from_bytes(whole)) == whole
 
@@ -136,8 +137,8 @@ def test_a_partial_stays_small() -> None:
     for number in (300, 3000):
         partial = measure.measure(batch(rows[:number]), pa.array(last[:number]), WHOLE)
         sizes.append(len(measure.to_bytes(partial)))
-        assert partial.sources["coco"].sample.shape == (len(STAGES), BUCKETS, len(FIELDS))
-    assert sizes[1] < 250_000
+        assert partial.sources["coco"].sample.shape == (len(STAGES), len(CATEGORIES))
+    assert sizes[1] < 20_000
 
 
 @pytest.mark.usefixtures("by_mark")
@@ -146,17 +147,17 @@ def test_the_sample_of_texts_is_about_what_was_asked_for_and_the_same_at_every_s
     plan = measure.plan({"coco": 4000}, AuditOptions(text_sample=400), WHOLE.lexicon)
     found = measure.measure(batch(rows), pa.array(["shard"] * 4000), plan).sources["coco"]
     assert found.pairs.sum() == 4000
-    assert 340 <= found.sample[..., 0].sum() <= 460  # three standard deviations
+    assert 340 <= found.sample.sum() <= 460  # three standard deviations
     again = measure.measure(batch(rows[:2000]), pa.array(["curate"] * 2000), plan).sources["coco"]
     more = measure.measure(batch(rows[2000:]), pa.array(["fetch"] * 2000), plan).sources["coco"]
-    assert (again + more).sample[..., 0].sum() == found.sample[..., 0].sum()
+    assert (again + more).sample.sum() == found.sample.sum()
     assert measure.plan({"coco": 4000}, AuditOptions(text_sample=4000), WHOLE.lexicon).limits["coco"] == 2**64 - 1
 
 
 def test_without_a_lexicon_nothing_is_called_gendered() -> None:
     plan = Plan({}, lexicon.Absent("the package genbit is not installed"))
     found = measure.measure(batch(_rows()), pa.array(_LAST), plan).sources["coco"]
-    assert found.sample[..., 3:].sum() == 0
+    assert _texts(found.sample) == {"read": 2, "english": 2}
 
 
 def test_an_unknown_stage_is_refused() -> None:

@@ -18,7 +18,7 @@ from pmd.audit.report import html
 from pmd.audit.result import result
 from pmd.store.commits import Books
 from pmd.text import language
-from tests.audit.batches import WHOLE, batch, pair
+from tests.audit.batches import WHOLE, batch, counted, pair
 from tests.audit.test_result import TABLE2
 
 _VOID = {"meta", "br"}
@@ -78,6 +78,7 @@ def _figures(
         books,
         plan,
         TABLE2,
+        counted=counted(batch(rows), pa.array(last), plan),
         profile="paper",
         repeated=repeated.summary(repeated.count(pa.Table.from_batches([occurrences]))),
         overlap=overlap.matrix([[[["coco", "yfcc100m"], 3], [["yfcc100m"], number]]]),
@@ -129,8 +130,38 @@ def test_a_build_large_enough_is_read_in_sentences() -> None:
     assert "After fetch, 25" in text
     assert "with a female term for each with a male one" in text
     assert "All pairs with a geotag are from France." in text
-    assert "Ten of 40 registrable domains hold 25.0" in text
+    assert "Ten of 40 registrable domains hold 25.0 % of the pairs" in text.replace("\u00a0", " ")
     assert "Coverage 320 of 320 pairs (100" in text
+
+
+def test_another_draw_says_what_it_rests_on_or_why_it_cannot_be_told() -> None:
+    _, text = _read(html(_figures(400)))
+    assert "All pairs have" not in text
+    # Half of the pairs name one of three users: too few to speak of others.
+    assert "female termtoo fewuser" in text
+    assert "design effect" in text
+
+
+def test_a_change_is_called_one_only_where_it_is_large_enough() -> None:
+    _, text = _read(html(_figures(400)))
+    assert "more than chance" not in text
+    assert "Since curate neither share is known to have moved by 0.5 points or more." in text
+
+
+def test_whether_loss_struck_unevenly_has_its_section() -> None:
+    _, text = _read(html(_figures(400)))
+    assert "Did loss strike unevenly?" in text
+    assert "Of 6 tests 0 are findings; 6 cannot be answered" in text  # seven users are too few
+
+
+def test_a_build_of_a_sample_says_so_at_the_top() -> None:
+    found = _figures(60)
+    _, text = _read(html({**found, "sample": 8}))
+    assert (
+        "A sample: one in 8 of the images. Every figure but the books', also after curate, is of pairs of these images."
+        in text
+    )
+    assert "A sample:" not in _read(html(found))[1]
 
 
 def test_repeated_texts_are_shown_as_they_are_compared() -> None:

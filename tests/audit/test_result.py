@@ -9,14 +9,14 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from pmd.audit import measure, sketch
+from pmd.audit import measure
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import Partial, Plan
 from pmd.audit.result import Table2Row, result
 from pmd.errors import VerificationError
 from pmd.store.commits import Books
 from pmd.text import language
-from tests.audit.batches import WHOLE, batch, pair
+from tests.audit.batches import WHOLE, batch, counted, pair
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ def _english(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(language, "languages", marked)
 
 
-def _build() -> tuple[Partial, dict[str, dict[str, Books]]]:
+def _pairs() -> tuple[pa.RecordBatch, pa.Array]:
     """Four captions of two COCO photographs, and six YFCC photographs of three users, two of which are lost."""
     paris = {"longitude": "2.35", "latitude": "48.85"}
     london = {"longitude": "-0.12", "latitude": "51.5"}
@@ -64,7 +64,11 @@ def _build() -> tuple[Partial, dict[str, dict[str, Books]]]:
             )
         ),
     ]
-    partial = measure.measure(batch(row for row, _ in rows), pa.array([last for _, last in rows]), WHOLE)
+    return batch(row for row, _ in rows), pa.array([last for _, last in rows])
+
+
+def _build() -> tuple[Partial, dict[str, dict[str, Books]]]:
+    partial = measure.measure(*_pairs(), WHOLE)
     books = {
         "curate": {"coco": Books(4, {"evaluation_image": 1}), "yfcc100m": Books(6, {"too_few_words": 5, "video": 1})},
         "images": {"coco": Books(4), "yfcc100m": Books(6)},
@@ -75,7 +79,7 @@ def _build() -> tuple[Partial, dict[str, dict[str, Books]]]:
 
 def _result() -> dict[str, Any]:
     partial, books = _build()
-    return result(partial, books, WHOLE, TABLE2, profile="recommended")
+    return result(partial, books, WHOLE, TABLE2, counted=counted(*_pairs()), profile="recommended")
 
 
 def test_counts_stand_beside_table_2() -> None:
@@ -121,11 +125,9 @@ def test_countries_by_hand() -> None:
         "of": "pairs",
         "rest": "has no geotag",
     }
-    assert [(row["country"], row["pairs"], row["share"]) for row in before["shares"]] == [
-        ("FR", 2, 0.5),
-        ("GB", 2, 0.5),
-    ]
-    assert [(row["country"], row["pairs"]) for row in after["shares"]] == [("FR", 2), ("GB", 1)]
+    assert (before["distinct"], after["distinct"]) == (2, 2)
+    assert before["shares"] == after["shares"] == []  # of two and of one photograph: too few to be shown
+    assert (before["other"], after["other"]) == (1.0, 1.0)
 
 
 def test_gendered_terms_by_hand() -> None:
@@ -154,16 +156,104 @@ def test_concentration_by_hand() -> None:
     users = _result()["sources"]["yfcc100m"]["curate"]["users"]
     assert users["distinct"] == {"value": 3, "interval": None, "exact": True}
     # 3, 2 and 1 pairs: Gini = Σ (2i − n − 1) x_i ÷ (n Σ x) with x ascending = (−2·1 + 0·2 + 2·3) ÷ 18.
-    assert users["gini"]["value"] == pytest.approx(4 / 18, rel=1e-5)
-    assert users["two_pairs_share_one"] == {"value": pytest.approx(8 / 30, rel=1e-5), "pairs": 6, "exact": True}
-    assert users["top_1_percent"]["value"] is None
-    assert users["top_1_percent"]["too_few_units"] == 3
-    assert dict(users["curve"])[1.0] == 1.0
+    assert users["gini"] == pytest.approx(4 / 18, rel=1e-5)
+    assert users["two_pairs_share_one"] == pytest.approx(8 / 30, rel=1e-5)
+    assert (users["top_1_percent"], users["curve"]) == (None, [])  # of three users
     hosts = _result()["all"]["fetch"]["hosts"]
-    assert hosts["coverage"]["measured"] == 4
-    assert [(row["host"], row["share"]["value"]) for row in hosts["largest"]] == [("staticflickr.com", 1.0)]
+    assert (hosts["coverage"]["measured"], hosts["top_10"]) == (4, 1.0)
+    assert (hosts["largest"], hosts["other"]) == ([], 1.0)  # four pairs are too few to name a host
     assert "not_measured" in _result()["sources"]["coco"]["curate"]["users"]
     assert "not_measured" in _result()["all"]["curate"]["users"]
+
+
+def _large(last: list[str], on_one: int = 8) -> tuple[pa.RecordBatch, pa.Array]:
+    """Three thousand photographs of 1,500 users, an eighth on one host, or all; every third of a woman."""
+    rows = [
+        pair(
+            "yfcc100m",
+            str(index),
+            "a dog" if index % 3 else "a woman",
+            url=f"http://{'big' if index % on_one == 0 else index % 1000}.org/x.jpg",
+            meta={"uid": str(index % 1500)},
+        )
+        for index in range(len(last))
+    ]
+    return batch(rows), pa.array(last)
+
+
+def test_large_sources_are_counted_too() -> None:
+    pairs, last = _large(["curate"] * 3000)
+    found = result(
+        measure.measure(pairs, last, WHOLE),
+        {"curate": {"yfcc100m": Books(3000)}},
+        WHOLE,
+        TABLE2,
+        counted=counted(pairs, last),
+    )["sources"]["yfcc100m"]["curate"]
+    assert found["users"]["distinct"]["value"] == 1500
+    assert found["users"]["gini"] == 0.0  # two pairs each
+    assert found["users"]["top_1_percent"] == pytest.approx(0.01)
+    assert found["hosts"]["distinct"]["value"] == 876
+    assert found["hosts"]["largest"] == [{"host": "big.org", "pairs": 375, "share": 0.125}]
+    assert found["hosts"]["other"] == 0.875
+
+
+def test_a_figure_of_all_texts_is_exact_and_another_draw_has_an_interval() -> None:
+    pairs, last = _large(["curate"] * 3000)
+    books = {"curate": {"yfcc100m": Books(3000)}}
+    female = result(measure.measure(pairs, last, WHOLE), books, WHOLE, TABLE2, counted=counted(pairs, last))["all"][
+        "curate"
+    ]["gendered"]["female"]
+    assert (female["value"], female["interval"], female["exact"]) == (pytest.approx(1 / 3, rel=1e-5), None, True)
+    draw = female["another_draw"]
+    assert (draw["cluster"], draw["clusters"]) == ("user", 1500)
+    # Both photographs of a user are of a kind, since 1,500 is a multiple of three: twice the variance of single ones.
+    assert draw["design_effect"] == pytest.approx(2, rel=0.01)
+    assert draw["interval"][0] < 1 / 3 < draw["interval"][1]
+    half = Plan({"yfcc100m": 2**63}, WHOLE.lexicon)
+    read = result(measure.measure(pairs, last, half), books, half, TABLE2, counted=counted(pairs, last, half))["all"][
+        "curate"
+    ]["gendered"]["female"]
+    assert not read["exact"]
+    assert read["interval"][0] < 1 / 3 < read["interval"][1]
+
+
+def test_whether_loss_struck_unevenly_is_tested_by_section() -> None:
+    # Of every other photograph of a woman the link has died, and of no other.
+    last = ["images" if index % 6 == 0 else "fetch" for index in range(3000)]
+    pairs, fates = _large(last, on_one=1)
+    books = {
+        "curate": {"yfcc100m": Books(3000)},
+        "images": {"yfcc100m": Books(3000)},
+        "fetch": {"yfcc100m": Books(2500, {"dead": 500})},
+    }
+    found = result(measure.measure(pairs, fates, WHOLE), books, WHOLE, TABLE2, counted=counted(pairs, fates))
+    tests = {(row["section"], row["property"]): row for row in found["tests"]}
+    assert set(tests) == {
+        ("languages", "english"),
+        *(("gendered", name) for name in ("both", "female", "male", "neutral")),
+    }
+    female = tests["gendered", "female"]
+    assert (female["source"], female["stage"], female["finding"]) == ("yfcc100m", "fetch", True)
+    assert (female["cluster"], female["clusters"]) == ("user", 1500)  # all lie on one host, so hosts tell nothing
+    assert female["effect"] == pytest.approx(500 / 2500 - 1000 / 3000, rel=1e-4)
+    assert female["level"] > 0.95
+    assert not tests["languages", "english"]["finding"]
+    change = found["all"]["fetch"]["gendered"]["change_since_curate"]["female"]
+    assert (change["value"], change["exact"]) == (pytest.approx(-2 / 15, rel=1e-4), True)
+
+
+def test_a_build_of_a_sample_counts_nothing_outside_it() -> None:
+    pairs, last = _pairs()
+    inside = measure.measure(pairs.slice(0, 9), last.slice(0, 9), WHOLE)
+    partial = measure.merge(inside, measure.outside(pairs.slice(9)))
+    books = {
+        "curate": {"coco": Books(4), "yfcc100m": Books(6)},
+        "images": {"coco": Books(4), "yfcc100m": Books(5, {"not_sampled": 1})},
+    }
+    found = result(partial, books, WHOLE, TABLE2, sample=2)
+    assert found["sample"] == 2
+    assert found["sources"]["yfcc100m"]["curate"]["pairs"] == 5
 
 
 def test_images_are_counted_once() -> None:
@@ -181,30 +271,6 @@ def test_sources_weigh_as_their_pairs_do_however_many_texts_were_looked_at() -> 
     assert gendered["texts"]["female"] == 2000
     assert gendered["coverage"]["measured"] < 2300
     assert gendered["female"]["value"] == pytest.approx(0.5)
-
-
-def test_large_sources_are_estimated_with_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sketch, "SIZE", 200)
-    monkeypatch.setattr(sketch, "PAIRS", 500)
-    rows = [
-        pair(
-            "yfcc100m",
-            str(index),
-            "a dog",
-            url=f"http://{'big' if index % 4 == 0 else index}.org/x.jpg",
-            meta={"uid": str(index % 1500)},
-        )
-        for index in range(3000)
-    ]
-    partial = measure.measure(batch(rows), pa.array(["curate"] * 3000), WHOLE)
-    found = result(partial, {"curate": {"yfcc100m": Books(3000)}}, WHOLE, TABLE2)["sources"]["yfcc100m"]["curate"]
-    low, high = found["users"]["distinct"]["interval"]
-    assert low <= 1500 <= high
-    assert found["users"]["gini"]["value"] == pytest.approx(0.0)  # two pairs each
-    biggest = found["hosts"]["largest"][0]
-    assert biggest["host"] == "big.org"
-    assert biggest["share"]["interval"][0] <= 0.25 <= biggest["share"]["interval"][1]
-    assert found["hosts"]["two_pairs_share_one"]["value"] == pytest.approx(0.0625, abs=0.02)
 
 
 def test_books_that_say_otherwise_than_the_pairs_are_refused() -> None:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 import pmd
+from pmd.audit.measure import USER_FIELDS
 from pmd.library import figures
 from tests.end_to_end.conftest import Demo
 from tests.library import examples
@@ -35,6 +37,27 @@ def test_the_examples_of_a_name(name: str) -> None:
 def test_the_examples_of_the_page() -> None:
     (test,) = examples.of_page(PAGE)
     assert not examples.failures(test)
+
+
+def test_the_audit_counts_what_is_in_the_pairs(demo: Demo) -> None:
+    content = json.loads((demo.root / "audit/audit.json").read_text())
+    checked = 0
+    for source, stages in content["sources"].items():
+        pairs = [
+            row
+            for file in sorted((demo.root / f"curate/source={source}").glob("pairs/*.parquet"))
+            for row in pq.read_table(file, columns=["image_id", "image_url", "meta"], partitioning=None).to_pylist()
+        ]
+        curated = stages["curate"]
+        assert curated["images"]["distinct"]["value"] == len({row["image_id"] for row in pairs}), source
+        field = USER_FIELDS.get(source)
+        if field is not None:
+            named = [str(json.loads(row["meta"]).get(field) or "") for row in pairs]
+            users = {user for user in named if user not in {"", "None", "[deleted]", "[removed]"}}
+            assert curated["users"]["distinct"]["value"] == len(users)
+            checked += 1
+        assert curated["hosts"]["coverage"]["measured"] == sum(row["image_url"] is not None for row in pairs), source
+    assert checked == len(USER_FIELDS)
 
 
 def test_the_page_has_an_example_of_every_name() -> None:
@@ -80,7 +103,7 @@ def test_no_number_of_the_audit_is_lost(demo: Demo) -> None:
             found = [
                 value
                 for name, some in rows.items()
-                if not name.startswith(("books", "table2", "overlap", "labels"))
+                if not name.startswith(("books", "table2", "overlap", "labels", "tests"))
                 for row in some
                 if (row["source"], row["stage"]) == (source, stage)
                 for value in numbers({key: row[key] for key in row if key not in {"source", "stage"}})

@@ -20,9 +20,7 @@ POPULATION: dict[str, Any] = {
     "gendered": {"female": {"value": 0.2, "interval": [0.1, 0.3], "enough": True}, "texts": {"female": 3}},
     "hosts": {
         "distinct": {"value": 2, "interval": None, "exact": True},
-        "largest": [
-            {"host": "a.org", "pairs_seen": 5, "share": {"value": 0.5, "interval": [0.4, 0.6], "enough": True}}
-        ],
+        "largest": [{"host": "a.org", "pairs": 5, "share": 0.5}],
         "curve": [[0.0, 0.0], [0.5, 0.9]],
         "top_1_percent": {"value": None, "interval": None, "enough": False, "too_few_units": 2},
     },
@@ -48,6 +46,25 @@ CONTENT: dict[str, Any] = {
         "by_source": [{"source": "coco", "images": 4, "only_here": 3}],
         "pairs_of_sources": [{"sources": ["coco", "wit"], "images": 1, "shares": [0.25, 0.5]}],
     },
+    "tests": [
+        {
+            "section": "gendered",
+            "source": "coco",
+            "stage": "fetch",
+            "property": "female",
+            "cluster": "host",
+            "effect": -0.1,
+            "error": None,
+            "degrees": 4.5,
+            "clusters": 7,
+            "p": None,
+            "low": None,
+            "high": None,
+            "level": None,
+            "finding": False,
+            "refused": "too concentrated",
+        }
+    ],
     "labels": {"languages": {"en": "English"}},
 }
 
@@ -91,9 +108,7 @@ def test_every_number_has_its_place(tmp_path: Path) -> None:
         {"stage": "curate", "source": "coco", "reason": "bad_url", "pairs": 1},
     ]
     assert rows(audit, "words.histogram") == [{**at, "from": 1, "below": None, "pairs": 9}]
-    assert rows(audit, "hosts.largest") == [
-        {**at, "host": "a.org", "pairs_seen": 5, "share": 0.5, "low": 0.4, "high": 0.6}
-    ]
+    assert rows(audit, "hosts.largest") == [{**at, "host": "a.org", "pairs": 5, "share": 0.5}]
     assert rows(audit, "hosts.curve") == [
         {**at, "largest": 0.0, "pairs": 0.0},
         {**at, "largest": 0.5, "pairs": 0.9},
@@ -106,6 +121,7 @@ def test_every_number_has_its_place(tmp_path: Path) -> None:
     assert rows(audit, "overlap.pairs_of_sources") == [
         {"source": "coco", "other": "wit", "images": 1, "share": 0.25, "other_share": 0.5}
     ]
+    assert rows(audit, "tests") == CONTENT["tests"]
     assert rows(audit, "labels") == [{"kind": "languages", "code": "en", "name": "English"}]
     assert rows(audit, "table2") == [
         {

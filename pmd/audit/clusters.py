@@ -1,0 +1,144 @@
+"""Sums over clusters: all that an interval needs to know of users, images, hosts or pages, and nothing that names one.
+
+A figure's variance is that of its clusters' sums. Which clusters there are is known only where all their pairs have met;
+what is kept of them then is, for every *size* that clusters have, how many there are, and the sums of their counts and of
+the squares of these. No more is needed for leverages, corrections and degrees of freedom (`pmd.audit.estimates`), since
+clusters of one size are corrected alike. All are integers, so sums merge in any order to the same bytes; and however many
+pairs there are, N of them, no more than √(2N) sizes can occur.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Counts = NDArray[np.int64]
+
+#: The property under which the clusters themselves are counted.
+ITSELF: Final = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sums:
+    """The clusters of a population.
+
+    Attributes:
+        sizes: How many pairs a cluster has, ascending; shape (sizes,).
+        units: How many clusters have so many; shape (sizes,).
+        first: Property → sum over these clusters of their pairs with the property; shape (sizes,).
+        second: Property → the same of the squares.
+    """
+
+    sizes: Counts
+    units: Counts
+    first: Mapping[str, Counts]
+    second: Mapping[str, Counts]
+
+    @property
+    def pairs(self) -> int:
+        return int(self.sizes @ self.units)
+
+    @property
+    def clusters(self) -> int:
+        return int(self.units.sum())
+
+    def having(self, name: str) -> int:
+        """Return how many pairs have a property."""
+        return int(self.of(name)[0].sum())
+
+    def of(self, name: str) -> tuple[Counts, Counts]:
+        """Return the sums of a property, and of its squares; zeros where no pair has it."""
+        zero = np.zeros(len(self.sizes), dtype=np.int64)
+        return self.first.get(name, zero), self.second.get(name, zero)
+
+
+def of(sizes: Counts, having: Mapping[str, Counts]) -> Sums:
+    """Return the sums of clusters.
+
+    Args:
+        sizes: Pairs of each cluster; clusters without any count for nothing. Shape (clusters,).
+        having: Property → pairs of each cluster that have it.
+    """
+    some = sizes > 0
+    sizes = sizes[some]
+    if not len(sizes):
+        return Sums(sizes, sizes, {}, {})
+    # A table by size: sizes are dense but for a few, and a cluster cannot have more pairs than there are.
+    present, places, units = np.unique(sizes, return_inverse=True, return_counts=True)
+    first, second = {}, {}
+    for name, counts in having.items():
+        mine = counts[some]
+        first[name] = _added(places, mine, len(present))
+        second[name] = _added(places, mine * mine, len(present))
+    return Sums(present.astype(np.int64), units.astype(np.int64), first, second)
+
+
+def _added(places: NDArray[np.intp], values: Counts, length: int) -> Counts:
+    found = np.zeros(length, dtype=np.int64)
+    np.add.at(found, places, values)
+    return found
+
+
+#: Sums as rows: of each property and size one.
+ROWS: Final = pa.schema(
+    [
+        pa.field("property", pa.string(), nullable=False),
+        pa.field("size", pa.int64(), nullable=False),
+        pa.field("units", pa.int64(), nullable=False),  # of `ITSELF` alone
+        pa.field("first", pa.int64(), nullable=False),
+        pa.field("second", pa.int64(), nullable=False),
+    ]
+)
+
+
+def rows(sums: Sums) -> pa.Table:
+    """Return `ROWS`, without those that are all zero."""
+    names, columns = [], []
+    zero = np.zeros(len(sums.sizes), dtype=np.int64)
+    for name in (ITSELF, *sorted(sums.first)):
+        units, first, second = (sums.units, zero, zero) if name == ITSELF else (zero, *sums.of(name))
+        some = (units > 0) | (first > 0)
+        columns.append(np.stack([sums.sizes[some], units[some], first[some], second[some]]))
+        names += [name] * int(some.sum())
+    size, units, first, second = np.concatenate(columns, axis=1)
+    return pa.table([pa.array(names, pa.string()), size, units, first, second], schema=ROWS)
+
+
+def from_rows(table: pa.Table) -> Sums:
+    """Return the sums of all rows: those of several parts are added up."""
+    names = table["property"].to_pylist()
+    size, units, first, second = (table[name].to_numpy() for name in ROWS.names[1:])
+    present, places = np.unique(size, return_inverse=True)
+    found: dict[str, tuple[Counts, Counts]] = {}
+    labels = np.array(names, dtype=object)
+    for name in sorted({*names} - {ITSELF}):
+        mine = labels == name
+        found[name] = (
+            _added(places[mine], first[mine], len(present)),
+            _added(places[mine], second[mine], len(present)),
+        )
+    return Sums(
+        present.astype(np.int64),
+        _added(places, units, len(present)),
+        {name: pair[0] for name, pair in found.items()},
+        {name: pair[1] for name, pair in found.items()},
+    )
+
+
+def merged(parts: Iterable[Sums]) -> Sums:
+    """Return the sums of clusters of several parts; every cluster stands in one of them alone."""
+    tables = [rows(part) for part in parts]
+    return from_rows(pa.concat_tables([ROWS.empty_table(), *tables]))
+
+
+def alike(pairs: int, having: Mapping[str, int]) -> Sums:
+    """Return the sums where every pair is a cluster of its own: pairs as drawn one by one."""
+    if not pairs:
+        return of(np.zeros(0, dtype=np.int64), {})
+    counts = {name: np.array([count], dtype=np.int64) for name, count in having.items()}
+    return Sums(np.array([1], dtype=np.int64), np.array([pairs], dtype=np.int64), counts, counts)

@@ -1,0 +1,190 @@
+"""Did loss strike unevenly? A test of its own, apart from what changed.
+
+What a stage left is known exactly, and so is how a share has changed. Another question is whether links died *because* of what
+the pairs show, or whether the accounts and hosts that were lost just happened to show it: one user's thousand photographs go
+together. The test answers that. Its null hypothesis: which pairs were lost has nothing to do with the property, but for the
+clusters that they came in.
+
+Given which pairs were lost, the change is linear in the property: (lost ÷ before) × (share of the kept − share of the lost).
+So its variance is that of a difference of two means whose pairs come in clusters, corrected as in `pmd.audit.estimates`. Clusters
+are the coarsest of users and hosts; hosts are none where all pairs lie on one.
+
+Sums are kept by the pairs that a cluster had and the pairs that it has left, since clusters alike in both are corrected alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from pmd.audit import estimates
+from pmd.audit.clusters import ITSELF, Counts
+
+#: Pairs that must have been lost, and kept, for the test to say anything: fewer are no normal sum.
+MIN_PAIRS: Final = 30
+
+#: Losses as rows: one a property and kind of cluster. `both` sums before × after; squares are of single clusters.
+ROWS: Final = pa.schema(
+    [
+        pa.field("property", pa.string(), nullable=False),
+        *(
+            pa.field(name, pa.int64(), nullable=False)
+            for name in ("before", "after", "units", "had", "has", "had_squares", "has_squares", "both")
+        ),
+    ]
+)
+_SUMMED: Final = ROWS.names[3:]
+
+
+@dataclasses.dataclass(frozen=True)
+class Test:
+    """Whether loss struck unevenly.
+
+    Attributes:
+        effect: The share after less the share before; None where nothing was lost or nothing is left.
+        error: Its standard error under the null hypothesis of no difference.
+        degrees: Degrees of freedom.
+        clusters: How many clusters had pairs.
+        refused: Why there is no answer, of `estimates.TOO_CONCENTRATED` and `TOO_FEW`.
+    """
+
+    effect: float | None
+    error: float | None = None
+    degrees: float | None = None
+    clusters: int = 0
+    refused: str | None = None
+
+
+def of(before: Counts, after: Counts, properties: Mapping[str, tuple[Counts, Counts]]) -> pa.Table:
+    """Return `ROWS` of clusters.
+
+    Args:
+        before: Pairs of each cluster before; shape (clusters,).
+        after: Those that are left.
+        properties: Property → pairs of each cluster that have it, before and after.
+    """
+    some = before > 0
+    columns = {"before": before[some], "after": after[some]}
+    ones = np.ones(int(some.sum()), dtype=np.int64)
+    zeros = np.zeros_like(ones)
+    tables = [_rows(ITSELF, columns, (ones, zeros, zeros, zeros, zeros, zeros))]
+    for name, (had, has) in sorted(properties.items()):
+        one, other = had[some], has[some]
+        having = np.flatnonzero(one)
+        one, other = one[having], other[having]
+        mine = {key: values[having] for key, values in columns.items()}
+        tables.append(_rows(name, mine, (zeros[having], one, other, one * one, other * other, one * other)))
+    return added(tables)
+
+
+def _rows(name: str, columns: Mapping[str, Counts], summed: tuple[Counts, ...]) -> pa.Table:
+    length = len(summed[0])
+    arrays = [pa.array([name] * length, pa.string()), *columns.values(), *summed]
+    return pa.table(arrays, schema=ROWS)
+
+
+def added(tables: Iterable[pa.Table]) -> pa.Table:
+    """Return the sums of several parts' clusters, sorted: equal however they were dealt out."""
+    keys = ROWS.names[:3]
+    table = pa.concat_tables([ROWS.empty_table(), *tables])
+    summed = table.group_by(keys).aggregate([(name, "sum") for name in _SUMMED])
+    named = summed.rename_columns([name.removesuffix("_sum") for name in summed.schema.names])
+    return named.select(ROWS.names).cast(ROWS).sort_by([(name, "ascending") for name in keys])
+
+
+def uneven(table: pa.Table, name: str) -> Test:
+    """Return whether loss had to do with a property.
+
+    Args:
+        table: `ROWS` of all clusters.
+        name: The property.
+    """
+    rows = _Losses.of(table, name)
+    kept, all_pairs = float(rows.after @ rows.units), float(rows.before @ rows.units)
+    lost = all_pairs - kept
+    if not kept or not lost:
+        return Test(None)
+    of_kept = float(rows.has.sum()) / kept
+    of_lost = float(rows.had.sum() - rows.has.sum()) / lost
+    effect = of_kept - float(rows.had.sum()) / all_pairs
+    clusters = int(rows.units.sum())
+    if min(kept, lost) < MIN_PAIRS:
+        return Test(effect, clusters=clusters, refused=estimates.TOO_FEW)
+    # What every kept and every lost pair counts for.
+    each_kept, each_lost = 1 / kept - 1 / all_pairs, -1 / all_pairs
+    gone = rows.before - rows.after
+    rho = rows.correlation(of_kept, of_lost)
+    couples = each_kept * rows.after + each_lost * gone
+    single = each_kept**2 * rows.after + each_lost**2 * gone
+    model = (1 - rho) * single + rho * couples**2
+    # Of each cluster: its kept and its lost pairs' covariance with its score, and with each other.
+    with_kept = (1 - rho) * each_kept * rows.after + rho * couples * rows.after
+    with_lost = (1 - rho) * each_lost * gone + rho * couples * gone
+    mixed = rho * float(rows.units @ (rows.after * gone)) / (kept * lost)
+    of_means = np.array(
+        [
+            [float(rows.units @ (rows.after + rho * rows.after * (rows.after - 1))) / kept**2, mixed],
+            [mixed, float(rows.units @ (gone + rho * gone * (gone - 1))) / lost**2],
+        ]
+    )
+    variance, degrees = estimates.corrected(
+        estimates.Rows(
+            rows.units,
+            rows.squares(each_kept, each_lost, of_kept, of_lost),
+            model,
+            taken=np.stack([each_kept * rows.after, each_lost * gone], axis=1),
+            shared=np.stack([with_kept / kept, with_lost / lost], axis=1),
+            means=of_means,
+        )
+    )
+    largest = float(rows.before.max()) / all_pairs
+    if largest > estimates.MAX_SHARE or degrees < estimates.MIN_DEGREES:
+        return Test(effect, clusters=clusters, degrees=degrees, refused=estimates.TOO_CONCENTRATED)
+    return Test(effect, math.sqrt(variance), degrees, clusters)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Losses:
+    """Columns of `ROWS` of one property: one row a kind of cluster."""
+
+    before: estimates.Array
+    after: estimates.Array
+    units: estimates.Array
+    had: estimates.Array
+    has: estimates.Array
+    had_squares: estimates.Array
+    has_squares: estimates.Array
+    both: estimates.Array
+
+    @classmethod
+    def of(cls, table: pa.Table, name: str) -> _Losses:
+        names = np.array(table["property"].to_pylist(), dtype=object)
+        raw = np.stack([table[column].to_numpy().astype(np.float64) for column in ROWS.names[1:]], axis=1)
+        every = raw[names == ITSELF]
+        places = {(before, after): place for place, (before, after) in enumerate(every[:, :2].tolist())}
+        for row in raw[names == name].tolist():
+            every[places[row[0], row[1]], 3:] = row[3:]
+        return cls(*every.T)
+
+    def correlation(self, of_kept: float, of_lost: float) -> float:
+        """Return the correlation of pairs of one cluster, in what they have more than the kept and the lost have."""
+        gone = self.before - self.after
+        mean = of_kept * self.after + of_lost * gone
+        squares = self.had_squares - 2 * mean * self.had + mean**2 * self.units
+        lost = self.had - self.has
+        within = self.has * (1 - of_kept) ** 2 + (self.after * self.units - self.has) * of_kept**2
+        within = within + lost * (1 - of_lost) ** 2 + (gone * self.units - lost) * of_lost**2
+        return estimates.correlation(self.before, self.units, squares, within)
+
+    def squares(self, each_kept: float, each_lost: float, of_kept: float, of_lost: float) -> estimates.Array:
+        """Return the sums of the squares of clusters' scores."""
+        mean = each_kept * of_kept * self.after + each_lost * of_lost * (self.before - self.after)
+        one, other = each_kept - each_lost, each_lost  # of what is left, and of what was before
+        scores = one * self.has + other * self.had
+        squares = one**2 * self.has_squares + other**2 * self.had_squares + 2 * one * other * self.both
+        return np.maximum(squares - 2 * mean * scores + mean**2 * self.units, 0.0)

@@ -1,0 +1,42 @@
+"""What a worker counts of a partition: of a build of a sample the pairs of its images alone."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from pmd.audit import measure, transforms, units
+from pmd.images import rules
+from pmd.store import exchange
+from pmd.text import language
+from tests.audit.batches import WHOLE, batch, pair
+
+
+def test_pairs_outside_the_sample_are_counted_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "languages", lambda texts: pa.array(["en"] * len(texts), pa.string()))
+    pairs = batch(pair("coco", str(index), "a woman", url=f"http://a.org/{index}") for index in range(200))
+    inside = rules.in_sample(pairs["image_id"], 4)
+    kept = pairs["pair_id"].filter(pa.array(inside))
+    rows = [
+        exchange.widen(pa.Table.from_batches([pairs]).select(list(measure.COLUMNS)), transforms.MEETING),
+        exchange.widen(pa.table({"pair_id": kept.slice(5)}), transforms.MEETING, last="images"),
+    ]
+    written = list(exchange.write(str(tmp_path), transforms.MEETING, 0, rows, "pair_id"))
+    count = transforms.CountPartition(WHOLE, 4, 0, 0, str(tmp_path))
+    texts, of_units, outputs = list(count((0, written)))
+    assert (texts.schema, of_units.schema) == (exchange.RUNS, transforms.UNIT_RUNS)
+    fact = outputs["fact"][0].as_py().removeprefix(transforms.COUNTED)
+    found = measure.from_bytes(base64.b64decode(fact)).sources["coco"]
+    number = int(inside.sum())
+    assert 30 < number < 70
+    assert found.pairs.tolist() == [5, number - 5, 0, 0, 0]
+    assert found.outside == 200 - number
+    (known,) = transforms.CountUnits(str(tmp_path))((0, [transforms.as_runs(of_units)]))
+    counted = units.Counted.from_text(known["fact"][0].as_py().removeprefix(transforms.UNITS))
+    assert int(units.sizes_of(counted, "coco", "image", 0)[1].sum()) == number
+    assert units.hosts_of(counted, "coco", 1) == [("a.org", number - 5)]
+    assert pc.sum(known["count"]).as_py() is None

@@ -1,0 +1,118 @@
+"""Users, images and hosts are counted where all their pairs meet: exact, however pairs are dealt out."""
+
+from __future__ import annotations
+
+import random
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from pmd.audit import measure, units
+from pmd.audit.measure import STAGES
+from pmd.text import language
+from tests.audit.batches import WHOLE, batch, counted, pair
+
+
+@pytest.fixture(autouse=True)
+def _english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "languages", lambda texts: pa.array(["en"] * len(texts), pa.string()))
+
+
+def _build() -> tuple[pa.RecordBatch, pa.Array]:
+    chance = random.Random(3)
+    rows = [
+        pair(
+            chance.choice(["yfcc100m", "red_caps", "wit"]),
+            str(index),
+            chance.choice(["a woman", "a man", "a dog", "a man and a woman"]),
+            image=f"image {chance.randint(0, 150)}",
+            url=f"http://host{chance.randint(0, 9)}.org/x.jpg",
+            meta={
+                "uid": str(chance.randint(0, 20)),
+                "author": str(chance.randint(0, 20)),
+                "subreddit": str(chance.randint(0, 5)),
+                "page_url": str(chance.randint(0, 40)),
+                "longitude": "2.35",
+                "latitude": "48.85",
+            },
+        )
+        for index in range(400)
+    ]
+    return batch(rows), pa.array(chance.choices(STAGES, k=400))
+
+
+def test_counts_by_hand() -> None:
+    pairs = batch(
+        [
+            pair("yfcc100m", "1", "a woman", url="http://a.org/1", meta={"uid": "u"}),
+            pair("yfcc100m", "2", "a man", url="http://a.org/2", meta={"uid": "u"}),
+            pair("yfcc100m", "3", "a dog", url="http://b.org/3", meta={"uid": "v"}),
+            pair("coco", "1", "a dog", image="x", url="http://a.org/4"),
+        ]
+    )
+    found = counted(pairs, pa.array(["shard", "curate", "shard", "curate"]))
+
+    def sizes(source: str, kind: str, stage: int) -> list[list[int]]:
+        return [one.tolist() for one in units.sizes_of(found, source, kind, stage)]
+
+    assert sizes("yfcc100m", "user", 0) == [[1, 2], [1, 1]]
+    assert sizes("yfcc100m", "user", 1) == [[1], [2]]
+    assert sizes(units.ALL, "host", 0) == [[1, 3], [1, 1]]
+    assert sizes(units.ALL, "user", 0) == [[], []]  # users are of one source
+    assert units.hosts_of(found, units.ALL, 0) == [("a.org", 3), ("b.org", 1)]
+    sums = units.sums_of(found, "yfcc100m", "user", 0, "english")
+    assert (sums.pairs, sums.clusters, sums.having("female"), sums.having("neither")) == (3, 2, 1, 1)
+    assert (sums.second["female+male"].tolist(), sums.sizes.tolist()) == ([0, 4], [1, 2])
+    assert units.losses_of(found, "yfcc100m", "host", 1, "english").num_rows > 0
+    assert units.losses_of(found, "yfcc100m", "host", 2, "english").num_rows == 0
+
+
+def test_the_largest_hosts_are_those_of_a_count_by_name() -> None:
+    pairs, last = _build()
+    found = counted(pairs, last)
+    by_name: dict[str, int] = {}
+    for url, source in zip(pairs["image_url"].to_pylist(), pairs["source"].to_pylist(), strict=True):
+        if source == "wit":
+            name = url.split("/")[2]
+            by_name[name] = by_name.get(name, 0) + 1
+    expected = sorted(by_name.items(), key=lambda item: (-item[1], item[0]))
+    assert units.hosts_of(found, "wit", 0) == expected
+
+
+def test_units_do_not_depend_on_how_they_are_dealt_out() -> None:
+    pairs, last = _build()
+    rows = pa.Table.from_batches(units.occurrences(pairs, last, measure.look(pairs, WHOLE)), units.ROWS)
+    whole = units.merged([units.count(rows)])
+    first = pc.binary_slice(rows["unit_id"].cast(pa.binary()), 0, 1)
+    parts = [
+        units.count(rows.filter(pc.less(first, b"\x55"))),
+        units.count(rows.filter(pc.greater_equal(first, b"\x55"))),
+    ]
+    for order in (parts, parts[::-1]):
+        assert units.merged(order).to_text() == whole.to_text()
+    assert units.Counted.from_text(whole.to_text()).to_text() == whole.to_text()
+
+
+def test_a_host_of_all_pairs_is_a_few_rows() -> None:
+    pairs = batch(pair("coco", str(index), "a dog", url="http://one.org/x") for index in range(5000))
+    last = pa.array(["shard"] * 5000)
+    rows = pa.Table.from_batches(units.occurrences(pairs, last, measure.look(pairs, WHOLE)), units.ROWS)
+    hosts = rows.filter(pc.equal(rows["kind"], units.KINDS.index("host")))
+    assert hosts.num_rows == 1
+    assert hosts["pairs"].to_pylist() == [5000]
+
+
+def test_no_name_of_a_user_is_handed_on() -> None:
+    pairs, last = _build()
+    found = counted(pairs, last)
+    texts = {
+        value
+        for table in (found.sizes, found.sums, found.losses, found.hosts)
+        for column in table.columns
+        if pa.types.is_string(column.type)
+        for value in column.unique().to_pylist()
+    }
+    properties = {*units.READ, *units.ENGLISH, "female+male", "", "FR"}
+    known = {"yfcc100m", "red_caps", "wit", *units.KINDS, "read", "english", "placed", *properties}
+    assert texts - known == {f"host{number}.org" for number in range(10)}
