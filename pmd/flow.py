@@ -169,7 +169,7 @@ IMAGES: Final = Stage(
     "whole",
     (VIEWS, DISTINCT),
     "Find the distinct images of all pairs, and where each can be had.",
-    "takedown lists, and the sample that was asked for",
+    "takedown lists, licences, and the sample that was asked for",
 )
 FETCH: Final = Stage(
     "fetch",

@@ -26,7 +26,8 @@ from pmd.manifests import Terms
 from pmd.sources.contract import PROFILES, Profile, SourceOptions
 from pmd.store import storage
 
-_STAGES: Final[dict[str, type[options.StageOptions]]] = {
+#: The tables of options: of each stage, and what several stages heed.
+_TABLES: Final[dict[str, type[options.StageOptions]]] = {
     flow.CURATE.name: options.CurateOptions,
     flow.IMAGES.name: options.ImagesOptions,
     flow.FETCH.name: options.FetchOptions,
@@ -34,8 +35,9 @@ _STAGES: Final[dict[str, type[options.StageOptions]]] = {
     flow.SHARD.name: options.ShardOptions,
     flow.PUBLISH.name: options.PublishOptions,
     flow.AUDIT.name: options.AuditOptions,
+    "licence": options.LicenceOptions,
 }
-_TOP: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "sources", "scores", *_STAGES)
+_TOP: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "sources", "scores", *_TABLES)
 _CONTACT_LENGTH: Final = 256
 _CONTACT: Final = '"mailto:you@example.org", or a URL where you can be reached'
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -93,6 +95,7 @@ class Config:
     shard: options.ShardOptions
     publish: options.PublishOptions
     audit: options.AuditOptions
+    licence: options.LicenceOptions
     folder: str = ""
 
 
@@ -264,7 +267,7 @@ class _Checker:
         takedown = self._strings(raw, ("takedown",), "files that list image URLs, image_ids or pair_ids, one a line")
         stages: dict[str, Any] = {
             name: self._model(model, raw.get(name, {}), (name,), model.profile_values(profile))
-            for name, model in _STAGES.items()
+            for name, model in _TABLES.items()
         }
         chosen = self._sources(raw.get("sources"), profile)
         rules = self._scores(raw.get("scores", []))

@@ -22,6 +22,7 @@ from pmd.config.resizing import (
     check_short_side,
     put_together,
 )
+from pmd.manifests.model import Licence
 from pmd.schema.modes import Mode
 from pmd.sources.contract import PROFILES, NamesFiles, Profile, Rule
 
@@ -101,6 +102,17 @@ class ImagesOptions(StageOptions):
             recommended="reject",
         ),
     ]
+
+
+class LicenceOptions(StageOptions):
+    """Which pictures may be used, by the licences that sources state of them."""
+
+    image_allow: tuple[Licence, ...] | None = Field(default=None, min_length=1)
+
+    @field_validator("image_allow")
+    @classmethod
+    def _in_order(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if value is None else tuple(sorted({*value}))
 
 
 class PerHost(StageOptions):

@@ -8,6 +8,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from pmd.schema import licences
+
 Kind = Literal["annotations", "images"]
 
 #: The rows of FLAVA's Table 2 (arXiv 2112.04482), as the paper spells them; the four Localized Narratives share one.
@@ -29,9 +31,8 @@ ANNOTATIONS: Final[tuple[Kind, ...]] = ("annotations",)
 _Text = Annotated[str, Field(min_length=1)]
 _Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 _FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-#: An SPDX expression, or NOASSERTION.
-LICENCE: Final = r"[A-Za-z0-9.+-]+( AND [A-Za-z0-9.+-]+)*"
-_Licence = Annotated[str, Field(pattern=f"^{LICENCE}$", description="SPDX expression, or NOASSERTION")]
+#: An SPDX expression as SPDX spells it, or NOASSERTION.
+Licence = Annotated[str, AfterValidator(licences.canonical)]
 _Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+/\S*$")]
 _Count = Annotated[int, Field(gt=0)]
 _Field = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
@@ -198,9 +199,9 @@ class Manifest(Terms):
     title: _Text
     homepage: _Url
     description: _Text
-    text_licence: _Licence
+    text_licence: Licence
     text_licence_note: _Text
-    image_licence: _Licence
+    image_licence: Licence
     image_licence_note: _Text
     redistribute_reason: _Text
     meta_reason: _Text

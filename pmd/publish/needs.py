@@ -14,8 +14,9 @@ from pmd.store import commits, root
 from pmd.store.commits import File
 from pmd.store.wanted import Wanted, as_json
 
-#: As `wanted.FORMAT`, for the lists alone. 2: with `perceptual_hash`. 3: `meta` by the manifest's list, columns nullable.
-LIST_FORMAT: Final = 3
+#: As `wanted.FORMAT`, for the lists alone. 2: with `perceptual_hash`. 3: `meta` by the manifest's list, columns nullable. 4: with
+#: `attribution`.
+LIST_FORMAT: Final = 4
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from pmd.fetch import partitions
 from pmd.manifests import Terms
 from pmd.schema.tables import FOLDER_WORD, KEY, PAIRS
-from pmd.text import urls
+from pmd.text import credit, urls
 
 #: What became of a pair's image: what the list says beside the pair.
 FATES: Final = pa.schema(
@@ -56,6 +56,7 @@ PUBLISHED: Final = pa.schema(
         pa.field("text_licence", pa.string()),
         pa.field("image_licence", pa.string()),
         pa.field("licence_evidence", pa.string()),
+        pa.field("attribution", pa.string()),
         pa.field("split", pa.string()),
     ]
 )
@@ -96,6 +97,7 @@ def rows(pairs: pa.Table, fate: pa.Table, terms: Terms, *, with_text: bool) -> p
         "image_url": _without_credentials(pairs["image_url"]),
         "source": pa.repeat(pa.scalar(terms.hub_name), pairs.num_rows),
         "licence_evidence": evidence(pairs["licence_evidence"], terms.licence_evidence),
+        "attribution": credit.lines(*(_whole(pairs[name]) for name in ("image_licence", "identity", "also"))),
         "pair_id": _hex(pairs["pair_id"]),
         "image_id": _hex(pairs["image_id"]),
         "sha256": _hex(fate["sha256"].take(at)),
@@ -169,6 +171,10 @@ def _without_credentials(image_urls: pa.ChunkedArray) -> pa.ChunkedArray:
     for row in pc.indices_nonzero(pc.fill_null(perhaps, fill_value=False)).to_pylist():
         values[row] = urls.without_credentials(values[row])
     return pa.chunked_array([values], image_urls.type)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays([pa.array([], column.type), *column.chunks])
 
 
 def _of(pairs: pa.Table, name: str) -> pa.ChunkedArray | None:

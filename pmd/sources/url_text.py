@@ -12,16 +12,15 @@ none, and 7.0 is 7, since some write numbers so.
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from pmd.errors import InputError
-from pmd.manifests.model import LICENCE, Terms
+from pmd.manifests.model import Licence, Terms
 from pmd.sources import records, table_drafts, table_rows, tables
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 
@@ -44,13 +43,6 @@ _REMEDY: Final = "name the columns in the configuration: url_column, text_column
 _WHOLE_FLOAT: Final = r"^(-?[0-9]+)\.0+$"
 
 
-def _licence(value: str) -> str:
-    if not re.fullmatch(LICENCE, value):
-        raise ValueError('an SPDX expression, as "CC-BY-4.0", or "NOASSERTION"')
-    return value
-
-
-_Licence = Annotated[str, AfterValidator(_licence)]
 _Column = Annotated[str, Field(min_length=1)]
 
 
@@ -88,7 +80,7 @@ class Options(SourceOptions):
         ),
     ]
     text_licence: Annotated[
-        _Licence,
+        Licence,
         Rule(
             says="Licence of the texts: an SPDX expression, or NOASSERTION.",
             origin="ours",
@@ -98,7 +90,7 @@ class Options(SourceOptions):
         ),
     ]
     image_licence: Annotated[
-        _Licence,
+        Licence,
         Rule(
             says="Licence of the images, where all have the same: an SPDX expression, or NOASSERTION.",
             origin="ours",

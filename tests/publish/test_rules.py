@@ -88,6 +88,7 @@ def test_a_row_is_what_facebook_pmd_has_and_more() -> None:
             "text_licence": "CC-BY-SA-3.0",
             "image_licence": "NOASSERTION",
             "licence_evidence": None,
+            "attribution": None,
             "split": "train",
         }
     ]
