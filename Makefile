@@ -14,7 +14,7 @@ ONLY ?=
 # What `make touched` compares with.
 SINCE ?= HEAD
 
-.PHONY: help demo test touched test-engines check bench engines emulators lock platforms wheel clean
+.PHONY: help demo test touched test-engines test-consumers consumers check bench engines emulators lock platforms wheel clean
 
 help:
 	@echo "make demo     run the whole thing on a small built-in web"
@@ -23,6 +23,7 @@ help:
 	@echo "make check    format, lint, types"
 	@echo "make bench    run the benchmarks"
 	@echo "make engines  build Prism, a portable Beam runner (needs Go)"
+	@echo "make test-consumers  try what the demo publishes with those whom it is for"
 	@echo "make test-engines  run the tests on Prism and on emulators of object stores (needs Go)"
 
 # Stamps: nothing is installed again while the pins are the same.
@@ -60,6 +61,17 @@ bench: $(VENV)/.dev
 test-engines: $(VENV)/.dev engines emulators
 	PYTHONPATH=$(CURDIR)/.engines/lib $(BIN)/python -m pytest -rs tests/object_stores tests/end_to_end/test_prism.py
 
+# Readers of what is published: in a folder of their own, likewise. PMD_DEMO names a demo that is built already.
+test-consumers: $(VENV)/.dev consumers
+	PMD_CONSUMERS=1 PYTHONPATH=$(CURDIR)/.consumers/lib $(BIN)/python -m pytest -rs tests/consumers
+
+consumers: .consumers/.lib
+
+.consumers/.lib: requirements-consumers.txt $(VENV)/.core
+	rm -rf .consumers/lib
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target .consumers/lib -r requirements-consumers.txt
+	touch $@
+
 engines: $(PRISM)
 
 emulators: $(GCS) .engines/.lib
@@ -84,6 +96,7 @@ lock:
 	sed 's/ *--hash.*//; s/ \\$$//; s/ ;.*//' requirements-dev.txt | grep == > .constraints
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group environment -c .constraints -o requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --group engines -c .constraints -o requirements-engines.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --group consumers -c .constraints -o requirements-consumers.txt
 	rm .constraints
 
 # Whether what users install has wheels for each machine and Python that metadata allows; nothing is installed. pycld2 has none

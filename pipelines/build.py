@@ -13,6 +13,7 @@ from pmd import flow, stages
 from pmd.config import Config, inputs
 from pmd.fetch.runs import Run
 from pmd.images import takedowns
+from pmd.publish import folder as publish_folder
 from pmd.store import commits, root
 from pmd.store.wanted import Wanted
 
@@ -114,6 +115,13 @@ def build(
         before.append(unit)
         if run(unit) and unit.stage in _WRITING_GENERATIONS and any(line.named.is_of_bytes for line in listed):
             _look_again(before, run)
+    _retire(config, only, started)
+    if only in {None, flow.PUBLISH.name, flow.AUDIT.name}:
+        publish_folder.write(config)
+
+
+def _retire(config: Config, only: str | None, started: Report) -> None:
+    """Remove what the configuration no longer names."""
     for stage, name, folder in stages.retired(config):
         if only in {None, stage}:
             started(Step(stage, name, RETIRED))

@@ -6,6 +6,7 @@ Everything slow is imported inside its command: `pmd sources` answers without Be
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import itertools
 import re
@@ -425,6 +426,27 @@ def _command(stage: flow.Stage) -> Callable[..., None]:
 for _stage in flow.STAGES:
     _class = _Retrying if _stage == flow.FETCH else None
     app.command(_stage.name, help=_stage.says, context_settings=_BEAM, cls=_class)(_command(_stage))
+
+
+@app.command()
+def join(
+    config: ConfigPath,
+    listed: Annotated[str, typer.Argument(metavar="LIST", help="A published list, or a folder of them.")],
+    *,
+    out: Annotated[str, typer.Option(metavar="FOLDER", help="Where the refilled lists go.")],
+    as_json: Json = False,
+) -> None:
+    """Refill published lists with what they withhold, from your own annotation files, curated; checked by digest."""
+    from pmd.publish import join as joining
+
+    result = joining.join(_config(config), listed, out)
+    if as_json:
+        output.json({name: dataclasses.asdict(joined) for name, joined in result.items()})
+    else:
+        heads = ("source", "rows", "refilled", "not in your copy", "other content in your copy")
+        output.table(None, heads, joining.lines(result))
+    if any(joined.other for joined in result.values()):
+        raise typer.Exit(5)
 
 
 @app.command()

@@ -149,7 +149,14 @@ SHARDS: Final = {
     )
     for form, ending in {"webdataset": "tar", "parquet": "parquet"}.items()
 }
-LISTS: Final = Folder("publish/source={source}", PART, keeps="")
+#: The splits of lists, each in files of its own: a loader tells them by the names. Rows of which upstream says none are `train`.
+SPLITS: Final = ("train", "validation", "test")
+#: Begins the second part of the name of a list's file whose rows have no URL.
+WITHOUT_URL: Final = "nourl"
+#: Files of earlier versions have neither.
+LISTS: Final = Folder("publish/source={source}", rf"(?:(?:{'|'.join(SPLITS)})-(?:{WITHOUT_URL}-)?)?{PART}", keeps="")
+#: What is handed on of the lists, made of them. No commit lists it: it becomes others'.
+RELEASE: Final = "release"
 REPORT: Final = Folder("audit", r"report\.html|audit\.json")
 
 #: What hosts have said, by lane and time. No commit lists it, and no run removes it.

@@ -36,6 +36,7 @@ _TABLES: Final[dict[str, type[options.StageOptions]]] = {
     flow.PUBLISH.name: options.PublishOptions,
     flow.AUDIT.name: options.AuditOptions,
     "licence": options.LicenceOptions,
+    "card": options.CardOptions,
 }
 _TOP: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "sources", "scores", *_TABLES)
 _CONTACT_LENGTH: Final = 256
@@ -96,6 +97,7 @@ class Config:
     publish: options.PublishOptions
     audit: options.AuditOptions
     licence: options.LicenceOptions
+    card: options.CardOptions
     folder: str = ""
 
 

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from pmd.errors import InputError
-from pmd.manifests.model import Licence, Terms
+from pmd.manifests.model import Licence, Redistribute, Terms
 from pmd.sources import records, table_drafts, table_rows, tables
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 
@@ -99,14 +99,14 @@ class Options(SourceOptions):
             recommended="NOASSERTION",
         ),
     ]
-    redistribute_text: Annotated[
-        bool,
+    redistribute: Annotated[
+        Redistribute,
         Rule(
-            says="Let published lists carry the texts.",
+            says='What published lists carry: "text" (URLs and texts), "urls", or "ids" (ids and digests alone).',
             origin="ours: nobody but you knows",
-            paper=False,
-            hub=False,
-            recommended=False,
+            paper="urls",
+            hub="urls",
+            recommended="urls",
         ),
     ]
 
@@ -139,7 +139,7 @@ class UrlText:
 
     def terms(self, name: str, options: Options) -> Terms:
         """Return what may be handed on: URLs, and texts where the configuration says so; no other field."""
-        return Terms(name=name, hub_name=name, images_by_url=True, redistribute_text=options.redistribute_text, meta={})
+        return Terms(name=name, hub_name=name, images_by_url=True, redistribute=options.redistribute, meta={})
 
     def notes(self, files: Sequence[InputFile], options: Options) -> list[str]:
         """Return which columns were found by their names, where the configuration does not name them."""

@@ -386,6 +386,16 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
         ),
         ("licence", "image_allow = []", "image_allow", "a list of 1 or more", "[]"),
         ("licence", 'image_allow = "CC-BY-2.0"', "image_allow", "a list", '"CC-BY-2.0"'),
+        ("card", 'title = ""', "title", "a string that is not empty", '""'),
+        ("card", 'title = "a\\u0007b"', "title", "one line of text", '"a\\u0007b"'),
+        ("card", 'version = "v1"', "version", 'three numbers, as in "1.0.0"', '"v1"'),
+        ("card", 'released = "30.11.2026"', "released", 'a day, as in "2026-11-30"', '"30.11.2026"'),
+        ("card", 'released = "20261130"', "released", 'a day, as in "2026-11-30"', '"20261130"'),
+        ("card", 'authors = [""]', "authors", "lines of text, none of them empty", '[""]'),
+        ("card", 'contact = "a\\nb"', "contact", "one line of text", '"a\\nb"'),
+        ("card", 'url = "example.org"', "url", "a URL, of http or https", '"example.org"'),
+        ("card", 'changes = ["one\\ntwo"]', "changes", "lines of text, none of them empty", '["one\\ntwo"]'),
+        ("card", "gating_prompt = true", "gating_prompt", "a string", "true"),
         ("audit", "text_sample = 0", "text_sample", "1 or more", "0"),
     ],
 )
@@ -423,11 +433,11 @@ OWN = '[sources.mine]\nreader = "url_text"\nannotations = ["pairs.csv"]\n'
 
 
 def test_a_source_of_any_other_name_says_what_reads_it() -> None:
-    found = config.parse(f'{LEAST}{OWN}id_column = "key"\nredistribute_text = true\n{SBU}')
+    found = config.parse(f'{LEAST}{OWN}id_column = "key"\nredistribute = "text"\n{SBU}')
     mine = found.sources["mine"]
     assert (mine.name, mine.reader, mine.annotations, mine.images) == ("mine", "url_text", ("pairs.csv",), ())
     assert (mine.options.url_column, mine.options.text_column, mine.options.id_column) == ("auto", "auto", "key")
-    assert (mine.terms.hub_name, mine.terms.redistribute_text, dict(mine.terms.meta)) == ("mine", True, {})
+    assert (mine.terms.hub_name, mine.terms.redistribute, dict(mine.terms.meta)) == ("mine", "text", {})
     sbu = found.sources["sbu_captions"]
     assert (sbu.reader, sbu.terms) == (None, manifests.load("sbu_captions"))
 
@@ -523,8 +533,8 @@ KNOWN = ", ".join(sources.names())
             ),
         ),
         (
-            f"{OWN}redistribute_text = 1\n",
-            (6, "sources.mine.redistribute_text", "true or false", "1", "change redistribute_text"),
+            f"{OWN}redistribute = true\n",
+            (6, "sources.mine.redistribute", '"text", "urls" or "ids"', "true", "change redistribute"),
         ),
     ],
 )
