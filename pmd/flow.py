@@ -231,6 +231,11 @@ def part(number: int, bits: int) -> str:
     return f"part-{number:05d}-of-{2**bits:05d}"
 
 
+def files_of_split(split: str, *, with_url: bool) -> str:
+    """Return the pattern of the files that a list has of a split; of rows with a URL alone, where that is asked for."""
+    return f"{split}-part-*.parquet" if with_url else f"{split}-*.parquet"
+
+
 def part_number(name: str) -> int:
     """Return the number of the part that a file's name tells."""
     match = _PART_NUMBER.search(name)

@@ -124,20 +124,18 @@ def _string(text: str) -> str:
 def configs(listed: Sequence[Listed]) -> dict[str, dict[str, list[str]]]:
     """Return configuration → split → patterns of its files: of all, of each source, and of the rows that have URLs."""
     there = [item for item in listed if item.rows]
-    found = {ALL: _patterns(there, ""), ALIVE: _patterns(there, "part-")}
-    return {
-        name: files for name, files in (found | {item.name: _patterns([item], "") for item in there}).items() if files
-    }
+    found = {ALL: _patterns(there), ALIVE: _patterns(there, with_url=True)}
+    return {name: files for name, files in (found | {item.name: _patterns([item]) for item in there}).items() if files}
 
 
-def _patterns(listed: Iterable[Listed], begins: str) -> dict[str, list[str]]:
+def _patterns(listed: Iterable[Listed], *, with_url: bool = False) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for item in listed:
         for split in flow.SPLITS:
-            parts = [part for part in item.parts if part.split == split and (part.has_urls or not begins)]
+            parts = [part for part in item.parts if part.split == split and (part.has_urls or not with_url)]
             if parts:
                 folder = parts[0].path.rpartition("/")[0]
-                found.setdefault(split, []).append(f"{folder}/{split}-{begins}*.parquet")
+                found.setdefault(split, []).append(f"{folder}/{flow.files_of_split(split, with_url=with_url)}")
     return {split: found[split] for split in flow.SPLITS if split in found}
 
 
@@ -320,7 +318,8 @@ def _bias(measured: Sequence[str]) -> Iterator[str]:
         yield "Not measured: the audit of this build had not run when the card was written."
         return
     yield (
-        "Of all sources together, by words and places in upstream's fields; nothing is said of who is in a picture. "
+        "Of all sources together and what the audit last counted, by words and places in upstream's fields; nothing is said of "
+        "who is in a picture. "
         "Shares have 95 % intervals where they come of a sample."
     )
     yield _bullets(measured)

@@ -30,7 +30,7 @@ BUILD: Final = "build.json"
 SUMS: Final = "SHA256SUMS"
 
 #: The files of lists that a release may have; whatever else stands there is never removed.
-_OURS: Final = re.compile(rf"source={flow.SOURCE_NAME}/{flow.LISTS.files}")
+_OURS: Final = re.compile(rf"{flow.LISTS.pattern.removeprefix(f'{flow.LISTS.above}/')}/{flow.LISTS.files}")
 
 #: Raised when the files would be written otherwise of the same lists.
 FORMAT: Final = 1

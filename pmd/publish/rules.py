@@ -76,6 +76,9 @@ PUBLISHED: Final = pa.schema(
     ]
 )
 
+#: Columns of `PUBLISHED` that lists of earlier versions lack; they are read as nulls.
+LATER: Final = ("identity", "file_name", "status", "attribution", "withheld_digest")
+
 
 def fates(views: pa.Table, ledger: pa.Table) -> pa.Table:
     """Return the `FATES` of views that are left; all their images are in the ledger, fetched."""
