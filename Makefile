@@ -19,7 +19,7 @@ SINCE ?= HEAD
 # Bytecode is kept, whatever the environment says: lanes and commands that tests start would else compile all of pmd anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test touched test-engines check bench engines prism flink spark jars emulators lock platforms wheel clean
+.PHONY: help demo test touched test-engines test-consumers consumers check bench engines prism flink spark jars emulators lock platforms wheel clean
 
 help:
 	@echo "make demo     run the whole thing on a small built-in web"
@@ -29,6 +29,7 @@ help:
 	@echo "make bench    run the benchmarks"
 	@echo "make engines  get Prism (needs Go), and the job servers of Flink and Spark (need Maven and Java 17); each alone: make flink"
 	@echo "make test-engines  run the tests on these engines and on emulators of object stores"
+	@echo "make test-consumers  try what the demo publishes with those whom it is for"
 
 # Stamps: nothing is installed again while the pins are the same.
 $(VENV)/.core: requirements.txt pyproject.toml
@@ -65,6 +66,17 @@ bench: $(VENV)/.dev
 test-engines: $(VENV)/.dev engines emulators
 	PYTHONPATH=$(CURDIR)/.engines/lib $(BIN)/python -m pytest -rs tests/object_stores tests/end_to_end/test_prism.py
 	PMD_WHOLE_ENGINES=1 $(BIN)/python -m pytest -rs tests/end_to_end/test_clusters.py
+
+# Readers of what is published: in a folder of their own, likewise. PMD_DEMO names a demo that is built already.
+test-consumers: $(VENV)/.dev consumers
+	PMD_CONSUMERS=1 PYTHONPATH=$(CURDIR)/.consumers/lib $(BIN)/python -m pytest -rs tests/consumers
+
+consumers: .consumers/.lib
+
+.consumers/.lib: requirements-consumers.txt $(VENV)/.core
+	rm -rf .consumers/lib
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target .consumers/lib -r requirements-consumers.txt
+	touch $@
 
 engines: prism flink spark
 
@@ -110,6 +122,7 @@ lock:
 	sed 's/ *--hash.*//; s/ \\$$//; s/ ;.*//' requirements-dev.txt | grep == > .constraints
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group environment -c .constraints -o requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --group engines -c .constraints -o requirements-engines.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --group consumers -c .constraints -o requirements-consumers.txt
 	rm .constraints
 
 # Whether what users install has wheels for each machine and Python that metadata allows; nothing is installed. pycld2 has none

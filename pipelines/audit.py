@@ -28,6 +28,7 @@ from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches
 from pmd.engines.transforms import OUTPUTS, Meet, Only, PerTask, Spread, WriteCommit, create
 from pmd.fetch import partitions
+from pmd.publish import folder
 from pmd.store import exchange, root
 
 #: Bytes of committed pairs in a partition; in memory they are about ten times that.
@@ -106,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with running.command("audit", argv) as command:
         if stages.why(flow.AUDIT, command.config) is not None:
             build(command.config, command.flags)
+        folder.write(command.config)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pmd.engines import choosing
 from pmd.fetch import needs as fetch_needs
 from pmd.fetch.runs import Run
 from pmd.images import takedowns
+from pmd.publish import folder as publish_folder
 from pmd.store import commits, register, root
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
@@ -133,6 +134,13 @@ def build(
         before.append(unit)
         if run(unit) and unit.stage in _WRITING_GENERATIONS and any(line.named.is_of_bytes for line in listed):
             _look_again(before, run)
+    _retire(config, only, started, standing)
+    if only in {None, flow.PUBLISH.name, flow.AUDIT.name}:
+        publish_folder.write(config, standing)
+
+
+def _retire(config: Config, only: str | None, started: Report, standing: Standing) -> None:
+    """Remove what the configuration no longer names."""
     for stage, name, folder in stages.retired(config, standing):
         if only in {None, stage}:
             started(Step(stage, name, RETIRED))

@@ -59,7 +59,17 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Files" >> create([file_batch(task) for task in tasks])
             | "Images"
             >> ByPartition(
-                SpreadPairs(work, bits, config.sample, takedown, indexes, aliases, held_out, verdicts),
+                SpreadPairs(
+                    work,
+                    bits,
+                    config.sample,
+                    takedown,
+                    indexes,
+                    aliases,
+                    held_out,
+                    verdicts,
+                    config.licence.image_allow,
+                ),
                 GatherPartition(wanted.folder, views, bits, shard_bits, work),
             )
             | "Commit" >> WriteCommit(CommitStage(work, targets(wanted, views, bits, shard_bits)))

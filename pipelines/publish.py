@@ -17,7 +17,7 @@ from pmd.errors import RootError
 from pmd.fetch import asking, blocklists, partitions
 from pmd.fetch import needs as fetch_needs
 from pmd.images import takedowns
-from pmd.publish import needs
+from pmd.publish import folder, needs
 from pmd.publish.transforms import SpreadBoth, WriteList, tasks
 from pmd.schema import keys
 from pmd.store import register, root, storage
@@ -34,7 +34,6 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
     _refuse_taken_down(config)
     needed = needs.of(config, source)
     wanted, terms, files = needed.wanted, needed.terms, needed.files
-    with_text = terms.redistribute_text or config.publish.withheld_text == "include"
     curated = root.curate_folder(config.root, source)
     bits = max((len(files) - 1).bit_length(), 0)
     cut = partitions.cut(config.root)
@@ -48,7 +47,7 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
             | "Publish"
             >> ByPartition(
                 SpreadBoth(config.root, source, cut, bits, work),
-                WriteList(terms, with_text, wanted.folder, bits, work),
+                WriteList(terms, needs.level(terms, config), wanted.folder, bits, work),
             )
             | "Commit" >> WriteCommit(CommitStage(work, (target(wanted),)))
         )
@@ -125,6 +124,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name in command.names:
             if stages.why(flow.PUBLISH, command.config, name) is not None:
                 build(command.config, name, command.flags)
+        folder.write(command.config)
 
 
 if __name__ == "__main__":

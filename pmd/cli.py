@@ -506,6 +506,27 @@ for _stage in flow.STAGES:
 
 
 @app.command()
+def join(
+    config: ConfigPath,
+    listed: Annotated[str, typer.Argument(metavar="LIST", help="A published list, or a folder of them.")],
+    *,
+    out: Annotated[str, typer.Option(metavar="FOLDER", help="Where the refilled lists go.")],
+    as_json: Json = False,
+) -> None:
+    """Refill published lists with what they withhold, from your own annotation files, curated; checked by digest."""
+    from pmd.publish import join as joining
+
+    result = joining.join(_config(config), listed, out)
+    if as_json:
+        output.json({name: dataclasses.asdict(joined) for name, joined in result.items()})
+    else:
+        heads = ("source", "rows", "refilled", "not in your copy", "other content in your copy")
+        output.table(None, heads, joining.lines(result))
+    if any(joined.other for joined in result.values()):
+        raise typer.Exit(5)
+
+
+@app.command()
 def plan(config: ConfigPath, *, sample: Sample = None, as_json: Json = False) -> None:
     """Estimate rows, bytes, hours and disk, and name the slowest host, before anything runs."""
     from pmd.inspection import plan as planning

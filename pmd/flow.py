@@ -149,7 +149,14 @@ SHARDS: Final = {
     )
     for form, ending in {"webdataset": "tar", "parquet": "parquet"}.items()
 }
-LISTS: Final = Folder("publish/source={source}", PART, keeps="")
+#: The splits of lists, each in files of its own: a loader tells them by the names. Rows of which upstream says none are `train`.
+SPLITS: Final = ("train", "validation", "test")
+#: Begins the second part of the name of a list's file whose rows have no URL.
+WITHOUT_URL: Final = "nourl"
+#: Files of earlier versions have neither.
+LISTS: Final = Folder("publish/source={source}", rf"(?:(?:{'|'.join(SPLITS)})-(?:{WITHOUT_URL}-)?)?{PART}", keeps="")
+#: What is handed on of the lists, made of them. No commit lists it: it becomes others'.
+RELEASE: Final = "release"
 REPORT: Final = Folder("audit", r"report\.html|audit\.json")
 
 #: What hosts have said, by lane and time. No commit lists it, and no run removes it.
@@ -171,7 +178,7 @@ IMAGES: Final = Stage(
     "whole",
     (VIEWS, DISTINCT),
     "Find the distinct images of all pairs, and where each can be had.",
-    "takedown lists, and the sample that was asked for",
+    "takedown lists, licences, and the sample that was asked for",
 )
 FETCH: Final = Stage(
     "fetch",
@@ -224,6 +231,11 @@ def part(number: int, bits: int) -> str:
     'part-00003-of-00016'
     """
     return f"part-{number:05d}-of-{2**bits:05d}"
+
+
+def files_of_split(split: str, *, with_url: bool) -> str:
+    """Return the pattern of the files that a list has of a split; of rows with a URL alone, where that is asked for."""
+    return f"{split}-part-*.parquet" if with_url else f"{split}-*.parquet"
 
 
 def part_number(name: str) -> int:

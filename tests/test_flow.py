@@ -14,7 +14,7 @@ import pytest
 from pmd import flow, stages
 from pmd.books import recount
 from pmd.config import Config, options
-from pmd.config.model import _STAGES as TABLES
+from pmd.config.model import _TABLES as TABLES
 from pmd.schema.reasons import REASONS
 from pmd.store import written
 
@@ -41,7 +41,8 @@ def test_each_stands_after_one_that_stands_before_it() -> None:
 
 
 def test_what_names_stages_names_those_of_the_flow() -> None:
-    assert [*TABLES] == [name for name in flow.NAMES if name in TABLES], (
+    of_stages = [name for name in TABLES if name not in {"licence", "card"}]
+    assert of_stages == [name for name in flow.NAMES if name in TABLES], (
         "in the order of the flow; a stage may have no options"
     )
     assert {field.name for field in dataclasses.fields(Config)} >= {*TABLES}

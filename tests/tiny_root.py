@@ -378,7 +378,7 @@ def publish(chosen: config.Config, name: str) -> None:
     cut = partitions.cut(chosen.root)
     found = _meet(
         SpreadBoth(chosen.root, name, cut, bits, work),
-        WriteList(manifest, manifest.redistribute_text, wanted.folder, bits, work),
+        WriteList(manifest, manifest.redistribute, wanted.folder, bits, work),
         tasks(((storage.join(curated, file.name), file.bytes) for file in files), range(2**cut.part_bits)),
     )
     CommitStage(work, (target(wanted),))(collect([*found, outputs(())]))

@@ -27,7 +27,8 @@ from pmd.manifests import Terms
 from pmd.sources.contract import PROFILES, Profile, SourceOptions
 from pmd.store import lock, storage
 
-_STAGES: Final[dict[str, type[options.StageOptions]]] = {
+#: The tables of options: of each stage, and what several stages heed.
+_TABLES: Final[dict[str, type[options.StageOptions]]] = {
     flow.CURATE.name: options.CurateOptions,
     flow.IMAGES.name: options.ImagesOptions,
     flow.FETCH.name: options.FetchOptions,
@@ -35,10 +36,12 @@ _STAGES: Final[dict[str, type[options.StageOptions]]] = {
     flow.SHARD.name: options.ShardOptions,
     flow.PUBLISH.name: options.PublishOptions,
     flow.AUDIT.name: options.AuditOptions,
+    "licence": options.LicenceOptions,
+    "card": options.CardOptions,
 }
 #: What is no table.
 _TOP_KEYS: Final = ("root", "profile", "seed", "contact", "sample", "takedown")
-_TOP: Final = (*_TOP_KEYS, "engine", "sources", "scores", *_STAGES)
+_TOP: Final = (*_TOP_KEYS, "engine", "sources", "scores", *_TABLES)
 _ENDING: Final = ".toml"
 _CONTACT_LENGTH: Final = 256
 _CONTACT: Final = '"mailto:you@example.org", or a URL where you can be reached'
@@ -97,6 +100,8 @@ class Config:
     shard: options.ShardOptions
     publish: options.PublishOptions
     audit: options.AuditOptions
+    licence: options.LicenceOptions
+    card: options.CardOptions
     folder: str = ""
     engine: Engine = LOCAL  # where it runs; what comes out is the same
 
@@ -296,7 +301,7 @@ class _Checker:
         takedown = self._strings(raw, ("takedown",), "files that list image URLs, image_ids or pair_ids, one a line")
         stages: dict[str, Any] = {
             name: self._model(model, raw.get(name, {}), (name,), model.profile_values(profile))
-            for name, model in _STAGES.items()
+            for name, model in _TABLES.items()
         }
         engine = self._engine(raw.get("engine", {}))
         chosen = self._sources(raw.get("sources"), profile)
@@ -551,7 +556,7 @@ def _home(name: str) -> str | None:
         return "at the top of the file, above the first [table]"
     if name in options.PerHost.model_fields:
         return "within per_host = { … } under [fetch]"
-    stages = [f"[{stage}]" for stage, model in _STAGES.items() if name in model.model_fields]
+    stages = [f"[{stage}]" for stage, model in _TABLES.items() if name in model.model_fields]
     return f"under {' or '.join(stages)}" if stages else None
 
 

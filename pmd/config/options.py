@@ -6,6 +6,7 @@ of the configuration file.
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
 import re
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -22,6 +23,7 @@ from pmd.config.resizing import (
     check_short_side,
     put_together,
 )
+from pmd.manifests.model import Licence
 from pmd.schema.modes import Mode
 from pmd.sources.contract import PROFILES, NamesFiles, Profile, Rule
 
@@ -101,6 +103,71 @@ class ImagesOptions(StageOptions):
             recommended="reject",
         ),
     ]
+
+
+class LicenceOptions(StageOptions):
+    """Which pictures may be used, by the licences that sources state of them."""
+
+    image_allow: tuple[Licence, ...] | None = Field(default=None, min_length=1)
+
+    @field_validator("image_allow")
+    @classmethod
+    def _in_order(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if value is None else tuple(sorted({*value}))
+
+
+class CardOptions(StageOptions):
+    """What the card of the published lists says that nothing else knows. It changes no list."""
+
+    title: str = Field(default="PMD, rebuilt", min_length=1, max_length=200)
+    version: str = "1.0.0"
+    released: str | None = None
+    authors: tuple[str, ...] = ()
+    contact: str | None = None
+    url: str | None = None
+    changes: tuple[str, ...] = ()
+    gating_prompt: str | None = None
+
+    @field_validator("title", "contact", "gating_prompt")
+    @classmethod
+    def _line(cls, value: str | None) -> str | None:
+        if value is not None and not value.isprintable():
+            raise ValueError("one line of text")
+        return value
+
+    @field_validator("authors", "changes")
+    @classmethod
+    def _each_a_line(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(line and line.isprintable() for line in value):
+            raise ValueError("lines of text, none of them empty")
+        return value
+
+    @field_validator("version")
+    @classmethod
+    def _version(cls, value: str) -> str:
+        if not re.fullmatch(
+            r"[0-9]+\.[0-9]+\.[0-9]+(?:[-+][0-9A-Za-z.+-]+)?", value
+        ):  # semver.org, which Croissant asks for
+            raise ValueError('three numbers, as in "1.0.0"')
+        return value
+
+    @field_validator("released")
+    @classmethod
+    def _released(cls, value: str | None) -> str | None:
+        try:
+            day = None if value is None else datetime.date.fromisoformat(value).isoformat()
+        except ValueError:
+            day = None
+        if day != value:
+            raise ValueError('a day, as in "2026-11-30"')
+        return value
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[!-~]+", value):
+            raise ValueError("a URL, of http or https")
+        return value
 
 
 class PerHost(StageOptions):

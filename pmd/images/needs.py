@@ -1,4 +1,4 @@
-"""What images depends on: the sources' pairs, what is held out, archives, sample, scores, takedowns."""
+"""What images depends on: the sources' pairs, what is held out, archives, sample, licences, scores, takedowns."""
 
 from __future__ import annotations
 
@@ -73,6 +73,8 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
         digests["takedown, by bytes"] = options_hash(pictures)
     rules = [places.options_written(rule, places.written) for rule in config.scores]
     options = {"sample": config.sample, "scores": rules, **as_json(config.images)}
+    if config.licence.image_allow is not None:
+        options["image_allow"] = list(config.licence.image_allow)
     return Needs(
         Wanted(
             flow.IMAGES.name,

@@ -21,11 +21,11 @@ from pmd import flow
 from pmd.config import scores
 from pmd.formats import archives
 from pmd.images import takedowns
-from pmd.schema import keys
+from pmd.schema import keys, licences
 from pmd.schema.tables import IMAGES, KEY, LOCATION, REGION, REJECTED, VIEWS
 from pmd.store import exchange, root, storage
 from pmd.store.commits import Books
-from pmd.text import urls
+from pmd.text import credit, urls
 
 STAGE: Final = flow.IMAGES.name
 
@@ -57,6 +57,8 @@ IMAGE_ROWS: Final = pa.schema(
         pa.field("height_px", pa.int32()),
         pa.field("text", pa.string(), nullable=False),
         pa.field("reason", pa.string()),
+        pa.field("detail", pa.string()),
+        pa.field("refused", pa.string()),  # the licence that its source states of its image, where that is not allowed
     ]
 )
 
@@ -74,6 +76,8 @@ NEEDED: Final = (
     "height_px",
     "region",
     "text",
+    "also",
+    "image_licence",
 )
 
 
@@ -180,6 +184,7 @@ def spread(
     sample: int,
     takedown: Takedown,
     held_out: pa.Array = _NONE,
+    licences_allowed: Sequence[str] | None = None,
     verdicts: Sequence[scores.Verdicts] = (),
 ) -> pa.RecordBatch:
     """Give each pair its image's key and places, and say which leave.
@@ -191,6 +196,7 @@ def spread(
         sample: N of 1/N.
         takedown: What must not be used.
         held_out: Keys of images that a source's curate left out because models are tested on them.
+        licences_allowed: Which licences images may have; None: any, also one whose terms cannot be met.
         verdicts: What scores decide. An image's score may stand under its own key or under that which stands for it; where
             both have one, both must pass.
 
@@ -215,11 +221,13 @@ def spread(
         reasons[takedown.names(pairs)] = "takedown"
         for named in (own_ids, image_ids, pairs["pair_id"]):
             reasons[_is_in(named, ids)] = "takedown"
+    refused, amiss = _refused(pairs, licences_allowed)
+    reasons[amiss.is_valid().to_numpy(zero_copy_only=False) & _without(reasons)] = "licence"
     for rule in verdicts:
         named_ids = [pairs["pair_id"]] if rule.column == "pair_id" else [own_ids, image_ids]
         listed = np.logical_or.reduce([rule.has(_whole(ids)) for ids in named_ids])
         out = ~listed if rule.rejects_missing else listed
-        reasons[out & np.array([reason is None for reason in reasons], bool)] = "score"
+        reasons[out & _without(reasons)] = "score"
     columns = {
         "image_id": image_ids,
         "identity": identities,
@@ -229,10 +237,62 @@ def spread(
         else pa.nulls(len(pairs), pa.string()),
         "mirrors": pc.binary_join(pairs["mirrors"], "\n"),
         "reason": pa.array(reasons, pa.string()),
+        "detail": pc.if_else(pa.array(reasons == "licence"), amiss, pa.scalar(None, pa.string())),
+        "refused": refused,
     }
     return pa.RecordBatch.from_arrays(
         [columns[name] if name in columns else pairs[name] for name in IMAGE_ROWS.names], schema=IMAGE_ROWS
     )
+
+
+def _refused(pairs: pa.RecordBatch, allowed: Sequence[str] | None) -> tuple[pa.Array, pa.Array]:
+    """Return the stated licences that are not allowed, and of each pair what is amiss with its image's licence, or null."""
+    nothing = pa.nulls(len(pairs), pa.string())
+    if allowed is None:
+        return nothing, nothing
+    stated = pc.fill_null(pairs["image_licence"], licences.NOASSERTION)
+    may = [one for one in pc.unique(stated).to_pylist() if licences.is_allowed(one, allowed)]
+    outside = pc.invert(pc.is_in(stated, value_set=pa.array(may, pa.string())))
+    creditless = pc.and_(credit.asking(stated), pc.is_null(credit.pages(pairs["identity"], pairs["also"])))
+    amiss = pc.case_when(
+        pc.make_struct(outside, creditless),
+        pc.binary_join_element_wise(stated, "is not in image_allow", " "),
+        pc.binary_join_element_wise(stated, "asks for credit, and the image has no page", " "),
+        pa.scalar(None, pa.string()),
+    )
+    is_stated = pc.not_equal(stated, licences.NOASSERTION)
+    return pc.if_else(pc.and_(outside, is_stated), stated, pa.scalar(None, pa.string())), amiss
+
+
+def heed_others(rows: pa.Table) -> pa.Table:
+    """Reject the pairs of an image of which another source's pair states a licence that is not allowed.
+
+    Args:
+        rows: All `IMAGE_ROWS` of some images.
+
+    Returns:
+        The same rows, in the same order.
+    """
+    refused = rows.filter(pc.is_valid(rows["refused"]))
+    if not refused.num_rows:
+        return rows
+    of_image = refused.group_by("image_id").aggregate([("refused", "min")])
+    at = pc.index_in(rows["image_id"], value_set=of_image["image_id"].combine_chunks())
+    others = pc.and_(pc.is_valid(at), pc.is_null(rows["reason"]))
+    said = pc.binary_join_element_wise("another source states", of_image["refused_min"].take(at), " ")
+    changed = {
+        "reason": pc.if_else(others, "licence", rows["reason"]),
+        "detail": pc.if_else(others, said, rows["detail"]),
+    }
+    for name, column in changed.items():
+        at_column = rows.schema.get_field_index(name)
+        rows = rows.set_column(at_column, rows.schema.field(at_column), column)
+    return rows
+
+
+def _without(reasons: np.ndarray) -> np.ndarray:
+    """Return which rows have no reason yet."""
+    return np.array([reason is None for reason in reasons], bool)
 
 
 def _is_in(values: pa.Array | pa.ChunkedArray, wanted: pa.Array) -> np.ndarray:
@@ -296,17 +356,17 @@ def gather(rows: pa.Table, shard_bits: int) -> Gathered:
         rows: All rows of a partition, `IMAGE_ROWS`, in any order.
         shard_bits: Bits of the image_id that are its fetch shard.
     """
-    rows = rows.combine_chunks()
+    rows = heed_others(rows).combine_chunks()
     if not rows.num_rows:
         return Gathered(IMAGES.empty_table(), VIEWS.empty_table(), REJECTED.empty_table())
     in_order = np.lexsort((*keys.halves(rows["pair_id"].chunk(0))[::-1], *keys.halves(rows["image_id"].chunk(0))[::-1]))
     leaves = rows["reason"].is_valid().to_numpy(zero_copy_only=False)[in_order]
     leaving = rows.take(pa.array(in_order[leaves]))
-    kept = rows.drop_columns("reason").take(pa.array(in_order[~leaves])).combine_chunks()
+    kept = rows.drop_columns(["reason", "detail", "refused"]).take(pa.array(in_order[~leaves])).combine_chunks()
     return Gathered(
         _images(kept, shard_bits),
         kept.select(VIEWS.names).cast(VIEWS),
-        reject(leaving, STAGE, leaving["reason"]),
+        reject(leaving, STAGE, leaving["reason"], leaving["detail"]),
     )
 
 

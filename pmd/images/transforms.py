@@ -62,6 +62,7 @@ class SpreadPairs:
     aliases: str
     held_out: str  # file of the keys of evaluation images, end to end
     scores: tuple[str, ...] = ()  # files of verdicts
+    licences_allowed: tuple[str, ...] | None = None
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """PAIR_FILES → RUNS."""
@@ -80,6 +81,7 @@ class SpreadPairs:
                     sample=self.sample,
                     takedown=self.takedown,
                     held_out=_keys(self.held_out),
+                    licences_allowed=self.licences_allowed,
                     verdicts=[_verdicts(path) for path in self.scores],
                 )
 

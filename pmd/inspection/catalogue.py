@@ -43,7 +43,7 @@ def sources() -> list[dict[str, Any]]:
             "table2_row": manifest.table2.row,
             "text_licence": manifest.text_licence,
             "image_licence": manifest.image_licence,
-            "redistribute_text": manifest.redistribute_text,
+            "redistribute": manifest.redistribute,
             "download": human_size(manifests.select([manifest])),
             "needs": _needs(manifest),
         }

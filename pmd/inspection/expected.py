@@ -106,7 +106,7 @@ class SourceFigures:
         read_rows: Rows of its files that were read for this.
         rows: Rows of its files.
         pairs: Pairs that curate keeps.
-        taken: Pairs that the images stage keeps: in the sample, not taken down.
+        taken: Pairs that the images stage keeps: in the sample, not taken down, of an allowed licence.
         images: Distinct images of these.
         groups: Host group → share of the images whose first location it has.
         composition: What shards make of them.
@@ -142,13 +142,13 @@ class _Looked:
     read_rows: int
     rows: Estimate
     pairs: Estimate
-    table: pa.Table | None  # NEEDED and `also` of some pairs; None: nothing was read
+    table: pa.Table | None  # NEEDED of some pairs; None: nothing was read
     pieces: tuple[Piece, ...] = ()
     fraction: float = 1.0
     left_out: frozenset[bytes] = frozenset()  # evaluation images, as far as they were met
 
 
-_COLUMNS: Final = (*images_rules.NEEDED, "also")
+_COLUMNS: Final = images_rules.NEEDED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +178,7 @@ def figures(config: Config) -> Expected:
     """
     looked = [_look(config, source) for _, source in sorted(config.sources.items())]
     meeting = _Meeting.of(config, looked)
-    spread = [None if item.table is None else _spread(config, item, meeting) for item in looked]
+    spread = _heeding_others([None if item.table is None else _spread(config, item, meeting) for item in looked])
     found = tuple(_figures(config, item, rows, meeting) for item, rows in zip(looked, spread, strict=True))
     if all(rows is not None and item.fraction >= 1 for item, rows in zip(looked, spread, strict=True)):
         return _all_seen(config, found, pa.concat_tables(spread))
@@ -471,11 +471,24 @@ def _spread(config: Config, looked: _Looked, meeting: _Meeting) -> pa.Table:
             sample=1,
             takedown=meeting.takedown,
             held_out=meeting.held_out,
+            licences_allowed=config.licence.image_allow,
             verdicts=meeting.verdicts,
         )
         for batch in needed.to_batches()
     ]
     return pa.Table.from_batches(batches, schema=images_rules.IMAGE_ROWS)
+
+
+def _heeding_others(spread: Sequence[pa.Table | None]) -> list[pa.Table | None]:
+    """Return sources' `IMAGE_ROWS` as they are once each has met the others'."""
+    met = images_rules.heed_others(
+        pa.concat_tables([images_rules.IMAGE_ROWS.empty_table(), *(rows for rows in spread if rows is not None)])
+    )
+    ends = itertools.accumulate(0 if rows is None else rows.num_rows for rows in spread)
+    return [
+        None if rows is None else met.slice(end - rows.num_rows, rows.num_rows)
+        for rows, end in zip(spread, ends, strict=True)
+    ]
 
 
 def _shares(groups: Sequence[str], *, whole: bool) -> dict[str, float]:

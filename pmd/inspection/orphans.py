@@ -3,7 +3,8 @@
 A run writes its files under names of its own, then commits, then removes what its commit does not list. Killed in between, it
 leaves files of such names: no reader sees them, and the stage's next run removes them, so they are notes. A file of
 another name, or in a folder that no stage has, is a problem: nobody will ever remove it, and who reads a folder by a pattern
-reads it too. So are files of a format whose commit is gone though its stage is committed.
+reads it too. In the folders that are handed on, lists and shards, that holds of files of rows and samples alone: what people and
+loaders add beside these is theirs. So are files of a format whose commit is gone though its stage is committed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,17 @@ from pmd.store.commits import STAGE_FILE
 UNKNOWN: Final = "no commit lists this file"
 UNCOMMITTED: Final = "files without their commit"
 FOREIGN: Final = "a commit in a folder that no stage has"
+
+
+#: Folders that are handed on, where people and loaders put files of their own: cards, indexes (`.nv-meta`, `*.tar.idx`).
+_HANDED_ON: Final = frozenset({flow.LISTS.top, *(folder.top for folder in flow.SHARDS.values())})
+#: How the names of files end that readers take in by a pattern: one that is nobody's would be read as ours.
+_READ: Final = (".parquet", ".tar")
+
+
+def _is_beside(name: str) -> bool:
+    """Return whether a file that no run writes may stand where it does: it takes no part in what is read there."""
+    return name.partition("/")[0] in _HANDED_ON and not name.endswith(_READ)
 
 
 def classify(
@@ -47,7 +59,8 @@ def classify(
             continue
         folder = written.home(name)
         if folder is None:
-            problems.append((UNKNOWN, name, 1))
+            if not _is_beside(name):
+                problems.append((UNKNOWN, name, 1))
         else:
             left[folder] += 1
     for folder in sorted(left):

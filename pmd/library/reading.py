@@ -152,7 +152,7 @@ def _published(root_url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
     for source in sources:
         folder = root.publish_folder(root_url, source)
         for file in require(root_url, folder, flow.PUBLISH).files:
-            yield from commits.iterate(storage.join(folder, file.name), wanted.columns)
+            yield from lists.iterate(storage.join(folder, file.name), wanted.columns)
 
 
 def _sources_listed(url: str) -> list[str]:
@@ -169,7 +169,7 @@ def _listed(url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
     hub_names = None if wanted.sources is None else [manifests.hub_name(source) for source in wanted.sources]
     for path in lists.paths(url):
         lists.check(path)
-        for batch in commits.iterate(path, {*wanted.columns, "source"}):
+        for batch in lists.iterate(path, {*wanted.columns, "source"}):
             yield matching(batch, "source", hub_names)
 
 

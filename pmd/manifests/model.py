@@ -8,7 +8,11 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from pmd.schema import licences
+
 Kind = Literal["annotations", "images"]
+#: What published lists may carry: URLs and texts, URLs, or ids and digests alone.
+Redistribute = Literal["text", "urls", "ids"]
 
 #: The rows of FLAVA's Table 2 (arXiv 2112.04482), as the paper spells them; the four Localized Narratives share one.
 Table2Row = Literal[
@@ -29,9 +33,8 @@ ANNOTATIONS: Final[tuple[Kind, ...]] = ("annotations",)
 _Text = Annotated[str, Field(min_length=1)]
 _Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 _FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-#: An SPDX expression, or NOASSERTION.
-LICENCE: Final = r"[A-Za-z0-9.+-]+( AND [A-Za-z0-9.+-]+)*"
-_Licence = Annotated[str, Field(pattern=f"^{LICENCE}$", description="SPDX expression, or NOASSERTION")]
+#: An SPDX expression as SPDX spells it, or NOASSERTION.
+Licence = Annotated[str, AfterValidator(licences.canonical)]
 _Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+/\S*$")]
 _Count = Annotated[int, Field(gt=0)]
 _Field = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
@@ -162,18 +165,20 @@ class Terms(_Strict):
         name: The source's word in this project.
         hub_name: What facebook/pmd writes in its column `source`.
         images_by_url: Whether each image has a URL of its own; without, the archive of `images` is needed.
-        redistribute_text: Whether publication may carry the text.
+        redistribute: What published lists may carry: the `text` and the URL, `urls` without texts, or `ids` and digests alone.
         meta: Upstream's fields that a published row's `meta` carries (`a.b`: field b of the object a), each with the regular
             expression that its whole value must match. No other field leaves, no other value, no list and no object.
         licence_evidence: The regular expression that a published row's `licence_evidence` must match; None: none leaves.
+        file_name: The same of `file_name`, which a row without a URL has with its identity.
     """
 
     name: _Word
     hub_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_/]+$")]
     images_by_url: bool
-    redistribute_text: bool
+    redistribute: Redistribute
     meta: Mapping[_Field, _Form]
     licence_evidence: _Form | None = None
+    file_name: _Form | None = None
 
 
 class Manifest(Terms):
@@ -187,7 +192,7 @@ class Manifest(Terms):
         text_licence_note: Its terms in words.
         image_licence: The images' licence, where all have the same; else NOASSERTION.
         image_licence_note: Where an image's licence is found.
-        redistribute_reason: Why the text may be published, or why not.
+        redistribute_reason: Why so much may be published, and no more.
         meta_reason: Why these fields are in `meta`, and which people's names the others hold.
         citation: BibTeX.
         table2: The row of FLAVA's Table 2.
@@ -198,9 +203,9 @@ class Manifest(Terms):
     title: _Text
     homepage: _Url
     description: _Text
-    text_licence: _Licence
+    text_licence: Licence
     text_licence_note: _Text
-    image_licence: _Licence
+    image_licence: Licence
     image_licence_note: _Text
     redistribute_reason: _Text
     meta_reason: _Text

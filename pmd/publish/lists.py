@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pmd import flow
 from pmd.errors import InputError
-from pmd.publish.rules import PUBLISHED
+from pmd.publish.rules import LATER, PUBLISHED
 from pmd.store import commits, root, sealed, storage
 
 _MAGIC: Final = b"PAR1"
@@ -54,7 +55,7 @@ def check(path: str) -> None:
     """Raise where a file is none of a list.
 
     Raises:
-        InputError: It is no Parquet file, or lacks columns of `PUBLISHED`.
+        InputError: It is no Parquet file, or lacks columns of `PUBLISHED` that every version has.
         VerificationError: It is a committed file that is gone, or has other bytes.
     """
     try:
@@ -62,12 +63,30 @@ def check(path: str) -> None:
             names = pq.ParquetFile(file).schema_arrow.names
     except pa.ArrowInvalid as error:
         raise InputError("not a Parquet file", where=path, expected="a list of pmd publish", found=str(error)) from None
-    absent = [name for name in PUBLISHED.names if name not in names]
+    absent = [name for name in PUBLISHED.names if name not in names and name not in LATER]
     if absent:
         raise InputError(
             "not a list that pmd publish wrote",
             where=path,
-            expected=f"the columns {', '.join(PUBLISHED.names)}",
+            expected=f"the columns {', '.join(name for name in PUBLISHED.names if name not in LATER)}",
             found=f"none called {', '.join(absent)}",
             remedy="give a ROOT, ROOT/publish or one of its folders, or a copy of them",
         )
+
+
+def columns(path: str) -> list[str]:
+    """Return the columns that a file of a list has."""
+    with sealed.open_checked(path) as file:
+        return list(pq.ParquetFile(file).schema_arrow.names)
+
+
+def iterate(path: str, wanted: Collection[str] = PUBLISHED.names) -> Iterator[pa.RecordBatch]:
+    """Yield rows of a list's file, in the order of `PUBLISHED`'s columns; of those that an earlier version has not, nulls."""
+    there = columns(path)
+    chosen = [field for field in PUBLISHED if field.name in wanted]
+    for batch in commits.iterate(path, [field.name for field in chosen if field.name in there]):
+        arrays = [
+            batch[field.name] if field.name in there else pa.nulls(len(batch), commits.plain_type(field))
+            for field in chosen
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, names=[field.name for field in chosen])

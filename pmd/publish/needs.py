@@ -10,13 +10,15 @@ from pmd import flow
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.manifests import Terms
+from pmd.manifests.model import Redistribute
 from pmd.store import root
 from pmd.store.commits import File
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted, as_json
 
-#: As `wanted.FORMAT`, for the lists alone. 2: with `perceptual_hash`. 3: `meta` by the manifest's list, columns nullable.
-LIST_FORMAT: Final = 3
+#: As `wanted.FORMAT`, for the lists alone. 2: with `perceptual_hash`. 3: `meta` by the manifest's list, columns nullable. 4: with
+#: credit, status, names of what has no URL, digests of what is withheld; files by split.
+LIST_FORMAT: Final = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,13 +55,19 @@ def of(config: Config, source: str, standing: Standing | None = None) -> Needs:
         "format": LIST_FORMAT,
         "meta": dict(terms.meta),
         "licence_evidence": terms.licence_evidence,
-        "redistribute_text": terms.redistribute_text,
+        "redistribute": terms.redistribute,
+        "file_name": terms.file_name,
     }
     return Needs(
         Wanted(flow.PUBLISH.name, source, root.publish_folder(config.root, source), options, inputs),
         terms,
         tuple(commit.under("pairs")),
     )
+
+
+def level(terms: Terms, config: Config) -> Redistribute:
+    """Return how much a source's list carries."""
+    return "text" if config.publish.withheld_text == "include" else terms.redistribute
 
 
 def retired(config: Config, standing: Standing | None = None) -> list[tuple[str, str]]:

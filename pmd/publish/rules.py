@@ -13,18 +13,22 @@ picture was had without: what is listed is the address that gave it.
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import flow
 from pmd.fetch import partitions
 from pmd.manifests import Terms
+from pmd.manifests.model import Redistribute
+from pmd.schema.statuses import OK
 from pmd.schema.tables import FOLDER_WORD, KEY, PAIRS
-from pmd.text import urls
+from pmd.text import credit, urls
 
 #: What became of a pair's image: what the list says beside the pair.
 FATES: Final = pa.schema(
@@ -38,6 +42,13 @@ FATES: Final = pa.schema(
     ]
 )
 
+#: Level → the columns that a list leaves out.
+WITHHELD: Final[Mapping[Redistribute, tuple[str, ...]]] = {
+    "text": (),
+    "urls": ("text", "meta"),
+    "ids": ("image_url", "text", "meta", "identity", "file_name"),
+}
+
 #: A row of the list. Keys and checksums are hex: people read them, and other tools join on them. All columns are nullable:
 #: img2dataset builds rows of its own under this schema, with nulls for what it could not have.
 PUBLISHED: Final = pa.schema(
@@ -48,7 +59,10 @@ PUBLISHED: Final = pa.schema(
         pa.field("meta", pa.string()),
         pa.field("pair_id", pa.string()),
         pa.field("image_id", pa.string()),
+        pa.field("identity", pa.string()),
+        pa.field("file_name", pa.string()),
         pa.field("region", PAIRS.field("region").type),
+        pa.field("status", pa.string()),
         pa.field("sha256", pa.string()),
         pa.field("perceptual_hash", pa.string()),
         pa.field("width", pa.int32()),
@@ -56,9 +70,14 @@ PUBLISHED: Final = pa.schema(
         pa.field("text_licence", pa.string()),
         pa.field("image_licence", pa.string()),
         pa.field("licence_evidence", pa.string()),
+        pa.field("attribution", pa.string()),
         pa.field("split", pa.string()),
+        pa.field("withheld_digest", pa.string()),
     ]
 )
+
+#: Columns of `PUBLISHED` that lists of earlier versions lack; they are read as nulls.
+LATER: Final = ("identity", "file_name", "status", "attribution", "withheld_digest")
 
 
 def fates(views: pa.Table, ledger: pa.Table) -> pa.Table:
@@ -76,14 +95,14 @@ def fates(views: pa.Table, ledger: pa.Table) -> pa.Table:
     ).cast(FATES)
 
 
-def rows(pairs: pa.Table, fate: pa.Table, terms: Terms, *, with_text: bool) -> pa.Table:
+def rows(pairs: pa.Table, fate: pa.Table, terms: Terms, level: Redistribute) -> pa.Table:
     """Return the list of those pairs whose image is there.
 
     Args:
         pairs: `PAIRS` of a partition.
         fate: `FATES` of the same partition.
         terms: The source's: how `facebook/pmd` spells it, and what of upstream's fields may leave.
-        with_text: Whether text and meta may be handed on.
+        level: How much may be handed on: text, meta and URL, the URL without them, or neither.
 
     Returns:
         `PUBLISHED`, in order of pair_id.
@@ -91,21 +110,61 @@ def rows(pairs: pa.Table, fate: pa.Table, terms: Terms, *, with_text: bool) -> p
     at = pc.index_in(pairs["pair_id"], value_set=fate["pair_id"].combine_chunks()).combine_chunks()
     left = pc.is_valid(at)
     pairs, at = pairs.filter(left).combine_chunks(), at.filter(left)
-    withheld = pa.nulls(pairs.num_rows, pa.string())
+    full = said(pairs, terms)
     columns = {
-        "image_url": _without_credentials(pairs["image_url"]),
         "source": pa.repeat(pa.scalar(terms.hub_name), pairs.num_rows),
         "licence_evidence": evidence(pairs["licence_evidence"], terms.licence_evidence),
-        "pair_id": _hex(pairs["pair_id"]),
-        "image_id": _hex(pairs["image_id"]),
-        "sha256": _hex(fate["sha256"].take(at)),
-        "perceptual_hash": _hex(fate["perceptual_hash"].take(at)),
+        "attribution": credit.lines(*(_whole(pairs[name]) for name in ("image_licence", "identity", "also"))),
+        "pair_id": hexadecimal(pairs["pair_id"]),
+        "status": pa.repeat(pa.scalar(OK), pairs.num_rows),
+        "image_id": hexadecimal(pairs["image_id"]),
+        "sha256": hexadecimal(fate["sha256"].take(at)),
+        "perceptual_hash": hexadecimal(fate["perceptual_hash"].take(at)),
         "width": fate["width"].take(at),
         "height": fate["height"].take(at),
     }
-    columns |= {"meta": meta(pairs["meta"], terms.meta)} if with_text else {"text": withheld, "meta": withheld}
+    nothing = pa.nulls(pairs.num_rows, pa.string())
+    columns |= full | dict.fromkeys(WITHHELD[level], nothing)
+    columns["withheld_digest"] = digests(full) if WITHHELD[level] else nothing
     table = pa.table([columns.get(field.name, _of(pairs, field.name)) for field in PUBLISHED], names=PUBLISHED.names)
     return table.cast(PUBLISHED).take(pc.sort_indices(table, [("pair_id", "ascending")])).combine_chunks()
+
+
+def said(pairs: pa.Table, terms: Terms) -> dict[str, pa.Array]:
+    """Return the columns that a list may have to leave out, as they are where it need not."""
+    file_names, identities = _names(pairs, terms)
+    return {
+        "identity": identities,
+        "file_name": file_names,
+        "image_url": _whole(_without_credentials(pairs["image_url"])),
+        "text": _whole(pairs["text"]),
+        "meta": meta(pairs["meta"], terms.meta),
+    }
+
+
+def digests(full: Mapping[str, pa.Array]) -> pa.Array:
+    """Return the digest of each row of `said`: SHA-256 of the JSON list of its URL, text and meta, hex."""
+    listed = zip(*(full[name].to_pylist() for name in ("image_url", "text", "meta")), strict=True)
+    return pa.array([hashlib.sha256(orjson.dumps(row)).hexdigest() for row in listed], pa.string())
+
+
+def _names(pairs: pa.Table, terms: Terms) -> tuple[pa.Array, pa.Array]:
+    """Return the file names and identities of images that have no URL, where the name has the form that may leave."""
+    null = pa.scalar(None, pa.string())
+    names = pc.if_else(pc.is_null(pairs["image_url"]), pairs["file_name"], null)
+    found = evidence(names, terms.file_name)
+    return found, pc.if_else(pc.is_valid(found), _whole(pairs["identity"]), null)
+
+
+def by_file(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """Yield the rows of each file, and how its name begins: those of a split, and of these such as have no URL apart."""
+    splits = pc.if_else(pc.is_in(table["split"], value_set=pa.array(flow.SPLITS)), table["split"], flow.SPLITS[0])
+    has_url = pc.is_valid(table["image_url"])
+    for split in flow.SPLITS:
+        for name, chosen in ((split, has_url), (f"{split}-{flow.WITHOUT_URL}", pc.invert(has_url))):
+            rows = table.filter(pc.and_(pc.equal(splits, split), chosen))
+            if rows.num_rows:
+                yield name, rows
 
 
 def meta(column: pa.ChunkedArray, allowed: Mapping[str, str]) -> pa.Array:
@@ -152,7 +211,7 @@ def _spelled(value: Any) -> str:
 
 
 def evidence(column: pa.ChunkedArray, pattern: str | None) -> pa.Array:
-    """Return a column less what has not the form that may leave."""
+    """Return a column less what has not the form that may leave; without a form, nothing leaves."""
     form = None if pattern is None else re.compile(pattern)
     values = column.to_pylist()
     return pa.array(
@@ -171,9 +230,14 @@ def _without_credentials(image_urls: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([values], image_urls.type)
 
 
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays([pa.array([], column.type), *column.chunks])
+
+
 def _of(pairs: pa.Table, name: str) -> pa.ChunkedArray | None:
     return pairs[name] if name in pairs.schema.names else None
 
 
-def _hex(array: pa.ChunkedArray) -> pa.Array:
+def hexadecimal(array: pa.ChunkedArray) -> pa.Array:
+    """Return keys or digests as people read them."""
     return pa.array([None if item is None else item.hex() for item in array.to_pylist()], pa.string())

@@ -14,6 +14,7 @@ from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.transforms import outputs
 from pmd.fetch import partitions
 from pmd.manifests import Terms
+from pmd.manifests.model import Redistribute
 from pmd.publish import rules as publish_rules
 from pmd.schema.tables import PAIRS
 from pmd.store import commits, exchange
@@ -71,10 +72,10 @@ class SpreadBoth:
 
 @dataclasses.dataclass(frozen=True)
 class WriteList:
-    """Join a partition and write its part of the list."""
+    """Join a partition and write its part of the list: a file a split, and another of rows without URLs."""
 
     terms: Terms
-    with_text: bool
+    level: Redistribute
     folder: str
     bits: int
     work: str
@@ -85,7 +86,10 @@ class WriteList:
         meeting = exchange.read(self.work, references, MEETING)
         pairs = meeting.filter(pc.invert(meeting["is_fate"])).select(PAIRS.names)
         fate = meeting.filter(meeting["is_fate"]).select(publish_rules.FATES.names)
-        table = publish_rules.rows(pairs, fate, self.terms, with_text=self.with_text)
-        name = flow.part(partition, self.bits)
-        files = [commits.put_table(self.folder, name, table)] if table.num_rows else []
+        table = publish_rules.rows(pairs, fate, self.terms, self.level)
+        part = flow.part(partition, self.bits)
+        files = [
+            commits.put_table(self.folder, f"{name}-{part}", rows, page_index=True)
+            for name, rows in publish_rules.by_file(table)
+        ]
         yield outputs(files, {self.terms.name: commits.Books(table.num_rows, {})})

@@ -27,6 +27,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "not_sampled": ("images", "the image is outside the sample that was asked for"),
     "evaluation_copy": ("images", "a source left this photograph out as an evaluation image, and here it is again"),
     "takedown": ("images", "the image or the pair is on a takedown list"),
+    "licence": (
+        "images",
+        "the image's licence, as a source states it, is none of `image_allow`, or asks for credit that no page can be named for",
+    ),
     "score": ("images", "a score that was given for the image or the pair keeps it out, or is missing"),
     "not_fetched": ("fetch", "the image has not been tried yet, or only by runs that no host answered"),
     "dead": ("fetch", "no location has it: 404, 410 and the like"),

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from pmd.errors import InputError
 from pmd.formats import archives, json_stream
+from pmd.schema.licences import NOASSERTION, or_none
 from pmd.sources import karpathy, records
 from pmd.sources.contract import Chunk, InputFile, SourceOptions
 from pmd.sources.karpathy import Exclude
@@ -75,12 +76,12 @@ SOURCE = Coco()
 
 
 def licence_of(url: str | None) -> str:
-    """Return the SPDX identifier of a licence's URL: a Creative Commons one's, else NOASSERTION.
+    """Return the SPDX identifier of a licence's URL: that of one of Creative Commons', else NOASSERTION.
 
     "No known copyright restrictions" (Flickr Commons) and US Government works have none.
     """
     match = _CREATIVE_COMMONS.fullmatch(url or "")
-    return f"CC-{match[1].upper()}-{match[2]}" if match else "NOASSERTION"
+    return or_none(f"CC-{match[1].upper()}-{match[2]}") if match else NOASSERTION
 
 
 def folder_of(url: str | None, file_name: str, document: str) -> str | None:

@@ -20,11 +20,11 @@ from typing import Annotated, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from pmd import escape
 from pmd.errors import InputError
-from pmd.manifests.model import LICENCE, Terms
+from pmd.manifests.model import Licence, Redistribute, Terms
 from pmd.sources import records, table_drafts, table_rows, tables
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 
@@ -53,13 +53,6 @@ _URL: Final = re.compile(r"\s*https?://", re.IGNORECASE)
 _PARTING: Final = (";", "|")
 
 
-def _licence(value: str) -> str:
-    if not re.fullmatch(LICENCE, value):
-        raise ValueError('an SPDX expression, as "CC-BY-4.0", or "NOASSERTION"')
-    return value
-
-
-_Licence = Annotated[str, AfterValidator(_licence)]
 _Column = Annotated[str, Field(min_length=1)]
 
 
@@ -97,7 +90,7 @@ class Options(SourceOptions):
         ),
     ]
     text_licence: Annotated[
-        _Licence,
+        Licence,
         Rule(
             says="Licence of the texts: an SPDX expression, or NOASSERTION.",
             origin="ours",
@@ -107,7 +100,7 @@ class Options(SourceOptions):
         ),
     ]
     image_licence: Annotated[
-        _Licence,
+        Licence,
         Rule(
             says="Licence of the images, where all have the same: an SPDX expression, or NOASSERTION.",
             origin="ours",
@@ -116,14 +109,14 @@ class Options(SourceOptions):
             recommended="NOASSERTION",
         ),
     ]
-    redistribute_text: Annotated[
-        bool,
+    redistribute: Annotated[
+        Redistribute,
         Rule(
-            says="Let published lists carry the texts.",
+            says='What published lists carry: "text" (URLs and texts), "urls", or "ids" (ids and digests alone).',
             origin="ours: nobody but you knows",
-            paper=False,
-            hub=False,
-            recommended=False,
+            paper="urls",
+            hub="urls",
+            recommended="urls",
         ),
     ]
 
@@ -158,7 +151,7 @@ class UrlText:
 
     def terms(self, name: str, options: Options) -> Terms:
         """Return what may be handed on: URLs, and texts where the configuration says so; no other field."""
-        return Terms(name=name, hub_name=name, images_by_url=True, redistribute_text=options.redistribute_text, meta={})
+        return Terms(name=name, hub_name=name, images_by_url=True, redistribute=options.redistribute, meta={})
 
     def notes(self, files: Sequence[InputFile], options: Options) -> list[str]:
         """Return which columns were found by their names, where the configuration does not name them."""

@@ -433,8 +433,13 @@ def remove(paths: Iterable[str], check: Check) -> None:
             versions.remove(path, version)
 
 
-def parquet_bytes(table: pa.Table) -> bytes:
-    """Return a table as Parquet: the same rows give the same bytes, however they were chunked."""
+def parquet_bytes(table: pa.Table, *, page_index: bool = False) -> bytes:
+    """Return a table as Parquet: the same rows give the same bytes, however they were chunked.
+
+    Args:
+        table: The rows.
+        page_index: Whether readers can find rows in it without reading whole row groups, as viewers on the web do.
+    """
     rows = table.combine_chunks()
     sink = io.BytesIO()
     with pq.ParquetWriter(
@@ -445,6 +450,7 @@ def parquet_bytes(table: pa.Table) -> bytes:
         compression_level=1,
         use_dictionary=_repeating(rows),
         write_statistics=True,
+        write_page_index=page_index,
         store_schema=True,
     ) as writer:
         writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
@@ -479,9 +485,10 @@ def put_content(folder: str, prefix: str, suffix: str, content: bytes, rows: int
     return File(name, len(content), rows, digest)
 
 
-def put_table(folder: str, prefix: str, table: pa.Table, *, durable: bool = True) -> File:
-    """Write a table as one committed Parquet file; see `put_content`."""
-    return put_content(folder, prefix, ".parquet", parquet_bytes(table), table.num_rows, durable=durable)
+def put_table(folder: str, prefix: str, table: pa.Table, *, durable: bool = True, page_index: bool = False) -> File:
+    """Write a table as one committed Parquet file; see `put_content` and `parquet_bytes`."""
+    content = parquet_bytes(table, page_index=page_index)
+    return put_content(folder, prefix, ".parquet", content, table.num_rows, durable=durable)
 
 
 def read_table(folder: str, file: File, columns: Iterable[str] | None = None) -> pa.Table:

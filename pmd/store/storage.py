@@ -461,6 +461,16 @@ def put(url: str, content: bytes, *, durable: bool = True) -> None:
         draft.finish(name)
 
 
+def share(source: str, target: str) -> None:
+    """Have a file under a second name, unless that is taken: by a hard link where that can be, else as a copy."""
+    if exists(target):
+        return
+    make_folder(posixpath.dirname(target))
+    if is_local(source) and is_local(target) and not _link(filesystem(source)[1], filesystem(target)[1]):
+        return
+    put(target, read_bytes(source))
+
+
 def put_if_absent(url: str, content: bytes) -> bool:
     """Write a whole file only where none stands; return whether it was written. Of several writers exactly one wins.
 

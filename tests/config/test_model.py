@@ -378,6 +378,25 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
         ("shard", "max_aspect_difference = 0", "max_aspect_difference", "more than 0", "0"),
         ("shard", "window = 0", "window", "1 or more", "0"),
         ("publish", 'withheld_text = "yes"', "withheld_text", '"omit" or "include"', '"yes"'),
+        (
+            "licence",
+            'image_allow = ["CC-BY-2.0", "CC BY 4.0"]',
+            "image_allow.1",
+            'an SPDX expression, as "CC-BY-4.0" or "LicenseRef-mine", or "NOASSERTION"',
+            '"CC BY 4.0"',
+        ),
+        ("licence", "image_allow = []", "image_allow", "a list of 1 or more", "[]"),
+        ("licence", 'image_allow = "CC-BY-2.0"', "image_allow", "a list", '"CC-BY-2.0"'),
+        ("card", 'title = ""', "title", "a string that is not empty", '""'),
+        ("card", 'title = "a\\u0007b"', "title", "one line of text", '"a\\u0007b"'),
+        ("card", 'version = "v1"', "version", 'three numbers, as in "1.0.0"', '"v1"'),
+        ("card", 'released = "30.11.2026"', "released", 'a day, as in "2026-11-30"', '"30.11.2026"'),
+        ("card", 'released = "20261130"', "released", 'a day, as in "2026-11-30"', '"20261130"'),
+        ("card", 'authors = [""]', "authors", "lines of text, none of them empty", '[""]'),
+        ("card", 'contact = "a\\nb"', "contact", "one line of text", '"a\\nb"'),
+        ("card", 'url = "example.org"', "url", "a URL, of http or https", '"example.org"'),
+        ("card", 'changes = ["one\\ntwo"]', "changes", "lines of text, none of them empty", '["one\\ntwo"]'),
+        ("card", "gating_prompt = true", "gating_prompt", "a string", "true"),
         ("audit", "text_sample = 0", "text_sample", "1 or more", "0"),
     ],
 )
@@ -400,21 +419,27 @@ def test_every_option_of_a_stage_is_among_the_cases_above() -> None:
     checked = {(case[0], case[2].split(".")[0]) for mark in marks for case in mark.args[1]}
     fields = {
         (stage, name)
-        for stage in model._STAGES
+        for stage in model._TABLES
         for name in type(getattr(config.parse(LEAST + SBU), stage)).model_fields
     }
     assert checked == fields
+
+
+def test_allowed_licences_are_spelled_as_spdx_spells_them_each_once_in_one_order() -> None:
+    chosen = config.parse(with_stage("licence", 'image_allow = ["CC0-1.0", "cc-by-2.0", "CC-BY-2.0", "NOASSERTION"]'))
+    assert chosen.licence.image_allow == ("CC-BY-2.0", "CC0-1.0", "NOASSERTION")
+    assert config.parse(LEAST + SBU).licence.image_allow is None
 
 
 OWN = '[sources.mine]\nreader = "url_text"\nannotations = ["pairs.csv"]\n'
 
 
 def test_a_source_of_any_other_name_says_what_reads_it() -> None:
-    found = config.parse(f'{LEAST}{OWN}id_column = "key"\nredistribute_text = true\n{SBU}')
+    found = config.parse(f'{LEAST}{OWN}id_column = "key"\nredistribute = "text"\n{SBU}')
     mine = found.sources["mine"]
     assert (mine.name, mine.reader, mine.annotations, mine.images) == ("mine", "url_text", ("pairs.csv",), ())
     assert (mine.options.url_column, mine.options.text_column, mine.options.id_column) == ("auto", "auto", "key")
-    assert (mine.terms.hub_name, mine.terms.redistribute_text, dict(mine.terms.meta)) == ("mine", True, {})
+    assert (mine.terms.hub_name, mine.terms.redistribute, dict(mine.terms.meta)) == ("mine", "text", {})
     sbu = found.sources["sbu_captions"]
     assert (sbu.reader, sbu.terms) == (None, manifests.load("sbu_captions"))
 
@@ -504,14 +529,14 @@ KNOWN = ", ".join(sources.names())
             (
                 6,
                 "sources.mine.text_licence",
-                'an SPDX expression, as "CC-BY-4.0", or "NOASSERTION"',
+                'an SPDX expression, as "CC-BY-4.0" or "LicenseRef-mine", or "NOASSERTION"',
                 '"do what you like"',
                 "change text_licence",
             ),
         ),
         (
-            f"{OWN}redistribute_text = 1\n",
-            (6, "sources.mine.redistribute_text", "true or false", "1", "change redistribute_text"),
+            f"{OWN}redistribute = true\n",
+            (6, "sources.mine.redistribute", '"text", "urls" or "ids"', "true", "change redistribute"),
         ),
     ],
 )
@@ -570,7 +595,7 @@ def test_infinite_and_odd_values_are_judged_not_crashed_on() -> None:
 NUMBERS = [
     (name, option)
     for name, stage in (
-        *model._STAGES.items(),
+        *model._TABLES.items(),
         ("fetch.per_host", options.PerHost),
     )
     for option, field in stage.model_fields.items()
@@ -818,7 +843,7 @@ def test_scores_are_rules_and_each_mistake_has_its_line() -> None:
 @pytest.mark.parametrize("value", ["3", "-1", "2.5", "true", '"x"', '""', "[]", "[3]", '["x"]', "{}", "{ x = 1 }"])
 def test_what_is_expected_is_told_in_words_of_a_configuration(value: str) -> None:
     """Whatever stands for whichever option: no word of the library that checks it."""
-    tables = [*model._STAGES.items()]
+    tables = [*model._TABLES.items()]
     tables += [(f"sources.{name}", sources.load(name).options) for name in sources.names()]
     for table, chosen in tables:
         first = 'annotations = ["x"]\n' if table.startswith("sources.") else ""

@@ -91,7 +91,9 @@ def test_published_text_is_what_may_be_handed_on(demo: Demo) -> None:
     for name, manifest in manifests.load_all().items():
         found = building.rows(demo.root / f"publish/source={name}")
         assert {row["source"] for row in found} <= {manifest.hub_name}
-        assert all((row["text"] is not None) == manifest.redistribute_text for row in found), name
+        assert all((row["text"] is not None) == (manifest.redistribute == "text") for row in found), name
+        assert all(row["image_url"] is None for row in found) or manifest.redistribute != "ids"
+        assert all((row["withheld_digest"] is None) == (manifest.redistribute == "text") for row in found), name
         assert all(row["sha256"] for row in found)
 
 

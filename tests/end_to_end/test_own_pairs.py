@@ -118,7 +118,7 @@ def test_an_option_redoes_what_it_must_and_a_takedown_reaches_it(example: tuple[
     pmd("build", "pmd.toml")
     before = building.committed(root)
     asked = len(web.requests)
-    path.write_text(path.read_text().replace("redistribute_text = true", "redistribute_text = false"))
+    path.write_text(path.read_text().replace('redistribute = "text"', 'redistribute = "urls"'))
     pmd("build", "pmd.toml")
     after = building.committed(root)
     assert [row["text"] for row in pq.read_table(root / "publish/source=my_pairs").to_pylist()] == [None, None]

@@ -414,3 +414,64 @@ def test_a_takedown_reaches_a_photograph_under_every_identity_that_is_known_of_i
     # c has b's identity too, and b is a: all three are one photograph.
     assert images_rules.widened(listed, [(a, b), (c, b)]).ids == {a, b, c}
     assert images_rules.widened(listed, [(c, a)]).ids == {a, c}
+
+
+def licensed(*allowed: str) -> list[tuple[str | None, str | None]]:
+    """The reasons and details of pairs whose images have one licence or another, some of them the same photograph."""
+    page = {"also": "flickr:4242"}
+    pairs = [
+        pair("coco", "1", "coco:9", image_licence="CC-BY-2.0", **page),
+        pair("coco", "2", "coco:10", image_licence="CC-BY-NC-2.0", also="flickr:43"),
+        pair("coco", "3", "coco:11", image_licence="CC-BY-2.0"),
+        pair("visual_genome", "4", "visual_genome:1", image_licence="NOASSERTION", **page),
+        pair("visual_genome", "5", "visual_genome:2", image_licence=None),
+        pair("yfcc100m", "6", "flickr:43", image_licence="CC-BY-2.0"),
+        pair("wit", "7", "url:e.org/a", image_licence="CC0-1.0"),
+    ]
+    batch = pa.RecordBatch.from_pylist(pairs, schema=PAIRS).select(list(images_rules.NEEDED))
+    aliases = {keys.image_id("flickr:43"): (keys.image_id("coco:10"), "coco:10")}
+    gathered = images_rules.gather(
+        pa.Table.from_batches(
+            [
+                images_rules.spread(
+                    batch,
+                    aliases=aliases,
+                    index={},
+                    sample=1,
+                    takedown=Takedown(rows=frozenset({"wit/8"})),
+                    licences_allowed=allowed or None,
+                )
+            ]
+        ),
+        4,
+    )
+    left = {row["source_id"]: (row["reason"], row["detail"]) for row in gathered.rejected.to_pylist()}
+    assert len(left) + gathered.views.num_rows == len(pairs)
+    return [left.get(str(number), (None, None)) for number in range(1, 8)]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "left"),
+    [
+        ((), {}),
+        (
+            ("CC-BY-2.0", "CC0-1.0"),
+            {
+                2: "CC-BY-NC-2.0 is not in image_allow",
+                3: "CC-BY-2.0 asks for credit, and the image has no page",
+                4: "NOASSERTION is not in image_allow",
+                5: "NOASSERTION is not in image_allow",
+                6: "another source states CC-BY-NC-2.0",
+            },
+        ),
+        (
+            ("CC-BY-2.0", "CC-BY-NC-2.0", "NOASSERTION"),
+            {3: "CC-BY-2.0 asks for credit, and the image has no page", 7: "CC0-1.0 is not in image_allow"},
+        ),
+    ],
+)
+def test_images_of_other_licences_leave_and_those_whose_authors_cannot_be_credited(
+    allowed: tuple[str, ...], left: dict[int, str]
+) -> None:
+    expected = [("licence", left[number]) if number in left else (None, None) for number in range(1, 8)]
+    assert licensed(*allowed) == expected

@@ -545,13 +545,11 @@ def test_shards_whose_commit_is_gone_are_told(copy: Path, form: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "shards/notes.txt",
         "shards/webdataset/00000-of-00001.tar",
         "shards/webdataset/old/00000-of-00001-0a1b2c3d.tar",
         "shards/tfrecord/00000-of-00001-0a1b2c3d.tfrecord",
         "publish/source=coco/coco.parquet",
         "publish/part-00000-of-00001-0123456789abcdef.parquet",
-        "publish/README.md",
         "curate/coco/pairs/part-00000-of-00001-0123456789abcdef.parquet",
         "curate/source=coco/pairs/copy of part-00000-of-00001-0123456789abcdef.parquet",
         "images/old.parquet",
@@ -564,6 +562,24 @@ def test_a_file_that_no_run_writes_is_told(copy: Path, name: str) -> None:
     (copy / name).parent.mkdir(parents=True, exist_ok=True)
     (copy / name).write_bytes(b"x")
     assert [(item["what"], item["place"]) for item in problems(copy)] == [("no commit lists this file", name)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "publish/README.md",
+        "publish/croissant.json",
+        "publish/source=coco/notes.txt",
+        "shards/webdataset/.nv-meta/index.sqlite",
+        "shards/webdataset/00000-of-00001-0a1b2c3d.tar.idx",
+        "release/README.md",
+        "release/source=coco/more.parquet",
+    ],
+)
+def test_what_people_and_loaders_put_beside_lists_and_shards_is_theirs(copy: Path, name: str) -> None:
+    (copy / name).parent.mkdir(parents=True, exist_ok=True)
+    (copy / name).write_bytes(b"x")
+    assert problems(copy) == []
 
 
 @pytest.mark.parametrize("place", ["shards/backup", "curate/source=coco.bak", "publish/source=coco/old"])

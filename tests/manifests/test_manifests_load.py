@@ -82,7 +82,7 @@ def test_what_is_gated() -> None:
 
 
 def test_text_that_must_not_be_redistributed() -> None:
-    assert {name for name, manifest in load_all().items() if not manifest.redistribute_text} == {
+    assert {name for name, manifest in load_all().items() if manifest.redistribute != "text"} == {
         "sbu_captions",
         "yfcc100m",
     }
@@ -158,7 +158,7 @@ def change(folder: Path, old: str, new: str) -> Path:
         ('sha256 = "d50', 'sha256 = "D50', "files[0].sha256", "should match pattern"),
         ('kind = "annotations"', 'kind = "annotation"', "files[0].kind", "'annotations' or 'images'"),
         ('row = "RedCaps"', 'row = "Red Caps"', "table2.row", "'RedCaps'"),
-        ("redistribute_text = true", 'redistribute_text = "yes"', "redistribute_text", "valid boolean"),
+        ('redistribute = "text"', 'redistribute = "yes"', "redistribute", "'text', 'urls' or 'ids'"),
         ("bytes = 1061908181", "bytes_about = 1\nbytes = 1061908181", "files[0]", "bytes or bytes_about, not both"),
         ('urls = ["https', 'urls = ["ftp', "files[0].urls[0]", "should match pattern"),
         ('kind = "annotations"', 'kind = "annotations"\nsame_as = "coco/x.zip"', "files[0].same_as", "not permitted"),

@@ -132,4 +132,8 @@ def unlisted(where: str) -> list[str]:
         listed.add(str(path.relative_to(where)))
         for file in orjson.loads(path.read_bytes())["files"]:
             listed.add(str(Path(commits.path_of(str(folder), file["name"])).relative_to(where)))
-    return [name for name in storage.list_files(where) if name not in listed and not name.startswith("fetch/hosts/")]
+    return [
+        name
+        for name in storage.list_files(where)
+        if name not in listed and not name.startswith(("fetch/hosts/", "release/"))
+    ]

@@ -57,7 +57,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chosen = tiny_root.build(tmp_path_factory.mktemp("folders"))
     tiny_root.fetch(chosen, 1, retry=("dead",))
     where = Path(chosen.root)
-    listed = publish_rules.rows(pairs_of(pair("a")), fates_of("a"), manifests.load("wit"), with_text=True)
+    listed = publish_rules.rows(pairs_of(pair("a")), fates_of("a"), manifests.load("wit"), "text")
     commits.put_table(str(where / "publish/source=wit"), "part-00000-of-00001", listed)
     for shard in range(2):
         known = {"image_id": bytes([64 * shard]) * 16, "perceptual_hash": bytes(32), "hashed_form": "original"}

@@ -240,7 +240,7 @@ def test_no_name_that_upstream_has_is_in_a_list(name: str, tmp_path: Path) -> No
         [{"pair_id": pair_id, "sha256": bytes(32)} for pair_id in pairs["pair_id"].to_pylist()],
         schema=publish_rules.FATES,
     )
-    listed = publish_rules.rows(pairs, fates, manifests.load(name), with_text=True)
+    listed = publish_rules.rows(pairs, fates, manifests.load(name), "text")
     file = commits.put_table(str(tmp_path / "list"), "part", listed)
     rows = pq.read_table(tmp_path / "list" / file.name).to_pylist()
     assert len(rows) == len(pairs)

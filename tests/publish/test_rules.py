@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from pmd import manifests
+from pmd import flow, manifests
 from pmd.publish import rules as publish_rules
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER, PAIRS, VIEWS
@@ -70,7 +71,7 @@ def fates_of(*source_ids: str) -> pa.Table:
 
 
 def test_a_row_is_what_facebook_pmd_has_and_more() -> None:
-    table = publish_rules.rows(pairs_of(pair("a", region=[0.0, 0.0, 0.5, 1.0])), fates_of("a"), WIT, with_text=True)
+    table = publish_rules.rows(pairs_of(pair("a", region=[0.0, 0.0, 0.5, 1.0])), fates_of("a"), WIT, "text")
     assert table.schema == publish_rules.PUBLISHED
     assert table.to_pylist() == [
         {
@@ -80,7 +81,10 @@ def test_a_row_is_what_facebook_pmd_has_and_more() -> None:
             "meta": '{"language":"en","original_width":"640","original_height":"1","is_main_image":"true"}',
             "pair_id": keys.pair_id("wit", "a").hex(),
             "image_id": keys.image_id("url:e.org/a").hex(),
+            "identity": None,
+            "file_name": None,
             "region": [0.0, 0.0, 0.5, 1.0],
+            "status": "ok",
             "sha256": (b"a" * 32).hex(),
             "perceptual_hash": (b"p" * 32).hex(),
             "width": 4,
@@ -88,7 +92,9 @@ def test_a_row_is_what_facebook_pmd_has_and_more() -> None:
             "text_licence": "CC-BY-SA-3.0",
             "image_licence": "NOASSERTION",
             "licence_evidence": None,
+            "attribution": None,
             "split": "train",
+            "withheld_digest": None,
         }
     ]
 
@@ -101,7 +107,7 @@ def test_a_password_in_a_url_is_not_handed_on_and_every_other_character_is() -> 
         pair("b", image_url=plain),
         pair("c", image_url=None),
     ]
-    table = publish_rules.rows(pairs_of(*rows), fates_of("a", "b", "c"), WIT, with_text=True)
+    table = publish_rules.rows(pairs_of(*rows), fates_of("a", "b", "c"), WIT, "text")
     assert {row["text"]: row["image_url"] for row in table.to_pylist()} == {
         "text of a": "https://e.org/a@b.jpg?x=%7E#top",
         "text of b": plain,
@@ -150,16 +156,70 @@ def test_evidence_of_a_licence_leaves_where_it_has_the_form_of_one() -> None:
 
 
 def test_text_that_may_not_be_handed_on_is_left_out_with_meta() -> None:
-    table = publish_rules.rows(pairs_of(pair("a"), pair("b")), fates_of("a", "b"), WIT, with_text=False)
+    table = publish_rules.rows(pairs_of(pair("a"), pair("b")), fates_of("a", "b"), WIT, "urls")
     assert table.schema == publish_rules.PUBLISHED
     assert (table["text"].null_count, table["meta"].null_count) == (2, 2)
     assert b"text of" not in repr(table.to_pylist()).encode()
-    assert table["sha256"].null_count == 0
+    assert table["sha256"].null_count == table["image_url"].null_count == table["withheld_digest"].null_count == 0
+    assert len(table["withheld_digest"].unique()) == 2
+
+
+def test_of_some_sources_ids_digests_and_status_are_listed_and_nothing_else() -> None:
+    said = {"image_url": None, "file_name": "000000000009.jpg", "image_licence": "CC-BY-2.0", "also": "flickr:42"}
+    coco = manifests.load("coco")
+    table = publish_rules.rows(pairs_of(pair("a", **said), pair("b")), fates_of("a", "b"), coco, "ids")
+    for name in ("image_url", "text", "meta", "identity", "file_name"):
+        assert table[name].null_count == 2, name
+    assert re.search("text of|e\\.org|0009", repr(table.to_pylist())) is None
+    for name in ("pair_id", "image_id", "sha256", "status", "withheld_digest", "text_licence", "image_licence"):
+        assert table[name].null_count == 0, name
+    assert table["attribution"].drop_null().to_pylist() == [
+        "By the author named at https://www.flickr.com/photo.gne?id=42, under CC-BY-2.0 "
+        "(https://creativecommons.org/licenses/by/2.0/)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file_name", "image_url", "listed"),
+    [
+        ("val2014/COCO_val2014_000000000009.jpg", None, "val2014/COCO_val2014_000000000009.jpg"),
+        ("000000000009.jpg", None, "000000000009.jpg"),
+        ("000000000009.jpg", "http://e.org/9", None),
+        ("Ada Lovelace.jpg", None, None),
+        (None, None, None),
+    ],
+)
+def test_what_has_no_url_has_a_file_name_and_an_identity(
+    file_name: str | None, image_url: str | None, listed: str | None
+) -> None:
+    row = pair("9", file_name=file_name, image_url=image_url, identity="coco:9")
+    found = publish_rules.rows(pairs_of(row), fates_of("9"), manifests.load("coco"), "text").to_pylist()[0]
+    assert (found["file_name"], found["identity"]) == (listed, listed and "coco:9")
+
+
+def test_a_split_has_files_of_its_own_and_so_have_rows_without_a_url() -> None:
+    rows = [
+        pair("a", split="train"),
+        pair("b", split="validation"),
+        pair("c", split=None),
+        pair("d", split="validation", image_url=None),
+        pair("e", split="dev"),
+    ]
+    table = publish_rules.rows(pairs_of(*rows), fates_of(*"abcde"), WIT, "text")
+    found = {name: sorted(rows["text"].to_pylist()) for name, rows in publish_rules.by_file(table)}
+    assert found == {
+        "train": ["text of a", "text of c", "text of e"],
+        "validation": ["text of b"],
+        "validation-nourl": ["text of d"],
+    }
+    for name in found:
+        assert flow.LISTS.holds("publish/source=wit")
+        assert re.fullmatch(flow.LISTS.files, f"{name}-{flow.part(0, 1)}-0123456789abcdef.parquet")
 
 
 @pytest.mark.parametrize("order", [("a", "b", "c", "d"), ("d", "b", "a", "c")])
 def test_only_what_is_left_is_listed_in_order_of_keys(order: tuple[str, ...]) -> None:
-    table = publish_rules.rows(pairs_of(*map(pair, order)), fates_of(*order[1:], "e"), WIT, with_text=True)
+    table = publish_rules.rows(pairs_of(*map(pair, order)), fates_of(*order[1:], "e"), WIT, "text")
     ids = table["pair_id"].to_pylist()
     assert ids == sorted(keys.pair_id("wit", source_id).hex() for source_id in order[1:])
     for row in table.to_pylist():
@@ -168,7 +228,7 @@ def test_only_what_is_left_is_listed_in_order_of_keys(order: tuple[str, ...]) ->
 
 def test_nothing_left_is_an_empty_list() -> None:
     for pairs, fates in ((pairs_of(), fates_of()), (pairs_of(pair("a")), fates_of()), (pairs_of(), fates_of("a"))):
-        table = publish_rules.rows(pairs, fates, WIT, with_text=True)
+        table = publish_rules.rows(pairs, fates, WIT, "text")
         assert (table.num_rows, table.schema) == (0, publish_rules.PUBLISHED)
 
 

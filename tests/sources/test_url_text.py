@@ -307,8 +307,8 @@ def test_licences_are_the_configurations(tmp_path: Path, read_all: ReadAll) -> N
 
 def test_nothing_but_urls_may_be_handed_on_unless_the_configuration_says_so() -> None:
     terms = READER.terms("mine", _options())
-    assert (terms.redistribute_text, dict(terms.meta), terms.licence_evidence) == (False, {}, None)
-    assert READER.terms("mine", _options(redistribute_text=True)).redistribute_text
+    assert (terms.redistribute, dict(terms.meta), terms.licence_evidence) == ("urls", {}, None)
+    assert READER.terms("mine", _options(redistribute="text")).redistribute == "text"
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -84,10 +84,14 @@ class Meeting:
 
     def read(self, path: str, columns: Iterable[str] | None = None) -> Iterator[tuple[pa.RecordBatch, int, pa.Array]]:
         """Yield the batches of a Parquet file, the file's number, and the place of each row in it."""
+        yield from self.number(path, commits.iterate(path, columns))
+
+    def number(self, path: str, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, int, pa.Array]]:
+        """Yield the batches that are read of a file, as `read` does."""
         number = len(self._files)
         self._files.append(path)
         row = 0
-        for batch in commits.iterate(path, columns):
+        for batch in batches:
             yield batch, number, pa.array(np.arange(row, row + len(batch)))
             row += len(batch)
 

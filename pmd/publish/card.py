@@ -1,0 +1,402 @@
+"""The card of published lists: README.md as the Hub reads it, YAML above, and what a researcher must know below."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from pmd import escape, flow
+from pmd.config.options import CardOptions
+from pmd.publish.census import Listed
+from pmd.publish.columns import COLUMNS
+from pmd.schema import licences
+
+#: What a licence file and the Hub call terms that differ from row to row.
+LICENCE_NAME: Final = "stated-per-row"
+LICENCE_FILE: Final = "LICENSE.md"
+#: Configurations beside those of the sources.
+ALL: Final = "all"
+ALIVE: Final = "alive"
+#: The Hub's classes of size: below so many rows.
+_SIZES: Final = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+    (100_000_000, "10M<n<100M"),
+    (1_000_000_000, "100M<n<1B"),
+)
+_LEVELS: Final = {
+    "text": "URLs and texts",
+    "urls": "URLs without texts",
+    "ids": "ids, digests and status",
+}
+
+#: What these lists cannot be taken for.
+LIMITS: Final = (
+    "A list is no archive: it says where images were, and which bytes were there. Images go, and hosts forbid; what is gone is "
+    "gone for whoever rebuilds later.",
+    "Licences are those that upstream states, and were not checked. Most images have none stated (`NOASSERTION`): that is no "
+    "permission. The licence of a text says nothing of its image.",
+    "Captions are what people wrote beside pictures: they are noisy, may be wrong or offensive, and may name people. Nothing was "
+    "filtered by what a picture shows.",
+    "The texts are nearly all English, and the pictures mostly of the places and people that English-speaking sites show.",
+    "People in pictures and authors of captions were not asked. The lists are made for research; using them to identify "
+    "people, or "
+    "to judge them, is no use that they support.",
+)
+
+
+def readme(
+    options: CardOptions, listed: Sequence[Listed], books: Mapping[str, Counter[str]], measured: Sequence[str], pmd: str
+) -> str:
+    """Return the card.
+
+    Args:
+        options: What the configuration says of the release.
+        listed: The lists.
+        books: Stage → what it did: `kept`, and pairs rejected by reason, of all sources.
+        measured: Sentences of what the audit has measured.
+        pmd: The version of this project.
+    """
+    sections = (
+        _summary(options, listed),
+        _loading(listed),
+        _counts(listed),
+        _columns(),
+        _built(books, pmd),
+        _rights(listed),
+        _withheld(listed),
+        _bias(measured),
+        ("## Limits", _bullets(LIMITS)),
+        _removal(options),
+        _citation(listed),
+        _changes(options),
+    )
+    body = "\n\n".join(part for section in sections for part in section if part)
+    return f"---\n{_front(options, listed)}\n---\n\n{body}\n"
+
+
+# --- what the Hub reads ----------------------------------------------------------------------------------------------
+
+
+def _front(options: CardOptions, listed: Sequence[Listed]) -> str:
+    rows = sum(item.rows for item in listed)
+    size = next((name for limit, name in _SIZES if rows < limit), "n>1B")
+    fields: dict[str, Any] = {
+        "pretty_name": options.title,
+        "license": "other",
+        "license_name": LICENCE_NAME,
+        "license_link": LICENCE_FILE,
+        "language": ["en"],
+        "multilinguality": ["monolingual"],
+        "annotations_creators": ["found"],
+        "language_creators": ["found"],
+        "size_categories": [size],
+        "source_datasets": ["original"],
+        "task_categories": ["image-to-text", "text-to-image"],
+        "task_ids": ["image-captioning"],
+        "tags": ["image-text pairs", "vision-language pre-training", "URL list"],
+    }
+    if options.gating_prompt is not None:
+        fields["extra_gated_prompt"] = options.gating_prompt
+    lines = [line for name, value in fields.items() for line in _field(name, value)]
+    return "\n".join([*lines, *_configs(listed)])
+
+
+def _field(name: str, value: str | list[str]) -> Iterator[str]:
+    """Yield the lines of a field of YAML, whose strings are JSON's."""
+    if isinstance(value, str):
+        yield f"{name}: {_string(value)}"
+        return
+    yield f"{name}:"
+    yield from (f"  - {_string(item)}" for item in value)
+
+
+def _string(text: str) -> str:
+    return json.dumps(text, ensure_ascii=True)
+
+
+def configs(listed: Sequence[Listed]) -> dict[str, dict[str, list[str]]]:
+    """Return configuration → split → patterns of its files: of all, of each source, and of the rows that have URLs."""
+    there = [item for item in listed if item.rows]
+    found = {ALL: _patterns(there), ALIVE: _patterns(there, with_url=True)}
+    return {name: files for name, files in (found | {item.name: _patterns([item]) for item in there}).items() if files}
+
+
+def _patterns(listed: Iterable[Listed], *, with_url: bool = False) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for item in listed:
+        for split in flow.SPLITS:
+            parts = [part for part in item.parts if part.split == split and (part.has_urls or not with_url)]
+            if parts:
+                folder = parts[0].path.rpartition("/")[0]
+                found.setdefault(split, []).append(f"{folder}/{flow.files_of_split(split, with_url=with_url)}")
+    return {split: found[split] for split in flow.SPLITS if split in found}
+
+
+def _configs(listed: Sequence[Listed]) -> Iterator[str]:
+    yield "configs:"
+    for name, splits in configs(listed).items():
+        yield f"  - config_name: {_string(name)}"
+        if name == ALL:
+            yield "    default: true"
+        yield "    data_files:"
+        for split, patterns in splits.items():
+            yield f"      - split: {split}"
+            yield "        path:"
+            yield from (f"          - {_string(pattern)}" for pattern in patterns)
+
+
+# --- what people read ------------------------------------------------------------------------------------------------
+
+
+def _summary(options: CardOptions, listed: Sequence[Listed]) -> Iterator[str]:
+    rows = sum(item.rows for item in listed)
+    released = f", released {options.released}" if options.released else ""
+    yield f"# {escape.html(options.title)}"
+    yield (
+        f"Version {escape.html(options.version)}{released}. {rows:,} image-text pairs of {len(listed)} sources: for each "
+        f"the image's "
+        "URL, its caption, the checksum that the image had when it was fetched, and the licences that are stated of both. "
+        "There are no images in it."
+    )
+    yield (
+        "It is a rebuild of PMD, the public corpus on which [FLAVA](https://arxiv.org/abs/2112.04482) was trained, from the "
+        "annotation files that its sources publish. Rows keep the columns of "
+        "[facebook/pmd](https://huggingface.co/datasets/facebook/pmd) (`image_url`, `text`, `source`, `meta`); the others "
+        "are new. "
+        "A row is listed where its image could be fetched, decoded and told from a placeholder; of images that are equal or "
+        "nearly "
+        "equal, the listed checksum is that of the one which stands for them."
+    )
+
+
+def _loading(listed: Sequence[Listed]) -> Iterator[str]:
+    first = next((item for item in listed if item.rows), None)
+    if first is None:
+        return
+    split = next(iter(first.splits))
+    yield "## Loading"
+    yield (
+        "```python\n"
+        "import datasets\n\n"
+        f'rows = datasets.load_dataset("PATH", "{first.name}", split="{split}")  # PATH: this folder, or its name on the Hub\n'
+        'everything = datasets.load_dataset("PATH", "all", streaming=True)\n'
+        "```"
+    )
+    yield (
+        "```python\n"
+        "import duckdb, pandas, polars\n\n"
+        f'pandas.read_parquet("PATH/source={first.name}")\n'
+        "duckdb.sql(\"from 'PATH/**/*.parquet' limit 10\").df()\n"
+        'polars.scan_parquet("PATH/**/*.parquet").head().collect()\n'
+        "```"
+    )
+    yield (
+        f"The configuration `{ALIVE}` has the rows with a URL, whose image was there when it was asked for. To download "
+        f"them with "
+        "img2dataset, folder by folder:"
+    )
+    yield (
+        "```bash\n"
+        f"img2dataset --url_list PATH/source={first.name} --input_format parquet --url_col image_url --caption_col text \\\n"
+        '  --compute_hash sha256 --verify_hash \'["sha256", "sha256"]\' --output_format webdataset --output_folder OUT\n'
+        "```"
+    )
+    yield (
+        "`croissant.json` describes the same files for [mlcroissant](https://github.com/mlcommons/croissant); "
+        "`sha256sum -c SHA256SUMS` checks them."
+    )
+
+
+def _counts(listed: Sequence[Listed]) -> Iterator[str]:
+    yield "## What it holds"
+    heads = ("configuration", "source", "pairs", *flow.SPLITS, "with URL", "carries")
+    rows = [
+        (
+            f"`{item.name}`",
+            item.title,
+            f"{item.rows:,}",
+            *(f"{item.splits.get(split, 0):,}" for split in flow.SPLITS),
+            f"{item.rows_with_url:,}",
+            _LEVELS[item.level],
+        )
+        for item in listed
+    ]
+    totals = [sum(item.splits.get(split, 0) for item in listed) for split in flow.SPLITS]
+    rows.append(
+        (
+            f"`{ALL}`",
+            "together",
+            f"{sum(item.rows for item in listed):,}",
+            *(f"{count:,}" for count in totals),
+            f"{sum(item.rows_with_url for item in listed):,}",
+            "",
+        )
+    )
+    yield _table(heads, rows, right=range(2, 3 + len(flow.SPLITS) + 1))
+    yield (
+        "Splits are upstream's; rows of which upstream says none are in `train`, with a null in the column `split`. "
+        "They are no split by image: one photograph may stand in two sources."
+    )
+
+
+def _columns() -> Iterator[str]:
+    yield "## Columns"
+    yield _table(("column", "what it says"), [(f"`{name}`", says) for name, says in COLUMNS.items()])
+
+
+def _built(books: Mapping[str, Counter[str]], pmd: str) -> Iterator[str]:
+    yield "## How it was built"
+    yield (
+        f"By pmd {pmd}, in stages, each of which says of every pair whether it stays and, if not, why. Pairs of all sources:"
+    )
+    rows = []
+    for stage, counts in books.items():
+        reasons = sorted(
+            ((n, reason) for reason, n in counts.items() if reason != "kept"), key=lambda item: (-item[0], item[1])
+        )
+        said = ", ".join(f"`{reason}` {n:,}" for n, reason in reasons)
+        rows.append((stage, f"{counts['kept']:,}", f"{sum(n for n, _ in reasons):,}", said))
+    yield _table(("stage", "kept", "left", "why"), rows, right=(1, 2))
+    yield (
+        "`build.json` has what another needs to repeat it: versions, the configuration without paths and secrets, and the "
+        "digests of "
+        "the annotation files that were read and of what each stage wrote. The web will have changed; what is still there can "
+        "be compared by `sha256` and `perceptual_hash`."
+    )
+
+
+def _rights(listed: Sequence[Listed]) -> Iterator[str]:
+    yield "## Licences"
+    yield (
+        "There is no one licence. Each row states the text's (`text_licence`) and the image's (`image_licence`), which are "
+        "different "
+        f"rights of different people. `NOASSERTION` is SPDX's word for: none is stated. [{LICENCE_FILE}]({LICENCE_FILE}) "
+        f"has the terms "
+        "of each source in words."
+    )
+    rows = [(f"`{item.name}`", _licences(item.text_licences), _licences(item.image_licences)) for item in listed]
+    yield _table(("source", "texts", "images"), rows)
+    yield (
+        "Where an image's licence asks for credit, `attribution` is a line that gives it: a page of the image that names "
+        "its author, "
+        "by an address without a user's name or id. Texts are credited by citing their source."
+    )
+
+
+def _licences(counts: Mapping[str, int]) -> str:
+    listed = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} ({count:,})" for name, count in listed) or "none"
+
+
+def _withheld(listed: Sequence[Listed]) -> Iterator[str]:
+    less = [item for item in listed if item.level != "text"]
+    if not less:
+        return
+    yield "## What is withheld"
+    yield _bullets(
+        f"`{item.name}` carries {_LEVELS[item.level]}"
+        + (f": {item.manifest.redistribute_reason}." if item.manifest is not None else ".")
+        for item in less
+    )
+    yield (
+        "Whoever has the annotation files refills these rows: `pmd curate CONFIG`, then `pmd join CONFIG PATH --out "
+        "FOLDER`. A row is "
+        "filled only where its `withheld_digest` is that of what the files say."
+    )
+
+
+def _bias(measured: Sequence[str]) -> Iterator[str]:
+    yield "## Measured bias"
+    if not measured:
+        yield "Not measured: the audit of this build had not run when the card was written."
+        return
+    yield (
+        "Of all sources together and what the audit last counted, by words and places in upstream's fields; nothing is said of "
+        "who is in a picture. "
+        "Shares have 95 % intervals where they come of a sample."
+    )
+    yield _bullets(measured)
+
+
+def _removal(options: CardOptions) -> Iterator[str]:
+    yield "## To have something removed"
+    whom = f"Write to {escape.html(options.contact)}" if options.contact else "Write to whoever publishes this copy"
+    yield (
+        f"{whom}, with the image's URL, its page, or a `pair_id` or `image_id` from the list. It is left out of the next "
+        "release, under every address that the sources know of it. What its host forbids in robots.txt, or no longer has, is "
+        "not fetched by who builds anew."
+    )
+
+
+def _citation(listed: Sequence[Listed]) -> Iterator[str]:
+    yield "## Citation"
+    yield "`CITATION.cff` cites this release. Cite the paper that defined the corpus, and the sources that you use:"
+    cited = [item.manifest.citation.strip() for item in listed if item.manifest is not None]
+    entries = dict.fromkeys([FLAVA, *(entry for several in cited for entry in re.split(r"\n(?=@)", several))])
+    yield "```bibtex\n" + "\n".join(entries) + "\n```"
+
+
+def _changes(options: CardOptions) -> Iterator[str]:
+    if options.changes:
+        yield "## Changes"
+        yield _bullets(escape.html(change) for change in options.changes)
+
+
+FLAVA: Final = """@inproceedings{singh2022flava,
+  title={{FLAVA}: A Foundational Language And Vision Alignment Model},
+  author={Singh, Amanpreet and Hu, Ronghang and Goswami, Vedanuj and Couairon, Guillaume and Galuba, Wojciech and
+    Rohrbach, Marcus and Kiela, Douwe},
+  booktitle={CVPR},
+  year={2022}
+}"""
+
+
+def licence_file(listed: Sequence[Listed]) -> str:
+    """Return what is known of each source's licences, in words."""
+    lines = [
+        "# Licences",
+        "Each row of a list states the licence of its text and that of its image, as upstream does. What is said of the sources:",
+    ]
+    for item in listed:
+        lines.append(f"## {item.title}")
+        manifest = item.manifest
+        if manifest is None:
+            lines.append(
+                f"Pairs of the publisher's own. Texts: {_linked(item.text_licences)}. Images: {_linked(item.image_licences)}."
+            )
+            continue
+        lines.append(_bullets([
+            f"Texts: {_linked([manifest.text_licence])}. {manifest.text_licence_note}",
+            f"Images: {_linked(item.image_licences) or _linked([manifest.image_licence])}. {manifest.image_licence_note}",
+            f"Published here: {_LEVELS[item.level]}; {manifest.redistribute_reason}.",
+            f"Source: {manifest.homepage}",
+        ]))  # fmt: skip
+    return "\n\n".join(lines) + "\n"
+
+
+def _linked(stated: Iterable[str]) -> str:
+    """Return licences with the addresses where they can be read."""
+    said = []
+    for licence in stated:
+        address = licences.address(licence)
+        said.append(f"[{licence}]({address})" if address else licence)
+    return ", ".join(said)
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
+    to_right = set(right)
+    rule = ["--:" if column in to_right else "---" for column in range(len(heads))]
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in (heads, rule, *rows)
+    )

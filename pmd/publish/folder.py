@@ -1,0 +1,156 @@
+"""The release: the lists in a folder that is ready to be handed on, with card, licences, Croissant, citation, checksums.
+
+It stands beside the stages' folders and outside of the commits, since it becomes others': people edit a card, and loaders leave
+files of their own. A card that somebody has changed stays, and the one that would have replaced it is put beside it. The lists
+themselves are the committed files under a second name, where the file system knows such, else copies.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from pmd import __version__, flow
+from pmd.config import Config
+from pmd.publish import card, census, citation, croissant, measured, repeating
+from pmd.store import commits, root, storage
+from pmd.store.commits import Commit
+from pmd.store.standing import Standing
+from pmd.store.wanted import as_json
+
+README: Final = "README.md"
+#: Where a card goes while somebody's own stands.
+NEW_README: Final = "README.new.md"
+CROISSANT: Final = "croissant.json"
+CITATION: Final = "CITATION.cff"
+BUILD: Final = "build.json"
+SUMS: Final = "SHA256SUMS"
+
+#: The files of lists that a release may have; whatever else stands there is never removed.
+_OURS: Final = re.compile(rf"{flow.LISTS.pattern.removeprefix(f'{flow.LISTS.above}/')}/{flow.LISTS.files}")
+
+#: Raised when the files would be written otherwise of the same lists.
+FORMAT: Final = 1
+
+
+def write(config: Config, standing: Standing | None = None) -> bool:
+    """Write the release, unless it is that of these lists and options already.
+
+    Args:
+        config: The configuration, whose lists stand as far as they do.
+        standing: What stands under its ROOT; by default it is looked up.
+
+    Returns:
+        Whether anything was written.
+    """
+    folder = storage.join(config.root, flow.RELEASE)
+    there = standing or Standing(config.root)
+    lists = census.committed(config, there)
+    before = _before(folder)
+    if not lists and not before:
+        return False
+    made_of = _made_of(config, lists, there)
+    if before.get("made_of") == made_of and all(
+        storage.exists(storage.join(folder, name)) for name in (README, CROISSANT, CITATION, card.LICENCE_FILE, SUMS)
+    ):
+        return False
+    content = contents(config, lists)
+    readme = content.pop(README)
+    build = orjson.loads(content[BUILD]) | {"made_of": made_of, "card": commits.sha256(readme)}
+    content[BUILD] = _json(build)
+    sums = {name: commits.sha256(written) for name, written in content.items()}
+    files = _files(config, lists)
+    sums |= {name: digest for name, (_, digest) in files.items()}
+    gone = _listed(folder) - sums.keys()
+    for name, (path, _) in files.items():
+        storage.share(path, storage.join(folder, name))
+    _put_card(folder, readme, before.get("card"))
+    for name, written in content.items():
+        storage.put(storage.join(folder, name), written)
+    storage.put(storage.join(folder, SUMS), "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode())
+    for name in sorted(gone):
+        storage.remove(storage.join(folder, name))
+    return True
+
+
+def contents(config: Config, lists: Mapping[str, Commit]) -> dict[str, bytes]:
+    """Return name → content of the files, but for the checksums: of the same lists and options the same bytes."""
+    listed = census.take(config, lists)
+    said = measured.statements(measured.read(config.root))
+    return {
+        README: card.readme(config.card, listed, _books(config), said, __version__).encode(),
+        card.LICENCE_FILE: card.licence_file(listed).encode(),
+        CROISSANT: _json(croissant.describe(config.card, listed, said)),
+        CITATION: citation.cff(config.card).encode(),
+        BUILD: _json(repeating.describe(config, lists)),
+    }
+
+
+def _put_card(folder: str, readme: bytes, ours: Any) -> None:
+    """Write the card; where somebody has changed the one that stands, or written it, beside it."""
+    path, beside = storage.join(folder, README), storage.join(folder, NEW_README)
+    is_ours = not storage.exists(path) or commits.sha256(storage.read_bytes(path)) in {ours, commits.sha256(readme)}
+    storage.put(path if is_ours else beside, readme)
+
+
+def _before(folder: str) -> dict[str, Any]:
+    """Return what build.json says of the files that stand; nothing where it is none of ours."""
+    path = storage.join(folder, BUILD)
+    if not storage.exists(path):
+        return {}
+    try:
+        found = orjson.loads(storage.read_bytes(path))
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _made_of(config: Config, lists: Mapping[str, Commit], standing: Standing) -> str:
+    audit = standing.commit(root.audit_folder(config.root))
+    return commits.options_hash(
+        {
+            "format": FORMAT,
+            "pmd": __version__,
+            "card": as_json(config.card),
+            "lists": {name: commit.digest() for name, commit in lists.items()},
+            "audit": None if audit is None else audit.digest(),
+            "configuration": repeating.configuration(config),
+        }
+    )
+
+
+def _books(config: Config) -> dict[str, Counter[str]]:
+    """Return stage → pairs kept, and rejected by reason, of all sources."""
+    books: dict[str, Counter[str]] = {}
+    for stage in flow.JUDGING:
+        fields = [{"source": name} for name in sorted(config.sources)] if stage.unit == "source" else [{}]
+        for chosen in fields:
+            commit = commits.read(storage.join(config.root, stage.books.at(**chosen)))
+            for account in () if commit is None else commit.sources.values():
+                books.setdefault(stage.name, Counter()).update({"kept": account.kept, **account.rejected})
+    return books
+
+
+def _files(config: Config, lists: Mapping[str, Commit]) -> dict[str, tuple[str, str]]:
+    """Return the lists' files: name in the release → where it stands, and its digest."""
+    return {
+        census.name_of(name, file): (storage.join(root.publish_folder(config.root, name), file.name), file.sha256)
+        for name, commit in lists.items()
+        for file in commit.files
+    }
+
+
+def _listed(folder: str) -> set[str]:
+    """Return the files that an earlier release has checksums of: those that are ours."""
+    path = storage.join(folder, SUMS)
+    lines = storage.read_bytes(path).decode("utf-8", "replace").splitlines() if storage.exists(path) else []
+    names = {line.partition("  ")[2] for line in lines}
+    return {name for name in names if _OURS.fullmatch(name)}
+
+
+def _json(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

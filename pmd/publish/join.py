@@ -1,0 +1,144 @@
+"""Refilling a list that carries ids and digests with what it withholds, from one's own copy of the annotation files.
+
+Whoever has a source's files has curated them into a ROOT of their own. A row of the list and a pair of that ROOT are the same
+where their pair_id is; what the pair says goes into the row only where its digest is the row's `withheld_digest`. So a copy of
+another edition, or read under another profile, fills nothing in that the list's publisher did not have.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pmd.config import Config
+from pmd.curate import needs as curate_needs
+from pmd.errors import InputError
+from pmd.manifests import Terms
+from pmd.publish import lists
+from pmd.publish import rules as publish_rules
+from pmd.schema.tables import PAIRS
+from pmd.store import commits, root, sealed, storage
+from pmd.store.standing import Standing
+
+_PARTS: Final = re.compile(r"part-(\d+)-of-(\d+)")
+#: What is refilled: all that any list leaves out.
+_REFILLED: Final = publish_rules.WITHHELD["ids"]
+
+
+@dataclasses.dataclass
+class Joined:
+    """What became of the rows of a source: refilled, not found in the copy, found with other content."""
+
+    rows: int = 0
+    filled: int = 0
+    absent: int = 0
+    other: int = 0
+
+
+def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
+    """Write a list anew, with what it withholds.
+
+    Args:
+        config: One's own: its sources are curated.
+        listed: The list, a folder of lists, or a ROOT.
+        out: The folder for the files, which are called as the list's and stand as these do.
+
+    Returns:
+        Source → its rows. Rows that nothing was withheld of count as neither.
+
+    Raises:
+        InputError: There is no list, or `out` is where it stands.
+        RootError: A source of the list is not curated.
+    """
+    names = {source.terms.hub_name: source.name for _, source in sorted(config.sources.items())}
+    paths = lists.files(listed)
+    if not paths:
+        raise InputError("no lists", where=listed, expected="Parquet files that pmd publish wrote", found="none")
+    result: dict[str, Joined] = {}
+    for path in paths:
+        with sealed.open_checked(path) as file:
+            table = pq.ParquetFile(file).read(use_threads=False)
+        target = storage.join(out, _relative(listed, path))
+        if target == path:
+            raise InputError("the list would be overwritten", where=out, remedy="name another folder with --out")
+        refilled = _refilled(config, names, commits.without_dictionaries(table), result)
+        storage.put(target, commits.parquet_bytes(refilled.cast(publish_rules.PUBLISHED), page_index=True))
+    return dict(sorted(result.items()))
+
+
+def _relative(listed: str, path: str) -> str:
+    below = path.removeprefix(listed).lstrip("/")
+    return below or path.rpartition("/")[2]
+
+
+def _refilled(config: Config, names: Mapping[str, str], rows: pa.Table, result: dict[str, Joined]) -> pa.Table:
+    rows = rows.combine_chunks()
+    for hub_name in sorted({*rows["source"].to_pylist()}):
+        name = names.get(hub_name, hub_name)
+        joined = result.setdefault(name, Joined())
+        mine = pc.and_(pc.equal(rows["source"], hub_name), pc.is_valid(rows["withheld_digest"]))
+        wanted = rows.filter(mine)["pair_id"].combine_chunks()
+        joined.rows += pc.sum(pc.equal(rows["source"], hub_name)).as_py()
+        if not len(wanted):
+            continue
+        if name not in config.sources:
+            joined.absent += len(wanted)
+            continue
+        terms = config.sources[name].terms
+        said = pa.concat_tables(
+            [_said(PAIRS.empty_table(), terms), *(_said(pairs, terms) for pairs in _own(config, name, wanted))]
+        )
+        rows = _filled(rows, mine, said.combine_chunks(), joined)
+    return rows
+
+
+def _own(config: Config, name: str, wanted: pa.Array) -> Iterator[pa.Table]:
+    """Yield one's own pairs of some keys, a file at a time; of files that can have none, nothing is read."""
+    commit, folder = curate_needs.commit_of(Standing(config.root), name), root.curate_folder(config.root, name)
+    heads = {int(key[:8], 16) for key in wanted.to_pylist()}
+    keys = pa.array([bytes.fromhex(key) for key in wanted.to_pylist()], PAIRS.field("pair_id").type)
+    for file in commit.under("pairs"):
+        numbers = _PARTS.search(file.name)
+        assert numbers is not None, file.name
+        part, parts = map(int, numbers.groups())
+        if any(head * parts >> 32 == part for head in heads):
+            pairs = commits.read_table(folder, file).cast(PAIRS)
+            yield pairs.filter(pc.is_in(pairs["pair_id"], value_set=keys))
+
+
+def _said(pairs: pa.Table, terms: Terms) -> pa.Table:
+    """Return what a list with all of it would say of pairs."""
+    full = publish_rules.said(pairs, terms)
+    return pa.table(
+        {**full, "pair_id": publish_rules.hexadecimal(pairs["pair_id"]), "digest": publish_rules.digests(full)}
+    )
+
+
+def _filled(rows: pa.Table, mine: pa.ChunkedArray, said: pa.Table, joined: Joined) -> pa.Table:
+    at = pc.if_else(
+        mine, pc.index_in(rows["pair_id"], value_set=said["pair_id"].combine_chunks()), pa.scalar(None, pa.int32())
+    )
+    found = pc.is_valid(at)
+    same = pc.fill_null(pc.equal(said["digest"].take(at), rows["withheld_digest"]), fill_value=False)
+    joined.filled += _count(same)
+    joined.absent += _count(pc.and_(mine, pc.invert(found)))
+    joined.other += _count(pc.and_(found, pc.invert(same)))
+    for name in _REFILLED:
+        column = pc.if_else(same, said[name].take(at), rows[name])
+        rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), column)
+    return rows
+
+
+def _count(which: pa.ChunkedArray) -> int:
+    return int(pc.sum(which).as_py() or 0)
+
+
+def lines(result: Mapping[str, Joined]) -> list[Sequence[str]]:
+    """Return a row of words a source, for a table."""
+    return [(name, *(f"{count:,}" for count in dataclasses.astuple(joined))) for name, joined in result.items()]

@@ -1,0 +1,74 @@
+"""What the audit has measured, in a few sentences for the card: all that is taken from `audit.json` is taken here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from pmd import escape
+from pmd.store import commits, root, storage
+
+_AUDIT: str = "audit.json"
+
+
+def read(root_url: str) -> Mapping[str, Any] | None:
+    """Return the content of audit.json; None where the audit has not run."""
+    folder = root.audit_folder(root_url)
+    commit = commits.read(folder)
+    if commit is None or not any(file.name == _AUDIT for file in commit.files):
+        return None
+    content: dict[str, Any] = orjson.loads(storage.read_bytes(storage.join(folder, _AUDIT)))
+    return content
+
+
+def statements(audit: Mapping[str, Any] | None) -> list[str]:
+    """Return what was measured of all sources together, a sentence a figure, each with what it is of."""
+    if audit is None or not audit.get("stages"):
+        return []
+    return list(_said(audit["all"][audit["stages"][-1]]))
+
+
+def _said(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield sentences of the sections that are there; another version of the audit may have others."""
+    words, languages, gendered = (found.get(name, {}) for name in ("words", "languages", "gendered"))
+    if words.get("mean") is not None:
+        yield f"Captions have {words['mean']:.1f} words on average (median {words['median']}), of {_of(words)}."
+    if _value(languages.get("english")) is not None:
+        yield f"{_share(languages['english'])} of the texts are English by an automatic identifier, of {_of(languages)}."
+    terms = {name: gendered.get(name) for name in ("female", "male", "neither")}
+    if all(_value(share) is not None for share in terms.values()):
+        yield (
+            f"Of the English texts {_share(terms['female'])} have a term for women or girls and {_share(terms['male'])} one for "
+            f"men or boys; {_share(terms['neither'])} have neither (GenBit's word lists; {_of(gendered)})."
+        )
+    countries = found.get("countries", {})
+    largest = [f"{row['country']} {row['share']:.0%}" for row in countries.get("shares", [])[:5]]
+    if largest:
+        yield f"Geotags lie most often in {', '.join(largest)}, of {_of(countries)}."
+    hosts = found.get("hosts", {})
+    names = [escape.html(row["host"]) for row in hosts.get("largest", [])[:5]]
+    if names and _value(hosts.get("top_10")) is not None:
+        yield f"The ten largest hosts have {_share(hosts['top_10'])} of the images' URLs; first {', '.join(names)}."
+    repeated = found.get("repeated", {}).get("shared_by", [])
+    if repeated:
+        yield f"{repeated[0]['share']:.1%} of the pairs have a text that stands on {repeated[0]['images']} images or more."
+
+
+def _value(figure: Mapping[str, Any] | None) -> float | None:
+    value: float | None = None if figure is None else figure.get("value")
+    return value
+
+
+def _share(figure: Mapping[str, Any] | None) -> str:
+    """Return a share with its interval, where it has one."""
+    assert figure is not None
+    interval = figure.get("interval")
+    between = f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
+    return f"{figure['value']:.1%}{between}"
+
+
+def _of(section: Mapping[str, Any]) -> str:
+    coverage = section["coverage"]
+    return f"{coverage['measured']:,} of {coverage['eligible']:,} {coverage['of']}"

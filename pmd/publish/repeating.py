@@ -1,0 +1,102 @@
+"""What another needs to make the same lists again: versions, the configuration, and digests; no path, and nothing that is secret.
+
+The configuration is told by what it decides. What leads to a machine, or names files that others do not have, is left out or
+told by name alone: where ROOT is, who is written to, how hosts are reached, lists of takedowns and blocklists.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pmd import __version__, flow
+from pmd.config import Config
+from pmd.sources.contract import NamesFiles
+from pmd.store import commits, root, storage
+from pmd.store.commits import Commit
+
+#: Options of where and how, which decide nothing of what comes out, or are nobody else's business.
+_LEFT_OUT: Final[Mapping[str, tuple[str, ...]]] = {
+    flow.FETCH.name: ("resolve", "allow_addresses", "ca_file", "blocklists", "concurrency", "lanes", "user_agent"),
+}
+#: What a commit tells of the programs that made it.
+_VERSIONS: Final = ("pmd", "python", "beam", "pyarrow")
+
+
+def describe(config: Config, lists: Mapping[str, Commit]) -> dict[str, Any]:
+    """Return build.json: ``pmd``, ``versions`` by stage, ``configuration``, ``inputs`` by source, ``commits``.
+
+    Args:
+        config: The configuration.
+        lists: The commits of the lists, by source.
+    """
+    stages = _committed(config)
+    return {
+        "pmd": __version__,
+        "versions": {
+            name: {key: commit.run[key] for key in _VERSIONS if key in commit.run} for name, commit in stages.items()
+        },
+        "configuration": configuration(config),
+        "inputs": {name: _inputs(config, name) for name in lists},
+        "commits": {
+            **{name: commit.digest() for name, commit in stages.items()},
+            flow.PUBLISH.name: {name: commit.digest() for name, commit in lists.items()},
+        },
+    }
+
+
+def configuration(config: Config) -> dict[str, Any]:
+    """Return what a configuration decides, as a configuration spells it."""
+    told: dict[str, Any] = {
+        "profile": config.profile,
+        "seed": config.seed,
+        "sample": config.sample,
+        "takedown_lists": len(config.takedown),
+        "scores": [{**rule.told(), "file": posixpath.basename(rule.file)} for rule in config.scores],
+        "sources": {
+            name: ({"reader": source.reader} if source.reader else {})
+            | {"annotations": [_name(path) for path in source.annotations], **_options(source.options)}
+            for name, source in sorted(config.sources.items())
+        },
+    }
+    for stage in (*flow.NAMES, "licence"):
+        said = _options(getattr(config, stage))
+        told[stage] = {name: value for name, value in said.items() if name not in _LEFT_OUT.get(stage, ())}
+    return told
+
+
+def _options(options: Any) -> dict[str, Any]:
+    """Return a table of options, files in it by name alone."""
+    fields = type(options).model_fields
+    said: dict[str, Any] = options.model_dump(mode="json")
+    for name, field in fields.items():
+        if any(isinstance(item, NamesFiles) for item in field.metadata):
+            value = said[name]
+            said[name] = [_name(item) for item in value] if isinstance(value, list) else value and _name(value)
+    return said
+
+
+def _name(path: str) -> str:
+    """Return the last part of a path; of a member of an archive, with the archive's."""
+    archive, mark, member = path.partition("!/")
+    return posixpath.basename(archive.rstrip("/")) + mark + member
+
+
+def _inputs(config: Config, source: str) -> list[dict[str, str]]:
+    """Return the files that a source was read from, with the digests that are known of them."""
+    commit = commits.read(root.curate_folder(config.root, source))
+    run = {} if commit is None else commit.run
+    digests = run.get("digests", {})
+    named = sorted({(_name(path), digests.get(path, "")) for path in run.get("inputs", {})})
+    return [{"name": name, **({"sha256": digest} if digest else {})} for name, digest in named]
+
+
+def _committed(config: Config) -> dict[str, Commit]:
+    """Return the commits of the stages that work on all sources at once, by stage, as far as they stand."""
+    found = {
+        stage.name: commits.read(storage.join(config.root, stage.books.at()))
+        for stage in flow.STAGES
+        if stage.unit == "whole"
+    }
+    return {name: commit for name, commit in found.items() if commit is not None}

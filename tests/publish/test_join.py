@@ -1,0 +1,79 @@
+"""A list of ids, refilled from one's own copy: only where the copy says what the list's publisher had."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pmd import config
+from pmd.config import Config
+from pmd.curate import needs as curate_needs
+from pmd.errors import InputError
+from pmd.publish import join
+from pmd.publish import rules as publish_rules
+from pmd.store import commits, root
+from tests import tiny_root
+
+NAMES = ("coco", "conceptual_captions")
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    chosen = config.load(tiny_root.write_config(tmp_path_factory.mktemp("mine")))
+    for name in NAMES:
+        tiny_root.curate(chosen, name)
+    return chosen
+
+
+def listed(chosen: Config, name: str, level: publish_rules.Redistribute) -> pa.Table:
+    """The list of all of a source's pairs, as if every image were there."""
+    commit, folder = curate_needs.commit_of(chosen, name), root.curate_folder(chosen.root, name)
+    pairs = pa.concat_tables([commits.read_table(folder, file) for file in commit.under("pairs")])
+    fates = [{"pair_id": pair_id, "sha256": bytes(32)} for pair_id in pairs["pair_id"].to_pylist()]
+    fate = pa.Table.from_pylist(fates, schema=publish_rules.FATES)
+    return publish_rules.rows(pairs, fate, chosen.sources[name].terms, level)
+
+
+def test_what_was_withheld_comes_back(mine: Config, tmp_path: Path) -> None:
+    full = {name: listed(mine, name, "text") for name in NAMES}
+    for name, level in zip(NAMES, ("ids", "urls"), strict=True):
+        commits.put_table(
+            str(tmp_path / f"lists/source={name}"), "train-part-00000-of-00001", listed(mine, name, level)
+        )  # type: ignore[arg-type]
+    result = join.join(mine, str(tmp_path / "lists"), str(tmp_path / "out"))
+    assert {name: dataclasses.astuple(joined) for name, joined in result.items()} == {
+        "coco": (2, 2, 0, 0),
+        "conceptual_captions": (5, 5, 0, 0),
+    }
+    for name in NAMES:
+        (path,) = (tmp_path / f"out/source={name}").iterdir()
+        found = pq.ParquetFile(path).read()
+        assert found.schema.equals(full[name].schema)
+        assert found.drop_columns("withheld_digest").equals(full[name].drop_columns("withheld_digest"))
+
+
+def test_a_copy_that_says_something_else_fills_nothing_in(mine: Config, tmp_path: Path) -> None:
+    rows = listed(mine, "coco", "ids").to_pylist()
+    rows[0]["withheld_digest"] = "00" * 32
+    rows[1]["pair_id"] = "ff" * 16
+    rows.append({**rows[1], "source": "of_nobody"})
+    path = tmp_path / "list.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, schema=publish_rules.PUBLISHED), path)
+    result = join.join(mine, str(path), str(tmp_path / "out"))
+    assert dataclasses.astuple(result["coco"]) == (2, 0, 1, 1)
+    assert dataclasses.astuple(result["of_nobody"]) == (1, 0, 1, 0)
+    assert join.lines(result)[0] == ("coco", "2", "0", "1", "1")
+    assert pq.ParquetFile(tmp_path / "out/list.parquet").read()["text"].null_count == 3
+
+
+def test_a_list_is_never_overwritten_and_must_be_one(mine: Config, tmp_path: Path) -> None:
+    pq.write_table(listed(mine, "coco", "ids"), tmp_path / "list.parquet")
+    with pytest.raises(InputError, match="the list would be overwritten"):
+        join.join(mine, str(tmp_path / "list.parquet"), str(tmp_path))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no lists"):
+        join.join(mine, str(tmp_path / "empty"), str(tmp_path / "out"))

@@ -1,0 +1,239 @@
+"""The release: what stands in it, the same bytes for the same lists, nothing private, and nobody's own files touched."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pmd import flow
+from pmd.config import Config
+from pmd.config.options import CardOptions
+from pmd.publish import card, census, folder, measured
+from pmd.publish.columns import COLUMNS
+from pmd.publish.rules import PUBLISHED
+from tests import tiny_root
+
+FILES = {"README.md", "LICENSE.md", "croissant.json", "CITATION.cff", "build.json", "SHA256SUMS"}
+RELEASED = CardOptions(
+    title="A <small> PMD",
+    version="2.1.0",
+    released="2026-11-30",
+    authors=("Ada Lovelace",),
+    contact="removal@example.org",
+    url="https://example.org/pmd",
+    changes=("Two sources more.",),
+    gating_prompt="Do you agree?",
+)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    return tiny_root.build(tmp_path_factory.mktemp("private-place"))
+
+
+@pytest.fixture
+def mine(built: Config, tmp_path: Path) -> Config:
+    shutil.copytree(built.root, tmp_path / "pmd")
+    return dataclasses.replace(built, root=str(tmp_path / "pmd"))
+
+
+def released(chosen: Config) -> Path:
+    return Path(chosen.root) / "release"
+
+
+def contents(where: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(where)): path.read_bytes() for path in where.rglob("*") if path.is_file()}
+
+
+def front(where: Path) -> dict[str, Any]:
+    text = (where / "README.md").read_text()
+    found: dict[str, Any] = yaml.safe_load(text.split("---\n")[1])
+    return found
+
+
+def test_it_has_the_lists_and_what_goes_with_them(mine: Config) -> None:
+    assert folder.write(mine)
+    where = released(mine)
+    lists = {
+        str(path.relative_to(Path(mine.root) / "publish")): path.read_bytes()
+        for path in Path(mine.root).glob("publish/*/*.parquet")
+    }
+    found = contents(where)
+    assert {*found} == FILES | {*lists}
+    assert {name: found[name] for name in lists} == lists
+    sums = dict(reversed(line.split("  ")) for line in found["SHA256SUMS"].decode().splitlines())
+    assert sums == {
+        name: hashlib.sha256(content).hexdigest()
+        for name, content in found.items()
+        if name not in {"SHA256SUMS", "README.md"}
+    }
+
+
+def test_the_same_lists_and_options_give_the_same_bytes_and_are_not_written_again(
+    mine: Config, built: Config, tmp_path: Path
+) -> None:
+    assert folder.write(mine)
+    before = contents(released(mine))
+    assert not folder.write(mine)
+    shutil.copytree(built.root, tmp_path / "other")
+    other = dataclasses.replace(built, root=str(tmp_path / "other"))
+    assert folder.write(other)
+    assert contents(released(other)) == before
+    assert folder.write(dataclasses.replace(mine, card=RELEASED))
+    changed = {name for name, content in contents(released(mine)).items() if content != before[name]}
+    assert changed == FILES - {"LICENSE.md"}
+
+
+def test_nothing_private_and_no_date_but_the_given_one(mine: Config) -> None:
+    folder.write(dataclasses.replace(mine, card=RELEASED))
+    for name, content in contents(released(mine)).items():
+        if name.endswith(".parquet"):
+            continue
+        text = content.decode()
+        assert re.search(r"private-place|tests@example\.org|taken-down|127\.0\.0\.1", text) is None, name
+        assert {*re.findall(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}", text)} <= {"2026-11-30"}, name
+    build = json.loads((released(mine) / "build.json").read_text())
+    assert build["configuration"]["sources"]["coco"]["annotations"] == ["captions_train2017.json"]
+    assert build["configuration"]["takedown_lists"] == 1
+    assert not {"resolve", "ca_file", "allow_addresses", "blocklists"} & {*build["configuration"]["fetch"]}
+    assert {*build["commits"]["publish"]} == {*mine.sources}
+
+
+def test_a_card_that_somebody_changed_stays_and_what_is_no_list_of_ours(mine: Config) -> None:
+    folder.write(mine)
+    where = released(mine)
+    (where / "README.md").write_text("mine")
+    (where / "source=coco" / "notes.parquet").write_bytes(b"mine")
+    (where / ".nv-meta").mkdir()
+    (where / ".nv-meta" / "index").write_bytes(b"mine")
+    without = {name: source for name, source in mine.sources.items() if name != "coco"}
+    assert folder.write(dataclasses.replace(mine, sources=without))
+    found = contents(where)
+    assert [name for name in found if "coco" in name] == ["source=coco/notes.parquet"]
+    assert found["README.md"] == found[".nv-meta/index"] == b"mine"
+    assert b"conceptual_captions" in found["README.new.md"]
+    assert "coco/" not in found["SHA256SUMS"].decode()
+
+
+def test_a_readme_that_was_there_before_is_somebodys(mine: Config) -> None:
+    released(mine).mkdir()
+    (released(mine) / "README.md").write_text("mine")
+    folder.write(mine)
+    assert (released(mine) / "README.md").read_text() == "mine"
+    assert (released(mine) / "README.new.md").exists()
+
+
+def test_without_lists_there_is_no_release(mine: Config) -> None:
+    shutil.rmtree(Path(mine.root) / "publish")
+    assert not folder.write(mine)
+    assert not released(mine).exists()
+
+
+def test_the_hub_finds_configurations_and_splits(mine: Config) -> None:
+    folder.write(dataclasses.replace(mine, card=RELEASED))
+    where = released(mine)
+    data = front(where)
+    assert (data["pretty_name"], data["license"], data["license_name"]) == ("A <small> PMD", "other", "stated-per-row")
+    assert data["extra_gated_prompt"] == "Do you agree?"
+    configs = {entry["config_name"]: entry for entry in data["configs"]}
+    assert {*configs} == {"all", "alive", *mine.sources}
+    assert [name for name, entry in configs.items() if entry.get("default")] == ["all"]
+    of_all = {
+        str(path) for part in configs["all"]["data_files"] for pattern in part["path"] for path in where.glob(pattern)
+    }
+    assert of_all == {str(path) for path in where.glob("source=*/*.parquet")}
+    text = (where / "README.md").read_text()
+    assert "# A &lt;small&gt; PMD" in text
+    for said in ("removal@example.org", "- Two sources more.", "released 2026-11-30", "`takedown` 1", "CC-BY-2.0 (2)"):
+        assert said in text
+    assert text.count("@inproceedings{lin2014microsoft") == 1
+
+
+def test_rows_without_a_url_are_in_no_file_of_alive() -> None:
+    parts = {"train-part": True, "train-nourl-part": False}
+    listed = [
+        census.Listed(
+            "coco", "coco", "COCO", "ids",
+            tuple(census.Part(f"source=coco/{name}-0.parquet", "train", has, 1, 1, "0" * 64) for name, has in parts.items()),
+            {}, {}, None,
+        )
+    ]  # fmt: skip
+    configs = card.configs(listed)
+    assert configs["alive"] == {"train": ["source=coco/train-part-*.parquet"]}
+    assert configs["all"] == configs["coco"] == {"train": ["source=coco/train-*.parquet"]}
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _nodes(inner)
+
+
+def test_croissant_names_every_file_with_its_digest_and_every_column(mine: Config) -> None:
+    folder.write(dataclasses.replace(mine, card=RELEASED))
+    where = released(mine)
+    described = json.loads((where / "croissant.json").read_text())
+    files = {node["contentUrl"]: node["sha256"] for node in _nodes(described) if node.get("@type") == "cr:FileObject"}
+    assert files == {
+        str(path.relative_to(where)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in where.glob("source=*/*.parquet")
+    }
+    ids = [
+        node["@id"]
+        for node in _nodes(described)
+        if "@id" in node and "@type" in node and node["@type"].startswith("cr:")
+    ]
+    assert len(ids) == len({*ids})
+    refers = {node["fileSet"]["@id"] for node in _nodes(described["recordSet"]) if "extract" in node}
+    assert refers <= {*ids}
+    for records in described["recordSet"]:
+        assert [field["name"] for field in records["field"]] == PUBLISHED.names
+    assert (described["version"], described["datePublished"]) == ("2.1.0", "2026-11-30")
+    assert described["rai:dataBiases"] == ["Not measured."]
+
+
+def test_every_column_is_described() -> None:
+    assert [*COLUMNS] == PUBLISHED.names
+
+
+def test_what_the_audit_measured_is_told_with_what_it_is_of() -> None:
+    coverage = {"measured": 9, "eligible": 10, "of": "pairs"}
+    share = {"value": 0.5, "interval": [0.4, 0.6]}
+    population = {
+        "words": {"mean": 9.95, "median": 10, "coverage": coverage},
+        "languages": {"english": share, "coverage": coverage},
+        "gendered": {
+            "female": share,
+            "male": share,
+            "neither": {"value": 0.25, "interval": None},
+            "coverage": coverage,
+        },
+        "countries": {"shares": [{"country": "BR", "share": 0.1, "pairs": 1}], "coverage": coverage},
+        "hosts": {"largest": [{"host": "a<b>.example"}], "top_10": share, "coverage": coverage},
+        "repeated": {"shared_by": [{"images": 10, "share": 0.04, "pairs": 1}], "coverage": coverage},
+    }
+    assert measured.statements({"stages": ["curate", "shard"], "all": {"shard": population}}) == [
+        "Captions have 9.9 words on average (median 10), of 9 of 10 pairs.",
+        "50.0% (40.0% to 60.0%) of the texts are English by an automatic identifier, of 9 of 10 pairs.",
+        "Of the English texts 50.0% (40.0% to 60.0%) have a term for women or girls and 50.0% (40.0% to 60.0%) one for men or "
+        "boys; 25.0% have neither (GenBit's word lists; 9 of 10 pairs).",
+        "Geotags lie most often in BR 10%, of 9 of 10 pairs.",
+        "The ten largest hosts have 50.0% (40.0% to 60.0%) of the images' URLs; first a&lt;b&gt;.example.",
+        "4.0% of the pairs have a text that stands on 10 images or more.",
+    ]
+    assert measured.statements(None) == measured.statements({"stages": []}) == []
+    assert measured.statements({"stages": ["curate"], "all": {"curate": {}}}) == []
+
+
+def test_the_release_is_no_folder_of_a_stage() -> None:
+    assert flow.RELEASE not in flow.TOPS
