@@ -142,7 +142,7 @@ def _by_key(book: _Book, key: bytes, own: set[bytes]) -> tuple[str, set[bytes], 
     if own:  # rows without an id of their own are named by 32 hex digits, too
         return "a source id", own, set()
     if not book.known({key}):
-        stored = pictures.named(book.root, stored={key})
+        stored = pictures.named(register.current(book.root), stored={key})
         if stored:
             return "the digest of a stored picture", set(), stored[key]
     return "a pair_id or image_id", set(), {key}
