@@ -388,7 +388,7 @@ def _written(register: Register, seen: str | None) -> Register:
     path = path_of(register.root)
     content = _content(register)
     for _ in range(_SWAPS):
-        if versions.swap(path, content, _standing(path, seen)):
+        if versions.swap(path, content, _standing(path, seen), durable=False):  # a local one is never believed unseen
             return dataclasses.replace(register, seen=versions.version(path), is_kept=not register.at_work)
         found = read(register.root)
         if found.epoch > register.epoch:

@@ -41,15 +41,18 @@ def read(url: str) -> Versioned | None:
     return _kind(fs, url).read(fs, path)
 
 
-def swap(url: str, content: bytes, seen: Versioned | None) -> bool:
+def swap(url: str, content: bytes, seen: Versioned | None, *, durable: bool = True) -> bool:
     """Replace a file if it is still the one that was seen (None: if there is still none); return whether it was.
 
-    After a power cut one of the two is there, whole; that it is the new one, `storage.sync_folders` sees to.
+    After a power cut one of the two is there, whole; that it is the new one, `storage.sync_folders` sees to. Not so of what
+    need not be `durable`: of that a local file may then be broken.
 
     Raises:
         ConfigError: Its file system cannot compare.
     """
     fs, path = storage.filesystem(url)
+    if not durable and storage.is_local(url):
+        return _swap_local(fs, path, content, seen, durable=False)
     return _kind(fs, url).swap(fs, path, content, seen)
 
 
@@ -208,9 +211,9 @@ def _read_local(fs: Any, path: str) -> Versioned | None:
         return None
 
 
-def _swap_local(fs: Any, path: str, content: bytes, seen: Versioned | None) -> bool:
+def _swap_local(fs: Any, path: str, content: bytes, seen: Versioned | None, *, durable: bool = True) -> bool:
     folder, name = posixpath.split(path)
-    with storage.Draft.holding(folder, content) as draft, locked(folder):
+    with storage.Draft.holding(folder, content, durable=durable) as draft, locked(folder):
         if _read_local(fs, path) != seen:
             return False
         draft.finish(name)
