@@ -375,7 +375,7 @@ def _flink(starting: _Starting) -> tuple[str, str | None]:
 
 
 def _spark(starting: _Starting) -> tuple[str, str | None]:
-    environment = starting.worker_path()
+    environment = starting.worker_path() | {"SPARK_LOCAL_IP": _HOST}
     here = [f"-Dspark.driver.bindAddress={_HOST}", f"-Dspark.driver.host={_HOST}", "-Dspark.ui.enabled=false"]
     entry = "org.apache.beam.runners.spark.SparkJobServerDriver"
     java = starting.java(1024, *here)
