@@ -630,11 +630,12 @@ def _lost_by(counted: units.Counted, source: str) -> str:
 
 
 def _countries_tested(table: Any) -> list[str]:
-    """Return the ten commonest countries before a step."""
+    """Return the ten commonest countries before a step, of those that are shown at all."""
     had: dict[str, int] = {}
     for name, count in zip(table["property"].to_pylist(), table["had"].to_pylist(), strict=True):
         had[name] = had.get(name, 0) + count
-    return sorted(sorted(name for name in had if name), key=lambda name: -had[name])[:10]
+    some = sorted(name for name, count in had.items() if name and count >= suppression.LEAST)
+    return sorted(some, key=lambda name: -had[name])[:10]
 
 
 # Countries.

@@ -211,6 +211,7 @@ ALL = {
     "SpreadBoth",
     "WriteList",
     "CountPartition",
+    "CountUnits",
     "CountForms",
     "SumForms",
     "CountOverlap",
