@@ -222,7 +222,9 @@ def spread(
         for named in (own_ids, image_ids, pairs["pair_id"]):
             reasons[_is_in(named, ids)] = "takedown"
     refused, amiss = _refused(pairs, licences_allowed)
-    reasons[amiss.is_valid().to_numpy(zero_copy_only=False) & _without(reasons)] = "licence"
+    if licences_allowed is not None:
+        reasons[amiss.is_valid().to_numpy(zero_copy_only=False) & _without(reasons)] = "licence"
+        amiss = pc.if_else(pa.array(reasons == "licence"), amiss, pa.scalar(None, pa.string()))
     for rule in verdicts:
         named_ids = [pairs["pair_id"]] if rule.column == "pair_id" else [own_ids, image_ids]
         listed = np.logical_or.reduce([rule.has(_whole(ids)) for ids in named_ids])
@@ -237,7 +239,7 @@ def spread(
         else pa.nulls(len(pairs), pa.string()),
         "mirrors": pc.binary_join(pairs["mirrors"], "\n"),
         "reason": pa.array(reasons, pa.string()),
-        "detail": pc.if_else(pa.array(reasons == "licence"), amiss, pa.scalar(None, pa.string())),
+        "detail": amiss,
         "refused": refused,
     }
     return pa.RecordBatch.from_arrays(

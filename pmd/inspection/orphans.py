@@ -26,7 +26,7 @@ FOREIGN: Final = "a commit in a folder that no stage has"
 #: Folders that are handed on, where people and loaders put files of their own: cards, indexes (`.nv-meta`, `*.tar.idx`).
 _HANDED_ON: Final = frozenset({flow.LISTS.top, *(folder.top for folder in flow.SHARDS.values())})
 #: How the names of files end that readers take in by a pattern: one that is nobody's would be read as ours.
-_READ: Final = (".parquet", ".tar")
+_READ: Final = (".parquet", ".tar", ".tfrecord")
 
 
 def _is_beside(name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -82,11 +82,24 @@ def columns(path: str) -> list[str]:
 
 def iterate(path: str, wanted: Collection[str] = PUBLISHED.names) -> Iterator[pa.RecordBatch]:
     """Yield rows of a list's file, in the order of `PUBLISHED`'s columns; of those that an earlier version has not, nulls."""
-    there = columns(path)
     chosen = [field for field in PUBLISHED if field.name in wanted]
-    for batch in commits.iterate(path, [field.name for field in chosen if field.name in there]):
-        arrays = [
+    with sealed.open_checked(path) as file:
+        parquet = pq.ParquetFile(file)
+        there = {*parquet.schema_arrow.names}
+        names = [field.name for field in chosen if field.name in there]
+        for group in range(parquet.num_row_groups):
+            rows = commits.without_dictionaries(parquet.read_row_group(group, columns=names, use_threads=False))
+            for batch in rows.combine_chunks().to_batches():
+                yield _widened(batch, chosen)
+
+
+def _widened(batch: pa.RecordBatch, chosen: Sequence[pa.Field]) -> pa.RecordBatch:
+    """Return a batch with columns of nulls for those that it has not."""
+    there = {*batch.schema.names}
+    return pa.RecordBatch.from_arrays(
+        [
             batch[field.name] if field.name in there else pa.nulls(len(batch), commits.plain_type(field))
             for field in chosen
-        ]
-        yield pa.RecordBatch.from_arrays(arrays, names=[field.name for field in chosen])
+        ],
+        names=[field.name for field in chosen],
+    )

@@ -70,6 +70,7 @@ def test_it_has_the_lists_and_what_goes_with_them(mine: Config) -> None:
     found = contents(where)
     assert {*found} == FILES | {*lists}
     assert {name: found[name] for name in lists} == lists
+    assert all((where / name).samefile(Path(mine.root) / "publish" / name) for name in lists)  # no bytes twice
     sums = dict(reversed(line.split("  ")) for line in found["SHA256SUMS"].decode().splitlines())
     assert sums == {
         name: hashlib.sha256(content).hexdigest()
