@@ -60,11 +60,15 @@ class Unit:
         return stages.why(self.stage, self.config, self.unit)
 
 
-def units(config: Config, names: Sequence[str], flags: Sequence[str]) -> Iterator[Unit]:
-    """Yield every unit of a build, in the order of the flow; a stage's pipeline is the module of its name."""
+def units(config: Config, names: Sequence[str], flags: Sequence[str], coming: Sequence[str] = ()) -> Iterator[Unit]:
+    """Yield every unit of a build, in the order of the flow; a stage's pipeline is the module of its name.
+
+    `coming` are sources that are not curated yet, and will be when the stages after it run.
+    """
     for stage in flow.STAGES:
         pipeline = importlib.import_module(f"pipelines.{stage.name}")
-        for unit in stages.units(stage, config, names):
+        later = coming if stage.unit == "source" else ()
+        for unit in sorted({*stages.units(stage, config, names), *later}):
             chosen = (unit,) if stage.unit == "source" else ()
             yield Unit(stage, unit, config, functools.partial(pipeline.build, config, *chosen, flags))
 
@@ -145,8 +149,7 @@ def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:
     inputs.check(config, chosen)
     steps: list[Step] = []
     pending: str | None = None
-    coming = iter(units(config, chosen, ()))
-    for unit in coming:
+    for unit in units(config, chosen, (), coming=chosen):
         if pending is not None and unit.stage != flow.CURATE:
             steps.append(Step(*unit.name, f"follows {pending}, unless that changes nothing"))
             continue
