@@ -71,10 +71,16 @@ class Unit:
 Now = Callable[[], Standing]
 
 
-def units(config: Config, names: Sequence[str], flags: Sequence[str], now: Now | None = None) -> Iterator[Unit]:
-    """Yield every unit of a build, in the order of the flow; a stage's pipeline is the module of its name."""
+def units(
+    config: Config, names: Sequence[str], flags: Sequence[str], now: Now | None = None, coming: Sequence[str] = ()
+) -> Iterator[Unit]:
+    """Yield every unit of a build, in the order of the flow; a stage's pipeline is the module of its name.
+
+    `coming` are sources that are not curated yet, and will be when the stages after it run.
+    """
     for stage in flow.STAGES:
-        for unit in stages.units(stage, config, names, None if now is None else now()):
+        later = coming if stage.unit == "source" else ()
+        for unit in sorted({*stages.units(stage, config, names, None if now is None else now()), *later}):
             chosen = (unit,) if stage.unit == "source" else ()
             yield Unit(stage, unit, config, functools.partial(_run, stage, config, *chosen, flags))
 
@@ -179,8 +185,7 @@ def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:
     steps: list[Step] = []
     pending: str | None = None
     standing = Standing(config.root)
-    coming = iter(units(config, chosen, (), lambda: standing))
-    for unit in coming:
+    for unit in units(config, chosen, (), lambda: standing, coming=chosen):
         if pending is not None and unit.stage != flow.CURATE:
             steps.append(Step(*unit.name, f"follows {pending}, unless that changes nothing"))
             continue

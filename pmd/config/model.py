@@ -155,11 +155,11 @@ def load(path: str) -> Config:
     """
     if not storage.exists(path):
         raise ConfigError("no such configuration file", where=path, remedy=_near_file(path))
-    if storage.is_folder(path):
-        raise ConfigError("a folder", where=path, expected="a configuration file", remedy=_file_of(path))
     try:
         content = encoding.without_mark(storage.read_bytes(path), path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and storage.is_folder(path):
+            raise ConfigError("a folder", where=path, expected="a configuration file", remedy=_file_of(path)) from None
         raise ConfigError("cannot be read", where=path, expected="a TOML file in UTF-8", found=str(error)) from None
     except InputError as error:
         raise ConfigError(error.problem, where=path, expected=error.expected, remedy=error.remedy) from None

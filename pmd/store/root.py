@@ -300,13 +300,6 @@ def refuse_others_folders(root: str) -> None:
         if not storage.exists(storage.join(root, lock.STATE_FILE)) and not curated_sources(root):
             raise
         return
-    if storage.exists(root) and not storage.is_folder(root):
-        raise RootError(
-            "a file is here",
-            where=root,
-            expected="an empty folder, a new one, or a ROOT",
-            remedy="name another root in the configuration",
-        )
     # A writer that was killed while it tried the storage leaves a temporary, and nothing else.
     names = [
         name
@@ -315,6 +308,13 @@ def refuse_others_folders(root: str) -> None:
     ]
     if not names or _MARKS.intersection(names) or _holds_commit(root, names):
         return
+    if not storage.is_folder(root):
+        raise RootError(
+            "a file is here",
+            where=root,
+            expected="an empty folder, a new one, or a ROOT",
+            remedy="name another root in the configuration",
+        )
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     raise RootError(
         "the folder holds files, and is no ROOT of pmd",

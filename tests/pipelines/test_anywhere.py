@@ -85,6 +85,17 @@ def test_a_build_goes_on_from_another_folder(project: Path, monkeypatch: pytest.
     assert {step.why for step in build.explain(config.load("../pmd.toml"))} == {None}
 
 
+def test_what_a_build_would_do_has_the_lists_of_sources_that_are_not_curated_yet(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    path = Path("pmd.toml")
+    path.write_text(path.read_text() + '[sources.mine]\nreader = "url_text"\nannotations = ["mine.csv"]\n')
+    Path("mine.csv").write_text("url,text\nhttp://one.example/1.jpg,a cat\n")
+    told = [(step.stage, step.unit) for step in build.explain(config.load("pmd.toml"))]
+    assert [unit for stage, unit in told if stage == "publish"] == ["coco", "mine"]
+
+
 def test_a_file_of_another_time_is_not_curated_anew(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     run("pmd.toml", "curate")

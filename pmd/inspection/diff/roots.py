@@ -181,8 +181,8 @@ def _images(books: Mapping[str, Book], limit: int, passed: Passed) -> dict[str, 
         return None
     fetched = all(book.is_fetched for book in books.values())
     grouped = all(flow.GROUPS.path in book.units for book in books.values())
-    most = 3 * sum(file.rows for book in books.values() for _, file in book.files(flow.DISTINCT.path))
-    with Meeting(most, passed) as met:
+    expected = 3 * sum(file.rows for book in books.values() for _, file in book.files(flow.DISTINCT.path))
+    with Meeting(expected, passed) as met:
         for side, book in books.items():
             _spread_images(met, side, book, fetched=fetched, grouped=grouped)
         moved, changed, groups = Counter[tuple[str, str]](), Counter[str](), Counter[tuple[str, str]]()
