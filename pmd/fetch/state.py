@@ -114,14 +114,20 @@ def generations(root_folder: str, shard: int, before: int | None = None) -> Iter
             yield generation, folder, commit
 
 
-def own(root_folder: str, shard: int) -> tuple[Generation, ...]:
-    """Return the generations of one shard, read from its own commits: for a worker that is about to add one."""
-    return tuple(Generation.of(folder, commit) for _, folder, commit in generations(root_folder, shard))
+def own(root_folder: str, shard: int, before: int | None = None) -> tuple[Generation, ...]:
+    """Return the generations of one shard, read from its own commits: for a worker that is about to add one.
+
+    Args:
+        root_folder: ROOT.
+        shard: The shard.
+        before: Only those before this one, which need not be sound; by default all.
+    """
+    return tuple(Generation.of(folder, commit) for _, folder, commit in generations(root_folder, shard, before))
 
 
 def read_ledger(root_folder: str, shard: int, before: int | None = None) -> pa.Table:
     """Return what stands for each image of a shard, by its own commits; see `standing`."""
-    return standing(own(root_folder, shard), before)
+    return standing(own(root_folder, shard, before))
 
 
 def standing(known: Iterable[Generation], before: int | None = None) -> pa.Table:

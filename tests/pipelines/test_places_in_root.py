@@ -13,9 +13,9 @@ from pmd import config
 from pmd.config import inputs, places
 from pmd.curate import needs
 from pmd.dedupe import needs as dedupe_needs
-from pmd.fetch import state
 from pmd.inspection import explain, upstream
 from pmd.store import commits, root
+from pmd.store.standing import Standing
 
 ROWS = "url,caption\nhttp://a.example/1.jpg,a red cup\nnonsense,a blue cup\nhttp://a.example/3.jpg,one cup\n"
 OTHER = ROWS.replace("nonsense,a blue cup", "nonsense,a row of another file")
@@ -138,8 +138,7 @@ def digests(path: str) -> list[Any]:
 def test_what_is_fresh_does_not_depend_on_the_folder_where_relative_and_absolute_paths_meet(
     project: Path, monkeypatch: pytest.MonkeyPatch, mine: list[str], other: list[str]
 ) -> None:
-    monkeypatch.setattr(dedupe_needs, "digest", lambda url: "views")
-    monkeypatch.setattr(state, "ledger_digest", lambda url: "ledger")
+    monkeypatch.setattr(Standing, "digest", lambda standing, folder: "views")
     monkeypatch.setattr(root, "views_folder", lambda url: "views")
     patterns = {
         name: [one.replace("ABSOLUTE", str(project)) for one in listed]
