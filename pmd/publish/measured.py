@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from pmd import escape
 from pmd.store import commits, root, storage
 
-_AUDIT: str = "audit.json"
+_AUDIT: Final = "audit.json"
+#: What is drawn, as the audit names it → as the card does.
+_UNITS: Final = {name: f"{name}s" for name in ("image", "user", "subreddit", "page", "host")}
 
 
 def read(root_url: str) -> Mapping[str, Any] | None:
@@ -49,8 +51,8 @@ def _said(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"Geotags lie most often in {', '.join(largest)}, of {_of(countries)}."
     hosts = found.get("hosts", {})
     names = [escape.html(row["host"]) for row in hosts.get("largest", [])[:5]]
-    if names and _value(hosts.get("top_10")) is not None:
-        yield f"The ten largest hosts have {_share(hosts['top_10'])} of the images' URLs; first {', '.join(names)}."
+    if names and hosts.get("top_10") is not None:
+        yield f"The ten largest hosts have {hosts['top_10']:.1%} of the images' URLs; first {', '.join(names)}."
     repeated = found.get("repeated", {}).get("shared_by", [])
     if repeated:
         yield f"{repeated[0]['share']:.1%} of the pairs have a text that stands on {repeated[0]['images']} images or more."
@@ -62,11 +64,26 @@ def _value(figure: Mapping[str, Any] | None) -> float | None:
 
 
 def _share(figure: Mapping[str, Any] | None) -> str:
-    """Return a share with its interval, where it has one."""
+    """Return a share with its intervals, each with the truth that it is of, where it has one."""
     assert figure is not None
-    interval = figure.get("interval")
-    between = f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
-    return f"{figure['value']:.1%}{between}"
+    return f"{figure['value']:.1%}" + "".join(_between(figure))
+
+
+def _between(figure: Mapping[str, Any]) -> Iterator[str]:
+    another = figure.get("another_draw") or {}
+    said = [f"{low:.1%} to {high:.1%} in all of them" for low, high in _intervals(figure)]
+    for low, high in _intervals(another):
+        *first, last = (_UNITS[unit] for unit in another["cluster"].split("+"))
+        units = f"{', '.join(first)} and {last}" if first else last
+        said.append(f"{low:.1%} to {high:.1%} in another draw of such {units}")
+    if said:
+        yield f" ({'; '.join(said)})"
+
+
+def _intervals(estimate: Mapping[str, Any]) -> Iterator[tuple[float, float]]:
+    if estimate.get("interval"):
+        low, high = estimate["interval"]
+        yield low, high
 
 
 def _of(section: Mapping[str, Any]) -> str:

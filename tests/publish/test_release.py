@@ -209,27 +209,31 @@ def test_every_column_is_described() -> None:
 
 def test_what_the_audit_measured_is_told_with_what_it_is_of() -> None:
     coverage = {"measured": 9, "eligible": 10, "of": "pairs"}
-    share = {"value": 0.5, "interval": [0.4, 0.6]}
+    draw = {"cluster": "host+image+user", "interval": [0.3, 0.7]}
+    share = {"value": 0.5, "interval": [0.4, 0.6], "another_draw": draw}
+    of_images = {"value": 0.5, "interval": None, "another_draw": draw | {"cluster": "image"}}
     population = {
         "words": {"mean": 9.95, "median": 10, "coverage": coverage},
         "languages": {"english": share, "coverage": coverage},
         "gendered": {
             "female": share,
-            "male": share,
-            "neither": {"value": 0.25, "interval": None},
+            "male": of_images,
+            "neither": {"value": 0.25, "interval": None, "another_draw": draw | {"interval": None}},
             "coverage": coverage,
         },
         "countries": {"shares": [{"country": "BR", "share": 0.1, "pairs": 1}], "coverage": coverage},
-        "hosts": {"largest": [{"host": "a<b>.example"}], "top_10": share, "coverage": coverage},
+        "hosts": {"largest": [{"host": "a<b>.example"}], "top_10": 0.5, "coverage": coverage},
         "repeated": {"shared_by": [{"images": 10, "share": 0.04, "pairs": 1}], "coverage": coverage},
     }
     assert measured.statements({"stages": ["curate", "shard"], "all": {"shard": population}}) == [
         "Captions have 9.9 words on average (median 10), of 9 of 10 pairs.",
-        "50.0% (40.0% to 60.0%) of the texts are English by an automatic identifier, of 9 of 10 pairs.",
-        "Of the English texts 50.0% (40.0% to 60.0%) have a term for women or girls and 50.0% (40.0% to 60.0%) one for men or "
+        "50.0% (40.0% to 60.0% in all of them; 30.0% to 70.0% in another draw of such hosts, images and users) of the texts are "
+        "English by an automatic identifier, of 9 of 10 pairs.",
+        "Of the English texts 50.0% (40.0% to 60.0% in all of them; 30.0% to 70.0% in another draw of such hosts, images and "
+        "users) have a term for women or girls and 50.0% (30.0% to 70.0% in another draw of such images) one for men or "
         "boys; 25.0% have neither (GenBit's word lists; 9 of 10 pairs).",
         "Geotags lie most often in BR 10%, of 9 of 10 pairs.",
-        "The ten largest hosts have 50.0% (40.0% to 60.0%) of the images' URLs; first a&lt;b&gt;.example.",
+        "The ten largest hosts have 50.0% of the images' URLs; first a&lt;b&gt;.example.",
         "4.0% of the pairs have a text that stands on 10 images or more.",
     ]
     assert measured.statements(None) == measured.statements({"stages": []}) == []
