@@ -54,6 +54,7 @@ def facts(root_url: str, *, verified: bool) -> dict[str, Any]:
 
 def differences(root_url: str, wanted: dict[str, Any], *, verified: bool) -> list[str]:
     """Return in what a ROOT differs from what is wanted, what is not as its commit says, and what is left over."""
+    from pmd import flow
     from pmd.store import lock
 
     found = facts(root_url, verified=verified)
@@ -66,8 +67,8 @@ def differences(root_url: str, wanted: dict[str, Any], *, verified: bool) -> lis
     problems += interleaved.lost(root_url).values()
     if not lock.read(root_url).ended:
         problems.append("the lock was not given back")
-    hosts = f"{root_url}/fetch/hosts/"
-    left = [name for name in interleaved.unlisted(root_url) if not name.startswith(hosts) or "/.tmp-" in name]
+    beside = tuple(f"{root_url}/{name}/" for name in ("fetch/hosts", flow.RELEASE))  # these stand outside of commits
+    left = [name for name in interleaved.unlisted(root_url) if not name.startswith(beside) or "/.tmp-" in name]
     return problems + [f"left over: {name.removeprefix(root_url)}" for name in left]
 
 

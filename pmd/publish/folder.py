@@ -3,6 +3,8 @@
 It stands beside the stages' folders and outside of the commits, since it becomes others': people edit a card, and loaders leave
 files of their own. A card that somebody has changed stays, and the one that would have replaced it is put beside it. The lists
 themselves are the committed files under a second name, where the file system knows such, else copies.
+
+build.json is written last: until it says what the release is made of, the next build writes it again.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import orjson
 from pmd import __version__, flow
 from pmd.config import Config
 from pmd.publish import card, census, citation, croissant, measured, repeating
-from pmd.store import commits, root, storage
+from pmd.store import commits, root, storage, written
 from pmd.store.commits import Commit
 from pmd.store.standing import Standing
 from pmd.store.wanted import as_json
@@ -62,18 +64,18 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     readme = content.pop(README)
     build = orjson.loads(content[BUILD]) | {"made_of": made_of, "card": commits.sha256(readme)}
     content[BUILD] = _json(build)
-    sums = {name: commits.sha256(written) for name, written in content.items()}
+    sums = {name: commits.sha256(each) for name, each in content.items()}
     files = _files(config, lists)
     sums |= {name: digest for name, (_, digest) in files.items()}
-    gone = _listed(folder) - sums.keys()
+    gone = (_listed(folder) - sums.keys()) | _left_half_written(folder)
+    for name in sorted(gone):
+        storage.remove(storage.join(folder, name))
     for name, (path, _) in files.items():
         storage.share(path, storage.join(folder, name))
     _put_card(folder, readme, before.get("card"))
-    for name, written in content.items():
-        storage.put(storage.join(folder, name), written)
-    storage.put(storage.join(folder, SUMS), "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode())
-    for name in sorted(gone):
-        storage.remove(storage.join(folder, name))
+    content[SUMS] = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode()
+    for name in sorted(content, key=lambda name: name == BUILD):
+        storage.put(storage.join(folder, name), content[name])
     return True
 
 
@@ -150,6 +152,11 @@ def _listed(folder: str) -> set[str]:
     lines = storage.read_bytes(path).decode("utf-8", "replace").splitlines() if storage.exists(path) else []
     names = {line.partition("  ")[2] for line in lines}
     return {name for name in names if _OURS.fullmatch(name)}
+
+
+def _left_half_written(folder: str) -> set[str]:
+    """Return the temporaries of a run that was killed."""
+    return {name for name in storage.list_files(folder) if written.is_temporary(name)}
 
 
 def _json(value: Any) -> bytes:

@@ -35,6 +35,11 @@ def home(name: str) -> str | None:
     return found[found.lastgroup] if found is not None and found.end() == len(name) and found.lastgroup else None
 
 
+def is_temporary(path: str) -> bool:
+    """Return whether a file is one that has not got its name yet, by its path."""
+    return _TEMPORARY.fullmatch(path) is not None
+
+
 def is_ours(path: str) -> bool:
     """Return whether a file is one that a run writes, by the end of its path."""
-    return _TEMPORARY.fullmatch(path) is not None or any(found.end() == len(path) for found in _KNOWN.finditer(path))
+    return is_temporary(path) or any(found.end() == len(path) for found in _KNOWN.finditer(path))

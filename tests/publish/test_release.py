@@ -20,6 +20,7 @@ from pmd.config.options import CardOptions
 from pmd.publish import card, census, folder, measured
 from pmd.publish.columns import COLUMNS
 from pmd.publish.rules import PUBLISHED
+from pmd.store import storage
 from tests import tiny_root
 
 FILES = {"README.md", "LICENSE.md", "croissant.json", "CITATION.cff", "build.json", "SHA256SUMS"}
@@ -92,6 +93,33 @@ def test_the_same_lists_and_options_give_the_same_bytes_and_are_not_written_agai
     assert folder.write(dataclasses.replace(mine, card=RELEASED))
     changed = {name for name, content in contents(released(mine)).items() if content != before[name]}
     assert changed == FILES - {"LICENSE.md"}
+
+
+@pytest.mark.parametrize("puts", range(len(FILES)))
+def test_one_that_was_cut_off_is_written_whole_by_the_next_build(
+    mine: Config, monkeypatch: pytest.MonkeyPatch, puts: int
+) -> None:
+    assert folder.write(mine)
+    whole = contents(released(mine))
+    changed = dataclasses.replace(mine, card=RELEASED)
+    put, left = storage.put, iter(range(puts))
+
+    def cut_off(url: str, content: bytes) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        put(url, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "put", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            folder.write(changed)
+    (released(mine) / f".tmp-{0:032x}").write_bytes(b"half")
+    assert folder.write(changed)
+    after = contents(released(mine))
+    assert {*after} == {*whole}
+    assert not folder.write(changed)
+    sums = dict(reversed(line.split("  ")) for line in after["SHA256SUMS"].decode().splitlines())
+    assert all(sums[name] == hashlib.sha256(content).hexdigest() for name, content in after.items() if name in sums)
 
 
 def test_nothing_private_and_no_date_but_the_given_one(mine: Config) -> None:
