@@ -21,6 +21,7 @@ ONCE: Final = ("demo",)
 LONGEST: Final = ("end_to_end", "test_wheel.py", "fetch", "pipelines", "store")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deal tests out for `--dist loadgroup`: what shares a fixture runs in one process, so that it is made once."""
     if not config.pluginmanager.hasplugin("xdist"):
