@@ -47,7 +47,7 @@ demo: $(VENV)/.core
 
 # Modules stay together, so that what they share is made once (tests/conftest.py).
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder --durations 30 $(ONLY)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder --durations 30 $(ONLY)
 	@test -n "$(ONLY)" || echo "To run some of them: make test ONLY=tests/store. To run what a change touches: make touched SINCE=main"
 
 touched: $(VENV)/.dev

@@ -15,27 +15,13 @@ settings.load_profile("untimed")
 TESTS: Final = Path(__file__).resolve().parent
 SAMPLES = TESTS.parent.parent / "shared" / "samples"
 
-#: Fixtures of a session that are dear: all who use one are dealt out together. Other tests go by their modules.
-ONCE: Final = ("demo",)
 #: Folders and modules whose tests take longest. They start first, so that no process ends long after the others.
 LONGEST: Final = ("end_to_end", "test_wheel.py", "fetch", "pipelines", "store")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deal tests out for `--dist loadgroup`: what shares a fixture runs in one process, so that it is made once."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what takes longest; `--dist loadscope` then keeps a module in one process, so that its fixtures are made once."""
     items.sort(key=lambda item: _place(item.path))
-
-
-def _group(item: pytest.Item) -> str:
-    for name in getattr(item, "fixturenames", ()):
-        if name in ONCE:
-            return name
-    return item.path.relative_to(TESTS).as_posix()
 
 
 def _place(path: Path) -> int:
