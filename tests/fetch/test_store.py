@@ -198,16 +198,16 @@ def test_of_two_workers_one_commits_and_what_the_other_leaves_is_swept(
 def test_the_worker_of_a_killed_driver_commits_nothing_once_another_has_begun(web: Web, tmp_path: Path) -> None:
     rows = images(web)
     folder = root.ledger_folder(str(tmp_path), 3, 0)
-    store.begin(str(tmp_path), 3, 1)
-    store.begin(str(tmp_path), 3, 2)
+    for epoch in (1, 2):
+        store.begin(register.current(str(tmp_path)), [3], epoch)
     with pytest.raises(RootError, match="a later run"):
         run(tmp_path, rows, web, epoch=1)
     assert commits.read(folder) is None
     run(tmp_path, rows, web, epoch=2)
     standing = commits.require(folder, "")
-    store.end(str(tmp_path), 3, 2)
+    store.end(register.current(str(tmp_path)), [3], 2)
     listed = {Path(commits.path_of(folder, file.name)) for file in standing.files} | {Path(folder, "_stage.json")}
-    assert {tmp_path / name for name in files(tmp_path)} == listed
+    assert {tmp_path / name for name in files(tmp_path)} == listed | {Path(register.path_of(str(tmp_path)))}
 
 
 def test_what_a_commit_lists_is_there_even_if_a_sweep_came_between(
