@@ -54,7 +54,7 @@ def _said(found: Mapping[str, Any]) -> Iterator[str]:
     if names and hosts.get("top_10") is not None:
         yield f"The ten largest hosts have {hosts['top_10']:.1%} of the images' URLs; first {', '.join(names)}."
     repeated = found.get("repeated", {}).get("shared_by", [])
-    if repeated:
+    if repeated and repeated[0]["share"] is not None:  # of no pairs there is no share
         yield f"{repeated[0]['share']:.1%} of the pairs have a text that stands on {repeated[0]['images']} images or more."
 
 

@@ -266,6 +266,8 @@ def test_what_the_audit_measured_is_told_with_what_it_is_of() -> None:
     ]
     assert measured.statements(None) == measured.statements({"stages": []}) == []
     assert measured.statements({"stages": ["curate"], "all": {"curate": {}}}) == []
+    empty = {"repeated": {"shared_by": [{"images": 10, "share": None, "pairs": 0}]}}
+    assert measured.statements({"stages": ["curate"], "all": {"curate": empty}}) == []
 
 
 def test_the_release_is_no_folder_of_a_stage() -> None:
