@@ -36,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from pmd.audit import clusters, estimates, findings, lexicon, losses, measure, transforms, units
 from pmd.audit.estimates import Estimate, Part, Read
+from pmd.engines import ends
 from pmd.engines.transforms import Meet, Only, PerTask, create
 from pmd.schema import keys
 from pmd.store import exchange
@@ -546,6 +547,7 @@ def _counted_on_beam(rows: list[dict[str, Any]], last: list[str]) -> units.Count
     lists = lexicon.of({"female": ["woman"], "male": ["man"], "neutral": ["person"]})
     plan = measure.Plan({}, lists)
     with tempfile.TemporaryDirectory() as work:
+        ends.begin(work)
         pairs = pa.Table.from_pylist([row | {"last": None} for row in rows], schema=transforms.MEETING)
         fates = pa.Table.from_pylist(
             [{"pair_id": row["pair_id"], "last": one} for row, one in zip(rows, last, strict=True) if one == "images"]
