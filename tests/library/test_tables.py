@@ -193,9 +193,9 @@ def test_a_batch_is_read_when_it_is_asked_for(name: str, in_small_groups: str, m
 
 def test_the_ledger_is_read_a_fetch_shard_at_a_time(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shards: list[int] = []
-    read = pmd.library.reading.state.read_ledger
+    read = pmd.library.reading.state.standing
     monkeypatch.setattr(
-        pmd.library.reading.state, "read_ledger", lambda where, shard: shards.append(shard) or read(where, shard)
+        pmd.library.reading.state, "standing", lambda known: shards.append(known[0].shard) or read(known)
     )
     batches = iter(pmd.load(tiny).ledger)
     next(batches)

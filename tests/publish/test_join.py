@@ -16,6 +16,7 @@ from pmd.errors import InputError
 from pmd.publish import join
 from pmd.publish import rules as publish_rules
 from pmd.store import commits, root
+from pmd.store.standing import Standing
 from tests import tiny_root
 
 NAMES = ("coco", "conceptual_captions")
@@ -31,7 +32,7 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 def listed(chosen: Config, name: str, level: publish_rules.Redistribute) -> pa.Table:
     """The list of all of a source's pairs, as if every image were there."""
-    commit, folder = curate_needs.commit_of(chosen, name), root.curate_folder(chosen.root, name)
+    commit, folder = curate_needs.commit_of(Standing(chosen.root), name), root.curate_folder(chosen.root, name)
     pairs = pa.concat_tables([commits.read_table(folder, file) for file in commit.under("pairs")])
     fates = [{"pair_id": pair_id, "sha256": bytes(32)} for pair_id in pairs["pair_id"].to_pylist()]
     fate = pa.Table.from_pylist(fates, schema=publish_rules.FATES)

@@ -255,7 +255,7 @@ def test_no_command_obeys_a_stranger(served: Web, tmp_path: Path, pmd: Run, monk
     assert SPELLED in pmd("peek", root, "--out", tmp_path / f"{NAME}.html")[1]
     assert pmd("init")[0] == 0
 
-    (root / "publish" / f"stray {NAME}").write_text("x")
+    (root / "publish" / f"stray {NAME}.parquet").write_text("x")
     assert SPELLED in "".join(pmd("verify", root)[1:])
     other = configured(tmp_path, served, f"other {NAME}", f"{CAPTION} and more")
     pmd("curate", other)
