@@ -169,6 +169,7 @@ def _models() -> list[type[BaseModel]]:
 #: Options of strings that are no paths.
 _NO_PATHS = frozenset({
     "keep", "host_groups", "user_agent", "resolve", "allow_addresses", "web_archive", "formats", "languages", "captions",
+    "image_allow", "title", "version", "released", "authors", "contact", "url", "changes", "gating_prompt",
 })  # fmt: skip
 
 

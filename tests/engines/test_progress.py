@@ -9,7 +9,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pytest
 
-from pmd.engines import progress, transforms
+from pmd.engines import ends, progress, transforms
 from pmd.engines.progress import Seen, Total
 from pmd.store import storage
 
@@ -111,6 +111,7 @@ class Task:
 
 
 def test_a_task_that_is_done_is_told_of(tmp_path: Path) -> None:
+    ends.begin(str(tmp_path))
     step = transforms.PerTask(Task(str(tmp_path), 4))
     for element in ("unit", (3, "partition"), (5, "partition")):
         assert list(step.process(element)) == []
