@@ -106,9 +106,10 @@ def missing(there: Standing) -> dict[int, int]:
         RootError: There are no images.
     """
     known = there.generations
-    layout = partitions.cut(there.root)
     if known.answers.get(HASHED) == key(there):
         return {}
+    layout = partitions.cut(there.root)
+    committed = there.require(root.images_folder(there.root)).files
     by_part: dict[int, list[int]] = {}
     for shard in known.shards:
         if not _may_lack(known.of(shard)):
@@ -116,7 +117,7 @@ def missing(there: Standing) -> dict[int, int]:
         by_part.setdefault(layout.part_of(shard), []).append(shard)
     counts = {}
     for part, shards in by_part.items():
-        images = partitions.read_images(there.root, part, ("image_id", "fetch_shard"))
+        images = partitions.read_images(there.root, part, ("image_id", "fetch_shard"), committed)
         for shard in shards:
             mine = images.filter(pc.equal(images["fetch_shard"], shard))["image_id"]
             counts[shard] = lacking(state.standing(known.of(shard)), mine).num_rows

@@ -67,10 +67,13 @@ def read_views(root_url: str, part: int, columns: Sequence[str] | None = None) -
     ).combine_chunks()
 
 
-def read_images(root_url: str, part: int, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return the images of a part, in order of image_id."""
+def read_images(
+    root_url: str, part: int, columns: Sequence[str] | None = None, committed: Iterable[commits.File] | None = None
+) -> pa.Table:
+    """Return the images of a part, in order of image_id; who reads many parts gives `committed`, that the commit is read once."""
     folder = root.images_folder(root_url)
-    files = [file for file in image_files(root_url) if flow.part_number(file.name) == part]
+    known = image_files(root_url) if committed is None else committed
+    files = [file for file in known if flow.part_number(file.name) == part]
     schema = IMAGES if columns is None else pa.schema([IMAGES.field(name) for name in columns])
     return pa.concat_tables([schema.empty_table(), *(commits.read_table(folder, file, columns) for file in files)])
 
@@ -93,9 +96,10 @@ def pending(
         retry: Statuses whose images are tried anew.
     """
     layout = cut(known.root)
+    committed = image_files(known.root)
     ended = state.last_end(known.root) if retry else 0
     for part in range(2**layout.part_bits):
-        images = read_images(known.root, part, ("image_id", "locations", "fetch_shard"))
+        images = read_images(known.root, part, ("image_id", "locations", "fetch_shard"), committed)
         for shard in layout.shards(part):
             mine = images.filter(pc.equal(images["fetch_shard"], shard))
             if mine.num_rows:
