@@ -1,0 +1,88 @@
+"""What one command costs: seconds, processor time of it and of all that it started, and the memory of its largest process."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+_LOOK_S: Final = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a command took.
+
+    Attributes:
+        seconds: From its start to its end.
+        processor_s: User and system time of it and of all processes that it waited for.
+        peak_bytes: The most that any one of its processes ever held (VmHWM).
+        together_bytes: The most that all of them were seen to hold at once (PSS).
+    """
+
+    seconds: float
+    processor_s: float
+    peak_bytes: int
+    together_bytes: int
+
+
+def cost(command: Sequence[str]) -> Cost:
+    """Run a command to its end; raise where it fails."""
+    start = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    watch = _Watch(process.pid)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    watch.end()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return Cost(time.monotonic() - start, used.ru_utime + used.ru_stime, watch.peak_bytes, watch.together_bytes)
+
+
+class _Watch:
+    def __init__(self, pid: int) -> None:
+        self.peak_bytes = self.together_bytes = 0
+        self._pid, self._ended = pid, threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(_LOOK_S):
+            together = 0
+            for pid in _tree(self._pid):
+                self.peak_bytes = max(self.peak_bytes, _kilobytes(f"/proc/{pid}/status", "VmHWM:") * 1024)
+                together += _kilobytes(f"/proc/{pid}/smaps_rollup", "Pss:") * 1024
+            self.together_bytes = max(self.together_bytes, together)
+
+
+def _tree(root: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                after_name = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it has ended
+            children.setdefault(int(after_name[1]), []).append(int(folder.name))
+    found = [root]
+    for pid in found:
+        found += children.get(pid, [])
+    return found
+
+
+def _kilobytes(path: str, label: str) -> int:
+    try:
+        with Path(path).open() as lines:
+            return next((int(line.split()[1]) for line in lines if line.startswith(label)), 0)
+    except OSError:
+        return 0
