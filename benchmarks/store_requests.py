@@ -221,7 +221,7 @@ def without_workers(made: Root, chosen: Config) -> Iterator[None]:
         wanted = {
             item.folder: item
             for stage in flow.STAGES[2:]
-            for unit in (folders[0].rpartition("=")[2] if stage.unit == "source" else "all",)
+            for unit in ([folder.rpartition("=")[2] for folder in folders] if stage.unit == "source" else ["all"])
             if stage.name in folders[0].removeprefix(root_url) or (stage == flow.SHARD and "/shards/" in folders[0])
             for item in stages.wanted(stage, chosen, unit)
         }

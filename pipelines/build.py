@@ -8,9 +8,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
+import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pmd import flow, stages
 from pmd.config import Config, inputs
@@ -28,7 +28,7 @@ from pmd.store.wanted import Wanted
 class Step:
     """One unit of a build: what it is, why it must run (None: it need not), and how long it took (None: not run).
 
-    `fetched` is the run of the fetch, where the unit is one.
+    `beside` are the other units that were run with it, in that time. `fetched` is the run of the fetch, where the unit is one.
     """
 
     stage: str
@@ -36,11 +36,14 @@ class Step:
     why: str | None
     seconds: float | None = None
     fetched: Run | None = None
+    beside: int = 0
 
 
 Report = Callable[[Step], None]
 #: Stages after which the ledger may know more pictures, or more of how they look, and that nothing is published before.
 _WRITING_GENERATIONS = (flow.FETCH, flow.DEDUPE)
+#: Stages that run all of their stale units as one pipeline.
+_TOGETHER = (flow.PUBLISH,)
 RETIRED = "the configuration no longer names it: removed"
 
 
@@ -52,6 +55,7 @@ class Unit:
     unit: str
     config: Config
     run: Callable[[], Run | None]
+    flags: Sequence[str] = ()
 
     @property
     def name(self) -> tuple[str, str]:
@@ -81,13 +85,22 @@ def units(
     for stage in flow.STAGES:
         later = coming if stage.unit == "source" else ()
         for unit in sorted({*stages.units(stage, config, names, None if now is None else now()), *later}):
-            chosen = (unit,) if stage.unit == "source" else ()
-            yield Unit(stage, unit, config, functools.partial(_run, stage, config, *chosen, flags))
+            yield Unit(stage, unit, config, functools.partial(_run, stage, config, [unit], flags), flags)
 
 
-def _run(stage: flow.Stage, *arguments: Any) -> Run | None:
-    ended: Run | None = importlib.import_module(f"pipelines.{stage.name}").build(*arguments)
+def _run(stage: flow.Stage, config: Config, names: Sequence[str], flags: Sequence[str]) -> Run | None:
+    """Run a stage, on some sources where it has a unit for each."""
+    chosen = (names if stage in _TOGETHER else names[0],) if stage.unit == "source" else ()
+    ended: Run | None = importlib.import_module(f"pipelines.{stage.name}").build(config, *chosen, flags)
     return ended
+
+
+def _run_together(units: Sequence[Unit]) -> Run | None:
+    """Run units of one stage at once."""
+    if len(units) == 1:
+        return units[0].run()
+    first = units[0]
+    return _run(first.stage, first.config, [unit.unit for unit in units], first.flags)
 
 
 def build(
@@ -117,32 +130,60 @@ def build(
     if only in {None, flow.FETCH.name}:
         fetch_needs.check(config)
 
-    standing = Standing(config.root)
-
-    def run(unit: Unit) -> bool:
-        nonlocal standing
-        why, wanted = stages.judged(unit.stage, config, unit.unit, standing)
-        if why is None:
-            standing = _remember(unit, wanted, standing)
-            report(Step(*unit.name, None))
-            return False
-        started(Step(*unit.name, why))
-        start = time.monotonic()
-        fetched = unit.run()
-        standing = standing.after(unit.stage)
-        report(Step(*unit.name, why, time.monotonic() - start, fetched))
-        return True
-
+    driver = _Driver(config, report, started)
     before: list[Unit] = []
-    for unit in units(config, chosen, flags, lambda: standing):
-        if only is not None and unit.stage.name != only:
+    for turn in _turns(units(config, chosen, flags, driver.now)):
+        stage = turn[0].stage
+        if only is not None and stage.name != only:
             continue
-        before.append(unit)
-        if run(unit) and unit.stage in _WRITING_GENERATIONS and any(line.named.is_of_bytes for line in listed):
-            _look_again(before, run)
+        before += turn
+        if driver.run(turn) and stage in _WRITING_GENERATIONS and any(line.named.is_of_bytes for line in listed):
+            _look_again(before, driver)
+    standing = driver.now()
     _retire(config, only, started, standing)
     if only in {None, flow.PUBLISH.name, flow.AUDIT.name}:
         publish_folder.write(config, standing)
+
+
+class _Driver:
+    """Judges units by what stands, and runs those that are stale."""
+
+    def __init__(self, config: Config, report: Report, started: Report) -> None:
+        self._config, self._report, self._started = config, report, started
+        self._standing = Standing(config.root)
+
+    def now(self) -> Standing:
+        """Return what stands now."""
+        return self._standing
+
+    def run(self, turn: Sequence[Unit]) -> bool:
+        """Run those of some units of one stage that are stale, at once; return whether there are any."""
+        stale = [(unit, why) for unit in turn if (why := self._judged(unit)) is not None]
+        if not stale:
+            return False
+        start = time.monotonic()
+        fetched = _run_together([unit for unit, _ in stale])
+        self._standing = self._standing.after(turn[0].stage)
+        seconds = time.monotonic() - start
+        for unit, why in stale:
+            self._report(Step(*unit.name, why, seconds, fetched, len(stale) - 1))
+        return True
+
+    def _judged(self, unit: Unit) -> str | None:
+        why, wanted = stages.judged(unit.stage, self._config, unit.unit, self._standing)
+        if why is None:
+            self._standing = _remember(unit, wanted, self._standing)
+        (self._report if why is None else self._started)(Step(*unit.name, why))
+        return why
+
+
+def _turns(units: Iterable[Unit]) -> Iterator[list[Unit]]:
+    """Yield the units that are run at once: one, or all of a stage. What comes later depends on what these have done."""
+    for stage, of_stage in itertools.groupby(units, key=lambda unit: unit.stage):
+        if stage in _TOGETHER:
+            yield [*of_stage]
+        else:
+            yield from ([unit] for unit in of_stage)
 
 
 def _retire(config: Config, only: str | None, started: Report, standing: Standing) -> None:
@@ -166,13 +207,13 @@ def _remember(unit: Unit, wanted: Sequence[Wanted], standing: Standing) -> Stand
     return standing.knowing(register.answered(standing.generations, epoch, answers)) if answers else standing
 
 
-def _look_again(units: Sequence[Unit], run: Callable[[Unit], bool]) -> None:
+def _look_again(units: Sequence[Unit], driver: _Driver) -> None:
     """Run all but curate again, while the ledger knows pictures that a takedown list names by their bytes and that are here."""
     images = [unit for unit in units if unit.stage == flow.IMAGES]
-    while any(unit.why() is not None for unit in images):
+    while any(unit.why(driver.now()) is not None for unit in images):
         for unit in units:
-            if unit.stage != flow.CURATE and unit.why() is not None:
-                run(unit)
+            if unit.stage != flow.CURATE and unit.why(driver.now()) is not None:
+                driver.run([unit])
 
 
 def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:

@@ -230,7 +230,7 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
             pipeline
-            | "Units" >> create(lists.tasks(sizes, numbers))
+            | "Units" >> create(lists.tasks({"": sizes}, numbers))
             | "Spread" >> Spread()
             # RUNS by name
             | "Names"

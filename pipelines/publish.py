@@ -1,4 +1,4 @@
-"""Publish one source: its pairs, and what became of their images → a list of URLs, texts and checksums."""
+"""Publish sources: their pairs, and what became of their images → a list each of URLs, texts and checksums."""
 
 from __future__ import annotations
 
@@ -18,42 +18,50 @@ from pmd.fetch import asking, blocklists, partitions
 from pmd.fetch import needs as fetch_needs
 from pmd.images import takedowns
 from pmd.publish import folder, needs
-from pmd.publish.transforms import SpreadBoth, WriteList, tasks
+from pmd.publish.transforms import SourceList, SpreadBoth, WriteList, tasks
 from pmd.schema import keys
-from pmd.store import register, root, storage
+from pmd.store import exchange, register, root, storage
 from pmd.store.standing import Standing
 
 
-def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
-    """Run the pipeline and commit `publish/source=…`.
+def build(config: Config, names: Sequence[str], flags: Sequence[str] = ()) -> None:
+    """Run the pipeline and commit `publish/source=…` of each of some sources.
 
     Raises:
         RootError: Pictures that a blocklist, or a takedown list by their bytes, names or may name are still among those listed.
     """
     _refuse_blocked(config)
     _refuse_taken_down(config)
-    needed = needs.of(config, source)
-    wanted, terms, files = needed.wanted, needed.terms, needed.files
-    curated = root.curate_folder(config.root, source)
-    bits = max((len(files) - 1).bit_length(), 0)
+    standing = Standing(config.root)
+    needed = {name: needs.of(config, name, standing) for name in sorted(names)}
+    lists = exchange.Numbered({name: max((len(need.files) - 1).bit_length(), 0) for name, need in needed.items()})
     cut = partitions.cut(config.root)
-    listed = [(storage.join(curated, file.name), file.bytes) for file in files]
-    work = root.work_folder(config.root, f"publish-{source}")
+    files = {name: _files(config, name, need) for name, need in needed.items()}
+    made = {
+        name: SourceList(need.terms, needs.level(need.terms, config), need.wanted.folder)
+        for name, need in needed.items()
+    }
+    work = root.work_folder(config.root, flow.PUBLISH.name)
+    targets = tuple(target(need.wanted, kind=name, sources=(name,)) for name, need in needed.items())
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
             pipeline
-            | "Units" >> create(tasks(listed, range(2**cut.part_bits)))
-            | "Publish"
-            >> ByPartition(
-                SpreadBoth(config.root, source, cut, bits, work),
-                WriteList(terms, needs.level(terms, config), wanted.folder, bits, work),
-            )
-            | "Commit" >> WriteCommit(CommitStage(work, (target(wanted),)))
+            | "Units" >> create(tasks(files, range(2**cut.part_bits)))
+            | "Publish" >> ByPartition(SpreadBoth(config.root, cut, lists, work), WriteList(made, lists, work))
+            | "Commit" >> WriteCommit(CommitStage(work, targets))
         )
 
-    size = running.parquet_bytes([*files, *partitions.view_files(config.root)])
-    running.run_and_commit(config.root, [wanted.folder], wire, flags, work, size)
+    read = [file for need in needed.values() for file in need.files]
+    size = running.parquet_bytes([*read, *partitions.view_files(config.root)])
+    folders = [need.wanted.folder for need in needed.values()]
+    running.run_and_commit(config.root, folders, wire, flags, work, size)
+
+
+def _files(config: Config, name: str, need: needs.Needs) -> list[tuple[str, int]]:
+    """Return the paths of a source's pairs, with their bytes."""
+    curated = root.curate_folder(config.root, name)
+    return [(storage.join(curated, file.name), file.bytes) for file in need.files]
 
 
 def _refuse_blocked(config: Config) -> None:
@@ -121,9 +129,9 @@ def _refuse_taken_down(config: Config) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
     with running.command("publish", argv) as command:
-        for name in command.names:
-            if stages.why(flow.PUBLISH, command.config, name) is not None:
-                build(command.config, name, command.flags)
+        stale = [name for name in command.names if stages.why(flow.PUBLISH, command.config, name) is not None]
+        if stale:
+            build(command.config, stale, command.flags)
         folder.write(command.config)
 
 

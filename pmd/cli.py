@@ -373,7 +373,8 @@ def _report(step: Step) -> None:
     if step.seconds is None:
         output.say(f"= {step.stage} {step.unit}: committed and unchanged", err=True)
     else:
-        output.say(f"{output.sign('✓', '+')} {step.stage} {step.unit}: {step.seconds:.1f} s", err=True)
+        beside = f", with {step.beside} other{'s' if step.beside != 1 else ''}" if step.beside else ""
+        output.say(f"{output.sign('✓', '+')} {step.stage} {step.unit}: {step.seconds:.1f} s{beside}", err=True)
 
 
 @app.command(context_settings=_BEAM)

@@ -53,7 +53,7 @@ from pmd.images import takedowns
 from pmd.images.transforms import GatherPartition, SpreadPairs, file_batch
 from pmd.images.transforms import targets as image_targets
 from pmd.publish import needs as publish_needs
-from pmd.publish.transforms import SpreadBoth, WriteList, tasks
+from pmd.publish.transforms import SourceList, SpreadBoth, WriteList, tasks
 from pmd.schema import keys
 from pmd.shard import needs as shard_needs
 from pmd.shard.samples import window_bits
@@ -374,12 +374,12 @@ def publish(chosen: config.Config, name: str) -> None:
     manifest = manifests.load(name)
     curated = root.curate_folder(chosen.root, name)
     files = commits.require(curated, "").under("pairs")
-    bits = exchange.bits_for(len(files), 1)
+    lists = exchange.Numbered({name: exchange.bits_for(len(files), 1)})
     cut = partitions.cut(chosen.root)
     found = _meet(
-        SpreadBoth(chosen.root, name, cut, bits, work),
-        WriteList(manifest, manifest.redistribute, wanted.folder, bits, work),
-        tasks(((storage.join(curated, file.name), file.bytes) for file in files), range(2**cut.part_bits)),
+        SpreadBoth(chosen.root, cut, lists, work),
+        WriteList({name: SourceList(manifest, manifest.redistribute, wanted.folder)}, lists, work),
+        tasks({name: [(storage.join(curated, file.name), file.bytes) for file in files]}, range(2**cut.part_bits)),
     )
-    CommitStage(work, (target(wanted),))(collect([*found, outputs(())]))
+    CommitStage(work, (target(wanted, kind=name, sources=(name,)),))(collect([*found, outputs(())]))
     _accept(chosen, work)

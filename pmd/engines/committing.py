@@ -28,6 +28,7 @@ class Target:
         hash: Of all that it depends on.
         run: Its `run` section, as JSON.
         kind: Which of the stage's files are its own, by what stands before the colon in their names; None: all, which have none.
+        sources: Those whose books are its own; None: all.
         facts: What is known before the outputs are.
         complete: Adds what is known only now.
     """
@@ -37,12 +38,14 @@ class Target:
     hash: str
     run: bytes
     kind: str | None = None
+    sources: tuple[str, ...] | None = None
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     complete: Complete | None = None
 
     def proposal(self, found: Collected, books: Mapping[str, Books]) -> Proposal:
         """Return the commit that is proposed for the folder."""
-        commit = Commit(self.stage, self._files(found), books, self.hash, orjson.loads(self.run), self.facts)
+        mine = {source: book for source, book in books.items() if self.sources is None or source in self.sources}
+        commit = Commit(self.stage, self._files(found), mine, self.hash, orjson.loads(self.run), self.facts)
         proposal = Proposal(self.folder, commit)
         return proposal if self.complete is None else self.complete(proposal, found)
 

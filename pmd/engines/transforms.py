@@ -169,8 +169,7 @@ class PerTask(beam.DoFn):  # type: ignore[misc]
 
     def _tell(self, element: Any) -> None:
         """Leave word that a task is done: a unit, or one of so many partitions."""
-        bits = getattr(self._function, "bits", None) if isinstance(element, tuple) else None
-        total = progress.UNITS if not isinstance(element, tuple) else 2**bits if bits is not None else 0
+        total = _partitions(self._function) if isinstance(element, tuple) else progress.UNITS
         if self._counts is None:
             self._counts = progress.Counts(self._function.work, uuid.uuid4().hex)
         self._counts.step(type(self._function).__name__, total)
@@ -179,6 +178,12 @@ class PerTask(beam.DoFn):  # type: ignore[misc]
         """Leave what was not told yet."""
         if self._counts is not None:
             self._counts.write()
+
+
+def _partitions(function: Work) -> int:
+    """Return how many partitions a function has to do with; 0 where it does not say."""
+    bits = getattr(function, "bits", None)
+    return int(getattr(function, "partitions", 0 if bits is None else 2**bits))
 
 
 class PerTaskBeside(PerTask):

@@ -1,9 +1,13 @@
-"""Publishing on Beam: a source's pairs and what became of their images meet in run files, by pair."""
+"""Publishing on Beam: pairs and what became of their images meet in run files, by source and pair.
+
+Several sources are published at once, since each part of the views tells of all. What one's list is made of, and how it is cut,
+does not depend on the others.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +23,7 @@ from pmd.publish import rules as publish_rules
 from pmd.schema.tables import PAIRS
 from pmd.store import commits, exchange
 
-TASKS = pa.schema([pa.field("part", pa.int32()), pa.field("path", pa.string())])
+TASKS = pa.schema([pa.field("part", pa.int32()), pa.field("source", pa.string()), pa.field("path", pa.string())])
 
 #: Both kinds of rows in one run: a pair (`sha256` null) or a fate (the pair's columns null).
 MEETING = pa.schema(
@@ -32,64 +36,95 @@ MEETING = pa.schema(
 )
 
 
-def tasks(files: Iterable[tuple[str, int]], numbers: Iterable[int]) -> list[pa.RecordBatch]:
-    """Return files, each given with its bytes, and parts, in batches that are a unit each."""
-    rows: list[list[dict[str, Any]]] = [[{"path": path} for path in paths] for paths in exchange.tasks(files)]
+def tasks(files: Mapping[str, Iterable[tuple[str, int]]], numbers: Iterable[int]) -> list[pa.RecordBatch]:
+    """Return each source's files, given with their bytes, and parts, in batches that are a unit each."""
+    rows: list[list[dict[str, Any]]] = [
+        [{"source": source, "path": path} for path in paths]
+        for source, listed in sorted(files.items())
+        for paths in exchange.tasks(listed)
+    ]
     rows += [[{"part": part}] for part in numbers]
     return [pa.RecordBatch.from_pylist(task, schema=TASKS) for task in rows]
 
 
 @dataclasses.dataclass(frozen=True)
 class SpreadBoth:
-    """Write pairs of files, or fates of a part, to a run."""
+    """Write pairs of a source's files, or the fates of all sources' pairs in a part, to a run."""
 
     root: str
-    source: str
     cut: partitions.Cut
-    bits: int
+    lists: exchange.Numbered
     work: str
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """TASKS → RUNS."""
-        yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch.to_pylist()), "pair_id")
+        numbered = (
+            (rows, self.lists.numbers(source, rows.column("pair_id"))) for source, rows in self._rows(batch.to_pylist())
+        )
+        yield from exchange.write_numbered(self.work, MEETING, numbered)
 
-    def _rows(self, task: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+    def _rows(self, task: Iterable[dict[str, Any]]) -> Iterator[tuple[str, pa.RecordBatch]]:
         for row in task:
             if row["path"] is not None:
                 for rows in commits.iterate(row["path"]):
-                    yield exchange.widen(pa.Table.from_batches([rows]), MEETING, is_fate=False)
+                    yield row["source"], exchange.widen(pa.Table.from_batches([rows]), MEETING, is_fate=False)
             else:
                 yield from self._fates(row["part"])
 
-    def _fates(self, part: int) -> Iterator[pa.RecordBatch]:
+    def _fates(self, part: int) -> Iterator[tuple[str, pa.RecordBatch]]:
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
-        views = partitions.read_views(self.root, part)
-        mine = views.filter(pc.equal(views["source"], self.source))
-        kept, _ = dedupe_rules.judge_again(self.root, part, mine, ledger, dedupe_rules.read_groups(self.root))
-        if kept.num_rows:
-            yield exchange.widen(publish_rules.fates(kept, ledger), MEETING, is_fate=True)
+        views, groups = partitions.read_views(self.root, part), dedupe_rules.read_groups(self.root)
+        for source in sorted(self.lists.bits):
+            mine = views.filter(pc.equal(views["source"], source))
+            kept, _ = dedupe_rules.judge_again(self.root, part, mine, ledger, groups)
+            if kept.num_rows:
+                yield source, exchange.widen(publish_rules.fates(kept, ledger), MEETING, is_fate=True)
 
 
 @dataclasses.dataclass(frozen=True)
-class WriteList:
-    """Join a partition and write its part of the list: a file a split, and another of rows without URLs."""
+class SourceList:
+    """What a source's list is made by.
+
+    Attributes:
+        terms: What of the source may be handed on.
+        level: How much the list carries.
+        folder: Where it is written.
+    """
 
     terms: Terms
     level: Redistribute
     folder: str
-    bits: int
+
+
+@dataclasses.dataclass(frozen=True)
+class WriteList:
+    """Join a partition and write its part of a source's list: a file a split, and another of rows without URLs.
+
+    Its outputs name the source before each file, for `Target.kind`.
+    """
+
+    of: Mapping[str, SourceList]
+    lists: exchange.Numbered
     work: str
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return len(self.lists)
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition, all its RUNS) → OUTPUTS."""
-        partition, references = keyed
+        number, references = keyed
+        source, partition = self.lists.place(number)
+        made = self.of[source]
         meeting = exchange.read(self.work, references, MEETING)
         pairs = meeting.filter(pc.invert(meeting["is_fate"])).select(PAIRS.names)
         fate = meeting.filter(meeting["is_fate"]).select(publish_rules.FATES.names)
-        table = publish_rules.rows(pairs, fate, self.terms, self.level)
-        part = flow.part(partition, self.bits)
+        table = publish_rules.rows(pairs, fate, made.terms, made.level)
+        part = flow.part(partition, self.lists.bits[source])
         files = [
-            commits.put_table(self.folder, f"{name}-{part}", rows, page_index=True)
+            commits.put_table(made.folder, f"{name}-{part}", rows, page_index=True)
             for name, rows in publish_rules.by_file(table)
         ]
-        yield outputs(files, {self.terms.name: commits.Books(table.num_rows, {})})
+        files = [dataclasses.replace(file, name=f"{source}:{file.name}") for file in files]
+        yield outputs(files, {source: commits.Books(table.num_rows, {})})

@@ -10,9 +10,10 @@ refers to; the commit removes the whole work folder.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeVar
 
 import numpy as np
@@ -66,6 +67,33 @@ def bits_for(count: float, per_partition: float, most: int = MOST_BITS) -> int:
     return bits
 
 
+@dataclasses.dataclass(frozen=True)
+class Numbered:
+    """The partitions of several tables whose rows are exchanged at once: those of one table follow those of another.
+
+    Attributes:
+        bits: Name of a table → how many bits name its partitions.
+    """
+
+    bits: Mapping[str, int]
+
+    def __len__(self) -> int:
+        return sum(2**bits for bits in self.bits.values())
+
+    def numbers(self, name: str, keys: pa.Array) -> np.ndarray:
+        """Return the numbers of the partitions of a table's keys."""
+        first = np.int32(sum(2**bits for other, bits in self.bits.items() if other < name))
+        return partitions(keys, self.bits[name]) + first
+
+    def place(self, number: int) -> tuple[str, int]:
+        """Return the table that a partition is of, and which of its partitions it is."""
+        for name, bits in sorted(self.bits.items()):
+            if number < 2**bits:
+                return name, number
+            number -= 2**bits
+        raise IndexError(number)
+
+
 def _name(run: int) -> str:
     return f"run-{run:016x}.arrows"
 
@@ -93,10 +121,10 @@ class RunWriter:
     Args:
         folder: Where.
         schema: What the rows are; without dictionaries.
-        bits: How many bits of the key name a partition.
+        bits: How many bits of the key name a partition, where `add` is told no numbers.
     """
 
-    def __init__(self, folder: str, schema: pa.Schema, bits: int) -> None:
+    def __init__(self, folder: str, schema: pa.Schema, bits: int = 0) -> None:
         self._run = uuid.uuid4().int >> 65  # two of a million runs are named alike once in 18 million times
         self._bits = bits
         self._buffer: list[tuple[pa.RecordBatch, np.ndarray]] = []
@@ -111,9 +139,13 @@ class RunWriter:
 
     def add(self, batch: pa.RecordBatch, key: str) -> None:
         """Add rows; the partition is read from the key column."""
+        self.put(batch, partitions(batch.column(key), self._bits))
+
+    def put(self, batch: pa.RecordBatch, numbers: np.ndarray) -> None:
+        """Add rows, each with the number of its partition."""
         if not batch.num_rows:
             return
-        self._buffer.append((batch, partitions(batch.column(key), self._bits)))
+        self._buffer.append((batch, numbers))
         self._buffered_bytes += batch.nbytes
         if self._buffered_bytes >= BUFFER_BYTES:
             self._flush()
@@ -150,10 +182,17 @@ def write(
     folder: str, schema: pa.Schema, bits: int, batches: Iterable[pa.RecordBatch], key: str
 ) -> Iterator[pa.RecordBatch]:
     """Write batches into one run, and yield its `RUNS`, if it has rows; leave no file behind where that fails."""
-    run = RunWriter(folder, schema, bits)
+    return write_numbered(folder, schema, ((batch, partitions(batch.column(key), bits)) for batch in batches))
+
+
+def write_numbered(
+    folder: str, schema: pa.Schema, batches: Iterable[tuple[pa.RecordBatch, np.ndarray]]
+) -> Iterator[pa.RecordBatch]:
+    """Write batches likewise, each given with the numbers of its rows' partitions."""
+    run = RunWriter(folder, schema)
     try:
-        for batch in batches:
-            run.add(batch, key)
+        for batch, numbers in batches:
+            run.put(batch, numbers)
         written = run.close()
     except BaseException:
         run.discard()

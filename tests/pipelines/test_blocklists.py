@@ -27,10 +27,10 @@ def test_a_picture_that_comes_on_a_list_leaves(tmp_path: Path) -> None:
         fetch = chosen.fetch.model_copy(update={"blocklists": (str(blocklist),)})
         chosen = dataclasses.replace(chosen, fetch=fetch)
         with pytest.raises(RootError, match="on a blocklist"), root.writer(chosen.root, "test"):
-            publish.build(chosen, "coco")
+            publish.build(chosen, ["coco"])
         with root.writer(chosen.root, "test"):
             build.build(chosen)
         with root.writer(chosen.root, "test"):
-            publish.build(chosen, "coco")
+            publish.build(chosen, ["coco"])
         assert [row for row in rows(folder) if row["sha256"] == listed[0]["sha256"]] == []
     assert verify.verify(chosen.root)["problems"] == []

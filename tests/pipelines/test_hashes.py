@@ -277,7 +277,7 @@ def test_a_blocklist_that_comes_later_sees_what_is_stored(
         chosen, fetch=chosen.fetch.model_copy(update={"blocklists": (f"{tmp_path}/private.txt",)})
     )
     with pytest.raises(RootError, match="have not been held against a blocklist"), root.writer(chosen.root, "test"):
-        publish.build(blocking, "conceptual_captions")
+        publish.build(blocking, ["conceptual_captions"])
     done = run(blocking)
     assert done["fetch"] == "10 stored pictures have no perceptual hash yet, and fetch.blocklists asks for it"
     assert len(decoded) == 10
@@ -361,7 +361,7 @@ def test_publish_alone_refuses_pictures_that_a_takedown_list_names_by_their_byte
     ):
         taken = taking_down(chosen, tmp_path, line)
         with pytest.raises(RootError, match=said), root.writer(taken.root, "test"):
-            publish.build(taken, "conceptual_captions")
+            publish.build(taken, ["conceptual_captions"])
     assert TAKEN in published(taken), "by the lists as they were before"
     build_whole(taken)
     assert TAKEN not in published(taken)
