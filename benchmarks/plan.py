@@ -193,7 +193,7 @@ def build_of_sources(config: Config, build: str, *others: tuple[str, Config]) ->
     names = sorted(config.sources)
     for number, name in enumerate(names):
         with root.writer(config.root, "benchmark"):
-            curate.build(config, name)
+            curate.build(config, [name])
         if number == len(names) - 2:
             plans.append((f"{number + 1} of {len(names)} curated", *planned(config)))
     plans.append(("all curated", *planned(config)))

@@ -11,6 +11,7 @@ import importlib
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import ModuleType
 
 from pmd import flow, stages
 from pmd.config import Config, inputs
@@ -42,8 +43,6 @@ class Step:
 Report = Callable[[Step], None]
 #: Stages after which the ledger may know more pictures, or more of how they look, and that nothing is published before.
 _WRITING_GENERATIONS = (flow.FETCH, flow.DEDUPE)
-#: Stages that run all of their stale units as one pipeline.
-_TOGETHER = (flow.PUBLISH,)
 RETIRED = "the configuration no longer names it: removed"
 
 
@@ -90,17 +89,13 @@ def units(
 
 def _run(stage: flow.Stage, config: Config, names: Sequence[str], flags: Sequence[str]) -> Run | None:
     """Run a stage, on some sources where it has a unit for each."""
-    chosen = (names if stage in _TOGETHER else names[0],) if stage.unit == "source" else ()
-    ended: Run | None = importlib.import_module(f"pipelines.{stage.name}").build(config, *chosen, flags)
+    chosen = (names,) if stage.unit == "source" else ()
+    ended: Run | None = _pipeline(stage).build(config, *chosen, flags)
     return ended
 
 
-def _run_together(units: Sequence[Unit]) -> Run | None:
-    """Run units of one stage at once."""
-    if len(units) == 1:
-        return units[0].run()
-    first = units[0]
-    return _run(first.stage, first.config, [unit.unit for unit in units], first.flags)
+def _pipeline(stage: flow.Stage) -> ModuleType:
+    return importlib.import_module(f"pipelines.{stage.name}")
 
 
 def build(
@@ -158,32 +153,42 @@ class _Driver:
 
     def run(self, turn: Sequence[Unit]) -> bool:
         """Run those of some units of one stage that are stale, at once; return whether there are any."""
-        stale = [(unit, why) for unit in turn if (why := self._judged(unit)) is not None]
-        if not stale:
-            return False
+        stale = {unit.unit: (unit, why) for unit in turn if (why := self._judged(unit)) is not None}
+        for names in self._groups(turn[0].stage, [*stale]):
+            self._run([stale[name] for name in names])
+        return bool(stale)
+
+    def _groups(self, stage: flow.Stage, names: list[str]) -> list[list[str]]:
+        """Return the units that are run at once: of a stage that works by source, as its pipeline says."""
+        if stage.unit != "source" or not names:
+            return [names] if names else []
+        found: list[list[str]] = _pipeline(stage).groups(self._config, names)
+        return found
+
+    def _run(self, group: Sequence[tuple[Unit, str]]) -> None:
+        for unit, why in group:
+            self._started(Step(*unit.name, why))
         start = time.monotonic()
-        fetched = _run_together([unit for unit, _ in stale])
-        self._standing = self._standing.after(turn[0].stage)
+        first = group[0][0]
+        names = [unit.unit for unit, _ in group]
+        fetched = _run(first.stage, self._config, names, first.flags)
+        self._standing = self._standing.after(first.stage)
         seconds = time.monotonic() - start
-        for unit, why in stale:
-            self._report(Step(*unit.name, why, seconds, fetched, len(stale) - 1))
-        return True
+        for unit, why in group:
+            self._report(Step(*unit.name, why, seconds, fetched, len(group) - 1))
 
     def _judged(self, unit: Unit) -> str | None:
         why, wanted = stages.judged(unit.stage, self._config, unit.unit, self._standing)
         if why is None:
             self._standing = _remember(unit, wanted, self._standing)
-        (self._report if why is None else self._started)(Step(*unit.name, why))
+            self._report(Step(*unit.name, None))
         return why
 
 
 def _turns(units: Iterable[Unit]) -> Iterator[list[Unit]]:
-    """Yield the units that are run at once: one, or all of a stage. What comes later depends on what these have done."""
-    for stage, of_stage in itertools.groupby(units, key=lambda unit: unit.stage):
-        if stage in _TOGETHER:
-            yield [*of_stage]
-        else:
-            yield from ([unit] for unit in of_stage)
+    """Yield all units of a stage. What comes later depends on what these have done."""
+    for _, of_stage in itertools.groupby(units, key=lambda unit: unit.stage):
+        yield [*of_stage]
 
 
 def _retire(config: Config, only: str | None, started: Report, standing: Standing) -> None:

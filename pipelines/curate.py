@@ -1,4 +1,4 @@
-"""Curate one source: annotation files → pairs and rejected rows."""
+"""Curate sources: annotation files → pairs and rejected rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pmd import flow, sources, stages
 from pmd.config import Config, inputs
 from pmd.curate import needs
 from pmd.curate.rules import PARTITION_BYTES
-from pmd.curate.transforms import ReadChunk, ResolvePartition, chunk_batch
+from pmd.curate.transforms import ReadChunk, ReadChunks, ResolvePartition, ResolvePartitions, chunks_of
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.formats import archives, compression, parquet
@@ -23,29 +23,50 @@ from pmd.store import exchange, root
 _EXPANSION = 5
 
 
-def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
-    """Run the pipeline and commit `curate/source=…`."""
-    needed = needs.of(config, source)
-    wanted, files, chosen = needed.wanted, needed.files, config.sources[source]
-    chunks = sources.load(chosen.reader or source).plan(files, chosen.options)
-    # Of an archive whose members are named one by one, each has its size.
-    size = sum(map(_text_bytes, {archives.split_member(file.path)[0]: file for file in files}.values()))
-    bits = exchange.bits_for(size, PARTITION_BYTES)
-    work = root.work_folder(config.root, f"curate-{source}")
+def groups(config: Config, names: Sequence[str]) -> list[list[str]]:
+    """Return sources in groups that are curated at once: small ones together, since a pipeline of its own costs each a second."""
+    found: list[list[str]] = []
+    size = running.PROCESS_BYTES
+    for name in names:
+        mine = _bytes(needs.of(config, name).files)
+        if size + mine >= running.PROCESS_BYTES:
+            found.append([])
+            size = 0
+        found[-1].append(name)
+        size += mine
+    return found
+
+
+def build(config: Config, names: Sequence[str], flags: Sequence[str] = ()) -> None:
+    """Run the pipeline and commit `curate/source=…` of each of some sources."""
+    needed = {name: needs.of(config, name) for name in sorted(names)}
+    sizes = {name: _bytes(need.files) for name, need in needed.items()}
+    tables = exchange.Numbered({name: exchange.bits_for(size, PARTITION_BYTES) for name, size in sizes.items()})
+    work = root.work_folder(config.root, flow.CURATE.name)
+    chunks, read, resolve = {}, {}, {}
+    for name, need in needed.items():
+        chosen, bits = config.sources[name], tables.bits[name]
+        chunks[name] = sources.load(chosen.reader or name).plan(need.files, chosen.options)
+        names_in_root = needs.names_of(config, need.files)
+        read[name] = ReadChunk(name, chosen.options, work, bits, chosen.reader, names_in_root)
+        resolve[name] = ResolvePartition(name, config.curate, need.wanted.folder, bits, work)
+    targets = tuple(target(need.wanted, kind=name, sources=(name,)) for name, need in needed.items())
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
             pipeline
-            | "Chunks" >> create([chunk_batch(chunk) for chunk in chunks])
-            | "Curate"
-            >> ByPartition(
-                ReadChunk(source, chosen.options, work, bits, chosen.reader, needs.names_of(config, files)),
-                ResolvePartition(source, config.curate, wanted.folder, bits, work),
-            )
-            | "Commit" >> WriteCommit(CommitStage(work, (target(wanted),), (source,)))
+            | "Chunks" >> create(chunks_of(chunks))
+            | "Curate" >> ByPartition(ReadChunks(read, tables, work), ResolvePartitions(resolve, tables, work))
+            | "Commit" >> WriteCommit(CommitStage(work, targets, tuple(needed)))
         )
 
-    running.run_and_commit(config.root, [wanted.folder], wire, flags, work, size)
+    folders = [need.wanted.folder for need in needed.values()]
+    running.run_and_commit(config.root, folders, wire, flags, work, sum(sizes.values()))
+
+
+def _bytes(files: Sequence[InputFile]) -> int:
+    """Return about how many bytes of text files hold; of an archive whose members are named one by one, each has its size."""
+    return sum(map(_text_bytes, {archives.split_member(file.path)[0]: file for file in files}.values()))
 
 
 def _text_bytes(file: InputFile) -> int:
@@ -60,9 +81,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run this stage, where it is stale, from a command line of its own: what a cluster's launcher runs."""
     with running.command("curate", argv) as command:
         inputs.check(command.config, command.names)
-        for name in command.names:
-            if stages.why(flow.CURATE, command.config, name) is not None:
-                build(command.config, name, command.flags)
+        stale = [name for name in command.names if stages.why(flow.CURATE, command.config, name) is not None]
+        for together in groups(command.config, stale):
+            build(command.config, together, command.flags)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pmd import flow, sources
 from pmd.config.options import CurateOptions
 from pmd.curate.rules import judge, rename, resolve
 from pmd.engines import progress
+from pmd.engines.committing import of_kind
 from pmd.engines.transforms import outputs
 from pmd.schema.tables import JUDGED, in_source_folder
 from pmd.sources.contract import Chunk
@@ -33,6 +34,15 @@ CHUNKS = pa.schema(
 def chunk_batch(chunk: Chunk) -> pa.RecordBatch:
     """Return a chunk as a batch of one row."""
     return pa.RecordBatch.from_pylist([dataclasses.asdict(chunk)], schema=CHUNKS)
+
+
+def chunks_of(of: Mapping[str, Iterable[Chunk]]) -> list[pa.RecordBatch]:
+    """Return the chunks of several sources, each as a batch of one row that names its source too."""
+    return [
+        batch.append_column("source", pa.array([source]))
+        for source, chunks in sorted(of.items())
+        for batch in map(chunk_batch, chunks)
+    ]
 
 
 def chunk_of(batch: pa.RecordBatch) -> Chunk:
@@ -95,3 +105,51 @@ class ResolvePartition:
             if table.num_rows
         ]
         yield outputs(files, {self.source: settled.books()})
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadChunks:
+    """Read chunks of several sources.
+
+    Attributes:
+        of: Source → how its chunks are read.
+        tables: How its partitions are numbered.
+        work: Where runs go.
+    """
+
+    of: Mapping[str, ReadChunk]
+    tables: exchange.Numbered
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """A batch of `chunks_of` → RUNS."""
+        source = batch.column("source")[0].as_py()
+        for runs in self.of[source](batch.select(CHUNKS.names)):
+            yield self.tables.shifted(source, runs)
+
+
+@dataclasses.dataclass(frozen=True)
+class ResolvePartitions:
+    """Resolve partitions of several sources.
+
+    Attributes:
+        of: Source → how its partitions are resolved.
+        tables: How they are numbered.
+        work: Where runs are.
+    """
+
+    of: Mapping[str, ResolvePartition]
+    tables: exchange.Numbered
+    work: str
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return len(self.tables)
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(number of a partition, all its RUNS) → OUTPUTS."""
+        number, references = keyed
+        source, partition = self.tables.place(number)
+        for found in self.of[source]((partition, references)):
+            yield of_kind(source, found)

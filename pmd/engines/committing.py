@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
+import pyarrow as pa
 
 from pmd.engines.transforms import Collected
 from pmd.store import proposals
-from pmd.store.commits import Books, Commit, File
+from pmd.store.commits import Books, Commit
 from pmd.store.proposals import Proposal
 from pmd.store.wanted import Wanted
 
@@ -28,7 +29,7 @@ class Target:
         hash: Of all that it depends on.
         run: Its `run` section, as JSON.
         kind: Which of the stage's files are its own, by what stands before the colon in their names; None: all, which have none.
-        sources: Those whose books are its own; None: all.
+        sources: Those whose books are its own, as are the facts of its kind; None: all.
         facts: What is known before the outputs are.
         complete: Adds what is known only now.
     """
@@ -44,20 +45,33 @@ class Target:
 
     def proposal(self, found: Collected, books: Mapping[str, Books]) -> Proposal:
         """Return the commit that is proposed for the folder."""
-        mine = {source: book for source, book in books.items() if self.sources is None or source in self.sources}
-        commit = Commit(self.stage, self._files(found), mine, self.hash, orjson.loads(self.run), self.facts)
+        mine = self._mine(found, books)
+        commit = Commit(self.stage, mine.files, mine.books, self.hash, orjson.loads(self.run), self.facts)
         proposal = Proposal(self.folder, commit)
-        return proposal if self.complete is None else self.complete(proposal, found)
+        return proposal if self.complete is None else self.complete(proposal, mine)
 
-    def _files(self, found: Collected) -> tuple[File, ...]:
-        if self.kind is None:
-            return found.files
-        prefix = f"{self.kind}:"
-        return tuple(
-            dataclasses.replace(file, name=file.name.removeprefix(prefix))
-            for file in found.files
-            if file.name.startswith(prefix)
-        )
+    def _mine(self, found: Collected, books: Mapping[str, Books]) -> Collected:
+        """Return what of all outputs is this folder's, without its kind; books and facts are of all where it names no sources."""
+        files, facts = found.files, found.facts
+        if self.kind is not None:
+            prefix = f"{self.kind}:"
+            files = tuple(
+                dataclasses.replace(file, name=file.name.removeprefix(prefix))
+                for file in files
+                if file.name.startswith(prefix)
+            )
+            if self.sources is not None:
+                facts = tuple(fact.removeprefix(prefix) for fact in facts if fact.startswith(prefix))
+        named = {source: book for source, book in books.items() if self.sources is None or source in self.sources}
+        return Collected(files, named, facts)
+
+
+def of_kind(kind: str, outputs: pa.RecordBatch) -> pa.RecordBatch:
+    """Return outputs whose files and facts say which target's they are (`Target.kind`)."""
+    rows = outputs.to_pylist()
+    for row in rows:
+        row |= {name: f"{kind}:{row[name]}" for name in ("name", "fact") if row[name] is not None}
+    return pa.RecordBatch.from_pylist(rows, schema=outputs.schema)
 
 
 def target(wanted: Wanted, **more: Any) -> Target:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.dedupe import rules as dedupe_rules
+from pmd.engines.committing import of_kind
 from pmd.engines.transforms import outputs
 from pmd.fetch import partitions
 from pmd.manifests import Terms
@@ -126,5 +127,4 @@ class WriteList:
             commits.put_table(made.folder, f"{name}-{part}", rows, page_index=True)
             for name, rows in publish_rules.by_file(table)
         ]
-        files = [dataclasses.replace(file, name=f"{source}:{file.name}") for file in files]
-        yield outputs(files, {source: commits.Books(table.num_rows, {})})
+        yield of_kind(source, outputs(files, {source: commits.Books(table.num_rows, {})}))

@@ -82,8 +82,15 @@ class Numbered:
 
     def numbers(self, name: str, keys: pa.Array) -> np.ndarray:
         """Return the numbers of the partitions of a table's keys."""
-        first = np.int32(sum(2**bits for other, bits in self.bits.items() if other < name))
-        return partitions(keys, self.bits[name]) + first
+        return partitions(keys, self.bits[name]) + self._first(name)
+
+    def shifted(self, name: str, runs: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the `RUNS` of a table that was exchanged as though it were alone."""
+        numbers = runs.column("partition").to_numpy() + self._first(name)
+        return runs.set_column(0, RUNS.field("partition"), pa.array(numbers, pa.int32()))
+
+    def _first(self, name: str) -> np.int32:
+        return np.int32(sum(2**bits for other, bits in self.bits.items() if other < name))
 
     def place(self, number: int) -> tuple[str, int]:
         """Return the table that a partition is of, and which of its partitions it is."""

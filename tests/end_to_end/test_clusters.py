@@ -63,7 +63,7 @@ def test_a_stage_on_two_task_managers_equals_the_local_runners(
     monkeypatch.chdir(flink)
     there = dataclasses.replace(demo.config, root=str(tmp_path / "root"), engine=FLINK)
     with root.writer(there.root, "test"):
-        curate.build(there, "coco", choosing.flags(there.engine))
+        curate.build(there, ["coco"], choosing.flags(there.engine))
     running = servers.started("flink")
     assert [process.part for process in running.processes] == [
         "job-manager",

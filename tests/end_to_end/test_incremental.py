@@ -185,6 +185,6 @@ def test_a_folder_of_annotations_is_the_files_in_it(finished: tuple[Path, Config
     chosen = dataclasses.replace(whole, root=str(tmp_path / "root"), sources={"red_caps": red_caps})
     inputs.check(chosen, ["red_caps"])
     with root.writer(chosen.root, "test"):
-        curate.build(chosen, "red_caps")
+        curate.build(chosen, ["red_caps"])
     found, zipped = (building.committed(Path(where))["curate/source=red_caps"] for where in (chosen.root, whole.root))
     assert building.digests(found, "pairs/") == building.digests(zipped, "pairs/")

@@ -49,7 +49,7 @@ def known(folder: Path, web: Web, addresses: list[str], **options: Any) -> Confi
     chosen = configured(folder, web, **options)
     root.create(chosen.root, 1)
     with root.writer(chosen.root, "test"):
-        curate.build(chosen, "conceptual_12m")
+        curate.build(chosen, ["conceptual_12m"])
     with root.writer(chosen.root, "test"):
         images.build(chosen)
     return chosen

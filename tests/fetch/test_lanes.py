@@ -59,7 +59,7 @@ def known(folder: Path, web: Web, lanes: int = 4, *, slow: int = 0) -> Config:
     chosen = config.load(str(path))
     root.create(chosen.root, lanes.bit_length() - 1)
     with root.writer(chosen.root, "test"):
-        curate.build(chosen, "conceptual_12m")
+        curate.build(chosen, ["conceptual_12m"])
         images.build(chosen)
     return chosen
 

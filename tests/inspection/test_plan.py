@@ -235,7 +235,7 @@ def test_images_are_counted_by_the_group_that_is_asked_for_them_lane_by_lane(tmp
     )
     root.create(chosen.root, 3)
     with root.writer(chosen.root, "test"):
-        curate.build(chosen, "conceptual_12m")
+        curate.build(chosen, ["conceptual_12m"])
     with root.writer(chosen.root, "test"):
         images.build(chosen)
     found = plan.plan(chosen)["fetch"]

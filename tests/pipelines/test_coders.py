@@ -18,9 +18,7 @@ from pmd.engines.transforms import create
 from tests.pipelines import building
 
 PIPELINES = {
-    "curate-coco",
-    "curate-conceptual_captions",
-    "curate-visual_genome",
+    "curate",
     "images",
     "against",
     "fetch",
@@ -28,9 +26,7 @@ PIPELINES = {
     "hashes",
     "dedupe",
     "shard",
-    "publish-coco",
-    "publish-conceptual_captions",
-    "publish-visual_genome",
+    "publish",
     "audit",
 }
 

@@ -117,7 +117,7 @@ def test_a_truncated_annotation_file(tmp_path: Path, log: io.StringIO) -> None:
     path = tmp_path / "data" / "captions_train2017.json"
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(InputError, match="ends too early"), root.writer(chosen.root, "test"):
-        curate.build(chosen, "coco")
+        curate.build(chosen, ["coco"])
     assert log.getvalue() == ""
 
 

@@ -180,8 +180,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 #: The callables of the stages' transforms that write something, or what others write by.
 ALL = {
-    "ReadChunk",
-    "ResolvePartition",
+    "ReadChunks",
+    "ResolvePartitions",
     "CommitStage curate",
     "SpreadPairs",
     "GatherPartition",

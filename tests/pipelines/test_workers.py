@@ -55,7 +55,7 @@ def test_two_processes_write_the_bytes_of_one(tmp_path: Path) -> None:
     found = []
     for flags in ((), TWO):
         with root.writer(chosen.root, "test"):
-            curate.build(chosen, "coco", flags)
+            curate.build(chosen, ["coco"], flags)
         commit = commits.read(folder)
         assert commit is not None
         found.append((commit.files, commit.sources))
@@ -67,7 +67,7 @@ def test_a_mistake_in_a_process_is_told_as_itself(tmp_path: Path, capfd: pytest.
     path = tmp_path / "data" / "captions_train2017.json"
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(InputError, match="ends too early"), root.writer(chosen.root, "test"):
-        curate.build(chosen, "coco", TWO)
+        curate.build(chosen, ["coco"], TWO)
     assert "Traceback" not in capfd.readouterr().err
 
 

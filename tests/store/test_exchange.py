@@ -157,3 +157,30 @@ def test_a_reference_stays_small() -> None:
 
 def test_nothing_written_turns_over_into_nothing() -> None:
     assert list(exchange.by_partition([])) == []
+
+
+def test_the_partitions_of_several_tables_follow_each_other() -> None:
+    """Each table keeps its own, as if it were exchanged alone."""
+    tables = exchange.Numbered({"b": 1, "a": 2, "c": 0})
+    assert len(tables) == 4 + 2 + 1
+    assert [tables.place(number) for number in range(7)] == [
+        ("a", 0), ("a", 1), ("a", 2), ("a", 3), ("b", 0), ("b", 1), ("c", 0),
+    ]  # fmt: skip
+    keys = pa.array([bytes([first]) + bytes(15) for first in (0, 127, 128, 255)], pa.binary(16))
+    for name, bits in tables.bits.items():
+        own = exchange.partitions(keys, bits).tolist()
+        assert [tables.place(number) for number in tables.numbers(name, keys).tolist()] == [(name, each) for each in own]
+    with pytest.raises(IndexError):
+        tables.place(7)
+
+
+def test_runs_of_one_table_are_numbered_among_several() -> None:
+    """What a table's own reader gave is shifted behind the tables before it."""
+    tables = exchange.Numbered({"a": 2, "b": 1})
+    runs = pa.RecordBatch.from_pydict(
+        {"partition": [0, 1], "run": [5, 5], "offset": [0, 8], "length": [8, 8]}, schema=exchange.RUNS
+    )
+    shifted = tables.shifted("b", runs)
+    assert shifted.schema == exchange.RUNS
+    assert shifted["partition"].to_pylist() == [4, 5]
+    assert shifted["offset"].to_pylist() == [0, 8]

@@ -227,12 +227,12 @@ def test_a_stage_whose_nth_write_finds_the_storage_full(
 
     monkeypatch.setattr(storage.Draft, "finish", filling)
     with pytest.raises(RootError) as caught, root.writer(chosen.root, "test"):
-        curate.build(chosen, "coco")
+        curate.build(chosen, ["coco"])
     assert (caught.value.problem, caught.value.exit_code) == ("the storage is full", 4)
     monkeypatch.undo()
     assert list(Path(chosen.root).rglob(f"{storage.TEMPORARY}*")) == []
     with root.writer(chosen.root, "test"):
-        curate.build(chosen, "coco")
+        curate.build(chosen, ["coco"])
 
 
 @pytest.fixture
