@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import dataclasses
+import datetime
 import gzip
 import io
 import os
@@ -17,6 +18,7 @@ import random
 import resource
 import struct
 import sys
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -26,7 +28,7 @@ from typing import Any, Final
 from PIL import Image
 
 from pmd.config.options import FetchOptions
-from pmd.fetch import engine
+from pmd.fetch import engine, policies
 from pmd.fetch.outcome import EVIDENCE_HEADERS
 from tests.fetch.conftest import HASTE, Behaviour, image_row, options, photo, reply, table
 
@@ -566,7 +568,20 @@ def main(port: int, copies: int) -> None:
     rows = table(
         *(image_row(f"{name} {copy}", f"http://c{copy}.{name}.test/x") for name in names for copy in range(copies))
     )
-    with engine.Lane(chosen(port, concurrency=32, timeout_s=0.5), contact="", patience=HASTE, lookup=Names()) as lane:
+    began = datetime.datetime.now(datetime.UTC)
+    with (
+        tempfile.TemporaryDirectory() as root,
+        policies.Kept(root, "lane", began) as robots_files,  # on disk, as a lane has them
+        policies.Kept(root, "lane", began, "tdmrep") as reservations,
+        engine.Lane(
+            chosen(port, concurrency=32, timeout_s=0.5),
+            contact="",
+            policies=robots_files,
+            reservations=reservations,
+            patience=HASTE,
+            lookup=Names(),
+        ) as lane,
+    ):
         count = sum(1 for _ in lane.fetch(rows))
     assert count == len(names) * copies
     sys.stdout.write(f"{_peak_bytes()}{os.linesep}")

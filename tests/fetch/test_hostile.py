@@ -119,9 +119,9 @@ def test_memory_does_not_grow_with_the_number_of_such_urls(web: Web) -> None:
         peaks.append(int(ended.stdout))
     once, often = peaks
     assert once < 600 << 20
-    assert (
-        often < 1.75 * once
-    )  # 1.46 to 1.61 were measured: of ten times as many, more endless bodies are under way at once
+    # 1.37 to 1.61 were measured. Prepared rules of robots.txt are kept at hand, of so many files at most (`robots.SHORT_FILES`),
+    # and of ten times as many bodies more are under way at once.
+    assert often < 1.75 * once
 
 
 class Talkative(Web):
