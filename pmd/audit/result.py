@@ -62,8 +62,8 @@ METHODS: Final = {
     "languages": "The language identifier of the YFCC filter, on a sample of texts by hash of pair_id, the same sample "
     "at every stage; 'und' where neither of its two detectors is sure. Over all sources the samples are weighted by the "
     "sources' pairs.",
-    "countries": "Longitude and latitude in the upstream row, to a time zone, to the one country that has it; 'ZZ' at "
-    "sea and where several countries' zones overlap. Only YFCC100M has geotags.",
+    "countries": "Longitude and latitude in the upstream row, to a time zone, to the one country that has it, with written rules "
+    "for northern Vietnam and disputed land; 'ZZ' at sea and where nothing is settled. Only YFCC100M has geotags.",
     "gendered": "Share of the English texts of the sample with at least one term of a list; whole words, case-folded, "
     "the longest term first. 'neutral' is genbit's non-binary list, which also holds neutral words for people "
     "(firefighter). Of this table figures are exact where all texts were read, and else have the interval of texts drawn by "
