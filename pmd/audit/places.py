@@ -18,10 +18,10 @@ import pytz
 import tzfpy
 
 from pmd.audit import territories
-from pmd.audit.territories import KOSOVO
 
 #: No single country, or none.
 NOWHERE: Final = territories.NOWHERE
+KOSOVO: Final = territories.KOSOVO
 
 #: What is written for "no place": the 23-column YFCC100M has -1, -1, and forms and cameras without a fix 0, 0. Neither is land,
 #: and nothing else is within ten kilometres of either. The corners of the range are what a wrong number is cut down to.
@@ -50,6 +50,12 @@ def position(longitude: Any, latitude: Any) -> tuple[float, float] | None:
 def country(longitude: float, latitude: float) -> str:
     """Return the ISO 3166 code of the one country that a point lies in ("XK" for Kosovo), else "ZZ"."""
     found = _of_zones(tuple(tzfpy.get_tzs(longitude, latitude)))
+    return found if isinstance(found, str) else found(longitude, latitude)
+
+
+def country_of_zone(zone: str, longitude: float, latitude: float) -> str:
+    """Return the country of a zone's land; of a zone of several countries, of its land at a point."""
+    found = _of_zones((zone,))
     return found if isinstance(found, str) else found(longitude, latitude)
 
 

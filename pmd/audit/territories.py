@@ -19,7 +19,7 @@ KOSOVO: Final = "XK"
 
 #: Kosovo's border, clockwise from its westmost point, to .01 degrees: Natural Earth 1:10m, Admin 0 (world-atlas 2.0.2). Only what
 #: lies within Serbia's time zone is asked.
-_KOSOVO: Final[tuple[tuple[float, float], ...]] = (
+KOSOVO_BORDER: Final[tuple[tuple[float, float], ...]] = (
     (20.06, 42.55), (20.1, 42.65), (20.04, 42.71), (20.03, 42.74), (20.08, 42.77), (20.18, 42.74), (20.22, 42.8),
     (20.48, 42.85), (20.5, 42.88), (20.45, 42.92), (20.46, 42.95), (20.48, 42.97), (20.54, 42.98), (20.56, 43.01),
     (20.6, 43.01), (20.67, 43.08), (20.67, 43.11), (20.62, 43.13), (20.6, 43.2), (20.8, 43.26), (20.86, 43.22),
@@ -93,7 +93,7 @@ def _of_bangkok(longitude: float, latitude: float) -> str:
 
 
 def _of_belgrade(longitude: float, latitude: float) -> str:
-    return KOSOVO if _is_within(longitude, latitude, _KOSOVO) else "RS"
+    return KOSOVO if _is_within(longitude, latitude, KOSOVO_BORDER) else "RS"
 
 
 #: Zones of several countries → which of them has a point.
