@@ -526,7 +526,7 @@ def on_beam(seed: int) -> list[str]:
     ]
     known = _counted_on_beam(rows, ["images" if gone else "shard" for gone in lost])
     wrong = []
-    for stage, left in ((0, np.ones_like(lost)), (4, ~lost)):
+    for stage, left in ((0, np.ones_like(lost)), (len(measure.CLASSES) - 1, ~lost)):
         expected = clusters.of(
             np.bincount(users[left], minlength=len(sizes)),
             {"female": np.bincount(users[left & (kind == 1)], minlength=len(sizes))},

@@ -44,6 +44,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     needed = needs.of(config)
     wanted, books, names = needed.wanted, needed.books, needed.sources
     plan = measure.plan(needs.measured(books), config.audit, lexicon.load())
+    beside = needs.beside(config)
     table2 = {name: manifest.table2 for name, manifest in manifests.load_all().items()}
     cut = partitions.cut(config.root)
     size = sum(file.bytes for file in needed.files)
@@ -72,7 +73,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Units of pairs" >> Only(UNIT_RUNS)
             | "As runs" >> beam.Map(as_runs).with_output_types(pa.RecordBatch)
             | "By unit" >> Meet()
-            | "Count units" >> beam.ParDo(PerTask(CountUnits(work))).with_output_types(pa.RecordBatch)
+            | "Count units" >> beam.ParDo(PerTask(CountUnits(work, beside.incomes))).with_output_types(pa.RecordBatch)
         )
         repeated = (
             counted
@@ -94,7 +95,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Commit"
             >> WriteCommit(
                 CommitStage(
-                    work, (target(wanted, complete=WithReport(plan, books, table2, config.profile, config.sample)),)
+                    work,
+                    (target(wanted, complete=WithReport(plan, books, table2, config.profile, config.sample, beside)),),
                 )
             )
         )

@@ -1,7 +1,7 @@
 """What the audit counts of a batch of pairs, and how the counts of two batches become one.
 
-Every pair belongs to one *class*: the last stage that it survived. What stands after a stage is the sum of the classes
-from that stage on, so the pairs are read once for all stages. What readers gave and curate rejected carries no text; of
+Every pair belongs to one *class*: the last stage that it survived (`CLASSES`). What stands after a stage is the sum of the
+classes from that stage on, so the pairs are read once for all stages. What readers gave and curate rejected carries no text; of
 it only the books tell.
 
 A `Partial` holds integers, nothing that depends on the order of pairs or batches; `merge` is associative and commutative, and
@@ -13,6 +13,7 @@ what             of which pairs                                 how it is kept
 ===============  =============================================  =====================================
 pairs, words     all                                            exact; lengths as a histogram
 countries        all whose source has geotags                   exact
+years, suffixes  all that have a date, or a URL                 exact (`pmd.audit.traits`)
 languages        a sample by hash of pair_id (`plan`)           exact counts of the sample
 gendered terms   those of the sample that are English           exact counts of the sample
 ===============  =============================================  =====================================
@@ -34,7 +35,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from pmd import flow
-from pmd.audit import places
+from pmd.audit import places, traits
 from pmd.audit.lexicon import Absent, Lexicon
 from pmd.config.options import AuditOptions
 from pmd.errors import PmdError
@@ -43,6 +44,10 @@ from pmd.text.minhash import mixed
 
 #: The stages that a pair can survive, in order.
 STAGES: Final = tuple(stage.name for stage in flow.JUDGING)
+#: Survived by pairs whose image no opt-out (robots.txt, TDMRep) kept from being asked for; what was asked for may still be dead.
+ASKED: Final = "asked"
+#: The stages, and within fetch the step that comes first: every pair belongs to the last of these that it survived.
+CLASSES: Final = tuple(name for stage in STAGES for name in ((ASKED, stage) if stage == flow.FETCH.name else (stage,)))
 
 #: Key of the upstream field in `meta` that says who made or posted the image.
 USER_FIELDS: Final[dict[str, str]] = {"yfcc100m": "uid", "sbu_captions": "user_id", "red_caps": "author"}
@@ -80,9 +85,9 @@ EVERYTHING: Final = 2**64 - 1
 COLUMNS: Final = ("pair_id", "image_id", "source", "image_url", "text", "meta")
 
 Counts = NDArray[np.int64]
-_CLASSES: Final = len(STAGES)
+_CLASSES: Final = len(CLASSES)
 _CODES: Final = {names: code for code, names in enumerate(CATEGORIES)}
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +134,7 @@ class SourcePartial:
         languages: Code → texts of the sample, shape (classes,).
         countries: ISO 3166 code → pairs, shape (classes,).
         outside: Pairs of images outside the sample that the build is of; no other figure counts them.
+        traits: "year" or "suffix" (`pmd.audit.traits`) → value → pairs, shape (classes,).
     """
 
     pairs: Counts
@@ -138,6 +144,7 @@ class SourcePartial:
     languages: Mapping[str, Counts]
     countries: Mapping[str, Counts]
     outside: int = 0
+    traits: Mapping[str, Mapping[str, Counts]] = dataclasses.field(default_factory=dict)
 
     def __add__(self, other: SourcePartial) -> SourcePartial:
         """Return what is counted of both parts."""
@@ -149,6 +156,10 @@ class SourcePartial:
             _add(self.languages, other.languages),
             _add(self.countries, other.countries),
             self.outside + other.outside,
+            {
+                kind: _add(self.traits.get(kind, {}), other.traits.get(kind, {}))
+                for kind in sorted({*self.traits, *other.traits})
+            },
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -156,6 +167,10 @@ class SourcePartial:
         return {
             **{name: getattr(self, name).tolist() for name in ("pairs", "words", "lengths", "sample")},
             "outside": self.outside,
+            "traits": {
+                kind: {value: counts.tolist() for value, counts in sorted(rows.items())}
+                for kind, rows in sorted(self.traits.items())
+            },
             **{
                 name: {code: counts.tolist() for code, counts in sorted(getattr(self, name).items())}
                 for name in ("languages", "countries")
@@ -173,6 +188,9 @@ class SourcePartial:
             languages={code: _counts(row) for code, row in raw["languages"].items()},
             countries={code: _counts(row) for code, row in raw["countries"].items()},
             outside=raw["outside"],
+            traits={
+                kind: {value: _counts(counts) for value, counts in rows.items()} for kind, rows in raw["traits"].items()
+            },
         )
 
 
@@ -235,6 +253,7 @@ class Seen:
         countries: ISO 3166 codes; "" where there is no geotag, or one in no single country.
         nowhere: Whether there is a geotag in no single country; shape (pairs,).
         units: "user", "subreddit", "page" or "host" → of each pair its name, "" for none; without kinds that the source lacks.
+        traits: "year" or "suffix" → of each pair its value, "" for none; without kinds that the source lacks.
     """
 
     categories: NDArray[np.int8]
@@ -242,6 +261,7 @@ class Seen:
     countries: list[str]
     nowhere: NDArray[np.bool_]
     units: Mapping[str, list[str]]
+    traits: Mapping[str, list[str]] = dataclasses.field(default_factory=dict)
 
 
 def look(pairs: pa.RecordBatch, plan: Plan) -> dict[str, Seen]:
@@ -271,9 +291,10 @@ def _look(source: str, pairs: pa.RecordBatch, plan: Plan) -> Seen:
         for kind, by_source in (("user", USER_FIELDS), ("subreddit", SUBREDDIT_FIELDS), ("page", PAGE_FIELDS))
         if source in by_source
     }
-    geotag = GEOTAG_FIELDS.get(source)
+    geotag, date = GEOTAG_FIELDS.get(source), traits.DATE_FIELDS.get(source)
+    found = {"suffix": [traits.suffix(host) for host in hosts]}
     countries, nowhere = [""] * pairs.num_rows, np.zeros(pairs.num_rows, dtype=bool)
-    if fields or geotag is not None:
+    if fields or geotag is not None or date is not None:
         metas = [orjson.loads(meta) for meta in pairs.column("meta").to_pylist()]
         for kind, field in fields.items():
             units[kind] = [_user(meta, field) for meta in metas]
@@ -283,7 +304,9 @@ def _look(source: str, pairs: pa.RecordBatch, plan: Plan) -> Seen:
                 code = places.country(*spot) if spot is not None else ""
                 nowhere[row] = code == places.NOWHERE
                 countries[row] = "" if nowhere[row] else code
-    return Seen(categories, languages, countries, nowhere, units)
+        if date is not None:
+            found["year"] = [traits.year(source, meta.get(date)) for meta in metas]
+    return Seen(categories, languages, countries, nowhere, units, found)
 
 
 def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan, seen: Mapping[str, Seen] | None = None) -> Partial:
@@ -291,17 +314,17 @@ def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan, seen: Mapping[str
 
     Args:
         pairs: `PAIRS`, or its `COLUMNS`; any sources, any order.
-        last: The last stage that each pair survived, of `STAGES`.
+        last: The last of `CLASSES` that each pair survived.
         plan: The same for all batches.
         seen: What `look` saw of them, where that is known.
 
     Raises:
         PmdError: There is no such stage.
     """
-    classes = pc.index_in(last.cast(pa.string()), value_set=pa.array(STAGES))
+    classes = pc.index_in(last.cast(pa.string()), value_set=pa.array(CLASSES))
     if classes.null_count:
         unknown = last.filter(pc.is_null(classes))[0].as_py()
-        raise PmdError("no such stage", where="audit", expected=", ".join(STAGES), found=repr(unknown))
+        raise PmdError("no such stage", where="audit", expected=", ".join(CLASSES), found=repr(unknown))
     numbers = classes.to_numpy(zero_copy_only=False).astype(np.intp)
     found = look(pairs, plan) if seen is None else seen
     texts = pairs.column("text")
@@ -311,6 +334,11 @@ def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan, seen: Mapping[str
             for source, mine in _by_source(pairs).items()
         }
     )
+
+
+def stages(last: pa.Array) -> pa.Array:
+    """Return the last stage that each pair survived; what was asked for in vain survived `images`."""
+    return pc.if_else(pc.equal(last, ASKED), flow.IMAGES.name, last)
 
 
 def outside(pairs: pa.RecordBatch) -> Partial:
@@ -343,6 +371,7 @@ def _counted(texts: pa.Array, classes: NDArray[np.intp], seen: Seen) -> SourcePa
         sample=sample,
         languages=_tally(seen.languages, classes[read]),
         countries=_tally([codes[row] for row in placed.tolist()], classes[placed]),
+        traits={kind: _tally_known(values, classes) for kind, values in sorted(seen.traits.items())},
     )
 
 
@@ -352,9 +381,14 @@ def _mixed(ids: pa.Array) -> NDArray[np.uint64]:
     The second half of the key goes through the finaliser of SplitMix64 (`minhash.mixed`), so that the hash
     is independent of what else is cut by a key's bits: fetch shards by the first ones, samples of images by the last.
     """
+    return np.minimum(mixed(low_words(ids)), np.uint64(EVERYTHING - 1))
+
+
+def low_words(ids: pa.Array) -> NDArray[np.uint64]:
+    """Return the second half of each 16-byte key."""
     fixed = ids.cast(pa.binary(16))
     raw = np.frombuffer(fixed.buffers()[1] or b"", dtype=">u8")[2 * fixed.offset : 2 * (fixed.offset + len(fixed))]
-    return np.minimum(mixed(raw[1::2].astype(np.uint64)), np.uint64(EVERYTHING - 1))
+    return raw[1::2].astype(np.uint64)
 
 
 def users(pairs: pa.RecordBatch) -> NDArray[np.uint64]:
@@ -400,6 +434,12 @@ def _tally(codes: list[str], classes: NDArray[np.intp]) -> dict[str, Counts]:
     for code, number in zip(codes, classes.tolist(), strict=True):
         counts.setdefault(code, np.zeros(_CLASSES, dtype=np.int64))[number] += 1
     return counts
+
+
+def _tally_known(values: list[str], classes: NDArray[np.intp]) -> dict[str, Counts]:
+    """Return how many pairs of each class have each value; "" is none."""
+    having = np.array([row for row, value in enumerate(values) if value], dtype=np.intp)
+    return _tally([values[row] for row in having.tolist()], classes[having])
 
 
 def _add(left: Mapping[str, Counts], right: Mapping[str, Counts]) -> dict[str, Counts]:

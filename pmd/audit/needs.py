@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from typing import Final
 
 from pmd import flow
-from pmd.config import Config
+from pmd.audit import geography, population
+from pmd.config import Config, reference
 from pmd.curate import needs as curate_needs
 from pmd.store import root, storage
-from pmd.store.commits import Books, File
+from pmd.store.commits import Books, File, sha256
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted, as_json
 
 #: As `wanted.FORMAT`, for the audit alone. 2: datasketch proposes the near-duplicate captions.
 #: 3: users, hosts and images are counted, and every interval names its truth.
-AUDIT_FORMAT: Final = 3
+#: 4: northern Vietnam, Palestine, Georgia and Kosovo are found; places stand beside populations; steps are told apart.
+AUDIT_FORMAT: Final = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +44,17 @@ def measured(books: Mapping[str, Mapping[str, Books]]) -> dict[str, int]:
     return {name: book.kept - outside.get(name, 0) for name, book in books[flow.CURATE.name].items()}
 
 
+def beside(config: Config) -> geography.Beside:
+    """Return what countries are compared with: populations, and the user's own table.
+
+    Raises:
+        InputError: The table has rows that cannot be used.
+    """
+    table = config.audit.reference
+    year = geography.YEAR if table is None else table.year
+    return geography.Beside(year, population.load(year), None if table is None else reference.read(table.countries))
+
+
 def wanted(config: Config, unit: str = "all", standing: Standing | None = None) -> tuple[Wanted, ...]:
     """Return the commit of the report."""
     return (of(config, standing).wanted,)
@@ -65,6 +78,9 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
         inputs["views" if stage == flow.IMAGES else stage.name] = commit.digest()
         books[stage.name] = {name: commit.sources.get(name, Books()) for name in names}
     options = as_json(config.audit) | {"profile": config.profile, "format": AUDIT_FORMAT}
+    if config.audit.reference is not None:
+        options["reference"] = {"year": config.audit.reference.year}
+        inputs["reference"] = sha256(storage.read_bytes(config.audit.reference.countries))
     return Needs(
         Wanted(flow.AUDIT.name, "all", root.audit_folder(config.root), options, inputs),
         tuple(names),

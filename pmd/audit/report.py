@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from pmd.audit import balance, concentration, contents, formatting, page, sharing
+from pmd.audit import balance, concentration, contents, formatting, geography_section, page, sharing, steps_section
 from pmd.audit.measure import STAGES
 from pmd.audit.style import CSS
 from pmd.escape import html as escape
@@ -70,7 +70,9 @@ def _sections(result: Mapping[str, Any]) -> Iterable[str]:
     yield sharing.repeated(result)
     yield contents.languages(result)
     yield contents.countries(result)
+    yield geography_section.section(result)
     yield contents.gendered(result)
+    yield steps_section.section(result)
     yield contents.losses(result)
     yield concentration.users(result)
     yield concentration.hosts(result)
@@ -126,7 +128,9 @@ def _header(result: Mapping[str, Any]) -> str:
         ("repeated", "Repeated captions"),
         ("languages", "Languages"),
         ("countries", "Countries"),
+        ("geography", "Beside people"),
         ("gendered", "Gendered terms"),
+        ("steps", "Whom each step removed"),
         ("losses", "Losses"),
         ("users", "Users"),
         ("hosts", "Hosts"),

@@ -19,12 +19,16 @@ from typing import Any, Final, Protocol, cast
 import numpy as np
 import pycld2
 
-from pmd.audit import estimates, findings, lexicon, losses, places, suppression, units
+from pmd.audit import estimates, findings, geography, lexicon, losses, places, steps, suppression, units
 from pmd.audit.clusters import Sums
 from pmd.audit.components import components
 from pmd.audit.estimates import Estimate, Part, Read
+from pmd.audit.figures import coverage as _coverage
+from pmd.audit.figures import figure as _figure
+from pmd.audit.figures import plain as _estimate
 from pmd.audit.measure import (
     CATEGORIES,
+    CLASSES,
     GEOTAG_FIELDS,
     MAX_WORDS,
     STAGES,
@@ -34,6 +38,7 @@ from pmd.audit.measure import (
     Plan,
     SourcePartial,
 )
+from pmd.audit.population import component as population_component
 from pmd.audit.repeated import NOTHING_REPEATED
 from pmd.errors import VerificationError
 from pmd.store import commits
@@ -62,8 +67,11 @@ METHODS: Final = {
     "languages": "The language identifier of the YFCC filter, on a sample of texts by hash of pair_id, the same sample "
     "at every stage; 'und' where neither of its two detectors is sure. Over all sources the samples are weighted by the "
     "sources' pairs.",
-    "countries": "Longitude and latitude in the upstream row, to a time zone, to the one country that has it; 'ZZ' at "
-    "sea and where several countries' zones overlap. Only YFCC100M has geotags.",
+    "countries": "Longitude and latitude in the upstream row, to a time zone, to the one country that has it, with written rules "
+    "for northern Vietnam and disputed land; 'ZZ' at sea and where nothing is settled. Only YFCC100M has geotags.",
+    "geography": "A country's share of the photographs that lie in a country, beside its share of the world's people, and of its "
+    "internet users. By user: the country that most of their photographs show; of several a hash decides. A photographed "
+    "country is not a home. Bounds: none of the photographs without a country, or all of them, are of high income.",
     "gendered": "Share of the English texts of the sample with at least one term of a list; whole words, case-folded, "
     "the longest term first. 'neutral' is genbit's non-binary list, which also holds neutral words for people "
     "(firefighter). Of this table figures are exact where all texts were read, and else have the interval of texts drawn by "
@@ -71,6 +79,9 @@ METHODS: Final = {
     "another_draw": "What many more such users would give, or images, pages and hosts where no user is named; of crossed "
     "units the wider. Sums over clusters, corrected by CR2 with the correlation within them, t with Satterthwaite's "
     "degrees of freedom; none under 8 of them or with one cluster over 20 % of the pairs.",
+    "steps": "Pairs with a property that a step kept ÷ those that came to it, ÷ the same of all pairs of the source: 1 where "
+    "they fared as all did. Exact, with intervals only where texts were sampled. Values of fewer than 10 pairs, or that "
+    "changed by fewer, are not shown.",
     "losses": "Whether what was lost at a step had to do with what it shows, were users or hosts lost as they come: a test "
     "of its own beside the change, which is exact. Null hypothesis: no more than 0.5 points; Benjamini and Yekutieli's "
     "control of false discoveries at 5 % in each section; findings' intervals are corrected for being chosen.",
@@ -141,6 +152,7 @@ def result(
     profile: str | None = None,
     repeated: Mapping[str, Any] | None = None,
     overlap: Mapping[str, Any] | None = None,
+    beside: geography.Beside = geography.NOTHING,
 ) -> dict[str, Any]:
     """Return the content of audit.json: deterministic, keys sorted, floats rounded to six significant digits.
 
@@ -154,6 +166,7 @@ def result(
         profile: The profile that the pairs were curated with, to be named in the report.
         repeated: `repeated.summary` of all pairs; None where no text is repeated.
         overlap: `overlap.matrix` of all images.
+        beside: What countries are compared with.
 
     Raises:
         VerificationError: The books say otherwise than the pairs, or a stage did not get what the one before kept.
@@ -162,6 +175,9 @@ def result(
     _check(partial, books, ran)
     sources = sorted({*partial.sources, *(source for stage in ran for source in books[stage])})
     absent = plan.lexicon if isinstance(plan.lexicon, lexicon.Absent) else None
+    told = {
+        source: steps.Source.of(source, some, counted, ran, beside.incomes) for source, some in partial.sources.items()
+    }
     content = {
         "format": FORMAT,
         "profile": profile,
@@ -178,10 +194,13 @@ def result(
         "all": _populations(sorted(partial.sources.items()), ran, absent, counted),
         "tests": _tests(counted, [source for source in sources if source in partial.sources], ran, absent),
         "overlap": overlap,
-        "components": components(plan.lexicon),
+        "steps": steps.steps(told, books, ran),
+        "geography": geography.geography(partial.sources, counted, ran, beside, told),
+        "components": [*components(plan.lexicon), population_component(beside.population)],
         "methods": METHODS,
         "labels": {},
     }
+    _agree(content, told)
     _add_repeated(content, repeated or {"sources": {}, "all": {}})
     content["labels"] = _labels(content)
     return cast(dict[str, Any], _tidy(content))
@@ -215,7 +234,7 @@ def _check(partial: Partial, books: StageBooks, ran: Sequence[str]) -> None:
         for source in sorted({*partial.sources, *books[stage]}):
             kept = books[stage].get(source, commits.Books()).kept
             counted = partial.sources.get(source)
-            pairs = 0 if counted is None else int(counted.pairs[STAGES.index(stage) :].sum())
+            pairs = 0 if counted is None else int(counted.pairs[CLASSES.index(stage) :].sum())
             pairs += counted.outside if counted is not None and before is None else 0
             if kept != pairs:
                 raise VerificationError(
@@ -264,7 +283,7 @@ def _table2(
         here = [source for source in members if source in sources]
         strata = {
             stage: [
-                _Stratum(source, partial.sources[source], STAGES.index(stage))
+                _Stratum(source, partial.sources[source], CLASSES.index(stage))
                 for source in here
                 if source in partial.sources
             ]
@@ -298,9 +317,9 @@ def _populations(
     by_stage: dict[str, Any] = {}
     first: list[_Stratum] = []
     for stage in ran:
-        strata = [_Stratum(source, partial, STAGES.index(stage)) for source, partial in counted]
+        strata = [_Stratum(source, partial, CLASSES.index(stage)) for source, partial in counted]
         strata = [stratum for stratum in strata if stratum.pairs]
-        by_stage[stage] = _population(strata, first, absent, known, STAGES.index(stage))
+        by_stage[stage] = _population(strata, first, absent, known, CLASSES.index(stage))
         first = first or strata
     _suppress(by_stage)
     return by_stage
@@ -356,46 +375,6 @@ class _Known:
 
     def _sums(self, source: str, kind: str, domain: str) -> Sums:
         return units.sums_of(self.counted, source, kind, self.stage, domain)
-
-
-def _coverage(measured: float, eligible: float, of: str, rest: str | None = None) -> dict[str, Any]:
-    """Return a section's coverage: how many were measured, of how many of what, and why not the rest."""
-    coverage = {
-        "measured": measured,
-        "eligible": eligible,
-        "share": measured / eligible if eligible else None,
-        "of": of,
-    }
-    return coverage if rest is None else coverage | {"rest": rest}
-
-
-def _estimate(estimate: Estimate) -> dict[str, Any]:
-    interval = None if estimate.low is None or estimate.high is None else [estimate.low, estimate.high]
-    found: dict[str, Any] = {"value": estimate.value, "interval": interval, "enough": estimate.enough}
-    if estimate.refused is not None:
-        found["refused"] = estimate.refused
-    return found | {"exact": estimate.exact}
-
-
-def _figure(table: Estimate, draws: Sequence[tuple[str, Estimate]]) -> dict[str, Any]:
-    """Return a figure of this table, with what another draw would give.
-
-    Args:
-        table: Of this table.
-        draws: The kind of clusters, and what another draw of them would give: of several the wider counts.
-    """
-    found = _estimate(table)
-    some = [(kind, draw) for kind, draw in draws if draw.value is not None or draw.refused is not None]
-    if not some:
-        return found
-    kind, draw = some[0]
-    for other, one in some[1:]:
-        if estimates.wider(draw, one) is one and one is not draw:
-            kind, draw = other, one
-    other_draw = _estimate(draw)
-    del other_draw["exact"]
-    more = {"clusters": draw.clusters, "degrees": draw.degrees, "design_effect": draw.design_effect}
-    return found | {"another_draw": other_draw | {"cluster": kind} | more}
 
 
 # Lengths.
@@ -577,6 +556,7 @@ TESTED: Final = {
     "languages": ("read", ("english",)),
     "gendered": ("english", ("female", "male", "both", "neutral")),
     "countries": ("placed", ()),
+    "incomes": ("income", ("high",)),
 }
 
 
@@ -590,9 +570,9 @@ def _tests(
             continue
         asked = []
         for source in sources:
-            for stage in ran[1:]:
+            for stage in steps.of(ran)[1:]:
                 kind = _lost_by(counted, source)
-                table = units.losses_of(counted, source, kind, STAGES.index(stage), domain)
+                table = units.losses_of(counted, source, kind, CLASSES.index(stage), domain)
                 names = properties or _countries_tested(table)
                 asked += [(source, stage, kind, name, losses.uneven(table, name)) for name in names if table.num_rows]
         asked = [one for one in asked if one[4].effect is not None]
@@ -682,11 +662,31 @@ def _suppress(by_stage: Mapping[str, Any]) -> None:
         key = "shares" if section == "countries" else "largest"
         tables = [{row[label]: row["pairs"] for row in one.get(key, [])} for one in sections]
         totals = [_whole(one) for one in sections]
-        for one, shown, total in zip(sections, suppression.shown(tables, totals), totals, strict=True):
+        order = suppression.order(len(sections))
+        for one, shown, total in zip(sections, suppression.shown(tables, totals, order), totals, strict=True):
             if key in one:
                 one[key] = [row for row in one[key] if row[label] in shown]
                 rest = total - sum(row["pairs"] for row in one[key])
                 one["other"] = rest / total if total else None
+
+
+def _agree(content: Mapping[str, Any], told: Mapping[str, steps.Source]) -> None:
+    """Show no country and host that is hidden where pairs are told apart by step: together the tables would tell it."""
+    having = [source for source, one in told.items() if one.values.get("country")]
+    for source, one in told.items():
+        # Where one source has geotags, its countries are those of all.
+        groups = [content["sources"][source], *([content["all"]] if having == [source] else [])]
+        for place, group in enumerate(groups):
+            for stage, population in group.items():
+                _hide(population["countries"], "shares", "country", one.shows("country", stage))
+                if not place and "largest" in population["hosts"]:
+                    _hide(population["hosts"], "largest", "host", one.shows("host", stage))
+
+
+def _hide(section: dict[str, Any], key: str, label: str, shown: set[str]) -> None:
+    section[key] = [row for row in section[key] if row[label] in shown]
+    total = _whole(section)
+    section["other"] = (total - sum(row["pairs"] for row in section[key])) / total if total else None
 
 
 def _whole(section: Mapping[str, Any]) -> int:
@@ -809,6 +809,7 @@ def _labels(content: Mapping[str, Any]) -> dict[str, Any]:
     populations = [figures for group in (content["all"], *content["sources"].values()) for figures in group.values()]
     languages = {row["language"] for figures in populations for row in figures["languages"]["shares"]}
     countries = {row["country"] for figures in populations for row in figures["countries"]["shares"]}
+    countries |= geography.mentioned(content["geography"])
     return {
         "languages": {
             code: "undetermined" if code == language.UNDETERMINED else names.get(code, code)

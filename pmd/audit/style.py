@@ -86,6 +86,11 @@ svg .end { text-anchor: end; } svg .middle { text-anchor: middle; }
 .mark.b { stroke: var(--b); } .mark.after.b { fill: var(--b); } .interval.b { stroke: var(--b); }
 .interval.before { opacity: .45; } .faint { opacity: .38; } .faint .interval { stroke-dasharray: 3 3; }
 .segment { stroke: var(--card); stroke-width: .75; } .segment.gone { fill: var(--gone); }
+.land { fill: var(--track); stroke: var(--card); stroke-width: .6; }
+.land[class*="fill-"] { fill: var(--after); } .key i[class*="fill-"] { background: var(--after); }
+.land.fill-1 { fill-opacity: .14; } .land.fill-2 { fill-opacity: .32; } .land.fill-3 { fill-opacity: .52; }
+.land.fill-4 { fill-opacity: .75; } .key i.fill-1 { opacity: .14; } .key i.fill-2 { opacity: .32; }
+.key i.fill-3 { opacity: .52; } .key i.fill-4 { opacity: .75; } .key i.nothing { background: var(--track); }
 .even { stroke: var(--soft); fill: none; stroke-dasharray: 4 4; } .curve { fill: none; stroke-width: 2.2;
   stroke: var(--after); }
 .curve.before { stroke: var(--before); stroke-width: 4; }

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
-from pmd.audit import measure, overlap, repeated, report, result, units
+from pmd.audit import geography, measure, overlap, repeated, report, result, units
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
@@ -29,7 +29,7 @@ from pmd.store.proposals import Proposal
 #: Of each row one: a file of pairs, a part, a file of pairs that the shards left out.
 TASKS = pa.schema([pa.field("pairs", pa.string()), pa.field("part", pa.int32()), pa.field("left_out", pa.string())])
 
-#: A pair (`last` null), the last stage that one survived, or "left out" for one that the shards left out.
+#: A pair (`last` null), the last of `measure.CLASSES` that one survived, or "left out" for one that the shards left out.
 MEETING = pa.schema(
     [
         pa.field("pair_id", KEY, nullable=False),
@@ -38,6 +38,9 @@ MEETING = pa.schema(
     ]
 )
 LEFT_OUT = "left out"
+
+#: The status of images that nobody was to ask for.
+OPTED_OUT = "opted_out"
 
 #: What a fact of a worker is, by how it begins.
 COUNTED, REPEATED, OVERLAP, UNITS = "counted ", "repeated ", "overlap ", "units "
@@ -97,7 +100,10 @@ class SpreadPairs:
         fetched = pa.concat_arrays([*kept["pair_id"].chunks, *rejected["pair_id"].chunks, pa.array([], KEY)])
         yield flow.DEDUPE.name, kept["pair_id"]
         yield flow.FETCH.name, rejected["pair_id"]
-        yield flow.IMAGES.name, views.filter(pc.invert(pc.is_in(views["pair_id"], value_set=fetched)))["pair_id"]
+        lost = views.filter(pc.invert(pc.is_in(views["pair_id"], value_set=fetched)))
+        opted_out = pc.equal(partitions.statuses(lost, ledger), OPTED_OUT)
+        yield measure.ASKED, lost.filter(pc.invert(opted_out))["pair_id"]
+        yield flow.IMAGES.name, lost.filter(opted_out)["pair_id"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +141,7 @@ class CountPartition:
                 counted = measure.merge(counted, measure.measure(some, fates, self.plan, seen))
                 for rows in units.occurrences(some, fates, seen):
                     run.add(rows, "unit_id")
-                yield repeated.occurrences(some, fates)
+                yield repeated.occurrences(some, measure.stages(fates))
 
         try:
             yield from exchange.write(self.work, repeated.OCCURRENCES, self.bits, texts(), "text_id")
@@ -153,10 +159,11 @@ class CountUnits:
     """Count the users, images, hosts, pages and subreddits of a partition; only sums leave it, as a fact."""
 
     work: str
+    incomes: Mapping[str, str] = dataclasses.field(default_factory=dict)  # country → class
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition of units, all its RUNS) → OUTPUTS."""
-        found = units.count(exchange.read(self.work, keyed[1], units.ROWS))
+        found = units.count(exchange.read(self.work, keyed[1], units.ROWS), self.incomes)
         yield outputs((), facts=[UNITS + found.to_text()])
 
 
@@ -225,6 +232,7 @@ class WithReport:
     table2: Mapping[str, Table2]
     profile: str
     sample: int = 1
+    beside: geography.Beside = geography.NOTHING
 
     def __call__(self, proposal: Proposal, found: Collected) -> Proposal:
         """Return it with both files."""
@@ -243,6 +251,7 @@ class WithReport:
             profile=self.profile,
             repeated=next(map(orjson.loads, facts(REPEATED)), None),
             overlap=overlap.matrix(map(orjson.loads, facts(OVERLAP))),
+            beside=self.beside,
         )
         fixed = {
             "audit.json": orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS),

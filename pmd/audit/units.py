@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd.audit import clusters, losses
+from pmd.audit import clusters, groups, losses
 from pmd.audit.clusters import Counts
-from pmd.audit.measure import CATEGORIES, NOT_READ, STAGES, Seen
+from pmd.audit.measure import CATEGORIES, CLASSES, NOT_READ, Seen, low_words
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 
@@ -54,7 +54,7 @@ ROWS: Final = pa.schema(
         pa.field("unit_id", KEY, nullable=False),
         pa.field("kind", pa.int8(), nullable=False),  # of `KINDS`
         pa.field("source", pa.string(), nullable=False),
-        pa.field("last", pa.int8(), nullable=False),  # number of the last stage survived
+        pa.field("last", pa.int8(), nullable=False),  # number of the last of `CLASSES` survived
         pa.field("category", pa.int8(), nullable=False),  # of `CATEGORIES`, or `NOT_READ`
         pa.field("country", pa.string(), nullable=False),  # "": no geotag, or at sea
         pa.field("name", pa.string(), nullable=False),  # of hosts alone
@@ -73,7 +73,9 @@ SIZES: Final = pa.schema([*_AT, pa.field("size", pa.int64()), pa.field("units", 
 SUMS: Final = pa.schema([*_AT, pa.field("domain", pa.string(), nullable=False), *clusters.ROWS])
 #: `losses.ROWS` of the step that a stage is.
 LOSSES: Final = pa.schema([*_AT, pa.field("domain", pa.string(), nullable=False), *losses.ROWS])
-#: The hosts with most pairs.
+#: `groups.ROWS` of each source and kind.
+GROUPS: Final = pa.schema([*_AT[:2], *groups.ROWS])
+#: The hosts with most pairs after any stage, after each.
 HOSTS: Final = pa.schema(
     [*_AT, pa.field("name", pa.string(), nullable=False), pa.field("pairs", pa.int64(), nullable=False)]
 )
@@ -105,10 +107,10 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen])
 
     Args:
         pairs: `measure.COLUMNS`; any sources.
-        last: The last stage that each pair survived.
+        last: The last of `measure.CLASSES` that each pair survived.
         seen: Source → what `measure.look` saw of its pairs, in their order.
     """
-    numbers = pc.index_in(last.cast(pa.string()), value_set=pa.array(STAGES)).cast(pa.int8())
+    numbers = pc.index_in(last.cast(pa.string()), value_set=pa.array(CLASSES)).cast(pa.int8())
     names = pairs.column("source").cast(pa.string())
     for source, found in sorted(seen.items()):
         mine = pa.array(np.flatnonzero(pc.equal(names, source).to_numpy(zero_copy_only=False)))
@@ -159,6 +161,7 @@ class Counted:
     sums: pa.Table
     losses: pa.Table
     hosts: pa.Table
+    groups: pa.Table
 
     def to_text(self) -> str:
         """Return it as text that Beam carries."""
@@ -170,7 +173,7 @@ class Counted:
         return cls(*(_table(base64.b64decode(part)) for part in text.split(".")))
 
     def _tables(self) -> tuple[pa.Table, ...]:
-        return self.sizes, self.sums, self.losses, self.hosts
+        return self.sizes, self.sums, self.losses, self.hosts, self.groups
 
 
 def _bytes(table: pa.Table) -> bytes:
@@ -186,7 +189,7 @@ def _table(content: bytes) -> pa.Table:
         return reader.read_all()
 
 
-EMPTY: Final = Counted(SIZES.empty_table(), SUMS.empty_table(), LOSSES.empty_table(), HOSTS.empty_table())
+EMPTY: Final = Counted(*(schema.empty_table() for schema in (SIZES, SUMS, LOSSES, HOSTS, GROUPS)))
 
 
 def merged(parts: Iterable[Counted]) -> Counted:
@@ -198,6 +201,7 @@ def merged(parts: Iterable[Counted]) -> Counted:
         _added(SUMS, [part.sums for part in some], 6),
         _added(LOSSES, [part.losses for part in some], 7),
         _largest(hosts),
+        _added(GROUPS, [part.groups for part in some], 5),
     )
 
 
@@ -209,23 +213,26 @@ def _added(schema: pa.Schema, tables: Iterable[pa.Table], key_columns: int) -> p
 
 
 def _largest(hosts: pa.Table) -> pa.Table:
-    """Return the `LISTED_HOSTS` of each source and stage that have most pairs, sorted."""
+    """Return the rows of hosts that are among the `LISTED_HOSTS` with most pairs of their source after some stage, sorted."""
     order = [("source", "ascending"), ("stage", "ascending"), ("pairs", "descending"), ("name", "ascending")]
     ranked = hosts.sort_by(order)
-    found: list[int] = []
+    sources, stages, names = (ranked[column].to_pylist() for column in ("source", "stage", "name"))
     held: dict[tuple[str, int], int] = {}
-    for place, at in enumerate(zip(ranked["source"].to_pylist(), ranked["stage"].to_pylist(), strict=True)):
-        held[at] = held.get(at, 0) + 1
-        if held[at] <= LISTED_HOSTS:
-            found.append(place)
+    large: set[tuple[str, str]] = set()
+    for source, stage, name in zip(sources, stages, names, strict=True):
+        held[source, stage] = held.get((source, stage), 0) + 1
+        if held[source, stage] <= LISTED_HOSTS:
+            large.add((source, name))
+    found = [place for place, at in enumerate(zip(sources, names, strict=True)) if at in large]
     return ranked.take(pa.array(found, pa.int64()))
 
 
-def count(rows: pa.Table) -> Counted:
+def count(rows: pa.Table, incomes: Mapping[str, str] | None = None) -> Counted:
     """Return what is known of units.
 
     Args:
         rows: All `ROWS` of these units, in any order.
+        incomes: Country → its income class, where that is known.
     """
     found = []
     for code in sorted(pc.unique(rows["kind"]).to_pylist()):
@@ -233,9 +240,10 @@ def count(rows: pa.Table) -> Counted:
         of_kind = rows.filter(pc.equal(rows["kind"], code))
         sources = sorted(pc.unique(of_kind["source"]).to_pylist())
         for source in sources:
-            found.append(_count(source, kind, of_kind.filter(pc.equal(of_kind["source"], source))))
+            mine = of_kind.filter(pc.equal(of_kind["source"], source))
+            found.append(_count(source, kind, mine, incomes or {}))
         if kind in ACROSS:
-            found.append(_count(ALL, kind, of_kind))
+            found.append(_count(ALL, kind, of_kind, {}))
     return merged(found)
 
 
@@ -257,15 +265,15 @@ class _Units:
 
     def counts(self, some: np.ndarray | None = None) -> Counts:
         """Return the pairs of each unit after each stage; shape (units, stages)."""
-        where = self.place * len(STAGES) + self.last
+        where = self.place * len(CLASSES) + self.last
         where, pairs = (where, self.pairs) if some is None else (where[some], self.pairs[some])
         # Sums of whole numbers below 2^53, so exact.
-        table = np.bincount(where, weights=pairs, minlength=self.number * len(STAGES))
-        table = table.reshape(self.number, len(STAGES)).astype(np.int64)
+        table = np.bincount(where, weights=pairs, minlength=self.number * len(CLASSES))
+        table = table.reshape(self.number, len(CLASSES)).astype(np.int64)
         return np.ascontiguousarray(np.cumsum(table[:, ::-1], axis=1)[:, ::-1])
 
 
-def _count(source: str, kind: str, rows: pa.Table) -> Counted:
+def _count(source: str, kind: str, rows: pa.Table, incomes: Mapping[str, str]) -> Counted:
     encoded = rows["unit_id"].combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
@@ -276,14 +284,15 @@ def _count(source: str, kind: str, rows: pa.Table) -> Counted:
         len(encoded.dictionary),
     )
     pairs = units.counts()
-    sizes = [_sizes(source, kind, stage, pairs[:, stage]) for stage in range(len(STAGES))]
+    sizes = [_sizes(source, kind, stage, pairs[:, stage]) for stage in range(len(CLASSES))]
     sums: list[pa.Table] = []
     lost: list[pa.Table] = []
+    domains: Mapping[str, tuple[Counts, Mapping[str, Counts]]] = {}
     # Of other kinds only the numbers are wanted: there may be as many images as pairs.
     if source != ALL and (kind in clusters_of(source) or kind in LOST_BY):
-        domains = _domains(units, rows)
+        domains = _domains(units, rows, incomes)
         for domain, (whole, having) in domains.items():
-            for stage in range(len(STAGES)):
+            for stage in range(len(CLASSES)):
                 at = {name: counts[:, stage] for name, counts in having.items()}
                 if kind in clusters_of(source):
                     sums.append(_at(source, kind, stage, domain, clusters.rows(clusters.of(whole[:, stage], at))))
@@ -295,10 +304,26 @@ def _count(source: str, kind: str, rows: pa.Table) -> Counted:
         pa.concat_tables([SUMS.empty_table(), *sums]),
         pa.concat_tables([LOSSES.empty_table(), *lost]),
         _hosts(source, units, pairs, rows) if kind == "host" else HOSTS.empty_table(),
+        _groups(source, kind, pairs, encoded.dictionary, domains.get("placed")),
     )
 
 
-def _domains(units: _Units, rows: pa.Table) -> Mapping[str, tuple[Counts, Mapping[str, Counts]]]:
+def _groups(
+    source: str, kind: str, pairs: Counts, ids: pa.Array, placed: tuple[Counts, Mapping[str, Counts]] | None
+) -> pa.Table:
+    if kind not in LOST_BY or source == ALL:
+        return GROUPS.empty_table()
+    found = [groups.by_size(pairs)]
+    if kind == "user" and placed is not None:
+        found.append(groups.by_country(low_words(ids), placed[1]))
+    rows = pa.concat_tables(found)
+    head = [pa.array([name] * rows.num_rows, pa.string()) for name in (source, kind)]
+    return pa.table([*head, *rows.columns], schema=GROUPS)
+
+
+def _domains(
+    units: _Units, rows: pa.Table, incomes: Mapping[str, str]
+) -> Mapping[str, tuple[Counts, Mapping[str, Counts]]]:
     """Return the domains that shares are of: of each its pairs by unit and stage, and those with each property."""
     categories = rows["category"].to_numpy()
 
@@ -320,6 +345,12 @@ def _domains(units: _Units, rows: pa.Table) -> Mapping[str, tuple[Counts, Mappin
     if placed:
         whole = units.counts(np.isin(numbers, [number for number, label in enumerate(labels) if label]))
         found["placed"] = (whole, placed)
+    classes: dict[str, Counts] = {}
+    for label, counts in placed.items():
+        if label in incomes:
+            classes[incomes[label]] = classes.get(incomes[label], np.zeros_like(counts)) + counts
+    if classes:
+        found["income"] = (sum(classes.values(), np.zeros_like(next(iter(classes.values())))), classes)
     return {name: domain for name, domain in found.items() if domain[0].any()}
 
 
@@ -342,7 +373,7 @@ def _hosts(source: str, units: _Units, pairs: Counts, rows: pa.Table) -> pa.Tabl
     first[units.place] = np.arange(len(units.place))
     names = rows["name"].combine_chunks()
     found = []
-    for stage in range(len(STAGES)):
+    for stage in range(len(CLASSES)):
         some = np.flatnonzero(pairs[:, stage])
         length = len(some)
         table = [
@@ -378,7 +409,31 @@ def losses_of(counted: Counted, source: str, kind: str, stage: int, domain: str)
 def hosts_of(counted: Counted, source: str, stage: int) -> list[tuple[str, int]]:
     """Return the hosts with most pairs, each with its pairs."""
     rows = _where(counted.hosts, source, "host", stage)
-    return list(zip(rows["name"].to_pylist(), rows["pairs"].to_pylist(), strict=True))
+    return list(zip(rows["name"].to_pylist(), rows["pairs"].to_pylist(), strict=True))[:LISTED_HOSTS]
+
+
+def large_hosts_of(counted: Counted, source: str) -> dict[str, Counts]:
+    """Return the pairs, after each of `CLASSES`, of every host that is among those with most pairs after some stage."""
+    rows = counted.hosts.filter(pc.equal(counted.hosts["source"], source))
+    found: dict[str, Counts] = {}
+    for name, stage, pairs in zip(*(rows[column].to_pylist() for column in ("name", "stage", "pairs")), strict=True):
+        found.setdefault(name, np.zeros(len(CLASSES), dtype=np.int64))[stage] = pairs
+    return dict(sorted(found.items()))
+
+
+def groups_of(counted: Counted, source: str, kind: str, by: str) -> dict[str, tuple[Counts, Counts]]:
+    """Return group → its pairs, and its units that have any, after each of `CLASSES`."""
+    table = counted.groups
+    at = pc.and_(pc.equal(table["source"], source), pc.and_(pc.equal(table["kind"], kind), pc.equal(table["by"], by)))
+    rows = table.filter(at)
+    found: dict[str, tuple[Counts, Counts]] = {}
+    for name, stage, pairs, some in zip(
+        *(rows[column].to_pylist() for column in ("group", "class", "pairs", "units")), strict=True
+    ):
+        zeros = np.zeros(len(CLASSES), dtype=np.int64)
+        of_pairs, of_units = found.setdefault(name, (zeros, zeros.copy()))
+        of_pairs[stage], of_units[stage] = pairs, some
+    return dict(sorted(found.items()))
 
 
 def _where(table: pa.Table, source: str, kind: str, stage: int) -> pa.Table:

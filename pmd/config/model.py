@@ -12,6 +12,7 @@ import posixpath
 import re
 import ssl
 import tomllib
+import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -19,7 +20,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from pmd import escape, flow, manifests, sources
-from pmd.config import options, places, remedies, resizing
+from pmd.config import options, places, reference, remedies, resizing
 from pmd.config.engine import LOCAL, Engine
 from pmd.errors import ConfigError, InputError
 from pmd.formats import encoding
@@ -44,6 +45,8 @@ _TOP_KEYS: Final = ("root", "profile", "seed", "contact", "sample", "takedown")
 _TOP: Final = (*_TOP_KEYS, "engine", "sources", "scores", *_TABLES)
 _ENDING: Final = ".toml"
 _CONTACT_LENGTH: Final = 256
+#: Rows of a table of countries that are told.
+_ROWS_TOLD: Final = 10
 _CONTACT: Final = '"mailto:you@example.org", or a URL where you can be reached'
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -267,9 +270,36 @@ class _Checker:
         for path in config.dedupe.evaluation:
             if not path or not storage.exists(path):
                 self.problem(("dedupe", "evaluation"), "files or folders that are there", path, "mend the path")
+        self._reference(config.audit.reference)
         ca_file = config.fetch.ca_file
         if ca_file is not None and not _is_pem(ca_file):
             self.problem(("fetch", "ca_file"), "a file of certificates (PEM)", ca_file, "mend the path, or the file")
+
+    def _reference(self, table: options.ReferenceTable | None) -> None:
+        """Find what is wrong with a table of countries; so many rows are told."""
+        if table is None:
+            return
+        key = ("audit", "reference", "countries")
+        if not storage.exists(table.countries) or storage.is_folder(table.countries):
+            self.problem(key, "a file that is there", table.countries, "mend the path, or remove it")
+            return
+        try:
+            _, wrong = reference.check(table.countries)
+        except InputError as error:
+            self.problem(key, error.expected or "a CSV file in UTF-8", table.countries, error.remedy or "mend the file")
+            return
+        for one in wrong[:_ROWS_TOLD]:
+            rest = (
+                f"; {len(wrong) - _ROWS_TOLD} rows more"
+                if one is wrong[:_ROWS_TOLD][-1] and len(wrong) > _ROWS_TOLD
+                else ""
+            )
+            self.problem(
+                key,
+                f"{one.column}: {one.expected}",
+                f"{table.countries}, line {one.line}: {one.found}{rest}",
+                one.remedy,
+            )
 
     def _line(self, key: tuple[str, ...]) -> int | None:
         while key:
@@ -528,6 +558,7 @@ def _options_of(model: type[BaseModel], place: Sequence[str]) -> list[str]:
     """Return the names of the options of a table within a model."""
     for name in place:
         inner = model.model_fields[name].annotation
+        inner = next((one for one in typing.get_args(inner) if one is not type(None)), inner)
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             return []
         model = inner

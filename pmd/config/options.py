@@ -429,10 +429,20 @@ class ShardOptions(StageOptions):
         return value
 
 
+class ReferenceTable(StageOptions):
+    """What the audit compares countries with; the columns of the file stand in `pmd.config.reference`."""
+
+    countries: Annotated[str, NamesFiles(), Field(min_length=1)]
+    year: int = Field(
+        default=2010, ge=1950, le=2100
+    )  # the middle of YFCC100M's, and one of those of the UN's populations
+
+
 class AuditOptions(StageOptions):
     """What the audit measures."""
 
     text_sample: int = Field(default=200_000, ge=1, le=2**31)
+    reference: ReferenceTable | None = None
 
 
 class PublishOptions(StageOptions):

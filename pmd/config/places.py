@@ -124,10 +124,12 @@ def options_written(options: BaseModel, name_of: Callable[[str], str]) -> dict[s
     """Return options as a commit keeps them, with their paths as `name_of` (`written`) names them."""
     content: dict[str, Any] = options.model_dump(mode="json")
     values = {name: getattr(options, name) for name in type(options).model_fields}  # a dump forgets what was placed
-    return content | {
+    named: dict[str, Any] = {
         name: [name_of(path) for path in value] if isinstance(value, tuple) else name_of(value)
         for name, value in _naming_files(options, values).items()
     }
+    inner = {name: options_written(value, name_of) for name, value in values.items() if isinstance(value, BaseModel)}
+    return content | named | inner
 
 
 def _relative(path: str, folder: str) -> str:
@@ -142,10 +144,11 @@ def _is_relative(path: str) -> bool:
 def _placed_options(options: _Model, one: Callable[[str], str]) -> _Model:
     """Return options whose paths are placed."""
     values = {name: getattr(options, name) for name in type(options).model_fields}
-    changed = {
+    changed: dict[str, Any] = {
         name: tuple(one(path) for path in value) if isinstance(value, tuple) else one(value)
         for name, value in _naming_files(options, values).items()
     }
+    changed |= {name: _placed_options(value, one) for name, value in values.items() if isinstance(value, BaseModel)}
     return options.model_copy(update=changed)
 
 

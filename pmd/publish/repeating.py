@@ -10,6 +10,8 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from pmd import __version__, flow
 from pmd.config import Config
 from pmd.sources.contract import NamesFiles
@@ -74,6 +76,8 @@ def _options(options: Any) -> dict[str, Any]:
         if any(isinstance(item, NamesFiles) for item in field.metadata):
             value = said[name]
             said[name] = [_name(item) for item in value] if isinstance(value, list) else value and _name(value)
+        elif isinstance(inner := getattr(options, name), BaseModel):
+            said[name] = _options(inner)
     return said
 
 

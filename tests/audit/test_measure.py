@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmd.audit import lexicon, measure
-from pmd.audit.measure import CATEGORIES, STAGES, Partial, Plan
+from pmd.audit.measure import CATEGORIES, CLASSES, Partial, Plan
 from pmd.config.options import AuditOptions
 from pmd.errors import PmdError
 from pmd.text import language
@@ -56,19 +56,19 @@ def test_a_batch_by_hand() -> None:
     found = measure.measure(batch(_rows()), pa.array(_LAST), WHOLE).sources
     assert sorted(found) == ["coco", "red_caps", "yfcc100m"]
     yfcc = found["yfcc100m"]
-    assert yfcc.pairs.tolist() == [1, 0, 1, 0, 1]
-    assert yfcc.words.tolist() == [3, 0, 3, 0, 4]
-    assert [(stage, words) for stage, words in zip(*np.nonzero(yfcc.lengths), strict=True)] == [(0, 3), (2, 3), (4, 4)]
+    assert yfcc.pairs.tolist() == [1, 0, 0, 1, 0, 1]
+    assert yfcc.words.tolist() == [3, 0, 0, 3, 0, 4]
+    assert [(stage, words) for stage, words in zip(*np.nonzero(yfcc.lengths), strict=True)] == [(0, 3), (3, 3), (5, 4)]
     assert {code: counts.tolist() for code, counts in yfcc.languages.items()} == {
-        "de": [1, 0, 0, 0, 0],
-        "en": [0, 0, 1, 0, 1],
+        "de": [1, 0, 0, 0, 0, 0],
+        "en": [0, 0, 0, 1, 0, 1],
     }
-    assert {code: counts.tolist() for code, counts in yfcc.countries.items()} == {"FR": [0, 0, 1, 0, 1]}
+    assert {code: counts.tolist() for code, counts in yfcc.countries.items()} == {"FR": [0, 0, 0, 1, 0, 1]}
     assert _texts(yfcc.sample) == {"read": 3, "english": 2, "female": 1, "male": 1}
     coco = found["coco"]
     assert coco.countries == {}
-    assert _texts(coco.sample[4:]) == {"read": 2, "english": 2, "female": 1, "male": 1}
-    assert coco.sample[4, CATEGORIES.index(frozenset({"read", "english", "female", "male"}))] == 1
+    assert _texts(coco.sample[5:]) == {"read": 2, "english": 2, "female": 1, "male": 1}
+    assert coco.sample[5, CATEGORIES.index(frozenset({"read", "english", "female", "male"}))] == 1
     assert _texts(found["red_caps"].sample[1:2]) == {"read": 1, "undetermined": 1}
 
 
@@ -104,7 +104,7 @@ def _drawn(seed: int, number: int) -> tuple[list[dict[str, Any]], list[str]]:
         )
         for index in range(number)
     ]
-    return rows, chance.choices(STAGES, k=number)
+    return rows, chance.choices(CLASSES, k=number)
 
 
 @pytest.mark.usefixtures("by_mark")
@@ -137,7 +137,7 @@ def test_a_partial_stays_small() -> None:
     for number in (300, 3000):
         partial = measure.measure(batch(rows[:number]), pa.array(last[:number]), WHOLE)
         sizes.append(len(measure.to_bytes(partial)))
-        assert partial.sources["coco"].sample.shape == (len(STAGES), len(CATEGORIES))
+        assert partial.sources["coco"].sample.shape == (len(CLASSES), len(CATEGORIES))
     assert sizes[1] < 20_000
 
 

@@ -67,7 +67,7 @@ def _figures(
         rows.append(pair("yfcc100m", str(index), text, url=f"http://h{index % 50}.org/<x>", meta=meta))
         last.append(stages[-1] if index % 5 else stages[max(len(stages) - 2, 0)])
     partial = measure.measure(batch(rows), pa.array(last), plan)
-    kept = {stage: int(partial.sources["yfcc100m"].pairs[measure.STAGES.index(stage) :].sum()) for stage in stages}
+    kept = {stage: int(partial.sources["yfcc100m"].pairs[measure.CLASSES.index(stage) :].sum()) for stage in stages}
     books = {"curate": {"yfcc100m": Books(kept["curate"], {"too_few_words": 3})}}
     for before, stage in itertools.pairwise(stages):
         lost = kept[before] - kept[stage]

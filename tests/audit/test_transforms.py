@@ -10,7 +10,10 @@ import pyarrow.compute as pc
 import pytest
 
 from pmd.audit import measure, transforms, units
+from pmd.fetch import partitions
 from pmd.images import rules
+from pmd.schema import keys
+from pmd.schema.tables import KEY
 from pmd.store import exchange
 from pmd.text import language
 from tests.audit.batches import WHOLE, batch, pair
@@ -33,10 +36,31 @@ def test_pairs_outside_the_sample_are_counted_apart(tmp_path: Path, monkeypatch:
     found = measure.from_bytes(base64.b64decode(fact)).sources["coco"]
     number = int(inside.sum())
     assert 30 < number < 70
-    assert found.pairs.tolist() == [5, number - 5, 0, 0, 0]
+    assert found.pairs.tolist() == [5, number - 5, 0, 0, 0, 0]
     assert found.outside == 200 - number
     (known,) = transforms.CountUnits(str(tmp_path))((0, [transforms.as_runs(of_units)]))
     counted = units.Counted.from_text(known["fact"][0].as_py().removeprefix(transforms.UNITS))
     assert int(units.sizes_of(counted, "coco", "image", 0)[1].sum()) == number
     assert units.hosts_of(counted, "coco", 1) == [("a.org", number - 5)]
     assert pc.sum(known["count"]).as_py() is None
+
+
+def test_what_opted_out_is_told_from_what_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses = {"kept": "ok", "gone": "ok", "no": "opted_out", "dead": "dead"}
+    ids = {name: keys.image_id(name) for name in (*statuses, "untried")}
+    views = pa.table({"pair_id": pa.array(list(ids.values()), KEY), "image_id": pa.array(list(ids.values()), KEY)})
+    ledger = pa.table({"image_id": pa.array([ids[name] for name in statuses], KEY), "status": list(statuses.values())})
+    kept, gone = (views.filter(pc.equal(views["pair_id"].cast(pa.binary()), ids[name])) for name in ("kept", "gone"))
+    monkeypatch.setattr(transforms.partitions, "read_views", lambda root, part: views)
+    monkeypatch.setattr(transforms.partitions, "read_ledger", lambda root, shards: ledger)
+    monkeypatch.setattr(transforms.dedupe_rules, "judge_again", lambda *given: (kept, gone))
+    monkeypatch.setattr(transforms.dedupe_rules, "read_groups", lambda root: None)
+    cut = partitions.Cut(0, 0)
+    found = transforms.SpreadPairs("root", cut, 0, "work")._last_stages(0)
+    names = {value: name for name, value in ids.items()}
+    assert {stage: [names[one] for one in pairs.to_pylist()] for stage, pairs in found} == {
+        "dedupe": ["kept"],
+        "fetch": ["gone"],
+        "asked": ["dead", "untried"],
+        "images": ["no"],
+    }

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from pmd.audit import measure, units
-from pmd.audit.measure import STAGES
+from pmd.audit import groups, measure, units
+from pmd.audit.measure import CLASSES
 from pmd.text import language
 from tests.audit.batches import WHOLE, batch, counted, pair
 
@@ -39,7 +39,7 @@ def _build() -> tuple[pa.RecordBatch, pa.Array]:
         )
         for index in range(400)
     ]
-    return batch(rows), pa.array(chance.choices(STAGES, k=400))
+    return batch(rows), pa.array(chance.choices(CLASSES, k=400))
 
 
 def test_counts_by_hand() -> None:
@@ -108,11 +108,12 @@ def test_no_name_of_a_user_is_handed_on() -> None:
     found = counted(pairs, last)
     texts = {
         value
-        for table in (found.sizes, found.sums, found.losses, found.hosts)
+        for table in (found.sizes, found.sums, found.losses, found.hosts, found.groups)
         for column in table.columns
         if pa.types.is_string(column.type)
         for value in column.unique().to_pylist()
     }
     properties = {*units.READ, *units.ENGLISH, "female+male", "", "FR"}
     known = {"yfcc100m", "red_caps", "wit", *units.KINDS, "read", "english", "placed", *properties}
+    known |= {groups.SIZE, groups.COUNTRY, *(name for _, name in groups.SIZES)}
     assert texts - known == {f"host{number}.org" for number in range(10)}

@@ -398,6 +398,9 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
         ("card", 'changes = ["one\\ntwo"]', "changes", "lines of text, none of them empty", '["one\\ntwo"]'),
         ("card", "gating_prompt = true", "gating_prompt", "a string", "true"),
         ("audit", "text_sample = 0", "text_sample", "1 or more", "0"),
+        ("audit", 'reference = "x.csv"', "reference", "a table", '"x.csv"'),
+        ("audit", 'reference = { countries = "" }', "reference.countries", "a string that is not empty", '""'),
+        ("audit", 'reference = { countries = "x.csv", year = 1900 }', "reference.year", "1950 or more", "1900"),
     ],
 )
 def test_each_option_of_a_stage_is_checked(stage: str, line: str, key: str, expected: str, found: str) -> None:

@@ -102,6 +102,13 @@ def test_the_audit_is_one_page_that_needs_no_network(demo: Demo) -> None:
     assert [mark for mark in ("<script src", "<link", "@import") if mark in page] == []
     content = json.loads((demo.root / "audit/audit.json").read_text())
     assert content["profile"] == "recommended"
+    # What opted out is told from what is dead, as the books have it.
+    taken = [one["step"] for one in content["steps"]["steps"]]
+    assert taken == ["curate", "images", "asked", "fetch", "dedupe", "shard"]
+    for source, book in content["books"]["fetch"].items():
+        pairs = dict(zip(taken, content["steps"]["sources"][source]["pairs"], strict=True))
+        assert pairs["images"] - pairs["asked"] == book["rejected"].get("opted_out", 0)
+    assert sum(book["rejected"].get("opted_out", 0) for book in content["books"]["fetch"].values()) > 0
 
 
 def test_it_verifies_and_a_second_build_does_nothing(demo: Demo) -> None:

@@ -1,0 +1,289 @@
+"""Where photographs were taken, beside who lives there: by photograph and by user, against people, internet users and incomes.
+
+Counts are of this table and exact. Ratios are a country's share of the placed photographs ÷ its share of the world's people, or
+of its internet users: 1 where both are alike. Populations come from a package (`pmd.audit.population`), income classes and
+internet users from a file that the user names (`pmd.config.reference`).
+
+A photographed country is not a home: who travels is counted where they went.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from pmd.audit import clusters, estimates, groups, places, suppression, territories, traits, units
+from pmd.audit.clusters import Counts
+from pmd.audit.estimates import Estimate, Part
+from pmd.audit.figures import coverage, figure
+from pmd.audit.lexicon import Absent
+from pmd.audit.measure import CLASSES, GEOTAG_FIELDS, SourcePartial
+from pmd.audit.population import Population
+from pmd.audit.steps import Source
+from pmd.config import reference
+
+#: What photographs are compared with where the user names no year.
+YEAR: Final = 2010
+
+#: What to download, by name, where there is no table of countries.
+DOWNLOAD: Final = (
+    "World Bank, “World Bank country classifications by income level”, historical table (OGHIST)",
+    "World Bank, World Development Indicators: “Individuals using the Internet (% of population)”, IT.NET.USER.ZS, by the "
+    "International Telecommunication Union",
+)
+_HIGH: Final = reference.CLASSES[0]
+#: A figure of too few to be shown.
+_HIDDEN: Final = {"value": None, "interval": None, "enough": False, "exact": True, "known": None, "bounds": None}
+
+
+@dataclasses.dataclass(frozen=True)
+class Beside:
+    """What photographs are compared with.
+
+    Attributes:
+        year: The year that populations and classes are of, or near.
+        population: People by country, or why there are none.
+        rows: The user's table of countries; None where none was named.
+    """
+
+    year: int
+    population: Population | Absent
+    rows: tuple[reference.Row, ...] | None = None
+
+    @property
+    def people(self) -> Mapping[str, int]:
+        """People by country; empty where they are not known."""
+        return {} if isinstance(self.population, Absent) else self.population.people
+
+    @property
+    def incomes(self) -> dict[str, str]:
+        """Income class by country."""
+        return reference.incomes(self.rows or (), self.year)
+
+    def online(self, years: Mapping[int, int]) -> dict[str, float]:
+        """Return internet users by country, on average over the years that photographs are of.
+
+        Args:
+            years: Year → photographs; empty where none is known: the year itself counts then.
+        """
+        weights = years or {self.year: 1}
+        whole, found = sum(weights.values()), dict[str, float]()
+        for year, number in sorted(weights.items()):
+            for country, percent in reference.internet_users(self.rows or (), year).items():
+                people = self.people.get(country, 0)
+                found[country] = found.get(country, 0.0) + people * percent / 100 * number / whole
+        return found
+
+
+NOTHING: Final = Beside(YEAR, Absent("no populations were read"))
+
+
+def mentioned(content: Mapping[str, Any]) -> set[str]:
+    """Return the codes of the countries that the section names."""
+    rows = [row for by_stage in content["sources"].values() for told in by_stage.values() for row in told["countries"]]
+    suffixes = [
+        row for by_stage in content["suffixes"].values() for told in by_stage.values() for row in told["shares"]
+    ]
+    claims = {code for one in content["disputed"] for code in (one["counted_as"], *one["claimed_by"])}
+    return {row["country"] for row in rows} | {row["value"] for row in suffixes} | claims
+
+
+def geography(
+    sources: Mapping[str, SourcePartial],
+    counted: units.Counted,
+    ran: Sequence[str],
+    beside: Beside,
+    told: Mapping[str, Source],
+) -> dict[str, Any]:
+    """Return the section of audit.json.
+
+    Args:
+        sources: What was counted of each source's pairs.
+        counted: What is known of users.
+        ran: The stages that have run, in order.
+        beside: What is compared with.
+        told: The pairs of each source, told apart: what is hidden there is hidden here.
+    """
+    population = beside.population
+    return {
+        "method": "geography",
+        "year": beside.year,
+        "population": {"absent": population.reason, "remedy": population.remedy}
+        if isinstance(population, Absent)
+        else {"year": population.year, "world": population.world},
+        "reference": {"absent": "no table of countries was named", "download": DOWNLOAD}
+        if beside.rows is None
+        else {"rows": len(beside.rows), "classes": len(beside.incomes)},
+        "disputed": [dataclasses.asdict(one) for one in territories.DISPUTED],
+        "sources": {
+            source: _by_stage(_Placed(source, partial, counted), ran, beside, told[source])
+            for source, partial in sorted(sources.items())
+            if source in GEOTAG_FIELDS
+        },
+        "years": {
+            source: {"date": traits.DATES[source], **_values(partial, "year", ran, told[source])}
+            for source, partial in sorted(sources.items())
+            if source in traits.DATES
+        },
+        "suffixes": {source: _values(partial, "suffix", ran, None) for source, partial in sorted(sources.items())},
+        "sold_abroad": sorted(traits.SOLD_ABROAD),
+    }
+
+
+def after(counts: Counts, stage: str) -> int:
+    """Return how many pairs stand after a stage, of those of each class."""
+    return int(counts[CLASSES.index(stage) :].sum())
+
+
+@dataclasses.dataclass(frozen=True)
+class _Placed:
+    """Photographs of a source that lie in a country, and its users."""
+
+    source: str
+    partial: SourcePartial
+    counted: units.Counted
+
+    def pairs(self, stage: str) -> dict[str, int]:
+        """Return country → photographs after a stage."""
+        rows = self.partial.countries.items()
+        return {code: number for code, row in rows if code != places.NOWHERE and (number := after(row, stage))}
+
+    def users(self, stage: str) -> dict[str, int]:
+        """Return country → users most of whose placed photographs are in it."""
+        found = units.groups_of(self.counted, self.source, "user", groups.COUNTRY)
+        return {code: int(row[CLASSES.index(stage)]) for code, (_, row) in found.items() if row[CLASSES.index(stage)]}
+
+    def all_users(self, stage: str) -> int:
+        return int(units.sizes_of(self.counted, self.source, "user", CLASSES.index(stage))[1].sum())
+
+
+def _by_stage(placed: _Placed, ran: Sequence[str], beside: Beside, told: Source) -> dict[str, Any]:
+    years = {int(year): after(counts, ran[0]) for year, counts in placed.partial.traits.get("year", {}).items()}
+    online = beside.online(years)
+    users = [placed.users(stage) for stage in ran]
+    shown_users = _shown(users)
+    incomes = [{name: round(number) for name, number in _by_class(table, beside.incomes).items()} for table in users]
+    shown_incomes = _shown(incomes)
+    return {
+        stage: _stage(placed, stage, beside, online, (told.shows("country", stage), some))
+        | (_incomes(placed, stage, beside, online, (told.shows("income", stage), classes)) if beside.incomes else {})
+        for stage, some, classes in zip(ran, shown_users, shown_incomes, strict=True)
+    }
+
+
+def _shown(tables: Sequence[Mapping[str, int]]) -> list[set[str]]:
+    some = [{name: number for name, number in table.items() if number} for table in tables]
+    return suppression.shown(some, [sum(table.values()) for table in some], suppression.order(len(some)))
+
+
+def _stage(
+    placed: _Placed, stage: str, beside: Beside, online: Mapping[str, float], shown: tuple[set[str], set[str]]
+) -> dict[str, Any]:
+    pairs, of_users = placed.pairs(stage), placed.users(stage)
+    total, users = sum(pairs.values()), sum(of_users.values())
+    rows = []
+    for code in sorted(shown[0], key=lambda code: (-pairs[code], code)):
+        row: dict[str, Any] = {"country": code, "pairs": pairs[code], "share": pairs[code] / total}
+        if code in shown[1]:
+            row |= {"users": of_users[code], "user_share": of_users[code] / users}
+        for name, held, world in (
+            ("people", beside.people, sum(beside.people.values())),
+            ("internet_users", online, sum(online.values())),
+        ):
+            if held.get(code):
+                row[f"per_million_{name}"] = pairs[code] / held[code] * 1e6
+                row[f"to_{name}"] = row["share"] / (held[code] / world)
+        rows.append(row)
+    whole = after(placed.partial.pairs, stage)
+    return {
+        "coverage": coverage(total, whole, "pairs", "has no geotag, or one in no single country"),
+        "users": coverage(users, placed.all_users(stage), "users", "has no photograph with a country"),
+        "countries": rows,
+        "other": {
+            "pairs": total - sum(row["pairs"] for row in rows),
+            "users": users - sum(row.get("users", 0) for row in rows),
+        },
+    }
+
+
+def _incomes(
+    placed: _Placed, stage: str, beside: Beside, online: Mapping[str, float], shown: tuple[set[str], set[str]]
+) -> dict[str, Any]:
+    """Return photographs, users, people and internet users by income class, and the share of high income."""
+    tables = (
+        ("pairs", placed.pairs(stage), shown[0]),
+        ("users", placed.users(stage), shown[1]),
+        ("people", beside.people, frozenset(reference.CLASSES)),
+        ("internet_users", online, frozenset(reference.CLASSES)),
+    )
+    by_class = {kind: (_by_class(counts, beside.incomes), some) for kind, counts, some in tables}
+    whole, users = after(placed.partial.pairs, stage), placed.all_users(stage)
+    (pairs, some_pairs), (of_users, some_users) = by_class["pairs"], by_class["users"]
+    return {
+        "incomes": [
+            {"class": name} | {kind: _of_class(held, name, some) for kind, (held, some) in by_class.items()}
+            for name in reference.CLASSES
+        ],
+        "high_income": {
+            "photographs": _high(pairs, whole, _draw(placed, stage)) if _HIGH in some_pairs else _HIDDEN,
+            "users": _high(of_users, users, _draw_of_users(of_users)) if _HIGH in some_users else _HIDDEN,
+        },
+    }
+
+
+def _of_class(held: Mapping[str, float], name: str, shown: Collection[str]) -> dict[str, Any]:
+    whole = sum(held.values())
+    if name not in shown or not whole:
+        return {"number": None, "share": None}
+    return {"number": round(held[name]), "share": held[name] / whole}
+
+
+def _by_class(counts: Mapping[str, float], classes: Mapping[str, str]) -> dict[str, float]:
+    found = dict.fromkeys(reference.CLASSES, 0.0)
+    for code, number in counts.items():
+        if code in classes:
+            found[classes[code]] += number
+    return found
+
+
+def _high(by_class: Mapping[str, float], whole: int, draw: Estimate) -> dict[str, Any]:
+    """Return the share of high income among what has a class, and between which shares of all it must lie.
+
+    The bounds are the worst cases: nothing without a class is of high income, or all of it is.
+    """
+    known, high = sum(by_class.values()), by_class[_HIGH]
+    table = Estimate(high / known, exact=True, enough=known >= estimates.MIN_EFFECTIVE) if known else estimates.NOTHING
+    return figure(table, [("user", draw)]) | {
+        "known": round(known),
+        "bounds": [high / whole, (high + whole - known) / whole] if whole else None,
+    }
+
+
+def _draw(placed: _Placed, stage: str) -> Estimate:
+    sums = units.sums_of(placed.counted, placed.source, "user", CLASSES.index(stage), "income")
+    return estimates.share_of_draw([Part(sums, 1.0)], _HIGH)
+
+
+def _draw_of_users(by_class: Mapping[str, float]) -> Estimate:
+    """Return the share of another draw of users, each of whom counts once."""
+    sums = clusters.alike(round(sum(by_class.values())), {_HIGH: round(by_class[_HIGH])})
+    return estimates.share_of_draw([Part(sums, 1.0)], _HIGH)
+
+
+def _values(partial: SourcePartial, kind: str, ran: Sequence[str], told: Source | None) -> dict[str, Any]:
+    """Return how many pairs have each value after each stage; few are summed up."""
+    counts = partial.traits.get(kind, {})
+    tables = [{value: number for value, row in counts.items() if (number := after(row, stage))} for stage in ran]
+    shown = _shown(tables) if told is None else [told.shows(kind, stage) for stage in ran]
+    totals = [sum(table.values()) for table in tables]
+    return {
+        stage: {
+            "coverage": coverage(total, after(partial.pairs, stage), "pairs", "has none"),
+            "shares": [
+                {"value": value, "pairs": table[value], "share": table[value] / total} for value in sorted(some)
+            ],
+            "other": total - sum(table[value] for value in some),
+        }
+        for stage, table, total, some in zip(ran, tables, totals, shown, strict=True)
+    }

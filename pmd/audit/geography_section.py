@@ -1,0 +1,277 @@
+"""The report's section on where photographs were taken, beside who lives there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pmd.audit import charts, formatting, page, worldmap
+from pmd.escape import html as escape
+
+#: Ratios to the share of people at which the map changes its colour.
+_EDGES: Final = (0.125, 0.5, 2.0, 8.0)
+_CLASSES: Final = ("under ⅛", "⅛ to ½", "½ to 2", "2 to 8", "over 8")
+#: Countries that the table lists first and last; the others are folded in.
+_RANKED: Final = 15
+#: Years that are drawn one by one; earlier ones are together.
+_FIRST_YEAR: Final = 2000
+#: Photographs from which a country is ranked.
+_LEAST_RANKED: Final = 30
+_INCOMES: Final = {"high": "high", "upper_middle": "upper middle", "lower_middle": "lower middle", "low": "low"}
+
+
+def section(result: Mapping[str, Any]) -> str:
+    """Return the section."""
+    told = result["geography"]
+    heading = '<h2 id="geography">Where photographs were taken, beside who lives there</h2>\n'
+    having = [
+        (source, by_stage)
+        for source, by_stage in told["sources"].items()
+        if by_stage[result["stages"][0]]["coverage"]["measured"]
+    ]
+    parts = [_source(result, source, by_stage) for source, by_stage in having]
+    if not having:
+        parts.append('<p class="reading">No photograph here lies in a country that is known.</p>')
+    return heading + "".join(parts) + _needed(told) + _years(result) + _suffixes(result) + _disputed(result)
+
+
+def _source(result: Mapping[str, Any], source: str, by_stage: Mapping[str, Any]) -> str:
+    first, last = page.ends(result)
+    after = by_stage[last]
+    return (
+        f'<p class="reading">{escape(_reading(result, source, by_stage))}</p>'
+        + _map(result, source, after)
+        + _incomes(source, after, by_stage[first], (first, last))
+        + _countries(result, source, after, last)
+        + page.coverage(result, {"coverage": after["coverage"], "method": "geography"})
+        + '<p class="coverage"><b>Not to be claimed</b> where photographers are from or live, or what photographs without a '
+        "place show: a photographed country is not a home, and people who geotag differ from those who do not.</p>"
+    )
+
+
+def _reading(result: Mapping[str, Any], source: str, by_stage: Mapping[str, Any]) -> str:
+    first, last = page.ends(result)
+    after = by_stage[last]
+    high = after.get("high_income")
+    if high is not None and high["photographs"]["value"] is not None:
+        photographs, people = high["photographs"], _class(after, "people")
+        draw = photographs.get("another_draw", {})
+        interval = draw.get("interval")
+        ends = (
+            f" (another draw of users: {formatting.percent(interval[0])} to {formatting.percent(interval[1])})"
+            if interval
+            else ""
+        )
+        lives = f", where {formatting.percent(people)} of people live" if people is not None else ""
+        text = (
+            f"{formatting.percent(photographs['value'])} of {source}'s placed photographs after {last} are in high-income "
+            f"countries{lives}{ends}; of all its photographs, placed or not, between "
+            f"{formatting.percent(photographs['bounds'][0])} and {formatting.percent(photographs['bounds'][1])}."
+        )
+        before = by_stage[first]["high_income"]["photographs"]["value"]
+        return text if first == last or before is None else f"{text} After {first} it was {formatting.percent(before)}."
+    rows = after["countries"]
+    if not rows:
+        return f"No country holds enough of {source}'s photographs after {last} to be shown."
+    top = rows[0]
+    name = result["labels"]["countries"].get(top["country"], top["country"])
+    apart = f", {top['to_people']:.1f} times its share of the world's people" if "to_people" in top else ""
+    return f"{name} has {formatting.percent(top['share'])} of {source}'s placed photographs after {last}{apart}."
+
+
+def _class(told: Mapping[str, Any], kind: str) -> float | None:
+    found: float | None = told["incomes"][0][kind]["share"]
+    return found
+
+
+def _map(result: Mapping[str, Any], source: str, told: Mapping[str, Any]) -> str:
+    names = result["labels"]["countries"]
+    ratios = {row["country"]: row["to_people"] for row in told["countries"] if "to_people" in row}
+    if not ratios:
+        return ""
+    titles = {
+        row["country"]: f"{names.get(row['country'], row['country'])}: {formatting.count(row['pairs'])} photographs, "
+        f"{row['per_million_people']:,.1f} a million people, {row['to_people']:.2f} times its share of people"
+        for row in told["countries"]
+        if row["country"] in ratios
+    }
+    classes = {code: 1 + sum(ratio >= edge for edge in _EDGES) for code, ratio in ratios.items()}
+    keys = [page.key(f"fill-{number}", name) for number, name in enumerate(_CLASSES, start=1)]
+    title = f"{source}: share of photographs ÷ share of the world's people, by country"
+    return "<h3>Photographs for people: share of photographs ÷ share of the world's people</h3>" + page.chart(
+        worldmap.drawing(classes, titles, title), *keys, page.key("nothing", "none, or too few to show")
+    )
+
+
+def _incomes(source: str, after: Mapping[str, Any], before: Mapping[str, Any], ends: tuple[str, str]) -> str:
+    if "incomes" not in after:
+        return ""
+    earlier = {row["class"]: row for row in before["incomes"]}
+    rows = []
+    for row in after["incomes"]:
+        cells = [earlier[row["class"]]["pairs"]["share"]] if ends[0] != ends[1] else []
+        cells += [row[kind]["share"] for kind in ("pairs", "users", "people", "internet_users")]
+        rows.append(
+            f"<tr><td>{_INCOMES[row['class']]}</td>"
+            + "".join(f"<td>{escape(formatting.percent(cell))}</td>" for cell in cells)
+            + "</tr>"
+        )
+    head = [f"photographs after {ends[0]}"] if ends[0] != ends[1] else []
+    head += [f"photographs after {ends[1]}", "users, by most of theirs", "people", "internet users"]
+    return (
+        f"<h3>By income class of the country, {escape(source)}</h3>"
+        + page.table(["<income", *head], rows)
+        + "".join(_high(kind, told) for kind, told in after["high_income"].items())
+    )
+
+
+def _high(kind: str, told: Mapping[str, Any]) -> str:
+    if told["value"] is None:
+        return ""
+    draw = told.get("another_draw", {})
+    drawn = formatting.share(draw) if draw.get("interval") else draw.get("refused", "–")
+    bounds = " to ".join(formatting.percent(end) for end in told["bounds"])
+    return (
+        f'<p class="coverage"><b>High income, by {kind}</b> {escape(formatting.percent(told["value"]))} of '
+        f"{formatting.count(told['known'])} that have a class, exactly in this table. Another draw of users: {escape(drawn)}. Of "
+        f"all {kind}, with and without a place: {escape(bounds)}, the worst cases.</p>"
+    )
+
+
+def _countries(result: Mapping[str, Any], source: str, told: Mapping[str, Any], last: str) -> str:
+    ranked = [row for row in told["countries"] if "to_people" in row and row["pairs"] >= _LEAST_RANKED]
+    ranked.sort(key=lambda row: (-row["to_people"], row["country"]))
+    if not ranked:
+        return ""
+    names = result["labels"]["countries"]
+    has_users = any("to_internet_users" in row for row in ranked)
+    rows = [_country(names.get(row["country"], row["country"]), row, has_users=has_users) for row in ranked]
+    head = ["<country", "photographs", "share", "users", "share of users", "a million people", "× people"]
+    head += ["a million internet users", "× internet users"] if has_users else []
+    short = len(rows) > 2 * _RANKED
+    shown = page.table(head, [*rows[:_RANKED], *rows[-_RANKED:]] if short else rows)
+    whole = f"<details><summary>All {len(rows)} countries</summary>{page.table(head, rows)}</details>" if short else ""
+    ends = f": the first and the last {_RANKED} of {len(rows)}" if short else ""
+    return (
+        f"<h3>{escape(source)} after {escape(last)}: countries by photographs for people</h3>"
+        f'<p class="soft">Countries with {_LEAST_RANKED} photographs or more{ends}. “× people”: share of photographs ÷ share of '
+        "the world's people; users count once, where most of their photographs are.</p>" + shown + whole
+    )
+
+
+def _country(name: str, row: Mapping[str, Any], *, has_users: bool) -> str:
+    cells = [formatting.count(row["pairs"]), formatting.percent(row["share"])]
+    cells += [formatting.count(row.get("users")), formatting.percent(row.get("user_share"))]
+    cells += [f"{row['per_million_people']:,.1f}", f"{row['to_people']:.2f}"]
+    if has_users:
+        online = row.get("per_million_internet_users")
+        cells += ["–", "–"] if online is None else [f"{online:,.1f}", f"{row['to_internet_users']:.2f}"]
+    return f"<tr><td>{escape(name)}</td>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+
+
+def _needed(told: Mapping[str, Any]) -> str:
+    """Return what is missing, and how to get it."""
+    parts = []
+    if "absent" in told["population"]:
+        parts.append(
+            f"No populations: {escape(told['population']['absent'])}. Run <code>{escape(told['population']['remedy'])}</code>, "
+            "then the audit again."
+        )
+    if "absent" in told["reference"]:
+        wanted = "; ".join(map(escape, told["reference"]["download"]))
+        parts.append(
+            "No income classes and internet users: no package has them. Download them by name, "
+            f"{wanted}; write them as a CSV file with the columns country, year, income_class and internet_users_percent, and "
+            "name it: <code>[audit.reference] countries = &quot;countries.csv&quot;</code>."
+        )
+    return "".join(f'<p class="notice">{part}</p>' for part in parts)
+
+
+def _years(result: Mapping[str, Any]) -> str:
+    first, last = page.ends(result)
+    parts = []
+    for source, told in result["geography"]["years"].items():
+        years = sorted({row["value"] for stage in (first, last) for row in told[stage]["shares"]})
+        drawn = [year for year in years if int(year) >= _FIRST_YEAR]
+        labels = [*([f"before {_FIRST_YEAR}"] if len(drawn) < len(years) else []), *drawn]
+        if not drawn or not told[first]["coverage"]["measured"]:
+            continue
+        stages = [stage for stage, _ in page.two_stages(first, last)]
+        series = [_by_year(told[stage], drawn)[-len(labels) :] for stage in stages]
+        title = f"{source}: pairs by the year in which they were {told['date']}"
+        parts.append(
+            f"<h3>{escape(source)}: by the year in which they were {escape(told['date'])}</h3>"
+            + page.chart(
+                charts.columns(labels, series, page.styles(result), title, "year"),
+                *page.before_after(result),
+            )
+            + page.table(
+                ["<year", *(f"after {stage}" for stage in stages)],
+                [
+                    f"<tr><td>{escape(year)}</td>"
+                    + "".join(f"<td>{escape(_pairs(told[stage], year))}</td>" for stage in stages)
+                    + "</tr>"
+                    for year in drawn
+                ],
+            ).join(("<details><summary>The same as a table</summary>", "</details>"))
+        )
+    return "".join(parts)
+
+
+def _by_year(told: Mapping[str, Any], drawn: Sequence[str]) -> list[float]:
+    shares = {row["value"]: row["share"] for row in told["shares"]}
+    listed = [shares.get(year, 0.0) for year in drawn]
+    return [sum(share for year, share in shares.items() if int(year) < _FIRST_YEAR), *listed]
+
+
+def _pairs(told: Mapping[str, Any], value: str) -> str:
+    row = next((row for row in told["shares"] if row["value"] == value), None)
+    return "–" if row is None else f"{formatting.count(row['pairs'])} ({formatting.percent(row['share'])})"
+
+
+def _suffixes(result: Mapping[str, Any]) -> str:
+    """Return the countries of hosts' domains: a second view, of all sources that have URLs."""
+    first, last = page.ends(result)
+    told = result["geography"]
+    names = result["labels"]["countries"]
+    parts = []
+    for source, by_stage in told["suffixes"].items():
+        rows = sorted(by_stage[last]["shares"], key=lambda row: (-row["pairs"], row["value"]))[:_RANKED]
+        earlier = {row["value"]: row["share"] for row in by_stage[first]["shares"]}
+        if not rows:
+            continue
+        cells = [
+            f"<tr><td>{escape(names.get(row['value'], row['value']))}</td><td>{formatting.count(row['pairs'])}</td>"
+            f"<td>{escape(formatting.percent(earlier.get(row['value'])))}</td><td>{escape(formatting.percent(row['share']))}</td></tr>"
+            for row in rows
+        ]
+        head = ["<domain of", f"pairs after {last}", f"share after {first}", f"share after {last}"]
+        covered = by_stage[last]["coverage"]
+        parts.append(
+            f"<h4>{escape(source)}: {escape(formatting.percent(covered['share']))} of pairs lie under a country's domain</h4>"
+            + page.table(head, cells)
+        )
+    if not parts:
+        return ""
+    sold = ", ".join(f".{name}" for name in told["sold_abroad"])
+    return (
+        "<details><summary>A second view: the countries of hosts' domains</summary><p>A site's domain says where it is "
+        f"registered or whom it speaks to, and not where a picture was taken. Left out, since they are sold to anyone: "
+        f"{escape(sold)}.</p>" + "".join(parts) + "</details>"
+    )
+
+
+def _disputed(result: Mapping[str, Any]) -> str:
+    names = result["labels"]["countries"]
+    rows = [
+        f"<tr><td>{escape(one['land'])}</td><td class='words'>{escape(names.get(one['counted_as'], one['counted_as']))}</td>"
+        f"<td class='words'>{escape(', '.join(names.get(code, code) for code in one['claimed_by']))}</td>"
+        f"<td class='words'>{escape(one['by'])}</td></tr>"
+        for one in result["geography"]["disputed"]
+    ]
+    return (
+        "<details><summary>Disputed land: what it is counted as</summary><p>A rule of counting and no opinion on whose the land "
+        "is: as the United Nations count it where time zones tell it apart, else as its time zone has it.</p>"
+        + page.table(["<land", "<counted as", "<also claimed by", "<by"], rows)
+        + "</details>"
+    )

@@ -1,0 +1,278 @@
+"""What each step did to whom: the share that a step kept of some pairs, beside the share that it kept of all.
+
+An inclusion ratio is (pairs with a property after ÷ before) ÷ (all pairs of the source after ÷ before): 1 where a step treats
+them as it treats all, .8 where a fifth fewer are left than of all. Of this table it is a fact, and has no interval but where
+texts were sampled. That a step struck unevenly *because* of a property is another claim, which is tested (`pmd.audit.losses`),
+clustered by users and hosts, and is told as a finding or not at all.
+
+Steps are the stages, with what opt-outs removed told from what was dead (`measure.ASKED`). What the first of them removed, a
+source's own filter, has no text, place or user here: it is told by source and by reason.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from pmd import flow
+from pmd.audit import estimates, groups, places, suppression, units
+from pmd.audit.clusters import Counts
+from pmd.audit.estimates import Read
+from pmd.audit.findings import LEAST_EFFECT
+from pmd.audit.measure import ASKED, CATEGORIES, CLASSES, SourcePartial
+from pmd.config.reference import CLASSES as CLASSES_OF_INCOME
+from pmd.store import commits
+
+#: Step → what it takes away, in the page's words.
+REMOVES: Final[Mapping[str, str]] = {
+    flow.CURATE.name: "the sources' own filters and repeated rows",
+    flow.IMAGES.name: "takedowns, licences, scores and copies of evaluation images",
+    ASKED: "opt-outs: robots.txt, TDMRep and X-Robots-Tag",
+    flow.FETCH.name: "dead links, refusals and files that are no pictures",
+    flow.DEDUPE.name: "placeholders, evaluation images and repeated captions",
+    flow.SHARD.name: "cropping, and pictures that are too small",
+}
+
+#: What pairs are told apart by, and how it is called.
+BY: Final[Mapping[str, str]] = {
+    "country": "country of the geotag",
+    "income": "income class of that country",
+    "gender": "gendered terms of English captions",
+    "language": "language",
+    "user_size": "pairs of the user at first",
+    "host": "host",
+    "year": "year of the photograph",
+}
+#: Those of the texts that were read, of which there may be a sample.
+_OF_TEXTS: Final = frozenset({"gender", "language"})
+#: Those whose values have an order of their own.
+_IN_ORDER: Final = frozenset({"income", "gender", "user_size"})
+_GENDER: Final = ("female", "male", "both", "neither", "neutral")
+
+#: Values that are listed of each, those with most pairs at first.
+LISTED: Final = 12
+
+
+def of(ran: Sequence[str]) -> list[str]:
+    """Return the steps that have been taken: of `CLASSES`, in order."""
+    return [step for step in CLASSES if (step in ran or (step == ASKED and flow.FETCH.name in ran))]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """The pairs of one source, told apart.
+
+    Attributes:
+        taken: The steps, of `CLASSES`.
+        whole: Pairs after each step.
+        values: By what → value → pairs after each step.
+        shown: By what → for each step, the values that are shown, here and wherever else the same pairs are told apart.
+        factor: 1 − f, where f is the part of the texts that were read.
+    """
+
+    taken: Sequence[str]
+    whole: Sequence[int]
+    values: Mapping[str, Mapping[str, Sequence[int]]]
+    shown: Mapping[str, Sequence[set[str]]]
+    factor: float
+
+    @classmethod
+    def of(
+        cls,
+        source: str,
+        partial: SourcePartial,
+        counted: units.Counted,
+        ran: Sequence[str],
+        incomes: Mapping[str, str],
+    ) -> Source:
+        """Return the pairs of a source, told apart by what is counted of them."""
+        taken = of(ran)
+        places_of = [CLASSES.index(step) for step in taken]
+        whole = [int(number) for number in _after(partial.pairs)[places_of]]
+        values = {
+            by: {value: [int(number) for number in after[places_of]] for value, after in table.items()}
+            for by, table in _values(source, partial, counted, incomes)
+            if table
+        }
+        shown = {by: _shown(at, _totals(by, at, whole), taken) for by, at in values.items()}
+        read = int(partial.sample.sum())
+        return cls(taken, whole, values, shown, max(1 - read / whole[0], 0.0) if whole[0] else 0.0)
+
+    def shows(self, by: str, step: str) -> set[str]:
+        """Return the values that are shown after a step."""
+        return self.shown[by][self.taken.index(step)] if by in self.shown else set()
+
+    def told(self) -> dict[str, Any]:
+        """Return all pairs after each step, and by what they are told apart those with each value."""
+        tables = {by: self._table(by) for by in self.values}
+        told = {"pairs": self.whole, "kept": _kept(self.whole), "by": tables}
+        fetched = flow.FETCH.name in self.taken
+        return told | {"link_rot": _lost(tables, self.whole, self.taken)} if fetched else told
+
+    def _table(self, by: str) -> dict[str, Any]:
+        at, shown = self.values[by], self.shown[by]
+        factor = self.factor if by in _OF_TEXTS else 0.0
+        order = sorted(at) if by == "year" else [*at] if by in _IN_ORDER else _largest(at)
+        some = [value for value in order if value in shown[0]]
+        rows = []
+        for value in some if by == "year" else some[:LISTED]:
+            pairs = [number if value in seen else None for number, seen in zip(at[value], shown, strict=True)]
+            rows.append({"value": value, "pairs": pairs, **_ratios(pairs, self.whole, factor)})
+        return {"exact": factor == 0, "rows": rows}
+
+
+def steps(
+    sources: Mapping[str, Source], books: Mapping[str, Mapping[str, commits.Books]], ran: Sequence[str]
+) -> dict[str, Any]:
+    """Return the section of audit.json.
+
+    Args:
+        sources: The pairs of each source, told apart.
+        books: Stage → source → its books.
+        ran: The stages that have run, in order.
+    """
+    return {
+        "method": "steps",
+        "steps": [{"step": step, "removes": REMOVES[step]} for step in of(ran)],
+        "filter": {
+            source: {
+                "in": book.total,
+                "kept": book.kept,
+                "reasons": dict(sorted(book.rejected.items())),
+                "kept_share": book.kept / book.total if book.total else None,
+            }
+            for source, book in sorted(books.get(flow.CURATE.name, {}).items())
+        },
+        "by": BY,
+        "sources": {source: told.told() for source, told in sorted(sources.items())},
+    }
+
+
+def _values(
+    source: str, partial: SourcePartial, counted: units.Counted, incomes: Mapping[str, str]
+) -> Iterator[tuple[str, Mapping[str, Counts]]]:
+    """Yield by what pairs are told apart, and value → pairs that stand after each of `CLASSES`."""
+    countries = {code: _after(row) for code, row in partial.countries.items() if code != places.NOWHERE}
+    yield "country", countries
+    yield "income", by_income(countries, incomes)
+    yield "gender", _terms(partial)
+    yield "language", {code: _after(row) for code, row in partial.languages.items()}
+    sizes = units.groups_of(counted, source, "user", groups.SIZE)
+    yield "user_size", {name: sizes[name][0] for _, name in groups.SIZES if name in sizes}
+    yield "host", units.large_hosts_of(counted, source)
+    yield "year", {year: _after(row) for year, row in partial.traits.get("year", {}).items()}
+
+
+def by_income(countries: Mapping[str, Counts], incomes: Mapping[str, str]) -> dict[str, Counts]:
+    """Return income class → the counts of its countries, from the highest class."""
+    found: dict[str, Counts] = {}
+    for name in CLASSES_OF_INCOME:
+        some = [counts for code, counts in sorted(countries.items()) if incomes.get(code) == name]
+        if some:
+            found[name] = np.sum(some, axis=0)
+    return found
+
+
+def _totals(by: str, at: Mapping[str, Sequence[int]], whole: Sequence[int]) -> list[int] | None:
+    """Return the pairs of all rows after each step, shown or not; None where rows overlap."""
+    if by == "gender":
+        return None
+    return list(whole) if by == "host" else [sum(row[place] for row in at.values()) for place in range(len(whole))]
+
+
+def _lost(tables: Mapping[str, Any], overall: Sequence[int], taken: Sequence[str]) -> dict[str, Any]:
+    """Return what dead links removed, and of each of `BY` what lost most and least, the furthest apart first."""
+    at = taken.index(flow.FETCH.name)
+    before, now = overall[at - 1], overall[at]
+    extremes = []
+    for by, table in tables.items():
+        lost = [
+            {"value": row["value"], "pairs": row["pairs"][at - 1], "lost": 1 - row["pairs"][at] / row["pairs"][at - 1]}
+            for row in table["rows"]
+            if (row["pairs"][at - 1] or 0) >= estimates.MIN_EFFECTIVE and row["pairs"][at] is not None
+        ]
+        lost.sort(key=lambda row: (-row["lost"], str(row["value"])))
+        if len(lost) > 1 and lost[0]["lost"] - lost[-1]["lost"] >= LEAST_EFFECT:
+            extremes.append({"by": by, "exact": table["exact"], "most": lost[0], "least": lost[-1]})
+    extremes.sort(key=lambda one: one["least"]["lost"] - one["most"]["lost"])
+    return {"before": before, "lost": before - now, "share": 1 - now / before if before else None, "extremes": extremes}
+
+
+def _after(counts: Counts) -> Counts:
+    """Return how many pairs stand after each class, of those whose last it is."""
+    return np.cumsum(counts[::-1])[::-1]
+
+
+def _terms(partial: SourcePartial) -> dict[str, Counts]:
+    """Return the English texts that were read with female, male, both, neither and neutral terms, after each class."""
+    after = np.cumsum(partial.sample[::-1], axis=0)[::-1]
+    found = {}
+    for name in _GENDER:
+        some = [
+            number
+            for number, names in enumerate(CATEGORIES)
+            if "english" in names
+            and (
+                {"female", "male"} <= names
+                if name == "both"
+                else not {"female", "male"} & names
+                if name == "neither"
+                else name in names
+            )
+        ]
+        found[name] = after[:, some].sum(axis=1)
+    return {name: counts for name, counts in found.items() if counts[0]}
+
+
+def _largest(at: Mapping[str, Sequence[int]]) -> list[str]:
+    return sorted(at, key=lambda value: (-at[value][0], value))
+
+
+def _shown(at: Mapping[str, Sequence[int]], totals: Sequence[int] | None, taken: Sequence[str]) -> list[set[str]]:
+    """Return which values are shown after each step: first of all at the ends, then about the dead links."""
+    tables = [{value: row[place] for value, row in at.items() if row[place]} for place in range(len(taken))]
+    links = [place for place, step in enumerate(taken) if step in {ASKED, flow.FETCH.name}]
+    ends = suppression.order(len(taken))
+    return suppression.shown(tables, totals, [*dict.fromkeys((*ends[:2], *links, *ends))])
+
+
+def _kept(pairs: Sequence[int | None]) -> list[float | None]:
+    """Return the share that each step kept of what came to it; None for the first, and where it is not to be told."""
+    kept: list[float | None] = [None]
+    for before, now in itertools.pairwise(pairs):
+        kept.append(now / before if before and now is not None else None)
+    return kept
+
+
+def _ratios(pairs: Sequence[int | None], overall: Sequence[int], factor: float) -> dict[str, Any]:
+    """Return inclusion ratios: of each step, and of all of them together, with intervals where texts were sampled."""
+    ratios: list[float | None] = []
+    intervals: list[list[float] | None] = []
+    befores = [None, *pairs[:-1]]
+    steps = [*zip(befores, pairs, [0, *overall[:-1]], overall, strict=True)][1:]
+    for before, now, all_before, all_now in [*steps, (pairs[0], pairs[-1], overall[0], overall[-1])]:
+        if not before or now is None or not all_now:
+            ratios.append(None)
+            intervals.append(None)
+            continue
+        kept_of_all = all_now / all_before
+        ratios.append(now / before / kept_of_all)
+        intervals.append(_interval(before, now, kept_of_all, factor))
+    return {
+        "ratios": [None, *ratios[:-1]],
+        "intervals": [None, *intervals[:-1]],
+        "ratio": ratios[-1],
+        "interval": intervals[-1],
+    }
+
+
+def _interval(before: int, now: int, kept_of_all: float, factor: float) -> list[float] | None:
+    if factor == 0:
+        return None
+    counts = {frozenset({"x", "left"}): now, frozenset({"x"}): before - now}
+    share = estimates.share_of_table([Read(counts, 1.0, factor)], "left", "x")
+    return None if share.low is None or share.high is None else [share.low / kept_of_all, share.high / kept_of_all]

@@ -1,0 +1,188 @@
+"""The report's section on what each step did to whom: inclusion ratios, and whom link rot removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pmd import flow
+from pmd.audit import formatting, page, ratios
+from pmd.audit.measure import ASKED
+from pmd.audit.ratios import Ratio
+from pmd.escape import html as escape
+from pmd.escape import isolated
+
+#: Steps as the page calls them.
+NAMES: Final = {ASKED: "opt-outs", flow.FETCH.name: "dead links"}
+#: Values of each kind that are drawn, those with most pairs.
+_DRAWN: Final = 6
+#: Ends of what the sentence names.
+_EXTREMES: Final = 3
+
+_VALUES: Final = {
+    "upper_middle": "upper middle",
+    "lower_middle": "lower middle",
+    "neither": "neither female nor male",
+}
+
+
+def section(result: Mapping[str, Any]) -> str:
+    """Return the section."""
+    told = result["steps"]
+    heading = '<h2 id="steps">Whom each step removed</h2>\n'
+    lost = {
+        source: one for source, one in told["sources"].items() if one["pairs"] and one["pairs"][0] > one["pairs"][-1]
+    }
+    body = _filter(told)
+    method = f'<p class="coverage">{escape(result["methods"]["steps"])}</p>'
+    if not lost:
+        return heading + f'<p class="reading">{escape(whom(result))}</p>' + body + method
+    ordered = [source for source, _, _ in page.sources_in_order(result) if source in lost]
+    most = max(ordered, key=lambda source: lost[source]["pairs"][0])
+    return (
+        heading
+        + f'<p class="reading">{escape(whom(result))}</p>'
+        + f"<h3>{escape(most)}: share kept, beside the share kept of all its pairs</h3>"
+        + page.chart(
+            ratios.chart(_rows(result, most), f"Inclusion ratios of {most}, by step"),
+            page.key("hollow", "dead links alone"),
+            page.key("filled", "all steps after curate"),
+            page.key("line", "as all pairs"),
+        )
+        + "".join(
+            f"<details><summary>{escape(source)}: every step</summary>{_tables(result, source)}</details>"
+            for source in ordered
+        )
+        + body
+        + method
+        + '<p class="coverage"><b>Not to be claimed</b> that a step was meant to strike anybody, or why links died: a ratio '
+        "says who is left of those that curate kept, and no more.</p>"
+    )
+
+
+def whom(result: Mapping[str, Any]) -> str:
+    """Return whom link rot removed, in one sentence or two."""
+    rotten = {
+        source: one["link_rot"]
+        for source, one in result["steps"]["sources"].items()
+        if one.get("link_rot", {}).get("lost")
+    }
+    if flow.FETCH.name not in result["stages"]:
+        return "Nothing has been fetched yet, so no link is known to be dead."
+    if not rotten:
+        return "No pair was lost to a dead link."
+    source = max(sorted(rotten), key=lambda name: rotten[name]["before"])
+    rot = rotten[source]
+    extremes = [_extreme(result, one) for one in rot["extremes"][:_EXTREMES]]
+    ends = f": {'; '.join(extremes)}" if extremes else ", alike of all that could be told apart"
+    return (
+        f"Link rot removed {formatting.percent(rot['share'])} of {source}'s {formatting.count(rot['before'])} pairs that were "
+        f"asked for{ends}. {_tested(result, source)}"
+    )
+
+
+def _extreme(result: Mapping[str, Any], one: Mapping[str, Any]) -> str:
+    by = result["steps"]["by"][one["by"]]
+    about = "" if one["exact"] else " of the texts that were read"
+    most, least = one["most"], one["least"]
+    return (
+        f"by {by}, {formatting.percent(most['lost'])}{about} for {_value(result, one['by'], most['value'])} and "
+        f"{formatting.percent(least['lost'])} for {_value(result, one['by'], least['value'])}"
+    )
+
+
+def _tested(result: Mapping[str, Any], source: str) -> str:
+    """Return whether the tests that know users and hosts call it uneven."""
+    tests = [test for test in result["tests"] if test["source"] == source and test["stage"] == flow.FETCH.name]
+    found = [_value(result, test["section"], test["property"]) for test in tests if test["finding"]]
+    if found:
+        return f"Tests clustered by user or host call it uneven for {', '.join(found)}."
+    if any(test["refused"] is None for test in tests):
+        return "No test clustered by user or host calls it uneven for what pairs show."
+    return (
+        "Whether it was uneven for what pairs show cannot be tested: too little was lost, or few users or hosts decide."
+    )
+
+
+def _value(result: Mapping[str, Any], by: str, value: str) -> str:
+    labels = result["labels"]
+    if by in {"country", "countries"}:
+        return str(labels["countries"].get(value, value))
+    if by == "language":
+        return str(labels["languages"].get(value, value))
+    if by in {"income", "incomes"}:
+        return f"{_VALUES.get(value, value)} income"
+    if by == "user_size":
+        return f"users with {value}"
+    return _VALUES.get(value, value)
+
+
+def _rows(result: Mapping[str, Any], source: str) -> list[Ratio]:
+    told = result["steps"]
+    at = next((place for place, one in enumerate(told["steps"]) if one["step"] == flow.FETCH.name), None)
+    rows: list[Ratio] = []
+    for by, table in told["sources"][source]["by"].items():
+        having = [row for row in table["rows"] if row["ratio"] is not None]
+        largest = sorted(having, key=lambda row: -(row["pairs"][0] or 0))[:_DRAWN]
+        some = [row for row in having if row in largest]
+        if some:
+            rows.append(Ratio(told["by"][by]))
+        for row in some:
+            name = _value(result, by, row["value"])
+            marks = []
+            if at is not None and row["ratios"][at] is not None:
+                marks.append((row["ratios"][at], "before", f"{name}: {row['ratios'][at]:.2f} by dead links"))
+            marks.append((row["ratio"], "after", f"{name}: {row['ratio']:.2f} by all steps"))
+            rows.append(Ratio(name[:40], marks, f"{row['ratio']:.2f}  of {formatting.short(row['pairs'][0])}"))
+    return rows
+
+
+def _tables(result: Mapping[str, Any], source: str) -> str:
+    told = result["steps"]
+    names = [NAMES.get(one["step"], one["step"]) for one in told["steps"]]
+    one = told["sources"][source]
+    kept = "".join(f"<td>{escape(formatting.percent(share))}</td>" for share in one["kept"][1:])
+    first = f'<tr class="total"><td>share kept of all pairs</td><td>{formatting.count(one["pairs"][0])}</td>{kept}<td></td></tr>'
+    parts = [page.table(["<", f"pairs after {names[0]}", *names[1:], "all"], [first])]
+    for by, table in one["by"].items():
+        rows = [
+            f"<tr><td>{isolated(_value(result, by, row['value']))}</td><td>{formatting.count(row['pairs'][0])}</td>"
+            + "".join(
+                _cell(ratio, interval)
+                for ratio, interval in zip(
+                    [*row["ratios"][1:], row["ratio"]], [*row["intervals"][1:], row["interval"]], strict=True
+                )
+            )
+            + "</tr>"
+            for row in table["rows"]
+        ]
+        if rows:
+            about = "" if table["exact"] else ", of the texts that were read"
+            parts.append(f"<h4>Inclusion ratio by {escape(told['by'][by])}{about}</h4>")
+            parts.append(page.table(["<", f"pairs after {names[0]}", *names[1:], "all"], rows))
+    return "".join(parts)
+
+
+def _cell(ratio: float | None, interval: list[float] | None) -> str:
+    if ratio is None:
+        return "<td>–</td>"
+    ends = "" if interval is None else f" <small>{interval[0]:.2f}–{interval[1]:.2f}</small>"
+    return f"<td>{ratio:.2f}{ends}</td>"
+
+
+def _filter(told: Mapping[str, Any]) -> str:
+    """Return what the sources' own filters removed, by reason: nothing else is known of it."""
+    rows = []
+    for source, one in told["filter"].items():
+        reasons = sorted(one["reasons"].items(), key=lambda item: (-item[1], item[0]))[:3]
+        said = ", ".join(f"{reason} {formatting.short(count)}" for reason, count in reasons)
+        rows.append(
+            f"<tr><td>{escape(source)}</td><td>{formatting.count(one['in'])}</td>"
+            f"<td>{escape(formatting.percent(one['kept_share']))}</td><td class='wide'>{escape(said)}</td></tr>"
+        )
+    if not rows:
+        return ""
+    return (
+        "<h3>The sources' own filters</h3><p>What curate rejects is kept without text, place and user, so it is told by source "
+        "and by reason alone.</p>" + page.table(["<source", "rows read", "kept", "<most rejected for"], rows)
+    )

@@ -1,0 +1,62 @@
+"""What else a pair has that is counted by value: the year of its photograph, and the country's domain that its host has.
+
+A host's country-code domain says where a site is registered, or whom it speaks to, and often neither: `SOLD_ABROAD` are those
+that mostly stand for something else, which are no countries here.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+#: Key in `meta` of the date, of sources that have one, and what it is.
+DATE_FIELDS: Final[Mapping[str, str]] = {"yfcc100m": "datetaken", "red_caps": "created_utc"}
+DATES: Final[Mapping[str, str]] = {"yfcc100m": "taken", "red_caps": "posted"}
+
+#: The first photograph that is left is of 1826 or 1827; what is dated before is a camera's unset clock.
+FIRST_YEAR: Final = 1826
+#: The year in which each was gathered; no photograph of it is younger.
+LAST_YEARS: Final[Mapping[str, int]] = {"yfcc100m": 2014, "red_caps": 2021}
+
+#: Country-code domains that are sold to anyone for what their letters mean (tv, io, co, me, ai, fm, ly, gg, to), or were given
+#: away (tk, ml, ga, cf, gq); "eu" is of a union and "su" of no state.
+SOLD_ABROAD: Final = frozenset(
+    re.findall(
+        "[a-z]{2}",
+        "ac ad ag ai am as bz cc cd cf cm co cx dj eu fm ga gd gg gl gq gs hm im io la lc ly me ml mn ms mu nf nu pn "
+        "pw sc sh so sr st su sx tf tk tl to tv vc vg vu ws",
+    )
+)
+#: Domains whose letters are not those of ISO 3166.
+_OTHER_LETTERS: Final[Mapping[str, str]] = {"uk": "GB"}
+
+_DAY: Final = re.compile(r"([0-9]{4})-[0-9]{2}-[0-9]{2}")
+
+
+def suffix(host: str) -> str:
+    """Return the ISO 3166 code of a host's country-code domain; "" where it has none, or one of `SOLD_ABROAD`."""
+    last = host.rpartition(".")[2]
+    if len(last) != 2 or not last.isascii() or not last.isalpha() or last in SOLD_ABROAD:
+        return ""
+    return _OTHER_LETTERS.get(last, last.upper())
+
+
+def year(source: str, date: Any) -> str:
+    """Return the year of a source's date; "" where it has none, or none in which a photograph can be of it.
+
+    Args:
+        source: One of `DATE_FIELDS`.
+        date: "2011-05-03 10:20:30.0", or seconds since 1970, as a number or in digits.
+    """
+    text = str(date if date is not None else "").strip()
+    match = _DAY.match(text)
+    found = int(match[1]) if match else _year_of_seconds(text)
+    return str(found) if found is not None and FIRST_YEAR <= found <= LAST_YEARS[source] else ""
+
+
+def _year_of_seconds(text: str) -> int | None:
+    if not re.fullmatch("[0-9]{1,11}", text):
+        return None
+    return datetime.datetime.fromtimestamp(int(text), datetime.UTC).year

@@ -1,0 +1,55 @@
+"""Years and countries' domains."""
+
+from __future__ import annotations
+
+import pytest
+
+from pmd.audit import traits
+
+
+@pytest.mark.parametrize(
+    ("source", "date", "year"),
+    [
+        ("yfcc100m", "2011-05-03 10:20:30.0", "2011"),
+        ("yfcc100m", "1999-12-31", "1999"),
+        ("yfcc100m", "2015-01-01 00:00:00.0", ""),  # gathered in 2014
+        ("yfcc100m", "0001-01-01 00:00:00.0", ""),
+        ("yfcc100m", "", ""),
+        ("yfcc100m", None, ""),
+        ("yfcc100m", "null", ""),
+        ("red_caps", 1514764799, "2017"),
+        ("red_caps", "1514764800", "2018"),
+        ("red_caps", -5, ""),
+        ("red_caps", 10**15, ""),
+        ("red_caps", True, ""),
+    ],
+)
+def test_years(source: str, date: object, year: str) -> None:
+    assert traits.year(source, date) == year
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [
+        ("example.de", "DE"),
+        ("bbc.co.uk", "GB"),
+        ("ukr.ua", "UA"),
+        ("staticflickr.com", ""),
+        ("youtu.be", "BE"),
+        ("a.tv", ""),
+        ("b.io", ""),
+        ("c.co", ""),
+        ("d.me", ""),
+        ("e.ai", ""),
+        ("f.fm", ""),
+        ("g.ly", ""),
+        ("h.gg", ""),
+        ("i.to", ""),
+        ("j.eu", ""),
+        ("192.0.2.1", ""),
+        ("", ""),
+        ("xn--p1ai", ""),
+    ],
+)
+def test_domains_of_countries(host: str, code: str) -> None:
+    assert traits.suffix(host) == code
