@@ -52,7 +52,12 @@ LIMITS: Final = (
 
 
 def readme(
-    options: CardOptions, listed: Sequence[Listed], books: Mapping[str, Counter[str]], measured: Sequence[str], pmd: str
+    options: CardOptions,
+    listed: Sequence[Listed],
+    books: Mapping[str, Counter[str]],
+    measured: Sequence[str],
+    still_there: Sequence[str],
+    pmd: str,
 ) -> str:
     """Return the card.
 
@@ -61,6 +66,7 @@ def readme(
         listed: The lists.
         books: Stage → what it did: `kept`, and pairs rejected by reason, of all sources.
         measured: Sentences of what the audit has measured.
+        still_there: Sentences of what could be had, and of what is still there.
         pmd: The version of this project.
     """
     sections = (
@@ -71,6 +77,7 @@ def readme(
         _built(books, pmd),
         _rights(listed),
         _withheld(listed),
+        _availability(still_there),
         _bias(measured),
         ("## Limits", _bullets(LIMITS)),
         _removal(options),
@@ -310,6 +317,16 @@ def _withheld(listed: Sequence[Listed]) -> Iterator[str]:
         "FOLDER`. A row is "
         "filled only where its `withheld_digest` is that of what the files say."
     )
+
+
+def _availability(still_there: Sequence[str]) -> Iterator[str]:
+    if still_there:
+        yield "## What is still there"
+        yield _bullets(still_there)
+        yield (
+            "`availability.html` has these by source, host, reason and day, as a page for any browser; `availability.json` and "
+            "`availability.csv` have the same for machines. A row of a list is of an image that was there when it was fetched."
+        )
 
 
 def _bias(measured: Sequence[str]) -> Iterator[str]:

@@ -19,6 +19,7 @@ import orjson
 from pmd import __version__, flow
 from pmd.config import Config
 from pmd.publish import card, census, citation, croissant, measured, repeating
+from pmd.refresh import page, results, waves
 from pmd.store import commits, root, storage, written
 from pmd.store.commits import Commit
 from pmd.store.standing import Standing
@@ -31,12 +32,19 @@ CROISSANT: Final = "croissant.json"
 CITATION: Final = "CITATION.cff"
 BUILD: Final = "build.json"
 SUMS: Final = "SHA256SUMS"
+#: What is still there, as JSON, rows and a page.
+AVAILABILITY: Final = "availability"
 
 #: The files of lists that a release may have; whatever else stands there is never removed.
 _OURS: Final = re.compile(rf"{flow.LISTS.pattern.removeprefix(f'{flow.LISTS.above}/')}/{flow.LISTS.files}")
 
+#: The files without which a release is not whole; build.json says of what.
+_WHOLE: Final = (
+    README, CROISSANT, CITATION, card.LICENCE_FILE, SUMS, *(f"{AVAILABILITY}.{form}" for form in ("json", "csv", "html"))
+)  # fmt: skip
+
 #: Raised when the files would be written otherwise of the same lists.
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 def write(config: Config, standing: Standing | None = None) -> bool:
@@ -56,9 +64,7 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     if not lists and not before:
         return False
     made_of = _made_of(config, lists, there)
-    if before.get("made_of") == made_of and all(
-        storage.exists(storage.join(folder, name)) for name in (README, CROISSANT, CITATION, card.LICENCE_FILE, SUMS)
-    ):
+    if before.get("made_of") == made_of and all(storage.exists(storage.join(folder, name)) for name in _WHOLE):
         return False
     content = contents(config, lists)
     readme = content.pop(README)
@@ -83,12 +89,18 @@ def contents(config: Config, lists: Mapping[str, Commit]) -> dict[str, bytes]:
     """Return name → content of the files, but for the checksums: of the same lists and options the same bytes."""
     listed = census.take(config, lists)
     said = measured.statements(measured.read(config.root))
+    found = results.gather(config.root)
     return {
-        README: card.readme(config.card, listed, _books(config), said, __version__).encode(),
+        README: card.readme(
+            config.card, listed, _books(config), said, measured.still_there(found), __version__
+        ).encode(),
         card.LICENCE_FILE: card.licence_file(listed).encode(),
         CROISSANT: _json(croissant.describe(config.card, listed, said)),
         CITATION: citation.cff(config.card).encode(),
         BUILD: _json(repeating.describe(config, lists)),
+        f"{AVAILABILITY}.json": _json(found),
+        f"{AVAILABILITY}.csv": results.table(found).encode(),
+        f"{AVAILABILITY}.html": page.html(found).encode(),
     }
 
 
@@ -120,6 +132,8 @@ def _made_of(config: Config, lists: Mapping[str, Commit], standing: Standing) ->
             "card": as_json(config.card),
             "lists": {name: commit.digest() for name, commit in lists.items()},
             "audit": None if audit is None else audit.digest(),
+            "ledger": standing.generations.digest,
+            "waves": {date: commit.digest() for date, commit in waves.committed(config.root).items()},
             "configuration": repeating.configuration(config),
         }
     )
