@@ -2,11 +2,11 @@
 
     python benchmarks/refresh_truth.py [--seeds 200] [--images 600]
 
-Each seed makes a web of its own: hosts of very different sizes, each of which loses its images at its own rate, drawn from a gamma
-around the one rate (`spread` is its variance), so that images of one host share their fate. Waves are asked 7, 14 and 28 days after the
-fetch. Compared are the interval of this table with what all images of the table would give; that of another draw with the share
-of endlessly many such hosts; and that of the half-life with the one that the rate gives, where all hosts have one rate, as it
-supposes. Prints JSON.
+Each seed makes a web of its own: hosts of very different sizes, each of which loses its images at its own rate, drawn from a
+gamma around the one rate (`spread` is its variance), so that images of one host share their fate. Waves are asked 7, 14 and 28
+days after the fetch. Compared are the interval of this table with what all images of the table would give; that of another
+draw with the share of endlessly many such hosts; and that of the half-life with the one that the rate gives, where all hosts
+have one rate, as it supposes. Prints JSON.
 """
 
 from __future__ import annotations

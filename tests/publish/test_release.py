@@ -24,7 +24,16 @@ from pmd.store import storage
 from tests import tiny_root
 
 AVAILABILITY = {"availability.json", "availability.csv", "availability.html"}
-FILES = {"README.md", "LICENSE.md", "croissant.json", "CITATION.cff", "build.json", "SHA256SUMS"} | AVAILABILITY
+FILES = {
+    "README.md",
+    "LICENSE.md",
+    "croissant.json",
+    "CITATION.cff",
+    "build.json",
+    "SHA256SUMS",
+    "find.html",
+} | AVAILABILITY
+INDEX = {"find/0.js"}
 RELEASED = CardOptions(
     title="A <small> PMD",
     version="2.1.0",
@@ -70,7 +79,7 @@ def test_it_has_the_lists_and_what_goes_with_them(mine: Config) -> None:
         for path in Path(mine.root).glob("publish/*/*.parquet")
     }
     found = contents(where)
-    assert {*found} == FILES | {*lists}
+    assert {*found} == FILES | INDEX | {*lists}
     assert {name: found[name] for name in lists} == lists
     assert all((where / name).samefile(Path(mine.root) / "publish" / name) for name in lists)  # no bytes twice
     sums = dict(reversed(line.split("  ")) for line in found["SHA256SUMS"].decode().splitlines())
