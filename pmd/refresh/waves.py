@@ -95,10 +95,9 @@ def read(root_url: str) -> Iterator[Wave]:
 
 def begun(root_url: str) -> str | None:
     """Return the day of the wave that has not come to its end; of several, the first."""
-    return next(
-        (date for date in dates(root_url) if date not in committed(root_url) and _drawn(folder_of(root_url, date))),
-        None,
-    )
+    ended = committed(root_url)
+    open_ones = (date for date in dates(root_url) if date not in ended)
+    return next((date for date in open_ones if _drawn(folder_of(root_url, date))), None)
 
 
 def _drawn(folder: str) -> list[str]:

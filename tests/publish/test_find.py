@@ -306,7 +306,7 @@ def test_a_shard_ends_no_script_whatever_a_licence_says(tmp_path: Path) -> None:
 
 
 def test_the_number_of_shards_grows_with_the_lists() -> None:
-    assert [index.bits_for(rows) for rows in (0, 8_192, 8_193, 70_000_000)] == [0, 0, 1, 14]
+    assert [index.bits_for(rows) for rows in (0, 16_384, 16_385, 70_000_000)] == [0, 0, 1, 13]
 
 
 # --- in a release ---

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,9 +20,12 @@ from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError, NetworkError
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.fetch.stopping import Stop
-from pmd.inspection import verify
+from pmd.inspection import diff, verify
+from pmd.publish import folder
 from pmd.refresh import asking, figures, telling, waves
+from pmd.schema import keys
 from pmd.store import root
+from pmd.text import urls
 from tests import tiny_root
 from tests.fetch.conftest import Web, reply
 
@@ -50,7 +54,7 @@ class Asked:
         self.answered = status not in {"dns", "connection"}
         self.stopping = False
 
-    def opens(self, chosen: Config, began: datetime.datetime, stop: Stop, ask: Callable[[Any], None]) -> None:
+    def opens(self, config: Config, began: datetime.datetime, stop: Stop, ask: Callable[[Any], None]) -> None:
         ask(self)
 
     def fetch(self, images: pa.Table, **_: Any) -> Iterator[Fetched]:
@@ -97,6 +101,35 @@ def test_a_wave_asks_once_for_what_was_there_and_changes_nothing_else(mine: Conf
     assert found["problems"] == []
     folder = Path(mine.root, "refresh/wave=2026-02-01")
     assert len(list(folder.iterdir())) == 2  # the table and its commit
+
+
+def test_two_builds_a_week_apart_differ_by_the_deaths_that_a_wave_reports(
+    mine: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The web has lost one picture and found another: the second build is made of nothing, so both ask for all."""
+    web = tiny_root._web()
+    c2, c3 = (keys.image_id(str(urls.identity_one(url))) for url in (tiny_root.C2, tiny_root.C3))
+    web[c3] = web.pop(c2)
+    with monkeypatch.context() as patched:
+        patched.setattr(tiny_root, "_web", lambda: dict(web))
+        later = tiny_root.build(tmp_path / "later")
+    found = diff.diff(mine.root, later.root)
+    (line,) = found["fared"]
+    assert {name: line[name] for name in ("source", "added", "removed", "changed", "died", "revived")} == {
+        "source": "conceptual_captions", "added": 0, "removed": 0, "changed": 0, "died": 1, "revived": 1,
+    }  # fmt: skip
+    assert line["statuses"] == [
+        {"how": "died", "status": "dead", "pairs": 1},
+        {"how": "revived", "status": "dead", "pairs": 1},
+    ]
+    shown = diff.render(found)
+    assert "Pairs added, removed, changed, died and revived from A to B" in shown
+    lists = diff.diff(f"{mine.root}/publish", f"{later.root}/publish")["fared"]
+    assert [(row["source"], row["added"], row["removed"]) for row in lists] == [("conceptual_captions", 1, 1)]
+    refresh(mine, Asked({tiny_root.C2}), days=7)
+    (wave,) = waves.read(mine.root)
+    (dead,) = (row for row in wave.rows.to_pylist() if row["status"] != "ok")
+    assert (dead["image_id"], dead["status"], wave.date) == (c2, "dead", "2026-02-08")
 
 
 def test_the_same_day_has_one_wave_and_the_next_another(mine: Config) -> None:
@@ -165,6 +198,23 @@ def test_a_damaged_table_is_found(mine: Config) -> None:
     (path,) = Path(mine.root, "refresh/wave=2026-02-01").glob("part-*")
     path.write_bytes(path.read_bytes()[:-1])
     assert any(problem["place"].startswith("refresh/") for problem in verify.verify(mine.root)["problems"])
+
+
+def test_the_next_release_has_the_wave(mine: Config) -> None:
+    assert folder.write(mine)
+    assert not folder.write(mine)
+    refresh(mine, Asked({tiny_root.C2}))
+    assert folder.write(mine)
+    where = Path(mine.root, "release")
+    said = json.loads((where / "availability.json").read_text())
+    assert [wave["wave"] for wave in said["waves"]] == ["2026-02-01"]
+    assert "wave,all,2026-02-01,4,3,0.75" in (where / "availability.csv").read_text()
+    assert "2026-02-01" in (where / "availability.html").read_text()
+    assert (
+        "Of those that were there, 75.0% still were on 2026-02-01, by a sample of 4."
+        in (where / "README.md").read_text()
+    )
+    assert not folder.write(mine)
 
 
 def test_what_is_told(mine: Config) -> None:

@@ -30,9 +30,9 @@ from pmd.store import commits, exchange
 
 #: Raised when shards would be written otherwise of the same lists.
 FORMAT: Final = 1
-#: Names in a shard, at most about: 16,384 are 150 kB, which a page loads without a pause, and 8,192 shards have 134 million,
-#: as many as a folder should hold of files.
-NAMES: Final = 1 << 14
+#: Names in a shard, at most about, were there two a row: a page loads what these come to, some 100 kB, without a pause, and the
+#: lists of PMD have 8,192 shards. A folder on the Hub should have no more than 10,000 files.
+NAMES: Final = 1 << 15
 #: Bytes of a name in a shard.
 NAME_BYTES: Final = 6
 #: Sources whose pages name rows (`pmd.text.pages.Page.rows`): their pairs have names, too.

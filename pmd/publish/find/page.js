@@ -128,7 +128,8 @@ async function answer(meaning, said) {
     return;
   }
   if (turn !== latest) return;
-  const words = `${meaning.says}${meaning.identities.length ? `: ${meaning.identities.join(", or ")}` : ""}`;
+  const named = meaning.identities.filter((identity) => !identity.startsWith("url:"));
+  const words = `${meaning.says}${named.length ? ` of ${named.join(", or ")}` : ""}`;
   const taken = element("p", `It was taken for ${words}.`);
   taken.className = "soft";
   if (rows.length) {
