@@ -167,8 +167,19 @@ def _by_status(fetched: Mapping[str, Any]) -> str:
              *(formatting.count(counts.get((source, status), 0)) for source in sources))
         for status in lost
     ]  # fmt: skip
-    return '<h2 id="reasons">By reason</h2>\n<p>Images that could not be had.</p>' + table(
-        ("status", "<what it says", *map(title, sources)), cells
+    bars = [
+        Bar(
+            status,
+            [counts[ALL, status] / fetched["images"]],
+            f"{formatting.percent(counts[ALL, status] / fetched['images'])} of {formatting.short(fetched['images'])}",
+            f"{status}: {formatting.count(counts[ALL, status])} of {formatting.count(fetched['images'])}",
+        )
+        for status in lost
+    ]
+    return (
+        '<h2 id="reasons">By reason</h2>\n<p class="reading">Why images could not be had, as shares of all that were asked.</p>'
+        + chart(charts.bar_list(bars, ["after"], "Share of the images that could not be had, by reason"))
+        + table(("status", "<what it says", *map(title, sources)), cells)
     )
 
 
@@ -195,6 +206,7 @@ def _by_host(fetched: Mapping[str, Any]) -> str:
 
 
 def _by_day(fetched: Mapping[str, Any]) -> str:
+    days = [row for row in fetched["days"] if row["source"] == ALL]
     cells = [
         _row(
             [row["day"]],
@@ -202,10 +214,21 @@ def _by_day(fetched: Mapping[str, Any]) -> str:
             formatting.count(row["alive"]),
             formatting.percent(row["share"]),
         )
-        for row in fetched["days"]
-        if row["source"] == ALL
+        for row in days
     ]
-    return '<h2 id="days">By day of the fetch</h2>' + table(("settled on", "images", "alive", "share"), cells)
+    dots = [
+        Dots(
+            row["day"],
+            [Mark(row["share"], None, None, "after", f"{row['day']}: {formatting.percent(row['share'])}")],
+            f"{formatting.percent(row['share'])} of {formatting.short(row['images'])}",
+        )
+        for row in days
+    ]
+    return (
+        '<h2 id="days">By day of the fetch</h2>\n<p class="reading">The share that was there, by the day that settled it.</p>'
+        + chart(charts.dot_plot(dots, "Share of the images that was there, by day", unit=100, suffix="\u00a0%"))
+        + table(("settled on", "images", "alive", "share"), cells)
+    )
 
 
 def _waves(found: Mapping[str, Any]) -> str:
