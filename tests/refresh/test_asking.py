@@ -13,8 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
-from pmd import config
+from pmd import cli, config
 from pmd.config import Config
 from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError, NetworkError
@@ -229,17 +230,50 @@ def test_what_is_told(mine: Config) -> None:
     assert "7 of 10 images are left to ask for; the same command goes on" in cut
 
 
+def leading_to(web: Web) -> FetchOptions:
+    """Return options that lead plain hosts to the test's web, and those with TLS to nobody."""
+    return FetchOptions(
+        per_host=PerHost(requests_per_s=10_000, connections=8), retries=0, timeout_s=5.0, min_side_px=1,
+        allow_addresses=("127.0.0.1/32",), resolve={"*:80": f"127.0.0.1:{web.port}", "*:443": "127.0.0.1:1"},
+    )  # fmt: skip
+
+
+def test_where_the_time_is_up_nothing_more_is_asked_and_the_next_run_goes_on(mine: Config, web: Web) -> None:
+    chosen = dataclasses.replace(mine, fetch=leading_to(web))
+    with root.writer(chosen.root, "pmd refresh"):
+        asked = asking.refresh(chosen, 100, 0, clock=lambda: FIRST, until=FIRST)
+    assert (asked.asked, asked.left) == (0, 4)
+    assert web.log == []
+    assert refresh(mine, Asked()).left == 0
+
+
+@pytest.mark.parametrize(("left", "code"), [(0, 0), (7, 9)])
+def test_the_command_ends_with_code_9_where_some_are_left(
+    built: Config, monkeypatch: pytest.MonkeyPatch, left: int, code: int
+) -> None:
+    told = asking.Asked("2026-02-01", 10, 3, left)
+    given: list[Any] = []
+
+    def stands_in(chosen: Config, images: int, seed: int, **more: Any) -> asking.Asked:
+        given.extend((images, seed, more["until"] is not None))
+        return told
+
+    monkeypatch.setattr(asking, "refresh", stands_in)
+    path = str(Path(built.root).parent / "pmd.toml")
+    words = ["refresh", path, "--images", "10", "--seed", "3", "--for", "90m", "--json"]
+    ended = CliRunner().invoke(cli.app, words)
+    assert ended.exit_code == code
+    assert json.loads(ended.stdout)["run"] == dataclasses.asdict(told)
+    assert given == [10, 3, True]
+
+
 def test_a_lane_of_the_fetch_asks_with_its_policies_and_the_used_address_first(mine: Config, web: Web) -> None:
     pictures = tiny_root._web()
     for url, content in ((tiny_root.C1, "c1"), (tiny_root.COCO_URL, "coco")):
         assert content
         web.routes[url.partition("://")[2]] = reply(next(iter(pictures.values())))
     web.routes["two.example/robots.txt"] = reply(b"User-agent: *\nDisallow: /\n", Content_Type="text/plain")
-    options = FetchOptions(
-        per_host=PerHost(requests_per_s=10_000, connections=8), retries=0, timeout_s=5.0, min_side_px=1,
-        allow_addresses=("127.0.0.1/32",), resolve={"*:80": f"127.0.0.1:{web.port}", "*:443": "127.0.0.1:1"},
-    )  # fmt: skip
-    chosen = dataclasses.replace(mine, fetch=options)
+    chosen = dataclasses.replace(mine, fetch=leading_to(web))
     with root.writer(chosen.root, "pmd refresh"):
         asked = asking.refresh(chosen, 100, 0, clock=lambda: FIRST)
     assert (asked.asked, asked.left) == (4, 0)
