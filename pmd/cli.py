@@ -527,6 +527,43 @@ def join(
         raise typer.Exit(5)
 
 
+@app.command(help=flow.REFRESH.says)
+def refresh(
+    config: ConfigPath,
+    *,
+    images: Annotated[int, typer.Option(help="How many images are drawn, at most.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Another seed draws others.")] = 0,
+    for_: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="TIME",
+            help="End in time (6h, 90m, 1d12h); the same command goes on with the wave: exit code 9.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a wave; what the command shows is said in `pmd.flow`."""
+    began = datetime.datetime.now(datetime.UTC)
+    from pmd.config import places
+    from pmd.fetch import stopping
+    from pmd.refresh import asking
+    from pmd.refresh import telling as words
+    from pmd.store import root
+
+    until = None if for_ is None else stopping.asked_at(began, stopping.duration_s(for_))
+    loaded = _config(config)
+    with root.writer(loaded.root, " ".join(["pmd", *sys.argv[1:]]), places.absolute(config)), telling("images") as tell:
+        asked = asking.refresh(loaded, images, seed, until=until, tell=tell)
+    found = words.told(loaded.root, asked)
+    if as_json:
+        output.json(found)
+    else:
+        output.say(words.render(found, output.columns(120)))
+    if asked.left:
+        raise typer.Exit(TIME_IS_UP)
+
+
 @app.command()
 def plan(config: ConfigPath, *, sample: Sample = None, as_json: Json = False) -> None:
     """Estimate rows, bytes, hours and disk, and name the slowest host, before anything runs."""

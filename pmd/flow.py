@@ -19,7 +19,7 @@ _PART_NUMBER: Final = re.compile(r"part-(\d+)-of-")
 #: What a field of a folder's path may be.
 #: What a source may be called: its name is a folder's.
 SOURCE_NAME: Final = "[A-Za-z0-9_]+"
-_FIELDS: Final = {"source": SOURCE_NAME, "shard": r"\d+", "generation": r"\d+"}
+_FIELDS: Final = {"source": SOURCE_NAME, "shard": r"\d+", "generation": r"\d+", "wave": r"\d{4}-\d\d-\d\d"}
 _FIELD: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
 
 #: What a stage runs and commits at a time: a source, or all of it.
@@ -158,6 +158,9 @@ LISTS: Final = Folder("publish/source={source}", rf"(?:(?:{'|'.join(SPLITS)})-(?
 #: What is handed on of the lists, made of them. No commit lists it: it becomes others'.
 RELEASE: Final = "release"
 REPORT: Final = Folder("audit", r"report\.html|audit\.json")
+#: Images of the ledger that were asked for again, by the day on which that began: what was drawn, what has been answered so
+#: far, and when all has been, the table that is committed.
+WAVES: Final = Folder("refresh/wave={wave}", rf"{PART}|drawn-{_DIGEST}\.parquet|asked-[0-9a-f]{{32}}\.json")
 
 #: What hosts have said, by lane and time. No commit lists it, and no run removes it.
 HOSTS: Final = "fetch/hosts"
@@ -210,7 +213,17 @@ AUDIT: Final = Stage(
     "audit", None, "whole", (REPORT,), "Write the audit: audit/report.html and audit/audit.json.", counts_pairs=False
 )
 
-#: All of them, in the order of the flow.
+#: No stage of a build: it is run when somebody wants to know, and nothing is made of it but figures.
+REFRESH: Final = Stage(
+    "refresh",
+    None,
+    "whole",
+    (WAVES,),
+    "Ask a sample of the images again: how many are still there.",
+    counts_pairs=False,
+)
+
+#: All stages of a build, in the order of the flow.
 STAGES: Final = (CURATE, IMAGES, FETCH, DEDUPE, SHARD, PUBLISH, AUDIT)
 NAMES: Final = tuple(stage.name for stage in STAGES)
 BY_NAME: Final = {stage.name: stage for stage in STAGES}
@@ -219,7 +232,7 @@ JUDGING: Final = tuple(stage for stage in STAGES if stage.rejects)
 #: Those whose books count pairs.
 COUNTING: Final = tuple(stage for stage in STAGES if stage.counts_pairs)
 #: Every kind of folder, with its stage.
-FOLDERS: Final = tuple((folder, stage) for stage in STAGES for folder in stage.folders)
+FOLDERS: Final = tuple((folder, stage) for stage in (*STAGES, REFRESH) for folder in stage.folders)
 #: The folders that stand directly under ROOT.
 TOPS: Final = frozenset({folder.top for folder, _ in FOLDERS})
 

@@ -19,7 +19,7 @@ from pmd.schema.reasons import REASONS
 from pmd.store import written
 
 ROOT = Path(__file__).resolve().parent.parent
-SAMPLE: dict[str, Any] = {"source": "coco", "shard": 7, "generation": 2}
+SAMPLE: dict[str, Any] = {"source": "coco", "shard": 7, "generation": 2, "wave": "2026-11-29"}
 
 
 @pytest.mark.parametrize("stage", flow.STAGES, ids=flow.NAMES)

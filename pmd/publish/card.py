@@ -52,7 +52,12 @@ LIMITS: Final = (
 
 
 def readme(
-    options: CardOptions, listed: Sequence[Listed], books: Mapping[str, Counter[str]], measured: Sequence[str], pmd: str
+    options: CardOptions,
+    listed: Sequence[Listed],
+    books: Mapping[str, Counter[str]],
+    measured: Sequence[str],
+    still_there: Sequence[str],
+    pmd: str,
 ) -> str:
     """Return the card.
 
@@ -61,6 +66,7 @@ def readme(
         listed: The lists.
         books: Stage → what it did: `kept`, and pairs rejected by reason, of all sources.
         measured: Sentences of what the audit has measured.
+        still_there: Sentences of what could be had, and of what is still there.
         pmd: The version of this project.
     """
     sections = (
@@ -71,6 +77,7 @@ def readme(
         _built(books, pmd),
         _rights(listed),
         _withheld(listed),
+        _availability(still_there),
         _bias(measured),
         ("## Limits", _bullets(LIMITS)),
         _removal(options),
@@ -312,6 +319,16 @@ def _withheld(listed: Sequence[Listed]) -> Iterator[str]:
     )
 
 
+def _availability(still_there: Sequence[str]) -> Iterator[str]:
+    if still_there:
+        yield "## What is still there"
+        yield _bullets(still_there)
+        yield (
+            "`availability.html` has these by source, host, reason and day, as a page for any browser; `availability.json` and "
+            "`availability.csv` have the same for machines. A row of a list is of an image that was there when it was fetched."
+        )
+
+
 def _bias(measured: Sequence[str]) -> Iterator[str]:
     yield "## Measured bias"
     if not measured:
@@ -329,6 +346,8 @@ def _removal(options: CardOptions) -> Iterator[str]:
     yield "## To have something removed"
     whom = f"Write to {escape.html(options.contact)}" if options.contact else "Write to whoever publishes this copy"
     yield (
+        f"`find.html` looks an image up by its address, its page or its file, in a browser and without a network, and words the "
+        "request. "
         f"{whom}, with the image's URL, its page, or a `pair_id` or `image_id` from the list. It is left out of the next "
         "release, under every address that the sources know of it. What its host forbids in robots.txt, or no longer has, is "
         "not fetched by who builds anew."

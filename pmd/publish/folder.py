@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -19,6 +19,9 @@ import orjson
 from pmd import __version__, flow
 from pmd.config import Config
 from pmd.publish import card, census, citation, croissant, measured, repeating
+from pmd.publish.find import index
+from pmd.publish.find import page as find_page
+from pmd.refresh import page, results, waves
 from pmd.store import commits, root, storage, written
 from pmd.store.commits import Commit
 from pmd.store.standing import Standing
@@ -31,12 +34,24 @@ CROISSANT: Final = "croissant.json"
 CITATION: Final = "CITATION.cff"
 BUILD: Final = "build.json"
 SUMS: Final = "SHA256SUMS"
+#: What is still there, as JSON, rows and a page.
+AVAILABILITY: Final = "availability"
+#: Looks an image up, in the shards of the folder.
+FIND: Final = "find.html"
+INDEX: Final = "find"
 
-#: The files of lists that a release may have; whatever else stands there is never removed.
-_OURS: Final = re.compile(rf"{flow.LISTS.pattern.removeprefix(f'{flow.LISTS.above}/')}/{flow.LISTS.files}")
+#: The files of lists and of their index that a release may have; whatever else stands there is never removed.
+_OURS: Final = re.compile(
+    rf"{flow.LISTS.pattern.removeprefix(f'{flow.LISTS.above}/')}/{flow.LISTS.files}|{INDEX}/[0-9a-f]+\.js"
+)
+
+#: The files without which a release is not whole; build.json says of what.
+_WHOLE: Final = (
+    README, CROISSANT, CITATION, card.LICENCE_FILE, SUMS, FIND, *(f"{AVAILABILITY}.{form}" for form in ("json", "csv", "html"))
+)  # fmt: skip
 
 #: Raised when the files would be written otherwise of the same lists.
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 def write(config: Config, standing: Standing | None = None) -> bool:
@@ -56,18 +71,22 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     if not lists and not before:
         return False
     made_of = _made_of(config, lists, there)
-    if before.get("made_of") == made_of and all(
-        storage.exists(storage.join(folder, name)) for name in (README, CROISSANT, CITATION, card.LICENCE_FILE, SUMS)
-    ):
+    if before.get("made_of") == made_of and all(storage.exists(storage.join(folder, name)) for name in _WHOLE):
         return False
     content = contents(config, lists)
     readme = content.pop(README)
-    build = orjson.loads(content[BUILD]) | {"made_of": made_of, "card": commits.sha256(readme)}
+    indexed = _indexed(lists)
+    build = orjson.loads(content[BUILD]) | {"made_of": made_of, "card": commits.sha256(readme), "index": indexed}
     content[BUILD] = _json(build)
     sums = {name: commits.sha256(each) for name, each in content.items()}
     files = _files(config, lists)
     sums |= {name: digest for name, (_, digest) in files.items()}
-    gone = (_listed(folder) - sums.keys()) | _left_half_written(folder)
+    there_before = _listed(folder)
+    shards = {name: digest for name, digest in there_before.items() if name.startswith(f"{INDEX}/")}
+    if before.get("index") != indexed or len(shards) != 2 ** _bits(lists):
+        shards = dict(_put_index(config, lists, folder))
+    sums |= shards
+    gone = (there_before.keys() - sums.keys()) | _left_half_written(folder)
     for name in sorted(gone):
         storage.remove(storage.join(folder, name))
     for name, (path, _) in files.items():
@@ -83,12 +102,19 @@ def contents(config: Config, lists: Mapping[str, Commit]) -> dict[str, bytes]:
     """Return name → content of the files, but for the checksums: of the same lists and options the same bytes."""
     listed = census.take(config, lists)
     said = measured.statements(measured.read(config.root))
+    found = results.gather(config.root)
     return {
-        README: card.readme(config.card, listed, _books(config), said, __version__).encode(),
+        README: card.readme(
+            config.card, listed, _books(config), said, measured.still_there(found), __version__
+        ).encode(),
         card.LICENCE_FILE: card.licence_file(listed).encode(),
         CROISSANT: _json(croissant.describe(config.card, listed, said)),
         CITATION: citation.cff(config.card).encode(),
         BUILD: _json(repeating.describe(config, lists)),
+        f"{AVAILABILITY}.json": _json(found),
+        f"{AVAILABILITY}.csv": results.table(found).encode(),
+        f"{AVAILABILITY}.html": page.html(found).encode(),
+        FIND: find_page.html(config.card, listed, _bits(lists)),
     }
 
 
@@ -120,6 +146,8 @@ def _made_of(config: Config, lists: Mapping[str, Commit], standing: Standing) ->
             "card": as_json(config.card),
             "lists": {name: commit.digest() for name, commit in lists.items()},
             "audit": None if audit is None else audit.digest(),
+            "ledger": standing.generations.digest,
+            "waves": {date: commit.digest() for date, commit in waves.committed(config.root).items()},
             "configuration": repeating.configuration(config),
         }
     )
@@ -146,12 +174,35 @@ def _files(config: Config, lists: Mapping[str, Commit]) -> dict[str, tuple[str, 
     }
 
 
-def _listed(folder: str) -> set[str]:
-    """Return the files that an earlier release has checksums of: those that are ours."""
+def _listed(folder: str) -> dict[str, str]:
+    """Return the files that an earlier release has checksums of, those that are ours, with these."""
     path = storage.join(folder, SUMS)
     lines = storage.read_bytes(path).decode("utf-8", "replace").splitlines() if storage.exists(path) else []
-    names = {line.partition("  ")[2] for line in lines}
-    return {name for name in names if _OURS.fullmatch(name)}
+    named = (line.partition("  ")[::2] for line in lines)
+    return {name: digest for digest, name in named if _OURS.fullmatch(name)}
+
+
+def _bits(lists: Mapping[str, Commit]) -> int:
+    """Return how finely the index of lists is cut."""
+    return index.bits_for(sum(file.rows for commit in lists.values() for file in commit.files))
+
+
+def _indexed(lists: Mapping[str, Commit]) -> str:
+    """Return what the index is made of."""
+    return commits.options_hash(
+        {"format": index.FORMAT, "lists": {name: commit.digest() for name, commit in lists.items()}}
+    )
+
+
+def _put_index(config: Config, lists: Mapping[str, Commit], folder: str) -> Iterator[tuple[str, str]]:
+    """Write the shards of the index, one by one; yield name and digest of each."""
+    paths = {
+        name: [storage.join(root.publish_folder(config.root, name), file.name) for file in commit.files]
+        for name, commit in lists.items()
+    }
+    for name, content in index.shards(paths, _bits(lists)):
+        storage.put(storage.join(folder, INDEX, name), content)
+        yield f"{INDEX}/{name}", commits.sha256(content)
 
 
 def _left_half_written(folder: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""What the audit has measured, in a few sentences for the card: all that is taken from `audit.json` is taken here."""
+"""What the audit and the waves have measured, in a few sentences for the card: all that is taken from either is taken here."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from pmd import escape
+from pmd.refresh import page
 from pmd.store import commits, root, storage
 
 _AUDIT: Final = "audit.json"
@@ -30,6 +31,30 @@ def statements(audit: Mapping[str, Any] | None) -> list[str]:
     if audit is None or not audit.get("stages"):
         return []
     return list(_said(audit["all"][audit["stages"][-1]]))
+
+
+def still_there(found: Mapping[str, Any]) -> list[str]:
+    """Return what could be had, and what is still there, of all sources together (`pmd.refresh.results`)."""
+    fetched = found["fetched"]
+    if not fetched["images"]:
+        return []
+    said = [f"{fetched['share']:.1%} of the {fetched['images']:,} images that were asked for on the web were there."]
+    if found["waves"]:
+        last = found["waves"][-1]
+        of_all = last["sources"][0]
+        between = [
+            f"{low:.1%} to {high:.1%} {words}"
+            for name, words in (("this_table", "of all of them"), ("another_draw", "in another draw of such hosts"))
+            for low, high in ([of_all[name]["interval"]] if of_all[name]["interval"] else [])
+        ]
+        more = f" ({'; '.join(between)})" if between else ""
+        said.append(
+            f"Of those that were there, {of_all['share']:.1%} still were on {last['wave']}{more}, by a sample of "
+            f"{of_all['asked']:,}."
+        )
+    if found["half_life"]["days"] is not None:
+        said.append(f"{page.half_life(found['half_life'])}.")
+    return said
 
 
 def _said(found: Mapping[str, Any]) -> Iterator[str]:

@@ -21,7 +21,7 @@ EXIT_CODES: Final[dict[int, str]] = {
     6: "a download failed, or the network itself is broken",
     DIFFERENT: "pmd diff: what was compared differs",
     GATED: "pmd manifests: all is there but files that a person must ask for",
-    TIME_IS_UP: "pmd fetch --for: the time is up; what is settled is committed, and the same command goes on from there",
+    TIME_IS_UP: "pmd fetch --for, pmd refresh --for: the time is up; what is settled is kept, and the same command goes on",
     129: "interrupted by SIGHUP, as a closing terminal sends it; else as 130",
     130: "interrupted; what was committed stays, and the same command goes on from there",
     143: "interrupted by SIGTERM; else as 130",

@@ -44,7 +44,7 @@ from pmd.store.versions import Listed, Versioned
 VERSION: Final = 1
 
 #: What a generation's commit says of its run that others than its run ask for.
-RUN: Final = (commits.EPOCH, "retried", "statuses", "libraries", "hashed_scaled")
+RUN: Final = (commits.EPOCH, "ended", "retried", "statuses", "libraries", "hashed_scaled")
 
 #: Requests at a time.
 _AT_ONCE: Final = 16

@@ -40,6 +40,7 @@ def compare(a: Sequence[str], b: Sequence[str], limit: int, tell: Tell | None = 
         "pairs": sum(found.fates.values()),
         "stages": pairs.stage_table(found, {source: [flow.PUBLISH.name] for source in listed}),
         "not_compared": [],
+        "fared": pairs.fared(found),
         "moved": pairs.moves(found),
         "changed": pairs.changes(found),
         "images": None,

@@ -25,6 +25,8 @@ PAIR: Final = "pair"
 REJECTED: Final = "rejected"
 
 ABSENT: Final = "absent"
+#: The reason of a pair whose image nobody has asked for yet.
+NOT_FETCHED: Final = "not_fetched"
 KEPT: Final = "kept"
 _WHAT: Final = {"first": "text", "second": "image_url", "rest": "rest"}
 
@@ -36,11 +38,13 @@ class Compared:
     Attributes:
         fates: (source, fate in A, fate in B) → pairs, equal ones too.
         changed: (source, what: text, image_url, rest or detail) → pairs that both sides have and that differ in it.
+        altered: Source → pairs that both sides keep and that differ in any of these, each once.
         examples: Rows of differences, as `describe` shows them.
     """
 
     fates: Counter[tuple[str, str, str]]
     changed: Counter[tuple[str, str]]
+    altered: Counter[str]
     examples: list[dict[str, Any]]
 
 
@@ -60,6 +64,7 @@ def compare(meeting: Meeting, limit: int, rest: list[str], root_urls: Mapping[st
     """
     fates: Counter[tuple[str, str, str]] = Counter()
     changed: Counter[tuple[str, str]] = Counter()
+    altered: Counter[str] = Counter()
     examples = Examples(limit)
     for rows in meeting.buckets():
         met = _met(rows)
@@ -67,6 +72,9 @@ def compare(meeting: Meeting, limit: int, rest: list[str], root_urls: Mapping[st
             fates[source, before, after] += count
         moved = met.filter(pl.col("fate_a") != pl.col("fate_b"))
         examples.add(moved, ["source", "fate_a", "fate_b"], what="fate")
+        differs = pl.any_horizontal(pl.col(f"{column}_a") != pl.col(f"{column}_b") for column in _WHAT)
+        kept = (pl.col("fate_a") == KEPT) & (pl.col("fate_b") == KEPT)
+        altered.update(dict(met.filter(kept & differs).group_by("source").len().iter_rows()))
         for column, what in [*_WHAT.items(), ("detail", "detail")]:
             # Null where a side has no such row: then there is nothing to compare. A detail belongs to its reason.
             same_reason = pl.lit(what != "detail") | (pl.col("fate_a") == pl.col("fate_b"))
@@ -75,7 +83,7 @@ def compare(meeting: Meeting, limit: int, rest: list[str], root_urls: Mapping[st
                 changed[source, what] += count
             examples.add(found, ["source"], what=what)
     return Compared(
-        fates, changed, _with_upstream([_describe(meeting, row, rest) for row in examples.all()], root_urls)
+        fates, changed, altered, _with_upstream([_describe(meeting, row, rest) for row in examples.all()], root_urls)
     )
 
 
@@ -217,3 +225,59 @@ def changes(compared: Compared) -> list[dict[str, Any]]:
     return [
         {"source": source, "what": what, "pairs": count} for (source, what), count in sorted(compared.changed.items())
     ]
+
+
+#: How a pair may fare from A to B. Died and revived are told of images that fetch lost or found again.
+FARED: Final = ("added", "removed", "changed", "died", "revived")
+
+
+def fared(compared: Compared) -> list[dict[str, Any]]:
+    """Return how the pairs of each source fared from A to B, of the sources where any did: how many, and for what status.
+
+    *Added* and *removed* are kept by one side and unknown to the other: new upstream, or of another list. *Died*: A had the
+    image, B could not have it; *revived* is the contrary; both have ``statuses``. *Changed*: both keep it, and it says
+    something else. All other moves stand in `moves`.
+    """
+    counts: dict[str, Counter[str]] = {}
+    statuses: dict[str, Counter[tuple[str, str]]] = {}
+    for (source, before, after), count in compared.fates.items():
+        how = _how(before, after)
+        if how is not None:
+            counts.setdefault(source, Counter())[how] += count
+            lost = {"died": after, "revived": before}.get(how)
+            if lost is not None:
+                statuses.setdefault(source, Counter())[how, lost] += count
+    for source, count in compared.altered.items():
+        counts.setdefault(source, Counter())["changed"] += count
+    return [
+        {
+            "source": source,
+            **{how: fares[how] for how in FARED},
+            "statuses": [
+                {"how": how, "status": status, "pairs": count}
+                for (how, status), count in sorted(statuses.get(source, Counter()).items())
+            ],
+        }
+        for source, fares in sorted(counts.items())
+    ]
+
+
+def _how(before: str, after: str) -> str | None:
+    """Return how a pair of these fates fared, but for what it says; None: not at all, or in another way."""
+    if ABSENT in {before, after}:
+        return {(ABSENT, KEPT): "added", (KEPT, ABSENT): "removed"}.get((before, after))
+    if _was_had(before) and _was_lost(after):
+        return "died"
+    if _was_lost(before) and _was_had(after):
+        return "revived"
+    return None
+
+
+def _was_lost(fate: str) -> bool:
+    """Return whether fetch could not have the image."""
+    return fate in REASONS and REASONS[fate][0] == flow.FETCH.name and fate != NOT_FETCHED
+
+
+def _was_had(fate: str) -> bool:
+    """Return whether fetch had the image, whatever became of the pair then."""
+    return fate == KEPT or (fate in REASONS and _keeps(flow.FETCH.name, fate))

@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from pmd import escape
-from pmd.inspection.diff import excerpts
+from pmd.inspection.diff import excerpts, pairs
 from pmd.terminal import tables
 
 _OTHERWISE: Final = {
@@ -76,6 +76,20 @@ def _sides(write: _Page, found: Mapping[str, Any]) -> None:
             [line[name] for name in ("source", "stage", "a", "b", "only_a", "only_b")]
             for line in found["stages"]
             if line["only_a"] or line["only_b"]
+        ],
+    )
+    write.rows(
+        "Pairs added, removed, changed, died and revived from A to B",
+        ("source", *pairs.FARED),
+        [[line[name] for name in ("source", *pairs.FARED)] for line in found["fared"]],
+    )
+    write.rows(
+        "Died and revived, by status",
+        ("source", "how", "status", "pairs"),
+        [
+            [line["source"], *(row[name] for name in ("how", "status", "pairs"))]
+            for line in found["fared"]
+            for row in line["statuses"]
         ],
     )
     write.rows(

@@ -93,6 +93,7 @@ def compare(a: str, b: str, limit: int, tell: Tell | None = None) -> dict[str, A
         "pairs": sum(found.fates.values()),
         "stages": pairs.stage_table(found, compared),
         "not_compared": _alone(books, chosen, compared),
+        "fared": pairs.fared(found),
         "moved": pairs.moves(found),
         "changed": pairs.changes(found),
         "images": images,

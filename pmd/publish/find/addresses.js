@@ -1,0 +1,280 @@
+"use strict";
+// What people call an image → the keys under which the lists may have it. The same forms, and the same answers, as
+// pmd/text/urls.py, pmd/text/pages.py and pmd/images/names.py, with which tests compare it. Nothing is asked of the web.
+
+// A run of escapes as the text that it spells; what is no UTF-8 becomes U+FFFD.
+function unquoted(text) {
+  return text.replace(/(?:%[0-9a-fA-F]{2})+/g, (run) =>
+    new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytesOf(run.replace(/%/g, ""))));
+}
+
+function quoted(text, plain) {
+  return Array.from(utf8(text), (byte) => {
+    const letter = String.fromCharCode(byte);
+    return /[A-Za-z0-9_.~-]/.test(letter) || plain.includes(letter)
+      ? letter : "%" + byte.toString(16).toUpperCase().padStart(2, "0");
+  }).join("");
+}
+
+// --- URLs (pmd/text/urls.py) ---
+
+function canonical(said) {
+  let url;
+  try {
+    url = new URL(said);
+  } catch {
+    return null;
+  }
+  if (url.protocol !== "http:" && url.protocol !== "https:") return null;
+  url.username = "";
+  url.password = "";
+  const href = url.href.split("#")[0];
+  const at = href.indexOf("?");
+  if (at < 0) return href;
+  let query = href.slice(at + 1);
+  if (/utm_|gclid|fbclid/i.test(query)) {
+    query = query.split("&").filter((part) => {
+      const name = part.split("=")[0].toLowerCase();
+      return !(name.startsWith("utm_") || name === "gclid" || name === "fbclid");
+    }).join("&");
+  }
+  return query ? `${href.slice(0, at)}?${query}` : href.slice(0, at);
+}
+
+const FLICKR_HOST = /^(?:farm[0-9]+\.|c[0-9]+\.|live\.)?static\.?flickr\.com$/;
+const FLICKR_PATH =
+  /^\/(?:[0-9]+\/)?[0-9]+\/([1-9][0-9]*)_[0-9a-f]{6,16}(?:_(?:[sqtmnwzcblhkfo]|[3-6]k))?(?:_d)?\.(?:jpg|jpeg|png|gif|webp)$/i;
+const COCO_PATH = /^\/(?:train|val|test)20(?:14|15|17)\/(?:COCO_(?:train|val|test)20(?:14|15|17)_)?([0-9]{12})\.jpg$/;
+const MSCOCO_PATH = /^\/images\/([1-9][0-9]*)$/;
+const OPEN_IMAGES_PATH = /^\/(?:train|validation|test)\/([0-9a-f]{16})\.jpg$/;
+const VISUAL_GENOME_PATH = /^\/people\/rak248\/VG_100K(?:_2)?\/([1-9][0-9]*)\.jpg$/;
+const WIKIMEDIA_THUMB = new RegExp(
+  "^(/[a-z0-9_-]+/[a-z0-9_-]+)/thumb(/(?:archive/)?[0-9a-f]/[0-9a-f]{2}/[^/]+\\.(?:jpe?g|png|gif|svg|tiff?|webp|bmp))" +
+  "/(?:qlow-|(?:lossy-|lossless-)?page1-)?[0-9]+px-[^/]*$", "i");
+const WIKIMEDIA_FILE = /^\/[a-z0-9_-]+\/[a-z0-9_-]+\/(?:archive\/)?[0-9a-f]\/[0-9a-f]{2}\/[^/]+$/;
+const IMGUR_HOSTS = ["i.imgur.com", "imgur.com", "m.imgur.com", "www.imgur.com"];
+const IMGUR_PATH =
+  /^\/(?:([0-9A-Za-z]{7})[sbtmlh]|([0-9A-Za-z]{5}|[0-9A-Za-z]{7})(?:_d)?)\.(?:[jJ][pP][eE]?[gG]|[pP][nN][gG]|[gG][iI][fF]|[wW][eE][bB][pP])$/;
+const S3_PATH_STYLE = /^s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com$/;
+const S3_BUCKET_STYLE = /^([a-z0-9.-]+)\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com$/;
+
+function first(kind, pattern, path) {
+  const found = pattern.exec(path);
+  return found && `${kind}:${kind === "coco" ? found[1].replace(/^0+(?=.)/, "") : found[1]}`;
+}
+
+function named(host, path, query) {
+  if (host.endsWith("flickr.com")) return FLICKR_HOST.test(host) ? first("flickr", FLICKR_PATH, path) : null;
+  if (host === "upload.wikimedia.org") return ofWikimedia(path);
+  if (IMGUR_HOSTS.includes(host)) {
+    const found = IMGUR_PATH.exec(path);
+    return found && `imgur:${found[1] || found[2]}`;
+  }
+  if (query) return null;
+  let place = host;
+  if (host.endsWith("amazonaws.com")) {
+    const inHost = S3_BUCKET_STYLE.exec(host);
+    if (S3_PATH_STYLE.test(host)) {
+      const at = path.indexOf("/", 1);
+      place = `s3/${at < 0 ? path.slice(1) : path.slice(1, at)}`;
+      path = at < 0 ? "" : path.slice(at);
+    } else {
+      place = `s3/${inHost ? inHost[1] : ""}`;
+    }
+  }
+  switch (place) {
+    case "images.cocodataset.org":
+    case "s3/images.cocodataset.org": return first("coco", COCO_PATH, path);
+    case "mscoco.org":
+    case "www.mscoco.org": return first("coco", MSCOCO_PATH, path);
+    case "s3/open-images-dataset": return first("openimages", OPEN_IMAGES_PATH, path);
+    case "cs.stanford.edu": return first("visual_genome", VISUAL_GENOME_PATH, path);
+    default: return null;
+  }
+}
+
+function ofWikimedia(path) {
+  const thumb = WIKIMEDIA_THUMB.exec(path);
+  const original = thumb ? thumb[1] + thumb[2] : path;
+  return WIKIMEDIA_FILE.test(original) ? `url:upload.wikimedia.org${oneEncoding(original)}` : null;
+}
+
+function oneEncoding(path) {
+  if (!path.includes("%") || path.toLowerCase().includes("%2f")) return path;
+  const decoded = unquoted(path);
+  return decoded.includes("\ufffd") ? path : quoted(decoded, PLAIN);
+}
+
+// The identity of a canonical URL.
+function identityOf(form) {
+  const rest = form.slice(form.indexOf("://") + 3);
+  const at = rest.indexOf("?");
+  const [address, query] = at < 0 ? [rest, ""] : [rest.slice(0, at), rest.slice(at + 1)];
+  const slash = address.indexOf("/");
+  const [host, path] = slash < 0 ? [address, ""] : [address.slice(0, slash), address.slice(slash)];
+  return named(host, path, query) || `url:${rest}`;
+}
+
+// --- pages (pmd/text/pages.py) ---
+
+const BASE58 = "123456789abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ";
+const NUMBER = /^([1-9][0-9]{0,19})$/;
+const FLICKR_SHORT = new RegExp(`^/p/([${BASE58}]{1,12})/?$`);
+const FLICKR_SHORT_ID = new RegExp(`^[${BASE58}]{1,12}$`);
+const FLICKR_PHOTO = /^\/photos\/(?!tags\/|search\/|organize\/|upload\/)[^/]+\/([1-9][0-9]{0,19})(?:\/[^\n]*)?$/;
+const FLICKR_PAGES = ["/photo.gne", "/photo_zoom.gne", "/photo_exif.gne"];
+const WIKI_HOST = /^([a-z-]+)\.(?:m\.)?(wik(?:ipedia|tionary|iquote|ibooks|isource|inews|iversity|ivoyage))\.org$/;
+const COMMONS_HOSTS = ["commons.wikimedia.org", "commons.m.wikimedia.org"];
+const PICTURE_NAME = /^[^/#?]+\.(?:jpe?g|png|gif|svg|tiff?|webp|bmp|xcf)$/iu;
+const NO_FILE = ["category", "user", "user talk", "file talk", "template", "help", "talk", "special"];
+const SPECIAL = /^special:(?:filepath|redirect\/file)\/([^\n]+)$/iu;
+const PLAIN = "/:@!$&'()*,;=~";
+const IMGUR_PAGE = /^\/(?:gallery\/|r\/[^/]+\/|t\/[^/]+\/)?(?:[^/]*-)?([0-9A-Za-z]{7}|[0-9A-Za-z]{5})\/?$/;
+const REDDIT_POST = /^(?:\/r\/[^/]+|\/u(?:ser)?\/[^/]+)?\/(?:comments|gallery)\/([0-9a-z]+)(?:\/[^\n]*)?$/i;
+const REDDIT_SHORT = /^\/([0-9a-z]+)\/?$/i;
+const VISUAL_GENOME_PAGE = /^\/api\/v0\/images\/([1-9][0-9]{0,19})\/?(?:\.json)?$/;
+const OPEN_IMAGES_ID = /^([0-9a-f]{16})$/;
+const COCO_FILE = /^(?:COCO_(?:train|val|test)20(?:14|15|17)_)?([0-9]{12})\.jpg$/;
+
+// The first value of each field of a query, as HTML forms spell it; empty ones are none.
+function fields(query) {
+  const found = {};
+  for (const part of query.split("&")) {
+    const at = part.indexOf("=");
+    if (at < 0 || at === part.length - 1) continue;
+    const [name, value] = [part.slice(0, at), part.slice(at + 1)].map((text) => unquoted(text.replace(/\+/g, " ")));
+    if (!Object.hasOwn(found, name)) found[name] = value;
+  }
+  return found;
+}
+
+function one(says, kind, pattern, text) {
+  const identity = first(kind, pattern, text || "");
+  return identity && { says, identities: [identity], rows: [] };
+}
+
+// What an address says of an image, where it is a page or short link of a kind that is known.
+function page(said) {
+  const form = canonical(said);
+  if (form === null) return null;
+  const url = new URL(form);
+  const mark = said.indexOf("#");
+  const fragment = mark < 0 ? "" : unquoted(said.slice(mark + 1).trim());
+  const host = url.hostname.replace(/^www\./, "");
+  const path = url.pathname;
+  const query = fields(url.search.slice(1));
+  if (host === "flickr.com" || host.endsWith(".flickr.com") || host === "flic.kr") {
+    return ofFlickr(host, path, query, fragment);
+  }
+  if (COMMONS_HOSTS.includes(host) || WIKI_HOST.test(host)) return ofWiki(host, unquoted(path), query, fragment);
+  if (host === "imgur.com" || host === "m.imgur.com") return one("the Imgur page", "imgur", IMGUR_PAGE, path);
+  if (host === "redd.it" || host === "reddit.com" || host.endsWith(".reddit.com")) {
+    const post = (host === "redd.it" ? REDDIT_SHORT : REDDIT_POST).exec(path);
+    return post && { says: "the Reddit post", identities: [], rows: [["red_caps", post[1].toLowerCase()]] };
+  }
+  if (host === "cocodataset.org") {
+    const at = fragment.indexOf("?");
+    return one("COCO's viewer", "coco", NUMBER, at < 0 ? "" : fields(fragment.slice(at + 1)).id);
+  }
+  if (host === "visualgenome.org") return one("Visual Genome's page", "visual_genome", VISUAL_GENOME_PAGE, path);
+  if (host === "storage.googleapis.com" && path.startsWith("/openimages/web/")) {
+    return one("Open Images' viewer", "openimages", OPEN_IMAGES_ID, query.id);
+  }
+  return null;
+}
+
+function ofFlickr(host, path, query, fragment) {
+  if (host === "flic.kr") {
+    const short = FLICKR_SHORT.exec(path);
+    return short && { says: "the Flickr short link", identities: [`flickr:${base58(short[1])}`], rows: [] };
+  }
+  if (FLICKR_PAGES.includes(path)) {
+    const short = query.short || "";
+    return one("the Flickr page", "flickr", NUMBER, FLICKR_SHORT_ID.test(short) ? base58(short) : query.id);
+  }
+  return one("the Flickr page", "flickr", FLICKR_PHOTO, FLICKR_PHOTO.test(path) ? path : fragment);
+}
+
+function base58(text) {
+  return Array.from(text).reduce((number, letter) => number * 58n + BigInt(BASE58.indexOf(letter)), 0n).toString();
+}
+
+function ofWiki(host, path, query, fragment) {
+  let title = query.title === undefined ? path.replace(/^\/wiki\//, "") : query.title;
+  if (fragment.startsWith("/media/")) {
+    title = fragment.slice("/media/".length);
+  } else if (!path.startsWith("/wiki/") && query.title === undefined) {
+    return null;
+  }
+  const special = SPECIAL.exec(title);
+  const colon = title.indexOf(":");
+  const namespace = special ? "File" : colon < 0 ? title : title.slice(0, colon);
+  let name = special ? special[1] : colon < 0 ? "" : title.slice(colon + 1);
+  name = name.replace(/[ _]+/g, "_").replace(/^_+|_+$/g, "");
+  if (!PICTURE_NAME.test(name) || NO_FILE.includes(namespace.replace(/_/g, " ").trim().toLowerCase())) return null;
+  const wiki = WIKI_HOST.exec(host);
+  const folders = [...(wiki ? [`${wiki[2]}/${wiki[1]}`] : []), "wikipedia/commons"];
+  const identities = folders.flatMap((folder) => uploaded(folder, name));
+  return { says: "the Wikimedia file page", identities: [...new Set(identities)], rows: [] };
+}
+
+function uploaded(folder, name) {
+  const letters = Array.from(name.normalize("NFC"));
+  const large = letters[0].toUpperCase() + letters.slice(1).join("");
+  const digest = md5(utf8(large));
+  const where = `https://upload.wikimedia.org/${folder}/${digest[0]}/${digest.slice(0, 2)}/`;
+  return [PLAIN, `${PLAIN}+`].map((plain) => identityOf(canonical(where + quoted(large, plain))));
+}
+
+// --- all forms (pmd/images/names.py) ---
+
+const IDENTITY =
+  /^(?:(?:flickr|coco|visual_genome):[1-9][0-9]*|openimages:[0-9a-f]{16}|imgur:[0-9A-Za-z]{5,7}|ade20k:\S+|url:[^/\s]+\/\S*)$/;
+
+// What words may mean: {says, identities, rows, keys, sha256}, or {says, not: true} where the lists are not asked so.
+function meaning(said) {
+  said = said.trim();
+  if (/^[0-9a-f]{32}$/i.test(said)) return meant("an image_id", [], [], { keys: [said.toLowerCase()] });
+  const digest = /^(?:(sha256|pdq):)?([0-9a-f]{64})$/i.exec(said);
+  if (digest && (digest[1] || "").toLowerCase() !== "pdq") {
+    return meant("the SHA-256 of a picture", [], [], { sha256: digest[2].toLowerCase() });
+  }
+  if (/^https?:\/\//i.test(said)) return ofUrl(said);
+  if (IDENTITY.test(said)) return meant("an identity", [said], []);
+  const row = /^([A-Za-z][A-Za-z0-9_]*)\/(\S[^\n]*)$/.exec(said);
+  if (row && row[1] === "red_caps") return meant("a row", [], [[row[1], row[2]]]);
+  const file = said.includes("://") ? null : first("coco", COCO_FILE, said.slice(said.lastIndexOf("/") + 1));
+  if (file) return meant("COCO's file name", [file], []);
+  return said.includes("://") || !/^(?:\/\/|(?:[a-z0-9-]+\.)+[a-z]{2,}\/[^\n])/i.test(said) ? null : copied(said);
+}
+
+function meant(says, identities, rows, more) {
+  return { says, identities, rows, keys: [], sha256: null, ...more };
+}
+
+function ofUrl(said) {
+  const form = canonical(said);
+  if (form === null) return null;
+  const identity = identityOf(form);
+  const shown = page(said);
+  return shown
+    ? meant(shown.says, [...new Set([...shown.identities, identity])], shown.rows)
+    : meant("a URL", [identity], []);
+}
+
+// An address without its scheme, as browsers show it: of hosts that are known, else it is a guess.
+function copied(said) {
+  const url = `https://${said.replace(/^\/\//, "")}`;
+  const found = ofUrl(url);
+  return (!found || found.identities.some((identity) => identity.startsWith("url:"))) && page(url) === null ? null : found;
+}
+
+// The keys of what words mean, as the index has them: 16 digits of the key of an image or a row, or of a SHA-256.
+function keysOf(found) {
+  return [
+    ...found.keys,
+    ...found.identities.map((identity) => xxh3(utf8(`image\0${identity}`))),
+    ...found.rows.map(([source, id]) => xxh3(utf8(`pair\0${source}\0${id}`))),
+    ...(found.sha256 ? [found.sha256] : []),
+  ].map((key) => key.slice(0, 16));
+}

@@ -1,0 +1,156 @@
+"""The share of the images that was there when it was asked for: counted, by source, host, status and day.
+
+All were asked, so shares are exact of this table; the interval is that of another draw of such hosts. An image of several sources
+counts in each of them, and once in all. Hosts of few images are summed up (`pmd.audit.suppression`): a name that stands for
+one person's page is not listed.
+
+Memory grows with the pairs of a source and a host, not with the images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd.audit import clusters, estimates, suppression
+from pmd.audit.estimates import Estimate, Part
+from pmd.refresh.standing import ASKED
+from pmd.schema.statuses import OK
+
+#: What stands for all sources.
+ALL: Final = "all"
+ALIVE: Final = "alive"
+#: Hosts that are told by name, at most: those of most images.
+HOSTS: Final = 1000
+
+#: Rows of sums that are kept apart before they are added up.
+_PENDING: Final = 1 << 20
+
+#: What is summed up, under which names.
+_CUTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "hosts": ("source", "host"),
+    "statuses": ("source", "status"),
+    "days": ("source", "day"),
+}
+
+
+class Counted:
+    """Sums of images and of those that were there, of as many parts as are added."""
+
+    def __init__(self) -> None:
+        self._pending: dict[str, list[pa.Table]] = {name: [] for name in _CUTS}
+
+    def add(self, asked: pa.Table) -> None:
+        """Add `ASKED` rows."""
+        rows = _by_source(asked)
+        for name, columns in _CUTS.items():
+            pending = self._pending[name]
+            pending.append(_summed(rows, columns))
+            if sum(table.num_rows for table in pending) > _PENDING:
+                pending[:] = [_summed(pa.concat_tables(pending), columns)]
+
+    def table(self, name: str) -> pa.Table:
+        """Return the sums of one cut, in order of its columns."""
+        columns = _CUTS[name]
+        table = (
+            _summed(pa.concat_tables(self._pending[name]), columns)
+            if self._pending[name]
+            else _summed(_by_source(ASKED.empty_table()), columns)
+        )
+        return table.take(pc.sort_indices(table, [(column, "ascending") for column in columns]))
+
+
+def _by_source(asked: pa.Table) -> pa.Table:
+    """Return a row for each source of an image, and one for all."""
+    plain = pa.table(
+        {
+            "host": asked["host"],
+            "status": asked["status"],
+            "day": pc.coalesce(pc.strftime(asked["fetched"], "%Y-%m-%d"), pa.scalar("unknown")),
+            "images": pa.repeat(pa.scalar(1, pa.int64()), asked.num_rows),
+            "alive": pc.equal(asked["status"], OK).cast(pa.int64()),
+        }
+    )
+    lists = asked["sources"].combine_chunks()
+    lists = lists if isinstance(lists, pa.Array) else pa.concat_arrays(lists.chunks)
+    each = plain.take(pc.list_parent_indices(lists)).append_column("source", pc.list_flatten(lists))
+    return pa.concat_tables([each, plain.append_column("source", pa.repeat(pa.scalar(ALL), asked.num_rows))])
+
+
+def _summed(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    found = rows.group_by(list(columns), use_threads=False).aggregate([("images", "sum"), ("alive", "sum")])
+    return found.select([*columns, "images_sum", "alive_sum"]).rename_columns([*columns, "images", "alive"])
+
+
+def figures(parts: Iterable[pa.Table]) -> dict[str, Any]:
+    """Return what `ASKED` rows come to, as JSON has it.
+
+    Returns:
+        ``images``, ``alive``, ``share``; ``sources``: each, and first all, with its interval of another draw of such hosts;
+        ``statuses``: source, status, images; ``days``: source, day, images, alive; ``hosts``: those that may be named;
+        ``other_hosts``: the number, the images and the alive of all others.
+    """
+    counted = Counted()
+    for asked in parts:
+        counted.add(asked)
+    hosts = counted.table("hosts")
+    sources = [_source(name, hosts) for name in _names(hosts)]
+    named, others = _shown(hosts.filter(pc.equal(hosts["source"], ALL)))
+    return {
+        "images": sources[0]["images"] if sources else 0,
+        "alive": sources[0]["alive"] if sources else 0,
+        "share": sources[0]["share"] if sources else None,
+        "sources": sources,
+        "statuses": [
+            {name: row[name] for name in ("source", "status", "images")}
+            for row in counted.table("statuses").to_pylist()
+        ],
+        "days": [_with_share(row) for row in counted.table("days").to_pylist()],
+        "hosts": named,
+        "other_hosts": others,
+    }
+
+
+def _names(hosts: pa.Table) -> Iterator[str]:
+    found = sorted(pc.unique(hosts["source"]).to_pylist())
+    yield from ([ALL] if found else [])
+    yield from (name for name in found if name != ALL)
+
+
+def _source(name: str, hosts: pa.Table) -> dict[str, Any]:
+    mine = hosts.filter(pc.equal(hosts["source"], name))
+    images, alive = mine["images"].to_numpy(), mine["alive"].to_numpy()
+    sums = clusters.of(images, {ALIVE: alive})
+    drawn = estimates.share_of_draw([Part(sums, float(images.sum()))], ALIVE)
+    return _with_share({"source": name, "images": int(images.sum()), "alive": int(alive.sum()), "hosts": len(mine)}) | {
+        "another_draw": told(drawn)
+    }
+
+
+def told(estimate: Estimate) -> dict[str, Any]:
+    """Return an interval as JSON has it: its ends, or why there is none."""
+    ends = None if estimate.low is None or estimate.high is None else [round(estimate.low, 4), round(estimate.high, 4)]
+    return {"interval": ends, "refused": estimate.refused}
+
+
+def _with_share(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "share": round(row["alive"] / row["images"], 4)}
+
+
+def _shown(hosts: pa.Table) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Return the hosts that may be named, those of most images first, and what all others come to."""
+    rows = sorted(hosts.to_pylist(), key=lambda row: (-row["images"], row["host"]))
+    counts = {row["host"]: row["images"] for row in rows}
+    (some,) = suppression.shown([counts], [sum(counts.values())])
+    named = [row for row in rows if row["host"] in some][:HOSTS]
+    left = {row["host"] for row in named}
+    rest = [row for row in rows if row["host"] not in left]
+    columns = ("host", "images", "alive")
+    return [_with_share({name: row[name] for name in columns}) for row in named], {
+        "hosts": len(rest),
+        "images": sum(row["images"] for row in rest),
+        "alive": sum(row["alive"] for row in rest),
+    }

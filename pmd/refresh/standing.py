@@ -1,0 +1,155 @@
+"""Which images the web was asked for, and what it said: of the committed images and ledger, a part at a time.
+
+An image counts where it has an address on the web and its fate was decided there: what came out of an archive that upstream
+hands out says nothing of the web, and neither does a copy of a web archive of the picture's own place, which is gone.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd.fetch import partitions, state
+from pmd.schema.statuses import OK
+from pmd.schema.tables import IMAGES, KEY
+from pmd.store import commits, register
+from pmd.store.register import Generation
+from pmd.text import urls
+
+ARCHIVE: Final = "archive"
+ORIGINAL: Final = "original"
+#: The status of what is gone from its place, and was had from a web archive.
+ARCHIVED: Final = "archived"
+
+#: When a picture was fetched.
+WHEN: Final = pa.timestamp("ms", tz="UTC")
+
+#: One row an image that the web was asked for.
+ASKED: Final = pa.schema(
+    [
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("host", pa.string(), nullable=False),  # registrable domain of upstream's address, or a mirror's
+        pa.field("sources", pa.list_(pa.string()), nullable=False),
+        pa.field("status", pa.string(), nullable=False),  # one of the ledger's, or `ARCHIVED`
+        pa.field("location", pa.string()),  # the one used, or the last one tried
+        pa.field("sha256", pa.binary(32)),
+        pa.field("fetched", WHEN),  # when the generation ended that settled it; null: its commit does not say
+    ]
+)
+
+
+def read(root_url: str) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Yield the `ASKED` of each part, with the `IMAGES` of the same rows.
+
+    Raises:
+        RootError: There are no images yet.
+    """
+    known = register.current(root_url)
+    cut = partitions.cut(root_url)
+    committed = partitions.image_files(root_url)
+    for part in range(2**cut.part_bits):
+        generations = [generation for shard in cut.shards(part) for generation in known.of(shard)]
+        ledger = pa.concat_tables([state.standing(known.of(shard)) for shard in cut.shards(part)])
+        images = partitions.read_images(root_url, part, committed=committed).combine_chunks()
+        yield asked(images, ledger, ended(generations))
+
+
+def ended(generations: list[Generation]) -> dict[int, dict[int, datetime.datetime]]:
+    """Return fetch shard → generation → when it ended. A register of an earlier version does not say: then the commit does."""
+    found: dict[int, dict[int, datetime.datetime]] = {}
+    for generation in generations:
+        said = generation.run.get("ended")
+        if said is None:
+            commit = commits.read(generation.folder)
+            said = None if commit is None else commit.run.get("ended")
+        if said is not None:
+            when = datetime.datetime.fromisoformat(said)
+            found.setdefault(generation.shard, {})[generation.number] = when
+    return found
+
+
+def asked(
+    images: pa.Table, ledger: pa.Table, when: Mapping[int, Mapping[int, datetime.datetime]]
+) -> tuple[pa.Table, pa.Table]:
+    """Return the `ASKED` of some images, and their own rows.
+
+    Args:
+        images: `IMAGES`.
+        ledger: What stands for them, and maybe for others.
+        when: Fetch shard → generation → when it ended.
+    """
+    places = _Places(images, ledger)
+    at = partitions.positions(images["image_id"], ledger)
+    chosen = pa.array(np.flatnonzero(places.counts & at.is_valid().to_numpy(zero_copy_only=False)))
+    mine, at = images.take(chosen), at.take(chosen)
+    settled = ledger.select(["status", "location", "sha256", "generation"]).take(at)
+    on_web = pa.array(places.on_web).take(chosen)
+    status = pc.if_else(
+        pc.and_(pc.equal(settled["status"], OK), pc.invert(on_web)), pa.scalar(ARCHIVED), settled["status"]
+    )
+    fetched = [
+        when.get(shard, {}).get(number)
+        for shard, number in zip(mine["fetch_shard"].to_pylist(), settled["generation"].to_pylist(), strict=True)
+    ]
+    table = pa.table(
+        {
+            "image_id": mine["image_id"],
+            "host": pa.array(places.hosts, pa.string()).take(chosen),
+            "sources": mine["sources"],
+            "status": status,
+            "location": settled["location"],
+            "sha256": settled["sha256"],
+            "fetched": pa.array(fetched, WHEN),
+        }
+    )
+    return table.cast(ASKED), mine.select(IMAGES.names)
+
+
+class _Places:
+    """The places of images: one row an image.
+
+    Attributes:
+        hosts: The registrable domain of upstream's address, else of the first mirror's; None: it has neither.
+        counts: Whether it has one, and its fate was not decided by an archive.
+        on_web: Whether the place that decided is one of the image's own addresses on the web.
+    """
+
+    def __init__(self, images: pa.Table, ledger: pa.Table) -> None:
+        locations = pa.concat_arrays(images["locations"].chunks) if images.num_rows else None
+        rows = images.num_rows
+        if locations is None:
+            self.hosts: list[str | None] = []
+            self.counts = self.on_web = np.zeros(0, np.bool_)
+            return
+        flat = pc.list_flatten(locations)
+        row = pc.list_parent_indices(locations).to_numpy().astype(np.int64)
+        kind, url = flat.field("kind"), flat.field("url")
+        at = partitions.positions(images["image_id"], ledger)
+        used = pc.fill_null(pc.equal(url, ledger["location"].take(at).combine_chunks().take(pa.array(row))), False)
+        is_used = used.to_numpy(zero_copy_only=False)
+        is_web = pc.not_equal(kind, ARCHIVE).to_numpy(zero_copy_only=False)
+        is_original = pc.equal(kind, ORIGINAL).to_numpy(zero_copy_only=False)
+        first = _firsts(rows, row, is_web & is_original, _firsts(rows, row, is_web, np.full(rows, -1)))
+        named = urls.host(url.take(pa.array(first[first >= 0])))
+        domains = iter(named.to_pylist())
+        found = [next(domains) if place >= 0 else None for place in first.tolist()]
+        self.hosts = [None if host is None else urls.registrable_domain(host) for host in found]
+        by_archive = np.bincount(row[is_used & ~is_web], minlength=rows) > 0
+        self.on_web = np.bincount(row[is_used & is_web], minlength=rows) > 0
+        self.counts = np.array([host is not None for host in self.hosts]) & ~(by_archive & ~self.on_web)
+
+
+def _firsts(
+    rows: int, row: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_], otherwise: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the first chosen place of each row; of a row without, what stands otherwise."""
+    found = otherwise.copy()
+    places = np.flatnonzero(chosen)[::-1]  # the first is written last
+    found[row[places]] = places
+    return found
