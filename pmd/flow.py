@@ -138,7 +138,9 @@ STORE: Final = Folder("fetch/store/shard={shard:05d}", rf"{_DIGEST}\.tar", commi
 HASHES: Final = Folder("fetch/hashes/shard={shard:05d}", rf"generation=\d+-{_DIGEST}\.parquet", commits=False)
 ATTEMPTS: Final = Folder("fetch/attempts/shard={shard:05d}", rf"generation=\d+-{_DIGEST}\.parquet", commits=False)
 GROUPS: Final = Folder(
-    "dedupe", rf"rejected/{PART}|groups/part-{_DIGEST}\.parquet|near_texts/{PART}", rejects="rejected/"
+    "dedupe",
+    rf"rejected/{PART}|groups/part-{_DIGEST}\.parquet|near_texts/{PART}|splits/{PART}",
+    rejects="rejected/",
 )
 #: Samples of each shard by name, as readers of WebDataset expect it.
 SIZES: Final = "sizes.json"

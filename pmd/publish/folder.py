@@ -36,7 +36,7 @@ SUMS: Final = "SHA256SUMS"
 _OURS: Final = re.compile(rf"{flow.LISTS.pattern.removeprefix(f'{flow.LISTS.above}/')}/{flow.LISTS.files}")
 
 #: Raised when the files would be written otherwise of the same lists.
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 def write(config: Config, standing: Standing | None = None) -> bool:
@@ -84,7 +84,7 @@ def contents(config: Config, lists: Mapping[str, Commit]) -> dict[str, bytes]:
     listed = census.take(config, lists)
     said = measured.statements(measured.read(config.root))
     return {
-        README: card.readme(config.card, listed, _books(config), said, __version__).encode(),
+        README: card.readme(config.card, listed, _books(config), _moved(config, lists), said, __version__).encode(),
         card.LICENCE_FILE: card.licence_file(listed).encode(),
         CROISSANT: _json(croissant.describe(config.card, listed, said)),
         CITATION: citation.cff(config.card).encode(),
@@ -135,6 +135,13 @@ def _books(config: Config) -> dict[str, Counter[str]]:
             for account in () if commit is None else commit.sources.values():
                 books.setdefault(stage.name, Counter()).update({"kept": account.kept, **account.rejected})
     return books
+
+
+def _moved(config: Config, lists: Mapping[str, Commit]) -> int:
+    """Return how many rows of the lists are in another split than upstream has them in."""
+    commit = commits.read(root.dedupe_folder(config.root))
+    moved = {} if commit is None else commit.facts.get("moved_splits", {})
+    return sum(sum(counts.values()) for source, counts in moved.items() if source in lists)
 
 
 def _files(config: Config, lists: Mapping[str, Commit]) -> dict[str, tuple[str, str]]:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.dedupe import rules as dedupe_rules
+from pmd.dedupe import splits
 from pmd.engines.transforms import outputs
 from pmd.fetch import partitions
 from pmd.manifests import Terms
@@ -67,6 +68,7 @@ class SpreadBoth:
         mine = views.filter(pc.equal(views["source"], self.source))
         kept, _ = dedupe_rules.judge_again(self.root, part, mine, ledger, dedupe_rules.read_groups(self.root))
         if kept.num_rows:
+            kept = splits.settled(kept, splits.read(self.root, part))
             yield exchange.widen(publish_rules.fates(kept, ledger), MEETING, is_fate=True)
 
 

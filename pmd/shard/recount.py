@@ -70,7 +70,10 @@ class Recount(recount.Recount):
         }:
             self.tell("the commit lists no file of sizes", name, self._samples_by_shard(), "nothing")
         counts = [count for _, count in sorted(self._samples_by_shard().items())]
-        if len({*counts[:-1]}) > 1 or (counts[:-1] and counts[-1] > counts[0]):
+        if self.committed.commit.run.get("options", {}).get("shards") is not None:
+            if counts and (max(counts) - min(counts) > 1 or counts != sorted(counts, reverse=True)):
+                self.tell("samples in a shard", self.folder, "as many in all, or one more in the first ones", counts)
+        elif len({*counts[:-1]}) > 1 or (counts[:-1] and counts[-1] > counts[0]):
             self.tell("samples in a shard", self.folder, "as many in all but the last", counts)
 
     def _samples_by_shard(self) -> dict[str, int]:
