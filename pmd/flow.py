@@ -144,10 +144,18 @@ GROUPS: Final = Folder(
 )
 #: Samples of each shard by name, as readers of WebDataset expect it.
 SIZES: Final = "sizes.json"
+#: Which files of a folder are data, as Hugging Face `datasets` looks for it; hidden from whoever else opens a folder.
+DATA_FILES: Final = ".huggingface.yaml"
+#: What stands beside shards and is none.
+BESIDE_SHARDS: Final = frozenset({SIZES, DATA_FILES})
 UNSHARDED: Final = Folder("shards/rejected", PART, rejects="")
 SHARDS: Final = {
     form: Folder(
-        f"shards/{form}", rf"\d+-of-\d+-[0-9a-f]{{8}}\.{ending}|{re.escape(SIZES)}", twin=True, optional=True, keeps=""
+        f"shards/{form}",
+        "|".join([rf"\d+-of-\d+-[0-9a-f]{{8}}\.{ending}", *map(re.escape, sorted(BESIDE_SHARDS))]),
+        twin=True,
+        optional=True,
+        keeps="",
     )
     for form, ending in {"webdataset": "tar", "parquet": "parquet"}.items()
 }

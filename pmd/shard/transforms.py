@@ -177,11 +177,12 @@ def window_outputs(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def with_sizes(proposal: Proposal, found: Collected) -> Proposal:
-    """Return a proposal with a `sizes.json`, which WebDataset's readers look for.
+    """Return a proposal with a `sizes.json`, which WebDataset's readers look for, and what tells `datasets` that it is no data.
 
-    To Parquet's it would be a file that is none of theirs, and theirs tell their rows.
+    To Parquet's readers these would be files that are none of theirs, and theirs tell their rows.
     """
-    return dataclasses.replace(proposal, fixed={flow.SIZES: writing.sizes(proposal.commit.files)})
+    fixed = {flow.SIZES: writing.sizes(proposal.commit.files), flow.DATA_FILES: writing.TARS}
+    return dataclasses.replace(proposal, fixed=fixed)
 
 
 def targets(wanted: Iterable[Wanted]) -> tuple[Target, ...]:

@@ -68,8 +68,25 @@ PARQUET: Final = pa.schema(
     _COLUMNS, metadata={"huggingface": orjson.dumps({"info": {"features": _features(_COLUMNS)}}).decode()}
 )
 
+#: What Parquet shards of earlier versions have.
+OLDER_PARQUET: Final = pa.schema(
+    [
+        *(field for field in _COLUMNS if field.name in {"key", "image", "text", "image_id", "region"}),
+        pa.field("pairs", pa.list_(pa.struct(list(PAIR)[: PAIR.get_field_index("image_id")]))),
+    ]
+)
+
 #: What a sample says of itself beside picture and caption: the JSON of a WebDataset sample, columns of a Parquet one.
 DESCRIBED: Final = tuple(name for name in PARQUET.names if name not in {"key", "image", "text"})
+
+#: Tells `datasets` that the tars of a folder are its data, and `sizes.json` and `_stage.json` are none: it goes by what most
+#: files are, and there may be two tars.
+TARS: Final = b"""configs:
+  - config_name: default
+    data_files:
+      - split: train
+        path: "*.tar"
+"""
 
 #: What is stored has passed the limit of the fetch stage, which may be another than the codec's own.
 _ANY_PIXELS: Final = 2**62

@@ -500,6 +500,83 @@ def test_webdataset_opens_the_tars(tmp_path: Path) -> None:
     assert [pair["source_id"] for pair in found[key(1).hex()]["json"]["pairs"]] == ["a", "b"]
 
 
+def sample_of(number: int, content: bytes, form: str, **said: Any) -> writing.Sample:
+    pairs = [dict.fromkeys((field.name for field in samples.PAIR), "x")]
+    described = dict.fromkeys(writing.DESCRIBED) | {"pairs": pairs, "split": "train"} | said
+    return writing.Sample(f"{number:032x}", content, form, described)
+
+
+def in_every_form(folder: Path) -> list[tuple[str, str]]:
+    """Write a shard with what the web has, as `store = "original"` keeps it; return each sample's key and extension."""
+    made = []
+    for number, (mode, form, suffix) in enumerate(
+        [
+            ("RGBA", "PNG", "png"),
+            ("CMYK", "JPEG", "jpg"),
+            ("P", "PNG", "png"),
+            ("L", "JPEG", "jpg"),
+            ("LA", "PNG", "png"),
+            ("1", "PNG", "png"),
+            ("P", "GIF", "gif"),
+            ("RGB", "WEBP", "webp"),
+            ("RGB", "AVIF", "avif"),
+            ("RGB", "TIFF", "tif"),
+            ("RGB", "BMP", "bmp"),
+        ]
+    ):
+        sink = io.BytesIO()
+        picture((40, 30)).convert(mode).save(sink, form)
+        made.append(sample_of(number, sink.getvalue(), suffix, split="test" if number % 2 else "train"))
+    folders = {form: str(folder / form) for form in writing.FORMATS}
+    assert {file.rows for file in writing.write_samples(folders, "00000-of-00001", made).values()} == {len(made)}
+    return [(sample.key, sample.extension) for sample in made]
+
+
+def test_webdatasets_one_liners_give_every_picture_in_rgb(tmp_path: Path) -> None:
+    """docs/contract.md has them."""
+    written = in_every_form(tmp_path)
+    tars = [str(tmp_path / "webdataset/00000-of-00001.tar")]
+    forms = ["jpg", "png", "webp", "gif", "avif", "tif", "bmp"]
+    assert {form for _, form in written} == {*forms}
+    every = webdataset.WebDataset(tars, shardshuffle=False, empty_check=False)
+    decoded = every.decode(webdataset.imagehandler("pilrgb", forms)).to_tuple(";".join(forms), "txt", "json")
+    found = [(image.mode, image.size, text, said["split"]) for image, text, said in decoded]
+    assert found == [("RGB", (40, 30), "x", "test" if number % 2 else "train") for number in range(len(written))]
+
+    usual = [number for number, (_, form) in enumerate(written) if form in {"jpg", "png", "webp"}]
+    shard = str(tmp_path / "usual.tar")
+    with tarfile.open(tars[0]) as old, tarfile.open(shard, "w") as new:
+        for member in old:
+            if int(member.name.partition(".")[0], 16) in usual:
+                new.addfile(member, old.extractfile(member))
+    every = webdataset.WebDataset([shard], shardshuffle=False, empty_check=False)
+    trained = (
+        every.decode("pilrgb").select(lambda sample: sample["json"]["split"] == "train").to_tuple("jpg;png;webp", "txt")
+    )
+    assert [(image.mode, text) for image, text in trained] == [("RGB", "x") for number in usual if number % 2 == 0]
+    with pytest.raises(ValueError, match=r"didn't find \['jpg'\]"):
+        list(webdataset.WebDataset([shard], shardshuffle=False, empty_check=False).to_tuple("jpg", "txt"))
+
+
+@pytest.mark.parametrize("tars", [1, 2, 5])
+def test_datasets_opens_the_folder_of_tars_whatever_stands_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tars: int
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "shards"
+    files = [
+        writing.write_samples(
+            {"webdataset": str(folder)}, f"{number:05d}-of-{tars:05d}", [sample_of(number, png(picture()), "png")]
+        )["webdataset"]
+        for number in range(tars)
+    ]
+    (folder / flow.SIZES).write_bytes(writing.sizes(files))
+    (folder / flow.DATA_FILES).write_bytes(writing.TARS)
+    commits.write(str(folder), commits.Commit("shard", tuple(files), {}, "0" * 32, {}))
+    rows = list(datasets.load_dataset(str(folder), split="train", streaming=True))
+    assert sorted(row["__key__"] for row in rows) == [f"{number:032x}" for number in range(tars)]
+
+
 def test_hugging_face_datasets_opens_the_parquet_with_the_image_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -524,44 +601,22 @@ def test_hugging_face_datasets_opens_the_parquet_with_the_image_decoded(
     assert cropped["image"].size == (50, 100)
 
 
-def test_every_picture_is_decoded_to_rgb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `store = "original"` a shard holds what the web has: with alpha, in a printer's colours, with a palette, grey."""
+def test_datasets_decodes_every_picture_to_rgb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
     datasets.disable_progress_bars()
-    given = []
-    for number, (mode, form) in enumerate(
-        [
-            ("RGBA", "PNG"),
-            ("CMYK", "JPEG"),
-            ("P", "PNG"),
-            ("L", "JPEG"),
-            ("LA", "PNG"),
-            ("1", "PNG"),
-            ("P", "GIF"),
-            ("RGB", "WEBP"),
-        ]
-    ):
-        sink = io.BytesIO()
-        picture((40, 30)).convert(mode).save(sink, form)
-        given.append((f"{number:032x}", sink.getvalue(), form.lower()))
-    pairs = [dict.fromkeys((field.name for field in samples.PAIR), "x")]
-    said = dict.fromkeys(writing.DESCRIBED) | {"pairs": pairs, "split": "train"}
-    made = [writing.Sample(name, content, form, said) for name, content, form in given]
-    written = writing.write_samples({"parquet": str(tmp_path / "shards")}, "00000-of-00001", made)
-    assert written["parquet"].rows == len(given)
+    written = in_every_form(tmp_path)
+    files = str(tmp_path / "parquet/*.parquet")
     for streaming in (False, True):
-        rows = list(
-            datasets.load_dataset(
-                "parquet",
-                data_files=str(tmp_path / "shards/*.parquet"),
-                split="train",
-                cache_dir=str(tmp_path / "cache"),
-                streaming=streaming,
-            )
+        rows = datasets.load_dataset(
+            "parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"), streaming=streaming
         )
         assert [(row["key"], row["image"].mode, row["image"].size) for row in rows] == [
-            (name, "RGB", (40, 30)) for name, _, _ in given
+            (name, "RGB", (40, 30)) for name, _ in written
         ]
+    trained = datasets.load_dataset(
+        "parquet", data_files=files, split="train", streaming=True, filters=[("split", "==", "train")]
+    )
+    assert [row["key"] for row in trained] == [name for name, _ in written[::2]]
 
 
 def test_sizes_are_what_readers_of_webdataset_expect() -> None:

@@ -23,6 +23,7 @@ from pmd.publish import needs as publish_needs
 from pmd.publish import rules as publish_rules
 from pmd.schema.tables import BARE_VIEWS, LEDGER
 from pmd.shard import needs as shard_needs
+from pmd.shard import writing
 from pmd.store import commits, storage, wanted
 from pmd.store.standing import Standing
 from tests import tiny_root
@@ -47,6 +48,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> config.Config:
         patch.setattr(curate_transforms, "in_source_folder", lambda schema: schema)
         patch.setattr(publish_rules, "PUBLISHED", OLDER_LIST)
         patch.setattr(images_rules, "VIEWS", BARE_VIEWS)
+        patch.setattr(writing, "PARQUET", writing.OLDER_PARQUET)
         patch.setattr(store, "LEDGER_FILE", LEDGER)
         patch.setattr(store, "is_hashed", lambda rows: False)  # its hashes were not PDQ's own
         return tiny_root.build(tmp_path_factory.mktemp("older"))
@@ -59,6 +61,7 @@ def _schemas(chosen: config.Config, pattern: str) -> list[pa.Schema]:
 def test_it_has_the_older_columns(older: config.Config) -> None:
     assert {schema.field("source").type for schema in _schemas(older, "curate/*/*/*.parquet")} == {pa.string()}
     assert not any(schema.field("sha256").nullable for schema in _schemas(older, "publish/*/*.parquet"))
+    assert all(schema.names == writing.OLDER_PARQUET.names for schema in _schemas(older, "shards/parquet/*.parquet"))
     assert all(schema.names == BARE_VIEWS.names for schema in _schemas(older, "views/pairs/*.parquet"))
     assert all(schema.names == LEDGER.names for schema in _schemas(older, "fetch/ledger/*/*/*.parquet"))
 

@@ -342,7 +342,8 @@ def _outputs(books: Mapping[str, Book]) -> list[dict[str, str]]:
             lines.append({"folder": folder, "is": f"only in {next(iter(there)).upper()}"})
             continue
         contents = [
-            sorted(file.sha256 for file in unit.commit.files if file.name != flow.SIZES) for unit in there.values()
+            sorted(file.sha256 for file in unit.commit.files if file.name not in flow.BESIDE_SHARDS)
+            for unit in there.values()
         ]
         lines.append({"folder": folder, "is": "the same" if contents[0] == contents[1] else "other bytes"})
     return lines
