@@ -27,12 +27,20 @@ EQUAL_BYTES: Final = "equal_bytes"
 #: A group that is kept out of training, by the image that leads it.
 HELD: Final = pa.schema([pa.field("leader_id", KEY, nullable=False), pa.field("split", pa.string(), nullable=False)])
 
+#: The columns of views that are read here, and by whoever judges them.
+NEEDED: Final = ("image_id", "pair_id", "source", "source_id", "split")
+
 _RANKS: Final = pa.array(flow.SPLITS)
 
 
 def ranks(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return how restrictive each split is, as its place in `flow.SPLITS`: 0 of what is none of them."""
     return pc.fill_null(pc.index_in(column, value_set=_RANKS), 0)
+
+
+def restricted(views: pa.Table) -> pa.Table:
+    """Return the views that upstream keeps out of training."""
+    return views.filter(pc.greater(ranks(views["split"]), 0))
 
 
 def equal(rows: pa.Table) -> pa.Table:
@@ -65,7 +73,7 @@ def held(kept: pa.Table, found: pa.Table) -> pa.Table:
     """Return the groups that some pairs of a part keep out of training, as `HELD`.
 
     Args:
-        kept: `VIEWS` of images that are there and do not leave.
+        kept: `VIEWS` (`NEEDED` will do) of images that are there and do not leave.
         found: All `GROUPS`, with those of `equal`.
     """
     table = pa.table({"leader_id": _leaders(kept["image_id"], found), "rank": ranks(kept["split"])})

@@ -23,7 +23,7 @@ from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
 from pmd.fetch import partitions
 from pmd.images import rules as images_rules
-from pmd.schema.tables import BARE_VIEWS, GROUPS
+from pmd.schema.tables import BARE_VIEWS, GROUPS, SPLITS
 from pmd.store import commits, exchange, storage
 from pmd.store.proposals import Proposal
 
@@ -109,8 +109,10 @@ class FindHeld:
     def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """PARTS of one row, and all GROUPS → HELD."""
         part = part_of(batch)
+        views = splits.restricted(partitions.read_views(self.root, part, splits.NEEDED))
+        if not views.num_rows:  # as of most sources: upstream has them in train alone
+            return
         groups = pa.Table.from_batches(list(found), schema=GROUPS)
-        views = partitions.read_views(self.root, part)
         kept, _ = dedupe_rules.judge(views, partitions.read_ledger(self.root, self.cut.shards(part)), groups)
         yield from splits.held(kept, groups).combine_chunks().to_batches()
 
@@ -230,10 +232,13 @@ class JudgePart:
         beside = list(found)
         groups = pa.Table.from_batches([batch for batch in beside if batch.schema == GROUPS], schema=GROUPS)
         held = pa.Table.from_batches([batch for batch in beside if batch.schema == splits.HELD], schema=splits.HELD)
-        views, ledger = partitions.read_views(self.root, part), partitions.read_ledger(self.root, self.cut.shards(part))
+        views = partitions.read_views(self.root, part, splits.NEEDED)
+        ledger = partitions.read_ledger(self.root, self.cut.shards(part))
         runs = [batch for batch in batches if batch.schema == exchange.RUNS]
         repeated = exchange.read(self.work, runs, captions.REPEATED)
-        changed = splits.moved(dedupe_rules.judge(views, ledger, groups)[0], groups, held)
+        changed = SPLITS.empty_table()
+        if held.num_rows:
+            changed = splits.moved(dedupe_rules.judge(views, ledger, groups)[0], groups, held)
         kept, rejected = dedupe_rules.judge(views, ledger, groups, repeated)
         part_name = flow.part(part, self.cut.part_bits)
         files = [
