@@ -17,7 +17,9 @@ from pmd.dedupe import evaluation, needs
 from pmd.dedupe.text_transforms import Ask, ElectTexts, GroupTexts, Propose, SpreadBands, SpreadOccurrences, Verify
 from pmd.dedupe.transforms import (
     Elect,
+    FindEqual,
     FindGroups,
+    FindHeld,
     FindLinks,
     FindOverlaps,
     FindRepeated,
@@ -58,7 +60,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                 | "Overlaps" >> beam.ParDo(PerTask(overlaps)).with_output_types(pa.RecordBatch)
             )
             gone = (gone, overlapping) | "All that leave" >> beam.Flatten()
-        equal = (
+        by_digest = (
             parts
             | "Spread digests" >> Spread()
             | "Digests"
@@ -66,7 +68,9 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                 PerTaskBeside(SpreadHashes(config.root, cut, work, cut.part_bits)), AsList(gone)
             ).with_output_types(pa.RecordBatch)
             | "By digest" >> Meet()
-            | "Groups" >> beam.ParDo(PerTask(FindGroups(config.dedupe, work))).with_output_types(pa.RecordBatch)
+        )
+        equal = by_digest | "Groups" >> beam.ParDo(PerTask(FindGroups(config.dedupe, work))).with_output_types(
+            pa.RecordBatch
         )
         groups = (gone, equal) | "Before near ones" >> beam.Flatten()
         if config.dedupe.near == "merge":
@@ -85,6 +89,19 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                 | "Elect" >> beam.ParDo(PerTask(Elect(distance, work))).with_output_types(pa.RecordBatch)
             )
             groups = (groups, near) | "All groups" >> beam.Flatten()
+        together = groups
+        if config.dedupe.same_bytes == "keep":
+            apart = by_digest | "Equal bytes" >> beam.ParDo(PerTask(FindEqual(work))).with_output_types(pa.RecordBatch)
+            together = (groups, apart) | "All that are one" >> beam.Flatten()
+        held = (
+            parts
+            | "Spread splits" >> Spread()
+            | "Held out of training"
+            >> beam.ParDo(PerTaskBeside(FindHeld(config.root, cut, work)), AsList(together)).with_output_types(
+                pa.RecordBatch
+            )
+        )
+        beside = (together, held) | "Beside each part" >> beam.Flatten()
         written = groups | "Write groups" >> beam.ParDo(PerTask(WriteGroups(wanted.folder, work))).with_output_types(
             pa.RecordBatch
         )
@@ -121,7 +138,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Each part" >> beam.GroupByKey()
             | "Judge"
             >> beam.ParDo(
-                PerTaskBeside(JudgePart(config.root, wanted.folder, cut, work)), AsList(groups)
+                PerTaskBeside(JudgePart(config.root, wanted.folder, cut, work)), AsList(beside)
             ).with_output_types(pa.RecordBatch)
         )
         return (

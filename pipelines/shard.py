@@ -58,8 +58,7 @@ def _write(config: Config, flags: Sequence[str]) -> refusals.Refusals:
             windows
             | "All" >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
             | "Count" >> beam.GroupByKey()
-            | "Cut"
-            >> beam.ParDo(PerTask(CutShards(config.shard.samples_per_shard, work))).with_output_types(pa.RecordBatch)
+            | "Cut" >> beam.ParDo(PerTask(CutShards(config.shard, work))).with_output_types(pa.RecordBatch)
             | "Spread" >> Spread()
             | "Write"
             >> beam.ParDo(PerTask(WriteShard(config.root, folders, tag, config.shard, work))).with_output_types(

@@ -138,14 +138,24 @@ STORE: Final = Folder("fetch/store/shard={shard:05d}", rf"{_DIGEST}\.tar", commi
 HASHES: Final = Folder("fetch/hashes/shard={shard:05d}", rf"generation=\d+-{_DIGEST}\.parquet", commits=False)
 ATTEMPTS: Final = Folder("fetch/attempts/shard={shard:05d}", rf"generation=\d+-{_DIGEST}\.parquet", commits=False)
 GROUPS: Final = Folder(
-    "dedupe", rf"rejected/{PART}|groups/part-{_DIGEST}\.parquet|near_texts/{PART}", rejects="rejected/"
+    "dedupe",
+    rf"rejected/{PART}|groups/part-{_DIGEST}\.parquet|near_texts/{PART}|splits/{PART}",
+    rejects="rejected/",
 )
 #: Samples of each shard by name, as readers of WebDataset expect it.
 SIZES: Final = "sizes.json"
+#: Which files of a folder are data, as Hugging Face `datasets` looks for it; hidden from whoever else opens a folder.
+DATA_FILES: Final = ".huggingface.yaml"
+#: What stands beside shards and is none.
+BESIDE_SHARDS: Final = frozenset({SIZES, DATA_FILES})
 UNSHARDED: Final = Folder("shards/rejected", PART, rejects="")
 SHARDS: Final = {
     form: Folder(
-        f"shards/{form}", rf"\d+-of-\d+-[0-9a-f]{{8}}\.{ending}|{re.escape(SIZES)}", twin=True, optional=True, keeps=""
+        f"shards/{form}",
+        "|".join([rf"\d+-of-\d+-[0-9a-f]{{8}}\.{ending}", *map(re.escape, sorted(BESIDE_SHARDS))]),
+        twin=True,
+        optional=True,
+        keeps="",
     )
     for form, ending in {"webdataset": "tar", "parquet": "parquet"}.items()
 }

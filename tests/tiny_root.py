@@ -33,6 +33,7 @@ from pmd.dedupe import needs as dedupe_needs
 from pmd.dedupe.transforms import (
     Elect,
     FindGroups,
+    FindHeld,
     FindLinks,
     JudgePart,
     SpreadHashed,
@@ -335,9 +336,11 @@ def dedupe(chosen: config.Config) -> None:
         find, elect = FindLinks(distance, work), Elect(distance, work)
         links = [item for unit in range(16) for item in find((unit, [refs for at, refs in hashed if at == unit]))]
         groups += list(elect((0, links)))
+    hold = FindHeld(chosen.root, cut, work)
+    beside = [*groups, *(item for batch in part_batches(SHARD_BITS) for item in hold(batch, groups))]
     write, judge = WriteGroups(wanted.folder, work), JudgePart(chosen.root, wanted.folder, cut, work)
     found = [item for batch in groups for item in write(batch)]
-    found += [item for batch in part_batches(SHARD_BITS) for item in judge((part_of(batch), [batch]), groups)]
+    found += [item for batch in part_batches(SHARD_BITS) for item in judge((part_of(batch), [batch]), beside)]
     CommitStage(work, (target(wanted, complete=with_survivors),))(collect([*found, outputs(())]))
     _accept(chosen, work)
 
@@ -362,7 +365,7 @@ def shard(chosen: config.Config) -> None:
         chosen.shard,
         work,
     )
-    found = [item for batch in CutShards(chosen.shard.samples_per_shard, work)((0, windows)) for item in write(batch)]
+    found = [item for batch in CutShards(chosen.shard, work)((0, windows)) for item in write(batch)]
     found += [window_outputs(batch) for batch in windows]
     CommitStage(work, shard_targets(wanted))(collect(found))
     _accept(chosen, work)

@@ -22,7 +22,7 @@ from pmd.engines.transforms import Collected, outputs
 from pmd.fetch import partitions
 from pmd.images import rules as images_rules
 from pmd.manifests import Table2
-from pmd.schema.tables import KEY, PAIRS
+from pmd.schema.tables import BARE_VIEWS, KEY, PAIRS
 from pmd.store import commits, exchange, root, storage
 from pmd.store.proposals import Proposal
 
@@ -94,7 +94,7 @@ class SpreadPairs:
                     yield exchange.widen(pa.table({"pair_id": pair_ids}), MEETING, last=stage)
 
     def _last_stages(self, part: int) -> Iterator[tuple[str, pa.ChunkedArray]]:
-        views = partitions.read_views(self.root, part)
+        views = partitions.read_views(self.root, part, BARE_VIEWS.names)
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
         kept, rejected = dedupe_rules.judge_again(self.root, part, views, ledger, dedupe_rules.read_groups(self.root))
         fetched = pa.concat_arrays([*kept["pair_id"].chunks, *rejected["pair_id"].chunks, pa.array([], KEY)])

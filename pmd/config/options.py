@@ -362,10 +362,11 @@ class DedupeOptions(StageOptions):
 class ShardOptions(StageOptions):
     """The training-ready form."""
 
-    LATER: ClassVar[frozenset[str]] = _RESIZING | {"min_side_px", "max_aspect_ratio"}
+    LATER: ClassVar[frozenset[str]] = _RESIZING | {"min_side_px", "max_aspect_ratio", "shards"}
 
     formats: tuple[Literal["webdataset", "parquet"], ...] = ("webdataset", "parquet")
     unit: Literal["image", "pair"] = "image"
+    shards: int | None = Field(default=None, ge=1, le=1_000_000)
     samples_per_shard: int = Field(default=10_000, ge=1, le=10_000_000)
     image_size: int | None = Field(default=None, ge=1, le=LARGEST_IMAGE_SIZE)
     short_side_px: int | None = Field(default=None, ge=1, le=LONGEST_SIDE_PX)
@@ -419,6 +420,13 @@ class ShardOptions(StageOptions):
     @classmethod
     def _jpeg_quality(cls, value: int, info: ValidationInfo) -> int:
         check_jpeg_quality(info.data)
+        return value
+
+    @field_validator("samples_per_shard")
+    @classmethod
+    def _or_shards(cls, value: int, info: ValidationInfo) -> int:
+        if info.data.get("shards") is not None:
+            raise ValueError("shards or samples_per_shard, not both: each tells the other")
         return value
 
     @field_validator("formats")

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from pmd import flow
 from pmd.books import recount
 from pmd.books.recount import Keys, Table
 from pmd.dedupe import captions
 from pmd.dedupe.rules import RELATIONS
-from pmd.schema.tables import GROUPS, NEAR_TEXTS
+from pmd.schema.tables import GROUPS, NEAR_TEXTS, SPLITS
 
 
 class Recount(recount.Recount):
@@ -19,12 +20,19 @@ class Recount(recount.Recount):
     def table(self, name: str, columns: Sequence[str]) -> Table:
         if self.is_rejected(name):
             return self.rejected()
+        if name.startswith(f"{self.folder}/splits/"):
+            return Table(SPLITS, self._splits)
         is_of_texts = name.startswith(f"{self.folder}/near_texts/")
         return Table(NEAR_TEXTS, self._near_texts) if is_of_texts else Table(GROUPS, self._groups)
 
     def _groups(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
         for relation in {*batch["relation"].to_pylist()}.difference(RELATIONS):
             self.tell("relation", name, f"one of {', '.join(RELATIONS)}", relation)
+        return recount.check_order(self.tally.report, name, batch, ("image_id",), before)
+
+    def _splits(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
+        for split in {*batch["split"].to_pylist()}.difference(flow.SPLITS[1:]):
+            self.tell("split", name, f"one of {', '.join(flow.SPLITS[1:])}", split)
         return recount.check_order(self.tally.report, name, batch, ("image_id",), before)
 
     def _near_texts(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:

@@ -258,27 +258,36 @@ def texts(kept: pa.Table, found: pa.Table) -> pa.Table:
     ).cast(captions.TEXTS)
 
 
-def kept_ids(image_ids: pa.ChunkedArray, found: pa.Table) -> pa.Array:
+def kept_ids(image_ids: pa.ChunkedArray, found: pa.Table, relations: Sequence[str] = MERGED) -> pa.Array:
     """Return for each image the one that stands for it: itself, unless a group says another.
 
     The one that stays of those with equal bytes may give way to a near-duplicate, which stays: two steps at most.
     """
     ids = image_ids.combine_chunks()
-    for relation in MERGED:
+    for relation in relations:
         merged = found.filter(pc.equal(found["relation"], relation)).combine_chunks()
         ids = pc.coalesce(merged["kept_id"].take(partitions.positions(ids, merged)).combine_chunks(), ids)
     return ids
 
 
-def survivors_digest(kept: pa.Table, ledger: pa.Table) -> dict[str, int]:
+def survivors_digest(kept: pa.Table, ledger: pa.Table, changed: pa.Table | None = None) -> dict[str, int]:
     """Return for each source a number that changes when what became of its pairs does; parts add up, modulo 2^64.
 
-    It is a sum of 64-bit words of (pair_id, sha256), so it does not depend on order or on how views are cut.
+    It is a sum of 64-bit words of (pair_id, sha256, split), so it does not depend on order or on how views are cut.
+
+    Args:
+        kept: `VIEWS` of a part that are left.
+        ledger: `LEDGER` of the part.
+        changed: `SPLITS` of the part; None: none is in another split than upstream says.
     """
     digests = ledger["sha256"].take(partitions.positions(kept["image_id"], ledger)).combine_chunks()
     pair_words = _words(kept["pair_id"].combine_chunks(), 16)
     byte_words = _words(digests, 32)
     mixed = (pair_words[:, 0] ^ (byte_words[:, 0] * np.uint64(0x9E3779B97F4A7C15))) + pair_words[:, 1]
+    if changed is not None:
+        at = partitions.positions(kept["image_id"], changed)
+        places = pc.fill_null(pc.index_in(changed["split"].take(at), value_set=pa.array(flow.SPLITS)), 0)
+        mixed = mixed ^ (places.to_numpy().astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F))
     sources = np.asarray(kept["source"].to_pylist(), dtype=object)
     return {
         str(source): int(np.sum(mixed[sources == source], dtype=np.uint64)) for source in sorted(set(sources.tolist()))

@@ -8,6 +8,7 @@ leaves for a text on too many images goes back to its part in run files.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 import orjson
@@ -16,13 +17,13 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config.options import DedupeOptions
-from pmd.dedupe import captions, evaluation, near
+from pmd.dedupe import captions, evaluation, near, splits
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
 from pmd.fetch import partitions
 from pmd.images import rules as images_rules
-from pmd.schema.tables import GROUPS
+from pmd.schema.tables import BARE_VIEWS, GROUPS, SPLITS
 from pmd.store import commits, exchange, storage
 from pmd.store.proposals import Proposal
 
@@ -83,6 +84,37 @@ class FindGroups:
         """(partition, all its RUNS) → GROUPS."""
         found = dedupe_rules.groups(exchange.read(self.work, keyed[1], dedupe_rules.HASHES), self.options)
         yield from found.combine_chunks().to_batches()
+
+
+@dataclasses.dataclass(frozen=True)
+class FindEqual:
+    """Find the images of a partition whose bytes are equal, where these are not merged."""
+
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition, all its RUNS) → GROUPS, of `splits.EQUAL_BYTES`."""
+        found = splits.equal(exchange.read(self.work, keyed[1], dedupe_rules.HASHES))
+        yield from found.combine_chunks().to_batches()
+
+
+@dataclasses.dataclass(frozen=True)
+class FindHeld:
+    """Find the groups that pairs of a part keep out of training."""
+
+    root: str
+    cut: partitions.Cut
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row, and all GROUPS → HELD."""
+        part = part_of(batch)
+        views = splits.restricted(partitions.read_views(self.root, part, splits.NEEDED))
+        if not views.num_rows:  # as of most sources: upstream has them in train alone
+            return
+        groups = pa.Table.from_batches(list(found), schema=GROUPS)
+        kept, _ = dedupe_rules.judge(views, partitions.read_ledger(self.root, self.cut.shards(part)), groups)
+        yield from splits.held(kept, groups).combine_chunks().to_batches()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +180,8 @@ def kept_texts(
 ) -> tuple[pa.Table, pa.Table]:
     """Return the views of a part that all GROUPS leave, and their `captions.TEXTS`, row by row."""
     groups = pa.Table.from_batches(list(found), schema=GROUPS)
-    views, ledger = partitions.read_views(root_url, part), partitions.read_ledger(root_url, cut.shards(part))
+    views = partitions.read_views(root_url, part, BARE_VIEWS.names)
+    ledger = partitions.read_ledger(root_url, cut.shards(part))
     kept, _ = dedupe_rules.judge(views, ledger, groups)
     return kept, dedupe_rules.texts(kept, groups)
 
@@ -184,7 +217,7 @@ class FindRepeated:
 
 @dataclasses.dataclass(frozen=True)
 class JudgePart:
-    """Reject the pairs of placeholders, and those of texts on too many images; count; digest what survives."""
+    """Reject the pairs of placeholders, and those of texts on too many images; write whose split is another; count and digest."""
 
     root: str
     folder: str
@@ -194,26 +227,43 @@ class JudgePart:
     def __call__(
         self, keyed: tuple[int, Iterable[pa.RecordBatch]], found: Iterable[pa.RecordBatch]
     ) -> Iterator[pa.RecordBatch]:
-        """(part, its PARTS of one row and its RUNS of `FindRepeated`), and all GROUPS → OUTPUTS."""
+        """(part, its PARTS of one row and its RUNS of `FindRepeated`), and all GROUPS and HELD → OUTPUTS."""
         part, batches = keyed
-        groups = pa.Table.from_batches(list(found), schema=GROUPS)
+        beside = list(found)
+        groups = pa.Table.from_batches([batch for batch in beside if batch.schema == GROUPS], schema=GROUPS)
+        held = pa.Table.from_batches([batch for batch in beside if batch.schema == splits.HELD], schema=splits.HELD)
+        views = partitions.read_views(self.root, part, splits.NEEDED)
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
         runs = [batch for batch in batches if batch.schema == exchange.RUNS]
         repeated = exchange.read(self.work, runs, captions.REPEATED)
-        kept, rejected = dedupe_rules.judge(partitions.read_views(self.root, part), ledger, groups, repeated)
-        name = f"{flow.GROUPS.rejects}{flow.part(part, self.cut.part_bits)}"
-        files = [commits.put_table(self.folder, name, rejected)] if rejected.num_rows else []
-        digest = orjson.dumps(
-            {key: f"{value:016x}" for key, value in dedupe_rules.survivors_digest(kept, ledger).items()}
-        )
-        yield outputs(files, images_rules.count_books(kept, rejected), [digest.decode()])
+        changed = SPLITS.empty_table()
+        if held.num_rows:
+            changed = splits.moved(dedupe_rules.judge(views, ledger, groups)[0], groups, held)
+        kept, rejected = dedupe_rules.judge(views, ledger, groups, repeated)
+        part_name = flow.part(part, self.cut.part_bits)
+        files = [
+            commits.put_table(self.folder, f"{folder}{part_name}", table)
+            for folder, table in ((flow.GROUPS.rejects, rejected), ("splits/", changed))
+            if table.num_rows
+        ]
+        survivors = dedupe_rules.survivors_digest(kept, ledger, changed)
+        fact = {
+            "survivors": {source: f"{value:016x}" for source, value in survivors.items()},
+            "moved": splits.count_moved(kept, changed),
+        }
+        yield outputs(files, images_rules.count_books(kept, rejected), [orjson.dumps(fact).decode()])
 
 
 def with_survivors(proposal: Proposal, found: Collected) -> Proposal:
-    """Return a proposal with each source's digest of survivors, which the parts tell."""
-    totals: dict[str, int] = {}
-    for fact in found.facts:
-        for source, digest in orjson.loads(fact).items():
-            totals[source] = (totals.get(source, 0) + int(digest, 16)) % 2**64
-    facts = {"survivors": {source: f"{value:016x}" for source, value in sorted(totals.items())}}
+    """Return a proposal with what the parts tell of each source: the digest of its survivors, and pairs in another split."""
+    totals: Counter[str] = Counter()
+    moved: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for fact in map(orjson.loads, found.facts):
+        totals.update({source: int(digest, 16) for source, digest in fact["survivors"].items()})
+        for source, counts in fact["moved"].items():
+            moved[source].update(counts)
+    facts = {
+        "survivors": {source: f"{value % 2**64:016x}" for source, value in sorted(totals.items())},
+        "moved_splits": {source: dict(sorted(counts.items())) for source, counts in sorted(moved.items())},
+    }
     return dataclasses.replace(proposal, commit=dataclasses.replace(proposal.commit, facts=facts))

@@ -15,7 +15,7 @@ from pmd import flow
 from pmd.config.options import FetchOptions
 from pmd.fetch import state
 from pmd.schema.statuses import OK
-from pmd.schema.tables import IMAGES, LEDGER, VIEWS
+from pmd.schema.tables import IMAGES, LEDGER, VIEWS, VIEWS_LATER
 from pmd.store import commits, register, root
 from pmd.store.register import Register
 
@@ -62,9 +62,16 @@ def read_views(root_url: str, part: int, columns: Sequence[str] | None = None) -
     folder = root.views_folder(root_url)
     files = [file for file in view_files(root_url) if flow.part_number(file.name) == part]
     schema = VIEWS if columns is None else pa.schema([VIEWS.field(name) for name in columns])
-    return pa.concat_tables(
-        [schema.empty_table(), *(commits.read_table(folder, file, columns).cast(schema) for file in files)]
-    ).combine_chunks()
+    tables = [widened(commits.read_table(folder, file, columns), schema) for file in files]
+    return pa.concat_tables([schema.empty_table(), *tables]).combine_chunks()
+
+
+def widened(views: pa.Table, schema: pa.Schema = VIEWS) -> pa.Table:
+    """Return views as this version has them: of columns that an earlier one had not, nulls."""
+    for name in VIEWS_LATER:
+        if name in schema.names and name not in views.schema.names:
+            views = views.append_column(schema.field(name), pa.nulls(views.num_rows, schema.field(name).type))
+    return views.select(schema.names).cast(schema)
 
 
 def read_images(

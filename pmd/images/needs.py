@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pmd import flow
 from pmd.config import Config, inputs, places
@@ -15,6 +15,9 @@ from pmd.store import root, storage
 from pmd.store.commits import Commit, File, options_hash
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted, as_json
+
+#: As `wanted.FORMAT`, for images alone. 2: views say of their pairs what samples and lists say of them.
+VIEW_FORMAT: Final = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +75,7 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
     if pictures:
         digests["takedown, by bytes"] = options_hash(pictures)
     rules = [places.options_written(rule, places.written) for rule in config.scores]
-    options = {"sample": config.sample, "scores": rules, **as_json(config.images)}
+    options = {"format": VIEW_FORMAT, "sample": config.sample, "scores": rules, **as_json(config.images)}
     if config.licence.image_allow is not None:
         options["image_allow"] = list(config.licence.image_allow)
     return Needs(

@@ -12,7 +12,7 @@ from pmd.books import reconciliation, recount
 from pmd.books.recount import Keys, Table
 from pmd.books.report import Report
 from pmd.schema import keys
-from pmd.schema.tables import IMAGES, VIEWS
+from pmd.schema.tables import IMAGES, VIEWS, VIEWS_LATER
 
 
 class Recount(recount.Recount):
@@ -21,7 +21,10 @@ class Recount(recount.Recount):
     def table(self, name: str, columns: Sequence[str]) -> Table:
         if self.is_rejected(name):
             return self.rejected()
-        return Table(VIEWS, self._views) if self.committed.is_of(flow.VIEWS) else Table(IMAGES, self._images)
+        if not self.committed.is_of(flow.VIEWS):
+            return Table(IMAGES, self._images)
+        absent = {name for name in VIEWS_LATER if name not in columns}
+        return Table(pa.schema([field for field in VIEWS if field.name not in absent]), self._views)
 
     def _views(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
         recount.check_pair_keys(self.tally.report, name, batch)

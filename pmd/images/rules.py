@@ -56,6 +56,10 @@ IMAGE_ROWS: Final = pa.schema(
         pa.field("width_px", pa.int32()),
         pa.field("height_px", pa.int32()),
         pa.field("text", pa.string(), nullable=False),
+        pa.field("text_licence", pa.string()),
+        pa.field("image_licence", pa.string()),
+        pa.field("attribution", pa.string()),
+        pa.field("split", pa.string()),
         pa.field("reason", pa.string()),
         pa.field("detail", pa.string()),
         pa.field("refused", pa.string()),  # the licence that its source states of its image, where that is not allowed
@@ -77,7 +81,9 @@ NEEDED: Final = (
     "region",
     "text",
     "also",
+    "text_licence",
     "image_licence",
+    "split",
 )
 
 
@@ -238,6 +244,7 @@ def spread(
         if index
         else pa.nulls(len(pairs), pa.string()),
         "mirrors": pc.binary_join(pairs["mirrors"], "\n"),
+        "attribution": credit.lines(pairs["image_licence"], pairs["identity"], pairs["also"]),
         "reason": pa.array(reasons, pa.string()),
         "detail": amiss,
         "refused": refused,
@@ -367,9 +374,16 @@ def gather(rows: pa.Table, shard_bits: int) -> Gathered:
     kept = rows.drop_columns(["reason", "detail", "refused"]).take(pa.array(in_order[~leaves])).combine_chunks()
     return Gathered(
         _images(kept, shard_bits),
-        kept.select(VIEWS.names).cast(VIEWS),
+        _views(kept),
         reject(leaving, STAGE, leaving["reason"], leaving["detail"]),
     )
+
+
+def _views(kept: pa.Table) -> pa.Table:
+    """Return pairs as `VIEWS`; nearly all show the image that they came with, and say so by a null."""
+    other = pc.not_equal(kept["own_id"], kept["image_id"])
+    own_ids = pc.if_else(other, kept["own_id"], pa.scalar(None, KEY))
+    return kept.set_column(kept.schema.get_field_index("own_id"), "own_id", own_ids).select(VIEWS.names).cast(VIEWS)
 
 
 def _images(kept: pa.Table, shard_bits: int) -> pa.Table:

@@ -32,7 +32,7 @@ from pmd.inspection import estimates, sampling
 from pmd.inspection.estimates import Estimate, Piece
 from pmd.manifests.model import Manifest, ManifestFile
 from pmd.schema import keys
-from pmd.schema.tables import KEY, PAIRS, VIEWS
+from pmd.schema.tables import BARE_VIEWS, KEY, PAIRS
 from pmd.shard import samples
 from pmd.sources.contract import InputFile
 from pmd.store import commits, root
@@ -541,7 +541,7 @@ def composition(images: pa.Table, views: pa.Table, options: ShardOptions) -> Com
     """
     if not images.num_rows:
         return Composition()
-    views = views.select(VIEWS.names).combine_chunks()
+    views = views.select(BARE_VIEWS.names).combine_chunks()
     has_region = pc.is_valid(views["region"])
     regions = views.filter(has_region).combine_chunks()
     crops = 0

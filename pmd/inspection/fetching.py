@@ -15,7 +15,7 @@ from pmd.fetch import forecast, partitions, state
 from pmd.inspection import expected
 from pmd.inspection.expected import Composition
 from pmd.schema.statuses import OK
-from pmd.schema.tables import KEY, VIEWS
+from pmd.schema.tables import BARE_VIEWS, KEY
 from pmd.store import register
 
 #: Views that tell what shards make of images; parts are cut by hashes, so that the first ones are as good as any.
@@ -62,7 +62,8 @@ def counted(config: Config) -> Counted:
         images += mine.num_rows
         of_source.update(mine["sources"].combine_chunks().flatten().to_pylist())
         if sum(views.num_rows for _, views in seen) < _VIEWS:
-            seen.append((mine.select(["image_id", "has_region"]), partitions.read_views(config.root, part)))
+            views = partitions.read_views(config.root, part, BARE_VIEWS.names)
+            seen.append((mine.select(["image_id", "has_region"]), views))
             seen_images += mine.num_rows
         for number in layout.shards(part):
             rows = mine.filter(pc.equal(mine["fetch_shard"], number)).select(["image_id", "locations"])
@@ -80,7 +81,7 @@ def counted(config: Config) -> Counted:
                 counts = Counter(expected.first_groups(todo["locations"], group_of))
                 unasked = counts.pop("", 0)
                 shards.append(forecast.Shard(number, counts, unasked))
-    schema = VIEWS.empty_table()
+    schema = BARE_VIEWS.empty_table()
     described = pa.concat_tables([views for _, views in seen]) if seen else schema
     listed = pa.concat_tables([table for table, _ in seen]) if seen else pa.table({"image_id": [], "has_region": []})
     return Counted(

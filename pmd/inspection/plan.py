@@ -29,6 +29,7 @@ from pmd.inspection.estimates import Estimate, known
 from pmd.inspection.expected import Composition, Expected, SourceFigures
 from pmd.inspection.fetching import Counted, Ledger
 from pmd.manifests.select import human_bytes
+from pmd.shard.samples import number_of_shards
 from pmd.store import commits, register, root
 from pmd.store.commits import Commit
 from pmd.store.standing import Standing
@@ -459,7 +460,7 @@ def _written(config: Config, images: _Images, fetched: Estimate, stored: _Stored
         samples *= estimates.within(1.0, _LIKE)
     samples = samples.rounded()
     shards: dict[str, Estimate] = {
-        form: Estimate(*(math.ceil(size / config.shard.samples_per_shard) for size in dataclasses.astuple(samples)))
+        form: Estimate(*(number_of_shards(math.ceil(size), config.shard) for size in dataclasses.astuple(samples)))
         for form in config.shard.formats
     }
     sizes: dict[str, Estimate] = {}

@@ -36,7 +36,7 @@ from pmd.images import recount as images_recount
 from pmd.inspection import orphans
 from pmd.inspection.recount import Progress, Recounting
 from pmd.schema.statuses import OK
-from pmd.schema.tables import GROUPS
+from pmd.schema.tables import BARE_VIEWS, GROUPS
 from pmd.store import commits, lock, register, root, storage
 
 #: Times that a ROOT is counted while a writer commits; a build commits some thirty times in hours.
@@ -358,7 +358,7 @@ def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Ta
     for part in range(2**cut.part_bits):
         place = f"part {part} of {2**cut.part_bits}"
         try:
-            views = partitions.read_views(root_url, part)
+            views = partitions.read_views(root_url, part, BARE_VIEWS.names)
             images_recount.compare(place, partitions.read_images(root_url, part), views, report)
             if unfetched is None:
                 continue

@@ -55,6 +55,7 @@ def readme(
     options: CardOptions,
     listed: Sequence[Listed],
     books: Mapping[str, Counter[str]],
+    moved: int,
     measured: Sequence[str],
     still_there: Sequence[str],
     pmd: str,
@@ -65,6 +66,7 @@ def readme(
         options: What the configuration says of the release.
         listed: The lists.
         books: Stage → what it did: `kept`, and pairs rejected by reason, of all sources.
+        moved: Rows that are in another split than upstream has them in.
         measured: Sentences of what the audit has measured.
         still_there: Sentences of what could be had, and of what is still there.
         pmd: The version of this project.
@@ -72,7 +74,7 @@ def readme(
     sections = (
         _summary(options, listed),
         _loading(listed),
-        _counts(listed),
+        _counts(listed, moved),
         _columns(),
         _built(books, pmd),
         _rights(listed),
@@ -177,9 +179,8 @@ def _summary(options: CardOptions, listed: Sequence[Listed]) -> Iterator[str]:
         "annotation files that its sources publish. Rows keep the columns of "
         "[facebook/pmd](https://huggingface.co/datasets/facebook/pmd) (`image_url`, `text`, `source`, `meta`); the others "
         "are new. "
-        "A row is listed where its image could be fetched, decoded and told from a placeholder; of images that are equal or "
-        "nearly "
-        "equal, the listed checksum is that of the one which stands for them."
+        "A row is listed where its image could be fetched, decoded and told from a placeholder. Its checksum is that of what "
+        "its own URL gave, also where another image is equal or nearly equal."
     )
 
 
@@ -221,7 +222,7 @@ def _loading(listed: Sequence[Listed]) -> Iterator[str]:
     )
 
 
-def _counts(listed: Sequence[Listed]) -> Iterator[str]:
+def _counts(listed: Sequence[Listed], moved: int) -> Iterator[str]:
     yield "## What it holds"
     heads = ("configuration", "source", "pairs", *flow.SPLITS, "with URL", "carries")
     rows = [
@@ -248,8 +249,9 @@ def _counts(listed: Sequence[Listed]) -> Iterator[str]:
     )
     yield _table(heads, rows, right=range(2, 3 + len(flow.SPLITS) + 1))
     yield (
-        "Splits are upstream's; rows of which upstream says none are in `train`, with a null in the column `split`. "
-        "They are no split by image: one photograph may stand in two sources."
+        "Splits are upstream's, and `train` where it says none; but images that are one, by identity, bytes or near-duplicates, "
+        "are in one split: the most restrictive that upstream has any of their pairs in, test over validation over train. "
+        f"{moved:,} {'row was' if moved == 1 else 'rows were'} moved for this."
     )
 
 

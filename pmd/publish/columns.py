@@ -24,6 +24,6 @@ COLUMNS: Final[dict[str, str]] = {
     "image_licence": "licence of the image, likewise; never concluded from the text's",
     "licence_evidence": "the URL that the image's licence was read from",
     "attribution": "the line that credits the image's author, where its licence asks for one and a page can be named",
-    "split": "upstream's split: train, validation, test; null where upstream says none",
+    "split": "train, validation or test: upstream's, train where it says none; images that are one are in one split",
     "withheld_digest": "where URL, text or meta may not be handed on: SHA-256 of them, by which whoever has them refills the row",
 }

@@ -105,7 +105,13 @@ def contents(config: Config, lists: Mapping[str, Commit]) -> dict[str, bytes]:
     found = results.gather(config.root)
     return {
         README: card.readme(
-            config.card, listed, _books(config), said, measured.still_there(found), __version__
+            config.card,
+            listed,
+            _books(config),
+            _moved(config, lists),
+            said,
+            measured.still_there(found),
+            __version__,
         ).encode(),
         card.LICENCE_FILE: card.licence_file(listed).encode(),
         CROISSANT: _json(croissant.describe(config.card, listed, said)),
@@ -163,6 +169,13 @@ def _books(config: Config) -> dict[str, Counter[str]]:
             for account in () if commit is None else commit.sources.values():
                 books.setdefault(stage.name, Counter()).update({"kept": account.kept, **account.rejected})
     return books
+
+
+def _moved(config: Config, lists: Mapping[str, Commit]) -> int:
+    """Return how many rows of the lists are in another split than upstream has them in."""
+    commit = commits.read(root.dedupe_folder(config.root))
+    moved = {} if commit is None else commit.facts.get("moved_splits", {})
+    return sum(sum(counts.values()) for source, counts in moved.items() if source in lists)
 
 
 def _files(config: Config, lists: Mapping[str, Commit]) -> dict[str, tuple[str, str]]:

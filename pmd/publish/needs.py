@@ -17,8 +17,8 @@ from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted, as_json
 
 #: As `wanted.FORMAT`, for the lists alone. 2: with `perceptual_hash`. 3: `meta` by the manifest's list, columns nullable. 4: with
-#: credit, status, names of what has no URL, digests of what is withheld; files by split.
-LIST_FORMAT: Final = 4
+#: credit, status, names of what has no URL, digests of what is withheld; files by split. 5: one split for images that are one.
+LIST_FORMAT: Final = 5
 
 
 @dataclasses.dataclass(frozen=True)

@@ -39,6 +39,7 @@ FATES: Final = pa.schema(
         pa.field("width", pa.int32()),
         pa.field("height", pa.int32()),
         pa.field("format", pa.string()),
+        pa.field("in_split", pa.string(), nullable=False),  # that of all pairs of its image
     ]
 )
 
@@ -81,7 +82,7 @@ LATER: Final = ("identity", "file_name", "status", "attribution", "withheld_dige
 
 
 def fates(views: pa.Table, ledger: pa.Table) -> pa.Table:
-    """Return the `FATES` of views that are left; all their images are in the ledger, fetched."""
+    """Return the `FATES` of views that are left, with the splits that these are in; their images are in the ledger, fetched."""
     at = partitions.positions(views["image_id"], ledger)
     return pa.table(
         {
@@ -91,6 +92,7 @@ def fates(views: pa.Table, ledger: pa.Table) -> pa.Table:
             "width": ledger["width_px"].take(at),
             "height": ledger["height_px"].take(at),
             "format": ledger["format"].take(at),
+            "in_split": views["split"],
         }
     ).cast(FATES)
 
@@ -122,6 +124,7 @@ def rows(pairs: pa.Table, fate: pa.Table, terms: Terms, level: Redistribute) -> 
         "perceptual_hash": hexadecimal(fate["perceptual_hash"].take(at)),
         "width": fate["width"].take(at),
         "height": fate["height"].take(at),
+        "split": fate["in_split"].take(at),
     }
     nothing = pa.nulls(pairs.num_rows, pa.string())
     columns |= full | dict.fromkeys(WITHHELD[level], nothing)
@@ -136,7 +139,7 @@ def said(pairs: pa.Table, terms: Terms) -> dict[str, pa.Array]:
     return {
         "identity": identities,
         "file_name": file_names,
-        "image_url": _whole(_without_credentials(pairs["image_url"])),
+        "image_url": _whole(urls.handed_on(pairs["image_url"])),
         "text": _whole(pairs["text"]),
         "meta": meta(pairs["meta"], terms.meta),
     }
@@ -158,11 +161,10 @@ def _names(pairs: pa.Table, terms: Terms) -> tuple[pa.Array, pa.Array]:
 
 def by_file(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     """Yield the rows of each file, and how its name begins: those of a split, and of these such as have no URL apart."""
-    splits = pc.if_else(pc.is_in(table["split"], value_set=pa.array(flow.SPLITS)), table["split"], flow.SPLITS[0])
     has_url = pc.is_valid(table["image_url"])
     for split in flow.SPLITS:
         for name, chosen in ((split, has_url), (f"{split}-{flow.WITHOUT_URL}", pc.invert(has_url))):
-            rows = table.filter(pc.and_(pc.equal(splits, split), chosen))
+            rows = table.filter(pc.and_(pc.equal(table["split"], split), chosen))
             if rows.num_rows:
                 yield name, rows
 
@@ -217,17 +219,6 @@ def evidence(column: pa.ChunkedArray, pattern: str | None) -> pa.Array:
     return pa.array(
         [value if form and value is not None and form.fullmatch(value) else None for value in values], pa.string()
     )
-
-
-def _without_credentials(image_urls: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return URLs less their user information; a column without any comes back as it is."""
-    perhaps = pc.match_substring(image_urls, "@")
-    if not pc.any(perhaps).as_py():
-        return image_urls
-    values = image_urls.to_pylist()
-    for row in pc.indices_nonzero(pc.fill_null(perhaps, fill_value=False)).to_pylist():
-        values[row] = urls.without_credentials(values[row])
-    return pa.chunked_array([values], image_urls.type)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

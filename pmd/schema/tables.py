@@ -124,8 +124,20 @@ VIEWS: Final = pa.schema(
         pa.field("width_px", pa.int32()),
         pa.field("height_px", pa.int32()),
         pa.field("text", pa.string(), nullable=False),
+        pa.field("own_id", KEY),  # image_id in the source's own pairs and list, where that is another; null: the same
+        pa.field("image_url", pa.string()),
+        pa.field("text_licence", pa.string()),
+        pa.field("image_licence", pa.string()),
+        pa.field("attribution", pa.string()),  # the line that credits the image's author (`pmd.text.credit`)
+        pa.field("split", pa.string()),  # upstream's
     ]
 )
+
+#: Columns of `VIEWS` that those of earlier versions lack; they are read as nulls.
+VIEWS_LATER: Final = ("own_id", "image_url", "text_licence", "image_licence", "attribution", "split")
+
+#: What a pair must be known by to be judged: a view less what is only said of it.
+BARE_VIEWS: Final = pa.schema([field for field in VIEWS if field.name not in VIEWS_LATER])
 
 ATTEMPTS: Final = pa.schema(
     [
@@ -207,6 +219,14 @@ GROUPS: Final = pa.schema(
         ),  # same_bytes, near_duplicate, repeated_bytes, evaluation_overlap
         pa.field("distance", pa.int32(), nullable=False),
         pa.field("matched", pa.string()),  # the evaluation image, as its list names it
+    ]
+)
+
+#: Images whose pairs are in another split than upstream says of some of them (`pmd.dedupe.splits`).
+SPLITS: Final = pa.schema(
+    [
+        pa.field("image_id", KEY, nullable=False),
+        pa.field("split", pa.string(), nullable=False),  # of all its pairs: validation or test
     ]
 )
 

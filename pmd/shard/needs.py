@@ -14,10 +14,13 @@ from pmd.store.wanted import Wanted
 #: What stands among the formats for the pairs that no format takes.
 REJECTED: Final = posixpath.basename(flow.UNSHARDED.at())
 
+#: As `wanted.FORMAT`, for shards alone. 2: samples with URL, licences, credit, split and size.
+SHARD_FORMAT: Final = 2
+
 
 def wanted(config: Config, unit: str = "all", standing: Standing | None = None) -> tuple[Wanted, ...]:
     """Return the commits of the rejected pairs and of every format, in this order: all are made at once."""
-    options = config.shard.told() | {"seed": config.seed}
+    options = config.shard.told() | {"format": SHARD_FORMAT, "seed": config.seed}
     del options["formats"]
     long_side_px = stored_long_side_px(config)
     if long_side_px is not None:

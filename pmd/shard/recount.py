@@ -35,7 +35,10 @@ class Recount(recount.Recount):
         self._form = asked_form(committed.commit.run.get("options", {}))
 
     def table(self, name: str, columns: Sequence[str]) -> Table:
-        return self.rejected() if self.is_rejected(name) else Table(writing.PARQUET, self._samples, writing.CHUNK)
+        if self.is_rejected(name):
+            return self.rejected()
+        schema = writing.PARQUET if "split" in columns else writing.OLDER_PARQUET
+        return Table(schema, self._samples, writing.CHUNK)
 
     def tar(self, name: str, tar: tarfile.TarFile) -> int:
         number = self.tally.pairs.file(name)
@@ -60,6 +63,13 @@ class Recount(recount.Recount):
             found = orjson.loads(storage.read_bytes(path))
             if found != self._samples_by_shard():
                 self.tell("samples by shard", name, self._samples_by_shard(), found)
+        elif posixpath.basename(name) == flow.DATA_FILES and (content := storage.read_bytes(path)) != writing.TARS:
+            self.tell(
+                "what is data in the folder",
+                name,
+                writing.TARS.decode(),
+                content[:_HEAD_BYTES].decode(errors="replace"),
+            )
 
     def end(self) -> None:
         if self.committed.is_of(flow.UNSHARDED):
@@ -70,12 +80,15 @@ class Recount(recount.Recount):
         }:
             self.tell("the commit lists no file of sizes", name, self._samples_by_shard(), "nothing")
         counts = [count for _, count in sorted(self._samples_by_shard().items())]
-        if len({*counts[:-1]}) > 1 or (counts[:-1] and counts[-1] > counts[0]):
+        if self.committed.commit.run.get("options", {}).get("shards") is not None:
+            if counts and (max(counts) - min(counts) > 1 or counts != sorted(counts, reverse=True)):
+                self.tell("samples in a shard", self.folder, "as many in all, or one more in the first ones", counts)
+        elif len({*counts[:-1]}) > 1 or (counts[:-1] and counts[-1] > counts[0]):
             self.tell("samples in a shard", self.folder, "as many in all but the last", counts)
 
     def _samples_by_shard(self) -> dict[str, int]:
         """Return the samples of each shard that the commit lists, by name."""
-        return {file.name: file.rows for file in self.committed.commit.files if file.name != flow.SIZES}
+        return {file.name: file.rows for file in self.committed.commit.files if file.name not in flow.BESIDE_SHARDS}
 
     def _samples(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
         for row in batch.to_pylist():
@@ -85,8 +98,10 @@ class Recount(recount.Recount):
         return before
 
     def _sample(self, name: str, number: int, key: str, described: Mapping[str, Any], caption: str) -> None:
-        """Note the pairs of a sample; `described` has image_id, region and pairs."""
+        """Note the pairs of a sample; `described` has image_id, region and pairs, and the rest but of an earlier version."""
         place = f"{name}: sample {key}"
+        if described.get("split", flow.SPLITS[0]) not in flow.SPLITS:
+            self.tell("split", place, f"one of {', '.join(flow.SPLITS)}", described["split"])
         form, pairs = posixpath.basename(self.folder), described["pairs"]
         if not pairs or caption != pairs[0]["text"]:
             self.tell("caption", place, pairs[0]["text"] if pairs else "at least one pair", caption)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -22,10 +22,13 @@ from pmd.config.options import ShardOptions
 from pmd.errors import ConfigError
 from pmd.fetch import partitions, stored
 from pmd.images import rules as images_rules
-from pmd.schema import keys
+from pmd.schema import keys, licences
 from pmd.schema.tables import KEY, REGION
 
 STAGE: Final = flow.SHARD.name
+
+#: What a sample says of rights and places, and each of its pairs of its own.
+STATED: Final = ("image_url", "text_licence", "image_licence", "attribution")
 
 PAIR: Final = pa.struct(
     [
@@ -33,6 +36,8 @@ PAIR: Final = pa.struct(
         pa.field("source", pa.string()),
         pa.field("source_id", pa.string()),
         pa.field("text", pa.string()),
+        pa.field("image_id", pa.string()),  # the image as the source's list has it
+        *(pa.field(name, pa.string()) for name in STATED),
     ]
 )
 
@@ -43,6 +48,8 @@ SAMPLES: Final = pa.schema(
         pa.field("image_id", KEY, nullable=False),
         pa.field("region", REGION),
         pa.field("pairs", pa.list_(PAIR), nullable=False),
+        *(pa.field(name, pa.string()) for name in STATED),
+        pa.field("split", pa.string(), nullable=False),
         pa.field("store_file", pa.string(), nullable=False),
         pa.field("offset", pa.int64(), nullable=False),
         pa.field("length", pa.int64(), nullable=False),
@@ -52,13 +59,16 @@ SAMPLES: Final = pa.schema(
         pa.field("stored_digest", pa.binary(16)),
         pa.field("width_px", pa.int32()),  # of the original, upright
         pa.field("height_px", pa.int32()),
+        pa.field("stored_width_px", pa.int32()),  # upright; null: as the original
+        pa.field("stored_height_px", pa.int32()),
     ]
 )
 
-#: What a sample has of the ledger.
-_OF_LEDGER: Final = (*stored.COLUMNS, "width_px", "height_px")
+#: What a sample has of the ledger, and the rest of it.
+_OF_LEDGER: Final = (*stored.COLUMNS, "width_px", "height_px", "stored_width_px", "stored_height_px")
+_DESCRIBED: Final = pa.schema([field for field in SAMPLES if field.name not in _OF_LEDGER])
 
-#: A view on its way to its sample: `VIEWS`, under the image that stands for its own.
+#: A view on its way to its sample: `VIEWS`, under the image that stands for its own, in the split that it is in.
 SAMPLE_ROWS: Final = pa.schema(
     [
         pa.field("image_id", KEY, nullable=False),
@@ -69,6 +79,10 @@ SAMPLE_ROWS: Final = pa.schema(
         pa.field("width_px", pa.int32()),
         pa.field("height_px", pa.int32()),
         pa.field("text", pa.string(), nullable=False),
+        pa.field("own_id", KEY, nullable=False),
+        pa.field("is_merged", pa.bool_(), nullable=False),  # its image gave way to the one that it stands under
+        *(pa.field(name, pa.string()) for name in STATED),
+        pa.field("split", pa.string(), nullable=False),
     ]
 )
 
@@ -206,25 +220,16 @@ def order(
     kept = rows.filter(stays).combine_chunks()
     check_sizes(kept, ledger, options)
     samples = sorted(_samples(kept, options, seed), key=lambda sample: sample[0])
-    at = partitions.positions(pa.array([sample[2] for sample in samples], KEY), ledger)
+    described = pa.Table.from_pylist([sample[1] for sample in samples], schema=_DESCRIBED)
+    at = partitions.positions(described["image_id"], ledger)
     table = pa.table(
-        [
-            pa.array([sample[1] for sample in samples], pa.string()),
-            pa.array([sample[2] for sample in samples], KEY),
-            pa.array([sample[3] for sample in samples], REGION),
-            pa.array([sample[4] for sample in samples], pa.list_(PAIR)),
-            *(ledger[name].take(at).combine_chunks() for name in _OF_LEDGER),
-        ],
-        schema=SAMPLES,
+        [*described.columns, *(ledger[name].take(at).combine_chunks() for name in _OF_LEDGER)], schema=SAMPLES
     )
     return Window(table, images_rules.reject(leaving, STAGE, reasons.filter(pc.invert(stays))), kept)
 
 
-_Sample = tuple[bytes, str, bytes, list[float] | None, list[dict[str, str]]]
-
-
-def _samples(kept: pa.Table, options: ShardOptions, seed: int) -> Iterator[_Sample]:
-    """Yield (rank, key, image_id, region, pairs)."""
+def _samples(kept: pa.Table, options: ShardOptions, seed: int) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Yield each sample's rank, and what it has but of the ledger."""
     grouped: dict[tuple[bytes, bytes, bytes], list[dict[str, Any]]] = {}
     for row in kept.to_pylist():
         region = row["region"]
@@ -234,37 +239,89 @@ def _samples(kept: pa.Table, options: ShardOptions, seed: int) -> Iterator[_Samp
     for place, members in grouped.items():
         members.sort(key=lambda row: (row["source"], row["source_id"], row["pair_id"]))
         key = place[2] or (keys.digest("sample", *place[:2]) if place[1] else place[0])
-        pairs = [
+        yield (
+            keys.digest("rank", str(seed), key),
             {
-                "pair_id": row["pair_id"].hex(),
-                "source": row["source"],
-                "source_id": row["source_id"],
-                "text": row["text"],
-            }
-            for row in members
-        ]
-        rank = keys.digest("rank", str(seed), key)
-        yield rank, key.hex(), members[0]["image_id"], members[0]["region"], pairs
+                "key": key.hex(),
+                "image_id": members[0]["image_id"],
+                "region": members[0]["region"],
+                "pairs": [_pair(row) for row in members],
+                "split": members[0]["split"],
+                **_stated(members),
+            },
+        )
 
 
-def cut_ranks(counts: list[int], samples_per_shard: int) -> list[list[tuple[int, int, int]]]:
-    """Cut windows into shards of equal size.
+def _pair(row: Mapping[str, Any]) -> dict[str, str | None]:
+    return {
+        "pair_id": row["pair_id"].hex(),
+        "source": row["source"],
+        "source_id": row["source_id"],
+        "text": row["text"],
+        "image_id": row["own_id"].hex(),
+        **{name: row[name] for name in STATED},
+    }
+
+
+def _stated(members: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
+    """Return what a sample says of rights and places, where its pairs may say different things.
+
+    The first URL, and the licence of the first caption. The licence and the credit are those of one pair: of such as credit the
+    image, or else state a licence, the first. A pair of the very picture goes before one of an image that gave way to it.
+    """
+    urls = sorted((row for row in members if row["image_url"] is not None), key=lambda row: row["is_merged"])
+    credited = min(members, key=lambda row: (not _says_of_rights(row), row["is_merged"], -_says_of_rights(row)))
+    return {
+        "image_url": urls[0]["image_url"] if urls else None,
+        "text_licence": members[0]["text_licence"],
+        "image_licence": credited["image_licence"],
+        "attribution": credited["attribution"],
+    }
+
+
+def _says_of_rights(row: Mapping[str, Any]) -> int:
+    if row["attribution"] is not None:
+        return 2
+    return int(row["image_licence"] not in {None, licences.NOASSERTION})
+
+
+def sizes(total: int, options: ShardOptions) -> list[int]:
+    """Return the samples of each shard: none is left out, and none is empty.
+
+    By `samples_per_shard` all but the last are equal. By `shards` the first ones may have one sample more than the others; of
+    fewer samples than shards each is one.
+    """
+    if options.shards is None:
+        whole, rest = divmod(total, options.samples_per_shard)
+        return [options.samples_per_shard] * whole + [rest] * (rest > 0)
+    each, more = divmod(total, options.shards)
+    return [count for shard in range(options.shards) if (count := each + (shard < more))]
+
+
+def number_of_shards(total: int, options: ShardOptions) -> int:
+    """Return how many shards so many samples make."""
+    return min(total, options.shards) if options.shards is not None else -(-total // options.samples_per_shard)
+
+
+def cut_ranks(counts: list[int], of_shards: list[int]) -> list[list[tuple[int, int, int]]]:
+    """Cut windows into shards.
 
     Args:
         counts: Samples of each window, in order.
-        samples_per_shard: Samples of every shard but the last.
+        of_shards: Samples of each shard, in order; as many in all.
 
     Returns:
         For each shard its slices (window, start, stop), in order.
     """
     shards: list[list[tuple[int, int, int]]] = []
+    rooms = iter(of_shards)
     room = 0
     for window, count in enumerate(counts):
         start = 0
         while start < count:
             if room == 0:
                 shards.append([])
-                room = samples_per_shard
+                room = next(rooms)
             taken = min(room, count - start)
             shards[-1].append((window, start, start + taken))
             start += taken

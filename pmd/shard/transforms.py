@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd import flow
 from pmd.config.options import ShardOptions
 from pmd.dedupe import rules as dedupe_rules
+from pmd.dedupe import splits
 from pmd.engines.committing import Target, target
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
@@ -20,6 +22,7 @@ from pmd.shard import samples, writing
 from pmd.store import commits, exchange, sealed, storage
 from pmd.store.proposals import Proposal
 from pmd.store.wanted import Wanted
+from pmd.text import urls
 
 WINDOWS = pa.schema(
     [
@@ -56,8 +59,15 @@ class SpreadViews:
         groups = dedupe_rules.read_groups(self.root)
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
         kept, _ = dedupe_rules.judge_again(self.root, part, partitions.read_views(self.root, part), ledger, groups)
-        ids = dedupe_rules.kept_ids(kept["image_id"], groups)
-        rows = kept.set_column(0, "image_id", ids).select(samples.SAMPLE_ROWS.names).cast(samples.SAMPLE_ROWS)
+        kept = splits.settled(kept, splits.read(self.root, part))
+        stands = dedupe_rules.kept_ids(kept["image_id"], groups)
+        columns = {name: kept[name] for name in samples.SAMPLE_ROWS.names if name in kept.schema.names} | {
+            "image_id": stands,
+            "is_merged": pc.not_equal(stands, kept["image_id"].combine_chunks()),
+            "own_id": pc.coalesce(kept["own_id"], kept["image_id"]),
+            "image_url": urls.handed_on(kept["image_url"]),
+        }
+        rows = pa.table(columns).select(samples.SAMPLE_ROWS.names).cast(samples.SAMPLE_ROWS)
         pieces = rows.combine_chunks().to_batches()
         yield from exchange.write(self.work, samples.SAMPLE_ROWS, self.bits, pieces, "image_id")
 
@@ -108,13 +118,14 @@ class OrderWindow:
 class CutShards:
     """Turn the windows' counts into shards of equal size."""
 
-    samples_per_shard: int
+    options: ShardOptions
     work: str
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(0, all WINDOWS) → SHARDS, one batch a shard, one row a slice."""
         windows = sorted((row for batch in keyed[1] for row in batch.to_pylist()), key=lambda row: row["window"])
-        shards = samples.cut_ranks([row["samples"] for row in windows], self.samples_per_shard)
+        counts = [row["samples"] for row in windows]
+        shards = samples.cut_ranks(counts, samples.sizes(sum(counts), self.options))
         for shard, slices in enumerate(shards):
             yield pa.RecordBatch.from_pylist(
                 [
@@ -166,11 +177,12 @@ def window_outputs(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def with_sizes(proposal: Proposal, found: Collected) -> Proposal:
-    """Return a proposal with a `sizes.json`, which WebDataset's readers look for.
+    """Return a proposal with a `sizes.json`, which WebDataset's readers look for, and what tells `datasets` that it is no data.
 
-    To Parquet's it would be a file that is none of theirs, and theirs tell their rows.
+    To Parquet's readers these would be files that are none of theirs, and theirs tell their rows.
     """
-    return dataclasses.replace(proposal, fixed={flow.SIZES: writing.sizes(proposal.commit.files)})
+    fixed = {flow.SIZES: writing.sizes(proposal.commit.files), flow.DATA_FILES: writing.TARS}
+    return dataclasses.replace(proposal, fixed=fixed)
 
 
 def targets(wanted: Iterable[Wanted]) -> tuple[Target, ...]:

@@ -6,9 +6,10 @@ Bytes depend on the samples alone: tar members carry no clock and no owner, Parq
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Final, Protocol
 
 import orjson
@@ -20,50 +21,72 @@ from pmd.config.options import ShardOptions
 from pmd.fetch import judging, stored
 from pmd.fetch.refusals import Undecodable
 from pmd.schema.tables import REGION
-from pmd.shard.samples import PAIR
+from pmd.shard.samples import PAIR, STATED
 from pmd.store import storage
 from pmd.store.commits import File
 
 #: Samples whose stored bytes are in memory at a time: at 10 MB for the largest originals, about 600 MB at the very worst.
 CHUNK: Final = 64
 
+#: What `datasets` calls the types of columns that are no structure.
+_DTYPES: Final = {pa.string(): "string", pa.int32(): "int32", pa.float64(): "float64"}
+
+
+def _features(fields: Iterable[pa.Field]) -> dict[str, Any]:
+    """Return how Hugging Face `datasets` describes columns: pictures are decoded to RGB, in whatever mode they are stored."""
+    return {
+        field.name: {"mode": "RGB", "_type": "Image"} if field.name == "image" else _feature(field.type)
+        for field in fields
+    }
+
+
+def _feature(kind: pa.DataType) -> Any:
+    if pa.types.is_list(kind) and pa.types.is_struct(kind.value_type):
+        return [_features(kind.value_type)]
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "length": -1, "_type": "Sequence"}
+    return {"dtype": _DTYPES[kind], "_type": "Value"}
+
+
+_COLUMNS: Final = (
+    pa.field("key", pa.string()),
+    pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])),
+    pa.field("text", pa.string()),
+    pa.field("image_id", pa.string()),
+    pa.field("region", REGION),
+    pa.field("pairs", pa.list_(PAIR)),
+    *(pa.field(name, pa.string()) for name in STATED),
+    pa.field("split", pa.string()),
+    pa.field("width", pa.int32()),
+    pa.field("height", pa.int32()),
+    pa.field("original_width", pa.int32()),
+    pa.field("original_height", pa.int32()),
+)
+
 #: Fields are nullable, since `datasets` takes its own description only of fields that equal its own.
 PARQUET: Final = pa.schema(
-    [
-        pa.field("key", pa.string()),
-        pa.field("image", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])),
-        pa.field("text", pa.string()),
-        pa.field("image_id", pa.string()),
-        pa.field("region", REGION),
-        pa.field("pairs", pa.list_(PAIR)),
-    ],
-    # What Hugging Face `datasets` reads to decode the image column by itself.
-    metadata={
-        "huggingface": orjson.dumps(
-            {
-                "info": {
-                    "features": {
-                        "key": {"dtype": "string", "_type": "Value"},
-                        "image": {"_type": "Image"},
-                        "text": {"dtype": "string", "_type": "Value"},
-                        "image_id": {"dtype": "string", "_type": "Value"},
-                        "region": {
-                            "feature": {"dtype": "float64", "_type": "Value"},
-                            "length": -1,
-                            "_type": "Sequence",
-                        },
-                        "pairs": [
-                            {
-                                name: {"dtype": "string", "_type": "Value"}
-                                for name in ("pair_id", "source", "source_id", "text")
-                            }
-                        ],
-                    }
-                }
-            }
-        ).decode()
-    },
+    _COLUMNS, metadata={"huggingface": orjson.dumps({"info": {"features": _features(_COLUMNS)}}).decode()}
 )
+
+#: What Parquet shards of earlier versions have.
+OLDER_PARQUET: Final = pa.schema(
+    [
+        *(field for field in _COLUMNS if field.name in {"key", "image", "text", "image_id", "region"}),
+        pa.field("pairs", pa.list_(pa.struct(list(PAIR)[: PAIR.get_field_index("image_id")]))),
+    ]
+)
+
+#: What a sample says of itself beside picture and caption: the JSON of a WebDataset sample, columns of a Parquet one.
+DESCRIBED: Final = tuple(name for name in PARQUET.names if name not in {"key", "image", "text"})
+
+#: Tells `datasets` that the tars of a folder are its data, and `sizes.json` and `_stage.json` are none: it goes by what most
+#: files are, and there may be two tars.
+TARS: Final = b"""configs:
+  - config_name: default
+    data_files:
+      - split: train
+        path: "*.tar"
+"""
 
 #: What is stored has passed the limit of the fetch stage, which may be another than the codec's own.
 _ANY_PIXELS: Final = 2**62
@@ -77,8 +100,30 @@ def extension(stored_format: str) -> str:
     return EXTENSIONS.get(stored_format, stored_format)
 
 
-def load_pictures(root: str, samples: pa.Table, options: ShardOptions) -> Iterator[tuple[dict[str, Any], bytes, str]]:
-    """Yield (sample, encoded picture, extension) in order, cropped and resized where asked.
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One sample, as every format has it.
+
+    Attributes:
+        key: Its name in the shards.
+        picture: The encoded picture.
+        extension: Of the picture's file.
+        described: What it says of itself: `DESCRIBED`, of its pairs the first gives the caption.
+    """
+
+    key: str
+    picture: bytes
+    extension: str
+    described: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The caption; the first, where there are several."""
+        return str(self.described["pairs"][0]["text"])
+
+
+def load(root: str, samples: pa.Table, options: ShardOptions) -> Iterator[Sample]:
+    """Yield samples in order, with their pictures, cropped and resized where asked.
 
     Stored bytes are read a chunk of samples at a time, front to back, each once. From the first picture on that cannot be
     decoded nothing is yielded; the rest is looked through, so that all of these are known at once.
@@ -98,13 +143,15 @@ def load_pictures(root: str, samples: pa.Table, options: ShardOptions) -> Iterat
         places = {(row["store_file"], row["offset"]): row for row in chunk}
         contents = {place: stored.read(root, row) for place, row in sorted(places.items())}
         for row in chunk:
+            content = contents[row["store_file"], row["offset"]]
             try:
-                picture = _picture(contents[row["store_file"], row["offset"]], row, options)
+                picture, suffix = _picture(content, row, options)
             except codec.Refused as refusal:
                 refused[row["image_id"]] = refusal
                 continue
             if not refused:
-                yield row, *picture
+                size = None if picture is content else codec.written_size(picture)
+                yield Sample(row["key"], picture, suffix, describe(row, size or _stored_size(row)))
     if refused:
         raise Undecodable(refused)
 
@@ -123,10 +170,37 @@ def _picture(content: bytes, row: dict[str, Any], options: ShardOptions) -> tupl
     return resized, extension(found)
 
 
+def _stored_size(row: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Return the size of the picture in the store, upright."""
+    if row["stored_width_px"] is None:
+        return row["width_px"], row["height_px"]
+    return row["stored_width_px"], row["stored_height_px"]
+
+
+def describe(row: Mapping[str, Any], size: tuple[int | None, int | None]) -> dict[str, Any]:
+    """Return what a sample says of itself.
+
+    Args:
+        row: A row of `SAMPLES`.
+        size: Width and height of the sample's picture, upright.
+    """
+    return {
+        "image_id": row["image_id"].hex(),
+        "region": row["region"],
+        "pairs": row["pairs"],
+        **{name: row[name] for name in STATED},
+        "split": row["split"],
+        "width": size[0],
+        "height": size[1],
+        "original_width": row["width_px"],
+        "original_height": row["height_px"],
+    }
+
+
 class ShardWriter(Protocol):
     """Writes one shard of one format, sample by sample."""
 
-    def add(self, row: dict[str, Any], picture: bytes, form: str) -> None:
+    def add(self, sample: Sample) -> None:
         """Add one sample."""
 
     def close(self) -> None:
@@ -139,15 +213,14 @@ class TarWriter:
     def __init__(self, file: BinaryIO) -> None:
         self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115  see close
 
-    def add(self, row: dict[str, Any], picture: bytes, form: str) -> None:
-        """Add one sample: picture, first caption, everything known."""
-        described = {"image_id": row["image_id"].hex(), "region": row["region"], "pairs": row["pairs"]}
+    def add(self, sample: Sample) -> None:
+        """Add one sample: picture, everything known, first caption."""
         for suffix, content in (
-            (form, picture),
-            ("json", orjson.dumps(described)),
-            ("txt", row["pairs"][0]["text"].encode()),
+            (sample.extension, sample.picture),
+            ("json", orjson.dumps(sample.described)),
+            ("txt", sample.text.encode()),
         ):
-            member = tarfile.TarInfo(f"{row['key']}.{suffix}")
+            member = tarfile.TarInfo(f"{sample.key}.{suffix}")
             member.size = len(content)
             member.mode = 0o644
             self._tar.addfile(member, io.BytesIO(content))
@@ -164,18 +237,10 @@ class ParquetWriter:
         self._writer = pq.ParquetWriter(file, PARQUET, compression="zstd", use_dictionary=False)
         self._rows: list[dict[str, Any]] = []
 
-    def add(self, row: dict[str, Any], picture: bytes, form: str) -> None:
+    def add(self, sample: Sample) -> None:
         """Add one sample."""
-        self._rows.append(
-            {
-                "key": row["key"],
-                "image": {"bytes": picture, "path": f"{row['key']}.{form}"},
-                "text": row["pairs"][0]["text"],
-                "image_id": row["image_id"].hex(),
-                "region": row["region"],
-                "pairs": row["pairs"],
-            }
-        )
+        image = {"bytes": sample.picture, "path": f"{sample.key}.{sample.extension}"}
+        self._rows.append({"key": sample.key, "image": image, "text": sample.text, **sample.described})
         if len(self._rows) == CHUNK:
             self._flush()
 
@@ -220,20 +285,36 @@ def write_shard(
         VerificationError: A stored picture is damaged; no file of the shard is left.
         Undecodable: A stored picture is none; likewise.
     """
+    return write_samples(folders, name, load(root, samples, options))
+
+
+def write_samples(folders: Mapping[str, str], name: str, samples: Iterable[Sample]) -> dict[str, File]:
+    """Write one shard of samples, wherever they come from, in every format, in one pass; if they fail, no file is left.
+
+    Args:
+        folders: format → its folder.
+        name: The shard's name without extension.
+        samples: In order.
+
+    Returns:
+        format → the file.
+    """
     files: dict[str, File] = {}
+    count = 0
     with contextlib.ExitStack() as stack:
         drafts = {form: stack.enter_context(storage.Draft(folder)) for form, folder in folders.items()}
         writers: list[ShardWriter] = [FORMATS[form][1](draft.file) for form, draft in drafts.items()]
         with contextlib.ExitStack() as open_writers:
             for writer in writers:
                 open_writers.callback(writer.close)  # before its file, whatever happens
-            for row, picture, suffix in load_pictures(root, samples, options):
+            for sample in samples:
+                count += 1
                 for writer in writers:
-                    writer.add(row, picture, suffix)
+                    writer.add(sample)
         for form, draft in drafts.items():
             path = f"{name}.{FORMATS[form][0]}"
             draft.finish(path)
-            files[form] = File(path, draft.bytes, samples.num_rows, draft.sha256)
+            files[form] = File(path, draft.bytes, count, draft.sha256)
     return files
 
 

@@ -122,6 +122,17 @@ def canonical_one(url: str) -> str | None:
     return f"{address}?{query}" if query else address
 
 
+def handed_on(urls: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return URLs as they may be handed on: less their user information. A column without any comes back as it is."""
+    perhaps = pc.match_substring(urls, "@")
+    if not pc.any(perhaps).as_py():
+        return urls
+    values = urls.to_pylist()
+    for row in pc.indices_nonzero(pc.fill_null(perhaps, fill_value=False)).to_pylist():
+        values[row] = without_credentials(values[row])
+    return pa.chunked_array([values], urls.type)
+
+
 def without_credentials(url: str) -> str:
     """Return a URL as it is, or, where it has user information, as the standard serialises it without.
 

@@ -353,6 +353,7 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
         ),
         ("shard", 'unit = "view"', "unit", '"image" or "pair"', '"view"'),
         ("shard", "samples_per_shard = 0", "samples_per_shard", "1 or more", "0"),
+        ("shard", "shards = 0", "shards", "1 or more", "0"),
         ("shard", "short_side_px = 0", "short_side_px", "1 or more", "0"),
         ("shard", "jpeg_quality = 0", "jpeg_quality", "1 or more", "0"),
         (

@@ -131,6 +131,12 @@ NOT_BESIDE_ORIGINAL = 'nothing beside store = "original": pictures are kept as t
         ),
         (
             "shard",
+            "samples_per_shard = 10000\nshards = 8",
+            "samples_per_shard",
+            "shards or samples_per_shard, not both: each tells the other",
+        ),
+        (
+            "shard",
             "short_side_px = 100\nimage_size = 100",
             "short_side_px",
             "image_size or short_side_px, not both: they are one",

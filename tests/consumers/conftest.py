@@ -17,7 +17,8 @@ DEMO = "PMD_DEMO"
 
 
 @pytest.fixture(scope="session")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The ROOT of the demo."""
     out = Path(os.environ.get(DEMO) or tmp_path_factory.mktemp("demo") / "out")
     if not out.is_dir():
         from pipelines import demo
@@ -26,4 +27,10 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hub")))
-        yield out / "pmd" / "release"
+        yield out / "pmd"
+
+
+@pytest.fixture(scope="session")
+def published(built: Path) -> Path:
+    """What the demo publishes."""
+    return built / "release"

@@ -114,3 +114,86 @@ def test_checksums_are_those_of_the_files(published: Path) -> None:
         ["sha256sum", "-c", "--strict", "SHA256SUMS"], cwd=published, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- shards: docs/contract.md has these lines
+
+
+def samples_of(built: Path) -> int:
+    return rows_of(built, "shards/parquet/*.parquet")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'datasets.load_dataset("parquet", data_files=folder + "/shards/parquet/*.parquet", split="train")',
+        'datasets.load_dataset(folder + "/shards/parquet", split="train", streaming=True)',
+    ],
+)
+def test_datasets_decodes_every_sample_to_rgb(line: str, built: Path, tmp_path: Path) -> None:
+    code = f"""
+import datasets
+modes = [row["image"].mode for row in {line}]
+print(json.dumps([len(modes), sorted(set(modes))]))
+"""
+    assert ask("datasets", code, built, tmp_path) == [samples_of(built), ["RGB"]]
+
+
+def test_datasets_reads_training_samples_alone(built: Path, tmp_path: Path) -> None:
+    code = """
+import datasets
+rows = datasets.load_dataset(
+    "parquet", data_files=folder + "/shards/parquet/*.parquet", split="train", filters=[("split", "==", "train")]
+)
+print(json.dumps([len(rows), sorted(set(rows["split"]))]))
+"""
+    table = pq.read_table(built / "shards/parquet", columns=["split"])["split"].to_pylist()
+    assert "train" in table
+    assert ask("datasets", code, built, tmp_path) == [table.count("train"), ["train"]]
+
+
+def test_webdataset_gives_picture_caption_and_description(built: Path, tmp_path: Path) -> None:
+    code = """
+import glob, webdataset
+tars = sorted(glob.glob(folder + "/shards/webdataset/*.tar"))
+rows = webdataset.WebDataset(tars, shardshuffle=False).decode("pilrgb").to_tuple("jpg;png;webp", "txt", "json")
+said = {
+    (image.mode, image.size == (about["width"], about["height"]), text == about["pairs"][0]["text"], about["image_id"])
+    for image, text, about in rows
+}
+sizes = json.load(open(os.path.dirname(tars[0]) + "/sizes.json"))  # as open_clip does
+print(json.dumps([len(said), sorted({each[:3] for each in said}), sum(sizes[os.path.basename(tar)] for tar in tars)]))
+"""
+    images = len(set(pq.read_table(built / "shards/parquet", columns=["image_id"])["image_id"].to_pylist()))
+    assert ask("webdataset", code, built, tmp_path) == [images, [["RGB", True, True]], samples_of(built)]
+
+
+@pytest.mark.parametrize(
+    ("package", "code"),
+    [
+        ("pandas", "import pandas\nprint(len(pandas.read_parquet(folder + '/shards/parquet')))"),
+        ("pyarrow", "import pyarrow.dataset\nprint(pyarrow.dataset.dataset(folder + '/shards/parquet').count_rows())"),
+        (
+            "polars",
+            "import polars\nprint(polars.scan_parquet(folder + '/shards/parquet', hidden_file_prefix='_').collect().height)",
+        ),
+        ("duckdb", "import duckdb\nprint(duckdb.sql(f\"from '{folder}/shards/parquet/*.parquet'\").df().shape[0])"),
+    ],
+)
+def test_shards_open_by_their_folder(package: str, code: str, built: Path, tmp_path: Path) -> None:
+    assert ask(package, code, built, tmp_path) == samples_of(built)
+
+
+def test_every_pair_of_every_sample_joins_a_row_of_a_list(built: Path, tmp_path: Path) -> None:
+    code = """
+import duckdb
+pairs = f"(select key, split as sample_split, unnest(pairs, recursive := true) from '{folder}/shards/parquet/*.parquet') as pairs"
+lists = f"(from read_parquet('{folder}/publish/**/*.parquet', hive_partitioning = false)) as lists"
+same = "image_id image_licence text_licence attribution".split()
+compared = " and ".join(f"pairs.{name} is not distinct from lists.{name}" for name in same)
+print(json.dumps(duckdb.sql(f'''
+    select (select count(*) from {pairs}), count(*), count(*) filter ({compared} and sample_split = lists.split)
+    from {pairs} join {lists} using (pair_id)''').fetchall()[0]))
+"""
+    every, joined, equal = ask("duckdb", code, built, tmp_path)
+    assert every == joined == equal > 0

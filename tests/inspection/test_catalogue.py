@@ -37,6 +37,7 @@ DOCUMENTED = {
     "ledger": tables.LEDGER_FILE,
     "hashes": tables.HASHES,
     "groups": tables.GROUPS,
+    "splits": tables.SPLITS,
     "samples": PARQUET,
     "published": PUBLISHED,
 }

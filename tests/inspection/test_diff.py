@@ -178,10 +178,48 @@ def test_stages_that_only_one_has_are_not_compared(built: config.Config, tmp_pat
     shutil.rmtree(tmp_path / "pmd/curate/source=coco")
     (tmp_path / "pmd/root.json").unlink()  # curate alone writes none
     found = diff.diff(built.root, str(tmp_path / "pmd"))
-    assert found["moved"] == [{"source": "coco", "from": "kept", "to": "absent", "pairs": 2}]
+    assert found["moved"] == []
+    assert found["only_in"] == [{"source": "coco", "only_in": "a", "pairs": 2, "kept": 2}]
+    assert not found["equal"]
     assert found["images"] is None
     assert {line["stage"] for line in found["not_compared"]} == {"images", "fetch", "dedupe", "shard"}
     assert "since only A has it: images, fetch, dedupe, shard of visual_genome" in diff.render(found)
+
+
+def test_a_source_that_only_one_has_is_a_line(built: config.Config, tmp_path: Path) -> None:
+    """Whoever adds a source is not told each of its rows, its images, and its output."""
+    folder = Path(built.root).parent
+    fewer = tmp_path / "fewer"
+    shutil.copytree(folder / "data", fewer / "data")
+    text = (folder / "pmd.toml").read_text().replace(str(folder), str(fewer))
+    start, end = text.index("[sources.visual_genome]"), text.index("[shard]")
+    (fewer / "pmd.toml").write_text(text[:start] + text[end:])
+    chosen = config.load(str(fewer / "pmd.toml"))
+    for name in sorted(chosen.sources):
+        tiny_root.curate(chosen, name)
+    tiny_root.make_images(chosen)
+    tiny_root.fetch(chosen, 0)
+    tiny_root.commit_rejected(chosen)
+    tiny_root.dedupe(chosen)
+    for name in sorted(chosen.sources):
+        tiny_root.publish(chosen, name)
+    found = diff.diff(chosen.root, built.root)
+    assert found["only_in"] == [{"source": "visual_genome", "only_in": "b", "pairs": 4, "kept": 2}]
+    assert found["images"]["only_in"] == {"a": 0, "b": 1}
+    assert not found["equal"]
+    for name in ("moved", "changed", "examples"):
+        assert found[name] == [], name
+        assert found["images"][name] == [], name
+    assert not any(line["source"] == "visual_genome" for line in found["stages"])
+    said = diff.render(found)
+    assert "Only B has visual_genome: 4 pairs, of which 2 are rejected." in said
+    assert "Only B has 1 image that no source of both shows." in said
+    assert said.count("visual_genome") == 1
+    back = diff.diff(built.root, chosen.root)
+    assert [line["only_in"] for line in back["only_in"]] == ["a"]
+    listed = diff.diff(f"{chosen.root}/publish", f"{built.root}/publish")
+    assert listed["only_in"] == [{"source": "visual_genome", "only_in": "b", "pairs": 3, "kept": 3}]
+    assert (listed["moved"], listed["examples"], listed["equal"]) == ([], [], False)
 
 
 def test_lists_and_a_root_beside_a_list(built: config.Config, other: str, tmp_path: Path) -> None:

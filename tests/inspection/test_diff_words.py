@@ -71,7 +71,7 @@ def shown(what: str, a: dict[str, Any], b: dict[str, Any]) -> str:
         "a": a,
         "b": b,
     }
-    lists = ("stages", "fared", "moved", "changed", "not_compared", "near_texts", "outputs", "options")
+    lists = ("stages", "fared", "moved", "changed", "only_in", "not_compared", "near_texts", "outputs", "options")
     nothing: dict[str, Any] = {name: [] for name in lists}
     return diff.render(
         {

@@ -445,11 +445,46 @@ def test_shards_of_unequal_size_are_told_in_every_format(copy: Path, form: str) 
     folder = copy / "shards" / form
 
     def change(content: dict[str, Any]) -> None:
-        for file, rows in zip([file for file in content["files"] if file["name"] != "sizes.json"], (1, 3), strict=True):
+        named = [file for file in content["files"] if file["name"].endswith((".tar", ".parquet"))]
+        for file, rows in zip(named, (1, 3), strict=True):
             file["rows"] = rows
 
     edit_stage(folder, change)
-    assert told(copy, "samples in a shard", f"shards/{form}")["found"] == "[1, 3]"
+    problem = told(copy, "samples in a shard", f"shards/{form}")
+    assert (problem["expected"], problem["found"]) == ("as many in all but the last", "[1, 3]")
+    edit_stage(folder, lambda content: content["run"]["options"].update({"shards": 2}))
+    problem = told(copy, "samples in a shard", f"shards/{form}")
+    assert (problem["expected"], problem["found"]) == ("as many in all, or one more in the first ones", "[1, 3]")
+
+
+def test_a_file_that_says_otherwise_what_the_data_are_is_told(copy: Path) -> None:
+    folder = copy / "shards/webdataset"
+    path = folder / ".huggingface.yaml"
+    path.write_text(path.read_text().replace("*.tar", "*.json"))
+    recommit(path, folder, 0)
+    assert '"*.json"' in told(copy, "what is data in the folder", "shards/webdataset/.huggingface.yaml")["found"]
+
+
+def test_what_loaders_leave_beside_the_shards_is_no_fault(copy: Path) -> None:
+    """Energon's, webdataset's and wids' indexes; a card; what a mount or a desktop leaves."""
+    for name in (
+        "webdataset/.nv-meta/dataset.yaml",
+        "webdataset/.nv-meta/index.sqlite",
+        "webdataset/.nv-meta/.info.json",
+        f"webdataset/{one(copy / 'shards/webdataset', '*.tar').name}.idx",
+        "webdataset/wids.json",
+        "webdataset/__len__",
+        "webdataset/README.md",
+        "parquet/_metadata",
+        "parquet/README.md",
+        "parquet/.DS_Store",
+        "README.md",
+    ):
+        path = copy / "shards" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("another's")
+    found = verify.verify(str(copy))
+    assert (found["problems"], found["notes"]) == ([], [])
 
 
 def test_a_commit_without_its_file_of_sizes_is_told(copy: Path) -> None:
@@ -493,6 +528,7 @@ def test_only_webdatasets_readers_get_a_file_of_sizes(sound: config.Config) -> N
         (".txt", None, "members"),
         (".jpg", b"GIF89a", "not the picture that its name says"),
         (".json", b"{}", "description of a sample"),
+        (".json", b'{"split": "dev", "image_id": "", "region": null, "pairs": []}', "split"),
     ],
 )
 def test_a_member_of_a_shard_that_was_changed_is_told(

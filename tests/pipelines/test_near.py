@@ -14,12 +14,14 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pipelines import build
+import pmd
+from pipelines import build, dedupe
 from pmd.config import Config
 from pmd.inspection import explain, verify
 from pmd.inspection.peek import rows as shown
 from pmd.schema import keys
 from pmd.schema.tables import GROUPS
+from pmd.shard.samples import STATED
 from pmd.store import commits, root
 from pmd.text import urls
 from tests import tiny_root
@@ -56,6 +58,11 @@ def image(url: str) -> bytes:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
     chosen = building.world(tmp_path_factory.mktemp("near"))
+    (captions,) = chosen.sources["conceptual_captions"].annotations
+    others = str(Path(captions).with_name("GCC-1.1.0-Validation.tsv"))
+    Path(others).write_text(f"a square to try oneself on\t{tiny_root.C3}\n", encoding="utf-8")
+    tried = dataclasses.replace(chosen.sources["conceptual_captions"], annotations=(captions, others))
+    chosen = dataclasses.replace(chosen, sources={**chosen.sources, "conceptual_captions": tried})
     with building.small() as patch:
         patch.setattr(tiny_root, "_web", web)
         building.run(chosen)
@@ -69,6 +76,13 @@ def groups(chosen: Config) -> list[dict[str, Any]]:
     return list(pa.concat_tables([GROUPS.empty_table(), *tables]).to_pylist())
 
 
+def in_shards(chosen: Config) -> list[dict[str, Any]]:
+    """Return the samples."""
+    folder = root.shards_folder(chosen.root, "parquet")
+    files = [file for file in commits.require(folder, "").files if file.name.endswith(".parquet")]
+    return [row for file in files for row in commits.read_table(folder, file).to_pylist()]
+
+
 def test_groups_say_who_gave_way(built: Config) -> None:
     found = {(row["image_id"], row["kept_id"]): row for row in groups(built)}
     small = sorted([image(tiny_root.C2), image(tiny_root.C3)])
@@ -80,23 +94,78 @@ def test_groups_say_who_gave_way(built: Config) -> None:
 
 
 def test_all_captions_stand_at_the_largest(built: Config) -> None:
-    folder = root.shards_folder(built.root, "parquet")
-    files = [file for file in commits.require(folder, "").files if file.name.endswith(".parquet")]
-    samples = [row for file in files for row in commits.read_table(folder, file).to_pylist()]
-    (sample,) = [row for row in samples if row["image_id"] == image(tiny_root.C1).hex()]
+    (sample,) = [row for row in in_shards(built) if row["image_id"] == image(tiny_root.C1).hex()]
     assert {pair["text"] for pair in sample["pairs"]} == {
         "a red square",
         "the same square elsewhere",
         "a picture that is gone",
+        "a square to try oneself on",
     }
     assert verify.verify(built.root)["problems"] == []
 
 
+def in_lists(chosen: Config) -> dict[str, dict[str, Any]]:
+    """Return the rows of the lists by pair_id."""
+    rows = pmd.load(chosen.root).published.to_table().to_pylist()
+    return {row["pair_id"]: row for row in rows}
+
+
+def test_a_group_is_in_one_split_in_shards_and_lists(built: Config) -> None:
+    """Upstream has one caption of a copy for validation, and three of its copies for training."""
+    listed = in_lists(built)
+    samples = in_shards(built)
+    for sample in samples:
+        for pair in sample["pairs"]:
+            row = listed[pair["pair_id"]]
+            assert (row["split"], row["image_id"]) == (sample["split"], pair["image_id"])
+            assert {name: row[name] for name in STATED} == {name: pair[name] for name in STATED}
+    splits = {pair["text"]: sample["split"] for sample in samples for pair in sample["pairs"]}
+    assert {text for text, split in splits.items() if split == "validation"} == {
+        "a red square",
+        "the same square elsewhere",
+        "a picture that is gone",
+        "a square to try oneself on",
+    }
+    assert {row["text"] for row in listed.values() if row["split"] == "validation"} == {
+        text for text, split in splits.items() if split == "validation"
+    }
+    folder = root.dedupe_folder(built.root)
+    assert commits.require(folder, "").facts["moved_splits"] == {"conceptual_captions": {"validation": 3}}
+    names = {
+        file.name.partition("-")[0]
+        for file in commits.require(root.publish_folder(built.root, "conceptual_captions"), "").files
+    }
+    assert names == {"train", "validation"}
+
+
+def test_every_sample_of_a_merged_image_joins_the_lists_by_its_pairs(built: Config) -> None:
+    """By the sample's own image_id, rows of images that gave way to it would be missed."""
+    listed = in_lists(built)
+    samples = in_shards(built)
+    joined = {pair["pair_id"] for sample in samples for pair in sample["pairs"]}
+    assert joined <= {*listed}
+    by_image = {pair["image_id"] for sample in samples for pair in sample["pairs"]}
+    assert {row["image_id"] for pair_id, row in listed.items() if pair_id in joined} == by_image
+    assert not by_image <= {sample["image_id"] for sample in samples}
+
+
+def test_equal_bytes_that_are_not_merged_are_in_one_split(built: Config) -> None:
+    apart = dataclasses.replace(built, dedupe=built.dedupe.model_copy(update={"near": "keep", "same_bytes": "keep"}))
+    with root.writer(apart.root, "test"):
+        dedupe.build(apart)
+    assert groups(apart) == []
+    moved = commits.require(root.dedupe_folder(apart.root), "").facts["moved_splits"]
+    assert moved == {"conceptual_captions": {"validation": 2}}  # C3's own other caption, and C2, which has its bytes
+    with root.writer(built.root, "test"):
+        dedupe.build(built)
+
+
 def test_explain_and_peek_follow_both_steps(built: Config) -> None:
     found = explain.explain(built.root, tiny_root.C3)
-    (pair,) = found["pairs"]
-    assert pair["shown_image_id"] == image(tiny_root.C1).hex()
-    assert pair["samples"]
+    assert len(found["pairs"]) == 2
+    for pair in found["pairs"]:
+        assert pair["shown_image_id"] == image(tiny_root.C1).hex()
+        assert pair["samples"]
     three = {image(url) for url in (tiny_root.C1, tiny_root.C2, tiny_root.C3)}
     assert shown._alike(built.root, {image(tiny_root.C3)}) == {image(tiny_root.C3): three}
     assert shown._alike(built.root, {image(tiny_root.C1)}) == {image(tiny_root.C1): three}
@@ -125,8 +194,6 @@ def test_evaluation_images_leave_and_nothing_moves_to_them(built: Config, tmp_pa
 
 def test_kept_apart_where_that_is_asked_for(built: Config) -> None:
     other = dataclasses.replace(built, dedupe=built.dedupe.model_copy(update={"near": "keep"}))
-    from pipelines import dedupe
-
     with root.writer(other.root, "test"):
         dedupe.build(other)
     assert {row["relation"] for row in groups(other)} == {"same_bytes"}

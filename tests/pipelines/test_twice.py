@@ -198,6 +198,7 @@ ALL = {
     "SpreadHashed",
     "FindLinks",
     "FindGroups",
+    "FindHeld",
     "WriteGroups",
     "SpreadTexts",
     "FindRepeated",

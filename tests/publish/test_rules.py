@@ -13,6 +13,7 @@ from pmd import flow, manifests
 from pmd.publish import rules as publish_rules
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER, PAIRS, VIEWS
+from pmd.text import urls
 
 WIT = manifests.load("wit")
 #: Upstream's fields of a row, with those that may leave.
@@ -47,9 +48,14 @@ def pairs_of(*rows: dict[str, Any]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=PAIRS)
 
 
-def fates_of(*source_ids: str) -> pa.Table:
+def fates_of(*source_ids: str, **in_splits: str) -> pa.Table:
+    """Return FATES of pairs, which are all in train, but for those that are given."""
     views = pa.Table.from_pylist(
-        [{name: pair(source_id).get(name) for name in VIEWS.names} for source_id in source_ids], schema=VIEWS
+        [
+            {name: pair(source_id, split=in_splits.get(source_id, "train")).get(name) for name in VIEWS.names}
+            for source_id in source_ids
+        ],
+        schema=VIEWS,
     )
     ledger = pa.Table.from_pylist(
         [
@@ -202,13 +208,15 @@ def test_a_split_has_files_of_its_own_and_so_have_rows_without_a_url() -> None:
         pair("a", split="train"),
         pair("b", split="validation"),
         pair("c", split=None),
-        pair("d", split="validation", image_url=None),
-        pair("e", split="dev"),
+        pair("d", split=None, image_url=None),
+        pair("e", split="validation"),
     ]
-    table = publish_rules.rows(pairs_of(*rows), fates_of(*"abcde"), WIT, "text")
+    fates = fates_of(*"abcde", b="validation", d="validation", e="test")  # upstream's is not asked
+    table = publish_rules.rows(pairs_of(*rows), fates, WIT, "text")
     found = {name: sorted(rows["text"].to_pylist()) for name, rows in publish_rules.by_file(table)}
     assert found == {
-        "train": ["text of a", "text of c", "text of e"],
+        "train": ["text of a", "text of c"],
+        "test": ["text of e"],
         "validation": ["text of b"],
         "validation-nourl": ["text of d"],
     }
@@ -247,4 +255,4 @@ def test_columns_have_their_type_where_nothing_is_in_them() -> None:
     none = pa.chunked_array([[]], pa.string())
     assert publish_rules.evidence(pa.chunked_array([["x", None]]), None).equals(pa.nulls(2, pa.string()))
     assert publish_rules.meta(none, {"a": ".*"}).equals(pa.array([], pa.string()))
-    assert publish_rules._without_credentials(none) == none
+    assert urls.handed_on(none) == none

@@ -44,6 +44,12 @@ def view(number: int, source_id: str, region: list[float] | None = None, **colum
         "source_id": source_id,
         "region": region,
         "text": f"text of {source_id}",
+        "own_id": key(number),
+        "is_merged": False,
+        "image_url": f"http://e.org/{number}.jpg",
+        "text_licence": "CC-BY-4.0",
+        "image_licence": "NOASSERTION",
+        "split": "train",
         **columns,
     }
 
@@ -95,10 +101,24 @@ def reason_of(row: dict[str, Any], image: dict[str, Any], options: ShardOptions 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=8), st.integers(1, 25))
 def test_every_shard_but_the_last_holds_as_many_samples(counts: list[int], per_shard: int) -> None:
-    shards = samples.cut_ranks(counts, per_shard)
+    shards = samples.cut_ranks(counts, samples.sizes(sum(counts), ShardOptions(samples_per_shard=per_shard)))
+    assert len(shards) == samples.number_of_shards(sum(counts), ShardOptions(samples_per_shard=per_shard))
     sizes = [sum(stop - start for _, start, stop in slices) for slices in shards]
     assert all(size == per_shard for size in sizes[:-1])
     assert all(0 < size <= per_shard for size in sizes[-1:])
+    taken = [(window, rank) for slices in shards for window, start, stop in slices for rank in range(start, stop)]
+    assert taken == [(window, rank) for window, count in enumerate(counts) for rank in range(count)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 40), max_size=8), st.integers(1, 25))
+def test_of_so_many_shards_the_first_hold_one_sample_more(counts: list[int], number: int) -> None:
+    options = ShardOptions(shards=number)
+    shards = samples.cut_ranks(counts, samples.sizes(sum(counts), options))
+    assert len(shards) == samples.number_of_shards(sum(counts), options) == min(number, sum(counts))
+    sizes = [sum(stop - start for _, start, stop in slices) for slices in shards]
+    assert sizes == sorted(sizes, reverse=True)
+    assert max(sizes, default=0) - min(sizes, default=0) <= 1
     taken = [(window, rank) for slices in shards for window, start, stop in slices for rank in range(start, stop)]
     assert taken == [(window, rank) for window, count in enumerate(counts) for rank in range(count)]
 
@@ -227,6 +247,11 @@ def test_a_sample_is_a_view_with_all_its_captions() -> None:
         "source": "coco",
         "source_id": "a",
         "text": "text of a",
+        "image_id": key(1).hex(),
+        "image_url": "http://e.org/1.jpg",
+        "text_licence": "CC-BY-4.0",
+        "image_licence": "NOASSERTION",
+        "attribution": None,
     }
     assert (by_first["c"]["offset"], by_first["c"]["length"], by_first["c"]["stored_format"]) == (1024, 9, "jpeg")
     assert window.kept.num_rows == 6
@@ -256,6 +281,71 @@ def test_the_seed_and_nothing_else_changes_the_order(unit: str) -> None:
     assert one.samples["key"].to_pylist() != other.samples["key"].to_pylist()
     assert Counter(one.samples["key"].to_pylist()) == Counter(other.samples["key"].to_pylist())
     assert one.samples["key"].to_pylist() != sorted(one.samples["key"].to_pylist())
+
+
+CREDIT = "By the author named at https://www.flickr.com/photo.gne?id=1, under CC-BY-2.0"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        # The first that says something, whatever the other's caption.
+        ({}, {"image_url": "http://f.org/x"}, ("http://e.org/1.jpg", "CC-BY-4.0", "NOASSERTION", None)),
+        ({"image_url": None}, {"image_url": "http://f.org/x"}, ("http://f.org/x", "CC-BY-4.0", "NOASSERTION", None)),
+        ({"image_url": None}, {"image_url": None}, (None, "CC-BY-4.0", "NOASSERTION", None)),
+        ({"text_licence": "CC0-1.0"}, {}, ("http://e.org/1.jpg", "CC0-1.0", "NOASSERTION", None)),
+        ({}, {"image_licence": "CC0-1.0"}, ("http://e.org/1.jpg", "CC-BY-4.0", "CC0-1.0", None)),
+        ({"image_licence": None}, {"image_licence": "CC0-1.0"}, ("http://e.org/1.jpg", "CC-BY-4.0", "CC0-1.0", None)),
+        # Licence and credit are of one pair: what can be credited goes before what is only stated.
+        (
+            {"image_licence": "CC-BY-4.0"},
+            {"image_licence": "CC-BY-2.0", "attribution": CREDIT},
+            ("http://e.org/1.jpg", "CC-BY-4.0", "CC-BY-2.0", CREDIT),
+        ),
+        # The very picture's pairs go before those of a copy that gave way to it.
+        (
+            {"is_merged": True, "image_url": "http://copy.org/x", "image_licence": "CC-BY-2.0", "attribution": CREDIT},
+            {"image_licence": "CC0-1.0"},
+            ("http://e.org/1.jpg", "CC-BY-4.0", "CC0-1.0", None),
+        ),
+        (
+            {"is_merged": True, "image_url": "http://copy.org/x", "image_licence": "CC-BY-2.0", "attribution": CREDIT},
+            {"image_url": None},
+            ("http://copy.org/x", "CC-BY-4.0", "CC-BY-2.0", CREDIT),
+        ),
+    ],
+)
+def test_what_a_sample_says_where_its_pairs_say_different_things(
+    first: dict[str, Any], second: dict[str, Any], expected: tuple[str | None, ...]
+) -> None:
+    (row,) = ordered([view(1, "a", **first), view(1, "b", **second)]).samples.to_pylist()
+    assert tuple(row[name] for name in samples.STATED) == expected
+    for pair, said in zip(row["pairs"], (first, second), strict=True):
+        assert {name: pair[name] for name in samples.STATED}.items() >= {
+            name: said[name] for name in samples.STATED if name in said
+        }.items()
+
+
+def test_the_size_of_a_sample_is_that_of_its_picture_and_the_originals_stands_beside(tmp_path: Path) -> None:
+    write(tmp_path, image_size=20, formats=("webdataset",))
+    files = members(tmp_path / "shards/webdataset/00000-of-00001.tar")
+    found = set()
+    for name, content in files.items():
+        if name.endswith(".json"):
+            said = json.loads(content)
+            (picture_name,) = (
+                other for other in files if other.startswith(name[:32]) and other[33:] not in {"json", "txt"}
+            )
+            assert Image.open(io.BytesIO(files[picture_name])).size == (said["width"], said["height"])
+            found.add((said["width"], said["height"], said["original_width"], said["original_height"]))
+    assert found == {(20, 20, 100, 100), (20, 40, 100, 100), (30, 20, 60, 40), (20, 32, 50, 80)}
+
+
+def test_what_is_kept_as_it_came_has_its_upright_size() -> None:
+    """A camera's JPEG lies on its side, and says so in its EXIF."""
+    row = {"width_px": 60, "height_px": 80, "stored_width_px": 60, "stored_height_px": 80}
+    assert writing._stored_size(row) == (60, 80)
+    assert writing._stored_size(row | {"stored_width_px": None, "stored_height_px": None}) == (60, 80)
 
 
 # --- files
@@ -321,13 +411,29 @@ def test_what_a_shard_holds_and_what_is_said_of_it(tmp_path: Path) -> None:
     assert len(files) == 12
     whole = key(1).hex()
     assert files[f"{whole}.txt"].decode() == 'Ünïcode: a "picture"\u2028of'
+    stated = {"image_url": "http://e.org/1.jpg", "text_licence": "CC-BY-4.0", "image_licence": "NOASSERTION"}
     assert json.loads(files[f"{whole}.json"]) == {
         "image_id": whole,
         "region": None,
         "pairs": [
-            {"pair_id": keys.pair_id("coco", name).hex(), "source": "coco", "source_id": name, "text": text}
+            {
+                "pair_id": keys.pair_id("coco", name).hex(),
+                "source": "coco",
+                "source_id": name,
+                "text": text,
+                "image_id": whole,
+                **stated,
+                "attribution": None,
+            }
             for name, text in (("a", 'Ünïcode: a "picture"\u2028of'), ("b", "text of b"))
         ],
+        **stated,
+        "attribution": None,
+        "split": "train",
+        "width": 100,
+        "height": 100,
+        "original_width": 100,
+        "original_height": 100,
     }
     # Whole images are the stored bytes, untouched.
     assert files[f"{whole}.png"] == png(picture())
@@ -336,7 +442,9 @@ def test_what_a_shard_holds_and_what_is_said_of_it(tmp_path: Path) -> None:
     pixels = np.asarray(Image.open(io.BytesIO(files[crop])), np.int16)
     assert pixels.shape == (100, 50, 3)
     assert np.abs(pixels - np.asarray(picture())[:, :50]).mean() < 3
-    assert json.loads(files[crop.replace(".jpg", ".json")])["region"] == [0.0, 0.0, 0.5, 1.0]
+    said = json.loads(files[crop.replace(".jpg", ".json")])
+    assert said["region"] == [0.0, 0.0, 0.5, 1.0]
+    assert [said[name] for name in ("width", "height", "original_width", "original_height")] == [50, 100, 100, 100]
     with tarfile.open(tmp_path / "shards/webdataset/00000-of-00001.tar") as tar:
         for info in tar:
             assert (info.mtime, info.uid, info.gid, info.uname, info.gname, info.mode) == (0, 0, 0, "", "", 0o644)
@@ -349,7 +457,7 @@ def test_the_parquet_says_the_same_in_the_same_order(tmp_path: Path) -> None:
     assert [row["key"] for row in rows] == list(dict.fromkeys(name.partition(".")[0] for name in files))
     for row in rows:
         said = json.loads(files[f"{row['key']}.json"])
-        assert said == {name: row[name] for name in ("image_id", "region", "pairs")}
+        assert said == {name: row[name] for name in writing.DESCRIBED}
         assert files[f"{row['key']}.txt"].decode() == row["text"]
         assert files[row["image"]["path"]] == row["image"]["bytes"]
 
@@ -392,6 +500,83 @@ def test_webdataset_opens_the_tars(tmp_path: Path) -> None:
     assert [pair["source_id"] for pair in found[key(1).hex()]["json"]["pairs"]] == ["a", "b"]
 
 
+def sample_of(number: int, content: bytes, form: str, **said: Any) -> writing.Sample:
+    pairs = [dict.fromkeys((field.name for field in samples.PAIR), "x")]
+    described = dict.fromkeys(writing.DESCRIBED) | {"pairs": pairs, "split": "train"} | said
+    return writing.Sample(f"{number:032x}", content, form, described)
+
+
+def in_every_form(folder: Path) -> list[tuple[str, str]]:
+    """Write a shard with what the web has, as `store = "original"` keeps it; return each sample's key and extension."""
+    made = []
+    for number, (mode, form, suffix) in enumerate(
+        [
+            ("RGBA", "PNG", "png"),
+            ("CMYK", "JPEG", "jpg"),
+            ("P", "PNG", "png"),
+            ("L", "JPEG", "jpg"),
+            ("LA", "PNG", "png"),
+            ("1", "PNG", "png"),
+            ("P", "GIF", "gif"),
+            ("RGB", "WEBP", "webp"),
+            ("RGB", "AVIF", "avif"),
+            ("RGB", "TIFF", "tif"),
+            ("RGB", "BMP", "bmp"),
+        ]
+    ):
+        sink = io.BytesIO()
+        picture((40, 30)).convert(mode).save(sink, form)
+        made.append(sample_of(number, sink.getvalue(), suffix, split="test" if number % 2 else "train"))
+    folders = {form: str(folder / form) for form in writing.FORMATS}
+    assert {file.rows for file in writing.write_samples(folders, "00000-of-00001", made).values()} == {len(made)}
+    return [(sample.key, sample.extension) for sample in made]
+
+
+def test_webdatasets_one_liners_give_every_picture_in_rgb(tmp_path: Path) -> None:
+    """docs/contract.md has them."""
+    written = in_every_form(tmp_path)
+    tars = [str(tmp_path / "webdataset/00000-of-00001.tar")]
+    forms = ["jpg", "png", "webp", "gif", "avif", "tif", "bmp"]
+    assert {form for _, form in written} == {*forms}
+    every = webdataset.WebDataset(tars, shardshuffle=False, empty_check=False)
+    decoded = every.decode(webdataset.imagehandler("pilrgb", forms)).to_tuple(";".join(forms), "txt", "json")
+    found = [(image.mode, image.size, text, said["split"]) for image, text, said in decoded]
+    assert found == [("RGB", (40, 30), "x", "test" if number % 2 else "train") for number in range(len(written))]
+
+    usual = [number for number, (_, form) in enumerate(written) if form in {"jpg", "png", "webp"}]
+    shard = str(tmp_path / "usual.tar")
+    with tarfile.open(tars[0]) as old, tarfile.open(shard, "w") as new:
+        for member in old:
+            if int(member.name.partition(".")[0], 16) in usual:
+                new.addfile(member, old.extractfile(member))
+    every = webdataset.WebDataset([shard], shardshuffle=False, empty_check=False)
+    trained = (
+        every.decode("pilrgb").select(lambda sample: sample["json"]["split"] == "train").to_tuple("jpg;png;webp", "txt")
+    )
+    assert [(image.mode, text) for image, text in trained] == [("RGB", "x") for number in usual if number % 2 == 0]
+    with pytest.raises(ValueError, match=r"didn't find \['jpg'\]"):
+        list(webdataset.WebDataset([shard], shardshuffle=False, empty_check=False).to_tuple("jpg", "txt"))
+
+
+@pytest.mark.parametrize("tars", [1, 2, 5])
+def test_datasets_opens_the_folder_of_tars_whatever_stands_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tars: int
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "shards"
+    files = [
+        writing.write_samples(
+            {"webdataset": str(folder)}, f"{number:05d}-of-{tars:05d}", [sample_of(number, png(picture()), "png")]
+        )["webdataset"]
+        for number in range(tars)
+    ]
+    (folder / flow.SIZES).write_bytes(writing.sizes(files))
+    (folder / flow.DATA_FILES).write_bytes(writing.TARS)
+    commits.write(str(folder), commits.Commit("shard", tuple(files), {}, "0" * 32, {}))
+    rows = list(datasets.load_dataset(str(folder), split="train", streaming=True))
+    assert sorted(row["__key__"] for row in rows) == [f"{number:032x}" for number in range(tars)]
+
+
 def test_hugging_face_datasets_opens_the_parquet_with_the_image_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,6 +590,7 @@ def test_hugging_face_datasets_opens_the_parquet_with_the_image_decoded(
         cache_dir=str(tmp_path / "cache"),
     )
     assert isinstance(dataset.features["image"], datasets.Image)
+    assert dataset.features == datasets.Features.from_arrow_schema(writing.PARQUET)
     found = {row["key"]: row for row in dataset}
     assert len(found) == 4
     assert found[key(1).hex()]["image"].size == (100, 100)
@@ -413,6 +599,24 @@ def test_hugging_face_datasets_opens_the_parquet_with_the_image_decoded(
     (cropped,) = (row for row in found.values() if row["region"])
     assert cropped["region"] == [0.0, 0.0, 0.5, 1.0]
     assert cropped["image"].size == (50, 100)
+
+
+def test_datasets_decodes_every_picture_to_rgb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    datasets.disable_progress_bars()
+    written = in_every_form(tmp_path)
+    files = str(tmp_path / "parquet/*.parquet")
+    for streaming in (False, True):
+        rows = datasets.load_dataset(
+            "parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"), streaming=streaming
+        )
+        assert [(row["key"], row["image"].mode, row["image"].size) for row in rows] == [
+            (name, "RGB", (40, 30)) for name, _ in written
+        ]
+    trained = datasets.load_dataset(
+        "parquet", data_files=files, split="train", streaming=True, filters=[("split", "==", "train")]
+    )
+    assert [row["key"] for row in trained] == [name for name, _ in written[::2]]
 
 
 def test_sizes_are_what_readers_of_webdataset_expect() -> None:

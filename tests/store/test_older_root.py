@@ -17,11 +17,13 @@ from pmd.dedupe import needs as dedupe_needs
 from pmd.fetch import asking, partitions, state, store
 from pmd.fetch import needs as fetch_needs
 from pmd.images import needs as images_needs
+from pmd.images import rules as images_rules
 from pmd.inspection import explain, verify
 from pmd.publish import needs as publish_needs
 from pmd.publish import rules as publish_rules
-from pmd.schema.tables import LEDGER
+from pmd.schema.tables import BARE_VIEWS, LEDGER
 from pmd.shard import needs as shard_needs
+from pmd.shard import writing
 from pmd.store import commits, storage, wanted
 from pmd.store.standing import Standing
 from tests import tiny_root
@@ -45,6 +47,8 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> config.Config:
         patch.setattr(publish_needs, "LIST_FORMAT", 2)
         patch.setattr(curate_transforms, "in_source_folder", lambda schema: schema)
         patch.setattr(publish_rules, "PUBLISHED", OLDER_LIST)
+        patch.setattr(images_rules, "VIEWS", BARE_VIEWS)
+        patch.setattr(writing, "PARQUET", writing.OLDER_PARQUET)
         patch.setattr(store, "LEDGER_FILE", LEDGER)
         patch.setattr(store, "is_hashed", lambda rows: False)  # its hashes were not PDQ's own
         return tiny_root.build(tmp_path_factory.mktemp("older"))
@@ -57,6 +61,8 @@ def _schemas(chosen: config.Config, pattern: str) -> list[pa.Schema]:
 def test_it_has_the_older_columns(older: config.Config) -> None:
     assert {schema.field("source").type for schema in _schemas(older, "curate/*/*/*.parquet")} == {pa.string()}
     assert not any(schema.field("sha256").nullable for schema in _schemas(older, "publish/*/*.parquet"))
+    assert all(schema.names == writing.OLDER_PARQUET.names for schema in _schemas(older, "shards/parquet/*.parquet"))
+    assert all(schema.names == BARE_VIEWS.names for schema in _schemas(older, "views/pairs/*.parquet"))
     assert all(schema.names == LEDGER.names for schema in _schemas(older, "fetch/ledger/*/*/*.parquet"))
 
 
@@ -76,7 +82,7 @@ def test_all_is_made_anew_but_what_was_fetched(older: config.Config) -> None:
         *(publish_needs.of(older, name).wanted for name in sorted(older.sources)),
     ]
     assert {unit.why() for unit in units if unit.stage != "publish"} == {"written by another version of pmd"}
-    assert {unit.why() for unit in units if unit.stage == "publish"} == {"option format was 2, is 4"}
+    assert {unit.why() for unit in units if unit.stage == "publish"} == {"option format was 2, is 5"}
 
 
 def test_a_list_is_made_anew_where_its_manifest_lets_other_fields_leave(

@@ -36,9 +36,10 @@ def compare(a: Sequence[str], b: Sequence[str], limit: int, tell: Tell | None = 
         found = pairs.compare(met, limit, said, {})
     listed = sorted({source for source, _, _ in found.fates})
     return {
-        "equal": not pairs.moves(found) and not found.changed,
+        "equal": not pairs.moves(found) and not found.changed and not found.alone,
         "pairs": sum(found.fates.values()),
         "stages": pairs.stage_table(found, {source: [flow.PUBLISH.name] for source in listed}),
+        "only_in": pairs.only_in(found),
         "not_compared": [],
         "fared": pairs.fared(found),
         "moved": pairs.moves(found),

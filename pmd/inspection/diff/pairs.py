@@ -6,6 +6,7 @@ A pair's *fate* is ``absent``, ``kept``, or the reason with which it was rejecte
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
@@ -47,6 +48,18 @@ class Compared:
     altered: Counter[str]
     examples: list[dict[str, Any]]
 
+    @functools.cached_property
+    def alone(self) -> dict[str, str]:
+        """Source → the side that alone has rows of it: then there is nothing to compare, and one line says so."""
+        return _alone(self.fates)
+
+
+def _alone(fates: Counter[tuple[str, str, str]]) -> dict[str, str]:
+    has: dict[str, set[str]] = {}
+    for source, before, after in fates:
+        has.setdefault(source, set()).update(side for side, fate in ((A, before), (B, after)) if fate != ABSENT)
+    return {source: min(sides) for source, sides in sorted(has.items()) if len(sides) == 1}
+
 
 def said(batch: pa.RecordBatch, rest: list[str]) -> dict[str, pl.Series]:
     """Return the hashes of pairs: of their text, their URL, and the columns `rest`, which are compared as one."""
@@ -82,9 +95,9 @@ def compare(meeting: Meeting, limit: int, rest: list[str], root_urls: Mapping[st
             for source, count in found.group_by("source").len().iter_rows():
                 changed[source, what] += count
             examples.add(found, ["source"], what=what)
-    return Compared(
-        fates, changed, altered, _with_upstream([_describe(meeting, row, rest) for row in examples.all()], root_urls)
-    )
+    alone = _alone(fates)
+    shown = [_describe(meeting, row, rest) for row in examples.all() if row["source"] not in alone]
+    return Compared(fates, changed, altered, _with_upstream(shown, root_urls))
 
 
 def _met(rows: pl.DataFrame) -> pl.DataFrame:
@@ -186,7 +199,7 @@ def stage_table(compared: Compared, stages: Mapping[str, list[str]]) -> list[dic
     """
     lines = []
     for source, listed in sorted(stages.items()):
-        for stage in listed:
+        for stage in () if source in compared.alone else listed:
             counts = Counter[tuple[bool, bool]]()
             for (name, before, after), count in compared.fates.items():
                 if name == source:
@@ -216,8 +229,20 @@ def moves(compared: Compared) -> list[dict[str, Any]]:
     return [
         {"source": source, "from": told(before), "to": told(after), "pairs": count}
         for (source, before, after), count in sorted(compared.fates.items())
-        if before != after
+        if before != after and source not in compared.alone
     ]
+
+
+def only_in(compared: Compared) -> list[dict[str, Any]]:
+    """Return each source that one side alone has, with its pairs: all, and of these the kept ones."""
+    found = []
+    for source, side in compared.alone.items():
+        of_source = {
+            (before, after): count for (name, before, after), count in compared.fates.items() if name == source
+        }
+        kept = sum(count for fates, count in of_source.items() if KEPT in fates)
+        found.append({"source": source, "only_in": side, "pairs": sum(of_source.values()), "kept": kept})
+    return found
 
 
 def changes(compared: Compared) -> list[dict[str, Any]]:

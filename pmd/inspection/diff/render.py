@@ -62,6 +62,12 @@ def _sides(write: _Page, found: Mapping[str, Any]) -> None:
     counted = f"{found['pairs']:,} pairs" + (f", {max(images['a'], images['b']):,} images" if images else "")
     if found["equal"]:
         write.say(f"The same: {counted}, as far as both have come.")
+    for line in found["only_in"]:
+        left = line["pairs"] - line["kept"]
+        write.say(
+            f"Only {line['only_in'].upper()} has {line['source']}: {line['pairs']:,} pairs"
+            + (f", of which {left:,} {'is' if left == 1 else 'are'} rejected." if left else ".")
+        )
     by_source: dict[tuple[str, str], list[str]] = {}
     for line in found["not_compared"]:
         by_source.setdefault((line["only_in"], line["source"]), []).append(line["stage"])
@@ -129,6 +135,11 @@ def _sides(write: _Page, found: Mapping[str, Any]) -> None:
 
 
 def _images(write: _Page, images: Mapping[str, Any]) -> None:
+    for side, count in images["only_in"].items():
+        if count:
+            write.say(
+                f"Only {side.upper()} has {count:,} {'image' if count == 1 else 'images'} that no source of both shows."
+            )
     write.rows(
         "Images whose status differs",
         ("in A", "in B", "images"),

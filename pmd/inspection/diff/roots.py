@@ -7,7 +7,7 @@ Only what is committed is read, and only stages that both have are compared. Wha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import polars as pl
@@ -28,6 +28,8 @@ from pmd.store import commits, register, root, storage, wanted
 #: (reason: the relation; first: what stands for it).
 _IMAGE, _SETTLED, _GROUPED = "image", "settled", "grouped"
 _NOT_FETCHED, _ALONE = "not_fetched", "alone"
+#: The source of an image that only sources show which one side alone has.
+_OWN: Final = "own"
 _HASH: Final = "perceptual_hash"
 _OUTCOME: Final = [name for name in LEDGER_OUTCOME if name not in {"image_id", "status", "sha256", _HASH}]
 _SAID: Final = [name for name in PAIRS.names if name not in {"pair_id", "source", "source_id", "text", "image_url"}]
@@ -81,17 +83,20 @@ def compare(a: str, b: str, limit: int, tell: Tell | None = None) -> dict[str, A
             for stage in flow.JUDGING[1:]:
                 _spread_rejected(met, side, book, stage, [name for name in chosen if stage.name in compared[name]])
         found = pairs.compare(met, limit, _SAID, {A: a, B: b})
-    images = _images(books, limit, passed)
+    images = _images(books, limit, passed, found.alone)
     near_texts = _near_texts(books)
-    outputs = _outputs(books)
+    lists = {flow.LISTS.at(source=source) for source in found.alone}
+    outputs = [line for line in _outputs(books) if line["folder"] not in lists]
     return {
         "equal": not pairs.moves(found)
         and not found.changed
+        and not found.alone
         and (images is None or not any(images[kind] for kind in ("moved", "changed", "groups")))
         and not near_texts
         and all(line["is"] == "the same" for line in outputs),
         "pairs": sum(found.fates.values()),
         "stages": pairs.stage_table(found, compared),
+        "only_in": pairs.only_in(found),
         "not_compared": _alone(books, chosen, compared),
         "fared": pairs.fared(found),
         "moved": pairs.moves(found),
@@ -176,8 +181,11 @@ def _spread_left(met: Meeting, side: str, path: str, chosen: list[str]) -> None:
 # Images
 
 
-def _images(books: Mapping[str, Book], limit: int, passed: Passed) -> dict[str, Any] | None:
-    """Compare images, what became of them, and which stand for which; None where a ROOT has none yet."""
+def _images(books: Mapping[str, Book], limit: int, passed: Passed, alone: Mapping[str, str]) -> dict[str, Any] | None:
+    """Compare images, what became of them, and which stand for which; None where a ROOT has none yet.
+
+    Of a source that one side alone has, the images that no other source shows are counted, and no more is said of them.
+    """
     if not all(flow.DISTINCT.path in book.units for book in books.values()):
         return None
     fetched = all(book.is_fetched for book in books.values())
@@ -185,14 +193,17 @@ def _images(books: Mapping[str, Book], limit: int, passed: Passed) -> dict[str, 
     expected = 3 * sum(file.rows for book in books.values() for _, file in book.files(flow.DISTINCT.path))
     with Meeting(expected, passed) as met:
         for side, book in books.items():
-            _spread_images(met, side, book, fetched=fetched, grouped=grouped)
+            theirs = [source for source, only in alone.items() if only == side]
+            _spread_images(met, side, book, theirs, fetched=fetched, grouped=grouped)
         moved, changed, groups = Counter[tuple[str, str]](), Counter[str](), Counter[tuple[str, str]]()
-        images = {A: 0, B: 0}
+        images, own = {A: 0, B: 0}, {A: 0, B: 0}
         examples = Examples(limit)
         for rows in met.buckets():
             both = _met(rows)
             for side in (A, B):
                 images[side] += both.filter(pl.col(f"status_{side}") != pairs.ABSENT).height
+                own[side] += both.filter(pl.col(f"owned_{side}") == _OWN).height
+            both = both.filter((pl.col("owned_a") != _OWN) & (pl.col("owned_b") != _OWN))
             other = both.filter(pl.col("status_a") != pl.col("status_b"))
             for before, after, count in other.group_by("status_a", "status_b").len().iter_rows():
                 moved[before, after] += count
@@ -216,6 +227,7 @@ def _images(books: Mapping[str, Book], limit: int, passed: Passed) -> dict[str, 
             examples.add(regrouped, ["relation_a", "relation_b"], what="group")
         return {
             **images,
+            "only_in": own,
             "moved": [{"from": x, "to": y, "images": count} for (x, y), count in sorted(moved.items())],
             "changed": [{"what": what, "images": count} for what, count in sorted(changed.items()) if count],
             "groups": [{"from": x, "to": y, "images": count} for (x, y), count in sorted(groups.items())],
@@ -230,7 +242,9 @@ def _near_texts(books: Mapping[str, Book]) -> list[dict[str, Any]]:
     return texts.compare(*([path for path, _ in books[side].files(flow.GROUPS.path, "near_texts/")] for side in (A, B)))
 
 
-def _spread_images(met: Meeting, side: str, book: Book, *, fetched: bool, grouped: bool) -> None:
+def _spread_images(
+    met: Meeting, side: str, book: Book, alone: Collection[str], *, fetched: bool, grouped: bool
+) -> None:
     said = [name for name in IMAGES.names if name not in {"image_id", "locations", "fetch_shard"}]
     for path, _ in book.files(flow.DISTINCT.path):
         for batch, file, row in met.read(path):
@@ -238,6 +252,9 @@ def _spread_images(met: Meeting, side: str, book: Book, *, fetched: bool, groupe
                 batch["image_id"],
                 side=side,
                 kind=_IMAGE,
+                source=pa.array(
+                    [_OWN if alone and {*sources} <= {*alone} else "" for sources in batch["sources"].to_pylist()]
+                ),
                 first=join.hashes(batch, ["locations"]),
                 rest=join.hashes(batch, said),
                 file=file,
@@ -276,6 +293,7 @@ def _met(rows: pl.DataFrame) -> pl.DataFrame:
         *(pl.col(f"status_{side}").fill_null(pairs.ABSENT) for side in (A, B)),
         *(pl.col(f"relation_{side}").fill_null(_ALONE) for side in (A, B)),
         *(pl.col(f"stands_{side}").fill_null(0) for side in (A, B)),
+        *(pl.col(f"owned_{side}").fill_null("") for side in (A, B)),
     )
 
 
@@ -286,7 +304,14 @@ def _side(rows: pl.DataFrame, side: str) -> pl.DataFrame:
     }
     return (
         kinds[_IMAGE]
-        .select("key", pl.col("first").alias("places"), pl.col("rest").alias("said"), "file", "row")
+        .select(
+            "key",
+            pl.col("first").alias("places"),
+            pl.col("rest").alias("said"),
+            pl.col("source").alias("owned"),
+            "file",
+            "row",
+        )
         .join(
             kinds[_SETTLED].select(
                 "key",
@@ -343,7 +368,8 @@ def _outputs(books: Mapping[str, Book]) -> list[dict[str, str]]:
             lines.append({"folder": folder, "is": f"only in {next(iter(there)).upper()}"})
             continue
         contents = [
-            sorted(file.sha256 for file in unit.commit.files if file.name != flow.SIZES) for unit in there.values()
+            sorted(file.sha256 for file in unit.commit.files if file.name not in flow.BESIDE_SHARDS)
+            for unit in there.values()
         ]
         lines.append({"folder": folder, "is": "the same" if contents[0] == contents[1] else "other bytes"})
     return lines
