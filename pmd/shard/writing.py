@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from pmd import codec
 from pmd.config.options import ShardOptions
-from pmd.fetch import judging, stored
+from pmd.fetch import judging, reading
 from pmd.fetch.refusals import Undecodable
 from pmd.schema.tables import REGION
 from pmd.shard.samples import PAIR
@@ -77,14 +77,16 @@ def extension(stored_format: str) -> str:
     return EXTENSIONS.get(stored_format, stored_format)
 
 
-def load_pictures(root: str, samples: pa.Table, options: ShardOptions) -> Iterator[tuple[dict[str, Any], bytes, str]]:
+def load_pictures(
+    pictures: reading.Pictures, samples: pa.Table, options: ShardOptions
+) -> Iterator[tuple[dict[str, Any], bytes, str]]:
     """Yield (sample, encoded picture, extension) in order, cropped and resized where asked.
 
     Stored bytes are read a chunk of samples at a time, front to back, each once. From the first picture on that cannot be
     decoded nothing is yielded; the rest is looked through, so that all of these are known at once.
 
     Args:
-        root: ROOT.
+        pictures: Reads them.
         samples: `SAMPLES`.
         options: Options of the stage.
 
@@ -96,7 +98,7 @@ def load_pictures(root: str, samples: pa.Table, options: ShardOptions) -> Iterat
     for start in range(0, samples.num_rows, CHUNK):
         chunk = samples.slice(start, CHUNK).to_pylist()
         places = {(row["store_file"], row["offset"]): row for row in chunk}
-        contents = {place: stored.read(root, row) for place, row in sorted(places.items())}
+        contents = {place: pictures.read(row) for place, row in sorted(places.items())}
         for row in chunk:
             try:
                 picture = _picture(contents[row["store_file"], row["offset"]], row, options)
@@ -203,6 +205,7 @@ def write_shard(
     name: str,
     samples: pa.Table,
     options: ShardOptions,
+    pictures: reading.Pictures | None = None,
 ) -> dict[str, File]:
     """Write one shard in every format, in one pass over its pictures.
 
@@ -212,6 +215,7 @@ def write_shard(
         name: The shard's name without extension.
         samples: `SAMPLES` of the shard, in order.
         options: Options of the stage.
+        pictures: Reads the pictures of several shards, this one among them; by default, those of this one.
 
     Returns:
         format → the file.
@@ -222,12 +226,13 @@ def write_shard(
     """
     files: dict[str, File] = {}
     with contextlib.ExitStack() as stack:
+        pictures = pictures or stack.enter_context(reading.Pictures(root, samples))
         drafts = {form: stack.enter_context(storage.Draft(folder)) for form, folder in folders.items()}
         writers: list[ShardWriter] = [FORMATS[form][1](draft.file) for form, draft in drafts.items()]
         with contextlib.ExitStack() as open_writers:
             for writer in writers:
                 open_writers.callback(writer.close)  # before its file, whatever happens
-            for row, picture, suffix in load_pictures(root, samples, options):
+            for row, picture, suffix in load_pictures(pictures, samples, options):
                 for writer in writers:
                     writer.add(row, picture, suffix)
         for form, draft in drafts.items():
