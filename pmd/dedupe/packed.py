@@ -79,6 +79,7 @@ def pack(folder: str, pieces: Iterable[pa.Table]) -> tuple[Packed, Pairs]:
         assert rows < 2**31, "rows are numbered in 32 bits"
         spool.flush()
         row = np.concatenate(numbers)
+        numbers.clear()
         hashes = (
             np.asarray(np.memmap(spool, np.uint64, "r", shape=(len(row), 4)))
             if len(row)

@@ -39,9 +39,9 @@ _BLOCK: Final = tarfile.BLOCKSIZE
 #: What lies between two pictures is read with them up to here: a request takes about as long as so many bytes.
 _GAP_BYTES: Final = 2**22
 #: A range ends before it is larger than this, but for a picture that is.
-_RANGE_BYTES: Final = 2**26
+_RANGE_BYTES: Final = 2**27
 #: Ranges that are asked for at a time, each of them in memory.
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 3
 #: Local files that are open at a time: a window of fetch shards.
 _OPEN_FILES: Final = 128
 
@@ -194,9 +194,7 @@ class _Spooled:
 def _read(file: patience.Reading, offset: int, length: int) -> bytes:
     """Return bytes of a file, fewer where it ends."""
     file.seek(offset)
-    content = bytearray(length)
-    view, done = memoryview(content), 0
-    while done < length and (count := file.readinto(view[done:])):
-        done += count
-    view.release()
-    return bytes(content) if done == length else bytes(content[:done])
+    content = file.read(length)
+    while len(content) < length and (more := file.read(length - len(content))):
+        content += more
+    return content

@@ -6,7 +6,6 @@ Bytes depend on the samples alone: tar members carry no clock and no owner, Parq
 from __future__ import annotations
 
 import contextlib
-import io
 import tarfile
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, Final, Protocol
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pmd import codec
 from pmd.config.options import ShardOptions
-from pmd.fetch import judging, reading
+from pmd.fetch import judging, reading, store
 from pmd.fetch.refusals import Undecodable
 from pmd.schema.tables import REGION
 from pmd.shard.samples import PAIR
@@ -26,6 +25,9 @@ from pmd.store.commits import File
 
 #: Samples whose stored bytes are in memory at a time: at 10 MB for the largest originals, about 600 MB at the very worst.
 CHUNK: Final = 64
+
+#: Bytes of a tar that are collected before they are written.
+_WRITE_BYTES: Final = 2**20
 
 #: Fields are nullable, since `datasets` takes its own description only of fields that equal its own.
 PARQUET: Final = pa.schema(
@@ -139,7 +141,9 @@ class TarWriter:
     """WebDataset: `KEY.jpg`, `KEY.txt` and `KEY.json` for each sample."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115  see close
+        self._file = file
+        self._blocks: list[bytes] = []
+        self._end, self._written = 0, 0
 
     def add(self, row: dict[str, Any], picture: bytes, form: str) -> None:
         """Add one sample: picture, first caption, everything known."""
@@ -149,14 +153,25 @@ class TarWriter:
             ("json", orjson.dumps(described)),
             ("txt", row["pairs"][0]["text"].encode()),
         ):
-            member = tarfile.TarInfo(f"{row['key']}.{suffix}")
-            member.size = len(content)
-            member.mode = 0o644
-            self._tar.addfile(member, io.BytesIO(content))
+            self._write(store.tar_header(f"{row['key']}.{suffix}", len(content)))
+            self._write(content)
+            self._write(bytes(-len(content) % tarfile.BLOCKSIZE))
 
     def close(self) -> None:
-        """Write the end of the archive."""
-        self._tar.close()
+        """Write the end of the archive: two empty blocks or more."""
+        self._write(bytes(2 * tarfile.BLOCKSIZE))
+        self._write(bytes(-self._end % tarfile.RECORDSIZE))
+        self._flush()
+
+    def _write(self, content: bytes) -> None:
+        self._blocks.append(content)
+        self._end += len(content)
+        if self._end - self._written >= _WRITE_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._file.write(b"".join(self._blocks))
+        self._blocks, self._written = [], self._end
 
 
 class ParquetWriter:
