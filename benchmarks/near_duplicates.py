@@ -44,6 +44,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -55,8 +56,8 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from pmd import codec
-from pmd.dedupe import near
-from pmd.forest import components
+from pmd.dedupe import near, packed
+from pmd.forest import Forest
 from pmd.schema.tables import LEDGER, VIEWS
 from pmd.store import commits, exchange, root
 
@@ -101,8 +102,8 @@ def strangers(count: int, random: np.random.Generator, mixing: np.ndarray | None
     for start in range(0, count, _BLOCK):
         drawn = random.standard_normal((min(_BLOCK, count - start), 256), dtype=np.float32)
         mixed = drawn if mixing is None else drawn @ mixing
-        places = np.argsort(np.argsort(mixed, axis=1), axis=1)
-        packed[start : start + len(drawn)] = np.packbits((places < 128).astype(np.uint8), axis=1)
+        median = np.partition(mixed, 128, axis=1)[:, 128:129]
+        packed[start : start + len(drawn)] = np.packbits(mixed < median, axis=1)
     return packed
 
 
@@ -161,7 +162,7 @@ def generated(rows: int, samples: Path | None) -> tuple[pa.Table, np.ndarray, di
         real.reshape(-1, 32),
     ]
     order = random.permutation(rows)
-    packed = np.concatenate(pieces)[order]
+    hashes = np.concatenate(pieces)[order]
     place = np.empty(rows, np.int64)
     place[order] = np.arange(rows)
     pairs = np.stack([place[from_], place[len(own) + np.arange(planted)], 2 * half], axis=1)
@@ -170,7 +171,7 @@ def generated(rows: int, samples: Path | None) -> tuple[pa.Table, np.ndarray, di
     constant = np.ones(rows, bool)
     columns = [
         pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), rows, [None, pa.py_buffer(ids)]),
-        pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), rows, [None, pa.py_buffer(packed)]),
+        pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), rows, [None, pa.py_buffer(hashes)]),
         pa.array(width),
         pa.array(width // 4 * 3),  # one aspect ratio: every match is a merge
         pa.array(constant),
@@ -186,28 +187,28 @@ def brute(hashes: near.Words, sample: np.ndarray) -> tuple[float, list[np.ndarra
     return time.process_time() - start, found
 
 
-def check(table: pa.Table, linked: pa.Table, gone: pa.Table, sample: np.ndarray, matching: list[np.ndarray]) -> None:
+def check(table: pa.Table, linked: Forest, gone: pa.Table, sample: np.ndarray, matching: list[np.ndarray]) -> None:
     """Compare with brute force: who is linked matches; who goes, goes for one that matches; who stays stands alone."""
     ids = table["image_id"].take(pa.array(sample)).to_pylist()
-    linked_ids = set(linked["image_id"].unique().to_pylist())
     left = dict(zip(gone["image_id"].to_pylist(), gone["kept_id"].to_pylist(), strict=True))
-    for own, others in zip(ids, matching, strict=True):
-        assert (len(others) > 1) == (own in linked_ids)
+    for row, own, others in zip(sample.tolist(), ids, matching, strict=True):
+        assert (len(others) > 1) == linked.joined[row]
         near_ids = set(table["image_id"].take(pa.array(others)).to_pylist())
         assert left[own] in near_ids if own in left else all(other in left for other in near_ids - {own})
 
 
-def recall(table: pa.Table, linked: pa.Table, pairs: np.ndarray) -> float:
+def forest_of(rows: int, links: list[near.Pairs]) -> Forest:
+    """Return which rows are connected."""
+    forest = Forest(rows)
+    for pairs in links:
+        forest.join(pairs[:, 0], pairs[:, 1])
+    return forest
+
+
+def recall(linked: Forest, pairs: np.ndarray) -> float:
     """Return the share of the planted pairs within the distance whose rows are connected."""
-    unique = linked["image_id"].unique()
-
-    def places(ids: pa.ChunkedArray) -> np.ndarray:
-        return np.asarray(pc.fill_null(pc.index_in(ids, value_set=unique), -1)).astype(np.int64)
-
-    label = components(len(unique), places(linked["image_id"]), places(linked["link"]))
     within = pairs[pairs[:, 2] <= DISTANCE]
-    one, other = (places(table["image_id"].take(pa.array(within[:, side]))) for side in (0, 1))
-    return float(((one >= 0) & (other >= 0) & (label[one] == label[other])).mean())
+    return float((linked.roots(within[:, 0]) == linked.roots(within[:, 1])).mean())
 
 
 # --- peers -----------------------------------------------------------------------------------------------------------
@@ -309,14 +310,19 @@ def measure(rows: int, samples: Path | None, *, beside: bool) -> dict[str, Any]:
     """Run one size."""
     table, pairs, told = generated(rows, samples)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    searched, units = _timed(lambda: [near.links(table, DISTANCE, share) for share in range(near.SHARES)])
-    linked = pa.concat_tables(units)
-    elected, gone = _timed(lambda: near.elect(units, DISTANCE))
+    with tempfile.TemporaryDirectory() as folder:
+        packing, (made, equal) = _timed(lambda: packed.pack(folder, [table]))
+        hashes, first = made.opened()
+        searched, links = _timed(lambda: [first[near.links(hashes, DISTANCE, share)] for share in range(near.SHARES)])
+        searched += packing
+    links.append(equal)
+    elected, gone = _timed(lambda: near.elect(*near.gathered([table], rows, links), DISTANCE))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = searched + elected
     hashes = near.words(table["perceptual_hash"])
     sample = np.random.default_rng(0).integers(0, rows, SAMPLE if rows <= 1_000_000 else SAMPLE // 5)
     brute_s, matching = brute(hashes, sample)
+    linked = forest_of(rows, links)
     check(table, linked, gone, sample, matching)
     count = len(np.unique(hashes[:, 0]))
     bands = near.bands_for(count, count * (count - 1) // 2, DISTANCE)
@@ -329,7 +335,7 @@ def measure(rows: int, samples: Path | None, *, beside: bool) -> dict[str, Any]:
         "search_s": round(searched, 2),
         "election_s": round(elected, 2),
         "us_per_row": round(seconds / rows * 1e6, 1),
-        "recall": recall(table, linked, pairs),
+        "recall": recall(linked, pairs),
         "brute_s": round(brute_s / len(sample) * rows / 2, 1),
         "brute_to_ours": round(brute_s / len(sample) * rows / 2 / seconds, 1),
         "peak_gb": round(peak / 2**20, 2),

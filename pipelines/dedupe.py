@@ -16,6 +16,8 @@ from pmd.config.options import DedupeOptions
 from pmd.dedupe import evaluation, needs
 from pmd.dedupe.text_transforms import Ask, ElectTexts, GroupTexts, Propose, SpreadBands, SpreadOccurrences, Verify
 from pmd.dedupe.transforms import (
+    LINKED,
+    SEARCHES,
     Elect,
     FindEqual,
     FindGroups,
@@ -24,6 +26,7 @@ from pmd.dedupe.transforms import (
     FindOverlaps,
     FindRepeated,
     JudgePart,
+    PackHashes,
     SpreadHashed,
     SpreadHashes,
     SpreadTexts,
@@ -32,7 +35,18 @@ from pmd.dedupe.transforms import (
 )
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import by_part, part_batches
-from pmd.engines.transforms import OUTPUTS, Meet, Only, PerTask, PerTaskBeside, Spread, TurnOver, WriteCommit, create
+from pmd.engines.transforms import (
+    OUTPUTS,
+    Meet,
+    Only,
+    PerTask,
+    PerTaskBeside,
+    Spread,
+    Together,
+    TurnOver,
+    WriteCommit,
+    create,
+)
 from pmd.fetch import asking, partitions
 from pmd.store import exchange, root
 from pmd.text import neighbours
@@ -75,17 +89,28 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         groups = (gone, equal) | "Before near ones" >> beam.Flatten()
         if config.dedupe.near == "merge":
             distance = config.dedupe.near_distance
-            near = (
+            hashed = (
                 parts
                 | "Spread hashes" >> Spread()
-                # (unit, RUNS)
+                # RUNS
                 | "Hashes"
                 >> beam.ParDo(PerTaskBeside(SpreadHashed(config.root, cut, work)), AsList(groups)).with_output_types(
-                    tuple[int, pa.RecordBatch]
+                    pa.RecordBatch
                 )
-                | "By share" >> beam.GroupByKey()
+                | "All hashes" >> Together()
+                # SEARCHES, LINKED, RUNS
+                | "Pack" >> beam.ParDo(PerTask(PackHashes(work))).with_output_types(pa.RecordBatch)
+            )
+            links = (
+                hashed
+                | "Searches" >> Only(SEARCHES)
+                | "Spread searches" >> Spread()
                 | "Search" >> beam.ParDo(PerTask(FindLinks(distance, work))).with_output_types(pa.RecordBatch)
-                | "All links" >> Meet()
+            )
+            near = (
+                (links, hashed | "Equal ones" >> Only(LINKED), hashed | "Rows" >> Only(exchange.RUNS))
+                | "Links and rows" >> beam.Flatten()
+                | "All links" >> Together()
                 | "Elect" >> beam.ParDo(PerTask(Elect(distance, work))).with_output_types(pa.RecordBatch)
             )
             groups = (groups, near) | "All groups" >> beam.Flatten()

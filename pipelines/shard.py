@@ -13,12 +13,22 @@ from pmd import codec, flow, stages
 from pmd.config import Config
 from pmd.engines.committing import CommitStage
 from pmd.engines.partitions import part_batches
-from pmd.engines.transforms import ByPartition, PerTask, Spread, WriteCommit, create
+from pmd.engines.transforms import OUTPUTS, ByPartition, Only, PerTask, Spread, WriteCommit, create
 from pmd.fetch import partitions, refusals
 from pmd.shard import needs
 from pmd.shard.samples import window_bits
-from pmd.shard.transforms import CutShards, OrderWindow, SpreadViews, WriteShard, targets, window_outputs
-from pmd.store import root
+from pmd.shard.transforms import (
+    SHARDS,
+    CutShards,
+    OrderWindow,
+    SpreadViews,
+    WriteShard,
+    by_shard,
+    joined,
+    targets,
+    window_outputs,
+)
+from pmd.store import root, storage
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
@@ -54,20 +64,28 @@ def _write(config: Config, flags: Sequence[str]) -> refusals.Refusals:
                 OrderWindow(config.root, cut, bits, config.shard, config.seed, wanted[0].folder, work, long_side_px),
             )
         )
-        shards = (
+        write = WriteShard(config.root, folders, tag, config.shard, work)
+        by_window = not storage.is_local(config.root)
+        written = (
             windows
             | "All" >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
             | "Count" >> beam.GroupByKey()
-            | "Cut" >> beam.ParDo(PerTask(CutShards(config.shard, work))).with_output_types(pa.RecordBatch)
+            | "Cut" >> beam.ParDo(PerTask(CutShards(config.shard, work, by_window))).with_output_types(pa.RecordBatch)
             | "Spread" >> Spread()
-            | "Write"
-            >> beam.ParDo(PerTask(WriteShard(config.root, folders, tag, config.shard, work))).with_output_types(
-                pa.RecordBatch
-            )
+            # OUTPUTS, and SHARDS of what is handed on
+            | "Write" >> beam.ParDo(PerTask(write)).with_output_types(pa.RecordBatch)
+        )
+        between = (
+            written
+            | "Handed on" >> Only(SHARDS)
+            | "By shard" >> beam.Map(by_shard).with_output_types(tuple[int, pa.RecordBatch])
+            | "Both parts" >> beam.GroupByKey()
+            | "Joined" >> beam.Map(joined).with_output_types(pa.RecordBatch)
+            | "Write joined" >> beam.ParDo(PerTask(write)).with_output_types(pa.RecordBatch)
         )
         rejected = windows | "Rejected" >> beam.Map(window_outputs).with_output_types(pa.RecordBatch)
         return (
-            (shards, rejected)
+            (written | "Files" >> Only(OUTPUTS), between, rejected)
             | "Outputs" >> beam.Flatten()
             | "Commit" >> WriteCommit(CommitStage(work, targets(wanted)))
         )

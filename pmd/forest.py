@@ -5,25 +5,27 @@ Near-duplicate pictures and near-duplicate texts are grouped by it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Numbers = NDArray[np.int64]
+Numbers = NDArray[np.integer[Any]]
 
 
 class Forest:
-    """Which rows are connected: each row's parent, which has a smaller number or is itself."""
+    """Which rows are connected: each row's parent, which has a smaller number or is itself; five bytes a row."""
 
     def __init__(self, count: int) -> None:
-        self._parent = np.arange(count)
+        self._parent: Numbers = np.arange(count, dtype=np.int32 if count < 2**31 else np.int64)
         #: Whether a row is connected to another.
         self.joined = np.zeros(count, bool)
 
     def roots(self, rows: Numbers) -> Numbers:
         """Return the smallest row of each row's component."""
-        found = self._parent[rows]
+        found: Numbers = self._parent[rows]
         while True:
-            further = self._parent[found]
+            further: Numbers = self._parent[found]
             if np.array_equal(further, found):
                 break
             found = further

@@ -31,11 +31,13 @@ from pmd.curate import needs as curate_needs
 from pmd.curate.transforms import ReadChunk, ResolvePartition, chunk_batch
 from pmd.dedupe import needs as dedupe_needs
 from pmd.dedupe.transforms import (
+    SEARCHES,
     Elect,
     FindGroups,
     FindHeld,
     FindLinks,
     JudgePart,
+    PackHashes,
     SpreadHashed,
     SpreadHashes,
     WriteGroups,
@@ -333,9 +335,10 @@ def dedupe(chosen: config.Config) -> None:
     if chosen.dedupe.near == "merge":
         spread, distance = SpreadHashed(chosen.root, cut, work), chosen.dedupe.near_distance
         hashed = [item for batch in part_batches(SHARD_BITS) for item in spread(batch, groups)]
+        made = list(PackHashes(work)((0, hashed)))
         find, elect = FindLinks(distance, work), Elect(distance, work)
-        links = [item for unit in range(16) for item in find((unit, [refs for at, refs in hashed if at == unit]))]
-        groups += list(elect((0, links)))
+        links = [item for batch in made if batch.schema == SEARCHES for item in find(batch)]
+        groups += list(elect((0, [*links, *(batch for batch in made if batch.schema != SEARCHES)])))
     hold = FindHeld(chosen.root, cut, work)
     beside = [*groups, *(item for batch in part_batches(SHARD_BITS) for item in hold(batch, groups))]
     write, judge = WriteGroups(wanted.folder, work), JudgePart(chosen.root, wanted.folder, cut, work)

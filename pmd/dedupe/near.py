@@ -8,16 +8,20 @@ match is missed. Wider bands propose fewer strangers and need more masks; the nu
 Locality-sensitive Hashing without False Negatives, SODA 2016; Norouzi et al., Fast Search in Hamming Space with Multi-Index
 Hashing, CVPR 2012.
 
-The masks are searched apart, a share of them by each worker. What a share finds is told as links that connect the rows, not as
-all pairs: of a picture that ten thousand rows show, ten thousand links, not fifty million. Then each connected component
-holds an election: the rows in order of (pixels descending, image_id), each stays unless it matches one that *stays*. So
-B may go because of A, and C, which matches B alone, stays.
+The masks are searched apart, a share of them by each worker, in one file of all distinct hashes (`pmd.dedupe.packed`). What a
+share finds is told as links that connect the rows, not as all pairs: of a picture that ten thousand rows show, ten thousand
+links, not fifty million. Rows are told by their numbers. Then each connected component holds an election: the rows in order of
+(pixels descending, image_id), each stays unless it matches one that *stays*. So B may go because of A, and C, which
+matches B alone, stays.
+
+Of a hash a share has 32 bytes in the mapped file, which the system keeps once for all workers of a machine, and 13 of its own:
+a key of 8 while it is sorted under one mask, and 5 in the forest. What it does with the sorted rows it does a segment at a time.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -26,11 +30,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.codec import SET_BITS
-from pmd.forest import Forest, components
+from pmd.forest import Forest, Numbers
 from pmd.schema.tables import KEY
 
 Words = npt.NDArray[np.uint64]
-Numbers = npt.NDArray[np.int64]
+#: Pairs of rows, by their numbers: shape (n, 2).
+Pairs = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -44,6 +49,8 @@ _BANDS: Final = range(4, 17)
 _ROW_NS: Final = 60.0
 _PAIR_NS: Final = 40.0
 
+#: Rows that are looked at a time, of those that are in order: some 100 MB of what is made of them.
+_SEGMENT: Final = 1 << 20
 #: Pairs that are compared at a time: their hashes stay in a core's cache.
 _CHUNK: Final = 1 << 15
 #: Rows that agree under a mask, from which on they are compared with the first of them before all with all.
@@ -65,9 +72,6 @@ HASHED: Final = pa.schema(
         pa.field("has_region", pa.bool_(), nullable=False),  # a pair shows a region of it
     ]
 )
-
-#: Rows that match others, with the one by which a band connects them.
-LINKS: Final = pa.schema([*HASHED, pa.field("link", KEY, nullable=False)])
 
 #: Who gives way to whom.
 MATCHES: Final = pa.schema(
@@ -165,28 +169,42 @@ def bands_for(rows: int, compared: int, distance: int) -> Bands:
     return min((_bands(count, distance) for count in _BANDS), key=lambda bands: bands.cost(rows, compared))
 
 
-def _sorted(keys: Words) -> tuple[Numbers, Mask]:
-    """Order rows by keys: return the rows, and whether each has the key of the one before it.
+def ordered(hashes: Words, key: Callable[[Words], Words]) -> Iterator[tuple[Numbers, Mask]]:
+    """Order rows by keys; yield them in segments: their numbers, and whether each has the key of the one before it.
 
-    Keys are compared in their upper bits, as many as the rows' numbers leave free: at 10M rows 40.
+    Keys are compared in their upper bits, as many as the rows' numbers leave free: at 10M rows 40. Rows of one key are in one
+    segment, in order of their numbers.
+
+    Args:
+        hashes: The rows.
+        key: Gives the keys of some of them.
     """
-    low = np.uint64((1 << max(len(keys) - 1, 1).bit_length()) - 1)
-    packed = keys & ~low
-    packed |= np.arange(len(keys), dtype=np.uint64)
+    count = len(hashes)
+    low = np.uint64((1 << max(count - 1, 1).bit_length()) - 1)
+    packed = np.empty(count, np.uint64)
+    for start in range(0, count, _SEGMENT):
+        some = packed[start : start + _SEGMENT]
+        np.bitwise_and(key(hashes[start : start + _SEGMENT]), ~low, out=some)
+        some |= np.arange(start, start + len(some), dtype=np.uint64)
     packed.sort()
-    same = np.zeros(len(keys), bool)
-    same[1:] = (packed[1:] ^ packed[:-1]) <= low
-    packed &= low
-    return packed.view(np.int64), same
+    start = 0
+    while start < count:
+        last = packed[min(start + _SEGMENT, count) - 1]
+        stop = int(np.searchsorted(packed, last | low, side="right"))
+        some = packed[start:stop]
+        same = np.zeros(len(some), bool)
+        same[1:] = (some[1:] ^ some[:-1]) <= low
+        yield (some & low).astype(np.int32 if count < 2**31 else np.int64), same
+        start = stop
 
 
-def _alike(values: Words, mask: np.uint64) -> tuple[Numbers, Numbers]:
-    """Return the rows that agree with others under a mask, and the number of the set in which they do, in order."""
-    rows, same = _sorted((values & mask) * _SPREAD[0])
-    some = same.copy()
-    some[:-1] |= same[1:]
-    at = np.flatnonzero(some)
-    return rows[at], np.cumsum(~same[at])
+def _alike(hashes: Words, bands: Bands, band: int, mask: np.uint64) -> Iterator[tuple[Numbers, Numbers]]:
+    """Yield, in segments, the rows that agree with others under a mask, and the number of the set in which they do, in order."""
+    for rows, same in ordered(hashes, lambda some: (bands.values(some, band) & mask) * _SPREAD[0]):
+        among = same.copy()
+        among[:-1] |= same[1:]
+        at = np.flatnonzero(among)
+        yield rows[at], np.cumsum(~same[at])
 
 
 def _crossed(sets: Numbers, kinds: Numbers) -> Iterator[tuple[Numbers, Numbers]]:
@@ -233,15 +251,12 @@ def connect(hashes: Words, distance: int, bands: Bands, searches: list[tuple[int
     apart.
     """
     forest = Forest(len(hashes))
-    last, values = -1, hashes[:, 0]
     for band, mask in searches:
-        if band != last:
-            last, values = band, bands.values(hashes, band)
-        rows, sets = _alike(values, bands.masks[band][mask])
-        _connect_first(hashes, distance, rows, sets, forest)
-        kinds = _by_component(rows, sets, forest)
-        for one, other in _matching(hashes, distance, rows, sets, kinds):
-            forest.join(one, other)
+        for rows, sets in _alike(hashes, bands, band, bands.masks[band][mask]):
+            _connect_first(hashes, distance, rows, sets, forest)
+            kinds = _by_component(rows, sets, forest)
+            for one, other in _matching(hashes, distance, rows, sets, kinds):
+                forest.join(one, other)
     return forest
 
 
@@ -288,107 +303,86 @@ def nearest(hashes: Words, known: Words, distance: int) -> tuple[Numbers, Number
         return place, far
     bands = bands_for(count + len(known), count * len(known), distance)
     both = np.concatenate([hashes, known])
-    for band, masks in enumerate(bands.masks):
-        values = bands.values(both, band)
-        for mask in masks:
-            rows, sets = _alike(values, mask)
-            for mine, theirs in _matching(both, distance, rows, sets, (rows >= count).astype(np.int64)):
-                bits = distances(both[mine], both[theirs])
-                order = np.lexsort((theirs, bits, mine))
-                order = order[np.diff(mine[order], prepend=-1) != 0]
-                i, j, bits = mine[order], theirs[order] - count, bits[order]
-                better = (bits < far[i]) | ((bits == far[i]) & (j < place[i]))
-                place[i[better]], far[i[better]] = j[better], bits[better]
+    searches = ((band, mask) for band, masks in enumerate(bands.masks) for mask in masks)
+    for rows, sets in (found for band, mask in searches for found in _alike(both, bands, band, mask)):
+        for mine, theirs in _matching(both, distance, rows, sets, (rows >= count).astype(np.int64)):
+            bits = distances(both[mine], both[theirs])
+            order = np.lexsort((theirs, bits, mine))
+            order = order[np.diff(mine[order], prepend=-1) != 0]
+            i, j, bits = mine[order], theirs[order] - count, bits[order]
+            better = (bits < far[i]) | ((bits == far[i]) & (j < place[i]))
+            place[i[better]], far[i[better]] = j[better], bits[better]
     return place, far
 
 
-def _together(hashes: Words, rows: Numbers) -> tuple[Numbers, Mask]:
-    """Return `rows` with equal hashes together, and whether each equals the one before it.
+def equal(hashes: Words) -> Iterator[tuple[Numbers, Mask]]:
+    """Yield rows with equal hashes together, in segments, and whether each equals the one before it.
 
     Others' hashes may part equal ones, where the sums that rows are ordered by agree (in 40 bits, at 10M rows): both sets are
     searched, and connected there.
     """
-    order, same = _sorted((hashes * _SPREAD).sum(axis=1)[rows])
-    order = rows[order]
-    again = np.flatnonzero(same)
-    same[again] = distances(hashes[order[again]], hashes[order[again - 1]]) == 0
-    return order, same
+    for rows, same in ordered(hashes, lambda some: (some * _SPREAD).sum(axis=1)):
+        again = np.flatnonzero(same)
+        same[again] = distances(hashes.take(rows[again], axis=0), hashes.take(rows[again - 1], axis=0)) == 0
+        yield rows, same
 
 
 # --- links -----------------------------------------------------------------------------------------------------------
 
 
-def links(rows: pa.Table, distance: int, number: int) -> pa.Table:
-    """Return the rows that match others, as a share of the searches sees it.
+def links(hashes: Words, distance: int, number: int) -> Pairs:
+    """Return links among hashes that match, as a share of the searches sees it: each but the first of its component, and that.
+
+    All shares together connect two if and only if matches do; sizes are not looked at yet.
 
     Args:
-        rows: All `HASHED`, in any order.
+        hashes: All that are informative, each once.
         distance: The largest at which two hashes match.
-        number: One of `SHARES`. The first also connects equal hashes.
-
-    Returns:
-        `LINKS`. All shares together connect two rows if and only if matches do; sizes are not looked at yet.
+        number: One of `SHARES`.
     """
-    found = words(rows["perceptual_hash"])
-    order, same = _together(found, np.flatnonzero(informative(found)))
-    first = order[~same]
-    unique = found.take(first, axis=0)
-    del found
-    count = len(unique)
+    count = len(hashes)
     bands = bands_for(count, count * (count - 1) // 2, distance)
     searches = bands.searches()
     share = searches[len(searches) * number // SHARES : len(searches) * (number + 1) // SHARES]
-    label = connect(unique, distance, bands, share).roots(np.arange(count))
-    if number == 0:
-        members = label[np.cumsum(~same) - 1]
-        told = np.bincount(members, minlength=count)[members] > 1
-        chosen, target = order[told], first[members[told]]
-    else:
-        told = np.bincount(label, minlength=count)[label] > 1
-        chosen, target = first[told], first[label[told]]
-    ids = rows["image_id"].combine_chunks()
-    table = rows.take(pa.array(chosen)).append_column(LINKS.field("link"), ids.take(pa.array(target)))
-    return table.cast(LINKS).combine_chunks()
+    forest = connect(hashes, distance, bands, share)
+    joined = np.flatnonzero(forest.joined).astype(np.int32)
+    roots = forest.roots(joined)
+    found: Pairs = np.stack([joined, roots], axis=1)[joined != roots].astype(np.int32, copy=False)
+    return found
 
 
 # --- election --------------------------------------------------------------------------------------------------------
 
 
-def _gathered(linked: Iterable[pa.Table]) -> tuple[pa.Table, Numbers, Numbers]:
-    """Return each linked row once, as `HASHED`, and the pairs of their places that are linked.
+def gathered(rows: Iterable[pa.Table], count: int, linked: Iterable[Pairs]) -> tuple[pa.Table, Numbers]:
+    """Return the rows that are linked, as `HASHED`, and the component of each.
 
-    A row comes from up to `SHARES` shares: its columns are kept once, and its links as numbers.
+    Args:
+        rows: All `HASHED` in the order of their numbers, in pieces, of which only those that are linked are kept.
+        count: How many they are.
+        linked: All links.
     """
-    known, rows = pa.array([], KEY), [HASHED.empty_table()]
-    ones, others = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    late: list[pa.Array] = []  # targets that are not known yet
-    for table in linked:
-        ids, targets = (table[name].combine_chunks() for name in ("image_id", "link"))
-        at = pc.index_in(pa.concat_arrays([ids, targets]), value_set=known)
-        new = ids.filter(pc.is_null(at[: len(ids)])).dictionary_encode()
-        rows.append(table.select(HASHED.names).take(pc.index_in(new.dictionary, value_set=ids)))
-        one, other = (part.fill_null(-1).to_numpy().astype(np.int64) for part in (at[: len(ids)], at[len(ids) :]))
-        one[one < 0] = len(known) + new.indices.to_numpy()
-        unknown = targets.filter(pa.array(other < 0))
-        at = pc.index_in(unknown, value_set=new.dictionary)
-        other[other < 0] = pc.add(at.cast(pa.int64()), len(known)).fill_null(-1).to_numpy()
-        late.append(unknown.filter(pc.is_null(at)))
-        known = pa.concat_arrays([known, new.dictionary])
-        ones.append(one)
-        others.append(other)
-    one, other = np.concatenate(ones), np.concatenate(others)
-    if late:
-        found = pc.index_in(pa.concat_arrays(late), value_set=known)
-        assert not found.null_count  # a share tells every row of a component
-        other[other < 0] = found.to_numpy()
-    return pa.concat_tables(rows), one, other
+    forest = Forest(count)
+    for pairs in linked:
+        for start in range(0, len(pairs), _SEGMENT):
+            some = pairs[start : start + _SEGMENT]
+            forest.join(some[:, 0], some[:, 1])
+    numbers = np.flatnonzero(forest.joined)
+    kept, start = [HASHED.empty_table()], 0
+    for piece in rows:
+        first, last = np.searchsorted(numbers, [start, start + piece.num_rows])
+        kept.append(piece.take(pa.array(numbers[first:last] - start)))
+        start += piece.num_rows
+    assert start == count
+    return pa.concat_tables(kept).combine_chunks(), forest.roots(numbers)
 
 
-def elect(linked: Iterable[pa.Table], distance: int) -> pa.Table:
+def elect(rows: pa.Table, component: Numbers, distance: int) -> pa.Table:
     """Hold the elections of all components.
 
     Args:
-        linked: `LINKS` of all bands, in any order, in pieces that come one by one; a row may come from several.
+        rows: `HASHED` of all rows that are linked.
+        component: Of each.
         distance: The largest at which two hashes match.
 
     Returns:
@@ -397,9 +391,6 @@ def elect(linked: Iterable[pa.Table], distance: int) -> pa.Table:
         a pair shows a region of the one that would give way, the other is kept as it was fetched: a box of one is then a
         box of the other, and is cut from all the pixels there are.
     """
-    rows, one, other = _gathered(linked)
-    component = components(rows.num_rows, one, other)
-    del one, other
     unique = rows["image_id"].combine_chunks()
     width, height = (rows[name].to_numpy().astype(np.int64) for name in ("width_px", "height_px"))
     rank = pc.rank(unique, tiebreaker="first").to_numpy() if len(unique) else np.zeros(0, np.int64)

@@ -1,7 +1,8 @@
 """De-duplication on Beam: digests meet in run files, groups go to every worker, parts are judged.
 
-Hashes for near-duplicates are written to run files once. Each share of the search reads all of them, 60 bytes a row, and
-writes the links that it finds; one worker brings these together and holds the elections. Texts meet by their form, and what
+Hashes for near-duplicates are written to run files once; one worker numbers the rows and packs their hashes into one file
+(`pmd.dedupe.packed`), which each share of the search maps. It writes the links that it finds; one worker brings these together,
+reads the run files again for the rows that are linked, and holds the elections. Texts meet by their form, and what
 leaves for a text on too many images goes back to its part in run files.
 """
 
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config.options import DedupeOptions
-from pmd.dedupe import captions, evaluation, near, splits
+from pmd.dedupe import captions, evaluation, near, packed, splits
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
@@ -86,6 +87,20 @@ class FindGroups:
         yield from found.combine_chunks().to_batches()
 
 
+#: What is to be searched, by one of `near.SHARES`.
+SEARCHES = pa.schema(
+    [
+        pa.field("share", pa.int32(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("hashes", pa.int64(), nullable=False),
+        pa.field("rows", pa.int64(), nullable=False),
+    ]
+)
+
+#: Where links stand, and how many rows there are in all.
+LINKED = pa.schema([pa.field("path", pa.string(), nullable=False), pa.field("rows", pa.int64(), nullable=False)])
+
+
 @dataclasses.dataclass(frozen=True)
 class FindEqual:
     """Find the images of a partition whose bytes are equal, where these are not merged."""
@@ -119,34 +134,57 @@ class FindHeld:
 
 @dataclasses.dataclass(frozen=True)
 class SpreadHashed:
-    """Write the perceptual hashes of a part's images that are left to a run, and hand it to every share of the search."""
+    """Write the perceptual hashes of a part's images that are left to a run."""
 
     root: str
     cut: partitions.Cut
     work: str
 
-    def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """PARTS of one row, and all GROUPS of equal bytes → (share, RUNS)."""
+    def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row, and all GROUPS of equal bytes → RUNS."""
         part = part_of(batch)
         groups = pa.Table.from_batches(list(found), schema=GROUPS)
         views = partitions.read_views(self.root, part, ["image_id", "region"])
         rows = dedupe_rules.hashed(views, partitions.read_ledger(self.root, self.cut.shards(part)), groups)
-        for runs in exchange.write(self.work, near.HASHED, 0, rows.to_batches(), "image_id"):
-            yield from ((unit, runs) for unit in range(near.SHARES))
+        yield from exchange.write(self.work, near.HASHED, 0, rows.to_batches(), "image_id")
+
+
+@dataclasses.dataclass(frozen=True)
+class PackHashes:
+    """Number all rows, in the order in which their runs are named, and pack their hashes; connect those that are equal."""
+
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(0, all RUNS) → a batch of SEARCHES for each share, LINKED, and all RUNS in one batch, in order."""
+        runs = pa.Table.from_batches(list(keyed[1]), schema=exchange.RUNS).combine_chunks()
+        pieces = exchange.iterate(self.work, runs.to_batches(), near.HASHED)
+        made, equal = packed.pack(self.work, pieces)
+        yield from runs.to_batches()
+        yield _linked(packed.write_links(self.work, equal), made.rows)
+        for share in range(near.SHARES):
+            row = dataclasses.asdict(made) | {"share": share}
+            yield pa.RecordBatch.from_pylist([row], schema=SEARCHES)
+
+
+def _linked(path: str, rows: int) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([{"path": path, "rows": rows}], schema=LINKED)
 
 
 @dataclasses.dataclass(frozen=True)
 class FindLinks:
-    """Do one share of the search; write the links to a run."""
+    """Do one share of the search; write the links to a file."""
 
     distance: int
     work: str
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(unit, all RUNS) → RUNS."""
-        unit, references = keyed
-        rows = near.links(exchange.read(self.work, references, near.HASHED), self.distance, unit)
-        yield from exchange.write(self.work, near.LINKS, 0, rows.to_batches(), "image_id")
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """SEARCHES of one share → LINKED."""
+        (row,) = batch.to_pylist()
+        share = row.pop("share")
+        hashes, first = packed.Packed(**row).opened()
+        found = near.links(hashes, self.distance, share)
+        yield _linked(packed.write_links(self.work, first[found]), row["rows"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,8 +195,16 @@ class Elect:
     work: str
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(0, all RUNS of links) → GROUPS."""
-        matches = near.elect(exchange.iterate(self.work, keyed[1], near.LINKS), self.distance)
+        """(0, all LINKED, and all RUNS of the rows in order) → GROUPS."""
+        batches = list(keyed[1])
+        linked = [row for batch in batches if batch.schema == LINKED for row in batch.to_pylist()]
+        runs = [batch for batch in batches if batch.schema == exchange.RUNS]
+        rows, component = near.gathered(
+            exchange.iterate(self.work, runs, near.HASHED),
+            linked[0]["rows"],
+            packed.read_links(row["path"] for row in linked),
+        )
+        matches = near.elect(rows, component, self.distance)
         yield from dedupe_rules.near_groups(matches).combine_chunks().to_batches()
 
 

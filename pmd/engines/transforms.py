@@ -207,6 +207,18 @@ class Only(beam.PTransform):  # type: ignore[misc]
         return batches | "Only" >> beam.Filter(lambda batch: batch.schema == schema).with_output_types(pa.RecordBatch)
 
 
+class Together(beam.PTransform):  # type: ignore[misc]
+    """Bring small batches to one worker."""
+
+    def expand(self, batches: Any) -> Any:
+        """PCollection[RecordBatch] → PCollection of one (0, all of them), or of none."""
+        return (
+            batches
+            | "All" >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
+            | "Group" >> beam.GroupByKey()
+        )
+
+
 class TurnOver(beam.PTransform):  # type: ignore[misc]
     """What each unit has written → what each partition is to read, one element a partition.
 

@@ -46,6 +46,7 @@ those above it::
     asking       who asks for perceptual hashes, and which stored pictures have none yet
     needs        what fetch depends on, and the rejected pairs after it
     stored       stored pictures, read back and checked
+    reading      many stored pictures, read with few requests
     waiting      generations that wait for word whether any host answered the run
     reports      what lanes tell the driver when they are done
     store        one generation of one fetch shard: tar, attempts, ledger, commit

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from pmd import codec
-from pmd.fetch import asking, outcome, state, store, stored
+from pmd.fetch import asking, outcome, reading, state, store, stored
 from pmd.fetch.engine import utc_now
 from pmd.fetch.outcome import Attempt, Fetched
 from pmd.schema.tables import HASHES
@@ -73,14 +73,15 @@ def run_shard(order: Order, progress: Callable[[], None] = lambda: None) -> Comm
     """
     known = state.own(order.root, order.shard)
     ledger = state.standing(known)
-    rows = asking.lacking(ledger, order.images["image_id"]).to_pylist()
-    if not rows:
+    rows = asking.lacking(ledger, order.images["image_id"])
+    if not rows.num_rows:
         return None
     generation = state.next_generation(known)
     found = []
-    for row in sorted(rows, key=_place):
-        found.append(_found(order, row))
-        progress()
+    with reading.Pictures(order.root, rows) as pictures:
+        for row in sorted(rows.to_pylist(), key=_place):
+            found.append(_found(order, row, pictures))
+            progress()
     return commit(order, generation, found)
 
 
@@ -88,8 +89,8 @@ def _place(row: Mapping[str, Any]) -> tuple[str, int]:
     return row["store_file"], row["offset"]
 
 
-def _found(order: Order, row: Mapping[str, Any]) -> Found:
-    content = stored.read(order.root, row)
+def _found(order: Order, row: Mapping[str, Any], pictures: reading.Pictures) -> Found:
+    content = pictures.read(row)
     pixels = (row["width_px"] or 0) * (row["height_px"] or 0)
     try:
         return Found(row, codec.hash_of(content, codec.Limits(max(order.max_pixels, pixels))))

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pmd import codec, flow
 from pmd.config.options import FetchOptions
 from pmd.errors import PmdError
-from pmd.fetch import blocklists, judging, outcome, recording, state, store, stored
+from pmd.fetch import blocklists, judging, outcome, reading, recording, state, store, stored
 from pmd.fetch.images import Image, images_of
 from pmd.schema import keys
 from pmd.schema.statuses import OK
@@ -186,7 +186,7 @@ class _Generation:
         measured = sealed.measured(path)
         if measured is not None and measured[1].startswith(promised):
             return self._tar_file(name, measured, listed.rows if listed is not None else len(rows)), set(), False
-        found = {} if measured is None else {row["image_id"]: _judged(self._root, row) for row in wanted}
+        found = {} if measured is None else _judged(self._root, wanted)
         sound = {key for key, verdict in found.items() if verdict}
         if not sound and not any(verdict is None for verdict in found.values()):
             storage.remove(path)
@@ -367,10 +367,16 @@ def _by_tar(ledger: pa.Table) -> dict[str, list[dict[str, Any]]]:
     return {name: sorted(rows, key=lambda row: cast(int, row["offset"])) for name, rows in found.items()}
 
 
-def _judged(root_folder: str, row: Mapping[str, Any]) -> bool | None:
-    """Return whether a stored picture is sound; None where nothing tells."""
+def _judged(root_folder: str, rows: Sequence[Mapping[str, Any]]) -> dict[bytes, bool | None]:
+    """Return of each stored picture whether it is sound; None where nothing tells."""
+    places = pa.table({name: [row[name] for row in rows] for name in reading.COLUMNS})
+    with reading.Pictures(root_folder, places) as pictures:
+        return {row["image_id"]: _verdict(pictures, row) for row in rows}
+
+
+def _verdict(pictures: reading.Pictures, row: Mapping[str, Any]) -> bool | None:
     try:
-        stored.read(root_folder, row)
+        pictures.read(row)
     except PmdError:
         return False
     return None if row["stored_digest"] is None and row["stored_form"] != stored.ORIGINAL else True

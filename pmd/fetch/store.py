@@ -44,6 +44,8 @@ _CHECKSUM: Final = slice(148, 156)
 #: The header of an empty file without a name; its checksum field holds blanks, as it counts in its own sum.
 _BLANK: Final = bytearray(tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT))
 _BLANK[_CHECKSUM] = b" " * 8
+#: The sum of its bytes without those of the size.
+_BLANK_SUM: Final = sum(_BLANK) - sum(_BLANK[_SIZE])
 
 #: Options that change no outcome, given a web that answers alike.
 _NO_OUTCOME: Final = frozenset({"per_host", "host_groups", "adopt", "concurrency", "lanes", "resolve", "ca_file"})
@@ -470,9 +472,10 @@ def tar_header(name: str, length: int) -> bytes:
         length: Bytes, under 8 GiB.
     """
     header = bytearray(_BLANK)
-    header[: len(name)] = name.encode("ascii")
-    header[_SIZE] = b"%011o\0" % length
-    header[_CHECKSUM] = b"%06o\0 " % sum(header)
+    named, sized = name.encode("ascii"), b"%011o\0" % length
+    header[: len(named)] = named
+    header[_SIZE] = sized
+    header[_CHECKSUM] = b"%06o\0 " % (_BLANK_SUM + sum(named) + sum(sized))
     return bytes(header)
 
 

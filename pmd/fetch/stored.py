@@ -8,7 +8,7 @@ what is stored, and only the length is known of a picture that was scaled.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -54,22 +54,44 @@ def reshaped(width: Any, height: Any, stored_width: Any, stored_height: Any) -> 
 
 
 def read(root_folder: str, row: Mapping[str, Any]) -> bytes:
-    """Return the stored bytes of an ok row of the ledger, by one range read of its tar.
+    """Return the stored bytes of an ok row of the ledger, by one range read of its tar; for many there is `reading`.
 
     Raises:
         VerificationError: The tar is gone or too short, or the bytes are not those that were stored.
     """
-    start, length = int(row["offset"]), int(row["length"])
-    where = f"{row['store_file']}: image {row['image_id'].hex()}, {length} bytes from byte {start}"
+    return checked(row, lambda: raw(root_folder, row))
+
+
+def raw(root_folder: str, row: Mapping[str, Any]) -> bytes:
+    """Return what is at the place of a stored picture, unchecked."""
+    start = int(row["offset"])
+    return storage.read_bytes(storage.join(root_folder, row["store_file"]), start, start + int(row["length"]))
+
+
+def checked(row: Mapping[str, Any], get: Callable[[], bytes]) -> bytes:
+    """Return the stored bytes of an ok row of the ledger, which a call gets.
+
+    Raises:
+        VerificationError: The tar is gone or too short, or the bytes are not those that were stored.
+    """
     try:
-        content = storage.read_bytes(storage.join(root_folder, row["store_file"]), start, start + length)
+        content = get()
     except FileNotFoundError:
-        raise sealed.damaged(where, "the store's file is gone", f"{length} bytes", "no such file") from None
+        raise _damaged(row, "the store's file is gone", "no such file") from None
     except (OSError, ValueError) as error:  # a range behind the end, of some object stores; a sector that is lost
         if isinstance(error, OSError) and error.errno in patience.AWAY:
             raise
-        raise sealed.damaged(where, "a stored picture cannot be read", f"{length} bytes", str(error)) from None
+        raise _damaged(row, "a stored picture cannot be read", str(error)) from None
     found = mistake(content, row)
     if found is not None:
-        raise sealed.damaged(where, "a stored picture is damaged", *found)
+        raise sealed.damaged(_where(row), "a stored picture is damaged", *found)
     return content
+
+
+def _damaged(row: Mapping[str, Any], problem: str, found: str) -> Exception:
+    return sealed.damaged(_where(row), problem, f"{row['length']} bytes", found)
+
+
+def _where(row: Mapping[str, Any]) -> str:
+    place = f"{row['length']} bytes from byte {row['offset']}"
+    return f"{row['store_file']}: image {row['image_id'].hex()}, {place}"

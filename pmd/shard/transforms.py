@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,9 +17,9 @@ from pmd.dedupe import splits
 from pmd.engines.committing import Target, target
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
-from pmd.fetch import partitions, refusals
+from pmd.fetch import partitions, reading, refusals
 from pmd.images import rules as images_rules
-from pmd.shard import samples, writing
+from pmd.shard import samples, windows, writing
 from pmd.store import commits, exchange, sealed, storage
 from pmd.store.proposals import Proposal
 from pmd.store.wanted import Wanted
@@ -40,6 +41,8 @@ SHARDS = pa.schema(
         pa.field("path", pa.string(), nullable=False),
         pa.field("start", pa.int64(), nullable=False),
         pa.field("stop", pa.int64(), nullable=False),
+        pa.field("rank", pa.int64(), nullable=False),  # of `start` in the shard
+        pa.field("samples", pa.int64(), nullable=False),  # of the whole shard
     ]
 )
 
@@ -116,35 +119,48 @@ class OrderWindow:
 
 @dataclasses.dataclass(frozen=True)
 class CutShards:
-    """Turn the windows' counts into shards of equal size."""
+    """Turn the windows' counts into shards of equal size, and these into tasks (`pmd.shard.windows`)."""
 
     options: ShardOptions
     work: str
+    by_window: bool = False
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(0, all WINDOWS) → SHARDS, one batch a shard, one row a slice."""
-        windows = sorted((row for batch in keyed[1] for row in batch.to_pylist()), key=lambda row: row["window"])
-        counts = [row["samples"] for row in windows]
-        shards = samples.cut_ranks(counts, samples.sizes(sum(counts), self.options))
+        """(0, all WINDOWS) → SHARDS, one batch a task, one row a slice."""
+        found = sorted((row for batch in keyed[1] for row in batch.to_pylist()), key=lambda row: row["window"])
+        counts = [row["samples"] for row in found]
+        of_shards = samples.sizes(sum(counts), self.options)
+        shards = samples.cut_ranks(counts, of_shards)
+        task_of = windows.tasks(counts, windows.SHARDS_A_TASK * max(of_shards, default=1))
+        tasks: dict[int, list[dict[str, Any]]] = {}
         for shard, slices in enumerate(shards):
-            yield pa.RecordBatch.from_pylist(
-                [
-                    {
-                        "shard": shard,
-                        "of": len(shards),
-                        "path": windows[window]["path"],
-                        "start": start,
-                        "stop": stop,
-                    }
-                    for window, start, stop in slices
-                ],
-                schema=SHARDS,
-            )
+            rank = 0
+            for window, start, stop in slices:
+                row = {"shard": shard, "of": len(shards), "path": found[window]["path"], "start": start, "stop": stop}
+                row |= {"rank": rank, "samples": sum(end - first for _, first, end in slices)}
+                tasks.setdefault(task_of[window] if self.by_window else shard, []).append(row)
+                rank += stop - start
+        for rows in tasks.values():
+            yield pa.RecordBatch.from_pylist(rows, schema=SHARDS)
+
+
+def by_shard(batch: pa.RecordBatch) -> tuple[int, pa.RecordBatch]:
+    """Key SHARDS of one shard by it."""
+    return batch["shard"][0].as_py(), batch
+
+
+def joined(keyed: tuple[int, Iterable[pa.RecordBatch]]) -> pa.RecordBatch:
+    """(shard, the SHARDS that tasks hand on of it) → SHARDS of the shard, in order; what a rerun handed on again counts once."""
+    rows = {row["rank"]: row for batch in keyed[1] for row in batch.to_pylist()}
+    return pa.RecordBatch.from_pylist([rows[rank] for rank in sorted(rows)], schema=SHARDS)
 
 
 @dataclasses.dataclass(frozen=True)
 class WriteShard:
-    """Write one shard in every format; pictures that turn out to be none are left for the driver, and no file."""
+    """Write a task's shards in every format; pictures that turn out to be none are left for the driver, and no file.
+
+    Of a shard of which the task has a part, the part is handed on.
+    """
 
     root: str
     folders: tuple[tuple[str, str], ...]
@@ -153,21 +169,46 @@ class WriteShard:
     work: str
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """SHARDS of one shard → OUTPUTS; names start with the format."""
+        """SHARDS of one task → OUTPUTS, whose names start with the format, and SHARDS of what it hands on."""
         slices = batch.to_pylist()
-        rows = pa.concat_tables([_slice(row["path"], row["start"], row["stop"]) for row in slices])
-        name = f"{slices[0]['shard']:05d}-of-{slices[0]['of']:05d}-{self.tag}"
+        ordered = {path: _read(path) for path in dict.fromkeys(row["path"] for row in slices)}
+        shards = {
+            number: (rows[0], pa.concat_tables([_slice(ordered[row["path"]], row) for row in rows]))
+            for number, rows in _by_number(slices).items()
+        }
+        places = pa.concat_tables([table.select(list(reading.COLUMNS)) for _, table in shards.values()])
+        with reading.Pictures(self.root, places) as pictures:
+            for number, (first, table) in shards.items():
+                if table.num_rows < first["samples"]:
+                    path = windows.hand_on(self.root, self.work, table, pictures)
+                    part = first | {"path": path, "start": 0, "stop": table.num_rows}
+                    yield pa.RecordBatch.from_pylist([part], schema=SHARDS)
+                else:
+                    yield from self._write(f"{number:05d}-of-{first['of']:05d}-{self.tag}", table, pictures)
+
+    def _write(self, name: str, table: pa.Table, pictures: reading.Pictures) -> Iterator[pa.RecordBatch]:
         try:
-            written = writing.write_shard(self.root, dict(self.folders), name, rows, self.options)
+            written = writing.write_shard(self.root, dict(self.folders), name, table, self.options, pictures)
         except refusals.Undecodable as undecodable:
             refusals.leave(self.work, undecodable.refusals)
             return
         yield outputs([dataclasses.replace(file, name=f"{form}:{file.name}") for form, file in written.items()])
 
 
-def _slice(path: str, start: int, stop: int) -> pa.Table:
+def _by_number(slices: Iterable[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in slices:
+        found.setdefault(row["shard"], []).append(row)
+    return found
+
+
+def _read(path: str) -> pa.Table:
     with sealed.open_checked(path) as file:
-        return pq.ParquetFile(file).read(use_threads=False).slice(start, stop - start)
+        return pq.ParquetFile(file).read(use_threads=False)
+
+
+def _slice(ordered: pa.Table, row: dict[str, Any]) -> pa.Table:
+    return ordered.slice(row["start"], row["stop"] - row["start"])
 
 
 def window_outputs(batch: pa.RecordBatch) -> pa.RecordBatch:

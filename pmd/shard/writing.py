@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Final, Protocol
@@ -18,7 +17,7 @@ import pyarrow.parquet as pq
 
 from pmd import codec
 from pmd.config.options import ShardOptions
-from pmd.fetch import judging, stored
+from pmd.fetch import judging, reading, store
 from pmd.fetch.refusals import Undecodable
 from pmd.schema.tables import REGION
 from pmd.shard.samples import PAIR, STATED
@@ -62,6 +61,9 @@ _COLUMNS: Final = (
     pa.field("original_width", pa.int32()),
     pa.field("original_height", pa.int32()),
 )
+
+#: Bytes of a tar that are collected before they are written.
+_WRITE_BYTES: Final = 2**20
 
 #: Fields are nullable, since `datasets` takes its own description only of fields that equal its own.
 PARQUET: Final = pa.schema(
@@ -122,14 +124,14 @@ class Sample:
         return str(self.described["pairs"][0]["text"])
 
 
-def load(root: str, samples: pa.Table, options: ShardOptions) -> Iterator[Sample]:
+def load(pictures: reading.Pictures, samples: pa.Table, options: ShardOptions) -> Iterator[Sample]:
     """Yield samples in order, with their pictures, cropped and resized where asked.
 
     Stored bytes are read a chunk of samples at a time, front to back, each once. From the first picture on that cannot be
     decoded nothing is yielded; the rest is looked through, so that all of these are known at once.
 
     Args:
-        root: ROOT.
+        pictures: Reads them.
         samples: `SAMPLES`.
         options: Options of the stage.
 
@@ -141,7 +143,7 @@ def load(root: str, samples: pa.Table, options: ShardOptions) -> Iterator[Sample
     for start in range(0, samples.num_rows, CHUNK):
         chunk = samples.slice(start, CHUNK).to_pylist()
         places = {(row["store_file"], row["offset"]): row for row in chunk}
-        contents = {place: stored.read(root, row) for place, row in sorted(places.items())}
+        contents = {place: pictures.read(row) for place, row in sorted(places.items())}
         for row in chunk:
             content = contents[row["store_file"], row["offset"]]
             try:
@@ -211,7 +213,9 @@ class TarWriter:
     """WebDataset: `KEY.jpg`, `KEY.txt` and `KEY.json` for each sample."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115  see close
+        self._file = file
+        self._blocks: list[bytes] = []
+        self._end, self._written = 0, 0
 
     def add(self, sample: Sample) -> None:
         """Add one sample: picture, everything known, first caption."""
@@ -220,14 +224,25 @@ class TarWriter:
             ("json", orjson.dumps(sample.described)),
             ("txt", sample.text.encode()),
         ):
-            member = tarfile.TarInfo(f"{sample.key}.{suffix}")
-            member.size = len(content)
-            member.mode = 0o644
-            self._tar.addfile(member, io.BytesIO(content))
+            self._write(store.tar_header(f"{sample.key}.{suffix}", len(content)))
+            self._write(content)
+            self._write(bytes(-len(content) % tarfile.BLOCKSIZE))
 
     def close(self) -> None:
-        """Write the end of the archive."""
-        self._tar.close()
+        """Write the end of the archive: two empty blocks or more."""
+        self._write(bytes(2 * tarfile.BLOCKSIZE))
+        self._write(bytes(-self._end % tarfile.RECORDSIZE))
+        self._flush()
+
+    def _write(self, content: bytes) -> None:
+        self._blocks.append(content)
+        self._end += len(content)
+        if self._end - self._written >= _WRITE_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._file.write(b"".join(self._blocks))
+        self._blocks, self._written = [], self._end
 
 
 class ParquetWriter:
@@ -268,6 +283,7 @@ def write_shard(
     name: str,
     samples: pa.Table,
     options: ShardOptions,
+    pictures: reading.Pictures | None = None,
 ) -> dict[str, File]:
     """Write one shard in every format, in one pass over its pictures.
 
@@ -277,6 +293,7 @@ def write_shard(
         name: The shard's name without extension.
         samples: `SAMPLES` of the shard, in order.
         options: Options of the stage.
+        pictures: Reads the pictures of several shards, this one among them; by default, those of this one.
 
     Returns:
         format → the file.
@@ -285,7 +302,9 @@ def write_shard(
         VerificationError: A stored picture is damaged; no file of the shard is left.
         Undecodable: A stored picture is none; likewise.
     """
-    return write_samples(folders, name, load(root, samples, options))
+    with contextlib.ExitStack() as stack:
+        read = pictures or stack.enter_context(reading.Pictures(root, samples))
+        return write_samples(folders, name, load(read, samples, options))
 
 
 def write_samples(folders: Mapping[str, str], name: str, samples: Iterable[Sample]) -> dict[str, File]:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmd.codec import SET_BITS
-from pmd.dedupe import near
-from pmd.forest import components
+from pmd.dedupe import near, packed
+from pmd.forest import Forest, components
+from pmd.store import spools, storage
 
 Row = tuple[bytes, np.ndarray, int, int, bool, bool]
 
@@ -62,8 +69,21 @@ def plainly(rows: list[Row], distance: int) -> list[tuple[bytes, bytes, int]]:
     return sorted(gone)
 
 
+def linked(rows: pa.Table, distance: int) -> tuple[int, list[near.Pairs]]:
+    """Return how many rows there are, and all links: those of equal hashes, and those of each share."""
+    pieces = [rows.slice(start, 7) for start in range(0, rows.num_rows, 7)]
+    with tempfile.TemporaryDirectory() as folder:
+        made, equal = packed.pack(folder, pieces)
+        hashes, first = made.opened()
+        return made.rows, [equal, *(first[near.links(hashes, distance, share)] for share in range(near.SHARES))]
+
+
 def found(rows: list[Row], distance: int) -> list[tuple[bytes, bytes, int]]:
-    result = near.elect((near.links(table(rows), distance, share) for share in range(near.SHARES)), distance)
+    every = table(rows)
+    count, links = linked(every, distance)
+    assert all(pairs.dtype == np.int32 for pairs in links)
+    pieces = [every.slice(start, 5) for start in range(0, every.num_rows, 5)]
+    result = near.elect(*near.gathered(pieces, count, links), distance)
     assert result.schema == near.MATCHES
     return [(row["image_id"], row["kept_id"], row["distance"]) for row in result.to_pylist()]
 
@@ -84,11 +104,92 @@ def collections(draw: st.DrawFn) -> list[Row]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(collections(), st.sampled_from([0, 7, 15, 16, 20, 31]), st.randoms(use_true_random=False))
-def test_as_brute_force_and_in_any_order(rows: list[Row], distance: int, random: Any) -> None:
+@given(collections(), st.sampled_from([0, 7, 15, 16, 20, 31]), st.randoms(use_true_random=False), st.booleans())
+def test_as_brute_force_and_in_any_order(rows: list[Row], distance: int, random: Any, cut: bool) -> None:
     expected = plainly(rows, distance)
-    assert found(rows, distance) == expected
-    assert found(random.sample(rows, len(rows)), distance) == expected
+    with mock.patch.object(near, "_SEGMENT", 3 if cut else near._SEGMENT):
+        assert found(rows, distance) == expected
+        assert found(random.sample(rows, len(rows)), distance) == expected
+
+
+@pytest.mark.parametrize("segment", [1, 7, 64, 1000])
+def test_rows_are_in_order_whatever_the_segments(segment: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And rows of one key are in one of them, in order of their numbers."""
+    random = np.random.default_rng(segment)
+    keys = random.integers(0, 90, 500).astype(np.uint64) << np.uint64(40)
+    hashes = np.stack([keys] * 4, axis=1)
+    monkeypatch.setattr(near, "_SEGMENT", segment)
+    pieces = list(near.ordered(hashes, lambda some: some[:, 0]))
+    rows = np.concatenate([piece for piece, _ in pieces])
+    assert rows.dtype == np.int32
+    assert rows.tolist() == np.lexsort((np.arange(500), keys)).tolist()
+    for piece, same in pieces:
+        assert same.tolist() == [False, *(keys[piece[1:]] == keys[piece[:-1]]).tolist()]
+    assert len({int(keys[row]) for piece, _ in pieces for row in piece[:1]}) == len(pieces)
+    assert len(pieces) >= min(500 // max(segment, 10), 90) // 2
+
+
+def test_the_hashes_that_are_searched_are_each_once_and_those_that_say_something(tmp_path: Path) -> None:
+    random = np.random.default_rng(4)
+    one, two, flat = photograph(random), photograph(random), np.zeros(256, np.uint8)
+    bits = [flat, two, one, flat, one, two, two]
+    rows = table([(bytes([n]) * 16, each, 640, 480, True, False) for n, each in enumerate(bits)])
+    made, links = packed.pack(str(tmp_path), [rows.slice(0, 3), rows.slice(3)])
+    assert (made.hashes, made.rows) == (2, 7)
+    hashes, first = made.opened()
+    assert first.tolist() == [1, 2]
+    assert (hashes == near.words(rows["perceptual_hash"])[[1, 2]]).all()
+    assert sorted(map(tuple, links.tolist())) == [(4, 2), (5, 1), (6, 1)]
+    assert [path.name for path in tmp_path.iterdir()] == [made.path.rpartition("/")[2]]
+    assert (tmp_path / made.path).stat().st_size == 2 * 36
+
+
+def test_hashes_that_are_nowhere_take_no_file_to_be_mapped(tmp_path: Path) -> None:
+    for pieces in ([], [table([(bytes(16), np.zeros(256, np.uint8), 640, 480, True, False)])]):
+        made, links = packed.pack(str(tmp_path), pieces)
+        hashes, first = made.opened()
+        assert (made.hashes, len(hashes), len(first), len(links)) == (0, 0, 0, 0)
+        assert len(near.links(hashes, 31, 0)) == 0
+
+
+def test_a_worker_copies_the_hashes_of_an_object_store_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(5)
+    rows = table([(bytes([n]) * 16, photograph(random), 640, 480, True, False) for n in range(40)])
+    asked: list[tuple[int | None, int | None]] = []
+    real = storage.read_bytes
+
+    def read(url: str, start: int | None = None, stop: int | None = None) -> bytes:
+        asked.append((start, stop))
+        return real(url, start, stop)
+
+    monkeypatch.setattr(storage, "read_bytes", read)
+    monkeypatch.setattr(packed, "_RANGE_BYTES", 1000)
+    made, _ = packed.pack("memory://hashes", [rows])
+    other, _ = packed.pack("memory://hashes", [rows.slice(1)])
+    before = set(os.listdir(spools.folder()))
+    for _ in range(3):
+        hashes, first = made.opened()
+        assert (hashes == near.words(rows["perceptual_hash"])).all()
+        assert first.tolist() == list(range(40))
+    assert asked == [(0, 1000), (1000, 1440)]
+    assert len(other.opened()[0]) == 39
+    assert len(set(os.listdir(spools.folder())) - before) == 1  # the other one is gone
+    assert (hashes == near.words(rows["perceptual_hash"])).all()  # but whoever has it keeps it
+
+
+def test_every_pair_at_every_distance_is_connected_among_many_strangers(tmp_path: Path) -> None:
+    random = np.random.default_rng(6)
+    seeds = [photograph(random) for _ in range(33 * 20)]
+    others = [changed(seed, number % 33, random) for number, seed in enumerate(seeds)]
+    for number, (seed, other) in enumerate(zip(seeds, others, strict=True)):
+        assert int((seed != other).sum()) == number % 33
+    rows = table([(n.to_bytes(16, "big"), bits, 640, 480, True, False) for n, bits in enumerate(seeds + others)])
+    count, links = linked(rows, 31)
+    forest = Forest(count)
+    for pairs in links:
+        forest.join(pairs[:, 0], pairs[:, 1])
+    apart = [number % 33 for number in range(660) if forest.root(number) != forest.root(660 + number)]
+    assert apart == [32] * 20
 
 
 def test_a_chain_keeps_what_matches_only_one_that_goes() -> None:
@@ -181,7 +282,7 @@ def test_a_clump_is_told_by_as_many_links_as_it_has_rows() -> None:
         (n.to_bytes(16, "big"), changed(seed, n % 5, random), 640, 480, True, False) for n in range(2000)
     ]
     rows += [((9000 + n).to_bytes(16, "big"), photograph(random), 640, 480, True, False) for n in range(500)]
-    told = [near.links(table(rows), 31, share).num_rows for share in range(near.SHARES)]
+    told = [len(pairs) for pairs in linked(table(rows), 31)[1]]
     assert max(told) <= 2000
     assert found(rows, 31) == [(n.to_bytes(16, "big"), bytes(16), n % 5) for n in range(1, 2000)]
 
@@ -190,3 +291,29 @@ def test_flat_pictures_are_not_compared() -> None:
     flat = np.zeros(256, np.uint8)
     assert found([(bytes([n]) * 16, flat, 640, 480, True, False) for n in range(5)], 31) == []
     assert found([], 31) == []
+
+
+def most(call: Callable[[], object]) -> int:
+    """Return the most bytes that a call has at a time."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_a_share_has_of_a_hash_is_thirteen_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a segment: a key of eight bytes, and five in the forest. Where equal hashes are found it is nine."""
+    monkeypatch.setattr(near, "_SEGMENT", 1 << 11)
+    monkeypatch.setattr(near, "_CHUNK", 1 << 8)
+    count = 1 << 17
+    hashes = np.random.default_rng(7).integers(0, 2**64, (count, 4), np.uint64)
+    hashes[::2] ^= hashes[::2] & np.uint64(0xFFFFFF)
+    bands = near.Bands(6, 31)
+    beside = 2**19
+    assert 13 * count < most(lambda: near.connect(hashes, 31, bands, bands.searches()[:2])) < 13 * count + beside
+    assert most(lambda: packed._distinct(hashes)) < 9 * count + beside
+    pairs = np.arange(count, dtype=np.int32).reshape(-1, 2)
+    forest = Forest(count)
+    assert most(lambda: [forest.join(some[:, 0], some[:, 1]) for some in np.array_split(pairs, 64)]) < beside

@@ -450,6 +450,18 @@ def test_what_a_shard_holds_and_what_is_said_of_it(tmp_path: Path) -> None:
             assert (info.mtime, info.uid, info.gid, info.uname, info.gname, info.mode) == (0, 0, 0, "", "", 0o644)
 
 
+def test_the_tar_is_as_pythons_own_writer_makes_it(tmp_path: Path) -> None:
+    write(tmp_path)
+    path = tmp_path / "shards/webdataset/00000-of-00001.tar"
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in members(path).items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(content), 0o644
+            tar.addfile(info, io.BytesIO(content))
+    assert path.read_bytes() == sink.getvalue()
+
+
 def test_the_parquet_says_the_same_in_the_same_order(tmp_path: Path) -> None:
     write(tmp_path)
     files = members(tmp_path / "shards/webdataset/00000-of-00001.tar")
