@@ -184,7 +184,8 @@ def _download(
 
     try:
         if running.is_ours(flags):
-            run_lanes(lane, shards, images)
+            with root.doing(work):
+                run_lanes(lane, shards, images)
         else:
             running.run(wire, flags, work, 0, lambda: None, Total("images", images) if images else None)
     except NetworkError:

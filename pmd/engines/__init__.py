@@ -12,6 +12,7 @@ Modules, each importing only those above it::
     servers     engines on this machine, for trying
     choosing    the engine that a configuration names, as Beam's flags
     jobs        a job that an engine runs, in words
+    counters    what stages keep and reject, as engines count it
     workers     worker processes of the local runner
     driving     Beam in a thread of its own
     processes   their processes: started, waited for and ended

@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.config.options import FetchOptions
-from pmd.engines import ends, mistakes, progress, workers
+from pmd.engines import counters, ends, mistakes, progress, workers
 from pmd.errors import NetworkError, PmdError, WorkerFault
 from pmd.fetch import adopt, hosts, partitions, policies, reference_lists, state, stopping, store
 from pmd.fetch.engine import Lane, utc_now
@@ -175,7 +175,9 @@ class FetchLane:
                     hashed=self.hashed,
                 )
                 settled = store.settle_shard(order, fetcher)
-                done += [settled] if settled is not None else []
+                if settled is not None:
+                    done.append(settled)
+                    counters.count(counters.IMAGES, settled.commit.sources)
                 if self.waiting is not None and lane.answered:
                     self.waiting.answered(name)
                 yield batch

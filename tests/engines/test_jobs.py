@@ -200,6 +200,8 @@ def test_the_last_step_of_a_run_that_is_called_off_proposes_nothing(tmp_path: Pa
     work = str(tmp_path / "work")
 
     class Finish:
+        stage = "curate"
+
         def __init__(self) -> None:
             self.work = work
 
