@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from apache_beam.metrics import Metrics
-
 from pmd.store.commits import Books
 
 _LOG: Final = logging.getLogger("pmd.progress")
@@ -26,6 +24,8 @@ IMAGES: Final = "fetch.images"
 
 def count(stage: str, books: Mapping[str, Books]) -> None:
     """Add to the counters of a stage; to be called by a worker of Beam's."""
+    from apache_beam.metrics import Metrics  # lanes on this machine are processes without Beam
+
     for source, book in books.items():
         for reason, number in {KEPT: book.kept, **book.rejected}.items():
             if number:

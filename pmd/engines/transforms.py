@@ -106,9 +106,14 @@ class Spread(beam.PTransform):  # type: ignore[misc]
         )
 
 
-def create(batches: list[pa.RecordBatch]) -> Any:
-    """Return a PTransform that gives these batches, one element each."""
-    return beam.Create(batches, reshuffle=False).with_output_types(pa.RecordBatch)
+def create(batches: list[pa.RecordBatch], *, spread: bool = False) -> Any:
+    """Return a PTransform that gives these batches, one element each.
+
+    Args:
+        batches: The elements.
+        spread: Whether the engine is to deal them out to its workers, in turn where it can. An engine may not: then it is slower.
+    """
+    return beam.Create(batches, reshuffle=spread).with_output_types(pa.RecordBatch)
 
 
 class _Sizes(PipelineVisitor):  # type: ignore[misc]

@@ -47,6 +47,7 @@ those above it::
     needs        what fetch depends on, and the rejected pairs after it
     stored       stored pictures, read back and checked
     waiting      generations that wait for word whether any host answered the run
+    leases       one copy of a lane at a time
     reports      what lanes tell the driver when they are done
     store        one generation of one fetch shard: tar, attempts, ledger, commit
     hashing      perceptual hashes of what is stored, as a generation of its own

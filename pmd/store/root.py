@@ -92,6 +92,11 @@ def work_folder(root: str, name: str) -> str:
     return storage.join(root, WORK, _work_of(_epoch(root)), name)
 
 
+def leases_folder(root: str) -> str:
+    """Return where lanes of the fetch keep their leases: those of one run are heeded by the next."""
+    return storage.join(root, WORK, "lanes")
+
+
 def _work_of(epoch: int) -> str:
     return f"epoch-{epoch}"
 
