@@ -18,6 +18,7 @@ Modules, each importing only those above it::
     processes   their processes: started, waited for and ended
     transforms  the shapes that pipelines have
     committing  what all workers handed on, as the proposal of a commit
+    commanding  a command of pmd's as a task of an engine
     boot        the worker that an engine's worker starts
 
 Only this folder and the stages' `transforms` import Apache Beam.

@@ -1,6 +1,6 @@
 """What stages keep and reject, as counters of the engine: its pages show them while a job runs, and the driver at its end.
 
-They have the same names on every engine: in the space `pmd.STAGE` the name `SOURCE.kept` or `SOURCE.REASON`. A bundle that is
+They have the same names on every engine: in the space pmd.STAGE the name `SOURCE.kept` or `SOURCE.REASON`. A bundle that is
 repeated counts again, so nothing is made of them: the books are counted from what is committed.
 """
 

@@ -251,6 +251,8 @@ def end_earlier(folder: str, clock: Callable[[], float] = time.monotonic) -> Non
     lease's time: it is waited for so long at most.
     """
     watched = [_Watch(path, clock) for path in _paths(folder)]
+    if not watched:
+        return
     if any(not watch.is_over for watch in watched):
         _NOTES.warning("lanes of an earlier run may still ask: waiting until they have ended, %.0f s at most", LEASE_S)
     while watched := [watch for watch in watched if not watch.is_over]:
@@ -262,5 +264,6 @@ def end_earlier(folder: str, clock: Callable[[], float] = time.monotonic) -> Non
 
 def remove_ended(folder: str) -> None:
     """Remove the leases if all were given back; else the next run waits for the others. For ROOT's writer, at its end."""
-    if all(_Watch(path, time.monotonic).is_over for path in _paths(folder)):
+    paths = _paths(folder)
+    if paths and all(_Watch(path, time.monotonic).is_over for path in paths):
         storage.remove_tree(folder)
