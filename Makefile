@@ -64,7 +64,7 @@ bench: $(VENV)/.dev
 
 # On object stores: clients and emulators are in a folder of their own, so that what users install is tested without them.
 test-engines: $(VENV)/.dev engines emulators
-	PYTHONPATH=$(CURDIR)/.engines/lib $(BIN)/python -m pytest -rs tests/object_stores tests/end_to_end/test_prism.py
+	PYTHONPATH=$(CURDIR)/.engines/lib $(BIN)/python -m pytest -rs tests/object_stores tests/end_to_end/test_prism.py tests/end_to_end/test_dataflow.py
 	PMD_WHOLE_ENGINES=1 $(BIN)/python -m pytest -rs tests/end_to_end/test_clusters.py
 
 # Readers of what is published: in a folder of their own, likewise. PMD_DEMO names a demo that is built already.
@@ -123,6 +123,7 @@ lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group environment -c .constraints -o requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --group engines -c .constraints -o requirements-engines.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --group consumers -c .constraints -o requirements-consumers.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --extra gcp --group environment -c .constraints -o requirements-dataflow.txt
 	rm .constraints
 
 # Whether what users install has wheels for each machine and Python that metadata allows; nothing is installed. pycld2 has none

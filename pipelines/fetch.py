@@ -24,6 +24,7 @@ from pmd.fetch import (
     adopt,
     asking,
     engine,
+    leases,
     needs,
     partitions,
     reference_lists,
@@ -34,7 +35,7 @@ from pmd.fetch.reference_transforms import MeetNames, SpreadNames, WriteListed
 from pmd.fetch.rejected_transforms import RejectPart
 from pmd.fetch.reports import Reports
 from pmd.fetch.runs import Run
-from pmd.fetch.transforms import FetchLane, ToLane, run_lanes, shard_batch
+from pmd.fetch.transforms import FetchLane, lane_batches, run_lanes
 from pmd.fetch.waiting import Waiting
 from pmd.publish import transforms as lists
 from pmd.store import commits, exchange, register, root, storage
@@ -150,6 +151,7 @@ def _download(
     storage.make_folder(waiting.folder)
     reports = Reports(root.work_folder(config.root, "reports"))
     storage.remove_tree(reports.folder)
+    leases.end_earlier(root.leases_folder(config.root))
     heard = True
     lane = FetchLane(
         config.root,
@@ -169,22 +171,23 @@ def _download(
         until=until,
         folder=config.folder,
         reports=reports,
+        leases=None if running.is_ours(flags) else root.leases_folder(config.root),
     )
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
             pipeline
-            | "Shards" >> create([shard_batch(shard) for shard in shards])
-            # (lane, SHARDS)
-            | "Lanes" >> beam.Map(ToLane(lanes)).with_output_types(tuple[int, pa.RecordBatch])
-            | "Lane" >> beam.GroupByKey()
+            # LANES: few and long, so that they are dealt out in turn; as keys they would be by hash, several to one worker
+            | "Lanes" >> create(lane_batches(shards, lanes), spread=True)
+            # SHARDS
             | "Fetch" >> beam.ParDo(PerTask(lane)).with_output_types(pa.RecordBatch)
             | "End" >> End(work)
         )
 
     try:
         if running.is_ours(flags):
-            run_lanes(lane, shards, images)
+            with root.doing(work):
+                run_lanes(lane, shards, images)
         else:
             running.run(wire, flags, work, 0, lambda: None, Total("images", images) if images else None)
     except NetworkError:
@@ -197,6 +200,7 @@ def _download(
         known = store.end(known, shards, lock.epoch, lock.check, [one.commit for one in done])
         storage.remove_tree(waiting.folder)
         storage.remove_tree(reports.folder)
+        leases.remove_ended(root.leases_folder(config.root))
         for name in ("adopt", "listed"):
             storage.remove_tree(root.work_folder(config.root, name))
     if not lost_only and {one.shard for one in done if not one.left} >= {*shards}:

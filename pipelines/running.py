@@ -16,7 +16,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pmd import config
 from pmd.config import Config, places
-from pmd.engines import choosing, driving, ends, jobs, mistakes, progress, transforms, versions
+from pmd.engines import choosing, counters, driving, ends, jobs, mistakes, progress, transforms, versions
 from pmd.engines.choosing import says
 from pmd.engines.options import Options
 from pmd.engines.processes import Processes
@@ -132,13 +132,16 @@ def run(
         pipeline = _pipeline(flags, count, ours, work)
         wire(pipeline)
         with (
+            root.doing(work, None if place is None else str(place)) as driver.taken,
             progress.Watch(work, total, transforms.units(pipeline)),
             mistakes.unlogged(),
             ours.attended() if ours is not None else contextlib.nullcontext(),
         ):
             driver.run(pipeline)
-        if place is not None and not ends.is_left(work):
-            raise driver.undone()
+        if place is not None:
+            if not ends.is_left(work):
+                raise driver.undone()
+            counters.tell(driver.counted())
         then()
     except Exception as error:
         known = mistakes.read(work) or failures.told(error, mistakes.root_of(work)) or driver.told(error)

@@ -565,12 +565,28 @@ def refresh(
 
 
 @app.command()
-def plan(config: ConfigPath, *, sample: Sample = None, as_json: Json = False) -> None:
+def plan(
+    config: ConfigPath,
+    *,
+    sample: Sample = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine", metavar="NAME", help="dataflow: also what each stage costs there, by \\[engine.prices]."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Estimate rows, bytes, hours and disk, and name the slowest host, before anything runs."""
+    from pmd.inspection import costs, plan_text
     from pmd.inspection import plan as planning
-    from pmd.inspection import plan_text
 
-    planned = planning.plan(_config(config, sample))
+    if engine not in {None, "dataflow"}:
+        raise ConfigError("no engine that is paid by time", where="--engine", expected="dataflow", found=engine)
+    loaded = _config(config, sample)
+    planned = planning.plan(loaded)
+    if engine is not None:
+        planned["cost"] = costs.cost(loaded, planned, loaded.engine.prices)
     if as_json:
         output.json(planned)
     else:

@@ -18,7 +18,7 @@ from pmd import config, manifests, sources
 from pmd.audit import estimates, findings, suppression
 from pmd.cli import app
 from pmd.codec import SET_BITS, header, structure
-from pmd.config.engine import ENGINES, DataflowEngine, Engine
+from pmd.config.engine import ENGINES, DataflowEngine, Engine, Prices
 from pmd.config.options import StageOptions
 from pmd.curate import rules
 from pmd.dedupe import near
@@ -186,11 +186,11 @@ def test_options_of_the_engines() -> None:
         if row[0] != "where":
             where = row[0].strip("[]") or where
             said[where, row[1]] = row[2]
-    models = {"engine": Engine, "engine.dataflow": DataflowEngine}
+    models = {"engine": Engine, "engine.dataflow": DataflowEngine, "engine.prices": Prices}
     models |= {f"engine.{name}": type(getattr(Engine(), name)) for name in ENGINES if name != "dataflow"}
     for name, model in models.items():
         for option, field in model.model_fields.items():
-            if option in ENGINES:
+            if option in {*ENGINES, "prices"}:
                 continue
             found = said.pop((name, option))
             if field.is_required():

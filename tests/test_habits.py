@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from pmd import flow
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -57,14 +60,54 @@ def test_a_form_asks_for_what_is_needed(path: Path) -> None:
     assert any(field.get("validations", {}).get("required") for field in fields)
 
 
-def test_the_image_is_made_of_files_that_are_there() -> None:
-    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    copied = [
-        name for line in lines if line.startswith("COPY ") and "--from" not in line for name in line.split()[1:-1]
-    ]
+IMAGES = (ROOT / "Dockerfile", ROOT / "engines/dataflow/Dockerfile")
+
+
+def copied(image: Path) -> list[str]:
+    """Return what an image takes from the checkout."""
+    lines = image.read_text(encoding="utf-8").splitlines()
+    return [name for line in lines if line.startswith("COPY ") and "--from" not in line for name in line.split()[1:-1]]
+
+
+def test_images_are_made_of_files_that_are_there() -> None:
     let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    assert set(copied) == let_through
-    assert all((ROOT / name).exists() for name in copied)
-    (python,) = {line.split(":")[1].split("-")[0] for line in lines if line.startswith("FROM python:")}
-    assert PROJECT["requires-python"].startswith(f">={python},")
-    assert "USER pmd" in lines
+    assert {name for image in IMAGES for name in copied(image)} == let_through
+    assert all((ROOT / name).exists() for name in let_through)
+    for image in IMAGES:
+        lines = image.read_text(encoding="utf-8").splitlines()
+        (python,) = {line.split(":")[1].split("-")[0] for line in lines if line.startswith("FROM python:")}
+        assert PROJECT["requires-python"].startswith(f">={python},")
+    assert "USER pmd" in IMAGES[0].read_text(encoding="utf-8").splitlines()
+
+
+def test_the_worker_image_has_the_beam_that_drives() -> None:
+    text = IMAGES[1].read_text(encoding="utf-8")
+    (beam,) = re.findall(r"^FROM apache/beam_python3\.11_sdk:(\S+) AS beam$", text, re.MULTILINE)
+    assert f"apache-beam=={beam}" in PROJECT["dependencies"]
+    assert f"apache-beam=={beam} " in (ROOT / "requirements-dataflow.txt").read_text(encoding="utf-8")
+
+
+def test_the_template_takes_what_its_launcher_reads() -> None:
+    told = json.loads((ROOT / "engines/dataflow/metadata.json").read_text(encoding="utf-8"))["parameters"]
+    launcher = (ROOT / "engines/dataflow/launch.py").read_text(encoding="utf-8")
+    assert {item["name"] for item in told} == set(re.findall(r'add_argument\("--(\w+)"', launcher))
+    config, command = (next(item for item in told if item["name"] == name) for name in ("config", "command"))
+    assert re.fullmatch(config["regexes"][0], "gs://bucket/folder/pmd.toml")
+    assert not re.fullmatch(config["regexes"][0], "pmd.toml")
+    assert all(re.fullmatch(command["regexes"][0], name) for name in ("build", *flow.NAMES))
+
+
+def test_the_manifests_for_kubernetes_fit_each_other() -> None:
+    parts = list(yaml.safe_load_all((ROOT / "engines/flink/kubernetes/flink.yaml").read_text(encoding="utf-8")))
+    named = {(part["kind"], part["metadata"]["name"]): part for part in parts}
+    assert len(named) == len(parts)
+    labels = [
+        part["spec"]["template"]["metadata"]["labels"] for (kind, _), part in named.items() if kind == "Deployment"
+    ]
+    for (kind, _), part in named.items():
+        if kind == "Service":
+            assert part["spec"]["selector"] in labels
+    configured = yaml.safe_load(named["ConfigMap", "pmd-flink"]["data"]["config.yaml"])
+    assert ("Service", configured["jobmanager.rpc.address"]) in named
+    (server,) = named["Deployment", "pmd-job-server"]["spec"]["template"]["spec"]["containers"]
+    assert server["args"][0] == f"--flink-master={configured['rest.address']}:8081"

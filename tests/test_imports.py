@@ -149,6 +149,10 @@ def test_what_decides_does_not_load_beam() -> None:
     assert "apache_beam" not in loaded_after("import " + ", ".join(names))
 
 
+def test_a_lane_on_this_machine_does_not_load_beam() -> None:
+    assert "apache_beam" not in loaded_after("import pmd.fetch.transforms")
+
+
 @pytest.mark.parametrize("command", ["sources", "init"])
 def test_a_quick_command_loads_nothing_slow(command: str) -> None:
     run = f"import sys; sys.argv = ['pmd', '{command}']\nfrom pmd import cli\ntry: cli.main()\nexcept SystemExit: pass"

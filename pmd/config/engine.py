@@ -134,6 +134,26 @@ class DataflowEngine(_Table):
     account: Name | None = None
 
 
+class Prices(_Table):
+    """What an hour costs where machines are paid by time, for `pmd plan`; by default Dataflow's (`pmd.inspection.costs.PRICED`).
+
+    Attributes:
+        currency: Of all prices.
+        processor: An hour of one.
+        gb_of_memory: An hour of one gigabyte.
+        gb_of_disk: The same of a disk.
+        memory_gb: That stand beside each processor.
+        disk_gb: The same.
+    """
+
+    currency: str = Field(default="USD", pattern="[A-Z]{3}")
+    processor: float = Field(default=0.056, ge=0)
+    gb_of_memory: float = Field(default=0.003557, ge=0)
+    gb_of_disk: float = Field(default=0.000054, ge=0)
+    memory_gb: float = Field(default=4.0, ge=0)
+    disk_gb: float = Field(default=25.0, ge=0)
+
+
 class Engine(_Table):
     """The whole table. Dataflow has no default: it must be told who pays."""
 
@@ -143,6 +163,7 @@ class Engine(_Table):
     flink: FlinkEngine = FlinkEngine()
     spark: SparkEngine = SparkEngine()
     dataflow: DataflowEngine | None = None
+    prices: Prices = Prices()
 
     @property
     def lacks(self) -> str | None:

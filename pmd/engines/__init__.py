@@ -12,11 +12,13 @@ Modules, each importing only those above it::
     servers     engines on this machine, for trying
     choosing    the engine that a configuration names, as Beam's flags
     jobs        a job that an engine runs, in words
+    counters    what stages keep and reject, as engines count it
     workers     worker processes of the local runner
     driving     Beam in a thread of its own
     processes   their processes: started, waited for and ended
     transforms  the shapes that pipelines have
     committing  what all workers handed on, as the proposal of a commit
+    commanding  a command of pmd's as a task of an engine
     boot        the worker that an engine's worker starts
 
 Only this folder and the stages' `transforms` import Apache Beam.

@@ -95,6 +95,11 @@ class CommitStage:
     targets: tuple[Target, ...]
     sources: tuple[str, ...] = ()
 
+    @property
+    def stage(self) -> str:
+        """The stage's name."""
+        return self.targets[0].stage
+
     def __call__(self, found: Collected) -> None:
         """Propose them."""
         books = {source: Books() for source in self.sources} | found.books

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
-from pmd.engines import jobs
+from pmd.engines import counters, jobs
 from pmd.engines.jobs import Place
 from pmd.errors import PmdError
 from pmd.terminal import endings
@@ -38,6 +38,8 @@ class Driver:
 
     def __init__(self, engine: Place | None = None) -> None:
         self._engine = engine
+        #: Told, by a thread, how the engine calls the job when it has taken it.
+        self.taken: Callable[[str | None], None] = lambda _: None
         self._woken = threading.Event()
         self._ended = threading.Event()
         self._died = threading.Event()
@@ -93,6 +95,10 @@ class Driver:
         problem = "the engine says that its job is done, and its work is not there"
         return (self._engine or Place("Beam's local runner")).failed(problem, None, self.job)
 
+    def counted(self) -> Mapping[str, int]:
+        """Return what the engine's counters say of a job that has ended; nothing where it does not give them."""
+        return {} if self._result is None else counters.read(self._result)
+
     @property
     def job(self) -> str | None:
         """The job's name on the engine; None: it has not got that far."""
@@ -102,6 +108,8 @@ class Driver:
         try:
             self._result = pipeline.run()
             self._submitted.set()
+            if self._engine is not None:
+                self.taken(self.job)
             state = self._result.wait_until_finish()
             if self._engine is not None and state != PipelineState.DONE:
                 raise RuntimeError(f"the job has ended as {state}")

@@ -119,10 +119,15 @@ def name(result: Any) -> str | None:
     return str(found) if found else None
 
 
-def reason(error: BaseException) -> str:
-    """Return what an engine says of a failure in one line: the last cause of its exception, or the last line of its words."""
+def reason(error: BaseException) -> str | None:
+    """Return what an engine says of a failure in one line: the last cause of its exception, or the last line of its words.
+
+    None where it says nothing: Beam's client of Dataflow has "None" for a reason of a job that fails before it has asked for one.
+    """
     said = str(error)
     causes = _CAUSE.findall(said)
     lines = [line.strip() for line in said.splitlines() if line.strip() and not _TRACE.match(line)]
     last = causes[-1] if causes else lines[-1] if lines else ""
+    if not causes and last == str(None):
+        return None
     return (last if causes else f"{type(error).__name__}: {last}")[:_SAID]

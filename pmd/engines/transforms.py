@@ -20,7 +20,7 @@ from apache_beam.internal import pickler
 from apache_beam.pipeline import PipelineVisitor
 
 import pmd.engines.coder  # noqa: F401  registers the coder of record batches
-from pmd.engines import ends, mistakes, progress, versions
+from pmd.engines import counters, ends, mistakes, progress, versions
 from pmd.engines.versions import Versions
 from pmd.store import exchange
 from pmd.store.commits import Books, File
@@ -106,9 +106,14 @@ class Spread(beam.PTransform):  # type: ignore[misc]
         )
 
 
-def create(batches: list[pa.RecordBatch]) -> Any:
-    """Return a PTransform that gives these batches, one element each."""
-    return beam.Create(batches, reshuffle=False).with_output_types(pa.RecordBatch)
+def create(batches: list[pa.RecordBatch], *, spread: bool = False) -> Any:
+    """Return a PTransform that gives these batches, one element each.
+
+    Args:
+        batches: The elements.
+        spread: Whether the engine is to deal them out to its workers, in turn where it can. An engine may not: then it is slower.
+    """
+    return beam.Create(batches, reshuffle=spread).with_output_types(pa.RecordBatch)
 
 
 class _Sizes(PipelineVisitor):  # type: ignore[misc]
@@ -282,6 +287,10 @@ class Finish(Protocol):
     def work(self) -> str:
         """The folder of this run."""
 
+    @property
+    def stage(self) -> str:
+        """The stage's name."""
+
     def __call__(self, found: Collected, /) -> None:
         """Commit."""
 
@@ -300,10 +309,21 @@ class WriteCommit(beam.PTransform):  # type: ignore[misc]
         return (
             (found, nothing)
             | "All" >> beam.Flatten()
-            | "Together" >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
+            | "Together" >> beam.Map(_Counted(self._finish.stage)).with_output_types(tuple[int, pa.RecordBatch])
             | "Barrier" >> beam.GroupByKey()
             | "Commit" >> beam.Map(_Finish(self._finish)).with_output_types(int)
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Counted:
+    """Give all outputs of a stage one key, and the engine's counters what they say."""
+
+    stage: str
+
+    def __call__(self, batch: pa.RecordBatch) -> tuple[int, pa.RecordBatch]:
+        counters.count(self.stage, collect([batch]).books)
+        return 0, batch
 
 
 class _Finish:

@@ -54,6 +54,7 @@ class Client:
         threads: For decompressing.
         clock: For dates in headers and policies.
         began: When the run began (`robots.Policy.is_fresh`).
+        ends: Asked before each request: whether none is to be sent any more.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Client:
         threads: Executor,
         clock: Clock,
         began: datetime.datetime,
+        ends: Callable[[], bool] = lambda: False,
     ) -> None:
         self._transfers = transfers
         self._resolver = resolver
@@ -80,13 +82,14 @@ class Client:
         self._clock = clock
         self._began = began
         self._asking: dict[str, asyncio.Task[robots.Policy]] = {}
-        self._ends = False
+        self._ends = ends
+        self._asks_no_more = False
         #: Tasks that have sent a request and have not ended.
         self.sent: set[asyncio.Task[Any]] = set()
 
     def ask_no_more(self) -> None:
         """Send no request any more: a task that would is cancelled."""
-        self._ends = True
+        self._asks_no_more = True
 
     async def get_image(self, url: str, chance: float) -> Answer:
         """Ask for an image.
@@ -290,7 +293,7 @@ class Client:
         except CircuitOpen as given_up:
             answer.untried = True
             raise Ended(given_up.status, f"not asked: {given_up}") from None
-        if self._ends:
+        if self._asks_no_more or self._ends():
             turn.leave()
             raise asyncio.CancelledError
         return turn

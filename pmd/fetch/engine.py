@@ -308,6 +308,7 @@ class Lane:
             self._files,
             self._clock,
             self._began,
+            lambda: self._stop.asked,
         )
 
     async def _close(self) -> None:

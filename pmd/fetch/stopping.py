@@ -22,16 +22,26 @@ _DURATION: Final = re.compile("".join(f"(?:([0-9]{{1,12}}){unit})?" for unit in 
 
 
 class Stop:
-    """Whether a lane is to end soon. It may be asked to from any thread, and from a signal's handler."""
+    """Whether a lane is to end soon. It may be asked to from any thread, and from a signal's handler.
 
-    def __init__(self) -> None:
-        self.asked = False
+    Args:
+        may_go_on: Whether it may, which it may not any more from some moment on, whether anybody asks it or not.
+    """
+
+    def __init__(self, may_go_on: Callable[[], bool] = lambda: True) -> None:
+        self._asked = False
+        self._may_go_on = may_go_on
         self._tell: Callable[[], None] | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether it is to end."""
+        return self._asked or not self._may_go_on()
 
     def ask(self) -> None:
         """Ask to end; a second time does nothing."""
-        if not self.asked:
-            self.asked = True
+        if not self._asked:
+            self._asked = True
             if self._tell is not None:
                 self._tell()
 

@@ -73,6 +73,7 @@ class Order:
         listed: What lists say of the shard's images.
         hashed: Whether something asks for perceptual hashes (`asking.who`).
         progress: Called with each image settled.
+        check: Raises where nothing is to be committed any more.
     """
 
     root: str
@@ -86,6 +87,7 @@ class Order:
     listed: reference_lists.Listed = dataclasses.field(default_factory=dict)
     hashed: bool = True
     progress: Progress | None = None
+    check: commits.Check = lambda: None
 
 
 def run_shard(order: Order, lane: Fetcher) -> Commit | None:
@@ -152,6 +154,7 @@ def settle_shard(order: Order, lane: Fetcher) -> Done | None:
     unheard: list[Fetched] = []
     with contextlib.closing(settled()) as found:
         commit = _write(order, generation, found, started)
+    order.check()
     standing = commit_generation(order.root, commit) if commit is not None else None
     if order.waiting is not None and unheard:
         number = generation if commit is None else generation + 1

@@ -1,8 +1,8 @@
-"""Fetching in lanes: a lane is one key whose value is a list of fetch shards; each shard ends in a generation or in none.
+"""Fetching in lanes: a lane is one element, a list of fetch shards; each shard ends in a generation or in none.
 
-On Beam a lane is an element, which an engine gives to a worker. On one machine each lane is a process of its own, without
-Beam: its local runner would work them off one after the other, several event loops under one GIL stand in each other's
-way, and a process can be asked to end with what it has. That is so of a single lane too.
+On Beam an engine gives each lane to a worker, and may do so twice: a lease lets one copy ask at a time. On one machine each
+lane is a process of its own, without Beam: its local runner would work them off one after the other, several event loops
+under one GIL stand in each other's way, and a process can be asked to end with what it has. That is so of a single lane too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Final, cast
 from urllib.parse import urlsplit
@@ -30,9 +31,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd.config.options import FetchOptions
-from pmd.engines import ends, mistakes, progress, workers
+from pmd.engines import counters, ends, mistakes, progress, workers
 from pmd.errors import NetworkError, PmdError, WorkerFault
-from pmd.fetch import adopt, hosts, partitions, policies, reference_lists, state, stopping, store
+from pmd.fetch import adopt, hosts, leases, partitions, policies, reference_lists, state, stopping, store
 from pmd.fetch.engine import Lane, utc_now
 from pmd.fetch.img2dataset import Img2dataset
 from pmd.fetch.outcome import Fetched
@@ -60,15 +61,18 @@ def shard_batch(shard: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([{"shard": shard}], schema=SHARDS)
 
 
-@dataclasses.dataclass(frozen=True)
-class ToLane:
-    """Give a shard its lane: round robin, fixed for the run, since a lane keeps its share of every host's limits."""
+#: A lane, and the fetch shards that are its.
+LANES = pa.schema(
+    [pa.field("lane", pa.int32(), nullable=False), pa.field("shards", pa.list_(pa.int32()), nullable=False)]
+)
 
-    lanes: int
 
-    def __call__(self, batch: pa.RecordBatch) -> tuple[int, pa.RecordBatch]:
-        """SHARDS of one row → (lane, SHARDS)."""
-        return hosts.lane_of(int(batch.column(0)[0].as_py()), self.lanes), batch
+def lane_batches(shards: Iterable[int], lanes: int) -> list[pa.RecordBatch]:
+    """Return each lane that has shards as a batch of one row: round robin, fixed for the run, since a lane keeps its share."""
+    mine: dict[int, list[int]] = {}
+    for shard in sorted(shards):
+        mine.setdefault(hosts.lane_of(shard, lanes), []).append(shard)
+    return [pa.RecordBatch.from_pylist([{"lane": lane, "shards": mine[lane]}], schema=LANES) for lane in sorted(mine)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +94,7 @@ class FetchLane:
         until: When it is asked to end with what it has; None: when it is done.
         folder: The configuration's, to which relative archives are.
         reports: Where it tells what it has done.
+        leases: The folder of the leases; None: on this machine, where a lane is never doubled.
     """
 
     root: str
@@ -109,16 +114,43 @@ class FetchLane:
     until: datetime.datetime | None = None
     folder: str = ""
     reports: Reports | None = None
+    leases: str | None = None
 
-    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(lane, its SHARDS) → SHARDS that are done."""
-        for batch in self.fetched(keyed, Stop()):
-            yield batch
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """LANES of one row → SHARDS that are done.
+
+        Raises:
+            CalledOffError: The run is wanted no more, or another copy of the lane has taken over: the engine's next try waits
+                for it.
+        """
+        if self.leases is None:
+            yield from self._until_called_off(batch, Stop(), lambda: None)
+            return
+        with leases.held(self.leases, _name(batch), lambda: ends.check(self.work)) as lease:
+            stop = Stop(lambda: lease.holds)
+            lease.tell(stop.ask)
+            yield from self._until_called_off(batch, stop, lease.check)
+            lease.check()
+
+    def _until_called_off(
+        self, batch: pa.RecordBatch, stop: Stop, check: Callable[[], None]
+    ) -> Iterator[pa.RecordBatch]:
+        for done in self.fetched(batch, stop, check):
+            yield done
             ends.check(self.work)  # an engine may work on without its driver: no further request then
 
-    def fetched(self, keyed: tuple[int, Iterable[pa.RecordBatch]], stop: Stop) -> Iterator[pa.RecordBatch]:
-        """(lane, its SHARDS) → SHARDS that are done; where it is asked to stop, the last one maybe in part."""
-        name = f"lane-{keyed[0]:05d}"
+    def fetched(
+        self, lane_batch: pa.RecordBatch, stop: Stop, check: Callable[[], None] = lambda: None
+    ) -> Iterator[pa.RecordBatch]:
+        """LANES of one row → SHARDS that are done; where it is asked to stop, the last one maybe in part.
+
+        Args:
+            lane_batch: The lane.
+            stop: Asks it to.
+            check: Raises where nothing is to be committed any more.
+        """
+        (row,) = lane_batch.to_pylist()
+        name = _name(lane_batch)
         counts = progress.Counts(self.work, name)
         done: list[Done] = []
 
@@ -136,7 +168,7 @@ class FetchLane:
                 self.options,
                 contact=self.contact,
                 lanes=self.lanes,
-                number=keyed[0],
+                number=row["lane"],
                 policies=robots_files,
                 reservations=reservations,
                 began=self.began,
@@ -148,39 +180,61 @@ class FetchLane:
         ):
             theirs = self.options.engine == "img2dataset"
             fetcher = Img2dataset(lane, self.options, self.work) if theirs else lane
-            for batch in sorted(keyed[1], key=lambda item: int(item.column(0)[0].as_py())):
+            for shard in row["shards"]:
                 if stop.asked:
                     return
-                shard = int(batch.column(0)[0].as_py())
-                part = self.cut.part_of(shard)
-                images = partitions.read_images(self.root, part)
-                mine = images.filter(pc.equal(images["fetch_shard"], shard))
-                if self.lost_only:
-                    known = state.own(self.root, shard)
-                    lost = state.to_restore(known, state.standing(known))
-                    mine = mine.filter(pc.is_in(mine["image_id"], value_set=keys.key_array(lost)))
-                order = store.Order(
-                    self.root,
-                    shard,
-                    mine,
-                    self.options,
-                    retry=self.retry,
-                    epoch=self.epoch,
-                    progress=told,
-                    adopted=adopt.read(self.index, mine) if self.index is not None else None,
-                    waiting=self.waiting,
-                    listed=reference_lists.read(reference_lists.listed_file(self.listed, part), mine)
-                    if self.listed is not None
-                    else reference_lists.NO_LISTS,
-                    hashed=self.hashed,
-                )
-                settled = store.settle_shard(order, fetcher)
-                done += [settled] if settled is not None else []
+                settled = store.settle_shard(self._order(shard, told, check), fetcher)
+                if settled is not None:
+                    done.append(settled)
+                if self.leases is not None:
+                    self._count(counts, shard, settled)
                 if self.waiting is not None and lane.answered:
                     self.waiting.answered(name)
-                yield batch
+                yield shard_batch(shard)
         if self.reports is not None:
             self.reports.leave(name, done)
+
+    def _order(self, shard: int, told: Callable[[Fetched], None], check: Callable[[], None]) -> store.Order:
+        part = self.cut.part_of(shard)
+        images = partitions.read_images(self.root, part)
+        mine = images.filter(pc.equal(images["fetch_shard"], shard))
+        if self.lost_only:
+            known = state.own(self.root, shard)
+            lost = state.to_restore(known, state.standing(known))
+            mine = mine.filter(pc.is_in(mine["image_id"], value_set=keys.key_array(lost)))
+        return store.Order(
+            self.root,
+            shard,
+            mine,
+            self.options,
+            retry=self.retry,
+            epoch=self.epoch,
+            progress=told,
+            adopted=adopt.read(self.index, mine) if self.index is not None else None,
+            waiting=self.waiting,
+            listed=reference_lists.read(reference_lists.listed_file(self.listed, part), mine)
+            if self.listed is not None
+            else reference_lists.NO_LISTS,
+            hashed=self.hashed,
+            check=check,
+        )
+
+    def _count(self, counts: progress.Counts, shard: int, settled: Done | None) -> None:
+        """Have an engine's counters tell of a shard; where another copy of this lane has settled it in this run, the progress.
+
+        That one's own count is replaced by this one's.
+        """
+        if settled is not None:
+            counters.count(counters.IMAGES, settled.commit.sources)
+            return
+        for generation in state.own(self.root, shard):
+            if generation.epoch == self.epoch:
+                statuses = Counter[str](generation.run.get("statuses", {}))
+                counts.add(**{"images": statuses.total(), **statuses})
+
+
+def _name(lane_batch: pa.RecordBatch) -> str:
+    return f"lane-{lane_batch['lane'][0].as_py():05d}"
 
 
 def run_lanes(lane: FetchLane, shards: Sequence[int], images: int = 0) -> None:
@@ -199,13 +253,9 @@ def run_lanes(lane: FetchLane, shards: Sequence[int], images: int = 0) -> None:
         PmdError: A lane met a user's mistake or storage that fails, or died.
         WorkerFault: A lane met a fault of ours.
     """
-    to_lane = ToLane(lane.lanes)
-    mine: dict[int, list[pa.RecordBatch]] = {}
-    for number, batch in map(to_lane, map(shard_batch, shards)):
-        mine.setdefault(number, []).append(batch)
     storage.remove_tree(lane.work)
     storage.make_folder(lane.work)
-    processes = [_Process(lane, number, batches) for number, batches in sorted(mine.items())]
+    processes = [_Process(lane, batch) for batch in lane_batches(shards, lane.lanes)]
     try:
         with progress.Watch(lane.work, progress.Total("images", images) if images else None):
             _start(processes)
@@ -229,12 +279,12 @@ def run_lanes(lane: FetchLane, shards: Sequence[int], images: int = 0) -> None:
 class _Process:
     """The process of one lane."""
 
-    def __init__(self, lane: FetchLane, number: int, batches: list[pa.RecordBatch]) -> None:
+    def __init__(self, lane: FetchLane, batch: pa.RecordBatch) -> None:
         # Not forked: threads of Arrow's and of a runner's may hold locks in this process.
         context = multiprocessing.get_context("spawn")
         self._hears, tells = context.Pipe(duplex=False)
         self._process = context.Process(
-            target=_run_lane, args=(lane, number, batches, tells), name=f"lane {number} of {lane.lanes}"
+            target=_run_lane, args=(lane, batch, tells), name=f"lane {batch['lane'][0].as_py()} of {lane.lanes}"
         )
 
     def start(self) -> None:
@@ -322,7 +372,7 @@ def _end(processes: Sequence[_Process]) -> None:
             return
 
 
-def _run_lane(lane: FetchLane, number: int, batches: list[pa.RecordBatch], tells: Connection) -> None:
+def _run_lane(lane: FetchLane, batch: pa.RecordBatch, tells: Connection) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     stop = Stop()
     came: list[int] = []
@@ -334,7 +384,7 @@ def _run_lane(lane: FetchLane, number: int, batches: list[pa.RecordBatch], tells
     endings.hear(ask)
     gc.freeze()  # what was imported stays: collecting looks through it no more
     try:
-        for _ in lane.fetched((number, batches), stop):
+        for _ in lane.fetched(batch, stop):
             pass
     except Exception as error:  # noqa: BLE001  the driver raises it
         tells.send(mistakes.told_of(error, lane.work))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pmd import escape
+from pmd.inspection import costs
 from pmd.inspection.expected import UNKNOWN
 from pmd.manifests.select import human_bytes
 from pmd.terminal import tables
@@ -36,6 +37,9 @@ def render(planned: Mapping[str, Any], width: int = 80) -> str:
     for line in _fetch(planned["fetch"], planned["images_basis"]):
         page.write(line)
     page.write(_hashes(planned["hashes"], "~" if planned["fetch"]["ranges"] else ""))
+    if "cost" in planned:
+        for part in _cost(planned["cost"]):
+            page.write(part)
     for item in planned["sources"]:
         for line in item["missing"]:
             page.write(line, wrap=False)
@@ -50,6 +54,21 @@ def render(planned: Mapping[str, Any], width: int = 80) -> str:
     for line in planned["assumptions"]:
         page.write(f"- {line}")
     return page.text()
+
+
+def _cost(cost: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield what people read of the costs."""
+    yield "\nOn machines that are paid by time:"
+    heads = ["stage", "processor hours", cost["currency"], "between", "told by"]
+    yield _table(heads, [*map(list, costs.rows(cost, _short))], words={"stage", "told by"}, whole=(0, 1, 2))
+    yield from costs.lines(cost, _short)
+    yield ""
+
+
+def _short(number: float) -> str:
+    """Return a number to two digits."""
+    rounded = float(f"{number:.2g}")
+    return f"{rounded:,.0f}" if rounded >= _WHOLE else f"{rounded:.2g}"
 
 
 def _sources(planned: Mapping[str, Any]) -> Table:

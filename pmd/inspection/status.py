@@ -14,7 +14,7 @@ from pmd.books.balance import balance
 from pmd.books.committed import Account, Committed, accounts_by_stage, made_of, read_all, stage_of
 from pmd.fetch import state
 from pmd.schema.statuses import OK
-from pmd.store import register, root, storage
+from pmd.store import lock, register, root, storage
 from pmd.store.commits import STAGE_FILE
 from pmd.store.register import Generation, Register
 from pmd.terminal import bar, tables
@@ -30,7 +30,9 @@ def books(root_url: str) -> dict[str, Any]:
         ``sources``: source → stage → in, kept, rejected by reason. ``stages``: stage → totals, files, bytes.
         ``fetch``: images by status, those whose perceptual hash is known, generations, bytes of the store, and of how
         many generations other libraries made the pictures than are here. ``shards``:
-        format → shards, samples, bytes.
+        format → shards, samples, bytes. ``writer``: who writes or wrote last: command, host, process, since when, ``runs``
+        (whether now), ``ended`` (whether well), and the ``job`` that it is at: task, engine (None: this machine), name, since
+        when; None: nobody has written.
         ``balance``: see `balance`; ``balanced``: whether all of it is so. ``missing``: what is not committed, and the
         command that makes it.
 
@@ -62,9 +64,27 @@ def books(root_url: str) -> dict[str, Any]:
             for form, folder in sorted(flow.SHARDS.items())
             if folder.path in standing
         },
+        "writer": _writer(root_url),
         "balance": lines,
         "balanced": all(line["ok"] for line in lines),
         "missing": _missing(standing),
+    }
+
+
+def _writer(root_url: str) -> dict[str, Any] | None:
+    state, runs = lock.seen(root_url)
+    if state.last is None:
+        return None
+    last, job = state.last, state.job if runs else None
+    return {
+        "command": last.command,
+        "host": last.host,
+        "process": last.pid,
+        "since": last.since,
+        "epoch": state.epoch,
+        "runs": runs,
+        "ended": state.ended,
+        "job": job and {"task": job.task, "engine": job.engine, "name": job.name, "since": job.since},
     }
 
 
@@ -217,6 +237,8 @@ def render(summary: dict[str, Any], width: int = 130) -> str:
     page.write()
     for line in _balance_lines(summary):
         page.write(line)
+    for line in _writer_lines(summary["writer"]):
+        page.write(line)
     for item in summary["missing"]:
         unit = "" if item["unit"] == "all" else f" of {item['unit']}"
         page.write(f"Not committed: {item['stage']}{unit}; run: {item['run']}")
@@ -250,13 +272,35 @@ def _fetch_lines(fetch: Mapping[str, Any]) -> list[str]:
     if not fetch["generations"]:
         return []
     statuses = ", ".join(f"{status} {count:,}" for status, count in fetch["ledger"].items())
+    settled = sum(fetch["ledger"].values())
     return [
-        f"\nImages: {fetch['images']:,} wanted. In the ledger: {statuses}.",
+        f"\nImages: {fetch['images']:,} wanted, {settled:,} settled{_share(settled, fetch['images'])}. "
+        f"In the ledger: {statuses}.",
         f"Perceptual hashes are known of {fetch['hashed']:,}; the others are computed when something asks for them.",
         f"Fetched in {bar.amount(fetch['generations'], 'generations')} of {bar.amount(fetch['shards'], 'fetch shards')}; "
         f"the store holds {fetch['store_bytes']:,} bytes.",
         *_otherwise_lines(fetch["made_otherwise"]),
     ]
+
+
+def _share(part: int, whole: int) -> str:
+    """Return in words which part of the whole is done, as long as it is not all; it is never rounded up to all."""
+    return f" ({100 * part // whole} %)" if part < whole else ""
+
+
+def _writer_lines(writer: Mapping[str, Any] | None) -> list[str]:
+    """Return who writes, and what he is at; nothing of one who has ended."""
+    if writer is None or (writer["ended"] and not writer["runs"]):
+        return []
+    who = f"{writer['command']} (process {writer['process']} on {writer['host']}, since {writer['since']})"
+    if not writer["runs"]:
+        return [f"Not ended: {who}: it was killed. What it had committed stays; the same command does the rest."]
+    job = writer["job"]
+    if job is None:
+        return [f"Running: {who}"]
+    where = "on this machine" if job["engine"] is None else f"on {job['engine']}"
+    called = f", job {job['name']}" if job["name"] else ""
+    return [f"Running: {who}", f"It is at {job['task']}, {where}{called}, since {job['since']}."]
 
 
 def _otherwise_lines(made: Mapping[str, Any]) -> list[str]:

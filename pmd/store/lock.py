@@ -64,6 +64,33 @@ class Holder:
 
 
 @dataclasses.dataclass(frozen=True)
+class Job:
+    """What a writer is at.
+
+    Attributes:
+        task: The stage and its unit, as its work folder is called: "curate-coco".
+        since: When it began.
+        engine: Where it runs; None: on this machine.
+        name: What the engine calls it; None: the engine has not taken it yet, or there is none.
+    """
+
+    task: str
+    since: str
+    engine: str | None = None
+    name: str | None = None
+
+    @classmethod
+    def now(cls, task: str, engine: str | None = None) -> Job:
+        """Return one that begins now."""
+        return cls(task, _now().isoformat(timespec="seconds"), engine)
+
+    def __str__(self) -> str:
+        job = "" if self.name is None else f", job {self.name}"
+        where = "on this machine" if self.engine is None else f"on {self.engine}{job}"
+        return f"{self.task} {where}, since {self.since}"
+
+
+@dataclasses.dataclass(frozen=True)
 class State:
     """What `writer.json` says.
 
@@ -72,12 +99,14 @@ class State:
         last: Who writes or wrote last.
         ended: It has given the lock back: it was not killed.
         until: When its lease ends; None on local disks.
+        job: What it is at; None: nothing that takes long, or it has ended.
     """
 
     epoch: int = 0
     last: Holder | None = None
     ended: bool = True
     until: datetime.datetime | None = None
+    job: Job | None = None
 
     def left_s(self, now: datetime.datetime) -> float:
         """Return the seconds for which the lease still holds; 0 where there is none."""
@@ -110,7 +139,8 @@ def _parse(content: bytes, path: str) -> State:
             return State(0, Holder(raw["host"], raw["pid"], raw["since"], raw["command"]), ended=False)
         until = raw["until"] and datetime.datetime.fromisoformat(raw["until"])
         last = raw["last"] and Holder(**raw["last"])
-        return State(int(raw["epoch"]), last, bool(raw["ended"]), until)
+        job = raw.get("job") and Job(**raw["job"])  # earlier versions say none
+        return State(int(raw["epoch"]), last, bool(raw["ended"]), until, job)
     except (ValueError, KeyError, TypeError) as error:
         raise RootError(
             "not what a writer has written",
@@ -142,6 +172,9 @@ class Lock:
             RootError: Somebody else has taken over.
         """
 
+    def at(self, job: Job | None) -> None:
+        """Have `writer.json` say what this writer is at: for who looks, so that no failure of it stops a run."""
+
 
 def is_held(root: str) -> bool:
     """Return whether somebody writes a ROOT now, be it this process."""
@@ -158,6 +191,11 @@ def is_held(root: str) -> bool:
     finally:
         os.close(number)
     return False
+
+
+def seen(root: str) -> tuple[State, bool]:
+    """Return what `writer.json` says, and whether somebody writes now: what it says of a job holds only then."""
+    return read(root), is_held(root)
 
 
 @contextlib.contextmanager
@@ -182,9 +220,9 @@ def _next(state: State) -> int:
 class _Flock(Lock):
     """The kernel's lock, held through an open file."""
 
-    def __init__(self, root: str, number: int, epoch: int, before: State) -> None:
-        super().__init__(root, epoch, before)
-        self._number = number
+    def __init__(self, root: str, number: int, state: State, before: State) -> None:
+        super().__init__(root, state.epoch, before)
+        self._number, self._state = number, state
 
     def check(self) -> None:
         if not _is_the_file(self._number, _lock_path(self.root)):
@@ -194,6 +232,10 @@ class _Flock(Lock):
                 expected="the file that this run holds",
                 remedy="leave it in its place, and run the same command again",
             )
+
+    def at(self, job: Job | None) -> None:
+        with contextlib.suppress(OSError):
+            storage.put(storage.join(self.root, STATE_FILE), dataclasses.replace(self._state, job=job).to_json())
 
 
 def _lock_path(root: str) -> str:
@@ -246,7 +288,7 @@ def _held_locally(root: str, own: Holder) -> Iterator[Lock]:
         state = State(_next(before), own, ended=False)
         _keep(root, state)
         try:
-            yield _Flock(root, number, state.epoch, before)
+            yield _Flock(root, number, state, before)
         finally:
             with contextlib.suppress(OSError):  # a full disk: the next writer is told that this one did not end
                 _give_back(root, dataclasses.replace(state, ended=True))
@@ -290,6 +332,7 @@ class _Lease(Lock):
         super().__init__(root, state.epoch, before)
         self._path = storage.join(root, STATE_FILE)
         self._state, self._seen = state, seen
+        self._job: Job | None = None
         self._one = threading.Lock()
         self._ended = threading.Event()
         self._lost: State | None = None
@@ -317,10 +360,14 @@ class _Lease(Lock):
                 remedy="leave it to that one; what this one had committed stays",
             )
 
+    def at(self, job: Job | None) -> None:
+        self._job = job  # told with the next renewal, so that it takes no request of its own
+
     def end(self) -> None:
         """Give it back."""
         self._ended.set()
         self._thread.join()
+        self._job = None
         if self._lost is None:
             self._swap(_now(), ended=True)
 
@@ -336,7 +383,7 @@ class _Lease(Lock):
                 return
 
     def _swap(self, until: datetime.datetime, *, ended: bool) -> None:
-        state = dataclasses.replace(self._state, until=until, ended=ended)
+        state = dataclasses.replace(self._state, until=until, ended=ended, job=self._job)
         content = state.to_json()
         with self._one:
             self._swap_alone(state, content)

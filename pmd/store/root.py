@@ -7,11 +7,12 @@ derived again, since the store's folders depend on it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import posixpath
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import orjson
@@ -19,7 +20,7 @@ import orjson
 from pmd import flow
 from pmd.errors import RootError, VerificationError
 from pmd.store import commits, failures, leftovers, lock, register, sealed, storage, versions, written
-from pmd.store.lock import Holder, Lock
+from pmd.store.lock import Holder, Job, Lock
 
 ROOT_FILE: Final = "root.json"
 VERSION: Final = 1
@@ -89,6 +90,11 @@ def audit_folder(root: str) -> str:
 def work_folder(root: str, name: str) -> str:
     """Return a folder for what a stage needs only while it runs: each writer of a ROOT has its own."""
     return storage.join(root, WORK, _work_of(_epoch(root)), name)
+
+
+def leases_folder(root: str) -> str:
+    """Return where lanes of the fetch keep their leases: those of one run are heeded by the next."""
+    return storage.join(root, WORK, "lanes")
 
 
 def _work_of(epoch: int) -> str:
@@ -232,6 +238,30 @@ def writing(root: str) -> Lock:
     if held is None:
         raise RootError("this process has not taken the lock", where=root, remedy="write within pmd.store.root.writer")
     return held
+
+
+@contextlib.contextmanager
+def doing(work: str, engine: str | None = None) -> Iterator[Callable[[str | None], None]]:
+    """Have `writer.json` say what its writer is at, as long as it is; where this process is none, nobody is told.
+
+    Args:
+        work: The work folder of the run (`work_folder`), whose name is the task's.
+        engine: Where it runs; None: on this machine.
+
+    Yields:
+        What tells how the engine calls the job, once that is known.
+    """
+    top, _, name = work.rpartition(f"/{WORK}/")
+    held = _locks.get(top)
+    if held is None:
+        yield lambda _: None
+        return
+    job = Job.now(posixpath.basename(name), engine)
+    held.at(job)
+    try:
+        yield lambda called: held.at(dataclasses.replace(job, name=called))
+    finally:
+        held.at(None)
 
 
 def _epoch(root: str) -> int:

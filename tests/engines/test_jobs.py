@@ -101,10 +101,12 @@ Caused by: java.io.IOException: Insufficient number of network buffers: required
         (RuntimeError("bundle failed\n\n"), "RuntimeError: bundle failed"),
         (RuntimeError("no room\n\tat java.base/java.lang.Thread.run(Thread.java:840)\n"), "RuntimeError: no room"),
         (ValueError(), "ValueError: "),
+        (RuntimeError("Dataflow pipeline failed. State: FAILED, Error:\nNone"), None),
+        (RuntimeError("Dataflow pipeline failed. State: FAILED, Error:\nno quota"), "RuntimeError: no quota"),
         (RuntimeError("x" * 900), ("RuntimeError: " + "x" * 900)[:300]),
     ],
 )
-def test_the_reason_is_the_last_cause(error: Exception, reason: str) -> None:
+def test_the_reason_is_the_last_cause(error: Exception, reason: str | None) -> None:
     assert jobs.reason(error) == reason
 
 
@@ -200,6 +202,8 @@ def test_the_last_step_of_a_run_that_is_called_off_proposes_nothing(tmp_path: Pa
     work = str(tmp_path / "work")
 
     class Finish:
+        stage = "curate"
+
         def __init__(self) -> None:
             self.work = work
 

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from pipelines import curate, fetch, images
 from pmd import config
 from pmd.config import Config
 from pmd.errors import PmdError
+from pmd.fetch import leases, state, stopping, transforms
 from pmd.fetch import needs as fetch_needs
-from pmd.fetch import state, stopping, transforms
 from pmd.schema.exits import TIME_IS_UP
 from pmd.store import lock, register, root
 from pmd.terminal import endings
@@ -88,6 +92,59 @@ def test_a_mistake_that_a_lane_meets_comes_back_as_itself(tmp_path: Path, web: W
     (tmp_path / "root" / "images" / "_stage.json").unlink()
     with pytest.raises(PmdError, match="images"), root.writer(chosen.root, "test"):
         fetch._download(chosen, register.current(chosen.root), shards, (), (), settle_unreached=False)
+    assert not (tmp_path / "root" / "_work").exists()
+
+
+def on_an_engine(chosen: Config) -> None:
+    """Fetch as on an engine: by Beam, in this process."""
+    with root.writer(chosen.root, "test"):
+        fetch.build(chosen, ("--direct_running_mode=in_memory",))
+
+
+def test_a_lane_that_an_engine_runs_twice_at_once_asks_once(
+    tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, one = known(tmp_path, web), transforms.FetchLane.__call__
+    monkeypatch.setattr(leases, "pause", lambda _: threading.Event().wait(0.01))
+
+    def twice(lane: transforms.FetchLane, batch: pa.RecordBatch) -> list[pa.RecordBatch]:
+        with ThreadPoolExecutor(2) as threads:
+            first, second = threads.map(lambda _: list(one(lane, batch)), range(2))
+        assert [done.to_pylist() for done in first] == [done.to_pylist() for done in second]
+        return first
+
+    monkeypatch.setattr(transforms.FetchLane, "__call__", twice)
+    on_an_engine(chosen)
+    assert {*Counter(request.path for request in web.asked()).values()} == {1}
+    assert len(web.asked()) == COUNT
+    assert fetch_needs.pending_images(chosen) == {}
+    assert not (tmp_path / "root" / "_work").exists()
+
+
+def test_a_lane_whose_worker_dies_goes_on_elsewhere_where_it_was(
+    tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dead one has given nothing back. Its lease runs out, and what is settled is not asked for again."""
+    chosen, one = known(tmp_path, web), transforms.FetchLane.__call__
+    chosen = dataclasses.replace(chosen, fetch=chosen.fetch.model_copy(update={"lanes": 1}))
+    monkeypatch.setattr(leases, "LEASE_S", 0.3)
+    monkeypatch.setattr(leases, "pause", lambda _: threading.Event().wait(0.01))
+    waited: list[int] = []
+
+    def dies_then_again(lane: transforms.FetchLane, batch: pa.RecordBatch) -> list[pa.RecordBatch]:
+        with monkeypatch.context() as dead:
+            dead.setattr(leases.Lease, "end", lambda _: None)
+            copy = iter(one(lane, batch))
+            next(copy)
+            copy.close()  # type: ignore[attr-defined]  # of a generator
+        waited.append(len(web.asked()))
+        return list(one(lane, batch))
+
+    monkeypatch.setattr(transforms.FetchLane, "__call__", dies_then_again)
+    on_an_engine(chosen)
+    assert 0 < waited[0] < COUNT
+    assert {*Counter(request.path for request in web.asked()).values()} == {1}
+    assert fetch_needs.pending_images(chosen) == {}
     assert not (tmp_path / "root" / "_work").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from pmd import cli, codec, config
 from pmd.errors import RootError
 from pmd.inspection import status
+from pmd.store import lock
 from tests import tiny_root
 
 
@@ -137,6 +139,84 @@ def test_pictures_that_other_libraries_made_are_told(copy: Path, monkeypatch: py
     assert made["generations"] == summary["fetch"]["generations"] > 0
     assert made["differs"] == {"Pillow": {"there": [here["Pillow"]], "here": "99.0"}}
     assert f"Pillow {here['Pillow']} (here 99.0)" in " ".join(status.render(summary, 200).split())
+
+
+JOB = lock.Job("fetch", "2026-01-02T03:05:00+00:00", "DataflowRunner", "2026-01-02_03-1")
+
+
+@pytest.mark.parametrize(
+    ("job", "told"),
+    [
+        (None, []),
+        (JOB, ["It is at fetch, on DataflowRunner, job 2026-01-02_03-1, since 2026-01-02T03:05:00+00:00."]),
+        (
+            dataclasses.replace(JOB, name=None),
+            ["It is at fetch, on DataflowRunner, since 2026-01-02T03:05:00+00:00."],
+        ),
+        (
+            lock.Job("curate-coco", JOB.since),
+            ["It is at curate-coco, on this machine, since 2026-01-02T03:05:00+00:00."],
+        ),
+    ],
+)
+def test_who_writes_now_is_told_and_what_he_is_at(copy: Path, job: lock.Job | None, told: list[str]) -> None:
+    with lock.held(str(copy), lock.Holder("one", 7, "2026-01-02T03:04:05+00:00", "pmd build pmd.toml")) as held:
+        held.at(job)
+        found = status.books(str(copy))
+        lines = status.render(found, 300).splitlines()
+    assert found["writer"]["runs"]
+    assert found["writer"]["job"] == (job and dataclasses.asdict(job))
+    start = lines.index("Running: pmd build pmd.toml (process 7 on one, since 2026-01-02T03:04:05+00:00)")
+    assert lines[start + 1 : start + 1 + len(told)] == told
+    after = status.books(str(copy))
+    assert (after["writer"]["runs"], after["writer"]["ended"], after["writer"]["job"]) == (False, True, None)
+    assert "Running" not in status.render(after)
+
+
+def test_a_writer_that_was_killed_is_told_without_what_it_was_at(copy: Path) -> None:
+    left = lock.State(5, lock.Holder("one", 7, "then", "pmd build pmd.toml"), ended=False, job=JOB)
+    (copy / lock.STATE_FILE).write_bytes(left.to_json())
+    found = status.books(str(copy))
+    assert found["writer"] == {
+        "command": "pmd build pmd.toml",
+        "host": "one",
+        "process": 7,
+        "since": "then",
+        "epoch": 5,
+        "runs": False,
+        "ended": False,
+        "job": None,
+    }
+    said = status.render(found, 300)
+    assert "Not ended: pmd build pmd.toml (process 7 on one, since then): it was killed." in said
+
+
+def test_where_nobody_has_written_there_is_no_writer(copy: Path) -> None:
+    assert status.books(str(copy))["writer"] is None
+
+
+@pytest.mark.parametrize(("settled", "share"), [(0, " (0 %)"), (999, " (99 %)"), (1000, "")])
+def test_how_far_the_fetch_is_by_what_is_committed(settled: int, share: str) -> None:
+    fetch = {
+        "images": 1000,
+        "ledger": {"ok": settled},
+        "hashed": 0,
+        "shards": 1,
+        "generations": 1,
+        "store_bytes": 0,
+        "made_otherwise": {"generations": 0, "differs": {}},
+    }
+    assert f"1,000 wanted, {settled:,} settled{share}. In the ledger: ok {settled:,}." in status._fetch_lines(fetch)[0]
+
+
+def test_no_line_is_wider_than_the_terminal(copy: Path) -> None:
+    with lock.held(
+        str(copy), lock.Holder("a-machine-of-ours", 7, "2026-01-02T03:04:05+00:00", "pmd build pmd.toml")
+    ) as held:
+        held.at(JOB)
+        found = status.books(str(copy)) | {"root": "pmd"}
+    for width in (40, 80):
+        assert max(map(len, status.render(found, width).splitlines())) <= width
 
 
 def test_no_root_is_an_error(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ def log() -> Iterator[io.StringIO]:
 
 
 class _Fails:
+    stage = "curate"
+
     def __init__(self, error: Exception, work: str) -> None:
         self.error = error
         self.work = work

@@ -73,10 +73,11 @@ def tables(root: str, count: int) -> list[pa.RecordBatch]:
 def shards(root: str, out: Path, found: list[pa.RecordBatch], per_shard: int, *, by_window: bool) -> list[Any]:
     """Write all shards; return their files."""
     folders = tuple((form, str(out / form)) for form in ("webdataset", "parquet"))
-    write_shard = WriteShard(root, folders, "tag", ShardOptions(), f"{root}/_work")
+    options = ShardOptions(samples_per_shard=per_shard)
+    write_shard = WriteShard(root, folders, "tag", options, f"{root}/_work")
     given = [
         item
-        for batch in CutShards(per_shard, f"{root}/_work", by_window=by_window)((0, found))
+        for batch in CutShards(options, f"{root}/_work", by_window=by_window)((0, found))
         for item in write_shard(batch)
     ]
     outputs = [batch for batch in given if batch.schema == OUTPUTS]

@@ -67,6 +67,7 @@ def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
         State(7, TWO, ended=False, until=START),
         State(8, ONE, ended=True, until=START + datetime.timedelta(seconds=1.5)),
         State(9, None, ended=False),
+        State(9, ONE, ended=False, job=lock.Job("fetch", "then", "DataflowRunner", "j-1")),
     ):
         (tmp_path / lock.STATE_FILE).write_bytes(state.to_json())
         assert lock.read(str(tmp_path)) == state

@@ -1,0 +1,44 @@
+"""What the launcher of a Flex Template runs: it submits a job of one step, on one worker, and that is the driver of all others.
+
+A launcher submits one job and ends. A build is many, with a driver that waits, commits and goes on. So the one job has one task,
+a command of pmd's; it runs until the build has ended, and submits the stages' jobs as it would from anywhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pmd import config
+from pmd.engines.commanding import Command
+from pmd.errors import ConfigError
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Submit the job.
+
+    Args:
+        argv: The template's parameters, and Beam's flags; by default the process's own.
+
+    Raises:
+        ConfigError: The configuration does not describe Dataflow.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--config", required=True, help="the configuration, in a bucket")
+    parser.add_argument("--command", default="build", help="which of pmd's commands")
+    told, flags = parser.parse_known_args(argv)
+    table = config.load(told.config).engine.dataflow
+    if table is None:
+        raise ConfigError("Dataflow is not described", where=told.config, expected="a table [engine.dataflow]")
+    ours = ("--sdk_location=container", f"--sdk_container_image={table.image}", "--max_num_workers=1")
+    words = (told.command, told.config, "--engine", "dataflow")
+    pipeline = beam.Pipeline(options=PipelineOptions([*flags, *ours]))
+    _ = pipeline | beam.Create([words], reshuffle=False) | "Drive" >> beam.ParDo(Command())
+    pipeline.run()  # the launcher does not wait
+
+
+if __name__ == "__main__":
+    main()

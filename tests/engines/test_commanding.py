@@ -1,0 +1,84 @@
+"""A command of pmd's as a task of an engine, and the launcher that submits it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+
+from pmd.engines import commanding
+from pmd.errors import ConfigError, PmdError
+
+LAUNCH = Path(__file__).resolve().parents[2] / "engines/dataflow/launch.py"
+
+
+def launcher() -> Any:
+    spec = importlib.util.spec_from_file_location("launch", LAUNCH)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_command_that_ends_well_gives_its_exit_code() -> None:
+    assert list(commanding.Command().process(("--version",))) == [0]
+
+
+def test_a_command_that_fails_fails_the_task_with_its_words(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(PmdError) as caught:
+        commanding.run(("build", str(tmp_path / "none.toml")))
+    told = caught.value
+    assert told.problem == (
+        "the command has failed with exit code 2: the configuration or the command line cannot be used"
+    )
+    assert told.where == f"pmd build {tmp_path}/none.toml"
+    assert "no such configuration file" in str(told.found)
+    assert "no such configuration file" in capfd.readouterr().err, "the worker's log has all of it"
+
+
+def described(folder: Path, more: str) -> str:
+    path = folder / "pmd.toml"
+    path.write_text(
+        f'root = "gs://bucket/pmd"\nprofile = "paper"\ncontact = "mailto:us@example.org"\n'
+        f'[sources.conceptual_12m]\nannotations = ["{folder}/cc12m.tsv"]\n{more}'
+    )
+    return str(path)
+
+
+TABLE = """
+[engine.dataflow]
+project = "my-project-1"
+region = "us-central1"
+temp = "gs://bucket/tmp"
+image = "example.invalid/pmd:1"
+"""
+
+
+def test_the_launcher_submits_one_job_whose_only_task_is_the_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted: list[Any] = []
+
+    def run(pipeline: beam.Pipeline) -> None:
+        submitted.append(pipeline)
+
+    monkeypatch.setattr(beam.Pipeline, "run", run)
+    path = described(tmp_path, TABLE)
+    launcher().main(["--config", path, "--runner=DirectRunner", "--project=my-project-1"])
+    (pipeline,) = submitted
+    told = pipeline.options.get_all_options()
+    assert told["sdk_container_image"] == "example.invalid/pmd:1"
+    assert (told["max_num_workers"], told["project"]) == (1, "my-project-1")
+    (created,) = [
+        part.transform.values for part in pipeline.transforms_stack[0].parts if hasattr(part.transform, "values")
+    ]
+    assert list(created) == [("build", path, "--engine", "dataflow")]
+
+
+def test_the_launcher_needs_the_table(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Dataflow is not described"):
+        launcher().main(["--config", described(tmp_path, "")])
