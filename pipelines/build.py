@@ -22,6 +22,7 @@ from pmd.publish import folder as publish_folder
 from pmd.store import commits, register, root
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
+from pmd.suppression import lists
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +110,7 @@ def build(
         report: Told of every unit when it is done or skipped.
         started: Told of every unit that is about to run.
     """
+    config = lists.held(config)
     chosen = sorted(config.sources if names is None else names)
     flags = choosing.flags(config.engine, flags, config.root)
     if only in {None, flow.CURATE.name}:
@@ -180,6 +182,7 @@ def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:
 
     A stage behind one that will run cannot be judged before that has run: it follows, unless the outcome is the same.
     """
+    config = lists.held(config)
     chosen = sorted(config.sources if names is None else names)
     inputs.check(config, chosen)
     steps: list[Step] = []

@@ -12,12 +12,13 @@ from pmd import flow, sources, stages
 from pmd.config import Config, inputs
 from pmd.curate import needs
 from pmd.curate.rules import PARTITION_BYTES
-from pmd.curate.transforms import ReadChunk, ResolvePartition, chunk_batch
+from pmd.curate.transforms import ReadChunk, ResolvePartition, chunk_batch, with_suppressed
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.formats import archives, compression, parquet
 from pmd.sources.contract import InputFile
 from pmd.store import exchange, root
+from pmd.suppression import lists
 
 #: How much larger compressed annotation files become, at least; measured on Wikipedia and Flickr captions, 4 to 6.
 _EXPANSION = 5
@@ -40,9 +41,9 @@ def build(config: Config, source: str, flags: Sequence[str] = ()) -> None:
             | "Curate"
             >> ByPartition(
                 ReadChunk(source, chosen.options, work, bits, chosen.reader, needs.names_of(config, files)),
-                ResolvePartition(source, config.curate, wanted.folder, bits, work),
+                ResolvePartition(source, config.curate, wanted.folder, bits, work, lists.digests(config.suppression)),
             )
-            | "Commit" >> WriteCommit(CommitStage(work, (target(wanted),), (source,)))
+            | "Commit" >> WriteCommit(CommitStage(work, (target(wanted, complete=with_suppressed),), (source,)))
         )
 
     running.run_and_commit(config.root, [wanted.folder], wire, flags, work, size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
 from pmd.fetch import partitions, refusals
 from pmd.images import rules as images_rules
-from pmd.shard import samples, writing
+from pmd.shard import patching, samples, writing
 from pmd.store import commits, exchange, sealed, storage
 from pmd.store.proposals import Proposal
 from pmd.store.wanted import Wanted
@@ -34,6 +35,17 @@ SHARDS = pa.schema(
     [
         pa.field("shard", pa.int32(), nullable=False),
         pa.field("of", pa.int32(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("start", pa.int64(), nullable=False),
+        pa.field("stop", pa.int64(), nullable=False),
+    ]
+)
+
+#: A shard of one format that is written where others stay: one row a slice.
+PATCHES = pa.schema(
+    [
+        pa.field("form", pa.string(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),
         pa.field("path", pa.string(), nullable=False),
         pa.field("start", pa.int64(), nullable=False),
         pa.field("stop", pa.int64(), nullable=False),
@@ -144,14 +156,93 @@ class WriteShard:
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """SHARDS of one shard → OUTPUTS; names start with the format."""
         slices = batch.to_pylist()
-        rows = pa.concat_tables([_slice(row["path"], row["start"], row["stop"]) for row in slices])
-        name = f"{slices[0]['shard']:05d}-of-{slices[0]['of']:05d}-{self.tag}"
-        try:
-            written = writing.write_shard(self.root, dict(self.folders), name, rows, self.options)
-        except refusals.Undecodable as undecodable:
-            refusals.leave(self.work, undecodable.refusals)
-            return
-        yield outputs([dataclasses.replace(file, name=f"{form}:{file.name}") for form, file in written.items()])
+        name = name_of(slices[0]["shard"], slices[0]["of"], self.tag)
+        yield from _written(self.root, dict(self.folders), name, slices, self.options, self.work)
+
+
+@dataclasses.dataclass(frozen=True)
+class CutPatches:
+    """Turn the windows' samples into the shards in which a place has changed hands (`patching`), format by format.
+
+    Where there are more new samples than places, all are cut anew.
+    """
+
+    folders: tuple[tuple[str, str], ...]
+    tag: str
+    samples_per_shard: int
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(0, all WINDOWS) → PATCHES, one batch a shard, one row a slice; and OUTPUTS of the shards that stay."""
+        windows = sorted((row for batch in keyed[1] for row in batch.to_pylist()), key=lambda row: row["window"])
+        counts = [row["samples"] for row in windows]
+        now = patching.Layout.joined([patching.of_samples(row["path"]) for row in windows])
+        for form, folder in self.folders:
+            files = patching.shards_of(commits.require(folder, "run: pmd shard CONFIG"))
+            before = patching.Layout.joined([patching.read(storage.join(folder, file.name)) for file in files])
+            planned = patching.plan([file.rows for file in files], before, now)
+            if planned is None:
+                yield from self._anew(form, windows, counts)
+                continue
+            kept, patches = planned
+            yield outputs([dataclasses.replace(files[at], name=f"{form}:{files[at].name}") for at in kept])
+            for patch in patches:
+                name = patching.renamed(files[patch.file].name, self.tag)
+                yield self._patch(form, name, windows, patching.runs(patch.samples, counts))
+
+    def _anew(self, form: str, windows: list[dict[str, Any]], counts: list[int]) -> Iterator[pa.RecordBatch]:
+        shards = samples.cut_ranks(counts, self.samples_per_shard)
+        for shard, slices in enumerate(shards):
+            yield self._patch(form, name_of(shard, len(shards), self.tag), windows, slices)
+
+    def _patch(
+        self, form: str, name: str, windows: list[dict[str, Any]], slices: Iterable[tuple[int, int, int]]
+    ) -> pa.RecordBatch:
+        rows = [
+            {"form": form, "name": name, "path": windows[window]["path"], "start": start, "stop": stop}
+            for window, start, stop in slices
+        ]
+        return pa.RecordBatch.from_pylist(rows, schema=PATCHES)
+
+
+@dataclasses.dataclass(frozen=True)
+class WritePatch:
+    """Write one shard of one format; as `WriteShard` else."""
+
+    root: str
+    folders: tuple[tuple[str, str], ...]
+    options: ShardOptions
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PATCHES of one shard → OUTPUTS; names start with the format."""
+        slices = batch.to_pylist()
+        form = slices[0]["form"]
+        yield from _written(
+            self.root, {form: dict(self.folders)[form]}, slices[0]["name"], slices, self.options, self.work
+        )
+
+
+def name_of(shard: int, of: int, tag: str) -> str:
+    """Return the name of a shard, without its extension."""
+    return f"{shard:05d}-of-{of:05d}-{tag}"
+
+
+def _written(
+    root: str,
+    folders: dict[str, str],
+    name: str,
+    slices: list[dict[str, Any]],
+    options: ShardOptions,
+    work: str,
+) -> Iterator[pa.RecordBatch]:
+    rows = pa.concat_tables([_slice(row["path"], row["start"], row["stop"]) for row in slices])
+    try:
+        written = writing.write_shard(root, folders, name, rows, options)
+    except refusals.Undecodable as undecodable:
+        refusals.leave(work, undecodable.refusals)
+        return
+    yield outputs([dataclasses.replace(file, name=f"{form}:{file.name}") for form, file in written.items()])
 
 
 def _slice(path: str, start: int, stop: int) -> pa.Table:
