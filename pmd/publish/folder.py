@@ -18,7 +18,7 @@ import orjson
 
 from pmd import __version__, flow
 from pmd.config import Config
-from pmd.publish import card, census, citation, croissant, measured, repeating
+from pmd.publish import card, census, citation, croissant, measured, repeating, withdrawn
 from pmd.store import commits, root, storage, written
 from pmd.store.commits import Commit
 from pmd.store.standing import Standing
@@ -33,7 +33,8 @@ BUILD: Final = "build.json"
 SUMS: Final = "SHA256SUMS"
 
 #: The files of lists that a release may have; whatever else stands there is never removed.
-_OURS: Final = re.compile(rf"{flow.LISTS.pattern.removeprefix(f'{flow.LISTS.above}/')}/{flow.LISTS.files}")
+_LISTS: Final = re.compile(rf"{flow.LISTS.pattern.removeprefix(f'{flow.LISTS.above}/')}/{flow.LISTS.files}")
+_OURS: Final = re.compile(rf"{_LISTS.pattern}|{re.escape(withdrawn.FILE)}")
 
 #: Raised when the files would be written otherwise of the same lists.
 FORMAT: Final = 1
@@ -67,6 +68,11 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     sums = {name: commits.sha256(each) for name, each in content.items()}
     files = _files(config, lists)
     sums |= {name: digest for name, (_, digest) in files.items()}
+    # Before any list that it is told by is removed: killed then, the next one finds it here.
+    left = withdrawn.update(folder, _standing(folder), (path for path, _ in files.values()))
+    if left is not None:
+        storage.put(storage.join(folder, withdrawn.FILE), left)
+        sums[withdrawn.FILE] = commits.sha256(left)
     gone = (_listed(folder) - sums.keys()) | _left_half_written(folder)
     for name in sorted(gone):
         storage.remove(storage.join(folder, name))
@@ -152,6 +158,11 @@ def _listed(folder: str) -> set[str]:
     lines = storage.read_bytes(path).decode("utf-8", "replace").splitlines() if storage.exists(path) else []
     names = {line.partition("  ")[2] for line in lines}
     return {name for name in names if _OURS.fullmatch(name)}
+
+
+def _standing(folder: str) -> list[str]:
+    """Return the lists' files that stand in an earlier release."""
+    return [storage.join(folder, name) for name in storage.list_files(folder) if _LISTS.fullmatch(name)]
 
 
 def _left_half_written(folder: str) -> set[str]:

@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 from urllib import parse
 
-from pmd import codec, escape
+from pmd import codec, escape, flow
 from pmd.books import pictures
 from pmd.errors import PmdError
+from pmd.publish import withdrawn
 from pmd.schema import keys
 from pmd.store import storage
 from pmd.suppression import lists, people
@@ -52,6 +53,8 @@ _IDENTITY: Final = re.compile(
 )
 _FILE: Final = re.compile(r"(?:COCO_[a-z]+20\d\d_)?[0-9]{12}\.jpg")
 _EMBEDDED: Final = re.compile(r"base64,([A-Za-z0-9+/]{64,}={0,2})")
+#: Where ids of what has left are published, of all causes together.
+_WITHDRAWN: Final = (f"{flow.RELEASE}/{withdrawn.FILE}", "column pair_id")
 _KEY_BYTES: Final = 16
 _DIGEST_BYTES: Final = 32
 #: What is shorter is no picture.
@@ -128,6 +131,8 @@ def prove(
                     kinds = look.at(piece)
                     if "cannot be unpacked" in piece.place and piece.content == "":
                         kinds = {"unread"}
+                    if (name, piece.place) == _WITHDRAWN:
+                        kinds -= {"pair", "image", "words"}
                     if path == lists.path_of(root_url):
                         kinds.discard("looks")  # those that the person agreed to
                     found.update((what, piece.place) for what in kinds)
