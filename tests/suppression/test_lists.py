@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from pmd import config
 from pmd.errors import InputError
 from pmd.fetch import blocklists
 from pmd.schema import keys
@@ -132,6 +133,29 @@ def test_rejected_rows_are_named_by_key_and_by_an_address_in_what_they_say() -> 
     assert rows.rejected(of(host=["one.example"]), table).tolist() == [True, False]
     assert rows.rejected(of(image=[b"\3" * 16]), table).tolist() == [False, True]
     assert rows.rejected(of(row=["coco/2"]), table).tolist() == [False, True]
+
+
+def test_a_configuration_names_lists_that_are_there(tmp_path: Path) -> None:
+    text = f'root = "{tmp_path}/pmd"\ncontact = "mailto:a@b.org"\n{{}}[sources.coco]\nannotations = ["x.json"]\n'
+    path = tmp_path / "pmd.toml"
+    path.write_text(text.format('suppression = "list.json"\n'), encoding="utf-8")
+    with pytest.raises(config.InvalidConfig) as told:
+        config.load(str(path))
+    assert [(one.key, one.expected) for one in told.value.problems] == [("suppression", "a file that is there")]
+    listed = tmp_path / "list.json"
+    listed.write_bytes(lists.to_bytes(lists.new()))
+    loaded = config.load(str(path))
+    assert lists.held(loaded).suppression == (str(listed),)
+    own = Path(lists.path_of(loaded.root))
+    own.parent.mkdir(parents=True)
+    own.write_bytes(lists.to_bytes(lists.new()))
+    held = lists.held(loaded)
+    assert held.suppression == held.fetch.blocklists == (str(own), str(listed))
+    assert lists.held(held) == held
+    path.write_text(text.format(""), encoding="utf-8")
+    own.unlink()
+    plain = config.load(str(path))
+    assert lists.held(plain) is plain
 
 
 def test_to_the_fetch_a_list_is_a_blocklist(tmp_path: Path) -> None:

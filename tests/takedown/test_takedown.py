@@ -18,6 +18,7 @@ from pipelines import build, takedown
 from pmd import cli, flow
 from pmd.config import Config
 from pmd.inspection import verify
+from pmd.publish import withdrawn
 from pmd.store import commits, root
 from pmd.suppression import lists
 from pmd.takedown import prove, purge, receipts, requests
@@ -180,6 +181,24 @@ def test_the_books_balance_and_a_build_has_nothing_to_do(done: Done) -> None:
         build.build(done.config, report=steps.append)
     assert [step for step in steps if step.why is not None] == []
     assert world.files(done.config.root) == done.after
+
+
+def listed(where: str | Path) -> set[str]:
+    """Return the pair_ids of published lists."""
+    return {
+        key
+        for path in Path(where).glob("publish/source=*/*.parquet")
+        for key in pq.read_table(path, columns=["pair_id"])["pair_id"].to_pylist()
+    }
+
+
+def test_the_release_tells_which_rows_have_left_and_nothing_else(done: Done) -> None:
+    left = pq.read_table(Path(done.config.root) / flow.RELEASE / withdrawn.FILE)
+    assert left.schema.names == ["pair_id"]
+    assert {*left["pair_id"].to_pylist()} == listed(done.built) - listed(done.config.root)
+    assert left.num_rows == 9
+    sums = (Path(done.config.root) / flow.RELEASE / "SHA256SUMS").read_text(encoding="utf-8")
+    assert f"  {withdrawn.FILE}\n" in sums
 
 
 def samples(where: str) -> set[tuple[str, str]]:
