@@ -83,10 +83,11 @@ def units(
         later = coming if stage.unit == "source" else ()
         for unit in sorted({*stages.units(stage, config, names, None if now is None else now()), *later}):
             chosen = (unit,) if stage.unit == "source" else ()
-            yield Unit(stage, unit, config, functools.partial(_run, stage, config, *chosen, flags))
+            yield Unit(stage, unit, config, functools.partial(run_stage, stage, config, *chosen, flags))
 
 
-def _run(stage: flow.Stage, *arguments: Any) -> Run | None:
+def run_stage(stage: flow.Stage, *arguments: Any) -> Run | None:
+    """Run a stage by the pipeline of its name."""
     ended: Run | None = importlib.import_module(f"pipelines.{stage.name}").build(*arguments)
     return ended
 
@@ -142,12 +143,12 @@ def build(
         before.append(unit)
         if run(unit) and unit.stage in _WRITING_GENERATIONS and any(line.named.is_of_bytes for line in listed):
             _look_again(before, run)
-    _retire(config, only, started, standing)
+    retire(config, only, started, standing)
     if only in {None, flow.PUBLISH.name, flow.AUDIT.name}:
         publish_folder.write(config, standing)
 
 
-def _retire(config: Config, only: str | None, started: Report, standing: Standing) -> None:
+def retire(config: Config, only: str | None, started: Report, standing: Standing) -> None:
     """Remove what the configuration no longer names."""
     for stage, name, folder in stages.retired(config, standing):
         if only in {None, stage}:

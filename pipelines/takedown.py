@@ -100,7 +100,7 @@ def apply(
     say("purging what was read and fetched")
     _purged(Purge(lock, held, lists.digests(config.suppression)), config)
     ran = [unit.name for unit in units if _bring_up(unit.of(config), config, flags, say)]
-    build._retire(config, None, lambda step: say(f"{step.stage} {step.unit}: {step.why}"), Standing(config.root))
+    build.retire(config, None, lambda step: say(f"{step.stage} {step.unit}: {step.why}"), Standing(config.root))
     if any(commits.read(root.publish_folder(config.root, name)) is not None for name in config.sources):
         publish_folder.write(config)
     lock.check()
@@ -170,5 +170,5 @@ def _bring_up(unit: build.Unit, config: Config, flags: Sequence[str], say: Say) 
         shard.patch(config, given)
     else:
         chosen = (unit.unit,) if unit.stage.unit == "source" else ()
-        build._run(unit.stage, config, *chosen, given)
+        build.run_stage(unit.stage, config, *chosen, given)
     return True
