@@ -23,6 +23,7 @@ from pmd.publish import folder as publish_folder
 from pmd.store import commits, register, root
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
+from pmd.suppression import lists
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,10 +85,10 @@ def units(
     for stage in flow.STAGES:
         later = coming if stage.unit == "source" else ()
         for unit in sorted({*stages.units(stage, config, names, None if now is None else now()), *later}):
-            yield Unit(stage, unit, config, functools.partial(_run, stage, config, [unit], flags), flags)
+            yield Unit(stage, unit, config, functools.partial(run_stage, stage, config, [unit], flags), flags)
 
 
-def _run(stage: flow.Stage, config: Config, names: Sequence[str], flags: Sequence[str]) -> Run | None:
+def run_stage(stage: flow.Stage, config: Config, names: Sequence[str], flags: Sequence[str]) -> Run | None:
     """Run a stage, on some sources where it has a unit for each."""
     chosen = (names,) if stage.unit == "source" else ()
     ended: Run | None = _pipeline(stage).build(config, *chosen, flags)
@@ -117,6 +118,7 @@ def build(
         report: Told of every unit when it is done or skipped.
         started: Told of every unit that is about to run.
     """
+    config = lists.held(config)
     chosen = sorted(config.sources if names is None else names)
     flags = choosing.flags(config.engine, flags, config.root)
     if only in {None, flow.CURATE.name}:
@@ -135,7 +137,7 @@ def build(
         if driver.run(turn) and stage in _WRITING_GENERATIONS and any(line.named.is_of_bytes for line in listed):
             _look_again(before, driver)
     standing = driver.now()
-    _retire(config, only, started, standing)
+    retire(config, only, started, standing)
     if only in {None, flow.PUBLISH.name, flow.AUDIT.name}:
         publish_folder.write(config, standing)
 
@@ -171,7 +173,7 @@ class _Driver:
         start = time.monotonic()
         first = group[0][0]
         names = [unit.unit for unit, _ in group]
-        fetched = _run(first.stage, self._config, names, first.flags)
+        fetched = run_stage(first.stage, self._config, names, first.flags)
         self._standing = self._standing.after(first.stage)
         seconds = time.monotonic() - start
         for unit, why in group:
@@ -191,7 +193,7 @@ def _turns(units: Iterable[Unit]) -> Iterator[list[Unit]]:
         yield [*of_stage]
 
 
-def _retire(config: Config, only: str | None, started: Report, standing: Standing) -> None:
+def retire(config: Config, only: str | None, started: Report, standing: Standing) -> None:
     """Remove what the configuration no longer names."""
     for stage, name, folder in stages.retired(config, standing):
         if only in {None, stage}:
@@ -226,6 +228,7 @@ def explain(config: Config, names: Sequence[str] | None = None) -> list[Step]:
 
     A stage behind one that will run cannot be judged before that has run: it follows, unless the outcome is the same.
     """
+    config = lists.held(config)
     chosen = sorted(config.sources if names is None else names)
     inputs.check(config, chosen)
     steps: list[Step] = []

@@ -12,12 +12,20 @@ from pmd import flow, sources, stages
 from pmd.config import Config, inputs
 from pmd.curate import needs
 from pmd.curate.rules import PARTITION_BYTES
-from pmd.curate.transforms import ReadChunk, ReadChunks, ResolvePartition, ResolvePartitions, chunks_of
+from pmd.curate.transforms import (
+    ReadChunk,
+    ReadChunks,
+    ResolvePartition,
+    ResolvePartitions,
+    chunks_of,
+    with_suppressed,
+)
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.formats import archives, compression, parquet
 from pmd.sources.contract import InputFile
 from pmd.store import exchange, root
+from pmd.suppression import lists
 
 #: How much larger compressed annotation files become, at least; measured on Wikipedia and Flickr captions, 4 to 6.
 _EXPANSION = 5
@@ -49,8 +57,12 @@ def build(config: Config, names: Sequence[str], flags: Sequence[str] = ()) -> No
         chunks[name] = sources.load(chosen.reader or name).plan(need.files, chosen.options)
         names_in_root = needs.names_of(config, need.files)
         read[name] = ReadChunk(name, chosen.options, work, bits, chosen.reader, names_in_root)
-        resolve[name] = ResolvePartition(name, config.curate, need.wanted.folder, bits, work)
-    targets = tuple(target(need.wanted, kind=name, sources=(name,)) for name, need in needed.items())
+        resolve[name] = ResolvePartition(
+            name, config.curate, need.wanted.folder, bits, work, lists.digests(config.suppression)
+        )
+    targets = tuple(
+        target(need.wanted, kind=name, sources=(name,), complete=with_suppressed) for name, need in needed.items()
+    )
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (

@@ -41,6 +41,7 @@ from pmd.publish import transforms as lists
 from pmd.store import commits, exchange, register, root, storage
 from pmd.store.register import Register
 from pmd.store.standing import Standing
+from pmd.suppression import lists as suppression
 
 #: Bytes of rows that meet in one partition of the lists of `fetch.against`, and of one row as it is counted: a row of a list
 #: has two names at most, at 80 bytes, and there are fewer names of images than that.
@@ -76,6 +77,7 @@ def build(
         InputError: A list of `fetch.against` is missing, or none.
         NetworkError: The network is broken, or nothing that was asked for just now was reached.
     """
+    config = suppression.held(config)
     needs.check(config)
     flags = choosing.flags(config.engine, flags, config.root)
     if asking.to_judge(config) is not None:

@@ -31,6 +31,7 @@ from pmd.schema.tables import IMAGES
 from pmd.store import commits, lock, register, root, storage
 from pmd.store.register import Generation
 from pmd.store.standing import Standing
+from pmd.suppression import lists
 
 #: Told of what is about to be done, in words.
 Say = Callable[[str], None]
@@ -114,7 +115,7 @@ def _load(root_url: str, path: str | None) -> Config:
             found="none that ROOT names" if path is None else f"{path}, which is not there",
             remedy="run: pmd repair ROOT --config CONFIG",
         )
-    return dataclasses.replace(config.load(path), root=root_url)
+    return lists.held(dataclasses.replace(config.load(path), root=root_url))
 
 
 def repair(

@@ -24,6 +24,7 @@ from pmd.errors import ConfigError, PmdError
 from pmd.store import commits, failures, proposals, root, storage
 from pmd.store.commits import File
 from pmd.store.lock import Lock
+from pmd.suppression import lists
 from pmd.terminal import endings
 
 Wire = Callable[[beam.Pipeline], Any]
@@ -179,7 +180,7 @@ def command(stage: str, argv: Sequence[str] | None) -> Iterator[Command]:
     parser.add_argument("--sample", metavar="1/N", help="a coherent small PMD: 1/N of the images, by hash")
     arguments, flags = parser.parse_known_args(argv)
     with endings.command():
-        chosen = config.load_with(arguments.config, arguments.sample)
+        chosen = lists.held(config.load_with(arguments.config, arguments.sample))
         names = config.chosen(arguments.sources, sorted(chosen.sources))
         with root.writer(chosen.root, f"python -m pipelines.{stage}", places.absolute(arguments.config)):
             given = choosing.flags(chosen.engine, flags, chosen.root)

@@ -18,17 +18,21 @@ from pmd.fetch import partitions, refusals
 from pmd.shard import needs
 from pmd.shard.samples import window_bits
 from pmd.shard.transforms import (
+    PATCHES,
     SHARDS,
+    CutPatches,
     CutShards,
     OrderWindow,
     SpreadViews,
+    WritePatch,
     WriteShard,
     by_shard,
     joined,
     targets,
     window_outputs,
 )
-from pmd.store import root, storage
+from pmd.store import commits, root, storage
+from pmd.store.wanted import Wanted
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
@@ -37,13 +41,31 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     A picture that is decoded here for the first time, and is none, leaves the ledger; then what stands before this stage is
     brought up to date, and it is run again. Each time at least one picture leaves.
     """
-    while refused := _write(config, flags):
+    _build(config, flags, keeps=False)
+
+
+def patch(config: Config, flags: Sequence[str] = ()) -> None:
+    """Do the same, but leave every shard as it stands in which no place has changed hands (`pmd.shard.patching`).
+
+    Where shards of other options stand, or not of all formats, all are written.
+    """
+    _build(config, flags, keeps=all(map(_is_of_these_options, needs.wanted(config))))
+
+
+def _is_of_these_options(wanted: Wanted) -> bool:
+    """Return whether shards stand that were made as is wanted now, be it of other pairs."""
+    commit = commits.read(wanted.folder)
+    return commit is not None and commit.run.get("options") == dict(wanted.options)
+
+
+def _build(config: Config, flags: Sequence[str], *, keeps: bool) -> None:
+    while refused := _write(config, flags, keeps=keeps):
         hashes.settle(config, refused)
         fetch.settle_rejected(config, flags)
         dedupe.build(config, flags)
 
 
-def _write(config: Config, flags: Sequence[str]) -> refusals.Refusals:
+def _write(config: Config, flags: Sequence[str], *, keeps: bool) -> refusals.Refusals:
     """Run the pipeline, and commit where all pictures are some; return those that are none."""
     forms = tuple(config.shard.formats)
     wanted = needs.wanted(config)
@@ -53,6 +75,14 @@ def _write(config: Config, flags: Sequence[str]) -> refusals.Refusals:
     work = root.work_folder(config.root, "shard")
     folders = tuple((form, root.shards_folder(config.root, form)) for form in forms)
     tag = wanted[0].hash[:8]
+
+    by_window = not storage.is_local(config.root)
+    cutting = CutPatches(folders, tag, config.shard, work) if keeps else CutShards(config.shard, work, by_window)
+    writing = (
+        WritePatch(config.root, folders, config.shard, work)
+        if keeps
+        else WriteShard(config.root, folders, tag, config.shard, work)
+    )
 
     def wire(pipeline: beam.Pipeline) -> Any:
         windows = (
@@ -64,28 +94,32 @@ def _write(config: Config, flags: Sequence[str]) -> refusals.Refusals:
                 OrderWindow(config.root, cut, bits, config.shard, config.seed, wanted[0].folder, work, long_side_px),
             )
         )
-        write = WriteShard(config.root, folders, tag, config.shard, work)
-        by_window = not storage.is_local(config.root)
-        written = (
+        counted = (
             windows
             | "All" >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
             | "Count" >> beam.GroupByKey()
-            | "Cut" >> beam.ParDo(PerTask(CutShards(config.shard, work, by_window))).with_output_types(pa.RecordBatch)
+            | "Cut" >> beam.ParDo(PerTask(cutting)).with_output_types(pa.RecordBatch)
+        )
+        written = (
+            counted
+            | "Shards" >> Only(PATCHES if keeps else SHARDS)
             | "Spread" >> Spread()
             # OUTPUTS, and SHARDS of what is handed on
-            | "Write" >> beam.ParDo(PerTask(write)).with_output_types(pa.RecordBatch)
+            | "Write" >> beam.ParDo(PerTask(writing)).with_output_types(pa.RecordBatch)
         )
-        between = (
-            written
+        beside = (
+            counted | "Kept" >> Only(OUTPUTS)
+            if keeps
+            else written
             | "Handed on" >> Only(SHARDS)
             | "By shard" >> beam.Map(by_shard).with_output_types(tuple[int, pa.RecordBatch])
             | "Both parts" >> beam.GroupByKey()
             | "Joined" >> beam.Map(joined).with_output_types(pa.RecordBatch)
-            | "Write joined" >> beam.ParDo(PerTask(write)).with_output_types(pa.RecordBatch)
+            | "Write joined" >> beam.ParDo(PerTask(writing)).with_output_types(pa.RecordBatch)
         )
         rejected = windows | "Rejected" >> beam.Map(window_outputs).with_output_types(pa.RecordBatch)
         return (
-            (written | "Files" >> Only(OUTPUTS), between, rejected)
+            (written | "Files" >> Only(OUTPUTS), beside, rejected)
             | "Outputs" >> beam.Flatten()
             | "Commit" >> WriteCommit(CommitStage(work, targets(wanted)))
         )

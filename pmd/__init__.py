@@ -4,7 +4,7 @@ As a library it offers the names in `__all__`, described in docs/library.md. Eac
 alone loads neither Beam nor Arrow.
 
 Folders stand in one order and import only what stands before them: escape, flow, errors, forest, schema, store, terminal,
-manifests, formats, text, sources, config, books, engines, codec, and then the stages (the whole order:
+manifests, formats, text, sources, config, books, engines, codec, suppression, and then the stages (the whole order:
 `tests/test_imports.py`).
 Only `pmd.engines` and the stages' `transforms` import Apache Beam.
 """

@@ -166,7 +166,7 @@ class _Answers(asyncio.Protocol):
             head, self._left = self._left[:end], self._left[end + 4 :]
             path = head.split(b" ", 2)[1]
             self._log.write(path + b"\n")
-            name = path.rpartition(b"/")[2].partition(b".")[0]
+            name = path.rpartition(b"/")[2].partition(b".")[0].partition(b"_")[0]
             found = name.isdigit() and not gone(int(name))
             body = picture(int(name)) if found else b"gone"
             status, kind = (b"200 OK", b"image/jpeg") if found else (b"404 Not Found", b"text/plain")

@@ -41,7 +41,7 @@ _TABLES: Final[dict[str, type[options.StageOptions]]] = {
     "card": options.CardOptions,
 }
 #: What is no table.
-_TOP_KEYS: Final = ("root", "profile", "seed", "contact", "sample", "takedown")
+_TOP_KEYS: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "suppression")
 _TOP: Final = (*_TOP_KEYS, "engine", "sources", "scores", *_TABLES)
 _ENDING: Final = ".toml"
 _CONTACT_LENGTH: Final = 256
@@ -107,6 +107,7 @@ class Config:
     card: options.CardOptions
     folder: str = ""
     engine: Engine = LOCAL  # where it runs; what comes out is the same
+    suppression: tuple[str, ...] = ()  # lists of what was taken down elsewhere (`pmd.suppression.lists`)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,6 +263,7 @@ class _Checker:
     def files(self, config: Config) -> None:
         """Find the files that are named and not there. Those of the sources have hints of their own (`pmd.config.inputs`)."""
         named: list[tuple[tuple[str, ...], str]] = [(("takedown",), path) for path in config.takedown]
+        named += [(("suppression",), path) for path in config.suppression]
         named += [(("scores", str(number), "file"), rule.file) for number, rule in enumerate(config.scores)]
         named += [(("fetch", "blocklists"), path) for path in config.fetch.blocklists]
         for key, path in named:
@@ -329,6 +331,7 @@ class _Checker:
         if isinstance(sample, int) and sample < 1:
             self.problem(("sample",), "a whole number of 1 or more: N of 1/N", sample, "write 1 for everything")
         takedown = self._strings(raw, ("takedown",), "files that list image URLs, image_ids or pair_ids, one a line")
+        suppression = self._strings(raw, ("suppression",), "files takedown/suppression.json of other ROOTs")
         stages: dict[str, Any] = {
             name: self._model(model, raw.get(name, {}), (name,), model.profile_values(profile))
             for name, model in _TABLES.items()
@@ -347,7 +350,19 @@ class _Checker:
             self._composed(stages[flow.FETCH.name], stages[flow.SHARD.name], chosen)
         if self.problems or engine is None:
             return None
-        return Config(root, profile, seed, contact, sample, takedown, chosen, rules, **stages, engine=engine)
+        return Config(
+            root,
+            profile,
+            seed,
+            contact,
+            sample,
+            takedown,
+            chosen,
+            rules,
+            **stages,
+            engine=engine,
+            suppression=suppression,
+        )
 
     def _engine(self, raw: Any) -> Engine | None:
         engine = self._model(Engine, raw, ("engine",), {})

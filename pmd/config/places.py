@@ -114,6 +114,7 @@ def all_placed(config: Config, folder: str) -> Config:
         **stages,
         root=placed(config.root, folder),
         takedown=takedown,
+        suppression=each(config.suppression),
         scores=scores,
         sources=sources,
         folder=folder,

@@ -11,9 +11,10 @@ from pmd.config import Config, inputs, places
 from pmd.formats import archives
 from pmd.sources.contract import InputFile
 from pmd.store import root
-from pmd.store.commits import Commit
+from pmd.store.commits import Commit, options_hash
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted, as_json
+from pmd.suppression import lists
 
 #: As `wanted.FORMAT`, for curate alone: raised when the readers make other rows of the same files. 2: byte order marks,
 #: headers, ids that are none.
@@ -26,6 +27,15 @@ class Needs:
 
     wanted: Wanted
     files: tuple[InputFile, ...]
+
+
+#: What the lists of what was taken down are called among the inputs.
+SUPPRESSION: Final = "suppression lists"
+
+
+def suppression_input(held: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return what a source's pairs depend on of suppression lists (`lists.digests`): nothing where there are none."""
+    return {SUPPRESSION: options_hash(sorted(digest for _, digest in held))} if held else {}
 
 
 def units(config: Config, names: Sequence[str], standing: Standing | None = None) -> Sequence[str]:
@@ -56,7 +66,7 @@ def of(config: Config, source: str) -> Needs:
             source,
             root.curate_folder(config.root, source),
             {**places.options_written(chosen.options, places.written), **as_json(config.curate), "format": READ_FORMAT},
-            inputs.fingerprints(paths, places.written),
+            {**inputs.fingerprints(paths, places.written), **suppression_input(lists.digests(config.suppression))},
             inputs.local(paths, places.written),
         ),
         files,

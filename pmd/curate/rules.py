@@ -20,10 +20,14 @@ from pmd import flow
 from pmd.config.options import CurateOptions
 from pmd.schema import keys
 from pmd.schema.tables import JUDGED, PAIRS, REJECTED
-from pmd.store.commits import Books
+from pmd.store.commits import Books, Commit
+from pmd.suppression import rows as suppressed
+from pmd.suppression.lists import Suppression
 from pmd.text import cleaning, urls
 
 STAGE: Final = flow.CURATE.name
+#: In a commit's facts: how many rows of the source suppression lists have kept out.
+SUPPRESSED: Final = "suppressed"
 
 #: Input bytes of a partition, uncompressed. A partition's rows stand in memory, with their upstream fields and copies
 #: about ten times that.
@@ -108,6 +112,26 @@ class Resolved:
     def books(self) -> Books:
         """Return how many rows were kept, and rejected by reason."""
         return Books(self.pairs.num_rows, dict(sorted(Counter(self.rejected["reason"].to_pylist()).items())))
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return int(self.pairs.num_rows + self.rejected.num_rows)
+
+    def without(self, lists: Suppression) -> Resolved:
+        """Return what suppression lists leave of it. Rows keep the numbers that they have among all."""
+        return Resolved(
+            self.pairs.filter(pa.array(~suppressed.pairs(lists, self.pairs))).combine_chunks(),
+            self.rejected.filter(pa.array(~suppressed.rejected(lists, self.rejected))).combine_chunks(),
+        )
+
+
+def suppressing(commit: Commit, dropped: int) -> Commit:
+    """Return a commit that says of so many more rows that suppression lists have kept them out."""
+    if not dropped:
+        return commit
+    facts = {**commit.facts, SUPPRESSED: commit.facts.get(SUPPRESSED, 0) + dropped}
+    return dataclasses.replace(commit, facts=facts)
 
 
 #: What orders the rows of one id. The last three may come from a file's name, which is not in the digest.

@@ -11,13 +11,15 @@ import pyarrow as pa
 
 from pmd import flow, sources
 from pmd.config.options import CurateOptions
-from pmd.curate.rules import judge, rename, resolve
+from pmd.curate.rules import judge, rename, resolve, suppressing
 from pmd.engines import progress
 from pmd.engines.committing import of_kind
-from pmd.engines.transforms import outputs
+from pmd.engines.transforms import Collected, outputs
 from pmd.schema.tables import JUDGED, in_source_folder
 from pmd.sources.contract import Chunk
 from pmd.store import commits, exchange
+from pmd.store.proposals import Proposal
+from pmd.suppression import lists
 
 CHUNKS = pa.schema(
     [
@@ -93,18 +95,23 @@ class ResolvePartition:
     folder: str
     bits: int
     work: str
+    suppression: tuple[tuple[str, str], ...] = ()
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition, all its RUNS) → OUTPUTS."""
         partition, references = keyed
         settled = resolve(self.source, exchange.read(self.work, references, JUDGED), self.options)
+        dropped = 0
+        if self.suppression:
+            left = settled.without(lists.read(self.suppression))
+            settled, dropped = left, settled.rows - left.rows
         part = flow.part(partition, self.bits)
         files = [
             commits.put_table(self.folder, f"{name}/{part}", table.cast(in_source_folder(table.schema)))
             for name, table in (("pairs", settled.pairs), ("rejected", settled.rejected))
             if table.num_rows
         ]
-        yield outputs(files, {self.source: settled.books()})
+        yield outputs(files, {self.source: settled.books()}, [str(dropped)] if dropped else [])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,3 +160,8 @@ class ResolvePartitions:
         source, partition = self.tables.place(number)
         for found in self.of[source]((partition, references)):
             yield of_kind(source, found)
+
+
+def with_suppressed(proposal: Proposal, found: Collected) -> Proposal:
+    """Return a proposal whose facts say how many rows suppression lists have kept out; nothing else of them is written down."""
+    return dataclasses.replace(proposal, commit=suppressing(proposal.commit, sum(map(int, found.facts))))

@@ -8,7 +8,8 @@ A list is text, an entry a line, `#` begins a comment::
     sha256:9f86d081…0a08 case-17      bytes with this SHA-256
     pdq:f8f8f0cc…c1c0                 pictures within `PDQ_MATCH` of this hash; the id is then FILE:LINE
 
-Both hashes have 64 hexadecimal digits, so the kind is part of the entry.
+Both hashes have 64 hexadecimal digits, so the kind is part of the entry. A suppression list (`pmd.suppression.lists`) is one
+too.
 """
 
 from __future__ import annotations
@@ -28,8 +29,12 @@ from pmd.errors import InputError
 from pmd.formats import encoding
 from pmd.schema.statuses import OK
 from pmd.store import storage
+from pmd.suppression import lists
+from pmd.suppression.lists import Suppression
 
 STATUS: Final = "blocked_content"
+#: The id of what a suppression list names: nothing tells which of its entries it is.
+SUPPRESSED: Final = "of a suppression list"
 
 #: Bits of 256 that may differ: the threshold of PDQ's reference implementation (facebook/ThreatExchange, pdq).
 PDQ_MATCH: Final = pictures.MATCH
@@ -50,14 +55,17 @@ class Blocklist:
     digests: Mapping[bytes, str]
     hashes: pictures.Words
     names: tuple[str, ...]
+    suppression: Suppression = dataclasses.field(default_factory=Suppression)
 
     def __bool__(self) -> bool:
-        return bool(self.digests or self.names)
+        return bool(self.digests or self.names or self.suppression.has("sha256"))
 
     def match(self, sha256: bytes | None, perceptual_hash: bytes | None) -> str | None:
         """Return the id of the entry that content matches, the nearest of several, or None."""
         if sha256 is not None and sha256 in self.digests:
             return self.digests[sha256]
+        if sha256 is not None and self.suppression.holds("sha256", sha256):
+            return SUPPRESSED
         if perceptual_hash is None or not self.names:
             return None
         distances = pictures.distances(self.hashes, perceptual_hash)
@@ -84,8 +92,13 @@ def read(paths: Iterable[str]) -> Blocklist:
     digests: dict[bytes, str] = {}
     hashes: list[bytes] = []
     names: list[str] = []
+    suppressing: list[lists.List] = []
     for path in paths:
-        content = encoding.without_mark(storage.read_bytes(path), path).decode("utf-8", errors="replace")
+        raw = storage.read_bytes(path)
+        if lists.is_list(raw):
+            suppressing.append(lists.from_bytes(raw, path))
+            continue
+        content = encoding.without_mark(raw, path).decode("utf-8", errors="replace")
         for number, line in enumerate(content.splitlines(), start=1):
             text = line.partition("#")[0].strip()
             if not text:
@@ -112,7 +125,11 @@ def read(paths: Iterable[str]) -> Blocklist:
             else:
                 hashes.append(bytes.fromhex(hexadecimal))
                 names.append(name)
-    return Blocklist(digests, pictures.words(hashes), tuple(names))
+    suppression = Suppression(tuple(suppressing))
+    for look in sorted(suppression.looks):
+        hashes.append(look)
+        names.append(SUPPRESSED)
+    return Blocklist(digests, pictures.words(hashes), tuple(names), suppression)
 
 
 def evidence(name: str) -> str:

@@ -35,6 +35,7 @@ from pmd.schema.tables import KEY, LEDGER, LEDGER_FILE
 from pmd.store import commits, register, root, storage, written
 from pmd.store.commits import Books, Commit, File
 from pmd.store.register import Generation, Register
+from pmd.suppression import lists
 
 STAGE: Final = flow.FETCH.name
 
@@ -50,6 +51,9 @@ _BLANK_SUM: Final = sum(_BLANK) - sum(_BLANK[_SIZE])
 #: Options that change no outcome, given a web that answers alike.
 _NO_OUTCOME: Final = frozenset({"per_host", "host_groups", "adopt", "concurrency", "lanes", "resolve", "ca_file"})
 
+
+#: The end of the path of ROOT's own suppression list.
+_SUPPRESSION: Final = f"{lists.FOLDER}/{lists.FILE}"
 
 #: What of an outcome a row of the ledger holds.
 _OUTCOME: Final = tuple(field.name for field in dataclasses.fields(Fetched) if field.name in LEDGER.names)
@@ -308,6 +312,8 @@ def is_hashed(rows: Iterable[Mapping[str, Any]]) -> bool:
 def generation_hash(options: FetchOptions, image_ids: Iterable[bytes]) -> str:
     """Return the hash of the options and images of a generation."""
     chosen = {name: value for name, value in options.told().items() if name not in _NO_OUTCOME}
+    # ROOT's own list of what was taken down comes to be later than most generations, which are what they were.
+    chosen["blocklists"] = [path for path in chosen["blocklists"] if not path.endswith(f"/{_SUPPRESSION}")]
     return commits.options_hash([chosen, sorted(image_id.hex() for image_id in image_ids)])
 
 

@@ -18,7 +18,7 @@ from pmd.errors import RootError
 from pmd.fetch import partitions, state
 from pmd.inspection import rejected as rejections
 from pmd.library.tables import Selection, Table, matching
-from pmd.publish import lists
+from pmd.publish import lists, withdrawn
 from pmd.publish.rules import PUBLISHED
 from pmd.schema.tables import IMAGES, LEDGER, PAIRS, REJECTED, VIEWS
 from pmd.store import commits, register, root, storage
@@ -167,10 +167,13 @@ def _sources_listed(url: str) -> list[str]:
 
 def _listed(url: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
     hub_names = None if wanted.sources is None else [manifests.hub_name(source) for source in wanted.sources]
+    left = withdrawn.beside(url)
+    ids = {"pair_id"} if left is not None else set()
     for path in lists.paths(url):
         lists.check(path)
-        for batch in lists.iterate(path, {*wanted.columns, "source"}):
-            yield matching(batch, "source", hub_names)
+        for batch in lists.iterate(path, {*wanted.columns, "source", *ids}):
+            stays = batch if left is None else batch.filter(pc.invert(pc.is_in(batch["pair_id"], value_set=left)))
+            yield matching(stays, "source", hub_names)
 
 
 _SCHEMAS: Final = {

@@ -18,7 +18,7 @@ import orjson
 
 from pmd import __version__, flow
 from pmd.config import Config
-from pmd.publish import card, census, citation, croissant, measured, repeating
+from pmd.publish import card, census, citation, croissant, measured, repeating, withdrawn
 from pmd.publish.find import index
 from pmd.publish.find import page as find_page
 from pmd.refresh import page, results, waves
@@ -40,10 +40,10 @@ AVAILABILITY: Final = "availability"
 FIND: Final = "find.html"
 INDEX: Final = "find"
 
-#: The files of lists and of their index that a release may have; whatever else stands there is never removed.
-_OURS: Final = re.compile(
-    rf"{flow.LISTS.pattern.removeprefix(f'{flow.LISTS.above}/')}/{flow.LISTS.files}|{INDEX}/[0-9a-f]+\.js"
-)
+#: The files of lists that a release may have.
+_LISTS: Final = re.compile(rf"{flow.LISTS.pattern.removeprefix(f'{flow.LISTS.above}/')}/{flow.LISTS.files}")
+#: These, what their index is made of, and what has left them; whatever else stands there is never removed.
+_OURS: Final = re.compile(rf"{_LISTS.pattern}|{INDEX}/[0-9a-f]+\.js|{re.escape(withdrawn.FILE)}")
 
 #: The files without which a release is not whole; build.json says of what.
 _WHOLE: Final = (
@@ -86,6 +86,11 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     if before.get("index") != indexed or len(shards) != 2 ** _bits(lists):
         shards = dict(_put_index(config, lists, folder))
     sums |= shards
+    # Before any list that it is told by is removed: killed then, the next one finds it here.
+    left = withdrawn.update(folder, _standing(folder), (path for path, _ in files.values()))
+    if left is not None:
+        storage.put(storage.join(folder, withdrawn.FILE), left)
+        sums[withdrawn.FILE] = commits.sha256(left)
     gone = (there_before.keys() - sums.keys()) | _left_half_written(folder)
     for name in sorted(gone):
         storage.remove(storage.join(folder, name))
@@ -216,6 +221,11 @@ def _put_index(config: Config, lists: Mapping[str, Commit], folder: str) -> Iter
     for name, content in index.shards(paths, _bits(lists)):
         storage.put(storage.join(folder, INDEX, name), content)
         yield f"{INDEX}/{name}", commits.sha256(content)
+
+
+def _standing(folder: str) -> list[str]:
+    """Return the lists' files that stand in an earlier release."""
+    return [storage.join(folder, name) for name in storage.list_files(folder) if _LISTS.fullmatch(name)]
 
 
 def _left_half_written(folder: str) -> set[str]:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from pmd import flow
 from pmd.errors import InputError
+from pmd.publish import withdrawn
 from pmd.publish.rules import LATER, PUBLISHED
 from pmd.store import commits, root, sealed, storage
 
@@ -35,7 +36,11 @@ def paths(url: str) -> list[str]:
         commit = commits.read(folder)
         found += [storage.join(folder, file.name) for file in commit.files] if commit is not None else []
     if not committed:
-        found = [storage.join(url, name) for name in below if name.endswith(".parquet") and name.startswith(top)]
+        found = [
+            storage.join(url, name)
+            for name in below
+            if name.endswith(".parquet") and name.startswith(top) and posixpath.basename(name) != withdrawn.FILE
+        ]
     return found
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from pmd import __version__, flow
 from pmd.config import Config
+from pmd.curate import needs
 from pmd.sources.contract import NamesFiles
 from pmd.store import commits, root, storage
 from pmd.store.commits import Commit
@@ -92,7 +93,9 @@ def _inputs(config: Config, source: str) -> list[dict[str, str]]:
     commit = commits.read(root.curate_folder(config.root, source))
     run = {} if commit is None else commit.run
     digests = run.get("digests", {})
-    named = sorted({(_name(path), digests.get(path, "")) for path in run.get("inputs", {})})
+    named = sorted(
+        {(_name(path), digests.get(path, "")) for path in run.get("inputs", {}) if path != needs.SUPPRESSION}
+    )
     return [{"name": name, **({"sha256": digest} if digest else {})} for name, digest in named]
 
 

@@ -17,7 +17,7 @@ EXIT_CODES: Final[dict[int, str]] = {
     2: "the configuration or the command line cannot be used",
     3: "an input file is missing, truncated or foreign",
     4: "ROOT is locked, of another version, or not where it was said to be",
-    5: "verification failed: books or files disagree",
+    5: "verification failed: books or files disagree, or something is left of what was taken down",
     6: "a download failed, or the network itself is broken",
     DIFFERENT: "pmd diff: what was compared differs",
     GATED: "pmd manifests: all is there but files that a person must ask for",

@@ -19,7 +19,7 @@ from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
 from pmd.fetch import partitions, reading, refusals
 from pmd.images import rules as images_rules
-from pmd.shard import samples, windows, writing
+from pmd.shard import patching, samples, windows, writing
 from pmd.store import commits, exchange, sealed, storage
 from pmd.store.proposals import Proposal
 from pmd.store.wanted import Wanted
@@ -43,6 +43,17 @@ SHARDS = pa.schema(
         pa.field("stop", pa.int64(), nullable=False),
         pa.field("rank", pa.int64(), nullable=False),  # of `start` in the shard
         pa.field("samples", pa.int64(), nullable=False),  # of the whole shard
+    ]
+)
+
+#: A shard of one format that is written where others stay: one row a slice.
+PATCHES = pa.schema(
+    [
+        pa.field("form", pa.string(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("start", pa.int64(), nullable=False),
+        pa.field("stop", pa.int64(), nullable=False),
     ]
 )
 
@@ -184,15 +195,94 @@ class WriteShard:
                     part = first | {"path": path, "start": 0, "stop": table.num_rows}
                     yield pa.RecordBatch.from_pylist([part], schema=SHARDS)
                 else:
-                    yield from self._write(f"{number:05d}-of-{first['of']:05d}-{self.tag}", table, pictures)
+                    name = name_of(number, first["of"], self.tag)
+                    yield from _written(dict(self.folders), name, table, pictures, self.options, self.work)
 
-    def _write(self, name: str, table: pa.Table, pictures: reading.Pictures) -> Iterator[pa.RecordBatch]:
-        try:
-            written = writing.write_shard(self.root, dict(self.folders), name, table, self.options, pictures)
-        except refusals.Undecodable as undecodable:
-            refusals.leave(self.work, undecodable.refusals)
-            return
-        yield outputs([dataclasses.replace(file, name=f"{form}:{file.name}") for form, file in written.items()])
+
+@dataclasses.dataclass(frozen=True)
+class CutPatches:
+    """Turn the windows' samples into the shards in which a place has changed hands (`patching`), format by format.
+
+    Where there are more new samples than places, all are cut anew.
+    """
+
+    folders: tuple[tuple[str, str], ...]
+    tag: str
+    options: ShardOptions
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(0, all WINDOWS) → PATCHES, one batch a shard, one row a slice; and OUTPUTS of the shards that stay."""
+        windows = sorted((row for batch in keyed[1] for row in batch.to_pylist()), key=lambda row: row["window"])
+        counts = [row["samples"] for row in windows]
+        now = patching.Layout.joined([patching.of_samples(row["path"]) for row in windows])
+        for form, folder in self.folders:
+            files = patching.shards_of(commits.require(folder, "run: pmd shard CONFIG"))
+            before = patching.Layout.joined([patching.read(storage.join(folder, file.name)) for file in files])
+            planned = patching.plan([file.rows for file in files], before, now)
+            if planned is None:
+                yield from self._anew(form, windows, counts)
+                continue
+            kept, patches = planned
+            yield outputs([dataclasses.replace(files[at], name=f"{form}:{files[at].name}") for at in kept])
+            for patch in patches:
+                name = patching.renamed(files[patch.file].name, self.tag)
+                yield self._patch(form, name, windows, patching.runs(patch.samples, counts))
+
+    def _anew(self, form: str, windows: list[dict[str, Any]], counts: list[int]) -> Iterator[pa.RecordBatch]:
+        shards = samples.cut_ranks(counts, samples.sizes(sum(counts), self.options))
+        for shard, slices in enumerate(shards):
+            yield self._patch(form, name_of(shard, len(shards), self.tag), windows, slices)
+
+    def _patch(
+        self, form: str, name: str, windows: list[dict[str, Any]], slices: Iterable[tuple[int, int, int]]
+    ) -> pa.RecordBatch:
+        rows = [
+            {"form": form, "name": name, "path": windows[window]["path"], "start": start, "stop": stop}
+            for window, start, stop in slices
+        ]
+        return pa.RecordBatch.from_pylist(rows, schema=PATCHES)
+
+
+@dataclasses.dataclass(frozen=True)
+class WritePatch:
+    """Write one shard of one format; as `WriteShard` else."""
+
+    root: str
+    folders: tuple[tuple[str, str], ...]
+    options: ShardOptions
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PATCHES of one shard → OUTPUTS; names start with the format."""
+        slices = batch.to_pylist()
+        form, name = slices[0]["form"], slices[0]["name"]
+        ordered = {path: _read(path) for path in dict.fromkeys(row["path"] for row in slices)}
+        table = pa.concat_tables([_slice(ordered[row["path"]], row) for row in slices])
+        folders = {form: dict(self.folders)[form]}
+        with reading.Pictures(self.root, table.select(list(reading.COLUMNS))) as pictures:
+            yield from _written(folders, name, table, pictures, self.options, self.work)
+
+
+def name_of(shard: int, of: int, tag: str) -> str:
+    """Return the name of a shard, without its extension."""
+    return f"{shard:05d}-of-{of:05d}-{tag}"
+
+
+def _written(
+    folders: dict[str, str],
+    name: str,
+    table: pa.Table,
+    pictures: reading.Pictures,
+    options: ShardOptions,
+    work: str,
+) -> Iterator[pa.RecordBatch]:
+    try:
+        written = writing.write_samples(folders, name, writing.load(pictures, table, options))
+    except refusals.Undecodable as undecodable:
+        refusals.leave(work, undecodable.refusals)
+        return
+    yield outputs([dataclasses.replace(file, name=f"{form}:{file.name}") for form, file in written.items()])
 
 
 def _by_number(slices: Iterable[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:

@@ -182,6 +182,18 @@ def host(urls: pa.Array) -> pa.Array:
     return pc.struct_field(parts, "host")
 
 
+def host_of(url: str) -> str | None:
+    """Return one URL's host as `host` does."""
+    form = canonical_one(url)
+    return None if form is None else re.split("[/?]", form.partition("://")[2], maxsplit=1)[0].removesuffix(_port(form))
+
+
+def _port(form: str) -> str:
+    """Return the port of a canonical URL, with its colon; "" where it has none."""
+    found = re.match(r"https?://(?:\[[^\]]*\]|[^/?:]*)(:[0-9]+)?", form)
+    return (found and found[1]) or ""
+
+
 @functools.lru_cache(maxsize=65_536)
 def registrable_domain(host: str) -> str:
     """Return the domain that someone registered ("farm1.static.flickr.com" → "flickr.com"), by the public suffix list.

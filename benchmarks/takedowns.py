@@ -1,0 +1,368 @@
+"""Take a user, a page and a photograph down from a ROOT of some thousand images, kill that often, and look what is left.
+
+    python benchmarks/takedowns.py [--images 2000] [--named 6] [--random 6] [--seed 0] [--seconds N] [--folder FOLDER]
+
+A small PMD (photographs of people in SBU Captions, pictures of hosts, regions) is built from a web on this machine. Then
+
+1. it is taken down once, undisturbed: proved, verified; which shards kept their bytes; what the next build does;
+2. it is built from nothing with the suppression list: proved, and its samples compared;
+3. for each kill, a copy is taken down and killed, at a storage call that is drawn among all kinds (`--named`) or at a moment that
+   is drawn (`--random`); taken down again, proved again, and every file compared with those of the undisturbed one.
+
+FOLDER keeps what was built and the trials that are done: started again, it goes on where it was. Exits with 1 where anything
+differs. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import orjson
+import pyarrow.parquet as pq
+
+from benchmarks.breaking import calls, world
+from benchmarks.breaking.calls import Call
+
+HERE: Final = Path(__file__).resolve().parent.parent
+_USERS: Final = 150
+#: Of so many photographs every one is of a user's; the rest lies with hosts.
+_SHARE: Final = 0.7
+_REGIONAL: Final = 60
+_DIE: Final = "PMD_TAKEDOWNS_DIE"
+_RECORD: Final = "PMD_TAKEDOWNS_RECORD"
+#: What tells when a ROOT was written, by whom, or how often.
+_TOLD: Final = ("writer.json", "writer.lock", "fetch/register", "takedown/", "_work/")
+_ENDINGS: Final = (".parquet", ".tar", ".json", ".html", ".md", ".jsonl")
+
+
+def user(number: int) -> str:
+    """Return whose photograph it is."""
+    return f"{10_000_000 + number % _USERS}@N0{number % _USERS % 9}"
+
+
+class World(world.World):
+    """The world that stages are broken in, with people."""
+
+    @property
+    def photographs(self) -> int:
+        """How many photographs people have."""
+        return int(self.images * _SHARE)
+
+    def config(self, root: Path, age: int = 0, lanes: int = 1, more: str = "") -> Path:
+        """Write a configuration beside a ROOT; return its path."""
+        data = self.folder / "data"
+        path = root.parent / f"{root.name}.toml"
+        path.write_text(
+            f"""
+root = "{root}"
+contact = "mailto:benchmarks@example.org"
+{more}
+[sources.sbu_captions]
+annotations = ["{data}/sbu-captions-all.json"]
+[sources.conceptual_captions]
+annotations = ["{data}/GCC-training.tsv"]
+[fetch]
+per_host = {{ requests_per_s = 5000, connections = 8 }}
+concurrency = 16
+allow_addresses = ["127.0.0.1/32"]
+resolve = {{ "*:80" = "127.0.0.1:{self.port}" }}
+[dedupe]
+near = "merge"
+[shard]
+formats = ["webdataset", "parquet"]
+samples_per_shard = 100
+""",
+            encoding="utf-8",
+        )
+        return path
+
+    def write(self) -> None:
+        """Write the annotation files."""
+        data = self.folder / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        numbers = [1000 + number for number in range(self.photographs)]
+        sbu = {
+            "image_urls": [f"http://farm1.staticflickr.com/2/{number}_abcdef.jpg" for number in numbers],
+            "user_ids": [user(number) for number in numbers],
+            "captions": [f"a small wooden house by the river, seen from place {number % 400}" for number in numbers],
+        }
+        world._write(data / "sbu-captions-all.json", json.dumps(sbu))
+        lines = [
+            f"picture number {number} of a mountain lake in summer\thttp://h{number % 5}.test/{100_000 + number}.jpg"
+            for number in range(self.images - self.photographs)
+        ]
+        world._write(data / "GCC-training.tsv", "\n".join(lines) + "\n")
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    seconds: float
+    text: str
+
+
+def pmd(*words: str, environment: dict[str, str] | None = None, kill_after: float | None = None) -> Ended:
+    """Run the command line in a session of its own; kill all of it after some seconds, if it is asked for."""
+    begun = time.monotonic()
+    env = {**os.environ, "PYTHONPATH": str(HERE), **(environment or {})}
+    command = [sys.executable, str(Path(__file__).resolve()), "--run", *words]
+    with subprocess.Popen(
+        command, cwd=HERE, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as run:
+        try:
+            text, _ = run.communicate(timeout=kill_after)
+        except subprocess.TimeoutExpired:
+            os.killpg(run.pid, signal.SIGKILL)
+            text, _ = run.communicate()
+    return Ended(run.returncode, time.monotonic() - begun, text)
+
+
+def command_line(words: list[str]) -> None:
+    """Be `pmd`: die at a call of the storage, or write all of them down."""
+    from pmd import cli
+
+    sys.argv = ["pmd", *words]
+    die, record = os.environ.get(_DIE), os.environ.get(_RECORD)
+    kinds: dict[str, list[int]] = {}
+
+    def act(call: Call) -> None:
+        if die is not None and call.number >= int(die):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if record is not None and (call.name, call.when) in calls.CHANGES | {("versions.swap", "after")}:
+            kinds.setdefault(str(call), []).append(call.number)
+
+    if die is None and record is None:
+        cli.main()
+        return
+    try:
+        with calls.watched(act):
+            cli.main()
+    finally:
+        if record is not None:
+            Path(record).write_text(json.dumps(kinds), encoding="utf-8")
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """Return the files of a ROOT that every run writes alike; of commits all but what tells of the run."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        name = str(path.relative_to(root))
+        if not path.is_file() or name.startswith(_TOLD):
+            continue
+        content = path.read_bytes()
+        if path.name == "_stage.json":
+            commit = orjson.loads(content)
+            del commit["run"]
+            if name.startswith("curate/"):  # it covers the suppression list, whose secret is another in each copy
+                del commit["hash"]
+            content = orjson.dumps(commit, option=orjson.OPT_SORT_KEYS)
+        found[name] = content
+    return found
+
+
+def samples(root: Path) -> set[str]:
+    """Return what is said of every sample."""
+    found = set()
+    for path in root.glob("shards/parquet/*.parquet"):
+        for row in pq.read_table(path, columns=["key", "pairs"]).to_pylist():
+            found.add(json.dumps(row, sort_keys=True))
+    return found
+
+
+class Bench:
+    """All of it, in one folder."""
+
+    def __init__(self, there: World, folder: Path) -> None:
+        self._world, self._folder = there, folder
+        self.told: dict[str, Any] = {"images": there.images}
+        self.unlike: list[str] = []
+        photo = folder / "photo.jpg"
+        photo.write_bytes(world.picture(1012))
+        # Of 1012 and its neighbour some may be the same bytes: the photograph is under both.
+        self.what = (
+            f"https://www.flickr.com/people/{user(1003)}/",
+            f"https://www.flickr.com/photos/{user(1009)}/1009/",
+            str(photo),
+        )
+
+    def _expect(self, what: str, *, holds: bool, why: str = "") -> None:
+        if not holds:
+            self.unlike.append(f"{what} {why}".strip())
+            print(f"! {what} {why}", flush=True)
+
+    def _prove(self, config: Path, where: str) -> float:
+        ended = pmd("takedown", "prove", str(config), *self.what)
+        self._expect(f"{where}: proved", holds=ended.code == 0, why=ended.text[-2000:])
+        return ended.seconds
+
+    def built(self) -> Path:
+        """Return the ROOT that is copied, with the requests waiting."""
+        root = self._folder / "built"
+        config = self._world.config(root)
+        if not (self._folder / "is-built").exists():
+            shutil.rmtree(root, ignore_errors=True)
+            ended = pmd("build", str(config))
+            self._expect("built", holds=ended.code == 0, why=ended.text[-2000:])
+            for word in self.what:
+                asked = pmd("takedown", "add", str(config), word)
+                self._expect("asked", holds=asked.code == 0, why=asked.text)
+            (self._folder / "is-built").touch()
+            self.told["build_s"] = round(ended.seconds, 1)
+        return root
+
+    def copy(self, name: str) -> tuple[Path, Path]:
+        """Return a copy of what was built, and its configuration."""
+        root = self._folder / name
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.copytree(self._folder / "built", root)
+        return root, self._world.config(root)
+
+    def undisturbed(self) -> Path:
+        """Take it down once; return the ROOT."""
+        kept = self._folder / "undisturbed.json"
+        root = self._folder / "undisturbed"
+        if kept.exists():
+            self.told |= json.loads(kept.read_text(encoding="utf-8"))
+            return root
+        root, config = self.copy("undisturbed")
+        before = files(root)
+        ended = pmd("takedown", "apply", str(config), "--json")
+        self._expect("applied", holds=ended.code == 0, why=ended.text[-2000:])
+        removed = json.loads(ended.text[ended.text.index("{") :])["removed"]
+        after = files(root)
+        shards = {name for name in before if name.startswith("shards/") and name.endswith((".tar", ".parquet"))}
+        same = {name for name in shards if after.get(name) == before[name]}
+        proved = self._prove(config, "undisturbed")
+        verified = pmd("verify", str(root))
+        self._expect("verified", holds=verified.code == 0, why=verified.text[-2000:])
+        again = pmd("build", str(config))
+        self._expect("the next build", holds=files(root) == after and "✓" not in again.text, why=again.text[-2000:])
+        told = {
+            "removed": removed,
+            "apply_s": round(ended.seconds, 1),
+            "prove_s": round(proved, 1),
+            "prove_files": len(after),
+            "shards": len(shards),
+            "shards_of_equal_bytes": len(same),
+            "calls": self._record(),
+        }
+        kept.write_text(json.dumps(told), encoding="utf-8")
+        self.told |= told
+        return root
+
+    def _record(self) -> int:
+        """Write down the storage's calls of an undisturbed run; return how many kinds there are."""
+        record = self._folder / "calls.json"
+        _, config = self.copy("recorded")
+        ended = pmd("takedown", "apply", str(config), environment={_RECORD: str(record)})
+        self._expect("recorded", holds=ended.code == 0, why=ended.text[-2000:])
+        shutil.rmtree(self._folder / "recorded")
+        return len(json.loads(record.read_text(encoding="utf-8")))
+
+    def rebuilt(self, undisturbed: Path) -> None:
+        """Build it from nothing with the list."""
+        if "rebuild_s" in self.told:
+            return
+        root = self._folder / "rebuilt"
+        shutil.rmtree(root, ignore_errors=True)
+        config = self._world.config(root, more=f'suppression = "{undisturbed}/takedown/suppression.json"')
+        ended = pmd("build", str(config))
+        self._expect("rebuilt", holds=ended.code == 0, why=ended.text[-2000:])
+        self._expect("the samples of a rebuild", holds=samples(root) == samples(undisturbed))
+        self._prove(config, "rebuilt")
+        self.told |= {"rebuild_s": round(ended.seconds, 1), "samples": len(samples(root))}
+        kept = self._folder / "undisturbed.json"
+        kept.write_text(json.dumps(self.told), encoding="utf-8")
+        shutil.rmtree(root)
+
+    def trial(self, name: str, undisturbed: dict[str, bytes], **how: Any) -> None:
+        """Kill it, do it again, and compare."""
+        root, config = self.copy(name)
+        killed = pmd("takedown", "apply", str(config), **how)
+        again = pmd("takedown", "apply", str(config))
+        self._expect(f"{name}: applied again", holds=again.code == 0, why=again.text[-2000:])
+        self._prove(config, name)
+        now = files(root)
+        other = sorted(key for key in {*now, *undisturbed} if now.get(key) != undisturbed.get(key))
+        self._expect(f"{name}: equal to the undisturbed", holds=not other, why=", ".join(other[:6]))
+        shutil.rmtree(root)
+        hit = killed.code == -signal.SIGKILL
+        with (self._folder / "trials.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"name": name, "hit": hit, "other": len(other)}) + "\n")
+        print(
+            f"{name}: {'killed' if hit else 'ended before'} after {killed.seconds:.1f} s; {len(other)} differ",
+            flush=True,
+        )
+
+    def trials(self, undisturbed: Path, named: int, drawn: int, seed: int, until: float) -> None:
+        """Kill it at calls and at moments; begin no trial after a time."""
+        chance = random.Random(seed)
+        kinds = json.loads((self._folder / "calls.json").read_text(encoding="utf-8"))
+        log = self._folder / "trials.jsonl"
+        log.touch()
+        compared = files(undisturbed)
+        for number in range(named + drawn):
+            kind = chance.choice(sorted(kinds))
+            call, moment = chance.choice(kinds[kind]), chance.uniform(3, self.told["apply_s"])
+            name = f"named-{number}" if number < named else f"random-{number}"
+            if time.monotonic() > until:
+                break
+            if any(json.loads(line)["name"] == name for line in log.read_text(encoding="utf-8").splitlines()):
+                continue
+            if number < named:
+                print(f"{name}: {kind}", flush=True)
+                self.trial(name, compared, environment={_DIE: str(call)})
+            else:
+                self.trial(name, compared, kill_after=moment)
+        lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        self.told |= {"trials": len(lines), "hit": sum(line["hit"] for line in lines)}
+        self.told["unlike"] = len(self.unlike) + sum(line["other"] > 0 for line in lines)
+
+
+def main() -> None:
+    """Run it."""
+    if sys.argv[1:2] == ["--run"]:
+        command_line(sys.argv[2:])
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--named", type=int, default=6)
+    parser.add_argument("--random", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=1e9, help="begin no trial after so long")
+    parser.add_argument("--folder", type=Path)
+    asked = parser.parse_args()
+    until = time.monotonic() + asked.seconds
+    folder = asked.folder or Path(tempfile.mkdtemp(prefix="pmd-takedowns-"))
+    with world.opened(folder / "world", asked.images) as there:
+        mine = World(there.folder, there.images, there.port)
+        mine.write()
+        bench = Bench(mine, folder)
+        bench.built()
+        undisturbed = bench.undisturbed()
+        bench.rebuilt(undisturbed)
+        bench.trials(undisturbed, asked.named, asked.random, asked.seed, until)
+    if asked.folder is None:
+        shutil.rmtree(folder)
+    print(json.dumps(bench.told))
+    sys.exit(bool(bench.told["unlike"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""Takedown: what was asked for is purged from all that stands under ROOT, and kept out of what is built later.
+
+First the suppression list is written, and from there on nothing but it says what must go: killed at any moment, the same
+command finds what is left and does the rest. What was read and fetched is purged in place (`pmd.takedown.purge`); what is made of
+it is made anew by its own stage, as in a build, but for the shards, of which those stay in which nothing has changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from pipelines import build, fetch, shard
+from pmd import flow
+from pmd.config import Config
+from pmd.engines import choosing
+from pmd.publish import folder as publish_folder
+from pmd.store import commits, leftovers, register, root, storage
+from pmd.store.standing import Standing
+from pmd.suppression import lists
+from pmd.takedown import matching, purge, receipts, requests
+from pmd.takedown.purge import Purge
+
+#: Told of what is about to be done, in words.
+Say = Callable[[str], None]
+
+_MADE: Final = "made anew, of what is left"
+
+
+@dataclasses.dataclass(frozen=True)
+class Applied:
+    """What was done.
+
+    Attributes:
+        requests: The numbers of the requests.
+        removed: Kind → count.
+        ran: Units that were made anew.
+    """
+
+    requests: tuple[int, ...]
+    removed: Mapping[str, int]
+    ran: tuple[tuple[str, str], ...]
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as `--json` tells it."""
+        return {
+            "requests": list(self.requests),
+            "removed": dict(self.removed),
+            "ran": [{"stage": stage, "unit": unit} for stage, unit in self.ran],
+        }
+
+
+def render(done: Applied) -> str:
+    """Return what was done as people read it."""
+    numbers = ", ".join(map(str, done.requests)) or "none"
+    lines = [f"requests carried out: {numbers}"]
+    lines += [f"  removed: {count:,} {kind}" for kind, count in sorted(done.removed.items())]
+    lines += [f"  {stage} {unit}: {_MADE}" for stage, unit in done.ran]
+    return "\n".join([*lines, "to see that nothing is left: pmd takedown prove CONFIG WHAT…"])
+
+
+def apply(
+    config: Config,
+    flags: Sequence[str] = (),
+    say: Say = lambda words: None,
+    today: Callable[[], datetime.date] = lambda: datetime.datetime.now(datetime.UTC).date(),
+) -> Applied:
+    """Carry out all requests that wait, and whatever suppression lists name. For ROOT's writer.
+
+    Args:
+        config: The configuration.
+        flags: Beam's own flags.
+        say: Told of each thing that is about to be done.
+        today: Gives the day that the receipt tells.
+
+    Raises:
+        InputError: A stage that must be run lacks a file that it reads.
+        RootError: The lock was lost.
+    """
+    lock = root.writing(config.root)
+    asked = requests.read(config.root)
+    standing = lists.standing(config.root, config.suppression)
+    units = _committed(config, flags)
+    say("looking for what is named")
+    matched = matching.resolve(config.root, asked, config.sources, standing)
+    own_path = lists.path_of(config.root)
+    own = lists.read_own(config.root)
+    more = own.with_values(matched.values, matched.looks)
+    held = lists.Suppression((more, *lists.standing_named(config.suppression).lists))
+    receipt = receipts.begin(
+        config.root, [request.number for request in asked], _purged(Purge(lock, held, is_dry=True), config)
+    )
+    if more != own or not storage.exists(own_path):
+        storage.put(own_path, lists.to_bytes(more))
+        storage.sync_folders([own_path])
+    config = lists.held(config)
+    say("purging what was read and fetched")
+    _purged(Purge(lock, held, lists.digests(config.suppression)), config)
+    ran = [unit.name for unit in units if _bring_up(unit.of(config), config, flags, say)]
+    build.retire(config, None, lambda step: say(f"{step.stage} {step.unit}: {step.why}"), Standing(config.root))
+    if any(commits.read(root.publish_folder(config.root, name)) is not None for name in config.sources):
+        publish_folder.write(config)
+    lock.check()
+    leftovers.remove(config.root, lock.epoch, lock.check)
+    done = receipts.end(config.root, receipt, today())
+    requests.remove(config.root, {request.number for request in asked})
+    return Applied(done.requests, done.removed, tuple(ran))
+
+
+def _purged(how: Purge, config: Config) -> Counter[str]:
+    """Purge what was read and what was fetched, or count what would be."""
+    removed = purge.curated(how, config.root)
+    if how.is_dry:
+        return removed + purge.generations(how, config.root, config.fetch) + purge.hosts(how, config.root)
+    register.begin(register.refreshed(register.read(config.root)), how.lock.epoch)
+    removed += purge.generations(how, config.root, config.fetch)
+    removed += purge.hosts(how, config.root)
+    # What drivers have found out of all that stood may name what is gone.
+    now = dataclasses.replace(register.refreshed(register.read(config.root)), answers={})
+    register.save(now, how.lock.epoch)
+    return removed
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unit:
+    """A unit that is committed, and that is made anew where it is stale."""
+
+    stage: flow.Stage
+    unit: str
+
+    @property
+    def name(self) -> tuple[str, str]:
+        return self.stage.name, self.unit
+
+    def of(self, config: Config) -> build.Unit:
+        """Return it as a build has it."""
+        return build.Unit(self.stage, self.unit, config, lambda: None)
+
+
+def _committed(config: Config, flags: Sequence[str]) -> list[_Unit]:
+    """Return the units behind curate that are committed; what lacks what it reads is told before anything is changed."""
+    found = []
+    standing = Standing(config.root)
+    for unit in build.units(config, sorted(config.sources), flags, lambda: standing):
+        if unit.stage == flow.CURATE or not _is_committed(unit, standing):
+            continue
+        unit.wanted()
+        found.append(_Unit(unit.stage, unit.unit))
+    return found
+
+
+def _is_committed(unit: build.Unit, standing: Standing) -> bool:
+    """Return whether anything of a unit's stage stands."""
+    chosen = {"source": unit.unit} if unit.stage.unit == "source" else {}
+    return standing.commit(storage.join(standing.root, unit.stage.books.at(**chosen))) is not None
+
+
+def _bring_up(unit: build.Unit, config: Config, flags: Sequence[str], say: Say) -> bool:
+    """Make a unit anew, where it is stale; return whether it was."""
+    if next((why for item in unit.wanted() if (why := item.why()) is not None), None) is None:
+        return False
+    say(f"{unit.stage.name} {unit.unit}: {_MADE}")
+    given = choosing.flags(config.engine, flags, config.root)
+    if unit.stage == flow.FETCH:
+        fetch.commit_rejected(config, given)  # what is pending is left to a build
+    elif unit.stage == flow.SHARD:
+        shard.patch(config, given)
+    else:
+        build.run_stage(unit.stage, config, [unit.unit], given)
+    return True

@@ -1,0 +1,112 @@
+"""Users and hosts: how sources name them, and how people do.
+
+A user is one on the site where he has his account, whichever source says so: YFCC100M and SBU Captions both name Flickr's.
+A host means itself and all below it: `example.com` is also `img.example.com`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Final
+from urllib import parse
+
+import orjson
+
+from pmd.text import urls
+
+#: Source → the field of upstream that names who a picture is of, and the site where that is an account.
+USERS: Final[Mapping[str, tuple[str, str]]] = {
+    "yfcc100m": ("uid", "flickr"),
+    "sbu_captions": ("user_id", "flickr"),
+    "red_caps": ("author", "reddit"),
+}
+#: What upstream writes where there is no user, or none any more.
+_NOBODY: Final = frozenset({"", "None", "[deleted]", "[removed]"})
+
+#: Forms of a user or host, as errors, the command line's help and the docs have them.
+FORMS: Final = (
+    "user:SOURCE/ID, a person's page on Flickr (flickr.com/people/ID or flickr.com/photos/ID, with the id that has an @), "
+    "a redditor's page (reddit.com/user/NAME) or u/NAME; host:example.com, with all hosts below it"
+)
+
+_USER: Final = re.compile(r"user:([A-Za-z][A-Za-z0-9_]*)/(\S+)")
+_HOST: Final = re.compile(r"host:(\S+)")
+_REDDITOR: Final = re.compile(r"/?u(?:ser)?/([A-Za-z0-9_-]{2,20})/?")
+_NSID: Final = "[0-9]+@N[0-9]{2}"
+_FLICKR: Final = re.compile(rf"/(?:people|photos)/({_NSID})/?")
+_HOST_NAME: Final = re.compile(r"(?:[a-z0-9_-]+\.)*[a-z0-9_-]+")
+
+
+def user_key(source: str, user: str) -> str | None:
+    """Return a user as suppression lists have him: SITE/ID; None where nobody is named.
+
+    >>> user_key("yfcc100m", "8125449@N03"), user_key("red_caps", "SomeOne")
+    ('flickr/8125449@N03', 'reddit/someone')
+    """
+    if user in _NOBODY:
+        return None
+    site = USERS[source][1] if source in USERS else source
+    name = parse.unquote_plus(user)
+    return f"{site}/{name.lower() if site == 'reddit' else name}"
+
+
+def of_meta(source: str, meta: str) -> str | None:
+    """Return the user whom upstream's fields of a pair name."""
+    if source not in USERS:
+        return None
+    fields: dict[str, Any] = orjson.loads(meta)
+    return user_key(source, str(fields.get(USERS[source][0]) or ""))
+
+
+def in_fields(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the users that an object may name, of whatever source it is."""
+    for source, (field, _) in USERS.items():
+        key = user_key(source, str(fields[field] or "")) if field in fields else None
+        if key is not None:
+            yield key
+
+
+def user(said: str, sources: Collection[str]) -> str | None:
+    """Return the user whom words name, as `user_key`; None where they name none."""
+    named = _USER.fullmatch(said)
+    if named is not None:
+        return user_key(named[1], named[2]) if named[1] in sources or named[1] in USERS else None
+    redditor = _REDDITOR.fullmatch(said)
+    if redditor is not None:
+        return user_key("red_caps", redditor[1])
+    parts = parse.urlsplit(said if "://" in said else f"https://{said}")
+    host = (parts.hostname or "").removeprefix("www.")
+    path = parse.unquote(parts.path)
+    if host == "flickr.com" or host.endswith(".flickr.com"):
+        page = _FLICKR.fullmatch(path)
+        return None if page is None else user_key("yfcc100m", page[1])
+    if host == "reddit.com" or host.endswith(".reddit.com"):
+        page = _REDDITOR.fullmatch(path)
+        return None if page is None else user_key("red_caps", page[1])
+    return None
+
+
+def host(said: str) -> str | None:
+    """Return the host that words name ("host:example.com"); None where they name none."""
+    named = _HOST.fullmatch(said)
+    if named is None:
+        return None
+    name = (urls.host_of(f"http://{named[1]}/") or "").rstrip(".")
+    return name if _HOST_NAME.fullmatch(name) else None
+
+
+def above(name: str) -> list[str]:
+    """Return a host and all above it, but for the last label alone.
+
+    >>> above("img.example.com")
+    ['img.example.com', 'example.com']
+    """
+    labels = name.rstrip(".").split(".")
+    return [".".join(labels[start:]) for start in range(max(len(labels) - 1, 1))]
+
+
+def hosts_of(addresses: Iterable[str | None]) -> set[str]:
+    """Return the hosts of URLs, with all above them."""
+    names = {urls.host_of(address) for address in addresses if address}
+    return {name for found in names if found for name in above(found)}

@@ -1,0 +1,352 @@
+"""What requests name in a ROOT: images under every identity that sources know of them, with their digests and duplicates.
+
+A user or a host means all images of his or its pairs. An image means all its pairs, whichever source has them. What has
+the same bytes, looks alike, or stands in the same group of duplicates, is the same picture and goes with it; but not what
+shares the bytes of a host's placeholder: these are strangers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd import codec, flow
+from pmd.books import pictures
+from pmd.dedupe import rules as dedupe_rules
+from pmd.fetch import state
+from pmd.images import names
+from pmd.images import rules as images_rules
+from pmd.schema import keys
+from pmd.schema.statuses import OK
+from pmd.schema.tables import GROUPS
+from pmd.store import commits, register, root, storage
+from pmd.store.register import Register
+from pmd.suppression import people, rows
+from pmd.suppression.lists import Suppression
+from pmd.takedown.requests import Request, Word, read_word
+
+#: What of the pairs is looked at.
+_COLUMNS: Final = (
+    "pair_id",
+    "image_id",
+    "source",
+    "source_id",
+    "image_url",
+    "identity",
+    "also",
+    "mirrors",
+    "meta",
+)
+_OF_LEDGER: Final = ("image_id", "sha256", "stored_digest", "perceptual_hash")
+
+
+@dataclasses.dataclass
+class Matched:
+    """What is to be taken down, as a suppression list takes it (`lists.List.with_values`), and what it was found by.
+
+    Attributes:
+        values: Kind → values.
+        looks: Perceptual hashes that may be kept.
+        pairs: Pairs that requests name by themselves, or by their images.
+    """
+
+    values: dict[str, set[str | bytes]] = dataclasses.field(default_factory=lambda: defaultdict(set))
+    looks: set[bytes] = dataclasses.field(default_factory=set)
+    pairs: int = 0
+
+    @property
+    def images(self) -> set[bytes]:
+        """The images, by key."""
+        return {value for value in self.values["image"] if isinstance(value, bytes)}
+
+
+def resolve(root_url: str, requests: Sequence[Request], sources: Iterable[str], standing: Suppression) -> Matched:
+    """Find what requests name in a ROOT, and which images have pictures that lists name by their bytes already.
+
+    Args:
+        root_url: ROOT.
+        requests: What was asked for.
+        sources: The names of the configured sources.
+        standing: The lists that hold.
+    """
+    known_sources = [*sources]
+    asked = [(read_word(said, known_sources), request) for request in requests for said in request.said]
+    known = register.current(root_url)
+    words = [word for word, _ in asked]
+    by_bytes = having_bytes(known, words)
+    matched = Matched()
+    _note_words(matched, words)
+    pairs = _Pairs(root_url, words, by_bytes)
+    images = pairs.images | {*known_by_lists(known, standing)}
+    images = _spread(root_url, known, images, pairs.also)
+    images |= _left_alone(root_url, pairs.pair_ids, images)
+    matched.pairs = pairs.count
+    matched.values["image"] |= images
+    matched.values["pair"] |= pairs.pair_ids
+    own = [row for row in _ledger_rows(known, images) if row["image_id"] in images]
+    shared = _placeholders(root_url, known)
+    matched.values["sha256"] |= {row["sha256"] for row in own if row["sha256"] is not None} - shared
+    matched.values["stored"] |= {
+        row["stored_digest"] for row in own if row["stored_digest"] is not None and row["sha256"] not in shared
+    }
+    if any(request.keeps_looks for request in requests):
+        agreed = [word for word, request in asked if request.keeps_looks]
+        mine = _Pairs(root_url, agreed, having_bytes(known, agreed)).images
+        seen = {row["perceptual_hash"] for row in own if row["image_id"] in mine and row["sha256"] not in shared}
+        seen |= {word.named.pdq for word in agreed if word.named is not None}
+        matched.looks |= {look for look in seen if look is not None and codec.is_telling(look)}
+    return matched
+
+
+def _note_words(matched: Matched, words: Sequence[Word]) -> None:
+    """Note what words say by themselves, whatever a ROOT knows: later rows and later builds are meant, too."""
+    for word in words:
+        if word.user is not None:
+            matched.values["user"].add(word.user)
+        if word.host is not None:
+            matched.values["host"].add(word.host)
+        named = word.named
+        if named is None:
+            continue
+        matched.values["image"].update(named.image_ids)
+        matched.values["url"].update(named.urls)
+        matched.values["row"].update("/".join(row) for row in named.rows)
+        if named.key is not None:
+            matched.values["image"].add(named.key)
+            matched.values["pair"].add(named.key)
+        matched.values["sha256"].update([named.sha256] if named.sha256 is not None else [])
+        matched.values["stored"].update([named.stored] if named.stored is not None else [])
+
+
+def having_bytes(known: Register, words: Sequence[Word]) -> frozenset[bytes]:
+    """Return the images that have the bytes that words name, or look so, by the ledger."""
+    named = [word.named for word in words if word.named is not None]
+    return frozenset().union(*names.with_bytes(known, named))
+
+
+def known_by_lists(known: Register, standing: Suppression) -> Iterator[bytes]:
+    """Yield the images whose pictures suppression lists name by their bytes or looks."""
+    if not (standing.has("sha256") or standing.has("stored") or standing.looks):
+        return
+    for table in _ledgers(known):
+        found = rows.fetched(standing, table)
+        yield from table["image_id"].filter(pa.array(found)).to_pylist()
+
+
+class _Pairs:
+    """What words name among the pairs of all sources that are curated.
+
+    Attributes:
+        images: Images that are meant, by key, under the identities of their own sources.
+        pair_ids: Pairs that are meant alone, and not their images.
+        also: (image, another identity of the same photograph), of all pairs that say so.
+        count: Pairs that words name.
+    """
+
+    def __init__(self, root_url: str, words: Sequence[Word], by_bytes: frozenset[bytes]) -> None:
+        named = [(word, word.named) for word in words if word.named is not None]
+        self._ids = frozenset().union(
+            by_bytes, *(one.image_ids for _, one in named), *([one.key] for _, one in named if one.key is not None)
+        )
+        self._urls = frozenset(url for _, one in named for url in one.urls)
+        rows_of = {word.said: frozenset("/".join(row) for row in one.rows) for word, one in named}
+        # The page of a post means its picture; a row that is named as such means that row.
+        pages = (rows_of[word.said] for word, one in named if one.urls or one.identities or "://" in word.said)
+        self._page_rows = frozenset().union(*pages)
+        self._rows = frozenset().union(*rows_of.values()) - self._page_rows
+        self._users = {word.user for word in words if word.user is not None}
+        self._hosts = {word.host for word in words if word.host is not None}
+        self.images: set[bytes] = {*self._ids}
+        self.pair_ids: set[bytes] = set()
+        self.also: set[tuple[bytes, bytes]] = set()
+        self.count = 0
+        for batch in batches(root_url):
+            self._look(batch)
+
+    def _look(self, pairs: pa.RecordBatch) -> None:
+        linked = pairs.filter(pairs["also"].is_valid())
+        others = map(keys.image_id, linked["also"].to_pylist())
+        self.also.update(zip(linked["image_id"].to_pylist(), others, strict=True))
+        if not (self._ids or self._urls or self._rows or self._page_rows or self._users or self._hosts):
+            return
+        ids = keys.key_array(sorted(self._ids))
+        meant = np.asarray(pc.is_in(pairs["image_id"], value_set=ids).to_numpy(zero_copy_only=False), bool)
+        meant |= images_rules.Takedown(urls=self._urls, rows=self._page_rows).names(pairs)
+        if self._users:
+            columns = (pairs[name].to_pylist() for name in ("source", "meta"))
+            meant |= np.array([people.of_meta(*row) in self._users for row in zip(*columns, strict=True)], bool)
+        if self._hosts:
+            columns = (pairs[name].to_pylist() for name in ("image_url", "mirrors"))
+            meant |= np.array(
+                [bool(people.hosts_of([url, *(more or ())]) & self._hosts) for url, more in zip(*columns, strict=True)],
+                bool,
+            )
+        alone = np.asarray(pc.is_in(pairs["pair_id"], value_set=ids).to_numpy(zero_copy_only=False), bool)
+        alone |= images_rules.Takedown(rows=self._rows).names(pairs)
+        self.images.update(pairs["image_id"].filter(pa.array(meant)).to_pylist())
+        self.pair_ids.update(pairs["pair_id"].filter(pa.array(alone)).to_pylist())
+        self.count += int((meant | alone).sum())
+
+
+def batches(root_url: str, columns: Sequence[str] = _COLUMNS) -> Iterator[pa.RecordBatch]:
+    """Yield the pairs of all sources that are curated, configured or not."""
+    for source in root.curated_sources(root_url):
+        folder = root.curate_folder(root_url, source)
+        for file in commits.require(folder, f"run: {flow.CURATE.command}").under("pairs"):
+            yield from commits.iterate(storage.join(folder, file.name), columns)
+
+
+def _spread(root_url: str, known: Register, images: set[bytes], also: set[tuple[bytes, bytes]]) -> set[bytes]:
+    """Return images with all that are the same picture."""
+    found = {*images_rules.reached(frozenset(images), also)}
+    groups = _groups(root_url)
+    alike = groups.filter(pc.is_in(groups["relation"], value_set=pa.array(dedupe_rules.MERGED)))
+    stands: dict[bytes, bytes] = dict(zip(*(alike[name].to_pylist() for name in ("image_id", "kept_id")), strict=True))
+    shared = _placeholders(root_url, known)
+    own = [row for row in _ledger_rows(known, found) if row["sha256"] not in shared]
+    having = pictures.named(
+        known,
+        sha256s={row["sha256"] for row in own if row["sha256"] is not None},
+        stored={row["stored_digest"] for row in own if row["stored_digest"] is not None},
+        hashes={
+            row["perceptual_hash"]
+            for row in own
+            if row["perceptual_hash"] is not None and codec.is_telling(row["perceptual_hash"])
+        },
+    )
+    found |= {image for alike_ids in having.values() for image in alike_ids}
+    heads = {_head(stands, image) for image in found}
+    found |= {image for image in {*stands, *stands.values()} if _head(stands, image) in heads}
+    return {*images_rules.reached(frozenset(found), also)}
+
+
+def _head(stands: Mapping[bytes, bytes], image: bytes) -> bytes:
+    """Return the image that stands for one: equal bytes give way first, then what looks alike."""
+    for _ in range(2):
+        image = stands.get(image, image)
+    return image
+
+
+def _groups(root_url: str) -> pa.Table:
+    there = commits.read(root.dedupe_folder(root_url)) is not None
+    return dedupe_rules.read_groups(root_url) if there else GROUPS.empty_table()
+
+
+def _placeholders(root_url: str, known: Register) -> set[bytes]:
+    """Return the SHA-256 of pictures that many images share, and that are therefore nobody's."""
+    groups = _groups(root_url)
+    ids = {*groups.filter(pc.equal(groups["relation"], dedupe_rules.REPEATED_BYTES))["image_id"].to_pylist()}
+    return {row["sha256"] for row in _ledger_rows(known, ids) if row["sha256"] is not None} if ids else set()
+
+
+def _left_alone(root_url: str, pair_ids: set[bytes], images: set[bytes]) -> set[bytes]:
+    """Return the images all of whose pairs are taken down: nobody names them any more."""
+    if not pair_ids:
+        return set()
+    there: Counter[bytes] = Counter()
+    gone: Counter[bytes] = Counter()
+    wanted = keys.key_array(sorted(pair_ids))
+    for batch in batches(root_url, ("pair_id", "image_id")):
+        out = pc.is_in(batch["pair_id"], value_set=wanted)
+        gone.update(batch["image_id"].filter(out).to_pylist())
+    mine = keys.key_array(sorted({*gone} - images))
+    for batch in batches(root_url, ("image_id",)):
+        there.update(batch["image_id"].filter(pc.is_in(batch["image_id"], value_set=mine)).to_pylist())
+    return {image for image in mine.to_pylist() if there[image] == gone[image]}
+
+
+def _ledgers(known: Register) -> Iterator[pa.Table]:
+    """Yield the rows of every generation, what stands and what does not."""
+    for generation in known.every():
+        for table in state.ledgers(generation.folder, generation):
+            yield table.select(list(_OF_LEDGER))
+
+
+def _ledger_rows(known: Register, images: set[bytes]) -> list[dict[str, bytes | None]]:
+    """Return what every generation has of some images; hashes that were computed later with those of their own."""
+    if not images:
+        return []
+    wanted = keys.key_array(sorted(images))
+    found = [
+        row
+        for table in _ledgers(known)
+        for row in table.filter(pc.is_in(table["image_id"], value_set=wanted)).to_pylist()
+    ]
+    later: dict[bytes, bytes] = {}
+    for generation in known.every():
+        for table in state.read_hashes(generation.folder, generation):
+            mine = table.filter(pc.is_in(table["image_id"], value_set=wanted))
+            later |= dict(zip(mine["image_id"].to_pylist(), mine["perceptual_hash"].to_pylist(), strict=True))
+    return [row | {"perceptual_hash": row["perceptual_hash"] or later.get(row["image_id"])} for row in found]
+
+
+#: Bits of 256 at which a picture is listed for a person to look at: twice what is taken for the same.
+NEAR: Final = 2 * pictures.MATCH
+
+
+@dataclasses.dataclass(frozen=True)
+class Near:
+    """An image that may show the same.
+
+    Attributes:
+        image_id: Its key.
+        identity: Its identity, where the images know it.
+        location: Where it was had.
+        bits: In which its perceptual hash differs; None: it has none.
+        is_same: Whether it has the same bytes.
+    """
+
+    image_id: bytes
+    identity: str | None
+    location: str | None
+    bits: int | None
+    is_same: bool
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as `--json` tells it."""
+        return {**dataclasses.asdict(self), "image_id": self.image_id.hex()}
+
+
+def find(root_url: str, content: bytes) -> tuple[list[Near], int]:
+    """Return the images that are near a picture, nearest first, and of how many pictures nobody knows how they look.
+
+    Args:
+        root_url: ROOT.
+        content: The picture's bytes.
+    """
+    named = names.picture(content)
+    known = register.current(root_url)
+    found: dict[bytes, Near] = {}
+    unknown = 0
+    for shard in known.shards:
+        ledger = state.standing(known.of(shard))
+        ledger = ledger.filter(pc.equal(ledger["status"], OK))
+        unknown += int(ledger["perceptual_hash"].null_count)
+        for row in ledger.select([*_OF_LEDGER, "location"]).to_pylist():
+            same = row["sha256"] == named.sha256 or row["stored_digest"] == named.stored
+            seen = row["perceptual_hash"]
+            bits = None
+            if named.pdq is not None and seen is not None:
+                bits = int(pictures.distances(pictures.words([seen]), named.pdq)[0])
+            if same or (bits is not None and bits <= NEAR):
+                found[row["image_id"]] = Near(row["image_id"], None, row["location"], bits, same)
+    identities = _identities(root_url, found)
+    listed = [dataclasses.replace(near, identity=identities.get(key)) for key, near in found.items()]
+    order = sorted(listed, key=lambda near: (not near.is_same, NEAR if near.bits is None else near.bits, near.image_id))
+    return order, unknown
+
+
+def _identities(root_url: str, images: Mapping[bytes, object]) -> dict[bytes, str]:
+    """Return the identities of some images."""
+    found: dict[bytes, str] = {}
+    wanted = keys.key_array(sorted(images))
+    for batch in batches(root_url, ("image_id", "identity")) if images else ():
+        mine = batch.filter(pc.is_in(batch["image_id"], value_set=wanted))
+        found |= dict(zip(mine["image_id"].to_pylist(), mine["identity"].to_pylist(), strict=True))
+    return found

@@ -1,0 +1,309 @@
+"""Proving that what was taken down is gone: every file under ROOT is read, unpacked, and asked for all that it holds.
+
+No place is known to be the right one. What is asked of each value: whether a suppression list names it, as an id, an
+identity, a URL or its host, a user, a digest, a picture. Where words are given (`requests.FORMS`), they are asked for as well, as
+they were said and in all the forms that they mean; a list alone cannot be searched for, since it names nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import functools
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+from urllib import parse
+
+from pmd import codec, escape, flow
+from pmd.books import pictures
+from pmd.errors import PmdError
+from pmd.publish import withdrawn
+from pmd.schema import keys
+from pmd.store import storage
+from pmd.suppression import lists, people
+from pmd.suppression.lists import Suppression
+from pmd.takedown import decoded
+from pmd.takedown.requests import Word
+from pmd.text import pages, urls
+
+#: What may be left, as it is told.
+WORDS: Final = "the words that were given"
+LEFT: Final = {
+    "image": "an id or identity of an image",
+    "pair": "the id of a pair",
+    "row": "the id of a row",
+    "user": "a user",
+    "host": "a host",
+    "url": "a URL",
+    "sha256": "a SHA-256, or a picture that has it",
+    "stored": "a digest of stored bytes, or a picture that has it",
+    "looks": "a perceptual hash, or a picture that looks so",
+    "words": WORDS,
+    "unread": "what cannot be read or unpacked",
+}
+
+_HEX: Final = re.compile(r"(?<![0-9a-zA-Z])(?:[0-9a-f]{64}|[0-9a-f]{32})(?![0-9a-zA-Z])", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"https?://[^\s\"'<>\\]+", re.IGNORECASE)
+_IDENTITY: Final = re.compile(
+    r"(?<![0-9A-Za-z_])(?:flickr|coco|visual_genome|openimages|imgur|ade20k|url):[^\s\"'<>,]+"
+)
+_FILE: Final = re.compile(r"(?:COCO_[a-z]+20\d\d_)?[0-9]{12}\.jpg")
+_EMBEDDED: Final = re.compile(r"base64,([A-Za-z0-9+/]{64,}={0,2})")
+#: Where ids of what has left are published, of all causes together.
+_WITHDRAWN: Final = (f"{flow.RELEASE}/{withdrawn.FILE}", "column pair_id")
+_KEY_BYTES: Final = 16
+_DIGEST_BYTES: Final = 32
+#: What is shorter is no picture.
+_PICTURE_BYTES: Final = 33
+_REMEMBERED: Final = 2**18
+
+
+@dataclasses.dataclass(frozen=True)
+class Left:
+    """Something that is left: in which file, where in it, what (of `LEFT`), and how often."""
+
+    file: str
+    place: str
+    what: str
+    count: int
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as `--json` tells it."""
+        return {**dataclasses.asdict(self), "says": LEFT[self.what]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """What was looked through, and what was found."""
+
+    files: int
+    bytes: int
+    left: tuple[Left, ...]
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as `--json` tells it."""
+        return {"files": self.files, "bytes": self.bytes, "left": [item.describe() for item in self.left]}
+
+
+def render(proof: Proof) -> str:
+    """Return it as people read it."""
+    looked = f"{proof.files:,} files, {proof.bytes:,} bytes looked through"
+    if not proof.left:
+        return f"{looked}: nothing is left of what was taken down."
+    lines = [f"{looked}: {len(proof.left):,} places are left"]
+    for item in proof.left:
+        place = f", {escape.terminal(item.place)}" if item.place else ""
+        lines.append(f"  {escape.terminal(item.file)}{place}: {LEFT[item.what]} ({item.count:,})")
+    lines.append("run: pmd takedown apply CONFIG; what pmd has not written, a person must mend or remove")
+    return "\n".join(lines)
+
+
+def prove(
+    root_url: str,
+    standing: Suppression,
+    words: Sequence[Word] = (),
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Proof:
+    """Look through every file under ROOT.
+
+    Args:
+        root_url: ROOT.
+        standing: The lists that hold.
+        words: What is to be looked for besides.
+        progress: Told of how many files are done, of how many.
+    """
+    look = _Look(standing, words)
+    names = storage.list_files(root_url)
+    left: list[Left] = []
+    size = 0
+    for number, name in enumerate(names):
+        path = storage.join(root_url, name)
+        found: Counter[tuple[str, str]] = Counter()
+        found.update((what, "its name") for what in look.at(decoded.Piece("", name)))
+        try:
+            size += storage.size(path)
+            with storage.open_raw(path) as file:
+                for piece in decoded.pieces(file):
+                    kinds = look.at(piece)
+                    if "cannot be unpacked" in piece.place and piece.content == "":
+                        kinds = {"unread"}
+                    if (name, piece.place) == _WITHDRAWN:
+                        kinds -= {"pair", "image", "words"}
+                    if path == lists.path_of(root_url):
+                        kinds.discard("looks")  # those that the person agreed to
+                    found.update((what, piece.place) for what in kinds)
+        except (OSError, PmdError):
+            if storage.exists(path):  # else it was a temporary of somebody who writes
+                found["unread", ""] += 1
+        left += [Left(name, place, what, count) for (what, place), count in sorted(found.items())]
+        progress(number + 1, len(names))
+    return Proof(len(names), size, tuple(left))
+
+
+class _Look:
+    """Looks at pieces.
+
+    Args:
+        standing: The lists that hold.
+        words: What is to be looked for besides.
+    """
+
+    def __init__(self, standing: Suppression, words: Sequence[Word]) -> None:
+        said = lists.new().with_values(_values(words), _looks(words))
+        self._lists = Suppression((*standing.lists, said))
+        self._needles = _needles(words)
+        self._holds = functools.lru_cache(maxsize=_REMEMBERED)(self._lists.holds)
+
+    def at(self, piece: decoded.Piece) -> set[str]:
+        """Return what of `LEFT` a piece holds."""
+        if piece.source is not None:
+            return {"row"} if self._is_row(piece.source, str(piece.content)) else set()
+        if isinstance(piece.content, str):
+            return {*self._text(piece.content)}
+        if isinstance(piece.content, bytes):
+            return {*self._bytes(piece.content)}
+        return {*self._json(piece.content)}
+
+    def _is_row(self, source: str, source_id: str) -> bool:
+        return any(self._holds("row", f"{source}/{one}") for one in {source_id, re.sub(r"#[0-9]+$", "", source_id)})
+
+    def _bytes(self, content: bytes) -> Iterator[str]:
+        if self._needles is not None and self._needles.search(content):
+            yield "words"
+        if len(content) == _KEY_BYTES:
+            yield from (kind for kind in ("image", "pair", "stored") if self._holds(kind, content))
+        elif len(content) == _DIGEST_BYTES:
+            yield from self._digest(content)
+        elif len(content) >= _PICTURE_BYTES:
+            yield from self._picture(content)
+            yield from self._text(content.decode("latin-1"))
+
+    def _digest(self, content: bytes) -> Iterator[str]:
+        if self._holds("sha256", content):
+            yield "sha256"
+        if self._is_alike(content):
+            yield "looks"
+
+    def _is_alike(self, seen: bytes) -> bool:
+        return any(
+            int(pictures.distances(pictures.words([seen]), one)[0]) <= pictures.MATCH for one in self._lists.looks
+        )
+
+    def _picture(self, content: bytes) -> Iterator[str]:
+        if self._holds("sha256", hashlib.sha256(content).digest()):
+            yield "sha256"
+        if self._holds("stored", keys.digest(content)):
+            yield "stored"
+        if self._lists.looks and codec.sniff(content) is not None:
+            try:
+                seen = codec.hash_of(content, codec.Limits())
+            except codec.Refused:
+                return
+            if seen is not None and self._is_alike(seen):
+                yield "looks"
+
+    def _text(self, text: str) -> Iterator[str]:
+        if self._needles is not None and self._needles.search(text.encode("utf-8", "surrogatepass")):
+            yield "words"
+        for match in _HEX.findall(text):
+            found = bytes.fromhex(match)
+            if len(found) == _DIGEST_BYTES:
+                yield from self._digest(found)
+            else:
+                yield from (kind for kind in ("image", "pair", "stored") if self._holds(kind, found))
+        for address in _ADDRESS.findall(text):
+            yield from self._address(address.rstrip(").,;"))
+        identities = {*_IDENTITY.findall(text)}
+        for name in _FILE.findall(text):
+            page = pages.coco_file(name)
+            identities.update(() if page is None else page.identities)
+        if any(self._holds("image", keys.image_id(identity)) for identity in identities):
+            yield "image"
+        for embedded in _EMBEDDED.findall(text):
+            try:
+                yield from self._picture(base64.b64decode(embedded, validate=True))
+            except binascii.Error:
+                continue
+
+    def _address(self, address: str) -> Iterator[str]:
+        form = urls.canonical_one(address)
+        if form is None:
+            return
+        if self._holds("url", form):
+            yield "url"
+        if self._lists.has("host") and any(self._holds("host", name) for name in people.hosts_of([form])):
+            yield "host"
+        page = pages.meant(address)
+        identities = [urls.identity_one(address), *(page.identities if page is not None else ())]
+        if any(one is not None and self._holds("image", keys.image_id(one)) for one in identities):
+            yield "image"
+        rows = page.rows if page is not None else ()
+        if any(self._holds("row", "/".join(row)) for row in rows):
+            yield "row"
+        user = people.user(address, ())
+        if user is not None and self._holds("user", user):
+            yield "user"
+
+    def _json(self, content: Any) -> Iterator[str]:
+        if isinstance(content, dict):
+            if any(self._holds("user", user) for user in people.in_fields(content)):
+                yield "user"
+            source, source_id = content.get("source"), content.get("source_id")
+            if isinstance(source, str) and isinstance(source_id, str) and self._is_row(source, source_id):
+                yield "row"
+            for name, value in content.items():
+                yield from self._text(name)
+                yield from self._json(value)
+        elif isinstance(content, list):
+            for value in content:
+                yield from self._json(value)
+        elif isinstance(content, str):
+            yield from self._text(content)
+
+
+def _values(words: Iterable[Word]) -> dict[str, set[str | bytes]]:
+    values: dict[str, set[str | bytes]] = {kind: set() for kind in lists.KINDS}
+    for word in words:
+        values["user"].update([word.user] if word.user is not None else [])
+        values["host"].update([word.host] if word.host is not None else [])
+        if word.named is None:
+            continue
+        values["image"].update(word.named.image_ids)
+        values["url"].update(word.named.urls)
+        values["row"].update("/".join(row) for row in word.named.rows)
+        if word.named.key is not None:
+            values["image"].add(word.named.key)
+            values["pair"].add(word.named.key)
+        values["sha256"].update([word.named.sha256] if word.named.sha256 is not None else [])
+        values["stored"].update([word.named.stored] if word.named.stored is not None else [])
+    return values
+
+
+def _looks(words: Iterable[Word]) -> set[bytes]:
+    found = (word.named.pdq for word in words if word.named is not None)
+    return {look for look in found if look is not None and codec.is_telling(look)}
+
+
+def _needles(words: Iterable[Word]) -> re.Pattern[bytes] | None:
+    """Return what finds words as they were said, and what they mean, where they stand by themselves."""
+    said: set[str] = set()
+    for word in words:
+        if word.user is not None:
+            name = word.user.partition("/")[2]
+            said |= {name, parse.quote(name, safe="")}
+        elif word.host is not None:
+            said.add(word.host)
+        elif word.named is not None:
+            named = word.named
+            said |= {*named.identities, *(url.partition("://")[2] for url in named.urls)}
+            said |= {"/".join(row) for row in named.rows}
+            digests = (named.key, named.sha256, named.stored, *named.image_ids)
+            said |= {digest.hex() for digest in digests if digest is not None}
+    if not said:
+        return None
+    any_of = b"|".join(re.escape(one.encode()) for one in sorted(said, key=len, reverse=True))
+    return re.compile(rb"(?<![0-9A-Za-z])(?:" + any_of + rb")(?![0-9A-Za-z])", re.IGNORECASE)

@@ -1,0 +1,92 @@
+"""Receipts: for those who asked, what was done for them; by number, date and counts, and nothing that names anybody."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import orjson
+
+from pmd.store import storage, versions
+from pmd.suppression import lists
+
+FILE: Final = "receipts.jsonl"
+#: What an `apply` is about to remove, until it has ended: one that is killed and run again tells it all.
+PENDING: Final = "applying.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Receipt:
+    """What one `apply` did.
+
+    Attributes:
+        requests: The numbers of those that it carried out.
+        date: The day on which it ended.
+        removed: Kind → count.
+    """
+
+    requests: tuple[int, ...]
+    date: str
+    removed: Mapping[str, int]
+
+
+def _path(root: str, name: str) -> str:
+    return storage.join(root, lists.FOLDER, name)
+
+
+def read(root: str) -> list[Receipt]:
+    """Return all receipts of a ROOT, oldest first."""
+    seen = versions.read(_path(root, FILE))
+    rows: list[dict[str, Any]] = [] if seen is None else [orjson.loads(line) for line in seen.content.splitlines()]
+    return [Receipt(tuple(row["requests"]), row["date"], row["removed"]) for row in rows]
+
+
+def begin(root: str, requests: Iterable[int], removed: Mapping[str, int]) -> Receipt:
+    """Note what is about to be removed; where an `apply` was killed, what it was about to is noted already, and counts."""
+    seen = versions.read(_path(root, PENDING))
+    before: dict[str, Any] = {"requests": [], "removed": {}} if seen is None else orjson.loads(seen.content)
+    most = {kind: max(removed.get(kind, 0), before["removed"].get(kind, 0)) for kind in {*removed, *before["removed"]}}
+    receipt = Receipt(tuple(sorted({*before["requests"], *requests})), "", most)
+    storage.put(_path(root, PENDING), orjson.dumps(dataclasses.asdict(receipt), option=orjson.OPT_SORT_KEYS))
+    storage.sync_folders([_path(root, PENDING)])
+    return receipt
+
+
+def end(root: str, receipt: Receipt, today: datetime.date) -> Receipt:
+    """Keep what was done, with its day."""
+    kept = dataclasses.replace(receipt, date=today.isoformat())
+    told = [*read(root), kept] if kept.requests or kept.removed else read(root)
+    if told:
+        lines = (orjson.dumps(dataclasses.asdict(one), option=orjson.OPT_APPEND_NEWLINE) for one in told)
+        storage.put(_path(root, FILE), b"".join(lines))
+    storage.remove(_path(root, PENDING))
+    return kept
+
+
+def render(receipts: Iterable[Receipt], waiting: Iterable[int], contact: str | None) -> str:
+    """Return receipts as they are handed to those who asked."""
+    parts = []
+    for receipt in receipts:
+        if not receipt.requests:
+            continue
+        numbers = ", ".join(map(str, receipt.requests))
+        word = "request" if len(receipt.requests) == 1 else "requests"
+        counts = [f"  {kind}: {count:,}" for kind, count in sorted(receipt.removed.items())]
+        parts.append(
+            "\n".join(
+                [
+                    f"Receipt for {word} {numbers}",
+                    f"Carried out on {receipt.date}. Removed, for all of them together:",
+                    *(counts or ["  nothing: nothing here matched"]),
+                    "With these went all that is made of them: lists, shards, the audit and the folder of the release.",
+                    "What you named is kept out of what is built from now on: by codes from which it cannot be read.",
+                    *([f"Contact: {contact.removeprefix('mailto:')}"] if contact else []),
+                ]
+            )
+        )
+    listed = [*waiting]
+    if listed:
+        parts.append(f"Waiting for pmd takedown apply: {', '.join(map(str, listed))}")
+    return "\n\n".join(parts) or "nothing was asked for yet"

@@ -1,0 +1,150 @@
+"""Requests: what people have asked to be taken down, in their words, from `pmd takedown add` to `pmd takedown apply`.
+
+They name people and pictures, and are therefore kept no longer than they must be: `apply` removes those that it has carried out.
+Only their numbers are kept, for receipts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final
+
+import orjson
+
+from pmd import manifests
+from pmd.errors import InputError, RootError
+from pmd.images import names
+from pmd.images.names import Named
+from pmd.store import storage, versions
+from pmd.suppression import lists, people
+
+FILE: Final = "requests.jsonl"
+
+#: Everything that a request may name.
+FORMS: Final = f"{names.FORMS}; {people.FORMS}"
+
+#: Times that an addition is tried: it fails only where another was faster.
+_TRIES: Final = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One request.
+
+    Attributes:
+        number: Counted from 1, in a ROOT.
+        said: In a form of `FORMS`; a picture file by its hashes.
+        keeps_looks: Whether the person agrees that a perceptual hash is kept, so that copies are kept out, too.
+    """
+
+    number: int
+    said: tuple[str, ...]
+    keeps_looks: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Word:
+    """What one word of a request may mean: an image or pair, a user (`people.user_key`), or a host."""
+
+    said: str
+    named: Named | None = None
+    user: str | None = None
+    host: str | None = None
+
+    @property
+    def says(self) -> str:
+        """What the word was taken for."""
+        if self.host is not None:
+            return f"the host {self.host} and all below it"
+        if self.user is not None:
+            return f"the user {self.user}"
+        assert self.named is not None
+        return self.named.says
+
+
+def read_word(said: str, sources: Collection[str] = ()) -> Word:
+    """Return what a word means.
+
+    Args:
+        said: In a form of `FORMS`.
+        sources: The names of sources, beside those that have a manifest.
+
+    Raises:
+        InputError: Nothing.
+    """
+    said = said.strip()
+    known = {*manifests.load_all(), *sources}
+    host, user = people.host(said), people.user(said, known)
+    if host is not None or user is not None:
+        return Word(said, user=user, host=host)
+    named = names.read(said, known)
+    if named is None:
+        raise InputError("names nothing", where="takedown", expected=FORMS, found=said)
+    return Word(said, named)
+
+
+def path_of(root: str) -> str:
+    """Return where requests wait."""
+    return storage.join(root, lists.FOLDER, FILE)
+
+
+def read(root: str) -> list[Request]:
+    """Return the requests that wait."""
+    seen = versions.read(path_of(root))
+    return [] if seen is None else _parsed(seen.content)
+
+
+def add(root: str, words: Sequence[Word], done: Iterable[int], *, keeps_looks: bool) -> Request:
+    """Let a request wait; a build may run meanwhile.
+
+    Args:
+        root: ROOT.
+        words: What it names.
+        done: The numbers of those that were carried out.
+        keeps_looks: See `Request`.
+    """
+    said = tuple(form for word in words for form in _forms(word))
+    path = path_of(root)
+    for _ in range(_TRIES):
+        seen = versions.read(path)
+        waiting = [] if seen is None else _parsed(seen.content)
+        number = 1 + max([*done, *(request.number for request in waiting)], default=0)
+        request = Request(number, said, keeps_looks)
+        if versions.swap(path, _written([*waiting, request]), seen):
+            storage.sync_folders([path])
+            return request
+    raise RootError("others write here all the time", where=path, remedy="run the same command again")
+
+
+def remove(root: str, carried_out: Collection[int]) -> None:
+    """Remove the requests of some numbers; what was added meanwhile stays."""
+    path = path_of(root)
+    for _ in range(_TRIES):
+        seen = versions.read(path)
+        if seen is None:
+            return
+        left = [request for request in _parsed(seen.content) if request.number not in carried_out]
+        if versions.swap(path, _written(left), seen) if left else versions.remove(path, seen.version):
+            storage.sync_folders([path])
+            return
+    raise RootError("others write here all the time", where=path, remedy="run the same command again")
+
+
+def _forms(word: Word) -> tuple[str, ...]:
+    """Return a word as it is kept: a picture by its hashes, since its file may be gone tomorrow."""
+    named = word.named
+    if named is None or not named.is_of_bytes or ":" in word.said[:7]:
+        return (word.said,)
+    hashes = {"sha256": named.sha256, "pdq": named.pdq, "xxh3": named.stored}
+    # Whatever else the file's name says (COCO's names do) is meant, too.
+    return (*named.identities, *(f"{kind}:{found.hex()}" for kind, found in hashes.items() if found is not None))
+
+
+def _parsed(content: bytes) -> list[Request]:
+    rows: list[dict[str, Any]] = [orjson.loads(line) for line in content.splitlines()]
+    return [Request(row["number"], tuple(row["said"]), row["keeps_looks"]) for row in rows]
+
+
+def _written(requests: Iterable[Request]) -> bytes:
+    return b"".join(orjson.dumps(dataclasses.asdict(one), option=orjson.OPT_APPEND_NEWLINE) for one in requests)

@@ -1,0 +1,131 @@
+"""Whatever a file is packed in, all that it holds is looked at."""
+
+from __future__ import annotations
+
+import base64
+import bz2
+import gzip
+import hashlib
+import io
+import json
+import lzma
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pmd.schema import keys
+from pmd.suppression import lists
+from pmd.suppression.lists import Suppression
+from pmd.takedown import prove, requests
+
+PICTURE: Final = b"\xff\xd8\xff" + bytes(600)
+SHA256: Final = hashlib.sha256(PICTURE).digest()
+IMAGE: Final = keys.image_id("flickr:4242")
+
+
+def table(**columns: object) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()
+
+
+def tar(name: str, content: bytes) -> bytes:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w") as file:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        file.addfile(member, io.BytesIO(content))
+    return sink.getvalue()
+
+
+def zipped(name: str, content: bytes) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as file:
+        file.writestr(name, content)
+    return sink.getvalue()
+
+
+def zstd(content: bytes) -> bytes:
+    return bytes(pa.Codec("zstd").compress(content, asbytes=True))
+
+
+USER: Final = json.dumps({"rows": [{"uid": "1%40N01"}]}).encode()
+PLACES: Final[dict[str, tuple[bytes, str]]] = {
+    "id in hex": (f"seen {IMAGE.hex().upper()}.".encode(), "image"),
+    "identity": (b"it is flickr:4242, they say", "image"),
+    "page": (b"see <https://www.flickr.com/photos/somebody/4242/in/pool>", "image"),
+    "address": (b"http://farm1.staticflickr.com/2/4242_abcdef_b.jpg", "image"),
+    "host below": (b'{"origin": "http://img.three.example:80"}', "host"),
+    "user in JSON": (USER, "user"),
+    "user in a line of JSON": (b'{"a": 1}\n{"author": "SomeOne"}\nno json\n', "user"),
+    "user's page": (b"<a href='https://www.flickr.com/people/1@N01/'>", "user"),
+    "picture": (PICTURE, "sha256"),
+    "picture in a page": (
+        b'<img src="data:image/jpeg;base64,' + base64.b64encode(PICTURE) + b'">',
+        "sha256",
+    ),
+    "key column": (table(k=pa.array([IMAGE], pa.binary(16))), "image"),
+    "digest in a list in a struct": (table(s=[{"d": [SHA256]}]), "sha256"),
+    "dictionary": (table(s=pa.array(["flickr:4242"]).dictionary_encode()), "image"),
+    "picture in a struct": (table(image=[{"bytes": PICTURE, "path": "x.jpg"}]), "sha256"),
+    "user in a column of JSON": (table(meta=['{"user_id": "1@N01"}']), "user"),
+    "row": (table(source=["coco"], source_id=["9#2"]), "row"),
+    "name of a member": (tar(f"{IMAGE.hex()}.jpg", b"x"), "image"),
+    "member": (tar("a.json", USER), "user"),
+    "a table in a tar in a zip": (
+        zipped("in.tar", tar("t.parquet", table(k=pa.array([IMAGE], pa.binary(16))))),
+        "image",
+    ),
+    "gzip": (gzip.compress(USER), "user"),
+    "bzip2": (bz2.compress(USER), "user"),
+    "xz": (lzma.compress(USER), "user"),
+    "zstd": (zstd(USER), "user"),
+    "a table after a line": (b'{"head": 1}\n' + table(meta=['{"uid": "1@N01"}']), "user"),
+    "what cannot be unpacked": (b"\x1f\x8b" + bytes(40), "unread"),
+}
+
+
+@pytest.fixture(scope="module")
+def standing() -> Suppression:
+    values: dict[str, list[str | bytes]] = {
+        "image": [IMAGE],
+        "user": ["flickr/1@N01", "reddit/someone"],
+        "host": ["three.example"],
+        "sha256": [SHA256],
+        "row": ["coco/9"],
+    }
+    return Suppression((lists.new().with_values(values),))
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_it_is_found(name: str, tmp_path: Path, standing: Suppression) -> None:
+    content, what = PLACES[name]
+    (tmp_path / "a file").write_bytes(content)
+    found = prove.prove(str(tmp_path), standing).left
+    assert {left.what for left in found} >= {what}
+    assert {left.file for left in found} == {"a file"}
+
+
+def test_others_are_not(tmp_path: Path, standing: Suppression) -> None:
+    other: dict[str, Callable[[bytes], bytes]] = {"plain": bytes, "gzip": gzip.compress}
+    said = {"uid": "2@N02", "url": "http://notthree.example/4243.jpg", "id": "ab" * 16, "is": "flickr:42421"}
+    for name, packed in other.items():
+        (tmp_path / name).write_bytes(packed(json.dumps(said).encode()))
+    (tmp_path / "t.parquet").write_bytes(
+        table(k=pa.array([b"\5" * 16], pa.binary(16)), source=["coco"], source_id=["90"])
+    )
+    assert prove.prove(str(tmp_path), standing).left == ()
+
+
+def test_the_name_of_a_file_counts_and_words_are_searched_for(tmp_path: Path, standing: Suppression) -> None:
+    (tmp_path / f"{IMAGE.hex()}.bin").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("asked by 3@N03, not by 13@N03", encoding="utf-8")
+    words = [requests.read_word("user:yfcc100m/3@N03")]
+    found = {(left.file, left.place, left.what) for left in prove.prove(str(tmp_path), standing, words).left}
+    assert found == {(f"{IMAGE.hex()}.bin", "its name", "image"), ("notes.txt", "", "words")}

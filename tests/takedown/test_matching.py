@@ -1,0 +1,146 @@
+"""What words name in the tiny ROOT; what is purged of it."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pmd.config import Config
+from pmd.errors import InputError
+from pmd.fetch import policies
+from pmd.inspection import verify
+from pmd.schema import keys
+from pmd.store import register, root
+from pmd.store.lock import Lock, State
+from pmd.suppression import lists
+from pmd.suppression.lists import Suppression
+from pmd.takedown import matching, purge, receipts, requests
+from pmd.text import urls
+from tests import tiny_root
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    return tiny_root.build(tmp_path_factory.mktemp("tiny"))
+
+
+def image(url: str) -> bytes:
+    return keys.image_id(str(urls.identity_one(url)))
+
+
+C1, C2, C3, C4 = map(image, (tiny_root.C1, tiny_root.C2, tiny_root.C3, tiny_root.C4))
+COCO, FLICKR = keys.image_id("coco:9"), keys.image_id("flickr:4242")
+VG = keys.image_id("visual_genome:1")
+
+
+def matched(config: Config, *said: str, looks: bool = False) -> matching.Matched:
+    asked = [requests.Request(1, said, looks)]
+    return matching.resolve(config.root, asked, config.sources, Suppression())
+
+
+@pytest.mark.parametrize(
+    ("said", "images"),
+    [
+        (tiny_root.C1, {C1, C2}),  # the same bytes elsewhere
+        ("host:one.example", {C1, C2, C3, C4}),
+        ("host:example", set()),  # no host is all of a top-level domain
+        ("https://www.flickr.com/photos/somebody/4242/", {COCO, FLICKR}),  # COCO's photograph
+        ("coco:9", {COCO, FLICKR}),
+        ("visual_genome/10", set()),  # one region of four: the picture stays
+        ("http://nowhere.example/x.jpg", {image("http://nowhere.example/x.jpg")}),
+    ],
+)
+def test_images(tiny: Config, said: str, images: set[bytes]) -> None:
+    found = matched(tiny, said).images
+    assert found >= images
+    assert not (found - images) & {C1, C2, C3, C4, COCO, FLICKR, VG}
+
+
+def test_a_pair_takes_its_picture_along_where_no_other_shows_it(tiny: Config) -> None:
+    alone = matched(tiny, "coco/12345")
+    assert alone.images == set()
+    assert len(alone.values["pair"]) == 1
+    assert COCO not in matched(tiny, "coco/12345", "conceptual_captions/nothing").images
+    both = matched(tiny, "coco/12345", "coco/12346")
+    assert COCO in both.images
+
+
+def test_looks_are_kept_only_where_it_is_agreed(tiny: Config) -> None:
+    assert matched(tiny, "visual_genome:1").looks == set()
+    # A picture with nothing in it looks like many: it is told by its bytes alone.
+    assert matched(tiny, "visual_genome:1", looks=True).looks == set()
+    look = hashlib.sha256(b"a look").hexdigest()
+    assert matched(tiny, f"pdq:{look}", looks=True).looks == {bytes.fromhex(look)}
+    assert matched(tiny, f"pdq:{look}").looks == set()
+
+
+def test_what_names_nothing_is_told() -> None:
+    with pytest.raises(InputError) as told:
+        requests.read_word("somebody's picture")
+    assert str(told.value).splitlines()[0] == "takedown: names nothing"
+    assert told.value.expected == requests.FORMS
+
+
+def test_a_picture_file_waits_as_its_digests(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(tiny_root.picture((1, 2, 3), (64, 48)))
+    (tmp_path / lists.FOLDER).mkdir()
+    first = requests.add(str(tmp_path), [requests.read_word(str(photo))], [], keeps_looks=False)
+    assert (first.number, len(first.said)) == (1, 2)
+    assert {word.partition(":")[0] for word in first.said} == {"sha256", "xxh3"}
+    second = requests.add(str(tmp_path), [requests.read_word("coco:9")], [7], keeps_looks=True)
+    assert second == requests.Request(8, ("coco:9",), keeps_looks=True)
+    assert requests.read(str(tmp_path)) == [first, second]
+    requests.remove(str(tmp_path), {1})
+    assert requests.read(str(tmp_path)) == [second]
+    requests.remove(str(tmp_path), {8})
+    assert not Path(requests.path_of(str(tmp_path))).exists()
+
+
+def test_what_a_host_has_said_goes_with_it(tiny: Config, tmp_path: Path) -> None:
+    folder = Path(policies.hosts_folder(str(tmp_path)))
+    folder.mkdir(parents=True)
+    lines = [json.dumps({"origin": origin}) for origin in ("http://img.one.example:80", "http://two.example:80")]
+    both, one = folder / "robots-1.jsonl", folder / "robots-2.jsonl"
+    both.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    one.write_text(lines[0] + "\n", encoding="utf-8")
+    held = Suppression((lists.new().with_values({"host": ["one.example"]}),))
+    lock = Lock(str(tmp_path), 1, State())
+    counted = purge.hosts(purge.Purge(lock, held, is_dry=True), str(tmp_path))
+    assert dict(counted) == {"lines of what hosts said": 2}
+    assert one.exists()
+    assert purge.hosts(purge.Purge(lock, held), str(tmp_path)) == counted
+    assert both.read_text(encoding="utf-8") == lines[1] + "\n"
+    assert not one.exists()
+
+
+def test_a_receipt_tells_all_though_it_was_killed_in_between(tmp_path: Path) -> None:
+    where, today = str(tmp_path), datetime.date(2026, 1, 2)
+    (tmp_path / lists.FOLDER).mkdir()
+    receipts.begin(where, [1, 2], {"pairs": 5})
+    again = receipts.begin(where, [2], {"pairs": 1, "attempts": 3})
+    receipts.end(where, again, today)
+    assert receipts.read(where) == [receipts.Receipt((1, 2), "2026-01-02", {"attempts": 3, "pairs": 5})]
+    receipts.end(where, receipts.begin(where, [], {}), today)
+    assert len(receipts.read(where)) == 1
+    assert receipts.render([], [], None) == "nothing was asked for yet"
+
+
+def test_the_books_of_a_generation_count_what_is_left(tiny: Config, tmp_path: Path) -> None:
+    where = tmp_path / "pmd"
+    shutil.copytree(tiny.root, where)
+    with root.writer(str(where), "test") as lock:
+        held = Suppression((lists.new().with_values({"image": [C1, COCO, FLICKR]}),))
+        removed = purge.generations(purge.Purge(lock, held), str(where), tiny.fetch)
+    assert removed["stored pictures"] == 2
+    problems = verify.verify(str(where))["problems"]
+    assert not [
+        one for one in problems if one["place"].startswith("fetch/ledger") or one["place"].startswith("fetch/store")
+    ]
+    assert VG in {row["image_id"] for row in matching._ledger_rows(register.current(str(where)), {VG, C1})}
+    assert not matching._ledger_rows(register.current(str(where)), {C1, COCO})

@@ -1,0 +1,337 @@
+"""A user, a page and a photograph are taken down from a ROOT that holds them in every kind of file."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from pipelines import build, takedown
+from pmd import cli, flow
+from pmd.config import Config
+from pmd.inspection import verify
+from pmd.publish import withdrawn
+from pmd.store import commits, root
+from pmd.suppression import lists
+from pmd.takedown import prove, purge, receipts, requests
+from tests.pipelines import building
+from tests.takedown import world
+
+#: The tag of a shard that no commit lists.
+PLANTED = "01234567"
+TODAY = datetime.date(2026, 3, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """A ROOT before and after."""
+
+    config: Config
+    words: tuple[requests.Word, ...]
+    built: Path
+    before: dict[str, bytes]
+    after: dict[str, bytes]
+    left_before: tuple[prove.Left, ...]
+    applied: takedown.Applied
+
+
+def said(folder: Path) -> tuple[str, ...]:
+    """Return what is asked for; the photograph is a file."""
+    photo = folder / "photo.jpg"
+    photo.write_bytes(world.picture(1))
+    return world.PROFILE, world.PAGE, str(photo)
+
+
+def proof(config: Config, words: tuple[requests.Word, ...] = ()) -> prove.Proof:
+    return prove.prove(config.root, lists.standing(config.root, config.suppression), words)
+
+
+def plant(where: Path) -> list[Path]:
+    """Put copies of what stands where runs that were killed leave theirs; return them."""
+    pairs = max((where / "curate/source=sbu_captions/pairs").iterdir(), key=lambda path: path.stat().st_size)
+    tar = next((where / "fetch/store").rglob("*.tar"))
+    shard = next((where / "shards/webdataset").glob("*.tar"))
+    copies = {
+        where / "_work/epoch-0/curate/run.parquet": pairs,
+        tar.with_name("0123456789abcdef.tar"): tar,
+        shard.with_name(shard.name[:-12] + f"{PLANTED}.tar"): shard,
+        where / f"publish/source=sbu_captions/.tmp-{'ab' * 16}": pairs,
+        where / f"release/.tmp-{'ab' * 16}": pairs,
+    }
+    for copy, original in copies.items():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(original, copy)
+    return [*copies]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
+    folder = tmp_path_factory.mktemp("takedown")
+    config = world.write(folder)
+    with world.small():
+        building.run(config)
+        shutil.copytree(config.root, folder / "built")
+        planted = plant(Path(config.root))
+        before = world.files(config.root)
+        words = tuple(requests.read_word(word, config.sources) for word in said(folder))
+        for word in words:
+            requests.add(config.root, [word], [], keeps_looks=False)
+        with root.writer(config.root, "test"):
+            applied = takedown.apply(config, today=lambda: TODAY)
+        assert not [path for path in planted if path.exists()]
+        left = prove.prove(f"{folder}/built", lists.standing(config.root, ()), words).left
+        yield Done(config, words, folder / "built", before, world.files(config.root), left, applied)
+
+
+def test_before_it_is_in_every_kind_of_file(done: Done) -> None:
+    tops = {"/".join(left.file.split("/")[:2]) for left in done.left_before}
+    assert tops >= {
+        "curate/source=sbu_captions",
+        "curate/source=conceptual_captions",
+        "curate/source=coco",
+        "fetch/attempts",
+        "fetch/ledger",
+        "fetch/store",
+        "views/pairs",
+        "shards/webdataset",
+        "shards/parquet",
+        "publish/source=sbu_captions",
+        "release/source=sbu_captions",
+    }
+    assert {left.what for left in done.left_before} >= {"image", "user", "sha256", "stored", "looks", "words"}
+
+
+def test_nothing_is_left_of_it_afterwards(done: Done) -> None:
+    assert proof(done.config, done.words).left == ()
+    assert proof(done.config).left == ()
+    # Four photographs of the user's, of which COCO has one and another host another; the page's; the picture and its copy.
+    assert done.applied.removed == {
+        "pairs": 9,
+        "rows of the ledger": 8,
+        "attempts": 8,
+        "stored pictures": 8,
+    }
+    assert not Path(requests.path_of(done.config.root)).exists()
+
+
+def test_what_is_searched_for_is_found_where_a_person_has_left_it(done: Done) -> None:
+    where = Path(done.config.root)
+    notes = {
+        where / "notes.txt": f"asked by {world.USER}".encode(),
+        where / "publish/mine.json": orjson.dumps({"user_id": world.USER.replace("@", "%40")}),
+        where / "shards/webdataset/portrait.bin": world.picture(1),
+    }
+    try:
+        for path, content in notes.items():
+            path.write_bytes(content)
+        found = {(left.file, left.what) for left in proof(done.config).left}
+        assert found == {
+            ("publish/mine.json", "user"),
+            ("shards/webdataset/portrait.bin", "sha256"),
+            ("shards/webdataset/portrait.bin", "stored"),
+        }
+        assert ("notes.txt", "words") in {(left.file, left.what) for left in proof(done.config, done.words).left}
+    finally:
+        for path in notes:
+            path.unlink(missing_ok=True)
+
+
+def shards(files: dict[str, bytes], form: str) -> dict[str, bytes]:
+    ending = {"webdataset": ".tar", "parquet": ".parquet"}[form]
+    return {
+        name: content for name, content in files.items() if name.startswith(f"shards/{form}/") and name.endswith(ending)
+    }
+
+
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_of_the_shards_only_those_change_that_held_it_and_the_reserve(done: Done, form: str) -> None:
+    before = {name: content for name, content in shards(done.before, form).items() if PLANTED not in name}
+    after = shards(done.after, form)
+    gone = {left.file for left in done.left_before if left.file in before}
+    last = max(before)
+    assert gone
+    for name, content in before.items():
+        if name in after:
+            assert after[name] == content
+    rewritten = {name for name in before if name not in after}
+    taken = 8  # samples that leave: as many places at the end are the reserve
+    reserve = {
+        name for number, name in enumerate(sorted(before, reverse=True)) if number * world.SAMPLES_PER_SHARD < taken
+    }
+    assert gone <= rewritten <= gone | reserve
+    assert last in rewritten
+    assert len(before) - len(rewritten) > 0
+    commit = commits.require(root.shards_folder(done.config.root, form), "")
+    counts = [file.rows for file in sorted(commit.files, key=lambda file: file.name) if file.name != flow.SIZES]
+    assert set(counts[:-1]) == {world.SAMPLES_PER_SHARD}
+
+
+def test_the_books_balance_and_a_build_has_nothing_to_do(done: Done) -> None:
+    assert verify.verify(done.config.root)["problems"] == []
+    steps: list[Any] = []
+    with world.small(), root.writer(done.config.root, "test"):
+        build.build(done.config, report=steps.append)
+    assert [step for step in steps if step.why is not None] == []
+    assert world.files(done.config.root) == done.after
+
+
+def listed(where: str | Path) -> set[str]:
+    """Return the pair_ids of published lists."""
+    return {
+        key
+        for path in Path(where).glob("publish/source=*/*.parquet")
+        for key in pq.read_table(path, columns=["pair_id"])["pair_id"].to_pylist()
+    }
+
+
+def test_the_release_tells_which_rows_have_left_and_nothing_else(done: Done) -> None:
+    left = pq.read_table(Path(done.config.root) / flow.RELEASE / withdrawn.FILE)
+    assert left.schema.names == ["pair_id"]
+    assert {*left["pair_id"].to_pylist()} == listed(done.built) - listed(done.config.root)
+    assert left.num_rows == 9
+    sums = (Path(done.config.root) / flow.RELEASE / "SHA256SUMS").read_text(encoding="utf-8")
+    assert f"  {withdrawn.FILE}\n" in sums
+
+
+def samples(where: str) -> set[tuple[str, str]]:
+    """Return key and pairs of every sample."""
+    found = set()
+    for path in sorted(Path(where).glob("shards/parquet/*.parquet")):
+        for row in pq.read_table(path, columns=["key", "pairs"]).to_pylist():
+            found.add((row["key"], orjson.dumps(row["pairs"]).decode()))
+    return found
+
+
+def test_a_rebuild_from_nothing_with_the_list_holds_the_same_samples(done: Done, tmp_path: Path) -> None:
+    folder = Path(done.config.root).parent
+    shutil.copyfile(lists.path_of(done.config.root), tmp_path / "suppression.json")
+    again = world.write(folder, "again", f'suppression = "{tmp_path}/suppression.json"')
+    with world.small():
+        building.run(again)
+    assert samples(again.root) == samples(done.config.root)
+    assert proof(again, done.words).left == ()
+    assert verify.verify(again.root)["problems"] == []
+    without = {"suppression lists": None}
+    for source in again.sources:
+        one, other = (commits.require(root.curate_folder(each.root, source), "") for each in (again, done.config))
+        assert (one.files, one.sources, one.facts) == (other.files, other.sources, other.facts)
+        assert {**one.run["inputs"], **without} == {**other.run["inputs"], **without}
+
+
+def test_the_list_and_what_is_kept_beside_it_name_nobody(done: Done) -> None:
+    kept = b"".join(path.read_bytes() for path in (Path(done.config.root) / lists.FOLDER).iterdir())
+    for word in (world.USER, "5005", "one.example", "portrait", "flickr"):
+        assert word.encode() not in kept
+    assert lists.read_own(done.config.root).looks == frozenset()
+
+
+def test_the_receipt_tells_numbers_counts_and_whom_to_ask(done: Done) -> None:
+    told = receipts.render(receipts.read(done.config.root), [], done.config.contact)
+    assert told.splitlines() == [
+        "Receipt for requests 1, 2, 3",
+        "Carried out on 2026-03-01. Removed, for all of them together:",
+        "  attempts: 8",
+        "  pairs: 9",
+        "  rows of the ledger: 8",
+        "  stored pictures: 8",
+        "With these went all that is made of them: lists, shards, the audit and the folder of the release.",
+        "What you named is kept out of what is built from now on: by codes from which it cannot be read.",
+        "Contact: tests@example.org",
+    ]
+
+
+class Killed(BaseException):
+    """What ends a purge in the middle of a call."""
+
+
+def purged(config: Config, where: str) -> None:
+    """Purge what was read and fetched, by the list that stands."""
+    with root.writer(where, "test") as lock:
+        held = lists.digests(lists.paths(where, ()))
+        takedown._purged(purge.Purge(lock, lists.read(held), held), dataclasses.replace(config, root=where))
+
+
+def standing(where: str) -> tuple[Any, Any]:
+    """Return what is committed, and the files of it."""
+    names = {name for name in world.files(where) if not name.endswith(commits.STAGE_FILE)}
+    return building.committed(where), {name: content for name, content in world.files(where).items() if name in names}
+
+
+def test_a_purge_that_is_killed_at_any_call_of_the_storage_ends_as_one_that_is_not(done: Done, tmp_path: Path) -> None:
+    from benchmarks.breaking import calls
+
+    def fresh(name: str) -> str:
+        where = tmp_path / name
+        shutil.copytree(done.built, where)
+        (where / lists.FOLDER).mkdir()
+        shutil.copyfile(lists.path_of(done.config.root), lists.path_of(str(where)))
+        return str(where)
+
+    whole = fresh("whole")
+    kinds: dict[tuple[str, str, str], list[int]] = {}
+
+    def note(call: calls.Call) -> None:
+        if call.name in {"Draft.finish", "versions.swap", "remove"} and not call.place.startswith(
+            ("store.lock", "store.root")
+        ):
+            kinds.setdefault(call.kind, []).append(call.number)
+
+    with calls.watched(note):
+        purged(done.config, whole)
+    undisturbed = standing(whole)
+    assert {place for place, _, when in kinds if when == "after"} >= {
+        "fetch.store.StoreTar.finish",
+        "store.commits.claim",
+        "store.commits.put_content",
+        "store.commits.remove",
+        "store.commits.write",
+    }
+    mine = {number for numbers in kinds.values() for number in (numbers[0], numbers[-1])}
+    for trial, number in enumerate(sorted(mine)):
+        where = fresh(f"trial-{trial}")
+
+        def kill(call: calls.Call, number: int = number) -> None:
+            if call.number >= number:
+                raise Killed
+
+        with pytest.raises(Killed), calls.watched(kill):
+            purged(done.config, where)
+        purged(done.config, where)
+        assert standing(where) == undisturbed
+        shutil.rmtree(where)
+
+
+def test_the_commands_say_what_they_do(done: Done) -> None:
+    path, run = f"{done.config.root}.toml", CliRunner().invoke
+    asked = run(cli.app, ["takedown", "add", path, "host:three.example", "u/Somebody"])
+    assert asked.output.splitlines() == [
+        "host:three.example: the host three.example and all below it",
+        "u/Somebody: the user reddit/somebody",
+        "request 4; to carry it out: pmd takedown apply CONFIG",
+    ]
+    assert run(cli.app, ["takedown", "receipt", path]).output.endswith("Waiting for pmd takedown apply: 4\n")
+    found = run(cli.app, ["takedown", "prove", path, "u/Somebody"])
+    assert found.exit_code == 5
+    assert "takedown/requests.jsonl: the words that were given" in found.output
+    Path(requests.path_of(done.config.root)).unlink()
+    whole = run(cli.app, ["takedown", "prove", path, "u/Somebody"])
+    assert whole.exit_code == 0
+    assert whole.output.endswith("nothing is left of what was taken down.\n")
+    refused = run(cli.app, ["takedown", "add", path, "nobody at all"])
+    assert "names nothing" in str(refused.exception)
+
+
+def test_find_lists_what_a_person_must_decide(done: Done, tmp_path: Path) -> None:
+    photo = tmp_path / "mine.jpg"
+    photo.write_bytes(world.picture(5006))
+    found = CliRunner().invoke(cli.app, ["takedown", "find", f"{done.config.root}.toml", str(photo), "--json"])
+    near = orjson.loads(found.output)["near"]
+    assert [(one["identity"], one["bits"], one["is_same"]) for one in near] == [("flickr:5006", 0, True)]
