@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 from urllib import parse
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +27,7 @@ from pmd.config.options import FetchOptions
 from pmd.curate import needs as curate_needs
 from pmd.curate import rules as curate_rules
 from pmd.fetch import partitions, policies, state, store
+from pmd.refresh import waves as refresh_waves
 from pmd.schema.statuses import OK
 from pmd.schema.tables import PAIRS, REJECTED, in_source_folder
 from pmd.store import commits, root, storage
@@ -44,6 +46,7 @@ KINDS: Final = (
     "perceptual hashes",
     "stored pictures",
     "lines of what hosts said",
+    "rows of waves",
 )
 
 _DIGEST: Final = re.compile(r"-[0-9a-f]{16}\.parquet$")
@@ -329,3 +332,41 @@ def _is_of_host(lists: Suppression, line: bytes) -> bool:
     except (ValueError, KeyError, TypeError):
         return False
     return name is not None and any(lists.holds("host", host) for host in people.above(name))
+
+
+def waves(purge: Purge, root_url: str) -> Counter[str]:
+    """Purge the images that `pmd refresh` has asked for again; a wave that has not come to its end is removed."""
+    removed: Counter[str] = Counter()
+    committed = refresh_waves.committed(root_url)
+    for date in refresh_waves.dates(root_url):
+        folder = refresh_waves.folder_of(root_url, date)
+        if date in committed:
+            removed["rows of waves"] += _wave(purge, folder, committed[date])
+        elif not purge.is_dry:
+            purge.lock.check()
+            storage.remove_tree(folder)
+    return Counter({kind: count for kind, count in removed.items() if count})
+
+
+def _wave(purge: Purge, folder: str, commit: Commit) -> int:
+    files: list[File] = []
+    gone = 0
+    for file in commit.files:
+        table = commits.read_table(folder, file)
+        named = rows.fetched(purge.lists, table) | np.array(
+            [any(purge.lists.holds("host", name) for name in people.above(host)) for host in table["host"].to_pylist()],
+            bool,
+        )
+        stays = table.filter(pa.array(~named)).combine_chunks()
+        gone += table.num_rows - stays.num_rows
+        if purge.is_dry or stays.num_rows == table.num_rows:
+            files.append(file)
+        else:
+            files.append(commits.put_table(folder, _DIGEST.sub("", file.name), stays.cast(refresh_waves.WAVE)))
+    if gone and not purge.is_dry:
+        commits.claim(folder, purge.lock.epoch)
+        purge.lock.check()
+        run = {**commit.run, commits.EPOCH: purge.lock.epoch}
+        commits.write(folder, dataclasses.replace(commit, files=tuple(files), run=run))
+        commits.sweep(folder, purge.lock.check)
+    return gone

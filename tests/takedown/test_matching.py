@@ -8,14 +8,18 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from pmd import flow
 from pmd.config import Config
 from pmd.errors import InputError
 from pmd.fetch import policies
 from pmd.inspection import verify
+from pmd.refresh import waves
 from pmd.schema import keys
-from pmd.store import register, root
+from pmd.store import commits, register, root
+from pmd.store.commits import Commit
 from pmd.store.lock import Lock, State
 from pmd.suppression import lists
 from pmd.suppression.lists import Suppression
@@ -144,3 +148,37 @@ def test_the_books_of_a_generation_count_what_is_left(tiny: Config, tmp_path: Pa
     ]
     assert VG in {row["image_id"] for row in matching._ledger_rows(register.current(str(where)), {VG, C1})}
     assert not matching._ledger_rows(register.current(str(where)), {C1, COCO})
+
+
+def test_waves_forget_what_was_taken_down(tmp_path: Path) -> None:
+    """By image and by host; a wave that has not come to its end begins anew."""
+    where = str(tmp_path)
+    ids = [bytes([number]) * 16 for number in range(4)]
+    rows = pa.table(
+        {
+            "image_id": pa.array(ids),
+            "host": ["one.example", "two.example", "one.example", "img.gone.example"],
+            "sources": [["coco"]] * 4,
+            "number": [1, 2, 3, 4],
+            "fetched": [datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)] * 4,
+            "status": ["ok", "ok", "dead", "ok"],
+            "same_bytes": [True, True, None, True],
+            "when": [datetime.datetime(2026, 2, 1, tzinfo=datetime.UTC)] * 4,
+        }
+    ).cast(waves.WAVE)
+    folder, begun = waves.folder_of(where, "2026-02-01"), waves.folder_of(where, "2026-02-02")
+    file = commits.put_table(folder, flow.part(0, 0), rows)
+    commits.claim(folder, 1)
+    commits.write(folder, Commit(flow.REFRESH.name, (file,), {}, "h", {commits.EPOCH: 1}, {"bounds": {}}))
+    waves.keep(begun, ids[1], waves.Answer("ok", None, datetime.datetime(2026, 2, 2, tzinfo=datetime.UTC)))
+    held = Suppression((lists.new().with_values({"image": [ids[1]], "host": ["gone.example"]}),))
+    lock = Lock(where, 1, State())
+    assert dict(purge.waves(purge.Purge(lock, held, is_dry=True), where)) == {"rows of waves": 2}
+    assert [wave.rows.num_rows for wave in waves.read(where)] == [4]
+    assert dict(purge.waves(purge.Purge(lock, held), where)) == {"rows of waves": 2}
+    (wave,) = waves.read(where)
+    assert wave.rows["image_id"].to_pylist() == [ids[0], ids[2]]
+    assert not Path(begun).exists()
+    assert purge.waves(purge.Purge(lock, held), where) == {}
+    listed = commits.require(folder, "").files
+    assert sorted(path.name for path in Path(folder).glob("*.parquet")) == [one.name for one in listed]
