@@ -2,9 +2,10 @@
 
     python benchmarks/store_requests.py [--shards 8 512 32768]
 
-ROOTs of all twelve sources are written straight into fake-gcs-server, an image a fetch shard; the requests of this process are
-then counted, at the client. Two builds of each: `whole` from distinct images to the audit, where only the workers' own work is
-left out (what they commit is written past the client), and `idle`, which finds nothing to do. The last line is JSON.
+ROOTs of all twelve sources are written straight into fake-gcs-server, an image a fetch shard, or from `IN_PROCESS` shards on
+into a dictionary that answers in its place (`benchmarks/breaking/object_api.py`). The requests of this process are then
+counted, at the client. Two builds of each: `whole` from distinct images to the audit, where only the workers' own work is left
+out (what they commit is written past the client), and `idle`, which finds nothing to do. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ from pmd.store.commits import Books, Commit, File
 
 #: Of PMD, 4,096 images each.
 SHARDS: Final = (8, 512, 32_768)
+#: From so many on, the emulator would take a day.
+IN_PROCESS: Final = 4096
 _PARTS_BITS: Final = 9
 _STATUSES: Final = ("ok", "dead", "forbidden", "timeout")
 
@@ -51,7 +54,8 @@ _STATUSES: Final = ("ok", "dead", "forbidden", "timeout")
 class Counting:
     """Counts what gcsfs asks, by the stage that runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, objects: Any = None) -> None:
+        self._objects = objects
         self.stage = ""
         self.counts: dict[str, Counter[str]] = {}
         self._before: Any = None
@@ -64,6 +68,8 @@ class Counting:
 
         async def counted(fs: Any, method: str, path: str, *positional: Any, **named: Any) -> Any:
             counting.counts.setdefault(counting.stage, Counter())[method] += 1
+            if counting._objects is not None:
+                return await counting._objects.request(fs, method, path, *positional, **named)
             return await counting._before(fs, method, path, *positional, **named)
 
         GCSFileSystem._request = counted
@@ -111,13 +117,10 @@ class Root:
         chosen: The configuration.
         bits: See above.
         shards: How many have an image.
-        is_whole: Ledgers can be read. It takes longer.
     """
 
-    def __init__(
-        self, put: Put, chosen: Config, bits: int, shards: int | None = None, *, is_whole: bool = True
-    ) -> None:
-        self._put, self._config, self._bits, self._is_whole = put, chosen, bits, is_whole
+    def __init__(self, put: Put, chosen: Config, bits: int, shards: int | None = None) -> None:
+        self._put, self._config, self._bits = put, chosen, bits
         self._shards = 2**bits if shards is None else shards
         self._root = chosen.root
 
@@ -161,7 +164,7 @@ class Root:
     def generation(self, shard: int, epoch: int) -> Commit:
         """Commit a shard's generation as a worker does, of an image that is dead; return the commit."""
         folder = root.ledger_folder(self._root, shard, 0)
-        content = self._ledger(shard) if self._is_whole else b"%d" % shard
+        content = self._ledger(shard)
         ledger = _file("ledger-", ".parquet", content)
         self._put(f"{folder}/{ledger.name}", content)
         others = [
@@ -255,12 +258,21 @@ def built(chosen: Config, counting: Counting) -> dict[str, int]:
     return {stage: counts.total() for stage, counts in counting.counts.items()}
 
 
+def in_process() -> tuple[Any, Put]:
+    """Return what answers in the place of an emulator, and what writes straight into it."""
+    from benchmarks.breaking.object_api import Objects
+
+    objects = Objects()
+    return objects, lambda where, content: objects.put(where.partition("://")[2], content)
+
+
 def _measure(shards: int, bucket: str, chosen: Config) -> dict[str, dict[str, int]]:
     chosen = dataclasses.replace(chosen, root=f"{bucket}/shards-{shards}")
-    made = Root(to_emulator(bucket), chosen, shards.bit_length() - 1, is_whole=False)
-    made.curate()
-    found = {}
-    with Counting() as counting:
+    objects, put = in_process() if shards >= IN_PROCESS else (None, to_emulator(bucket))
+    with Counting(objects) as counting:
+        made = Root(put, chosen, shards.bit_length() - 1)
+        made.curate()
+        found = {}
         with without_workers(made, chosen):
             found["whole"] = built(chosen, counting)
         found["idle"] = built(chosen, counting)

@@ -110,7 +110,7 @@ def test_a_job_that_ends_otherwise_is_told_in_a_sentence_with_its_page(
         pytest.raises(PmdError) as caught,
         root.writer(chosen.root, "test"),
     ):
-        curate.build(chosen, "coco", choosing.flags(chosen.engine, broken.flags, chosen.root))
+        curate.build(chosen, ["coco"], choosing.flags(chosen.engine, broken.flags, chosen.root))
     told = caught.value
     (job,) = broken.jobs
     assert told.problem == problem

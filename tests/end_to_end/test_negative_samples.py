@@ -21,7 +21,7 @@ def curate(root: Path, source: str, *annotations: Path) -> None:
     text = f'root = "{root}"\nprofile = "paper"\ncontact = "mailto:x@example.org"\n'
     chosen = config.parse(f"{text}[sources.{source}]\nannotations = {paths}\n")
     with writer(chosen.root, "test"):
-        pipeline.build(chosen, source)
+        pipeline.build(chosen, [source])
 
 
 def test_a_truncated_coco_file_names_the_file_and_the_byte(samples: Path, tmp_path: Path) -> None:
