@@ -71,7 +71,7 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     if not lists and not before:
         return False
     made_of = _made_of(config, lists, there)
-    if before.get("made_of") == made_of and all(storage.exists(storage.join(folder, name)) for name in _WHOLE):
+    if before.get("made_of") == made_of and {*storage.list_names(folder)}.issuperset(_WHOLE):
         return False
     content = contents(config, lists)
     readme = content.pop(README)
@@ -138,12 +138,9 @@ def _put_card(folder: str, readme: bytes, ours: Any) -> None:
 
 def _before(folder: str) -> dict[str, Any]:
     """Return what build.json says of the files that stand; nothing where it is none of ours."""
-    path = storage.join(folder, BUILD)
-    if not storage.exists(path):
-        return {}
     try:
-        found = orjson.loads(storage.read_bytes(path))
-    except orjson.JSONDecodeError:
+        found = orjson.loads(storage.read_bytes(storage.join(folder, BUILD)))
+    except (FileNotFoundError, orjson.JSONDecodeError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -148,8 +148,10 @@ def path_of(root: str) -> str:
 
 def paths(root: str, named: Iterable[str]) -> tuple[str, ...]:
     """Return the lists that hold in a ROOT: its own, where it has one, and those that the configuration names."""
-    own = path_of(root)
-    return (*((own,) if storage.exists(own) else ()), *named)
+    is_there = FILE in storage.list_names(
+        storage.join(root, FOLDER)
+    )  # on an object store one request, where `exists` takes three
+    return (*((path_of(root),) if is_there else ()), *named)
 
 
 def held(config: Config) -> Config:
