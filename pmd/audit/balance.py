@@ -27,7 +27,9 @@ def flow(result: Mapping[str, Any]) -> str:
     for label, pairs, lost in populations:
         total = sum(pairs.values())
         segments = [
-            Segment(pairs[source], f"row-{colour}", f"{source}: {formatting.count(pairs[source])} pairs, {label}")
+            Segment(
+                pairs[source], f"row-{colour}", f"{source}: {formatting.count(pairs[source])} pairs, {label}", source
+            )
             for source, _, colour in groups
             if pairs.get(source)
         ]
@@ -40,7 +42,7 @@ def flow(result: Mapping[str, Any]) -> str:
             keys.append(page.key(f"row-{colour}", row or source))
             seen.add(row or source)
     return (
-        f'<h2 id="flow">Where pairs go</h2>\n<p class="reading">{escape(_flow_reading(result))}</p>'
+        f'<p class="reading">{escape(_flow_reading(result))}</p>'
         + page.chart(
             charts.stacks(rows, "Pairs by source that each stage kept"), *keys, page.key("gone", "rejected here")
         )
@@ -146,7 +148,6 @@ def against_table2(result: Mapping[str, Any]) -> str:
         f"words, after {last}",
     )
     return (
-        '<h2 id="table2">Beside FLAVA\'s Table 2</h2>\n'
         f'<p class="reading">{escape(_table2_reading(result, first))}</p>'
         + page.table(head, rows)
         + '<p class="coverage"><b>Coverage</b> all pairs. Table 2 (arXiv 2112.04482) gives pairs in millions to one '

@@ -40,7 +40,7 @@ def stage_by_stage(result: Mapping[str, Any]) -> str:
         for source, _, _ in page.sources_in_order(result)
     )
     return (
-        '<h2 id="stages">Stage by stage</h2>\n<p>The main figures of all sources together after every stage. Small '
+        "<p>The main figures of all sources together after every stage. Small "
         "figures are 95 % intervals for texts that were not read; what has none is counted and exact; "
         '<span class="few">this colour</span> marks what rests on too few to be read as a rate.</p>'
         + _stage_table(result, result["all"])
@@ -138,7 +138,7 @@ def lengths(result: Mapping[str, Any]) -> str:
         else "No caption is left."
     )
     return (
-        f'<h2 id="lengths">Caption lengths</h2>\n<p class="reading">{escape(reading)}</p>'
+        f'<p class="reading">{escape(reading)}</p>'
         + page.chart(
             charts.columns(labels, series, styles, "Share of captions by number of words", "words"),
             *page.before_after(result),
@@ -216,7 +216,7 @@ def languages(result: Mapping[str, Any]) -> str:
     )
     other = charts.bar_list(bars, page.styles(result), "Languages other than English")
     return (
-        f'<h2 id="languages">Languages</h2>\n<p class="reading">{escape(reading)}</p>'
+        f'<p class="reading">{escape(reading)}</p>'
         + "<h3>Captions not identified as English: another language, or none for sure</h3>"
         + page.chart(
             charts.dot_plot(rows, "Share of captions not identified as English, by source", unit=100, suffix=" %"),
@@ -232,9 +232,8 @@ def countries(result: Mapping[str, Any]) -> str:
     first, last = page.ends(result)
     before, after = result["all"][first]["countries"], result["all"][last]["countries"]
     names = result["labels"]["countries"]
-    heading = '<h2 id="countries">Countries of geotags</h2>\n'
     if not before["coverage"]["measured"]:
-        return heading + '<p class="reading">No pair here has a geotag.</p>' + page.coverage(result, before)
+        return '<p class="reading">No pair here has a geotag.</p>' + page.coverage(result, before)
     earlier = {row["country"]: row["share"] for row in before["shares"]}
     placed = after["coverage"]["measured"] - after["no_country"]
     few = placed < formatting.FEW
@@ -272,8 +271,7 @@ def countries(result: Mapping[str, Any]) -> str:
         f"Countries not shown: {escape(formatting.percent(_rest(after)))}.</p>"
     )
     return (
-        heading
-        + f'<p class="reading">{escape(reading)}</p>'
+        f'<p class="reading">{escape(reading)}</p>'
         + (
             page.chart(charts.bar_list(bars, page.styles(result), "Countries of geotags"), *page.before_after(result))
             if bars
@@ -292,11 +290,9 @@ def gendered(result: Mapping[str, Any]) -> str:
     """Return the section on gendered terms, or why there is none."""
     first, last = page.ends(result)
     after = result["all"][last]["gendered"]
-    heading = '<h2 id="gendered">Gendered terms</h2>\n'
     if "not_measured" in after:
         return (
-            heading
-            + f'<p class="notice"><b>Not measured:</b> {escape(after["not_measured"])}. To add it: '
+            f'<p class="notice"><b>Not measured:</b> {escape(after["not_measured"])}. To add it: '
             + f"<code>{escape(after['remedy'])}</code>, then run <code>pmd audit CONFIG</code> again.</p>"
             + page.coverage(result, after)
         )
@@ -360,8 +356,7 @@ def gendered(result: Mapping[str, Any]) -> str:
         else ""
     )
     return (
-        heading
-        + f'<p class="reading">{escape(_gendered_reading(after, last))}</p>'
+        f'<p class="reading">{escape(_gendered_reading(after, last))}</p>'
         + drawing
         + page.coverage(result, after)
         + _another_draw(result)
@@ -407,11 +402,10 @@ def _another_draw(result: Mapping[str, Any]) -> str:
 
 def losses(result: Mapping[str, Any]) -> str:
     """Return the section on whether loss struck unevenly."""
-    heading = '<h2 id="losses">Did loss strike unevenly?</h2>\n'
     tests = result["tests"]
     method = f'<p class="coverage"><b>Tests</b> {escape(result["methods"]["losses"])}</p>'
     if not tests:
-        return heading + '<p class="reading">Nothing was lost that could be told apart.</p>' + method
+        return '<p class="reading">Nothing was lost that could be told apart.</p>' + method
     found = [test for test in tests if test["finding"]]
     refused = sum(test["refused"] is not None for test in tests)
     reading = (
@@ -422,8 +416,7 @@ def losses(result: Mapping[str, Any]) -> str:
     head = ("<what", "<source", "<step", "<by", "clusters", "points", "p", "<")
     shown = [row for row, test in zip(rows, tests, strict=True) if test["finding"]]
     return (
-        heading
-        + f'<p class="reading">{escape(reading)}</p>'
+        f'<p class="reading">{escape(reading)}</p>'
         + (page.table(head, shown) if shown else "")
         + f"<details><summary>All tests</summary>{page.table(head, rows)}</details>"
         + method

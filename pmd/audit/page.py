@@ -23,10 +23,22 @@ def coverage(result: Mapping[str, Any], section: Mapping[str, Any]) -> str:
     )
 
 
-def table(head: Sequence[str], rows: Sequence[str], *, stacked: bool = False) -> str:
+def table(
+    head: Sequence[str],
+    rows: Sequence[str],
+    *,
+    stacked: bool = False,
+    caption: str = "",
+) -> str:
     """Return a table; heads are texts, rows HTML. A head that begins with "<" stands over words, at the left.
 
-    With `stacked`, intervals stand under their figures.
+    Where scripts run, a click on a head sorts by it, and the table can be taken along as CSV; it is whole without.
+
+    Args:
+        head: One a column.
+        rows: One a row.
+        stacked: Intervals stand under their figures.
+        caption: What the table shows.
     """
     cells = "".join(
         f'<th scope="col" class="words">{escape(name[1:])}</th>'
@@ -35,9 +47,27 @@ def table(head: Sequence[str], rows: Sequence[str], *, stacked: bool = False) ->
         for name in head
     )
     kind = ' class="stacked"' if stacked else ""
+    said = f"<caption>{escape(caption)}</caption>" if caption else ""
     return (
-        f'<div class="table"><table{kind}><thead><tr>{cells}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        f'<div class="table" tabindex="0" role="group" aria-label="{escape(caption or "Table")}"><table{kind}>{said}'
+        f"<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def behind(head: Sequence[str], rows: Sequence[str], caption: str) -> str:
+    """Return the table behind a picture, folded."""
+    return f"<details><summary>The table behind it</summary>{table(head, rows, caption=caption)}</details>"
+
+
+def row(*cells: str, total: bool = False) -> str:
+    """Return a row of a table: texts, the first of them its name; one that begins with "<" stands at the left."""
+    name, *others = cells
+    found = "".join(
+        f'<td class="words">{escape(cell[1:])}</td>' if cell.startswith("<") else f"<td>{escape(cell)}</td>"
+        for cell in others
+    )
+    kind = ' class="total"' if total else ""
+    return f'<tr{kind}><th scope="row">{escape(name)}</th>{found}</tr>'
 
 
 def chart(drawing: str, *keys: str) -> str:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
-from pmd.audit import measure, overlap, repeated, report, result, units
+from pmd.audit import measure, overlap, repeated, report, result, tables, units
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
@@ -218,7 +218,7 @@ def _pairs(work: str, references: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa
 
 @dataclasses.dataclass(frozen=True)
 class WithReport:
-    """Merge all counts, and give a proposal audit.json and report.html."""
+    """Merge all counts, and give a proposal audit.json, report.html and the tables."""
 
     plan: measure.Plan
     books: Mapping[str, Mapping[str, commits.Books]]  # stage → source → books
@@ -227,7 +227,7 @@ class WithReport:
     sample: int = 1
 
     def __call__(self, proposal: Proposal, found: Collected) -> Proposal:
-        """Return it with both files."""
+        """Return it with all files."""
 
         def facts(kind: str) -> list[str]:
             return [fact.removeprefix(kind) for fact in found.facts if fact.startswith(kind)]
@@ -247,5 +247,6 @@ class WithReport:
         fixed = {
             "audit.json": orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS),
             "report.html": report.html(content).encode(),
+            **dict(tables.files(content)),
         }
         return dataclasses.replace(proposal, fixed=fixed)

@@ -9,7 +9,7 @@ from typing import Literal
 from pmd.errors import InputError
 from pmd.inspection import kinds
 from pmd.library import reading
-from pmd.library.figures import Audit
+from pmd.library.audits import Audit
 from pmd.library.tables import Table
 from pmd.store import storage
 

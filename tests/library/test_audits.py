@@ -9,8 +9,9 @@ import orjson
 import pytest
 
 import pmd
+from pmd.audit import tables
 from pmd.errors import ConfigError, RootError, VerificationError
-from pmd.library import figures
+from pmd.library import audits
 from pmd.store import commits, root
 from pmd.store.commits import Commit
 
@@ -81,7 +82,7 @@ def commit(where: Path, content: Any = CONTENT) -> Path:
     return path
 
 
-def rows(audit: figures.Audit, name: str) -> list[dict[str, Any]]:
+def rows(audit: audits.Audit, name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = audit[name].to_table().to_pylist()
     return found
 
@@ -152,7 +153,7 @@ def test_a_table_without_rows_has_its_columns(tmp_path: Path) -> None:
     ]
     assert audit["overlap.by_source"].count_rows() == 0
     frames = audit.to_pandas()
-    assert list(frames) == list(audit) == list(figures.SCHEMAS)
+    assert list(frames) == list(audit) == list(tables.SCHEMAS)
     assert len(audit) == len(frames)
 
 
