@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pmd.audit import charts, formatting, page
@@ -46,8 +46,22 @@ def flow(result: Mapping[str, Any]) -> str:
         + page.chart(
             charts.stacks(rows, "Pairs by source that each stage kept"), *keys, page.key("gone", "rejected here")
         )
+        + _by_source(result, populations)
         + _reasons(result)
     )
+
+
+def _by_source(result: Mapping[str, Any], populations: Sequence[tuple[str, Mapping[str, int], int]]) -> str:
+    """Return the pairs of each source after each step, and all of them."""
+    rows = [
+        page.row(source, *(formatting.count(pairs.get(source, 0)) for _, pairs, _ in populations))
+        for source, _, _ in page.sources_in_order(result)
+    ]
+    rows.append(
+        page.row("all sources", *(formatting.count(sum(pairs.values())) for _, pairs, _ in populations), total=True)
+    )
+    head = ["read" if label == "read" else f"after {label}" for label, _, _ in populations]
+    return page.behind(("<source", *head), rows, "Pairs of each source after each step")
 
 
 def _flow_reading(result: Mapping[str, Any]) -> str:

@@ -140,7 +140,7 @@ def _dot(mark: Mark, unit: float, axis: tuple[float, float], offset: float) -> s
         if mark.style.endswith(" b")
         else f'<circle class="mark {mark.style}" cx="{place}" cy="{y:g}" r="4.2"/>'
     )
-    beyond = '<text class="beyond" x="100%" y="13">▸</text>' if mark.value * unit > axis[0] * 1.001 else ""
+    beyond = '<text class="beyond" x="100%" dx="7" y="13">▸</text>' if mark.value * unit > axis[0] * 1.001 else ""
     return f'<g class="point{faint}">{span}{shape}{beyond}</g>'
 
 

@@ -79,6 +79,11 @@ def hosts(result: Mapping[str, Any]) -> str:
             if bars
             else ""
         )
+        + page.behind(
+            ("<host", *page.two_columns(result, "pairs", "share")),
+            page.shares_of_two(result, "hosts", ("largest", "host", "pairs"), {}),
+            "The largest hosts, all sources",
+        )
         + _curves(result, having, "hosts")
         + _concentration_table(result, having, "hosts")
         + page.coverage(result, before)

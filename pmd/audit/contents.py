@@ -13,6 +13,9 @@ from pmd.escape import html as escape
 #: Texts of a sample below which the share of one language is written as "3 of 512".
 MANY: Final = 1000
 
+#: Findings that are listed: the page stays readable however many there are.
+SHOWN_FINDINGS: Final = 20
+
 #: Rows of the tables by stage, from top to bottom.
 _STAGE_ROWS: Final = (
     "pairs",
@@ -143,10 +146,24 @@ def lengths(result: Mapping[str, Any]) -> str:
             charts.columns(labels, series, styles, "Share of captions by number of words", "words"),
             *page.before_after(result),
         )
+        + page.behind(
+            ("<words", *(f"pairs after {stage}" for stage in result["stages"])),
+            [
+                page.row(
+                    label,
+                    *(
+                        formatting.count(result["all"][stage]["words"]["histogram"][place]["pairs"])
+                        for stage in result["stages"]
+                    ),
+                )
+                for place, label in enumerate(labels)
+            ],
+            "Pairs by number of words, all sources",
+        )
         + page.chart(
-            charts.dot_plot(rows, "Mean words of a caption by source, beside Table 2"),
+            charts.dot_plot(rows, "Mean words of a caption by source" + (", beside Table 2" if published else "")),
             *page.dot_keys(result),
-            page.key("line", "Table 2"),
+            *([page.key("line", "Table 2")] if published else []),
         )
         + page.coverage(result, after)
     )
@@ -223,6 +240,11 @@ def languages(result: Mapping[str, Any]) -> str:
             *page.dot_keys(result),
         )
         + (f"<h3>Other languages, all sources</h3>{page.chart(other, *page.before_after(result))}" if bars else "")
+        + page.behind(
+            ("<language", *page.two_columns(result, "texts", "share")),
+            page.shares_of_two(result, "languages", ("shares", "language", "texts"), result["labels"]["languages"]),
+            "Languages of the sample, all sources",
+        )
         + page.coverage(result, after)
     )
 
@@ -276,6 +298,11 @@ def countries(result: Mapping[str, Any]) -> str:
             page.chart(charts.bar_list(bars, page.styles(result), "Countries of geotags"), *page.before_after(result))
             if bars
             else ""
+        )
+        + page.behind(
+            ("<country", *page.two_columns(result, "pairs", "share")),
+            page.shares_of_two(result, "countries", ("shares", "country", "pairs"), result["labels"]["countries"]),
+            "Countries of geotags, all sources",
         )
         + rest
         + page.coverage(result, after)
@@ -408,17 +435,19 @@ def losses(result: Mapping[str, Any]) -> str:
         return '<p class="reading">Nothing was lost that could be told apart.</p>' + method
     found = [test for test in tests if test["finding"]]
     refused = sum(test["refused"] is not None for test in tests)
+    found.sort(key=lambda test: -abs(test["effect"]))
     reading = (
         f"Of {len(tests)} tests {len(found)} are findings; {refused} cannot be answered, since too little was lost or "
         "few users or hosts decide."
     )
-    rows = [_test_row(result, test) for test in tests]
     head = ("<what", "<source", "<step", "<by", "clusters", "points", "p", "<")
-    shown = [row for row, test in zip(rows, tests, strict=True) if test["finding"]]
+    shown = [_test_row(result, test) for test in found[:SHOWN_FINDINGS]]
+    more = len(found) - len(shown)
+    elsewhere = (f"{more} more findings, smaller ones, and all" if more > 0 else "All") + " tests stand in the table "
     return (
         f'<p class="reading">{escape(reading)}</p>'
-        + (page.table(head, shown) if shown else "")
-        + f"<details><summary>All tests</summary>{page.table(head, rows)}</details>"
+        + (page.table(head, shown, caption="Findings, the largest first") if shown else "")
+        + f'<p class="soft">{elsewhere}“tests” <a href="#tables">beside the page</a>.</p>'
         + method
     )
 

@@ -104,6 +104,35 @@ def two_stages(first: str, last: str) -> tuple[tuple[str, str], ...]:
     return ((last, "after"),) if first == last else ((first, "before"), (last, "after"))
 
 
+def two_columns(result: Mapping[str, Any], *figures: str) -> list[str]:
+    """Return the heads of some figures after the first and the last stage."""
+    return [f"{figure} after {stage}" for stage, _ in two_stages(*ends(result)) for figure in figures]
+
+
+def shares_of_two(
+    result: Mapping[str, Any], section: str, listed: tuple[str, str, str], names: Mapping[str, str]
+) -> list[str]:
+    """Return the rows of a section's list after the first and the last stage, those of the last first; of all sources.
+
+    Args:
+        result: The content of audit.json.
+        section: The section.
+        listed: The list's name, and those of its labels and counts.
+        names: Label → what it is called, where it is a code.
+    """
+    where, label, count = listed
+    stages = [stage for stage, _ in two_stages(*ends(result))]
+    tables = [{one[label]: one for one in result["all"][stage][section].get(where, [])} for stage in stages]
+    rows = []
+    for code in dict.fromkeys(code for table in reversed(tables) for code in table):
+        some = [table.get(code, {}) for table in tables]
+        cells = [
+            text for one in some for text in (formatting.count(one.get(count)), formatting.percent(one.get("share")))
+        ]
+        rows.append(row(f"{names[code]} ({code})" if code in names else code, *cells))
+    return rows
+
+
 def dot_keys(result: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the keys of dots."""
     first, last = ends(result)

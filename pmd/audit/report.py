@@ -159,13 +159,13 @@ def html(result: Mapping[str, Any]) -> str:
     Args:
         result: The content of audit.json, as `pmd.audit.result.result` makes it or as read from the file.
     """
-    title = "Bias audit of a PMD build"
+    title = f"Bias audit of {result['data_set']['path']}" if "data_set" in result else "Bias audit of a PMD build"
     body = "\n".join(_groups(result)) if result["stages"] else _nothing(result)
     return (
         '<!doctype html>\n<html lang="en-GB">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n{body}\n"
+        f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n<h1>{escape(title)}</h1>\n{body}\n"
         f"</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
 
@@ -181,7 +181,8 @@ def _nothing(result: Mapping[str, Any]) -> str:
 
 def _groups(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield the page from the card's sentence on: the overview and links stand behind it."""
-    groups = [(name, [*rows]) for name, rows in itertools.groupby(SECTIONS, lambda section: section.group)]
+    shown = [section for section in SECTIONS if not (section.builds and "data_set" in result)]
+    groups = [(name, [*rows]) for name, rows in itertools.groupby(shown, lambda section: section.group)]
     yield overview.lead(result)
     for name, rows in groups:
         written = "\n".join(_section(section, result) for section in rows)

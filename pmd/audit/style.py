@@ -159,12 +159,15 @@ ul { padding-left: 20px; max-width: 84ch; } li { margin: 5px 0; }
   .stack > .falls { grid-area: 1 / 1 / 2 / 3; } .stack > svg.free { grid-area: 2 / 1 / 3 / 3; }
   .stack > .label { grid-area: 3 / 1; } .stack > .value { grid-area: 3 / 2; } .stack { padding: 0; }
   .columns { padding-left: 36px; } .claims { grid-template-columns: 1fr; }
-  .table tbody th, .table td:first-child { white-space: normal; min-width: 92px; } }
+  .table tbody th, .table td:first-child { white-space: normal; min-width: 92px; position: sticky; left: 0;
+  background: var(--paper); } details .table tbody th, details .table td:first-child { background: var(--card); } }
 @media print { :root {"""
     + _LIGHT
     + """ --paper: #fff; } body { font-size: 11pt; } main { max-width: none; padding: 0; } nav, a.csv, .tip { display: none; }
   h2, h3, .group-name { break-after: avoid; } table { font-size: 8.5pt; } th { font-size: 8pt; } td small { white-space: nowrap; }
-  .reading, .coverage { break-after: avoid; } figure, tr, .tile, .claim, .row { break-inside: avoid; }
+  .reading, .coverage { break-after: avoid; } p, blockquote { break-inside: avoid; orphans: 3; }
+  .claims { grid-template-columns: repeat(4, 1fr); } .claim { padding: 8px 10px; } .claim p { font-size: 9.5pt; }
+  figure, tr, .tile, .claim, .row { break-inside: avoid; }
   th button::after { content: none; }
   /* What is folded is printed, also where no script opens it. */
   details::details-content { content-visibility: visible; display: block; height: auto; }

@@ -21,6 +21,20 @@ if TYPE_CHECKING:
 _FILE: Final = "audit.json"
 
 
+def _attributes() -> dict[str, str]:
+    """Return what tables are called as attributes → their names; a section's list is the section too."""
+    found = {name.replace(".", "_"): name for name in SCHEMAS}
+    for name in SCHEMAS:
+        section, _, end = name.rpartition(".")
+        if end in ("shares", "largest") and "." not in section:
+            found.setdefault(section, name)
+    return found
+
+
+#: As `_attributes` says: `countries` is the table "countries.shares".
+ATTRIBUTES: Final = _attributes()
+
+
 class Audit(Mapping[str, Table]):
     """The tables of a ROOT's audit, by name; a mapping.
 
@@ -31,7 +45,18 @@ class Audit(Mapping[str, Table]):
     ['curate', 'dedupe', 'fetch', 'images', 'shard']
     >>> audit["books"].columns
     ['stage', 'source', 'in', 'kept', 'rejected']
+    >>> audit.countries.columns.to_list()[:4]  # a DataFrame
+    ['source', 'stage', 'country', 'pairs']
     """
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        """Return a table as a DataFrame, under its name with "_" for "."; `countries` is `countries_shares`, and so on."""
+        if name not in ATTRIBUTES:
+            raise AttributeError(f"an audit has no table {name!r}: it has {', '.join(ATTRIBUTES)}")
+        return self[ATTRIBUTES[name]].to_pandas()
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *ATTRIBUTES})
 
     def __init__(self, root_url: str) -> None:
         """Prepare to read the audit of a ROOT."""
