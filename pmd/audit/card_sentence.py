@@ -63,24 +63,14 @@ def _last(result: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _developed(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield the share from high-income countries, or what it lacks."""
-    first, last = page.ends(result)
     countries = _last(result)["countries"]
     tagged = countries["coverage"]
-    high = (_last(result).get("places") or {}).get("high_income")
     if not tagged["measured"]:
         yield "No pair here has a geotag, so no country can be told."
         return
-    if isinstance(high, Mapping) and high.get("value") is not None:
-        before = (result["all"][first].get("places") or {}).get("high_income") or {}
-        yield (
-            f"{escape(formatting.share(high))} of geotagged pairs lie in high-income countries after {escape(last)}"
-            + (
-                f", {escape(formatting.percent(before['value']))} after {escape(first)}."
-                if first != last and before.get("value") is not None
-                else "."
-            )
-        )
-    else:
+    known = [*_high_incomes(result)]
+    yield from known
+    if not known:
         names = result["labels"]["countries"]
         top = countries["shares"][:3]
         share = formatting.percent(sum(row["share"] for row in top))
@@ -90,22 +80,64 @@ def _developed(result: Mapping[str, Any]) -> Iterator[str]:
             if top
             else "No country holds enough geotagged pairs to be shown."
         )
-        yield (
-            "The share from high-income countries is not computed: a table of countries by income class is the reader's to "
-            "give, under <code>[audit.reference]</code> in the configuration."
-        )
+        yield f"The share from high-income countries is not computed: {_reference(result)}"
+    anchor = "geography" if "geography" in result else "countries"
     yield (
         f"Geotags are on {escape(formatting.percent(tagged['share']))} of the pairs, all from sources that record them. "
-        'A photographed country is no home. <a href="#countries">Countries</a>'
+        f'A photographed country is no home. <a href="#{anchor}">Countries</a>'
     )
 
 
-def _younger(_result: Mapping[str, Any]) -> Iterator[str]:
+def _high_incomes(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the share of high-income countries of each source that has one: of photographs and of users, and its bounds."""
+    first, last = page.ends(result)
+    for source, by_stage in (result.get("geography") or {}).get("sources", {}).items():
+        high, before = (by_stage.get(stage, {}).get("high_income") for stage in (last, first))
+        if not high or high["photographs"]["value"] is None:
+            continue
+        photographs = high["photographs"]
+        draw = (photographs.get("another_draw") or {}).get("interval")
+        ends = f" (another draw of such users: {escape(formatting.between(draw))})" if draw else ""
+        earlier = before["photographs"]["value"] if before and first != last else None
+        yield (
+            f"{escape(formatting.percent(photographs['value']))}{ends} of {escape(source)}'s photographs in a country of known "
+            f"income are from high-income countries after {escape(last)}"
+            + (f", {escape(formatting.percent(earlier))} after {escape(first)}." if earlier is not None else ".")
+        )
+        if high["users"]["value"] is not None:
+            yield (
+                f"Of its users, {escape(formatting.percent(high['users']['value']))} have most of their photographs there; each "
+                "user counts once."
+            )
+        if photographs.get("bounds"):
+            yield (
+                "Were none, or all, of its other photographs there, it would be "
+                f"{escape(formatting.between(photographs['bounds']))} of all its photographs."
+            )
+
+
+def _reference(result: Mapping[str, Any]) -> str:
+    """Return what is needed for income classes."""
+    downloads = (result.get("geography") or {}).get("reference", {}).get("download", ())
+    needed = (
+        "a table of countries by income class is the reader's to give, under <code>[audit.reference]</code> in the "
+        "configuration"
+    )
+    return needed + (f": {escape('; '.join(downloads))}." if downloads else ".")
+
+
+def _younger(result: Mapping[str, Any]) -> Iterator[str]:
     yield "No source records who contributed, or how old they are."
-    yield (
-        "Accounts have names at most, and no age can be had from a name. Words of age in captions tell what was written, not "
-        "who wrote it, and answer nothing here."
-    )
+    age = _last(result).get("age") or {}
+    shares = [age.get(name) or {} for name in ("young", "old")]
+    if all(share.get("value") is not None for share in shares):
+        young, old = (escape(formatting.share(share)) for share in shares)
+        yield (
+            f"<b>What captions mention</b>, which is another question: {young} of English captions have a term for the young, "
+            f"{old} one for the old. "
+            '<a href="#age">Terms for young and old</a>'
+        )
+    yield "No age is taken from names or faces."
 
 
 def _male(result: Mapping[str, Any]) -> Iterator[str]:
@@ -122,12 +154,15 @@ def _male(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _content(result: Mapping[str, Any]) -> _Claim:
     """Return the part on adult and violent content: rates of terms, where they were counted."""
-    harm = _last(result).get("harm")
-    rates = [*_rates(harm)] if isinstance(harm, Mapping) else []
+    harm = _last(result).get("harm") or {}
+    rates = [*_rates(harm)]
     if rates:
+        first, *more = rates
         says = [
-            f"{' and '.join(rates)}.",
-            "A term is a word on a list, not what is in a picture: of pictures nothing is known here.",
+            f"{first} of English captions have {'; '.join([_terms(harm)[0], *more])}.",
+            *_most(result, _terms(harm)),
+            "A term is a word on a list, not what is in a picture: of pictures nothing is known here. "
+            '<a href="#harm">By source, subreddit and host</a>',
         ]
         return _Claim("adult and violent content", "terms are counted", "measured", says)
     says = [
@@ -137,8 +172,40 @@ def _content(result: Mapping[str, Any]) -> _Claim:
     return _Claim("adult and violent content", "not measured", "not", says)
 
 
+def _terms(harm: Mapping[str, Any]) -> list[str]:
+    """Return the kinds of terms, as they are said."""
+    return [f"{name} terms" for name in _figures(harm)]
+
+
+def _figures(harm: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {
+        name: figure
+        for name, figure in harm.items()
+        if isinstance(figure, Mapping) and "interval" in figure and figure.get("value") is not None
+    }
+
+
 def _rates(harm: Mapping[str, Any]) -> Iterator[str]:
-    for name, figure in harm.items():
-        if isinstance(figure, Mapping) and figure.get("value") is not None and "interval" in figure:
-            share = formatting.share({"enough": True, **figure})
-            yield f"{escape(share)} of captions have {escape(name.replace('_', ' '))} terms"
+    """Yield the share of each kind of terms; those behind the first with their name."""
+    for place, (name, figure) in enumerate(_figures(harm).items()):
+        share = escape(formatting.share({"enough": True, **figure}))
+        yield share if not place else f"{share} {escape(name)} ones"
+
+
+def _most(result: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[str]:
+    """Yield where each kind of terms is commonest, of the sources with enough texts to tell."""
+    _, last = page.ends(result)
+    found = []
+    for kind in kinds:
+        name = kind.removesuffix(" terms")
+        rates = [
+            (figure["value"], source)
+            for source, by_stage in result["sources"].items()
+            for figure in [_figures(by_stage[last].get("harm") or {}).get(name)]
+            if figure is not None and figure.get("enough", True)
+        ]
+        if len(rates) > 1:
+            share, source = max(rates)
+            found.append(f"{escape(name)} ones in {escape(source)} ({escape(formatting.percent(share))})")
+    if found:
+        yield f"Commonest are {', '.join(found)}."

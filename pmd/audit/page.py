@@ -7,6 +7,7 @@ from typing import Any
 
 from pmd.audit import formatting
 from pmd.audit.style import ROW_COLOURS
+from pmd.audit.suppression import LEAST
 from pmd.escape import html as escape
 
 
@@ -56,7 +57,8 @@ def table(
 
 def behind(head: Sequence[str], rows: Sequence[str], caption: str) -> str:
     """Return the table behind a picture, folded."""
-    return f"<details><summary>The table behind it</summary>{table(head, rows, caption=caption)}</details>"
+    held = f"; ≈: as before, since it changed by fewer than {LEAST}" if any("≈" in row for row in rows) else ""
+    return f"<details><summary>The table behind it</summary>{table(head, rows, caption=caption + held)}</details>"
 
 
 def row(*cells: str, total: bool = False) -> str:
@@ -127,7 +129,12 @@ def shares_of_two(
     for code in dict.fromkeys(code for table in reversed(tables) for code in table):
         some = [table.get(code, {}) for table in tables]
         cells = [
-            text for one in some for text in (formatting.count(one.get(count)), formatting.percent(one.get("share")))
+            text
+            for one in some
+            for text in (
+                ("≈" if one.get("as_before") else "") + formatting.count(one.get(count)),
+                formatting.percent(one.get("share")),
+            )
         ]
         rows.append(row(f"{names[code]} ({code})" if code in names else code, *cells))
     return rows

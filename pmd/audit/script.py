@@ -19,7 +19,7 @@ SCRIPT: Final = """
     const plain = said.replace(/,(?=\\d{3})/g, '').replace(/\\u2212/g, '-');
     const odds = plain.match(/^1 in ([\\d.]+)([kMB]?)/);
     if (odds) return 1 / (parseFloat(odds[1]) * (sizes[odds[2]] || 1));
-    const found = plain.match(/^[<+]?\\s*(-?\\d+(?:\\.\\d+)?)([kMB])?/);
+    const found = plain.match(/^[<+\\u2248]?\\s*(-?\\d+(?:\\.\\d+)?)([kMB])?/);
     return found ? parseFloat(found[1]) * (sizes[found[2]] || 1) : null;
   };
   const compare = (one, other) => {

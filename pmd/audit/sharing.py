@@ -7,6 +7,7 @@ from typing import Any
 
 from pmd.audit import charts, formatting, page
 from pmd.audit.charts import Dots, Mark
+from pmd.audit.suppression import LEAST
 from pmd.escape import html as escape
 from pmd.escape import isolated
 
@@ -102,11 +103,16 @@ def _largest(texts: Sequence[Mapping[str, Any]], more: str) -> str:
     rows = [
         f'<tr><td class="wide">{isolated(text["text"] or "(punctuation alone)")}</td><td>{formatting.count(text["images"])}</td>'
         f"<td>{formatting.count(text['pairs'])}</td>"
-        + (f"<td>{formatting.count(text[more] or None)}</td>" if has_more else "")
+        + (f"<td>{_number(text[more])}</td>" if has_more else "")
         + "</tr>"
         for text in texts
     ]
     return page.table(["<text, as it is compared", "images", "pairs", *([more] if has_more else [])], rows)
+
+
+def _number(value: int | None) -> str:
+    """Return a number of users or texts; one that is too small to be told says so, and of all sources there is none."""
+    return escape(f"<{LEAST}") if value is None else formatting.count(value)
 
 
 def _groups(groups: Sequence[Mapping[str, Any]], stage: str) -> str:

@@ -53,16 +53,18 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
     "figures": _of_populations(figure=_TEXT, value=_NUMBER, low=_NUMBER, high=_NUMBER, enough=pa.bool_()),
     "notes": _of_populations(about=_TEXT, says=_TEXT),
     "words.histogram": _of_populations(**{"from": _COUNT}, below=_COUNT, pairs=_COUNT),
-    "languages.shares": _of_populations(language=_TEXT, texts=_COUNT, share=_NUMBER),
+    "languages.shares": _of_populations(language=_TEXT, texts=_COUNT, share=_NUMBER, as_before=pa.bool_()),
     "countries.shares": _of_populations(
-        country=_TEXT, pairs=_COUNT, share=_NUMBER, low=_NUMBER, high=_NUMBER, refused=_TEXT
+        country=_TEXT, pairs=_COUNT, share=_NUMBER, low=_NUMBER, high=_NUMBER, refused=_TEXT, as_before=pa.bool_()
     ),
-    "hosts.largest": _of_populations(host=_TEXT, pairs=_COUNT, share=_NUMBER),
+    "hosts.largest": _of_populations(host=_TEXT, pairs=_COUNT, share=_NUMBER, as_before=pa.bool_()),
     "hosts.curve": _CURVE,
     "users.curve": _CURVE,
-    "repeated.largest": _of_populations(text=_TEXT, images=_COUNT, pairs=_COUNT, users=_COUNT),
+    "repeated.largest": _of_populations(text=_TEXT, images=_COUNT, pairs=_COUNT, users=_COUNT, as_before=pa.bool_()),
     "repeated.shared_by": _SHARED_BY,
-    "repeated.near.largest": _of_populations(text=_TEXT, images=_COUNT, pairs=_COUNT, texts=_COUNT),
+    "repeated.near.largest": _of_populations(
+        text=_TEXT, images=_COUNT, pairs=_COUNT, texts=_COUNT, as_before=pa.bool_()
+    ),
     "repeated.near.shared_by": _SHARED_BY,
     "overlap.by_source": _columns(source=_TEXT, images=_COUNT, only_here=_COUNT),
     "overlap.pairs_of_sources": _columns(source=_TEXT, other=_TEXT, images=_COUNT, share=_NUMBER, other_share=_NUMBER),

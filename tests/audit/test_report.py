@@ -153,14 +153,41 @@ def test_the_card_is_answered_first() -> None:
 
 def test_the_card_has_the_share_of_high_income_countries_where_it_is_known() -> None:
     found = _figures(400)
-    for stage, share in (("curate", 0.75), ("fetch", 0.5)):
-        figure = {"value": share, "interval": [share - 0.1, share + 0.1], "enough": True}
-        found["all"][stage]["places"] = {"high_income": figure}
-    found["all"]["fetch"]["harm"] = {"adult": {"value": 0.01, "interval": None}}
+    draw = {"interval": [0.4, 0.6], "value": 0.5}
+    by_stage = {
+        stage: {
+            "high_income": {
+                "photographs": {"value": share, "interval": None, "another_draw": draw, "bounds": [0.2, 0.9]},
+                "users": {"value": 0.4, "interval": None},
+            }
+        }
+        for stage, share in (("curate", 0.75), ("fetch", 0.5))
+    }
+    found["geography"] = {"sources": {"yfcc100m": by_stage}}
     text = _read(html(found))[1].replace("\u00a0", " ")
-    assert "50 % (40–60) of geotagged pairs lie in high-income countries after fetch, 75.0 % after curate." in text
+    assert (
+        "50.0 % (another draw of such users: 40–60 %) of yfcc100m's photographs in a country of known income are from "
+        "high-income countries after fetch, 75.0 % after curate." in text
+    )
+    assert "Of its users, 40.0 % have most of their photographs there" in text
+    assert "Were none, or all, of its other photographs there, it would be 20–90 % of all its photographs." in text
     assert "[audit.reference]" not in text
-    assert "terms are counted1.0 % of captions have adult terms." in text
+    found["geography"] = {"sources": {}, "reference": {"download": ["World Bank, income classes"]}}
+    assert "[audit.reference] in the configuration: World Bank, income classes." in _read(html(found))[1]
+
+
+def test_what_captions_mention_answers_nothing_and_says_so() -> None:
+    found = _figures(400)
+    share = {"interval": None, "enough": True}
+    for population in (found["all"]["fetch"], found["sources"]["yfcc100m"]["fetch"]):
+        population["age"] = {"young": {"value": 0.05, **share}, "old": {"value": 0.02, **share}}
+        population["harm"] = {"coverage": {}, "adult": {"value": 0.01, **share}, "violent": {"value": 0.03, **share}}
+    text = _read(html(found))[1].replace("\u00a0", " ")
+    assert "youngernot testable here" in text
+    assert (
+        "which is another question: 5.0 % of English captions have a term for the young, 2.0 % one for the old" in text
+    )
+    assert "terms are counted1.0 % of English captions have adult terms; 3.0 % violent ones." in text
 
 
 def test_every_drawing_says_what_it_shows() -> None:
@@ -219,6 +246,9 @@ def test_repeated_texts_are_shown_as_they_are_compared() -> None:
     _, text = _read(html(_figures(400)))
     assert "100 % of pairs have a text that stands on 10 images or more" in text
     assert "er <b> < b> sie8080" in text
+    shown = _figures(400)["sources"]["yfcc100m"]["fetch"]["repeated"]["largest"]
+    assert {row["users"] for row in shown} == {None}  # four users are too few to be counted out
+    assert "er <b> < b> sie8080<10" in text
     _, none = _read(html(_figures(8)))
     assert "No text stands on 10 images or more." in none
 

@@ -109,7 +109,7 @@ def test_every_number_has_its_place(tmp_path: Path) -> None:
         {"stage": "curate", "source": "coco", "reason": "bad_url", "pairs": 1},
     ]
     assert rows(audit, "words.histogram") == [{**at, "from": 1, "below": None, "pairs": 9}]
-    assert rows(audit, "hosts.largest") == [{**at, "host": "a.org", "pairs": 5, "share": 0.5}]
+    assert rows(audit, "hosts.largest") == [{**at, "host": "a.org", "pairs": 5, "share": 0.5, "as_before": None}]
     assert rows(audit, "hosts.curve") == [
         {**at, "largest": 0.0, "pairs": 0.0},
         {**at, "largest": 0.5, "pairs": 0.9},
@@ -150,6 +150,7 @@ def test_a_table_without_rows_has_its_columns(tmp_path: Path) -> None:
         "images",
         "pairs",
         "texts",
+        "as_before",
     ]
     assert audit["overlap.by_source"].count_rows() == 0
     frames = audit.to_pandas()
