@@ -211,7 +211,7 @@ AUDIT: Final = Stage(
     None,
     "whole",
     (REPORT,),
-    "Write the audit: audit/report.html, audit/audit.json and audit/tables.",
+    "Write the audit: audit/report.html, audit/audit.json and audit/tables; with --out, that of any data set.",
     counts_pairs=False,
 )
 

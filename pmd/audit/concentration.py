@@ -106,7 +106,7 @@ def _curves(result: Mapping[str, Any], having: Sequence[tuple[str, Mapping[str, 
         title = f"{source}: share of pairs that the largest {kind} hold"
         followed = f"all {formatting.count(units['distinct']['value'])} {kind}"
         figures.append(
-            f"<figure><h4>{escape(source)}</h4>{charts.curve(series, title)}"
+            f"<figure><h3>{escape(source)}</h3>{charts.curve(series, title)}"
             f'<p class="soft">Largest … % of {kind} (across) hold … % of pairs (up); {escape(followed)}.</p></figure>'
         )
     if not figures:

@@ -41,18 +41,21 @@ def table(
         stacked: Intervals stand under their figures.
         caption: What the table shows.
     """
-    cells = "".join(
-        f'<th scope="col" class="words">{escape(name[1:])}</th>'
-        if name.startswith("<")
-        else f'<th scope="col">{escape(name)}</th>'
-        for name in head
-    )
+    cells = "".join(_head(name) for name in head)
     kind = ' class="stacked"' if stacked else ""
     said = f"<caption>{escape(caption)}</caption>" if caption else ""
     return (
         f'<div class="table" tabindex="0" role="group" aria-label="{escape(caption or "Table")}"><table{kind}>{said}'
         f"<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _head(name: str) -> str:
+    if not name.removeprefix("<"):
+        return "<td></td>"  # what has no name is no head
+    if name.startswith("<"):
+        return f'<th scope="col" class="words">{escape(name[1:])}</th>'
+    return f'<th scope="col">{escape(name)}</th>'
 
 
 def behind(head: Sequence[str], rows: Sequence[str], caption: str) -> str:

@@ -109,7 +109,7 @@ figcaption { font-size: 13.5px; margin-bottom: 10px; display: flex; flex-wrap: w
 .key i.even { background: none; height: 0; border-radius: 0; border-top: 1.5px dashed var(--soft); }
 .small { display: grid; grid-template-columns: repeat(auto-fill, minmax(290px, 1fr)); gap: 14px; margin: 14px 0; }
 .small figure { margin: 0; padding: 12px 14px; }
-.small h4 { margin: 0 0 2px; font-size: 14.5px; } .small p { font-size: 13.5px; margin: 4px 0 0; }
+.small h3 { margin: 0 0 2px; font-size: 14.5px; } .small p { font-size: 13.5px; margin: 4px 0 0; }
 svg text { fill: var(--ink); font-size: 13px; dominant-baseline: central; font-variant-numeric: tabular-nums; }
 svg .tick { fill: var(--soft); font-size: 11.5px; } svg .value { fill: var(--soft); font-size: 12.5px; }
 svg .end { text-anchor: end; } svg .middle { text-anchor: middle; }
