@@ -48,7 +48,7 @@ def build(path: str, out: str, named: Mapping[str, str], report: Callable[[str],
         ConfigError: `out` is a build's.
         InputError: There are no such files, or they are not what is read.
     """
-    files = [data_files.look(file, named) for file in data_files.find(path)]
+    files = [data_files.look(file, named) for file in data_files.find(path, beside=out)]
     told: dict[str, str] = {}
     for file in files:
         told.setdefault(data_columns.told(file.roles), file.path)

@@ -38,7 +38,8 @@ def section(result: Mapping[str, Any]) -> str:
         _Claim("male users", "not testable here", "not", [*_male(result)]),
         _content(result),
     ]
-    return f"<blockquote>{_marked(SENTENCE)}</blockquote>" + '<div class="claims">{}</div>'.format(
+    asked = "<p>What is said of PMD is asked of this data set.</p>" if "data_set" in result else ""
+    return f"<blockquote>{_marked(SENTENCE)}</blockquote>{asked}" + '<div class="claims">{}</div>'.format(
         "".join(_drawn(claim) for claim in claims)
     )
 
@@ -118,6 +119,8 @@ def _high_incomes(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _reference(result: Mapping[str, Any]) -> str:
     """Return what is needed for income classes."""
+    if "data_set" in result:
+        return "the audit of a build takes a table of countries by income class, that of a data set does not."
     downloads = (result.get("geography") or {}).get("reference", {}).get("download", ())
     needed = (
         "a table of countries by income class is the reader's to give, under <code>[audit.reference]</code> in the "

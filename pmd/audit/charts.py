@@ -91,7 +91,9 @@ def svg(content: str, width: float, height: float, title: str) -> str:
     )
 
 
-def dot_plot(rows: Sequence[Dots], title: str, *, unit: float = 1.0, suffix: str = "") -> str:
+def dot_plot(
+    rows: Sequence[Dots], title: str, *, unit: float = 1.0, suffix: str = "", reference: str = "Table 2"
+) -> str:
     """Return rows of dots with intervals over one axis that begins at 0.
 
     Args:
@@ -99,6 +101,7 @@ def dot_plot(rows: Sequence[Dots], title: str, *, unit: float = 1.0, suffix: str
         title: What the chart shows.
         unit: What a value of the data is multiplied with for the axis: 100 for per cent.
         suffix: Follows the axis' numbers.
+        reference: What the rows' references are.
     """
     axis = _axis(_furthest(rows) * unit)
     drawn = []
@@ -108,7 +111,7 @@ def dot_plot(rows: Sequence[Dots], title: str, *, unit: float = 1.0, suffix: str
         if row.reference is not None:
             place = _across(row.reference * unit, axis)
             parts.append(f'<line class="reference" x1="{place}" x2="{place}" y1="4" y2="22"/>')
-            said.append(f"Table 2: {row.reference * unit:g}{suffix}")
+            said.append(f"{reference}: {row.reference * unit:g}{suffix}")
         offsets = [0.0] if len(row.marks) == 1 else [_offset(mark.style) for mark in row.marks]
         parts += [_dot(mark, unit, axis, offset) for mark, offset in zip(row.marks, offsets, strict=True)]
         drawn.append(_row(row.label, "".join(parts), row.note, "; ".join(said)))

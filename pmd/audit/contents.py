@@ -348,8 +348,11 @@ def gendered(result: Mapping[str, Any]) -> str:
             + f"<td>{formatting.count(figures['coverage']['measured'])}</td>"
             + "".join(formatting.share_cell(figures[name]) for name in ("female", "male", "both", "neither", "neutral"))
             + formatting.ratio_cell(figures["female_to_male"])
-            + formatting.points_cell(changed["female"] if changed else None)
-            + formatting.points_cell(changed["male"] if changed else None)
+            + "".join(
+                formatting.points_cell(changed[name] if changed else None)
+                for name in ("female", "male")
+                if first != last
+            )
             + "</tr>"
         )
     drawing = (
@@ -373,8 +376,7 @@ def gendered(result: Mapping[str, Any]) -> str:
                 "neither",
                 "neutral",
                 "female : male",
-                "female, since curate (points)",
-                "male, since curate (points)",
+                *(f"{name}, since {first} (points)" for name in ("female", "male") if first != last),
             ),
             table,
             stacked=True,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -23,7 +24,7 @@ from pmd.publish import lists
 from pmd.publish.rules import LATER, PUBLISHED
 from pmd.sources import records, table_rows, tables
 from pmd.sources.contract import Chunk
-from pmd.store import storage
+from pmd.store import commits, root, storage
 
 #: What a data set's files end with, where a folder is named; a file that is named may be called anything.
 ENDINGS: Final = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".tar")
@@ -63,23 +64,35 @@ class DataFile:
         return _layout(self.roles, is_list=self.is_list)
 
 
-def find(path: str) -> list[str]:
+def find(path: str, beside: str = "") -> list[str]:
     """Return the files that a path, a folder or a glob names.
+
+    Args:
+        path: The path, folder or glob.
+        beside: A folder whose files are none of them: that of the audit, which may stand in the data set's.
 
     Raises:
         InputError: There is none.
     """
     if storage.exists(path) and storage.is_folder(path):
-        if any(name.endswith(".parquet") for name in storage.list_files(path)) and (found := lists.paths(path)):
-            return found
-        return _wanted(path, [name for name in inputs.files_of(path) if is_named_so(name)])
-    return _wanted(path, inputs.files_of(path))
-
-
-def _wanted(path: str, found: list[str]) -> list[str]:
+        found = [name for name in inputs.files_of(path) if is_named_so(name)]
+        if _is_of_lists(path):
+            found = lists.paths(path)
+    else:
+        found = inputs.files_of(path)
+    within = f"{os.path.abspath(beside)}/" if beside and storage.is_local(beside) else None
+    found = [name for name in found if within is None or not os.path.abspath(name).startswith(within)]
     if not found:
         raise InputError("no file of a data set is here", where=path, expected=_EXPECTED)
     return found
+
+
+def _is_of_lists(path: str) -> bool:
+    """Return whether a folder is a ROOT, or holds published lists, of which a commit says which files are theirs."""
+    below = storage.list_files(path)
+    listed = {name for name in below if posixpath.basename(name) == commits.STAGE_FILE}
+    of_sources = any(posixpath.basename(posixpath.dirname(f"{path}/{name}")).startswith("source=") for name in listed)
+    return root.ROOT_FILE in below or of_sources
 
 
 def is_named_so(path: str) -> bool:

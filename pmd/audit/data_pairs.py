@@ -11,7 +11,6 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -144,7 +143,6 @@ def _pixels(column: pa.Array | None) -> pa.Array | None:
 
 def _keys(column: pa.Array, ours: pa.Array) -> pa.Array:
     """Return keys that are spelled in hexadecimal; ours where one is not."""
-    sound = np.array([len(key or "") == 32 for key in column.to_pylist()], dtype=bool)
-    if not sound.all():
-        return ours
-    return pa.array([bytes.fromhex(key) for key in column.to_pylist()], KEY)
+    spelled = pc.fill_null(pc.match_substring_regex(column, "^[0-9a-f]{32}$"), fill_value=False).to_pylist()
+    rows = zip(spelled, column.to_pylist(), ours.to_pylist(), strict=True)
+    return pa.array([bytes.fromhex(key) if sound else own for sound, key, own in rows], KEY)

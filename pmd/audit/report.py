@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -57,7 +58,7 @@ SECTIONS: Final = (
         "The card's sentence, taken apart",
         CARD,
         card_sentence.section,
-        "that PMD is, or is not, biased in the ways that are marked as not testable here",
+        "that a data set is, or is not, biased in the ways that are marked as not testable here",
     ),
     Section(
         "gendered",
@@ -130,6 +131,7 @@ SECTIONS: Final = (
         STEPS,
         contents.stage_by_stage,
         "why a figure changed from one step to the next",
+        builds=True,
     ),
     Section(
         "losses",
@@ -159,7 +161,8 @@ def html(result: Mapping[str, Any]) -> str:
     Args:
         result: The content of audit.json, as `pmd.audit.result.result` makes it or as read from the file.
     """
-    title = f"Bias audit of {result['data_set']['path']}" if "data_set" in result else "Bias audit of a PMD build"
+    audited = posixpath.basename(result["data_set"]["path"].rstrip("/")) if "data_set" in result else "a PMD build"
+    title = f"Bias audit of {audited}"
     body = "\n".join(_groups(result)) if result["stages"] else _nothing(result)
     return (
         '<!doctype html>\n<html lang="en-GB">\n<head>\n<meta charset="utf-8">\n'

@@ -108,7 +108,9 @@ DATA_TASKS = pa.schema([pa.field("task", pa.binary(), nullable=False)])
 def data_tasks(files: Iterable[data_files.DataFile]) -> list[pa.RecordBatch]:
     """Return every chunk of a data set, in batches that are a unit each."""
     return [
-        pa.RecordBatch.from_pylist([{"task": pickle.dumps((file, chunk))}], schema=DATA_TASKS)
+        pa.RecordBatch.from_pylist(
+            [{"task": pickle.dumps((dataclasses.replace(file, chunks=()), chunk))}], schema=DATA_TASKS
+        )
         for file in files
         for chunk in file.chunks
     ]

@@ -169,6 +169,10 @@ def test_a_folder_is_its_files_and_nothing_is_told(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("not data", encoding="utf-8")
     assert data_files.find(str(tmp_path)) == [str(tmp_path / f"rows.{form}") for form in ("csv", "jsonl", "tar")]
     assert data_files.find(str(tmp_path / "*.csv")) == [str(tmp_path / "rows.csv")]
+    mine = tmp_path / "out/audit/tables"
+    mine.mkdir(parents=True)
+    (mine / "books.csv").write_text("stage\n", encoding="utf-8")
+    assert str(mine / "books.csv") not in data_files.find(str(tmp_path), beside=str(tmp_path / "out"))
     with pytest.raises(InputError, match="no file of a data set is here"):
         data_files.find(str(tmp_path / "*.parquet"))
 
@@ -190,6 +194,15 @@ def test_a_published_list_has_its_sources_keys_and_fields(tmp_path: Path) -> Non
     assert pairs["image_id"].to_pylist() == [bytes.fromhex(row["image_id"])]
     assert measure.users(pairs.to_batches()[0])[0] != 0
     assert data_files.most_rows(data_files.look(str(path), {})) == {"red_caps": 2}
+    pq.write_table(pa.Table.from_pylist([{**row, "image_id": "none of ours, but as long as one!"}], PUBLISHED), path)
+    assert read(path)[0]["image_id"].to_pylist() == [keys.image_id("url:a.org/1")]
+
+
+def test_a_data_set_without_rows_has_a_page_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,url\n", encoding="utf-8")
+    page = audit_data.build(str(tmp_path / "rows.csv"), str(tmp_path / "out"), {}, lambda _: None)
+    assert "No caption is left." in Path(page).read_text(encoding="utf-8")
+    assert pmd.load.audit(tmp_path / "out").books.empty
 
 
 def test_a_data_set_is_audited_by_what_audits_a_build(tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from pmd.audit import charts, formatting, measure, overlap, repeated, sharing
+from pmd.audit import charts, formatting, measure, overlap, repeated, sharing, tables
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import Partial, Plan
 from pmd.audit.report import CARD, MISSING, SECTIONS, html
 from pmd.audit.result import result
+from pmd.audit.script import SCRIPT
+from pmd.audit.style import CSS
 from pmd.store.commits import Books
 from pmd.text import language
 from tests.audit.batches import WHOLE, batch, counted, pair
@@ -273,7 +275,7 @@ def test_a_build_of_one_stage_has_no_before() -> None:
     page = html(_figures(40, stages=("curate",)))
     _, text = _read(page)
     assert "Not run yet: images, fetch, dedupe, shard." in text
-    assert "since curate" in text  # the head of a column that stays empty
+    assert "since curate" not in text
     assert 'class="bar before"' not in page
 
 
@@ -339,6 +341,64 @@ def test_axes_end_at_round_numbers_beyond_the_largest_value() -> None:
         assert ticks[0] == 0
         assert ticks[-1] >= largest * 0.999
         assert 3 <= len(ticks) <= 7
+
+
+def test_what_rests_on_too_few_stretches_no_axis() -> None:
+    def row(name: str, value: float, high: float, *, faint: bool) -> charts.Dots:
+        return charts.Dots(name, [charts.Mark(value, 0.0, high, "after", name, faint)])
+
+    sound, tiny = row("sound", 0.05, 0.06, faint=False), row("tiny", 0.9, 1.0, faint=True)
+    drawing = charts.dot_plot([sound, tiny], "x", unit=100)
+    assert re.findall(r'class="tick middle(?: odd)?">([\d.]+)<', drawing)[-1] == "6"
+    assert drawing.count('class="beyond"') == 1
+    assert 'cx="100.00%"' in drawing  # the tiny one, at the end
+    assert 'cx="83.33%"' in drawing
+    alone = charts.dot_plot([tiny], "x", unit=100)
+    assert re.findall(r'class="tick middle(?: odd)?">([\d.]+)<', alone)[-1] == "100"
+    assert "beyond" not in alone
+
+
+def test_every_row_of_a_chart_is_reached_by_keyboard_and_told_in_words() -> None:
+    page = html(_figures(200))
+    rows = re.findall(r'<li class="row[^"]*" tabindex="0">(.*?)</li>', page, re.DOTALL)
+    assert len(rows) > 10
+    assert all('role="img" aria-label="' in row and 'class="tip" aria-hidden="true">' in row for row in rows)
+    assert all(re.search(r"<title>[^<]", row) for row in rows)
+
+
+def test_what_is_folded_is_printed_and_colours_too() -> None:
+    printed = CSS[CSS.index("@media print") :]
+    assert "details::details-content { content-visibility: visible" in printed
+    assert "print-color-adjust: exact" in CSS
+    assert "beforeprint" in SCRIPT
+
+
+def test_of_many_findings_the_largest_are_listed_and_the_rest_is_in_the_table() -> None:
+    found = _figures(60)
+    test = {
+        "section": "countries",
+        "source": "yfcc100m",
+        "stage": "fetch",
+        "cluster": "user",
+        "clusters": 99,
+        "degrees": 50,
+        "error": 0.001,
+        "p": 0.0001,
+        "low": None,
+        "high": None,
+        "level": None,
+        "finding": True,
+        "refused": None,
+    }
+    found["tests"] = [{**test, "property": f"C{number}", "effect": -number / 10_000} for number in range(3000)]
+    page = html(found)
+    _, text = _read(page)
+    assert "Of 3000 tests 3000 are findings" in text
+    assert "2980 more findings, smaller ones, and all tests stand in the table “tests” beside the page." in text
+    assert "C2999" in text
+    assert "C2979" not in text
+    assert len(page) < 200_000
+    assert len(tables.tables(found)["tests"]) == 3000
 
 
 def test_a_repeated_text_is_text_and_its_direction_ends_with_it() -> None:
