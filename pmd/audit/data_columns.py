@@ -18,8 +18,8 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "id": ("id", "source_id", "image_id", "key", "photoid", "photo_id"),
     "user": ("user", "user_id", "uid", "username", "author", "uploader", "owner", "photographer"),
     "licence": ("image_licence", "licence", "license", "image_license"),
-    "width": ("width", "width_px", "original_width", "image_width"),
-    "height": ("height", "height_px", "original_height", "image_height"),
+    "width": ("original_width", "width", "width_px", "image_width"),
+    "height": ("original_height", "height", "height_px", "image_height"),
     "latitude": ("latitude", "lat"),
     "longitude": ("longitude", "lon", "lng", "long"),
 }
