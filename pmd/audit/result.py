@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, cast
 import numpy as np
 import pycld2
 
-from pmd.audit import estimates, findings, lexicon, losses, places, suppression, units
+from pmd.audit import estimates, findings, held, lexicon, losses, places, suppression, units
 from pmd.audit.clusters import Sums
 from pmd.audit.components import components
 from pmd.audit.estimates import Estimate, Part, Read
@@ -729,17 +729,17 @@ def _sum_up(sections: Sequence[dict[str, Any]], listed: tuple[str, str, str], to
     """
     key, label, count = listed
     tables = [{row[label]: row[count] for row in one.get(key, [])} for one in sections]
-    for one, told in zip(sections, suppression.told(tables, totals), strict=True):
+    for one, told in zip(sections, held.told(tables, totals), strict=True):
         if key in one:
             one[key] = [_as_it_was(row, count, told[row[label]]) for row in one[key] if row[label] in told]
 
 
-def _as_it_was(row: Mapping[str, Any], count: str, held: int) -> dict[str, Any]:
-    if held == row[count]:
+def _as_it_was(row: Mapping[str, Any], count: str, before: int) -> dict[str, Any]:
+    if before == row[count]:
         return dict(row)
-    share = {} if row.get("share") is None else {"share": row["share"] * held / row[count]}
-    images = {"images": min(held, row["images"] + held - row[count])} if "images" in row else {}
-    return {**row, **share, **images, count: held, "as_before": True}
+    share = {} if row.get("share") is None else {"share": row["share"] * before / row[count]}
+    images = {"images": min(before, row["images"] + before - row[count])} if "images" in row else {}
+    return {**row, **share, **images, count: before, "as_before": True}
 
 
 def _whole(section: Mapping[str, Any]) -> int:
