@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from pmd import flow
 from pmd.audit import data_columns
 from pmd.config import inputs
 from pmd.errors import InputError
@@ -91,7 +92,8 @@ def _is_of_lists(path: str) -> bool:
     """Return whether a folder is a ROOT, or holds published lists, of which a commit says which files are theirs."""
     below = storage.list_files(path)
     listed = {name for name in below if posixpath.basename(name) == commits.STAGE_FILE}
-    of_sources = any(posixpath.basename(posixpath.dirname(f"{path}/{name}")).startswith("source=") for name in listed)
+    of_source = posixpath.basename(flow.LISTS.path).partition("{")[0]
+    of_sources = any(posixpath.basename(posixpath.dirname(f"{path}/{name}")).startswith(of_source) for name in listed)
     return root.ROOT_FILE in below or of_sources
 
 
