@@ -61,7 +61,7 @@ def _placed(audit: Mapping[str, Any], last: str) -> Iterator[str]:
     """Yield the share of high-income countries, where classes were given."""
     for source, by_stage in (audit.get("geography") or {}).get("sources", {}).items():
         high = (by_stage.get(last) or {}).get("high_income") or {}
-        photographs = high.get("photographs")
+        photographs = high.get("photographs") or {}
         if _value(photographs) is not None:
             low, most = photographs.get("bounds") or (None, None)
             bounds = f"; of all its photographs between {low:.0%} and {most:.0%}" if low is not None else ""
