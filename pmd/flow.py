@@ -157,7 +157,7 @@ WITHOUT_URL: Final = "nourl"
 LISTS: Final = Folder("publish/source={source}", rf"(?:(?:{'|'.join(SPLITS)})-(?:{WITHOUT_URL}-)?)?{PART}", keeps="")
 #: What is handed on of the lists, made of them. No commit lists it: it becomes others'.
 RELEASE: Final = "release"
-REPORT: Final = Folder("audit", r"report\.html|audit\.json")
+REPORT: Final = Folder("audit", r"report\.html|audit\.json|tables/[a-z0-9_.]+\.(csv|parquet)")
 
 #: What hosts have said, by lane and time. No commit lists it, and no run removes it.
 HOSTS: Final = "fetch/hosts"
@@ -207,7 +207,12 @@ SHARD: Final = Stage(
 #: It takes what is left of the images, not of the views that fit into shards.
 PUBLISH: Final = Stage("publish", "dedupe", "source", (LISTS,), "Write each source's list of URLs.")
 AUDIT: Final = Stage(
-    "audit", None, "whole", (REPORT,), "Write the audit: audit/report.html and audit/audit.json.", counts_pairs=False
+    "audit",
+    None,
+    "whole",
+    (REPORT,),
+    "Write the audit: audit/report.html, audit/audit.json and audit/tables; with --out, that of any data set.",
+    counts_pairs=False,
 )
 
 #: All of them, in the order of the flow.

@@ -49,10 +49,21 @@ ASKED: Final = "asked"
 #: The stages, and within fetch the step that comes first: every pair belongs to the last of these that it survived.
 CLASSES: Final = tuple(name for stage in STAGES for name in ((ASKED, stage) if stage == flow.FETCH.name else (stage,)))
 
+#: The source that any data set's rows are of, where they name none of ours (`pmd.audit.data_pairs`).
+DATA: Final = "data"
+
 #: Key of the upstream field in `meta` that says who made or posted the image.
-USER_FIELDS: Final[dict[str, str]] = {"yfcc100m": "uid", "sbu_captions": "user_id", "red_caps": "author"}
+USER_FIELDS: Final[dict[str, str]] = {
+    "yfcc100m": "uid",
+    "sbu_captions": "user_id",
+    "red_caps": "author",
+    DATA: "user",
+}
 #: Keys of longitude and latitude in `meta`, of the sources that have them.
-GEOTAG_FIELDS: Final[dict[str, tuple[str, str]]] = {"yfcc100m": ("longitude", "latitude")}
+GEOTAG_FIELDS: Final[dict[str, tuple[str, str]]] = {
+    "yfcc100m": ("longitude", "latitude"),
+    DATA: ("longitude", "latitude"),
+}
 #: What stands in a user field for nobody: RedCaps writes "None", Reddit's own words for a removed account are
 #: bracketed.
 _NOBODY: Final = frozenset({"", "None", "[deleted]", "[removed]"})

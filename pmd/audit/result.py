@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, cast
 import numpy as np
 import pycld2
 
-from pmd.audit import estimates, findings, geography, lexicon, losses, places, steps, suppression, units
+from pmd.audit import estimates, findings, geography, held, lexicon, losses, places, steps, suppression, units
 from pmd.audit.clusters import Sums
 from pmd.audit.components import components
 from pmd.audit.estimates import Estimate, Part, Read
@@ -221,6 +221,7 @@ def _add_repeated(content: Mapping[str, Any], repeated: Mapping[str, Any]) -> No
                 "shared_by": _with_shares(mine["shared_by"], pairs),
                 "near": {**mine["near"], "shared_by": _with_shares(mine["near"]["shared_by"], pairs)},
             }
+        _suppress_texts(populations)
 
 
 def _with_shares(rows: Sequence[Mapping[str, int]], pairs: int) -> list[dict[str, Any]]:
@@ -656,18 +657,69 @@ def _of_country(code: str, strata: Sequence[_Stratum], of: _Known) -> dict[str, 
 
 
 def _suppress(by_stage: Mapping[str, Any]) -> None:
-    """Sum up countries and hosts of few pairs as "other", and what would tell them."""
-    for section, label in (("countries", "country"), ("hosts", "host")):
+    """Sum up countries, hosts and languages of few pairs as "other", and what would tell them."""
+    for section, key, label in (("countries", "shares", "country"), ("hosts", "largest", "host")):
         sections = [population[section] for population in by_stage.values()]
-        key = "shares" if section == "countries" else "largest"
-        tables = [{row[label]: row["pairs"] for row in one.get(key, [])} for one in sections]
         totals = [_whole(one) for one in sections]
-        order = suppression.order(len(sections))
-        for one, shown, total in zip(sections, suppression.shown(tables, totals, order), totals, strict=True):
+        _sum_up(sections, (key, label, "pairs"), totals)
+        for one, total in zip(sections, totals, strict=True):
             if key in one:
-                one[key] = [row for row in one[key] if row[label] in shown]
                 rest = total - sum(row["pairs"] for row in one[key])
                 one["other"] = rest / total if total else None
+    sections = [population["languages"] for population in by_stage.values()]
+    # English and texts of no language for sure have figures of their own: of them all is known.
+    known = [[row for row in one["shares"] if row["language"] in _ALWAYS_TOLD] for one in sections]
+    for one, told in zip(sections, known, strict=True):
+        one["shares"] = [row for row in one["shares"] if row not in told]
+    totals = [
+        one["coverage"]["measured"] - sum(row["texts"] for row in told)
+        for one, told in zip(sections, known, strict=True)
+    ]
+    _sum_up(sections, ("shares", "language", "texts"), totals)
+    for one, told in zip(sections, known, strict=True):
+        one["shares"] = sorted([*told, *one["shares"]], key=lambda row: (-row["share"], row["language"]))
+        one["other"] = 1 - math.fsum(row["share"] for row in one["shares"]) if one["other"] is not None else None
+        one["other"] = None if one["other"] is None else max(one["other"], 0.0)
+
+
+def _suppress_texts(by_stage: Mapping[str, Any]) -> None:
+    """Show no text of which a few pairs were lost, and how many users have it only where they are not few."""
+    for near in (False, True):
+        sections = [
+            population["repeated"]["near"] if near else population["repeated"] for population in by_stage.values()
+        ]
+        _sum_up(sections, ("largest", "text", "pairs"), [one["shared_by"][0]["pairs"] for one in sections])
+        for one in sections:
+            for row in one["largest"]:
+                if "users" in row and row["users"] < suppression.LEAST:
+                    row["users"] = None
+
+
+#: Languages whose numbers follow from figures that are always given.
+_ALWAYS_TOLD: Final = frozenset({"en", language.UNDETERMINED})
+
+
+def _sum_up(sections: Sequence[dict[str, Any]], listed: tuple[str, str, str], totals: Sequence[int]) -> None:
+    """Leave those rows of a list that may be shown, after each stage; a large one that hardly changed is as it was.
+
+    Args:
+        sections: After each stage.
+        listed: The names of the list, of its labels, and of its counts.
+        totals: What all rows of the list have together, shown or not.
+    """
+    key, label, count = listed
+    tables = [{row[label]: row[count] for row in one.get(key, [])} for one in sections]
+    for one, told in zip(sections, held.told(tables, totals), strict=True):
+        if key in one:
+            one[key] = [_as_it_was(row, count, told[row[label]]) for row in one[key] if row[label] in told]
+
+
+def _as_it_was(row: Mapping[str, Any], count: str, before: int) -> dict[str, Any]:
+    if before == row[count]:
+        return dict(row)
+    share = {} if row.get("share") is None else {"share": row["share"] * before / row[count]}
+    images = {"images": min(before, row["images"] + before - row[count])} if "images" in row else {}
+    return {**row, **share, **images, count: before, "as_before": True}
 
 
 def _agree(content: Mapping[str, Any], told: Mapping[str, steps.Source]) -> None:

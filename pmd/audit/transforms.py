@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -15,7 +16,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
-from pmd.audit import geography, measure, overlap, repeated, report, result, units
+from pmd.audit import (
+    data_files,
+    data_pairs,
+    datasets,
+    geography,
+    measure,
+    overlap,
+    repeated,
+    report,
+    result,
+    tables,
+    units,
+)
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
@@ -104,6 +117,43 @@ class SpreadPairs:
         opted_out = pc.equal(partitions.statuses(lost, ledger), OPTED_OUT)
         yield measure.ASKED, lost.filter(pc.invert(opted_out))["pair_id"]
         yield flow.IMAGES.name, lost.filter(opted_out)["pair_id"]
+
+
+#: A chunk of any data set, with what its file is.
+DATA_TASKS = pa.schema([pa.field("task", pa.binary(), nullable=False)])
+
+
+def data_tasks(files: Iterable[data_files.DataFile]) -> list[pa.RecordBatch]:
+    """Return every chunk of a data set, in batches that are a unit each."""
+    return [
+        pa.RecordBatch.from_pylist(
+            [{"task": pickle.dumps((dataclasses.replace(file, chunks=()), chunk))}], schema=DATA_TASKS
+        )
+        for file in files
+        for chunk in file.chunks
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadData:
+    """Write the pairs of a chunk of any data set to a run; hand on its books."""
+
+    bits: int
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """DATA_TASKS → RUNS, and OUTPUTS."""
+        books: dict[str, commits.Books] = {}
+        yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch, books), "pair_id")
+        yield outputs((), books=books)
+
+    def _rows(self, batch: pa.RecordBatch, books: dict[str, commits.Books]) -> Iterator[pa.RecordBatch]:
+        for row in batch.to_pylist():
+            file, chunk = pickle.loads(row["task"])  # noqa: S301  this process, or its driver, has made it
+            for pairs, found in data_pairs.read(file, chunk):
+                for name, book in found.items():
+                    books[name] = books.get(name, commits.Books()) + book
+                yield exchange.widen(pa.Table.from_batches([pairs]), MEETING)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,25 +275,27 @@ def _pairs(work: str, references: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa
 
 @dataclasses.dataclass(frozen=True)
 class WithReport:
-    """Merge all counts, and give a proposal audit.json and report.html."""
+    """Merge all counts, and give a proposal audit.json, report.html and the tables."""
 
     plan: measure.Plan
     books: Mapping[str, Mapping[str, commits.Books]]  # stage → source → books
     table2: Mapping[str, Table2]
-    profile: str
+    profile: str | None
     sample: int = 1
     beside: geography.Beside = geography.NOTHING
+    data: datasets.Described | None = None  # any data set: its books are among what was found
 
     def __call__(self, proposal: Proposal, found: Collected) -> Proposal:
-        """Return it with both files."""
+        """Return it with all files."""
 
         def facts(kind: str) -> list[str]:
             return [fact.removeprefix(kind) for fact in found.facts if fact.startswith(kind)]
 
         counted = measure.merge_all(measure.from_bytes(base64.b64decode(fact)) for fact in facts(COUNTED))
+        books = self.books if self.data is None else {flow.CURATE.name: found.books}
         content = result.result(
             counted,
-            self.books,
+            books,
             self.plan,
             self.table2,
             counted=units.merged(map(units.Counted.from_text, facts(UNITS))),
@@ -253,8 +305,11 @@ class WithReport:
             overlap=overlap.matrix(map(orjson.loads, facts(OVERLAP))),
             beside=self.beside,
         )
+        if self.data is not None:
+            content = datasets.described(content, self.data)
         fixed = {
             "audit.json": orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS),
             "report.html": report.html(content).encode(),
+            **dict(tables.files(content)),
         }
         return dataclasses.replace(proposal, fixed=fixed)

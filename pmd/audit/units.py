@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from pmd.audit import clusters, groups, losses
 from pmd.audit.clusters import Counts
-from pmd.audit.measure import CATEGORIES, CLASSES, NOT_READ, Seen, low_words
+from pmd.audit.measure import CATEGORIES, CLASSES, DATA, NOT_READ, Seen, low_words
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 
@@ -37,6 +37,7 @@ CLUSTERS: Final[Mapping[str, tuple[str, ...]]] = {
     "wit": ("image", "page"),
     "conceptual_captions": ("host",),
     "conceptual_12m": ("host",),
+    DATA: ("user", "image"),  # of a data set that names no users, images alone count
 }
 BY_IMAGE: Final = ("image",)
 

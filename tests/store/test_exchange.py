@@ -169,7 +169,9 @@ def test_the_partitions_of_several_tables_follow_each_other() -> None:
     keys = pa.array([bytes([first]) + bytes(15) for first in (0, 127, 128, 255)], pa.binary(16))
     for name, bits in tables.bits.items():
         own = exchange.partitions(keys, bits).tolist()
-        assert [tables.place(number) for number in tables.numbers(name, keys).tolist()] == [(name, each) for each in own]
+        assert [tables.place(number) for number in tables.numbers(name, keys).tolist()] == [
+            (name, each) for each in own
+        ]
     with pytest.raises(IndexError):
         tables.place(7)
 
