@@ -15,6 +15,8 @@ pairs, words     all                                            exact; lengths a
 countries        all whose source has geotags                   exact
 languages        a sample by hash of pair_id (`plan`)           exact counts of the sample
 gendered terms   those of the sample that are English           exact counts of the sample
+other terms      those of the sample that are English           exact counts of the sample, by term (`marks`)
+personal data    a sample by hash of pair_id                    exact counts of the sample
 ===============  =============================================  =====================================
 """
 
@@ -34,8 +36,9 @@ import zstandard
 from numpy.typing import NDArray
 
 from pmd import flow
-from pmd.audit import places
+from pmd.audit import marks, places, vocabulary
 from pmd.audit.lexicon import Absent, Lexicon
+from pmd.audit.marks import Marked
 from pmd.config.options import AuditOptions
 from pmd.errors import PmdError
 from pmd.text import cleaning, language, urls
@@ -81,8 +84,9 @@ COLUMNS: Final = ("pair_id", "image_id", "source", "image_url", "text", "meta")
 
 Counts = NDArray[np.int64]
 _CLASSES: Final = len(STAGES)
-_CODES: Final = {names: code for code, names in enumerate(CATEGORIES)}
-_FORMAT: Final = 2
+#: The first of the categories of English texts; 1 is that of texts whose language is not known.
+_ENGLISH: Final = 2
+_FORMAT: Final = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +132,7 @@ class SourcePartial:
         sample: Texts of the sample by `CATEGORIES`; shape (classes, len(CATEGORIES)).
         languages: Code → texts of the sample, shape (classes,).
         countries: ISO 3166 code → pairs, shape (classes,).
+        tallies: What `marks.tally` counts → texts of the sample, shape (classes,).
         outside: Pairs of images outside the sample that the build is of; no other figure counts them.
     """
 
@@ -137,6 +142,7 @@ class SourcePartial:
     sample: Counts
     languages: Mapping[str, Counts]
     countries: Mapping[str, Counts]
+    tallies: Mapping[str, Counts] = dataclasses.field(default_factory=dict)
     outside: int = 0
 
     def __add__(self, other: SourcePartial) -> SourcePartial:
@@ -148,6 +154,7 @@ class SourcePartial:
             self.sample + other.sample,
             _add(self.languages, other.languages),
             _add(self.countries, other.countries),
+            _add(self.tallies, other.tallies),
             self.outside + other.outside,
         )
 
@@ -158,7 +165,7 @@ class SourcePartial:
             "outside": self.outside,
             **{
                 name: {code: counts.tolist() for code, counts in sorted(getattr(self, name).items())}
-                for name in ("languages", "countries")
+                for name in ("languages", "countries", "tallies")
             },
         }
 
@@ -172,6 +179,7 @@ class SourcePartial:
             sample=_counts(raw["sample"]),
             languages={code: _counts(row) for code, row in raw["languages"].items()},
             countries={code: _counts(row) for code, row in raw["countries"].items()},
+            tallies={name: _counts(row) for name, row in raw["tallies"].items()},
             outside=raw["outside"],
         )
 
@@ -234,6 +242,7 @@ class Seen:
         languages: Codes of the texts that were read, in their order.
         countries: ISO 3166 codes; "" where there is no geotag, or one in no single country.
         nowhere: Whether there is a geotag in no single country; shape (pairs,).
+        marked: What the texts that were read have, in their order.
         units: "user", "subreddit", "page" or "host" → of each pair its name, "" for none; without kinds that the source lacks.
     """
 
@@ -241,15 +250,17 @@ class Seen:
     languages: list[str]
     countries: list[str]
     nowhere: NDArray[np.bool_]
+    marked: Marked
     units: Mapping[str, list[str]]
 
 
 def look(pairs: pa.RecordBatch, plan: Plan) -> dict[str, Seen]:
     """Return what is seen of a batch of pairs, by source; within a source in the pairs' order."""
     found = {}
+    known = vocabulary.of(plan.lexicon)
     for source, mine in _by_source(pairs).items():
         batch = pairs if len(mine) == pairs.num_rows else pairs.take(pa.array(mine))
-        found[source] = _look(source, batch, plan)
+        found[source] = _look(source, batch, plan, known)
     return found
 
 
@@ -261,9 +272,9 @@ def _by_source(pairs: pa.RecordBatch) -> dict[str, NDArray[np.intp]]:
     }
 
 
-def _look(source: str, pairs: pa.RecordBatch, plan: Plan) -> Seen:
+def _look(source: str, pairs: pa.RecordBatch, plan: Plan, known: vocabulary.Vocabulary) -> Seen:
     chosen = np.flatnonzero(_mixed(pairs.column("pair_id")) < np.uint64(plan.limits.get(source, EVERYTHING)))
-    categories, languages = _texts(pairs.column("text"), chosen, plan.lexicon)
+    categories, languages, marked = _texts(pairs.column("text"), chosen, known)
     hosts = [urls.registrable_domain(host) if host else "" for host in urls.host(pairs.column("image_url")).to_pylist()]
     units = {"host": hosts}
     fields = {
@@ -283,7 +294,7 @@ def _look(source: str, pairs: pa.RecordBatch, plan: Plan) -> Seen:
                 code = places.country(*spot) if spot is not None else ""
                 nowhere[row] = code == places.NOWHERE
                 countries[row] = "" if nowhere[row] else code
-    return Seen(categories, languages, countries, nowhere, units)
+    return Seen(categories, languages, countries, nowhere, marked, units)
 
 
 def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan, seen: Mapping[str, Seen] | None = None) -> Partial:
@@ -305,9 +316,10 @@ def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan, seen: Mapping[str
     numbers = classes.to_numpy(zero_copy_only=False).astype(np.intp)
     found = look(pairs, plan) if seen is None else seen
     texts = pairs.column("text")
+    known = vocabulary.of(plan.lexicon)
     return Partial(
         {
-            source: _counted(texts.take(pa.array(mine)), numbers[mine], found[source])
+            source: _counted(texts.take(pa.array(mine)), numbers[mine], found[source], known)
             for source, mine in _by_source(pairs).items()
         }
     )
@@ -319,13 +331,13 @@ def outside(pairs: pa.RecordBatch) -> Partial:
     lengths, sample = (np.zeros((_CLASSES, width), dtype=np.int64) for width in (MAX_WORDS + 1, len(CATEGORIES)))
     return Partial(
         {
-            source: SourcePartial(zeros, zeros, lengths, sample, {}, {}, len(mine))
+            source: SourcePartial(zeros, zeros, lengths, sample, {}, {}, outside=len(mine))
             for source, mine in _by_source(pairs).items()
         }
     )
 
 
-def _counted(texts: pa.Array, classes: NDArray[np.intp], seen: Seen) -> SourcePartial:
+def _counted(texts: pa.Array, classes: NDArray[np.intp], seen: Seen, known: vocabulary.Vocabulary) -> SourcePartial:
     words = cleaning.word_count(texts).to_numpy(zero_copy_only=False).astype(np.int64)
     lengths = np.zeros((_CLASSES, MAX_WORDS + 1), dtype=np.int64)
     np.add.at(lengths, (classes, np.minimum(words, MAX_WORDS)), 1)
@@ -343,6 +355,7 @@ def _counted(texts: pa.Array, classes: NDArray[np.intp], seen: Seen) -> SourcePa
         sample=sample,
         languages=_tally(seen.languages, classes[read]),
         countries=_tally([codes[row] for row in placed.tolist()], classes[placed]),
+        tallies=marks.tally(seen.marked, classes[read].astype(np.int64), _CLASSES, known),
     )
 
 
@@ -378,21 +391,17 @@ def _user_hashes(source: str, users: list[str]) -> NDArray[np.uint64]:
     return np.array([_hash(f"{source}\0{user}") if user else 0 for user in users], dtype=np.uint64)
 
 
-def _texts(texts: pa.Array, chosen: NDArray[np.intp], lexicon: Lexicon | Absent) -> tuple[NDArray[np.int8], list[str]]:
-    """Return the category of each text, and the languages of the chosen ones."""
+def _texts(
+    texts: pa.Array, chosen: NDArray[np.intp], known: vocabulary.Vocabulary
+) -> tuple[NDArray[np.int8], list[str], Marked]:
+    """Return the category of each text, and the languages of the chosen ones and what else they have."""
     categories = np.full(len(texts), NOT_READ, dtype=np.int8)
     looked_at = texts.take(pa.array(chosen))
-    codes: list[str] = language.languages(looked_at).to_pylist()
-    for row, (place, code) in enumerate(zip(chosen.tolist(), codes, strict=True)):
-        names = {"read"}
-        if code == "en":
-            names.add("english")
-            if isinstance(lexicon, Lexicon):
-                names |= lexicon.mentions(looked_at[row].as_py())
-        elif code == language.UNDETERMINED:
-            names.add("undetermined")
-        categories[place] = _CODES[frozenset(names)]
-    return categories, codes
+    codes = language.languages(looked_at)
+    english, unsure = (pc.equal(codes, code).to_numpy(zero_copy_only=False) for code in ("en", language.UNDETERMINED))
+    marked = marks.look(looked_at, english, known)
+    categories[chosen] = np.where(english, _ENGLISH + marked.gendered, unsure.astype(np.int64))
+    return categories, codes.to_pylist(), marked
 
 
 def _tally(codes: list[str], classes: NDArray[np.intp]) -> dict[str, Counts]:

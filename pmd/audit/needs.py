@@ -16,7 +16,8 @@ from pmd.store.wanted import Wanted, as_json
 
 #: As `wanted.FORMAT`, for the audit alone. 2: datasketch proposes the near-duplicate captions.
 #: 3: users, hosts and images are counted, and every interval names its truth.
-AUDIT_FORMAT: Final = 3
+#: 4: terms of age, identity and harm, personal data, and what stands with gendered terms.
+AUDIT_FORMAT: Final = 4
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from pmd.audit import balance, concentration, contents, formatting, page, sharing
+from pmd.audit import (
+    ages_section,
+    associations_section,
+    balance,
+    concentration,
+    contents,
+    formatting,
+    harm_section,
+    identity_section,
+    page,
+    personal_data_section,
+    rates,
+    sharing,
+)
 from pmd.audit.measure import STAGES
 from pmd.audit.style import CSS
 from pmd.escape import html as escape
@@ -20,8 +33,9 @@ LIMITS: Final = (
     "What readers saw and curate rejected has no text here: it is counted, by reason, and not described.",
     "A caption is not a picture. Terms in a text say what someone wrote, not who is in the image; a picture of people "
     "may well have a caption without any gendered term.",
-    "The word lists are English, made for another purpose, and blind to context: “Ms” also stands for a state, “guys” "
-    "for everyone, first names are not listed at all. Texts in other languages are not looked at.",
+    "The word lists are English, made for another purpose, and nearly blind to context: “Ms” also stands for a state, “guys” "
+    "for everyone, a lion may be female. First names are not listed at all, and no gender is taken from a name or a face. Texts "
+    "in other languages are not looked at.",
     "The language identifier is weakest on the shortest texts; a list of place names has no language. "
     "What it does not recognise it cannot count.",
     "A text on many images is not boilerplate for that: “a red flower” may be true of all of them. Texts are shown as they "
@@ -71,6 +85,12 @@ def _sections(result: Mapping[str, Any]) -> Iterable[str]:
     yield contents.languages(result)
     yield contents.countries(result)
     yield contents.gendered(result)
+    yield rates.carriers(result, "terms", "Terms that carry these figures")
+    yield ages_section.section(result)
+    yield associations_section.section(result)
+    yield identity_section.section(result)
+    yield harm_section.section(result)
+    yield personal_data_section.section(result)
     yield contents.losses(result)
     yield concentration.users(result)
     yield concentration.hosts(result)
@@ -127,6 +147,11 @@ def _header(result: Mapping[str, Any]) -> str:
         ("languages", "Languages"),
         ("countries", "Countries"),
         ("gendered", "Gendered terms"),
+        ("age", "Young and old"),
+        ("associations", "With gendered terms"),
+        ("identity", "Identity"),
+        ("harm", "Harm"),
+        ("personal-data", "Personal data"),
         ("losses", "Losses"),
         ("users", "Users"),
         ("hosts", "Hosts"),

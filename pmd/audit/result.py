@@ -19,10 +19,13 @@ from typing import Any, Final, Protocol, cast
 import numpy as np
 import pycld2
 
-from pmd.audit import estimates, findings, lexicon, losses, places, suppression, units
+from pmd.audit import estimates, findings, lexicon, losses, places, suppression, units, wording
 from pmd.audit.clusters import Sums
 from pmd.audit.components import components
 from pmd.audit.estimates import Estimate, Part, Read
+from pmd.audit.figures import coverage as _coverage
+from pmd.audit.figures import estimated as _estimate
+from pmd.audit.figures import figure as _figure
 from pmd.audit.measure import (
     CATEGORIES,
     GEOTAG_FIELDS,
@@ -40,7 +43,7 @@ from pmd.store import commits
 from pmd.text import language
 
 #: Version of the layout of audit.json.
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 #: Languages and countries that are listed one by one; the rest is summed as "other".
 LISTED: Final = {"languages": 25, "countries": 40}
@@ -171,15 +174,15 @@ def result(
         "table2": _table2(partial, books, ran, sources, table2),
         "sources": {
             source: _populations(
-                [(source, partial.sources[source])] if source in partial.sources else [], ran, absent, counted
+                [(source, partial.sources[source])] if source in partial.sources else [], ran, plan.lexicon, counted
             )
             for source in sources
         },
-        "all": _populations(sorted(partial.sources.items()), ran, absent, counted),
+        "all": _populations(sorted(partial.sources.items()), ran, plan.lexicon, counted),
         "tests": _tests(counted, [source for source in sources if source in partial.sources], ran, absent),
         "overlap": overlap,
         "components": components(plan.lexicon),
-        "methods": METHODS,
+        "methods": METHODS | wording.METHODS,
         "labels": {},
     }
     _add_repeated(content, repeated or {"sources": {}, "all": {}})
@@ -291,16 +294,18 @@ def _table2(
 def _populations(
     counted: Sequence[tuple[str, SourcePartial]],
     ran: Sequence[str],
-    absent: lexicon.Absent | None,
+    lists: lexicon.Lexicon | lexicon.Absent,
     known: units.Counted,
 ) -> dict[str, Any]:
     """Return the figures of some sources' pairs after each stage."""
+    absent = lists if isinstance(lists, lexicon.Absent) else None
     by_stage: dict[str, Any] = {}
     first: list[_Stratum] = []
     for stage in ran:
         strata = [_Stratum(source, partial, STAGES.index(stage)) for source, partial in counted]
         strata = [stratum for stratum in strata if stratum.pairs]
         by_stage[stage] = _population(strata, first, absent, known, STAGES.index(stage))
+        by_stage[stage] |= _worded(strata, lists, known, STAGES.index(stage), last=stage == ran[-1])
         first = first or strata
     _suppress(by_stage)
     return by_stage
@@ -325,6 +330,31 @@ def _population(
         "users": _users(strata, of),
         "hosts": _hosts(strata, of),
     }
+
+
+def _worded(
+    strata: Sequence[_Stratum], lists: lexicon.Lexicon | lexicon.Absent, known: units.Counted, stage: int, *, last: bool
+) -> dict[str, Any]:
+    """Return the sections on what texts have beside gendered terms, and what carries those."""
+    return wording.sections([_texts(stratum, known, stage) for stratum in strata], lists, last=last)
+
+
+def _texts(stratum: _Stratum, known: units.Counted, stage: int) -> wording.Texts:
+    source, read = stratum.source, _size([stratum], "read")
+    return wording.Texts(
+        source,
+        stratum.pairs,
+        read,
+        _size([stratum], "english"),
+        _size([stratum], "female"),
+        _size([stratum], "male"),
+        max(1 - read / stratum.pairs, 0.0),
+        {name: int(count) for name, counts in stratum.counted.tallies.items() if (count := stratum.of(counts))},
+        units.clusters_of(source),
+        lambda kind, domain: units.sums_of(known, source, kind, stage, domain),
+        lambda kind: units.associations_of(known, source, kind, stage),
+        lambda kind: units.marked_of(known, source, kind, stage),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -356,46 +386,6 @@ class _Known:
 
     def _sums(self, source: str, kind: str, domain: str) -> Sums:
         return units.sums_of(self.counted, source, kind, self.stage, domain)
-
-
-def _coverage(measured: float, eligible: float, of: str, rest: str | None = None) -> dict[str, Any]:
-    """Return a section's coverage: how many were measured, of how many of what, and why not the rest."""
-    coverage = {
-        "measured": measured,
-        "eligible": eligible,
-        "share": measured / eligible if eligible else None,
-        "of": of,
-    }
-    return coverage if rest is None else coverage | {"rest": rest}
-
-
-def _estimate(estimate: Estimate) -> dict[str, Any]:
-    interval = None if estimate.low is None or estimate.high is None else [estimate.low, estimate.high]
-    found: dict[str, Any] = {"value": estimate.value, "interval": interval, "enough": estimate.enough}
-    if estimate.refused is not None:
-        found["refused"] = estimate.refused
-    return found | {"exact": estimate.exact}
-
-
-def _figure(table: Estimate, draws: Sequence[tuple[str, Estimate]]) -> dict[str, Any]:
-    """Return a figure of this table, with what another draw would give.
-
-    Args:
-        table: Of this table.
-        draws: The kind of clusters, and what another draw of them would give: of several the wider counts.
-    """
-    found = _estimate(table)
-    some = [(kind, draw) for kind, draw in draws if draw.value is not None or draw.refused is not None]
-    if not some:
-        return found
-    kind, draw = some[0]
-    for other, one in some[1:]:
-        if estimates.wider(draw, one) is one and one is not draw:
-            kind, draw = other, one
-    other_draw = _estimate(draw)
-    del other_draw["exact"]
-    more = {"clusters": draw.clusters, "degrees": draw.degrees, "design_effect": draw.design_effect}
-    return found | {"another_draw": other_draw | {"cluster": kind} | more}
 
 
 # Lengths.

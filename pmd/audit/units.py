@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd.audit import clusters, losses
+from pmd.audit import associations, clusters, losses
 from pmd.audit.clusters import Counts
+from pmd.audit.marks import BITS, OF_ENGLISH, OF_READ
 from pmd.audit.measure import CATEGORIES, NOT_READ, STAGES, Seen
 from pmd.schema import keys
 from pmd.schema.tables import KEY
@@ -46,6 +47,12 @@ LOST_BY: Final = ("host", "user")
 #: All sources together, where a source is named otherwise.
 ALL: Final = ""
 
+#: Kinds whose units are named.
+NAMED: Final = ("subreddit", "host")
+#: Texts with a mark from which a host or a subreddit is named beside it, and how many are.
+LEAST_MARKED: Final = 20
+LISTED_MARKED: Final = 20
+
 #: Hosts that are listed, of each source and stage.
 LISTED_HOSTS: Final = 20
 
@@ -57,7 +64,9 @@ ROWS: Final = pa.schema(
         pa.field("last", pa.int8(), nullable=False),  # number of the last stage survived
         pa.field("category", pa.int8(), nullable=False),  # of `CATEGORIES`, or `NOT_READ`
         pa.field("country", pa.string(), nullable=False),  # "": no geotag, or at sea
-        pa.field("name", pa.string(), nullable=False),  # of hosts alone
+        pa.field("marks", pa.int64(), nullable=False),  # `marks.MARKS` as bits
+        pa.field("associated", pa.string(), nullable=False),  # as in `Marked`
+        pa.field("name", pa.string(), nullable=False),  # of hosts and subreddits alone
         pa.field("pairs", pa.int64(), nullable=False),  # that are alike in all of these
     ]
 )
@@ -76,6 +85,17 @@ LOSSES: Final = pa.schema([*_AT, pa.field("domain", pa.string(), nullable=False)
 #: The hosts with most pairs.
 HOSTS: Final = pa.schema(
     [*_AT, pa.field("name", pa.string(), nullable=False), pa.field("pairs", pa.int64(), nullable=False)]
+)
+
+#: The hosts and subreddits with most texts that have a mark, with the texts that were read of them and are English.
+MARKED: Final = pa.schema(
+    [
+        *_AT,
+        pa.field("mark", pa.string(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("english", pa.int64(), nullable=False),
+        pa.field("texts", pa.int64(), nullable=False),
+    ]
 )
 
 #: Property → the categories that have it, of the texts that were read; and of those that are English.
@@ -113,6 +133,7 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen])
     for source, found in sorted(seen.items()):
         mine = pa.array(np.flatnonzero(pc.equal(names, source).to_numpy(zero_copy_only=False)))
         stages, images = numbers.take(mine), pairs.column("image_id").take(mine)
+        marked, texts = _of_pairs(found)
         for code, kind in enumerate(KINDS):
             if kind == "image":
                 ids, having = images, np.arange(len(mine))
@@ -126,9 +147,8 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen])
             if not len(having):
                 continue
             places = pa.array(having)
-            host_names = (
-                [found.units["host"][place] for place in having.tolist()] if kind == "host" else [""] * len(ids)
-            )
+            named = kind in NAMED
+            names_of = [found.units[kind][place] for place in having.tolist()] if named else [""] * len(ids)
             found_rows = pa.table(
                 [
                     ids,
@@ -137,12 +157,24 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen])
                     stages.take(places),
                     pa.array(found.categories[having], pa.int8()),
                     pa.array([found.countries[place] for place in having.tolist()], pa.string()),
-                    pa.array(host_names, pa.string()),
+                    pa.array(marked[having], pa.int64()),
+                    texts.take(places),
+                    pa.array(names_of, pa.string()),
                     np.ones(len(ids), dtype=np.int64),
                 ],
                 schema=ROWS,
             )
             yield from (found_rows if kind == "image" else _alike(found_rows)).to_batches()
+
+
+def _of_pairs(found: Seen) -> tuple[Counts, pa.Array]:
+    """Return the marks of each pair, and what is set against gendered terms; of those that were not read nothing."""
+    read = np.flatnonzero(found.categories != NOT_READ)
+    marked = np.zeros(len(found.categories), dtype=np.int64)
+    marked[read] = found.marked.marks
+    texts = np.full(len(found.categories), "", dtype=object)
+    texts[read] = found.marked.associated
+    return marked, pa.array(texts, pa.string())
 
 
 def _alike(rows: pa.Table) -> pa.Table:
@@ -159,6 +191,7 @@ class Counted:
     sums: pa.Table
     losses: pa.Table
     hosts: pa.Table
+    marked: pa.Table
 
     def to_text(self) -> str:
         """Return it as text that Beam carries."""
@@ -170,7 +203,7 @@ class Counted:
         return cls(*(_table(base64.b64decode(part)) for part in text.split(".")))
 
     def _tables(self) -> tuple[pa.Table, ...]:
-        return self.sizes, self.sums, self.losses, self.hosts
+        return self.sizes, self.sums, self.losses, self.hosts, self.marked
 
 
 def _bytes(table: pa.Table) -> bytes:
@@ -186,7 +219,7 @@ def _table(content: bytes) -> pa.Table:
         return reader.read_all()
 
 
-EMPTY: Final = Counted(SIZES.empty_table(), SUMS.empty_table(), LOSSES.empty_table(), HOSTS.empty_table())
+EMPTY: Final = Counted(*(schema.empty_table() for schema in (SIZES, SUMS, LOSSES, HOSTS, MARKED)))
 
 
 def merged(parts: Iterable[Counted]) -> Counted:
@@ -198,6 +231,7 @@ def merged(parts: Iterable[Counted]) -> Counted:
         _added(SUMS, [part.sums for part in some], 6),
         _added(LOSSES, [part.losses for part in some], 7),
         _largest(hosts),
+        _most_marked(pa.concat_tables([part.marked for part in some])),
     )
 
 
@@ -217,6 +251,20 @@ def _largest(hosts: pa.Table) -> pa.Table:
     for place, at in enumerate(zip(ranked["source"].to_pylist(), ranked["stage"].to_pylist(), strict=True)):
         held[at] = held.get(at, 0) + 1
         if held[at] <= LISTED_HOSTS:
+            found.append(place)
+    return ranked.take(pa.array(found, pa.int64()))
+
+
+def _most_marked(rows: pa.Table) -> pa.Table:
+    """Return the `LISTED_MARKED` of each source, kind, stage and mark that have most texts with it, sorted."""
+    at = ["source", "kind", "stage", "mark"]
+    order = [*((name, "ascending") for name in at), ("texts", "descending"), ("name", "ascending")]
+    ranked = rows.sort_by(order)
+    held: dict[tuple[object, ...], int] = {}
+    found = []
+    for place, where in enumerate(zip(*(ranked[name].to_pylist() for name in at), strict=True)):
+        held[where] = held.get(where, 0) + 1
+        if held[where] <= LISTED_MARKED:
             found.append(place)
     return ranked.take(pa.array(found, pa.int64()))
 
@@ -290,11 +338,16 @@ def _count(source: str, kind: str, rows: pa.Table) -> Counted:
                 if stage and kind in LOST_BY and (whole[:, stage] < whole[:, stage - 1]).any():
                     both = {name: (counts[:, stage - 1], counts[:, stage]) for name, counts in having.items()}
                     lost.append(_at(source, kind, stage, domain, losses.of(whole[:, stage - 1], whole[:, stage], both)))
+        if kind in clusters_of(source):
+            sums += [
+                _at(source, kind, stage, domain, one) for stage, domain, one in associations.sums(rows, len(STAGES))
+            ]
     return Counted(
         pa.concat_tables(sizes),
         pa.concat_tables([SUMS.empty_table(), *sums]),
         pa.concat_tables([LOSSES.empty_table(), *lost]),
         _hosts(source, units, pairs, rows) if kind == "host" else HOSTS.empty_table(),
+        _marked(source, kind, units, rows) if kind in NAMED and source != ALL else MARKED.empty_table(),
     )
 
 
@@ -306,10 +359,17 @@ def _domains(units: _Units, rows: pa.Table) -> Mapping[str, tuple[Counts, Mappin
         return {name: units.counts(np.isin(categories, sorted(codes))) for name, codes in properties.items()}
 
     english = having(ENGLISH)
+    marks = rows["marks"].to_numpy()
+    english |= {name: units.counts((marks & BITS[name]) > 0) for names in OF_ENGLISH.values() for name in names}
     english["female+male"] = english["female"] + english["male"]
+    both = BITS["young"] | BITS["old"]
+    english |= {"young+old": english["young"] + english["old"], "young both old": units.counts((marks & both) == both)}
     english_codes = sorted(READ["english"])
     found = {
-        "read": (units.counts(categories != NOT_READ), having(READ)),
+        "read": (
+            units.counts(categories != NOT_READ),
+            having(READ) | {name: units.counts((marks & BITS[name]) > 0) for name in OF_READ},
+        ),
         "english": (units.counts(np.isin(categories, english_codes)), english),
     }
     codes = rows["country"].combine_chunks().dictionary_encode()
@@ -335,6 +395,23 @@ def _sizes(source: str, kind: str, stage: int, pairs: Counts) -> pa.Table:
     sizes, units = np.unique(pairs[pairs > 0], return_counts=True)
     length = len(sizes)
     return pa.table([[source] * length, [kind] * length, [stage] * length, sizes, units.astype(np.int64)], schema=SIZES)
+
+
+def _marked(source: str, kind: str, units: _Units, rows: pa.Table) -> pa.Table:
+    """Return the units that have `LEAST_MARKED` texts or more with a mark of `harm`."""
+    first = np.zeros(units.number, dtype=np.int64)
+    first[units.place] = np.arange(len(units.place))
+    names, marks = rows["name"].combine_chunks(), rows["marks"].to_numpy()
+    english = units.counts(np.isin(rows["category"].to_numpy(), sorted(READ["english"])))
+    found = [MARKED.empty_table()]
+    for mark in OF_ENGLISH["harm"]:
+        having = units.counts((marks & BITS[mark]) > 0)
+        for stage in range(len(STAGES)):
+            some = np.flatnonzero(having[:, stage] >= LEAST_MARKED)
+            head = [[value] * len(some) for value in (source, kind, stage, mark)]
+            columns = [*head, names.take(pa.array(first[some])), english[some, stage], having[some, stage]]
+            found.append(pa.table(columns, schema=MARKED))
+    return _most_marked(pa.concat_tables(found))
 
 
 def _hosts(source: str, units: _Units, pairs: Counts, rows: pa.Table) -> pa.Table:
@@ -367,6 +444,16 @@ def sums_of(counted: Counted, source: str, kind: str, stage: int, domain: str) -
     rows = _where(counted.sums, source, kind, stage)
     rows = rows.filter(pc.equal(rows["domain"], domain))
     return clusters.from_rows(rows.select(clusters.ROWS.names))
+
+
+def associations_of(counted: Counted, source: str, kind: str, stage: int) -> dict[str, clusters.Sums]:
+    """Return the sums over the clusters of a source after a stage, by the term that all their pairs have."""
+    return associations.by_term(_where(counted.sums, source, kind, stage))
+
+
+def marked_of(counted: Counted, source: str, kind: str, stage: int) -> pa.Table:
+    """Return the hosts or subreddits of `MARKED`."""
+    return _where(counted.marked, source, kind, stage)
 
 
 def losses_of(counted: Counted, source: str, kind: str, stage: int, domain: str) -> pa.Table:
