@@ -273,7 +273,7 @@ def _by_source(pairs: pa.RecordBatch) -> dict[str, NDArray[np.intp]]:
 
 
 def _look(source: str, pairs: pa.RecordBatch, plan: Plan, known: vocabulary.Vocabulary) -> Seen:
-    chosen = np.flatnonzero(_mixed(pairs.column("pair_id")) < np.uint64(plan.limits.get(source, EVERYTHING)))
+    chosen = np.flatnonzero(hashes(pairs.column("pair_id")) < np.uint64(plan.limits.get(source, EVERYTHING)))
     categories, languages, marked = _texts(pairs.column("text"), chosen, known)
     hosts = [urls.registrable_domain(host) if host else "" for host in urls.host(pairs.column("image_url")).to_pylist()]
     units = {"host": hosts}
@@ -359,7 +359,7 @@ def _counted(texts: pa.Array, classes: NDArray[np.intp], seen: Seen, known: voca
     )
 
 
-def _mixed(ids: pa.Array) -> NDArray[np.uint64]:
+def hashes(ids: pa.Array) -> NDArray[np.uint64]:
     """Return a 64-bit hash of each 16-byte key, below `EVERYTHING`.
 
     The second half of the key goes through the finaliser of SplitMix64 (`minhash.mixed`), so that the hash
