@@ -3,12 +3,13 @@
     drawn    texts of a ROOT with the terms that they have → `Row`s, by stratum
     agreed   the rows and two filled sheets → agreement, precision by term, corrected rates
 
-Strata are the commonest female and male terms, all other ones together, and texts without any: what lists miss is seen in these
-alone. A text with several terms is in the stratum of the rarest. Of each stratum as many texts are drawn, by a hash of pair_id, so
-weights are what the strata have ÷ what was drawn. Those who label do not see the strata: these stand in a key beside the sheets.
+Strata are the commonest female and male terms, all other ones together, and texts without any: what lists miss is seen in
+these alone. A text with several terms is in the stratum of the rarest. Of each stratum as many texts are drawn, by a hash of
+pair_id, so weights are what the strata have ÷ what was drawn. Those who label do not see the strata: these stand in a key beside
+the sheets.
 
-Texts may name people, so sheets are private. They lie in `ROOT/labels/`, which only their owner can read, no stage takes in and no
-release has; they are files under ROOT, so that whoever has to remove a pair finds it there.
+Texts may name people, so sheets are private. They lie in `ROOT/labels/`, which only their owner can read, no stage takes in and
+no release has; they are files under ROOT, so that whoever has to remove a pair finds it there.
 """
 
 from __future__ import annotations
@@ -252,8 +253,8 @@ def _labels(path: Path, key: Sequence[Row]) -> dict[str, dict[str, str]]:
 def agreed(key: Sequence[Row], labels: Sequence[Mapping[str, Mapping[str, str]]]) -> dict[str, Any]:
     """Return, of each question, the agreement of two labellers, precision by term and the corrected rate.
 
-    A text counts as what both say; where they differ, or one is unsure, as half. Rates are corrected where every stratum has `LEAST`
-    texts that both have labelled.
+    A text counts as what both say; where they differ, or one is unsure, as half. Rates are corrected where every stratum has
+    `LEAST` texts that both have labelled.
 
     Args:
         key: The rows that were drawn.

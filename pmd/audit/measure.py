@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -184,6 +184,17 @@ class SourcePartial:
         )
 
 
+#: A source of which nothing is counted.
+_NOTHING: Final = SourcePartial(
+    np.zeros(_CLASSES, dtype=np.int64),
+    np.zeros(_CLASSES, dtype=np.int64),
+    np.zeros((_CLASSES, MAX_WORDS + 1), dtype=np.int64),
+    np.zeros((_CLASSES, len(CATEGORIES)), dtype=np.int64),
+    {},
+    {},
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Partial:
     """What is counted of some of the pairs, by source."""
@@ -325,15 +336,29 @@ def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan, seen: Mapping[str
     )
 
 
-def outside(pairs: pa.RecordBatch) -> Partial:
-    """Count pairs of images outside the sample that the build is of."""
-    zeros = np.zeros(_CLASSES, dtype=np.int64)
-    lengths, sample = (np.zeros((_CLASSES, width), dtype=np.int64) for width in (MAX_WORDS + 1, len(CATEGORIES)))
+def tallied(
+    pairs: pa.RecordBatch,
+    last: pa.Array,
+    tally: Callable[[pa.RecordBatch, Counts, Seen, Any], Mapping[str, Counts]],
+    seen: Mapping[str, Seen],
+    known: Any,
+) -> Partial:
+    """Count what `tally` finds of each source's pairs, by class: for what is measured elsewhere."""
+    numbers = pc.index_in(last.cast(pa.string()), value_set=pa.array(STAGES)).to_numpy(zero_copy_only=False)
     return Partial(
         {
-            source: SourcePartial(zeros, zeros, lengths, sample, {}, {}, outside=len(mine))
+            source: dataclasses.replace(
+                _NOTHING, tallies=tally(pairs.take(pa.array(mine)), numbers[mine].astype(np.int64), seen[source], known)
+            )
             for source, mine in _by_source(pairs).items()
         }
+    )
+
+
+def outside(pairs: pa.RecordBatch) -> Partial:
+    """Count pairs of images outside the sample that the build is of."""
+    return Partial(
+        {source: dataclasses.replace(_NOTHING, outside=len(mine)) for source, mine in _by_source(pairs).items()}
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from pmd.audit import (
     ages_section,
     associations_section,
+    attributes_section,
     balance,
     concentration,
     contents,
@@ -21,6 +22,7 @@ from pmd.audit import (
     identity_section,
     page,
     personal_data_section,
+    pictures_section,
     rates,
     sharing,
 )
@@ -91,6 +93,8 @@ def _sections(result: Mapping[str, Any]) -> Iterable[str]:
     yield identity_section.section(result)
     yield harm_section.section(result)
     yield personal_data_section.section(result)
+    yield pictures_section.section(result)
+    yield attributes_section.section(result)
     yield contents.losses(result)
     yield concentration.users(result)
     yield concentration.hosts(result)
@@ -152,6 +156,8 @@ def _header(result: Mapping[str, Any]) -> str:
         ("identity", "Identity"),
         ("harm", "Harm"),
         ("personal-data", "Personal data"),
+        ("pictures", "Pictures"),
+        *((("attributes", "Attributes"),) if everything[first]["attributes"]["values"] else ()),
         ("losses", "Losses"),
         ("users", "Users"),
         ("hosts", "Hosts"),

@@ -19,7 +19,18 @@ from typing import Any, Final, Protocol, cast
 import numpy as np
 import pycld2
 
-from pmd.audit import estimates, findings, lexicon, losses, places, suppression, units, wording
+from pmd.audit import (
+    attributes,
+    estimates,
+    findings,
+    lexicon,
+    losses,
+    pictures,
+    places,
+    suppression,
+    units,
+    wording,
+)
 from pmd.audit.clusters import Sums
 from pmd.audit.components import components
 from pmd.audit.estimates import Estimate, Part, Read
@@ -144,6 +155,7 @@ def result(
     profile: str | None = None,
     repeated: Mapping[str, Any] | None = None,
     overlap: Mapping[str, Any] | None = None,
+    pictures_: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of audit.json: deterministic, keys sorted, floats rounded to six significant digits.
 
@@ -157,6 +169,7 @@ def result(
         profile: The profile that the pairs were curated with, to be named in the report.
         repeated: `repeated.summary` of all pairs; None where no text is repeated.
         overlap: `overlap.matrix` of all images.
+        pictures_: `pictures.figures` of all images.
 
     Raises:
         VerificationError: The books say otherwise than the pairs, or a stage did not get what the one before kept.
@@ -181,8 +194,9 @@ def result(
         "all": _populations(sorted(partial.sources.items()), ran, plan.lexicon, counted),
         "tests": _tests(counted, [source for source in sources if source in partial.sources], ran, absent),
         "overlap": overlap,
+        "pictures": pictures_ or {},
         "components": components(plan.lexicon),
-        "methods": METHODS | wording.METHODS,
+        "methods": METHODS | wording.METHODS | {"attributes": attributes.METHOD, "pictures": pictures.METHOD},
         "labels": {},
     }
     _add_repeated(content, repeated or {"sources": {}, "all": {}})
@@ -301,12 +315,16 @@ def _populations(
     absent = lists if isinstance(lists, lexicon.Absent) else None
     by_stage: dict[str, Any] = {}
     first: list[_Stratum] = []
+    tallies: dict[str, tuple[int, dict[str, int]]] = {}
     for stage in ran:
         strata = [_Stratum(source, partial, STAGES.index(stage)) for source, partial in counted]
         strata = [stratum for stratum in strata if stratum.pairs]
         by_stage[stage] = _population(strata, first, absent, known, STAGES.index(stage))
         by_stage[stage] |= _worded(strata, lists, known, STAGES.index(stage), last=stage == ran[-1])
+        tallies[stage] = (by_stage[stage]["pairs"], _tallies(strata))
         first = first or strata
+    for stage, section in attributes.figures(tallies, rates=len(counted) == 1).items():
+        by_stage[stage]["attributes"] = section
     _suppress(by_stage)
     return by_stage
 
@@ -332,6 +350,16 @@ def _population(
     }
 
 
+def _tallies(strata: Sequence[_Stratum]) -> dict[str, int]:
+    """Return the counts by key, of all sources added up."""
+    found: dict[str, int] = {}
+    for stratum in strata:
+        for name, counts in stratum.counted.tallies.items():
+            if count := int(stratum.of(counts)):
+                found[name] = found.get(name, 0) + count
+    return found
+
+
 def _worded(
     strata: Sequence[_Stratum], lists: lexicon.Lexicon | lexicon.Absent, known: units.Counted, stage: int, *, last: bool
 ) -> dict[str, Any]:
@@ -349,7 +377,7 @@ def _texts(stratum: _Stratum, known: units.Counted, stage: int) -> wording.Texts
         _size([stratum], "female"),
         _size([stratum], "male"),
         max(1 - read / stratum.pairs, 0.0),
-        {name: int(count) for name, counts in stratum.counted.tallies.items() if (count := stratum.of(counts))},
+        _tallies([stratum]),
         units.clusters_of(source),
         lambda kind, domain: units.sums_of(known, source, kind, stage, domain),
         lambda kind: units.associations_of(known, source, kind, stage),

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
-from pmd.audit import measure, overlap, repeated, report, result, units
+from pmd.audit import attributes, measure, overlap, pictures, repeated, report, result, units
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
@@ -40,7 +40,7 @@ MEETING = pa.schema(
 LEFT_OUT = "left out"
 
 #: What a fact of a worker is, by how it begins.
-COUNTED, REPEATED, OVERLAP, UNITS = "counted ", "repeated ", "overlap ", "units "
+COUNTED, REPEATED, OVERLAP, UNITS, PICTURES = "counted ", "repeated ", "overlap ", "units ", "pictures "
 
 #: `exchange.RUNS` of units, told from those of texts by a name.
 UNIT_RUNS = pa.schema([exchange.RUNS.field(0).with_name("unit_partition"), *list(exchange.RUNS)[1:]])
@@ -110,6 +110,7 @@ class CountPartition:
         bits: Of the partitions by text.
         unit_bits: Of those by unit.
         work: The folder of runs.
+        attributes: Files of attributes (`attributes.to_bytes`).
     """
 
     plan: measure.Plan
@@ -117,6 +118,7 @@ class CountPartition:
     bits: int
     unit_bits: int
     work: str
+    attributes: tuple[str, ...] = ()
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition, all its RUNS) → RUNS of texts, UNIT_RUNS, and OUTPUTS."""
@@ -133,6 +135,9 @@ class CountPartition:
                 counted = measure.merge(counted, measure.outside(pairs.filter(pc.invert(mine))))
                 seen = measure.look(some, self.plan)
                 counted = measure.merge(counted, measure.measure(some, fates, self.plan, seen))
+                if self.attributes:
+                    known = [attributes.held(path) for path in self.attributes]
+                    counted = measure.merge(counted, measure.tallied(some, fates, attributes.tally, seen, known))
                 for rows in units.occurrences(some, fates, seen):
                     run.add(rows, "unit_id")
                 yield repeated.occurrences(some, fates)
@@ -186,15 +191,20 @@ class SumForms:
 
 @dataclasses.dataclass(frozen=True)
 class CountOverlap:
-    """Count the images of a part by the sources that show them."""
+    """Count the images of a part by the sources that show them, and those that were fetched by their sizes."""
 
     root: str
+    cut: partitions.Cut
     work: str
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """PARTS of one row → OUTPUTS."""
-        found = overlap.count(partitions.read_images(self.root, part_of(batch))["sources"])
-        yield outputs((), facts=[OVERLAP + orjson.dumps(found).decode()])
+        part = part_of(batch)
+        images = partitions.read_images(self.root, part, ("image_id", "sources"))
+        ledger = partitions.read_ledger(self.root, self.cut.shards(part))
+        facts = [OVERLAP + orjson.dumps(overlap.count(images["sources"])).decode()]
+        shown = pictures.count(images, ledger, dedupe_rules.read_groups(self.root))
+        yield outputs((), facts=[*facts, PICTURES + orjson.dumps(shown).decode()])
 
 
 def _pairs(work: str, references: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
@@ -243,6 +253,7 @@ class WithReport:
             profile=self.profile,
             repeated=next(map(orjson.loads, facts(REPEATED)), None),
             overlap=overlap.matrix(map(orjson.loads, facts(OVERLAP))),
+            pictures_=pictures.figures(map(orjson.loads, facts(PICTURES))),
         )
         fixed = {
             "audit.json": orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS),

@@ -33,7 +33,8 @@ METHODS: Final = {
     "Terms are words, not ages: nothing is said of who is in a picture.",
     "associations": "Occupations, activities and objects in English captions that have a female or a male term. Odds: female : "
     "male with the term ÷ female : male in the source. Ranked by log-odds with the source's own background as prior (Monroe et "
-    "al., 2008); the interval is that of another draw of the source's clusters. From 20 captions and 10 clusters on. nPMI describes.",
+    "al., 2008); the interval is that of another draw of the source's clusters. From 20 captions and 10 clusters on. nPMI "
+    "describes.",
     "identity": "Share of the English texts of the sample that name a religion, a nationality, an ethnicity, a disability or an "
     "orientation by the terms of our lists; beside each term the listed words that stand with it, by nPMI, from 20 texts on.",
     "harm": "Share of the English texts of the sample with a term of violence, of sex, or of what is meant for adults. A term is "

@@ -433,6 +433,7 @@ class AuditOptions(StageOptions):
     """What the audit measures."""
 
     text_sample: int = Field(default=200_000, ge=1, le=2**31)
+    attributes: Annotated[tuple[str, ...], NamesFiles()] = ()
 
 
 class PublishOptions(StageOptions):

@@ -100,6 +100,21 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
         refused=_TEXT,
         carried_by=_TEXT,
     ),
+    "attributes.values": _of_populations(
+        attribute=_TEXT,
+        value=_TEXT,
+        pairs=_COUNT,
+        share=_NUMBER,
+        english=_COUNT,
+        female=_NUMBER,
+        male=_NUMBER,
+        young=_NUMBER,
+        old=_NUMBER,
+        violent=_NUMBER,
+        sexual=_NUMBER,
+        adult=_NUMBER,
+    ),
+    "pictures": _columns(source=_TEXT, table=_TEXT, value=_TEXT, images=_COUNT, share=_NUMBER),
     "tests": _of_populations(
         section=_TEXT,
         property=_TEXT,
@@ -209,6 +224,8 @@ def flat(content: Mapping[str, Any]) -> Mapping[str, list[dict[str, Any]]]:
     if content["overlap"] is not None:
         found["overlap.by_source"] += content["overlap"]["by_source"]
         found["overlap.pairs_of_sources"] += [_of_two(row) for row in content["overlap"]["pairs_of_sources"]]
+    for source, figures in content.get("pictures", {}).items():
+        found["pictures"] += [{"source": source, **row} for row in figures["values"]]
     found["tests"] += content["tests"]
     for kind, names in content["labels"].items():
         found["labels"] += [{"kind": kind, "code": code, "name": name} for code, name in names.items()]

@@ -61,12 +61,11 @@ def _filled(rows: list[Row], *, wrong: int = 0) -> dict[str, dict[str, str]]:
 
 def _rows() -> list[Row]:
     counts = {"woman": 40, NO_TERM: 40, OTHER: 40}
-    rows = [
+    return [
         Row(f"{stratum}{number}", "coco", "", stratum, "" if stratum == NO_TERM else "female", weight)
         for (stratum, size), weight in zip(counts.items(), (2.0, 20.0, 1.0), strict=True)
         for number in range(size)
     ]
-    return rows
 
 
 def test_rates_are_corrected_by_strata() -> None:
