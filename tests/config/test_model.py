@@ -398,6 +398,7 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
         ("card", 'changes = ["one\\ntwo"]', "changes", "lines of text, none of them empty", '["one\\ntwo"]'),
         ("card", "gating_prompt = true", "gating_prompt", "a string", "true"),
         ("audit", "text_sample = 0", "text_sample", "1 or more", "0"),
+        ("audit", "attributes = [1]", "attributes.0", "a string", "1"),
     ],
 )
 def test_each_option_of_a_stage_is_checked(stage: str, line: str, key: str, expected: str, found: str) -> None:
