@@ -286,8 +286,7 @@ def _by_source(pairs: pa.RecordBatch) -> dict[str, NDArray[np.intp]]:
 def _look(source: str, pairs: pa.RecordBatch, plan: Plan, known: vocabulary.Vocabulary) -> Seen:
     chosen = np.flatnonzero(hashes(pairs.column("pair_id")) < np.uint64(plan.limits.get(source, EVERYTHING)))
     categories, languages, marked = _texts(pairs.column("text"), chosen, known)
-    hosts = [urls.registrable_domain(host) if host else "" for host in urls.host(pairs.column("image_url")).to_pylist()]
-    units = {"host": hosts}
+    units = {"host": _domains(pairs.column("image_url"))}
     fields = {
         kind: by_source[source]
         for kind, by_source in (("user", USER_FIELDS), ("subreddit", SUBREDDIT_FIELDS), ("page", PAGE_FIELDS))
@@ -306,6 +305,14 @@ def _look(source: str, pairs: pa.RecordBatch, plan: Plan, known: vocabulary.Voca
                 nowhere[row] = code == places.NOWHERE
                 countries[row] = "" if nowhere[row] else code
     return Seen(categories, languages, countries, nowhere, marked, units)
+
+
+def _domains(image_urls: pa.Array) -> list[str]:
+    """Return the registrable domain of each URL's host, looked up once a host; "" for none."""
+    hosts = pc.fill_null(urls.host(image_urls), "").dictionary_encode()
+    domains = [urls.registrable_domain(host) if host else "" for host in hosts.dictionary.to_pylist()]
+    found: list[str] = pa.array(domains, pa.string()).take(hosts.indices).to_pylist()
+    return found
 
 
 def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan, seen: Mapping[str, Seen] | None = None) -> Partial:

@@ -44,6 +44,9 @@ BY_IMAGE: Final = ("image",)
 #: Whose loss is tested: the coarsest of these that a source has.
 LOST_BY: Final = ("host", "user")
 
+#: Properties whose loss is not tested: marks, and what their ratio needs.
+UNTESTED: Final = frozenset({*BITS, "young+old", "young both old"})
+
 #: All sources together, where a source is named otherwise.
 ALL: Final = ""
 
@@ -336,7 +339,11 @@ def _count(source: str, kind: str, rows: pa.Table) -> Counted:
                 if kind in clusters_of(source):
                     sums.append(_at(source, kind, stage, domain, clusters.rows(clusters.of(whole[:, stage], at))))
                 if stage and kind in LOST_BY and (whole[:, stage] < whole[:, stage - 1]).any():
-                    both = {name: (counts[:, stage - 1], counts[:, stage]) for name, counts in having.items()}
+                    both = {
+                        name: (counts[:, stage - 1], counts[:, stage])
+                        for name, counts in having.items()
+                        if name not in UNTESTED
+                    }
                     lost.append(_at(source, kind, stage, domain, losses.of(whole[:, stage - 1], whole[:, stage], both)))
         if kind in clusters_of(source):
             sums += [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import metadata
 
 import pytest
 
-from pmd.audit import lexicon, words
+from pmd.audit import lexicon, report, words
 from tests.audit.batches import WORDS
 from tests.audit.plain_matcher import mentions
 
@@ -122,6 +123,13 @@ def test_every_change_does_something() -> None:
 )
 def test_what_the_mended_lists_find(pinned: lexicon.Lexicon, text: str, lists: set[str]) -> None:
     assert mentions(pinned, text) == lists
+
+
+def test_the_limits_speak_of_terms_that_are_listed(pinned: lexicon.Lexicon) -> None:
+    (limit,) = [limit for limit in report.LIMITS if "word lists" in limit]
+    quoted = re.findall("“([^”]+)”", limit)
+    assert quoted == ["Ms", "guys"]
+    assert all(mentions(pinned, term) & {"female", "male"} for term in quoted)
 
 
 def test_plain_and_marked_forms_count_alike(pinned: lexicon.Lexicon) -> None:
