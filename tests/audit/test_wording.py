@@ -117,7 +117,7 @@ def test_hosts_and_subreddits_are_named_from_twenty_texts_on(number: int, shown:
 
 def test_each_section_says_what_it_must_not_be_used_for() -> None:
     page = report.html(_content(_TEXTS))
-    for anchor in ("age", "associations", "identity", "harm", "personal-data", "pictures"):
+    for anchor in ("age", "associations", "identity", "harm", "personal-data"):
         section = page.partition(f'<h2 id="{anchor}">')[2].partition("<h2 ")[0]
         assert "Not to be used" in section, anchor
     assert "a@b.org" not in page.partition('<h2 id="repeated">')[0]
