@@ -772,6 +772,27 @@ def peek(
     output.say(escape.terminal(target))
 
 
+@app.command()
+def label(
+    root: RootPath,
+    *,
+    number: Annotated[int | None, typer.Option(help="Write sheets of about so many texts: 30 a stratum.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write sheets of texts for two people who label by hand what gendered terms mean; without --number, read the filled ones."""
+    from pmd.audit import labelling, lexicon
+
+    if number is not None:
+        for path in labelling.write(root, lexicon.load(), number):
+            output.say(escape.terminal(path))
+        return
+    found = labelling.read(root)
+    if as_json:
+        output.json(found)
+    else:
+        output.say(labelling.told(found))
+
+
 @app.command(context_settings=_BEAM)
 def demo(
     context: typer.Context,

@@ -87,7 +87,7 @@ def test_every_command_has_help(words: tuple[str, ...]) -> None:
 
 
 def test_the_commands_are_those_of_the_contract() -> None:
-    others = "sources init manifests plan build status verify repair diff peek explain hashes join demo engine"
+    others = "sources init manifests plan build status verify repair diff peek explain hashes label join demo engine"
     assert {words[0] for words in commands() if words} == {*flow.NAMES, *others.split()}
     assert {words[1] for words in commands() if len(words) == 2} == {"fetch", "verify", "up", "down", "status"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pmd.audit import charts, formatting, page
+from pmd.audit import charts, formatting, page, rates
 from pmd.audit.charts import Bar, Dots, Mark
 from pmd.audit.findings import LEAST_EFFECT
 from pmd.escape import html as escape
@@ -389,6 +389,7 @@ def gendered(result: Mapping[str, Any]) -> str:
         + drawing
         + page.coverage(result, after)
         + _another_draw(result)
+        + rates.carriers(result, "terms", "Terms that carry these figures")
     )
 
 

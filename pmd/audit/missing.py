@@ -13,8 +13,9 @@ LIMITS: Final = (
     "What readers saw and curate rejected has no text here: it is counted, by reason, and not described.",
     "A caption is not a picture. Terms in a text say what someone wrote, not who is in the image; a picture of people "
     "may well have a caption without any gendered term.",
-    "The word lists are English, made for another purpose, and blind to context: “Ms” also stands for a state, and first "
-    "names are not listed at all. Texts in other languages are not looked at.",
+    "The word lists are English, made for another purpose, and nearly blind to context: “Ms” also stands for a state, “guys” "
+    "counts as male and is often said of everyone, a lion may be female. First names are not listed at all, and no gender is "
+    "taken from a name or a face. Texts in other languages are not looked at.",
     "The language identifier is weakest on the shortest texts; a list of place names has no language. "
     "What it does not recognise it cannot count.",
     "A text on many images is not boilerplate for that: “a red flower” may be true of all of them. Texts are shown as they "

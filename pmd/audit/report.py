@@ -15,13 +15,20 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from pmd.audit import (
+    ages_section,
+    associations_section,
+    attributes_section,
     balance,
     card_sentence,
     concentration,
     contents,
     geography_section,
+    harm_section,
+    identity_section,
     missing,
     overview,
+    personal_data_section,
+    pictures_section,
     sharing,
     steps_section,
 )
@@ -37,6 +44,7 @@ WHEN: Final = "When"
 WORDS: Final = "Which words"
 WHOSE: Final = "Whose data"
 STEPS: Final = "What each step did"
+PICTURES: Final = "Which pictures"
 MISSING: Final = "What is missing"
 
 
@@ -48,7 +56,7 @@ class Section:
         anchor: Its name in links, unique.
         title: Its heading.
         group: The question that it belongs to.
-        write: What stands under the heading, of the content of audit.json.
+        write: What stands under the heading, of the content of audit.json; nothing where there is no such section.
         never: What it is no ground to claim, as the end of that sentence; empty where it claims nothing.
         builds: Whether it speaks of builds alone, and not of any data set.
     """
@@ -76,6 +84,20 @@ SECTIONS: Final = (
         WHO,
         contents.gendered,
         "how many women or men are in the pictures, or who took them or wrote their captions",
+    ),
+    Section(
+        "age",
+        "Terms for young and old",
+        WHO,
+        ages_section.section,
+        "how old the people in the pictures are, or who took them",
+    ),
+    Section(
+        "identity",
+        "Terms of identity",
+        WHO,
+        identity_section.section,
+        "what the people in the pictures are: captions name what seemed worth a word, and the unnamed is mostly the majority",
     ),
     Section(
         "countries",
@@ -114,6 +136,28 @@ SECTIONS: Final = (
         "that a repeated text is false, or that nobody wrote it",
     ),
     Section(
+        "associations",
+        "What stands with gendered terms",
+        WORDS,
+        associations_section.section,
+        "what women or men do: captions name gender where it seemed worth a word",
+    ),
+    Section(
+        "harm",
+        "Violent, sexual and adult terms",
+        WORDS,
+        harm_section.section,
+        "which share of the pictures is harmful, or that a filter worked or did not: a term is no picture, and most such "
+        "pictures have harmless captions",
+    ),
+    Section(
+        "personal-data",
+        "Personal data in texts",
+        WHOSE,
+        personal_data_section.section,
+        "that a text is free of personal data: names are not looked for",
+    ),
+    Section(
         "users",
         "Concentration of users",
         WHOSE,
@@ -134,6 +178,21 @@ SECTIONS: Final = (
         sharing.overlap,
         "that all other images differ: copies that only their bytes or looks tell are not counted",
         builds=True,
+    ),
+    Section(
+        "pictures",
+        "Pictures",
+        PICTURES,
+        pictures_section.section,
+        "what the pictures show: no figure is taken from pixels",
+        builds=True,
+    ),
+    Section(
+        "attributes",
+        "Attributes",
+        PICTURES,
+        attributes_section.section,
+        "that the values are right: they are as their files have them, and nothing here has checked them",
     ),
     Section(
         "flow",
@@ -205,17 +264,19 @@ def _nothing(result: Mapping[str, Any]) -> str:
     return (
         '<p class="lead">Nothing to report: no stage is committed in this ROOT yet.</p>'
         '<p class="notice">Run <code>pmd build CONFIG</code>, then <code>pmd audit CONFIG</code>.</p>'
-        + _section(components, result)
+        + _section(components, components.write(result))
     )
 
 
 def _groups(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield the page from the card's sentence on: the overview and links stand behind it."""
-    shown = [section for section in SECTIONS if not (section.builds and "data_set" in result)]
+    asked = [section for section in SECTIONS if not (section.builds and "data_set" in result)]
+    bodies = {section.anchor: section.write(result) for section in asked}
+    shown = [section for section in asked if bodies[section.anchor]]
     groups = [(name, [*rows]) for name, rows in itertools.groupby(shown, lambda section: section.group)]
     yield overview.lead(result)
     for name, rows in groups:
-        written = "\n".join(_section(section, result) for section in rows)
+        written = "\n".join(_section(section, bodies[section.anchor]) for section in rows)
         label = "" if name == CARD else f'<p class="group-name">{escape(name)}</p>\n'
         yield f'<div class="group" role="group" aria-label="{escape(name)}">\n{label}{written}\n</div>'
         if name == CARD:
@@ -232,9 +293,9 @@ def _links(groups: list[tuple[str, list[Section]]]) -> str:
     return f'<nav aria-label="Sections"><dl>{rows}</dl></nav>'
 
 
-def _section(section: Section, result: Mapping[str, Any]) -> str:
+def _section(section: Section, body: str) -> str:
     never = f'<p class="never"><b>This is no ground to claim</b> {escape(section.never)}.</p>' if section.never else ""
     return (
         f'<section aria-labelledby="{section.anchor}">\n<h2 id="{section.anchor}">{escape(section.title)}</h2>\n'
-        f"{section.write(result)}{never}\n</section>"
+        f"{body}{never}\n</section>"
     )

@@ -19,7 +19,21 @@ from typing import Any, Final, Protocol, cast
 import numpy as np
 import pycld2
 
-from pmd.audit import estimates, findings, geography, held, lexicon, losses, places, steps, suppression, units
+from pmd.audit import (
+    attributes,
+    estimates,
+    findings,
+    geography,
+    held,
+    lexicon,
+    losses,
+    pictures,
+    places,
+    steps,
+    suppression,
+    units,
+    wording,
+)
 from pmd.audit.clusters import Sums
 from pmd.audit.components import components
 from pmd.audit.estimates import Estimate, Part, Read
@@ -45,7 +59,7 @@ from pmd.store import commits
 from pmd.text import language
 
 #: Version of the layout of audit.json.
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 #: Languages and countries that are listed one by one; the rest is summed as "other".
 LISTED: Final = {"languages": 25, "countries": 40}
@@ -153,6 +167,7 @@ def result(
     repeated: Mapping[str, Any] | None = None,
     overlap: Mapping[str, Any] | None = None,
     beside: geography.Beside = geography.NOTHING,
+    pictures_: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of audit.json: deterministic, keys sorted, floats rounded to six significant digits.
 
@@ -167,6 +182,7 @@ def result(
         repeated: `repeated.summary` of all pairs; None where no text is repeated.
         overlap: `overlap.matrix` of all images.
         beside: What countries are compared with.
+        pictures_: `pictures.figures` of all images.
 
     Raises:
         VerificationError: The books say otherwise than the pairs, or a stage did not get what the one before kept.
@@ -187,17 +203,18 @@ def result(
         "table2": _table2(partial, books, ran, sources, table2),
         "sources": {
             source: _populations(
-                [(source, partial.sources[source])] if source in partial.sources else [], ran, absent, counted
+                [(source, partial.sources[source])] if source in partial.sources else [], ran, plan.lexicon, counted
             )
             for source in sources
         },
-        "all": _populations(sorted(partial.sources.items()), ran, absent, counted),
+        "all": _populations(sorted(partial.sources.items()), ran, plan.lexicon, counted),
         "tests": _tests(counted, [source for source in sources if source in partial.sources], ran, absent),
         "overlap": overlap,
         "steps": steps.steps(told, books, ran),
         "geography": geography.geography(partial.sources, counted, ran, beside, told),
+        "pictures": pictures_ or {},
         "components": [*components(plan.lexicon), population_component(beside.population)],
-        "methods": METHODS,
+        "methods": METHODS | wording.METHODS | {"attributes": attributes.METHOD, "pictures": pictures.METHOD},
         "labels": {},
     }
     _agree(content, told)
@@ -311,17 +328,23 @@ def _table2(
 def _populations(
     counted: Sequence[tuple[str, SourcePartial]],
     ran: Sequence[str],
-    absent: lexicon.Absent | None,
+    lists: lexicon.Lexicon | lexicon.Absent,
     known: units.Counted,
 ) -> dict[str, Any]:
     """Return the figures of some sources' pairs after each stage."""
+    absent = lists if isinstance(lists, lexicon.Absent) else None
     by_stage: dict[str, Any] = {}
     first: list[_Stratum] = []
+    tallies: dict[str, tuple[int, dict[str, int]]] = {}
     for stage in ran:
         strata = [_Stratum(source, partial, CLASSES.index(stage)) for source, partial in counted]
         strata = [stratum for stratum in strata if stratum.pairs]
         by_stage[stage] = _population(strata, first, absent, known, CLASSES.index(stage))
+        by_stage[stage] |= _worded(strata, lists, known, CLASSES.index(stage), last=stage == ran[-1])
+        tallies[stage] = (by_stage[stage]["pairs"], _tallies(strata))
         first = first or strata
+    for stage, section in attributes.figures(tallies, rates=len(counted) == 1).items():
+        by_stage[stage]["attributes"] = section
     _suppress(by_stage)
     return by_stage
 
@@ -345,6 +368,41 @@ def _population(
         "users": _users(strata, of),
         "hosts": _hosts(strata, of),
     }
+
+
+def _tallies(strata: Sequence[_Stratum]) -> dict[str, int]:
+    """Return the counts by key, of all sources added up."""
+    found: dict[str, int] = {}
+    for stratum in strata:
+        for name, counts in stratum.counted.tallies.items():
+            if count := int(stratum.of(counts)):
+                found[name] = found.get(name, 0) + count
+    return found
+
+
+def _worded(
+    strata: Sequence[_Stratum], lists: lexicon.Lexicon | lexicon.Absent, known: units.Counted, stage: int, *, last: bool
+) -> dict[str, Any]:
+    """Return the sections on what texts have beside gendered terms, and what carries those."""
+    return wording.sections([_texts(stratum, known, stage) for stratum in strata], lists, last=last)
+
+
+def _texts(stratum: _Stratum, known: units.Counted, stage: int) -> wording.Texts:
+    source, read = stratum.source, _size([stratum], "read")
+    return wording.Texts(
+        source,
+        stratum.pairs,
+        read,
+        _size([stratum], "english"),
+        _size([stratum], "female"),
+        _size([stratum], "male"),
+        max(1 - read / stratum.pairs, 0.0),
+        _tallies([stratum]),
+        units.clusters_of(source),
+        lambda kind, domain: units.sums_of(known, source, kind, stage, domain),
+        lambda kind: units.associations_of(known, source, kind, stage),
+        lambda kind: units.marked_of(known, source, kind, stage),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,6 +31,7 @@ def _of_populations(**types: pa.DataType) -> pa.Schema:
 
 
 _SHARED_BY: Final = _of_populations(images=_COUNT, pairs=_COUNT, share=_NUMBER, one_user_pairs=_COUNT)
+_CARRIED_BY: Final = _of_populations(list=_TEXT, term=_TEXT, texts=_COUNT)
 _CURVE: Final = _of_populations(largest=_NUMBER, pairs=_NUMBER)
 
 #: Every table. Of a figure `low` and `high` are a 95 % interval, null for exact counts, and `enough` says whether there was
@@ -68,6 +69,48 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
     "repeated.near.shared_by": _SHARED_BY,
     "overlap.by_source": _columns(source=_TEXT, images=_COUNT, only_here=_COUNT),
     "overlap.pairs_of_sources": _columns(source=_TEXT, other=_TEXT, images=_COUNT, share=_NUMBER, other_share=_NUMBER),
+    "terms.carried_by": _CARRIED_BY,
+    "age.carried_by": _CARRIED_BY,
+    "identity.carried_by": _CARRIED_BY,
+    "identity.beside": _of_populations(term=_TEXT, beside=_TEXT, texts=_COUNT, npmi=_NUMBER),
+    "harm.carried_by": _CARRIED_BY,
+    "harm.hosts": _of_populations(host=_TEXT, list=_TEXT, texts=_COUNT, english=_COUNT, share=_NUMBER),
+    "harm.subreddits": _of_populations(subreddit=_TEXT, list=_TEXT, texts=_COUNT, english=_COUNT, share=_NUMBER),
+    "associations.terms": _of_populations(
+        group=_TEXT,
+        term=_TEXT,
+        captions=_COUNT,
+        female=_COUNT,
+        male=_COUNT,
+        odds=_NUMBER,
+        low=_NUMBER,
+        high=_NUMBER,
+        score=_NUMBER,
+        npmi_female=_NUMBER,
+        npmi_male=_NUMBER,
+        cluster=_TEXT,
+        clusters=_COUNT,
+        degrees=_NUMBER,
+        p=_NUMBER,
+        finding=pa.bool_(),
+        refused=_TEXT,
+        carried_by=_TEXT,
+    ),
+    "attributes.values": _of_populations(
+        attribute=_TEXT,
+        value=_TEXT,
+        pairs=_COUNT,
+        share=_NUMBER,
+        english=_COUNT,
+        female=_NUMBER,
+        male=_NUMBER,
+        young=_NUMBER,
+        old=_NUMBER,
+        violent=_NUMBER,
+        sexual=_NUMBER,
+        adult=_NUMBER,
+    ),
+    "pictures": _columns(source=_TEXT, table=_TEXT, value=_TEXT, images=_COUNT, share=_NUMBER),
     "tests": _of_populations(
         section=_TEXT,
         property=_TEXT,
@@ -101,6 +144,8 @@ def flat(content: Mapping[str, Any]) -> Mapping[str, list[dict[str, Any]]]:
     if content["overlap"] is not None:
         found["overlap.by_source"] += content["overlap"]["by_source"]
         found["overlap.pairs_of_sources"] += [_of_two(row) for row in content["overlap"]["pairs_of_sources"]]
+    for source, figures in content.get("pictures", {}).items():
+        found["pictures"] += [{"source": source, **row} for row in figures["values"]]
     found["tests"] += content["tests"]
     for kind, names in content["labels"].items():
         found["labels"] += [{"kind": kind, "code": code, "name": name} for code, name in names.items()]

@@ -17,12 +17,14 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.audit import (
+    attributes,
     data_files,
     data_pairs,
     datasets,
     geography,
     measure,
     overlap,
+    pictures,
     repeated,
     report,
     result,
@@ -56,7 +58,7 @@ LEFT_OUT = "left out"
 OPTED_OUT = "opted_out"
 
 #: What a fact of a worker is, by how it begins.
-COUNTED, REPEATED, OVERLAP, UNITS = "counted ", "repeated ", "overlap ", "units "
+COUNTED, REPEATED, OVERLAP, UNITS, PICTURES = "counted ", "repeated ", "overlap ", "units ", "pictures "
 
 #: `exchange.RUNS` of units, told from those of texts by a name.
 UNIT_RUNS = pa.schema([exchange.RUNS.field(0).with_name("unit_partition"), *list(exchange.RUNS)[1:]])
@@ -166,6 +168,7 @@ class CountPartition:
         bits: Of the partitions by text.
         unit_bits: Of those by unit.
         work: The folder of runs.
+        attributes: Files of attributes (`attributes.to_bytes`).
     """
 
     plan: measure.Plan
@@ -173,6 +176,7 @@ class CountPartition:
     bits: int
     unit_bits: int
     work: str
+    attributes: tuple[str, ...] = ()
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition, all its RUNS) → RUNS of texts, UNIT_RUNS, and OUTPUTS."""
@@ -189,6 +193,9 @@ class CountPartition:
                 counted = measure.merge(counted, measure.outside(pairs.filter(pc.invert(mine))))
                 seen = measure.look(some, self.plan)
                 counted = measure.merge(counted, measure.measure(some, fates, self.plan, seen))
+                if self.attributes:
+                    known = [attributes.held(path) for path in self.attributes]
+                    counted = measure.merge(counted, measure.tallied(some, fates, attributes.tally, seen, known))
                 for rows in units.occurrences(some, fates, seen):
                     run.add(rows, "unit_id")
                 yield repeated.occurrences(some, measure.stages(fates))
@@ -243,15 +250,20 @@ class SumForms:
 
 @dataclasses.dataclass(frozen=True)
 class CountOverlap:
-    """Count the images of a part by the sources that show them."""
+    """Count the images of a part by the sources that show them, and those that were fetched by their sizes."""
 
     root: str
+    cut: partitions.Cut
     work: str
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """PARTS of one row → OUTPUTS."""
-        found = overlap.count(partitions.read_images(self.root, part_of(batch))["sources"])
-        yield outputs((), facts=[OVERLAP + orjson.dumps(found).decode()])
+        part = part_of(batch)
+        images = partitions.read_images(self.root, part, ("image_id", "sources"))
+        ledger = partitions.read_ledger(self.root, self.cut.shards(part))
+        facts = [OVERLAP + orjson.dumps(overlap.count(images["sources"])).decode()]
+        shown = pictures.count(images, ledger, dedupe_rules.read_groups(self.root))
+        yield outputs((), facts=[*facts, PICTURES + orjson.dumps(shown).decode()])
 
 
 def _pairs(work: str, references: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
@@ -304,6 +316,7 @@ class WithReport:
             repeated=next(map(orjson.loads, facts(REPEATED)), None),
             overlap=overlap.matrix(map(orjson.loads, facts(OVERLAP))),
             beside=self.beside,
+            pictures_=pictures.figures(map(orjson.loads, facts(PICTURES))),
         )
         if self.data is not None:
             content = datasets.described(content, self.data)
