@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipelines import running
 from pmd import flow, manifests, stages
-from pmd.audit import lexicon, measure, needs
+from pmd.audit import attributes, lexicon, measure, needs
 from pmd.audit.transforms import (
     UNIT_RUNS,
     CountForms,
@@ -29,7 +29,7 @@ from pmd.engines.partitions import part_batches
 from pmd.engines.transforms import OUTPUTS, Meet, Only, PerTask, Spread, WriteCommit, create
 from pmd.fetch import partitions
 from pmd.publish import folder
-from pmd.store import exchange, root
+from pmd.store import commits, exchange, root, storage
 
 #: Bytes of committed pairs in a partition; in memory they are about ten times that.
 PARTITION_BYTES = 16 * 2**20
@@ -52,6 +52,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     text_bits = exchange.bits_for(size, TEXT_PARTITION_BYTES)
     unit_bits = exchange.bits_for(size, UNIT_PARTITION_BYTES)
     work = root.work_folder(config.root, "audit")
+    side = root.work_folder(config.root, "audit-side")
+    given = tuple(_put(side, number, one) for number, one in enumerate(attributes.read(config.audit.attributes)))
 
     def wire(pipeline: beam.Pipeline) -> Any:
         # RUNS of texts, UNIT_RUNS, and OUTPUTS
@@ -63,9 +65,9 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             >> beam.ParDo(PerTask(SpreadPairs(config.root, cut, bits, work))).with_output_types(pa.RecordBatch)
             | "By pair" >> Meet()
             | "Count"
-            >> beam.ParDo(PerTask(CountPartition(plan, config.sample, text_bits, unit_bits, work))).with_output_types(
-                pa.RecordBatch
-            )
+            >> beam.ParDo(
+                PerTask(CountPartition(plan, config.sample, text_bits, unit_bits, work, given))
+            ).with_output_types(pa.RecordBatch)
         )
         counts = counted | "Counts" >> Only(OUTPUTS)
         known = (
@@ -87,7 +89,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             pipeline
             | "Parts" >> create(part_batches(cut.part_bits))
             | "Spread parts" >> Spread()
-            | "Overlap" >> beam.ParDo(PerTask(CountOverlap(config.root, work))).with_output_types(pa.RecordBatch)
+            | "Overlap" >> beam.ParDo(PerTask(CountOverlap(config.root, cut, work))).with_output_types(pa.RecordBatch)
         )
         return (
             (counts, known, repeated, overlap)
@@ -102,6 +104,12 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         )
 
     running.run_and_commit(config.root, [wanted.folder], wire, flags, work, running.parquet_bytes(needed.files))
+
+
+def _put(folder: str, number: int, attribute: attributes.Attribute) -> str:
+    """Write a file that workers keep in memory by its path: another run's has another."""
+    content = attributes.to_bytes(attribute)
+    return storage.join(folder, commits.put_content(folder, f"attribute-{number}", "", content, 0, durable=False).name)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import itertools
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -490,10 +491,71 @@ def fetch(
         raise typer.Exit(TIME_IS_UP)
 
 
+def audit(
+    context: typer.Context,
+    config: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG|PATH", help="The configuration file; with --out any data set: file, folder or glob."
+        ),
+    ],
+    *,
+    out: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Audit the data set at PATH, and put its audit here.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=COLUMN", help="Of a data set: text=caption, user=author, …; may be repeated."),
+    ] = None,
+    sources: Sources = None,
+    sample: Sample = None,
+    engine: EngineName = None,
+) -> None:
+    """Audit a build, or any data set; what its command shows is said in `pmd.flow`."""
+    if out is None:
+        if column:
+            raise ConfigError("columns are named of a data set alone", where="--column", expected="--out DIR beside it")
+        if not config.endswith(".toml") and _is_data(config):
+            raise ConfigError(
+                "this is no configuration",
+                where=config,
+                expected="a configuration, or --out DIR beside a data set",
+                remedy=f"run: pmd audit {shlex.quote(config)} --out DIR",
+            )
+        run_stage(config, flow.AUDIT.name, sources, sample, engine, context.args)
+        return
+    unused = {"--sources": sources, "--sample": sample, "--engine": engine, "--": context.args}
+    if given := [name for name, value in unused.items() if value]:
+        raise ConfigError(
+            "this is for a build",
+            where=", ".join(given),
+            expected="--column alone beside --out, which audits a data set",
+        )
+    from pipelines import audit_data
+    from pmd.audit import data_columns
+
+    page = audit_data.build(
+        config,
+        out,
+        data_columns.given(column or []),
+        lambda note: output.say(f"! {escape.terminal(note)}", err=True),
+    )
+    output.say(escape.terminal(page))
+
+
+def _is_data(path: str) -> bool:
+    """Return whether a path is none of a configuration's: a folder, a glob, or a file that is called as data is."""
+    from pmd.audit import data_files
+
+    return data_files.is_named_so(path) or any(sign in path for sign in "*?[") or Path(path).is_dir()
+
+
 def _command(stage: flow.Stage) -> Callable[..., None]:
     """Return what the command of a stage runs."""
     if stage == flow.FETCH:
         return fetch
+    if stage == flow.AUDIT:
+        return audit
 
     def command(
         context: typer.Context,
@@ -900,6 +962,27 @@ def peek(
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
     output.say(escape.terminal(target))
+
+
+@app.command()
+def label(
+    root: RootPath,
+    *,
+    number: Annotated[int | None, typer.Option(help="Write sheets of about so many texts: 30 a stratum.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write sheets of texts for two people who label by hand what gendered terms mean; without --number, read the filled ones."""
+    from pmd.audit import labelling, lexicon
+
+    if number is not None:
+        for path in labelling.write(root, lexicon.load(), number):
+            output.say(escape.terminal(path))
+        return
+    found = labelling.read(root)
+    if as_json:
+        output.json(found)
+    else:
+        output.say(labelling.told(found))
 
 
 @app.command(context_settings=_BEAM)

@@ -167,7 +167,7 @@ WITHOUT_URL: Final = "nourl"
 LISTS: Final = Folder("publish/source={source}", rf"(?:(?:{'|'.join(SPLITS)})-(?:{WITHOUT_URL}-)?)?{PART}", keeps="")
 #: What is handed on of the lists, made of them. No commit lists it: it becomes others'.
 RELEASE: Final = "release"
-REPORT: Final = Folder("audit", r"report\.html|audit\.json")
+REPORT: Final = Folder("audit", r"report\.html|audit\.json|tables/[a-z0-9_.]+\.(csv|parquet)")
 #: Images of the ledger that were asked for again, by the day on which that began: what was drawn, what has been answered so
 #: far, and when all has been, the table that is committed.
 WAVES: Final = Folder("refresh/wave={wave}", rf"{PART}|drawn-{_DIGEST}\.parquet|asked-[0-9a-f]{{32}}\.json")
@@ -220,7 +220,12 @@ SHARD: Final = Stage(
 #: It takes what is left of the images, not of the views that fit into shards.
 PUBLISH: Final = Stage("publish", "dedupe", "source", (LISTS,), "Write each source's list of URLs.")
 AUDIT: Final = Stage(
-    "audit", None, "whole", (REPORT,), "Write the audit: audit/report.html and audit/audit.json.", counts_pairs=False
+    "audit",
+    None,
+    "whole",
+    (REPORT,),
+    "Write the audit: audit/report.html, audit/audit.json and audit/tables; with --out, that of any data set.",
+    counts_pairs=False,
 )
 
 #: No stage of a build: it is run when somebody wants to know, and nothing is made of it but figures.

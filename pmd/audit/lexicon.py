@@ -1,24 +1,25 @@
-"""Gendered terms: the word lists of genbit, read from its wheel, and which of them a text has.
+"""Gendered terms: the word lists of genbit, read from its wheel, and what is changed of them.
 
 The lists are GenBit's (Sengupta et al., "GenBit: measure and mitigate gender bias in language datasets", Microsoft
 Journal of Applied Research 16, 2021; MIT). The package itself is never imported: that would bring in torch, stanza and
 nltk. It is optional, so its absence is an answer, which the report prints together with the command that mends it.
 
-A word here is a run of letters and digits, case-folded, with inner hyphens and apostrophes ("mother-in-law", "ma'am");
-a possessive "'s" is cut off. Terms are cut in the same way ("mrs." is the word "mrs"), and match whole words, the
-longest term first, so that "trans woman" is one term. A hyphenated compound that is no term ("woman-sized") mentions
-nothing.
+Which terms are dropped or added, and which runs of words are passed over ("king size"), stands with reasons in
+`terms/gendered.toml`. Terms are cut into words as texts are (`pmd.audit.words`) and match whole words, the longest term first, so
+that "trans woman" is one term. A hyphenated compound that is no term ("woman-sized") mentions nothing.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
-from collections.abc import Mapping
-from importlib import metadata
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import metadata, resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from pmd.audit import words
 
 PACKAGE: Final = "genbit"
 VERSION: Final = "2.2.0.0"
@@ -41,7 +42,8 @@ LISTS: Final[dict[str, tuple[str, str]]] = {
     ),
 }
 
-_WORD: Final = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
+#: What is changed of the lists: the name in `Lexicon.sha256`.
+CHANGES: Final = "changes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,31 +51,16 @@ class Lexicon:
     """Terms by list.
 
     Attributes:
-        terms: First word of a term → the terms that begin with it, longest first, each with the lists that have it.
+        terms: The words of a term → the lists that have it; none where the words are an exception, to be passed over.
         sizes: Number of terms of each list.
         sha256: Digest of each list's file.
         version: Version of the package they came from.
     """
 
-    terms: Mapping[str, tuple[tuple[tuple[str, ...], frozenset[str]], ...]]
+    terms: Mapping[tuple[str, ...], frozenset[str]]
     sizes: Mapping[str, int]
     sha256: Mapping[str, str]
     version: str = VERSION
-
-    def mentions(self, text: str) -> set[str]:
-        """Return the names of the lists of which the text has a term."""
-        names: set[str] = set()
-        tokens = words(text)
-        position = 0
-        while position < len(tokens):
-            step = 1
-            for term, lists in self.terms.get(tokens[position], ()):
-                if tuple(tokens[position : position + len(term)]) == term:
-                    names |= lists
-                    step = len(term)
-                    break
-            position += step
-        return names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,11 +71,28 @@ class Absent:
     remedy: str = INSTALL
 
 
-def words(text: str) -> list[str]:
-    """Return the words of a text, as the module's docstring defines them."""
-    return [
-        word.removesuffix("'s") for word in _WORD.findall(text.replace("\u2019", "'").replace("\u2011", "-").casefold())
-    ]
+@dataclasses.dataclass(frozen=True)
+class Changes:
+    """What is changed of the lists: terms that are dropped from all, added to one, and passed over."""
+
+    drop: frozenset[tuple[str, ...]] = frozenset()
+    add: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    exceptions: frozenset[tuple[str, ...]] = frozenset()
+
+
+def changes() -> tuple[Changes, str]:
+    """Return our changes, and the digest of their file."""
+    content = resources.files("pmd.audit").joinpath("terms/gendered.toml").read_bytes()
+    raw: dict[str, list[dict[str, Any]]] = tomllib.loads(content.decode())
+    added: dict[str, list[str]] = {}
+    for entry in raw["add"]:
+        added.setdefault(entry["list"], []).extend(entry["terms"])
+    found = Changes(_together(raw["drop"]), added, _together(raw["exception"]))
+    return found, hashlib.sha256(content).hexdigest()
+
+
+def _together(entries: Sequence[Mapping[str, Any]]) -> frozenset[tuple[str, ...]]:
+    return frozenset(tuple(words.plain(term)) for entry in entries for term in entry["terms"])
 
 
 def load() -> Lexicon | Absent:
@@ -104,21 +108,27 @@ def load() -> Lexicon | Absent:
         if hashlib.sha256(content).hexdigest() != sha256:
             return Absent(f"{path} of {PACKAGE} {package.version} is not that of {PACKAGE} {VERSION}")
         contents[name] = content
-    return of({name: content.decode().splitlines() for name, content in contents.items()})
+    changed, digest = changes()
+    found = of({name: content.decode().splitlines() for name, content in contents.items()}, changed)
+    return dataclasses.replace(found, sha256={**found.sha256, CHANGES: digest})
 
 
-def of(lists: Mapping[str, list[str]]) -> Lexicon:
+def of(lists: Mapping[str, Sequence[str]], changed: Changes | None = None) -> Lexicon:
     """Return the lexicon of the given lists of terms; empty lines are no terms."""
+    changed = changed or Changes()
     by_term: dict[tuple[str, ...], set[str]] = {}
     for name, lines in lists.items():
         for line in lines:
-            if term := tuple(words(line)):
+            if (term := tuple(words.plain(line))) and term not in changed.drop:
                 by_term.setdefault(term, set()).add(name)
-    by_first: dict[str, list[tuple[tuple[str, ...], frozenset[str]]]] = {}
-    for term, names in sorted(by_term.items(), key=lambda item: (-len(item[0]), item[0])):
-        by_first.setdefault(term[0], []).append((term, frozenset(names)))
+    for name, lines in changed.add.items():
+        for line in lines:
+            by_term.setdefault(tuple(words.plain(line)), set()).add(name)
     return Lexicon(
-        terms={first: tuple(terms) for first, terms in sorted(by_first.items())},
+        terms={
+            **{term: frozenset(names) for term, names in sorted(by_term.items())},
+            **{term: frozenset() for term in sorted(changed.exceptions)},
+        },
         sizes={name: sum(name in names for names in by_term.values()) for name in lists},
         sha256={
             name: LISTS[name][1] if name in LISTS else hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -16,6 +16,8 @@ countries        all whose source has geotags                   exact
 years, suffixes  all that have a date, or a URL                 exact (`pmd.audit.traits`)
 languages        a sample by hash of pair_id (`plan`)           exact counts of the sample
 gendered terms   those of the sample that are English           exact counts of the sample
+other terms      those of the sample that are English           exact counts of the sample, by term (`marks`)
+personal data    a sample by hash of pair_id                    exact counts of the sample
 ===============  =============================================  =====================================
 """
 
@@ -23,7 +25,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -35,8 +37,9 @@ import zstandard
 from numpy.typing import NDArray
 
 from pmd import flow
-from pmd.audit import places, traits
+from pmd.audit import marks, places, traits, vocabulary
 from pmd.audit.lexicon import Absent, Lexicon
+from pmd.audit.marks import Marked
 from pmd.config.options import AuditOptions
 from pmd.errors import PmdError
 from pmd.text import cleaning, language, urls
@@ -49,10 +52,21 @@ ASKED: Final = "asked"
 #: The stages, and within fetch the step that comes first: every pair belongs to the last of these that it survived.
 CLASSES: Final = tuple(name for stage in STAGES for name in ((ASKED, stage) if stage == flow.FETCH.name else (stage,)))
 
+#: The source that any data set's rows are of, where they name none of ours (`pmd.audit.data_pairs`).
+DATA: Final = "data"
+
 #: Key of the upstream field in `meta` that says who made or posted the image.
-USER_FIELDS: Final[dict[str, str]] = {"yfcc100m": "uid", "sbu_captions": "user_id", "red_caps": "author"}
+USER_FIELDS: Final[dict[str, str]] = {
+    "yfcc100m": "uid",
+    "sbu_captions": "user_id",
+    "red_caps": "author",
+    DATA: "user",
+}
 #: Keys of longitude and latitude in `meta`, of the sources that have them.
-GEOTAG_FIELDS: Final[dict[str, tuple[str, str]]] = {"yfcc100m": ("longitude", "latitude")}
+GEOTAG_FIELDS: Final[dict[str, tuple[str, str]]] = {
+    "yfcc100m": ("longitude", "latitude"),
+    DATA: ("longitude", "latitude"),
+}
 #: What stands in a user field for nobody: RedCaps writes "None", Reddit's own words for a removed account are
 #: bracketed.
 _NOBODY: Final = frozenset({"", "None", "[deleted]", "[removed]"})
@@ -86,8 +100,9 @@ COLUMNS: Final = ("pair_id", "image_id", "source", "image_url", "text", "meta")
 
 Counts = NDArray[np.int64]
 _CLASSES: Final = len(CLASSES)
-_CODES: Final = {names: code for code, names in enumerate(CATEGORIES)}
-_FORMAT: Final = 3
+#: The first of the categories of English texts; 1 is that of texts whose language is not known.
+_ENGLISH: Final = 2
+_FORMAT: Final = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +148,7 @@ class SourcePartial:
         sample: Texts of the sample by `CATEGORIES`; shape (classes, len(CATEGORIES)).
         languages: Code → texts of the sample, shape (classes,).
         countries: ISO 3166 code → pairs, shape (classes,).
+        tallies: What `marks.tally` counts → texts of the sample, shape (classes,).
         outside: Pairs of images outside the sample that the build is of; no other figure counts them.
         traits: "year" or "suffix" (`pmd.audit.traits`) → value → pairs, shape (classes,).
     """
@@ -143,6 +159,7 @@ class SourcePartial:
     sample: Counts
     languages: Mapping[str, Counts]
     countries: Mapping[str, Counts]
+    tallies: Mapping[str, Counts] = dataclasses.field(default_factory=dict)
     outside: int = 0
     traits: Mapping[str, Mapping[str, Counts]] = dataclasses.field(default_factory=dict)
 
@@ -155,6 +172,7 @@ class SourcePartial:
             self.sample + other.sample,
             _add(self.languages, other.languages),
             _add(self.countries, other.countries),
+            _add(self.tallies, other.tallies),
             self.outside + other.outside,
             {
                 kind: _add(self.traits.get(kind, {}), other.traits.get(kind, {}))
@@ -173,7 +191,7 @@ class SourcePartial:
             },
             **{
                 name: {code: counts.tolist() for code, counts in sorted(getattr(self, name).items())}
-                for name in ("languages", "countries")
+                for name in ("languages", "countries", "tallies")
             },
         }
 
@@ -187,11 +205,23 @@ class SourcePartial:
             sample=_counts(raw["sample"]),
             languages={code: _counts(row) for code, row in raw["languages"].items()},
             countries={code: _counts(row) for code, row in raw["countries"].items()},
+            tallies={name: _counts(row) for name, row in raw["tallies"].items()},
             outside=raw["outside"],
             traits={
                 kind: {value: _counts(counts) for value, counts in rows.items()} for kind, rows in raw["traits"].items()
             },
         )
+
+
+#: A source of which nothing is counted.
+_NOTHING: Final = SourcePartial(
+    np.zeros(_CLASSES, dtype=np.int64),
+    np.zeros(_CLASSES, dtype=np.int64),
+    np.zeros((_CLASSES, MAX_WORDS + 1), dtype=np.int64),
+    np.zeros((_CLASSES, len(CATEGORIES)), dtype=np.int64),
+    {},
+    {},
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,6 +282,7 @@ class Seen:
         languages: Codes of the texts that were read, in their order.
         countries: ISO 3166 codes; "" where there is no geotag, or one in no single country.
         nowhere: Whether there is a geotag in no single country; shape (pairs,).
+        marked: What the texts that were read have, in their order.
         units: "user", "subreddit", "page" or "host" → of each pair its name, "" for none; without kinds that the source lacks.
         traits: "year" or "suffix" → of each pair its value, "" for none; without kinds that the source lacks.
     """
@@ -260,6 +291,7 @@ class Seen:
     languages: list[str]
     countries: list[str]
     nowhere: NDArray[np.bool_]
+    marked: Marked
     units: Mapping[str, list[str]]
     traits: Mapping[str, list[str]] = dataclasses.field(default_factory=dict)
 
@@ -267,9 +299,10 @@ class Seen:
 def look(pairs: pa.RecordBatch, plan: Plan) -> dict[str, Seen]:
     """Return what is seen of a batch of pairs, by source; within a source in the pairs' order."""
     found = {}
+    known = vocabulary.of(plan.lexicon)
     for source, mine in _by_source(pairs).items():
         batch = pairs if len(mine) == pairs.num_rows else pairs.take(pa.array(mine))
-        found[source] = _look(source, batch, plan)
+        found[source] = _look(source, batch, plan, known)
     return found
 
 
@@ -281,10 +314,10 @@ def _by_source(pairs: pa.RecordBatch) -> dict[str, NDArray[np.intp]]:
     }
 
 
-def _look(source: str, pairs: pa.RecordBatch, plan: Plan) -> Seen:
-    chosen = np.flatnonzero(_mixed(pairs.column("pair_id")) < np.uint64(plan.limits.get(source, EVERYTHING)))
-    categories, languages = _texts(pairs.column("text"), chosen, plan.lexicon)
-    hosts = [urls.registrable_domain(host) if host else "" for host in urls.host(pairs.column("image_url")).to_pylist()]
+def _look(source: str, pairs: pa.RecordBatch, plan: Plan, known: vocabulary.Vocabulary) -> Seen:
+    chosen = np.flatnonzero(hashes(pairs.column("pair_id")) < np.uint64(plan.limits.get(source, EVERYTHING)))
+    categories, languages, marked = _texts(pairs.column("text"), chosen, known)
+    hosts = _domains(pairs.column("image_url"))
     units = {"host": hosts}
     fields = {
         kind: by_source[source]
@@ -306,7 +339,15 @@ def _look(source: str, pairs: pa.RecordBatch, plan: Plan) -> Seen:
                 countries[row] = "" if nowhere[row] else code
         if date is not None:
             found["year"] = [traits.year(source, meta.get(date)) for meta in metas]
-    return Seen(categories, languages, countries, nowhere, units, found)
+    return Seen(categories, languages, countries, nowhere, marked, units, found)
+
+
+def _domains(image_urls: pa.Array) -> list[str]:
+    """Return the registrable domain of each URL's host, looked up once a host; "" for none."""
+    hosts = pc.fill_null(urls.host(image_urls), "").dictionary_encode()
+    domains = [urls.registrable_domain(host) if host else "" for host in hosts.dictionary.to_pylist()]
+    found: list[str] = pa.array(domains, pa.string()).take(hosts.indices).to_pylist()
+    return found
 
 
 def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan, seen: Mapping[str, Seen] | None = None) -> Partial:
@@ -328,9 +369,29 @@ def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan, seen: Mapping[str
     numbers = classes.to_numpy(zero_copy_only=False).astype(np.intp)
     found = look(pairs, plan) if seen is None else seen
     texts = pairs.column("text")
+    known = vocabulary.of(plan.lexicon)
     return Partial(
         {
-            source: _counted(texts.take(pa.array(mine)), numbers[mine], found[source])
+            source: _counted(texts.take(pa.array(mine)), numbers[mine], found[source], known)
+            for source, mine in _by_source(pairs).items()
+        }
+    )
+
+
+def tallied(
+    pairs: pa.RecordBatch,
+    last: pa.Array,
+    tally: Callable[[pa.RecordBatch, Counts, Seen, Any], Mapping[str, Counts]],
+    seen: Mapping[str, Seen],
+    known: Any,
+) -> Partial:
+    """Count what `tally` finds of each source's pairs, by class: for what is measured elsewhere."""
+    numbers = pc.index_in(last.cast(pa.string()), value_set=pa.array(CLASSES)).to_numpy(zero_copy_only=False)
+    return Partial(
+        {
+            source: dataclasses.replace(
+                _NOTHING, tallies=tally(pairs.take(pa.array(mine)), numbers[mine].astype(np.int64), seen[source], known)
+            )
             for source, mine in _by_source(pairs).items()
         }
     )
@@ -343,17 +404,12 @@ def stages(last: pa.Array) -> pa.Array:
 
 def outside(pairs: pa.RecordBatch) -> Partial:
     """Count pairs of images outside the sample that the build is of."""
-    zeros = np.zeros(_CLASSES, dtype=np.int64)
-    lengths, sample = (np.zeros((_CLASSES, width), dtype=np.int64) for width in (MAX_WORDS + 1, len(CATEGORIES)))
     return Partial(
-        {
-            source: SourcePartial(zeros, zeros, lengths, sample, {}, {}, len(mine))
-            for source, mine in _by_source(pairs).items()
-        }
+        {source: dataclasses.replace(_NOTHING, outside=len(mine)) for source, mine in _by_source(pairs).items()}
     )
 
 
-def _counted(texts: pa.Array, classes: NDArray[np.intp], seen: Seen) -> SourcePartial:
+def _counted(texts: pa.Array, classes: NDArray[np.intp], seen: Seen, known: vocabulary.Vocabulary) -> SourcePartial:
     words = cleaning.word_count(texts).to_numpy(zero_copy_only=False).astype(np.int64)
     lengths = np.zeros((_CLASSES, MAX_WORDS + 1), dtype=np.int64)
     np.add.at(lengths, (classes, np.minimum(words, MAX_WORDS)), 1)
@@ -372,10 +428,11 @@ def _counted(texts: pa.Array, classes: NDArray[np.intp], seen: Seen) -> SourcePa
         languages=_tally(seen.languages, classes[read]),
         countries=_tally([codes[row] for row in placed.tolist()], classes[placed]),
         traits={kind: _tally_known(values, classes) for kind, values in sorted(seen.traits.items())},
+        tallies=marks.tally(seen.marked, classes[read].astype(np.int64), _CLASSES, known),
     )
 
 
-def _mixed(ids: pa.Array) -> NDArray[np.uint64]:
+def hashes(ids: pa.Array) -> NDArray[np.uint64]:
     """Return a 64-bit hash of each 16-byte key, below `EVERYTHING`.
 
     The second half of the key goes through the finaliser of SplitMix64 (`minhash.mixed`), so that the hash
@@ -412,21 +469,17 @@ def _user_hashes(source: str, users: list[str]) -> NDArray[np.uint64]:
     return np.array([_hash(f"{source}\0{user}") if user else 0 for user in users], dtype=np.uint64)
 
 
-def _texts(texts: pa.Array, chosen: NDArray[np.intp], lexicon: Lexicon | Absent) -> tuple[NDArray[np.int8], list[str]]:
-    """Return the category of each text, and the languages of the chosen ones."""
+def _texts(
+    texts: pa.Array, chosen: NDArray[np.intp], known: vocabulary.Vocabulary
+) -> tuple[NDArray[np.int8], list[str], Marked]:
+    """Return the category of each text, and the languages of the chosen ones and what else they have."""
     categories = np.full(len(texts), NOT_READ, dtype=np.int8)
     looked_at = texts.take(pa.array(chosen))
-    codes: list[str] = language.languages(looked_at).to_pylist()
-    for row, (place, code) in enumerate(zip(chosen.tolist(), codes, strict=True)):
-        names = {"read"}
-        if code == "en":
-            names.add("english")
-            if isinstance(lexicon, Lexicon):
-                names |= lexicon.mentions(looked_at[row].as_py())
-        elif code == language.UNDETERMINED:
-            names.add("undetermined")
-        categories[place] = _CODES[frozenset(names)]
-    return categories, codes
+    codes = language.languages(looked_at)
+    english, unsure = (pc.equal(codes, code).to_numpy(zero_copy_only=False) for code in ("en", language.UNDETERMINED))
+    marked = marks.look(looked_at, english, known)
+    categories[chosen] = np.where(english, _ENGLISH + marked.gendered, unsure.astype(np.int64))
+    return categories, codes.to_pylist(), marked
 
 
 def _tally(codes: list[str], classes: NDArray[np.intp]) -> dict[str, Counts]:

@@ -8,17 +8,19 @@ from typing import Final
 
 from pmd import flow
 from pmd.audit import geography, population
-from pmd.config import Config, reference
+from pmd.config import Config, inputs, places, reference
 from pmd.curate import needs as curate_needs
 from pmd.store import root, storage
 from pmd.store.commits import Books, File, sha256
 from pmd.store.standing import Standing
-from pmd.store.wanted import Wanted, as_json
+from pmd.store.wanted import Wanted
 
 #: As `wanted.FORMAT`, for the audit alone. 2: datasketch proposes the near-duplicate captions.
 #: 3: users, hosts and images are counted, and every interval names its truth.
 #: 4: northern Vietnam, Palestine, Georgia and Kosovo are found; places stand beside populations; steps are told apart.
-AUDIT_FORMAT: Final = 4
+#: 5: terms of age, identity and harm, personal data, pictures, attributes, and what stands with gendered terms; a page of
+#: sections and files of tables; small cells are hidden across all tables.
+AUDIT_FORMAT: Final = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,20 +71,24 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
     there = standing or Standing(config.root)
     names = curate_needs.curated(config, there)
     curated = {name: curate_needs.commit_of(there, name) for name in names}
-    inputs = {name: commit.digest() for name, commit in curated.items()}
+    inputs_of = {name: commit.digest() for name, commit in curated.items()}
     books: dict[str, Mapping[str, Books]] = {
         flow.CURATE.name: {name: commit.sources[name] for name, commit in curated.items()}
     }
     for stage in flow.JUDGING[1:]:
         commit = there.require(storage.join(config.root, stage.books.at()), f"run: {stage.command}")
-        inputs["views" if stage == flow.IMAGES else stage.name] = commit.digest()
+        inputs_of["views" if stage == flow.IMAGES else stage.name] = commit.digest()
         books[stage.name] = {name: commit.sources.get(name, Books()) for name in names}
-    options = as_json(config.audit) | {"profile": config.profile, "format": AUDIT_FORMAT}
+    for path in config.audit.attributes:
+        inputs_of[places.written(path)] = storage.fingerprint(path)
+    told = places.options_written(config.audit, places.written)
+    options = told | {"profile": config.profile, "format": AUDIT_FORMAT}
     if config.audit.reference is not None:
         options["reference"] = {"year": config.audit.reference.year}
-        inputs["reference"] = sha256(storage.read_bytes(config.audit.reference.countries))
+        inputs_of["reference"] = sha256(storage.read_bytes(config.audit.reference.countries))
+    local = inputs.local(config.audit.attributes, places.written)
     return Needs(
-        Wanted(flow.AUDIT.name, "all", root.audit_folder(config.root), options, inputs),
+        Wanted(flow.AUDIT.name, "all", root.audit_folder(config.root), options, inputs_of, local),
         tuple(names),
         books,
         tuple(file for commit in curated.values() for file in commit.under("pairs")),

@@ -7,6 +7,7 @@ from typing import Any
 
 from pmd.audit import formatting
 from pmd.audit.style import ROW_COLOURS
+from pmd.audit.suppression import LEAST
 from pmd.escape import html as escape
 
 
@@ -23,21 +24,55 @@ def coverage(result: Mapping[str, Any], section: Mapping[str, Any]) -> str:
     )
 
 
-def table(head: Sequence[str], rows: Sequence[str], *, stacked: bool = False) -> str:
+def table(
+    head: Sequence[str],
+    rows: Sequence[str],
+    *,
+    stacked: bool = False,
+    caption: str = "",
+) -> str:
     """Return a table; heads are texts, rows HTML. A head that begins with "<" stands over words, at the left.
 
-    With `stacked`, intervals stand under their figures.
+    Where scripts run, a click on a head sorts by it, and the table can be taken along as CSV; it is whole without.
+
+    Args:
+        head: One a column.
+        rows: One a row.
+        stacked: Intervals stand under their figures.
+        caption: What the table shows.
     """
-    cells = "".join(
-        f'<th scope="col" class="words">{escape(name[1:])}</th>'
-        if name.startswith("<")
-        else f'<th scope="col">{escape(name)}</th>'
-        for name in head
-    )
+    cells = "".join(_head(name) for name in head)
     kind = ' class="stacked"' if stacked else ""
+    said = f"<caption>{escape(caption)}</caption>" if caption else ""
     return (
-        f'<div class="table"><table{kind}><thead><tr>{cells}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        f'<div class="table" tabindex="0" role="group" aria-label="{escape(caption or "Table")}"><table{kind}>{said}'
+        f"<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _head(name: str) -> str:
+    if not name.removeprefix("<"):
+        return "<td></td>"  # what has no name is no head
+    if name.startswith("<"):
+        return f'<th scope="col" class="words">{escape(name[1:])}</th>'
+    return f'<th scope="col">{escape(name)}</th>'
+
+
+def behind(head: Sequence[str], rows: Sequence[str], caption: str) -> str:
+    """Return the table behind a picture, folded."""
+    held = f"; ≈: as before, since it changed by fewer than {LEAST}" if any("≈" in row for row in rows) else ""
+    return f"<details><summary>The table behind it</summary>{table(head, rows, caption=caption + held)}</details>"
+
+
+def row(*cells: str, total: bool = False) -> str:
+    """Return a row of a table: texts, the first of them its name; one that begins with "<" stands at the left."""
+    name, *others = cells
+    found = "".join(
+        f'<td class="words">{escape(cell[1:])}</td>' if cell.startswith("<") else f"<td>{escape(cell)}</td>"
+        for cell in others
+    )
+    kind = ' class="total"' if total else ""
+    return f'<tr{kind}><th scope="row">{escape(name)}</th>{found}</tr>'
 
 
 def chart(drawing: str, *keys: str) -> str:
@@ -72,6 +107,40 @@ def styles(result: Mapping[str, Any]) -> list[str]:
 def two_stages(first: str, last: str) -> tuple[tuple[str, str], ...]:
     """Return the stages that charts compare, each with its style: one where but one has run."""
     return ((last, "after"),) if first == last else ((first, "before"), (last, "after"))
+
+
+def two_columns(result: Mapping[str, Any], *figures: str) -> list[str]:
+    """Return the heads of some figures after the first and the last stage."""
+    return [f"{figure} after {stage}" for stage, _ in two_stages(*ends(result)) for figure in figures]
+
+
+def shares_of_two(
+    result: Mapping[str, Any], section: str, listed: tuple[str, str, str], names: Mapping[str, str]
+) -> list[str]:
+    """Return the rows of a section's list after the first and the last stage, those of the last first; of all sources.
+
+    Args:
+        result: The content of audit.json.
+        section: The section.
+        listed: The list's name, and those of its labels and counts.
+        names: Label → what it is called, where it is a code.
+    """
+    where, label, count = listed
+    stages = [stage for stage, _ in two_stages(*ends(result))]
+    tables = [{one[label]: one for one in result["all"][stage][section].get(where, [])} for stage in stages]
+    rows = []
+    for code in dict.fromkeys(code for table in reversed(tables) for code in table):
+        some = [table.get(code, {}) for table in tables]
+        cells = [
+            text
+            for one in some
+            for text in (
+                ("≈" if one.get("as_before") else "") + formatting.count(one.get(count)),
+                formatting.percent(one.get("share")),
+            )
+        ]
+        rows.append(row(f"{names[code]} ({code})" if code in names else code, *cells))
+    return rows
 
 
 def dot_keys(result: Mapping[str, Any]) -> tuple[str, ...]:

@@ -7,3 +7,5 @@ from pmd.books import recount
 
 class Recount(recount.Recount):
     """The recount of the report."""
+
+    has_rows = False

@@ -1,39 +1,243 @@
-"""The report: audit.json as one HTML page that needs nothing else, neither network nor scripts.
+"""The report: audit.json as one HTML page that needs nothing else, no network, and no script that its reader would miss.
 
-Each section begins with one sentence that says what its chart shows, made from the figures and as careful as they are;
-then the chart with its coverage. "Before" is what curate kept, "after" what the last stage that has run kept;
-the tables have every stage between.
+`SECTIONS` is the page: what stands where, under which title and question, and what each section is no ground to claim. A section
+is one row and one function, which returns what stands under the heading: one sentence that says what its picture shows, made from
+the figures and as careful as they are; the picture; the table behind it; its coverage. "Before" is what curate kept, "after" what
+the last stage that has run kept; the tables have every stage between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+import itertools
+import posixpath
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from pmd.audit import balance, concentration, contents, formatting, geography_section, page, sharing, steps_section
-from pmd.audit.measure import STAGES
+from pmd.audit import (
+    ages_section,
+    associations_section,
+    attributes_section,
+    balance,
+    card_sentence,
+    concentration,
+    contents,
+    geography_section,
+    harm_section,
+    identity_section,
+    missing,
+    overview,
+    personal_data_section,
+    pictures_section,
+    sharing,
+    steps_section,
+)
+from pmd.audit.script import POLICY, SCRIPT
 from pmd.audit.style import CSS
 from pmd.escape import html as escape
 
-#: What no figure here can say, whatever its interval.
-LIMITS: Final = (
-    "What readers saw and curate rejected has no text here: it is counted, by reason, and not described.",
-    "A caption is not a picture. Terms in a text say what someone wrote, not who is in the image; a picture of people "
-    "may well have a caption without any gendered term.",
-    "The word lists are English, made for another purpose, and blind to context: “Ms” also stands for a state, “guys” "
-    "for everyone, first names are not listed at all. Texts in other languages are not looked at.",
-    "The language identifier is weakest on the shortest texts; a list of place names has no language. "
-    "What it does not recognise it cannot count.",
-    "A text on many images is not boilerplate for that: “a red flower” may be true of all of them. Texts are shown as they "
-    "are compared, and may name who wrote them.",
-    "Only YFCC100M carries geotags, and people who geotag differ from people who do not. A country is where the camera "
-    "was said to be, not where the photographer is from; borders are those of time zones.",
-    "A user is an account name: one person may have several, and an account several people. RedCaps' authors and "
-    "Flickr's users are different worlds and are not joined.",
-    "A host is where the file lay when upstream listed it, not who made it.",
-    "Intervals are for texts that were not read, or for another draw of such users, images, pages and hosts, as it says "
-    "there. They do not cover errors of the identifier, the lists or upstream's fields.",
-    "A difference between two stages describes what left; it does not say that the stage was wrong, or why.",
+#: The questions that sections answer, in the page's order.
+CARD: Final = "What the card says"
+WHO: Final = "Who"
+WHERE: Final = "Where"
+WHEN: Final = "When"
+WORDS: Final = "Which words"
+WHOSE: Final = "Whose data"
+STEPS: Final = "What each step did"
+PICTURES: Final = "Which pictures"
+MISSING: Final = "What is missing"
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A section of the page.
+
+    Attributes:
+        anchor: Its name in links, unique.
+        title: Its heading.
+        group: The question that it belongs to.
+        write: What stands under the heading, of the content of audit.json; nothing where there is no such section.
+        never: What it is no ground to claim, as the end of that sentence; empty where it claims nothing.
+        builds: Whether it speaks of builds alone, and not of any data set.
+    """
+
+    anchor: str
+    title: str
+    group: str
+    write: Callable[[Mapping[str, Any]], str]
+    never: str = ""
+    builds: bool = False
+
+
+#: The page, from top to bottom; sections of one group stand together.
+SECTIONS: Final = (
+    Section(
+        "card",
+        "The card's sentence, taken apart",
+        CARD,
+        card_sentence.section,
+        "that a data set is, or is not, biased in the ways that are marked as not testable here",
+    ),
+    Section(
+        "gendered",
+        "Gendered terms",
+        WHO,
+        contents.gendered,
+        "how many women or men are in the pictures, or who took them or wrote their captions",
+    ),
+    Section(
+        "age",
+        "Terms for young and old",
+        WHO,
+        ages_section.section,
+        "how old the people in the pictures are, or who took them",
+    ),
+    Section(
+        "identity",
+        "Terms of identity",
+        WHO,
+        identity_section.section,
+        "what the people in the pictures are: captions name what seemed worth a word, and the unnamed is mostly the majority",
+    ),
+    Section(
+        "countries",
+        "Countries of geotags",
+        WHERE,
+        contents.countries,
+        "where the people are from, or anything about pictures without a geotag",
+    ),
+    Section(
+        "geography",
+        "Where photographs were taken, beside who lives there",
+        WHERE,
+        geography_section.section,
+        "where photographers are from or live, or what photographs without a place show: a photographed country is not a home, "
+        "and people who geotag differ from those who do not",
+    ),
+    Section(
+        "languages",
+        "Languages",
+        WORDS,
+        contents.languages,
+        "which language the people speak, or which country they are from",
+    ),
+    Section(
+        "lengths",
+        "Caption lengths",
+        WORDS,
+        contents.lengths,
+        "that longer captions say more, or say it better",
+    ),
+    Section(
+        "repeated",
+        "Repeated captions",
+        WORDS,
+        sharing.repeated,
+        "that a repeated text is false, or that nobody wrote it",
+    ),
+    Section(
+        "associations",
+        "What stands with gendered terms",
+        WORDS,
+        associations_section.section,
+        "what women or men do: captions name gender where it seemed worth a word",
+    ),
+    Section(
+        "harm",
+        "Violent, sexual and adult terms",
+        WORDS,
+        harm_section.section,
+        "which share of the pictures is harmful, or that a filter worked or did not: a term is no picture, and most such "
+        "pictures have harmless captions",
+    ),
+    Section(
+        "personal-data",
+        "Personal data in texts",
+        WHOSE,
+        personal_data_section.section,
+        "that a text is free of personal data: names are not looked for",
+    ),
+    Section(
+        "users",
+        "Concentration of users",
+        WHOSE,
+        concentration.users,
+        "how many people there are, or who they are: an account is no person, and has no age, gender or country here",
+    ),
+    Section(
+        "hosts",
+        "Concentration of hosts",
+        WHOSE,
+        concentration.hosts,
+        "who made or owns an image, or where",
+    ),
+    Section(
+        "overlap",
+        "Overlap of the sources",
+        WHOSE,
+        sharing.overlap,
+        "that all other images differ: copies that only their bytes or looks tell are not counted",
+        builds=True,
+    ),
+    Section(
+        "pictures",
+        "Pictures",
+        PICTURES,
+        pictures_section.section,
+        "what the pictures show: no figure is taken from pixels",
+        builds=True,
+    ),
+    Section(
+        "attributes",
+        "Attributes",
+        PICTURES,
+        attributes_section.section,
+        "that the values are right: they are as their files have them, and nothing here has checked them",
+    ),
+    Section(
+        "flow",
+        "Where pairs go",
+        STEPS,
+        balance.flow,
+        "that a step was right or wrong to reject a pair",
+        builds=True,
+    ),
+    Section(
+        "stages",
+        "Stage by stage",
+        STEPS,
+        contents.stage_by_stage,
+        "why a figure changed from one step to the next",
+        builds=True,
+    ),
+    Section(
+        "steps",
+        "Whom each step removed",
+        STEPS,
+        steps_section.section,
+        "that a step was meant to strike anybody, or why links died: a ratio says who is left of those that curate kept, and "
+        "no more",
+        builds=True,
+    ),
+    Section(
+        "losses",
+        "Did loss strike unevenly?",
+        STEPS,
+        contents.losses,
+        "that where nothing is found nothing was lost unevenly, or that a step was meant to",
+        builds=True,
+    ),
+    Section(
+        "table2",
+        "Beside FLAVA's Table 2",
+        STEPS,
+        balance.against_table2,
+        "that as many pairs are the same pairs",
+        builds=True,
+    ),
+    Section("limits", "What this cannot tell", MISSING, missing.limits),
+    Section("tables", "All figures as tables", MISSING, missing.files),
+    Section("components", "Components", MISSING, missing.components),
 )
 
 
@@ -43,130 +247,55 @@ def html(result: Mapping[str, Any]) -> str:
     Args:
         result: The content of audit.json, as `pmd.audit.result.result` makes it or as read from the file.
     """
-    title = "Bias audit of a PMD build"
-    body = "\n".join(_sections(result)) if result["stages"] else _nothing()
+    audited = posixpath.basename(result["data_set"]["path"].rstrip("/")) if "data_set" in result else "a PMD build"
+    title = f"Bias audit of {audited}"
+    body = "\n".join(_groups(result)) if result["stages"] else _nothing(result)
     return (
         '<!doctype html>\n<html lang="en-GB">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n{body}\n"
-        f"{_components(result)}\n</main>\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n<h1>{escape(title)}</h1>\n{body}\n"
+        f"</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
 
 
-def _nothing() -> str:
+def _nothing(result: Mapping[str, Any]) -> str:
+    (components,) = (section for section in SECTIONS if section.anchor == "components")
     return (
         '<p class="lead">Nothing to report: no stage is committed in this ROOT yet.</p>'
         '<p class="notice">Run <code>pmd build CONFIG</code>, then <code>pmd audit CONFIG</code>.</p>'
+        + _section(components, components.write(result))
     )
 
 
-def _sections(result: Mapping[str, Any]) -> Iterable[str]:
-    yield _header(result)
-    yield balance.flow(result)
-    yield balance.against_table2(result)
-    yield sharing.overlap(result)
-    yield contents.stage_by_stage(result)
-    yield contents.lengths(result)
-    yield sharing.repeated(result)
-    yield contents.languages(result)
-    yield contents.countries(result)
-    yield geography_section.section(result)
-    yield contents.gendered(result)
-    yield steps_section.section(result)
-    yield contents.losses(result)
-    yield concentration.users(result)
-    yield concentration.hosts(result)
-    yield (
-        '<h2 id="limits">What this cannot tell</h2>\n<ul>'
-        + "".join(f"<li>{escape(limit)}</li>" for limit in LIMITS)
-        + "</ul>"
-    )
+def _groups(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the page from the card's sentence on: the overview and links stand behind it."""
+    asked = [section for section in SECTIONS if not (section.builds and "data_set" in result)]
+    bodies = {section.anchor: section.write(result) for section in asked}
+    shown = [section for section in asked if bodies[section.anchor]]
+    groups = [(name, [*rows]) for name, rows in itertools.groupby(shown, lambda section: section.group)]
+    yield overview.lead(result)
+    for name, rows in groups:
+        written = "\n".join(_section(section, bodies[section.anchor]) for section in rows)
+        label = "" if name == CARD else f'<p class="group-name">{escape(name)}</p>\n'
+        yield f'<div class="group" role="group" aria-label="{escape(name)}">\n{label}{written}\n</div>'
+        if name == CARD:
+            yield overview.tiles(result) + _links(groups)
 
 
-def _header(result: Mapping[str, Any]) -> str:
-    first, last = page.ends(result)
-    everything = result["all"]
-    read = sum(book["in"] for book in result["books"].get("curate", {}).values())
-    published = sum(row["published"]["pairs"] for row in result["table2"])
-    kept, left = everything[first]["pairs"], everything[last]["pairs"]
-    images = everything[last]["images"]["distinct"]
-    tiles = [
-        (formatting.short(read), "pairs and lost records that the readers gave"),
-        (
-            formatting.short(kept),
-            f"pairs after {first}" + (f", {formatting.percent(kept / read)} of those read" if read else ""),
-        ),
-    ]
-    if last != first:
-        tiles.append(
-            (
-                formatting.short(left),
-                f"pairs after {last}" + (f", {formatting.percent(left / kept)} of curate's" if kept else ""),
-            )
-        )
-    tiles.append((formatting.short(images["value"]), f"distinct images after {last}"))
-    if published:
-        tiles.append(
-            (formatting.percent(left / published), f"of the {formatting.short(published)} pairs in FLAVA's Table 2")
-        )
-    here, rows = len(result["sources"]), len(result["table2"])
-    profile = f"Profile <b>{escape(result['profile'])}</b>. " if result["profile"] else ""
-    missing = [stage for stage in STAGES if stage not in result["stages"]]
-    thinned = (
-        f" <b>A sample:</b> one in {formatting.count(result['sample'])} of the images. Every figure but the books', also after "
-        f"{escape(first)}, is of pairs of these images."
-        if result["sample"] != 1
-        else ""
+def _links(groups: list[tuple[str, list[Section]]]) -> str:
+    rows = "".join(
+        f"<dt>{escape(name)}</dt><dd>"
+        + "".join(f'<a href="#{section.anchor}">{escape(section.title)}</a>' for section in rows)
+        + "</dd>"
+        for name, rows in groups
     )
-    waiting = f" Not run yet: {', '.join(missing)}." if missing else ""
-    links = (
-        ("flow", "Where pairs go"),
-        ("table2", "Beside Table 2"),
-        ("overlap", "Overlap"),
-        ("stages", "Stage by stage"),
-        ("lengths", "Lengths"),
-        ("repeated", "Repeated captions"),
-        ("languages", "Languages"),
-        ("countries", "Countries"),
-        ("geography", "Beside people"),
-        ("gendered", "Gendered terms"),
-        ("steps", "Whom each step removed"),
-        ("losses", "Losses"),
-        ("users", "Users"),
-        ("hosts", "Hosts"),
-        ("limits", "What this cannot tell"),
-        ("components", "Components"),
-    )
+    return f'<nav aria-label="Sections"><dl>{rows}</dl></nav>'
+
+
+def _section(section: Section, body: str) -> str:
+    never = f'<p class="never"><b>This is no ground to claim</b> {escape(section.never)}.</p>' if section.never else ""
     return (
-        f'<p class="lead">Who and what is in the pairs, where they come from, and what each stage took away. {profile}'
-        f"{here} source{'s' if here != 1 else ''} of {rows} row{'s' if rows != 1 else ''} of Table 2; stages: "
-        f"{escape(', '.join(result['stages']))}.{escape(waiting)}{thinned}</p>"
-        '<div class="tiles">'
-        + "".join(f'<div class="tile"><b>{escape(big)}</b><span>{escape(small)}</span></div>' for big, small in tiles)
-        + "</div><nav>"
-        + "".join(f'<a href="#{anchor}">{text}</a>' for anchor, text in links)
-        + "</nav>"
-    )
-
-
-def _components(result: Mapping[str, Any]) -> str:
-    rows = []
-    for part in result["components"]:
-        data = part.get("data", "")
-        if "absent" in part:
-            data = f"absent: {part['absent']}"
-        digests = "".join(
-            f'<div class="hash">{escape(name)}: {formatting.count(part["terms"][name])} terms, '
-            f"sha256 {escape(digest)}</div>"
-            for name, digest in part.get("sha256", {}).items()
-        )
-        rows.append(
-            f"<tr><td>{escape(part['name'])} {escape(part['version'] or '')}</td>"
-            f'<td class="words">{escape(part["licence"])}</td><td class="wide">{escape(part["used_for"])}</td>'
-            f'<td class="wide">{escape(data)}{digests}</td>'
-            f'<td class="words">{escape(part.get("data_licence", ""))}</td></tr>'
-        )
-    return (
-        '<h2 id="components">Components</h2>\n<p>Word lists, models and tables come from installed packages alone.</p>'
-        + page.table(("<package", "<licence", "<used for", "<data in it", "<licence of the data"), rows)
+        f'<section aria-labelledby="{section.anchor}">\n<h2 id="{section.anchor}">{escape(section.title)}</h2>\n'
+        f"{body}{never}\n</section>"
     )

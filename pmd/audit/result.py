@@ -19,7 +19,21 @@ from typing import Any, Final, Protocol, cast
 import numpy as np
 import pycld2
 
-from pmd.audit import estimates, findings, geography, lexicon, losses, places, steps, suppression, units
+from pmd.audit import (
+    attributes,
+    estimates,
+    findings,
+    geography,
+    held,
+    lexicon,
+    losses,
+    pictures,
+    places,
+    steps,
+    suppression,
+    units,
+    wording,
+)
 from pmd.audit.clusters import Sums
 from pmd.audit.components import components
 from pmd.audit.estimates import Estimate, Part, Read
@@ -45,7 +59,7 @@ from pmd.store import commits
 from pmd.text import language
 
 #: Version of the layout of audit.json.
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 #: Languages and countries that are listed one by one; the rest is summed as "other".
 LISTED: Final = {"languages": 25, "countries": 40}
@@ -153,6 +167,7 @@ def result(
     repeated: Mapping[str, Any] | None = None,
     overlap: Mapping[str, Any] | None = None,
     beside: geography.Beside = geography.NOTHING,
+    pictures_: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of audit.json: deterministic, keys sorted, floats rounded to six significant digits.
 
@@ -167,6 +182,7 @@ def result(
         repeated: `repeated.summary` of all pairs; None where no text is repeated.
         overlap: `overlap.matrix` of all images.
         beside: What countries are compared with.
+        pictures_: `pictures.figures` of all images.
 
     Raises:
         VerificationError: The books say otherwise than the pairs, or a stage did not get what the one before kept.
@@ -187,17 +203,18 @@ def result(
         "table2": _table2(partial, books, ran, sources, table2),
         "sources": {
             source: _populations(
-                [(source, partial.sources[source])] if source in partial.sources else [], ran, absent, counted
+                [(source, partial.sources[source])] if source in partial.sources else [], ran, plan.lexicon, counted
             )
             for source in sources
         },
-        "all": _populations(sorted(partial.sources.items()), ran, absent, counted),
+        "all": _populations(sorted(partial.sources.items()), ran, plan.lexicon, counted),
         "tests": _tests(counted, [source for source in sources if source in partial.sources], ran, absent),
         "overlap": overlap,
         "steps": steps.steps(told, books, ran),
         "geography": geography.geography(partial.sources, counted, ran, beside, told),
+        "pictures": pictures_ or {},
         "components": [*components(plan.lexicon), population_component(beside.population)],
-        "methods": METHODS,
+        "methods": METHODS | wording.METHODS | {"attributes": attributes.METHOD, "pictures": pictures.METHOD},
         "labels": {},
     }
     _agree(content, told)
@@ -221,6 +238,7 @@ def _add_repeated(content: Mapping[str, Any], repeated: Mapping[str, Any]) -> No
                 "shared_by": _with_shares(mine["shared_by"], pairs),
                 "near": {**mine["near"], "shared_by": _with_shares(mine["near"]["shared_by"], pairs)},
             }
+        _suppress_texts(populations)
 
 
 def _with_shares(rows: Sequence[Mapping[str, int]], pairs: int) -> list[dict[str, Any]]:
@@ -310,17 +328,23 @@ def _table2(
 def _populations(
     counted: Sequence[tuple[str, SourcePartial]],
     ran: Sequence[str],
-    absent: lexicon.Absent | None,
+    lists: lexicon.Lexicon | lexicon.Absent,
     known: units.Counted,
 ) -> dict[str, Any]:
     """Return the figures of some sources' pairs after each stage."""
+    absent = lists if isinstance(lists, lexicon.Absent) else None
     by_stage: dict[str, Any] = {}
     first: list[_Stratum] = []
+    tallies: dict[str, tuple[int, dict[str, int]]] = {}
     for stage in ran:
         strata = [_Stratum(source, partial, CLASSES.index(stage)) for source, partial in counted]
         strata = [stratum for stratum in strata if stratum.pairs]
         by_stage[stage] = _population(strata, first, absent, known, CLASSES.index(stage))
+        by_stage[stage] |= _worded(strata, lists, known, CLASSES.index(stage), last=stage == ran[-1])
+        tallies[stage] = (by_stage[stage]["pairs"], _tallies(strata))
         first = first or strata
+    for stage, section in attributes.figures(tallies, rates=len(counted) == 1).items():
+        by_stage[stage]["attributes"] = section
     _suppress(by_stage)
     return by_stage
 
@@ -344,6 +368,41 @@ def _population(
         "users": _users(strata, of),
         "hosts": _hosts(strata, of),
     }
+
+
+def _tallies(strata: Sequence[_Stratum]) -> dict[str, int]:
+    """Return the counts by key, of all sources added up."""
+    found: dict[str, int] = {}
+    for stratum in strata:
+        for name, counts in stratum.counted.tallies.items():
+            if count := int(stratum.of(counts)):
+                found[name] = found.get(name, 0) + count
+    return found
+
+
+def _worded(
+    strata: Sequence[_Stratum], lists: lexicon.Lexicon | lexicon.Absent, known: units.Counted, stage: int, *, last: bool
+) -> dict[str, Any]:
+    """Return the sections on what texts have beside gendered terms, and what carries those."""
+    return wording.sections([_texts(stratum, known, stage) for stratum in strata], lists, last=last)
+
+
+def _texts(stratum: _Stratum, known: units.Counted, stage: int) -> wording.Texts:
+    source, read = stratum.source, _size([stratum], "read")
+    return wording.Texts(
+        source,
+        stratum.pairs,
+        read,
+        _size([stratum], "english"),
+        _size([stratum], "female"),
+        _size([stratum], "male"),
+        max(1 - read / stratum.pairs, 0.0),
+        _tallies([stratum]),
+        units.clusters_of(source),
+        lambda kind, domain: units.sums_of(known, source, kind, stage, domain),
+        lambda kind: units.associations_of(known, source, kind, stage),
+        lambda kind: units.marked_of(known, source, kind, stage),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -656,18 +715,69 @@ def _of_country(code: str, strata: Sequence[_Stratum], of: _Known) -> dict[str, 
 
 
 def _suppress(by_stage: Mapping[str, Any]) -> None:
-    """Sum up countries and hosts of few pairs as "other", and what would tell them."""
-    for section, label in (("countries", "country"), ("hosts", "host")):
+    """Sum up countries, hosts and languages of few pairs as "other", and what would tell them."""
+    for section, key, label in (("countries", "shares", "country"), ("hosts", "largest", "host")):
         sections = [population[section] for population in by_stage.values()]
-        key = "shares" if section == "countries" else "largest"
-        tables = [{row[label]: row["pairs"] for row in one.get(key, [])} for one in sections]
         totals = [_whole(one) for one in sections]
-        order = suppression.order(len(sections))
-        for one, shown, total in zip(sections, suppression.shown(tables, totals, order), totals, strict=True):
+        _sum_up(sections, (key, label, "pairs"), totals)
+        for one, total in zip(sections, totals, strict=True):
             if key in one:
-                one[key] = [row for row in one[key] if row[label] in shown]
                 rest = total - sum(row["pairs"] for row in one[key])
                 one["other"] = rest / total if total else None
+    sections = [population["languages"] for population in by_stage.values()]
+    # English and texts of no language for sure have figures of their own: of them all is known.
+    known = [[row for row in one["shares"] if row["language"] in _ALWAYS_TOLD] for one in sections]
+    for one, told in zip(sections, known, strict=True):
+        one["shares"] = [row for row in one["shares"] if row not in told]
+    totals = [
+        one["coverage"]["measured"] - sum(row["texts"] for row in told)
+        for one, told in zip(sections, known, strict=True)
+    ]
+    _sum_up(sections, ("shares", "language", "texts"), totals)
+    for one, told in zip(sections, known, strict=True):
+        one["shares"] = sorted([*told, *one["shares"]], key=lambda row: (-row["share"], row["language"]))
+        one["other"] = 1 - math.fsum(row["share"] for row in one["shares"]) if one["other"] is not None else None
+        one["other"] = None if one["other"] is None else max(one["other"], 0.0)
+
+
+def _suppress_texts(by_stage: Mapping[str, Any]) -> None:
+    """Show no text of which a few pairs were lost, and how many users have it only where they are not few."""
+    for near in (False, True):
+        sections = [
+            population["repeated"]["near"] if near else population["repeated"] for population in by_stage.values()
+        ]
+        _sum_up(sections, ("largest", "text", "pairs"), [one["shared_by"][0]["pairs"] for one in sections])
+        for one in sections:
+            for row in one["largest"]:
+                if "users" in row and row["users"] < suppression.LEAST:
+                    row["users"] = None
+
+
+#: Languages whose numbers follow from figures that are always given.
+_ALWAYS_TOLD: Final = frozenset({"en", language.UNDETERMINED})
+
+
+def _sum_up(sections: Sequence[dict[str, Any]], listed: tuple[str, str, str], totals: Sequence[int]) -> None:
+    """Leave those rows of a list that may be shown, after each stage; a large one that hardly changed is as it was.
+
+    Args:
+        sections: After each stage.
+        listed: The names of the list, of its labels, and of its counts.
+        totals: What all rows of the list have together, shown or not.
+    """
+    key, label, count = listed
+    tables = [{row[label]: row[count] for row in one.get(key, [])} for one in sections]
+    for one, told in zip(sections, held.told(tables, totals), strict=True):
+        if key in one:
+            one[key] = [_as_it_was(row, count, told[row[label]]) for row in one[key] if row[label] in told]
+
+
+def _as_it_was(row: Mapping[str, Any], count: str, before: int) -> dict[str, Any]:
+    if before == row[count]:
+        return dict(row)
+    share = {} if row.get("share") is None else {"share": row["share"] * before / row[count]}
+    images = {"images": min(before, row["images"] + before - row[count])} if "images" in row else {}
+    return {**row, **share, **images, count: before, "as_before": True}
 
 
 def _agree(content: Mapping[str, Any], told: Mapping[str, steps.Source]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pmd.audit import charts, formatting, page
 from pmd.audit.charts import Dots, Mark
+from pmd.audit.suppression import LEAST
 from pmd.escape import html as escape
 from pmd.escape import isolated
 
@@ -14,15 +15,10 @@ from pmd.escape import isolated
 def repeated(result: Mapping[str, Any]) -> str:
     """Return the section on repeated captions."""
     first, last = page.ends(result)
-    heading = '<h2 id="repeated">Repeated captions</h2>\n'
     before, after = result["all"][first]["repeated"], result["all"][last]["repeated"]
     if not before["shared_by"][0]["pairs"]:
         least = formatting.count(before["shared_by"][0]["images"])
-        return (
-            heading
-            + f'<p class="reading">No text stands on {least} images or more.</p>'
-            + page.coverage(result, before)
-        )
+        return f'<p class="reading">No text stands on {least} images or more.</p>' + page.coverage(result, before)
     populations = [(source, result["sources"][source]) for source, _, _ in page.sources_in_order(result)]
     having = [(name, figures) for name, figures in populations if figures[first]["repeated"]["shared_by"][0]["pairs"]]
     everything = ("all sources", result["all"])
@@ -40,8 +36,7 @@ def repeated(result: Mapping[str, Any]) -> str:
     ]
     title = f"Share of pairs whose text stands on {before['shared_by'][0]['images']} images or more, by source"
     return (
-        heading
-        + f'<p class="reading">{escape(_reading(after, last))}</p>'
+        f'<p class="reading">{escape(_reading(after, last))}</p>'
         + page.chart(charts.dot_plot(rows, title, unit=100, suffix=" %"), *page.dot_keys(result))
         + _shares([*having, everything], first, last)
         + f"<h3>The texts on most images, all sources, after {escape(last)}</h3>"
@@ -108,11 +103,16 @@ def _largest(texts: Sequence[Mapping[str, Any]], more: str) -> str:
     rows = [
         f'<tr><td class="wide">{isolated(text["text"] or "(punctuation alone)")}</td><td>{formatting.count(text["images"])}</td>'
         f"<td>{formatting.count(text['pairs'])}</td>"
-        + (f"<td>{formatting.count(text[more] or None)}</td>" if has_more else "")
+        + (f"<td>{_number(text[more])}</td>" if has_more else "")
         + "</tr>"
         for text in texts
     ]
     return page.table(["<text, as it is compared", "images", "pairs", *([more] if has_more else [])], rows)
+
+
+def _number(value: int | None) -> str:
+    """Return a number of users or texts; one that is too small to be told says so, and of all sources there is none."""
+    return escape(f"<{LEAST}") if value is None else formatting.count(value)
 
 
 def _groups(groups: Sequence[Mapping[str, Any]], stage: str) -> str:
@@ -125,9 +125,8 @@ def _groups(groups: Sequence[Mapping[str, Any]], stage: str) -> str:
 def overlap(result: Mapping[str, Any]) -> str:
     """Return the section on images that several sources show."""
     matrix = result["overlap"]
-    heading = '<h2 id="overlap">Overlap of the sources</h2>\n'
     if matrix is None or not matrix["images"]:
-        return heading + '<p class="reading">No image has been found yet.</p>'
+        return '<p class="reading">No image has been found yet.</p>'
     shared = {tuple(row["sources"]): row for row in matrix["pairs_of_sources"]}
     several = matrix["images"] - sum(row["only_here"] for row in matrix["by_source"])
     largest = max(matrix["pairs_of_sources"], key=lambda row: row["images"], default=None)
@@ -156,8 +155,7 @@ def overlap(result: Mapping[str, Any]) -> str:
             f"<td>{formatting.count(row['only_here'])}</td>{cells}</tr>"
         )
     return (
-        heading
-        + f'<p class="reading">{escape(reading)}</p>'
+        f'<p class="reading">{escape(reading)}</p>'
         + "<p class=\"soft\">Share of the row's images that the column's source shows too.</p>"
         + page.table(["<source", "images", "only here", *(str(number + 1) for number in range(len(names)))], rows)
         + f'<p class="coverage">{escape(result["methods"][matrix["method"]])}</p>'

@@ -29,19 +29,17 @@ _VALUES: Final = {
 def section(result: Mapping[str, Any]) -> str:
     """Return the section."""
     told = result["steps"]
-    heading = '<h2 id="steps">Whom each step removed</h2>\n'
     lost = {
         source: one for source, one in told["sources"].items() if one["pairs"] and one["pairs"][0] > one["pairs"][-1]
     }
     body = _filter(told)
     method = f'<p class="coverage">{escape(result["methods"]["steps"])}</p>'
     if not lost:
-        return heading + f'<p class="reading">{escape(whom(result))}</p>' + body + method
+        return f'<p class="reading">{escape(whom(result))}</p>' + body + method
     ordered = [source for source, _, _ in page.sources_in_order(result) if source in lost]
     most = max(ordered, key=lambda source: lost[source]["pairs"][0])
     return (
-        heading
-        + f'<p class="reading">{escape(whom(result))}</p>'
+        f'<p class="reading">{escape(whom(result))}</p>'
         + f"<h3>{escape(most)}: share kept, beside the share kept of all its pairs</h3>"
         + page.chart(
             ratios.chart(_rows(result, most), f"Inclusion ratios of {most}, by step"),
@@ -55,8 +53,6 @@ def section(result: Mapping[str, Any]) -> str:
         )
         + body
         + method
-        + '<p class="coverage"><b>Not to be claimed</b> that a step was meant to strike anybody, or why links died: a ratio '
-        "says who is left of those that curate kept, and no more.</p>"
     )
 
 

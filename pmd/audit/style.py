@@ -37,7 +37,7 @@ CSS: Final = (
     + _DARK
     + "} }\n"
     + """
-* { box-sizing: border-box; }
+* { box-sizing: border-box; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI",
   Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif; }
 main { max-width: 1160px; margin: 0 auto; padding: 40px 28px 80px; }
@@ -49,7 +49,31 @@ p { margin: 6px 0 12px; max-width: 76ch; }
 .lead { font-size: 17px; max-width: 80ch; }
 .reading { font-size: 17px; font-weight: 500; margin-top: 4px; }
 .coverage { font-size: 13.5px; margin: 4px 0 10px; max-width: 110ch; }
-nav { margin: 18px 0 0; font-size: 14.5px; display: flex; flex-wrap: wrap; gap: 4px 18px; }
+nav { margin: 18px 0 0; font-size: 14.5px; } nav dl { display: grid; grid-template-columns: max-content 1fr;
+  gap: 3px 16px; margin: 0; } nav dt { color: var(--soft); } nav dd { margin: 0; display: flex; flex-wrap: wrap; gap: 2px 16px; }
+.group { margin: 0; } .group-name { margin: 60px 0 0; padding-top: 14px; border-top: 2px solid var(--ink); max-width: none;
+  color: var(--soft); font-size: 13px; font-weight: 600; letter-spacing: .06em; text-transform: uppercase; }
+.group-name + section h2 { margin-top: 8px; }
+.never { font-size: 14px; border-left: 3px solid var(--line); padding: 2px 0 2px 12px; margin: 10px 0 0; max-width: 90ch; }
+blockquote { margin: 10px 0 18px; padding: 0 0 0 16px; border-left: 3px solid var(--after); font-size: 19px;
+  line-height: 1.45; max-width: 64ch; }
+mark { background: none; color: inherit; font-weight: 600; text-decoration: underline 2px var(--after);
+  text-underline-offset: 3px; }
+.claims { display: grid; grid-template-columns: repeat(auto-fit, minmax(250px, 1fr)); gap: 12px; margin: 14px 0; }
+.claim { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px 16px 12px; }
+.claim h3 { margin: 0 0 2px; font-size: 17px; } .claim p { margin: 6px 0 0; font-size: 14.5px; }
+.verdict { display: inline-block; font-size: 12.5px !important; font-weight: 600; padding: 1px 8px; border-radius: 20px;
+  border: 1.5px solid currentcolor; }
+.verdict.partly { color: var(--after); } .verdict.not { color: var(--warn); } .verdict.measured { color: var(--a); }
+.figure { font-size: 17px !important; font-weight: 500; }
+caption { text-align: left; color: var(--soft); font-size: 13px; padding-bottom: 4px; }
+th button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; text-align: inherit; }
+th button:hover { color: var(--ink); } th button::after { content: " ↕"; opacity: .45; }
+th[aria-sort=ascending] button::after { content: " ↑"; opacity: 1; }
+th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
+a.csv { float: right; font-size: 12.5px; margin: -8px 0 6px 12px; }
+.csv + * { clear: right; }
+:focus-visible { outline: 2px solid var(--after); outline-offset: 2px; border-radius: 3px; }
 a { color: var(--after); text-decoration-thickness: 1px; text-underline-offset: 2px; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); gap: 12px; margin: 26px 0 8px; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px 16px 12px; }
@@ -57,8 +81,22 @@ a { color: var(--after); text-decoration-thickness: 1px; text-underline-offset: 
   font-variant-numeric: tabular-nums; }
 .tile span { color: var(--soft); font-size: 13.5px; line-height: 1.35; display: block; }
 figure { margin: 14px 0 18px; background: var(--card); border: 1px solid var(--line); border-radius: 10px;
-  padding: 16px 18px 14px; overflow-x: auto; break-inside: avoid; }
-figure > svg { display: block; width: 100%; min-width: 720px; height: auto; }
+  padding: 16px 22px 14px 18px; break-inside: avoid; }
+figure > svg { display: block; width: 100%; height: auto; }
+.plot ul { list-style: none; margin: 0; padding: 0; max-width: none; }
+.row { position: relative; display: grid; grid-template-columns: 236px minmax(0, 1fr) 150px; column-gap: 16px;
+  align-items: center; margin: 0; border-radius: 4px; font-size: 13px; }
+.row > .label { text-align: right; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; grid-column: 1; }
+.row > .value { color: var(--soft); font-variant-numeric: tabular-nums; text-align: right; white-space: nowrap; }
+.row > .tip { display: none; position: absolute; z-index: 2; right: 0; top: 100%; max-width: min(100%, 70ch);
+  background: var(--ink); color: var(--paper); padding: 6px 10px; border-radius: 6px; line-height: 1.35; }
+.row:focus { outline: none; } .row:focus-visible { outline: 2px solid var(--after); outline-offset: 1px; }
+.row:focus-visible > .tip { display: block; }
+.stack { grid-template-columns: 96px minmax(0, 1fr) 170px; } .stack > .falls { grid-column: 2; }
+.stack > svg.free { grid-column: 2; } .stack > .value { grid-column: 3; }
+svg.free, .falls { display: block; width: 100%; overflow: visible; } .falls { height: 14px; }
+.fall { opacity: .35; } .beyond { fill: var(--soft); font-size: 11px; text-anchor: start; }
+.columns { padding-left: 46px; } .columns svg { height: 246px; }
 figcaption { font-size: 13.5px; margin-bottom: 10px; display: flex; flex-wrap: wrap; gap: 3px 16px;
   align-items: center; }
 .key { display: inline-flex; align-items: center; gap: 6px; }
@@ -70,8 +108,8 @@ figcaption { font-size: 13.5px; margin-bottom: 10px; display: flex; flex-wrap: w
 .key i.filled { background: var(--soft); border-radius: 50%; }
 .key i.even { background: none; height: 0; border-radius: 0; border-top: 1.5px dashed var(--soft); }
 .small { display: grid; grid-template-columns: repeat(auto-fill, minmax(290px, 1fr)); gap: 14px; margin: 14px 0; }
-.small figure { margin: 0; padding: 12px 14px; } .small figure > svg { min-width: 0; }
-.small h4 { margin: 0 0 2px; font-size: 14.5px; } .small p { font-size: 13.5px; margin: 4px 0 0; }
+.small figure { margin: 0; padding: 12px 14px; }
+.small h3 { margin: 0 0 2px; font-size: 14.5px; } .small p { font-size: 13.5px; margin: 4px 0 0; }
 svg text { fill: var(--ink); font-size: 13px; dominant-baseline: central; font-variant-numeric: tabular-nums; }
 svg .tick { fill: var(--soft); font-size: 11.5px; } svg .value { fill: var(--soft); font-size: 12.5px; }
 svg .end { text-anchor: end; } svg .middle { text-anchor: middle; }
@@ -100,9 +138,10 @@ table { border-collapse: collapse; font-size: 14px; width: 100%; font-variant-nu
 th { text-align: right; white-space: normal; font-weight: 600; color: var(--soft); font-size: 12.5px; line-height: 1.3;
   vertical-align: bottom; }
 th, td { padding: 6px 8px; border-bottom: 1px solid var(--line); text-align: right; } td { white-space: nowrap; }
+tbody th { color: inherit; font-weight: inherit; font-size: inherit; white-space: nowrap; }
 th:first-child, td:first-child, td.words, th.words { text-align: left; } td.wide { min-width: 240px; white-space: normal;
   text-align: left; }
-tr.total td { font-weight: 600; border-top: 2px solid var(--line); }
+tr.total td, tr.total th { font-weight: 600; border-top: 2px solid var(--line); }
 td small { color: var(--soft); font-size: 12px; } .stacked td small { display: block; line-height: 1.2; }
 .few, .few small { color: var(--warn); }
 .meter { width: 90px; height: 13px; vertical-align: -2px; margin-right: 8px; }
@@ -115,13 +154,29 @@ summary { cursor: pointer; padding: 10px 0; font-weight: 500; } details[open] { 
 ul { padding-left: 20px; max-width: 84ch; } li { margin: 5px 0; }
 .hash { color: var(--soft); font: 12px ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace;
   overflow-wrap: anywhere; white-space: normal; }
-@media (max-width: 640px) { main { padding: 24px 16px 60px; } h1 { font-size: 27px; } }
+@media (max-width: 640px) { main { padding: 24px 14px 60px; } h1 { font-size: 27px; } h2 { margin-top: 40px; }
+  figure { padding: 12px 16px 10px 12px; } .odd { display: none; } nav dl { display: block; } nav dd { margin-bottom: 8px; }
+  nav a { padding: 3px 0; }
+  .row, .stack { grid-template-columns: minmax(0, 1fr) auto; padding-bottom: 5px; } .row.axis { padding: 0; }
+  .row > .label { text-align: left; grid-area: 1 / 1; } .row > .value { grid-area: 1 / 2; }
+  .row > svg.free { grid-area: 2 / 1 / 3 / 3; } .row > .label:empty { display: none; }
+  .row.axis > .value { display: none; }
+  .stack > .falls { grid-area: 1 / 1 / 2 / 3; } .stack > svg.free { grid-area: 2 / 1 / 3 / 3; }
+  .stack > .label { grid-area: 3 / 1; } .stack > .value { grid-area: 3 / 2; } .stack { padding: 0; }
+  .columns { padding-left: 36px; } .claims { grid-template-columns: 1fr; }
+  .table tbody th, .table td:first-child { white-space: normal; min-width: 92px; position: sticky; left: 0;
+  background: var(--paper); } details .table tbody th, details .table td:first-child { background: var(--card); } }
 @media print { :root {"""
     + _LIGHT
-    + """ --paper: #fff; } body { font-size: 11pt; } main { max-width: none; padding: 0; } nav { display: none; }
-  h2, h3 { break-after: avoid; } table { font-size: 8.5pt; } th { font-size: 8pt; } td small { white-space: nowrap; }
-  .reading, .coverage { break-after: avoid; } figure, tr, .tile { break-inside: avoid; }
-  figure > svg { min-width: 0; } .table { overflow: visible; } th, td { padding: 3px 5px; white-space: normal; } }
+    + """ --paper: #fff; } body { font-size: 11pt; } main { max-width: none; padding: 0; } nav, a.csv, .tip { display: none; }
+  h2, h3, .group-name { break-after: avoid; } table { font-size: 8.5pt; } th { font-size: 8pt; } td small { white-space: nowrap; }
+  .reading, .coverage { break-after: avoid; } p, blockquote { break-inside: avoid; orphans: 3; }
+  .claims { grid-template-columns: repeat(4, 1fr); } .claim { padding: 8px 10px; } .claim p { font-size: 9.5pt; }
+  figure, tr, .tile, .claim, .row { break-inside: avoid; }
+  th button::after { content: none; }
+  /* What is folded is printed, also where no script opens it. */
+  details::details-content { content-visibility: visible; display: block; height: auto; }
+  .table { overflow: visible; } th, td { padding: 3px 5px; white-space: normal; } }
 """
     + "".join(
         f".row-{number}, .key i.row-{number} {{ fill: {colour}; background: {colour}; }}\n"

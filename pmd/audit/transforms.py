@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -15,7 +16,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
-from pmd.audit import geography, measure, overlap, repeated, report, result, units
+from pmd.audit import (
+    attributes,
+    data_files,
+    data_pairs,
+    datasets,
+    geography,
+    measure,
+    overlap,
+    pictures,
+    repeated,
+    report,
+    result,
+    tables,
+    units,
+)
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
@@ -43,7 +58,7 @@ LEFT_OUT = "left out"
 OPTED_OUT = "opted_out"
 
 #: What a fact of a worker is, by how it begins.
-COUNTED, REPEATED, OVERLAP, UNITS = "counted ", "repeated ", "overlap ", "units "
+COUNTED, REPEATED, OVERLAP, UNITS, PICTURES = "counted ", "repeated ", "overlap ", "units ", "pictures "
 
 #: `exchange.RUNS` of units, told from those of texts by a name.
 UNIT_RUNS = pa.schema([exchange.RUNS.field(0).with_name("unit_partition"), *list(exchange.RUNS)[1:]])
@@ -106,6 +121,43 @@ class SpreadPairs:
         yield flow.IMAGES.name, lost.filter(opted_out)["pair_id"]
 
 
+#: A chunk of any data set, with what its file is.
+DATA_TASKS = pa.schema([pa.field("task", pa.binary(), nullable=False)])
+
+
+def data_tasks(files: Iterable[data_files.DataFile]) -> list[pa.RecordBatch]:
+    """Return every chunk of a data set, in batches that are a unit each."""
+    return [
+        pa.RecordBatch.from_pylist(
+            [{"task": pickle.dumps((dataclasses.replace(file, chunks=()), chunk))}], schema=DATA_TASKS
+        )
+        for file in files
+        for chunk in file.chunks
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadData:
+    """Write the pairs of a chunk of any data set to a run; hand on its books."""
+
+    bits: int
+    work: str
+
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """DATA_TASKS → RUNS, and OUTPUTS."""
+        books: dict[str, commits.Books] = {}
+        yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch, books), "pair_id")
+        yield outputs((), books=books)
+
+    def _rows(self, batch: pa.RecordBatch, books: dict[str, commits.Books]) -> Iterator[pa.RecordBatch]:
+        for row in batch.to_pylist():
+            file, chunk = pickle.loads(row["task"])  # noqa: S301  this process, or its driver, has made it
+            for pairs, found in data_pairs.read(file, chunk):
+                for name, book in found.items():
+                    books[name] = books.get(name, commits.Books()) + book
+                yield exchange.widen(pa.Table.from_batches([pairs]), MEETING)
+
+
 @dataclasses.dataclass(frozen=True)
 class CountPartition:
     """Count a partition; its counts go to the commit as a fact. Write where its texts stand to a run, and its units to another.
@@ -116,6 +168,7 @@ class CountPartition:
         bits: Of the partitions by text.
         unit_bits: Of those by unit.
         work: The folder of runs.
+        attributes: Files of attributes (`attributes.to_bytes`).
     """
 
     plan: measure.Plan
@@ -123,6 +176,7 @@ class CountPartition:
     bits: int
     unit_bits: int
     work: str
+    attributes: tuple[str, ...] = ()
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition, all its RUNS) → RUNS of texts, UNIT_RUNS, and OUTPUTS."""
@@ -139,6 +193,9 @@ class CountPartition:
                 counted = measure.merge(counted, measure.outside(pairs.filter(pc.invert(mine))))
                 seen = measure.look(some, self.plan)
                 counted = measure.merge(counted, measure.measure(some, fates, self.plan, seen))
+                if self.attributes:
+                    known = [attributes.held(path) for path in self.attributes]
+                    counted = measure.merge(counted, measure.tallied(some, fates, attributes.tally, seen, known))
                 for rows in units.occurrences(some, fates, seen):
                     run.add(rows, "unit_id")
                 yield repeated.occurrences(some, measure.stages(fates))
@@ -193,15 +250,20 @@ class SumForms:
 
 @dataclasses.dataclass(frozen=True)
 class CountOverlap:
-    """Count the images of a part by the sources that show them."""
+    """Count the images of a part by the sources that show them, and those that were fetched by their sizes."""
 
     root: str
+    cut: partitions.Cut
     work: str
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """PARTS of one row → OUTPUTS."""
-        found = overlap.count(partitions.read_images(self.root, part_of(batch))["sources"])
-        yield outputs((), facts=[OVERLAP + orjson.dumps(found).decode()])
+        part = part_of(batch)
+        images = partitions.read_images(self.root, part, ("image_id", "sources"))
+        ledger = partitions.read_ledger(self.root, self.cut.shards(part))
+        facts = [OVERLAP + orjson.dumps(overlap.count(images["sources"])).decode()]
+        shown = pictures.count(images, ledger, dedupe_rules.read_groups(self.root))
+        yield outputs((), facts=[*facts, PICTURES + orjson.dumps(shown).decode()])
 
 
 def _pairs(work: str, references: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
@@ -225,25 +287,27 @@ def _pairs(work: str, references: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa
 
 @dataclasses.dataclass(frozen=True)
 class WithReport:
-    """Merge all counts, and give a proposal audit.json and report.html."""
+    """Merge all counts, and give a proposal audit.json, report.html and the tables."""
 
     plan: measure.Plan
     books: Mapping[str, Mapping[str, commits.Books]]  # stage → source → books
     table2: Mapping[str, Table2]
-    profile: str
+    profile: str | None
     sample: int = 1
     beside: geography.Beside = geography.NOTHING
+    data: datasets.Described | None = None  # any data set: its books are among what was found
 
     def __call__(self, proposal: Proposal, found: Collected) -> Proposal:
-        """Return it with both files."""
+        """Return it with all files."""
 
         def facts(kind: str) -> list[str]:
             return [fact.removeprefix(kind) for fact in found.facts if fact.startswith(kind)]
 
         counted = measure.merge_all(measure.from_bytes(base64.b64decode(fact)) for fact in facts(COUNTED))
+        books = self.books if self.data is None else {flow.CURATE.name: found.books}
         content = result.result(
             counted,
-            self.books,
+            books,
             self.plan,
             self.table2,
             counted=units.merged(map(units.Counted.from_text, facts(UNITS))),
@@ -252,9 +316,13 @@ class WithReport:
             repeated=next(map(orjson.loads, facts(REPEATED)), None),
             overlap=overlap.matrix(map(orjson.loads, facts(OVERLAP))),
             beside=self.beside,
+            pictures_=pictures.figures(map(orjson.loads, facts(PICTURES))),
         )
+        if self.data is not None:
+            content = datasets.described(content, self.data)
         fixed = {
             "audit.json": orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS),
             "report.html": report.html(content).encode(),
+            **dict(tables.files(content)),
         }
         return dataclasses.replace(proposal, fixed=fixed)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -18,9 +19,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd.audit import clusters, groups, losses
+from pmd.audit import associations, clusters, groups, losses
 from pmd.audit.clusters import Counts
-from pmd.audit.measure import CATEGORIES, CLASSES, NOT_READ, Seen, low_words
+from pmd.audit.marks import BITS, OF_ENGLISH, OF_READ
+from pmd.audit.measure import CATEGORIES, CLASSES, DATA, NOT_READ, Seen, low_words
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 
@@ -37,14 +39,24 @@ CLUSTERS: Final[Mapping[str, tuple[str, ...]]] = {
     "wit": ("image", "page"),
     "conceptual_captions": ("host",),
     "conceptual_12m": ("host",),
+    DATA: ("user", "image"),  # of a data set that names no users, images alone count
 }
 BY_IMAGE: Final = ("image",)
 
 #: Whose loss is tested: the coarsest of these that a source has.
 LOST_BY: Final = ("host", "user")
 
+#: Properties whose loss is not tested: marks, and what their ratio needs.
+UNTESTED: Final = frozenset({*BITS, "young+old", "young both old"})
+
 #: All sources together, where a source is named otherwise.
 ALL: Final = ""
+
+#: Kinds whose units are named.
+NAMED: Final = ("subreddit", "host")
+#: Texts with a mark from which a host or a subreddit is named beside it, and how many are.
+LEAST_MARKED: Final = 20
+LISTED_MARKED: Final = 20
 
 #: Hosts that are listed, of each source and stage.
 LISTED_HOSTS: Final = 20
@@ -57,7 +69,9 @@ ROWS: Final = pa.schema(
         pa.field("last", pa.int8(), nullable=False),  # number of the last of `CLASSES` survived
         pa.field("category", pa.int8(), nullable=False),  # of `CATEGORIES`, or `NOT_READ`
         pa.field("country", pa.string(), nullable=False),  # "": no geotag, or at sea
-        pa.field("name", pa.string(), nullable=False),  # of hosts alone
+        pa.field("marks", pa.int64(), nullable=False),  # `marks.MARKS` as bits
+        pa.field("associated", pa.string(), nullable=False),  # as in `Marked`
+        pa.field("name", pa.string(), nullable=False),  # of hosts and subreddits alone
         pa.field("pairs", pa.int64(), nullable=False),  # that are alike in all of these
     ]
 )
@@ -67,6 +81,7 @@ _AT: Final = [
     pa.field("kind", pa.string(), nullable=False),
     pa.field("stage", pa.int64(), nullable=False),
 ]
+_AT_NAMES: Final = tuple(field.name for field in _AT)
 #: Units by how many pairs they have after a stage.
 SIZES: Final = pa.schema([*_AT, pa.field("size", pa.int64()), pa.field("units", pa.int64())])
 #: `clusters.ROWS` of each source, kind, stage and domain: what the shares are shares of.
@@ -78,6 +93,17 @@ GROUPS: Final = pa.schema([*_AT[:2], *groups.ROWS])
 #: The hosts with most pairs after any stage, after each.
 HOSTS: Final = pa.schema(
     [*_AT, pa.field("name", pa.string(), nullable=False), pa.field("pairs", pa.int64(), nullable=False)]
+)
+
+#: The hosts and subreddits with most texts that have a mark, with the texts that were read of them and are English.
+MARKED: Final = pa.schema(
+    [
+        *_AT,
+        pa.field("mark", pa.string(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("english", pa.int64(), nullable=False),
+        pa.field("texts", pa.int64(), nullable=False),
+    ]
 )
 
 #: Property → the categories that have it, of the texts that were read; and of those that are English.
@@ -115,6 +141,7 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen])
     for source, found in sorted(seen.items()):
         mine = pa.array(np.flatnonzero(pc.equal(names, source).to_numpy(zero_copy_only=False)))
         stages, images = numbers.take(mine), pairs.column("image_id").take(mine)
+        marked, texts = _of_pairs(found)
         for code, kind in enumerate(KINDS):
             if kind == "image":
                 ids, having = images, np.arange(len(mine))
@@ -128,9 +155,8 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen])
             if not len(having):
                 continue
             places = pa.array(having)
-            host_names = (
-                [found.units["host"][place] for place in having.tolist()] if kind == "host" else [""] * len(ids)
-            )
+            named = kind in NAMED
+            names_of = [found.units[kind][place] for place in having.tolist()] if named else [""] * len(ids)
             found_rows = pa.table(
                 [
                     ids,
@@ -139,7 +165,9 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen])
                     stages.take(places),
                     pa.array(found.categories[having], pa.int8()),
                     pa.array([found.countries[place] for place in having.tolist()], pa.string()),
-                    pa.array(host_names, pa.string()),
+                    pa.array(marked[having], pa.int64()),
+                    texts.take(places),
+                    pa.array(names_of, pa.string()),
                     np.ones(len(ids), dtype=np.int64),
                 ],
                 schema=ROWS,
@@ -147,10 +175,47 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen])
             yield from (found_rows if kind == "image" else _alike(found_rows)).to_batches()
 
 
+def _of_pairs(found: Seen) -> tuple[Counts, pa.Array]:
+    """Return the marks of each pair, and what is set against gendered terms; of those that were not read nothing."""
+    read = np.flatnonzero(found.categories != NOT_READ)
+    marked = np.zeros(len(found.categories), dtype=np.int64)
+    marked[read] = found.marked.marks
+    texts = np.full(len(found.categories), "", dtype=object)
+    texts[read] = found.marked.associated
+    return marked, pa.array(texts, pa.string())
+
+
 def _alike(rows: pa.Table) -> pa.Table:
     """Return rows that are alike as one: a host that has all pairs of a source would else fill a worker's memory."""
     names = ROWS.names[:-1]
     return rows.group_by(names).aggregate([("pairs", "sum")]).rename_columns(ROWS.names).cast(ROWS)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Ordered:
+    """A table in the order of the columns that say what its rows are of: the rows of one thing are a slice, found once for all.
+
+    Attributes:
+        table: The rows.
+        slices: Values of these columns → where their rows begin, and how many there are.
+    """
+
+    table: pa.Table
+    slices: Mapping[tuple[object, ...], tuple[int, int]]
+
+    @classmethod
+    def by(cls, table: pa.Table, *columns: str) -> _Ordered:
+        """Return a table by some columns; rows of the same values stay in their order."""
+        ordered = table.sort_by([(name, "ascending") for name in columns]).combine_chunks()
+        slices: dict[tuple[object, ...], tuple[int, int]] = {}
+        for place, values in enumerate(zip(*(ordered[name].to_pylist() for name in columns), strict=True)):
+            start, _ = slices.get(values, (place, 0))
+            slices[values] = (start, place + 1 - start)
+        return cls(ordered, slices)
+
+    def at(self, *values: object) -> pa.Table:
+        """Return the rows of some values."""
+        return self.table.slice(*self.slices.get(values, (0, 0)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,6 +227,7 @@ class Counted:
     losses: pa.Table
     hosts: pa.Table
     groups: pa.Table
+    marked: pa.Table
 
     def to_text(self) -> str:
         """Return it as text that Beam carries."""
@@ -172,8 +238,17 @@ class Counted:
         """Return what `to_text` wrote."""
         return cls(*(_table(base64.b64decode(part)) for part in text.split(".")))
 
+    @functools.cached_property
+    def ordered(self) -> Mapping[str, _Ordered]:
+        """Its tables by source, kind and stage, those of domains by domain too: each is asked for hundreds of times."""
+        whole = {name: _Ordered.by(getattr(self, name), *_AT_NAMES) for name in ("sizes", "sums", "hosts", "marked")}
+        parts = {
+            f"{name} of domains": _Ordered.by(getattr(self, name), *_AT_NAMES, "domain") for name in ("sums", "losses")
+        }
+        return whole | parts
+
     def _tables(self) -> tuple[pa.Table, ...]:
-        return self.sizes, self.sums, self.losses, self.hosts, self.groups
+        return self.sizes, self.sums, self.losses, self.hosts, self.groups, self.marked
 
 
 def _bytes(table: pa.Table) -> bytes:
@@ -189,7 +264,7 @@ def _table(content: bytes) -> pa.Table:
         return reader.read_all()
 
 
-EMPTY: Final = Counted(*(schema.empty_table() for schema in (SIZES, SUMS, LOSSES, HOSTS, GROUPS)))
+EMPTY: Final = Counted(*(schema.empty_table() for schema in (SIZES, SUMS, LOSSES, HOSTS, GROUPS, MARKED)))
 
 
 def merged(parts: Iterable[Counted]) -> Counted:
@@ -202,6 +277,7 @@ def merged(parts: Iterable[Counted]) -> Counted:
         _added(LOSSES, [part.losses for part in some], 7),
         _largest(hosts),
         _added(GROUPS, [part.groups for part in some], 5),
+        _most_marked(pa.concat_tables([part.marked for part in some])),
     )
 
 
@@ -224,6 +300,20 @@ def _largest(hosts: pa.Table) -> pa.Table:
         if held[source, stage] <= LISTED_HOSTS:
             large.add((source, name))
     found = [place for place, at in enumerate(zip(sources, names, strict=True)) if at in large]
+    return ranked.take(pa.array(found, pa.int64()))
+
+
+def _most_marked(rows: pa.Table) -> pa.Table:
+    """Return the `LISTED_MARKED` of each source, kind, stage and mark that have most texts with it, sorted."""
+    at = ["source", "kind", "stage", "mark"]
+    order = [*((name, "ascending") for name in at), ("texts", "descending"), ("name", "ascending")]
+    ranked = rows.sort_by(order)
+    held: dict[tuple[object, ...], int] = {}
+    found = []
+    for place, where in enumerate(zip(*(ranked[name].to_pylist() for name in at), strict=True)):
+        held[where] = held.get(where, 0) + 1
+        if held[where] <= LISTED_MARKED:
+            found.append(place)
     return ranked.take(pa.array(found, pa.int64()))
 
 
@@ -297,14 +387,23 @@ def _count(source: str, kind: str, rows: pa.Table, incomes: Mapping[str, str]) -
                 if kind in clusters_of(source):
                     sums.append(_at(source, kind, stage, domain, clusters.rows(clusters.of(whole[:, stage], at))))
                 if stage and kind in LOST_BY and (whole[:, stage] < whole[:, stage - 1]).any():
-                    both = {name: (counts[:, stage - 1], counts[:, stage]) for name, counts in having.items()}
+                    both = {
+                        name: (counts[:, stage - 1], counts[:, stage])
+                        for name, counts in having.items()
+                        if name not in UNTESTED
+                    }
                     lost.append(_at(source, kind, stage, domain, losses.of(whole[:, stage - 1], whole[:, stage], both)))
+        if kind in clusters_of(source):
+            sums += [
+                _at(source, kind, stage, domain, one) for stage, domain, one in associations.sums(rows, len(CLASSES))
+            ]
     return Counted(
         pa.concat_tables(sizes),
         pa.concat_tables([SUMS.empty_table(), *sums]),
         pa.concat_tables([LOSSES.empty_table(), *lost]),
         _hosts(source, units, pairs, rows) if kind == "host" else HOSTS.empty_table(),
         _groups(source, kind, pairs, encoded.dictionary, domains.get("placed")),
+        _marked(source, kind, units, rows) if kind in NAMED and source != ALL else MARKED.empty_table(),
     )
 
 
@@ -331,10 +430,17 @@ def _domains(
         return {name: units.counts(np.isin(categories, sorted(codes))) for name, codes in properties.items()}
 
     english = having(ENGLISH)
+    marks = rows["marks"].to_numpy()
+    english |= {name: units.counts((marks & BITS[name]) > 0) for names in OF_ENGLISH.values() for name in names}
     english["female+male"] = english["female"] + english["male"]
+    both = BITS["young"] | BITS["old"]
+    english |= {"young+old": english["young"] + english["old"], "young both old": units.counts((marks & both) == both)}
     english_codes = sorted(READ["english"])
     found = {
-        "read": (units.counts(categories != NOT_READ), having(READ)),
+        "read": (
+            units.counts(categories != NOT_READ),
+            having(READ) | {name: units.counts((marks & BITS[name]) > 0) for name in OF_READ},
+        ),
         "english": (units.counts(np.isin(categories, english_codes)), english),
     }
     codes = rows["country"].combine_chunks().dictionary_encode()
@@ -368,6 +474,23 @@ def _sizes(source: str, kind: str, stage: int, pairs: Counts) -> pa.Table:
     return pa.table([[source] * length, [kind] * length, [stage] * length, sizes, units.astype(np.int64)], schema=SIZES)
 
 
+def _marked(source: str, kind: str, units: _Units, rows: pa.Table) -> pa.Table:
+    """Return the units that have `LEAST_MARKED` texts or more with a mark of `harm`."""
+    first = np.zeros(units.number, dtype=np.int64)
+    first[units.place] = np.arange(len(units.place))
+    names, marks = rows["name"].combine_chunks(), rows["marks"].to_numpy()
+    english = units.counts(np.isin(rows["category"].to_numpy(), sorted(READ["english"])))
+    found = [MARKED.empty_table()]
+    for mark in OF_ENGLISH["harm"]:
+        having = units.counts((marks & BITS[mark]) > 0)
+        for stage in range(len(CLASSES)):
+            some = np.flatnonzero(having[:, stage] >= LEAST_MARKED)
+            head = [[value] * len(some) for value in (source, kind, stage, mark)]
+            columns = [*head, names.take(pa.array(first[some])), english[some, stage], having[some, stage]]
+            found.append(pa.table(columns, schema=MARKED))
+    return _most_marked(pa.concat_tables(found))
+
+
 def _hosts(source: str, units: _Units, pairs: Counts, rows: pa.Table) -> pa.Table:
     first = np.zeros(units.number, dtype=np.int64)
     first[units.place] = np.arange(len(units.place))
@@ -389,26 +512,34 @@ def _hosts(source: str, units: _Units, pairs: Counts, rows: pa.Table) -> pa.Tabl
 
 def sizes_of(counted: Counted, source: str, kind: str, stage: int) -> tuple[Counts, Counts]:
     """Return how many pairs units have after a stage, ascending, and how many units have so many."""
-    rows = _where(counted.sizes, source, kind, stage)
+    rows = counted.ordered["sizes"].at(source, kind, stage)
     return rows["size"].to_numpy(), rows["units"].to_numpy()
 
 
 def sums_of(counted: Counted, source: str, kind: str, stage: int, domain: str) -> clusters.Sums:
     """Return the sums over the clusters of a source after a stage."""
-    rows = _where(counted.sums, source, kind, stage)
-    rows = rows.filter(pc.equal(rows["domain"], domain))
+    rows = counted.ordered["sums of domains"].at(source, kind, stage, domain)
     return clusters.from_rows(rows.select(clusters.ROWS.names))
+
+
+def associations_of(counted: Counted, source: str, kind: str, stage: int) -> dict[str, clusters.Sums]:
+    """Return the sums over the clusters of a source after a stage, by the term that all their pairs have."""
+    return associations.by_term(counted.ordered["sums"].at(source, kind, stage))
+
+
+def marked_of(counted: Counted, source: str, kind: str, stage: int) -> pa.Table:
+    """Return the hosts or subreddits of `MARKED`."""
+    return counted.ordered["marked"].at(source, kind, stage)
 
 
 def losses_of(counted: Counted, source: str, kind: str, stage: int, domain: str) -> pa.Table:
     """Return what clusters of a source lost at a stage."""
-    rows = _where(counted.losses, source, kind, stage)
-    return rows.filter(pc.equal(rows["domain"], domain)).select(losses.ROWS.names)
+    return counted.ordered["losses of domains"].at(source, kind, stage, domain).select(losses.ROWS.names)
 
 
 def hosts_of(counted: Counted, source: str, stage: int) -> list[tuple[str, int]]:
     """Return the hosts with most pairs, each with its pairs."""
-    rows = _where(counted.hosts, source, "host", stage)
+    rows = counted.ordered["hosts"].at(source, "host", stage)
     return list(zip(rows["name"].to_pylist(), rows["pairs"].to_pylist(), strict=True))[:LISTED_HOSTS]
 
 
@@ -434,8 +565,3 @@ def groups_of(counted: Counted, source: str, kind: str, by: str) -> dict[str, tu
         of_pairs, of_units = found.setdefault(name, (zeros, zeros.copy()))
         of_pairs[stage], of_units[stage] = pairs, some
     return dict(sorted(found.items()))
-
-
-def _where(table: pa.Table, source: str, kind: str, stage: int) -> pa.Table:
-    matching = pc.and_(pc.equal(table["source"], source), pc.equal(table["kind"], kind))
-    return table.filter(pc.and_(matching, pc.equal(table["stage"], stage)))

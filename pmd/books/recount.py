@@ -70,7 +70,13 @@ class Table:
 
 
 class Recount:
-    """The recount of one commit. A stage overrides what it has: tables, tars, other files."""
+    """The recount of one commit. A stage overrides what it has: tables, tars, other files.
+
+    Attributes:
+        has_rows: Whether the books count rows of its Parquet files; where not, they are held to their digests alone.
+    """
+
+    has_rows = True
 
     def __init__(self, committed: Committed, tally: Tally) -> None:
         self.committed = committed

@@ -139,7 +139,7 @@ def _expand(patterns: Iterable[str]) -> list[str]:
 def _found(pattern: str) -> list[str]:
     archive, member = archives.split_member(pattern)
     if member is None:
-        return _files(archive)
+        return files_of(archive)
     return [archives.location(path, name) for path in storage.glob(archive) for name in _members(path, member)]
 
 
@@ -176,7 +176,7 @@ def _members(path: str, pattern: str) -> list[str]:
     return matching
 
 
-def _files(pattern: str) -> list[str]:
+def files_of(pattern: str) -> list[str]:
     """Return the files that a path or glob names; a folder stands for every file below it but hidden ones."""
     paths = []
     for path in storage.glob(pattern) if pattern else []:
@@ -202,7 +202,7 @@ def _holds_nothing(location: str) -> bool:
 
 def _missing(source: SourceConfig) -> list[str]:
     karpathy = karpathy_of(source)
-    absent = [pattern for pattern in source.annotations if not _files(archives.split_member(pattern)[0])]
+    absent = [pattern for pattern in source.annotations if not files_of(archives.split_member(pattern)[0])]
     absent += [
         pattern
         for pattern in (*source.images, *([] if karpathy is None else [karpathy]))

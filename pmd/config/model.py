@@ -266,6 +266,7 @@ class _Checker:
         named += [(("suppression",), path) for path in config.suppression]
         named += [(("scores", str(number), "file"), rule.file) for number, rule in enumerate(config.scores)]
         named += [(("fetch", "blocklists"), path) for path in config.fetch.blocklists]
+        named += [(("audit", "attributes"), path) for path in config.audit.attributes]
         for key, path in named:
             if not path or not storage.exists(path) or storage.is_folder(path):
                 self.problem(key, "a file that is there", path, "mend the path, or remove it")

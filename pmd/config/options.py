@@ -451,6 +451,7 @@ class AuditOptions(StageOptions):
 
     text_sample: int = Field(default=200_000, ge=1, le=2**31)
     reference: ReferenceTable | None = None
+    attributes: Annotated[tuple[str, ...], NamesFiles()] = ()
 
 
 class PublishOptions(StageOptions):

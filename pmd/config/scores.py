@@ -121,7 +121,7 @@ def read(path: str, keep: str, missing: Literal["keep", "reject"]) -> Verdicts:
         column = joined
         values = pc.fill_null(batch[1], float("nan")).to_numpy(zero_copy_only=False)
         there = ~np.isnan(values)
-        ids, good = ids_of(_keys(batch[0], path))[there], condition.holds(values[there])
+        ids, good = ids_of(keys_of(batch[0], path))[there], condition.holds(values[there])
         failing.append(ids[~good])
         if missing == "reject":
             passing.append(ids[good])
@@ -163,7 +163,8 @@ def _batches(path: str, score: str) -> Iterator[tuple[str, pa.RecordBatch]]:
         ) from None
 
 
-def _keys(ids: pa.Array, path: str) -> pa.Array:
+def keys_of(ids: pa.Array, path: str) -> pa.Array:
+    """Return ids, 16 bytes or 32 hexadecimal digits each, as 16 bytes; whoever has a mistake is told the path."""
     values = ids.to_pylist()
     try:
         keys = [bytes.fromhex(value) if isinstance(value, str) else bytes(value) for value in values]

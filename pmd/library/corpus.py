@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Literal
+from typing import Final, Literal
 
 from pmd.errors import InputError
 from pmd.inspection import kinds
 from pmd.library import reading
-from pmd.library.figures import Audit
+from pmd.library.audits import Audit
 from pmd.library.tables import Table
 from pmd.store import storage
 
@@ -89,8 +89,8 @@ class Corpus:
             )
 
 
-def load(root_or_lists: str | os.PathLike[str]) -> Corpus:
-    """Open what `pmd build` has made, at any stage, or published lists.
+class Load:
+    """What `pmd.load` is: called, it opens a corpus; `pmd.load.audit` opens an audit alone.
 
     >>> import pmd
     >>> corpus = pmd.load("demo/pmd")
@@ -99,25 +99,45 @@ def load(root_or_lists: str | os.PathLike[str]) -> Corpus:
     >>> lists = pmd.load("demo/pmd/publish/source=coco")
     >>> lists.published.schema.field("sha256").type
     DataType(string)
-
-    Args:
-        root_or_lists: A ROOT; or a published list, or a folder of them, wherever they were copied to. A path, or an
-            fsspec URL.
-
-    Raises:
-        InputError: There is nothing, or something else.
-        RootError: It is a ROOT of another version.
-        VerificationError: Its `root.json` is damaged.
+    >>> pmd.load.audit("demo/pmd").books.columns.to_list()
+    ['stage', 'source', 'in', 'kept', 'rejected']
     """
-    where = os.fspath(root_or_lists)
-    if not storage.exists(where):
-        raise InputError("nothing is here", where=where, expected="a ROOT or a published list")
-    kind = kinds.kind(where)
-    if kind == "other":
-        raise InputError(
-            "neither a ROOT nor a published list",
-            where=where,
-            expected="a ROOT, or Parquet files that pmd publish wrote",
-            found="a file that is no Parquet",
-        )
-    return Corpus(where, kind)
+
+    def __call__(self, root_or_lists: str | os.PathLike[str]) -> Corpus:
+        """Open what `pmd build` has made, at any stage, or published lists.
+
+        Args:
+            root_or_lists: A ROOT; or a published list, or a folder of them, wherever they were copied to. A path, or an
+                fsspec URL.
+
+        Raises:
+            InputError: There is nothing, or something else.
+            RootError: It is a ROOT of another version.
+            VerificationError: Its `root.json` is damaged.
+        """
+        where = os.fspath(root_or_lists)
+        if not storage.exists(where):
+            raise InputError("nothing is here", where=where, expected="a ROOT or a published list")
+        kind = kinds.kind(where)
+        if kind == "other":
+            raise InputError(
+                "neither a ROOT nor a published list",
+                where=where,
+                expected="a ROOT, or Parquet files that pmd publish wrote",
+                found="a file that is no Parquet",
+            )
+        return Corpus(where, kind)
+
+    def audit(self, root_or_folder: str | os.PathLike[str]) -> Audit:
+        """Open the audit of a ROOT, or of any data set: the folder that `pmd audit PATH --out DIR` was given.
+
+        Raises:
+            InputError: There is nothing.
+        """
+        where = os.fspath(root_or_folder)
+        if not storage.exists(where):
+            raise InputError("nothing is here", where=where, expected="a ROOT, or the folder of an audit")
+        return Audit(where)
+
+
+load: Final = Load()

@@ -30,7 +30,57 @@ def statements(audit: Mapping[str, Any] | None) -> list[str]:
     """Return what was measured of all sources together, a sentence a figure, each with what it is of."""
     if audit is None or not audit.get("stages"):
         return []
-    return list(_said(audit["all"][audit["stages"][-1]]))
+    last = audit["stages"][-1]
+    population = audit["all"][last]
+    return [*_about(audit, last), *_said(population), *_mentioned(population), *_placed(audit, last), *_lost(audit)]
+
+
+def _about(audit: Mapping[str, Any], last: str) -> Iterator[str]:
+    """Yield what was measured, and what nobody can measure here."""
+    pairs = audit["all"][last].get("pairs")
+    if not pairs:
+        return
+    sample = audit.get("sample", 1)
+    thinned = f" of a sample of one in {sample:,} of the images" if sample != 1 else ""
+    yield f"The audit measured {pairs:,} pairs{thinned}, as they stand after {last}."
+    yield "Who contributed cannot be measured: no source records anybody's age or gender, and none is taken from names or faces."
+
+
+def _mentioned(population: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the rates of other terms in captions, where they were counted."""
+    for section, names in (("age", ("young", "old")), ("harm", ("violent", "sexual", "adult"))):
+        found = population.get(section) or {}
+        rates = [f"{_share(found[name])} {name}" for name in names if _value(found.get(name)) is not None]
+        if rates:
+            yield (
+                f"Terms in English captions, which tell what was written and not what is shown: {', '.join(rates)} "
+                f"({_of(found)})."
+            )
+
+
+def _placed(audit: Mapping[str, Any], last: str) -> Iterator[str]:
+    """Yield the share of high-income countries, where classes were given."""
+    for source, by_stage in (audit.get("geography") or {}).get("sources", {}).items():
+        high = (by_stage.get(last) or {}).get("high_income") or {}
+        photographs = high.get("photographs") or {}
+        if _value(photographs) is not None:
+            low, most = photographs.get("bounds") or (None, None)
+            bounds = f"; of all its photographs between {low:.0%} and {most:.0%}" if low is not None else ""
+            yield (
+                f"Of the photographs of {source} in a country of known income, {_share(photographs)} are from high-income "
+                f"countries{bounds}. A photographed country is no home."
+            )
+
+
+def _lost(audit: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how many tests found that loss struck unevenly."""
+    tests = audit.get("tests") or []
+    if tests:
+        found = [test for test in tests if test["finding"]]
+        yield (
+            f"Of {len(tests):,} tests whether what a step lost had to do with what it shows, {len(found):,} are findings, false "
+            "discoveries held to 5 %."
+        )
 
 
 def still_there(found: Mapping[str, Any]) -> list[str]:

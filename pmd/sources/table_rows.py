@@ -79,7 +79,7 @@ def parts(chunk: Chunk, layout: Layout) -> Iterator[Part]:
     else:
         # What no early row has, a later one of JSON Lines may have.
         wanted = names if table.form != "jsonl" else {**layout.needed, **layout.optional}
-        yield from _gathered(rows(chunk, layout), [*wanted])
+        yield from gathered(rows(chunk, layout), [*wanted])
 
 
 def _planned(chunk: Chunk, layout: Layout) -> Table:
@@ -222,7 +222,7 @@ def _said(part: pa.Array, places: pa.Array) -> tuple[pa.Array, pa.Array]:
     return table_drafts.take(part, said), table_drafts.take(places, said)
 
 
-def _gathered(found: Iterator[tuple[Any, str]], names: Sequence[str]) -> Iterator[Part]:
+def gathered(found: Iterator[tuple[Any, str]], names: Sequence[str]) -> Iterator[Part]:
     """Gather rows to columns of text."""
     columns: dict[str, list[str | None]] = {name: [] for name in names}
     places: list[str] = []

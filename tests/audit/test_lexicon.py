@@ -1,14 +1,16 @@
-"""Gendered terms: words, longest terms, and the lists of the pinned package."""
+"""Gendered terms: longest terms, the lists of the pinned package, and what is changed of them."""
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import metadata
 
 import pytest
 
-from pmd.audit import lexicon
+from pmd.audit import lexicon, report, words
 from tests.audit.batches import WORDS
+from tests.audit.plain_matcher import mentions
 
 
 @pytest.mark.parametrize(
@@ -30,24 +32,112 @@ from tests.audit.batches import WORDS
     ],
 )
 def test_mentions_are_whole_words(text: str, lists: set[str]) -> None:
-    assert WORDS.mentions(text) == lists
+    assert mentions(WORDS, text) == lists
 
 
 def test_the_longest_term_wins_and_its_words_count_no_further() -> None:
     lists = lexicon.of({"male": ["man"], "neutral": ["man page"]})
-    assert lists.mentions("a man page") == {"neutral"}
-    assert lists.mentions("a man page for a man") == {"neutral", "male"}
+    assert mentions(lists, "a man page") == {"neutral"}
+    assert mentions(lists, "a man page for a man") == {"neutral", "male"}
 
 
-def test_the_pinned_lists_are_read_without_importing_the_package() -> None:
+@pytest.fixture(scope="module")
+def pinned() -> lexicon.Lexicon:
     found = lexicon.load()
     assert isinstance(found, lexicon.Lexicon)
-    assert dict(found.sha256) == {name: digest for name, (_, digest) in lexicon.LISTS.items()}
-    # Different terms: the third file has 431 lines, of which some stand there twice.
-    assert dict(found.sizes) == {"female": 258, "male": 257, "neutral": 416}
-    assert found.mentions("An actress and her firefighter brother") == {"female", "male", "neutral"}
+    return found
+
+
+def test_the_pinned_lists_are_read_without_importing_the_package(pinned: lexicon.Lexicon) -> None:
+    assert {name: pinned.sha256[name] for name in lexicon.LISTS} == {
+        name: digest for name, (_, digest) in lexicon.LISTS.items()
+    }
+    assert set(pinned.sizes) == {"female", "male", "neutral"}
+    assert mentions(pinned, "A waitress and her firefighter brother") == {"female", "male", "neutral"}
     assert "genbit" not in sys.modules
     assert "torch" not in sys.modules
+
+
+def test_every_change_does_something() -> None:
+    """A term that is dropped was there, one that is added was not, and an exception keeps a term from counting."""
+    changed, _ = lexicon.changes()
+    package = metadata.distribution(lexicon.PACKAGE)
+    lines = {
+        name: package.locate_file(path).read_text(encoding="utf-8").splitlines()  # type: ignore[attr-defined]
+        for name, (path, _) in lexicon.LISTS.items()
+    }
+    plain = lexicon.of(lines).terms
+    assert changed.drop <= set(plain)
+    pinned = lexicon.load()
+    assert isinstance(pinned, lexicon.Lexicon)
+    counting = lexicon.Lexicon({term: names for term, names in pinned.terms.items() if names}, {}, {})
+    for term in sorted(changed.exceptions):
+        assert mentions(counting, " ".join(term)), term
+        assert not mentions(pinned, " ".join(term)), term
+    for name, added in changed.add.items():
+        for term in added:
+            assert name in pinned.terms[tuple(words.plain(term))], term
+            assert tuple(words.plain(term)) in changed.drop or name not in plain.get(tuple(words.plain(term)), ()), term
+
+
+@pytest.mark.parametrize(
+    ("text", "lists"),
+    [
+        ("He'll be there", {"male"}),
+        ("he’d go", {"male"}),
+        ("she'd go", {"female"}),
+        ("SHE’LL SING", {"female"}),
+        ("mens shoes", {"male"}),
+        ("men's shoes", {"male"}),
+        ("womens shoes", {"female"}),
+        ("the boys' room", {"male"}),
+        ("two guys on a bench", {"male"}),
+        ("hey guys, look", set()),
+        ("king size bed", set()),
+        ("a king-size bed", set()),
+        ("the king of Spain", {"male"}),
+        ("a king sized mattress, fit for a king", {"male"}),
+        ("a master chef in the master bedroom", set()),
+        ("a convent and a monastery", set()),
+        ("maternity ward", set()),
+        ("I miss you", set()),
+        ("oh my god", set()),
+        ("chicks in a nest", set()),
+        ("near Gent, Belgium", set()),
+        ("a lady bug on a leaf", set()),
+        ("the Isle of Man", set()),
+        ("an actress", {"neutral"}),
+        ("an actor", {"neutral"}),
+        ("a heroine and a hero", {"neutral"}),
+        ("a waitress", {"female"}),
+        ("a waiter", {"male"}),
+        ("the landlord and the landlady", {"female", "male"}),
+        ("a bridesmaid", {"female"}),
+        ("a groomsman", {"male"}),
+        ("my sister-in-law", {"female"}),
+        ("my brother-in-law", {"male"}),
+        ("(s)he", {"female", "male"}),
+        ("server room", set()),
+        ("people on a beach", {"neutral"}),
+    ],
+)
+def test_what_the_mended_lists_find(pinned: lexicon.Lexicon, text: str, lists: set[str]) -> None:
+    assert mentions(pinned, text) == lists
+
+
+def test_the_limits_speak_of_terms_that_are_listed(pinned: lexicon.Lexicon) -> None:
+    (limit,) = [limit for limit in report.LIMITS if "word lists" in limit]
+    quoted = re.findall("“([^”]+)”", limit)
+    assert quoted == ["Ms", "guys"]
+    assert all(mentions(pinned, term) & {"female", "male"} for term in quoted)
+
+
+def test_plain_and_marked_forms_count_alike(pinned: lexicon.Lexicon) -> None:
+    """Of a pair such as actor and actress neither counts as gendered unless both do."""
+    pairs = "actor actress, waiter waitress, host hostess, hero heroine, heir heiress, steward stewardess, adulterer adulteress"
+    for pair in pairs.split(", "):
+        plain, marked = pair.split()
+        assert ("male" in mentions(pinned, plain)) == ("female" in mentions(pinned, marked)), pair
 
 
 def test_an_absent_package_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:

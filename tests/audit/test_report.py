@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import itertools
 import re
 from html.parser import HTMLParser
@@ -11,17 +13,22 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from pmd.audit import charts, formatting, measure, overlap, repeated, sharing
+from pmd.audit import card_sentence, charts, formatting, measure, overlap, repeated, sharing, tables
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import Partial, Plan
-from pmd.audit.report import html
+from pmd.audit.report import CARD, MISSING, SECTIONS, html
 from pmd.audit.result import result
+from pmd.audit.script import SCRIPT
+from pmd.audit.style import CSS
+from pmd.config import reference
 from pmd.store.commits import Books
 from pmd.text import language
 from tests.audit.batches import WHOLE, batch, counted, pair
 from tests.audit.test_result import TABLE2
 
 _VOID = {"meta", "br"}
+#: No file of attributes is named here.
+_SHOWN = [section for section in SECTIONS if section.anchor != "attributes"]
 
 
 class _Page(HTMLParser):
@@ -45,7 +52,7 @@ class _Page(HTMLParser):
         assert self.open.pop() == tag, self.getpos()
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] not in {"style", "title"}:
+        if self.open and self.open[-1] not in {"style", "title", "script"} and "svg" not in self.open:
             self.text.append(data)
 
 
@@ -94,11 +101,14 @@ def test_the_page_loads_nothing() -> None:
     page = html(_figures(200))
     parser, _ = _read(page)
     for tag, name, value in parser.attributes:
-        assert tag not in {"script", "link", "img", "iframe", "object", "embed", "use", "image"}
+        assert tag not in {"link", "img", "iframe", "object", "embed", "use", "image"}
+        assert tag != "script", "a script with an attribute may have a source"
         assert not name.startswith("on")
         if name in {"src", "href", "srcset", "data", "action", "xlink:href"}:
-            assert value.startswith("#"), (tag, name, value)
-    assert "http" not in page
+            beside = tag == "a" and re.fullmatch(r"tables/[a-z0-9_.]+\.(csv|parquet)", value)
+            assert value.startswith("#") or beside, (tag, name, value)
+    assert "://" not in page
+    assert "fetch(" not in page
     assert "url(" not in page
     assert "@import" not in page
 
@@ -106,18 +116,100 @@ def test_the_page_loads_nothing() -> None:
 def test_every_link_of_the_page_has_its_place() -> None:
     parser, _ = _read(html(_figures(200)))
     places = {value for _, name, value in parser.attributes if name == "id"}
-    links = {value.removeprefix("#") for _, name, value in parser.attributes if name == "href"}
+    links = {value.removeprefix("#") for _, name, value in parser.attributes if name == "href" and value[0] == "#"}
     assert links <= places
-    assert {"flow", "table2", "overlap", "stages", "lengths", "repeated", "languages", "countries"} <= links
-    assert {"gendered", "users", "hosts", "limits", "components"} <= links
+    assert links == {section.anchor for section in _SHOWN}
+
+
+def test_the_page_is_its_sections_in_order_and_under_their_questions() -> None:
+    parser, text = _read(html(_figures(200)))
+    anchors = [section.anchor for section in _SHOWN]
+    assert len({*anchors}) == len(anchors)
+    assert [value for tag, name, value in parser.attributes if (tag, name) == ("h2", "id")] == anchors
+    groups = [name for name, _ in itertools.groupby(SECTIONS, lambda section: section.group)]
+    assert len({*groups}) == len(groups), "sections of one question stand together"
+    assert groups[0] == CARD
+    assert groups[-1] == MISSING
+    assert text.index("Where pairs go", text.index("What each step did")) > 0
+    for section in _SHOWN:
+        assert f"no ground to claim {section.never}." in text or not section.never
+
+
+def test_the_script_is_the_one_that_the_policy_allows() -> None:
+    page = html(_figures(60))
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src &#x27;sha256-{digest}&#x27;" in page
+    assert "default-src &#x27;none&#x27;" in page
+
+
+def test_the_card_is_answered_first() -> None:
+    found = _figures(400)
+    page = html(found)
+    _, text = _read(page)
+    assert page.index("<blockquote>") < page.index('class="tiles"')
+    assert "developed countriespartly testable" in text
+    assert "100 % of geotagged pairs lie in France." in text.replace("\u00a0", " ")
+    assert "[audit.reference]" in text
+    assert "youngernot testable hereNo source records who contributed, or how old they are." in text
+    assert "male usersnot testable hereNo source records the gender of who contributed." in text
+    assert "What captions mention, which is another question: 1.00 English captions with a female term" in text
+    assert "adult and violent contentterms are counted" in text
+    del found["all"]["fetch"]["harm"]
+    assert "adult and violent contentnot measured" in card_sentence.section(found).replace("</h3>", "").replace(
+        '<p class="verdict not">', ""
+    )
+
+
+def test_the_card_has_the_share_of_high_income_countries_where_it_is_known() -> None:
+    found = _figures(400)
+    draw = {"interval": [0.4, 0.6], "value": 0.5, "enough": True}
+    by_stage = found["geography"]["sources"]["yfcc100m"]
+    kinds = {kind: {"number": 100, "share": 0.5} for kind in ("pairs", "users", "people", "internet_users")}
+    for stage, share in (("curate", 0.75), ("fetch", 0.5)):
+        by_stage[stage]["incomes"] = [{"class": name, **kinds} for name in reference.CLASSES]
+        by_stage[stage]["high_income"] = {
+            "photographs": {"value": share, "interval": None, "known": 200, "another_draw": draw, "bounds": [0.2, 0.9]},
+            "users": {"value": 0.4, "interval": None, "known": 20, "bounds": [0.1, 0.8]},
+        }
+    text = _read(html(found))[1].replace("\u00a0", " ")
+    assert (
+        "50.0 % (another draw of such users: 40–60 %) of yfcc100m's photographs in a country of known income are from "
+        "high-income countries after fetch, 75.0 % after curate." in text
+    )
+    assert "Of its users, 40.0 % have most of their photographs there" in text
+    assert "Were none, or all, of its other photographs there, it would be 20–90 % of all its photographs." in text
+    assert "[audit.reference] in the configuration" not in text
+    found["geography"] |= {"sources": {}, "reference": {"absent": "", "download": ["World Bank, income classes"]}}
+    assert "[audit.reference] in the configuration: World Bank, income classes." in _read(html(found))[1]
+
+
+def test_what_captions_mention_answers_nothing_and_says_so() -> None:
+    found = _figures(400)
+    share = {"interval": None, "enough": True}
+    for population in (found["all"]["fetch"], found["sources"]["yfcc100m"]["fetch"]):
+        for section, name, value in (
+            ("age", "young", 0.05),
+            ("age", "old", 0.02),
+            ("harm", "adult", 0.01),
+            ("harm", "sexual", 0.02),
+            ("harm", "violent", 0.03),
+        ):
+            population[section][name] |= {"value": value, **share}
+    text = _read(html(found))[1].replace("\u00a0", " ")
+    assert "youngernot testable here" in text
+    assert (
+        "which is another question: 5.0 % of English captions have a term for the young, 2.0 % one for the old" in text
+    )
+    assert "terms are counted1.0 % of English captions have adult terms; 2.0 % sexual ones; 3.0 % violent ones." in text
 
 
 def test_every_drawing_says_what_it_shows() -> None:
     page = html(_figures(200))
-    drawings = re.findall(r"<svg [^>]*>(.{0,40})", page)
-    assert len(drawings) > 8
-    assert all(drawing.startswith("<title>") for drawing in drawings)
-    assert page.count("<svg ") == page.count('role="img"')
+    drawings = re.findall(r"(<svg [^>]*>)(.{0,40})", page)
+    seen = [(head, drawing) for head, drawing in drawings if 'aria-hidden="true"' not in head]
+    assert len(seen) > 8
+    assert all('role="img"' in head and drawing.startswith("<title>") for head, drawing in seen)
 
 
 def test_the_page_is_the_same_from_the_file() -> None:
@@ -168,6 +260,9 @@ def test_repeated_texts_are_shown_as_they_are_compared() -> None:
     _, text = _read(html(_figures(400)))
     assert "100 % of pairs have a text that stands on 10 images or more" in text
     assert "er <b> < b> sie8080" in text
+    shown = _figures(400)["sources"]["yfcc100m"]["fetch"]["repeated"]["largest"]
+    assert {row["users"] for row in shown} == {None}  # four users are too few to be counted out
+    assert "er <b> < b> sie8080<10" in text
     _, none = _read(html(_figures(8)))
     assert "No text stands on 10 images or more." in none
 
@@ -192,7 +287,7 @@ def test_a_build_of_one_stage_has_no_before() -> None:
     page = html(_figures(40, stages=("curate",)))
     _, text = _read(page)
     assert "Not run yet: images, fetch, dedupe, shard." in text
-    assert "since curate" in text  # the head of a column that stays empty
+    assert "since curate" not in text
     assert 'class="bar before"' not in page
 
 
@@ -254,10 +349,68 @@ def test_texts_from_data_are_escaped() -> None:
 def test_axes_end_at_round_numbers_beyond_the_largest_value() -> None:
     for largest in (0.003, 0.09, 0.7, 1.0, 4.9, 17.3, 99.0, 100.0):
         drawing = charts.dot_plot([charts.Dots("x", [charts.Mark(largest, None, None, "after", "x")])], "x")
-        ticks = [float(tick) for tick in re.findall(r'class="tick middle">([\d.]+)<', drawing)]
+        ticks = [float(tick) for tick in re.findall(r'class="tick middle(?: odd)?">([\d.]+)<', drawing)]
         assert ticks[0] == 0
         assert ticks[-1] >= largest * 0.999
         assert 3 <= len(ticks) <= 7
+
+
+def test_what_rests_on_too_few_stretches_no_axis() -> None:
+    def row(name: str, value: float, high: float, *, faint: bool) -> charts.Dots:
+        return charts.Dots(name, [charts.Mark(value, 0.0, high, "after", name, faint)])
+
+    sound, tiny = row("sound", 0.05, 0.06, faint=False), row("tiny", 0.9, 1.0, faint=True)
+    drawing = charts.dot_plot([sound, tiny], "x", unit=100)
+    assert re.findall(r'class="tick middle(?: odd)?">([\d.]+)<', drawing)[-1] == "6"
+    assert drawing.count('class="beyond"') == 1
+    assert 'cx="100.00%"' in drawing  # the tiny one, at the end
+    assert 'cx="83.33%"' in drawing
+    alone = charts.dot_plot([tiny], "x", unit=100)
+    assert re.findall(r'class="tick middle(?: odd)?">([\d.]+)<', alone)[-1] == "100"
+    assert "beyond" not in alone
+
+
+def test_every_row_of_a_chart_is_reached_by_keyboard_and_told_in_words() -> None:
+    page = html(_figures(200))
+    rows = re.findall(r'<li class="row[^"]*" tabindex="0">(.*?)</li>', page, re.DOTALL)
+    assert len(rows) > 10
+    assert all('role="img" aria-label="' in row and 'class="tip" aria-hidden="true">' in row for row in rows)
+    assert all(re.search(r"<title>[^<]", row) for row in rows)
+
+
+def test_what_is_folded_is_printed_and_colours_too() -> None:
+    printed = CSS[CSS.index("@media print") :]
+    assert "details::details-content { content-visibility: visible" in printed
+    assert "print-color-adjust: exact" in CSS
+    assert "beforeprint" in SCRIPT
+
+
+def test_of_many_findings_the_largest_are_listed_and_the_rest_is_in_the_table() -> None:
+    found = _figures(60)
+    test = {
+        "section": "countries",
+        "source": "yfcc100m",
+        "stage": "fetch",
+        "cluster": "user",
+        "clusters": 99,
+        "degrees": 50,
+        "error": 0.001,
+        "p": 0.0001,
+        "low": None,
+        "high": None,
+        "level": None,
+        "finding": True,
+        "refused": None,
+    }
+    found["tests"] = [{**test, "property": f"C{number}", "effect": -number / 10_000} for number in range(3000)]
+    page = html(found)
+    _, text = _read(page)
+    assert "Of 3000 tests 3000 are findings" in text
+    assert "2980 more findings, smaller ones, and all tests stand in the table “tests” beside the page." in text
+    assert "C2999" in text
+    assert "C2979" not in text
+    assert len(page) < 200_000
+    assert len(tables.tables(found)["tests"]) == 3000
 
 
 def test_a_repeated_text_is_text_and_its_direction_ends_with_it() -> None:

@@ -402,6 +402,7 @@ def test_a_misspelt_key_is_told_the_nearest(text: str, key: str, remedy: str) ->
         ("audit", 'reference = "x.csv"', "reference", "a table", '"x.csv"'),
         ("audit", 'reference = { countries = "" }', "reference.countries", "a string that is not empty", '""'),
         ("audit", 'reference = { countries = "x.csv", year = 1900 }', "reference.year", "1950 or more", "1900"),
+        ("audit", "attributes = [1]", "attributes.0", "a string", "1"),
     ],
 )
 def test_each_option_of_a_stage_is_checked(stage: str, line: str, key: str, expected: str, found: str) -> None:

@@ -281,5 +281,40 @@ def test_what_the_audit_measured_is_told_with_what_it_is_of() -> None:
     assert measured.statements({"stages": ["curate"], "all": {"curate": empty}}) == []
 
 
+def test_what_the_card_of_pmd_says_is_answered_or_said_to_be_unanswerable() -> None:
+    coverage = {"measured": 9, "eligible": 10, "of": "texts"}
+    share = {"value": 0.05, "interval": None}
+    high = {
+        "value": 0.7,
+        "interval": None,
+        "another_draw": {"cluster": "user", "interval": [0.6, 0.8]},
+        "bounds": [0.3, 0.9],
+    }
+    audit = {
+        "stages": ["curate", "shard"],
+        "sample": 8,
+        "all": {
+            "shard": {
+                "pairs": 1234,
+                "age": {"young": share, "old": share, "coverage": coverage},
+                "harm": {"violent": share, "sexual": {"value": None}, "coverage": coverage},
+            }
+        },
+        "geography": {
+            "sources": {"yfcc100m": {"shard": {"high_income": {"photographs": high}}}, "data": {"shard": {}}}
+        },
+        "tests": [{"finding": True}, {"finding": False}],
+    }
+    assert measured.statements(audit) == [
+        "The audit measured 1,234 pairs of a sample of one in 8 of the images, as they stand after shard.",
+        "Who contributed cannot be measured: no source records anybody's age or gender, and none is taken from names or faces.",
+        "Terms in English captions, which tell what was written and not what is shown: 5.0% young, 5.0% old (9 of 10 texts).",
+        "Terms in English captions, which tell what was written and not what is shown: 5.0% violent (9 of 10 texts).",
+        "Of the photographs of yfcc100m in a country of known income, 70.0% (60.0% to 80.0% in another draw of such users) are "
+        "from high-income countries; of all its photographs between 30% and 90%. A photographed country is no home.",
+        "Of 2 tests whether what a step lost had to do with what it shows, 1 are findings, false discoveries held to 5 %.",
+    ]
+
+
 def test_the_release_is_no_folder_of_a_stage() -> None:
     assert flow.RELEASE not in flow.TOPS

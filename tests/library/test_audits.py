@@ -9,8 +9,9 @@ import orjson
 import pytest
 
 import pmd
+from pmd.audit import tables
 from pmd.errors import ConfigError, RootError, VerificationError
-from pmd.library import figures
+from pmd.library import audits
 from pmd.store import commits, root
 from pmd.store.commits import Commit
 
@@ -81,7 +82,7 @@ def commit(where: Path, content: Any = CONTENT) -> Path:
     return path
 
 
-def rows(audit: figures.Audit, name: str) -> list[dict[str, Any]]:
+def rows(audit: audits.Audit, name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = audit[name].to_table().to_pylist()
     return found
 
@@ -108,7 +109,7 @@ def test_every_number_has_its_place(tmp_path: Path) -> None:
         {"stage": "curate", "source": "coco", "reason": "bad_url", "pairs": 1},
     ]
     assert rows(audit, "words.histogram") == [{**at, "from": 1, "below": None, "pairs": 9}]
-    assert rows(audit, "hosts.largest") == [{**at, "host": "a.org", "pairs": 5, "share": 0.5}]
+    assert rows(audit, "hosts.largest") == [{**at, "host": "a.org", "pairs": 5, "share": 0.5, "as_before": None}]
     assert rows(audit, "hosts.curve") == [
         {**at, "largest": 0.0, "pairs": 0.0},
         {**at, "largest": 0.5, "pairs": 0.9},
@@ -149,10 +150,11 @@ def test_a_table_without_rows_has_its_columns(tmp_path: Path) -> None:
         "images",
         "pairs",
         "texts",
+        "as_before",
     ]
     assert audit["overlap.by_source"].count_rows() == 0
     frames = audit.to_pandas()
-    assert list(frames) == list(audit) == list(figures.SCHEMAS)
+    assert list(frames) == list(audit) == list(tables.SCHEMAS)
     assert len(audit) == len(frames)
 
 

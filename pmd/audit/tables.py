@@ -7,23 +7,17 @@ populations are told apart, `source` is a source or "all", and `stage` the stage
 
 from __future__ import annotations
 
-import functools
+import io
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-import orjson
 import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 
-from pmd import flow
-from pmd.library import reading
-from pmd.library.tables import Selection, Table, matching
-from pmd.store import commits, failures, root, sealed, storage
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-_FILE: Final = "audit.json"
+#: Where the files of tables stand, beside the page.
+FOLDER: Final = "tables"
 
 _TEXT, _COUNT, _NUMBER = pa.string(), pa.int64(), pa.float64()
 
@@ -37,6 +31,7 @@ def _of_populations(**types: pa.DataType) -> pa.Schema:
 
 
 _SHARED_BY: Final = _of_populations(images=_COUNT, pairs=_COUNT, share=_NUMBER, one_user_pairs=_COUNT)
+_CARRIED_BY: Final = _of_populations(list=_TEXT, term=_TEXT, texts=_COUNT)
 _CURVE: Final = _of_populations(largest=_NUMBER, pairs=_NUMBER)
 
 #: Every table. Of a figure `low` and `high` are a 95 % interval, null for exact counts, and `enough` says whether there was
@@ -59,19 +54,63 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
     "figures": _of_populations(figure=_TEXT, value=_NUMBER, low=_NUMBER, high=_NUMBER, enough=pa.bool_()),
     "notes": _of_populations(about=_TEXT, says=_TEXT),
     "words.histogram": _of_populations(**{"from": _COUNT}, below=_COUNT, pairs=_COUNT),
-    "languages.shares": _of_populations(language=_TEXT, texts=_COUNT, share=_NUMBER),
+    "languages.shares": _of_populations(language=_TEXT, texts=_COUNT, share=_NUMBER, as_before=pa.bool_()),
     "countries.shares": _of_populations(
-        country=_TEXT, pairs=_COUNT, share=_NUMBER, low=_NUMBER, high=_NUMBER, refused=_TEXT
+        country=_TEXT, pairs=_COUNT, share=_NUMBER, low=_NUMBER, high=_NUMBER, refused=_TEXT, as_before=pa.bool_()
     ),
-    "hosts.largest": _of_populations(host=_TEXT, pairs=_COUNT, share=_NUMBER),
+    "hosts.largest": _of_populations(host=_TEXT, pairs=_COUNT, share=_NUMBER, as_before=pa.bool_()),
     "hosts.curve": _CURVE,
     "users.curve": _CURVE,
-    "repeated.largest": _of_populations(text=_TEXT, images=_COUNT, pairs=_COUNT, users=_COUNT),
+    "repeated.largest": _of_populations(text=_TEXT, images=_COUNT, pairs=_COUNT, users=_COUNT, as_before=pa.bool_()),
     "repeated.shared_by": _SHARED_BY,
-    "repeated.near.largest": _of_populations(text=_TEXT, images=_COUNT, pairs=_COUNT, texts=_COUNT),
+    "repeated.near.largest": _of_populations(
+        text=_TEXT, images=_COUNT, pairs=_COUNT, texts=_COUNT, as_before=pa.bool_()
+    ),
     "repeated.near.shared_by": _SHARED_BY,
     "overlap.by_source": _columns(source=_TEXT, images=_COUNT, only_here=_COUNT),
     "overlap.pairs_of_sources": _columns(source=_TEXT, other=_TEXT, images=_COUNT, share=_NUMBER, other_share=_NUMBER),
+    "terms.carried_by": _CARRIED_BY,
+    "age.carried_by": _CARRIED_BY,
+    "identity.carried_by": _CARRIED_BY,
+    "identity.beside": _of_populations(term=_TEXT, beside=_TEXT, texts=_COUNT, npmi=_NUMBER),
+    "harm.carried_by": _CARRIED_BY,
+    "harm.hosts": _of_populations(host=_TEXT, list=_TEXT, texts=_COUNT, english=_COUNT, share=_NUMBER),
+    "harm.subreddits": _of_populations(subreddit=_TEXT, list=_TEXT, texts=_COUNT, english=_COUNT, share=_NUMBER),
+    "associations.terms": _of_populations(
+        group=_TEXT,
+        term=_TEXT,
+        captions=_COUNT,
+        female=_COUNT,
+        male=_COUNT,
+        odds=_NUMBER,
+        low=_NUMBER,
+        high=_NUMBER,
+        score=_NUMBER,
+        npmi_female=_NUMBER,
+        npmi_male=_NUMBER,
+        cluster=_TEXT,
+        clusters=_COUNT,
+        degrees=_NUMBER,
+        p=_NUMBER,
+        finding=pa.bool_(),
+        refused=_TEXT,
+        carried_by=_TEXT,
+    ),
+    "attributes.values": _of_populations(
+        attribute=_TEXT,
+        value=_TEXT,
+        pairs=_COUNT,
+        share=_NUMBER,
+        english=_COUNT,
+        female=_NUMBER,
+        male=_NUMBER,
+        young=_NUMBER,
+        old=_NUMBER,
+        violent=_NUMBER,
+        sexual=_NUMBER,
+        adult=_NUMBER,
+    ),
+    "pictures": _columns(source=_TEXT, table=_TEXT, value=_TEXT, images=_COUNT, share=_NUMBER),
     "tests": _of_populations(
         section=_TEXT,
         property=_TEXT,
@@ -93,82 +132,6 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
 _Rows = defaultdict[str, list[dict[str, Any]]]
 
 
-class Audit(Mapping[str, Table]):
-    """The tables of a ROOT's audit, by name; a mapping.
-
-    >>> import pmd
-    >>> audit = pmd.load("demo/pmd").audit
-    >>> figures = audit["figures"].only(source="all").to_pandas()
-    >>> sorted(figures[figures.figure == "words.mean"].stage)
-    ['curate', 'dedupe', 'fetch', 'images', 'shard']
-    >>> audit["books"].columns
-    ['stage', 'source', 'in', 'kept', 'rejected']
-    """
-
-    def __init__(self, root_url: str) -> None:
-        """Prepare to read the audit of a ROOT."""
-        self.where = root_url
-
-    @functools.cached_property
-    def content(self) -> dict[str, Any]:
-        """The content of audit.json (docs/audit.md says what its figures mean).
-
-        Raises:
-            RootError: The audit has not been run.
-            VerificationError: The file is gone, or has other bytes than were committed.
-        """
-        with failures.at(self.where):
-            return _content(self.where)
-
-    def to_pandas(self) -> dict[str, pd.DataFrame]:
-        """Return every table as a DataFrame, by name."""
-        return {name: table.to_pandas() for name, table in self.items()}
-
-    def __getitem__(self, name: str) -> Table:
-        schema = SCHEMAS[name]
-        columns = [by for by in ("source", "stage") if by in schema.names]
-        known = {by: functools.partial(self._values, name, by) for by in columns}
-        return Table.of(f"audit {name}", self.where, schema, functools.partial(self._read, name), **known)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(SCHEMAS)
-
-    def __len__(self) -> int:
-        return len(SCHEMAS)
-
-    def __repr__(self) -> str:
-        return f"<audit of {self.where}>"
-
-    @functools.cached_property
-    def _tables(self) -> dict[str, pa.Table]:
-        rows = flat(self.content)
-        return {name: pa.Table.from_pylist(rows[name], schema) for name, schema in SCHEMAS.items()}
-
-    def _read(self, name: str, wanted: Selection) -> Iterator[pa.RecordBatch]:
-        rows = matching(matching(self._tables[name], "source", wanted.sources), "stage", wanted.stages)
-        yield from rows.combine_chunks().to_batches()
-
-    def _values(self, name: str, column: str) -> list[str]:
-        return sorted(self._tables[name][column].unique().to_pylist())
-
-
-def _content(root_url: str) -> dict[str, Any]:
-    folder = root.audit_folder(root_url)
-    (file,) = [file for file in reading.require(root_url, folder, flow.AUDIT).files if file.name == _FILE]
-    path = storage.join(folder, file.name)
-    promised = f"sha256 {file.sha256[:16]}…"
-    try:
-        content = storage.read_bytes(path)
-    except FileNotFoundError:
-        raise sealed.damaged(path, "a committed file is gone", promised, "nothing") from None
-    digest = commits.sha256(content)
-    if digest != file.sha256:
-        problem = "a committed file has other bytes than were written"
-        raise sealed.damaged(path, problem, promised, f"sha256 {digest[:16]}…, {len(content)} bytes")
-    found: dict[str, Any] = orjson.loads(content)
-    return found
-
-
 def flat(content: Mapping[str, Any]) -> Mapping[str, list[dict[str, Any]]]:
     """Return the rows of each table."""
     found: _Rows = defaultdict(list)
@@ -181,6 +144,8 @@ def flat(content: Mapping[str, Any]) -> Mapping[str, list[dict[str, Any]]]:
     if content["overlap"] is not None:
         found["overlap.by_source"] += content["overlap"]["by_source"]
         found["overlap.pairs_of_sources"] += [_of_two(row) for row in content["overlap"]["pairs_of_sources"]]
+    for source, figures in content.get("pictures", {}).items():
+        found["pictures"] += [{"source": source, **row} for row in figures["values"]]
     found["tests"] += content["tests"]
     for kind, names in content["labels"].items():
         found["labels"] += [{"kind": kind, "code": code, "name": name} for code, name in names.items()]
@@ -249,3 +214,36 @@ def _table2(row: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _of_two(row: Mapping[str, Any]) -> dict[str, Any]:
     (one, other), (share, other_share) = row["sources"], row["shares"]
     return {"source": one, "other": other, "images": row["images"], "share": share, "other_share": other_share}
+
+
+def tables(content: Mapping[str, Any]) -> dict[str, pa.Table]:
+    """Return every table of audit.json, by name."""
+    rows = flat(content)
+    return {name: pa.Table.from_pylist(rows.get(name, []), schema) for name, schema in SCHEMAS.items()}
+
+
+def files(content: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of all tables that have rows: names below the page's folder, and what is in them.
+
+    Each is there as Parquet, and as CSV in UTF-8 with a head, where a list is its words with a space between them.
+    """
+    for name, table in tables(content).items():
+        if table.num_rows:
+            yield f"{FOLDER}/{name}.csv", _csv(table)
+            yield f"{FOLDER}/{name}.parquet", _parquet(table)
+
+
+def _csv(table: pa.Table) -> bytes:
+    for place, field in enumerate(table.schema):
+        if pa.types.is_list(field.type):
+            joined = [" ".join(words) for words in table[field.name].to_pylist()]
+            table = table.set_column(place, field.name, pa.array(joined, _TEXT))
+    sink = io.BytesIO()
+    pyarrow.csv.write_csv(table, sink)
+    return sink.getvalue()
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()

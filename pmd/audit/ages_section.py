@@ -1,0 +1,33 @@
+"""The report's section on terms for young and for old people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pmd.audit import formatting, page, rates
+from pmd.escape import html as escape
+
+
+def section(result: Mapping[str, Any]) -> str:
+    """Return the section."""
+    _, last = page.ends(result)
+    figures = result["all"][last]["age"]
+    return (
+        f'<p class="reading">{escape(_reading(figures, last))}</p>'
+        + rates.table(result, "age", ("young", "old"), ("young_to_old", "young : old"))
+        + rates.carriers(result, "age", "Terms that carry these figures")
+        + page.coverage(result, figures)
+    )
+
+
+def _reading(figures: Mapping[str, Any], stage: str) -> str:
+    young, old, ratio = figures["young"], figures["old"], figures["young_to_old"]
+    if young["value"] is None:
+        return "No English caption was looked at."
+    if not (young["enough"] and old["enough"]) or ratio["value"] is None:
+        return "Too few English captions were looked at to speak of rates."
+    return (
+        f"After {stage}, {formatting.share(young)} of English captions have a term for young people and {formatting.share(old)} "
+        f"one for old people: {ratio['value']:.1f} for each."
+    )

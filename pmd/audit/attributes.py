@@ -1,0 +1,281 @@
+"""Anyone's scores of images or pairs as attributes of the audit: what pairs of each value are, after every stage.
+
+    read      a Parquet file with `image_id` or `pair_id` → its attributes, each other column one
+    tally     pairs and their attributes → counts, which merge in any order
+    figures   the counts → rows of audit.json, without small cells
+
+Numbers are put into bins at the quintiles of the file's own values; strings, booleans and numbers with few values are categories.
+Who brings a classifier's scores for skin tone, for age or for nudity sees them here beside everything else; what they mean is
+theirs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pmd.audit import suppression
+from pmd.audit.figures import coverage
+from pmd.audit.marks import BITS, OF_ENGLISH, key
+from pmd.audit.measure import CLASSES, Seen
+from pmd.config import scores
+from pmd.errors import InputError
+from pmd.store import storage
+
+#: Values of a column up to which each is a category; of more numbers there are bins, of more strings the commonest count.
+CATEGORIES: Final = 20
+#: Bins of numbers.
+BINS: Final = 5
+#: Texts from which a rate of a value is shown.
+LEAST_TEXTS: Final = 30
+#: A string that is none of the commonest, and a number that is none.
+OTHER: Final = "other"
+
+#: What is counted of the texts with a value, beside how many are English.
+RATES: Final = ("female", "male", *OF_ENGLISH["age"], *OF_ENGLISH["harm"])
+
+METHOD: Final = (
+    "Columns of the files under [audit] attributes, joined by image_id or pair_id: pairs of each value after every stage, and "
+    "rates of terms among their English texts in the sample, from 30 on. Values with fewer than 10 pairs are summed up. What a "
+    "value means, and how often it is wrong, is for who made it to say."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Attribute:
+    """A column of a file.
+
+    Attributes:
+        name: The column.
+        joined_by: `pair_id` or `image_id`.
+        ids: In order, each once.
+        codes: Of each id the number of its value; -1 for none.
+        values: What they are called.
+    """
+
+    name: str
+    joined_by: str
+    ids: scores.Ids
+    codes: npt.NDArray[np.int16]
+    values: tuple[str, ...]
+
+    def of(self, keys: pa.Array) -> npt.NDArray[np.int16]:
+        """Return the number of the value of each 16-byte key; -1 for none."""
+        wanted = scores.ids_of(keys.cast(pa.binary(16)))
+        if not len(self.ids):
+            return np.full(len(wanted), -1, np.int16)
+        at = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
+        return np.where(self.ids[at] == wanted, self.codes[at], np.int16(-1))
+
+
+def read(paths: Sequence[str]) -> list[Attribute]:
+    """Read the attributes of files.
+
+    Raises:
+        InputError: A file is not there or not like that, an id stands in it twice, or two files have a column of one name.
+    """
+    found: dict[str, Attribute] = {}
+    for path in paths:
+        for attribute in _of_file(path):
+            if attribute.name in found:
+                raise InputError(
+                    "an attribute that stands in two files",
+                    where=f"{path}: {attribute.name}",
+                    remedy="rename it in one",
+                )
+            found[attribute.name] = attribute
+    return list(found.values())
+
+
+def _of_file(path: str) -> list[Attribute]:
+    try:
+        with storage.open_raw(path) as file:
+            table = pq.read_table(file)
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            "cannot be read", where=path, expected="a Parquet file", found=str(error).splitlines()[0]
+        ) from None
+    ids = [name for name in scores.IDS if name in table.schema.names]
+    names = [name for name in table.schema.names if name not in ids]
+    if len(ids) != 1 or not names:
+        raise InputError(
+            "attributes without the columns that they need",
+            where=path,
+            expected=f"one of the columns {' and '.join(scores.IDS)}, and others",
+            found=", ".join(table.schema.names),
+        )
+    keys = scores.ids_of(scores.keys_of(table[ids[0]].combine_chunks(), path))
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    if len(keys) > 1 and (keys[1:] == keys[:-1]).any():
+        raise InputError("an id that stands there twice", where=path, expected=f"each {ids[0]} once")
+    found = []
+    for name in names:
+        codes, values = _coded(table[name].combine_chunks(), f"{path}: {name}")
+        found.append(Attribute(name, ids[0], keys, codes[order], values))
+    return found
+
+
+def _coded(column: pa.Array, where: str) -> tuple[npt.NDArray[np.int16], tuple[str, ...]]:
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        numbers = pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy(zero_copy_only=False)
+        there = np.isfinite(numbers)
+        if len(np.unique(numbers[there])) > CATEGORIES:
+            return _binned(numbers, there)
+        texts = pc.if_else(pa.array(there), pa.array([f"{number:g}" for number in numbers.tolist()]), None)
+    elif pa.types.is_boolean(kind):
+        texts = pc.if_else(column, "true", "false")
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
+        texts = column.cast(pa.string())
+    else:
+        raise InputError(
+            "an attribute that is neither number nor text",
+            where=where,
+            expected="numbers, texts or booleans",
+            found=str(kind),
+        )
+    counted = pc.value_counts(texts.drop_null()).to_pylist()
+    ranked = sorted(counted, key=lambda one: (-one["counts"], one["values"]))
+    values = [one["values"] for one in ranked[:CATEGORIES]]
+    codes = pc.fill_null(pc.index_in(texts, value_set=pa.array(values, pa.string())), -1)
+    found = codes.to_numpy(zero_copy_only=False).astype(np.int16)
+    if len(ranked) > CATEGORIES:
+        values.append(OTHER)
+        found[(found < 0) & texts.is_valid().to_numpy(zero_copy_only=False)] = CATEGORIES
+    return found, tuple(values)
+
+
+def _binned(
+    numbers: npt.NDArray[np.float64], there: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int16], tuple[str, ...]]:
+    """Return bins from each quintile to below the next, the last with its end."""
+    inner = np.unique(np.quantile(numbers[there], np.arange(1, BINS) / BINS))
+    codes = np.where(there, np.searchsorted(inner, numbers, "right"), -1).astype(np.int16)
+    ends = [float(numbers[there].min()), *inner.tolist(), float(numbers[there].max())]
+    return codes, tuple(f"{low:g} to {high:g}" for low, high in itertools.pairwise(ends))
+
+
+def to_bytes(attribute: Attribute) -> bytes:
+    """Return an attribute as bytes, for a file that workers read."""
+    sink = io.BytesIO()
+    np.savez(
+        sink,
+        ids=attribute.ids,
+        codes=attribute.codes,
+        values=np.array(attribute.values, dtype=np.str_),
+        name=attribute.name,
+        joined_by=attribute.joined_by,
+    )
+    return sink.getvalue()
+
+
+@functools.lru_cache(maxsize=16)
+def held(path: str) -> Attribute:
+    """Return what `to_bytes` gave, of a file that never changes."""
+    with np.load(io.BytesIO(storage.read_bytes(path))) as found:
+        return Attribute(
+            str(found["name"]), str(found["joined_by"]), found["ids"], found["codes"], tuple(found["values"].tolist())
+        )
+
+
+def tally(
+    pairs: pa.RecordBatch, classes: npt.NDArray[np.int64], seen: Seen, known: Sequence[Attribute]
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Return counts of one source's pairs by class, under keys of `marks.key`.
+
+    Args:
+        pairs: With `pair_id` and `image_id`.
+        classes: The class of each.
+        seen: What was seen of them.
+        known: The attributes.
+    """
+    counts: dict[str, npt.NDArray[np.int64]] = {}
+    having = _having(seen, pairs.num_rows)
+    for attribute in known:
+        codes = attribute.of(pairs.column(attribute.joined_by))
+        for code, value in enumerate(attribute.values):
+            mine = codes == code
+            for name, some in having.items():
+                both = mine & some
+                if both.any():
+                    found = np.bincount(classes[both], minlength=len(CLASSES)).astype(np.int64)
+                    counts[key("attribute", attribute.name, value, name)] = found
+    return counts
+
+
+def _having(seen: Seen, number: int) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return what is counted → which pairs have it."""
+    codes = seen.categories.astype(np.int64)
+    english = codes >= 2
+    marks = np.zeros(number, dtype=np.int64)
+    marks[codes >= 0] = seen.marked.marks
+    gendered = np.where(english, codes - 2, 0)
+    return {
+        "pairs": np.ones(number, dtype=bool),
+        "english": english,
+        "female": (gendered & 1) > 0,
+        "male": (gendered & 2) > 0,
+        **{name: (marks & BITS[name]) > 0 for name in RATES[2:]},
+    }
+
+
+def figures(by_stage: Mapping[str, tuple[int, Mapping[str, int]]], *, rates: bool) -> dict[str, dict[str, Any]]:
+    """Return the section of a population after each stage.
+
+    Args:
+        by_stage: Stage → its pairs, and counts by key.
+        rates: Whether the counts of texts are of one source, so that they may be set against each other.
+    """
+    tables: dict[str, list[dict[str, dict[str, int]]]] = {}
+    for place, (_, counts) in enumerate(by_stage.values()):
+        for name, count in counts.items():
+            parts = name.split("\t")
+            if parts[0] == "attribute":
+                stages = tables.setdefault(parts[1], [{} for _ in by_stage])
+                stages[place].setdefault(parts[2], {})[parts[3]] = count
+    rows: list[list[dict[str, Any]]] = [[] for _ in by_stage]
+    for attribute, stages in sorted(tables.items()):
+        pairs = [{value: row["pairs"] for value, row in stage.items()} for stage in stages]
+        totals = [sum(stage.values()) for stage in pairs]
+        for place, shown in enumerate(suppression.shown(pairs, totals)):
+            rows[place] += [
+                _row(attribute, value, stages[place][value], totals[place], rates=rates) for value in sorted(shown)
+            ]
+            if rest := totals[place] - sum(pairs[place][value] for value in shown):
+                rows[place].append(_row(attribute, "not shown", {"pairs": rest}, totals[place], rates=False))
+    known = [
+        max((sum(row["pairs"] for row in some if row["attribute"] == name) for name in tables), default=0)
+        for some in rows
+    ]
+    return {
+        stage: {
+            "coverage": coverage(number, whole, "pairs", "has no attribute"),
+            "method": "attributes",
+            "values": some,
+        }
+        for (stage, (whole, _)), some, number in zip(by_stage.items(), rows, known, strict=True)
+    }
+
+
+def _row(attribute: str, value: str, counts: Mapping[str, int], total: int, *, rates: bool) -> dict[str, Any]:
+    english = counts.get("english", 0)
+    told = rates and english >= LEAST_TEXTS
+    return {
+        "attribute": attribute,
+        "value": value,
+        "pairs": counts["pairs"],
+        "share": counts["pairs"] / total,
+        "english": english if rates else None,
+        **{name: counts.get(name, 0) / english if told else None for name in RATES},
+    }

@@ -1,0 +1,40 @@
+"""The report's section on attributes that others have given to images or pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pmd.audit import formatting, page, rates
+from pmd.audit.attributes import RATES
+from pmd.escape import html as escape
+
+
+def section(result: Mapping[str, Any]) -> str:
+    """Return the section; nothing where no file of attributes is named."""
+    first, last = page.ends(result)
+    if not result["all"][first]["attributes"]["values"]:
+        return ""
+    parts = []
+    for source, stages in rates.populations(result):
+        before = {(row["attribute"], row["value"]): row["pairs"] for row in stages[first]["attributes"]["values"]}
+        rows = [
+            f'<tr><td class="words">{escape(row["attribute"])}</td><td class="words">{escape(row["value"])}</td>'
+            f"<td>{formatting.count(before.get((row['attribute'], row['value'])))}</td><td>{formatting.count(row['pairs'])}</td>"
+            f"<td>{escape(formatting.percent(row['share']))}</td>"
+            + "".join(f"<td>{escape(formatting.percent(row[name]))}</td>" for name in RATES)
+            + "</tr>"
+            for row in stages[last]["attributes"]["values"]
+        ]
+        if rows:
+            head = ("<attribute", "<value", f"after {first}", f"after {last}", "share", *RATES)
+            table = page.table(head, rows, stacked=True)
+            parts.append(
+                table if source == "all sources" else f"<details><summary>{escape(source)}</summary>{table}</details>"
+            )
+    return (
+        '<p class="reading">Values that files beside the build give to images or pairs; '
+        "rates are of English texts with a term of each list.</p>"
+        + "".join(reversed(parts))
+        + page.coverage(result, result["all"][last]["attributes"])
+    )

@@ -1,0 +1,71 @@
+"""Which column of any data set is which: guessed by name, told to the user, and overruled by `--column`.
+
+A name counts whatever its capitals are. What a data set lacks it lacks: only the text is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from pmd.errors import ConfigError
+
+#: What an audit can use → the names that such columns have, best first: those of pmd's own lists, of the Hub's data sets, of
+#: img2dataset and LAION, of upstream's files.
+ROLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "text": ("text", "caption", "txt", "captions", "sentence", "alt_text", "alt", "title"),
+    "url": ("image_url", "url", "img_url", "link", "download_url"),
+    "id": ("id", "source_id", "image_id", "key", "photoid", "photo_id"),
+    "user": ("user", "user_id", "uid", "username", "author", "uploader", "owner", "photographer"),
+    "licence": ("image_licence", "licence", "license", "image_license"),
+    "width": ("original_width", "width", "width_px", "image_width"),
+    "height": ("original_height", "height", "height_px", "image_height"),
+    "latitude": ("latitude", "lat"),
+    "longitude": ("longitude", "lon", "lng", "long"),
+}
+TEXT: Final = "text"
+#: That no column is meant.
+NONE: Final = "none"
+
+
+def given(words: Iterable[str]) -> dict[str, str]:
+    """Return the columns that `--column` names: role → column, or `NONE`.
+
+    Raises:
+        ConfigError: It is no such assignment, or a role is named twice.
+    """
+    found: dict[str, str] = {}
+    for word in words:
+        role, sign, name = word.partition("=")
+        if not sign or not name or role not in ROLES or role in found or (role == TEXT and name == NONE):
+            raise ConfigError(
+                "no column is named so",
+                where="--column",
+                expected=f"ROLE=COLUMN, each role once, of {', '.join(ROLES)}; COLUMN none: no such column, but for text",
+                found=word,
+            )
+        found[role] = name
+    return found
+
+
+def guessed(columns: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:
+    """Return role → column, of the roles that a table has; what the user names stands, whether the table has it or not."""
+    folded = {name.casefold(): name for name in reversed(columns)}
+    found = {}
+    for role, names in ROLES.items():
+        if role in named:
+            if named[role] != NONE:
+                found[role] = named[role]
+            continue
+        there = [folded[name] for name in names if name in folded]
+        if there:
+            found[role] = there[0]
+    # One column is one thing, and half a place is none.
+    if ("latitude" in found) != ("longitude" in found):
+        found = {role: name for role, name in found.items() if role not in ("latitude", "longitude")}
+    return found
+
+
+def told(roles: Mapping[str, str]) -> str:
+    """Return which columns are which, in words."""
+    return ", ".join(f"{role} = {name}" for role, name in roles.items())

@@ -1,0 +1,43 @@
+"""The report's section on terms of violence, of sex and of what is meant for adults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pmd.audit import formatting, page, rates
+from pmd.audit.marks import OF_ENGLISH
+from pmd.escape import html as escape
+
+
+def section(result: Mapping[str, Any]) -> str:
+    """Return the section."""
+    _, last = page.ends(result)
+    figures = result["all"][last]["harm"]
+    parts = []
+    for source, _, _ in page.sources_in_order(result):
+        for kind in ("subreddit", "host"):
+            rows = [
+                f'<tr><td class="words">{escape(row[kind])}</td><td class="words">{escape(row["list"])}</td>'
+                f"<td>{formatting.count(row['texts'])}</td><td>{formatting.count(row['english'])}</td>"
+                f"<td>{escape(formatting.percent(row['share']))}</td></tr>"
+                for row in result["sources"][source][last]["harm"][f"{kind}s"]
+            ]
+            if rows:
+                head = (f"<{kind}", "<list", "texts", "of English texts read", "share")
+                parts.append(
+                    f"<details><summary>{escape(source)}, by {kind}</summary>{page.table(head, rows)}</details>"
+                )
+    names = OF_ENGLISH["harm"]
+    if figures["coverage"]["measured"] and all(figures[name]["enough"] for name in names):
+        told = ", ".join(f"{name} ones {formatting.share(figures[name])}" for name in names)
+        reading = f"Of English captions after {last}, terms of our lists are in so many: {told}."
+    else:
+        reading = "Too few English captions were looked at to speak of rates."
+    return (
+        f'<p class="reading">{escape(reading)}</p>'
+        + rates.table(result, "harm", names)
+        + rates.carriers(result, "harm", "Terms that carry these figures")
+        + "".join(parts)
+        + page.coverage(result, figures)
+    )

@@ -1,0 +1,350 @@
+"""Labels by hand: sheets of texts for two people, and what their labels say of the gendered lists.
+
+    drawn    texts of a ROOT with the terms that they have → `Row`s, by stratum
+    agreed   the rows and two filled sheets → agreement, precision by term, corrected rates
+
+Strata are the commonest female and male terms, all other ones together, and texts without any: what lists miss is seen in
+these alone. A text with several terms is in the stratum of the rarest. Of each stratum as many texts are drawn, by a hash of
+pair_id, so weights are what the strata have ÷ what was drawn. Those who label do not see the strata: these stand in a key beside
+the sheets.
+
+Texts may name people, so sheets are private. They lie in `ROOT/labels/`, which only their owner can read, no stage takes in and
+no release has; they are files under ROOT, so that whoever has to remove a pair finds it there.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd.audit import matching, measure, vocabulary, words
+from pmd.audit.lexicon import Absent, Lexicon
+from pmd.errors import ConfigError, InputError, RootError
+from pmd.store import commits, root, storage
+from pmd.text import language
+
+#: Where the sheets lie under ROOT, and their names.
+FOLDER: Final = "labels"
+KEY: Final = "key.csv"
+SHEETS: Final = ("labeller-1.csv", "labeller-2.csv")
+
+#: Texts that are looked at, of all sources together; and texts of a stratum from which rates are corrected.
+LOOKED_AT: Final = 200_000
+LEAST: Final = 30
+
+#: The questions, each a column of a sheet, and what may be answered; nothing is no label.
+QUESTIONS: Final = {
+    "female": "Does the text speak of a woman or a girl?",
+    "male": "Does the text speak of a man or a boy?",
+}
+YES, NO, UNSURE = "yes", "no", "unsure"
+ANSWERS: Final = (YES, NO, UNSURE)
+
+NO_TERM: Final = "no term"
+OTHER: Final = "other terms"
+
+#: What a spreadsheet would take for a formula.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A text of the sheets.
+
+    Attributes:
+        pair_id: In hexadecimal.
+        source: Its source.
+        text: The text.
+        stratum: A term, `OTHER` or `NO_TERM`.
+        lists: The gendered lists that it has a term of, with spaces between.
+        weight: How many texts of those looked at it stands for.
+    """
+
+    pair_id: str
+    source: str
+    text: str
+    stratum: str
+    lists: str
+    weight: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A text that could be drawn, with its gendered terms and their lists; `order` is a hash."""
+
+    order: int
+    pair_id: str
+    source: str
+    text: str
+    terms: tuple[str, ...]
+    lists: frozenset[str]
+
+
+def drawn(candidates: Sequence[Candidate], number: int) -> list[Row]:
+    """Return about `number` texts in an order that says nothing of their strata, as many of each stratum as there are.
+
+    Args:
+        candidates: English texts, in any order.
+        number: `LEAST` for each stratum; the commonest terms have strata of their own, as many as it suffices for.
+    """
+    common = Counter(term for one in candidates for term in one.terms)
+    own = [term for term, _ in sorted(common.items(), key=lambda item: (-item[1], item[0]))][
+        : max(number // LEAST - 2, 0)
+    ]
+    strata: dict[str, list[Candidate]] = {}
+    for one in candidates:
+        mine = [term for term in one.terms if term in own]
+        stratum = min(mine, key=lambda term: (common[term], term)) if mine else OTHER if one.terms else NO_TERM
+        strata.setdefault(stratum, []).append(one)
+    rows: list[tuple[int, Row]] = []
+    for stratum, texts in strata.items():
+        some = sorted(texts, key=lambda one: one.order)[: max(number // max(len(strata), 1), 1)]
+        weight = len(texts) / len(some)
+        rows += [
+            (one.order, Row(one.pair_id, one.source, one.text, stratum, " ".join(sorted(one.lists)), weight))
+            for one in some
+        ]
+    return [row for _, row in sorted(rows, key=lambda item: item[0])]
+
+
+def candidates(root_url: str, lexicon: Lexicon, looked_at: int = LOOKED_AT) -> Iterator[Candidate]:
+    """Yield English texts that curate kept, at most about `looked_at` of all sources together, every text as likely.
+
+    Raises:
+        RootError: Nothing is curated there.
+    """
+    sources = root.curated_sources(root_url)
+    if not sources:
+        raise RootError("nothing to label: no source is curated here", where=root_url, remedy="run: pmd build CONFIG")
+    folders = {source: root.curate_folder(root_url, source) for source in sources}
+    listed = {source: commits.require(folder, "run: pmd curate") for source, folder in folders.items()}
+    pairs = sum(commit.sources[source].kept for source, commit in listed.items())
+    limit = measure.EVERYTHING if pairs <= looked_at else looked_at * 2**64 // pairs
+    known = vocabulary.of(lexicon)
+    for source, commit in listed.items():
+        for file in commit.under("pairs"):
+            for batch in commits.iterate(storage.join(folders[source], file.name), ("pair_id", "text")):
+                yield from _of_batch(source, batch, known, limit)
+
+
+def _of_batch(source: str, batch: pa.RecordBatch, known: vocabulary.Vocabulary, limit: int) -> Iterator[Candidate]:
+    order = measure.hashes(batch.column("pair_id"))
+    some = pa.array(np.flatnonzero(order < np.uint64(limit)))
+    texts = batch.column("text").take(some)
+    english = pc.equal(language.languages(texts), "en")
+    places = some.filter(english)
+    texts, ids = batch.column("text").take(places), batch.column("pair_id").take(places)
+    found = matching.find(words.split(texts), known.groups)
+    terms: list[list[vocabulary.Term]] = [[] for _ in range(len(texts))]
+    for row, number in zip(found.rows.tolist(), found.terms.tolist(), strict=True):
+        term = known.terms[number]
+        if term.lists & {"female", "male"}:
+            terms[row].append(term)
+    for place, pair_id, text, mine in zip(places.to_pylist(), ids.to_pylist(), texts.to_pylist(), terms, strict=True):
+        lists = frozenset().union(*(term.lists for term in mine)) & {"female", "male"}
+        yield Candidate(int(order[place]), bytes(pair_id).hex(), source, text, tuple(term.name for term in mine), lists)
+
+
+def write(root_url: str, lexicon: Lexicon | Absent, number: int) -> list[Path]:
+    """Write the key and the two sheets; return their paths.
+
+    Raises:
+        ConfigError: ROOT is not on this machine, there are sheets already, the lists are absent or the number is too small.
+    """
+    folder = _folder(root_url)
+    if isinstance(lexicon, Absent):
+        raise ConfigError("no lists to be labelled", where="pmd label", found=lexicon.reason, remedy=lexicon.remedy)
+    if number < 2 * LEAST:
+        raise ConfigError(
+            "too few texts", where="--number", expected=f"{2 * LEAST} or more, {LEAST} a stratum", found=str(number)
+        )
+    if any((folder / name).exists() for name in (KEY, *SHEETS)):
+        raise ConfigError("there are sheets already", where=str(folder), remedy="read them, then move them away")
+    rows = drawn(list(candidates(root_url, lexicon)), number)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    names = [field.name for field in dataclasses.fields(Row) if field.name != "text"]
+    contents = {KEY: _csv(names, [[str(getattr(row, name)) for name in names] for row in rows])}
+    head = ["pair_id", "text", *QUESTIONS]
+    empty = [""] * len(QUESTIONS)
+    for name in SHEETS:
+        contents[name] = _csv(head, [[row.pair_id, _plain(row.text), *empty] for row in rows])
+    for name, content in contents.items():
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_text(content, encoding="utf-8", newline="")
+    return [folder / name for name in contents]
+
+
+def _folder(root_url: str) -> Path:
+    if "://" in root_url:
+        raise ConfigError("labels stay on this machine", where=root_url, expected="a ROOT in a local folder")
+    return Path(root_url) / FOLDER
+
+
+def _plain(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _csv(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    held = io.StringIO()
+    writer = csv.writer(held)
+    writer.writerow(head)
+    writer.writerows(rows)
+    return held.getvalue()
+
+
+def read(root_url: str) -> dict[str, Any]:
+    """Return what the two filled sheets of a ROOT say.
+
+    Raises:
+        InputError: A sheet is not there, has other texts than were drawn, or other answers.
+    """
+    folder = _folder(root_url)
+    key = [
+        Row(line["pair_id"], line["source"], "", line["stratum"], line["lists"], float(line["weight"]))
+        for line in _lines(folder / KEY)
+    ]
+    return agreed(key, [_labels(folder / name, key) for name in SHEETS])
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        raise InputError("no such sheet", where=str(path), remedy="run: pmd label ROOT --number 210")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _labels(path: Path, key: Sequence[Row]) -> dict[str, dict[str, str]]:
+    """Return question → pair → answer, of those that were answered."""
+    lines = _lines(path)
+    known = {row.pair_id for row in key}
+    found: dict[str, dict[str, str]] = {question: {} for question in QUESTIONS}
+    for number, line in enumerate(lines, start=2):
+        if line.get("pair_id") not in known or any(question not in line for question in QUESTIONS):
+            raise InputError(
+                "a line that was not drawn",
+                where=f"{path}:{number}",
+                expected=f"a pair_id of {KEY}, and the columns {', '.join(QUESTIONS)}",
+                found=str(line.get("pair_id")),
+            )
+        for question in QUESTIONS:
+            answer = (line[question] or "").strip().casefold()
+            if answer and answer not in ANSWERS:
+                raise InputError(
+                    "an answer that is none",
+                    where=f"{path}:{number}, {question}",
+                    expected=f"{', '.join(ANSWERS)}, or nothing",
+                    found=repr(line[question]),
+                )
+            if answer:
+                found[question][line["pair_id"]] = answer
+    return found
+
+
+def agreed(key: Sequence[Row], labels: Sequence[Mapping[str, Mapping[str, str]]]) -> dict[str, Any]:
+    """Return, of each question, the agreement of two labellers, precision by term and the corrected rate.
+
+    A text counts as what both say; where they differ, or one is unsure, as half. Rates are corrected where every stratum has
+    `LEAST` texts that both have labelled.
+
+    Args:
+        key: The rows that were drawn.
+        labels: Of each labeller: question → pair → answer.
+    """
+    found = {}
+    for question in QUESTIONS:
+        one, other = (label[question] for label in labels)
+        both = [row for row in key if row.pair_id in one and row.pair_id in other]
+        scores = {row.pair_id: (_score(one[row.pair_id]) + _score(other[row.pair_id])) / 2 for row in both}
+        found[question] = {
+            "labelled": len(both),
+            "kappa": kappa([(one[row.pair_id], other[row.pair_id]) for row in both]),
+            "precision": _precision(key, both, question, scores),
+            **_rates(key, both, question, scores),
+        }
+    return found
+
+
+def _score(answer: str) -> float:
+    return {YES: 1.0, NO: 0.0}.get(answer, 0.5)
+
+
+def kappa(answers: Sequence[tuple[str, str]]) -> float | None:
+    """Return Cohen's kappa: agreement beyond that of chance; None where nothing was labelled, or all is one answer."""
+    if not answers:
+        return None
+    number = len(answers)
+    observed = sum(one == other for one, other in answers) / number
+    first, second = (Counter(pair[place] for pair in answers) for place in (0, 1))
+    expected = sum(first[answer] * second[answer] for answer in ANSWERS) / number**2
+    return (observed - expected) / (1 - expected) if expected < 1 else None
+
+
+def _precision(
+    key: Sequence[Row], both: Sequence[Row], question: str, scores: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Return, of each stratum whose texts have a term of the list, the part that speaks of such a person."""
+    rows = []
+    for stratum in sorted({row.stratum for row in key} - {NO_TERM}):
+        some = [row for row in both if row.stratum == stratum and question in row.lists.split()]
+        if some:
+            share = math.fsum(scores[row.pair_id] for row in some) / len(some)
+            rows.append({"term": stratum, "labelled": len(some), "precision": share})
+    return rows
+
+
+def _rates(key: Sequence[Row], both: Sequence[Row], question: str, scores: Mapping[str, float]) -> dict[str, Any]:
+    """Return the share of texts that have a term, and that of those that speak of such a person, with its interval."""
+    strata = sorted({row.stratum for row in key})
+    total = math.fsum(row.weight for row in key)
+    by_lists = math.fsum(row.weight for row in key if question in row.lists.split()) / total if total else None
+    labelled = {stratum: [scores[row.pair_id] for row in both if row.stratum == stratum] for stratum in strata}
+    lacking = {stratum: len(some) for stratum, some in labelled.items() if len(some) < LEAST}
+    if not key or lacking:
+        return {"by_lists": by_lists, "corrected": None, "low": None, "high": None, "lacking": lacking}
+    value = variance = 0.0
+    for stratum, some in labelled.items():
+        part = math.fsum(row.weight for row in key if row.stratum == stratum) / total
+        mean = math.fsum(some) / len(some)
+        # (y + 1) ÷ (n + 2): of a stratum where all labels are alike the variance is not nothing.
+        near = (math.fsum(some) + 1) / (len(some) + 2)
+        value += part * mean
+        variance += part**2 * near * (1 - near) / (len(some) - 1)
+    half = 1.96 * math.sqrt(variance)
+    return {
+        "by_lists": by_lists,
+        "corrected": value,
+        "low": max(value - half, 0.0),
+        "high": min(value + half, 1.0),
+        "lacking": {},
+    }
+
+
+def told(found: Mapping[str, Any]) -> str:
+    """Return what the labels say, in words."""
+    lines = []
+    for question, figures in found.items():
+        agreement = "no agreement can be told" if figures["kappa"] is None else f"Cohen's kappa {figures['kappa']:.2f}"
+        lines.append(f"{QUESTIONS[question]} {figures['labelled']} texts labelled by both, {agreement}")
+        lines += [
+            f"  {row['term']}: {row['precision']:.0%} of {row['labelled']} texts with a {question} term speak of such a person"
+            for row in figures["precision"]
+        ]
+        if figures["corrected"] is not None:
+            lines.append(
+                f"  of all texts {figures['corrected']:.1%} ({figures['low']:.1%} to {figures['high']:.1%}) do; "
+                f"{figures['by_lists']:.1%} have a term"
+            )
+        else:
+            few = ", ".join(f"{stratum} {number}" for stratum, number in figures["lacking"].items())
+            lines.append(f"  no corrected rate: under {LEAST} labels in {few}")
+    return "\n".join(lines)

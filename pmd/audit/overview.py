@@ -1,0 +1,82 @@
+"""The page's first lines: what was audited, and the numbers that say how much of it there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pmd.audit import formatting, page
+from pmd.audit.measure import STAGES
+from pmd.escape import html as escape
+
+
+def lead(result: Mapping[str, Any]) -> str:
+    """Return what was audited."""
+    first, _ = page.ends(result)
+    if "data_set" in result:
+        return _of_data_set(result)
+    here, rows = len(result["sources"]), len(result["table2"])
+    profile = f"Profile <b>{escape(result['profile'])}</b>. " if result["profile"] else ""
+    missing = [stage for stage in STAGES if stage not in result["stages"]]
+    waiting = f" Not run yet: {', '.join(missing)}." if missing else ""
+    return (
+        f'<p class="lead">Who and what is in the pairs, where they come from, and what each stage took away. {profile}'
+        f"{here} source{'s' if here != 1 else ''} of {rows} row{'s' if rows != 1 else ''} of Table 2; stages: "
+        f"{escape(', '.join(result['stages']))}.{escape(waiting)}{_thinned(result, first)}</p>"
+    )
+
+
+def _of_data_set(result: Mapping[str, Any]) -> str:
+    data, books = result["data_set"], result["books"][result["stages"][0]].values()
+    files = f"{formatting.count(data['files'])} file{'s' if data['files'] != 1 else ''}"
+    lost: dict[str, int] = {}
+    for book in books:
+        for reason, count in book["rejected"].items():
+            lost[reason] = lost.get(reason, 0) + count
+    left = ", ".join(
+        f"{formatting.count(count)} as {reason.replace('_', ' ')}" for reason, count in sorted(lost.items())
+    )
+    return (
+        f'<p class="lead">Who and what is in the pairs of <b>{escape(data["path"])}</b> ({files}), and where they come from. '
+        "It was audited as it is: no step of a build has gone over it.</p>"
+        f"<p>Columns: {escape('; '.join(data['columns']))}.{escape(f' Rows left out: {left}.' if left else '')}</p>"
+    )
+
+
+def _thinned(result: Mapping[str, Any], first: str) -> str:
+    if result["sample"] == 1:
+        return ""
+    return (
+        f" <b>A sample:</b> one in {formatting.count(result['sample'])} of the images. Every figure but the books', also after "
+        f"{escape(first)}, is of pairs of these images."
+    )
+
+
+def tiles(result: Mapping[str, Any]) -> str:
+    """Return the largest numbers."""
+    first, last = page.ends(result)
+    everything = result["all"]
+    read = sum(book["in"] for book in result["books"].get(first, {}).values())
+    published = sum(row["published"]["pairs"] for row in result["table2"])
+    kept, left = everything[first]["pairs"], everything[last]["pairs"]
+    tiles = [
+        (formatting.short(read), "rows" if "data_set" in result else "pairs and lost records that the readers gave"),
+        (
+            formatting.short(kept),
+            f"pairs after {first}" + (f", {formatting.percent(kept / read)} of those read" if read else ""),
+        ),
+    ]
+    if last != first:
+        tiles.append(
+            (
+                formatting.short(left),
+                f"pairs after {last}" + (f", {formatting.percent(left / kept)} of curate's" if kept else ""),
+            )
+        )
+    tiles.append((formatting.short(everything[last]["images"]["distinct"]["value"]), f"distinct images after {last}"))
+    if published:
+        tiles.append(
+            (formatting.percent(left / published), f"of the {formatting.short(published)} pairs in FLAVA's Table 2")
+        )
+    drawn = "".join(f'<div class="tile"><b>{escape(big)}</b><span>{escape(small)}</span></div>' for big, small in tiles)
+    return f'<div class="tiles">{drawn}</div>'

@@ -1,0 +1,116 @@
+"""Pictures as the ledger has them: resolution, shape, bytes and format by source, and which are copies of others.
+
+    count    the images of a part, their ledger and the groups of dedupe → images by source and bin
+    figures  the counts of all parts → what audit.json says
+
+Nothing is taken from pixels here. Whether a picture is grey is recorded by no ledger, so nothing is said of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pmd.audit import suppression
+from pmd.audit.figures import coverage
+from pmd.schema.statuses import OK
+
+#: Lower ends of bins: the shorter side in pixels, the longer side ÷ the shorter, bytes of the file as it came.
+BINS: Final[Mapping[str, tuple[float, ...]]] = {
+    "short_side_px": (0, 128, 256, 384, 512, 768, 1024, 2048),
+    "aspect": (1, 1.1, 1.34, 1.5, 1.78, 2, 3),
+    "bytes": (0, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000),
+}
+#: Of an image that dedupe found to be no copy.
+NO_COPY: Final = "none of these"
+#: Tables, in their order.
+TABLES: Final = (*BINS, "orientation", "format", "copies")
+
+METHOD: Final = (
+    "Images that were fetched, by source; one that several sources show counts for each. Sizes are those of the original, "
+    "upright, as the ledger of the fetch has them. Copies are images that gave way to another, or were left out for being one. "
+    "Whether a picture is grey is not recorded."
+)
+
+
+def count(images: pa.Table, ledger: pa.Table, groups: pa.Table) -> list[list[Any]]:
+    """Return [source, table, bin, images].
+
+    Args:
+        images: `IMAGES`, or its `image_id` and `sources`.
+        ledger: The effective ledger of these images.
+        groups: `GROUPS` of the whole ROOT.
+    """
+    there = ledger.filter(pc.equal(ledger["status"], OK)).combine_chunks()
+    images = images.combine_chunks()
+    at = pc.index_in(images["image_id"], value_set=there["image_id"].combine_chunks())
+    images = images.filter(at.is_valid()).combine_chunks()
+    rows = there.take(at.drop_null().combine_chunks())
+    relation = groups["relation"].take(pc.index_in(images["image_id"], value_set=groups["image_id"].combine_chunks()))
+    found = _binned(rows)
+    found["copies"] = pc.fill_null(relation, NO_COPY).to_pylist()
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for sources, *values in zip(images["sources"].to_pylist(), *(found[table] for table in TABLES), strict=True):
+        for source in sources:
+            counts.update((source, table, value) for table, value in zip(TABLES, values, strict=True))
+    return [[*which, number] for which, number in sorted(counts.items())]
+
+
+def _binned(rows: pa.Table) -> dict[str, list[str]]:
+    width, height = (
+        pc.fill_null(rows[name].cast(pa.float64()), 0).to_numpy().astype(np.float64)
+        for name in ("width_px", "height_px")
+    )
+    short, long = np.minimum(width, height), np.maximum(width, height)
+    sizes = pc.fill_null(rows["bytes"].cast(pa.float64()), 0).to_numpy().astype(np.float64)
+    values = {"short_side_px": short, "aspect": long / np.maximum(short, 1), "bytes": sizes}
+    shape = np.where(width > height, "landscape", np.where(width < height, "portrait", "square"))
+    return {
+        **{name: _named(name, numbers) for name, numbers in values.items()},
+        "orientation": shape.tolist(),
+        "format": pc.fill_null(rows["format"], "unknown").to_pylist(),
+    }
+
+
+def _named(name: str, numbers: NDArray[np.float64]) -> list[str]:
+    ends = BINS[name]
+    labels = [f"{low:,g} to below {high:,g}" for low, high in itertools.pairwise(ends)] + [f"{ends[-1]:,g} or more"]
+    if name == "bytes":
+        labels = [f"{int(low):,} to below {int(high):,}" for low, high in itertools.pairwise(ends)]
+        labels.append(f"{int(ends[-1]):,} or more")
+    places = np.maximum(np.searchsorted(np.array(ends), numbers, "right") - 1, 0)
+    return [labels[place] for place in places.tolist()]
+
+
+def figures(parts: Iterable[Iterable[list[Any]]]) -> dict[str, Any]:
+    """Return, by source, the images of each bin; bins of few are summed up."""
+    counts: dict[str, dict[str, Counter[str]]] = {}
+    for part in parts:
+        for source, table, value, number in part:
+            counts.setdefault(source, {name: Counter() for name in TABLES})[table][value] += number
+    return {source: _of_source(tables) for source, tables in sorted(counts.items())}
+
+
+def _of_source(tables: Mapping[str, Counter[str]]) -> dict[str, Any]:
+    total = sum(tables["format"].values())
+    rows = []
+    for table, found in tables.items():
+        (shown,) = suppression.shown([found], [total])
+        some = sorted(shown, key=lambda value: (_low(value), value)) if table in BINS else sorted(shown)
+        rows += [
+            {"table": table, "value": value, "images": found[value], "share": found[value] / total} for value in some
+        ]
+        if rest := total - sum(found[value] for value in shown):
+            rows.append({"table": table, "value": "not shown", "images": rest, "share": rest / total})
+    return {"coverage": coverage(total, total, "fetched images"), "method": "pictures", "values": rows}
+
+
+def _low(value: str) -> float:
+    return float(value.partition(" ")[0].replace(",", ""))

@@ -1,0 +1,124 @@
+"""Attributes of one's own: files, bins, counts after every stage, and small cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pmd.audit import attributes, measure
+from pmd.audit.result import result
+from pmd.errors import InputError
+from pmd.store.commits import Books
+from pmd.text import language
+from tests.audit.batches import WHOLE, batch, pair
+
+
+@pytest.fixture(autouse=True)
+def _english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "languages", lambda texts: pa.array(["en"] * len(texts), pa.string()))
+
+
+def _pairs(number: int) -> pa.RecordBatch:
+    return batch(pair("coco", str(index), "a woman" if index % 2 else "a man") for index in range(number))
+
+
+def _file(folder: Path, **columns: object) -> str:
+    path = folder / f"{'-'.join(columns)}.parquet"
+    pq.write_table(pa.table(columns), path)
+    return str(path)
+
+
+def test_a_file_by_image_and_one_by_pair(tmp_path: Path) -> None:
+    pairs = _pairs(100)
+    nsfw = [index / 100 for index in range(100)]
+    one = _file(tmp_path, image_id=pairs["image_id"].cast(pa.binary(16)), nsfw=pa.array(nsfw))
+    hexadecimal = pa.array([value.hex() for value in pairs["pair_id"].cast(pa.binary(16)).to_pylist()][:60])
+    two = _file(tmp_path, pair_id=hexadecimal, tone=pa.array((["light", "dark", None] * 20)[:60]))
+    first, second = attributes.read([one, two])
+    assert (first.name, first.joined_by, len(first.values)) == ("nsfw", "image_id", 5)
+    assert first.values[0].startswith("0 to 0.198")
+    assert np.bincount(first.of(pairs["image_id"])).tolist() == [20] * 5
+    assert (second.joined_by, second.values) == ("pair_id", ("dark", "light"))
+    assert second.of(pairs["pair_id"]).tolist() == ([1, 0, -1] * 20)[:60] + [-1] * 40
+    path = tmp_path / "held.npz"
+    path.write_bytes(attributes.to_bytes(second))
+    again = attributes.held(str(path))
+    assert (again.values, again.of(pairs["pair_id"]).tolist()) == (second.values, second.of(pairs["pair_id"]).tolist())
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        ({"nsfw": [0.1]}, "attributes without the columns that they need"),
+        ({"image_id": ["00" * 16]}, "attributes without the columns that they need"),
+        ({"image_id": ["00" * 16, "00" * 16], "x": [1, 2]}, "an id that stands there twice"),
+        ({"image_id": ["0"], "x": [1]}, "an id that is none"),
+        ({"image_id": ["00" * 16], "x": [[1]]}, "an attribute that is neither number nor text"),
+    ],
+)
+def test_files_that_are_none(tmp_path: Path, columns: dict[str, object], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        attributes.read([_file(tmp_path, **columns)])
+
+
+def test_two_files_have_no_column_of_one_name(tmp_path: Path) -> None:
+    path = _file(tmp_path, image_id=["00" * 16], x=[1])
+    with pytest.raises(InputError, match="an attribute that stands in two files"):
+        attributes.read([path, path])
+
+
+def test_many_strings_are_summed_up_and_few_numbers_are_categories() -> None:
+    codes, values = attributes._coded(pa.array([f"v{index % 25:02}" for index in range(250)]), "x")
+    assert len(values) == attributes.CATEGORIES + 1
+    assert values[-1] == "other"
+    assert (codes == attributes.CATEGORIES).sum() == 50
+    assert attributes._coded(pa.array([1, 2, 2, None]), "x")[1] == ("2", "1")
+    assert attributes._coded(pa.array([True, None]), "x")[1] == ("true",)
+
+
+def _content(number: int, tone: list[str | None], fates: list[str]) -> dict[str, dict[str, object]]:
+    pairs, last = _pairs(number), pa.array(fates)
+    ids = np.frombuffer(b"".join(pairs["image_id"].cast(pa.binary(16)).to_pylist()), "S16")
+    order = np.argsort(ids)
+    codes, values = attributes._coded(pa.array(tone), "x")
+    known = [attributes.Attribute("tone", "image_id", ids[order], codes[order], values)]
+    seen = measure.look(pairs, WHOLE)
+    partial = measure.merge(
+        measure.measure(pairs, last, WHOLE, seen), measure.tallied(pairs, last, attributes.tally, seen, known)
+    )
+    kept = fates.count("images")
+    books = {"curate": {"coco": Books(number)}, "images": {"coco": Books(kept, {"not_sampled": number - kept})}}
+    return result(partial, books, WHOLE, {})["sources"]["coco"]  # type: ignore[no-any-return]
+
+
+def test_values_are_counted_after_every_stage_with_rates() -> None:
+    tone: list[str | None] = ["dark"] * 100 + ["light"] * 300 + [None] * 20
+    found = _content(420, tone, ["curate"] * 50 + ["images"] * 370)
+    before, after = (found[stage]["attributes"] for stage in ("curate", "images"))
+    assert before["coverage"] == {
+        "measured": 400,
+        "eligible": 420,
+        "share": pytest.approx(400 / 420, rel=1e-5),
+        "of": "pairs",
+        "rest": "has no attribute",
+    }  # type: ignore[index]
+    rows = {row["value"]: row for row in after["values"]}  # type: ignore[index]
+    assert {value: row["pairs"] for value, row in rows.items()} == {"dark": 50, "light": 300}
+    assert (rows["dark"]["share"], rows["dark"]["english"], rows["dark"]["female"]) == (
+        pytest.approx(1 / 7, rel=1e-5),
+        50,
+        0.5,
+    )
+
+
+def test_small_values_are_not_shown_nor_what_would_tell_them() -> None:
+    tone: list[str | None] = ["rare"] * 5 + ["dark"] * 100 + ["light"] * 300
+    found = _content(405, tone, ["images"] * 405)
+    rows = {row["value"]: row for row in found["curate"]["attributes"]["values"]}  # type: ignore[index]
+    # Five pairs summed up alone would be told by the total.
+    assert {value: row["pairs"] for value, row in rows.items()} == {"light": 300, "not shown": 105}
+    assert rows["not shown"]["female"] is None

@@ -1,0 +1,238 @@
+"""Any data set: one content in every form, columns by their names or as they are named, bad input told; once through Beam."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import pmd
+from pipelines import audit_data
+from pmd.audit import data_columns, data_files, data_pairs, measure
+from pmd.errors import ConfigError, InputError, PmdError
+from pmd.publish.rules import PUBLISHED
+from pmd.schema import keys
+from pmd.schema.tables import PAIRS
+from pmd.store import commits
+from pmd.store.commits import Books
+
+ROWS: list[dict[str, Any]] = [
+    {
+        "URL": "http://a.org/1.jpg",
+        "caption": "a woman in Paris",
+        "author": "ann",
+        "lat": "48.85",
+        "lon": "2.35",
+        "width": 640,
+    },
+    {"URL": "http://b.org/2.jpg", "caption": "a man", "author": "bob", "lat": "", "lon": "", "width": 320},
+    {"URL": "", "caption": "no image's address", "author": "", "lat": "", "lon": "", "width": None},
+    {"URL": "http://b.org/3.jpg", "caption": "  ", "author": "bob", "lat": "", "lon": "", "width": 1},
+]
+
+
+def write(folder: Path, form: str, rows: list[dict[str, Any]] = ROWS) -> Path:
+    path = folder / f"rows.{form}"
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif form == "csv":
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    elif form == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    else:
+        with tarfile.open(path, "w") as tar:
+            for number, row in enumerate(rows):
+                known = {name: value for name, value in row.items() if name != "caption"}
+                parts = {"jpg": b"no picture", "txt": row["caption"].encode(), "json": json.dumps(known).encode()}
+                for ending, content in parts.items():
+                    info = tarfile.TarInfo(f"shard/{number:04d}.{ending}")
+                    info.size = len(content)
+                    tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def read(path: Path, **named: str) -> tuple[pa.Table, dict[str, Books]]:
+    file = data_files.look(str(path), named)
+    batches, books = [], dict[str, Books]()
+    for chunk in file.chunks:
+        for batch, found in data_pairs.read(file, chunk):
+            batches.append(batch)
+            for name, book in found.items():
+                books[name] = books.get(name, Books()) + book
+    return pa.Table.from_batches(batches, PAIRS), books
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl", "tar"])
+def test_every_form_gives_the_same_pairs(tmp_path: Path, form: str) -> None:
+    pairs, books = read(write(tmp_path, form))
+    assert books == {measure.DATA: Books(3, {"empty_text": 1})}
+    assert pairs["text"].to_pylist() == ["a woman in Paris", "a man", "no image's address"]
+    assert pairs["image_url"].to_pylist() == ["http://a.org/1.jpg", "http://b.org/2.jpg", None]
+    assert pairs["identity"].to_pylist()[:2] == ["url:a.org/1.jpg", "url:b.org/2.jpg"]
+    assert pairs["identity"][2].as_py().startswith("row:")
+    assert pairs["width_px"].to_pylist() == [640, 320, None]
+    metas = [json.loads(meta) for meta in pairs["meta"].to_pylist()]
+    assert metas[0] == {"user": "ann", "latitude": "48.85", "longitude": "2.35"}
+    assert pairs["pair_id"].to_pylist()[1] == keys.digest("\0http://b.org/2.jpg\0a man\0bob")
+
+
+def test_what_cannot_be_read_is_counted(tmp_path: Path) -> None:
+    path = write(tmp_path, "csv")
+    path.write_text(path.read_text(encoding="utf-8") + "only,two\n", encoding="utf-8")
+    assert read(path)[1] == {measure.DATA: Books(3, {"empty_text": 1, "malformed_row": 1})}
+    path = write(tmp_path, "jsonl")
+    path.write_text("{broken\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(InputError):
+        read(path)  # a first line that is no object is no table's
+    path = write(tmp_path, "jsonl")
+    path.write_text(path.read_text(encoding="utf-8") + "{broken}\n[1]\n", encoding="utf-8")
+    assert read(path)[1] == {measure.DATA: Books(3, {"empty_text": 1, "malformed_row": 2})}
+
+
+@pytest.mark.parametrize(
+    ("columns", "named", "roles"),
+    [
+        (["URL", "TEXT"], {}, {"text": "TEXT", "url": "URL"}),
+        (["url", "image_url", "caption", "text"], {}, {"text": "text", "url": "image_url"}),
+        (["text", "lat"], {}, {"text": "text"}),  # half a place is none
+        (["text", "lat", "lng"], {}, {"text": "text", "latitude": "lat", "longitude": "lng"}),
+        (["text", "uid"], {"user": "none"}, {"text": "text"}),
+        (["text", "said"], {"text": "said"}, {"text": "said"}),
+        (["a"], {}, {}),
+    ],
+)
+def test_columns_are_known_by_their_names_or_named(
+    columns: list[str], named: dict[str, str], roles: dict[str, str]
+) -> None:
+    assert data_columns.guessed(columns, named) == roles
+
+
+@pytest.mark.parametrize("words", [["text"], ["text="], ["colour=c"], ["text=a", "text=b"], ["text=none"]])
+def test_a_column_that_is_named_wrongly_is_refused(words: list[str]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        data_columns.given(words)
+    assert str(refused.value) == (
+        "--column: no column is named so\n"
+        "  expected: ROLE=COLUMN, each role once, of text, url, id, user, licence, width, height, latitude, longitude; "
+        f"COLUMN none: no such column, but for text\n  found: {words[-1]}"
+    )
+
+
+def test_a_data_set_without_texts_is_refused_and_shows_what_it_has(tmp_path: Path) -> None:
+    path = write(tmp_path, "parquet", [{"URL": "http://a.org/1", "said": "a dog"}])
+    with pytest.raises(InputError, match="the columns are not known") as refused:
+        data_files.look(str(path), {})
+    assert "found: URL, said" in str(refused.value)
+    assert "name the columns: --column text=COLUMN" in str(refused.value)
+    assert read(path, text="said")[0]["text"].to_pylist() == ["a dog"]
+    with pytest.raises(InputError, match="the columns are not known"):
+        data_files.look(str(path), {"text": "said", "user": "nobody"})  # a mistyped name is no column that is lacking
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("rows.csv", b"", "the file is empty"),
+        ("rows.json", b'[{"text": "a"}]', "write it as one of them"),
+        ("rows.tar.gz", None, "the archive is not read"),
+        ("rows.tar", "cut", "the tar file is damaged or truncated"),
+    ],
+)
+def test_what_is_no_data_set_is_told(tmp_path: Path, name: str, content: bytes | str | None, says: str) -> None:
+    path = tmp_path / name
+    if content is None:
+        with tarfile.open(path, "w:gz") as tar:
+            tar.addfile(tarfile.TarInfo("a.txt"))
+    elif content == "cut":
+        whole = write(tmp_path, "tar").read_bytes()
+        path.write_bytes(whole[:1300])
+    else:
+        assert isinstance(content, bytes)
+        path.write_bytes(content)
+    with pytest.raises(PmdError, match=says):
+        read(path)
+
+
+def test_a_folder_is_its_files_and_nothing_is_told(tmp_path: Path) -> None:
+    for form in ("csv", "jsonl", "tar"):
+        write(tmp_path, form)
+    (tmp_path / "README.md").write_text("not data", encoding="utf-8")
+    assert data_files.find(str(tmp_path)) == [str(tmp_path / f"rows.{form}") for form in ("csv", "jsonl", "tar")]
+    assert data_files.find(str(tmp_path / "*.csv")) == [str(tmp_path / "rows.csv")]
+    mine = tmp_path / "out/audit/tables"
+    mine.mkdir(parents=True)
+    (mine / "books.csv").write_text("stage\n", encoding="utf-8")
+    assert str(mine / "books.csv") not in data_files.find(str(tmp_path), beside=str(tmp_path / "out"))
+    with pytest.raises(InputError, match="no file of a data set is here"):
+        data_files.find(str(tmp_path / "*.parquet"))
+
+
+def test_a_published_list_has_its_sources_keys_and_fields(tmp_path: Path) -> None:
+    row = {
+        "image_url": "http://a.org/1",
+        "text": "a man",
+        "source": "red_caps",
+        "meta": '{"author": "ann"}',
+        "pair_id": "0" * 31 + "1",
+        "image_id": "0" * 31 + "2",
+    }
+    path = tmp_path / "list.parquet"
+    pq.write_table(pa.Table.from_pylist([row, {**row, "text": None}], PUBLISHED), path)
+    pairs, books = read(path)
+    assert books == {"red_caps": Books(1, {"empty_text": 1})}
+    assert pairs["pair_id"].to_pylist() == [bytes.fromhex(row["pair_id"])]
+    assert pairs["image_id"].to_pylist() == [bytes.fromhex(row["image_id"])]
+    assert measure.users(pairs.to_batches()[0])[0] != 0
+    assert data_files.most_rows(data_files.look(str(path), {})) == {"red_caps": 2}
+    pq.write_table(pa.Table.from_pylist([{**row, "image_id": "none of ours, but as long as one!"}], PUBLISHED), path)
+    assert read(path)[0]["image_id"].to_pylist() == [keys.image_id("url:a.org/1")]
+
+
+def test_a_data_set_without_rows_has_a_page_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,url\n", encoding="utf-8")
+    page = audit_data.build(str(tmp_path / "rows.csv"), str(tmp_path / "out"), {}, lambda _: None)
+    assert "No caption is left." in Path(page).read_text(encoding="utf-8")
+    assert pmd.load.audit(tmp_path / "out").books.empty
+
+
+def test_a_data_set_is_audited_by_what_audits_a_build(tmp_path: Path) -> None:
+    rows = [{**ROWS[number % 2], "URL": f"http://h.org/{number}", "author": f"u{number % 9}"} for number in range(40)]
+    write(tmp_path, "csv", [*rows, ROWS[3]])
+    notes: list[str] = []
+    page = audit_data.build(str(tmp_path / "*.csv"), str(tmp_path / "out"), {}, notes.append)
+    assert notes == [
+        "columns: text = caption, url = URL, user = author, width = width, latitude = lat, longitude = lon "
+        f"({tmp_path / 'rows.csv'})"
+    ]
+    said = Path(page).read_text(encoding="utf-8")
+    assert "It was audited as it is: no step of a build has gone over it." in said
+    assert "Rows left out: 1 as empty text." in said
+    assert "after curate" not in said
+    assert "Table 2" not in said.replace("FLAVA's Table 2", "")
+    audit = pmd.load.audit(tmp_path / "out")
+    assert audit.countries[["source", "stage", "country", "pairs"]].values.tolist()[0] == ["all", "reading", "FR", 20]
+    assert audit.books[["source", "kept", "rejected"]].values.tolist() == [["data", 40, 1]]
+    figures = audit.figures.query("source == 'data'").set_index("figure")
+    assert figures.loc["users.distinct"].value == 9
+    folder = Path(page).parent
+    commit = commits.read(str(folder))
+    assert commit is not None
+    assert {"audit.json", "report.html", "tables/books.csv", "tables/books.parquet"} <= {
+        file.name for file in commit.files
+    }
+    assert (folder / "tables/books.csv").read_text().splitlines() == [
+        '"stage","source","in","kept","rejected"',
+        '"reading","data",41,40,1',
+    ]
+    with pytest.raises(AttributeError, match="an audit has no table 'colours': it has books, books_rejected"):
+        _ = audit.colours

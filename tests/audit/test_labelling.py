@@ -1,0 +1,150 @@
+"""Labels by hand: strata and weights, agreement, corrected rates, and that sheets stay private."""
+
+from __future__ import annotations
+
+import csv
+import stat
+from pathlib import Path
+
+import pytest
+
+from pmd.audit import labelling
+from pmd.audit.labelling import NO, NO_TERM, OTHER, UNSURE, YES, Candidate, Row
+from pmd.audit.lexicon import Absent
+from pmd.errors import ConfigError, InputError
+from tests.audit.batches import WORDS
+
+
+def _candidates() -> list[Candidate]:
+    """Of a thousand texts 300 have "man", 100 "woman", 40 of these both, 20 have "she" alone."""
+    found = []
+    for number in range(1000):
+        terms = {
+            "man": number < 300,
+            "woman": 260 <= number < 360,
+            "she": 360 <= number < 380,
+        }
+        mine = tuple(term for term, has in terms.items() if has)
+        lists = frozenset("male" if term == "man" else "female" for term in mine)
+        found.append(Candidate(number * 7919 % 1000, f"{number:032x}", "coco", f"text {number}", mine, lists))
+    return found
+
+
+def test_strata_and_weights() -> None:
+    rows = labelling.drawn(_candidates(), 120)
+    strata = {name: [row for row in rows if row.stratum == name] for name in sorted({row.stratum for row in rows})}
+    assert {name: len(some) for name, some in strata.items()} == {"man": 30, NO_TERM: 30, OTHER: 20, "woman": 30}
+    # A text with both is in the stratum of the rarer term; weights add up to all texts.
+    assert {row.weight for row in strata["woman"]} == {100 / 30}
+    assert {row.weight for row in strata["man"]} == {260 / 30}
+    assert sum(row.weight for row in rows) == pytest.approx(1000)
+    assert rows != sorted(rows, key=lambda row: row.stratum)
+    assert rows == labelling.drawn(list(reversed(_candidates())), 120)
+
+
+def test_kappa_by_hand() -> None:
+    # Both say yes 20 times, both no 15 times; 5 and 10 times they differ: observed .7, expected .5.
+    answers = [(YES, YES)] * 20 + [(YES, NO)] * 5 + [(NO, YES)] * 10 + [(NO, NO)] * 15
+    assert labelling.kappa(answers) == pytest.approx((0.7 - 0.5) / 0.5)
+    assert labelling.kappa([(YES, YES)]) is None
+    assert labelling.kappa([]) is None
+
+
+def _filled(rows: list[Row], *, wrong: int = 0) -> dict[str, dict[str, str]]:
+    """Labels of someone for whom every tenth text without a term speaks of a woman, and half of those with "she"."""
+    female = {}
+    for number, row in enumerate(rows):
+        says = {"woman": True, NO_TERM: number % 10 == 0, OTHER: number % 2 == 0}.get(row.stratum, False)
+        female[row.pair_id] = YES if says != (number < wrong) else NO
+    return {"female": female, "male": {row.pair_id: UNSURE for row in rows[:10]}}
+
+
+def _rows() -> list[Row]:
+    counts = {"woman": 40, NO_TERM: 40, OTHER: 40}
+    return [
+        Row(f"{stratum}{number}", "coco", "", stratum, "" if stratum == NO_TERM else "female", weight)
+        for (stratum, size), weight in zip(counts.items(), (2.0, 20.0, 1.0), strict=True)
+        for number in range(size)
+    ]
+
+
+def test_rates_are_corrected_by_strata() -> None:
+    rows = _rows()
+    found = labelling.agreed(rows, [_filled(rows), _filled(rows)])["female"]
+    assert (found["labelled"], found["kappa"]) == (120, 1.0)
+    assert {row["term"]: row["precision"] for row in found["precision"]} == {"woman": 1.0, OTHER: 0.5}
+    # 80 of 920 with "woman", a tenth of 800 without a term, half of 40.
+    assert found["corrected"] == pytest.approx((80 + 80 + 20) / 920)
+    assert found["by_lists"] == pytest.approx(120 / 920)
+    assert found["low"] < found["corrected"] < found["high"]
+
+
+def test_with_few_labels_precision_alone() -> None:
+    rows = _rows()
+    one = _filled(rows)
+    one["female"] = dict(list(one["female"].items())[:75])  # 35 of those without a term, and none of the others
+    found = labelling.agreed(rows, [one, _filled(rows, wrong=3)])
+    assert (found["female"]["corrected"], found["female"]["lacking"]) == (None, {OTHER: 0})
+    assert found["female"]["precision"][0]["precision"] == pytest.approx(1 - 1.5 / 40)
+    assert found["male"]["kappa"] is None
+    said = labelling.told(found)
+    assert "no corrected rate: under 30 labels in other terms 0" in said
+    assert "woman: 96% of 40 texts with a female term speak of such a person" in said
+
+
+@pytest.fixture
+def sheets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(labelling, "candidates", lambda *_: iter(_candidates()))
+    written = labelling.write(str(tmp_path), WORDS, 120)
+    assert [path.name for path in written] == ["key.csv", "labeller-1.csv", "labeller-2.csv"]
+    return tmp_path / "labels"
+
+
+def test_sheets_are_private_and_do_not_tell_strata(sheets: Path) -> None:
+    assert stat.S_IMODE(sheets.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in sheets.iterdir()} == {0o600}
+    with (sheets / "labeller-1.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert list(lines[0]) == ["pair_id", "text", "female", "male"]
+    assert len(lines) == 110
+    with pytest.raises(ConfigError, match="there are sheets already"):
+        labelling.write(str(sheets.parent), WORDS, 120)
+
+
+def _fill(path: Path, answer: str) -> None:
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(line | {"female": answer} for line in lines)
+
+
+def test_filled_sheets_are_read(sheets: Path) -> None:
+    for name in labelling.SHEETS:
+        _fill(sheets / name, " Yes")
+    found = labelling.read(str(sheets.parent))["female"]
+    assert (found["labelled"], found["lacking"]) == (110, {OTHER: 20})
+    _fill(sheets / "labeller-2.csv", "maybe")
+    with pytest.raises(InputError, match="an answer that is none") as caught:
+        labelling.read(str(sheets.parent))
+    assert caught.value.expected == "yes, no, unsure, or nothing"
+
+
+def test_what_cannot_be_labelled(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such sheet"):
+        labelling.read(str(tmp_path))
+    with pytest.raises(ConfigError, match="labels stay on this machine"):
+        labelling.write("s3://bucket/root", WORDS, 120)
+    with pytest.raises(ConfigError, match="too few texts"):
+        labelling.write(str(tmp_path), WORDS, 59)
+    with pytest.raises(ConfigError, match="no lists to be labelled"):
+        labelling.write(str(tmp_path), Absent("the package genbit is not installed"), 120)
+
+
+def test_no_text_is_a_formula_in_a_spreadsheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Candidate(0, "00", "coco", '=HYPERLINK("x")', (), frozenset())
+    monkeypatch.setattr(labelling, "candidates", lambda *_: iter([one]))
+    labelling.write(str(tmp_path), WORDS, 60)
+    with (tmp_path / "labels/labeller-1.csv").open(encoding="utf-8", newline="") as file:
+        assert next(csv.DictReader(file))["text"] == '\'=HYPERLINK("x")'

@@ -1,0 +1,107 @@
+"""Terms of other lists and personal data: what is marked, what is counted, and what never leaves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pmd.audit import marks, personal_data, vocabulary
+from pmd.audit.marks import BITS, key
+from tests.audit.batches import WORDS
+
+KNOWN = vocabulary.of(WORDS)
+
+
+def _look(*texts: str) -> marks.Marked:
+    return marks.look(pa.array(texts, pa.string()), np.ones(len(texts), dtype=bool), KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a baby and an elderly man", {"young", "old"}),
+        ("baby shower cake", set()),
+        ("a senior citizen", {"old"}),
+        ("senior vice president", set()),
+        ("a Muslim woman in Iran", {"religion"}),
+        ("American Airlines", set()),
+        ("an Indian bride", {"nationality"}),
+        ("the Indian Ocean", set()),
+        ("an African American man", {"ethnicity"}),
+        ("a man in a wheelchair", {"disability"}),
+        ("a gay couple", {"orientation"}),
+        ("a killer whale", set()),
+        ("the killer was shot dead", {"violent"}),
+        ("Sex and the City", set()),
+        ("naked people", {"adult"}),
+        ("hot glue gun", set()),
+        ("write to jane.doe@example.org!", {"email"}),
+        ("photo by @jane_doe", {"handle"}),
+        ("call +44 20 7946 0958", {"phone"}),
+        ("www.example.org", {"url"}),
+    ],
+)
+def test_marks_by_hand(text: str, names: set[str]) -> None:
+    (bits,) = _look(text).marks.tolist()
+    assert {name for name, bit in BITS.items() if bits & bit} == names
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("a.b+c@mail.example.co.uk", {"email"}),
+        ("meet me @ the bar", set()),
+        ("2 lb @ 3.50", set()),
+        ("@user1 and you", {"handle"}),
+        ("jane@home", set()),
+        ("Fotos: @jane.doe.", {"handle"}),
+        ("(402) 505-6600", {"phone"}),
+        ("402-505-6600", {"phone"}),
+        ("Tel: 030 1234567", {"phone"}),
+        ("1/250 sec, f/2.8, ISO 400", set()),
+        ("2014-05-06 12:30:11", set()),
+        ("DSC_20140506_123011.jpg", set()),
+        ("ISBN 978-3-16-148410-0", set()),
+        ("https://example.org/x", {"url"}),
+        ("see example.com for more", {"url"}),
+        ("the end.Come in", set()),
+        ("", set()),
+    ],
+)
+def test_personal_data_by_hand(text: str, kinds: set[str]) -> None:
+    found = personal_data.find(pa.array([text], pa.string()))
+    assert {kind for kind, has in found.items() if has[0]} == kinds
+
+
+def test_terms_are_looked_for_in_english_texts_alone_and_personal_data_in_all() -> None:
+    texts = pa.array(["a woman, jane@example.org", "a woman, jane@example.org"])
+    found = marks.look(texts, np.array([True, False]), KNOWN)
+    assert found.gendered.tolist() == [1, 0]
+    assert found.marks.tolist() == [BITS["email"]] * 2
+
+
+def test_what_is_counted_of_texts() -> None:
+    marked = _look(
+        "a woman doctor", "a man, a doctor, a nurse", "a doctor", "an old man and a baby", "a Muslim woman, beautiful"
+    )
+    counts = {name: found.tolist() for name, found in marks.tally(marked, np.array([0, 1, 1, 1, 0]), 2, KNOWN).items()}
+    assert counts[key("term", "occupations/doctor")] == [1, 2]
+    assert counts[key("female", "occupations/doctor")] == [1, 0]
+    assert counts[key("male", "occupations/doctor")] == [0, 1]
+    assert counts[key("with", "occupations/doctor", "gendered/woman")] == [1, 0]
+    assert counts[key("with", "occupations/nurse", "gendered/man")] == [0, 1]
+    assert counts[key("mark", "young", "old")] == [0, 1]
+    assert counts[key("beside", "identity/muslim", "descriptors/beautiful")] == [1, 0]
+    assert counts[key("beside", "identity/muslim", "gendered/woman")] == [1, 0]
+    assert key("term", "gendered/she") not in counts
+    doctor, nurse = ([term.name for term in vocabulary.associated()].index(name) for name in ("doctor", "nurse"))
+    assert marked.associated == [str(doctor), f"{doctor} {nurse}", "", "", ""]
+
+
+def test_no_text_leaves() -> None:
+    """Neither a mark nor a count has anything in it but the names of lists and terms."""
+    marked = _look("Jane Doe, a doctor, +44 20 7946 0958, jane@example.org, @jane, https://jane.example.org")
+    names = "\n".join(marks.tally(marked, np.array([0]), 1, KNOWN))
+    assert "email" in names
+    assert not any(secret in names.lower() for secret in ("jane", "doe", "7946"))

@@ -1,0 +1,73 @@
+"""Pictures by source: sizes, shapes, formats and copies, of what was fetched."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from pmd.audit import pictures
+from pmd.schema.tables import GROUPS, KEY, LEDGER
+
+
+def _key(number: int) -> bytes:
+    return bytes([number]) * 16
+
+
+def _ledger(rows: list[tuple[int, str, int, int, int]]) -> pa.Table:
+    found = [
+        {
+            "image_id": _key(number),
+            "status": status,
+            "width_px": width,
+            "height_px": height,
+            "bytes": size,
+            "format": "jpeg",
+        }
+        for number, status, width, height, size in rows
+    ]
+    return pa.Table.from_pylist(
+        [{name: row.get(name) for name in LEDGER.names} for row in found],
+        pa.schema([field.with_nullable(True) for field in LEDGER]),
+    )
+
+
+def test_images_are_counted_by_source_and_bin() -> None:
+    images = pa.table(
+        {
+            "image_id": pa.array([_key(1), _key(2), _key(3)], KEY),
+            "sources": pa.array([["coco", "wit"], ["coco"], ["wit"]]),
+        }
+    )
+    ledger = _ledger([(1, "ok", 640, 480, 50_000), (2, "ok", 100, 300, 5_000), (3, "dead", 0, 0, 0)])
+    groups = pa.Table.from_pylist(
+        [{"image_id": _key(2), "kept_id": _key(1), "relation": "near_duplicate", "distance": 3, "matched": None}],
+        GROUPS,
+    )
+    found = {(source, table, value): number for source, table, value, number in pictures.count(images, ledger, groups)}
+    assert found["coco", "short_side_px", "384 to below 512"] == 1
+    assert found["coco", "short_side_px", "0 to below 128"] == 1
+    assert found["coco", "aspect", "1.1 to below 1.34"] == 1
+    assert found["coco", "aspect", "3 or more"] == 1
+    assert found["wit", "bytes", "30,000 to below 100,000"] == 1
+    assert found["coco", "copies", "near_duplicate"] == 1
+    assert found["wit", "copies", pictures.NO_COPY] == 1
+    assert found["coco", "orientation", "portrait"] == 1
+    assert sum(number for (source, table, _), number in found.items() if (source, table) == ("wit", "format")) == 1
+
+
+def test_bins_of_few_are_summed_up() -> None:
+    parts = [
+        [["coco", table, "many", 30] for table in pictures.TABLES],
+        [["coco", table, "more", 20] for table in pictures.TABLES],
+    ]
+    parts.append([["coco", "format", "png", 3], ["coco", "format", "gif", 9]])
+    for table in pictures.TABLES:
+        if table in pictures.BINS:
+            for part in parts[:2]:
+                for row in part:
+                    if row[1] == table:
+                        row[2] = "0 to below 128" if row[2] == "many" else "128 to below 256"
+    found = pictures.figures(parts)["coco"]
+    formats = {row["value"]: row["images"] for row in found["values"] if row["table"] == "format"}
+    assert formats == {"many": 30, "more": 20, "not shown": 12}
+    assert found["coverage"]["measured"] == 62
+    assert pictures.figures([]) == {}

@@ -1,0 +1,126 @@
+"""Figures of marks and terms, by hand: rates, young : old, what carries them, what stands beside, hosts and subreddits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pmd.audit import measure, report
+from pmd.audit.measure import Plan
+from pmd.audit.result import result
+from pmd.store.commits import Books
+from pmd.text import language
+from tests.audit.batches import WHOLE, batch, counted, pair
+
+
+@pytest.fixture(autouse=True)
+def _english(monkeypatch: pytest.MonkeyPatch) -> None:
+    def marked(texts: pa.Array) -> pa.Array:
+        return pa.array(["de" if "(de)" in text else "en" for text in texts.to_pylist()], pa.string())
+
+    monkeypatch.setattr(language, "languages", marked)
+
+
+def _content(texts: dict[str, int], plan: Plan = WHOLE, *, lost: int = 0) -> dict[str, Any]:
+    """Return audit.json of RedCaps pairs with so many of each text, the first `lost` of which are lost; a user has five."""
+    written = [text for text, number in texts.items() for _ in range(number)]
+    rows = [
+        pair(
+            "red_caps",
+            str(index),
+            text,
+            url=f"https://{'bad' if 'murder' in text else 'good'}.org/{index}.jpg",
+            meta={"author": f"u{index // 5}", "subreddit": "gore" if "murder" in text else "aww"},
+        )
+        for index, text in enumerate(written)
+    ]
+    last = pa.array(["curate"] * lost + ["images"] * (len(rows) - lost))
+    pairs = batch(rows)
+    books = {
+        "curate": {"red_caps": Books(len(rows))},
+        "images": {"red_caps": Books(len(rows) - lost, {"takedown": lost})},
+    }
+    return result(measure.measure(pairs, last, plan), books, plan, {}, counted=counted(pairs, last, plan))
+
+
+_TEXTS = {
+    "a murder of a woman": 25,
+    "a baby and an old man": 20,
+    "a baby": 60,
+    "write to a@b.org (de)": 10,
+    "a Muslim woman praying": 22,
+    "a Muslim": 8,
+    "a dog": 55,
+}
+
+
+def test_rates_by_hand() -> None:
+    found = _content(_TEXTS)["sources"]["red_caps"]["images"]
+    age, harm, personal, identity = (found[name] for name in ("age", "harm", "personal_data", "identity"))
+    assert age["coverage"]["measured"] == 190
+    assert (age["young"]["value"], age["young"]["exact"]) == (pytest.approx(80 / 190, rel=1e-5), True)
+    assert age["old"]["value"] == pytest.approx(20 / 190, rel=1e-5)
+    assert age["young_to_old"]["value"] == 4.0
+    assert age["young"]["another_draw"]["cluster"] in {"user", "subreddit"}
+    assert harm["violent"]["value"] == pytest.approx(25 / 190, rel=1e-5)
+    assert harm["sexual"]["value"] == 0
+    assert identity["religion"]["value"] == pytest.approx(30 / 190, rel=1e-5)
+    assert personal["coverage"]["measured"] == 200
+    assert personal["email"]["value"] == 0.05
+    assert personal["phone"]["value"] == 0
+
+
+def test_a_sample_of_texts_has_intervals() -> None:
+    plan = Plan({"red_caps": 2**63}, WHOLE.lexicon)
+    young = _content({"a baby": 1000, "a dog": 1000}, plan)["sources"]["red_caps"]["images"]["age"]["young"]
+    assert not young["exact"]
+    assert young["interval"][0] < 0.5 < young["interval"][1]
+
+
+def test_what_carries_figures_is_listed_of_the_last_stage_alone() -> None:
+    content = _content(_TEXTS, lost=5)["sources"]["red_caps"]
+    assert content["curate"]["harm"]["carried_by"] == content["curate"]["harm"]["hosts"] == []
+    found = content["images"]
+    assert found["harm"]["carried_by"] == [{"list": "violent", "term": "murder", "texts": 20}]
+    assert found["age"]["carried_by"] == [
+        {"list": "old", "term": "old man", "texts": 20},
+        {"list": "young", "term": "baby", "texts": 80},
+    ]
+    assert found["terms"]["carried_by"] == [
+        {"list": "female", "term": "woman", "texts": 42},
+        {"list": "male", "term": "man", "texts": 20},
+    ]
+
+
+def test_words_beside_terms_of_identity() -> None:
+    rows = _content(_TEXTS)["sources"]["red_caps"]["images"]["identity"]["beside"]
+    assert {(row["term"], row["beside"]): row["texts"] for row in rows} == {
+        ("muslim", "praying"): 22,
+        ("muslim", "woman"): 22,
+    }
+    assert all(0 < row["npmi"] <= 1 for row in rows)
+    few = _content(_TEXTS | {"a Muslim woman praying": 11})["sources"]["red_caps"]["images"]["identity"]["beside"]
+    assert few == []  # 19 texts are too few
+
+
+@pytest.mark.parametrize(("number", "shown"), [(20, 1), (19, 0)])
+def test_hosts_and_subreddits_are_named_from_twenty_texts_on(number: int, shown: int) -> None:
+    harm = _content({"a murder": number, "a murdered dog (de)": 5, "a dog": 50})["sources"]["red_caps"]["images"][
+        "harm"
+    ]
+    row = {"list": "violent", "texts": number, "english": number, "share": 1.0}
+    assert harm["hosts"] == [{"host": "bad.org", **row}] * shown
+    assert harm["subreddits"] == [{"subreddit": "gore", **row}] * shown
+
+
+def test_each_section_says_what_it_must_not_be_used_for() -> None:
+    page = report.html(_content(_TEXTS))
+    for anchor in ("age", "associations", "identity", "harm", "personal-data"):
+        section = page.partition(f'<h2 id="{anchor}">')[2].partition("<h2 ")[0]
+        assert "This is no ground to claim" in section, anchor
+    before, _, repeated = page.partition('<h2 id="repeated">')
+    assert "a@b.org" not in before + repeated.partition("</section>")[2]
+    assert "murder 25" in page
+    assert 'id="attributes"' not in page
