@@ -177,7 +177,7 @@ class Root:
             (ledger, *others),
             dict.fromkeys(sorted(self._config.sources), books),
             commits.options_hash(shard),
-            {commits.EPOCH: epoch, "images": 1, "statuses": {"dead": 1}},
+            {commits.EPOCH: epoch, "images": 1, "statuses": {"dead": 1}, "ended": "2026-01-01T00:00:00+00:00"},
             store.facts(shard, 0, is_hashed=False),
         )
         self._commit(folder, commit)
