@@ -62,7 +62,7 @@ def read_views(root_url: str, part: int, columns: Sequence[str] | None = None) -
     folder = root.views_folder(root_url)
     files = [file for file in view_files(root_url) if flow.part_number(file.name) == part]
     schema = VIEWS if columns is None else pa.schema([VIEWS.field(name) for name in columns])
-    tables = [widened(commits.read_table(folder, file, columns), schema) for file in files]
+    tables = [widened(commits.read_table(folder, file, columns, VIEWS_LATER), schema) for file in files]
     return pa.concat_tables([schema.empty_table(), *tables]).combine_chunks()
 
 

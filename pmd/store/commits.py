@@ -20,7 +20,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -491,8 +491,8 @@ def put_table(folder: str, prefix: str, table: pa.Table, *, durable: bool = True
     return put_content(folder, prefix, ".parquet", content, table.num_rows, durable=durable)
 
 
-def read_table(folder: str, file: File, columns: Iterable[str] | None = None) -> pa.Table:
-    """Read one committed Parquet file, or some of its columns.
+def read_table(folder: str, file: File, columns: Iterable[str] | None = None, later: Collection[str] = ()) -> pa.Table:
+    """Read one committed Parquet file, or some of its columns; of `later`, which files of earlier versions lack, those it has.
 
     Raises:
         VerificationError: It is gone, or has other bytes than were committed.
@@ -501,7 +501,11 @@ def read_table(folder: str, file: File, columns: Iterable[str] | None = None) ->
     with sealed.open_checked(storage.join(folder, file.name)) as source:
         # Neither `pq.read_table` nor threads: Arrow's threads let go of a Python file's buffers a little later than they
         # answer, and a process that ends in between is aborted (seen in one of 12 runs of a short command).
-        table = pq.ParquetFile(source).read(columns=wanted, use_threads=False)
+        parquet = pq.ParquetFile(source)
+        if wanted is not None and later:
+            there = parquet.schema_arrow.names
+            wanted = [name for name in wanted if name in there or name not in later]
+        table = parquet.read(columns=wanted, use_threads=False)
     return without_dictionaries(table if wanted is None else table.select(wanted))
 
 
