@@ -115,11 +115,11 @@ def _purged(how: Purge, config: Config) -> Counter[str]:
     removed = purge.curated(how, config.root)
     if how.is_dry:
         removed += purge.generations(how, config.root, config.fetch) + purge.hosts(how, config.root)
-        return removed + purge.waves(how, config.root)
+        return removed + purge.waves(how, config.root) + purge.labels(how, config.root)
     register.begin(register.refreshed(register.read(config.root)), how.lock.epoch)
     removed += purge.generations(how, config.root, config.fetch)
     removed += purge.hosts(how, config.root)
-    removed += purge.waves(how, config.root)
+    removed += purge.waves(how, config.root) + purge.labels(how, config.root)
     # What drivers have found out of all that stood may name what is gone.
     now = dataclasses.replace(register.refreshed(register.read(config.root)), answers={})
     register.save(now, how.lock.epoch)

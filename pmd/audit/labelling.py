@@ -18,8 +18,9 @@ import csv
 import dataclasses
 import io
 import math
+import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -200,6 +201,30 @@ def _csv(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     writer.writerow(head)
     writer.writerows(rows)
     return held.getvalue()
+
+
+def listed(root_url: str) -> set[str]:
+    """Return the pairs whose texts are in the sheets of a ROOT, in hexadecimal; none where it has no sheets."""
+    return {line["pair_id"] for path in _sheets(root_url) for line in _lines(path) if line.get("pair_id")}
+
+
+def leave_out(root_url: str, pair_ids: Collection[str]) -> None:
+    """Remove pairs from the key and the sheets; what was filled in for the others stays."""
+    for path in _sheets(root_url):
+        lines = _lines(path)
+        left = [line for line in lines if line.get("pair_id") not in pair_ids]
+        if len(left) == len(lines):
+            continue
+        names = [name for name in lines[0] if name is not None]
+        draft = path.with_name(f".tmp-{uuid.uuid4().hex}")
+        draft.touch(mode=0o600)
+        draft.write_text(_csv(names, [[line[name] or "" for name in names] for line in left]), "utf-8", newline="")
+        draft.replace(path)
+
+
+def _sheets(root_url: str) -> list[Path]:
+    folder = Path(root_url) / FOLDER
+    return [] if "://" in root_url else [folder / name for name in (KEY, *SHEETS) if (folder / name).is_file()]
 
 
 def read(root_url: str) -> dict[str, Any]:

@@ -23,11 +23,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import codec, flow
+from pmd.audit import labelling
 from pmd.config.options import FetchOptions
 from pmd.curate import needs as curate_needs
 from pmd.curate import rules as curate_rules
 from pmd.fetch import partitions, policies, state, store
 from pmd.refresh import waves as refresh_waves
+from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import PAIRS, REJECTED, in_source_folder
 from pmd.store import commits, root, storage
@@ -47,6 +49,7 @@ KINDS: Final = (
     "stored pictures",
     "lines of what hosts said",
     "rows of waves",
+    "texts to be labelled",
 )
 
 _DIGEST: Final = re.compile(r"-[0-9a-f]{16}\.parquet$")
@@ -332,6 +335,28 @@ def _is_of_host(lists: Suppression, line: bytes) -> bool:
     except (ValueError, KeyError, TypeError):
         return False
     return name is not None and any(lists.holds("host", host) for host in people.above(name))
+
+
+def labels(purge: Purge, root_url: str) -> Counter[str]:
+    """Purge the sheets of texts that people label: of pairs that are named, or that no source has any more."""
+    in_sheets = labelling.listed(root_url)
+    if not in_sheets:
+        return Counter()
+    ids = keys.key_array([bytes.fromhex(pair_id) for pair_id in sorted(in_sheets)])
+    stays: set[str] = set()
+    for source in root.curated_sources(root_url):
+        folder = root.curate_folder(root_url, source)
+        for file in commits.require(folder, f"run: {flow.CURATE.command}").under("pairs"):
+            table = commits.read_table(folder, file)
+            mine = table.filter(pc.is_in(table["pair_id"], value_set=ids))
+            if mine.num_rows:
+                left = mine.filter(pa.array(~rows.pairs(purge.lists, mine)))
+                stays.update(key.hex() for key in left["pair_id"].to_pylist())
+    gone = in_sheets - stays
+    if gone and not purge.is_dry:
+        purge.lock.check()
+        labelling.leave_out(root_url, gone)
+    return Counter({"texts to be labelled": len(gone)} if gone else {})
 
 
 def waves(purge: Purge, root_url: str) -> Counter[str]:

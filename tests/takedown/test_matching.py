@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from pmd import flow
+from pmd.audit import labelling
 from pmd.config import Config
 from pmd.errors import InputError
 from pmd.fetch import policies
@@ -182,3 +183,33 @@ def test_waves_forget_what_was_taken_down(tmp_path: Path) -> None:
     assert purge.waves(purge.Purge(lock, held), where) == {}
     listed = commits.require(folder, "").files
     assert sorted(path.name for path in Path(folder).glob("*.parquet")) == [one.name for one in listed]
+
+
+def test_sheets_of_labels_forget_what_was_taken_down(tiny: Config, tmp_path: Path) -> None:
+    """Named pairs go from the key and both sheets, and so do those that no source has; what was filled in for others stays."""
+    where = tmp_path / "pmd"
+    shutil.copytree(tiny.root, where)
+    ids = sorted(
+        key.hex()
+        for file in commits.require(root.curate_folder(str(where), "coco"), "").under("pairs")
+        for key in commits.read_table(root.curate_folder(str(where), "coco"), file)["pair_id"].to_pylist()
+    )
+    strangers = "ab" * 16
+    folder = where / labelling.FOLDER
+    folder.mkdir()
+    (folder / labelling.KEY).write_text("pair_id,source\r\n" + "".join(f"{one},coco\r\n" for one in [*ids, strangers]))
+    for name in labelling.SHEETS:
+        (folder / name).write_text(
+            "pair_id,text,female\r\n" + "".join(f'{one},"a, b",yes\r\n' for one in [*ids, strangers])
+        )
+    held = Suppression((lists.new().with_values({"pair": [bytes.fromhex(ids[0])]}),))
+    lock = Lock(str(where), 1, State())
+    assert dict(purge.labels(purge.Purge(lock, held, is_dry=True), str(where))) == {"texts to be labelled": 2}
+    assert labelling.listed(str(where)) == {*ids, strangers}
+    assert dict(purge.labels(purge.Purge(lock, held), str(where))) == {"texts to be labelled": 2}
+    assert labelling.listed(str(where)) == {*ids[1:]}
+    for name in labelling.SHEETS:
+        lines = (folder / name).read_bytes().decode().split("\r\n")
+        assert lines == ["pair_id,text,female", *(f'{one},"a, b",yes' for one in ids[1:]), ""]
+        assert (folder / name).stat().st_mode & 0o777 == 0o600
+    assert purge.labels(purge.Purge(lock, held), str(where)) == {}
