@@ -510,7 +510,9 @@ class _Checker:
     def _unknown(self, raw: Mapping[str, Any], key: tuple[str, ...], known: Sequence[str]) -> None:
         for name in raw:
             if name not in known:
-                home = _home(name) or _source_with(name)
+                # A table whose name is nearly one of these is misspelt, be there an option of its name elsewhere or not.
+                is_table = isinstance(raw[name], dict) and remedies.nearest(name, known) is not None
+                home = None if is_table else _home(name) or _source_with(name)
                 self.problem((*key, name), f"one of {', '.join(known)}", name, remedies.of_key(name, known, home))
 
 

@@ -51,7 +51,7 @@ def test_what_opted_out_is_told_from_what_is_dead(monkeypatch: pytest.MonkeyPatc
     views = pa.table({"pair_id": pa.array(list(ids.values()), KEY), "image_id": pa.array(list(ids.values()), KEY)})
     ledger = pa.table({"image_id": pa.array([ids[name] for name in statuses], KEY), "status": list(statuses.values())})
     kept, gone = (views.filter(pc.equal(views["pair_id"].cast(pa.binary()), ids[name])) for name in ("kept", "gone"))
-    monkeypatch.setattr(transforms.partitions, "read_views", lambda root, part: views)
+    monkeypatch.setattr(transforms.partitions, "read_views", lambda root, part, columns: views)
     monkeypatch.setattr(transforms.partitions, "read_ledger", lambda root, shards: ledger)
     monkeypatch.setattr(transforms.dedupe_rules, "judge_again", lambda *given: (kept, gone))
     monkeypatch.setattr(transforms.dedupe_rules, "read_groups", lambda root: None)

@@ -84,17 +84,19 @@ def _sides(write: _Page, found: Mapping[str, Any]) -> None:
             if line["only_a"] or line["only_b"]
         ],
     )
+    alone = {line["source"] for line in found["only_in"]}  # which is told in a line of its own
+    fared = [line for line in found["fared"] if line["source"] not in alone]
     write.rows(
         "Pairs added, removed, changed, died and revived from A to B",
         ("source", *pairs.FARED),
-        [[line[name] for name in ("source", *pairs.FARED)] for line in found["fared"]],
+        [[line[name] for name in ("source", *pairs.FARED)] for line in fared],
     )
     write.rows(
         "Died and revived, by status",
         ("source", "how", "status", "pairs"),
         [
             [line["source"], *(row[name] for name in ("how", "status", "pairs"))]
-            for line in found["fared"]
+            for line in fared
             for row in line["statuses"]
         ],
     )
