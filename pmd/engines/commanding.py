@@ -11,6 +11,7 @@ import apache_beam as beam
 
 from pmd.errors import PmdError
 from pmd.schema.exits import EXIT_CODES
+from pmd.terminal import output
 
 #: Lines of a command's words that are told where it fails.
 _SAID: Final = 20
@@ -40,7 +41,7 @@ def run(words: Sequence[str]) -> int:
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            sys.stderr.write(line)
+            output.say(line.rstrip("\n"), err=True)
             last = [*last[1 - _SAID :], line.rstrip()]
     code = process.returncode
     if code:

@@ -54,6 +54,7 @@ def of_window(root: str, window: int) -> pa.Table:
         "key": pa.array(keys),
         "pairs": pa.array(pairs, SAMPLES.field("pairs").type),
         "stored_format": pa.repeat("jpeg", rows.num_rows),
+        "split": pa.repeat("train", rows.num_rows),
     }
     columns = [known.get(field.name, pa.nulls(rows.num_rows, field.type)) for field in SAMPLES]
     return pa.table([pc.cast(column, field.type) for column, field in zip(columns, SAMPLES, strict=True)], SAMPLES)
