@@ -91,13 +91,14 @@ METHODS: Final = {
     "units the wider. Sums over clusters, corrected by CR2 with the correlation within them, t with Satterthwaite's "
     "degrees of freedom; none under 8 of them or with one cluster over 20 % of the pairs.",
     "steps": "Pairs with a property that a step kept ÷ those that came to it, ÷ the same of all pairs of the source: 1 where "
-    "they fared as all did. Exact, with intervals only where texts were sampled. Values of fewer than 10 pairs, or that "
-    "changed by fewer, are not shown.",
+    "they fared as all did. Exact, with intervals only where texts were sampled. Values of fewer than 10 pairs are "
+    "not shown; a large one that changed by fewer is given as it was (≈).",
     "losses": "Whether what was lost at a step had to do with what it shows, were users or hosts lost as they come: a test "
     "of its own beside the change, which is exact. Null hypothesis: no more than 0.5 points; Benjamini and Yekutieli's "
     "control of false discoveries at 5 % in each section; findings' intervals are corrected for being chosen.",
     "users": "Pairs of each user, counted. Users are never named.",
-    "hosts": "Registrable domains of the upstream image URLs, counted. Hosts with fewer than 10 pairs are not listed.",
+    "hosts": "Registrable domains of the upstream image URLs, counted. Hosts with fewer than 10 pairs are not listed; of all "
+    "sources there is what their lists have together.",
     "images": "Distinct image_id, counted. Views of one image count once.",
     "repeated": "Pairs whose text stands on so many images, exactly: all texts, compared in small letters, without accents "
     "and punctuation, every number a 0; texts are shown so. Over all sources, an image counts once for each. Nearly one: "
