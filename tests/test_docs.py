@@ -15,7 +15,7 @@ import typer
 from pydantic import BaseModel
 
 from pmd import config, manifests, sources
-from pmd.audit import data_columns, estimates, findings, held, suppression
+from pmd.audit import data_columns, estimates, findings, suppression
 from pmd.cli import app
 from pmd.codec import SET_BITS, header, structure
 from pmd.config.engine import ENGINES, DataflowEngine, Engine, Prices
@@ -245,7 +245,7 @@ FACTS = [
     ("audit.md", f"fewer than {estimates.FEW} effective pairs"),
     ("audit.md", f"δ is {findings.LEAST_EFFECT * 100:g} percentage points"),
     ("audit.md", f"fewer than {suppression.LEAST} pairs"),
-    ("audit.md", f"A row of {held.HELD} pairs or more that changed by fewer than {suppression.LEAST}"),
+    ("audit.md", f"A row of {suppression.HELD} pairs or more that changed by fewer than {suppression.LEAST}"),
     ("decisions.md", f"{header.MAX_SCANS} scans of a progressive JPEG"),
     ("decisions.md", f"{structure.MOST_MARKERS:,} markers or chunks, {structure.MOST_BLOCKS:,} blocks"),
     ("decisions.md", f"{SET_BITS.start} to {SET_BITS.stop - 1} set bits"),

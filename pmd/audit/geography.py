@@ -126,7 +126,9 @@ def geography(
             for source, partial in sorted(sources.items())
             if source in traits.DATES
         },
-        "suffixes": {source: _values(partial, "suffix", ran, None) for source, partial in sorted(sources.items())},
+        "suffixes": {
+            source: _values(partial, "suffix", ran, told[source]) for source, partial in sorted(sources.items())
+        },
         "sold_abroad": sorted(traits.SOLD_ABROAD),
     }
 
@@ -162,29 +164,36 @@ def _by_stage(placed: _Placed, ran: Sequence[str], beside: Beside, told: Source)
     years = {int(year): after(counts, ran[0]) for year, counts in placed.partial.traits.get("year", {}).items()}
     online = beside.online(years)
     users = [placed.users(stage) for stage in ran]
-    shown_users = _shown(users)
-    incomes = [{name: round(number) for name, number in _by_class(table, beside.incomes).items()} for table in users]
-    shown_incomes = _shown(incomes)
+    asked, whole = suppression.order(len(ran)), [sum(table.values()) for table in users]
+    shown_users = suppression.told(users, whole, asked, hold=False)
+    classes = beside.incomes
+    incomes = [{name: round(number) for name, number in _by_class(table, classes).items() if number} for table in users]
+    known = [sum(table.values()) for table in incomes]
+    shown_incomes = suppression.classes_told(
+        suppression.told(incomes, known, asked, hold=False), shown_users, classes.get, whole, asked, known=known
+    )
     return {
-        stage: _stage(placed, stage, beside, online, (told.shows("country", stage), some))
-        | (_incomes(placed, stage, beside, online, (told.shows("income", stage), classes)) if beside.incomes else {})
-        for stage, some, classes in zip(ran, shown_users, shown_incomes, strict=True)
+        stage: _stage(placed, stage, beside, online, (told, some))
+        | (_incomes(placed, stage, beside, online, ({*told.of_step("income", stage)}, {*of_users})) if classes else {})
+        for stage, some, of_users in zip(ran, shown_users, shown_incomes, strict=True)
     }
 
 
-def _shown(tables: Sequence[Mapping[str, int]]) -> list[set[str]]:
-    some = [{name: number for name, number in table.items() if number} for table in tables]
-    return suppression.shown(some, [sum(table.values()) for table in some], suppression.order(len(some)))
-
-
 def _stage(
-    placed: _Placed, stage: str, beside: Beside, online: Mapping[str, float], shown: tuple[set[str], set[str]]
+    placed: _Placed,
+    stage: str,
+    beside: Beside,
+    online: Mapping[str, float],
+    shown: tuple[Source, Mapping[str, int]],
 ) -> dict[str, Any]:
-    pairs, of_users = placed.pairs(stage), placed.users(stage)
-    total, users = sum(pairs.values()), sum(of_users.values())
+    of_users = placed.users(stage)
+    total, users = sum(placed.pairs(stage).values()), sum(of_users.values())
+    pairs, same = shown[0].of_step("country", stage), shown[0].as_before("country", stage)
     rows = []
-    for code in sorted(shown[0], key=lambda code: (-pairs[code], code)):
+    for code in sorted(pairs, key=lambda code: (-pairs[code], code)):
         row: dict[str, Any] = {"country": code, "pairs": pairs[code], "share": pairs[code] / total}
+        if code in same:
+            row["as_before"] = True
         if code in shown[1]:
             row |= {"users": of_users[code], "user_share": of_users[code] / users}
         for name, held, world in (
@@ -271,19 +280,20 @@ def _draw_of_users(by_class: Mapping[str, float]) -> Estimate:
     return estimates.share_of_draw([Part(sums, 1.0)], _HIGH)
 
 
-def _values(partial: SourcePartial, kind: str, ran: Sequence[str], told: Source | None) -> dict[str, Any]:
+def _values(partial: SourcePartial, kind: str, ran: Sequence[str], told: Source) -> dict[str, Any]:
     """Return how many pairs have each value after each stage; few are summed up."""
     counts = partial.traits.get(kind, {})
-    tables = [{value: number for value, row in counts.items() if (number := after(row, stage))} for stage in ran]
-    shown = _shown(tables) if told is None else [told.shows(kind, stage) for stage in ran]
-    totals = [sum(table.values()) for table in tables]
-    return {
-        stage: {
+    found = {}
+    for stage in ran:
+        some, same = told.of_step(kind, stage), told.as_before(kind, stage)
+        total = sum(after(row, stage) for row in counts.values())
+        found[stage] = {
             "coverage": coverage(total, after(partial.pairs, stage), "pairs", "has none"),
             "shares": [
-                {"value": value, "pairs": table[value], "share": table[value] / total} for value in sorted(some)
+                {"value": value, "pairs": some[value], "share": some[value] / total}
+                | ({"as_before": True} if value in same else {})
+                for value in sorted(some)
             ],
-            "other": total - sum(table[value] for value in some),
+            "other": total - sum(some.values()),
         }
-        for stage, table, total, some in zip(ran, tables, totals, shown, strict=True)
-    }
+    return found

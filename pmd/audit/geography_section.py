@@ -157,7 +157,7 @@ def _countries(result: Mapping[str, Any], source: str, told: Mapping[str, Any], 
 
 
 def _country(name: str, row: Mapping[str, Any], *, has_users: bool) -> str:
-    cells = [formatting.count(row["pairs"]), formatting.percent(row["share"])]
+    cells = [("≈" if row.get("as_before") else "") + formatting.count(row["pairs"]), formatting.percent(row["share"])]
     cells += [formatting.count(row.get("users")), formatting.percent(row.get("user_share"))]
     cells += [f"{row['per_million_people']:,.1f}", f"{row['to_people']:.2f}"]
     if has_users:

@@ -24,11 +24,11 @@ from pmd.audit import (
     estimates,
     findings,
     geography,
-    held,
     lexicon,
     losses,
     pictures,
     places,
+    small_cells,
     steps,
     suppression,
     units,
@@ -61,9 +61,6 @@ from pmd.text import language
 #: Version of the layout of audit.json.
 FORMAT: Final = 3
 
-#: Languages and countries that are listed one by one; the rest is summed as "other".
-LISTED: Final = {"languages": 25, "countries": 40}
-
 #: Edges of the bins in which lengths are shown: the bin from a to below b holds texts of a…b-1 words.
 LENGTH_EDGES: Final = (1, 3, 5, 7, 9, 11, 13, 16, 21, 31, 51, 101)
 
@@ -94,13 +91,14 @@ METHODS: Final = {
     "units the wider. Sums over clusters, corrected by CR2 with the correlation within them, t with Satterthwaite's "
     "degrees of freedom; none under 8 of them or with one cluster over 20 % of the pairs.",
     "steps": "Pairs with a property that a step kept ÷ those that came to it, ÷ the same of all pairs of the source: 1 where "
-    "they fared as all did. Exact, with intervals only where texts were sampled. Values of fewer than 10 pairs, or that "
-    "changed by fewer, are not shown.",
+    "they fared as all did. Exact, with intervals only where texts were sampled. Values of fewer than 10 pairs are "
+    "not shown; a large one that changed by fewer is given as it was (≈).",
     "losses": "Whether what was lost at a step had to do with what it shows, were users or hosts lost as they come: a test "
     "of its own beside the change, which is exact. Null hypothesis: no more than 0.5 points; Benjamini and Yekutieli's "
     "control of false discoveries at 5 % in each section; findings' intervals are corrected for being chosen.",
     "users": "Pairs of each user, counted. Users are never named.",
-    "hosts": "Registrable domains of the upstream image URLs, counted. Hosts with fewer than 10 pairs are not listed.",
+    "hosts": "Registrable domains of the upstream image URLs, counted. Hosts with fewer than 10 pairs are not listed; of all "
+    "sources there is what their lists have together.",
     "images": "Distinct image_id, counted. Views of one image count once.",
     "repeated": "Pairs whose text stands on so many images, exactly: all texts, compared in small letters, without accents "
     "and punctuation, every number a 0; texts are shown so. Over all sources, an image counts once for each. Nearly one: "
@@ -208,7 +206,7 @@ def result(
             for source in sources
         },
         "all": _populations(sorted(partial.sources.items()), ran, plan.lexicon, counted),
-        "tests": _tests(counted, [source for source in sources if source in partial.sources], ran, absent),
+        "tests": _tests(counted, told, ran, absent),
         "overlap": overlap,
         "steps": steps.steps(told, books, ran),
         "geography": geography.geography(partial.sources, counted, ran, beside, told),
@@ -217,8 +215,10 @@ def result(
         "methods": METHODS | wording.METHODS | {"attributes": attributes.METHOD, "pictures": pictures.METHOD},
         "labels": {},
     }
-    _agree(content, told)
     _add_repeated(content, repeated or {"sources": {}, "all": {}})
+    small_cells.hide(content, told)
+    small_cells.hide_texts(content)
+    small_cells.hide_attributes(content)
     content["labels"] = _labels(content)
     return cast(dict[str, Any], _tidy(content))
 
@@ -238,7 +238,6 @@ def _add_repeated(content: Mapping[str, Any], repeated: Mapping[str, Any]) -> No
                 "shared_by": _with_shares(mine["shared_by"], pairs),
                 "near": {**mine["near"], "shared_by": _with_shares(mine["near"]["shared_by"], pairs)},
             }
-        _suppress_texts(populations)
 
 
 def _with_shares(rows: Sequence[Mapping[str, int]], pairs: int) -> list[dict[str, Any]]:
@@ -345,7 +344,6 @@ def _populations(
         first = first or strata
     for stage, section in attributes.figures(tallies, rates=len(counted) == 1).items():
         by_stage[stage]["attributes"] = section
-    _suppress(by_stage)
     return by_stage
 
 
@@ -559,9 +557,9 @@ def _languages(strata: Sequence[_Stratum], of: _Known) -> dict[str, Any]:
         "undetermined": _share(strata, "undetermined", "read", of)[1],
         "shares": [
             {"language": code, "texts": texts[code], "share": weighted[code] / total}
-            for code in ranked[: LISTED["languages"]]
+            for code in ranked[: small_cells.LISTED["languages"]]
         ],
-        "other": sum(weighted[code] for code in ranked[LISTED["languages"] :]) / total if total else None,
+        "other": sum(weighted[code] for code in ranked[small_cells.LISTED["languages"] :]) / total if total else None,
     }
 
 
@@ -618,21 +616,29 @@ TESTED: Final = {
     "incomes": ("income", ("high",)),
 }
 
+#: Sections whose properties have numbers that may be hidden → what `steps.Source` calls them.
+_TOLD_BY: Final = {"countries": "country", "incomes": "income"}
+
 
 def _tests(
-    counted: units.Counted, sources: Sequence[str], ran: Sequence[str], absent: lexicon.Absent | None
+    counted: units.Counted, told: Mapping[str, steps.Source], ran: Sequence[str], absent: lexicon.Absent | None
 ) -> list[dict[str, Any]]:
-    """Return all tests, findings or not: of each section, source, step and property one."""
+    """Return all tests, findings or not: of each section, source, step and property one.
+
+    An effect tells how many pairs a step took. Of countries and incomes there is one only where that is told.
+    """
     rows = []
     for section, (domain, properties) in TESTED.items():
         if section == "gendered" and absent is not None:
             continue
         asked = []
-        for source in sources:
+        for source, one in sorted(told.items()):
             for stage in steps.of(ran)[1:]:
                 kind = _lost_by(counted, source)
                 table = units.losses_of(counted, source, kind, CLASSES.index(stage), domain)
-                names = properties or _countries_tested(table)
+                names = [*(properties or _countries_tested(table))]
+                if section in _TOLD_BY:
+                    names = [name for name in names if name in one.changed(_TOLD_BY[section], stage)]
                 asked += [(source, stage, kind, name, losses.uneven(table, name)) for name in names if table.num_rows]
         asked = [one for one in asked if one[4].effect is not None]
         for (source, stage, kind, name, test), judged in zip(
@@ -697,9 +703,11 @@ def _countries(strata: Sequence[_Stratum], of: _Known) -> dict[str, Any]:
         "shares": [
             {"country": code, "pairs": by_country[code], "share": by_country[code] / placed}
             | _of_country(code, with_field, of)
-            for code in ranked[: LISTED["countries"]]
+            for code in ranked[: small_cells.LISTED["countries"]]
         ],
-        "other": sum(by_country[code] for code in ranked[LISTED["countries"] :]) / placed if placed else None,
+        "other": sum(by_country[code] for code in ranked[small_cells.LISTED["countries"] :]) / placed
+        if placed
+        else None,
         "no_country": by_country.get(places.NOWHERE, 0),
     }
 
@@ -712,96 +720,6 @@ def _of_country(code: str, strata: Sequence[_Stratum], of: _Known) -> dict[str, 
     sums = units.sums_of(of.counted, source, units.clusters_of(source)[0], of.stage, "placed")
     draw = estimates.share_of_draw([Part(sums, 1.0)], code)
     return {"low": draw.low, "high": draw.high, "refused": draw.refused}
-
-
-def _suppress(by_stage: Mapping[str, Any]) -> None:
-    """Sum up countries, hosts and languages of few pairs as "other", and what would tell them."""
-    for section, key, label in (("countries", "shares", "country"), ("hosts", "largest", "host")):
-        sections = [population[section] for population in by_stage.values()]
-        totals = [_whole(one) for one in sections]
-        _sum_up(sections, (key, label, "pairs"), totals)
-        for one, total in zip(sections, totals, strict=True):
-            if key in one:
-                rest = total - sum(row["pairs"] for row in one[key])
-                one["other"] = rest / total if total else None
-    sections = [population["languages"] for population in by_stage.values()]
-    # English and texts of no language for sure have figures of their own: of them all is known.
-    known = [[row for row in one["shares"] if row["language"] in _ALWAYS_TOLD] for one in sections]
-    for one, told in zip(sections, known, strict=True):
-        one["shares"] = [row for row in one["shares"] if row not in told]
-    totals = [
-        one["coverage"]["measured"] - sum(row["texts"] for row in told)
-        for one, told in zip(sections, known, strict=True)
-    ]
-    _sum_up(sections, ("shares", "language", "texts"), totals)
-    for one, told in zip(sections, known, strict=True):
-        one["shares"] = sorted([*told, *one["shares"]], key=lambda row: (-row["share"], row["language"]))
-        one["other"] = 1 - math.fsum(row["share"] for row in one["shares"]) if one["other"] is not None else None
-        one["other"] = None if one["other"] is None else max(one["other"], 0.0)
-
-
-def _suppress_texts(by_stage: Mapping[str, Any]) -> None:
-    """Show no text of which a few pairs were lost, and how many users have it only where they are not few."""
-    for near in (False, True):
-        sections = [
-            population["repeated"]["near"] if near else population["repeated"] for population in by_stage.values()
-        ]
-        _sum_up(sections, ("largest", "text", "pairs"), [one["shared_by"][0]["pairs"] for one in sections])
-        for one in sections:
-            for row in one["largest"]:
-                if "users" in row and row["users"] < suppression.LEAST:
-                    row["users"] = None
-
-
-#: Languages whose numbers follow from figures that are always given.
-_ALWAYS_TOLD: Final = frozenset({"en", language.UNDETERMINED})
-
-
-def _sum_up(sections: Sequence[dict[str, Any]], listed: tuple[str, str, str], totals: Sequence[int]) -> None:
-    """Leave those rows of a list that may be shown, after each stage; a large one that hardly changed is as it was.
-
-    Args:
-        sections: After each stage.
-        listed: The names of the list, of its labels, and of its counts.
-        totals: What all rows of the list have together, shown or not.
-    """
-    key, label, count = listed
-    tables = [{row[label]: row[count] for row in one.get(key, [])} for one in sections]
-    for one, told in zip(sections, held.told(tables, totals), strict=True):
-        if key in one:
-            one[key] = [_as_it_was(row, count, told[row[label]]) for row in one[key] if row[label] in told]
-
-
-def _as_it_was(row: Mapping[str, Any], count: str, before: int) -> dict[str, Any]:
-    if before == row[count]:
-        return dict(row)
-    share = {} if row.get("share") is None else {"share": row["share"] * before / row[count]}
-    images = {"images": min(before, row["images"] + before - row[count])} if "images" in row else {}
-    return {**row, **share, **images, count: before, "as_before": True}
-
-
-def _agree(content: Mapping[str, Any], told: Mapping[str, steps.Source]) -> None:
-    """Show no country and host that is hidden where pairs are told apart by step: together the tables would tell it."""
-    having = [source for source, one in told.items() if one.values.get("country")]
-    for source, one in told.items():
-        # Where one source has geotags, its countries are those of all.
-        groups = [content["sources"][source], *([content["all"]] if having == [source] else [])]
-        for place, group in enumerate(groups):
-            for stage, population in group.items():
-                _hide(population["countries"], "shares", "country", one.shows("country", stage))
-                if not place and "largest" in population["hosts"]:
-                    _hide(population["hosts"], "largest", "host", one.shows("host", stage))
-
-
-def _hide(section: dict[str, Any], key: str, label: str, shown: set[str]) -> None:
-    section[key] = [row for row in section[key] if row[label] in shown]
-    total = _whole(section)
-    section["other"] = (total - sum(row["pairs"] for row in section[key])) / total if total else None
-
-
-def _whole(section: Mapping[str, Any]) -> int:
-    measured = int(section["coverage"]["measured"])
-    return measured - int(section.get("no_country", 0))
 
 
 # Concentration.

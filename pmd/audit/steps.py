@@ -19,13 +19,14 @@ from typing import Any, Final
 import numpy as np
 
 from pmd import flow
-from pmd.audit import estimates, groups, places, suppression, units
+from pmd.audit import estimates, groups, places, suppression, traits, units
 from pmd.audit.clusters import Counts
 from pmd.audit.estimates import Read
 from pmd.audit.findings import LEAST_EFFECT
 from pmd.audit.measure import ASKED, CATEGORIES, CLASSES, SourcePartial
 from pmd.config.reference import CLASSES as CLASSES_OF_INCOME
 from pmd.store import commits
+from pmd.text import language
 
 #: Step → what it takes away, in the page's words.
 REMOVES: Final[Mapping[str, str]] = {
@@ -53,6 +54,13 @@ _OF_TEXTS: Final = frozenset({"gender", "language"})
 _IN_ORDER: Final = frozenset({"income", "gender", "user_size"})
 _GENDER: Final = ("female", "male", "both", "neither", "neutral")
 
+#: Languages whose numbers follow from figures that are always given: the others are told apart among themselves.
+ALWAYS_TOLD: Final = frozenset({"en", language.UNDETERMINED})
+#: Those whose values overlap, or are known each: nothing more follows from their total.
+_OVERLAPPING: Final = frozenset({"gender", "known language"})
+#: Those whose large values are given as they were where they hardly changed.
+_HELD: Final = frozenset({"country", "language", "host", "year", "suffix"})
+
 #: Values that are listed of each, those with most pairs at first.
 LISTED: Final = 12
 
@@ -69,15 +77,16 @@ class Source:
     Attributes:
         taken: The steps, of `CLASSES`.
         whole: Pairs after each step.
-        values: By what → value → pairs after each step.
-        shown: By what → for each step, the values that are shown, here and wherever else the same pairs are told apart.
+        values: By what → for each step, value → pairs, of the values that are told, here and wherever else the same pairs are
+            told apart.
+        totals: By what → the pairs of all values after each step, told or not.
         factor: 1 − f, where f is the part of the texts that were read.
     """
 
     taken: Sequence[str]
     whole: Sequence[int]
-    values: Mapping[str, Mapping[str, Sequence[int]]]
-    shown: Mapping[str, Sequence[set[str]]]
+    values: Mapping[str, Sequence[Mapping[str, int]]]
+    totals: Mapping[str, Sequence[int]]
     factor: float
 
     @classmethod
@@ -93,35 +102,71 @@ class Source:
         taken = of(ran)
         places_of = [CLASSES.index(step) for step in taken]
         whole = [int(number) for number in _after(partial.pairs)[places_of]]
-        values = {
-            by: {value: [int(number) for number in after[places_of]] for value, after in table.items()}
+        tables = {
+            by: [{value: int(after[place]) for value, after in table.items() if after[place]} for place in places_of]
             for by, table in _values(source, partial, counted, incomes)
             if table
         }
-        shown = {by: _shown(at, _totals(by, at, whole), taken) for by, at in values.items()}
+        hosts = [
+            int(sizes @ number) for sizes, number in (units.sizes_of(counted, source, "host", at) for at in places_of)
+        ]
+        totals = {by: hosts if by == "host" else [sum(at.values()) for at in table] for by, table in tables.items()}
+        asked = _asked(taken)
+        values = {
+            by: suppression.told(table, None if by in _OVERLAPPING else totals[by], asked, hold=by in _HELD)
+            for by, table in tables.items()
+        }
+        # Together with countries their classes could tell of a single one, and domains of a single host.
+        for classes, rows, class_of in (("income", "country", incomes.get), ("suffix", "host", _suffix)):
+            if classes in values and rows in values:
+                values[classes] = suppression.classes_told(
+                    values[classes], values[rows], class_of, totals[rows], asked, known=totals[classes]
+                )
+        if "known language" in values:
+            known = values.pop("known language")
+            values["language"] = [
+                dict(both) | one for both, one in zip(values.get("language", [{} for _ in taken]), known, strict=True)
+            ]
         read = int(partial.sample.sum())
-        return cls(taken, whole, values, shown, max(1 - read / whole[0], 0.0) if whole[0] else 0.0)
+        return cls(taken, whole, values, totals, max(1 - read / whole[0], 0.0) if whole[0] else 0.0)
 
-    def shows(self, by: str, step: str) -> set[str]:
-        """Return the values that are shown after a step."""
-        return self.shown[by][self.taken.index(step)] if by in self.shown else set()
+    def of_step(self, by: str, step: str) -> Mapping[str, int]:
+        """Return the values that are told after a step, each with its pairs."""
+        return self.values[by][self.taken.index(step)] if by in self.values else {}
+
+    def as_before(self, by: str, step: str) -> dict[str, str]:
+        """Return the values whose pairs are given as after another step that has more or fewer pairs, and which that is."""
+        found: dict[str, str] = {}
+        at = self.taken.index(step)
+        for place, other in enumerate(self.taken if at and by in _HELD and by in self.totals else ()):
+            if self.totals[by][place] != self.totals[by][at]:
+                for value in suppression.hardly_changed(self.of_step(by, step), self.of_step(by, other)):
+                    found.setdefault(value, other)
+        return found
+
+    def changed(self, by: str, step: str) -> set[str]:
+        """Return the values of which it is told exactly how many pairs a step took."""
+        steps_of = (self.taken[self.taken.index(step) - 1], step)
+        before, now = ({*self.of_step(by, one)} - {*self.as_before(by, one)} for one in steps_of)
+        return before & now
 
     def told(self) -> dict[str, Any]:
         """Return all pairs after each step, and by what they are told apart those with each value."""
-        tables = {by: self._table(by) for by in self.values}
+        tables = {by: self._table(by) for by in BY if by in self.values}
         told = {"pairs": self.whole, "kept": _kept(self.whole), "by": tables}
         fetched = flow.FETCH.name in self.taken
         return told | {"link_rot": _lost(tables, self.whole, self.taken)} if fetched else told
 
     def _table(self, by: str) -> dict[str, Any]:
-        at, shown = self.values[by], self.shown[by]
+        at = self.values[by]
         factor = self.factor if by in _OF_TEXTS else 0.0
-        order = sorted(at) if by == "year" else [*at] if by in _IN_ORDER else _largest(at)
-        some = [value for value in order if value in shown[0]]
+        order = sorted(at[0]) if by == "year" else [*at[0]] if by in _IN_ORDER else _largest(at[0])
+        same = [self.as_before(by, step) for step in self.taken]
         rows = []
-        for value in some if by == "year" else some[:LISTED]:
-            pairs = [number if value in seen else None for number, seen in zip(at[value], shown, strict=True)]
-            rows.append({"value": value, "pairs": pairs, **_ratios(pairs, self.whole, factor)})
+        for value in order if by == "year" else order[:LISTED]:
+            pairs = [row.get(value) for row in at]
+            marked = [value in some for some in same]
+            rows.append({"value": value, "pairs": pairs, "as_before": marked, **_ratios(pairs, self.whole, factor)})
         return {"exact": factor == 0, "rows": rows}
 
 
@@ -160,11 +205,14 @@ def _values(
     yield "country", countries
     yield "income", by_income(countries, incomes)
     yield "gender", _terms(partial)
-    yield "language", {code: _after(row) for code, row in partial.languages.items()}
+    languages = {code: _after(row) for code, row in partial.languages.items()}
+    yield "language", {code: row for code, row in languages.items() if code not in ALWAYS_TOLD}
+    yield "known language", {code: row for code, row in languages.items() if code in ALWAYS_TOLD}
     sizes = units.groups_of(counted, source, "user", groups.SIZE)
     yield "user_size", {name: sizes[name][0] for _, name in groups.SIZES if name in sizes}
     yield "host", units.large_hosts_of(counted, source)
-    yield "year", {year: _after(row) for year, row in partial.traits.get("year", {}).items()}
+    for kind in ("year", "suffix"):
+        yield kind, {value: _after(row) for value, row in partial.traits.get(kind, {}).items()}
 
 
 def by_income(countries: Mapping[str, Counts], incomes: Mapping[str, str]) -> dict[str, Counts]:
@@ -177,13 +225,6 @@ def by_income(countries: Mapping[str, Counts], incomes: Mapping[str, str]) -> di
     return found
 
 
-def _totals(by: str, at: Mapping[str, Sequence[int]], whole: Sequence[int]) -> list[int] | None:
-    """Return the pairs of all rows after each step, shown or not; None where rows overlap."""
-    if by == "gender":
-        return None
-    return list(whole) if by == "host" else [sum(row[place] for row in at.values()) for place in range(len(whole))]
-
-
 def _lost(tables: Mapping[str, Any], overall: Sequence[int], taken: Sequence[str]) -> dict[str, Any]:
     """Return what dead links removed, and of each of `BY` what lost most and least, the furthest apart first."""
     at = taken.index(flow.FETCH.name)
@@ -191,7 +232,12 @@ def _lost(tables: Mapping[str, Any], overall: Sequence[int], taken: Sequence[str
     extremes = []
     for by, table in tables.items():
         lost = [
-            {"value": row["value"], "pairs": row["pairs"][at - 1], "lost": 1 - row["pairs"][at] / row["pairs"][at - 1]}
+            {
+                "value": row["value"],
+                "pairs": row["pairs"][at - 1],
+                "lost": 1 - row["pairs"][at] / row["pairs"][at - 1],
+                "hardly": row["as_before"][at] and row["pairs"][at] == row["pairs"][at - 1],
+            }
             for row in table["rows"]
             if (row["pairs"][at - 1] or 0) >= estimates.MIN_EFFECTIVE and row["pairs"][at] is not None
         ]
@@ -228,16 +274,19 @@ def _terms(partial: SourcePartial) -> dict[str, Counts]:
     return {name: counts for name, counts in found.items() if counts[0]}
 
 
-def _largest(at: Mapping[str, Sequence[int]]) -> list[str]:
-    return sorted(at, key=lambda value: (-at[value][0], value))
+def _largest(at: Mapping[str, int]) -> list[str]:
+    return sorted(at, key=lambda value: (-at[value], value))
 
 
-def _shown(at: Mapping[str, Sequence[int]], totals: Sequence[int] | None, taken: Sequence[str]) -> list[set[str]]:
-    """Return which values are shown after each step: first of all at the ends, then about the dead links."""
-    tables = [{value: row[place] for value, row in at.items() if row[place]} for place in range(len(taken))]
+def _suffix(host: str) -> str | None:
+    return traits.suffix(host) or None
+
+
+def _asked(taken: Sequence[str]) -> list[int]:
+    """Return the order in which steps are asked what they tell: first of all the ends, then those about the dead links."""
     links = [place for place, step in enumerate(taken) if step in {ASKED, flow.FETCH.name}]
     ends = suppression.order(len(taken))
-    return suppression.shown(tables, totals, [*dict.fromkeys((*ends[:2], *links, *ends))])
+    return [*dict.fromkeys((*ends[:2], *links, *ends))]
 
 
 def _kept(pairs: Sequence[int | None]) -> list[float | None]:

@@ -81,9 +81,10 @@ def _extreme(result: Mapping[str, Any], one: Mapping[str, Any]) -> str:
     by = result["steps"]["by"][one["by"]]
     about = "" if one["exact"] else " of the texts that were read"
     most, least = one["most"], one["least"]
+    few = "hardly any" if least["hardly"] else formatting.percent(least["lost"])
     return (
-        f"by {by}, {formatting.percent(most['lost'])}{about} for {_value(result, one['by'], most['value'])} and "
-        f"{formatting.percent(least['lost'])} for {_value(result, one['by'], least['value'])}"
+        f"by {by}, {formatting.percent(most['lost'])}{about} for {_value(result, one['by'], most['value'])} and {few} for "
+        f"{_value(result, one['by'], least['value'])}"
     )
 
 
@@ -144,9 +145,12 @@ def _tables(result: Mapping[str, Any], source: str) -> str:
         rows = [
             f"<tr><td>{isolated(_value(result, by, row['value']))}</td><td>{formatting.count(row['pairs'][0])}</td>"
             + "".join(
-                _cell(ratio, interval)
-                for ratio, interval in zip(
-                    [*row["ratios"][1:], row["ratio"]], [*row["intervals"][1:], row["interval"]], strict=True
+                _cell(ratio, interval, held=held)
+                for ratio, interval, held in zip(
+                    [*row["ratios"][1:], row["ratio"]],
+                    [*row["intervals"][1:], row["interval"]],
+                    [*row["as_before"][1:], row["as_before"][-1]],
+                    strict=True,
                 )
             )
             + "</tr>"
@@ -159,11 +163,11 @@ def _tables(result: Mapping[str, Any], source: str) -> str:
     return "".join(parts)
 
 
-def _cell(ratio: float | None, interval: list[float] | None) -> str:
+def _cell(ratio: float | None, interval: list[float] | None, *, held: bool) -> str:
     if ratio is None:
         return "<td>–</td>"
     ends = "" if interval is None else f" <small>{interval[0]:.2f}–{interval[1]:.2f}</small>"
-    return f"<td>{ratio:.2f}{ends}</td>"
+    return f"<td>{'≈' if held else ''}{ratio:.2f}{ends}</td>"
 
 
 def _filter(told: Mapping[str, Any]) -> str:

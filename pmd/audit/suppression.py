@@ -1,17 +1,24 @@
 """Small cells: rows of a table that are summed up as "other", so that no table, and no two of them, tells of a few pairs.
 
-A row of fewer than `LEAST` pairs is not shown. Nor is one that changed by fewer between two stages, since the difference would be
+A row of fewer than `LEAST` pairs is not told. Nor is one that changed by fewer between two stages, since the difference would be
 such a cell; and as a total is known, neither is the next smallest row where all that is summed up were a single row or fewer
-pairs than that. Stages are asked in an order: what the first of them show may keep the others from showing theirs.
+pairs than that, or had changed by fewer. Stages are asked in an order: what the first of them tell may keep the others from
+telling theirs.
+
+For a country of millions that is no help to anybody. So a row of `HELD` or more that changed by fewer than `LEAST` is given as it
+was, which says that it hardly changed, and is off by 5 % at most. What it is off by hides in what is summed up, so that
+something must be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 #: Pairs from which a cell is shown.
 LEAST: Final = 10
+#: Pairs from which a row that hardly changed is given as it was: `LEAST` is 5 % of it.
+HELD: Final = 20 * LEAST
 
 
 def order(stages: int) -> list[int]:
@@ -22,32 +29,146 @@ def order(stages: int) -> list[int]:
 def shown(
     tables: Sequence[Mapping[str, int]], totals: Sequence[int] | None, asked: Sequence[int] | None = None
 ) -> list[set[str]]:
-    """Return which rows of each table are shown.
+    """Return which rows of each table are shown, where none is given as it was: see `told`."""
+    return [set(found) for found in told(tables, totals, asked, hold=False)]
+
+
+def told(
+    tables: Sequence[Mapping[str, int]],
+    totals: Sequence[int] | None,
+    asked: Sequence[int] | None = None,
+    *,
+    hold: bool = True,
+) -> list[dict[str, int]]:
+    """Return what is told of each table: row → pairs.
 
     Args:
         tables: Of each stage, in order, row → pairs; a row that is lacking has none, or is among the rest.
         totals: The pairs of all rows of each, shown or not; None where rows overlap, so that nothing follows from a total.
         asked: The order in which stages are asked; by default their own.
+        hold: Whether large rows that hardly changed are given as they were.
     """
-    found: list[set[str]] = [set() for _ in tables]
-    known: dict[str, list[int]] = {}
-    rests: list[int] = []
+    found: list[dict[str, int]] = [{} for _ in tables]
+    done: list[int] = []
     for place in range(len(tables)) if asked is None else asked:
         table = tables[place]
-        some = {
-            name
-            for name, pairs in table.items()
-            if pairs >= LEAST and not any(_is_small(pairs, other) for other in known.get(name, ()))
-        }
+        some: dict[str, int] = {}
+        for name, pairs in table.items():
+            now = _as_told(pairs, [found[other][name] for other in done if name in found[other]], hold=hold)
+            if now is not None and now >= LEAST:
+                some[name] = now
         if totals is not None:
-            ranked = sorted(some, key=lambda name: (table[name], name))
-            while ranked and not _safe(table, some, totals[place], rests):
-                some.discard(ranked.pop(0))
-            rests.append(totals[place] - sum(table[name] for name in some))
-        for name in some:
-            known.setdefault(name, []).append(table[name])
+            others = [(found[other], totals[other]) for other in done]
+            for name in sorted(some, key=lambda name: (some[name], name)):
+                if _safe(table, some, totals[place], others, hold=hold):
+                    break
+                del some[name]
         found[place] = some
+        done.append(place)
     return found
+
+
+def hardly_changed(one: Mapping[str, int], other: Mapping[str, int]) -> set[str]:
+    """Return the large rows that two stages tell alike: that they changed by fewer than `LEAST` is all that is said of them."""
+    return {name for name, pairs in one.items() if pairs >= HELD and other.get(name) == pairs}
+
+
+def classes_told(
+    classes: Sequence[Mapping[str, int]],
+    rows: Sequence[Mapping[str, int]],
+    class_of: Callable[[str], str | None],
+    totals: Sequence[int],
+    asked: Sequence[int] | None = None,
+    *,
+    known: Sequence[int] | None = None,
+) -> list[dict[str, int]]:
+    """Return what is told of classes of rows beside what is told of the rows: what both leave over must be no small cell.
+
+    Args:
+        classes: What is told of the classes of each stage by themselves: class → pairs.
+        rows: What is told of the rows of each stage.
+        class_of: The class of a row; None where it has none.
+        totals: The pairs of all rows of each stage, told or not.
+        asked: The order in which stages are asked; by default their own.
+        known: The pairs of all rows that have a class, where that is told with any class.
+    """
+    found: list[dict[str, int]] = [{} for _ in classes]
+    done: list[int] = []
+    for place in range(len(classes)) if asked is None else asked:
+        some = dict(classes[place])
+
+        others = [
+            (_numbers(found[other], totals[other], None if known is None else known[other]), rows[other], totals[other])
+            for other in done
+        ]
+        for name in sorted(some, key=lambda name: (some[name], name)):
+            numbers = _numbers(some, totals[place], None if known is None else known[place])
+            if _clear((numbers, rows[place], totals[place]), others, class_of):
+                break
+            del some[name]
+        found[place] = some
+        done.append(place)
+    return found
+
+
+def _numbers(told_of: Mapping[str, int], total: int, known: int | None) -> dict[str | None, int]:
+    """Return the pairs of classes, and of those without a class where that follows."""
+    none: dict[str | None, int] = {} if known is None or not told_of else {None: total - known}
+    none.update(told_of)
+    return none
+
+
+_Classes = tuple[Mapping[str | None, int], Mapping[str, int], int]
+
+
+def _clear(one: _Classes, others: Sequence[_Classes], class_of: Callable[[str], str | None]) -> bool:
+    """Return whether nothing small is left over of classes and rows of a stage, by itself or beside another stage."""
+    numbers, rows, _ = one
+    if any(left < LEAST and left != 0 for left in _left_over(one, [*numbers], [*rows], class_of)):
+        return False
+    for other in others:
+        if _follows(one, other, class_of) or _follows(other, one, class_of):
+            return False
+        both = [name for name in numbers if name in other[0]]
+        same = hardly_changed(rows, other[1])
+        some = [name for name in rows if name in other[1] and name not in same]
+        lefts = (_left_over(table, both, some, class_of) for table in (one, other))
+        if both and any(_is_small(now, then) for now, then in zip(*lefts, strict=True)):
+            return False
+    return True
+
+
+def _follows(one: _Classes, other: _Classes, class_of: Callable[[str], str | None]) -> bool:
+    """Return whether what is left of a class is but a few more or fewer than the rows that the other stage tells of it."""
+    for name, left in zip(one[0], _left_over(one, [*one[0]], [*one[1]], class_of), strict=False):
+        there = [pairs for row, pairs in other[1].items() if class_of(row) == name and row not in one[1]]
+        if there and _is_small(left, sum(there)):
+            return True
+    return False
+
+
+def _left_over(
+    table: _Classes, names: Sequence[str | None], some: Sequence[str], class_of: Callable[[str], str | None]
+) -> list[int]:
+    """Return what some classes have beside some rows, and what all others have beside the rest of these rows."""
+    numbers, rows, total = table
+    left = {name: numbers[name] for name in names}
+    rest = total - sum(left.values())
+    for row in some:
+        if class_of(row) in left:
+            left[class_of(row)] -= rows[row]
+        else:
+            rest -= rows[row]
+    return [*left.values(), rest]
+
+
+def _as_told(pairs: int, known: Sequence[int], *, hold: bool) -> int | None:
+    """Return what is told of a row beside what other stages tell of it; None for nothing."""
+    near = [other for other in known if abs(other - pairs) < LEAST]
+    if not near or pairs in near:
+        return pairs
+    nearest = min(near, key=lambda other: abs(other - pairs))
+    return nearest if hold and nearest >= HELD else None
 
 
 def _is_small(one: int, other: int) -> bool:
@@ -55,13 +176,26 @@ def _is_small(one: int, other: int) -> bool:
     return 0 < abs(one - other) < LEAST
 
 
-def _safe(table: Mapping[str, int], some: set[str], total: int, rests: Sequence[int]) -> bool:
+def _safe(
+    table: Mapping[str, int],
+    some: Mapping[str, int],
+    total: int,
+    others: Sequence[tuple[Mapping[str, int], int]],
+    *,
+    hold: bool,
+) -> bool:
     """Return whether what is summed up tells of no single row and of no few pairs, by itself or beside the other tables."""
-    rest = total - sum(table[name] for name in some)
-    hidden = len(table) - len(some)
-    if rest == 0:
-        return True
-    single = hidden == 1 and rest == sum(pairs for name, pairs in table.items() if name not in some)
-    if rest < LEAST or single:
+    rest = total - sum(some.values())
+    truly = total - sum(table[name] for name in some)
+    hidden = [pairs for name, pairs in table.items() if name not in some]
+    if truly == 0 and rest != 0:
         return False
-    return not any(_is_small(rest, other) for other in rests)
+    if truly and (rest < LEAST or truly < LEAST or (len(hidden) == 1 and truly == hidden[0])):
+        return False
+    for other, whole in others:
+        same = hardly_changed(some, other) if hold else set()
+        both = [name for name in some if name in other and name not in same]
+        left, left_there = total - sum(some[name] for name in both), whole - sum(other[name] for name in both)
+        if (both and _is_small(left, left_there)) or _is_small(rest, whole - sum(other.values())):
+            return False
+    return True

@@ -110,6 +110,46 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
         sexual=_NUMBER,
         adult=_NUMBER,
     ),
+    "geography.countries": _of_populations(
+        country=_TEXT,
+        pairs=_COUNT,
+        share=_NUMBER,
+        users=_COUNT,
+        user_share=_NUMBER,
+        per_million_people=_NUMBER,
+        to_people=_NUMBER,
+        per_million_internet_users=_NUMBER,
+        to_internet_users=_NUMBER,
+        as_before=pa.bool_(),
+    ),
+    "geography.incomes": _of_populations(
+        **{"class": _TEXT},
+        pairs=_COUNT,
+        pairs_share=_NUMBER,
+        users=_COUNT,
+        users_share=_NUMBER,
+        people=_COUNT,
+        people_share=_NUMBER,
+        internet_users=_COUNT,
+        internet_users_share=_NUMBER,
+    ),
+    "geography.high_income": _of_populations(
+        of=_TEXT, known=_COUNT, share=_NUMBER, low=_NUMBER, high=_NUMBER, at_least=_NUMBER, at_most=_NUMBER
+    ),
+    "geography.years": _of_populations(date=_TEXT, year=_COUNT, pairs=_COUNT, share=_NUMBER, as_before=pa.bool_()),
+    "geography.suffixes": _of_populations(country=_TEXT, pairs=_COUNT, share=_NUMBER, as_before=pa.bool_()),
+    "steps.kept": _columns(source=_TEXT, step=_TEXT, pairs=_COUNT, kept=_NUMBER),
+    "steps.ratios": _columns(
+        source=_TEXT,
+        by=_TEXT,
+        value=_TEXT,
+        step=_TEXT,
+        pairs=_COUNT,
+        ratio=_NUMBER,
+        low=_NUMBER,
+        high=_NUMBER,
+        as_before=pa.bool_(),
+    ),
     "pictures": _columns(source=_TEXT, table=_TEXT, value=_TEXT, images=_COUNT, share=_NUMBER),
     "tests": _of_populations(
         section=_TEXT,
@@ -146,6 +186,8 @@ def flat(content: Mapping[str, Any]) -> Mapping[str, list[dict[str, Any]]]:
         found["overlap.pairs_of_sources"] += [_of_two(row) for row in content["overlap"]["pairs_of_sources"]]
     for source, figures in content.get("pictures", {}).items():
         found["pictures"] += [{"source": source, **row} for row in figures["values"]]
+    _geography(found, content.get("geography", {}))
+    _steps(found, content.get("steps", {}))
     found["tests"] += content["tests"]
     for kind, names in content["labels"].items():
         found["labels"] += [{"kind": kind, "code": code, "name": name} for code, name in names.items()]
@@ -214,6 +256,65 @@ def _table2(row: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _of_two(row: Mapping[str, Any]) -> dict[str, Any]:
     (one, other), (share, other_share) = row["sources"], row["shares"]
     return {"source": one, "other": other, "images": row["images"], "share": share, "other_share": other_share}
+
+
+def _geography(found: _Rows, told: Mapping[str, Any]) -> None:
+    """Put photographs beside people into tables; of the share of high income the interval is that of another draw of users."""
+    for source, stages in told.get("sources", {}).items():
+        for stage, one in stages.items():
+            at = {"source": source, "stage": stage}
+            found["geography.countries"] += [{**at, **row} for row in one["countries"]]
+            for row in one.get("incomes", ()):
+                kinds = {kind: cell for kind, cell in row.items() if kind != "class"}
+                numbers = {kind: cell["number"] for kind, cell in kinds.items()}
+                shares = {f"{kind}_share": cell["share"] for kind, cell in kinds.items()}
+                found["geography.incomes"].append({**at, "class": row["class"], **numbers, **shares})
+            found["geography.high_income"] += [
+                {**at, "of": kind, **_high_income(high)} for kind, high in one.get("high_income", {}).items()
+            ]
+    for source, stages in told.get("years", {}).items():
+        for stage, one in stages.items():
+            if stage != "date":
+                at = {"source": source, "stage": stage, "date": stages["date"]}
+                found["geography.years"] += [{**at, **row, "year": int(row["value"])} for row in one["shares"]]
+    for source, stages in told.get("suffixes", {}).items():
+        for stage, one in stages.items():
+            at = {"source": source, "stage": stage}
+            found["geography.suffixes"] += [{**at, **row, "country": row["value"]} for row in one["shares"]]
+
+
+def _high_income(high: Mapping[str, Any]) -> dict[str, Any]:
+    low, up = (high.get("another_draw") or {}).get("interval") or (None, None)
+    least, most = high["bounds"] or (None, None)
+    return {"known": high["known"], "share": high["value"], "low": low, "high": up, "at_least": least, "at_most": most}
+
+
+def _steps(found: _Rows, told: Mapping[str, Any]) -> None:
+    """Put what each step did to whom into tables; the step "all" is all of them together."""
+    names = [one["step"] for one in told.get("steps", ())]
+    for source, one in told.get("sources", {}).items():
+        for step, pairs, kept in zip(names, one["pairs"], one["kept"], strict=True):
+            found["steps.kept"].append({"source": source, "step": step, "pairs": pairs, "kept": kept})
+        for by, table in one["by"].items():
+            for row in table["rows"]:
+                columns = [
+                    [*names, "all"],
+                    [*row["pairs"], row["pairs"][-1]],
+                    [*row["ratios"], row["ratio"]],
+                    [*row["intervals"], row["interval"]],
+                    [*row["as_before"], row["as_before"][-1]],
+                ]
+                for step, pairs, ratio, interval, held in zip(*columns, strict=True):
+                    low, high = interval or (None, None)
+                    at = {
+                        "source": source,
+                        "by": by,
+                        "value": row["value"],
+                        "step": step,
+                        "pairs": pairs,
+                        "ratio": ratio,
+                    }
+                    found["steps.ratios"].append({**at, "low": low, "high": high, "as_before": held or None})
 
 
 def tables(content: Mapping[str, Any]) -> dict[str, pa.Table]:

@@ -23,6 +23,7 @@ ROWS = (
     Row("DE", 2010, "high", 80.0),
     Row("US", 2010, "high", 70.0),
     Row("VN", 2010, "lower_middle", 30.0),
+    Row("LI", 2010, "high", None),
 )
 BESIDE = geography.Beside(2010, Population(2010, {"DE": 80, "US": 300, "VN": 90, "LI": 1, "IN": 529}, 1000), ROWS)
 

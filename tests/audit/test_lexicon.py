@@ -8,7 +8,7 @@ from importlib import metadata
 
 import pytest
 
-from pmd.audit import lexicon, report, words
+from pmd.audit import lexicon, missing, words
 from tests.audit.batches import WORDS
 from tests.audit.plain_matcher import mentions
 
@@ -126,7 +126,7 @@ def test_what_the_mended_lists_find(pinned: lexicon.Lexicon, text: str, lists: s
 
 
 def test_the_limits_speak_of_terms_that_are_listed(pinned: lexicon.Lexicon) -> None:
-    (limit,) = [limit for limit in report.LIMITS if "word lists" in limit]
+    (limit,) = [limit for limit in missing.LIMITS if "word lists" in limit]
     quoted = re.findall("“([^”]+)”", limit)
     assert quoted == ["Ms", "guys"]
     assert all(mentions(pinned, term) & {"female", "male"} for term in quoted)

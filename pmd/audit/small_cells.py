@@ -1,0 +1,161 @@
+"""What audit.json shows of countries, hosts, languages, repeated texts and attributes, so that no few pairs follow from it.
+
+The same pairs stand in several tables: by source and in all, by country and by income class, after each stage. `pmd.audit.steps`
+says what is told of each source; here every table of a source is cut to that, and what is said of all sources follows from it: it
+is what their lists have together, so that a small cell of one of them is in "other" here too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pmd.audit import suppression
+from pmd.audit.steps import ALWAYS_TOLD, Source
+
+#: Section → its list, the labels and the counts of it, and what `Source` calls it.
+_LISTS: Final = {
+    "countries": ("shares", "country", "pairs", "country"),
+    "hosts": ("largest", "host", "pairs", "host"),
+    "languages": ("shares", "language", "texts", "language"),
+}
+#: Rows that are listed of all sources together; the rest is summed as "other".
+LISTED: Final = {"languages": 25, "countries": 40, "hosts": 20}
+
+
+def hide(content: Mapping[str, Any], told: Mapping[str, Source]) -> None:
+    """Cut the lists of countries, hosts and languages of every population to what is told."""
+    for name, populations in content["sources"].items():
+        for section in _LISTS:
+            for stage, population in populations.items():
+                if name in told:
+                    _cut(section, stage, population[section], populations, told[name])
+    for section in _LISTS:
+        for stage, population in content["all"].items():
+            _add_up(content, stage, section, population[section])
+
+
+def _cut(section: str, stage: str, figures: dict[str, Any], populations: Mapping[str, Any], told: Source) -> None:
+    key, label, count, by = _LISTS[section]
+    if key not in figures:
+        return
+    numbers, same = told.of_step(by, stage), told.as_before(by, stage)
+    total, rows = _total(section, figures), []
+    for row in figures[key]:
+        name = row[label]
+        if section == "languages" and name in ALWAYS_TOLD:
+            rows.append(row)
+        elif name in numbers:
+            rows.append({**row, count: numbers[name], "share": numbers[name] / total})
+            if name in same:
+                rows[-1] |= {"as_before": True, **_ends(populations, section, same[name], name)}
+    figures[key] = rows
+    figures["other"] = max(1 - math.fsum(row["share"] for row in rows), 0.0) if total else None
+
+
+def _ends(populations: Mapping[str, Any], section: str, stage: str, name: str) -> dict[str, Any]:
+    """Return the interval that a row had when it was last told: another would tell by how much it changed."""
+    key, label, _, _ = _LISTS[section]
+    earlier: Mapping[str, Any] = next(
+        (row for row in populations.get(stage, {}).get(section, {}).get(key, []) if row[label] == name), {}
+    )
+    return {end: earlier.get(end) for end in ("low", "high", "refused")} if section == "countries" else {}
+
+
+def _total(section: str, figures: Mapping[str, Any]) -> int:
+    return int(figures["coverage"]["measured"]) - int(figures.get("no_country", 0))
+
+
+def _add_up(content: Mapping[str, Any], stage: str, section: str, figures: dict[str, Any]) -> None:
+    """Show of all sources together what they show one by one, added up, and no more: texts with the weight of their pairs."""
+    key, label, count, _ = _LISTS[section]
+    populations = [source[stage] for source in content["sources"].values()]
+    having = [one for one in populations if one[section]["coverage"]["measured"]]
+    if key not in figures or not having:
+        return
+    if len(having) == 1:
+        figures[key], figures["other"] = having[0][section][key], having[0][section]["other"]
+        return
+    weights = [one["pairs"] if section == "languages" else _total(section, one[section]) for one in having]
+    found: dict[str, dict[str, Any]] = {}
+    for one, weight in zip(having, weights, strict=True):
+        for row in one[section].get(key, []):
+            added = found.setdefault(row[label], {label: row[label], count: 0, "share": 0.0})
+            added[count] += row[count]
+            added["share"] += row["share"] * weight / sum(weights)
+            if row.get("as_before"):
+                added["as_before"] = True
+    ranked = sorted(found.values(), key=lambda row: (-row["share"], row[label]))
+    figures[key] = ranked[: LISTED[section]]
+    figures["other"] = max(1 - math.fsum(row["share"] for row in figures[key]), 0.0)
+
+
+def hide_texts(content: Mapping[str, Any]) -> None:
+    """Show no repeated text of which a few pairs were lost, and how many users have it only where they are not few.
+
+    Of all sources together a text is shown where all that have it show it.
+    """
+    for near in (False, True):
+        parts = [_texts([*populations.values()], near=near) for populations in content["sources"].values()]
+        sources = [*content["sources"].values()]
+        for place, (stage, population) in enumerate(content["all"].items()):
+            section = _repeated(population, near=near)
+            having = [_repeated(one[stage], near=near) for one in sources if one[stage]["pairs"]]
+            if len(having) == 1:
+                section["largest"] = having[0]["largest"]
+            else:
+                told = [part[place] for part in parts]
+                rows = [
+                    row for row in section["largest"] if row["pairs"] == sum(one.get(row["text"], 0) for one in told)
+                ]
+                section["largest"] = [_few_users(row) for row in rows]
+
+
+def _repeated(population: Mapping[str, Any], *, near: bool) -> dict[str, Any]:
+    found: dict[str, Any] = population["repeated"]["near"] if near else population["repeated"]
+    return found
+
+
+def _texts(populations: Sequence[Mapping[str, Any]], *, near: bool) -> list[dict[str, int]]:
+    sections = [_repeated(one, near=near) for one in populations]
+    tables = [{row["text"]: row["pairs"] for row in one["largest"]} for one in sections]
+    totals = [one["shared_by"][0]["pairs"] for one in sections]
+    found = suppression.told(tables, totals, suppression.order(len(sections)))
+    for place, (section, numbers) in enumerate(zip(sections, found, strict=True)):
+        others = [one for other, one in enumerate(found) if place and other != place]
+        same = set().union(*(suppression.hardly_changed(numbers, one) for one in others))
+        rows = []
+        for row in section["largest"]:
+            if (pairs := numbers.get(row["text"])) is not None:
+                marked = {"as_before": True} if row["text"] in same else {}
+                images = min(pairs, row["images"] + pairs - row["pairs"])
+                rows.append({**_few_users(row), **marked, "pairs": pairs, "images": images})
+        section["largest"] = rows
+    return found
+
+
+def _few_users(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "users": None} if row.get("users", suppression.LEAST) < suppression.LEAST else dict(row)
+
+
+def hide_attributes(content: Mapping[str, Any]) -> None:
+    """Show of all sources together what they show one by one, added up."""
+    having = [source for source in content["sources"].values() if any(one["pairs"] for one in source.values())]
+    if len(having) < 2:
+        return
+    for stage, population in content["all"].items():
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        totals: dict[str, int] = {}
+        for row in (row for source in having for row in source[stage]["attributes"]["values"]):
+            name, value = row["attribute"], row["value"]
+            empty = {**dict.fromkeys(row), "attribute": name, "value": value, "pairs": 0}
+            found.setdefault((name, value), empty)["pairs"] += row["pairs"]
+            totals[name] = totals.get(name, 0) + row["pairs"]
+        last = sorted(found, key=lambda at: (at[0], at[1] == NOT_SHOWN, at[1]))
+        rows = [{**found[at], "share": found[at]["pairs"] / totals[at[0]]} for at in last]
+        population["attributes"]["values"] = rows
+
+
+#: What an attribute's values are called that are not told.
+NOT_SHOWN: Final = "not shown"

@@ -1,0 +1,278 @@
+"""Small cells of a whole audit: no difference of any two numbers that it tells of the same pairs is a few of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from numpy.typing import NDArray
+
+from pmd.audit import geography, suppression, units
+from pmd.audit.lexicon import Absent
+from pmd.audit.measure import CATEGORIES, CLASSES, MAX_WORDS, Partial, Plan, SourcePartial
+from pmd.audit.population import Population
+from pmd.audit.result import result
+from pmd.config.reference import Row
+from pmd.store.commits import Books
+
+_STAGES = [name for name in CLASSES if name != "asked"]
+_INCOMES = {
+    "DE": "high",
+    "FR": "high",
+    "LI": "high",
+    "VN": "lower_middle",
+    "IN": "lower_middle",
+    "ML": "low",
+    "TD": "low",
+}
+_COUNTRIES = (*_INCOMES, "TW", "VA")
+_HOSTS = ("a.de", "b.de", "c.com", "d.fr", "e.fr", "f.org")
+_SOURCES = ("yfcc100m", "red_caps", "sbu_captions")
+_BESIDE = geography.Beside(
+    2010,
+    Population(2010, dict.fromkeys(_COUNTRIES, 100), 900),
+    tuple(Row(code, 2010, name, 10.0) for code, name in _INCOMES.items()),
+)
+
+_Counts = dict[str, NDArray[np.int64]]
+_Atoms = frozenset[tuple[str, str, int]]  # source, row, the last class that its pairs survived
+
+
+@dataclasses.dataclass(frozen=True)
+class _Said:
+    """A number that the audit tells, or that follows from two or more of them, of some pairs."""
+
+    of: _Atoms
+    number: int
+    what: str
+
+
+def _drawn(rng: np.random.Generator, names: tuple[str, ...]) -> _Counts:
+    """Return the pairs of each row by the last class that they survived: few or many, hardly any lost or many."""
+    found = {}
+    for name in names:
+        left = int(rng.choice([3, 8, 12, 15, 60, 230, 600]))
+        counts = np.zeros(len(CLASSES), dtype=np.int64)
+        for place in range(len(CLASSES) - 1):
+            lost = min(int(rng.choice([0, 0, 2, 6, 11, 40])), left)
+            counts[place], left = lost, left - lost
+        counts[-1] = left
+        found[name] = counts
+    return found
+
+
+def _partial(counts: NDArray[np.int64], **tables: Any) -> SourcePartial:
+    lengths = np.zeros((len(CLASSES), MAX_WORDS + 1), dtype=np.int64)
+    lengths[:, 3] = counts
+    sample = np.zeros((len(CLASSES), len(CATEGORIES)), dtype=np.int64)
+    return SourcePartial(
+        counts, counts * 3, lengths, sample, tables.pop("languages", {}), tables.pop("countries", {}), **tables
+    )
+
+
+def _after(counts: NDArray[np.int64]) -> list[int]:
+    return [int(counts[place:].sum()) for place in range(len(CLASSES))]
+
+
+def _counted(hosts: Mapping[str, _Counts]) -> units.Counted:
+    of_all = {host: sum((some[host] for some in hosts.values()), np.zeros(len(CLASSES), np.int64)) for host in _HOSTS}
+    rows, sizes = [], []
+    for source, some in (*hosts.items(), (units.ALL, of_all)):
+        for host, counts in some.items():
+            for stage, number in enumerate(_after(counts)):
+                if number:
+                    rows.append({"source": source, "kind": "host", "stage": stage, "name": host, "pairs": number})
+                    sizes.append({"source": source, "kind": "host", "stage": stage, "size": number, "units": 1})
+    tables = {"hosts": pa.Table.from_pylist(rows, units.HOSTS), "sizes": pa.Table.from_pylist(sizes, units.SIZES)}
+    empty = dataclasses.replace(units.EMPTY, hosts=tables["hosts"])
+    return units.merged([dataclasses.replace(empty, sizes=tables["sizes"])])
+
+
+def _content(countries: Mapping[str, _Counts], hosts: Mapping[str, _Counts]) -> dict[str, Any]:
+    partials = {}
+    for source, some in hosts.items():
+        of_hosts = np.sum([*some.values()], axis=0)
+        traits = {
+            "suffix": {
+                code: some[one] + some[other] for code, one, other in (("DE", "a.de", "b.de"), ("FR", "d.fr", "e.fr"))
+            }
+        }
+        partials[source] = _partial(of_hosts, countries=countries.get(source, {}), traits=traits)
+    books = {
+        stage: {source: Books(_after(one.pairs)[CLASSES.index(stage)]) for source, one in partials.items()}
+        for stage in _STAGES
+    }
+    for before, stage in itertools.pairwise(_STAGES):
+        for source in partials:
+            lost = books[before][source].kept - books[stage][source].kept
+            books[stage][source] = Books(books[stage][source].kept, {"dead": lost})
+    plan = Plan({}, Absent("none", "none"))
+    return result(Partial(partials), books, plan, {}, counted=_counted(hosts), beside=_BESIDE)
+
+
+def _atoms(sources: tuple[str, ...], rows: tuple[str, ...], stage: str) -> _Atoms:
+    last = range(CLASSES.index(stage), len(CLASSES))
+    return frozenset((source, row, place) for source in sources for row in rows for place in last)
+
+
+def _said_of_places(content: Mapping[str, Any], source: str) -> Iterator[_Said]:
+    for stage in CLASSES:
+        rows: dict[str, int] = {}
+        classes: dict[str, int] = {}
+        tables = content["steps"]["sources"][source]["by"]
+        at = CLASSES.index(stage)
+        for row in tables["country"]["rows"]:
+            if row["pairs"][at] is not None:
+                rows[row["value"]] = row["pairs"][at]
+        for row in tables.get("income", {"rows": []})["rows"]:
+            if row["pairs"][at] is not None:
+                classes[row["value"]] = row["pairs"][at]
+        if stage in _STAGES:
+            told = content["geography"]["sources"][source][stage]
+            for row in (*told["countries"], *content["sources"][source][stage]["countries"]["shares"]):
+                assert rows.setdefault(row["country"], row["pairs"]) == row["pairs"]
+            for row in told["incomes"]:
+                if row["pairs"]["number"] is not None:
+                    assert classes.setdefault(row["class"], row["pairs"]["number"]) == row["pairs"]["number"]
+        yield from _said((source,), _COUNTRIES, stage, rows, classes, lambda code: _INCOMES.get(code, "none"))
+
+
+def _said(
+    sources: tuple[str, ...],
+    names: tuple[str, ...],
+    stage: str,
+    rows: Mapping[str, int],
+    classes: Mapping[str, int],
+    class_of: Any,
+) -> Iterator[_Said]:
+    """Yield the rows and the classes, and what is left of each class beside the rows that are told."""
+    for row, pairs in rows.items():
+        yield _Said(_atoms(sources, (row,), stage), pairs, f"{row} after {stage}")
+    for name, pairs in classes.items():
+        members = tuple(row for row in names if class_of(row) == name)
+        yield _Said(_atoms(sources, members, stage), pairs, f"{name} after {stage}")
+        hidden = tuple(row for row in members if row not in rows)
+        left = pairs - sum(rows[row] for row in members if row in rows)
+        yield _Said(_atoms(sources, hidden, stage), left, f"what is left of {name} after {stage}")
+
+
+def _rests(
+    of: tuple[tuple[str, str], ...], rows: Mapping[str, Mapping[tuple[str, str], int]], totals: Mapping[str, int]
+) -> Iterator[_Said]:
+    """Yield what is left of a total beside the rows that are told after a stage, and beside those told after two."""
+    for one, other in itertools.product(rows, repeat=2):
+        both = set(rows[one]) & set(rows[other])
+        hidden = frozenset().union(*(_atoms((row[0],), (row[1],), one) for row in of if row not in both))
+        yield _Said(
+            hidden,
+            totals[one] - sum(rows[one][row] for row in both),
+            f"what is left after {one} beside rows after {other}",
+        )
+
+
+def _known(counts: Mapping[tuple[str, str], NDArray[np.int64]]) -> tuple[dict[tuple[str, str, int], int], set[_Atoms]]:
+    """Return the true number of each atom, and the pairs whose number is no secret: what all rows together have and lost."""
+    truth = {(*row, place): int(number) for row, some in counts.items() for place, number in enumerate(some)}
+    ends = itertools.combinations(range(len(CLASSES) + 1), 2)
+    return truth, {frozenset(atom for atom in truth if truth[atom] and low <= atom[2] < high) for low, high in ends}
+
+
+def _totals(counts: Mapping[tuple[str, str], NDArray[np.int64]]) -> dict[str, int]:
+    return {stage: sum(_after(some)[CLASSES.index(stage)] for some in counts.values()) for stage in CLASSES}
+
+
+def _small(said: list[_Said], truth: Mapping[tuple[str, str, int], int], public: set[_Atoms]) -> list[str]:
+    """Return what tells of a few pairs: a number, or a difference of two of which the one's pairs are among the other's."""
+    found = []
+    for one, other in itertools.permutations([*said, _Said(frozenset(), 0, "nothing")], 2):
+        if other.of < one.of and 0 < one.number - other.number < suppression.LEAST:
+            apart = frozenset(atom for atom in one.of - other.of if truth.get(atom))
+            true = sum(truth[atom] for atom in apart)
+            if true == one.number - other.number and apart not in public:
+                found.append(f"{true}: {one.what} − {other.what}")
+    return found
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_two_numbers_of_countries_and_incomes_tell_of_a_few_pairs(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    hosts = {"yfcc100m": _drawn(rng, _HOSTS)}
+    of_hosts = np.sum([*hosts["yfcc100m"].values()], axis=0)
+    counts = {code: np.minimum(some, of_hosts) for code, some in _drawn(rng, _COUNTRIES).items()}
+    said = [*_said_of_places(_content({"yfcc100m": counts}, hosts), "yfcc100m")]
+    rows = {
+        stage: {
+            ("yfcc100m", code): one.number for one in said for code in counts if one.what == f"{code} after {stage}"
+        }
+        for stage in CLASSES
+    }
+    of = {("yfcc100m", code): some for code, some in counts.items()}
+    said += _rests((*of,), rows, _totals(of))
+    assert any(rows.values()), "something is told"
+    assert _small(said, *_known(of)) == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_two_numbers_of_hosts_of_one_source_and_of_all_tell_of_a_few_pairs(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    hosts = {source: _drawn(rng, _HOSTS) for source in _SOURCES}
+    content = _content({}, hosts)
+    counts = {(source, host): some for source, of in hosts.items() for host, some in of.items()}
+    truth, public = _known(counts)
+    said: list[_Said] = []
+    rows: dict[str, dict[tuple[str, str], int]] = {stage: {} for stage in CLASSES}
+    for source in _SOURCES:
+        mine = {row: some for row, some in counts.items() if row[0] == source}
+        public |= _known(mine)[1]
+        for stage in CLASSES:
+            told, suffixes = _hosts_of(content, source, stage)
+            rows[stage] |= {(source, host): pairs for host, pairs in told.items()}
+            said += _said(
+                (source,), _HOSTS, stage, told, suffixes, lambda host: {"de": "DE", "fr": "FR"}.get(host[-2:], "")
+            )
+        said += _rests(
+            (*mine,),
+            {stage: {row: rows[stage][row] for row in rows[stage] if row in mine} for stage in CLASSES},
+            _totals(mine),
+        )
+    for stage in _STAGES:
+        for row in content["all"][stage]["hosts"]["largest"]:
+            host, pairs = row["host"], row["pairs"]
+            said.append(_Said(_atoms(_SOURCES, (host,), stage), pairs, f"{host} of all after {stage}"))
+            for other in _STAGES:
+                apart = [
+                    source for source in _SOURCES if (source, host) in rows[stage] and (source, host) in rows[other]
+                ]
+                hidden = tuple(source for source in _SOURCES if source not in apart)
+                left = pairs - sum(rows[stage][source, host] for source in apart)
+                said.append(
+                    _Said(_atoms(hidden, (host,), stage), left, f"what is left of {host} after {stage}, {other}")
+                )
+    assert any(content["all"][stage]["hosts"]["largest"] for stage in _STAGES), "something is told of all"
+    assert _small(said, truth, public) == []
+
+
+def _hosts_of(content: Mapping[str, Any], source: str, stage: str) -> tuple[dict[str, int], dict[str, int]]:
+    at, table = CLASSES.index(stage), content["steps"]["sources"][source]["by"]["host"]
+    told = {row["value"]: row["pairs"][at] for row in table["rows"] if row["pairs"][at] is not None}
+    if stage not in _STAGES:
+        return told, {}
+    for row in content["sources"][source][stage]["hosts"]["largest"]:
+        assert told.setdefault(row["host"], row["pairs"]) == row["pairs"]
+    suffixes = content["geography"]["suffixes"][source][stage]["shares"]
+    return told, {row["value"]: row["pairs"] for row in suffixes}
+
+
+def test_a_class_of_countries_is_hidden_where_it_would_tell_of_one() -> None:
+    # Of 605, 100 of the United States and five of Liechtenstein are hidden: the class of the one would tell of the other.
+    classes, rows = {"high": 380, "low": 220}, {"DE": 280, "VN": 220}
+    class_of = {"DE": "high", "US": "high", "VN": "low"}.get
+    assert suppression.classes_told([classes], [rows], class_of, [605], known=[600]) == [{}]
+    assert suppression.classes_told([{"high": 385, "low": 220}], [rows], class_of, [605], known=[605]) == [
+        {"high": 385, "low": 220}
+    ]
