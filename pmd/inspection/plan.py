@@ -33,6 +33,7 @@ from pmd.shard.samples import number_of_shards
 from pmd.store import commits, register, root
 from pmd.store.commits import Commit
 from pmd.store.standing import Standing
+from pmd.suppression import lists
 
 #: Bytes of a photograph with its short side at 256 px, JPEG quality 95: mean of 80 of COCO's, by `pmd.codec`.
 RESIZED_BYTES: Final = 47_000
@@ -140,6 +141,7 @@ def plan(config: Config) -> dict[str, Any]:
         ConfigError: There are more lanes than a host's limits have shares.
         InputError: A list that `[fetch]` names is missing, or none.
     """
+    config = lists.held(config)
     fresh = _fresh(config, flow.IMAGES)
     if fresh:
         found: Sequence[SourceFigures] = expected.booked(config)

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from pipelines import build, takedown
 from pmd import cli, flow
 from pmd.config import Config
-from pmd.inspection import verify
+from pmd.inspection import plan, verify
 from pmd.publish import withdrawn
 from pmd.store import commits, root
 from pmd.suppression import lists
@@ -198,6 +198,16 @@ def listed(where: str | Path) -> set[str]:
         for path in Path(where).glob("publish/source=*/*.parquet")
         for key in pq.read_table(path, columns=["pair_id"])["pair_id"].to_pylist()
     }
+
+
+def test_the_plan_counts_what_is_left(done: Done) -> None:
+    planned = plan.plan(done.config)
+    kept = sum(
+        commits.require(root.curate_folder(done.config.root, name), "").sources[name].kept
+        for name in done.config.sources
+    )
+    assert planned["pairs"] == kept
+    assert planned["to_fetch"] == 0
 
 
 def test_the_release_tells_which_rows_have_left_and_nothing_else(done: Done) -> None:
