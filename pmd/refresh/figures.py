@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy import optimize
 
 from pmd.audit import clusters, estimates
 from pmd.audit.clusters import Sums
@@ -140,6 +139,8 @@ def half_life(waves: Sequence[Wave]) -> dict[str, Any]:
 
 def _rate(share: float, ages: npt.NDArray[np.float64]) -> float:
     """Return the rate by the day at which so large a share of images of these ages is still there."""
+    from scipy import optimize  # late: it takes half a second, and every build reads this module in
+
     ages = np.maximum(ages, 0.0)
     low, high = _RATES
 
