@@ -30,7 +30,7 @@ def section(result: Mapping[str, Any]) -> str:
             head = ("<attribute", "<value", f"after {first}", f"after {last}", "share", *RATES)
             table = page.table(head, rows, stacked=True)
             parts.append(
-                table if source == "all sources" else f"<details><summary>{escape(source)}</summary>{table}</details>"
+                table if source == rates.ALL else f"<details><summary>{escape(source)}</summary>{table}</details>"
             )
     return (
         '<p class="reading">Values that files beside the build give to images or pairs; '

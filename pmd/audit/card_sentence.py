@@ -205,7 +205,7 @@ def _most(result: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[str]:
             (figure["value"], source)
             for source, by_stage in result["sources"].items()
             for figure in [_figures(by_stage[last].get("harm") or {}).get(name)]
-            if figure is not None and figure.get("enough", True)
+            if figure is not None and figure["value"] > 0 and figure.get("enough", True)
         ]
         if len(rates) > 1:
             share, source = max(rates)

@@ -38,15 +38,16 @@ def section(result: Mapping[str, Any]) -> str:
         return f'<p class="reading">{escape(whom(result))}</p>' + body + method
     ordered = [source for source, _, _ in page.sources_in_order(result) if source in lost]
     most = max(ordered, key=lambda source: lost[source]["pairs"][0])
+    rows = _rows(result, most)
+    drawing = page.chart(
+        ratios.chart(rows, f"Inclusion ratios of {most}, by step"),
+        page.key("hollow", "dead links alone"),
+        page.key("filled", "all steps after curate"),
+        page.key("line", "as all pairs"),
+    )
     return (
         f'<p class="reading">{escape(whom(result))}</p>'
-        + f"<h3>{escape(most)}: share kept, beside the share kept of all its pairs</h3>"
-        + page.chart(
-            ratios.chart(_rows(result, most), f"Inclusion ratios of {most}, by step"),
-            page.key("hollow", "dead links alone"),
-            page.key("filled", "all steps after curate"),
-            page.key("line", "as all pairs"),
-        )
+        + (f"<h3>{escape(most)}: share kept, beside the share kept of all its pairs</h3>{drawing}" if rows else "")
         + "".join(
             f"<details><summary>{escape(source)}: every step</summary>{_tables(result, source)}</details>"
             for source in ordered

@@ -276,11 +276,15 @@ def _geography(found: _Rows, told: Mapping[str, Any]) -> None:
         for stage, one in stages.items():
             if stage != "date":
                 at = {"source": source, "stage": stage, "date": stages["date"]}
-                found["geography.years"] += [{**at, **row, "year": int(row["value"])} for row in one["shares"]]
+                found["geography.years"] += [{**at, **_of_value(row, "year", int)} for row in one["shares"]]
     for source, stages in told.get("suffixes", {}).items():
         for stage, one in stages.items():
             at = {"source": source, "stage": stage}
-            found["geography.suffixes"] += [{**at, **row, "country": row["value"]} for row in one["shares"]]
+            found["geography.suffixes"] += [{**at, **_of_value(row, "country", str)} for row in one["shares"]]
+
+
+def _of_value(row: Mapping[str, Any], name: str, kind: type) -> dict[str, Any]:
+    return {name: kind(row["value"]), **{key: cell for key, cell in row.items() if key != "value"}}
 
 
 def _high_income(high: Mapping[str, Any]) -> dict[str, Any]:

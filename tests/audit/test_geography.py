@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pyarrow as pa
 import pytest
 
-from pmd.audit import geography_section, report
+from pmd.audit import geography_section, report, tables
 from pmd.text import language
 from tests.audit import planted
 
@@ -116,3 +116,27 @@ def test_without_a_place_there_is_no_map() -> None:
     content = planted.content()
     nothing = {**content, "geography": {**content["geography"], "sources": {}}}
     assert "No photograph here lies in a country that is known." in geography_section.section(nothing)
+
+
+def test_places_and_steps_are_handed_out_as_tables() -> None:
+    found = tables.tables(planted.content())
+    (germany,) = [
+        row for row in found["geography.countries"].to_pylist() if (row["stage"], row["country"]) == ("curate", "DE")
+    ]
+    assert (germany["pairs"], germany["users"]) == (280, 60)
+    high = [row for row in found["geography.high_income"].to_pylist() if row["stage"] == "curate"]
+    assert {row["of"]: row["share"] for row in high} == {
+        "photographs": pytest.approx(385 / 605, rel=1e-5),
+        "users": pytest.approx(81 / 121, rel=1e-5),
+    }
+    assert all(row["low"] < row["share"] < row["high"] for row in high)
+    assert [row["at_least"] for row in high if row["of"] == "photographs"] == [0.385]
+    incomes = {row["class"]: row for row in found["geography.incomes"].to_pylist() if row["stage"] == "curate"}
+    assert (incomes["high"]["pairs"], incomes["high"]["people"]) == (385, 381)
+    assert {row["year"] for row in found["geography.years"].to_pylist()} == {2006, 2007, 2008, 2009, 2010, 2012}
+    assert [row["step"] for row in found["steps.kept"].to_pylist()] == ["curate", "images", "asked", "fetch"]
+    vietnam = {
+        row["step"]: row for row in found["steps.ratios"].to_pylist() if (row["by"], row["value"]) == ("country", "VN")
+    }
+    assert [vietnam[step]["pairs"] for step in ("curate", "images", "asked", "fetch", "all")] == [220, 220, 220, 60, 60]
+    assert vietnam["all"]["ratio"] == pytest.approx(60 / 220 / 0.79, rel=1e-5)

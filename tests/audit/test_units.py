@@ -117,3 +117,24 @@ def test_no_name_of_a_user_is_handed_on() -> None:
     known = {"yfcc100m", "red_caps", "wit", *units.KINDS, "read", "english", "placed", *properties}
     known |= {groups.SIZE, groups.COUNTRY, *(name for _, name in groups.SIZES)}
     assert texts - known == {f"host{number}.org" for number in range(10)}
+
+
+def test_what_is_of_one_thing_is_found_as_a_filter_would_find_it() -> None:
+    some, last = _build()
+    rows = pa.Table.from_batches(units.occurrences(some, last, measure.look(some, WHOLE)), units.ROWS)
+    known = units.count(rows)
+    for name in ("sizes", "hosts", "losses", "sums"):
+        table = getattr(known, name)
+        for source, kind, stage in {
+            *zip(*(table[column].to_pylist() for column in ("source", "kind", "stage")), strict=True)
+        }:
+            at = pc.and_(pc.equal(table["source"], source), pc.equal(table["kind"], kind))
+            wanted = table.filter(pc.and_(at, pc.equal(table["stage"], stage)))
+            if name in known.ordered:
+                assert known.ordered[name].at(source, kind, stage).equals(wanted.combine_chunks())
+            else:
+                for domain in pc.unique(wanted["domain"]).to_pylist():
+                    found = known.ordered[f"{name} of domains"].at(source, kind, stage, domain)
+                    assert found.equals(wanted.filter(pc.equal(wanted["domain"], domain)).combine_chunks())
+    assert known.ordered is known.ordered, "ordered once"
+    assert known.ordered["sizes"].at("nobody", "host", 0).num_rows == 0
