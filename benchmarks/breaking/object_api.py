@@ -84,11 +84,15 @@ class Objects:
         }  # fmt: skip
 
     def _upload(self, bucket: str, asked: Mapping[str, Any]) -> tuple[int, dict[str, str], bytes]:
-        if asked["uploadType"] == "resumable":  # the one part that follows comes as an upload of its own
+        if asked["uploadType"] == "resumable":  # each part that follows comes as an upload of its own
             condition = f"&ifGenerationMatch={asked['ifGenerationMatch']}" if "ifGenerationMatch" in asked else ""
             part = f"http://in.process/upload/storage/v1/b/{bucket}/o?uploadType=media&name={quote(asked['name'], safe='')}"
             return 200, {"Location": part + condition}, b""
         content, name = _bytes(asked["data"]), asked.get("name")
+        span = (asked.get("headers") or {}).get("Content-Range", "")
+        if span and not span.startswith("bytes 0-"):
+            content = self._contents[f"{bucket}/{name}"][0] + content
+            asked = {key: value for key, value in asked.items() if key != "ifGenerationMatch"}
         if asked["uploadType"] == "multipart":
             _, about, body = content.split(_LINE, 2)
             described, _, _ = about.partition(b"\n--")
