@@ -11,20 +11,21 @@ import pyarrow as pa
 from pipelines import running
 from pipelines.audit import UNIT_PARTITION_BYTES
 from pmd import flow
-from pmd.audit import data_columns, data_files, data_pairs, lexicon, measure
+from pmd.audit import data_columns, lexicon, measure
 from pmd.audit.datasets import Described
 from pmd.audit.transforms import (
     UNIT_RUNS,
     CountForms,
     CountPartition,
     CountUnits,
-    SpreadData,
     SumForms,
     WithReport,
     as_runs,
-    data_tasks,
 )
 from pmd.config.options import AuditOptions
+from pmd.datasets import files as data_files
+from pmd.datasets import pairs as data_pairs
+from pmd.datasets.transforms import SpreadData, data_tasks
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import OUTPUTS, Meet, Only, PerTask, Spread, WriteCommit, create
 from pmd.errors import ConfigError

@@ -545,9 +545,9 @@ def audit(
 
 def _is_data(path: str) -> bool:
     """Return whether a path is none of a configuration's: a folder, a glob, or a file that is called as data is."""
-    from pmd.audit import data_files
+    from pmd.datasets import files
 
-    return data_files.is_named_so(path) or any(sign in path for sign in "*?[") or Path(path).is_dir()
+    return files.is_named_so(path) or any(sign in path for sign in "*?[") or Path(path).is_dir()
 
 
 def _command(stage: flow.Stage) -> Callable[..., None]:

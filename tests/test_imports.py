@@ -41,6 +41,7 @@ ORDER = (
     "audit",
     "refresh",
     "publish",
+    "datasets",
     "stages",
     "takedown",
     "inspection",

@@ -52,7 +52,7 @@ ASKED: Final = "asked"
 #: The stages, and within fetch the step that comes first: every pair belongs to the last of these that it survived.
 CLASSES: Final = tuple(name for stage in STAGES for name in ((ASKED, stage) if stage == flow.FETCH.name else (stage,)))
 
-#: The source that any data set's rows are of, where they name none of ours (`pmd.audit.data_pairs`).
+#: The source that any data set's rows are of, where they name none of ours (`pmd.datasets.pairs`).
 DATA: Final = "data"
 
 #: Key of the upstream field in `meta` that says who made or posted the image.

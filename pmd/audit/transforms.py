@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -18,8 +17,6 @@ import pyarrow.compute as pc
 from pmd import flow
 from pmd.audit import (
     attributes,
-    data_files,
-    data_pairs,
     datasets,
     geography,
     measure,
@@ -119,43 +116,6 @@ class SpreadPairs:
         opted_out = pc.equal(partitions.statuses(lost, ledger), OPTED_OUT)
         yield measure.ASKED, lost.filter(pc.invert(opted_out))["pair_id"]
         yield flow.IMAGES.name, lost.filter(opted_out)["pair_id"]
-
-
-#: A chunk of any data set, with what its file is.
-DATA_TASKS = pa.schema([pa.field("task", pa.binary(), nullable=False)])
-
-
-def data_tasks(files: Iterable[data_files.DataFile]) -> list[pa.RecordBatch]:
-    """Return every chunk of a data set, in batches that are a unit each."""
-    return [
-        pa.RecordBatch.from_pylist(
-            [{"task": pickle.dumps((dataclasses.replace(file, chunks=()), chunk))}], schema=DATA_TASKS
-        )
-        for file in files
-        for chunk in file.chunks
-    ]
-
-
-@dataclasses.dataclass(frozen=True)
-class SpreadData:
-    """Write the pairs of a chunk of any data set to a run; hand on its books."""
-
-    bits: int
-    work: str
-
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """DATA_TASKS → RUNS, and OUTPUTS."""
-        books: dict[str, commits.Books] = {}
-        yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch, books), "pair_id")
-        yield outputs((), books=books)
-
-    def _rows(self, batch: pa.RecordBatch, books: dict[str, commits.Books]) -> Iterator[pa.RecordBatch]:
-        for row in batch.to_pylist():
-            file, chunk = pickle.loads(row["task"])  # noqa: S301  this process, or its driver, has made it
-            for pairs, found in data_pairs.read(file, chunk):
-                for name, book in found.items():
-                    books[name] = books.get(name, commits.Books()) + book
-                yield exchange.widen(pa.Table.from_batches([pairs]), MEETING)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,9 @@ import pytest
 
 import pmd
 from pipelines import audit_data
-from pmd.audit import data_columns, data_files, data_pairs, measure
+from pmd.audit import data_columns, measure
+from pmd.datasets import files as data_files
+from pmd.datasets import pairs as data_pairs
 from pmd.errors import ConfigError, InputError, PmdError
 from pmd.publish.rules import PUBLISHED
 from pmd.schema import keys

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import manifests
-from pmd.audit import data_files
 from pmd.audit.measure import DATA
+from pmd.datasets import files
 from pmd.schema import keys
 from pmd.schema.tables import KEY, PAIRS
 from pmd.sources import table_drafts
@@ -32,9 +32,9 @@ _EMPTY: Final = pa.scalar("", pa.large_string())
 _NOTHING: Final = pa.scalar(None, pa.large_string())
 
 
-def read(file: data_files.DataFile, chunk: Chunk) -> Iterator[tuple[pa.RecordBatch, dict[str, Books]]]:
+def read(file: files.DataFile, chunk: Chunk) -> Iterator[tuple[pa.RecordBatch, dict[str, Books]]]:
     """Yield the pairs of a chunk (`PAIRS`), each batch with its books: source → kept, and why others were not."""
-    for part in data_files.parts(file, chunk):
+    for part in files.parts(file, chunk):
         columns = dict(part.columns)
         source = _sources(columns, len(part.places))
         lost: dict[str, dict[str, int]] = {}
