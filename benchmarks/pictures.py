@@ -114,7 +114,10 @@ def shard(root: Path, samples: pa.Table, folder: Path) -> None:
     """Write tars of the samples."""
     for start in range(0, samples.num_rows, _SHARD):
         some = samples.slice(start, _SHARD)
-        writing.write_shard(str(root), {"webdataset": str(folder)}, f"{start:09d}", some, ShardOptions())
+        with reading.Pictures(str(root), some) as pictures:
+            writing.write_samples(
+                {"webdataset": str(folder)}, f"{start:09d}", writing.load(pictures, some, ShardOptions())
+            )
 
 
 def _seconds(call: Callable[[], None]) -> tuple[float, float]:

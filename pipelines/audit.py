@@ -12,21 +12,18 @@ from pipelines import running
 from pmd import flow, manifests, stages
 from pmd.audit import attributes, lexicon, measure, needs
 from pmd.audit.transforms import (
-    UNIT_RUNS,
-    CountForms,
     CountOverlap,
+    CountPairs,
     CountPartition,
     CountUnits,
     SpreadPairs,
-    SumForms,
     WithReport,
-    as_runs,
     tasks,
 )
 from pmd.config import Config
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches
-from pmd.engines.transforms import OUTPUTS, Meet, Only, PerTask, Spread, WriteCommit, create
+from pmd.engines.transforms import PerTask, Spread, WriteCommit, create
 from pmd.fetch import partitions
 from pmd.publish import folder
 from pmd.store import commits, exchange, root, storage
@@ -56,35 +53,15 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     given = tuple(_put(side, number, one) for number, one in enumerate(attributes.read(config.audit.attributes)))
 
     def wire(pipeline: beam.Pipeline) -> Any:
-        # RUNS of texts, UNIT_RUNS, and OUTPUTS
-        counted = (
+        pairs = (
             pipeline
             | "Units" >> create(tasks(config.root, names, cut.part_bits))
             | "Spread" >> Spread()
             | "Pairs and fates"
             >> beam.ParDo(PerTask(SpreadPairs(config.root, cut, bits, work))).with_output_types(pa.RecordBatch)
-            | "By pair" >> Meet()
-            | "Count"
-            >> beam.ParDo(
-                PerTask(CountPartition(plan, config.sample, text_bits, unit_bits, work, given))
-            ).with_output_types(pa.RecordBatch)
         )
-        counts = counted | "Counts" >> Only(OUTPUTS)
-        known = (
-            counted
-            | "Units of pairs" >> Only(UNIT_RUNS)
-            | "As runs" >> beam.Map(as_runs).with_output_types(pa.RecordBatch)
-            | "By unit" >> Meet()
-            | "Count units" >> beam.ParDo(PerTask(CountUnits(work, beside.incomes))).with_output_types(pa.RecordBatch)
-        )
-        repeated = (
-            counted
-            | "Texts" >> Only(exchange.RUNS)
-            | "By text" >> Meet()
-            | "Repeated" >> beam.ParDo(PerTask(CountForms(work))).with_output_types(pa.RecordBatch)
-            | "All repeated" >> Meet()
-            | "Sum" >> beam.ParDo(PerTask(SumForms(work))).with_output_types(pa.RecordBatch)
-        )
+        count = CountPartition(plan, config.sample, text_bits, unit_bits, work, given)
+        counted = pairs | "Counted" >> CountPairs(count, CountUnits(work, beside.incomes))
         overlap = (
             pipeline
             | "Parts" >> create(part_batches(cut.part_bits))
@@ -92,7 +69,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Overlap" >> beam.ParDo(PerTask(CountOverlap(config.root, cut, work))).with_output_types(pa.RecordBatch)
         )
         return (
-            (counts, known, repeated, overlap)
+            (counted, overlap)
             | "Outputs" >> beam.Flatten()
             | "Commit"
             >> WriteCommit(

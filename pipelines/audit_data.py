@@ -13,21 +13,13 @@ from pipelines.audit import UNIT_PARTITION_BYTES
 from pmd import flow
 from pmd.audit import data_columns, lexicon, measure
 from pmd.audit.datasets import Described
-from pmd.audit.transforms import (
-    UNIT_RUNS,
-    CountForms,
-    CountPartition,
-    CountUnits,
-    SumForms,
-    WithReport,
-    as_runs,
-)
+from pmd.audit.transforms import CountPairs, CountPartition, CountUnits, WithReport
 from pmd.config.options import AuditOptions
 from pmd.datasets import files as data_files
 from pmd.datasets import pairs as data_pairs
 from pmd.datasets.transforms import SpreadData, data_tasks
 from pmd.engines.committing import CommitStage, target
-from pmd.engines.transforms import OUTPUTS, Meet, Only, PerTask, Spread, WriteCommit, create
+from pmd.engines.transforms import OUTPUTS, Only, PerTask, Spread, WriteCommit, create
 from pmd.errors import ConfigError
 from pmd.store import exchange, root, storage
 from pmd.store.wanted import Wanted, as_json
@@ -88,32 +80,11 @@ def _run(path: str, out: str, files: list[data_files.DataFile], data: Described)
             | "Spread" >> Spread()
             | "Rows" >> beam.ParDo(PerTask(SpreadData(bits, work))).with_output_types(pa.RecordBatch)
         )
-        counted = (
-            read
-            | "Pairs" >> Only(exchange.RUNS)
-            | "By pair" >> Meet()
-            | "Count"
-            >> beam.ParDo(PerTask(CountPartition(plan, 1, text_bits, unit_bits, work))).with_output_types(
-                pa.RecordBatch
-            )
-        )
-        known = (
-            counted
-            | "Units of pairs" >> Only(UNIT_RUNS)
-            | "As runs" >> beam.Map(as_runs).with_output_types(pa.RecordBatch)
-            | "By unit" >> Meet()
-            | "Count units" >> beam.ParDo(PerTask(CountUnits(work))).with_output_types(pa.RecordBatch)
-        )
-        repeated = (
-            counted
-            | "Texts" >> Only(exchange.RUNS)
-            | "By text" >> Meet()
-            | "Repeated" >> beam.ParDo(PerTask(CountForms(work))).with_output_types(pa.RecordBatch)
-            | "All repeated" >> Meet()
-            | "Sum" >> beam.ParDo(PerTask(SumForms(work))).with_output_types(pa.RecordBatch)
-        )
+        pairs = read | "Pairs" >> Only(exchange.RUNS)
+        count = CountPartition(plan, 1, text_bits, unit_bits, work)
+        counted = pairs | "Counted" >> CountPairs(count, CountUnits(work))
         return (
-            (read | "Books" >> Only(OUTPUTS), counted | "Counts" >> Only(OUTPUTS), known, repeated)
+            (read | "Books" >> Only(OUTPUTS), counted)
             | "Outputs" >> beam.Flatten()
             | "Commit"
             >> WriteCommit(CommitStage(work, (target(wanted, complete=WithReport(plan, {}, {}, None, data=data)),)))

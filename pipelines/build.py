@@ -55,7 +55,6 @@ class Unit:
     unit: str
     config: Config
     run: Callable[[], Run | None]
-    flags: Sequence[str] = ()
 
     @property
     def name(self) -> tuple[str, str]:
@@ -85,7 +84,7 @@ def units(
     for stage in flow.STAGES:
         later = coming if stage.unit == "source" else ()
         for unit in sorted({*stages.units(stage, config, names, None if now is None else now()), *later}):
-            yield Unit(stage, unit, config, functools.partial(run_stage, stage, config, [unit], flags), flags)
+            yield Unit(stage, unit, config, functools.partial(run_stage, stage, config, [unit], flags))
 
 
 def run_stage(stage: flow.Stage, config: Config, names: Sequence[str], flags: Sequence[str]) -> Run | None:
@@ -127,7 +126,7 @@ def build(
     if only in {None, flow.FETCH.name}:
         fetch_needs.check(config)
 
-    driver = _Driver(config, report, started)
+    driver = _Driver(config, flags, report, started)
     before: list[Unit] = []
     for turn in _turns(units(config, chosen, flags, driver.now)):
         stage = turn[0].stage
@@ -145,8 +144,8 @@ def build(
 class _Driver:
     """Judges units by what stands, and runs those that are stale."""
 
-    def __init__(self, config: Config, report: Report, started: Report) -> None:
-        self._config, self._report, self._started = config, report, started
+    def __init__(self, config: Config, flags: Sequence[str], report: Report, started: Report) -> None:
+        self._config, self._flags, self._report, self._started = config, flags, report, started
         self._standing = Standing(config.root)
 
     def now(self) -> Standing:
@@ -171,10 +170,9 @@ class _Driver:
         for unit, why in group:
             self._started(Step(*unit.name, why))
         start = time.monotonic()
-        first = group[0][0]
-        names = [unit.unit for unit, _ in group]
-        fetched = run_stage(first.stage, self._config, names, first.flags)
-        self._standing = self._standing.after(first.stage)
+        stage = group[0][0].stage
+        fetched = run_stage(stage, self._config, [unit.unit for unit, _ in group], self._flags)
+        self._standing = self._standing.after(stage)
         seconds = time.monotonic() - start
         for unit, why in group:
             self._report(Step(*unit.name, why, seconds, fetched, len(group) - 1))

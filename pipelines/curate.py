@@ -33,6 +33,8 @@ _EXPANSION = 5
 
 def groups(config: Config, names: Sequence[str]) -> list[list[str]]:
     """Return sources in groups that are curated at once: small ones together, since a pipeline of its own costs each a second."""
+    if len(names) == 1:
+        return [[*names]]
     found: list[list[str]] = []
     size = running.PROCESS_BYTES
     for name in names:

@@ -35,9 +35,9 @@ def build(config: Config, names: Sequence[str], flags: Sequence[str] = ()) -> No
     Raises:
         RootError: Pictures that a blocklist, or a takedown list by their bytes, names or may name are still among those listed.
     """
-    _refuse_blocked(config)
-    _refuse_taken_down(config)
     standing = Standing(config.root)
+    _refuse_blocked(config, standing)
+    _refuse_taken_down(config, standing)
     needed = {name: needs.of(config, name, standing) for name in sorted(names)}
     lists = exchange.Numbered({name: max((len(need.files) - 1).bit_length(), 0) for name, need in needed.items()})
     cut = partitions.cut(config.root)
@@ -69,11 +69,10 @@ def _files(config: Config, name: str, need: needs.Needs) -> list[tuple[str, int]
     return [(storage.join(curated, file.name), file.bytes) for file in need.files]
 
 
-def _refuse_blocked(config: Config) -> None:
+def _refuse_blocked(config: Config, standing: Standing) -> None:
     blocklist = blocklists.read(config.fetch.blocklists)
     if not blocklist:
         return
-    standing = Standing(config.root)
     unseen = asking.why(standing, asking.by_blocklist(config.fetch))
     if unseen is not None:
         raise RootError(
@@ -102,10 +101,9 @@ def _refuse_blocked(config: Config) -> None:
         )
 
 
-def _refuse_taken_down(config: Config) -> None:
+def _refuse_taken_down(config: Config, standing: Standing) -> None:
     """Refuse to list pictures that a takedown list names by their bytes: known since they were fetched or hashed."""
     listed = takedowns.lines(config.takedown, config.sources)
-    standing = Standing(config.root)
     unseen = asking.why(standing, asking.by_takedown(config))
     if unseen is not None:
         raise RootError(

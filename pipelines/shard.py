@@ -13,7 +13,7 @@ from pmd import codec, flow, stages
 from pmd.config import Config
 from pmd.engines.committing import CommitStage
 from pmd.engines.partitions import part_batches
-from pmd.engines.transforms import OUTPUTS, ByPartition, Only, PerTask, Spread, WriteCommit, create
+from pmd.engines.transforms import OUTPUTS, ByPartition, Only, PerTask, Spread, Together, WriteCommit, create
 from pmd.fetch import partitions, refusals
 from pmd.shard import needs
 from pmd.shard.samples import window_bits
@@ -95,10 +95,7 @@ def _write(config: Config, flags: Sequence[str], *, keeps: bool) -> refusals.Ref
             )
         )
         counted = (
-            windows
-            | "All" >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
-            | "Count" >> beam.GroupByKey()
-            | "Cut" >> beam.ParDo(PerTask(cutting)).with_output_types(pa.RecordBatch)
+            windows | "Count" >> Together() | "Cut" >> beam.ParDo(PerTask(cutting)).with_output_types(pa.RecordBatch)
         )
         written = (
             counted

@@ -53,9 +53,6 @@ class Marked:
     found: matching.Found
 
 
-NOBODY: Final = matching.Found(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
-
-
 def look(texts: pa.Array, english: NDArray[np.bool_], known: Vocabulary) -> Marked:
     """Return what texts have.
 

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import apache_beam as beam
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,7 +31,7 @@ from pmd.audit import (
 )
 from pmd.dedupe import rules as dedupe_rules
 from pmd.engines.partitions import part_of
-from pmd.engines.transforms import Collected, outputs
+from pmd.engines.transforms import OUTPUTS, Collected, Meet, Only, PerTask, outputs
 from pmd.fetch import partitions
 from pmd.images import rules as images_rules
 from pmd.manifests import Table2
@@ -206,6 +207,38 @@ class SumForms:
         """(0, all RUNS) → OUTPUTS."""
         found = repeated.summary(exchange.read(self.work, keyed[1], repeated.TEXTS))
         yield outputs((), facts=[REPEATED + orjson.dumps(found).decode()])
+
+
+class CountPairs(beam.PTransform):  # type: ignore[misc]
+    """Count pairs, what they come in, and their texts: each meets what is of its kind."""
+
+    def __init__(self, count: CountPartition, count_units: CountUnits) -> None:
+        super().__init__()
+        self._count, self._count_units = count, count_units
+
+    def expand(self, pairs: Any) -> Any:
+        """PCollection[RecordBatch] of RUNS of `MEETING` → PCollection[RecordBatch] of OUTPUTS."""
+        work = self._count.work
+        # RUNS of texts, UNIT_RUNS, and OUTPUTS
+        counted = (
+            pairs | "By pair" >> Meet() | "Count" >> beam.ParDo(PerTask(self._count)).with_output_types(pa.RecordBatch)
+        )
+        known = (
+            counted
+            | "Units of pairs" >> Only(UNIT_RUNS)
+            | "As runs" >> beam.Map(as_runs).with_output_types(pa.RecordBatch)
+            | "By unit" >> Meet()
+            | "Count units" >> beam.ParDo(PerTask(self._count_units)).with_output_types(pa.RecordBatch)
+        )
+        repeated = (
+            counted
+            | "Texts" >> Only(exchange.RUNS)
+            | "By text" >> Meet()
+            | "Repeated" >> beam.ParDo(PerTask(CountForms(work))).with_output_types(pa.RecordBatch)
+            | "All repeated" >> Meet()
+            | "Sum" >> beam.ParDo(PerTask(SumForms(work))).with_output_types(pa.RecordBatch)
+        )
+        return (counted | "Counts" >> Only(OUTPUTS), known, repeated) | "Counted" >> beam.Flatten()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -234,8 +234,7 @@ class TurnOver(beam.PTransform):  # type: ignore[misc]
         """PCollection[RecordBatch] of RUNS → PCollection[(partition, RUNS)]."""
         return (
             written
-            | "All" >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
-            | "Together" >> beam.GroupByKey()
+            | "Together" >> Together()
             | "By partition" >> beam.FlatMap(_turned_over).with_output_types(tuple[int, pa.RecordBatch])
         )
 

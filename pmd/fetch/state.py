@@ -30,7 +30,7 @@ from pmd.fetch import addresses, blocklists
 from pmd.fetch.outcome import GONE
 from pmd.schema.statuses import BLOCKED_ADDRESS, OK
 from pmd.schema.tables import HASHES, IMAGES, KEY, LEDGER, LEDGER_LATER, SETTLED_IN
-from pmd.store import commits, register, root, storage
+from pmd.store import commits, root, storage
 from pmd.store.commits import Commit, File
 from pmd.store.register import Generation
 
@@ -395,8 +395,3 @@ def _copies(locations: Iterable[Mapping[str, str]], template: str) -> list[dict[
 def _numbers(folder: str, prefix: str) -> list[int]:
     names = storage.list_names(folder)
     return sorted(int(name.removeprefix(prefix)) for name in names if name.startswith(prefix))
-
-
-def ledger_digest(root_folder: str) -> str:
-    """Return the digest of all committed generations."""
-    return register.current(root_folder).digest

@@ -18,10 +18,10 @@ import orjson
 
 from pmd import __version__, flow
 from pmd.config import Config
-from pmd.publish import card, census, citation, croissant, measured, repeating, withdrawn
+from pmd.publish import card, census, citation, croissant, repeating, withdrawn
 from pmd.publish.find import index
 from pmd.publish.find import page as find_page
-from pmd.refresh import page, results, waves
+from pmd.refresh import waves
 from pmd.store import commits, root, storage, written
 from pmd.store.commits import Commit
 from pmd.store.standing import Standing
@@ -105,6 +105,10 @@ def write(config: Config, standing: Standing | None = None) -> bool:
 
 def contents(config: Config, lists: Mapping[str, Commit]) -> dict[str, bytes]:
     """Return name → content of the files, but for the checksums: of the same lists and options the same bytes."""
+    # Late: they bring scipy, and every build reads this module in, also one that has nothing to write.
+    from pmd.publish import measured
+    from pmd.refresh import page, results
+
     listed = census.take(config, lists)
     said = measured.statements(measured.read(config.root))
     found = results.gather(config.root)

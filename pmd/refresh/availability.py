@@ -17,11 +17,9 @@ import pyarrow.compute as pc
 
 from pmd.audit import clusters, estimates, suppression
 from pmd.audit.estimates import Estimate, Part
-from pmd.refresh.standing import ASKED
+from pmd.refresh.standing import ALL, ASKED
 from pmd.schema.statuses import OK
 
-#: What stands for all sources.
-ALL: Final = "all"
 ALIVE: Final = "alive"
 #: Hosts that are told by name, at most: those of most images.
 HOSTS: Final = 1000

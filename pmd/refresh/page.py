@@ -11,7 +11,7 @@ from pmd.audit.page import chart, key, table
 from pmd.audit.style import CSS
 from pmd.escape import html as escape
 from pmd.refresh import figures
-from pmd.refresh.availability import ALL
+from pmd.refresh.standing import ALL
 from pmd.schema.reasons import REASONS
 from pmd.schema.statuses import OK
 

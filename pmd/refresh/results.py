@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from pmd.refresh import availability, figures, standing, waves
-from pmd.refresh.availability import ALL
+from pmd.refresh.standing import ALL
 
 #: Raised when the JSON says something else by the same names.
 FORMAT: Final = 1

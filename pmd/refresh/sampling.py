@@ -19,8 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd.refresh.availability import ALL
-from pmd.refresh.standing import ASKED
+from pmd.refresh.standing import ALL, ASKED
 from pmd.schema import keys
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES

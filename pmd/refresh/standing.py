@@ -22,6 +22,9 @@ from pmd.store import commits, register
 from pmd.store.register import Generation
 from pmd.text import urls
 
+#: What stands for all sources.
+ALL: Final = "all"
+
 ARCHIVE: Final = "archive"
 ORIGINAL: Final = "original"
 #: The status of what is gone from its place, and was had from a web archive.

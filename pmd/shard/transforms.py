@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -182,11 +182,8 @@ class WriteShard:
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """SHARDS of one task → OUTPUTS, whose names start with the format, and SHARDS of what it hands on."""
         slices = batch.to_pylist()
-        ordered = {path: _read(path) for path in dict.fromkeys(row["path"] for row in slices)}
-        shards = {
-            number: (rows[0], pa.concat_tables([_slice(ordered[row["path"]], row) for row in rows]))
-            for number, rows in _by_number(slices).items()
-        }
+        ordered = _ordered(slices)
+        shards = {number: (rows[0], _joined(ordered, rows)) for number, rows in _by_number(slices).items()}
         places = pa.concat_tables([table.select(list(reading.COLUMNS)) for _, table in shards.values()])
         with reading.Pictures(self.root, places) as pictures:
             for number, (first, table) in shards.items():
@@ -257,8 +254,7 @@ class WritePatch:
         """PATCHES of one shard → OUTPUTS; names start with the format."""
         slices = batch.to_pylist()
         form, name = slices[0]["form"], slices[0]["name"]
-        ordered = {path: _read(path) for path in dict.fromkeys(row["path"] for row in slices)}
-        table = pa.concat_tables([_slice(ordered[row["path"]], row) for row in slices])
+        table = _joined(_ordered(slices), slices)
         folders = {form: dict(self.folders)[form]}
         with reading.Pictures(self.root, table.select(list(reading.COLUMNS))) as pictures:
             yield from _written(folders, name, table, pictures, self.options, self.work)
@@ -292,13 +288,19 @@ def _by_number(slices: Iterable[dict[str, Any]]) -> dict[int, list[dict[str, Any
     return found
 
 
+def _ordered(slices: Iterable[dict[str, Any]]) -> dict[str, pa.Table]:
+    """Return the samples of each file that slices are of."""
+    return {path: _read(path) for path in dict.fromkeys(row["path"] for row in slices)}
+
+
+def _joined(ordered: Mapping[str, pa.Table], slices: Iterable[dict[str, Any]]) -> pa.Table:
+    """Return the samples of slices, one after the other."""
+    return pa.concat_tables([ordered[row["path"]].slice(row["start"], row["stop"] - row["start"]) for row in slices])
+
+
 def _read(path: str) -> pa.Table:
     with sealed.open_checked(path) as file:
         return pq.ParquetFile(file).read(use_threads=False)
-
-
-def _slice(ordered: pa.Table, row: dict[str, Any]) -> pa.Table:
-    return ordered.slice(row["start"], row["stop"] - row["start"])
 
 
 def window_outputs(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -277,38 +277,8 @@ FORMATS: Final[dict[str, tuple[str, type[TarWriter] | type[ParquetWriter]]]] = {
 }
 
 
-def write_shard(
-    root: str,
-    folders: dict[str, str],
-    name: str,
-    samples: pa.Table,
-    options: ShardOptions,
-    pictures: reading.Pictures | None = None,
-) -> dict[str, File]:
-    """Write one shard in every format, in one pass over its pictures.
-
-    Args:
-        root: ROOT, from which stored pictures are read.
-        folders: format → its folder.
-        name: The shard's name without extension.
-        samples: `SAMPLES` of the shard, in order.
-        options: Options of the stage.
-        pictures: Reads the pictures of several shards, this one among them; by default, those of this one.
-
-    Returns:
-        format → the file.
-
-    Raises:
-        VerificationError: A stored picture is damaged; no file of the shard is left.
-        Undecodable: A stored picture is none; likewise.
-    """
-    with contextlib.ExitStack() as stack:
-        read = pictures or stack.enter_context(reading.Pictures(root, samples))
-        return write_samples(folders, name, load(read, samples, options))
-
-
 def write_samples(folders: Mapping[str, str], name: str, samples: Iterable[Sample]) -> dict[str, File]:
-    """Write one shard of samples, wherever they come from, in every format, in one pass; if they fail, no file is left.
+    """Write one shard of samples, wherever they come from (`load`), in every format, in one pass; if they fail, no file is left.
 
     Args:
         folders: format → its folder.

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from pmd.refresh import figures, sampling
-from pmd.refresh.availability import ALL
+from pmd.refresh.standing import ALL
 from tests.refresh.populations import asked, places
 
 MANY = [(f"host-{number % 50}.example", ("large",), "ok") for number in range(3000)]

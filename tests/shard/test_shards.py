@@ -22,7 +22,7 @@ from PIL import Image
 
 from pmd import codec, flow
 from pmd.config.options import ShardOptions
-from pmd.fetch import partitions
+from pmd.fetch import partitions, reading
 from pmd.fetch.store import StoreTar
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER, REJECTED
@@ -393,7 +393,8 @@ def write(root: Path, name: str = "00000-of-00001", seed: int = 0, **options: An
     chosen = ShardOptions(**options)
     window = samples.order(rows_of(*FILE_ROWS), stored(root), chosen, seed)
     folders = {form: str(root / "shards" / form) for form in chosen.formats}
-    return writing.write_shard(str(root), folders, name, window.samples, chosen)
+    with reading.Pictures(str(root), window.samples) as pictures:
+        return writing.write_samples(folders, name, writing.load(pictures, window.samples, chosen))
 
 
 def members(path: Path) -> dict[str, bytes]:

@@ -13,7 +13,6 @@ Names meet in run files on the temporary disk, cut by their first bits (`pmd.sto
 from __future__ import annotations
 
 import base64
-import hashlib
 import itertools
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -131,8 +130,3 @@ def script(
 def name_of(key: bytes) -> str:
     """Return the name of a key or a digest: 16 hexadecimal digits."""
     return key[:8].hex()
-
-
-def sha256_name(content: bytes) -> str:
-    """Return the name of a picture by its bytes."""
-    return name_of(hashlib.sha256(content).digest())
