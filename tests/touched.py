@@ -18,6 +18,7 @@ REPOSITORY: Final = Path(__file__).resolve().parent.parent
 _ALWAYS: Final = ("tests/test_docs.py", "tests/test_imports.py")
 #: Places whose tests stand under another name than theirs; longer ones first.
 _ELSEWHERE: Final = {
+    "pmd/datasets/": ("tests/audit/test_data.py",),
     "pmd/engines/": ("tests/pipelines",),
     "pmd/stages.py": ("tests/inspection", "tests/pipelines"),
     "pmd/books/": ("tests/inspection/test_verify.py", "tests/inspection/test_status.py"),
