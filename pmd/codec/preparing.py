@@ -9,7 +9,7 @@ from PIL import Image
 
 from pmd.codec import colour, decoding, opening, outline, scaling, soundness, structure
 from pmd.codec.encoding import encode
-from pmd.codec.form import Form
+from pmd.codec.form import ORIGINAL, Form
 from pmd.codec.header import sniff
 from pmd.codec.perceptual import perceptual_hash
 from pmd.codec.verdicts import MAX_PIXELS, Format, Inspected, Limits, Refused
@@ -63,6 +63,19 @@ def prepare(content: bytes, limits: Limits, form: Form, *, hashed: bool) -> Prep
             loaded = decoding.load(opening.read(content, limits), way)
         formed = loaded.picture(form)
         return Prepared(inspected, *_encoded(formed, form), *formed.size, seen)
+    except Refused as refused:
+        return Prepared(_refused(content, refused))
+
+
+def by_structure(content: bytes, limits: Limits) -> Prepared | None:
+    """Judge content that stays as it came, where that takes no decode: as `prepare` does then. None where it takes one.
+
+    Args:
+        content: A whole file.
+        limits: What is acceptable.
+    """
+    try:
+        return _judged_by_structure(opening.read(content, limits), limits, ORIGINAL)
     except Refused as refused:
         return Prepared(_refused(content, refused))
 

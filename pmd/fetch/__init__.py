@@ -22,6 +22,7 @@ those above it::
     head         what an answer says before its body
     broken       what libcurl says of a request that fails, as a status
     trust        certificate authorities, in a file for libcurl
+    driving      libcurl's sockets and deadlines, driven by an event loop
     transfers    libcurl: requests of which every address is checked, and every part of the answer as it comes
     second_look  answers that libcurl refuses and browsers show
     codings      content codings, undone

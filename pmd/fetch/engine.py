@@ -9,6 +9,7 @@ given many shards, one after the other or several at once from several threads: 
 from __future__ import annotations
 
 import asyncio
+import collections
 import dataclasses
 import datetime
 import functools
@@ -113,7 +114,32 @@ class _Run:
     """What one call of `Lane.fetch` is made with."""
 
     generation: int
-    results: queue.SimpleQueue[_Result | BaseException | None]
+    results: Results
+
+
+class Results:
+    """What goes to the thread that writes: all of one turn of the loop together, since waking that thread costs more than they."""
+
+    def __init__(self) -> None:
+        self._sent: queue.SimpleQueue[list[_Result | BaseException | None]] = queue.SimpleQueue()
+        self._left: list[_Result | BaseException | None] = []
+        self._taken: collections.deque[_Result | BaseException | None] = collections.deque()
+
+    def put(self, result: _Result | BaseException | None) -> None:
+        """Hand one over soon; called in the loop's thread."""
+        self._left.append(result)
+        if len(self._left) == 1:
+            asyncio.get_running_loop().call_soon(self._send)
+
+    def _send(self) -> None:
+        sent, self._left = self._left, []
+        self._sent.put(sent)
+
+    def get(self) -> _Result | BaseException | None:
+        """Wait for the next one; called by the thread that writes."""
+        while not self._taken:
+            self._taken.extend(self._sent.get())
+        return self._taken.popleft()
 
 
 class Lane:
@@ -231,7 +257,7 @@ class Lane:
             InputError: An archive is gone.
             NetworkError: The network is broken, by all that is seen.
         """
-        run = _Run(generation, queue.SimpleQueue())
+        run = _Run(generation, Results())
         future = asyncio.run_coroutine_threadsafe(self._run(images_of(images, previous, listed), run), self._loop)
         ended = False
         try:
@@ -313,21 +339,26 @@ class Lane:
 
     async def _close(self) -> None:
         await self._client.close()
-        await self._transfers.close()
+        self._transfers.close()
         self._authorities.close()
 
     async def _run(self, images: Sequence[Image], run: _Run) -> None:
-        window = asyncio.Semaphore(_WINDOW)
+        window = hosts.Permits(_WINDOW)
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            self._tasks.discard(task)
+            self._client.sent.discard(task)
+            window.give()
+
         try:
             async with asyncio.TaskGroup() as group:
                 for image in images:
-                    await window.acquire()
+                    await window.take()
                     if self._stop.asked:
                         break
                     task = group.create_task(self._image(image, run))
                     self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
-                    task.add_done_callback(lambda _: window.release())
+                    task.add_done_callback(ended)
         except BaseExceptionGroup as errors:
             run.results.put(_told(errors.exceptions[0]))
         finally:
@@ -441,18 +472,11 @@ class Lane:
         if answer.content is None:
             return None
         form = judging.form_of(self._options, has_region=image.has_region)
+        asked = (answer.content, self._limits, form, self._blocklist, image.known)
         try:
-            return await self._codec.run(
-                functools.partial(
-                    judging.judge,
-                    answer.content,
-                    self._limits,
-                    form,
-                    self._blocklist,
-                    image.known,
-                    hashed=self.hashed,
-                )
-            )
+            # What takes less than a thread's call is not given to one.
+            judged = judging.judge_at_once(*asked, hashed=self.hashed)
+            return judged or await self._codec.run(functools.partial(judging.judge, *asked, hashed=self.hashed))
         except BaseException:
             answer.free()
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import math
 import socket
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -21,6 +22,11 @@ FOUND_S: Final = 3600.0
 NOT_FOUND_S: Final = 300.0
 
 _UNKNOWN: Final = (0.0, None)
+_ALWAYS: Final = (math.inf, None)
+_NOT_READY: Final = (0.0, None)
+
+#: Routes that are at hand; all are worked out again where there are more.
+_READY: Final = 16_384
 
 Lookup = Callable[[str], list[str]]
 
@@ -72,6 +78,7 @@ class Resolver:
         self._threads = threads
         self._lookup = lookup
         self._known: dict[str, tuple[float, asyncio.Future[list[str]]]] = {}
+        self._ready: dict[tuple[str, int], tuple[float, Route]] = {}
 
     async def route(self, host: str, port: int) -> Route:
         """Return where to connect to for a URL's host and port.
@@ -80,13 +87,24 @@ class Resolver:
             NameUnknown: The name does not resolve.
             Blocked: None of its addresses may be asked.
         """
+        asked = (host, port)
         host, port = self._routes.of_host(host, port)
         found = [host] if addresses.literal(host) is not None else await self._addresses(host)
         refusals = [(address, self._policy.refusal(address)) for address in found]
         allowed = tuple(address for address, refusal in refusals if refusal is None)
         if not allowed:
             raise addresses.Blocked(f"{host}: {'; '.join(str(refusal) for _, refusal in refusals)}")
-        return Route(host, port, allowed)
+        route = Route(host, port, allowed)
+        if len(self._ready) >= _READY:
+            self._ready.clear()
+        expires, _ = self._known.get(host, _ALWAYS)
+        self._ready[asked] = expires, route
+        return route
+
+    def ready(self, host: str, port: int) -> Route | None:
+        """Return what `route` said last, while it says the same."""
+        expires, route = self._ready.get((host, port), _NOT_READY)
+        return route if expires > asyncio.get_running_loop().time() else None
 
     def answers_at_once(self, host: str, port: int) -> bool:
         """Return whether `route` has nothing to wait for."""
