@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from PIL import Image
 
-from pmd.codec import colour, decoding, opening, outline, scaling, soundness, structure
+from pmd.codec import colour, decoding, header, opening, outline, plain, scaling, soundness, structure
 from pmd.codec.encoding import encode
 from pmd.codec.form import ORIGINAL, Form
 from pmd.codec.header import sniff
@@ -17,6 +17,7 @@ from pmd.schema.statuses import OK
 
 #: Where a PNG says its bits a channel (PNG, third edition, §11.2.1); Pillow makes eight of sixteen, and does not say so.
 _PNG_BITS_AT: Final = 24
+_JPEG: Final = b"\xff\xd8\xff"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +50,8 @@ def prepare(content: bytes, limits: Limits, form: Form, *, hashed: bool) -> Prep
             inside is no reason to refuse a file in either case, as long as its end is there.
     """
     try:
+        if not hashed and form.is_original and (judged := _judged_at_sight(content, limits)):
+            return judged
         opened = opening.read(content, limits)
         if not hashed and (judged := _judged_by_structure(opened, limits, form)):
             return judged
@@ -75,7 +78,9 @@ def by_structure(content: bytes, limits: Limits) -> Prepared | None:
         limits: What is acceptable.
     """
     try:
-        return _judged_by_structure(opening.read(content, limits), limits, ORIGINAL)
+        return _judged_at_sight(content, limits) or _judged_by_structure(
+            opening.read(content, limits), limits, ORIGINAL
+        )
     except Refused as refused:
         return Prepared(_refused(content, refused))
 
@@ -136,6 +141,18 @@ def resized(content: bytes, form: Form, *, max_pixels: int = MAX_PIXELS) -> tupl
     if _stays(opened, loaded.outline, form):
         return content, opened.kind
     return encode(loaded.picture(form), form)
+
+
+def _judged_at_sight(content: bytes, limits: Limits) -> Prepared | None:
+    """Judge a plain and whole JPEG; None of any other file."""
+    found = plain.read(content) if content.startswith(_JPEG) else None
+    if found is None:
+        return None
+    header.check_pixels(found.size, limits)
+    header.check_scans(content, found.size, is_progressive=found.is_progressive)
+    if not soundness.ends(content, found.scan):
+        return None
+    return _as_it_came(content, _accepted(outline.Outline("jpeg", found.size, 1, None), limits), None)
 
 
 def _judged_by_structure(opened: opening.Opened, limits: Limits, form: Form) -> Prepared | None:

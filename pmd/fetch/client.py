@@ -172,12 +172,8 @@ class Client:
         origin, path = target.origin, target.path
         evidence = ["robots.txt is not asked for (fetch.robots = false)"]
         if self._options.robots:
-            policy = self._fresh(self._policies, origin) or await self._site_file(
-                self._policies, origin, _ROBOTS_PATH
-            )
-            decide: Callable[[], robots.Verdict] = functools.partial(
-                robots.verdict, policy, origin, path, self._agent
-            )
+            policy = self._fresh(self._policies, origin) or await self._site_file(self._policies, origin, _ROBOTS_PATH)
+            decide: Callable[[], robots.Verdict] = functools.partial(robots.verdict, policy, origin, path, self._agent)
             found = decide() if not robots.is_long_work(policy, path) else await self._in_thread(decide)
             evidence = [_heeded(answer, policy, found, "robots.txt")]
         if self._options.tdmrep:

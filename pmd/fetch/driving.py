@@ -1,8 +1,8 @@
 """libcurl's sockets and its clock, driven by the lane's event loop.
 
-As `pycurl.AsyncCurlMulti` does it, at a fraction of its price. Sockets have a poller of their own, in which they stay from one request
-to the next, and of which the loop sees one file: what is ready is given to libcurl together. A request that ends is a call, and no
-future with callbacks. Deadlines share one timer.
+As `pycurl.AsyncCurlMulti` does it, at a fraction of its price. Sockets have a poller of their own, in which they stay from one
+request to the next, and of which the loop sees one file: what is ready is given to libcurl together. A request that ends is a
+call, and no future with callbacks. Deadlines share one timer.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Driver:
     def __init__(self, connections: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._ended: dict[pycurl.Curl, Ended] = {}
-        #: File → what libcurl wants to know of it, and what the poller looks for: more, where a connection only waits for its next
-        #: request. Most are asked for again at once.
+        #: File → what libcurl wants to know of it, and what the poller looks for: that is more, where a connection waits for its
+        #: next request, which most often comes at once.
         self._wanted: dict[int, int] = {}
         self._polled: dict[int, int] = {}
         self._poller = selectors.DefaultSelector()
@@ -209,7 +209,7 @@ class Deadlines:
             self._set(clock.at)
 
     def drop(self, clock: Clock) -> None:
-        """Watch a clock no more. The timer stays: requests take about as long, so that the next one has its deadline soon after."""
+        """Watch a clock no more. The timer stays: the next request has its deadline soon after."""
         self._clocks.pop(clock, None)
 
     def close(self) -> None:

@@ -118,7 +118,7 @@ class _Run:
 
 
 class Results:
-    """What goes to the thread that writes: all of one turn of the loop together, since waking that thread costs more than they."""
+    """What goes to the thread that writes: all of one turn of the loop together, since waking it costs more than they do."""
 
     def __init__(self) -> None:
         self._sent: queue.SimpleQueue[list[_Result | BaseException | None]] = queue.SimpleQueue()

@@ -187,7 +187,9 @@ class _Handle:
         if place != self._place:
             self.curl.setopt(pycurl.URL, f"{target.scheme}://{_authority(target)}/")
             elsewhere = (route.host, route.port) != (target.host, target.port)
-            _set_or_not(self.curl, pycurl.CONNECT_TO, [f"{_authority(target)}:{_authority(route)}"] if elsewhere else [])
+            _set_or_not(
+                self.curl, pycurl.CONNECT_TO, [f"{_authority(target)}:{_authority(route)}"] if elsewhere else []
+            )
             named = route.addresses != (route.host,)
             known = ",".join(map(_bracketed, route.addresses))
             self._known = [f"+{_authority(route)}:{known}"] if named else []
