@@ -10,6 +10,7 @@ those above it::
     outcome      statuses, attempts, evidence: what is said about one image; pure
     special      IANA's registries of special-purpose addresses
     addresses    where a URL leads: parsing, `resolve`, refused addresses
+    proxies      proxies of the environment, where the configuration allows them
     resolver     names to addresses that may be asked
     patterns     patterns of paths, prepared once, looked through at a bounded cost
     robots       RFC 9309: rules and their verdicts, kept with date and evidence

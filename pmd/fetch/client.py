@@ -167,7 +167,7 @@ class Client:
             Ended: One of them says no.
         """
         answer.asked, answer.answered = (target.host, target.port), False
-        if self._resolver.ready(target.host, target.port) is None:
+        if self._resolver.ready(target.scheme, target.host, target.port) is None:
             await self._named(target)
         origin, path = target.origin, target.path
         evidence = ["robots.txt is not asked for (fetch.robots = false)"]
@@ -190,14 +190,14 @@ class Client:
 
     async def _named(self, target: Target) -> Route:
         """Return where a URL's host is, within the time that a request may take."""
-        route = self._resolver.ready(target.host, target.port)
+        route = self._resolver.ready(target.scheme, target.host, target.port)
         if route is not None:
             return route
         if self._resolver.answers_at_once(target.host, target.port):
-            return await self._resolver.route(target.host, target.port)
+            return await self._resolver.route(target.scheme, target.host, target.port)
         try:
             async with asyncio.timeout(self._options.timeout_s):
-                return await self._resolver.route(target.host, target.port)
+                return await self._resolver.route(target.scheme, target.host, target.port)
         except TimeoutError:
             raise NameUnknown(f"{target.host}: no answer in {self._options.timeout_s:g} s") from None
 
@@ -273,6 +273,8 @@ class Client:
         limit = self._options.max_bytes
         async with asyncio.timeout(self._left_s(answer)):
             route = await self._named(target)
+            if route.proxy is not None:
+                raise Broken("server_error", "not asked once more: it is asked for through a proxy")
             said = await second_look.ask(target, route, *self._transfers.sent_with, turn.slot, limit)
         head, content = await asyncio.get_running_loop().run_in_executor(self._threads, second_look.read, said)
         if body.take_head(head) is Then.READ:

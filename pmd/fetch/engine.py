@@ -36,6 +36,7 @@ from pmd.fetch import (
     judging,
     network,
     outcome,
+    proxies,
     recording,
     reference_lists,
     resolver,
@@ -204,6 +205,7 @@ class Lane:
         # Checked here, so that a mistake is met before anything runs.
         self._address_policy = addresses.AddressPolicy.of(options.allow_addresses)
         self._routes = addresses.Routes.of(options.resolve)
+        self._proxies = proxies.configured(options.proxy)
         hosts.check_lanes(options.per_host, lanes)
         self._blocklist = blocklists.read(options.blocklists)
 
@@ -315,7 +317,7 @@ class Lane:
         slots = hosts.Slots(self._options.concurrency, self._options.max_bytes)
         self._slots = slots
         self._hosts = hosts.Hosts(self._options, self._lanes, self._number, slots, self._patience)
-        names = resolver.Resolver(self._address_policy, self._routes, self._names, self._lookup)
+        names = resolver.Resolver(self._address_policy, self._routes, self._names, self._lookup, self._proxies)
         self._authorities = Authorities(self._options.ca_file)
         self._transfers = Transfers(
             self._address_policy,

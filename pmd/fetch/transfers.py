@@ -2,7 +2,7 @@
 
 Where a connection leads is decided here. Names are resolved and checked before (`pmd.fetch.resolver`) and given to libcurl with
 their addresses, so that it asks no resolver; an address is looked at once more where its socket is made, and again before a
-request is sent on it. Redirects, cookies, proxies and .netrc are off.
+request is sent on it. Redirects, cookies and .netrc are off, and so are proxies that the route does not name.
 """
 
 from __future__ import annotations
@@ -179,14 +179,19 @@ class _Handle:
         self.failure: Exception | None = None
         self.is_broken_off = False
         self.is_whole = False
+        self._proxied = frozenset(route.addresses) if route.proxy is not None else None
+        self._tunnels = route.proxy is not None and target.scheme == "https"
         self._lead_to(target, route)
-        self.curl.setopt(pycurl.REQUEST_TARGET, target.path)  # libcurl writes a URL's escapes in capitals
+        # libcurl writes a URL's escapes in capitals. A proxy is told all of it (RFC 9112 §3.2.2).
+        whole = route.proxy is not None and not self._tunnels
+        self.curl.setopt(pycurl.REQUEST_TARGET, target.url if whole else target.path)
 
     def _lead_to(self, target: Target, route: Route) -> None:
         place = (target.scheme, target.host, target.port, route)
         if place != self._place:
             self.curl.setopt(pycurl.URL, f"{target.scheme}://{_authority(target)}/")
-            elsewhere = (route.host, route.port) != (target.host, target.port)
+            self.curl.setopt(pycurl.PROXY, route.proxy.url if route.proxy is not None else "")
+            elsewhere = (route.host, route.port) != (target.host, target.port) and route.proxy is None
             _set_or_not(
                 self.curl, pycurl.CONNECT_TO, [f"{_authority(target)}:{_authority(route)}"] if elsewhere else []
             )
@@ -249,8 +254,8 @@ class _Handle:
     # --- called by libcurl ---
 
     def _header(self, line: bytes) -> int | None:
-        if self._lines is None:
-            return None  # trailers
+        if self._lines is None or (self._tunnels and not self._sent):
+            return None  # trailers, or what a proxy says before it leads to the host
         if line not in (b"\r\n", b"\n"):
             self._lines.append(line)
             return None
@@ -291,7 +296,7 @@ class _Handle:
 
     def _socket(self, _: int, address: Any) -> Any:
         """Make the socket of a connection: the last place where an address can be refused, and no way leads around it."""
-        refusal = self._policy.refusal(str(address.addr[0]))
+        refusal = self._refused(str(address.addr[0]))
         if refusal is not None:
             self._refusal = Blocked(refusal)
             return pycurl.SOCKET_BAD
@@ -309,7 +314,7 @@ class _Handle:
         return pycurl.SOCKOPT_OK
 
     def _before_request(self, address: str, ours: str, _: int, port: int) -> int:
-        refusal = self._policy.refusal(address)
+        refusal = self._refused(address)
         if refusal is not None:
             self._refusal = Blocked(refusal)
             return pycurl.PREREQFUNC_ABORT
@@ -325,6 +330,12 @@ class _Handle:
         return pycurl.PREREQFUNC_OK
 
     # --- of these ---
+
+    def _refused(self, address: str) -> str | None:
+        """Return why an address is not connected to: where a proxy is asked, only its own are, be they public or not."""
+        if self._proxied is None:
+            return self._policy.refusal(address)
+        return None if address in self._proxied else f"{address} is not the proxy's"
 
     def _failed(self, error: Exception) -> int:
         self.failure, self._then = error, Then.HANG_UP
@@ -355,6 +366,9 @@ def _prepared(headers: list[str], authorities: str) -> pycurl.Curl:
     for option, value in (
         (pycurl.NOSIGNAL, 1),
         (pycurl.PROXY, ""),
+        (pycurl.NOPROXY, ""),  # or libcurl would heed the environment's
+        (pycurl.HEADEROPT, pycurl.HEADER_SEPARATE),  # who we are is not for a proxy that only leads to a host
+        (pycurl.PROXY_CAINFO, authorities),
         (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
         (pycurl.FOLLOWLOCATION, 0),
         (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
