@@ -367,7 +367,6 @@ def _prepared(headers: list[str], authorities: str) -> pycurl.Curl:
         (pycurl.NOSIGNAL, 1),
         (pycurl.PROXY, ""),
         (pycurl.NOPROXY, ""),  # or libcurl would heed the environment's
-        (pycurl.HEADEROPT, pycurl.HEADER_SEPARATE),  # who we are is not for a proxy that only leads to a host
         (pycurl.PROXY_CAINFO, authorities),
         (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
         (pycurl.FOLLOWLOCATION, 0),
