@@ -309,10 +309,7 @@ class Client:
     # --- robots.txt and tdmrep.json ---
 
     async def _site_file(self, known: MutableMapping[str, robots.Policy], origin: str, path: str) -> robots.Policy:
-        """Return what an origin's file says, asked for by one image for all of them."""
-        policy = self._fresh(known, origin)
-        if policy is not None:
-            return policy
+        """Ask for an origin's file and return what it says; one image asks for all of them."""
         url = origin + path
         task = self._asking.get(url)
         if task is None:

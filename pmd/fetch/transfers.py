@@ -150,6 +150,7 @@ class _Handle:
         self._driver = driver
         self._place: tuple[object, ...] = ()  # what it was last set for
         self._is_fresh = False
+        self._opening: socket.socket | None = None
         self.curl = curl
         for option, function in (
             (pycurl.HEADERFUNCTION, self._header),
@@ -303,12 +304,16 @@ class _Handle:
         try:
             made = socket.socket(address.family, address.socktype, address.protocol)
             os.close(os.dup(made.fileno()))  # as pycurl will, which does not tell why it cannot
+            self._opening = made
             return made
         except OSError as error:
             self._refusal = error
             return pycurl.SOCKET_BAD
 
     def _made(self, file: int, _: int) -> int:
+        if self._opening is not None:  # pycurl has its own file for it now
+            self._opening.close()
+            self._opening = None
         self._files.append(file)
         self._driver.made(file)
         return pycurl.SOCKOPT_OK
