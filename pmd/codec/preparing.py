@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from PIL import Image
 
-from pmd.codec import colour, decoding, header, opening, outline, plain, scaling, soundness, structure
+from pmd.codec import colour, decoding, opening, outline, scaling, soundness, structure
 from pmd.codec.encoding import encode
 from pmd.codec.form import ORIGINAL, Form
 from pmd.codec.header import sniff
@@ -17,7 +17,6 @@ from pmd.schema.statuses import OK
 
 #: Where a PNG says its bits a channel (PNG, third edition, §11.2.1); Pillow makes eight of sixteen, and does not say so.
 _PNG_BITS_AT: Final = 24
-_JPEG: Final = b"\xff\xd8\xff"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +49,6 @@ def prepare(content: bytes, limits: Limits, form: Form, *, hashed: bool) -> Prep
             inside is no reason to refuse a file in either case, as long as its end is there.
     """
     try:
-        if not hashed and form.is_original and (judged := _judged_at_sight(content, limits)):
-            return judged
         opened = opening.read(content, limits)
         if not hashed and (judged := _judged_by_structure(opened, limits, form)):
             return judged
@@ -78,9 +75,7 @@ def by_structure(content: bytes, limits: Limits) -> Prepared | None:
         limits: What is acceptable.
     """
     try:
-        return _judged_at_sight(content, limits) or _judged_by_structure(
-            opening.read(content, limits), limits, ORIGINAL
-        )
+        return _judged_by_structure(opening.read(content, limits), limits, ORIGINAL)
     except Refused as refused:
         return Prepared(_refused(content, refused))
 
@@ -143,18 +138,6 @@ def resized(content: bytes, form: Form, *, max_pixels: int = MAX_PIXELS) -> tupl
     return encode(loaded.picture(form), form)
 
 
-def _judged_at_sight(content: bytes, limits: Limits) -> Prepared | None:
-    """Judge a plain and whole JPEG; None of any other file."""
-    found = plain.read(content) if content.startswith(_JPEG) else None
-    if found is None:
-        return None
-    header.check_pixels(found.size, limits)
-    header.check_scans(content, found.size, is_progressive=found.is_progressive)
-    if not soundness.ends(content, found.scan):
-        return None
-    return _as_it_came(content, _accepted(outline.Outline("jpeg", found.size, 1, None), limits), None)
-
-
 def _judged_by_structure(opened: opening.Opened, limits: Limits, form: Form) -> Prepared | None:
     """Judge a file that stays as it is without a decode; None where that takes one."""
     if not (form.is_original or _may_stay(opened, form)) or not soundness.is_sound(opened):
@@ -181,12 +164,12 @@ def _stays(opened: opening.Opened, described: outline.Outline, form: Form) -> bo
         return True
     if not _may_stay(opened, form) or described.turn is not None or not _is_plain(opened, described):
         return False
-    return colour.transform_of("RGB", opened.image.info.get("icc_profile")) is None
+    return colour.transform_of("RGB", opened.icc_profile) is None
 
 
 def _is_plain(opened: opening.Opened, described: outline.Outline) -> bool:
     """Return whether a file is one opaque picture of three times eight bits, as all that is encoded here."""
-    if opened.image.mode != "RGB":
+    if opened.mode != "RGB":
         return False
     if opened.kind == "jpeg":
         return True

@@ -6,9 +6,10 @@ import warnings
 from typing import Final
 
 import pytest
+from PIL import ImageCms
 
 from pmd import codec
-from pmd.codec import Limits, plain, preparing
+from pmd.codec import Form, Limits, plain
 from pmd.codec.form import ORIGINAL
 from tests.codec.pictures import encoded, gradient
 from tests.fetch import hostile
@@ -17,11 +18,10 @@ SMALL: Final = gradient(40, 30)
 
 
 def by_pillow(content: bytes) -> codec.Prepared | None:
-    try:
-        opened = preparing.opening.read(content, Limits())
-        return preparing._judged_by_structure(opened, Limits(), ORIGINAL)
-    except codec.Refused as refused:
-        return codec.Prepared(preparing._refused(content, refused))
+    """Return what is judged where nothing is plain."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plain, "read", lambda _: None)
+        return codec.by_structure(content, Limits())
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,21 @@ def test_what_is_plain_needs_no_pillow(content: bytes, is_progressive: bool) -> 
     assert judged is not None
     assert judged == by_pillow(content) == codec.prepare(content, Limits(), ORIGINAL, hashed=False)
     assert judged.stored is content
+
+
+@pytest.mark.parametrize("kind", ["RGB", "L", "CMYK"])
+def test_what_is_plain_is_decoded_as_anything_else(kind: str) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for more in ({}, {"progressive": True}, {"icc_profile": profile} if kind == "RGB" else {}):
+        content = encoded(gradient(64, 48, kind), **more)
+        found = plain.read(content)
+        assert found is not None
+        assert (found.mode, found.has_profile) == (kind, "icc_profile" in more)
+        for form in (Form(16), Form(64), ORIGINAL):
+            mine = codec.prepare(content, Limits(), form, hashed=True)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(plain, "read", lambda _: None)
+                assert mine == codec.prepare(content, Limits(), form, hashed=True)
 
 
 @pytest.mark.parametrize(
