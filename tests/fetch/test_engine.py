@@ -141,7 +141,7 @@ def test_the_socket_itself_refuses_what_slipped_through(web: Web) -> None:
         options(resolve={}, allow_addresses=()), contact="", patience=HASTE, lookup=lambda _: ["93.184.215.14"]
     ) as lane:
 
-        async def rebound(host: str, port: int) -> Route:
+        async def rebound(_: str, host: str, port: int) -> Route:
             return Route(host, port, ("127.0.0.1",))
 
         lane._client._resolver.route = rebound  # type: ignore[method-assign]
