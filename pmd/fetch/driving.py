@@ -8,6 +8,7 @@ call, and no future with callbacks. Deadlines share one timer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import selectors
 from collections.abc import Callable
@@ -142,7 +143,8 @@ class Driver:
     def _end(self, curl: pycurl.Curl, error: pycurl.error | None) -> None:
         ended = self._ended.pop(curl, None)
         if ended is not None:
-            self._multi.remove_handle(curl)
+            with contextlib.suppress(pycurl.error):  # nobody waits for it any more
+                self._multi.remove_handle(curl)
             ended(error)
 
     def _forget(self, file: int) -> None:

@@ -240,6 +240,7 @@ class Group:
         self._slots = slots
         self._patience = patience
         self._pace = asyncio.Lock()
+        self._waiting = 0  # for the pace, or for a slot
         self._next = 0.0
         self._paused_until = 0.0
         self._paused_at = 0.0
@@ -259,8 +260,16 @@ class Group:
         if not self._connections.take_now():
             await self._connections.take()
         try:
-            if not self._pace.locked() and (turn := self._turn_now(circuit)) is not None:
-                return turn
+            # Nobody overtakes those who wait, and who has nothing to wait for is through at once.
+            turn = self._turn_now(circuit) if not self._waiting else None
+            return turn or await self._turn_later(circuit)
+        except BaseException:
+            self._connections.give()
+            raise
+
+    async def _turn_later(self, circuit: Circuit) -> Turn:
+        self._waiting += 1
+        try:
             async with self._pace:
                 circuit.check()
                 while True:
@@ -270,9 +279,8 @@ class Group:
                     if now >= self._paused_until:
                         return self._given(slot, now)
                     slot.release()
-        except BaseException:
-            self._connections.give()
-            raise
+        finally:
+            self._waiting -= 1
 
     def _turn_now(self, circuit: Circuit) -> Turn | None:
         """Return leave to send a request if that takes no waiting; a connection is taken."""

@@ -13,7 +13,7 @@ import pytest
 
 from pmd import codec
 from pmd.config.options import PerHost
-from pmd.fetch import blocklists, judging
+from pmd.fetch import blocklists, hosts, judging
 from pmd.fetch.driving import Clock, Deadlines
 from pmd.fetch.engine import Lane, Results
 from pmd.fetch.hosts import Permits
@@ -216,3 +216,26 @@ def test_what_takes_no_decode_and_no_time_is_judged_at_once(
     assert (found is not None) is at_once
     if found is not None:
         assert found == judging.judge(*asked, hashed=hashed)
+
+
+# --- turns -----------------------------------------------------------------------------------------------------------
+
+
+def test_nobody_overtakes_who_waits_for_a_host() -> None:
+    async def run() -> list[int]:
+        slots = hosts.Slots(1, 1)
+        group, circuit = hosts.Group(0.0, 8, slots, HASTE), hosts.Circuit(HASTE)
+        had = list[int]()
+
+        async def turn(number: int) -> None:
+            (await group.turn(circuit)).leave()
+            had.append(number)
+
+        first = await group.turn(circuit)  # the only slot
+        waiting = [asyncio.create_task(turn(number)) for number in range(3)]
+        await asyncio.sleep(0)
+        first.leave()
+        await asyncio.gather(*waiting, turn(3))  # comes while they are being woken
+        return had
+
+    assert asyncio.run(run()) == [0, 1, 2, 3]
