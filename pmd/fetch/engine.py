@@ -3,8 +3,8 @@
 One thread runs the event loop (waiting, HTTP, and the verdict on pictures that it takes no decode to judge), `CODEC_THREADS`
 threads decode, scale, hash and encode (outside the GIL), and the caller's thread takes results and writes them. An image is one
 task; of these only `FetchOptions.concurrency` are under way, from request to handing over, so that neither slow codecs nor a slow
-disk pile up bodies. A lane may be given many shards, one after the other or several at once from several threads: what it knows of
-hosts serves all.
+disk pile up bodies. A lane may be given many shards, one after the other or several at once from several threads: what it knows
+of hosts serves all.
 """
 
 from __future__ import annotations
