@@ -61,7 +61,7 @@ class Proxies:
     def of(self, scheme: str, host: str) -> Proxy | None:
         """Return the proxy for a URL of a scheme and host, or None where it is asked for without."""
         proxy = self._by_scheme.get(scheme)
-        if proxy is None or urllib.request.proxy_bypass_environment(host, self._told):
+        if proxy is None or urllib.request.proxy_bypass_environment(host, self._told):  # type: ignore[attr-defined]
             return None
         return proxy
 
