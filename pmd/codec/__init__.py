@@ -34,7 +34,7 @@ from pmd.codec.form import Form
 from pmd.codec.header import EXTENSIONS, MAX_FRAMES, sniff, written_size
 from pmd.codec.libraries import libraries
 from pmd.codec.perceptual import SET_BITS, is_telling, perceptual_hash
-from pmd.codec.preparing import Prepared, by_structure, hash_of, prepare, resized, upright_rgb
+from pmd.codec.preparing import Prepared, at_sight, hash_of, prepare, resized, upright_rgb
 from pmd.codec.scaling import crop, formed
 from pmd.codec.verdicts import MAX_PIXELS, Format, Inspected, Limits, Refused
 
@@ -49,7 +49,7 @@ __all__ = [
     "Limits",
     "Prepared",
     "Refused",
-    "by_structure",
+    "at_sight",
     "crop",
     "encode",
     "encode_jpeg",

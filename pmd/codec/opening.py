@@ -108,9 +108,7 @@ def read(content: bytes, limits: Limits) -> Opened:
     if kind is None:
         raise Refused("not_an_image", f"{len(content)} bytes that begin with {content[:16]!r}")
     if kind == "jpeg" and (found := plain.read(content)) is not None:
-        header.check_pixels(found.size, limits)
-        header.check_scans(content, found.size, is_progressive=found.is_progressive)
-        return Opened(content, kind, found.size, (), scalable=True, plain=found, by_pillow=None)
+        return of_plain(content, found, limits)
     if kind == "webp":  # Pillow allocates the canvas when it opens the file
         header.check_pixels(header.webp_size(content), limits)
     try:
@@ -126,6 +124,17 @@ def read(content: bytes, limits: Limits) -> Opened:
     header.check_pixels(image.size, limits)
     scalable = kind == "jpeg" and header.is_scalable(content, markers, image.size)
     return Opened(content, kind, image.size, markers, scalable, plain=None, by_pillow=image)
+
+
+def of_plain(content: bytes, found: Plain, limits: Limits) -> Opened:
+    """Open a plain JPEG.
+
+    Raises:
+        Refused: It is too large, or built to cost too much.
+    """
+    header.check_pixels(found.size, limits)
+    header.check_scans(content, found.size, is_progressive=found.is_progressive)
+    return Opened(content, "jpeg", found.size, (), scalable=True, plain=found, by_pillow=None)
 
 
 def frames_of(opened: Opened) -> int:

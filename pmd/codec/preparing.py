@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from PIL import Image
 
-from pmd.codec import colour, decoding, opening, outline, scaling, soundness, structure
+from pmd.codec import colour, decoding, opening, outline, plain, scaling, soundness, structure
 from pmd.codec.encoding import encode
 from pmd.codec.form import ORIGINAL, Form
 from pmd.codec.header import sniff
@@ -67,15 +67,18 @@ def prepare(content: bytes, limits: Limits, form: Form, *, hashed: bool) -> Prep
         return Prepared(_refused(content, refused))
 
 
-def by_structure(content: bytes, limits: Limits) -> Prepared | None:
-    """Judge content that stays as it came, where that takes no decode: as `prepare` does then. None where it takes one.
+def at_sight(content: bytes, limits: Limits) -> Prepared | None:
+    """Judge a plain JPEG that stays as it came, as `prepare` does; None where Pillow or a decoder has to look: that may take long.
 
     Args:
         content: A whole file.
         limits: What is acceptable.
     """
+    found = plain.read(content) if sniff(content[:64]) == "jpeg" else None
+    if found is None:
+        return None
     try:
-        return _judged_by_structure(opening.read(content, limits), limits, ORIGINAL)
+        return _judged_by_structure(opening.of_plain(content, found, limits), limits, ORIGINAL)
     except Refused as refused:
         return Prepared(_refused(content, refused))
 

@@ -17,11 +17,15 @@ from tests.fetch import hostile
 SMALL: Final = gradient(40, 30)
 
 
-def by_pillow(content: bytes) -> codec.Prepared | None:
+def unhashed(content: bytes) -> codec.Prepared:
+    return codec.prepare(content, Limits(), ORIGINAL, hashed=False)
+
+
+def by_pillow(content: bytes) -> codec.Prepared:
     """Return what is judged where nothing is plain."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plain, "read", lambda _: None)
-        return codec.by_structure(content, Limits())
+        return unhashed(content)
 
 
 @pytest.mark.parametrize(
@@ -43,9 +47,9 @@ def test_what_is_plain_needs_no_pillow(content: bytes, is_progressive: bool) -> 
         is_progressive,
         b"\xff\xda",
     )
-    judged = codec.by_structure(content, Limits())
+    judged = codec.at_sight(content, Limits())
     assert judged is not None
-    assert judged == by_pillow(content) == codec.prepare(content, Limits(), ORIGINAL, hashed=False)
+    assert judged == by_pillow(content) == unhashed(content)
     assert judged.stored is content
 
 
@@ -85,6 +89,7 @@ def test_what_is_plain_is_decoded_as_anything_else(kind: str) -> None:
 def test_what_pillow_looks_into_is_left_to_it(segment: bytes) -> None:
     content = encoded(SMALL)
     assert plain.read(content[:2] + segment + content[2:]) is None
+    assert codec.at_sight(content[:2] + segment + content[2:], Limits()) is None
 
 
 @pytest.mark.parametrize("at", [2, 6, 30, 200])
@@ -100,19 +105,20 @@ def test_no_octet_of_a_header_makes_another_verdict() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for at in range(2, found.scan + 14):
-            for octet in {0, 1, 3, 4, 8, 16, 0xC2, 0xC3, 0xD8, 0xE1, 0xFF, content[at] ^ 1} - {content[at]}:
+            for octet in {0, 3, 0xC2, 0xE1, 0xFF, content[at] ^ 1} - {content[at]}:
                 changed = content[:at] + bytes([octet]) + content[at + 1 :]
-                judged = codec.by_structure(changed, Limits())
+                judged, found = codec.at_sight(changed, Limits()), by_pillow(changed)
                 taken += judged is not None and judged.inspected.status == "ok"
-                assert judged == by_pillow(changed), (at, octet)
-    assert taken > 1000
+                assert unhashed(changed) == found, (at, octet)
+                assert judged in (None, found), (at, octet)
+    assert taken > 500
 
 
 def test_limits_hold_for_what_is_plain() -> None:
     small, many = Limits(max_pixels=1199), Limits(min_side_px=31)
-    assert codec.by_structure(encoded(SMALL), small) == codec.Prepared(
+    assert codec.at_sight(encoded(SMALL), small) == codec.Prepared(
         codec.Inspected("bomb", "jpeg", detail="40 x 30 pixels")
     )
-    assert codec.by_structure(encoded(SMALL), many) == codec.Prepared(
+    assert codec.at_sight(encoded(SMALL), many) == codec.Prepared(
         codec.Inspected("too_small", "jpeg", detail="40 x 30 pixels")
     )

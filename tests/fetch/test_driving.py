@@ -204,7 +204,7 @@ def test_results_of_one_turn_of_the_loop_are_handed_over_together() -> None:
         (JPEG, codec.Form(256), False, False),
         (JPEG, codec.Form(), True, False),
         (photo(kind="PNG"), codec.Form(), False, False),
-        (JPEG + bytes(1 << 18), codec.Form(), False, False),  # it might take long
+        (JPEG + bytes(1 << 17), codec.Form(), False, False),  # it might take long
         (JPEG[:-2], codec.Form(), False, False),  # a decoder is asked
     ],
 )
