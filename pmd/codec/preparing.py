@@ -68,7 +68,7 @@ def prepare(content: bytes, limits: Limits, form: Form, *, hashed: bool) -> Prep
 
 
 def at_sight(content: bytes, limits: Limits) -> Prepared | None:
-    """Judge a plain JPEG that stays as it came, as `prepare` does; None where Pillow or a decoder has to look: that may take long.
+    """Judge a plain JPEG that stays as it came, as `prepare` does; None of any other file, which may take long.
 
     Args:
         content: A whole file.
