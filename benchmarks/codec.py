@@ -79,17 +79,18 @@ def steps(contents: list[bytes], runs: int) -> dict[str, float]:
     """Return the time of each step of this codec."""
     from pmd.codec import decoding, opening, scaling, soundness
 
+    form = codec.Form(256)
     opened = [opening.read(content, codec.Limits()) for content in contents]
-    ways = [decoding.shrinking(one.size, 256) for one in opened]
+    ways = [decoding.forming(one.size, form) for one in opened]
     loaded = [decoding.load(one, way) for one, way in zip(opened, ways, strict=True)]
     pixels = [one.pixels for one in loaded]
-    small = [scaling.scaled(image, scaling.target(image.size, 256)) for image in pixels]
+    small = [scaling.scaled(image, form.fit(image.size).scaled) for image in pixels]
     return {
         "header": least(lambda content: opening.read(content, codec.Limits()), contents, runs),
         "structure": least(soundness.is_sound, opened, runs),
         "decode": least(lambda one: decoding.load(*one), list(zip(opened, ways, strict=True)), runs),
         "hash": least(codec.perceptual_hash, pixels, runs),
-        "scale to 256": least(lambda image: scaling.scaled(image, scaling.target(image.size, 256)), pixels, runs),
+        "scale to 256": least(lambda image: scaling.scaled(image, form.fit(image.size).scaled), pixels, runs),
         "encode": least(codec.encode_jpeg, small, runs),
     }
 

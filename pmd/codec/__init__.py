@@ -9,6 +9,7 @@ Nothing here trusts its input. Modules, each importing only those above it::
     verdicts     a picture within the limits, or the status for which it is none
     structure    files built to cost far more than they weigh
     header       format, size, scans and frames, read by ourselves
+    plain        JPEGs whose header says all, read by ourselves
     opening      a file with an acceptable header, read by Pillow; nothing is decoded yet
     soundness    whether a file's structure is whole
     orientation  which way up a picture stands
@@ -23,7 +24,7 @@ Nothing here trusts its input. Modules, each importing only those above it::
     preparing    content judged, and brought into the form that is kept
     libraries    what of all this is done by whom, in which version
 
-The first three import no decoder.
+The first four import no decoder.
 
 Threads: pixels are decoded, scaled and encoded outside the GIL. No state of Pillow's is changed.
 """
@@ -33,7 +34,7 @@ from pmd.codec.form import Form
 from pmd.codec.header import EXTENSIONS, MAX_FRAMES, sniff, written_size
 from pmd.codec.libraries import libraries
 from pmd.codec.perceptual import SET_BITS, is_telling, perceptual_hash
-from pmd.codec.preparing import Prepared, hash_of, prepare, resized, upright_rgb
+from pmd.codec.preparing import Prepared, at_sight, hash_of, prepare, resized, upright_rgb
 from pmd.codec.scaling import crop, formed
 from pmd.codec.verdicts import MAX_PIXELS, Format, Inspected, Limits, Refused
 
@@ -48,6 +49,7 @@ __all__ = [
     "Limits",
     "Prepared",
     "Refused",
+    "at_sight",
     "crop",
     "encode",
     "encode_jpeg",

@@ -92,10 +92,15 @@ def is_scalable(content: bytes, markers: Iterable[structure.Marker], size: tuple
     frame = _frame_header(content, markers)
     if frame is None or frame[1] != size:
         raise Refused("undecodable", "no JPEG frame header of the size that was read")
-    scans = content.count(b"\xff\xda") if frame[0] in _PROGRESSIVE else 1
+    check_scans(content, size, is_progressive=frame[0] in _PROGRESSIVE)
+    return frame[0] in _SCALABLE
+
+
+def check_scans(content: bytes, size: tuple[int, int], *, is_progressive: bool) -> None:
+    """Refuse a JPEG whose scans walk too many pixels as a bomb."""
+    scans = content.count(b"\xff\xda") if is_progressive else 1
     if scans > MAX_SCANS or scans * size[0] * size[1] > MAX_SCANNED_PIXELS:
         raise Refused("bomb", f"a progressive JPEG of {scans} scans of {size[0]} x {size[1]} pixels")
-    return frame[0] in _SCALABLE
 
 
 def _frame_header(content: bytes, markers: Iterable[structure.Marker]) -> tuple[int, tuple[int, int]] | None:

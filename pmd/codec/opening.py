@@ -7,6 +7,7 @@ format it knows, and would judge size by a process-wide setting.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import struct
 import zlib
@@ -26,7 +27,8 @@ from PIL import (
     _avif,
 )
 
-from pmd.codec import header, structure
+from pmd.codec import header, plain, structure
+from pmd.codec.plain import Plain
 from pmd.codec.verdicts import Format, Limits, Refused
 
 _PLUGINS: Final[dict[Format, Callable[[io.BytesIO], ImageFile.ImageFile]]] = {
@@ -64,18 +66,36 @@ class Opened:
     Attributes:
         content: All of it.
         kind: Its format.
-        image: What Pillow says of it; decoded later, if at all.
         size: The size in its header, which Pillow's image may exchange for that of a scaled decode.
-        markers: Those of a JPEG, up to its first scan.
+        markers: Those of a JPEG that is not plain, up to its first scan.
         scalable: Whether it is a JPEG that the decoder may be asked for a smaller picture of.
+        plain: What a plain JPEG says of itself.
+        by_pillow: What Pillow says of any other file.
     """
 
     content: bytes
     kind: Format
-    image: ImageFile.ImageFile
     size: tuple[int, int]
     markers: tuple[structure.Marker, ...]
     scalable: bool
+    plain: Plain | None
+    by_pillow: ImageFile.ImageFile | None
+
+    @functools.cached_property
+    def image(self) -> ImageFile.ImageFile:
+        """What Pillow says of it; decoded later, if at all. Of a plain JPEG it is asked only here."""
+        return self.by_pillow if self.by_pillow is not None else _PLUGINS[self.kind](io.BytesIO(self.content))
+
+    @property
+    def mode(self) -> str:
+        """In which form Pillow has its pixels."""
+        return self.plain.mode if self.plain is not None else self.image.mode
+
+    @property
+    def icc_profile(self) -> bytes | None:
+        """Its ICC profile."""
+        is_bare = self.plain is not None and not self.plain.has_profile
+        return None if is_bare else self.image.info.get("icc_profile")
 
 
 def read(content: bytes, limits: Limits) -> Opened:
@@ -87,6 +107,8 @@ def read(content: bytes, limits: Limits) -> Opened:
     kind = header.sniff(content[:64])
     if kind is None:
         raise Refused("not_an_image", f"{len(content)} bytes that begin with {content[:16]!r}")
+    if kind == "jpeg" and (found := plain.read(content)) is not None:
+        return of_plain(content, found, limits)
     if kind == "webp":  # Pillow allocates the canvas when it opens the file
         header.check_pixels(header.webp_size(content), limits)
     try:
@@ -101,7 +123,18 @@ def read(content: bytes, limits: Limits) -> Opened:
         raise Refused("undecodable", says(error)) from None
     header.check_pixels(image.size, limits)
     scalable = kind == "jpeg" and header.is_scalable(content, markers, image.size)
-    return Opened(content, kind, image, image.size, markers, scalable)
+    return Opened(content, kind, image.size, markers, scalable, plain=None, by_pillow=image)
+
+
+def of_plain(content: bytes, found: Plain, limits: Limits) -> Opened:
+    """Open a plain JPEG.
+
+    Raises:
+        Refused: It is too large, or built to cost too much.
+    """
+    header.check_pixels(found.size, limits)
+    header.check_scans(content, found.size, is_progressive=found.is_progressive)
+    return Opened(content, "jpeg", found.size, (), scalable=True, plain=found, by_pillow=None)
 
 
 def frames_of(opened: Opened) -> int:

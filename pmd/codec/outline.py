@@ -33,6 +33,8 @@ def of(opened: opening.Opened) -> Outline:
     Raises:
         Bomb: Its metadata is not to be read.
     """
+    if opened.plain is not None:
+        return Outline("jpeg", opened.size, 1, None)
     image = opened.image
     turn = orientation.turn_of(image)  # of a PNG that says it behind the pixels, only after them
     size = opened.size if opened.kind == "jpeg" else image.size  # Pillow turns a TIFF itself

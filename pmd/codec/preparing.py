@@ -7,9 +7,9 @@ from typing import Final, Literal
 
 from PIL import Image
 
-from pmd.codec import colour, decoding, opening, outline, scaling, soundness, structure
+from pmd.codec import colour, decoding, opening, outline, plain, scaling, soundness, structure
 from pmd.codec.encoding import encode
-from pmd.codec.form import Form
+from pmd.codec.form import ORIGINAL, Form
 from pmd.codec.header import sniff
 from pmd.codec.perceptual import perceptual_hash
 from pmd.codec.verdicts import MAX_PIXELS, Format, Inspected, Limits, Refused
@@ -63,6 +63,22 @@ def prepare(content: bytes, limits: Limits, form: Form, *, hashed: bool) -> Prep
             loaded = decoding.load(opening.read(content, limits), way)
         formed = loaded.picture(form)
         return Prepared(inspected, *_encoded(formed, form), *formed.size, seen)
+    except Refused as refused:
+        return Prepared(_refused(content, refused))
+
+
+def at_sight(content: bytes, limits: Limits) -> Prepared | None:
+    """Judge a plain JPEG that stays as it came, as `prepare` does; None of any other file, which may take long.
+
+    Args:
+        content: A whole file.
+        limits: What is acceptable.
+    """
+    found = plain.read(content) if sniff(content[:64]) == "jpeg" else None
+    if found is None:
+        return None
+    try:
+        return _judged_by_structure(opening.of_plain(content, found, limits), limits, ORIGINAL)
     except Refused as refused:
         return Prepared(_refused(content, refused))
 
@@ -151,12 +167,12 @@ def _stays(opened: opening.Opened, described: outline.Outline, form: Form) -> bo
         return True
     if not _may_stay(opened, form) or described.turn is not None or not _is_plain(opened, described):
         return False
-    return colour.transform_of("RGB", opened.image.info.get("icc_profile")) is None
+    return colour.transform_of("RGB", opened.icc_profile) is None
 
 
 def _is_plain(opened: opening.Opened, described: outline.Outline) -> bool:
     """Return whether a file is one opaque picture of three times eight bits, as all that is encoded here."""
-    if opened.image.mode != "RGB":
+    if opened.mode != "RGB":
         return False
     if opened.kind == "jpeg":
         return True

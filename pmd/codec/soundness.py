@@ -49,9 +49,15 @@ def is_sound(opened: Opened) -> bool:
 
 def _is_whole_jpeg(opened: Opened) -> bool:
     """Return whether a JPEG of Huffman codes comes to its end marker, by way of scans and other segments alone."""
+    if opened.plain is not None:
+        return ends(opened.content, opened.plain.scan)
     if not opened.scalable or opened.markers[-1][0] != structure.START_OF_SCAN:
         return False
-    content, (_, at) = opened.content, opened.markers[-1]
+    return ends(opened.content, opened.markers[-1][1])
+
+
+def ends(content: bytes, at: int) -> bool:
+    """Return whether a JPEG comes to its end marker from the segment of a scan, whose length stands at a place."""
     for _ in range(structure.MOST_MARKERS):
         found = _BEHIND_SCAN.search(content, at + int.from_bytes(content[at : at + 2], "big"))
         if found is None or found.group() == _START:

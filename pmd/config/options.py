@@ -180,7 +180,7 @@ class PerHost(StageOptions):
 class FetchOptions(StageOptions):
     """How images are downloaded, and in which form they are kept."""
 
-    LATER: ClassVar[frozenset[str]] = _RESIZING | {"max_aspect_ratio"}
+    LATER: ClassVar[frozenset[str]] = _RESIZING | {"max_aspect_ratio", "proxy"}
 
     store: Literal["original", "resized"] = "resized"
     resize_mode: Mode = "keep_ratio"
@@ -208,6 +208,7 @@ class FetchOptions(StageOptions):
     resolve: dict[str, str] = {}
     allow_addresses: tuple[str, ...] = ()
     ca_file: Annotated[str | None, NamesFiles()] = None
+    proxy: Literal["none", "environment"] = "none"
     robots: bool = True
     tdmrep: bool = True
     blocklists: Annotated[tuple[str, ...], NamesFiles()] = ()
@@ -267,6 +268,8 @@ class FetchOptions(StageOptions):
     def _engine(cls, value: str, info: ValidationInfo) -> str:
         if value == "img2dataset" and info.data.get("resolve"):
             raise ValueError('engine = "pmd" beside resolve: img2dataset cannot be told to connect elsewhere')
+        if value == "img2dataset" and info.data.get("proxy") == "environment":
+            raise ValueError('engine = "pmd" beside proxy: img2dataset would ask without one')
         if value == "img2dataset" and info.data.get("web_archive"):
             raise ValueError(
                 'engine = "pmd" beside web_archive: whether it may be asked is known when the others have failed'

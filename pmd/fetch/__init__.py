@@ -10,6 +10,7 @@ those above it::
     outcome      statuses, attempts, evidence: what is said about one image; pure
     special      IANA's registries of special-purpose addresses
     addresses    where a URL leads: parsing, `resolve`, refused addresses
+    proxies      proxies of the environment, where the configuration allows them
     resolver     names to addresses that may be asked
     patterns     patterns of paths, prepared once, looked through at a bounded cost
     robots       RFC 9309: rules and their verdicts, kept with date and evidence
@@ -22,6 +23,7 @@ those above it::
     head         what an answer says before its body
     broken       what libcurl says of a request that fails, as a status
     trust        certificate authorities, in a file for libcurl
+    driving      libcurl's sockets and deadlines, driven by an event loop
     transfers    libcurl: requests of which every address is checked, and every part of the answer as it comes
     second_look  answers that libcurl refuses and browsers show
     codings      content codings, undone

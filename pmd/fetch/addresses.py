@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import ada_url
@@ -126,10 +126,14 @@ class AddressPolicy:
 
     def refusal(self, address: str) -> str | None:
         """Return why an address is refused, or None for one that may be asked."""
-        return _refusal(address, self.allowed)
+        return self._refusals(address)
+
+    @functools.cached_property
+    def _refusals(self) -> Callable[[str], str | None]:
+        # By policy, so that looking one up does not take the hash of all that is allowed.
+        return functools.lru_cache(maxsize=4096)(functools.partial(_refusal, allowed=self.allowed))
 
 
-@functools.lru_cache(maxsize=4096)
 def _refusal(address: str, allowed: tuple[IpNetwork, ...]) -> str | None:
     ip = ipaddress.ip_address(address)
     if _is_within(ip, allowed):

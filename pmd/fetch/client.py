@@ -84,7 +84,7 @@ class Client:
         self._asking: dict[str, asyncio.Task[robots.Policy]] = {}
         self._ends = ends
         self._asks_no_more = False
-        #: Tasks that have sent a request and have not ended.
+        #: Tasks that have sent a request; whose they are takes out those that have ended.
         self.sent: set[asyncio.Task[Any]] = set()
 
     def ask_no_more(self) -> None:
@@ -167,34 +167,37 @@ class Client:
             Ended: One of them says no.
         """
         answer.asked, answer.answered = (target.host, target.port), False
-        await self._named(target)
-        asked = (target.origin, target.path)
+        if self._resolver.ready(target.scheme, target.host, target.port) is None:
+            await self._named(target)
+        origin, path = target.origin, target.path
         evidence = ["robots.txt is not asked for (fetch.robots = false)"]
         if self._options.robots:
-            policy = await self._site_file(self._policies, target.origin, _ROBOTS_PATH)
-            found = await self._verdict(policy, target, lambda: robots.verdict(policy, *asked, self._agent))
+            policy = self._fresh(self._policies, origin) or await self._site_file(self._policies, origin, _ROBOTS_PATH)
+            decide: Callable[[], robots.Verdict] = functools.partial(robots.verdict, policy, origin, path, self._agent)
+            found = decide() if not robots.is_long_work(policy, path) else await self._in_thread(decide)
             evidence = [_heeded(answer, policy, found, "robots.txt")]
         if self._options.tdmrep:
-            reserved = await self._site_file(self._reservations, target.origin, tdmrep.PATH)
-            found = await self._verdict(reserved, target, lambda: tdmrep.verdict(reserved, *asked))
+            reserved = self._fresh(self._reservations, origin) or await self._site_file(
+                self._reservations, origin, tdmrep.PATH
+            )
+            decide = functools.partial(tdmrep.verdict, reserved, origin, path)
+            found = decide() if not robots.is_long_work(reserved, path) else await self._in_thread(decide)
             evidence.append(_heeded(answer, reserved, found, "TDMRep"))
         answer.policy, answer.policy_evidence = "allowed", "; ".join(evidence)
 
-    async def _verdict(
-        self, policy: robots.Policy, target: Target, decide: Callable[[], robots.Verdict]
-    ) -> robots.Verdict:
-        """Return a verdict; one that may take long is a thread's work."""
-        if not robots.is_long_work(policy, target.path):
-            return decide()
+    async def _in_thread(self, decide: Callable[[], robots.Verdict]) -> robots.Verdict:
         return await asyncio.get_running_loop().run_in_executor(self._threads, decide)
 
     async def _named(self, target: Target) -> Route:
         """Return where a URL's host is, within the time that a request may take."""
+        route = self._resolver.ready(target.scheme, target.host, target.port)
+        if route is not None:
+            return route
         if self._resolver.answers_at_once(target.host, target.port):
-            return await self._resolver.route(target.host, target.port)
+            return await self._resolver.route(target.scheme, target.host, target.port)
         try:
             async with asyncio.timeout(self._options.timeout_s):
-                return await self._resolver.route(target.host, target.port)
+                return await self._resolver.route(target.scheme, target.host, target.port)
         except TimeoutError:
             raise NameUnknown(f"{target.host}: no answer in {self._options.timeout_s:g} s") from None
 
@@ -219,10 +222,8 @@ class Client:
 
     async def _answered(self, answer: Answer, target: Target, chance: float, ask: _Ask) -> str | None:
         turn = await self._turn(answer, target)
-        task = asyncio.current_task()
-        if task is not None and task not in self.sent:
+        if (task := asyncio.current_task()) is not None:
             self.sent.add(task)
-            task.add_done_callback(self.sent.discard)
         body = ImageBody(answer, turn.slot, self._options, self._agent, self._heard(answer, target, turn, chance))
         try:
             await self._timed(answer, ask(answer, target, turn, body))
@@ -272,6 +273,8 @@ class Client:
         limit = self._options.max_bytes
         async with asyncio.timeout(self._left_s(answer)):
             route = await self._named(target)
+            if route.proxy is not None:
+                raise Broken("server_error", "not asked once more: it is asked for through a proxy")
             said = await second_look.ask(target, route, *self._transfers.sent_with, turn.slot, limit)
         head, content = await asyncio.get_running_loop().run_in_executor(self._threads, second_look.read, said)
         if body.take_head(head) is Then.READ:
@@ -306,10 +309,7 @@ class Client:
     # --- robots.txt and tdmrep.json ---
 
     async def _site_file(self, known: MutableMapping[str, robots.Policy], origin: str, path: str) -> robots.Policy:
-        """Return what an origin's file says, asked for by one image for all of them."""
-        policy = known.get(origin)
-        if policy is not None and policy.is_fresh(self._clock(), self._began):
-            return policy
+        """Ask for an origin's file and return what it says; one image asks for all of them."""
         url = origin + path
         task = self._asking.get(url)
         if task is None:
@@ -317,6 +317,10 @@ class Client:
             self._asking[url] = task
             task.add_done_callback(functools.partial(self._asked, url))
         return await asyncio.shield(task)
+
+    def _fresh(self, known: MutableMapping[str, robots.Policy], origin: str) -> robots.Policy | None:
+        policy = known.get(origin)
+        return policy if policy is not None and policy.is_fresh(self._clock(), self._began) else None
 
     async def _learn(self, known: MutableMapping[str, robots.Policy], origin: str, url: str) -> robots.Policy:
         known[origin] = policy = await self._ask_for_file(url)

@@ -1,14 +1,16 @@
 """A lane: the part of a fetch that shares one event loop, its connections, and its share of every host's patience.
 
-One thread runs the event loop (waiting, HTTP), `CODEC_THREADS` threads judge, scale, hash and encode (outside the GIL),
-and the caller's thread takes results and writes them. An image is one task; of these only `FetchOptions.concurrency`
-are under way, from request to handing over, so that neither slow codecs nor a slow disk pile up bodies. A lane may be
-given many shards, one after the other or several at once from several threads: what it knows of hosts serves all.
+One thread runs the event loop (waiting, HTTP, and the verdict on pictures that it takes no decode to judge), `CODEC_THREADS`
+threads decode, scale, hash and encode (outside the GIL), and the caller's thread takes results and writes them. An image is one
+task; of these only `FetchOptions.concurrency` are under way, from request to handing over, so that neither slow codecs nor a slow
+disk pile up bodies. A lane may be given many shards, one after the other or several at once from several threads: what it knows
+of hosts serves all.
 """
 
 from __future__ import annotations
 
 import asyncio
+import collections
 import dataclasses
 import datetime
 import functools
@@ -35,6 +37,7 @@ from pmd.fetch import (
     judging,
     network,
     outcome,
+    proxies,
     recording,
     reference_lists,
     resolver,
@@ -113,7 +116,32 @@ class _Run:
     """What one call of `Lane.fetch` is made with."""
 
     generation: int
-    results: queue.SimpleQueue[_Result | BaseException | None]
+    results: Results
+
+
+class Results:
+    """What goes to the thread that writes: all of one turn of the loop together, since waking it costs more than they do."""
+
+    def __init__(self) -> None:
+        self._sent: queue.SimpleQueue[list[_Result | BaseException | None]] = queue.SimpleQueue()
+        self._left: list[_Result | BaseException | None] = []
+        self._taken: collections.deque[_Result | BaseException | None] = collections.deque()
+
+    def put(self, result: _Result | BaseException | None) -> None:
+        """Hand one over soon; called in the loop's thread."""
+        self._left.append(result)
+        if len(self._left) == 1:
+            asyncio.get_running_loop().call_soon(self._send)
+
+    def _send(self) -> None:
+        sent, self._left = self._left, []
+        self._sent.put(sent)
+
+    def get(self) -> _Result | BaseException | None:
+        """Wait for the next one; called by the thread that writes."""
+        while not self._taken:
+            self._taken.extend(self._sent.get())
+        return self._taken.popleft()
 
 
 class Lane:
@@ -178,6 +206,7 @@ class Lane:
         # Checked here, so that a mistake is met before anything runs.
         self._address_policy = addresses.AddressPolicy.of(options.allow_addresses)
         self._routes = addresses.Routes.of(options.resolve)
+        self._proxies = proxies.configured(options.proxy)
         hosts.check_lanes(options.per_host, lanes)
         self._blocklist = blocklists.read(options.blocklists)
 
@@ -231,7 +260,7 @@ class Lane:
             InputError: An archive is gone.
             NetworkError: The network is broken, by all that is seen.
         """
-        run = _Run(generation, queue.SimpleQueue())
+        run = _Run(generation, Results())
         future = asyncio.run_coroutine_threadsafe(self._run(images_of(images, previous, listed), run), self._loop)
         ended = False
         try:
@@ -289,7 +318,7 @@ class Lane:
         slots = hosts.Slots(self._options.concurrency, self._options.max_bytes)
         self._slots = slots
         self._hosts = hosts.Hosts(self._options, self._lanes, self._number, slots, self._patience)
-        names = resolver.Resolver(self._address_policy, self._routes, self._names, self._lookup)
+        names = resolver.Resolver(self._address_policy, self._routes, self._names, self._lookup, self._proxies)
         self._authorities = Authorities(self._options.ca_file)
         self._transfers = Transfers(
             self._address_policy,
@@ -313,21 +342,26 @@ class Lane:
 
     async def _close(self) -> None:
         await self._client.close()
-        await self._transfers.close()
+        self._transfers.close()
         self._authorities.close()
 
     async def _run(self, images: Sequence[Image], run: _Run) -> None:
-        window = asyncio.Semaphore(_WINDOW)
+        window = hosts.Permits(_WINDOW)
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            self._tasks.discard(task)
+            self._client.sent.discard(task)
+            window.give()
+
         try:
             async with asyncio.TaskGroup() as group:
                 for image in images:
-                    await window.acquire()
+                    await window.take()
                     if self._stop.asked:
                         break
                     task = group.create_task(self._image(image, run))
                     self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
-                    task.add_done_callback(lambda _: window.release())
+                    task.add_done_callback(ended)
         except BaseExceptionGroup as errors:
             run.results.put(_told(errors.exceptions[0]))
         finally:
@@ -441,18 +475,11 @@ class Lane:
         if answer.content is None:
             return None
         form = judging.form_of(self._options, has_region=image.has_region)
+        asked = (answer.content, self._limits, form, self._blocklist, image.known)
         try:
-            return await self._codec.run(
-                functools.partial(
-                    judging.judge,
-                    answer.content,
-                    self._limits,
-                    form,
-                    self._blocklist,
-                    image.known,
-                    hashed=self.hashed,
-                )
-            )
+            # What takes less than a thread's call is not given to one.
+            judged = judging.judge_at_once(*asked, hashed=self.hashed)
+            return judged or await self._codec.run(functools.partial(judging.judge, *asked, hashed=self.hashed))
         except BaseException:
             answer.free()
             raise

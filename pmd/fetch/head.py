@@ -9,7 +9,9 @@ from typing import Final
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/[0-9.]+ +([1-9][0-9]{2})(?:\s|$)", re.IGNORECASE)
 
-_BLANK: Final = b" \t\r\n"
+_BLANK: Final = " \t\r\n"
+_BLANK_OCTETS: Final = _BLANK.encode()
+_BLANKS: Final = frozenset({b" ", b"\t"})
 
 #: Digits of a length that is believed.
 _LENGTH_DIGITS: Final = 18
@@ -36,10 +38,11 @@ class Head:
         """
         status = _STATUS_LINE.match(lines[0]) if lines else None
         headers: dict[str, list[str]] = {}
-        for line in _unfolded(lines[1:]):
-            name, colon, value = line.partition(b":")
+        rest = lines[1:]
+        for line in _unfolded(rest) if any(map(_goes_on, rest)) else rest:
+            name, colon, value = line.decode("utf-8", "surrogateescape").partition(":")
             if colon:
-                headers.setdefault(_text(name).lower(), []).append(_text(value))
+                headers.setdefault(name.strip(_BLANK).lower(), []).append(value.strip(_BLANK))
         return cls(int(status[1]) if status else 0, headers)
 
     @property
@@ -69,13 +72,13 @@ def _unfolded(lines: Sequence[bytes]) -> Iterator[bytes]:
     """Yield header lines, those that go on with the one before put behind it; lines without a colon have none behind them."""
     pieces: list[bytes] = []
     for line in lines:
-        if pieces and line[:1] in (b" ", b"\t"):
-            pieces.append(line.strip(_BLANK))
+        if pieces and _goes_on(line):
+            pieces.append(line.strip(_BLANK_OCTETS))
         elif b":" in line:
             yield b" ".join(filter(None, pieces))
-            pieces = [line.strip(_BLANK)]
+            pieces = [line.strip(_BLANK_OCTETS)]
     yield b" ".join(filter(None, pieces))
 
 
-def _text(octets: bytes) -> str:
-    return octets.strip(_BLANK).decode("utf-8", "surrogateescape")
+def _goes_on(line: bytes) -> bool:
+    return line[:1] in _BLANKS

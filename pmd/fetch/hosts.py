@@ -69,11 +69,52 @@ class CircuitOpen(Exception):
         self.status = status
 
 
+class Permits:
+    """So many at once, first come, first served: as `asyncio.Semaphore`, but what is free is taken without a coroutine.
+
+    Args:
+        count: How many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
+
+    def take_now(self) -> bool:
+        """Take one if that takes no waiting."""
+        if not self._free:  # nobody waits while one is free
+            return False
+        self._free -= 1
+        return True
+
+    async def take(self) -> None:
+        """Wait for one."""
+        if self.take_now():
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give()
+            raise
+
+    def give(self) -> None:
+        """Give one back: to the first who waits, if anybody does."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
 class Slots:
     """How many images may be under way, and how many bytes of their bodies."""
 
     def __init__(self, images: int, max_bytes: int) -> None:
-        self._images = asyncio.Semaphore(images)
+        self._images = Permits(images)
         #: Group → its requests under way.
         self.asking: collections.Counter[str] = collections.Counter()
         # Enough for every image to have begun and one to be of full size, so that nobody waits for ever.
@@ -82,7 +123,14 @@ class Slots:
 
     async def take(self) -> Slot:
         """Wait for a slot."""
-        await self._images.acquire()
+        return self.take_now() or await self._taken()
+
+    def take_now(self) -> Slot | None:
+        """Take a slot if one is free."""
+        return Slot(self) if self._images.take_now() else None
+
+    async def _taken(self) -> Slot:
+        await self._images.take()
         return Slot(self)
 
     def reserve_now(self, count: int) -> bool:
@@ -119,7 +167,7 @@ class Slots:
 
     def release(self, count: int) -> None:
         """Give back a slot and its bytes; see `Slot.release`."""
-        self._images.release()
+        self._images.give()
         self._return(count)
 
 
@@ -159,9 +207,9 @@ class Slot:
 class Turn:
     """Leave to send one request: a connection of the host's, and a slot."""
 
-    def __init__(self, group: Group, connections: asyncio.Semaphore, slot: Slot, sent_at: float) -> None:
+    def __init__(self, group: Group, connections: Permits, slot: Slot, sent_at: float) -> None:
         self._group = group
-        self._connections: asyncio.Semaphore | None = connections
+        self._connections: Permits | None = connections
         self.slot = slot
         self.sent_at = sent_at
 
@@ -173,7 +221,7 @@ class Turn:
         """Give the connection back, the slot still held."""
         connections, self._connections = self._connections, None
         if connections is not None:
-            connections.release()
+            connections.give()
             self._group.hung_up()
 
     def leave(self) -> None:
@@ -188,10 +236,11 @@ class Group:
     def __init__(self, spacing_s: float, connections: int, slots: Slots, patience: Patience, name: str = "") -> None:
         self.name = name
         self._spacing_s = spacing_s
-        self._connections = asyncio.Semaphore(connections)
+        self._connections = Permits(connections)
         self._slots = slots
         self._patience = patience
         self._pace = asyncio.Lock()
+        self._waiting = 0  # for the pace, or for a slot
         self._next = 0.0
         self._paused_until = 0.0
         self._paused_at = 0.0
@@ -208,7 +257,18 @@ class Group:
             Paused: The host is left alone for longer than we wait.
             CircuitOpen: It is given up; found out when the turn comes, since others may have tried meanwhile.
         """
-        await self._connections.acquire()
+        if not self._connections.take_now():
+            await self._connections.take()
+        try:
+            # Nobody overtakes those who wait, and who has nothing to wait for is through at once.
+            turn = self._turn_now(circuit) if not self._waiting else None
+            return turn or await self._turn_later(circuit)
+        except BaseException:
+            self._connections.give()
+            raise
+
+    async def _turn_later(self, circuit: Circuit) -> Turn:
+        self._waiting += 1
         try:
             async with self._pace:
                 circuit.check()
@@ -217,14 +277,25 @@ class Group:
                     slot = await self._slots.take()
                     now = asyncio.get_running_loop().time()
                     if now >= self._paused_until:
-                        self._next = now + self._spacing_s
-                        self.requests += 1
-                        self._slots.asking[self.name] += 1
-                        return Turn(self, self._connections, slot, now)
+                        return self._given(slot, now)
                     slot.release()
-        except BaseException:
-            self._connections.release()
-            raise
+        finally:
+            self._waiting -= 1
+
+    def _turn_now(self, circuit: Circuit) -> Turn | None:
+        """Return leave to send a request if that takes no waiting; a connection is taken."""
+        circuit.check()
+        now = asyncio.get_running_loop().time()
+        if now < self._next or now < self._paused_until:
+            return None
+        slot = self._slots.take_now()
+        return None if slot is None else self._given(slot, now)
+
+    def _given(self, slot: Slot, now: float) -> Turn:
+        self._next = now + self._spacing_s
+        self.requests += 1
+        self._slots.asking[self.name] += 1
+        return Turn(self, self._connections, slot, now)
 
     async def _wait(self) -> None:
         now = asyncio.get_running_loop().time

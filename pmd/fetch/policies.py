@@ -156,6 +156,9 @@ class Kept(MutableMapping[str, Policy]):
                 file.write(orjson.dumps(row | {_DIGEST: _digest(row)}, option=orjson.OPT_APPEND_NEWLINE))
 
 
+#: Characters of a file that is put aside as it is.
+_SHORT: Final = 512
+
 #: What a line says of the rest of itself: a byte that flips in a robots.txt must not turn a no into a yes.
 _DIGEST: Final = "digest"
 
@@ -213,8 +216,12 @@ def _digest(row: dict[str, Any]) -> str:
 def _row(origin: str, policy: Policy, *, learnt: bool) -> tuple[str | int | bytes | None, ...]:
     # Dates are all of UTC, in one form: their texts are ordered as they are.
     when = policy.when.astimezone(datetime.UTC).isoformat(timespec="microseconds")
-    return origin, when, policy.http_status, zlib.compress(policy.body.encode(), 1), policy.status, policy.error, learnt
+    # What is short is no longer as it is, and preparing to compress it costs more than all else.
+    short = len(policy.body) <= _SHORT
+    body = policy.body if short else zlib.compress(policy.body.encode(), 1)
+    return origin, when, policy.http_status, body, policy.status, policy.error, learnt
 
 
-def _policy(when: str, http_status: int | None, body: bytes, status: str | None, error: str | None) -> Policy:
-    return Policy(datetime.datetime.fromisoformat(when), http_status, zlib.decompress(body).decode(), status, error)
+def _policy(when: str, http_status: int | None, body: bytes | str, status: str | None, error: str | None) -> Policy:
+    text = body if isinstance(body, str) else zlib.decompress(body).decode()
+    return Policy(datetime.datetime.fromisoformat(when), http_status, text, status, error)

@@ -41,7 +41,9 @@ class ImageBody:
         self._heard = heard
         self._end_with: tuple[str, str] | None = None  # status and evidence
         self._location: str | None = None
-        self._content = bytearray()
+        self._pieces: list[bytes] = []
+        self._length = 0
+        self._room = 0  # bytes that it may hold without asking
         self._said = ""
         self._codings: list[str] = []
         self._reserved = hosts.UNKNOWN_BYTES
@@ -93,19 +95,32 @@ class ImageBody:
 
     def take(self, octets: bytes) -> Then | asyncio.Future[None]:
         """Take the next bytes of the body, if there is room for them."""
-        content, limit = self._content, self._options.max_bytes
-        if len(content) + len(octets) > limit:
+        length = self._length + len(octets)
+        if length > self._room and (then := self._make_room(length)) is not None:
+            return then
+        self._pieces.append(octets)
+        self._length = length
+        if not self._judged and length >= codings.HEAD_BYTES:
+            self._judged = True
+            if codec.sniff(self._beginning(codings.HEAD_BYTES)) is None:
+                return self._end(Then.DRAIN, "not_an_image", self._begins())
+        return Then.READ
+
+    def _make_room(self, length: int) -> Then | asyncio.Future[None] | None:
+        """Make room for a body so long; otherwise return what is to be done."""
+        limit = self._options.max_bytes
+        if length > limit:
             return self._end(Then.HANG_UP, "too_large", f"over {limit} bytes")
-        if len(content) + len(octets) > self._reserved:
+        if length > self._reserved:
             self._reserved = limit
         if not self._slot.reserve_now(self._reserved):
             return asyncio.ensure_future(self._slot.reserve(self._reserved))
-        content += octets
-        if not self._judged and len(content) >= codings.HEAD_BYTES:
-            self._judged = True
-            if codec.sniff(bytes(content[: codings.HEAD_BYTES])) is None:
-                return self._end(Then.DRAIN, "not_an_image", self._begins())
-        return Then.READ
+        self._room = self._reserved
+        return None
+
+    def _beginning(self, length: int) -> bytes:
+        first = self._pieces[0] if self._pieces else b""
+        return (first if len(first) >= length else b"".join(self._pieces))[:length]
 
     async def complete(self, threads: Executor) -> str | None:
         """Return where the answer redirects to, or None when the image is in `answer`.
@@ -124,17 +139,17 @@ class ImageBody:
             limit = self._options.max_bytes
             await self._slot.reserve(limit)
             undone = asyncio.get_running_loop().run_in_executor(
-                threads, codings.undone, bytes(self._content), self._codings, limit
+                threads, codings.undone, b"".join(self._pieces), self._codings, limit
             )
             self._answer.content = await undone
-        elif codec.sniff(bytes(self._content[: codings.HEAD_BYTES])) is None:
+        elif not self._judged and codec.sniff(self._beginning(codings.HEAD_BYTES)) is None:
             raise Ended("not_an_image", self._begins())
         else:
-            self._answer.content = bytes(self._content)
+            self._answer.content = b"".join(self._pieces)
         return None
 
     def _begins(self) -> str:
-        content = bytes(self._content[:16])
+        content = self._beginning(16)
         return f"{self._said}, begins with {content!r}" if content else f"{self._said}, no body"
 
     def _end(self, then: Then, status: str, error: str) -> Then:

@@ -9,18 +9,26 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import math
 import socket
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Final
 
-from pmd.fetch import addresses
+from pmd.fetch import addresses, proxies
+from pmd.fetch.proxies import Proxies, Proxy
 
 #: How long a name's addresses are used, and how long a name that did not resolve is not asked for again.
 FOUND_S: Final = 3600.0
 NOT_FOUND_S: Final = 300.0
 
 _UNKNOWN: Final = (0.0, None)
+_ALWAYS: Final = (math.inf, None)
+_NOT_READY: Final = (0.0, None)
+NO_PROXIES: Final = Proxies(None)
+
+#: Routes that are at hand; all are worked out again where there are more.
+_READY: Final = 16_384
 
 Lookup = Callable[[str], list[str]]
 
@@ -42,12 +50,14 @@ class Route:
     Attributes:
         host: The URL's own, or the one that stands in for it.
         port: The same of its port.
-        addresses: Of `host`, all checked; where that is an address, it alone.
+        addresses: Of `host`, all checked; where that is an address, it alone. Of a proxy, its own, which need not be public.
+        proxy: The proxy that is asked for it; `host` and `port` are then the proxy's.
     """
 
     host: str
     port: int
     addresses: tuple[str, ...]
+    proxy: Proxy | None = None
 
 
 class Resolver:
@@ -58,6 +68,7 @@ class Resolver:
         routes: Where to connect instead.
         threads: Where the system's resolver, which blocks, is called.
         lookup: What resolves a name.
+        proxies: Asked for what no route leads elsewhere.
     """
 
     def __init__(
@@ -66,27 +77,55 @@ class Resolver:
         routes: addresses.Routes,
         threads: Executor,
         lookup: Lookup = system_lookup,
+        proxies: Proxies = NO_PROXIES,
     ) -> None:
         self._policy = policy
         self._routes = routes
         self._threads = threads
         self._lookup = lookup
+        self._proxies = proxies
         self._known: dict[str, tuple[float, asyncio.Future[list[str]]]] = {}
+        self._ready: dict[tuple[str, str, int], tuple[float, Route]] = {}
 
-    async def route(self, host: str, port: int) -> Route:
-        """Return where to connect to for a URL's host and port.
+    async def route(self, scheme: str, host: str, port: int) -> Route:
+        """Return where to connect to for a URL's scheme, host and port.
 
         Raises:
             NameUnknown: The name does not resolve.
             Blocked: None of its addresses may be asked.
         """
+        asked = (scheme, host, port)
+        proxy = self._proxies.of(scheme, host) if self._routes.of_host(host, port) == (host, port) else None
+        if proxy is not None:
+            return await self._through(proxy, host)
         host, port = self._routes.of_host(host, port)
         found = [host] if addresses.literal(host) is not None else await self._addresses(host)
         refusals = [(address, self._policy.refusal(address)) for address in found]
         allowed = tuple(address for address, refusal in refusals if refusal is None)
         if not allowed:
             raise addresses.Blocked(f"{host}: {'; '.join(str(refusal) for _, refusal in refusals)}")
-        return Route(host, port, allowed)
+        route = Route(host, port, allowed)
+        if len(self._ready) >= _READY:
+            self._ready.clear()
+        expires, _ = self._known.get(host, _ALWAYS)
+        self._ready[asked] = expires, route
+        return route
+
+    async def _through(self, proxy: Proxy, host: str) -> Route:
+        """Return the way through a proxy, for what may be asked of one."""
+        refusal = self._policy.refusal(host) if addresses.literal(host) is not None else None
+        if refusal is None and addresses.literal(host) is None and proxies.is_inside(host):
+            refusal = "such names lead inside a network, and no address of theirs is known here"
+        if refusal is not None:
+            raise addresses.Blocked(f"{host}: {refusal}")
+        literal = addresses.literal(proxy.host) is not None
+        found = (proxy.host,) if literal else tuple(await self._addresses(proxy.host))
+        return Route(proxy.host, proxy.port, found, proxy)
+
+    def ready(self, scheme: str, host: str, port: int) -> Route | None:
+        """Return what `route` said last, while it says the same."""
+        expires, route = self._ready.get((scheme, host, port), _NOT_READY)
+        return route if expires > asyncio.get_running_loop().time() else None
 
     def answers_at_once(self, host: str, port: int) -> bool:
         """Return whether `route` has nothing to wait for."""

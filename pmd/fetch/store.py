@@ -49,7 +49,9 @@ _BLANK[_CHECKSUM] = b" " * 8
 _BLANK_SUM: Final = sum(_BLANK) - sum(_BLANK[_SIZE])
 
 #: Options that change no outcome, given a web that answers alike.
-_NO_OUTCOME: Final = frozenset({"per_host", "host_groups", "adopt", "concurrency", "lanes", "resolve", "ca_file"})
+_NO_OUTCOME: Final = frozenset(
+    {"per_host", "host_groups", "adopt", "concurrency", "lanes", "resolve", "ca_file", "proxy"}
+)
 
 
 #: The end of the path of ROOT's own suppression list.

@@ -2,7 +2,7 @@
 
 Where a connection leads is decided here. Names are resolved and checked before (`pmd.fetch.resolver`) and given to libcurl with
 their addresses, so that it asks no resolver; an address is looked at once more where its socket is made, and again before a
-request is sent on it. Redirects, cookies, proxies and .netrc are off.
+request is sent on it. Redirects, cookies and .netrc are off, and so are proxies that the route does not name.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pycurl
 
 from pmd.fetch import broken
 from pmd.fetch.addresses import AddressPolicy, Blocked, Target
+from pmd.fetch.driving import Clock, Deadlines, Driver
 from pmd.fetch.head import Head
 from pmd.fetch.resolver import Route
 
@@ -58,7 +59,7 @@ class Receiver(Protocol):
 
 
 class Transfers:
-    """The requests of a lane.
+    """The requests of a lane; made in its loop.
 
     Args:
         policy: Which addresses may be connected to.
@@ -71,8 +72,8 @@ class Transfers:
         self._policy = policy
         self._headers = list(headers)
         self._authorities = authorities
-        self._multi = pycurl.AsyncCurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
+        self._driver = Driver(connections)
+        self._deadlines = Deadlines()
         self._idle: list[_Handle] = []
         self._sockets: dict[tuple[str, int], int] = {}  # address and port of ours → file, of connections
 
@@ -99,19 +100,15 @@ class Transfers:
             TimeoutError: It took longer.
             OSError: This process can open no more files.
         """
-        handle = self._idle.pop() if self._idle else _Handle(self._policy, self._sockets, _prepared(*self.sent_with))
+        handle = self._idle.pop() if self._idle else self._new()
         handle.begin(target, route, receiver, resent)
-        clock = handle.clock = _Clock(seconds, lambda: self._end(handle, timed_out=True))
-        handle.on_drain = lambda: clock.limit(_DRAIN_S, lambda: self._end(handle, timed_out=False))
+        clock = handle.clock = Clock(self._deadlines, seconds, handle.late)
         try:
             await self._perform(handle)
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not handle.ended or (task is not None and task.cancelling()):
-                with contextlib.suppress(RuntimeError):  # it has been removed
-                    self._multi.remove_handle(handle.curl)
-                handle.curl.close()
-                raise
+            self._driver.remove(handle.curl)
+            handle.curl.close()
+            raise
         finally:
             clock.stop()
             handle.let_go()
@@ -124,71 +121,36 @@ class Transfers:
         finally:
             del failure  # or it would hold itself, and all that its frames hold
 
+    def _new(self) -> _Handle:
+        return _Handle(self._policy, self._sockets, _prepared(*self.sent_with), self._driver)
+
     async def _perform(self, handle: _Handle) -> None:
         """Make a request; once more, on a new connection, where the one that was kept cannot be used."""
-        for fresh in (False, True):
-            handle.curl.setopt(pycurl.FRESH_CONNECT, fresh)
-            try:
-                handle.future = self._multi.add_handle(handle.curl)
-                await handle.future
-            except pycurl.error as error:
-                if handle.is_stale and not fresh:
-                    continue
-                handle.fail(error)
-            else:
-                handle.succeed()
-            return
+        await handle.performed(fresh=False)
+        if handle.is_stale and not handle.is_broken_off:
+            await handle.performed(fresh=True)
+        handle.settle()
 
-    def _end(self, handle: _Handle, *, timed_out: bool) -> None:
-        """End a request that is under way; its future is cancelled."""
-        if handle.future is None or handle.future.done():
-            return
-        handle.ended = True
-        if timed_out:
-            handle.failure = TimeoutError()
-        self._multi.remove_handle(handle.curl)
-
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close all connections."""
-        await self._multi.aclose()
+        self._deadlines.close()
+        self._driver.close()
         while self._idle:
             self._idle.pop().curl.close()
-
-
-class _Clock:
-    """The time of one request, which can stand still."""
-
-    def __init__(self, seconds: float, late: Callable[[], None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._late = late
-        self._timer: asyncio.TimerHandle | None = self._loop.call_later(seconds, late)
-        self._left = seconds
-
-    def stop(self) -> None:
-        """Let it stand still."""
-        if self._timer is not None:
-            self._left = max(0.0, self._timer.when() - self._loop.time())
-            self._timer.cancel()
-            self._timer = None
-
-    def go_on(self) -> None:
-        """Let it run again."""
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._left, self._late)
-
-    def limit(self, seconds: float, late: Callable[[], None]) -> None:
-        """Let no more than so many seconds pass, and something else happen then."""
-        self.stop()
-        self._left, self._late = min(self._left, seconds), late
-        self.go_on()
 
 
 class _Handle:
     """A handle of libcurl's with what the request on it has come to."""
 
-    def __init__(self, policy: AddressPolicy, sockets: dict[tuple[str, int], int], curl: pycurl.Curl) -> None:
+    def __init__(
+        self, policy: AddressPolicy, sockets: dict[tuple[str, int], int], curl: pycurl.Curl, driver: Driver
+    ) -> None:
         self._policy = policy
         self._sockets = sockets
+        self._driver = driver
+        self._place: tuple[object, ...] = ()  # what it was last set for
+        self._is_fresh = False
+        self._opening: socket.socket | None = None
         self.curl = curl
         for option, function in (
             (pycurl.HEADERFUNCTION, self._header),
@@ -206,47 +168,95 @@ class _Handle:
         self._lines: list[bytes] | None = []  # None: the head is over
         self._then = Then.READ
         self._drained = 0
+        self._drains = False
         self._sent = 0
         self._files: list[int] = []  # of connections that were begun for this request
         self.is_stale = False
         self._refusal: OSError | None = None
         self._waits: asyncio.Future[None] | None = None
-        self.future: asyncio.Future[pycurl.Curl] | None = None
-        self.clock: _Clock | None = None
-        self.on_drain: Callable[[], None] | None = None
+        self._future: asyncio.Future[None] | None = None
+        self.clock: Clock | None = None
+        self._error: pycurl.error | None = None
         self.failure: Exception | None = None
-        self.ended = False
+        self.is_broken_off = False
         self.is_whole = False
-        self.curl.setopt(pycurl.URL, f"{target.scheme}://{_authority(target)}/")
-        self.curl.setopt(pycurl.REQUEST_TARGET, target.path)  # libcurl writes a URL's escapes in capitals
-        elsewhere = (route.host, route.port) != (target.host, target.port)
-        _set_or_not(self.curl, pycurl.CONNECT_TO, [f"{_authority(target)}:{_authority(route)}"] if elsewhere else [])
-        named = route.addresses != (route.host,)
-        known = ",".join(map(_bracketed, route.addresses))
-        _set_or_not(self.curl, pycurl.RESOLVE, [f"+{_authority(route)}:{known}"] if named else [])
+        self._proxied = frozenset(route.addresses) if route.proxy is not None else None
+        self._tunnels = route.proxy is not None and target.scheme == "https"
+        self._lead_to(target, route)
+        # libcurl writes a URL's escapes in capitals. A proxy is told all of it (RFC 9112 §3.2.2).
+        whole = route.proxy is not None and not self._tunnels
+        self.curl.setopt(pycurl.REQUEST_TARGET, target.url if whole else target.path)
 
-    def fail(self, error: pycurl.error) -> None:
-        """Note that libcurl failed: an end of its answer that nobody waits for any more is none."""
-        if self._then is Then.READ and self.failure is None:
-            self.failure = self._refusal or broken.of(error)
+    def _lead_to(self, target: Target, route: Route) -> None:
+        place = (target.scheme, target.host, target.port, route)
+        if place != self._place:
+            self.curl.setopt(pycurl.URL, f"{target.scheme}://{_authority(target)}/")
+            self.curl.setopt(pycurl.PROXY, route.proxy.url if route.proxy is not None else "")
+            elsewhere = (route.host, route.port) != (target.host, target.port) and route.proxy is None
+            _set_or_not(
+                self.curl, pycurl.CONNECT_TO, [f"{_authority(target)}:{_authority(route)}"] if elsewhere else []
+            )
+            named = route.addresses != (route.host,)
+            known = ",".join(map(_bracketed, route.addresses))
+            self._known = [f"+{_authority(route)}:{known}"] if named else []
+            _set_or_not(self.curl, pycurl.RESOLVE, self._known)
+            self._place = place
+        elif self._known:  # libcurl takes it in once, and forgets it in a minute
+            self.curl.setopt(pycurl.RESOLVE, self._known)
 
-    def succeed(self) -> None:
-        """Note that libcurl has come to the end: of a head that broke off, it says the same."""
+    async def performed(self, *, fresh: bool) -> None:
+        """Have the request made; returns when it has ended, or was broken off."""
+        if fresh != self._is_fresh:
+            self.curl.setopt(pycurl.FRESH_CONNECT, fresh)
+            self._is_fresh = fresh
+        self._future = asyncio.get_running_loop().create_future()
+        self._driver.add(self.curl, self._ended)
+        await self._future
+
+    def settle(self) -> None:
+        """Judge how it ended: libcurl says of a head that broke off that all is well."""
+        if self._error is not None:
+            # An end of its answer that nobody waits for any more is no failure.
+            if self._then is Then.READ and self.failure is None:
+                self.failure = self._refusal or broken.of(self._error)
+            return
         if self._lines is not None and self.failure is None:
             self.failure = broken.Broken("connection", "closed before its headers were complete")
-        self.is_whole = self.failure is None
+        self.is_whole = self.failure is None and not self.is_broken_off
+
+    def late(self) -> None:
+        """Break it off: it has taken too long."""
+        if self._is_under_way:
+            self.failure = TimeoutError()
+            self.break_off()
+
+    def break_off(self) -> None:
+        """Break it off: what has come of it will do."""
+        if self._is_under_way:
+            self.is_broken_off = True
+            self._driver.remove(self.curl)
+            self._ended(None)
+
+    @property
+    def _is_under_way(self) -> bool:
+        return self._future is not None and not self._future.done()
+
+    def _ended(self, error: pycurl.error | None) -> None:
+        self._error = error
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
 
     def let_go(self) -> None:
         """Let go of what belongs to the request."""
         if self._waits is not None:
             self._waits.cancel()
-        self._waits = self._receiver = self._resent = self.clock = self.on_drain = None
+        self._waits = self._receiver = self._resent = self.clock = None
 
     # --- called by libcurl ---
 
     def _header(self, line: bytes) -> int | None:
-        if self._lines is None:
-            return None  # trailers
+        if self._lines is None or (self._tunnels and not self._sent):
+            return None  # trailers, or what a proxy says before it leads to the host
         if line not in (b"\r\n", b"\n"):
             self._lines.append(line)
             return None
@@ -272,6 +282,8 @@ class _Handle:
                 then = self._receiver.take(octets)
             except Exception as error:  # noqa: BLE001  the task that waits raises it
                 return self._failed(error)
+            if then is Then.READ:
+                return None
             if isinstance(then, asyncio.Future):
                 self._wait_for(then)
                 return pycurl.WRITEFUNC_PAUSE
@@ -285,24 +297,29 @@ class _Handle:
 
     def _socket(self, _: int, address: Any) -> Any:
         """Make the socket of a connection: the last place where an address can be refused, and no way leads around it."""
-        refusal = self._policy.refusal(str(address.addr[0]))
+        refusal = self._refused(str(address.addr[0]))
         if refusal is not None:
             self._refusal = Blocked(refusal)
             return pycurl.SOCKET_BAD
         try:
             made = socket.socket(address.family, address.socktype, address.protocol)
             os.close(os.dup(made.fileno()))  # as pycurl will, which does not tell why it cannot
+            self._opening = made
             return made
         except OSError as error:
             self._refusal = error
             return pycurl.SOCKET_BAD
 
     def _made(self, file: int, _: int) -> int:
+        if self._opening is not None:  # pycurl has its own file for it now
+            self._opening.close()
+            self._opening = None
         self._files.append(file)
+        self._driver.made(file)
         return pycurl.SOCKOPT_OK
 
     def _before_request(self, address: str, ours: str, _: int, port: int) -> int:
-        refusal = self._policy.refusal(address)
+        refusal = self._refused(address)
         if refusal is not None:
             self._refusal = Blocked(refusal)
             return pycurl.PREREQFUNC_ABORT
@@ -319,14 +336,20 @@ class _Handle:
 
     # --- of these ---
 
+    def _refused(self, address: str) -> str | None:
+        """Return why an address is not connected to: where a proxy is asked, only its own are, be they public or not."""
+        if self._proxied is None:
+            return self._policy.refusal(address)
+        return None if address in self._proxied else f"{address} is not the proxy's"
+
     def _failed(self, error: Exception) -> int:
         self.failure, self._then = error, Then.HANG_UP
         return _STOP
 
     def _drain_soon(self) -> None:
-        if self._then is Then.DRAIN and self.on_drain is not None:
-            self.on_drain()
-            self.on_drain = None
+        if self._then is Then.DRAIN and self.clock is not None and not self._drains:
+            self._drains = True
+            self.clock.limit(_DRAIN_S, self.break_off)
 
     def _wait_for(self, future: asyncio.Future[None]) -> None:
         assert self.clock is not None
@@ -335,7 +358,7 @@ class _Handle:
         future.add_done_callback(self._go_on)
 
     def _go_on(self, future: asyncio.Future[None]) -> None:
-        if self.clock is None or self._waits is not future or self.future is None or self.future.done():
+        if self.clock is None or self._waits is not future or not self._is_under_way:
             return  # the request has ended meanwhile
         self._waits = None
         self.clock.go_on()
@@ -348,6 +371,8 @@ def _prepared(headers: list[str], authorities: str) -> pycurl.Curl:
     for option, value in (
         (pycurl.NOSIGNAL, 1),
         (pycurl.PROXY, ""),
+        (pycurl.NOPROXY, ""),  # or libcurl would heed the environment's
+        (pycurl.PROXY_CAINFO, authorities),
         (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
         (pycurl.FOLLOWLOCATION, 0),
         (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),

@@ -21,7 +21,16 @@ from pmd.store.commits import Commit
 
 #: Options of where and how, which decide nothing of what comes out, or are nobody else's business.
 _LEFT_OUT: Final[Mapping[str, tuple[str, ...]]] = {
-    flow.FETCH.name: ("resolve", "allow_addresses", "ca_file", "blocklists", "concurrency", "lanes", "user_agent"),
+    flow.FETCH.name: (
+        "resolve",
+        "allow_addresses",
+        "ca_file",
+        "proxy",
+        "blocklists",
+        "concurrency",
+        "lanes",
+        "user_agent",
+    ),
 }
 #: What a commit tells of the programs that made it.
 _VERSIONS: Final = ("pmd", "python", "beam", "pyarrow")

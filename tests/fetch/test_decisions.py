@@ -323,7 +323,7 @@ def test_what_was_refused_is_read_from_what_an_attempt_keeps() -> None:
     async def refused(host: str, *found: str) -> list[str]:
         resolver = names.Resolver(addresses.AddressPolicy(), addresses.Routes({}), Nobody(), lambda _: list(found))
         with pytest.raises(addresses.Blocked) as raised:
-            await resolver.route(host, 80)
+            await resolver.route("http", host, 80)
         return addresses.refused(f"{type(raised.value).__name__}: {raised.value}"[:500])
 
     assert asyncio.run(refused("a.test", "10.0.0.1", "fd00::1")) == ["10.0.0.1", "fd00::1"]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import gzip
 import io
 import itertools
@@ -11,14 +10,10 @@ import tarfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError, InputError
@@ -146,7 +141,7 @@ def test_the_socket_itself_refuses_what_slipped_through(web: Web) -> None:
         options(resolve={}, allow_addresses=()), contact="", patience=HASTE, lookup=lambda _: ["93.184.215.14"]
     ) as lane:
 
-        async def rebound(host: str, port: int) -> Route:
+        async def rebound(_: str, host: str, port: int) -> Route:
             return Route(host, port, ("127.0.0.1",))
 
         lane._client._resolver.route = rebound  # type: ignore[method-assign]
@@ -438,37 +433,6 @@ def test_who_we_are_and_what_is_not_sent(web: Web) -> None:
     assert "authorization" not in first.headers
     assert "cookie" not in second.headers
     assert second.path == "/y"
-
-
-@pytest.fixture
-def secure(tmp_path: Path) -> Iterator[tuple[Web, Path]]:
-    import ssl
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "secure.test")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("secure.test")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = tmp_path / "ca.pem"
-    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    private = tmp_path / "key.pem"
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(pem, private)
-    with Web(context) as server:
-        yield server, pem
 
 
 def test_certificates_are_verified(secure: tuple[Web, Path]) -> None:
