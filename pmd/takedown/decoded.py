@@ -130,7 +130,9 @@ def _members(file: BinaryIO, place: str, depth: int) -> Iterator[Piece]:
             where = f"{place} {member.name}".strip()
             said = [member.name, member.linkname, member.uname, member.gname, *map(str, member.pax_headers.values())]
             yield Piece(where, "\n".join(filter(None, said)))
-            content = tar.extractfile(member) if member.isreg() else None  # what a link means is a member itself, or not here
+            content = (
+                tar.extractfile(member) if member.isreg() else None
+            )  # what a link means is a member itself, or not here
             if content is not None:
                 yield from pieces(io.BytesIO(content.read()), where, depth + 1)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pmd.audit import clusters, estimates
 from pmd.refresh import figures, page
 from pmd.refresh.sampling import Bound
 from pmd.refresh.standing import ALL
@@ -124,6 +125,31 @@ def test_where_the_upper_end_may_be_endless_it_has_none() -> None:
     low, high = found["interval"]
     assert low < found["days"]
     assert high is None or high > found["days"]
+
+
+SIZES = [25] * 6 + [1] * 80  # Kish's effective number is 14
+
+
+def _alive(*, apart: bool) -> np.ndarray:  # type: ignore[type-arg]
+    """Return how many of each host are alive: whole hosts go, or some of each."""
+    sizes = np.array(SIZES)
+    return np.where(np.arange(len(sizes)) % 2 == 0, sizes, 0) if apart else (sizes + np.arange(len(sizes)) % 2) // 2
+
+
+def test_whether_there_is_an_interval_is_told_by_the_hosts_sizes_and_not_by_who_has_gone() -> None:
+    """Else those draws of few hosts have one in which they happen to look alike, and it is too narrow."""
+    apart, alike = (
+        figures.of_draw(clusters.of(np.array(SIZES), {"alive": _alive(apart=apart)})) for apart in (True, False)
+    )
+    assert apart.degrees is not None
+    assert alike.degrees is not None
+    assert apart.degrees < estimates.MIN_DEGREES < alike.degrees
+    assert (apart.refused, alike.refused) == (None, None)
+    assert apart.low is not None
+    assert alike.low is not None
+    assert apart.high - apart.low > 2 * (alike.high - alike.low)  # type: ignore[operator]
+    few = clusters.of(np.array([25] * 6 + [1] * 20), {"alive": np.array([25, 0] * 3 + [1] * 20)})
+    assert figures.of_draw(few).refused == estimates.TOO_CONCENTRATED
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:

@@ -143,7 +143,10 @@ PLACES: Final[dict[str, tuple[bytes, str]]] = {
     "deep": (deep(USER, 7), "user"),
     "lz4": (bytes(pa.Codec("lz4").compress(USER, asbytes=True)), "user"),
     "an Arrow file": (arrow(pa.ipc.new_file, k=pa.array([IMAGE], pa.binary(16))), "image"),
-    "an Arrow stream": (arrow(pa.ipc.new_stream, a=["http://x.example/1.jpg"], k=["http://img.three.example/1"]), "host"),
+    "an Arrow stream": (
+        arrow(pa.ipc.new_stream, a=["http://x.example/1.jpg"], k=["http://img.three.example/1"]),
+        "host",
+    ),
     "a database": (database("image_url", "http://img.three.example/1.jpg"), "host"),
     "a picture in a database": (database("content", PICTURE), "sha256"),
     "a user in a database": (database("uid", "1@N01"), "user"),
