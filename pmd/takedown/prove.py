@@ -23,6 +23,7 @@ from pmd import codec, escape, flow
 from pmd.books import pictures
 from pmd.errors import PmdError
 from pmd.publish import folder, withdrawn
+from pmd.publish.find import index
 from pmd.publish.find import page as find_page
 from pmd.schema import keys
 from pmd.store import storage
@@ -66,6 +67,8 @@ _DIGEST_BYTES: Final = 32
 #: What is shorter is no picture.
 _PICTURE_BYTES: Final = 33
 _REMEMBERED: Final = 2**18
+#: Bytes of a name that a shard's number may cover, and one more.
+_SHARD_BYTES: Final = 4
 #: The same addresses and texts stand in many files; longer texts are looked at each time.
 _SHORT: Final = 1024
 
@@ -174,6 +177,7 @@ class _Look:
         said = lists.new().with_values(_values(words), _looks(words))
         self._lists = Suppression((*standing.lists, said))
         self._needles = _needles(words)
+        self._names = _names(words)
         self._holds = functools.lru_cache(maxsize=_REMEMBERED)(self._lists.holds)
         self._short = functools.lru_cache(maxsize=_REMEMBERED)(lambda text: frozenset(self._in_text(text)))
         self._pictures: dict[bytes, frozenset[str]] = {}
@@ -247,6 +251,8 @@ class _Look:
 
     def _as_it_stands(self, text: str) -> Iterator[str]:
         if self._needles is not None and self._needles.search(text.encode("utf-8", "surrogatepass")):
+            yield "words"
+        if self._names and self._names & index.kept(text):
             yield "words"
         for match in _HEX.findall(text):
             found = bytes.fromhex(match)
@@ -326,6 +332,13 @@ def _values(words: Iterable[Word]) -> dict[str, set[str | bytes]]:
         values["sha256"].update([word.named.sha256] if word.named.sha256 is not None else [])
         values["stored"].update([word.named.stored] if word.named.stored is not None else [])
     return values
+
+
+def _names(words: Iterable[Word]) -> frozenset[bytes]:
+    """Return what the index of find.html may have of words' images: of a name those bytes that no shard's number covers."""
+    named = [word.named for word in words if word.named is not None]
+    keys_of = [key for one in named for key in (one.key, one.sha256, *one.image_ids) if key is not None]
+    return frozenset(key[skip : skip + index.NAME_BYTES] for key in keys_of for skip in range(_SHARD_BYTES))
 
 
 def _looks(words: Iterable[Word]) -> set[bytes]:
