@@ -1,6 +1,7 @@
 """How often the intervals of `pmd refresh` hold, where the truth is known: by the production's own draw and figures.
 
     python benchmarks/refresh_truth.py [--seeds 200] [--images 600] [--spread 0 1]
+    python benchmarks/refresh_truth.py --small 2000 [--spread 0 1]
 
 Each seed makes a web of its own: hosts of very different sizes, each of which loses its images at its own rate, drawn from a
 gamma around the one rate (`spread` is its variance), so that images of one host share their fate. Waves are asked 7, 14 and 28
@@ -8,6 +9,10 @@ days after the fetch. Compared are the interval of this table with what all imag
 draw with the share of endlessly many such hosts; and that of the half-life with the one that the rate gives, where all hosts
 have one rate, as it supposes. The three waves of a seed are of one web and miss together, so `error`, the standard error of how
 many hold, is that of seeds. Prints JSON.
+
+With `--small` sources of few hosts are looked at alone, so many webs of each kind, with one wave each: 7, 14 or 28 days after the
+fetch. The images of a wave are drawn by lot from the hosts' own, which is what the production's numbers come to. Told are the
+intervals of another draw: those that are given now, and those that were when degrees of freedom decided on it.
 """
 
 from __future__ import annotations
@@ -26,7 +31,9 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from pmd.audit import clusters, estimates
 from pmd.refresh import figures, sampling, waves
+from pmd.refresh.availability import ALIVE
 from pmd.refresh.sampling import Drawn
 from pmd.refresh.standing import ASKED
 from pmd.refresh.waves import Answer, Wave
@@ -37,6 +44,8 @@ FETCHED = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 DAYS = (7, 14, 28)
 HOSTS = 400
 HALF_LIFE_DAYS = 60.0
+#: Hosts and images of small sources' waves.
+SMALL = ((40, 150), (60, 100), (100, 150), (150, 200))
 
 
 def web(seed: int, spread: float) -> tuple[pa.Table, pa.Table, dict[bytes, float]]:
@@ -54,6 +63,34 @@ def web(seed: int, spread: float) -> tuple[pa.Table, pa.Table, dict[bytes, float
             places = [{"kind": "original", "url": location}]
             images.append((key, "", places, asked[-1][2], False, 0))
     return _table(asked, ASKED), _table(images, IMAGES), ends
+
+
+def small(draws: int, hosts: int, images: int, spread: float) -> dict[str, dict[str, float]]:
+    """Return of a source of few hosts how often intervals of another draw are given, and hold."""
+    rng = np.random.default_rng([hosts, images, int(10 * spread)])
+    found: dict[str, list[tuple[bool, float]]] = {"by sizes": [], "by degrees": []}
+    for number in range(draws):
+        days = DAYS[number % len(DAYS)]
+        sizes = np.minimum(rng.zipf(1.6, hosts), 80)
+        drawn = rng.multivariate_hypergeometric(sizes, min(images, int(sizes.sum())))
+        rates = rng.gamma(1 / spread, spread, hosts) if spread else np.ones(hosts)
+        rate = math.log(2) / HALF_LIFE_DAYS * days
+        alive = rng.binomial(drawn, np.exp(-rate * rates))
+        endless = (1 + rate * spread) ** (-1 / spread) if spread else math.exp(-rate)
+        sums = clusters.of(drawn, {ALIVE: alive})
+        part = estimates.Part(sums, float(sums.pairs))
+        for name, told in (("by sizes", figures.of_draw(sums)), ("by degrees", estimates.share_of_draw([part], ALIVE))):
+            if told.low is not None and told.high is not None:
+                found[name].append((told.low <= endless <= told.high, told.high - told.low))
+    return {
+        name: {
+            "given": round(len(rows) / draws, 3),
+            "held": round(float(np.mean([row[0] for row in rows])), 4),
+            "mean_width": round(float(np.mean([row[1] for row in rows])), 4),
+        }
+        for name, rows in found.items()
+        if rows
+    }
 
 
 def _table(rows: list[Any], schema: pa.Schema) -> pa.Table:
@@ -130,7 +167,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--images", type=int, default=600)
     parser.add_argument("--spread", type=float, nargs="+", default=[0.0, 1.0])
+    parser.add_argument("--small", type=int, default=0, help="look at so many webs of sources of few hosts")
     arguments = parser.parse_args()
+    if arguments.small:
+        kinds = [(hosts, images, spread) for hosts, images in SMALL for spread in arguments.spread]
+        for hosts, images, spread in kinds:
+            told = small(arguments.small, hosts, images, spread)
+            print(json.dumps({"hosts": hosts, "images": images, "spread": spread, **told}), flush=True)
+        return
     print(
         json.dumps(
             {f"spread {spread:g}": run(arguments.seeds, arguments.images, spread) for spread in arguments.spread},

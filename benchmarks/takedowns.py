@@ -31,6 +31,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,6 +50,7 @@ _USERS: Final = 150
 #: Of so many photographs every one is of a user's; the rest lies with hosts.
 _SHARE: Final = 0.7
 _REGIONAL: Final = 60
+_SHARD: Final = re.compile(r"shards/(?:webdataset|parquet)/[^/]+\.(?:tar|parquet)")
 _DIE: Final = "PMD_TAKEDOWNS_DIE"
 _RECORD: Final = "PMD_TAKEDOWNS_RECORD"
 #: What tells when a ROOT was written, by whom, or how often.
@@ -255,8 +257,10 @@ class Bench:
 
     def __init__(self, there: World, folder: Path) -> None:
         self._world, self._folder = there, folder
+        self._kept = folder / "told.json"
         self.told: dict[str, Any] = {"images": there.images}
-        self.unlike: list[str] = []
+        if self._kept.exists():
+            self.told |= json.loads(self._kept.read_text(encoding="utf-8"))
         photo = folder / "photo.jpg"
         photo.write_bytes(world.picture(1012))
         # Of 1012 and its neighbour some may be the same bytes: the photograph is under both.
@@ -268,7 +272,7 @@ class Bench:
 
     def _expect(self, what: str, *, holds: bool, why: str = "") -> None:
         if not holds:
-            self.unlike.append(f"{what} {why}".strip())
+            self.told.setdefault("wrong", []).append(f"{what} {why}".strip())
             print(f"! {what} {why}", flush=True)
 
     def _prove(self, config: Path, where: str) -> float:
@@ -276,34 +280,45 @@ class Bench:
         self._expect(f"{where}: proved", holds=ended.code == 0, why=ended.text[-2000:])
         return ended.seconds
 
-    def built(self) -> Path:
-        """Return the ROOT that is copied, with the requests waiting."""
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what a step told; it is done where it was not done before."""
+        if name not in self.told:
+            self.told[name] = make()
+            self._kept.write_text(json.dumps(self.told), encoding="utf-8")
+        return self.told[name]
+
+    def built(self) -> None:
+        """Build the ROOT that is copied, with the requests waiting."""
         root = self._folder / "built"
         config = self._world.config(root)
-        if not (self._folder / "is-built").exists():
-            (root / "takedown/requests.jsonl").unlink(missing_ok=True)
-            ended = pmd("build", str(config))  # one that was cut off is gone on with
-            self._expect("built", holds=ended.code == 0, why=ended.text[-2000:])
-            for more in (("refresh", str(config), "--images", "9999"), ("label", str(root), "--number", "9999")):
-                done = pmd(*more)
-                self._expect(more[0], holds=done.code == 0, why=done.text[-2000:])
-            plant(root)
-            kinds = self._kinds_with_something(config)
-            self._expect("planted in every kind of file", holds=kinds >= _KINDS, why=f"not in {_KINDS - kinds}")
-            for word in self.what:
-                asked = pmd("takedown", "add", str(config), word)
-                self._expect("asked", holds=asked.code == 0, why=asked.text)
-            (self._folder / "is-built").touch()
-            self.told["build_s"] = round(ended.seconds, 1)
-        return root
+        self._once("build_s", lambda: self._built(config))
+        self._once("asked_again_s", lambda: self._run("refresh", str(config), "--images", "9999"))
+        self._once("label_s", lambda: self._run("label", str(root), "--number", "9999"))
+        self._once("files_with_something", lambda: self._planted(root, config))
+        self._once("requests", lambda: self._asked(root, config))
 
-    def _kinds_with_something(self, config: Path) -> set[str]:
-        """Return the folders in which `prove` finds something before."""
+    def _run(self, *words: str) -> float:
+        ended = pmd(*words)
+        self._expect(" ".join(words[:2]), holds=ended.code == 0, why=ended.text[-2000:])
+        return round(ended.seconds, 1)
+
+    def _built(self, config: Path) -> float:
+        return self._run("build", str(config))  # one that was cut off is gone on with
+
+    def _asked(self, root: Path, config: Path) -> int:
+        (root / "takedown/requests.jsonl").unlink(missing_ok=True)
+        self._run("takedown", "add", str(config), *self.what)
+        return len(self.what)
+
+    def _planted(self, root: Path, config: Path) -> int:
+        """Plant what runs leave that were killed; return in how many files `prove` finds something before."""
+        plant(root)
         ended = pmd("takedown", "prove", str(config), *self.what, "--json")
         left = json.loads(ended.text[ended.text.index("{") :])["left"]
+        kinds = {kind for kind in _KINDS if any(re.match(kind, one["file"]) for one in left)}
+        self._expect("planted in every kind of file", holds=kinds >= _KINDS, why=f"not in {sorted(_KINDS - kinds)}")
         (self._folder / "before.json").write_text(json.dumps(left, indent=1), encoding="utf-8")
-        self.told["files_with_something"] = len({one["file"] for one in left})
-        return {kind for kind in _KINDS if any(re.match(kind, one["file"]) for one in left)}
+        return len({one["file"] for one in left})
 
     def copy(self, name: str) -> tuple[Path, Path]:
         """Return a copy of what was built, and its configuration."""
@@ -314,37 +329,43 @@ class Bench:
 
     def undisturbed(self) -> Path:
         """Take it down once; return the ROOT."""
-        kept = self._folder / "undisturbed.json"
         root = self._folder / "undisturbed"
-        if kept.exists():
-            self.told |= json.loads(kept.read_text(encoding="utf-8"))
-            return root
+        config = self._world.config(root)
+        self._once("applied", self._applied)
+        self._once("prove_s", lambda: round(self._prove(config, "undisturbed"), 1))
+        self._once("verify_s", lambda: self._run("verify", str(root)))
+        self._once("next_build_s", lambda: self._next_build(root, config))
+        self._once("outside", lambda: self.outside(self._folder / "built/release", root / "release"))
+        return root
+
+    def _applied(self) -> dict[str, Any]:
         root, config = self.copy("undisturbed")
         before = files(root)
         ended = pmd("takedown", "apply", str(config), "--json")
         self._expect("applied", holds=ended.code == 0, why=ended.text[-2000:])
-        removed = json.loads(ended.text[ended.text.index("{") :])["removed"]
         after = files(root)
-        shards = {name for name in before if name.startswith("shards/") and name.endswith((".tar", ".parquet"))}
-        same = {name for name in shards if after.get(name) == before[name]}
-        proved = self._prove(config, "undisturbed")
-        verified = pmd("verify", str(root))
-        self._expect("verified", holds=verified.code == 0, why=verified.text[-2000:])
+        shards = {name for name in before if _SHARD.match(name) and "-01234567." not in name}
+        other = {name for name in shards if after.get(name) != before[name]}
+        left = json.loads((self._folder / "before.json").read_text(encoding="utf-8"))
+        held = {one["file"] for one in left} & shards
+        reserve = {
+            max(name for name in shards if name.startswith(f"shards/{form}/")) for form in ("webdataset", "parquet")
+        }
+        self._expect("only shards that held it, and the reserve", holds=held <= other <= held | reserve, why=str(other))
+        return {
+            "removed": json.loads(ended.text[ended.text.index("{") :])["removed"],
+            "seconds": round(ended.seconds, 1),
+            "files": len(after),
+            "shards": len(shards),
+            "shards_that_held_it": len(held),
+            "shards_of_equal_bytes": len(shards - other),
+        }
+
+    def _next_build(self, root: Path, config: Path) -> float:
+        after = files(root)
         again = pmd("build", str(config))
         self._expect("the next build", holds=files(root) == after and "✓" not in again.text, why=again.text[-2000:])
-        told = {
-            "removed": removed,
-            "apply_s": round(ended.seconds, 1),
-            "prove_s": round(proved, 1),
-            "prove_files": len(after),
-            "shards": len(shards),
-            "shards_of_equal_bytes": len(same),
-            "calls": self._record(),
-            "outside": self.outside(self._folder / "built/release", root / "release"),
-        }
-        kept.write_text(json.dumps(told), encoding="utf-8")
-        self.told |= told
-        return root
+        return round(again.seconds, 1)
 
     def outside(self, before: Path, after: Path) -> dict[str, Any]:
         """Compare two releases as somebody would who has nothing else; return what can be learnt."""
@@ -385,19 +406,15 @@ class Bench:
 
     def rebuilt(self, undisturbed: Path) -> None:
         """Build it from nothing with the list."""
-        if "rebuild_s" in self.told:
-            return
         root = self._folder / "rebuilt"
-        shutil.rmtree(root, ignore_errors=True)
         config = self._world.config(root, more=f'suppression = "{undisturbed}/takedown/suppression.json"')
-        ended = pmd("build", str(config))
-        self._expect("rebuilt", holds=ended.code == 0, why=ended.text[-2000:])
-        self._expect("the samples of a rebuild", holds=samples(root) == samples(undisturbed))
+        self._once("rebuild_s", lambda: self._run("build", str(config)))
+        self._once("samples", lambda: self._rebuilt(root, config, samples(undisturbed)))
+
+    def _rebuilt(self, root: Path, config: Path, known: set[str]) -> int:
+        self._expect("the samples of a rebuild", holds=samples(root) == known)
         self._prove(config, "rebuilt")
-        self.told |= {"rebuild_s": round(ended.seconds, 1), "samples": len(samples(root))}
-        kept = self._folder / "undisturbed.json"
-        kept.write_text(json.dumps(self.told), encoding="utf-8")
-        shutil.rmtree(root)
+        return len(known)
 
     def trial(self, name: str, undisturbed: dict[str, bytes], kills: list[dict[str, Any]]) -> None:
         """Kill it, so many times in a row, do it again to the end, and compare.
@@ -422,30 +439,35 @@ class Bench:
         moments = ", ".join(f"{one.seconds:.1f}" for one in killed)
         print(f"{name}: {hits} of {len(kills)} killed, after {moments} s; {len(other)} differ", flush=True)
 
+    def _at_a_call(self, name: str, place: float) -> dict[str, Any]:
+        """Return how one is killed at a call of the storage, drawn among the kinds of calls by a number below 1."""
+        kinds = json.loads((self._folder / "calls.json").read_text(encoding="utf-8"))
+        kind = sorted(kinds)[int(place * len(kinds))]
+        print(f"{name}: {kind}", flush=True)
+        return {"environment": {_DIE: str(random.Random(place).choice(kinds[kind]))}}
+
     def trials(self, undisturbed: Path, asked: argparse.Namespace, until: float) -> None:
         """Kill it at calls and at moments; begin no trial after a time."""
         chance = random.Random(asked.seed)
-        kinds = json.loads((self._folder / "calls.json").read_text(encoding="utf-8"))
+        if asked.named:
+            self._once("calls", self._record)
         log = self._folder / "trials.jsonl"
         log.touch()
         compared = files(undisturbed)
         for number in range(asked.named + asked.random + asked.chains):
-            kind = chance.choice(sorted(kinds))
-            call = chance.choice(kinds[kind])
-            moments = [chance.uniform(3, self.told["apply_s"]) for _ in range(_IN_A_ROW)]
+            place = chance.random()
+            moments = [chance.uniform(3, self.told["applied"]["seconds"]) for _ in range(_IN_A_ROW)]
             is_named, is_alone = number < asked.named, number < asked.named + asked.random
             name = f"{'named' if is_named else 'random' if is_alone else 'chain'}-{number}"
             if time.monotonic() > until:
                 break
             if any(json.loads(line)["name"] == name for line in log.read_text(encoding="utf-8").splitlines()):
                 continue
-            if is_named:
-                print(f"{name}: {kind}", flush=True)
-            drawn = [{"kill_after": moment} for moment in moments[: 1 if is_alone else None]]
-            self.trial(name, compared, [{"environment": {_DIE: str(call)}}] if is_named else drawn)
+            drawn: list[dict[str, Any]] = [{"kill_after": moment} for moment in moments[: 1 if is_alone else None]]
+            self.trial(name, compared, [self._at_a_call(name, place)] if is_named else drawn)
         lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
         self.told |= {"trials": len(lines)} | {name: sum(line[name] for line in lines) for name in ("kills", "hit")}
-        self.told["unlike"] = len(self.unlike) + sum(line["other"] > 0 for line in lines)
+        self._kept.write_text(json.dumps(self.told), encoding="utf-8")
 
 
 def main() -> None:
@@ -475,7 +497,7 @@ def main() -> None:
     if asked.folder is None:
         shutil.rmtree(folder)
     print(json.dumps(bench.told))
-    sys.exit(bool(bench.told["unlike"]))
+    sys.exit(bool(bench.told.get("wrong")))
 
 
 if __name__ == "__main__":
