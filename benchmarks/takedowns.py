@@ -1,13 +1,16 @@
 """Take a user, a page and a photograph down from a ROOT of some thousand images, kill that often, and look what is left.
 
-    python benchmarks/takedowns.py [--images 2000] [--named 6] [--random 6] [--seed 0] [--seconds N] [--folder FOLDER]
+    python benchmarks/takedowns.py [--images 2000] [--named 6] [--random 6] [--chains 6] [--seed 0] [--seconds N]
+        [--folder FOLDER]
 
 A small PMD (photographs of people in SBU Captions, pictures of hosts, regions) is built from a web on this machine. Then
 
-1. it is taken down once, undisturbed: proved, verified; which shards kept their bytes; what the next build does;
+1. it is taken down once, undisturbed: proved, verified; which shards kept their bytes; what the next build does; what somebody
+   learns who holds the release of before and that of after;
 2. it is built from nothing with the suppression list: proved, and its samples compared;
 3. for each kill, a copy is taken down and killed, at a storage call that is drawn among all kinds (`--named`) or at a moment that
-   is drawn (`--random`); taken down again, proved again, and every file compared with those of the undisturbed one.
+   is drawn (`--random`), or five times in a row at such moments (`--chains`); taken down again, every file compared with those
+   of the undisturbed one, and what is not equal to a file that was proved there is proved again.
 
 FOLDER keeps what was built and the trials that are done: started again, it goes on where it was. Exits with 1 where anything
 differs. The last line is JSON.
@@ -17,15 +20,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,17 +42,51 @@ import pyarrow.parquet as pq
 
 from benchmarks.breaking import calls, world
 from benchmarks.breaking.calls import Call
+from pmd.schema import keys
+from pmd.takedown import decoded
 
 HERE: Final = Path(__file__).resolve().parent.parent
 _USERS: Final = 150
 #: Of so many photographs every one is of a user's; the rest lies with hosts.
 _SHARE: Final = 0.7
 _REGIONAL: Final = 60
+_SHARD: Final = re.compile(r"shards/(?:webdataset|parquet)/[^/]+\.(?:tar|parquet)")
 _DIE: Final = "PMD_TAKEDOWNS_DIE"
 _RECORD: Final = "PMD_TAKEDOWNS_RECORD"
 #: What tells when a ROOT was written, by whom, or how often.
 _TOLD: Final = ("writer.json", "writer.lock", "fetch/register", "takedown/", "_work/")
-_ENDINGS: Final = (".parquet", ".tar", ".json", ".html", ".md", ".jsonl")
+#: Kills of a chain.
+_IN_A_ROW: Final = 5
+
+
+#: Where it is found before: every kind of file that a ROOT has of images, and what runs that were killed leave.
+_KINDS: Final = frozenset(
+    {
+        "curate/source=sbu_captions/pairs/",
+        "curate/source=conceptual_captions/pairs/",
+        "images/part-",
+        "views/pairs/",
+        "fetch/attempts/",
+        "fetch/ledger/",
+        "fetch/rejected/",
+        "fetch/store/",
+        "dedupe/groups/",
+        "dedupe/splits/",
+        "shards/webdataset/.*[.]tar",
+        "shards/parquet/.*[.]parquet",
+        "publish/source=",
+        "release/source=",
+        "release/find/",
+        "refresh/wave=.*/part-",
+        "refresh/wave=2020-02-02/asked-",
+        "labels/",
+        "_work/",
+        "fetch/store/.*/0123456789abcdef.tar",
+        "shards/webdataset/.*-01234567.tar",
+        "publish/.*/[.]tmp-",
+        "release/[.]tmp-",
+    }
+)
 
 
 def user(number: int) -> str:
@@ -176,6 +216,12 @@ def files(root: Path) -> dict[str, bytes]:
     return found
 
 
+def rows_of(release: Path) -> dict[str, dict[str, Any]]:
+    """Return the rows of a release's lists, by pair_id."""
+    tables = [pq.ParquetFile(path).read() for path in sorted(release.glob("source=*/*.parquet"))]
+    return {row["pair_id"]: row for table in tables for row in table.to_pylist()}
+
+
 def samples(root: Path) -> set[str]:
     """Return what is said of every sample."""
     found = set()
@@ -185,13 +231,36 @@ def samples(root: Path) -> set[str]:
     return found
 
 
+def plant(root: Path) -> None:
+    """Put copies of what stands where runs that were killed leave theirs."""
+    pairs = max((root / "curate/source=sbu_captions/pairs").iterdir(), key=lambda path: path.stat().st_size)
+    tar = max((root / "fetch/store").rglob("*.tar"), key=lambda path: path.stat().st_size)
+    for shard in [*(root / "shards/webdataset").glob("*.tar")]:
+        shutil.copyfile(shard, shard.with_name(f"{shard.name[:-12]}01234567.tar"))
+    temporary = f".tmp-{'ab' * 16}"
+    copies = {
+        root / "_work/epoch-0/curate/run.parquet": pairs,
+        tar.with_name("0123456789abcdef.tar"): tar,
+        root / "publish/source=sbu_captions" / temporary: pairs,
+        root / "release" / temporary: pairs,
+    }
+    for copy, original in copies.items():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(original, copy)
+    begun = root / "refresh/wave=2020-02-02"
+    begun.mkdir(parents=True, exist_ok=True)
+    (begun / f"asked-{keys.image_id('flickr:1009').hex()}.json").write_text('{"status": "ok"}', encoding="utf-8")
+
+
 class Bench:
     """All of it, in one folder."""
 
     def __init__(self, there: World, folder: Path) -> None:
         self._world, self._folder = there, folder
+        self._kept = folder / "told.json"
         self.told: dict[str, Any] = {"images": there.images}
-        self.unlike: list[str] = []
+        if self._kept.exists():
+            self.told |= json.loads(self._kept.read_text(encoding="utf-8"))
         photo = folder / "photo.jpg"
         photo.write_bytes(world.picture(1012))
         # Of 1012 and its neighbour some may be the same bytes: the photograph is under both.
@@ -203,7 +272,7 @@ class Bench:
 
     def _expect(self, what: str, *, holds: bool, why: str = "") -> None:
         if not holds:
-            self.unlike.append(f"{what} {why}".strip())
+            self.told.setdefault("wrong", []).append(f"{what} {why}".strip())
             print(f"! {what} {why}", flush=True)
 
     def _prove(self, config: Path, where: str) -> float:
@@ -211,20 +280,45 @@ class Bench:
         self._expect(f"{where}: proved", holds=ended.code == 0, why=ended.text[-2000:])
         return ended.seconds
 
-    def built(self) -> Path:
-        """Return the ROOT that is copied, with the requests waiting."""
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what a step told; it is done where it was not done before."""
+        if name not in self.told:
+            self.told[name] = make()
+            self._kept.write_text(json.dumps(self.told), encoding="utf-8")
+        return self.told[name]
+
+    def built(self) -> None:
+        """Build the ROOT that is copied, with the requests waiting."""
         root = self._folder / "built"
         config = self._world.config(root)
-        if not (self._folder / "is-built").exists():
-            shutil.rmtree(root, ignore_errors=True)
-            ended = pmd("build", str(config))
-            self._expect("built", holds=ended.code == 0, why=ended.text[-2000:])
-            for word in self.what:
-                asked = pmd("takedown", "add", str(config), word)
-                self._expect("asked", holds=asked.code == 0, why=asked.text)
-            (self._folder / "is-built").touch()
-            self.told["build_s"] = round(ended.seconds, 1)
-        return root
+        self._once("build_s", lambda: self._built(config))
+        self._once("asked_again_s", lambda: self._run("refresh", str(config), "--images", "9999"))
+        self._once("label_s", lambda: self._run("label", str(root), "--number", "9999"))
+        self._once("files_with_something", lambda: self._planted(root, config))
+        self._once("requests", lambda: self._asked(root, config))
+
+    def _run(self, *words: str) -> float:
+        ended = pmd(*words)
+        self._expect(" ".join(words[:2]), holds=ended.code == 0, why=ended.text[-2000:])
+        return round(ended.seconds, 1)
+
+    def _built(self, config: Path) -> float:
+        return self._run("build", str(config))  # one that was cut off is gone on with
+
+    def _asked(self, root: Path, config: Path) -> int:
+        (root / "takedown/requests.jsonl").unlink(missing_ok=True)
+        self._run("takedown", "add", str(config), *self.what)
+        return len(self.what)
+
+    def _planted(self, root: Path, config: Path) -> int:
+        """Plant what runs leave that were killed; return in how many files `prove` finds something before."""
+        plant(root)
+        ended = pmd("takedown", "prove", str(config), *self.what, "--json")
+        left = json.loads(ended.text[ended.text.index("{") :])["left"]
+        kinds = {kind for kind in _KINDS if any(re.match(kind, one["file"]) for one in left)}
+        self._expect("planted in every kind of file", holds=kinds >= _KINDS, why=f"not in {sorted(_KINDS - kinds)}")
+        (self._folder / "before.json").write_text(json.dumps(left, indent=1), encoding="utf-8")
+        return len({one["file"] for one in left})
 
     def copy(self, name: str) -> tuple[Path, Path]:
         """Return a copy of what was built, and its configuration."""
@@ -235,36 +329,71 @@ class Bench:
 
     def undisturbed(self) -> Path:
         """Take it down once; return the ROOT."""
-        kept = self._folder / "undisturbed.json"
         root = self._folder / "undisturbed"
-        if kept.exists():
-            self.told |= json.loads(kept.read_text(encoding="utf-8"))
-            return root
+        config = self._world.config(root)
+        self._once("applied", self._applied)
+        self._once("prove_s", lambda: round(self._prove(config, "undisturbed"), 1))
+        self._once("verify_s", lambda: self._run("verify", str(root)))
+        self._once("next_build_s", lambda: self._next_build(root, config))
+        self._once("outside", lambda: self.outside(self._folder / "built/release", root / "release"))
+        return root
+
+    def _applied(self) -> dict[str, Any]:
         root, config = self.copy("undisturbed")
         before = files(root)
         ended = pmd("takedown", "apply", str(config), "--json")
         self._expect("applied", holds=ended.code == 0, why=ended.text[-2000:])
-        removed = json.loads(ended.text[ended.text.index("{") :])["removed"]
         after = files(root)
-        shards = {name for name in before if name.startswith("shards/") and name.endswith((".tar", ".parquet"))}
-        same = {name for name in shards if after.get(name) == before[name]}
-        proved = self._prove(config, "undisturbed")
-        verified = pmd("verify", str(root))
-        self._expect("verified", holds=verified.code == 0, why=verified.text[-2000:])
+        shards = {name for name in before if _SHARD.match(name) and "-01234567." not in name}
+        other = {name for name in shards if after.get(name) != before[name]}
+        left = json.loads((self._folder / "before.json").read_text(encoding="utf-8"))
+        held = {one["file"] for one in left} & shards
+        reserve = {
+            max(name for name in shards if name.startswith(f"shards/{form}/")) for form in ("webdataset", "parquet")
+        }
+        self._expect("only shards that held it, and the reserve", holds=held <= other <= held | reserve, why=str(other))
+        return {
+            "removed": json.loads(ended.text[ended.text.index("{") :])["removed"],
+            "seconds": round(ended.seconds, 1),
+            "files": len(after),
+            "shards": len(shards),
+            "shards_that_held_it": len(held),
+            "shards_of_equal_bytes": len(shards - other),
+        }
+
+    def _next_build(self, root: Path, config: Path) -> float:
+        after = files(root)
         again = pmd("build", str(config))
         self._expect("the next build", holds=files(root) == after and "✓" not in again.text, why=again.text[-2000:])
-        told = {
-            "removed": removed,
-            "apply_s": round(ended.seconds, 1),
-            "prove_s": round(proved, 1),
-            "prove_files": len(after),
-            "shards": len(shards),
-            "shards_of_equal_bytes": len(same),
-            "calls": self._record(),
-        }
-        kept.write_text(json.dumps(told), encoding="utf-8")
-        self.told |= told
-        return root
+        return round(again.seconds, 1)
+
+    def outside(self, before: Path, after: Path) -> dict[str, Any]:
+        """Compare two releases as somebody would who has nothing else; return what can be learnt."""
+        old, new = rows_of(before), rows_of(after)
+        gone = old.keys() - new.keys()
+        told = pq.read_table(after / "withdrawn.parquet")
+        self._expect("withdrawn: ids and nothing else", holds=told.schema.names == ["pair_id"])
+        self._expect("withdrawn: what an older list has", holds={*told["pair_id"].to_pylist()} == gone)
+        changed = [key for key in new if old.get(key) != new[key]]
+        self._expect("rows that stay", holds=not changed, why=str(changed[:3]))
+        names = {str(old[key][name]) for key in gone for name in ("image_id", "image_url", "sha256") if old[key][name]}
+        names -= {str(row[name]) for row in new.values() for name in ("image_id", "image_url", "sha256")}
+        said = sorted(
+            {
+                str(path.relative_to(after))
+                for path in sorted(after.rglob("*"))
+                if path.is_file()
+                for piece in decoded.pieces(io.BytesIO(path.read_bytes()))
+                if any(name in str(piece.content) for name in names)
+            }
+        )
+        self._expect("no file of the new release has what has left", holds=not said, why=", ".join(said))
+        one, other = (
+            {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+            for root in (before, after)
+        )
+        differ = sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
+        return {"rows_that_left": len(gone), "rows_that_changed": len(changed), "files_that_differ": differ}
 
     def _record(self) -> int:
         """Write down the storage's calls of an undisturbed run; return how many kinds there are."""
@@ -277,62 +406,68 @@ class Bench:
 
     def rebuilt(self, undisturbed: Path) -> None:
         """Build it from nothing with the list."""
-        if "rebuild_s" in self.told:
-            return
         root = self._folder / "rebuilt"
-        shutil.rmtree(root, ignore_errors=True)
         config = self._world.config(root, more=f'suppression = "{undisturbed}/takedown/suppression.json"')
-        ended = pmd("build", str(config))
-        self._expect("rebuilt", holds=ended.code == 0, why=ended.text[-2000:])
-        self._expect("the samples of a rebuild", holds=samples(root) == samples(undisturbed))
-        self._prove(config, "rebuilt")
-        self.told |= {"rebuild_s": round(ended.seconds, 1), "samples": len(samples(root))}
-        kept = self._folder / "undisturbed.json"
-        kept.write_text(json.dumps(self.told), encoding="utf-8")
-        shutil.rmtree(root)
+        self._once("rebuild_s", lambda: self._run("build", str(config)))
+        self._once("samples", lambda: self._rebuilt(root, config, samples(undisturbed)))
 
-    def trial(self, name: str, undisturbed: dict[str, bytes], **how: Any) -> None:
-        """Kill it, do it again, and compare."""
+    def _rebuilt(self, root: Path, config: Path, known: set[str]) -> int:
+        self._expect("the samples of a rebuild", holds=samples(root) == known)
+        self._prove(config, "rebuilt")
+        return len(known)
+
+    def trial(self, name: str, undisturbed: dict[str, bytes], kills: list[dict[str, Any]]) -> None:
+        """Kill it, so many times in a row, do it again to the end, and compare.
+
+        Files that are equal to those of the undisturbed ROOT are proved with these: what is left besides is proved here.
+        """
         root, config = self.copy(name)
-        killed = pmd("takedown", "apply", str(config), **how)
+        killed = [pmd("takedown", "apply", str(config), **how) for how in kills]
         again = pmd("takedown", "apply", str(config))
         self._expect(f"{name}: applied again", holds=again.code == 0, why=again.text[-2000:])
-        self._prove(config, name)
         now = files(root)
         other = sorted(key for key in {*now, *undisturbed} if now.get(key) != undisturbed.get(key))
         self._expect(f"{name}: equal to the undisturbed", holds=not other, why=", ".join(other[:6]))
+        for key in now:
+            if key not in other and not key.endswith("_stage.json"):
+                (root / key).unlink()
+        self._prove(config, name)
         shutil.rmtree(root)
-        hit = killed.code == -signal.SIGKILL
+        hits = sum(one.code == -signal.SIGKILL for one in killed)
         with (self._folder / "trials.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"name": name, "hit": hit, "other": len(other)}) + "\n")
-        print(
-            f"{name}: {'killed' if hit else 'ended before'} after {killed.seconds:.1f} s; {len(other)} differ",
-            flush=True,
-        )
+            file.write(json.dumps({"name": name, "kills": len(kills), "hit": hits, "other": len(other)}) + "\n")
+        moments = ", ".join(f"{one.seconds:.1f}" for one in killed)
+        print(f"{name}: {hits} of {len(kills)} killed, after {moments} s; {len(other)} differ", flush=True)
 
-    def trials(self, undisturbed: Path, named: int, drawn: int, seed: int, until: float) -> None:
-        """Kill it at calls and at moments; begin no trial after a time."""
-        chance = random.Random(seed)
+    def _at_a_call(self, name: str, place: float) -> dict[str, Any]:
+        """Return how one is killed at a call of the storage, drawn among the kinds of calls by a number below 1."""
         kinds = json.loads((self._folder / "calls.json").read_text(encoding="utf-8"))
+        kind = sorted(kinds)[int(place * len(kinds))]
+        print(f"{name}: {kind}", flush=True)
+        return {"environment": {_DIE: str(random.Random(place).choice(kinds[kind]))}}
+
+    def trials(self, undisturbed: Path, asked: argparse.Namespace, until: float) -> None:
+        """Kill it at calls and at moments; begin no trial after a time."""
+        chance = random.Random(asked.seed)
+        if asked.named:
+            self._once("calls", self._record)
         log = self._folder / "trials.jsonl"
         log.touch()
         compared = files(undisturbed)
-        for number in range(named + drawn):
-            kind = chance.choice(sorted(kinds))
-            call, moment = chance.choice(kinds[kind]), chance.uniform(3, self.told["apply_s"])
-            name = f"named-{number}" if number < named else f"random-{number}"
+        for number in range(asked.named + asked.random + asked.chains):
+            place = chance.random()
+            moments = [chance.uniform(3, self.told["applied"]["seconds"]) for _ in range(_IN_A_ROW)]
+            is_named, is_alone = number < asked.named, number < asked.named + asked.random
+            name = f"{'named' if is_named else 'random' if is_alone else 'chain'}-{number}"
             if time.monotonic() > until:
                 break
             if any(json.loads(line)["name"] == name for line in log.read_text(encoding="utf-8").splitlines()):
                 continue
-            if number < named:
-                print(f"{name}: {kind}", flush=True)
-                self.trial(name, compared, environment={_DIE: str(call)})
-            else:
-                self.trial(name, compared, kill_after=moment)
+            drawn: list[dict[str, Any]] = [{"kill_after": moment} for moment in moments[: 1 if is_alone else None]]
+            self.trial(name, compared, [self._at_a_call(name, place)] if is_named else drawn)
         lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-        self.told |= {"trials": len(lines), "hit": sum(line["hit"] for line in lines)}
-        self.told["unlike"] = len(self.unlike) + sum(line["other"] > 0 for line in lines)
+        self.told |= {"trials": len(lines)} | {name: sum(line[name] for line in lines) for name in ("kills", "hit")}
+        self._kept.write_text(json.dumps(self.told), encoding="utf-8")
 
 
 def main() -> None:
@@ -344,6 +479,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--named", type=int, default=6)
     parser.add_argument("--random", type=int, default=6)
+    parser.add_argument("--chains", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=1e9, help="begin no trial after so long")
     parser.add_argument("--folder", type=Path)
@@ -357,11 +493,11 @@ def main() -> None:
         bench.built()
         undisturbed = bench.undisturbed()
         bench.rebuilt(undisturbed)
-        bench.trials(undisturbed, asked.named, asked.random, asked.seed, until)
+        bench.trials(undisturbed, asked, until)
     if asked.folder is None:
         shutil.rmtree(folder)
     print(json.dumps(bench.told))
-    sys.exit(bool(bench.told["unlike"]))
+    sys.exit(bool(bench.told.get("wrong")))
 
 
 if __name__ == "__main__":

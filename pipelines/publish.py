@@ -18,7 +18,7 @@ from pmd.fetch import asking, blocklists, partitions
 from pmd.fetch import needs as fetch_needs
 from pmd.images import takedowns
 from pmd.publish import folder, needs
-from pmd.publish.transforms import SourceList, SpreadBoth, WriteList, tasks
+from pmd.publish.transforms import SourceList, SpreadBoth, WriteList, tasks, with_named
 from pmd.schema import keys
 from pmd.store import exchange, register, root, storage
 from pmd.store.standing import Standing
@@ -47,7 +47,9 @@ def build(config: Config, names: Sequence[str], flags: Sequence[str] = ()) -> No
         for name, need in needed.items()
     }
     work = root.work_folder(config.root, flow.PUBLISH.name)
-    targets = tuple(target(need.wanted, kind=name, sources=(name,)) for name, need in needed.items())
+    targets = tuple(
+        target(need.wanted, kind=name, sources=(name,), complete=with_named) for name, need in needed.items()
+    )
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (

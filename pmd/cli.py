@@ -589,7 +589,7 @@ def join(
     if as_json:
         output.json({name: dataclasses.asdict(joined) for name, joined in result.items()})
     else:
-        heads = ("source", "rows", "refilled", "not in your copy", "other content in your copy")
+        heads = ("source", "rows", "refilled", "not in your copy", "other content in your copy", "withdrawn")
         output.table(None, heads, joining.lines(result))
     if any(joined.other for joined in result.values()):
         raise typer.Exit(5)

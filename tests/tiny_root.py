@@ -56,7 +56,7 @@ from pmd.images import takedowns
 from pmd.images.transforms import GatherPartition, SpreadPairs, file_batch
 from pmd.images.transforms import targets as image_targets
 from pmd.publish import needs as publish_needs
-from pmd.publish.transforms import SourceList, SpreadBoth, WriteList, tasks
+from pmd.publish.transforms import SourceList, SpreadBoth, WriteList, tasks, with_named
 from pmd.schema import keys
 from pmd.shard import needs as shard_needs
 from pmd.shard.samples import window_bits
@@ -117,13 +117,13 @@ _VG_REGIONS = [
 ]
 
 
-def write_config(folder: Path) -> str:
-    """Write the annotation files and the configuration; return the configuration's path."""
+def write_config(folder: Path, coco: str = "train2017") -> str:
+    """Write the annotation files, COCO's those of a part of it, and the configuration; return the configuration's path."""
     data = folder / "data"
     data.mkdir(parents=True)
     lines = [f"{caption}\t{url}" for caption, url in _CC3M] + ["one column only"]
     (data / "GCC-training.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (data / "captions_train2017.json").write_text(json.dumps(_COCO), encoding="utf-8")
+    (data / f"captions_{coco}.json").write_text(json.dumps(_COCO).replace("train2017", coco), encoding="utf-8")
     (data / "image_data.json").write_text(json.dumps(_VG_IMAGES), encoding="utf-8")
     (data / "region_descriptions.json").write_text(json.dumps(_VG_REGIONS), encoding="utf-8")
     (data / "takedown.txt").write_text(f"# a list\n{C4}\n", encoding="utf-8")
@@ -135,7 +135,7 @@ takedown = ["{data}/takedown.txt"]
 [sources.conceptual_captions]
 annotations = ["{data}/GCC-training.tsv"]
 [sources.coco]
-annotations = ["{data}/captions_train2017.json"]
+annotations = ["{data}/captions_{coco}.json"]
 exclude_karpathy = "none"
 [sources.visual_genome]
 annotations = ["{data}/image_data.json", "{data}/region_descriptions.json"]
@@ -148,9 +148,9 @@ samples_per_shard = 3
     return str(path)
 
 
-def build(folder: Path) -> config.Config:
-    """Build everything but the audit below `folder`/pmd."""
-    chosen = config.load(write_config(folder))
+def build(folder: Path, coco: str = "train2017") -> config.Config:
+    """Build everything but the audit below `folder`/pmd; arguments as of `write_config`."""
+    chosen = config.load(write_config(folder, coco))
     for name in sorted(chosen.sources):
         curate(chosen, name)
     make_images(chosen)
@@ -387,5 +387,6 @@ def publish(chosen: config.Config, name: str) -> None:
         WriteList({name: SourceList(manifest, manifest.redistribute, wanted.folder)}, lists, work),
         tasks({name: [(storage.join(curated, file.name), file.bytes) for file in files]}, range(2**cut.part_bits)),
     )
-    CommitStage(work, (target(wanted, kind=name, sources=(name,)),))(collect([*found, outputs(())]))
+    ours = target(wanted, kind=name, sources=(name,), complete=with_named)
+    CommitStage(work, (ours,))(collect([*found, outputs(())]))
     _accept(chosen, work)

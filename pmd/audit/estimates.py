@@ -274,8 +274,19 @@ class Part:
     weight: float
 
 
-def share_of_draw(parts: Sequence[Part], name: str, *, level: float = LEVEL) -> Estimate:
-    """Return the share of pairs with a property, of many more such clusters."""
+def share_of_draw(
+    parts: Sequence[Part], name: str, *, level: float = LEVEL, refuses_by_sizes: bool = False
+) -> Estimate:
+    """Return the share of pairs with a property, of many more such clusters.
+
+    Args:
+        parts: The clusters.
+        name: The property.
+        level: Of the interval.
+        refuses_by_sizes: Refuse by Kish's effective number of clusters, which their sizes tell, in place of the degrees of
+            freedom. These are estimated from who has the property: of few clusters just those draws pass in which they happen
+            to look alike, so that the intervals that are left are too narrow (measured by benchmarks/refresh_truth.py).
+    """
     parts, weights = _weighted(parts)
     if not parts:
         return NOTHING
@@ -287,7 +298,7 @@ def share_of_draw(parts: Sequence[Part], name: str, *, level: float = LEVEL) -> 
         squares = second - 2 * share * part.sums.sizes * first + share**2 * part.sums.sizes**2 * part.sums.units
         within = first * (1 - share) ** 2 + (part.sums.sizes * part.sums.units - first) * share**2
         spreads.append(_spread(part.sums, np.maximum(squares, 0.0), within, weight))
-    return _share(value, _together(spreads, weights), level)
+    return _share(value, _together(spreads, weights), level, refuses_by_sizes=refuses_by_sizes)
 
 
 def ratio_of_draw(parts: Sequence[Part], above: str, below: str, both: str, *, level: float = LEVEL) -> Estimate:
@@ -480,9 +491,9 @@ def _ends(value: float, error: float, degrees: float, level: float) -> tuple[flo
     return value - half, value + half
 
 
-def _share(value: float, spread: Spread, level: float) -> Estimate:
+def _share(value: float, spread: Spread, level: float, *, refuses_by_sizes: bool = False) -> Estimate:
     single = spread.variance <= 1e-18 or value <= 0 or value >= 1
-    refused = spread.refused(spread.effective if single else spread.degrees)
+    refused = spread.refused(spread.effective if single or refuses_by_sizes else spread.degrees)
     if refused is not None:
         return _described(Estimate(value, refused=refused), spread)
     size = spread.effective if single else value * (1 - value) / spread.variance

@@ -36,8 +36,13 @@ _RECORD: Final = np.dtype(
         ("file", "<u4"),
         ("source", "<u2"),
         ("role", "u1"),
+        ("split", "u1"),  # place in `flow.SPLITS`, from 1; 0: not said
     ]
 )
+
+#: Each split's number in a record, and that of what is none.
+_SPLITS: Final = {name: number for number, name in enumerate(flow.SPLITS, start=1)}
+_NO_SPLIT: Final = 255
 
 #: Records of a bucket: sorted, with the counts, about 150 MB.
 _BUCKET_RECORDS: Final = 1 << 20
@@ -106,6 +111,7 @@ class Reconciliation:
         sources: Sequence[str],
         texts: Sequence[str | None] | None = None,
         shown: Sequence[bytes] | None = None,
+        splits: Sequence[str] | None = None,
     ) -> None:
         """Add the pairs of a file, or some of them.
 
@@ -116,6 +122,7 @@ class Reconciliation:
             sources: Their sources.
             texts: Their texts, where the file has them.
             shown: Image and region (`view_bytes`) that each is shown with, where the file says so.
+            splits: The split that each is in, where the file says so, or what it is made of.
         """
         if not pair_ids:
             return
@@ -131,6 +138,8 @@ class Reconciliation:
             records["text"] = [0 if text is None else xxhash.xxh3_64_intdigest(text.encode()) for text in texts]
         if shown is not None:
             records["shown"] = [xxhash.xxh3_64_intdigest(view) for view in shown]
+        if splits is not None:
+            records["split"] = [_SPLITS.get(split, _NO_SPLIT) for split in splits]
         if not self._bits:
             self._buckets[0].write(records.tobytes())
             return
@@ -182,9 +191,13 @@ class Reconciliation:
         stops: npt.NDArray[np.intp],
         tell: Tell,
     ) -> None:
-        """A pair has one text, and is shown with one image and region, wherever it stands."""
-        for field, what in (("text", "the pair's text"), ("shown", "the image and region of a pair")):
-            digests = records[field]
+        """A pair has one text, is shown with one image and region, and is in one split, wherever it stands."""
+        for field, what in (
+            ("text", "the pair's text"),
+            ("shown", "the image and region of a pair"),
+            ("split", "the split of a pair"),
+        ):
+            digests = records[field].astype(np.uint64)
             largest = np.maximum.reduceat(digests, starts)
             smallest = np.minimum.reduceat(np.where(digests == 0, np.uint64(2**64 - 1), digests), starts)
             for at in np.flatnonzero((largest != 0) & (largest != smallest)):

@@ -43,6 +43,7 @@ class Tally:
         root: ROOT.
         shard_bits: How images are cut into fetch shards.
         merged: Images that gave way to others → those that stand for them.
+        splits: Images whose pairs are in another split than upstream has them in → the split; None: not known.
         formats: The formats of shards, in the order of their roles.
         pairs: Where pairs stand.
         report: What is told.
@@ -53,6 +54,7 @@ class Tally:
     root: str
     shard_bits: int
     merged: Mapping[bytes, bytes]
+    splits: Mapping[bytes, str] | None
     formats: Sequence[str]
     pairs: Reconciliation
     report: Report
@@ -133,13 +135,20 @@ class Recount:
         self.tally.pairs.add(reconciliation.rejected_by(stage.name), number, keys, sources)
         return check_order(self.tally.report, name, batch, ("pair_id",), before)
 
-    def keep(self, role: int, number: int, batch: pa.RecordBatch, shown: Sequence[bytes] | None = None) -> None:
+    def keep(
+        self,
+        role: int,
+        number: int,
+        batch: pa.RecordBatch,
+        shown: Sequence[bytes] | None = None,
+        splits: Sequence[str] | None = None,
+    ) -> None:
         """Note pairs that are kept, where the file has their texts."""
         sources = batch["source"].to_pylist()
         for source, count in Counter(sources).items():
             self.tally.kept[self.folder, source] += count
         keys = reconciliation.key_bytes(batch["pair_id"])
-        self.tally.pairs.add(role, number, keys, sources, batch["text"].to_pylist(), shown)
+        self.tally.pairs.add(role, number, keys, sources, batch["text"].to_pylist(), shown, splits)
 
 
 def check_pair_keys(report: Report, name: str, batch: pa.RecordBatch) -> None:

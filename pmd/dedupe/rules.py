@@ -71,6 +71,13 @@ def hashes(ledger: pa.Table, image_ids: pa.Array) -> pa.Table:
     ).cast(HASHES)
 
 
+def staying(root_url: str, part: int, gone: pa.Table) -> pa.Array:
+    """Return the images that the views of a part name, but for those of `GROUPS` that leave."""
+    wanted = partitions.read_views(root_url, part, ["image_id"])["image_id"].unique()
+    left = gone.filter(pc.is_in(gone["relation"], value_set=pa.array(LEAVING)))["image_id"].combine_chunks()
+    return wanted.filter(pc.invert(pc.is_in(wanted, value_set=left)))
+
+
 def groups(rows: pa.Table, options: DedupeOptions) -> pa.Table:
     """Find the images with equal bytes.
 

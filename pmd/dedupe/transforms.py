@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config.options import DedupeOptions
@@ -67,9 +66,7 @@ class SpreadHashes:
     def __call__(self, batch: pa.RecordBatch, gone: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """PARTS of one row, and the GROUPS of images that leave → RUNS."""
         part = part_of(batch)
-        wanted = partitions.read_views(self.root, part, ["image_id"])["image_id"].unique()
-        left = pa.Table.from_batches(list(gone), schema=GROUPS)["image_id"].combine_chunks()
-        wanted = wanted.filter(pc.invert(pc.is_in(wanted, value_set=left)))
+        wanted = dedupe_rules.staying(self.root, part, pa.Table.from_batches(list(gone), schema=GROUPS))
         rows = dedupe_rules.hashes(partitions.read_ledger(self.root, self.cut.shards(part)), wanted)
         yield from exchange.write(self.work, dedupe_rules.HASHES, self.bits, rows.to_batches(), "key")
 

@@ -33,8 +33,18 @@ class Recount(recount.Recount):
             reconciliation.view_bytes(merged.get(image_id, image_id), region)
             for image_id, region in zip(batch["image_id"].to_pylist(), batch["region"].to_pylist(), strict=True)
         ]
-        self.keep(reconciliation.VIEWED, number, batch, shown)
+        self.keep(reconciliation.VIEWED, number, batch, shown, self._splits(batch))
         return recount.check_order(self.tally.report, name, batch, ("image_id", "pair_id"), before)
+
+    def _splits(self, batch: pa.RecordBatch) -> list[str] | None:
+        """Return the split that each view's pair is to be in; None where dedupe has not said so."""
+        moved = self.tally.splits
+        if moved is None or "split" not in batch.schema.names:
+            return None
+        return [
+            moved.get(image_id, said if said in flow.SPLITS else flow.SPLITS[0])
+            for image_id, said in zip(batch["image_id"].to_pylist(), batch["split"].to_pylist(), strict=True)
+        ]
 
     def _images(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
         recount.check_image_keys(self.tally.report, name, batch)

@@ -8,7 +8,7 @@ by part.
    a killed run leaves, which is a note (`pmd.inspection.orphans`).
 2. The books: in = kept + rejected; kept and rejected by reason are the rows of the files; in is what the stage before kept.
 3. The pairs: each that entered is kept or rejected exactly once, in every stage, shard format and list; its keys are the
-   hashes of its content, its text is the same everywhere.
+   hashes of its content, its text is the same everywhere, and so is its split: that of its image's duplicate group.
 4. The images: those of the views; the ledger's rows one an image and generation; the stored bytes are where the ledger
    says, are an image, and where they are the original's have its digest.
 """
@@ -32,8 +32,9 @@ from pmd.books.report import DAMAGE, Report, first_line
 from pmd.dedupe import rules as dedupe_rules
 from pmd.errors import PmdError, RootError, VerificationError
 from pmd.fetch import partitions, policies
+from pmd.fetch.partitions import Cut
 from pmd.images import recount as images_recount
-from pmd.inspection import orphans
+from pmd.inspection import orphans, splits
 from pmd.inspection.recount import Progress, Recounting
 from pmd.schema.statuses import OK
 from pmd.schema.tables import BARE_VIEWS, GROUPS
@@ -91,7 +92,8 @@ def _verify_once(root_url: str, progress: Progress | None) -> tuple[dict[str, An
     with Reconciliation(records) as pairs:
         groups = _read_groups(root_url, standing, report)
         bits = int(described.get("fetch_shard_bits", 0))
-        tally = Tally(root_url, bits, _merged(groups), formats_of(standing), pairs, report)
+        moved = _read_splits(root_url, standing, report)
+        tally = Tally(root_url, bits, _merged(groups), moved, formats_of(standing), pairs, report)
         recounting = Recounting(standing, tally, progress)
         for folder in sorted(standing):
             recounting.commit(standing[folder])
@@ -354,7 +356,7 @@ def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Ta
         return
     facts = standing[flow.VIEWS.path].commit.facts
     unfetched, dedupe = standing.get(flow.UNFETCHED.path), standing.get(flow.GROUPS.path)
-    cut = partitions.Cut(int(facts["part_bits"]), int(facts["fetch_shard_bits"]))
+    cut = Cut(int(facts["part_bits"]), int(facts["fetch_shard_bits"]))
     for part in range(2**cut.part_bits):
         place = f"part {part} of {2**cut.part_bits}"
         try:
@@ -373,6 +375,8 @@ def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Ta
                 _compare_rejected(dedupe, root_url, part, place, rejected["pair_id"], rejected["reason"], report)
         except (*DAMAGE, PmdError) as error:
             report.tell("cannot be compared", place, "images, views and ledger that can be read", first_line(error))
+    if unfetched is not None and dedupe is not None and groups is not None:
+        _check_splits(root_url, cut, dedupe, groups, report)
 
 
 def _read_groups(root_url: str, standing: Mapping[str, Committed], report: Report) -> pa.Table | None:
@@ -388,6 +392,27 @@ def _read_groups(root_url: str, standing: Mapping[str, Committed], report: Repor
         report.tell("groups cannot be read", folder, "files of groups", first_line(error))
         return None
     return pa.concat_tables([GROUPS.empty_table(), *tables])
+
+
+def _read_splits(root_url: str, standing: Mapping[str, Committed], report: Report) -> dict[bytes, str] | None:
+    """Return the images that are in another split than upstream says; None where dedupe says nothing of splits."""
+    dedupe = standing.get(flow.GROUPS.path)
+    if dedupe is None or splits.MOVED not in dedupe.commit.facts:
+        return None
+    try:
+        rows = splits.committed(root_url, dedupe)
+    except (*DAMAGE, PmdError) as error:
+        report.tell("splits cannot be read", f"{flow.GROUPS.path}/splits", "files of splits", first_line(error))
+        return None
+    return dict(zip(rows["image_id"].to_pylist(), rows["split"].to_pylist(), strict=True))
+
+
+def _check_splits(root_url: str, cut: Cut, dedupe: Committed, groups: pa.Table, report: Report) -> None:
+    try:
+        splits.check(root_url, cut, dedupe, groups, report)
+    except (*DAMAGE, PmdError) as error:
+        what = "views, ledger, groups and splits that can be read"
+        report.tell("splits cannot be compared", flow.GROUPS.path, what, first_line(error))
 
 
 def _check_near_texts(root_url: str, standing: Mapping[str, Committed], report: Report) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pmd import escape, flow
 from pmd.config.options import CardOptions
+from pmd.publish import named
 from pmd.publish.census import Listed
 from pmd.publish.columns import COLUMNS
 from pmd.schema import licences
@@ -78,6 +79,7 @@ def readme(
         _columns(),
         _built(books, pmd),
         _rights(listed),
+        _named(listed),
         _withheld(listed),
         _availability(still_there),
         _bias(measured),
@@ -302,6 +304,31 @@ def _rights(listed: Sequence[Listed]) -> Iterator[str]:
 def _licences(counts: Mapping[str, int]) -> str:
     listed = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{name} ({count:,})" for name, count in listed) or "none"
+
+
+def _named(listed: Sequence[Listed]) -> Iterator[str]:
+    """Yield how often rows name who contributed them, in the only columns that can."""
+    yield "## Names"
+    yield (
+        "Upstream's fields of who took a picture or wrote a caption are in no column. The caption and the image's URL stand as "
+        "they are, and may name people."
+    )
+    counted = [item for item in listed if item.named]
+    if not counted:
+        return
+    yield _table(
+        ("source", "rows whose contributor upstream names", "named in `text`", "named in `image_url`"),
+        [
+            (f"`{item.name}`", f"{item.named[named.ROWS]:,}", *(_part(item.named, column) for column in named.COLUMNS))
+            for item in counted
+        ],
+        right=(1, 2, 3),
+    )
+    yield "By the account's own name or id, where it stands by itself; names of others were not looked for."
+
+
+def _part(counts: Mapping[str, int], column: str) -> str:
+    return f"{counts[column]:,} ({counts[column] / counts[named.ROWS]:.1%})"
 
 
 def _withheld(listed: Sequence[Listed]) -> Iterator[str]:

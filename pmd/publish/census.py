@@ -11,7 +11,7 @@ from pmd import flow
 from pmd.config import Config
 from pmd.manifests import Manifest
 from pmd.manifests.model import Redistribute
-from pmd.publish import needs
+from pmd.publish import named, needs
 from pmd.store import commits, root, storage
 from pmd.store.commits import Commit, File
 from pmd.store.standing import Standing
@@ -50,6 +50,7 @@ class Listed:
         text_licences: Licence → rows.
         image_licences: Licence → rows.
         manifest: What is known of it; None: it is the configuration's own.
+        named: How many of its rows name who contributed them, by `named.ROWS` and `named.COLUMNS`; empty: not known.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Listed:
     text_licences: Mapping[str, int]
     image_licences: Mapping[str, int]
     manifest: Manifest | None
+    named: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -126,4 +128,5 @@ def _listed(config: Config, name: str, commit: Commit) -> Listed:
         dict(sorted(licences["text_licence"].items())),
         dict(sorted(licences["image_licence"].items())),
         manifest,
+        commit.facts.get(named.FACT, {}),
     )

@@ -2,7 +2,8 @@
 
 Whoever has a source's files has curated them into a ROOT of their own. A row of the list and a pair of that ROOT are the same
 where their pair_id is; what the pair says goes into the row only where its digest is the row's `withheld_digest`. So a copy of
-another edition, or read under another profile, fills nothing in that the list's publisher did not have.
+another edition, or read under another profile, fills nothing in that the list's publisher did not have. Rows that the list of
+what has left names (`pmd.publish.withdrawn`), where one stands beside the lists, are left out, as `pmd.load` leaves them out.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
 from pmd.manifests import Terms
-from pmd.publish import lists
+from pmd.publish import lists, withdrawn
 from pmd.publish import rules as publish_rules
 from pmd.schema.tables import PAIRS
 from pmd.store import commits, root, sealed, storage
@@ -33,12 +34,13 @@ _REFILLED: Final = publish_rules.WITHHELD["ids"]
 
 @dataclasses.dataclass
 class Joined:
-    """What became of the rows of a source: refilled, not found in the copy, found with other content."""
+    """What became of the rows of a source: refilled, not found in the copy, found with other content, left out as withdrawn."""
 
     rows: int = 0
     filled: int = 0
     absent: int = 0
     other: int = 0
+    withdrawn: int = 0
 
 
 def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
@@ -61,13 +63,15 @@ def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
     if not paths:
         raise InputError("no lists", where=listed, expected="Parquet files that pmd publish wrote", found="none")
     result: dict[str, Joined] = {}
+    left = withdrawn.beside(listed)
     for path in paths:
         with sealed.open_checked(path) as file:
             table = pq.ParquetFile(file).read(use_threads=False)
         target = storage.join(out, _relative(listed, path))
         if target == path:
             raise InputError("the list would be overwritten", where=out, remedy="name another folder with --out")
-        refilled = _refilled(config, names, commits.without_dictionaries(table), result)
+        table = _without(left, commits.without_dictionaries(table), names, result)
+        refilled = _refilled(config, names, table, result)
         storage.put(target, commits.parquet_bytes(refilled.cast(publish_rules.PUBLISHED), page_index=True))
     return dict(sorted(result.items()))
 
@@ -75,6 +79,17 @@ def join(config: Config, listed: str, out: str) -> dict[str, Joined]:
 def _relative(listed: str, path: str) -> str:
     below = path.removeprefix(listed).lstrip("/")
     return below or path.rpartition("/")[2]
+
+
+def _without(left: pa.Array | None, rows: pa.Table, names: Mapping[str, str], result: dict[str, Joined]) -> pa.Table:
+    """Return the rows that have not left, and count the others."""
+    if left is None:
+        return rows
+    gone = pc.is_in(rows["pair_id"], value_set=left)
+    for said in pc.value_counts(rows.filter(gone)["source"]).to_pylist():
+        hub_name = said["values"]
+        result.setdefault(names.get(hub_name, hub_name), Joined()).withdrawn += said["counts"]
+    return rows.filter(pc.invert(gone))
 
 
 def _refilled(config: Config, names: Mapping[str, str], rows: pa.Table, result: dict[str, Joined]) -> pa.Table:

@@ -22,5 +22,12 @@ class Recount(recount.Recount):
         self.tally.kept[self.folder, source] += batch.num_rows
         pair_ids = reconciliation.hex_keys(batch["pair_id"].to_pylist())
         texts = batch["text"].to_pylist()
-        self.tally.pairs.add(reconciliation.PUBLISHED, number, pair_ids, [source] * batch.num_rows, texts)
+        self.tally.pairs.add(
+            reconciliation.PUBLISHED,
+            number,
+            pair_ids,
+            [source] * batch.num_rows,
+            texts,
+            splits=batch["split"].to_pylist(),
+        )
         return recount.check_order(self.tally.report, name, batch, ("pair_id",), before)

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,13 +18,15 @@ from pmd import flow
 from pmd.dedupe import rules as dedupe_rules
 from pmd.dedupe import splits
 from pmd.engines.committing import of_kind
-from pmd.engines.transforms import outputs
+from pmd.engines.transforms import Collected, outputs
 from pmd.fetch import partitions
 from pmd.manifests import Terms
 from pmd.manifests.model import Redistribute
+from pmd.publish import named
 from pmd.publish import rules as publish_rules
 from pmd.schema.tables import PAIRS
 from pmd.store import commits, exchange
+from pmd.store.proposals import Proposal
 
 TASKS = pa.schema([pa.field("part", pa.int32()), pa.field("source", pa.string()), pa.field("path", pa.string())])
 
@@ -130,4 +133,15 @@ class WriteList:
             commits.put_table(made.folder, f"{name}-{part}", rows, page_index=True)
             for name, rows in publish_rules.by_file(table)
         ]
-        yield of_kind(source, outputs(files, {source: commits.Books(table.num_rows, {})}))
+        counted = named.count(source, pairs, table)
+        facts = [orjson.dumps(counted).decode()] if counted else []
+        yield of_kind(source, outputs(files, {source: commits.Books(table.num_rows, {})}, facts))
+
+
+def with_named(proposal: Proposal, found: Collected) -> Proposal:
+    """Return a proposal with how many rows of the list name who contributed them (`pmd.publish.named`)."""
+    counted = named.summed(map(orjson.loads, found.facts))
+    if not counted:
+        return proposal
+    facts = {**proposal.commit.facts, named.FACT: counted}
+    return dataclasses.replace(proposal, commit=dataclasses.replace(proposal.commit, facts=facts))

@@ -96,8 +96,11 @@ def of_table(asked: int, alive: int, before: int) -> estimates.Estimate:
 
 
 def of_draw(sums: Sums) -> estimates.Estimate:
-    """Return the share that is still there, of many more such hosts."""
-    return estimates.share_of_draw([Part(sums, float(sums.pairs))], ALIVE)
+    """Return the share that is still there, of many more such hosts.
+
+    A wave of a small source has few hosts, so whether there is an interval is told by their sizes alone.
+    """
+    return estimates.share_of_draw([Part(sums, float(sums.pairs))], ALIVE, refuses_by_sizes=True)
 
 
 def by_host(rows: pa.Table) -> Sums:

@@ -120,6 +120,7 @@ class Recount(recount.Recount):
             [pair["source"] for pair in pairs],
             [pair["text"] for pair in pairs],
             [view] * len(pairs),
+            [described["split"]] * len(pairs) if "split" in described else None,
         )
 
     def _picture(self, place: str, head: bytes, suffix: str) -> None:

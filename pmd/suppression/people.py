@@ -22,7 +22,7 @@ USERS: Final[Mapping[str, tuple[str, str]]] = {
     "red_caps": ("author", "reddit"),
 }
 #: What upstream writes where there is no user, or none any more.
-_NOBODY: Final = frozenset({"", "None", "[deleted]", "[removed]"})
+NOBODY: Final = frozenset({"", "None", "[deleted]", "[removed]"})
 
 #: Forms of a user or host, as errors, the command line's help and the docs have them.
 FORMS: Final = (
@@ -44,7 +44,7 @@ def user_key(source: str, user: str) -> str | None:
     >>> user_key("yfcc100m", "8125449@N03"), user_key("red_caps", "SomeOne")
     ('flickr/8125449@N03', 'reddit/someone')
     """
-    if user in _NOBODY:
+    if user in NOBODY:
         return None
     site = USERS[source][1] if source in USERS else source
     name = parse.unquote_plus(user)

@@ -12,6 +12,7 @@ import binascii
 import dataclasses
 import functools
 import hashlib
+import html
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ from pmd import codec, escape, flow
 from pmd.books import pictures
 from pmd.errors import PmdError
 from pmd.publish import folder, withdrawn
+from pmd.publish.find import index
 from pmd.publish.find import page as find_page
 from pmd.schema import keys
 from pmd.store import storage
@@ -52,6 +54,9 @@ _ADDRESS: Final = re.compile(r"https?://[^\s\"'<>\\]+", re.IGNORECASE)
 _IDENTITY: Final = re.compile(
     r"(?<![0-9A-Za-z_])(?:flickr|coco|visual_genome|openimages|imgur|ade20k|url):[^\s\"'<>,]+"
 )
+#: What a text has in it that is escaped as pages, URLs or scripts do.
+_ESCAPES: Final = re.compile(r"%[0-9A-Fa-f]{2}|&#|&amp;|\\/|\\u00")
+_JSON_ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 _FILE: Final = re.compile(r"(?:COCO_[a-z]+20\d\d_)?[0-9]{12}\.jpg")
 _EMBEDDED: Final = re.compile(r"base64,([A-Za-z0-9+/]{64,}={0,2})")
 _FIND: Final = f"{flow.RELEASE}/{folder.FIND}"
@@ -62,6 +67,10 @@ _DIGEST_BYTES: Final = 32
 #: What is shorter is no picture.
 _PICTURE_BYTES: Final = 33
 _REMEMBERED: Final = 2**18
+#: Bytes of a name that a shard's number may cover, and one more.
+_SHARD_BYTES: Final = 4
+#: The same addresses and texts stand in many files; longer texts are looked at each time.
+_SHORT: Final = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +140,7 @@ def prove(
             with storage.open_raw(path) as file:
                 for piece in decoded.pieces(file):
                     kinds = look.at(_without_own_code(name, piece))
-                    if "cannot be unpacked" in piece.place and piece.content == "":
+                    if piece.place.endswith(decoded.CLOSED) and piece.content == "":
                         kinds = {"unread"}
                     if (name, piece.place) == _WITHDRAWN:
                         kinds -= {"pair", "image", "words"}
@@ -168,7 +177,10 @@ class _Look:
         said = lists.new().with_values(_values(words), _looks(words))
         self._lists = Suppression((*standing.lists, said))
         self._needles = _needles(words)
+        self._names = _names(words)
         self._holds = functools.lru_cache(maxsize=_REMEMBERED)(self._lists.holds)
+        self._short = functools.lru_cache(maxsize=_REMEMBERED)(lambda text: frozenset(self._in_text(text)))
+        self._pictures: dict[bytes, frozenset[str]] = {}
 
     def at(self, piece: decoded.Piece) -> set[str]:
         """Return what of `LEFT` a piece holds."""
@@ -190,9 +202,19 @@ class _Look:
             yield from (kind for kind in ("image", "pair", "stored") if self._holds(kind, content))
         elif len(content) == _DIGEST_BYTES:
             yield from self._digest(content)
-        elif len(content) >= _PICTURE_BYTES:
-            yield from self._picture(content)
+        if len(content) >= _PICTURE_BYTES:
+            yield from self._long(content)
+        else:
             yield from self._text(content.decode("latin-1"))
+
+    def _long(self, content: bytes) -> frozenset[str]:
+        """Return what bytes hold that may be a picture; the same picture stands in several files, and is looked at once."""
+        digest = keys.digest(content)
+        if digest not in self._pictures:
+            if len(self._pictures) >= _REMEMBERED:
+                self._pictures.clear()
+            self._pictures[digest] = frozenset({*self._picture(content), *self._in_text(content.decode("latin-1"))})
+        return self._pictures[digest]
 
     def _digest(self, content: bytes) -> Iterator[str]:
         if self._holds("sha256", content):
@@ -218,8 +240,19 @@ class _Look:
             if seen is not None and self._is_alike(seen):
                 yield "looks"
 
-    def _text(self, text: str) -> Iterator[str]:
+    def _text(self, text: str) -> Iterable[str]:
+        return self._short(text) if len(text) <= _SHORT else self._in_text(text)
+
+    def _in_text(self, text: str) -> Iterator[str]:
+        """Yield what a text holds, as it stands and, where it is escaped for a page, a URL or a script, as it means."""
+        yield from self._as_it_stands(text)
+        if _ESCAPES.search(text) and (meant := _unescaped(text)) != text:
+            yield from self._as_it_stands(meant)
+
+    def _as_it_stands(self, text: str) -> Iterator[str]:
         if self._needles is not None and self._needles.search(text.encode("utf-8", "surrogatepass")):
+            yield "words"
+        if self._names and self._names & index.kept(text):
             yield "words"
         for match in _HEX.findall(text):
             found = bytes.fromhex(match)
@@ -277,6 +310,12 @@ class _Look:
             yield from self._text(content)
 
 
+def _unescaped(text: str) -> str:
+    """Return a text without the escapes of JSON, HTML and URLs, in this order."""
+    text = _JSON_ESCAPE.sub(lambda found: chr(int(found[1], 16)), text.replace("\\/", "/"))
+    return parse.unquote(html.unescape(text))
+
+
 def _values(words: Iterable[Word]) -> dict[str, set[str | bytes]]:
     values: dict[str, set[str | bytes]] = {kind: set() for kind in lists.KINDS}
     for word in words:
@@ -293,6 +332,13 @@ def _values(words: Iterable[Word]) -> dict[str, set[str | bytes]]:
         values["sha256"].update([word.named.sha256] if word.named.sha256 is not None else [])
         values["stored"].update([word.named.stored] if word.named.stored is not None else [])
     return values
+
+
+def _names(words: Iterable[Word]) -> frozenset[bytes]:
+    """Return what the index of find.html may have of words' images: of a name those bytes that no shard's number covers."""
+    named = [word.named for word in words if word.named is not None]
+    keys_of = [key for one in named for key in (one.key, one.sha256, *one.image_ids) if key is not None]
+    return frozenset(key[skip : skip + index.NAME_BYTES] for key in keys_of for skip in range(_SHARD_BYTES))
 
 
 def _looks(words: Iterable[Word]) -> set[bytes]:

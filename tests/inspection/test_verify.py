@@ -720,3 +720,92 @@ def test_what_is_committed_meanwhile_is_counted_anew(copy: Path, monkeypatch: py
         return
     assert problems(copy) == []
     assert passes == 2
+
+
+# Splits
+
+
+@pytest.fixture(scope="module")
+def validated(tmp_path_factory: pytest.TempPathFactory) -> config.Config:
+    """A ROOT where COCO's photograph is one of validation, and stands in Conceptual Captions too."""
+    return tiny_root.build(tmp_path_factory.mktemp("validated"), coco="val2017")
+
+
+@pytest.fixture
+def with_splits(validated: config.Config, tmp_path: Path) -> Path:
+    shutil.copytree(validated.root, tmp_path / "pmd")
+    return tmp_path / "pmd"
+
+
+def into(split: str) -> Callable[[pa.Table], pa.Table]:
+    """Return what puts the first row that is out of training into a split."""
+
+    def change(table: pa.Table) -> pa.Table:
+        found = table["split"].to_pylist()
+        at = next(place for place, said in enumerate(found) if said != "train")
+        found[at] = split
+        return table.set_column(table.schema.get_field_index("split"), table.schema.field("split"), pa.array(found))
+
+    return change
+
+
+def test_the_split_of_a_group_is_worked_out_once_more(with_splits: Path) -> None:
+    assert problems(with_splits) == []
+    place = one(with_splits, "dedupe/splits/*.parquet")
+    assert pq.read_table(place)["split"].to_pylist() == ["validation"]
+    rewrite(place, with_splits / "dedupe", into("test"))
+    found = problems(with_splits)
+    assert {item["what"] for item in found} == {"the split of a duplicate group", "the split of a pair"}
+    (group,) = [item for item in found if item["what"] == "the split of a duplicate group"]
+    assert (group["expected"], group["found"]) == ("validation", "test")
+    assert group["place"].startswith("dedupe/splits/, part ")
+
+
+def test_an_image_that_is_in_the_split_of_no_group_is_told(with_splits: Path) -> None:
+    rewrite(one(with_splits, "dedupe/splits/*.parquet"), with_splits / "dedupe", lambda table: table.slice(0, 0))
+    group = told(with_splits, "the split of a duplicate group")
+    assert (group["expected"], group["found"]) == ("validation", "what upstream says")
+
+
+def test_images_with_equal_bytes_are_in_one_split_where_they_are_not_merged(
+    with_splits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`splits.equal` is what makes them one; a stage that had forgotten it is told."""
+    from pmd.dedupe import splits
+
+    edit_stage(with_splits / "dedupe", lambda stage: stage["run"]["options"].update(same_bytes="keep"))
+    assert problems(with_splits) == []
+    rows: list[int] = []
+    equal = splits.equal
+
+    def noted(table: pa.Table) -> pa.Table:
+        rows.append(table.num_rows)
+        return equal(table)
+
+    monkeypatch.setattr(splits, "equal", noted)
+    assert problems(with_splits) == []
+    kept = pq.read_table(with_splits / "fetch/ledger", columns=["status"])["status"].to_pylist().count("ok")
+    assert sum(rows) == kept
+
+
+def test_pairs_moved_are_counted_once_more(with_splits: Path) -> None:
+    edit_stage(with_splits / "dedupe", lambda stage: stage["facts"].update(moved_splits={}))
+    found = told(with_splits, "pairs in another split than upstream's")
+    assert (found["place"], found["expected"], found["found"]) == (
+        "dedupe/_stage.json: conceptual_captions, validation",
+        "1",
+        "0",
+    )
+
+
+@pytest.mark.parametrize("pattern", ["publish/source=coco/validation-*.parquet", "shards/parquet/*.parquet"])
+def test_a_list_or_a_sample_in_another_split_than_its_group_is_told(with_splits: Path, pattern: str) -> None:
+    path = next(
+        path
+        for path in sorted(with_splits.glob(pattern))
+        if {*pq.read_table(path, columns=["split"])["split"].to_pylist()} - {"train"}
+    )
+    rewrite(path, path.parent, into("test"))
+    found = told(with_splits, "the split of a pair")
+    assert (found["expected"], found["found"]) == ("the same everywhere", "different ones")
+    assert str(path.relative_to(with_splits)).rpartition("-")[0] in found["place"]

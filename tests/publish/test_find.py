@@ -305,6 +305,18 @@ def test_a_shard_ends_no_script_whatever_a_licence_says(tmp_path: Path) -> None:
     assert b"<" not in content
 
 
+@pytest.mark.parametrize("bits", [0, 3, 8, 10])
+def test_a_shard_is_read_back_by_who_looks_for_what_was_taken_down(tmp_path: Path, bits: int) -> None:
+    identities = [f"flickr:{number}" for number in range(1, 50)]
+    path = listed(tmp_path, "coco", [(identity, "</script>found(1,1,[],", None) for identity in identities])
+    shards = dict(index.shards({"coco": [path]}, bits))
+    found = frozenset().union(*(index.kept(content.decode()) for content in shards.values()))
+    skip = bits // 8
+    assert found >= {keys.image_id(identity)[skip : skip + index.NAME_BYTES] for identity in identities}
+    assert keys.image_id("flickr:50")[skip : skip + index.NAME_BYTES] not in found
+    assert index.kept("found(it)") == frozenset()
+
+
 def test_the_number_of_shards_grows_with_the_lists() -> None:
     assert [index.bits_for(rows) for rows in (0, 16_384, 16_385, 70_000_000)] == [0, 0, 1, 13]
 

@@ -13,7 +13,7 @@ from pmd import config
 from pmd.config import Config
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
-from pmd.publish import join
+from pmd.publish import join, withdrawn
 from pmd.publish import rules as publish_rules
 from pmd.store import commits, root
 from pmd.store.standing import Standing
@@ -47,8 +47,8 @@ def test_what_was_withheld_comes_back(mine: Config, tmp_path: Path) -> None:
         )  # type: ignore[arg-type]
     result = join.join(mine, str(tmp_path / "lists"), str(tmp_path / "out"))
     assert {name: dataclasses.astuple(joined) for name, joined in result.items()} == {
-        "coco": (2, 2, 0, 0),
-        "conceptual_captions": (5, 5, 0, 0),
+        "coco": (2, 2, 0, 0, 0),
+        "conceptual_captions": (5, 5, 0, 0, 0),
     }
     for name in NAMES:
         (path,) = (tmp_path / f"out/source={name}").iterdir()
@@ -65,10 +65,24 @@ def test_a_copy_that_says_something_else_fills_nothing_in(mine: Config, tmp_path
     path = tmp_path / "list.parquet"
     pq.write_table(pa.Table.from_pylist(rows, schema=publish_rules.PUBLISHED), path)
     result = join.join(mine, str(path), str(tmp_path / "out"))
-    assert dataclasses.astuple(result["coco"]) == (2, 0, 1, 1)
-    assert dataclasses.astuple(result["of_nobody"]) == (1, 0, 1, 0)
-    assert join.lines(result)[0] == ("coco", "2", "0", "1", "1")
+    assert dataclasses.astuple(result["coco"]) == (2, 0, 1, 1, 0)
+    assert dataclasses.astuple(result["of_nobody"]) == (1, 0, 1, 0, 0)
+    assert join.lines(result)[0] == ("coco", "2", "0", "1", "1", "0")
     assert pq.ParquetFile(tmp_path / "out/list.parquet").read()["text"].null_count == 3
+
+
+def test_rows_that_were_withdrawn_later_are_not_refilled(mine: Config, tmp_path: Path) -> None:
+    """Who holds an older list of ids has put the list of what has left beside it."""
+    rows = listed(mine, "coco", "ids")
+    commits.put_table(str(tmp_path / "lists/source=coco"), "train-part-00000-of-00001", rows)
+    gone = rows["pair_id"].to_pylist()[0]
+    pq.write_table(
+        pa.table({"pair_id": [gone, "ab" * 16]}, schema=withdrawn.WITHDRAWN), tmp_path / "lists" / withdrawn.FILE
+    )
+    result = join.join(mine, str(tmp_path / "lists"), str(tmp_path / "out"))
+    assert dataclasses.astuple(result["coco"]) == (1, 1, 0, 0, 1)
+    (path,) = (tmp_path / "out/source=coco").iterdir()
+    assert pq.ParquetFile(path).read()["pair_id"].to_pylist() == rows["pair_id"].to_pylist()[1:]
 
 
 def test_a_list_is_never_overwritten_and_must_be_one(mine: Config, tmp_path: Path) -> None:

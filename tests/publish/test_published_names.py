@@ -1,7 +1,8 @@
 """No person is named in what is published, but in the text and the URL: names in every field of every source's upstream.
 
 Each field in turn has a name for its value, in a record of its own; where that record is still a pair, the name is in
-the ROOT's own `meta`. It is in none of the columns of the list.
+the ROOT's own `meta`. It is in none of the columns of the list, and in no file of the release that is made of it: card, licences,
+Croissant, citation, the build's manifest, what is still there, the page that finds images and its index.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pmd import config, manifests, sources
+from pmd.publish import folder
 from pmd.publish import rules as publish_rules
 from pmd.sources import wit, yfcc100m
 from pmd.store import commits, root
+from pmd.takedown import decoded
 from tests import tiny_root
 
 NAME = "Zaphod Beeblebrox"
@@ -241,8 +244,29 @@ def test_no_name_that_upstream_has_is_in_a_list(name: str, tmp_path: Path) -> No
         schema=publish_rules.FATES,
     )
     listed = publish_rules.rows(pairs, fates, manifests.load(name), "text")
-    file = commits.put_table(str(tmp_path / "list"), "part", listed)
-    rows = pq.read_table(tmp_path / "list" / file.name).to_pylist()
+    where = root.publish_folder(f"{tmp_path}/root", name)
+    file = commits.put_table(where, "train-part-00000-of-00001", listed)
+    rows = pq.read_table(Path(where) / file.name).to_pylist()
     assert len(rows) == len(pairs)
     for row in rows:
         assert re.search("zaphod|beeblebrox", repr(row), re.IGNORECASE) is None, row
+    books = {name: commits.Books(len(rows), {})}
+    commits.write(where, commits.Commit("publish", (file,), books, "", {commits.EPOCH: 0}, {}))
+    chosen = config.load(f"{tmp_path}/pmd.toml")
+    tiny_root.make_images(chosen)
+    assert folder.write(chosen)
+    release = tmp_path / "root/release"
+    files = [path for path in release.rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {
+        "README.md",
+        "croissant.json",
+        "build.json",
+        "find.html",
+        "0.js",
+        file.name,
+    }
+    for path in files:
+        assert re.search("zaphod|beeblebrox", str(path.relative_to(release)), re.IGNORECASE) is None
+        with path.open("rb") as opened:
+            for piece in decoded.pieces(opened):
+                assert re.search("zaphod|beeblebrox", repr(piece.content), re.IGNORECASE) is None, (path, piece.place)

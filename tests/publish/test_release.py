@@ -198,6 +198,16 @@ def test_the_hub_finds_configurations_and_splits(mine: Config) -> None:
     assert text.count("@inproceedings{lin2014microsoft") == 1
 
 
+def test_the_card_tells_how_often_a_row_names_who_contributed_it() -> None:
+    part = census.Part("source=red_caps/train-part-0.parquet", "train", True, 8, 1, "0" * 64)
+    of_nobody = census.Listed("coco", "coco", "COCO", "text", (part,), {}, {}, None)
+    counted = dataclasses.replace(of_nobody, name="red_caps", named={"rows": 8, "text": 1, "image_url": 2})
+    text = card.readme(CardOptions(), [of_nobody, counted], {}, 0, [], [], "1")
+    assert "| `red_caps` | 8 | 1 (12.5%) | 2 (25.0%) |" in text
+    assert "| `coco` | 8 | " not in text
+    assert "named in `text`" not in card.readme(CardOptions(), [of_nobody], {}, 0, [], [], "1")
+
+
 def test_rows_without_a_url_are_in_no_file_of_alive() -> None:
     parts = {"train-part": True, "train-nourl-part": False}
     listed = [

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pmd.audit import clusters, estimates
 from pmd.refresh import figures, page
 from pmd.refresh.sampling import Bound
 from pmd.refresh.standing import ALL
@@ -124,6 +125,31 @@ def test_where_the_upper_end_may_be_endless_it_has_none() -> None:
     low, high = found["interval"]
     assert low < found["days"]
     assert high is None or high > found["days"]
+
+
+SIZES = [25] * 6 + [1] * 80  # Kish's effective number is 14
+
+
+def _alive(*, apart: bool) -> np.ndarray:
+    """Return how many of each host are alive: whole hosts go, or some of each."""
+    sizes = np.array(SIZES)
+    return np.where(np.arange(len(sizes)) % 2 == 0, sizes, 0) if apart else (sizes + np.arange(len(sizes)) % 2) // 2
+
+
+def test_whether_there_is_an_interval_is_told_by_the_hosts_sizes_and_not_by_who_has_gone() -> None:
+    """Else those draws of few hosts have one in which they happen to look alike, and it is too narrow."""
+    widths = {}
+    for apart, is_less in ((True, True), (False, False)):
+        found = figures.of_draw(clusters.of(np.array(SIZES), {"alive": _alive(apart=apart)}))
+        assert found.degrees is not None
+        assert (found.degrees < estimates.MIN_DEGREES) == is_less
+        assert found.refused is None
+        assert found.low is not None
+        assert found.high is not None
+        widths[apart] = found.high - found.low
+    assert widths[True] > 2 * widths[False]
+    few = clusters.of(np.array([25] * 6 + [1] * 20), {"alive": np.array([25, 0] * 3 + [1] * 20)})
+    assert figures.of_draw(few).refused == estimates.TOO_CONCENTRATED
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:

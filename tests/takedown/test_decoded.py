@@ -9,11 +9,12 @@ import hashlib
 import io
 import json
 import lzma
+import sqlite3
 import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -49,6 +50,53 @@ def zipped(name: str, content: bytes) -> bytes:
     with zipfile.ZipFile(sink, "w") as file:
         file.writestr(name, content)
     return sink.getvalue()
+
+
+def old(content: bytes) -> bytes:
+    """Return a tar as Unix V7 wrote it: without the magic of POSIX."""
+    head = bytearray(content[:512])
+    head[257:265] = bytes(8)
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    return bytes(head) + content[512:]
+
+
+def link(target: str) -> bytes:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w") as file:
+        member = tarfile.TarInfo("a")
+        member.type, member.linkname = tarfile.SYMTYPE, target
+        file.addfile(member)
+    return sink.getvalue()
+
+
+def encrypted() -> bytes:
+    """Return a zip whose member says that it is encrypted: the flag's first bit, in both of its headers."""
+    content = bytearray(zipped("a.json", USER))
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(content)
+
+
+def deep(content: bytes, times: int) -> bytes:
+    for _ in range(times):
+        content = gzip.compress(content)
+    return content
+
+
+def arrow(opened: Callable[..., Any], **columns: object) -> bytes:
+    sink, content = io.BytesIO(), pa.table(columns)
+    with opened(sink, content.schema) as file:
+        file.write_table(content)
+    return sink.getvalue()
+
+
+def database(column: str, value: str | bytes) -> bytes:
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute(f"CREATE TABLE images (number INTEGER, {column})")
+        connection.execute("INSERT INTO images VALUES (1, ?)", [value])
+        connection.commit()
+        return connection.serialize()
 
 
 def zstd(content: bytes) -> bytes:
@@ -88,6 +136,30 @@ PLACES: Final[dict[str, tuple[bytes, str]]] = {
     "zstd": (zstd(USER), "user"),
     "a table after a line": (b'{"head": 1}\n' + table(meta=['{"uid": "1@N01"}']), "user"),
     "what cannot be unpacked": (b"\x1f\x8b" + bytes(40), "unread"),
+    "damaged within": (gzip.compress(USER)[:-20] + bytes(20), "unread"),
+    "an archive of a kind that is not known": (b"7z\xbc\xaf\x27\x1c" + bytes(40), "unread"),
+    "an encrypted member": (encrypted(), "unread"),
+    "too deep": (deep(USER, 12), "unread"),
+    "deep": (deep(USER, 7), "user"),
+    "lz4": (bytes(pa.Codec("lz4").compress(USER, asbytes=True)), "user"),
+    "an Arrow file": (arrow(pa.ipc.new_file, k=pa.array([IMAGE], pa.binary(16))), "image"),
+    "an Arrow stream": (
+        arrow(pa.ipc.new_stream, a=["http://x.example/1.jpg"], k=["http://img.three.example/1"]),
+        "host",
+    ),
+    "a database": (database("image_url", "http://img.three.example/1.jpg"), "host"),
+    "a picture in a database": (database("content", PICTURE), "sha256"),
+    "a user in a database": (database("uid", "1@N01"), "user"),
+    "a user's column": (table(user_id=["1@N01"]), "user"),
+    "a user in lines with a head": (b"number\tauthor\n1\tSomeOne\n", "user"),
+    "a row in lines with a head": (b'"source","source_id"\n"coco","9"\n', "row"),
+    "UTF-16": ("it is flickr:4242".encode("utf-16"), "image"),
+    "an old tar": (old(tar("a.bin", PICTURE)), "sha256"),
+    "two tars in one file": (tar("a", b"x") + tar("b.json", USER), "user"),
+    "a link in a tar": (link(f"../{IMAGE.hex()}.jpg"), "image"),
+    "escaped in a page": (b'<a title="?a=1&amp;u=http%3A%2F%2Fimg.three.example%2F1.jpg">', "host"),
+    "escaped in a script": (b'call("http:\\/\\/img.three.example\\/1.jpg")', "host"),
+    "a name of a column": (table(**{IMAGE.hex(): [1]}), "image"),
 }
 
 

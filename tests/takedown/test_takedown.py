@@ -105,6 +105,7 @@ def test_before_it_is_in_every_kind_of_file(done: Done) -> None:
         "shards/parquet",
         "publish/source=sbu_captions",
         "release/source=sbu_captions",
+        "release/find",
     }
     assert {left.what for left in done.left_before} >= {"image", "user", "sha256", "stored", "looks", "words"}
 

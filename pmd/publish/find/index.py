@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
@@ -38,6 +39,9 @@ NAME_BYTES: Final = 6
 BY_ROW: Final = frozenset({"red_caps"})
 #: Columns of a list that are read.
 COLUMNS: Final = ("image_id", "sha256", "pair_id", "image_licence")
+
+#: What `script` writes.
+_SHARD: Final = re.compile(r'found\([0-9]+,(?P<wide>[124]),\[.*\],"(?P<packed>[A-Za-z0-9+/]*={0,2})"\);\n', re.DOTALL)
 
 _ROWS: Final = pa.schema([pa.field("name", KEY, nullable=False), pa.field("of", pa.int32(), nullable=False)])
 
@@ -125,6 +129,16 @@ def script(
     packed = base64.b64encode(rows.tobytes()).decode()
     told = orjson.dumps([listed[of] for of in ordered]).decode().replace("<", "\\u003c")
     return f'found({number},{wide},{told},"{packed}");\n'.encode()
+
+
+def kept(content: str) -> frozenset[bytes]:
+    """Return what a shard has of its names, `NAME_BYTES` of each; of a text that is no shard, none."""
+    found = _SHARD.fullmatch(content)
+    if found is None:
+        return frozenset()
+    rows = base64.b64decode(found["packed"])
+    step = NAME_BYTES + int(found["wide"])
+    return frozenset(rows[start : start + NAME_BYTES] for start in range(0, len(rows), step))
 
 
 def name_of(key: bytes) -> str:

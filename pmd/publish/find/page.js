@@ -84,7 +84,7 @@ function table(rows) {
   return element("table", element("thead", head), element("tbody", ...body));
 }
 
-// How the image is called when somebody is written to: the words that a list of takedowns takes.
+// How the image is called when somebody is written to: the words that `pmd takedown add` takes.
 function lineOf(meaning, said) {
   if (meaning.sha256) return `sha256:${meaning.sha256}`;
   if (meaning.keys.length) return meaning.keys[0];
@@ -106,7 +106,7 @@ function removal(meaning, said) {
   }
   parts.push(element("pre", text));
   parts.push(element("p", "No reason is needed. It leaves the next version, and this page with it, under every address that the " +
-    "sources know of it. Who publishes the lists puts the last line into a file of ", element("code", "takedown"), " (pmd)."));
+    "sources know of it. Who publishes the lists gives the last line to ", element("code", "pmd takedown add"), "."));
   return parts;
 }
 
