@@ -32,5 +32,5 @@ def _reading(figures: Mapping[str, Any], stage: str) -> str:
         return "Too few English captions were looked at to speak of rates."
     return (
         f"After {stage}, {formatting.share(young)} of English captions have a term for young people and {formatting.share(old)} "
-        f"one for old people: {ratio['value']:.1f} of those for each of these."
+        f"one for old people: {ratio['value']:.1f} with the one for each with the other."
     )

@@ -185,7 +185,8 @@ class _Texts:
         codes = pc.index_in(pa.array([word for _, word in own], pa.string()), value_set=self.words)
         found = pc.fill_null(codes, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         numbers = np.array([number for number, _ in own], dtype=np.int64)
-        return (numbers * width + found)[found >= 0]
+        coded: Counts = (numbers * width + found)[found >= 0]
+        return coded
 
     def _table(
         self, source: str, kind: int, term: Counts, row: Counts, word: Counts, cluster: NDArray[np.uint64]
@@ -280,6 +281,7 @@ def _of_term(
             continue
         kind, draw = _widest({kind: of_words[word][1] for kind, of_words in sums.items()})
         odds = other / (others - other)
+        told = both / lacking / odds
         ends = [None if end is None or end == 1 else end / (1 - end) / odds for end in (draw.low, draw.high)]
         rows.append(
             {
@@ -287,8 +289,8 @@ def _of_term(
                 "beside": word,
                 "texts": both,
                 "of_term": with_term,
-                "odds": both / lacking / odds,
-                "low": ends[0],
+                "odds": told,
+                "low": None if ends[0] is None else min(ends[0], told),
                 "high": ends[1],
                 "at_least": background[word] - both < LEAST or with_term == both,
                 "score": _score((both, with_term), (other, others)),

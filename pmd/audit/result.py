@@ -218,15 +218,20 @@ def result(
         "methods": METHODS | wording.METHODS | {"attributes": attributes.METHOD, "pictures": pictures.METHOD},
         "labels": {},
     }
-    for one in beside_identity:
-        if ran and one["stage"] == ran[-1]:
-            content["sources"][one["source"]][ran[-1]]["identity"]["beside"] = one["words"]
+    _add_words(content, beside_identity, ran)
     _add_repeated(content, repeated or {"sources": {}, "all": {}})
     small_cells.hide(content, told)
     small_cells.hide_texts(content)
     small_cells.hide_attributes(content)
     content["labels"] = _labels(content)
     return cast(dict[str, Any], _tidy(content))
+
+
+def _add_words(content: Mapping[str, Any], found: Sequence[Mapping[str, Any]], ran: Sequence[str]) -> None:
+    """Put the words beside terms of identity into the last population of each source."""
+    for one in found:
+        if ran and one["stage"] == ran[-1]:
+            content["sources"][one["source"]][ran[-1]]["identity"]["beside"] = one["words"]
 
 
 def _add_repeated(content: Mapping[str, Any], repeated: Mapping[str, Any]) -> None:

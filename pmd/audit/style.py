@@ -139,7 +139,8 @@ table { border-collapse: collapse; font-size: 14px; width: 100%; font-variant-nu
 .keys { display: flex; flex-wrap: wrap; gap: 3px 16px; font-size: 13.5px; color: var(--soft); }
 th { text-align: right; white-space: normal; font-weight: 600; color: var(--soft); font-size: 12.5px; line-height: 1.3;
   vertical-align: bottom; }
-th, td { padding: 6px 8px; border-bottom: 1px solid var(--line); text-align: right; } td { white-space: nowrap; }
+th, td { padding: 6px 8px; border-bottom: 1px solid var(--line); text-align: right; }
+td { white-space: nowrap; vertical-align: baseline; }
 tbody th { vertical-align: baseline; color: inherit; font-weight: inherit; font-size: inherit; white-space: nowrap; }
 th:first-child, td:first-child, td.words, th.words { text-align: left; } td.wide { min-width: 240px; white-space: normal;
   text-align: left; }
