@@ -1,8 +1,9 @@
 """What texts of the sample have beside their language: terms of every list, and personal data; and the counts of it.
 
 A *mark* is a property with an interval of its own (`MARKS`): it travels with a pair to where its user, image or host is counted.
-The rest is counted by term (`tally`): how many texts have a term, have it together with a female or a male term, or together
-with a term of identity. Vocabularies are closed, so that counts stay small, and so that no name of a person is ever counted.
+The rest is counted by term (`tally`): how many texts have a term, and have it together with a female or a male term. These
+vocabularies are closed, so that counts stay small, and so that no name of a person is ever counted; the words beside terms of
+identity, which are open, are counted in `pmd.audit.context`.
 """
 
 from __future__ import annotations
@@ -45,12 +46,14 @@ class Marked:
         associated: Of each text with a female or a male term the numbers of the occupations, activities and objects in it,
             with spaces between; else "".
         found: Which terms are in which texts.
+        words: Of the English texts, their words.
     """
 
     gendered: Numbers
     marks: Numbers
     associated: list[str]
     found: matching.Found
+    words: words.Words
 
 
 def look(texts: pa.Array, english: NDArray[np.bool_], known: Vocabulary) -> Marked:
@@ -65,13 +68,15 @@ def look(texts: pa.Array, english: NDArray[np.bool_], known: Vocabulary) -> Mark
     for kind, has in personal_data.find(texts).items():
         marks[has] |= BITS[kind]
     places = np.flatnonzero(english)
-    some = matching.find(words.split(texts.take(pa.array(places))), known.groups)
+    cut = words.split(texts.take(pa.array(places)))
+    some = matching.find(cut, known.groups)
     found = matching.Found(places[some.rows], some.terms)
     gendered = np.zeros(len(texts), dtype=np.int64)
     of_gender, of_marks, associated = _bits(known)
     np.bitwise_or.at(gendered, found.rows, of_gender[found.terms])
     np.bitwise_or.at(marks, found.rows, of_marks[found.terms])
-    return Marked(gendered, marks, _associated(found, gendered, associated), found)
+    of_texts = words.Words(places[cut.rows], cut.values)
+    return Marked(gendered, marks, _associated(found, gendered, associated), found, of_texts)
 
 
 def _bits(known: Vocabulary) -> tuple[Numbers, Numbers, Numbers]:
@@ -118,10 +123,7 @@ def tally(marked: Marked, classes: Numbers, number: int, known: Vocabulary) -> d
     for place, sex in enumerate(_SEXES):
         some = ((marked.gendered[rows] >> place) & 1 > 0) & ~gendered[terms] if len(rows) else np.zeros(0, dtype=bool)
         _by_term(counts, sex, terms[some], classes[rows[some]], number, names)
-    of_group = {name: _in(known, name) for name in ("identity", *vocabulary.CONTEXT)}
-    context = np.logical_or.reduce([of_group[name] for name in vocabulary.CONTEXT])
-    associated = np.logical_or.reduce([of_group[name] for name in vocabulary.ASSOCIATED])
-    _couples(counts, "beside", (of_group["identity"], context), marked.found, classes, number, names)
+    associated = np.logical_or.reduce([_in(known, name) for name in vocabulary.ASSOCIATED])
     _couples(counts, "with", (associated, gendered), marked.found, classes, number, names)
     return counts
 

@@ -101,7 +101,9 @@ COLUMNS: Final = ("pair_id", "image_id", "source", "image_url", "text", "meta")
 Counts = NDArray[np.int64]
 _CLASSES: Final = len(CLASSES)
 #: The first of the categories of English texts; 1 is that of texts whose language is not known.
-_ENGLISH: Final = 2
+ENGLISH: Final = 2
+#: Texts of a source whose words are counted whatever they are (`pmd.audit.context`), so that memory is bounded.
+OPENED: Final = 200_000
 _FORMAT: Final = 4
 
 
@@ -113,10 +115,12 @@ class Plan:
         limits: Source → a pair's text is in the sample where the hash of its pair_id is below this; a
             source that is not named is taken whole.
         lexicon: The gendered terms, or why there are none.
+        opened: Source → the same for texts whose words are counted whatever they are: a part of the sample.
     """
 
     limits: Mapping[str, int]
     lexicon: Lexicon | Absent
+    opened: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def plan(kept: Mapping[str, int], options: AuditOptions, lexicon: Lexicon | Absent) -> Plan:
@@ -128,13 +132,13 @@ def plan(kept: Mapping[str, int], options: AuditOptions, lexicon: Lexicon | Abse
             average, give or take twice the square root.
         lexicon: `pmd.audit.lexicon.load()`.
     """
-    return Plan(
-        {
-            source: EVERYTHING if pairs <= options.text_sample else options.text_sample * 2**64 // pairs
-            for source, pairs in sorted(kept.items())
-        },
-        lexicon,
-    )
+
+    def limits(texts: int) -> dict[str, int]:
+        return {
+            source: EVERYTHING if pairs <= texts else texts * 2**64 // pairs for source, pairs in sorted(kept.items())
+        }
+
+    return Plan(limits(options.text_sample), lexicon, limits(min(options.text_sample, OPENED)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -478,7 +482,7 @@ def _texts(
     codes = language.languages(looked_at)
     english, unsure = (pc.equal(codes, code).to_numpy(zero_copy_only=False) for code in ("en", language.UNDETERMINED))
     marked = marks.look(looked_at, english, known)
-    categories[chosen] = np.where(english, _ENGLISH + marked.gendered, unsure.astype(np.int64))
+    categories[chosen] = np.where(english, ENGLISH + marked.gendered, unsure.astype(np.int64))
     return categories, codes.to_pylist(), marked
 
 

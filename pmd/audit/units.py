@@ -12,12 +12,13 @@ from __future__ import annotations
 import base64
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pmd.audit import associations, clusters, groups, losses
 from pmd.audit.clusters import Counts
@@ -49,6 +50,10 @@ LOST_BY: Final = ("host", "user")
 #: Properties whose loss is not tested: marks, and what their ratio needs.
 UNTESTED: Final = frozenset({*BITS, "young+old", "young both old"})
 
+#: Domains of losses: all pairs, by how many the unit had at first; and pairs that have a date, by year.
+SIZED: Final = "sized"
+DATED: Final = "dated"
+
 #: All sources together, where a source is named otherwise.
 ALL: Final = ""
 
@@ -72,6 +77,7 @@ ROWS: Final = pa.schema(
         pa.field("marks", pa.int64(), nullable=False),  # `marks.MARKS` as bits
         pa.field("associated", pa.string(), nullable=False),  # as in `Marked`
         pa.field("name", pa.string(), nullable=False),  # of hosts and subreddits alone
+        pa.field("year", pa.int16(), nullable=False),  # of `LOST_BY` alone; 0: no date
         pa.field("pairs", pa.int64(), nullable=False),  # that are alike in all of these
     ]
 )
@@ -142,6 +148,7 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen])
         mine = pa.array(np.flatnonzero(pc.equal(names, source).to_numpy(zero_copy_only=False)))
         stages, images = numbers.take(mine), pairs.column("image_id").take(mine)
         marked, texts = _of_pairs(found)
+        years = _years(found)
         for code, kind in enumerate(KINDS):
             if kind == "image":
                 ids, having = images, np.arange(len(mine))
@@ -168,6 +175,7 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen])
                     pa.array(marked[having], pa.int64()),
                     texts.take(places),
                     pa.array(names_of, pa.string()),
+                    years[having] if kind in LOST_BY else np.zeros(len(ids), dtype=np.int16),
                     np.ones(len(ids), dtype=np.int64),
                 ],
                 schema=ROWS,
@@ -183,6 +191,14 @@ def _of_pairs(found: Seen) -> tuple[Counts, pa.Array]:
     texts = np.full(len(found.categories), "", dtype=object)
     texts[read] = found.marked.associated
     return marked, pa.array(texts, pa.string())
+
+
+def _years(found: Seen) -> NDArray[np.int16]:
+    """Return the year of each pair; 0 where it has none."""
+    years = found.traits.get("year")
+    if years is None:
+        return np.zeros(len(found.categories), dtype=np.int16)
+    return np.array([int(year or 0) for year in years], dtype=np.int16)
 
 
 def _alike(rows: pa.Table) -> pa.Table:
@@ -362,6 +378,11 @@ class _Units:
         table = table.reshape(self.number, len(CLASSES)).astype(np.int64)
         return np.ascontiguousarray(np.cumsum(table[:, ::-1], axis=1)[:, ::-1])
 
+    def some(self, rows: NDArray[np.intp]) -> tuple[Counts, Counts]:
+        """Return the units of some rows, and their pairs in these rows after each stage."""
+        places, at = np.unique(self.place[rows], return_inverse=True)
+        return places, _Units(at.astype(np.int64), self.last[rows], self.pairs[rows], len(places)).counts()
+
 
 def _count(source: str, kind: str, rows: pa.Table, incomes: Mapping[str, str]) -> Counted:
     encoded = rows["unit_id"].combine_chunks().dictionary_encode()
@@ -397,6 +418,9 @@ def _count(source: str, kind: str, rows: pa.Table, incomes: Mapping[str, str]) -
             sums += [
                 _at(source, kind, stage, domain, one) for stage, domain, one in associations.sums(rows, len(CLASSES))
             ]
+        if kind in LOST_BY:
+            for domain, one in ((SIZED, _by_size(pairs)), (DATED, _by_year(units, rows))):
+                lost += [_at(source, kind, stage, domain, some) for stage, some in _lost_of(one)]
     return Counted(
         pa.concat_tables(sizes),
         pa.concat_tables([SUMS.empty_table(), *sums]),
@@ -405,6 +429,53 @@ def _count(source: str, kind: str, rows: pa.Table, incomes: Mapping[str, str]) -
         _groups(source, kind, pairs, encoded.dictionary, domains.get("placed")),
         _marked(source, kind, units, rows) if kind in NAMED and source != ALL else MARKED.empty_table(),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sparse:
+    """Pairs of units that are told apart by values of which a unit has few.
+
+    Attributes:
+        whole: Pairs of each unit after each stage; shape (units, stages).
+        having: Value → which units have it, and their pairs that do after each stage.
+    """
+
+    whole: Counts
+    having: Mapping[str, tuple[Counts, Counts]]
+
+
+def _by_size(pairs: Counts) -> _Sparse:
+    """Return units by how many pairs they had at first."""
+    group = groups.of_sizes(pairs[:, 0])
+    places = {name: np.flatnonzero(group == number).astype(np.int64) for number, (_, name) in enumerate(groups.SIZES)}
+    return _Sparse(pairs, {name: (some, pairs[some]) for name, some in places.items() if len(some)})
+
+
+def _by_year(units: _Units, rows: pa.Table) -> _Sparse:
+    """Return the dated pairs of units by year."""
+    years = rows["year"].to_numpy()
+    order = np.argsort(years, kind="stable")
+    values, starts = np.unique(years[order], return_index=True)
+    whole = np.zeros((units.number, len(CLASSES)), dtype=np.int64)
+    having = {}
+    for year, some in zip(values.tolist(), np.split(order, starts[1:]), strict=True):
+        if year:
+            places, counts = units.some(some)
+            whole[places] += counts
+            having[str(year)] = places, counts
+    return _Sparse(whole, having)
+
+
+def _lost_of(told: _Sparse) -> Iterator[tuple[int, pa.Table]]:
+    """Yield each stage that lost any of these pairs, and `losses.ROWS` of it."""
+    for stage in range(1, len(CLASSES)):
+        before, after = told.whole[:, stage - 1], told.whole[:, stage]
+        if (after < before).any():
+            tables = [losses.of(before, after, {})]
+            for name, (places, counts) in told.having.items():
+                now = counts[:, stage - 1], counts[:, stage]
+                tables.append(losses.having(name, (before[places], after[places]), now))
+            yield stage, losses.added(tables)
 
 
 def _groups(
@@ -495,19 +566,26 @@ def _hosts(source: str, units: _Units, pairs: Counts, rows: pa.Table) -> pa.Tabl
     first = np.zeros(units.number, dtype=np.int64)
     first[units.place] = np.arange(len(units.place))
     names = rows["name"].combine_chunks()
-    found = []
-    for stage in range(len(CLASSES)):
-        some = np.flatnonzero(pairs[:, stage])
+
+    def after(stage: int, some: NDArray[np.intp]) -> pa.Table:
         length = len(some)
-        table = [
-            [source] * length,
-            ["host"] * length,
-            [stage] * length,
-            names.take(pa.array(first[some])),
-            pairs[some, stage],
-        ]
-        found.append(_largest(pa.table(table, schema=HOSTS)))
-    return pa.concat_tables(found)
+        return pa.table(
+            [
+                [source] * length,
+                ["host"] * length,
+                [stage] * length,
+                names.take(pa.array(first[some])),
+                pairs[some, stage],
+            ],
+            schema=HOSTS,
+        )
+
+    # A host that is large after one stage is told of after each, also where it was not among the largest.
+    large: set[str] = set()
+    for stage in range(len(CLASSES)):
+        large |= {*_largest(after(stage, np.flatnonzero(pairs[:, stage])))["name"].to_pylist()}
+    of_large = np.flatnonzero(pc.is_in(names.take(pa.array(first)), value_set=pa.array(sorted(large), pa.string())))
+    return pa.concat_tables([after(stage, of_large[pairs[of_large, stage] > 0]) for stage in range(len(CLASSES))])
 
 
 def sizes_of(counted: Counted, source: str, kind: str, stage: int) -> tuple[Counts, Counts]:
