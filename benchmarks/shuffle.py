@@ -80,19 +80,19 @@ class Generated:
     def rows(self, batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
         """PARTS of one row → `JUDGED`, with their partitions."""
         chance = np.random.default_rng(part_of(batch))
-        words = np.array(["".join(map(chr, chance.integers(97, 123, 6))) for _ in range(4096)])
+        words = pa.array(["".join(map(chr, letters)) for letters in chance.integers(97, 123, (4096, 6)).tolist()])
         for start in range(0, self.rows_each, _BATCH_ROWS):
             rows = _judged(chance, words, min(_BATCH_ROWS, self.rows_each - start), self.hot)
             yield rows, exchange.partitions(rows["key"], self.bits)
 
 
-def _judged(chance: np.random.Generator, words: Any, count: int, hot: float) -> pa.RecordBatch:
+def _judged(chance: np.random.Generator, words: pa.Array, count: int, hot: float) -> pa.RecordBatch:
     raw = chance.integers(0, 256, (count, 48), dtype=np.uint8)
     raw[: int(hot * count), :2] = 0
     keys = [_keys(np.ascontiguousarray(raw[:, at : at + 16])) for at in (0, 16, 32)]
 
     def sentence(length: int) -> pa.Array:
-        some = [pa.array(words[chance.integers(0, len(words), count)]) for _ in range(length)]
+        some = [words.take(pa.array(chance.integers(0, len(words), count))) for _ in range(length)]
         return pc.binary_join_element_wise(*some, " ")
 
     numbers = pa.array(chance.integers(10**9, 10**10, count)).cast(pa.string())

@@ -156,7 +156,7 @@ class Prices(_Table):
 
 
 #: How rows that must meet cross between workers: in run files under ROOT (`pmd.store.exchange`), or through the engine's own
-#: shuffle (`pmd.store.buckets`). Outputs are the same bytes.
+#: shuffle (`pmd.store.parcels`). Outputs are the same bytes.
 Shuffle = Literal["files", "engine"]
 #: What has won on each engine, where it was measured (docs/decisions.md).
 SHUFFLES: Final[Mapping[EngineName, Shuffle]] = {

@@ -23,9 +23,9 @@ from apache_beam.pipeline import PipelineVisitor
 import pmd.engines.coder  # noqa: F401  registers the coder of record batches
 from pmd.engines import counters, ends, mistakes, progress, versions
 from pmd.engines.versions import Versions
-from pmd.store import buckets, exchange
-from pmd.store.buckets import Unit
+from pmd.store import exchange, parcels
 from pmd.store.commits import Books, File
+from pmd.store.parcels import Unit
 
 #: What a worker hands to the commit: one row a file, or one a (source, reason) count. `fact` is JSON.
 OUTPUTS = pa.schema(
@@ -107,7 +107,7 @@ class Spreads(Work, Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class ToBuckets:
+class ToParcels:
     """Hand the rows of a unit to the engine's shuffle."""
 
     spreads: Spreads
@@ -118,8 +118,8 @@ class ToBuckets:
         return self.spreads.work
 
     def __call__(self, unit: pa.RecordBatch) -> Iterator[tuple[bytes, pa.RecordBatch]]:
-        """A unit → (key of a bucket, rows)."""
-        yield from buckets.cut(self.spreads.schema, self.spreads.rows(unit), unit_of(unit))
+        """A unit → (key of a parcel, rows)."""
+        yield from parcels.cut(self.spreads.schema, self.spreads.rows(unit), unit_of(unit))
 
 
 def spread_key(batch: pa.RecordBatch) -> int:
@@ -309,11 +309,11 @@ class Cross(beam.PTransform):  # type: ignore[misc]
         if not self._by_engine:
             write = PerTask(self._spreads)
             return units | "Write runs" >> beam.ParDo(write).with_output_types(pa.RecordBatch) | "Meet" >> Meet()
-        land = buckets.Land(self._spreads.schema, self._spreads.work)
+        land = parcels.Land(self._spreads.schema, self._spreads.work)
         return (
             units
-            # (key of a bucket, rows)
-            | "Cut" >> beam.ParDo(PerTask(ToBuckets(self._spreads))).with_output_types(tuple[bytes, pa.RecordBatch])
+            # (key of a parcel, rows)
+            | "Cut" >> beam.ParDo(PerTask(ToParcels(self._spreads))).with_output_types(tuple[bytes, pa.RecordBatch])
             | "Shuffle" >> beam.GroupByKey()
             # (partition, RUNS of one row)
             | "Land" >> beam.ParDo(PerTask(land)).with_output_types(tuple[int, pa.RecordBatch])

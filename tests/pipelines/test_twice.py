@@ -229,7 +229,7 @@ ALL = {
 #: Those that write rows to run files, where these do not cross the engine's shuffle, and what does so there. The audit has a
 #: `SpreadPairs` too, which always does.
 WRITE_RUNS = {"ReadChunks", "SpreadViews", "SpreadBoth"}
-SHUFFLE = {"ToBuckets", "Land"}
+SHUFFLE = {"ToParcels", "Land"}
 
 
 def disturbed(undisturbed: Config, where: Path, around: Around, shuffle: Shuffle = "files") -> str:

@@ -1,9 +1,9 @@
 """Rows that must meet cross the engine's own shuffle, under keys of which none ever holds more than 4 MB.
 
 Beam's Flink runner gathers the values of a key in one list and hands them on in one record, and others keep them in memory too.
-So a key is not a partition but a *bucket* of one: of pieces of about one size, from so many units and so many pieces of each
+So a key is not a partition but a *parcel* of one: of pieces of about one size, from so many units and so many pieces of each
 that their sum is bounded, whatever the rows are, also where all of them are in one partition. Nobody needs to know how many there
-will be. Whoever gets a bucket lands it: as one message of a run (`pmd.store.exchange`), where the partition's worker finds it. So
+will be. Whoever gets a parcel lands it: as one message of a run (`pmd.store.exchange`), where the partition's worker finds it. So
 a partition is read in messages of megabytes, also where units times partitions would make millions of small ones.
 """
 
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from pmd.store import exchange
 
-#: What a key holds, encoded, at most; only one row that is larger by itself is more, alone in its bucket.
+#: What a key holds, encoded, at most; only one row that is larger by itself is more, alone in its parcel.
 KEY_BYTES: Final = 4 * 2**20
 #: What a piece has, at most, likewise: an element of a shuffle.
 PIECE_BYTES: Final = 2**20
@@ -42,7 +42,7 @@ class Unit:
 def cut(
     schema: pa.Schema, batches: Iterable[tuple[pa.RecordBatch, np.ndarray]], unit: Unit
 ) -> Iterator[tuple[bytes, pa.RecordBatch]]:
-    """Yield the rows of a unit in pieces, each of one partition and with the key of its bucket.
+    """Yield the rows of a unit in pieces, each of one partition and with the key of its parcel.
 
     Args:
         schema: What the rows are.
@@ -59,7 +59,7 @@ def cut(
 
 
 def _key(partition: int, level: int, unit: Unit, place: int) -> bytes:
-    """Return the bucket of a unit's piece, of at most 2^level bytes: `most` pieces of that size have the same one, at most."""
+    """Return the parcel of a unit's piece, of at most 2^level bytes: `most` pieces of that size have the same one, at most."""
     most = max(KEY_BYTES >> level, 1)
     units = min(most, unit.of)
     return _KEY.pack(partition, level, unit.number // units, place // (most // units))
@@ -77,13 +77,13 @@ def _pieces(rows: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
 
 @dataclasses.dataclass(frozen=True)
 class Land:
-    """Write a bucket as one message of a run."""
+    """Write a parcel as one message of a run."""
 
     schema: pa.Schema
     work: str
 
     def __call__(self, keyed: tuple[bytes, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """(key of a bucket, its pieces) → (partition, RUNS of one row)."""
+        """(key of a parcel, its pieces) → (partition, RUNS of one row)."""
         key, pieces = keyed
         rows = pa.concat_batches([piece.cast(self.schema) for piece in pieces])
         partition = _KEY.unpack(key)[0]

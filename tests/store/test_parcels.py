@@ -1,4 +1,4 @@
-"""Buckets: no key of the engine's shuffle holds more than 4 MB, and rows come where run files bring them, whatever they are."""
+"""Parcels: no key of the engine's shuffle holds more than 4 MB, and rows come where run files bring them, whatever they are."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from pmd.engines.coder import RecordBatchCoder
 from pmd.schema.tables import KEY
-from pmd.store import buckets, exchange
-from pmd.store.buckets import Unit
+from pmd.store import exchange, parcels
+from pmd.store.parcels import Unit
 
 SCHEMA = pa.schema([pa.field("key", KEY, nullable=False), pa.field("text", pa.string())])
 #: Rows of one unit, each batch with its partitions.
@@ -35,7 +35,7 @@ def shuffled(units: Sequence[Rows]) -> dict[bytes, list[pa.RecordBatch]]:
     """Return key → what a GroupByKey gives it."""
     found: dict[bytes, list[pa.RecordBatch]] = defaultdict(list)
     for number, unit in enumerate(units):
-        for key, piece in buckets.cut(SCHEMA, unit, Unit(number, len(units))):
+        for key, piece in parcels.cut(SCHEMA, unit, Unit(number, len(units))):
             found[key].append(piece)
     return found
 
@@ -54,9 +54,9 @@ def test_no_key_of_one_hot_partition_holds_more_than_4_mb(count: int) -> None:
     found = shuffled(units)
     held = [encoded(pieces) for pieces in found.values()]
     assert sum(held) > 55 * 2**20
-    assert max(held) <= buckets.KEY_BYTES == 4 * 2**20
-    assert max(encoded([piece]) for pieces in found.values() for piece in pieces) <= buckets.PIECE_BYTES == 2**20
-    assert len(found) < 4 * sum(held) / buckets.KEY_BYTES + 8  # and they are not much emptier than they need be
+    assert max(held) <= parcels.KEY_BYTES == 4 * 2**20
+    assert max(encoded([piece]) for pieces in found.values() for piece in pieces) <= parcels.PIECE_BYTES == 2**20
+    assert len(found) < 4 * sum(held) / parcels.KEY_BYTES + 8  # and they are not much emptier than they need be
 
 
 _UNITS = st.lists(
@@ -64,7 +64,7 @@ _UNITS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(_UNITS, st.integers(0, 2**32 - 1), st.integers(200, 20_000))
 def test_no_key_holds_more_than_its_share_and_no_row_is_lost(
     shape: list[list[tuple[int, int, int]]], seed: int, buffer_bytes: int
@@ -74,8 +74,8 @@ def test_no_key_holds_more_than_its_share_and_no_row_is_lost(
     units = [[rows(chance, count, width, range(spread)) for count, width, spread in unit] for unit in shape]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exchange, "BUFFER_BYTES", buffer_bytes)
-        patch.setattr(buckets, "KEY_BYTES", 2**14)
-        patch.setattr(buckets, "PIECE_BYTES", 2**12)
+        patch.setattr(parcels, "KEY_BYTES", 2**14)
+        patch.setattr(parcels, "PIECE_BYTES", 2**12)
         found, again = shuffled(units), shuffled(units)
     for key, pieces in found.items():
         assert encoded(pieces) <= 2**14, key
@@ -85,16 +85,16 @@ def test_no_key_holds_more_than_its_share_and_no_row_is_lost(
 
 
 def test_a_row_that_is_larger_than_a_key_stands_alone() -> None:
-    """It cannot be cut; nothing else is in its bucket."""
+    """It cannot be cut; nothing else is in its parcel."""
     chance = np.random.default_rng(1)
     found = shuffled([[rows(chance, 3, 5 * 2**20, [0]), rows(chance, 3, 10, [0])]])
-    sizes = sorted((encoded(pieces) > buckets.KEY_BYTES, len(pieces)) for pieces in found.values())
+    sizes = sorted((encoded(pieces) > parcels.KEY_BYTES, len(pieces)) for pieces in found.values())
     assert sizes == [(False, 1), (True, 1), (True, 1), (True, 1)]
 
 
 def _landed(work: str, units: Sequence[Rows]) -> dict[int, pa.RecordBatch]:
     """Return partition → all its RUNS, as the engine's shuffle brings them."""
-    land, found = buckets.Land(SCHEMA, work), defaultdict(list)
+    land, found = parcels.Land(SCHEMA, work), defaultdict(list)
     for key, pieces in shuffled(units).items():
         for partition, runs in land((key, pieces)):
             assert runs["partition"].to_pylist() == [partition]
