@@ -69,7 +69,7 @@ def _leaders(image_ids: pa.ChunkedArray, found: pa.Table) -> pa.Array:
     """Return the image that leads the group of each: an image with equal bytes may have a row of its own near-duplicate too."""
     equal = found.filter(pc.equal(found["relation"], EQUAL_BYTES)).combine_chunks()
     first = equal["stands_id"].take(partitions.positions(image_ids, equal)).combine_chunks()
-    return pc.coalesce(first, rules.kept_ids(image_ids, found)).combine_chunks()
+    return pc.coalesce(first, rules.kept_ids(image_ids, found))
 
 
 def held(kept: pa.Table, found: pa.Table) -> pa.Table:

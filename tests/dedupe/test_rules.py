@@ -314,8 +314,8 @@ def test_one_that_stays_may_give_way_once_more_to_what_looks_like_it() -> None:
 
 def test_groups_are_resolved_apart_where_those_meet_who_may_give_way() -> None:
     """However many partitions there are, each row finds there what becomes of the one that stays."""
-    equal = [(number, number % 8 + 100) for number in range(60)]
-    near = [(100 + number, 110) for number in range(5)]
+    equal = [(number, 13 * (number % 8) + 100) for number in range(60)]
+    near = [(13 * number + 100, 250) for number in range(5)]
     groups = pa.concat_tables(
         [
             dedupe_rules.related(*zip(*((key(one), key(kept), "same_bytes", 0) for one, kept in equal), strict=True)),
