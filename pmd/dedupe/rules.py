@@ -258,7 +258,7 @@ def read_groups(root_url: str, part: int | None = None) -> pa.Table:
     folder = root.dedupe_folder(root_url)
     files = commits.require(folder, "run: pmd dedupe").under("groups")
     if part is not None:
-        files = tuple(file for file in files if not flow.is_cut(file.name) or flow.part_number(file.name) == part)
+        files = [file for file in files if not flow.is_cut(file.name) or flow.part_number(file.name) == part]
     return groups_of(commits.read_table(folder, file) for file in files)
 
 

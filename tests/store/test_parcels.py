@@ -94,7 +94,8 @@ def test_a_row_that_is_larger_than_a_key_stands_alone() -> None:
 
 def _landed(work: str, units: Sequence[Rows]) -> dict[int, pa.RecordBatch]:
     """Return partition → all its RUNS, as the engine's shuffle brings them."""
-    land, found = parcels.Land(SCHEMA, work), defaultdict(list)
+    land = parcels.Land(SCHEMA, work)
+    found: dict[int, list[pa.RecordBatch]] = defaultdict(list)
     for key, pieces in shuffled(units).items():
         for partition, runs in land((key, pieces)):
             assert runs["partition"].to_pylist() == [partition]
