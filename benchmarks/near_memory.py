@@ -40,6 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.near_duplicates import DISTANCE, forest_of, mixing, photographs, strangers, varied
 from pmd.dedupe import near, packed
+from pmd.dedupe import rules as dedupe_rules
 from pmd.dedupe.transforms import LINKED, SEARCHES, Elect, FindLinks, PackHashes
 from pmd.store import exchange
 
@@ -229,7 +230,7 @@ def measure(rows: int, samples: Path | None, workers: int, folder: Path) -> dict
     made, packing = step([(PackHashes(work), (0, runs))], 1)
     searches = [batch for batch in made if batch.schema == SEARCHES]
     links, searching = step([(FindLinks(DISTANCE, work), batch) for batch in searches], workers)
-    groups, electing = step([(Elect(DISTANCE, work), (0, [*links, *made]))], 1)
+    related, electing = step([(Elect(DISTANCE, 0, work), (0, [*links, *made]))], 1)
     with spawned.Pool(1) as pool:
         found = pool.apply(checked, ((work, [*links, *made], rows),))
     count = searches[0]["hashes"][0].as_py()
@@ -244,7 +245,7 @@ def measure(rows: int, samples: Path | None, workers: int, folder: Path) -> dict
         "pack": packing,
         "search": searching,
         "elect": electing,
-        "gone": sum(batch.num_rows for batch in groups),
+        "gone": exchange.read(work, related, dedupe_rules.RELATED).num_rows,
         "cpu_s": round(sum(one["cpu_s"] for one in every), 1),
         "us_a_row": round(sum(one["cpu_s"] for one in every) / rows * 1e6, 1),
         "most_together_gb": max(one["together_gb"] for one in every),

@@ -70,7 +70,12 @@ def build(config: Config, names: Sequence[str], flags: Sequence[str] = ()) -> No
         return (
             pipeline
             | "Chunks" >> create(chunks_of(chunks))
-            | "Curate" >> ByPartition(ReadChunks(read, tables, work), ResolvePartitions(resolve, tables, work))
+            | "Curate"
+            >> ByPartition(
+                ReadChunks(read, tables, work),
+                ResolvePartitions(resolve, tables, work),
+                by_engine=config.engine.is_shuffling,
+            )
             | "Commit" >> WriteCommit(CommitStage(work, targets, tuple(needed)))
         )
 

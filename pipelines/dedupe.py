@@ -14,6 +14,7 @@ from pmd import flow, stages
 from pmd.config import Config
 from pmd.config.options import DedupeOptions
 from pmd.dedupe import evaluation, needs
+from pmd.dedupe.group_transforms import MARK_RUNS, ResolveGroups, WriteGroups, as_runs
 from pmd.dedupe.text_transforms import Ask, ElectTexts, GroupTexts, Propose, SpreadBands, SpreadOccurrences, Verify
 from pmd.dedupe.transforms import (
     LINKED,
@@ -30,11 +31,10 @@ from pmd.dedupe.transforms import (
     SpreadHashed,
     SpreadHashes,
     SpreadTexts,
-    WriteGroups,
     with_survivors,
 )
 from pmd.engines.committing import CommitStage, target
-from pmd.engines.partitions import by_part, part_batches
+from pmd.engines.partitions import PARTS, by_part, part_batches
 from pmd.engines.transforms import (
     OUTPUTS,
     Meet,
@@ -64,87 +64,73 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
 
     def wire(pipeline: beam.Pipeline) -> Any:
         parts = pipeline | "Parts" >> create(part_batches(cut.part_bits))
-        gone = pipeline | "None leaves" >> create([])
+        related = []
         if known is not None:
             overlaps = FindOverlaps(config.root, cut, work, config.dedupe.near_distance)
             overlaps.write(known)
             overlapping = (
                 parts
                 | "Spread overlaps" >> Spread()
+                # RUNS, PARTS
                 | "Overlaps" >> beam.ParDo(PerTask(overlaps)).with_output_types(pa.RecordBatch)
             )
-            gone = (gone, overlapping) | "All that leave" >> beam.Flatten()
+            related.append(overlapping | "Related to evaluation images" >> Only(exchange.RUNS))
+            parts = overlapping | "Once overlaps stand" >> Only(PARTS)
         by_digest = (
             parts
             | "Spread digests" >> Spread()
             | "Digests"
-            >> beam.ParDo(
-                PerTaskBeside(SpreadHashes(config.root, cut, work, cut.part_bits)), AsList(gone)
-            ).with_output_types(pa.RecordBatch)
+            >> beam.ParDo(PerTask(SpreadHashes(config.root, cut, work, cut.part_bits))).with_output_types(
+                pa.RecordBatch
+            )
             | "By digest" >> Meet()
         )
-        equal = by_digest | "Groups" >> beam.ParDo(PerTask(FindGroups(config.dedupe, work))).with_output_types(
-            pa.RecordBatch
-        )
-        groups = (gone, equal) | "Before near ones" >> beam.Flatten()
+        # RUNS, MARK_RUNS
+        equal = by_digest | "Equal ones" >> beam.ParDo(
+            PerTask(FindGroups(config.dedupe, cut.part_bits, work))
+        ).with_output_types(pa.RecordBatch)
+        related.append(equal | "Related by bytes" >> Only(exchange.RUNS))
         if config.dedupe.near == "merge":
-            distance = config.dedupe.near_distance
-            hashed = (
-                parts
-                | "Spread hashes" >> Spread()
-                # RUNS
-                | "Hashes"
-                >> beam.ParDo(PerTaskBeside(SpreadHashed(config.root, cut, work)), AsList(groups)).with_output_types(
-                    pa.RecordBatch
-                )
-                | "All hashes" >> Together()
-                # SEARCHES, LINKED, RUNS
-                | "Pack" >> beam.ParDo(PerTask(PackHashes(work))).with_output_types(pa.RecordBatch)
-            )
-            links = (
-                hashed
-                | "Searches" >> Only(SEARCHES)
-                | "Spread searches" >> Spread()
-                | "Search" >> beam.ParDo(PerTask(FindLinks(distance, work))).with_output_types(pa.RecordBatch)
-            )
-            near = (
-                (links, hashed | "Equal ones" >> Only(LINKED), hashed | "Rows" >> Only(exchange.RUNS))
-                | "Links and rows" >> beam.Flatten()
-                | "All links" >> Together()
-                | "Elect" >> beam.ParDo(PerTask(Elect(distance, work))).with_output_types(pa.RecordBatch)
-            )
-            groups = (groups, near) | "All groups" >> beam.Flatten()
-        together = groups
+            related.append(near(config, cut, work, parts, equal | "Marks" >> Only(MARK_RUNS)))
         if config.dedupe.same_bytes == "keep":
-            apart = by_digest | "Equal bytes" >> beam.ParDo(PerTask(FindEqual(work))).with_output_types(pa.RecordBatch)
-            together = (groups, apart) | "All that are one" >> beam.Flatten()
+            apart = FindEqual(cut.part_bits, work)
+            related.append(by_digest | "Equal bytes" >> beam.ParDo(PerTask(apart)).with_output_types(pa.RecordBatch))
+        grouped = (
+            related
+            | "All related" >> beam.Flatten()
+            | "By who may give way" >> Meet()
+            | "Resolve" >> beam.ParDo(PerTask(ResolveGroups(cut.part_bits, work))).with_output_types(pa.RecordBatch)
+            # (part, RUNS)
+            | "Groups to their parts" >> TurnOver()
+        )
+        groups = WriteGroups(wanted.folder, cut.part_bits, work)
+        grouped = (
+            (parts | "Each part" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch]), grouped)
+            | "Parts and groups" >> beam.Flatten()
+            | "By part" >> beam.GroupByKey()
+            # OUTPUTS, PARTS
+            | "Write groups" >> beam.ParDo(PerTask(groups)).with_output_types(pa.RecordBatch)
+        )
+        written = grouped | "Files of groups" >> Only(OUTPUTS)
+        parts = grouped | "Once groups stand" >> Only(PARTS)
         held = (
             parts
             | "Spread splits" >> Spread()
             | "Held out of training"
-            >> beam.ParDo(PerTaskBeside(FindHeld(config.root, cut, work)), AsList(together)).with_output_types(
-                pa.RecordBatch
-            )
-        )
-        beside = (together, held) | "Beside each part" >> beam.Flatten()
-        written = groups | "Write groups" >> beam.ParDo(PerTask(WriteGroups(wanted.folder, work))).with_output_types(
-            pa.RecordBatch
+            >> beam.ParDo(PerTask(FindHeld(config.root, cut, work))).with_output_types(pa.RecordBatch)
         )
         # (part, PARTS)
-        judging = parts | "By part" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
+        judging = parts | "To be judged" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
         texts = None
         if config.dedupe.near_texts is not None:
-            grouped = near_texts(config.dedupe, config.root, wanted.folder, cut, work, parts, groups)
-            written = (written, grouped | "Files" >> Only(OUTPUTS)) | "All that is written" >> beam.Flatten()
-            texts = grouped | "Texts" >> Only(exchange.RUNS)
+            alike = near_texts(config.dedupe, config.root, wanted.folder, cut, work, parts)
+            written = (written, alike | "Files" >> Only(OUTPUTS)) | "All that is written" >> beam.Flatten()
+            texts = alike | "Texts" >> Only(exchange.RUNS)
         elif config.dedupe.max_images_per_text is not None:
             texts = (
                 parts
                 | "Spread texts" >> Spread()
-                | "Texts"
-                >> beam.ParDo(PerTaskBeside(SpreadTexts(config.root, cut, work)), AsList(groups)).with_output_types(
-                    pa.RecordBatch
-                )
+                | "Texts" >> beam.ParDo(PerTask(SpreadTexts(config.root, cut, work))).with_output_types(pa.RecordBatch)
             )
         if texts is not None and config.dedupe.max_images_per_text is not None:
             repeated = (
@@ -160,10 +146,10 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             judging = (judging, repeated) | "And what leaves" >> beam.Flatten()
         judged = (
             judging
-            | "Each part" >> beam.GroupByKey()
+            | "All of a part" >> beam.GroupByKey()
             | "Judge"
             >> beam.ParDo(
-                PerTaskBeside(JudgePart(config.root, wanted.folder, cut, work)), AsList(beside)
+                PerTaskBeside(JudgePart(config.root, wanted.folder, cut, work)), AsList(held)
             ).with_output_types(pa.RecordBatch)
         )
         return (
@@ -176,20 +162,48 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     running.run_and_commit(config.root, [wanted.folder], wire, flags, work, size)
 
 
-def near_texts(
-    options: DedupeOptions, root_url: str, folder: str, cut: partitions.Cut, work: str, parts: Any, groups: Any
-) -> Any:
-    """Find near-duplicate captions: PCollections of PARTS and of all GROUPS → one of OUTPUTS, and of RUNS of `captions.TEXTS`."""
+def near(config: Config, cut: partitions.Cut, work: str, parts: Any, marks: Any) -> Any:
+    """Find near-duplicates: PCollections of PARTS and of MARK_RUNS → one of RUNS of `rules.RELATED`."""
+    distance = config.dedupe.near_distance
+    marked = (
+        marks
+        | "As runs" >> beam.Map(as_runs).with_output_types(pa.RecordBatch)
+        # (part, RUNS)
+        | "Marks to their parts" >> TurnOver()
+    )
+    hashed = (
+        (parts | "Parts with hashes" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch]), marked)
+        | "Parts and marks" >> beam.Flatten()
+        | "Marks of a part" >> beam.GroupByKey()
+        # RUNS
+        | "Hashes" >> beam.ParDo(PerTask(SpreadHashed(config.root, cut, work))).with_output_types(pa.RecordBatch)
+        | "All hashes" >> Together()
+        # SEARCHES, LINKED, RUNS
+        | "Pack" >> beam.ParDo(PerTask(PackHashes(work))).with_output_types(pa.RecordBatch)
+    )
+    links = (
+        hashed
+        | "Searches" >> Only(SEARCHES)
+        | "Spread searches" >> Spread()
+        | "Search" >> beam.ParDo(PerTask(FindLinks(distance, work))).with_output_types(pa.RecordBatch)
+    )
+    return (
+        (links, hashed | "Equal hashes" >> Only(LINKED), hashed | "Rows" >> Only(exchange.RUNS))
+        | "Links and rows" >> beam.Flatten()
+        | "All links" >> Together()
+        | "Elect" >> beam.ParDo(PerTask(Elect(distance, cut.part_bits, work))).with_output_types(pa.RecordBatch)
+    )
+
+
+def near_texts(options: DedupeOptions, root_url: str, folder: str, cut: partitions.Cut, work: str, parts: Any) -> Any:
+    """Find near-duplicate captions: PARTS of one row, whose groups stand → OUTPUTS, and RUNS of `captions.TEXTS`."""
     assert options.near_texts is not None
     bands, bits = neighbours.bands(options.near_texts), cut.part_bits
     band_bits = min(bits + exchange.bits_for(bands.number, 1), exchange.MOST_BITS)
     members = (
         parts
         | "Spread occurrences" >> Spread()
-        | "Occurrences"
-        >> beam.ParDo(PerTaskBeside(SpreadOccurrences(root_url, cut, work)), AsList(groups)).with_output_types(
-            pa.RecordBatch
-        )
+        | "Occurrences" >> beam.ParDo(PerTask(SpreadOccurrences(root_url, cut, work))).with_output_types(pa.RecordBatch)
         | "Same text" >> Meet()
         | "Bands" >> beam.ParDo(PerTask(SpreadBands(bands, band_bits, work))).with_output_types(pa.RecordBatch)
         | "By band" >> Meet()

@@ -71,6 +71,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                     config.licence.image_allow,
                 ),
                 GatherPartition(wanted.folder, views, bits, shard_bits, work),
+                by_engine=config.engine.is_shuffling,
             )
             | "Commit" >> WriteCommit(CommitStage(work, targets(wanted, views, bits, shard_bits)))
         )

@@ -55,7 +55,12 @@ def build(config: Config, names: Sequence[str], flags: Sequence[str] = ()) -> No
         return (
             pipeline
             | "Units" >> create(tasks(files, range(2**cut.part_bits)))
-            | "Publish" >> ByPartition(SpreadBoth(config.root, cut, lists, work), WriteList(made, lists, work))
+            | "Publish"
+            >> ByPartition(
+                SpreadBoth(config.root, cut, lists, work),
+                WriteList(made, lists, work),
+                by_engine=config.engine.is_shuffling,
+            )
             | "Commit" >> WriteCommit(CommitStage(work, targets))
         )
 

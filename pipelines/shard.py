@@ -92,6 +92,7 @@ def _write(config: Config, flags: Sequence[str], *, keeps: bool) -> refusals.Ref
             >> ByPartition(
                 SpreadViews(config.root, cut, bits, work),
                 OrderWindow(config.root, cut, bits, config.shard, config.seed, wanted[0].folder, work, long_side_px),
+                by_engine=config.engine.is_shuffling,
             )
         )
         counted = (

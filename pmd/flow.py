@@ -16,6 +16,7 @@ _DIGEST: Final = "[0-9a-f]{16}"
 #: Names of files of rows: the part's number, the number of parts, the digest of the bytes.
 PART: Final = rf"part-\d+-of-\d+-{_DIGEST}\.parquet"
 _PART_NUMBER: Final = re.compile(r"part-(\d+)-of-")
+_OF_PARTS: Final = re.compile(r"part-\d+-of-(\d+)")
 #: What a field of a folder's path may be.
 #: What a source may be called: its name is a folder's.
 SOURCE_NAME: Final = "[A-Za-z0-9_]+"
@@ -139,7 +140,7 @@ HASHES: Final = Folder("fetch/hashes/shard={shard:05d}", rf"generation=\d+-{_DIG
 ATTEMPTS: Final = Folder("fetch/attempts/shard={shard:05d}", rf"generation=\d+-{_DIGEST}\.parquet", commits=False)
 GROUPS: Final = Folder(
     "dedupe",
-    rf"rejected/{PART}|groups/part-{_DIGEST}\.parquet|near_texts/{PART}|splits/{PART}",
+    rf"rejected/{PART}|groups/{PART}|groups/part-{_DIGEST}\.parquet|near_texts/{PART}|splits/{PART}",  # not cut: earlier ones
     rejects="rejected/",
 )
 #: Samples of each shard by name, as readers of WebDataset expect it.
@@ -271,6 +272,18 @@ def part_number(name: str) -> int:
     match = _PART_NUMBER.search(name)
     assert match is not None, name
     return int(match[1])
+
+
+def part_bits(name: str) -> int:
+    """Return how many bits name the parts of which a file's name tells one."""
+    match = _OF_PARTS.search(name)
+    assert match is not None, name
+    return int(match[1]).bit_length() - 1
+
+
+def is_cut(name: str) -> bool:
+    """Return whether a file's name tells which part it is of."""
+    return _PART_NUMBER.search(name) is not None
 
 
 def kind_of(folder: str) -> tuple[Folder, Stage] | None:

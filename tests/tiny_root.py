@@ -16,7 +16,7 @@ import datetime
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from pmd.config import inputs
 from pmd.curate import needs as curate_needs
 from pmd.curate.transforms import ReadChunk, ResolvePartition, chunk_batch
 from pmd.dedupe import needs as dedupe_needs
+from pmd.dedupe.group_transforms import MARK_RUNS, ResolveGroups, WriteGroups, as_runs
 from pmd.dedupe.transforms import (
     SEARCHES,
     Elect,
@@ -40,12 +41,11 @@ from pmd.dedupe.transforms import (
     PackHashes,
     SpreadHashed,
     SpreadHashes,
-    WriteGroups,
     with_survivors,
 )
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.partitions import part_batches, part_of
-from pmd.engines.transforms import collect, outputs
+from pmd.engines.transforms import OUTPUTS, collect, outputs
 from pmd.fetch import asking, hashing, partitions, store
 from pmd.fetch import needs as fetch_needs
 from pmd.fetch.outcome import Attempt, Fetched
@@ -328,24 +328,33 @@ def dedupe(chosen: config.Config) -> None:
     """Find equal images."""
     wanted, work = dedupe_needs.wanted(chosen)[0], _work(chosen, "dedupe")
     cut = partitions.cut(chosen.root)
-    spread_bytes = SpreadHashes(chosen.root, cut, work, 1)
-    groups = list(
-        _meet(lambda batch: spread_bytes(batch, ()), FindGroups(chosen.dedupe, work), part_batches(SHARD_BITS))
-    )
+    parts = part_batches(SHARD_BITS)
+    equal = list(_meet(SpreadHashes(chosen.root, cut, work, 1), FindGroups(chosen.dedupe, cut.part_bits, work), parts))
+    related = [batch for batch in equal if batch.schema == exchange.RUNS]
     if chosen.dedupe.near == "merge":
+        marked = dict(exchange.by_partition(as_runs(batch) for batch in equal if batch.schema == MARK_RUNS))
         spread, distance = SpreadHashed(chosen.root, cut, work), chosen.dedupe.near_distance
-        hashed = [item for batch in part_batches(SHARD_BITS) for item in spread(batch, groups)]
+        hashed = [item for batch in parts for item in spread(_with(batch, marked))]
         made = list(PackHashes(work)((0, hashed)))
-        find, elect = FindLinks(distance, work), Elect(distance, work)
+        find, elect = FindLinks(distance, work), Elect(distance, cut.part_bits, work)
         links = [item for batch in made if batch.schema == SEARCHES for item in find(batch)]
-        groups += list(elect((0, [*links, *(batch for batch in made if batch.schema != SEARCHES)])))
-    hold = FindHeld(chosen.root, cut, work)
-    beside = [*groups, *(item for batch in part_batches(SHARD_BITS) for item in hold(batch, groups))]
-    write, judge = WriteGroups(wanted.folder, work), JudgePart(chosen.root, wanted.folder, cut, work)
-    found = [item for batch in groups for item in write(batch)]
-    found += [item for batch in part_batches(SHARD_BITS) for item in judge((part_of(batch), [batch]), beside)]
+        related += elect((0, [*links, *(batch for batch in made if batch.schema != SEARCHES)]))
+    resolve = ResolveGroups(cut.part_bits, work)
+    resolved = [item for number, runs in exchange.by_partition(related) for item in resolve((number, [runs]))]
+    of_parts = dict(exchange.by_partition(resolved))
+    write, hold = WriteGroups(wanted.folder, cut.part_bits, work), FindHeld(chosen.root, cut, work)
+    found = [item for batch in parts for item in write(_with(batch, of_parts)) if item.schema == OUTPUTS]
+    held = [item for batch in parts for item in hold(batch)]
+    judge = JudgePart(chosen.root, wanted.folder, cut, work)
+    found += [item for batch in parts for item in judge((part_of(batch), [batch]), held)]
     CommitStage(work, (target(wanted, complete=with_survivors),))(collect([*found, outputs(())]))
     _accept(chosen, work)
+
+
+def _with(batch: pa.RecordBatch, runs: Mapping[int, pa.RecordBatch]) -> tuple[int, list[pa.RecordBatch]]:
+    """Return a part's PARTS of one row with its RUNS, if it has any."""
+    part = part_of(batch)
+    return part, [batch, *([runs[part]] if part in runs else [])]
 
 
 def shard(chosen: config.Config) -> None:

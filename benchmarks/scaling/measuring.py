@@ -58,13 +58,13 @@ class _Watch:
     def _look(self) -> None:
         while not self._ended.wait(_LOOK_S):
             together = 0
-            for pid in _tree(self._pid):
-                self.peak_bytes = max(self.peak_bytes, _kilobytes(f"/proc/{pid}/status", "VmHWM:") * 1024)
-                together += _kilobytes(f"/proc/{pid}/smaps_rollup", "Pss:") * 1024
+            for pid in tree(self._pid):
+                self.peak_bytes = max(self.peak_bytes, kilobytes(f"/proc/{pid}/status", "VmHWM:") * 1024)
+                together += kilobytes(f"/proc/{pid}/smaps_rollup", "Pss:") * 1024
             self.together_bytes = max(self.together_bytes, together)
 
 
-def _tree(root: int) -> list[int]:
+def tree(root: int) -> list[int]:
     """Return a process and all that descend from it."""
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").iterdir():
@@ -80,7 +80,8 @@ def _tree(root: int) -> list[int]:
     return found
 
 
-def _kilobytes(path: str, label: str) -> int:
+def kilobytes(path: str, label: str) -> int:
+    """Return a number of kilobytes that a file of /proc tells; 0 where the process has ended."""
     try:
         with Path(path).open() as lines:
             return next((int(line.split()[1]) for line in lines if line.startswith(label)), 0)

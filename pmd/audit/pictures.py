@@ -46,7 +46,7 @@ def count(images: pa.Table, ledger: pa.Table, groups: pa.Table) -> list[list[Any
     Args:
         images: `IMAGES`, or its `image_id` and `sources`.
         ledger: The effective ledger of these images.
-        groups: `GROUPS` of the whole ROOT.
+        groups: `GROUPS` of the part.
     """
     there = ledger.filter(pc.equal(ledger["status"], OK)).combine_chunks()
     images = images.combine_chunks()

@@ -120,7 +120,8 @@ class SpreadPairs:
     def _last_stages(self, part: int) -> Iterator[tuple[str, pa.ChunkedArray]]:
         views = partitions.read_views(self.root, part, BARE_VIEWS.names)
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
-        kept, rejected = dedupe_rules.judge_again(self.root, part, views, ledger, dedupe_rules.read_groups(self.root))
+        groups = dedupe_rules.read_groups(self.root, part)
+        kept, rejected = dedupe_rules.judge_again(self.root, part, views, ledger, groups)
         fetched = pa.concat_arrays([*kept["pair_id"].chunks, *rejected["pair_id"].chunks, pa.array([], KEY)])
         yield flow.DEDUPE.name, kept["pair_id"]
         yield flow.FETCH.name, rejected["pair_id"]
@@ -290,7 +291,7 @@ class CountOverlap:
         images = partitions.read_images(self.root, part, ("image_id", "sources"))
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
         facts = [OVERLAP + orjson.dumps(overlap.count(images["sources"])).decode()]
-        shown = pictures.count(images, ledger, dedupe_rules.read_groups(self.root))
+        shown = pictures.count(images, ledger, dedupe_rules.read_groups(self.root, part))
         yield outputs((), facts=[*facts, PICTURES + orjson.dumps(shown).decode()])
 
 

@@ -7,6 +7,7 @@ several.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -154,16 +155,35 @@ class Prices(_Table):
     disk_gb: float = Field(default=25.0, ge=0)
 
 
+#: How rows that must meet cross between workers: in run files under ROOT (`pmd.store.exchange`), or through the engine's own
+#: shuffle (`pmd.store.parcels`). Outputs are the same bytes.
+Shuffle = Literal["files", "engine"]
+#: What has won on each engine, where it was measured (docs/decisions.md).
+SHUFFLES: Final[Mapping[EngineName, Shuffle]] = {
+    "local": "files",
+    "prism": "files",
+    "flink": "files",
+    "spark": "files",
+    "dataflow": "files",
+}
+
+
 class Engine(_Table):
-    """The whole table. Dataflow has no default: it must be told who pays."""
+    """The whole table. Dataflow has no default: it must be told who pays. `shuffle` is None: what has won on the engine."""
 
     name: EngineName = "local"
+    shuffle: Shuffle | None = None
     local: LocalEngine = LocalEngine()
     prism: PrismEngine = PrismEngine()
     flink: FlinkEngine = FlinkEngine()
     spark: SparkEngine = SparkEngine()
     dataflow: DataflowEngine | None = None
     prices: Prices = Prices()
+
+    @property
+    def is_shuffling(self) -> bool:
+        """Whether rows that must meet cross the engine's own shuffle."""
+        return (self.shuffle or SHUFFLES[self.name]) == "engine"
 
     @property
     def lacks(self) -> str | None:

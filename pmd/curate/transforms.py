@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from pmd import flow, sources
@@ -75,7 +76,11 @@ class ReadChunk:
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """CHUNKS of one row → RUNS."""
-        yield from exchange.write(self.work, JUDGED, self.bits, self._judged(chunk_of(batch)), "key")
+        yield from exchange.write(self.work, JUDGED, self.bits, self.judged(batch), "key")
+
+    def judged(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """CHUNKS of one row → `JUDGED`."""
+        yield from self._judged(chunk_of(batch))
 
     def _judged(self, chunk: Chunk) -> Iterator[pa.RecordBatch]:
         counts = progress.Counts(self.work, uuid.uuid4().hex)
@@ -128,11 +133,20 @@ class ReadChunks:
     tables: exchange.Numbered
     work: str
 
+    @property
+    def schema(self) -> pa.Schema:
+        """What its rows are."""
+        return JUDGED
+
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """A batch of `chunks_of` → RUNS."""
+        yield from exchange.write_numbered(self.work, self.schema, self.rows(batch))
+
+    def rows(self, batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+        """A batch of `chunks_of` → `JUDGED`, with their partitions."""
         source = batch.column("source")[0].as_py()
-        for runs in self.of[source](batch.select(CHUNKS.names)):
-            yield self.tables.shifted(source, runs)
+        for judged in self.of[source].judged(batch.select(CHUNKS.names)):
+            yield judged, self.tables.numbers(source, judged["key"])
 
 
 @dataclasses.dataclass(frozen=True)

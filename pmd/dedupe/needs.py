@@ -11,8 +11,8 @@ from pmd.store import commits, root, storage
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
 
-#: As `wanted.FORMAT`, for dedupe alone. 2: with `splits`.
-GROUP_FORMAT: Final = 2
+#: As `wanted.FORMAT`, for dedupe alone. 2: with `splits`. 3: groups are cut by part, and say who stands in the end.
+GROUP_FORMAT: Final = 3
 
 
 def pending(config: Config, standing: Standing | None = None) -> str | None:

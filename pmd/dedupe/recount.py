@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.books import recount
 from pmd.books.recount import Keys, Table
 from pmd.dedupe import captions
-from pmd.dedupe.rules import RELATIONS
-from pmd.schema.tables import GROUPS, NEAR_TEXTS, SPLITS
+from pmd.dedupe.rules import RELATED, RELATIONS
+from pmd.schema import keys
+from pmd.schema.tables import GROUPS, GROUPS_LATER, NEAR_TEXTS, SPLITS
+from pmd.store import exchange
 
 
 class Recount(recount.Recount):
@@ -23,12 +26,23 @@ class Recount(recount.Recount):
         if name.startswith(f"{self.folder}/splits/"):
             return Table(SPLITS, self._splits)
         is_of_texts = name.startswith(f"{self.folder}/near_texts/")
-        return Table(NEAR_TEXTS, self._near_texts) if is_of_texts else Table(GROUPS, self._groups)
+        if is_of_texts:
+            return Table(NEAR_TEXTS, self._near_texts)
+        return Table(GROUPS if set(GROUPS_LATER) <= {*columns} else RELATED, self._groups)
 
     def _groups(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
         for relation in {*batch["relation"].to_pylist()}.difference(RELATIONS):
             self.tell("relation", name, f"one of {', '.join(RELATIONS)}", relation)
+        if flow.is_cut(name):
+            self._check_part(name, batch)
         return recount.check_order(self.tally.report, name, batch, ("image_id",), before)
+
+    def _check_part(self, name: str, batch: pa.RecordBatch) -> None:
+        """A file of groups has those of its part's images: readers of a part open no other."""
+        part, bits = flow.part_number(name), flow.part_bits(name)
+        strays = pc.not_equal(pa.array(exchange.partitions(batch["image_id"], bits)), part)
+        for image_id in batch["image_id"].filter(strays).to_pylist():
+            self.tell("part of a group", f"{name}: image {image_id.hex()}", part, keys.partition_of(image_id, bits))
 
     def _splits(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
         for split in {*batch["split"].to_pylist()}.difference(flow.SPLITS[1:]):

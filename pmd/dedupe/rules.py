@@ -9,7 +9,7 @@ what is left are counted, and pairs leave for it last.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -22,7 +22,7 @@ from pmd.dedupe import captions, evaluation, near
 from pmd.fetch import partitions
 from pmd.images import rules as images_rules
 from pmd.schema.statuses import OK
-from pmd.schema.tables import GROUPS, KEY, NEAR_TEXTS, REJECTED
+from pmd.schema.tables import GROUPS, GROUPS_LATER, KEY, NEAR_TEXTS, REJECTED
 from pmd.store import commits, root
 
 STAGE: Final = flow.DEDUPE.name
@@ -50,6 +50,13 @@ HASHES: Final = pa.schema(
 )
 
 
+#: What is found of two images before it is known which one stands for them in the end: `GROUPS` without that column.
+RELATED: Final = pa.schema([field for field in GROUPS if field.name not in GROUPS_LATER])
+
+#: What parts must know of groups of equal bytes: which of their images have given way or leave, and which stand for others.
+MARKS: Final = pa.schema([pa.field("image_id", KEY, nullable=False), pa.field("stands", pa.bool_(), nullable=False)])
+
+
 def hashes(ledger: pa.Table, image_ids: pa.Array) -> pa.Table:
     """Return the digests of those images of a ledger that are there and still wanted.
 
@@ -71,11 +78,15 @@ def hashes(ledger: pa.Table, image_ids: pa.Array) -> pa.Table:
     ).cast(HASHES)
 
 
-def staying(root_url: str, part: int, gone: pa.Table) -> pa.Array:
-    """Return the images that the views of a part name, but for those of `GROUPS` that leave."""
+def staying(root_url: str, part: int, leaving: pa.Array) -> pa.Array:
+    """Return the images that the views of a part name, but for some that leave."""
     wanted = partitions.read_views(root_url, part, ["image_id"])["image_id"].unique()
-    left = gone.filter(pc.is_in(gone["relation"], value_set=pa.array(LEAVING)))["image_id"].combine_chunks()
-    return wanted.filter(pc.invert(pc.is_in(wanted, value_set=left)))
+    return wanted.filter(pc.invert(pc.is_in(wanted, value_set=leaving)))
+
+
+def leaving(found: pa.Table) -> pa.Array:
+    """Return the images of `GROUPS` that leave."""
+    return found.filter(pc.is_in(found["relation"], value_set=pa.array(LEAVING)))["image_id"].combine_chunks()
 
 
 def groups(rows: pa.Table, options: DedupeOptions) -> pa.Table:
@@ -86,7 +97,7 @@ def groups(rows: pa.Table, options: DedupeOptions) -> pa.Table:
         options: Options of the stage.
 
     Returns:
-        `GROUPS`, in order of image_id: one row an image that gives way. The image with most pixels stays (equal bytes
+        `RELATED`, in order of image_id: one row an image that gives way. The image with most pixels stays (equal bytes
         have equal pixels; the order is that of later comparisons), among equals one that is kept as it was fetched, since
         regions of another may have to be cut from it, then the smallest key. Under `repeated_bytes` every image of the
         group has a row, and its kept_id is the one that would have stayed.
@@ -108,19 +119,48 @@ def groups(rows: pa.Table, options: DedupeOptions) -> pa.Table:
         start = stop
     found.sort()
     columns = list(zip(*found, strict=True)) if found else [(), (), (), ()]
-    return _groups(*columns)
+    return related(*columns)
 
 
-def _groups(image_ids: Any, kept_ids: Any, relations: Any, distances: Any, matched: Any = None) -> pa.Table:
+def related(image_ids: Any, kept_ids: Any, relations: Any, distances: Any, matched: Any = None) -> pa.Table:
+    """Return `RELATED` of its columns."""
     matched = [None] * len(image_ids) if matched is None else matched
     columns = (image_ids, kept_ids, relations, distances, matched)
     return pa.table(
-        [pa.array(column, field.type) for column, field in zip(columns, GROUPS, strict=True)], schema=GROUPS
+        [pa.array(column, field.type) for column, field in zip(columns, RELATED, strict=True)], schema=RELATED
     )
 
 
+def meeting_ids(found: pa.Table) -> pa.Array:
+    """Return by which image each row of `RELATED` must meet others to be resolved: kept_id of equal bytes, which may give way."""
+    alone = pc.is_in(found["relation"], value_set=pa.array([NEAR_DUPLICATE, *LEAVING]))
+    return pc.if_else(alone, found["image_id"], found["kept_id"]).combine_chunks()
+
+
+def resolved(found: pa.Table) -> pa.Table:
+    """Return `RELATED` as `GROUPS`: with the image that stands in the end, in order of image_id.
+
+    Args:
+        found: All rows that meet by some of `meeting_ids`, in any order.
+    """
+    found = found.combine_chunks()
+    near = found.filter(pc.equal(found["relation"], NEAR_DUPLICATE)).combine_chunks()
+    stands = pc.coalesce(near["kept_id"].take(partitions.positions(found["kept_id"], near)), found["kept_id"])
+    leaves = pc.is_in(found["relation"], value_set=pa.array(LEAVING))
+    stands = pc.if_else(leaves, pa.scalar(None, KEY), stands)
+    return found.append_column(GROUPS.field("stands_id"), stands).sort_by("image_id").combine_chunks()
+
+
+def marks(found: pa.Table) -> pa.Table:
+    """Return `RELATED` of equal bytes as `MARKS`."""
+    count = found.num_rows
+    ids = pa.concat_tables([found.select(["image_id"]), found.select(["kept_id"]).rename_columns(["image_id"])])
+    stands = pa.concat_arrays([pa.repeat(pa.scalar(False), count), pa.repeat(pa.scalar(True), count)])
+    return ids.append_column("stands", stands).cast(MARKS)
+
+
 def overlaps(ledger: pa.Table, image_ids: pa.Array, known: pa.Table, distance: int) -> pa.Table:
-    """Return the `GROUPS` of evaluation images: each image that matches one, how far it is, and which it matches.
+    """Return the `RELATED` of evaluation images: each image that matches one, how far it is, and which it matches.
 
     Args:
         ledger: `LEDGER` of a part.
@@ -131,19 +171,19 @@ def overlaps(ledger: pa.Table, image_ids: pa.Array, known: pa.Table, distance: i
     rows = ledger.filter(pc.and_(pc.equal(ledger["status"], OK), pc.is_in(ledger["image_id"], value_set=image_ids)))
     found = evaluation.overlaps(rows, known, distance)
     ids = rows["image_id"].take(found["place"]).to_pylist()
-    groups = _groups(
+    groups = related(
         ids, ids, [EVALUATION_OVERLAP] * len(ids), found["distance"].to_pylist(), found["name"].to_pylist()
     )
     return groups.take(pc.sort_indices(groups, [("image_id", "ascending")])).combine_chunks()
 
 
-def hashed(views: pa.Table, ledger: pa.Table, found: pa.Table) -> pa.Table:
+def hashed(views: pa.Table, ledger: pa.Table, marked: pa.Table) -> pa.Table:
     """Return what is compared for near-duplicates: the images of a part that are left.
 
     Args:
         views: `VIEWS` of a part (image_id and region will do).
         ledger: `LEDGER` of the part.
-        found: `GROUPS` of equal bytes, of the whole ROOT.
+        marked: `MARKS` of the part.
 
     Returns:
         `near.HASHED`. An image that stands for others counts as one that regions are shown of, wherever they may be cut
@@ -154,10 +194,12 @@ def hashed(views: pa.Table, ledger: pa.Table, found: pa.Table) -> pa.Table:
         pc.equal(ledger["status"], OK), pc.is_in(ledger["image_id"], value_set=shown["image_id"].combine_chunks())
     )
     left = pc.and_(left, pc.is_valid(ledger["perceptual_hash"]))
-    gone = pc.is_in(ledger["image_id"], value_set=found["image_id"].combine_chunks())
+    standing = marked.filter(marked["stands"])["image_id"].combine_chunks()
+    away = marked.filter(pc.invert(marked["stands"]))["image_id"].combine_chunks()
+    gone = pc.is_in(ledger["image_id"], value_set=away)
     rows = ledger.filter(pc.and_(left, pc.invert(gone)))
     whole = pc.equal(rows["stored_form"], "original")
-    stands = pc.and_(whole, pc.is_in(rows["image_id"], value_set=found["kept_id"].combine_chunks()))
+    stands = pc.and_(whole, pc.is_in(rows["image_id"], value_set=standing))
     regions = shown["region_count"].take(partitions.positions(rows["image_id"], shown))
     return pa.table(
         {
@@ -169,10 +211,10 @@ def hashed(views: pa.Table, ledger: pa.Table, found: pa.Table) -> pa.Table:
 
 
 def near_groups(matches: pa.Table) -> pa.Table:
-    """Return `near.MATCHES` as `GROUPS`."""
+    """Return `near.MATCHES` as `RELATED`."""
     names = ("image_id", "kept_id", "distance")
     ids, kept, distances = (matches[name].to_pylist() for name in names)
-    return _groups(ids, kept, [NEAR_DUPLICATE] * len(ids), distances)
+    return related(ids, kept, [NEAR_DUPLICATE] * len(ids), distances)
 
 
 def judge(
@@ -183,7 +225,7 @@ def judge(
     Args:
         views: `VIEWS` of a part.
         ledger: `LEDGER` of the part.
-        found: `GROUPS` of the whole ROOT.
+        found: `GROUPS` of the part.
         repeated: `captions.REPEATED` of the part: pairs that leave for their text.
 
     Returns:
@@ -222,11 +264,21 @@ def judge_again(
     return judge(views, ledger, found, _read_repeated(root_url, part))
 
 
-def read_groups(root_url: str) -> pa.Table:
-    """Return all committed `GROUPS`."""
+def read_groups(root_url: str, part: int | None = None) -> pa.Table:
+    """Return the committed `GROUPS` of a part, or all of them: those of an earlier version, whose files are not cut, always."""
     folder = root.dedupe_folder(root_url)
     files = commits.require(folder, "run: pmd dedupe").under("groups")
-    return pa.concat_tables([GROUPS.empty_table(), *(commits.read_table(folder, file) for file in files)])
+    if part is not None:
+        files = [file for file in files if not flow.is_cut(file.name) or flow.part_number(file.name) == part]
+    return groups_of(commits.read_table(folder, file) for file in files)
+
+
+def groups_of(tables: Iterable[pa.Table]) -> pa.Table:
+    """Return the `GROUPS` of files; those of earlier versions do not say who stands in the end: all of them must be there."""
+    found = list(tables)
+    if any(table.schema.names == RELATED.names for table in found):
+        return resolved(pa.concat_tables([table.cast(RELATED) for table in found]))
+    return pa.concat_tables([GROUPS.empty_table(), *(table.cast(GROUPS) for table in found)])
 
 
 def read_near_texts(root_url: str, columns: Sequence[str] = NEAR_TEXTS.names) -> pa.Table:
@@ -252,7 +304,7 @@ def texts(kept: pa.Table, found: pa.Table) -> pa.Table:
 
     Args:
         kept: `VIEWS`.
-        found: `GROUPS` of the whole ROOT.
+        found: `GROUPS` of the part.
     """
     return pa.table(
         {
@@ -266,15 +318,10 @@ def texts(kept: pa.Table, found: pa.Table) -> pa.Table:
 
 
 def kept_ids(image_ids: pa.ChunkedArray, found: pa.Table, relations: Sequence[str] = MERGED) -> pa.Array:
-    """Return for each image the one that stands for it: itself, unless a group says another.
-
-    The one that stays of those with equal bytes may give way to a near-duplicate, which stays: two steps at most.
-    """
+    """Return for each image the one that stands for it in the end: itself, unless `GROUPS` of such a relation say another."""
     ids = image_ids.combine_chunks()
-    for relation in relations:
-        merged = found.filter(pc.equal(found["relation"], relation)).combine_chunks()
-        ids = pc.coalesce(merged["kept_id"].take(partitions.positions(ids, merged)).combine_chunks(), ids)
-    return ids
+    merged = found.filter(pc.is_in(found["relation"], value_set=pa.array(relations))).combine_chunks()
+    return pc.coalesce(merged["stands_id"].take(partitions.positions(ids, merged)).combine_chunks(), ids)
 
 
 def survivors_digest(kept: pa.Table, ledger: pa.Table, changed: pa.Table | None = None) -> dict[str, int]:

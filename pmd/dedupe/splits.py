@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pmd import flow
 from pmd.dedupe import rules
 from pmd.fetch import partitions
-from pmd.schema.tables import GROUPS, KEY, SPLITS
+from pmd.schema.tables import KEY, SPLITS
 from pmd.store import commits, root
 
 #: Relates images with equal bytes that are not merged. It is never committed: nothing gives way to anything.
@@ -44,7 +44,7 @@ def restricted(views: pa.Table) -> pa.Table:
 
 
 def equal(rows: pa.Table) -> pa.Table:
-    """Return the images with equal bytes as `GROUPS`: each but the first of them, which leads.
+    """Return the images with equal bytes as `RELATED`: each but the first of them, which leads.
 
     Args:
         rows: All `rules.HASHES` of a partition, in any order.
@@ -61,12 +61,15 @@ def equal(rows: pa.Table) -> pa.Table:
             pa.repeat(pa.scalar(0, pa.int32()), count),
             pa.nulls(count, pa.string()),
         ],
-        schema=GROUPS,
+        schema=rules.RELATED,
     )
 
 
 def _leaders(image_ids: pa.ChunkedArray, found: pa.Table) -> pa.Array:
-    return rules.kept_ids(image_ids, found, (EQUAL_BYTES, *rules.MERGED))
+    """Return the image that leads the group of each: an image with equal bytes may have a row of its own near-duplicate too."""
+    equal = found.filter(pc.equal(found["relation"], EQUAL_BYTES)).combine_chunks()
+    first = equal["stands_id"].take(partitions.positions(image_ids, equal)).combine_chunks()
+    return pc.coalesce(first, rules.kept_ids(image_ids, found))
 
 
 def held(kept: pa.Table, found: pa.Table) -> pa.Table:
@@ -74,7 +77,7 @@ def held(kept: pa.Table, found: pa.Table) -> pa.Table:
 
     Args:
         kept: `VIEWS` (`NEEDED` will do) of images that are there and do not leave.
-        found: All `GROUPS`, with those of `equal`.
+        found: `GROUPS` of the part, with those of `equal`.
     """
     table = pa.table({"leader_id": _leaders(kept["image_id"], found), "rank": ranks(kept["split"])})
     table = table.filter(pc.greater(table["rank"], 0)).group_by("leader_id").aggregate([("rank", "max")])

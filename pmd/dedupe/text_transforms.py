@@ -59,9 +59,9 @@ class SpreadOccurrences:
     cut: partitions.Cut
     work: str
 
-    def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """PARTS of one row, and all GROUPS → RUNS."""
-        kept, texts = kept_texts(self.root, self.cut, part_of(batch), found)
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row, whose groups stand → RUNS."""
+        kept, texts = kept_texts(self.root, self.cut, part_of(batch), self.work)
         rows = near_texts.occurrences(texts, kept["text"]).combine_chunks()
         yield from exchange.write(self.work, near_texts.OCCURRENCES, self.cut.part_bits, rows.to_batches(), "text_id")
 

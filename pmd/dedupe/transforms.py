@@ -1,4 +1,4 @@
-"""De-duplication on Beam: digests meet in run files, groups go to every worker, parts are judged.
+"""De-duplication on Beam: digests meet in run files, groups go to the parts of their images, parts are judged.
 
 Hashes for near-duplicates are written to run files once; one worker numbers the rows and packs their hashes into one file
 (`pmd.dedupe.packed`), which each share of the search maps. It writes the links that it finds; one worker brings these together,
@@ -14,16 +14,18 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config.options import DedupeOptions
 from pmd.dedupe import captions, evaluation, near, packed, splits
 from pmd.dedupe import rules as dedupe_rules
+from pmd.dedupe.group_transforms import Groups, write_marks, write_related
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, outputs
 from pmd.fetch import partitions
 from pmd.images import rules as images_rules
-from pmd.schema.tables import BARE_VIEWS, GROUPS, SPLITS
+from pmd.schema.tables import BARE_VIEWS, KEY, SPLITS
 from pmd.store import commits, exchange, storage
 from pmd.store.proposals import Proposal
 
@@ -46,12 +48,26 @@ class FindOverlaps:
         return storage.join(self.work, "evaluation.parquet")
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """PARTS of one row → GROUPS."""
+        """PARTS of one row → RUNS of `rules.RELATED`, and the PARTS, once the part's overlaps stand in a file of the run."""
         part = part_of(batch)
         known = pa.Table.from_batches(list(commits.iterate(self._path)), schema=evaluation.KNOWN)
         wanted = partitions.read_views(self.root, part, ["image_id"])["image_id"].unique()
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
-        yield from dedupe_rules.overlaps(ledger, wanted, known, self.distance).to_batches()
+        found = dedupe_rules.overlaps(ledger, wanted, known, self.distance)
+        storage.put(_overlaps(self.work, part), commits.parquet_bytes(found), durable=False)
+        yield from write_related(self.work, found, self.cut.part_bits)
+        yield batch
+
+
+def _overlaps(work: str, part: int) -> str:
+    return storage.join(work, f"overlaps-{part:05d}.parquet")
+
+
+def _overlapping(work: str, part: int) -> pa.Array:
+    """Return the images of a part that leave since they are evaluation images: none where these were not looked for."""
+    path = _overlaps(work, part)
+    found = [batch["image_id"] for batch in commits.iterate(path, ["image_id"])] if storage.exists(path) else []
+    return pa.concat_arrays([pa.array([], KEY), *(ids.cast(KEY) for ids in found)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,10 +79,10 @@ class SpreadHashes:
     work: str
     bits: int
 
-    def __call__(self, batch: pa.RecordBatch, gone: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """PARTS of one row, and the GROUPS of images that leave → RUNS."""
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row → RUNS."""
         part = part_of(batch)
-        wanted = dedupe_rules.staying(self.root, part, pa.Table.from_batches(list(gone), schema=GROUPS))
+        wanted = dedupe_rules.staying(self.root, part, _overlapping(self.work, part))
         rows = dedupe_rules.hashes(partitions.read_ledger(self.root, self.cut.shards(part)), wanted)
         yield from exchange.write(self.work, dedupe_rules.HASHES, self.bits, rows.to_batches(), "key")
 
@@ -76,12 +92,15 @@ class FindGroups:
     """Find the groups of a partition."""
 
     options: DedupeOptions
+    part_bits: int
     work: str
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition, all its RUNS) → GROUPS."""
+        """(partition, all its RUNS) → RUNS of `rules.RELATED`, and MARK_RUNS where near-duplicates are looked for."""
         found = dedupe_rules.groups(exchange.read(self.work, keyed[1], dedupe_rules.HASHES), self.options)
-        yield from found.combine_chunks().to_batches()
+        yield from write_related(self.work, found, self.part_bits)
+        if self.options.near == "merge":
+            yield from write_marks(self.work, found, self.part_bits)
 
 
 #: What is to be searched, by one of `near.SHARES`.
@@ -102,12 +121,13 @@ LINKED = pa.schema([pa.field("path", pa.string(), nullable=False), pa.field("row
 class FindEqual:
     """Find the images of a partition whose bytes are equal, where these are not merged."""
 
+    part_bits: int
     work: str
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition, all its RUNS) → GROUPS, of `splits.EQUAL_BYTES`."""
+        """(partition, all its RUNS) → RUNS of `rules.RELATED`, of `splits.EQUAL_BYTES`."""
         found = splits.equal(exchange.read(self.work, keyed[1], dedupe_rules.HASHES))
-        yield from found.combine_chunks().to_batches()
+        yield from write_related(self.work, found, self.part_bits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,13 +138,13 @@ class FindHeld:
     cut: partitions.Cut
     work: str
 
-    def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """PARTS of one row, and all GROUPS → HELD."""
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row, whose groups stand → HELD."""
         part = part_of(batch)
         views = splits.restricted(partitions.read_views(self.root, part, splits.NEEDED))
         if not views.num_rows:  # as of most sources: upstream has them in train alone
             return
-        groups = pa.Table.from_batches(list(found), schema=GROUPS)
+        groups = Groups(self.work).read(part)
         kept, _ = dedupe_rules.judge(views, partitions.read_ledger(self.root, self.cut.shards(part)), groups)
         yield from splits.held(kept, groups).combine_chunks().to_batches()
 
@@ -137,12 +157,15 @@ class SpreadHashed:
     cut: partitions.Cut
     work: str
 
-    def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """PARTS of one row, and all GROUPS of equal bytes → RUNS."""
-        part = part_of(batch)
-        groups = pa.Table.from_batches(list(found), schema=GROUPS)
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(part, its PARTS of one row and its RUNS of `rules.MARKS`) → RUNS."""
+        part, batches = keyed
+        runs = [batch for batch in batches if batch.schema == exchange.RUNS]
+        marked = exchange.read(self.work, runs, dedupe_rules.MARKS)
         views = partitions.read_views(self.root, part, ["image_id", "region"])
-        rows = dedupe_rules.hashed(views, partitions.read_ledger(self.root, self.cut.shards(part)), groups)
+        out = pc.is_in(views["image_id"], value_set=_overlapping(self.work, part))
+        views = views.filter(pc.invert(out))
+        rows = dedupe_rules.hashed(views, partitions.read_ledger(self.root, self.cut.shards(part)), marked)
         yield from exchange.write(self.work, near.HASHED, 0, rows.to_batches(), "image_id")
 
 
@@ -189,10 +212,11 @@ class Elect:
     """Hold the elections among all that is linked."""
 
     distance: int
+    part_bits: int
     work: str
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(0, all LINKED, and all RUNS of the rows in order) → GROUPS."""
+        """(0, all LINKED, and all RUNS of the rows in order) → RUNS of `rules.RELATED`."""
         batches = list(keyed[1])
         linked = [row for batch in batches if batch.schema == LINKED for row in batch.to_pylist()]
         runs = [batch for batch in batches if batch.schema == exchange.RUNS]
@@ -202,27 +226,12 @@ class Elect:
             packed.read_links(row["path"] for row in linked),
         )
         matches = near.elect(rows, component, self.distance)
-        yield from dedupe_rules.near_groups(matches).combine_chunks().to_batches()
+        yield from write_related(self.work, dedupe_rules.near_groups(matches), self.part_bits)
 
 
-@dataclasses.dataclass(frozen=True)
-class WriteGroups:
-    """Write a partition's groups. The name is the content's: partitions are those of the digests, groups are of images."""
-
-    folder: str
-    work: str
-
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """GROUPS → OUTPUTS."""
-        if batch.num_rows:
-            yield outputs([commits.put_table(self.folder, "groups/part", pa.Table.from_batches([batch]))])
-
-
-def kept_texts(
-    root_url: str, cut: partitions.Cut, part: int, found: Iterable[pa.RecordBatch]
-) -> tuple[pa.Table, pa.Table]:
-    """Return the views of a part that all GROUPS leave, and their `captions.TEXTS`, row by row."""
-    groups = pa.Table.from_batches(list(found), schema=GROUPS)
+def kept_texts(root_url: str, cut: partitions.Cut, part: int, work: str) -> tuple[pa.Table, pa.Table]:
+    """Return the views of a part that its GROUPS leave, and their `captions.TEXTS`, row by row."""
+    groups = Groups(work).read(part)
     views = partitions.read_views(root_url, part, BARE_VIEWS.names)
     ledger = partitions.read_ledger(root_url, cut.shards(part))
     kept, _ = dedupe_rules.judge(views, ledger, groups)
@@ -237,9 +246,9 @@ class SpreadTexts:
     cut: partitions.Cut
     work: str
 
-    def __call__(self, batch: pa.RecordBatch, found: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """PARTS of one row, and all GROUPS → RUNS."""
-        _, texts = kept_texts(self.root, self.cut, part_of(batch), found)
+    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """PARTS of one row, whose groups stand → RUNS."""
+        _, texts = kept_texts(self.root, self.cut, part_of(batch), self.work)
         pieces = texts.combine_chunks().to_batches()
         yield from exchange.write(self.work, captions.TEXTS, self.cut.part_bits, pieces, "text_id")
 
@@ -270,11 +279,9 @@ class JudgePart:
     def __call__(
         self, keyed: tuple[int, Iterable[pa.RecordBatch]], found: Iterable[pa.RecordBatch]
     ) -> Iterator[pa.RecordBatch]:
-        """(part, its PARTS of one row and its RUNS of `FindRepeated`), and all GROUPS and HELD → OUTPUTS."""
+        """(part, its PARTS of one row and its RUNS of `FindRepeated`), and all HELD → OUTPUTS."""
         part, batches = keyed
-        beside = list(found)
-        groups = pa.Table.from_batches([batch for batch in beside if batch.schema == GROUPS], schema=GROUPS)
-        held = pa.Table.from_batches([batch for batch in beside if batch.schema == splits.HELD], schema=splits.HELD)
+        groups, held = Groups(self.work).read(part), pa.Table.from_batches(list(found), schema=splits.HELD)
         views = partitions.read_views(self.root, part, splits.NEEDED)
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
         runs = [batch for batch in batches if batch.schema == exchange.RUNS]

@@ -12,9 +12,10 @@ import gc
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 from apache_beam.internal import pickler
 from apache_beam.pipeline import PipelineVisitor
@@ -22,8 +23,9 @@ from apache_beam.pipeline import PipelineVisitor
 import pmd.engines.coder  # noqa: F401  registers the coder of record batches
 from pmd.engines import counters, ends, mistakes, progress, versions
 from pmd.engines.versions import Versions
-from pmd.store import exchange
+from pmd.store import exchange, parcels
 from pmd.store.commits import Books, File
+from pmd.store.parcels import Unit
 
 #: What a worker hands to the commit: one row a file, or one a (source, reason) count. `fact` is JSON.
 OUTPUTS = pa.schema(
@@ -77,6 +79,11 @@ def collect(batches: Iterable[pa.RecordBatch]) -> Collected:
     return Collected(tuple(sorted(files, key=lambda file: file.name)), books, tuple(sorted(facts)))
 
 
+#: What a unit's batch carries beside its rows.
+_NUMBER: Final = b"unit"
+_OF: Final = b"units"
+
+
 class Work(Protocol):
     """What a worker does with one element, and maybe a side input: a picklable callable that knows the run's work folder."""
 
@@ -86,6 +93,33 @@ class Work(Protocol):
 
     def __call__(self, element: Any, /, *side: Any) -> Iterable[Any]:
         """Yield the outputs of one element."""
+
+
+class Spreads(Work, Protocol):
+    """What gives the rows of a unit that are to meet others; called, it writes them to a run and yields its RUNS."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """What the rows are."""
+
+    def rows(self, unit: pa.RecordBatch, /) -> Iterable[tuple[pa.RecordBatch, np.ndarray]]:
+        """Yield the rows of a unit, each batch with the numbers of its rows' partitions."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ToParcels:
+    """Hand the rows of a unit to the engine's shuffle."""
+
+    spreads: Spreads
+
+    @property
+    def work(self) -> str:
+        """The folder of this run."""
+        return self.spreads.work
+
+    def __call__(self, unit: pa.RecordBatch) -> Iterator[tuple[bytes, pa.RecordBatch]]:
+        """A unit → (key of a parcel, rows)."""
+        yield from parcels.cut(self.spreads.schema, self.spreads.rows(unit), unit_of(unit))
 
 
 def spread_key(batch: pa.RecordBatch) -> int:
@@ -107,13 +141,20 @@ class Spread(beam.PTransform):  # type: ignore[misc]
 
 
 def create(batches: list[pa.RecordBatch], *, spread: bool = False) -> Any:
-    """Return a PTransform that gives these batches, one element each.
+    """Return a PTransform that gives these batches, one element each, which carry the numbers that they have among all.
 
     Args:
         batches: The elements.
         spread: Whether the engine is to deal them out to its workers, in turn where it can. An engine may not: then it is slower.
     """
-    return beam.Create(batches, reshuffle=spread).with_output_types(pa.RecordBatch)
+    of = str(len(batches))
+    numbered = [batch.replace_schema_metadata({_NUMBER: str(number), _OF: of}) for number, batch in enumerate(batches)]
+    return beam.Create(numbered, reshuffle=spread).with_output_types(pa.RecordBatch)
+
+
+def unit_of(batch: pa.RecordBatch) -> Unit:
+    """Return which of all units a batch is that `create` has given."""
+    return Unit(int(batch.schema.metadata[_NUMBER]), int(batch.schema.metadata[_OF]))
 
 
 class _Sizes(PipelineVisitor):  # type: ignore[misc]
@@ -251,29 +292,54 @@ class Meet(beam.PTransform):  # type: ignore[misc]
         return written | "Turn over" >> TurnOver() | "Group" >> beam.GroupByKey()
 
 
+class Cross(beam.PTransform):  # type: ignore[misc]
+    """Bring rows from the units that have them to where they meet, by run files or through the engine's shuffle.
+
+    Either way they end up in runs. Those of the engine's shuffle have a partition's rows in messages of megabytes, so few that
+    each is an element. Those of units have a message for each of their buffers, which are turned over.
+    """
+
+    def __init__(self, spreads: Spreads, *, by_engine: bool) -> None:
+        super().__init__()
+        self._spreads = spreads
+        self._by_engine = by_engine
+
+    def expand(self, units: Any) -> Any:
+        """PCollection[RecordBatch] of units → PCollection[(partition, all its RUNS)]."""
+        if not self._by_engine:
+            write = PerTask(self._spreads)
+            return units | "Write runs" >> beam.ParDo(write).with_output_types(pa.RecordBatch) | "Meet" >> Meet()
+        land = parcels.Land(self._spreads.schema, self._spreads.work)
+        return (
+            units
+            # (key of a parcel, rows)
+            | "Cut" >> beam.ParDo(PerTask(ToParcels(self._spreads))).with_output_types(tuple[bytes, pa.RecordBatch])
+            | "Shuffle" >> beam.GroupByKey()
+            # (partition, RUNS of one row)
+            | "Land" >> beam.ParDo(PerTask(land)).with_output_types(tuple[int, pa.RecordBatch])
+            | "Meet" >> beam.GroupByKey()
+        )
+
+
 class ByPartition(beam.PTransform):  # type: ignore[misc]
-    """Rows meet by partition: `write` turns a unit into `RUNS`, `merge` gets all of a partition.
+    """Rows meet by partition: `write` gives those of a unit, `merge` gets all of a partition.
 
     Both are picklable callables of `pmd` (plain dataclasses with `__call__`).
     """
 
-    def __init__(
-        self,
-        write: Work,
-        merge: Work,
-    ) -> None:
+    def __init__(self, write: Spreads, merge: Work, *, by_engine: bool = False) -> None:
         super().__init__()
         self._write = write
         self._merge = merge
+        self._by_engine = by_engine
 
     def expand(self, units: Any) -> Any:
         """PCollection[RecordBatch] of units → PCollection[RecordBatch] of outputs."""
         return (
             units
             | "Spread" >> Spread()
-            # RUNS
-            | "Write runs" >> beam.ParDo(PerTask(self._write)).with_output_types(pa.RecordBatch)
-            | "Meet" >> Meet()
+            # (partition, RUNS)
+            | "Cross" >> Cross(self._write, by_engine=self._by_engine)
             # OUTPUTS
             | "Merge" >> beam.ParDo(PerTask(self._merge)).with_output_types(pa.RecordBatch)
         )

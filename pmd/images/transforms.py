@@ -7,6 +7,7 @@ import functools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 
@@ -66,9 +67,17 @@ class SpreadPairs:
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """PAIR_FILES → RUNS."""
-        yield from exchange.write(
-            self.work, images_rules.IMAGE_ROWS, self.bits, self._rows(batch.to_pylist()), "image_id"
-        )
+        yield from exchange.write_numbered(self.work, self.schema, self.rows(batch))
+
+    @property
+    def schema(self) -> pa.Schema:
+        """What its rows are."""
+        return images_rules.IMAGE_ROWS
+
+    def rows(self, batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+        """PAIR_FILES → `IMAGE_ROWS`, with their partitions."""
+        for rows in self._rows(batch.to_pylist()):
+            yield rows, exchange.partitions(rows["image_id"], self.bits)
 
     def _rows(self, files: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
         for file in files:

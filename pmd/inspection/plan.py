@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 
 from pmd import flow, stages
 from pmd.config import Config, inputs
-from pmd.dedupe import rules as dedupe_rules
 from pmd.errors import InputError, RootError
 from pmd.fetch import asking, forecast, hosts, state
 from pmd.fetch.forecast import Forecast, Shard
@@ -492,7 +491,7 @@ def _left(config: Config, fetched: Estimate, stored: _Stored, *, done: bool) -> 
     """Return the images that dedupe leaves: as committed, as of those that it has seen before, else by a guess."""
     commit = commits.read(root.dedupe_folder(config.root))
     if commit is not None:
-        gone = len(pc.unique(dedupe_rules.read_groups(config.root)["image_id"]))
+        gone = sum(file.rows for file in commit.under("groups"))  # each image has one row
         if done and _fresh(config, flow.DEDUPE):
             return fetched.less(known(gone)), "committed"
         if stored.pictures >= _ENOUGH:  # about as many as dedupe has seen

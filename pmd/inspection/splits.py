@@ -51,7 +51,8 @@ def check(root_url: str, cut: Cut, dedupe: Committed, groups: pa.Table, report: 
     restricted = {part: views for part in parts if (views := _restricted(root_url, part)).num_rows}
     found = groups
     if restricted and dedupe.commit.run.get("options", {}).get("same_bytes") == "keep":
-        found = pa.concat_tables([groups, *_equal(root_url, cut, groups)])
+        related = groups.select(dedupe_rules.RELATED.names)
+        found = dedupe_rules.resolved(pa.concat_tables([related, *_equal(root_url, cut, groups)]))
     held = [splits.HELD.empty_table()]
     for part, views in restricted.items():
         kept, _ = dedupe_rules.judge(views, partitions.own_ledger(root_url, cut.shards(part)), groups)
@@ -85,9 +86,8 @@ def _equal(root_url: str, cut: Cut, groups: pa.Table) -> Iterator[pa.Table]:
 
 
 def _run(root_url: str, cut: Cut, part: int, groups: pa.Table, work: str) -> Iterator[pa.RecordBatch]:
-    rows = dedupe_rules.hashes(
-        partitions.own_ledger(root_url, cut.shards(part)), dedupe_rules.staying(root_url, part, groups)
-    )
+    wanted = dedupe_rules.staying(root_url, part, dedupe_rules.leaving(groups))
+    rows = dedupe_rules.hashes(partitions.own_ledger(root_url, cut.shards(part)), wanted)
     yield from exchange.write(work, dedupe_rules.HASHES, cut.part_bits, rows.to_batches(), "key")
 
 

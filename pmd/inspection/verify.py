@@ -37,7 +37,7 @@ from pmd.images import recount as images_recount
 from pmd.inspection import orphans, splits
 from pmd.inspection.recount import Progress, Recounting
 from pmd.schema.statuses import OK
-from pmd.schema.tables import BARE_VIEWS, GROUPS
+from pmd.schema.tables import BARE_VIEWS
 from pmd.store import commits, lock, register, root, storage
 
 #: Times that a ROOT is counted while a writer commits; a build commits some thirty times in hours.
@@ -380,18 +380,35 @@ def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Ta
 
 
 def _read_groups(root_url: str, standing: Mapping[str, Committed], report: Report) -> pa.Table | None:
-    """Return all groups, as every worker of dedupe and shard holds them; None where there are none to be read."""
+    """Return all groups, each held to what all say of who stands in the end; None where there are none to be read."""
     if flow.GROUPS.path not in standing:
         return None
     folder = root.dedupe_folder(root_url)
     try:
-        tables = [
-            commits.read_table(folder, file).cast(GROUPS) for file in standing[flow.GROUPS.path].commit.under("groups")
-        ]
+        groups = dedupe_rules.groups_of(
+            commits.read_table(folder, file) for file in standing[flow.GROUPS.path].commit.under("groups")
+        )
     except (*DAMAGE, PmdError) as error:
         report.tell("groups cannot be read", folder, "files of groups", first_line(error))
         return None
-    return pa.concat_tables([GROUPS.empty_table(), *tables])
+    wanted = dedupe_rules.resolved(groups.select(dedupe_rules.RELATED.names))
+    stands = wanted["stands_id"].take(partitions.positions(groups["image_id"], wanted))
+    for row in _differing(groups, stands).to_pylist():
+        place = f"{folder}/groups: image {row['image_id'].hex()}"
+        report.tell("who stands in the end", place, _hex(row["wanted"]), _hex(row["stands_id"]))
+    return groups
+
+
+def _differing(groups: pa.Table, stands: pa.ChunkedArray) -> pa.Table:
+    """Return the rows of groups that name another image than the one that stands in the end, with that one as `wanted`."""
+    known = groups.append_column("wanted", stands)
+    nobody = pa.scalar(b"", pa.binary())
+    named, wanted = (pc.coalesce(known[name].cast(pa.binary()), nobody) for name in ("stands_id", "wanted"))
+    return known.filter(pc.not_equal(named, wanted))
+
+
+def _hex(image_id: bytes | None) -> str:
+    return "nobody" if image_id is None else image_id.hex()
 
 
 def _read_splits(root_url: str, standing: Mapping[str, Committed], report: Report) -> dict[bytes, str] | None:

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -63,10 +64,17 @@ class SpreadBoth:
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """TASKS → RUNS."""
-        numbered = (
-            (rows, self.lists.numbers(source, rows.column("pair_id"))) for source, rows in self._rows(batch.to_pylist())
-        )
-        yield from exchange.write_numbered(self.work, MEETING, numbered)
+        yield from exchange.write_numbered(self.work, self.schema, self.rows(batch))
+
+    @property
+    def schema(self) -> pa.Schema:
+        """What its rows are."""
+        return MEETING
+
+    def rows(self, batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+        """TASKS → `MEETING`, with their partitions."""
+        for source, rows in self._rows(batch.to_pylist()):
+            yield rows, self.lists.numbers(source, rows.column("pair_id"))
 
     def _rows(self, task: Iterable[dict[str, Any]]) -> Iterator[tuple[str, pa.RecordBatch]]:
         for row in task:
@@ -78,7 +86,7 @@ class SpreadBoth:
 
     def _fates(self, part: int) -> Iterator[tuple[str, pa.RecordBatch]]:
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
-        views, groups = partitions.read_views(self.root, part), dedupe_rules.read_groups(self.root)
+        views, groups = partitions.read_views(self.root, part), dedupe_rules.read_groups(self.root, part)
         settled = splits.read(self.root, part)
         for source in sorted(self.lists.bits):
             mine = views.filter(pc.equal(views["source"], source))

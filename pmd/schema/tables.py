@@ -219,8 +219,12 @@ GROUPS: Final = pa.schema(
         ),  # same_bytes, near_duplicate, repeated_bytes, evaluation_overlap
         pa.field("distance", pa.int32(), nullable=False),
         pa.field("matched", pa.string()),  # the evaluation image, as its list names it
+        pa.field("stands_id", KEY),  # the image that its pairs are with in the end; null: they leave
     ]
 )
+
+#: Of them, what files of earlier versions do not have; their groups are not cut by part either.
+GROUPS_LATER: Final = ("stands_id",)
 
 #: Images whose pairs are in another split than upstream says of some of them (`pmd.dedupe.splits`).
 SPLITS: Final = pa.schema(

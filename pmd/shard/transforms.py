@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -67,10 +68,19 @@ class SpreadViews:
     bits: int
     work: str
 
+    @property
+    def schema(self) -> pa.Schema:
+        """What its rows are."""
+        return samples.SAMPLE_ROWS
+
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """PARTS of one row → RUNS."""
+        yield from exchange.write_numbered(self.work, self.schema, self.rows(batch))
+
+    def rows(self, batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+        """PARTS of one row → `SAMPLE_ROWS`, with their windows."""
         part = part_of(batch)
-        groups = dedupe_rules.read_groups(self.root)
+        groups = dedupe_rules.read_groups(self.root, part)
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
         kept, _ = dedupe_rules.judge_again(self.root, part, partitions.read_views(self.root, part), ledger, groups)
         kept = splits.settled(kept, splits.read(self.root, part))
@@ -82,8 +92,8 @@ class SpreadViews:
             "image_url": urls.handed_on(kept["image_url"]),
         }
         rows = pa.table(columns).select(samples.SAMPLE_ROWS.names).cast(samples.SAMPLE_ROWS)
-        pieces = rows.combine_chunks().to_batches()
-        yield from exchange.write(self.work, samples.SAMPLE_ROWS, self.bits, pieces, "image_id")
+        for piece in rows.combine_chunks().to_batches():
+            yield piece, exchange.partitions(piece["image_id"], self.bits)
 
 
 @dataclasses.dataclass(frozen=True)

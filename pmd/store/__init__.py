@@ -18,4 +18,5 @@ Modules, each importing only those above it::
     root       ROOT and its folders
     proposals  what workers ask the driver to commit
     exchange   rows that meet in run files
+    parcels    rows that meet through an engine's shuffle
 """

@@ -122,6 +122,47 @@ def tasks(files: Iterable[tuple[_T, int]]) -> list[list[_T]]:
     return found
 
 
+class _Buffer:
+    """Rows that wait until there are enough of them to be cut by partition."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[pa.RecordBatch, np.ndarray]] = []
+        self._bytes = 0
+
+    def takes(self, batch: pa.RecordBatch, numbers: np.ndarray) -> bool:
+        """Add rows with the numbers of their partitions; return whether there are enough now."""
+        if batch.num_rows:
+            self._waiting.append((batch, numbers))
+            self._bytes += batch.nbytes
+        return self._bytes >= BUFFER_BYTES
+
+    def emptied(self) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yield the rows of each partition, ascending; nothing waits any more."""
+        if not self._waiting:
+            return
+        rows = pa.concat_batches([batch for batch, _ in self._waiting])
+        where = np.concatenate([numbers for _, numbers in self._waiting])
+        self._waiting, self._bytes = [], 0
+        order = np.argsort(where, kind="stable")
+        rows, where = rows.take(pa.array(order)), where[order]
+        firsts = np.flatnonzero(np.diff(where, prepend=-1)).tolist()
+        for first, stop in itertools.pairwise([*firsts, len(where)]):
+            yield int(where[first]), rows.slice(first, stop - first)
+
+
+def cut(batches: Iterable[tuple[pa.RecordBatch, np.ndarray]]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield rows cut by partition, so many at a time as a writer collects.
+
+    Args:
+        batches: Each with the numbers of its rows' partitions.
+    """
+    buffer = _Buffer()
+    for batch, numbers in batches:
+        if buffer.takes(batch, numbers):
+            yield from buffer.emptied()
+    yield from buffer.emptied()
+
+
 class RunWriter:
     """Writes the rows of one worker's unit into one run file, cut by partition.
 
@@ -134,8 +175,7 @@ class RunWriter:
     def __init__(self, folder: str, schema: pa.Schema, bits: int = 0) -> None:
         self._run = uuid.uuid4().int >> 65  # two of a million runs are named alike once in 18 million times
         self._bits = bits
-        self._buffer: list[tuple[pa.RecordBatch, np.ndarray]] = []
-        self._buffered_bytes = 0
+        self._buffer = _Buffer()
         self._index: list[tuple[int, int, int, int]] = []
         self._end = schema.serialize().size  # which the first batch brings with it
         self._draft = storage.Draft(folder, durable=False)
@@ -150,26 +190,14 @@ class RunWriter:
 
     def put(self, batch: pa.RecordBatch, numbers: np.ndarray) -> None:
         """Add rows, each with the number of its partition."""
-        if not batch.num_rows:
-            return
-        self._buffer.append((batch, numbers))
-        self._buffered_bytes += batch.nbytes
-        if self._buffered_bytes >= BUFFER_BYTES:
+        if self._buffer.takes(batch, numbers):
             self._flush()
 
     def _flush(self) -> None:
-        if not self._buffer:
-            return
-        rows = pa.concat_batches([batch for batch, _ in self._buffer])
-        where = np.concatenate([numbers for _, numbers in self._buffer])
-        self._buffer, self._buffered_bytes = [], 0
-        order = np.argsort(where, kind="stable")
-        rows, where = rows.take(pa.array(order)), where[order]
-        firsts = np.flatnonzero(np.diff(where, prepend=-1)).tolist()
-        for first, stop in itertools.pairwise([*firsts, len(where)]):
-            self._writer.write_batch(rows.slice(first, stop - first))
+        for number, rows in self._buffer.emptied():
+            self._writer.write_batch(rows)
             offset, self._end = self._end, self._sink.tell()
-            self._index.append((int(where[first]), self._run, offset, self._end - offset))
+            self._index.append((number, self._run, offset, self._end - offset))
 
     def close(self) -> pa.RecordBatch:
         """Finish the run; return its `RUNS`."""

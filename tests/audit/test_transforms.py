@@ -55,7 +55,7 @@ def test_what_opted_out_is_told_from_what_is_dead(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(transforms.partitions, "read_views", lambda root, part, columns: views)
     monkeypatch.setattr(transforms.partitions, "read_ledger", lambda root, shards: ledger)
     monkeypatch.setattr(transforms.dedupe_rules, "judge_again", lambda *given: (kept, gone))
-    monkeypatch.setattr(transforms.dedupe_rules, "read_groups", lambda root: None)
+    monkeypatch.setattr(transforms.dedupe_rules, "read_groups", lambda root, part: None)
     cut = partitions.Cut(0, 0)
     found = transforms.SpreadPairs("root", cut, 0, "work")._last_stages(0)
     names = {value: name for name, value in ids.items()}

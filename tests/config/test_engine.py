@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from pmd import config, flow, stages
-from pmd.config.engine import DataflowEngine, Engine, FlinkEngine, LocalEngine, PrismEngine
+from pmd.config.engine import (
+    ENGINES,
+    SHUFFLES,
+    DataflowEngine,
+    Engine,
+    EngineName,
+    FlinkEngine,
+    LocalEngine,
+    PrismEngine,
+)
 from pmd.store import root
 from tests import tiny_root
 from tests.config.test_model import LEAST, SBU, only, problems
@@ -50,6 +59,7 @@ def test_every_engine_has_its_table() -> None:
             '"local", "prism", "flink", "spark" or "dataflow"',
             '"flnk"',
         ),
+        ('[engine]\nshuffle = "beam"', "engine.shuffle", '"files" or "engine"', '"beam"'),
         ('[engine]\nendpoint = "localhost:1"', "engine.endpoint", "a known option", '"endpoint"'),
         ("[engine.local]\nprocesses = -1", "engine.local.processes", "0 or more", "-1"),
         ('[engine.prism]\nendpoint = "8073"', "engine.prism.endpoint", 'HOST:PORT, as in "localhost:8099"', '"8073"'),
@@ -123,6 +133,13 @@ def test_what_is_wrong_with_it_is_told(text: str, key: str, expected: str, found
     assert only(f"{before}{LEAST}{SBU}{after}")[1:4] == (key, expected, found)
 
 
+@pytest.mark.parametrize("name", ENGINES)
+def test_rows_cross_as_the_table_says_or_as_has_won_on_the_engine(name: EngineName) -> None:
+    assert Engine(name=name).is_shuffling == (SHUFFLES[name] == "engine")
+    assert Engine(name=name, shuffle="engine").is_shuffling
+    assert not Engine(name=name, shuffle="files").is_shuffling
+
+
 def test_what_dataflow_lacks_is_told_all_at_once() -> None:
     lacking = {problem.key for problem in problems(f'{LEAST}{SBU}[engine.dataflow]\nregion = "us-central1"')}
     assert lacking == {"engine.dataflow.project", "engine.dataflow.temp", "engine.dataflow.image"}
@@ -130,7 +147,9 @@ def test_what_dataflow_lacks_is_told_all_at_once() -> None:
 
 def test_nothing_depends_on_the_engine(tmp_path: Path) -> None:
     here = tiny_root.build(tmp_path)
-    there = dataclasses.replace(here, engine=engine('[engine]\nname = "flink"\n[engine.flink]\nparallelism = 9'))
+    there = dataclasses.replace(
+        here, engine=engine('[engine]\nname = "flink"\nshuffle = "engine"\n[engine.flink]\nparallelism = 9')
+    )
     with root.writer(here.root, "test"):
         for stage in flow.STAGES:
             for unit in stages.units(stage, here, sorted(here.sources)):

@@ -13,7 +13,7 @@ from pmd import flow
 from pmd.dedupe import rules as dedupe_rules
 from pmd.dedupe import splits
 from pmd.schema import keys
-from pmd.schema.tables import GROUPS, KEY, SPLITS, VIEWS
+from pmd.schema.tables import KEY, SPLITS, VIEWS
 
 
 def key(number: int) -> bytes:
@@ -40,13 +40,14 @@ def views(*rows: tuple[int, str | None]) -> pa.Table:
 
 def groups(*rows: tuple[int, int, str]) -> pa.Table:
     """GROUPS of (image, the one that stands for it, relation)."""
-    return pa.Table.from_pylist(
+    related = pa.Table.from_pylist(
         [
             {"image_id": key(one), "kept_id": key(kept), "relation": relation, "distance": 0}
             for one, kept, relation in rows
         ],
-        schema=GROUPS,
+        schema=dedupe_rules.RELATED,
     )
+    return dedupe_rules.resolved(related)
 
 
 def in_parts(table: pa.Table, found: pa.Table, parts: int = 3) -> list[str]:
@@ -170,7 +171,7 @@ def test_images_with_equal_bytes_have_one_leader() -> None:
         schema=dedupe_rules.HASHES,
     )
     found = splits.equal(hashes)
-    assert found.schema == GROUPS
+    assert found.schema == dedupe_rules.RELATED
     assert [(row["image_id"], row["kept_id"]) for row in found.to_pylist()] == [(key(3), key(2)), (key(4), key(2))]
     assert splits.equal(hashes.slice(0, 0)).num_rows == 0
 

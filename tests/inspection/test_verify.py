@@ -28,7 +28,7 @@ from pmd.errors import RootError
 from pmd.fetch import state, stored
 from pmd.inspection import verify
 from pmd.inspection.recount import Recounting
-from pmd.schema.tables import LEDGER, LEDGER_LATER
+from pmd.schema.tables import KEY, LEDGER, LEDGER_LATER
 from pmd.store import commits, lock, sealed, storage, written
 from tests import tiny_root
 
@@ -308,6 +308,35 @@ def test_a_text_changed_in_one_stage_is_told(copy: Path) -> None:
 
     rewrite(one(folder, "pairs/*.parquet"), folder, change)
     assert told(copy, "the pair's text")["found"] == "different ones"
+
+
+def test_a_group_that_names_another_image_in_the_end_is_told(copy: Path) -> None:
+    folder = copy / "dedupe"
+    nobody = pq.read_table(one(folder, "groups/*.parquet"))["image_id"][0].as_py()
+
+    def change(table: pa.Table) -> pa.Table:
+        at = table.schema.get_field_index("stands_id")
+        return table.set_column(at, table.schema.field(at), pa.array([nobody] * table.num_rows, KEY))
+
+    rewrite(one(folder, "groups/*.parquet"), folder, change)
+    assert told(copy, "who stands in the end", nobody.hex())["found"] == nobody.hex()
+
+
+def test_a_group_in_the_file_of_another_part_is_told(copy: Path) -> None:
+    """Whoever reads the groups of a part opens its file alone."""
+    folder = copy / "dedupe"
+    path = one(folder, "groups/*.parquet")
+    number = int(path.name.split("-")[1])
+    other = f"part-{(number + 1) % 4:05d}-of-00004"
+    moved = path.rename(path.with_name(path.name.replace(f"part-{number:05d}-of-00004", other)))
+
+    def change(content: dict[str, Any]) -> None:
+        (entry,) = (file for file in content["files"] if file["name"].endswith(path.name))
+        entry["name"] = f"groups/{moved.name}"
+
+    edit_stage(folder, change)
+    found = told(copy, "part of a group", other)
+    assert (found["expected"], found["found"]) == (str((number + 1) % 4), str(number))
 
 
 def test_another_reason_than_the_ledgers_is_told(copy: Path) -> None:

@@ -69,6 +69,18 @@ def test_every_row_is_read_once_in_its_partition(count: int, bits: int, cuts: li
         assert sorted(read, key=lambda row: row["key"]) == sorted(rows, key=lambda row: row["key"])
 
 
+@pytest.mark.parametrize(("buffers", "bits"), [(0, 3), (1, 0), (3, 2), (4, 6)])
+def test_what_meets_in_one_worker_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, buffers: int, bits: int
+) -> None:
+    """28 bytes for each partition of each buffer of a unit, however many rows there are: all RUNS meet to be turned over."""
+    batch = pa.RecordBatch.from_pylist(rows_of(2000), schema=SCHEMA)
+    monkeypatch.setattr(exchange, "BUFFER_BYTES", batch.nbytes)
+    runs = list(exchange.write(str(tmp_path), SCHEMA, bits, [batch] * buffers, "key"))
+    assert sum(run.num_rows for run in runs) == buffers * 2**bits
+    assert sum(run.nbytes for run in runs) == buffers * 2**bits * 28
+
+
 def test_a_doubled_worker_changes_nothing(tmp_path: Path) -> None:
     batches = [pa.RecordBatch.from_pylist(rows_of(40)[i : i + 10], schema=SCHEMA) for i in range(0, 40, 10)]
     one, two = (exchange.RunWriter(str(tmp_path), SCHEMA, 2) for _ in range(2))
