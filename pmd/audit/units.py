@@ -394,9 +394,9 @@ def _count(source: str, kind: str, rows: pa.Table, incomes: Mapping[str, str]) -
                     }
                     lost.append(_at(source, kind, stage, domain, losses.of(whole[:, stage - 1], whole[:, stage], both)))
         if kind in clusters_of(source):
-            sums += [
-                _at(source, kind, stage, domain, one) for stage, domain, one in associations.sums(rows, len(CLASSES))
-            ]
+            of_terms = associations.sums(rows, len(CLASSES))
+            head = [pa.repeat(pa.scalar(name, pa.string()), of_terms.num_rows) for name in (source, kind)]
+            sums.append(pa.table([*head, *of_terms.columns], schema=SUMS))
     return Counted(
         pa.concat_tables(sizes),
         pa.concat_tables([SUMS.empty_table(), *sums]),
