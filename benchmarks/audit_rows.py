@@ -143,7 +143,9 @@ class Rows:
         columns: dict[str, Any] = {name: whole[name] for name in whole.schema.names}
         columns["pair_id"] = _hexadecimal(place)
         nothing = pa.nulls(rows)
-        return pa.table([columns.get(field.name, nothing) for field in PUBLISHED], names=PUBLISHED.names).cast(PUBLISHED)
+        return pa.table([columns.get(field.name, nothing) for field in PUBLISHED], names=PUBLISHED.names).cast(
+            PUBLISHED
+        )
 
     def _of_source(self, source: str, hub_name: str, rows: int, dice: np.random.Generator) -> pa.Table:
         users = _unequal(500_000, 2.5, rows, dice)
