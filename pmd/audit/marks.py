@@ -8,6 +8,7 @@ with a term of identity. Vocabularies are closed, so that counts stay small, and
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Final
 
@@ -65,7 +66,7 @@ def look(texts: pa.Array, english: NDArray[np.bool_], known: Vocabulary) -> Mark
     for kind, has in personal_data.find(texts).items():
         marks[has] |= BITS[kind]
     places = np.flatnonzero(english)
-    some = matching.find(words.split(texts.take(pa.array(places))), known.groups)
+    some = known.matcher.find(words.split(texts.take(pa.array(places))))
     found = matching.Found(places[some.rows], some.terms)
     gendered = np.zeros(len(texts), dtype=np.int64)
     of_gender, of_marks, associated = _bits(known)
@@ -74,6 +75,7 @@ def look(texts: pa.Array, english: NDArray[np.bool_], known: Vocabulary) -> Mark
     return Marked(gendered, marks, _associated(found, gendered, associated), found)
 
 
+@functools.lru_cache(maxsize=4)
 def _bits(known: Vocabulary) -> tuple[Numbers, Numbers, Numbers]:
     """Return of each term its bits among gendered lists and among marks, and its number among associated terms, or -1."""
     lists = {"female": 1, "male": 2, "neutral": 4}
@@ -112,13 +114,12 @@ def tally(marked: Marked, classes: Numbers, number: int, known: Vocabulary) -> d
     both = BITS["young"] | BITS["old"]
     _add(counts, key("mark", "young", "old"), classes[(marked.marks & both) == both], number)
     rows, terms = marked.found.rows, marked.found.terms
-    names = [term.key for term in known.terms]
+    names, of_group = _names(known)
     _by_term(counts, "term", terms, classes[rows], number, names)
-    gendered = _in(known, GENDERED)
+    gendered = of_group[GENDERED]
     for place, sex in enumerate(_SEXES):
         some = ((marked.gendered[rows] >> place) & 1 > 0) & ~gendered[terms] if len(rows) else np.zeros(0, dtype=bool)
         _by_term(counts, sex, terms[some], classes[rows[some]], number, names)
-    of_group = {name: _in(known, name) for name in ("identity", *vocabulary.CONTEXT)}
     context = np.logical_or.reduce([of_group[name] for name in vocabulary.CONTEXT])
     associated = np.logical_or.reduce([of_group[name] for name in vocabulary.ASSOCIATED])
     _couples(counts, "beside", (of_group["identity"], context), marked.found, classes, number, names)
@@ -144,8 +145,12 @@ def _by_term(
         counts[key(kind, names[term])] = table[term].astype(np.int64)
 
 
-def _in(known: Vocabulary, group: str) -> NDArray[np.bool_]:
-    return np.array([term.group == group for term in known.terms], dtype=bool)
+@functools.lru_cache(maxsize=4)
+def _names(known: Vocabulary) -> tuple[list[str], Mapping[str, NDArray[np.bool_]]]:
+    """Return the keys of all terms, and of each group which terms are its."""
+    groups = np.array([term.group for term in known.terms], dtype=object)
+    of_group = {name: (groups == name).astype(bool) for name in ("identity", *vocabulary.CONTEXT)}
+    return [term.key for term in known.terms], of_group
 
 
 def _couples(

@@ -7,6 +7,7 @@ that mostly stand for something else, which are no countries here.
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -51,9 +52,16 @@ def year(source: str, date: Any) -> str:
         date: "2011-05-03 10:20:30.0", or seconds since 1970, as a number or in digits.
     """
     text = str(date if date is not None else "").strip()
-    match = _DAY.match(text)
-    found = int(match[1]) if match else _year_of_seconds(text)
+    found = _year_of_day(text[:10])
+    if found is None:
+        found = _year_of_seconds(text)
     return str(found) if found is not None and FIRST_YEAR <= found <= LAST_YEARS[source] else ""
+
+
+@functools.lru_cache(maxsize=2**16)  # a hundred years have some 36,000
+def _year_of_day(text: str) -> int | None:
+    match = _DAY.match(text)
+    return int(match[1]) if match else None
 
 
 def _year_of_seconds(text: str) -> int | None:

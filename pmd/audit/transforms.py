@@ -159,7 +159,7 @@ class CountPartition:
                     counted = measure.merge(counted, measure.tallied(some, fates, attributes.tally, seen, known))
                 for rows in units.occurrences(some, fates, seen):
                     run.add(rows, "unit_id")
-                yield repeated.occurrences(some, measure.stages(fates))
+                yield repeated.occurrences(some, measure.stages(fates), seen)
 
         try:
             yield from exchange.write(self.work, repeated.OCCURRENCES, self.bits, texts(), "text_id")

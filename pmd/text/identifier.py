@@ -5,9 +5,9 @@ and plain (Joulin et al., "FastText.zip: Compressing text classification models"
 words and of their runs of 2 to 4 characters, and a language is a leaf in a Huffman tree with a logistic decision at each branch.
 The vector of a word never changes, and most words stand in many texts: here it is worked out once a column and word.
 
-Vectors are whole numbers (`SCALE`), which floats hold exactly, so sums do not depend on their order, nor on the machine. Probabilities are fastText's but
-for a few millionths (`tests/text/test_identifier.py`). The tree is that of `Model::buildTree` in fastText 0.9.2, where English,
-the most frequent label, is two decisions from the root.
+Vectors are whole numbers (`SCALE`), which floats hold exactly, so sums do not depend on their order, nor on the machine.
+Probabilities are fastText's but for a few millionths (`tests/text/test_identifier.py`). The tree is that of `Model::buildTree`
+in fastText 0.9.2, where English, the most frequent label, is two decisions from the root.
 """
 
 from __future__ import annotations

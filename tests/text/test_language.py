@@ -59,10 +59,11 @@ def test_where_fasttext_is_sure_of_english_nobody_else_is_asked(monkeypatch: pyt
         asked.extend(texts)
         return cld2(texts)
 
-    monkeypatch.setattr(language, "ask_cld2", count)
-    monkeypatch.setattr(language, "_ask_fasttext", None)
     texts = column("the day was sunny", "a zebra grazing", "IMG_0520", "A motel valet man", None, "1, 2, 3")
-    assert language.languages(texts).to_pylist() == ["en", "und", "und", "en", "und", "und"]
+    with monkeypatch.context() as patched:
+        patched.setattr(language, "ask_cld2", count)
+        patched.setattr(language, "_ask_fasttext", None)
+        assert language.languages(texts).to_pylist() == ["en", "und", "und", "en", "und", "und"]
     assert asked == ["a zebra grazing", "IMG_0520", "A motel valet man", "", "1, 2, 3"]
     # CLD2 takes it for Scots.
     assert language.english(column("the day was sunny")).column("language").to_pylist() == ["sco"]
