@@ -112,7 +112,7 @@ class Matcher:
         keys = numbers[couples] * len(self.words) + numbers[couples + 1]
         found: list[tuple[Numbers, Numbers]] = []
         for group in self.groups:
-            walked = np.unique(rows[couples[np.isin(keys, group.starts)]])
+            walked = np.unique(rows[couples[_among(keys, group.starts)]])
             terms = group.single[numbers]
             some = terms >= 0
             if len(walked):
@@ -122,6 +122,14 @@ class Matcher:
                 found.append(_walk(group, words, walked))
             found.append((rows[some], terms[some]))
         return _each_once(found)
+
+
+def _among(keys: Numbers, values: Numbers) -> NDArray[np.bool_]:
+    """Return which keys are among a few sorted values."""
+    if not len(values):
+        return np.zeros(len(keys), dtype=bool)
+    found: NDArray[np.bool_] = values[np.minimum(np.searchsorted(values, keys), len(values) - 1)] == keys
+    return found
 
 
 def _walk(group: _Group, words: Words, rows: Numbers) -> tuple[Numbers, Numbers]:

@@ -345,7 +345,7 @@ def _look(
     """
     categories, marked = _texts(pairs.column("text").take(pa.array(mine[read])), read, codes, plan.vocabulary)
     hosts = _domains(pairs.column("image_url").take(pa.array(mine)))
-    units = {"host": hosts.to_pylist()}
+    units = {"host": hosts.dictionary_decode().to_pylist()}  # which is ten times as fast as one by one
     suffixes = pa.array([traits.suffix(host) for host in hosts.dictionary.to_pylist()], pa.string())
     found = {"suffix": suffixes.take(hosts.indices).to_pylist()}
     fields = {
@@ -507,8 +507,9 @@ def _user(fields: Mapping[str, Any], field: str) -> str:
 
 def _user_hashes(source: str, users: list[str]) -> NDArray[np.uint64]:
     names = pa.array(users, pa.string()).dictionary_encode()
-    hashes = [_hash(f"{source}\0{user}") if user else 0 for user in names.dictionary.to_pylist()]
-    return np.array(hashes, dtype=np.uint64)[names.indices.to_numpy()]
+    hashes = np.array([_hash(f"{source}\0{user}") if user else 0 for user in names.dictionary.to_pylist()], np.uint64)
+    found: NDArray[np.uint64] = hashes[names.indices.to_numpy()]
+    return found
 
 
 def _texts(

@@ -281,7 +281,8 @@ def _unpacked(file: _File) -> Floats:
     if has_norms:
         norms = file.array("u1", rows)
         vectors *= _quantiser(file)[-1][norms][:, None]
-    return np.rint(vectors * SCALE)
+    whole: Floats = np.rint(vectors * SCALE)
+    return whole
 
 
 def _quantiser(file: _File) -> tuple[int, int, int, int, Floats]:
