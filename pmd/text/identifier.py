@@ -23,7 +23,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 #: What 1 is in vectors of whole numbers.
-SCALE: Final = 2**16
+SCALE: Final = 2**20
+#: Of a run of characters that the model does not know.
+NONE: Final = -1
 #: fastText adds this to every probability before it takes the logarithm.
 _LEAST: Final = 1e-5
 _MAGIC, _VERSION = 793712314, 12
@@ -33,7 +35,7 @@ _END: Final = "</s>"
 #: From a word that fastText takes for the end of the text (RE2).
 _FROM_END: Final = "(^| )</s>( .*)?$"
 #: Lines whose languages are all weighed at once: few enough for a processor's cache.
-_ROWS: Final = 1024
+_LINES: Final = 1024
 _FNV_START, _FNV_FACTOR = np.uint32(2166136261), np.uint32(16777619)
 
 Words = npt.NDArray[np.uint32]
@@ -47,7 +49,7 @@ class Model:
 
     Attributes:
         words: Word → its row.
-        buckets: Hash of a run of characters, modulo their number → its row, or the last row, which is zero.
+        buckets: Hash of a run of characters, modulo their number → its row, or `NONE`.
         vectors: Shape (rows, dimensions), times `SCALE`: whole numbers.
         labels: Languages, the leaves of the tree.
         branches: The weights of its branches, shape (branches, dimensions).
@@ -92,47 +94,66 @@ class Asked:
         self._words = words.indices.to_numpy(zero_copy_only=False)
         offsets = lists.offsets.to_numpy().astype(np.int64)
         self._starts, self._lengths = offsets[:-1] - offsets[0], np.diff(offsets)
-        self._vectors, self._counts = _vectors(model, words.dictionary)
-        self._end = model.vectors[model.words[_END]]
-        self._size = self._summed(self._counts) + 1
+        self._number = len(words.dictionary)
+        self._owners, self._rows = _rows(model, words.dictionary)
+        self._end = model.words[_END]
+        self._size = self._summed(np.bincount(self._owners, minlength=self._number)) + 1
 
     def probability(self, label: str) -> Floats:
         """Return how likely each line is in a language."""
         found = np.ones(len(self._size))
         for branch, is_right in self._model.path(label):
-            weights = self._model.branches[branch]
-            # Rounded a word at a time, so that the sum is one of whole numbers.
-            sums = self._summed(np.rint(self._vectors @ weights)) + np.rint(self._end @ weights)
-            right = _right(sums / (self._size * SCALE))
+            # Rounded a row of the model at a time, so that the sums are of whole numbers.
+            of_row = np.rint(self._model.vectors @ self._model.branches[branch])
+            of_word = np.bincount(self._owners, of_row[self._rows], self._number)
+            right = _right((self._summed(of_word) + of_row[self._end]) / (self._size * SCALE))
             found *= (right if is_right else 1 - right) + _LEAST
         return np.minimum(found, 1.0)
 
-    def likeliest(self, rows: npt.NDArray[np.intp]) -> tuple[list[str], Floats]:
+    def likeliest(self, lines: npt.NDArray[np.intp]) -> tuple[list[str], Floats]:
         """Return the likeliest language of some lines, and how likely it is."""
         labels: list[str] = []
-        found = np.zeros(len(rows))
-        for start in range(0, len(rows), _ROWS):
-            best, found[start : start + _ROWS] = self._likeliest(rows[start : start + _ROWS])
+        found = np.zeros(len(lines))
+        vectors = self._vectors(lines)
+        for start in range(0, len(lines), _LINES):
+            best, found[start : start + _LINES] = self._likeliest(lines[start : start + _LINES], vectors)
             labels += [self._model.labels[label] for label in best.tolist()]
         return labels, found
 
-    def _likeliest(self, rows: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], Floats]:
-        starts, lengths = self._starts[rows], self._lengths[rows]
-        first = np.cumsum(lengths) - lengths
-        at = np.repeat(starts - first, lengths) + np.arange(int(lengths.sum()))
-        sums = np.add.reduceat(self._vectors[self._words[at]], first, axis=0) + self._end
-        right = _right(np.einsum("bd,rd->br", self._model.branches, sums / (self._size[rows, None] * SCALE)))
+    def _likeliest(self, lines: npt.NDArray[np.intp], vectors: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
+        at, first = self._places(lines)
+        sums = np.add.reduceat(vectors[self._words[at]], first, axis=0) + self._model.vectors[self._end]
+        right = _right(np.einsum("bd,rd->br", self._model.branches, sums / (self._size[lines, None] * SCALE)))
         size = len(self._model.labels)
-        nodes = np.ones((size + len(right), len(rows)))
+        nodes = np.ones((size + len(right), len(lines)))
         for branch in range(len(right) - 1, -1, -1):
             left_child, right_child = self._model.children[branch]
             nodes[left_child] = nodes[size + branch] * (1 - right[branch] + _LEAST)
             nodes[right_child] = nodes[size + branch] * (right[branch] + _LEAST)
         best = np.argmax(nodes[:size], axis=0)
-        return best, np.minimum(nodes[best, np.arange(len(rows))], 1.0)
+        return best, np.minimum(nodes[best, np.arange(len(lines))], 1.0)
 
-    def _summed(self, of_word: Floats) -> Floats:
-        """Return the sums over the words of each line; a line has one at least, if it is empty."""
+    def _vectors(self, lines: npt.NDArray[np.intp]) -> Floats:
+        """Return the sum of the vectors of each word in some lines; shape (words, dimensions), of other words zero."""
+        needed = np.zeros(self._number, dtype=bool)
+        needed[self._words[self._places(lines)[0]]] = True
+        mine = np.flatnonzero(needed[self._owners])
+        mine = mine[np.argsort(self._owners[mine], kind="stable")]
+        owners = self._owners[mine]
+        found = np.zeros((self._number, self._model.vectors.shape[1]))
+        if len(mine):
+            starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
+            found[owners[starts]] = np.add.reduceat(self._model.vectors[self._rows[mine]], starts, axis=0)
+        return found
+
+    def _places(self, lines: npt.NDArray[np.intp]) -> tuple[Numbers, Numbers]:
+        """Return where the words of some lines stand among all, and where each line's begin among these."""
+        lengths = self._lengths[lines]
+        first = np.cumsum(lengths) - lengths
+        return np.repeat(self._starts[lines] - first, lengths) + np.arange(int(lengths.sum())), first
+
+    def _summed(self, of_word: npt.NDArray[Any]) -> Floats:
+        """Return the sums of whole numbers over the words of each line; a line has one word at least, if it is empty."""
         return np.add.reduceat(of_word[self._words], self._starts) if len(self._starts) else np.zeros(0)
 
 
@@ -141,30 +162,22 @@ def _right(logits: Floats) -> Floats:
     return 1 / (1 + np.exp(-logits))
 
 
-def _vectors(model: Model, words: pa.Array) -> tuple[Floats, Floats]:
-    """Return the sum of the vectors of each word and its runs of characters, and how many these are."""
+def _rows(model: Model, words: pa.Array) -> tuple[Numbers, Numbers]:
+    """Return the rows of all words and their runs of characters, and before them whose each is."""
     texts = words.to_pylist()
-    sums = np.zeros((len(texts), model.vectors.shape[1]))
-    counts = np.zeros(len(texts))
     said = np.array([text != "" and not text.startswith(_PREFIX) for text in texts], dtype=bool)
-    is_ascii = pc.string_is_ascii(words).to_numpy(zero_copy_only=False)
-    for mine, runs in ((np.flatnonzero(said & is_ascii), _runs), (np.flatnonzero(said & ~is_ascii), _runs_of_points)):
-        if not len(mine):
-            continue
-        owners, hashes = runs([texts[place] for place in mine.tolist()], model.shortest, model.longest)
-        rows = model.buckets[hashes % np.uint32(len(model.buckets))]
-        known = rows < len(model.vectors) - 1
-        owners, rows = mine[owners[known]], rows[known]
-        order = np.argsort(owners, kind="stable")
-        owners, rows = owners[order], rows[order]
-        starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]]) if len(owners) else owners
-        sums[owners[starts]] = np.add.reduceat(model.vectors[rows], starts, axis=0)
-        counts += np.bincount(owners, minlength=len(texts))
     own = np.array([model.words.get(text, -1) for text in texts], dtype=np.int64)
     here = np.flatnonzero(said & (own >= 0))
-    sums[here] += model.vectors[own[here]]
-    counts[here] += 1
-    return sums, counts
+    owners, rows = [here], [own[here]]
+    is_ascii = pc.string_is_ascii(words).to_numpy(zero_copy_only=False)
+    for mine, runs in ((np.flatnonzero(said & is_ascii), _runs), (np.flatnonzero(said & ~is_ascii), _runs_of_points)):
+        if len(mine):
+            whose, hashes = runs([texts[place] for place in mine.tolist()], model.shortest, model.longest)
+            at = model.buckets[hashes % np.uint32(len(model.buckets))]
+            known = np.flatnonzero(at != NONE)
+            owners.append(mine[whose[known]])
+            rows.append(at[known].astype(np.int64))
+    return np.concatenate(owners), np.concatenate(rows)
 
 
 def _runs(words: Sequence[str], shortest: int, longest: int) -> tuple[Numbers, Words]:
@@ -251,13 +264,13 @@ def read(content: bytes) -> Model:
         raise ValueError("its branches are quantised")
     rows, dimensions = file.values("qq")
     branches = file.array("<f4", rows * dimensions).reshape(rows, dimensions).astype(np.float64)
-    table = np.full(buckets, len(vectors), dtype=np.int32)
+    table = np.full(buckets, NONE, dtype=np.int32)
     table[kept[:, 0]] = words + kept[:, 1]
     children = _tree([count for _, count, _ in entries[words:]])
     return Model(
         {word: row for row, (word, _, _) in enumerate(entries[:words])},
         table,
-        np.vstack([vectors, np.zeros((1, dimensions))]),
+        vectors,
         tuple(word.removeprefix(_PREFIX) for word, _, _ in entries[words : words + labels]),
         branches[: labels - 1],
         children,

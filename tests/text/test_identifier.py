@@ -72,7 +72,7 @@ def test_answers_do_not_depend_on_the_company() -> None:
 
 
 def test_lines_may_be_many_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identifier, "_ROWS", 2)
+    monkeypatch.setattr(identifier, "_LINES", 2)
     labels, _ = _asked(*LINES[:5]).likeliest(np.arange(5))
     assert labels == ["en", "de", "cs", "ja", "he"]
     assert _asked().probability("en").tolist() == []
