@@ -168,52 +168,39 @@ def _rows(model: Model, words: pa.Array) -> tuple[Numbers, Numbers]:
     said = np.array([text != "" and not text.startswith(_PREFIX) for text in texts], dtype=bool)
     own = np.array([model.words.get(text, -1) for text in texts], dtype=np.int64)
     here = np.flatnonzero(said & (own >= 0))
-    owners, rows = [here], [own[here]]
-    is_ascii = pc.string_is_ascii(words).to_numpy(zero_copy_only=False)
-    for mine, runs in ((np.flatnonzero(said & is_ascii), _runs), (np.flatnonzero(said & ~is_ascii), _runs_of_points)):
-        if len(mine):
-            whose, hashes = runs([texts[place] for place in mine.tolist()], model.shortest, model.longest)
-            at = model.buckets[hashes % np.uint32(len(model.buckets))]
-            known = np.flatnonzero(at != NONE)
-            owners.append(mine[whose[known]])
-            rows.append(at[known].astype(np.int64))
-    return np.concatenate(owners), np.concatenate(rows)
+    mine = np.flatnonzero(said)
+    if not len(mine):
+        return here, own[here]
+    whose, hashes = _runs([texts[place] for place in mine.tolist()], model.shortest, model.longest)
+    at = model.buckets[hashes % np.uint32(len(model.buckets))]
+    known = np.flatnonzero(at != NONE)
+    return np.concatenate([here, mine[whose[known]]]), np.concatenate([own[here], at[known].astype(np.int64)])
 
 
 def _runs(words: Sequence[str], shortest: int, longest: int) -> tuple[Numbers, Words]:
-    """Return the hashes of all runs of characters, and whose each is; of words of ASCII, "<" and ">" around each."""
-    data = np.frombuffer(f"<{'><'.join(words)}>".encode(), np.uint8).astype(np.uint32)
+    """Return the hashes of all runs of characters, and before them whose each is; with "<" and ">" around each word.
+
+    The hash is FNV-1a, as fastText has it: bytes count as signed.
+    """
+    data = np.frombuffer(f"<{'><'.join(words)}>".encode(), np.int8)
+    values = data.astype(np.int32).view(np.uint32)
+    first = np.flatnonzero((data & np.int8(-64)) != -128)  # where characters begin, which have up to four bytes
+    widths = np.diff(np.append(first, len(data)))
     lengths = np.fromiter(map(len, words), np.int64, len(words)) + 2
     owners = np.repeat(np.arange(len(words)), lengths)
-    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(data))  # bytes to the end of the word
-    hashes = np.full(len(data), _FNV_START)
+    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(first))  # characters to the end of the word
+    hashes = np.full(len(first), _FNV_START)
     found = []
     for length in range(1, longest + 1):
-        hashes = (hashes[: len(data) - length + 1] ^ data[length - 1 :]) * _FNV_FACTOR
+        at, width = first[length - 1 :], widths[length - 1 :]
+        hashes = (hashes[: len(at)] ^ values[at]) * _FNV_FACTOR
+        for byte in range(1, int(widths.max())):
+            some = np.flatnonzero(width > byte)
+            hashes[some] = (hashes[some] ^ values[at[some] + byte]) * _FNV_FACTOR
         if length >= shortest:
-            whole = left[: len(hashes)] >= length
-            found.append((owners[: len(hashes)][whole], hashes[whole]))
+            whole = np.flatnonzero(left[: len(at)] >= length)
+            found.append((owners[whole], hashes[whole]))
     return np.concatenate([one for one, _ in found]), np.concatenate([one for _, one in found])
-
-
-def _runs_of_points(words: Sequence[str], shortest: int, longest: int) -> tuple[Numbers, Words]:
-    """Return the same of any words, by their code points."""
-    owners, hashes = [], []
-    for place, word in enumerate(words):
-        points = [point.encode() for point in f"<{word}>"]
-        for start in range(len(points)):
-            for length in range(shortest, min(longest, len(points) - start) + 1):
-                owners.append(place)
-                hashes.append(_hash(b"".join(points[start : start + length])))
-    return np.array(owners, dtype=np.int64), np.array(hashes, dtype=np.uint32)
-
-
-def _hash(run: bytes) -> int:
-    """Return FNV-1a, as fastText has it: bytes count as signed."""
-    found = int(_FNV_START)
-    for byte in run:
-        found = ((found ^ (byte | 0xFFFFFF00 if byte > 127 else byte)) * int(_FNV_FACTOR)) & 0xFFFFFFFF
-    return found
 
 
 # Reading the file.
