@@ -15,6 +15,9 @@ def section(result: Mapping[str, Any]) -> str:
     figures = result["all"][last]["age"]
     return (
         f'<p class="reading">{escape(_reading(figures, last))}</p>'
+        + rates.chart(
+            result, "age", ("young", "old"), "Share of English captions with a term for young and for old people"
+        )
         + rates.table(result, "age", ("young", "old"), ("young_to_old", "young : old"))
         + rates.carriers(result, "age", "Terms that carry these figures")
         + page.coverage(result, figures)
@@ -29,5 +32,5 @@ def _reading(figures: Mapping[str, Any], stage: str) -> str:
         return "Too few English captions were looked at to speak of rates."
     return (
         f"After {stage}, {formatting.share(young)} of English captions have a term for young people and {formatting.share(old)} "
-        f"one for old people: {ratio['value']:.1f} for each."
+        f"one for old people: {ratio['value']:.1f} of those for each of these."
     )

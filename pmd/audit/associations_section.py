@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit import formatting, page
+from pmd.audit import formatting, page, ratios
+from pmd.audit.ratios import Ratio
 from pmd.escape import html as escape
 
 #: Rows that are shown from either end of a ranking.
@@ -21,9 +22,11 @@ def section(result: Mapping[str, Any]) -> str:
             result, figures
         )
     parts, number, found = [], 0, 0
+    most: tuple[str, Sequence[Mapping[str, Any]]] = ("", ())
     for source, _, _ in page.sources_in_order(result):
         rows = result["sources"][source][last]["associations"]["terms"]
         number, found = number + len(rows), found + sum(row["finding"] for row in rows)
+        most = max(most, (source, rows), key=lambda one: len(one[1]))
         if rows:
             parts.append(f"<details><summary>{escape(source)}</summary>{_tables(rows)}</details>")
     reading = (
@@ -32,7 +35,32 @@ def section(result: Mapping[str, Any]) -> str:
         if number
         else "No occupation, activity or object stands with gendered terms often enough."
     )
-    return f'<p class="reading">{escape(reading)}</p>{"".join(parts)}{page.coverage(result, figures)}'
+    picture = _chart(*most) if most[1] else ""
+    return f'<p class="reading">{escape(reading)}</p>{picture}{"".join(parts)}{page.coverage(result, figures)}'
+
+
+def _chart(source: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the odds of a source's terms, of either end of each group's ranking."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["odds"] is not None:
+            groups.setdefault(row["group"], []).append(row)
+    drawn = []
+    for group, some in groups.items():
+        drawn.append(Ratio(group))
+        for row in _ends(some):
+            said = f"{row['term']}: odds {row['odds']:.2f}, {formatting.count(row['captions'])} captions"
+            interval = None if row["low"] is None or row["high"] is None else (row["low"], row["high"])
+            style = "after a" if row["odds"] >= 1 else "after b"
+            note = f"{row['odds']:.2f}  of {formatting.short(row['captions'])}"
+            drawn.append(Ratio(row["term"], [(row["odds"], style, said)], note, interval))
+    title = f"{source}: odds of female to male terms in captions with a term, beside the source's own"
+    keys = (page.key("a", "more female"), page.key("b", "more male"), page.key("line", "as in all captions"))
+    return (
+        f"<h3>{escape(source)}: odds, beside the source's own</h3>{page.chart(ratios.chart(drawn, title), *keys)}"
+        if drawn
+        else ""
+    )
 
 
 def _tables(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -70,11 +98,15 @@ def _row(row: Mapping[str, Any]) -> str:
     npmi = "".join(f"<td>{_npmi(row[name])}</td>" for name in ("npmi_female", "npmi_male"))
     counts = "".join(f"<td>{formatting.count(row[name])}</td>" for name in ("captions", "female", "male"))
     return (
-        f"<tr><td>{escape(row['term'])}</td>{counts}<td>{odds}{ends}</td><td>{row['score']:.1f}</td>{npmi}"
+        f"<tr><td>{escape(row['term'])}</td>{counts}<td>{odds}{ends}</td><td>{_signed(row['score'], 1)}</td>{npmi}"
         f'<td class="words">{escape(row["cluster"])}</td><td>{formatting.count(row["clusters"])}</td>'
         f'<td class="wide">{escape(row["carried_by"])}</td><td class="words">{escape(verdict)}</td></tr>'
     )
 
 
 def _npmi(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}".replace("-", "−")
+    return "–" if value is None else _signed(value, 2)
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}".replace("-", "−")

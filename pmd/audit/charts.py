@@ -17,7 +17,6 @@ from typing import Final
 
 from pmd.escape import html as escape
 
-WIDTH: Final = 1040
 #: Where the line of a row of dots and of bars is, from the top; and how far two marks are apart.
 _MIDDLE: Final = 13.0
 _APART: Final = 4.0
@@ -114,8 +113,8 @@ def dot_plot(
             said.append(f"{reference}: {row.reference * unit:g}{suffix}")
         offsets = [0.0] if len(row.marks) == 1 else [_offset(mark.style) for mark in row.marks]
         parts += [_dot(mark, unit, axis, offset) for mark, offset in zip(row.marks, offsets, strict=True)]
-        drawn.append(_row(row.label, "".join(parts), row.note, "; ".join(said)))
-    return _plot(drawn, title, _ticks(axis, suffix))
+        drawn.append(drawn_row(row.label, "".join(parts), row.note, "; ".join(said)))
+    return plot(drawn, title, _ticks(axis, suffix))
 
 
 def _furthest(rows: Sequence[Dots]) -> float:
@@ -161,8 +160,8 @@ def bar_list(
             for place, (style, value) in enumerate(zip(styles, row.values, strict=True))
             if value is not None
         )
-        drawn.append(_row(row.label, _grid(axis) + bars, row.note, row.title))
-    return _plot(drawn, title, _ticks(axis, suffix))
+        drawn.append(drawn_row(row.label, _grid(axis) + bars, row.note, row.title))
+    return plot(drawn, title, _ticks(axis, suffix))
 
 
 def columns(
@@ -213,9 +212,9 @@ def stacks(rows: Sequence[Stack], title: str) -> str:
             place += wide
         falls = _falls(above, here, {segment.name: segment.style for segment in row.segments})
         said = "; ".join(segment.title for segment in row.segments if segment.value)
-        drawn.append(_row(row.label, "".join(parts), row.note, f"{row.label}: {said}", "stack", falls))
+        drawn.append(drawn_row(row.label, "".join(parts), row.note, f"{row.label}: {said}", "stack", falls))
         above = here
-    return _plot(drawn, title, "")
+    return plot(drawn, title, "")
 
 
 def _falls(above: dict[str, tuple[float, float]], here: dict[str, tuple[float, float]], styles: dict[str, str]) -> str:
@@ -274,14 +273,15 @@ def meter(share: float, title: str) -> str:
     ).replace("<svg ", '<svg class="meter" ', 1)
 
 
-def _plot(rows: Iterable[str], title: str, axis: str) -> str:
+def plot(rows: Iterable[str], title: str, axis: str) -> str:
+    """Return rows of a chart, under the ticks of their axis."""
     return (
         f'<div class="plot" role="group" aria-label="{escape(title)}">{axis}<ul role="list">{"".join(rows)}</ul></div>'
     )
 
 
-def _row(label: str, drawing: str, note: str, said: str, kind: str = "", above: str = "") -> str:
-    """Return a row; a stack has what falls into it above."""
+def drawn_row(label: str, drawing: str, note: str, said: str, kind: str = "", above: str = "") -> str:
+    """Return a row of a chart: label, drawing in parts of the width, and figure; a stack has what falls into it above."""
     return (
         f'<li class="row {kind}" tabindex="0">{above}<span class="label">{escape(label)}</span>'
         f'{_free(drawing, said, 24 if kind else 26)}<span class="value">{escape(note)}</span>'
@@ -320,18 +320,18 @@ def _grid(axis: tuple[float, float]) -> str:
 
 def _ticks(axis: tuple[float, float], suffix: str) -> str:
     top, step = axis
-    ticks = "".join(
-        _text(
-            _across(number * step, axis),
-            9,
-            f"{number * step:.6g}{suffix}",
-            "tick middle odd" if number % 2 else "tick middle",
-        )
+    return ticks(
+        (_across(number * step, axis), f"{number * step:.6g}{suffix}", bool(number % 2))
         for number in range(round(top / step) + 1)
     )
+
+
+def ticks(places: Iterable[tuple[str, str, bool]]) -> str:
+    """Return the ticks of an axis: where each is, what it says, and whether it gives way where there is little room."""
+    drawn = "".join(_text(place, 9, said, "tick middle odd" if odd else "tick middle") for place, said, odd in places)
     return (
         '<div class="row axis" aria-hidden="true"><span class="label"></span>'
-        f'<svg class="free" height="18" aria-hidden="true">{ticks}</svg><span class="value"></span></div>'
+        f'<svg class="free" height="18" aria-hidden="true">{drawn}</svg><span class="value"></span></div>'
     )
 
 

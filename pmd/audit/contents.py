@@ -13,9 +13,6 @@ from pmd.escape import html as escape
 #: Texts of a sample below which the share of one language is written as "3 of 512".
 MANY: Final = 1000
 
-#: Findings that are listed: the page stays readable however many there are.
-SHOWN_FINDINGS: Final = 20
-
 #: Rows of the tables by stage, from top to bottom.
 _STAGE_ROWS: Final = (
     "pairs",
@@ -427,45 +424,6 @@ def _another_draw(result: Mapping[str, Any]) -> str:
     folded = f"<details><summary>Another draw of such users or images</summary>{page.table(head, rows)}</details>"
     return (folded if rows else "") + (
         f'<p class="coverage"><b>Another draw</b> {escape(result["methods"]["another_draw"])}</p>'
-    )
-
-
-def losses(result: Mapping[str, Any]) -> str:
-    """Return the section on whether loss struck unevenly."""
-    tests = result["tests"]
-    method = f'<p class="coverage"><b>Tests</b> {escape(result["methods"]["losses"])}</p>'
-    if not tests:
-        return '<p class="reading">Nothing was lost that could be told apart.</p>' + method
-    found = [test for test in tests if test["finding"]]
-    refused = sum(test["refused"] is not None for test in tests)
-    found.sort(key=lambda test: -abs(test["effect"]))
-    reading = (
-        f"Of {len(tests)} tests {len(found)} are findings; {refused} cannot be answered, since too little was lost or "
-        "few users or hosts decide."
-    )
-    head = ("<what", "<source", "<step", "<by", "clusters", "points", "p", "<")
-    shown = [_test_row(result, test) for test in found[:SHOWN_FINDINGS]]
-    more = len(found) - len(shown)
-    elsewhere = (f"{more} more findings, smaller ones, and all" if more > 0 else "All") + " tests stand in the table "
-    return (
-        f'<p class="reading">{escape(reading)}</p>'
-        + (page.table(head, shown, caption="Findings, the largest first") if shown else "")
-        + f'<p class="soft">{elsewhere}“tests” <a href="#tables">beside the page</a>.</p>'
-        + method
-    )
-
-
-def _test_row(result: Mapping[str, Any], test: Mapping[str, Any]) -> str:
-    name = result["labels"]["countries"].get(test["property"], test["property"])
-    interval = "" if test["low"] is None else f"{formatting.signed(test['low'])} to {formatting.signed(test['high'])}"
-    p = "–" if test["p"] is None else f"{test['p']:.3f}" if test["p"] >= 0.001 else "<0.001"
-    verdict = test["refused"] or ("finding" if test["finding"] else "")
-    return (
-        f'<tr><td>{escape(name)}</td><td class="words">{escape(test["source"])}</td>'
-        f'<td class="words">{escape(test["stage"])}</td><td class="words">{escape(test["cluster"])}</td>'
-        f"<td>{formatting.count(test['clusters'])}</td>"
-        f"<td>{formatting.signed(test['effect'])} <small>{escape(interval)}</small></td>"
-        f'<td>{escape(p)}</td><td class="words">{escape(verdict)}</td></tr>'
     )
 
 

@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit import clusters, estimates, groups, places, suppression, territories, traits, units
+from pmd.audit import clusters, estimates, groups, places, steps, suppression, territories, traits, units
 from pmd.audit.clusters import Counts
 from pmd.audit.estimates import Estimate, Part
 from pmd.audit.figures import coverage, figure
@@ -101,7 +101,7 @@ def geography(
     Args:
         sources: What was counted of each source's pairs.
         counted: What is known of users.
-        ran: The stages that have run, in order.
+        ran: The steps that have been taken, in order (`steps.of`): what opt-outs removed is told from what was dead.
         beside: What is compared with.
         told: The pairs of each source, told apart: what is hidden there is hidden here.
     """
@@ -164,7 +164,7 @@ def _by_stage(placed: _Placed, ran: Sequence[str], beside: Beside, told: Source)
     years = {int(year): after(counts, ran[0]) for year, counts in placed.partial.traits.get("year", {}).items()}
     online = beside.online(years)
     users = [placed.users(stage) for stage in ran]
-    asked, whole = suppression.order(len(ran)), [sum(table.values()) for table in users]
+    asked, whole = steps.order(ran), [sum(table.values()) for table in users]
     shown_users = suppression.told(users, whole, asked, hold=False)
     classes = beside.incomes
     incomes = [{name: round(number) for name, number in _by_class(table, classes).items() if number} for table in users]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit import charts, formatting, page, worldmap
+from pmd.audit import formatting, page, worldmap
+from pmd.audit.steps_section import NAMES
 from pmd.escape import html as escape
 
 #: Ratios to the share of people at which the map changes its colour.
@@ -13,8 +14,6 @@ _EDGES: Final = (0.125, 0.5, 2.0, 8.0)
 _CLASSES: Final = ("under ⅛", "⅛ to ½", "½ to 2", "2 to 8", "over 8")
 #: Countries that the table lists first and last; the others are folded in.
 _RANKED: Final = 15
-#: Years that are drawn one by one; earlier ones are together.
-_FIRST_YEAR: Final = 2000
 #: Photographs from which a country is ranked.
 _LEAST_RANKED: Final = 30
 _INCOMES: Final = {"high": "high", "upper_middle": "upper middle", "lower_middle": "lower middle", "low": "low"}
@@ -31,7 +30,7 @@ def section(result: Mapping[str, Any]) -> str:
     parts = [_source(result, source, by_stage) for source, by_stage in having]
     if not having:
         parts.append('<p class="reading">No photograph here lies in a country that is known.</p>')
-    return "".join(parts) + _needed(told) + _years(result) + _suffixes(result) + _disputed(result)
+    return "".join(parts) + _needed(told) + _suffixes(result) + _disputed(result)
 
 
 def _source(result: Mapping[str, Any], source: str, by_stage: Mapping[str, Any]) -> str:
@@ -40,7 +39,7 @@ def _source(result: Mapping[str, Any], source: str, by_stage: Mapping[str, Any])
     return (
         f'<p class="reading">{escape(_reading(result, source, by_stage))}</p>'
         + _map(result, source, after)
-        + _incomes(source, after, by_stage[first], (first, last))
+        + _incomes(source, by_stage, (first, last), [one["step"] for one in result["steps"]["steps"]])
         + _countries(result, source, after, last)
         + page.coverage(result, {"coverage": after["coverage"], "method": "geography"})
     )
@@ -100,7 +99,8 @@ def _map(result: Mapping[str, Any], source: str, told: Mapping[str, Any]) -> str
     )
 
 
-def _incomes(source: str, after: Mapping[str, Any], before: Mapping[str, Any], ends: tuple[str, str]) -> str:
+def _incomes(source: str, by_stage: Mapping[str, Any], ends: tuple[str, str], taken: Sequence[str]) -> str:
+    before, after = (by_stage[stage] for stage in ends)
     if "incomes" not in after:
         return ""
     earlier = {row["class"]: row for row in before["incomes"]}
@@ -108,30 +108,51 @@ def _incomes(source: str, after: Mapping[str, Any], before: Mapping[str, Any], e
     for row in after["incomes"]:
         cells = [earlier[row["class"]]["pairs"]["share"]] if ends[0] != ends[1] else []
         cells += [row[kind]["share"] for kind in ("pairs", "users", "people", "internet_users")]
-        rows.append(
-            f"<tr><td>{_INCOMES[row['class']]}</td>"
-            + "".join(f"<td>{escape(formatting.percent(cell))}</td>" for cell in cells)
-            + "</tr>"
-        )
+        rows.append(page.row(_INCOMES[row["class"]], *map(formatting.percent, cells)))
     head = [f"photographs after {ends[0]}"] if ends[0] != ends[1] else []
     head += [f"photographs after {ends[1]}", "users, by most of theirs", "people", "internet users"]
     return (
         f"<h3>By income class of the country, {escape(source)}</h3>"
         + page.table(["<income", *head], rows)
-        + "".join(_high(kind, told) for kind, told in after["high_income"].items())
+        + _high_by_step(source, {step: by_stage[step] for step in taken})
     )
 
 
-def _high(kind: str, told: Mapping[str, Any]) -> str:
-    if told["value"] is None:
+def _high_by_step(source: str, by_stage: Mapping[str, Any]) -> str:
+    """Return the share of high income after every step, by photograph and by user, with what it rests on."""
+    rows = []
+    for kind in ("photographs", "users"):
+        for step, told in by_stage.items():
+            high = told.get("high_income", {}).get(kind)
+            if high is None or high["value"] is None:
+                continue
+            draw = high.get("another_draw", {})
+            drawn = formatting.between(draw["interval"]) if draw.get("interval") else draw.get("refused", "–")
+            rows.append(
+                page.row(
+                    f"after {NAMES.get(step, step)}",
+                    page.Words(kind),
+                    formatting.percent(high["value"]),
+                    formatting.count(high["known"]),
+                    page.Words(drawn),
+                    page.Words(formatting.between(high["bounds"])),
+                )
+            )
+    if not rows:
         return ""
-    draw = told.get("another_draw", {})
-    drawn = formatting.share(draw) if draw.get("interval") else draw.get("refused", "–")
-    bounds = " to ".join(formatting.percent(end) for end in told["bounds"])
+    head = (
+        "<step",
+        "<of",
+        "share of high income",
+        "that have a class",
+        "<another draw of users",
+        "<of all, with and without a place",
+    )
     return (
-        f'<p class="coverage"><b>High income, by {kind}</b> {escape(formatting.percent(told["value"]))} of '
-        f"{formatting.count(told['known'])} that have a class, exactly in this table. Another draw of users: {escape(drawn)}. Of "
-        f"all {kind}, with and without a place: {escape(bounds)}, the worst cases.</p>"
+        f"<h3>High income after every step, {escape(source)}</h3>"
+        + '<p class="soft">Of photographs with a geotag, and of users by where most of theirs are. The last column has the worst '
+        "cases: none or all of those without a place are there.</p>"
+        + page.table(head, rows, caption=f"Share from high-income countries, {source}, after every step")
     )
 
 
@@ -163,7 +184,7 @@ def _country(name: str, row: Mapping[str, Any], *, has_users: bool) -> str:
     if has_users:
         online = row.get("per_million_internet_users")
         cells += ["–", "–"] if online is None else [f"{online:,.1f}", f"{row['to_internet_users']:.2f}"]
-    return f"<tr><td>{escape(name)}</td>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+    return page.row(name, *cells)
 
 
 def _needed(told: Mapping[str, Any]) -> str:
@@ -182,48 +203,6 @@ def _needed(told: Mapping[str, Any]) -> str:
             "name it: <code>[audit.reference] countries = &quot;countries.csv&quot;</code>."
         )
     return "".join(f'<p class="notice">{part}</p>' for part in parts)
-
-
-def _years(result: Mapping[str, Any]) -> str:
-    first, last = page.ends(result)
-    parts = []
-    for source, told in result["geography"]["years"].items():
-        years = sorted({row["value"] for stage in (first, last) for row in told[stage]["shares"]})
-        drawn = [year for year in years if int(year) >= _FIRST_YEAR]
-        labels = [*([f"before {_FIRST_YEAR}"] if len(drawn) < len(years) else []), *drawn]
-        if not drawn or not told[first]["coverage"]["measured"]:
-            continue
-        stages = [stage for stage, _ in page.two_stages(first, last)]
-        series = [_by_year(told[stage], drawn)[-len(labels) :] for stage in stages]
-        title = f"{source}: pairs by the year in which they were {told['date']}"
-        parts.append(
-            f"<h3>{escape(source)}: by the year in which they were {escape(told['date'])}</h3>"
-            + page.chart(
-                charts.columns(labels, series, page.styles(result), title, "year"),
-                *page.before_after(result),
-            )
-            + page.table(
-                ["<year", *(f"after {stage}" for stage in stages)],
-                [
-                    f"<tr><td>{escape(year)}</td>"
-                    + "".join(f"<td>{escape(_pairs(told[stage], year))}</td>" for stage in stages)
-                    + "</tr>"
-                    for year in drawn
-                ],
-            ).join(("<details><summary>The same as a table</summary>", "</details>"))
-        )
-    return "".join(parts)
-
-
-def _by_year(told: Mapping[str, Any], drawn: Sequence[str]) -> list[float]:
-    shares = {row["value"]: row["share"] for row in told["shares"]}
-    listed = [shares.get(year, 0.0) for year in drawn]
-    return [sum(share for year, share in shares.items() if int(year) < _FIRST_YEAR), *listed]
-
-
-def _pairs(told: Mapping[str, Any], value: str) -> str:
-    row = next((row for row in told["shares"] if row["value"] == value), None)
-    return "–" if row is None else f"{formatting.count(row['pairs'])} ({formatting.percent(row['share'])})"
 
 
 def _suffixes(result: Mapping[str, Any]) -> str:

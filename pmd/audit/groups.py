@@ -35,13 +35,23 @@ ROWS: Final = pa.schema(
 )
 
 
+def of_sizes(pairs: Counts) -> NDArray[np.intp]:
+    """Return the place among `SIZES` of units with so many pairs."""
+    return np.searchsorted([least for least, _ in SIZES], pairs, side="right") - 1
+
+
+def name_of(pairs: int) -> str:
+    """Return the group of a unit with so many pairs."""
+    return next(name for least, name in reversed(SIZES) if pairs >= least)
+
+
 def by_size(pairs: Counts) -> pa.Table:
     """Return `ROWS` of units by their first size.
 
     Args:
         pairs: Of each unit after each stage; shape (units, classes).
     """
-    group = np.searchsorted([least for least, _ in SIZES], pairs[:, 0], side="right") - 1
+    group = of_sizes(pairs[:, 0])
     names = [name for _, name in SIZES]
     tables = [ROWS.empty_table()]
     for stage in range(pairs.shape[1]):

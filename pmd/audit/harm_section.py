@@ -36,6 +36,9 @@ def section(result: Mapping[str, Any]) -> str:
         reading = "Too few English captions were looked at to speak of rates."
     return (
         f'<p class="reading">{escape(reading)}</p>'
+        + rates.chart(
+            result, "harm", names, "Share of English captions with terms of violence, sex and what is meant for adults"
+        )
         + rates.table(result, "harm", names)
         + rates.carriers(result, "harm", "Terms that carry these figures")
         + "".join(parts)

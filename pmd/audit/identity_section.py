@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pmd.audit import formatting, page, rates
@@ -14,22 +14,6 @@ def section(result: Mapping[str, Any]) -> str:
     """Return the section."""
     _, last = page.ends(result)
     figures = result["all"][last]["identity"]
-    parts = []
-    for source, _, _ in page.sources_in_order(result):
-        by_term: dict[str, list[str]] = {}
-        for row in result["sources"][source][last]["identity"]["beside"]:
-            by_term.setdefault(row["term"], []).append(
-                f"{row['beside']} {formatting.count(row['texts'])} ({row['npmi']:.2f})"
-            )
-        rows = [
-            f'<tr><td class="words">{escape(term)}</td><td class="wide">{escape(", ".join(words))}</td></tr>'
-            for term, words in by_term.items()
-        ]
-        if rows:
-            head = ("<term", "<words beside it, texts with both, nPMI")
-            parts.append(
-                f"<details><summary>{escape(source)}: words beside each term</summary>{page.table(head, rows)}</details>"
-            )
     names = [name for name in OF_ENGLISH["identity"] if (figures[name]["value"] or 0) > 0]
     most = max(names, key=lambda name: figures[name]["value"], default=None)
     reading = (
@@ -39,8 +23,61 @@ def section(result: Mapping[str, Any]) -> str:
     )
     return (
         f'<p class="reading">{escape(reading)}</p>'
+        + rates.chart(result, "identity", OF_ENGLISH["identity"], "Share of English captions with terms of identity")
         + rates.table(result, "identity", OF_ENGLISH["identity"])
         + rates.carriers(result, "identity", "Terms that carry these figures")
-        + "".join(parts)
+        + _beside(result, last)
         + page.coverage(result, figures)
     )
+
+
+def _beside(result: Mapping[str, Any], last: str) -> str:
+    """Return the words that stand with each term, by source."""
+    parts = []
+    for source, _, _ in page.sources_in_order(result):
+        rows = result["sources"][source][last]["identity"]["beside"]
+        if rows:
+            found = sum(row["finding"] for row in rows)
+            parts.append(
+                f"<details><summary>{escape(source)}: {formatting.count(len(rows))} words, "
+                f"{formatting.count(found)} of them a quarter more for sure</summary>{_table(rows)}</details>"
+            )
+    if not parts:
+        return ""
+    return (
+        "<h3>Words beside these terms</h3><p>Whatever words they are: those that stand in captions with a term more than in the "
+        "source's other captions, from 20 captions and 10 clusters on, the surest first.</p>" + "".join(parts)
+    )
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    head = (
+        "<term",
+        "<word beside it",
+        "captions",
+        "of those with the term",
+        "× odds",
+        "<by",
+        "clusters",
+        "rank score",
+        "<",
+    )
+    return page.table(head, [_row(row) for row in rows], stacked=True, caption="Words beside terms of identity")
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    least = "≥ " if row["at_least"] else ""
+    high = "…" if row["high"] is None else _odds(row["high"])
+    ends = "" if row["low"] is None else f" <small>{_odds(row['low'])}–{high}</small>"
+    verdict = row["refused"] or ("finding" if row["finding"] else "")
+    return (
+        f'<tr><th scope="row">{escape(row["term"])}</th><td class="words">{escape(row["beside"])}</td>'
+        f"<td>{formatting.count(row['texts'])}</td><td>{formatting.count(row['of_term'])}</td>"
+        f'<td>{least}{_odds(row["odds"])}{ends}</td><td class="words">{escape(row["cluster"])}</td>'
+        f"<td>{formatting.count(row['clusters'])}</td><td>{row['score']:.1f}</td>"
+        f'<td class="words">{escape(verdict)}</td></tr>'
+    )
+
+
+def _odds(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

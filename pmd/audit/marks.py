@@ -1,8 +1,9 @@
 """What texts of the sample have beside their language: terms of every list, and personal data; and the counts of it.
 
 A *mark* is a property with an interval of its own (`MARKS`): it travels with a pair to where its user, image or host is counted.
-The rest is counted by term (`tally`): how many texts have a term, have it together with a female or a male term, or together
-with a term of identity. Vocabularies are closed, so that counts stay small, and so that no name of a person is ever counted.
+The rest is counted by term (`tally`): how many texts have a term, and have it together with a female or a male term. These
+vocabularies are closed, so that counts stay small, and so that no name of a person is ever counted; the words beside terms of
+identity, which are open, are counted in `pmd.audit.context`.
 """
 
 from __future__ import annotations
@@ -46,12 +47,14 @@ class Marked:
         associated: Of each text with a female or a male term the numbers of the occupations, activities and objects in it,
             with spaces between; else "".
         found: Which terms are in which texts.
+        words: Of the English texts, their words.
     """
 
     gendered: Numbers
     marks: Numbers
     associated: list[str]
     found: matching.Found
+    words: words.Words
 
 
 def look(texts: pa.Array, english: NDArray[np.bool_], known: Vocabulary) -> Marked:
@@ -66,13 +69,15 @@ def look(texts: pa.Array, english: NDArray[np.bool_], known: Vocabulary) -> Mark
     for kind, has in personal_data.find(texts).items():
         marks[has] |= BITS[kind]
     places = np.flatnonzero(english)
-    some = known.matcher.find(words.split(texts.take(pa.array(places))))
+    cut = words.split(texts.take(pa.array(places)))
+    some = known.matcher.find(cut)
     found = matching.Found(places[some.rows], some.terms)
     gendered = np.zeros(len(texts), dtype=np.int64)
     of_gender, of_marks, associated = _bits(known)
     np.bitwise_or.at(gendered, found.rows, of_gender[found.terms])
     np.bitwise_or.at(marks, found.rows, of_marks[found.terms])
-    return Marked(gendered, marks, _associated(found, gendered, associated), found)
+    of_texts = words.Words(places[cut.rows], cut.codes, cut.dictionary)
+    return Marked(gendered, marks, _associated(found, gendered, associated), found, of_texts)
 
 
 @functools.lru_cache(maxsize=4)
@@ -120,9 +125,7 @@ def tally(marked: Marked, classes: Numbers, number: int, known: Vocabulary) -> d
     for place, sex in enumerate(_SEXES):
         some = ((marked.gendered[rows] >> place) & 1 > 0) & ~gendered[terms] if len(rows) else np.zeros(0, dtype=bool)
         _by_term(counts, sex, terms[some], classes[rows[some]], number, names)
-    context = np.logical_or.reduce([of_group[name] for name in vocabulary.CONTEXT])
     associated = np.logical_or.reduce([of_group[name] for name in vocabulary.ASSOCIATED])
-    _couples(counts, "beside", (of_group["identity"], context), marked.found, classes, number, names)
     _couples(counts, "with", (associated, gendered), marked.found, classes, number, names)
     return counts
 
@@ -149,7 +152,7 @@ def _by_term(
 def _names(known: Vocabulary) -> tuple[list[str], Mapping[str, NDArray[np.bool_]]]:
     """Return the keys of all terms, and of each group which terms are its."""
     groups = np.array([term.group for term in known.terms], dtype=object)
-    of_group = {name: (groups == name).astype(bool) for name in ("identity", *vocabulary.CONTEXT)}
+    of_group = {name: (groups == name).astype(bool) for name in (GENDERED, *vocabulary.ASSOCIATED)}
     return [term.key for term in known.terms], of_group
 
 

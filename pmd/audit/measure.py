@@ -101,7 +101,9 @@ COLUMNS: Final = ("pair_id", "image_id", "source", "image_url", "text", "meta")
 Counts = NDArray[np.int64]
 _CLASSES: Final = len(CLASSES)
 #: The first of the categories of English texts; 1 is that of texts whose language is not known.
-_ENGLISH: Final = 2
+ENGLISH: Final = 2
+#: Texts of a source whose words are counted whatever they are (`pmd.audit.context`), so that memory is bounded.
+OPENED: Final = 200_000
 _FORMAT: Final = 4
 
 
@@ -113,10 +115,12 @@ class Plan:
         limits: Source → a pair's text is in the sample where the hash of its pair_id is below this; a
             source that is not named is taken whole.
         lexicon: The gendered terms, or why there are none.
+        opened: Source → the same for texts whose words are counted whatever they are: a part of the sample.
     """
 
     limits: Mapping[str, int]
     lexicon: Lexicon | Absent
+    opened: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def vocabulary(self) -> vocabulary.Vocabulary:
@@ -133,13 +137,13 @@ def plan(kept: Mapping[str, int], options: AuditOptions, lexicon: Lexicon | Abse
             average, give or take twice the square root.
         lexicon: `pmd.audit.lexicon.load()`.
     """
-    return Plan(
-        {
-            source: EVERYTHING if pairs <= options.text_sample else options.text_sample * 2**64 // pairs
-            for source, pairs in sorted(kept.items())
-        },
-        lexicon,
-    )
+
+    def limits(texts: int) -> dict[str, int]:
+        return {
+            source: EVERYTHING if pairs <= texts else texts * 2**64 // pairs for source, pairs in sorted(kept.items())
+        }
+
+    return Plan(limits(options.text_sample), lexicon, limits(min(options.text_sample, OPENED)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -519,7 +523,7 @@ def _texts(
     categories = np.full(len(read), NOT_READ, dtype=np.int8)
     english, unsure = (pc.equal(codes, code).to_numpy(zero_copy_only=False) for code in ("en", language.UNDETERMINED))
     marked = marks.look(texts, english, known)
-    categories[read] = np.where(english, _ENGLISH + marked.gendered, unsure.astype(np.int64))
+    categories[read] = np.where(english, ENGLISH + marked.gendered, unsure.astype(np.int64))
     return categories, marked
 
 

@@ -64,15 +64,29 @@ def behind(head: Sequence[str], rows: Sequence[str], caption: str) -> str:
     return f"<details><summary>The table behind it</summary>{table(head, rows, caption=caption + held)}</details>"
 
 
+class Words(str):
+    """A cell that stands at the left."""
+
+    __slots__ = ()
+
+
+class Lines(str):
+    """A cell that stands at the left, in several lines where there is little room."""
+
+    __slots__ = ()
+
+
 def row(*cells: str, total: bool = False) -> str:
-    """Return a row of a table: texts, the first of them its name; one that begins with "<" stands at the left."""
+    """Return a row of a table: texts, the first of them its name; those that are no `Words` or `Lines` stand at the right."""
     name, *others = cells
-    found = "".join(
-        f'<td class="words">{escape(cell[1:])}</td>' if cell.startswith("<") else f"<td>{escape(cell)}</td>"
-        for cell in others
-    )
+    found = "".join(_cell(cell) for cell in others)
     kind = ' class="total"' if total else ""
     return f'<tr{kind}><th scope="row">{escape(name)}</th>{found}</tr>'
+
+
+def _cell(cell: str) -> str:
+    kind = "wide" if isinstance(cell, Lines) else "words" if isinstance(cell, Words) else None
+    return f"<td>{escape(cell)}</td>" if kind is None else f'<td class="{kind}">{escape(cell)}</td>'
 
 
 def chart(drawing: str, *keys: str) -> str:

@@ -22,6 +22,7 @@ def section(result: Mapping[str, Any]) -> str:
     )
     return (
         f'<p class="reading">{escape(reading)}</p>'
+        + rates.chart(result, "personal_data", OF_READ, "Share of texts with personal data")
         + rates.table(result, "personal_data", OF_READ)
         + page.coverage(result, figures)
     )

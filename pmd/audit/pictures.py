@@ -79,14 +79,17 @@ def _binned(rows: pa.Table) -> dict[str, list[str]]:
     }
 
 
-def _named(name: str, numbers: NDArray[np.float64]) -> list[str]:
+def labels(name: str) -> list[str]:
+    """Return what the bins of a table are called."""
     ends = BINS[name]
-    labels = [f"{low:,g} to below {high:,g}" for low, high in itertools.pairwise(ends)] + [f"{ends[-1]:,g} or more"]
-    if name == "bytes":
-        labels = [f"{int(low):,} to below {int(high):,}" for low, high in itertools.pairwise(ends)]
-        labels.append(f"{int(ends[-1]):,} or more")
-    places = np.maximum(np.searchsorted(np.array(ends), numbers, "right") - 1, 0)
-    return [labels[place] for place in places.tolist()]
+    said = [f"{int(end):,}" if name == "bytes" else f"{end:,g}" for end in ends]
+    return [f"{low} to below {high}" for low, high in itertools.pairwise(said)] + [f"{said[-1]} or more"]
+
+
+def _named(name: str, numbers: NDArray[np.float64]) -> list[str]:
+    places = np.maximum(np.searchsorted(np.array(BINS[name]), numbers, "right") - 1, 0)
+    called = labels(name)
+    return [called[place] for place in places.tolist()]
 
 
 def figures(parts: Iterable[Iterable[list[Any]]]) -> dict[str, Any]:

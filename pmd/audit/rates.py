@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit import formatting, page
+from pmd.audit import charts, formatting, page
+from pmd.audit.charts import Dots, Mark
 from pmd.escape import html as escape
 
 #: What all sources together are called.
@@ -16,6 +17,30 @@ def populations(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]
     """Return the sources in the order of Table 2, and all of them together, each with its figures by stage."""
     sources = [(source, result["sources"][source]) for source, _, _ in page.sources_in_order(result)]
     return [*sources, (ALL, result["all"])]
+
+
+def chart(result: Mapping[str, Any], section: str, names: Sequence[str], title: str) -> str:
+    """Return the rates of all sources together, after the first stage and after the last; nothing where none was read."""
+    first, last = page.ends(result)
+    rows = []
+    for name in names:
+        stages = [(stage, style, result["all"][stage][section][name]) for stage, style in page.two_stages(first, last)]
+        marks = [
+            _mark(figure, style, f"{name} after {stage}")
+            for stage, style, figure in stages
+            if figure["value"] is not None
+        ]
+        if marks:
+            rows.append(Dots(name, marks, formatting.share(result["all"][last][section][name])))
+    if not rows:
+        return ""
+    return page.chart(charts.dot_plot(rows, title, unit=100, suffix=" %"), *page.dot_keys(result))
+
+
+def _mark(estimate: Mapping[str, Any], style: str, title: str) -> Mark:
+    low, high = estimate["interval"] or (None, None)
+    said = f"{title}: {formatting.share(estimate)}"
+    return Mark(estimate["value"], low, high, style, said, faint=not estimate["enough"])
 
 
 def table(result: Mapping[str, Any], section: str, names: Sequence[str], ratio: tuple[str, str] | None = None) -> str:
@@ -51,16 +76,26 @@ def table(result: Mapping[str, Any], section: str, names: Sequence[str], ratio: 
 
 
 def carriers(result: Mapping[str, Any], section: str, title: str) -> str:
-    """Return the terms that carry each figure of a section, all sources together."""
+    """Return the terms that carry each figure of a section, of all sources together and of each."""
     _, last = page.ends(result)
-    by_list: dict[str, list[str]] = {}
-    for row in result["all"][last][section]["carried_by"]:
-        by_list.setdefault(row["list"], []).append(f"{row['term']} {formatting.count(row['texts'])}")
-    rows = [
-        f'<tr><th scope="row">{escape(name)}</th><td class="wide">{escape(", ".join(terms))}</td></tr>'
-        for name, terms in by_list.items()
-    ]
-    if not rows:
+    everything = [page.row(name, page.Lines(terms)) for name, terms in _carriers(result["all"][last], section)]
+    if not everything:
         return ""
+    of_each = [
+        page.row(source, page.Words(name), page.Lines(terms))
+        for source, _, _ in page.sources_in_order(result)
+        for name, terms in _carriers(result["sources"][source][last], section)
+    ]
     head = ("<list", f"<terms, with the texts of the sample that have them after {last}")
-    return f"<h3>{escape(title)}</h3>{page.table(head, rows)}"
+    folded = page.table(("<source", *head), of_each, caption=f"{title}, by source")
+    return f"<h3>{escape(title)}</h3>{page.table(head, everything)}" + (
+        f"<details><summary>The same terms by source</summary>{folded}</details>" if of_each else ""
+    )
+
+
+def _carriers(population: Mapping[str, Any], section: str) -> list[tuple[str, str]]:
+    """Return each list with its terms, those of most texts first."""
+    by_list: dict[str, list[str]] = {}
+    for row in population[section]["carried_by"]:
+        by_list.setdefault(row["list"], []).append(f"{row['term']} {formatting.count(row['texts'])}")
+    return [(name, ", ".join(terms)) for name, terms in by_list.items()]

@@ -10,11 +10,10 @@ from typing import Final
 from pmd.audit import charts
 from pmd.escape import html as escape
 
-_LEFT: Final = 300.0
-_RIGHT: Final = charts.WIDTH - 150.0
-_ROW: Final = 22
 #: Ratios further out are drawn at the edge.
 _WIDEST: Final = 16.0
+#: Where the line of a row is, from the top.
+_MIDDLE: Final = 13
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +23,7 @@ class Ratio:
     label: str
     marks: Sequence[tuple[float, str, str]] = ()  # value, style, title
     note: str = ""
+    interval: tuple[float, float] | None = None  # of the last mark
 
 
 def chart(rows: Sequence[Ratio], title: str) -> str:
@@ -31,33 +31,36 @@ def chart(rows: Sequence[Ratio], title: str) -> str:
     values = [value for row in rows for value, _, _ in row.marks if value > 0]
     reach = min(max((max(value, 1 / value) for value in values), default=1.0), _WIDEST)
     top = next(step for step in (1.25, 1.5, 2.0, 4.0, 8.0, _WIDEST) if step >= reach * 0.999)
-    height = 30 + _ROW * len(rows)
-
-    def x(value: float) -> float:
-        part = math.log(min(max(value, 1 / top), top)) / math.log(top)
-        return (_LEFT + _RIGHT) / 2 + part * (_RIGHT - _LEFT) / 2
-
-    parts = []
-    for tick in (1 / top, 1 / math.sqrt(top), 1.0, math.sqrt(top), top):
-        style = "reference" if tick == 1 else "grid"
-        parts.append(
-            f'<path class="{style}" d="M{x(tick):.1f} 20V{height - 4}"/>{_text(x(tick), 10, _said(tick), "tick middle")}'
+    stops = (1 / top, 1 / math.sqrt(top), 1.0, math.sqrt(top), top)
+    lines = "".join(
+        f'<line class="{"reference" if stop == 1 else "grid"}" x1="{_across(stop, top)}" x2="{_across(stop, top)}" y1="0" '
+        'y2="100%"/>'
+        for stop in stops
+    )
+    drawn = []
+    for row in rows:
+        if not row.marks:
+            drawn.append(f'<li class="row heading">{escape(row.label)}</li>')
+            continue
+        line = ""
+        if row.interval is not None:
+            low, high = (_across(end, top) for end in row.interval)
+            style = row.marks[-1][1]
+            line = f'<line class="interval {style}" x1="{low}" x2="{high}" y1="{_MIDDLE}" y2="{_MIDDLE}"/>'
+        dots = line + "".join(
+            f'<circle class="mark {style}" cx="{_across(value, top)}" cy="{_MIDDLE}" r="4.2"/>'
+            for value, style, _ in row.marks
         )
-    for number, row in enumerate(rows):
-        y = 30 + _ROW * number + _ROW / 2
-        parts.append(_text(_LEFT - 16, y, row.label, "label end") if row.marks else _text(0, y, row.label, "value"))
-        parts.append(_text(charts.WIDTH, y, row.note, "value end"))
-        for value, kind, said in row.marks:
-            parts.append(
-                f'<g class="point"><title>{escape(said)}</title><circle cx="{x(value) if value > 0 else x(1 / top):.1f}" '
-                f'cy="{y:.1f}" r="4.2" class="mark {kind}"/></g>'
-            )
-    return charts.svg("".join(parts), charts.WIDTH, height, title)
+        drawn.append(charts.drawn_row(row.label, lines + dots, row.note, "; ".join(said for *_, said in row.marks)))
+    axis = charts.ticks((_across(stop, top), _said(stop), bool(place % 2)) for place, stop in enumerate(stops))
+    return charts.plot(drawn, title, axis)
+
+
+def _across(value: float, top: float) -> str:
+    """Return where a ratio stands, as a part of the width."""
+    part = math.log(min(max(value, 1 / top), top)) / math.log(top) if value > 0 else -1.0
+    return f"{50 + 50 * part:.2f}%"
 
 
 def _said(ratio: float) -> str:
     return f"{ratio:.2f}".rstrip("0").rstrip(".")
-
-
-def _text(x: float, y: float, content: str, style: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{escape(content)}</text>'

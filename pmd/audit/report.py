@@ -25,12 +25,14 @@ from pmd.audit import (
     geography_section,
     harm_section,
     identity_section,
+    losses_section,
     missing,
     overview,
     personal_data_section,
     pictures_section,
     sharing,
     steps_section,
+    years_section,
 )
 from pmd.audit.script import POLICY, SCRIPT
 from pmd.audit.style import CSS
@@ -113,6 +115,14 @@ SECTIONS: Final = (
         geography_section.section,
         "where photographers are from or live, or what photographs without a place show: a photographed country is not a home, "
         "and people who geotag differ from those who do not",
+    ),
+    Section(
+        "years",
+        "When photographs were taken, or pairs posted",
+        WHEN,
+        years_section.section,
+        "when the photographs that are here were put on the web, or what of a year was photographed: a date is what a camera's "
+        "clock said, or when a pair was posted",
     ),
     Section(
         "languages",
@@ -223,7 +233,7 @@ SECTIONS: Final = (
         "losses",
         "Did loss strike unevenly?",
         STEPS,
-        contents.losses,
+        losses_section.section,
         "that where nothing is found nothing was lost unevenly, or that a step was meant to",
         builds=True,
     ),

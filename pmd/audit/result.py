@@ -94,8 +94,9 @@ METHODS: Final = {
     "they fared as all did. Exact, with intervals only where texts were sampled. Values of fewer than 10 pairs are "
     "not shown; a large one that changed by fewer is given as it was (≈).",
     "losses": "Whether what was lost at a step had to do with what it shows, were users or hosts lost as they come: a test "
-    "of its own beside the change, which is exact. Null hypothesis: no more than 0.5 points; Benjamini and Yekutieli's "
-    "control of false discoveries at 5 % in each section; findings' intervals are corrected for being chosen.",
+    "of its own beside the change, which is exact. Clusters are the coarsest of users and hosts that a source has. Null "
+    "hypothesis: no more than 0.5 points; Benjamini and Yekutieli's control of false discoveries at 5 % in each section; "
+    "findings' intervals are corrected for being chosen.",
     "users": "Pairs of each user, counted. Users are never named.",
     "hosts": "Registrable domains of the upstream image URLs, counted. Hosts with fewer than 10 pairs are not listed; of all "
     "sources there is what their lists have together.",
@@ -166,6 +167,7 @@ def result(
     overlap: Mapping[str, Any] | None = None,
     beside: geography.Beside = geography.NOTHING,
     pictures_: Mapping[str, Any] | None = None,
+    beside_identity: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the content of audit.json: deterministic, keys sorted, floats rounded to six significant digits.
 
@@ -181,6 +183,7 @@ def result(
         overlap: `overlap.matrix` of all images.
         beside: What countries are compared with.
         pictures_: `pictures.figures` of all images.
+        beside_identity: What `context.count` found of each source.
 
     Raises:
         VerificationError: The books say otherwise than the pairs, or a stage did not get what the one before kept.
@@ -209,12 +212,15 @@ def result(
         "tests": _tests(counted, told, ran, absent),
         "overlap": overlap,
         "steps": steps.steps(told, books, ran),
-        "geography": geography.geography(partial.sources, counted, ran, beside, told),
+        "geography": geography.geography(partial.sources, counted, steps.of(ran), beside, told),
         "pictures": pictures_ or {},
         "components": [*components(plan.lexicon), population_component(beside.population)],
         "methods": METHODS | wording.METHODS | {"attributes": attributes.METHOD, "pictures": pictures.METHOD},
         "labels": {},
     }
+    for one in beside_identity:
+        if ran and one["stage"] == ran[-1]:
+            content["sources"][one["source"]][ran[-1]]["identity"]["beside"] = one["words"]
     _add_repeated(content, repeated or {"sources": {}, "all": {}})
     small_cells.hide(content, told)
     small_cells.hide_texts(content)
@@ -608,16 +614,34 @@ def _gendered(
 
 # Whether losses struck unevenly.
 
-#: Section → its domain, and the properties that are tested.
-TESTED: Final = {
-    "languages": ("read", ("english",)),
-    "gendered": ("english", ("female", "male", "both", "neutral")),
-    "countries": ("placed", ()),
-    "incomes": ("income", ("high",)),
-}
 
-#: Sections whose properties have numbers that may be hidden → what `steps.Source` calls them.
-_TOLD_BY: Final = {"countries": "country", "incomes": "income"}
+@dataclasses.dataclass(frozen=True)
+class _Question:
+    """What a section of tests asks.
+
+    Attributes:
+        domain: Which pairs.
+        properties: What of them; empty for the commonest that their table has.
+        by: What `steps.Source` calls these properties, where their numbers may be hidden.
+        kind: The units whose own property it is, which are then the clusters; else the coarsest are.
+    """
+
+    domain: str
+    properties: tuple[str, ...] = ()
+    by: str | None = None
+    kind: str | None = None
+
+
+#: Section → what it asks.
+TESTED: Final[Mapping[str, _Question]] = {
+    "languages": _Question("read", ("english",)),
+    "gendered": _Question("english", ("female", "male", "both", "neutral")),
+    "countries": _Question("placed", by="country"),
+    "incomes": _Question("income", ("high",), by="income"),
+    "years": _Question(units.DATED, by="year"),
+    "user_sizes": _Question(units.SIZED, by="user_size", kind="user"),
+    "host_sizes": _Question(units.SIZED, by="host_size", kind="host"),
+}
 
 
 def _tests(
@@ -628,18 +652,24 @@ def _tests(
     An effect tells how many pairs a step took. Of countries and incomes there is one only where that is told.
     """
     rows = []
-    for section, (domain, properties) in TESTED.items():
+    for section, question in TESTED.items():
         if section == "gendered" and absent is not None:
             continue
         asked = []
         for source, one in sorted(told.items()):
+            coarsest = _lost_by(counted, source)
+            kind = question.kind or coarsest
+            if question.kind and _number(counted, source, kind) < 2:
+                continue
             for stage in steps.of(ran)[1:]:
-                kind = _lost_by(counted, source)
-                table = units.losses_of(counted, source, kind, CLASSES.index(stage), domain)
-                names = [*(properties or _countries_tested(table))]
-                if section in _TOLD_BY:
-                    names = [name for name in names if name in one.changed(_TOLD_BY[section], stage)]
-                asked += [(source, stage, kind, name, losses.uneven(table, name)) for name in names if table.num_rows]
+                table = units.losses_of(counted, source, kind, CLASSES.index(stage), question.domain)
+                names = [*(question.properties or _commonest(table))]
+                if question.by is not None:
+                    names = [name for name in names if name in one.changed(question.by, stage)]
+                found = [(name, losses.uneven(table, name)) for name in names if table.num_rows]
+                if kind != coarsest:
+                    found = [(name, losses.refuse(test, f"{coarsest}s are coarser")) for name, test in found]
+                asked += [(source, stage, kind, name, test) for name, test in found]
         asked = [one for one in asked if one[4].effect is not None]
         for (source, stage, kind, name, test), judged in zip(
             asked, findings.judge([one[4] for one in asked]), strict=True
@@ -667,19 +697,25 @@ def _tests(
     return rows
 
 
+def _number(counted: units.Counted, source: str, kind: str) -> int:
+    return int(units.sizes_of(counted, source, kind, 0)[1].sum())
+
+
 def _lost_by(counted: units.Counted, source: str) -> str:
     """Return the coarsest of hosts and users that a source has; hosts are none where all pairs lie on one."""
-    numbers = {kind: int(units.sizes_of(counted, source, kind, 0)[1].sum()) for kind in units.LOST_BY}
+    numbers = {kind: _number(counted, source, kind) for kind in units.LOST_BY}
     some = [kind for kind in units.LOST_BY if numbers[kind] > 1]
     return min(some, key=lambda kind: numbers[kind]) if some else units.LOST_BY[0]
 
 
-def _countries_tested(table: Any) -> list[str]:
-    """Return the ten commonest countries before a step, of those that are shown at all."""
+def _commonest(table: Any) -> list[str]:
+    """Return the ten commonest properties before a step, of those that are shown at all; none where all pairs have one."""
     had: dict[str, int] = {}
     for name, count in zip(table["property"].to_pylist(), table["had"].to_pylist(), strict=True):
         had[name] = had.get(name, 0) + count
     some = sorted(name for name, count in had.items() if name and count >= suppression.LEAST)
+    if len([name for name in had if name]) < 2:
+        return []
     return sorted(some, key=lambda name: -had[name])[:10]
 
 

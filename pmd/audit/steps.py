@@ -45,13 +45,14 @@ BY: Final[Mapping[str, str]] = {
     "gender": "gendered terms of English captions",
     "language": "language",
     "user_size": "pairs of the user at first",
+    "host_size": "pairs of the host at first",
     "host": "host",
     "year": "year of the photograph",
 }
 #: Those of the texts that were read, of which there may be a sample.
 _OF_TEXTS: Final = frozenset({"gender", "language"})
 #: Those whose values have an order of their own.
-_IN_ORDER: Final = frozenset({"income", "gender", "user_size"})
+_IN_ORDER: Final = frozenset({"income", "gender", "user_size", "host_size"})
 _GENDER: Final = ("female", "male", "both", "neither", "neutral")
 
 #: Languages whose numbers follow from figures that are always given: the others are told apart among themselves.
@@ -111,13 +112,18 @@ class Source:
             int(sizes @ number) for sizes, number in (units.sizes_of(counted, source, "host", at) for at in places_of)
         ]
         totals = {by: hosts if by == "host" else [sum(at.values()) for at in table] for by, table in tables.items()}
-        asked = _asked(taken)
+        asked = order(taken)
         values = {
             by: suppression.told(table, None if by in _OVERLAPPING else totals[by], asked, hold=by in _HELD)
             for by, table in tables.items()
         }
         # Together with countries their classes could tell of a single one, and domains of a single host.
-        for classes, rows, class_of in (("income", "country", incomes.get), ("suffix", "host", _suffix)):
+        first = tables.get("host", [{}])[0]
+        for classes, rows, class_of in (
+            ("income", "country", incomes.get),
+            ("suffix", "host", _suffix),
+            ("host_size", "host", lambda host: groups.name_of(first[host])),
+        ):
             if classes in values and rows in values:
                 values[classes] = suppression.classes_told(
                     values[classes], values[rows], class_of, totals[rows], asked, known=totals[classes]
@@ -160,10 +166,10 @@ class Source:
     def _table(self, by: str) -> dict[str, Any]:
         at = self.values[by]
         factor = self.factor if by in _OF_TEXTS else 0.0
-        order = sorted(at[0]) if by == "year" else [*at[0]] if by in _IN_ORDER else _largest(at[0])
+        ranked = sorted(at[0]) if by == "year" else [*at[0]] if by in _IN_ORDER else _largest(at[0])
         same = [self.as_before(by, step) for step in self.taken]
         rows = []
-        for value in order if by == "year" else order[:LISTED]:
+        for value in ranked if by == "year" else ranked[:LISTED]:
             pairs = [row.get(value) for row in at]
             marked = [value in some for some in same]
             rows.append({"value": value, "pairs": pairs, "as_before": marked, **_ratios(pairs, self.whole, factor)})
@@ -208,8 +214,9 @@ def _values(
     languages = {code: _after(row) for code, row in partial.languages.items()}
     yield "language", {code: row for code, row in languages.items() if code not in ALWAYS_TOLD}
     yield "known language", {code: row for code, row in languages.items() if code in ALWAYS_TOLD}
-    sizes = units.groups_of(counted, source, "user", groups.SIZE)
-    yield "user_size", {name: sizes[name][0] for _, name in groups.SIZES if name in sizes}
+    for kind in units.LOST_BY:
+        sizes = units.groups_of(counted, source, kind, groups.SIZE)
+        yield f"{kind}_size", {name: sizes[name][0] for _, name in groups.SIZES if name in sizes}
     yield "host", units.large_hosts_of(counted, source)
     for kind in ("year", "suffix"):
         yield kind, {value: _after(row) for value, row in partial.traits.get(kind, {}).items()}
@@ -282,7 +289,7 @@ def _suffix(host: str) -> str | None:
     return traits.suffix(host) or None
 
 
-def _asked(taken: Sequence[str]) -> list[int]:
+def order(taken: Sequence[str]) -> list[int]:
     """Return the order in which steps are asked what they tell: first of all the ends, then those about the dead links."""
     links = [place for place, step in enumerate(taken) if step in {ASKED, flow.FETCH.name}]
     ends = suppression.order(len(taken))

@@ -84,15 +84,15 @@ def _extreme(result: Mapping[str, Any], one: Mapping[str, Any]) -> str:
     most, least = one["most"], one["least"]
     few = "hardly any" if least["hardly"] else formatting.percent(least["lost"])
     return (
-        f"by {by}, {formatting.percent(most['lost'])}{about} for {_value(result, one['by'], most['value'])} and {few} for "
-        f"{_value(result, one['by'], least['value'])}"
+        f"by {by}, {formatting.percent(most['lost'])}{about} for {value(result, one['by'], most['value'])} and {few} for "
+        f"{value(result, one['by'], least['value'])}"
     )
 
 
 def _tested(result: Mapping[str, Any], source: str) -> str:
     """Return whether the tests that know users and hosts call it uneven."""
     tests = [test for test in result["tests"] if test["source"] == source and test["stage"] == flow.FETCH.name]
-    found = [_value(result, test["section"], test["property"]) for test in tests if test["finding"]]
+    found = [value(result, test["section"], test["property"]) for test in tests if test["finding"]]
     if found:
         return f"Tests clustered by user or host call it uneven for {', '.join(found)}."
     if any(test["refused"] is None for test in tests):
@@ -102,17 +102,19 @@ def _tested(result: Mapping[str, Any], source: str) -> str:
     )
 
 
-def _value(result: Mapping[str, Any], by: str, value: str) -> str:
+def value(result: Mapping[str, Any], by: str, name: str) -> str:
+    """Return what a value is called, of those that the steps or the tests tell pairs apart by."""
     labels = result["labels"]
     if by in {"country", "countries"}:
-        return str(labels["countries"].get(value, value))
+        return str(labels["countries"].get(name, name))
     if by == "language":
-        return str(labels["languages"].get(value, value))
+        return str(labels["languages"].get(name, name))
     if by in {"income", "incomes"}:
-        return f"{_VALUES.get(value, value)} income"
-    if by == "user_size":
-        return f"users with {value}"
-    return _VALUES.get(value, value)
+        return f"{_VALUES.get(name, name)} income"
+    for kind in ("user", "host"):
+        if by.startswith(f"{kind}_size"):
+            return f"{kind}s with {name} pair" + ("" if name == "1" else "s")
+    return {**_VALUES, "en": "English", "english": "English"}.get(name, name)
 
 
 def _rows(result: Mapping[str, Any], source: str) -> list[Ratio]:
@@ -126,7 +128,7 @@ def _rows(result: Mapping[str, Any], source: str) -> list[Ratio]:
         if some:
             rows.append(Ratio(told["by"][by]))
         for row in some:
-            name = _value(result, by, row["value"])
+            name = value(result, by, row["value"])
             marks = []
             if at is not None and row["ratios"][at] is not None:
                 marks.append((row["ratios"][at], "before", f"{name}: {row['ratios'][at]:.2f} by dead links"))
@@ -144,7 +146,7 @@ def _tables(result: Mapping[str, Any], source: str) -> str:
     parts = [page.table(["<", f"pairs after {names[0]}", *names[1:], "all"], [first])]
     for by, table in one["by"].items():
         rows = [
-            f"<tr><td>{isolated(_value(result, by, row['value']))}</td><td>{formatting.count(row['pairs'][0])}</td>"
+            f"<tr><td>{isolated(value(result, by, row['value']))}</td><td>{formatting.count(row['pairs'][0])}</td>"
             + "".join(
                 _cell(ratio, interval, held=held)
                 for ratio, interval, held in zip(

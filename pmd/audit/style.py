@@ -21,13 +21,13 @@ ROW_COLOURS: Final = (
 _LIGHT: Final = """
   --paper: #fbfaf7; --card: #ffffff; --ink: #1d2327; --soft: #5a6570; --line: #e2e0d9; --grid: #ebe9e3;
   --before: #b3bcc4; --after: #1f5f8b; --a: #0b7a75; --b: #b8641b; --warn: #8a4b00; --warn-paper: #fff4e0;
-  --track: #e9e7e1; --gone: #d9d5cb;
+  --track: #e9e7e1; --gone: #d9d5cb; --fill-1: .18; --fill-2: .36; --fill-3: .56; --fill-4: .78;
 """
 
 _DARK: Final = """
   --paper: #14181b; --card: #1b2024; --ink: #e8e6e1; --soft: #a3adb5; --line: #2f363c; --grid: #272e33;
   --before: #5d6871; --after: #6fb4e0; --a: #4fc0b5; --b: #e79a55; --warn: #f0bd73; --warn-paper: #2c2416;
-  --track: #2b3237; --gone: #3a4147;
+  --track: #2b3237; --gone: #3a4147; --fill-1: .38; --fill-2: .52; --fill-3: .66; --fill-4: .82;
 """
 
 CSS: Final = (
@@ -90,6 +90,7 @@ figure > svg { display: block; width: 100%; height: auto; }
 .row > .value { color: var(--soft); font-variant-numeric: tabular-nums; text-align: right; white-space: nowrap; }
 .row > .tip { display: none; position: absolute; z-index: 2; right: 0; top: 100%; max-width: min(100%, 70ch);
   background: var(--ink); color: var(--paper); padding: 6px 10px; border-radius: 6px; line-height: 1.35; }
+.row.heading { display: block; color: var(--soft); padding: 8px 0 2px; }
 .row:focus { outline: none; } .row:focus-visible { outline: 2px solid var(--after); outline-offset: 1px; }
 .row:focus-visible > .tip { display: block; }
 .stack { grid-template-columns: 96px minmax(0, 1fr) 170px; } .stack > .falls { grid-column: 2; }
@@ -126,9 +127,10 @@ svg .end { text-anchor: end; } svg .middle { text-anchor: middle; }
 .segment { stroke: var(--card); stroke-width: .75; } .segment.gone { fill: var(--gone); }
 .land { fill: var(--track); stroke: var(--card); stroke-width: .6; }
 .land[class*="fill-"] { fill: var(--after); } .key i[class*="fill-"] { background: var(--after); }
-.land.fill-1 { fill-opacity: .14; } .land.fill-2 { fill-opacity: .32; } .land.fill-3 { fill-opacity: .52; }
-.land.fill-4 { fill-opacity: .75; } .key i.fill-1 { opacity: .14; } .key i.fill-2 { opacity: .32; }
-.key i.fill-3 { opacity: .52; } .key i.fill-4 { opacity: .75; } .key i.nothing { background: var(--track); }
+.land.fill-1 { fill-opacity: var(--fill-1); } .land.fill-2 { fill-opacity: var(--fill-2); }
+.land.fill-3 { fill-opacity: var(--fill-3); } .land.fill-4 { fill-opacity: var(--fill-4); }
+.key i.fill-1 { opacity: var(--fill-1); } .key i.fill-2 { opacity: var(--fill-2); } .key i.fill-3 { opacity: var(--fill-3); }
+.key i.fill-4 { opacity: var(--fill-4); } .key i.nothing { background: var(--track); }
 .even { stroke: var(--soft); fill: none; stroke-dasharray: 4 4; } .curve { fill: none; stroke-width: 2.2;
   stroke: var(--after); }
 .curve.before { stroke: var(--before); stroke-width: 4; }
@@ -138,7 +140,7 @@ table { border-collapse: collapse; font-size: 14px; width: 100%; font-variant-nu
 th { text-align: right; white-space: normal; font-weight: 600; color: var(--soft); font-size: 12.5px; line-height: 1.3;
   vertical-align: bottom; }
 th, td { padding: 6px 8px; border-bottom: 1px solid var(--line); text-align: right; } td { white-space: nowrap; }
-tbody th { color: inherit; font-weight: inherit; font-size: inherit; white-space: nowrap; }
+tbody th { vertical-align: baseline; color: inherit; font-weight: inherit; font-size: inherit; white-space: nowrap; }
 th:first-child, td:first-child, td.words, th.words { text-align: left; } td.wide { min-width: 240px; white-space: normal;
   text-align: left; }
 tr.total td, tr.total th { font-weight: 600; border-top: 2px solid var(--line); }
@@ -165,7 +167,8 @@ ul { padding-left: 20px; max-width: 84ch; } li { margin: 5px 0; }
   .stack > .label { grid-area: 3 / 1; } .stack > .value { grid-area: 3 / 2; } .stack { padding: 0; }
   .columns { padding-left: 36px; } .claims { grid-template-columns: 1fr; }
   .table tbody th, .table td:first-child { white-space: normal; min-width: 92px; position: sticky; left: 0;
-  background: var(--paper); } details .table tbody th, details .table td:first-child { background: var(--card); } }
+  background: var(--paper); border-bottom: 0; box-shadow: inset 0 -1px var(--line); }
+  details .table tbody th, details .table td:first-child { background: var(--card); } }
 @media print { :root {"""
     + _LIGHT
     + """ --paper: #fff; } body { font-size: 11pt; } main { max-width: none; padding: 0; } nav, a.csv, .tip { display: none; }

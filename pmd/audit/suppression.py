@@ -101,9 +101,12 @@ def classes_told(
             (_numbers(found[other], totals[other], None if known is None else known[other]), rows[other], totals[other])
             for other in done
         ]
+        # What stages that are asked later tell of rows is settled already, and cannot give way to what is told of classes here.
+        later = [rows[other] for other in range(len(classes)) if other != place and other not in done]
         for name in sorted(some, key=lambda name: (some[name], name)):
             numbers = _numbers(some, totals[place], None if known is None else known[place])
-            if _clear((numbers, rows[place], totals[place]), others, class_of):
+            one = numbers, rows[place], totals[place]
+            if _clear(one, others, class_of) and not any(_follows(one, ({}, table, 0), class_of) for table in later):
                 break
             del some[name]
         found[place] = some

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from pmd import flow
 from pmd.audit import (
     attributes,
+    context,
     datasets,
     geography,
     measure,
@@ -56,14 +57,24 @@ LEFT_OUT = "left out"
 OPTED_OUT = "opted_out"
 
 #: What a fact of a worker is, by how it begins.
-COUNTED, REPEATED, OVERLAP, UNITS, PICTURES = "counted ", "repeated ", "overlap ", "units ", "pictures "
+COUNTED, REPEATED, OVERLAP, UNITS, PICTURES, WORDS = (
+    "counted ",
+    "repeated ",
+    "overlap ",
+    "units ",
+    "pictures ",
+    "words ",
+)
 
 #: `exchange.RUNS` of units, told from those of texts by a name.
 UNIT_RUNS = pa.schema([exchange.RUNS.field(0).with_name("unit_partition"), *list(exchange.RUNS)[1:]])
+#: Those of words, likewise; and by how many bits of a source's key they are dealt out.
+WORD_RUNS = pa.schema([exchange.RUNS.field(0).with_name("word_partition"), *list(exchange.RUNS)[1:]])
+_WORD_BITS = 4
 
 
 def as_runs(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """UNIT_RUNS → RUNS."""
+    """UNIT_RUNS or WORD_RUNS → RUNS."""
     return pa.RecordBatch.from_arrays(batch.columns, schema=exchange.RUNS)
 
 
@@ -140,9 +151,10 @@ class CountPartition:
     attributes: tuple[str, ...] = ()
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        """(partition, all its RUNS) → RUNS of texts, UNIT_RUNS, and OUTPUTS."""
+        """(partition, all its RUNS) → RUNS of texts, UNIT_RUNS, WORD_RUNS, and OUTPUTS."""
         counted = measure.Partial()
         run = exchange.RunWriter(self.work, units.ROWS, self.unit_bits)
+        words = exchange.RunWriter(self.work, context.ROWS, _WORD_BITS)
 
         def texts() -> Iterator[pa.RecordBatch]:
             nonlocal counted
@@ -159,16 +171,20 @@ class CountPartition:
                     counted = measure.merge(counted, measure.tallied(some, fates, attributes.tally, seen, known))
                 for rows in units.occurrences(some, fates, seen):
                     run.add(rows, "unit_id")
+                for rows in context.occurrences(some, fates, seen, self.plan):
+                    words.add(rows, "source_id")
                 yield repeated.occurrences(some, measure.stages(fates), seen)
 
         try:
             yield from exchange.write(self.work, repeated.OCCURRENCES, self.bits, texts(), "text_id")
-            written = run.close()
+            written = [(run.close(), UNIT_RUNS), (words.close(), WORD_RUNS)]
         except BaseException:
             run.discard()
+            words.discard()
             raise
-        if written.num_rows:
-            yield pa.RecordBatch.from_arrays(written.columns, schema=UNIT_RUNS)
+        for runs, schema in written:
+            if runs.num_rows:
+                yield pa.RecordBatch.from_arrays(runs.columns, schema=schema)
         yield outputs((), facts=[COUNTED + base64.b64encode(measure.to_bytes(counted)).decode()])
 
 
@@ -183,6 +199,18 @@ class CountUnits:
         """(partition of units, all its RUNS) → OUTPUTS."""
         found = units.count(exchange.read(self.work, keyed[1], units.ROWS), self.incomes)
         yield outputs((), facts=[UNITS + found.to_text()])
+
+
+@dataclasses.dataclass(frozen=True)
+class CountWords:
+    """Count the words beside terms of identity of some sources; what leaves is a fact of each."""
+
+    work: str
+
+    def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        """(partition of words, all its RUNS) → OUTPUTS."""
+        found = context.count(exchange.read(self.work, keyed[1], context.ROWS))
+        yield outputs((), facts=[WORDS + orjson.dumps(one).decode() for one in found])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,7 +247,7 @@ class CountPairs(beam.PTransform):  # type: ignore[misc]
     def expand(self, pairs: Any) -> Any:
         """PCollection[RecordBatch] of RUNS of `MEETING` → PCollection[RecordBatch] of OUTPUTS."""
         work = self._count.work
-        # RUNS of texts, UNIT_RUNS, and OUTPUTS
+        # RUNS of texts, UNIT_RUNS, WORD_RUNS, and OUTPUTS
         counted = (
             pairs | "By pair" >> Meet() | "Count" >> beam.ParDo(PerTask(self._count)).with_output_types(pa.RecordBatch)
         )
@@ -230,6 +258,13 @@ class CountPairs(beam.PTransform):  # type: ignore[misc]
             | "By unit" >> Meet()
             | "Count units" >> beam.ParDo(PerTask(self._count_units)).with_output_types(pa.RecordBatch)
         )
+        words = (
+            counted
+            | "Words of pairs" >> Only(WORD_RUNS)
+            | "Words as runs" >> beam.Map(as_runs).with_output_types(pa.RecordBatch)
+            | "By source" >> Meet()
+            | "Count words" >> beam.ParDo(PerTask(CountWords(work))).with_output_types(pa.RecordBatch)
+        )
         repeated = (
             counted
             | "Texts" >> Only(exchange.RUNS)
@@ -238,7 +273,7 @@ class CountPairs(beam.PTransform):  # type: ignore[misc]
             | "All repeated" >> Meet()
             | "Sum" >> beam.ParDo(PerTask(SumForms(work))).with_output_types(pa.RecordBatch)
         )
-        return (counted | "Counts" >> Only(OUTPUTS), known, repeated) | "Counted" >> beam.Flatten()
+        return (counted | "Counts" >> Only(OUTPUTS), known, words, repeated) | "Counted" >> beam.Flatten()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -310,6 +345,7 @@ class WithReport:
             overlap=overlap.matrix(map(orjson.loads, facts(OVERLAP))),
             beside=self.beside,
             pictures_=pictures.figures(map(orjson.loads, facts(PICTURES))),
+            beside_identity=[*map(orjson.loads, facts(WORDS))],
         )
         if self.data is not None:
             content = datasets.described(content, self.data)

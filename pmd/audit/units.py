@@ -50,6 +50,10 @@ LOST_BY: Final = ("host", "user")
 #: Properties whose loss is not tested: marks, and what their ratio needs.
 UNTESTED: Final = frozenset({*BITS, "young+old", "young both old"})
 
+#: Domains of losses: all pairs, by how many the unit had at first; and pairs that have a date, by year.
+SIZED: Final = "sized"
+DATED: Final = "dated"
+
 #: All sources together, where a source is named otherwise.
 ALL: Final = ""
 
@@ -73,12 +77,13 @@ ROWS: Final = pa.schema(
         pa.field("marks", pa.int64(), nullable=False),  # `marks.MARKS` as bits
         pa.field("associated", pa.string(), nullable=False),  # as in `Marked`
         pa.field("name", pa.string(), nullable=False),  # of hosts and subreddits alone
+        pa.field("year", pa.int16(), nullable=False),  # of `LOST_BY` alone; 0: no date
         pa.field("pairs", pa.int64(), nullable=False),  # that are alike in all of these
     ]
 )
 
 #: Those that a pair has whatever it comes in.
-_ALIKE: Final = ("last", "category", "country", "marks", "associated")
+_ALIKE: Final = ("last", "category", "country", "marks", "associated", "year")
 
 _AT: Final = [
     pa.field("source", pa.string(), nullable=False),
@@ -144,8 +149,10 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen])
     names = pairs.column("source").cast(pa.string())
     for source, found in sorted(seen.items()):
         mine = pa.array(np.flatnonzero(pc.equal(names, source).to_numpy(zero_copy_only=False)))
-        alike = _of_pairs(found, numbers.take(mine))
+        dated = _of_pairs(found, numbers.take(mine))
+        undated = dated.set_column(dated.schema.names.index("year"), "year", pa.array(np.zeros(len(mine)), pa.int16()))
         for code, kind in enumerate(KINDS):
+            alike = dated if kind in LOST_BY else undated
             if kind == "image":
                 yield _rows(code, source, pairs.column("image_id").take(mine), alike)
             elif kind in found.units:
@@ -165,6 +172,7 @@ def _of_pairs(found: Seen, last: pa.Array) -> pa.Table:
         "country": pa.array(found.countries, pa.string()),
         "marks": pa.array(marked, pa.int64()),
         "associated": pa.array(texts, pa.string()),
+        "year": pa.array(_years(found), pa.int16()),
     }
     return pa.table(columns)
 
@@ -215,6 +223,17 @@ def _rows(
     }
     (batch,) = pa.table([columns[name] for name in ROWS.names], schema=ROWS).combine_chunks().to_batches()
     return batch
+
+
+def _years(found: Seen) -> NDArray[np.int16]:
+    """Return the year of each pair; 0 where it has none."""
+    years = found.traits.get("year")
+    if years is None:
+        return np.zeros(len(found.categories), dtype=np.int16)
+    encoded = pa.array(years, pa.string()).dictionary_encode()
+    numbers = np.array([int(year or 0) for year in encoded.dictionary.to_pylist()], dtype=np.int16)
+    of_pairs: NDArray[np.int16] = numbers[encoded.indices.to_numpy()]
+    return of_pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -451,6 +470,9 @@ def _count(source: str, kind: str, rows: pa.Table, incomes: Mapping[str, str]) -
             of_terms = associations.sums(rows, len(CLASSES))
             head = [pa.repeat(pa.scalar(name, pa.string()), of_terms.num_rows) for name in (source, kind)]
             sums.append(pa.table([*head, *of_terms.columns], schema=SUMS))
+        if kind in LOST_BY:
+            for domain, one in ((SIZED, _by_size(pairs)), (DATED, _by_year(units, rows))):
+                lost += [_at(source, kind, stage, domain, some) for stage, some in _lost_of(one)]
     return Counted(
         pa.concat_tables(sizes),
         pa.concat_tables([SUMS.empty_table(), *sums]),
@@ -463,6 +485,30 @@ def _count(source: str, kind: str, rows: pa.Table, incomes: Mapping[str, str]) -
 
 #: The pairs of each unit after each stage, and by property those of the units that have some with it.
 _Domain = tuple[Counts, Mapping[str, Having]]
+
+
+def _by_size(pairs: Counts) -> _Domain:
+    """Return units by how many pairs they had at first."""
+    group = groups.of_sizes(pairs[:, 0])
+    places = {name: np.flatnonzero(group == number) for number, (_, name) in enumerate(groups.SIZES)}
+    return pairs, {name: Having(some, pairs[some]) for name, some in places.items() if len(some)}
+
+
+def _by_year(units: _Units, rows: pa.Table) -> _Domain:
+    """Return the dated pairs of units by year."""
+    years = rows["year"].to_numpy()[units.rows]
+    return units.counts(years > 0), {
+        str(year): units.having(years == year) for year in np.unique(years).tolist() if year
+    }
+
+
+def _lost_of(domain: _Domain) -> Iterator[tuple[int, pa.Table]]:
+    """Yield each stage that lost any of these pairs, and `losses.ROWS` of it."""
+    whole, having = domain
+    for stage in range(1, len(CLASSES)):
+        before, after = whole[:, stage - 1], whole[:, stage]
+        if (after < before).any():
+            yield stage, losses.of(before, after, {name: one.after(stage - 1, stage) for name, one in having.items()})
 
 
 def _groups(source: str, kind: str, pairs: Counts, ids: pa.Array, placed: _Domain | None) -> pa.Table:
@@ -554,13 +600,18 @@ def _marked(source: str, kind: str, units: _Units, rows: pa.Table) -> pa.Table:
 
 def _hosts(source: str, units: _Units, pairs: Counts, rows: pa.Table) -> pa.Table:
     names = units.named(rows["name"])
-    found = []
-    for stage in range(len(CLASSES)):
-        some = _at_least(pairs[:, stage], LISTED_HOSTS)
+
+    def after(stage: int, some: NDArray[np.intp]) -> pa.Table:
         length = len(some)
         head = [[source] * length, ["host"] * length, [stage] * length]
-        found.append(_largest(pa.table([*head, names.take(pa.array(some)), pairs[some, stage]], schema=HOSTS)))
-    return pa.concat_tables(found)
+        return pa.table([*head, names.take(pa.array(some)), pairs[some, stage]], schema=HOSTS)
+
+    # A host that is large after one stage is told of after each, also where it was not among the largest.
+    large: set[str] = set()
+    for stage in range(len(CLASSES)):
+        large |= {*_largest(after(stage, _at_least(pairs[:, stage], LISTED_HOSTS)))["name"].to_pylist()}
+    of_large = np.flatnonzero(pc.is_in(names, value_set=pa.array(sorted(large), pa.string())))
+    return pa.concat_tables([after(stage, of_large[pairs[of_large, stage] > 0]) for stage in range(len(CLASSES))])
 
 
 def _at_least(counts: Counts, number: int) -> NDArray[np.intp]:

@@ -28,12 +28,9 @@ FILES: Final = {
     "objects": "objects.toml",
     "identity": "identity.toml",
     "harm": "harm.toml",
-    "descriptors": "descriptors.toml",
 }
 #: Groups whose terms are set against gendered ones.
 ASSOCIATED: Final = ("occupations", "activities", "objects")
-#: Groups whose terms are counted beside those of identity.
-CONTEXT: Final = (GENDERED, "age", *ASSOCIATED, "harm", "descriptors")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,12 +21,9 @@ from pmd.audit.marks import OF_ENGLISH, OF_READ, key
 
 #: Texts from which a term is shown.
 LEAST: Final = 10
-#: Terms that are shown of each list, terms beside each term of identity, and gendered terms beside an occupation.
+#: Terms that are shown of each list, and gendered terms beside an occupation.
 LISTED: Final = 10
-LISTED_BESIDE: Final = 5
 LISTED_WITH: Final = 3
-#: Texts with a term of identity from which the terms beside it are shown: as many as an association needs.
-LEAST_BESIDE: Final = associations.LEAST_CAPTIONS
 
 METHODS: Final = {
     "age": "Share of the English texts of the sample with at least one term of a list for young or for old people; their ratio. "
@@ -36,7 +33,9 @@ METHODS: Final = {
     "al., 2008); the interval is that of another draw of the source's clusters. From 20 captions and 10 clusters on. nPMI "
     "describes.",
     "identity": "Share of the English texts of the sample that name a religion, a nationality, an ethnicity, a disability or an "
-    "orientation by the terms of our lists; beside each term the listed words that stand with it, by nPMI, from 20 texts on.",
+    "orientation by the terms of our lists. Beside each term the words that stand with it, whatever words they are: their odds "
+    "among the captions with the term ÷ among the source's others, ranked by log-odds with its background as prior; the interval "
+    "is that of another draw of its clusters. From 20 captions and 10 clusters on. A word may be a name that many use.",
     "harm": "Share of the English texts of the sample with a term of violence, of sex, or of what is meant for adults. A term is "
     "no verdict on a text or a picture. Hosts and subreddits with 20 such texts or more, those with most.",
     "personal_data": "Share of the texts of the sample, in any language, with an e-mail address, a telephone number, an @name or "
@@ -105,7 +104,7 @@ def sections(texts: Sequence[Texts], lexicon: Lexicon | Absent, *, last: bool) -
         }
         found[group]["carried_by"] = carried_by(texts, group, lexicon) if last else []
     found["age"]["young_to_old"] = _young_to_old(texts)
-    found["identity"]["beside"] = beside(texts[0]) if last and len(texts) == 1 else []
+    found["identity"]["beside"] = []  # they are counted elsewhere: `pmd.audit.context`
     for kind in ("host", "subreddit"):
         found["harm"][f"{kind}s"] = _marked(texts[0], kind) if last and len(texts) == 1 else []
     found["personal_data"] = {
@@ -180,26 +179,6 @@ def carried_by(texts: Sequence[Texts], group: str, lexicon: Lexicon | Absent) ->
         for name, terms in sorted(ranked.items())
         for less, term in sorted(terms)[:LISTED]
     ]
-
-
-def beside(texts: Texts) -> list[dict[str, Any]]:
-    """Return, of each term of identity, the listed terms that stand with it more than their frequency tells."""
-    rows = []
-    for name, found in sorted(_couples(texts, "beside").items()):
-        number = texts.tallies.get(key("term", name), 0)
-        if number < LEAST_BESIDE:
-            continue
-        ranked = []
-        for other, both in found.items():
-            of_other = texts.tallies.get(key("term", other), 0)
-            npmi = associations.npmi(both, number, of_other, texts.english) if both >= LEAST else None
-            if npmi is not None and npmi > 0:
-                ranked.append((-npmi, other, both))
-        rows += [
-            {"term": _name(name), "beside": _name(other), "texts": both, "npmi": -less}
-            for less, other, both in sorted(ranked)[:LISTED_BESIDE]
-        ]
-    return rows
 
 
 def _name(term: str) -> str:

@@ -111,3 +111,24 @@ def test_sums_do_not_depend_on_how_clusters_are_dealt_out() -> None:
         .cast(losses.ROWS)
         .equals(whole)
     )
+
+
+@pytest.mark.parametrize(("having", "answered"), [(3, False), (40, False), (60, True)])
+def test_a_property_of_a_few_clusters_is_refused_however_many_pairs_they_have(having: int, *, answered: bool) -> None:
+    """Of users whose pairs all have it, ten must be expected among the lost: of sixty with a fifth lost there are twelve."""
+    before = np.full(500, 20)
+    after = np.where(np.arange(500) % 5 == 0, 0, before)
+    had = np.where(np.arange(500) < having, before, 0)
+    found = _table(before, after, had, np.minimum(had, after))
+    assert found.effect == pytest.approx(0, abs=0.01)
+    assert (found.refused is None, found.refused == TOO_FEW) == (answered, not answered)
+    assert (found.error is not None) == answered
+
+
+def test_pairs_that_are_not_alike_are_as_many_clusters() -> None:
+    """What is dealt out to hosts at random is expected as often as there are pairs, though there are but twelve hosts."""
+    chance = np.random.default_rng(3)
+    before = np.full(12, 200)
+    after, had = chance.binomial(before, 0.8), chance.binomial(before, 0.3)
+    found = _table(before, after, had, chance.binomial(had, 0.8).clip(max=after))
+    assert found.refused is None

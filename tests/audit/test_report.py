@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from pmd.audit import card_sentence, charts, formatting, measure, overlap, repeated, sharing, tables
+from pmd.audit import card_sentence, charts, formatting, measure, overlap, page, repeated, sharing, tables
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import Partial, Plan
 from pmd.audit.report import CARD, MISSING, SECTIONS, html
@@ -56,9 +56,9 @@ class _Page(HTMLParser):
             self.text.append(data)
 
 
-def _read(page: str) -> tuple[_Page, str]:
+def _read(written: str) -> tuple[_Page, str]:
     parser = _Page()
-    parser.feed(page)
+    parser.feed(written)
     parser.close()
     assert parser.open == []
     return parser, re.sub(r"\s+", " ", "".join(parser.text))
@@ -241,9 +241,19 @@ def test_a_change_is_called_one_only_where_it_is_large_enough() -> None:
 
 
 def test_whether_loss_struck_unevenly_has_its_section() -> None:
-    _, text = _read(html(_figures(400)))
+    found = _figures(400)
+    _, text = _read(html(found))
     assert "Did loss strike unevenly?" in text
-    assert "Of 6 tests 0 are findings; 6 cannot be answered" in text  # seven users are too few
+    number = len(found["tests"])
+    assert number == 5  # English, and four kinds of terms: all lie in one country, and users are alike
+    assert f"Of {number} tests 0 are findings; {number} cannot be answered" in text  # seven users are too few
+    assert "captions in English" in text
+
+
+def test_what_is_under_a_hundredth_of_a_percent_keeps_its_sign() -> None:
+    cells = '<td>&lt;0.01 %</td><td class="words">host</td><td class="wide">man 3</td>'
+    said = page.row("rare", "<0.01 %", page.Words("host"), page.Lines("man 3"))
+    assert said == f'<tr><th scope="row">rare</th>{cells}</tr>'
 
 
 def test_a_build_of_a_sample_says_so_at_the_top() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -235,10 +236,78 @@ def test_whether_loss_struck_unevenly_is_tested_by_section() -> None:
     assert (female["source"], female["stage"], female["finding"]) == ("yfcc100m", "fetch", True)
     assert (female["cluster"], female["clusters"]) == ("user", 1500)  # all lie on one host, so hosts tell nothing
     assert female["effect"] == pytest.approx(500 / 2500 - 1000 / 3000, rel=1e-4)
-    assert female["level"] > 0.95
+    assert female["level"] == 0.95  # it is the only one that could be answered: nobody is a man, or neutral
+    assert {tests["gendered", name]["refused"] for name in ("both", "male", "neutral")} == {"too few"}
     assert not tests["languages", "english"]["finding"]
     change = found["all"]["fetch"]["gendered"]["change_since_curate"]["female"]
     assert (change["value"], change["exact"]) == (pytest.approx(-2 / 15, rel=1e-4), True)
+
+
+def _of_users(
+    sizes: Sequence[int], *, hosts: int = 1, years: bool = False
+) -> tuple[pa.RecordBatch, pa.Array, dict[str, Any]]:
+    """Return pairs of users of some sizes, on so many hosts; of every fifth user all are dead, and years go by turns of users."""
+    rows, last = [], []
+    for user, size in enumerate(sizes):
+        for _ in range(size):
+            number = len(rows)
+            meta = {"uid": f"u{user}"} | ({"datetaken": f"201{user % 2}-01-01 00:00:00"} if years else {})
+            rows.append(pair("yfcc100m", str(number), "a dog", url=f"http://h{number % hosts}.org/x", meta=meta))
+            last.append("asked" if user % 5 == 0 else "fetch")
+    kept = last.count("fetch")
+    books = {stage: {"yfcc100m": Books(len(rows))} for stage in ("curate", "images")}
+    books["fetch"] = {"yfcc100m": Books(kept, {"dead": len(rows) - kept})}
+    return batch(rows), pa.array(last), books
+
+
+def _tests_of(pairs: pa.RecordBatch, last: pa.Array, books: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    found = result(measure.measure(pairs, last, WHOLE), books, WHOLE, TABLE2, counted=counted(pairs, last))
+    return {(row["section"], row["property"]): row for row in found["tests"] if row["stage"] == "fetch"}
+
+
+def test_whether_links_died_by_the_size_of_users_is_tested_by_user() -> None:
+    """Of users with one pair every fifth is lost, and of those with four none: uneven by size, for sure."""
+    sizes = [1 if user % 5 == 0 else 1 + 3 * (user % 2) for user in range(1000)]
+    tests = _tests_of(*_of_users(sizes))
+    one, more = tests["user_sizes", "1"], tests["user_sizes", "2–9"]
+    assert (one["cluster"], one["clusters"], one["finding"], more["finding"]) == ("user", 1000, True, True)
+    single, all_pairs = sizes.count(1), sum(sizes)
+    assert one["effect"] == pytest.approx((single - 200) / (all_pairs - 200) - single / all_pairs, rel=1e-4)
+    assert one["effect"] == pytest.approx(-more["effect"], rel=1e-4)
+    assert not {section for section, _ in tests} & {"host_sizes", "years"}  # one host, and no dates
+
+
+def test_where_hosts_are_coarser_sizes_of_users_are_no_question() -> None:
+    tests = _tests_of(*_of_users([1, 4] * 500, hosts=40))
+    assert tests["user_sizes", "1"]["refused"] == "hosts are coarser"
+    assert tests["user_sizes", "1"]["error"] is None
+    assert not tests["user_sizes", "1"]["finding"]
+
+
+def test_whether_links_died_by_year_is_tested_by_the_coarsest_clusters() -> None:
+    by_user = _tests_of(*_of_users([2] * 600, years=True))
+    assert (by_user["years", "2010"]["cluster"], by_user["years", "2010"]["clusters"]) == ("user", 600)
+    by_host = _tests_of(*_of_users([2] * 600, years=True, hosts=40))
+    assert (by_host["years", "2010"]["cluster"], by_host["years", "2010"]["clusters"]) == ("host", 40)
+    assert by_user["years", "2010"]["effect"] == pytest.approx(0)
+    assert not by_user["years", "2010"]["finding"]
+
+
+def test_whether_links_died_by_the_size_of_hosts_is_tested_by_host() -> None:
+    """Small sites die more often than large ones."""
+    rows, last = [], []
+    for host in range(400):
+        dead = host % 10 == 0 if host % 2 else host % 4 == 0
+        for _ in range(20 if host % 2 else 3):
+            rows.append(pair("conceptual_12m", str(len(rows)), "a dog", url=f"http://h{host}.org/{len(rows)}"))
+            last.append("asked" if dead else "fetch")
+    kept = last.count("fetch")
+    books = {stage: {"conceptual_12m": Books(len(rows))} for stage in ("curate", "images")}
+    books["fetch"] = {"conceptual_12m": Books(kept, {"dead": len(rows) - kept})}
+    tests = _tests_of(batch(rows), pa.array(last), books)
+    small, large = tests["host_sizes", "2–9"], tests["host_sizes", "10–99"]
+    assert (small["cluster"], small["clusters"], small["finding"], large["finding"]) == ("host", 400, True, True)
+    assert small["effect"] < 0 < large["effect"]
 
 
 def test_a_build_of_a_sample_counts_nothing_outside_it() -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from pmd.audit import geography, suppression, units
+from pmd.audit import geography, groups, suppression, units
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import CATEGORIES, CLASSES, MAX_WORDS, Partial, Plan, SourcePartial
 from pmd.audit.population import Population
@@ -88,9 +88,13 @@ def _counted(hosts: Mapping[str, _Counts]) -> units.Counted:
                 if number:
                     rows.append({"source": source, "kind": "host", "stage": stage, "name": host, "pairs": number})
                     sizes.append({"source": source, "kind": "host", "stage": stage, "size": number, "units": 1})
+    by_size = [units.GROUPS.empty_table()]
+    for source, some in hosts.items():
+        found = groups.by_size(np.array([_after(counts) for counts in some.values()]))
+        head = [pa.array([name] * found.num_rows, pa.string()) for name in (source, "host")]
+        by_size.append(pa.table([*head, *found.columns], schema=units.GROUPS))
     tables = {"hosts": pa.Table.from_pylist(rows, units.HOSTS), "sizes": pa.Table.from_pylist(sizes, units.SIZES)}
-    empty = dataclasses.replace(units.EMPTY, hosts=tables["hosts"])
-    return units.merged([dataclasses.replace(empty, sizes=tables["sizes"])])
+    return units.merged([dataclasses.replace(units.EMPTY, groups=pa.concat_tables(by_size), **tables)])
 
 
 def _content(countries: Mapping[str, _Counts], hosts: Mapping[str, _Counts]) -> dict[str, Any]:
@@ -229,8 +233,11 @@ def test_no_two_numbers_of_hosts_of_one_source_and_of_all_tell_of_a_few_pairs(se
     for source in _SOURCES:
         mine = {row: some for row, some in counts.items() if row[0] == source}
         public |= _known(mine)[1]
+        size_of = {host: groups.name_of(_after(hosts[source][host])[0]) for host in _HOSTS}
         for stage in CLASSES:
             told, suffixes = _hosts_of(content, source, stage)
+            sizes = _told_by(content, source, "host_size", stage)
+            said += _said((source,), _HOSTS, stage, told, sizes, size_of.get)
             rows[stage] |= {(source, host): pairs for host, pairs in told.items()}
             said += _said(
                 (source,), _HOSTS, stage, told, suffixes, lambda host: {"de": "DE", "fr": "FR"}.get(host[-2:], "")
@@ -257,9 +264,13 @@ def test_no_two_numbers_of_hosts_of_one_source_and_of_all_tell_of_a_few_pairs(se
     assert _small(said, truth, public) == []
 
 
+def _told_by(content: Mapping[str, Any], source: str, by: str, stage: str) -> dict[str, int]:
+    at, table = CLASSES.index(stage), content["steps"]["sources"][source]["by"][by]
+    return {row["value"]: row["pairs"][at] for row in table["rows"] if row["pairs"][at] is not None}
+
+
 def _hosts_of(content: Mapping[str, Any], source: str, stage: str) -> tuple[dict[str, int], dict[str, int]]:
-    at, table = CLASSES.index(stage), content["steps"]["sources"][source]["by"]["host"]
-    told = {row["value"]: row["pairs"][at] for row in table["rows"] if row["pairs"][at] is not None}
+    told = _told_by(content, source, "host", stage)
     if stage not in _STAGES:
         return told, {}
     for row in content["sources"][source][stage]["hosts"]["largest"]:

@@ -39,11 +39,12 @@ def test_the_ratio_of_a_country() -> None:
 
 def test_ratios_by_income_user_size_term_host_and_year() -> None:
     content = planted.content()["steps"]["sources"]["yfcc100m"]["by"]
-    assert set(content) == {"country", "income", "gender", "language", "user_size", "host", "year"}
+    assert set(content) == {"country", "income", "gender", "language", "user_size", "host_size", "host", "year"}
     assert _rows("income")["high"]["pairs"] == [385, 385, 335, 335]
     assert _rows("user_size")["2–9"]["pairs"][0] == 605  # type: ignore[index]
     assert _rows("user_size")["100–999"]["pairs"][0] == 395  # type: ignore[index]
     assert _rows("host")["a.de"]["pairs"][0] == 500  # type: ignore[index]
+    assert _rows("host_size")["100–999"]["pairs"][0] == 1000  # type: ignore[index]
     assert _rows("gender")["female"]["pairs"][0] == 750  # type: ignore[index]
     assert _rows("year")["2012"]["pairs"] == [100, 100, 50, 50]
 
@@ -67,7 +68,9 @@ def test_whom_link_rot_removed_is_told_in_a_sentence() -> None:
 
 def test_the_section_stands_with_its_picture_and_tables() -> None:
     page = steps_section.section(planted.content())
-    assert page.count("<svg ") == 1
+    assert page.count('<div class="plot"') == 1
+    assert 'aria-label="Vietnam: 0.33 by dead links; Vietnam: 0.35 by all steps"' in page
+    assert '<li class="row heading">country of the geotag</li>' in page
     assert "Inclusion ratio by country of the geotag" in page
     assert "too_few_words 3,000" in page
     assert "opt-outs" in page

@@ -30,8 +30,9 @@ def test_pairs_outside_the_sample_are_counted_apart(tmp_path: Path, monkeypatch:
     ]
     written = list(exchange.write(str(tmp_path), transforms.MEETING, 0, rows, "pair_id"))
     count = transforms.CountPartition(WHOLE, 4, 0, 0, str(tmp_path))
-    texts, of_units, outputs = list(count((0, written)))
+    texts, of_units, of_words, outputs = list(count((0, written)))
     assert (texts.schema, of_units.schema) == (exchange.RUNS, transforms.UNIT_RUNS)
+    assert of_words.schema == transforms.WORD_RUNS
     fact = outputs["fact"][0].as_py().removeprefix(transforms.COUNTED)
     found = measure.from_bytes(base64.b64decode(fact)).sources["coco"]
     number = int(inside.sum())

@@ -103,6 +103,19 @@ def test_a_host_of_all_pairs_is_a_few_rows() -> None:
     assert hosts["pairs"].to_pylist() == [5000]
 
 
+def test_a_host_that_is_among_the_largest_in_the_end_is_told_of_from_the_first_on() -> None:
+    """Twenty hosts that have most pairs at first lose all but one."""
+    rows, last = [], []
+    for host in range(25):
+        for number in range(10 if host < 20 else 5):
+            rows.append(pair("coco", str(len(rows)), "a dog", url=f"http://host{host}.org/x.jpg"))
+            last.append("shard" if host >= 20 or not number else "curate")
+    found = units.large_hosts_of(counted(batch(rows), pa.array(last)), "coco")
+    assert len(found) == 25
+    assert found["host20.org"].tolist() == [5] * len(CLASSES)
+    assert found["host0.org"].tolist() == [10, *[1] * (len(CLASSES) - 1)]
+
+
 def test_no_name_of_a_user_is_handed_on() -> None:
     pairs, last = _build()
     found = counted(pairs, last)
@@ -114,7 +127,7 @@ def test_no_name_of_a_user_is_handed_on() -> None:
         for value in column.unique().to_pylist()
     }
     properties = {*units.READ, *units.ENGLISH, "female+male", "", "FR"}
-    known = {"yfcc100m", "red_caps", "wit", *units.KINDS, "read", "english", "placed", *properties}
+    known = {"yfcc100m", "red_caps", "wit", *units.KINDS, "read", "english", "placed", units.SIZED, *properties}
     known |= {groups.SIZE, groups.COUNTRY, *(name for _, name in groups.SIZES)}
     assert texts - known == {f"host{number}.org" for number in range(10)}
 

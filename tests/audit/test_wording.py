@@ -94,17 +94,6 @@ def test_what_carries_figures_is_listed_of_the_last_stage_alone() -> None:
     ]
 
 
-def test_words_beside_terms_of_identity() -> None:
-    rows = _content(_TEXTS)["sources"]["red_caps"]["images"]["identity"]["beside"]
-    assert {(row["term"], row["beside"]): row["texts"] for row in rows} == {
-        ("muslim", "praying"): 22,
-        ("muslim", "woman"): 22,
-    }
-    assert all(0 < row["npmi"] <= 1 for row in rows)
-    few = _content(_TEXTS | {"a Muslim woman praying": 11})["sources"]["red_caps"]["images"]["identity"]["beside"]
-    assert few == []  # 19 texts are too few
-
-
 @pytest.mark.parametrize(("number", "shown"), [(20, 1), (19, 0)])
 def test_hosts_and_subreddits_are_named_from_twenty_texts_on(number: int, shown: int) -> None:
     harm = _content({"a murder": number, "a murdered dog (de)": 5, "a dog": 50})["sources"]["red_caps"]["images"][

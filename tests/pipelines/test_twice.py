@@ -217,6 +217,7 @@ ALL = {
     "WriteList",
     "CountPartition",
     "CountUnits",
+    "CountWords",
     "CountForms",
     "SumForms",
     "CountOverlap",

@@ -1,0 +1,99 @@
+"""The report's section on whether loss struck unevenly: what was asked, what of it could be answered, and the findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pmd import flow
+from pmd.audit import formatting, page
+from pmd.audit.steps_section import NAMES, value
+from pmd.escape import html as escape
+
+#: Findings that are listed, and tests of dead links: the page stays readable however many there are.
+SHOWN: Final = 20
+SHOWN_TESTS: Final = 100
+
+#: Section of tests → what it asks, of the pairs that a step took.
+_ASKED: Final = {
+    "languages": "captions in English",
+    "gendered": "gendered terms of captions",
+    "countries": "countries of geotags",
+    "incomes": "income classes of countries",
+    "years": "years of photographs and posts",
+    "user_sizes": "users by how many pairs they had at first",
+    "host_sizes": "hosts by how many pairs they had at first",
+}
+
+
+_HEAD: Final = ("<what", "<source", "<step", "<clustered by", "clusters", "points", "<interval", "p", "<")
+
+
+def section(result: Mapping[str, Any]) -> str:
+    """Return the section."""
+    tests = result["tests"]
+    method = f'<p class="coverage"><b>Tests</b> {escape(result["methods"]["losses"])}</p>'
+    if not tests:
+        return '<p class="reading">Nothing was lost that could be told apart.</p>' + method
+    found = sorted((test for test in tests if test["finding"]), key=lambda test: -abs(test["effect"]))
+    refused = sum(test["refused"] is not None for test in tests)
+    reading = (
+        f"Of {len(tests)} tests {len(found)} are findings; {refused} cannot be answered, since too little was lost or "
+        "few users or hosts decide."
+    )
+    shown = [_row(result, test) for test in found[:SHOWN]]
+    more = len(found) - len(shown)
+    elsewhere = (f"{more} more findings, smaller ones, and all" if more > 0 else "All") + " tests stand in the table "
+    return (
+        f'<p class="reading">{escape(reading)}</p>'
+        + _asked(tests)
+        + (page.table(_HEAD, shown, caption="Findings, the largest first") if shown else "")
+        + _of_dead_links(result)
+        + f'<p class="soft">{elsewhere}“tests” <a href="#tables">beside the page</a>. A single host is one cluster, of which no '
+        'test can tell: hosts are tested by their size, and what each lost stands <a href="#steps">above</a>.</p>'
+        + method
+    )
+
+
+def _of_dead_links(result: Mapping[str, Any]) -> str:
+    """Return all tests of dead links that could be answered, whatever they say."""
+    answered = [test for test in result["tests"] if test["stage"] == flow.FETCH.name and test["refused"] is None]
+    if not answered:
+        return ""
+    rows = [_row(result, test) for test in answered[:SHOWN_TESTS]]
+    most = "" if len(rows) == len(answered) else f", the first {SHOWN_TESTS} of {formatting.count(len(answered))}"
+    return (
+        f"<details><summary>Dead links: all tests that could be answered{most}</summary>"
+        f"{page.table(_HEAD, rows, caption='Tests of dead links')}</details>"
+    )
+
+
+def _asked(tests: list[Mapping[str, Any]]) -> str:
+    """Return what was asked, and how much of it could be answered."""
+    rows = []
+    for name, asked in _ASKED.items():
+        mine = [test for test in tests if test["section"] == name]
+        if mine:
+            kinds = sorted({test["cluster"] for test in mine})
+            numbers = [
+                len(mine),
+                sum(test["finding"] for test in mine),
+                sum(test["refused"] is not None for test in mine),
+            ]
+            rows.append(page.row(asked, page.Words(" or ".join(kinds)), *map(formatting.count, numbers)))
+    head = ("<did a step take more or fewer of", "<clustered by", "tests", "findings", "without an answer")
+    return page.table(head, rows, caption="What was asked")
+
+
+def _row(result: Mapping[str, Any], test: Mapping[str, Any]) -> str:
+    interval = "" if test["low"] is None else f"{formatting.signed(test['low'])} to {formatting.signed(test['high'])}"
+    p = "–" if test["p"] is None else f"{test['p']:.3f}" if test["p"] >= 0.001 else "<0.001"
+    step = NAMES.get(test["stage"], test["stage"])
+    return (
+        f'<tr><th scope="row">{escape(value(result, test["section"], test["property"]))}</th>'
+        f'<td class="words">{escape(test["source"])}</td>'
+        f'<td class="words">{escape(step)}</td><td class="words">{escape(test["cluster"])}</td>'
+        f"<td>{formatting.count(test['clusters'])}</td><td>{formatting.signed(test['effect'])}</td>"
+        f'<td class="words">{escape(interval)}</td><td>{escape(p)}</td>'
+        f'<td class="words">{"finding" if test["finding"] else ""}</td></tr>'
+    )
