@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -94,6 +94,9 @@ NOT_READ: Final = -1
 
 #: The limit of a sample that is everything. No hash reaches it.
 EVERYTHING: Final = 2**64 - 1
+
+#: Objects of upstream's fields whose texts are held at once.
+_OBJECTS: Final = 1024
 
 #: Columns of PAIRS that `measure` reads.
 COLUMNS: Final = ("pair_id", "image_id", "source", "image_url", "text", "meta")
@@ -359,18 +362,19 @@ def _look(
     }
     geotag, date = GEOTAG_FIELDS.get(source), traits.DATE_FIELDS.get(source)
     countries, nowhere = [""] * len(mine), np.zeros(len(mine), dtype=bool)
-    if fields or geotag is not None or date is not None:
-        metas = [orjson.loads(meta) for meta in pairs.column("meta").take(pa.array(mine)).to_pylist()]
+    wanted = [*fields.values(), *(geotag or ()), *([date] if date is not None else [])]
+    if wanted:
+        given = _fields(pairs.column("meta").take(pa.array(mine)), wanted)
         for kind, field in fields.items():
-            units[kind] = [_user(meta, field) for meta in metas]
+            units[kind] = [_user(value) for value in given[field]]
         if geotag is not None:
-            for row, meta in enumerate(metas):
-                spot = places.position(meta.get(geotag[0]), meta.get(geotag[1]))
-                code = places.country(*spot) if spot is not None else ""
+            for row, spot in enumerate(zip(*(given[field] for field in geotag), strict=True)):
+                at = places.position(*spot)
+                code = places.country(*at) if at is not None else ""
                 nowhere[row] = code == places.NOWHERE
                 countries[row] = "" if nowhere[row] else code
         if date is not None:
-            found["year"] = [traits.year(source, meta.get(date)) for meta in metas]
+            found["year"] = [traits.year(source, value) for value in given[date]]
     return Seen(categories, codes.to_pylist(), countries, nowhere, marked, units, found)
 
 
@@ -500,12 +504,27 @@ def users(pairs: pa.RecordBatch, seen: Mapping[str, Seen] | None = None) -> NDAr
 
 
 def _users(source: str, metas: pa.Array) -> list[str]:
-    return [_user(orjson.loads(meta), USER_FIELDS[source]) for meta in metas.to_pylist()]
+    field = USER_FIELDS[source]
+    return [_user(value) for value in _fields(metas, [field])[field]]
 
 
-def _user(fields: Mapping[str, Any], field: str) -> str:
-    """Return who upstream's fields name; "" for nobody."""
-    user = str(fields.get(field) or "")
+def _fields(metas: pa.Array, names: Sequence[str]) -> dict[str, list[Any]]:
+    """Return some of upstream's fields of each pair; None where it has none.
+
+    Nothing else of an object is kept: a source's may have two dozen fields, which would crowd the processor's cache.
+    """
+    found: list[list[Any]] = [[] for _ in names]
+    for start in range(0, len(metas), _OBJECTS):
+        for meta in metas.slice(start, _OBJECTS).to_pylist():
+            fields = orjson.loads(meta)
+            for name, values in zip(names, found, strict=True):
+                values.append(fields.get(name))
+    return dict(zip(names, found, strict=True))
+
+
+def _user(value: Any) -> str:
+    """Return who upstream's field names; "" for nobody."""
+    user = str(value or "")
     return "" if user in _NOBODY else user
 
 
