@@ -364,7 +364,7 @@ def _look(
     countries, nowhere = [""] * len(mine), np.zeros(len(mine), dtype=bool)
     wanted = [*fields.values(), *(geotag or ()), *([date] if date is not None else [])]
     if wanted:
-        given = _fields(pairs.column("meta").take(pa.array(mine)), wanted)
+        given = _fields(pairs.column("meta"), mine, wanted)
         for kind, field in fields.items():
             units[kind] = [_user(value) for value in given[field]]
         if geotag is not None:
@@ -494,28 +494,24 @@ def users(pairs: pa.RecordBatch, seen: Mapping[str, Seen] | None = None) -> NDAr
     hashes = np.zeros(pairs.num_rows, dtype=np.uint64)
     for source, mine in _by_source(pairs).items():
         if source in USER_FIELDS:
-            known = (
-                _users(source, pairs.column("meta").take(pa.array(mine)))
-                if seen is None
-                else seen[source].units["user"]
-            )
+            known = _users(source, pairs.column("meta"), mine) if seen is None else seen[source].units["user"]
             hashes[mine] = _user_hashes(source, known)
     return hashes
 
 
-def _users(source: str, metas: pa.Array) -> list[str]:
+def _users(source: str, metas: pa.Array, mine: NDArray[np.intp]) -> list[str]:
     field = USER_FIELDS[source]
-    return [_user(value) for value in _fields(metas, [field])[field]]
+    return [_user(value) for value in _fields(metas, mine, [field])[field]]
 
 
-def _fields(metas: pa.Array, names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return some of upstream's fields of each pair; None where it has none.
+def _fields(metas: pa.Array, mine: NDArray[np.intp], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Return some of upstream's fields of some pairs; None where one has none.
 
     Nothing else of an object is kept: a source's may have two dozen fields, which would crowd the processor's cache.
     """
     found: list[list[Any]] = [[] for _ in names]
-    for start in range(0, len(metas), _OBJECTS):
-        for meta in metas.slice(start, _OBJECTS).to_pylist():
+    for start in range(0, len(mine), _OBJECTS):
+        for meta in metas.take(pa.array(mine[start : start + _OBJECTS])).to_pylist():
             fields = orjson.loads(meta)
             for name, values in zip(names, found, strict=True):
                 values.append(fields.get(name))
