@@ -1,68 +1,77 @@
-"""How fast any data set is audited, and in how much memory; beside the same counts by pandas and nPMI by its formula.
+"""What the audit takes of a processor, step by step, a pair.
 
-    python benchmarks/audit_rate.py [--samples ../shared/samples] [--pairs 1000000 5000000] [--out FOLDER] [--all-texts] [--check]
+    python benchmarks/audit_rate.py [--samples ../shared/samples] [--pairs 65536]
 
-Published lists in PMD's proportions are generated (`benchmarks/audit_rows.py`) and audited by `pmd audit`, as a user does it, on
-Beam's local runner with as many processes as it starts by itself: once with texts sampled as by default, and with `--all-texts`
-with all of them read (through `benchmarks/audit_all_texts.py`, which sets nothing else). Of each run: seconds, processor time,
-pairs a second of processor, the largest process and all processes together. With `--check` pandas counts by hand, in one
-process that holds the columns it needs: pairs by source, by user, host and country code of the host, and the texts with terms of
-occupations beside female and male ones, of which it works out nPMI by its formula; the results must be the audit's. The last
-line is JSON.
+Pairs in PMD's proportions are generated (`benchmarks/audit_rows.py`) and seen and counted through the functions that production
+runs, with all texts read and with 2 of 300; without Beam. Microseconds are processor time of one core, a pair. The time that CLD2
+takes for a text says how busy the machine was: 5.3 where nothing else runs. The last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import numpy as np
+import pyarrow as pa
+from audit_rows import SHARES, Rows
 
-import dataclasses
-import shutil
-
-from benchmarks import audit_rows
-from benchmarks.scaling.measuring import cost
-
-HERE = Path(__file__).resolve().parent
+from pmd import manifests
+from pmd.audit import lexicon, measure, repeated, units
+from pmd.schema.tables import KEY
+from pmd.text import language
 
 
-def measured(rows: Path, pairs: int, out: Path, *, all_texts: bool) -> dict[str, Any]:
-    """Audit lists in processes of their own; return what it cost."""
-    shutil.rmtree(out, ignore_errors=True)
-    program = [str(HERE / "audit_all_texts.py")] if all_texts else ["-m", "pmd"]
-    spent = cost([sys.executable, *program, "audit", str(rows), "--out", str(out)])
-    return {
-        "pairs": pairs,
-        "texts": "all" if all_texts else "sampled",
-        "pairs_a_second_of_processor": round(pairs / spent.processor_s),
-        **dataclasses.asdict(spent),
-    }
+def pairs(samples: Path, rows: int) -> pa.RecordBatch:
+    """Return generated pairs, as the audit gets them."""
+    table = Rows(samples).chunk(0, rows)
+    names = {manifest.hub_name: name for name, manifest in manifests.load_all().items()}
+    columns: dict[str, Any] = {name: table[name].combine_chunks() for name in ("image_url", "text", "meta")}
+    for name in ("pair_id", "image_id"):
+        columns[name] = pa.array([bytes.fromhex(one) for one in table[name].to_pylist()], KEY)
+    columns["source"] = pa.array([names[one] for one in table["source"].to_pylist()])
+    arrays = [columns[name] if name.endswith("_id") else columns[name].cast(pa.string()) for name in measure.COLUMNS]
+    return pa.RecordBatch.from_arrays(arrays, names=list(measure.COLUMNS))
+
+
+def steps(batch: pa.RecordBatch) -> dict[str, float]:
+    """Return what each step takes, in microseconds a pair."""
+    stages = np.array(["curate", "images", "fetch", "shard"])
+    last = pa.array(stages[np.random.default_rng(1).integers(0, len(stages), batch.num_rows)])
+    language.languages(batch.column("text").slice(0, 9))  # loads the models
+    found: dict[str, float] = {}
+
+    def timed(name: str, work: Callable[[], Any]) -> Any:
+        start = time.process_time()
+        result = work()
+        found[name] = round((time.process_time() - start) / batch.num_rows * 1e6, 2)
+        return result
+
+    texts = language.readable(batch.column("text")).to_pylist()
+    timed("CLD2", lambda: language.ask_cld2(texts))
+    timed("languages", lambda: language.languages(batch.column("text")))
+    for name, limits in (("all texts", {}), ("2 of 300", dict.fromkeys(SHARES, 2**64 // 150))):
+        plan = measure.Plan(limits, lexicon.load())
+        seen = timed(f"{name}: seen", lambda plan=plan: measure.look(batch, plan))
+        timed(f"{name}: counted", lambda plan=plan, seen=seen: measure.measure(batch, last, plan, seen))
+        rows = timed(f"{name}: rows by unit", lambda seen=seen: [*units.occurrences(batch, last, seen)])
+        timed(f"{name}: units", lambda rows=rows: units.count(pa.Table.from_batches(rows)))
+    timed("repeated captions", lambda: repeated.occurrences(batch, last, seen))
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=Path, default=Path("../shared/samples"))
-    parser.add_argument("--pairs", type=int, nargs="+", default=[1_000_000, 5_000_000])
-    parser.add_argument("--out", type=Path, default=Path("audit-rate"))
-    parser.add_argument("--all-texts", action="store_true")
-    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--pairs", type=int, default=65_536)
     given = parser.parse_args()
-    found = []
-    for pairs in given.pairs:
-        rows, audit = given.out / f"rows-{pairs}", given.out / f"audit-{pairs}"
-        if not rows.exists():
-            audit_rows.write(given.samples, rows, pairs)
-        for all_texts in (False, True)[: 1 + given.all_texts]:
-            found.append(measured(rows, pairs, audit, all_texts=all_texts))
-            print(found[-1], flush=True)
-        if given.check:
-            spent = cost([sys.executable, str(HERE / "audit_by_hand.py"), str(rows), str(audit)])
-            found.append({"pairs": pairs, "by": "pandas", **dataclasses.asdict(spent)})
-            print(found[-1], flush=True)
+    found = steps(pairs(given.samples, given.pairs))
+    for name, microseconds in found.items():
+        print(f"{name:24} {microseconds:8.2f}")
     print(json.dumps(found))
 
 

@@ -241,17 +241,3 @@ def _metas(samples: Path) -> pa.Array:
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").split("\n") if line]
     fields = [{n: v for n, v in zip(LAYOUTS[25], row, strict=True) if n not in left_out} for row in rows]
     return pa.array([json.dumps(one, separators=(",", ":"))[1:-1] for one in fields])
-
-
-def write(samples: Path, folder: Path, rows: int, a_file: int = 16 * CHUNK) -> list[Path]:
-    """Write lists of that many rows, a few chunks a file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    made = Rows(samples)
-    paths = []
-    for start in range(0, rows, a_file):
-        path = folder / f"{start:09}.parquet"
-        with pq.ParquetWriter(path, PUBLISHED, compression="zstd") as file:
-            for first in range(start, min(start + a_file, rows), CHUNK):
-                file.write_table(made.chunk(first // CHUNK, min(CHUNK, rows - first)))
-        paths.append(path)
-    return paths
