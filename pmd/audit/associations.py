@@ -1,6 +1,6 @@
 """Terms that stand with female and with male terms: occupations, activities and objects, each against all captions of its source.
 
-    sums       all rows of some clusters → of each term `clusters.ROWS`, of the captions that have it and a gendered term
+    sums       all rows of some clusters → of each term `SUMS`, of the captions that have it and a gendered term
     figures    these, merged, and the counts by term → the ranking
 
 The odds are female : male among captions with the term ÷ female : male among all captions of the source. For the ranking both
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -42,8 +42,14 @@ _WITH: Final = "with "
 Counts = NDArray[np.int64]
 
 
-def sums(rows: pa.Table, stages: int) -> Iterator[tuple[int, str, pa.Table]]:
-    """Yield stage, domain and `clusters.ROWS` of each term after each stage.
+#: `clusters.ROWS` of each stage and domain.
+SUMS: Final = pa.schema(
+    [pa.field("stage", pa.int64(), nullable=False), pa.field("domain", pa.string(), nullable=False), *clusters.ROWS]
+)
+
+
+def sums(rows: pa.Table, stages: int) -> pa.Table:
+    """Return `SUMS` of each term after each stage, those of all terms at once: there are hundreds, and few rows of most.
 
     Args:
         rows: All `units.ROWS` of some clusters of one source and kind.
@@ -51,26 +57,28 @@ def sums(rows: pa.Table, stages: int) -> Iterator[tuple[int, str, pa.Table]]:
     """
     some = rows.filter(pc.not_equal(rows["associated"], "")).combine_chunks()
     if not some.num_rows:
-        return
+        return SUMS.empty_table()
     lists = pc.split_pattern(some["associated"].combine_chunks(), " ")
-    parents = pc.list_parent_indices(lists)
+    parents = pc.list_parent_indices(lists).to_numpy()
+    terms = pc.list_flatten(lists).cast(pa.int64()).to_numpy()
+    units = some["unit_id"].combine_chunks().cast(pa.binary(16)).dictionary_encode()
     sexes = some["category"].to_numpy().astype(np.int64) - 2
     pairs = some["pairs"].to_numpy()
-    one = pa.table({name: np.where(test, pairs, 0) for name, test in _having(sexes).items()})
-    wide = pa.table(
-        {
-            "term": pc.list_flatten(lists).cast(pa.int64()),
-            "unit": some["unit_id"].combine_chunks().cast(pa.binary(16)).dictionary_encode().indices.take(parents),
-            "last": some["last"].combine_chunks().take(parents),
-            "pairs": some["pairs"].combine_chunks().take(parents),
-            **{name: one[name].combine_chunks().take(parents) for name in one.schema.names},
-        }
-    )
-    names = vocabulary.associated()
+    having = {"": pairs} | {name: np.where(test, pairs, 0) for name, test in _having(sexes).items()}
+    having["female+male"] = having["female"] + having["male"]
+    # Rows of one term and cluster beside each other: then they are added up by runs.
+    keys = terms * len(units.dictionary) + units.indices.to_numpy().astype(np.int64)[parents]
+    order = np.argsort(keys, kind="stable")
+    starts = _starts(keys[order])
+    last = some["last"].to_numpy()[parents[order]]
+    found = [SUMS.empty_table()]
     for stage in range(stages):
-        left = wide.filter(pc.greater_equal(wide["last"], stage))
-        for term, found in _by_size(left):
-            yield stage, _WITH + names[term].key, found
+        left = last >= stage
+        counts = {
+            name: np.add.reduceat(np.where(left, values[parents[order]], 0), starts) for name, values in having.items()
+        }
+        found.append(_by_size(stage, terms[order[starts]], counts.pop(""), counts))
+    return pa.concat_tables(found)
 
 
 def _having(sexes: Counts) -> dict[str, NDArray[np.bool_]]:
@@ -78,22 +86,51 @@ def _having(sexes: Counts) -> dict[str, NDArray[np.bool_]]:
     return {"female": female, "male": male, "both": female & male}
 
 
-def _by_size(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
-    """Yield each term with the sums over its clusters."""
-    names = ["pairs", "female", "male", "both"]
-    of_units = rows.group_by(["term", "unit"]).aggregate([(name, "sum") for name in names])
-    term = of_units["term"].to_numpy()
-    counts = {name: of_units[f"{name}_sum"].to_numpy() for name in names}
-    sizes = counts.pop("pairs")
-    counts["female+male"] = counts["female"] + counts["male"]
-    order = np.argsort(term, kind="stable")
-    edges = np.flatnonzero(np.diff(term[order], prepend=-1))
-    for place, start in enumerate(edges.tolist()):
-        mine = order[start : edges[place + 1] if place + 1 < len(edges) else len(order)]
-        yield (
-            int(term[mine[0]]),
-            clusters.rows(clusters.of(sizes[mine], {name: one[mine] for name, one in counts.items()})),
-        )
+def _starts(keys: Counts) -> NDArray[np.intp]:
+    """Return where the runs of equal keys begin."""
+    return np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.zeros(0, dtype=np.intp)
+
+
+def _by_size(stage: int, terms: Counts, pairs: Counts, having: Mapping[str, Counts]) -> pa.Table:
+    """Return `SUMS` of one stage.
+
+    Args:
+        stage: Its number.
+        terms: Of each term and cluster the term.
+        pairs: Its pairs that are left; without any it counts for nothing.
+        having: Property → those that have it.
+    """
+    order = np.lexsort((pairs, terms))
+    order = order[pairs[order] > 0]
+    terms, pairs = terms[order], pairs[order]
+    starts = _starts(terms * (int(pairs.max(initial=0)) + 1) + pairs)
+    if not len(starts):
+        return SUMS.empty_table()
+    units = np.diff(np.r_[starts, len(terms)])
+    zero = np.zeros(len(starts), dtype=np.int64)
+    domains = pa.array([_WITH + term.key for term in vocabulary.associated()], pa.string())
+    found = [(clusters.ITSELF, np.arange(len(starts)), units, zero, zero)]
+    for name, counts in sorted(having.items()):
+        mine = counts[order]
+        first, second = (np.add.reduceat(values, starts) for values in (mine, mine * mine))
+        found.append((name, np.flatnonzero(first), zero, first, second))
+    return pa.concat_tables(
+        [
+            pa.table(
+                [
+                    pa.array(np.full(len(some), stage), pa.int64()),
+                    domains.take(pa.array(terms[starts[some]])),
+                    pa.repeat(pa.scalar(name, pa.string()), len(some)),
+                    pairs[starts[some]],
+                    units[some],
+                    first[some],
+                    second[some],
+                ],
+                schema=SUMS,
+            )
+            for name, some, units, first, second in found
+        ]
+    )
 
 
 def by_term(rows: pa.Table) -> dict[str, Sums]:

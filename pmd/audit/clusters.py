@@ -57,24 +57,46 @@ class Sums:
         return self.first.get(name, zero), self.second.get(name, zero)
 
 
-def of(sizes: Counts, having: Mapping[str, Counts]) -> Sums:
+@dataclasses.dataclass(frozen=True)
+class Having:
+    """Pairs with a property, of those clusters that have some: of a country few have.
+
+    Attributes:
+        clusters: Their places among all; shape (some,).
+        pairs: Shape (some,), or (some, stages).
+    """
+
+    clusters: Counts
+    pairs: Counts
+
+    @classmethod
+    def of_all(cls, pairs: Counts) -> Having:
+        """Return the pairs of all clusters, those without any too."""
+        return cls(np.arange(len(pairs)), pairs)
+
+    def after(self, *stages: int) -> Having:
+        """Return the pairs after a stage; after several, shape (some, stages)."""
+        return Having(self.clusters, self.pairs[:, stages[0] if len(stages) == 1 else list(stages)])
+
+
+def of(sizes: Counts, having: Mapping[str, Counts | Having]) -> Sums:
     """Return the sums of clusters.
 
     Args:
         sizes: Pairs of each cluster; clusters without any count for nothing. Shape (clusters,).
         having: Property → pairs of each cluster that have it.
     """
-    some = sizes > 0
-    sizes = sizes[some]
-    if not len(sizes):
-        return Sums(sizes, sizes, {}, {})
-    # A table by size: sizes are dense but for a few, and a cluster cannot have more pairs than there are.
-    present, places, units = np.unique(sizes, return_inverse=True, return_counts=True)
+    present, units = np.unique(sizes[sizes > 0], return_counts=True)
+    if not len(present):
+        return Sums(sizes[:0], sizes[:0], {}, {})
+    places = np.searchsorted(present, sizes)
     first, second = {}, {}
     for name, counts in having.items():
-        mine = counts[some]
-        first[name] = _added(places, mine, len(present))
-        second[name] = _added(places, mine * mine, len(present))
+        some = counts if isinstance(counts, Having) else Having.of_all(counts)
+        # A cluster without a pair has none with a property: what it adds to the first size is zero.
+        at = places[some.clusters]
+        first[name] = _added(at, some.pairs, len(present))
+        second[name] = _added(at, some.pairs * some.pairs, len(present))
     return Sums(present.astype(np.int64), units.astype(np.int64), first, second)
 
 

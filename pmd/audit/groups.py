@@ -7,14 +7,14 @@ says where someone photographed most, and not where they live.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pmd.audit.clusters import Counts
+from pmd.audit.clusters import Counts, Having
 from pmd.text.minhash import mixed
 
 #: Pairs from which a unit is in a group, and the group's name.
@@ -53,47 +53,51 @@ def by_size(pairs: Counts) -> pa.Table:
     """
     group = of_sizes(pairs[:, 0])
     names = [name for _, name in SIZES]
-    return pa.concat_tables(
-        [ROWS.empty_table()]
-        + [
-            _rows(SIZE, name, stage, pairs[group == number, stage])
-            for number, name in enumerate(names)
-            for stage in range(pairs.shape[1])
-        ]
-    )
+    tables = [ROWS.empty_table()]
+    for stage in range(pairs.shape[1]):
+        sums, units = np.zeros((2, len(names)), dtype=np.int64)
+        some = pairs[:, stage] > 0
+        np.add.at(sums, group[some], pairs[some, stage])
+        np.add.at(units, group[some], 1)
+        tables.append(_table(SIZE, names, stage, sums, units))
+    return pa.concat_tables(tables)
 
 
-def by_country(ids: NDArray[np.uint64], having: Mapping[str, Counts]) -> pa.Table:
+def by_country(ids: NDArray[np.uint64], having: Mapping[str, Having]) -> pa.Table:
     """Return `ROWS` of units by the country that most of their placed pairs are in; `pairs` are all placed ones of these units.
 
     Where several have as many, a hash of the unit and the country decides, so that no country wins by its name.
 
     Args:
         ids: A hash of each unit; shape (units,).
-        having: Country → pairs of each unit after each stage; shape (units, classes).
+        having: Country → pairs of the units that have some, after each stage; shape (some, classes).
     """
     names = sorted(having)
     tables = [ROWS.empty_table()]
-    for stage in range(having[names[0]].shape[1] if names else 0):
+    for stage in range(having[names[0]].pairs.shape[1] if names else 0):
         best = np.zeros(len(ids), dtype=np.int64)
         drawn = np.zeros(len(ids), dtype=np.uint64)
         winner = np.full(len(ids), -1, dtype=np.int64)
         whole = np.zeros(len(ids), dtype=np.int64)
         for number, name in enumerate(names):
-            count = having[name][:, stage]
-            some = np.flatnonzero((count > 0) & (count >= best))
-            lot = mixed(ids[some] ^ np.uint64(int.from_bytes(name.encode(), "big")))
-            wins = (count[some] > best[some]) | (lot > drawn[some])
-            won = some[wins]
-            best[won], drawn[won], winner[won] = count[won], lot[wins], number
-            whole += count
-        tables += [_rows(COUNTRY, name, stage, whole[winner == number]) for number, name in enumerate(names)]
+            units, count = having[name].clusters, having[name].pairs[:, stage]
+            whole[units] += count
+            some = np.flatnonzero((count > 0) & (count >= best[units]))
+            units, count = units[some], count[some]
+            lot = mixed(ids[units] ^ np.uint64(int.from_bytes(name.encode(), "big")))
+            wins = (count > best[units]) | (lot > drawn[units])
+            won = units[wins]
+            best[won], drawn[won], winner[won] = count[wins], lot[wins], number
+        placed = winner >= 0
+        pairs, units = np.zeros((2, len(names)), dtype=np.int64)
+        np.add.at(pairs, winner[placed], whole[placed])
+        np.add.at(units, winner[placed], 1)
+        tables.append(_table(COUNTRY, names, stage, pairs, units))
     return pa.concat_tables(tables)
 
 
-def _rows(by: str, group: str, stage: int, pairs: Counts) -> pa.Table:
-    """Return one row, or none where no unit of the group has a pair."""
-    units = int(np.count_nonzero(pairs))
-    if not units:
-        return ROWS.empty_table()
-    return pa.table([[by], [group], [stage], [int(pairs.sum())], [units]], schema=ROWS)
+def _table(by: str, names: Sequence[str], stage: int, pairs: Counts, units: Counts) -> pa.Table:
+    """Return a row of each group that has a unit with a pair."""
+    some = np.flatnonzero(units)
+    head = [[by] * len(some), [names[place] for place in some.tolist()], [stage] * len(some)]
+    return pa.table([*head, pairs[some], units[some]], schema=ROWS)

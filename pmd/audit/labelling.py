@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd.audit import matching, measure, vocabulary, words
+from pmd.audit import measure, vocabulary, words
 from pmd.audit.lexicon import Absent, Lexicon
 from pmd.errors import ConfigError, InputError, RootError
 from pmd.store import commits, root, storage
@@ -145,7 +145,7 @@ def _of_batch(source: str, batch: pa.RecordBatch, known: vocabulary.Vocabulary, 
     english = pc.equal(language.languages(texts), "en")
     places = some.filter(english)
     texts, ids = batch.column("text").take(places), batch.column("pair_id").take(places)
-    found = matching.find(words.split(texts), known.groups)
+    found = known.matcher.find(words.split(texts))
     terms: list[list[vocabulary.Term]] = [[] for _ in range(len(texts))]
     for row, number in zip(found.rows.tolist(), found.terms.tolist(), strict=True):
         term = known.terms[number]

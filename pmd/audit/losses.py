@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from pmd.audit import estimates
-from pmd.audit.clusters import ITSELF, Counts
+from pmd.audit.clusters import ITSELF, Counts, Having
 
 #: Pairs that must have been lost, and kept, for the test to say anything: fewer are no normal sum.
 MIN_PAIRS: Final = 30
@@ -43,7 +43,6 @@ ROWS: Final = pa.schema(
         ),
     ]
 )
-_SUMMED: Final = ROWS.names[3:]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,51 +64,33 @@ class Test:
     refused: str | None = None
 
 
-def of(before: Counts, after: Counts, properties: Mapping[str, tuple[Counts, Counts]]) -> pa.Table:
-    """Return `ROWS` of clusters.
+def of(before: Counts, after: Counts, properties: Mapping[str, tuple[Counts, Counts] | Having]) -> pa.Table:
+    """Return `ROWS` of clusters, sorted.
 
     Args:
         before: Pairs of each cluster before; shape (clusters,).
         after: Those that are left.
-        properties: Property → pairs of each cluster that have it, before and after.
+        properties: Property → pairs of each cluster that have it, before and after; or of some clusters, shape (some, 2).
     """
-    some = before > 0
-    columns = {"before": before[some], "after": after[some]}
-    ones = np.ones(int(some.sum()), dtype=np.int64)
-    zeros = np.zeros_like(ones)
-    tables = [_rows(ITSELF, columns, (ones, zeros, zeros, zeros, zeros, zeros))]
+    width = int(before.max(initial=0)) + 1
+    kinds, units = np.unique((before * width + after)[before > 0], return_counts=True)
+    place = np.searchsorted(kinds, before * width + after)
+    found = [(ITSELF, np.stack([units, *[np.zeros_like(units)] * 5]))]
     for name, counts in sorted(properties.items()):
-        tables.append(having(name, (before, after), counts))
-    return added(tables)
-
-
-def having(name: str, clusters_: tuple[Counts, Counts], counts: tuple[Counts, Counts]) -> pa.Table:
-    """Return `ROWS` of a property alone, not added up: the clusters themselves are counted by `of`.
-
-    Args:
-        name: The property.
-        clusters_: Pairs of each cluster before, and those that are left; clusters without the property may be left out.
-        counts: Their pairs that have it, before and after.
-    """
-    some = np.flatnonzero(counts[0])
-    one, other = counts[0][some], counts[1][some]
-    columns = {"before": clusters_[0][some], "after": clusters_[1][some]}
-    return _rows(name, columns, (np.zeros_like(one), one, other, one * one, other * other, one * other))
-
-
-def _rows(name: str, columns: Mapping[str, Counts], summed: tuple[Counts, ...]) -> pa.Table:
-    length = len(summed[0])
-    arrays = [pa.array([name] * length, pa.string()), *columns.values(), *summed]
-    return pa.table(arrays, schema=ROWS)
-
-
-def added(tables: Iterable[pa.Table]) -> pa.Table:
-    """Return the sums of several parts' clusters, sorted: equal however they were dealt out."""
-    keys = ROWS.names[:3]
-    table = pa.concat_tables([ROWS.empty_table(), *tables])
-    summed = table.group_by(keys).aggregate([(name, "sum") for name in _SUMMED])
-    named = summed.rename_columns([name.removesuffix("_sum") for name in summed.schema.names])
-    return named.select(ROWS.names).cast(ROWS).sort_by([(name, "ascending") for name in keys])
+        some = counts if isinstance(counts, Having) else Having.of_all(np.stack(counts, axis=1))
+        mine = np.flatnonzero(some.pairs[:, 0])
+        had, has = some.pairs[mine].T
+        sums = np.zeros((6, len(kinds)), dtype=np.int64)
+        for row, values in enumerate((had, has, had * had, has * has, had * has), 1):
+            np.add.at(sums[row], place[some.clusters[mine]], values)
+        found.append((name, sums))
+    # Of a property the kinds that have it.
+    chosen = [np.flatnonzero(sums[:2].any(axis=0)) for _, sums in found]
+    names = pa.array([name for name, _ in found], pa.string())
+    numbers = np.repeat(np.arange(len(found)), [len(some) for some in chosen])
+    where = kinds[np.concatenate(chosen)]
+    columns = np.concatenate([sums[:, some] for (_, sums), some in zip(found, chosen, strict=True)], axis=1)
+    return pa.table([names.take(pa.array(numbers)), where // width, where % width, *columns], schema=ROWS)
 
 
 def uneven(table: pa.Table, name: str) -> Test:

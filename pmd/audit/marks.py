@@ -9,6 +9,7 @@ identity, which are open, are counted in `pmd.audit.context`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Final
 
@@ -69,16 +70,17 @@ def look(texts: pa.Array, english: NDArray[np.bool_], known: Vocabulary) -> Mark
         marks[has] |= BITS[kind]
     places = np.flatnonzero(english)
     cut = words.split(texts.take(pa.array(places)))
-    some = matching.find(cut, known.groups)
+    some = known.matcher.find(cut)
     found = matching.Found(places[some.rows], some.terms)
     gendered = np.zeros(len(texts), dtype=np.int64)
     of_gender, of_marks, associated = _bits(known)
     np.bitwise_or.at(gendered, found.rows, of_gender[found.terms])
     np.bitwise_or.at(marks, found.rows, of_marks[found.terms])
-    of_texts = words.Words(places[cut.rows], cut.values)
+    of_texts = words.Words(places[cut.rows], cut.codes, cut.dictionary)
     return Marked(gendered, marks, _associated(found, gendered, associated), found, of_texts)
 
 
+@functools.lru_cache(maxsize=4)
 def _bits(known: Vocabulary) -> tuple[Numbers, Numbers, Numbers]:
     """Return of each term its bits among gendered lists and among marks, and its number among associated terms, or -1."""
     lists = {"female": 1, "male": 2, "neutral": 4}
@@ -117,13 +119,13 @@ def tally(marked: Marked, classes: Numbers, number: int, known: Vocabulary) -> d
     both = BITS["young"] | BITS["old"]
     _add(counts, key("mark", "young", "old"), classes[(marked.marks & both) == both], number)
     rows, terms = marked.found.rows, marked.found.terms
-    names = [term.key for term in known.terms]
+    names, of_group = _names(known)
     _by_term(counts, "term", terms, classes[rows], number, names)
-    gendered = _in(known, GENDERED)
+    gendered = of_group[GENDERED]
     for place, sex in enumerate(_SEXES):
         some = ((marked.gendered[rows] >> place) & 1 > 0) & ~gendered[terms] if len(rows) else np.zeros(0, dtype=bool)
         _by_term(counts, sex, terms[some], classes[rows[some]], number, names)
-    associated = np.logical_or.reduce([_in(known, name) for name in vocabulary.ASSOCIATED])
+    associated = np.logical_or.reduce([of_group[name] for name in vocabulary.ASSOCIATED])
     _couples(counts, "with", (associated, gendered), marked.found, classes, number, names)
     return counts
 
@@ -146,8 +148,12 @@ def _by_term(
         counts[key(kind, names[term])] = table[term].astype(np.int64)
 
 
-def _in(known: Vocabulary, group: str) -> NDArray[np.bool_]:
-    return np.array([term.group == group for term in known.terms], dtype=bool)
+@functools.lru_cache(maxsize=4)
+def _names(known: Vocabulary) -> tuple[list[str], Mapping[str, NDArray[np.bool_]]]:
+    """Return the keys of all terms, and of each group which terms are its."""
+    groups = np.array([term.group for term in known.terms], dtype=object)
+    of_group = {name: (groups == name).astype(bool) for name in (GENDERED, *vocabulary.ASSOCIATED)}
+    return [term.key for term in known.terms], of_group
 
 
 def _couples(

@@ -56,52 +56,91 @@ class Found:
 
 def find(words: Words, groups: Sequence[Forms]) -> Found:
     """Return which terms of any group are in which texts."""
-    known = {
-        word: number
-        for number, word in enumerate(sorted({word for one in groups for form in one.terms for word in form}))
-    }
-    ids = pc.fill_null(pc.index_in(words.values, value_set=pa.array(list(known), pa.string())), NONE)
-    numbers = ids.to_numpy(zero_copy_only=False).astype(np.int64)
-    here = np.flatnonzero(numbers >= 0)
-    rows, numbers = words.rows[here], numbers[here]
-    couples = (here[1:] == here[:-1] + 1) & (rows[1:] == rows[:-1])
-    found: list[tuple[Numbers, Numbers]] = []
-    for group in groups:
-        walked = _to_walk(group, known, rows, numbers, couples)
-        single = np.full(len(known), NONE, dtype=np.int64)
-        for form, term in group.terms.items():
-            if len(form) == 1:
-                single[known[form[0]]] = term
-        terms = single[numbers] if len(numbers) else numbers
-        some = terms >= 0
-        if len(walked):
-            some &= ~np.isin(rows, walked)
-            found.append(_walk(group, words, walked))
-        found.append((rows[some], terms[some]))
-    return _each_once(found)
+    return Matcher.of(groups).find(words)
 
 
-def _to_walk(
-    group: Forms, known: Mapping[str, int], rows: Numbers, numbers: Numbers, couples: NDArray[np.bool_]
-) -> Numbers:
-    """Return the texts in which two words in a row begin a form of several."""
-    starts = sorted({known[form[0]] * len(known) + known[form[1]] for form in group.terms if len(form) > 1})
-    if not starts or len(numbers) < 2:
-        return np.zeros(0, dtype=np.int64)
-    keys = numbers[:-1] * len(known) + numbers[1:]
-    return np.unique(rows[:-1][couples & np.isin(keys, np.array(starts, dtype=np.int64))])
+@dataclasses.dataclass(frozen=True)
+class _Group:
+    """A group, by the numbers of its words.
+
+    Attributes:
+        single: Of each word the term that it is alone, or `NONE`; shape (words,).
+        starts: Two words in a row that begin a longer form: the one's number times the number of words, plus the other's.
+        longest: As of `Forms`.
+    """
+
+    single: Numbers
+    starts: Numbers
+    longest: Mapping[str, list[tuple[tuple[str, ...], int]]]
 
 
-def _walk(group: Forms, words: Words, rows: Numbers) -> tuple[Numbers, Numbers]:
-    forms = group.longest()
+@dataclasses.dataclass(frozen=True)
+class Matcher:
+    """Groups of forms, made ready once.
+
+    Attributes:
+        words: Those that forms are made of; a word's number is its place.
+        groups: The groups.
+    """
+
+    words: pa.Array
+    groups: tuple[_Group, ...]
+
+    @classmethod
+    def of(cls, groups: Sequence[Forms]) -> Matcher:
+        """Make groups ready."""
+        words = sorted({word for one in groups for form in one.terms for word in form})
+        known = {word: number for number, word in enumerate(words)}
+        found = []
+        for group in groups:
+            single = np.full(len(known), NONE, dtype=np.int64)
+            for form, term in group.terms.items():
+                if len(form) == 1:
+                    single[known[form[0]]] = term
+            starts = {known[form[0]] * len(known) + known[form[1]] for form in group.terms if len(form) > 1}
+            found.append(_Group(single, np.array(sorted(starts), dtype=np.int64), group.longest()))
+        return cls(pa.array(words, pa.string()), tuple(found))
+
+    def find(self, words: Words) -> Found:
+        """Return which terms of any group are in which texts."""
+        # A word is looked up once, however often it stands in the texts.
+        of_word = pc.fill_null(pc.index_in(words.dictionary, value_set=self.words), NONE).to_numpy(zero_copy_only=False)
+        numbers = of_word.astype(np.int64)[words.codes]
+        here = np.flatnonzero(numbers >= 0)
+        rows, numbers = words.rows[here], numbers[here]
+        couples = np.flatnonzero((here[1:] == here[:-1] + 1) & (rows[1:] == rows[:-1]))
+        keys = numbers[couples] * len(self.words) + numbers[couples + 1]
+        found: list[tuple[Numbers, Numbers]] = []
+        for group in self.groups:
+            walked = np.unique(rows[couples[_among(keys, group.starts)]])
+            terms = group.single[numbers]
+            some = terms >= 0
+            if len(walked):
+                by_hand = np.zeros(int(words.rows[-1]) + 1, dtype=bool)
+                by_hand[walked] = True
+                some &= ~by_hand[rows]
+                found.append(_walk(group, words, walked))
+            found.append((rows[some], terms[some]))
+        return _each_once(found)
+
+
+def _among(keys: Numbers, values: Numbers) -> NDArray[np.bool_]:
+    """Return which keys are among a few sorted values."""
+    if not len(values):
+        return np.zeros(len(keys), dtype=bool)
+    found: NDArray[np.bool_] = values[np.minimum(np.searchsorted(values, keys), len(values) - 1)] == keys
+    return found
+
+
+def _walk(group: _Group, words: Words, rows: Numbers) -> tuple[Numbers, Numbers]:
     starts, ends = np.searchsorted(words.rows, rows, "left"), np.searchsorted(words.rows, rows, "right")
     found_rows, found_terms = [], []
     for row, start, end in zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True):
-        text = words.values.slice(start, end - start).to_pylist()
+        text = words.dictionary.take(pa.array(words.codes[start:end])).to_pylist()
         position = 0
         while position < len(text):
             step = 1
-            for form, term in forms.get(text[position], ()):
+            for form, term in group.longest.get(text[position], ()):
                 if tuple(text[position : position + len(form)]) == form:
                     if term != NONE:
                         found_rows.append(row)

@@ -38,6 +38,8 @@ def position(longitude: Any, latitude: Any) -> tuple[float, float] | None:
 
     None for what is empty, no number or out of range, and for `PLACEHOLDERS`.
     """
+    if longitude == "" or latitude == "":  # most photographs: sooner told than by an exception
+        return None
     try:
         east, north = float(longitude), float(latitude)
     except (TypeError, ValueError):

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd.audit.measure import STAGES, USER_FIELDS, users
+from pmd.audit.measure import STAGES, USER_FIELDS, Seen, users
 from pmd.dedupe import captions
 from pmd.schema import keys
 from pmd.schema.tables import KEY
@@ -82,12 +82,13 @@ NOTHING_REPEATED: Final[dict[str, Any]] = {
 _REACHED: Final = [f"after{stage}" for stage in range(len(STAGES))]
 
 
-def occurrences(pairs: pa.RecordBatch, last: pa.Array) -> pa.RecordBatch:
+def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen] | None = None) -> pa.RecordBatch:
     """Return where texts stand.
 
     Args:
         pairs: `PAIRS`, or `measure.COLUMNS` of it; any sources.
         last: The last stage that each pair survived, of `STAGES`.
+        seen: What `measure.look` saw of them, where that is known.
     """
     forms = captions.forms(pairs.column("text"))
     return pa.RecordBatch.from_arrays(
@@ -97,7 +98,7 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array) -> pa.RecordBatch:
             pairs.column("source").cast(pa.string()),
             pairs.column("image_id"),
             pc.index_in(last, value_set=pa.array(STAGES)).cast(pa.int8()),
-            pa.array(users(pairs)),
+            pa.array(users(pairs, seen)),
         ],
         schema=OCCURRENCES,
     )

@@ -7,6 +7,7 @@ that mostly stand for something else, which are no countries here.
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -32,6 +33,8 @@ SOLD_ABROAD: Final = frozenset(
 #: Domains whose letters are not those of ISO 3166.
 _OTHER_LETTERS: Final[Mapping[str, str]] = {"uk": "GB"}
 
+_DAY_S: Final = 86_400
+_SECONDS: Final = re.compile("[0-9]{1,11}")
 _DAY: Final = re.compile(r"([0-9]{4})-[0-9]{2}-[0-9]{2}")
 
 
@@ -50,13 +53,21 @@ def year(source: str, date: Any) -> str:
         source: One of `DATE_FIELDS`.
         date: "2011-05-03 10:20:30.0", or seconds since 1970, as a number or in digits.
     """
-    text = str(date if date is not None else "").strip()
-    match = _DAY.match(text)
-    found = int(match[1]) if match else _year_of_seconds(text)
+    found = _year_of_day(date[:10]) if isinstance(date, str) else None
+    if found is None:
+        text = str(date if date is not None else "").strip()
+        found = _year_of_day(text[:10])
+        if found is None and _SECONDS.fullmatch(text):
+            found = _year_since_1970(int(text) // _DAY_S)
     return str(found) if found is not None and FIRST_YEAR <= found <= LAST_YEARS[source] else ""
 
 
-def _year_of_seconds(text: str) -> int | None:
-    if not re.fullmatch("[0-9]{1,11}", text):
-        return None
-    return datetime.datetime.fromtimestamp(int(text), datetime.UTC).year
+@functools.lru_cache(maxsize=2**16)  # a hundred years have some 36,000
+def _year_of_day(text: str) -> int | None:
+    match = _DAY.match(text)
+    return int(match[1]) if match else None
+
+
+@functools.lru_cache(maxsize=2**16)
+def _year_since_1970(days: int) -> int:
+    return datetime.datetime.fromtimestamp(days * _DAY_S, datetime.UTC).year

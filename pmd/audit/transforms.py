@@ -174,7 +174,7 @@ class CountPartition:
                     run.add(rows, "unit_id")
                 for rows in context.occurrences(some, fates, seen, self.plan):
                     words.add(rows, "source_id")
-                yield repeated.occurrences(some, measure.stages(fates))
+                yield repeated.occurrences(some, measure.stages(fates), seen)
 
         try:
             yield from exchange.write(self.work, repeated.OCCURRENCES, self.bits, texts(), "text_id")

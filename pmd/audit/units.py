@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pmd.audit import associations, clusters, groups, losses
-from pmd.audit.clusters import Counts
+from pmd.audit.clusters import Counts, Having
 from pmd.audit.marks import BITS, OF_ENGLISH, OF_READ
 from pmd.audit.measure import CATEGORIES, CLASSES, DATA, NOT_READ, Seen, low_words
 from pmd.schema import keys
@@ -81,6 +81,9 @@ ROWS: Final = pa.schema(
         pa.field("pairs", pa.int64(), nullable=False),  # that are alike in all of these
     ]
 )
+
+#: Those that a pair has whatever it comes in.
+_ALIKE: Final = ("last", "category", "country", "marks", "associated", "year")
 
 _AT: Final = [
     pa.field("source", pa.string(), nullable=False),
@@ -146,51 +149,80 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen])
     names = pairs.column("source").cast(pa.string())
     for source, found in sorted(seen.items()):
         mine = pa.array(np.flatnonzero(pc.equal(names, source).to_numpy(zero_copy_only=False)))
-        stages, images = numbers.take(mine), pairs.column("image_id").take(mine)
-        marked, texts = _of_pairs(found)
-        years = _years(found)
+        dated = _of_pairs(found, numbers.take(mine))
+        undated = dated.set_column(dated.schema.names.index("year"), "year", pa.array(np.zeros(len(mine)), pa.int16()))
         for code, kind in enumerate(KINDS):
+            alike = dated if kind in LOST_BY else undated
             if kind == "image":
-                ids, having = images, np.arange(len(mine))
-            else:
-                values = found.units.get(kind)
-                if values is None:
-                    continue
-                having = np.flatnonzero(np.array([bool(value) for value in values], dtype=bool))
-                prefix = f"{kind}\0" if kind in ACROSS else f"{kind}\0{source}\0"
-                ids = keys.hashed(pa.array([prefix + values[place] for place in having.tolist()], pa.string()))
-            if not len(having):
-                continue
-            places = pa.array(having)
-            named = kind in NAMED
-            names_of = [found.units[kind][place] for place in having.tolist()] if named else [""] * len(ids)
-            found_rows = pa.table(
-                [
-                    ids,
-                    pa.array(np.full(len(ids), code), pa.int8()),
-                    pa.array([source] * len(ids), pa.string()),
-                    stages.take(places),
-                    pa.array(found.categories[having], pa.int8()),
-                    pa.array([found.countries[place] for place in having.tolist()], pa.string()),
-                    pa.array(marked[having], pa.int64()),
-                    texts.take(places),
-                    pa.array(names_of, pa.string()),
-                    years[having] if kind in LOST_BY else np.zeros(len(ids), dtype=np.int16),
-                    np.ones(len(ids), dtype=np.int64),
-                ],
-                schema=ROWS,
-            )
-            yield from (found_rows if kind == "image" else _alike(found_rows)).to_batches()
+                yield _rows(code, source, pairs.column("image_id").take(mine), alike)
+            elif kind in found.units:
+                yield from _of_units(code, source, pa.array(found.units[kind], pa.string()), alike)
 
 
-def _of_pairs(found: Seen) -> tuple[Counts, pa.Array]:
-    """Return the marks of each pair, and what is set against gendered terms; of those that were not read nothing."""
+def _of_pairs(found: Seen, last: pa.Array) -> pa.Table:
+    """Return the columns of `ROWS` that a pair has in all that it comes in; of those that were not read no marks and terms."""
     read = np.flatnonzero(found.categories != NOT_READ)
     marked = np.zeros(len(found.categories), dtype=np.int64)
     marked[read] = found.marked.marks
     texts = np.full(len(found.categories), "", dtype=object)
     texts[read] = found.marked.associated
-    return marked, pa.array(texts, pa.string())
+    columns = {
+        "last": last,
+        "category": pa.array(found.categories, pa.int8()),
+        "country": pa.array(found.countries, pa.string()),
+        "marks": pa.array(marked, pa.int64()),
+        "associated": pa.array(texts, pa.string()),
+        "year": pa.array(_years(found), pa.int16()),
+    }
+    return pa.table(columns)
+
+
+def _of_units(code: int, source: str, names: pa.Array, alike: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Yield `ROWS` of the units of a kind, each hashed once; pairs without one have none.
+
+    Pairs of a unit that are alike are one row: a host that has all pairs of a source would else fill a worker's memory.
+    """
+    kind = KINDS[code]
+    encoded = names.dictionary_encode()
+    units = encoded.dictionary
+    having = pc.not_equal(units, "").take(encoded.indices)
+    if not pc.any(having).as_py():
+        return
+    strings = {name: alike[name].combine_chunks().dictionary_encode() for name in ("country", "associated")}
+    numbers = alike.append_column("unit", encoded.indices)
+    for name, column in strings.items():
+        numbers = numbers.set_column(numbers.schema.names.index(name), name, column.indices)
+    by = numbers.schema.names
+    rows = numbers.filter(having).group_by(by, use_threads=False).aggregate([([], "count_all")]).combine_chunks()
+    of_unit = rows["unit"].combine_chunks()
+    for name, column in strings.items():
+        values = column.dictionary.take(rows[name].combine_chunks())
+        rows = rows.set_column(rows.schema.names.index(name), name, values)
+    prefix = f"{kind}\0" if kind in ACROSS else f"{kind}\0{source}\0"
+    ids = keys.hashed(pc.binary_join_element_wise(pa.scalar(prefix), units, "")).take(of_unit)
+    yield _rows(code, source, ids, rows, units.take(of_unit) if kind in NAMED else None, rows["count_all"])
+
+
+def _rows(
+    code: int,
+    source: str,
+    ids: pa.Array,
+    alike: pa.Table,
+    names: pa.Array | None = None,
+    pairs: pa.ChunkedArray | None = None,
+) -> pa.RecordBatch:
+    """Return `ROWS`; without `names` nothing is named, and without `pairs` each row is of one."""
+    length = len(ids)
+    columns = {
+        "unit_id": ids,
+        "kind": pa.repeat(pa.scalar(code, pa.int8()), length),
+        "source": pa.repeat(pa.scalar(source, pa.string()), length),
+        **{name: alike[name] for name in _ALIKE},
+        "name": pa.repeat(pa.scalar("", pa.string()), length) if names is None else names,
+        "pairs": pa.repeat(pa.scalar(1, pa.int64()), length) if pairs is None else pairs,
+    }
+    (batch,) = pa.table([columns[name] for name in ROWS.names], schema=ROWS).combine_chunks().to_batches()
+    return batch
 
 
 def _years(found: Seen) -> NDArray[np.int16]:
@@ -198,13 +230,10 @@ def _years(found: Seen) -> NDArray[np.int16]:
     years = found.traits.get("year")
     if years is None:
         return np.zeros(len(found.categories), dtype=np.int16)
-    return np.array([int(year or 0) for year in years], dtype=np.int16)
-
-
-def _alike(rows: pa.Table) -> pa.Table:
-    """Return rows that are alike as one: a host that has all pairs of a source would else fill a worker's memory."""
-    names = ROWS.names[:-1]
-    return rows.group_by(names).aggregate([("pairs", "sum")]).rename_columns(ROWS.names).cast(ROWS)
+    encoded = pa.array(years, pa.string()).dictionary_encode()
+    numbers = np.array([int(year or 0) for year in encoded.dictionary.to_pylist()], dtype=np.int16)
+    of_pairs: NDArray[np.int16] = numbers[encoded.indices.to_numpy()]
+    return of_pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -355,69 +384,92 @@ def count(rows: pa.Table, incomes: Mapping[str, str] | None = None) -> Counted:
 
 @dataclasses.dataclass(frozen=True)
 class _Units:
-    """The units of one source and kind.
+    """The units of one source and kind, and their rows beside each other.
 
     Attributes:
-        place: Of each row, which unit it is of.
-        last: Of each row, the last stage that its pairs survived.
-        pairs: Of each row, how many pairs it stands for.
-        number: How many units there are.
+        ids: Which units there are.
+        rows: Of each row in their order, where it stands among those given.
+        place: Which unit it is of; ascending.
+        last: The last stage that its pairs survived.
+        pairs: How many pairs it stands for.
     """
 
+    ids: pa.Array
+    rows: NDArray[np.intp]
     place: Counts
     last: Counts
     pairs: Counts
-    number: int
 
-    def counts(self, some: np.ndarray | None = None) -> Counts:
-        """Return the pairs of each unit after each stage; shape (units, stages)."""
-        where = self.place * len(CLASSES) + self.last
-        where, pairs = (where, self.pairs) if some is None else (where[some], self.pairs[some])
+    @classmethod
+    def of(cls, rows: pa.Table) -> _Units:
+        """Return the units of `ROWS`."""
+        encoded = _encoded(rows["unit_id"])
+        place = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        order = np.argsort(place, kind="stable")
+        return cls(
+            encoded.dictionary,
+            order,
+            place[order],
+            rows["last"].to_numpy().astype(np.int64)[order],
+            rows["pairs"].to_numpy()[order],
+        )
+
+    def named(self, names: pa.ChunkedArray) -> pa.Array:
+        """Return the name of each unit, which is that of all its rows."""
+        first = np.searchsorted(self.place, np.arange(len(self.ids)))
+        return names.combine_chunks().take(pa.array(self.rows[first]))
+
+    def counts(self, some: NDArray[np.bool_] | None = None) -> Counts:
+        """Return the pairs of each unit after each stage, of some rows or of all; shape (units, stages)."""
+        having = self.having(np.ones(len(self.rows), dtype=bool) if some is None else some)
+        found = np.zeros((len(self.ids), len(CLASSES)), dtype=np.int64)
+        found[having.clusters] = having.pairs
+        return found
+
+    def having(self, some: NDArray[np.bool_]) -> Having:
+        """Return the units that have some rows, and the pairs of these after each stage."""
+        mine = np.flatnonzero(some)
+        place = self.place[mine]
+        is_first = np.r_[True, place[1:] != place[:-1]][: len(place)]
+        number = np.cumsum(is_first) - 1
         # Sums of whole numbers below 2^53, so exact.
-        table = np.bincount(where, weights=pairs, minlength=self.number * len(CLASSES))
-        table = table.reshape(self.number, len(CLASSES)).astype(np.int64)
-        return np.ascontiguousarray(np.cumsum(table[:, ::-1], axis=1)[:, ::-1])
+        table = np.bincount(
+            number * len(CLASSES) + self.last[mine],
+            weights=self.pairs[mine],
+            minlength=int(is_first.sum()) * len(CLASSES),
+        )
+        table = table.reshape(-1, len(CLASSES)).astype(np.int64)
+        return Having(place[is_first], np.ascontiguousarray(np.cumsum(table[:, ::-1], axis=1)[:, ::-1]))
 
-    def some(self, rows: NDArray[np.intp]) -> tuple[Counts, Counts]:
-        """Return the units of some rows, and their pairs in these rows after each stage."""
-        places, at = np.unique(self.place[rows], return_inverse=True)
-        return places, _Units(at.astype(np.int64), self.last[rows], self.pairs[rows], len(places)).counts()
+
+def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    return column.combine_chunks().dictionary_encode()
 
 
 def _count(source: str, kind: str, rows: pa.Table, incomes: Mapping[str, str]) -> Counted:
-    encoded = rows["unit_id"].combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    units = _Units(
-        encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64),
-        rows["last"].to_numpy().astype(np.int64),
-        rows["pairs"].to_numpy(),
-        len(encoded.dictionary),
-    )
+    units = _Units.of(rows)
     pairs = units.counts()
     sizes = [_sizes(source, kind, stage, pairs[:, stage]) for stage in range(len(CLASSES))]
     sums: list[pa.Table] = []
     lost: list[pa.Table] = []
-    domains: Mapping[str, tuple[Counts, Mapping[str, Counts]]] = {}
+    domains: Mapping[str, _Domain] = {}
     # Of other kinds only the numbers are wanted: there may be as many images as pairs.
     if source != ALL and (kind in clusters_of(source) or kind in LOST_BY):
         domains = _domains(units, rows, incomes)
         for domain, (whole, having) in domains.items():
             for stage in range(len(CLASSES)):
-                at = {name: counts[:, stage] for name, counts in having.items()}
+                at = {name: counts.after(stage) for name, counts in having.items()}
                 if kind in clusters_of(source):
                     sums.append(_at(source, kind, stage, domain, clusters.rows(clusters.of(whole[:, stage], at))))
                 if stage and kind in LOST_BY and (whole[:, stage] < whole[:, stage - 1]).any():
                     both = {
-                        name: (counts[:, stage - 1], counts[:, stage])
-                        for name, counts in having.items()
-                        if name not in UNTESTED
+                        name: counts.after(stage - 1, stage) for name, counts in having.items() if name not in UNTESTED
                     }
                     lost.append(_at(source, kind, stage, domain, losses.of(whole[:, stage - 1], whole[:, stage], both)))
         if kind in clusters_of(source):
-            sums += [
-                _at(source, kind, stage, domain, one) for stage, domain, one in associations.sums(rows, len(CLASSES))
-            ]
+            of_terms = associations.sums(rows, len(CLASSES))
+            head = [pa.repeat(pa.scalar(name, pa.string()), of_terms.num_rows) for name in (source, kind)]
+            sums.append(pa.table([*head, *of_terms.columns], schema=SUMS))
         if kind in LOST_BY:
             for domain, one in ((SIZED, _by_size(pairs)), (DATED, _by_year(units, rows))):
                 lost += [_at(source, kind, stage, domain, some) for stage, some in _lost_of(one)]
@@ -426,61 +478,40 @@ def _count(source: str, kind: str, rows: pa.Table, incomes: Mapping[str, str]) -
         pa.concat_tables([SUMS.empty_table(), *sums]),
         pa.concat_tables([LOSSES.empty_table(), *lost]),
         _hosts(source, units, pairs, rows) if kind == "host" else HOSTS.empty_table(),
-        _groups(source, kind, pairs, encoded.dictionary, domains.get("placed")),
+        _groups(source, kind, pairs, units.ids, domains.get("placed")),
         _marked(source, kind, units, rows) if kind in NAMED and source != ALL else MARKED.empty_table(),
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Sparse:
-    """Pairs of units that are told apart by values of which a unit has few.
-
-    Attributes:
-        whole: Pairs of each unit after each stage; shape (units, stages).
-        having: Value → which units have it, and their pairs that do after each stage.
-    """
-
-    whole: Counts
-    having: Mapping[str, tuple[Counts, Counts]]
+#: The pairs of each unit after each stage, and by property those of the units that have some with it.
+_Domain = tuple[Counts, Mapping[str, Having]]
 
 
-def _by_size(pairs: Counts) -> _Sparse:
+def _by_size(pairs: Counts) -> _Domain:
     """Return units by how many pairs they had at first."""
     group = groups.of_sizes(pairs[:, 0])
-    places = {name: np.flatnonzero(group == number).astype(np.int64) for number, (_, name) in enumerate(groups.SIZES)}
-    return _Sparse(pairs, {name: (some, pairs[some]) for name, some in places.items() if len(some)})
+    places = {name: np.flatnonzero(group == number) for number, (_, name) in enumerate(groups.SIZES)}
+    return pairs, {name: Having(some, pairs[some]) for name, some in places.items() if len(some)}
 
 
-def _by_year(units: _Units, rows: pa.Table) -> _Sparse:
+def _by_year(units: _Units, rows: pa.Table) -> _Domain:
     """Return the dated pairs of units by year."""
-    years = rows["year"].to_numpy()
-    order = np.argsort(years, kind="stable")
-    values, starts = np.unique(years[order], return_index=True)
-    whole = np.zeros((units.number, len(CLASSES)), dtype=np.int64)
-    having = {}
-    for year, some in zip(values.tolist(), np.split(order, starts[1:]), strict=True):
-        if year:
-            places, counts = units.some(some)
-            whole[places] += counts
-            having[str(year)] = places, counts
-    return _Sparse(whole, having)
+    years = rows["year"].to_numpy()[units.rows]
+    return units.counts(years > 0), {
+        str(year): units.having(years == year) for year in np.unique(years).tolist() if year
+    }
 
 
-def _lost_of(told: _Sparse) -> Iterator[tuple[int, pa.Table]]:
+def _lost_of(domain: _Domain) -> Iterator[tuple[int, pa.Table]]:
     """Yield each stage that lost any of these pairs, and `losses.ROWS` of it."""
+    whole, having = domain
     for stage in range(1, len(CLASSES)):
-        before, after = told.whole[:, stage - 1], told.whole[:, stage]
+        before, after = whole[:, stage - 1], whole[:, stage]
         if (after < before).any():
-            tables = [losses.of(before, after, {})]
-            for name, (places, counts) in told.having.items():
-                now = counts[:, stage - 1], counts[:, stage]
-                tables.append(losses.having(name, (before[places], after[places]), now))
-            yield stage, losses.added(tables)
+            yield stage, losses.of(before, after, {name: one.after(stage - 1, stage) for name, one in having.items()})
 
 
-def _groups(
-    source: str, kind: str, pairs: Counts, ids: pa.Array, placed: tuple[Counts, Mapping[str, Counts]] | None
-) -> pa.Table:
+def _groups(source: str, kind: str, pairs: Counts, ids: pa.Array, placed: _Domain | None) -> pa.Table:
     if kind not in LOST_BY or source == ALL:
         return GROUPS.empty_table()
     found = [groups.by_size(pairs)]
@@ -491,44 +522,50 @@ def _groups(
     return pa.table([*head, *rows.columns], schema=GROUPS)
 
 
-def _domains(
-    units: _Units, rows: pa.Table, incomes: Mapping[str, str]
-) -> Mapping[str, tuple[Counts, Mapping[str, Counts]]]:
+def _domains(units: _Units, rows: pa.Table, incomes: Mapping[str, str]) -> Mapping[str, _Domain]:
     """Return the domains that shares are of: of each its pairs by unit and stage, and those with each property."""
-    categories = rows["category"].to_numpy()
+    categories, marks = (rows[name].to_numpy()[units.rows] for name in ("category", "marks"))
 
-    def having(properties: Mapping[str, frozenset[int]]) -> dict[str, Counts]:
-        return {name: units.counts(np.isin(categories, sorted(codes))) for name, codes in properties.items()}
+    def having(properties: Mapping[str, frozenset[int]]) -> dict[str, Having]:
+        return {name: units.having(np.isin(categories, sorted(codes))) for name, codes in properties.items()}
 
     english = having(ENGLISH)
-    marks = rows["marks"].to_numpy()
-    english |= {name: units.counts((marks & BITS[name]) > 0) for names in OF_ENGLISH.values() for name in names}
-    english["female+male"] = english["female"] + english["male"]
+    english |= {name: units.having((marks & BITS[name]) > 0) for names in OF_ENGLISH.values() for name in names}
+    english["female+male"] = _both(len(units.ids), english["female"], english["male"])
     both = BITS["young"] | BITS["old"]
-    english |= {"young+old": english["young"] + english["old"], "young both old": units.counts((marks & both) == both)}
+    english["young+old"] = _both(len(units.ids), english["young"], english["old"])
+    english["young both old"] = units.having((marks & both) == both)
     english_codes = sorted(READ["english"])
     found = {
         "read": (
             units.counts(categories != NOT_READ),
-            having(READ) | {name: units.counts((marks & BITS[name]) > 0) for name in OF_READ},
+            having(READ) | {name: units.having((marks & BITS[name]) > 0) for name in OF_READ},
         ),
         "english": (units.counts(np.isin(categories, english_codes)), english),
     }
-    codes = rows["country"].combine_chunks().dictionary_encode()
-    if isinstance(codes, pa.ChunkedArray):
-        codes = codes.combine_chunks()
-    numbers, labels = codes.indices.to_numpy(zero_copy_only=False), codes.dictionary.to_pylist()
-    placed = {label: units.counts(numbers == number) for number, label in enumerate(labels) if label}
+    codes = _encoded(rows["country"])
+    numbers, labels = codes.indices.to_numpy(zero_copy_only=False)[units.rows], codes.dictionary.to_pylist()
+    placed = {label: units.having(numbers == number) for number, label in enumerate(labels) if label}
     if placed:
-        whole = units.counts(np.isin(numbers, [number for number, label in enumerate(labels) if label]))
-        found["placed"] = (whole, placed)
-    classes: dict[str, Counts] = {}
-    for label, counts in placed.items():
+        found["placed"] = (units.counts(numbers != (labels.index("") if "" in labels else len(labels))), placed)
+    of_class: dict[str, list[int]] = {}
+    for number, label in enumerate(labels):
         if label in incomes:
-            classes[incomes[label]] = classes.get(incomes[label], np.zeros_like(counts)) + counts
-    if classes:
-        found["income"] = (sum(classes.values(), np.zeros_like(next(iter(classes.values())))), classes)
+            of_class.setdefault(incomes[label], []).append(number)
+    if of_class:
+        classes = {name: units.having(np.isin(numbers, some)) for name, some in of_class.items()}
+        known = [number for some in of_class.values() for number in some]
+        found["income"] = (units.counts(np.isin(numbers, known)), classes)
     return {name: domain for name, domain in found.items() if domain[0].any()}
+
+
+def _both(number: int, one: Having, other: Having) -> Having:
+    """Return the sums of two properties; a pair with both counts twice."""
+    found = np.zeros((number, len(CLASSES)), dtype=np.int64)
+    found[one.clusters] += one.pairs
+    found[other.clusters] += other.pairs
+    some = np.flatnonzero(found[:, 0])
+    return Having(some, found[some])
 
 
 def _at(source: str, kind: str, stage: int, domain: str, rows: pa.Table) -> pa.Table:
@@ -547,45 +584,40 @@ def _sizes(source: str, kind: str, stage: int, pairs: Counts) -> pa.Table:
 
 def _marked(source: str, kind: str, units: _Units, rows: pa.Table) -> pa.Table:
     """Return the units that have `LEAST_MARKED` texts or more with a mark of `harm`."""
-    first = np.zeros(units.number, dtype=np.int64)
-    first[units.place] = np.arange(len(units.place))
-    names, marks = rows["name"].combine_chunks(), rows["marks"].to_numpy()
-    english = units.counts(np.isin(rows["category"].to_numpy(), sorted(READ["english"])))
+    names = units.named(rows["name"])
+    categories, marks = (rows[name].to_numpy()[units.rows] for name in ("category", "marks"))
+    english = units.counts(np.isin(categories, sorted(READ["english"])))
     found = [MARKED.empty_table()]
     for mark in OF_ENGLISH["harm"]:
         having = units.counts((marks & BITS[mark]) > 0)
         for stage in range(len(CLASSES)):
             some = np.flatnonzero(having[:, stage] >= LEAST_MARKED)
             head = [[value] * len(some) for value in (source, kind, stage, mark)]
-            columns = [*head, names.take(pa.array(first[some])), english[some, stage], having[some, stage]]
+            columns = [*head, names.take(pa.array(some)), english[some, stage], having[some, stage]]
             found.append(pa.table(columns, schema=MARKED))
     return _most_marked(pa.concat_tables(found))
 
 
 def _hosts(source: str, units: _Units, pairs: Counts, rows: pa.Table) -> pa.Table:
-    first = np.zeros(units.number, dtype=np.int64)
-    first[units.place] = np.arange(len(units.place))
-    names = rows["name"].combine_chunks()
+    names = units.named(rows["name"])
 
     def after(stage: int, some: NDArray[np.intp]) -> pa.Table:
         length = len(some)
-        return pa.table(
-            [
-                [source] * length,
-                ["host"] * length,
-                [stage] * length,
-                names.take(pa.array(first[some])),
-                pairs[some, stage],
-            ],
-            schema=HOSTS,
-        )
+        head = [[source] * length, ["host"] * length, [stage] * length]
+        return pa.table([*head, names.take(pa.array(some)), pairs[some, stage]], schema=HOSTS)
 
     # A host that is large after one stage is told of after each, also where it was not among the largest.
     large: set[str] = set()
     for stage in range(len(CLASSES)):
-        large |= {*_largest(after(stage, np.flatnonzero(pairs[:, stage])))["name"].to_pylist()}
-    of_large = np.flatnonzero(pc.is_in(names.take(pa.array(first)), value_set=pa.array(sorted(large), pa.string())))
+        large |= {*_largest(after(stage, _at_least(pairs[:, stage], LISTED_HOSTS)))["name"].to_pylist()}
+    of_large = np.flatnonzero(pc.is_in(names, value_set=pa.array(sorted(large), pa.string())))
     return pa.concat_tables([after(stage, of_large[pairs[of_large, stage] > 0]) for stage in range(len(CLASSES))])
+
+
+def _at_least(counts: Counts, number: int) -> NDArray[np.intp]:
+    """Return where the largest counts stand, so many, and all that are as large as the least of these; none is zero."""
+    least = np.partition(counts, -number)[-number] if len(counts) > number else 0
+    return np.flatnonzero(counts >= max(least, 1))
 
 
 def sizes_of(counted: Counted, source: str, kind: str, stage: int) -> tuple[Counts, Counts]:

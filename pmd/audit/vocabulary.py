@@ -16,7 +16,7 @@ from typing import Final
 
 from pmd.audit import matching, words
 from pmd.audit.lexicon import Absent, Lexicon
-from pmd.audit.matching import Forms
+from pmd.audit.matching import Forms, Matcher
 
 #: The group of gendered terms, which has no file of this kind.
 GENDERED: Final = "gendered"
@@ -72,7 +72,7 @@ class Group:
     sha256: str
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # known by itself: what is made of one is kept
 class Vocabulary:
     """All terms; a term's number is its place.
 
@@ -83,6 +83,11 @@ class Vocabulary:
 
     terms: tuple[Term, ...]
     groups: tuple[Forms, ...]
+
+    @functools.cached_property
+    def matcher(self) -> Matcher:
+        """The groups, ready to be looked for."""
+        return Matcher.of(self.groups)
 
 
 @functools.cache

@@ -33,11 +33,18 @@ class Words:
 
     Attributes:
         rows: Of each word, the text that it is in; ascending.
-        values: The words.
+        codes: Of each word, its place in the dictionary.
+        dictionary: The words that there are; one may stand there twice.
     """
 
     rows: NDArray[np.int64]
-    values: pa.Array
+    codes: NDArray[np.int32]
+    dictionary: pa.Array
+
+    @property
+    def values(self) -> pa.Array:
+        """The words as they stand."""
+        return self.dictionary.take(pa.array(self.codes))
 
 
 def plain(text: str) -> list[str]:
@@ -63,13 +70,15 @@ def split(texts: pa.Array) -> Words:
     lists = [plain(text) for text in texts.take(pa.array(others)).to_pylist()]
     counts = np.array([len(words) for words in lists], dtype=np.int64)
     places = np.concatenate([rows[some.rows], np.repeat(others, counts)])
-    values = pa.concat_arrays([some.values, pa.array([word for words in lists for word in words], pa.string())])
+    codes = np.concatenate([some.codes, np.arange(counts.sum(), dtype=np.int32) + np.int32(len(some.dictionary))])
+    dictionary = pa.concat_arrays([some.dictionary, pa.array([word for words in lists for word in words], pa.string())])
     order = np.argsort(places, kind="stable")
-    return Words(places[order], values.take(pa.array(order)))
+    return Words(places[order], codes[order], dictionary)
 
 
 def _split_ascii(texts: pa.Array) -> Words:
-    lines = pc.replace_substring_regex(pc.ascii_lower(texts), "[^a-z0-9'-]+", " ")
+    # Single spaces stay: nearly all that parts words, which need not be replaced one by one.
+    lines = pc.replace_substring_regex(pc.ascii_lower(texts), "[^a-z0-9' -]+", " ")
     marked = pc.match_substring_regex(lines, "['-]")
     if pc.any(marked).as_py():
         mended = pc.replace_substring_regex(lines.filter(marked), "['-]{2,}", " ")
@@ -77,6 +86,9 @@ def _split_ascii(texts: pa.Array) -> Words:
         endings = "|".join(_ENDINGS)
         lines = pc.replace_with_mask(lines, marked, pc.replace_substring_regex(mended, f"(?:{endings})( |$)", " "))
     lists = pc.split_pattern(lines, " ")
-    values, parents = pc.list_flatten(lists), pc.list_parent_indices(lists)
-    there = pc.not_equal(values, "")
-    return Words(parents.filter(there).to_numpy(zero_copy_only=False).astype(np.int64), values.filter(there))
+    words = pc.list_flatten(lists).dictionary_encode()
+    codes = words.indices.to_numpy(zero_copy_only=False)
+    rows = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
+    empty = pc.index(words.dictionary, "").as_py()
+    there = codes != empty
+    return Words(rows[there], codes[there], words.dictionary)

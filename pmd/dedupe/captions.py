@@ -41,6 +41,10 @@ REPEATED: Final = pa.schema(
     ]
 )
 
+#: What parts words and is no single space (RE2): punctuation with white space around it, several white spaces, another than " ".
+#: Nearly all that parts words is one space, and what need not be replaced costs nothing.
+_BETWEEN_WORDS: Final = r"\p{Z}*\p{P}[\p{P}\p{Z}]*|\p{Z}{2,}|[^\PZ ]"
+
 #: Why pairs leave: for a text, and for a group of texts.
 REPEATED_TEXT: Final = "repeated_text"
 NEAR_TEXT: Final = "near_text"
@@ -52,7 +56,7 @@ def forms(texts: pa.Array) -> pa.Array:
     """Return the form of each text; texts with one form are one text. Idempotent; "" where all is punctuation."""
     plain = pc.replace_substring_regex(pc.utf8_normalize(texts.cast(pa.string()), "NFKD"), r"\p{Mn}+", "")
     plain = pc.replace_substring_regex(pc.utf8_lower(plain), r"\p{Nd}+", " 0 ")
-    return pc.utf8_trim(pc.replace_substring_regex(plain, r"[\p{P}\p{Z}]+", " "), " ")
+    return pc.utf8_trim(pc.replace_substring_regex(plain, _BETWEEN_WORDS, " "), " ")
 
 
 def text_ids(texts: pa.Array) -> pa.Array:

@@ -48,3 +48,12 @@ def test_a_table_of_many_users_has_few_rows() -> None:
     assert rows.num_rows < 2 * np.sqrt(2 * sizes.sum())
     assert rows.schema == clusters.ROWS
     assert isinstance(rows, pa.Table)
+
+
+def test_clusters_that_have_a_property_may_be_given_alone() -> None:
+    sizes, having = np.array([2, 3, 0, 2]), np.array([1, 0, 0, 2])
+    some = clusters.Having(np.array([0, 3]), np.array([1, 2]))
+    assert clusters.rows(clusters.of(sizes, {"term": some})).equals(clusters.rows(clusters.of(sizes, {"term": having})))
+    stages = clusters.Having(np.array([0, 3]), np.array([[2, 1], [2, 2]]))
+    assert stages.after(1).pairs.tolist() == [1, 2]
+    assert stages.after(0, 1).pairs.tolist() == [[2, 1], [2, 2]]

@@ -170,3 +170,9 @@ def test_an_empty_batch_counts_nothing() -> None:
     empty = measure.measure(batch([]), pa.array([], pa.string()), WHOLE)
     assert empty == Partial()
     assert measure.from_bytes(measure.to_bytes(empty)) == empty
+
+
+def test_users_are_the_same_where_the_pairs_were_seen() -> None:
+    pairs = batch(_rows())
+    assert measure.users(pairs, measure.look(pairs, WHOLE)).tolist() == measure.users(pairs).tolist()
+    assert measure.users(pairs).any()

@@ -46,6 +46,27 @@ def test_pairs_outside_the_sample_are_counted_apart(tmp_path: Path, monkeypatch:
     assert pc.sum(known["count"]).as_py() is None
 
 
+def test_a_pair_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its fields are parsed once, and the languages of a batch are asked for at once, of all sources."""
+    asked: list[int] = []
+    parsed: list[str] = []
+    loads = measure.orjson.loads
+    monkeypatch.setattr(measure.orjson, "loads", lambda text: parsed.append(text) or loads(text))
+    monkeypatch.setattr(
+        language, "languages", lambda texts: asked.append(len(texts)) or pa.array(["en"] * len(texts), pa.string())
+    )
+    metas = [{"uid": f"{number}@N00", "longitude": "2.35", "latitude": "48.85"} for number in range(5)]
+    rows = [pair("yfcc100m", str(number), "a woman", meta=meta) for number, meta in enumerate(metas)]
+    pairs = batch([*rows, pair("coco", "1", "a man"), pair("sbu_captions", "2", "a dog", meta={"user_id": "7@N00"})])
+    named = pa.Table.from_batches([pairs]).select(list(measure.COLUMNS))
+    written = list(
+        exchange.write(str(tmp_path), transforms.MEETING, 0, [exchange.widen(named, transforms.MEETING)], "pair_id")
+    )
+    list(transforms.CountPartition(WHOLE, 1, 0, 0, str(tmp_path))((0, written)))
+    assert asked == [7]
+    assert sorted(loads(one).get("uid", "") for one in parsed) == ["", *(meta["uid"] for meta in metas)]
+
+
 def test_what_opted_out_is_told_from_what_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     statuses = {"kept": "ok", "gone": "ok", "no": "opted_out", "dead": "dead"}
     ids = {name: keys.image_id(name) for name in (*statuses, "untried")}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import defaultdict
 from typing import Any
 
@@ -42,6 +44,16 @@ def test_words_tell_texts_apart() -> None:
 def test_forms_are_their_own_forms(texts: list[str]) -> None:
     forms = captions.forms(pa.array(texts, pa.string()))
     assert captions.forms(forms).equals(forms)
+
+
+@given(st.lists(st.text(st.sampled_from("aZ1 ,-\u00a0\u2003\u2028\u1680\u3000\u00bf\u0301é_")), max_size=5))
+def test_between_two_words_there_is_one_space(texts: list[str]) -> None:
+    forms = captions.forms(pa.array(texts, pa.string())).to_pylist()
+    for text, form in zip(texts, forms, strict=True):
+        plain = [one for one in unicodedata.normalize("NFKD", text) if unicodedata.category(one) != "Mn"]
+        kinds = "".join("0" if one.isdigit() else " " if unicodedata.category(one)[0] in "PZ" else one for one in plain)
+        words = re.sub("0+", " 0 ", kinds.lower()).split(" ")
+        assert form == " ".join(word for word in words if word)
 
 
 def key(number: int) -> bytes:

@@ -51,6 +51,24 @@ def test_languages_are_those_of_english() -> None:
     assert language.languages(texts).equals(language.english(texts).column("language"))
 
 
+def test_where_fasttext_is_sure_of_english_nobody_else_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    cld2 = language.ask_cld2
+
+    def count(texts: list[str]) -> language.Guesses:
+        asked.extend(texts)
+        return cld2(texts)
+
+    texts = column("the day was sunny", "a zebra grazing", "IMG_0520", "A motel valet man", None, "1, 2, 3")
+    with monkeypatch.context() as patched:
+        patched.setattr(language, "ask_cld2", count)
+        patched.setattr(language, "_ask_fasttext", None)
+        assert language.languages(texts).to_pylist() == ["en", "und", "und", "en", "und", "und"]
+    assert asked == ["a zebra grazing", "IMG_0520", "A motel valet man", "", "1, 2, 3"]
+    # CLD2 takes it for Scots.
+    assert language.english(column("the day was sunny")).column("language").to_pylist() == ["sco"]
+
+
 @pytest.mark.parametrize("detector", ["default", "fasttext", "cld2"])
 def test_texts_without_a_letter_are_undetermined(detector: language.Detector) -> None:
     nothing = column(None, "", " ", "\n", "123 - 456", "\x00", "☀☀☀", "\ufdd0\ufffe\U0010ffff", "\u2028")

@@ -1,0 +1,308 @@
+"""fastText's lid.176.ftz on whole columns: what `predict` answers, worked out for all texts at once.
+
+fastText's binding is asked text by text, and takes longer for each than all else that the audit does with it. Its model is small
+and plain (Joulin et al., "FastText.zip: Compressing text classification models", 2016): a text is the mean of the vectors of its
+words and of their runs of 2 to 4 characters, and a language is a leaf in a Huffman tree with a logistic decision at each branch.
+The vector of a word never changes, and most words stand in many texts: here it is worked out once a column and word.
+
+Vectors are whole numbers (`SCALE`), which floats hold exactly, so sums do not depend on their order, nor on the machine.
+Probabilities are fastText's but for a few millionths (`tests/text/test_identifier.py`). The tree is that of `Model::buildTree`
+in fastText 0.9.2, where English, the most frequent label, is two decisions from the root.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+#: What 1 is in vectors of whole numbers.
+SCALE: Final = 2**20
+#: Of a run of characters that the model does not know.
+NONE: Final = -1
+#: fastText adds this to every probability before it takes the logarithm.
+_LEAST: Final = 1e-5
+_MAGIC, _VERSION = 793712314, 12
+_HIERARCHICAL_SOFTMAX: Final = 1
+_PREFIX: Final = "__label__"
+_END: Final = "</s>"
+#: From a word that fastText takes for the end of the text (RE2).
+_FROM_END: Final = "(^| )</s>( .*)?$"
+#: Lines whose languages are all weighed at once: few enough for a processor's cache.
+_LINES: Final = 1024
+_FNV_START, _FNV_FACTOR = np.uint32(2166136261), np.uint32(16777619)
+
+Words = npt.NDArray[np.uint32]
+Numbers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A model with quantised vectors, sub-words of `shortest` to `longest` characters, and hierarchical softmax.
+
+    Attributes:
+        words: Word → its row.
+        buckets: Hash of a run of characters, modulo their number → its row, or `NONE`.
+        vectors: Shape (rows, dimensions), times `SCALE`: whole numbers.
+        labels: Languages, the leaves of the tree.
+        branches: The weights of its branches, shape (branches, dimensions).
+        children: Of each branch the node on the left and the node on the right: leaves first, then branches, the root last.
+        shortest: Characters of a run, at least.
+        longest: At most.
+    """
+
+    words: Mapping[str, int]
+    buckets: npt.NDArray[np.int32]
+    vectors: Floats
+    labels: tuple[str, ...]
+    branches: Floats
+    children: tuple[tuple[int, int], ...]
+    shortest: int
+    longest: int
+
+    def path(self, label: str) -> list[tuple[int, bool]]:
+        """Return the branches from the root to a language, and whether the way is on their right."""
+        node, found = self.labels.index(label), []
+        for branch, (left, right) in enumerate(self.children):
+            if node in (left, right):
+                found.append((branch, node == right))
+                node = len(self.labels) + branch
+        return found[::-1]
+
+
+class Asked:
+    """What a model makes of a column of lines.
+
+    Args:
+        model: The model.
+        lines: Texts without nulls, and without white space and control characters but for single bytes of space.
+    """
+
+    def __init__(self, model: Model, lines: pa.Array) -> None:
+        if pc.any(pc.match_substring(lines, _END)).as_py():
+            lines = pc.replace_substring_regex(lines, _FROM_END, "")
+        lists = pc.split_pattern(lines, " ")
+        words = pc.list_flatten(lists).dictionary_encode()
+        self._model = model
+        self._words = words.indices.to_numpy(zero_copy_only=False)
+        offsets = lists.offsets.to_numpy().astype(np.int64)
+        self._starts, self._lengths = offsets[:-1] - offsets[0], np.diff(offsets)
+        self._number = len(words.dictionary)
+        self._owners, self._rows = _rows(model, words.dictionary)
+        self._end = model.words[_END]
+        self._size = self._summed(np.bincount(self._owners, minlength=self._number)) + 1
+
+    def probability(self, label: str) -> Floats:
+        """Return how likely each line is in a language."""
+        found = np.ones(len(self._size))
+        for branch, is_right in self._model.path(label):
+            # Rounded a row of the model at a time, so that the sums are of whole numbers.
+            of_row = np.rint(self._model.vectors @ self._model.branches[branch])
+            of_word = np.bincount(self._owners, of_row[self._rows], self._number)
+            right = _right((self._summed(of_word) + of_row[self._end]) / (self._size * SCALE))
+            found *= (right if is_right else 1 - right) + _LEAST
+        return np.minimum(found, 1.0)
+
+    def likeliest(self, lines: npt.NDArray[np.intp]) -> tuple[list[str], Floats]:
+        """Return the likeliest language of some lines, and how likely it is."""
+        labels: list[str] = []
+        found = np.zeros(len(lines))
+        vectors = self._vectors(lines)
+        for start in range(0, len(lines), _LINES):
+            best, found[start : start + _LINES] = self._likeliest(lines[start : start + _LINES], vectors)
+            labels += [self._model.labels[label] for label in best.tolist()]
+        return labels, found
+
+    def _likeliest(self, lines: npt.NDArray[np.intp], vectors: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
+        at, first = self._places(lines)
+        sums = np.add.reduceat(vectors[self._words[at]], first, axis=0) + self._model.vectors[self._end]
+        right = _right(np.einsum("bd,rd->br", self._model.branches, sums / (self._size[lines, None] * SCALE)))
+        size = len(self._model.labels)
+        nodes = np.ones((size + len(right), len(lines)))
+        for branch in range(len(right) - 1, -1, -1):
+            left_child, right_child = self._model.children[branch]
+            nodes[left_child] = nodes[size + branch] * (1 - right[branch] + _LEAST)
+            nodes[right_child] = nodes[size + branch] * (right[branch] + _LEAST)
+        best = np.argmax(nodes[:size], axis=0)
+        return best, np.minimum(nodes[best, np.arange(len(lines))], 1.0)
+
+    def _vectors(self, lines: npt.NDArray[np.intp]) -> Floats:
+        """Return the sum of the vectors of each word in some lines; shape (words, dimensions), of other words zero."""
+        needed = np.zeros(self._number, dtype=bool)
+        needed[self._words[self._places(lines)[0]]] = True
+        mine = np.flatnonzero(needed[self._owners])
+        mine = mine[np.argsort(self._owners[mine], kind="stable")]
+        owners = self._owners[mine]
+        found = np.zeros((self._number, self._model.vectors.shape[1]))
+        if len(mine):
+            starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
+            found[owners[starts]] = np.add.reduceat(self._model.vectors[self._rows[mine]], starts, axis=0)
+        return found
+
+    def _places(self, lines: npt.NDArray[np.intp]) -> tuple[Numbers, Numbers]:
+        """Return where the words of some lines stand among all, and where each line's begin among these."""
+        lengths = self._lengths[lines]
+        first = np.cumsum(lengths) - lengths
+        return np.repeat(self._starts[lines] - first, lengths) + np.arange(int(lengths.sum())), first
+
+    def _summed(self, of_word: npt.NDArray[Any]) -> Floats:
+        """Return the sums of whole numbers over the words of each line; a line has one word at least, if it is empty."""
+        return np.add.reduceat(of_word[self._words], self._starts) if len(self._starts) else np.zeros(0)
+
+
+def _right(logits: Floats) -> Floats:
+    """Return how likely the way goes to the right."""
+    return 1 / (1 + np.exp(-logits))
+
+
+def _rows(model: Model, words: pa.Array) -> tuple[Numbers, Numbers]:
+    """Return the rows of all words and their runs of characters, and before them whose each is."""
+    texts = words.to_pylist()
+    said = np.array([text != "" and not text.startswith(_PREFIX) for text in texts], dtype=bool)
+    own = np.array([model.words.get(text, -1) for text in texts], dtype=np.int64)
+    here = np.flatnonzero(said & (own >= 0))
+    mine = np.flatnonzero(said)
+    if not len(mine):
+        return here, own[here]
+    whose, hashes = _runs([texts[place] for place in mine.tolist()], model.shortest, model.longest)
+    at = model.buckets[hashes % np.uint32(len(model.buckets))]
+    known = np.flatnonzero(at != NONE)
+    return np.concatenate([here, mine[whose[known]]]), np.concatenate([own[here], at[known].astype(np.int64)])
+
+
+def _runs(words: Sequence[str], shortest: int, longest: int) -> tuple[Numbers, Words]:
+    """Return the hashes of all runs of characters, and before them whose each is; with "<" and ">" around each word.
+
+    The hash is FNV-1a, as fastText has it: bytes count as signed.
+    """
+    data = np.frombuffer(f"<{'><'.join(words)}>".encode(), np.int8)
+    values = data.astype(np.int32).view(np.uint32)
+    first = np.flatnonzero((data & np.int8(-64)) != -128)  # where characters begin, which have up to four bytes
+    widths = np.diff(np.append(first, len(data)))
+    lengths = np.fromiter(map(len, words), np.int64, len(words)) + 2
+    owners = np.repeat(np.arange(len(words)), lengths)
+    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(first))  # characters to the end of the word
+    hashes = np.full(len(first), _FNV_START)
+    found = []
+    for length in range(1, longest + 1):
+        at, width = first[length - 1 :], widths[length - 1 :]
+        hashes = (hashes[: len(at)] ^ values[at]) * _FNV_FACTOR
+        for byte in range(1, int(widths.max())):
+            some = np.flatnonzero(width > byte)
+            hashes[some] = (hashes[some] ^ values[at[some] + byte]) * _FNV_FACTOR
+        if length >= shortest:
+            whole = np.flatnonzero(left[: len(at)] >= length)
+            found.append((owners[whole], hashes[whole]))
+    return np.concatenate([one for one, _ in found]), np.concatenate([one for _, one in found])
+
+
+# Reading the file.
+
+
+class _File:
+    def __init__(self, content: bytes) -> None:
+        self.content, self.place = content, 0
+
+    def values(self, form: str) -> tuple[Any, ...]:
+        found = struct.unpack_from(f"<{form}", self.content, self.place)
+        self.place += struct.calcsize(f"<{form}")
+        return found
+
+    def one(self, form: str) -> Any:
+        return self.values(form)[0]
+
+    def array(self, kind: str, count: int) -> npt.NDArray[Any]:
+        found = np.frombuffer(self.content, kind, count, self.place)
+        self.place += found.nbytes
+        return found
+
+    def word(self) -> str:
+        end = self.content.index(b"\0", self.place)
+        found = self.content[self.place : end].decode()
+        self.place = end + 1
+        return found
+
+
+def read(content: bytes) -> Model:
+    """Return the model of a file of fastText's.
+
+    Raises:
+        ValueError: It is no quantised model of this kind.
+    """
+    file = _File(content)
+    if file.values("ii") != (_MAGIC, _VERSION):
+        raise ValueError("not a model of fastText's format 12")
+    _, _, _, _, _, runs_of_words, loss, _, buckets, shortest, longest, _ = file.values("12i")
+    file.one("d")
+    size, words, labels, _, pruned = file.values("iiiqq")
+    entries = [(file.word(), file.one("q"), file.one("b")) for _ in range(size)]
+    kept = file.array("<i4", 2 * max(pruned, 0)).reshape(-1, 2)
+    if not (file.one("?") and runs_of_words == 1 and loss == _HIERARCHICAL_SOFTMAX and pruned > 0 and shortest > 1):
+        raise ValueError("not a quantised model with hierarchical softmax and single words")
+    vectors = _unpacked(file)
+    if file.one("?"):
+        raise ValueError("its branches are quantised")
+    rows, dimensions = file.values("qq")
+    branches = file.array("<f4", rows * dimensions).reshape(rows, dimensions).astype(np.float64)
+    table = np.full(buckets, NONE, dtype=np.int32)
+    table[kept[:, 0]] = words + kept[:, 1]
+    children = _tree([count for _, count, _ in entries[words:]])
+    return Model(
+        {word: row for row, (word, _, _) in enumerate(entries[:words])},
+        table,
+        vectors,
+        tuple(word.removeprefix(_PREFIX) for word, _, _ in entries[words : words + labels]),
+        branches[: labels - 1],
+        children,
+        shortest,
+        longest,
+    )
+
+
+def _unpacked(file: _File) -> Floats:
+    """Return the vectors of a matrix that product quantisation has packed, times `SCALE`."""
+    has_norms, rows, _, size = file.values("?qqi")
+    codes = file.array("u1", size).reshape(rows, -1)
+    dimensions, parts, width, last, centroids = _quantiser(file)
+    vectors = np.empty((rows, dimensions))
+    for part in range(parts):
+        mine = last if part == parts - 1 else width
+        start = part * 256 * width
+        vectors[:, part * width : part * width + mine] = centroids[start : start + 256 * mine].reshape(256, mine)[
+            codes[:, part]
+        ]
+    if has_norms:
+        norms = file.array("u1", rows)
+        vectors *= _quantiser(file)[-1][norms][:, None]
+    whole: Floats = np.rint(vectors * SCALE)
+    return whole
+
+
+def _quantiser(file: _File) -> tuple[int, int, int, int, Floats]:
+    dimensions, parts, width, last = file.values("4i")
+    return dimensions, parts, width, last, file.array("<f4", 256 * dimensions).astype(np.float64)
+
+
+def _tree(counts: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Return the children of each branch, of Huffman's tree as fastText builds it from labels in order of their frequency."""
+    whole = [*counts, *([10**15] * (len(counts) - 1))]
+    leaf, node, children = len(counts) - 1, len(counts), []
+    for branch in range(len(counts), len(whole)):
+        least = []
+        for _ in range(2):
+            if leaf >= 0 and whole[leaf] < whole[node]:
+                least.append(leaf)
+                leaf -= 1
+            else:
+                least.append(node)
+                node += 1
+        whole[branch] = whole[least[0]] + whole[least[1]]
+        children.append((least[0], least[1]))
+    return tuple(children)

@@ -1,0 +1,88 @@
+"""fastText's model worked out on whole columns: the answers are fastText's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pmd.text import identifier, language
+
+LINES = (
+    "A man in an orange hat is starring at something",
+    "Ein Mann mit einem orangefarbenen Hut, der etwas anstarrt",
+    "Muž v oranžovém klobouku na něco zírá",
+    "ある男がオレンジ色の帽子をかぶっている",
+    "שלום, מה שלומך היום חברים יקרים",
+    "  two  spaces ",
+    "a",
+    "<b> >< <>",
+    # Words that mean something to fastText: a label, and the end of the text.
+    "__label__en __label__xx oui",
+    "this is English </s> aber das nicht mehr",
+    "</s> das ist ein Haus",
+    "das</s> ist ein Haus",
+)
+
+
+def _asked(*lines: str) -> identifier.Asked:
+    return identifier.Asked(language._model(), pa.array(lines, pa.string()))
+
+
+def _fasttext(line: str) -> tuple[str, float]:
+    ((probability, label),) = language._fasttext().predict(f"{line}\n", 1, 0.0, "strict")
+    return label.removeprefix("__label__"), min(probability, 1.0)
+
+
+def _agree(*lines: str) -> None:
+    labels, probabilities = _asked(*lines).likeliest(np.arange(len(lines)))
+    english = _asked(*lines).probability("en")
+    for line, label, probability, as_english in zip(lines, labels, probabilities, english, strict=True):
+        theirs, likely = _fasttext(line)
+        assert probability == pytest.approx(likely, abs=2e-5), line
+        assert label == theirs, line
+        assert as_english == pytest.approx(likely, abs=2e-5) if theirs == "en" else as_english < likely + 2e-5
+
+
+def test_answers_are_fasttexts() -> None:
+    _agree(*LINES)
+
+
+@settings(max_examples=80)
+@given(
+    st.text(
+        st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]) | st.just(" ") | st.sampled_from("etaoinshr"),
+        max_size=40,
+    )
+)
+def test_answers_to_any_line_are_fasttexts(line: str) -> None:
+    _agree(*pc.fill_null(language.readable(pa.array([line], pa.string())), "").to_pylist())
+
+
+def test_answers_do_not_depend_on_the_company() -> None:
+    alone = [_asked(line).probability("en")[0] for line in LINES]
+    assert _asked(*LINES).probability("en").tolist() == alone
+    assert _asked(*LINES[::-1]).probability("en").tolist() == alone[::-1]
+    labels, probabilities = _asked(*LINES).likeliest(np.array([3, 1]))
+    assert labels == ["ja", "de"]
+    assert probabilities.tolist() == [_asked(LINES[place]).likeliest(np.array([0]))[1][0] for place in (3, 1)]
+
+
+def test_lines_may_be_many_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identifier, "_LINES", 2)
+    labels, _ = _asked(*LINES[:5]).likeliest(np.arange(5))
+    assert labels == ["en", "de", "cs", "ja", "he"]
+    assert _asked().probability("en").tolist() == []
+    assert _asked().likeliest(np.zeros(0, np.intp))[0] == []
+
+
+def test_another_file_is_no_model() -> None:
+    with pytest.raises(ValueError, match="not a model of fastText's format 12"):
+        identifier.read(bytes(64))
+    head = language._model_file().read_bytes()
+    loss = 8 + 4 * 6
+    with pytest.raises(ValueError, match="not a quantised model with hierarchical softmax and single words"):
+        identifier.read(head[:loss] + (3).to_bytes(4, "little") + head[loss + 4 :])
