@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = (
     "escape",
     "flow",
+    "lean",
     "errors",
     "forest",
     "schema",
@@ -154,6 +155,22 @@ def test_what_decides_does_not_load_beam() -> None:
 
 def test_a_lane_on_this_machine_does_not_load_beam() -> None:
     assert "apache_beam" not in loaded_after("import pmd.fetch.transforms")
+
+
+def test_a_process_of_ours_has_no_pandas() -> None:
+    """Neither pyarrow's first array nor Beam brings it; a process that has it keeps it."""
+    looks = "import pyarrow, apache_beam, sys; pyarrow.array([1]); print(sys.modules.get('pandas'))"
+    ours = f"from pmd import lean; lean.without_pandas(); {looks}"
+    said = [
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+        for code in (ours, f"import pandas; {ours}")
+    ]
+    assert said[0] == "None\n"
+    assert said[1].startswith("<module 'pandas'")
+
+
+def test_a_lane_reads_in_no_command_line() -> None:
+    assert "typer" not in loaded_after("import pmd.__main__, pmd.fetch.transforms")
 
 
 @pytest.mark.parametrize("command", ["sources", "init"])

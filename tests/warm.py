@@ -5,7 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 
 import pmd.fetch.transforms  # noqa: F401
+from pmd import lean
 from pmd.text import urls
 
-pa.array([1])  # pyarrow imports pandas when it first makes an array
+lean.without_pandas()
+pa.array([1])  # looks for pandas
 urls.registrable_domain("a.example")  # reads the list of public suffixes
