@@ -10,6 +10,8 @@ from typing import Final
 import pytest
 from hypothesis import settings
 
+from tests.forked import Forked
+
 # Machines that tests run on are slow at times, and no test is about time.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -35,15 +37,13 @@ def _place(path: Path) -> int:
 def _warm_lanes() -> Iterator[None]:
     """Fork the lanes of a fetch from a process that has their imports (`tests.warm`), where pmd starts each anew.
 
-    That is two seconds of processor time less for each, some hundred times. Commands that tests run as a person would, in
-    processes of their own, start them as pmd does.
+    That is more than a second of processor time less for each, some hundred times. Commands that tests run as a person would,
+    in processes of their own, start them as pmd does.
     """
-    by_name = multiprocessing.get_context
+    by_name, forked = multiprocessing.get_context, Forked()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            multiprocessing, "get_context", lambda name=None: by_name("forkserver" if name == "spawn" else name)
-        )
-        multiprocessing.set_forkserver_preload(["tests.warm"])
+        patch.setattr(multiprocessing, "get_context", lambda name=None: forked if name == "spawn" else by_name(name))
+        forked.set_forkserver_preload(["tests.warm"])
         yield
 
 
