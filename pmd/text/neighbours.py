@@ -24,8 +24,11 @@ from pmd.text import minhash
 WEIGHTS: Final = (0.05, 0.95)
 
 #: Texts proposed to one, from which on it is not put into the index: the time would grow with the square of those that share
-#: a band. It is compared with those that are there. So many texts need no index at all.
+#: a band. It is compared with those that are there.
 CROWDED: Final = 32
+
+#: Texts of which each is compared with each: that takes less than reading datasketch in.
+FEW: Final = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +76,7 @@ def groups(texts: Sequence[str], threshold: float) -> list[int]:
 
 def _proposals(ordered: Sequence[str], threshold: float) -> list[list[int]]:
     """Return for each text the places of those before it that may match it, ascending."""
-    if len(ordered) <= CROWDED:
+    if len(ordered) <= FEW:
         return [[*range(place)] for place in range(len(ordered))]
     import datasketch
 
