@@ -3,7 +3,7 @@
 As a library it offers the names in `__all__`, described in docs/library.md. Each is imported when it is first used: `import pmd`
 alone loads neither Beam nor Arrow.
 
-Folders stand in one order and import only what stands before them: escape, flow, errors, forest, schema, store, terminal,
+Folders stand in one order and import only what stands before them: escape, flow, lean, errors, forest, schema, store, terminal,
 manifests, formats, text, sources, config, books, engines, codec, suppression, and then the stages (the whole order:
 `tests/test_imports.py`).
 Only `pmd.engines` and the stages' `transforms` import Apache Beam.

@@ -1,5 +1,18 @@
-"""`python -m pmd`: the command line."""
+"""The command line's process: `pmd`, or `python -m pmd`.
 
-from pmd.cli import main
+A lane of the fetch reads this in as well, since its parent was started with it: so nothing is imported that only commands need.
+"""
 
-main()
+from pmd import lean
+
+
+def main() -> None:
+    """Be the command line."""
+    lean.without_pandas()
+    from pmd import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = (
     "escape",
     "flow",
+    "lean",
     "errors",
     "forest",
     "schema",
@@ -52,7 +54,8 @@ ORDER = (
 )
 
 
-def modules() -> dict[str, Path]:
+@functools.cache
+def modules() -> Mapping[str, Path]:
     """Return the dotted name of every module of pmd, and its file."""
     found = {}
     for path in sorted((ROOT / "pmd").rglob("*.py")):
@@ -70,8 +73,9 @@ def is_for_types(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Yield each module that a file imports at run time, and whether it does so inside a function."""
+@functools.cache
+def imports(path: Path) -> tuple[tuple[str, bool], ...]:
+    """Return each module that a file imports at run time, and whether it does so inside a function."""
 
     def walk(node: ast.AST, *, inside: bool) -> Iterator[tuple[str, bool]]:
         for child in ast.iter_child_nodes(node):
@@ -83,7 +87,7 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
             elif not is_for_types(child):
                 yield from walk(child, inside=inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
 
-    yield from walk(ast.parse(path.read_text(encoding="utf-8")), inside=False)
+    return tuple(walk(ast.parse(path.read_text(encoding="utf-8")), inside=False))
 
 
 def test_the_order_names_every_module() -> None:
@@ -117,7 +121,8 @@ def test_only_engines_and_transforms_import_beam(name: str) -> None:
     assert not found or place(name) == "engines" or name.endswith("transforms")
 
 
-def listed(package: str) -> list[str]:
+@functools.cache
+def listed(package: str) -> Sequence[str]:
     """Return the modules that a package's docstring lists, in their order."""
     doc = ast.get_docstring(ast.parse(modules()[package].read_text(encoding="utf-8"))) or ""
     after = re.split(r"Modules, each importing only\sthose above it::", doc)[1:]
@@ -154,6 +159,22 @@ def test_what_decides_does_not_load_beam() -> None:
 
 def test_a_lane_on_this_machine_does_not_load_beam() -> None:
     assert "apache_beam" not in loaded_after("import pmd.fetch.transforms")
+
+
+def test_a_process_of_ours_has_no_pandas() -> None:
+    """Neither pyarrow's first array nor Beam brings it; a process that has it keeps it."""
+    looks = "import pyarrow, apache_beam, sys; pyarrow.array([1]); print(sys.modules.get('pandas'))"
+    ours = f"from pmd import lean; lean.without_pandas(); {looks}"
+    said = [
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+        for code in (ours, f"import pandas; {ours}")
+    ]
+    assert said[0] == "None\n"
+    assert said[1].startswith("<module 'pandas'")
+
+
+def test_a_lane_reads_in_no_command_line() -> None:
+    assert "typer" not in loaded_after("import pmd.__main__, pmd.fetch.transforms")
 
 
 @pytest.mark.parametrize("command", ["sources", "init"])

@@ -20,6 +20,7 @@ _ALWAYS: Final = ("tests/test_docs.py", "tests/test_imports.py")
 _ELSEWHERE: Final = {
     "pmd/datasets/": ("tests/audit/test_data.py",),
     "pmd/engines/": ("tests/pipelines",),
+    "pmd/lean.py": ("tests/pipelines/test_workers.py",),
     "pmd/stages.py": ("tests/inspection", "tests/pipelines"),
     "pmd/books/": ("tests/inspection/test_verify.py", "tests/inspection/test_status.py"),
     "pmd/__init__.py": ("tests/test_wheel.py",),

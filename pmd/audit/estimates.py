@@ -199,22 +199,48 @@ def corrected(rows: Rows) -> tuple[float, float]:
     weights = rows.units * factor
     joined = np.concatenate([rows.taken, rows.shared], axis=1)
     moments = (joined * weights[:, None]).T @ joined
-    one = np.eye(len(rows.means))
-    kernel = np.block([[rows.means, -one], [-one, np.zeros_like(one)]])
+    length = len(rows.means)
+    kernel = np.zeros((2 * length, 2 * length))  # the means' covariance, and less one where a mean meets itself
+    kernel[:length, :length] = rows.means
+    kernel[:length, length:] = kernel[length:, :length] = -np.eye(length)
     product = kernel @ moments
     trace = float((weights * factor) @ (rows.model * (rows.model + 2 * left))) + float((product @ product).trace())
     variance, model = float(factor @ rows.squares), float(weights @ expected)
     return variance, model * model / trace if trace > 0 else 0.0
 
 
-def _spread(sums: Sums, squares: Array, within: Array, weight: float = 1.0) -> Spread:
-    """Return how the mean of a score varies that has been centred.
+@dataclasses.dataclass(frozen=True)
+class _Varying:
+    """How the sum of a score varies over some clusters; `total` are their pairs, `largest` those of the largest."""
+
+    variance: float
+    alone: float
+    degrees: float
+    clusters: int
+    total: float
+    largest: float
+    effective: float
+
+    def spread(self, weight: float) -> Spread:
+        """Return how the mean varies in a figure of which these clusters make up a part."""
+        scale = (weight / self.total) ** 2
+        return Spread(
+            scale * self.variance,
+            scale * self.alone,
+            self.degrees,
+            self.clusters,
+            weight * self.largest / self.total,
+            self.effective,
+        )
+
+
+def _varying(sums: Sums, squares: Array, within: Array) -> _Varying:
+    """Return how a score varies that has been centred.
 
     Args:
         sums: The clusters.
         squares: By size, the sum of the squares of clusters' scores.
         within: By size, the sum of the squares of their pairs' scores.
-        weight: The part of the figure that these clusters make up.
     """
     sizes, units = sums.sizes.astype(np.float64), sums.units.astype(np.float64)
     total = float(sizes @ units)
@@ -230,16 +256,9 @@ def _spread(sums: Sums, squares: Array, within: Array, weight: float = 1.0) -> S
             means=np.array([[float(model @ units)]]),
         )
     )
-    scale = (weight / total) ** 2
     alone = float(within.sum()) * total / (total - 1) if total > 1 else 0.0
-    return Spread(
-        scale * variance,
-        scale * alone,
-        degrees,
-        sums.clusters,
-        weight * float(sizes[-1]) / total,
-        total**2 / float(sizes**2 @ units),
-    )
+    effective = total**2 / float(sizes**2 @ units)
+    return _Varying(variance, alone, degrees, sums.clusters, total, float(sizes[-1]), effective)
 
 
 def _together(spreads: Sequence[Spread], weights: Sequence[float]) -> Spread:
@@ -292,13 +311,20 @@ def share_of_draw(
         return NOTHING
     shares = [part.sums.having(name) / part.sums.pairs for part in parts]
     value = math.fsum(weight * share for weight, share in zip(weights, shares, strict=True))
-    spreads = []
-    for part, weight, share in zip(parts, weights, shares, strict=True):
-        first, second = part.sums.of(name)
-        squares = second - 2 * share * part.sums.sizes * first + share**2 * part.sums.sizes**2 * part.sums.units
-        within = first * (1 - share) ** 2 + (part.sums.sizes * part.sums.units - first) * share**2
-        spreads.append(_spread(part.sums, np.maximum(squares, 0.0), within, weight))
+    spreads = [_of_share(part.sums, name).spread(weight) for part, weight in zip(parts, weights, strict=True)]
     return _share(value, _together(spreads, weights), level, refuses_by_sizes=refuses_by_sizes)
+
+
+def _of_share(sums: Sums, name: str) -> _Varying:
+    """Return how pairs with a property vary; once, since a figure of all sources asks what those of each have asked."""
+    if name not in sums.known:
+        share = sums.having(name) / sums.pairs
+        first, second = sums.of(name)
+        squares = second - 2 * share * sums.sizes * first + share**2 * sums.sizes**2 * sums.units
+        within = first * (1 - share) ** 2 + (sums.sizes * sums.units - first) * share**2
+        sums.known[name] = _varying(sums, np.maximum(squares, 0.0), within)
+    known: _Varying = sums.known[name]
+    return known
 
 
 def ratio_of_draw(parts: Sequence[Part], above: str, below: str, both: str, *, level: float = LEVEL) -> Estimate:
@@ -332,7 +358,7 @@ def ratio_of_draw(parts: Sequence[Part], above: str, below: str, both: str, *, l
         squares = squares - 2 * mean * sizes * scores + mean**2 * sizes**2 * units
         within = a * a * tops_first + b * b * bottoms_first - 2 * a * b * part.sums.of(both)[0]
         within = within - 2 * mean * scores + mean**2 * sizes * units
-        spreads.append(_spread(part.sums, np.maximum(squares, 0.0), np.maximum(within, 0.0), weight))
+        spreads.append(_varying(part.sums, np.maximum(squares, 0.0), np.maximum(within, 0.0)).spread(weight))
     having = math.fsum(_effective_having(part.sums, above, below) for part in parts)
     return _ratio(top, bottom, _together(spreads, weights), having, level)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from pmd import flow
 from pmd.audit import geography, population
-from pmd.config import Config, inputs, places, reference
+from pmd.config import Config, inputs, places, reference, told
 from pmd.curate import needs as curate_needs
 from pmd.store import root, storage
 from pmd.store.commits import Books, File, sha256
@@ -81,8 +81,7 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
         books[stage.name] = {name: commit.sources.get(name, Books()) for name in names}
     for path in config.audit.attributes:
         inputs_of[places.written(path)] = storage.fingerprint(path)
-    told = places.options_written(config.audit, places.written)
-    options = told | {"profile": config.profile, "format": AUDIT_FORMAT}
+    options = told.of(config, flow.AUDIT.name) | {"profile": config.profile, "format": AUDIT_FORMAT}
     if config.audit.reference is not None:
         options["reference"] = {"year": config.audit.reference.year}
         inputs_of["reference"] = sha256(storage.read_bytes(config.audit.reference.countries))

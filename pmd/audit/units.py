@@ -292,6 +292,11 @@ class Counted:
         }
         return whole | parts
 
+    @functools.cached_property
+    def summed(self) -> dict[tuple[str, str, int, str], clusters.Sums]:
+        """What `sums_of` has made already: all figures of a domain are of the same clusters."""
+        return {}
+
     def _tables(self) -> tuple[pa.Table, ...]:
         return self.sizes, self.sums, self.losses, self.hosts, self.groups, self.marked
 
@@ -628,8 +633,11 @@ def sizes_of(counted: Counted, source: str, kind: str, stage: int) -> tuple[Coun
 
 def sums_of(counted: Counted, source: str, kind: str, stage: int, domain: str) -> clusters.Sums:
     """Return the sums over the clusters of a source after a stage."""
-    rows = counted.ordered["sums of domains"].at(source, kind, stage, domain)
-    return clusters.from_rows(rows.select(clusters.ROWS.names))
+    at = (source, kind, stage, domain)
+    if at not in counted.summed:
+        rows = counted.ordered["sums of domains"].at(*at)
+        counted.summed[at] = clusters.from_rows(rows.select(clusters.ROWS.names))
+    return counted.summed[at]
 
 
 def associations_of(counted: Counted, source: str, kind: str, stage: int) -> dict[str, clusters.Sums]:

@@ -7,7 +7,7 @@ terms are of the last stage alone, from `LEAST` texts on, so that no two tables 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from pmd.audit.estimates import Part, Read
 from pmd.audit.figures import coverage, figure
 from pmd.audit.lexicon import Absent, Lexicon
 from pmd.audit.marks import OF_ENGLISH, OF_READ, key
+from pmd.audit.vocabulary import Term
 
 #: Texts from which a term is shown.
 LEAST: Final = 10
@@ -96,13 +97,14 @@ def sections(texts: Sequence[Texts], lexicon: Lexicon | Absent, *, last: bool) -
     english, read = sum(one.english for one in texts), sum(one.read for one in texts)
     of_english = coverage(english, read, "texts of the sample", "is not English")
     found: dict[str, Any] = {}
+    terms = vocabulary.of(lexicon).terms if last else ()
     for group, names in OF_ENGLISH.items():
         found[group] = {
             "coverage": of_english,
             "method": group,
             **{name: _share(texts, name, "english") for name in names},
         }
-        found[group]["carried_by"] = carried_by(texts, group, lexicon) if last else []
+        found[group]["carried_by"] = carried_by(texts, group, terms)
     found["age"]["young_to_old"] = _young_to_old(texts)
     found["identity"]["beside"] = []  # they are counted elsewhere: `pmd.audit.context`
     for kind in ("host", "subreddit"):
@@ -113,7 +115,7 @@ def sections(texts: Sequence[Texts], lexicon: Lexicon | Absent, *, last: bool) -
         **{name: _share(texts, name, "read") for name in OF_READ},
     }
     found["associations"] = _associations(texts, lexicon, last=last)
-    found["terms"] = {"carried_by": carried_by(texts, vocabulary.GENDERED, lexicon) if last else []}
+    found["terms"] = {"carried_by": carried_by(texts, vocabulary.GENDERED, terms)}
     return found
 
 
@@ -166,12 +168,15 @@ def _read(texts: Sequence[Texts], names: Sequence[str], domain: str) -> list[Rea
     return found
 
 
-def carried_by(texts: Sequence[Texts], group: str, lexicon: Lexicon | Absent) -> list[dict[str, Any]]:
-    """Return the terms of each list of a group that most texts have, those of all sources added up."""
+def carried_by(texts: Sequence[Texts], group: str, terms: Iterable[Term]) -> list[dict[str, Any]]:
+    """Return, of terms, those of each list of a group that most texts have, those of all sources added up."""
     ranked: dict[str, list[tuple[int, str]]] = {}
-    for term in vocabulary.of(lexicon).terms:
-        number = sum(one.tallies.get(key("term", term.key), 0) for one in texts)
-        if term.group == group and number >= LEAST:
+    for term in terms:
+        if term.group != group:
+            continue
+        name = key("term", term.key)
+        number = sum(one.tallies.get(name, 0) for one in texts)
+        if number >= LEAST:
             for name in sorted(term.lists):
                 ranked.setdefault(name, []).append((-number, term.name))
     return [

@@ -6,6 +6,7 @@ of the configuration file.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import ipaddress
 import re
@@ -13,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from pmd import flow
 from pmd.config import scores
 from pmd.config.resizing import (
     LARGEST_IMAGE_SIZE,
@@ -26,6 +28,21 @@ from pmd.config.resizing import (
 from pmd.manifests.model import Licence
 from pmd.schema.modes import Mode
 from pmd.sources.contract import PROFILES, NamesFiles, Profile, Rule
+
+
+@dataclasses.dataclass(frozen=True)
+class Also:
+    """Marks an option that has its effect in other stages than that of its table: `told` says it to these too.
+
+    What they commit depends on it then, but for its default: that changes nothing, and what was built before there was such an
+    option stays fresh.
+
+    Attributes:
+        stages: Their names.
+    """
+
+    stages: tuple[str, ...]
+
 
 #: The longest side that a JPEG can have.
 LONGEST_SIDE_PX: Final = 65_535
@@ -42,10 +59,14 @@ class StageOptions(BaseModel):
     #: Options that came later than ROOTs that stand, and that change nothing at their defaults: `told` leaves them out there.
     LATER: ClassVar[frozenset[str]] = frozenset()
 
+    @property
+    def later(self) -> set[str]:
+        """Those of `LATER` that are at their defaults."""
+        return {name for name in self.LATER if getattr(self, name) == type(self).model_fields[name].default}
+
     def told(self) -> dict[str, Any]:
         """Return the options as JSON has them, for fingerprints: of what is asked for, whatever else there is to ask."""
-        later = {name for name in self.LATER if getattr(self, name) == type(self).model_fields[name].default}
-        return self.model_dump(mode="json", exclude=later)
+        return self.model_dump(mode="json", exclude=self.later)
 
     @classmethod
     def rules(cls) -> dict[str, Rule]:
@@ -108,7 +129,7 @@ class ImagesOptions(StageOptions):
 class LicenceOptions(StageOptions):
     """Which pictures may be used, by the licences that sources state of them."""
 
-    image_allow: tuple[Licence, ...] | None = Field(default=None, min_length=1)
+    image_allow: Annotated[tuple[Licence, ...] | None, Also((flow.IMAGES.name,)), Field(min_length=1)] = None
 
     @field_validator("image_allow")
     @classmethod

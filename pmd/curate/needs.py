@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from pmd import flow
-from pmd.config import Config, inputs, places
+from pmd.config import Config, inputs, places, told
 from pmd.formats import archives
 from pmd.sources.contract import InputFile
 from pmd.store import root
 from pmd.store.commits import Commit, options_hash
 from pmd.store.standing import Standing
-from pmd.store.wanted import Wanted, as_json
+from pmd.store.wanted import Wanted
 from pmd.suppression import lists
 
 #: As `wanted.FORMAT`, for curate alone: raised when the readers make other rows of the same files. 2: byte order marks,
@@ -65,7 +65,11 @@ def of(config: Config, source: str) -> Needs:
             flow.CURATE.name,
             source,
             root.curate_folder(config.root, source),
-            {**places.options_written(chosen.options, places.written), **as_json(config.curate), "format": READ_FORMAT},
+            {
+                **places.options_written(chosen.options, places.written),
+                **told.of(config, flow.CURATE.name),
+                "format": READ_FORMAT,
+            },
             {**inputs.fingerprints(paths, places.written), **suppression_input(lists.digests(config.suppression))},
             inputs.local(paths, places.written),
         ),

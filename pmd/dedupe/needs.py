@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pmd import flow
-from pmd.config import Config, places
+from pmd.config import Config, places, told
 from pmd.fetch import asking
 from pmd.store import commits, root, storage
 from pmd.store.standing import Standing
@@ -34,7 +34,7 @@ def wanted(config: Config, unit: str = "all", standing: Standing | None = None) 
         files = [places.found(file, path) for file in below]
         versions = [[places.written(file), storage.fingerprint(file)] for file in files]
         found[places.written(path)] = commits.options_hash(versions)
-    options = places.options_written(config.dedupe, places.written) | {"format": GROUP_FORMAT}
+    options = told.of(config, flow.DEDUPE.name) | {"format": GROUP_FORMAT}
     if config.dedupe.near_texts is None:  # what was built before there was such an option stays fresh
         del options["near_texts"], options["near_texts_action"]
     return (Wanted(flow.DEDUPE.name, "all", root.dedupe_folder(config.root), options, found),)

@@ -21,11 +21,13 @@ from apache_beam.internal import pickler
 from apache_beam.pipeline import PipelineVisitor
 
 import pmd.engines.coder  # noqa: F401  registers the coder of record batches
-from pmd.engines import counters, ends, mistakes, progress, versions
+from pmd.engines import counters, ends, mistakes, progress, signatures, versions
 from pmd.engines.versions import Versions
 from pmd.store import exchange, parcels
 from pmd.store.commits import Books, File
 from pmd.store.parcels import Unit
+
+signatures.remember()
 
 #: What a worker hands to the commit: one row a file, or one a (source, reason) count. `fact` is JSON.
 OUTPUTS = pa.schema(

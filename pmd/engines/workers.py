@@ -14,6 +14,7 @@ import threading
 import time
 from typing import Final
 
+from pmd import lean
 from pmd.errors import PmdError
 
 _WATCH_S: Final = 1.0
@@ -47,6 +48,7 @@ def how(code: int) -> str:
 def main() -> None:
     """Serve the driver until it has no more work."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    lean.without_pandas()
     threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()
     # An exception goes to the driver with its traceback.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)

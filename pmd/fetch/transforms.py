@@ -30,6 +30,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import lean
 from pmd.config.options import FetchOptions
 from pmd.engines import counters, ends, mistakes, progress, workers
 from pmd.errors import NetworkError, PmdError, WorkerFault
@@ -373,6 +374,7 @@ def _end(processes: Sequence[_Process]) -> None:
 
 
 def _run_lane(lane: FetchLane, batch: pa.RecordBatch, tells: Connection) -> None:
+    lean.without_pandas()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     stop = Stop()
     came: list[int] = []

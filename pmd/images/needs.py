@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pmd import flow
-from pmd.config import Config, inputs, places
+from pmd.config import Config, inputs, places, told
 from pmd.curate import needs as curate_needs
 from pmd.images import takedowns
 from pmd.store import root, storage
 from pmd.store.commits import Commit, File, options_hash
 from pmd.store.standing import Standing
-from pmd.store.wanted import Wanted, as_json
+from pmd.store.wanted import Wanted
 
 #: As `wanted.FORMAT`, for images alone. 2: views say of their pairs what samples and lists say of them.
 VIEW_FORMAT: Final = 2
@@ -75,9 +75,7 @@ def of(config: Config, standing: Standing | None = None) -> Needs:
     if pictures:
         digests["takedown, by bytes"] = options_hash(pictures)
     rules = [places.options_written(rule, places.written) for rule in config.scores]
-    options = {"format": VIEW_FORMAT, "sample": config.sample, "scores": rules, **as_json(config.images)}
-    if config.licence.image_allow is not None:
-        options["image_allow"] = list(config.licence.image_allow)
+    options = {"format": VIEW_FORMAT, "sample": config.sample, "scores": rules, **told.of(config, flow.IMAGES.name)}
     return Needs(
         Wanted(
             flow.IMAGES.name,

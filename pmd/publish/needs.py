@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from pmd import flow
-from pmd.config import Config
+from pmd.config import Config, told
 from pmd.curate import needs as curate_needs
 from pmd.manifests import Terms
 from pmd.manifests.model import Redistribute
 from pmd.store import root
 from pmd.store.commits import File
 from pmd.store.standing import Standing
-from pmd.store.wanted import Wanted, as_json
+from pmd.store.wanted import Wanted
 
 #: As `wanted.FORMAT`, for the lists alone. 2: with `perceptual_hash`. 3: `meta` by the manifest's list, columns nullable. 4: with
 #: credit, status, names of what has no URL, digests of what is withheld; files by split. 5: one split for images that are one.
@@ -51,7 +51,7 @@ def of(config: Config, source: str, standing: Standing | None = None) -> Needs:
     commit = curate_needs.commit_of(there, source)
     inputs = {"pairs": commit.digest("pairs"), "survivors": dedupe.facts.get("survivors", {}).get(source, "")}
     terms = config.sources[source].terms
-    options = as_json(config.publish) | {
+    options = told.of(config, flow.PUBLISH.name) | {
         "format": LIST_FORMAT,
         "meta": dict(terms.meta),
         "licence_evidence": terms.licence_evidence,

@@ -6,7 +6,7 @@ import posixpath
 from typing import Final
 
 from pmd import flow
-from pmd.config import Config
+from pmd.config import Config, told
 from pmd.store import root, storage
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
@@ -20,7 +20,7 @@ SHARD_FORMAT: Final = 2
 
 def wanted(config: Config, unit: str = "all", standing: Standing | None = None) -> tuple[Wanted, ...]:
     """Return the commits of the rejected pairs and of every format, in this order: all are made at once."""
-    options = config.shard.told() | {"format": SHARD_FORMAT, "seed": config.seed}
+    options = told.of(config, flow.SHARD.name) | {"format": SHARD_FORMAT, "seed": config.seed}
     del options["formats"]
     long_side_px = stored_long_side_px(config)
     if long_side_px is not None:

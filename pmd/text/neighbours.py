@@ -6,7 +6,8 @@ strangers together. A missed match is lost and a stranger costs one comparison: 
 At .8 it takes 16 bands of 8, which propose .947 of the pairs at .8 and .996 of those at .86.
 
 `groups` holds all texts in one process, for the audit; a whole build has its own way with the same bands
-(`pmd.dedupe.near_texts`). datasketch is imported late: it brings scipy, a second or more of start.
+(`pmd.dedupe.near_texts`). datasketch is imported late: it brings scipy, a second or more of start. Where there are few texts,
+each is compared with each, and it is not needed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ WEIGHTS: Final = (0.05, 0.95)
 #: Texts proposed to one, from which on it is not put into the index: the time would grow with the square of those that share
 #: a band. It is compared with those that are there.
 CROWDED: Final = 32
+
+#: Texts of which each is compared with each: that takes less than reading datasketch in.
+FEW: Final = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +76,8 @@ def groups(texts: Sequence[str], threshold: float) -> list[int]:
 
 def _proposals(ordered: Sequence[str], threshold: float) -> list[list[int]]:
     """Return for each text the places of those before it that may match it, ascending."""
+    if len(ordered) <= FEW:
+        return [[*range(place)] for place in range(len(ordered))]
     import datasketch
 
     index = datasketch.MinHashLSH(num_perm=minhash.PERMUTATIONS, params=dataclasses.astuple(bands(threshold)))

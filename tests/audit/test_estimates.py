@@ -41,6 +41,20 @@ def test_clopper_pearson_is_the_textbooks() -> None:
     assert estimates.clopper_pearson(1.0, 30) == pytest.approx((0.025 ** (1 / 30), 1.0))
 
 
+def test_what_a_source_has_told_is_not_computed_again_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[object] = []
+    original = estimates.corrected
+    monkeypatch.setattr(estimates, "corrected", lambda rows: computed.append(rows) or original(rows))
+    one, other = part([2, 3, 4] * 9, [1, 0, 2] * 9), part([5] * 20, [2, 3] * 10, weight=3.0)
+    alone = [estimates.share_of_draw([some], "term") for some in (one, other)]
+    assert len(computed) == 2
+    both = estimates.share_of_draw([one, other], "term")
+    assert len(computed) == 2
+    fresh = [part([2, 3, 4] * 9, [1, 0, 2] * 9), part([5] * 20, [2, 3] * 10, weight=3.0)]
+    assert estimates.share_of_draw(fresh, "term") == both
+    assert [estimates.share_of_draw([some], "term") for some in fresh] == alone
+
+
 def test_clusters_of_one_size_give_the_textbooks_variance() -> None:
     chance = np.random.default_rng(1)
     sizes = np.full(40, 7)

@@ -62,6 +62,7 @@ def test_counts_by_hand() -> None:
     assert sizes(units.ALL, "user", 0) == [[], []]  # users are of one source
     assert units.hosts_of(found, units.ALL, 0) == [("a.org", 3), ("b.org", 1)]
     sums = units.sums_of(found, "yfcc100m", "user", 0, "english")
+    assert units.sums_of(found, "yfcc100m", "user", 0, "english") is sums  # made once, whoever asks
     assert (sums.pairs, sums.clusters, sums.having("female"), sums.having("neither")) == (3, 2, 1, 1)
     assert (sums.second["female+male"].tolist(), sums.sizes.tolist()) == ([0, 4], [1, 2])
     assert units.losses_of(found, "yfcc100m", "host", 1, "english").num_rows > 0

@@ -1,6 +1,7 @@
-"""A few trials of `benchmarks/break.py`: stages are killed, at calls of their storage and at random moments, and run again.
+"""A few trials of `benchmarks/break.py` and of `benchmarks/faulty_storage.py`: stages are killed, or their storage fails.
 
-What is looked at stands there: equal bytes and outcomes, nothing left over, nothing settled asked for again.
+What is looked at stands there: equal bytes and outcomes, nothing left over, nothing settled asked for again, an end in words.
+Both try copies of the same ROOTs, which are prepared once: that takes longer than the trials.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,22 +19,16 @@ FOLDER = Path(__file__).resolve().parents[2]
 TRIALS = 6
 
 
-@pytest.mark.timeout(900)
-def test_stages_that_are_killed_and_run_again_give_what_they_give_undisturbed(tmp_path: Path) -> None:
-    words = [
-        "--folder",
-        str(tmp_path),
-        "--images",
-        "160",
-        "--seed",
-        "3",
-        "--named-share",
-        "0.015",
-        "--trials",
-        str(TRIALS),
-    ]
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the ROOTs stand, once a benchmark has prepared them."""
+    return tmp_path_factory.mktemp("broken")
+
+
+def told(benchmark: str, folder: Path, *words: str) -> dict[str, Any]:
+    """Run a benchmark on the ROOTs of a folder; return its last line."""
     run = subprocess.run(
-        [sys.executable, "benchmarks/break.py", *words],
+        [sys.executable, f"benchmarks/{benchmark}.py", "--folder", str(folder), "--images", "160", *words],
         cwd=FOLDER,
         env={**os.environ, "PYTHONPATH": str(FOLDER)},
         capture_output=True,
@@ -40,6 +36,21 @@ def test_stages_that_are_killed_and_run_again_give_what_they_give_undisturbed(tm
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    told = json.loads(run.stdout.splitlines()[-1])
-    assert (told["trials"], told["unlike"]) == (TRIALS, 0)
-    assert told["hit"] >= TRIALS // 2
+    found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.timeout(900)
+def test_stages_that_are_killed_and_run_again_give_what_they_give_undisturbed(folder: Path) -> None:
+    found = told("break", folder, "--seed", "3", "--named-share", "0.015", "--trials", str(TRIALS))
+    assert (found["trials"], found["unlike"]) == (TRIALS, 0)
+    assert found["hit"] >= TRIALS // 2
+
+
+@pytest.mark.timeout(900)
+def test_a_stage_ends_in_words_and_its_reruns_give_what_is_to_be(folder: Path) -> None:
+    kinds = [word for kind in ("passing", "lasting", "gone") for word in ("--kind", kind)]
+    found = told("faulty_storage", folder, "--seed", "1", "--times", "1", "--only", "fetch", "--only", "dedupe", *kinds)
+    assert (found["unlike"], found["wordless"]) == (0, 0)
+    assert found["tried"] >= 6
+    assert found["reruns"] <= 3

@@ -30,7 +30,8 @@ from tests.fetch.conftest import Web, photo, reply
 
 IMAGES = 480
 SHARD_BITS = 3
-KILLS = 10
+#: Few: `benchmarks/break.py` has many, at random moments too, and the points below are named.
+KILLS = 4
 ROOT = Path(__file__).parent.parent.parent
 
 #: Runs `pmd fetch CONFIG`; it is killed, with its lane, before or after the n-th call of a function in one of its processes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -72,15 +73,28 @@ def test_a_band_that_all_share_costs_no_square(monkeypatch: pytest.MonkeyPatch) 
     assert crowded < compared / 2
 
 
+def test_few_texts_are_compared_each_with_each_without_an_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasketch", None)  # which cannot be imported then
+    signed = [SIGNED.format(name) for name in WORDS[:4]]
+    assert named([*signed, "a tree"]) == [*[min(signed)] * 4, "a tree"]
+    texts = generated.crowd(neighbours.FEW + 1)
+    with pytest.raises(ImportError):
+        named(texts)
+    assert named(texts[1:]) == texts[1:]
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12).map(" ".join), max_size=20, unique=True),
     st.randoms(use_true_random=False),
+    st.sampled_from([0, neighbours.FEW]),
 )
-def test_groups_depend_on_no_order_and_join_only_what_matches(texts: list[str], random: Any) -> None:
-    found = dict(zip(texts, named(texts), strict=True))
-    shuffled = random.sample(texts, len(texts))
-    assert dict(zip(shuffled, named(shuffled), strict=True)) == found
+def test_groups_depend_on_no_order_and_join_only_what_matches(texts: list[str], random: Any, few: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbours, "FEW", few)
+        found = dict(zip(texts, named(texts), strict=True))
+        shuffled = random.sample(texts, len(texts))
+        assert dict(zip(shuffled, named(shuffled), strict=True)) == found
     sets = {text: minhash.shingle_set(text) for text in texts}
     for text, first in found.items():
         assert found[first] == first <= text
