@@ -55,6 +55,8 @@ KINDS: Final = (UNDISTURBED, "driver", "manager", "worker", "store")
 _SUPPOSED_S: Final = 25.0
 #: Of a host, so that a fetch takes its time: each has a fifth of the images.
 _REQUESTS_PER_S: Final = 10
+#: Images that a fetch has asked for, at most, when it is disturbed: the second age has as many new ones.
+_ASKED: Final = 60
 #: For how long the store is gone.
 _GONE_S: Final = 20.0
 #: What Flink is told in every other round: so many tries more, and the pause before each, in milliseconds.
@@ -104,12 +106,23 @@ class Outcome:
 
 
 class Disturbance:
-    """Watches the cluster beside a run, and does what is to be done when its moment has come."""
+    """Watches the cluster beside a run, and does what is to be done when its moment has come.
 
-    def __init__(self, flink: Cluster, trial: Trial, jobs: Sequence[float], store: Relay | None) -> None:
-        self._flink, self._trial, self._store = flink, trial, store
+    Args:
+        flink: The cluster.
+        trial: What is to be done, and when.
+        jobs: The seconds of each of the stage's jobs.
+        store: What has the store gone.
+        web: The world. A fetch is disturbed by the images that it has asked for, and not by time: its workers start slowly.
+    """
+
+    def __init__(
+        self, flink: Cluster, trial: Trial, jobs: Sequence[float], store: Relay | None, web: world.World
+    ) -> None:
+        self._flink, self._trial, self._store, self._web = flink, trial, store, web
+        _, self._since = web.asked(0)
         self._chance = random.Random(trial.key)
-        self._job = trial.job % max(1, len(jobs))
+        self._job = 0 if trial.stage == "fetch" else trial.job % max(1, len(jobs))
         self._after_s = trial.share * (jobs[self._job] if jobs else _SUPPOSED_S)
         self._before = {job["jid"] for job in flink.jobs()}
         self._looked = self._running_since = 0.0
@@ -124,7 +137,10 @@ class Disturbance:
         if len(mine) <= self._job or mine[-1]["state"] != cluster.RUNNING:
             return
         self._running_since = self._running_since or since_s
-        if since_s - self._running_since >= self._after_s and self._do(driver):
+        is_time = since_s - self._running_since >= self._after_s
+        if self._trial.stage == "fetch":
+            is_time = self._web.asked(self._since)[0].total() > self._trial.share * _ASKED
+        if is_time and self._do(driver):
             self.done_after_s = since_s
 
     def mine(self) -> list[dict[str, Any]]:
@@ -174,7 +190,7 @@ class Breaking(Kept):
         config = self.world.config(where, trial.age, _LANES, url, _REQUESTS_PER_S)
         words = [trial.stage, str(config), *_ON]
         _, since = self.world.asked(0)
-        does = Disturbance(self._flink, trial, jobs, self._store and self._store[1])
+        does = Disturbance(self._flink, trial, jobs, self._store and self._store[1], self.world)
         ended = self._run([*words, *(_RETRIES if trial.retries else ())], "killed", does)
         first, since = self.world.asked(since)
         outcome = Outcome(trial.key, asdict(trial), does.done_after_s is not None, ended.code, None, [])

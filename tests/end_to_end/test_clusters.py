@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import audit, curate
-from pmd.config.engine import Engine, FlinkEngine
+from pmd.config.engine import Engine, FlinkEngine, SparkEngine
 from pmd.engines import choosing, servers
 from pmd.images import rules as images_rules
 from pmd.store import root
@@ -55,6 +55,7 @@ FLINK = Engine(name="flink")
 #: Flink within its job server, and workers within the driver.
 IN_ONE = Engine(name="flink", flink=FlinkEngine(master="[local]", environment="loopback", parallelism=2))
 SPARK = Engine(name="spark")
+SPARK_IN_ONE = Engine(name="spark", spark=SparkEngine(environment="loopback"))
 #: What a build of the demo runs on its engine.
 STAGES = {"curate", "images", "fetch", "dedupe", "shard", "publish", "audit"}
 
@@ -82,12 +83,12 @@ def test_a_stage_on_two_task_managers_equals_the_local_runners(
     assert not any("BlobClient: Downloading" in log for log in logs)  # no jar was sent with the job
 
 
-@pytest.fixture(scope="session")
-def parted(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+@pytest.fixture(scope="module")
+def parted(unbuilt: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """Build the demo in many parts and two lanes: 32 fetch shards, and several partitions of nearly everything."""
     many = {"lanes": 2}
     root_url = str(tmp_path_factory.mktemp("parted") / "root")
-    there = dataclasses.replace(demo.config, root=root_url, fetch=demo.config.fetch.model_copy(update=many))
+    there = dataclasses.replace(unbuilt.config, root=root_url, fetch=unbuilt.config.fetch.model_copy(update=many))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(root, "IMAGES_PER_SHARD", 24)
         patch.setattr(images_rules, "PART_ROWS", 60)
@@ -95,7 +96,7 @@ def parted(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dem
         patch.setattr(audit, "PARTITION_BYTES", 8192)
         patch.setattr(audit, "TEXT_PARTITION_BYTES", 8192)
         building.run(there)
-        yield dataclasses.replace(demo, config=there)
+        yield dataclasses.replace(unbuilt, config=there)
 
 
 def build(demo: Demo, chosen: Engine, root_url: str) -> None:

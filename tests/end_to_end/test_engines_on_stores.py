@@ -16,7 +16,7 @@ from pmd.config.engine import Engine
 from pmd.store import storage
 from tests.end_to_end import test_clusters
 from tests.end_to_end.conftest import Demo
-from tests.end_to_end.test_clusters import FLINK, SPARK
+from tests.end_to_end.test_clusters import IN_ONE, SPARK_IN_ONE
 from tests.end_to_end.test_clusters import parted as parted  # noqa: PLC0414  a fixture of theirs
 from tests.object_stores.test_build import copied
 
@@ -37,7 +37,9 @@ def emulated(kind: str) -> Iterator[str]:
         storage._filesystem.cache_clear()
 
 
-@pytest.mark.parametrize(("chosen", "kind"), [(FLINK, "gs"), (SPARK, "s3")], ids=["Flink, Cloud Storage", "Spark, S3"])
+@pytest.mark.parametrize(
+    ("chosen", "kind"), [(IN_ONE, "gs"), (SPARK_IN_ONE, "s3")], ids=["Flink, Cloud Storage", "Spark, S3"]
+)
 def test_the_demo_on_an_engine_and_an_object_store_equals_the_local_one(
     parted: Demo,
     tmp_path_factory: pytest.TempPathFactory,
