@@ -379,8 +379,9 @@ def _flink(starting: _Starting) -> tuple[str, str | None]:
         entry = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
         # The heap of tasks and framework together; what is beside it is direct memory.
         starting.start(part, [*starting.java(320), entry, "--configDir", told], environment)
-    # What a job in one process is given too: with the master [local] the job server runs Flink itself.
-    local = both | {key: size for key, size in _MEMORY.items() if "network" in key or "managed" in key}
+    # What a job in one process is given too: with the master [local] the job server runs Flink itself, pages and all, beside the
+    # cluster, whose port is taken.
+    local = both | {key: size for key, size in _MEMORY.items() if "network" in key or "managed" in key} | {"rest.port": 0}
     told = starting.configured("job-server", local)
     listening = _job_server(
         starting,

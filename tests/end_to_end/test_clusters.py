@@ -60,13 +60,22 @@ SPARK_IN_ONE = Engine(name="spark", spark=SparkEngine(environment="loopback"))
 STAGES = {"curate", "images", "fetch", "dedupe", "shard", "publish", "audit"}
 
 
+def curated_alike(demo: Demo, chosen: Engine, where: Path) -> None:
+    """Curate a source on an engine, and fail where it is not what the local runner has made."""
+    there = dataclasses.replace(demo.config, root=str(where), engine=chosen)
+    with root.writer(there.root, "test"):
+        curate.build(there, ["coco"], choosing.flags(there.engine))
+    ours, theirs = (building.committed(each)["curate/source=coco"] for each in (demo.root, where))
+    assert building.digests(ours) == building.digests(theirs)
+    assert ours["sources"] == theirs["sources"]
+    assert ours["hash"] == theirs["hash"]
+
+
 def test_a_stage_on_two_task_managers_equals_the_local_runners(
     demo: Demo, flink: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(flink)
-    there = dataclasses.replace(demo.config, root=str(tmp_path / "root"), engine=FLINK)
-    with root.writer(there.root, "test"):
-        curate.build(there, ["coco"], choosing.flags(there.engine))
+    curated_alike(demo, FLINK, tmp_path / "root")
     running = servers.started("flink")
     assert [process.part for process in running.processes] == [
         "job-manager",
@@ -75,12 +84,16 @@ def test_a_stage_on_two_task_managers_equals_the_local_runners(
         "job-server",
     ]
     assert running.dead == ()
-    ours, theirs = (building.committed(where)["curate/source=coco"] for where in (demo.root, tmp_path / "root"))
-    assert building.digests(ours) == building.digests(theirs)
-    assert ours["sources"] == theirs["sources"]
-    assert ours["hash"] == theirs["hash"]
     logs = [(Path(running.folder) / f"{process.part}.log").read_text() for process in running.processes]
     assert not any("BlobClient: Downloading" in log for log in logs)  # no jar was sent with the job
+
+
+def test_a_stage_in_flinks_job_server_equals_the_local_runners(
+    demo: Demo, flink: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs Flink itself, beside the cluster."""
+    monkeypatch.chdir(flink)
+    curated_alike(demo, IN_ONE, tmp_path / "root")
 
 
 @pytest.fixture(scope="module")
