@@ -381,8 +381,8 @@ def _flink(starting: _Starting) -> tuple[str, str | None]:
         starting.start(part, [*starting.java(320), entry, "--configDir", told], environment)
     # What a job in one process is given too: with the master [local] the job server runs Flink itself, pages and all, beside the
     # cluster, whose port is taken.
-    local = both | {key: size for key, size in _MEMORY.items() if "network" in key or "managed" in key} | {"rest.port": 0}
-    told = starting.configured("job-server", local)
+    memory = {key: size for key, size in _MEMORY.items() if "network" in key or "managed" in key}
+    told = starting.configured("job-server", both | memory | {"rest.port": 0})
     listening = _job_server(
         starting,
         starting.java(1024),
