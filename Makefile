@@ -63,9 +63,11 @@ bench: $(VENV)/.dev
 	@failed=; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || failed="$$failed $$file"; done; \
 	test -z "$$failed" || { echo "not reached, or not to be run here:$$failed"; exit 1; }
 
+ON_STORES := $(addprefix tests/end_to_end/, test_prism.py test_dataflow.py test_engines_on_stores.py)
+
 # On object stores: clients and emulators are in a folder of their own, so that what users install is tested without them.
 test-engines: $(VENV)/.dev engines emulators
-	PYTHONPATH=$(CURDIR)/.engines/lib $(BIN)/python -m pytest -rs tests/object_stores tests/end_to_end/test_prism.py tests/end_to_end/test_dataflow.py
+	PYTHONPATH=$(CURDIR)/.engines/lib PMD_WHOLE_ENGINES=1 $(BIN)/python -m pytest -rs tests/object_stores $(ON_STORES)
 	PMD_WHOLE_ENGINES=1 $(BIN)/python -m pytest -rs tests/end_to_end/test_clusters.py
 
 # Readers of what is published: in a folder of their own, likewise. PMD_DEMO names a demo that is built already.

@@ -115,6 +115,7 @@ def run(
     environment: dict[str, str] | None = None,
     workers: bool = False,
     meanwhile: Callable[[int, float], None] | None = None,
+    limit_s: float = LIMIT_S,
 ) -> Ended:
     """Run `pmd` with some words, in a fork of this process.
 
@@ -126,6 +127,7 @@ def run(
         environment: Added to that of the driver, and so of its lanes and workers.
         workers: Beam's workers are processes that look at the environment.
         meanwhile: Called again and again, with the driver's number and the seconds since it began.
+        limit_s: Seconds after which it is taken for one that hangs.
     """
     start = time.monotonic()
     pid = os.fork()
@@ -137,7 +139,7 @@ def run(
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             break
-        if time.monotonic() - start > LIMIT_S:
+        if time.monotonic() - start > limit_s:
             if not hung:
                 _kill(pid, _STACKS)
                 time.sleep(_STACKS_S)

@@ -64,11 +64,11 @@ class World:
     images: int
     port: int
 
-    def config(self, root: Path, age: int, lanes: int = 1) -> Path:
-        """Write a configuration beside a ROOT; return its path."""
+    def config(self, root: Path, age: int, lanes: int = 1, url: str | None = None, requests_per_s: int = 5000) -> Path:
+        """Write a configuration beside a ROOT, or for one that is elsewhere (`url`); return its path."""
         data = self.folder / f"age-{age}"
         text = f"""
-root = "{root}"
+root = "{url or root}"
 contact = "mailto:benchmarks@example.org"
 [sources.conceptual_captions]
 annotations = ["{data}/GCC-training.tsv"]
@@ -76,7 +76,7 @@ annotations = ["{data}/GCC-training.tsv"]
 annotations = ["{data}/image_data.json", "{data}/region_descriptions.json"]
 exclude_karpathy = "none"
 [fetch]
-per_host = {{ requests_per_s = 5000, connections = 8 }}
+per_host = {{ requests_per_s = {requests_per_s}, connections = 8 }}
 concurrency = {CONCURRENCY}
 lanes = {lanes}
 allow_addresses = ["127.0.0.1/32"]

@@ -137,9 +137,7 @@ def _portable(name: EngineName, endpoint: str | None) -> Iterator[str]:
     if endpoint is not None:
         yield f"--job_endpoint={endpoint}"
         return
-    here = servers.started(name)
-    yield f"--job_endpoint={here.endpoint}"
-    yield from here.flags
+    yield f"--job_endpoint={servers.started(name).endpoint}"
 
 
 def _environment(cluster: FlinkEngine | SparkEngine) -> Iterator[str]:

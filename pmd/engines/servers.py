@@ -57,6 +57,9 @@ _OPENED: Final = {
 #: As a job server says on which port it listens: asked for any, it takes one of loopback alone.
 _LISTENS: Final = re.compile(r"JobService started on (\S+):(\d+)")
 TASK_MANAGERS: Final = 2
+#: Jars in such a folder Beam's job servers send nowhere (`PipelineResources.isStageable`). Else all of them go with each job to a
+#: cluster that has them: 152 MB of Flink's, and 20 s here. The canonical path is what counts: a symbolic link is none.
+_UNSENT: Final = "gradle/wrapper"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +86,6 @@ class Running:
         name: Which.
         endpoint: Its job server's.
         web: The address of its pages; None: it has none.
-        flags: What it wants of those who use it, as Beam's flags.
         processes: In the order in which they were started.
         folder: Of its logs.
     """
@@ -91,7 +93,6 @@ class Running:
     name: str
     endpoint: str
     web: str | None
-    flags: tuple[str, ...]
     processes: tuple[Process, ...]
     folder: str
 
@@ -119,7 +120,7 @@ def read(name: str, folder: str = FOLDER) -> Running | None:
     try:
         told = orjson.loads(path.read_bytes())
         processes = tuple(Process(**process) for process in told.pop("processes"))
-        return Running(**{**told, "flags": tuple(told["flags"])}, processes=processes)
+        return Running(**told, processes=processes)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
@@ -179,7 +180,7 @@ def up(name: str, folder: str = FOLDER) -> Running:
     except BaseException:
         _end(starting.processes)
         raise
-    running = Running(name, address, web, tuple(starting.flags), tuple(starting.processes), str(run))
+    running = Running(name, address, web, tuple(starting.processes), str(run))
     (run / _STATE).write_bytes(orjson.dumps(running, option=orjson.OPT_INDENT_2))
     return running
 
@@ -199,7 +200,6 @@ class _Starting:
     def __init__(self, name: str, folder: Path, run: Path) -> None:
         self.name, self.folder, self.run = name, folder.absolute(), run.absolute()
         self.processes: list[Process] = []
-        self.flags: list[str] = []
 
     def start(self, part: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Path:
         """Start one; return the path of its log."""
@@ -268,13 +268,36 @@ class _Starting:
             raise ConfigError(
                 "Java is not installed", where="PATH", expected="java, of version 17", remedy="install it"
             )
-        jars = self.needs(self.name)
+        jars = self.unsent(self.needs(self.name))
         opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED[self.name]]
         loopback = [
             "-Djava.net.preferIPv4Stack=true",
             "-Djava.util.logging.SimpleFormatter.format=%1$tT %4$s %3$s: %5$s%6$s%n",
         ]
-        return [java, f"-Xmx{heap_mb}m", "-XX:+UseSerialGC", *opened, *loopback, *more, "-cp", f"{jars}/*"]
+        # For trying: jobs end before the second compiler has paid.
+        return [
+            java,
+            f"-Xmx{heap_mb}m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            *opened,
+            *loopback,
+            *more,
+            "-cp",
+            f"{jars}/*",
+        ]
+
+    def unsent(self, jars: Path) -> Path:
+        """Return a folder of the same jars from which none is sent."""
+        folder = self.run / _UNSENT
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            for jar in jars.glob("*.jar"):
+                try:
+                    (folder / jar.name).hardlink_to(jar)
+                except OSError:  # another file system
+                    shutil.copyfile(jar, folder / jar.name)
+        return folder
 
     def worker_path(self) -> dict[str, str]:
         """Return an environment in which `pmd-worker` is this Python's pmd, from wherever it was imported."""
@@ -356,11 +379,10 @@ def _flink(starting: _Starting) -> tuple[str, str | None]:
         entry = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
         # The heap of tasks and framework together; what is beside it is direct memory.
         starting.start(part, [*starting.java(320), entry, "--configDir", told], environment)
-    # The task managers have all jars: one is named, so that not all are sent to them with each job.
-    starting.flags.append(f"--files_to_stage={next((starting.folder / 'flink').glob('slf4j-api-*.jar'))}")
-    # What a job in one process is given too: with the master [local] the job server runs Flink itself.
-    local = both | {key: size for key, size in _MEMORY.items() if "network" in key or "managed" in key}
-    told = starting.configured("job-server", local)
+    # What a job in one process is given too: with the master [local] the job server runs Flink itself, pages and all, beside the
+    # cluster, whose port is taken.
+    memory = {key: size for key, size in _MEMORY.items() if "network" in key or "managed" in key}
+    told = starting.configured("job-server", both | memory | {"rest.port": 0})
     listening = _job_server(
         starting,
         starting.java(1024),

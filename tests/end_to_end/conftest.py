@@ -17,7 +17,7 @@ from tests.end_to_end import building
 
 @dataclass(frozen=True)
 class Demo:
-    """A finished demo; its web still answers."""
+    """A demo, whose web answers."""
 
     folder: Path
     config: Config
@@ -29,9 +29,15 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def unbuilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """What a demo is built of."""
     folder = tmp_path_factory.mktemp("demo")
     with open_web() as web:
-        chosen = config.load(str(write_demo(folder, web)))
-        building.run(chosen)
-        yield Demo(folder, chosen, web)
+        yield Demo(folder, config.load(str(write_demo(folder, web))), web)
+
+
+@pytest.fixture(scope="session")
+def demo(unbuilt: Demo) -> Demo:
+    """Build it."""
+    building.run(unbuilt.config)
+    return unbuilt

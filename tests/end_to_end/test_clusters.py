@@ -10,13 +10,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pipelines import curate
-from pmd.config.engine import Engine, FlinkEngine
+from pipelines import audit, curate
+from pmd.config.engine import Engine, FlinkEngine, SparkEngine
 from pmd.engines import choosing, servers
+from pmd.images import rules as images_rules
 from pmd.store import root
 from tests.end_to_end import building
 from tests.end_to_end.conftest import Demo
@@ -55,15 +55,27 @@ FLINK = Engine(name="flink")
 #: Flink within its job server, and workers within the driver.
 IN_ONE = Engine(name="flink", flink=FlinkEngine(master="[local]", environment="loopback", parallelism=2))
 SPARK = Engine(name="spark")
+SPARK_IN_ONE = Engine(name="spark", spark=SparkEngine(environment="loopback"))
+#: What a build of the demo runs on its engine.
+STAGES = {"curate", "images", "fetch", "dedupe", "shard", "publish", "audit"}
+
+
+def curated_alike(demo: Demo, chosen: Engine, where: Path) -> None:
+    """Curate a source on an engine, and fail where it is not what the local runner has made."""
+    there = dataclasses.replace(demo.config, root=str(where), engine=chosen)
+    with root.writer(there.root, "test"):
+        curate.build(there, ["coco"], choosing.flags(there.engine))
+    ours, theirs = (building.committed(each)["curate/source=coco"] for each in (demo.root, where))
+    assert building.digests(ours) == building.digests(theirs)
+    assert ours["sources"] == theirs["sources"]
+    assert ours["hash"] == theirs["hash"]
 
 
 def test_a_stage_on_two_task_managers_equals_the_local_runners(
     demo: Demo, flink: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(flink)
-    there = dataclasses.replace(demo.config, root=str(tmp_path / "root"), engine=FLINK)
-    with root.writer(there.root, "test"):
-        curate.build(there, ["coco"], choosing.flags(there.engine))
+    curated_alike(demo, FLINK, tmp_path / "root")
     running = servers.started("flink")
     assert [process.part for process in running.processes] == [
         "job-manager",
@@ -72,37 +84,70 @@ def test_a_stage_on_two_task_managers_equals_the_local_runners(
         "job-server",
     ]
     assert running.dead == ()
-    ours, theirs = (building.committed(where)["curate/source=coco"] for where in (demo.root, tmp_path / "root"))
-    assert building.digests(ours) == building.digests(theirs)
-    assert ours["sources"] == theirs["sources"]
-    assert ours["hash"] == theirs["hash"]
+    logs = [(Path(running.folder) / f"{process.part}.log").read_text() for process in running.processes]
+    assert not any("BlobClient: Downloading" in log for log in logs)  # no jar was sent with the job
 
 
-def build(demo: Demo, chosen: Engine, where: Path) -> None:
-    """Build the demo on an engine: all stages upon the local runner's fetch, and fetch once more from the web."""
-    upon, anew = where / "upon", where / "anew"
-    upon.mkdir()
-    shutil.copytree(demo.root / "fetch", upon / "fetch")
-    told: dict[str, Any] = {"engine": chosen}
-    building.run(dataclasses.replace(demo.config, root=str(upon), **told))
-    building.assert_same(demo.root, upon, fetched_alike=True)
-    building.run(dataclasses.replace(demo.config, root=str(anew), **told))
-    building.assert_same(demo.root, anew, fetched_alike=False)
-    assert building.outcomes(demo.config.root) == building.outcomes(str(anew))
+def test_a_stage_in_flinks_job_server_equals_the_local_runners(
+    demo: Demo, flink: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs Flink itself, beside the cluster."""
+    monkeypatch.chdir(flink)
+    curated_alike(demo, IN_ONE, tmp_path / "root")
+
+
+@pytest.fixture(scope="module")
+def parted(unbuilt: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """Build the demo in many parts and two lanes: 32 fetch shards, and several partitions of nearly everything."""
+    many = {"lanes": 2}
+    root_url = str(tmp_path_factory.mktemp("parted") / "root")
+    there = dataclasses.replace(unbuilt.config, root=root_url, fetch=unbuilt.config.fetch.model_copy(update=many))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(root, "IMAGES_PER_SHARD", 24)
+        patch.setattr(images_rules, "PART_ROWS", 60)
+        patch.setattr(curate, "PARTITION_BYTES", 2048)
+        patch.setattr(audit, "PARTITION_BYTES", 8192)
+        patch.setattr(audit, "TEXT_PARTITION_BYTES", 8192)
+        building.run(there)
+        yield dataclasses.replace(unbuilt, config=there)
+
+
+def build(demo: Demo, chosen: Engine, root_url: str) -> None:
+    """Build the demo on an engine, every stage of it."""
+    steps = building.run(dataclasses.replace(demo.config, root=root_url, engine=chosen))
+    assert {step.stage for step in steps if step.seconds is not None} == STAGES
+
+
+def compare(demo: Demo, built: Path, upon: Path) -> None:
+    """Fail where a build on an engine is not the local runner's: before its fetch, in the fetch, and in all upon it.
+
+    Args:
+        demo: What the local runner has built.
+        built: What the engine has, with a fetch of its own.
+        upon: A new folder, in which the local runner builds upon that fetch.
+    """
+    building.assert_same(demo.root, built, fetched_alike=False)
+    assert building.outcomes(demo.config.root) == building.outcomes(str(built))
+    shutil.copytree(demo.root, upon, ignore=shutil.ignore_patterns("fetch"))
+    shutil.copytree(built / "fetch", upon / "fetch", ignore=shutil.ignore_patterns("rejected"))
+    building.run(dataclasses.replace(demo.config, root=str(upon)))
+    building.assert_same(upon, built, fetched_alike=True)
 
 
 @whole
 @pytest.mark.parametrize("chosen", [FLINK, IN_ONE], ids=["two task managers", "in one process"])
 def test_the_demo_on_flink_equals_the_local_runners(
-    demo: Demo, flink: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: Engine
+    parted: Demo, flink: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: Engine
 ) -> None:
     monkeypatch.chdir(flink)
-    build(demo, chosen, tmp_path)
+    build(parted, chosen, str(tmp_path / "built"))
+    compare(parted, tmp_path / "built", tmp_path / "upon")
 
 
 @whole
 def test_the_demo_on_spark_equals_the_local_runners(
-    demo: Demo, spark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    parted: Demo, spark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(spark)
-    build(demo, SPARK, tmp_path)
+    build(parted, SPARK, str(tmp_path / "built"))
+    compare(parted, tmp_path / "built", tmp_path / "upon")

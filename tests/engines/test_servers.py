@@ -120,3 +120,24 @@ def test_the_worker_of_a_cluster_is_this_python(engines: Path) -> None:
     path = starting.worker_path()["PATH"].split(os.pathsep)[0]
     shown = subprocess.run([f"{path}/pmd-worker", "--help"], capture_output=True, text=True, check=True, cwd="/")
     assert "Started by an engine" in shown.stdout
+
+
+@pytest.mark.parametrize("linked", [True, False], ids=["linked", "on another file system"])
+def test_jars_stand_where_job_servers_send_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool) -> None:
+    """Beam's job server looks at their canonical path, so that a symbolic link would not do."""
+
+    def refuse(*_: object) -> None:
+        raise OSError("invalid cross-device link")
+
+    for path in ("flink/beam.jar", "bin/java"):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).write_bytes(path.encode())
+        (tmp_path / path).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    if not linked:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    starting = servers._Starting("flink", tmp_path, tmp_path / "run")
+    paths = {starting.java(64)[-1] for _ in range(2)}
+    assert paths == {f"{tmp_path}/run/gradle/wrapper/*"}
+    (jar,) = (tmp_path / "run/gradle/wrapper").iterdir()
+    assert (jar.name, jar.read_bytes(), jar.is_symlink()) == ("beam.jar", b"flink/beam.jar", False)

@@ -17,7 +17,8 @@ import pytest
 
 from benchmarks.breaking import emulators
 from pmd.store import storage
-from tests.end_to_end.conftest import demo as demo  # noqa: PLC0414  a fixture of theirs
+from tests.end_to_end.conftest import demo as demo  # noqa: PLC0414  fixtures of theirs
+from tests.end_to_end.conftest import unbuilt as unbuilt  # noqa: PLC0414
 
 #: Headers of one hop.
 HOP = {"connection", "keep-alive", "transfer-encoding"}
