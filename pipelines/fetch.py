@@ -32,7 +32,7 @@ from pmd.fetch import (
     summary,
 )
 from pmd.fetch.reference_transforms import MeetNames, SpreadNames, WriteListed
-from pmd.fetch.rejected_transforms import RejectPart
+from pmd.fetch.rejected_transforms import PAIRS, SUMS, RejectPart
 from pmd.fetch.reports import Reports
 from pmd.fetch.runs import Run
 from pmd.fetch.transforms import FetchLane, lane_batches, run_lanes
@@ -57,10 +57,11 @@ def build(
     settle_unreached: bool = False,
     until: datetime.datetime | None = None,
 ) -> Run:
-    """Download what is pending, each shard in a generation of its own, then commit `fetch/rejected` and tell how it went.
+    """Download what is pending, each shard in a generation of its own; commit what follows, and tell how it went.
 
     Where a blocklist or a takedown list names pictures by their looks, what is stored without a hash is hashed first. Where the
-    time is up, what is settled is committed, but not `fetch/rejected`: that is for when nothing is left.
+    time is up, what is settled is committed, but not what follows (`fetch/rejected`, `fetch/availability`): that is for when
+    nothing is left.
 
     Args:
         config: The configuration.
@@ -259,7 +260,7 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
 
 
 def settle_rejected(config: Config, flags: Sequence[str] = ()) -> None:
-    """Commit `fetch/rejected` anew where the ledger has changed since; where no fetch has ended, there is nothing to settle."""
+    """Commit what follows of the ledger anew where it has changed since; where no fetch has ended, there is nothing to settle."""
     if commits.read(root.fetch_rejected_folder(config.root)) is not None and any(
         item.why() for item in needs.wanted(config)
     ):
@@ -267,10 +268,11 @@ def settle_rejected(config: Config, flags: Sequence[str] = ()) -> None:
 
 
 def commit_rejected(config: Config, flags: Sequence[str] = ()) -> None:
-    """Commit `fetch/rejected`: the pairs whose image could not be had."""
-    (wanted,) = needs.wanted(config)
+    """Commit `fetch/rejected`, the pairs whose image could not be had, and `fetch/availability`, sums of what was there."""
+    rejected, available = needs.wanted(config)
     cut = partitions.cut(config.root)
     work = root.work_folder(config.root, "rejected")
+    targets = (target(rejected, kind=PAIRS), target(available, kind=SUMS, sources=()))
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
@@ -278,11 +280,13 @@ def commit_rejected(config: Config, flags: Sequence[str] = ()) -> None:
             | "Parts" >> create(part_batches(cut.part_bits))
             | "Spread" >> Spread()
             | "Settle"
-            >> beam.ParDo(PerTask(RejectPart(config.root, wanted.folder, cut, work))).with_output_types(pa.RecordBatch)
-            | "Commit" >> WriteCommit(CommitStage(work, (target(wanted),)))
+            >> beam.ParDo(
+                PerTask(RejectPart(config.root, rejected.folder, available.folder, cut, work))
+            ).with_output_types(pa.RecordBatch)
+            | "Commit" >> WriteCommit(CommitStage(work, targets))
         )
 
-    running.run_and_commit(config.root, [wanted.folder], wire, flags, work)
+    running.run_and_commit(config.root, [target.folder for target in targets], wire, flags, work)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config import Config
-from pmd.fetch import asking, blocklists, img2dataset, partitions, reference_lists
+from pmd.fetch import asking, blocklists, img2dataset, partitions, reference_lists, sums
 from pmd.schema.statuses import BLOCKED_ADDRESS
 from pmd.store import commits, root, storage
 from pmd.store.standing import Standing
@@ -34,10 +34,11 @@ def check(config: Config) -> None:
 
 
 def wanted(config: Config, unit: str = "all", standing: Standing | None = None) -> tuple[Wanted, ...]:
-    """Return the commit of the rejected pairs; generations are committed as they come."""
+    """Return the commits of the rejected pairs and of what was there; generations are committed as they come."""
     there = standing or Standing(config.root)
     found = {"views": there.digest(root.views_folder(config.root)), "ledger": there.generations.digest}
-    return (Wanted(flow.FETCH.name, "rejected", root.fetch_rejected_folder(config.root), {}, found),)
+    rejected = Wanted(flow.FETCH.name, "rejected", root.fetch_rejected_folder(config.root), {}, found)
+    return rejected, sums.wanted(config.root, there)
 
 
 def pending(config: Config, standing: Standing | None = None) -> str | None:

@@ -10,14 +10,14 @@ by part.
 3. The pairs: each that entered is kept or rejected exactly once, in every stage, shard format and list; its keys are the
    hashes of its content, its text is the same everywhere.
 4. The images: those of the views; the ledger's rows one an image and generation; the stored bytes are where the ledger
-   says, are an image, and where they are the original's have its digest.
+   says, are an image, and where they are the original's have its digest; as many were there as the sums say.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -31,7 +31,7 @@ from pmd.books.recount import Tally
 from pmd.books.report import DAMAGE, Report, first_line
 from pmd.dedupe import rules as dedupe_rules
 from pmd.errors import PmdError, RootError, VerificationError
-from pmd.fetch import partitions, policies
+from pmd.fetch import asked, partitions, policies, sums
 from pmd.images import recount as images_recount
 from pmd.inspection import orphans
 from pmd.inspection.recount import Progress, Recounting
@@ -354,6 +354,7 @@ def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Ta
         return
     facts = standing[flow.VIEWS.path].commit.facts
     unfetched, dedupe = standing.get(flow.UNFETCHED.path), standing.get(flow.GROUPS.path)
+    available = standing.get(flow.AVAILABILITY.path)
     cut = partitions.Cut(int(facts["part_bits"]), int(facts["fetch_shard_bits"]))
     for part in range(2**cut.part_bits):
         place = f"part {part} of {2**cut.part_bits}"
@@ -362,17 +363,38 @@ def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Ta
             images_recount.compare(place, partitions.read_images(root_url, part), views, report)
             if unfetched is None:
                 continue
-            ledger = partitions.own_ledger(root_url, cut.shards(part))
+            generations = partitions.own_generations(root_url, cut.shards(part))
+            ledger = partitions.standing(generations)
             statuses = partitions.statuses(views, ledger)
             out = pc.not_equal(statuses, OK)
             _compare_rejected(
                 unfetched, root_url, part, place, views.filter(out)["pair_id"], statuses.filter(out), report
             )
+            if available is not None:
+                rows = asked.of_part(root_url, part, ledger, generations)
+                _compare_sums(available, root_url, part, place, sums.of(rows), report)
             if dedupe is not None and groups is not None:
                 _, rejected = dedupe_rules.judge_again(root_url, part, views, ledger, groups)
                 _compare_rejected(dedupe, root_url, part, place, rejected["pair_id"], rejected["reason"], report)
         except (*DAMAGE, PmdError) as error:
             report.tell("cannot be compared", place, "images, views and ledger that can be read", first_line(error))
+
+
+def _compare_sums(committed: Committed, root_url: str, part: int, place: str, wanted: pa.Table, report: Report) -> None:
+    """What was there is counted as the images and the ledger say it."""
+    files = [file for file in committed.commit.files if flow.part_number(file.name) == part]
+    folder = storage.join(root_url, committed.folder)
+    found = [row for file in files for row in _rows(commits.read_table(folder, file))]
+    for row in sorted({*found} ^ {*_rows(wanted)}):
+        by, source, name, images, alive = row
+        says = f"{images:,} images, {alive:,} there"
+        at = f"{committed.folder}/, {place}: {by} {name} of {source}"
+        expected, there = ("nothing, or another count", says) if row in found else (says, "nothing, or another count")
+        report.tell("how many images were there", at, expected, there)
+
+
+def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    return zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
 def _read_groups(root_url: str, standing: Mapping[str, Committed], report: Report) -> pa.Table | None:
