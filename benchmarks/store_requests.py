@@ -36,7 +36,7 @@ from pipelines import fetch as fetch_pipeline
 from pmd import config, flow, stages
 from pmd.config import Config
 from pmd.demo.config import open_web, write_demo
-from pmd.fetch import store
+from pmd.fetch import asked, store, sums
 from pmd.fetch.reports import Done
 from pmd.fetch.transforms import FetchLane
 from pmd.schema.tables import IMAGES, LEDGER, LEDGER_FILE
@@ -193,6 +193,25 @@ class Root:
         table = pa.Table.from_pylist([row], schema=LEDGER).rename_columns(LEDGER_FILE.names)
         return commits.parquet_bytes(table)
 
+    def sums(self) -> list[File]:
+        """Write the sums of what was there as the workers do, a file a part; return the files."""
+        part_bits = min(_PARTS_BITS, self._bits)
+        width = self._bits - part_bits
+        files = []
+        for part in range(2**part_bits):
+            images = sum(shard < self._shards for shard in range(part << width, (part + 1) << width))
+            cuts = ((sums.HOST, "a.example"), (sums.STATUS, "dead"), (sums.DAY, "2026-01-01"))
+            rows = [
+                {"by": by, "source": source, "name": name, "images": images, "alive": 0}
+                for by, name in cuts
+                for source in (asked.ALL, *self._config.sources)
+            ]
+            content = commits.parquet_bytes(sums.added([pa.Table.from_pylist(rows if images else [], sums.SUMS)]))
+            file = _file(f"{flow.part(part, part_bits)}-", ".parquet", content)
+            self._put(f"{sums.folder_of(self._root)}/{file.name}", content)
+            files.append(file)
+        return files
+
     def stage(
         self, stage: flow.Stage, unit: str, files: Sequence[File] = (), sources: Mapping[str, Books] | None = None
     ) -> None:
@@ -231,7 +250,8 @@ def without_workers(made: Root, chosen: Config) -> Iterator[None]:
         for folder in folders:
             item = wanted[folder]
             run = {commits.EPOCH: lock.epoch, "options": dict(item.options), "inputs": dict(item.inputs)}
-            commits.write(folder, Commit(item.stage, (), {}, item.hash, run))
+            files = made.sums() if folder == sums.folder_of(root_url) else ()
+            commits.write(folder, Commit(item.stage, tuple(files), {}, item.hash, run))
             commits.sweep(folder, lock.check)
 
     with (

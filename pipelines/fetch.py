@@ -32,8 +32,8 @@ from pmd.fetch import (
     summary,
 )
 from pmd.fetch.reference_transforms import MeetNames, SpreadNames, WriteListed
-from pmd.fetch.rejected_transforms import PAIRS, SUMS, RejectPart
-from pmd.fetch.reports import Reports
+from pmd.fetch.rejected_transforms import PAIRS, SUMS, RejectPart, with_ledger
+from pmd.fetch.reports import Done, Reports
 from pmd.fetch.runs import Run
 from pmd.fetch.transforms import FetchLane, lane_batches, run_lanes
 from pmd.fetch.waiting import Waiting
@@ -87,12 +87,12 @@ def build(
     pending = needs.pending_images(config, retry, standing)
     shards = sorted(pending)
     run = Run()
-    left_open: Mapping[str, int] = {}
+    loaded = Downloaded()
     if shards:
         known = standing.generations
         first = {shard: known.next(shard) for shard in shards}
         start = time.monotonic()
-        left_open = _download(
+        loaded = _download(
             config,
             known,
             shards,
@@ -102,11 +102,11 @@ def build(
             until=until,
             images=sum(pending.values()),
         )
-        run = Run(first, time.monotonic() - start)
+        run = Run(first, time.monotonic() - start, done=loaded.done)
         left = 0 if until is None or engine.utc_now() < until else sum(needs.pending_images(config, retry).values())
         if left:
             logging.getLogger("pmd.notes").warning(summary.cut(left))
-            summary.check({}, left_open)
+            summary.check({}, loaded.left_open)
             return dataclasses.replace(run, is_cut=True)
     if any(item.why() for item in needs.wanted(config)):
         commit_rejected(config, flags)
@@ -115,7 +115,7 @@ def build(
         for line in summary.lines(books):
             logging.getLogger("pmd.notes").warning(line)
         if not settle_unreached:
-            summary.check(books, left_open)
+            summary.check(books, loaded.left_open)
     return run
 
 
@@ -127,7 +127,22 @@ def restore(config: Config, shards: Sequence[int], flags: Sequence[str] = ()) ->
     """
     needs.check(config)
     known = register.current(config.root)
-    return _download(config, known, shards, flags, (), settle_unreached=False, lost_only=True) if shards else {}
+    if not shards:
+        return {}
+    return _download(config, known, shards, flags, (), settle_unreached=False, lost_only=True).left_open
+
+
+@dataclasses.dataclass(frozen=True)
+class Downloaded:
+    """What lanes have done.
+
+    Attributes:
+        left_open: Images that stay open because no host answered, by what became of them.
+        done: What the lanes have told.
+    """
+
+    left_open: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    done: Sequence[Done] = ()
 
 
 def _download(
@@ -141,8 +156,8 @@ def _download(
     lost_only: bool = False,
     until: datetime.datetime | None = None,
     images: int = 0,
-) -> Mapping[str, int]:
-    """Run the lanes; return the images that stay open because no host answered, by what became of them."""
+) -> Downloaded:
+    """Run the lanes."""
     lock = root.writing(config.root)
     known = store.begin(known, shards, lock.epoch, lock.check)
     work = root.work_folder(config.root, "fetch")
@@ -208,7 +223,7 @@ def _download(
             storage.remove_tree(root.work_folder(config.root, name))
     if not lost_only and {one.shard for one in done if not one.left} >= {*shards}:
         register.answered(known, lock.epoch, needs.answers(config, Standing(config.root, known)))
-    return left_open
+    return Downloaded(left_open, done)
 
 
 def _index(config: Config) -> str | None:
@@ -272,7 +287,7 @@ def commit_rejected(config: Config, flags: Sequence[str] = ()) -> None:
     rejected, available = needs.wanted(config)
     cut = partitions.cut(config.root)
     work = root.work_folder(config.root, "rejected")
-    targets = (target(rejected, kind=PAIRS), target(available, kind=SUMS, sources=()))
+    targets = (target(rejected, kind=PAIRS), target(available, kind=SUMS, sources=(), complete=with_ledger))
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (

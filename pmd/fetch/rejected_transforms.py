@@ -6,17 +6,19 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Final
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.engines.committing import of_kind
 from pmd.engines.partitions import part_of
-from pmd.engines.transforms import outputs
+from pmd.engines.transforms import Collected, outputs
 from pmd.fetch import asked, partitions, sums
 from pmd.images import rules as images_rules
 from pmd.schema.statuses import OK
 from pmd.store import commits
+from pmd.store.proposals import Proposal
 
 STAGE = flow.FETCH.name
 #: Whose the files are (`Target.kind`).
@@ -54,5 +56,15 @@ class RejectPart:
         name = flow.part(part, self.cut.part_bits)
         files = [commits.put_table(self.folder, name, rejected)] if rejected.num_rows else []
         rows = asked.of_part(self.root, part, ledger, generations)
-        yield of_kind(SUMS, outputs(sums.put(self.sums, name, rows)))
+        yield of_kind(SUMS, outputs(sums.put(self.sums, name, rows), facts=[_fact(ledger)]))
         yield of_kind(PAIRS, outputs(files, images_rules.count_books(views.filter(pc.invert(out)), rejected)))
+
+
+def _fact(ledger: pa.Table) -> str:
+    return orjson.dumps(sums.facts([ledger])).decode()
+
+
+def with_ledger(proposal: Proposal, found: Collected) -> Proposal:
+    """Return the proposal of the sums with the facts of all ledgers."""
+    facts = sums.together(map(orjson.loads, found.facts))
+    return dataclasses.replace(proposal, commit=dataclasses.replace(proposal.commit, facts=facts))

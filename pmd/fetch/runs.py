@@ -7,15 +7,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import flow
 from pmd.config import Config
-from pmd.fetch import hosts, state
+from pmd.fetch import hosts
+from pmd.fetch.reports import Done, Heard, Waits, waited
 from pmd.schema.statuses import OK
-from pmd.store import commits, root
+from pmd.store import commits, register, root
 from pmd.store.commits import Commit
-from pmd.text import urls
 
 #: Hosts that are told, at most.
 SLOWEST: Final = 10
@@ -29,11 +29,13 @@ class Run:
         first: Fetch shard → its first generation that this run may have written; shards without work are not in it.
         seconds: How long it took, from the first lane's beginning to the last one's end.
         is_cut: Whether its time was up before it was done.
+        done: What its lanes have told; of other generations their files tell.
     """
 
     first: Mapping[int, int] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
     is_cut: bool = False
+    done: Sequence[Done] = ()
 
 
 def tell(config: Config, run: Run) -> dict[str, Any]:
@@ -51,17 +53,13 @@ def tell(config: Config, run: Run) -> dict[str, Any]:
     sources: dict[str, Counter[str]] = {}
     size = generations = 0
     asked = _Asked(config.fetch.host_groups)
-    for folder, commit in _generations(config.root, run):
+    for commit, heard in _generations(config.root, run):
         generations += 1
         statuses.update(commit.run["statuses"])
         for source, books in commit.sources.items():
             sources.setdefault(source, Counter()).update({OK: books.kept, **books.rejected})
-        for file in commit.files:
-            path = commits.path_of(folder, file.name)
-            if "/attempts/" in file.name:
-                asked.add(commits.iterate(path, ("location", "seconds")))
-            elif not file.name.startswith("../"):
-                size += sum(pc.sum(batch["bytes"]).as_py() or 0 for batch in commits.iterate(path, ("bytes",)))
+        asked.add(heard.waited)
+        size += heard.bytes
     images = statuses.total()
     standing = commits.read(root.fetch_rejected_folder(config.root))
     pairs = {} if standing is None else standing.sources
@@ -83,11 +81,36 @@ def tell(config: Config, run: Run) -> dict[str, Any]:
     }
 
 
-def _generations(root_folder: str, run: Run) -> Iterator[tuple[str, Commit]]:
+def _generations(root_folder: str, run: Run) -> Iterator[tuple[Commit, Heard]]:
+    """Yield what the run has committed; what its lanes have told of is not read."""
+    told = {(one.shard, one.commit.facts["generation"]): one for one in run.done}
+    known = register.current(root_folder) if run.first else None
     for shard, first in sorted(run.first.items()):
-        for generation, folder, commit in state.generations(root_folder, shard):
-            if generation >= first:
-                yield folder, commit
+        for generation in () if known is None else known.of(shard):
+            if generation.number < first:
+                continue
+            done = told.get((shard, generation.number))
+            if done is not None and done.heard is not None:
+                yield done.commit, done.heard
+            else:
+                commit = commits.require(generation.folder, f"run: {flow.FETCH.command}")
+                yield commit, _heard(generation.folder, commit)
+
+
+def _heard(folder: str, commit: Commit) -> Heard:
+    """Return what a generation's files say."""
+    size = 0
+    locations: list[str] = []
+    seconds: list[float | None] = []
+    for file in commit.files:
+        path = commits.path_of(folder, file.name)
+        if "/attempts/" in file.name:
+            for batch in commits.iterate(path, ("location", "seconds")):
+                locations += batch["location"].to_pylist()
+                seconds += batch["seconds"].to_pylist()
+        elif not file.name.startswith("../"):
+            size += sum(pc.sum(batch["bytes"]).as_py() or 0 for batch in commits.iterate(path, ("bytes",)))
+    return Heard(size, waited(locations, seconds))
 
 
 class _Asked:
@@ -98,15 +121,11 @@ class _Asked:
         self._tries: Counter[str] = Counter()
         self._seconds: defaultdict[str, float] = defaultdict(float)
 
-    def add(self, attempts: Iterator[pa.RecordBatch]) -> None:
-        for batch in attempts:
-            table = pa.table({"host": urls.host(batch["location"]), "seconds": batch["seconds"]})
-            table = table.filter(pc.greater(table["seconds"], 0))  # without those that were not sent
-            for row in table.group_by("host").aggregate([("seconds", "sum"), ("seconds", "count")]).to_pylist():
-                if row["host"] is not None:  # None: an archive
-                    name = hosts.group_name(row["host"], self._named)
-                    self._tries[name] += row["seconds_count"]
-                    self._seconds[name] += row["seconds_sum"]
+    def add(self, waits: Waits) -> None:
+        for host, (tries, seconds) in waits.items():
+            name = hosts.group_name(host, self._named)
+            self._tries[name] += tries
+            self._seconds[name] += seconds
 
     def slowest(self) -> list[dict[str, Any]]:
         longest = sorted(self._seconds.items(), key=lambda item: (-item[1], item[0]))[:SLOWEST]

@@ -9,8 +9,9 @@ Days are of the run and no outcome of it: the folder's bytes are in no class of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -89,6 +90,31 @@ def put(folder: str, name: str, rows: pa.Table) -> list[commits.File]:
     """Write the sums of a part's `ASKED` rows; return the file, none where nothing was asked for."""
     found = of(rows)
     return [commits.put_table(folder, name, found)] if found.num_rows else []
+
+
+#: What the commit's facts say besides: status → images of the ledger, and how many of all have their perceptual hash.
+LEDGER: Final = "ledger"
+HASHED: Final = "hashed"
+
+
+def facts(ledgers: Iterable[pa.Table]) -> dict[str, Any]:
+    """Return the facts of effective ledgers: what many are asked for, and would else read every ledger to tell."""
+    statuses: Counter[str] = Counter()
+    hashed = 0
+    for ledger in ledgers:
+        statuses.update(ledger["status"].to_pylist())
+        hashed += ledger.num_rows - ledger["perceptual_hash"].null_count
+    return {LEDGER: dict(sorted(statuses.items())), HASHED: hashed}
+
+
+def together(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the facts of several parts as those of all."""
+    statuses: Counter[str] = Counter()
+    hashed = 0
+    for part in parts:
+        statuses.update(part[LEDGER])
+        hashed += part[HASHED]
+    return {LEDGER: dict(sorted(statuses.items())), HASHED: hashed}
 
 
 def wanted(root_url: str, standing: Standing) -> Wanted:

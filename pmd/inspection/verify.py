@@ -42,6 +42,9 @@ from pmd.store import commits, lock, register, root, storage
 #: Times that a ROOT is counted while a writer commits; a build commits some thirty times in hours.
 _TIMES: Final = 3
 
+#: What stands, or is expected, in the place of a count.
+_OTHER: Final = "nothing, or another count"
+
 
 def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
     """Recount a ROOT.
@@ -356,6 +359,7 @@ def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Ta
     unfetched, dedupe = standing.get(flow.UNFETCHED.path), standing.get(flow.GROUPS.path)
     available = standing.get(flow.AVAILABILITY.path)
     cut = partitions.Cut(int(facts["part_bits"]), int(facts["fetch_shard_bits"]))
+    counted = []
     for part in range(2**cut.part_bits):
         place = f"part {part} of {2**cut.part_bits}"
         try:
@@ -371,6 +375,7 @@ def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Ta
                 unfetched, root_url, part, place, views.filter(out)["pair_id"], statuses.filter(out), report
             )
             if available is not None:
+                counted.append(sums.facts([ledger]))
                 rows = asked.of_part(root_url, part, ledger, generations)
                 _compare_sums(available, root_url, part, place, sums.of(rows), report)
             if dedupe is not None and groups is not None:
@@ -379,17 +384,24 @@ def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Ta
         except (*DAMAGE, PmdError) as error:
             report.tell("cannot be compared", place, "images, views and ledger that can be read", first_line(error))
 
+    if available is not None and len(counted) == 2**cut.part_bits:
+        wanted, found = sums.together(counted), dict(available.commit.facts)
+        if found != wanted:
+            place = f"{available.folder}/{commits.STAGE_FILE}"
+            report.tell("images of the ledger by status, and those with a perceptual hash", place, wanted, found)
+
 
 def _compare_sums(committed: Committed, root_url: str, part: int, place: str, wanted: pa.Table, report: Report) -> None:
     """What was there is counted as the images and the ledger say it."""
     files = [file for file in committed.commit.files if flow.part_number(file.name) == part]
     folder = storage.join(root_url, committed.folder)
-    found = [row for file in files for row in _rows(commits.read_table(folder, file))]
-    for row in sorted({*found} ^ {*_rows(wanted)}):
+    found = Counter(row for file in files for row in _rows(commits.read_table(folder, file)))
+    counted = Counter(_rows(wanted))
+    for row in sorted((found - counted) + (counted - found)):
         by, source, name, images, alive = row
         says = f"{images:,} images, {alive:,} there"
         at = f"{committed.folder}/, {place}: {by} {name} of {source}"
-        expected, there = ("nothing, or another count", says) if row in found else (says, "nothing, or another count")
+        expected, there = (says, _OTHER) if counted[row] > found[row] else (_OTHER, says)
         report.tell("how many images were there", at, expected, there)
 
 
