@@ -37,7 +37,7 @@ from pmd import config, flow, stages
 from pmd.config import Config
 from pmd.demo.config import open_web, write_demo
 from pmd.fetch import asked, store, sums
-from pmd.fetch.reports import Done
+from pmd.fetch.reports import Done, Heard
 from pmd.fetch.transforms import FetchLane
 from pmd.schema.tables import IMAGES, LEDGER, LEDGER_FILE
 from pmd.store import commits, root, storage
@@ -231,7 +231,7 @@ def without_workers(made: Root, chosen: Config) -> Iterator[None]:
     """Have workers' output written past the client that is counted."""
 
     def lanes(lane: FetchLane, shards: Sequence[int], images: int = 0) -> None:
-        done = [Done(made.generation(shard, lane.epoch), 0) for shard in shards]
+        done = [Done(made.generation(shard, lane.epoch), 0, Heard(0, {})) for shard in shards]
         assert lane.reports is not None
         for number in range(lane.lanes):
             lane.reports.leave(f"lane-{number:05d}", done[number :: lane.lanes])

@@ -223,7 +223,7 @@ def _list_gcs(fs: Any, prefix: str) -> Iterator[Older]:
     bucket, key, _ = fs.split_path(prefix)
     token = None
     while True:
-        more = {} if token is None else {"pageToken": token}
+        more: dict[str, str] = {} if token is None else {"pageToken": token}
         answer = fs.call("GET", "b/{}/o", bucket, prefix=key.rstrip("/") + "/", versions="true", json_out=True, **more)
         for entry in answer.get("items", ()):
             if entry.get("timeDeleted"):  # the one that stands has none

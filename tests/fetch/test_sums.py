@@ -10,8 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pmd import config
+from pmd import config, flow
+from pmd.books import committed
 from pmd.fetch import asked, needs, state, sums
+from pmd.inspection import status
+from pmd.inspection.diff import roots
 from pmd.refresh import results
 from pmd.store import commits
 from pmd.store.standing import Standing
@@ -91,3 +94,25 @@ def test_sums_have_no_books(built: config.Config) -> None:
     assert datetime.date.fromisoformat(
         min(row["name"] for table in sums.read(built.root) for row in table.to_pylist() if row["by"] == sums.DAY)
     )
+
+
+def test_status_reads_no_ledger_where_a_fetch_has_ended_and_diff_no_commit_of_a_generation(
+    copy: config.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_root.fetch(copy, 1, retry=("dead",))
+    wanted = status.books(copy.root)["fetch"]
+    tiny_root.commit_rejected(copy)
+    read = committed.read
+    folders: list[str] = []
+
+    def noted(root_url: str, folder: str, **more: bool) -> object:
+        folders.append(folder)
+        return read(root_url, folder, **more)
+
+    monkeypatch.setattr(committed, "read", noted)
+    roots.Book(copy.root)
+    assert folders
+    assert not any(flow.GENERATION.holds(folder) for folder in folders)
+    monkeypatch.setattr(state, "standing", lambda *_: pytest.fail("a ledger was read"))
+    assert status.books(copy.root)["fetch"] == wanted
+    assert wanted["generations"] > wanted["shards"]
