@@ -3,9 +3,10 @@
     python benchmarks/store_requests.py [--shards 8 512 32768]
 
 ROOTs of all twelve sources are written straight into fake-gcs-server, an image a fetch shard, or from `IN_PROCESS` shards on
-into a dictionary that answers in its place (`benchmarks/breaking/object_api.py`). The requests of this process are then
-counted, at the client. Two builds of each: `whole` from distinct images to the audit, where only the workers' own work is left
-out (what they commit is written past the client), and `idle`, which finds nothing to do. The last line is JSON.
+into a dictionary that answers in its place (`benchmarks/breaking/object_api.py`), where no generation has a ledger that could be
+read. The requests of this process are then counted, at the client. Two builds of each: `whole` from distinct images to the audit,
+where only the workers' own work is left out (what they commit is written past the client), and `idle`, which finds nothing to do.
+The last line is JSON.
 """
 
 from __future__ import annotations
@@ -117,10 +118,12 @@ class Root:
         chosen: The configuration.
         bits: See above.
         shards: How many have an image.
+        ledgers: Whether generations have a ledger. Else a byte stands for each of their files, so that listings are as long, and
+            a build that reads a ledger fails: to write 32,768 takes minutes.
     """
 
-    def __init__(self, put: Put, chosen: Config, bits: int, shards: int | None = None) -> None:
-        self._put, self._config, self._bits = put, chosen, bits
+    def __init__(self, put: Put, chosen: Config, bits: int, shards: int | None = None, *, ledgers: bool = True) -> None:
+        self._put, self._config, self._bits, self._ledgers = put, chosen, bits, ledgers
         self._shards = 2**bits if shards is None else shards
         self._root = chosen.root
 
@@ -164,13 +167,15 @@ class Root:
     def generation(self, shard: int, epoch: int) -> Commit:
         """Commit a shard's generation as a worker does, of an image that is dead; return the commit."""
         folder = root.ledger_folder(self._root, shard, 0)
-        content = self._ledger(shard)
+        content = self._ledger(shard) if self._ledgers else b""
         ledger = _file("ledger-", ".parquet", content)
         self._put(f"{folder}/{ledger.name}", content)
         others = [
             store.elsewhere(_file(f"{shard}" if kind == "store" else "generation=0000-", ending), kind, shard)
             for kind, ending in (("store", ".tar"), ("attempts", ".parquet"))
         ]
+        for other in others:
+            self._put(commits.path_of(folder, other.name), b"")
         books = Books(300, dict.fromkeys(_STATUSES[1:], 10 + shard % 7))
         commit = Commit(
             store.STAGE,
@@ -290,7 +295,7 @@ def _measure(shards: int, bucket: str, chosen: Config) -> dict[str, dict[str, in
     chosen = dataclasses.replace(chosen, root=f"{bucket}/shards-{shards}")
     objects, put = in_process() if shards >= IN_PROCESS else (None, to_emulator(bucket))
     with Counting(objects) as counting:
-        made = Root(put, chosen, shards.bit_length() - 1)
+        made = Root(put, chosen, shards.bit_length() - 1, ledgers=objects is None)
         made.curate()
         found = {}
         with without_workers(made, chosen):
@@ -315,7 +320,10 @@ def main() -> None:
             with emulators.emulated("gs") as bucket:
                 storage._filesystem.cache_clear()
                 found[shards] = _measure(shards, bucket, chosen)
-            print(f"{shards:,} fetch shards ({time.monotonic() - start:.0f} s)", flush=True)
+            took_s = time.monotonic() - start
+            print(
+                f"{shards:,} fetch shards ({took_s:.0f} s, {time.process_time():.0f} s of processor so far)", flush=True
+            )
             names = [name for name in ("writer", *flow.NAMES) if any(name in each for each in found[shards].values())]
             print(f"  {'':8}" + "".join(f"{name:>9}" for name in names) + f"{'all':>9}{'a shard':>9}")
             for kind, counts in found[shards].items():
