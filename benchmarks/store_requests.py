@@ -48,6 +48,8 @@ from pmd.store.commits import Books, Commit, File
 SHARDS: Final = (8, 512, 32_768)
 #: From so many on, the emulator would take a day.
 IN_PROCESS: Final = 4096
+#: Of a build; its beginning and its end are the writer's.
+STAGES: Final = ("writer", *flow.NAMES)
 _PARTS_BITS: Final = 9
 _STATUSES: Final = ("ok", "dead", "forbidden", "timeout")
 
@@ -291,17 +293,23 @@ def in_process() -> tuple[Any, Put]:
     return objects, lambda where, content: objects.put(where.partition("://")[2], content)
 
 
-def _measure(shards: int, bucket: str, chosen: Config) -> dict[str, dict[str, int]]:
+def _measured(shards: int, bucket: str, chosen: Config) -> Iterator[tuple[str, dict[str, int]]]:
+    """Yield each kind of build, and its requests by stage."""
     chosen = dataclasses.replace(chosen, root=f"{bucket}/shards-{shards}")
     objects, put = in_process() if shards >= IN_PROCESS else (None, to_emulator(bucket))
     with Counting(objects) as counting:
         made = Root(put, chosen, shards.bit_length() - 1, ledgers=objects is None)
         made.curate()
-        found = {}
         with without_workers(made, chosen):
-            found["whole"] = built(chosen, counting)
-        found["idle"] = built(chosen, counting)
-    return found
+            whole = built(chosen, counting)
+        yield "whole", whole
+        yield "idle", built(chosen, counting)
+
+
+def _line(kind: str, counts: Mapping[str, int], shards: int) -> str:
+    total = sum(counts.values())
+    figures = "".join(f"{counts.get(name, 0):>9,}" for name in STAGES)
+    return f"  {kind:8}{figures}{total:>9,}{total / shards:>9.2f}"
 
 
 def main() -> None:
@@ -312,24 +320,20 @@ def main() -> None:
     why = emulators.missing("gs")
     if why is not None:
         sys.exit(why)
-    found = {}
+    found: dict[int, dict[str, dict[str, int]]] = {}
     with tempfile.TemporaryDirectory() as folder, open_web() as web:
         chosen = config.load(str(write_demo(Path(folder), web)))
         for shards in told.shards:
-            start = time.monotonic()
+            start, processor = time.monotonic(), time.process_time()
+            print(f"{shards:,} fetch shards")
+            print(f"  {'':8}" + "".join(f"{name:>9}" for name in STAGES) + f"{'all':>9}{'a shard':>9}", flush=True)
             with emulators.emulated("gs") as bucket:
                 storage._filesystem.cache_clear()
-                found[shards] = _measure(shards, bucket, chosen)
+                for kind, counts in _measured(shards, bucket, chosen):
+                    found.setdefault(shards, {})[kind] = counts
+                    print(_line(kind, counts, shards), flush=True)
             took_s = time.monotonic() - start
-            print(
-                f"{shards:,} fetch shards ({took_s:.0f} s, {time.process_time():.0f} s of processor so far)", flush=True
-            )
-            names = [name for name in ("writer", *flow.NAMES) if any(name in each for each in found[shards].values())]
-            print(f"  {'':8}" + "".join(f"{name:>9}" for name in names) + f"{'all':>9}{'a shard':>9}")
-            for kind, counts in found[shards].items():
-                total = sum(counts.values())
-                figures = "".join(f"{counts.get(name, 0):>9,}" for name in names)
-                print(f"  {kind:8}{figures}{total:>9,}{total / shards:>9.2f}", flush=True)
+            print(f"  {took_s:.0f} s, {time.process_time() - processor:.0f} s of processor", flush=True)
     print(json.dumps({"benchmark": "store_requests", "requests": found}))
 
 

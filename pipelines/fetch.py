@@ -33,8 +33,8 @@ from pmd.fetch import (
 )
 from pmd.fetch.reference_transforms import MeetNames, SpreadNames, WriteListed
 from pmd.fetch.rejected_transforms import PAIRS, SUMS, RejectPart, with_ledger
-from pmd.fetch.reports import Done, Reports
-from pmd.fetch.runs import Run
+from pmd.fetch.reports import Reports
+from pmd.fetch.runs import Run, Sums, summed
 from pmd.fetch.transforms import FetchLane, lane_batches, run_lanes
 from pmd.fetch.waiting import Waiting
 from pmd.publish import transforms as lists
@@ -102,7 +102,7 @@ def build(
             until=until,
             images=sum(pending.values()),
         )
-        run = Run(first, time.monotonic() - start, done=loaded.done)
+        run = Run(first, time.monotonic() - start, told=loaded.told)
         left = 0 if until is None or engine.utc_now() < until else sum(needs.pending_images(config, retry).values())
         if left:
             logging.getLogger("pmd.notes").warning(summary.cut(left))
@@ -138,11 +138,11 @@ class Downloaded:
 
     Attributes:
         left_open: Images that stay open because no host answered, by what became of them.
-        done: What the lanes have told.
+        told: What the lanes have told.
     """
 
     left_open: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    done: Sequence[Done] = ()
+    told: Sums = dataclasses.field(default_factory=Sums)
 
 
 def _download(
@@ -223,7 +223,7 @@ def _download(
             storage.remove_tree(root.work_folder(config.root, name))
     if not lost_only and {one.shard for one in done if not one.left} >= {*shards}:
         register.answered(known, lock.epoch, needs.answers(config, Standing(config.root, known)))
-    return Downloaded(left_open, done)
+    return Downloaded(left_open, summed(done))
 
 
 def _index(config: Config) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow.compute as pc
@@ -12,13 +13,45 @@ import pyarrow.compute as pc
 from pmd import flow
 from pmd.config import Config
 from pmd.fetch import hosts
-from pmd.fetch.reports import Done, Heard, Waits, waited
+from pmd.fetch.reports import Done, Heard, waited
 from pmd.schema.statuses import OK
 from pmd.store import commits, register, root
 from pmd.store.commits import Commit
 
 #: Hosts that are told, at most.
 SLOWEST: Final = 10
+
+
+@dataclasses.dataclass
+class Sums:
+    """What several generations come to."""
+
+    statuses: Counter[str] = dataclasses.field(default_factory=Counter)
+    sources: dict[str, Counter[str]] = dataclasses.field(default_factory=dict)
+    bytes: int = 0
+    tries: Counter[str] = dataclasses.field(default_factory=Counter)
+    seconds: defaultdict[str, float] = dataclasses.field(default_factory=lambda: defaultdict(float))
+    generations: set[tuple[int, int]] = dataclasses.field(default_factory=set)
+
+    def add(self, commit: Commit, heard: Heard) -> None:
+        """Add a generation."""
+        self.generations.add((commit.facts["shard"], commit.facts["generation"]))
+        self.statuses.update(commit.run["statuses"])
+        for source, books in commit.sources.items():
+            self.sources.setdefault(source, Counter()).update({OK: books.kept, **books.rejected})
+        self.bytes += heard.bytes
+        for host, (tries, seconds) in heard.waited.items():
+            self.tries[host] += tries
+            self.seconds[host] += seconds
+
+
+def summed(done: Iterable[Done]) -> Sums:
+    """Return what the lanes of a run have told: their commits are many, and who tells of the run needs but sums."""
+    found = Sums()
+    for one in done:
+        if one.heard is not None:
+            found.add(one.commit, one.heard)
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +62,13 @@ class Run:
         first: Fetch shard → its first generation that this run may have written; shards without work are not in it.
         seconds: How long it took, from the first lane's beginning to the last one's end.
         is_cut: Whether its time was up before it was done.
-        done: What its lanes have told; of other generations their files tell.
+        told: What its lanes have told; of other generations their files tell.
     """
 
     first: Mapping[int, int] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
     is_cut: bool = False
-    done: Sequence[Done] = ()
+    told: Sums = dataclasses.field(default_factory=Sums)
 
 
 def tell(config: Config, run: Run) -> dict[str, Any]:
@@ -49,31 +82,21 @@ def tell(config: Config, run: Run) -> dict[str, Any]:
         them, each with its tries and seconds (turns of politeness are no part of them); ``pairs``: source → in, kept,
         rejected by reason, of all runs so far.
     """
-    statuses: Counter[str] = Counter()
-    sources: dict[str, Counter[str]] = {}
-    size = generations = 0
-    asked = _Asked(config.fetch.host_groups)
-    for commit, heard in _generations(config.root, run):
-        generations += 1
-        statuses.update(commit.run["statuses"])
-        for source, books in commit.sources.items():
-            sources.setdefault(source, Counter()).update({OK: books.kept, **books.rejected})
-        asked.add(heard.waited)
-        size += heard.bytes
-    images = statuses.total()
+    sums = _sums(config.root, run)
+    images = sums.statuses.total()
     standing = commits.read(root.fetch_rejected_folder(config.root))
     pairs = {} if standing is None else standing.sources
     return {
         "images": images,
-        "bytes": size,
+        "bytes": sums.bytes,
         "seconds": round(run.seconds, 3),
         "images_per_s": _rate(images, run.seconds),
-        "mb_per_s": _rate(size / 1e6, run.seconds),
+        "mb_per_s": _rate(sums.bytes / 1e6, run.seconds),
         "is_cut": run.is_cut,
-        "generations": generations,
-        "statuses": _sorted(statuses),
-        "sources": {source: _sorted(counts) for source, counts in sorted(sources.items())},
-        "slowest_hosts": asked.slowest(),
+        "generations": len(sums.generations),
+        "statuses": _sorted(sums.statuses),
+        "sources": {source: _sorted(counts) for source, counts in sorted(sums.sources.items())},
+        "slowest_hosts": _slowest(sums, config.fetch.host_groups),
         "pairs": {
             source: {"in": books.total, "kept": books.kept, "rejected": dict(sorted(books.rejected.items()))}
             for source, books in sorted(pairs.items())
@@ -81,20 +104,16 @@ def tell(config: Config, run: Run) -> dict[str, Any]:
     }
 
 
-def _generations(root_folder: str, run: Run) -> Iterator[tuple[Commit, Heard]]:
-    """Yield what the run has committed; what its lanes have told of is not read."""
-    told = {(one.shard, one.commit.facts["generation"]): one for one in run.done}
+def _sums(root_folder: str, run: Run) -> Sums:
+    """Return what a run has committed; what its lanes have told of is not read."""
+    found = copy.deepcopy(run.told)
     known = register.current(root_folder) if run.first else None
     for shard, first in sorted(run.first.items()):
         for generation in () if known is None else known.of(shard):
-            if generation.number < first:
-                continue
-            done = told.get((shard, generation.number))
-            if done is not None and done.heard is not None:
-                yield done.commit, done.heard
-            else:
+            if generation.number >= first and (shard, generation.number) not in found.generations:
                 commit = commits.require(generation.folder, f"run: {flow.FETCH.command}")
-                yield commit, _heard(generation.folder, commit)
+                found.add(commit, _heard(generation.folder, commit))
+    return found
 
 
 def _heard(folder: str, commit: Commit) -> Heard:
@@ -113,31 +132,25 @@ def _heard(folder: str, commit: Commit) -> Heard:
     return Heard(size, waited(locations, seconds))
 
 
-class _Asked:
-    """Tries and seconds of each host group."""
-
-    def __init__(self, groups: Mapping[str, Sequence[str]]) -> None:
-        self._named = {host: name for name, named in groups.items() for host in named}
-        self._tries: Counter[str] = Counter()
-        self._seconds: defaultdict[str, float] = defaultdict(float)
-
-    def add(self, waits: Waits) -> None:
-        for host, (tries, seconds) in waits.items():
-            name = hosts.group_name(host, self._named)
-            self._tries[name] += tries
-            self._seconds[name] += seconds
-
-    def slowest(self) -> list[dict[str, Any]]:
-        longest = sorted(self._seconds.items(), key=lambda item: (-item[1], item[0]))[:SLOWEST]
-        return [
-            {
-                "host": name,
-                "tries": self._tries[name],
-                "seconds": round(seconds, 3),
-                "seconds_per_try": round(seconds / self._tries[name], 3),
-            }
-            for name, seconds in longest
-        ]
+def _slowest(sums: Sums, groups: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """Return the groups of hosts that were waited for longest."""
+    named = {host: name for name, of_group in groups.items() for host in of_group}
+    tries: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for host, count in sums.tries.items():
+        name = hosts.group_name(host, named)
+        tries[name] += count
+        seconds[name] += sums.seconds[host]
+    longest = sorted(seconds.items(), key=lambda item: (-item[1], item[0]))[:SLOWEST]
+    return [
+        {
+            "host": name,
+            "tries": tries[name],
+            "seconds": round(took, 3),
+            "seconds_per_try": round(took / tries[name], 3),
+        }
+        for name, took in longest
+    ]
 
 
 def _rate(count: float, seconds: float) -> float:

@@ -25,8 +25,8 @@ _AT_ONCE: Final = 1000
 #: Bytes that are read in a request.
 _READ_BYTES: Final = 2**26
 #: What clients and services say where a right is missing, and where a service knows no versions at all.
-_FORBIDDEN: Final = ("AccessDenied", "Forbidden", "403")
-_UNKNOWN: Final = ("NotImplemented", "MethodNotAllowed", "501")
+_FORBIDDEN: Final = ("PermissionError", "AccessDenied", "Forbidden")
+_UNKNOWN: Final = ("NotImplemented", "MethodNotAllowed")
 _DAY_S: Final = 86_400
 
 
@@ -100,7 +100,7 @@ def remove(folder: str, versions: Sequence[Older], check: Callable[[], None]) ->
 
     Args:
         folder: The one that was listed.
-        versions: In the order in which they go: were a mark gone first, what it hides would stand again.
+        versions: Some of what was found. Marks go last, and not where a version before them could not: it would stand again.
         check: Raises where the lock is no longer held.
 
     Returns:
@@ -112,12 +112,13 @@ def remove(folder: str, versions: Sequence[Older], check: Callable[[], None]) ->
         return []
     left: dict[str, list[str]] = {}
     kept: set[str] = set()
-    for start in range(0, len(versions), _AT_ONCE):
-        check()
-        batch = [one for one in versions[start : start + _AT_ONCE] if not (one.is_marker and one.path in kept)]
-        for one, why in kind.remove(fs, batch):
-            kept.add(one.path)
-            left.setdefault(why, []).append(one.name)
+    for is_marker in (False, True):
+        mine = [one for one in versions if one.is_marker is is_marker and one.path not in kept]
+        for start in range(0, len(mine), _AT_ONCE):
+            check()
+            for one, why in kind.remove(fs, mine[start : start + _AT_ONCE]):
+                kept.add(one.path)
+                left.setdefault(why, []).append(one.name)
     told = [
         f"{len(names):,} older versions could not be deleted, the first of {min(names)}: the bucket says {why}; "
         f"{kind.right_to_remove}"
@@ -159,9 +160,9 @@ def _kind_of(fs: Any) -> _Kind | None:
     return _GCS if "gs" in protocols else _S3
 
 
-def _says(error: BaseException, words: Sequence[str]) -> bool:
-    told = " ".join(repr(part) for part in (error, error.__cause__, getattr(error, "code", "")))
-    return (isinstance(error, PermissionError) and words is _FORBIDDEN) or any(word in told for word in words)
+def _says(error: OSError, words: Sequence[str]) -> bool:
+    told = " ".join(repr(part) for part in (error, error.__cause__))
+    return any(word in told for word in words)
 
 
 # S3
