@@ -17,8 +17,8 @@ from tests.pipelines.test_requests import chosen as chosen  # noqa: PLC0414  a f
 
 #: Requests of a build of twelve sources that finds all as it is to be.
 MOST_IDLE = 100
-#: Requests of the driver of a whole build, for each fetch shard: the claim of its next generation.
-MOST_A_SHARD = 1
+#: Requests of the driver of a whole build, for each fetch shard.
+MOST_A_SHARD = 2
 
 pytestmark = pytest.mark.timeout(1800)
 
