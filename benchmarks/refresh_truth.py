@@ -32,10 +32,10 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from pmd.audit import clusters, estimates
+from pmd.fetch.asked import ASKED
 from pmd.refresh import figures, sampling, waves
 from pmd.refresh.availability import ALIVE
 from pmd.refresh.sampling import Drawn
-from pmd.refresh.standing import ASKED
 from pmd.refresh.waves import Answer, Wave
 from pmd.schema import keys
 from pmd.schema.tables import IMAGES

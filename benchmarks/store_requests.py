@@ -3,9 +3,10 @@
     python benchmarks/store_requests.py [--shards 8 512 32768]
 
 ROOTs of all twelve sources are written straight into fake-gcs-server, an image a fetch shard, or from `IN_PROCESS` shards on
-into a dictionary that answers in its place (`benchmarks/breaking/object_api.py`). The requests of this process are then
-counted, at the client. Two builds of each: `whole` from distinct images to the audit, where only the workers' own work is left
-out (what they commit is written past the client), and `idle`, which finds nothing to do. The last line is JSON.
+into a dictionary that answers in its place (`benchmarks/breaking/object_api.py`), where no generation has a ledger that could be
+read. The requests of this process are then counted, at the client. Two builds of each: `whole` from distinct images to the audit,
+where only the workers' own work is left out (what they commit is written past the client), and `idle`, which finds nothing to do.
+The last line is JSON.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ from pipelines import fetch as fetch_pipeline
 from pmd import config, flow, stages
 from pmd.config import Config
 from pmd.demo.config import open_web, write_demo
-from pmd.fetch import store
-from pmd.fetch.reports import Done
+from pmd.fetch import asked, store, sums
+from pmd.fetch.reports import Done, Heard
 from pmd.fetch.transforms import FetchLane
 from pmd.schema.tables import IMAGES, LEDGER, LEDGER_FILE
 from pmd.store import commits, root, storage
@@ -47,6 +48,8 @@ from pmd.store.commits import Books, Commit, File
 SHARDS: Final = (8, 512, 32_768)
 #: From so many on, the emulator would take a day.
 IN_PROCESS: Final = 4096
+#: Of a build; its beginning and its end are the writer's.
+STAGES: Final = ("writer", *flow.NAMES)
 _PARTS_BITS: Final = 9
 _STATUSES: Final = ("ok", "dead", "forbidden", "timeout")
 
@@ -117,10 +120,12 @@ class Root:
         chosen: The configuration.
         bits: See above.
         shards: How many have an image.
+        ledgers: Whether generations have a ledger. Else a byte stands for each of their files, so that listings are as long, and
+            a build that reads a ledger fails: to write 32,768 takes minutes.
     """
 
-    def __init__(self, put: Put, chosen: Config, bits: int, shards: int | None = None) -> None:
-        self._put, self._config, self._bits = put, chosen, bits
+    def __init__(self, put: Put, chosen: Config, bits: int, shards: int | None = None, *, ledgers: bool = True) -> None:
+        self._put, self._config, self._bits, self._ledgers = put, chosen, bits, ledgers
         self._shards = 2**bits if shards is None else shards
         self._root = chosen.root
 
@@ -164,13 +169,15 @@ class Root:
     def generation(self, shard: int, epoch: int) -> Commit:
         """Commit a shard's generation as a worker does, of an image that is dead; return the commit."""
         folder = root.ledger_folder(self._root, shard, 0)
-        content = self._ledger(shard)
+        content = self._ledger(shard) if self._ledgers else b""
         ledger = _file("ledger-", ".parquet", content)
         self._put(f"{folder}/{ledger.name}", content)
         others = [
             store.elsewhere(_file(f"{shard}" if kind == "store" else "generation=0000-", ending), kind, shard)
             for kind, ending in (("store", ".tar"), ("attempts", ".parquet"))
         ]
+        for other in others:
+            self._put(commits.path_of(folder, other.name), b"")
         books = Books(300, dict.fromkeys(_STATUSES[1:], 10 + shard % 7))
         commit = Commit(
             store.STAGE,
@@ -193,6 +200,25 @@ class Root:
         table = pa.Table.from_pylist([row], schema=LEDGER).rename_columns(LEDGER_FILE.names)
         return commits.parquet_bytes(table)
 
+    def sums(self) -> list[File]:
+        """Write the sums of what was there as the workers do, a file a part; return the files."""
+        part_bits = min(_PARTS_BITS, self._bits)
+        width = self._bits - part_bits
+        files = []
+        for part in range(2**part_bits):
+            images = sum(shard < self._shards for shard in range(part << width, (part + 1) << width))
+            cuts = ((sums.HOST, "a.example"), (sums.STATUS, "dead"), (sums.DAY, "2026-01-01"))
+            rows = [
+                {"by": by, "source": source, "name": name, "images": images, "alive": 0}
+                for by, name in cuts
+                for source in (asked.ALL, *self._config.sources)
+            ]
+            content = commits.parquet_bytes(sums.added([pa.Table.from_pylist(rows if images else [], sums.SUMS)]))
+            file = _file(f"{flow.part(part, part_bits)}-", ".parquet", content)
+            self._put(f"{sums.folder_of(self._root)}/{file.name}", content)
+            files.append(file)
+        return files
+
     def stage(
         self, stage: flow.Stage, unit: str, files: Sequence[File] = (), sources: Mapping[str, Books] | None = None
     ) -> None:
@@ -212,7 +238,7 @@ def without_workers(made: Root, chosen: Config) -> Iterator[None]:
     """Have workers' output written past the client that is counted."""
 
     def lanes(lane: FetchLane, shards: Sequence[int], images: int = 0) -> None:
-        done = [Done(made.generation(shard, lane.epoch), 0) for shard in shards]
+        done = [Done(made.generation(shard, lane.epoch), 0, Heard(0, {})) for shard in shards]
         assert lane.reports is not None
         for number in range(lane.lanes):
             lane.reports.leave(f"lane-{number:05d}", done[number :: lane.lanes])
@@ -231,7 +257,8 @@ def without_workers(made: Root, chosen: Config) -> Iterator[None]:
         for folder in folders:
             item = wanted[folder]
             run = {commits.EPOCH: lock.epoch, "options": dict(item.options), "inputs": dict(item.inputs)}
-            commits.write(folder, Commit(item.stage, (), {}, item.hash, run))
+            files = made.sums() if folder == sums.folder_of(root_url) else ()
+            commits.write(folder, Commit(item.stage, tuple(files), {}, item.hash, run))
             commits.sweep(folder, lock.check)
 
     with (
@@ -266,17 +293,23 @@ def in_process() -> tuple[Any, Put]:
     return objects, lambda where, content: objects.put(where.partition("://")[2], content)
 
 
-def _measure(shards: int, bucket: str, chosen: Config) -> dict[str, dict[str, int]]:
+def _measured(shards: int, bucket: str, chosen: Config) -> Iterator[tuple[str, dict[str, int]]]:
+    """Yield each kind of build, and its requests by stage."""
     chosen = dataclasses.replace(chosen, root=f"{bucket}/shards-{shards}")
     objects, put = in_process() if shards >= IN_PROCESS else (None, to_emulator(bucket))
     with Counting(objects) as counting:
-        made = Root(put, chosen, shards.bit_length() - 1)
+        made = Root(put, chosen, shards.bit_length() - 1, ledgers=objects is None)
         made.curate()
-        found = {}
         with without_workers(made, chosen):
-            found["whole"] = built(chosen, counting)
-        found["idle"] = built(chosen, counting)
-    return found
+            whole = built(chosen, counting)
+        yield "whole", whole
+        yield "idle", built(chosen, counting)
+
+
+def _line(kind: str, counts: Mapping[str, int], shards: int) -> str:
+    total = sum(counts.values())
+    figures = "".join(f"{counts.get(name, 0):>9,}" for name in STAGES)
+    return f"  {kind:8}{figures}{total:>9,}{total / shards:>9.2f}"
 
 
 def main() -> None:
@@ -287,21 +320,20 @@ def main() -> None:
     why = emulators.missing("gs")
     if why is not None:
         sys.exit(why)
-    found = {}
+    found: dict[int, dict[str, dict[str, int]]] = {}
     with tempfile.TemporaryDirectory() as folder, open_web() as web:
         chosen = config.load(str(write_demo(Path(folder), web)))
         for shards in told.shards:
-            start = time.monotonic()
+            start, processor = time.monotonic(), time.process_time()
+            print(f"{shards:,} fetch shards")
+            print(f"  {'':8}" + "".join(f"{name:>9}" for name in STAGES) + f"{'all':>9}{'a shard':>9}", flush=True)
             with emulators.emulated("gs") as bucket:
                 storage._filesystem.cache_clear()
-                found[shards] = _measure(shards, bucket, chosen)
-            print(f"{shards:,} fetch shards ({time.monotonic() - start:.0f} s)", flush=True)
-            names = [name for name in ("writer", *flow.NAMES) if any(name in each for each in found[shards].values())]
-            print(f"  {'':8}" + "".join(f"{name:>9}" for name in names) + f"{'all':>9}{'a shard':>9}")
-            for kind, counts in found[shards].items():
-                total = sum(counts.values())
-                figures = "".join(f"{counts.get(name, 0):>9,}" for name in names)
-                print(f"  {kind:8}{figures}{total:>9,}{total / shards:>9.2f}", flush=True)
+                for kind, counts in _measured(shards, bucket, chosen):
+                    found.setdefault(shards, {})[kind] = counts
+                    print(_line(kind, counts, shards), flush=True)
+            took_s = time.monotonic() - start
+            print(f"  {took_s:.0f} s, {time.process_time() - processor:.0f} s of processor", flush=True)
     print(json.dumps({"benchmark": "store_requests", "requests": found}))
 
 

@@ -10,7 +10,7 @@ import functools
 import importlib
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from types import ModuleType
 
 from pmd import flow, stages
@@ -87,8 +87,8 @@ def units(
             yield Unit(stage, unit, config, functools.partial(run_stage, stage, config, [unit], flags))
 
 
-def run_stage(stage: flow.Stage, config: Config, names: Sequence[str], flags: Sequence[str]) -> Run | None:
-    """Run a stage, on some sources where it has a unit for each."""
+def run_stage(stage: flow.Stage, config: Config, names: Collection[str], flags: Sequence[str]) -> Run | None:
+    """Run a stage, on some sources where it has a unit for each: names, or a group as its pipeline gives it."""
     chosen = (names,) if stage.unit == "source" else ()
     ended: Run | None = _pipeline(stage).build(config, *chosen, flags)
     return ended
@@ -156,22 +156,22 @@ class _Driver:
         """Run those of some units of one stage that are stale, at once; return whether there are any."""
         stale = {unit.unit: (unit, why) for unit in turn if (why := self._judged(unit)) is not None}
         for names in self._groups(turn[0].stage, [*stale]):
-            self._run([stale[name] for name in names])
+            self._run(names, [stale[name] for name in names])
         return bool(stale)
 
-    def _groups(self, stage: flow.Stage, names: list[str]) -> list[list[str]]:
+    def _groups(self, stage: flow.Stage, names: list[str]) -> Sequence[Collection[str]]:
         """Return the units that are run at once: of a stage that works by source, as its pipeline says."""
         if stage.unit != "source" or not names:
             return [names] if names else []
-        found: list[list[str]] = _pipeline(stage).groups(self._config, names)
+        found: Sequence[Collection[str]] = _pipeline(stage).groups(self._config, names)
         return found
 
-    def _run(self, group: Sequence[tuple[Unit, str]]) -> None:
+    def _run(self, names: Collection[str], group: Sequence[tuple[Unit, str]]) -> None:
         for unit, why in group:
             self._started(Step(*unit.name, why))
         start = time.monotonic()
         stage = group[0][0].stage
-        fetched = run_stage(stage, self._config, [unit.unit for unit, _ in group], self._flags)
+        fetched = run_stage(stage, self._config, names, self._flags)
         self._standing = self._standing.after(stage)
         seconds = time.monotonic() - start
         for unit, why in group:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -31,26 +32,38 @@ from pmd.suppression import lists
 _EXPANSION = 5
 
 
-def groups(config: Config, names: Sequence[str]) -> list[list[str]]:
+@dataclasses.dataclass(frozen=True)
+class Input:
+    """What a source is made of, looked up once: upstream has thousands of files, and each may lie in an object store."""
+
+    need: needs.Needs
+    bytes: int
+
+
+def _looked_up(config: Config, name: str) -> Input:
+    need = needs.of(config, name)
+    return Input(need, _bytes(need.files))
+
+
+def groups(config: Config, names: Sequence[str]) -> list[dict[str, Input]]:
     """Return sources in groups that are curated at once: small ones together, since a pipeline of its own costs each a second."""
-    if len(names) == 1:
-        return [[*names]]
-    found: list[list[str]] = []
+    found: list[dict[str, Input]] = []
     size = running.PROCESS_BYTES
     for name in names:
-        mine = _bytes(needs.of(config, name).files)
-        if size + mine >= running.PROCESS_BYTES:
-            found.append([])
+        mine = _looked_up(config, name)
+        if size + mine.bytes >= running.PROCESS_BYTES:
+            found.append({})
             size = 0
-        found[-1].append(name)
-        size += mine
+        found[-1][name] = mine
+        size += mine.bytes
     return found
 
 
-def build(config: Config, names: Sequence[str], flags: Sequence[str] = ()) -> None:
-    """Run the pipeline and commit `curate/source=…` of each of some sources."""
-    needed = {name: needs.of(config, name) for name in sorted(names)}
-    sizes = {name: _bytes(need.files) for name, need in needed.items()}
+def build(config: Config, names: Sequence[str] | Mapping[str, Input], flags: Sequence[str] = ()) -> None:
+    """Run the pipeline and commit `curate/source=…` of each of some sources; of a group, what was looked up holds."""
+    looked_up = names if isinstance(names, Mapping) else {name: _looked_up(config, name) for name in names}
+    needed = {name: looked_up[name].need for name in sorted(looked_up)}
+    sizes = {name: looked_up[name].bytes for name in needed}
     tables = exchange.Numbered({name: exchange.bits_for(size, PARTITION_BYTES) for name, size in sizes.items()})
     work = root.work_folder(config.root, flow.CURATE.name)
     chunks, read, resolve = {}, {}, {}

@@ -32,9 +32,9 @@ from pmd.fetch import (
     summary,
 )
 from pmd.fetch.reference_transforms import MeetNames, SpreadNames, WriteListed
-from pmd.fetch.rejected_transforms import RejectPart
+from pmd.fetch.rejected_transforms import PAIRS, SUMS, RejectPart, with_ledger
 from pmd.fetch.reports import Reports
-from pmd.fetch.runs import Run
+from pmd.fetch.runs import Run, Sums, summed
 from pmd.fetch.transforms import FetchLane, lane_batches, run_lanes
 from pmd.fetch.waiting import Waiting
 from pmd.publish import transforms as lists
@@ -57,10 +57,11 @@ def build(
     settle_unreached: bool = False,
     until: datetime.datetime | None = None,
 ) -> Run:
-    """Download what is pending, each shard in a generation of its own, then commit `fetch/rejected` and tell how it went.
+    """Download what is pending, each shard in a generation of its own; commit what follows, and tell how it went.
 
     Where a blocklist or a takedown list names pictures by their looks, what is stored without a hash is hashed first. Where the
-    time is up, what is settled is committed, but not `fetch/rejected`: that is for when nothing is left.
+    time is up, what is settled is committed, but not what follows (`fetch/rejected`, `fetch/availability`): that is for when
+    nothing is left.
 
     Args:
         config: The configuration.
@@ -86,12 +87,12 @@ def build(
     pending = needs.pending_images(config, retry, standing)
     shards = sorted(pending)
     run = Run()
-    left_open: Mapping[str, int] = {}
+    loaded = Downloaded()
     if shards:
         known = standing.generations
         first = {shard: known.next(shard) for shard in shards}
         start = time.monotonic()
-        left_open = _download(
+        loaded = _download(
             config,
             known,
             shards,
@@ -101,11 +102,11 @@ def build(
             until=until,
             images=sum(pending.values()),
         )
-        run = Run(first, time.monotonic() - start)
+        run = Run(first, time.monotonic() - start, told=loaded.told)
         left = 0 if until is None or engine.utc_now() < until else sum(needs.pending_images(config, retry).values())
         if left:
             logging.getLogger("pmd.notes").warning(summary.cut(left))
-            summary.check({}, left_open)
+            summary.check({}, loaded.left_open)
             return dataclasses.replace(run, is_cut=True)
     if any(item.why() for item in needs.wanted(config)):
         commit_rejected(config, flags)
@@ -114,7 +115,7 @@ def build(
         for line in summary.lines(books):
             logging.getLogger("pmd.notes").warning(line)
         if not settle_unreached:
-            summary.check(books, left_open)
+            summary.check(books, loaded.left_open)
     return run
 
 
@@ -126,7 +127,22 @@ def restore(config: Config, shards: Sequence[int], flags: Sequence[str] = ()) ->
     """
     needs.check(config)
     known = register.current(config.root)
-    return _download(config, known, shards, flags, (), settle_unreached=False, lost_only=True) if shards else {}
+    if not shards:
+        return {}
+    return _download(config, known, shards, flags, (), settle_unreached=False, lost_only=True).left_open
+
+
+@dataclasses.dataclass(frozen=True)
+class Downloaded:
+    """What lanes have done.
+
+    Attributes:
+        left_open: Images that stay open because no host answered, by what became of them.
+        told: What the lanes have told.
+    """
+
+    left_open: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    told: Sums = dataclasses.field(default_factory=Sums)
 
 
 def _download(
@@ -140,8 +156,8 @@ def _download(
     lost_only: bool = False,
     until: datetime.datetime | None = None,
     images: int = 0,
-) -> Mapping[str, int]:
-    """Run the lanes; return the images that stay open because no host answered, by what became of them."""
+) -> Downloaded:
+    """Run the lanes."""
     lock = root.writing(config.root)
     known = store.begin(known, shards, lock.epoch, lock.check)
     work = root.work_folder(config.root, "fetch")
@@ -207,7 +223,7 @@ def _download(
             storage.remove_tree(root.work_folder(config.root, name))
     if not lost_only and {one.shard for one in done if not one.left} >= {*shards}:
         register.answered(known, lock.epoch, needs.answers(config, Standing(config.root, known)))
-    return left_open
+    return Downloaded(left_open, summed(done))
 
 
 def _index(config: Config) -> str | None:
@@ -259,7 +275,7 @@ def _listed(config: Config, shards: Sequence[int], flags: Sequence[str]) -> str 
 
 
 def settle_rejected(config: Config, flags: Sequence[str] = ()) -> None:
-    """Commit `fetch/rejected` anew where the ledger has changed since; where no fetch has ended, there is nothing to settle."""
+    """Commit what follows of the ledger anew where it has changed since; where no fetch has ended, there is nothing to settle."""
     if commits.read(root.fetch_rejected_folder(config.root)) is not None and any(
         item.why() for item in needs.wanted(config)
     ):
@@ -267,10 +283,11 @@ def settle_rejected(config: Config, flags: Sequence[str] = ()) -> None:
 
 
 def commit_rejected(config: Config, flags: Sequence[str] = ()) -> None:
-    """Commit `fetch/rejected`: the pairs whose image could not be had."""
-    (wanted,) = needs.wanted(config)
+    """Commit `fetch/rejected`, the pairs whose image could not be had, and `fetch/availability`, sums of what was there."""
+    rejected, available = needs.wanted(config)
     cut = partitions.cut(config.root)
     work = root.work_folder(config.root, "rejected")
+    targets = (target(rejected, kind=PAIRS), target(available, kind=SUMS, sources=(), complete=with_ledger))
 
     def wire(pipeline: beam.Pipeline) -> Any:
         return (
@@ -278,11 +295,13 @@ def commit_rejected(config: Config, flags: Sequence[str] = ()) -> None:
             | "Parts" >> create(part_batches(cut.part_bits))
             | "Spread" >> Spread()
             | "Settle"
-            >> beam.ParDo(PerTask(RejectPart(config.root, wanted.folder, cut, work))).with_output_types(pa.RecordBatch)
-            | "Commit" >> WriteCommit(CommitStage(work, (target(wanted),)))
+            >> beam.ParDo(
+                PerTask(RejectPart(config.root, rejected.folder, available.folder, cut, work))
+            ).with_output_types(pa.RecordBatch)
+            | "Commit" >> WriteCommit(CommitStage(work, targets))
         )
 
-    running.run_and_commit(config.root, [wanted.folder], wire, flags, work)
+    running.run_and_commit(config.root, [target.folder for target in targets], wire, flags, work)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

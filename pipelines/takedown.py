@@ -14,11 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from pipelines import build, fetch, shard
-from pmd import flow
+from pmd import escape, flow
+from pmd.audit import labelling
 from pmd.config import Config
 from pmd.engines import choosing
 from pmd.publish import folder as publish_folder
-from pmd.store import commits, leftovers, register, root, storage
+from pmd.store import commits, leftovers, older, register, root, storage, written
+from pmd.store import lock as lock_state
+from pmd.store.lock import Lock
 from pmd.store.standing import Standing
 from pmd.suppression import lists
 from pmd.takedown import matching, purge, receipts, requests
@@ -38,11 +41,15 @@ class Applied:
         requests: The numbers of the requests.
         removed: Kind → count.
         ran: Units that were made anew.
+        versions: Older versions that the bucket had kept, and that were deleted.
+        left: What the bucket keeps still, in words.
     """
 
     requests: tuple[int, ...]
     removed: Mapping[str, int]
     ran: tuple[tuple[str, str], ...]
+    versions: int = 0
+    left: tuple[str, ...] = ()
 
     def describe(self) -> dict[str, Any]:
         """Return it as `--json` tells it."""
@@ -50,6 +57,8 @@ class Applied:
             "requests": list(self.requests),
             "removed": dict(self.removed),
             "ran": [{"stage": stage, "unit": unit} for stage, unit in self.ran],
+            "versions": self.versions,
+            "left": list(self.left),
         }
 
 
@@ -59,6 +68,8 @@ def render(done: Applied) -> str:
     lines = [f"requests carried out: {numbers}"]
     lines += [f"  removed: {count:,} {kind}" for kind, count in sorted(done.removed.items())]
     lines += [f"  {stage} {unit}: {_MADE}" for stage, unit in done.ran]
+    lines += [f"  removed: {done.versions:,} older versions that the bucket had kept"] if done.versions else []
+    lines += [f"left: {escape.terminal(sentence)}" for sentence in done.left]
     return "\n".join([*lines, "to see that nothing is left: pmd takedown prove CONFIG WHAT…"])
 
 
@@ -107,7 +118,36 @@ def apply(
     leftovers.remove(config.root, lock.epoch, lock.check)
     done = receipts.end(config.root, receipt, today())
     requests.remove(config.root, {request.number for request in asked})
-    return Applied(done.requests, done.removed, tuple(ran))
+    say("deleting older versions that the bucket keeps")
+    return Applied(done.requests, done.removed, tuple(ran), *_without_older(config.root, lock))
+
+
+def _without_older(root_url: str, lock: Lock) -> tuple[int, tuple[str, ...]]:
+    """Delete what a bucket keeps of files that runs write; return how many versions, and what is left, in words.
+
+    All go, not those of today's purge alone: killed after that, nobody would know which these were. Older versions of what
+    people have put under ROOT are theirs, and stay.
+    """
+    found = older.found(root_url)
+    if found.unlisted is not None:
+        return 0, (found.unlisted,)
+    mine = [one for one in found.versions if _is_ours(one.name)]
+    left = older.remove(root_url, mine, lock.check)
+    gone = {*mine} - {*older.found(root_url).versions} if mine else set()
+    return sum(not one.is_marker for one in gone), tuple(left)
+
+
+def _is_ours(name: str) -> bool:
+    """Return whether runs write a file of this name, relative to ROOT."""
+    folder, _, last = name.rpartition("/")
+    if last == commits.STAGE_FILE:
+        return written.is_home(folder)
+    beside = (flow.RELEASE, flow.HOSTS, lists.FOLDER, root.WORK, labelling.FOLDER)
+    return (
+        written.home(name) is not None
+        or name in {flow.REGISTER, lock_state.STATE_FILE, root.ROOT_FILE}
+        or name.startswith(tuple(f"{top}/" for top in beside))
+    )
 
 
 def _purged(how: Purge, config: Config) -> Counter[str]:

@@ -132,6 +132,8 @@ PAIRS: Final = Folder("curate/source={source}", rf"(?:pairs|rejected)/{PART}", k
 VIEWS: Final = Folder("views", rf"(?:pairs|rejected)/{PART}", keeps="pairs/", rejects="rejected/")
 DISTINCT: Final = Folder("images", PART, twin=True)
 UNFETCHED: Final = Folder("fetch/rejected", PART, rejects="")
+#: How many images were there when they were asked for, by source, host, status and day.
+AVAILABILITY: Final = Folder("fetch/availability", PART)
 #: A fetch shard's generations.
 LEDGER: Final = "fetch/ledger/shard={shard:05d}"
 GENERATION: Final = Folder(f"{LEDGER}/generation={{generation:04d}}", rf"ledger-{_DIGEST}\.parquet", keeps="")
@@ -198,7 +200,7 @@ FETCH: Final = Stage(
     "fetch",
     "images",
     "whole",
-    (UNFETCHED, GENERATION, STORE, ATTEMPTS, HASHES),
+    (UNFETCHED, AVAILABILITY, GENERATION, STORE, ATTEMPTS, HASHES),
     "Download each image once, and settle what became of it.",
     "what the web answered",
 )

@@ -85,7 +85,7 @@ def test_a_stage_without_a_recount_of_its_own_has_the_plain_one() -> None:
 
 #: Strings that only the flow spells: a folder of ROOT with what stands below it, and the name of a part's file.
 LAYOUT = re.compile(
-    r"^(curate/source=|fetch/(ledger|store|attempts|hashes|rejected|hosts)|shards/(rejected|webdataset|parquet)|publish/source=)"
+    r"^(curate/source=|fetch/(ledger|store|attempts|hashes|rejected|availability|hosts)|shards/(rejected|webdataset|parquet)|publish/source=)"
     r"|part-(\{|$)|^views/|^source=|^sizes\.json$"
 )
 

@@ -49,7 +49,7 @@ from pmd.engines.transforms import OUTPUTS, collect, outputs
 from pmd.fetch import asking, hashing, partitions, store
 from pmd.fetch import needs as fetch_needs
 from pmd.fetch.outcome import Attempt, Fetched
-from pmd.fetch.rejected_transforms import RejectPart
+from pmd.fetch.rejected_transforms import PAIRS, SUMS, RejectPart, with_ledger
 from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
 from pmd.images import takedowns
@@ -316,11 +316,13 @@ def hash_stored(chosen: config.Config) -> None:
 
 
 def commit_rejected(chosen: config.Config) -> None:
-    """Write the pairs whose image could not be had."""
-    wanted, work = fetch_needs.wanted(chosen)[0], _work(chosen, "rejected")
-    part = RejectPart(chosen.root, wanted.folder, partitions.cut(chosen.root), work)
+    """Write the pairs whose image could not be had, and the sums of what was there."""
+    (rejected, available), work = fetch_needs.wanted(chosen), _work(chosen, "rejected")
+    part = RejectPart(chosen.root, rejected.folder, available.folder, partitions.cut(chosen.root), work)
     found = [item for batch in part_batches(SHARD_BITS) for item in part(batch)]
-    CommitStage(work, (target(wanted),))(collect(found))
+    CommitStage(work, (target(rejected, kind=PAIRS), target(available, kind=SUMS, sources=(), complete=with_ledger)))(
+        collect(found)
+    )
     _accept(chosen, work)
 
 

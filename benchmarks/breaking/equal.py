@@ -26,6 +26,7 @@ def facts(root_url: str, *, verified: bool) -> dict[str, Any]:
 
     Between two stages of a second build that finds much: what is behind is yet to follow. It takes longer than all the rest.
     """
+    from pmd import flow
     from pmd.fetch import state
     from pmd.inspection import verify
     from pmd.schema.tables import LEDGER_OUTCOME
@@ -34,7 +35,7 @@ def facts(root_url: str, *, verified: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for folder, commit in interleaved.standing(root_url).items():
         name = folder.removeprefix(f"{root_url}/")
-        if name.startswith("fetch/ledger/"):
+        if name.startswith("fetch/ledger/") or name == flow.AVAILABILITY.path:  # of days, and verified
             continue
         files = {file.name: file.sha256 for file in commit.files if file.name != "report.html"}
         found[name] = {"files": files, "facts": commit.facts}

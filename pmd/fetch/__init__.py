@@ -39,6 +39,8 @@ those above it::
 
     state        what the store and the ledger hold; which images are wanted
     partitions   images, views and the ledger, cut alike by the first bits of the image's key
+    asked        which images the web was asked for, where, when, and what it said
+    sums         how many of these were there, by source, host, status and day
 
     samples      what img2dataset's shards hold, and what of it is passed over
     adopt        images of img2dataset's shards, taken over
@@ -61,7 +63,7 @@ those above it::
     runs         one run, told from the generations that it committed
 
     reference_transforms  on Beam: lists and images brought together
-    rejected_transforms   on Beam: the pairs whose image could not be had
+    rejected_transforms   on Beam: the pairs whose image could not be had, and what was there
     hash_transforms       on Beam: stored pictures hashed
     transforms            on Beam: lanes
 """

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config import Config
-from pmd.fetch import asking, blocklists, img2dataset, partitions, reference_lists
+from pmd.fetch import asking, blocklists, img2dataset, partitions, reference_lists, sums
 from pmd.schema.statuses import BLOCKED_ADDRESS
 from pmd.store import commits, root, storage
 from pmd.store.standing import Standing
@@ -34,10 +34,11 @@ def check(config: Config) -> None:
 
 
 def wanted(config: Config, unit: str = "all", standing: Standing | None = None) -> tuple[Wanted, ...]:
-    """Return the commit of the rejected pairs; generations are committed as they come."""
+    """Return the commits of the rejected pairs and of what was there; generations are committed as they come."""
     there = standing or Standing(config.root)
     found = {"views": there.digest(root.views_folder(config.root)), "ledger": there.generations.digest}
-    return (Wanted(flow.FETCH.name, "rejected", root.fetch_rejected_folder(config.root), {}, found),)
+    rejected = Wanted(flow.FETCH.name, "rejected", root.fetch_rejected_folder(config.root), {}, found)
+    return rejected, sums.wanted(config.root, there)
 
 
 def pending(config: Config, standing: Standing | None = None) -> str | None:
@@ -49,11 +50,32 @@ def pending(config: Config, standing: Standing | None = None) -> str | None:
     if is_settled(config, there):
         return None
     causes: Counter[str] = Counter()
-    blocklist = blocklists.read(config.fetch.blocklists)
-    for _, images, ledger, todo in partitions.pending(there.generations, config.fetch):
-        causes[BLOCKED] += len(blocklist.stored(ledger, images))
-        causes.update(_causes(ledger, todo))
+    for of_shard in _looked(config, there).values():
+        causes.update(of_shard)
     return words(causes)
+
+
+#: What was found last, and what that depends on: a build that fetches asks why, and then which shards.
+_last: list[tuple[str, dict[int, dict[str, int]]]] = []
+
+
+def _looked(config: Config, there: Standing) -> dict[int, dict[str, int]]:
+    """Return fetch shard → cause → images that are to be fetched, or judged anew; every ledger is read for it, once."""
+    key = commits.options_hash([there.root, _key(config, there)])
+    found = next((found for known, found in _last if known == key), None)
+    if found is None:
+        found = _look(config, there)
+        _last[:] = [(key, found)]
+    return found
+
+
+def _look(config: Config, there: Standing, retry: Sequence[str] = ()) -> dict[int, dict[str, int]]:
+    blocklist = blocklists.read(config.fetch.blocklists)
+    causes = {
+        shard: _causes(ledger, todo) | {BLOCKED: len(blocklist.stored(ledger, images))}
+        for shard, images, ledger, todo in partitions.pending(there.generations, config.fetch, retry)
+    }
+    return {shard: of_shard for shard, of_shard in causes.items() if any(of_shard.values())}
 
 
 def answers(config: Config, there: Standing) -> dict[str, str]:
@@ -105,9 +127,5 @@ def pending_images(config: Config, retry: Sequence[str] = (), standing: Standing
     there = standing or Standing(config.root)
     if not retry and is_settled(config, there):
         return {}
-    blocklist = blocklists.read(config.fetch.blocklists)
-    counts = {
-        shard: todo.num_rows + len(blocklist.stored(ledger, images))
-        for shard, images, ledger, todo in partitions.pending(there.generations, config.fetch, retry)
-    }
-    return {shard: count for shard, count in counts.items() if count}
+    found = _look(config, there, retry) if retry else _looked(config, there)
+    return {shard: sum(causes.values()) for shard, causes in found.items()}

@@ -17,7 +17,7 @@ from pmd.fetch import state
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES, LEDGER, VIEWS, VIEWS_LATER
 from pmd.store import commits, register, root
-from pmd.store.register import Register
+from pmd.store.register import Generation, Register
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,19 +117,24 @@ def pending(
 
 def read_ledger(root_url: str, shards: range) -> pa.Table:
     """Return the effective ledger of a range of fetch shards: for workers, by the register that their driver has left."""
+    return standing(read_generations(root_url, shards))
+
+
+def read_generations(root_url: str, shards: range) -> list[tuple[Generation, ...]]:
+    """Return the generations of each of a range of fetch shards: for workers, by the register that their driver has left."""
     known = register.trusted(root_url)
-    if known is None:
-        return own_ledger(root_url, shards)
-    return _together(state.standing(known.of(shard)) for shard in shards)
+    return own_generations(root_url, shards) if known is None else [known.of(shard) for shard in shards]
 
 
-def own_ledger(root_url: str, shards: range) -> pa.Table:
+def own_generations(root_url: str, shards: range) -> list[tuple[Generation, ...]]:
     """Return the same by the shards' own commits, for who believes nothing else."""
-    return _together(state.read_ledger(root_url, shard) for shard in shards)
+    return [state.own(root_url, shard) for shard in shards]
 
 
-def _together(ledgers: Iterable[pa.Table]) -> pa.Table:
-    return pa.concat_tables([LEDGER.empty_table(), *(ledger.cast(LEDGER) for ledger in ledgers)]).combine_chunks()
+def standing(generations: Iterable[Sequence[Generation]]) -> pa.Table:
+    """Return the effective ledger of fetch shards, by the generations of each."""
+    ledgers = (state.standing(known).cast(LEDGER) for known in generations)
+    return pa.concat_tables([LEDGER.empty_table(), *ledgers]).combine_chunks()
 
 
 def positions(image_ids: pa.ChunkedArray | pa.Array, ledger: pa.Table) -> pa.Array:

@@ -1,4 +1,4 @@
-"""Recounting what fetch commits: generations with their ledger, attempts and store, and the pairs whose image is not there."""
+"""Recounting what fetch commits: generations with their ledger, attempts and store, pairs without image, sums."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pmd import codec, flow
 from pmd.books import recount
 from pmd.books.committed import Committed
 from pmd.books.recount import HEAD_BYTES, Keys, Table, Tally
-from pmd.fetch import mend, reference_lists, state, stored
+from pmd.fetch import mend, reference_lists, state, stored, sums
 from pmd.schema import keys
 from pmd.schema.statuses import OK, STATUSES
 from pmd.schema.tables import ATTEMPTS, HASHES, ledger_file
@@ -28,7 +28,7 @@ _HASHED_FORMS: Final = (stored.ORIGINAL, stored.RESIZED)
 
 
 class Recount(recount.Recount):
-    """The recount of one generation, or of the rejected pairs.
+    """The recount of one generation, of the rejected pairs, or of the sums of what was there.
 
     What one generation's files say of each other is held until its end: the ledger's rows until the store's member is found,
     and which images were settled and tried.
@@ -60,6 +60,8 @@ class Recount(recount.Recount):
     def table(self, name: str, columns: Sequence[str]) -> Table:
         if self.is_rejected(name):
             return self.rejected()
+        if self.committed.is_of(flow.AVAILABILITY):
+            return Table(sums.SUMS, self._sums)
         if name.startswith(f"{self.folder}/"):
             return Table(ledger_file([*columns]), self._ledger)
         if name.startswith(f"{flow.HASHES.above}/"):
@@ -169,6 +171,14 @@ class Recount(recount.Recount):
         for form in {*batch["hashed_form"].to_pylist()}:
             self._hashed_form(name, form)
         return recount.check_order(self.tally.report, name, batch, ("image_id",), before)
+
+    def _sums(self, name: str, number: int, batch: pa.RecordBatch, before: Keys) -> Keys:
+        """Sums are of images, of which so many were there, or fewer; that they are right is compared part by part."""
+        for row in batch.to_pylist():
+            if not 0 <= row["alive"] <= row["images"]:
+                place = f"{name}: {row['by']} {row['name']} of {row['source']}"
+                self.tell("images that were there", place, f"0 to {row['images']}", row["alive"])
+        return recount.check_order(self.tally.report, name, batch, sums.KEYS, before)
 
     def _hashed_form(self, place: str, form: str) -> None:
         if form not in _HASHED_FORMS:

@@ -27,7 +27,7 @@ from pmd.config.options import FetchOptions
 from pmd.fetch import adopt, blocklists, network, outcome, reference_lists, state
 from pmd.fetch.engine import Fetcher, Progress, utc_now
 from pmd.fetch.outcome import Attempt, Fetched
-from pmd.fetch.reports import Done
+from pmd.fetch.reports import Done, Heard, waited
 from pmd.fetch.waiting import Waiting
 from pmd.schema import keys
 from pmd.schema.statuses import OK
@@ -159,15 +159,18 @@ def settle_shard(order: Order, lane: Fetcher) -> Done | None:
 
     unheard: list[Fetched] = []
     with contextlib.closing(settled()) as found:
-        commit = _write(order, generation, found, started)
+        commit, heard = _write(order, generation, found, started)
     order.check()
     standing = commit_generation(order.root, commit) if commit is not None else None
     if order.waiting is not None and unheard:
         number = generation if commit is None else generation + 1
-        later = _write(order, number, (_in_generation(fetched, number) for fetched in unheard), started)
+        later, _ = _write(order, number, (_in_generation(fetched, number) for fetched in unheard), started)
         assert later is not None
         order.waiting.leave(later)
-    return None if standing is None else Done(standing, _left(order, known, ledger, standing, blocklist))
+    if standing is None:
+        return None
+    left = _left(order, known, ledger, standing, blocklist)
+    return Done(standing, left, heard if standing is commit else None)
 
 
 def _left(
@@ -248,7 +251,9 @@ def _blocked(
             yield Fetched(row["image_id"], blocklists.STATUS, row["location"], tried, (attempt,))
 
 
-def _write(order: Order, generation: int, settled: Iterator[Fetched], started: datetime.datetime) -> Commit | None:
+def _write(
+    order: Order, generation: int, settled: Iterator[Fetched], started: datetime.datetime
+) -> tuple[Commit | None, Heard]:
     """Write a generation's tar, attempts and ledger; return the commit that is to be written, None if nothing is settled."""
     store = state.shard_folder(order.root, "store", order.shard)
     rows: list[dict[str, Any]] = []
@@ -258,8 +263,12 @@ def _write(order: Order, generation: int, settled: Iterator[Fetched], started: d
             rows.append(_ledger_row(fetched, generation, tar))
             attempts += fetched.attempts
         tar_file = tar.finish()
+    heard = Heard(
+        sum(row["bytes"] or 0 for row in rows),
+        waited([attempt.location for attempt in attempts], [attempt.seconds for attempt in attempts]),
+    )
     if not rows:
-        return None
+        return None, heard
     files = []
     if tar_file is not None:
         path = storage.join(flow.STORE.at(shard=order.shard), tar_file.name)
@@ -270,7 +279,7 @@ def _write(order: Order, generation: int, settled: Iterator[Fetched], started: d
     files += put_settled(order.root, order.shard, generation, rows, attempts)
     sources = dict(zip(order.images["image_id"].to_pylist(), order.images["sources"].to_pylist(), strict=True))
     sources = {row["image_id"]: sources[row["image_id"]] for row in rows}
-    return Commit(
+    commit = Commit(
         stage=STAGE,
         files=tuple(files),
         sources=books(rows, sources),
@@ -286,6 +295,7 @@ def _write(order: Order, generation: int, settled: Iterator[Fetched], started: d
         },
         facts=facts(order.shard, generation, is_hashed=is_hashed(rows)),
     )
+    return commit, heard
 
 
 def put_settled(

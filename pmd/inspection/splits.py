@@ -55,7 +55,7 @@ def check(root_url: str, cut: Cut, dedupe: Committed, groups: pa.Table, report: 
         found = dedupe_rules.resolved(pa.concat_tables([related, *_equal(root_url, cut, groups)]))
     held = [splits.HELD.empty_table()]
     for part, views in restricted.items():
-        kept, _ = dedupe_rules.judge(views, partitions.own_ledger(root_url, cut.shards(part)), groups)
+        kept, _ = dedupe_rules.judge(views, _ledger(root_url, cut, part), groups)
         held.append(splits.held(kept, found))
     out_of_training = pa.concat_tables(held)
     moved: Counter[tuple[str, str]] = Counter()
@@ -64,7 +64,7 @@ def check(root_url: str, cut: Cut, dedupe: Committed, groups: pa.Table, report: 
         if not out_of_training.num_rows and not there.num_rows:
             continue
         views = partitions.read_views(root_url, part, splits.NEEDED)
-        ledger = partitions.own_ledger(root_url, cut.shards(part))
+        ledger = _ledger(root_url, cut, part)
         should = splits.moved(dedupe_rules.judge(views, ledger, groups)[0], found, out_of_training)
         _compare(f"part {part} of {len(parts)}", should, there, report)
         kept, _ = dedupe_rules.judge_again(root_url, part, views, ledger, groups)
@@ -77,6 +77,10 @@ def _restricted(root_url: str, part: int) -> pa.Table:
     return splits.restricted(partitions.read_views(root_url, part, splits.NEEDED))
 
 
+def _ledger(root_url: str, cut: Cut, part: int) -> pa.Table:
+    return partitions.standing(partitions.own_generations(root_url, cut.shards(part)))
+
+
 def _equal(root_url: str, cut: Cut, groups: pa.Table) -> Iterator[pa.Table]:
     """Yield the images with equal bytes that are not merged, a partition at a time, by run files on the temporary disk."""
     with tempfile.TemporaryDirectory(prefix="pmd-splits-") as work:
@@ -87,7 +91,7 @@ def _equal(root_url: str, cut: Cut, groups: pa.Table) -> Iterator[pa.Table]:
 
 def _run(root_url: str, cut: Cut, part: int, groups: pa.Table, work: str) -> Iterator[pa.RecordBatch]:
     wanted = dedupe_rules.staying(root_url, part, dedupe_rules.leaving(groups))
-    rows = dedupe_rules.hashes(partitions.own_ledger(root_url, cut.shards(part)), wanted)
+    rows = dedupe_rules.hashes(_ledger(root_url, cut, part), wanted)
     yield from exchange.write(work, dedupe_rules.HASHES, cut.part_bits, rows.to_batches(), "key")
 
 

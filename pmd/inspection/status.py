@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pmd import escape, flow
 from pmd.books.balance import balance
 from pmd.books.committed import Account, Committed, accounts_by_stage, made_of, read_all, stage_of
-from pmd.fetch import state
+from pmd.fetch import state, sums
 from pmd.schema.statuses import OK
 from pmd.store import lock, register, root, storage
 from pmd.store.commits import STAGE_FILE
@@ -128,35 +128,42 @@ def _stages(
 
 
 def _fetch(standing: Mapping[str, Committed], known: Register) -> dict[str, Any]:
-    """Return the images of the ledger by status.
-
-    Books of a generation count an image once a source, so they cannot tell. Where a shard has one generation its run has counted
-    them; else the ledgers themselves are read.
-    """
-    statuses: Counter[str] = Counter()
-    hashed = generations = size = 0
-    for shard in known.shards:
-        mine = known.of(shard)
-        generations += len(mine)
-        size += sum(file.bytes for one in mine for file in one.files if "/store/" in file.name)
-        counted = _counted(mine)
-        if counted is None:
-            ledger = state.standing(mine)
-            statuses.update(ledger["status"].to_pylist())
-            hashed += ledger.num_rows - ledger["perceptual_hash"].null_count
-        else:
-            statuses.update(counted)
-            hashed += counted[OK] if mine[0].facts.get(state.HASH) == state.PDQ else 0
+    """Return the images of the ledger by status, and more of the fetch."""
+    generations = size = 0
+    for one in known.every():
+        generations += 1
+        size += sum(file.bytes for file in one.files if "/store/" in file.name)
+    facts = _ledger_facts(standing, known)
     images = standing[flow.DISTINCT.path].commit.files if flow.DISTINCT.path in standing else ()
     return {
         "images": sum(file.rows for file in images),
-        "ledger": {status: count for status, count in sorted(statuses.items()) if count},
-        "hashed": hashed,
+        "ledger": {status: count for status, count in sorted(facts[sums.LEDGER].items()) if count},
+        "hashed": facts[sums.HASHED],
         "shards": len(known.shards),
         "generations": generations,
         "store_bytes": size,
         "made_otherwise": _made_otherwise(known.every()),
     }
+
+
+def _ledger_facts(standing: Mapping[str, Committed], known: Register) -> dict[str, Any]:
+    """Return `sums.facts` of all ledgers.
+
+    The last fetch that came to its end has committed them. Since then, or where an earlier version has fetched, the run of a
+    shard's only generation has counted them, and of other shards the ledgers are read. Books of a generation count an image
+    once a source, so they cannot tell.
+    """
+    unit = standing.get(flow.AVAILABILITY.path)
+    if unit is not None and unit.commit.run.get("inputs", {}).get("ledger") == known.digest:
+        return dict(unit.commit.facts)
+    return sums.together(_shard_facts(known.of(shard)) for shard in known.shards)
+
+
+def _shard_facts(known: Sequence[Generation]) -> dict[str, Any]:
+    counted = _counted(known)
+    if counted is None:
+        return sums.facts([state.standing(known)])
+    return {sums.LEDGER: counted, sums.HASHED: counted[OK] if known[0].facts.get(state.HASH) == state.PDQ else 0}
 
 
 def _counted(known: Sequence[Generation]) -> Counter[str] | None:

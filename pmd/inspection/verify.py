@@ -10,14 +10,14 @@ by part.
 3. The pairs: each that entered is kept or rejected exactly once, in every stage, shard format and list; its keys are the
    hashes of its content, its text is the same everywhere, and so is its split: that of its image's duplicate group.
 4. The images: those of the views; the ledger's rows one an image and generation; the stored bytes are where the ledger
-   says, are an image, and where they are the original's have its digest.
+   says, are an image, and where they are the original's have its digest; as many were there as the sums say.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -31,7 +31,7 @@ from pmd.books.recount import Tally
 from pmd.books.report import DAMAGE, Report, first_line
 from pmd.dedupe import rules as dedupe_rules
 from pmd.errors import PmdError, RootError, VerificationError
-from pmd.fetch import partitions, policies
+from pmd.fetch import asked, partitions, policies, sums
 from pmd.fetch.partitions import Cut
 from pmd.images import recount as images_recount
 from pmd.inspection import orphans, splits
@@ -42,6 +42,9 @@ from pmd.store import commits, lock, register, root, storage
 
 #: Times that a ROOT is counted while a writer commits; a build commits some thirty times in hours.
 _TIMES: Final = 3
+
+#: What stands, or is expected, in the place of a count.
+_OTHER: Final = "nothing, or another count"
 
 
 def verify(root_url: str, progress: Progress | None = None) -> dict[str, Any]:
@@ -356,7 +359,9 @@ def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Ta
         return
     facts = standing[flow.VIEWS.path].commit.facts
     unfetched, dedupe = standing.get(flow.UNFETCHED.path), standing.get(flow.GROUPS.path)
+    available = standing.get(flow.AVAILABILITY.path)
     cut = Cut(int(facts["part_bits"]), int(facts["fetch_shard_bits"]))
+    counted = []
     for part in range(2**cut.part_bits):
         place = f"part {part} of {2**cut.part_bits}"
         try:
@@ -364,12 +369,17 @@ def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Ta
             images_recount.compare(place, partitions.read_images(root_url, part), views, report)
             if unfetched is None:
                 continue
-            ledger = partitions.own_ledger(root_url, cut.shards(part))
+            generations = partitions.own_generations(root_url, cut.shards(part))
+            ledger = partitions.standing(generations)
             statuses = partitions.statuses(views, ledger)
             out = pc.not_equal(statuses, OK)
             _compare_rejected(
                 unfetched, root_url, part, place, views.filter(out)["pair_id"], statuses.filter(out), report
             )
+            if available is not None:
+                counted.append(sums.facts([ledger]))
+                rows = asked.of_part(root_url, part, ledger, generations)
+                _compare_sums(available, root_url, part, place, sums.of(rows), report)
             if dedupe is not None and groups is not None:
                 _, rejected = dedupe_rules.judge_again(root_url, part, views, ledger, groups)
                 _compare_rejected(dedupe, root_url, part, place, rejected["pair_id"], rejected["reason"], report)
@@ -377,6 +387,29 @@ def _check_parts(root_url: str, standing: Mapping[str, Committed], groups: pa.Ta
             report.tell("cannot be compared", place, "images, views and ledger that can be read", first_line(error))
     if unfetched is not None and dedupe is not None and groups is not None:
         _check_splits(root_url, cut, dedupe, groups, report)
+    if available is not None and len(counted) == 2**cut.part_bits:
+        wanted, found = sums.together(counted), dict(available.commit.facts)
+        if found != wanted:
+            place = f"{available.folder}/{commits.STAGE_FILE}"
+            report.tell("images of the ledger by status, and those with a perceptual hash", place, wanted, found)
+
+
+def _compare_sums(committed: Committed, root_url: str, part: int, place: str, wanted: pa.Table, report: Report) -> None:
+    """What was there is counted as the images and the ledger say it."""
+    files = [file for file in committed.commit.files if flow.part_number(file.name) == part]
+    folder = storage.join(root_url, committed.folder)
+    found = Counter(row for file in files for row in _rows(commits.read_table(folder, file)))
+    counted = Counter(_rows(wanted))
+    for row in sorted((found - counted) + (counted - found)):
+        by, source, name, images, alive = row
+        says = f"{images:,} images, {alive:,} there"
+        at = f"{committed.folder}/, {place}: {by} {name} of {source}"
+        expected, there = (says, _OTHER) if counted[row] > found[row] else (_OTHER, says)
+        report.tell("how many images were there", at, expected, there)
+
+
+def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    return zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
 def _read_groups(root_url: str, standing: Mapping[str, Committed], report: Report) -> pa.Table | None:

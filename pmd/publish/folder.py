@@ -73,7 +73,7 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     made_of = _made_of(config, lists, there)
     if before.get("made_of") == made_of and {*storage.list_names(folder)}.issuperset(_WHOLE):
         return False
-    content = contents(config, lists)
+    content = contents(config, lists, there)
     readme = content.pop(README)
     indexed = _indexed(lists)
     build = orjson.loads(content[BUILD]) | {"made_of": made_of, "card": commits.sha256(readme), "index": indexed}
@@ -103,7 +103,7 @@ def write(config: Config, standing: Standing | None = None) -> bool:
     return True
 
 
-def contents(config: Config, lists: Mapping[str, Commit]) -> dict[str, bytes]:
+def contents(config: Config, lists: Mapping[str, Commit], standing: Standing | None = None) -> dict[str, bytes]:
     """Return name → content of the files, but for the checksums: of the same lists and options the same bytes."""
     # Late: they bring scipy, and every build reads this module in, also one that has nothing to write.
     from pmd.publish import measured
@@ -111,7 +111,7 @@ def contents(config: Config, lists: Mapping[str, Commit]) -> dict[str, bytes]:
 
     listed = census.take(config, lists)
     said = measured.statements(measured.read(config.root))
-    found = results.gather(config.root)
+    found = results.gather(config.root, standing)
     return {
         README: card.readme(
             config.card,

@@ -3,8 +3,7 @@
 A wave never changes ledger or store: it is a table of its own. Whoever wants the images that came back runs `pmd fetch --retry`.
 Modules, each importing only those above it::
 
-    standing      which images the web was asked for, where, when, and what it said
-    availability  the share that was there, counted, by source, host, reason and day
+    availability  the share that was there when it was asked for, by source, host, reason and day
     sampling      which images a wave asks for
     waves         the table of a wave, on disk
     figures       what waves say, with intervals

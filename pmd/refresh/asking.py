@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 
 from pmd.config import Config
 from pmd.errors import ConfigError, NetworkError, RootError
-from pmd.fetch import network, policies, stopping
+from pmd.fetch import asked, network, policies, stopping
+from pmd.fetch.asked import ARCHIVE
 from pmd.fetch.engine import Fetcher, Lane, utc_now
 from pmd.fetch.outcome import Fetched
 from pmd.fetch.stopping import Stop
-from pmd.refresh import sampling, standing, waves
+from pmd.refresh import sampling, waves
 from pmd.refresh.sampling import Drawn
-from pmd.refresh.standing import ARCHIVE
 from pmd.refresh.waves import Answer
 from pmd.schema import keys
 from pmd.schema.tables import IMAGES
@@ -116,7 +116,7 @@ def _drawn(config: Config, folder: str, date: str, asked_for: dict[str, Any]) ->
     """Return what the wave asks for: drawn before, or now."""
     if waves.begun(config.root) is not None:
         return waves.read_drawn(folder, asked_for)
-    drawn = sampling.draw(standing.read(config.root), asked_for["images"], f"{asked_for['seed']} {date}")
+    drawn = sampling.draw(asked.read(config.root), asked_for["images"], f"{asked_for['seed']} {date}")
     if not drawn.rows.num_rows:
         raise RootError(
             "there is nothing to ask for again",

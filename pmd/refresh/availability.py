@@ -9,7 +9,7 @@ Memory grows with the pairs of a source and a host, not with the images.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
@@ -17,84 +17,24 @@ import pyarrow.compute as pc
 
 from pmd.audit import clusters, estimates, suppression
 from pmd.audit.estimates import Estimate, Part
-from pmd.refresh.standing import ALL, ASKED
-from pmd.schema.statuses import OK
+from pmd.fetch import sums
+from pmd.fetch.asked import ALL
 
 ALIVE: Final = "alive"
 #: Hosts that are told by name, at most: those of most images.
 HOSTS: Final = 1000
 
-#: Rows of sums that are kept apart before they are added up.
-_PENDING: Final = 1 << 20
-
-#: What is summed up, under which names.
-_CUTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "hosts": ("source", "host"),
-    "statuses": ("source", "status"),
-    "days": ("source", "day"),
-}
-
-
-class Counted:
-    """Sums of images and of those that were there, of as many parts as are added."""
-
-    def __init__(self) -> None:
-        self._pending: dict[str, list[pa.Table]] = {name: [] for name in _CUTS}
-
-    def add(self, asked: pa.Table) -> None:
-        """Add `ASKED` rows."""
-        rows = _by_source(asked)
-        for name, columns in _CUTS.items():
-            pending = self._pending[name]
-            pending.append(_summed(rows, columns))
-            if sum(table.num_rows for table in pending) > _PENDING:
-                pending[:] = [_summed(pa.concat_tables(pending), columns)]
-
-    def table(self, name: str) -> pa.Table:
-        """Return the sums of one cut, in order of its columns."""
-        columns = _CUTS[name]
-        table = (
-            _summed(pa.concat_tables(self._pending[name]), columns)
-            if self._pending[name]
-            else _summed(_by_source(ASKED.empty_table()), columns)
-        )
-        return table.take(pc.sort_indices(table, [(column, "ascending") for column in columns]))
-
-
-def _by_source(asked: pa.Table) -> pa.Table:
-    """Return a row for each source of an image, and one for all."""
-    plain = pa.table(
-        {
-            "host": asked["host"],
-            "status": asked["status"],
-            "day": pc.coalesce(pc.strftime(asked["fetched"], "%Y-%m-%d"), pa.scalar("unknown")),
-            "images": pa.repeat(pa.scalar(1, pa.int64()), asked.num_rows),
-            "alive": pc.equal(asked["status"], OK).cast(pa.int64()),
-        }
-    )
-    lists = asked["sources"].combine_chunks()
-    lists = lists if isinstance(lists, pa.Array) else pa.concat_arrays(lists.chunks)
-    each = plain.take(pc.list_parent_indices(lists)).append_column("source", pc.list_flatten(lists))
-    return pa.concat_tables([each, plain.append_column("source", pa.repeat(pa.scalar(ALL), asked.num_rows))])
-
-
-def _summed(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
-    found = rows.group_by(list(columns), use_threads=False).aggregate([("images", "sum"), ("alive", "sum")])
-    return found.select([*columns, "images_sum", "alive_sum"]).rename_columns([*columns, "images", "alive"])
-
 
 def figures(parts: Iterable[pa.Table]) -> dict[str, Any]:
-    """Return what `ASKED` rows come to, as JSON has it.
+    """Return what the `SUMS` of all parts come to, as JSON has it.
 
     Returns:
         ``images``, ``alive``, ``share``; ``sources``: each, and first all, with its interval of another draw of such hosts;
         ``statuses``: source, status, images; ``days``: source, day, images, alive; ``hosts``: those that may be named;
         ``other_hosts``: the number, the images and the alive of all others.
     """
-    counted = Counted()
-    for asked in parts:
-        counted.add(asked)
-    hosts = counted.table("hosts")
+    counted = sums.added(parts)
+    hosts = _of(counted, sums.HOST)
     sources = [_source(name, hosts) for name in _names(hosts)]
     named, others = _shown(hosts.filter(pc.equal(hosts["source"], ALL)))
     return {
@@ -104,12 +44,18 @@ def figures(parts: Iterable[pa.Table]) -> dict[str, Any]:
         "sources": sources,
         "statuses": [
             {name: row[name] for name in ("source", "status", "images")}
-            for row in counted.table("statuses").to_pylist()
+            for row in _of(counted, sums.STATUS).to_pylist()
         ],
-        "days": [_with_share(row) for row in counted.table("days").to_pylist()],
+        "days": [_with_share(row) for row in _of(counted, sums.DAY).to_pylist()],
         "hosts": named,
         "other_hosts": others,
     }
+
+
+def _of(counted: pa.Table, by: str) -> pa.Table:
+    """Return the sums of one cut, in order of source and name; the name's column is called as the cut is."""
+    mine = counted.filter(pc.equal(counted["by"], by)).drop_columns(["by"])
+    return mine.rename_columns([by if name == "name" else name for name in mine.schema.names])
 
 
 def _names(hosts: pa.Table) -> Iterator[str]:
@@ -121,8 +67,8 @@ def _names(hosts: pa.Table) -> Iterator[str]:
 def _source(name: str, hosts: pa.Table) -> dict[str, Any]:
     mine = hosts.filter(pc.equal(hosts["source"], name))
     images, alive = mine["images"].to_numpy(), mine["alive"].to_numpy()
-    sums = clusters.of(images, {ALIVE: alive})
-    drawn = estimates.share_of_draw([Part(sums, float(images.sum()))], ALIVE)
+    counts = clusters.of(images, {ALIVE: alive})
+    drawn = estimates.share_of_draw([Part(counts, float(images.sum()))], ALIVE)
     return _with_share({"source": name, "images": int(images.sum()), "alive": int(alive.sum()), "hosts": len(mine)}) | {
         "another_draw": told(drawn)
     }

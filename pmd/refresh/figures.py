@@ -24,9 +24,9 @@ import pyarrow.compute as pc
 from pmd.audit import clusters, estimates
 from pmd.audit.clusters import Sums
 from pmd.audit.estimates import Part, Read
+from pmd.fetch.asked import ALL
 from pmd.refresh.availability import ALIVE, told
 from pmd.refresh.sampling import Bound
-from pmd.refresh.standing import ALL
 from pmd.refresh.waves import Wave
 from pmd.schema.statuses import OK, TRANSIENT
 

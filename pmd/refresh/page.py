@@ -10,8 +10,8 @@ from pmd.audit.charts import Bar, Dots, Mark
 from pmd.audit.page import chart, key, table
 from pmd.audit.style import CSS
 from pmd.escape import html as escape
+from pmd.fetch.asked import ALL
 from pmd.refresh import figures
-from pmd.refresh.standing import ALL
 from pmd.schema.reasons import REASONS
 from pmd.schema.statuses import OK
 

@@ -7,8 +7,10 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from pmd.refresh import availability, figures, standing, waves
-from pmd.refresh.standing import ALL
+from pmd.fetch import sums
+from pmd.fetch.asked import ALL
+from pmd.refresh import availability, figures, waves
+from pmd.store.standing import Standing
 
 #: Raised when the JSON says something else by the same names.
 FORMAT: Final = 1
@@ -20,12 +22,17 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
-def gather(root_url: str) -> dict[str, Any]:
-    """Return ``format``, ``fetched`` (`availability.figures`), ``waves`` (`figures.of_wave` each) and ``half_life``."""
+def gather(root_url: str, standing: Standing | None = None) -> dict[str, Any]:
+    """Return ``format``, ``fetched`` (`availability.figures`), ``waves`` (`figures.of_wave` each) and ``half_life``.
+
+    Args:
+        root_url: ROOT.
+        standing: What stands under it; by default it is looked up.
+    """
     asked = list(waves.read(root_url))
     return {
         "format": FORMAT,
-        "fetched": availability.figures(rows for rows, _ in standing.read(root_url)),
+        "fetched": availability.figures(sums.read(root_url, standing)),
         "waves": [figures.of_wave(wave) for wave in asked],
         "half_life": figures.half_life(asked),
     }

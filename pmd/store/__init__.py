@@ -8,6 +8,7 @@ Modules, each importing only those above it::
     failures   what storage that fails says to a person
     versions   compare and swap
     written    names that runs write
+    older      what a bucket keeps of files that were replaced or removed
     sealed     files held to the digest in their names
     commits    `_stage.json`, the protocol
     register   which generations of the fetch are committed

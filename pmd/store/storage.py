@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final, Self, cast
 
 import fsspec
+import fsspec.asyn
 from fsspec.implementations.local import LocalFileSystem
 
 from pmd.errors import ConfigError, InputError, RootError
@@ -119,16 +120,55 @@ def join(*parts: str) -> str:
 def exists(url: str) -> bool:
     """Return whether a file or folder is there."""
     fs, path = filesystem(url)
-    return bool(patiently(lambda: fs.exists(path))) if not isinstance(fs, LocalFileSystem) else _mode(path) is not None
+    if isinstance(fs, LocalFileSystem):
+        return _mode(path) is not None
+    if not _is_in_gcs(fs, path):
+        return bool(patiently(lambda: fs.exists(path)))
+    try:
+        _info(fs, path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def is_folder(url: str) -> bool:
     """Return whether a folder is there."""
     fs, path = filesystem(url)
     if not isinstance(fs, LocalFileSystem):
-        return bool(patiently(lambda: fs.isdir(path)))
+        return bool(patiently(lambda: _has_objects(fs, path) if _is_in_gcs(fs, path) else fs.isdir(path)))
     mode = _mode(path)
     return mode is not None and stat.S_ISDIR(mode)
+
+
+def _info(fs: Any, path: str) -> Any:
+    """Return what a file system says of a file or folder.
+
+    Of Cloud Storage gcsfs asks two or three things at once, of which it needs one: where there is a file, that it is there.
+
+    Raises:
+        FileNotFoundError: There is nothing of this name.
+    """
+    if not _is_in_gcs(fs, path):
+        return patiently(lambda: fs.info(path))
+    try:
+        return patiently(lambda: fsspec.asyn.sync(fs.loop, fs._get_object, path))
+    except FileNotFoundError:
+        if patiently(lambda: _has_objects(fs, path)):
+            return {"name": path, "size": 0, "type": "directory"}
+        raise
+
+
+def _is_in_gcs(fs: Any, path: str) -> bool:
+    """Return whether a path is one of Cloud Storage, below a bucket."""
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
+    return "gs" in protocols and bool(fs.split_path(path)[1])
+
+
+def _has_objects(fs: Any, path: str) -> bool:
+    """Return whether anything stands below a path of Cloud Storage."""
+    bucket, key, _ = fs.split_path(path)
+    prefix = key.rstrip("/") + "/"
+    return bool(fs.call("GET", "b/{}/o", bucket, prefix=prefix, maxResults=1, json_out=True).get("items"))
 
 
 def _mode(path: str) -> int | None:
@@ -150,7 +190,7 @@ def size(url: str) -> int:
     """
     fs, path = filesystem(url)
     try:
-        return int(patiently(lambda: fs.size(path)))
+        return int(_info(fs, path)["size"])
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
 
@@ -165,7 +205,7 @@ def fingerprint(url: str) -> str:
     """
     fs, path = filesystem(url)
     try:
-        info = patiently(lambda: fs.info(path))
+        info = _info(fs, path)
     except FileNotFoundError:
         raise InputError("no such file", where=url, remedy="check the path in the configuration") from None
     if info["type"] == "directory":

@@ -16,7 +16,7 @@ import html
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from urllib import parse
 
 from pmd import codec, escape, flow
@@ -26,7 +26,7 @@ from pmd.publish import folder, withdrawn
 from pmd.publish.find import index
 from pmd.publish.find import page as find_page
 from pmd.schema import keys
-from pmd.store import storage
+from pmd.store import older, storage
 from pmd.suppression import lists, people
 from pmd.suppression.lists import Suppression
 from pmd.takedown import decoded
@@ -64,6 +64,10 @@ _FIND: Final = f"{flow.RELEASE}/{folder.FIND}"
 _WITHDRAWN: Final = (f"{flow.RELEASE}/{withdrawn.FILE}", "column pair_id")
 _KEY_BYTES: Final = 16
 _DIGEST_BYTES: Final = 32
+#: ROOT's own suppression list.
+_OWN_LIST: Final = f"{lists.FOLDER}/{lists.FILE}"
+#: What is told in the place of a file where a bucket does not let its older versions be listed.
+OLDER: Final = "(older versions)"
 #: What is shorter is no picture.
 _PICTURE_BYTES: Final = 33
 _REMEMBERED: Final = 2**18
@@ -89,27 +93,42 @@ class Left:
 
 @dataclasses.dataclass(frozen=True)
 class Proof:
-    """What was looked through, and what was found."""
+    """What was looked through, and what was found.
+
+    Attributes:
+        files: Files, and older versions that a bucket keeps of them.
+        bytes: Of all.
+        left: What is left.
+        notes: What could not be looked at, since nobody can: in words.
+    """
 
     files: int
     bytes: int
     left: tuple[Left, ...]
+    notes: tuple[str, ...] = ()
 
     def describe(self) -> dict[str, Any]:
         """Return it as `--json` tells it."""
-        return {"files": self.files, "bytes": self.bytes, "left": [item.describe() for item in self.left]}
+        return {
+            "files": self.files,
+            "bytes": self.bytes,
+            "left": [item.describe() for item in self.left],
+            "notes": [*self.notes],
+        }
 
 
 def render(proof: Proof) -> str:
     """Return it as people read it."""
     looked = f"{proof.files:,} files, {proof.bytes:,} bytes looked through"
+    notes = [f"  note: {escape.terminal(note)}" for note in proof.notes]
     if not proof.left:
-        return f"{looked}: nothing is left of what was taken down."
+        return "\n".join([f"{looked}: nothing is left of what was taken down.", *notes])
     lines = [f"{looked}: {len(proof.left):,} places are left"]
     for item in proof.left:
         place = f", {escape.terminal(item.place)}" if item.place else ""
         lines.append(f"  {escape.terminal(item.file)}{place}: {LEFT[item.what]} ({item.count:,})")
     lines.append("run: pmd takedown apply CONFIG; what pmd has not written, a person must mend or remove")
+    lines += notes
     return "\n".join(lines)
 
 
@@ -119,7 +138,7 @@ def prove(
     words: Sequence[Word] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Proof:
-    """Look through every file under ROOT.
+    """Look through every file under ROOT, and every older version that a bucket keeps of them.
 
     Args:
         root_url: ROOT.
@@ -129,30 +148,54 @@ def prove(
     """
     look = _Look(standing, words)
     names = storage.list_files(root_url)
+    kept = older.found(root_url)
+    versions = [one for one in kept.versions if not one.is_marker]
     left: list[Left] = []
-    size = 0
+    size, total = 0, len(names) + len(versions)
     for number, name in enumerate(names):
         path = storage.join(root_url, name)
-        found: Counter[tuple[str, str]] = Counter()
-        found.update((what, "its name") for what in look.at(decoded.Piece("", name)))
+        found = Counter((what, "its name") for what in look.at(decoded.Piece("", name)))
         try:
             size += storage.size(path)
             with storage.open_raw(path) as file:
-                for piece in decoded.pieces(file):
-                    kinds = look.at(_without_own_code(name, piece))
-                    if piece.place.endswith(decoded.CLOSED) and piece.content == "":
-                        kinds = {"unread"}
-                    if (name, piece.place) == _WITHDRAWN:
-                        kinds -= {"pair", "image", "words"}
-                    if path == lists.path_of(root_url):
-                        kinds.discard("looks")  # those that the person agreed to
-                    found.update((what, piece.place) for what in kinds)
+                found += _found(look, name, file)
         except (OSError, PmdError):
             if storage.exists(path):  # else it was a temporary of somebody who writes
                 found["unread", ""] += 1
-        left += [Left(name, place, what, count) for (what, place), count in sorted(found.items())]
-        progress(number + 1, len(names))
-    return Proof(len(names), size, tuple(left))
+        left += _left(name, found)
+        progress(number + 1, total)
+    for number, one in enumerate(versions):
+        size += one.bytes
+        try:
+            with older.opened(root_url, one) as file:
+                found = _found(look, one.name, file)
+        except (OSError, PmdError):
+            found = Counter({("unread", ""): 1})
+        left += _left(f"{one.name} (older version {one.version})", found)
+        progress(len(names) + number + 1, total)
+    if kept.unlisted is not None:
+        left.append(Left(OLDER, kept.unlisted, "unread", 1))
+    held_back = older.held_back(root_url)
+    return Proof(total, size, tuple(left), () if held_back is None else (held_back,))
+
+
+def _found(look: _Look, name: str, file: BinaryIO) -> Counter[tuple[str, str]]:
+    """Return what is found in a file: (what of `LEFT`, the place) → how often."""
+    found: Counter[tuple[str, str]] = Counter()
+    for piece in decoded.pieces(file):
+        kinds = look.at(_without_own_code(name, piece))
+        if piece.place.endswith(decoded.CLOSED) and piece.content == "":
+            kinds = {"unread"}
+        if (name, piece.place) == _WITHDRAWN:
+            kinds -= {"pair", "image", "words"}
+        if name == _OWN_LIST:
+            kinds.discard("looks")  # those that the person agreed to
+        found.update((what, piece.place) for what in kinds)
+    return found
+
+
+def _left(name: str, found: Counter[tuple[str, str]]) -> list[Left]:
+    return [Left(name, place, what, count) for (what, place), count in sorted(found.items())]
 
 
 def _without_own_code(name: str, piece: decoded.Piece) -> decoded.Piece:

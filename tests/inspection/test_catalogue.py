@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from pmd import cli, manifests, sources
 from pmd.errors import ConfigError
+from pmd.fetch.sums import SUMS
 from pmd.inspection import catalogue
 from pmd.publish.rules import PUBLISHED
 from pmd.schema import tables
@@ -38,6 +39,7 @@ DOCUMENTED = {
     "hashes": tables.HASHES,
     "groups": tables.GROUPS,
     "splits": tables.SPLITS,
+    "availability": SUMS,
     "samples": PARQUET,
     "published": PUBLISHED,
 }

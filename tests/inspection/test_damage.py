@@ -18,6 +18,7 @@ from pmd.fetch import partitions, runs, state
 from pmd.fetch.runs import Run
 from pmd.inspection import damage, explain, peek
 from pmd.inspection.damage import Damage
+from pmd.refresh import results
 from pmd.store import commits, sealed
 from tests import tiny_root
 
@@ -78,6 +79,7 @@ READ: list[tuple[str, Callable[[Config], object]]] = [
     ("fetch/ledger/*/*/ledger-*.parquet", lambda chosen: tiny_root.fetch(chosen, 1, retry=("dead",))),
     ("fetch/attempts/*/*.parquet", _attempts),
     ("fetch/store/*/*.tar", tiny_root.shard),
+    ("fetch/availability/*.parquet", lambda chosen: results.gather(chosen.root)),
     ("dedupe/groups/*.parquet", _groups),
     ("dedupe/groups/*.parquet", tiny_root.shard),
     ("publish/source=coco/*.parquet", lambda chosen: explain.explain(chosen.root, "coco/12345")),

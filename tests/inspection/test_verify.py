@@ -124,7 +124,12 @@ def test_a_second_generation_and_what_follows_it_pass(sound: config.Config, tmp_
     chosen = tiny_root.build(tmp_path)
     tiny_root.fetch(chosen, 1, retry=("dead",))
     listed = problems(Path(chosen.root))
-    assert {item["what"] for item in listed} == {"why fetch rejects a pair"}, "the stage after it is older"
+    older = {
+        "why fetch rejects a pair",
+        "how many images were there",
+        "images of the ledger by status, and those with a perceptual hash",
+    }
+    assert {item["what"] for item in listed} == older, "the stage after it is older"
     tiny_root.commit_rejected(chosen)
     tiny_root.dedupe(chosen)
     tiny_root.shard(chosen)
@@ -179,6 +184,7 @@ ROWS = [
     ("images", "*.parquet", "a view without its image"),
     ("fetch/ledger/shard=00001/generation=0000", "ledger-*.parquet", "a picture that the ledger does not know"),
     ("fetch/rejected", "*.parquet", "books: rejected"),
+    ("fetch/availability", "*.parquet", "how many images were there"),
     ("dedupe", "groups/*.parquet", "the image and region of a pair"),
     ("shards/rejected", "*.parquet", "books: rejected"),
     ("shards/parquet", "*.parquet", "books: kept"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pmd.errors import ConfigError, PmdError
+from pmd.errors import ConfigError, InputError, PmdError
 from pmd.store import root, storage, versions
 from tests.object_stores.conftest import Emulated, in_process
 
@@ -120,3 +120,25 @@ def test_a_store_that_lets_nobody_write_is_told_in_a_sentence(store: Emulated, s
     assert caught.value.where == f"{store.bucket}/forbidden-{status}"
     assert caught.value.remedy is not None
     assert caught.value.remedy.startswith("check the name of the bucket, the credentials")
+
+
+def test_whether_something_is_there_is_asked_once_and_twice_where_nothing_is(store: Emulated) -> None:
+    folder = f"{store.bucket}/there"
+    storage.put(f"{folder}/below/a.txt", b"content")
+    for url, is_there, is_folder, most in (
+        (f"{folder}/below/a.txt", True, False, 1),
+        (f"{folder}/below", True, True, 2),
+        (f"{folder}/bel", False, False, 2),
+        (f"{folder}/below/a", False, False, 2),
+    ):
+        found: list[bool] = []
+        asked = store.asks(lambda url=url, found=found: found.append(storage.exists(url)))
+        assert (found, len(asked) <= most) == ([is_there], True), (url, asked)
+        assert storage.is_folder(url) is is_folder
+    assert len(store.asks(lambda: storage.size(f"{folder}/below/a.txt"))) == 1
+    assert len(store.asks(lambda: storage.fingerprint(f"{folder}/below/a.txt"))) == 1
+    with pytest.raises(InputError, match="no such file"):
+        storage.size(f"{folder}/below/a")
+    other = storage.fingerprint(folder)
+    storage.put(f"{folder}/below/b.txt", b"more")
+    assert storage.fingerprint(folder) != other

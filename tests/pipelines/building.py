@@ -114,6 +114,8 @@ def committed(where: str) -> dict[str, dict[str, Any]]:
         folder = str(path.parent.relative_to(where))
         if folder.startswith("fetch/ledger"):
             content["files"] = content["hash"] = None
+        if folder == flow.AVAILABILITY.path:
+            content["files"] = None  # of days
         found[folder] = content
     return found
 

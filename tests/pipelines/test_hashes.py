@@ -121,7 +121,7 @@ def run(chosen: Config, stages: Sequence[str] = STAGES) -> dict[str, str | None]
 
 
 def ledger(chosen: Config) -> pa.Table:
-    return partitions.own_ledger(chosen.root, range(4))
+    return partitions.standing(partitions.own_generations(chosen.root, range(4)))
 
 
 def hashes(chosen: Config) -> dict[str, bytes | None]:

@@ -140,6 +140,7 @@ MADE = (
     "curate/source=conceptual_captions/rejected/*.parquet",
     "images/*.parquet",
     "fetch/rejected/*.parquet",
+    "fetch/availability/*.parquet",
     "shards/webdataset/*.tar",
     "shards/parquet/*.parquet",
     "shards/webdataset/sizes.json",

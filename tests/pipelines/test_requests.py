@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import threading
 import uuid
 from collections import Counter
@@ -13,10 +14,11 @@ from typing import Any
 import pytest
 
 from benchmarks import store_requests
-from pipelines import build
+from pipelines import build, curate
 from pmd import config
 from pmd.config import Config
 from pmd.demo.config import write_demo
+from pmd.fetch import runs
 from pmd.store import root, storage
 
 #: Fetch shards that have generations.
@@ -30,6 +32,7 @@ class Counted:
     def __init__(self, fs: Any) -> None:
         self._fs = fs
         self.asked: Counter[str] = Counter()
+        self.read: Counter[str] = Counter()
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._fs, name)
@@ -39,6 +42,8 @@ class Counted:
         def counted(*positional: Any, **named: Any) -> Any:
             if threading.current_thread() is threading.main_thread():
                 self.asked[name] += 1
+                if name in {"cat_file", "open"}:
+                    self.read[positional[0].rpartition("fetch/")[2]] += 1
             return found(*positional, **named)
 
         return counted
@@ -65,6 +70,7 @@ def fs(monkeypatch: pytest.MonkeyPatch) -> Counted:
 def built(chosen: Config, fs: Counted) -> tuple[Counter[str], list[str]]:
     """Build; return what was asked, and the stages that ran."""
     fs.asked.clear()
+    fs.read.clear()
     steps: list[build.Step] = []
     with root.writer(chosen.root, "test"):
         build.build(chosen, report=steps.append)
@@ -100,3 +106,36 @@ def test_what_an_earlier_version_has_built_is_listed_once_and_then_remembered(
     # Each commit and each ledger once, and the parts of the images.
     assert 2 * MORE <= first["cat_file"] - idle["cat_file"] <= 2 * MORE + PARTS + 4
     assert built(made, fs)[0] == idle
+
+
+def test_a_build_that_fetches_reads_each_ledger_once_and_tells_its_run_without_one(
+    chosen: Config, fs: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = finished(chosen, FEW, monkeypatch)
+    made = store_requests.Root(storage.put, before, 5, MORE)
+    made.curate()
+    fs.read.clear()
+    steps: list[build.Step] = []
+    with store_requests.without_workers(made, before), root.writer(before.root, "test"):
+        build.build(before, report=steps.append)
+    ledgers = Counter({name: count for name, count in fs.read.items() if name.rpartition("/")[2].startswith("ledger-")})
+    assert (len(ledgers), {*ledgers.values()}) == (FEW, {1}), "those that stood, to tell what is pending"
+    (run,) = [step.fetched for step in steps if step.fetched is not None]
+    fs.read.clear()
+    told = runs.tell(before, run)
+    assert (told["generations"], told["statuses"]) == (MORE - FEW, {"dead": MORE - FEW})
+    assert {*fs.read} == {"register", "rejected/_stage.json"}
+
+
+def test_a_source_is_looked_up_once_to_group_it_and_to_build_it(
+    chosen: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = curate.groups(chosen, sorted(chosen.sources))
+    assert sorted(itertools.chain.from_iterable(groups)) == sorted(chosen.sources)
+    monkeypatch.setattr(curate.needs, "of", lambda *_: pytest.fail("looked up again"))
+    monkeypatch.setattr(curate, "_text_bytes", lambda *_: pytest.fail("looked up again"))
+    ran: list[str] = []
+    monkeypatch.setattr(curate.running, "run_and_commit", lambda _, folders, *more: ran.extend(folders))
+    for group in groups:
+        curate.build(chosen, group)
+    assert sorted(ran) == sorted(root.curate_folder(chosen.root, name) for name in chosen.sources)

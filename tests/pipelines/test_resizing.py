@@ -137,4 +137,4 @@ def test_squares_in_the_store_are_hashed_and_nobody_asks_for_it_later(web: Web, 
 
 
 def ledger(chosen: Config) -> pa.Table:
-    return partitions.own_ledger(chosen.root, range(2))
+    return partitions.standing(partitions.own_generations(chosen.root, range(2)))

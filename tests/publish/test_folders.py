@@ -42,13 +42,14 @@ FOLDERS = [
     "fetch/attempts",
     "fetch/hashes",
     "fetch/rejected",
+    "fetch/availability",
     "dedupe/groups",
     "shards/parquet",
     "shards/rejected",
 ]
 
 #: Columns by which rows are known.
-KEYS = ("pair_id", "image_id", "key")
+KEYS = ("pair_id", "image_id", "key", "name")
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import itertools
 import pytest
 
 from pmd.audit.suppression import LEAST
+from pmd.fetch import sums
 from pmd.refresh import availability, figures, page, results
 from tests.refresh.populations import asked
 
@@ -22,14 +23,14 @@ ROWS = [
 
 def found(rows: list[tuple[str, tuple[str, ...], str]]) -> dict[str, object]:
     return {
-        "fetched": availability.figures([asked(rows)]),
+        "fetched": availability.figures([sums.of(asked(rows))]),
         "waves": [],
         "half_life": figures.half_life([]),
     }
 
 
 def test_an_image_of_two_sources_counts_in_both_and_once_in_all() -> None:
-    said = availability.figures([asked(ROWS)])
+    said = availability.figures([sums.of(asked(ROWS))])
     assert (said["images"], said["alive"], said["share"]) == (67, 42, 0.6269)
     assert [(row["source"], row["images"], row["alive"], row["hosts"]) for row in said["sources"]] == [
         ("all", 67, 42, 17),
@@ -48,17 +49,19 @@ def test_an_image_of_two_sources_counts_in_both_and_once_in_all() -> None:
 
 def test_parts_add_up_in_whatever_order_and_however_they_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = asked(ROWS)
-    parts = [whole.slice(start, 9) for start in range(0, whole.num_rows, 9)]
-    monkeypatch.setattr(availability, "_PENDING", 3)
-    assert availability.figures(parts) == availability.figures(reversed(parts)) == availability.figures([whole])
+    parts = [sums.of(whole.slice(start, 9)) for start in range(0, whole.num_rows, 9)]
+    monkeypatch.setattr(sums, "_PENDING", 3)
+    assert (
+        availability.figures(parts) == availability.figures(reversed(parts)) == availability.figures([sums.of(whole)])
+    )
 
 
 def test_one_host_bears_no_interval_and_many_do() -> None:
-    said = {row["source"]: row["another_draw"] for row in availability.figures([asked(ROWS)])["sources"]}
+    said = {row["source"]: row["another_draw"] for row in availability.figures([sums.of(asked(ROWS))])["sources"]}
     assert said["coco"] == {"interval": None, "refused": "too few"}
     assert said["all"] == {"interval": None, "refused": "too concentrated"}
     even = [(f"host-{number % 40}.example", ("coco",), "ok" if number % 3 else "dead") for number in range(400)]
-    low, high = availability.figures([asked(even)])["sources"][0]["another_draw"]["interval"]
+    low, high = availability.figures([sums.of(asked(even))])["sources"][0]["another_draw"]["interval"]
     assert low < 267 / 400 < high
 
 
@@ -78,7 +81,7 @@ def test_where_one_host_alone_would_be_left_another_goes_with_it() -> None:
         *[("b.example", ("coco",), "ok")] * 20,
         ("c.example", ("coco",), "dead"),
     ]
-    said = availability.figures([asked(rows)])
+    said = availability.figures([sums.of(asked(rows))])
     assert [row["host"] for row in said["hosts"]] == ["a.example"]
     assert said["other_hosts"]["images"] >= LEAST
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from pmd.audit import clusters, estimates
+from pmd.fetch.asked import ALL
 from pmd.refresh import figures, page
 from pmd.refresh.sampling import Bound
-from pmd.refresh.standing import ALL
 from pmd.refresh.waves import WAVE, Wave
 from pmd.schema import keys
 from tests.refresh.populations import FETCHED, lives

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from pmd.fetch.asked import ALL
 from pmd.refresh import figures, sampling
-from pmd.refresh.standing import ALL
 from tests.refresh.populations import asked, places
 
 MANY = [(f"host-{number % 50}.example", ("large",), "ok") for number in range(3000)]

@@ -22,6 +22,7 @@ from pmd.inspection.diff.join import A, B, Examples, Meeting, Passed, Tell
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES, LEDGER_OUTCOME, PAIRS
 from pmd.store import commits, register, root, storage, wanted
+from pmd.store.register import Register
 
 #: Kinds of rows of images: the image itself (first: its places; rest: everything else), its row in the ledger (reason: its
 #: status; first: the SHA-256; second: the perceptual hash, where it is known; rest: the other outcomes), its row in the groups
@@ -42,7 +43,9 @@ class Book:
         root.describe(url)
         self.url = url
         names = [name for name in storage.list_files(url) if name.endswith(f"/{commits.STAGE_FILE}")]
-        self.units: dict[str, Committed] = read_all(url, names)
+        self.units: dict[str, Committed] = read_all(url, [name for name in names if not _is_of_generation(name)])
+        #: Of the fetch: PMD has 32,768 commits of generations, which the register tells of in a request.
+        self.fetched = register.current(url)
         self.accounts = accounts_by_stage(self.units)
         self.sources = sorted(self.accounts.get(flow.CURATE.name, {}))
         self.made_of = made_of(self.units)
@@ -50,7 +53,7 @@ class Book:
     @property
     def is_fetched(self) -> bool:
         """Whether a fetch has settled any image."""
-        return any(unit.is_of(flow.GENERATION) for unit in self.units.values())
+        return bool(self.fetched.shards)
 
     def stages_of(self, source: str) -> set[str]:
         """Return the stages that a source has been through."""
@@ -67,7 +70,12 @@ class Book:
 
     def records(self) -> int:
         """Return about how many rows the pairs have, kept or rejected, in all stages."""
-        return sum(file.rows for unit in self.units.values() for file in unit.commit.files)
+        others = sum(file.rows for generation in self.fetched.every() for file in generation.files)
+        return others + sum(file.rows for unit in self.units.values() for file in unit.commit.files)
+
+
+def _is_of_generation(name: str) -> bool:
+    return flow.GENERATION.holds(name.rpartition("/")[0])
 
 
 def compare(a: str, b: str, limit: int, tell: Tell | None = None) -> dict[str, Any]:
@@ -260,7 +268,7 @@ def _spread_images(
                 file=file,
                 row=row,
             )
-    for ledger in _ledgers(book.url) if fetched else ():
+    for ledger in _ledgers(book.fetched) if fetched else ():
         met.add(
             ledger["image_id"].combine_chunks(),
             side=side,
@@ -344,9 +352,8 @@ def _describe(met: Meeting, row: Mapping[str, Any]) -> dict[str, Any]:
 # Outputs and options
 
 
-def _ledgers(root_url: str) -> Iterator[pa.Table]:
+def _ledgers(known: Register) -> Iterator[pa.Table]:
     """Yield what stands for the images of each fetch shard."""
-    known = register.current(root_url)
     for shard in known.shards:
         yield state.standing(known.of(shard))
 

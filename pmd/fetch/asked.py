@@ -7,7 +7,8 @@ hands out says nothing of the web, and neither does a copy of a web archive of t
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd.fetch import partitions, state
+from pmd.fetch import partitions
 from pmd.schema.statuses import OK
 from pmd.schema.tables import IMAGES, KEY
 from pmd.store import commits, register
@@ -48,7 +49,7 @@ ASKED: Final = pa.schema(
 
 
 def read(root_url: str) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """Yield the `ASKED` of each part, with the `IMAGES` of the same rows.
+    """Yield the `ASKED` of each part, with the `IMAGES` of the same rows; the ledger of every fetch shard is read.
 
     Raises:
         RootError: There are no images yet.
@@ -57,13 +58,19 @@ def read(root_url: str) -> Iterator[tuple[pa.Table, pa.Table]]:
     cut = partitions.cut(root_url)
     committed = partitions.image_files(root_url)
     for part in range(2**cut.part_bits):
-        generations = [generation for shard in cut.shards(part) for generation in known.of(shard)]
-        ledger = pa.concat_tables([state.standing(known.of(shard)) for shard in cut.shards(part)])
+        generations = [known.of(shard) for shard in cut.shards(part)]
+        ledger = partitions.standing(generations)
         images = partitions.read_images(root_url, part, committed=committed).combine_chunks()
-        yield asked(images, ledger, ended(generations))
+        yield asked(images, ledger, ended(itertools.chain.from_iterable(generations)))
 
 
-def ended(generations: list[Generation]) -> dict[int, dict[int, datetime.datetime]]:
+def of_part(root_url: str, part: int, ledger: pa.Table, generations: Iterable[Iterable[Generation]]) -> pa.Table:
+    """Return the `ASKED` of one part, by its ledger, and by the generations that this was read from."""
+    images = partitions.read_images(root_url, part).combine_chunks()
+    return asked(images, ledger, ended(itertools.chain.from_iterable(generations)))[0]
+
+
+def ended(generations: Iterable[Generation]) -> dict[int, dict[int, datetime.datetime]]:
     """Return fetch shard → generation → when it ended. A register of an earlier version does not say: then the commit does."""
     found: dict[int, dict[int, datetime.datetime]] = {}
     for generation in generations:

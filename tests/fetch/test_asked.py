@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 from pmd import config
-from pmd.refresh import standing
+from pmd.fetch import asked
 from pmd.schema import keys
 from tests import tiny_root
 from tests.refresh.populations import FETCHED, image, images, ledger, settled
@@ -36,7 +36,7 @@ COPY = "https://web.archive.org/web/2020id_/http://www.one.example/a.jpg"
 def test_what_counts(
     places: tuple[tuple[str, str], ...], status: str, location: str | None, found: tuple[str, str] | None
 ) -> None:
-    table, mine = standing.asked(images(image("a", *places)), ledger(settled("a", status, location)), {0: {0: FETCHED}})
+    table, mine = asked.asked(images(image("a", *places)), ledger(settled("a", status, location)), {0: {0: FETCHED}})
     rows = table.to_pylist()
     assert [(row["host"], row["status"]) for row in rows] == ([found] if found else [])
     assert mine["image_id"].to_pylist() == [row["image_id"] for row in rows]
@@ -50,13 +50,13 @@ def test_who_was_not_asked_for_is_not_counted_and_each_has_the_day_of_its_own_ge
         for name, shard in (("a", 0), ("b", 1), ("c", 1))
     ]
     known = ledger(settled("a", "ok", "http://one.example/a", 1), settled("b", "dead", "http://one.example/b", 1))
-    table, _ = standing.asked(images(*rows), known, {0: {0: FETCHED, 1: later}, 1: {0: FETCHED}})
+    table, _ = asked.asked(images(*rows), known, {0: {0: FETCHED, 1: later}, 1: {0: FETCHED}})
     when = dict(zip(table["image_id"].to_pylist(), table["fetched"].to_pylist(), strict=True))
     assert when == {keys.image_id("a"): later, keys.image_id("b"): None}
 
 
 def test_no_images_are_none() -> None:
-    table, mine = standing.asked(images(), ledger(), {})
+    table, mine = asked.asked(images(), ledger(), {})
     assert (table.num_rows, mine.num_rows) == (0, 0)
 
 
@@ -66,7 +66,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> config.Config:
 
 
 def test_a_root(built: config.Config) -> None:
-    found = [row for table, _ in standing.read(built.root) for row in table.to_pylist()]
+    found = [row for table, _ in asked.read(built.root) for row in table.to_pylist()]
     assert sorted((row["host"], row["status"], tuple(row["sources"])) for row in found) == [
         ("cocodataset.org", "ok", ("coco", "conceptual_captions")),
         ("one.example", "dead", ("conceptual_captions",)),
