@@ -393,8 +393,9 @@ def _run_lane(lane: FetchLane, batch: pa.RecordBatch, tells: Connection) -> None
         sys.exit(1)
     if came:  # it ends as a process ends that a signal ended
         signal.signal(came[0], signal.SIG_DFL)
-        os.kill(os.getpid(), came[0])
         signal.pthread_sigmask(signal.SIG_UNBLOCK, came)
+        # To this thread: one to the process may go to the thread that waits for signals, and would end nothing.
+        signal.pthread_kill(threading.get_ident(), came[0])
 
 
 def _end_with_parent() -> None:

@@ -72,7 +72,7 @@ def test_the_logs_of_an_engine_that_was_started_here(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     run = tmp_path / ".engines/run/flink"
     run.mkdir(parents=True)
-    told = {"name": "flink", "endpoint": "localhost:8099", "web": "http://127.0.0.1:1", "flags": [], "processes": []}
+    told = {"name": "flink", "endpoint": "localhost:8099", "web": "http://127.0.0.1:1", "processes": []}
     (run / "state.json").write_text(json.dumps({**told, "folder": ".engines/run/flink"}))
     found = jobs.place(FLINK)
     assert found is not None

@@ -260,7 +260,7 @@ def test_killed_at_random_moments(world: tuple[Path, Web], undisturbed: tuple[An
     chance = random.Random(4)
     job = Job(world, "random")
     for _ in range(KILLS):
-        assert job.run(kill_after=chance.randint(1, 70)) == -signal.SIGKILL
+        assert job.run(kill_after=chance.randint(1, IMAGES // KILLS - 10)) == -signal.SIGKILL
     assert job.killed_in_flight > KILLS // 2  # a moment may fall between two images
     assert job.settled()
     assert job.run() == 0
