@@ -644,16 +644,15 @@ def _counted_on_beam(rows: list[dict[str, Any]], last: list[str]) -> units.Count
 
 def mutant(name: str | None) -> contextlib.AbstractContextManager[Any]:
     """Return a context in which the estimator is broken."""
-    original = estimates._spread
+    original = estimates._varying
 
     if name == "clusters":
 
-        def ignoring(sums: clusters.Sums, squares: Any, within: Any, weight: float = 1.0) -> estimates.Spread:
-            alike = clusters.alike(sums.pairs, {})
+        def ignoring(sums: clusters.Sums, squares: Any, within: Any) -> Any:
             total = np.array([float(within.sum())])
-            return original(alike, total, total, weight)
+            return original(clusters.alike(sums.pairs, {}), total, total)
 
-        return mock.patch.object(estimates, "_spread", ignoring)
+        return mock.patch.object(estimates, "_varying", ignoring)
     if name == "factor":
         inner = Read.spread
 
@@ -710,27 +709,37 @@ def run(seeds: int, say: Callable[[str], None]) -> tuple[dict[str, Any], list[st
                 short.append(f"{name}: {figure} is refused in {tally.refused_above} of {tally.drawn} above the floor")
     if all_covered < (COVERAGE - 0.01) * all_given:
         short.append(f"all together cover {all_covered / all_given:.3f}")
-    short += _tests(seeds, say, figures)
+    short += _null_tests(seeds, say, figures)
+    short += _sections(seeds, say, figures)
     return figures, short
 
 
-def _tests(seeds: int, say: Callable[[str], None], figures: dict[str, Any]) -> list[str]:
-    short = []
+def _null_tests(seeds: int, say: Callable[[str], None], figures: dict[str, Any]) -> list[str]:
+    short, answered = [], 0
     say("\n| nothing but chance | 0 is covered | runs with a finding | refused |")
     say("|---|---|---|---|")
     for number, (name, loss) in enumerate(LOSSES.items()):
         tested = Tested()
         for seed in range(seeds):
             tested.add(loss.tests(np.random.default_rng([1000 + number, seed])))
-        given, refused = max(tested.tests - tested.refused, 1), tested.refused / tested.tests
-        covered, found = tested.covered / given, tested.found / max(tested.answered, 1)
+        given, refused = tested.tests - tested.refused, tested.refused / tested.tests
+        covered = tested.covered / given if given else None
+        found = tested.found / max(tested.answered, 1)
         figures[name] = {"covered": covered, "found": found, "refused": refused}
         say(f"| {name} | {_percent(covered)} | {_percent(found)} | {_percent(refused)} |")
         # Tests of a section share clusters, so a run counts as one.
-        if covered < COVERAGE - slack(COVERAGE, tested.answered):
+        answered += tested.answered
+        if covered is not None and covered < COVERAGE - slack(COVERAGE, tested.answered):
             short.append(f"{name}: 0 is covered in {covered:.3f}")
         if found > 0.05 + slack(0.05, tested.answered):
             short.append(f"{name}: {found:.3f} of null runs have a finding")
+    if not answered:
+        short.append("no test is answered")
+    return short
+
+
+def _sections(seeds: int, say: Callable[[str], None], figures: dict[str, Any]) -> list[str]:
+    short = []
     few = max(seeds // 4, 25)
     null, half = sections(few, 2000, 0), sections(few, 3000, SECTION // 2)
     rows = {

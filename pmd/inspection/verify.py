@@ -400,7 +400,9 @@ def _compare_sums(committed: Committed, root_url: str, part: int, place: str, wa
     folder = storage.join(root_url, committed.folder)
     found = Counter(row for file in files for row in _rows(commits.read_table(folder, file)))
     counted = Counter(_rows(wanted))
-    if any((by, name) == (sums.DAY, sums.UNKNOWN) for by, _, name, *_ in counted):  # a commit was made again from its files
+    if any(
+        (by, name) == (sums.DAY, sums.UNKNOWN) for by, _, name, *_ in counted
+    ):  # a commit was made again from its files
         found, counted = (Counter(row for row in rows.elements() if row[0] != sums.DAY) for rows in (found, counted))
     for row in sorted((found - counted) + (counted - found)):
         by, source, name, images, alive = row
