@@ -39,7 +39,7 @@ from pmd.config.engine import Engine
 from pmd.curate.rules import PARTITION_BYTES
 from pmd.engines import choosing, servers
 from pmd.engines.partitions import PARTS, part_of
-from pmd.engines.transforms import ByPartition, Collected, WriteCommit, create, outputs
+from pmd.engines.transforms import ByPartition, Collected, Spreads, WriteCommit, create, outputs
 from pmd.schema.tables import JUDGED
 from pmd.store import exchange, root
 
@@ -53,7 +53,7 @@ _LOOK_S: Final = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
-class Generated:
+class Generated(Spreads):
     """Judged rows of a unit.
 
     Attributes:
@@ -72,10 +72,6 @@ class Generated:
     def schema(self) -> pa.Schema:
         """What its rows are."""
         return JUDGED
-
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """PARTS of one row → RUNS."""
-        yield from exchange.write_numbered(self.work, self.schema, self.rows(batch))
 
     def rows(self, batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
         """PARTS of one row → `JUDGED`, with their partitions."""

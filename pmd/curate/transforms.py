@@ -15,7 +15,7 @@ from pmd.config.options import CurateOptions
 from pmd.curate.rules import judge, rename, resolve, suppressing
 from pmd.engines import progress
 from pmd.engines.committing import of_kind
-from pmd.engines.transforms import Collected, outputs
+from pmd.engines.transforms import Collected, Spreads, outputs
 from pmd.schema.tables import JUDGED, in_source_folder
 from pmd.sources.contract import Chunk
 from pmd.store import commits, exchange
@@ -120,7 +120,7 @@ class ResolvePartition:
 
 
 @dataclasses.dataclass(frozen=True)
-class ReadChunks:
+class ReadChunks(Spreads):
     """Read chunks of several sources.
 
     Attributes:
@@ -137,10 +137,6 @@ class ReadChunks:
     def schema(self) -> pa.Schema:
         """What its rows are."""
         return JUDGED
-
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """A batch of `chunks_of` → RUNS."""
-        yield from exchange.write_numbered(self.work, self.schema, self.rows(batch))
 
     def rows(self, batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
         """A batch of `chunks_of` → `JUDGED`, with their partitions."""

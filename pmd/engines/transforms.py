@@ -6,6 +6,7 @@ GroupByKeys: an engine may ignore a Reshuffle. Nothing is kept between bundles.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import functools
 import gc
@@ -97,15 +98,23 @@ class Work(Protocol):
         """Yield the outputs of one element."""
 
 
-class Spreads(Work, Protocol):
-    """What gives the rows of a unit that are to meet others; called, it writes them to a run and yields its RUNS."""
+class Spreads(abc.ABC):
+    """What gives the rows of a unit that are to meet others. Called, it writes them to a run."""
+
+    work: str
 
     @property
+    @abc.abstractmethod
     def schema(self) -> pa.Schema:
         """What the rows are."""
 
+    @abc.abstractmethod
     def rows(self, unit: pa.RecordBatch, /) -> Iterable[tuple[pa.RecordBatch, np.ndarray]]:
         """Yield the rows of a unit, each batch with the numbers of its rows' partitions."""
+
+    def __call__(self, unit: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """A unit → RUNS."""
+        yield from exchange.write_numbered(self.work, self.schema, self.rows(unit))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pmd import flow
 from pmd.config import scores
 from pmd.engines.committing import Target, target
-from pmd.engines.transforms import outputs
+from pmd.engines.transforms import Spreads, outputs
 from pmd.images import rules as images_rules
 from pmd.schema.tables import KEY
 from pmd.store import commits, exchange, storage
@@ -52,7 +52,7 @@ def _verdicts(path: str) -> scores.Verdicts:
 
 
 @dataclasses.dataclass(frozen=True)
-class SpreadPairs:
+class SpreadPairs(Spreads):
     """Read files of pairs in batches, give each row its image, write them to a run."""
 
     work: str
@@ -64,10 +64,6 @@ class SpreadPairs:
     held_out: str  # file of the keys of evaluation images, end to end
     scores: tuple[str, ...] = ()  # files of verdicts
     licences_allowed: tuple[str, ...] | None = None
-
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """PAIR_FILES → RUNS."""
-        yield from exchange.write_numbered(self.work, self.schema, self.rows(batch))
 
     @property
     def schema(self) -> pa.Schema:

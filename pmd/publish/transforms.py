@@ -19,7 +19,7 @@ from pmd import flow
 from pmd.dedupe import rules as dedupe_rules
 from pmd.dedupe import splits
 from pmd.engines.committing import of_kind
-from pmd.engines.transforms import Collected, outputs
+from pmd.engines.transforms import Collected, Spreads, outputs
 from pmd.fetch import partitions
 from pmd.manifests import Terms
 from pmd.manifests.model import Redistribute
@@ -54,17 +54,13 @@ def tasks(files: Mapping[str, Iterable[tuple[str, int]]], numbers: Iterable[int]
 
 
 @dataclasses.dataclass(frozen=True)
-class SpreadBoth:
+class SpreadBoth(Spreads):
     """Write pairs of a source's files, or the fates of all sources' pairs in a part, to a run."""
 
     root: str
     cut: partitions.Cut
     lists: exchange.Numbered
     work: str
-
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """TASKS → RUNS."""
-        yield from exchange.write_numbered(self.work, self.schema, self.rows(batch))
 
     @property
     def schema(self) -> pa.Schema:

@@ -17,7 +17,7 @@ from pmd.dedupe import rules as dedupe_rules
 from pmd.dedupe import splits
 from pmd.engines.committing import Target, target
 from pmd.engines.partitions import part_of
-from pmd.engines.transforms import Collected, outputs
+from pmd.engines.transforms import Collected, Spreads, outputs
 from pmd.fetch import partitions, reading, refusals
 from pmd.images import rules as images_rules
 from pmd.shard import patching, samples, windows, writing
@@ -60,7 +60,7 @@ PATCHES = pa.schema(
 
 
 @dataclasses.dataclass(frozen=True)
-class SpreadViews:
+class SpreadViews(Spreads):
     """Write the views of a part that are left, under the images that stand for theirs, to a run."""
 
     root: str
@@ -72,10 +72,6 @@ class SpreadViews:
     def schema(self) -> pa.Schema:
         """What its rows are."""
         return samples.SAMPLE_ROWS
-
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """PARTS of one row → RUNS."""
-        yield from exchange.write_numbered(self.work, self.schema, self.rows(batch))
 
     def rows(self, batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
         """PARTS of one row → `SAMPLE_ROWS`, with their windows."""

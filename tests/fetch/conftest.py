@@ -50,15 +50,10 @@ def reply(body: bytes = b"", status: int = 200, **headers: str) -> bytes:
     return f"HTTP/1.1 {status} X\r\n{head}\r\n".encode() + body
 
 
-class Web:
-    """Answers for every host; unknown addresses get 404. `log` holds all requests, `connections` how many were opened."""
+class Loopback:
+    """A server on 127.0.0.1, in a thread of its own while it is entered; `port` says where."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self.routes: dict[str, bytes | list[bytes] | Behaviour] = {}
-        self.log: list[Request] = []
-        self.connections = 0
-        self.at_once = 0
-        self.most_at_once = 0
         self.port = 0
         self._tls = tls
         self._loop = asyncio.new_event_loop()
@@ -83,6 +78,21 @@ class Web:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise NotImplementedError
+
+
+class Web(Loopback):
+    """Answers for every host; unknown addresses get 404. `log` holds all requests, `connections` how many were opened."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls)
+        self.routes: dict[str, bytes | list[bytes] | Behaviour] = {}
+        self.log: list[Request] = []
+        self.connections = 0
+        self.at_once = 0
+        self.most_at_once = 0
 
     def asked(self, host: str | None = None, *, robots: bool = False) -> list[Request]:
         """Return the requests to a host, those for robots.txt and tdmrep.json left out."""

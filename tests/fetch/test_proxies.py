@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 import pyarrow as pa
 import pytest
@@ -16,41 +14,19 @@ from pmd.errors import ConfigError
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
 from pmd.fetch.proxies import Proxies, is_inside
-from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
+from tests.fetch.conftest import HASTE, Loopback, Web, image_row, options, photo, reply, table
 
 JPEG = photo()
 
 
-class Proxy:
+class Proxy(Loopback):
     """A proxy that answers for every host itself, and leads all tunnels to one port. `heads` holds what it was told."""
 
     def __init__(self, tunnel_to: int | None = None) -> None:
+        super().__init__()
         self.heads: list[str] = []
         self.answers: dict[str, bytes] = {}
-        self.port = 0
         self._tunnel_to = tunnel_to
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        server = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self._serve, "127.0.0.1", 0), self._loop
-        ).result()
-        self.port = server.sockets[0].getsockname()[1]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    async def _stop(self) -> None:
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def asked(self) -> list[str]:
