@@ -231,7 +231,7 @@ def samples(root: Path) -> set[str]:
     return found
 
 
-def plant(root: Path) -> None:
+def plant(root: Path) -> int:
     """Put copies of what stands where runs that were killed leave theirs."""
     pairs = max((root / "curate/source=sbu_captions/pairs").iterdir(), key=lambda path: path.stat().st_size)
     tar = max((root / "fetch/store").rglob("*.tar"), key=lambda path: path.stat().st_size)
@@ -250,6 +250,7 @@ def plant(root: Path) -> None:
     begun = root / "refresh/wave=2020-02-02"
     begun.mkdir(parents=True, exist_ok=True)
     (begun / f"asked-{keys.image_id('flickr:1009').hex()}.json").write_text('{"status": "ok"}', encoding="utf-8")
+    return len(copies) + 1
 
 
 class Bench:
@@ -294,7 +295,7 @@ class Bench:
         self._once("build_s", lambda: self._built(config))
         self._once("asked_again_s", lambda: self._run("refresh", str(config), "--images", "9999"))
         self._once("label_s", lambda: self._run("label", str(root), "--number", "9999"))
-        self._once("files_with_something", lambda: self._planted(root, config))
+        self._once("planted", lambda: plant(root))
         self._once("requests", lambda: self._asked(root, config))
 
     def _run(self, *words: str) -> float:
@@ -310,16 +311,6 @@ class Bench:
         self._run("takedown", "add", str(config), *self.what)
         return len(self.what)
 
-    def _planted(self, root: Path, config: Path) -> int:
-        """Plant what runs leave that were killed; return in how many files `prove` finds something before."""
-        plant(root)
-        ended = pmd("takedown", "prove", str(config), *self.what, "--json")
-        left = json.loads(ended.text[ended.text.index("{") :])["left"]
-        kinds = {kind for kind in _KINDS if any(re.match(kind, one["file"]) for one in left)}
-        self._expect("planted in every kind of file", holds=kinds >= _KINDS, why=f"not in {sorted(_KINDS - kinds)}")
-        (self._folder / "before.json").write_text(json.dumps(left, indent=1), encoding="utf-8")
-        return len({one["file"] for one in left})
-
     def copy(self, name: str) -> tuple[Path, Path]:
         """Return a copy of what was built, and its configuration."""
         root = self._folder / name
@@ -332,6 +323,7 @@ class Bench:
         root = self._folder / "undisturbed"
         config = self._world.config(root)
         self._once("applied", self._applied)
+        self._once("held", lambda: self._held(root))
         self._once("prove_s", lambda: round(self._prove(config, "undisturbed"), 1))
         self._once("verify_s", lambda: self._run("verify", str(root)))
         self._once("next_build_s", lambda: self._next_build(root, config))
@@ -344,18 +336,33 @@ class Bench:
         ended = pmd("takedown", "apply", str(config), "--json")
         self._expect("applied", holds=ended.code == 0, why=ended.text[-2000:])
         after = files(root)
-        shards = {name for name in before if _SHARD.match(name) and "-01234567." not in name}
-        other = {name for name in shards if after.get(name) != before[name]}
-        left = json.loads((self._folder / "before.json").read_text(encoding="utf-8"))
-        held = {one["file"] for one in left} & shards
-        reserve = {
-            max(name for name in shards if name.startswith(f"shards/{form}/")) for form in ("webdataset", "parquet")
-        }
-        self._expect("only shards that held it, and the reserve", holds=held <= other <= held | reserve, why=str(other))
         return {
             "removed": json.loads(ended.text[ended.text.index("{") :])["removed"],
             "seconds": round(ended.seconds, 1),
             "files": len(after),
+            "files_of_equal_bytes": sum(after.get(name) == content for name, content in before.items()),
+        }
+
+    def _held(self, undisturbed: Path) -> dict[str, int]:
+        """Look through what was built with the list of what was taken down: which kinds of files, and which shards, had it."""
+        root, config = self.copy("searched")
+        shutil.copytree(undisturbed / "takedown", root / "takedown", dirs_exist_ok=True)
+        ended = pmd("takedown", "prove", str(config), *self.what, "--json")
+        left = {one["file"] for one in json.loads(ended.text[ended.text.index("{") :])["left"]}
+        kinds = {kind for kind in _KINDS if any(re.match(kind, file) for file in left)}
+        self._expect("planted in every kind of file", holds=kinds == _KINDS, why=f"not in {sorted(_KINDS - kinds)}")
+        before, after = files(root), files(undisturbed)
+        shards = {name for name in before if _SHARD.match(name) and "-01234567." not in name}
+        other = {name for name in shards if after.get(name) != before[name]}
+        held = left & shards
+        reserve = {
+            max(name for name in shards if name.startswith(f"shards/{form}/")) for form in ("webdataset", "parquet")
+        }
+        why = f"held {sorted(held)}, differ {sorted(other)}"
+        self._expect("only shards that held it, and the reserve", holds=held <= other <= held | reserve, why=why)
+        shutil.rmtree(root)
+        return {
+            "files": len(left),
             "shards": len(shards),
             "shards_that_held_it": len(held),
             "shards_of_equal_bytes": len(shards - other),
@@ -419,10 +426,15 @@ class Bench:
     def trial(self, name: str, undisturbed: dict[str, bytes], kills: list[dict[str, Any]]) -> None:
         """Kill it, so many times in a row, do it again to the end, and compare.
 
-        Files that are equal to those of the undisturbed ROOT are proved with these: what is left besides is proved here.
+        One that had ended before its moment came was not killed: it is begun again, each moment a fifth earlier. Files that are
+        equal to those of the undisturbed ROOT are proved with these: what is left besides is proved here.
         """
         root, config = self.copy(name)
         killed = [pmd("takedown", "apply", str(config), **how) for how in kills]
+        while any(one.code == 0 for one in killed) and all("kill_after" in how for how in kills):
+            kills = [{"kill_after": 0.8 * how["kill_after"]} for how in kills]
+            root, config = self.copy(name)
+            killed = [pmd("takedown", "apply", str(config), **how) for how in kills]
         again = pmd("takedown", "apply", str(config))
         self._expect(f"{name}: applied again", holds=again.code == 0, why=again.text[-2000:])
         now = files(root)
