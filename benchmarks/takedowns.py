@@ -55,6 +55,8 @@ _DIE: Final = "PMD_TAKEDOWNS_DIE"
 _RECORD: Final = "PMD_TAKEDOWNS_RECORD"
 #: What tells when a ROOT was written, by whom, or how often.
 _TOLD: Final = ("writer.json", "writer.lock", "fetch/register", "takedown/", "_work/")
+#: Photographs that stand in Conceptual Captions too: of the person, of the page, and the one that is a file.
+_SHARED: Final = (1003, 1009, 1012)
 #: Kills of a chain.
 _IN_A_ROW: Final = 5
 
@@ -92,6 +94,11 @@ _KINDS: Final = frozenset(
 def user(number: int) -> str:
     """Return whose photograph it is."""
     return f"{10_000_000 + number % _USERS}@N0{number % _USERS % 9}"
+
+
+def photograph(number: int) -> str:
+    """Return where a photograph lies."""
+    return f"http://farm1.staticflickr.com/2/{number}_abcdef.jpg"
 
 
 class World(world.World):
@@ -136,15 +143,16 @@ samples_per_shard = 100
         data.mkdir(parents=True, exist_ok=True)
         numbers = [1000 + number for number in range(self.photographs)]
         sbu = {
-            "image_urls": [f"http://farm1.staticflickr.com/2/{number}_abcdef.jpg" for number in numbers],
+            "image_urls": [photograph(number) for number in numbers],
             "user_ids": [user(number) for number in numbers],
             "captions": [f"a small wooden house by the river, seen from place {number % 400}" for number in numbers],
         }
         world._write(data / "sbu-captions-all.json", json.dumps(sbu))
         lines = [
             f"picture number {number} of a mountain lake in summer\thttp://h{number % 5}.test/{100_000 + number}.jpg"
-            for number in range(self.images - self.photographs)
+            for number in range(self.images - self.photographs - len(_SHARED))
         ]
+        lines += [f"picture number {number} of a quiet lake\t{photograph(number)}" for number in _SHARED]
         world._write(data / "GCC-training.tsv", "\n".join(lines) + "\n")
 
 
@@ -243,6 +251,7 @@ def plant(root: Path) -> int:
         tar.with_name("0123456789abcdef.tar"): tar,
         root / "publish/source=sbu_captions" / temporary: pairs,
         root / "release" / temporary: pairs,
+        root / "dedupe/splits/part-00000-of-00001-0123456789abcdef.parquet": max((root / "images").glob("*.parquet")),
     }
     for copy, original in copies.items():
         copy.parent.mkdir(parents=True, exist_ok=True)

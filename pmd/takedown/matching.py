@@ -88,7 +88,8 @@ def resolve(root_url: str, requests: Sequence[Request], sources: Iterable[str], 
     images |= _left_alone(root_url, pairs.pair_ids, images)
     matched.pairs = pairs.count
     matched.values["image"] |= images
-    matched.values["pair"] |= pairs.pair_ids
+    # Pairs of these images, too: a sheet, or a list of what has left, knows a pair by nothing but its id.
+    matched.values["pair"] |= pairs.pair_ids | _pairs_of(root_url, images)
     own = [row for row in _ledger_rows(known, images) if row["image_id"] in images]
     shared = _placeholders(root_url, known)
     matched.values["sha256"] |= {row["sha256"] for row in own if row["sha256"] is not None} - shared
@@ -243,6 +244,16 @@ def _placeholders(root_url: str, known: Register) -> set[bytes]:
     groups = _groups(root_url)
     ids = {*groups.filter(pc.equal(groups["relation"], dedupe_rules.REPEATED_BYTES))["image_id"].to_pylist()}
     return {row["sha256"] for row in _ledger_rows(known, ids) if row["sha256"] is not None} if ids else set()
+
+
+def _pairs_of(root_url: str, images: set[bytes]) -> set[bytes]:
+    """Return the ids of all pairs of some images."""
+    mine = keys.key_array(sorted(images))
+    found = (
+        batch["pair_id"].filter(pc.is_in(batch["image_id"], value_set=mine)).to_pylist()
+        for batch in batches(root_url, ("pair_id", "image_id"))
+    )
+    return set().union(*found)
 
 
 def _left_alone(root_url: str, pair_ids: set[bytes], images: set[bytes]) -> set[bytes]:

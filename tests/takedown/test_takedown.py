@@ -151,6 +151,17 @@ def test_what_is_searched_for_is_found_where_a_person_has_left_it(done: Done) ->
             path.unlink(missing_ok=True)
 
 
+def test_a_pair_that_was_named_by_its_image_is_known_by_its_own_id(done: Done) -> None:
+    note = Path(done.config.root) / "notes.txt"
+    gone = sorted(listed(done.built) - listed(done.config.root))
+    try:
+        for pair_id in gone:
+            note.write_text(f"row {pair_id} of the sheet", encoding="utf-8")
+            assert [(left.file, left.what) for left in proof(done.config).left] == [("notes.txt", "pair")]
+    finally:
+        note.unlink(missing_ok=True)
+
+
 def shards(files: dict[str, bytes], form: str) -> dict[str, bytes]:
     ending = {"webdataset": ".tar", "parquet": ".parquet"}[form]
     return {
