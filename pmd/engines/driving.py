@@ -7,12 +7,14 @@ way out. Nothing of that holds the main thread, which waits for one event.
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import apache_beam as beam
+import grpc
 from apache_beam.runners.runner import PipelineState
 
 from pmd.engines import counters, jobs
@@ -27,6 +29,27 @@ _END_S: Final = 1.0
 _WORD_S: Final = 2.0
 #: And in which a signal comes that has ended a worker already.
 _SIGNAL_S: Final = 0.5
+#: As Beam's threads are called that serve workers, where these are within the driver (LOOPBACK).
+_SERVING: Final = ("run_worker_", "read_grpc_client_inputs", "beam_control_read")
+_HANG_UPS: Final = (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
+
+
+@functools.cache
+def overlook_hang_ups() -> None:
+    """Say nothing, from here on, of workers within this process that end because the engine has hung up on them.
+
+    A job server hangs up when a job has ended, and Beam's threads may see that at any later time. How the job has ended is
+    told by its state.
+    """
+    told = threading.excepthook
+
+    def hook(ended: threading.ExceptHookArgs) -> None:
+        serves = ended.thread is not None and ended.thread.name.startswith(_SERVING)
+        error = ended.exc_value
+        if not (serves and isinstance(error, grpc.RpcError) and error.code() in _HANG_UPS):
+            told(ended)
+
+    threading.excepthook = hook
 
 
 class Driver:
@@ -59,6 +82,8 @@ class Driver:
             PmdError: A worker died, or the engine's job did not end well.
             Exception: What Beam raised.
         """
+        if self._engine is not None:
+            overlook_hang_ups()
         thread = threading.Thread(target=self._run, args=(pipeline,), name="beam", daemon=True)
         try:
             thread.start()
