@@ -12,6 +12,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,6 +99,19 @@ samples_per_shard = {(300, 250)[age]}
             content = file.read()
         return Counter(line for line in content.decode().split() if line.endswith(".jpg")), since + len(content)
 
+    def times(self, host: int, since: int) -> list[float]:
+        """Return when a host of Conceptual Captions was asked for images, by the monotonic clock, in order.
+
+        Args:
+            host: Its number.
+            since: A place in the log.
+        """
+        with (self.folder / "web.log").open("rb") as file:
+            file.seek(since)
+            lines = [line.split() for line in file.read().decode().splitlines()]
+        numbers = ((float(at), path.strip("/").removesuffix(".jpg")) for at, path in lines if path.endswith(".jpg"))
+        return sorted(at for at, number in numbers if int(number) < self.images and int(number) % _HOSTS == host)
+
     def write(self) -> None:
         """Write the annotation files of both ages."""
         for age in (0, 1):
@@ -150,7 +164,7 @@ def opened(folder: Path, images: int) -> Iterator[World]:
 
 
 class _Answers(asyncio.Protocol):
-    """`/N.jpg` is image N; everything else is 404. Each request is a line of the log before it is answered."""
+    """`/N.jpg` is image N; everything else is 404. Each request is a line of the log, with the time, before it is answered."""
 
     def __init__(self, log: io.FileIO) -> None:
         self._log = log
@@ -165,7 +179,7 @@ class _Answers(asyncio.Protocol):
         while (end := self._left.find(b"\r\n\r\n")) >= 0:
             head, self._left = self._left[:end], self._left[end + 4 :]
             path = head.split(b" ", 2)[1]
-            self._log.write(path + b"\n")
+            self._log.write(b"%.3f %s\n" % (time.monotonic(), path))
             name = path.rpartition(b"/")[2].partition(b".")[0].partition(b"_")[0]
             found = name.isdigit() and not gone(int(name))
             body = picture(int(name)) if found else b"gone"
