@@ -220,7 +220,7 @@ def make_images(chosen: config.Config) -> None:
     takedown = images_rules.Takedown.of(takedowns.lines(chosen.takedown))
     views = root.views_folder(chosen.root)
     found = _meet(
-        SpreadPairs(work, SHARD_BITS, chosen.sample, takedown, (), aliases, held_out),
+        SpreadPairs(work, SHARD_BITS, images_rules.Asked.of(chosen), takedown, (), aliases, held_out),
         GatherPartition(wanted.folder, views, SHARD_BITS, SHARD_BITS, work),
         [file_batch([file]) for file in files],
     )

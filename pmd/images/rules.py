@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config import scores
+from pmd.config.model import Config
+from pmd.config.options import LicenceOptions
 from pmd.formats import archives
 from pmd.images import takedowns
 from pmd.schema import keys, licences
@@ -182,27 +184,43 @@ def _locate(file_name: str | None, index: Mapping[str, Sequence[str]]) -> str | 
     return next(iter(exact or locations), None)
 
 
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What the configuration asks of images by its values alone, without files that it names: workers are handed it whole.
+
+    Attributes:
+        sample: N of 1/N.
+        licence: Which licences images may have.
+    """
+
+    sample: int = 1
+    licence: LicenceOptions = dataclasses.field(default_factory=LicenceOptions)
+
+    @classmethod
+    def of(cls, config: Config) -> Asked:
+        """Take it from a configuration."""
+        return cls(config.sample, config.licence)
+
+
 def spread(
     pairs: pa.RecordBatch,
+    asked: Asked,
     *,
     aliases: Mapping[bytes, tuple[bytes, str]],
     index: Mapping[str, Sequence[str]],
-    sample: int,
     takedown: Takedown,
     held_out: pa.Array = _NONE,
-    licences_allowed: Sequence[str] | None = None,
     verdicts: Sequence[scores.Verdicts] = (),
 ) -> pa.RecordBatch:
     """Give each pair its image's key and places, and say which leave.
 
     Args:
         pairs: A batch with the columns `NEEDED`.
+        asked: What the configuration asks of images.
         aliases: image_id → (image_id, identity) of the identity that stands for it.
         index: Base name → locations, of this source's archives.
-        sample: N of 1/N.
         takedown: What must not be used.
         held_out: Keys of images that a source's curate left out because models are tested on them.
-        licences_allowed: Which licences images may have; None: any, also one whose terms cannot be met.
         verdicts: What scores decide. An image's score may stand under its own key or under that which stands for it; where
             both have one, both must pass.
 
@@ -218,7 +236,7 @@ def spread(
             image_ids = pc.coalesce(pa.array([item[0] if item else None for item in stand], KEY), own_ids)
             identities = pc.coalesce(pa.array([item[1] if item else None for item in stand], pa.string()), identities)
     reasons = np.full(len(pairs), None, dtype=object)
-    reasons[~in_sample(image_ids, sample)] = "not_sampled"
+    reasons[~in_sample(image_ids, asked.sample)] = "not_sampled"
     if len(held_out):
         held = pc.or_(pc.is_in(own_ids, value_set=held_out), pc.is_in(image_ids, value_set=held_out))
         reasons[held.to_numpy(zero_copy_only=False)] = "evaluation_copy"
@@ -227,8 +245,8 @@ def spread(
         reasons[takedown.names(pairs)] = "takedown"
         for named in (own_ids, image_ids, pairs["pair_id"]):
             reasons[_is_in(named, ids)] = "takedown"
-    refused, amiss = _refused(pairs, licences_allowed)
-    if licences_allowed is not None:
+    refused, amiss = _refused(pairs, asked.licence.image_allow)
+    if asked.licence.image_allow is not None:
         reasons[amiss.is_valid().to_numpy(zero_copy_only=False) & _without(reasons)] = "licence"
         amiss = pc.if_else(pa.array(reasons == "licence"), amiss, pa.scalar(None, pa.string()))
     for rule in verdicts:

@@ -57,13 +57,12 @@ class SpreadPairs(Spreads):
 
     work: str
     bits: int
-    sample: int
+    asked: images_rules.Asked
     takedown: images_rules.Takedown
     indexes: tuple[tuple[str, str], ...]  # source → index file, where it has archives
     aliases: str
     held_out: str  # file of the keys of evaluation images, end to end
     scores: tuple[str, ...] = ()  # files of verdicts
-    licences_allowed: tuple[str, ...] | None = None
 
     @property
     def schema(self) -> pa.Schema:
@@ -81,12 +80,11 @@ class SpreadPairs(Spreads):
             for pairs in commits.iterate(file["path"], images_rules.NEEDED):
                 yield images_rules.spread(
                     pairs,
+                    self.asked,
                     aliases=_aliases(self.aliases),
                     index=_index(index_file) if index_file else {},
-                    sample=self.sample,
                     takedown=self.takedown,
                     held_out=_keys(self.held_out),
-                    licences_allowed=self.licences_allowed,
                     verdicts=[_verdicts(path) for path in self.scores],
                 )
 

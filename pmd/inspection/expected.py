@@ -463,15 +463,15 @@ def _spread(config: Config, looked: _Looked, meeting: _Meeting) -> pa.Table:
     paths = inputs.archives_of(looked.source) if not looked.missing else []
     index = images_rules.index_archives(paths) if paths else {}
     needed = looked.table.select(images_rules.NEEDED)
+    asked = dataclasses.replace(images_rules.Asked.of(config), sample=1)
     batches = [
         images_rules.spread(
             batch,
+            asked,
             aliases=meeting.aliases,
             index=index,
-            sample=1,
             takedown=meeting.takedown,
             held_out=meeting.held_out,
-            licences_allowed=config.licence.image_allow,
             verdicts=meeting.verdicts,
         )
         for batch in needed.to_batches()

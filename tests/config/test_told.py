@@ -30,10 +30,10 @@ def test_a_stage_is_told_its_own_options_less_those_that_came_later_and_say_noth
 
 
 def test_an_option_is_said_to_each_stage_that_it_is_marked_for_unless_it_is_at_its_default() -> None:
-    assert told.of(CHOSEN, "images") == {**CHOSEN.images.model_dump(), "image_allow": ["CC0-1.0"]}
+    assert told.of(CHOSEN, "images") == {**CHOSEN.images.told(), "image_allow": ["CC0-1.0"]}
     plain = dataclasses.replace(CHOSEN, licence=More())
     marked = dataclasses.replace(CHOSEN, licence=More(least=3))
-    assert told.of(plain, "images") == CHOSEN.images.model_dump()
+    assert told.of(plain, "images") == CHOSEN.images.told()
     for stage in ("shard", "publish"):
         assert told.of(marked, stage) == told.of(plain, stage) | {"least": 3}
         assert told.of(plain, stage) == told.of(CHOSEN, stage)

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from pipelines import images as pipeline
 from pmd.config import scores
+from pmd.config.options import LicenceOptions
 from pmd.errors import InputError
 from pmd.images import rules as images_rules
 from pmd.images import takedowns
-from pmd.images.rules import Takedown
+from pmd.images.rules import Asked, Takedown
 from pmd.schema import keys
 from pmd.schema.tables import IMAGES, KEY, PAIRS, REJECTED, VIEWS
 from pmd.store import commits
@@ -50,7 +51,7 @@ def spread(
     takedown: Takedown = NOTHING,
 ) -> pa.RecordBatch:
     batch = pa.RecordBatch.from_pylist(list(pairs), schema=PAIRS).select(list(images_rules.NEEDED))
-    rows = images_rules.spread(batch, aliases=aliases or {}, index=index or {}, sample=sample, takedown=takedown)
+    rows = images_rules.spread(batch, Asked(sample), aliases=aliases or {}, index=index or {}, takedown=takedown)
     assert rows.schema == images_rules.IMAGE_ROWS
     return rows
 
@@ -291,9 +292,9 @@ def test_what_is_held_out_leaves_under_each_identity() -> None:
     batch = pa.RecordBatch.from_pylist(pairs, schema=PAIRS).select(list(images_rules.NEEDED))
     rows = images_rules.spread(
         batch,
+        Asked(),
         aliases={},
         index={},
-        sample=1,
         takedown=NOTHING,
         held_out=pa.array(held_out, PAIRS.field("image_id").type),
     )
@@ -373,7 +374,7 @@ def reasons_of(*rules: scores.Verdicts, takedown: Takedown = NOTHING) -> list[st
     batch = pa.RecordBatch.from_pylist(pairs, schema=PAIRS).select(list(images_rules.NEEDED))
     aliases = {keys.image_id("url:b"): (keys.image_id("url:A"), "url:A")}
     rows = images_rules.spread(
-        batch, aliases=aliases, index={}, sample=1, takedown=takedown, held_out=pa.array([], KEY), verdicts=rules
+        batch, Asked(), aliases=aliases, index={}, takedown=takedown, held_out=pa.array([], KEY), verdicts=rules
     )
     found: list[str | None] = rows["reason"].to_pylist()
     return found
@@ -435,11 +436,10 @@ def licensed(*allowed: str) -> list[tuple[str | None, str | None]]:
             [
                 images_rules.spread(
                     batch,
+                    Asked(licence=LicenceOptions(image_allow=allowed or None)),
                     aliases=aliases,
                     index={},
-                    sample=1,
                     takedown=Takedown(rows=frozenset({"wit/8"})),
-                    licences_allowed=allowed or None,
                 )
             ]
         ),
