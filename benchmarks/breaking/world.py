@@ -59,11 +59,13 @@ class World:
         folder: Where they are.
         images: How many images the first age has.
         port: The web's.
+        hosts: On how many hosts the images of Conceptual Captions are, each as many.
     """
 
     folder: Path
     images: int
     port: int
+    hosts: int = _HOSTS
 
     def config(self, root: Path, age: int, lanes: int = 1, url: str | None = None, requests_per_s: int = 5000) -> Path:
         """Write a configuration beside a ROOT, or for one that is elsewhere (`url`); return its path."""
@@ -110,7 +112,7 @@ samples_per_shard = {(300, 250)[age]}
             file.seek(since)
             lines = [line.split() for line in file.read().decode().splitlines()]
         numbers = ((float(at), path.strip("/").removesuffix(".jpg")) for at, path in lines if path.endswith(".jpg"))
-        return sorted(at for at, number in numbers if int(number) < self.images and int(number) % _HOSTS == host)
+        return sorted(at for at, number in numbers if int(number) < self.images and int(number) % self.hosts == host)
 
     def write(self) -> None:
         """Write the annotation files of both ages."""
@@ -119,7 +121,7 @@ samples_per_shard = {(300, 250)[age]}
             data.mkdir(parents=True, exist_ok=True)
             count = self.images - _REGIONAL + age * _MORE
             lines = [
-                f"picture number {number} of many\thttp://h{number % _HOSTS}.test/{number}.jpg"
+                f"picture number {number} of many\thttp://h{number % self.hosts}.test/{number}.jpg"
                 for number in range(count)
             ]
             _write(data / "GCC-training.tsv", "\n".join([*lines, "one column only"]) + "\n")
@@ -146,7 +148,7 @@ def _region(image: int, number: int, place: tuple[int, int, int, int]) -> dict[s
 
 
 @contextlib.contextmanager
-def opened(folder: Path, images: int) -> Iterator[World]:
+def opened(folder: Path, images: int, hosts: int = _HOSTS) -> Iterator[World]:
     """Write the data, and answer for its images, in a process of its own; at the port of the time before, as ROOTs have it."""
     folder.mkdir(parents=True, exist_ok=True)
     log, kept = folder / "web.log", folder / "port"
@@ -155,7 +157,7 @@ def opened(folder: Path, images: int) -> Iterator[World]:
     with subprocess.Popen(command, cwd=_FOLDER, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
-            world = World(folder, images, int(server.stdout.readline()))
+            world = World(folder, images, int(server.stdout.readline()), hosts)
             kept.write_text(str(world.port), encoding="utf-8")
             world.write()
             yield world
