@@ -3,8 +3,8 @@
     python benchmarks/lanes_on_flink.py [--images 1200] [--rate 20] [--rounds 3] [--folder FOLDER]
 
 Two lanes fetch the small PMD of `breaking.world`, nearly all of it on one host as PMD is on Flickr's, on a session cluster of
-two task managers; its web writes down when it is asked. Undisturbed, then in rounds: SIGKILL to a task manager once a third of the
-images has been asked for. It is started anew, and its workers are left to end by themselves, so that a lane that Flink runs anew
+two task managers; its web writes down when it is asked. Undisturbed, then in rounds: SIGKILL to a task manager once a third of
+the images has been asked for. It is started anew, and its workers are left to end by themselves, so that a lane that Flink runs anew
 may meet the one before. Told of the largest host:
 
 - *rate*: requests from the first to the last, as a share of what the configuration allows (aim: .9 or more, undisturbed);

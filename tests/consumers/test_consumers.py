@@ -39,9 +39,7 @@ def ask(package: str, code: str, folder: Path, tmp_path: Path) -> Any:
 
 
 def rows_of(published: Path, pattern: str = "source=*/*.parquet") -> int:
-    count = sum(int(pq.ParquetFile(path).metadata.num_rows) for path in published.glob(pattern))
-    assert count
-    return count
+    return sum(int(pq.ParquetFile(path).metadata.num_rows) for path in published.glob(pattern))
 
 
 def test_datasets_has_a_configuration_a_source_and_splits(published: Path, tmp_path: Path) -> None:
@@ -55,7 +53,7 @@ print(json.dumps([rows, list(stream)]))
     found, columns = ask("datasets", code, published, tmp_path)
     sources = {path.name.removeprefix("source=") for path in published.glob("source=*")}
     assert {*found} == {"all", "alive", *sources}
-    assert sum(found["all"].values()) == rows_of(published)
+    assert sum(found["all"].values()) == rows_of(published) > 0
     assert sum(found["alive"].values()) == rows_of(published, "source=*/*-part-*") - rows_of(
         published, "source=*/*-nourl-*"
     )
