@@ -4,8 +4,8 @@
 
 Two lanes fetch the small PMD of `breaking.world`, nearly all of it on one host as PMD is on Flickr's, on a session cluster of
 two task managers; its web writes down when it is asked. Undisturbed, then in rounds: SIGKILL to a task manager once a third of
-the images has been asked for. It is started anew, and its workers are left to end by themselves, so that a lane that Flink runs anew
-may meet the one before. Told of the largest host:
+the images has been asked for. It is started anew, and its workers are left to end by themselves, so that a lane that Flink runs
+anew may meet the one before. Told of the largest host:
 
 - *rate*: requests from the first to the last, as a share of what the configuration allows (aim: .9 or more, undisturbed);
 - *most*: the most requests in any second, five seconds and 30 seconds, beside what is allowed: the rate, and a request of each
