@@ -174,10 +174,14 @@ def against_table2(result: Mapping[str, Any]) -> str:
 def _beside_table2(result: Mapping[str, Any]) -> str:
     """Return which sources the paper does not have, in words: they have no row here."""
     named = {source for row in result["table2"] for source in row["sources_here"]}
-    beside = [source for source in result["sources"] if source not in named]
-    if not beside:
+    beside = sorted(source for source in result["sources"] if source not in named)
+    if not named or not beside:
         return ""
-    return f" Table 2 does not have {', '.join(beside)}: of these, no row says anything, but their pairs are in the last line."
+    it, has, its = ("it", "has", "Its") if len(beside) == 1 else ("they", "have", "Their")
+    return (
+        f" Table 2 does not have {', '.join(beside)}: {it} {has} no row here. {its} pairs are in the counts of the last line, "
+        "and not in its share of Table 2."
+    )
 
 
 def _table2_reading(result: Mapping[str, Any], stage: str) -> str:

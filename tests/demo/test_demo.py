@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from pipelines import demo as demonstration
-from pmd import config, sources
+from pmd import config, manifests, sources
 from pmd.config import inputs
 from pmd.curate import rules as curate_rules
 from pmd.demo import rows
