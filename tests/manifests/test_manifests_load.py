@@ -91,15 +91,21 @@ def test_text_that_must_not_be_redistributed() -> None:
 
 
 def test_the_page_of_sources_says_what_is_published_of_each() -> None:
+    """PMD's sources stand in one table, any other there or in its own section."""
     page = (FOLDER.parent / "docs/sources.md").read_text(encoding="utf-8")
-    section = page.partition("\n## What is published\n")[2].partition("\n## ")[0]
-    listed = [
-        [cell.strip() for cell in row.strip("|").split(" | ")] for row in section.splitlines() if row.startswith("|")
-    ]
-    assert listed[2:] == [
-        [f"`{name}`", ", ".join(f"`{field}`" for field in manifest.meta) or "nothing", manifest.meta_reason]
+    sections = {part.partition("\n")[0]: part for part in page.split("\n## ")}
+    table = [row for row in sections["What is published"].splitlines() if row.startswith("|")]
+    listed = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in table[2:]]
+    expected = {
+        name: [", ".join(f"`{field}`" for field in manifest.meta) or "nothing", manifest.meta_reason]
         for name, manifest in load_all().items()
-    ]
+    }
+    in_table = [row[0].strip("`") for row in listed]
+    assert listed == [[f"`{name}`", *expected[name]] for name in load_all() if name in in_table]
+    assert {*OF_PMD} <= {*in_table}
+    for name in {*expected} - {*in_table}:
+        fields, why = expected[name]
+        assert f"`meta` of a list: {fields}: {why}" in " ".join(sections[name].split()), name
 
 
 def test_no_source_licence_is_copied_onto_images() -> None:
