@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from pmd.formats import archives, compression, sqlite
 
@@ -34,6 +35,11 @@ def module(name: str) -> ModuleType:
 def has(name: str, constant: str) -> bool:
     """Return whether a source has a test module with such a name in it."""
     return (FOLDER / f"test_{name}.py").is_file() and hasattr(module(name), constant)
+
+
+def options(name: str) -> dict[str, Any]:
+    """Return the options with which a source's golden files are read, where they differ from the profiles'."""
+    return dict(getattr(module(name), "GOLDEN_OPTIONS", {}))
 
 
 def texts(paths: Iterable[str]) -> dict[str, bytes]:

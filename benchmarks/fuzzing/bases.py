@@ -173,7 +173,7 @@ def _golden(name: str) -> Base:
     module = golden.module(name)
     with tempfile.TemporaryDirectory() as folder:
         files = golden.texts(module.write_golden(Path(folder)))
-    options = dict(module.GOLDEN_OPTIONS)
+    options = golden.options(name)
     return Base(name, "golden", _form(name, files, options), files, options=tuple(options.items()))
 
 

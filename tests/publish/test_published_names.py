@@ -79,7 +79,7 @@ def sow(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[
         return module.write_named(folder), {}, module.NAMED
     reader, sown = type(sources.load(name)), set[str]()
     monkeypatch.setattr(reader, "read", planting(reader.read, sown))
-    return module.write_golden(folder), module.GOLDEN_OPTIONS, sown
+    return module.write_golden(folder), golden.options(name), sown
 
 
 def curated(name: str, folder: Path, annotations: list[str], options: dict[str, Any]) -> pa.Table:

@@ -94,7 +94,7 @@ def golden(name: str, tmp_path: Path) -> Golden:
     folder = tmp_path / "golden"
     folder.mkdir()
     paths = tuple(str(path) for path in module.write_golden(folder))
-    return Golden(sources.load(name), paths, dict(getattr(module, "GOLDEN_OPTIONS", {})))
+    return Golden(sources.load(name), paths, goldens.options(name))
 
 
 def _content(rows: Sequence[Row]) -> Counter[tuple[Any, ...]]:
