@@ -313,7 +313,7 @@ def content(number: int, folder: Path) -> dict[str, Any]:
         of_texts.append(repeated.occurrences(rows, measure.stages(last)))
     incomes = tuple(Row(code, 2010, row[3], float(row[4])) for code, row in PLACES.items())
     beside = geography.Beside(2010, population.load(2010), incomes)
-    table2 = {name: manifest.table2 for name, manifest in manifests.load_all().items()}
+    table2 = manifests.of_table2()
     return result.result(
         partial,
         _books(partial, counts),

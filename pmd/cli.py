@@ -198,7 +198,7 @@ def sources(
         [
             [
                 s["name"],
-                s["upstream_rows"],
+                "unknown" if s["upstream_rows"] is None else s["upstream_rows"],
                 s["table2"],
                 s["text_licence"],
                 s["image_licence"],

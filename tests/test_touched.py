@@ -33,7 +33,11 @@ def test_every_module_has_tests_of_its_own(path: str) -> None:
         ("tests/fetch/fake/img2dataset.py", ["tests/fetch"]),
         ("tests/conftest.py", ["tests"]),
         ("docs/running.md", ["tests/test_docs.py"]),
-        ("manifests/coco.toml", ["tests/manifests", "tests/sources", "tests/test_docs.py", "tests/test_imports.py"]),
+        ("manifests/coco.toml", sorted([*touched._EVERY_SOURCE, *touched._ALWAYS, "tests/sources"])),
+        (
+            "pmd/sources/coco.py",
+            sorted([*touched._EVERY_SOURCE, *touched._ALWAYS, "tests/sources", "tests/end_to_end/test_library.py"]),
+        ),
         ("pmd/curate/rules.py", ["tests/curate", "tests/test_docs.py", "tests/test_imports.py"]),
         ("pmd/cli.py", ["tests/test_cli.py", "tests/test_docs.py", "tests/test_imports.py"]),
     ],

@@ -16,6 +16,16 @@ REPOSITORY: Final = Path(__file__).resolve().parent.parent
 
 #: What holds for all code: the order of modules, and what the documents say of it.
 _ALWAYS: Final = ("tests/test_docs.py", "tests/test_imports.py")
+#: Tests of all sources that there are.
+_EVERY_SOURCE: Final = (
+    "tests/audit/test_units.py",
+    "tests/config/test_model.py",
+    "tests/demo/test_demo.py",
+    "tests/inspection/test_catalogue.py",
+    "tests/manifests",
+    "tests/publish",
+    "tests/test_fuzz.py",
+)
 #: Places whose tests stand under another name than theirs; longer ones first.
 _ELSEWHERE: Final = {
     "pmd/datasets/": ("tests/audit/test_data.py",),
@@ -26,7 +36,9 @@ _ELSEWHERE: Final = {
     "pmd/__init__.py": ("tests/test_wheel.py",),
     "pmd/__main__.py": ("tests/test_cli.py",),
     "pipelines/": ("tests/pipelines",),
-    "manifests/": ("tests/manifests", "tests/sources"),
+    # What looks at every source, or at what its reader gives.
+    "pmd/sources/": ("tests/sources", "tests/end_to_end/test_library.py", *_EVERY_SOURCE),
+    "manifests/": ("tests/sources", *_EVERY_SOURCE),
     "benchmarks/": ("tests/end_to_end", "tests/store"),
     "pyproject.toml": ("tests/test_wheel.py",),
     "requirements.txt": ("tests/test_wheel.py",),

@@ -1,4 +1,7 @@
-"""The files that are fuzzed: some twenty rows each, genuine ones where the samples are here, and the demo's for all sources."""
+"""The files that are fuzzed: some twenty rows each, genuine ones where the samples are here, and the demo's.
+
+Of a source that the demo does not have, they are its golden files (`tests/sources/test_NAME.py`).
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.fuzzing import documents
+from pmd import sources
 from pmd.demo import rows as demo
 from pmd.demo.annotations import write_annotations
 from pmd.demo.rows import build_world
+from pmd.sources.contract import InputFile
 from pmd.sources.yfcc100m import COLUMNS
+from tests import golden
 
 SAMPLES: Final = Path(__file__).resolve().parent.parent.parent.parent / "shared" / "samples"
 KARPATHY: Final = "dataset_coco.json"
@@ -39,6 +45,7 @@ class Base:
         files: Name → plain bytes.
         karpathy: Name of the file among them that says what is held out, or None.
         packings: How the files may come besides plain.
+        options: Options of the source that differ from the profiles'.
     """
 
     source: str
@@ -47,6 +54,7 @@ class Base:
     files: dict[str, bytes]
     karpathy: str | None = None
     packings: tuple[str, ...] = (*_PACKED, *_ARCHIVES)
+    options: tuple[tuple[str, Any], ...] = ()
 
 
 @functools.cache
@@ -55,6 +63,9 @@ def all_bases() -> dict[str, tuple[Base, ...]]:
     found: dict[str, list[Base]] = {}
     for base in (*_demo(), *(_genuine() if SAMPLES.is_dir() else ())):
         found.setdefault(base.source, []).append(base)
+    for name in sources.names():
+        if name not in found:
+            found[name] = [_golden(name)]
     return {source: tuple(bases) for source, bases in sorted(found.items())}
 
 
@@ -155,6 +166,33 @@ def _genuine() -> Iterator[Base]:
     yield Base("conceptual_12m", "genuine", "lines", {"cc12m.tsv": _read("cc12m/cc12m.tsv")})
     for name in ("tfds_train-00000-of-00009.tsv", "wit_v1.train.all-00000-of-00010.plain-text.tsv.gz"):
         yield Base("wit", name, "records", {name: _read(f"wit/{name}")})
+
+
+def _golden(name: str) -> Base:
+    """Return the golden files of a source, as plain bytes."""
+    module = golden.module(name)
+    with tempfile.TemporaryDirectory() as folder:
+        files = golden.texts(module.write_golden(Path(folder)))
+    options = golden.options(name)
+    return Base(name, "golden", _form(name, files, options), files, options=tuple(options.items()))
+
+
+def _form(name: str, files: dict[str, bytes], options: dict[str, Any]) -> str:
+    """Return the form of lines whose rows stand where the reader says that its rows do; `UNREAD` where none has them there."""
+    source = sources.load(name)
+    chosen = source.options(**{**source.options.profile_values("paper"), **options})
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / file for file in files]
+        for path in paths:
+            path.write_bytes(files[path.name])
+        chunks = source.plan([InputFile(str(path), path.stat().st_size) for path in paths], chosen)
+        batches = [batch for chunk in chunks for batch in source.read(chunk, chosen)]
+        places = {where.removeprefix(f"{folder}/") for batch in batches for where in batch["where"].to_pylist()}
+    for form in ("lines", "headed lines"):
+        if places == {f"{row.document}:{row.place}" for row in documents.rows(form, files, None)}:
+            in_json = form == "lines" and all(content.lstrip().startswith(b"{") for content in files.values())
+            return "narratives" if in_json else form
+    return documents.UNREAD
 
 
 def dump(lines: Sequence[bytes]) -> bytes:

@@ -196,7 +196,7 @@ def _of_rows(
             counts["identical"] += 1
         else:
             problems.append(f"untouched row changed at {place}\n  before: {wanted}\n  after:  {found}")
-    if placed:
+    if placed and case.base.form != documents.UNREAD:
         # Where an image is no good, what is in it leaves with it, at its place.
         told = {_WITHIN.sub("", place) for place in by_place}
         places = {_WITHIN.sub("", _place(case.base, case.packing, row)) for row in rows}

@@ -62,7 +62,8 @@ def read(base: Base, profile: str, folder: Path, names: Sequence[str]) -> Outcom
     Raises:
         Exception: Anything but a `PmdError`, which is what is looked for.
     """
-    changed = {"karpathy": str(folder / base.karpathy), "exclude_karpathy": "val_and_test"} if base.karpathy else {}
+    changed: dict[str, Any] = dict(base.options)
+    changed |= {"karpathy": str(folder / base.karpathy), "exclude_karpathy": "val_and_test"} if base.karpathy else {}
     options = options_of(base.source, profile, **changed)
     source = sources.load(base.source)
     paths = tuple(str(folder / name) for name in names if name != base.karpathy)

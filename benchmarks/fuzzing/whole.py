@@ -28,9 +28,10 @@ def whole(case: Case) -> list[str]:
             if case.base.karpathy
             else ""
         )
+        chosen = "".join(f"{option} = {json.dumps(value)}\n" for option, value in case.base.options)
         (folder / "pmd.toml").write_text(
             f'root = "{folder}/root"\nprofile = "{case.profile}"\ncontact = "mailto:fuzz@example.org"\n'
-            f"[sources.{case.base.source}]\nannotations = {json.dumps(names)}\n{held}"
+            f"[sources.{case.base.source}]\nannotations = {json.dumps(names)}\n{held}{chosen}"
         )
         run = subprocess.run(
             [sys.executable, "-m", "pmd", "curate", str(folder / "pmd.toml")],

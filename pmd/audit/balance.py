@@ -146,7 +146,8 @@ def against_table2(result: Mapping[str, Any]) -> str:
     mean = result["all"][last]["words"]["mean"]
     words = sum(row["published"]["pairs"] * row["published"]["mean_words"] for row in result["table2"])
     read = sum(book["in"] for book in result["books"].get("curate", {}).values())
-    left = result["all"][last]["pairs"] / published if published else None
+    # Pairs of sources that the paper does not have are no part of its count.
+    left = sum(row["pairs"].get(last, 0) for row in result["table2"]) / published if published else None
     rows.append(
         f'<tr class="total"><td>all</td><td>{formatting.short(published)}</td><td>{formatting.short(read)}</td>{total}'
         f"<td>{charts.meter(left or 0.0, 'of Table 2')}{escape(formatting.percent(left))}</td>"
@@ -162,11 +163,24 @@ def against_table2(result: Mapping[str, Any]) -> str:
         f"words, after {last}",
     )
     return (
-        f'<p class="reading">{escape(_table2_reading(result, first))}</p>'
+        f'<p class="reading">{escape(_table2_reading(result, first) + _beside_table2(result))}</p>'
         + page.table(head, rows)
         + '<p class="coverage"><b>Coverage</b> all pairs. Table 2 (arXiv 2112.04482) gives pairs in millions to one '
         "decimal and mean words to one; the mean of its rows, weighted by pairs, stands in the last line. "
         "“Read” counts what the readers gave: pairs, and one for each record that gave none.</p>"
+    )
+
+
+def _beside_table2(result: Mapping[str, Any]) -> str:
+    """Return which sources the paper does not have, in words: they have no row here."""
+    named = {source for row in result["table2"] for source in row["sources_here"]}
+    beside = sorted(source for source in result["sources"] if source not in named)
+    if not named or not beside:
+        return ""
+    it, has, its = ("it", "has", "Its") if len(beside) == 1 else ("they", "have", "Their")
+    return (
+        f" Table 2 does not have {', '.join(beside)}: {it} {has} no row here. {its} pairs are in the counts of the last line, "
+        "and not in its share of Table 2."
     )
 
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pmd import manifests
 from pmd.audit import associations, clusters, groups, losses
 from pmd.audit.clusters import Counts, Having
 from pmd.audit.marks import BITS, OF_ENGLISH, OF_READ
@@ -32,16 +33,9 @@ KINDS: Final = ("image", "user", "subreddit", "page", "host")
 #: Of several sources together only units are counted that are one across sources.
 ACROSS: Final = ("image", "host")
 
-#: What another draw of pairs would draw, by source: who made them, else what they show, else where they lie. Two kinds cross.
-CLUSTERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "yfcc100m": ("user",),
-    "sbu_captions": ("user",),
-    "red_caps": ("user", "subreddit"),
-    "wit": ("image", "page"),
-    "conceptual_captions": ("host",),
-    "conceptual_12m": ("host",),
-    DATA: ("user", "image"),  # of a data set that names no users, images alone count
-}
+#: What another draw of pairs would draw of a data set (of one that names no users, images alone count), and of pairs of
+#: people's own. Of any other source its manifest says so.
+OF_DATA: Final = ("user", "image")
 BY_IMAGE: Final = ("image",)
 
 #: Whose loss is tested: the coarsest of these that a source has.
@@ -134,7 +128,10 @@ ENGLISH: Final[Mapping[str, frozenset[int]]] = {
 
 def clusters_of(source: str) -> tuple[str, ...]:
     """Return the kinds of units that another draw of a source's pairs would draw."""
-    return CLUSTERS.get(source, BY_IMAGE)
+    if source == DATA:
+        return OF_DATA
+    manifest = manifests.load_all().get(source)
+    return BY_IMAGE if manifest is None else manifest.clusters
 
 
 def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen]) -> Iterable[pa.RecordBatch]:

@@ -151,8 +151,8 @@ def load(path: str) -> Config:
 
     >>> import pmd
     >>> config = pmd.load_config("demo/pmd.toml")
-    >>> len(config.sources), config.fetch.short_side_px
-    (12, 256)
+    >>> "coco" in config.sources, config.fetch.short_side_px
+    (True, 256)
 
     Raises:
         InvalidConfig: It has mistakes; all of them are told. Files are looked for once it has no others.

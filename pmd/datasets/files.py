@@ -1,6 +1,6 @@
 """The files of any data set: tables (Parquet, JSON Lines, CSV, TSV), published lists, WebDataset's tars; cut into chunks.
 
-The rows of a chunk come by columns of text, as those of people's own pairs do (`pmd.sources.table_rows`). A sample of a tar is
+The rows of a chunk come by columns of text, as those of people's own pairs do (`pmd.sources.named_rows`). A sample of a tar is
 the members that share a name up to its first dot; its text is in a member `.txt`, the rest of what is known in `.json`.
 """
 
@@ -23,7 +23,7 @@ from pmd.formats import archives, compression, parquet, streams
 from pmd.formats.json_stream import Spoiled
 from pmd.publish import lists
 from pmd.publish.rules import LATER, PUBLISHED
-from pmd.sources import records, table_rows, tables
+from pmd.sources import named_rows, named_tables, records
 from pmd.sources.contract import Chunk
 from pmd.store import commits, root, storage
 
@@ -60,7 +60,7 @@ class DataFile:
     chunks: tuple[Chunk, ...]
 
     @property
-    def layout(self) -> tables.Layout:
+    def layout(self) -> named_tables.Layout:
         """What is read of it."""
         return _layout(self.roles, is_list=self.is_list)
 
@@ -119,7 +119,7 @@ def look(path: str, named: Mapping[str, str]) -> DataFile:
         raise InputError("the file is empty", where=path, expected=_EXPECTED, found="0 bytes")
     if archives.is_archive(path):
         return _look_at_tar(path, named)
-    table = tables.look(path)
+    table = named_tables.look(path)
     if table is None:
         start = records.head(path, None)
         raise records.foreign(path, None, expected=_EXPECTED, start=start, remedy="write it as one of them")
@@ -129,16 +129,16 @@ def look(path: str, named: Mapping[str, str]) -> DataFile:
     if is_list:
         roles.pop("id", None)
     _layout(roles, is_list=is_list, columns=usable).names(table)
-    return DataFile(path, tables.PREFIX + table.form, roles, is_list, tuple(table.chunks()))
+    return DataFile(path, named_tables.PREFIX + table.form, roles, is_list, tuple(table.chunks()))
 
 
-def _is_plain(table: tables.Table, name: str) -> bool:
+def _is_plain(table: named_tables.Table, name: str) -> bool:
     """Return whether a column can be read as text: of Parquet, whether it is neither a list nor an object."""
     kind = table.kinds.get(name)
     return kind is None or parquet.is_text(kind) or str(kind).startswith(("int", "uint", "float", "double", "bool"))
 
 
-def _layout(roles: Mapping[str, str], *, is_list: bool, columns: Sequence[str] = ()) -> tables.Layout:
+def _layout(roles: Mapping[str, str], *, is_list: bool, columns: Sequence[str] = ()) -> named_tables.Layout:
     text = roles.get(data_columns.TEXT)
     needed = {data_columns.TEXT: data_columns.ROLES[data_columns.TEXT] if text is None else (text,)}
     optional = {role: (name,) for role, name in roles.items() if role != data_columns.TEXT}
@@ -148,17 +148,17 @@ def _layout(roles: Mapping[str, str], *, is_list: bool, columns: Sequence[str] =
     if is_list:
         optional |= {name: (name,) for name in LIST_COLUMNS}
     remedy = "name the columns: --column text=COLUMN"
-    return tables.Layout("a data set", needed, optional, text=frozenset({data_columns.TEXT}), remedy=remedy)
+    return named_tables.Layout("a data set", needed, optional, text=frozenset({data_columns.TEXT}), remedy=remedy)
 
 
-def parts(file: DataFile, chunk: Chunk) -> Iterator[table_rows.Part]:
+def parts(file: DataFile, chunk: Chunk) -> Iterator[named_rows.Part]:
     """Yield the rows of a chunk by columns, under the names of `data_columns.ROLES`."""
     if file.form != TAR:
-        yield from table_rows.parts(chunk, file.layout)
+        yield from named_rows.parts(chunk, file.layout)
         return
     wanted = file.roles
     found = ((_row(sample, wanted), place) for sample, place in _samples(chunk.path))
-    yield from table_rows.gathered(found, [*wanted])
+    yield from named_rows.gathered(found, [*wanted])
 
 
 def _row(sample: dict[str, Any] | Spoiled, roles: Mapping[str, str]) -> Any:
@@ -177,7 +177,7 @@ def most_rows(file: DataFile) -> dict[str, int]:
         return found
     if file.form == TAR:
         return {"": sum(1 for _ in archives.members(file.path))}
-    if file.form == f"{tables.PREFIX}parquet":
+    if file.form == f"{named_tables.PREFIX}parquet":
         return {"": parquet.row_count(file.path)}
     with compression.open_decompressed(file.path, None) as content:
         return {"": 1 + sum(block.count(b"\n") for block in iter(lambda: content.read(_READ_BYTES), b""))}
@@ -198,7 +198,7 @@ def _look_at_tar(path: str, named: Mapping[str, str]) -> DataFile:
     head = itertools.islice(_samples(path), _HEAD_SAMPLES)
     keys = dict.fromkeys(key for sample, _ in head if isinstance(sample, dict) for key in sample)
     roles = data_columns.guessed([*keys], named)
-    table = tables.Table(path, None, "jsonl", tuple(keys))
+    table = named_tables.Table(path, None, "jsonl", tuple(keys))
     _layout(roles, is_list=False, columns=[*keys]).names(table)
     return DataFile(path, TAR, roles, False, (Chunk(path, TAR),))
 

@@ -19,7 +19,7 @@ from pmd.audit.measure import DATA
 from pmd.datasets import files
 from pmd.schema import keys
 from pmd.schema.tables import KEY, PAIRS
-from pmd.sources import table_drafts
+from pmd.sources import column_drafts
 from pmd.sources.contract import Chunk
 from pmd.store.commits import Books
 from pmd.text import urls
@@ -109,7 +109,7 @@ def _pairs(columns: Mapping[str, pa.Array], source: pa.Array, places: pa.Array, 
         "width_px": _pixels(columns.get("width")),
         "height_px": _pixels(columns.get("height")),
         "text": columns["text"],
-        "meta": table_drafts.json_objects({name: columns.get(name, nothing) for name in META}),
+        "meta": column_drafts.json_objects({name: columns.get(name, nothing) for name in META}),
         "image_licence": _given(columns.get("licence", nothing)),
     }
     if is_list:

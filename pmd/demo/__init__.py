@@ -1,1 +1,1 @@
-"""The demonstration: a small web, every source's annotation files in upstream's formats, and what must come of them."""
+"""The demonstration: a small web, PMD's annotation files in upstream's formats, and what must come of them."""

@@ -25,6 +25,7 @@ SAMPLES_PER_SHARD = 64
 MARK = ".pmd-demo"
 TOPS = ("ca.pem", "data", "pmd", "pmd.toml")
 
+#: What the demo holds: sources that `pmd.demo.rows` has rows of. Another source need not be in it.
 SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
     # source: (annotation files, archives of images, whether Karpathy's split is asked)
     "coco": ((rows.COCO_FILE,), (rows.COCO_ARCHIVE,), True),
@@ -71,7 +72,7 @@ def config_text(address: str, tls_address: str, *, profile: Profile = "recommend
     """Return the configuration's text; the addresses are "127.0.0.1:PORT"."""
     return "\n".join(
         [
-            "# The configuration of `pmd demo`: all twelve sources over a small web of its own, on this machine.",
+            "# The configuration of `pmd demo`: PMD's sources over a small web of its own, on this machine.",
             "# A real one differs in its paths and its contact, and needs no resolve, allow_addresses or ca_file.",
             f"root = {_string('pmd')}",
             f'profile = "{profile}"',

@@ -1,4 +1,4 @@
-"""Fills the demo's world: every row of every source, with its picture, its answer on the web, and its intended outcome.
+"""Fills the demo's world: every row of PMD's sources, with its picture, its answer on the web, and its intended outcome.
 
 One function a source, in upstream's order of things; what several sources share (the same photograph of Flickr) is made
 first. The odd rows are here on purpose, one or two of every kind that upstream's files have: nearly every reason for

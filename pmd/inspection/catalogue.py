@@ -7,12 +7,13 @@ only `rules` imports the readers, whose options it lists.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pmd import manifests
-from pmd.manifests.model import Kind, Manifest
+from pmd.manifests.model import Kind, Manifest, Table2
 from pmd.manifests.outcome import Outcome, Progress
 from pmd.manifests.select import human_size
 from pmd.schema.exits import EXIT_CODES
@@ -28,9 +29,7 @@ _IMAGES: Final[tuple[Kind, ...]] = ("images",)
 def sources() -> list[dict[str, Any]]:
     """Return one entry a source, in order of names; sizes and counts are those that were published."""
     listed = manifests.load_all()
-    sharing: dict[str, int] = {}
-    for manifest in listed.values():
-        sharing[manifest.table2.row] = sharing.get(manifest.table2.row, 0) + 1
+    sharing: Counter[str] = Counter(table2.row for table2 in manifests.of_table2().values())
     return [
         {
             "name": manifest.name,
@@ -38,27 +37,31 @@ def sources() -> list[dict[str, Any]]:
             "hub_name": manifest.hub_name,
             "homepage": manifest.homepage,
             "upstream_rows": manifest.upstream_rows,
-            "upstream_rows_are": manifest.published[0].what,
-            "table2": _table2(manifest, sharing[manifest.table2.row]),
-            "table2_row": manifest.table2.row,
+            "upstream_rows_are": manifest.published[0].what if manifest.published else None,
+            "table2": _table2(manifest.table2, sharing),
+            "table2_row": manifest.table2.row if manifest.table2 else None,
             "text_licence": manifest.text_licence,
             "image_licence": manifest.image_licence,
             "redistribute": manifest.redistribute,
-            "download": human_size(manifests.select([manifest])),
+            "download": human_size(manifests.select([manifest])) if manifest.files else "unknown",
             "needs": _needs(manifest),
         }
         for manifest in listed.values()
     ]
 
 
-def _table2(manifest: Manifest, sharing: int) -> str:
-    figure = f"{manifest.table2.pairs_millions}M"
-    return figure if sharing == 1 else f"{figure} ({sharing} sources)"
+def _table2(table2: Table2 | None, sharing: Mapping[str, int]) -> str:
+    if table2 is None:
+        return "not in it"
+    figure, count = f"{table2.pairs_millions}M", sharing[table2.row]
+    return figure if count == 1 else f"{figure} ({count} sources)"
 
 
 def _needs(manifest: Manifest) -> str:
     """Return what a person must do or get, beyond `pmd manifests fetch NAME`."""
     needed = manifests.select([manifest])
+    if not manifest.files:
+        return "files: where they are is not known"
     asked = [f"ask for {file.name}: {file.gated.where_to_ask}" for file in needed if file.gated]
     if asked:
         asked += [

@@ -55,20 +55,7 @@ _FEWEST_BYTES: Final = 20
 #: (YFCC100M, WIT: a filter; Localized Narratives: sentences) Table 2 says how many pairs come of them.
 _NEAR: Final = (0.5, 1.5)
 
-#: Where a source's images are, and how many pairs share one, for a source whose files are not there. Of RedCaps' three
-#: (arXiv 2111.11431, §2.1) the shares are not known, and even ones give the least hours. No host: more than can be named.
-HOSTS: Final[Mapping[str, tuple[tuple[str, ...], float]]] = {
-    "coco": (("images.cocodataset.org",), 616_767 / 123_287),
-    "visual_genome": (("cs.stanford.edu",), 5_408_689 / 108_077),
-    "localized_narratives__openimages": (("s3.amazonaws.com",), 1.9e6 / 873_107),
-    "localized_narratives__coco": (("images.cocodataset.org",), 1.9e6 / 873_107),
-    "yfcc100m": (("multimedia-commons.s3-us-west-2.amazonaws.com",), 1.0),
-    "wit": (("upload.wikimedia.org",), 1.0),
-    "sbu_captions": (("static.flickr.com",), 1.0),
-    "red_caps": (("i.redd.it", "i.imgur.com", "live.staticflickr.com"), 1.0),
-}
-
-#: What a source of the configuration's own is told by where nothing could be read: no manifest has its figures.
+#: What a source is told by where nothing could be read, and nobody published how many records it has.
 UNKNOWN: Final = "unknown"
 
 #: Images that a host group must have in a sample for it to be named; others are of hosts that hold no lane up.
@@ -566,7 +553,7 @@ def _from_manifest(
     source: SourceConfig, files: Sequence[InputFile], missing: tuple[str, ...], unreadable: str | None
 ) -> _Looked:
     manifest = source.terms
-    if not isinstance(manifest, Manifest):
+    if not isinstance(manifest, Manifest) or manifest.upstream_rows is None:
         return _unread(source, files, missing, unreadable)
     sizes = {file.path: file.bytes for file in files} or None
     pairs, basis = expected_pairs(manifest, sizes, _sharing(manifest))
@@ -588,7 +575,7 @@ def _from_manifest(
 def _unread(
     source: SourceConfig, files: Sequence[InputFile], missing: tuple[str, ...], unreadable: str | None
 ) -> _Looked:
-    """Return what is known of a source of the configuration's own whose files are not there, or cannot be read: nothing."""
+    """Return what is known of a source that nobody counted, where its files are not there or cannot be read: nothing."""
     size = sum(file.bytes for file in files)
     nothing = estimates.known(0)
     return _Looked(source, size, missing, unreadable, UNKNOWN, 0, nothing, nothing, None)
@@ -596,14 +583,15 @@ def _unread(
 
 def _published_figures(config: Config, looked: _Looked) -> SourceFigures:
     source = looked.source
-    names, per_image = HOSTS.get(source.name, ((), 1.0))
+    hosting = source.terms.hosting if isinstance(source.terms, Manifest) else None
+    names, per_image = ((), 1.0) if hosting is None else (hosting.hosts, hosting.pairs_per_image)
     local = _local(source)
     named = hosts.named_groups(config.fetch.host_groups)
     of_source = [hosts.group_name(host, named) for host in names] or [forecast.MANY]
     groups = [forecast.ARCHIVES] if local else of_source
     regions = getattr(source.options, "regions", None) == "crop"
     images = looked.pairs.scaled(1 / per_image)
-    if source.name not in HOSTS:
+    if hosting is None:
         images *= estimates.within(1.0, _IMAGES)
     per_sample = per_image if regions or config.shard.unit == "pair" else 1.0
     return SourceFigures(
@@ -624,24 +612,27 @@ def _published_figures(config: Config, looked: _Looked) -> SourceFigures:
 
 
 def _sharing(manifest: Manifest) -> int:
-    """Return the published records of all sources that share this one's row of Table 2."""
-    return sum(
-        other.upstream_rows for other in manifests.load_all().values() if other.table2.row == manifest.table2.row
-    )
+    """Return the published records of all sources that share this one's row of Table 2; its own where it is in none."""
+    if manifest.table2 is None:
+        return manifest.upstream_rows or 0
+    sharing = [name for name, table2 in manifests.of_table2().items() if table2.row == manifest.table2.row]
+    return sum(manifests.load(name).upstream_rows or 0 for name in sharing)
 
 
 def expected_pairs(manifest: Manifest, sizes: Mapping[str, int] | None, row_records: int) -> tuple[int, str]:
     """Estimate the pairs that curating a source's files gives, by what was published.
 
     Args:
-        manifest: The source's.
+        manifest: The source's; its published records are known.
         sizes: Path → bytes of the annotation files that are there; None: all of upstream's.
         row_records: Published records behind the source's row of Table 2, those of other sources too.
 
     Returns:
         The estimate, and "published" (a record is a pair) or "Table 2" (a rule decides how many pairs a record is).
     """
-    records = float(manifest.upstream_rows) if sizes is None else _records(manifest, sizes)
+    records = float(manifest.upstream_rows or 0) if sizes is None else _records(manifest, sizes)
+    if manifest.table2 is None:
+        return round(records), "published"
     per_record = manifest.table2.pairs_millions * 1e6 / row_records
     if _NEAR[0] <= per_record <= _NEAR[1]:
         return round(records), "published"
@@ -652,7 +643,7 @@ def _records(manifest: Manifest, sizes: Mapping[str, int]) -> float:
     """Return the published records of the files that are there: by name where upstream's is known, else by size."""
     known = {file.name: file for file in manifest.files if file.kind == "annotations"}
     records, other_bytes = 0.0, 0
-    main = manifest.upstream_rows
+    main = manifest.upstream_rows or 0
     for path, size in sizes.items():
         file = known.get(posixpath.basename(archives.split_member(path)[0]))
         if file is None:
@@ -669,7 +660,7 @@ def _records(manifest: Manifest, sizes: Mapping[str, int]) -> float:
 def _scaled(file: ManifestFile, size: int, manifest: Manifest) -> float:
     """Return a file's published records, or as large a part of them as the file is of upstream's."""
     several = sum(other.option is None and not other.optional for other in manifests.select([manifest])) > 1
-    rows = file.rows if file.rows is not None else 0 if several else manifest.upstream_rows
+    rows = file.rows if file.rows is not None else 0 if several else manifest.upstream_rows or 0
     if any(entry.rows == rows and entry.what.startswith("images") for entry in manifest.published):
         return 0.0  # VG's image_data.json, which its regions need: no records of their own
     whole = file.bytes or file.bytes_about

@@ -17,7 +17,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import flow, stages
+from pmd import flow, manifests, stages
 from pmd.config import Config, inputs
 from pmd.errors import InputError, RootError
 from pmd.fetch import asking, forecast, hosts, state
@@ -58,7 +58,6 @@ _LIKE: Final = 0.02
 #: stores (COCO's, Visual Genome's, Open Images', YFCC100M's buckets, Wikimedia) keep nearly all.
 _ALIVE: Final = Estimate(0.65, 0.4, 0.95)
 _ALIVE_KEPT: Final = Estimate(0.98, 0.9, 1.0)
-_KEEPERS: Final = ("coco", "visual_genome", "localized_narratives__openimages", "yfcc100m", "wit")
 #: Images of 100 that are left when equal and nearly equal ones were merged: a guess.
 _LEFT: Final = Estimate(0.98, 0.85, 1.0)
 
@@ -370,7 +369,8 @@ def _alive(config: Config, images: _Images, found: Sequence[SourceFigures]) -> t
     if images.settled >= _ENOUGH:
         return estimates.share(images.settled_ok, images.settled), "measured"
     named = hosts.named_groups(config.fetch.host_groups)
-    keepers = {hosts.group_name(host, named) for name in _KEEPERS for host in expected.HOSTS[name][0]}
+    known_of = [manifest.hosting for manifest in manifests.load_all().values() if manifest.hosting]
+    keepers = {hosts.group_name(host, named) for hosting in known_of if hosting.kept for host in hosting.hosts}
     counts: Counter[str] = Counter()
     for shard in images.shards:
         counts.update(shard.images)

@@ -30,7 +30,7 @@ from pmd.formats import archives, bzip2, compression, metering, parquet
 from pmd.inspection import estimates
 from pmd.inspection.estimates import Estimate, Piece
 from pmd.schema.tables import JUDGED
-from pmd.sources import tables
+from pmd.sources import named_tables
 from pmd.sources.contract import Chunk, InputFile
 from pmd.store import storage
 
@@ -49,8 +49,8 @@ STREAM_BYTES: Final = 2 << 20
 TABLE_ROWS: Final = 20_000
 
 #: Forms of chunks that are lines: a chunk of them may be any range of bytes. Of upstream's, a header's columns may follow.
-_LINES: Final = frozenset({"tsv", "jsonl", f"{tables.PREFIX}tsv", f"{tables.PREFIX}jsonl"})
-_PARQUET: Final = f"{tables.PREFIX}parquet"
+_LINES: Final = frozenset({"tsv", "jsonl", f"{named_tables.PREFIX}tsv", f"{named_tables.PREFIX}jsonl"})
+_PARQUET: Final = f"{named_tables.PREFIX}parquet"
 _GOLDEN: Final = (5**0.5 - 1) / 2
 #: The form whose chunks are ranges of ids, of equal width.
 _DATABASE: Final = "sqlite"
@@ -198,7 +198,7 @@ def _kinds(reader: Any, source: SourceConfig, files: Sequence[InputFile]) -> Ite
         by_kind.setdefault((chunk.form, kind_of[chunk.path]), []).append(chunk)
     bytes_of = {file.path: file.bytes for file in files}
     for (form, kind), alike in by_kind.items():
-        plain_form = form if tables.is_chunk(alike[0]) else form.partition(":")[0]
+        plain_form = form if named_tables.is_chunk(alike[0]) else form.partition(":")[0]
         lines = plain_form in _LINES and all(chunk.member is None for chunk in alike)
         if form == _PARQUET:
             yield list(_row_groups(reader, source, alike))

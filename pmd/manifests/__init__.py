@@ -5,7 +5,7 @@ Importing this package is cheap (no HTTP client, no terminal library), since `pm
 """
 
 from pmd.manifests.download import fetch
-from pmd.manifests.load import hub_name, load, load_all
+from pmd.manifests.load import hub_name, load, load_all, of_table2
 from pmd.manifests.model import Gated, Manifest, ManifestFile, Published, Table2, Terms
 from pmd.manifests.outcome import Doing, Outcome, Progress
 from pmd.manifests.select import human_bytes, select
@@ -28,6 +28,7 @@ __all__ = [
     "load",
     "load_all",
     "missing_hint",
+    "of_table2",
     "select",
     "starter_config",
     "verify",

@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from pmd.errors import ConfigError, InputError
-from pmd.manifests.model import Manifest
+from pmd.manifests.model import Manifest, Table2
 
 #: Beside the package `pmd`, in a checkout as in an installation: found by path, so that no other folder called
 #: "manifests" on the import path gets in the way.
@@ -47,6 +47,11 @@ def load(name: str, folder: Path = FOLDER) -> Manifest:
             remedy=f"did you mean {near[0]}?" if near else "pmd sources lists them",
         )
     return manifests[name]
+
+
+def of_table2() -> dict[str, Table2]:
+    """Return the row of FLAVA's Table 2 of each source that is in one, in order of names."""
+    return {name: manifest.table2 for name, manifest in load_all().items() if manifest.table2 is not None}
 
 
 def hub_name(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -27,6 +27,12 @@ Table2Row = Literal[
     "YFCC100M, filtered",
 ]
 
+#: What a manifest may say that it does not know (`unknown`); anything else must be given.
+Unknown = Literal["homepage", "citation", "published", "files"]
+
+#: What pairs come in, as the audit counts them.
+Cluster = Literal["image", "user", "subreddit", "page", "host"]
+
 #: What a build cannot do without; archives of images are large, and most images have URLs of their own.
 ANNOTATIONS: Final[tuple[Kind, ...]] = ("annotations",)
 
@@ -36,6 +42,7 @@ _FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 #: An SPDX expression as SPDX spells it, or NOASSERTION.
 Licence = Annotated[str, AfterValidator(licences.canonical)]
 _Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+/\S*$")]
+_Host = Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
 _Count = Annotated[int, Field(gt=0)]
 _Field = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 
@@ -76,6 +83,33 @@ class Table2(_Strict):
     pairs_millions: Annotated[float, Field(gt=0)]
     mean_words: Annotated[float, Field(gt=0)]
     note: _Text
+
+
+class Hosting(_Strict):
+    """Where the images are: what `pmd plan` goes by while the annotation files are not there.
+
+    Attributes:
+        hosts: The hosts of the images. Where there are several, each is taken to have as many.
+        pairs: Pairs of these images; with `images` it says how many pairs share one. Neither: one each.
+        images: Distinct images.
+        kept: Whether the hosts are upstream's own stores, which keep nearly all.
+    """
+
+    hosts: Annotated[tuple[_Host, ...], Field(min_length=1)]
+    pairs: _Count | None = None
+    images: _Count | None = None
+    kept: bool = False
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.pairs is None) != (self.images is None):
+            raise ValueError("expected both pairs and images, or neither")
+        return self
+
+    @property
+    def pairs_per_image(self) -> float:
+        """How many pairs share an image."""
+        return 1.0 if self.pairs is None or self.images is None else self.pairs / self.images
 
 
 class Published(_Strict):
@@ -186,7 +220,9 @@ class Manifest(Terms):
 
     Attributes:
         title: Its name among people.
-        homepage: Upstream's page.
+        unknown: Which of homepage, citation, published and files are not known. Each is given or named here: what is left out
+            by mistake is told.
+        homepage: Upstream's page; None: not known.
         description: One sentence.
         text_licence: The text's licence, an SPDX expression or NOASSERTION.
         text_licence_note: Its terms in words.
@@ -194,14 +230,18 @@ class Manifest(Terms):
         image_licence_note: Where an image's licence is found.
         redistribute_reason: Why so much may be published, and no more.
         meta_reason: Why these fields are in `meta`, and which people's names the others hold.
-        citation: BibTeX.
-        table2: The row of FLAVA's Table 2.
-        published: Published counts; the first is that of upstream's records.
-        files: What upstream publishes, files of other sources that this one uses too among them.
+        citation: BibTeX; None: not known.
+        table2: The row of FLAVA's Table 2; None: the paper does not have this source.
+        clusters: What another draw of pairs would draw, by which the audit takes its intervals: who made them, else what they
+            show, else where they lie. Two cross. By image where a manifest says nothing.
+        hosting: Where the images are; None: on more hosts than can be named, or not known.
+        published: Published counts; the first is that of upstream's records. Empty: not known.
+        files: What upstream publishes, files of other sources that this one uses too among them. Empty: not known.
     """
 
     title: _Text
-    homepage: _Url
+    unknown: tuple[Unknown, ...] = ()
+    homepage: _Url | None = None
     description: _Text
     text_licence: Licence
     text_licence_note: _Text
@@ -209,10 +249,23 @@ class Manifest(Terms):
     image_licence_note: _Text
     redistribute_reason: _Text
     meta_reason: _Text
-    citation: Annotated[str, Field(pattern=r"^@\w+\{")]
-    table2: Table2
-    published: Annotated[tuple[Published, ...], Field(min_length=1)]
-    files: Annotated[tuple[ManifestFile, ...], Field(min_length=1)]
+    citation: Annotated[str, Field(pattern=r"^@\w+\{")] | None = None
+    table2: Table2 | None = None
+    clusters: Annotated[tuple[Cluster, ...], Field(min_length=1, max_length=2)] = ("image",)
+    hosting: Hosting | None = None
+    published: tuple[Published, ...] = ()
+    files: tuple[ManifestFile, ...] = ()
+
+    @model_validator(mode="after")
+    def _given_or_said_to_be_unknown(self) -> Self:
+        names: tuple[Unknown, ...] = get_args(Unknown)
+        missing = [name for name in names if not getattr(self, name) and name not in self.unknown]
+        if missing:
+            raise ValueError(f"missing: {', '.join(missing)}; what is not known is named in `unknown`")
+        both = [name for name in names if getattr(self, name) and name in self.unknown]
+        if both:
+            raise ValueError(f"given, and said to be unknown: {', '.join(both)}")
+        return self
 
     @model_validator(mode="after")
     def _files_are_told_apart(self) -> Self:
@@ -223,6 +276,6 @@ class Manifest(Terms):
         return self
 
     @property
-    def upstream_rows(self) -> int:
-        """How many records upstream has, by the first published count."""
-        return self.published[0].rows
+    def upstream_rows(self) -> int | None:
+        """How many records upstream has, by the first published count; None: not known."""
+        return self.published[0].rows if self.published else None

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pmd import escape
-from pmd.manifests.load import load, load_all
+from pmd.manifests.load import load, load_all, of_table2
 from pmd.manifests.model import Kind, Manifest, ManifestFile
 from pmd.manifests.select import fetch_command, human_size, select
 
@@ -68,6 +68,8 @@ def missing_hint(source: str, path: str) -> str:
     missing = f"{source}: {archive} not found"
     if not files:
         required = select([manifest])
+        if not required:
+            return f"{missing}; where upstream's files are is not known: name yours in the configuration"
         names = ", ".join(file.name for file in required)
         command = fetch_command(required[0], manifest)
         return f"{missing}; run: {command} ({human_size(required)}), which gets {names}"
@@ -96,8 +98,8 @@ def starter_config(names: Iterable[str] | None = None, *, folder: str = "data") 
 def _totals(manifests: list[Manifest]) -> str:
     annotations = [file for file in select(manifests) if not file.gated]
     images = [file for file in select(manifests, kinds=_IMAGES) if not file.gated]
-    names = " ".join(manifest.name for manifest in manifests)
-    lines = ["What to download first, unless you have it:", f"  pmd manifests fetch {names}"]
+    names = " ".join(manifest.name for manifest in manifests if manifest.files)
+    lines = ["What to download first, unless you have it:", f"  pmd manifests fetch {names}"] if names else []
     if annotations:
         lines.append(f"Annotation files: {human_size(annotations)}.")
     if images:
@@ -107,13 +109,9 @@ def _totals(manifests: list[Manifest]) -> str:
 
 
 def _section(manifest: Manifest, folder: str) -> str:
-    table2 = manifest.table2
-    sharing = sum(other.table2.row == table2.row for other in load_all().values())
-    together = f" ({sharing} sources together)" if sharing > 1 else ""
     lines = [
         f"{manifest.title}: {manifest.description}",
-        f"Upstream: {manifest.upstream_rows:,} {manifest.published[0].what}. "
-        f'FLAVA\'s Table 2, "{table2.row}": {table2.pairs_millions}M pairs{together}.',
+        f"Upstream: {_upstream(manifest)}. {_table2(manifest)}",
         f"Text: {manifest.text_licence}. {manifest.text_licence_note}",
         f"Images: {manifest.image_licence}. {manifest.image_licence_note}",
     ]
@@ -122,6 +120,8 @@ def _section(manifest: Manifest, folder: str) -> str:
     images = select([manifest], kinds=_IMAGES)
     # Where a file is gated, what can be had without asking is shown beside it.
     open_to_all = [file for file in manifest.files if file.optional and file.kind == "annotations" and not file.gated]
+    if "files" in manifest.unknown:
+        text += _comment("Where upstream's files are is not known: name yours.")
     text += _array("annotations", annotations, folder, open_to_all if any(file.gated for file in annotations) else ())
     if images and manifest.images_by_url:
         text += _comment("Optional: archives, read in place, so that these images need not be fetched one by one.")
@@ -134,6 +134,20 @@ def _section(manifest: Manifest, folder: str) -> str:
             if file.note:
                 text += _comment(f"  {file.note}")
     return text
+
+
+def _upstream(manifest: Manifest) -> str:
+    counts = manifest.published
+    return f"{counts[0].rows:,} {counts[0].what}" if counts else "how many records it has is not known"
+
+
+def _table2(manifest: Manifest) -> str:
+    table2 = manifest.table2
+    if table2 is None:
+        return "FLAVA's Table 2 does not have it."
+    sharing = sum(other.row == table2.row for other in of_table2().values())
+    together = f" ({sharing} sources together)" if sharing > 1 else ""
+    return f'FLAVA\'s Table 2, "{table2.row}": {table2.pairs_millions}M pairs{together}.'
 
 
 def _array(key: str, files: list[ManifestFile], folder: str, others: Sequence[ManifestFile] = ()) -> str:

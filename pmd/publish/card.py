@@ -386,7 +386,7 @@ def _removal(options: CardOptions) -> Iterator[str]:
 def _citation(listed: Sequence[Listed]) -> Iterator[str]:
     yield "## Citation"
     yield "`CITATION.cff` cites this release. Cite the paper that defined the corpus, and the sources that you use:"
-    cited = [item.manifest.citation.strip() for item in listed if item.manifest is not None]
+    cited = [item.manifest.citation.strip() for item in listed if item.manifest is not None and item.manifest.citation]
     entries = dict.fromkeys([FLAVA, *(entry for several in cited for entry in re.split(r"\n(?=@)", several))])
     yield "```bibtex\n" + "\n".join(entries) + "\n```"
 
@@ -424,7 +424,7 @@ def licence_file(listed: Sequence[Listed]) -> str:
             f"Texts: {_linked([manifest.text_licence])}. {manifest.text_licence_note}",
             f"Images: {_linked(item.image_licences) or _linked([manifest.image_licence])}. {manifest.image_licence_note}",
             f"Published here: {_LEVELS[item.level]}; {manifest.redistribute_reason}.",
-            f"Source: {manifest.homepage}",
+            f"Source: {manifest.homepage or 'its page is not known'}",
         ]))  # fmt: skip
     return "\n\n".join(lines) + "\n"
 

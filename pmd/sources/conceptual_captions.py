@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 from typing import Final
 
-from pmd.sources import tables
+from pmd.sources import named_tables
 from pmd.sources.two_columns import TwoColumns
 
 
@@ -18,7 +18,7 @@ def _split(path: str) -> str:
     """Return upstream's split; its files are `GCC-training.tsv` and `GCC-1.1.0-Validation.tsv`, a mirror's may be in folders."""
     if "validation" in posixpath.basename(path).lower():
         return "validation"
-    return "validation" if tables.split_of(path) == "validation" else "train"
+    return "validation" if named_tables.split_of(path) == "validation" else "train"
 
 
 SOURCE: Final = TwoColumns(

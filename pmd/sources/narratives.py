@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from pmd.formats import archives, json_stream, lines
 from pmd.schema import keys
-from pmd.sources import karpathy, records, table_rows, tables
+from pmd.sources import karpathy, named_rows, named_tables, records
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 from pmd.sources.karpathy import Exclude
 from pmd.text import cleaning
@@ -30,7 +30,7 @@ _EXPECTED: Final = (
 #: A mouse trace and timed words are up to some 100 kB a row, and say nothing of the pair.
 _TOO_HEAVY: Final = frozenset({"traces", "timed_caption"})
 #: Columns of a mirror; what else it has (`image`, `traces`, `timed_caption`) is heavy, and says nothing of the pair.
-_MIRROR: Final = tables.Layout(
+_MIRROR: Final = named_tables.Layout(
     "a mirror of Localized Narratives",
     {name: (name,) for name in ("dataset_id", "image_id", "annotator_id", "caption")},
     {"original_caption": ("original_caption",)},
@@ -117,7 +117,7 @@ class Narratives:
             held = karpathy.companions(options.karpathy, options.exclude_karpathy)
         chunks = []
         for path, member in records.documents(files, _MEMBERS, expected="*.jsonl"):
-            table = tables.look(path, member)
+            table = named_tables.look(path, member)
             # JSON Lines are upstream's own form.
             if table is not None and (
                 table.form == "parquet" or (table.form in ("csv", "tsv") and _MIRROR.fits(table))
@@ -150,9 +150,9 @@ class Narratives:
             expected = f"{_EXPECTED}, of {self.dataset}"
             raise records.foreign(path, member, expected=expected, start=first.lines[0].as_py())
 
-    def _refuse_another(self, table: tables.Table) -> None:
+    def _refuse_another(self, table: named_tables.Table) -> None:
         """Raise for a mirror's table whose first rows are all of another data set."""
-        found = itertools.islice(table_rows.rows(table.chunks()[0], _MIRROR), _HEAD_ROWS)
+        found = itertools.islice(named_rows.rows(table.chunks()[0], _MIRROR), _HEAD_ROWS)
         named = [str(row["dataset_id"]) for row, _ in found if isinstance(row, dict)]
         if named and not any(map(self._is_mine, named)):
             raise _MIRROR.refusal(table, f"not narratives of {self.dataset}", f"dataset_id {named[0]}")
@@ -167,7 +167,7 @@ class Narratives:
         if isinstance(options, CocoOptions):
             held = karpathy.left_out(options.karpathy, options.exclude_karpathy)
         document = archives.location(chunk.path, chunk.member)
-        rows = _mirrored(chunk) if tables.is_chunk(chunk) else _lines(chunk)
+        rows = _mirrored(chunk) if named_tables.is_chunk(chunk) else _lines(chunk)
         for row, where in rows:
             try:
                 drafts = self._narrative(row, document, held, split=options.split_sentences)
@@ -239,7 +239,7 @@ def _lines(chunk: Chunk) -> Iterator[tuple[Any, str]]:
 
 def _mirrored(chunk: Chunk) -> Iterator[tuple[Any, str]]:
     """Yield a table's rows as upstream has them, and where each stands."""
-    for row, where in table_rows.rows(chunk, _MIRROR):
+    for row, where in named_rows.rows(chunk, _MIRROR):
         yield _upstream(row) if isinstance(row, dict) else row, where
 
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from pmd.errors import InputError
 from pmd.formats import archives, json_stream
-from pmd.sources import records, table_rows, tables
+from pmd.sources import named_rows, named_tables, records
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 
 NAME: Final = "red_caps"
@@ -91,7 +91,7 @@ class RedCaps:
                 bytes_of = {entry.name: entry.bytes for entry in archives.members(path)}
                 sizes = [bytes_of[name] for _, name in _members(path) if name is not None]
                 chunks += [Chunk(path=path, form="zip", start=start, stop=stop) for start, stop in runs(sizes)]
-            elif (table := tables.look(path, member)) is not None and _is_mirror(table, options):
+            elif (table := named_tables.look(path, member)) is not None and _is_mirror(table, options):
                 _layout(options).names(table)
                 chunks += table.chunks()
             else:
@@ -105,7 +105,9 @@ class RedCaps:
 
     def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         """Yield one draft an annotation."""
-        yield from records.batches(_mirrored(chunk, options) if tables.is_chunk(chunk) else _drafts(chunk, options))
+        yield from records.batches(
+            _mirrored(chunk, options) if named_tables.is_chunk(chunk) else _drafts(chunk, options)
+        )
 
 
 SOURCE = RedCaps()
@@ -176,15 +178,15 @@ def _drafts(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
                 yield records.lost(annotation, "malformed_row", str(error), where)
 
 
-def _layout(options: Options) -> tables.Layout:
+def _layout(options: Options) -> named_tables.Layout:
     """Return the columns of a mirror: the text that is not asked for need not be there."""
     asked: dict[str, tuple[str, ...]] = {options.text: _TEXTS[options.text]}
-    return tables.Layout(
+    return named_tables.Layout(
         f"a mirror of {NAME}", {**_NEEDED, **asked}, {**_TEXTS, **_OTHERS}, text=frozenset({"image_id", "url", *_TEXTS})
     )
 
 
-def _is_mirror(table: tables.Table, options: Options) -> bool:
+def _is_mirror(table: named_tables.Table, options: Options) -> bool:
     """Return whether a file is a mirror's table, though perhaps one of other columns: upstream's document has a list."""
     if table.form == "jsonl":
         return "annotations" not in table.columns
@@ -192,7 +194,7 @@ def _is_mirror(table: tables.Table, options: Options) -> bool:
 
 
 def _mirrored(chunk: Chunk, options: Options) -> Iterator[dict[str, Any]]:
-    for row, where in table_rows.rows(chunk, _layout(options)):
+    for row, where in named_rows.rows(chunk, _layout(options)):
         try:
             annotation = _upstream(records.mapping(row, "annotation"))
             yield _draft(annotation, options.text) | {"where": where}

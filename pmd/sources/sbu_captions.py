@@ -18,7 +18,7 @@ import pyarrow as pa
 from pmd.errors import InputError
 from pmd.formats import archives, json_stream, lines, tsv
 from pmd.schema import keys
-from pmd.sources import records, table_rows, tables
+from pmd.sources import named_rows, named_tables, records
 from pmd.sources.contract import Chunk, InputFile, SourceOptions
 from pmd.sources.two_columns import NAMES
 
@@ -33,7 +33,7 @@ _EXPECTED: Final = 'SBU captions: {"image_urls": […], "user_ids": […], "capt
 #: Upstream's lists, and the name of one of their elements in `meta`, as facebook/pmd has it.
 _LISTS: Final[dict[str, str]] = {"image_urls": "image_url", "user_ids": "user_id", "captions": "caption"}
 
-_MIRROR: Final = tables.Layout(
+_MIRROR: Final = named_tables.Layout(
     f"a mirror of {NAME}",
     {"image_url": ("image_url", "url"), "caption": ("caption",)},
     {"user_id": ("user_id",)},
@@ -60,7 +60,7 @@ class SbuCaptions:
             # By name first, which pairs the text files anyway: one's first line may begin with anything.
             if re.search(r"(urls|captions)\.txt", member or path):
                 texts.append(archives.location(path, member))
-            elif (table := tables.look(path, member)) is not None and _is_mirror(table):
+            elif (table := named_tables.look(path, member)) is not None and _is_mirror(table):
                 _MIRROR.names(table)
                 chunks += table.chunks()
             elif head.lstrip(records.BLANK).startswith(b"{"):
@@ -78,7 +78,7 @@ class SbuCaptions:
         """Yield one draft a row."""
         read = (
             _mirror_drafts
-            if tables.is_chunk(chunk)
+            if named_tables.is_chunk(chunk)
             else {"json": _json_drafts, "txt": _text_drafts}.get(chunk.form, _table_drafts)
         )
         yield from records.batches(read(chunk))
@@ -87,7 +87,7 @@ class SbuCaptions:
 SOURCE = SbuCaptions()
 
 
-def _is_mirror(table: tables.Table) -> bool:
+def _is_mirror(table: named_tables.Table) -> bool:
     """Return whether a file is a mirror's table, though perhaps one of other columns: upstream's document has its lists."""
     if table.form == "jsonl":
         return not any(name in table.columns for name in _LISTS)
@@ -95,7 +95,7 @@ def _is_mirror(table: tables.Table) -> bool:
 
 
 def _mirror_drafts(chunk: Chunk) -> Iterator[dict[str, Any]]:
-    for row, where in table_rows.rows(chunk, _MIRROR):
+    for row, where in named_rows.rows(chunk, _MIRROR):
         if isinstance(row, json_stream.Spoiled):
             yield records.unreadable(row.raw, row.why, where)
         elif isinstance(row, dict):

@@ -1,6 +1,6 @@
 """Files of two columns, a URL and a caption, without quoting: Conceptual Captions and Conceptual 12M.
 
-Mirrors of them are tables whose columns have names (`pmd.sources.tables`). They keep all that upstream's line says, so
+Mirrors of them are tables whose columns have names (`pmd.sources.named_tables`). They keep all that upstream's line says, so
 that their rows are keyed by that line, put together again.
 
 The two sources differ in the order of their columns, and in nothing else that a parser sees: a file given to the wrong
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from pmd.errors import InputError
 from pmd.formats import archives, lines, tsv
-from pmd.sources import records, table_drafts, table_rows, tables
+from pmd.sources import column_drafts, named_rows, named_tables, records
 from pmd.sources.contract import Chunk, InputFile, SourceOptions
 
 #: Bytes of a chunk.
@@ -64,16 +64,16 @@ class TwoColumns:
     options: type[SourceOptions] = NoOptions
 
     @property
-    def _mirror(self) -> tables.Layout:
+    def _mirror(self) -> named_tables.Layout:
         """The columns of the Hub's copies, and of img2dataset's lists."""
         columns = {"image_url": ("image_url", "url"), "caption": ("caption",)}
-        return tables.Layout(f"a mirror of {self.name}", columns, text=frozenset(columns))
+        return named_tables.Layout(f"a mirror of {self.name}", columns, text=frozenset(columns))
 
     def plan(self, files: Sequence[InputFile], options: SourceOptions) -> list[Chunk]:
         """Cut tables, and plain and bzip2 files, into ranges; other files, and members, are one chunk each."""
         chunks: list[Chunk] = []
         for path, member in records.documents(files, _MEMBERS, expected="*.tsv", lone=True):
-            table = tables.look(path, member)
+            table = named_tables.look(path, member)
             # Of text, only names tell a mirror from captions: a line of upstream's may have commas in it.
             if table is not None and (table.form in ("parquet", "jsonl") or self._is_csv(table)):
                 self._mirror.names(table)
@@ -90,44 +90,44 @@ class TwoColumns:
         `row_digest` is that of the line's bytes without its end, as upstream's file has it; there is no upstream id.
         """
         split = self.split_of(archives.location(chunk.path, chunk.member))
-        if tables.is_chunk(chunk):
-            for rows in table_rows.parts(chunk, self._mirror):
+        if named_tables.is_chunk(chunk):
+            for rows in named_rows.parts(chunk, self._mirror):
                 yield from self._mirrored(rows, split)
             return
         header = tuple(chunk.form.split(":")[1:])
         skipped = int(bool(header) and chunk.start == 0)
         for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
-            for part, places in table_drafts.slices(batch):
+            for part, places in column_drafts.slices(batch):
                 yield from self._drafts(part.slice(skipped), places.slice(skipped), split, header or self.columns)
                 skipped = 0
 
     def _drafts(self, part: pa.Array, places: pa.Array, split: str, order: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        digests = table_drafts.digests(part)
+        digests = column_drafts.digests(part)
         cut = tsv.split_columns(part, columns=[len(order)])
         if len(cut.good):
             columns = {name: cut.column(order.index(name)) for name in self.columns}
             keyed = (
-                table_drafts.take(digests, cut.good)
+                column_drafts.take(digests, cut.good)
                 if tuple(order) == self.columns
-                else table_drafts.digests(_line(columns))
+                else column_drafts.digests(_line(columns))
             )
-            yield _good(columns, keyed, table_drafts.take(places, cut.good), split)
+            yield _good(columns, keyed, column_drafts.take(places, cut.good), split)
         if len(cut.bad):
             fields = f"{len(order)} fields"
-            yield table_drafts.lost_lines(part, cut, digests=digests, places=places, expected=fields)
+            yield column_drafts.lost_lines(part, cut, digests=digests, places=places, expected=fields)
 
-    def _is_csv(self, table: tables.Table) -> bool:
+    def _is_csv(self, table: named_tables.Table) -> bool:
         return table.form == "csv" and self._mirror.fits(table)
 
-    def _mirrored(self, rows: table_rows.Part, split: str) -> Iterator[pa.RecordBatch]:
+    def _mirrored(self, rows: named_rows.Part, split: str) -> Iterator[pa.RecordBatch]:
         """Yield the drafts of a mirror's rows, keyed as upstream's lines are."""
         if len(rows.places):
             columns = {name: pc.fill_null(rows.columns[name], "") for name in self.columns}
             # A line's end is no part of it: the Hub's Conceptual 12M has it at the end of every caption.
             columns = {name: pc.replace_substring_regex(column, r"\r?\n\z", "") for name, column in columns.items()}
-            yield _good(columns, table_drafts.digests(_line(columns)), rows.places, split)
+            yield _good(columns, column_drafts.digests(_line(columns)), rows.places, split)
         if rows.lost:
-            yield table_rows.lost_batch(rows.lost)
+            yield named_rows.lost_batch(rows.lost)
 
     def _header(self, path: str, member: str | None) -> tuple[str, ...]:
         """Return the columns that a file's header names, none where it has no header.
@@ -154,7 +154,7 @@ class TwoColumns:
         head = batch.lines.slice(int(header is not None), _HEAD_LINES)
         cut = tsv.split_columns(head, columns=[len(order)])
         urls = {
-            name: int(np.count_nonzero(table_drafts.matches(cut.column(order.index(name)), _URL)))
+            name: int(np.count_nonzero(column_drafts.matches(cut.column(order.index(name)), _URL)))
             for name in self.columns
         }
         if len(head) and not urls["image_url"]:
@@ -179,13 +179,13 @@ def _good(columns: Mapping[str, pa.Array], digests: pa.Array, places: pa.Array, 
     """Return the drafts of rows that have both columns."""
     urls = columns["image_url"]
     no_url = pc.equal(urls, pa.scalar("", urls.type))
-    return table_drafts.drafts(
+    return column_drafts.drafts(
         len(urls),
         {
             "row_digest": digests,
             "image_url": pc.if_else(no_url, pa.scalar(None, urls.type), urls),
             "text": columns["caption"],
-            "meta": table_drafts.json_objects(columns),
+            "meta": column_drafts.json_objects(columns),
             "text_licence": "NOASSERTION",
             "image_licence": "NOASSERTION",
             "split": split,

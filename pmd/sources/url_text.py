@@ -25,7 +25,7 @@ from pydantic import Field
 from pmd import escape
 from pmd.errors import InputError
 from pmd.manifests.model import Licence, Redistribute, Terms
-from pmd.sources import records, table_drafts, table_rows, tables
+from pmd.sources import column_drafts, named_rows, named_tables, records
 from pmd.sources.contract import Chunk, InputFile, Rule, SourceOptions
 
 NAME: Final = "url_text"
@@ -142,12 +142,12 @@ class UrlText:
         table = _table(chunk.path, chunk.member)
         layout = _layout(table, options)
         names = layout.names(table)
-        split = tables.split_in(posixpath.basename(chunk.member or chunk.path))
-        for part in table_rows.parts(chunk, layout):
+        split = named_tables.split_in(posixpath.basename(chunk.member or chunk.path))
+        for part in named_rows.parts(chunk, layout):
             if len(part.places):
                 yield _drafts(part, names, split, options)
             if part.lost:
-                yield table_rows.lost_batch(part.lost)
+                yield named_rows.lost_batch(part.lost)
 
     def terms(self, name: str, options: Options) -> Terms:
         """Return what may be handed on: URLs, and texts where the configuration says so; no other field."""
@@ -171,7 +171,7 @@ class UrlText:
 READER: Final = UrlText()
 
 
-def _tables(files: Sequence[InputFile]) -> Iterator[tables.Table]:
+def _tables(files: Sequence[InputFile]) -> Iterator[named_tables.Table]:
     """Yield the tables that files are or hold, sorted."""
     found = records.documents(
         files, _MEMBERS, expected=_EXPECTED, lone=True, else_wanted=_TEXT_MEMBERS, remedy=_OF_ARCHIVE
@@ -180,8 +180,8 @@ def _tables(files: Sequence[InputFile]) -> Iterator[tables.Table]:
         yield _table(path, member)
 
 
-def _table(path: str, member: str | None) -> tables.Table:
-    table = tables.look(path, member)
+def _table(path: str, member: str | None) -> named_tables.Table:
+    table = named_tables.look(path, member)
     if table is None:
         start = records.head(path, member)
         raise records.foreign(
@@ -194,7 +194,7 @@ def _table(path: str, member: str | None) -> tables.Table:
     return table
 
 
-def _layout(table: tables.Table, options: Options) -> tables.Layout:
+def _layout(table: named_tables.Table, options: Options) -> named_tables.Layout:
     """Return which of a table's columns are meant.
 
     Raises:
@@ -219,10 +219,10 @@ def _layout(table: tables.Table, options: Options) -> tables.Layout:
         # Of JSON Lines nothing says which keys the rows have: each may have an id or not.
         (optional if table.form == "jsonl" else needed)["id"] = (options.id_column,)
     remedy = _remedy(table, {**needed, **optional})
-    return tables.Layout("a table", needed, optional, text=frozenset({"image_url", "text"}), remedy=remedy)
+    return named_tables.Layout("a table", needed, optional, text=frozenset({"image_url", "text"}), remedy=remedy)
 
 
-def _find_optional(table: tables.Table, layout: tables.Layout) -> None:
+def _find_optional(table: named_tables.Table, layout: named_tables.Layout) -> None:
     """Refuse JSON Lines of which none has a column that the configuration names: its name was mistyped.
 
     Where the first lines lack it, lines are read up to the first that has it.
@@ -233,8 +233,8 @@ def _find_optional(table: tables.Table, layout: tables.Layout) -> None:
     missing = {ours for ours, names in layout.optional.items() if names[0] not in table.columns}
     if not missing:
         return
-    whole = Chunk(table.path, tables.PREFIX + table.form, table.member)
-    for row, _ in table_rows.rows(whole, layout):
+    whole = Chunk(table.path, named_tables.PREFIX + table.form, table.member)
+    for row, _ in named_rows.rows(whole, layout):
         missing -= row.keys() if isinstance(row, dict) else set()
         if not missing:
             return
@@ -245,7 +245,7 @@ def _find_optional(table: tables.Table, layout: tables.Layout) -> None:
 _NAMING: Final = {"image_url": "url_column", "text": "text_column", "id": "id_column"}
 
 
-def _remedy(table: tables.Table, asked: Mapping[str, tuple[str, ...]]) -> str:
+def _remedy(table: named_tables.Table, asked: Mapping[str, tuple[str, ...]]) -> str:
     """Return what to do where a table lacks columns: what its names look like, else which options there are."""
     if table.form in ("csv", "tsv") and any(_URL.match(name) for name in table.columns):
         return _NO_NAMES
@@ -281,7 +281,7 @@ def _ids(column: pa.Array) -> pa.Array:
     return pc.if_else(none, pa.scalar(None, pa.large_string()), spelled)
 
 
-def _drafts(part: table_rows.Part, names: dict[str, str], split: str | None, options: Options) -> pa.RecordBatch:
+def _drafts(part: named_rows.Part, names: dict[str, str], split: str | None, options: Options) -> pa.RecordBatch:
     columns = {ours: pc.fill_null(column, "") for ours, column in part.columns.items() if ours != "id"}
     nul, nothing = pa.scalar("\0", pa.large_string()), pa.scalar(None, pa.large_string())
     said = pc.binary_join_element_wise(columns["image_url"], columns["text"], nul)
@@ -291,14 +291,14 @@ def _drafts(part: table_rows.Part, names: dict[str, str], split: str | None, opt
         said = pc.coalesce(pc.binary_join_element_wise(said, ids, nul), said)
         columns["id"] = pc.fill_null(ids, "")
     no_url = pc.equal(pc.utf8_trim_whitespace(columns["image_url"]), "")
-    return table_drafts.drafts(
+    return column_drafts.drafts(
         len(part.places),
         {
             "source_id": ids,
-            "row_digest": table_drafts.digests(said),
+            "row_digest": column_drafts.digests(said),
             "image_url": pc.if_else(no_url, nothing, columns["image_url"]),
             "text": columns["text"],
-            "meta": table_drafts.json_objects(
+            "meta": column_drafts.json_objects(
                 {options.id_column if ours == "id" else names[ours]: column for ours, column in columns.items()}
             ),
             "text_licence": options.text_licence,

@@ -33,9 +33,9 @@ from pmd.formats import archives, tsv
 from pmd.formats.lines import INVALID_UTF8
 from pmd.formats.tsv import CsvRow
 from pmd.schema import keys
-from pmd.sources import records, table_drafts, table_rows, tables
+from pmd.sources import column_drafts, named_rows, named_tables, records
+from pmd.sources.column_drafts import Indices
 from pmd.sources.contract import DRAFT_ROWS, Chunk, InputFile, Rule, SourceOptions
-from pmd.sources.table_drafts import Indices
 from pmd.text import cleaning
 
 NAME: Final = "wit"
@@ -203,7 +203,7 @@ def choose(columns: Mapping[str, pa.Array], options: Options) -> Captions:
     details = pc.if_else(pc.is_null(chosen), pc.binary_join_element_wise(*notes, "; "), pa.scalar(None, pa.string()))
     if options.drop_non_ascii:
         texts = cleaning.drop_non_ascii(texts)
-        reasons = pc.if_else(pa.array(table_drafts.equals(cleaning.normalise(texts), "")), "not_ascii", reasons)
+        reasons = pc.if_else(pa.array(column_drafts.equals(cleaning.normalise(texts), "")), "not_ascii", reasons)
     return Captions(texts, chosen, reasons, details)
 
 
@@ -227,34 +227,36 @@ def draft(
     malformed = np.array([detail is not None for detail in details], np.bool_)
     reasons = np.full(count, None, object)
     reasons[malformed] = "malformed_row"
-    asked = table_drafts.mask(pc.is_in(columns["language"], value_set=pa.array(options.languages, pa.string())))
+    asked = column_drafts.mask(pc.is_in(columns["language"], value_set=pa.array(options.languages, pa.string())))
     for row in np.flatnonzero(~malformed & ~asked).tolist():
         reasons[row] = "language"
         details[row] = f"language {columns['language'][row].as_py()!r}"
-    no_image = ~malformed & asked & table_drafts.equals(columns["image_url"], "")
+    no_image = ~malformed & asked & column_drafts.equals(columns["image_url"], "")
     reasons[no_image] = "no_image"
     eligible: Indices = np.flatnonzero(reasons == None)  # noqa: E711 - elementwise
     taken = {name: values.take(pa.array(eligible)) for name, values in columns.items()}
     captions = choose(taken, options)
-    passes = table_drafts.mask(pc.is_null(captions.reasons))
+    passes = column_drafts.mask(pc.is_null(captions.reasons))
     of_kept = pa.array(np.flatnonzero(passes))
     kept: Indices = eligible[passes]
     reasons[eligible] = captions.reasons.to_numpy(zero_copy_only=False)
     for row, detail in zip(eligible.tolist(), captions.details.to_pylist(), strict=True):
         details[row] = detail
     chosen = pa.StructArray.from_arrays([captions.columns.take(of_kept)], names=["field"])
-    meta = table_drafts.json_objects({**{name: values.take(of_kept) for name, values in taken.items()}, "_pmd": chosen})
+    meta = column_drafts.json_objects(
+        {**{name: values.take(of_kept) for name, values in taken.items()}, "_pmd": chosen}
+    )
     well_formed = pa.array(~malformed)
     ids = pc.binary_join_element_wise(
         columns["page_url"], columns["image_url"], columns["hierarchical_section_title"], "/"
     )
     nothing = pa.scalar(None, pa.string())
-    return table_drafts.drafts(
+    return column_drafts.drafts(
         count,
         {
             "source_id": pc.if_else(well_formed, ids, nothing),
             # The same as of the fields as parts, and one call for a row instead of seventeen.
-            "row_digest": table_drafts.keys_of(map(keys.digest, map("\x00".join, rows)), count),
+            "row_digest": column_drafts.keys_of(map(keys.digest, map("\x00".join, rows)), count),
             "image_url": pc.if_else(pc.equal(columns["image_url"], ""), nothing, columns["image_url"]),
             **{
                 name: pa.array(
@@ -266,8 +268,8 @@ def draft(
                 )
                 for name, column in zip(("width_px", "height_px"), _SIZES, strict=True)
             },
-            "text": table_drafts.scatter(captions.texts.take(of_kept), kept, count),
-            "meta": table_drafts.scatter(meta, kept, count),
+            "text": column_drafts.scatter(captions.texts.take(of_kept), kept, count),
+            "meta": column_drafts.scatter(meta, kept, count),
             "text_licence": "CC-BY-SA-3.0",
             "image_licence": "NOASSERTION",
             "split": split,
@@ -288,7 +290,7 @@ class Wit:
         """One chunk a shard; tables are cut."""
         chunks: list[Chunk] = []
         for path, member in records.documents(files, _MEMBERS, expected="*.tsv, *.tsv.gz", lone=True):
-            table = tables.look(path, member)
+            table = named_tables.look(path, member)
             if table is None or not _is_mirror(table):
                 chunks.append(Chunk(path=path, form="csv", member=member))
                 continue
@@ -299,7 +301,7 @@ class Wit:
 
     def read(self, chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
         """Yield drafts; rows that could not be parsed are batches of their own."""
-        if tables.is_chunk(chunk):
+        if named_tables.is_chunk(chunk):
             yield from _mirrored(chunk, options)
             return
         rows, shard = tsv.read_csv(chunk.path, member=chunk.member), archives.location(chunk.path, chunk.member)
@@ -325,10 +327,10 @@ def _batches(
     if good:
         yield draft(header, [row.fields for row in good], [_place(path, row) for row in good], _split(path), options)
     if lost:
-        yield table_drafts.drafts(
+        yield column_drafts.drafts(
             len(lost),
             {
-                "row_digest": table_drafts.keys_of((keys.digest(row.raw) for row in lost), len(lost)),
+                "row_digest": column_drafts.keys_of((keys.digest(row.raw) for row in lost), len(lost)),
                 "reason": pa.array([_reason(row) for row in lost], pa.string()),
                 "detail": pa.array(
                     [row.error or f"expected {len(header)} fields, found {len(row.fields)}" for row in lost],
@@ -345,29 +347,29 @@ _OF_IMAGE: Final = (
     "image_url", "caption_attribution_description", "mime_type", "original_height", "original_width",
 )  # fmt: skip
 
-_ROWS: Final = tables.Layout("a mirror of wit", {name: (name,) for name in COLUMNS})
-_IMAGES: Final = tables.Layout(
+_ROWS: Final = named_tables.Layout("a mirror of wit", {name: (name,) for name in COLUMNS})
+_IMAGES: Final = named_tables.Layout(
     "a mirror of wit (wit_base)", {name: (name,) for name in _OF_IMAGE}, {_FEATURES: (_FEATURES,)}
 )
 
 
-def _is_mirror(table: tables.Table) -> bool:
+def _is_mirror(table: named_tables.Table) -> bool:
     """Return whether a file is a mirror's table, though perhaps one of other columns; upstream's own has tabs."""
     return table.form in ("parquet", "jsonl") or (table.form == "csv" and _ROWS.fits(table))
 
 
-def _layout(table: tables.Table) -> tables.Layout:
+def _layout(table: named_tables.Table) -> named_tables.Layout:
     return _IMAGES if _FEATURES in table.columns else _ROWS
 
 
 def _mirrored(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
     """Yield the drafts of a mirror's rows."""
-    table = tables.look(chunk.path, chunk.member)
+    table = named_tables.look(chunk.path, chunk.member)
     layout = _ROWS if table is None else _layout(table)
-    found = table_rows.rows(chunk, layout)
+    found = named_rows.rows(chunk, layout)
     if layout is _IMAGES:
         found = itertools.chain.from_iterable(_pages(row, where) for row, where in found)
-    split = tables.split_of(chunk.path) or "train"
+    split = named_tables.split_of(chunk.path) or "train"
     good: list[list[str]] = []
     places: list[str] = []
     lost: list[dict[str, Any]] = []
@@ -392,7 +394,7 @@ def _both(
     if good:
         yield draft(COLUMNS, good, places, split, options)
     if lost:
-        yield table_rows.lost_batch(lost)
+        yield named_rows.lost_batch(lost)
 
 
 def _pages(row: Any, where: str) -> Iterable[tuple[Any, str]]:
@@ -476,6 +478,6 @@ def _malformed(columns: Mapping[str, pa.Array]) -> list[str | None]:
                 details[row] = f"{name}: expected a number of pixels, found {value[:40]!r}"
     for name, allowed in _FLAGS.items():
         wrong = pc.invert(pc.is_in(columns[name], value_set=pa.array(sorted(allowed), pa.string())))
-        for row in np.flatnonzero(table_drafts.mask(wrong)).tolist():
+        for row in np.flatnonzero(column_drafts.mask(wrong)).tolist():
             details[row] = f"{name}: expected true or false, found {columns[name][row].as_py()[:40]!r}"
     return details

@@ -26,9 +26,9 @@ from pydantic import Field
 
 from pmd.errors import InputError
 from pmd.formats import archives, lines, sqlite, tsv
-from pmd.sources import records, table_drafts
+from pmd.sources import column_drafts, records
+from pmd.sources.column_drafts import Indices
 from pmd.sources.contract import DRAFT_ROWS, Chunk, InputFile, Rule, SourceOptions
-from pmd.sources.table_drafts import Indices
 from pmd.store import storage
 from pmd.text import cleaning, language, urls
 
@@ -218,10 +218,10 @@ def choose(fields: Mapping[str, pa.Array], options: Options) -> Captions:
     notes: list[pa.Array] = []
     count = 0
     for name in _ORDERS[options.caption_fields]:
-        texts = _clean(table_drafts.take(fields[name], undecided), options)
+        texts = _clean(column_drafts.take(fields[name], undecided), options)
         words = cleaning.word_count_of_normalised(texts)
-        enough = table_drafts.mask(pc.greater_equal(words, options.min_words))
-        any_words[undecided] |= table_drafts.mask(pc.greater(words, 0))
+        enough = column_drafts.mask(pc.greater_equal(words, options.min_words))
+        any_words[undecided] |= column_drafts.mask(pc.greater(words, 0))
         enough_words[undecided] |= enough
         tried = texts.filter(pa.array(enough))
         passes, languages, scores = _english(tried, options)
@@ -232,7 +232,7 @@ def choose(fields: Mapping[str, pa.Array], options: Options) -> Captions:
         chosen.append(
             (tried.take(kept), pa.repeat(name, len(kept)), languages.take(kept), scores.take(kept)),
         )
-        notes.append(table_drafts.scatter(_notes(name, words, languages, scores, tried_at), undecided, rows))
+        notes.append(column_drafts.scatter(_notes(name, words, languages, scores, tried_at), undecided, rows))
         undecided = undecided[~np.isin(np.arange(len(undecided)), tried_at[passes])]
     places = pa.array(slots, mask=slots < 0)
     texts, names, languages, scores = (pa.concat_arrays(parts).take(places) for parts in zip(*chosen, strict=True))
@@ -242,7 +242,7 @@ def choose(fields: Mapping[str, pa.Array], options: Options) -> Captions:
     )
     if options.drop_non_ascii:
         texts = cleaning.normalise(cleaning.drop_non_ascii(texts))
-        reasons[table_drafts.equals(texts, "")] = "not_ascii"
+        reasons[column_drafts.equals(texts, "")] = "not_ascii"
     reason_column = pa.array(reasons, pa.string())
     details = pc.if_else(
         pc.is_valid(reason_column),
@@ -259,10 +259,10 @@ def draft(rows: Rows, options: Options) -> pa.RecordBatch:
     }
     reasons = np.full(len(rows), None, object)
     details = np.full(len(rows), None, object)
-    bad_id = ~table_drafts.matches(columns["photoid"], _PHOTO_ID)
-    video = table_drafts.equals(columns["marker"], _VIDEO)
-    bad_marker = ~(video | table_drafts.equals(columns["marker"], _PHOTO))
-    reasons[table_drafts.equals(columns["downloadurl"], "")] = "no_image"
+    bad_id = ~column_drafts.matches(columns["photoid"], _PHOTO_ID)
+    video = column_drafts.equals(columns["marker"], _VIDEO)
+    bad_marker = ~(video | column_drafts.equals(columns["marker"], _PHOTO))
+    reasons[column_drafts.equals(columns["downloadurl"], "")] = "no_image"
     if options.exclude_videos:
         reasons[video] = "video"
     for name, wrong, expected in (("marker", bad_marker, "0 or 1"), ("photoid", bad_id, "a photo id")):
@@ -273,22 +273,22 @@ def draft(rows: Rows, options: Options) -> pa.RecordBatch:
     captions = choose({name: rows.column(name, eligible) for name in ("title", "description")}, options)
     reasons[eligible] = captions.reasons.to_numpy(zero_copy_only=False)
     details[eligible] = captions.details.to_numpy(zero_copy_only=False)
-    passed = table_drafts.mask(pc.is_valid(captions.fields)) & table_drafts.mask(pc.is_null(captions.reasons))
+    passed = column_drafts.mask(pc.is_valid(captions.fields)) & column_drafts.mask(pc.is_null(captions.reasons))
     kept, of_kept = eligible[passed], pa.array(np.flatnonzero(passed))
     well_formed = pa.array(reasons != "malformed_row")
     ids = pc.if_else(well_formed, columns["photoid"].cast(pa.string()), pa.scalar(None, pa.string()))
     download_urls = columns["downloadurl"].cast(pa.string())
     raw = {name: rows.column(name, kept) for name in rows.names}
-    return table_drafts.drafts(
+    return column_drafts.drafts(
         len(rows),
         {
             "source_id": ids,
             "row_digest": rows.digests,
             "image_url": pc.if_else(pc.equal(download_urls, ""), pa.scalar(None, pa.string()), download_urls),
             "identity": pc.binary_join_element_wise("flickr:", ids, ""),
-            "mirrors": table_drafts.scatter(_mirrors(raw), kept, len(rows)),
-            "text": table_drafts.scatter(captions.texts.take(of_kept), kept, len(rows)),
-            "meta": table_drafts.scatter(_meta(raw, captions, of_kept), kept, len(rows)),
+            "mirrors": column_drafts.scatter(_mirrors(raw), kept, len(rows)),
+            "text": column_drafts.scatter(captions.texts.take(of_kept), kept, len(rows)),
+            "meta": column_drafts.scatter(_meta(raw, captions, of_kept), kept, len(rows)),
             "text_licence": "NOASSERTION",
             "image_licence": _licences(columns["licenseurl"], columns["licensename"]),
             "licence_evidence": columns["licenseurl"],
@@ -333,7 +333,7 @@ SOURCE: Final = Yfcc100m()
 def _read_lines(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
     skipped = int(chunk.form == _WITH_HEADER and chunk.start == 0)
     for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
-        for lines_of_part, places_of_part in table_drafts.slices(batch):
+        for lines_of_part, places_of_part in column_drafts.slices(batch):
             part, places = lines_of_part.slice(skipped), places_of_part.slice(skipped)
             skipped = 0
             cut = tsv.split_columns(part, columns=list(LAYOUTS))
@@ -346,13 +346,13 @@ def _read_lines(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
                         Rows(
                             names,
                             functools.partial(_cut_out, cut, names, at),
-                            table_drafts.take(digests, at),
-                            table_drafts.take(places, at),
+                            column_drafts.take(digests, at),
+                            column_drafts.take(places, at),
                         ),
                         options,
                     )
             if len(cut.bad):
-                yield table_drafts.lost_lines(part, cut, digests=digests, places=places, expected="23 or 25 fields")
+                yield column_drafts.lost_lines(part, cut, digests=digests, places=places, expected="23 or 25 fields")
 
 
 def _cut_out(cut: tsv.SplitColumns, names: Sequence[str], at: Indices, name: str, chosen: Indices | None) -> pa.Array:
@@ -370,10 +370,10 @@ def _read_dump(chunk: Chunk, options: Options) -> Iterator[pa.RecordBatch]:
             yield draft(_dump_rows(good, chunk.path), options)
         if undecoded:
             lost = [rows[i] for i in sorted(undecoded)]
-            yield table_drafts.drafts(
+            yield column_drafts.drafts(
                 len(lost),
                 {
-                    "row_digest": table_drafts.keys_of(
+                    "row_digest": column_drafts.keys_of(
                         (xxhash.xxh3_128_digest(b"\t".join(_as_bytes(value) for value in row)) for row in lost),
                         len(lost),
                     ),
@@ -393,12 +393,12 @@ def _dump_rows(rows: Sequence[tuple[Any, ...]], path: str) -> Rows:
     columns = {name: pa.array(column, pa.string()) for name, column in zip(COLUMNS, texts, strict=True)}
 
     def column(name: str, chosen: Indices | None) -> pa.Array:
-        return columns[name] if chosen is None else table_drafts.take(columns[name], chosen)
+        return columns[name] if chosen is None else column_drafts.take(columns[name], chosen)
 
     return Rows(
         COLUMNS,
         column,
-        digests=table_drafts.keys_of(map(xxhash.xxh3_128_digest, joined), len(rows)),
+        digests=column_drafts.keys_of(map(xxhash.xxh3_128_digest, joined), len(rows)),
         places=_dump_places(path, rows),
     )
 
@@ -416,22 +416,22 @@ def _as_bytes(value: Any) -> bytes:
     return value if isinstance(value, bytes) else _as_text(value).encode()
 
 
-def _line_digests(part: pa.Array, numbered: table_drafts.Mask) -> pa.Array:
+def _line_digests(part: pa.Array, numbered: column_drafts.Mask) -> pa.Array:
     """Return digests of lines; those that are `numbered` (25 fields) without their line number and hash."""
     raw = part.to_pylist()
     if not numbered.any():
-        return table_drafts.digests(part)
+        return column_drafts.digests(part)
 
     def common(line: bytes) -> bytes:
         _, photo_id, _, rest = line.split(b"\t", 3)
         return photo_id + b"\t" + rest
 
     if not numbered.all():
-        return table_drafts.keys_of(
+        return column_drafts.keys_of(
             (xxhash.xxh3_128_digest(common(line) if has else line) for line, has in zip(raw, numbered, strict=True)),
             len(raw),
         )
-    return table_drafts.keys_of(map(xxhash.xxh3_128_digest, map(common, raw)), len(raw))
+    return column_drafts.keys_of(map(xxhash.xxh3_128_digest, map(common, raw)), len(raw))
 
 
 def _clean(raw: pa.Array, options: Options) -> pa.Array:
@@ -443,20 +443,20 @@ def _clean(raw: pa.Array, options: Options) -> pa.Array:
     return cleaning.normalise(texts)
 
 
-def _english(texts: pa.Array, options: Options) -> tuple[table_drafts.Mask, pa.Array, pa.Array]:
+def _english(texts: pa.Array, options: Options) -> tuple[column_drafts.Mask, pa.Array, pa.Array]:
     """Return which texts pass the language rule, what the detector said, and its score to two decimals."""
     if options.detector == "any":
         return np.ones(len(texts), np.bool_), pa.nulls(len(texts), pa.string()), pa.nulls(len(texts), pa.float64())
     detected = language.english(texts, detector=options.detector)
     scores = pc.round(detected["score"].cast(pa.float64()), 2)
-    return table_drafts.mask(detected["is_english"]), detected["language"].cast(pa.string()), scores
+    return column_drafts.mask(detected["is_english"]), detected["language"].cast(pa.string()), scores
 
 
 def _notes(name: str, words: pa.Array, languages: pa.Array, scores: pa.Array, tried_at: Indices) -> pa.Array:
     """Return what a field was, e.g. "description: 7 words, de 0.98" or "title: 1 word"."""
     rows = len(words)
     verdicts = pc.binary_join_element_wise(", ", languages, " ", scores.cast(pa.string()), "")
-    verdicts = pc.fill_null(table_drafts.scatter(verdicts, tried_at, rows), "")
+    verdicts = pc.fill_null(column_drafts.scatter(verdicts, tried_at, rows), "")
     noun = pc.if_else(pc.equal(words, 1), " word", " words")
     return pc.binary_join_element_wise(f"{name}: ", words.cast(pa.string()), noun, verdicts, "")
 
@@ -471,7 +471,7 @@ def _meta(raw: Mapping[str, pa.Array], captions: Captions, of_kept: pa.Array) ->
     if not pc.all(pc.is_null(captions.languages)).as_py():
         said |= {"language": captions.languages.take(of_kept), "score": captions.scores.take(of_kept)}
     chosen = pa.StructArray.from_arrays(list(said.values()), names=list(said))
-    return table_drafts.json_objects({**raw, "_pmd": chosen})
+    return column_drafts.json_objects({**raw, "_pmd": chosen})
 
 
 def _licences(licence_urls: pa.Array, names: pa.Array) -> pa.Array:
@@ -520,6 +520,6 @@ def _shows_photos(rows: pa.Array) -> bool:
     cut = tsv.split_columns(rows, columns=list(LAYOUTS))
     counts = cut.fields[cut.good]
     return any(
-        table_drafts.matches(cut.column(names.index("photoid")).filter(pa.array(counts == count)), _PHOTO_ID).any()
+        column_drafts.matches(cut.column(names.index("photoid")).filter(pa.array(counts == count)), _PHOTO_ID).any()
         for count, names in LAYOUTS.items()
     )

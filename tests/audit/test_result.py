@@ -10,7 +10,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from pmd.audit import measure
+from pmd.audit import balance, formatting, measure
 from pmd.audit.lexicon import Absent
 from pmd.audit.measure import Partial, Plan
 from pmd.audit.result import Table2Row, result
@@ -96,6 +96,18 @@ def test_counts_stand_beside_table_2() -> None:
     assert (yfcc["read"], yfcc["pairs"]) == (12, {"curate": 6, "images": 6, "fetch": 4})
     assert narratives["sources"] == ["localized_narratives__ADE20k", "localized_narratives__coco"]
     assert (narratives["sources_here"], narratives["mean_words"]["curate"]) == ([], None)
+
+
+def test_a_source_that_the_paper_does_not_have_is_told_in_words_and_counts_in_no_share_of_table_2() -> None:
+    whole = _result()
+    assert "Table 2 does not have" not in balance.against_table2(whole)
+    partial, books = _build()
+    without: dict[str, Table2Row] = {"coco": Row("COCO", 20e-6, 12.4)}  # 20 pairs
+    found = result(partial, books, WHOLE, without, counted=counted(*_pairs()), profile="recommended")
+    page = balance.against_table2(found)
+    assert "Table 2 does not have yfcc100m: it has no row here. Its pairs are in the counts of the last line" in page
+    assert found["all"]["fetch"]["pairs"] == 8
+    assert f"</svg>{formatting.percent(4 / 20)}</td>" in page.rpartition('<tr class="total">')[2]
 
 
 def test_lengths_by_hand() -> None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from pmd import manifests
 from pmd.audit import groups, measure, units
 from pmd.audit.measure import CLASSES
 from pmd.text import language
@@ -40,6 +41,23 @@ def _build() -> tuple[pa.RecordBatch, pa.Array]:
         for index in range(400)
     ]
     return batch(rows), pa.array(chance.choices(CLASSES, k=400))
+
+
+#: Kinds of clusters that need a field of upstream's → the sources of which it is known which.
+FIELDS = {"user": measure.USER_FIELDS, "page": measure.PAGE_FIELDS, "subreddit": measure.SUBREDDIT_FIELDS}
+
+
+@pytest.mark.parametrize("source", manifests.load_all())
+def test_what_a_manifest_clusters_by_is_counted(source: str) -> None:
+    assert units.clusters_of(source) == manifests.load(source).clusters
+    assert {*units.clusters_of(source)} <= {*units.KINDS}
+    for kind in {*units.clusters_of(source)} & {*FIELDS}:
+        assert source in FIELDS[kind], f"{kind}: pmd.audit.measure does not know its field"
+
+
+def test_sources_without_a_manifest_have_clusters_too() -> None:
+    assert units.clusters_of(measure.DATA) == ("user", "image")
+    assert units.clusters_of("my_pairs") == ("image",)
 
 
 def test_counts_by_hand() -> None:

@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from pipelines import demo as demonstration
-from pmd import config, sources
+from pmd import config, manifests, sources
 from pmd.config import inputs
 from pmd.curate import rules as curate_rules
 from pmd.demo import rows
@@ -228,7 +228,7 @@ def test_configuration_is_one(folder: Path, web: DemoWeb) -> None:
     assert tuple(raw["sources"]) == tuple(SOURCES)
     assert raw["fetch"]["resolve"] == {"*:80": web.address, "*:443": web.tls_address}
     chosen = config.load(str(folder / "pmd.toml"))
-    assert set(chosen.sources) == set(sources.names())
+    assert set(chosen.sources) == set(manifests.of_table2()) <= set(sources.names())
     assert chosen.fetch.max_bytes == MAX_BYTES < ENDLESS_BYTES
     assert chosen.fetch.min_side_px == MIN_SIDE_PX
     inputs.check(chosen, chosen.sources)

@@ -25,6 +25,7 @@ from pmd.schema.exits import EXIT_CODES
 from pmd.schema.reasons import REASONS
 from pmd.schema.statuses import STATUSES, TRANSIENT
 from pmd.shard.writing import PARQUET
+from tests import postcards
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 CONTRACT = (REPOSITORY / "docs" / "contract.md").read_text(encoding="utf-8")
@@ -115,6 +116,23 @@ def test_every_source_is_listed_with_its_needs() -> None:
     assert "yfcc100m_dataset.sql" in listed["yfcc100m"]["needs"]
     assert listed["localized_narratives__ADE20k"]["needs"].startswith("image archive ADEChallengeData2016.zip")
     assert "ask" in listed["localized_narratives__flickr30k"]["needs"]
+
+
+def test_what_is_not_known_of_a_source_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    postcards.beside_the_others(tmp_path, monkeypatch)
+    (entry,) = [entry for entry in catalogue.sources() if entry["name"] == "postcards"]
+    assert [entry[name] for name in ("homepage", "upstream_rows", "upstream_rows_are", "table2_row")] == [None] * 4
+    assert (entry["table2"], entry["download"], entry["needs"]) == (
+        "not in it",
+        "unknown",
+        "files: where they are is not known",
+    )
+    (row,) = [
+        line
+        for line in CliRunner().invoke(cli.app, ["sources"], env={"COLUMNS": "300"}).stdout.splitlines()
+        if line.startswith("postcards")
+    ]
+    assert row.split()[1:5] == ["unknown", "not", "in", "it"]
 
 
 def test_listing_the_sources_imports_nothing_slow() -> None:

@@ -22,7 +22,7 @@ from pmd.fetch import forecast, hosts, partitions, state
 from pmd.inspection import expected, plan, plan_text, sampling, status
 from pmd.manifests.select import human_bytes
 from pmd.store import commits, root
-from tests import tiny_root
+from tests import postcards, tiny_root
 
 NO_FILES = """
 root = "{folder}/pmd"
@@ -189,6 +189,25 @@ def test_of_pairs_of_ones_own_that_cannot_be_read_nothing_is_known(
     assert told in " ".join(shown.split())
     assert why in shown
     assert next(line for line in shown.splitlines() if line.startswith("pairs ")).endswith("unknown")
+
+
+def test_a_source_that_the_paper_does_not_have_has_a_pair_a_record() -> None:
+    manifest = manifests.load("yfcc100m")
+    assert expected.expected_pairs(manifest, None, 100_000_000) == (30_300_000, "Table 2")
+    beside = manifest.model_copy(update={"table2": None})
+    assert expected.expected_pairs(beside, None, 100_000_000) == (100_000_000, "published")
+    assert expected._sharing(beside) == 100_000_000
+
+
+def test_of_what_nobody_counted_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    postcards.beside_the_others(tmp_path, monkeypatch)
+    source = config.SourceConfig("postcards", ("p.tsv",), (), None)
+    looked = expected._from_manifest(source, (), ("p.tsv",), None)
+    assert (looked.basis, looked.rows, looked.pairs) == (
+        expected.UNKNOWN,
+        expected.estimates.known(0),
+        expected.estimates.known(0),
+    )
 
 
 def test_only_regions_count_for_visual_genome() -> None:

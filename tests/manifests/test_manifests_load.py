@@ -1,4 +1,4 @@
-"""The twelve manifests as they are, and what a mistake in one is told."""
+"""The manifests as they are, PMD's above all, and what a mistake in one is told."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from pmd import sources
 from pmd.errors import ConfigError, InputError
-from pmd.manifests import load, load_all
+from pmd.manifests import load, load_all, of_table2
 from pmd.manifests.load import FOLDER
+from tests import postcards
 
-SOURCES = [
+#: The sources that PMD is made of; there may be others.
+OF_PMD = [
     "coco",
     "conceptual_12m",
     "conceptual_captions",
@@ -42,21 +45,25 @@ TABLE_2 = {
 }
 
 
-def test_all_twelve_are_there_in_order() -> None:
-    assert list(load_all()) == SOURCES
+def test_every_source_has_one_in_order() -> None:
+    assert list(load_all()) == sorted(sources.names(), key=str.lower)
+
+
+def test_pmds_sources_are_those_of_table_2() -> None:
+    assert list(of_table2()) == OF_PMD
 
 
 def test_table_2_is_the_papers_and_sums_to_its_total() -> None:
-    rows = {manifest.table2.row: manifest.table2 for manifest in load_all().values()}
+    rows = {table2.row: table2 for table2 in of_table2().values()}
     assert {row: (table2.pairs_millions, table2.mean_words) for row, table2 in rows.items()} == TABLE_2
     assert sum(table2.pairs_millions for table2 in rows.values()) == pytest.approx(70.0)
 
 
 def test_the_four_localized_narratives_share_one_row() -> None:
-    shared = [name for name, manifest in load_all().items() if manifest.table2.row == "Localized Narratives"]
+    shared = [name for name, table2 in of_table2().items() if table2.row == "Localized Narratives"]
     assert len(shared) == 4
     assert all(name.startswith("localized_narratives__") for name in shared)
-    assert sum(load(name).upstream_rows for name in shared) == 873_107
+    assert sum(load(name).upstream_rows or 0 for name in shared) == 873_107
 
 
 def test_rows_of_files_add_up_to_the_published_count() -> None:
@@ -71,37 +78,38 @@ def test_wit_bytes_add_up() -> None:
 
 
 def test_only_wit_is_spelled_otherwise_by_facebook_pmd() -> None:
-    assert {name: manifest.hub_name for name, manifest in load_all().items() if manifest.hub_name != name} == {
-        "wit": "google/wit"
-    }
+    assert {name: load(name).hub_name for name in OF_PMD if load(name).hub_name != name} == {"wit": "google/wit"}
 
 
 def test_what_is_gated() -> None:
-    gated = {file.target for manifest in load_all().values() for file in manifest.files if file.gated}
+    gated = {file.target for name in OF_PMD for file in load(name).files if file.gated}
     assert gated == {"yfcc100m/yfcc100m_dataset.bz2", "localized_narratives__flickr30k/flickr30k-images.tar"}
 
 
 def test_text_that_must_not_be_redistributed() -> None:
-    assert {name for name, manifest in load_all().items() if manifest.redistribute != "text"} == {
-        "sbu_captions",
-        "yfcc100m",
-    }
+    assert {name for name in OF_PMD if load(name).redistribute != "text"} == {"sbu_captions", "yfcc100m"}
 
 
 def test_the_page_of_sources_says_what_is_published_of_each() -> None:
+    """PMD's sources stand in one table, any other there or in its own section."""
     page = (FOLDER.parent / "docs/sources.md").read_text(encoding="utf-8")
-    section = page.partition("\n## What is published\n")[2].partition("\n## ")[0]
-    listed = [
-        [cell.strip() for cell in row.strip("|").split(" | ")] for row in section.splitlines() if row.startswith("|")
-    ]
-    assert listed[2:] == [
-        [f"`{name}`", ", ".join(f"`{field}`" for field in manifest.meta) or "nothing", manifest.meta_reason]
+    sections = {part.partition("\n")[0]: part for part in page.split("\n## ")}
+    table = [row for row in sections["What is published"].splitlines() if row.startswith("|")]
+    listed = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in table[2:]]
+    expected = {
+        name: [", ".join(f"`{field}`" for field in manifest.meta) or "nothing", manifest.meta_reason]
         for name, manifest in load_all().items()
-    ]
+    }
+    in_table = [row[0].strip("`") for row in listed]
+    assert listed == [[f"`{name}`", *expected[name]] for name in load_all() if name in in_table]
+    assert {*OF_PMD} <= {*in_table}
+    for name in {*expected} - {*in_table}:
+        fields, why = expected[name]
+        assert f"`meta` of a list: {fields}: {why}" in " ".join(sections[name].split()), name
 
 
 def test_no_source_licence_is_copied_onto_images() -> None:
-    assert {manifest.image_licence for manifest in load_all().values()} == {"NOASSERTION"}
+    assert {load(name).image_licence for name in OF_PMD} == {"NOASSERTION"}
 
 
 def test_a_file_of_another_source_is_that_sources_but_for_its_own_keys() -> None:
@@ -158,6 +166,22 @@ def change(folder: Path, old: str, new: str) -> Path:
         ('sha256 = "d50', 'sha256 = "D50', "files[0].sha256", "should match pattern"),
         ('kind = "annotations"', 'kind = "annotation"', "files[0].kind", "'annotations' or 'images'"),
         ('row = "RedCaps"', 'row = "Red Caps"', "table2.row", "'RedCaps'"),
+        (
+            'homepage = "',
+            'unknown = ["files", "title"]\n# "',
+            "unknown[1]",
+            "'homepage', 'citation', 'published' or 'files'",
+        ),
+        ('homepage = "', '# "', "(whole file)", "missing: homepage; what is not known is named in `unknown`"),
+        ("homepage = ", 'unknown = ["files"]\nhomepage = ', "(whole file)", "given, and said to be unknown: files"),
+        ('clusters = ["user", "subreddit"]', 'clusters = ["author"]', "clusters[0]", "'image', 'user'"),
+        ('hosts = ["i.redd.it"', 'hosts = ["https://i.redd.it"', "hosting.hosts[0]", "should match pattern"),
+        (
+            'hosts = ["i.redd.it"',
+            'pairs = 3\nhosts = ["i.redd.it"',
+            "hosting",
+            "expected both pairs and images, or neither",
+        ),
         ('redistribute = "text"', 'redistribute = "yes"', "redistribute", "'text', 'urls' or 'ids'"),
         ("bytes = 1061908181", "bytes_about = 1\nbytes = 1061908181", "files[0]", "bytes or bytes_about, not both"),
         ('urls = ["https', 'urls = ["ftp', "files[0].urls[0]", "should match pattern"),
@@ -203,6 +227,17 @@ def test_an_empty_folder_says_that_the_installation_is_broken(tmp_path: Path) ->
     with pytest.raises(InputError, match="no manifests") as caught:
         load_all(tmp_path)
     assert caught.value.remedy == "install pmd again; its wheel carries this folder"
+
+
+def test_what_is_not_known_is_said_so(tmp_path: Path) -> None:
+    manifest = postcards.written(tmp_path)
+    assert (manifest.homepage, manifest.citation, manifest.published, manifest.files) == (None, None, (), ())
+    assert (manifest.table2, manifest.upstream_rows, manifest.clusters, manifest.hosting) == (
+        None,
+        None,
+        ("image",),
+        None,
+    )
 
 
 def test_the_folder_holds_data_only() -> None:

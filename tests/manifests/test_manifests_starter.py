@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from pmd.errors import ConfigError
 from pmd.manifests import human_bytes, load_all, missing_hint, select, starter_config
+from tests import postcards
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,18 @@ def test_archives_are_asked_for_only_where_images_have_no_urls() -> None:
         "localized_narratives__ADE20k": ["data/localized_narratives__ADE20k/ADEChallengeData2016.zip"],
         "localized_narratives__flickr30k": ["data/localized_narratives__flickr30k/flickr30k-images.tar"],
     }
+
+
+def test_what_is_not_known_of_a_source_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    postcards.beside_the_others(tmp_path, monkeypatch)
+    shown = starter_config(["postcards"])
+    assert tomllib.loads(shown)["sources"] == {"postcards": {"annotations": []}}
+    assert "# Upstream: how many records it has is not known. FLAVA's Table 2 does not have it.\n" in shown
+    assert "# Where upstream's files are is not known: name yours.\nannotations = [" in shown
+    assert "pmd manifests fetch" not in shown
+    assert missing_hint("postcards", "data/p.tsv") == (
+        "postcards: data/p.tsv not found; where upstream's files are is not known: name yours in the configuration"
+    )
 
 
 def test_a_starter_config_in_whole() -> None:

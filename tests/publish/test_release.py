@@ -21,7 +21,7 @@ from pmd.publish import card, census, folder, measured
 from pmd.publish.columns import COLUMNS
 from pmd.publish.rules import PUBLISHED
 from pmd.store import storage
-from tests import tiny_root
+from tests import postcards, tiny_root
 
 AVAILABILITY = {"availability.json", "availability.csv", "availability.html"}
 FILES = {
@@ -206,6 +206,14 @@ def test_the_card_tells_how_often_a_row_names_who_contributed_it() -> None:
     assert "| `red_caps` | 8 | 1 (12.5%) | 2 (25.0%) |" in text
     assert "| `coco` | 8 | " not in text
     assert "named in `text`" not in card.readme(CardOptions(), [of_nobody], {}, 0, [], [], "1")
+
+
+def test_what_is_not_known_of_a_source_is_told(tmp_path: Path) -> None:
+    part = census.Part("source=postcards/train-part-0.parquet", "train", True, 8, 1, "0" * 64)
+    beside = census.Listed("postcards", "postcards", "Postcards", "urls", (part,), {}, {}, postcards.written(tmp_path))
+    assert "- Source: its page is not known\n" in card.licence_file([beside])
+    cited = card.readme(CardOptions(), [beside], {}, 0, [], [], "1").partition("```bibtex")[2].partition("```")[0]
+    assert cited.strip() == card.FLAVA
 
 
 def test_rows_without_a_url_are_in_no_file_of_alive() -> None:

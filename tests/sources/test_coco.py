@@ -14,6 +14,7 @@ from pmd.errors import InputError
 from pmd.sources.coco import SOURCE, folder_of, licence_of, split_of
 from pmd.sources.contract import InputFile
 from pmd.sources.records import row_digest
+from tests.sources.planting import NAME, planted
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -432,3 +433,36 @@ def test_an_id_that_is_none_is_nobodys_image(tmp_path: Path, read_all: ReadAll, 
         f"cocoid: expected a COCO id, found {image_id}"
     )
     assert not any(row["identity"] == f"coco:{image_id}" for row in rows)
+
+
+#: As `tests/sources/planting.py` says.
+NAMED = {"url", "credit", "file_name", "date_captured", "tokens", "imgid", "sentids"}
+
+
+def write_named(folder: Path) -> list[str]:
+    """Write records with names in them."""
+    image = {
+        "id": 1, "file_name": "000000000001.jpg", "coco_url": "http://images.cocodataset.org/train2017/1.jpg", "height": 4,
+        "flickr_url": "http://farm1.staticflickr.com/2/3_4_z.jpg", "license": 1, "width": 4, "date_captured": "2013-11-14",
+    }  # fmt: skip
+    licence = {"id": 1, "name": "Attribution License", "url": "http://creativecommons.org/licenses/by/2.0/"}
+    licences = [{**changed, "id": number} for number, changed in enumerate(planted(licence, "id"))]
+    images = [*planted(image, "id", "coco_url"), *({**image, "license": licence["id"]} for licence in licences)]
+    images = [{**changed, "id": number} for number, changed in enumerate(images, start=1)]  # 0 is no id
+    captions = [{"image_id": image["id"], "caption": "a field"} for image in images]
+    captions += planted({"image_id": 2, "caption": "a field"}, "caption")
+    captions = [{**caption, "id": number} for number, caption in enumerate(captions)]
+    upstream = {"info": {"contributor": NAME}, "images": images, "licenses": licences, "annotations": captions}
+    (folder / "captions_train2017.json").write_text(json.dumps(upstream))
+    sentence = {"tokens": ["a", "field"], "raw": "a field", "imgid": 3, "sentid": 300}
+    whole = {
+        "filepath": "train2014", "filename": "COCO_train2014_000000000300.jpg", "imgid": 3, "split": "train", "cocoid": 300,
+        "sentids": [300],
+    }  # fmt: skip
+    records = [
+        {**changed, "cocoid": 300 + number, "sentences": [{**said, "sentid": 1000 * number + part}]}
+        for number, changed in enumerate(planted(whole, "filepath", "filename", "cocoid", "split"))
+        for part, said in enumerate(planted(sentence, "raw", "sentid"))
+    ]
+    (folder / "dataset_coco.json").write_text(json.dumps({"images": records, "dataset": "coco"}))
+    return sorted(str(path) for path in folder.glob("*.json"))

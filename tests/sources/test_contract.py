@@ -11,18 +11,15 @@ import dataclasses
 import functools
 import gzip
 import importlib
-import importlib.util
 import json
 import lzma
 import shutil
-import sys
 import tarfile
 import tomllib
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
@@ -31,10 +28,11 @@ import zstandard
 
 from pmd import sources
 from pmd.errors import InputError
-from pmd.formats import archives, compression, lines, sqlite
+from pmd.formats import lines, sqlite
 from pmd.schema.reasons import reasons_of
 from pmd.schema.tables import DRAFTS
 from pmd.sources.contract import DRAFT_ROWS, PROFILES, Chunk, InputFile, Profile, Source, SourceOptions
+from tests import golden as goldens
 
 HERE = Path(__file__).parent
 MANIFESTS = HERE.parent.parent / "manifests"
@@ -87,27 +85,16 @@ class Golden:
         ]
 
 
-@functools.cache
-def _test_module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"golden_{name}", HERE / f"test_{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def golden(name: str, tmp_path: Path) -> Golden:
     """Write the golden files of the source under test."""
-    if not (HERE / f"test_{name}.py").is_file() or not hasattr(_test_module(name), "write_golden"):
+    if not goldens.has(name, "write_golden"):
         pytest.skip(f"tests/sources/test_{name}.py has no write_golden(folder) yet")
-    module = _test_module(name)
+    module = goldens.module(name)
     folder = tmp_path / "golden"
     folder.mkdir()
     paths = tuple(str(path) for path in module.write_golden(folder))
-    return Golden(sources.load(name), paths, dict(getattr(module, "GOLDEN_OPTIONS", {})))
+    return Golden(sources.load(name), paths, goldens.options(name))
 
 
 def _content(rows: Sequence[Row]) -> Counter[tuple[Any, ...]]:
@@ -288,16 +275,7 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
 
 
 def _texts(golden: Golden) -> dict[str, bytes]:
-    """Return name → content of the golden files as plain text, out of their archives and compressions; the dump is none."""
-    texts = {}
-    for path in golden.files():
-        inside = [member.name for member in archives.members(str(path))] if archives.is_archive(str(path)) else [None]
-        for member in inside:
-            name = Path(member or path).name
-            if not name.startswith("._") and not sqlite.is_sqlite(str(path)):
-                with compression.open_decompressed(str(path), member) as file:
-                    texts[name] = file.read()
-    return texts
+    return goldens.texts(golden.paths)
 
 
 def _write(folder: Path, texts: dict[str, bytes], packed: Callable[[bytes], bytes] = bytes) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 
 from pmd.schema import keys
 from pmd.sources.localized_narratives__ADE20k import SOURCE
+from tests.sources.planting import write_named_narratives
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -89,3 +90,12 @@ def test_an_id_that_is_none_is_no_image(tmp_path: Path, read_all: ReadAll, image
     assert [row["reason"] for row in rows] == ["malformed_row", None]
     assert "image_id: expected a" in rows[0]["detail"]
     assert rows[0]["identity"] is None
+
+
+#: As `tests/sources/planting.py` says.
+NAMED = {"image_id", "original_caption", "credit"}
+
+
+def write_named(folder: Path) -> list[str]:
+    """Write records with names in them."""
+    return write_named_narratives(folder, "ade20k", "ADE_train_00000001")

@@ -15,6 +15,7 @@ from pmd.sources.contract import InputFile
 from pmd.sources.localized_narratives__coco import SOURCE
 from pmd.sources.narratives import split_of
 from pmd.sources.records import row_digest
+from tests.sources.planting import write_named_narratives
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -285,3 +286,12 @@ def test_an_id_that_is_none_is_no_image(tmp_path: Path, read_all: ReadAll, image
     assert [row["reason"] for row in rows] == ["malformed_row", None]
     assert "image_id: expected a" in rows[0]["detail"]
     assert rows[0]["identity"] is None
+
+
+#: As `tests/sources/planting.py` says.
+NAMED = {"original_caption", "credit"}
+
+
+def write_named(folder: Path) -> list[str]:
+    """Write records with names in them."""
+    return write_named_narratives(folder, "mscoco", "9")

@@ -14,6 +14,7 @@ from pmd.errors import InputError
 from pmd.sources.contract import InputFile
 from pmd.sources.records import row_digest
 from pmd.sources.red_caps import SOURCE, names_several_images, runs
+from tests.sources.planting import NAME, planted
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -245,3 +246,29 @@ def test_an_id_that_is_none_is_none(tmp_path: Path, read_all: ReadAll, image_id:
     rows = [{"image_id": image_id, "url": f"http://a.example/{n}.jpg", "caption": "cat", "author": "x"} for n in (1, 2)]
     path.write_text(json.dumps({"annotations": rows}))
     assert [(row["source_id"], row["reason"]) for row in read_all(SOURCE, path)] == [(None, None)] * 2
+
+
+#: As `tests/sources/planting.py` says.
+NAMED = {
+    "image_id",
+    "author",
+    "raw_caption",
+    "subreddit",
+    "score",
+    "created_utc",
+    "permalink",
+    "crosspost_parents",
+    "credit",
+}
+
+
+def write_named(folder: Path) -> list[str]:
+    """Write records with names in them."""
+    record = {
+        "image_id": "aa1", "author": "bo", "url": "https://i.redd.it/aa1.jpg", "raw_caption": "My cat", "caption": "my cat",
+        "subreddit": "cats", "score": 10, "created_utc": 1514764821, "permalink": "/r/cats/comments/aa1/my_cat/",
+        "crosspost_parents": ["aa0"],
+    }  # fmt: skip
+    path = folder / "cats_2017.json"
+    path.write_text(json.dumps({"info": {"author": NAME}, "annotations": [*planted(record, "url", "caption")]}))
+    return [str(path)]

@@ -17,6 +17,7 @@ from pmd.formats import lines
 from pmd.schema import keys
 from pmd.sources.contract import InputFile
 from pmd.sources.sbu_captions import SOURCE
+from tests.sources.planting import named
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -278,3 +279,19 @@ def test_headers_of_the_pair_are_no_row(tmp_path: Path, read_all: ReadAll) -> No
     assert [(row["image_url"], row["text"]) for row in read_all(SOURCE, *paths)] == [(URL, " A chair")]
     paths = _pair(tmp_path, f"{URL}\n{URL}\n".encode(), b" caption\n A chair\n")
     assert [row["text"] for row in read_all(SOURCE, *paths)] == [" caption", " A chair"]
+
+
+#: As `tests/sources/planting.py` says.
+NAMED = {"user_id"}
+
+
+def write_named(folder: Path) -> list[str]:
+    """Write records with names in them."""
+    lists = {
+        "image_urls": ["http://static.flickr.com/1/2_a.jpg"],
+        "user_ids": [named("user_id")],
+        "captions": ["a chair"],
+    }
+    path = folder / "sbu-captions-all.json"
+    path.write_text(json.dumps(lists))
+    return [str(path)]

@@ -15,6 +15,7 @@ from pmd.schema import keys
 from pmd.sources.contract import InputFile
 from pmd.sources.records import canonical
 from pmd.sources.visual_genome import SOURCE, fractions
+from tests.sources.planting import planted
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -326,3 +327,34 @@ def test_regions_behind_many_images_without_any_are_found(files: tuple[Path, Pat
     expected = len(read_all(SOURCE, *files))
     files[0].write_text(json.dumps([*filler, *json.loads(REGIONS)]))
     assert len(read_all(SOURCE, *files)) == len(filler) + expected
+
+
+#: As `tests/sources/planting.py` says.
+NAMED = {"credit"}
+
+
+def write_named(folder: Path) -> list[str]:
+    """Write records with names in them."""
+    image = {
+        "image_id": 1,
+        "url": "https://cs.stanford.edu/VG_100K/1.jpg",
+        "width": 9,
+        "height": 9,
+        "coco_id": 5,
+        "flickr_id": 6,
+    }
+    region = {"region_id": 10, "image_id": 1, "phrase": "all of it", "x": 0, "y": 0, "width": 9, "height": 9}
+    images = [{**changed, "image_id": number} for number, changed in enumerate(planted(image, "image_id", "url"))]
+    documents = [
+        {
+            "id": said["image_id"],
+            "regions": [
+                {**changed, "image_id": said["image_id"], "region_id": 100 * said["image_id"] + number}
+                for number, changed in enumerate(planted(region, "phrase", "image_id", "region_id"))
+            ],
+        }
+        for said in images
+    ]
+    (folder / "image_data.json").write_text(json.dumps(images))
+    (folder / "region_descriptions.json").write_text(json.dumps(documents))
+    return [str(folder / name) for name in ("image_data.json", "region_descriptions.json")]

@@ -19,6 +19,7 @@ from pmd.errors import InputError
 from pmd.schema import keys
 from pmd.sources.contract import InputFile
 from pmd.sources.wit import COLUMNS, SOURCE, Options, choose
+from tests.sources.planting import planted
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -333,3 +334,23 @@ def test_a_genuine_row_cut_short_is_refused(samples: Path) -> None:
     assert caught.value.where is not None
     assert caught.value.where.startswith(f"{path}:byte ")
     assert "line 2" in caught.value.where
+
+
+#: As `tests/sources/planting.py` says.
+NAMED = {*COLUMNS, "credit"} - {
+    "image_url", "caption_reference_description", "language", "original_height", "original_width",
+    "is_main_image", "attribution_passes_lang_id", "page_changed_recently",
+}  # fmt: skip
+
+
+def write_named(folder: Path) -> list[str]:
+    """Write records with names in them."""
+    record = dict.fromkeys(COLUMNS, "x") | {
+        "language": "en", "image_url": "https://upload.wikimedia.org/1.jpg", "page_url": "https://en.wikipedia.org/wiki/Cat",
+        "caption_reference_description": "A cat on a mat", "original_height": "4", "original_width": "4",
+        "is_main_image": "true", "attribution_passes_lang_id": "true", "page_changed_recently": "false", "credit": "",
+    }  # fmt: skip
+    rows = planted(record, "image_url", "caption_reference_description")
+    path = folder / "wit_v1.train.all-00000-of-00010.tsv"
+    path.write_text("\n".join("\t".join(map(str, row)) for row in [record, *(row.values() for row in rows)]) + "\n")
+    return [str(path)]

@@ -21,6 +21,7 @@ from pmd.errors import InputError
 from pmd.schema import keys
 from pmd.sources.contract import InputFile
 from pmd.sources.yfcc100m import COLUMNS, LAYOUTS, SOURCE, Options, choose
+from tests.sources.planting import planted
 
 ReadAll = Callable[..., list[dict[str, Any]]]
 
@@ -427,3 +428,20 @@ def test_the_dump_is_refused_by_name_where_it_cannot_be_read_in_place(tmp_path: 
         SOURCE.plan([InputFile(str(path), path.stat().st_size)], _options())
     assert caught.value.found == "the SQLite dump, compressed or in an archive"
     assert caught.value.remedy == "unpack it"
+
+
+#: As `tests/sources/planting.py` says.
+NAMED = {*LAYOUTS[25]} - {"photoid", "description", "downloadurl", "marker"}
+
+
+def write_named(folder: Path) -> list[str]:
+    """Write records with names in them."""
+    values = dict.fromkeys(LAYOUTS[25], "x") | {
+        "line_number": "7", "photoid": "101", "description": "A+black+cat+is+sleeping+on+the+kitchen+table", "marker": "0",
+        "downloadurl": "http://farm8.staticflickr.com/7205/101_d.jpg", "dateuploaded": "1331840483",
+        "licensename": "Attribution License", "licenseurl": "http://creativecommons.org/licenses/by/2.0/",
+    }  # fmt: skip
+    rows = [row for row in planted(values, "description", "downloadurl") if "credit" not in row]
+    path = folder / "yfcc100m_dataset"
+    path.write_text("".join("\t".join(row.values()) + "\n" for row in [values, *rows]))
+    return [str(path)]

@@ -1,4 +1,4 @@
-"""The rows of tables whose columns have names (`pmd.sources.tables`): one by one, or by columns.
+"""The rows of tables whose columns have names (`pmd.sources.named_tables`): one by one, or by columns.
 
 Readers of records (RedCaps, SBU, Localized Narratives, WIT) take rows. Those of a URL and a text take columns, since their tables
 are the longest. A row that cannot be read is told with its place, and its neighbours are read.
@@ -20,9 +20,9 @@ from pmd.formats import archives, json_stream, lines, parquet, tsv
 from pmd.formats.json_stream import Spoiled
 from pmd.formats.lines import INVALID_UTF8
 from pmd.schema import keys
-from pmd.sources import records, table_drafts, tables
+from pmd.sources import column_drafts, named_tables, records
 from pmd.sources.contract import DRAFT_ROWS, Chunk
-from pmd.sources.tables import Layout, Table
+from pmd.sources.named_tables import Layout, Table
 
 #: Bytes of text in a batch, about.
 _BATCH_BYTES: Final = 8 * 1024 * 1024
@@ -83,12 +83,12 @@ def parts(chunk: Chunk, layout: Layout) -> Iterator[Part]:
 
 
 def _planned(chunk: Chunk, layout: Layout) -> Table:
-    table = tables.look(chunk.path, chunk.member)
-    if table is None or tables.PREFIX + table.form != chunk.form:
+    table = named_tables.look(chunk.path, chunk.member)
+    if table is None or named_tables.PREFIX + table.form != chunk.form:
         raise InputError(
             "the file has changed since it was planned",
             where=archives.location(chunk.path, chunk.member),
-            expected=f"{layout.of}: {chunk.form.removeprefix(tables.PREFIX)}",
+            expected=f"{layout.of}: {chunk.form.removeprefix(named_tables.PREFIX)}",
             found="another form",
             remedy="run the build again",
         )
@@ -197,7 +197,7 @@ def _tsv_parts(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Iterator
     width = len(table.columns)
     first = chunk.start == 0
     for batch in lines.read_lines(chunk.path, chunk.start, chunk.stop, member=chunk.member):
-        for part, places in table_drafts.slices(batch):
+        for part, places in column_drafts.slices(batch):
             body, where = _said(part, places)
             if not len(body):
                 continue
@@ -207,19 +207,19 @@ def _tsv_parts(table: Table, chunk: Chunk, names: Mapping[str, str]) -> Iterator
             columns = {ours: cut.column(table.columns.index(name)) for ours, name in names.items()}
             lost: list[dict[str, Any]] = []
             if len(cut.bad):
-                lost = table_drafts.lost_lines(
-                    body, cut, digests=table_drafts.digests(body), places=where, expected=f"{width} fields"
+                lost = column_drafts.lost_lines(
+                    body, cut, digests=column_drafts.digests(body), places=where, expected=f"{width} fields"
                 ).to_pylist()
-            yield Part(columns, table_drafts.take(where, cut.good), tuple(lost))
+            yield Part(columns, column_drafts.take(where, cut.good), tuple(lost))
 
 
 def _said(part: pa.Array, places: pa.Array) -> tuple[pa.Array, pa.Array]:
     """Return lines and their places without those that are blank; tabs are rows of empty fields."""
-    blank = table_drafts.mask(pc.match_substring_regex(part, "^[ \r]*$"))
+    blank = column_drafts.mask(pc.match_substring_regex(part, "^[ \r]*$"))
     if not blank.any():
         return part, places
     said = np.flatnonzero(~blank)
-    return table_drafts.take(part, said), table_drafts.take(places, said)
+    return column_drafts.take(part, said), column_drafts.take(places, said)
 
 
 def gathered(found: Iterator[tuple[Any, str]], names: Sequence[str]) -> Iterator[Part]:
@@ -269,7 +269,7 @@ def _text(row: Mapping[str, Any], name: str) -> str | None:
 
 def lost_batch(lost: Sequence[dict[str, Any]]) -> pa.RecordBatch:
     """Return drafts of rows that could not be read, as a batch."""
-    return table_drafts.drafts(
+    return column_drafts.drafts(
         len(lost),
         {
             "row_digest": keys.key_array(draft["row_digest"] for draft in lost),

@@ -1,7 +1,7 @@
 """Tables whose columns have names (Parquet, JSON Lines, CSV, TSV with a header): which form a file has, which columns are meant.
 
 Stands under what reads mirrors of a source (the Hub's above all) and under `url_text`, people's own pairs; their rows are read by
-`pmd.sources.table_rows`. A form is told by what is in the file: a Parquet table by its first bytes, JSON Lines by a first line
+`pmd.sources.named_rows`. A form is told by what is in the file: a Parquet table by its first bytes, JSON Lines by a first line
 that is an object, text by the names in its first line. Which columns are meant is said by a `Layout`, once for all forms. A file
 without them is refused, with the columns that it has. Further columns are not read.
 
