@@ -14,10 +14,14 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytz
 import tzfpy
+from numpy.typing import NDArray
 
-from pmd.audit import territories
+from pmd.audit import fields, territories
 
 #: No single country, or none.
 NOWHERE: Final = territories.NOWHERE
@@ -47,6 +51,26 @@ def position(longitude: Any, latitude: Any) -> tuple[float, float] | None:
     if not (math.isfinite(east) and math.isfinite(north)) or abs(east) > 180 or abs(north) > 90:
         return None
     return None if (east, north) in PLACEHOLDERS else (east, north)
+
+
+def countries(longitudes: pa.Array, latitudes: pa.Array) -> tuple[pa.Array, NDArray[np.bool_]]:
+    """Return the country of each geotag, "" where there is none, or one in no single country, and whether it is that.
+
+    Args:
+        longitudes: As JSON spells them, null for none.
+        latitudes: The same.
+    """
+    found = np.full(len(longitudes), "", dtype=object)
+    # Most photographs have none: these are told apart all at once.
+    given = [pc.fill_null(pc.not_equal(some, '""'), fill_value=False) for some in (longitudes, latitudes)]
+    rows = np.flatnonzero(pc.and_(*given).to_numpy(zero_copy_only=False))
+    spots = ([fields.value(one) for one in some.take(pa.array(rows)).to_pylist()] for some in (longitudes, latitudes))
+    for row, at in zip(rows.tolist(), map(position, *spots), strict=True):
+        if at is not None:
+            found[row] = country(*at)
+    nowhere = found == NOWHERE
+    found[nowhere] = ""
+    return pa.array(found, pa.string()), nowhere.astype(bool)
 
 
 def country(longitude: float, latitude: float) -> str:

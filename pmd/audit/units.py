@@ -156,7 +156,7 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen])
             if kind == "image":
                 yield _rows(code, source, pairs.column("image_id").take(mine), alike)
             elif kind in found.units:
-                yield from _of_units(code, source, pa.array(found.units[kind], pa.string()), alike)
+                yield from _of_units(code, source, found.units[kind], alike)
 
 
 def _of_pairs(found: Seen, last: pa.Array) -> pa.Table:
@@ -169,7 +169,7 @@ def _of_pairs(found: Seen, last: pa.Array) -> pa.Table:
     columns = {
         "last": last,
         "category": pa.array(found.categories, pa.int8()),
-        "country": pa.array(found.countries, pa.string()),
+        "country": found.countries,
         "marks": pa.array(marked, pa.int64()),
         "associated": pa.array(texts, pa.string()),
         "year": pa.array(_years(found), pa.int16()),
@@ -177,19 +177,18 @@ def _of_pairs(found: Seen, last: pa.Array) -> pa.Table:
     return pa.table(columns)
 
 
-def _of_units(code: int, source: str, names: pa.Array, alike: pa.Table) -> Iterator[pa.RecordBatch]:
+def _of_units(code: int, source: str, names: pa.DictionaryArray, alike: pa.Table) -> Iterator[pa.RecordBatch]:
     """Yield `ROWS` of the units of a kind, each hashed once; pairs without one have none.
 
     Pairs of a unit that are alike are one row: a host that has all pairs of a source would else fill a worker's memory.
     """
     kind = KINDS[code]
-    encoded = names.dictionary_encode()
-    units = encoded.dictionary
-    having = pc.not_equal(units, "").take(encoded.indices)
+    units = names.dictionary
+    having = pc.not_equal(units, "").take(names.indices)
     if not pc.any(having).as_py():
         return
     strings = {name: alike[name].combine_chunks().dictionary_encode() for name in ("country", "associated")}
-    numbers = alike.append_column("unit", encoded.indices)
+    numbers = alike.append_column("unit", names.indices)
     for name, column in strings.items():
         numbers = numbers.set_column(numbers.schema.names.index(name), name, column.indices)
     by = numbers.schema.names
@@ -230,9 +229,8 @@ def _years(found: Seen) -> NDArray[np.int16]:
     years = found.traits.get("year")
     if years is None:
         return np.zeros(len(found.categories), dtype=np.int16)
-    encoded = pa.array(years, pa.string()).dictionary_encode()
-    numbers = np.array([int(year or 0) for year in encoded.dictionary.to_pylist()], dtype=np.int16)
-    of_pairs: NDArray[np.int16] = numbers[encoded.indices.to_numpy()]
+    numbers = np.array([int(year or 0) for year in years.dictionary.to_pylist()], dtype=np.int16)
+    of_pairs: NDArray[np.int16] = numbers[years.indices.to_numpy()]
     return of_pairs
 
 
