@@ -31,7 +31,7 @@ PARTITION_BYTES = 16 * 2**20
 #: The same, of a partition by text: of a pair only its text's form, its image and its user are there.
 TEXT_PARTITION_BYTES = 8 * PARTITION_BYTES
 #: The same, of a partition by unit: a pair is in it once for its image, its user and its host.
-UNIT_PARTITION_BYTES = 4 * PARTITION_BYTES
+UNIT_PARTITION_BYTES = 16 * PARTITION_BYTES
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:

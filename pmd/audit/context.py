@@ -19,6 +19,7 @@ of somebody whom many speak of.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -81,9 +82,7 @@ def occurrences(
     """
     numbers = pc.index_in(last.cast(pa.string()), value_set=pa.array(CLASSES)).to_numpy(zero_copy_only=False)
     names = pairs.column("source").cast(pa.string())
-    known = vocabulary.of(plan.lexicon).terms
-    of_identity = {term: number for number, term in enumerate(terms())}
-    places = np.array([of_identity.get(term, -1) for term in known], dtype=np.int64)
+    places = _numbers(plan.vocabulary)
     for source, found in sorted(seen.items()):
         mine = np.flatnonzero(pc.equal(names, source).to_numpy(zero_copy_only=False))
         read = np.flatnonzero(found.categories != NOT_READ).astype(np.int64)
@@ -95,6 +94,13 @@ def occurrences(
             source, {kind: _hashes(source, kind, pairs, found, of_read, read) for kind in units.clusters_of(source)}
         ):
             yield from rows.to_batches()
+
+
+@functools.lru_cache(maxsize=4)
+def _numbers(known: vocabulary.Vocabulary) -> Counts:
+    """Return of each term its number among `terms`, or -1."""
+    of_identity = {term: number for number, term in enumerate(terms())}
+    return np.array([of_identity.get(term, -1) for term in known.terms], dtype=np.int64)
 
 
 def _hashes(

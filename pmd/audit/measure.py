@@ -32,7 +32,6 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 import zstandard
 from numpy.typing import NDArray
 
@@ -42,6 +41,7 @@ from pmd.audit.lexicon import Absent, Lexicon
 from pmd.audit.marks import Marked
 from pmd.config.options import AuditOptions
 from pmd.errors import PmdError
+from pmd.schema import keys
 from pmd.text import cleaning, language, urls
 from pmd.text.minhash import mixed
 
@@ -507,8 +507,9 @@ def _users(values: pa.Array) -> pa.DictionaryArray:
 
 
 def unit_hashes(source: str, names: pa.DictionaryArray) -> NDArray[np.uint64]:
-    """Return a 64-bit hash of each of a source's users, pages and so on, below `EVERYTHING`; 0 for ""."""
-    hashes = np.array([_hash(f"{source}\0{name}") if name else 0 for name in names.dictionary.to_pylist()], np.uint64)
+    """Return a 64-bit hash of each of a source's users, pages and so on; 0 for ""."""
+    hashes = low_words(keys.hashed(pc.binary_join_element_wise(source, names.dictionary, "\0")))
+    hashes[pc.equal(names.dictionary, "").to_numpy(zero_copy_only=False)] = 0
     found: NDArray[np.uint64] = hashes[names.indices.to_numpy()]
     return found
 
@@ -541,6 +542,3 @@ def _add(left: Mapping[str, Counts], right: Mapping[str, Counts]) -> dict[str, C
 def _counts(raw: Any) -> Counts:
     return np.array(raw, dtype=np.int64)
 
-
-def _hash(unit: str) -> int:
-    return min(xxhash.xxh3_64_intdigest(unit.encode()), EVERYTHING - 1)

@@ -64,13 +64,24 @@ def countries(longitudes: pa.Array, latitudes: pa.Array) -> tuple[pa.Array, NDAr
     # Most photographs have none: these are told apart all at once.
     given = [pc.fill_null(pc.not_equal(some, '""'), fill_value=False) for some in (longitudes, latitudes)]
     rows = np.flatnonzero(pc.and_(*given).to_numpy(zero_copy_only=False))
-    spots = ([fields.value(one) for one in some.take(pa.array(rows)).to_pylist()] for some in (longitudes, latitudes))
+    spots = (_degrees(some.take(pa.array(rows))) for some in (longitudes, latitudes))
     for row, at in zip(rows.tolist(), map(position, *spots), strict=True):
         if at is not None:
             found[row] = country(*at)
     nowhere = found == NOWHERE
     found[nowhere] = ""
     return pa.array(found, pa.string()), nowhere.astype(bool)
+
+
+def _degrees(values: pa.Array) -> list[Any]:
+    """Return what JSON says, decimal numbers in quotation marks as numbers."""
+    is_plain = pc.match_substring_regex(values, r'^("-?[0-9]{1,3}(\.[0-9]{1,15})?"|-?[0-9]{1,3}\.[0-9]{1,15})$')
+    plain = is_plain.to_numpy(zero_copy_only=False)
+    found = np.empty(len(values), dtype=object)
+    found[plain] = pc.utf8_trim(values.filter(is_plain), '"').cast(pa.float64()).to_numpy(zero_copy_only=False)
+    found[~plain] = [fields.value(one) for one in values.filter(pc.invert(is_plain)).to_pylist()]
+    degrees: list[Any] = found.tolist()
+    return degrees
 
 
 def country(longitude: float, latitude: float) -> str:

@@ -78,8 +78,10 @@ def years(source: str, dates: pa.Array) -> pa.DictionaryArray:
 
 def suffixes(hosts: pa.DictionaryArray) -> pa.DictionaryArray:
     """Return `suffix` of each host, looked at once a host."""
-    found = pa.array([suffix(host) for host in hosts.dictionary.to_pylist()], pa.string()).dictionary_encode()
-    return pa.DictionaryArray.from_arrays(found.indices.take(hosts.indices), found.dictionary)
+    last = pc.struct_field(pc.extract_regex(hosts.dictionary, r"(?:^|\.)(?P<last>[A-Za-z]{2})$"), "last")
+    encoded = pc.fill_null(last, "").dictionary_encode()
+    found = pa.array([suffix(one) for one in encoded.dictionary.to_pylist()], pa.string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(found.indices.take(encoded.indices).take(hosts.indices), found.dictionary)
 
 
 def year(source: str, date: Any) -> str:

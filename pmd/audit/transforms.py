@@ -326,32 +326,27 @@ def _pairs(work: str, references: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa
         for name in names:
             mine = pairs if len(names) == 1 else pairs.filter(pc.equal(pairs["source"], name))
             of_sources.setdefault(name, []).append(mine.select(list(measure.COLUMNS)))
-    known = _Fates.of(pa.concat_tables([some.select(["pair_id", "last"]) for some in fates]).combine_chunks())
-    for _, some in sorted(of_sources.items()):
-        for batch in pa.concat_tables(some).combine_chunks().to_batches(max_chunksize=65_536):
-            yield batch, known.of_pairs(batch.column("pair_id"))
+    fate = pa.concat_tables([some.select(["pair_id", "last"]) for some in fates])
+    tables = [pa.concat_tables(some).combine_chunks() for _, some in sorted(of_sources.items())]
+    last = _last(pa.chunked_array([chunk for table in tables for chunk in table["pair_id"].chunks], KEY), fate)
+    offset = 0
+    for table in tables:
+        for batch in table.to_batches(max_chunksize=65_536):
+            yield batch, last.slice(offset, batch.num_rows)
+            offset += batch.num_rows
 
 
-@dataclasses.dataclass(frozen=True)
-class _Fates:
-    """What became of the pairs of a partition."""
-
-    pair_ids: pa.Array
-    last: pa.Array
-    left_out: pa.Array
-
-    @classmethod
-    def of(cls, rows: pa.Table) -> _Fates:
-        out = pc.equal(rows["last"], LEFT_OUT)
-        fates = rows.filter(pc.invert(out)).combine_chunks()
-        left_out = rows["pair_id"].filter(out).combine_chunks()
-        return cls(fates["pair_id"].combine_chunks(), fates["last"].combine_chunks(), left_out)
-
-    def of_pairs(self, pair_ids: pa.Array) -> pa.Array:
-        """Return the last stage that each survived."""
-        last = pc.fill_null(self.last.take(pc.index_in(pair_ids, value_set=self.pair_ids)), flow.CURATE.name)
-        kept = pc.invert(pc.is_in(pair_ids, value_set=self.left_out))
-        return pc.if_else(pc.and_(pc.equal(last, flow.DEDUPE.name), kept), flow.SHARD.name, last)
+def _last(pair_ids: pa.ChunkedArray, fates: pa.Table) -> pa.Array:
+    """Return the last stage that each pair survived."""
+    out = pc.equal(fates["last"], LEFT_OUT)
+    left_out = fates["pair_id"].filter(out).combine_chunks()
+    known = fates.filter(pc.invert(out)).combine_chunks()
+    pair_ids = pair_ids.combine_chunks()
+    # Looked up at once: each look-up makes a hash table of all of them.
+    found = pc.index_in(pair_ids, value_set=known["pair_id"].combine_chunks())
+    last = pc.fill_null(known["last"].combine_chunks().take(found), flow.CURATE.name)
+    kept = pc.invert(pc.is_in(pair_ids, value_set=left_out))
+    return pc.if_else(pc.and_(pc.equal(last, flow.DEDUPE.name), kept), flow.SHARD.name, last)
 
 
 @dataclasses.dataclass(frozen=True)
