@@ -2,17 +2,17 @@
 
     python benchmarks/audit_rate.py [--rows 1000000] [--samples ../shared/samples] [--out FOLDER] [--turns 1] [--no-hand]
 
-A ROOT of so many pairs, in PMD's proportions, is generated (`benchmarks/audit_root.py`) and audited by the pipeline that production
-runs, in two processes: with as large a part of the texts as an audit of all of PMD reads by default, and with all texts. What an
-audit of a few rows takes is start-up, and is taken off. Rates are pairs a second of two cores: pairs by half of the processor time,
-which says the same whatever else the machine does, but for caches that it shares. The time that CLD2 takes for a text says how busy
-the machine was: 5.3 µs where nothing else runs.
+A ROOT of so many pairs, in PMD's proportions, is generated (`benchmarks/audit_root.py`) and audited by the pipeline that
+production runs, in two processes: with as large a part of the texts as an audit of all of PMD reads by default, and with all
+texts. What an audit of a few rows takes is start-up, and is taken off. Rates are pairs a second of two cores: pairs by half of
+the processor time, which says the same whatever else the machine does, but for caches that it shares. The time that CLD2 takes
+for a text says how busy the machine was: 5.3 µs where nothing else runs.
 
 Steps are told of one more audit, in one process: processor time by what workers run, and within a partition by what is called.
 
-*By hand*: pairs, words, users, hosts, years and repeated texts of each source, and what is left in the end, as one would count them
-in a notebook; and nPMI of single words with female ones by its formula, of the texts that are left and are English (telling
-languages is not counted). Pairs, words and users must be the audit's; nPMI is compared. The last line is JSON.
+*By hand*: pairs, words, users, hosts, years and repeated texts of each source, and what is left in the end, as one would
+count them in a notebook; and nPMI of single words with female ones by its formula, of the texts that are left and are English
+(telling languages is not counted). Pairs, words and users must be the audit's; nPMI is compared. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import json
 import math
 import re
 import resource
-import subprocess
 import sys
 import threading
 import time
@@ -137,13 +136,17 @@ def by_hand(path: str, told: Path) -> None:
         "pairs": by.size().to_dict(),
         "words": by["words"].sum().to_dict(),
         "users": by["user"].nunique().to_dict(),
-        "hosts": {name: some.head(20).to_dict() for name, some in by["host"].value_counts().groupby(level=0, observed=True)},
+        "hosts": {
+            name: some.head(20).to_dict() for name, some in by["host"].value_counts().groupby(level=0, observed=True)
+        },
         "years": int(by["year"].value_counts().shape[0]),
         "repeated": int((rows["text"].str.lower().value_counts() >= repeated.FREQUENT).sum()),
     }
     rows = rows.loc[rows["pair_id"].isin(_left(folder)), ["source", "text"]].reset_index(drop=True)
     pandas_s = time.process_time() - start
-    codes = [language.languages(pa.array(rows["text"][at : at + 65_536], pa.string())) for at in range(0, len(rows), 65_536)]
+    codes = [
+        language.languages(pa.array(rows["text"][at : at + 65_536], pa.string())) for at in range(0, len(rows), 65_536)
+    ]
     english = pc.equal(pa.concat_arrays(codes), "en").to_numpy(zero_copy_only=False)
     start = time.process_time()
     texts = rows.loc[english].reset_index(drop=True)
@@ -249,9 +252,7 @@ def measured(folder: Path, samples: Path, rows: int, turns: int) -> dict[str, An
             "processor_s": all_s,
             "pairs_a_second_on_two_cores": (rows - _FEW) / (all_s - start_s) * 2,
             "peak_bytes": max(one.peak_bytes for one in took),
-            "steps_us": {
-                step: seconds / rows * 1e6 for step, seconds in sorted(json.loads(told.read_text()).items())
-            },
+            "steps_us": {step: seconds / rows * 1e6 for step, seconds in sorted(json.loads(told.read_text()).items())},
         }
     return found
 

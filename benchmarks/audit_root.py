@@ -169,7 +169,12 @@ class _Root:
         self._commit(flow.FETCH.name, folder, [file], {"all": Books(1)}, store.facts(shard, 0, is_hashed=False))
 
     def _commit(
-        self, stage: str, folder: str, files: Sequence[File], books: dict[str, Books], facts: dict[str, Any] | None = None
+        self,
+        stage: str,
+        folder: str,
+        files: Sequence[File],
+        books: dict[str, Books],
+        facts: dict[str, Any] | None = None,
     ) -> None:
         content = Commit(stage, tuple(files), books, commits.options_hash(folder), {commits.EPOCH: 1}, facts or {})
         storage.put(storage.join(folder, commits.STAGE_FILE), commits.to_json(content))
@@ -289,7 +294,10 @@ class _Part:
         ):
             came = self.fate >= reasons.index(here[0])
             names = np.array([*reasons, ""], dtype=object)[self.fate]
-            yield stage, self._counted(came, np.where(np.isin(self.fate, [reasons.index(one) for one in here]), names, ""))
+            yield (
+                stage,
+                self._counted(came, np.where(np.isin(self.fate, [reasons.index(one) for one in here]), names, "")),
+            )
         stays = self.fate == len(FATES)
         yield flow.SHARD.name, self._counted(stays, np.where(self.out, "crop_too_small", ""))
 

@@ -1,8 +1,8 @@
 """Upstream's fields of many pairs, read out of `meta` without reading all of it: of an object of 800 bytes four are wanted.
 
 `meta` is a JSON object. Where pmd wrote it, it is compact, and a name in it is looked for as the bytes that it is written as: a
-quotation mark inside a string is never bare, so `{"name":` and `,"name":` begin that field wherever they stand. An object that may
-be of another form (with white space, escapes, or objects in it) is parsed instead.
+quotation mark inside a string is never bare, so `{"name":` and `,"name":` begin that field wherever they stand. An object that
+may be of another form (with white space, escapes, or objects in it) is parsed instead.
 """
 
 from __future__ import annotations

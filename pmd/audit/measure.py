@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -541,4 +541,3 @@ def _add(left: Mapping[str, Counts], right: Mapping[str, Counts]) -> dict[str, C
 
 def _counts(raw: Any) -> Counts:
     return np.array(raw, dtype=np.int64)
-

@@ -33,6 +33,10 @@ PLACEHOLDERS: Final = frozenset(
     {(0.0, 0.0), (-1.0, -1.0), (180.0, 90.0), (-180.0, -90.0), (180.0, -90.0), (-180.0, 90.0)}
 )
 
+#: Degrees that there are, at most.
+_EAST: Final = 180
+_NORTH: Final = 90
+
 #: What ships keep far from land; no country has these zones.
 _AT_SEA: Final = "Etc/"
 
@@ -48,7 +52,7 @@ def position(longitude: Any, latitude: Any) -> tuple[float, float] | None:
         east, north = float(longitude), float(latitude)
     except (TypeError, ValueError):
         return None
-    if not (math.isfinite(east) and math.isfinite(north)) or abs(east) > 180 or abs(north) > 90:
+    if not (math.isfinite(east) and math.isfinite(north)) or abs(east) > _EAST or abs(north) > _NORTH:
         return None
     return None if (east, north) in PLACEHOLDERS else (east, north)
 
@@ -64,8 +68,14 @@ def countries(longitudes: pa.Array, latitudes: pa.Array) -> tuple[pa.Array, NDAr
     # Most photographs have none: these are told apart all at once.
     given = [pc.fill_null(pc.not_equal(some, '""'), fill_value=False) for some in (longitudes, latitudes)]
     rows = np.flatnonzero(pc.and_(*given).to_numpy(zero_copy_only=False))
-    spots = (_degrees(some.take(pa.array(rows))) for some in (longitudes, latitudes))
-    for row, at in zip(rows.tolist(), map(position, *spots), strict=True):
+    (east, is_east), (north, is_north) = (_degrees(some.take(pa.array(rows))) for some in (longitudes, latitudes))
+    plain = is_east & is_north
+    sound = plain & (np.abs(east) <= _EAST) & (np.abs(north) <= _NORTH)
+    for nowhere_east, nowhere_north in PLACEHOLDERS:
+        sound &= (east != nowhere_east) | (north != nowhere_north)
+    found[rows[sound]] = [country(*at) for at in zip(east[sound].tolist(), north[sound].tolist(), strict=True)]
+    for row in rows[~plain].tolist():
+        at = position(fields.value(longitudes[row].as_py()), fields.value(latitudes[row].as_py()))
         if at is not None:
             found[row] = country(*at)
     nowhere = found == NOWHERE
@@ -73,15 +83,13 @@ def countries(longitudes: pa.Array, latitudes: pa.Array) -> tuple[pa.Array, NDAr
     return pa.array(found, pa.string()), nowhere.astype(bool)
 
 
-def _degrees(values: pa.Array) -> list[Any]:
-    """Return what JSON says, decimal numbers in quotation marks as numbers."""
+def _degrees(values: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return what JSON says as numbers, and which of them are decimal numbers, in quotation marks or not; others are NaN."""
     is_plain = pc.match_substring_regex(values, r'^("-?[0-9]{1,3}(\.[0-9]{1,15})?"|-?[0-9]{1,3}\.[0-9]{1,15})$')
     plain = is_plain.to_numpy(zero_copy_only=False)
-    found = np.empty(len(values), dtype=object)
+    found = np.full(len(values), np.nan)
     found[plain] = pc.utf8_trim(values.filter(is_plain), '"').cast(pa.float64()).to_numpy(zero_copy_only=False)
-    found[~plain] = [fields.value(one) for one in values.filter(pc.invert(is_plain)).to_pylist()]
-    degrees: list[Any] = found.tolist()
-    return degrees
+    return found, plain
 
 
 def country(longitude: float, latitude: float) -> str:

@@ -130,9 +130,7 @@ def read_ledger(root_folder: str, shard: int, before: int | None = None) -> pa.T
     return standing(own(root_folder, shard, before))
 
 
-def standing(
-    known: Iterable[Generation], before: int | None = None, columns: Sequence[str] = LEDGER.names
-) -> pa.Table:
+def standing(known: Iterable[Generation], before: int | None = None, columns: Sequence[str] = LEDGER.names) -> pa.Table:
     """Return what stands for each image of a shard: a `LEDGER` table sorted by image_id.
 
     Args:

@@ -213,7 +213,7 @@ def registrable_domain(host: str) -> str:
 def _by_last_labels(host: str) -> str | None:
     """Return the domain where the last two labels tell it, as of nearly all hosts; None where the whole list is to be asked."""
     labels = host.rsplit(".", 3)
-    if len(labels) < 2 or "xn--" in host or not host.isascii() or host != host.lower():  # noqa: PLR2004  a domain has two
+    if len(labels) < 2 or "xn--" in host or not host.isascii() or host != host.lower():
         return None
     if not all(labels) or ".." in host or host.startswith("."):
         return None
@@ -245,13 +245,13 @@ def _ends() -> _Ends:
     for line in Path(PSLFILE).read_text(encoding="utf-8").splitlines():
         rule = line.lower().split(" ")[0].rstrip()
         labels = rule.lstrip("!").split(".")
-        if not rule or rule.startswith("//") or len(labels) < 2:  # noqa: PLR2004  of one label is every suffix that no rule names
+        if not rule or rule.startswith("//") or len(labels) < 2:
             continue
         if "*" in labels[-3:]:
             wild.add(".".join(labels[-3:]).rpartition("*.")[2])
         elif rule.startswith("!"):
             wild.add(".".join(labels[-2:]))
-        elif len(labels) == 2:  # noqa: PLR2004
+        elif len(labels) == 2:
             suffixes.add(rule)
         else:
             longer.add(".".join(labels[-3:]))

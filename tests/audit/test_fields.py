@@ -61,11 +61,39 @@ def test_fields_of_many_objects_are_those_that_parsing_gives() -> None:
 
 def test_years_and_countries_of_columns_are_those_of_each() -> None:
     dates = [None, "", "2011-05-03 10:20:30.0", "2011-05-03", "1302998814", 1302998814, 1302998814.0, -5, "null", True]
-    dates += ["0001-01-01", "9999-12-31", " 2011-05-03", "2011-5-3", "12345678901", "123456789012", [1], "2011-05-\u00e9"]
+    dates += [
+        "0001-01-01",
+        "9999-12-31",
+        " 2011-05-03",
+        "2011-5-3",
+        "12345678901",
+        "123456789012",
+        [1],
+        "2011-05-\u00e9",
+    ]
     tokens = pa.array([None if date is None else orjson.dumps(date).decode() for date in dates])
     for source in traits.DATE_FIELDS:
         assert traits.years(source, tokens).to_pylist() == [traits.year(source, date) for date in dates]
-    spots = ["", None, "2.35", "48.85", 2.35, 48.85, "-0", "0", "1e1", "nan", "400", "181", " 5", "x", 0, "-30.5", "-1", -1]
+    spots = [
+        "",
+        None,
+        "2.35",
+        "48.85",
+        2.35,
+        48.85,
+        "-0",
+        "0",
+        "1e1",
+        "nan",
+        "400",
+        "181",
+        " 5",
+        "x",
+        0,
+        "-30.5",
+        "-1",
+        -1,
+    ]
     pairs = [(east, north) for east in spots for north in spots]
     given = [[None if one is None else orjson.dumps(one).decode() for one in some] for some in zip(*pairs, strict=True)]
     found, nowhere = places.countries(*(pa.array(some, pa.string()) for some in given))
