@@ -12,7 +12,6 @@ from pipelines import running
 from pmd import flow, manifests, stages
 from pmd.audit import attributes, lexicon, measure, needs
 from pmd.audit.transforms import (
-    CountOverlap,
     CountPairs,
     CountPartition,
     CountUnits,
@@ -22,8 +21,7 @@ from pmd.audit.transforms import (
 )
 from pmd.config import Config
 from pmd.engines.committing import CommitStage, target
-from pmd.engines.partitions import part_batches
-from pmd.engines.transforms import PerTask, Spread, WriteCommit, create
+from pmd.engines.transforms import OUTPUTS, Only, PerTask, Spread, WriteCommit, create
 from pmd.fetch import partitions
 from pmd.publish import folder
 from pmd.store import commits, exchange, root, storage
@@ -33,7 +31,7 @@ PARTITION_BYTES = 16 * 2**20
 #: The same, of a partition by text: of a pair only its text's form, its image and its user are there.
 TEXT_PARTITION_BYTES = 8 * PARTITION_BYTES
 #: The same, of a partition by unit: a pair is in it once for its image, its user and its host.
-UNIT_PARTITION_BYTES = 4 * PARTITION_BYTES
+UNIT_PARTITION_BYTES = 16 * PARTITION_BYTES
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
@@ -53,7 +51,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     given = tuple(_put(side, number, one) for number, one in enumerate(attributes.read(config.audit.attributes)))
 
     def wire(pipeline: beam.Pipeline) -> Any:
-        pairs = (
+        # RUNS, and OUTPUTS
+        read = (
             pipeline
             | "Units" >> create(tasks(config.root, names, cut.part_bits))
             | "Spread" >> Spread()
@@ -61,15 +60,10 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             >> beam.ParDo(PerTask(SpreadPairs(config.root, cut, bits, work))).with_output_types(pa.RecordBatch)
         )
         count = CountPartition(plan, config.sample, text_bits, unit_bits, work, given)
+        pairs = read | "Pairs" >> Only(exchange.RUNS)
         counted = pairs | "Counted" >> CountPairs(count, CountUnits(work, beside.incomes))
-        overlap = (
-            pipeline
-            | "Parts" >> create(part_batches(cut.part_bits))
-            | "Spread parts" >> Spread()
-            | "Overlap" >> beam.ParDo(PerTask(CountOverlap(config.root, cut, work))).with_output_types(pa.RecordBatch)
-        )
         return (
-            (counted, overlap)
+            (read | "Images" >> Only(OUTPUTS), counted)
             | "Outputs" >> beam.Flatten()
             | "Commit"
             >> WriteCommit(

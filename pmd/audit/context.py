@@ -19,6 +19,7 @@ of somebody whom many speak of.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -81,27 +82,51 @@ def occurrences(
     """
     numbers = pc.index_in(last.cast(pa.string()), value_set=pa.array(CLASSES)).to_numpy(zero_copy_only=False)
     names = pairs.column("source").cast(pa.string())
-    known = vocabulary.of(plan.lexicon).terms
-    of_identity = {term: number for number, term in enumerate(terms())}
-    places = np.array([of_identity.get(term, -1) for term in known], dtype=np.int64)
+    places = _numbers(plan.vocabulary)
     for source, found in sorted(seen.items()):
         mine = np.flatnonzero(pc.equal(names, source).to_numpy(zero_copy_only=False))
         read = np.flatnonzero(found.categories != NOT_READ).astype(np.int64)
         ids = measure.hashes(pairs.column("pair_id").take(pa.array(mine[read])))
         inside = ids < np.uint64(plan.opened.get(source, measure.EVERYTHING))
         texts = _Texts.of(found, read, inside, numbers[mine][read].astype(np.int64), places)
+        of_read = mine[read]
         for rows in texts.rows(
-            source, {kind: _hashes(source, kind, pairs, found, mine) for kind in units.clusters_of(source)}
+            source, {kind: _hashes(source, kind, pairs, found, of_read, read) for kind in units.clusters_of(source)}
         ):
             yield from rows.to_batches()
 
 
-def _hashes(source: str, kind: str, pairs: pa.RecordBatch, found: Seen, mine: NDArray[np.intp]) -> list[int]:
-    """Return a hash of the cluster of each pair; 0 where it has none."""
+@functools.lru_cache(maxsize=4)
+def _numbers(known: vocabulary.Vocabulary) -> Counts:
+    """Return of each term its number among `terms`, or -1."""
+    of_identity = {term: number for number, term in enumerate(terms())}
+    return np.array([of_identity.get(term, -1) for term in known.terms], dtype=np.int64)
+
+
+def _hashes(
+    source: str, kind: str, pairs: pa.RecordBatch, found: Seen, rows: NDArray[np.intp], read: Counts
+) -> NDArray[np.uint64]:
+    """Return a hash of the cluster of each text that was read; 0 where it has none.
+
+    Args:
+        source: The source.
+        kind: What its clusters are.
+        pairs: The batch.
+        found: What was seen of the source's pairs.
+        rows: Where those stand in the batch whose texts were read.
+        read: The same, among the source's pairs.
+    """
     if kind == "image":
-        of_images: list[int] = measure.low_words(pairs.column("image_id").take(pa.array(mine))).tolist()
-        return of_images
-    return [xxhash.xxh3_64_intdigest(f"{source}\0{name}".encode()) if name else 0 for name in found.units[kind]]
+        return measure.low_words(pairs.column("image_id").take(pa.array(rows)))
+    names = found.units[kind].take(pa.array(read))
+    some = names.indices.unique()
+    hashes = np.zeros(len(names.dictionary), dtype=np.uint64)
+    hashes[some.to_numpy()] = [
+        xxhash.xxh3_64_intdigest(f"{source}\0{name}".encode()) if name else 0
+        for name in names.dictionary.take(some).to_pylist()
+    ]
+    of_texts: NDArray[np.uint64] = hashes[names.indices.to_numpy()]
+    return of_texts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,8 +134,7 @@ class _Texts:
     """The English texts of a batch that are read for open words.
 
     Attributes:
-        pair: Of each text that was read, the pair of the source's that it is of.
-        last: Its class.
+        last: Of each text that was read its class.
         row: Of each word that a text has, once, the text; ascending.
         code: The word.
         words: Code → word.
@@ -119,7 +143,6 @@ class _Texts:
         english: The texts themselves.
     """
 
-    pair: Counts
     last: Counts
     row: Counts
     code: Counts
@@ -146,9 +169,9 @@ class _Texts:
         numbers = places[marked.found.terms]
         having = (numbers >= 0) & inside[marked.found.rows]
         english = np.flatnonzero(inside & (found.categories[read] >= measure.ENGLISH)).astype(np.int64)
-        return cls(read, last, once // width, once % width, words, marked.found.rows[having], numbers[having], english)
+        return cls(last, once // width, once % width, words, marked.found.rows[having], numbers[having], english)
 
-    def rows(self, source: str, hashes: Mapping[str, list[int]]) -> Iterator[pa.Table]:
+    def rows(self, source: str, hashes: Mapping[str, NDArray[np.uint64]]) -> Iterator[pa.Table]:
         """Yield `ROWS`: of all captions, and of those with a term, by cluster."""
         all_words = np.concatenate([self.code, np.full(len(self.english), len(self.words), dtype=np.int64)])
         all_rows = np.concatenate([self.row, self.english])
@@ -158,8 +181,8 @@ class _Texts:
         if not len(term):
             return
         yield self._table(source, CAPTIONS, term, row, word, np.zeros(len(row), dtype=np.uint64))
-        for kind, (_, of_pairs) in enumerate(hashes.items()):
-            cluster = np.array(of_pairs, dtype=np.uint64)[self.pair[row]]
+        for kind, of_texts in enumerate(hashes.values()):
+            cluster = of_texts[row]
             some = cluster != 0
             yield self._table(source, kind, term[some], row[some], word[some], cluster[some])
 

@@ -25,23 +25,23 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 import zstandard
 from numpy.typing import NDArray
 
 from pmd import flow
-from pmd.audit import marks, places, traits, vocabulary
+from pmd.audit import fields, marks, places, traits, vocabulary
 from pmd.audit.lexicon import Absent, Lexicon
 from pmd.audit.marks import Marked
 from pmd.config.options import AuditOptions
 from pmd.errors import PmdError
+from pmd.schema import keys
 from pmd.text import cleaning, language, urls
 from pmd.text.minhash import mixed
 
@@ -94,9 +94,6 @@ NOT_READ: Final = -1
 
 #: The limit of a sample that is everything. No hash reaches it.
 EVERYTHING: Final = 2**64 - 1
-
-#: Objects of upstream's fields whose texts are held at once.
-_OBJECTS: Final = 1024
 
 #: Columns of PAIRS that `measure` reads.
 COLUMNS: Final = ("pair_id", "image_id", "source", "image_url", "text", "meta")
@@ -297,15 +294,17 @@ class Seen:
         marked: What the texts that were read have, in their order.
         units: "user", "subreddit", "page" or "host" → of each pair its name, "" for none; without kinds that the source lacks.
         traits: "year" or "suffix" → of each pair its value, "" for none; without kinds that the source lacks.
+
+    Names and values are dictionaries, so that what is asked of each is asked once.
     """
 
     categories: NDArray[np.int8]
-    languages: list[str]
-    countries: list[str]
+    languages: pa.Array
+    countries: pa.Array
     nowhere: NDArray[np.bool_]
     marked: Marked
-    units: Mapping[str, list[str]]
-    traits: Mapping[str, list[str]] = dataclasses.field(default_factory=dict)
+    units: Mapping[str, pa.DictionaryArray]
+    traits: Mapping[str, pa.DictionaryArray] = dataclasses.field(default_factory=dict)
 
 
 def look(pairs: pa.RecordBatch, plan: Plan) -> dict[str, Seen]:
@@ -316,7 +315,7 @@ def look(pairs: pa.RecordBatch, plan: Plan) -> dict[str, Seen]:
     for source, mine in of_source.items():
         read[mine] = drawn[mine] < np.uint64(plan.limits.get(source, EVERYTHING))
     # Of all sources at once: what a word tells of its language is worked out once a column.
-    codes = language.languages(pairs.column("text").filter(pa.array(read)))
+    codes = language.languages(_some(pairs.column("text"), np.flatnonzero(read)))
     places_of = np.cumsum(read) - 1
     return {
         source: _look(source, pairs, mine, read[mine], codes.take(pa.array(places_of[mine[read[mine]]])), plan)
@@ -325,11 +324,9 @@ def look(pairs: pa.RecordBatch, plan: Plan) -> dict[str, Seen]:
 
 
 def _by_source(pairs: pa.RecordBatch) -> dict[str, NDArray[np.intp]]:
-    names = pairs.column("source").cast(pa.string())
-    return {
-        source: np.flatnonzero(pc.equal(names, source).to_numpy(zero_copy_only=False))
-        for source in sorted(pc.unique(names).to_pylist())
-    }
+    encoded = pairs.column("source").cast(pa.string()).dictionary_encode()
+    codes, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    return {name: np.flatnonzero(codes == code) for code, name in sorted(enumerate(names), key=lambda one: one[1])}
 
 
 def _look(
@@ -350,39 +347,38 @@ def _look(
         codes: The languages of these.
         plan: The plan.
     """
-    categories, marked = _texts(pairs.column("text").take(pa.array(mine[read])), read, codes, plan.vocabulary)
-    hosts = _domains(pairs.column("image_url").take(pa.array(mine)))
-    units = {"host": hosts.dictionary_decode().to_pylist()}  # which is ten times as fast as one by one
-    suffixes = pa.array([traits.suffix(host) for host in hosts.dictionary.to_pylist()], pa.string())
-    found = {"suffix": suffixes.take(hosts.indices).to_pylist()}
-    fields = {
+    categories, marked = _texts(_some(pairs.column("text"), mine[read]), read, codes, plan.vocabulary)
+    hosts = _domains(_some(pairs.column("image_url"), mine))
+    units, found = {"host": hosts}, {"suffix": traits.suffixes(hosts)}
+    named = {
         kind: by_source[source]
         for kind, by_source in (("user", USER_FIELDS), ("subreddit", SUBREDDIT_FIELDS), ("page", PAGE_FIELDS))
         if source in by_source
     }
     geotag, date = GEOTAG_FIELDS.get(source), traits.DATE_FIELDS.get(source)
-    countries, nowhere = [""] * len(mine), np.zeros(len(mine), dtype=bool)
-    wanted = [*fields.values(), *(geotag or ()), *([date] if date is not None else [])]
-    if wanted:
-        given = _fields(pairs.column("meta"), mine, wanted)
-        for kind, field in fields.items():
-            units[kind] = [_user(value) for value in given[field]]
-        if geotag is not None:
-            for row, spot in enumerate(zip(*(given[field] for field in geotag), strict=True)):
-                at = places.position(*spot)
-                code = places.country(*at) if at is not None else ""
-                nowhere[row] = code == places.NOWHERE
-                countries[row] = "" if nowhere[row] else code
-        if date is not None:
-            found["year"] = [traits.year(source, value) for value in given[date]]
-    return Seen(categories, codes.to_pylist(), countries, nowhere, marked, units, found)
+    wanted = [*named.values(), *(geotag or ()), *([date] if date is not None else [])]
+    given = fields.tokens(_some(pairs.column("meta"), mine), wanted) if wanted else {}
+    units |= {kind: _users(given[field]) for kind, field in named.items()}
+    if geotag is not None:
+        countries, nowhere = places.countries(*(given[field] for field in geotag))
+    else:
+        countries, nowhere = pa.repeat("", len(mine)), np.zeros(len(mine), dtype=bool)
+    if date is not None:
+        found["year"] = traits.years(source, given[date])
+    return Seen(categories, codes, countries, nowhere, marked, units, found)
+
+
+def _some(column: pa.Array, rows: NDArray[np.intp]) -> pa.Array:
+    """Return some of a column's rows, given in order; nothing is copied where these are all."""
+    return column if len(rows) == len(column) else column.take(pa.array(rows))
 
 
 def _domains(image_urls: pa.Array) -> pa.DictionaryArray:
     """Return the registrable domain of each URL's host, looked up once a host; "" for none."""
     hosts = pc.fill_null(urls.host(image_urls), "").dictionary_encode()
     domains = [urls.registrable_domain(host) if host else "" for host in hosts.dictionary.to_pylist()]
-    return pa.array(domains, pa.string()).take(hosts.indices).dictionary_encode()
+    encoded = pa.array(domains, pa.string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(encoded.indices.take(hosts.indices), encoded.dictionary)
 
 
 def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan, seen: Mapping[str, Seen] | None = None) -> Partial:
@@ -406,7 +402,7 @@ def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan, seen: Mapping[str
     texts = pairs.column("text")
     return Partial(
         {
-            source: _counted(texts.take(pa.array(mine)), numbers[mine], found[source], plan.vocabulary)
+            source: _counted(_some(texts, mine), numbers[mine], found[source], plan.vocabulary)
             for source, mine in _by_source(pairs).items()
         }
     )
@@ -448,15 +444,15 @@ def _counted(texts: pa.Array, classes: NDArray[np.intp], seen: Seen, known: voca
     sums = np.zeros(_CLASSES, dtype=np.int64)
     np.add.at(sums, classes, words)
     read = np.flatnonzero(seen.categories != NOT_READ)
-    codes = pc.if_else(pa.array(seen.nowhere), places.NOWHERE, pa.array(seen.countries, pa.string()))
+    codes = pc.if_else(pa.array(seen.nowhere), places.NOWHERE, seen.countries)
     return SourcePartial(
         pairs=np.bincount(classes, minlength=_CLASSES).astype(np.int64),
         words=sums,
         lengths=_table(classes, np.minimum(words, MAX_WORDS), MAX_WORDS + 1),
         sample=_table(classes[read], seen.categories[read].astype(np.int64), len(CATEGORIES)),
-        languages=_tally(pa.array(seen.languages, pa.string()), classes[read]),
+        languages=_tally(seen.languages, classes[read]),
         countries=_tally(codes, classes),
-        traits={kind: _tally(pa.array(values, pa.string()), classes) for kind, values in sorted(seen.traits.items())},
+        traits={kind: _tally(values, classes) for kind, values in sorted(seen.traits.items())},
         tallies=marks.tally(seen.marked, classes[read].astype(np.int64), _CLASSES, known),
     )
 
@@ -494,39 +490,26 @@ def users(pairs: pa.RecordBatch, seen: Mapping[str, Seen] | None = None) -> NDAr
     hashes = np.zeros(pairs.num_rows, dtype=np.uint64)
     for source, mine in _by_source(pairs).items():
         if source in USER_FIELDS:
-            known = _users(source, pairs.column("meta"), mine) if seen is None else seen[source].units["user"]
-            hashes[mine] = _user_hashes(source, known)
+            field = USER_FIELDS[source]
+            known = (
+                _users(fields.tokens(_some(pairs.column("meta"), mine), [field])[field])
+                if seen is None
+                else seen[source].units["user"]
+            )
+            hashes[mine] = unit_hashes(source, known)
     return hashes
 
 
-def _users(source: str, metas: pa.Array, mine: NDArray[np.intp]) -> list[str]:
-    field = USER_FIELDS[source]
-    return [_user(value) for value in _fields(metas, mine, [field])[field]]
+def _users(values: pa.Array) -> pa.DictionaryArray:
+    """Return who upstream's field names, given as JSON spells it; "" for nobody."""
+    names = fields.strings(values)
+    return pc.if_else(pc.is_in(names, value_set=pa.array(sorted(_NOBODY))), "", names).dictionary_encode()
 
 
-def _fields(metas: pa.Array, mine: NDArray[np.intp], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return some of upstream's fields of some pairs; None where one has none.
-
-    Nothing else of an object is kept: a source's may have two dozen fields, which would crowd the processor's cache.
-    """
-    found: list[list[Any]] = [[] for _ in names]
-    for start in range(0, len(mine), _OBJECTS):
-        for meta in metas.take(pa.array(mine[start : start + _OBJECTS])).to_pylist():
-            fields = orjson.loads(meta)
-            for name, values in zip(names, found, strict=True):
-                values.append(fields.get(name))
-    return dict(zip(names, found, strict=True))
-
-
-def _user(value: Any) -> str:
-    """Return who upstream's field names; "" for nobody."""
-    user = str(value or "")
-    return "" if user in _NOBODY else user
-
-
-def _user_hashes(source: str, users: list[str]) -> NDArray[np.uint64]:
-    names = pa.array(users, pa.string()).dictionary_encode()
-    hashes = np.array([_hash(f"{source}\0{user}") if user else 0 for user in names.dictionary.to_pylist()], np.uint64)
+def unit_hashes(source: str, names: pa.DictionaryArray) -> NDArray[np.uint64]:
+    """Return a 64-bit hash of each of a source's users, pages and so on; 0 for ""."""
+    hashes = low_words(keys.hashed(pc.binary_join_element_wise(source, names.dictionary, "\0")))
+    hashes[pc.equal(names.dictionary, "").to_numpy(zero_copy_only=False)] = 0
     found: NDArray[np.uint64] = hashes[names.indices.to_numpy()]
     return found
 
@@ -544,7 +527,7 @@ def _texts(
 
 def _tally(values: pa.Array, classes: NDArray[np.intp]) -> dict[str, Counts]:
     """Return how many pairs of each class have each value; "" is none."""
-    encoded = values.dictionary_encode()
+    encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     names = encoded.dictionary.to_pylist()
     codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     table = np.bincount(codes * _CLASSES + classes, minlength=len(names) * _CLASSES).reshape(-1, _CLASSES)
@@ -558,7 +541,3 @@ def _add(left: Mapping[str, Counts], right: Mapping[str, Counts]) -> dict[str, C
 
 def _counts(raw: Any) -> Counts:
     return np.array(raw, dtype=np.int64)
-
-
-def _hash(unit: str) -> int:
-    return min(xxhash.xxh3_64_intdigest(unit.encode()), EVERYTHING - 1)

@@ -55,15 +55,30 @@ def count(images: pa.Table, ledger: pa.Table, groups: pa.Table) -> list[list[Any
     rows = there.take(at.drop_null().combine_chunks())
     relation = groups["relation"].take(pc.index_in(images["image_id"], value_set=groups["image_id"].combine_chunks()))
     found = _binned(rows)
-    found["copies"] = pc.fill_null(relation, NO_COPY).to_pylist()
-    counts: Counter[tuple[str, str, str]] = Counter()
-    for sources, *values in zip(images["sources"].to_pylist(), *(found[table] for table in TABLES), strict=True):
-        for source in sources:
-            counts.update((source, table, value) for table, value in zip(TABLES, values, strict=True))
-    return [[*which, number] for which, number in sorted(counts.items())]
+    found["copies"] = pc.fill_null(relation, NO_COPY)
+    lists = images["sources"].combine_chunks()
+    sources = pc.list_flatten(lists).dictionary_encode()
+    shown, of_sources = pc.list_parent_indices(lists).to_numpy(), sources.indices.to_numpy()
+    counts: list[list[Any]] = []
+    for table in TABLES:
+        values = _whole(found[table]).dictionary_encode()
+        width = len(values.dictionary)
+        # Of a source and a value one number, so that one pass counts all.
+        pairs = of_sources.astype(np.int64) * width + values.indices.to_numpy()[shown]
+        numbers = np.bincount(pairs, minlength=width * len(sources.dictionary))
+        names, said = sources.dictionary.to_pylist(), values.dictionary.to_pylist()
+        counts += [
+            [names[place // width], table, said[place % width], int(numbers[place])]
+            for place in np.flatnonzero(numbers).tolist()
+        ]
+    return sorted(counts)
 
 
-def _binned(rows: pa.Table) -> dict[str, list[str]]:
+def _whole(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def _binned(rows: pa.Table) -> dict[str, pa.Array | pa.ChunkedArray]:
     width, height = (
         pc.fill_null(rows[name].cast(pa.float64()), 0).to_numpy().astype(np.float64)
         for name in ("width_px", "height_px")
@@ -71,11 +86,11 @@ def _binned(rows: pa.Table) -> dict[str, list[str]]:
     short, long = np.minimum(width, height), np.maximum(width, height)
     sizes = pc.fill_null(rows["bytes"].cast(pa.float64()), 0).to_numpy().astype(np.float64)
     values = {"short_side_px": short, "aspect": long / np.maximum(short, 1), "bytes": sizes}
-    shape = np.where(width > height, "landscape", np.where(width < height, "portrait", "square"))
+    shapes = pa.array(["landscape", "portrait", "square"])
     return {
         **{name: _named(name, numbers) for name, numbers in values.items()},
-        "orientation": shape.tolist(),
-        "format": pc.fill_null(rows["format"], "unknown").to_pylist(),
+        "orientation": shapes.take(pa.array(np.where(width > height, 0, np.where(width < height, 1, 2)))),
+        "format": pc.fill_null(rows["format"], "unknown"),
     }
 
 
@@ -86,10 +101,9 @@ def labels(name: str) -> list[str]:
     return [f"{low} to below {high}" for low, high in itertools.pairwise(said)] + [f"{said[-1]} or more"]
 
 
-def _named(name: str, numbers: NDArray[np.float64]) -> list[str]:
+def _named(name: str, numbers: NDArray[np.float64]) -> pa.Array:
     places = np.maximum(np.searchsorted(np.array(BINS[name]), numbers, "right") - 1, 0)
-    called = labels(name)
-    return [called[place] for place in places.tolist()]
+    return pa.array(labels(name)).take(pa.array(places))
 
 
 def figures(parts: Iterable[Iterable[list[Any]]]) -> dict[str, Any]:

@@ -14,10 +14,14 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytz
 import tzfpy
+from numpy.typing import NDArray
 
-from pmd.audit import territories
+from pmd.audit import fields, territories
 
 #: No single country, or none.
 NOWHERE: Final = territories.NOWHERE
@@ -28,6 +32,10 @@ KOSOVO: Final = territories.KOSOVO
 PLACEHOLDERS: Final = frozenset(
     {(0.0, 0.0), (-1.0, -1.0), (180.0, 90.0), (-180.0, -90.0), (180.0, -90.0), (-180.0, 90.0)}
 )
+
+#: Degrees that there are, at most.
+_EAST: Final = 180
+_NORTH: Final = 90
 
 #: What ships keep far from land; no country has these zones.
 _AT_SEA: Final = "Etc/"
@@ -44,9 +52,44 @@ def position(longitude: Any, latitude: Any) -> tuple[float, float] | None:
         east, north = float(longitude), float(latitude)
     except (TypeError, ValueError):
         return None
-    if not (math.isfinite(east) and math.isfinite(north)) or abs(east) > 180 or abs(north) > 90:
+    if not (math.isfinite(east) and math.isfinite(north)) or abs(east) > _EAST or abs(north) > _NORTH:
         return None
     return None if (east, north) in PLACEHOLDERS else (east, north)
+
+
+def countries(longitudes: pa.Array, latitudes: pa.Array) -> tuple[pa.Array, NDArray[np.bool_]]:
+    """Return the country of each geotag, "" where there is none, or one in no single country, and whether it is that.
+
+    Args:
+        longitudes: As JSON spells them, null for none.
+        latitudes: The same.
+    """
+    found = np.full(len(longitudes), "", dtype=object)
+    # Most photographs have none: these are told apart all at once.
+    given = [pc.fill_null(pc.not_equal(some, '""'), fill_value=False) for some in (longitudes, latitudes)]
+    rows = np.flatnonzero(pc.and_(*given).to_numpy(zero_copy_only=False))
+    (east, is_east), (north, is_north) = (_degrees(some.take(pa.array(rows))) for some in (longitudes, latitudes))
+    plain = is_east & is_north
+    sound = plain & (np.abs(east) <= _EAST) & (np.abs(north) <= _NORTH)
+    for nowhere_east, nowhere_north in PLACEHOLDERS:
+        sound &= (east != nowhere_east) | (north != nowhere_north)
+    found[rows[sound]] = [country(*at) for at in zip(east[sound].tolist(), north[sound].tolist(), strict=True)]
+    for row in rows[~plain].tolist():
+        at = position(fields.value(longitudes[row].as_py()), fields.value(latitudes[row].as_py()))
+        if at is not None:
+            found[row] = country(*at)
+    nowhere = found == NOWHERE
+    found[nowhere] = ""
+    return pa.array(found, pa.string()), nowhere.astype(bool)
+
+
+def _degrees(values: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return what JSON says as numbers, and which of them are decimal numbers, in quotation marks or not; others are NaN."""
+    is_plain = pc.match_substring_regex(values, r'^("-?[0-9]{1,3}(\.[0-9]{1,15})?"|-?[0-9]{1,3}\.[0-9]{1,15})$')
+    plain = is_plain.to_numpy(zero_copy_only=False)
+    found = np.full(len(values), np.nan)
+    found[plain] = pc.utf8_trim(values.filter(is_plain), '"').cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return found, plain
 
 
 def country(longitude: float, latitude: float) -> str:

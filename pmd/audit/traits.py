@@ -12,6 +12,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pmd.audit import fields
+
 #: Key in `meta` of the date, of sources that have one, and what it is.
 DATE_FIELDS: Final[Mapping[str, str]] = {"yfcc100m": "datetaken", "red_caps": "created_utc"}
 DATES: Final[Mapping[str, str]] = {"yfcc100m": "taken", "red_caps": "posted"}
@@ -44,6 +50,37 @@ def suffix(host: str) -> str:
     if len(last) != 2 or not last.isascii() or not last.isalpha() or last in SOLD_ABROAD:
         return ""
     return _OTHER_LETTERS.get(last, last.upper())
+
+
+def years(source: str, dates: pa.Array) -> pa.DictionaryArray:
+    """Return `year` of each date; dates are given as JSON spells them, null for none."""
+    begins = pc.utf8_slice_codeunits(dates, 0, 11)
+    by_day = pc.fill_null(pc.match_substring_regex(begins, r'^"[0-9]{4}-[0-9]{2}-[0-9]{2}$'), fill_value=False)
+    seconds = pc.fill_null(pc.match_substring_regex(dates, r'^("[0-9]{1,11}"|[0-9]{1,11})$'), fill_value=False)
+    is_day, is_number = (some.to_numpy(zero_copy_only=False) for some in (by_day, seconds))
+    others = ~is_day & ~is_number & dates.is_valid().to_numpy(zero_copy_only=False)
+    # Of many dates few days: each is looked at once.
+    days, of_days = np.unique(fields.numbers(dates, is_number) // _DAY_S, return_inverse=True)
+    begun = begins.filter(by_day).dictionary_encode()
+    told = [""]
+    codes = np.zeros(len(dates), dtype=np.int32)
+    for some, values, places in (
+        (is_number, [year(source, day * _DAY_S) for day in days.tolist()], of_days),
+        (is_day, [year(source, begin[1:]) for begin in begun.dictionary.to_pylist()], begun.indices.to_numpy()),
+        (others, [year(source, fields.value(one)) for one in dates.filter(pa.array(others)).to_pylist()], ...),
+    ):
+        codes[some] = np.arange(len(told), len(told) + len(values), dtype=np.int32)[places]
+        told += values
+    known = pa.array(told, pa.string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(known.indices.take(pa.array(codes)), known.dictionary)
+
+
+def suffixes(hosts: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Return `suffix` of each host, looked at once a host."""
+    last = pc.struct_field(pc.extract_regex(hosts.dictionary, r"(?:^|\.)(?P<last>[A-Za-z]{2})$"), "last")
+    encoded = pc.fill_null(last, "").dictionary_encode()
+    found = pa.array([suffix(one) for one in encoded.dictionary.to_pylist()], pa.string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(found.indices.take(encoded.indices).take(hosts.indices), found.dictionary)
 
 
 def year(source: str, date: Any) -> str:

@@ -31,12 +31,12 @@ from pmd.audit import (
     units,
 )
 from pmd.dedupe import rules as dedupe_rules
-from pmd.engines.partitions import part_of
 from pmd.engines.transforms import OUTPUTS, Collected, Meet, Only, PerTask, outputs
 from pmd.fetch import partitions
 from pmd.images import rules as images_rules
 from pmd.manifests import Table2
-from pmd.schema.tables import BARE_VIEWS, KEY, PAIRS
+from pmd.schema.statuses import OK
+from pmd.schema.tables import KEY, PAIRS
 from pmd.store import commits, exchange, root, storage
 from pmd.store.proposals import Proposal
 
@@ -92,9 +92,15 @@ def tasks(root_url: str, sources: Iterable[str], part_bits: int) -> list[pa.Reco
     return [pa.RecordBatch.from_pylist(task, schema=TASKS) for task in [*rows, *exchange.tasks(files)]]
 
 
+#: What of the ledger tells the last stage that pairs survived, and what pictures there are.
+_OF_LEDGER = ("image_id", "status", "width_px", "height_px", "bytes", "format")
+#: What of the views tells it.
+_OF_VIEWS = ("image_id", "pair_id", "source", "source_id")
+
+
 @dataclasses.dataclass(frozen=True)
 class SpreadPairs:
-    """Write pairs, or what became of them, to a run."""
+    """Write pairs, or what became of them, to a run; count the images of a part, of all and of those that were fetched."""
 
     root: str
     cut: partitions.Cut
@@ -102,10 +108,13 @@ class SpreadPairs:
     work: str
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """TASKS → RUNS."""
-        yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch.to_pylist()), "pair_id")
+        """TASKS → RUNS, and OUTPUTS."""
+        facts: list[str] = []
+        yield from exchange.write(self.work, MEETING, self.bits, self._rows(batch.to_pylist(), facts), "pair_id")
+        if facts:
+            yield outputs((), facts=facts)
 
-    def _rows(self, task: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+    def _rows(self, task: Iterable[dict[str, Any]], facts: list[str]) -> Iterator[pa.RecordBatch]:
         for row in task:
             if row["pairs"] is not None:
                 for rows in commits.iterate(row["pairs"], measure.COLUMNS):
@@ -114,21 +123,45 @@ class SpreadPairs:
                 for rows in commits.iterate(row["left_out"], ["pair_id"]):
                     yield exchange.widen(pa.Table.from_batches([rows]), MEETING, last=LEFT_OUT)
             else:
-                for stage, pair_ids in self._last_stages(row["part"]):
+                part = _Part.read(self.root, row["part"], self.cut)
+                for stage, pair_ids in part.last_stages(self.root):
                     yield exchange.widen(pa.table({"pair_id": pair_ids}), MEETING, last=stage)
+                facts += part.facts(self.root)
 
-    def _last_stages(self, part: int) -> Iterator[tuple[str, pa.ChunkedArray]]:
-        views = partitions.read_views(self.root, part, BARE_VIEWS.names)
-        ledger = partitions.read_ledger(self.root, self.cut.shards(part))
-        groups = dedupe_rules.read_groups(self.root, part)
-        kept, rejected = dedupe_rules.judge_again(self.root, part, views, ledger, groups)
-        fetched = pa.concat_arrays([*kept["pair_id"].chunks, *rejected["pair_id"].chunks, pa.array([], KEY)])
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """What is known of the images of a part."""
+
+    number: int
+    ledger: pa.Table
+    groups: pa.Table
+
+    @classmethod
+    def read(cls, root_url: str, number: int, cut: partitions.Cut) -> _Part:
+        ledger = partitions.read_ledger(root_url, cut.shards(number), _OF_LEDGER)
+        return cls(number, ledger, dedupe_rules.read_groups(root_url, number))
+
+    def last_stages(self, root_url: str) -> Iterator[tuple[str, pa.ChunkedArray]]:
+        """Yield stages that pairs may have survived last, and the pairs."""
+        views = partitions.read_views(root_url, self.number, _OF_VIEWS)
+        kept, rejected = dedupe_rules.judge_again(root_url, self.number, views, self.ledger, self.groups)
         yield flow.DEDUPE.name, kept["pair_id"]
         yield flow.FETCH.name, rejected["pair_id"]
-        lost = views.filter(pc.invert(pc.is_in(views["pair_id"], value_set=fetched)))
-        opted_out = pc.equal(partitions.statuses(lost, ledger), OPTED_OUT)
-        yield measure.ASKED, lost.filter(pc.invert(opted_out))["pair_id"]
-        yield flow.IMAGES.name, lost.filter(opted_out)["pair_id"]
+        statuses = partitions.statuses(views, self.ledger)
+        lost = pc.not_equal(statuses, OK)
+        opted_out = pc.equal(statuses, OPTED_OUT)
+        yield measure.ASKED, views["pair_id"].filter(pc.and_not(lost, opted_out))
+        yield flow.IMAGES.name, views["pair_id"].filter(opted_out)
+
+    def facts(self, root_url: str) -> list[str]:
+        """Return the images by the sources that show them, and those that were fetched by their sizes."""
+        images = partitions.read_images(root_url, self.number, ("image_id", "sources"))
+        shown = pictures.count(images, self.ledger, self.groups)
+        return [
+            OVERLAP + orjson.dumps(overlap.count(images["sources"])).decode(),
+            PICTURES + orjson.dumps(shown).decode(),
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,10 +194,12 @@ class CountPartition:
             nonlocal counted
             for pairs, last in _pairs(self.work, keyed[1]):
                 # What left curate for want of being in the sample was never to be in the build.
-                inside = pa.array(images_rules.in_sample(pairs.column("image_id"), self.sample))
-                mine = pc.or_(inside, pc.not_equal(last, flow.CURATE.name))
-                some, fates = pairs.filter(mine), last.filter(mine)
-                counted = measure.merge(counted, measure.outside(pairs.filter(pc.invert(mine))))
+                some, fates = pairs, last
+                if self.sample != 1:
+                    inside = pa.array(images_rules.in_sample(pairs.column("image_id"), self.sample))
+                    mine = pc.or_(inside, pc.not_equal(last, flow.CURATE.name))
+                    some, fates = pairs.filter(mine), last.filter(mine)
+                    counted = measure.merge(counted, measure.outside(pairs.filter(pc.invert(mine))))
                 seen = measure.look(some, self.plan)
                 counted = measure.merge(counted, measure.measure(some, fates, self.plan, seen))
                 if self.attributes:
@@ -277,41 +312,41 @@ class CountPairs(beam.PTransform):  # type: ignore[misc]
         return (counted | "Counts" >> Only(OUTPUTS), known, words, repeated) | "Counted" >> beam.Flatten()
 
 
-@dataclasses.dataclass(frozen=True)
-class CountOverlap:
-    """Count the images of a part by the sources that show them, and those that were fetched by their sizes."""
-
-    root: str
-    cut: partitions.Cut
-    work: str
-
-    def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """PARTS of one row → OUTPUTS."""
-        part = part_of(batch)
-        images = partitions.read_images(self.root, part, ("image_id", "sources"))
-        ledger = partitions.read_ledger(self.root, self.cut.shards(part))
-        facts = [OVERLAP + orjson.dumps(overlap.count(images["sources"])).decode()]
-        shown = pictures.count(images, ledger, dedupe_rules.read_groups(self.root, part))
-        yield outputs((), facts=[*facts, PICTURES + orjson.dumps(shown).decode()])
-
-
 def _pairs(work: str, references: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
-    """Yield the pairs of a partition, in batches, and the last stage that each survived."""
-    meeting = exchange.read(work, references, MEETING)
-    pairs = meeting.filter(pc.is_null(meeting["last"])).combine_chunks()
-    fates = meeting.filter(pc.is_valid(meeting["last"])).combine_chunks()
-    left_out = fates.filter(pc.equal(fates["last"], LEFT_OUT))["pair_id"].combine_chunks()
-    fates = fates.filter(pc.not_equal(fates["last"], LEFT_OUT)).combine_chunks()
-    last = fates["last"].take(pc.index_in(pairs["pair_id"], value_set=fates["pair_id"].combine_chunks()))
-    last = pc.fill_null(last.combine_chunks(), flow.CURATE.name)
-    in_shards = pc.and_(pc.equal(last, flow.DEDUPE.name), pc.invert(pc.is_in(pairs["pair_id"], value_set=left_out)))
-    last = pc.if_else(
-        in_shards.combine_chunks() if isinstance(in_shards, pa.ChunkedArray) else in_shards, flow.SHARD.name, last
-    )
+    """Yield the pairs of a partition, in batches of one source each, and the last stage that each survived."""
+    of_sources: dict[str, list[pa.Table]] = {}
+    fates = [MEETING.empty_table()]
+    for rows in exchange.iterate(work, references, MEETING):
+        # Hardly any message has rows of both kinds, or of two sources: nothing is copied to part them.
+        lacking = rows["last"].null_count
+        if lacking < rows.num_rows:
+            fates.append(rows.filter(pc.is_valid(rows["last"])) if lacking else rows)
+        pairs = rows if lacking == rows.num_rows else rows.filter(pc.is_null(rows["last"]))
+        names = pc.unique(pairs["source"]).to_pylist()
+        for name in names:
+            mine = pairs if len(names) == 1 else pairs.filter(pc.equal(pairs["source"], name))
+            of_sources.setdefault(name, []).append(mine.select(list(measure.COLUMNS)))
+    fate = pa.concat_tables([some.select(["pair_id", "last"]) for some in fates])
+    tables = [pa.concat_tables(some).combine_chunks() for _, some in sorted(of_sources.items())]
+    last = _last(pa.chunked_array([chunk for table in tables for chunk in table["pair_id"].chunks], KEY), fate)
     offset = 0
-    for batch in pairs.select(list(measure.COLUMNS)).to_batches(max_chunksize=65_536):
-        yield batch, last.slice(offset, batch.num_rows)
-        offset += batch.num_rows
+    for table in tables:
+        for batch in table.to_batches(max_chunksize=65_536):
+            yield batch, last.slice(offset, batch.num_rows)
+            offset += batch.num_rows
+
+
+def _last(pair_ids: pa.ChunkedArray, fates: pa.Table) -> pa.Array:
+    """Return the last stage that each pair survived."""
+    out = pc.equal(fates["last"], LEFT_OUT)
+    left_out = fates["pair_id"].filter(out).combine_chunks()
+    known = fates.filter(pc.invert(out)).combine_chunks()
+    pair_ids = pair_ids.combine_chunks()
+    # Looked up at once: each look-up makes a hash table of all of them.
+    found = pc.index_in(pair_ids, value_set=known["pair_id"].combine_chunks())
+    last = pc.fill_null(known["last"].combine_chunks().take(found), flow.CURATE.name)
+    kept = pc.invert(pc.is_in(pair_ids, value_set=left_out))
+    return pc.if_else(pc.and_(pc.equal(last, flow.DEDUPE.name), kept), flow.SHARD.name, last)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -153,7 +153,7 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen])
             if kind == "image":
                 yield _rows(code, source, pairs.column("image_id").take(mine), alike)
             elif kind in found.units:
-                yield from _of_units(code, source, pa.array(found.units[kind], pa.string()), alike)
+                yield from _of_units(code, source, found.units[kind], alike)
 
 
 def _of_pairs(found: Seen, last: pa.Array) -> pa.Table:
@@ -166,7 +166,7 @@ def _of_pairs(found: Seen, last: pa.Array) -> pa.Table:
     columns = {
         "last": last,
         "category": pa.array(found.categories, pa.int8()),
-        "country": pa.array(found.countries, pa.string()),
+        "country": found.countries,
         "marks": pa.array(marked, pa.int64()),
         "associated": pa.array(texts, pa.string()),
         "year": pa.array(_years(found), pa.int16()),
@@ -174,19 +174,18 @@ def _of_pairs(found: Seen, last: pa.Array) -> pa.Table:
     return pa.table(columns)
 
 
-def _of_units(code: int, source: str, names: pa.Array, alike: pa.Table) -> Iterator[pa.RecordBatch]:
+def _of_units(code: int, source: str, names: pa.DictionaryArray, alike: pa.Table) -> Iterator[pa.RecordBatch]:
     """Yield `ROWS` of the units of a kind, each hashed once; pairs without one have none.
 
     Pairs of a unit that are alike are one row: a host that has all pairs of a source would else fill a worker's memory.
     """
     kind = KINDS[code]
-    encoded = names.dictionary_encode()
-    units = encoded.dictionary
-    having = pc.not_equal(units, "").take(encoded.indices)
+    units = names.dictionary
+    having = pc.not_equal(units, "").take(names.indices)
     if not pc.any(having).as_py():
         return
     strings = {name: alike[name].combine_chunks().dictionary_encode() for name in ("country", "associated")}
-    numbers = alike.append_column("unit", encoded.indices)
+    numbers = alike.append_column("unit", names.indices)
     for name, column in strings.items():
         numbers = numbers.set_column(numbers.schema.names.index(name), name, column.indices)
     by = numbers.schema.names
@@ -227,9 +226,8 @@ def _years(found: Seen) -> NDArray[np.int16]:
     years = found.traits.get("year")
     if years is None:
         return np.zeros(len(found.categories), dtype=np.int16)
-    encoded = pa.array(years, pa.string()).dictionary_encode()
-    numbers = np.array([int(year or 0) for year in encoded.dictionary.to_pylist()], dtype=np.int16)
-    of_pairs: NDArray[np.int16] = numbers[encoded.indices.to_numpy()]
+    numbers = np.array([int(year or 0) for year in years.dictionary.to_pylist()], dtype=np.int16)
+    of_pairs: NDArray[np.int16] = numbers[years.indices.to_numpy()]
     return of_pairs
 
 
@@ -386,44 +384,59 @@ def count(rows: pa.Table, incomes: Mapping[str, str] | None = None) -> Counted:
 
 @dataclasses.dataclass(frozen=True)
 class _Units:
-    """The units of one source and kind, and their rows beside each other.
+    """The units of one source and kind, and their rows.
 
     Attributes:
         ids: Which units there are.
-        rows: Of each row in their order, where it stands among those given.
-        place: Which unit it is of; ascending.
-        last: The last stage that its pairs survived.
-        pairs: How many pairs it stands for.
+        given: Of each row that was given, which unit it is of.
+        last_of: The last stage that its pairs survived.
+        pairs_of: How many pairs it stands for.
     """
 
     ids: pa.Array
-    rows: NDArray[np.intp]
-    place: Counts
-    last: Counts
-    pairs: Counts
+    given: Counts
+    last_of: Counts
+    pairs_of: Counts
 
     @classmethod
     def of(cls, rows: pa.Table) -> _Units:
         """Return the units of `ROWS`."""
         encoded = _encoded(rows["unit_id"])
         place = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        order = np.argsort(place, kind="stable")
-        return cls(
-            encoded.dictionary,
-            order,
-            place[order],
-            rows["last"].to_numpy().astype(np.int64)[order],
-            rows["pairs"].to_numpy()[order],
-        )
+        return cls(encoded.dictionary, place, rows["last"].to_numpy().astype(np.int64), rows["pairs"].to_numpy())
+
+    @functools.cached_property
+    def rows(self) -> NDArray[np.intp]:
+        """Where rows stand among those given, those of a unit beside each other; of many units only their numbers are wanted."""
+        return np.argsort(self.given, kind="stable")
+
+    @functools.cached_property
+    def place(self) -> Counts:
+        """Of the rows in this order, which unit each is of."""
+        return self.given[self.rows]
+
+    @functools.cached_property
+    def last(self) -> Counts:
+        """The last stage that its pairs survived."""
+        return self.last_of[self.rows]
+
+    @functools.cached_property
+    def pairs(self) -> Counts:
+        """How many pairs it stands for."""
+        return self.pairs_of[self.rows]
+
+    def whole(self) -> Counts:
+        """Return the pairs of each unit after each stage; shape (units, stages)."""
+        return _after(self.given, self.last_of, self.pairs_of, len(self.ids))
 
     def named(self, names: pa.ChunkedArray) -> pa.Array:
         """Return the name of each unit, which is that of all its rows."""
         first = np.searchsorted(self.place, np.arange(len(self.ids)))
         return names.combine_chunks().take(pa.array(self.rows[first]))
 
-    def counts(self, some: NDArray[np.bool_] | None = None) -> Counts:
-        """Return the pairs of each unit after each stage, of some rows or of all; shape (units, stages)."""
-        having = self.having(np.ones(len(self.rows), dtype=bool) if some is None else some)
+    def counts(self, some: NDArray[np.bool_]) -> Counts:
+        """Return the pairs of each unit after each stage, of some rows in this order; shape (units, stages)."""
+        having = self.having(some)
         found = np.zeros((len(self.ids), len(CLASSES)), dtype=np.int64)
         found[having.clusters] = having.pairs
         return found
@@ -434,14 +447,15 @@ class _Units:
         place = self.place[mine]
         is_first = np.r_[True, place[1:] != place[:-1]][: len(place)]
         number = np.cumsum(is_first) - 1
-        # Sums of whole numbers below 2^53, so exact.
-        table = np.bincount(
-            number * len(CLASSES) + self.last[mine],
-            weights=self.pairs[mine],
-            minlength=int(is_first.sum()) * len(CLASSES),
-        )
-        table = table.reshape(-1, len(CLASSES)).astype(np.int64)
-        return Having(place[is_first], np.ascontiguousarray(np.cumsum(table[:, ::-1], axis=1)[:, ::-1]))
+        return Having(place[is_first], _after(number, self.last[mine], self.pairs[mine], int(is_first.sum())))
+
+
+def _after(place: Counts, last: Counts, pairs: Counts, number: int) -> Counts:
+    """Return the pairs of so many units after each stage, by the unit of each row, its last stage and its pairs."""
+    # Sums of whole numbers below 2^53, so exact.
+    table = np.bincount(place * len(CLASSES) + last, weights=pairs, minlength=number * len(CLASSES))
+    table = table.reshape(-1, len(CLASSES)).astype(np.int64)
+    return np.ascontiguousarray(np.cumsum(table[:, ::-1], axis=1)[:, ::-1])
 
 
 def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
@@ -450,7 +464,7 @@ def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
 
 def _count(source: str, kind: str, rows: pa.Table, incomes: Mapping[str, str]) -> Counted:
     units = _Units.of(rows)
-    pairs = units.counts()
+    pairs = units.whole()
     sizes = [_sizes(source, kind, stage, pairs[:, stage]) for stage in range(len(CLASSES))]
     sums: list[pa.Table] = []
     lost: list[pa.Table] = []
@@ -579,7 +593,9 @@ def _at(source: str, kind: str, stage: int, domain: str, rows: pa.Table) -> pa.T
 
 
 def _sizes(source: str, kind: str, stage: int, pairs: Counts) -> pa.Table:
-    sizes, units = np.unique(pairs[pairs > 0], return_counts=True)
+    units = np.bincount(pairs)  # as long as the largest unit has pairs
+    sizes = np.flatnonzero(units[1:]) + 1
+    units = units[sizes]
     length = len(sizes)
     return pa.table([[source] * length, [kind] * length, [stage] * length, sizes, units.astype(np.int64)], schema=SIZES)
 

@@ -57,6 +57,8 @@ def _reading(source: str, told: Mapping[str, Any], stage: str) -> str:
     for year, share in rows:
         half += [year] if held < 0.75 and held + share > 0.25 else []
         held += share
+    if not half:  # most years hold too few pairs to be told
+        return f"{dated}; of the years that are told, most are of {most[0]} ({formatting.percent(most[1])})."
     between = f"in {half[0]}" if half[0] == half[-1] else f"between {half[0]} and {half[-1]}"
     return f"{dated}; the middle half of them were {told['date']} {between}, most in {most[0]} ({formatting.percent(most[1])})."
 

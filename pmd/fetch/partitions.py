@@ -115,9 +115,15 @@ def pending(
                 yield shard, mine, ledger, state.to_fetch(generations, mine, ledger, options, retry, ended)
 
 
-def read_ledger(root_url: str, shards: range) -> pa.Table:
-    """Return the effective ledger of a range of fetch shards: for workers, by the register that their driver has left."""
-    return standing(read_generations(root_url, shards))
+def read_ledger(root_url: str, shards: range, columns: Sequence[str] = LEDGER.names) -> pa.Table:
+    """Return the effective ledger of a range of fetch shards: for workers, by the register that their driver has left.
+
+    Args:
+        root_url: ROOT.
+        shards: The fetch shards.
+        columns: See `state.standing`.
+    """
+    return standing(read_generations(root_url, shards), columns)
 
 
 def read_generations(root_url: str, shards: range) -> list[tuple[Generation, ...]]:
@@ -131,10 +137,11 @@ def own_generations(root_url: str, shards: range) -> list[tuple[Generation, ...]
     return [state.own(root_url, shard) for shard in shards]
 
 
-def standing(generations: Iterable[Sequence[Generation]]) -> pa.Table:
-    """Return the effective ledger of fetch shards, by the generations of each."""
-    ledgers = (state.standing(known).cast(LEDGER) for known in generations)
-    return pa.concat_tables([LEDGER.empty_table(), *ledgers]).combine_chunks()
+def standing(generations: Iterable[Sequence[Generation]], columns: Sequence[str] = LEDGER.names) -> pa.Table:
+    """Return the effective ledger of fetch shards, by the generations of each; `columns` as of `state.standing`."""
+    schema = pa.schema([LEDGER.field(name) for name in columns])
+    ledgers = (state.standing(known, columns=columns).cast(schema) for known in generations)
+    return pa.concat_tables([schema.empty_table(), *ledgers]).combine_chunks()
 
 
 def positions(image_ids: pa.ChunkedArray | pa.Array, ledger: pa.Table) -> pa.Array:

@@ -130,12 +130,13 @@ def read_ledger(root_folder: str, shard: int, before: int | None = None) -> pa.T
     return standing(own(root_folder, shard, before))
 
 
-def standing(known: Iterable[Generation], before: int | None = None) -> pa.Table:
+def standing(known: Iterable[Generation], before: int | None = None, columns: Sequence[str] = LEDGER.names) -> pa.Table:
     """Return what stands for each image of a shard: a `LEDGER` table sorted by image_id.
 
     Args:
         known: The shard's generations, in order.
         before: Only of generations before this one; by default of all.
+        columns: Those of `LEDGER` that are read, by default all; `image_id` and `status` must be among them.
 
     Raises:
         VerificationError: A ledger's file is damaged.
@@ -144,7 +145,7 @@ def standing(known: Iterable[Generation], before: int | None = None) -> pa.Table
     for generation in known:
         if before is not None and generation.number >= before:
             break
-        settled = [*ledgers(generation.folder, generation)]
+        settled = [*ledgers(generation.folder, generation, columns)]
         if generation.facts.get(FROM_STORE):
             for rows in settled:
                 tables = [_without(table, rows["image_id"].combine_chunks()) for table in tables]
@@ -154,14 +155,24 @@ def standing(known: Iterable[Generation], before: int | None = None) -> pa.Table
         lost = lost_images(generation)
         if len(lost):
             tables = [_without(table, lost) for table in tables]
-    return effective(tables)
+    return effective(tables) if tables else pa.schema([LEDGER.field(name) for name in columns]).empty_table()
 
 
-def ledgers(folder: str, commit: Committed) -> Iterator[pa.Table]:
-    """Yield the ledger of a generation, what it has lost with it; perceptual hashes that are not today's are null."""
+def ledgers(folder: str, commit: Committed, columns: Sequence[str] = LEDGER.names) -> Iterator[pa.Table]:
+    """Yield the ledger of a generation, what it has lost with it; perceptual hashes that are not today's are null.
+
+    Args:
+        folder: That of the commit.
+        commit: The generation.
+        columns: Those that are wanted.
+    """
+    # Files of earlier versions name one column otherwise: these are read whole.
+    some = None if "generation" in columns else [name for name in columns if name not in LEDGER_LATER]
+    some = None if some is None or len(some) < len(columns) else some
     for file in commit.files:
         if not file.name.startswith(_UP):
-            table = completed(commits.read_table(folder, file))
+            read = commits.read_table(folder, file, some)
+            table = read if some is not None else completed(read).select(list(columns))
             yield table if commit.facts.get(HASH) == PDQ else _without_hashes(table)
 
 
@@ -185,11 +196,13 @@ _OF_HASH: Final = tuple(name for name in HASHES.names if name != "image_id")
 def _with_hashes(ledger: pa.Table, hashes: pa.Table) -> pa.Table:
     """Return a ledger with what is known of its images since."""
     at = pc.index_in(ledger["image_id"], value_set=hashes["image_id"].combine_chunks())
-    return _set(ledger, {name: pc.coalesce(hashes[name].take(at), ledger[name]) for name in _OF_HASH})
+    there = [name for name in _OF_HASH if name in ledger.schema.names]
+    return _set(ledger, {name: pc.coalesce(hashes[name].take(at), ledger[name]) for name in there})
 
 
 def _without_hashes(ledger: pa.Table) -> pa.Table:
-    return _set(ledger, {name: pa.nulls(ledger.num_rows, LEDGER.field(name).type) for name in _OF_HASH})
+    there = [name for name in _OF_HASH if name in ledger.schema.names]
+    return _set(ledger, {name: pa.nulls(ledger.num_rows, LEDGER.field(name).type) for name in there})
 
 
 def _set(ledger: pa.Table, columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:

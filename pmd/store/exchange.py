@@ -253,7 +253,7 @@ def widen(rows: pa.Table, schema: pa.Schema, **constants: object) -> pa.RecordBa
     columns = [
         rows[field.name].cast(field.type).combine_chunks()
         if field.name in rows.schema.names
-        else pa.array([constants.get(field.name)] * rows.num_rows, field.type)
+        else pa.repeat(pa.scalar(constants.get(field.name), field.type), rows.num_rows)
         for field in schema
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)

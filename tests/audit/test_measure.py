@@ -83,11 +83,11 @@ def _texts(sample: np.ndarray) -> dict[str, int]:
 @pytest.mark.usefixtures("by_mark")
 def test_what_is_seen_of_pairs() -> None:
     seen = measure.look(batch(_rows()), WHOLE)
-    assert seen["yfcc100m"].units["user"] == ["1@N00", "2@N00", "1@N00"]
-    assert seen["yfcc100m"].units["host"] == ["staticflickr.com"] * 3
-    assert seen["yfcc100m"].countries == ["FR", "FR", ""]
-    assert seen["red_caps"].units["user"] == [""]  # "None" is nobody
-    assert seen["red_caps"].units["subreddit"] == [""]
+    assert seen["yfcc100m"].units["user"].to_pylist() == ["1@N00", "2@N00", "1@N00"]
+    assert seen["yfcc100m"].units["host"].to_pylist() == ["staticflickr.com"] * 3
+    assert seen["yfcc100m"].countries.to_pylist() == ["FR", "FR", ""]
+    assert seen["red_caps"].units["user"].to_pylist() == [""]  # "None" is nobody
+    assert seen["red_caps"].units["subreddit"].to_pylist() == [""]
     assert set(seen["coco"].units) == {"host"}
 
 

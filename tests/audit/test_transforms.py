@@ -47,11 +47,15 @@ def test_pairs_outside_the_sample_are_counted_apart(tmp_path: Path, monkeypatch:
 
 
 def test_a_pair_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its fields are parsed once, and the languages of a batch are asked for at once, of all sources."""
+    """Its fields are read once, none of a source that has no use for them, and languages are asked for once a source."""
     asked: list[int] = []
-    parsed: list[str] = []
-    loads = measure.orjson.loads
-    monkeypatch.setattr(measure.orjson, "loads", lambda text: parsed.append(text) or loads(text))
+    read: list[tuple[int, tuple[str, ...]]] = []
+    tokens = measure.fields.tokens
+    monkeypatch.setattr(
+        measure.fields,
+        "tokens",
+        lambda metas, names: read.append((len(metas), tuple(names))) or tokens(metas, names),
+    )
     monkeypatch.setattr(
         language, "languages", lambda texts: asked.append(len(texts)) or pa.array(["en"] * len(texts), pa.string())
     )
@@ -63,8 +67,8 @@ def test_a_pair_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         exchange.write(str(tmp_path), transforms.MEETING, 0, [exchange.widen(named, transforms.MEETING)], "pair_id")
     )
     list(transforms.CountPartition(WHOLE, 1, 0, 0, str(tmp_path))((0, written)))
-    assert asked == [7]
-    assert sorted(loads(one).get("uid", "") for one in parsed) == ["", *(meta["uid"] for meta in metas)]
+    assert asked == [1, 1, 5]
+    assert read == [(1, ("user_id",)), (5, ("uid", "longitude", "latitude", "datetaken"))]
 
 
 def test_what_opted_out_is_told_from_what_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,11 +78,11 @@ def test_what_opted_out_is_told_from_what_is_dead(monkeypatch: pytest.MonkeyPatc
     ledger = pa.table({"image_id": pa.array([ids[name] for name in statuses], KEY), "status": list(statuses.values())})
     kept, gone = (views.filter(pc.equal(views["pair_id"].cast(pa.binary()), ids[name])) for name in ("kept", "gone"))
     monkeypatch.setattr(transforms.partitions, "read_views", lambda root, part, columns: views)
-    monkeypatch.setattr(transforms.partitions, "read_ledger", lambda root, shards: ledger)
+    monkeypatch.setattr(transforms.partitions, "read_ledger", lambda root, shards, columns: ledger)
     monkeypatch.setattr(transforms.dedupe_rules, "judge_again", lambda *given: (kept, gone))
     monkeypatch.setattr(transforms.dedupe_rules, "read_groups", lambda root, part: None)
     cut = partitions.Cut(0, 0)
-    found = transforms.SpreadPairs("root", cut, 0, "work")._last_stages(0)
+    found = transforms._Part.read("root", 0, cut).last_stages("root")
     names = {value: name for name, value in ids.items()}
     assert {stage: [names[one] for one in pairs.to_pylist()] for stage, pairs in found} == {
         "dedupe": ["kept"],

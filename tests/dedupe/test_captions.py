@@ -56,6 +56,12 @@ def test_between_two_words_there_is_one_space(texts: list[str]) -> None:
         assert form == " ".join(word for word in words if word)
 
 
+@given(st.lists(st.text(st.characters(max_codepoint=127))))
+def test_ascii_has_the_forms_that_any_text_has(texts: list[str]) -> None:
+    column = pa.array(texts, pa.string())
+    assert captions.forms(column).equals(captions._any_forms(column))
+
+
 def key(number: int) -> bytes:
     return keys.digest(str(number))
 

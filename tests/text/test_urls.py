@@ -316,6 +316,19 @@ def test_host_and_registrable_domain() -> None:
         assert urls.registrable_domain(host) == domain
 
 
+def test_domains_by_last_labels_are_those_of_the_whole_list() -> None:
+    rules = [line.split(" ")[0].strip() for line in Path(urls.PSLFILE).read_text(encoding="utf-8").splitlines()]
+    suffixes = [rule.lstrip("!").replace("*", "star") for rule in rules if rule and not rule.startswith("//")]
+    hosts = {f"{name}{suffix}" for suffix in suffixes for name in ("", "a.", "b.a.", "c.b.a.", ".", "a..")}
+    hosts |= {f"{name}{suffix.partition('.')[2]}" for suffix in suffixes for name in ("a.", "b.a.")}
+    told = {host: urls._by_last_labels(host) for host in sorted(hosts)}
+    whole = urls._suffixes()
+    assert {host: whole.privatesuffix(host) or host for host, domain in told.items() if domain is not None} == {
+        host: domain for host, domain in told.items() if domain is not None
+    }
+    assert sum(domain is not None for domain in told.values()) > len(told) / 4
+
+
 @given(
     st.integers(1, 70_000),
     st.integers(1, 10**11),
