@@ -59,17 +59,24 @@ def stored_samples(root: Path, pictures: int, kilobytes: float) -> pa.Table:
                 content = chance.randbytes(int(1000 * kilobytes * chance.lognormvariate(-0.125, 0.5)))
                 key = keys.digest(str(at))
                 offset = tar.add(f"{key.hex()}.jpg", content)
+                said = {"image_url": f"http://images.example.org/{at:012d}.jpg", "text_licence": "CC-BY-4.0"}
                 pair = {
                     "pair_id": key.hex(),
                     "source": "coco",
                     "source_id": str(at),
-                    "text": "a caption of a dozen words",
+                    "text": "a caption of about a dozen words that says what is seen",
+                    "image_id": key.hex(),
+                    **said,
                 }
                 mine.append(
                     {
                         "key": key.hex(),
                         "image_id": key,
                         "pairs": [pair],
+                        **said,
+                        "split": "train",
+                        "width_px": 640,
+                        "height_px": 480,
                         "offset": offset,
                         "length": len(content),
                         "stored_format": "jpeg",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import functools
 import operator
 import tarfile
 from collections import Counter
@@ -40,13 +41,19 @@ from pmd.suppression import lists
 STAGE: Final = flow.FETCH.name
 
 _BLOCK: Final = tarfile.BLOCKSIZE
-_SIZE: Final = slice(124, 136)
+_NAME: Final = slice(0, 100)
+_SIZE: Final = slice(124, 135)
 _CHECKSUM: Final = slice(148, 156)
-#: The header of an empty file without a name; its checksum field holds blanks, as it counts in its own sum.
-_BLANK: Final = bytearray(tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT))
-_BLANK[_CHECKSUM] = b" " * 8
-#: The sum of its bytes without those of the size.
-_BLANK_SUM: Final = sum(_BLANK) - sum(_BLANK[_SIZE])
+#: The header of an empty file without a name.
+_BLANK: Final = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)
+#: … and with places for name, size and checksum.
+_HEADER: Final = b"%%b%b%%b%b%%06o\0 %b" % (
+    _BLANK[_NAME.stop : _SIZE.start],
+    _BLANK[_SIZE.stop : _CHECKSUM.start],
+    _BLANK[_CHECKSUM.stop :],
+)
+#: The sum of its bytes without those of the size; its checksum field counts as blanks.
+_BLANK_SUM: Final = sum(_BLANK) - sum(_BLANK[_SIZE]) - sum(_BLANK[_CHECKSUM]) + 8 * ord(" ")
 
 #: Options that change no outcome, given a web that answers alike.
 _NO_OUTCOME: Final = frozenset(
@@ -492,12 +499,16 @@ def tar_header(name: str, length: int) -> bytes:
         name: ASCII, at most 100 characters.
         length: Bytes, under 8 GiB.
     """
-    header = bytearray(_BLANK)
-    named, sized = name.encode("ascii"), b"%011o\0" % length
-    header[: len(named)] = named
-    header[_SIZE] = sized
-    header[_CHECKSUM] = b"%06o\0 " % (_BLANK_SUM + sum(named) + sum(sized))
-    return bytes(header)
+    named = name.encode("ascii")
+    sized, rest = _sized(length)
+    return _HEADER % (named.ljust(100, b"\0"), sized, rest + sum(named))
+
+
+@functools.lru_cache(maxsize=4096)  # descriptions and captions have few different lengths
+def _sized(length: int) -> tuple[bytes, int]:
+    """Return the size as a header has it, and the sum of the header's bytes without its name."""
+    sized = b"%011o" % length
+    return sized, _BLANK_SUM + sum(sized)
 
 
 class StoreTar:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -25,7 +25,11 @@ ORIGINAL: Final = "original"
 RESIZED: Final = "resized"
 
 
-def mistake(content: bytes, row: Mapping[str, Any]) -> tuple[str, str] | None:
+#: Bytes of a picture.
+_Content = TypeVar("_Content", bytes, memoryview)
+
+
+def mistake(content: bytes | memoryview, row: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return what the ledger says of a stored picture and what its bytes are, where the two differ; else None.
 
     Args:
@@ -68,7 +72,7 @@ def raw(root_folder: str, row: Mapping[str, Any]) -> bytes:
     return storage.read_bytes(storage.join(root_folder, row["store_file"]), start, start + int(row["length"]))
 
 
-def checked(row: Mapping[str, Any], get: Callable[[], bytes]) -> bytes:
+def checked(row: Mapping[str, Any], get: Callable[[], _Content]) -> _Content:
     """Return the stored bytes of an ok row of the ledger, which a call gets.
 
     Raises:

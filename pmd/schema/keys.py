@@ -21,8 +21,10 @@ _SEPARATOR = b"\x00"
 _HEX_DIGITS = np.frombuffer(bytes(range(256)).hex().encode(), np.uint8).reshape(256, 2)
 
 
-def digest(*parts: str | bytes) -> bytes:
+def digest(*parts: str | bytes | memoryview) -> bytes:
     """Return the 16-byte digest of parts, which are joined by NUL so that ("ab", "c") and ("a", "bc") differ."""
+    if len(parts) == 1 and isinstance(parts[0], memoryview):
+        return xxhash.xxh3_128_digest(parts[0])  # in its place: to join is to copy
     return xxhash.xxh3_128_digest(_SEPARATOR.join(part.encode() if isinstance(part, str) else part for part in parts))
 
 

@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd import codec
 from pmd.config.options import ShardOptions
 from pmd.fetch import judging, reading, store
 from pmd.fetch.refusals import Undecodable
+from pmd.schema import keys
 from pmd.schema.tables import REGION
 from pmd.shard.samples import PAIR, STATED
 from pmd.store import storage
 from pmd.store.commits import File
 
-#: Samples whose stored bytes are in memory at a time: at 10 MB for the largest originals, about 600 MB at the very worst.
+#: Samples of a row group of Parquet: at 10 MB for the largest originals, about 600 MB in memory at the very worst.
 CHUNK: Final = 64
+#: What fills the last block of a member of a tar, by its bytes.
+_BLOCK: Final = tarfile.BLOCKSIZE
+_PADDING: Final = tuple(bytes(count) for count in range(_BLOCK))
 
 #: What `datasets` calls the types of columns that are no structure.
 _DTYPES: Final = {pa.string(): "string", pa.int32(): "int32", pa.float64(): "float64"}
@@ -62,9 +68,6 @@ _COLUMNS: Final = (
     pa.field("original_height", pa.int32()),
 )
 
-#: Bytes of a tar that are collected before they are written.
-_WRITE_BYTES: Final = 2**20
-
 #: Fields are nullable, since `datasets` takes its own description only of fields that equal its own.
 PARQUET: Final = pa.schema(
     _COLUMNS, metadata={"huggingface": orjson.dumps({"info": {"features": _features(_COLUMNS)}}).decode()}
@@ -79,7 +82,10 @@ OLDER_PARQUET: Final = pa.schema(
 )
 
 #: What a sample says of itself beside picture and caption: the JSON of a WebDataset sample, columns of a Parquet one.
-DESCRIBED: Final = tuple(name for name in PARQUET.names if name not in {"key", "image", "text"})
+DESCRIBED: Final = [name for name in PARQUET.names if name not in {"key", "image", "text"}]
+
+#: A sample but for its picture.
+_SAID: Final = pa.schema([field for field in _COLUMNS if field.name != "image"])
 
 #: Tells `datasets` that the tars of a folder are its data, and `sizes.json` and `_stage.json` are none: it goes by what most
 #: files are, and there may be two tars.
@@ -103,32 +109,93 @@ def extension(stored_format: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sample:
-    """One sample, as every format has it.
+class Described:
+    """What some samples say of themselves, where their pictures are as they are stored.
 
     Attributes:
-        key: Its name in the shards.
-        picture: The encoded picture.
-        extension: Of the picture's file.
-        described: What it says of itself: `DESCRIBED`, of its pairs the first gives the caption.
+        table: Their keys, captions and the rest: `PARQUET` without the picture.
     """
 
-    key: str
-    picture: bytes
-    extension: str
-    described: Mapping[str, Any]
+    table: pa.Table
+
+    @classmethod
+    def of(cls, samples: pa.Table) -> Self:
+        """Return what `SAMPLES` say."""
+        is_original = pc.is_null(samples["stored_width_px"])
+        ids = samples["image_id"]
+        columns = {
+            "key": samples["key"],
+            "text": pc.struct_field(pc.list_element(samples["pairs"], 0), "text"),  # the first, where there are several
+            "image_id": pa.chunked_array([keys.hexadecimal(part) for part in ids.chunks], pa.string()),
+            **{name: samples[name] for name in ("region", "pairs", *STATED, "split")},
+            "width": pc.if_else(is_original, samples["width_px"], samples["stored_width_px"]),
+            "height": pc.if_else(is_original, samples["height_px"], samples["stored_height_px"]),
+            "original_width": samples["width_px"],
+            "original_height": samples["height_px"],
+        }
+        return cls(pa.table([columns[name] for name in _SAID.names], _SAID))
+
+    @functools.cached_property
+    def columns(self) -> tuple[list[str], list[str], list[dict[str, Any]]]:
+        """Keys, captions, and of each sample `DESCRIBED`."""
+        return (
+            self.table["key"].to_pylist(),
+            self.table["text"].to_pylist(),
+            self.table.select(DESCRIBED).to_pylist(),
+        )
+
+
+#: Width and height of a picture; None: as it is stored.
+Size = tuple[int, int] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """Samples that follow each other, as every format has them.
+
+    Attributes:
+        described: What they say, among others.
+        start: Where they begin in it.
+        pictures: The encoded pictures. They are gone when the next chunk is asked for.
+        extensions: Of the pictures' files.
+        sizes: Of the pictures.
+    """
+
+    described: Described
+    start: int
+    pictures: Sequence[bytes | memoryview]
+    extensions: Sequence[str]
+    sizes: Sequence[Size]
 
     @property
-    def text(self) -> str:
-        """The caption; the first, where there are several."""
-        return str(self.described["pairs"][0]["text"])
+    def table(self) -> pa.Table:
+        """`Described.table` of the samples alone, with the sizes of their pictures."""
+        found = self.described.table.slice(self.start, len(self.pictures))
+        if not any(self.sizes):
+            return found
+        for at, name in enumerate(("width", "height")):
+            stored_as = found[name].to_pylist()
+            sizes = [old if size is None else size[at] for old, size in zip(stored_as, self.sizes, strict=True)]
+            column = found.schema.get_field_index(name)
+            found = found.set_column(column, _SAID.field(name), pa.array(sizes, pa.int32()))
+        return found
+
+    def rows(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Return key, caption and `DESCRIBED` of each of the samples, with the size of its picture."""
+        names, texts, said = self.described.columns
+        some = slice(self.start, self.start + len(self.pictures))
+        rows = said[some]
+        if any(self.sizes):
+            sizes = ({} if size is None else {"width": size[0], "height": size[1]} for size in self.sizes)
+            rows = [row | size for row, size in zip(rows, sizes, strict=True)]
+        return zip(names[some], texts[some], rows, strict=True)
 
 
-def load(pictures: reading.Pictures, samples: pa.Table, options: ShardOptions) -> Iterator[Sample]:
+def load(pictures: reading.Pictures, samples: pa.Table, options: ShardOptions) -> Iterator[Chunk]:
     """Yield samples in order, with their pictures, cropped and resized where asked.
 
-    Stored bytes are read a chunk of samples at a time, front to back, each once. From the first picture on that cannot be
-    decoded nothing is yielded; the rest is looked through, so that all of these are known at once.
+    From the first chunk on in which a picture cannot be decoded nothing is yielded; the rest is looked through, so that all of
+    these are known at once.
 
     Args:
         pictures: Reads them.
@@ -140,128 +207,146 @@ def load(pictures: reading.Pictures, samples: pa.Table, options: ShardOptions) -
         Undecodable: Stored bytes are no picture.
     """
     refused: dict[bytes, codec.Refused] = {}
-    for start in range(0, samples.num_rows, CHUNK):
-        chunk = samples.slice(start, CHUNK).to_pylist()
-        places = {(row["store_file"], row["offset"]): row for row in chunk}
-        contents = {place: pictures.read(row) for place, row in sorted(places.items())}
-        for row in chunk:
-            content = contents[row["store_file"], row["offset"]]
-            try:
-                picture, suffix = _picture(content, row, options)
-            except codec.Refused as refusal:
-                refused[row["image_id"]] = refusal
-                continue
+    for start in range(0, samples.num_rows, _DESCRIBED_AT_ONCE):
+        some = samples.slice(start, _DESCRIBED_AT_ONCE)
+        described, make = Described.of(some), _Maker.of(some, options)
+        for first, contents in pictures.chunks(some, CHUNK):
+            made = make(first, contents, refused)
             if not refused:
-                size = None if picture is content else codec.written_size(picture)
-                yield Sample(row["key"], picture, suffix, describe(row, size or _stored_size(row)))
+                yield Chunk(described, first, *made)
     if refused:
         raise Undecodable(refused)
 
 
-def _picture(content: bytes, row: dict[str, Any], options: ShardOptions) -> tuple[bytes, str]:
-    form = judging.as_form(options.resizing)
+#: Samples that are made Python's objects at a time.
+_DESCRIBED_AT_ONCE: Final = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class _Maker:
+    """Makes pictures of what is stored.
+
+    Attributes:
+        rows: What of each sample tells how; None where all are as they are stored.
+        extensions: Of each as it is stored.
+        options: Options of the stage.
+    """
+
+    rows: list[dict[str, Any]] | None
+    extensions: list[str]
+    options: ShardOptions
+
+    @classmethod
+    def of(cls, samples: pa.Table, options: ShardOptions) -> Self:
+        """Return what makes the pictures of some samples."""
+        is_as_stored = options.is_as_stored and samples["region"].null_count == samples.num_rows
+        columns = ["image_id", "region", "stored_format", "width_px", "height_px"]
+        rows = None if is_as_stored else samples.select(columns).to_pylist()
+        return cls(rows, [extension(form) for form in samples["stored_format"].to_pylist()], options)
+
+    def __call__(
+        self, start: int, contents: list[memoryview], refused: dict[bytes, codec.Refused]
+    ) -> tuple[Sequence[bytes | memoryview], Sequence[str], Sequence[Size]]:
+        """Return pictures, their extensions and sizes; what cannot be decoded is added to `refused`."""
+        if self.rows is None:
+            return contents, self.extensions[start : start + len(contents)], [None] * len(contents)
+        made = []
+        for row, content in zip(self.rows[start : start + len(contents)], contents, strict=True):
+            try:
+                made.append(_picture(content, row, self.options))
+            except codec.Refused as refusal:
+                refused[row["image_id"]] = refusal
+        pictures, extensions, sizes = zip(*made, strict=True) if made else ((), (), ())
+        return pictures, extensions, sizes
+
+
+def _picture(content: memoryview, row: dict[str, Any], options: ShardOptions) -> tuple[bytes | memoryview, str, Size]:
+    """Return a sample's picture, its extension, and its size."""
+    if row["region"] is None and options.is_as_stored:
+        return content, extension(row["stored_format"]), None
+    original, form = bytes(content), judging.as_form(options.resizing)
     if row["region"] is not None:
-        cropped = codec.crop(codec.upright_rgb(content, max_pixels=_ANY_PIXELS), row["region"])
+        cropped = codec.crop(codec.upright_rgb(original, max_pixels=_ANY_PIXELS), row["region"])
         picture, kind = codec.encode(codec.formed(cropped, form), form)
-        return picture, extension(kind)
-    if options.is_as_stored:
-        return content, extension(row["stored_format"])
+        return picture, extension(kind), codec.written_size(picture)
     if row["width_px"] is not None and row["height_px"] is not None:
         form = form.for_copy_of((row["width_px"], row["height_px"]))
-    resized, found = codec.resized(content, form, max_pixels=_ANY_PIXELS)
-    return resized, extension(found)
-
-
-def _stored_size(row: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """Return the size of the picture in the store, upright."""
-    if row["stored_width_px"] is None:
-        return row["width_px"], row["height_px"]
-    return row["stored_width_px"], row["stored_height_px"]
-
-
-def describe(row: Mapping[str, Any], size: tuple[int | None, int | None]) -> dict[str, Any]:
-    """Return what a sample says of itself.
-
-    Args:
-        row: A row of `SAMPLES`.
-        size: Width and height of the sample's picture, upright.
-    """
-    return {
-        "image_id": row["image_id"].hex(),
-        "region": row["region"],
-        "pairs": row["pairs"],
-        **{name: row[name] for name in STATED},
-        "split": row["split"],
-        "width": size[0],
-        "height": size[1],
-        "original_width": row["width_px"],
-        "original_height": row["height_px"],
-    }
+    resized, found = codec.resized(original, form, max_pixels=_ANY_PIXELS)
+    return resized, extension(found), None if resized is original else codec.written_size(resized)
 
 
 class ShardWriter(Protocol):
-    """Writes one shard of one format, sample by sample."""
+    """Writes one shard of one format, chunk by chunk."""
 
-    def add(self, sample: Sample) -> None:
-        """Add one sample."""
+    def add(self, chunk: Chunk) -> None:
+        """Add samples."""
 
     def close(self) -> None:
         """Finish the file."""
 
 
 class TarWriter:
-    """WebDataset: `KEY.jpg`, `KEY.txt` and `KEY.json` for each sample."""
+    """WebDataset: `KEY.jpg`, `KEY.json` and `KEY.txt` for each sample."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._blocks: list[bytes] = []
-        self._end, self._written = 0, 0
+    def __init__(self, draft: storage.Draft) -> None:
+        self._draft = draft
+        self._bytes = 0
 
-    def add(self, sample: Sample) -> None:
-        """Add one sample: picture, everything known, first caption."""
-        for suffix, content in (
-            (sample.extension, sample.picture),
-            ("json", orjson.dumps(sample.described)),
-            ("txt", sample.text.encode()),
-        ):
-            self._write(store.tar_header(f"{sample.key}.{suffix}", len(content)))
-            self._write(content)
-            self._write(bytes(-len(content) % tarfile.BLOCKSIZE))
+    def add(self, chunk: Chunk) -> None:
+        """Add samples: picture, everything known, first caption.
+
+        Pictures go to the file from where they are; all that stands between two of them is one piece.
+        """
+        pieces: list[bytes | memoryview] = []
+        before: tuple[bytes, ...] = ()
+        for (key, text, said), picture, suffix in zip(chunk.rows(), chunk.pictures, chunk.extensions, strict=True):
+            described, caption = orjson.dumps(said), text.encode()
+            pieces += b"".join((*before, store.tar_header(f"{key}.{suffix}", len(picture)))), picture
+            before = (
+                _PADDING[-len(picture) % _BLOCK],
+                store.tar_header(f"{key}.json", len(described)),
+                described,
+                _PADDING[-len(described) % _BLOCK],
+                store.tar_header(f"{key}.txt", len(caption)),
+                caption,
+                _PADDING[-len(caption) % _BLOCK],
+            )
+        self._write([*pieces, b"".join(before)])
 
     def close(self) -> None:
         """Write the end of the archive: two empty blocks or more."""
-        self._write(bytes(2 * tarfile.BLOCKSIZE))
-        self._write(bytes(-self._end % tarfile.RECORDSIZE))
-        self._flush()
+        end = bytes(2 * _BLOCK)
+        self._write([end, bytes(-(self._bytes + len(end)) % tarfile.RECORDSIZE)])
 
-    def _write(self, content: bytes) -> None:
-        self._blocks.append(content)
-        self._end += len(content)
-        if self._end - self._written >= _WRITE_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._file.write(b"".join(self._blocks))
-        self._blocks, self._written = [], self._end
+    def _write(self, pieces: Sequence[bytes | memoryview]) -> None:
+        self._draft.writelines(pieces)
+        self._bytes += sum(map(len, pieces))
 
 
 class ParquetWriter:
     """Parquet with an `image` struct of bytes and path, in row groups of `CHUNK` samples."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._writer = pq.ParquetWriter(file, PARQUET, compression="zstd", use_dictionary=False)
-        self._rows: list[dict[str, Any]] = []
+    def __init__(self, draft: storage.Draft) -> None:
+        self._writer = pq.ParquetWriter(draft.file, PARQUET, compression="zstd", use_dictionary=False)
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
 
-    def add(self, sample: Sample) -> None:
-        """Add one sample."""
-        image = {"bytes": sample.picture, "path": f"{sample.key}.{sample.extension}"}
-        self._rows.append({"key": sample.key, "image": image, "text": sample.text, **sample.described})
-        if len(self._rows) == CHUNK:
+    def add(self, chunk: Chunk) -> None:
+        """Add samples."""
+        said = chunk.table
+        paths = pc.binary_join_element_wise(said["key"], pa.array(chunk.extensions, pa.string()), ".")
+        contents = [pa.array(chunk.pictures, pa.binary()), paths.combine_chunks()]
+        image = pa.StructArray.from_arrays(contents, fields=list(PARQUET.field("image").type))
+        table = pa.table({name: image if name == "image" else said[name] for name in PARQUET.names}, PARQUET)
+        room = CHUNK - self._rows
+        self._waiting.append(table.slice(0, room))
+        self._rows += table.num_rows
+        if self._rows >= CHUNK:
             self._flush()
+            self._waiting, self._rows = [table.slice(room)], table.num_rows - room
 
     def _flush(self) -> None:
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=PARQUET))
-        self._rows = []
+        self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks())  # pages end where chunks do
 
     def close(self) -> None:
         """Write what is left and the footer."""
@@ -277,13 +362,13 @@ FORMATS: Final[dict[str, tuple[str, type[TarWriter] | type[ParquetWriter]]]] = {
 }
 
 
-def write_samples(folders: Mapping[str, str], name: str, samples: Iterable[Sample]) -> dict[str, File]:
+def write_samples(folders: Mapping[str, str], name: str, chunks: Iterable[Chunk]) -> dict[str, File]:
     """Write one shard of samples, wherever they come from (`load`), in every format, in one pass; if they fail, no file is left.
 
     Args:
         folders: format → its folder.
         name: The shard's name without extension.
-        samples: In order.
+        chunks: In order.
 
     Returns:
         format → the file.
@@ -292,14 +377,14 @@ def write_samples(folders: Mapping[str, str], name: str, samples: Iterable[Sampl
     count = 0
     with contextlib.ExitStack() as stack:
         drafts = {form: stack.enter_context(storage.Draft(folder)) for form, folder in folders.items()}
-        writers: list[ShardWriter] = [FORMATS[form][1](draft.file) for form, draft in drafts.items()]
+        writers: list[ShardWriter] = [FORMATS[form][1](draft) for form, draft in drafts.items()]
         with contextlib.ExitStack() as open_writers:
             for writer in writers:
                 open_writers.callback(writer.close)  # before its file, whatever happens
-            for sample in samples:
-                count += 1
+            for chunk in chunks:
+                count += len(chunk.pictures)
                 for writer in writers:
-                    writer.add(sample)
+                    writer.add(chunk)
         for form, draft in drafts.items():
             path = f"{name}.{FORMATS[form][0]}"
             draft.finish(path)

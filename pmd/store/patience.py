@@ -16,7 +16,7 @@ import hashlib
 import io
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from pmd.errors import RootError
@@ -40,6 +40,8 @@ _PAUSES_S: Final = (0.05, 0.2, 1.0)
 _HASTE_S: Final = 10.0
 #: Bytes that are read at a time where all are read.
 _BLOCK_BYTES: Final = 2**20
+#: Pieces that are written by one call: Linux and macOS take as many.
+_PIECES: Final = 1024
 
 #: When something failed for good, by the clock of `time.monotonic`.
 _failed_at = float("-inf")
@@ -121,6 +123,18 @@ class Reading(io.RawIOBase):
             _name(error, self.name)
             raise
 
+    def fill(self, buffer: memoryview, offset: int) -> int:
+        """Fill memory from a place on, wherever the file is read; return how much: less where the file ends."""
+        self.seek(offset)
+        end = 0
+        while end < len(buffer) and (count := self.readinto(buffer[end:])):
+            end += count
+        return end
+
+    def fill_at_once(self, buffer: memoryview, offset: int) -> bool:
+        """Fill memory from a place on by one call; return whether that was enough. An error is told, not waited out."""
+        return os.preadv(self._file.fileno(), [buffer], offset) == len(buffer)
+
     def readall(self) -> bytes:
         """Read all that is left."""
         found = bytearray()
@@ -183,10 +197,8 @@ class Writing(io.RawIOBase):
 
     def write(self, content: ReadableBuffer) -> int:
         """Write some bytes; return how many."""
-        count = self._put(content)
-        if self.digest is not None:
-            self.digest.update(memoryview(content).cast("B")[:count])
-        self.bytes += count
+        count = self._put(lambda: _given(self._file.write(content)))
+        self._took(memoryview(content).cast("B")[:count])
         return count
 
     def write_all(self, content: bytes) -> None:
@@ -194,6 +206,12 @@ class Writing(io.RawIOBase):
         left = memoryview(content)
         while left:
             left = left[self.write(left) :]
+
+    def writelines(self, pieces: Iterable[ReadableBuffer]) -> None:
+        """Write all of some pieces, one after the other; they are gathered by the system, not copied before."""
+        left = [memoryview(piece).cast("B") for piece in pieces]
+        while left:
+            left = self._write_some(left[:_PIECES]) + left[_PIECES:]
 
     def tell(self) -> int:
         """Return the place: the end."""
@@ -242,16 +260,37 @@ class Writing(io.RawIOBase):
         found = os.fstat(self._file.fileno())
         return found.st_dev, found.st_ino
 
-    def _put(self, content: ReadableBuffer) -> int:
+    def _write_some(self, pieces: list[memoryview]) -> list[memoryview]:
+        """Write some pieces by one call; return what is left of them."""
+        count = self._put(lambda: os.writev(self._file.fileno(), pieces))
+        whole, end = 0, 0
+        while whole < len(pieces) and end + len(pieces[whole]) <= count:
+            end += len(pieces[whole])
+            whole += 1
+        left = pieces[whole:]
+        self._took(*pieces[:whole])
+        if end < count:
+            self._took(left[0][: count - end])
+            left[0] = left[0][count - end :]
+        return left
+
+    def _took(self, *pieces: memoryview) -> None:
+        """Note what was written."""
+        self.bytes += sum(map(len, pieces))
+        if self.digest is not None:
+            for piece in pieces:
+                self.digest.update(piece)
+
+    def _put(self, call: Callable[[], int]) -> int:
         try:
-            return patiently(lambda: self._try(content))
+            return patiently(lambda: self._try(call))
         except OSError as error:
             _name(error, self._name)
             raise
 
-    def _try(self, content: ReadableBuffer) -> int:
+    def _try(self, call: Callable[[], int]) -> int:
         try:
-            return _given(self._file.write(content))
+            return call()
         except OSError:
             self._failed = True
             self._file.seek(self.bytes)

@@ -442,6 +442,11 @@ class Draft:
                 patiently(functools.partial(os.remove, temporary))
         self._temporaries = []
 
+    def writelines(self, pieces: Iterable[bytes | memoryview]) -> None:
+        """Write pieces after what stands in `file`; large ones, or many, are not copied on their way."""
+        self.file.flush()
+        self._raw.writelines(pieces)
+
     @property
     def bytes(self) -> int:
         """How many bytes an ended file has."""

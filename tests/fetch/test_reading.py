@@ -225,3 +225,72 @@ def test_local_files_stay_open_and_never_more_than_a_few(tmp_path: Path, monkeyp
             assert keys.digest(pictures.read(row)) == row["stored_digest"]
         assert failing.calls["open"] == 3
         assert len(pictures._source._open) == 2  # type: ignore[union-attr]
+
+
+# --- many at a time
+
+
+def in_chunks(root: str, rows: pa.Table, at_most: int = 64) -> list[bytes]:
+    """Return all pictures as they come in chunks."""
+    found: list[bytes] = []
+    with reading.Pictures(root, rows) as pictures:
+        for start, contents in pictures.chunks(rows, at_most):
+            assert start == len(found)
+            assert 0 < len(contents) <= at_most
+            assert len(contents) == 1 or sum(map(len, contents)) <= reading._CHUNK_BYTES
+            found += map(bytes, contents)
+    return found
+
+
+@pytest.mark.parametrize("root", ["memory://root", "local"])
+@pytest.mark.parametrize("sizes", [[700] * 50, [400_000] * 5, [10, reading._CHUNK_BYTES + 1, 10]])
+def test_chunks_hold_every_picture_in_its_place(root: str, sizes: list[int], asked: Asked, tmp_path: Path) -> None:
+    root = root if "://" in root else str(tmp_path)
+    rows = pa.concat_tables([write(root, "a.tar", [5]), *(write(root, name, sizes) for name in ("b.tar", "c.tar"))])
+    order = [*range(rows.num_rows), 0]
+    random.Random(0).shuffle(order)
+    mixed = rows.take(order)
+    with reading.Pictures(root, mixed) as pictures:
+        expected = [pictures.read(row) for row in mixed.to_pylist()]
+    assert in_chunks(root, mixed) == expected
+    assert in_chunks(root, mixed, at_most=1) == expected
+    assert in_chunks(root, mixed.slice(0, 0)) == []
+
+
+def test_in_a_chunk_a_picture_is_read_by_one_call_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = write(str(tmp_path), "a.tar", [300] * 9)
+    failing = FailingStorage(tmp_path, monkeypatch)
+    assert len(in_chunks(str(tmp_path), pa.concat_tables([rows, rows]))) == 18
+    assert failing.calls["read"] == 9
+
+
+def test_in_a_chunk_a_read_that_fails_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = write(str(tmp_path), "a.tar", [300] * 9)
+    failing = FailingStorage(tmp_path, monkeypatch)
+    failing.fail("read", "EIO", 3, 4)
+    found = in_chunks(str(tmp_path), rows)
+    assert [keys.digest(content) for content in found] == rows["stored_digest"].to_pylist()
+
+
+@pytest.mark.parametrize("root", ["memory://root", "local"])
+def test_damage_in_a_chunk_is_told_as_by_a_read_alone(root: str, asked: Asked, tmp_path: Path) -> None:
+    root = root if "://" in root else str(tmp_path)
+    rows = write(root, "a.tar", [300] * 9)
+    whole = storage.read_bytes(f"{root}/a.tar")
+    third = rows.to_pylist()[3]
+    at = third["offset"] + 7
+    for content in (whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :], whole[:at]):
+        storage.put(f"{root}/a.tar", content)
+        with pytest.raises(VerificationError) as expected:
+            stored.read(root, third)
+        with pytest.raises(VerificationError) as found:
+            in_chunks(root, rows)
+        assert str(found.value) == str(expected.value)
+
+
+def test_a_picture_of_a_ledger_without_digests_comes_in_a_chunk_too(tmp_path: Path) -> None:
+    rows = write(str(tmp_path), "a.tar", [300] * 3)
+    digests = rows["stored_digest"].to_pylist()
+    at = rows.schema.get_field_index("stored_digest")
+    rows = rows.set_column(at, "stored_digest", pa.nulls(3, pa.binary()))
+    assert [keys.digest(content) for content in in_chunks(str(tmp_path), rows)] == digests

@@ -341,11 +341,27 @@ def test_the_size_of_a_sample_is_that_of_its_picture_and_the_originals_stands_be
     assert found == {(20, 20, 100, 100), (20, 40, 100, 100), (30, 20, 60, 40), (20, 32, 50, 80)}
 
 
+def said_size(row: dict[str, Any]) -> tuple[int, int]:
+    """Return the size that a sample is said to have."""
+    stored_as = {
+        "image_id": key(1),
+        "pairs": [{}],
+        "key": key(1).hex(),
+        "split": "train",
+        "store_file": "a",
+        "offset": 0,
+    }
+    known = {"length": 0, "stored_format": "jpeg", "stored_form": "original"}
+    said = writing.Described.of(pa.Table.from_pylist([stored_as | known | row], schema=samples.SAMPLES)).table
+    return said["width"][0].as_py(), said["height"][0].as_py()
+
+
 def test_what_is_kept_as_it_came_has_its_upright_size() -> None:
     """A camera's JPEG lies on its side, and says so in its EXIF."""
     row = {"width_px": 60, "height_px": 80, "stored_width_px": 60, "stored_height_px": 80}
-    assert writing._stored_size(row) == (60, 80)
-    assert writing._stored_size(row | {"stored_width_px": None, "stored_height_px": None}) == (60, 80)
+    assert said_size(row) == (60, 80)
+    assert said_size(row | {"stored_width_px": None, "stored_height_px": None}) == (60, 80)
+    assert said_size(row | {"stored_width_px": 30, "stored_height_px": 40}) == (30, 40)
 
 
 # --- files
@@ -513,10 +529,17 @@ def test_webdataset_opens_the_tars(tmp_path: Path) -> None:
     assert [pair["source_id"] for pair in found[key(1).hex()]["json"]["pairs"]] == ["a", "b"]
 
 
-def sample_of(number: int, content: bytes, form: str, **said: Any) -> writing.Sample:
+def chunk_of(made: list[tuple[int, bytes, str, str]]) -> writing.Chunk:
+    """Return samples: number, picture, extension, split."""
     pairs = [dict.fromkeys((field.name for field in samples.PAIR), "x")]
-    described = dict.fromkeys(writing.DESCRIBED) | {"pairs": pairs, "split": "train"} | said
-    return writing.Sample(f"{number:032x}", content, form, described)
+    numbers, contents, forms, of_splits = zip(*made, strict=True)
+    said = [
+        {"key": f"{number:032x}", "text": "x", "pairs": pairs, "split": split}
+        for number, split in zip(numbers, of_splits, strict=True)
+    ]
+    fields = [field for field in writing.PARQUET if field.name != "image"]
+    described = writing.Described(pa.Table.from_pylist(said, schema=pa.schema(fields)))
+    return writing.Chunk(described, 0, contents, forms, [None] * len(made))
 
 
 def in_every_form(folder: Path) -> list[tuple[str, str]]:
@@ -539,10 +562,12 @@ def in_every_form(folder: Path) -> list[tuple[str, str]]:
     ):
         sink = io.BytesIO()
         picture((40, 30)).convert(mode).save(sink, form)
-        made.append(sample_of(number, sink.getvalue(), suffix, split="test" if number % 2 else "train"))
+        made.append((number, sink.getvalue(), suffix, "test" if number % 2 else "train"))
     folders = {form: str(folder / form) for form in writing.FORMATS}
-    assert {file.rows for file in writing.write_samples(folders, "00000-of-00001", made).values()} == {len(made)}
-    return [(sample.key, sample.extension) for sample in made]
+    assert {file.rows for file in writing.write_samples(folders, "00000-of-00001", [chunk_of(made)]).values()} == {
+        len(made)
+    }
+    return [(f"{number:032x}", suffix) for number, _, suffix, _ in made]
 
 
 def test_webdatasets_one_liners_give_every_picture_in_rgb(tmp_path: Path) -> None:
@@ -579,7 +604,9 @@ def test_datasets_opens_the_folder_of_tars_whatever_stands_beside_them(
     folder = tmp_path / "shards"
     files = [
         writing.write_samples(
-            {"webdataset": str(folder)}, f"{number:05d}-of-{tars:05d}", [sample_of(number, png(picture()), "png")]
+            {"webdataset": str(folder)},
+            f"{number:05d}-of-{tars:05d}",
+            [chunk_of([(number, png(picture()), "png", "train")])],
         )["webdataset"]
         for number in range(tars)
     ]

@@ -51,6 +51,8 @@ class FailingStorage:
         patch.setattr(time, "sleep", self.pauses.append)
         for name in ("fsync", "replace", "link", "scandir", "stat", "mkdir", "unlink", "remove"):
             patch.setattr(os, name, self._failing(name, getattr(os, name)))
+        patch.setattr(os, "preadv", self._failing("read", os.preadv))
+        patch.setattr(os, "writev", self._failing("write", self._writing(os.writev)))
 
     def fail(self, call: str, name: str, *numbers: int) -> None:
         """Let calls fail: those of some numbers, from 0 for the next, or all."""
@@ -86,6 +88,15 @@ class FailingStorage:
         except (OSError, TypeError):
             return False
         return name.startswith(self._below)
+
+    def _writing(self, real: Any) -> Any:
+        def some(number: int, pieces: list[Any]) -> int:
+            """Write the half of many pieces, as a system may."""
+            self.sizes.append(sum(map(len, pieces)))
+            first = pieces[: max(1, len(pieces) // 2)]
+            return int(real(number, [*first[:-1], first[-1][: max(1, len(first[-1]) // 2)]]))
+
+        return some
 
     def _failing(self, name: str, function: Any) -> Any:
         def called(*args: Any, **named: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import random
 from pathlib import Path
@@ -54,6 +55,26 @@ def test_a_write_that_failed_half_way_is_made_again_whole(tmp_path: Path, failin
     failing.write_half()
     write(tmp_path)
     assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_pieces_are_written_whole_though_a_write_fails_or_takes_a_part(tmp_path: Path, failing: FailingStorage) -> None:
+    failing.fail("write", "EIO", 0, 3, 4)
+    with storage.Draft(str(tmp_path)) as draft:
+        draft.file.write(b"first ")
+        draft.writelines([memoryview(piece) for piece in PIECES])
+        draft.writelines([b"", b"last"])
+        draft.finish("file")
+    expected = b"first " + CONTENT + b"last"
+    assert (tmp_path / "file").read_bytes() == expected
+    assert (draft.bytes, draft.sha256) == (len(expected), hashlib.sha256(expected).hexdigest())
+    assert max(failing.sizes) == len(CONTENT)  # as they are given, not joined or one by one
+
+
+def test_more_pieces_than_a_system_takes_at_once_are_written(tmp_path: Path) -> None:
+    with storage.Draft(str(tmp_path)) as draft:
+        draft.writelines([b"ab"] * 3000)
+        draft.finish("file")
+    assert (tmp_path / "file").read_bytes() == b"ab" * 3000
 
 
 @pytest.mark.parametrize("name", ["ENOSPC", "EDQUOT", "EROFS", "EFBIG"])
