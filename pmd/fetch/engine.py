@@ -44,6 +44,7 @@ from pmd.fetch import (
     robots,
 )
 from pmd.fetch.answer import Answer
+from pmd.fetch.beginning import Line
 from pmd.fetch.client import Client, Clock
 from pmd.fetch.images import Image, images_of, is_gone
 from pmd.fetch.loop import Calls, Workers
@@ -73,6 +74,9 @@ _GRACE_S: Final = 1.5
 
 #: Images of one call that have a task at a time: enough that slow hosts keep no others waiting, few enough for memory.
 _WINDOW: Final = 16_384
+
+#: Of these, those of one place, for each image that may be under way: some of them may wait before they try again.
+_WINDOW_OF_PLACE: Final = 4
 
 Progress = Callable[[Fetched], None]
 
@@ -346,22 +350,25 @@ class Lane:
         self._authorities.close()
 
     async def _run(self, images: Sequence[Image], run: _Run) -> None:
-        window = hosts.Permits(_WINDOW)
+        line = Line(images, _WINDOW_OF_PLACE * self._options.concurrency, _WINDOW)
+        has_room = asyncio.Event()
 
-        def ended(task: asyncio.Task[Any]) -> None:
+        def ended(place: str, task: asyncio.Task[Any]) -> None:
             self._tasks.discard(task)
             self._client.sent.discard(task)
-            window.give()
+            if line.end(place):
+                has_room.set()
 
         try:
             async with asyncio.TaskGroup() as group:
-                for image in images:
-                    await window.take()
-                    if self._stop.asked:
-                        break
-                    task = group.create_task(self._image(image, run))
-                    self._tasks.add(task)
-                    task.add_done_callback(ended)
+                while not (line.is_empty or self._stop.asked):
+                    for image in line.begin():
+                        task = group.create_task(self._image(image, run))
+                        self._tasks.add(task)
+                        task.add_done_callback(functools.partial(ended, image.place))
+                    has_room.clear()
+                    if not line.is_empty:
+                        await has_room.wait()
         except BaseExceptionGroup as errors:
             run.results.put(_told(errors.exceptions[0]))
         finally:
