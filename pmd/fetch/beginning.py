@@ -60,6 +60,8 @@ class Line:
         """Note that an image of a place has ended; return whether others are to be begun."""
         self._begun[place] -= 1
         self._all -= 1
+        if not self._begun[place]:
+            del self._begun[place]
         if place in self._waiting and self._begun[place] == self._few:
             self._next.append(place)
         return bool(self._next)

@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Coroutine, Generator, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import pyarrow as pa
 
@@ -53,7 +53,6 @@ from pmd.fetch.state import WEB_ARCHIVE
 from pmd.fetch.stopping import Stop
 from pmd.fetch.transfers import Transfers
 from pmd.fetch.trust import Authorities
-from pmd.schema import keys
 from pmd.schema.statuses import OK
 
 #: Threads that decode and encode in one lane. Measured on two cores: a third one gains nothing.
@@ -109,8 +108,7 @@ class Fetcher(Protocol):
         """Yield each image settled; see `Lane.fetch`."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Result:
+class _Result(NamedTuple):
     fetched: Fetched
     slot: hosts.Slot | None
 
@@ -123,10 +121,16 @@ class _Run:
     results: Results
 
 
+#: Seconds in which results are gathered before the thread that writes is woken for them, and how many of them are enough.
+_GATHER_S: Final = 0.002
+_GATHERED: Final = 16
+
+
 class Results:
-    """What goes to the thread that writes: all of one turn of the loop together, since waking it costs more than they do."""
+    """What goes to the thread that writes: those of a short while together, since waking it costs more than they do."""
 
     def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
         self._sent: queue.SimpleQueue[list[_Result | BaseException | None]] = queue.SimpleQueue()
         self._left: list[_Result | BaseException | None] = []
         self._taken: collections.deque[_Result | BaseException | None] = collections.deque()
@@ -134,10 +138,15 @@ class Results:
     def put(self, result: _Result | BaseException | None) -> None:
         """Hand one over soon; called in the loop's thread."""
         self._left.append(result)
-        if len(self._left) == 1:
-            asyncio.get_running_loop().call_soon(self._send)
+        if len(self._left) >= _GATHERED or not isinstance(result, _Result):
+            self._send()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_GATHER_S, self._send)
 
     def _send(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         sent, self._left = self._left, []
         self._sent.put(sent)
 
@@ -418,7 +427,7 @@ class Lane:
         for number, (kind, url) in enumerate(image.locations):
             if kind == WEB_ARCHIVE and not is_gone(image, attempts):
                 continue
-            chance = keys.partition_of(keys.digest(image.image_id, str(number)), 32) / 2**32
+            chance = _chance(image.image_id, number)
             if kind == "archive":
                 found = await self._from_archive(image, url, run, attempts)
             else:
@@ -499,6 +508,15 @@ class Lane:
     def _release(self, result: _Result) -> None:
         if result.slot is not None:
             self._calls.soon(result.slot.release)
+
+
+def _chance(image_id: bytes, number: int) -> float:
+    """Return the share of jitter of an image's location, in [0, 1): of its key, which is a hash, and another for the next."""
+    return (int.from_bytes(image_id[:4], "big") + number * _APART) % 2**32 / 2**32
+
+
+#: By how much shares of one image differ, of 2^32: the golden ratio, so that no two are near each other.
+_APART: Final = 0x9E37_79B9
 
 
 def _open_more_files() -> None:
