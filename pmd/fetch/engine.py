@@ -121,16 +121,10 @@ class _Run:
     results: Results
 
 
-#: Seconds in which results are gathered before the thread that writes is woken for them, and how many of them are enough.
-_GATHER_S: Final = 0.002
-_GATHERED: Final = 16
-
-
 class Results:
-    """What goes to the thread that writes: those of a short while together, since waking it costs more than they do."""
+    """What goes to the thread that writes: all of one turn of the loop together, since waking it costs more than they do."""
 
     def __init__(self) -> None:
-        self._timer: asyncio.TimerHandle | None = None
         self._sent: queue.SimpleQueue[list[_Result | BaseException | None]] = queue.SimpleQueue()
         self._left: list[_Result | BaseException | None] = []
         self._taken: collections.deque[_Result | BaseException | None] = collections.deque()
@@ -138,15 +132,10 @@ class Results:
     def put(self, result: _Result | BaseException | None) -> None:
         """Hand one over soon; called in the loop's thread."""
         self._left.append(result)
-        if len(self._left) >= _GATHERED or not isinstance(result, _Result):
-            self._send()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_GATHER_S, self._send)
+        if len(self._left) == 1:
+            asyncio.get_running_loop().call_soon(self._send)
 
     def _send(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         sent, self._left = self._left, []
         self._sent.put(sent)
 
