@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -10,8 +10,7 @@ from pmd.codec import opening, orientation
 from pmd.codec.verdicts import Format
 
 
-@dataclasses.dataclass(frozen=True)
-class Outline:
+class Outline(NamedTuple):
     """A picture without its pixels.
 
     Attributes:

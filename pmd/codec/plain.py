@@ -6,10 +6,9 @@ may be, is none: whoever asks then has Pillow look (`pmd.codec.opening`). So thi
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from pmd.codec import structure
 
@@ -28,8 +27,7 @@ _PROFILE: Final = 0xE2
 _KEPT: Final = frozenset({0xC4, 0xDD, 0xFE, *range(0xE3, 0xED), 0xEF})
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Plain:
+class Plain(NamedTuple):
     """What a plain JPEG says of itself.
 
     Attributes:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from PIL import Image
 
@@ -19,8 +18,7 @@ from pmd.schema.statuses import OK
 _PNG_BITS_AT: Final = 24
 
 
-@dataclasses.dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """Content judged and brought into the form that is kept; the rest is None unless `inspected.status` is ok."""
 
     inspected: Inspected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 #: Pixels that Pillow itself takes for a decompression bomb: 2^30 / 4 / 3 x 2, half a gigabyte of RGB.
 MAX_PIXELS: Final = 178_956_970
@@ -34,8 +34,7 @@ class Limits:
     max_aspect_ratio: float | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Inspected:
+class Inspected(NamedTuple):
     """What content is. Sizes are upright, and None where the header could not be read."""
 
     status: str

@@ -91,7 +91,9 @@ class Counts:
 
     def add(self, **more: int) -> None:
         """Add to the counts."""
-        self._seen.counts.update(more)
+        counts = self._seen.counts
+        for name, count in more.items():  # `update` takes twice as long
+            counts[name] += count
         self._write_soon()
 
     def step(self, name: str, total: int = 0) -> None:

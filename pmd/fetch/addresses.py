@@ -11,7 +11,7 @@ import functools
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import ada_url
 
@@ -44,6 +44,12 @@ _PORTS: Final = {"http": 80, "https": 443}
 #: begins with "/", a port is there only if it is not the scheme's. Taking it apart so costs a third of asking for parts.
 _HREF: Final = re.compile(r"(https?)://(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#@:]+)(?::(\d+))?(/[^#]*)(?:#.*)?")
 
+#: An http or https URL that the standard leaves as it is, letter by letter: a host of small letters whose last label is no
+#: number, and a path of what is never escaped. What it may have and must not is looked for in `parse`: a segment of dots,
+#: written out or escaped, a label in Punycode, which has to be valid, and its scheme's own port.
+_SIMPLE: Final = re.compile(
+    r"(https?)://((?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*)(?::([1-5]?[1-9][0-9]{0,3}))?(/[A-Za-z0-9._~!$&()*+,;=:@%?/-]*)"
+)
 
 _REFUSED: Final = " is not a public address"
 #: What an attempt keeps of a `Blocked` of `Resolver.route`, up to the refusals. Nothing that a URL may hold looks like it.
@@ -58,8 +64,7 @@ class NameUnknown(OSError):
     """The host's name does not resolve."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A URL taken apart as the WHATWG standard does, without user information and fragment."""
 
     url: str
@@ -82,6 +87,11 @@ def parse(url: str, base: str | None = None) -> Target:
     Raises:
         Blocked: It is no absolute http or https URL with a host.
     """
+    simple = _SIMPLE.fullmatch(url) if base is None else None
+    if simple is not None and not ("/." in url or "%2e" in url or "%2E" in url or "xn--" in url):
+        scheme, host, port, path = simple.groups()
+        if port is None or int(port) != _PORTS[scheme]:
+            return Target(url, scheme, host, int(port) if port else _PORTS[scheme], path)
     try:
         parts = ada_url.URL(url, base=base) if base is not None else ada_url.URL(url)
     except ValueError:

@@ -7,6 +7,7 @@ status, X-Robots-Tag and TDMRep's header, the first bytes, the rest. What fails 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime
 import errno
 import functools
@@ -82,6 +83,7 @@ class Client:
         self._clock = clock
         self._began = began
         self._asking: dict[str, asyncio.Task[robots.Policy]] = {}
+        self._silent: dict[str, _Silent] = {}  # by origin
         self._ends = ends
         self._asks_no_more = False
         #: Tasks that have sent a request; whose they are takes out those that have ended.
@@ -169,21 +171,29 @@ class Client:
         answer.asked, answer.answered = (target.host, target.port), False
         if self._resolver.ready(target.scheme, target.host, target.port) is None:
             await self._named(target)
-        origin, path = target.origin, target.path
+        origin, path, now = target.origin, target.path, self._clock()
+        policy = self._fresh(self._policies, origin, now) if self._options.robots else None
+        reserved = self._fresh(self._reservations, origin, now) if self._options.tdmrep else None
+        silent = self._silent.get(origin)
+        if silent is not None and silent.policy is policy and silent.reserved is reserved:
+            answer.policy, answer.policy_evidence = "allowed", silent.evidence
+            return
         evidence = ["robots.txt is not asked for (fetch.robots = false)"]
         if self._options.robots:
-            policy = self._fresh(self._policies, origin) or await self._site_file(self._policies, origin, _ROBOTS_PATH)
+            policy = policy or await self._site_file(self._policies, origin, _ROBOTS_PATH)
             decide: Callable[[], robots.Verdict] = functools.partial(robots.verdict, policy, origin, path, self._agent)
             found = decide() if not robots.is_long_work(policy, path) else await self._in_thread(decide)
             evidence = [_heeded(answer, policy, found, "robots.txt")]
         if self._options.tdmrep:
-            reserved = self._fresh(self._reservations, origin) or await self._site_file(
-                self._reservations, origin, tdmrep.PATH
-            )
+            reserved = reserved or await self._site_file(self._reservations, origin, tdmrep.PATH)
             decide = functools.partial(tdmrep.verdict, reserved, origin, path)
             found = decide() if not robots.is_long_work(reserved, path) else await self._in_thread(decide)
             evidence.append(_heeded(answer, reserved, found, "TDMRep"))
         answer.policy, answer.policy_evidence = "allowed", "; ".join(evidence)
+        if not (policy and policy.body) and not (reserved and reserved.body):
+            if len(self._silent) >= _SILENT:
+                self._silent.clear()
+            self._silent[origin] = _Silent(policy, reserved, answer.policy_evidence)
 
     async def _in_thread(self, decide: Callable[[], robots.Verdict]) -> robots.Verdict:
         return await asyncio.get_running_loop().run_in_executor(self._threads, decide)
@@ -318,9 +328,11 @@ class Client:
             task.add_done_callback(functools.partial(self._asked, url))
         return await asyncio.shield(task)
 
-    def _fresh(self, known: MutableMapping[str, robots.Policy], origin: str) -> robots.Policy | None:
+    def _fresh(
+        self, known: MutableMapping[str, robots.Policy], origin: str, now: datetime.datetime
+    ) -> robots.Policy | None:
         policy = known.get(origin)
-        return policy if policy is not None and policy.is_fresh(self._clock(), self._began) else None
+        return policy if policy is not None and policy.is_fresh(now, self._began) else None
 
     async def _learn(self, known: MutableMapping[str, robots.Policy], origin: str, url: str) -> robots.Policy:
         known[origin] = policy = await self._ask_for_file(url)
@@ -376,6 +388,25 @@ class Client:
             return file.complete()
         finally:
             turn.leave()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Silent:
+    """An origin whose files say nothing of any path, and that is allowed: its images need not be looked for in them.
+
+    Attributes:
+        policy: Its robots.txt; None: it is not asked for.
+        reserved: The same of TDMRep.
+        evidence: Of the verdict.
+    """
+
+    policy: robots.Policy | None
+    reserved: robots.Policy | None
+    evidence: str
+
+
+#: Origins of which that is at hand; all are judged again where there are more.
+_SILENT: Final = 16_384
 
 
 def _heeded(answer: Answer, policy: robots.Policy, found: robots.Verdict, who: str) -> str:

@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Coroutine, Generator, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import pyarrow as pa
 
@@ -44,6 +44,7 @@ from pmd.fetch import (
     robots,
 )
 from pmd.fetch.answer import Answer
+from pmd.fetch.beginning import Line
 from pmd.fetch.client import Client, Clock
 from pmd.fetch.images import Image, images_of, is_gone
 from pmd.fetch.loop import Calls, Workers
@@ -52,7 +53,6 @@ from pmd.fetch.state import WEB_ARCHIVE
 from pmd.fetch.stopping import Stop
 from pmd.fetch.transfers import Transfers
 from pmd.fetch.trust import Authorities
-from pmd.schema import keys
 from pmd.schema.statuses import OK
 
 #: Threads that decode and encode in one lane. Measured on two cores: a third one gains nothing.
@@ -73,6 +73,9 @@ _GRACE_S: Final = 1.5
 
 #: Images of one call that have a task at a time: enough that slow hosts keep no others waiting, few enough for memory.
 _WINDOW: Final = 16_384
+
+#: Of these, those of one place, for each image that may be under way: some of them may wait before they try again.
+_WINDOW_OF_PLACE: Final = 4
 
 Progress = Callable[[Fetched], None]
 
@@ -105,8 +108,7 @@ class Fetcher(Protocol):
         """Yield each image settled; see `Lane.fetch`."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Result:
+class _Result(NamedTuple):
     fetched: Fetched
     slot: hosts.Slot | None
 
@@ -346,22 +348,25 @@ class Lane:
         self._authorities.close()
 
     async def _run(self, images: Sequence[Image], run: _Run) -> None:
-        window = hosts.Permits(_WINDOW)
+        line = Line(images, _WINDOW_OF_PLACE * self._options.concurrency, _WINDOW)
+        has_room = asyncio.Event()
 
-        def ended(task: asyncio.Task[Any]) -> None:
+        def ended(place: str, task: asyncio.Task[Any]) -> None:
             self._tasks.discard(task)
             self._client.sent.discard(task)
-            window.give()
+            if line.end(place):
+                has_room.set()
 
         try:
             async with asyncio.TaskGroup() as group:
-                for image in images:
-                    await window.take()
-                    if self._stop.asked:
-                        break
-                    task = group.create_task(self._image(image, run))
-                    self._tasks.add(task)
-                    task.add_done_callback(ended)
+                while not (line.is_empty or self._stop.asked):
+                    for image in line.begin():
+                        task = group.create_task(self._image(image, run))
+                        self._tasks.add(task)
+                        task.add_done_callback(functools.partial(ended, image.place))
+                    has_room.clear()
+                    if not line.is_empty:
+                        await has_room.wait()
         except BaseExceptionGroup as errors:
             run.results.put(_told(errors.exceptions[0]))
         finally:
@@ -411,7 +416,7 @@ class Lane:
         for number, (kind, url) in enumerate(image.locations):
             if kind == WEB_ARCHIVE and not is_gone(image, attempts):
                 continue
-            chance = keys.partition_of(keys.digest(image.image_id, str(number)), 32) / 2**32
+            chance = _chance(image.image_id, number)
             if kind == "archive":
                 found = await self._from_archive(image, url, run, attempts)
             else:
@@ -492,6 +497,15 @@ class Lane:
     def _release(self, result: _Result) -> None:
         if result.slot is not None:
             self._calls.soon(result.slot.release)
+
+
+def _chance(image_id: bytes, number: int) -> float:
+    """Return the share of jitter of an image's location, in [0, 1): of its key, which is a hash, and another for the next."""
+    return (int.from_bytes(image_id[:4], "big") + number * _APART) % 2**32 / 2**32
+
+
+#: By how much shares of one image differ, of 2^32: the golden ratio, so that no two are near each other.
+_APART: Final = 0x9E37_79B9
 
 
 def _open_more_files() -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/[0-9.]+ +([1-9][0-9]{2})(?:\s|$)", re.IGNORECASE)
 
@@ -18,8 +17,7 @@ _LENGTH_DIGITS: Final = 18
 ENDLESS: Final = 10**_LENGTH_DIGITS
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The status of an answer, and its headers by their names in small letters, each with all its values in order.
 
     Attributes:

@@ -23,6 +23,12 @@ class Image:
     was_unreached: bool = False  # in an earlier generation: that it is so again says nothing of the network
     known: Sequence[reference_lists.Known] = ()  # what lists say of it
 
+    @property
+    def place(self) -> str:
+        """Host and port that are asked first, as upstream writes them; nothing where it is none of the web."""
+        kind, url = self.locations[0] if self.locations else ("", "")
+        return url.partition("://")[2].partition("/")[0] if kind != "archive" else ""
+
 
 def images_of(images: pa.Table, previous: pa.Table | None, listed: reference_lists.Listed) -> list[Image]:
     """Return the rows in the order in which they are begun: those of archives, archive by archive, then the web's."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from pmd import codec
 from pmd.config.options import FetchOptions
@@ -14,8 +13,7 @@ from pmd.fetch import blocklists, reference_lists
 from pmd.schema.statuses import OK
 
 
-@dataclasses.dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """What `judge` says of a body."""
 
     length: int

@@ -78,6 +78,9 @@ PLACEHOLDERS: Final = (
     ),
 )
 
+#: Any of them.
+_PLACEHOLDER: Final = re.compile("|".join(pattern.pattern for pattern, _ in PLACEHOLDERS))
+
 #: Directives of X-Robots-Tag that keep an image out: indexing of the page or of its images, and training on them. Those
 #: of img2dataset's default, with `none`, which means noindex and nofollow (Google's robots meta tag specification), and
 #: `noml`, which says the same of machine learning.
@@ -100,7 +103,8 @@ _RATE_LIMITED: Final = frozenset({429, 503})
 _NOT_AN_AGENT: Final = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+# Neither this nor `Fetched` is frozen, though nothing changes them: with so many fields, that would take five times as long.
+@dataclasses.dataclass(slots=True)
 class Attempt:
     """One try at one location; a row of `ATTEMPTS`."""
 
@@ -121,8 +125,8 @@ class Attempt:
         """See to it that what hosts say can be written down."""
         for name in _SAID:
             value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, storable(value))
+            if value is not None and not value.isascii():
+                setattr(self, name, storable(value))
 
 
 #: Strings of an attempt that hosts have a say in.
@@ -144,7 +148,7 @@ def _escaped(code: int) -> str:
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class Fetched:
     """An image settled: a row of `LEDGER` but for its place in the store, the bytes to be stored, and its attempts."""
 
@@ -218,7 +222,9 @@ def most_informative(statuses: Iterable[str]) -> str:
 def placeholder_of(host: str, path: str) -> str | None:
     """Return what is known of a URL that shows a placeholder, or None."""
     address = host.lower() + path
-    return next((source for pattern, source in PLACEHOLDERS if pattern.fullmatch(address)), None)
+    if _PLACEHOLDER.fullmatch(address) is None:
+        return None
+    return next(source for pattern, source in PLACEHOLDERS if pattern.fullmatch(address))
 
 
 def denying_tag(values: Sequence[str], agent: str) -> str | None:

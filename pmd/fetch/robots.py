@@ -14,7 +14,7 @@ import datetime
 import functools
 import re
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from pmd.fetch import outcome, patterns
 from pmd.fetch.patterns import Patterns, TooMuch
@@ -117,8 +117,7 @@ class Policy:
         return self.when >= began and now - self.when < UNREACHABLE_FRESH
 
 
-@dataclasses.dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether a path may be asked for, and by what."""
 
     allowed: bool

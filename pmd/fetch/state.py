@@ -367,8 +367,10 @@ def wanted(
     """
     if not ledger.num_rows and web_archive is None:
         return images
-    settled = ledger.filter(pc.equal(ledger["status"], OK))["image_id"].combine_chunks()
+    is_ok = pc.equal(ledger["status"], OK)
+    settled = ledger.filter(is_ok)["image_id"].combine_chunks()
     images = images.filter(pc.invert(pc.is_in(images["image_id"], value_set=settled)))
+    ledger = ledger.filter(pc.invert(is_ok))
     known = {
         image_id: (status, frozenset(tried or ()), status in retry and status not in done.get(generation, ()))
         for image_id, status, tried, generation in zip(

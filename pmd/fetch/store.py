@@ -55,6 +55,9 @@ _HEADER: Final = b"%%b%b%%b%b%%06o\0 %b" % (
 #: The sum of its bytes without those of the size; its checksum field counts as blanks.
 _BLANK_SUM: Final = sum(_BLANK) - sum(_BLANK[_SIZE]) - sum(_BLANK[_CHECKSUM]) + 8 * ord(" ")
 
+#: Bytes of a tar that are hashed and written together: for each write, and each hash, the lane's threads change places.
+_WRITE_BYTES: Final = 1 << 19
+
 #: Options that change no outcome, given a web that answers alike.
 _NO_OUTCOME: Final = frozenset(
     {"per_host", "host_groups", "adopt", "concurrency", "lanes", "resolve", "ca_file", "proxy"}
@@ -67,6 +70,7 @@ _SUPPRESSION: Final = f"{lists.FOLDER}/{lists.FILE}"
 #: What of an outcome a row of the ledger holds.
 _OUTCOME: Final = tuple(field.name for field in dataclasses.fields(Fetched) if field.name in LEDGER.names)
 _outcome: Final = operator.attrgetter(*_OUTCOME)
+_EMPTY: Final[dict[str, Any]] = dict.fromkeys(LEDGER.names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -338,8 +342,9 @@ def generation_hash(options: FetchOptions, image_ids: Iterable[bytes]) -> str:
 
 def outcome_row(fetched: Fetched, generation: int) -> dict[str, Any]:
     """Return the row of `LEDGER` of an image, but for its place in the store."""
-    row = dict.fromkeys(LEDGER.names) | dict(zip(_OUTCOME, _outcome(fetched), strict=True))
-    return row | {"generation": generation, "tried": list(fetched.tried)}
+    row = _EMPTY | dict(zip(_OUTCOME, _outcome(fetched), strict=True))
+    row["generation"], row["tried"] = generation, list(fetched.tried)
+    return row
 
 
 def _ledger_row(fetched: Fetched, generation: int, tar: StoreTar) -> dict[str, Any]:
@@ -520,6 +525,8 @@ class StoreTar:
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._draft: storage.Draft | None = None
+        self._left: list[bytes] = []  # what is not written yet
+        self._left_bytes = 0
         self._bytes = 0
         self._members = 0
 
@@ -535,22 +542,33 @@ class StoreTar:
     def add(self, name: str, content: bytes) -> int:
         """Append a member; return the offset of its first byte."""
         offset = self._bytes + _BLOCK
-        self._append(b"".join((tar_header(name, len(content)), content, bytes(-len(content) % _BLOCK))))
+        self._append(tar_header(name, len(content)), content, bytes(-len(content) % _BLOCK))
         self._members += 1
         return offset
 
     def finish(self) -> File | None:
         """End the file and give it its name; None if nothing was added."""
-        if self._draft is None:
+        if not self._members:
             return None
         self._append(bytes(2 * _BLOCK))
+        self._write()
+        assert self._draft is not None
         self._draft.close()
         name = f"{self._draft.sha256[:16]}.tar"
         self._draft.finish(name)
         return File(name, self._bytes, self._members, self._draft.sha256)
 
-    def _append(self, content: bytes) -> None:
+    def _append(self, *pieces: bytes) -> None:
+        count = sum(map(len, pieces))
+        self._left += pieces
+        self._left_bytes += count
+        self._bytes += count
+        if self._left_bytes >= _WRITE_BYTES:
+            self._write()
+
+    def _write(self) -> None:
         if self._draft is None:
             self._draft = storage.Draft(self._folder)
-        self._draft.file.write(content)
-        self._bytes += len(content)
+        self._draft.file.write(b"".join(self._left))
+        self._left.clear()
+        self._left_bytes = 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import functools
 import gc
 import logging
 import multiprocessing
@@ -51,6 +52,9 @@ _SIGNAL_S: Final = 0.5
 
 #: Seconds that are waited at once: the system's call takes no more than 2^31 ms, some 25 days.
 _WAIT_S: Final = 3600.0
+
+#: Objects that are made and not let go of before garbage is collected; some 15 stay of an image until its shard ends.
+_GARBAGE: Final = 20_000
 
 _NOTES: Final = logging.getLogger("pmd.notes")
 
@@ -157,8 +161,8 @@ class FetchLane:
 
         def told(fetched: Fetched) -> None:
             for attempt in fetched.attempts:
-                if attempt.seconds and (host := urlsplit(attempt.location).hostname):
-                    counts.waited(urls.registrable_domain(host), attempt.seconds)
+                if attempt.seconds and (domain := _domain(attempt.location)):
+                    counts.waited(domain, attempt.seconds)
             counts.add(**{"images": 1, "bytes": fetched.bytes or 0, fetched.status: 1})
 
         with (
@@ -232,6 +236,21 @@ class FetchLane:
             if generation.epoch == self.epoch:
                 statuses = Counter[str](generation.run.get("statuses", {}))
                 counts.add(**{"images": statuses.total(), **statuses})
+
+
+def _domain(location: str) -> str | None:
+    """Return the registrable domain of a location's host, None where it has no host."""
+    return _domain_of(location[:end] if (end := location.find("/", _SCHEME)) >= 0 else location)
+
+
+#: Characters of a location before its host, at least as many as `https://` has, and at most as many as with a host's first.
+_SCHEME: Final = len("https://")
+
+
+@functools.lru_cache(maxsize=4096)
+def _domain_of(beginning: str) -> str | None:
+    host = urlsplit(beginning).hostname
+    return urls.registrable_domain(host) if host else None
 
 
 def _name(lane_batch: pa.RecordBatch) -> str:
@@ -385,6 +404,9 @@ def _run_lane(lane: FetchLane, batch: pa.RecordBatch, tells: Connection) -> None
 
     endings.hear(ask)
     gc.freeze()  # what was imported stays: collecting looks through it no more
+    gc.set_threshold(
+        _GARBAGE
+    )  # and through rows that wait for their shard's end less often: little is let go of in rings
     try:
         for _ in lane.fetched(batch, stop):
             pass

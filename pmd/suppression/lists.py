@@ -94,7 +94,7 @@ class Suppression:
 
     def holds(self, kind: str, value: str | bytes) -> bool:
         """Return whether a list names a thing."""
-        return any(one.holds(kind, value) for one in self.lists)
+        return bool(self.lists) and any(one.holds(kind, value) for one in self.lists)
 
     def among(self, kind: str, values: Iterable[str | bytes | None]) -> set[str | bytes]:
         """Return those of some values that a list names; each is looked at once, however often it comes."""

@@ -370,6 +370,34 @@ def test_urls_that_are_none(url: str) -> None:
         addresses.parse(url)
 
 
+@given(
+    st.sampled_from(["http://", "https://", "HTTP://", "http:/"]),
+    st.text("abz09-.xn", min_size=1, max_size=8)
+    | st.sampled_from(["a.test", "xn--a", "a.0x1", "1.2", "a.xn--b", "a..b", "a-", "-a"]),
+    st.sampled_from(["", ":80", ":443", ":1", ":8080", ":35225", ":59999", ":65535", ":65536", ":0", ":080"]),
+    st.text("abz09./%2eE_~?&=@:;!$'()*+,#[]|^\\ {}<>\"`\u00e9", max_size=10),
+)
+def test_a_url_that_is_not_asked_about_is_what_the_standard_says(scheme: str, host: str, port: str, rest: str) -> None:
+    url = f"{scheme}{host}{port}/{rest}"
+    try:
+        expected = addresses.parse(url, "http://base.test/")  # with a base, the standard is always asked
+    except addresses.Blocked:
+        assume(scheme != "http:/")
+        with pytest.raises(addresses.Blocked):
+            addresses.parse(url)
+        return
+    assume(scheme != "http:/")
+    assert addresses.parse(url) == expected
+
+
+def test_most_urls_are_not_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses.ada_url, "URL", None)
+    url = "https://farm4.static-example.test:8080/3456/12_a~b%20c.jpg?w=640&h=480"
+    target = addresses.parse(url)
+    assert target == (url, "https", "farm4.static-example.test", 8080, "/3456/12_a~b%20c.jpg?w=640&h=480")
+    assert target.origin == "https://farm4.static-example.test:8080"
+
+
 def test_routes_are_those_of_curl() -> None:
     routes = addresses.Routes.of({"a.test:80": "127.0.0.1:8080", "*:443": "[::1]:8443"})
     assert routes.of_host("a.test", 80) == ("127.0.0.1", 8080)

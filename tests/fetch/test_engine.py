@@ -17,7 +17,7 @@ import pytest
 
 from pmd.config.options import FetchOptions, PerHost
 from pmd.errors import ConfigError, InputError
-from pmd.fetch import hosts, robots
+from pmd.fetch import hosts, robots, tdmrep
 from pmd.fetch.engine import Lane
 from pmd.fetch.outcome import Fetched
 from pmd.fetch.receiving import ImageBody
@@ -343,6 +343,41 @@ ROBOTS = {
     "fails": (reply(status=500), "server_error", "RFC 9309"),
     "drops": (drop, "connection", "RFC 9309"),
 }
+
+
+def test_an_origin_that_said_nothing_is_heeded_once_it_says_something(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.routes |= {f"a.test/{number}": reply(JPEG) for number in range(3)}
+    verdicts: list[str] = []
+    verdict = robots.verdict
+
+    def noted(policy: robots.Policy, origin: str, path: str, agent: str) -> robots.Verdict:
+        verdicts.append(path)
+        return verdict(policy, origin, path, agent)
+
+    monkeypatch.setattr(robots, "verdict", noted)
+    one = options(web, concurrency=1)
+    with Lane(one, contact="", patience=HASTE) as lane:
+        got = list(lane.fetch(table(*(image_row(str(number), f"http://a.test/{number}") for number in range(2)))))
+        assert {fetched.status for fetched in got} == {"ok"}
+        assert len({fetched.attempts[0].policy_evidence for fetched in got}) == 1
+        asked = len(verdicts)
+        got += lane.fetch(table(image_row("1", "http://a.test/1")))
+        assert len(verdicts) == asked  # of this origin it is known
+        lane.policies["http://a.test"] = robots.Policy(
+            lane.policies["http://a.test"].when, 200, "User-agent: *\nDisallow: /"
+        )
+        (denied,) = lane.fetch(table(image_row("2", "http://a.test/2")))
+        assert (denied.status, len(verdicts)) == ("opted_out", asked + 1)
+        del lane.policies["http://a.test"]
+        lane.reservations["http://a.test"] = robots.Policy(
+            lane.reservations["http://a.test"].when, 200, '[{"location": "/*", "tdm-reservation": 1}]'
+        )
+        (reserved,) = lane.fetch(table(image_row("3", "http://a.test/3")))
+        assert (reserved.status, reserved.attempts[0].policy) == ("opted_out", "denied by TDMRep")
+    assert len(web.asked("a.test")) == 3
+    assert tdmrep.PATH in {request.path for request in web.log}
 
 
 def test_robots_txt_is_asked_for_once_and_obeyed(web: Web) -> None:

@@ -19,7 +19,7 @@ from pmd.fetch.engine import Lane
 from pmd.fetch.waiting import Waiting
 from pmd.schema import keys
 from pmd.schema.tables import ATTEMPTS, LEDGER, LEDGER_OUTCOME
-from pmd.store import commits, register, root, storage
+from pmd.store import commits, patience, register, root, storage
 from pmd.store.commits import Books, Commit
 from tests.fetch.conftest import HASTE, Web, image_row, options, photo, reply, table
 
@@ -320,6 +320,25 @@ def test_the_tar_of_the_same_members_has_the_same_bytes(tmp_path: Path) -> None:
     with store.StoreTar(str(tmp_path / "c")) as tar:
         tar.add("x.jpg", b"abc")
     assert storage.list_files(str(tmp_path / "c")) == []
+
+
+def test_small_members_of_a_tar_are_written_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    write = patience.Writing.write
+
+    def noted(file: patience.Writing, content: Any) -> int:
+        written.append(len(content))
+        return write(file, content)
+
+    monkeypatch.setattr(patience.Writing, "write", noted)
+    with store.StoreTar(str(tmp_path)) as tar:
+        offsets = [tar.add(f"{number}.jpg", bytes([number]) * 100_000) for number in range(12)]
+        file = tar.finish()
+    assert file is not None
+    assert len(written) == 3  # half a megabyte each, and the rest
+    assert sum(written) == file.bytes
+    content = (tmp_path / file.name).read_bytes()
+    assert [content[at] for at in offsets] == list(range(12))
 
 
 def test_the_tar_is_what_pythons_own_module_writes(tmp_path: Path) -> None:
