@@ -34,6 +34,7 @@ those above it::
     blocklists       content that must not be kept
     reference_lists  published lists that what comes is compared with
     images           what is asked for, and what stands for it already
+    beginning        which of them are begun when
     judging          bytes in, a verdict out
     recording        answers and verdicts as attempts and outcomes
 
