@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from pmd.fetch import state
 from pmd.schema import keys
-from pmd.schema.tables import LEDGER
+from pmd.schema.tables import LEDGER, LEDGER_FILE
 from pmd.store import commits
+from pmd.store.register import Generation
 from tests.fetch.conftest import image_row, table
 
 
@@ -101,6 +103,24 @@ def test_names_with_dots_lead_out_of_the_folder(base: str) -> None:
     folder = f"{base}/fetch/ledger/shard=00001/generation=0000"
     assert commits.path_of(folder, "../../../store/shard=00001/x.tar") == f"{base}/fetch/store/shard=00001/x.tar"
     assert commits.path_of(folder, "ledger-x.parquet") == f"{folder}/ledger-x.parquet"
+
+
+def test_some_columns_of_what_stands_are_those_of_all(tmp_path: Path) -> None:
+    """Whatever a generation is: an ordinary one, one told from the store, and one that has lost an image."""
+    first = ledger(("a", "dead", 0, ["a"]), ("b", "ok", 0, ["b"]), ("c", "ok", 0, ["c"]))
+    second = ledger(("a", "ok", 1, ["a", "x"]), ("d", "timeout", 1, ["d"]))
+    third = ledger(("b", "undecodable", 2, ["b"]))
+    lost = {state.LOST: {"images": [keys.image_id("c").hex()]}}
+    known = []
+    for number, (rows, facts) in enumerate(((first, {}), (second, lost), (third, {state.FROM_STORE: True}))):
+        folder = str(tmp_path / str(number))
+        file = commits.put_table(folder, "ledger", rows.rename_columns(LEDGER_FILE.names))
+        known.append(Generation(0, number, folder, (file,), facts, "", keeps=True, run={}))
+    whole = state.standing(known)
+    assert whole.num_rows == 3
+    for columns in (("image_id", "status"), ("image_id", "status", "bytes", "hashed_form"), LEDGER.names):
+        assert state.standing(known, columns=columns).equals(whole.select(list(columns)))
+    assert state.standing([], columns=("image_id", "status")).schema.names == ["image_id", "status"]
 
 
 def test_nothing_fetched_yet(tmp_path: object) -> None:

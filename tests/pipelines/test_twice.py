@@ -222,7 +222,6 @@ ALL = {
     "CountWords",
     "CountForms",
     "SumForms",
-    "CountOverlap",
     "CommitStage audit",
 }
 
