@@ -53,7 +53,7 @@ from pmd.fetch.rejected_transforms import PAIRS, SUMS, RejectPart, with_ledger
 from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
 from pmd.images import takedowns
-from pmd.images.transforms import GatherPartition, SpreadPairs, file_batch
+from pmd.images.transforms import GatherPartition, SpreadByImage, file_batch
 from pmd.images.transforms import targets as image_targets
 from pmd.publish import needs as publish_needs
 from pmd.publish.transforms import SourceList, SpreadBoth, WriteList, tasks, with_named
@@ -220,7 +220,7 @@ def make_images(chosen: config.Config) -> None:
     takedown = images_rules.Takedown.of(takedowns.lines(chosen.takedown))
     views = root.views_folder(chosen.root)
     found = _meet(
-        SpreadPairs(work, SHARD_BITS, images_rules.Asked.of(chosen), takedown, (), aliases, held_out),
+        SpreadByImage(work, SHARD_BITS, images_rules.Asked.of(chosen), takedown, (), aliases, held_out),
         GatherPartition(wanted.folder, views, SHARD_BITS, SHARD_BITS, work),
         [file_batch([file]) for file in files],
     )
