@@ -20,7 +20,7 @@ from pmd.fetch import needs as fetch_needs
 from pmd.fetch.runs import Run
 from pmd.images import takedowns
 from pmd.publish import folder as publish_folder
-from pmd.store import commits, register, root
+from pmd.store import commits, register, root, storage
 from pmd.store.standing import Standing
 from pmd.store.wanted import Wanted
 from pmd.suppression import lists
@@ -42,9 +42,11 @@ class Step:
 
 
 Report = Callable[[Step], None]
-#: Stages after which the ledger may know more pictures, or more of how they look, and that nothing is published before.
-_WRITING_GENERATIONS = (flow.FETCH, flow.DEDUPE)
 RETIRED = "the configuration no longer names it: removed"
+
+
+def _told_to_nobody(step: Step) -> None:
+    pass
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +66,10 @@ class Unit:
     def wanted(self) -> Sequence[Wanted]:
         """Return the commits that it should have."""
         return stages.wanted(self.stage, self.config, self.unit)
+
+    def is_committed(self) -> bool:
+        """Return whether its books stand, fresh or not."""
+        return commits.read(storage.join(self.config.root, self.stage.books.at(source=self.unit))) is not None
 
     def why(self, standing: Standing | None = None) -> str | None:
         """Return why it must run, or None; by default by what stands now."""
@@ -104,8 +110,8 @@ def build(
     names: Sequence[str] | None = None,
     only: str | None = None,
     flags: Sequence[str] = (),
-    report: Report = lambda step: None,
-    started: Report = lambda step: None,
+    report: Report = _told_to_nobody,
+    started: Report = _told_to_nobody,
 ) -> None:
     """Run what is stale.
 
@@ -133,7 +139,7 @@ def build(
         if only is not None and stage.name != only:
             continue
         before += turn
-        if driver.run(turn) and stage in _WRITING_GENERATIONS and any(line.named.is_of_bytes for line in listed):
+        if driver.run(turn) and stage.ledger == "more" and any(line.named.is_of_bytes for line in listed):
             _look_again(before, driver)
     standing = driver.now()
     retire(config, only, started, standing)
@@ -141,10 +147,21 @@ def build(
         publish_folder.write(config, standing)
 
 
+def bring_up(config: Config, chosen: Sequence[flow.Stage], flags: Sequence[str]) -> None:
+    """Run again what of some stages is committed and stale: a later stage has found out what changes them too."""
+    driver = _Driver(config, flags)
+    for turn in _turns(units(config, sorted(config.sources), flags, driver.now)):
+        there = [unit for unit in turn if unit.stage in chosen and unit.is_committed()]
+        if there:
+            driver.run(there)
+
+
 class _Driver:
     """Judges units by what stands, and runs those that are stale."""
 
-    def __init__(self, config: Config, flags: Sequence[str], report: Report, started: Report) -> None:
+    def __init__(
+        self, config: Config, flags: Sequence[str], report: Report = _told_to_nobody, started: Report = _told_to_nobody
+    ) -> None:
         self._config, self._flags, self._report, self._started = config, flags, report, started
         self._standing = Standing(config.root)
 

@@ -23,8 +23,8 @@ from pmd.dedupe.transforms import (
     FindEqual,
     FindGroups,
     FindHeld,
+    FindLeaving,
     FindLinks,
-    FindOverlaps,
     FindRepeated,
     JudgePart,
     PackHashes,
@@ -66,16 +66,16 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         parts = pipeline | "Parts" >> create(part_batches(cut.part_bits))
         related = []
         if known is not None:
-            overlaps = FindOverlaps(config.root, cut, work, config.dedupe.near_distance)
-            overlaps.write(known)
-            overlapping = (
+            leaving = FindLeaving(config.root, cut, work, config.dedupe.near_distance)
+            leaving.write(known)
+            found = (
                 parts
-                | "Spread overlaps" >> Spread()
+                | "Spread to find who leaves" >> Spread()
                 # RUNS, PARTS
-                | "Overlaps" >> beam.ParDo(PerTask(overlaps)).with_output_types(pa.RecordBatch)
+                | "Leaving" >> beam.ParDo(PerTask(leaving)).with_output_types(pa.RecordBatch)
             )
-            related.append(overlapping | "Related to evaluation images" >> Only(exchange.RUNS))
-            parts = overlapping | "Once overlaps stand" >> Only(PARTS)
+            related.append(found | "Leaving for themselves" >> Only(exchange.RUNS))
+            parts = found | "Once it stands who leaves" >> Only(PARTS)
         by_digest = (
             parts
             | "Spread digests" >> Spread()

@@ -19,13 +19,13 @@ from pmd.engines.committing import CommitStage
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.images import needs, takedowns
 from pmd.images import rules as images_rules
-from pmd.images.transforms import GatherPartition, SpreadPairs, file_batch, targets
+from pmd.images.transforms import GatherPartition, SpreadByImage, file_batch, targets
 from pmd.schema import keys
 from pmd.schema.tables import KEY
 from pmd.store import commits, exchange, root, sealed, storage
 
 #: image_id, identity, and another identity of the same photograph.
-Also = tuple[bytes, str, str]
+TwoIdentities = tuple[bytes, str, str]
 
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
@@ -59,7 +59,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Files" >> create([file_batch(task) for task in tasks])
             | "Images"
             >> ByPartition(
-                SpreadPairs(
+                SpreadByImage(
                     work,
                     bits,
                     images_rules.Asked.of(config),
@@ -100,7 +100,7 @@ def _put_by_digest(folder: str, name: str, content: bytes) -> str:
 
 
 def write_held_out(
-    root_url: str, left_out: Iterable[tuple[str, commits.Commit]], also: Collection[Also], folder: str
+    root_url: str, left_out: Iterable[tuple[str, commits.Commit]], also: Collection[TwoIdentities], folder: str
 ) -> str:
     """Write the keys of the evaluation images that sources have left out, under every identity that sources know of them.
 
@@ -121,7 +121,7 @@ def write_held_out(
     return _put_by_digest(folder, "held-out", b"".join(sorted(images_rules.reached(frozenset(ids), _links(also)))))
 
 
-def write_aliases(also: Collection[Also], folder: str) -> str:
+def write_aliases(also: Collection[TwoIdentities], folder: str) -> str:
     """Write image_id → the image that stands for it, from the pairs whose source knows two identities.
 
     Where several images say that they are also one (COCO holds some photographs twice), the smallest key stands for it.
@@ -145,14 +145,14 @@ def write_aliases(also: Collection[Also], folder: str) -> str:
     return _put_by_digest(folder, "aliases", sink.getvalue().to_pybytes())
 
 
-def _links(also: Collection[Also]) -> Iterator[tuple[bytes, bytes]]:
+def _links(also: Collection[TwoIdentities]) -> Iterator[tuple[bytes, bytes]]:
     """Yield image_id and that of the other identity."""
     return ((image_id, keys.image_id(other)) for image_id, _, other in also)
 
 
-def read_also(paths: Iterable[str]) -> set[Also]:
+def read_also(paths: Iterable[str]) -> set[TwoIdentities]:
     """Return image_id, identity and `also` of the pairs that have one; few sources do, and of their images each once."""
-    also: set[Also] = set()
+    also: set[TwoIdentities] = set()
     for path in paths:
         with sealed.open_checked(path) as file:
             parquet = pq.ParquetFile(file)

@@ -8,7 +8,8 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from pipelines import dedupe, fetch, hashes, running
+from pipelines import build as building
+from pipelines import fetch, hashes, running
 from pmd import codec, flow, stages
 from pmd.config import Config
 from pmd.engines.committing import CommitStage
@@ -62,7 +63,7 @@ def _build(config: Config, flags: Sequence[str], *, keeps: bool) -> None:
     while refused := _write(config, flags, keeps=keeps):
         hashes.settle(config, refused)
         fetch.settle_rejected(config, flags)
-        dedupe.build(config, flags)
+        building.bring_up(config, flow.between(flow.FETCH, flow.SHARD), flags)
 
 
 def _write(config: Config, flags: Sequence[str], *, keeps: bool) -> refusals.Refusals:

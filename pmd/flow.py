@@ -2,7 +2,7 @@
 
 Pure data, at the bottom. Whatever lists stages, names a folder of ROOT or tells a part's file by its name reads it here: the
 store, the stages, the inspection, the command line and the docs. A new stage is a row here, a folder `pmd/<stage>/` and a
-pipeline `pipelines/<stage>.py`.
+pipeline `pipelines/<stage>.py` (CONTRIBUTING.md).
 """
 
 from __future__ import annotations
@@ -17,14 +17,32 @@ _DIGEST: Final = "[0-9a-f]{16}"
 PART: Final = rf"part-\d+-of-\d+-{_DIGEST}\.parquet"
 _PART_NUMBER: Final = re.compile(r"part-(\d+)-of-")
 _OF_PARTS: Final = re.compile(r"part-\d+-of-(\d+)")
-#: What a field of a folder's path may be.
 #: What a source may be called: its name is a folder's.
 SOURCE_NAME: Final = "[A-Za-z0-9_]+"
+#: What a field of a folder's path may be.
 _FIELDS: Final = {"source": SOURCE_NAME, "shard": r"\d+", "generation": r"\d+", "wave": r"\d{4}-\d\d-\d\d"}
 _FIELD: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
 
 #: What a stage runs and commits at a time: a source, or all of it.
 Unit = Literal["source", "whole"]
+#: What a stage may do to the ledger, by generations of its own: "more" pictures, or more of how they look; or "less", where it
+#: finds out that a stored picture is none.
+Ledger = Literal["more", "less"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rate:
+    """What a stage takes of a processor, for `pmd plan`.
+
+    Attributes:
+        of: The figure of the plan that it grows with: rows, pairs, fetched, to_fetch or samples.
+        seconds: Of one of these.
+        is_measured: Whether that was measured (docs/benchmarks.md), or is a guess.
+    """
+
+    of: str
+    seconds: float
+    is_measured: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,13 +108,17 @@ class Stage:
 
     Attributes:
         name: Its name: of its package, its command, its table of options, and in `stage` columns.
-        after: The stage whose kept pairs it takes in; None: it takes none.
+        after: Of the books: the stage whose kept pairs it takes in; None: it takes none. When it runs is said by its place in
+            `STAGES` alone.
         unit: What it runs and commits at a time.
         books: The folder whose commit has its books, and its rejected rows if it rejects any.
         folders: All its folders, that of the books first.
         says: What its command does.
         judges: What it rejects pairs by; "": it rejects none.
-        counts_pairs: Whether its books count pairs.
+        counts_pairs: Whether its books count pairs. One that counts none may stand without the one before it: nothing of
+            what it keeps could go missing.
+        ledger: What it may do to the ledger; None: nothing.
+        rate: What it takes of a processor; None: nobody knows, and the plan says so.
     """
 
     name: str
@@ -106,6 +128,8 @@ class Stage:
     says: str
     judges: str = ""
     counts_pairs: bool = True
+    ledger: Ledger | None = None
+    rate: Rate | None = None
 
     @property
     def books(self) -> Folder:
@@ -187,6 +211,7 @@ CURATE: Final = Stage(
     (PAIRS,),
     "Read the sources: pairs and rejected rows. Beam's own flags follow --.",
     "the row itself: text, URL, the rules of the profile",
+    rate=Rate("rows", 35e-6, is_measured=True),  # fifty million rows of YFCC100M
 )
 IMAGES: Final = Stage(
     "images",
@@ -195,6 +220,7 @@ IMAGES: Final = Stage(
     (VIEWS, DISTINCT),
     "Find the distinct images of all pairs, and where each can be had.",
     "takedown lists, licences, and the sample that was asked for",
+    rate=Rate("pairs", 9e-6, is_measured=True),  # a million pairs of Conceptual 12M
 )
 FETCH: Final = Stage(
     "fetch",
@@ -203,6 +229,8 @@ FETCH: Final = Stage(
     (UNFETCHED, AVAILABILITY, GENERATION, STORE, ATTEMPTS, HASHES),
     "Download each image once, and settle what became of it.",
     "what the web answered",
+    ledger="more",
+    rate=Rate("to_fetch", 1 / 260, is_measured=True),  # 520 pictures a second in two lanes with a core each
 )
 DEDUPE: Final = Stage(
     "dedupe",
@@ -211,6 +239,8 @@ DEDUPE: Final = Stage(
     (GROUPS,),
     "Find images that are one: equal bytes, near-duplicates.",
     "the picture's bytes",
+    ledger="more",  # hashes, where it compares them
+    rate=Rate("pairs", 20e-6),
 )
 SHARD: Final = Stage(
     "shard",
@@ -219,9 +249,13 @@ SHARD: Final = Stage(
     (UNSHARDED, *SHARDS.values()),
     "Write training-ready shards.",
     "whether the region can be cut out",
+    ledger="less",  # a picture that is decoded here for the first time, and is none
+    rate=Rate("samples", 4e-3),
 )
 #: It takes what is left of the images, not of the views that fit into shards.
-PUBLISH: Final = Stage("publish", "dedupe", "source", (LISTS,), "Write each source's list of URLs.")
+PUBLISH: Final = Stage(
+    "publish", "dedupe", "source", (LISTS,), "Write each source's list of URLs.", rate=Rate("pairs", 10e-6)
+)
 AUDIT: Final = Stage(
     "audit",
     None,
@@ -229,6 +263,7 @@ AUDIT: Final = Stage(
     (REPORT,),
     "Write the audit: audit/report.html, audit/audit.json and audit/tables; with --out, that of any data set.",
     counts_pairs=False,
+    rate=Rate("pairs", 100e-6),
 )
 
 #: No stage of a build: it is run when somebody wants to know, and nothing is made of it but figures.
@@ -253,6 +288,11 @@ COUNTING: Final = tuple(stage for stage in STAGES if stage.counts_pairs)
 FOLDERS: Final = tuple((folder, stage) for stage in (*STAGES, REFRESH) for folder in stage.folders)
 #: The folders that stand directly under ROOT.
 TOPS: Final = frozenset({folder.top for folder, _ in FOLDERS})
+
+
+def between(first: Stage, last: Stage) -> tuple[Stage, ...]:
+    """Return the stages of a build that run after one and before another."""
+    return STAGES[STAGES.index(first) + 1 : STAGES.index(last)]
 
 
 def part(number: int, bits: int) -> str:

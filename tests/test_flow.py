@@ -14,7 +14,7 @@ import pytest
 from pmd import flow, stages
 from pmd.books import recount
 from pmd.config import Config, options
-from pmd.config.model import _TABLES as TABLES
+from pmd.config.model import TABLES
 from pmd.schema.reasons import REASONS
 from pmd.store import written
 

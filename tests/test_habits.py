@@ -95,6 +95,8 @@ def test_the_template_takes_what_its_launcher_reads() -> None:
     assert re.fullmatch(config["regexes"][0], "gs://bucket/folder/pmd.toml")
     assert not re.fullmatch(config["regexes"][0], "pmd.toml")
     assert all(re.fullmatch(command["regexes"][0], name) for name in ("build", *flow.NAMES))
+    assert not re.fullmatch(command["regexes"][0], "build pmd.toml")
+    assert 'choices=("build", *flow.NAMES)' in launcher
 
 
 def test_the_manifests_for_kubernetes_fit_each_other() -> None:

@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 
 import pmd
+from pmd import flow
 
 ROOT = Path(__file__).resolve().parent.parent
 
+#: The stages in the order of the flow, and refresh, which is none. Lists stand last: their card tells what the audit has found.
+STAGES = (*(name for name in flow.NAMES if name != flow.PUBLISH.name), flow.REFRESH.name, flow.PUBLISH.name)
 #: Every module or package of pmd, in the order in which they stand.
 ORDER = (
     "escape",
@@ -35,14 +38,7 @@ ORDER = (
     "engines",
     "codec",
     "suppression",
-    "curate",
-    "images",
-    "fetch",
-    "dedupe",
-    "shard",
-    "audit",
-    "refresh",
-    "publish",
+    *STAGES,
     "datasets",
     "stages",
     "takedown",

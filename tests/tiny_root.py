@@ -16,7 +16,7 @@ import datetime
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
+from pipelines import build as pipeline
 from pipelines import images as images_pipeline
-from pmd import codec, config, manifests, sources
+from pmd import codec, config, flow, manifests, sources
 from pmd.config import inputs
 from pmd.curate import needs as curate_needs
 from pmd.curate.transforms import ReadChunk, ResolvePartition, chunk_batch
@@ -53,7 +54,7 @@ from pmd.fetch.rejected_transforms import PAIRS, SUMS, RejectPart, with_ledger
 from pmd.images import needs as images_needs
 from pmd.images import rules as images_rules
 from pmd.images import takedowns
-from pmd.images.transforms import GatherPartition, SpreadPairs, file_batch
+from pmd.images.transforms import GatherPartition, SpreadByImage, file_batch
 from pmd.images.transforms import targets as image_targets
 from pmd.publish import needs as publish_needs
 from pmd.publish.transforms import SourceList, SpreadBoth, WriteList, tasks, with_named
@@ -62,7 +63,7 @@ from pmd.shard import needs as shard_needs
 from pmd.shard.samples import window_bits
 from pmd.shard.transforms import CutShards, OrderWindow, SpreadViews, WriteShard, window_outputs
 from pmd.shard.transforms import targets as shard_targets
-from pmd.store import commits, exchange, proposals, root, storage
+from pmd.store import commits, exchange, lock, proposals, root, storage
 from pmd.store.lock import Lock, State
 from pmd.store.standing import Standing
 from pmd.text import urls
@@ -151,16 +152,32 @@ samples_per_shard = 3
 def build(folder: Path, coco: str = "train2017") -> config.Config:
     """Build everything but the audit below `folder`/pmd; arguments as of `write_config`."""
     chosen = config.load(write_config(folder, coco))
-    for name in sorted(chosen.sources):
-        curate(chosen, name)
-    make_images(chosen)
-    fetch(chosen, 0)
-    commit_rejected(chosen)
-    dedupe(chosen)
-    shard(chosen)
-    for name in sorted(chosen.sources):
-        publish(chosen, name)
+    run_stages(chosen)
     return chosen
+
+
+#: The stages that are built here: those before the audit.
+STAGES = flow.STAGES[: flow.STAGES.index(flow.AUDIT)]
+
+
+def run_stages(chosen: config.Config, stages: Iterable[flow.Stage] = STAGES) -> None:
+    """Run stages by the workers that stand below; one that has none here by its own pipeline."""
+    for stage in stages:
+        if stage.name in _BY_WORKERS:
+            _BY_WORKERS[stage.name](chosen)
+        else:
+            _run_pipeline(chosen, stage)
+
+
+def _run_pipeline(chosen: config.Config, stage: flow.Stage) -> None:
+    """Run a stage as `pmd STAGE` does, and remove what only a writer leaves."""
+    before = {*storage.list_files(chosen.root)}
+    with root.writer(chosen.root, "test"):
+        pipeline.build(chosen, only=stage.name)
+    storage.remove_tree(storage.join(chosen.root, root.WORK))
+    for name in (lock.STATE_FILE, lock.LOCK_FILE, flow.REGISTER):
+        if name not in before and storage.exists(storage.join(chosen.root, name)):
+            storage.remove(storage.join(chosen.root, name))
 
 
 def _meet(write: Any, merge: Any, elements: Iterable[Any]) -> Iterator[Any]:
@@ -220,7 +237,7 @@ def make_images(chosen: config.Config) -> None:
     takedown = images_rules.Takedown.of(takedowns.lines(chosen.takedown))
     views = root.views_folder(chosen.root)
     found = _meet(
-        SpreadPairs(work, SHARD_BITS, images_rules.Asked.of(chosen), takedown, (), aliases, held_out),
+        SpreadByImage(work, SHARD_BITS, images_rules.Asked.of(chosen), takedown, (), aliases, held_out),
         GatherPartition(wanted.folder, views, SHARD_BITS, SHARD_BITS, work),
         [file_batch([file]) for file in files],
     )
@@ -401,3 +418,26 @@ def publish(chosen: config.Config, name: str) -> None:
     ours = target(wanted, kind=name, sources=(name,), complete=with_named)
     CommitStage(work, (ours,))(collect([*found, outputs(())]))
     _accept(chosen, work)
+
+
+def _each(run: Callable[[config.Config, str], None]) -> Callable[[config.Config], None]:
+    def of_all(chosen: config.Config) -> None:
+        for name in sorted(chosen.sources):
+            run(chosen, name)
+
+    return of_all
+
+
+def _fetch_once(chosen: config.Config) -> None:
+    fetch(chosen, 0)
+    commit_rejected(chosen)
+
+
+_BY_WORKERS: Mapping[str, Callable[[config.Config], None]] = {
+    flow.CURATE.name: _each(curate),
+    flow.IMAGES.name: make_images,
+    flow.FETCH.name: _fetch_once,
+    flow.DEDUPE.name: dedupe,
+    flow.SHARD.name: shard,
+    flow.PUBLISH.name: _each(publish),
+}

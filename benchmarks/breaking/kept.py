@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from benchmarks.breaking import calls, equal, kills, world
 from benchmarks.breaking.world import World
+from pmd import flow
 
-STAGES: Final = ("curate", "images", "fetch", "dedupe", "shard", "publish", "audit")
+STAGES: Final = flow.NAMES
 _SECONDS: Final = "seconds.json"
 
 

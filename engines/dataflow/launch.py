@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pmd import config
+from pmd import config, flow
 from pmd.engines.commanding import Command
 from pmd.errors import ConfigError
 
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", required=True, help="the configuration, in a bucket")
-    parser.add_argument("--command", default="build", help="which of pmd's commands")
+    parser.add_argument("--command", default="build", choices=("build", *flow.NAMES), help="which of pmd's commands")
     told, flags = parser.parse_known_args(argv)
     table = config.load(told.config).engine.dataflow
     if table is None:

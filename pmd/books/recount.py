@@ -10,7 +10,7 @@ import dataclasses
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import pyarrow as pa
 
@@ -76,9 +76,11 @@ class Recount:
 
     Attributes:
         has_rows: Whether the books count rows of its Parquet files; where not, they are held to their digests alone.
+        tables: The tables that others may rely on, as this version writes them, by their headings in docs/contract.md.
     """
 
     has_rows = True
+    tables: ClassVar[Mapping[str, pa.Schema]] = {}
 
     def __init__(self, committed: Committed, tally: Tally) -> None:
         self.committed = committed

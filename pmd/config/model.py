@@ -29,7 +29,7 @@ from pmd.sources.contract import PROFILES, Profile, SourceOptions
 from pmd.store import lock, storage
 
 #: The tables of options: of each stage, and what several stages heed.
-_TABLES: Final[dict[str, type[options.StageOptions]]] = {
+TABLES: Final[dict[str, type[options.StageOptions]]] = {
     flow.CURATE.name: options.CurateOptions,
     flow.IMAGES.name: options.ImagesOptions,
     flow.FETCH.name: options.FetchOptions,
@@ -42,7 +42,7 @@ _TABLES: Final[dict[str, type[options.StageOptions]]] = {
 }
 #: What is no table.
 _TOP_KEYS: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "suppression")
-_TOP: Final = (*_TOP_KEYS, "engine", "sources", "scores", *_TABLES)
+_TOP: Final = (*_TOP_KEYS, "engine", "sources", "scores", *TABLES)
 _ENDING: Final = ".toml"
 _CONTACT_LENGTH: Final = 256
 #: Rows of a table of countries that are told.
@@ -335,7 +335,7 @@ class _Checker:
         suppression = self._strings(raw, ("suppression",), "files takedown/suppression.json of other ROOTs")
         stages: dict[str, Any] = {
             name: self._model(model, raw.get(name, {}), (name,), model.profile_values(profile))
-            for name, model in _TABLES.items()
+            for name, model in TABLES.items()
         }
         engine = self._engine(raw.get("engine", {}))
         chosen = self._sources(raw.get("sources"), profile)
@@ -605,7 +605,7 @@ def _home(name: str) -> str | None:
         return "at the top of the file, above the first [table]"
     if name in options.PerHost.model_fields:
         return "within per_host = { … } under [fetch]"
-    stages = [f"[{stage}]" for stage, model in _TABLES.items() if name in model.model_fields]
+    stages = [f"[{stage}]" for stage, model in TABLES.items() if name in model.model_fields]
     return f"under {' or '.join(stages)}" if stages else None
 
 

@@ -6,7 +6,7 @@ A stage's `needs` adds what else there is to say: formats of its own, the seed, 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -14,15 +14,18 @@ from pmd.config import places
 from pmd.config.model import Config
 from pmd.config.options import Also, StageOptions
 
+#: The table of a stage that has no options.
+_NONE: Final = StageOptions()
+
 
 def of(config: Config, stage: str) -> dict[str, Any]:
-    """Return the options of a stage's table, and those of other tables that have their effect in it too (`Also`).
+    """Return the options of a stage's table, if it has one, and those of other tables that have their effect in it too (`Also`).
 
     Args:
         config: The configuration.
         stage: The stage's name.
     """
-    own: StageOptions = getattr(config, stage)
+    own: StageOptions = getattr(config, stage, _NONE)
     said = places.options_written(own, places.written)
     return {name: value for name, value in said.items() if name not in own.later} | _beside(config, stage)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -13,6 +14,8 @@ from pmd.schema.tables import PAIRS, REJECTED, in_source_folder
 
 class Recount(recount.Recount):
     """The recount of one source's pairs."""
+
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"pairs": in_source_folder(PAIRS)}
 
     def table(self, name: str, columns: Sequence[str]) -> Table:
         if self.is_rejected(name):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +20,8 @@ from pmd.store import exchange
 
 class Recount(recount.Recount):
     """The recount of the groups."""
+
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"groups": GROUPS, "splits": SPLITS, "near_texts": NEAR_TEXTS}
 
     def table(self, name: str, columns: Sequence[str]) -> Table:
         if self.is_rejected(name):

@@ -78,8 +78,8 @@ def hashes(ledger: pa.Table, image_ids: pa.Array) -> pa.Table:
     ).cast(HASHES)
 
 
-def staying(root_url: str, part: int, leaving: pa.Array) -> pa.Array:
-    """Return the images that the views of a part name, but for some that leave."""
+def to_compare(root_url: str, part: int, leaving: pa.Array) -> pa.Array:
+    """Return the images of a part that are compared with others: those that its views name, but for some that leave."""
     wanted = partitions.read_views(root_url, part, ["image_id"])["image_id"].unique()
     return wanted.filter(pc.invert(pc.is_in(wanted, value_set=leaving)))
 
@@ -259,7 +259,8 @@ def judge_again(
 ) -> tuple[pa.Table, pa.Table]:
     """Split the views of a part, or some of them, as the committed stage has done; see `judge`.
 
-    Views that stay keep the image_id they came with, also where their image gave way to another: `kept_ids` tells which.
+    Views that stay keep the image_id they came with, also where their image gave way to another: `kept_ids` tells which, and
+    `pmd.dedupe.left` both at once.
     """
     return judge(views, ledger, found, _read_repeated(root_url, part))
 

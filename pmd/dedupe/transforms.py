@@ -31,8 +31,11 @@ from pmd.store.proposals import Proposal
 
 
 @dataclasses.dataclass(frozen=True)
-class FindOverlaps:
-    """Compare a part's images with the evaluation images, which the driver has written to a file of the run."""
+class FindLeaving:
+    """Find a part's images that leave for themselves, before any are compared with each other: evaluation images.
+
+    These the driver has written to a file of the run. Who finds others that leave, whatever stands beside them, finds them here.
+    """
 
     root: str
     cut: partitions.Cut
@@ -48,24 +51,24 @@ class FindOverlaps:
         return storage.join(self.work, "evaluation.parquet")
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """PARTS of one row → RUNS of `rules.RELATED`, and the PARTS, once the part's overlaps stand in a file of the run."""
+        """PARTS of one row → RUNS of `rules.RELATED`, and the PARTS, once what leaves of the part stands in a file of the run."""
         part = part_of(batch)
         known = pa.Table.from_batches(list(commits.iterate(self._path)), schema=evaluation.KNOWN)
         wanted = partitions.read_views(self.root, part, ["image_id"])["image_id"].unique()
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
         found = dedupe_rules.overlaps(ledger, wanted, known, self.distance)
-        storage.put(_overlaps(self.work, part), commits.parquet_bytes(found), durable=False)
+        storage.put(_leaving_path(self.work, part), commits.parquet_bytes(found), durable=False)
         yield from write_related(self.work, found, self.cut.part_bits)
         yield batch
 
 
-def _overlaps(work: str, part: int) -> str:
-    return storage.join(work, f"overlaps-{part:05d}.parquet")
+def _leaving_path(work: str, part: int) -> str:
+    return storage.join(work, f"leaving-{part:05d}.parquet")
 
 
-def _overlapping(work: str, part: int) -> pa.Array:
-    """Return the images of a part that leave since they are evaluation images: none where these were not looked for."""
-    path = _overlaps(work, part)
+def _leaving(work: str, part: int) -> pa.Array:
+    """Return the images of a part that leave for themselves (`FindLeaving`): none where these were not looked for."""
+    path = _leaving_path(work, part)
     found = [batch["image_id"] for batch in commits.iterate(path, ["image_id"])] if storage.exists(path) else []
     return pa.concat_arrays([pa.array([], KEY), *(ids.cast(KEY) for ids in found)])
 
@@ -82,7 +85,7 @@ class SpreadHashes:
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """PARTS of one row → RUNS."""
         part = part_of(batch)
-        wanted = dedupe_rules.staying(self.root, part, _overlapping(self.work, part))
+        wanted = dedupe_rules.to_compare(self.root, part, _leaving(self.work, part))
         rows = dedupe_rules.hashes(partitions.read_ledger(self.root, self.cut.shards(part)), wanted)
         yield from exchange.write(self.work, dedupe_rules.HASHES, self.bits, rows.to_batches(), "key")
 
@@ -163,7 +166,7 @@ class SpreadHashed:
         runs = [batch for batch in batches if batch.schema == exchange.RUNS]
         marked = exchange.read(self.work, runs, dedupe_rules.MARKS)
         views = partitions.read_views(self.root, part, ["image_id", "region"])
-        out = pc.is_in(views["image_id"], value_set=_overlapping(self.work, part))
+        out = pc.is_in(views["image_id"], value_set=_leaving(self.work, part))
         views = views.filter(pc.invert(out))
         rows = dedupe_rules.hashed(views, partitions.read_ledger(self.root, self.cut.shards(part)), marked)
         yield from exchange.write(self.work, near.HASHED, 0, rows.to_batches(), "image_id")

@@ -6,7 +6,7 @@ import hashlib
 import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, ClassVar, Final, cast
 
 import pyarrow as pa
 import xxhash
@@ -18,7 +18,7 @@ from pmd.books.recount import HEAD_BYTES, Keys, Table, Tally
 from pmd.fetch import mend, reference_lists, state, stored, sums
 from pmd.schema import keys
 from pmd.schema.statuses import OK, STATUSES
-from pmd.schema.tables import ATTEMPTS, HASHES, ledger_file
+from pmd.schema.tables import ATTEMPTS, HASHES, LEDGER_FILE, ledger_file
 
 _BLOCK_BYTES: Final = 1 << 20
 #: What the ledger says of every image that is ok.
@@ -33,6 +33,13 @@ class Recount(recount.Recount):
     What one generation's files say of each other is held until its end: the ledger's rows until the store's member is found,
     and which images were settled and tried.
     """
+
+    tables: ClassVar[Mapping[str, pa.Schema]] = {
+        "attempts": ATTEMPTS,
+        "ledger": LEDGER_FILE,
+        "hashes": HASHES,
+        "availability": sums.SUMS,
+    }
 
     def __init__(self, committed: Committed, tally: Tally) -> None:
         super().__init__(committed, tally)

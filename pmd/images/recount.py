@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -12,11 +13,13 @@ from pmd.books import reconciliation, recount
 from pmd.books.recount import Keys, Table
 from pmd.books.report import Report
 from pmd.schema import keys
-from pmd.schema.tables import IMAGES, VIEWS, VIEWS_LATER
+from pmd.schema.tables import IMAGES, REJECTED, VIEWS, VIEWS_LATER
 
 
 class Recount(recount.Recount):
     """The recount of the images, or of the views."""
+
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"images": IMAGES, "views": VIEWS, "rejected": REJECTED}
 
     def table(self, name: str, columns: Sequence[str]) -> Table:
         if self.is_rejected(name):

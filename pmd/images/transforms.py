@@ -52,7 +52,7 @@ def _verdicts(path: str) -> scores.Verdicts:
 
 
 @dataclasses.dataclass(frozen=True)
-class SpreadPairs(Spreads):
+class SpreadByImage(Spreads):
     """Read files of pairs in batches, give each row its image, write them to a run."""
 
     work: str

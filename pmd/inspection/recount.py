@@ -20,6 +20,7 @@ from pmd.books import recount
 from pmd.books.committed import Committed
 from pmd.books.recount import Keys, Tally
 from pmd.books.report import DAMAGE, first_line
+from pmd.errors import PmdError
 from pmd.store import commits, storage
 
 #: Told of (bytes read so far, bytes in all).
@@ -85,7 +86,10 @@ class Recounting:
                 self.rows += rows
                 if rows != file.rows:
                     self._tell("rows", name, file.rows, rows)
-        counted.end()
+        try:
+            counted.end()
+        except (*DAMAGE, PmdError) as error:  # what it holds its files to, be it of other stages
+            self._tell("cannot be compared", committed.folder, "files that can be read", first_line(error))
 
     def _file(self, counted: recount.Recount, name: str, file: commits.File, path: str) -> int | None:
         if name.endswith(".tar"):

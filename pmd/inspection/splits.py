@@ -90,7 +90,7 @@ def _equal(root_url: str, cut: Cut, groups: pa.Table) -> Iterator[pa.Table]:
 
 
 def _run(root_url: str, cut: Cut, part: int, groups: pa.Table, work: str) -> Iterator[pa.RecordBatch]:
-    wanted = dedupe_rules.staying(root_url, part, dedupe_rules.leaving(groups))
+    wanted = dedupe_rules.to_compare(root_url, part, dedupe_rules.leaving(groups))
     rows = dedupe_rules.hashes(_ledger(root_url, cut, part), wanted)
     yield from exchange.write(work, dedupe_rules.HASHES, cut.part_bits, rows.to_batches(), "key")
 

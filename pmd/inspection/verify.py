@@ -318,7 +318,7 @@ def _plain(committed: Committed) -> dict[str, Any]:
 
 
 def _check_chain(standing: Mapping[str, Committed], report: Report) -> None:
-    """What a stage took in is what the one before it kept."""
+    """What a stage took in is what the one before it kept. Those that count no pairs take none in, and stand for themselves."""
     accounts = accounts_by_stage(standing)
     for name in accounts:
         before = flow.BY_NAME[name].after

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -13,6 +14,8 @@ from pmd.publish.rules import PUBLISHED
 
 class Recount(recount.Recount):
     """The recount of one source's list."""
+
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"published": PUBLISHED}
 
     def table(self, name: str, columns: Sequence[str]) -> Table:
         return Table(PUBLISHED, self._published)

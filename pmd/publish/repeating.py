@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from pmd import __version__, flow
 from pmd.config import Config
+from pmd.config.model import TABLES
 from pmd.curate import needs
 from pmd.sources.contract import NamesFiles
 from pmd.store import commits, root, storage
@@ -32,6 +33,8 @@ _LEFT_OUT: Final[Mapping[str, tuple[str, ...]]] = {
         "user_agent",
     ),
 }
+#: The table that says only what the card of a release tells of its makers.
+_OF_THE_CARD: Final = "card"
 #: What a commit tells of the programs that made it.
 _VERSIONS: Final = ("pmd", "python", "beam", "pyarrow")
 
@@ -72,9 +75,9 @@ def configuration(config: Config) -> dict[str, Any]:
             for name, source in sorted(config.sources.items())
         },
     }
-    for stage in (*flow.NAMES, "licence"):
-        said = _options(getattr(config, stage))
-        told[stage] = {name: value for name, value in said.items() if name not in _LEFT_OUT.get(stage, ())}
+    for table in (name for name in TABLES if name != _OF_THE_CARD):
+        said = _options(getattr(config, table))
+        told[table] = {name: value for name, value in said.items() if name not in _LEFT_OUT.get(table, ())}
     return told
 
 

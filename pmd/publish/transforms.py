@@ -16,8 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
-from pmd.dedupe import rules as dedupe_rules
-from pmd.dedupe import splits
+from pmd.dedupe import left
 from pmd.engines.committing import of_kind
 from pmd.engines.transforms import Collected, Spreads, outputs
 from pmd.fetch import partitions
@@ -82,14 +81,11 @@ class SpreadBoth(Spreads):
 
     def _fates(self, part: int) -> Iterator[tuple[str, pa.RecordBatch]]:
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
-        views, groups = partitions.read_views(self.root, part), dedupe_rules.read_groups(self.root, part)
-        settled = splits.read(self.root, part)
+        kept = left.views(self.root, part, ledger)
         for source in sorted(self.lists.bits):
-            mine = views.filter(pc.equal(views["source"], source))
-            kept, _ = dedupe_rules.judge_again(self.root, part, mine, ledger, groups)
-            if kept.num_rows:
-                fates = publish_rules.fates(splits.settled(kept, settled), ledger)
-                yield source, exchange.widen(fates, MEETING, is_fate=True)
+            mine = kept.filter(pc.equal(kept["source"], source))
+            if mine.num_rows:
+                yield source, exchange.widen(publish_rules.fates(mine, ledger), MEETING, is_fate=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -158,7 +158,8 @@ def _by_status(fetched: Mapping[str, Any]) -> str:
     sources = [ALL, *sorted(names - {ALL})]
     counts = {(row["source"], row["status"]): row["images"] for row in fetched["statuses"]}
     lost = sorted(
-        {status for source, status in counts if source == ALL and status != OK}, key=lambda status: -counts[ALL, status]
+        {status for source, status in counts if source == ALL and status != OK},
+        key=lambda status: (-counts[ALL, status], status),
     )
     if not lost:
         return ""

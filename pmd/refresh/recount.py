@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -14,6 +15,8 @@ from pmd.schema.statuses import STATUSES
 
 class Recount(recount.Recount):
     """The recount of one wave: its rows are in order, each image once, and every status is one."""
+
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"waves": WAVE}
 
     def table(self, name: str, columns: Sequence[str]) -> Table:
         return Table(WAVE, self._asked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import orjson
 import pyarrow as pa
@@ -29,6 +29,8 @@ _HEAD_BYTES: Final = 4096
 
 class Recount(recount.Recount):
     """The recount of one format's shards, or of the rejected pairs."""
+
+    tables: ClassVar[Mapping[str, pa.Schema]] = {"samples": writing.PARQUET}
 
     def __init__(self, committed: Committed, tally: Tally) -> None:
         super().__init__(committed, tally)

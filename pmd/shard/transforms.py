@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 
 from pmd import flow
 from pmd.config.options import ShardOptions
-from pmd.dedupe import rules as dedupe_rules
-from pmd.dedupe import splits
+from pmd.dedupe import left
 from pmd.engines.committing import Target, target
 from pmd.engines.partitions import part_of
 from pmd.engines.transforms import Collected, Spreads, outputs
@@ -76,11 +75,8 @@ class SpreadViews(Spreads):
     def rows(self, batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
         """PARTS of one row → `SAMPLE_ROWS`, with their windows."""
         part = part_of(batch)
-        groups = dedupe_rules.read_groups(self.root, part)
-        ledger = partitions.read_ledger(self.root, self.cut.shards(part))
-        kept, _ = dedupe_rules.judge_again(self.root, part, partitions.read_views(self.root, part), ledger, groups)
-        kept = splits.settled(kept, splits.read(self.root, part))
-        stands = dedupe_rules.kept_ids(kept["image_id"], groups)
+        kept = left.views(self.root, part, partitions.read_ledger(self.root, self.cut.shards(part)))
+        stands = kept["stands_id"].combine_chunks()
         columns = {name: kept[name] for name in samples.SAMPLE_ROWS.names if name in kept.schema.names} | {
             "image_id": stands,
             "is_merged": pc.not_equal(stands, kept["image_id"].combine_chunks()),

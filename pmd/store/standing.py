@@ -84,7 +84,7 @@ class Standing:
 
     def after(self, stage: flow.Stage) -> Standing:
         """Return what stands when a stage has run: its own commits, and what may write generations, are looked at anew."""
-        if stage in _WRITE_GENERATIONS:
+        if stage.ledger is not None:  # and those before it may have been run anew
             return Standing(self.root)
         later = Standing(self.root, self.__dict__.get("generations"))
         prefix = f"{self.root.rstrip('/')}/"
@@ -100,7 +100,3 @@ class Standing:
         later = Standing(self.root, generations)
         later._commits = self._commits
         return later
-
-
-#: Stages that may leave generations, and may run those before them anew.
-_WRITE_GENERATIONS = (flow.FETCH, flow.DEDUPE, flow.SHARD)

@@ -23,6 +23,10 @@ class More(LicenceOptions):
     least: Annotated[int, Also(("shard", "publish"))] = 0
 
 
+class ToStranger(LicenceOptions):
+    least: Annotated[int, Also(("stranger",))] = 0
+
+
 def test_a_stage_is_told_its_own_options_less_those_that_came_later_and_say_nothing() -> None:
     assert told.of(CHOSEN, "dedupe") == CHOSEN.dedupe.model_dump(mode="json")
     assert told.of(CHOSEN, "shard") == CHOSEN.shard.told()
@@ -38,6 +42,12 @@ def test_an_option_is_said_to_each_stage_that_it_is_marked_for_unless_it_is_at_i
         assert told.of(marked, stage) == told.of(plain, stage) | {"least": 3}
         assert told.of(plain, stage) == told.of(CHOSEN, stage)
     assert told.of(marked, "dedupe") == told.of(CHOSEN, "dedupe")
+
+
+def test_a_stage_without_a_table_is_told_what_others_say_to_it() -> None:
+    assert told.of(CHOSEN, "stranger") == {}
+    marked = dataclasses.replace(CHOSEN, licence=ToStranger(least=3))
+    assert told.of(marked, "stranger") == {"least": 3}
 
 
 @pytest.mark.parametrize("stage", [stage for stage in flow.STAGES if stage != flow.FETCH], ids=lambda stage: stage.name)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import audit, curate
+from pmd import flow
 from pmd.config.engine import Engine, FlinkEngine, SparkEngine
 from pmd.engines import choosing, servers
 from pmd.images import rules as images_rules
@@ -57,7 +58,7 @@ IN_ONE = Engine(name="flink", flink=FlinkEngine(master="[local]", environment="l
 SPARK = Engine(name="spark")
 SPARK_IN_ONE = Engine(name="spark", spark=SparkEngine(environment="loopback"))
 #: What a build of the demo runs on its engine.
-STAGES = {"curate", "images", "fetch", "dedupe", "shard", "publish", "audit"}
+STAGES = {*flow.NAMES}
 
 
 def curated_alike(demo: Demo, chosen: Engine, where: Path) -> None:

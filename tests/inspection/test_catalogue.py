@@ -15,34 +15,20 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from pmd import cli, manifests, sources
+from pmd import cli, flow, manifests, sources, stages
 from pmd.errors import ConfigError
-from pmd.fetch.sums import SUMS
 from pmd.inspection import catalogue
-from pmd.publish.rules import PUBLISHED
-from pmd.schema import tables
 from pmd.schema.exits import EXIT_CODES
 from pmd.schema.reasons import REASONS
 from pmd.schema.statuses import STATUSES, TRANSIENT
-from pmd.shard.writing import PARQUET
 from tests import postcards
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 CONTRACT = (REPOSITORY / "docs" / "contract.md").read_text(encoding="utf-8")
 
+#: As the stages tell them.
 DOCUMENTED = {
-    "pairs": tables.in_source_folder(tables.PAIRS),
-    "rejected": tables.REJECTED,
-    "images": tables.IMAGES,
-    "views": tables.VIEWS,
-    "attempts": tables.ATTEMPTS,
-    "ledger": tables.LEDGER_FILE,
-    "hashes": tables.HASHES,
-    "groups": tables.GROUPS,
-    "splits": tables.SPLITS,
-    "availability": SUMS,
-    "samples": PARQUET,
-    "published": PUBLISHED,
+    name: schema for stage in (*flow.STAGES, flow.REFRESH) for name, schema in stages.recount_of(stage).tables.items()
 }
 
 
@@ -68,6 +54,14 @@ def test_the_contract_documents_each_table(name: str, schema: pa.Schema) -> None
         f"mend docs/contract.md, table {name}"
     )
     assert all(len(row) == 4 and row[3] for row in _rows(name))
+
+
+def test_every_stage_that_has_tables_tells_them() -> None:
+    section = CONTRACT.split("\n## Tables\n")[1].split("\n## ")[0]
+    assert {*re.findall(r"^### (.+)$", section, re.MULTILINE)} == {*DOCUMENTED}
+    for stage in (*flow.STAGES, flow.REFRESH):
+        kind = stages.recount_of(stage)
+        assert bool(kind.tables) == ("table" in vars(kind)), stage.name
 
 
 def test_reasons_are_the_same_in_schema_docs_and_command() -> None:

@@ -20,7 +20,7 @@ HOUR = 3600
 
 
 def planned(**figures: Any) -> dict[str, Any]:
-    names = {rate.of for rate in costs.RATES} | {"fetched"}
+    names = {stage.rate.of for stage in flow.STAGES if stage.rate is not None} | {"fetched"}
     return {**dict.fromkeys(names, 0), "ranges": {}, "fetch": {"lanes": 1, "hours": 0.0}, **figures}
 
 
@@ -38,8 +38,24 @@ def of(found: dict[str, Any], stage: str) -> dict[str, Any]:
     return dict(item)
 
 
-def test_every_stage_has_its_rate() -> None:
-    assert [rate.stage for rate in costs.RATES] == [stage.name for stage in flow.STAGES]
+def test_a_rate_is_of_a_figure_of_the_plan(chosen: Config) -> None:
+    found = plan.plan(chosen)
+    assert all(isinstance(found[stage.rate.of], int | float) for stage in flow.STAGES if stage.rate is not None)
+    assert [item["stage"] for item in costs.cost(chosen, found, ONE)["stages"]] == [*flow.NAMES]
+
+
+def test_a_stage_without_a_rate_is_told_without_and_named_below(
+    chosen: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = dataclasses.replace(flow.DEDUPE, name="stranger", rate=None)
+    whole = costs.cost(chosen, planned(rows=1_000_000), ONE)
+    monkeypatch.setattr(flow, "STAGES", (*flow.STAGES, stranger))
+    found = costs.cost(chosen, planned(rows=1_000_000), ONE)
+    assert found["price"] == whole["price"] > 0
+    assert found["stages"][:-1] == whole["stages"]
+    assert [*costs.rows(found, plan_text._short)][-1] == ("stranger", "–", "–", "", "unknown")
+    assert next(costs.lines(found, plan_text._short)).startswith("All but the fetch and stranger: ~")
+    assert next(costs.lines(whole, plan_text._short)).startswith("All but the fetch: ~")
 
 
 def test_hours_grow_with_what_the_stage_works_on(chosen: Config) -> None:
@@ -96,7 +112,7 @@ def test_the_plan_shows_them_in_80_columns(chosen: Config) -> None:
     lines = plan_text.render(found | {"root": "pmd"}, 80).splitlines()
     start = lines.index("On machines that are paid by time:")
     assert lines[start + 1].split() == ["stage", "processor", "hours", "USD", "between", "told", "by"]
-    assert [line.split()[0] for line in lines[start + 2 : start + 9]] == [stage.name for stage in flow.STAGES]
+    assert [line.split()[0] for line in lines[start + 2 : start + 2 + len(flow.STAGES)]] == [*flow.NAMES]
     assert max(map(len, lines)) <= 80
 
 

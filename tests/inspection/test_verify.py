@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from pmd import cli, config
+from pmd import cli, config, flow
 from pmd.books import reconciliation
 from pmd.books.committed import Committed
 from pmd.errors import RootError
@@ -31,6 +31,9 @@ from pmd.inspection.recount import Recounting
 from pmd.schema.tables import KEY, LEDGER, LEDGER_LATER
 from pmd.store import commits, lock, sealed, storage, written
 from tests import tiny_root
+
+#: Folders of other stages: what their recounts tell besides is said by their own tests.
+OTHERS = tuple(f"{stage.books.top}/" for stage in tiny_root.STAGES if stage not in {*flow.JUDGING, flow.PUBLISH})
 
 
 @pytest.fixture(scope="module")
@@ -129,17 +132,16 @@ def test_a_second_generation_and_what_follows_it_pass(sound: config.Config, tmp_
         "how many images were there",
         "images of the ledger by status, and those with a perceptual hash",
     }
-    assert {item["what"] for item in listed} == older, "the stage after it is older"
+    found = {item["what"] for item in listed if not item["place"].startswith(OTHERS)}
+    assert found == older, "the stage after it is older"
     tiny_root.commit_rejected(chosen)
-    tiny_root.dedupe(chosen)
-    tiny_root.shard(chosen)
-    tiny_root.publish(chosen, "conceptual_captions")
+    tiny_root.run_stages(chosen, flow.between(flow.FETCH, flow.AUDIT))
     assert problems(Path(chosen.root)) == []
 
 
 def test_stages_that_are_not_there_yet_are_no_problem(copy: Path) -> None:
-    for folder in ("publish", "shards", "dedupe", "fetch"):
-        shutil.rmtree(copy / folder)
+    for stage in reversed(tiny_root.STAGES[tiny_root.STAGES.index(flow.FETCH) :]):
+        shutil.rmtree(copy / stage.books.top)
         assert problems(copy) == []
 
 

@@ -13,22 +13,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners import pipeline_context
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from pmd import flow
 from pmd.engines.coder import RecordBatchCoder
 from pmd.engines.transforms import create
 from tests.pipelines import building
 
-PIPELINES = {
-    "curate",
-    "images",
-    "against",
-    "fetch",
-    "rejected",
-    "hashes",
-    "dedupe",
-    "shard",
-    "publish",
-    "audit",
-}
+#: One of each stage, and those that fetch and dedupe have beside theirs.
+PIPELINES = {*flow.NAMES, "against", "rejected", "hashes"}
 
 #: What may carry elements, and what these are made of.
 ALLOWED = (

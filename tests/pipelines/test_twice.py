@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import itertools
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from typing import Any
 
 import pytest
 
+import pmd
+from pmd import flow
 from pmd.config import Config
 from pmd.config.engine import Engine, Shuffle
 from pmd.engines import transforms
@@ -181,55 +184,40 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Config:
     return chosen
 
 
-#: The callables of the stages' transforms that write something, or what others write by.
-ALL = {
-    "ReadChunks",
-    "ResolvePartitions",
-    "CommitStage curate",
-    "SpreadPairs",
-    "GatherPartition",
-    "CommitStage images",
-    "SpreadNames",
-    "MeetNames",
-    "WriteListed",
-    "FetchLane",
-    "RejectPart",
-    "HashShard",
-    "CommitStage fetch",
-    "CommitStage publish",
-    "SpreadHashes",
-    "SpreadHashed",
-    "PackHashes",
-    "FindLinks",
-    "Elect",
-    "FindGroups",
-    "ResolveGroups",
-    "FindHeld",
-    "WriteGroups",
-    "SpreadTexts",
-    "FindRepeated",
-    "JudgePart",
-    "CommitStage dedupe",
-    "SpreadViews",
-    "OrderWindow",
-    "CutShards",
-    "WriteShard",
-    "CommitStage shard",
-    "SpreadBoth",
-    "WriteList",
-    "CountPartition",
-    "CountUnits",
-    "CountWords",
-    "CountForms",
-    "SumForms",
-    "CommitStage audit",
+def workers_of(stage: flow.Stage) -> Iterator[type]:
+    """Yield the callables of a stage's transforms that a pipeline runs on its workers."""
+    for path in sorted((Path(pmd.__file__).parent / stage.name).glob("*transforms.py")):
+        module = importlib.import_module(f"pmd.{stage.name}.{path.stem}")
+        for kind in vars(module).values():
+            if isinstance(kind, type) and kind.__module__ == module.__name__ and "__call__" in dir(kind):
+                yield kind
+
+
+WORKERS = [kind for stage in flow.STAGES for kind in workers_of(stage)]
+#: Those that do not run here.
+ELSEWHERE = {
+    # run by others of the same stage
+    *("ReadChunk", "ResolvePartition"),
+    # run by the commit
+    "WithReport",
+    # where options ask for them: evaluation lists, equal bytes that are kept, captions that are nearly one
+    *("FindLeaving", "FindEqual"),
+    *("SpreadOccurrences", "SpreadBands", "Propose", "Ask", "Verify", "ElectTexts", "GroupTexts"),
+    # for takedowns
+    *("CutPatches", "WritePatch"),
 }
-
-
-#: Those that write rows to run files, where these do not cross the engine's shuffle, and what does so there. The audit has a
-#: `SpreadPairs` too, which always does.
-WRITE_RUNS = {"ReadChunks", "SpreadViews", "SpreadBoth"}
+#: Everything else of the stages' transforms, and what commits.
+ALL = {kind.__name__ for kind in WORKERS} - ELSEWHERE | {f"CommitStage {stage}" for stage in flow.NAMES}
+#: Those that write rows to run files, where these do not cross the engine's shuffle, and what does so there.
+WRITE_RUNS = {kind.__name__ for kind in WORKERS if issubclass(kind, transforms.Spreads)}
 SHUFFLE = {"ToParcels", "Land"}
+
+
+def test_workers_are_told_apart_by_their_names() -> None:
+    names = [kind.__name__ for kind in WORKERS]
+    assert len({*names}) == len(names)
+    assert {*names} >= ELSEWHERE
+    assert len(WRITE_RUNS) > 3
 
 
 def disturbed(undisturbed: Config, where: Path, around: Around, shuffle: Shuffle = "files") -> str:
@@ -238,7 +226,9 @@ def disturbed(undisturbed: Config, where: Path, around: Around, shuffle: Shuffle
     with building.small(hashed=False), workers(around) as ran:
         building.run(chosen)
     expected = ALL if shuffle == "files" else ALL - WRITE_RUNS | SHUFFLE
-    assert ran == expected, "every worker is put to the test, and a new one has its place in ALL"
+    assert ran == expected, (
+        "every worker is put to the test, and a `Spreads` crosses the shuffle: its pipeline hands `by_engine` to ByPartition"
+    )
     return chosen.root
 
 

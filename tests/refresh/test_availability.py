@@ -56,6 +56,15 @@ def test_parts_add_up_in_whatever_order_and_however_they_are_cut(monkeypatch: py
     )
 
 
+def test_reasons_of_as_many_images_stand_by_their_names() -> None:
+    """In whatever order a process has its sets."""
+    tied = ["forbidden", "timeout", "dead", "placeholder", "not_an_image", "undecodable", "blocked_address"]
+    shown = page._by_status(availability.figures([sums.of(asked([("a.example", ("wit",), name) for name in tied]))]))
+    assert [part.split("<")[0] for part in shown.split('<td class="words">') if part.split("<")[0] in tied] == sorted(
+        tied
+    )
+
+
 def test_one_host_bears_no_interval_and_many_do() -> None:
     said = {row["source"]: row["another_draw"] for row in availability.figures([sums.of(asked(ROWS))])["sources"]}
     assert said["coco"] == {"interval": None, "refused": "too few"}
