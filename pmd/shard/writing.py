@@ -12,6 +12,7 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol, Self
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -328,25 +329,43 @@ class ParquetWriter:
 
     def __init__(self, draft: storage.Draft) -> None:
         self._writer = pq.ParquetWriter(draft.file, PARQUET, compression="zstd", use_dictionary=False)
-        self._waiting: list[pa.Table] = []
-        self._rows = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin a row group: its pictures lie end to end, as the column has them, and are copied no more."""
+        self._said: list[pa.Table] = []
+        self._extensions: list[str] = []
+        self._pictures = bytearray()
+        self._ends = [0]
+
+    @property
+    def _rows(self) -> int:
+        return len(self._extensions)
 
     def add(self, chunk: Chunk) -> None:
         """Add samples."""
-        said = chunk.table
-        paths = pc.binary_join_element_wise(said["key"], pa.array(chunk.extensions, pa.string()), ".")
-        contents = [pa.array(chunk.pictures, pa.binary()), paths.combine_chunks()]
-        image = pa.StructArray.from_arrays(contents, fields=list(PARQUET.field("image").type))
-        table = pa.table({name: image if name == "image" else said[name] for name in PARQUET.names}, PARQUET)
-        room = CHUNK - self._rows
-        self._waiting.append(table.slice(0, room))
-        self._rows += table.num_rows
-        if self._rows >= CHUNK:
-            self._flush()
-            self._waiting, self._rows = [table.slice(room)], table.num_rows - room
+        start, said = 0, chunk.table
+        while start < said.num_rows:
+            stop = min(start + CHUNK - self._rows, said.num_rows)
+            self._said.append(said.slice(start, stop - start))
+            self._extensions += chunk.extensions[start:stop]
+            for picture in chunk.pictures[start:stop]:
+                self._pictures += picture
+                self._ends.append(len(self._pictures))
+            start = stop
+            if self._rows == CHUNK:
+                self._flush()
 
     def _flush(self) -> None:
-        self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks())  # pages end where chunks do
+        said = pa.concat_tables(self._said).combine_chunks()  # pages end where chunks do
+        paths = pc.binary_join_element_wise(said["key"], pa.array(self._extensions, pa.string()), ".").combine_chunks()
+        ends = pa.py_buffer(np.array(self._ends, np.int32))
+        pictures = pa.Array.from_buffers(pa.binary(), self._rows, [None, ends, pa.py_buffer(self._pictures)])
+        image = pa.StructArray.from_arrays([pictures, paths], fields=list(PARQUET.field("image").type))
+        self._writer.write_table(
+            pa.table({name: image if name == "image" else said[name] for name in PARQUET.names}, PARQUET)
+        )
+        self._begin()
 
     def close(self) -> None:
         """Write what is left and the footer."""
