@@ -6,6 +6,7 @@ work on after a driver that was killed: ROOT has one writer, and that may soon b
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import signal
@@ -47,8 +48,10 @@ def how(code: int) -> str:
 
 def main() -> None:
     """Serve the driver until it has no more work."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     lean.without_pandas()
+    # Stages read with it, and at its first import it takes SIGINT for itself, so that the signal would not end this process.
+    importlib.import_module("polars")
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()
     # An exception goes to the driver with its traceback.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
