@@ -19,11 +19,12 @@ SINCE ?= HEAD
 # Bytecode is kept, whatever the environment says: lanes and commands that tests start would else compile all of pmd anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test touched test-engines test-consumers consumers check bench engines prism flink spark jars emulators lock platforms wheel clean
+.PHONY: help demo test test-long touched test-engines test-consumers consumers check bench engines prism flink spark jars emulators lock platforms wheel clean
 
 help:
 	@echo "make demo     run the whole thing on a small built-in web"
 	@echo "make test     run the tests, or some of them: make test ONLY=tests/store"
+	@echo "make test-long  run the tests that make test leaves out: kills, builds again and again, other engines, the wheel"
 	@echo "make touched  run the tests that a change touches: make touched SINCE=main"
 	@echo "make check    format, lint, types"
 	@echo "make bench    run the benchmarks"
@@ -46,10 +47,15 @@ $(VENV)/.dev: $(VENV)/.core requirements-dev.txt
 demo: $(VENV)/.core
 	$(BIN)/pmd demo --out out/demo
 
-# Modules stay together, so that what they share is made once (tests/conftest.py).
+# Modules stay together, so that what they share is made once. What is long is apart, unless it is named (tests/conftest.py).
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder --durations 30
+
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder --durations 30 $(ONLY)
-	@test -n "$(ONLY)" || echo "To run some of them: make test ONLY=tests/store. To run what a change touches: make touched SINCE=main"
+	$(PYTEST) $(or $(ONLY),-m "not long")
+	@test -n "$(ONLY)" || echo "The others: make test-long. Some of them: make test ONLY=tests/store. What a change touches: make touched SINCE=main"
+
+test-long: $(VENV)/.dev
+	$(PYTEST) -m long
 
 touched: $(VENV)/.dev
 	only=$$($(BIN)/python -m tests.touched $(SINCE)) && $(MAKE) test ONLY="$$only"

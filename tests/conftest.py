@@ -21,11 +21,27 @@ SAMPLES = TESTS.parent.parent / "shared" / "samples"
 
 #: Folders and modules whose tests take longest. They start first, so that no process ends long after the others.
 LONGEST: Final = ("end_to_end", "test_wheel.py", "fetch", "pipelines", "store")
+#: Folders and modules that `make test` leaves to `make test-long`: builds again and again, kills, other engines, the wheel.
+LONG: Final = ("end_to_end", "pipelines", "fetch/test_kills.py", "test_wheel.py")
+#: Of these, what no change may go without: the main job, and genuine rows.
+NOT_LONG: Final = ("end_to_end/test_demo.py", "end_to_end/test_real_samples.py", "end_to_end/test_library.py")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put first what takes longest; `--dist loadscope` then keeps a module in one process, so that its fixtures are made once."""
+    """Mark what is long, and put first what takes longest.
+
+    `--dist loadscope` then keeps a module in one process, so that its fixtures are made once.
+    """
+    for item in items:
+        if is_long(item.path.relative_to(TESTS).as_posix()):
+            item.add_marker("long")
     items.sort(key=lambda item: _place(item.path))
+
+
+def is_long(module: str) -> bool:
+    """Return whether all tests of a module are long; `module`: its path below this folder."""
+    return module.startswith(LONG) and module not in NOT_LONG
 
 
 def _place(path: Path) -> int:

@@ -104,6 +104,7 @@ def test_every_url_ends_with_its_status(
     ]
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_number_of_such_urls(web: Web) -> None:
     """The highest memory of a process that fetches them once, and of one that fetches them ten times as often."""
     cases = hostile.cases()

@@ -260,6 +260,7 @@ SLOW = 5
         (2, signal.SIGTERM, False),
     ],
 )
+@pytest.mark.long
 def test_an_interrupted_fetch_keeps_what_it_has(
     tmp_path: Path, web: Web, lanes: int, number: int, to_all: bool
 ) -> None:
@@ -284,6 +285,7 @@ def test_an_interrupted_fetch_keeps_what_it_has(
 
 @linux
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.long
 def test_a_lane_that_dies_ends_the_fetch_and_the_others_keep_what_they_have(
     tmp_path: Path, web: Web, number: int
 ) -> None:
@@ -318,6 +320,7 @@ def test_lanes_that_are_killed_while_they_start_end_the_fetch(tmp_path: Path, we
     assert len(said.splitlines()) == 3
 
 
+@pytest.mark.long
 def test_a_run_whose_time_is_up_says_so_and_the_next_goes_on(tmp_path: Path, web: Web) -> None:
     """Its time is up before its lanes have begun, so that nobody is asked for anything."""
     chosen = known(tmp_path, web)
@@ -331,6 +334,7 @@ def test_a_run_whose_time_is_up_says_so_and_the_next_goes_on(tmp_path: Path, web
     assert fetch_needs.pending_images(chosen) == {}
 
 
+@pytest.mark.long
 def test_a_retry_that_is_cut_goes_on_and_comes_to_its_end(tmp_path: Path, web: Web) -> None:
     """Each of its shards is asked for once, and the next retry, when it has ended, asks for all again."""
     chosen = known(tmp_path, web)

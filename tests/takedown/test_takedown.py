@@ -295,6 +295,7 @@ def standing(where: str) -> tuple[Any, Any]:
     return building.committed(where), {name: content for name, content in world.files(where).items() if name in names}
 
 
+@pytest.mark.long
 def test_a_purge_that_is_killed_at_any_call_of_the_storage_ends_as_one_that_is_not(done: Done, tmp_path: Path) -> None:
     from benchmarks.breaking import calls
 

@@ -223,6 +223,7 @@ def served() -> Iterator[Web]:
         yield web
 
 
+@pytest.mark.long
 def test_no_command_obeys_a_stranger(served: Web, tmp_path: Path, pmd: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = configured(tmp_path, served, NAME, CAPTION)
