@@ -29,8 +29,10 @@ _END_S: Final = 1.0
 _WORD_S: Final = 2.0
 #: And in which a signal comes that has ended a worker already.
 _SIGNAL_S: Final = 0.5
+#: The driver's threads that Beam ends by an exception when a worker is gone.
+READERS: Final = ("beam_control_read", "read_grpc_client_inputs")
 #: As Beam's threads are called that serve workers, where these are within the driver (LOOPBACK).
-_SERVING: Final = ("run_worker_", "read_grpc_client_inputs", "beam_control_read")
+_SERVING: Final = ("run_worker_", *READERS)
 _HANG_UPS: Final = (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
 
 

@@ -22,7 +22,7 @@ from apache_beam.transforms import environments
 from google.protobuf import json_format, text_format
 
 from pmd.engines import workers
-from pmd.engines.driving import Driver
+from pmd.engines.driving import READERS, Driver
 
 _URN: Final = "pmd:environment:processes:v1"
 #: Seconds that a worker gets to end when Beam has asked it to; its work is done then.
@@ -31,8 +31,6 @@ _END_S: Final = 10.0
 _QUIET_S: Final = 10.0
 #: Seconds that the driver's threads that read from workers get to end, of a pipeline that failed.
 _READ_S: Final = 1.0
-#: The driver's threads that Beam ends by an exception when a worker is gone.
-_READERS: Final = frozenset({"beam_control_read", "read_grpc_client_inputs"})
 #: The thread that waits for Beam's, where that was left to itself.
 _AFTER: Final = "after Beam"
 _numbers: Final = itertools.count()
@@ -67,7 +65,7 @@ class Processes:
         told = threading.excepthook
 
         def hook(ended: threading.ExceptHookArgs) -> None:
-            if ended.thread is None or ended.thread.name not in _READERS:
+            if ended.thread is None or ended.thread.name not in READERS:
                 told(ended)
 
         log = logging.getLogger("apache_beam")
@@ -118,7 +116,7 @@ def _join_readers() -> None:
     """Wait for the threads whose streams have broken, while nobody is told of it."""
     until = time.monotonic() + _READ_S
     for thread in threading.enumerate():
-        if thread.name in _READERS:
+        if thread.name in READERS:
             thread.join(max(0.0, until - time.monotonic()))
 
 

@@ -248,6 +248,8 @@ def _placeholders(root_url: str, known: Register) -> set[bytes]:
 
 def _pairs_of(root_url: str, images: set[bytes]) -> set[bytes]:
     """Return the ids of all pairs of some images."""
+    if not images:
+        return set()
     mine = keys.key_array(sorted(images))
     found = (
         batch["pair_id"].filter(pc.is_in(batch["image_id"], value_set=mine)).to_pylist()
