@@ -384,6 +384,15 @@ def wider(one: Estimate, other: Estimate) -> Estimate:
     return one if one.high - one.low >= other.high - other.low else other
 
 
+def about(estimate: Estimate, value: float) -> Estimate:
+    """Return a share's interval about another value beside its own, as wide as logits go: where its own is not to be told."""
+    if estimate.error is None or estimate.degrees is None or not 0 < value < 1:
+        return dataclasses.replace(estimate, value=value, low=None, high=None, refused=estimate.refused or TOO_FEW)
+    ends = _ends(math.log(value / (1 - value)), estimate.error, estimate.degrees, LEVEL)
+    low, high = (float(special.expit(end)) for end in ends)
+    return dataclasses.replace(estimate, value=value, low=low, high=high)
+
+
 # This table, of whose texts a part was read.
 
 

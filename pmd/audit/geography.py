@@ -172,11 +172,32 @@ def _by_stage(placed: _Placed, ran: Sequence[str], beside: Beside, told: Source)
     shown_incomes = suppression.classes_told(
         suppression.told(incomes, known, asked, hold=False), shown_users, classes.get, whole, asked, known=known
     )
-    return {
-        stage: _stage(placed, stage, beside, online, (told, some))
-        | (_incomes(placed, stage, beside, online, ({*told.of_step("income", stage)}, {*of_users})) if classes else {})
-        for stage, some, of_users in zip(ran, shown_users, shown_incomes, strict=True)
-    }
+    added_up = told.added_up & {"income"}
+    if steps.hides_high(incomes, shown_incomes):
+        shown_incomes = steps.in_order(suppression.added_up(shown_users, classes.get))
+        added_up |= {"users"}
+    found = {}
+    for stage, some, of_users in zip(ran, shown_users, shown_incomes, strict=True):
+        found[stage] = _stage(placed, stage, beside, online, (told, some))
+        if classes:
+            of_classes = _Classes(told.of_step("income", stage), of_users, added_up)
+            found[stage] |= _incomes(placed, stage, beside, online, of_classes)
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Classes:
+    """What is told of income classes after a step.
+
+    Attributes:
+        pairs: Class → photographs.
+        users: Class → users most of whose placed photographs are there.
+        added_up: "income" and "users": of which of the two these are the told countries' alone, added up.
+    """
+
+    pairs: Mapping[str, int]
+    users: Mapping[str, int]
+    added_up: frozenset[str]
 
 
 def _stage(
@@ -217,26 +238,35 @@ def _stage(
 
 
 def _incomes(
-    placed: _Placed, stage: str, beside: Beside, online: Mapping[str, float], shown: tuple[set[str], set[str]]
+    placed: _Placed, stage: str, beside: Beside, online: Mapping[str, float], told: _Classes
 ) -> dict[str, Any]:
     """Return photographs, users, people and internet users by income class, and the share of high income."""
-    tables = (
-        ("pairs", placed.pairs(stage), shown[0]),
-        ("users", placed.users(stage), shown[1]),
-        ("people", beside.people, frozenset(reference.CLASSES)),
-        ("internet_users", online, frozenset(reference.CLASSES)),
+    pairs, users = (
+        numbers if kind in told.added_up else _by_class(counts, beside.incomes)
+        for kind, numbers, counts in (
+            ("income", told.pairs, placed.pairs(stage)),
+            ("users", told.users, placed.users(stage)),
+        )
     )
-    by_class = {kind: (_by_class(counts, beside.incomes), some) for kind, counts, some in tables}
-    whole, users = after(placed.partial.pairs, stage), placed.all_users(stage)
-    (pairs, some_pairs), (of_users, some_users) = by_class["pairs"], by_class["users"]
+    by_class = {
+        "pairs": (pairs, told.pairs),
+        "users": (users, told.users),
+        "people": (_by_class(beside.people, beside.incomes), reference.CLASSES),
+        "internet_users": (_by_class(online, beside.incomes), reference.CLASSES),
+    }
+    whole, all_users = after(placed.partial.pairs, stage), placed.all_users(stage)
+    draw = _draw(placed, stage)
+    if "income" in told.added_up and told.pairs:
+        draw = estimates.about(draw, pairs.get(_HIGH, 0) / sum(pairs.values()))
     return {
         "incomes": [
             {"class": name} | {kind: _of_class(held, name, some) for kind, (held, some) in by_class.items()}
             for name in reference.CLASSES
         ],
+        "added_up": [name for kind, name in (("income", "pairs"), ("users", "users")) if kind in told.added_up],
         "high_income": {
-            "photographs": _high(pairs, whole, _draw(placed, stage)) if _HIGH in some_pairs else _HIDDEN,
-            "users": _high(of_users, users, _draw_of_users(of_users)) if _HIGH in some_users else _HIDDEN,
+            "photographs": _high(pairs, whole, draw) if _HIGH in told.pairs else _HIDDEN,
+            "users": _high(users, all_users, _draw_of_users(users)) if _HIGH in told.users else _HIDDEN,
         },
     }
 

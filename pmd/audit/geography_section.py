@@ -114,7 +114,23 @@ def _incomes(source: str, by_stage: Mapping[str, Any], ends: tuple[str, str], ta
     return (
         f"<h3>By income class of the country, {escape(source)}</h3>"
         + page.table(["<income", *head], rows)
+        + _added_up(after["added_up"])
         + _high_by_step(source, {step: by_stage[step] for step in taken})
+    )
+
+
+#: What classes are called that are the told countries' alone.
+_OF_KINDS: Final = {"pairs": "photographs", "users": "users"}
+
+
+def _added_up(kinds: Sequence[str]) -> str:
+    """Return of what kinds the classes are those of the told countries alone."""
+    if not kinds:
+        return ""
+    said = " and ".join(_OF_KINDS[kind] for kind in kinds)
+    return (
+        f'<p class="soft">Of {said}: the countries of each class that are told after the first step and after the last, added '
+        "up. The whole class would tell of a few pairs or users in another country.</p>"
     )
 
 

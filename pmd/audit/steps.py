@@ -82,6 +82,8 @@ class Source:
             told apart.
         totals: By what → the pairs of all values after each step, told or not.
         factor: 1 − f, where f is the part of the texts that were read.
+        incomes: Country → income class.
+        added_up: By what values are those of the countries alone that are told at first and at last: more could not be told.
     """
 
     taken: Sequence[str]
@@ -89,6 +91,8 @@ class Source:
     values: Mapping[str, Sequence[Mapping[str, int]]]
     totals: Mapping[str, Sequence[int]]
     factor: float
+    incomes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    added_up: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -128,13 +132,17 @@ class Source:
                 values[classes] = suppression.classes_told(
                     values[classes], values[rows], class_of, totals[rows], asked, known=totals[classes]
                 )
+        added_up = frozenset({"income"} if hides_high(tables.get("income", ()), values.get("income", ())) else ())
+        if added_up:
+            values["income"] = in_order(suppression.added_up(values["country"], incomes.get))
         if "known language" in values:
             known = values.pop("known language")
             values["language"] = [
                 dict(both) | one for both, one in zip(values.get("language", [{} for _ in taken]), known, strict=True)
             ]
         read = int(partial.sample.sum())
-        return cls(taken, whole, values, totals, max(1 - read / whole[0], 0.0) if whole[0] else 0.0)
+        factor = max(1 - read / whole[0], 0.0) if whole[0] else 0.0
+        return cls(taken, whole, values, totals, factor, incomes, added_up)
 
     def of_step(self, by: str, step: str) -> Mapping[str, int]:
         """Return the values that are told after a step, each with its pairs."""
@@ -142,6 +150,9 @@ class Source:
 
     def as_before(self, by: str, step: str) -> dict[str, str]:
         """Return the values whose pairs are given as after another step that has more or fewer pairs, and which that is."""
+        if by in self.added_up:
+            countries = self.as_before("country", step).items()
+            return {self.incomes[code]: other for code, other in countries if code in self.incomes}
         found: dict[str, str] = {}
         at = self.taken.index(step)
         for place, other in enumerate(self.taken if at and by in _HELD and by in self.totals else ()):
@@ -152,6 +163,8 @@ class Source:
 
     def changed(self, by: str, step: str) -> set[str]:
         """Return the values of which it is told exactly how many pairs a step took."""
+        if by in self.added_up:
+            return set()
         steps_of = (self.taken[self.taken.index(step) - 1], step)
         before, now = ({*self.of_step(by, one)} - {*self.as_before(by, one)} for one in steps_of)
         return before & now
@@ -173,7 +186,7 @@ class Source:
             pairs = [row.get(value) for row in at]
             marked = [value in some for some in same]
             rows.append({"value": value, "pairs": pairs, "as_before": marked, **_ratios(pairs, self.whole, factor)})
-        return {"exact": factor == 0, "rows": rows}
+        return {"exact": factor == 0, "added_up": by in self.added_up, "rows": rows}
 
 
 def steps(
@@ -230,6 +243,17 @@ def by_income(countries: Mapping[str, Counts], incomes: Mapping[str, str]) -> di
         if some:
             found[name] = np.sum(some, axis=0)
     return found
+
+
+def hides_high(classes: Sequence[Mapping[str, int]], told: Sequence[Mapping[str, int]]) -> bool:
+    """Return whether the highest class of income, of which the card speaks, is not told at first or at last."""
+    high = CLASSES_OF_INCOME[0]
+    return any(high in classes[at] and high not in told[at] for at in (0, -1)) if classes else False
+
+
+def in_order(classes: Sequence[Mapping[str, int]]) -> list[dict[str, int]]:
+    """Return classes of income in their own order."""
+    return [{name: table[name] for name in CLASSES_OF_INCOME if name in table} for table in classes]
 
 
 def _lost(tables: Mapping[str, Any], overall: Sequence[int], taken: Sequence[str]) -> dict[str, Any]:

@@ -161,6 +161,7 @@ def _tables(result: Mapping[str, Any], source: str) -> str:
         ]
         if rows:
             about = "" if table["exact"] else ", of the texts that were read"
+            about += ", of the countries that are told" if table["added_up"] else ""
             parts.append(f"<h4>Inclusion ratio by {escape(told['by'][by])}{about}</h4>")
             parts.append(page.table(["<", f"pairs after {names[0]}", *names[1:], "all"], rows))
     return "".join(parts)

@@ -8,6 +8,9 @@ telling theirs.
 For a country of millions that is no help to anybody. So a row of `HELD` or more that changed by fewer than `LEAST` is given as it
 was, which says that it hardly changed, and is off by 5 % at most. What it is off by hides in what is summed up, so that
 something must be.
+
+A class of rows may have hardly a pair beside the rows that are told: it is not told then. What the told rows make up together
+(`added_up`) is no secret, and takes its place where the class is what is asked for.
 """
 
 from __future__ import annotations
@@ -111,6 +114,22 @@ def classes_told(
             del some[name]
         found[place] = some
         done.append(place)
+    return found
+
+
+def added_up(rows: Sequence[Mapping[str, int]], class_of: Callable[[str], str | None]) -> list[dict[str, int]]:
+    """Return classes by those rows alone that are told after the first stage and after the last: they say no more than these.
+
+    Stages between them that do not tell all these rows tell no class.
+    """
+    both = sorted({*rows[0]} & {*rows[-1]}) if rows else []
+    found: list[dict[str, int]] = []
+    for table in rows:
+        sums: dict[str, int] = {}
+        for row in both if table.keys() >= {*both} else ():
+            if (name := class_of(row)) is not None:
+                sums[name] = sums.get(name, 0) + table[row]
+        found.append(sums)
     return found
 
 

@@ -229,3 +229,23 @@ def test_a_change_in_a_table_has_no_variance_from_what_both_have() -> None:
     assert ends(changed)[1] - ends(changed)[0] < 0.4 * (ends(alone)[1] - ends(alone)[0])
     whole = [dataclasses.replace(lost[0], factor=0.0)]
     assert estimates.change_of_table(whole, whole, "female", ("left", "english")).exact
+
+
+def test_an_interval_about_another_value_is_as_wide_in_logits() -> None:
+    chance = np.random.default_rng(3)
+    sizes = chance.integers(1, 9, 400)
+    own = estimates.share_of_draw([part(sizes.tolist(), chance.binomial(sizes, 0.4).tolist())], "term")
+    assert own.value is not None
+    moved = estimates.about(own, own.value + 0.01)
+
+    def width(estimate: Estimate) -> float:
+        low, high = ends(estimate)
+        return float(special.logit(high) - special.logit(low))
+
+    assert moved.value == own.value + 0.01
+    assert ends(moved)[0] > ends(own)[0]
+    assert width(moved) == pytest.approx(width(own))
+    # An interval that is no logit's cannot be moved: its ends would tell the value.
+    few = estimates.share_of_draw([part([5] * 40, [5] + [0] * 39)], "term")
+    assert few.error is None
+    assert (estimates.about(few, 0.03).low, estimates.about(few, 0.03).refused) == (None, TOO_FEW)

@@ -168,6 +168,7 @@ def test_the_card_has_the_share_of_high_income_countries_where_it_is_known() -> 
     kinds = {kind: {"number": 100, "share": 0.5} for kind in ("pairs", "users", "people", "internet_users")}
     for stage, share in (("curate", 0.75), ("fetch", 0.5)):
         by_stage[stage]["incomes"] = [{"class": name, **kinds} for name in reference.CLASSES]
+        by_stage[stage]["added_up"] = ["pairs"]
         by_stage[stage]["high_income"] = {
             "photographs": {"value": share, "interval": None, "known": 200, "another_draw": draw, "bounds": [0.2, 0.9]},
             "users": {"value": 0.4, "interval": None, "known": 20, "bounds": [0.1, 0.8]},
@@ -177,6 +178,7 @@ def test_the_card_has_the_share_of_high_income_countries_where_it_is_known() -> 
         "50.0 % (another draw of such users: 40–60 %) of yfcc100m's photographs in a country of known income are from "
         "high-income countries after fetch, 75.0 % after curate." in text
     )
+    assert "Of photographs: the countries of each class that are told after the first step and after the last" in text
     assert "Of its users, 40.0 % have most of their photographs there" in text
     assert "Were none, or all, of its other photographs there, it would be 20–90 % of all its photographs." in text
     assert "[audit.reference] in the configuration" not in text

@@ -125,17 +125,10 @@ def _atoms(sources: tuple[str, ...], rows: tuple[str, ...], stage: str) -> _Atom
 
 
 def _said_of_places(content: Mapping[str, Any], source: str) -> Iterator[_Said]:
-    for stage in CLASSES:
-        rows: dict[str, int] = {}
-        classes: dict[str, int] = {}
-        tables = content["steps"]["sources"][source]["by"]
-        at = CLASSES.index(stage)
-        for row in tables["country"]["rows"]:
-            if row["pairs"][at] is not None:
-                rows[row["value"]] = row["pairs"][at]
-        for row in tables.get("income", {"rows": []})["rows"]:
-            if row["pairs"][at] is not None:
-                classes[row["value"]] = row["pairs"][at]
+    tables = content["steps"]["sources"][source]["by"]
+    for at, stage in enumerate(CLASSES):
+        rows = _told_by(content, source, "country", stage)
+        classes = _told_by(content, source, "income", stage) if "income" in tables else {}
         if stage in _STAGES:
             told = content["geography"]["sources"][source][stage]
             for row in (*told["countries"], *content["sources"][source][stage]["countries"]["shares"]):
@@ -143,7 +136,21 @@ def _said_of_places(content: Mapping[str, Any], source: str) -> Iterator[_Said]:
             for row in told["incomes"]:
                 if row["pairs"]["number"] is not None:
                     assert classes.setdefault(row["class"], row["pairs"]["number"]) == row["pairs"]["number"]
+        if tables.get("income", {}).get("added_up"):
+            assert classes == _sums(tables["country"]["rows"], at), "they follow from the countries"
+            classes = {}
         yield from _said((source,), _COUNTRIES, stage, rows, classes, lambda code: _INCOMES.get(code, "none"))
+
+
+def _sums(rows: list[dict[str, Any]], at: int) -> dict[str, int]:
+    """Return income classes of the countries that are told at first and at last; none where one of them is not told here."""
+    some = [row for row in rows if None not in (row["pairs"][0], row["pairs"][-1])]
+    found: dict[str, int] = {}
+    for row in some if all(row["pairs"][at] is not None for row in some) else ():
+        if row["value"] in _INCOMES:
+            name = _INCOMES[row["value"]]
+            found[name] = found.get(name, 0) + row["pairs"][at]
+    return found
 
 
 def _said(
@@ -287,3 +294,40 @@ def test_a_class_of_countries_is_hidden_where_it_would_tell_of_one() -> None:
     assert suppression.classes_told([{"high": 385, "low": 220}], [rows], class_of, [605], known=[605]) == [
         {"high": 385, "low": 220}
     ]
+
+
+def test_classes_of_the_told_countries_take_the_place_of_those_that_are_hidden() -> None:
+    rows = [{"DE": 280, "US": 90, "VN": 220, "TW": 40}, {"DE": 270, "VN": 210}, {"DE": 200, "VN": 30, "US": 50}]
+    class_of = {"DE": "high", "US": "high", "VN": "low"}.get
+    # The second stage does not tell of the United States, so that nothing could be compared with it.
+    assert suppression.added_up(rows, class_of) == [{"high": 370, "low": 220}, {}, {"high": 250, "low": 30}]
+    assert suppression.added_up([], class_of) == []
+
+
+def test_the_share_of_high_income_is_told_where_its_whole_class_would_tell_of_few() -> None:
+    # Of Liechtenstein are five photographs: high income less Germany would be these.
+    zero = np.zeros(len(CLASSES), dtype=np.int64)
+    countries = {code: zero.copy() for code in ("DE", "VN", "IN", "LI")}
+    for code, (lost, left) in {"DE": (100, 500), "VN": (40, 160), "IN": (20, 100), "LI": (0, 5)}.items():
+        countries[code][[CLASSES.index("asked"), -1]] = lost, left
+    hosts = {host: zero.copy() for host in _HOSTS}
+    hosts["a.de"] = np.sum([*countries.values()], axis=0)
+    content = _content({"yfcc100m": countries}, {"yfcc100m": hosts})
+    places = content["geography"]["sources"]["yfcc100m"]
+    assert "pairs" in places["curate"]["added_up"]
+    told = {row["country"] for row in places["curate"]["countries"]} & {
+        row["country"] for row in places["shard"]["countries"]
+    }
+    assert "DE" in told
+    assert "LI" not in told
+    for stage, place in (("curate", 0), ("shard", CLASSES.index("shard"))):
+        high = places[stage]["high_income"]["photographs"]
+        classed = {code: int(countries[code][place:].sum()) for code in told}
+        assert high["known"] == sum(classed.values())
+        assert high["value"] == pytest.approx(classed["DE"] / sum(classed.values()), rel=1e-5)
+    income = content["steps"]["sources"]["yfcc100m"]["by"]["income"]
+    assert income["added_up"]
+    assert {row["value"] for row in income["rows"]} == {"high", "lower_middle"}
+    assert [row for row in content["tests"] if row["section"] == "incomes"] == [], (
+        "a test would tell how many were lost"
+    )
