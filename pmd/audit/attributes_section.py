@@ -17,17 +17,19 @@ def section(result: Mapping[str, Any]) -> str:
         return ""
     parts = []
     for source, stages in rates.populations(result):
+        # Of several sources together no rate is told: their texts were sampled unlike.
+        names = [name for name in RATES if any(row[name] is not None for row in stages[last]["attributes"]["values"])]
         before = {(row["attribute"], row["value"]): row["pairs"] for row in stages[first]["attributes"]["values"]}
         rows = [
             f'<tr><td class="words">{escape(row["attribute"])}</td><td class="words">{escape(row["value"])}</td>'
             f"<td>{formatting.count(before.get((row['attribute'], row['value'])))}</td><td>{formatting.count(row['pairs'])}</td>"
             f"<td>{escape(formatting.percent(row['share']))}</td>"
-            + "".join(f"<td>{escape(formatting.percent(row[name]))}</td>" for name in RATES)
+            + "".join(f"<td>{escape(formatting.percent(row[name]))}</td>" for name in names)
             + "</tr>"
             for row in stages[last]["attributes"]["values"]
         ]
         if rows:
-            head = ("<attribute", "<value", f"after {first}", f"after {last}", "share", *RATES)
+            head = ("<attribute", "<value", f"after {first}", f"after {last}", "share", *names)
             table = page.table(head, rows, stacked=True)
             parts.append(
                 table if source == rates.ALL else f"<details><summary>{escape(source)}</summary>{table}</details>"

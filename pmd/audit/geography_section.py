@@ -180,8 +180,8 @@ def _countries(result: Mapping[str, Any], source: str, told: Mapping[str, Any], 
     names = result["labels"]["countries"]
     has_users = any("to_internet_users" in row for row in ranked)
     rows = [_country(names.get(row["country"], row["country"]), row, has_users=has_users) for row in ranked]
-    head = ["<country", "photographs", "share", "users", "share of users", "a million people", "× people"]
-    head += ["a million internet users", "× internet users"] if has_users else []
+    head = ["<country", "photographs", "share", "users", "share of users", "per million people", "× people"]
+    head += ["per million internet users", "× internet users"] if has_users else []
     short = len(rows) > 2 * _RANKED
     shown = page.table(head, [*rows[:_RANKED], *rows[-_RANKED:]] if short else rows)
     whole = f"<details><summary>All {len(rows)} countries</summary>{page.table(head, rows)}</details>" if short else ""

@@ -30,6 +30,8 @@ BINS: Final[Mapping[str, tuple[float, ...]]] = {
 }
 #: Of an image that dedupe found to be no copy.
 NO_COPY: Final = "none of these"
+#: Of bins of few, summed up.
+NOT_SHOWN: Final = "not shown"
 #: Tables, in their order.
 TABLES: Final = (*BINS, "orientation", "format", "copies")
 
@@ -120,14 +122,15 @@ def _of_source(tables: Mapping[str, Counter[str]]) -> dict[str, Any]:
     rows = []
     for table, found in tables.items():
         (shown,) = suppression.shown([found], [total])
-        some = sorted(shown, key=lambda value: (_low(value), value)) if table in BINS else sorted(shown)
+        some = sorted(shown, key=lambda value: (low(value), value)) if table in BINS else sorted(shown)
         rows += [
             {"table": table, "value": value, "images": found[value], "share": found[value] / total} for value in some
         ]
         if rest := total - sum(found[value] for value in shown):
-            rows.append({"table": table, "value": "not shown", "images": rest, "share": rest / total})
+            rows.append({"table": table, "value": NOT_SHOWN, "images": rest, "share": rest / total})
     return {"coverage": coverage(total, total, "fetched images"), "method": "pictures", "values": rows}
 
 
-def _low(value: str) -> float:
+def low(value: str) -> float:
+    """Return the lower end of a bin."""
     return float(value.partition(" ")[0].replace(",", ""))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pmd.audit import formatting, page
+from pmd.audit import charts, formatting, page
+from pmd.audit.pictures import NO_COPY, NOT_SHOWN, labels, low
 from pmd.escape import html as escape
 
 #: Table → what it is called.
@@ -19,6 +20,12 @@ TITLES: Final = {
 }
 
 
+#: The table that is drawn.
+_DRAWN: Final = "short_side_px"
+#: Pixels of the shorter side below which a picture is called small: what models are mostly trained on (FLAVA: 224) and some room.
+_SMALL_PX: Final = 256
+
+
 def section(result: Mapping[str, Any]) -> str:
     """Return the section."""
     pictures = result["pictures"]
@@ -26,23 +33,69 @@ def section(result: Mapping[str, Any]) -> str:
     if not pictures:
         return f'<p class="reading">No picture has been fetched.</p>{method}'
     sources = [source for source, _, _ in page.sources_in_order(result) if source in pictures]
-    parts = []
-    for table, title in TITLES.items():
-        by_value: dict[str, dict[str, str]] = {}
-        for source in sources:
-            for row in pictures[source]["values"]:
-                if row["table"] == table:
-                    by_value.setdefault(row["value"], {})[source] = formatting.percent(row["share"])
-        rows = [
-            f'<tr><td class="words">{escape(value)}</td>'
-            + "".join(f"<td>{escape(shares.get(source, '–'))}</td>" for source in sources)
-            + "</tr>"
-            for value, shares in by_value.items()
-        ]
-        parts.append(f"<h3>{escape(title)}</h3>{page.table((f'<{title}', *sources), rows)}")
-    number = sum(pictures[source]["coverage"]["measured"] for source in sources)
-    reading = f"{formatting.count(number)} pictures were fetched, those of several sources counted for each."
+    tables = "".join(_table(pictures, sources, table, title) for table, title in TITLES.items())
     return (
-        f'<p class="reading">{escape(reading)}</p><details><summary>Sizes, shapes, formats and copies, by source'
-        f"</summary>{''.join(parts)}</details>{method}"
+        f'<p class="reading">{escape(_reading(pictures, sources))}</p>{_chart(_added(pictures, sources, _DRAWN))}'
+        f"<details><summary>Sizes, shapes, formats and copies, by source</summary>{tables}</details>{method}"
     )
+
+
+def _added(pictures: Mapping[str, Any], sources: Sequence[str], table: str) -> dict[str, int]:
+    """Return a table's values of all sources together: value → pictures, those that are not shown left out."""
+    found: dict[str, int] = {}
+    for source in sources:
+        for row in pictures[source]["values"]:
+            if row["table"] == table and row["value"] != NOT_SHOWN:
+                found[row["value"]] = found.get(row["value"], 0) + row["images"]
+    return found
+
+
+def _reading(pictures: Mapping[str, Any], sources: Sequence[str]) -> str:
+    number = sum(pictures[source]["coverage"]["measured"] for source in sources)
+    sides, shapes, copies = (_added(pictures, sources, table) for table in (_DRAWN, "orientation", "copies"))
+    small = sum(images for value, images in sides.items() if low(value) < _SMALL_PX)
+    lies = shapes.get("landscape", 0)
+    copied = sum(images for value, images in copies.items() if value != NO_COPY)
+
+    def share(images: int) -> str:
+        return formatting.percent(images / number)
+
+    return (
+        f"Of {formatting.count(number)} pictures that were fetched, those of several sources counted for each, "
+        f"{share(small)} have a shorter side under {_SMALL_PX} pixels, {share(lies)} are wider than high, and "
+        f"{share(copied)} are a copy of another."
+    )
+
+
+def _chart(sides: Mapping[str, int]) -> str:
+    """Return how many pictures have a shorter side of each size, of all sources together."""
+    number = sum(sides.values())
+    if not number:
+        return ""
+    named = labels(_DRAWN)
+    shares = [sides.get(value, 0) / number for value in named]
+    title = f"{TITLES[_DRAWN]}: share of the pictures of all sources"
+    return f"<h3>{escape(TITLES[_DRAWN])}, all sources</h3>" + page.chart(
+        charts.columns([_short(value) for value in named], [shares], ["after"], title, "pixels")
+    )
+
+
+def _short(value: str) -> str:
+    """Return a bin as it stands under its column: "512–767", "2,048+"."""
+    first, _, end = value.partition(" to below ")
+    return f"{first}–{int(end.replace(',', '')) - 1:,}" if end else first.removesuffix(" or more") + "+"
+
+
+def _table(pictures: Mapping[str, Any], sources: Sequence[str], table: str, title: str) -> str:
+    by_value: dict[str, dict[str, str]] = {}
+    for source in sources:
+        for row in pictures[source]["values"]:
+            if row["table"] == table:
+                by_value.setdefault(row["value"], {})[source] = formatting.percent(row["share"])
+    rows = [
+        f'<tr><td class="words">{escape(value)}</td>'
+        + "".join(f"<td>{escape(shares.get(source, '–'))}</td>" for source in sources)
+        + "</tr>"
+        for value, shares in by_value.items()
+    ]
+    return f"<h3>{escape(title)}</h3>{page.table((f'<{title}', *sources), rows)}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 
-from pmd.audit import pictures
+from pmd.audit import pictures, pictures_section
 from pmd.schema.tables import GROUPS, KEY, LEDGER
 
 
@@ -71,3 +73,35 @@ def test_bins_of_few_are_summed_up() -> None:
     assert formats == {"many": 30, "more": 20, "not shown": 12}
     assert found["coverage"]["measured"] == 62
     assert pictures.figures([]) == {}
+
+
+def test_the_page_says_and_draws_how_large_pictures_are() -> None:
+    def counts(source: str, number: int) -> list[list[Any]]:
+        sides = [["128 to below 256", number], ["512 to below 768", 3 * number]]
+        shapes = [["landscape", 3 * number], ["square", number]]
+        kinds = [["bytes", number], [pictures.NO_COPY, 3 * number]]
+        by_table = {"short_side_px": sides, "orientation": shapes, "copies": kinds}
+        return [
+            [source, table, value, many]
+            for table in pictures.TABLES
+            for value, many in by_table.get(table, [["jpeg", 4 * number]] if table == "format" else [])
+        ]
+
+    told = pictures.figures([counts("coco", 20), counts("wit", 30)])
+    result = {
+        "pictures": told,
+        "methods": {"pictures": pictures.METHOD},
+        "stages": ["curate"],
+        "sources": {name: {"curate": {"pairs": 100}} for name in told},
+        "table2": {},
+    }
+    page = pictures_section.section(result)
+    assert (
+        "Of 200 pictures that were fetched, those of several sources counted for each, 25.0 % have a shorter side under 256 "
+        "pixels, 75.0 % are wider than high, and 25.0 % are a copy of another." in page.replace("\u00a0", " ")
+    )
+    drawn = page[page.index("<figure>") : page.index("</figure>")].replace("\u00a0", " ")
+    assert "128–255 pixels: 25 %" in drawn
+    assert "512–767 pixels: 75 %" in drawn
+    assert "2,048+ pixels: 0 %" in drawn
+    assert "No picture has been fetched." in pictures_section.section({**result, "pictures": {}})
