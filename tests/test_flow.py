@@ -14,8 +14,8 @@ import pytest
 from pmd import flow, stages
 from pmd.books import recount
 from pmd.config import Config, options
-from pmd.config.model import TABLES
-from pmd.schema.reasons import REASONS
+from pmd.config.reasons import REASONS
+from pmd.config.tables import TABLES
 from pmd.store import written
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,4 +1,7 @@
-"""The options of the stages: one frozen model a stage, which the configuration fills and the stage receives whole.
+"""The options of the stages: one frozen model a table, which the configuration fills and the stage receives whole.
+
+What is declared of an option stands beside it: its bounds, in which other stages it has an effect (`Also`), and the reasons for
+which rows leave by it (`Leaves`). `pmd.config.tables` says what follows.
 
 A field that differs between profiles carries a `Rule`; the others are plain settings with one default. Names are those
 of the configuration file.
@@ -10,7 +13,7 @@ import dataclasses
 import datetime
 import ipaddress
 import re
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -44,6 +47,21 @@ class Also:
     stages: tuple[str, ...]
 
 
+@dataclasses.dataclass(frozen=True)
+class Leaves:
+    """Marks an option by which rows leave, once for each stage in which they do.
+
+    Attributes:
+        stage: The stage's name.
+        reason: What its rejected rows say. A reason is given by exactly one stage, and is never given another meaning.
+        says: What it means, for docs/contract.md and `pmd sources --rules`.
+    """
+
+    stage: str
+    reason: str
+    says: str
+
+
 #: The longest side that a JPEG can have.
 LONGEST_SIDE_PX: Final = 65_535
 
@@ -67,6 +85,21 @@ class StageOptions(BaseModel):
     def told(self) -> dict[str, Any]:
         """Return the options as JSON has them, for fingerprints: of what is asked for, whatever else there is to ask."""
         return self.model_dump(mode="json", exclude=self.later)
+
+    @property
+    def unsaid(self) -> set[str]:
+        """Those that are at their defaults: other stages than that of the table are not told them."""
+        return {name for name, field in type(self).model_fields.items() if getattr(self, name) == field.default}
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say why an option is not there that the table has (`pmd.config.asked`)."""
+            if name in type(self).model_fields:
+                raise AttributeError(
+                    f"{type(self).__name__}.{name} is said to have no effect in this stage: mark it with Also((STAGE,))"
+                )
+            return super().__getattr__(name)
 
     @classmethod
     def rules(cls) -> dict[str, Rule]:
@@ -108,6 +141,7 @@ class CurateOptions(StageOptions):
             hub="keep",
             recommended="reject",
         ),
+        Leaves(flow.CURATE.name, "duplicate_row", "the same row of the same source stands in its files more than once"),
     ]
 
 
@@ -123,13 +157,28 @@ class ImagesOptions(StageOptions):
             hub="keep",
             recommended="reject",
         ),
+        Leaves(
+            flow.IMAGES.name,
+            "evaluation_copy",
+            "a source left this photograph out as an evaluation image, and here it is again",
+        ),
     ]
 
 
 class LicenceOptions(StageOptions):
     """Which pictures may be used, by the licences that sources state of them."""
 
-    image_allow: Annotated[tuple[Licence, ...] | None, Also((flow.IMAGES.name,)), Field(min_length=1)] = None
+    image_allow: Annotated[
+        tuple[Licence, ...] | None,
+        Also((flow.IMAGES.name,)),
+        Leaves(
+            flow.IMAGES.name,
+            "licence",
+            "the image's licence, as a source states it, is none of `image_allow`, or asks for credit that no page can be "
+            "named for",
+        ),
+        Field(min_length=1),
+    ] = None
 
     @field_validator("image_allow")
     @classmethod
@@ -349,6 +398,11 @@ class DedupeOptions(StageOptions):
             hub=0,
             recommended=10,
         ),
+        Leaves(
+            flow.DEDUPE.name,
+            "repeated_bytes",
+            "more distinct images than allowed have exactly these bytes: a placeholder",
+        ),
         Field(ge=0, le=2**31),
     ]
     near: Annotated[
@@ -362,10 +416,32 @@ class DedupeOptions(StageOptions):
         ),
     ]
     near_distance: int = Field(default=31, ge=0, le=31)  # PDQ's own threshold, and the most that is searched for
-    max_images_per_text: int | None = Field(default=None, ge=1, le=2**31)
+    max_images_per_text: Annotated[
+        int | None,
+        Leaves(
+            flow.DEDUPE.name,
+            "repeated_text",
+            "its text stands on more images than allowed, and others were drawn to keep it",
+        ),
+    ] = Field(default=None, ge=1, le=2**31)
     near_texts: float | None = Field(default=None, ge=0.6, le=0.95)  # outside, datasketch's bands are crowded, or none
-    near_texts_action: Literal["report", "cap"] = "report"
-    evaluation: Annotated[tuple[str, ...], NamesFiles()] = ()
+    near_texts_action: Annotated[
+        Literal["report", "cap"],
+        Leaves(
+            flow.DEDUPE.name,
+            "near_text",
+            "its text and those nearly the same stand on more images than allowed, and others were drawn to keep theirs",
+        ),
+    ] = "report"
+    evaluation: Annotated[
+        tuple[str, ...],
+        NamesFiles(),
+        Leaves(
+            flow.DEDUPE.name,
+            "evaluation_overlap",
+            "the image is an evaluation image, or looks like one, by a list that was given",
+        ),
+    ] = ()
 
     @field_validator("repeated_bytes")
     @classmethod
@@ -399,10 +475,39 @@ class ShardOptions(StageOptions):
     encode_format: EncodeFormat | None = None
     encode_quality: int | None = Field(default=None, ge=0, le=101)
     jpeg_quality: int = Field(default=95, ge=1, le=100)
-    min_side_px: int = Field(default=1, ge=1, le=LONGEST_SIDE_PX)
-    max_aspect_ratio: float | None = Field(default=None, ge=1, le=LONGEST_SIDE_PX)
-    min_crop_px: int = Field(default=32, ge=1, le=LONGEST_SIDE_PX)
-    max_aspect_difference: float = Field(default=0.01, gt=0, le=1000)
+    min_side_px: Annotated[
+        int,
+        Leaves(
+            flow.SHARD.name,
+            "sample_too_small",
+            "the whole image's short side is under `min_side_px`, or, where it is stored by its long side, under the size of "
+            "shards",
+        ),
+    ] = Field(default=1, ge=1, le=LONGEST_SIDE_PX)
+    max_aspect_ratio: Annotated[
+        float | None,
+        Leaves(
+            flow.SHARD.name,
+            "sample_too_narrow",
+            "the long side of the image or region is more times the short one than `max_aspect_ratio` allows",
+        ),
+    ] = Field(default=None, ge=1, le=LONGEST_SIDE_PX)
+    min_crop_px: Annotated[
+        int,
+        Leaves(
+            flow.SHARD.name,
+            "crop_too_small",
+            "the region's short side is under the limit",
+        ),
+    ] = Field(default=32, ge=1, le=LONGEST_SIDE_PX)
+    max_aspect_difference: Annotated[
+        float,
+        Leaves(
+            flow.SHARD.name,
+            "box_mismatch",
+            "the image's aspect ratio differs by over 1 % from the one that its boxes were drawn on",
+        ),
+    ] = Field(default=0.01, gt=0, le=1000)
     window: int = Field(default=64, ge=1, le=100_000)
 
     @property

@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pmd import codec
+from pmd.config.reasons import REASONS
 from pmd.errors import ConfigError, RootError
 from pmd.inspection import peek
 from pmd.inspection.peek import page_style, pictures, render, sampling
 from pmd.inspection.peek import rows as peek_rows
 from pmd.schema import keys
-from pmd.schema.reasons import REASONS
 from pmd.schema.tables import ATTEMPTS, GROUPS, IMAGES, LEDGER, PAIRS, REJECTED, VIEWS
 from pmd.store import commits, root
 from pmd.store.commits import Books, Commit
