@@ -39,7 +39,9 @@ def test_an_option_is_there_in_its_own_stage_and_those_that_it_is_marked_for(tab
         if stage == table or stage in also(table, option):
             assert getattr(asked, option) == getattr(getattr(CHOSEN, table), option)
         else:
-            with pytest.raises(AttributeError, match=rf"{option} is said to have no effect in this stage: mark it with"):
+            with pytest.raises(
+                AttributeError, match=rf"{option} is said to have no effect in this stage: mark it with"
+            ):
                 getattr(asked, option)
 
 
@@ -50,8 +52,12 @@ def test_no_option_is_asked_of_a_stage_whose_commits_do_not_depend_on_it(table: 
     changed = getattr(CHOSEN, table).model_copy(update={option: value})
     for stage in stages_of(table, TABLES[table], option):
         assert option not in changed.later | changed.unsaid
-        assert getattr(getattr(Asked.of(dataclasses.replace(CHOSEN, **{table: changed}), stage), table), option) is value
-        assert option in told.of(CHOSEN, stage) or option in getattr(CHOSEN, table).later | getattr(CHOSEN, table).unsaid
+        assert (
+            getattr(getattr(Asked.of(dataclasses.replace(CHOSEN, **{table: changed}), stage), table), option) is value
+        )
+        assert (
+            option in told.of(CHOSEN, stage) or option in getattr(CHOSEN, table).later | getattr(CHOSEN, table).unsaid
+        )
     assert flow.FETCH.name not in also(table, option)
     assert also(table, option) <= {*flow.NAMES}
     assert table not in also(table, option)
@@ -75,7 +81,7 @@ def test_the_seed_and_the_sample_are_asked_of_every_stage() -> None:
 
 def test_what_is_asked_is_the_same_in_another_process() -> None:
     asked = Asked.of(CHOSEN, flow.IMAGES.name)
-    again = pickle.loads(pickle.dumps(asked))  # noqa: S301  our own
+    again = pickle.loads(pickle.dumps(asked))
     assert again == asked
     assert not hasattr(again.shard, "unit")
     assert again.licence.image_allow == ("CC0-1.0",)
