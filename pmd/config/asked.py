@@ -42,9 +42,12 @@ class Asked(Tables):
 
     @classmethod
     def only(cls, sample: int = 1, seed: int = 0, **tables: StageOptions) -> Asked:
-        """Return what some tables ask, for whoever judges without a configuration; of other tables nothing is there."""
-        nothing = {name: _with_only(model.model_construct(), ()) for name, model in TABLES.items()}
-        return cls(**(nothing | tables), sample=sample, seed=seed)  # type: ignore[arg-type]  # each is its table's
+        """Return what some tables ask, for whoever judges without a configuration; other options are at their defaults.
+
+        One that has none, since profiles differ, is not there.
+        """
+        others = {name: model.model_construct() for name, model in TABLES.items() if name not in tables}
+        return cls(**(others | tables), sample=sample, seed=seed)  # type: ignore[arg-type]  # each is its table's
 
 
 def _with_only(table: _Table, names: Collection[str]) -> _Table:
@@ -52,5 +55,5 @@ def _with_only(table: _Table, names: Collection[str]) -> _Table:
     some = table.model_copy()
     for name in type(table).model_fields:
         if name not in names:
-            some.__dict__.pop(name, None)  # one that is required is not there in an empty table
+            del some.__dict__[name]
     return some

@@ -30,7 +30,9 @@ def test_reasons_stand_in_the_order_of_the_flow() -> None:
     order = [flow.NAMES.index(stage) for stage, _ in REASONS.values()]
     assert order == sorted(order)
     assert {*REASONS} == {*WITHOUT_OPTION} | {mark.reason for _, _, mark in DECLARED}
-    assert reasons_of(flow.SHARD.name) == ("sample_too_small", "sample_too_narrow", "crop_too_small", "box_mismatch")
+    of_shard = tuple(mark.reason for _, _, mark in DECLARED if mark.stage == flow.SHARD.name)
+    assert reasons_of(flow.SHARD.name) == of_shard
+    assert "crop_too_small" in of_shard
 
 
 def test_what_fetch_rejects_for_is_a_status() -> None:

@@ -46,7 +46,7 @@ def pair(source: str, source_id: str, identity: str, **columns: Any) -> dict[str
 
 
 #: What asks for nothing.
-ASKED = Asked.only(licence=LicenceOptions())
+ASKED = Asked.only()
 
 
 def spread(
