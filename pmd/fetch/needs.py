@@ -68,7 +68,7 @@ def _looked(config: Config, there: Standing) -> dict[int, dict[str, int]]:
 def _kept(key: str) -> list[dict[int, dict[str, int]]]:
     """Return where an answer is kept; its key is of all that it depends on.
 
-    One is kept: a build that fetches asks twice in a row, why it must and then which shards, and every ledger would be read twice.
+    One is kept: a build that fetches asks twice in a row, why it must and then which shards, and would read every ledger twice.
     """
     return []
 
