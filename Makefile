@@ -19,7 +19,7 @@ SINCE ?= HEAD
 # Bytecode is kept, whatever the environment says: lanes and commands that tests start would else compile all of pmd anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-long touched test-engines test-consumers consumers check bench engines prism flink spark jars emulators lock platforms wheel clean
+.PHONY: help demo test test-long touched test-engines test-consumers consumers check docs bench engines prism flink spark jars emulators lock platforms wheel clean
 
 help:
 	@echo "make demo     run the whole thing on a small built-in web"
@@ -27,6 +27,7 @@ help:
 	@echo "make test-long  run the tests that make test leaves out: kills, builds again and again, other engines, the wheel"
 	@echo "make touched  run the tests that a change touches: make touched SINCE=main"
 	@echo "make check    format, lint, types"
+	@echo "make docs     write the tables of docs that are made of what the code declares: options, reasons"
 	@echo "make bench    run the benchmarks"
 	@echo "make engines  get Prism (needs Go), and the job servers of Flink and Spark (need Maven and Java 17); each alone: make flink"
 	@echo "make test-engines  run the tests on these engines and on emulators of object stores"
@@ -64,6 +65,9 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m tests.documents
 
 bench: $(VENV)/.dev
 	@failed=; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || failed="$$failed $$file"; done; \

@@ -39,6 +39,8 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.near_duplicates import DISTANCE, forest_of, mixing, photographs, strangers, varied
+from pmd.config.asked import Asked
+from pmd.config.options import DedupeOptions
 from pmd.dedupe import near, packed
 from pmd.dedupe import rules as dedupe_rules
 from pmd.dedupe.transforms import LINKED, SEARCHES, Elect, FindLinks, PackHashes
@@ -227,10 +229,13 @@ def measure(rows: int, samples: Path | None, workers: int, folder: Path) -> dict
     spawned = multiprocessing.get_context("spawn")
     with spawned.Pool(1) as pool:
         runs = pool.apply(write, (rows, samples, work))
+    asked = Asked.only(
+        dedupe=DedupeOptions(same_bytes="merge", repeated_bytes=10, near="merge", near_distance=DISTANCE)
+    )
     made, packing = step([(PackHashes(work), (0, runs))], 1)
     searches = [batch for batch in made if batch.schema == SEARCHES]
-    links, searching = step([(FindLinks(DISTANCE, work), batch) for batch in searches], workers)
-    related, electing = step([(Elect(DISTANCE, 0, work), (0, [*links, *made]))], 1)
+    links, searching = step([(FindLinks(asked, work), batch) for batch in searches], workers)
+    related, electing = step([(Elect(asked, 0, work), (0, [*links, *made]))], 1)
     with spawned.Pool(1) as pool:
         found = pool.apply(checked, ((work, [*links, *made], rows),))
     count = searches[0]["hashes"][0].as_py()

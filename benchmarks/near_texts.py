@@ -29,6 +29,8 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
+from pmd.config.asked import Asked
+from pmd.config.options import DedupeOptions
 from pmd.dedupe import captions, near_texts
 from pmd.dedupe.text_transforms import Ask, ElectTexts, GroupTexts, Propose, SpreadBands, Verify
 from pmd.schema.tables import NEAR_TEXTS
@@ -36,6 +38,7 @@ from pmd.store import commits, exchange
 from pmd.text import minhash, neighbours
 
 JACCARD = 0.8
+ASKED = Asked.only(dedupe=DedupeOptions(same_bytes="keep", repeated_bytes=0, near="keep", near_texts=JACCARD))
 PARTITION = 65_536
 STARTS = ("ba", "co", "du", "fe", "gri", "ha", "ki", "lo", "mu", "ne", "po", "ra", "si", "tu", "vo")
 ENDS = ("ble", "dor", "fin", "gat", "lan", "mer", "net", "pin", "rok", "sel", "tan", "vik")
@@ -136,14 +139,14 @@ def steps(work: str, written: list[pa.RecordBatch], bits: int) -> Iterator[tuple
         SpreadBands(bands, min(bits + exchange.bits_for(bands.number, 1), exchange.MOST_BITS), work),
         Propose(bits, work),
         Ask(bits, work),
-        Verify(JACCARD, bits, work),
+        Verify(ASKED, bits, work),
     ):
         start = time.process_time()
         written = [out for keyed in exchange.by_partition(written) for out in step((keyed[0], [keyed[1]]))]
         yield type(step).__name__, time.process_time() - start, written
     start = time.process_time()
     written = list(ElectTexts(bits, work)((0, written)))
-    group = GroupTexts(folder, bits, is_capped=False, with_groups=False, work=work)
+    group = GroupTexts(folder, bits, ASKED, work)
     for number, runs in exchange.by_partition(written):
         list(group((number, [runs])))
     yield "Elect", time.process_time() - start, written

@@ -32,6 +32,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from pmd.config.asked import Asked
 from pmd.config.options import ShardOptions
 from pmd.fetch import reading
 from pmd.fetch.store import StoreTar
@@ -123,7 +124,9 @@ def shard(root: Path, samples: pa.Table, folder: Path) -> None:
         some = samples.slice(start, _SHARD)
         with reading.Pictures(str(root), some) as pictures:
             writing.write_samples(
-                {"webdataset": str(folder)}, f"{start:09d}", writing.load(pictures, some, ShardOptions())
+                {"webdataset": str(folder)},
+                f"{start:09d}",
+                writing.load(pictures, some, Asked.only(shard=ShardOptions())),
             )
 
 

@@ -11,6 +11,7 @@ import apache_beam as beam
 from pipelines import running
 from pmd import flow, sources, stages
 from pmd.config import Config, inputs
+from pmd.config.asked import Asked
 from pmd.curate import needs
 from pmd.curate.rules import PARTITION_BYTES
 from pmd.curate.transforms import (
@@ -66,15 +67,14 @@ def build(config: Config, names: Sequence[str] | Mapping[str, Input], flags: Seq
     sizes = {name: looked_up[name].bytes for name in needed}
     tables = exchange.Numbered({name: exchange.bits_for(size, PARTITION_BYTES) for name, size in sizes.items()})
     work = root.work_folder(config.root, flow.CURATE.name)
+    asked = Asked.of(config, flow.CURATE.name)
     chunks, read, resolve = {}, {}, {}
     for name, need in needed.items():
         chosen, bits = config.sources[name], tables.bits[name]
         chunks[name] = sources.load(chosen.reader or name).plan(need.files, chosen.options)
         names_in_root = needs.names_of(config, need.files)
         read[name] = ReadChunk(name, chosen.options, work, bits, chosen.reader, names_in_root)
-        resolve[name] = ResolvePartition(
-            name, config.curate, need.wanted.folder, bits, work, lists.digests(config.suppression)
-        )
+        resolve[name] = ResolvePartition(name, asked, need.wanted.folder, bits, work, lists.digests(config.suppression))
     targets = tuple(
         target(need.wanted, kind=name, sources=(name,), complete=with_suppressed) for name, need in needed.items()
     )

@@ -12,8 +12,9 @@ from apache_beam.pvalue import AsList
 from pipelines import fetch, hashes, running
 from pmd import flow, stages
 from pmd.config import Config
-from pmd.config.options import DedupeOptions
+from pmd.config.asked import Asked
 from pmd.dedupe import evaluation, needs
+from pmd.dedupe import rules as dedupe_rules
 from pmd.dedupe.group_transforms import MARK_RUNS, ResolveGroups, WriteGroups, as_runs
 from pmd.dedupe.text_transforms import Ask, ElectTexts, GroupTexts, Propose, SpreadBands, SpreadOccurrences, Verify
 from pmd.dedupe.transforms import (
@@ -57,16 +58,16 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     if asking.by_dedupe(config.dedupe) is not None:
         hashes.build(config, flags)
         fetch.settle_rejected(config, flags)
-    (wanted,) = needs.wanted(config)
+    asked, (wanted,) = Asked.of(config, flow.DEDUPE.name), needs.wanted(config)
     cut = partitions.cut(config.root)
     work = root.work_folder(config.root, "dedupe")
-    known = evaluation.read(config.dedupe.evaluation) if config.dedupe.evaluation else None
+    known = evaluation.read(asked.dedupe.evaluation) if dedupe_rules.may_leave(asked) else None
 
     def wire(pipeline: beam.Pipeline) -> Any:
         parts = pipeline | "Parts" >> create(part_batches(cut.part_bits))
         related = []
         if known is not None:
-            leaving = FindLeaving(config.root, cut, work, config.dedupe.near_distance)
+            leaving = FindLeaving(config.root, cut, work, asked)
             leaving.write(known)
             found = (
                 parts
@@ -87,12 +88,12 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         )
         # RUNS, MARK_RUNS
         equal = by_digest | "Equal ones" >> beam.ParDo(
-            PerTask(FindGroups(config.dedupe, cut.part_bits, work))
+            PerTask(FindGroups(asked, cut.part_bits, work))
         ).with_output_types(pa.RecordBatch)
         related.append(equal | "Related by bytes" >> Only(exchange.RUNS))
-        if config.dedupe.near == "merge":
-            related.append(near(config, cut, work, parts, equal | "Marks" >> Only(MARK_RUNS)))
-        if config.dedupe.same_bytes == "keep":
+        if asked.dedupe.near == "merge":
+            related.append(near(asked, config.root, cut, work, parts, equal | "Marks" >> Only(MARK_RUNS)))
+        if asked.dedupe.same_bytes == "keep":
             apart = FindEqual(cut.part_bits, work)
             related.append(by_digest | "Equal bytes" >> beam.ParDo(PerTask(apart)).with_output_types(pa.RecordBatch))
         grouped = (
@@ -122,24 +123,22 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         # (part, PARTS)
         judging = parts | "To be judged" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
         texts = None
-        if config.dedupe.near_texts is not None:
-            alike = near_texts(config.dedupe, config.root, wanted.folder, cut, work, parts)
+        if asked.dedupe.near_texts is not None:
+            alike = near_texts(asked, config.root, wanted.folder, cut, work, parts)
             written = (written, alike | "Files" >> Only(OUTPUTS)) | "All that is written" >> beam.Flatten()
             texts = alike | "Texts" >> Only(exchange.RUNS)
-        elif config.dedupe.max_images_per_text is not None:
+        elif asked.dedupe.max_images_per_text is not None:
             texts = (
                 parts
                 | "Spread texts" >> Spread()
                 | "Texts" >> beam.ParDo(PerTask(SpreadTexts(config.root, cut, work))).with_output_types(pa.RecordBatch)
             )
-        if texts is not None and config.dedupe.max_images_per_text is not None:
+        if texts is not None and asked.dedupe.max_images_per_text is not None:
             repeated = (
                 texts
                 | "By text" >> Meet()
                 | "Over the limit"
-                >> beam.ParDo(
-                    PerTask(FindRepeated(config.dedupe.max_images_per_text, cut.part_bits, work))
-                ).with_output_types(pa.RecordBatch)
+                >> beam.ParDo(PerTask(FindRepeated(asked, cut.part_bits, work))).with_output_types(pa.RecordBatch)
                 # (part, RUNS)
                 | "To their parts" >> TurnOver()
             )
@@ -162,9 +161,8 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     running.run_and_commit(config.root, [wanted.folder], wire, flags, work, size)
 
 
-def near(config: Config, cut: partitions.Cut, work: str, parts: Any, marks: Any) -> Any:
+def near(asked: Asked, root_url: str, cut: partitions.Cut, work: str, parts: Any, marks: Any) -> Any:
     """Find near-duplicates: PCollections of PARTS and of MARK_RUNS → one of RUNS of `rules.RELATED`."""
-    distance = config.dedupe.near_distance
     marked = (
         marks
         | "As runs" >> beam.Map(as_runs).with_output_types(pa.RecordBatch)
@@ -176,7 +174,7 @@ def near(config: Config, cut: partitions.Cut, work: str, parts: Any, marks: Any)
         | "Parts and marks" >> beam.Flatten()
         | "Marks of a part" >> beam.GroupByKey()
         # RUNS
-        | "Hashes" >> beam.ParDo(PerTask(SpreadHashed(config.root, cut, work))).with_output_types(pa.RecordBatch)
+        | "Hashes" >> beam.ParDo(PerTask(SpreadHashed(root_url, cut, work))).with_output_types(pa.RecordBatch)
         | "All hashes" >> Together()
         # SEARCHES, LINKED, RUNS
         | "Pack" >> beam.ParDo(PerTask(PackHashes(work))).with_output_types(pa.RecordBatch)
@@ -185,20 +183,20 @@ def near(config: Config, cut: partitions.Cut, work: str, parts: Any, marks: Any)
         hashed
         | "Searches" >> Only(SEARCHES)
         | "Spread searches" >> Spread()
-        | "Search" >> beam.ParDo(PerTask(FindLinks(distance, work))).with_output_types(pa.RecordBatch)
+        | "Search" >> beam.ParDo(PerTask(FindLinks(asked, work))).with_output_types(pa.RecordBatch)
     )
     return (
         (links, hashed | "Equal hashes" >> Only(LINKED), hashed | "Rows" >> Only(exchange.RUNS))
         | "Links and rows" >> beam.Flatten()
         | "All links" >> Together()
-        | "Elect" >> beam.ParDo(PerTask(Elect(distance, cut.part_bits, work))).with_output_types(pa.RecordBatch)
+        | "Elect" >> beam.ParDo(PerTask(Elect(asked, cut.part_bits, work))).with_output_types(pa.RecordBatch)
     )
 
 
-def near_texts(options: DedupeOptions, root_url: str, folder: str, cut: partitions.Cut, work: str, parts: Any) -> Any:
+def near_texts(asked: Asked, root_url: str, folder: str, cut: partitions.Cut, work: str, parts: Any) -> Any:
     """Find near-duplicate captions: PARTS of one row, whose groups stand → OUTPUTS, and RUNS of `captions.TEXTS`."""
-    assert options.near_texts is not None
-    bands, bits = neighbours.bands(options.near_texts), cut.part_bits
+    assert asked.dedupe.near_texts is not None
+    bands, bits = neighbours.bands(asked.dedupe.near_texts), cut.part_bits
     band_bits = min(bits + exchange.bits_for(bands.number, 1), exchange.MOST_BITS)
     members = (
         parts
@@ -211,7 +209,7 @@ def near_texts(options: DedupeOptions, root_url: str, folder: str, cut: partitio
         | "By later text" >> Meet()
         | "Ask" >> beam.ParDo(PerTask(Ask(bits, work))).with_output_types(pa.RecordBatch)
         | "By earlier text" >> Meet()
-        | "Verify" >> beam.ParDo(PerTask(Verify(options.near_texts, bits, work))).with_output_types(pa.RecordBatch)
+        | "Verify" >> beam.ParDo(PerTask(Verify(asked, bits, work))).with_output_types(pa.RecordBatch)
         # (0, RUNS)
         | "One election" >> Together()
         | "Elect texts" >> beam.ParDo(PerTask(ElectTexts(bits, work))).with_output_types(pa.RecordBatch)
@@ -220,7 +218,7 @@ def near_texts(options: DedupeOptions, root_url: str, folder: str, cut: partitio
     )
     # (partition, PARTS): texts are cut into as many partitions as there are parts.
     every = parts | "Each partition" >> beam.Map(by_part).with_output_types(tuple[int, pa.RecordBatch])
-    group = GroupTexts(folder, bits, options.max_images_per_text is not None, options.near_texts_action == "cap", work)
+    group = GroupTexts(folder, bits, asked, work)
     return (
         (every, members)
         | "Texts and members" >> beam.Flatten()

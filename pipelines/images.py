@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pipelines import running
 from pmd import flow, stages
 from pmd.config import Config, places, scores
+from pmd.config.asked import Asked
 from pmd.engines.committing import CommitStage
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.images import needs, takedowns
@@ -30,7 +31,7 @@ TwoIdentities = tuple[bytes, str, str]
 
 def build(config: Config, flags: Sequence[str] = ()) -> None:
     """Run the pipeline and commit `images` and `views`."""
-    needed = needs.of(config)
+    asked, needed = Asked.of(config, flow.IMAGES.name), needs.of(config)
     wanted, paths = needed.wanted, [path for _, path, _ in needed.pairs]
     if root.describe(config.root) is None or "fetch_shard_bits" not in root.require(config.root):
         count = images_rules.estimate_distinct(_image_ids(iter(paths)))
@@ -62,14 +63,14 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
                 SpreadByImage(
                     work,
                     bits,
-                    images_rules.Asked.of(config),
+                    asked,
                     takedown,
                     indexes,
                     aliases,
                     held_out,
                     verdicts,
                 ),
-                GatherPartition(wanted.folder, views, bits, shard_bits, work),
+                GatherPartition(wanted.folder, views, bits, shard_bits, asked, work),
                 by_engine=config.engine.is_shuffling,
             )
             | "Commit" >> WriteCommit(CommitStage(work, targets(wanted, views, bits, shard_bits)))

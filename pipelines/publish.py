@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pipelines import running
 from pmd import flow, stages
 from pmd.config import Config
+from pmd.config.asked import Asked
 from pmd.engines.committing import CommitStage, target
 from pmd.engines.transforms import ByPartition, WriteCommit, create
 from pmd.errors import RootError
@@ -42,10 +43,7 @@ def build(config: Config, names: Sequence[str], flags: Sequence[str] = ()) -> No
     lists = exchange.Numbered({name: max((len(need.files) - 1).bit_length(), 0) for name, need in needed.items()})
     cut = partitions.cut(config.root)
     files = {name: _files(config, name, need) for name, need in needed.items()}
-    made = {
-        name: SourceList(need.terms, needs.level(need.terms, config), need.wanted.folder)
-        for name, need in needed.items()
-    }
+    made = {name: SourceList(need.terms, need.wanted.folder) for name, need in needed.items()}
     work = root.work_folder(config.root, flow.PUBLISH.name)
     targets = tuple(
         target(need.wanted, kind=name, sources=(name,), complete=with_named) for name, need in needed.items()
@@ -58,7 +56,7 @@ def build(config: Config, names: Sequence[str], flags: Sequence[str] = ()) -> No
             | "Publish"
             >> ByPartition(
                 SpreadBoth(config.root, cut, lists, work),
-                WriteList(made, lists, work),
+                WriteList(made, Asked.of(config, flow.PUBLISH.name), lists, work),
                 by_engine=config.engine.is_shuffling,
             )
             | "Commit" >> WriteCommit(CommitStage(work, targets))

@@ -12,6 +12,7 @@ from pipelines import build as building
 from pipelines import fetch, hashes, running
 from pmd import codec, flow, stages
 from pmd.config import Config
+from pmd.config.asked import Asked
 from pmd.engines.committing import CommitStage
 from pmd.engines.partitions import part_batches
 from pmd.engines.transforms import OUTPUTS, ByPartition, Only, PerTask, Spread, Together, WriteCommit, create
@@ -69,7 +70,7 @@ def _build(config: Config, flags: Sequence[str], *, keeps: bool) -> None:
 def _write(config: Config, flags: Sequence[str], *, keeps: bool) -> refusals.Refusals:
     """Run the pipeline, and commit where all pictures are some; return those that are none."""
     forms = tuple(config.shard.formats)
-    wanted = needs.wanted(config)
+    asked, wanted = Asked.of(config, flow.SHARD.name), needs.wanted(config)
     cut = partitions.cut(config.root)
     long_side_px = needs.stored_long_side_px(config)
     bits = window_bits(cut, config.shard.window)
@@ -78,11 +79,9 @@ def _write(config: Config, flags: Sequence[str], *, keeps: bool) -> refusals.Ref
     tag = wanted[0].hash[:8]
 
     by_window = not storage.is_local(config.root)
-    cutting = CutPatches(folders, tag, config.shard, work) if keeps else CutShards(config.shard, work, by_window)
+    cutting = CutPatches(folders, tag, asked, work) if keeps else CutShards(asked, work, by_window)
     writing = (
-        WritePatch(config.root, folders, config.shard, work)
-        if keeps
-        else WriteShard(config.root, folders, tag, config.shard, work)
+        WritePatch(config.root, folders, asked, work) if keeps else WriteShard(config.root, folders, tag, asked, work)
     )
 
     def wire(pipeline: beam.Pipeline) -> Any:
@@ -92,7 +91,7 @@ def _write(config: Config, flags: Sequence[str], *, keeps: bool) -> refusals.Ref
             | "Windows"
             >> ByPartition(
                 SpreadViews(config.root, cut, bits, work),
-                OrderWindow(config.root, cut, bits, config.shard, config.seed, wanted[0].folder, work, long_side_px),
+                OrderWindow(config.root, cut, bits, asked, wanted[0].folder, work, long_side_px),
                 by_engine=config.engine.is_shuffling,
             )
         )

@@ -9,7 +9,7 @@
     ├── VerificationError     5   the books do not balance, or a committed file is not what its commit says
     └── NetworkError          6   a download of ours failed (manifest files), or the network itself is broken
 
-A *row* that is bad is no exception: it is a rejected row with a reason (`pmd.schema.reasons`). An exception means that a
+A *row* that is bad is no exception: it is a rejected row with a reason (`pmd.config.reasons`). An exception means that a
 person must do something, so its text always says what was expected, what was found, where, and what to do. Whatever ends
 a command becomes one (`pmd.terminal.endings`), but for a signal, which ends it with 128 and the signal's number, and a fault of
 ours.

@@ -115,6 +115,8 @@ class Stage:
         folders: All its folders, that of the books first.
         says: What its command does.
         judges: What it rejects pairs by; "": it rejects none.
+        kept: What pairs are called that it kept: the heading of its column in `pmd status`; "": its books count no pairs.
+        hues: Of what it rejected, on the page of `pmd peek`: on a light page and on a dark one; None: it rejects none.
         counts_pairs: Whether its books count pairs. One that counts none may stand without the one before it: nothing of
             what it keeps could go missing.
         ledger: What it may do to the ledger; None: nothing.
@@ -127,6 +129,8 @@ class Stage:
     folders: tuple[Folder, ...]
     says: str
     judges: str = ""
+    kept: str = ""
+    hues: tuple[str, str] | None = None
     counts_pairs: bool = True
     ledger: Ledger | None = None
     rate: Rate | None = None
@@ -204,13 +208,16 @@ HOSTS: Final = "fetch/hosts"
 #: Which generations are committed (`pmd.store.register`). No commit lists it.
 REGISTER: Final = "fetch/register"
 
+#: Hues of the stages are those of Okabe and Ito (Color Universal Design, 2008): told apart by colour-blind readers too.
 CURATE: Final = Stage(
     "curate",
     None,
     "source",
     (PAIRS,),
     "Read the sources: pairs and rejected rows. Beam's own flags follow --.",
-    "the row itself: text, URL, the rules of the profile",
+    judges="the row itself: text, URL, the rules of the profile",
+    kept="curated",
+    hues=("#0072b2", "#3f97d3"),
     rate=Rate("rows", 35e-6, is_measured=True),  # fifty million rows of YFCC100M
 )
 IMAGES: Final = Stage(
@@ -219,7 +226,9 @@ IMAGES: Final = Stage(
     "whole",
     (VIEWS, DISTINCT),
     "Find the distinct images of all pairs, and where each can be had.",
-    "takedown lists, licences, and the sample that was asked for",
+    judges="takedown lists, licences, and the sample that was asked for",
+    kept="wanted",
+    hues=("#56b4e9", "#7cc8f3"),
     rate=Rate("pairs", 9e-6, is_measured=True),  # a million pairs of Conceptual 12M
 )
 FETCH: Final = Stage(
@@ -228,7 +237,9 @@ FETCH: Final = Stage(
     "whole",
     (UNFETCHED, AVAILABILITY, GENERATION, STORE, ATTEMPTS, HASHES),
     "Download each image once, and settle what became of it.",
-    "what the web answered",
+    judges="what the web answered",
+    kept="fetched",
+    hues=("#d55e00", "#e9772b"),
     ledger="more",
     rate=Rate("to_fetch", 1 / 260, is_measured=True),  # 520 pictures a second in two lanes with a core each
 )
@@ -238,7 +249,9 @@ DEDUPE: Final = Stage(
     "whole",
     (GROUPS,),
     "Find images that are one: equal bytes, near-duplicates.",
-    "the picture's bytes",
+    judges="the picture's bytes",
+    kept="deduped",
+    hues=("#cc79a7", "#d993ba"),
     ledger="more",  # hashes, where it compares them
     rate=Rate("pairs", 20e-6),
 )
@@ -248,13 +261,21 @@ SHARD: Final = Stage(
     "whole",
     (UNSHARDED, *SHARDS.values()),
     "Write training-ready shards.",
-    "whether the region can be cut out",
+    judges="whether the region can be cut out",
+    kept="sharded",
+    hues=("#e69f00", "#edb63d"),
     ledger="less",  # a picture that is decoded here for the first time, and is none
     rate=Rate("samples", 4e-3),
 )
 #: It takes what is left of the images, not of the views that fit into shards.
 PUBLISH: Final = Stage(
-    "publish", "dedupe", "source", (LISTS,), "Write each source's list of URLs.", rate=Rate("pairs", 10e-6)
+    "publish",
+    "dedupe",
+    "source",
+    (LISTS,),
+    "Write each source's list of URLs.",
+    kept="published",
+    rate=Rate("pairs", 10e-6),
 )
 AUDIT: Final = Stage(
     "audit",

@@ -16,9 +16,9 @@ import typer.main
 from typer.testing import CliRunner
 
 from pmd import __version__, cli, flow, manifests, sources
+from pmd.config.reasons import REASONS
 from pmd.errors import PmdError
 from pmd.schema.exits import EXIT_CODES, GATED
-from pmd.schema.reasons import REASONS
 from pmd.schema.statuses import STATUSES, TRANSIENT
 from pmd.terminal import endings
 

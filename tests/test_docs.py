@@ -19,7 +19,7 @@ from pmd.audit import data_columns, estimates, findings, suppression
 from pmd.cli import app
 from pmd.codec import SET_BITS, header, structure
 from pmd.config.engine import ENGINES, DataflowEngine, Engine, Prices
-from pmd.config.options import StageOptions
+from pmd.config.tables import TABLES
 from pmd.curate import rules
 from pmd.dedupe import near
 from pmd.fetch import engine, hosts, network, policies, robots
@@ -27,6 +27,7 @@ from pmd.formats import json_stream, lines, tsv
 from pmd.inspection import catalogue
 from pmd.sources import contract
 from pmd.store import exchange, lock
+from tests import documents
 from tests.test_imports import ORDER
 
 ROOT = Path(__file__).parent.parent
@@ -51,11 +52,6 @@ def commands(group: Any = None, before: tuple[str, ...] = ()) -> Iterator[tuple[
 
 
 COMMANDS = dict(commands())
-STAGES = {
-    model.__name__.removesuffix("Options").lower(): model
-    for model in StageOptions.__subclasses__()
-    if model.__name__.endswith("Options")
-}
 
 
 def plain(value: Any) -> Any:
@@ -152,30 +148,34 @@ def test_options_of_a_source(name: str) -> None:
     assert documented == expected
 
 
-def test_options_of_the_stages() -> None:
-    """docs/running.md has exactly the options of the code, with their defaults or values in each profile."""
-    rules: dict[tuple[str, str], list[str]] = {}
-    settings: dict[tuple[str, str], str] = {}
-    stage = ""
-    for row in table(section(read(ROOT / "docs/running.md"), "Options of the stages")):
-        if row[0] == "where":
-            continue
-        stage = row[0].strip("[]") or stage
-        if len(row) == 6:
-            rules[stage, row[1]] = row[2:5]
-        else:
-            settings[stage, row[1]] = row[2]
-    for stage, model in STAGES.items():
-        for name, field in model.model_fields.items():
-            if rule := model.rules().get(name):
-                values = [getattr(rule, profile) for profile in ("paper", "hub", "recommended")]
-                assert rules.pop((stage, name)) == [catalogue.spell(value) for value in values]
-            else:
-                said = settings.pop((stage, name))
-                found = None if said == "none" else tomllib.loads(f"value = {said}")["value"]
-                assert found == plain(field.default), name
-    assert not rules
-    assert not settings
+@pytest.mark.parametrize("name", documents.MADE)
+def test_tables_that_are_made_are_those_of_the_declarations(name: str) -> None:
+    assert read(ROOT / name) == documents.filled(name), "run: make docs"
+
+
+def test_a_default_is_written_as_a_configuration_has_it() -> None:
+    """What docs/running.md shows of it can be written in a configuration, and says the same."""
+    for model in TABLES.values():
+        for name in model.model_fields.keys() - model.rules():
+            field = model.model_fields[name]
+            written = documents.toml(field.default)
+            if written != "none":
+                assert tomllib.loads(f"value = {written}")["value"] == plain(field.default), name
+
+
+def test_a_section_that_is_to_be_filled_has_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "docs").mkdir()
+    monkeypatch.setattr(documents, "ROOT", tmp_path)
+    for text in ("# Contract\n", "## Reasons\n\nNo table.\n", "## Reasons\n\n| a |\n\n| b |\n"):
+        (tmp_path / "docs/contract.md").write_text(text)
+        with pytest.raises(ValueError, match=r"docs/contract\.md: a section Reasons with 1 tables is expected"):
+            documents.filled("docs/contract.md")
+    (tmp_path / "docs/contract.md").write_text("## Reasons\n\nWhy:\n\n| a |\n|---|\n\n## More\n\n| b |\n")
+    made = documents.filled("docs/contract.md")
+    assert made.startswith(
+        "## Reasons\n\nWhy:\n\n| stage | reason | meaning |\n|---|---|---|\n| curate | malformed_row |"
+    )
+    assert made.endswith("\n\n## More\n\n| b |\n")
 
 
 def test_options_of_the_engines() -> None:

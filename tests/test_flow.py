@@ -14,8 +14,8 @@ import pytest
 from pmd import flow, stages
 from pmd.books import recount
 from pmd.config import Config, options
-from pmd.config.model import TABLES
-from pmd.schema.reasons import REASONS
+from pmd.config.reasons import REASONS
+from pmd.config.tables import TABLES
 from pmd.store import written
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +38,16 @@ def test_each_stands_after_one_that_stands_before_it() -> None:
         assert stage.after is None or stage.after in flow.NAMES[:number]
         assert stage.books == stage.folders[0]
         assert stage.rejects == (stage.books.rejects is not None)
+
+
+def test_a_stage_is_shown_by_its_row() -> None:
+    """Whatever counts pairs has a column in `pmd status`, and whatever rejects some a hue on the page of `pmd peek`."""
+    assert {stage for stage in (*flow.STAGES, flow.REFRESH) if stage.kept} == {*flow.COUNTING}
+    assert len({stage.kept for stage in flow.COUNTING}) == len(flow.COUNTING)
+    assert {stage for stage in (*flow.STAGES, flow.REFRESH) if stage.hues} == {*flow.JUDGING}
+    hues = [hue for stage in flow.JUDGING for hue in stage.hues or ()]
+    assert all(re.fullmatch("#[0-9a-f]{6}", hue) for hue in hues)
+    assert len({*hues}) == len(hues)
 
 
 def test_what_names_stages_names_those_of_the_flow() -> None:

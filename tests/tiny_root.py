@@ -28,6 +28,7 @@ from pipelines import build as pipeline
 from pipelines import images as images_pipeline
 from pmd import codec, config, flow, manifests, sources
 from pmd.config import inputs
+from pmd.config.asked import Asked
 from pmd.curate import needs as curate_needs
 from pmd.curate.transforms import ReadChunk, ResolvePartition, chunk_batch
 from pmd.dedupe import needs as dedupe_needs
@@ -212,7 +213,7 @@ def curate(chosen: config.Config, name: str) -> None:
     plan = sources.load(name).plan(inputs.files(source), source.options)
     found = _meet(
         ReadChunk(name, source.options, work, 1),
-        ResolvePartition(name, chosen.curate, wanted.folder, 1, work),
+        ResolvePartition(name, Asked.of(chosen, flow.CURATE.name), wanted.folder, 1, work),
         [chunk_batch(unit) for unit in plan],
     )
     CommitStage(work, (target(wanted),), (name,))(collect(found))
@@ -222,6 +223,7 @@ def curate(chosen: config.Config, name: str) -> None:
 def make_images(chosen: config.Config) -> None:
     """Find the images, in four parts."""
     wanted, work = images_needs.of(chosen).wanted, _work(chosen, "images")
+    asked = Asked.of(chosen, flow.IMAGES.name)
     root.create(chosen.root, SHARD_BITS)
     folders = {
         name: root.curate_folder(chosen.root, name) for name in curate_needs.curated(chosen, Standing(chosen.root))
@@ -237,8 +239,8 @@ def make_images(chosen: config.Config) -> None:
     takedown = images_rules.Takedown.of(takedowns.lines(chosen.takedown))
     views = root.views_folder(chosen.root)
     found = _meet(
-        SpreadByImage(work, SHARD_BITS, images_rules.Asked.of(chosen), takedown, (), aliases, held_out),
-        GatherPartition(wanted.folder, views, SHARD_BITS, SHARD_BITS, work),
+        SpreadByImage(work, SHARD_BITS, asked, takedown, (), aliases, held_out),
+        GatherPartition(wanted.folder, views, SHARD_BITS, SHARD_BITS, asked, work),
         [file_batch([file]) for file in files],
     )
     CommitStage(work, image_targets(wanted, views, SHARD_BITS, SHARD_BITS))(collect(found))
@@ -346,16 +348,17 @@ def commit_rejected(chosen: config.Config) -> None:
 def dedupe(chosen: config.Config) -> None:
     """Find equal images."""
     wanted, work = dedupe_needs.wanted(chosen)[0], _work(chosen, "dedupe")
+    asked = Asked.of(chosen, flow.DEDUPE.name)
     cut = partitions.cut(chosen.root)
     parts = part_batches(SHARD_BITS)
-    equal = list(_meet(SpreadHashes(chosen.root, cut, work, 1), FindGroups(chosen.dedupe, cut.part_bits, work), parts))
+    equal = list(_meet(SpreadHashes(chosen.root, cut, work, 1), FindGroups(asked, cut.part_bits, work), parts))
     related = [batch for batch in equal if batch.schema == exchange.RUNS]
     if chosen.dedupe.near == "merge":
         marked = dict(exchange.by_partition(as_runs(batch) for batch in equal if batch.schema == MARK_RUNS))
-        spread, distance = SpreadHashed(chosen.root, cut, work), chosen.dedupe.near_distance
+        spread = SpreadHashed(chosen.root, cut, work)
         hashed = [item for batch in parts for item in spread(_with(batch, marked))]
         made = list(PackHashes(work)((0, hashed)))
-        find, elect = FindLinks(distance, work), Elect(distance, cut.part_bits, work)
+        find, elect = FindLinks(asked, work), Elect(asked, cut.part_bits, work)
         links = [item for batch in made if batch.schema == SEARCHES for item in find(batch)]
         related += elect((0, [*links, *(batch for batch in made if batch.schema != SEARCHES)]))
     resolve = ResolveGroups(cut.part_bits, work)
@@ -379,13 +382,13 @@ def _with(batch: pa.RecordBatch, runs: Mapping[int, pa.RecordBatch]) -> tuple[in
 def shard(chosen: config.Config) -> None:
     """Write shards in both formats."""
     forms = tuple(chosen.shard.formats)
-    wanted = shard_needs.wanted(chosen)
+    asked, wanted = Asked.of(chosen, flow.SHARD.name), shard_needs.wanted(chosen)
     cut, work = partitions.cut(chosen.root), _work(chosen, "shard")
     bits = window_bits(cut, chosen.shard.window)
     windows = list(
         _meet(
             SpreadViews(chosen.root, cut, bits, work),
-            OrderWindow(chosen.root, cut, bits, chosen.shard, chosen.seed, wanted[0].folder, work),
+            OrderWindow(chosen.root, cut, bits, asked, wanted[0].folder, work),
             part_batches(cut.part_bits),
         )
     )
@@ -393,10 +396,10 @@ def shard(chosen: config.Config) -> None:
         chosen.root,
         tuple((form, root.shards_folder(chosen.root, form)) for form in forms),
         wanted[0].hash[:8],
-        chosen.shard,
+        asked,
         work,
     )
-    found = [item for batch in CutShards(chosen.shard, work)((0, windows)) for item in write(batch)]
+    found = [item for batch in CutShards(asked, work)((0, windows)) for item in write(batch)]
     found += [window_outputs(batch) for batch in windows]
     CommitStage(work, shard_targets(wanted))(collect(found))
     _accept(chosen, work)
@@ -412,7 +415,7 @@ def publish(chosen: config.Config, name: str) -> None:
     cut = partitions.cut(chosen.root)
     found = _meet(
         SpreadBoth(chosen.root, cut, lists, work),
-        WriteList({name: SourceList(manifest, manifest.redistribute, wanted.folder)}, lists, work),
+        WriteList({name: SourceList(manifest, wanted.folder)}, Asked.of(chosen, flow.PUBLISH.name), lists, work),
         tasks({name: [(storage.join(curated, file.name), file.bytes) for file in files]}, range(2**cut.part_bits)),
     )
     ours = target(wanted, kind=name, sources=(name,), complete=with_named)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from benchmarks.fuzzing.bases import Base
 from pmd import sources
 from pmd.config import SourceConfig, inputs
+from pmd.config.asked import Asked
 from pmd.config.options import CurateOptions
 from pmd.curate import rules as curate_rules
 from pmd.curate.transforms import chunk_batch, chunk_of
@@ -78,7 +79,8 @@ def read(base: Base, profile: str, folder: Path, names: Sequence[str]) -> Outcom
         return Outcome(refusal=error)
     table = pa.Table.from_batches(batches, schema=JUDGED)
     table.validate(full=True)
-    settled = curate_rules.resolve(base.source, table, CurateOptions(**CurateOptions.profile_values(profile)))  # type: ignore[arg-type]
+    asked = Asked.only(curate=CurateOptions(**CurateOptions.profile_values(profile)))  # type: ignore[arg-type]
+    settled = curate_rules.resolve(base.source, table, asked)
     places = [where.removeprefix(f"{folder}/") for where in table["where"].to_pylist()]
     return Outcome(
         list(zip(places, _rows(table, _JUDGED), strict=True)),

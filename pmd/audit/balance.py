@@ -9,8 +9,8 @@ from pmd.audit import charts, formatting, page
 from pmd.audit.charts import Segment, Stack
 from pmd.audit.measure import STAGES
 from pmd.audit.style import ROW_COLOURS
+from pmd.config.reasons import REASONS
 from pmd.escape import html as escape
-from pmd.schema.reasons import REASONS
 
 
 def flow(result: Mapping[str, Any]) -> str:

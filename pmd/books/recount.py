@@ -19,8 +19,8 @@ from pmd.books import reconciliation
 from pmd.books.committed import Committed
 from pmd.books.reconciliation import Reconciliation
 from pmd.books.report import Report
+from pmd.config.reasons import reasons_of
 from pmd.schema import keys
-from pmd.schema.reasons import reasons_of
 from pmd.schema.tables import REJECTED
 
 #: Rows that are read at a time.

@@ -22,24 +22,13 @@ from pydantic import BaseModel, ValidationError
 from pmd import escape, flow, manifests, sources
 from pmd.config import options, places, reference, remedies, resizing
 from pmd.config.engine import LOCAL, Engine
+from pmd.config.tables import TABLES, Tables
 from pmd.errors import ConfigError, InputError
 from pmd.formats import encoding
 from pmd.manifests import Terms
 from pmd.sources.contract import PROFILES, Profile, SourceOptions
 from pmd.store import lock, storage
 
-#: The tables of options: of each stage, and what several stages heed.
-TABLES: Final[dict[str, type[options.StageOptions]]] = {
-    flow.CURATE.name: options.CurateOptions,
-    flow.IMAGES.name: options.ImagesOptions,
-    flow.FETCH.name: options.FetchOptions,
-    flow.DEDUPE.name: options.DedupeOptions,
-    flow.SHARD.name: options.ShardOptions,
-    flow.PUBLISH.name: options.PublishOptions,
-    flow.AUDIT.name: options.AuditOptions,
-    "licence": options.LicenceOptions,
-    "card": options.CardOptions,
-}
 #: What is no table.
 _TOP_KEYS: Final = ("root", "profile", "seed", "contact", "sample", "takedown", "suppression")
 _TOP: Final = (*_TOP_KEYS, "engine", "sources", "scores", *TABLES)
@@ -76,7 +65,7 @@ class SourceConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Tables):
     """A whole configuration. `sample` is N of 1/N: only images whose key falls in the first N-th are taken.
 
     Paths lead from the working folder. `folder` is the configuration's own, "" for the working folder.
@@ -96,15 +85,6 @@ class Config:
     takedown: tuple[str, ...]
     sources: Mapping[str, SourceConfig]
     scores: tuple[options.ScoreRule, ...]
-    curate: options.CurateOptions
-    images: options.ImagesOptions
-    fetch: options.FetchOptions
-    dedupe: options.DedupeOptions
-    shard: options.ShardOptions
-    publish: options.PublishOptions
-    audit: options.AuditOptions
-    licence: options.LicenceOptions
-    card: options.CardOptions
     folder: str = ""
     engine: Engine = LOCAL  # where it runs; what comes out is the same
     suppression: tuple[str, ...] = ()  # lists of what was taken down elsewhere (`pmd.suppression.lists`)

@@ -1,4 +1,7 @@
-"""The options of the stages: one frozen model a stage, which the configuration fills and the stage receives whole.
+"""The options of the stages: one frozen model a table, which the configuration fills and the stage receives whole.
+
+What is declared of an option stands beside it: its bounds, in which other stages it has an effect (`Also`), and the reasons for
+which rows leave by it (`Leaves`). `pmd.config.tables` says what follows.
 
 A field that differs between profiles carries a `Rule`; the others are plain settings with one default. Names are those
 of the configuration file.
@@ -10,7 +13,7 @@ import dataclasses
 import datetime
 import ipaddress
 import re
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -44,6 +47,21 @@ class Also:
     stages: tuple[str, ...]
 
 
+@dataclasses.dataclass(frozen=True)
+class Leaves:
+    """Marks an option by which rows leave, once for each stage in which they do.
+
+    Attributes:
+        stage: The stage's name.
+        reason: What its rejected rows say. A reason is given by exactly one stage, and is never given another meaning.
+        says: What it means, for docs/contract.md and `pmd sources --rules`.
+    """
+
+    stage: str
+    reason: str
+    says: str
+
+
 #: The longest side that a JPEG can have.
 LONGEST_SIDE_PX: Final = 65_535
 
@@ -67,6 +85,21 @@ class StageOptions(BaseModel):
     def told(self) -> dict[str, Any]:
         """Return the options as JSON has them, for fingerprints: of what is asked for, whatever else there is to ask."""
         return self.model_dump(mode="json", exclude=self.later)
+
+    @property
+    def unsaid(self) -> set[str]:
+        """Those that are at their defaults: other stages than that of the table are not told them."""
+        return {name for name, field in type(self).model_fields.items() if getattr(self, name) == field.default}
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say why an option is not there that the table has (`pmd.config.asked`)."""
+            if name in type(self).model_fields:
+                raise AttributeError(
+                    f"{type(self).__name__}.{name} is said to have no effect in this stage: mark it with Also((STAGE,))"
+                )
+            return super().__getattr__(name)
 
     @classmethod
     def rules(cls) -> dict[str, Rule]:
@@ -108,6 +141,7 @@ class CurateOptions(StageOptions):
             hub="keep",
             recommended="reject",
         ),
+        Leaves(flow.CURATE.name, "duplicate_row", "the same row of the same source stands in its files more than once"),
     ]
 
 
@@ -117,11 +151,17 @@ class ImagesOptions(StageOptions):
     evaluation_copies: Annotated[
         Literal["keep", "reject"],
         Rule(
-            says="Photographs that a source left out as `evaluation_image`, where another source has them too.",
+            says="Photographs that a source left out as `evaluation_image` (Karpathy's), where another source has them too, "
+            "such as the Flickr copies in YFCC100M and SBU: keep them, or reject them as `evaluation_copy`.",
             origin="FLAVA §3.1 describes no such step; rejecting is ours",
             paper="keep",
             hub="keep",
             recommended="reject",
+        ),
+        Leaves(
+            flow.IMAGES.name,
+            "evaluation_copy",
+            "a source left this photograph out as an evaluation image, and here it is again",
         ),
     ]
 
@@ -129,7 +169,23 @@ class ImagesOptions(StageOptions):
 class LicenceOptions(StageOptions):
     """Which pictures may be used, by the licences that sources state of them."""
 
-    image_allow: Annotated[tuple[Licence, ...] | None, Also((flow.IMAGES.name,)), Field(min_length=1)] = None
+    image_allow: Annotated[
+        tuple[Licence, ...] | None,
+        Also((flow.IMAGES.name,)),
+        Leaves(
+            flow.IMAGES.name,
+            "licence",
+            "the image's licence, as a source states it, is none of `image_allow`, or asks for credit that no page can be "
+            "named for",
+        ),
+        Field(min_length=1),
+    ] = Field(
+        default=None,
+        description=(
+            'licences that images may have, as SPDX expressions, `"NOASSERTION"` among them for images of which '
+            "none is stated; [below](#licences-of-images)"
+        ),
+    )
 
     @field_validator("image_allow")
     @classmethod
@@ -140,14 +196,29 @@ class LicenceOptions(StageOptions):
 class CardOptions(StageOptions):
     """What the card of the published lists says that nothing else knows. It changes no list."""
 
-    title: str = Field(default="PMD, rebuilt", min_length=1, max_length=200)
-    version: str = "1.0.0"
-    released: str | None = None
-    authors: tuple[str, ...] = ()
-    contact: str | None = None
-    url: str | None = None
-    changes: tuple[str, ...] = ()
-    gating_prompt: str | None = None
+    title: str = Field(
+        default="PMD, rebuilt",
+        min_length=1,
+        max_length=200,
+        description=(
+            "what the [card of the lists](#handing-on-the-lists) is headed by; nothing in this table changes a list"
+        ),
+    )
+    version: str = Field(default="1.0.0", description="of the release: three numbers")
+    released: str | None = Field(
+        default=None,
+        description=(
+            'its day, `"2026-11-30"`; no other date is in what is published, but for the days in the figures of '
+            "[what is still there](#what-is-still-there)"
+        ),
+    )
+    authors: tuple[str, ...] = Field(default=(), description="who is cited for it")
+    contact: str | None = Field(default=None, description="whom people write to who want something removed")
+    url: str | None = Field(default=None, description="where it will be")
+    changes: tuple[str, ...] = Field(default=(), description="what has changed, a line each")
+    gating_prompt: str | None = Field(
+        default=None, description="what the Hub asks people to agree to, where the repository there is gated"
+    )
 
     @field_validator("title", "contact", "gating_prompt")
     @classmethod
@@ -203,40 +274,131 @@ class FetchOptions(StageOptions):
 
     LATER: ClassVar[frozenset[str]] = _RESIZING | {"max_aspect_ratio", "proxy"}
 
-    store: Literal["original", "resized"] = "resized"
-    resize_mode: Mode = "keep_ratio"
-    image_size: int | None = Field(default=None, ge=16, le=LARGEST_IMAGE_SIZE)
-    short_side_px: int = Field(default=256, ge=16, le=LONGEST_SIDE_PX)
-    resize_only_if_bigger: bool = True
-    encode_format: EncodeFormat = "jpg"
-    encode_quality: int | None = Field(default=None, ge=0, le=101)
-    jpeg_quality: int = Field(default=95, ge=1, le=100)
-    per_host: PerHost = PerHost()
-    host_groups: dict[str, tuple[str, ...]] = {
-        "flickr": ("flickr.com", "staticflickr.com"),
-        "wikimedia": ("wikimedia.org", "wikipedia.org"),
-    }
-    concurrency: int = Field(default=64, ge=1, le=10_000)  # each is a connection, and a connection is a file
-    lanes: int = Field(default=1, ge=1, le=1000)
-    timeout_s: float = Field(default=30.0, gt=0, le=3600)
-    max_bytes: int = Field(default=64 * 2**20, ge=1, le=2**31)
-    max_pixels: int = Field(default=178_956_970, ge=1, le=2**32)  # Pillow's own limit for a decompression bomb
-    min_side_px: int = Field(default=1, ge=1, le=LONGEST_SIDE_PX)
-    max_aspect_ratio: float | None = Field(default=None, ge=1, le=LONGEST_SIDE_PX)
-    max_redirects: int = Field(default=10, ge=0, le=100)
-    retries: int = Field(default=2, ge=0, le=100)
-    user_agent: str = "pmd/0.1"  # the contact is added to it
-    resolve: dict[str, str] = {}
-    allow_addresses: tuple[str, ...] = ()
-    ca_file: Annotated[str | None, NamesFiles()] = None
-    proxy: Literal["none", "environment"] = "none"
-    robots: bool = True
-    tdmrep: bool = True
-    blocklists: Annotated[tuple[str, ...], NamesFiles()] = ()
-    adopt: Annotated[tuple[str, ...], NamesFiles()] = ()
-    against: Annotated[tuple[str, ...], NamesFiles()] = ()
-    web_archive: str | None = None
-    engine: Literal["pmd", "img2dataset"] = "pmd"
+    store: Literal["original", "resized"] = Field(
+        default="resized",
+        description=(
+            'the form that is kept: `"original"` bytes, or `"resized"`; images with regions are kept original, '
+            "unless they were stored resized before a source with regions came: they are not fetched again, and "
+            "crops are judged by the pixels that are there"
+        ),
+    )
+    resize_mode: Mode = Field(
+        default="keep_ratio", description="what pictures are brought to: [below](#sizes-and-formats-of-pictures)"
+    )
+    image_size: int | None = Field(
+        default=None, ge=16, le=LARGEST_IMAGE_SIZE, description="the size of `resize_mode`; none: `short_side_px`"
+    )
+    short_side_px: int = Field(
+        default=256,
+        ge=16,
+        le=LONGEST_SIDE_PX,
+        description=(
+            "the same of the modes of the short side; a picture that is no larger, and has the format, upright "
+            "and sRGB, stays as it is"
+        ),
+    )
+    resize_only_if_bigger: bool = Field(default=True, description="`false`: smaller pictures are enlarged")
+    encode_format: EncodeFormat = Field(default="jpg", description='what is encoded anew: `"jpg"`, `"png"` or `"webp"`')
+    encode_quality: int | None = Field(
+        default=None,
+        ge=0,
+        le=101,
+        description=(
+            "its quality: JPEG 1 to 100, PNG (compression) 0 to 9, WebP 1 to 100, 101 without loss; none: "
+            "`jpeg_quality`, PNG 6, WebP 95"
+        ),
+    )
+    jpeg_quality: int = Field(default=95, ge=1, le=100, description="the same of JPEG")
+    per_host: PerHost = Field(
+        default=PerHost(),
+        description=(
+            "what a host (a registrable domain) is asked for at most, by the whole job: `requests_per_s`, `connections`"
+        ),
+    )
+    host_groups: dict[str, tuple[str, ...]] = Field(
+        default={
+            "flickr": ("flickr.com", "staticflickr.com"),
+            "wikimedia": ("wikimedia.org", "wikipedia.org"),
+        },
+        description="hosts and domains that count as one host; any other is its registrable domain's",
+    )
+    concurrency: int = Field(
+        default=64, ge=1, le=10_000, description="images under way in a lane"
+    )  # each is a connection, and a connection is a file
+    lanes: int = Field(default=1, ge=1, le=1000, description="see above")
+    timeout_s: float = Field(default=30.0, gt=0, le=3600, description="deadline of one request")
+    max_bytes: int = Field(default=64 * 2**20, ge=1, le=2**31, description="a larger body is `too_large`")
+    max_pixels: int = Field(
+        default=178_956_970, ge=1, le=2**32, description="a larger picture is a `bomb`"
+    )  # Pillow's own limit for a decompression bomb
+    min_side_px: int = Field(default=1, ge=1, le=LONGEST_SIDE_PX, description="a smaller picture is `too_small`")
+    max_aspect_ratio: float | None = Field(
+        default=None,
+        ge=1,
+        le=LONGEST_SIDE_PX,
+        description="a picture whose long side is more times the short one is `too_narrow`",
+    )
+    max_redirects: int = Field(default=10, ge=0, le=100, description="more are `too_many_redirects`")
+    retries: int = Field(
+        default=2, ge=0, le=100, description="further tries of one URL within a run, where that may help"
+    )
+    user_agent: str = Field(
+        default="pmd/0.1",
+        description=(
+            'our name, one line of printable ASCII; what stands before the "/" or a space is looked for in robots.txt'
+        ),
+    )  # the contact is added to it
+    resolve: dict[str, str] = Field(default={}, description='"HOST:PORT" → "ADDRESS:PORT"; `*` is every other host')
+    allow_addresses: tuple[str, ...] = Field(default=(), description="networks of private addresses that may be asked")
+    ca_file: Annotated[str | None, NamesFiles()] = Field(
+        default=None, description="further certificate authorities, beside the system's"
+    )
+    proxy: Literal["none", "environment"] = Field(
+        default="none",
+        description=(
+            '`"environment"` asks the proxies that `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` name, '
+            "where the lanes run; otherwise no proxy is asked, whatever they say ([what cannot be checked "
+            "then](#fetching))"
+        ),
+    )
+    robots: bool = Field(default=True, description="heed robots.txt")
+    tdmrep: bool = Field(
+        default=True, description="heed TDMRep: `/.well-known/tdmrep.json` and the `tdm-reservation` header"
+    )
+    blocklists: Annotated[tuple[str, ...], NamesFiles()] = Field(
+        default=(),
+        description=(
+            "files of `sha256:HEX` and `pdq:HEX`, an entry a line, with an id if you like: such pictures are "
+            "`blocked_content`"
+        ),
+    )
+    adopt: Annotated[tuple[str, ...], NamesFiles()] = Field(
+        default=(),
+        description=(
+            "img2dataset's WebDataset shards (paths or globs of tars), whose images are taken over instead of fetched"
+        ),
+    )
+    against: Annotated[tuple[str, ...], NamesFiles()] = Field(
+        default=(),
+        description=(
+            "lists of `pmd publish` (paths or globs) with which what is fetched is compared: another picture than "
+            "a list says is `changed`, and not stored"
+        ),
+    )
+    web_archive: str | None = Field(
+        default=None,
+        description=(
+            "where a web archive has its copy of a URL, with `{url}` in it, as in "
+            '`"https://web.archive.org/web/2014id_/{url}"`; asked last, and only for what is gone'
+        ),
+    )
+    engine: Literal["pmd", "img2dataset"] = Field(
+        default="pmd",
+        description=(
+            'what downloads: `"img2dataset"` hands the list to img2dataset, which must be installed, and cannot '
+            "go with `resolve`, `proxy` or `web_archive`"
+        ),
+    )
 
     @property
     def resizing(self) -> Resizing:
@@ -349,6 +511,11 @@ class DedupeOptions(StageOptions):
             hub=0,
             recommended=10,
         ),
+        Leaves(
+            flow.DEDUPE.name,
+            "repeated_bytes",
+            "more distinct images than allowed have exactly these bytes: a placeholder",
+        ),
         Field(ge=0, le=2**31),
     ]
     near: Annotated[
@@ -361,11 +528,69 @@ class DedupeOptions(StageOptions):
             recommended="merge",
         ),
     ]
-    near_distance: int = Field(default=31, ge=0, le=31)  # PDQ's own threshold, and the most that is searched for
-    max_images_per_text: int | None = Field(default=None, ge=1, le=2**31)
-    near_texts: float | None = Field(default=None, ge=0.6, le=0.95)  # outside, datasketch's bands are crowded, or none
-    near_texts_action: Literal["report", "cap"] = "report"
-    evaluation: Annotated[tuple[str, ...], NamesFiles()] = ()
+    near_distance: int = Field(
+        default=31,
+        ge=0,
+        le=31,
+        description=(
+            "bits of 256 in which the hashes of near-duplicates may differ, at most; 31 is PDQ's own threshold "
+            "and the most that is searched for"
+        ),
+    )  # PDQ's own threshold, and the most that is searched for
+    max_images_per_text: Annotated[
+        int | None,
+        Leaves(
+            flow.DEDUPE.name,
+            "repeated_text",
+            "its text stands on more images than allowed, and others were drawn to keep it",
+        ),
+    ] = Field(
+        default=None,
+        ge=1,
+        le=2**31,
+        description=(
+            "images on which one text may stand, small letters, accents, punctuation and numbers aside; above it "
+            "a draw by hash says which images keep it, and the pairs of the others are `repeated_text`"
+        ),
+    )
+    near_texts: float | None = Field(
+        default=None,
+        ge=0.6,
+        le=0.95,
+        description=(
+            "from which Jaccard similarity on (.6 to .95; .8 is what others take) captions are near-duplicates: "
+            "their groups are recorded in `dedupe/near_texts`"
+        ),
+    )  # outside, datasketch's bands are crowded, or none
+    near_texts_action: Annotated[
+        Literal["report", "cap"],
+        Leaves(
+            flow.DEDUPE.name,
+            "near_text",
+            "its text and those nearly the same stand on more images than allowed, and others were drawn to keep theirs",
+        ),
+    ] = Field(
+        default="report",
+        description=(
+            '`"cap"`: `max_images_per_text` holds for each group of near-duplicates together, in place of each of '
+            "its texts, and what leaves is `near_text`"
+        ),
+    )
+    evaluation: Annotated[
+        tuple[str, ...],
+        NamesFiles(),
+        Leaves(
+            flow.DEDUPE.name,
+            "evaluation_overlap",
+            "the image is an evaluation image, or looks like one, by a list that was given",
+        ),
+    ] = Field(
+        default=(),
+        description=(
+            "evaluation images: lists of hashes (text or Parquet), folders, tars or zips; what matches them "
+            "within `near_distance` leaves"
+        ),
+    )
 
     @field_validator("repeated_bytes")
     @classmethod
@@ -388,22 +613,94 @@ class ShardOptions(StageOptions):
 
     LATER: ClassVar[frozenset[str]] = _RESIZING | {"min_side_px", "max_aspect_ratio", "shards"}
 
-    formats: tuple[Literal["webdataset", "parquet"], ...] = ("webdataset", "parquet")
-    unit: Literal["image", "pair"] = "image"
-    shards: int | None = Field(default=None, ge=1, le=1_000_000)
-    samples_per_shard: int = Field(default=10_000, ge=1, le=10_000_000)
-    image_size: int | None = Field(default=None, ge=1, le=LARGEST_IMAGE_SIZE)
-    short_side_px: int | None = Field(default=None, ge=1, le=LONGEST_SIDE_PX)
-    resize_mode: Mode | None = None
-    resize_only_if_bigger: bool = True
-    encode_format: EncodeFormat | None = None
-    encode_quality: int | None = Field(default=None, ge=0, le=101)
-    jpeg_quality: int = Field(default=95, ge=1, le=100)
-    min_side_px: int = Field(default=1, ge=1, le=LONGEST_SIDE_PX)
-    max_aspect_ratio: float | None = Field(default=None, ge=1, le=LONGEST_SIDE_PX)
-    min_crop_px: int = Field(default=32, ge=1, le=LONGEST_SIDE_PX)
-    max_aspect_difference: float = Field(default=0.01, gt=0, le=1000)
-    window: int = Field(default=64, ge=1, le=100_000)
+    formats: tuple[Literal["webdataset", "parquet"], ...] = Field(
+        default=("webdataset", "parquet"), description="what is written"
+    )
+    unit: Literal["image", "pair"] = Field(
+        default="image", description='a sample is an image or region with all its captions, or (`"pair"`) one pair'
+    )
+    shards: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="how many shards there are: their samples differ by one at most"
+    )
+    samples_per_shard: int = Field(
+        default=10_000, ge=1, le=10_000_000, description="samples of every shard but the last; or `shards`"
+    )
+    image_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=LARGEST_IMAGE_SIZE,
+        description=(
+            "the size of `resize_mode`; none, and no `short_side_px`: pictures are as they are stored, crops as "
+            "they are cut"
+        ),
+    )
+    short_side_px: int | None = Field(
+        default=None, ge=1, le=LONGEST_SIDE_PX, description="the same of the modes of the short side"
+    )
+    resize_mode: Mode | None = Field(
+        default=None,
+        description=(
+            "what pictures and crops are brought to: [below](#sizes-and-formats-of-pictures); none: "
+            '`"keep_ratio"` where there is a size'
+        ),
+    )
+    resize_only_if_bigger: bool = Field(default=True, description="`false`: smaller pictures are enlarged")
+    encode_format: EncodeFormat | None = Field(
+        default=None,
+        description=(
+            '`"jpg"`, `"png"` or `"webp"`: what every picture is; none: JPEG for crops and for what is resized, '
+            "the rest as it is stored"
+        ),
+    )
+    encode_quality: int | None = Field(default=None, ge=0, le=101, description="its quality, as in `[fetch]`")
+    jpeg_quality: int = Field(default=95, ge=1, le=100, description="the same of JPEG")
+    min_side_px: Annotated[
+        int,
+        Leaves(
+            flow.SHARD.name,
+            "sample_too_small",
+            "the whole image's short side is under `min_side_px`, or, where it is stored by its long side, under the size of "
+            "shards",
+        ),
+    ] = Field(
+        default=1,
+        ge=1,
+        le=LONGEST_SIDE_PX,
+        description="a whole image that was smaller when it was fetched is `sample_too_small`",
+    )
+    max_aspect_ratio: Annotated[
+        float | None,
+        Leaves(
+            flow.SHARD.name,
+            "sample_too_narrow",
+            "the long side of the image or region is more times the short one than `max_aspect_ratio` allows",
+        ),
+    ] = Field(
+        default=None,
+        ge=1,
+        le=LONGEST_SIDE_PX,
+        description=(
+            "an image, as it was fetched, or a region whose long side is more times the short one is "
+            "`sample_too_narrow`"
+        ),
+    )
+    min_crop_px: Annotated[
+        int,
+        Leaves(
+            flow.SHARD.name,
+            "crop_too_small",
+            "the region's short side is under the limit",
+        ),
+    ] = Field(default=32, ge=1, le=LONGEST_SIDE_PX, description="a region with a shorter side is `crop_too_small`")
+    max_aspect_difference: Annotated[
+        float,
+        Leaves(
+            flow.SHARD.name,
+            "box_mismatch",
+            "the image's aspect ratio differs by over 1 % from the one that its boxes were drawn on",
+        ),
+    ] = Field(default=0.01, gt=0, le=1000, description="a larger difference of aspect ratios is a `box_mismatch`")
+    window: int = Field(default=64, ge=1, le=100_000, description="fetch shards that are shuffled together")
 
     @property
     def resizing(self) -> Resizing:
@@ -473,15 +770,36 @@ class ReferenceTable(StageOptions):
 class AuditOptions(StageOptions):
     """What the audit measures."""
 
-    text_sample: int = Field(default=200_000, ge=1, le=2**31)
-    reference: ReferenceTable | None = None
-    attributes: Annotated[tuple[str, ...], NamesFiles()] = ()
+    text_sample: int = Field(
+        default=200_000,
+        ge=1,
+        le=2**31,
+        description="texts of a source that languages, terms and personal data are counted in",
+    )
+    reference: ReferenceTable | None = Field(
+        default=None,
+        description=(
+            '`{ countries = "countries.csv", year = 2010 }`, or a table `[audit.reference]`: income classes and '
+            "internet users of countries, which no package has; [the file](audit.md#a-table-of-countries) and the "
+            "year that photographs are compared with"
+        ),
+    )
+    attributes: Annotated[tuple[str, ...], NamesFiles()] = Field(
+        default=(),
+        description=(
+            "Parquet files with `image_id` or `pair_id`; every other column is an attribute of the audit's "
+            "tables, [as here](audit.md#attributes-of-your-own)"
+        ),
+    )
 
 
 class PublishOptions(StageOptions):
     """What goes into the published lists."""
 
-    withheld_text: Literal["omit", "include"] = "omit"
+    withheld_text: Literal["omit", "include"] = Field(
+        default="omit",
+        description='`"include"`: texts and URLs that may not be handed on too, for lists that stay at home',
+    )
 
 
 def _is_port(end: str) -> bool:

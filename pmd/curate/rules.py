@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
-from pmd.config.options import CurateOptions
+from pmd.config.asked import Asked
 from pmd.schema import keys
 from pmd.schema.tables import JUDGED, PAIRS, REJECTED
 from pmd.store.commits import Books, Commit
@@ -138,7 +138,7 @@ def suppressing(commit: Commit, dropped: int) -> Commit:
 _ORDER: Final = ("source_id", "row_digest", "reason", "detail", "file_name", "split")
 
 
-def resolve(source: str, judged: pa.Table, options: CurateOptions) -> Resolved:
+def resolve(source: str, judged: pa.Table, asked: Asked) -> Resolved:
     """Number the rows that share an upstream id, and split pairs from rejected rows.
 
     Rows with one id are numbered in order of their content (`row_digest`), so the order in which they were read does not
@@ -148,7 +148,7 @@ def resolve(source: str, judged: pa.Table, options: CurateOptions) -> Resolved:
     Args:
         source: The source's name.
         judged: All rows of a partition, `JUDGED`, in any order.
-        options: Options of the stage.
+        asked: What the configuration asks of curate.
     """
     table = judged.combine_chunks()
     pair_ids = _key_column(table, "key")
@@ -156,7 +156,7 @@ def resolve(source: str, judged: pa.Table, options: CurateOptions) -> Resolved:
     repeats = _repeats(pair_ids, in_order)
     if len(repeats):
         # Few rows share an id: only they are looked at, and put in the places that their numbers give them.
-        table, pair_ids = _number(source, table, repeats, options)
+        table, pair_ids = _number(source, table, repeats, asked)
         in_order = keys.order(pair_ids)
     leaves = table["reason"].is_valid().to_numpy(zero_copy_only=False)[in_order]
     kept, left = in_order[~leaves], in_order[leaves]
@@ -195,7 +195,7 @@ def _repeats(base_ids: pa.Array, in_order: np.ndarray) -> np.ndarray:
     return np.sort(in_order[np.r_[same, False] | np.r_[False, same]]) if same.any() else np.zeros(0, np.int64)
 
 
-def _number(source: str, table: pa.Table, repeats: np.ndarray, options: CurateOptions) -> tuple[pa.Table, pa.Array]:
+def _number(source: str, table: pa.Table, repeats: np.ndarray, asked: Asked) -> tuple[pa.Table, pa.Array]:
     """Number rows that share an id; return the table with their new ids and reasons, and all rows' pair_id."""
     shared = table.take(pa.array(repeats))
     by_content = pc.sort_indices(shared, [(name, "ascending") for name in _ORDER])
@@ -206,7 +206,7 @@ def _number(source: str, table: pa.Table, repeats: np.ndarray, options: CurateOp
     first = np.array([i == 0 or bases[i - 1] != base for i, base in enumerate(bases)])
     positions = np.arange(len(bases))
     numbers = positions - np.maximum.accumulate(np.where(first, positions, 0)) + 1
-    if options.duplicate_rows == "reject":
+    if asked.curate.duplicate_rows == "reject":
         _reject_repeats(shared, first, reasons)
     source_ids = [base if number == 1 else f"{base}#{number}" for base, number in zip(bases, numbers, strict=True)]
     columns = {

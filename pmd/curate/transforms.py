@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pmd import flow, sources
-from pmd.config.options import CurateOptions
+from pmd.config.asked import Asked
 from pmd.curate.rules import judge, rename, resolve, suppressing
 from pmd.engines import progress
 from pmd.engines.committing import of_kind
@@ -96,7 +96,7 @@ class ResolvePartition:
     """Read a partition's rows back, resolve their ids, write its two files."""
 
     source: str
-    options: CurateOptions
+    asked: Asked
     folder: str
     bits: int
     work: str
@@ -105,7 +105,7 @@ class ResolvePartition:
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition, all its RUNS) → OUTPUTS."""
         partition, references = keyed
-        settled = resolve(self.source, exchange.read(self.work, references, JUDGED), self.options)
+        settled = resolve(self.source, exchange.read(self.work, references, JUDGED), self.asked)
         dropped = 0
         if self.suppression:
             left = settled.without(lists.read(self.suppression))

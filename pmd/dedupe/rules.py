@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
-from pmd.config.options import DedupeOptions
+from pmd.config.asked import Asked
 from pmd.dedupe import captions, evaluation, near
 from pmd.fetch import partitions
 from pmd.images import rules as images_rules
@@ -89,12 +89,12 @@ def leaving(found: pa.Table) -> pa.Array:
     return found.filter(pc.is_in(found["relation"], value_set=pa.array(LEAVING)))["image_id"].combine_chunks()
 
 
-def groups(rows: pa.Table, options: DedupeOptions) -> pa.Table:
+def groups(rows: pa.Table, asked: Asked) -> pa.Table:
     """Find the images with equal bytes.
 
     Args:
         rows: All `HASHES` of a partition, in any order.
-        options: Options of the stage.
+        asked: What the configuration asks of dedupe.
 
     Returns:
         `RELATED`, in order of image_id: one row an image that gives way. The image with most pixels stays (equal bytes
@@ -112,9 +112,9 @@ def groups(rows: pa.Table, options: DedupeOptions) -> pa.Table:
         if stop < len(digests) and digests[stop] == digests[start]:
             continue
         size = stop - start
-        if options.repeated_bytes and size >= options.repeated_bytes:
+        if asked.dedupe.repeated_bytes and size >= asked.dedupe.repeated_bytes:
             found += [(image, ids[start], REPEATED_BYTES, 0) for image in ids[start:stop]]
-        elif options.same_bytes == "merge":
+        elif asked.dedupe.same_bytes == "merge":
             found += [(image, ids[start], SAME_BYTES, 0) for image in ids[start + 1 : stop]]
         start = stop
     found.sort()
@@ -159,17 +159,22 @@ def marks(found: pa.Table) -> pa.Table:
     return ids.append_column("stands", stands).cast(MARKS)
 
 
-def overlaps(ledger: pa.Table, image_ids: pa.Array, known: pa.Table, distance: int) -> pa.Table:
+def may_leave(asked: Asked) -> bool:
+    """Return whether images may leave for themselves, whatever stands beside them (`overlaps`)."""
+    return bool(asked.dedupe.evaluation)
+
+
+def overlaps(ledger: pa.Table, image_ids: pa.Array, known: pa.Table, asked: Asked) -> pa.Table:
     """Return the `RELATED` of evaluation images: each image that matches one, how far it is, and which it matches.
 
     Args:
         ledger: `LEDGER` of a part.
         image_ids: The images that views name.
         known: `evaluation.KNOWN`.
-        distance: The largest at which perceptual hashes match.
+        asked: What the configuration asks of dedupe.
     """
     rows = ledger.filter(pc.and_(pc.equal(ledger["status"], OK), pc.is_in(ledger["image_id"], value_set=image_ids)))
-    found = evaluation.overlaps(rows, known, distance)
+    found = evaluation.overlaps(rows, known, asked.dedupe.near_distance)
     ids = rows["image_id"].take(found["place"]).to_pylist()
     groups = related(
         ids, ids, [EVALUATION_OVERLAP] * len(ids), found["distance"].to_pylist(), found["name"].to_pylist()

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 
 from pmd import flow
+from pmd.config.asked import Asked
 from pmd.dedupe import captions, near_texts
 from pmd.dedupe.transforms import kept_texts
 from pmd.engines.partitions import part_of
@@ -117,7 +118,7 @@ class Ask:
 class Verify:
     """Compare what is asked of a partition's texts; write the links to a run."""
 
-    threshold: float
+    asked: Asked
     bits: int
     work: str
 
@@ -126,10 +127,11 @@ class Verify:
         yield from exchange.write(self.work, near_texts.LINKS, self.bits, self._links(*keyed), "text_id")
 
     def _links(self, partition: int, references: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        files = Files(self.work)
+        files, threshold = Files(self.work), self.asked.dedupe.near_texts
+        assert threshold is not None
         for rows in _pieces(exchange.iterate(self.work, references, near_texts.ASKED)):
             known = files.texts(partition, rows["earlier"])
-            yield from near_texts.verified(rows, known, self.threshold).to_batches()
+            yield from near_texts.verified(rows, known, threshold).to_batches()
 
 
 def _pieces(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -167,8 +169,7 @@ class GroupTexts:
 
     folder: str
     bits: int
-    is_capped: bool
-    with_groups: bool
+    asked: Asked
     work: str
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
@@ -181,7 +182,7 @@ class GroupTexts:
             found = near_texts.groups(Files(self.work).texts(partition, members["text_id"]), members)
             name = f"near_texts/{flow.part(partition, self.bits)}"
             yield outputs([commits.put_table(self.folder, name, found)])
-        if self.is_capped:
-            grouped = found if self.with_groups else NEAR_TEXTS.empty_table()
+        if self.asked.dedupe.max_images_per_text is not None:
+            grouped = found if self.asked.dedupe.near_texts_action == "cap" else NEAR_TEXTS.empty_table()
             rows = near_texts.capped(Files(self.work).stands(partition), grouped).combine_chunks()
             yield from exchange.write(self.work, captions.TEXTS, self.bits, rows.to_batches(), "text_id")

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
-from pmd.config.options import DedupeOptions
+from pmd.config.asked import Asked
 from pmd.dedupe import captions, evaluation, near, packed, splits
 from pmd.dedupe import rules as dedupe_rules
 from pmd.dedupe.group_transforms import Groups, write_marks, write_related
@@ -40,7 +40,7 @@ class FindLeaving:
     root: str
     cut: partitions.Cut
     work: str
-    distance: int
+    asked: Asked
 
     def write(self, known: pa.Table) -> None:
         """Write the evaluation images."""
@@ -56,7 +56,7 @@ class FindLeaving:
         known = pa.Table.from_batches(list(commits.iterate(self._path)), schema=evaluation.KNOWN)
         wanted = partitions.read_views(self.root, part, ["image_id"])["image_id"].unique()
         ledger = partitions.read_ledger(self.root, self.cut.shards(part))
-        found = dedupe_rules.overlaps(ledger, wanted, known, self.distance)
+        found = dedupe_rules.overlaps(ledger, wanted, known, self.asked)
         storage.put(_leaving_path(self.work, part), commits.parquet_bytes(found), durable=False)
         yield from write_related(self.work, found, self.cut.part_bits)
         yield batch
@@ -94,15 +94,15 @@ class SpreadHashes:
 class FindGroups:
     """Find the groups of a partition."""
 
-    options: DedupeOptions
+    asked: Asked
     part_bits: int
     work: str
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition, all its RUNS) → RUNS of `rules.RELATED`, and MARK_RUNS where near-duplicates are looked for."""
-        found = dedupe_rules.groups(exchange.read(self.work, keyed[1], dedupe_rules.HASHES), self.options)
+        found = dedupe_rules.groups(exchange.read(self.work, keyed[1], dedupe_rules.HASHES), self.asked)
         yield from write_related(self.work, found, self.part_bits)
-        if self.options.near == "merge":
+        if self.asked.dedupe.near == "merge":
             yield from write_marks(self.work, found, self.part_bits)
 
 
@@ -198,7 +198,7 @@ def _linked(path: str, rows: int) -> pa.RecordBatch:
 class FindLinks:
     """Do one share of the search; write the links to a file."""
 
-    distance: int
+    asked: Asked
     work: str
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -206,7 +206,7 @@ class FindLinks:
         (row,) = batch.to_pylist()
         share = row.pop("share")
         hashes, first = packed.Packed(**row).opened()
-        found = near.links(hashes, self.distance, share)
+        found = near.links(hashes, self.asked.dedupe.near_distance, share)
         yield _linked(packed.write_links(self.work, first[found]), row["rows"])
 
 
@@ -214,7 +214,7 @@ class FindLinks:
 class Elect:
     """Hold the elections among all that is linked."""
 
-    distance: int
+    asked: Asked
     part_bits: int
     work: str
 
@@ -228,7 +228,7 @@ class Elect:
             linked[0]["rows"],
             packed.read_links(row["path"] for row in linked),
         )
-        matches = near.elect(rows, component, self.distance)
+        matches = near.elect(rows, component, self.asked.dedupe.near_distance)
         yield from write_related(self.work, dedupe_rules.near_groups(matches), self.part_bits)
 
 
@@ -260,13 +260,15 @@ class SpreadTexts:
 class FindRepeated:
     """Find what leaves so that no text of a partition stands on too many images; write it by part to a run."""
 
-    most: int
+    asked: Asked
     part_bits: int
     work: str
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition, all its RUNS) → RUNS."""
-        rows = captions.over(exchange.read(self.work, keyed[1], captions.TEXTS), self.most)
+        most = self.asked.dedupe.max_images_per_text
+        assert most is not None
+        rows = captions.over(exchange.read(self.work, keyed[1], captions.TEXTS), most)
         yield from exchange.write(self.work, captions.REPEATED, self.part_bits, rows.to_batches(), "image_id")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -55,18 +56,21 @@ def pending(config: Config, standing: Standing | None = None) -> str | None:
     return words(causes)
 
 
-#: What was found last, and what that depends on: a build that fetches asks why, and then which shards.
-_last: list[tuple[str, dict[int, dict[str, int]]]] = []
-
-
 def _looked(config: Config, there: Standing) -> dict[int, dict[str, int]]:
     """Return fetch shard → cause → images that are to be fetched, or judged anew; every ledger is read for it, once."""
-    key = commits.options_hash([there.root, _key(config, there)])
-    found = next((found for known, found in _last if known == key), None)
-    if found is None:
-        found = _look(config, there)
-        _last[:] = [(key, found)]
-    return found
+    kept = _kept(commits.options_hash([there.root, _key(config, there)]))
+    if not kept:
+        kept.append(_look(config, there))
+    return kept[0]
+
+
+@functools.lru_cache(maxsize=1)
+def _kept(key: str) -> list[dict[int, dict[str, int]]]:
+    """Return where an answer is kept; its key is of all that it depends on.
+
+    One is kept: a build that fetches asks twice in a row, why it must and then which shards, and would read every ledger twice.
+    """
+    return []
 
 
 def _look(config: Config, there: Standing, retry: Sequence[str] = ()) -> dict[int, dict[str, int]]:

@@ -19,8 +19,7 @@ import pyarrow.compute as pc
 
 from pmd import flow
 from pmd.config import scores
-from pmd.config.model import Config
-from pmd.config.options import LicenceOptions
+from pmd.config.asked import Asked
 from pmd.formats import archives
 from pmd.images import takedowns
 from pmd.schema import keys, licences
@@ -182,24 +181,6 @@ def _locate(file_name: str | None, index: Mapping[str, Sequence[str]]) -> str | 
     locations = index.get(posixpath.basename(file_name), ())
     exact = [location for location in locations if location.endswith(f"/{file_name}")]
     return next(iter(exact or locations), None)
-
-
-@dataclasses.dataclass(frozen=True)
-class Asked:
-    """What the configuration asks of images by its values alone, without files that it names: workers are handed it whole.
-
-    Attributes:
-        sample: N of 1/N.
-        licence: Which licences images may have.
-    """
-
-    sample: int = 1
-    licence: LicenceOptions = dataclasses.field(default_factory=LicenceOptions)
-
-    @classmethod
-    def of(cls, config: Config) -> Asked:
-        """Take it from a configuration."""
-        return cls(config.sample, config.licence)
 
 
 def spread(
@@ -373,7 +354,7 @@ def reject(rows: pa.Table, stage: str, reasons: pa.Array, details: pa.Array | No
     return table.take(pc.sort_indices(table, [("pair_id", "ascending")])).combine_chunks()
 
 
-def gather(rows: pa.Table, shard_bits: int) -> Gathered:
+def gather(rows: pa.Table, shard_bits: int, asked: Asked) -> Gathered:
     """Bring the rows of each image together.
 
     The places of an image are in this order, each once: local archive members, mirrors, upstream's URLs; among equals
@@ -382,8 +363,11 @@ def gather(rows: pa.Table, shard_bits: int) -> Gathered:
     Args:
         rows: All rows of a partition, `IMAGE_ROWS`, in any order.
         shard_bits: Bits of the image_id that are its fetch shard.
+        asked: What the configuration asks of images.
     """
-    rows = heed_others(rows).combine_chunks()
+    if asked.licence.image_allow is not None:
+        rows = heed_others(rows)
+    rows = rows.combine_chunks()
     if not rows.num_rows:
         return Gathered(IMAGES.empty_table(), VIEWS.empty_table(), REJECTED.empty_table())
     in_order = np.lexsort((*keys.halves(rows["pair_id"].chunk(0))[::-1], *keys.halves(rows["image_id"].chunk(0))[::-1]))

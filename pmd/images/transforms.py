@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pmd import flow
 from pmd.config import scores
+from pmd.config.asked import Asked
 from pmd.engines.committing import Target, target
 from pmd.engines.transforms import Spreads, outputs
 from pmd.images import rules as images_rules
@@ -57,7 +58,7 @@ class SpreadByImage(Spreads):
 
     work: str
     bits: int
-    asked: images_rules.Asked
+    asked: Asked
     takedown: images_rules.Takedown
     indexes: tuple[tuple[str, str], ...]  # source → index file, where it has archives
     aliases: str
@@ -97,13 +98,14 @@ class GatherPartition:
     views_folder: str
     bits: int
     shard_bits: int
-
+    asked: Asked
     work: str
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """(partition, all its RUNS) → OUTPUTS; names start with the folder they are in: `images` or `views`."""
         partition, references = keyed
-        gathered = images_rules.gather(exchange.read(self.work, references, images_rules.IMAGE_ROWS), self.shard_bits)
+        rows = exchange.read(self.work, references, images_rules.IMAGE_ROWS)
+        gathered = images_rules.gather(rows, self.shard_bits, self.asked)
         part = flow.part(partition, self.bits)
         files = []
         for folder, name, table in (

@@ -17,7 +17,6 @@ from pmd.manifests.model import Kind, Manifest, Table2
 from pmd.manifests.outcome import Outcome, Progress
 from pmd.manifests.select import human_size
 from pmd.schema.exits import EXIT_CODES
-from pmd.schema.reasons import REASONS
 from pmd.schema.statuses import STATUSES
 
 #: The folder under FOLDER that upstream's files go to, as `pmd init` spells it.
@@ -83,13 +82,10 @@ def _needs(manifest: Manifest) -> str:
 def rules() -> dict[str, Any]:
     """Return every rule with its value in each profile, and the closed lists: reasons, statuses, exit codes."""
     from pmd import sources as readers
-    from pmd.config.options import StageOptions
+    from pmd.config.reasons import REASONS
+    from pmd.config.tables import TABLES
 
-    stages = {
-        model.__name__.removesuffix("Options").lower(): model.rules()
-        for model in StageOptions.__subclasses__()
-        if model.__name__.endswith("Options")
-    }
+    stages = {name: model.rules() for name, model in TABLES.items()}
     of_sources = {name: readers.load(name).options.rules() for name in (*readers.names(), *readers.readers())}
     return {
         "rules": [

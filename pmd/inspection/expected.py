@@ -18,9 +18,9 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import manifests
+from pmd import flow, manifests
 from pmd.config import Config, SourceConfig, inputs, scores
-from pmd.config.options import ShardOptions
+from pmd.config.asked import Asked
 from pmd.curate import needs as curate_needs
 from pmd.errors import InputError
 from pmd.fetch import addresses, forecast, hosts
@@ -194,9 +194,9 @@ def _all_seen(config: Config, found: tuple[SourceFigures, ...], rows: pa.Table) 
     """Return what is expected where all rows of all sources were read: what the images stage makes of them."""
     stays = rows.filter(pc.is_null(rows["reason"]))
     within = images_rules.in_sample(stays["image_id"].combine_chunks(), config.sample)
-    gathered = images_rules.gather(stays.filter(pa.array(within)), 0)
+    gathered = images_rules.gather(stays.filter(pa.array(within)), 0, Asked.of(config, flow.IMAGES.name))
     several = sum(item.images.value for item in found) - gathered.images.num_rows
-    made = composition(gathered.images, gathered.views, config.shard)
+    made = composition(gathered.images, gathered.views, Asked.of(config, flow.SHARD.name))
     return Expected(found, estimates.known(several), {}, gathered.images, made)
 
 
@@ -398,7 +398,7 @@ def _figures(config: Config, looked: _Looked, rows: pa.Table | None, meeting: _M
     if rows is None:
         return _published_figures(config, looked)
     stays = rows.filter(pc.is_null(rows["reason"]))
-    gathered = images_rules.gather(stays, 0)
+    gathered = images_rules.gather(stays, 0, Asked.of(config, flow.IMAGES.name))
     stands = dict(zip(stays["own_id"].to_pylist(), stays["image_id"].to_pylist(), strict=True))
     whole = looked.fraction >= 1
     within = images_rules.in_sample(gathered.images["image_id"].combine_chunks(), config.sample)
@@ -429,7 +429,7 @@ def _figures(config: Config, looked: _Looked, rows: pa.Table | None, meeting: _M
         taken=taken,
         images=images,
         groups=_shares(first_groups(gathered.images["locations"], meeting.group_of), whole=whole),
-        composition=composition(gathered.images, gathered.views, config.shard),
+        composition=composition(gathered.images, gathered.views, Asked.of(config, flow.SHARD.name)),
         local=_local(looked.source),
         seen=frozenset(seen),
     )
@@ -450,7 +450,7 @@ def _spread(config: Config, looked: _Looked, meeting: _Meeting) -> pa.Table:
     paths = inputs.archives_of(looked.source) if not looked.missing else []
     index = images_rules.index_archives(paths) if paths else {}
     needed = looked.table.select(images_rules.NEEDED)
-    asked = dataclasses.replace(images_rules.Asked.of(config), sample=1)
+    asked = dataclasses.replace(Asked.of(config, flow.IMAGES.name), sample=1)
     batches = [
         images_rules.spread(
             batch,
@@ -518,13 +518,13 @@ def group_of(config: Config) -> Callable[[str], str]:
 _SIZES: Final = ("width_px", "height_px", "stored_width_px", "stored_height_px")
 
 
-def composition(images: pa.Table, views: pa.Table, options: ShardOptions) -> Composition:
+def composition(images: pa.Table, views: pa.Table, asked: Asked) -> Composition:
     """Return what shards make of some images, by shard's own rule on regions, if pictures have the size that upstream says.
 
     Args:
         images: `IMAGES`.
         views: All `VIEWS` of these images.
-        options: Shard's options.
+        asked: What the configuration asks of shard.
     """
     if not images.num_rows:
         return Composition()
@@ -537,11 +537,11 @@ def composition(images: pa.Table, views: pa.Table, options: ShardOptions) -> Com
         ledger = pa.table(
             {"image_id": sizes["image_id"], **{name: sizes[f"{name.removeprefix('stored_')}_max"] for name in _SIZES}}
         )
-        fits = regions.filter(pc.is_null(samples.misfits(regions, ledger, options)))
+        fits = regions.filter(pc.is_null(samples.misfits(regions, ledger, asked)))
         boxes = zip(fits["image_id"].to_pylist(), map(tuple, fits["region"].to_pylist()), strict=True)
-        crops = fits.num_rows if options.unit == "pair" else len(set(boxes))
+        crops = fits.num_rows if asked.shard.unit == "pair" else len(set(boxes))
     others = views.filter(pc.invert(has_region))
-    whole = others.num_rows if options.unit == "pair" else len(pc.unique(others["image_id"]))
+    whole = others.num_rows if asked.shard.unit == "pair" else len(pc.unique(others["image_id"]))
     with_region = pc.sum(images["has_region"]).as_py() or 0
     return Composition((whole + crops) / images.num_rows, crops / images.num_rows, with_region / images.num_rows)
 

@@ -10,7 +10,9 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pmd import flow
 from pmd.config import Config
+from pmd.config.asked import Asked
 from pmd.fetch import forecast, partitions, state
 from pmd.inspection import expected
 from pmd.inspection.expected import Composition
@@ -90,7 +92,7 @@ def counted(config: Config) -> Counted:
         tuple(shards),
         ok,
         settled,
-        expected.composition(listed, described, config.shard),
+        expected.composition(listed, described, Asked.of(config, flow.SHARD.name)),
         seen_images == images,
     )
 

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from pmd import flow, manifests, stages
 from pmd.config import Config, inputs
+from pmd.config.asked import Asked
 from pmd.errors import InputError, RootError
 from pmd.fetch import asking, forecast, hosts, state
 from pmd.fetch.forecast import Forecast, Shard
@@ -453,6 +454,7 @@ def _written(config: Config, images: _Images, fetched: Estimate, stored: _Stored
     there = {form: commits.read(root.shards_folder(config.root, form)) for form in config.shard.formats}
     if done and _fresh(config, flow.DEDUPE) and _fresh(config, flow.SHARD):
         return _committed_shards({form: commit for form, commit in there.items() if commit is not None})
+    asked = Asked.of(config, flow.SHARD.name)
     left, basis = _left(config, fetched, stored, done=done)
     made = images.composition
     samples = left.scaled(made.samples)
@@ -461,7 +463,7 @@ def _written(config: Config, images: _Images, fetched: Estimate, stored: _Stored
         samples *= estimates.within(1.0, _LIKE)
     samples = samples.rounded()
     shards: dict[str, Estimate] = {
-        form: Estimate(*(number_of_shards(math.ceil(size), config.shard) for size in dataclasses.astuple(samples)))
+        form: Estimate(*(number_of_shards(math.ceil(size), asked) for size in dataclasses.astuple(samples)))
         for form in config.shard.formats
     }
     sizes: dict[str, Estimate] = {}

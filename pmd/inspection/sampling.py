@@ -23,8 +23,9 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pmd import sources
+from pmd import flow, sources
 from pmd.config import Config, SourceConfig
+from pmd.config.asked import Asked
 from pmd.curate import rules
 from pmd.formats import archives, bzip2, compression, metering, parquet
 from pmd.inspection import estimates
@@ -109,7 +110,7 @@ def of_source(config: Config, source: SourceConfig, files: Sequence[InputFile]) 
     readings = [reading for alike in kinds for reading in alike]
     judged = [batch for reading in readings for batch in reading.judged]
     table = pa.Table.from_batches(judged, schema=JUDGED)
-    settled = rules.resolve(source.name, table, config.curate)
+    settled = rules.resolve(source.name, table, Asked.of(config, flow.CURATE.name))
     whole = all(reading.whole for reading in readings)
     rows = estimates.total(map(_rows, kinds))
     kept = (

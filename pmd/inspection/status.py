@@ -212,15 +212,10 @@ def _missing(standing: Mapping[str, Committed]) -> list[dict[str, str]]:
     return missing
 
 
-#: What a column of the books table shows: heading → (stage, field).
+#: What the columns of the books table show: heading, stage, field.
 _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
-    ("in", "curate", "in"),
-    ("curated", "curate", "kept"),
-    ("wanted", "images", "kept"),
-    ("fetched", "fetch", "kept"),
-    ("deduped", "dedupe", "kept"),
-    ("sharded", "shard", "kept"),
-    ("published", "publish", "kept"),
+    ("in", flow.STAGES[0].name, "in"),
+    *((stage.kept, stage.name, "kept") for stage in flow.COUNTING),
 )
 
 

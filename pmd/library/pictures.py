@@ -7,10 +7,10 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from pmd import codec
+from pmd.config.reasons import REASONS
 from pmd.errors import ConfigError, InputError, PmdError
 from pmd.fetch import stored
 from pmd.inspection import explain
-from pmd.schema.reasons import REASONS
 from pmd.schema.statuses import OK, TRANSIENT
 from pmd.store import failures
 

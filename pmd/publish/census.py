@@ -9,9 +9,10 @@ from typing import Final
 
 from pmd import flow
 from pmd.config import Config
+from pmd.config.asked import Asked
 from pmd.manifests import Manifest
 from pmd.manifests.model import Redistribute
-from pmd.publish import named, needs
+from pmd.publish import named, rules
 from pmd.store import commits, root, storage
 from pmd.store.commits import Commit, File
 from pmd.store.standing import Standing
@@ -123,7 +124,7 @@ def _listed(config: Config, name: str, commit: Commit) -> Listed:
         name,
         terms.hub_name,
         name if manifest is None else manifest.title,
-        needs.level(terms, config),
+        rules.level(terms, Asked.of(config, flow.PUBLISH.name)),
         tuple(sorted(parts, key=lambda part: part.path)),
         dict(sorted(licences["text_licence"].items())),
         dict(sorted(licences["image_licence"].items())),

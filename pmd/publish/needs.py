@@ -10,7 +10,6 @@ from pmd import flow
 from pmd.config import Config, told
 from pmd.curate import needs as curate_needs
 from pmd.manifests import Terms
-from pmd.manifests.model import Redistribute
 from pmd.store import root
 from pmd.store.commits import File
 from pmd.store.standing import Standing
@@ -63,11 +62,6 @@ def of(config: Config, source: str, standing: Standing | None = None) -> Needs:
         terms,
         tuple(commit.under("pairs")),
     )
-
-
-def level(terms: Terms, config: Config) -> Redistribute:
-    """Return how much a source's list carries."""
-    return "text" if config.publish.withheld_text == "include" else terms.redistribute
 
 
 def retired(config: Config, standing: Standing | None = None) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from pmd import __version__, flow
 from pmd.config import Config
-from pmd.config.model import TABLES
+from pmd.config.tables import TABLES
 from pmd.curate import needs
 from pmd.sources.contract import NamesFiles
 from pmd.store import commits, root, storage

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
+from pmd.config.asked import Asked
 from pmd.fetch import partitions
 from pmd.manifests import Terms
 from pmd.manifests.model import Redistribute
@@ -97,14 +98,19 @@ def fates(views: pa.Table, ledger: pa.Table) -> pa.Table:
     ).cast(FATES)
 
 
-def rows(pairs: pa.Table, fate: pa.Table, terms: Terms, level: Redistribute) -> pa.Table:
+def level(terms: Terms, asked: Asked) -> Redistribute:
+    """Return how much a source's list carries: text, meta and URL, the URL without them, or neither."""
+    return "text" if asked.publish.withheld_text == "include" else terms.redistribute
+
+
+def rows(pairs: pa.Table, fate: pa.Table, terms: Terms, asked: Asked) -> pa.Table:
     """Return the list of those pairs whose image is there.
 
     Args:
         pairs: `PAIRS` of a partition.
         fate: `FATES` of the same partition.
         terms: The source's: how `facebook/pmd` spells it, and what of upstream's fields may leave.
-        level: How much may be handed on: text, meta and URL, the URL without them, or neither.
+        asked: What the configuration asks of publish.
 
     Returns:
         `PUBLISHED`, in order of pair_id.
@@ -126,9 +132,9 @@ def rows(pairs: pa.Table, fate: pa.Table, terms: Terms, level: Redistribute) -> 
         "height": fate["height"].take(at),
         "split": fate["in_split"].take(at),
     }
-    nothing = pa.nulls(pairs.num_rows, pa.string())
-    columns |= full | dict.fromkeys(WITHHELD[level], nothing)
-    columns["withheld_digest"] = digests(full) if WITHHELD[level] else nothing
+    withheld, nothing = WITHHELD[level(terms, asked)], pa.nulls(pairs.num_rows, pa.string())
+    columns |= full | dict.fromkeys(withheld, nothing)
+    columns["withheld_digest"] = digests(full) if withheld else nothing
     table = pa.table([columns.get(field.name, _of(pairs, field.name)) for field in PUBLISHED], names=PUBLISHED.names)
     return table.cast(PUBLISHED).take(pc.sort_indices(table, [("pair_id", "ascending")])).combine_chunks()
 

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
+from pmd.config.asked import Asked
 from pmd.dedupe import left
 from pmd.engines.committing import of_kind
 from pmd.engines.transforms import Collected, Spreads, outputs
 from pmd.fetch import partitions
 from pmd.manifests import Terms
-from pmd.manifests.model import Redistribute
 from pmd.publish import named
 from pmd.publish import rules as publish_rules
 from pmd.schema.tables import PAIRS
@@ -94,12 +94,10 @@ class SourceList:
 
     Attributes:
         terms: What of the source may be handed on.
-        level: How much the list carries.
         folder: Where it is written.
     """
 
     terms: Terms
-    level: Redistribute
     folder: str
 
 
@@ -111,6 +109,7 @@ class WriteList:
     """
 
     of: Mapping[str, SourceList]
+    asked: Asked
     lists: exchange.Numbered
     work: str
 
@@ -127,7 +126,7 @@ class WriteList:
         meeting = exchange.read(self.work, references, MEETING)
         pairs = meeting.filter(pc.invert(meeting["is_fate"])).select(PAIRS.names)
         fate = meeting.filter(meeting["is_fate"]).select(publish_rules.FATES.names)
-        table = publish_rules.rows(pairs, fate, made.terms, made.level)
+        table = publish_rules.rows(pairs, fate, made.terms, self.asked)
         part = flow.part(partition, self.lists.bits[source])
         files = [
             commits.put_table(made.folder, f"{name}-{part}", rows, page_index=True)

@@ -9,10 +9,10 @@ from pmd.audit import charts, formatting
 from pmd.audit.charts import Bar, Dots, Mark
 from pmd.audit.page import chart, key, table
 from pmd.audit.style import CSS
+from pmd.config.reasons import REASONS
 from pmd.escape import html as escape
 from pmd.fetch.asked import ALL
 from pmd.refresh import figures
-from pmd.schema.reasons import REASONS
 from pmd.schema.statuses import OK
 
 _TITLE: Final = "What is still there"

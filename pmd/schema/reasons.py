@@ -1,14 +1,15 @@
-"""Why a row left: the closed list of reasons, each with the stage that gives it.
+"""Why a row left, whatever the options of the stages say: by what a source, an address, a host or a list says of it.
 
-`pmd sources --rules` prints this list, docs/contract.md shows it, and a test holds the three together.
+A reason that comes with an option stands beside the option; `pmd.config.reasons` has them all. Those of `fetch` are all here,
+since they are the statuses of the ledger, too.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-#: reason → (stage, what it means). A reason is given by exactly one stage.
-REASONS: Final[dict[str, tuple[str, str]]] = {
+#: reason → (stage, what it means).
+WITHOUT_OPTION: Final[dict[str, tuple[str, str]]] = {
     "malformed_row": ("curate", "the row could not be parsed: wrong number of columns, a missing key, a bad number"),
     "bad_encoding": ("curate", "the row's bytes are not valid UTF-8"),
     "no_image": ("curate", "the row names no image: no URL, no file name, or an image that its annotation file lacks"),
@@ -23,14 +24,8 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "no_caption": ("curate", "none of the row's caption fields passes its rule"),
     "several_images": ("curate", "the row's URL names several images, so that the caption belongs to none of them"),
     "bad_region": ("curate", "the region is empty or outside its image"),
-    "duplicate_row": ("curate", "the same row of the same source stands in its files more than once"),
     "not_sampled": ("images", "the image is outside the sample that was asked for"),
-    "evaluation_copy": ("images", "a source left this photograph out as an evaluation image, and here it is again"),
     "takedown": ("images", "the image or the pair is on a takedown list"),
-    "licence": (
-        "images",
-        "the image's licence, as a source states it, is none of `image_allow`, or asks for credit that no page can be named for",
-    ),
     "score": ("images", "a score that was given for the image or the pair keeps it out, or is missing"),
     "not_fetched": ("fetch", "the image has not been tried yet, or only by runs that no host answered"),
     "dead": ("fetch", "no location has it: 404, 410 and the like"),
@@ -58,26 +53,4 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "blocked_address": ("fetch", "the URL leads to a private or unlisted address, or to another scheme"),
     "blocked_content": ("fetch", "the picture is on a private blocklist; nothing of it is kept but the entry's id"),
     "no_location": ("fetch", "no archive holds it and it has no URL; the source's manifest says where to get it"),
-    "repeated_bytes": ("dedupe", "more distinct images than allowed have exactly these bytes: a placeholder"),
-    "evaluation_overlap": ("dedupe", "the image is an evaluation image, or looks like one, by a list that was given"),
-    "repeated_text": ("dedupe", "its text stands on more images than allowed, and others were drawn to keep it"),
-    "near_text": (
-        "dedupe",
-        "its text and those nearly the same stand on more images than allowed, and others were drawn to keep theirs",
-    ),
-    "sample_too_small": (
-        "shard",
-        "the whole image's short side is under `min_side_px`, or, where it is stored by its long side, under the size of shards",
-    ),
-    "sample_too_narrow": (
-        "shard",
-        "the long side of the image or region is more times the short one than `max_aspect_ratio` allows",
-    ),
-    "crop_too_small": ("shard", "the region's short side is under the limit"),
-    "box_mismatch": ("shard", "the image's aspect ratio differs by over 1 % from the one that its boxes were drawn on"),
 }
-
-
-def reasons_of(stage: str) -> tuple[str, ...]:
-    """Return the reasons that one stage may give, in the order of the list."""
-    return tuple(reason for reason, (where, _) in REASONS.items() if where == stage)

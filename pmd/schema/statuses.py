@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pmd.schema.reasons import reasons_of
+from pmd.schema.reasons import WITHOUT_OPTION
 
 OK: Final = "ok"
 
@@ -15,7 +15,10 @@ OK: Final = "ok"
 BLOCKED_ADDRESS: Final = "blocked_address"
 
 #: Everything a ledger row may say. `not_fetched` is no status: such an image has no ledger row.
-STATUSES: Final[tuple[str, ...]] = (OK, *(reason for reason in reasons_of("fetch") if reason != "not_fetched"))
+STATUSES: Final[tuple[str, ...]] = (
+    OK,
+    *(reason for reason, (stage, _) in WITHOUT_OPTION.items() if stage == "fetch" and reason != "not_fetched"),
+)
 
 #: Statuses that may end otherwise another day, so that `pmd fetch --retry` is worth asking for.
 TRANSIENT: Final[tuple[str, ...]] = ("rate_limited", "server_error", "dns", "tls", "connection", "timeout")

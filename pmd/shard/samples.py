@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pmd import flow
-from pmd.config.options import ShardOptions
+from pmd.config.asked import Asked
 from pmd.errors import ConfigError
 from pmd.fetch import partitions, stored
 from pmd.images import rules as images_rules
@@ -101,9 +101,7 @@ def window_bits(cut: partitions.Cut, window: int) -> int:
     return min(max(cut.shard_bits - max(window - 1, 0).bit_length(), 0), images_rules.MOST_PART_BITS)
 
 
-def misfits(
-    rows: pa.Table, ledger: pa.Table, options: ShardOptions, stored_long_side_px: int | None = None
-) -> pa.Array:
+def misfits(rows: pa.Table, ledger: pa.Table, asked: Asked, stored_long_side_px: int | None = None) -> pa.Array:
     """Return why each view is no sample, or null.
 
     `box_mismatch`: the image's aspect ratio is not that of the image on which the region was drawn, or the picture in the
@@ -117,7 +115,7 @@ def misfits(
     Args:
         rows: `SAMPLE_ROWS`.
         ledger: `LEDGER` that holds all their images.
-        options: Options of the stage.
+        asked: What the configuration asks of shard.
         stored_long_side_px: `needs.stored_long_side_px`.
     """
     at = partitions.positions(rows["image_id"], ledger)
@@ -135,22 +133,22 @@ def misfits(
     short, long = np.minimum(across, down), np.maximum(across, down)
     # Products of whole numbers, so that a difference of exactly the limit is one.
     expected = drawn_width * height
-    mismatch = np.abs(width * drawn_height - expected) > options.max_aspect_difference * expected
+    mismatch = np.abs(width * drawn_height - expected) > asked.shard.max_aspect_difference * expected
     reshaped = stored.reshaped(width, height, stored_width, stored_height)
     reasons = np.full(len(rows), None, dtype=object)
-    if options.max_aspect_ratio is not None:
-        reasons[long / short > options.max_aspect_ratio] = "sample_too_narrow"
-    reasons[~has_region & (short < options.min_side_px)] = "sample_too_small"
+    if asked.shard.max_aspect_ratio is not None:
+        reasons[long / short > asked.shard.max_aspect_ratio] = "sample_too_narrow"
+    reasons[~has_region & (short < asked.shard.min_side_px)] = "sample_too_small"
     if stored_long_side_px is not None:
-        least = np.minimum(float(options.resizing.side_px or 0), short)
+        least = np.minimum(float(asked.shard.resizing.side_px or 0), short)
         by_long_side = np.maximum(stored_width, stored_height) == stored_long_side_px
         reasons[~has_region & by_long_side & (np.minimum(stored_width, stored_height) < least)] = "sample_too_small"
-    reasons[has_region & (short < options.min_crop_px)] = "crop_too_small"
+    reasons[has_region & (short < asked.shard.min_crop_px)] = "crop_too_small"
     reasons[has_region & (mismatch | reshaped)] = "box_mismatch"
     return pa.array(reasons, pa.string())
 
 
-def check_sizes(rows: pa.Table, ledger: pa.Table, options: ShardOptions) -> None:
+def check_sizes(rows: pa.Table, ledger: pa.Table, asked: Asked) -> None:
     """Check that what is stored is as large as the whole pictures that are asked for, wherever the originals were.
 
     The configuration has been looked at before; here is what was stored under an earlier one.
@@ -158,29 +156,29 @@ def check_sizes(rows: pa.Table, ledger: pa.Table, options: ShardOptions) -> None
     Args:
         rows: `SAMPLE_ROWS` that stay.
         ledger: `LEDGER` that holds all their images.
-        options: Options of the stage.
+        asked: What the configuration asks of shard.
 
     Raises:
         ConfigError: It is not.
     """
-    asked = options.resizing
-    if asked.side_px is None:
+    wanted = asked.shard.resizing
+    if wanted.side_px is None:
         return
     ids = pc.unique(rows.filter(pc.is_null(rows["region"]))["image_id"])
     found = ledger.take(partitions.positions(ids, ledger))
     found = found.filter(pc.equal(found["stored_form"], stored.RESIZED))
-    measure = pc.min_element_wise if asked.by_short_side else pc.max_element_wise
+    measure = pc.min_element_wise if wanted.by_short_side else pc.max_element_wise
     kept, whole = (measure(found[f"{prefix}width_px"], found[f"{prefix}height_px"]) for prefix in ("stored_", ""))
-    smaller = found.filter(pc.and_(pc.less(kept, asked.side_px), pc.less(kept, whole)))
+    smaller = found.filter(pc.and_(pc.less(kept, wanted.side_px), pc.less(kept, whole)))
     if not smaller.num_rows:
         return
     first = smaller.slice(0, 1).to_pylist()[0]
-    name = "image_size" if options.image_size is not None else "short_side_px"
-    side = "short" if asked.by_short_side else "long"
+    name = "image_size" if asked.shard.image_size is not None else "short_side_px"
+    side = "short" if wanted.by_short_side else "long"
     raise ConfigError(
         "shards make nothing larger than it is kept",
-        where=f"shard.{name} = {asked.side_px}",
-        expected=f"whole images stored with a {side} side of {asked.side_px} px or more, or in their own size",
+        where=f"shard.{name} = {wanted.side_px}",
+        expected=f"whole images stored with a {side} side of {wanted.side_px} px or more, or in their own size",
         found=f"{smaller.num_rows:,} of a window that are stored smaller than they were; the first is {first['image_id'].hex()}, "
         f"{first['width_px']} x {first['height_px']} px, stored {first['stored_width_px']} x {first['stored_height_px']} px",
         remedy=f"write a smaller {name}, or leave it out: then pictures are as they are stored",
@@ -198,28 +196,25 @@ def _pixels_between(start: np.ndarray, length: np.ndarray, pixels: np.ndarray) -
     return np.asarray(high - low)
 
 
-def order(
-    rows: pa.Table, ledger: pa.Table, options: ShardOptions, seed: int, stored_long_side_px: int | None = None
-) -> Window:
+def order(rows: pa.Table, ledger: pa.Table, asked: Asked, stored_long_side_px: int | None = None) -> Window:
     """Make the samples of a window, in their order.
 
     Args:
         rows: All `SAMPLE_ROWS` of the window, in any order.
         ledger: `LEDGER` of the window's fetch shards.
-        options: Options of the stage.
-        seed: The configuration's seed.
+        asked: What the configuration asks of shard.
         stored_long_side_px: `needs.stored_long_side_px`.
 
     Raises:
         ConfigError: Larger pictures are asked for than are stored.
     """
     rows = rows.combine_chunks()
-    reasons = misfits(rows, ledger, options, stored_long_side_px)
+    reasons = misfits(rows, ledger, asked, stored_long_side_px)
     stays = pc.is_null(reasons)
     leaving = rows.filter(pc.invert(stays))
     kept = rows.filter(stays).combine_chunks()
-    check_sizes(kept, ledger, options)
-    samples = sorted(_samples(kept, options, seed), key=lambda sample: sample[0])
+    check_sizes(kept, ledger, asked)
+    samples = sorted(_samples(kept, asked), key=lambda sample: sample[0])
     described = pa.Table.from_pylist([sample[1] for sample in samples], schema=_DESCRIBED)
     at = partitions.positions(described["image_id"], ledger)
     table = pa.table(
@@ -228,19 +223,19 @@ def order(
     return Window(table, images_rules.reject(leaving, STAGE, reasons.filter(pc.invert(stays))), kept)
 
 
-def _samples(kept: pa.Table, options: ShardOptions, seed: int) -> Iterator[tuple[bytes, dict[str, Any]]]:
+def _samples(kept: pa.Table, asked: Asked) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Yield each sample's rank, and what it has but of the ledger."""
     grouped: dict[tuple[bytes, bytes, bytes], list[dict[str, Any]]] = {}
     for row in kept.to_pylist():
         region = row["region"]
         box = struct.pack("<4d", *region) if region else b""
-        place = (row["image_id"], box, row["pair_id"] if options.unit == "pair" else b"")
+        place = (row["image_id"], box, row["pair_id"] if asked.shard.unit == "pair" else b"")
         grouped.setdefault(place, []).append(row)
     for place, members in grouped.items():
         members.sort(key=lambda row: (row["source"], row["source_id"], row["pair_id"]))
         key = place[2] or (keys.digest("sample", *place[:2]) if place[1] else place[0])
         yield (
-            keys.digest("rank", str(seed), key),
+            keys.digest("rank", str(asked.seed), key),
             {
                 "key": key.hex(),
                 "image_id": members[0]["image_id"],
@@ -285,22 +280,24 @@ def _says_of_rights(row: Mapping[str, Any]) -> int:
     return int(row["image_licence"] not in {None, licences.NOASSERTION})
 
 
-def sizes(total: int, options: ShardOptions) -> list[int]:
+def sizes(total: int, asked: Asked) -> list[int]:
     """Return the samples of each shard: none is left out, and none is empty.
 
     By `samples_per_shard` all but the last are equal. By `shards` the first ones may have one sample more than the others; of
     fewer samples than shards each is one.
     """
-    if options.shards is None:
-        whole, rest = divmod(total, options.samples_per_shard)
-        return [options.samples_per_shard] * whole + [rest] * (rest > 0)
-    each, more = divmod(total, options.shards)
-    return [count for shard in range(options.shards) if (count := each + (shard < more))]
+    if asked.shard.shards is None:
+        whole, rest = divmod(total, asked.shard.samples_per_shard)
+        return [asked.shard.samples_per_shard] * whole + [rest] * (rest > 0)
+    each, more = divmod(total, asked.shard.shards)
+    return [count for shard in range(asked.shard.shards) if (count := each + (shard < more))]
 
 
-def number_of_shards(total: int, options: ShardOptions) -> int:
+def number_of_shards(total: int, asked: Asked) -> int:
     """Return how many shards so many samples make."""
-    return min(total, options.shards) if options.shards is not None else -(-total // options.samples_per_shard)
+    return (
+        min(total, asked.shard.shards) if asked.shard.shards is not None else -(-total // asked.shard.samples_per_shard)
+    )
 
 
 def cut_ranks(counts: list[int], of_shards: list[int]) -> list[list[tuple[int, int, int]]]:

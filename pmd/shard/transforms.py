@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd import flow
-from pmd.config.options import ShardOptions
+from pmd.config.asked import Asked
 from pmd.dedupe import left
 from pmd.engines.committing import Target, target
 from pmd.engines.partitions import part_of
@@ -95,8 +95,7 @@ class OrderWindow:
     root: str
     cut: partitions.Cut
     bits: int
-    options: ShardOptions
-    seed: int
+    asked: Asked
     rejected_folder: str
     work: str
     stored_long_side_px: int | None = None
@@ -106,7 +105,7 @@ class OrderWindow:
         window, references = keyed
         rows = exchange.read(self.work, references, samples.SAMPLE_ROWS)
         ledger = partitions.read_ledger(self.root, self.cut.shards(window, self.bits))
-        ordered = samples.order(rows, ledger, self.options, self.seed, self.stored_long_side_px)
+        ordered = samples.order(rows, ledger, self.asked, self.stored_long_side_px)
         path = storage.join(
             self.work, commits.put_table(self.work, f"samples-{window:05d}", ordered.samples, durable=False).name
         )
@@ -134,7 +133,7 @@ class OrderWindow:
 class CutShards:
     """Turn the windows' counts into shards of equal size, and these into tasks (`pmd.shard.windows`)."""
 
-    options: ShardOptions
+    asked: Asked
     work: str
     by_window: bool = False
 
@@ -142,7 +141,7 @@ class CutShards:
         """(0, all WINDOWS) → SHARDS, one batch a task, one row a slice."""
         found = sorted((row for batch in keyed[1] for row in batch.to_pylist()), key=lambda row: row["window"])
         counts = [row["samples"] for row in found]
-        of_shards = samples.sizes(sum(counts), self.options)
+        of_shards = samples.sizes(sum(counts), self.asked)
         shards = samples.cut_ranks(counts, of_shards)
         task_of = windows.tasks(counts, windows.SHARDS_A_TASK * max(of_shards, default=1))
         tasks: dict[int, list[dict[str, Any]]] = {}
@@ -178,7 +177,7 @@ class WriteShard:
     root: str
     folders: tuple[tuple[str, str], ...]
     tag: str
-    options: ShardOptions
+    asked: Asked
     work: str
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -195,7 +194,7 @@ class WriteShard:
                     yield pa.RecordBatch.from_pylist([part], schema=SHARDS)
                 else:
                     name = name_of(number, first["of"], self.tag)
-                    yield from _written(dict(self.folders), name, table, pictures, self.options, self.work)
+                    yield from _written(dict(self.folders), name, table, pictures, self.asked, self.work)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,7 +206,7 @@ class CutPatches:
 
     folders: tuple[tuple[str, str], ...]
     tag: str
-    options: ShardOptions
+    asked: Asked
     work: str
 
     def __call__(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
@@ -229,7 +228,7 @@ class CutPatches:
                 yield self._patch(form, name, windows, patching.runs(patch.samples, counts))
 
     def _anew(self, form: str, windows: list[dict[str, Any]], counts: list[int]) -> Iterator[pa.RecordBatch]:
-        shards = samples.cut_ranks(counts, samples.sizes(sum(counts), self.options))
+        shards = samples.cut_ranks(counts, samples.sizes(sum(counts), self.asked))
         for shard, slices in enumerate(shards):
             yield self._patch(form, name_of(shard, len(shards), self.tag), windows, slices)
 
@@ -249,7 +248,7 @@ class WritePatch:
 
     root: str
     folders: tuple[tuple[str, str], ...]
-    options: ShardOptions
+    asked: Asked
     work: str
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -259,7 +258,7 @@ class WritePatch:
         table = _joined(_ordered(slices), slices)
         folders = {form: dict(self.folders)[form]}
         with reading.Pictures(self.root, table.select(list(reading.COLUMNS))) as pictures:
-            yield from _written(folders, name, table, pictures, self.options, self.work)
+            yield from _written(folders, name, table, pictures, self.asked, self.work)
 
 
 def name_of(shard: int, of: int, tag: str) -> str:
@@ -272,11 +271,11 @@ def _written(
     name: str,
     table: pa.Table,
     pictures: reading.Pictures,
-    options: ShardOptions,
+    asked: Asked,
     work: str,
 ) -> Iterator[pa.RecordBatch]:
     try:
-        written = writing.write_samples(folders, name, writing.load(pictures, table, options))
+        written = writing.write_samples(folders, name, writing.load(pictures, table, asked))
     except refusals.Undecodable as undecodable:
         refusals.leave(work, undecodable.refusals)
         return

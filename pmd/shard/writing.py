@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd import codec
-from pmd.config.options import ShardOptions
+from pmd.config.asked import Asked
 from pmd.fetch import judging, reading, store
 from pmd.fetch.refusals import Undecodable
 from pmd.schema import keys
@@ -192,7 +192,7 @@ class Chunk:
         return zip(names[some], texts[some], rows, strict=True)
 
 
-def load(pictures: reading.Pictures, samples: pa.Table, options: ShardOptions) -> Iterator[Chunk]:
+def load(pictures: reading.Pictures, samples: pa.Table, asked: Asked) -> Iterator[Chunk]:
     """Yield samples in order, with their pictures, cropped and resized where asked.
 
     From the first chunk on in which a picture cannot be decoded nothing is yielded; the rest is looked through, so that all of
@@ -201,7 +201,7 @@ def load(pictures: reading.Pictures, samples: pa.Table, options: ShardOptions) -
     Args:
         pictures: Reads them.
         samples: `SAMPLES`.
-        options: Options of the stage.
+        asked: What the configuration asks of shard.
 
     Raises:
         VerificationError: Stored bytes are gone, or are not those that were stored.
@@ -210,7 +210,7 @@ def load(pictures: reading.Pictures, samples: pa.Table, options: ShardOptions) -
     refused: dict[bytes, codec.Refused] = {}
     for start in range(0, samples.num_rows, _DESCRIBED_AT_ONCE):
         some = samples.slice(start, _DESCRIBED_AT_ONCE)
-        described, make = Described.of(some), _Maker.of(some, options)
+        described, make = Described.of(some), _Maker.of(some, asked)
         for first, contents in pictures.chunks(some, CHUNK):
             made = make(first, contents, refused)
             if not refused:
@@ -230,20 +230,20 @@ class _Maker:
     Attributes:
         rows: What of each sample tells how; None where all are as they are stored.
         extensions: Of each as it is stored.
-        options: Options of the stage.
+        asked: What the configuration asks of shard.
     """
 
     rows: list[dict[str, Any]] | None
     extensions: list[str]
-    options: ShardOptions
+    asked: Asked
 
     @classmethod
-    def of(cls, samples: pa.Table, options: ShardOptions) -> Self:
+    def of(cls, samples: pa.Table, asked: Asked) -> Self:
         """Return what makes the pictures of some samples."""
-        is_as_stored = options.is_as_stored and samples["region"].null_count == samples.num_rows
+        is_as_stored = asked.shard.is_as_stored and samples["region"].null_count == samples.num_rows
         columns = ["image_id", "region", "stored_format", "width_px", "height_px"]
         rows = None if is_as_stored else samples.select(columns).to_pylist()
-        return cls(rows, [extension(form) for form in samples["stored_format"].to_pylist()], options)
+        return cls(rows, [extension(form) for form in samples["stored_format"].to_pylist()], asked)
 
     def __call__(
         self, start: int, contents: list[memoryview], refused: dict[bytes, codec.Refused]
@@ -254,18 +254,18 @@ class _Maker:
         made = []
         for row, content in zip(self.rows[start : start + len(contents)], contents, strict=True):
             try:
-                made.append(_picture(content, row, self.options))
+                made.append(_picture(content, row, self.asked))
             except codec.Refused as refusal:
                 refused[row["image_id"]] = refusal
         pictures, extensions, sizes = zip(*made, strict=True) if made else ((), (), ())
         return pictures, extensions, sizes
 
 
-def _picture(content: memoryview, row: dict[str, Any], options: ShardOptions) -> tuple[bytes | memoryview, str, Size]:
+def _picture(content: memoryview, row: dict[str, Any], asked: Asked) -> tuple[bytes | memoryview, str, Size]:
     """Return a sample's picture, its extension, and its size."""
-    if row["region"] is None and options.is_as_stored:
+    if row["region"] is None and asked.shard.is_as_stored:
         return content, extension(row["stored_format"]), None
-    original, form = bytes(content), judging.as_form(options.resizing)
+    original, form = bytes(content), judging.as_form(asked.shard.resizing)
     if row["region"] is not None:
         cropped = codec.crop(codec.upright_rgb(original, max_pixels=_ANY_PIXELS), row["region"])
         picture, kind = codec.encode(codec.formed(cropped, form), form)

@@ -16,13 +16,11 @@ keeps them apart. Nothing is fetched by these strings: `locations` hold upstream
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import itertools
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 from urllib import parse
 
@@ -30,7 +28,7 @@ import ada_url
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from publicsuffixlist import PSLFILE, PublicSuffixList
+from publicsuffixlist import PublicSuffixList
 
 from pmd.schema import keys
 
@@ -207,55 +205,7 @@ def registrable_domain(host: str) -> str:
     """
     if host.startswith("[") or host.replace(".", "").isdigit():
         return host
-    return _by_last_labels(host) or _suffixes().privatesuffix(host) or host
-
-
-def _by_last_labels(host: str) -> str | None:
-    """Return the domain where the last two labels tell it, as of nearly all hosts; None where the whole list is to be asked."""
-    labels = host.rsplit(".", 3)
-    if len(labels) < 2 or "xn--" in host or not host.isascii() or host != host.lower():
-        return None
-    if not all(labels) or ".." in host or host.startswith("."):
-        return None
-    ends = _ends()
-    last_two = ".".join(labels[-2:])
-    if labels[-1] in ends.wild or last_two in ends.wild or ".".join(labels[-3:]) in ends.longer:
-        return None
-    return ".".join(labels[-3:]) if last_two in ends.suffixes else last_two
-
-
-@dataclasses.dataclass(frozen=True)
-class _Ends:
-    """What the rules of the public suffix list end in.
-
-    Attributes:
-        wild: What follows the star of rules like "*.ck" and "*.kawasaki.jp", and the last two labels of exceptions.
-        suffixes: Suffixes of two labels.
-        longer: The last three labels of rules of more than two.
-    """
-
-    wild: frozenset[str]
-    suffixes: frozenset[str]
-    longer: frozenset[str]
-
-
-@functools.cache
-def _ends() -> _Ends:
-    wild, suffixes, longer = set(), set(), set()
-    for line in Path(PSLFILE).read_text(encoding="utf-8").splitlines():
-        rule = line.lower().split(" ")[0].rstrip()
-        labels = rule.lstrip("!").split(".")
-        if not rule or rule.startswith("//") or len(labels) < 2:
-            continue
-        if "*" in labels[-3:]:
-            wild.add(".".join(labels[-3:]).rpartition("*.")[2])
-        elif rule.startswith("!"):
-            wild.add(".".join(labels[-2:]))
-        elif len(labels) == 2:
-            suffixes.add(rule)
-        else:
-            longer.add(".".join(labels[-3:]))
-    return _Ends(frozenset(wild), frozenset(suffixes), frozenset(longer))
+    return _suffixes().privatesuffix(host) or host
 
 
 def yfcc_mirror_lists(download_urls: pa.Array, published_hashes: pa.Array | None) -> pa.Array:

@@ -12,7 +12,7 @@ import certifi
 import pytest
 
 from pmd import config, manifests, sources
-from pmd.config import Config, InvalidConfig, Problem, model, options
+from pmd.config import Config, InvalidConfig, Problem, options, tables
 from pmd.config.options import PerHost
 from pmd.errors import ConfigError
 from pmd.fetch import trust
@@ -431,7 +431,9 @@ def test_every_option_of_a_stage_is_among_the_cases_above() -> None:
     marks = test_each_option_of_a_stage_is_checked.pytestmark  # type: ignore[attr-defined]
     checked = {(case[0], case[2].split(".")[0]) for mark in marks for case in mark.args[1]}
     fields = {
-        (stage, name) for stage in model.TABLES for name in type(getattr(config.parse(LEAST + SBU), stage)).model_fields
+        (stage, name)
+        for stage in tables.TABLES
+        for name in type(getattr(config.parse(LEAST + SBU), stage)).model_fields
     }
     assert checked == fields
 
@@ -606,7 +608,7 @@ def test_infinite_and_odd_values_are_judged_not_crashed_on() -> None:
 NUMBERS = [
     (name, option)
     for name, stage in (
-        *model.TABLES.items(),
+        *tables.TABLES.items(),
         ("fetch.per_host", options.PerHost),
     )
     for option, field in stage.model_fields.items()
@@ -854,9 +856,9 @@ def test_scores_are_rules_and_each_mistake_has_its_line() -> None:
 @pytest.mark.parametrize("value", ["3", "-1", "2.5", "true", '"x"', '""', "[]", "[3]", '["x"]', "{}", "{ x = 1 }"])
 def test_what_is_expected_is_told_in_words_of_a_configuration(value: str) -> None:
     """Whatever stands for whichever option: no word of the library that checks it."""
-    tables = [*model.TABLES.items()]
-    tables += [(f"sources.{name}", sources.load(name).options) for name in sources.names()]
-    for table, chosen in tables:
+    known = [*tables.TABLES.items()]
+    known += [(f"sources.{name}", sources.load(name).options) for name in sources.names()]
+    for table, chosen in known:
         first = 'annotations = ["x"]\n' if table.startswith("sources.") else ""
         others = "" if table.startswith("sources.") else SBU
         for option in chosen.model_fields:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pmd.config.asked import Asked
 from pmd.config.options import CurateOptions
 from pmd.curate import rules as curate_rules
 from pmd.curate.rules import Resolved
@@ -17,7 +18,7 @@ from pmd.schema import keys
 from pmd.schema.tables import DRAFTS, JUDGED, PAIRS, REJECTED
 from pmd.store.commits import Books
 
-KEEP, REJECT = CurateOptions(duplicate_rows="keep"), CurateOptions(duplicate_rows="reject")
+KEEP, REJECT = (Asked.only(curate=CurateOptions(duplicate_rows=what)) for what in ("keep", "reject"))
 URL = "http://example.org/a.jpg"
 
 
@@ -40,8 +41,8 @@ def judged_row(**columns: Any) -> dict[str, Any]:
     return dict(row)
 
 
-def resolve(options: CurateOptions, *batches: pa.RecordBatch) -> Resolved:
-    return curate_rules.resolve("sbu_captions", pa.Table.from_batches(list(batches), schema=JUDGED), options)
+def resolve(asked: Asked, *batches: pa.RecordBatch) -> Resolved:
+    return curate_rules.resolve("sbu_captions", pa.Table.from_batches(list(batches), schema=JUDGED), asked)
 
 
 def ids(table: pa.Table) -> list[str]:
@@ -136,11 +137,9 @@ def test_rows_with_one_id_are_numbered_in_order_of_their_content() -> None:
         assert row["pair_id"] == keys.pair_id("sbu_captions", row["source_id"])
 
 
-@pytest.mark.parametrize(
-    ("options", "kept", "left"), [(KEEP, ["7", "7#2", "7#3"], []), (REJECT, ["7"], ["7#2", "7#3"])]
-)
-def test_the_same_row_again(options: CurateOptions, kept: list[str], left: list[str]) -> None:
-    settled = resolve(options, judge(draft(), draft(), draft(where="g.tsv:line 4")))
+@pytest.mark.parametrize(("asked", "kept", "left"), [(KEEP, ["7", "7#2", "7#3"], []), (REJECT, ["7"], ["7#2", "7#3"])])
+def test_the_same_row_again(asked: Asked, kept: list[str], left: list[str]) -> None:
+    settled = resolve(asked, judge(draft(), draft(), draft(where="g.tsv:line 4")))
     assert (ids(settled.pairs), ids(settled.rejected)) == (kept, left)
     assert settled.books() == Books(len(kept), {"duplicate_row": len(left)} if left else {})
 
@@ -201,13 +200,11 @@ _DRAFTS = st.builds(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(_DRAFTS, max_size=12), st.data(), st.sampled_from([KEEP, REJECT]))
-def test_any_order_and_any_cut_give_equal_tables(
-    rows: list[dict[str, Any]], data: st.DataObject, options: CurateOptions
-) -> None:
+def test_any_order_and_any_cut_give_equal_tables(rows: list[dict[str, Any]], data: st.DataObject, asked: Asked) -> None:
     shuffled = data.draw(st.permutations(rows))
     cut = data.draw(st.integers(0, len(rows)))
-    one = resolve(options, judge(*rows))
-    two = resolve(options, judge(*shuffled[:cut]), judge(*shuffled[cut:]))
+    one = resolve(asked, judge(*rows))
+    two = resolve(asked, judge(*shuffled[:cut]), judge(*shuffled[cut:]))
     assert one.pairs.equals(two.pairs)
     assert one.rejected.drop_columns(["where"]).equals(two.rejected.drop_columns(["where"]))
     # Nothing is lost or doubled, and each table is in order.

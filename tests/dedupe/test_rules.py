@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmd import flow
+from pmd.config.asked import Asked
 from pmd.config.options import DedupeOptions
 from pmd.dedupe import rules as dedupe_rules
 from pmd.errors import RootError
@@ -20,8 +21,13 @@ from pmd.schema import keys
 from pmd.schema.tables import GROUPS, KEY, LEDGER, REJECTED, VIEWS
 from pmd.store import commits, exchange, root, sealed
 
-MERGE = DedupeOptions(same_bytes="merge", repeated_bytes=0, near="keep")
-KEEP = DedupeOptions(same_bytes="keep", repeated_bytes=0, near="keep")
+
+def asking(**options: Any) -> Asked:
+    return Asked.only(dedupe=DedupeOptions(**options))
+
+
+MERGE = asking(same_bytes="merge", repeated_bytes=0, near="keep")
+KEEP = asking(same_bytes="keep", repeated_bytes=0, near="keep")
 
 
 def key(number: int) -> bytes:
@@ -63,36 +69,36 @@ def views(*rows: tuple[int, str, str]) -> pa.Table:
     )
 
 
-def found(options: DedupeOptions, *rows: dict[str, Any]) -> list[tuple[int, int, str]]:
+def found(asked: Asked, *rows: dict[str, Any]) -> list[tuple[int, int, str]]:
     table = ledger(*rows)
-    groups = dedupe_rules.groups(dedupe_rules.hashes(table, table["image_id"].combine_chunks()), options)
+    groups = dedupe_rules.groups(dedupe_rules.hashes(table, table["image_id"].combine_chunks()), asked)
     assert groups.schema == dedupe_rules.RELATED
     assert set(groups["distance"].to_pylist()) <= {0}
     return [(row["image_id"][0], row["kept_id"][0], row["relation"]) for row in groups.to_pylist()]
 
 
 @pytest.mark.parametrize(
-    ("options", "expected"),
+    ("asked", "expected"),
     [
         (KEEP, []),
         (MERGE, [(2, 1, "same_bytes"), (4, 1, "same_bytes")]),
         (
-            DedupeOptions(same_bytes="merge", repeated_bytes=4, near="keep"),
+            asking(same_bytes="merge", repeated_bytes=4, near="keep"),
             [(2, 1, "same_bytes"), (4, 1, "same_bytes")],
         ),
         (
-            DedupeOptions(same_bytes="merge", repeated_bytes=3, near="keep"),
+            asking(same_bytes="merge", repeated_bytes=3, near="keep"),
             [(1, 1, "repeated_bytes"), (2, 1, "repeated_bytes"), (4, 1, "repeated_bytes")],
         ),
         (
-            DedupeOptions(same_bytes="keep", repeated_bytes=3, near="keep"),
+            asking(same_bytes="keep", repeated_bytes=3, near="keep"),
             [(1, 1, "repeated_bytes"), (2, 1, "repeated_bytes"), (4, 1, "repeated_bytes")],
         ),
     ],
 )
-def test_images_with_equal_bytes(options: DedupeOptions, expected: list[tuple[int, int, str]]) -> None:
+def test_images_with_equal_bytes(asked: Asked, expected: list[tuple[int, int, str]]) -> None:
     rows = [image(4, "a"), image(2, "a"), image(3, "b"), image(1, "a")]
-    assert found(options, *rows) == expected
+    assert found(asked, *rows) == expected
 
 
 def test_nothing_is_grouped_where_nothing_was_fetched() -> None:
@@ -121,8 +127,8 @@ _ROWS = st.lists(
     max_size=12,
     unique_by=lambda row: row["image_id"],
 )
-_OPTIONS = st.builds(
-    DedupeOptions,
+_ASKED = st.builds(
+    asking,
     same_bytes=st.sampled_from(["keep", "merge"]),
     repeated_bytes=st.sampled_from([0, 2, 4]),
     near=st.just("keep"),
@@ -130,17 +136,17 @@ _OPTIONS = st.builds(
 
 
 @settings(max_examples=40, deadline=None)
-@given(_ROWS, st.randoms(use_true_random=False), _OPTIONS)
-def test_who_stays_does_not_depend_on_order(rows: list[dict[str, Any]], random: Any, options: DedupeOptions) -> None:
+@given(_ROWS, st.randoms(use_true_random=False), _ASKED)
+def test_who_stays_does_not_depend_on_order(rows: list[dict[str, Any]], random: Any, asked: Asked) -> None:
     shuffled = random.sample(rows, len(rows))
-    groups = found(options, *rows)
-    assert groups == found(options, *shuffled)
+    groups = found(asked, *rows)
+    assert groups == found(asked, *shuffled)
     content = {row["image_id"][0]: row["sha256"] for row in rows}
     sizes = Counter(content.values())
     assert len({gone for gone, _, _ in groups}) == len(groups)
     for gone, kept, relation in groups:
         assert content[gone] == content[kept]
-        is_repeated = options.repeated_bytes and sizes[content[gone]] >= options.repeated_bytes
+        is_repeated = asked.dedupe.repeated_bytes and sizes[content[gone]] >= asked.dedupe.repeated_bytes
         assert relation == ("repeated_bytes" if is_repeated else "same_bytes")
         if relation == "same_bytes":
             assert gone != kept
@@ -154,7 +160,7 @@ def test_views_of_placeholders_leave_and_nothing_else() -> None:
     )
     groups = dedupe_rules.groups(
         dedupe_rules.hashes(table, all_views["image_id"].combine_chunks()),
-        DedupeOptions(same_bytes="merge", repeated_bytes=2, near="keep"),
+        asking(same_bytes="merge", repeated_bytes=2, near="keep"),
     )
     kept, rejected = dedupe_rules.judge(all_views, table, groups)
     assert kept["source_id"].to_pylist() == ["4"]
@@ -218,7 +224,7 @@ def test_overlaps_name_the_nearest_evaluation_image_and_only_images_that_views_n
         [{"sha256": digest("a"), "pdq": looks, "name": "val: 1"}], schema=dedupe_rules.evaluation.KNOWN
     )
     named = pa.array([key(1), key(2), key(3), key(5)], KEY)
-    groups = dedupe_rules.overlaps(table, named, known, 31)
+    groups = dedupe_rules.overlaps(table, named, known, MERGE)
     assert groups.schema == dedupe_rules.RELATED
     assert groups.to_pylist() == [
         {
@@ -230,7 +236,9 @@ def test_overlaps_name_the_nearest_evaluation_image_and_only_images_that_views_n
         }
         for number, distance in ((1, 0), (3, 1))
     ]
-    assert dedupe_rules.overlaps(table, named, known, 0)["image_id"].to_pylist() == [key(1)]
+    assert dedupe_rules.overlaps(
+        table, named, known, asking(same_bytes="merge", repeated_bytes=0, near="keep", near_distance=0)
+    )["image_id"].to_pylist() == [key(1)]
 
 
 def test_views_of_evaluation_images_leave_and_say_which_they_are() -> None:

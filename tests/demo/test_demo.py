@@ -24,6 +24,8 @@ from PIL import Image
 from pipelines import demo as demonstration
 from pmd import config, manifests, sources
 from pmd.config import inputs
+from pmd.config.asked import Asked
+from pmd.config.reasons import REASONS, reasons_of
 from pmd.curate import rules as curate_rules
 from pmd.demo import rows
 from pmd.demo.annotations import write_annotations
@@ -31,7 +33,6 @@ from pmd.demo.config import MAX_BYTES, MIN_SIDE_PX, SOURCES, config_text, open_w
 from pmd.demo.rows import Photo, build_world
 from pmd.demo.web import ENDLESS_BYTES, Answer, DemoWeb, route_of
 from pmd.demo.world import World
-from pmd.schema.reasons import REASONS, reasons_of
 from pmd.schema.statuses import STATUSES
 from tests.demo.expected import Expected, expected
 
@@ -243,7 +244,7 @@ def test_curate_gives_what_is_expected(folder: Path, outcome: Expected, name: st
         for unit in source.plan(inputs.files(mine), mine.options)
         for batch in source.read(unit, mine.options)
     ]
-    settled = curate_rules.resolve(name, pa.Table.from_batches(judged), chosen.curate)
+    settled = curate_rules.resolve(name, pa.Table.from_batches(judged), Asked.of(chosen, "curate"))
     books = settled.books()
     assert {
         "in": settled.pairs.num_rows + settled.rejected.num_rows,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -15,11 +16,12 @@ from hypothesis import strategies as st
 
 from pipelines import images as pipeline
 from pmd.config import scores
+from pmd.config.asked import Asked
 from pmd.config.options import LicenceOptions
 from pmd.errors import InputError
 from pmd.images import rules as images_rules
 from pmd.images import takedowns
-from pmd.images.rules import Asked, Takedown
+from pmd.images.rules import Takedown
 from pmd.schema import keys
 from pmd.schema.tables import IMAGES, KEY, PAIRS, REJECTED, VIEWS
 from pmd.store import commits
@@ -43,6 +45,10 @@ def pair(source: str, source_id: str, identity: str, **columns: Any) -> dict[str
     }
 
 
+#: What asks for nothing.
+ASKED = Asked.only()
+
+
 def spread(
     *pairs: dict[str, Any],
     aliases: dict[bytes, tuple[bytes, str]] | None = None,
@@ -51,13 +57,15 @@ def spread(
     takedown: Takedown = NOTHING,
 ) -> pa.RecordBatch:
     batch = pa.RecordBatch.from_pylist(list(pairs), schema=PAIRS).select(list(images_rules.NEEDED))
-    rows = images_rules.spread(batch, Asked(sample), aliases=aliases or {}, index=index or {}, takedown=takedown)
+    rows = images_rules.spread(
+        batch, dataclasses.replace(ASKED, sample=sample), aliases=aliases or {}, index=index or {}, takedown=takedown
+    )
     assert rows.schema == images_rules.IMAGE_ROWS
     return rows
 
 
 def gather(*batches: pa.RecordBatch) -> images_rules.Gathered:
-    return images_rules.gather(pa.Table.from_batches(list(batches), schema=images_rules.IMAGE_ROWS), 4)
+    return images_rules.gather(pa.Table.from_batches(list(batches), schema=images_rules.IMAGE_ROWS), 4, ASKED)
 
 
 def locations(gathered: images_rules.Gathered) -> list[list[tuple[str, str]]]:
@@ -292,7 +300,7 @@ def test_what_is_held_out_leaves_under_each_identity() -> None:
     batch = pa.RecordBatch.from_pylist(pairs, schema=PAIRS).select(list(images_rules.NEEDED))
     rows = images_rules.spread(
         batch,
-        Asked(),
+        ASKED,
         aliases={},
         index={},
         takedown=NOTHING,
@@ -374,7 +382,7 @@ def reasons_of(*rules: scores.Verdicts, takedown: Takedown = NOTHING) -> list[st
     batch = pa.RecordBatch.from_pylist(pairs, schema=PAIRS).select(list(images_rules.NEEDED))
     aliases = {keys.image_id("url:b"): (keys.image_id("url:A"), "url:A")}
     rows = images_rules.spread(
-        batch, Asked(), aliases=aliases, index={}, takedown=takedown, held_out=pa.array([], KEY), verdicts=rules
+        batch, ASKED, aliases=aliases, index={}, takedown=takedown, held_out=pa.array([], KEY), verdicts=rules
     )
     found: list[str | None] = rows["reason"].to_pylist()
     return found
@@ -431,12 +439,13 @@ def licensed(*allowed: str) -> list[tuple[str | None, str | None]]:
     ]
     batch = pa.RecordBatch.from_pylist(pairs, schema=PAIRS).select(list(images_rules.NEEDED))
     aliases = {keys.image_id("flickr:43"): (keys.image_id("coco:10"), "coco:10")}
+    asked = Asked.only(licence=LicenceOptions(image_allow=allowed or None))
     gathered = images_rules.gather(
         pa.Table.from_batches(
             [
                 images_rules.spread(
                     batch,
-                    Asked(licence=LicenceOptions(image_allow=allowed or None)),
+                    asked,
                     aliases=aliases,
                     index={},
                     takedown=Takedown(rows=frozenset({"wit/8"})),
@@ -444,6 +453,7 @@ def licensed(*allowed: str) -> list[tuple[str | None, str | None]]:
             ]
         ),
         4,
+        asked,
     )
     left = {row["source_id"]: (row["reason"], row["detail"]) for row in gathered.rejected.to_pylist()}
     assert len(left) + gathered.views.num_rows == len(pairs)

@@ -16,10 +16,10 @@ import pytest
 from typer.testing import CliRunner
 
 from pmd import cli, flow, manifests, sources, stages
+from pmd.config.reasons import REASONS
 from pmd.errors import ConfigError
 from pmd.inspection import catalogue
 from pmd.schema.exits import EXIT_CODES
-from pmd.schema.reasons import REASONS
 from pmd.schema.statuses import STATUSES, TRANSIENT
 from tests import postcards
 

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
+from pmd.config.reasons import REASONS, reasons_of
 from pmd.inspection.diff import pairs
-from pmd.schema.reasons import REASONS, reasons_of
 
 
 def compared(fates: dict[tuple[str, str], int], altered: int = 0) -> pairs.Compared:

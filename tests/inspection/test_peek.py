@@ -19,13 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pmd import codec
+from pmd import codec, flow
+from pmd.config.reasons import REASONS
 from pmd.errors import ConfigError, RootError
 from pmd.inspection import peek
 from pmd.inspection.peek import page_style, pictures, render, sampling
 from pmd.inspection.peek import rows as peek_rows
 from pmd.schema import keys
-from pmd.schema.reasons import REASONS
 from pmd.schema.tables import ATTEMPTS, GROUPS, IMAGES, LEDGER, PAIRS, REJECTED, VIEWS
 from pmd.store import commits, root
 from pmd.store.commits import Books, Commit
@@ -424,6 +424,19 @@ def test_the_page_needs_nothing_beside_itself(built: str) -> None:
     assert not re.search(r"url\(|@import|@font-face", page_style.STYLE)
     assert all("src" not in attrs for tag, attrs in page.tags if tag == "script")
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on") or name == "style"]
+
+
+def test_every_stage_that_rejects_pairs_has_its_hue() -> None:
+    for stage in flow.JUDGING:
+        assert stage.hues is not None
+        light, dark = (f"--{stage.name}: {hue};" for hue in stage.hues)
+        assert (
+            page_style.STYLE.index(light)
+            < page_style.STYLE.index("prefers-color-scheme")
+            < page_style.STYLE.index(dark)
+        )
+        for drawn in (f".f-{stage.name} {{ fill: var(--{stage.name}); }}", f".swatch.{stage.name} {{ background: var("):
+            assert page_style.STYLE.count(drawn) == 1
 
 
 def test_the_policy_names_the_style_and_the_script_that_stand_there(built: str) -> None:

@@ -12,13 +12,13 @@ from pmd.errors import InputError
 from pmd.inspection.diff import diff
 from pmd.publish import lists
 from pmd.publish import rules as publish_rules
-from tests.publish.test_rules import WIT, fates_of, pair, pairs_of
+from tests.publish.test_rules import ASKED_FOR_ALL, WIT, fates_of, pair, pairs_of
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> tuple[str, str]:
     """A list of today, and the same of an earlier version."""
-    table = publish_rules.rows(pairs_of(pair("a"), pair("b")), fates_of("a", "b"), WIT, "text")
+    table = publish_rules.rows(pairs_of(pair("a"), pair("b")), fates_of("a", "b"), WIT, ASKED_FOR_ALL)
     now, then = tmp_path / "now.parquet", tmp_path / "then.parquet"
     pq.write_table(table, now)
     pq.write_table(table.drop_columns(list(publish_rules.LATER)), then)

@@ -19,7 +19,7 @@ from pmd.publish import rules as publish_rules
 from pmd.schema.tables import HASHES, PAIRS, SETTLED_IN
 from pmd.store import commits
 from tests import tiny_root
-from tests.publish.test_rules import fates_of, pair, pairs_of
+from tests.publish.test_rules import ASKED_FOR_ALL, fates_of, pair, pairs_of
 
 SECTION = re.search(
     r"^## Opening folders\n(.*?)^## ",
@@ -58,7 +58,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chosen = tiny_root.build(tmp_path_factory.mktemp("folders"))
     tiny_root.fetch(chosen, 1, retry=("dead",))
     where = Path(chosen.root)
-    listed = publish_rules.rows(pairs_of(pair("a")), fates_of("a"), manifests.load("wit"), "text")
+    listed = publish_rules.rows(pairs_of(pair("a")), fates_of("a"), manifests.load("wit"), ASKED_FOR_ALL)
     commits.put_table(str(where / "publish/source=wit"), "part-00000-of-00001", listed)
     for shard in range(2):
         known = {"image_id": bytes([64 * shard]) * 16, "perceptual_hash": bytes(32), "hashed_form": "original"}

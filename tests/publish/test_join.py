@@ -18,6 +18,7 @@ from pmd.publish import rules as publish_rules
 from pmd.store import commits, root
 from pmd.store.standing import Standing
 from tests import tiny_root
+from tests.publish.test_rules import ASKED, of_level
 
 NAMES = ("coco", "conceptual_captions")
 
@@ -36,7 +37,7 @@ def listed(chosen: Config, name: str, level: publish_rules.Redistribute) -> pa.T
     pairs = pa.concat_tables([commits.read_table(folder, file) for file in commit.under("pairs")])
     fates = [{"pair_id": pair_id, "sha256": bytes(32)} for pair_id in pairs["pair_id"].to_pylist()]
     fate = pa.Table.from_pylist(fates, schema=publish_rules.FATES)
-    return publish_rules.rows(pairs, fate, chosen.sources[name].terms, level)
+    return publish_rules.rows(pairs, fate, of_level(chosen.sources[name].terms, level), ASKED)
 
 
 def test_what_was_withheld_comes_back(mine: Config, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from pmd.sources.contract import Chunk, SourceOptions
 from pmd.store import commits, root
 from pmd.takedown import decoded
 from tests import golden, tiny_root
+from tests.publish.test_rules import ASKED_FOR_ALL
 from tests.sources.planting import NAME, named, planted
 
 #: Columns of a draft that are upstream's words, beside its text, its URLs and `meta`.
@@ -107,7 +108,7 @@ def test_no_name_that_upstream_has_is_in_a_list(name: str, tmp_path: Path, monke
         [{"pair_id": pair_id, "sha256": bytes(32)} for pair_id in pairs["pair_id"].to_pylist()],
         schema=publish_rules.FATES,
     )
-    listed = publish_rules.rows(pairs, fates, manifests.load(name), "text")
+    listed = publish_rules.rows(pairs, fates, manifests.load(name), ASKED_FOR_ALL)
     where = root.publish_folder(f"{tmp_path}/root", name)
     file = commits.put_table(where, "train-part-00000-of-00001", listed)
     rows = pq.read_table(Path(where) / file.name).to_pylist()

@@ -10,12 +10,15 @@ import pyarrow as pa
 import pytest
 
 from pmd import flow, manifests
+from pmd.config.asked import Asked
+from pmd.config.options import PublishOptions
 from pmd.publish import rules as publish_rules
 from pmd.schema import keys
 from pmd.schema.tables import LEDGER, PAIRS, VIEWS
 from pmd.text import urls
 
 WIT = manifests.load("wit")
+ASKED, ASKED_FOR_ALL = (Asked.only(publish=PublishOptions(withheld_text=what)) for what in ("omit", "include"))
 #: Upstream's fields of a row, with those that may leave.
 META = {
     "page_title": "Ada Lovelace",
@@ -24,6 +27,11 @@ META = {
     "original_width": "640",
     "_pmd": {"field": "x"},
 }
+
+
+def of_level(terms: Any, level: publish_rules.Redistribute) -> Any:
+    """Return a source's terms with another level of what may be handed on."""
+    return terms.model_copy(update={"redistribute": level})
 
 
 def pair(source_id: str, **columns: Any) -> dict[str, Any]:
@@ -77,7 +85,7 @@ def fates_of(*source_ids: str, **in_splits: str) -> pa.Table:
 
 
 def test_a_row_is_what_facebook_pmd_has_and_more() -> None:
-    table = publish_rules.rows(pairs_of(pair("a", region=[0.0, 0.0, 0.5, 1.0])), fates_of("a"), WIT, "text")
+    table = publish_rules.rows(pairs_of(pair("a", region=[0.0, 0.0, 0.5, 1.0])), fates_of("a"), WIT, ASKED)
     assert table.schema == publish_rules.PUBLISHED
     assert table.to_pylist() == [
         {
@@ -113,7 +121,7 @@ def test_a_password_in_a_url_is_not_handed_on_and_every_other_character_is() -> 
         pair("b", image_url=plain),
         pair("c", image_url=None),
     ]
-    table = publish_rules.rows(pairs_of(*rows), fates_of("a", "b", "c"), WIT, "text")
+    table = publish_rules.rows(pairs_of(*rows), fates_of("a", "b", "c"), WIT, ASKED)
     assert {row["text"]: row["image_url"] for row in table.to_pylist()} == {
         "text of a": "https://e.org/a@b.jpg?x=%7E#top",
         "text of b": plain,
@@ -162,7 +170,7 @@ def test_evidence_of_a_licence_leaves_where_it_has_the_form_of_one() -> None:
 
 
 def test_text_that_may_not_be_handed_on_is_left_out_with_meta() -> None:
-    table = publish_rules.rows(pairs_of(pair("a"), pair("b")), fates_of("a", "b"), WIT, "urls")
+    table = publish_rules.rows(pairs_of(pair("a"), pair("b")), fates_of("a", "b"), of_level(WIT, "urls"), ASKED)
     assert table.schema == publish_rules.PUBLISHED
     assert (table["text"].null_count, table["meta"].null_count) == (2, 2)
     assert b"text of" not in repr(table.to_pylist()).encode()
@@ -173,7 +181,12 @@ def test_text_that_may_not_be_handed_on_is_left_out_with_meta() -> None:
 def test_of_some_sources_ids_digests_and_status_are_listed_and_nothing_else() -> None:
     said = {"image_url": None, "file_name": "000000000009.jpg", "image_licence": "CC-BY-2.0", "also": "flickr:42"}
     coco = manifests.load("coco")
-    table = publish_rules.rows(pairs_of(pair("a", **said), pair("b")), fates_of("a", "b"), coco, "ids")
+    table = publish_rules.rows(
+        pairs_of(pair("a", **said), pair("b")),
+        fates_of("a", "b"),
+        of_level(coco, "ids"),
+        ASKED,
+    )
     for name in ("image_url", "text", "meta", "identity", "file_name"):
         assert table[name].null_count == 2, name
     assert re.search("text of|e\\.org|0009", repr(table.to_pylist())) is None
@@ -199,7 +212,7 @@ def test_what_has_no_url_has_a_file_name_and_an_identity(
     file_name: str | None, image_url: str | None, listed: str | None
 ) -> None:
     row = pair("9", file_name=file_name, image_url=image_url, identity="coco:9")
-    found = publish_rules.rows(pairs_of(row), fates_of("9"), manifests.load("coco"), "text").to_pylist()[0]
+    found = publish_rules.rows(pairs_of(row), fates_of("9"), manifests.load("coco"), ASKED_FOR_ALL).to_pylist()[0]
     assert (found["file_name"], found["identity"]) == (listed, listed and "coco:9")
 
 
@@ -212,7 +225,7 @@ def test_a_split_has_files_of_its_own_and_so_have_rows_without_a_url() -> None:
         pair("e", split="validation"),
     ]
     fates = fates_of(*"abcde", b="validation", d="validation", e="test")  # upstream's is not asked
-    table = publish_rules.rows(pairs_of(*rows), fates, WIT, "text")
+    table = publish_rules.rows(pairs_of(*rows), fates, WIT, ASKED)
     found = {name: sorted(rows["text"].to_pylist()) for name, rows in publish_rules.by_file(table)}
     assert found == {
         "train": ["text of a", "text of c"],
@@ -227,7 +240,7 @@ def test_a_split_has_files_of_its_own_and_so_have_rows_without_a_url() -> None:
 
 @pytest.mark.parametrize("order", [("a", "b", "c", "d"), ("d", "b", "a", "c")])
 def test_only_what_is_left_is_listed_in_order_of_keys(order: tuple[str, ...]) -> None:
-    table = publish_rules.rows(pairs_of(*map(pair, order)), fates_of(*order[1:], "e"), WIT, "text")
+    table = publish_rules.rows(pairs_of(*map(pair, order)), fates_of(*order[1:], "e"), WIT, ASKED)
     ids = table["pair_id"].to_pylist()
     assert ids == sorted(keys.pair_id("wit", source_id).hex() for source_id in order[1:])
     for row in table.to_pylist():
@@ -236,7 +249,7 @@ def test_only_what_is_left_is_listed_in_order_of_keys(order: tuple[str, ...]) ->
 
 def test_nothing_left_is_an_empty_list() -> None:
     for pairs, fates in ((pairs_of(), fates_of()), (pairs_of(pair("a")), fates_of()), (pairs_of(), fates_of("a"))):
-        table = publish_rules.rows(pairs, fates, WIT, "text")
+        table = publish_rules.rows(pairs, fates, WIT, ASKED)
         assert (table.num_rows, table.schema) == (0, publish_rules.PUBLISHED)
 
 

@@ -11,11 +11,10 @@ import pytest
 from PIL import Image
 
 from pmd import codec, config
-from pmd.config.options import ShardOptions
 from pmd.errors import ConfigError
 from pmd.shard import needs, recount, samples, writing
 from tests.config.test_model import LEAST, SBU
-from tests.shard.test_shards import fetched, key, ledger_of, members, picture, reason_of, rows_of, view, write
+from tests.shard.test_shards import asking, fetched, key, ledger_of, members, picture, reason_of, rows_of, view, write
 
 #: Of `write`'s four samples: a PNG of 100 x 100, its left half as a crop, a JPEG of 60 x 40, a PNG of 50 x 80.
 WHOLE, SMALL, TALL = key(1).hex(), key(2).hex(), key(3).hex()
@@ -119,17 +118,17 @@ def test_a_whole_image_is_judged_as_it_was_fetched(
     size: tuple[int, int], options: dict[str, Any], reason: str | None
 ) -> None:
     image = fetched(1, *size)
-    assert reason_of(view(1, "1"), image, ShardOptions(**options)) == reason
+    assert reason_of(view(1, "1"), image, asking(**options)) == reason
     stored = {"stored_form": "resized", "stored_width_px": 10, "stored_height_px": 10}
-    assert reason_of(view(1, "1"), image | stored, ShardOptions(**options)) == reason
+    assert reason_of(view(1, "1"), image | stored, asking(**options)) == reason
 
 
 def test_a_region_is_judged_by_its_own_shape_and_its_own_least_side() -> None:
     wide = view(1, "1", [0.0, 0.0, 1.0, 0.4], width_px=100, height_px=100)
-    assert reason_of(wide, fetched(1), ShardOptions(max_aspect_ratio=2.5)) is None
-    assert reason_of(wide, fetched(1), ShardOptions(max_aspect_ratio=2.4)) == "sample_too_narrow"
-    assert reason_of(wide, fetched(1), ShardOptions(min_side_px=90)) is None
-    assert reason_of(wide, fetched(1), ShardOptions(min_crop_px=41, max_aspect_ratio=2.4)) == "crop_too_small"
+    assert reason_of(wide, fetched(1), asking(max_aspect_ratio=2.5)) is None
+    assert reason_of(wide, fetched(1), asking(max_aspect_ratio=2.4)) == "sample_too_narrow"
+    assert reason_of(wide, fetched(1), asking(min_side_px=90)) is None
+    assert reason_of(wide, fetched(1), asking(min_crop_px=41, max_aspect_ratio=2.4)) == "crop_too_small"
 
 
 @pytest.mark.parametrize(
@@ -174,7 +173,7 @@ def stored_as(*sizes: tuple[tuple[int, int], tuple[int, int] | None]) -> list[di
 
 def ordered(ledger: list[dict[str, Any]], *rows: dict[str, Any], **options: Any) -> int:
     given = rows or tuple(view(number, str(number)) for number in range(1, len(ledger) + 1))
-    return samples.order(rows_of(*given), ledger_of(*ledger), ShardOptions(**options), 0).samples.num_rows
+    return samples.order(rows_of(*given), ledger_of(*ledger), asking(**options)).samples.num_rows
 
 
 def test_larger_pictures_than_are_stored_are_refused() -> None:
@@ -229,14 +228,14 @@ def test_a_copy_of_the_size_asked_for_is_formed_as_its_original_would_be(
     """It is no bigger than that; its original was."""
     sink = io.BytesIO()
     picture(stored).save(sink, "PNG")
-    options = ShardOptions(image_size=256, resize_mode=mode)
+    asked = asking(image_size=256, resize_mode=mode)
     whole = {"region": None, "width_px": 640, "height_px": 480, "stored_format": "png"}
-    content, _, size = writing._picture(memoryview(sink.getvalue()), whole, options)
+    content, _, size = writing._picture(memoryview(sink.getvalue()), whole, asked)
     assert size in {None, expected}
     with Image.open(io.BytesIO(content)) as image:
         assert image.size == expected
     small = whole | {"width_px": stored[0], "height_px": stored[1]}
-    content, _, _ = writing._picture(memoryview(sink.getvalue()), small, options)
+    content, _, _ = writing._picture(memoryview(sink.getvalue()), small, asked)
     with Image.open(io.BytesIO(content)) as image:
         assert image.size == codec.Form(256, mode=mode).fit(stored).size
 
@@ -244,13 +243,13 @@ def test_a_copy_of_the_size_asked_for_is_formed_as_its_original_would_be(
 def test_of_what_is_stored_by_its_long_side_those_too_narrow_for_the_short_one_leave() -> None:
     ledger = stored_as(((640, 480), (256, 192)), ((900, 200), (256, 57)), ((100, 60), (100, 60)), ((900, 200), None))
     rows = rows_of(*(view(number, str(number)) for number in range(1, 5)))
-    options = ShardOptions(image_size=100, resize_mode="center_crop")
-    found = samples.misfits(rows, ledger_of(*ledger), options, 256).to_pylist()
+    asked = asking(image_size=100, resize_mode="center_crop")
+    found = samples.misfits(rows, ledger_of(*ledger), asked, 256).to_pylist()
     assert found == [None, "sample_too_small", None, None]
-    window = samples.order(rows, ledger_of(*ledger), options, 0, 256)
+    window = samples.order(rows, ledger_of(*ledger), asked, 256)
     assert (window.samples.num_rows, window.rejected["reason"].to_pylist()) == (3, ["sample_too_small"])
     with pytest.raises(ConfigError, match="stored 256 x 57 px"):
-        samples.order(rows, ledger_of(*ledger), options, 0)
+        samples.order(rows, ledger_of(*ledger), asked)
 
 
 @pytest.mark.parametrize(

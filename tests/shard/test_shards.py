@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pmd import codec, flow
+from pmd.config.asked import Asked
 from pmd.config.options import ShardOptions
 from pmd.fetch import partitions, reading
 from pmd.fetch.store import StoreTar
@@ -29,7 +30,13 @@ from pmd.schema.tables import LEDGER, REJECTED
 from pmd.shard import samples, writing
 from pmd.store import commits
 
-OPTIONS = ShardOptions()
+
+def asking(seed: int = 0, **options: Any) -> Asked:
+    """Return what a configuration asks of shard by some options."""
+    return Asked.only(seed=seed, shard=ShardOptions(**options))
+
+
+ASKED = asking()
 
 
 def key(number: int) -> bytes:
@@ -90,8 +97,8 @@ def png(image: Image.Image) -> bytes:
     return sink.getvalue()
 
 
-def reason_of(row: dict[str, Any], image: dict[str, Any], options: ShardOptions = OPTIONS) -> str | None:
-    (reason,) = samples.misfits(rows_of(row), ledger_of(image), options).to_pylist()
+def reason_of(row: dict[str, Any], image: dict[str, Any], asked: Asked = ASKED) -> str | None:
+    (reason,) = samples.misfits(rows_of(row), ledger_of(image), asked).to_pylist()
     return None if reason is None else str(reason)
 
 
@@ -101,8 +108,8 @@ def reason_of(row: dict[str, Any], image: dict[str, Any], options: ShardOptions 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=8), st.integers(1, 25))
 def test_every_shard_but_the_last_holds_as_many_samples(counts: list[int], per_shard: int) -> None:
-    shards = samples.cut_ranks(counts, samples.sizes(sum(counts), ShardOptions(samples_per_shard=per_shard)))
-    assert len(shards) == samples.number_of_shards(sum(counts), ShardOptions(samples_per_shard=per_shard))
+    shards = samples.cut_ranks(counts, samples.sizes(sum(counts), asking(samples_per_shard=per_shard)))
+    assert len(shards) == samples.number_of_shards(sum(counts), asking(samples_per_shard=per_shard))
     sizes = [sum(stop - start for _, start, stop in slices) for slices in shards]
     assert all(size == per_shard for size in sizes[:-1])
     assert all(0 < size <= per_shard for size in sizes[-1:])
@@ -113,9 +120,9 @@ def test_every_shard_but_the_last_holds_as_many_samples(counts: list[int], per_s
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=8), st.integers(1, 25))
 def test_of_so_many_shards_the_first_hold_one_sample_more(counts: list[int], number: int) -> None:
-    options = ShardOptions(shards=number)
-    shards = samples.cut_ranks(counts, samples.sizes(sum(counts), options))
-    assert len(shards) == samples.number_of_shards(sum(counts), options) == min(number, sum(counts))
+    asked = asking(shards=number)
+    shards = samples.cut_ranks(counts, samples.sizes(sum(counts), asked))
+    assert len(shards) == samples.number_of_shards(sum(counts), asked) == min(number, sum(counts))
     sizes = [sum(stop - start for _, start, stop in slices) for slices in shards]
     assert sizes == sorted(sizes, reverse=True)
     assert max(sizes, default=0) - min(sizes, default=0) <= 1
@@ -197,17 +204,17 @@ def test_a_crop_out_of_a_resized_copy_is_judged_by_its_pixels() -> None:
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4), st.integers(1, 300), st.integers(1, 300), st.integers(1, 64))
 def test_what_is_judged_is_what_is_cut(region: list[float], width: int, height: int, limit: int) -> None:
     too_small = min(codec.crop(Image.new("1", (width, height)), region).size) < limit
-    reason = reason_of(view(1, "1", region), fetched(1, width, height), ShardOptions(min_crop_px=limit))
+    reason = reason_of(view(1, "1", region), fetched(1, width, height), asking(min_crop_px=limit))
     assert reason == ("crop_too_small" if too_small else None)
 
 
 def test_the_limits_are_options() -> None:
     row = view(1, "1", [0.0, 0.0, 0.1, 0.1], width_px=100, height_px=100)
-    assert reason_of(row, fetched(1), ShardOptions(min_crop_px=10)) is None
-    assert reason_of(row, fetched(1), ShardOptions(min_crop_px=11)) == "crop_too_small"
+    assert reason_of(row, fetched(1), asking(min_crop_px=10)) is None
+    assert reason_of(row, fetched(1), asking(min_crop_px=11)) == "crop_too_small"
     row = view(1, "1", [0.0, 0.0, 1.0, 1.0], width_px=100, height_px=100)
-    assert reason_of(row, fetched(1, 110, 100), ShardOptions(max_aspect_difference=0.1)) is None
-    assert reason_of(row, fetched(1, 110, 100), ShardOptions(max_aspect_difference=0.05)) == "box_mismatch"
+    assert reason_of(row, fetched(1, 110, 100), asking(max_aspect_difference=0.1)) is None
+    assert reason_of(row, fetched(1, 110, 100), asking(max_aspect_difference=0.05)) == "box_mismatch"
 
 
 # --- samples
@@ -225,7 +232,7 @@ LEDGER_ROWS = ledger_of(*(fetched(number) for number in range(1, 12)))
 
 
 def ordered(rows: list[dict[str, Any]], seed: int = 0, **options: Any) -> samples.Window:
-    window = samples.order(rows_of(*rows), LEDGER_ROWS, ShardOptions(**options), seed)
+    window = samples.order(rows_of(*rows), LEDGER_ROWS, asking(seed, **options))
     assert window.samples.schema == samples.SAMPLES
     assert window.rejected.schema == REJECTED
     return window
@@ -269,7 +276,7 @@ def test_a_sample_is_a_pair_where_that_is_asked_for() -> None:
 
 
 def test_a_window_of_nothing_is_empty() -> None:
-    window = samples.order(rows_of(), LEDGER_ROWS.slice(0, 0), OPTIONS, 0)
+    window = samples.order(rows_of(), LEDGER_ROWS.slice(0, 0), ASKED)
     assert (window.samples.num_rows, window.rejected.num_rows, window.kept.num_rows) == (0, 0, 0)
 
 
@@ -406,9 +413,9 @@ FILE_ROWS = [
 
 
 def write(root: Path, name: str = "00000-of-00001", seed: int = 0, **options: Any) -> dict[str, commits.File]:
-    chosen = ShardOptions(**options)
-    window = samples.order(rows_of(*FILE_ROWS), stored(root), chosen, seed)
-    folders = {form: str(root / "shards" / form) for form in chosen.formats}
+    chosen = asking(seed, **options)
+    window = samples.order(rows_of(*FILE_ROWS), stored(root), chosen)
+    folders = {form: str(root / "shards" / form) for form in chosen.shard.formats}
     with reading.Pictures(str(root), window.samples) as pictures:
         return writing.write_samples(folders, name, writing.load(pictures, window.samples, chosen))
 

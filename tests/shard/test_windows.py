@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmd.config.options import ShardOptions
 from pmd.engines.transforms import OUTPUTS, collect
 from pmd.fetch import reading
 from pmd.shard import windows
@@ -22,6 +21,7 @@ from pmd.shard.transforms import SHARDS, WINDOWS, CutShards, WriteShard, by_shar
 from pmd.store import commits, storage
 from tests.fetch.test_reading import Asked, write
 from tests.fetch.test_reading import asked as asked  # noqa: PLC0414  a fixture of theirs
+from tests.shard.test_shards import asking
 
 #: Store files of a window, pictures of each of them, and how many of these no shard has.
 FILES, PICTURES, GONE = 2, 500, 5
@@ -74,11 +74,11 @@ def tables(root: str, count: int) -> list[pa.RecordBatch]:
 def shards(root: str, out: Path, found: list[pa.RecordBatch], per_shard: int, *, by_window: bool) -> list[Any]:
     """Write all shards; return their files."""
     folders = tuple((form, str(out / form)) for form in ("webdataset", "parquet"))
-    options = ShardOptions(samples_per_shard=per_shard)
-    write_shard = WriteShard(root, folders, "tag", options, f"{root}/_work")
+    asked = asking(samples_per_shard=per_shard)
+    write_shard = WriteShard(root, folders, "tag", asked, f"{root}/_work")
     given = [
         item
-        for batch in CutShards(options, f"{root}/_work", by_window=by_window)((0, found))
+        for batch in CutShards(asked, f"{root}/_work", by_window=by_window)((0, found))
         for item in write_shard(batch)
     ]
     outputs = [batch for batch in given if batch.schema == OUTPUTS]

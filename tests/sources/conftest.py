@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pmd.schema.reasons import reasons_of
+from pmd.config.reasons import reasons_of
 from pmd.schema.tables import DRAFTS
 from pmd.sources.contract import DRAFT_ROWS, InputFile, Profile, Source
 

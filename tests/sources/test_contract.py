@@ -27,9 +27,9 @@ import pytest
 import zstandard
 
 from pmd import sources
+from pmd.config.reasons import reasons_of
 from pmd.errors import InputError
 from pmd.formats import lines, sqlite
-from pmd.schema.reasons import reasons_of
 from pmd.schema.tables import DRAFTS
 from pmd.sources.contract import DRAFT_ROWS, PROFILES, Chunk, InputFile, Profile, Source, SourceOptions
 from tests import golden as goldens

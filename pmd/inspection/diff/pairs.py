@@ -16,9 +16,9 @@ import polars as pl
 import pyarrow as pa
 
 from pmd import flow
+from pmd.config.reasons import REASONS
 from pmd.inspection import upstream
 from pmd.inspection.diff.join import A, B, Examples, Meeting, hashes, joined
-from pmd.schema.reasons import REASONS
 
 #: Kinds of rows. A pair's hashes: first is of its text, second of its image_url, rest of everything else that it says. A
 #: rejected row's rest is of its detail.

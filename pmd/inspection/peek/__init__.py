@@ -17,9 +17,9 @@ import difflib
 from collections.abc import Sequence
 
 from pmd import flow
+from pmd.config.reasons import REASONS
 from pmd.errors import ConfigError, RootError
 from pmd.inspection.peek import render, rows
-from pmd.schema.reasons import REASONS
 from pmd.store import root as layout
 
 

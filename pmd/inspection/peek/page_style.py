@@ -6,13 +6,30 @@ import base64
 import hashlib
 from typing import Final
 
-#: Hues of the stages are those of Okabe and Ito (Color Universal Design, 2008): told apart by colour-blind readers too.
-STYLE: Final = """
+from pmd import flow
+
+#: What is left of the pairs, on a light page and on a dark one; the stages' hues stand in their rows of the flow.
+_LEFT: Final = ("#009e73", "#1fb98c")
+_HUES: Final = {"left": _LEFT} | {stage.name: stage.hues for stage in flow.JUDGING if stage.hues is not None}
+
+
+def _of_stages() -> str:
+    """Return the part of the style that the stages bring: their hues, and what is drawn in them."""
+    light, dark = (" ".join(f"--{name}: {hues[page]};" for name, hues in _HUES.items()) for page in (0, 1))
+    drawn = (
+        f".f-{name} {{ fill: var(--{name}); }} .swatch.{name} {{ background: var(--{name}); }}\n" for name in _HUES
+    )
+    return f"""
+:root {{ {light} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}
+{"".join(drawn)}"""
+
+
+_OF_THE_PAGE: Final = """
 :root {
   color-scheme: light dark;
   --page: #f5f5f1; --card: #ffffff; --sunk: #ecece6; --line: #dcdcd3; --ink: #1b1d22; --soft: #5a5e68;
   --accent: #0b6b5f; --accent-ink: #ffffff; --tint: #e2f0ed; --warn: #a03c12; --warn-tint: #fbeae1;
-  --left: #009e73; --curate: #0072b2; --images: #56b4e9; --fetch: #d55e00; --dedupe: #cc79a7; --shard: #e69f00;
   --shadow: 0 1px 2px rgb(20 20 30 / .06), 0 4px 14px rgb(20 20 30 / .05);
   --mono: ui-monospace, "SF Mono", "Cascadia Mono", "DejaVu Sans Mono", Menlo, Consolas, monospace;
 }
@@ -20,7 +37,6 @@ STYLE: Final = """
   :root {
     --page: #131519; --card: #1c1f25; --sunk: #15171c; --line: #30343d; --ink: #e9eaee; --soft: #a3a8b4;
     --accent: #5fd3bf; --accent-ink: #0c1513; --tint: #16312d; --warn: #ffa77e; --warn-tint: #38221a;
-    --left: #1fb98c; --curate: #3f97d3; --images: #7cc8f3; --fetch: #e9772b; --dedupe: #d993ba; --shard: #edb63d;
     --shadow: none;
   }
 }
@@ -66,12 +82,7 @@ td.nil { color: var(--soft); opacity: .6; }
 th.share { text-align: left; }
 td.share { width: 24%; min-width: 9rem; }
 svg.share { display: block; width: 100%; height: .72rem; border-radius: .2rem; background: var(--sunk); }
-.f-left { fill: var(--left); } .f-curate { fill: var(--curate); } .f-images { fill: var(--images); }
-.f-fetch { fill: var(--fetch); } .f-dedupe { fill: var(--dedupe); } .f-shard { fill: var(--shard); }
 .swatch { display: inline-block; width: .72em; height: .72em; border-radius: .18em; margin-right: .4em; }
-.swatch.left { background: var(--left); } .swatch.curate { background: var(--curate); }
-.swatch.images { background: var(--images); } .swatch.fetch { background: var(--fetch); }
-.swatch.dedupe { background: var(--dedupe); } .swatch.shard { background: var(--shard); }
 .more { margin: 1.1rem auto; padding: .8rem 1rem; }
 .more p { margin: 0 0 .4rem; }
 .more pre { margin: 0; overflow-x: auto; line-height: 1.65; }
@@ -144,6 +155,7 @@ footer { color: var(--soft); font-size: .86rem; padding-block: 2.2rem 3rem; }
 }
 @media print { .bar, .more { display: none; } .card { break-inside: avoid; } }
 """
+STYLE: Final = _of_stages() + _OF_THE_PAGE
 
 #: Turns the lists of sources and reasons into switches, and lets an id be copied with one click. Nothing hangs on it.
 SCRIPT: Final = """

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 import orjson
 
 from pmd import escape, flow
+from pmd.config.reasons import REASONS
 from pmd.inspection.peek import page_style
 from pmd.inspection.peek.pictures import Picture, data_uri
 from pmd.inspection.peek.rows import ShownPair, ShownRejected, SourceBooks, count_reasons
-from pmd.schema.reasons import REASONS
 from pmd.store.commits import Books
 
 _STAGES: Final = tuple(stage.name for stage in flow.JUDGING)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pmd import flow
+from pmd.config.reasons import REASONS
 from pmd.errors import VerificationError
 from pmd.fetch import partitions, state, stored
 from pmd.inspection import rejected as rejections
@@ -24,7 +25,6 @@ from pmd.inspection import upstream
 from pmd.inspection.peek import pictures, sampling
 from pmd.inspection.peek.pictures import Picture
 from pmd.schema import keys
-from pmd.schema.reasons import REASONS
 from pmd.schema.statuses import OK
 from pmd.schema.tables import KEY, LEDGER, REJECTED
 from pmd.store import commits, root, sealed, storage
