@@ -80,11 +80,10 @@ def occurrences(
         seen: Source → what `measure.look` saw of its pairs, in their order.
         plan: What they were seen with.
     """
-    numbers = pc.index_in(last.cast(pa.string()), value_set=pa.array(CLASSES)).to_numpy(zero_copy_only=False)
-    names = pairs.column("source").cast(pa.string())
+    numbers = measure.classes(last)
     places = _numbers(plan.vocabulary)
-    for source, found in sorted(seen.items()):
-        mine = np.flatnonzero(pc.equal(names, source).to_numpy(zero_copy_only=False))
+    for source, mine in measure.by_source(pairs).items():
+        found = seen[source]
         read = np.flatnonzero(found.categories != NOT_READ).astype(np.int64)
         ids = measure.hashes(pairs.column("pair_id").take(pa.array(mine[read])))
         inside = ids < np.uint64(plan.opened.get(source, measure.EVERYTHING))

@@ -24,15 +24,10 @@ from pmd import manifests
 from pmd.audit import associations, clusters, groups, losses
 from pmd.audit.clusters import Counts, Having
 from pmd.audit.marks import BITS, OF_ENGLISH, OF_READ
-from pmd.audit.measure import CATEGORIES, CLASSES, DATA, NOT_READ, Seen, low_words
-from pmd.schema import keys
-from pmd.schema.tables import KEY
+from pmd.audit.measure import CATEGORIES, CLASSES, DATA, NOT_READ, Seen, by_source, classes, low_words
 
 #: What is counted, and in which source where not in all.
 KINDS: Final = ("image", "user", "subreddit", "page", "host")
-#: Of several sources together only units are counted that are one across sources.
-ACROSS: Final = ("image", "host")
-
 #: What another draw of pairs would draw of a data set (of one that names no users, images alone count), and of pairs of
 #: people's own. Of any other source its manifest says so.
 OF_DATA: Final = ("user", "image")
@@ -51,6 +46,9 @@ DATED: Final = "dated"
 #: All sources together, where a source is named otherwise.
 ALL: Final = ""
 
+#: Years are below this.
+_YEARS: Final = 2**12
+
 #: Kinds whose units are named.
 NAMED: Final = ("subreddit", "host")
 #: Texts with a mark from which a host or a subreddit is named beside it, and how many are.
@@ -62,7 +60,7 @@ LISTED_HOSTS: Final = 20
 
 ROWS: Final = pa.schema(
     [
-        pa.field("unit_id", KEY, nullable=False),
+        pa.field("unit", pa.uint64(), nullable=False),  # `Seen.ids`; of an image half of its key
         pa.field("kind", pa.int8(), nullable=False),  # of `KINDS`
         pa.field("source", pa.string(), nullable=False),
         pa.field("last", pa.int8(), nullable=False),  # number of the last of `CLASSES` survived
@@ -75,9 +73,6 @@ ROWS: Final = pa.schema(
         pa.field("pairs", pa.int64(), nullable=False),  # that are alike in all of these
     ]
 )
-
-#: Those that a pair has whatever it comes in.
-_ALIKE: Final = ("last", "category", "country", "marks", "associated", "year")
 
 _AT: Final = [
     pa.field("source", pa.string(), nullable=False),
@@ -135,99 +130,152 @@ def clusters_of(source: str) -> tuple[str, ...]:
 
 
 def occurrences(pairs: pa.RecordBatch, last: pa.Array, seen: Mapping[str, Seen]) -> Iterable[pa.RecordBatch]:
-    """Yield `ROWS`: of each pair one for each unit that it comes in.
+    """Yield `ROWS`: of each pair one for each unit that it comes in; of images only what `pmd.audit.distinct` does not count.
+
+    Pairs of a unit that are alike are one row: a host that has all pairs of a source would else fill a worker's memory.
 
     Args:
         pairs: `measure.COLUMNS`; any sources.
         last: The last of `measure.CLASSES` that each pair survived.
         seen: Source → what `measure.look` saw of its pairs, in their order.
     """
-    numbers = pc.index_in(last.cast(pa.string()), value_set=pa.array(CLASSES)).cast(pa.int8())
-    names = pairs.column("source").cast(pa.string())
-    for source, found in sorted(seen.items()):
-        mine = pa.array(np.flatnonzero(pc.equal(names, source).to_numpy(zero_copy_only=False)))
-        dated = _of_pairs(found, numbers.take(mine))
-        undated = dated.set_column(dated.schema.names.index("year"), "year", pa.array(np.zeros(len(mine)), pa.int16()))
+    numbers = classes(last)
+    for source, mine in by_source(pairs).items():
+        found = seen[source]
+        pairs_of = _Alike.of(found, numbers[mine])
         for code, kind in enumerate(KINDS):
-            alike = dated if kind in LOST_BY else undated
-            if kind == "image":
-                yield _rows(code, source, pairs.column("image_id").take(mine), alike)
+            if kind == "image" and kind in clusters_of(source):
+                images = low_words(pairs.column("image_id"))[mine]
+                some = np.flatnonzero(pairs_of.is_told)
+                yield _rows(code, source, images[some], pairs_of, some, np.ones(len(some), np.int64))
             elif kind in found.units:
-                yield from _of_units(code, source, found.units[kind], alike)
+                names = found.units[kind]
+                having = pc.not_equal(names.dictionary, "").to_numpy(zero_copy_only=False)[names.indices.to_numpy()]
+                some, counts = pairs_of.together(names.indices.to_numpy(), having, dated=kind in LOST_BY)
+                yield _rows(code, source, found.ids(kind)[some], pairs_of, some, counts, names)
 
 
-def _of_pairs(found: Seen, last: pa.Array) -> pa.Table:
-    """Return the columns of `ROWS` that a pair has in all that it comes in; of those that were not read no marks and terms."""
-    read = np.flatnonzero(found.categories != NOT_READ)
-    marked = np.zeros(len(found.categories), dtype=np.int64)
-    marked[read] = found.marked.marks
-    texts = np.full(len(found.categories), "", dtype=object)
-    texts[read] = found.marked.associated
-    columns = {
-        "last": last,
-        "category": pa.array(found.categories, pa.int8()),
-        "country": found.countries,
-        "marks": pa.array(marked, pa.int64()),
-        "associated": pa.array(texts, pa.string()),
-        "year": pa.array(_years(found), pa.int16()),
-    }
-    return pa.table(columns)
+@dataclasses.dataclass(frozen=True)
+class _Alike:
+    """What pairs of one source have, whatever they come in: each is a number, or a place in a dictionary.
 
-
-def _of_units(code: int, source: str, names: pa.DictionaryArray, alike: pa.Table) -> Iterator[pa.RecordBatch]:
-    """Yield `ROWS` of the units of a kind, each hashed once; pairs without one have none.
-
-    Pairs of a unit that are alike are one row: a host that has all pairs of a source would else fill a worker's memory.
+    Attributes:
+        last: The class.
+        category: As of `Seen`.
+        country: Places in `countries`.
+        text: Places in `texts`.
+        year: 0 for none.
+        countries: Codes, "" among them.
+        texts: Marks and associated terms that some texts have together.
     """
-    kind = KINDS[code]
-    units = names.dictionary
-    having = pc.not_equal(units, "").take(names.indices)
-    if not pc.any(having).as_py():
-        return
-    strings = {name: alike[name].combine_chunks().dictionary_encode() for name in ("country", "associated")}
-    numbers = alike.append_column("unit", names.indices)
-    for name, column in strings.items():
-        numbers = numbers.set_column(numbers.schema.names.index(name), name, column.indices)
-    by = numbers.schema.names
-    rows = numbers.filter(having).group_by(by, use_threads=False).aggregate([([], "count_all")]).combine_chunks()
-    of_unit = rows["unit"].combine_chunks()
-    for name, column in strings.items():
-        values = column.dictionary.take(rows[name].combine_chunks())
-        rows = rows.set_column(rows.schema.names.index(name), name, values)
-    prefix = f"{kind}\0" if kind in ACROSS else f"{kind}\0{source}\0"
-    ids = keys.hashed(pc.binary_join_element_wise(pa.scalar(prefix), units, "")).take(of_unit)
-    yield _rows(code, source, ids, rows, units.take(of_unit) if kind in NAMED else None, rows["count_all"])
+
+    last: Counts
+    category: Counts
+    country: Counts
+    text: Counts
+    year: Counts
+    countries: pa.Array
+    texts: pa.StructArray
+
+    @classmethod
+    def of(cls, found: Seen, last: NDArray[np.intp]) -> _Alike:
+        """Return what was seen of pairs; those that were not read have no marks and terms."""
+        countries = found.countries.dictionary_encode()
+        read = np.flatnonzero(found.categories != NOT_READ)
+        associated = pa.array([*found.marked.associated, ""], pa.string()).dictionary_encode()
+        marks, of_marks = np.unique(np.r_[found.marked.marks, 0], return_inverse=True)
+        width = len(associated.dictionary)
+        codes, of_texts = np.unique(of_marks * width + associated.indices.to_numpy(), return_inverse=True)
+        text = np.full(len(found.categories), of_texts[-1], dtype=np.int64)
+        text[read] = of_texts[:-1]
+        texts = [pa.array(marks[codes // width], pa.int64()), associated.dictionary.take(pa.array(codes % width))]
+        return cls(
+            last.astype(np.int64),
+            found.categories.astype(np.int64),
+            countries.indices.to_numpy().astype(np.int64),
+            text,
+            _years(found),
+            countries.dictionary,
+            pa.StructArray.from_arrays(texts, names=["marks", "associated"]),
+        )
+
+    @functools.cached_property
+    def is_told(self) -> NDArray[np.bool_]:
+        """Which pairs have a text that was read, or a country: shares are of these."""
+        placed = pc.not_equal(self.countries, "").to_numpy(zero_copy_only=False)
+        told: NDArray[np.bool_] = (self.category != NOT_READ) | placed[self.country]
+        return told
+
+    @functools.cached_property
+    def _undated(self) -> tuple[Counts, int]:
+        """A number of what each pair has but for its year, and how many such numbers there may be."""
+        code, width = self.last, len(CLASSES)
+        for values, number in (
+            (self.category - NOT_READ, len(CATEGORIES) + 1),
+            (self.country, len(self.countries)),
+            (self.text, len(self.texts)),
+        ):
+            code, width = code * number + values, width * number
+        return code, width
+
+    def together(
+        self, unit: NDArray[np.int32], having: NDArray[np.bool_], *, dated: bool
+    ) -> tuple[NDArray[np.intp], Counts]:
+        """Return one of the pairs of each unit that are alike in all, and how many there are.
+
+        Args:
+            unit: The number of each pair's unit, below the number of pairs.
+            having: Which pairs have one.
+            dated: Whether the year counts.
+        """
+        code, width = self._undated
+        if dated:
+            code, width = code * _YEARS + self.year, width * _YEARS
+        assert width * len(code) < 2**63, "a batch of pairs has so few values that one number tells them all"
+        some = np.flatnonzero(having)
+        mine = unit[some].astype(np.int64) * width + code[some]
+        order = np.argsort(mine)
+        starts = np.flatnonzero(np.diff(mine[order], prepend=-1))
+        return some[order[starts]], np.diff(np.r_[starts, len(mine)])
 
 
 def _rows(
     code: int,
     source: str,
-    ids: pa.Array,
-    alike: pa.Table,
-    names: pa.Array | None = None,
-    pairs: pa.ChunkedArray | None = None,
+    ids: NDArray[np.uint64],
+    alike: _Alike,
+    some: NDArray[np.intp],
+    pairs: Counts,
+    names: pa.DictionaryArray | None = None,
 ) -> pa.RecordBatch:
-    """Return `ROWS`; without `names` nothing is named, and without `pairs` each row is of one."""
-    length = len(ids)
+    """Return `ROWS` of some pairs, each of which stands for several."""
+    kind, length = KINDS[code], len(some)
+    texts = alike.texts.take(pa.array(alike.text[some]))
     columns = {
-        "unit_id": ids,
+        "unit": pa.array(ids),
         "kind": pa.repeat(pa.scalar(code, pa.int8()), length),
         "source": pa.repeat(pa.scalar(source, pa.string()), length),
-        **{name: alike[name] for name in _ALIKE},
-        "name": pa.repeat(pa.scalar("", pa.string()), length) if names is None else names,
-        "pairs": pa.repeat(pa.scalar(1, pa.int64()), length) if pairs is None else pairs,
+        "last": pa.array(alike.last[some].astype(np.int8)),
+        "category": pa.array(alike.category[some].astype(np.int8)),
+        "country": alike.countries.take(pa.array(alike.country[some])),
+        "marks": texts.field("marks"),
+        "associated": texts.field("associated"),
+        "name": names.take(pa.array(some)).cast(pa.string())
+        if names is not None and kind in NAMED
+        else pa.repeat(pa.scalar("", pa.string()), length),
+        "year": pa.array((alike.year[some] if kind in LOST_BY else np.zeros(length)).astype(np.int16)),
+        "pairs": pa.array(pairs, pa.int64()),
     }
-    (batch,) = pa.table([columns[name] for name in ROWS.names], schema=ROWS).combine_chunks().to_batches()
-    return batch
+    return pa.RecordBatch.from_arrays([columns[name] for name in ROWS.names], schema=ROWS)
 
 
-def _years(found: Seen) -> NDArray[np.int16]:
+def _years(found: Seen) -> Counts:
     """Return the year of each pair; 0 where it has none."""
     years = found.traits.get("year")
     if years is None:
-        return np.zeros(len(found.categories), dtype=np.int16)
-    numbers = np.array([int(year or 0) for year in years.dictionary.to_pylist()], dtype=np.int16)
-    of_pairs: NDArray[np.int16] = numbers[years.indices.to_numpy()]
+        return np.zeros(len(found.categories), dtype=np.int64)
+    numbers = np.array([int(year or 0) for year in years.dictionary.to_pylist()], dtype=np.int64)
+    of_pairs: Counts = numbers[years.indices.to_numpy()]
     return of_pairs
 
 
@@ -377,9 +425,14 @@ def count(rows: pa.Table, incomes: Mapping[str, str] | None = None) -> Counted:
         for source in sources:
             mine = of_kind.filter(pc.equal(of_kind["source"], source))
             found.append(_count(source, kind, mine, incomes or {}))
-        if kind in ACROSS:
+        if kind == "host":
             found.append(_count(ALL, kind, of_kind, {}))
     return merged(found)
+
+
+def of_sizes(tables: Iterable[pa.Table]) -> Counted:
+    """Return units of which only `SIZES` are known."""
+    return merged([dataclasses.replace(EMPTY, sizes=pa.concat_tables([SIZES.empty_table(), *tables]))])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -393,7 +446,7 @@ class _Units:
         pairs_of: How many pairs it stands for.
     """
 
-    ids: pa.Array
+    ids: NDArray[np.uint64]
     given: Counts
     last_of: Counts
     pairs_of: Counts
@@ -401,9 +454,8 @@ class _Units:
     @classmethod
     def of(cls, rows: pa.Table) -> _Units:
         """Return the units of `ROWS`."""
-        encoded = _encoded(rows["unit_id"])
-        place = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        return cls(encoded.dictionary, place, rows["last"].to_numpy().astype(np.int64), rows["pairs"].to_numpy())
+        ids, place = np.unique(rows["unit"].to_numpy(), return_inverse=True)
+        return cls(ids, place, rows["last"].to_numpy().astype(np.int64), rows["pairs"].to_numpy())
 
     @functools.cached_property
     def rows(self) -> NDArray[np.intp]:
@@ -427,7 +479,7 @@ class _Units:
 
     def whole(self) -> Counts:
         """Return the pairs of each unit after each stage; shape (units, stages)."""
-        return _after(self.given, self.last_of, self.pairs_of, len(self.ids))
+        return after(self.given, self.last_of, len(self.ids), self.pairs_of)
 
     def named(self, names: pa.ChunkedArray) -> pa.Array:
         """Return the name of each unit, which is that of all its rows."""
@@ -447,11 +499,11 @@ class _Units:
         place = self.place[mine]
         is_first = np.r_[True, place[1:] != place[:-1]][: len(place)]
         number = np.cumsum(is_first) - 1
-        return Having(place[is_first], _after(number, self.last[mine], self.pairs[mine], int(is_first.sum())))
+        return Having(place[is_first], after(number, self.last[mine], int(is_first.sum()), self.pairs[mine]))
 
 
-def _after(place: Counts, last: Counts, pairs: Counts, number: int) -> Counts:
-    """Return the pairs of so many units after each stage, by the unit of each row, its last stage and its pairs."""
+def after(place: Counts, last: Counts, number: int, pairs: Counts | None = None) -> Counts:
+    """Return the pairs of so many units after each stage, by the unit of each row, its last stage and its pairs: else one."""
     # Sums of whole numbers below 2^53, so exact.
     table = np.bincount(place * len(CLASSES) + last, weights=pairs, minlength=number * len(CLASSES))
     table = table.reshape(-1, len(CLASSES)).astype(np.int64)
@@ -465,7 +517,8 @@ def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
 def _count(source: str, kind: str, rows: pa.Table, incomes: Mapping[str, str]) -> Counted:
     units = _Units.of(rows)
     pairs = units.whole()
-    sizes = [_sizes(source, kind, stage, pairs[:, stage]) for stage in range(len(CLASSES))]
+    # Of images those alone are here that shares are of.
+    known = [sizes(source, kind, stage, pairs[:, stage]) for stage in range(len(CLASSES) if kind != "image" else 0)]
     sums: list[pa.Table] = []
     lost: list[pa.Table] = []
     domains: Mapping[str, _Domain] = {}
@@ -490,7 +543,7 @@ def _count(source: str, kind: str, rows: pa.Table, incomes: Mapping[str, str]) -
             for domain, one in ((SIZED, _by_size(pairs)), (DATED, _by_year(units, rows))):
                 lost += [_at(source, kind, stage, domain, some) for stage, some in _lost_of(one)]
     return Counted(
-        pa.concat_tables(sizes),
+        pa.concat_tables([SIZES.empty_table(), *known]),
         pa.concat_tables([SUMS.empty_table(), *sums]),
         pa.concat_tables([LOSSES.empty_table(), *lost]),
         _hosts(source, units, pairs, rows) if kind == "host" else HOSTS.empty_table(),
@@ -527,12 +580,12 @@ def _lost_of(domain: _Domain) -> Iterator[tuple[int, pa.Table]]:
             yield stage, losses.of(before, after, {name: one.after(stage - 1, stage) for name, one in having.items()})
 
 
-def _groups(source: str, kind: str, pairs: Counts, ids: pa.Array, placed: _Domain | None) -> pa.Table:
+def _groups(source: str, kind: str, pairs: Counts, ids: NDArray[np.uint64], placed: _Domain | None) -> pa.Table:
     if kind not in LOST_BY or source == ALL:
         return GROUPS.empty_table()
     found = [groups.by_size(pairs)]
     if kind == "user" and placed is not None:
-        found.append(groups.by_country(low_words(ids), placed[1]))
+        found.append(groups.by_country(ids, placed[1]))
     rows = pa.concat_tables(found)
     head = [pa.array([name] * rows.num_rows, pa.string()) for name in (source, kind)]
     return pa.table([*head, *rows.columns], schema=GROUPS)
@@ -592,12 +645,14 @@ def _at(source: str, kind: str, stage: int, domain: str, rows: pa.Table) -> pa.T
     return pa.table([*arrays, *rows.columns], schema=schema)
 
 
-def _sizes(source: str, kind: str, stage: int, pairs: Counts) -> pa.Table:
-    units = np.bincount(pairs)  # as long as the largest unit has pairs
-    sizes = np.flatnonzero(units[1:]) + 1
-    units = units[sizes]
-    length = len(sizes)
-    return pa.table([[source] * length, [kind] * length, [stage] * length, sizes, units.astype(np.int64)], schema=SIZES)
+def sizes(source: str, kind: str, stage: int, pairs: Counts, alone: int = 0) -> pa.Table:
+    """Return `SIZES` of units with so many pairs each, and of some more that have one."""
+    units = np.bincount(pairs, minlength=2)  # as long as the largest unit has pairs
+    units[1] += alone
+    found = np.flatnonzero(units[1:]) + 1
+    units = units[found]
+    length = len(found)
+    return pa.table([[source] * length, [kind] * length, [stage] * length, found, units.astype(np.int64)], schema=SIZES)
 
 
 def _marked(source: str, kind: str, units: _Units, rows: pa.Table) -> pa.Table:
