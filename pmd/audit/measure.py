@@ -398,10 +398,10 @@ def _some(column: pa.Array, rows: NDArray[np.intp]) -> pa.Array:
 
 def _domains(image_urls: pa.Array) -> pa.DictionaryArray:
     """Return the registrable domain of each URL's host, looked up once a host; "" for none."""
-    hosts = pc.fill_null(urls.host(image_urls), "").dictionary_encode()
-    domains = [urls.registrable_domain(host) if host else "" for host in hosts.dictionary.to_pylist()]
-    encoded = pa.array(domains, pa.string()).dictionary_encode()
-    return pa.DictionaryArray.from_arrays(encoded.indices.take(hosts.indices), encoded.dictionary)
+    hosts = urls.hosts(image_urls)
+    domains = urls.registrable_domains(pa.concat_arrays([hosts.dictionary, pa.array([""])])).dictionary_encode()
+    places = pc.fill_null(hosts.indices, len(hosts.dictionary))
+    return pa.DictionaryArray.from_arrays(domains.indices.take(places), domains.dictionary)
 
 
 def measure(pairs: pa.RecordBatch, last: pa.Array, plan: Plan, seen: Mapping[str, Seen] | None = None) -> Partial:

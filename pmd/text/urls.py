@@ -28,6 +28,7 @@ from urllib import parse
 
 import ada_url
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from publicsuffixlist import PSLFILE, PublicSuffixList
@@ -90,6 +91,11 @@ _KNOWN_HOSTS: Final = (
 #: `_PERHAPS_NOT` finds in one of them may still change: Punycode is checked, dot segments go, tracking parameters go.
 _CANONICAL: Final = r"^https?://(?:[a-z0-9_-]+\.)*[a-z][a-z0-9_-]*/[A-Za-z0-9._~!$&'()*+,;=:@/%-]*(?:\?[A-Za-z0-9._~!$&()*+,;=:@/?%-]+)?$"
 _PERHAPS_NOT: Final = r"(?i)xn--|/(?:\.|%2e)|utm_|gclid|fbclid"
+
+#: A host that is canonical as it stands, but for Punycode: its last label cannot be of an IPv4 address (RE2).
+_PLAIN_HOST: Final = r"^(?:[a-z0-9_-]+\.)*[a-z][a-z0-9_-]*$"
+#: What may be such a host.
+_HOST_BEFORE_SLASH: Final = r"^https?://([a-z0-9._-]+)/"
 
 _YFCC_BUCKET: Final = "https://multimedia-commons.s3-us-west-2.amazonaws.com/data/images"
 _HEXADECIMAL: Final = re.compile("[0-9a-f]+")
@@ -180,7 +186,32 @@ def identity_one(url: str) -> str | None:
 
 def host(urls: pa.Array) -> pa.Array:
     """Return each URL's host, lower-case and without user and port (IPv6 in brackets); null where `canonical` is."""
-    # What stands between the slashes, looked at once each: few hosts have most of any source's URLs.
+    return hosts(urls).dictionary_decode()
+
+
+def hosts(urls: pa.Array) -> pa.DictionaryArray:
+    """Return `host` of each URL as a dictionary: few hosts have most of any source's URLs."""
+    strings = urls if urls.type == pa.string() else urls.cast(pa.string())
+    # What follows the slash changes no host, and fails no URL: it need not be looked at.
+    found = pl.Series(pl.from_arrow(strings), dtype=pl.String).str.extract(_HOST_BEFORE_SLASH).to_arrow()
+    encoded = found.cast(pa.string()).dictionary_encode()
+    sound = pc.and_not(
+        pc.match_substring_regex(encoded.dictionary, _PLAIN_HOST), pc.match_substring(encoded.dictionary, "xn--")
+    )
+    rest = pc.and_(pc.invert(pc.fill_null(sound.take(encoded.indices), fill_value=False)), strings.is_valid())
+    if not pc.any(rest).as_py():
+        return encoded
+    others = _canonical_hosts(strings.filter(rest)).dictionary_encode()
+    known = pa.concat_arrays([encoded.dictionary, others.dictionary]).dictionary_encode()
+    places = known.indices.to_numpy()
+    own = pc.replace_with_mask(
+        encoded.indices, rest, pc.add(others.indices, pa.scalar(len(encoded.dictionary), pa.int32()))
+    )
+    return pa.DictionaryArray.from_arrays(pa.array(places, pa.int32()).take(own), known.dictionary)
+
+
+def _canonical_hosts(urls: pa.Array) -> pa.Array:
+    # What stands between the slashes, looked at once each.
     places = pc.list_element(pc.split_pattern(canonical(urls), "/", max_splits=3), 2).dictionary_encode()
     parts = pc.extract_regex(places.dictionary, r"^(?P<host>\[[^\]]*\]|[^/?:]*)")
     return pc.struct_field(parts, "host").take(places.indices)
@@ -208,6 +239,39 @@ def registrable_domain(host: str) -> str:
     if host.startswith("[") or host.replace(".", "").isdigit():
         return host
     return _by_last_labels(host) or _suffixes().privatesuffix(host) or host
+
+
+def registrable_domains(hosts: pa.Array) -> pa.Array:
+    """Return `registrable_domain` of each host; most are told by their last labels, as a column. None is null; "" stays."""
+    ends = _ends()
+    is_plain = pc.and_(pc.match_substring_regex(hosts, _PLAIN_HOST), pc.match_substring(hosts, "."))
+    told = pc.and_not(is_plain, pc.match_substring(hosts, "xn--")).to_numpy(zero_copy_only=False).copy()
+    first, second, third = _last_labels(hosts.filter(pa.array(told)))
+    two = pc.binary_join_element_wise(second, first, ".")
+    three = pc.if_else(pc.equal(third, ""), two, pc.binary_join_element_wise(third, two, "."))
+    asked = functools.reduce(
+        pc.or_,
+        (_in(first, ends.wild), _in(two, ends.wild), _in(three, ends.longer)),
+    ).to_numpy(zero_copy_only=False)
+    found = pc.if_else(_in(two, ends.suffixes), three, two)
+    places = np.flatnonzero(told)
+    told[places[asked]] = False
+    rest = [registrable_domain(host) if host else "" for host in hosts.filter(pa.array(~told)).to_pylist()]
+    known = pc.replace_with_mask(hosts, pa.array(told), found.filter(pa.array(~asked)))
+    return pc.replace_with_mask(known, pa.array(~told), pa.array(rest, pa.string()))
+
+
+def _last_labels(hosts: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Return the last label of each host of two labels or more, the one before, and the one before that, or ""."""
+    lists = pc.split_pattern(hosts, ".", max_splits=3, reverse=True)
+    starts, ends = lists.offsets.to_numpy()[:-1], lists.offsets.to_numpy()[1:]
+    labels = pa.concat_arrays([lists.values, pa.array([""], pa.string())])
+    third = np.where(ends - starts > 2, ends - 3, len(labels) - 1)
+    return labels.take(pa.array(ends - 1)), labels.take(pa.array(ends - 2)), labels.take(pa.array(third))
+
+
+def _in(values: pa.Array, some: frozenset[str]) -> pa.Array:
+    return pc.is_in(values, value_set=pa.array(sorted(some), pa.string()))
 
 
 def _by_last_labels(host: str) -> str | None:
