@@ -182,6 +182,13 @@ class SourcePartial:
     outside: int = 0
     traits: Mapping[str, Mapping[str, Counts]] = dataclasses.field(default_factory=dict)
 
+    @functools.cached_property
+    def tallies_after(self) -> list[dict[str, int]]:
+        """By the place of each of `CLASSES`, `tallies` of the texts that survived it; without those that are none."""
+        table = np.array(list(self.tallies.values()), dtype=np.int64).reshape(-1, _CLASSES)
+        after = np.cumsum(table[:, ::-1], axis=1)[:, ::-1].T.tolist()
+        return [{name: count for name, count in zip(self.tallies, counts, strict=True) if count} for counts in after]
+
     def __add__(self, other: SourcePartial) -> SourcePartial:
         """Return what is counted of both parts."""
         return SourcePartial(
