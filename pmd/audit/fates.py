@@ -153,7 +153,7 @@ class Known:
         first, second = keys.halves(pair_ids)
         numbers = exchange.partitions(pair_ids, self.bits)
         found = np.zeros(len(pair_ids), np.int8)
-        for number in np.unique(numbers).tolist():
+        for number in np.flatnonzero(np.bincount(numbers)).tolist():
             mine = slice(None) if not self.bits else np.flatnonzero(numbers == number)
             if number in self.files:
                 row = self.files[number]
