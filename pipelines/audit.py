@@ -31,8 +31,7 @@ from pmd.store import commits, exchange, root, storage
 
 #: Pairs in a partition, at most: what became of them (17 bytes each, twice in memory), their images (11 bytes), what else they
 #: come in (some 60 bytes for each user and host), and their texts.
-_FATES = 2**22
-PARTITION_PAIRS = {"image": 2**22, "unit": 2**21, "text": 2**20}
+PARTITION_PAIRS = {"fate": 2**22, "image": 2**22, "unit": 2**21, "text": 2**20}
 
 
 def bits_of(pairs: float) -> dict[str, int]:
@@ -49,7 +48,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     table2 = manifests.of_table2()
     cut = partitions.cut(config.root)
     pairs = sum(file.rows for file in needed.files)
-    fate_bits = exchange.bits_for(pairs, _FATES)
+    bits = bits_of(pairs)
     work = root.work_folder(config.root, "audit")
     side = root.work_folder(config.root, "audit-side")
     given = tuple(_put(side, number, one) for number, one in enumerate(attributes.read(config.audit.attributes)))
@@ -61,7 +60,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "Parts" >> create(fate_tasks(config.root, cut.part_bits))
             | "Spread parts" >> Spread()
             | "Fates of pairs"
-            >> beam.ParDo(PerTask(SpreadFates(config.root, cut, fate_bits, work))).with_output_types(pa.RecordBatch)
+            >> beam.ParDo(PerTask(SpreadFates(config.root, cut, bits["fate"], work))).with_output_types(pa.RecordBatch)
         )
         # FILES
         fates = (
@@ -70,15 +69,13 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
             | "By pair" >> Meet()
             | "Pack" >> beam.ParDo(PerTask(PackFates(work))).with_output_types(pa.RecordBatch)
         )
-        counting = Counting(plan, names, bits_of(pairs), work, config.sample, given)
+        counting = Counting(plan, names, bits, work, config.sample, given)
         counted = (
             pipeline
             | "Files of pairs" >> create(pair_tasks(config.root, names))
             | "Spread files" >> Spread()
             | "Count pairs"
-            >> beam.ParDo(PerTaskBeside(CountFiles(counting, fate_bits)), AsList(fates)).with_output_types(
-                pa.RecordBatch
-            )
+            >> beam.ParDo(PerTaskBeside(CountFiles(counting)), AsList(fates)).with_output_types(pa.RecordBatch)
             | "Counted" >> CountMet(counting, beside.incomes)
         )
         return (

@@ -154,7 +154,7 @@ class Counting:
     Attributes:
         plan: Which texts are read.
         sources: All sources.
-        bits: Of the partitions by image, unit and text.
+        bits: Of the partitions of what became of pairs ("fate"), and of those by image, unit and text.
         work: The folder of runs.
         sample: One in so many images is in the build: pairs of others are counted nowhere.
         attributes: Files of attributes (`attributes.to_bytes`).
@@ -239,15 +239,9 @@ class _Runs:
 
 @dataclasses.dataclass(frozen=True)
 class CountFiles:
-    """Count the pairs of files; their counts go to the commit as a fact.
-
-    Attributes:
-        counting: How.
-        fate_bits: Of the partitions of what became of pairs.
-    """
+    """Count the pairs of files; their counts go to the commit as a fact."""
 
     counting: Counting
-    fate_bits: int
 
     @property
     def work(self) -> str:
@@ -256,7 +250,7 @@ class CountFiles:
 
     def __call__(self, task: pa.RecordBatch, files: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """PAIR_TASKS, and all `fates.FILES` → RUNS of images, units, texts and words, and OUTPUTS."""
-        known = fates.Known.of(self.fate_bits, files)
+        known = fates.Known.of(self.counting.bits["fate"], files)
         yield from self.counting.count(
             (pairs, known.last(pairs.column("pair_id"))) for row in task.to_pylist() for pairs in self._read(**row)
         )
