@@ -14,11 +14,10 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pmd.audit import units
-from pmd.audit.measure import CLASSES, classes, low_words
+from pmd.audit.measure import CLASSES, by_source, classes, low_words
 
 ROWS: Final = pa.schema(
     [
@@ -38,12 +37,10 @@ def occurrences(pairs: pa.RecordBatch, last: pa.Array, sources: Sequence[str]) -
         last: The last of `CLASSES` that each survived.
         sources: All sources.
     """
-    places = pc.index_in(pairs.column("source").cast(pa.string()), value_set=pa.array(sources, pa.string()))
-    columns = [
-        pa.array(low_words(pairs.column("image_id"))),
-        places.cast(pa.int16()),
-        pa.array(classes(last), pa.int8()),
-    ]
+    places = np.zeros(pairs.num_rows, np.int16)
+    for source, mine in by_source(pairs).items():
+        places[mine] = sources.index(source)
+    columns = [pa.array(low_words(pairs.column("image_id"))), pa.array(places), pa.array(classes(last), pa.int8())]
     return pa.RecordBatch.from_arrays(columns, schema=ROWS)
 
 

@@ -354,8 +354,11 @@ def look(pairs: pa.RecordBatch, plan: Plan) -> dict[str, Seen]:
 
 def by_source(pairs: pa.RecordBatch) -> dict[str, NDArray[np.intp]]:
     """Return where the pairs of each source stand, by its name."""
-    encoded = pairs.column("source").cast(pa.string()).dictionary_encode()
+    column = pairs.column("source")
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     codes, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    if len(names) == 1:
+        return {names[0]: np.arange(len(codes))}
     return {name: np.flatnonzero(codes == code) for code, name in sorted(enumerate(names), key=lambda one: one[1])}
 
 
