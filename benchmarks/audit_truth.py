@@ -640,9 +640,9 @@ def _counted_on_beam(rows: list[dict[str, Any]], last: list[str]) -> units.Count
             (
                 pipeline
                 | "Pairs" >> create(tasks)
-                | beam.ParDo(PerTaskBeside(transforms.CountFiles(counting)), AsList(packed)).with_output_types(
-                    pa.RecordBatch
-                )
+                | beam.ParDo(
+                    PerTaskBeside(transforms.CountFiles(counting, len(tasks))), AsList(packed)
+                ).with_output_types(pa.RecordBatch)
                 | transforms.CountMet(counting)
                 | "Facts" >> beam.FlatMap(lambda batch: batch.column("fact").to_pylist())
                 | beam.Filter(lambda fact: fact.startswith(transforms.UNITS))

@@ -49,6 +49,7 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
     cut = partitions.cut(config.root)
     pairs = sum(file.rows for file in needed.files)
     bits = bits_of(pairs)
+    parts, of_pairs = fate_tasks(config.root, cut.part_bits), pair_tasks(config.root, names)
     work = root.work_folder(config.root, "audit")
     side = root.work_folder(config.root, "audit-side")
     given = tuple(_put(side, number, one) for number, one in enumerate(attributes.read(config.audit.attributes)))
@@ -57,10 +58,12 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         # RUNS, and OUTPUTS
         spread = (
             pipeline
-            | "Parts" >> create(fate_tasks(config.root, cut.part_bits))
+            | "Parts" >> create(parts)
             | "Spread parts" >> Spread()
             | "Fates of pairs"
-            >> beam.ParDo(PerTask(SpreadFates(config.root, cut, bits["fate"], work))).with_output_types(pa.RecordBatch)
+            >> beam.ParDo(PerTask(SpreadFates(config.root, cut, bits["fate"], work, len(parts)))).with_output_types(
+                pa.RecordBatch
+            )
         )
         # FILES
         fates = (
@@ -72,10 +75,12 @@ def build(config: Config, flags: Sequence[str] = ()) -> None:
         counting = Counting(plan, names, bits, work, config.sample, given)
         counted = (
             pipeline
-            | "Files of pairs" >> create(pair_tasks(config.root, names))
+            | "Files of pairs" >> create(of_pairs)
             | "Spread files" >> Spread()
             | "Count pairs"
-            >> beam.ParDo(PerTaskBeside(CountFiles(counting)), AsList(fates)).with_output_types(pa.RecordBatch)
+            >> beam.ParDo(PerTaskBeside(CountFiles(counting, len(of_pairs))), AsList(fates)).with_output_types(
+                pa.RecordBatch
+            )
             | "Counted" >> CountMet(counting, beside.incomes)
         )
         return (

@@ -125,7 +125,7 @@ class Matcher:
 
 
 def distinct(numbers: Numbers) -> Numbers:
-    """Return numbers in order, each once. NumPy's own function, which hashes them, takes ten times as long."""
+    """Return numbers in order, each once. NumPy's own function, which hashes them, takes many times as long."""
     ordered = np.sort(numbers)
     found: Numbers = ordered[np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)]]
     return found

@@ -100,12 +100,21 @@ def pair_tasks(root_url: str, sources: Iterable[str]) -> list[pa.RecordBatch]:
 
 @dataclasses.dataclass(frozen=True)
 class SpreadFates:
-    """Write what became of pairs to a run; count the images of a part, of all and of those that were fetched."""
+    """Write what became of pairs to a run; count the images of a part, of all and of those that were fetched.
+
+    Attributes:
+        root: ROOT.
+        cut: How its images are cut.
+        bits: Of the partitions of pairs.
+        work: The folder of runs.
+        tasks: How many there are.
+    """
 
     root: str
     cut: partitions.Cut
     bits: int
     work: str
+    tasks: int
 
     def __call__(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """FATE_TASKS → RUNS, and OUTPUTS."""
@@ -239,9 +248,15 @@ class _Runs:
 
 @dataclasses.dataclass(frozen=True)
 class CountFiles:
-    """Count the pairs of files; their counts go to the commit as a fact."""
+    """Count the pairs of files; their counts go to the commit as a fact.
+
+    Attributes:
+        counting: How.
+        tasks: How many there are.
+    """
 
     counting: Counting
+    tasks: int
 
     @property
     def work(self) -> str:
